@@ -1,0 +1,23 @@
+//! How much a prompt may hold before it is refused unread.
+
+/// Bounds on what a check reads and reports. They exist so that hostile text costs microseconds, not memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest text, in bytes. The prompt of the model's README has 2 KiB; the encoders read about 512 tokens.
+    pub max_bytes: usize,
+    /// Deepest nesting of elements and of JSON values. A prompt in its deepest envelope needs 4.
+    pub max_depth: usize,
+    /// Most findings reported; one more says how many were left out.
+    pub max_diagnostics: usize,
+}
+
+impl Limits {
+    /// The limits that hold unless the caller says otherwise.
+    pub const DEFAULT: Limits = Limits { max_bytes: 64 * 1024, max_depth: 16, max_diagnostics: 1000 };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits::DEFAULT
+    }
+}
