@@ -1,0 +1,42 @@
+//! The wire contract of Sakuga: the messages, clients and servers of `proto/sakuga`, generated.
+//!
+//! | package | what |
+//! |---|---|
+//! | [`prompt::v1`] | the typed prompt, its diagnostics, and `PromptService` |
+//! | [`generation::v1`] | requests, the stream of events, and `GenerationService` |
+//! | [`system::v1`] | the server, its models and its device, and `SystemService` |
+//!
+//! The code in `src/gen` is committed and compared with the protos by `tests/bootstrap.rs`, so building needs no
+//! protoc. Nothing is written by hand here: conversions live with those who convert.
+
+#![forbid(unsafe_code)]
+
+/// Protobuf `FileDescriptorSet` of every file of the API and its imports.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/descriptor.bin");
+
+/// The typed prompt language.
+pub mod prompt {
+    /// Version 1.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all, unused_qualifications)]
+    pub mod v1 {
+        include!("gen/sakuga.prompt.v1.rs");
+    }
+}
+
+/// Drawing pictures.
+pub mod generation {
+    /// Version 1.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all, unused_qualifications)]
+    pub mod v1 {
+        include!("gen/sakuga.generation.v1.rs");
+    }
+}
+
+/// The server, its models and its device.
+pub mod system {
+    /// Version 1.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all, unused_qualifications)]
+    pub mod v1 {
+        include!("gen/sakuga.system.v1.rs");
+    }
+}
