@@ -1,0 +1,37 @@
+//! Derives the crate's tables and types from `prompt.xsd`, the one place where the language is defined.
+//!
+//! Writes two files to `OUT_DIR`: `law.rs`, the tables that [`src/law.rs`](src/law.rs) includes, and `generated.rs`, the
+//! readers and writers of which a copy is kept in `src` (a test compares the two).
+
+#[path = "build/fixed.rs"]
+mod fixed;
+#[path = "build/law.rs"]
+mod law;
+#[path = "build/types.rs"]
+mod types;
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use xsd_parser::config::{Config, Schema};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=prompt.xsd");
+    println!("cargo::rerun-if-changed=build");
+    let out_dir = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
+
+    let config = types::config(Config::default().with_schema(Schema::File("prompt.xsd".into())));
+    let schemas = xsd_parser::exec_parser(config.parser)?;
+    let (meta_types, ident_cache) = xsd_parser::exec_interpreter_with_ident_cache(config.interpreter, &schemas)?;
+    let fixed = fixed::values(&schemas);
+    fs::write(out_dir.join("law.rs"), law::tables(&meta_types, &fixed)?)?;
+
+    let meta_types = types::share_character(meta_types)?;
+    let meta_types = xsd_parser::exec_optimizer(config.optimizer, meta_types)?;
+    let data_types =
+        xsd_parser::exec_generator_with_ident_cache(config.generator, &schemas, Some(&ident_cache), &meta_types)?;
+    let module = xsd_parser::exec_render(config.renderer, &data_types)?;
+    fs::write(out_dir.join("generated.rs"), types::source(&module)?)?;
+    Ok(())
+}

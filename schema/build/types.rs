@@ -1,0 +1,91 @@
+//! Writes the Rust types of `src/generated.rs`: how xsd-parser is told to, and what is changed in its model before.
+
+use xsd_parser::config::{Config, GeneratorFlags, OptimizerFlags, RendererFlags};
+use xsd_parser::models::meta::{AttributeMeta, Base, ElementMetaVariant, MetaTypeVariant};
+use xsd_parser::models::{IdentType, TypeIdent};
+use xsd_parser::pipeline::renderer::NamespaceSerialization;
+use xsd_parser::{MetaTypes, Module};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// The two documents and what they are made of, read and written through quick-xml.
+///
+/// Texts are plain strings: a value that the XSD's patterns refuse is refused where it becomes a
+/// [`Prompt`](../src/prompt.rs), which costs no regular expression.
+pub fn config(config: Config) -> Config {
+    let documents = ["prompt", "negative_prompt"].map(|name| (IdentType::Element, name));
+    config
+        .with_quick_xml_config(NamespaceSerialization::None, None, false)
+        .with_optimizer_flags(OptimizerFlags::USE_UNRESTRICTED_BASE_TYPE_SIMPLE | OptimizerFlags::RESOLVE_TYPEDEFS)
+        .with_generate(documents)
+        .with_generator_flags(GeneratorFlags::FLATTEN_STRUCT_CONTENT)
+        .with_renderer_flags(RendererFlags::RENDER_DOCS)
+        .with_derive(["Clone", "Debug", "PartialEq"])
+}
+
+/// Gives the sixteen `character_N` elements one type.
+///
+/// In the XSD each extends `Character` by attributes with fixed values; sixteen types would be sixteen copies of the same
+/// reader. Here `Character` carries the attributes, optional and with any value; the reader compares the values.
+pub fn share_character(mut types: MetaTypes) -> Result<MetaTypes> {
+    let mut attributes: Vec<AttributeMeta> = Vec::new();
+    let mut base: Option<TypeIdent> = None;
+    let mut extended: Vec<TypeIdent> = Vec::new();
+    for (ident, meta) in &types.items {
+        let MetaTypeVariant::ComplexType(complex) = &meta.variant else {
+            continue;
+        };
+        let Base::Extension(of) = &complex.base else {
+            continue;
+        };
+        if base.get_or_insert_with(|| of.clone()) != of {
+            return Err("two types are extended; only Character was expected to be".into());
+        }
+        extended.push(ident.clone());
+        for attribute in complex.attributes.iter() {
+            if attributes.iter().all(|known| known.ident != attribute.ident) {
+                attributes.push(attribute.clone());
+            }
+        }
+    }
+    let base = base.ok_or("no type is extended; Character was expected to be")?;
+
+    let mut replaced: Vec<(TypeIdent, usize, TypeIdent)> = Vec::new();
+    for (ident, meta) in &types.items {
+        let MetaTypeVariant::All(group) = &meta.variant else {
+            continue;
+        };
+        for (index, element) in group.elements.iter().enumerate() {
+            let ElementMetaVariant::Type { type_, .. } = &element.variant else {
+                continue;
+            };
+            let is_extended = types.get_resolved_ident(type_).is_some_and(|resolved| extended.contains(resolved));
+            if is_extended {
+                replaced.push((ident.clone(), index, base.clone()));
+            }
+        }
+    }
+    for (group, index, with) in replaced {
+        if let Some(MetaTypeVariant::All(group)) = types.get_variant_mut(&group)
+            && let ElementMetaVariant::Type { type_, .. } = &mut group.elements[index].variant
+        {
+            *type_ = with;
+        }
+    }
+    match types.get_variant_mut(&base) {
+        Some(MetaTypeVariant::ComplexType(character)) => character.attributes.extend(attributes),
+        _ => return Err("Character is no complex type".into()),
+    }
+    Ok(types)
+}
+
+/// The source of the module, formatted.
+pub fn source(module: &Module) -> Result<String> {
+    use quote::ToTokens;
+
+    let file = syn::parse2(module.to_token_stream())?;
+    Ok(format!(
+        "// Made from prompt.xsd by xsd-parser; `SAKUGA_REGENERATE=1 cargo test -p sakuga-schema` makes it again.\n\n{}",
+        prettyplease::unparse(&file)
+    ))
+}

@@ -1,0 +1,25 @@
+//! The prompt language of Sakuga: its XSD, its values, its diagnostics and its renderings.
+
+/// The schema of the language, as published: XSD 1.0.
+pub const XSD: &str = include_str!("../prompt.xsd");
+
+mod check;
+mod diagnostic;
+pub mod law;
+mod limits;
+mod position;
+mod prompt;
+pub mod rules;
+mod tags;
+mod vocabulary;
+
+pub use check::{
+    CheckOptions, Checked, CheckedNegative, Envelope, Strictness, check, check_bytes, check_negative, check_typed,
+};
+pub use diagnostic::{Diagnostic, Edit, Fix, Severity};
+pub use limits::Limits;
+pub use position::Position;
+
+pub use prompt::{Character, Gender, GeneralTags, NegativePrompt, ParseGenderError, Prompt};
+pub use tags::TagList;
+pub use vocabulary::{Vocabulary, VocabularyError};

@@ -1,0 +1,153 @@
+//! Lists of tags: how one text becomes tags, and how tags become one text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Tags in the order in which they are written.
+///
+/// A tag of a valid list is trimmed, not empty and holds no comma; [`TagList::parse`] can only make such tags. A list
+/// that a program fills by [`TagList::new`] holds what the program put in; [`check_typed`](crate::check_typed) says
+/// which of its tags could not be read back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct TagList(Vec<String>);
+
+impl TagList {
+    /// A list of the given tags, as they are.
+    pub fn new<I>(tags: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        Self(tags.into_iter().map(Into::into).collect())
+    }
+
+    /// The tags of a comma-separated text.
+    ///
+    /// White space around a tag is removed (any that Unicode knows), white space within one becomes a single space
+    /// where XML would make it one (space, tab, line break), and empty places between commas are skipped.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        Self(text.split(',').map(collapse).filter(|tag| !tag.is_empty()).map(Cow::into_owned).collect())
+    }
+
+    /// The tags, first to last.
+    pub fn iter(&self) -> std::slice::Iter<'_, String> {
+        self.0.iter()
+    }
+
+    /// How many tags there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no tag.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds a tag at the end, as it is.
+    pub fn push(&mut self, tag: impl Into<String>) {
+        self.0.push(tag.into());
+    }
+
+    /// The tags as a plain vector.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<String> {
+        self.0
+    }
+}
+
+/// `a, b`
+impl fmt::Display for TagList {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, tag) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str(", ")?;
+            }
+            formatter.write_str(tag)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'a> IntoIterator for &'a TagList {
+    type Item = &'a String;
+    type IntoIter = std::slice::Iter<'a, String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl IntoIterator for TagList {
+    type Item = String;
+    type IntoIter = std::vec::IntoIter<String>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl<T: Into<String>> FromIterator<T> for TagList {
+    fn from_iter<I: IntoIterator<Item = T>>(tags: I) -> Self {
+        Self::new(tags)
+    }
+}
+
+impl<T: Into<String>> Extend<T> for TagList {
+    fn extend<I: IntoIterator<Item = T>>(&mut self, tags: I) {
+        self.0.extend(tags.into_iter().map(Into::into));
+    }
+}
+
+/// One line of text as `xs:token` reads it (runs of XML white space become one space), trimmed of any white space that
+/// Unicode knows, so that an ideographic space at the end of a tag does not make it another tag.
+pub(crate) fn collapse(text: &str) -> Cow<'_, str> {
+    let text = text.trim();
+    let bytes = text.as_bytes();
+    let is_collapsed = bytes.iter().enumerate().all(|(index, byte)| match byte {
+        b'\t' | b'\n' | b'\r' => false,
+        b' ' => bytes[index - 1] != b' ',
+        _ => true,
+    });
+    if is_collapsed {
+        return Cow::Borrowed(text);
+    }
+    let mut collapsed = String::with_capacity(text.len());
+    let words = text.split([' ', '\t', '\n', '\r']).filter(|word| !word.is_empty());
+    for word in words {
+        if !collapsed.is_empty() {
+            collapsed.push(' ');
+        }
+        collapsed.push_str(word);
+    }
+    Cow::Owned(collapsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_becomes_trimmed_tags() {
+        let tags = TagList::parse(" long_hair,blue\n  eyes ,, \u{3000}fox_ears\u{a0},\t");
+        assert_eq!(tags.iter().collect::<Vec<_>>(), ["long_hair", "blue eyes", "fox_ears"]);
+        assert_eq!(tags.to_string(), "long_hair, blue eyes, fox_ears");
+    }
+
+    #[test]
+    fn blank_texts_hold_no_tag() {
+        for text in ["", " ", ",", " , \u{3000},\n"] {
+            assert!(TagList::parse(text).is_empty(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn collapsing_keeps_what_is_collapsed() {
+        assert!(matches!(collapse(" a b\u{3000}c "), Cow::Borrowed("a b\u{3000}c")));
+        assert_eq!(collapse("a\r\n b"), "a b");
+        assert_eq!(collapse("  "), "");
+    }
+}
