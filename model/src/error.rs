@@ -1,0 +1,227 @@
+//! What can go wrong between a checkpoint on disk and a network on a device; every error names the place and the remedy.
+
+use std::fmt::{self, Display};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a device could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// The text is not a device name.
+    #[error("`{0}` is not a device; write `auto`, `cpu` or `cuda:N` with N counted from 0")]
+    UnknownName(String),
+    /// The text is not a floating-point precision.
+    #[error("`{0}` is not a precision; write `f32` or `bf16`")]
+    UnknownPrecision(String),
+    /// A GPU was asked for but this binary has no GPU code.
+    #[error(
+        "`{requested}` was asked for, but this program was built without GPU code; build it with `--features cuda` or use the device `cpu`"
+    )]
+    NotBuilt {
+        /// The device that was asked for.
+        requested: String,
+    },
+    /// The binary has GPU code but the machine offers no GPU.
+    #[error(
+        "no CUDA driver or no CUDA GPU was found; install the NVIDIA driver, or use the device `cpu` (slow, but it works)"
+    )]
+    NoGpu,
+    /// The GPU index is beyond what the machine offers.
+    #[error("there is no `cuda:{index}`: this machine has {count} CUDA GPU(s), numbered from 0")]
+    NoSuchGpu {
+        /// The index that was asked for.
+        index: usize,
+        /// How many GPUs there are.
+        count: usize,
+    },
+    /// The device cannot compute in the precision that was asked for.
+    #[error("`{device}` does not support the precision {precision}; use `f32`")]
+    UnsupportedPrecision {
+        /// Name of the device.
+        device: String,
+        /// Name of the precision.
+        precision: String,
+    },
+}
+
+/// Everything wrong with one configuration file, collected before reporting.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .problems.join("; "))]
+pub struct ConfigError {
+    /// One sentence for each fault, naming the field.
+    pub problems: Vec<String>,
+}
+
+impl ConfigError {
+    /// An error with a single fault.
+    pub fn new(problem: impl Into<String>) -> Self {
+        Self { problems: vec![problem.into()] }
+    }
+}
+
+/// Why a checkpoint, or one file of it, could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A file or directory could not be read.
+    #[error("cannot read {}: {source}", .path.display())]
+    Read {
+        /// What was being read.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file is not JSON.
+    #[error("{} is not valid JSON: {source}", .path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where and why the parser stopped.
+        source: serde_json::Error,
+    },
+    /// The directory does not have the layout of a checkpoint.
+    #[error("{}: {reason}", .path.display())]
+    Layout {
+        /// The directory or file.
+        path: PathBuf,
+        /// What is missing or in the way, and what to do.
+        reason: String,
+    },
+    /// A configuration cannot describe the network.
+    #[error("{}: {source}", .path.display())]
+    Config {
+        /// The configuration file.
+        path: PathBuf,
+        /// The faults.
+        source: ConfigError,
+    },
+    /// A weight file is damaged or not of the safetensors format.
+    #[error("{} is not a usable safetensors file: {reason}", .path.display())]
+    Safetensors {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The tensors found are not the tensors that the network needs.
+    #[error(transparent)]
+    Weights(#[from] Box<WeightsError>),
+    /// An adapter cannot be applied.
+    #[error("adapter {}: {}", .path.display(), .problems.join("; "))]
+    Lora {
+        /// The adapter's file or directory.
+        path: PathBuf,
+        /// One sentence for each fault, naming the key.
+        problems: Vec<String>,
+    },
+    /// A `tokenizer.json` cannot be used.
+    #[error("{}: {reason}", .path.display())]
+    Tokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl LoadError {
+    /// Wraps an I/O error with the path it happened at.
+    pub fn read(path: impl AsRef<Path>, source: io::Error) -> Self {
+        Self::Read { path: path.as_ref().to_owned(), source }
+    }
+
+    /// A fault of the directory layout.
+    pub fn layout(path: impl AsRef<Path>, reason: impl Into<String>) -> Self {
+        Self::Layout { path: path.as_ref().to_owned(), reason: reason.into() }
+    }
+}
+
+/// A tensor whose shape in the file is not the one that the configuration implies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WrongShape {
+    /// The tensor's name.
+    pub name: String,
+    /// Shape that the configuration implies.
+    pub expected: Vec<usize>,
+    /// Shape in the file.
+    pub found: Vec<usize>,
+}
+
+/// Every difference between the tensors of a component and the tensors that its network needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, thiserror::Error)]
+pub struct WeightsError {
+    /// The component: `transformer`, `text_encoder`, `clip_model`, `vae` or `preview_decoder`.
+    pub component: String,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
+    /// Tensors that the network needs and no file has, with the shapes they must have.
+    pub missing: Vec<(String, Vec<usize>)>,
+    /// Tensors that the files have and nothing needs.
+    pub unexpected: Vec<String>,
+    /// Tensors with another shape than the configuration implies.
+    pub wrong_shape: Vec<WrongShape>,
+    /// Tensors that cannot be used for another reason, with that reason.
+    pub unusable: Vec<(String, String)>,
+}
+
+impl WeightsError {
+    /// Whether there is nothing to complain about.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.unexpected.is_empty() && self.wrong_shape.is_empty() && self.unusable.is_empty()
+    }
+}
+
+impl Display for WeightsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the weights of {} do not fit its configuration ({} missing, {} unexpected, {} of the wrong shape, {} unusable)",
+            self.component,
+            self.missing.len(),
+            self.unexpected.len(),
+            self.wrong_shape.len(),
+            self.unusable.len()
+        )?;
+        for file in &self.files {
+            write!(f, "\n  file: {}", file.display())?;
+        }
+        for (name, shape) in &self.missing {
+            write!(f, "\n  missing: {name} {shape:?}")?;
+        }
+        for name in &self.unexpected {
+            write!(f, "\n  unexpected: {name}")?;
+        }
+        for WrongShape { name, expected, found } in &self.wrong_shape {
+            write!(f, "\n  wrong shape: {name} is {found:?}, needed {expected:?}")?;
+        }
+        for (name, reason) in &self.unusable {
+            write!(f, "\n  unusable: {name}: {reason}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a text encoder refused its token ids.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// An id is beyond the embedding table: the tokenizer belongs to another model.
+    #[error(
+        "token id {id} (row {row}, position {position}) is beyond the {encoder} vocabulary of {vocabulary}; the tokenizer.json does not belong to this checkpoint"
+    )]
+    OutOfVocabulary {
+        /// Which encoder.
+        encoder: &'static str,
+        /// The id.
+        id: u32,
+        /// Row of the batch, from 0.
+        row: usize,
+        /// Position in the row, from 0.
+        position: usize,
+        /// Number of rows of the embedding table.
+        vocabulary: usize,
+    },
+    /// There is nothing to encode.
+    #[error(
+        "a text of the batch has no tokens, not even the one that begins every text; the tokenizer.json lacks its post-processor"
+    )]
+    Empty,
+}

@@ -1,0 +1,18 @@
+//! NewBie-image-Exp0.1 in burn: what the server needs to turn text into pictures, and nothing of the server.
+//!
+//! Data flows one way. A checkpoint folder goes through [`loader`] into four networks: [`gemma3`] turns token ids into
+//! caption features, [`jina_clip`] turns them into one pooled vector, the Next-DiT turns noise and both into latents step by
+//! step, and [`autoencoder_kl`] turns latents into pixels ([`tiny_decoder`] does so roughly, for previews). [`tokenizer`]
+//! makes the ids, [`lora`] changes weights while they are read, [`ops`] holds the arithmetic that every network shares.
+//!
+//! Shapes in the documentation: B batch, L padded text length, C = 16 latent channels, H and W of the latents (an eighth of
+//! the image), N image tokens, S sequence length, D width of a network.
+//!
+//! The networks import burn, [`ops`] and the reader of [`loader`], and never each other.
+
+pub mod device;
+pub mod error;
+pub mod loader;
+pub mod lora;
+pub mod ops;
+pub mod tokens;

@@ -1,0 +1,19 @@
+//! From a checkpoint on disk to tensors on a device, with an account of every tensor.
+//!
+//! [`ModelFolder`] finds the parts of a diffusers folder, [`TensorReader`] hands out the tensors of one part under the
+//! names that the network uses, and [`TensorReader::finish`] says what was missing, left over or of the wrong shape —
+//! all of it in one error — or how much was loaded.
+
+mod config;
+mod folder;
+mod reader;
+mod report;
+mod safetensors_file;
+
+pub use config::ConfigFields;
+pub(crate) use folder::read_json;
+pub use folder::{Component, ModelFolder, weight_files};
+pub use reader::TensorReader;
+pub(crate) use reader::decode_f32;
+pub use report::{LoadReport, LoraReport};
+pub use safetensors_file::{SafetensorsFile, TensorEntry};

@@ -1,0 +1,219 @@
+//! One memory-mapped safetensors file: a checked header and byte ranges, nothing copied.
+//!
+//! The format is an 8-byte little-endian header length, a JSON header, then the data
+//! (<https://github.com/huggingface/safetensors#format>). The header is checked here rather than by the crate's own
+//! reader so that a fault names its tensor and so that no offset, however large, can overflow.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+use safetensors::Dtype;
+use safetensors::tensor::TensorInfo;
+use serde_json::Value;
+
+use crate::error::LoadError;
+
+/// Length of the field that says how long the header is.
+const PREFIX_BYTES: usize = 8;
+/// Longer headers are refused, as by the format's reference implementation.
+const MAX_HEADER_BYTES: usize = 100_000_000;
+
+/// Where one tensor lies in its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorEntry {
+    /// Element type in the file.
+    pub dtype: Dtype,
+    /// Shape; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// Byte range in the file.
+    range: Range<usize>,
+}
+
+/// A memory-mapped file with a header that has been checked.
+#[derive(Debug)]
+pub struct SafetensorsFile {
+    path: PathBuf,
+    map: Mmap,
+    header_end: usize,
+    entries: BTreeMap<String, TensorEntry>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl SafetensorsFile {
+    /// Maps a file and checks its header against its length. The file must not be changed while it is mapped.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is truncated, or its header is not that of a safetensors file.
+    pub fn open(path: &Path) -> Result<Self, LoadError> {
+        let file = File::open(path).map_err(|source| LoadError::read(path, source))?;
+        // SAFETY: the map is only read, and only within its length. Another process shrinking the file meanwhile would
+        // fault the read; checkpoints are not rewritten in place while they are loaded, which the documentation asks for.
+        let map = unsafe { Mmap::map(&file) }.map_err(|source| LoadError::read(path, source))?;
+        let parsed = parse(&map).map_err(|reason| LoadError::Safetensors { path: path.to_owned(), reason })?;
+        Ok(Self {
+            path: path.to_owned(),
+            map,
+            header_end: parsed.header_end,
+            entries: parsed.entries,
+            metadata: parsed.metadata,
+        })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All tensors by name.
+    pub fn entries(&self) -> &BTreeMap<String, TensorEntry> {
+        &self.entries
+    }
+
+    /// The `__metadata__` texts.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// Length prefix and header, as they are in the file: names, types, shapes and offsets of all tensors.
+    pub fn header_bytes(&self) -> &[u8] {
+        &self.map[..self.header_end]
+    }
+
+    /// The little-endian bytes of a tensor. `entry` must come from [`SafetensorsFile::entries`] of this file.
+    pub fn bytes(&self, entry: &TensorEntry) -> &[u8] {
+        &self.map[entry.range.clone()]
+    }
+}
+
+struct Parsed {
+    header_end: usize,
+    entries: BTreeMap<String, TensorEntry>,
+    metadata: BTreeMap<String, String>,
+}
+
+fn parse(file: &[u8]) -> Result<Parsed, String> {
+    let (prefix, rest) = file
+        .split_first_chunk::<PREFIX_BYTES>()
+        .ok_or_else(|| format!("it has {} bytes, not even the header's length", file.len()))?;
+    let header_len = usize::try_from(u64::from_le_bytes(*prefix)).unwrap_or(usize::MAX);
+    if header_len > MAX_HEADER_BYTES {
+        return Err(
+            "it does not begin with a plausible header length; is it another format, or a Git LFS pointer?".into()
+        );
+    }
+    let header = rest.get(..header_len).ok_or_else(|| {
+        format!("it ends inside its header ({} of {header_len} bytes); download it again", rest.len())
+    })?;
+    let header: BTreeMap<String, Value> =
+        serde_json::from_slice(header).map_err(|error| format!("its header is not a JSON object: {error}"))?;
+    let data_start = PREFIX_BYTES + header_len;
+    let data_len = file.len() - data_start;
+
+    let mut metadata = BTreeMap::new();
+    let mut entries = BTreeMap::new();
+    for (name, value) in header {
+        if name == "__metadata__" {
+            metadata = serde_json::from_value(value)
+                .map_err(|error| format!("its __metadata__ is not made of texts: {error}"))?;
+            continue;
+        }
+        let info: TensorInfo = serde_json::from_value(value)
+            .map_err(|error| format!("the header of tensor `{name}` is malformed: {error}"))?;
+        let (start, end) = info.data_offsets;
+        let bits = info
+            .shape
+            .iter()
+            .try_fold(info.dtype.bitsize(), |bits, &len| bits.checked_mul(len))
+            .ok_or_else(|| format!("the shape of tensor `{name}` is too large: {:?}", info.shape))?;
+        if start > end || bits % 8 != 0 || end - start != bits / 8 {
+            return Err(format!(
+                "the offsets {start}..{end} of tensor `{name}` do not fit its type and shape {:?}",
+                info.shape
+            ));
+        }
+        if end > data_len {
+            return Err(format!(
+                "tensor `{name}` ends at byte {end} of the data, which has only {data_len} bytes: the file is truncated; download it again"
+            ));
+        }
+        let range = data_start + start..data_start + end;
+        entries.insert(name, TensorEntry { dtype: info.dtype, shape: info.shape, range });
+    }
+
+    let mut ranges: Vec<&TensorEntry> = entries.values().collect();
+    ranges.sort_by_key(|entry| (entry.range.start, entry.range.end));
+    let mut covered = data_start;
+    for entry in ranges {
+        if entry.range.start != covered {
+            return Err("its tensors overlap or leave gaps".into());
+        }
+        covered = entry.range.end;
+    }
+    if covered != file.len() {
+        return Err(format!("{} bytes at its end belong to no tensor", file.len() - covered));
+    }
+    Ok(Parsed { header_end: data_start, entries, metadata })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn file(header: &str, data: &[u8]) -> Vec<u8> {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.extend_from_slice(data);
+        bytes
+    }
+
+    #[test]
+    fn reads_scalars_vectors_and_metadata() {
+        let bytes = file(
+            r#"{"__metadata__":{"format":"pt"},"s":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"v":{"dtype":"BF16","shape":[2],"data_offsets":[4,8]}}"#,
+            &[0; 8],
+        );
+        let parsed = parse(&bytes).unwrap();
+        assert_eq!(parsed.metadata["format"], "pt");
+        assert_eq!(parsed.entries["s"].shape, Vec::<usize>::new());
+        assert_eq!(parsed.entries["v"].range.len(), 4);
+    }
+
+    #[test]
+    fn names_the_tensor_at_fault() {
+        let truncated = file(r#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, &[0; 7]);
+        assert!(parse(&truncated).err().unwrap().contains("`w`"));
+        let overflow =
+            file(r#"{"w":{"dtype":"F64","shape":[2305843009213693951],"data_offsets":[0,18446744073709551608]}}"#, &[]);
+        assert!(parse(&overflow).err().unwrap().contains("`w`"));
+        let lying = file(r#"{"w":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#, &[0; 8]);
+        assert!(parse(&lying).err().unwrap().contains("offsets"));
+        let unknown = file(r#"{"w":{"dtype":"F99","shape":[1],"data_offsets":[0,8]}}"#, &[0; 8]);
+        assert!(parse(&unknown).err().unwrap().contains("`w`"));
+        let gap = file(r#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}"#, &[0; 2]);
+        assert!(parse(&gap).err().unwrap().contains("gaps"));
+        let tail = file(r#"{"w":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}"#, &[0; 3]);
+        assert!(parse(&tail).err().unwrap().contains("2 bytes"));
+    }
+
+    #[test]
+    fn refuses_other_formats() {
+        for bytes in [b"".as_slice(), b"PK\x03\x04", b"version https://git-lfs.github.com/spec/v1\n", &[0xff; 64]] {
+            assert!(parse(bytes).is_err());
+        }
+        assert!(parse(&file("[]", &[])).is_err());
+        assert!(parse(&file("{", &[])).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200), header in "[\\[\\]{}\":,a-zF0-9]{0,80}") {
+            let _ = parse(&bytes);
+            let _ = parse(&file(&header, &bytes));
+        }
+    }
+}
