@@ -3,19 +3,19 @@
 use xsd_parser::config::{Config, GeneratorFlags, OptimizerFlags, RendererFlags};
 use xsd_parser::models::meta::{AttributeMeta, Base, ElementMetaVariant, MetaTypeVariant};
 use xsd_parser::models::{IdentType, TypeIdent};
-use xsd_parser::pipeline::renderer::NamespaceSerialization;
 use xsd_parser::{MetaTypes, Module};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// The two documents and what they are made of, read and written through quick-xml.
+/// The two documents and what they are made of, read through quick-xml. (`src/render.rs` writes: it must also write what
+/// no document may hold, so that the diagnostics can show it.)
 ///
 /// Texts are plain strings: a value that the XSD's patterns refuse is refused where it becomes a
 /// [`Prompt`](../src/prompt.rs), which costs no regular expression.
 pub fn config(config: Config) -> Config {
     let documents = ["prompt", "negative_prompt"].map(|name| (IdentType::Element, name));
     config
-        .with_quick_xml_config(NamespaceSerialization::None, None, false)
+        .with_quick_xml_deserialize()
         .with_optimizer_flags(OptimizerFlags::USE_UNRESTRICTED_BASE_TYPE_SIMPLE | OptimizerFlags::RESOLVE_TYPEDEFS)
         .with_generate(documents)
         .with_generator_flags(GeneratorFlags::FLATTEN_STRUCT_CONTENT)

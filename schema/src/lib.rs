@@ -5,10 +5,15 @@ pub const XSD: &str = include_str!("../prompt.xsd");
 
 mod check;
 mod diagnostic;
+mod document;
+#[rustfmt::skip]
+#[allow(missing_docs, unused, unused_qualifications, clippy::all)]
+mod generated;
 pub mod law;
 mod limits;
 mod position;
 mod prompt;
+mod render;
 pub mod rules;
 mod tags;
 mod vocabulary;
@@ -17,6 +22,7 @@ pub use check::{
     CheckOptions, Checked, CheckedNegative, Envelope, Strictness, check, check_bytes, check_negative, check_typed,
 };
 pub use diagnostic::{Diagnostic, Edit, Fix, Severity};
+pub use document::ReadError;
 pub use limits::Limits;
 pub use position::Position;
 

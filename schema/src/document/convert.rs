@@ -1,0 +1,115 @@
+//! From the types that xsd-parser made to the plain values, with what those types do not say: texts that may not be
+//! blank, fixed attributes, numbers without gap.
+
+use super::ReadError;
+use crate::generated::{CharacterType, GenderType, GeneralTagsType, NegativePromptType, PromptElementType};
+use crate::prompt::{Character, Gender, GeneralTags, NegativePrompt, Prompt};
+use crate::tags::{TagList, collapse};
+
+pub(super) fn prompt(document: PromptElementType) -> Result<Prompt, ReadError> {
+    let characters = [
+        document.character_1,
+        document.character_2,
+        document.character_3,
+        document.character_4,
+        document.character_5,
+        document.character_6,
+        document.character_7,
+        document.character_8,
+        document.character_9,
+        document.character_10,
+        document.character_11,
+        document.character_12,
+        document.character_13,
+        document.character_14,
+        document.character_15,
+        document.character_16,
+    ];
+    let count = characters.iter().take_while(|character| character.is_some()).count();
+    if let Some(present) = characters.iter().skip(count).position(Option::is_some) {
+        return Err(ReadError::Gap { missing: count + 1, present: count + 1 + present });
+    }
+    let characters = characters.into_iter().flatten().zip(1..);
+    Ok(Prompt {
+        characters: characters.map(|(element, number)| character(number, element)).collect::<Result<_, _>>()?,
+        general_tags: document.general_tags.map(general_tags).transpose()?,
+        caption: prose("caption", document.caption)?,
+    })
+}
+
+pub(super) fn negative_prompt(document: NegativePromptType) -> Result<NegativePrompt, ReadError> {
+    Ok(NegativePrompt {
+        danbooru_tags: tags("", "danbooru_tags", document.danbooru_tags)?,
+        e621_tags: tags("", "e621_tags", document.e621_tags)?,
+        resolution: tags("", "resolution", document.resolution)?,
+        caption: prose("caption", document.caption)?,
+    })
+}
+
+fn character(number: usize, element: CharacterType) -> Result<Character, ReadError> {
+    let path = format!("character_{number}");
+    // The first has no `after`; any value is wrong there, and 0 is none that could be written.
+    for (attribute, found, fixed) in [("number", element.number, number), ("after", element.after, number - 1)] {
+        if let Some(found) = found
+            && (found != fixed || found == 0)
+        {
+            return Err(ReadError::Attribute { path, attribute, found });
+        }
+    }
+    Ok(Character {
+        n: collapse(&element.n.unwrap_or_default()).into_owned(),
+        gender: Some(match element.gender {
+            GenderType::_1Girl => Gender::Girl,
+            GenderType::_1Boy => Gender::Boy,
+            GenderType::_1Other => Gender::Other,
+        }),
+        appearance: tags(&path, "appearance", element.appearance)?,
+        clothing: tags(&path, "clothing", element.clothing)?,
+        body_type: tags(&path, "body_type", element.body_type)?,
+        expression: tags(&path, "expression", element.expression)?,
+        action: tags(&path, "action", element.action)?,
+        interaction: tags(&path, "interaction", element.interaction)?,
+        position: tags(&path, "position", element.position)?,
+    })
+}
+
+fn general_tags(element: GeneralTagsType) -> Result<GeneralTags, ReadError> {
+    let tags = |name, text| tags("general_tags", name, text);
+    Ok(GeneralTags {
+        count: tags("count", element.count)?,
+        artists: tags("artists", element.artists)?,
+        style: tags("style", element.style)?,
+        background: tags("background", element.background)?,
+        environment: tags("environment", element.environment)?,
+        perspective: tags("perspective", element.perspective)?,
+        atmosphere: tags("atmosphere", element.atmosphere)?,
+        lighting: tags("lighting", element.lighting)?,
+        quality: tags("quality", element.quality)?,
+        resolution: tags("resolution", element.resolution)?,
+        objects: tags("objects", element.objects)?,
+        other: tags("other", element.other)?,
+    })
+}
+
+/// No element is an empty list; an element without a tag is a fault.
+fn tags(parent: &str, name: &str, text: Option<String>) -> Result<TagList, ReadError> {
+    let Some(text) = text else {
+        return Ok(TagList::default());
+    };
+    let tags = TagList::parse(&text);
+    if tags.is_empty() {
+        let separator = if parent.is_empty() { "" } else { "/" };
+        return Err(ReadError::Empty { path: format!("{parent}{separator}{name}") });
+    }
+    Ok(tags)
+}
+
+fn prose(path: &str, text: Option<String>) -> Result<Option<String>, ReadError> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    match text.trim() {
+        "" => Err(ReadError::Empty { path: path.to_owned() }),
+        trimmed => Ok(Some(trimmed.to_owned())),
+    }
+}

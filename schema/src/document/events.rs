@@ -1,0 +1,231 @@
+//! The XML events of a text, as the generated readers want them.
+//!
+//! They want a root, which prompts are usually written without, and they look away from a good deal: what stands after
+//! the root, attributes of elements of text, references and marked sections between elements, document types,
+//! namespaces. This reader adds the root and refuses the rest.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use xsd_parser_types::quick_xml::{
+    BytesCData, BytesEnd, BytesStart, BytesText, Error, Event, SliceReader, XmlReader, XmlReaderSync,
+};
+
+use crate::law::{ContentLaw, ElementLaw};
+use crate::render::is_xml_char;
+
+/// Events of one document, root included.
+pub(super) struct Events<'a> {
+    reader: SliceReader<'a>,
+    root: &'static ElementLaw,
+    state: State<'a>,
+    /// The elements that are open, the root excluded where it was added; `None` for one that the XSD does not know, which
+    /// the generated reader refuses.
+    open: Vec<Option<&'static ElementLaw>>,
+}
+
+enum State<'a> {
+    /// No element has been seen.
+    Before,
+    /// The root is in the text.
+    Document,
+    /// The root was added; the event that followed it is still to be handed out.
+    Siblings(Option<Event<'a>>),
+}
+
+/// Something that the XSD, or XML itself, has no place for.
+#[derive(Debug, thiserror::Error)]
+enum Misplaced {
+    #[error("text has no place between elements")]
+    Text,
+    #[error("a reference has no place between elements")]
+    Reference,
+    #[error("a CDATA section has no place between elements")]
+    Section,
+    #[error("a document type has no place in a prompt")]
+    DocumentType,
+    #[error("the name `{0}` has a namespace; prompts have none")]
+    Namespace(String),
+    #[error("the attribute `{0}` has no place there")]
+    Attribute(String),
+    #[error("the element `{0}` is not closed")]
+    Unclosed(&'static str),
+    #[error("the text ends inside an element that is not known")]
+    UnclosedUnknown,
+    #[error("`]]>` must be written `]]&gt;` in text")]
+    SectionEnd,
+    #[error("the character U+{0:04X} has no place in XML")]
+    Character(u32),
+    #[error("only comments may follow the end of the document")]
+    Trailing,
+}
+
+impl<'a> Events<'a> {
+    pub(super) fn new(text: &'a str, root: &'static ElementLaw) -> Self {
+        Self { reader: SliceReader::new(text), root, state: State::Before, open: Vec::new() }
+    }
+
+    /// Reads what follows the root.
+    ///
+    /// # Errors
+    ///
+    /// If anything but white space, comments and processing instructions does.
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        if matches!(self.state, State::Siblings(_)) {
+            // The root was closed because the text had ended.
+            return Ok(());
+        }
+        loop {
+            match self.next_event()? {
+                Event::Eof => return Ok(()),
+                Event::Comment(_) | Event::PI(_) => {}
+                Event::Text(text) if is_blank(&text) => {}
+                _ => return Err(self.extend_error(Error::custom(Misplaced::Trailing))),
+            }
+        }
+    }
+
+    /// The next event of the text itself.
+    fn next_event(&mut self) -> Result<Event<'a>, Error> {
+        self.reader.read_event().map_err(|error| self.reader.extend_error(error))
+    }
+
+    fn law(&self) -> Option<&'static ElementLaw> {
+        match self.open.last() {
+            Some(law) => *law,
+            None => Some(self.root),
+        }
+    }
+
+    fn holds_text(&self) -> bool {
+        matches!(self.law(), Some(ElementLaw { content: ContentLaw::Text(_), .. }))
+    }
+
+    /// Follows the event and refuses what has no place; what is merely unknown is left to the generated reader.
+    fn admit(&mut self, event: Event<'a>) -> Result<Event<'a>, Misplaced> {
+        match &event {
+            Event::Start(tag) => {
+                let law = self.child(tag)?;
+                self.open.push(law);
+            }
+            Event::Empty(tag) => {
+                self.child(tag)?;
+            }
+            Event::End(_) => {
+                self.open.pop();
+            }
+            Event::Text(text) => {
+                if text.windows(3).any(|window| window == b"]]>") {
+                    return Err(Misplaced::SectionEnd);
+                }
+                if !self.holds_text() && !is_blank(text) {
+                    return Err(Misplaced::Text);
+                }
+                if let Some(text) = with_line_feeds(text)? {
+                    return Ok(Event::Text(BytesText::from_escaped(text)));
+                }
+            }
+            Event::CData(section) => {
+                if !self.holds_text() {
+                    return Err(Misplaced::Section);
+                }
+                if let Some(text) = with_line_feeds(section)? {
+                    return Ok(Event::CData(BytesCData::new(text)));
+                }
+            }
+            Event::GeneralRef(reference) => {
+                if !self.holds_text() {
+                    return Err(Misplaced::Reference);
+                }
+                if let Ok(Some(character)) = reference.resolve_char_ref()
+                    && !is_xml_char(character)
+                {
+                    return Err(Misplaced::Character(character.into()));
+                }
+            }
+            Event::DocType(_) => return Err(Misplaced::DocumentType),
+            Event::Comment(_) | Event::PI(_) | Event::Decl(_) | Event::Eof => {}
+        }
+        Ok(event)
+    }
+
+    /// The law of an element that opens here, if the XSD knows it.
+    fn child(&self, tag: &BytesStart<'_>) -> Result<Option<&'static ElementLaw>, Misplaced> {
+        let name = String::from_utf8_lossy(tag.name().0);
+        if name.contains(':') {
+            return Err(Misplaced::Namespace(name.into_owned()));
+        }
+        let is_root = self.open.is_empty() && matches!(self.state, State::Document);
+        let law = if is_root { Some(self.root) } else { self.law().and_then(|law| law.child(&name)) };
+        let is_text = law.is_some_and(|law| law.text().is_some());
+        for attribute in tag.attributes().flatten() {
+            let key = String::from_utf8_lossy(attribute.key.0);
+            if key == "xmlns" && !attribute.value.is_empty() {
+                return Err(Misplaced::Namespace(name.into_owned()));
+            }
+            if is_text && key != "xmlns" && !key.starts_with("xmlns:") {
+                return Err(Misplaced::Attribute(key.into_owned()));
+            }
+        }
+        Ok(law)
+    }
+}
+
+impl<'a> XmlReaderSync<'a> for Events<'a> {
+    fn read_event(&mut self) -> Result<Event<'a>, Error> {
+        let pending = if let State::Siblings(pending) = &mut self.state { pending.take() } else { None };
+        let event = match pending {
+            Some(event) => event,
+            None => self.next_event()?,
+        };
+        if matches!(self.state, State::Before) {
+            match event {
+                Event::Start(ref tag) | Event::Empty(ref tag) if tag.name().0 == self.root.name.as_bytes() => {
+                    self.state = State::Document;
+                }
+                Event::Start(_) | Event::Empty(_) | Event::Eof => {
+                    self.state = State::Siblings(Some(event));
+                    return Ok(Event::Start(BytesStart::new(self.root.name)));
+                }
+                Event::Text(ref text) if !is_blank(text) => return Err(Error::custom(Misplaced::Text)),
+                _ => {}
+            }
+        }
+        let event = self.admit(event).map_err(Error::custom)?;
+        if !matches!(event, Event::Eof) {
+            return Ok(event);
+        }
+        match (self.open.last(), &self.state) {
+            (Some(Some(law)), _) => Err(Error::custom(Misplaced::Unclosed(law.name))),
+            (Some(None), _) => Err(Error::custom(Misplaced::UnclosedUnknown)),
+            (None, State::Siblings(_)) => Ok(Event::End(BytesEnd::new(self.root.name))),
+            (None, _) => Ok(event),
+        }
+    }
+}
+
+impl XmlReader for Events<'_> {
+    fn extend_error(&self, error: Error) -> Error {
+        if error.position.is_some() { error } else { self.reader.extend_error(error) }
+    }
+}
+
+impl fmt::Debug for Events<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Events").field("root", &self.root.name).field("open", &self.open.len()).finish()
+    }
+}
+
+/// White space as XML has it.
+fn is_blank(text: &[u8]) -> bool {
+    text.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
+}
+
+/// The text with its line ends as XML reads them (section 2.11), if it has any carriage return.
+fn with_line_feeds(text: &[u8]) -> Result<Option<Cow<'static, str>>, Misplaced> {
+    let text = String::from_utf8_lossy(text);
+    if let Some(character) = text.chars().find(|character| !is_xml_char(*character)) {
+        return Err(Misplaced::Character(character.into()));
+    }
+    Ok(text.contains('\r').then(|| Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))))
+}

@@ -1,0 +1,55 @@
+//! What several tests of this crate need.
+#![allow(dead_code, reason = "every test binary compiles this module and uses a part of it")]
+
+use std::path::Path;
+use std::{env, fs};
+
+/// Fails unless the file of this crate holds `expected`; with `SAKUGA_REGENERATE` set it is written instead.
+pub fn assert_up_to_date(file: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    if env::var_os("SAKUGA_REGENERATE").is_some() {
+        fs::write(&path, expected).unwrap_or_else(|error| panic!("{file}: {error}"));
+        return;
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    let mut lines = found.lines().zip(expected.lines()).zip(1..);
+    let first = lines.find(|((found, expected), _)| found != expected).map(|(_, number)| number);
+    assert!(
+        found == expected,
+        "schema/{file} is not what prompt.xsd gives{}; run `SAKUGA_REGENERATE=1 cargo test -p sakuga-schema` and commit it",
+        first.map(|number| format!(" (first difference in line {number})")).unwrap_or_default()
+    );
+}
+
+/// A small deterministic generator (SplitMix64), so that a corpus is the same on every machine.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        z ^ (z >> 31)
+    }
+
+    /// A number below `bound`, which is not 0.
+    pub fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    /// True once in `times`.
+    pub fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
+        &from[self.below(from.len())]
+    }
+
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+}
