@@ -1,6 +1,6 @@
 //! A batch of token ids on the host, padded on the right, checked before it touches a device.
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 
 use crate::error::TokenError;
 
@@ -60,6 +60,20 @@ impl TokenBatch {
         }
         let ids: Vec<i32> = self.ids.iter().map(|&id| id as i32).collect();
         Ok(Tensor::from_data(TensorData::new(ids, [self.batch(), self.width]), (device, DType::I32)))
+    }
+
+    /// For every position, row after row, whether its id is another than `pad_id`.
+    pub fn differs_from(&self, pad_id: u32) -> Vec<bool> {
+        self.ids.iter().map(|&id| id != pad_id).collect()
+    }
+
+    /// A mask for attention, `[B, 1, 1, L]`, true where a key is not `visible`; none when all are.
+    pub fn key_mask(&self, visible: &[bool], device: &Device) -> Option<Tensor<4, Bool>> {
+        if visible.iter().all(|&visible| visible) {
+            return None;
+        }
+        let hidden: Vec<bool> = visible.iter().map(|&visible| !visible).collect();
+        Some(Tensor::from_data(TensorData::new(hidden, [self.batch(), 1, 1, self.width]), device))
     }
 }
 

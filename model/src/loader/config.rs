@@ -47,6 +47,11 @@ impl<'a> ConfigFields<'a> {
         self.get(name).is_some()
     }
 
+    /// Whether the field is there and null.
+    pub fn is_null(&self, name: &str) -> bool {
+        self.object.and_then(|object| object.get(name)).is_some_and(Value::is_null)
+    }
+
     /// The raw value of a field, none when absent or null.
     pub fn get(&self, name: &str) -> Option<&'a Value> {
         self.object.and_then(|object| object.get(name)).filter(|value| !value.is_null())

@@ -14,6 +14,6 @@ pub use config::ConfigFields;
 pub(crate) use folder::read_json;
 pub use folder::{Component, ModelFolder, weight_files};
 pub use reader::TensorReader;
-pub(crate) use reader::decode_f32;
+pub(crate) use reader::{decode_f32, linear_of};
 pub use report::{LoadReport, LoraReport};
 pub use safetensors_file::{SafetensorsFile, TensorEntry};

@@ -1,7 +1,8 @@
 //! Handing out a component's tensors by name, once, in the working type, with an account of what was asked for and found.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -90,11 +91,13 @@ impl TensorReader {
         let mut clashes = Vec::new();
         let mut renamed = BTreeMap::new();
         for (name, located) in std::mem::take(&mut shared.tensors) {
-            let new = canonical(&name);
-            if renamed.contains_key(&new) {
-                clashes.push((name, format!("another tensor of the checkpoint also stands for `{new}`")));
-            } else {
-                renamed.insert(new, located);
+            match renamed.entry(canonical(&name)) {
+                Entry::Vacant(slot) => {
+                    slot.insert(located);
+                }
+                Entry::Occupied(slot) => {
+                    clashes.push((name, format!("another tensor of the checkpoint also stands for `{}`", slot.key())));
+                }
             }
         }
         shared.tensors = renamed;
@@ -372,7 +375,8 @@ fn convert<T: Send, const N: usize>(bytes: &[u8], out: &mut [T], value: impl Fn(
     });
 }
 
-fn linear_of(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Linear {
+/// A linear layer from a weight in the order of files, `[d_output, d_input]`.
+pub(crate) fn linear_of(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Linear {
     Linear { weight: Param::from_tensor(weight.transpose()), bias: bias.map(Param::from_tensor) }
 }
 

@@ -128,7 +128,7 @@ fn parse(file: &[u8]) -> Result<Parsed, String> {
             .iter()
             .try_fold(info.dtype.bitsize(), |bits, &len| bits.checked_mul(len))
             .ok_or_else(|| format!("the shape of tensor `{name}` is too large: {:?}", info.shape))?;
-        if start > end || bits % 8 != 0 || end - start != bits / 8 {
+        if start > end || !bits.is_multiple_of(8) || end - start != bits / 8 {
             return Err(format!(
                 "the offsets {start}..{end} of tensor `{name}` do not fit its type and shape {:?}",
                 info.shape

@@ -1,0 +1,108 @@
+//! FLUX's autoencoder (diffusers' AutoencoderKL): pixels to latents and back.
+//!
+//! Two spaces of latents are told apart. The autoencoder's own are what its encoder and decoder speak; *model latents*, which
+//! the diffusion model sees, are `(z - shift) * scale` of them. Everything public here speaks model latents unless it says
+//! otherwise. Reference: diffusers, `autoencoder_kl.py` and `vae.py` (<https://arxiv.org/abs/2112.10752>).
+
+mod config;
+mod decoder;
+mod encoder;
+mod key_map;
+mod layers;
+
+use burn::tensor::{DType, Tensor};
+
+pub use self::config::AutoencoderKlConfig;
+pub use self::decoder::Decoder;
+pub use self::encoder::Encoder;
+use crate::loader::TensorReader;
+
+/// Receives values inside a network under the names of the reference, for comparisons: `[B, C, H, W]`.
+pub type Tap<'a> = dyn FnMut(&str, &Tensor<4>) + 'a;
+
+/// The parameters of the posterior that the encoder predicts, in the autoencoder's own space: `[B, C, H/8, W/8]` each.
+#[derive(Debug, Clone)]
+pub struct Posterior {
+    /// Mean, which is also the mode.
+    pub mean: Tensor<4>,
+    /// Logarithm of the variance, clamped to -30..20 as in the reference.
+    pub logvar: Tensor<4>,
+}
+
+/// Both halves of the autoencoder.
+#[derive(Debug)]
+pub struct AutoencoderKl {
+    config: AutoencoderKlConfig,
+    encoder: Option<Encoder>,
+    decoder: Decoder,
+}
+
+impl AutoencoderKl {
+    /// Reads encoder and decoder. Ask [`TensorReader::finish`] before using the result.
+    pub fn load(config: &AutoencoderKlConfig, weights: &TensorReader) -> Self {
+        key_map::apply(weights);
+        let encoder = Encoder::load(config, &weights.at("encoder"));
+        Self { config: config.clone(), encoder: Some(encoder), decoder: Decoder::load(config, &weights.at("decoder")) }
+    }
+
+    /// Reads the decoder alone, which is all that text-to-image needs.
+    pub fn load_decoder(config: &AutoencoderKlConfig, weights: &TensorReader) -> Self {
+        key_map::apply(weights);
+        weights.tolerate("encoder.*");
+        Self { config: config.clone(), encoder: None, decoder: Decoder::load(config, &weights.at("decoder")) }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &AutoencoderKlConfig {
+        &self.config
+    }
+
+    /// Model latents `[B, C, H, W]` to RGB in 0..1, `[B, 3, 8H, 8W]`, in f32.
+    pub fn decode(&self, model_latents: Tensor<4>) -> Tensor<4> {
+        to_unit_range(self.decode_raw(model_latents, &mut |_, _| ()))
+    }
+
+    /// [`AutoencoderKl::decode`] before the change of range, showing `vae_latents` and the values inside to `tap`.
+    pub fn decode_raw(&self, model_latents: Tensor<4>, tap: &mut Tap<'_>) -> Tensor<4> {
+        let latents = model_latents.div_scalar(self.config.scaling_factor).add_scalar(self.config.shift_factor);
+        tap("vae_latents", &latents);
+        self.decoder.forward(latents, tap)
+    }
+
+    /// RGB in -1..1, `[B, 3, 8H, 8W]`, to the mode of the posterior as model latents, `[B, C, H, W]`; none when only the
+    /// decoder was loaded.
+    pub fn encode(&self, image: Tensor<4>) -> Option<Tensor<4>> {
+        self.posterior(image, &mut |_, _| ()).map(|posterior| self.to_model_latents(posterior.mean))
+    }
+
+    /// The posterior of an image, showing the values inside to `tap`; none when only the decoder was loaded.
+    pub fn posterior(&self, image: Tensor<4>, tap: &mut Tap<'_>) -> Option<Posterior> {
+        let moments = self.encoder.as_ref()?.forward(image, tap);
+        let channels = self.config.latent_channels;
+        let mean = moments.clone().narrow(1, 0, channels);
+        Some(Posterior { mean, logvar: moments.narrow(1, channels, channels).clamp(-30.0, 20.0) })
+    }
+
+    /// From the autoencoder's own space to model latents.
+    pub fn to_model_latents(&self, latents: Tensor<4>) -> Tensor<4> {
+        latents.sub_scalar(self.config.shift_factor).mul_scalar(self.config.scaling_factor)
+    }
+}
+
+/// What the decoder gives, -1..1 and somewhat beyond, to 0..1 in f32.
+pub fn to_unit_range(sample: Tensor<4>) -> Tensor<4> {
+    sample.cast(DType::F32).add_scalar(1.0).div_scalar(2.0).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+
+    use super::*;
+
+    #[test]
+    fn samples_are_mapped_and_clamped() {
+        let sample = Tensor::<4>::from_data([[[[-3.0, -1.0, 0.0, 1.0, 1.5]]]], (&Device::flex(), DType::F32));
+        to_unit_range(sample).into_data().assert_eq(&TensorData::from([[[[0.0_f32, 0.0, 0.5, 1.0, 1.0]]]]), true);
+    }
+}

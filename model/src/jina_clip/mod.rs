@@ -1,0 +1,116 @@
+//! The text tower of Jina CLIP v2: token ids to one vector, the mean of the last hidden states.
+//!
+//! ```text
+//! ids -> embedding + token type -> norm -> [ + attention, norm | + MLP, norm ] x layers -> mean over tokens
+//! ```
+//!
+//! An XLM-R with rotary positions and norms after the residual sum. The vector is *not* normalised to unit length, and the
+//! retrieval adapter that the published weights carry as parametrisations is merged while loading.
+//! Reference: jinaai/jina-clip-v2 and `modeling_jina_embeddings_v3.py` of transformers (<https://arxiv.org/abs/2409.10173>).
+
+mod config;
+mod encoder;
+mod key_map;
+mod merged;
+
+use burn::tensor::module::embedding;
+use burn::tensor::{DType, Tensor, TensorData};
+
+pub use self::config::{JinaClipConfig, TaskAdapter};
+use self::encoder::{Layer, Norm, Rotary};
+use self::merged::Merged;
+use crate::error::TokenError;
+use crate::loader::TensorReader;
+use crate::tokens::TokenBatch;
+
+/// The network.
+#[derive(Debug)]
+pub struct JinaClip {
+    config: JinaClipConfig,
+    word_embeddings: Tensor<2>,
+    token_type: Tensor<3>,
+    emb_ln: Norm,
+    layers: Vec<Layer>,
+}
+
+impl JinaClip {
+    /// Reads the weights, merging the adapter that `config` selects. Ask [`TensorReader::finish`] before using the result.
+    pub fn load(config: &JinaClipConfig, weights: &TensorReader) -> Self {
+        key_map::apply(weights);
+        let merged = Merged::new(config, weights);
+        let hidden = config.hidden_size;
+        let token_types = merged.embedding("embeddings.token_type_embeddings", [config.type_vocab_size, hidden]);
+        Self {
+            config: config.clone(),
+            word_embeddings: merged.embedding("embeddings.word_embeddings", [config.vocab_size, hidden]),
+            token_type: token_types.narrow(0, 0, 1).unsqueeze_dim(0),
+            emb_ln: Norm::load(config, &weights.at("emb_ln")),
+            layers: (0..config.layers)
+                .map(|i| Layer::load(config, &merged.at(format!("encoder.layers.{i}"))))
+                .collect(),
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &JinaClipConfig {
+        &self.config
+    }
+
+    /// The pooled vectors, `[B, hidden]`: the mean over all tokens that are not padding, begin and end included.
+    ///
+    /// # Errors
+    /// When an id is beyond the vocabulary.
+    pub fn pooled(&self, tokens: &TokenBatch) -> Result<Tensor<2>, TokenError> {
+        self.pooled_with(tokens, |_, _| ())
+    }
+
+    /// [`JinaClip::pooled`], showing `see` every hidden state `[B, L, hidden]`: 0 is the normalised embedding, i the output
+    /// of layer i - 1.
+    ///
+    /// # Errors
+    /// When an id is beyond the vocabulary.
+    pub fn pooled_with(
+        &self,
+        tokens: &TokenBatch,
+        mut see: impl FnMut(usize, &Tensor<3>),
+    ) -> Result<Tensor<2>, TokenError> {
+        let device = self.word_embeddings.device();
+        let ids = tokens.ids("Jina CLIP", self.config.vocab_size, &device)?;
+        let visible = tokens.differs_from(self.config.pad_token_id);
+        let mask = tokens.key_mask(&visible, &device);
+        let rotary = Rotary::new(&self.config, tokens.width(), &device);
+        let embedded = embedding(self.word_embeddings.clone(), ids);
+        let mut state = self.emb_ln.forward(embedded + self.token_type.clone());
+        see(0, &state);
+        for (index, layer) in self.layers.iter().enumerate() {
+            state = layer.forward(state, &rotary, mask.clone());
+            see(index + 1, &state);
+        }
+        let weights = mean_weights(&visible, tokens.width());
+        let shape = [tokens.batch(), tokens.width(), 1];
+        let weights = Tensor::<3>::from_data(TensorData::new(weights, shape), (&device, DType::F32));
+        let dtype = state.dtype();
+        Ok((state.cast(DType::F32) * weights).sum_dim(1).squeeze_dim::<2>(1).cast(dtype))
+    }
+}
+
+/// For each position the share of its vector in the mean: 0 for padding, otherwise 1 / number of tokens of its row.
+fn mean_weights(visible: &[bool], width: usize) -> Vec<f32> {
+    visible
+        .chunks(width)
+        .flat_map(|row| {
+            let count = row.iter().filter(|&&visible| visible).count().max(1) as f32;
+            row.iter().map(move |&visible| if visible { 1.0 / count } else { 0.0 })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mean_ignores_padding() {
+        assert_eq!(mean_weights(&[true, true, false, false, true, false], 3), [0.5, 0.5, 0.0, 0.0, 1.0, 0.0]);
+    }
+}
