@@ -13,6 +13,9 @@ use crate::fixed::FixedValues;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// The XSD's types of text, each with the variant of `TextKind` that it is read as.
+const TEXT_TYPES: [(&str, &str); 4] = [("Tags", "Tags"), ("Name", "Token"), ("Prose", "Prose"), ("Gender", "Token")];
+
 /// What marks the documentation text that gives an example.
 const EXAMPLE: &str = "Example: ";
 
@@ -29,6 +32,7 @@ pub fn tables(types: &MetaTypes, fixed: &FixedValues) -> Result<String> {
         let law = writer.element(name, documentation, (1, 1), ident)?;
         writeln!(writer.source, "/// The law of a `<{name}>` document.\npub static {constant}: ElementLaw = {law};")?;
     }
+    writer.text_types()?;
     Ok(writer.source)
 }
 
@@ -109,7 +113,7 @@ impl Writer<'_> {
 
     /// An expression of type `ContentLaw` for an element of text.
     fn text(&self, element: &str, type_: &TypeIdent) -> Result<String> {
-        let (kind, meta) =
+        let (type_name, kind, meta) =
             self.kind(type_).ok_or_else(|| format!("`{element}`: no kind of text is known for `{type_}`"))?;
         let (constrains, variants) = match &meta.variant {
             MetaTypeVariant::SimpleType(simple) => (Some(&simple.constrains), &[][..]),
@@ -126,26 +130,45 @@ impl Writer<'_> {
             }
         }
         Ok(format!(
-            "ContentLaw::Text(TextLaw {{ kind: TextKind::{kind}, may_be_empty: {may_be_empty}, \
+            "ContentLaw::Text(TextLaw {{ type_name: {type_name:?}, kind: TextKind::{kind}, may_be_empty: {may_be_empty}, \
              values: &{values:?}, value_documentation: &{said:?} }})"
         ))
     }
 
-    /// The variant of `TextKind` that a type of the XSD, or the first known one that it stands for, is read as.
-    fn kind(&self, type_: &TypeIdent) -> Option<(&'static str, &MetaType)> {
+    /// The first type of text in the chain that `type_` stands for: its name, its variant of `TextKind`, itself.
+    fn kind(&self, type_: &TypeIdent) -> Option<(&'static str, &'static str, &MetaType)> {
         let meta = self.types.items.get(type_)?;
-        let kind = match type_.name.as_str() {
-            "Tags" => "Tags",
-            "Name" | "Gender" => "Token",
-            "Prose" => "Prose",
-            _ => {
-                let MetaTypeVariant::Reference(reference) = &meta.variant else {
-                    return None;
-                };
-                return self.kind(&reference.type_);
-            }
-        };
-        Some((kind, meta))
+        if let Some((name, kind)) = TEXT_TYPES.into_iter().find(|(name, _)| *name == type_.name.as_str()) {
+            return Some((name, kind, meta));
+        }
+        match &meta.variant {
+            MetaTypeVariant::Reference(reference) => self.kind(&reference.type_),
+            _ => None,
+        }
+    }
+
+    /// The static that documents the types of text.
+    fn text_types(&mut self) -> Result<()> {
+        let mut entries = String::new();
+        for (name, _) in TEXT_TYPES {
+            let is_it = |ident: &TypeIdent| ident.type_ == IdentType::Type && ident.name.as_named_str() == Some(name);
+            // xs:Name is a type of that name, too; ours is documented.
+            let metas = self.types.items.iter().filter(|(ident, _)| is_it(ident)).map(|(_, meta)| meta);
+            let (documentation, example) = metas
+                .map(|meta| documentation(&[&meta.documentation]))
+                .find(|(documentation, _)| !documentation.is_empty())
+                .ok_or_else(|| format!("prompt.xsd documents no type `{name}`"))?;
+            write!(
+                entries,
+                "TextTypeLaw {{ name: {name:?}, documentation: {documentation:?}, example: {example:?} }}, "
+            )?;
+        }
+        let count = TEXT_TYPES.len();
+        writeln!(
+            self.source,
+            "/// What the types of text are.\npub static TEXT_TYPES: [TextTypeLaw; {count}] = [{entries}];"
+        )?;
+        Ok(())
     }
 }
 

@@ -45,6 +45,8 @@ pub enum ContentLaw {
 /// What a text may be.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TextLaw {
+    /// The type's name in the XSD, one of [`TEXT_TYPES`].
+    pub type_name: &'static str,
     /// How white space and commas are read.
     pub kind: TextKind,
     /// Whether it may be blank.
@@ -53,6 +55,17 @@ pub struct TextLaw {
     pub values: &'static [&'static str],
     /// What each of the values means, in the same order.
     pub value_documentation: &'static [&'static str],
+}
+
+/// A type of text and what the XSD says about it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TextTypeLaw {
+    /// Its name in the XSD.
+    pub name: &'static str,
+    /// What such a text is.
+    pub documentation: &'static str,
+    /// Such a text.
+    pub example: &'static str,
 }
 
 /// How white space and commas of a text are read.

@@ -35,7 +35,7 @@ fn every_kind_of_difference_is_noticed() {
         ("  string caption = 3;", "  string caption = 3;\n  string title = 4;", "Prompt: `title` is no element"),
         ("  TagList artists = 2;", "  TagList artist = 2;", "GeneralTags: `artist` is no element"),
         ("artists = 2;", "artists = 13;", "GeneralTags: `artists` has number 13, not 2"),
-        ("  TagList count = 1;", "  TagList zzz = 2;", "GeneralTags: field 1 is `zzz`, not `count`"),
+        ("  TagList count = 1;", "  TagList number = 1;", "GeneralTags: field 1 is `number`, not `count`"),
         ("repeated Character characters", "Character characters", "Prompt.characters: must be repeated"),
         ("at most 16", "at most 8", "Prompt.characters: the comment must say `at most 16`"),
         ("  TagList lighting", "  repeated TagList lighting", "GeneralTags.lighting: must not be repeated"),
@@ -66,6 +66,17 @@ fn every_kind_of_difference_is_noticed() {
             "`{from}` -> `{to}` must give `{expected}`, gave {differences:?}"
         );
     }
+}
+
+#[test]
+fn another_order_is_noticed() {
+    let swapped = source()
+        .replacen("TagList count = 1;", "TagList held = 1;", 1)
+        .replacen("TagList artists = 2;", "TagList count = 2;", 1)
+        .replacen("TagList held = 1;", "TagList artists = 1;", 1);
+    let differences = differences(&compile(&swapped).expect("it still compiles"));
+    assert!(differences.contains(&"GeneralTags: field 1 is `artists`, not `count`".to_owned()), "{differences:?}");
+    assert!(differences.contains(&"GeneralTags: `count` has number 2, not 1".to_owned()), "{differences:?}");
 }
 
 fn source() -> String {

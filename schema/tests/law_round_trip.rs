@@ -100,12 +100,12 @@ fn rewritten(xml: &str, seed: u64) -> String {
                     format!("{open}{}{close}", rewritten_text(inner, &mut random))
                 })
                 .collect();
-            format!("\n  {}<!-- x -->\n", children.join(random.pick(&["", "\n\t", "<?x y?>"])))
+            format!("\n  {}<!-- x -->\n", children.join(*random.pick(&["", "\n\t", "<?x y?>"])))
         };
         blocks.push(format!("{open}{inner}{close}"));
     }
     random.shuffle(&mut blocks);
-    let siblings = blocks.join(random.pick(&["", "\n", "\r\n\r\n", "<!-- - -->"]));
+    let siblings = blocks.join(*random.pick(&["", "\n", "\r\n\r\n", "<!-- - -->"]));
     if random.once_in(2) { siblings } else { format!("<?xml version='1.0'?>\n<prompt>{siblings}</prompt>\n") }
 }
 
@@ -159,14 +159,14 @@ proptest! {
 
     #[test]
     fn what_is_written_is_read(prompt in prompt()) {
-        prop_assert_eq!(Prompt::from_xml(&prompt.to_xml()).as_ref(), Ok(&prompt));
-        prop_assert_eq!(Prompt::from_xml(&prompt.to_document()).as_ref(), Ok(&prompt));
+        prop_assert_eq!(Prompt::from_xml(&prompt.to_xml()), Ok(prompt.clone()));
+        prop_assert_eq!(Prompt::from_xml(&prompt.to_document()), Ok(prompt));
     }
 
     #[test]
     fn what_is_written_of_a_negative_prompt_is_read(negative in negative_prompt()) {
-        prop_assert_eq!(NegativePrompt::from_xml(&negative.to_xml()).as_ref(), Ok(&negative));
-        prop_assert_eq!(NegativePrompt::from_xml(&negative.to_document()).as_ref(), Ok(&negative));
+        prop_assert_eq!(NegativePrompt::from_xml(&negative.to_xml()), Ok(negative.clone()));
+        prop_assert_eq!(NegativePrompt::from_xml(&negative.to_document()), Ok(negative));
     }
 
     #[test]
