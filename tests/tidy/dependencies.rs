@@ -1,0 +1,129 @@
+//! Who may depend on whom, directly, and what nobody of ours may reach by any way.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use sakuga_tests::repository;
+use serde_json::Value;
+
+use crate::assert_none;
+
+/// Our crates, and those of ours that each may depend on, also for its tests and its build.
+const EDGES: &[(&str, &[&str])] = &[
+    ("sakuga-proto", &[]),
+    ("sakuga-schema", &[]),
+    ("sakuga-model", &[]),
+    ("sakuga-client", &["sakuga-proto", "sakuga-schema"]),
+    ("sakuga-server", &["sakuga-proto", "sakuga-schema", "sakuga-model"]),
+    ("sakuga-tests", &["sakuga-proto", "sakuga-schema", "sakuga-model", "sakuga-client", "sakuga-server"]),
+    ("sakuga-figures", &["sakuga-schema"]),
+    ("xtask", &[]),
+];
+
+/// What a crate must not reach, by any way, when it is built for use with these arguments.
+const NEVER: &[(&str, &[&str], &[&str])] = &[
+    // Whoever only speaks the protocol compiles no runtime of ours and no tensors.
+    ("sakuga-proto", &[], &["burn", "quick-xml"]),
+    // The prompt language is text in, values out.
+    ("sakuga-schema", &[], &["tokio", "prost", "tonic", "burn"]),
+    // The numerics do not wait, speak, or know a picture's file format.
+    ("sakuga-model", &[], &["tokio", "tonic", "prost", "png", "image", "clap"]),
+    ("sakuga-client", &[], &["burn", "burn-tensor", "sakuga-model", "sakuga-server"]),
+    ("sakuga-client", &["--no-default-features"], &["clap", "image", "indicatif", "miette"]),
+    // The whole service runs without burn, for tests and for whoever writes a client.
+    ("sakuga-server", &["--no-default-features"], &["burn", "burn-tensor", "sakuga-model"]),
+    ("sakuga-server", &[], &["sakuga-client"]),
+];
+
+/// Edges among our crates that [`EDGES`] does not allow, and crates that it does not list.
+fn wrong_edges(metadata: &Value) -> Vec<String> {
+    let packages = metadata["packages"].as_array().expect("cargo metadata lists packages");
+    let name = |value: &Value| value["name"].as_str().expect("a package has a name").to_owned();
+    let ours: BTreeSet<String> = packages.iter().map(name).collect();
+    let mut findings = Vec::new();
+    for package in packages {
+        let from = name(package);
+        let Some((_, allowed)) = EDGES.iter().find(|(listed, _)| *listed == from) else {
+            findings.push(format!("{from}: say in EDGES what it may depend on"));
+            continue;
+        };
+        for dependency in package["dependencies"].as_array().expect("a package has dependencies") {
+            let to = name(dependency);
+            if ours.contains(&to) && !allowed.contains(&to.as_str()) {
+                findings.push(format!("{from} depends on {to}"));
+            }
+        }
+    }
+    findings
+}
+
+/// What a crate reaches though it must not. `tree` is `cargo tree` without its lines, one `name version` a line.
+fn forbidden<'a>(tree: &str, never: &[&'a str]) -> Vec<&'a str> {
+    let reached: BTreeSet<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    never.iter().copied().filter(|name| reached.contains(name)).collect()
+}
+
+/// Cargo's answer, without the network: what is needed here has been compiled.
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .args(["--offline"])
+        .current_dir(repository())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("cargo prints UTF-8")
+}
+
+fn metadata() -> Value {
+    let printed = cargo(&["metadata", "--format-version", "1", "--no-deps"]);
+    serde_json::from_str(&printed).expect("cargo metadata prints JSON")
+}
+
+#[test]
+fn our_crates_depend_on_each_other_as_allowed() {
+    assert_none(&wrong_edges(&metadata()));
+}
+
+#[test]
+fn the_server_can_do_without_the_model() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("packages");
+    let server = packages.iter().find(|package| package["name"] == "sakuga-server").expect("the server is a member");
+    let dependencies = server["dependencies"].as_array().expect("dependencies");
+    let model = dependencies.iter().find(|dependency| dependency["name"] == "sakuga-model").expect("it uses the model");
+    assert_eq!(model["optional"], true);
+}
+
+#[test]
+fn nothing_reaches_what_it_must_not() {
+    let mut findings = Vec::new();
+    for (package, arguments, never) in NEVER {
+        let mut all = vec!["tree", "--package", package, "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+        all.extend(*arguments);
+        let tree = cargo(&all);
+        assert!(tree.starts_with(package), "cargo tree begins with {:?}", tree.lines().next());
+        for name in forbidden(&tree, never) {
+            findings.push(format!("{package} {}reaches {name}", arguments.concat()));
+        }
+    }
+    assert_none(&findings);
+}
+
+#[test]
+fn a_wrong_edge_and_an_unlisted_crate_are_found() {
+    let metadata = serde_json::json!({"packages": [
+        {"name": "sakuga-schema", "dependencies": [{"name": "serde"}, {"name": "sakuga-proto", "kind": "dev"}]},
+        {"name": "sakuga-proto", "dependencies": []},
+        {"name": "sakuga-new", "dependencies": []},
+    ]});
+    let expected = ["sakuga-schema depends on sakuga-proto", "sakuga-new: say in EDGES what it may depend on"];
+    assert_eq!(wrong_edges(&metadata), expected);
+}
+
+#[test]
+fn a_forbidden_crate_is_found_wherever_it_stands() {
+    let tree = "sakuga-schema v0.1.0 (path)\nserde v1.0.0\ntokio v1.54.0\ntokio-util v0.7.0 (*)\n";
+    assert_eq!(forbidden(tree, &["tokio", "prost"]), ["tokio"]);
+    assert!(forbidden("a v1\ntokio-stream v0.1.0\n", &["tokio"]).is_empty());
+}

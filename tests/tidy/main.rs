@@ -1,0 +1,15 @@
+//! Invariants of the tree: who may depend on whom, what a source file may hold, and what no file may name.
+//!
+//! Each is a checker, tested on an example that breaks it, and then run over the repository.
+
+mod dependencies;
+mod readme;
+mod sources;
+mod text;
+mod tree;
+
+/// Fails with every finding, one a line.
+#[track_caller]
+fn assert_none(findings: &[String]) {
+    assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));
+}

@@ -1,0 +1,185 @@
+//! What a Rust file must have, may not have, and may name.
+
+use std::collections::BTreeSet;
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+use crate::assert_none;
+use crate::tree;
+
+/// Longer files hold more than one thing.
+const LINES_MAX: usize = 600;
+
+/// Written by generators.
+const GENERATED: &[&str] = &["proto/src/gen/", "schema/src/generated.rs"];
+
+/// Placeholders and traces: what a macro of this name does is not done.
+const UNFINISHED: &[&str] = &["todo", "unimplemented", "dbg"];
+
+/// One Rust file.
+struct Source<'a> {
+    path: &'a str,
+    text: &'a str,
+    tokens: Vec<TokenTree>,
+}
+
+impl<'a> Source<'a> {
+    fn new(path: &'a str, text: &'a str) -> Self {
+        let stream: TokenStream = text.parse().unwrap_or_else(|error| panic!("{path} is not Rust: {error}"));
+        let mut tokens = Vec::new();
+        flatten(stream, &mut tokens);
+        Self { path, text, tokens }
+    }
+
+    /// Whether it says, on top, what it holds.
+    fn missing_docs(&self) -> Option<String> {
+        let first = self.text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        (!first.starts_with("//!")).then(|| format!("{}:1: begin with a `//!` sentence", self.path))
+    }
+
+    fn too_long(&self) -> Option<String> {
+        let lines = self.text.lines().count();
+        (lines > LINES_MAX).then(|| format!("{}: {lines} lines, {LINES_MAX} allowed", self.path))
+    }
+
+    /// Placeholder macros, and tests that are switched off.
+    fn unfinished(&self) -> Vec<String> {
+        let mut findings = Vec::new();
+        for pair in self.tokens.windows(2) {
+            let line = pair[0].span().start().line;
+            match pair {
+                [TokenTree::Ident(name), TokenTree::Punct(mark)]
+                    if mark.as_char() == '!' && UNFINISHED.iter().any(|macro_name| name == macro_name) =>
+                {
+                    findings.push(format!("{}:{line}: {name}!", self.path));
+                }
+                [TokenTree::Punct(hash), TokenTree::Group(group)]
+                    if hash.as_char() == '#' && group.delimiter() == Delimiter::Bracket =>
+                {
+                    if matches!(group.stream().into_iter().next(), Some(TokenTree::Ident(name)) if name == "ignore") {
+                        findings.push(format!("{}:{line}: a test that is ignored", self.path));
+                    }
+                }
+                _ => {}
+            }
+        }
+        findings
+    }
+
+    /// Every name in the code; comments and strings have none.
+    fn names(&self) -> BTreeSet<String> {
+        let names = self.tokens.iter().filter_map(|token| match token {
+            TokenTree::Ident(name) => Some(name.to_string()),
+            _ => None,
+        });
+        names.collect()
+    }
+
+    /// Within the server, the model is named by one adapter, and the wire's types only where they are converted.
+    fn crossed_borders(&self) -> Vec<String> {
+        let Some(within) = self.path.strip_prefix("server/src/") else { return Vec::new() };
+        let names = self.names();
+        let mut findings = Vec::new();
+        if names.contains("sakuga_model") && !is_or_within(within, "engine/burn") {
+            findings.push(format!("{}: names sakuga_model; only server/src/engine/burn.rs may", self.path));
+        }
+        let converts = is_or_within(within, "wire") || is_or_within(within, "service");
+        // The composition root registers the services, which are types of the wire.
+        if names.contains("sakuga_proto") && !converts && within != "app.rs" {
+            findings.push(format!("{}: names sakuga_proto; only server/src/wire and service may", self.path));
+        }
+        findings
+    }
+}
+
+/// Whether a file is the module, or lies within it: `wire.rs`, `wire/mod.rs`, `wire/to_proto.rs`.
+fn is_or_within(file: &str, module: &str) -> bool {
+    file.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
+}
+
+/// Groups are followed by what is in them, so that neighbours stay neighbours.
+fn flatten(stream: TokenStream, tokens: &mut Vec<TokenTree>) {
+    for token in stream {
+        let inner = match &token {
+            TokenTree::Group(group) => Some(group.stream()),
+            _ => None,
+        };
+        tokens.push(token);
+        if let Some(inner) = inner {
+            flatten(inner, tokens);
+        }
+    }
+}
+
+/// Runs a check over every Rust file that a person wrote.
+fn over_all(check: impl Fn(&Source<'_>) -> Vec<String>) {
+    let Some(files) = tree::files() else { return };
+    let rust = files
+        .iter()
+        .filter(|file| file.path.ends_with(".rs") && !GENERATED.iter().any(|made| file.path.starts_with(made)));
+    let mut findings = Vec::new();
+    for file in rust {
+        let text = file.text().unwrap_or_else(|| panic!("{} is not UTF-8", file.path));
+        findings.extend(check(&Source::new(&file.path, text)));
+    }
+    assert_none(&findings);
+}
+
+#[test]
+fn every_file_says_what_it_holds() {
+    over_all(|source| source.missing_docs().into_iter().collect());
+}
+
+#[test]
+fn no_file_is_too_long() {
+    over_all(|source| source.too_long().into_iter().collect());
+}
+
+#[test]
+fn nothing_is_unfinished() {
+    over_all(|source| source.unfinished());
+}
+
+#[test]
+fn the_server_keeps_its_borders() {
+    over_all(|source| source.crossed_borders());
+}
+
+#[test]
+fn a_file_without_a_sentence_is_found() {
+    assert!(Source::new("a.rs", "\n//! Holds a.\nfn a() {}").missing_docs().is_none());
+    for bad in ["fn a() {}", "/// a\nfn a() {}", "", "// a\n//! b"] {
+        assert_eq!(Source::new("a.rs", bad).missing_docs().unwrap(), "a.rs:1: begin with a `//!` sentence");
+    }
+}
+
+#[test]
+fn a_long_file_is_found() {
+    let text = "//! a\n".repeat(LINES_MAX + 1);
+    assert_eq!(Source::new("a.rs", &text).too_long().unwrap(), "a.rs: 601 lines, 600 allowed");
+    assert!(Source::new("a.rs", &text[6..]).too_long().is_none());
+}
+
+#[test]
+fn unfinished_code_is_found_in_code_alone() {
+    let bad = "fn a() {\n    todo!()\n}\n#[test]\n#[ignore = \"slow\"]\nfn b() { f(dbg!(1)); unimplemented!(\"x\") }";
+    let findings = Source::new("a.rs", bad).unfinished();
+    assert_eq!(findings, ["a.rs:2: todo!", "a.rs:5: a test that is ignored", "a.rs:6: dbg!", "a.rs:6: unimplemented!"]);
+    let good =
+        "// todo!()\nfn a() { let ignore = \"dbg!(1)\"; let todo = !true; b(ignore, todo) }\n/// #[ignore]\nstruct S;";
+    assert!(Source::new("a.rs", good).unfinished().is_empty());
+}
+
+#[test]
+fn a_crossed_border_is_found() {
+    let borders = |path, text| Source::new(path, text).crossed_borders().len();
+    assert_eq!(borders("server/src/queue.rs", "use sakuga_model::Pipeline;"), 1);
+    assert_eq!(borders("server/src/engine/mod.rs", "fn f() { sakuga_model::open() }"), 1);
+    assert_eq!(borders("server/src/engine/burn.rs", "use sakuga_model::Pipeline;"), 0);
+    assert_eq!(borders("server/src/event.rs", "use sakuga_proto::prompt::v1 as pb;"), 1);
+    assert_eq!(borders("server/src/wired.rs", "use sakuga_proto::prompt::v1 as pb;"), 1);
+    assert_eq!(borders("server/src/wire/to_proto.rs", "use sakuga_proto::prompt::v1 as pb;"), 0);
+    assert_eq!(borders("server/src/service.rs", "use sakuga_proto::prompt::v1 as pb;"), 0);
+    assert_eq!(borders("server/src/event.rs", "//! Not sakuga_proto.\nconst A: &str = \"sakuga_model\";"), 0);
+    assert_eq!(borders("tests/src/lib.rs", "use sakuga_model as m; use sakuga_proto as p;"), 0);
+}

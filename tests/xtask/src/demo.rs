@@ -1,0 +1,121 @@
+//! `cargo xtask demo`: the two-character example, from XML to PNG, through a server of its own.
+
+mod outcome;
+mod server;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::demo::server::Server;
+use crate::process;
+use crate::workspace::Workspace;
+
+/// The prompt.
+const PROMPT: &str = "schema/examples/two_girls.xml";
+
+/// The seed: with a fixed one, everybody who runs the demo gets the picture of the README.
+const SEED: &str = "20250826";
+
+/// Checking a prompt takes milliseconds.
+const VALIDATE_LIMIT: Duration = Duration::from_secs(60);
+
+/// The picture took well under a minute on two cores; a loaded machine may be far slower.
+const GENERATE_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// How the demo runs.
+#[derive(clap::Args)]
+pub struct Options {
+    /// Where the picture, the previews and the events go [default: target/demo].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// The device to draw on; any but `cpu` builds the server with CUDA.
+    #[arg(long, value_name = "cpu|auto|cuda:N", default_value = "cpu")]
+    device: String,
+}
+
+/// Runs the demo and prints where its results are.
+///
+/// # Errors
+///
+/// A build fails, the server does not start, a call fails, or a result is missing. The server has been stopped.
+pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
+    let out = options.out.clone().unwrap_or_else(|| workspace.target.join("demo"));
+    fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
+    // Cargo may be called from anywhere in the repository; paths a person gave are relative to where they stand.
+    let out = out.canonicalize().with_context(|| format!("cannot use the folder {}", out.display()))?;
+    let files = Files::new(&out);
+    files.remove_old()?;
+
+    println!("building the server and the command line");
+    let built = workspace.build_release(options.device != "cpu")?;
+    let sakuga = |arguments: &[&str]| {
+        let mut command = Command::new(&built.client);
+        command.args(arguments).current_dir(&workspace.root);
+        command
+    };
+
+    let server = Server::start(&built.server, &options.device, &files.log)?;
+    println!("server at {} on {}, log in {}", server.url(), options.device, workspace.shorten(&files.log).display());
+    let drawn = draw(sakuga, &server, &files);
+    // Stopped also after a failure, and before anything more is said about it.
+    let stopped = server.stop();
+    if let Err(error) = drawn {
+        return Err(error.context(server::tail_of(&files.log)));
+    }
+    stopped?;
+
+    let results = outcome::verify(&files)?;
+    println!("\npicture   {}", workspace.shorten(&files.png).display());
+    println!("previews  {} ({} files)", workspace.shorten(&files.previews).display(), results.previews);
+    println!("events    {} ({} lines)", workspace.shorten(&files.events).display(), results.events);
+    Ok(())
+}
+
+/// Checks the prompt, then draws it, both on the inherited terminal.
+fn draw(sakuga: impl Fn(&[&str]) -> Command, server: &Server, files: &Files) -> anyhow::Result<()> {
+    println!("\nsakuga validate {PROMPT}");
+    process::run(&mut sakuga(&["validate", PROMPT]), VALIDATE_LIMIT)?;
+    println!("\nsakuga generate {PROMPT}");
+    let mut generate = sakuga(&["generate", PROMPT, "--server", server.url(), "--seed", SEED, "--preview", "linear"]);
+    generate.arg("--out").arg(&files.png).arg("--preview-dir").arg(&files.previews).arg("--events").arg(&files.events);
+    process::run(&mut generate, GENERATE_LIMIT)
+}
+
+/// What the demo writes.
+pub struct Files {
+    /// The picture.
+    pub png: PathBuf,
+    /// The folder of the step previews.
+    pub previews: PathBuf,
+    /// Every event as a line of JSON.
+    pub events: PathBuf,
+    /// What the server said.
+    pub log: PathBuf,
+}
+
+impl Files {
+    fn new(out: &Path) -> Self {
+        Self {
+            png: out.join("two_girls.png"),
+            previews: out.join("previews"),
+            events: out.join("events.jsonl"),
+            log: out.join("server.log"),
+        }
+    }
+
+    /// Removes what an earlier run left, so that nothing old can pass for a result. Other files stay: the folder may be
+    /// anybody's.
+    fn remove_old(&self) -> anyhow::Result<()> {
+        let previews = outcome::previews(&self.previews)?;
+        for path in previews.iter().chain([&self.png, &self.events, &self.log]) {
+            if path.exists() {
+                fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! Whether the demo left what it promises.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
+
+use crate::demo::Files;
+
+/// The first bytes of every PNG file.
+const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// What was found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Preview files.
+    pub previews: usize,
+    /// Lines of events.
+    pub events: usize,
+}
+
+/// Looks at every result.
+///
+/// # Errors
+///
+/// One is missing or is not what its name says.
+pub fn verify(files: &Files) -> anyhow::Result<Outcome> {
+    let png = fs::read(&files.png).with_context(|| format!("no picture at {}", files.png.display()))?;
+    ensure!(png.starts_with(PNG_SIGNATURE), "{} is not a PNG file", files.png.display());
+    let previews = previews(&files.previews)?.len();
+    ensure!(previews > 0, "no previews in {}", files.previews.display());
+    let text = fs::read_to_string(&files.events).with_context(|| format!("no events at {}", files.events.display()))?;
+    let events = text.lines().count();
+    let last = text.lines().last().with_context(|| format!("{} is empty", files.events.display()))?;
+    for (index, line) in text.lines().enumerate() {
+        serde_json::from_str::<Value>(line)
+            .with_context(|| format!("{}, line {}, is not JSON", files.events.display(), index + 1))?;
+    }
+    ensure!(last.contains("\"completed\""), "the last event is not `completed`: {last}");
+    Ok(Outcome { previews, events })
+}
+
+/// The preview pictures in a folder, which need not exist.
+///
+/// # Errors
+///
+/// The folder cannot be read.
+pub fn previews(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => bail!("cannot read {}: {error}", folder.display()),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if matches!(extension, Some("jpg" | "png" | "webp")) {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with what a good run leaves.
+    fn good() -> (tempfile::TempDir, Files) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let files = Files::new(folder.path());
+        fs::write(&files.png, PNG_SIGNATURE).unwrap();
+        fs::create_dir(&files.previews).unwrap();
+        fs::write(files.previews.join("image_0_step_001.jpg"), "").unwrap();
+        fs::write(&files.events, "{\"accepted\":{}}\n{\"completed\":{}}\n").unwrap();
+        (folder, files)
+    }
+
+    #[test]
+    fn a_good_run_is_counted() {
+        let (_folder, files) = good();
+        assert_eq!(verify(&files).unwrap(), Outcome { previews: 1, events: 2 });
+    }
+
+    #[test]
+    fn each_missing_or_wrong_result_is_named() {
+        let spoilers: [(fn(&Files), &str); 5] = [
+            (|files| fs::remove_file(&files.png).unwrap(), "no picture at"),
+            (|files| fs::write(&files.png, "GIF89a").unwrap(), "is not a PNG"),
+            (|files| fs::remove_dir_all(&files.previews).unwrap(), "no previews in"),
+            (|files| fs::write(&files.events, "{\n{\"completed\":{}}\n").unwrap(), "line 1, is not JSON"),
+            (|files| fs::write(&files.events, "{\"accepted\":{}}\n").unwrap(), "not `completed`"),
+        ];
+        for (spoil, message) in spoilers {
+            let (_folder, files) = good();
+            spoil(&files);
+            let error = format!("{:#}", verify(&files).unwrap_err());
+            assert!(error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_our_own_files_of_an_earlier_run_are_removed() {
+        let (folder, files) = good();
+        let foreign = [folder.path().join("notes.txt"), files.previews.join("notes.txt")];
+        for path in &foreign {
+            fs::write(path, "mine").unwrap();
+        }
+        files.remove_old().unwrap();
+        assert!(foreign.iter().all(|path| path.exists()));
+        assert!(!files.png.exists() && !files.events.exists());
+        assert!(previews(&files.previews).unwrap().is_empty());
+    }
+}

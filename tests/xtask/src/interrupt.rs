@@ -1,0 +1,26 @@
+//! Ctrl-C and SIGTERM become a flag, so that whoever has started a process can end it before leaving.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use anyhow::Context as _;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+static RAISED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
+/// Registers the handlers. Call it once, before anything is started.
+///
+/// # Errors
+///
+/// The system refuses a handler.
+pub fn listen() -> anyhow::Result<()> {
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&RAISED)).context("cannot register a signal handler")?;
+    }
+    Ok(())
+}
+
+/// Whether somebody asked this program to end.
+pub fn raised() -> bool {
+    RAISED.load(Ordering::Relaxed)
+}

@@ -1,0 +1,70 @@
+//! The commands of Sakuga: `cargo xtask demo`, `cargo xtask test` and `cargo xtask build`.
+//!
+//! They need a Rust toolchain, a C compiler, Python 3 and the package registries, and leave everything they make under
+//! Cargo's target folder.
+
+#![forbid(unsafe_code)]
+
+mod demo;
+mod interrupt;
+mod llvm;
+mod process;
+mod python;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Runs, checks and builds Sakuga.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build in release, start a server, draw the two-character example through it, and stop the server.
+    Demo(demo::Options),
+    /// Run every check and test, cheapest first, and close with a summary.
+    Test(test::Options),
+    /// Build the server and the command line in release.
+    Build(BuildOptions),
+}
+
+/// What `build` builds.
+#[derive(clap::Args)]
+struct BuildOptions {
+    /// Build the server with burn's CUDA backend; LLVM is fetched first if it is not installed.
+    #[arg(long)]
+    cuda: bool,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    interrupt::listen()?;
+    let workspace = Workspace::locate()?;
+    match arguments.command {
+        Command::Demo(options) => demo::run(&workspace, &options).map(|()| ExitCode::SUCCESS),
+        Command::Test(options) => test::run(&workspace, &options),
+        Command::Build(options) => {
+            let built = workspace.build_release(options.cuda)?;
+            println!("{}\n{}", built.server.display(), built.client.display());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Processes that never outlive their purpose: waited for with a limit, ended on Ctrl-C, and asked before they are
+//! killed.
+
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::interrupt;
+
+/// How often a wait looks at the process and at the interrupt flag.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long a process may take between SIGTERM and SIGKILL. A server drains its running job in this time.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Waits until the process has ended.
+///
+/// # Errors
+///
+/// An interrupt came, or the limit passed; the process has been ended.
+pub fn wait(child: &mut Child, limit: Duration) -> anyhow::Result<ExitStatus> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().context("cannot wait for a process")? {
+            return Ok(status);
+        }
+        if interrupt::raised() {
+            stop(child);
+            bail!("interrupted");
+        }
+        if start.elapsed() > limit {
+            stop(child);
+            bail!("no end after {} s", limit.as_secs());
+        }
+        thread::sleep(POLL);
+    }
+}
+
+/// Ends a process: SIGTERM by its id, a while to comply, then SIGKILL. Returns how it ended, if that is known.
+pub fn stop(child: &mut Child) -> Option<ExitStatus> {
+    if let Ok(Some(status)) = child.try_wait() {
+        return Some(status);
+    }
+    // The child has not been waited for, so its id cannot belong to another process yet.
+    if let Some(id) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(id, Signal::TERM);
+    }
+    let start = Instant::now();
+    while start.elapsed() < GRACE {
+        match child.try_wait() {
+            Ok(None) => thread::sleep(POLL),
+            Ok(Some(status)) => return Some(status),
+            Err(_) => break,
+        }
+    }
+    let _ = child.kill();
+    child.wait().ok()
+}
+
+/// Runs a command on the inherited terminal.
+///
+/// # Errors
+///
+/// It cannot be started, was interrupted, ran past the limit, or ended with a failure.
+pub fn run(command: &mut Command, limit: Duration) -> anyhow::Result<()> {
+    let mut child = command.spawn().with_context(|| format!("cannot start {}", display(command)))?;
+    let status = wait(&mut child, limit).with_context(|| display(command))?;
+    if !status.success() {
+        bail!("{}: {status}", display(command));
+    }
+    Ok(())
+}
+
+/// Runs a command whose standard output and error are both passed on and returned. The bool says whether it succeeded.
+///
+/// # Errors
+///
+/// It cannot be started, was interrupted, or ran past the limit.
+pub fn run_tee(command: &mut Command, limit: Duration) -> anyhow::Result<(bool, String)> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {}", display(command)))?;
+    let out = child.stdout.take().map(|pipe| thread::spawn(move || copy_lines(pipe, |line| println!("{line}"))));
+    let err = child.stderr.take().map(|pipe| thread::spawn(move || copy_lines(pipe, |line| eprintln!("{line}"))));
+    let status = wait(&mut child, limit).with_context(|| display(command))?;
+    let mut text = String::new();
+    for reader in [out, err].into_iter().flatten() {
+        text.push_str(&reader.join().unwrap_or_default());
+    }
+    let _ = std::io::stdout().flush();
+    Ok((status.success(), text))
+}
+
+/// Hands each line to `show` as it comes, and returns them all.
+fn copy_lines(pipe: impl Read, show: impl Fn(&str)) -> String {
+    let mut text = String::new();
+    let mut reader = BufReader::new(pipe);
+    let mut line = Vec::new();
+    while matches!(reader.read_until(b'\n', &mut line), Ok(length) if length > 0) {
+        let shown = String::from_utf8_lossy(&line);
+        let shown = shown.trim_end_matches(['\n', '\r']);
+        show(shown);
+        text.push_str(shown);
+        text.push('\n');
+        line.clear();
+    }
+    text
+}
+
+/// The command as a person would type it.
+pub fn display(command: &Command) -> String {
+    let program = command.get_program().to_string_lossy();
+    // Cargo is started by its full path; its name says as much.
+    let name = program.rsplit(['/', '\\']).next().unwrap_or(&program).to_owned();
+    command.get_args().fold(name, |text, argument| format!("{text} {}", argument.to_string_lossy()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn both_streams_and_the_verdict_come_back() {
+        let (success, text) = run_tee(&mut shell("echo one; echo two >&2; exit 3"), Duration::from_secs(10)).unwrap();
+        assert!(!success);
+        assert!(text.contains("one\n") && text.contains("two\n"), "{text:?}");
+    }
+
+    #[test]
+    fn a_process_that_does_not_end_is_ended_at_the_limit() {
+        let start = Instant::now();
+        let error = run(&mut shell("exec sleep 30"), Duration::from_millis(200)).unwrap_err();
+        assert!(format!("{error:#}").contains("no end after"), "{error:#}");
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_stopped_process_got_the_chance_to_comply() {
+        let mut child = shell("trap 'exit 7' TERM; echo ready; while :; do sleep 0.02; done")
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a shell starts");
+        let mut ready = [0; 6];
+        child.stdout.as_mut().expect("piped").read_exact(&mut ready).expect("the shell says ready");
+        assert_eq!(stop(&mut child).and_then(|status| status.code()), Some(7));
+    }
+
+    #[test]
+    fn failures_name_the_command() {
+        let error = run(&mut shell("exit 4"), Duration::from_secs(10)).unwrap_err();
+        assert!(format!("{error:#}").starts_with("sh -c exit 4: "), "{error:#}");
+        let error = run(&mut Command::new("/nowhere/at-all"), Duration::from_secs(1)).unwrap_err();
+        assert!(format!("{error:#}").contains("cannot start at-all"), "{error:#}");
+    }
+}

@@ -1,0 +1,64 @@
+//! A Python of our own under the target folder, with the pinned packages of `tests/requirements.txt`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::process;
+use crate::workspace::Workspace;
+
+/// A few megabytes of wheels come over the network.
+const INSTALL_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// The folder of the programs in that Python's environment.
+pub struct Environment {
+    programs: PathBuf,
+}
+
+impl Environment {
+    /// Makes the environment, unless the one that is there has the same packages.
+    ///
+    /// # Errors
+    ///
+    /// There is no Python 3 with `venv`, or the packages cannot be had.
+    pub fn prepare(workspace: &Workspace) -> anyhow::Result<Self> {
+        let folder = workspace.target.join("python");
+        let environment = Self { programs: folder.join("bin") };
+        let requirements = workspace.root.join("tests/requirements.txt");
+        let wanted =
+            fs::read_to_string(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+        // Written last: an installation that was cut short is done again.
+        let stamp = folder.join("installed.txt");
+        if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && environment.python().exists() {
+            return Ok(environment);
+        }
+        println!("making a Python environment in {}", workspace.shorten(&folder).display());
+        let mut command = Command::new("python3");
+        command.args(["-m", "venv", "--clear"]).arg(&folder);
+        process::run(&mut command, INSTALL_LIMIT).context("Python 3 with its venv module is needed")?;
+        let mut command = Command::new(environment.python());
+        command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
+        command.args(["--require-hashes", "--requirement"]).arg(&requirements);
+        process::run(&mut command, INSTALL_LIMIT).context("the packages of tests/requirements.txt cannot be had")?;
+        fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
+        Ok(environment)
+    }
+
+    /// The interpreter.
+    pub fn python(&self) -> PathBuf {
+        self.program("python")
+    }
+
+    /// A program that one of the packages brings.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+}
+
+/// The interpreter to run a script of the standard library with: ours if it can be had, else the system's.
+pub fn interpreter(workspace: &Workspace) -> PathBuf {
+    Environment::prepare(workspace).map_or_else(|_| Path::new("python3").to_owned(), |environment| environment.python())
+}

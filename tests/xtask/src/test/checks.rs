@@ -1,0 +1,155 @@
+//! What `cargo xtask test` checks, cheapest first. A new check, also one of another language, is one more entry here.
+
+use std::io::IsTerminal as _;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use crate::python::Environment;
+use crate::test::{Verdict, deny, tally};
+use crate::workspace::Workspace;
+use crate::{llvm, process};
+
+/// One check.
+pub struct Check {
+    /// What a person types to run it alone.
+    pub name: &'static str,
+    /// What it finds out.
+    pub what: &'static str,
+    /// Finds it out. An error is a failed check; its message says what is wrong.
+    pub run: fn(&Context<'_>) -> anyhow::Result<Verdict>,
+}
+
+/// Every check.
+pub const CHECKS: &[Check] = &[
+    Check { name: "format", what: "Rust is formatted", run: format },
+    Check { name: "fetch", what: "Cargo.lock is current and every crate can be had", run: fetch },
+    Check { name: "python", what: "our Python is formatted and has no lint", run: python },
+    Check { name: "licences", what: "licences, bans and sources of the crates (cargo-deny)", run: deny::licences },
+    Check { name: "advisories", what: "known faults in the crates (cargo-deny)", run: deny::advisories },
+    Check { name: "clippy", what: "no warning in any crate, test or example", run: clippy },
+    Check { name: "no-engine", what: "no warning in the server without burn", run: clippy_without_burn },
+    Check { name: "library", what: "no warning in the client library without its command line", run: clippy_library },
+    Check { name: "docs", what: "the documentation builds without a warning", run: docs },
+    Check { name: "test", what: "every test, among them the lint of the protos and of the tree", run: test },
+    Check { name: "cuda", what: "no warning in the server with CUDA", run: cuda },
+];
+
+/// What the checks share.
+pub struct Context<'a> {
+    workspace: &'a Workspace,
+    limit: Duration,
+    python: OnceLock<Result<Environment, String>>,
+}
+
+impl<'a> Context<'a> {
+    /// Checks of this workspace, each with this much time.
+    pub fn new(workspace: &'a Workspace, limit: Duration) -> Self {
+        Self { workspace, limit, python: OnceLock::new() }
+    }
+
+    /// The repository.
+    pub fn workspace(&self) -> &'a Workspace {
+        self.workspace
+    }
+
+    /// Our Python, or why there is none. It is made at the first call.
+    pub fn python(&self) -> Result<&Environment, &str> {
+        let made = self.python.get_or_init(|| {
+            Environment::prepare(self.workspace).map_err(|error| format!("no Python environment: {error:#}"))
+        });
+        made.as_ref().map_err(String::as_str)
+    }
+
+    /// Runs a command on the terminal; it passes or fails as a whole.
+    pub fn check(&self, command: &mut Command) -> anyhow::Result<Verdict> {
+        process::run(command, self.limit).map(|()| Verdict::passed())
+    }
+
+    /// Runs a command, passes its output on, and returns whether it succeeded and what it said.
+    pub fn tee(&self, command: &mut Command) -> anyhow::Result<(bool, String)> {
+        if std::io::stdout().is_terminal() {
+            // Behind a pipe Cargo would take the colours away.
+            command.env("CARGO_TERM_COLOR", "always");
+        }
+        process::run_tee(command, self.limit)
+    }
+
+    fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Command {
+        self.workspace.cargo(arguments)
+    }
+}
+
+fn format(context: &Context<'_>) -> anyhow::Result<Verdict> {
+    context.check(&mut context.cargo(["fmt", "--all", "--check"]))
+}
+
+/// Fetches for every platform: tests that ask Cargo about the dependency graph do so without the network.
+fn fetch(context: &Context<'_>) -> anyhow::Result<Verdict> {
+    context.check(&mut context.cargo(["fetch", "--locked"]))
+}
+
+fn python(context: &Context<'_>) -> anyhow::Result<Verdict> {
+    let environment = match context.python() {
+        Ok(environment) => environment,
+        Err(reason) => return Ok(Verdict::skipped(reason)),
+    };
+    let root = &context.workspace.root;
+    for arguments in [["check", "--quiet"], ["format", "--check"]] {
+        // ruff leaves out what git ignores.
+        let mut command = Command::new(environment.program("ruff"));
+        command.args(arguments).arg("--no-cache").arg(".").current_dir(root);
+        context.check(&mut command)?;
+    }
+    Ok(Verdict { passed: 2, ..Verdict::default() })
+}
+
+fn clippy(context: &Context<'_>) -> anyhow::Result<Verdict> {
+    context.check(&mut context.cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+fn clippy_without_burn(context: &Context<'_>) -> anyhow::Result<Verdict> {
+    let scope = ["clippy", "--package", "sakuga-server", "--no-default-features", "--all-targets"];
+    context.check(context.cargo(scope).args(["--", "-D", "warnings"]))
+}
+
+fn clippy_library(context: &Context<'_>) -> anyhow::Result<Verdict> {
+    let scope = ["clippy", "--package", "sakuga-client", "--no-default-features", "--lib"];
+    context.check(context.cargo(scope).args(["--", "-D", "warnings"]))
+}
+
+fn docs(context: &Context<'_>) -> anyhow::Result<Verdict> {
+    let mut command = context.cargo(["doc", "--workspace", "--no-deps"]);
+    context.check(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn test(context: &Context<'_>) -> anyhow::Result<Verdict> {
+    // With the output of passing tests, because a test that lacks what it needs says so there.
+    let mut command = context.cargo(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    let mut skipped = Vec::new();
+    match context.python() {
+        Ok(environment) => {
+            command.env("SAKUGA_PYTHON", environment.python());
+        }
+        Err(reason) => skipped.push(format!("agreement with lxml: {reason}")),
+    }
+    let (success, output) = context.tee(&mut command)?;
+    let mut verdict = tally::read(&output);
+    verdict.skipped.append(&mut skipped);
+    if verdict.passed + verdict.failed == 0 {
+        bail!("cargo test ran no test");
+    }
+    if !success && verdict.failed == 0 {
+        // A test program that does not compile, or that crashes, leaves no line to count.
+        verdict.failed = 1;
+    }
+    Ok(verdict)
+}
+
+fn cuda(context: &Context<'_>) -> anyhow::Result<Verdict> {
+    let mut command = context.cargo(["clippy", "--package", "sakuga-server", "--features", "cuda"]);
+    llvm::prepare(context.workspace).context("LLVM cannot be prepared")?.apply(&mut command);
+    context.check(command.args(["--", "-D", "warnings"]))
+}

@@ -1,0 +1,78 @@
+//! Counts what `cargo test` printed.
+
+use crate::test::Verdict;
+
+/// What a test that lacks what it needs prints at the start of a line.
+const SKIPPED: &str = "skipped: ";
+
+/// Adds up the closing lines of every test program, and moves tests that skipped themselves from passed to skipped.
+pub fn read(output: &str) -> Verdict {
+    let mut verdict = Verdict::default();
+    // Whether the lines are those of a test that has not yet said that it was skipped.
+    let mut undecided = false;
+    let mut self_skipped = 0;
+    for line in output.lines() {
+        if let Some(counts) = line.strip_prefix("test result: ") {
+            add(&mut verdict, counts);
+        } else if line.starts_with("---- ") && line.ends_with(" stdout ----") {
+            undecided = true;
+        } else if let Some(reason) = line.strip_prefix(SKIPPED)
+            && undecided
+        {
+            undecided = false;
+            verdict.skipped.push(reason.to_owned());
+            self_skipped += 1;
+        }
+    }
+    // libtest counts a test that returns early as passed.
+    verdict.passed = verdict.passed.saturating_sub(self_skipped);
+    verdict
+}
+
+/// Adds `ok. 12 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s`.
+fn add(verdict: &mut Verdict, counts: &str) {
+    for count in counts.split_once(". ").map_or(counts, |(_, rest)| rest).split("; ") {
+        let Some((number, what)) = count.split_once(' ') else { continue };
+        let Ok(number) = number.parse::<u64>() else { continue };
+        match what {
+            "passed" => verdict.passed += number,
+            "failed" => verdict.failed += number,
+            "ignored" if number > 0 => verdict.skipped.push(format!("{number} ignored tests")),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_added_up() {
+        let output = "\
+running 2 tests
+test a ... ok
+test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 9 filtered out; finished in 1.20s
+";
+        let expected = Verdict { passed: 5, failed: 1, skipped: vec!["2 ignored tests".into()] };
+        assert_eq!(read(output), expected);
+    }
+
+    #[test]
+    fn a_test_that_skipped_itself_is_told_apart() {
+        let output = "\
+---- parity::vae stdout ----
+skipped: no fixtures at ../shared
+skipped: for the same reason
+test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+";
+        let expected = Verdict { passed: 3, failed: 0, skipped: vec!["no fixtures at ../shared".into()] };
+        assert_eq!(read(output), expected);
+    }
+
+    #[test]
+    fn output_without_a_closing_line_counts_nothing() {
+        assert_eq!(read("error: could not compile `sakuga-model`\n"), Verdict::default());
+    }
+}
