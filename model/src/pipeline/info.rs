@@ -1,0 +1,174 @@
+//! What a loaded checkpoint says of itself.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::networks::Networks;
+use crate::device::{OpenDevice, Precision};
+use crate::error::LoadError;
+use crate::loader::{ConfigFields, LoadReport, ModelFolder};
+use crate::spec::SpecLimits;
+use crate::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT};
+
+/// What Gemma read before XML captions in training; the final space belongs to it.
+const SYSTEM_PROMPT_DEFAULT: &str =
+    "You are an assistant designed to generate high-quality anime images based on xml format prompts. <Prompt Start> ";
+/// Edge of the published model's images, in pixels.
+const SIZE_DEFAULT_PX: usize = 1024;
+/// Longest edge that is ever offered, in pixels.
+const EDGE_MAX_PX: usize = 16_384;
+
+/// Facts about a loaded model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PipelineInfo {
+    /// The model's name: `_sakuga_name` of its index, or the folder's.
+    pub name: String,
+    /// Parameters of each part: `next_dit`, `gemma3`, `jina_clip`, `autoencoder_kl` and maybe `preview_decoder`.
+    pub parameters: BTreeMap<String, u64>,
+    /// Default width and height in pixels.
+    pub default_size_px: u32,
+    /// Sizes and counts that can be drawn.
+    pub limits: SpecLimits,
+    /// The most tokens of Gemma and of Jina CLIP.
+    pub token_limits: [usize; 2],
+    /// Whether the checkpoint has a tiny decoder for previews.
+    pub has_preview_decoder: bool,
+    /// What a user must know, such as that the weights are random. Empty: nothing.
+    pub notice: String,
+    /// SHA-256 over the names and headers of the weight files, in lower-case hexadecimal.
+    pub fingerprint: String,
+    /// What Gemma reads before a prompt unless a request says otherwise.
+    pub default_system_prompt: String,
+    /// `cpu` or `cuda:N`.
+    pub device_name: String,
+    /// Type of weights and activations.
+    pub precision: Precision,
+}
+
+/// The keys that this project adds to `model_index.json`; every one may be absent.
+pub(super) struct IndexKeys {
+    pub name: String,
+    pub notice: String,
+    pub system_prompt: String,
+    pub default_size_px: usize,
+    pub token_limits: [usize; 2],
+}
+
+impl IndexKeys {
+    /// Reads the keys of `folder`'s index.
+    ///
+    /// # Errors
+    ///
+    /// Every key of the wrong type or out of range, in one error.
+    pub fn read(folder: &ModelFolder) -> Result<Self, LoadError> {
+        let fields = ConfigFields::new(folder.index());
+        let folder_name = folder.dir().file_name().map(|name| name.to_string_lossy().into_owned());
+        let keys = Self {
+            name: fields.text_or("_sakuga_name", folder_name.as_deref().unwrap_or("model")),
+            notice: fields.text_or("_sakuga_notice", ""),
+            system_prompt: fields.text_or("_sakuga_system_prompt", SYSTEM_PROMPT_DEFAULT),
+            default_size_px: fields.count_or("_sakuga_default_size_px", SIZE_DEFAULT_PX, 1..=EDGE_MAX_PX),
+            token_limits: [
+                fields.count_or("_sakuga_gemma_tokens_max", GEMMA_TOKENS_DEFAULT, 8..=131_072),
+                fields.count_or("_sakuga_jina_tokens_max", JINA_TOKENS_DEFAULT, 8..=8192),
+            ],
+        };
+        let path = folder.dir().join("model_index.json");
+        fields.finish().map_err(|source| LoadError::Config { path, source })?;
+        Ok(keys)
+    }
+}
+
+impl PipelineInfo {
+    pub(super) fn new(
+        folder: &ModelFolder,
+        keys: &IndexKeys,
+        networks: &Networks,
+        reports: &[LoadReport],
+        device: &OpenDevice,
+    ) -> Result<Self, LoadError> {
+        let dit = networks.transformer.config();
+        let multiple = dit.patch_size * networks.vae.config().factor();
+        let edge_max = (dit.axes_lens[1].min(dit.axes_lens[2]) * multiple).min(EDGE_MAX_PX / multiple * multiple);
+        let default_size = (keys.default_size_px.min(edge_max) / multiple * multiple).max(multiple);
+        let [gemma_tokens, jina_tokens] = keys.token_limits;
+        Ok(Self {
+            name: keys.name.clone(),
+            parameters: reports.iter().map(|report| (part_name(&report.component), report.parameters)).collect(),
+            default_size_px: default_size as u32,
+            limits: SpecLimits {
+                size_multiple_px: multiple as u32,
+                edge_max_px: edge_max as u32,
+                images_max: SpecLimits::IMAGES_MAX,
+                steps_max: SpecLimits::STEPS_MAX,
+            },
+            // Image positions begin one beyond the caption, and the caption's axis was made for so many positions.
+            token_limits: [gemma_tokens.min(dit.caption_len_max().max(1)), jina_tokens],
+            has_preview_decoder: networks.tiny_decoder.is_some(),
+            notice: keys.notice.clone(),
+            fingerprint: fingerprint(folder)?,
+            default_system_prompt: keys.system_prompt.clone(),
+            device_name: device.name.clone(),
+            precision: device.precision,
+        })
+    }
+}
+
+/// The network's name for a component of the folder.
+fn part_name(component: &str) -> String {
+    match component {
+        "transformer" => "next_dit",
+        "text_encoder" => "gemma3",
+        "clip_model" => "jina_clip",
+        "vae" => "autoencoder_kl",
+        other => other,
+    }
+    .to_owned()
+}
+
+/// Parts whose files tell one checkpoint from another.
+const FINGERPRINT_PARTS: [&str; 4] = ["transformer", "text_encoder", "clip_model", "vae"];
+/// Bytes at the beginning of each weight file that are hashed: its header and the first weights. Two trainings of one
+/// geometry have equal headers; hashing every byte of a checkpoint would take longer than loading it.
+const FINGERPRINT_BYTES: u64 = 16 << 20;
+
+/// SHA-256 over each part's configuration, and each weight file's name, length and first bytes.
+fn fingerprint(folder: &ModelFolder) -> Result<String, LoadError> {
+    use std::fs::File;
+    use std::io::{Read, copy};
+
+    let mut hash = Sha256::new();
+    for part in FINGERPRINT_PARTS {
+        let component = folder.component(part)?;
+        hash_json(&mut hash, component.config());
+        for path in crate::loader::weight_files(component.dir())? {
+            let file = File::open(&path).map_err(|source| LoadError::read(&path, source))?;
+            let length = file.metadata().map_err(|source| LoadError::read(&path, source))?.len();
+            hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+            hash.update(length.to_le_bytes());
+            copy(&mut file.take(FINGERPRINT_BYTES), &mut HashWriter(&mut hash))
+                .map_err(|source| LoadError::read(&path, source))?;
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Objects are hashed with sorted keys, as `serde_json` keeps them.
+fn hash_json(hash: &mut Sha256, value: &Value) {
+    hash.update(value.to_string());
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl std::io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! The networks of a checkpoint on one device, and the three things they do: read ids, predict velocities, draw pixels.
+
+use burn::tensor::{DType, Device, Tensor};
+
+use crate::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
+use crate::device::OpenDevice;
+use crate::error::{LoadError, TokenError};
+use crate::gemma3::{Gemma3, Gemma3Config};
+use crate::jina_clip::{JinaClip, JinaClipConfig};
+use crate::loader::{LoadReport, ModelFolder, weight_files};
+use crate::lora::{LoraSet, LoraSpec};
+use crate::next_dit::{self, Caption, NextDit, NextDitConfig};
+use crate::preview::LinearPreview;
+use crate::tiny_decoder::TinyDecoder;
+use crate::tokens::TokenBatch;
+
+/// How a checkpoint is loaded.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Where the networks live and in which precision they compute.
+    pub device: OpenDevice,
+    /// Adapters that are merged into the Next-DiT while it is read.
+    pub loras: Vec<LoraSpec>,
+}
+
+/// All networks of a checkpoint.
+pub struct Networks {
+    /// Text to caption features.
+    pub gemma: Gemma3,
+    /// Text to one pooled vector.
+    pub jina: JinaClip,
+    /// Latents to velocities.
+    pub transformer: NextDit,
+    /// Latents to pixels.
+    pub vae: AutoencoderKl,
+    /// Latents to rough pixels, if the checkpoint has one.
+    pub tiny_decoder: Option<TinyDecoder>,
+    /// Latents to colours.
+    pub linear_preview: LinearPreview,
+    device: Device,
+}
+
+/// What both encoders make of the rows of a request.
+#[derive(Clone, Debug)]
+pub struct TextFeatures {
+    /// Gemma's part.
+    pub caption: Caption,
+    /// Jina CLIP's part, `[rows, clip_text_dim]`.
+    pub pooled: Tensor<2>,
+}
+
+impl Networks {
+    /// Reads every part of `folder`.
+    ///
+    /// # Errors
+    ///
+    /// The first part that is missing, malformed, or does not fit its configuration.
+    pub fn load(folder: &ModelFolder, options: &LoadOptions) -> Result<(Self, Vec<LoadReport>), LoadError> {
+        let OpenDevice { device, precision, .. } = &options.device;
+        let dtype = precision.dtype();
+        let (transformer, transformer_report) = load_transformer(folder, device, dtype, &options.loras)?;
+
+        let part = folder.component("text_encoder")?;
+        let weights = part.reader(device, dtype)?;
+        let gemma = Gemma3::load(&part.parse(Gemma3Config::from_json)?, &weights);
+        let gemma_report = weights.finish()?;
+
+        let part = folder.component("clip_model")?;
+        let weights = part.reader(device, dtype)?;
+        let jina = JinaClip::load(&part.parse(JinaClipConfig::from_json)?, &weights);
+        let jina_report = weights.finish()?;
+
+        let part = folder.component("vae")?;
+        let weights = part.reader(device, dtype)?;
+        let vae = AutoencoderKl::load_decoder(&part.parse(AutoencoderKlConfig::from_json)?, &weights);
+        let vae_report = weights.finish()?;
+
+        check_widths(folder, &transformer, &gemma, &jina, &vae)?;
+        let mut reports = vec![transformer_report, gemma_report, jina_report, vae_report];
+
+        let preview_dir = folder.dir().join("preview_decoder");
+        // The folder may hold a linear map alone.
+        let tiny_decoder = match preview_dir.is_dir().then(|| weight_files(&preview_dir)) {
+            Some(Ok(_)) => {
+                let (decoder, report) = TinyDecoder::load(&preview_dir, device, dtype)?;
+                reports.push(report);
+                Some(decoder)
+            }
+            Some(Err(_)) | None => None,
+        };
+        let linear_preview = LinearPreview::find(&preview_dir, transformer.config().in_channels)?;
+        let networks = Self { gemma, jina, transformer, vae, tiny_decoder, linear_preview, device: device.clone() };
+        Ok((networks, reports))
+    }
+
+    /// The device that everything lives on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Runs both encoders over the rows of a request.
+    ///
+    /// # Errors
+    ///
+    /// When an id is beyond an encoder's vocabulary.
+    pub fn encode(&self, gemma: &TokenBatch, jina: &TokenBatch) -> Result<TextFeatures, TokenError> {
+        let features = self.gemma.hidden_states(gemma)?;
+        let caption = Caption { features, lengths: gemma.lengths().to_vec() };
+        Ok(TextFeatures { caption, pooled: self.jina.pooled(jina)? })
+    }
+
+    /// Draws the images of a batch one by one, so that the VAE's memory does not grow with the batch.
+    ///
+    /// # Shapes
+    ///
+    /// - latents: `[batch, channels, height, width]` in the model's scale
+    /// - output: a `[1, 3, 8 height, 8 width]` in 0..1 per row
+    pub fn decode(&self, latents: Tensor<4>) -> impl Iterator<Item = Tensor<4>> {
+        let [batch, ..] = latents.dims();
+        (0..batch).map(move |row| self.vae.decode(latents.clone().narrow(0, row, 1)))
+    }
+}
+
+/// Loads the Next-DiT of a checkpoint with adapters merged.
+///
+/// # Errors
+///
+/// When the part or an adapter is missing, malformed or does not fit.
+pub fn load_transformer(
+    folder: &ModelFolder,
+    device: &Device,
+    dtype: DType,
+    loras: &[LoraSpec],
+) -> Result<(NextDit, LoadReport), LoadError> {
+    let component = folder.component("transformer")?;
+    let weights = component.reader(device, dtype)?;
+    weights.rename(next_dit::key_map::canonical_name);
+    let config = component.parse(|value| NextDitConfig::from_json(value, &weights))?;
+    if !loras.is_empty() {
+        weights.merge(LoraSet::open(loras)?)?;
+    }
+    let transformer = NextDit::load(&config, &weights);
+    Ok((transformer, weights.finish()?))
+}
+
+/// Each part may be sound on its own and yet not fit the others.
+fn check_widths(
+    folder: &ModelFolder,
+    transformer: &NextDit,
+    gemma: &Gemma3,
+    jina: &JinaClip,
+    vae: &AutoencoderKl,
+) -> Result<(), LoadError> {
+    let dit = transformer.config();
+    let pairs = [
+        ("cap_feat_dim", Some(dit.cap_feat_dim), "text_encoder", gemma.config().hidden_size),
+        ("clip_text_dim", dit.clip_text_dim, "clip_model", jina.config().hidden_size),
+        ("in_channels", Some(dit.in_channels), "vae", vae.config().latent_channels),
+    ];
+    for (key, wanted, part, found) in pairs {
+        if wanted.is_some_and(|wanted| wanted != found) {
+            let reason = format!(
+                "transformer has `{key}` {wanted:?}, but {part} gives {found}; they belong to different models"
+            );
+            return Err(LoadError::layout(folder.dir(), reason));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! Grids of times, computed in `f64`.
+//!
+//! Everything in this crate counts *intervals*. The model's own demo counts the *points* of its ODE grids
+//! (`num_sampling_steps = 18` are 18 points and 17 intervals) but the *steps* of its DPM solver, which are intervals.
+//! `points - 1` turns the former into ours:
+//!
+//! | solver   | demo's number | our `intervals` | evaluations per interval |
+//! |----------|---------------|-----------------|--------------------------|
+//! | Euler    | points        | points - 1      | 1                        |
+//! | midpoint | points        | points - 1      | 2                        |
+//! | RK4      | points        | points - 1      | 4                        |
+//! | DPM      | steps         | steps           | 1                        |
+
+use std::fmt;
+use std::str::FromStr;
+
+/// How the latents are carried from one time to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Solver {
+    /// Explicit Euler.
+    #[default]
+    Euler,
+    /// The explicit midpoint rule; the middle lies halfway in shifted time.
+    Midpoint,
+    /// The 3/8 rule of Runge and Kutta, which is what `torchdiffeq` calls `rk4`.
+    Rk4,
+    /// DPM-Solver++ in its multistep form of order 2, with first and last step of order 1 (Lu et al. 2022,
+    /// arXiv:2211.01095, algorithm 2), on uniform flow times.
+    Dpm,
+}
+
+impl Solver {
+    /// All solvers.
+    pub const ALL: [Solver; 4] = [Solver::Euler, Solver::Midpoint, Solver::Rk4, Solver::Dpm];
+
+    /// Evaluations of the velocity per interval.
+    pub const fn evaluations_per_interval(self) -> usize {
+        match self {
+            Solver::Euler | Solver::Dpm => 1,
+            Solver::Midpoint => 2,
+            Solver::Rk4 => 4,
+        }
+    }
+
+    /// The lower-case name: `euler`, `midpoint`, `rk4` or `dpm`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Solver::Euler => "euler",
+            Solver::Midpoint => "midpoint",
+            Solver::Rk4 => "rk4",
+            Solver::Dpm => "dpm",
+        }
+    }
+}
+
+impl fmt::Display for Solver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The text names none of the solvers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown solver `{0}`: use euler, midpoint, rk4 or dpm")]
+pub struct UnknownSolver(String);
+
+impl FromStr for Solver {
+    type Err = UnknownSolver;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Solver::ALL.into_iter().find(|solver| solver.name() == text).ok_or_else(|| UnknownSolver(text.to_owned()))
+    }
+}
+
+/// The sigma at which DPM's uniform flow times begin, before the shift. The reference stops short of pure noise because
+/// its own data prediction divides by `1 - sigma`; ours does not, but the grid is part of the result.
+const DPM_SIGMA_START: f64 = 1.0 - 1e-3;
+
+/// Moves a time towards noise: `t / (t + shift - shift t)`, which is `shift sigma / (1 + (shift - 1) sigma)` for
+/// `sigma = 1 - t` (Esser et al. 2024, arXiv:2403.03206, section 5.3.2). A shift of 1 changes nothing.
+pub fn shift_time(t: f64, shift: f64) -> f64 {
+    t / (t + shift - shift * t)
+}
+
+/// `intervals + 1` equidistant times from 0 to 1, shifted: the grid of the ODE solvers.
+pub fn ode_times(intervals: usize, shift: f64) -> Vec<f64> {
+    (0..=intervals).map(|i| shift_time(i as f64 / intervals.max(1) as f64, shift)).collect()
+}
+
+/// `intervals + 1` sigmas from `shift(0.999)` down to exactly 0: the grid of the DPM solver.
+pub fn dpm_sigmas(intervals: usize, shift: f64) -> Vec<f64> {
+    let last = intervals.max(1) as f64;
+    (0..=intervals)
+        .map(|i| {
+            let sigma = DPM_SIGMA_START * (intervals - i) as f64 / last;
+            shift * sigma / (1.0 + (shift - 1.0) * sigma)
+        })
+        .collect()
+}
+
+/// A solver together with the grid it walks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Schedule {
+    solver: Solver,
+    /// `1 - t` for each point. Kept beside `times` because DPM's first sigma is close to 1, where `1 - t` loses digits.
+    sigmas: Vec<f64>,
+    times: Vec<f64>,
+}
+
+impl Schedule {
+    /// The grid of `solver` with so many intervals and this time shift.
+    pub fn new(solver: Solver, intervals: usize, shift: f64) -> Self {
+        match solver {
+            Solver::Dpm => {
+                let sigmas = dpm_sigmas(intervals, shift);
+                let times = sigmas.iter().map(|sigma| 1.0 - sigma).collect();
+                Self { solver, sigmas, times }
+            }
+            Solver::Euler | Solver::Midpoint | Solver::Rk4 => {
+                let times = ode_times(intervals, shift);
+                let sigmas = times.iter().map(|t| 1.0 - t).collect();
+                Self { solver, sigmas, times }
+            }
+        }
+    }
+
+    /// The solver.
+    pub fn solver(&self) -> Solver {
+        self.solver
+    }
+
+    /// The number of intervals.
+    pub fn intervals(&self) -> usize {
+        self.times.len() - 1
+    }
+
+    /// The times, one more than there are intervals. The last is 1.
+    pub fn times(&self) -> &[f64] {
+        &self.times
+    }
+
+    /// The sigmas, one more than there are intervals. The last is 0.
+    pub fn sigmas(&self) -> &[f64] {
+        &self.sigmas
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shift_one_is_the_identity() {
+        for t in [0.0, 0.25, 0.5, 1.0] {
+            assert_eq!(shift_time(t, 1.0), t);
+        }
+    }
+
+    #[test]
+    fn seventeen_intervals_at_shift_six() {
+        let times = ode_times(17, 6.0);
+        assert_eq!(times.len(), 18);
+        assert_eq!((times[0], times[17]), (0.0, 1.0));
+        for (i, expected) in [(1, 0.0103), (8, 0.1290), (12, 0.2857), (16, 0.7273)] {
+            assert!((times[i] - expected).abs() < 5e-5, "{i}: {}", times[i]);
+        }
+    }
+
+    #[test]
+    fn dpm_starts_below_one_and_ends_at_zero() {
+        let schedule = Schedule::new(Solver::Dpm, 20, 6.0);
+        assert_eq!(schedule.intervals(), 20);
+        assert!((schedule.sigmas()[0] - 6.0 * 0.999 / 5.995).abs() < 1e-12);
+        assert_eq!(schedule.sigmas()[20], 0.0);
+        assert_eq!(schedule.times()[20], 1.0);
+    }
+
+    #[test]
+    fn names_parse_back() {
+        for solver in Solver::ALL {
+            assert_eq!(solver.to_string().parse(), Ok(solver));
+        }
+        assert!("heun".parse::<Solver>().is_err());
+    }
+}

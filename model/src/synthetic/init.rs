@@ -1,0 +1,174 @@
+//! How the elements of a tensor are drawn: pure functions of seed, tensor name and element index.
+
+use std::f64::consts::PI;
+
+use crate::sampler::philox::normal4;
+
+/// Distribution of a tensor's elements. `std` is the standard deviation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// The same number everywhere.
+    Constant(f64),
+    /// Independent normal numbers.
+    Normal {
+        /// Centre of the distribution.
+        mean: f64,
+        /// Spread.
+        std: f64,
+    },
+    /// A 3x3 convolution `[out, in, 3, 3]` that mixes channels at random and blurs: one normal weight for each pair of
+    /// channels, spread over the kernel of the binomial filter, and a little independent grain.
+    Blur {
+        /// Spread of the response to a smooth input of spread 1 in every channel.
+        std: f64,
+        /// The same for the grain.
+        grain: f64,
+    },
+    /// `[dim, patch]`: the columns are cosines of rising frequency, orthogonal to each other and to the constant, of mean
+    /// square 1 together. What is put in can be read out again by [`Init::Readout`].
+    Cosines,
+    /// `[patch, dim]`: minus `decay` times the inverse of [`Init::Cosines`], plus a random readout of spread `drive`
+    /// that is the same for all positions of a patch. As the last layer of a velocity field the first part takes the
+    /// noise out of the latents, the second puts what the blocks made in its place, without a grid of patches.
+    Readout {
+        /// Rate at which the latents decay.
+        decay: f64,
+        /// Spread of what takes their place.
+        drive: f64,
+        /// Channels of the latents, the fastest index of a patch.
+        channels: usize,
+    },
+}
+
+/// The binomial filter, rows over columns, of sum 1.
+const BINOMIAL: [f64; 9] = [1. / 16., 2. / 16., 1. / 16., 2. / 16., 4. / 16., 2. / 16., 1. / 16., 2. / 16., 1. / 16.];
+/// Set in the element index of draws that several elements share, so that they never coincide with an element's own.
+const SHARED: u64 = 1 << 48;
+
+impl Init {
+    /// A matrix `[.., inputs]` that keeps the spread of its inputs, times `gain`.
+    pub fn fan_in(inputs: usize, gain: f64) -> Self {
+        Init::Normal { mean: 0.0, std: gain / (inputs as f64).sqrt() }
+    }
+
+    /// A norm's weight or a bias: scattered a little around `mean`.
+    pub fn around(mean: f64, std: f64) -> Self {
+        Init::Normal { mean, std }
+    }
+
+    /// The element at `index` of a tensor of `shape`, row-major.
+    pub fn value(&self, index: usize, shape: &[usize], cursor: &mut Cursor) -> f64 {
+        match *self {
+            Init::Constant(value) => value,
+            Init::Normal { mean, std } => mean + std * cursor.normal(index as u64),
+            Init::Blur { std, grain } => {
+                let inputs = shape[1] as f64;
+                let (pair, tap) = (index / 9, index % 9);
+                let mix = cursor.normal(SHARED + pair as u64) * std / inputs.sqrt();
+                mix * BINOMIAL[tap] + cursor.normal(index as u64) * grain / (9.0 * inputs).sqrt()
+            }
+            Init::Cosines => {
+                let [dim, patch] = [shape[0], shape[1]];
+                cosine(index / patch, index % patch, dim) * (2.0 / patch as f64).sqrt()
+            }
+            Init::Readout { decay, drive, channels } => {
+                let [patch, dim] = [shape[0], shape[1]];
+                let (row, column) = (index / dim, index % dim);
+                let inverse = cosine(column, row, dim) * (2.0 * patch as f64).sqrt() / dim as f64;
+                let shared = (row % channels * dim + column) as u64;
+                drive * cursor.normal(SHARED + shared) / (dim as f64).sqrt() - decay * inverse
+            }
+        }
+    }
+}
+
+/// Element `row` of the cosine of frequency `column + 1` over `dim` elements (DCT-II without its constant).
+fn cosine(row: usize, column: usize, dim: usize) -> f64 {
+    libm::cos(PI * (row as f64 + 0.5) * (column + 1) as f64 / dim as f64)
+}
+
+/// The random numbers of one tensor.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream {
+    key: [u32; 2],
+    id: u64,
+}
+
+impl Stream {
+    /// The stream of the tensor `name`.
+    pub fn new(seed: u64, name: &str) -> Self {
+        Self { key: crate::sampler::noise::key(seed), id: fnv1a(name) }
+    }
+
+    /// A reader that remembers the last block, for indices in order.
+    pub fn cursor(&self) -> Cursor {
+        Cursor { stream: *self, blocks: [None, None] }
+    }
+}
+
+/// Reads a [`Stream`]. Draws that elements share come from other blocks than their own; it remembers one of each.
+#[derive(Clone, Debug)]
+pub struct Cursor {
+    stream: Stream,
+    blocks: [Option<(u64, [f64; 4])>; 2],
+}
+
+impl Cursor {
+    /// The standard normal number at `index`.
+    pub fn normal(&mut self, index: u64) -> f64 {
+        let block = index / 4;
+        let slot = &mut self.blocks[usize::from(index >= SHARED)];
+        let values = match slot {
+            Some((held, values)) if *held == block => *values,
+            _ => {
+                let id = self.stream.id;
+                let counter = [block as u32, (block >> 32) as u32, id as u32, (id >> 32) as u32];
+                let values = normal4(self.stream.key, counter);
+                *slot = Some((block, values));
+                values
+            }
+        };
+        values[(index % 4) as usize]
+    }
+}
+
+/// The 64-bit FNV-1a hash of a name.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(init: Init, shape: [usize; 2]) -> Vec<f64> {
+        let mut cursor = Stream::new(1, "a matrix").cursor();
+        (0..shape[0] * shape[1]).map(|i| init.value(i, &shape, &mut cursor)).collect()
+    }
+
+    #[test]
+    fn what_the_cosines_put_in_the_readout_takes_out() {
+        let (dim, patch) = (96, 64);
+        let into = matrix(Init::Cosines, [dim, patch]);
+        let out = matrix(Init::Readout { decay: 3.0, drive: 0.0, channels: 16 }, [patch, dim]);
+        for i in 0..patch {
+            for j in 0..patch {
+                let product: f64 = (0..dim).map(|d| out[i * dim + d] * into[d * patch + j]).sum();
+                let expected = if i == j { -3.0 } else { 0.0 };
+                assert!((product - expected).abs() < 1e-9, "({i}, {j}): {product}");
+            }
+        }
+    }
+
+    #[test]
+    fn elements_do_not_depend_on_the_order_of_reading() {
+        let init = Init::Blur { std: 1.0, grain: 0.1 };
+        let shape = [2, 3, 3, 3];
+        let stream = Stream::new(5, "conv");
+        let mut cursor = stream.cursor();
+        let forward: Vec<f64> = (0..54).map(|i| init.value(i, &shape, &mut cursor)).collect();
+        for i in (0..54).rev() {
+            assert_eq!(init.value(i, &shape, &mut stream.cursor()), forward[i]);
+        }
+    }
+}

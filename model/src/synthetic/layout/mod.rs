@@ -1,0 +1,47 @@
+//! Names, shapes and statistics of every tensor of a checkpoint, and the configuration files beside them.
+
+pub mod autoencoder_kl;
+pub mod gemma3;
+pub mod jina_clip;
+pub mod next_dit;
+
+use super::init::Init;
+
+/// One tensor to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorSpec {
+    /// Its name in the file.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// How its elements are drawn.
+    pub init: Init,
+}
+
+impl TensorSpec {
+    /// The number of elements.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// Collects tensors under a prefix.
+#[derive(Debug, Default)]
+struct Specs {
+    tensors: Vec<TensorSpec>,
+}
+
+impl Specs {
+    fn add(&mut self, name: impl Into<String>, shape: &[usize], init: Init) {
+        self.tensors.push(TensorSpec { name: name.into(), shape: shape.to_vec(), init });
+    }
+
+    /// `[outputs, inputs]` that keeps the spread of its inputs, times `gain`.
+    fn matrix(&mut self, name: impl Into<String>, outputs: usize, inputs: usize, gain: f64) {
+        self.add(name, &[outputs, inputs], Init::fan_in(inputs, gain));
+    }
+
+    fn vector(&mut self, name: impl Into<String>, len: usize, mean: f64, std: f64) {
+        self.add(name, &[len], Init::around(mean, std));
+    }
+}

@@ -1,0 +1,119 @@
+//! Writing a checkpoint of random weights in the published layout.
+//!
+//! For demonstrations and tests where the trained weights are not at hand: [`write`] makes a complete diffusers folder
+//! of any geometry, from a toy to the real one, that the ordinary loader reads. The numbers are a function of seed,
+//! tensor name and element ([`Philox`](crate::sampler::philox)), written tensor by tensor and chunk by chunk, so a
+//! checkpoint larger than the memory is no trouble. Their statistics are chosen so that the pictures are smooth,
+//! colourful nonsense and every part has its say; see [`Init`](init::Init) and [`layout`].
+//!
+//! `model_index.json` carries a notice, because nobody should take such a picture for the model's.
+
+mod file;
+mod init;
+mod layout;
+mod preset;
+mod tokenizer;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+pub use preset::{DitSize, GemmaSize, JinaSize, Preset, VaeSize};
+
+/// What a user of the checkpoint must know.
+const NOTICE: &str =
+    "random weights: pictures are noise-like, and prompts have no meaning, until a trained checkpoint is used";
+
+/// Why a checkpoint could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum SyntheticError {
+    /// A file or folder could not be written.
+    #[error("cannot write {}: {source}; check the free space and the permissions", .path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The sizes do not make a network.
+    #[error("the preset `{preset}` is not a network: {reason}")]
+    Preset {
+        /// Its name.
+        preset: String,
+        /// Which sizes do not go together.
+        reason: String,
+    },
+}
+
+/// Writes a checkpoint of `preset`'s sizes into the folder `dir`, which is made if it does not exist.
+///
+/// Files of the same name are overwritten. `model_index.json` is written last: a folder that has it is complete.
+///
+/// # Errors
+///
+/// When the sizes contradict each other, or a file cannot be written.
+pub fn write(dir: &Path, preset: &Preset, seed: u64) -> Result<(), SyntheticError> {
+    preset.check().map_err(|reason| SyntheticError::Preset { preset: preset.name.clone(), reason })?;
+    let Preset { dit, gemma, jina, vae, .. } = preset;
+    let index = dir.join("model_index.json");
+    if index.exists() {
+        fs::remove_file(&index).map_err(at(&index))?;
+    }
+
+    let transformer = dir.join("transformer");
+    write_json(&transformer.join("config.json"), &layout::next_dit::config(dit, gemma, jina))?;
+    let tensors = layout::next_dit::tensors(dit, gemma, jina);
+    write_tensors(&transformer.join("diffusion_pytorch_model.safetensors"), &tensors, seed)?;
+
+    let text_encoder = dir.join("text_encoder");
+    write_json(&text_encoder.join("config.json"), &layout::gemma3::config(gemma))?;
+    write_tensors(&text_encoder.join("model.safetensors"), &layout::gemma3::tensors(gemma), seed)?;
+    write_json(&text_encoder.join("tokenizer.json"), &tokenizer::gemma())?;
+
+    let clip_model = dir.join("clip_model");
+    write_json(&clip_model.join("config.json"), &layout::jina_clip::config(jina))?;
+    write_tensors(&clip_model.join("model.safetensors"), &layout::jina_clip::tensors(jina), seed)?;
+    write_json(&clip_model.join("tokenizer.json"), &tokenizer::jina())?;
+
+    let vae_dir = dir.join("vae");
+    write_json(&vae_dir.join("config.json"), &layout::autoencoder_kl::config(vae, preset.default_size_px))?;
+    let tensors = layout::autoencoder_kl::tensors(vae);
+    write_tensors(&vae_dir.join("diffusion_pytorch_model.safetensors"), &tensors, seed)?;
+
+    write_json(&index, &model_index(preset))
+}
+
+fn model_index(preset: &Preset) -> Value {
+    json!({
+        "_class_name": "NewbiePipeline",
+        "transformer": ["transformer", "NextDiT_3B_GQA_patch2_Adaln_Refiner_WHIT_CLIP"],
+        "text_encoder": ["text_encoder", "Gemma3ForConditionalGeneration"],
+        "tokenizer": ["text_encoder", "AutoTokenizer"],
+        "clip_model": ["clip_model", "JinaCLIPModel"],
+        "clip_tokenizer": ["clip_model", "AutoTokenizer"],
+        "vae": ["vae", "AutoencoderKL"],
+        "_sakuga_name": format!("random-{}", preset.name),
+        "_sakuga_notice": NOTICE,
+        "_sakuga_default_size_px": preset.default_size_px,
+    })
+}
+
+fn write_json(path: &Path, value: &Value) -> Result<(), SyntheticError> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).map_err(at(dir))?;
+    }
+    fs::write(path, value.to_string()).map_err(at(path))
+}
+
+fn write_tensors(path: &Path, tensors: &[layout::TensorSpec], seed: u64) -> Result<(), SyntheticError> {
+    file::write(path, tensors, seed).map_err(at(path))
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> SyntheticError + '_ {
+    move |source| SyntheticError::Write { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests;
