@@ -6,15 +6,21 @@ pub const XSD: &str = include_str!("../prompt.xsd");
 mod check;
 mod diagnostic;
 mod document;
+mod envelope;
+mod findings;
 #[rustfmt::skip]
 #[allow(missing_docs, unused, unused_qualifications, clippy::all)]
 mod generated;
 pub mod law;
 mod limits;
+mod lower;
+mod names;
 mod position;
 mod prompt;
+pub mod reference;
 mod render;
 pub mod rules;
+mod syntax;
 mod tags;
 mod vocabulary;
 

@@ -9,11 +9,14 @@ pub struct Limits {
     pub max_depth: usize,
     /// Most findings reported; one more says how many were left out.
     pub max_diagnostics: usize,
+    /// How many tokens the encoders read, for the estimate of `over-long`. Nothing is refused or cut by it.
+    pub encoder_tokens: usize,
 }
 
 impl Limits {
     /// The limits that hold unless the caller says otherwise.
-    pub const DEFAULT: Limits = Limits { max_bytes: 64 * 1024, max_depth: 16, max_diagnostics: 1000 };
+    pub const DEFAULT: Limits =
+        Limits { max_bytes: 64 * 1024, max_depth: 16, max_diagnostics: 1000, encoder_tokens: 512 };
 }
 
 impl Default for Limits {

@@ -1,5 +1,9 @@
 //! Byte offsets to lines and columns, as people count them.
 
+mod map;
+
+pub(crate) use map::PositionMap;
+
 /// A place in a text: line and column from 1, the column in characters (Unicode scalar values).
 ///
 /// Lines end at `\n`; a `\r` before it belongs to the line that it ends.
@@ -27,6 +31,7 @@ impl Position {
 
 /// Finds the places of ascending offsets in one walk over the text, so that a thousand findings on one long line do not
 /// count that line a thousand times.
+#[derive(Clone)]
 pub(crate) struct Cursor<'t> {
     text: &'t str,
     offset: usize,

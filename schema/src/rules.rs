@@ -1,23 +1,216 @@
-//! The rules: one file each, with its explanation, its good and its bad example.
+//! The rules: one file each, with its explanation, a bad and a good example, and how its findings are worded.
+//!
+//! Where a fault can only be seen while the text is read (in [`crate::syntax`] and [`crate::lower`]), the rule's file
+//! holds what is said about it; the other rules look at the finished outline themselves.
 
 use crate::diagnostic::Severity;
+use crate::findings::Findings;
+use crate::limits::Limits;
+use crate::lower::{Block, Outline};
+use crate::vocabulary::Vocabulary;
 
 /// What is said about a rule.
 #[derive(Clone, Copy, Debug)]
 pub struct RuleDoc {
     /// Stable kebab-case name.
     pub code: &'static str,
-    /// The severity of its findings in a lenient check; a strict check may raise it.
+    /// The severity of its findings in a lenient check, where the fault could be repaired or need not be.
     pub severity: Severity,
+    /// The severity of its findings in a strict check.
+    pub strict_severity: Severity,
     /// The explanation, in Markdown.
     pub documentation: &'static str,
     /// A prompt without the fault.
     pub good: &'static str,
     /// A prompt with it.
     pub bad: &'static str,
+    /// The limits under which the examples are checked; small ones where the default would need a long example.
+    pub limits: Limits,
 }
+
+/// Declares the one `RULE` of a rule's file. The explanation is both its documentation and a part of its value.
+macro_rules! rule {
+    (
+        $(#[doc = $line:literal])+
+        $code:literal, $severity:ident $(, strict $strict:ident)?;
+        bad: $bad:expr;
+        good: $good:expr;
+        $(limits: $limits:expr;)?
+    ) => {
+        $(#[doc = $line])+
+        pub(crate) static RULE: $crate::rules::RuleDoc = $crate::rules::RuleDoc {
+            code: $code,
+            severity: $crate::diagnostic::Severity::$severity,
+            strict_severity: rule!(@or $($strict)? , $severity),
+            documentation: concat!($($line, "\n"),+),
+            good: $good,
+            bad: $bad,
+            limits: rule!(@limits $($limits)?),
+        };
+    };
+    (@or $strict:ident , $severity:ident) => { $crate::diagnostic::Severity::$strict };
+    (@or , $severity:ident) => { $crate::diagnostic::Severity::$severity };
+    (@limits $limits:expr) => { $limits };
+    (@limits) => { $crate::limits::Limits::DEFAULT };
+}
+
+pub(crate) mod bad_encoding;
+pub(crate) mod count_mismatch;
+pub(crate) mod duplicate_element;
+pub(crate) mod duplicate_tag;
+pub(crate) mod empty_element;
+pub(crate) mod empty_prompt;
+pub(crate) mod envelope_removed;
+pub(crate) mod escaped_parenthesis;
+pub(crate) mod forbidden_markup;
+pub(crate) mod gender_against_count;
+pub(crate) mod ignored_markup;
+pub(crate) mod invalid_value;
+pub(crate) mod mismatched_tag;
+pub(crate) mod missing_required;
+pub(crate) mod not_well_formed;
+pub(crate) mod numbering_gap;
+pub(crate) mod over_long;
+pub(crate) mod plain_text;
+pub(crate) mod renamed_element;
+pub(crate) mod same_character_twice;
+pub(crate) mod stray_text;
+pub(crate) mod system_prompt_split;
+pub(crate) mod too_deep;
+pub(crate) mod too_large;
+pub(crate) mod too_many_characters;
+pub(crate) mod too_many_findings;
+pub(crate) mod two_hair_colours;
+pub(crate) mod unescaped_markup;
+pub(crate) mod unknown_attribute;
+pub(crate) mod unknown_element;
+pub(crate) mod unknown_tag;
+pub(crate) mod weight_syntax;
+pub(crate) mod wrong_place;
 
 /// Every rule, in the order of its code.
 pub fn all() -> &'static [RuleDoc] {
-    &[]
+    static ALL: [RuleDoc; 33] = [
+        bad_encoding::RULE,
+        count_mismatch::RULE,
+        duplicate_element::RULE,
+        duplicate_tag::RULE,
+        empty_element::RULE,
+        empty_prompt::RULE,
+        envelope_removed::RULE,
+        escaped_parenthesis::RULE,
+        forbidden_markup::RULE,
+        gender_against_count::RULE,
+        ignored_markup::RULE,
+        invalid_value::RULE,
+        mismatched_tag::RULE,
+        missing_required::RULE,
+        not_well_formed::RULE,
+        numbering_gap::RULE,
+        over_long::RULE,
+        plain_text::RULE,
+        renamed_element::RULE,
+        same_character_twice::RULE,
+        stray_text::RULE,
+        system_prompt_split::RULE,
+        too_deep::RULE,
+        too_large::RULE,
+        too_many_characters::RULE,
+        too_many_findings::RULE,
+        two_hair_colours::RULE,
+        unescaped_markup::RULE,
+        unknown_attribute::RULE,
+        unknown_element::RULE,
+        unknown_tag::RULE,
+        weight_syntax::RULE,
+        wrong_place::RULE,
+    ];
+    &ALL
+}
+
+/// Applies the rules that look at what is meant rather than at how it is written.
+pub(crate) fn check_meaning(outline: &Outline<'_>, vocabulary: &Vocabulary, findings: &mut Findings) {
+    count_mismatch::check(outline, findings);
+    gender_against_count::check(outline, findings);
+    same_character_twice::check(outline, findings);
+    two_hair_colours::check(outline, findings);
+    for (block, field) in outline.tag_fields() {
+        duplicate_tag::check(block, field, findings);
+        weight_syntax::check(block, field, findings);
+        escaped_parenthesis::check(block, field, findings);
+    }
+    unknown_tag::check(outline, vocabulary, findings);
+}
+
+/// Applies the rules for lists of tags to a negative prompt.
+pub(crate) fn check_list_meaning(block: &Block<'_>, findings: &mut Findings) {
+    for field in &block.fields {
+        duplicate_tag::check(block, field, findings);
+        weight_syntax::check(block, field, findings);
+        escaped_parenthesis::check(block, field, findings);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{CheckOptions, Strictness, check};
+    use crate::diagnostic::{Diagnostic, Edit, apply_edits};
+
+    fn diagnostics(text: &str, rule: &RuleDoc, strictness: Strictness) -> Vec<Diagnostic> {
+        let options = CheckOptions { strictness, limits: rule.limits, vocabulary: None };
+        check(text, &options).diagnostics
+    }
+
+    #[test]
+    fn the_list_is_in_order_and_every_rule_is_documented() {
+        assert!(all().windows(2).all(|pair| pair[0].code < pair[1].code));
+        for rule in all() {
+            assert!(rule.documentation.len() > 80, "{} needs a longer explanation", rule.code);
+            assert!(rule.strict_severity >= rule.severity, "{}", rule.code);
+        }
+    }
+
+    #[test]
+    fn bad_examples_are_found_with_the_severity_that_is_documented() {
+        for rule in all() {
+            let lenient = diagnostics(rule.bad, rule, Strictness::Lenient);
+            let found = lenient.iter().find(|diagnostic| diagnostic.code == rule.code);
+            let Some(found) = found else { panic!("{}: not found among {lenient:#?}", rule.code) };
+            // The last note takes the severity of what it stands for.
+            if rule.code != too_many_findings::RULE.code {
+                assert_eq!(found.severity, rule.severity, "{}: {found:#?}", rule.code);
+                let strict = diagnostics(rule.bad, rule, Strictness::Strict);
+                let found = strict.iter().find(|diagnostic| diagnostic.code == rule.code);
+                assert_eq!(found.map(|found| found.severity), Some(rule.strict_severity), "{}", rule.code);
+            }
+        }
+    }
+
+    #[test]
+    fn good_examples_are_free_of_their_fault_and_of_errors() {
+        for rule in all() {
+            let found = diagnostics(rule.good, rule, Strictness::Strict);
+            assert!(found.iter().all(|diagnostic| diagnostic.code != rule.code), "{}: {found:#?}", rule.code);
+            assert!(found.iter().all(|diagnostic| diagnostic.severity < Severity::Error), "{}: {found:#?}", rule.code);
+        }
+    }
+
+    #[test]
+    fn the_edits_of_a_rule_remove_its_findings() {
+        for rule in all() {
+            let found = diagnostics(rule.bad, rule, Strictness::Lenient);
+            let own = found.iter().filter(|diagnostic| diagnostic.code == rule.code);
+            let mut edits: Vec<Edit> =
+                own.filter_map(|diagnostic| diagnostic.fix.as_ref()).flat_map(|fix| fix.edits.clone()).collect();
+            if edits.is_empty() {
+                continue;
+            }
+            edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+            edits.dedup();
+            let mended = apply_edits(rule.bad, &edits);
+            let left = diagnostics(&mended, rule, Strictness::Lenient);
+            assert!(left.iter().all(|diagnostic| diagnostic.code != rule.code), "{}: {mended}\n{left:#?}", rule.code);
+        }
+    }
 }

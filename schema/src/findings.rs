@@ -1,0 +1,234 @@
+//! Collects findings while a text is read, and turns them into diagnostics of the text that was handed in.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::check::Strictness;
+use crate::diagnostic::{Diagnostic, Edit, Fix, Severity};
+use crate::limits::Limits;
+use crate::position::{Cursor, PositionMap};
+use crate::rules::{self, RuleDoc};
+
+/// A finding whose positions are those of the text being read.
+#[derive(Clone, Debug)]
+pub(crate) struct Finding {
+    rule: &'static RuleDoc,
+    severity: Severity,
+    message: String,
+    span: Range<usize>,
+    path: String,
+    fix: Option<Fix>,
+}
+
+impl Finding {
+    /// A finding of a rule, with the rule's severity.
+    pub(crate) fn new(rule: &'static RuleDoc, span: Range<usize>, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Finding { rule, severity: rule.severity, message, span, path: String::new(), fix: None }
+    }
+
+    /// Says where in the prompt.
+    pub(crate) fn at(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// Makes it an error: it could not be repaired without loss.
+    pub(crate) fn as_error(mut self) -> Self {
+        self.severity = Severity::Error;
+        self
+    }
+
+    /// Makes it a warning.
+    pub(crate) fn as_warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
+    /// Says how a person can mend it.
+    pub(crate) fn help(mut self, description: impl Into<String>) -> Self {
+        self.fix = Some(Fix { description: description.into(), edits: Vec::new() });
+        self
+    }
+
+    /// Says how to mend it and adds the edits that do.
+    pub(crate) fn fix(mut self, description: impl Into<String>, edits: impl Into<Vec<Edit>>) -> Self {
+        let mut edits = edits.into();
+        edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+        self.fix = Some(Fix { description: description.into(), edits });
+        self
+    }
+}
+
+/// An edit that replaces `span`.
+pub(crate) fn replace(span: Range<usize>, replacement: impl Into<String>) -> Edit {
+    Edit { span, replacement: replacement.into() }
+}
+
+/// An edit that inserts at `offset`.
+pub(crate) fn insert(offset: usize, text: impl Into<String>) -> Edit {
+    replace(offset..offset, text)
+}
+
+/// An edit that removes `span`.
+pub(crate) fn remove(span: Range<usize>) -> Edit {
+    replace(span, "")
+}
+
+/// User text for a message: on one line, at most 40 characters.
+pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 40;
+    let text = text.trim();
+    let is_plain = text.len() <= MOST && !text.bytes().any(|byte| byte < b' ');
+    if is_plain {
+        return Cow::Borrowed(text);
+    }
+    let mut short: String =
+        text.chars().take(MOST).map(|character| if character.is_control() { ' ' } else { character }).collect();
+    if text.chars().nth(MOST).is_some() {
+        short.push('…');
+    }
+    Cow::Owned(short)
+}
+
+/// The findings so far, within the limit.
+pub(crate) struct Findings {
+    found: Vec<Finding>,
+    strictness: Strictness,
+    most: usize,
+    left_out: usize,
+    left_out_severity: Severity,
+}
+
+impl Findings {
+    pub(crate) fn new(strictness: Strictness, limits: &Limits) -> Self {
+        let most = limits.max_diagnostics;
+        Findings { found: Vec::new(), strictness, most, left_out: 0, left_out_severity: Severity::Advice }
+    }
+
+    /// Whether what the XSD refuses is an error.
+    pub(crate) fn is_strict(&self) -> bool {
+        self.strictness == Strictness::Strict
+    }
+
+    /// Adds a finding; a strict check raises what the XSD refuses to an error.
+    pub(crate) fn push(&mut self, mut finding: Finding) {
+        if self.is_strict() && finding.rule.strict_severity == Severity::Error {
+            finding.severity = Severity::Error;
+        }
+        if self.found.len() >= self.most {
+            self.left_out += 1;
+            self.left_out_severity = self.left_out_severity.max(finding.severity);
+            return;
+        }
+        self.found.push(finding);
+    }
+
+    /// A mark to which [`Findings::rewind`] goes back.
+    pub(crate) fn mark(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Withdraws the findings since the mark, but for errors that hold in any reading.
+    pub(crate) fn rewind(&mut self, mark: usize, keep: &[&'static RuleDoc]) {
+        let withdrawn = self.found.split_off(mark.min(self.found.len()));
+        self.found
+            .extend(withdrawn.into_iter().filter(|finding| keep.iter().any(|rule| rule.code == finding.rule.code)));
+        // What did not fit came later than what is kept.
+        self.left_out = 0;
+        self.left_out_severity = Severity::Advice;
+    }
+
+    /// The diagnostics, in the order of the text. `map` leads from the text that was read to `original`, and
+    /// `encode` writes a replacement as it has to stand there.
+    pub(crate) fn finish(mut self, original: &str, map: &PositionMap, encode: fn(&str) -> String) -> Vec<Diagnostic> {
+        for finding in &mut self.found {
+            finding.span = on_boundaries(original, map.origin(finding.span.clone()));
+        }
+        // Only now: a JSON envelope may hold the caption before the tags.
+        self.found.sort_by_key(|finding| finding.span.start);
+        let mut cursor = Cursor::new(original);
+        let mut diagnostics = Vec::with_capacity(self.found.len() + 1);
+        for finding in self.found {
+            let span = finding.span;
+            let start = cursor.seek(span.start);
+            let end = cursor.clone().seek(span.end);
+            let fix = finding.fix.map(|fix| Fix {
+                description: fix.description,
+                edits: fix
+                    .edits
+                    .into_iter()
+                    .map(|edit| Edit {
+                        span: on_boundaries(original, map.origin(edit.span)),
+                        replacement: encode(&edit.replacement),
+                    })
+                    .collect(),
+            });
+            diagnostics.push(Diagnostic {
+                code: finding.rule.code,
+                severity: finding.severity,
+                message: finding.message,
+                span,
+                start,
+                end,
+                path: finding.path,
+                fix,
+            });
+        }
+        if self.left_out > 0 {
+            let end = cursor.seek(original.len());
+            diagnostics.push(Diagnostic {
+                code: rules::too_many_findings::RULE.code,
+                severity: self.left_out_severity,
+                message: rules::too_many_findings::message(self.left_out),
+                span: original.len()..original.len(),
+                start: end,
+                end,
+                path: String::new(),
+                fix: None,
+            });
+        }
+        diagnostics
+    }
+}
+
+/// The range, widened to character boundaries and cut at the end of the text.
+fn on_boundaries(text: &str, span: Range<usize>) -> Range<usize> {
+    let start = text.floor_char_boundary(span.start);
+    let end = text.ceil_char_boundary(span.end.max(start));
+    start..end
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn excerpts_are_short_and_on_one_line() {
+        assert_eq!(excerpt(" red_eyes\n"), "red_eyes");
+        assert_eq!(excerpt("red\neyes"), "red eyes");
+        let long = "猫".repeat(50);
+        assert_eq!(excerpt(&long).chars().count(), 41);
+    }
+
+    #[test]
+    fn spans_end_on_characters() {
+        assert_eq!(on_boundaries("a猫b", 2..3), 1..4);
+        assert_eq!(on_boundaries("ab", 5..9), 2..2);
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted_and_keeps_its_weight() {
+        let limits = Limits { max_diagnostics: 1, ..Limits::DEFAULT };
+        let mut findings = Findings::new(Strictness::Lenient, &limits);
+        let rule = &rules::unescaped_markup::RULE;
+        findings.push(Finding::new(rule, 0..1, "first"));
+        findings.push(Finding::new(rule, 1..2, "second").as_error());
+        findings.push(Finding::new(rule, 2..3, "third"));
+        let diagnostics = findings.finish("abc", &PositionMap::default(), str::to_owned);
+        assert_eq!(diagnostics.len(), 2);
+        assert_eq!(diagnostics[1].code, "too-many-findings");
+        assert_eq!(diagnostics[1].severity, Severity::Error);
+        assert!(diagnostics[1].message.contains('2'), "{}", diagnostics[1].message);
+    }
+}

@@ -1,0 +1,340 @@
+//! Element names: which one is meant when it is written in another way, and where it belongs.
+//!
+//! Which names exist is the law's business ([`law`]); here are only the other spellings that occur in the wild.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use crate::law::{self, ContentLaw, ElementLaw};
+
+/// Other words for an element, seen in prompts of other tools: the parent's kind, the word, the element's name.
+const ALIASES: &[(Place, &str, &str)] = &[
+    (Place::Top, "general", "general_tags"),
+    (Place::Top, "general_tag", "general_tags"),
+    (Place::Top, "tags", "general_tags"),
+    (Place::Top, "description", "caption"),
+    (Place::Character, "name", "n"),
+    (Place::Character, "identity", "n"),
+    (Place::Character, "sex", "gender"),
+    (Place::Character, "look", "appearance"),
+    (Place::Character, "looks", "appearance"),
+    (Place::Character, "features", "appearance"),
+    (Place::Character, "outfit", "clothing"),
+    (Place::Character, "clothes", "clothing"),
+    (Place::Character, "attire", "clothing"),
+    (Place::Character, "body", "body_type"),
+    (Place::Character, "expressions", "expression"),
+    (Place::Character, "emotion", "expression"),
+    (Place::Character, "face", "expression"),
+    (Place::Character, "actions", "action"),
+    (Place::Character, "pose", "action"),
+    (Place::Character, "interactions", "interaction"),
+    (Place::Character, "location", "position"),
+    (Place::General, "counts", "count"),
+    (Place::General, "artist", "artists"),
+    (Place::General, "styles", "style"),
+    (Place::General, "backgrounds", "background"),
+    (Place::General, "setting", "environment"),
+    (Place::General, "scene", "environment"),
+    (Place::General, "camera", "perspective"),
+    (Place::General, "view", "perspective"),
+    (Place::General, "mood", "atmosphere"),
+    (Place::General, "light", "lighting"),
+    (Place::General, "lights", "lighting"),
+    (Place::General, "object", "objects"),
+    (Place::General, "others", "other"),
+    (Place::General, "extra_tags", "other"),
+    (Place::General, "misc", "other"),
+    (Place::Negative, "danbooru", "danbooru_tags"),
+    (Place::Negative, "tags", "danbooru_tags"),
+    (Place::Negative, "e621", "e621_tags"),
+    (Place::Negative, "description", "caption"),
+];
+
+/// Elements that other tools put around the blocks.
+pub(crate) const ENVELOPES: [&str; 3] = ["img", "image", "document"];
+
+/// A kind of element that holds elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Where the blocks stand.
+    Top,
+    /// Inside a character.
+    Character,
+    /// Inside the general tags.
+    General,
+    /// Inside a negative prompt.
+    Negative,
+}
+
+impl Place {
+    /// What the XSD says about an element of this kind.
+    pub(crate) fn law(self) -> &'static ElementLaw {
+        match self {
+            Place::Top => &law::PROMPT,
+            Place::Character => blocks().character,
+            Place::General => blocks().general,
+            Place::Negative => &law::NEGATIVE_PROMPT,
+        }
+    }
+}
+
+struct Blocks {
+    character: &'static ElementLaw,
+    general: &'static ElementLaw,
+}
+
+fn blocks() -> &'static Blocks {
+    static BLOCKS: LazyLock<Blocks> = LazyLock::new(|| {
+        let mut containers = law::PROMPT.children().iter().filter(|child| !child.children().is_empty());
+        // Without a numbered block or without general tags the XSD would be another language; the root then stands in
+        // for them, and the tests below fail.
+        let character = containers.find(|child| !child.attributes.is_empty()).unwrap_or(&law::PROMPT);
+        let general = law::PROMPT.child("general_tags").unwrap_or(&law::PROMPT);
+        Blocks { character, general }
+    });
+    &BLOCKS
+}
+
+/// Which element a name means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Meaning {
+    /// The element.
+    pub(crate) target: Target,
+    /// How the name leads to it.
+    pub(crate) certainty: Certainty,
+}
+
+/// The element that a name means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A character block of that number, which may be one that the XSD does not list.
+    Character(u32),
+    /// An element at the place where it belongs.
+    Element(Place, &'static ElementLaw),
+}
+
+/// How a name leads to its element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Certainty {
+    /// It is the name.
+    Exact,
+    /// It is another word or another spelling for it.
+    Alias,
+    /// It is close to the name: a slip of the pen.
+    Similar,
+}
+
+/// Which element `name` means when it stands at `place`; `None` if nothing is near.
+///
+/// An element of the place itself comes before one that belongs elsewhere, an exact name before an alias, and both
+/// before a similar one.
+pub(crate) fn meaning(place: Place, name: &str) -> Option<Meaning> {
+    if place != Place::Negative
+        && let Some((number, certainty)) = character_number(name)
+    {
+        return Some(Meaning { target: Target::Character(number), certainty });
+    }
+    if let Some(meaning) = exact(place, name) {
+        return Some(meaning);
+    }
+    let elsewhere: &[Place] = match place {
+        Place::Top => &[Place::Top, Place::General, Place::Character],
+        Place::Character => &[Place::Character, Place::General, Place::Top],
+        Place::General => &[Place::General, Place::Top, Place::Character],
+        Place::Negative => &[Place::Negative],
+    };
+    let spelt = plain_spelling(name);
+    let at_home = |place: &Place| exact(*place, name).or_else(|| alias(*place, &spelt));
+    if let Some(meaning) = elsewhere.iter().find_map(at_home) {
+        return Some(meaning);
+    }
+    elsewhere.iter().find_map(|place| similar(*place, &spelt))
+}
+
+fn exact(place: Place, name: &str) -> Option<Meaning> {
+    let law = place.law().child(name)?;
+    Some(Meaning { target: Target::Element(place, law), certainty: Certainty::Exact })
+}
+
+fn alias(place: Place, spelt: &str) -> Option<Meaning> {
+    let in_table = || {
+        let &(_, _, name) = ALIASES.iter().find(|(at, word, _)| *at == place && *word == spelt)?;
+        place.law().child(name)
+    };
+    let law = place.law().child(spelt).or_else(in_table)?;
+    Some(Meaning { target: Target::Element(place, law), certainty: Certainty::Alias })
+}
+
+fn similar(place: Place, spelt: &str) -> Option<Meaning> {
+    // Short names such as `n` are near to everything.
+    const SHORTEST: usize = 4;
+    if spelt.len() < SHORTEST || spelt.len() > 32 {
+        return None;
+    }
+    let candidates = place.law().children().iter();
+    let candidates = candidates.filter(|law| law.name.len() >= SHORTEST && law.attributes.is_empty());
+    let (distance, law) =
+        candidates.map(|law| (strsim::osa_distance(law.name, spelt), law)).min_by_key(|(distance, _)| *distance)?;
+    let most = if law.name.len() >= 8 { 3 } else { 2 };
+    let most = if spelt.len() <= 5 { 1 } else { most };
+    (distance <= most).then_some(Meaning { target: Target::Element(place, law), certainty: Certainty::Similar })
+}
+
+/// The number of a character block: `character_2`, and in other spellings `character 2`, `Character-2`, `character2`.
+fn character_number(name: &str) -> Option<(u32, Certainty)> {
+    const WORD: &str = "character";
+    let (word, rest) = (name.get(..WORD.len())?, name.get(WORD.len()..)?);
+    if !word.eq_ignore_ascii_case(WORD) {
+        return None;
+    }
+    let digits = rest.trim_start_matches(['_', '-', ' ', '\t', '\n', '\r', ':']);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = digits.parse().unwrap_or(u32::MAX);
+    let is_exact = word == WORD && rest.strip_prefix('_') == Some(digits) && !digits.starts_with('0');
+    Some((number, if is_exact { Certainty::Exact } else { Certainty::Alias }))
+}
+
+/// Lower case, with underscores.
+fn plain_spelling(name: &str) -> String {
+    name.chars()
+        .map(|character| match character {
+            '-' | ' ' => '_',
+            other => other.to_ascii_lowercase(),
+        })
+        .collect()
+}
+
+/// What an element of that name holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Text.
+    Leaf,
+    /// Elements.
+    Container,
+}
+
+/// What an element of that name holds, wherever it stands; `None` if the name is not known in any spelling.
+pub(crate) fn kind(name: &str) -> Option<Kind> {
+    static KINDS: LazyLock<HashMap<&'static str, Kind>> = LazyLock::new(|| {
+        fn add(law: &'static ElementLaw, kinds: &mut HashMap<&'static str, Kind>) {
+            let kind = match law.content {
+                ContentLaw::Children(_) => Kind::Container,
+                ContentLaw::Text(_) => Kind::Leaf,
+            };
+            kinds.insert(law.name, kind);
+            law.children().iter().for_each(|child| add(child, kinds));
+        }
+        let mut kinds = HashMap::new();
+        for envelope in ENVELOPES {
+            kinds.insert(envelope, Kind::Container);
+        }
+        for &(place, word, name) in ALIASES {
+            let holds_elements = place.law().child(name).is_some_and(|law| !law.children().is_empty());
+            kinds.insert(word, if holds_elements { Kind::Container } else { Kind::Leaf });
+        }
+        add(&law::PROMPT, &mut kinds);
+        add(&law::NEGATIVE_PROMPT, &mut kinds);
+        kinds
+    });
+    if let Some(kind) = KINDS.get(name) {
+        return Some(*kind);
+    }
+    if character_number(name).is_some() {
+        return Some(Kind::Container);
+    }
+    KINDS.get(plain_spelling(name).as_str()).copied()
+}
+
+/// Whether two names are the same character block in two spellings.
+pub(crate) fn are_one_character(left: &str, right: &str) -> bool {
+    match (character_number(left), character_number(right)) {
+        (Some((left, _)), Some((right, _))) => left == right,
+        _ => false,
+    }
+}
+
+/// Whether the name is a character block's, in its one lawful spelling.
+pub(crate) fn is_character(name: &str) -> bool {
+    matches!(character_number(name), Some((_, Certainty::Exact)))
+}
+
+/// Whether two names are the same but for spelling or a slip.
+pub(crate) fn are_near(left: &str, right: &str) -> bool {
+    const LONGEST: usize = 48;
+    if left.len() > LONGEST || right.len() > LONGEST {
+        return left.eq_ignore_ascii_case(right);
+    }
+    let (left, right) = (plain_spelling(left), plain_spelling(right));
+    left == right || strsim::normalized_damerau_levenshtein(&left, &right) >= 0.7
+}
+
+/// Whether a name is near to one that is known.
+pub(crate) fn is_near_known(name: &str) -> bool {
+    [Place::Top, Place::Negative].iter().any(|place| meaning(*place, name).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(place: Place, name: &str, expected: Option<(&str, Certainty)>) {
+        let found = meaning(place, name).map(|meaning| {
+            let target = match meaning.target {
+                Target::Character(number) => format!("character_{number}"),
+                Target::Element(_, law) => law.name.to_owned(),
+            };
+            (target, meaning.certainty)
+        });
+        assert_eq!(found, expected.map(|(target, certainty)| (target.to_owned(), certainty)), "{name}");
+    }
+
+    #[test]
+    fn the_law_has_the_blocks() {
+        assert_eq!(Place::Character.law().name, "character_1");
+        assert_eq!(Place::General.law().name, "general_tags");
+    }
+
+    #[test]
+    fn aliases_lead_to_elements_of_the_law_and_are_none_themselves() {
+        for (place, word, name) in ALIASES {
+            assert!(place.law().child(name).is_some(), "{name} is no element of {place:?}");
+            assert!(place.law().child(word).is_none(), "{word} is an element of {place:?}");
+        }
+    }
+
+    #[test]
+    fn names_are_found_exactly_by_alias_and_by_similarity() {
+        check(Place::Character, "appearance", Some(("appearance", Certainty::Exact)));
+        check(Place::Character, "outfit", Some(("clothing", Certainty::Alias)));
+        check(Place::Character, "Appearance", Some(("appearance", Certainty::Alias)));
+        check(Place::Character, "apperance", Some(("appearance", Certainty::Similar)));
+        check(Place::Top, "style", Some(("style", Certainty::Exact)));
+        check(Place::General, "artist", Some(("artists", Certainty::Alias)));
+        check(Place::Top, "lora", None);
+        check(Place::Character, "b", None);
+    }
+
+    #[test]
+    fn characters_are_known_in_many_spellings() {
+        check(Place::Top, "character_1", Some(("character_1", Certainty::Exact)));
+        check(Place::Top, "character_17", Some(("character_17", Certainty::Exact)));
+        for name in ["character 1", "Character_1", "character-1", "character1", "character_01"] {
+            check(Place::Top, name, Some(("character_1", Certainty::Alias)));
+        }
+        check(Place::Top, "character_", None);
+        check(Place::Top, "character_99999999999999", Some(("character_4294967295", Certainty::Exact)));
+    }
+
+    #[test]
+    fn kinds_are_known_for_every_name() {
+        assert_eq!(kind("character_3"), Some(Kind::Container));
+        assert_eq!(kind("img"), Some(Kind::Container));
+        assert_eq!(kind("outfit"), Some(Kind::Leaf));
+        assert_eq!(kind("danbooru_tags"), Some(Kind::Leaf));
+        assert_eq!(kind("hatsune_miku"), None);
+    }
+}

@@ -1,0 +1,113 @@
+//! From positions in a derived text back to the text it was derived from.
+
+use std::ops::Range;
+
+/// Where each piece of a derived text came from.
+///
+/// A text that was decoded (references of XML, escapes of JSON, sections left out) is made of runs. In a *verbatim* run
+/// every byte has its own origin; an *opaque* run, such as the `<` that `&lt;` stands for, comes from its origin as a
+/// whole. A map without runs is the identity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct PositionMap {
+    runs: Vec<Run>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Run {
+    derived: Range<usize>,
+    origin: Range<usize>,
+}
+
+impl Run {
+    fn is_verbatim(&self) -> bool {
+        self.derived.len() == self.origin.len()
+    }
+}
+
+impl PositionMap {
+    /// Appends a run: the next `derived_len` bytes of the derived text came from `origin`. It is verbatim if both
+    /// have the same length.
+    pub(crate) fn push(&mut self, derived_len: usize, origin: Range<usize>) {
+        let start = self.runs.last().map_or(0, |run| run.derived.end);
+        if let Some(last) = self.runs.last_mut()
+            && last.is_verbatim()
+            && last.origin.end == origin.start
+            && derived_len == origin.len()
+        {
+            last.derived.end += derived_len;
+            last.origin.end = origin.end;
+            return;
+        }
+        self.runs.push(Run { derived: start..start + derived_len, origin });
+    }
+
+    /// The origin of a byte range of the derived text.
+    ///
+    /// A range that begins or ends inside an opaque run is widened to its whole origin; an empty range stays empty.
+    pub(crate) fn origin(&self, derived: Range<usize>) -> Range<usize> {
+        if self.runs.is_empty() {
+            return derived;
+        }
+        let start = self.start(derived.start);
+        if derived.is_empty() {
+            return start..start;
+        }
+        start..self.end(derived.end).max(start)
+    }
+
+    /// The origin of the character that starts at `offset`.
+    fn start(&self, offset: usize) -> usize {
+        let index = self.runs.partition_point(|run| run.derived.end <= offset);
+        match self.runs.get(index) {
+            Some(run) if run.is_verbatim() => run.origin.start + (offset - run.derived.start),
+            Some(run) => run.origin.start,
+            None => self.runs.last().map_or(offset, |run| run.origin.end),
+        }
+    }
+
+    /// The end of the origin of the character that ends at `offset`.
+    fn end(&self, offset: usize) -> usize {
+        let index = self.runs.partition_point(|run| run.derived.end < offset);
+        match self.runs.get(index) {
+            Some(run) if run.is_verbatim() => run.origin.start + (offset - run.derived.start),
+            Some(run) => run.origin.end,
+            None => self.runs.last().map_or(offset, |run| run.origin.end),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_runs_nothing_moves() {
+        assert_eq!(PositionMap::default().origin(3..7), 3..7);
+    }
+
+    #[test]
+    fn opaque_runs_are_taken_whole() {
+        // `a&lt;b` became `a<b`.
+        let mut map = PositionMap::default();
+        map.push(1, 10..11);
+        map.push(1, 11..15);
+        map.push(1, 15..16);
+        assert_eq!(map.origin(0..1), 10..11);
+        assert_eq!(map.origin(1..2), 11..15);
+        assert_eq!(map.origin(0..3), 10..16);
+        assert_eq!(map.origin(2..2), 15..15);
+        assert_eq!(map.origin(3..3), 16..16);
+    }
+
+    #[test]
+    fn verbatim_neighbours_become_one_run() {
+        let mut map = PositionMap::default();
+        map.push(2, 0..2);
+        map.push(3, 2..5);
+        assert_eq!(map.runs.len(), 1);
+        // What was left out separates runs.
+        map.push(2, 9..11);
+        assert_eq!(map.runs.len(), 2);
+        assert_eq!(map.origin(4..6), 4..10);
+    }
+}

@@ -1,0 +1,42 @@
+//! `count-mismatch`: the count words and the characters do not add up.
+
+use crate::findings::{Finding, Findings, replace};
+use crate::lower::{Outline, Tally, WrittenCount};
+
+rule! {
+    /// `<count>` says how many are in the picture, and there are as many character blocks, or none. When the two
+    /// disagree, the model draws something between.
+    "count-mismatch", Warning;
+    bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n\n<general_tags>\n<count>2girls</count>\n</general_tags>\n";
+    good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n\n<general_tags>\n<count>1girl</count>\n</general_tags>\n";
+}
+
+/// Compares the sum of the count words with the number of characters.
+pub(crate) fn check(outline: &Outline<'_>, findings: &mut Findings) {
+    let characters = outline.characters.len();
+    let Some(general) = outline.general.as_ref().filter(|_| characters > 0) else { return };
+    let written = WrittenCount::read(general.tags("count"));
+    let Some(span) = written.span.clone() else { return };
+    let total = usize::try_from(written.tally.total()).unwrap_or(usize::MAX);
+    let (is_wrong, said) = if written.has_numbers {
+        (if written.is_open { total > characters } else { total != characters }, written.tally.words())
+    } else if written.is_solo {
+        (characters != 1, "solo".to_owned())
+    } else {
+        (total > characters, "several".to_owned())
+    };
+    if !is_wrong {
+        return;
+    }
+    let blocks =
+        if characters == 1 { "1 character block".to_owned() } else { format!("{characters} character blocks") };
+    let finding = Finding::new(&RULE, span.clone(), format!("the count says `{said}`, but there are {blocks}"))
+        .at(format!("{}/count", general.path));
+    let tally = Tally::of_characters(&outline.characters);
+    let is_known = usize::try_from(tally.total()) == Ok(characters);
+    findings.push(if is_known && written.others.is_empty() {
+        finding.fix(format!("write `{}`", tally.words()), [replace(span, tally.words())])
+    } else {
+        finding.help("change the count, or add or remove characters")
+    });
+}

@@ -1,0 +1,16 @@
+//! `empty-prompt`: nothing to draw.
+
+use crate::findings::Finding;
+
+rule! {
+    /// The prompt holds nothing. That is lawful: the picture is then drawn without any condition, and can be anything.
+    "empty-prompt", Warning;
+    bad: "<prompt></prompt>";
+    good: "<prompt><caption>A girl laughs.</caption></prompt>";
+}
+
+/// The text as a whole.
+pub(crate) fn finding(span: std::ops::Range<usize>) -> Finding {
+    Finding::new(&RULE, span, "the prompt is empty: the picture will be unconditioned")
+        .help("add at least a `<caption>` or a `<character_1>`")
+}

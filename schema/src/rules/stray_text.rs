@@ -1,0 +1,93 @@
+//! `stray-text`: text where only elements stand.
+
+use std::ops::Range;
+
+use super::renamed_element::surround;
+use crate::findings::{Finding, excerpt, insert, remove};
+use crate::lower::Field;
+
+rule! {
+    /// Text stands inside the fields; between blocks and between fields there is nothing but blanks. A lenient check
+    /// keeps the text: inside a character as `appearance`, elsewhere as `other`, and a whole sentence as the caption.
+    /// Punctuation alone is left out.
+    "stray-text", Warning, strict Error;
+    bad: "<general_tags>\n<style>anime_style</style>\nfalling_leaves, bench\n</general_tags>\n";
+    good: "<general_tags>\n<style>anime_style</style>\n<other>falling_leaves, bench</other>\n</general_tags>\n";
+}
+
+/// Whether a text says nothing: commas, full stops, brackets.
+pub(crate) fn is_punctuation(text: &str) -> bool {
+    const NOTHING: &str = ",.;:|/\\{}[]()\"'`、。，";
+    text.chars().all(|character| character.is_whitespace() || NOTHING.contains(character))
+}
+
+/// Whether a text reads like a sentence rather than like tags.
+pub(crate) fn is_sentence(text: &str) -> bool {
+    let text = text.trim();
+    let has_stop = text.ends_with(['.', '!', '?', '。', '！', '？']) || text.contains(". ");
+    let longest = text.split(',').map(|part| part.split_whitespace().count()).max().unwrap_or(0);
+    has_stop || longest > 6
+}
+
+/// Punctuation between elements.
+pub(crate) fn punctuation(span: Range<usize>, text: &str) -> Finding {
+    Finding::new(&RULE, span.clone(), format!("`{}` stands between elements and is left out", excerpt(text)))
+        .fix("remove it", [remove(span)])
+}
+
+/// A CDATA section without text, which is text to a validator all the same.
+pub(crate) fn blank_section(span: Range<usize>) -> Finding {
+    Finding::new(&RULE, span.clone(), "a CDATA section is text, even without any, and only elements stand here")
+        .fix("remove it", [remove(span)])
+}
+
+/// Text inside a block; it is read as the field `fallback`.
+pub(crate) fn in_block(span: Range<usize>, text: &str, fallback: &str, source: &str) -> Finding {
+    let message = format!("`{}` stands outside of all fields; it is read as `{fallback}`", excerpt(text));
+    let mut edits = surround(span.start, span.end, fallback).to_vec();
+    let raw = source.get(span.clone()).unwrap_or_default();
+    if raw.contains("]]>") || raw.contains("<!") {
+        edits.clear();
+    }
+    Finding::new(&RULE, span, message).fix(format!("write it inside `<{fallback}>`"), edits)
+}
+
+/// Text between blocks; it is read as the field's element.
+pub(crate) fn between_blocks(
+    field: &Field<'_>,
+    has_caption: bool,
+    general_end: Option<usize>,
+    source: &str,
+) -> Finding {
+    let (span, name) = (field.span.clone(), field.law.name);
+    let raw = source.get(span.clone()).unwrap_or_default();
+    let finding = Finding::new(
+        &RULE,
+        span.clone(),
+        format!("`{}` stands outside of all blocks; it is read as `{name}`", excerpt(raw)),
+    );
+    let is_caption = field.tags.is_empty();
+    match general_end {
+        _ if raw.contains(['<', '&']) => finding.help(format!("write it inside `<{name}>`")),
+        _ if is_caption && has_caption => finding.help("write it inside the caption"),
+        _ if is_caption => finding.fix("write it as the caption", surround(span.start, span.end, name)),
+        Some(end) if end <= span.start || end >= span.end => finding.fix(
+            format!("write it inside the general tags as `<{name}>`"),
+            [insert(end, format!("<{name}>{raw}</{name}>")), remove(span)],
+        ),
+        _ => finding.fix(
+            format!("write it inside `<general_tags>` as `<{name}>`"),
+            [
+                insert(span.start, format!("<general_tags><{name}>")),
+                insert(span.end, format!("</{name}></general_tags>")),
+            ],
+        ),
+    }
+}
+
+/// Text behind a JSON object.
+pub(crate) fn behind_json(span: Range<usize>, text: &str) -> Finding {
+    Finding::new(&RULE, span.clone(), format!("`{}` stands behind the JSON object and is left out", excerpt(text)))
+        .as_error()
+        .fix("remove it, or put it inside", [remove(span)])
+}

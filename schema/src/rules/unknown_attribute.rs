@@ -1,0 +1,34 @@
+//! `unknown-attribute`: an attribute that the language does not have.
+
+use crate::findings::{Finding, excerpt, remove};
+use crate::syntax::Element;
+
+rule! {
+    /// Everything in a prompt is said by elements. The two attributes that the XSD knows, `number` and `after`, are
+    /// filled in by the validator and never written. A lenient check leaves an attribute out.
+    "unknown-attribute", Warning, strict Error;
+    bad: "<character_1 id=\"miku\">\n<n>hatsune_miku</n>\n<gender>1girl</gender>\n</character_1>\n";
+    good: "<character_1>\n<n>hatsune_miku</n>\n<gender>1girl</gender>\n</character_1>\n";
+}
+
+/// An attribute that no element has.
+pub(crate) fn unknown(element: &Element<'_>, name: &str, value: &str) -> Finding {
+    let element_name = excerpt(element.name);
+    let message =
+        format!("`<{element_name}>` has no attribute `{}`; its value `{}` is left out", excerpt(name), excerpt(value));
+    with_fix(Finding::new(&RULE, element.open.clone(), message), element)
+}
+
+/// An attribute with another value than its only one.
+pub(crate) fn wrong_value(element: &Element<'_>, name: &str, value: &str, fixed: &str) -> Finding {
+    let message =
+        format!("the attribute `{name}` of `<{}>` is always {fixed}, not `{}`", excerpt(element.name), excerpt(value));
+    with_fix(Finding::new(&RULE, element.open.clone(), message), element)
+}
+
+fn with_fix(finding: Finding, element: &Element<'_>) -> Finding {
+    // `>` or `/>`
+    let is_single = element.close.is_none() && element.children.is_empty() && element.end == element.open.end;
+    let end = element.open.end - if is_single { 2 } else { 1 };
+    finding.fix("remove the attributes", [remove(element.name_span.end..end.max(element.name_span.end))])
+}
