@@ -131,8 +131,7 @@ impl Attention {
 
 /// A linear over channels, which FLUX's own files hold as a 1x1 convolution.
 fn pointwise(weights: &TensorReader, channels: usize) -> Linear {
-    let is_conv = weights.shape("weight").is_some_and(|shape| shape.len() == 4);
-    let weight = if is_conv {
+    let weight = if weights.shape("weight") == Some(vec![channels, channels, 1, 1]) {
         weights.tensor("weight", [channels, channels, 1, 1]).reshape([channels, channels])
     } else {
         weights.tensor("weight", [channels, channels])

@@ -60,17 +60,90 @@ impl Merged {
         // The rank is the file's to say: on the last axis of an embedding's A and of a linear's B.
         let rank_owner = if is_embedding { "0.lora_A" } else { "0.lora_B" };
         let rank = parametrised.shape(rank_owner).and_then(|shape| shape.get(2).copied()).unwrap_or(1);
-        let factor = |name: &str, rows: usize, columns: usize| {
+        let [rows, columns] = shape;
+        let (a, b) = if is_embedding { ([rows, rank], [rank, columns]) } else { ([rank, columns], [rows, rank]) };
+        let fits = [("0.lora_A", a), ("0.lora_B", b)]
+            .map(|(name, [rows, columns])| parametrised.shape(name) == Some(vec![self.adapters, rows, columns]));
+        let factor = |name: &str, [rows, columns]: [usize; 2]| {
             let stacked: Tensor<3> = parametrised.tensor_as(name, [self.adapters, rows, columns], DType::F32);
             stacked.narrow(0, index, 1).squeeze_dim::<2>(0)
         };
-        let [rows, columns] = shape;
-        let product = if is_embedding {
-            factor("0.lora_A", rows, rank).matmul(factor("0.lora_B", rank, columns))
-        } else {
-            factor("0.lora_B", rows, rank).matmul(factor("0.lora_A", rank, columns))
-        };
+        let (a, b) = (factor("0.lora_A", a), factor("0.lora_B", b));
+        if fits != [true, true] || parametrised.shape("original") != Some(shape.to_vec()) {
+            // Reading noted the fault; multiplying stand-ins of any size the configuration names could exhaust memory.
+            return parametrised.tensor("original", shape);
+        }
+        let product = if is_embedding { a.matmul(b) } else { b.matmul(a) };
         let original: Tensor<2> = parametrised.tensor_as("original", shape, DType::F32);
         (original + product.mul_scalar(scale)).cast(self.weights.dtype())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData, Tolerance};
+    use serde_json::json;
+
+    use super::*;
+    use crate::loader::testing::{Stored, write_file};
+
+    /// Two stacked adapters of rank 1 on a 2x2 matrix; the second is wanted, at half its effect.
+    fn merged_matrix(is_embedding: bool, task: Option<&str>) -> Vec<f32> {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = if is_embedding { ([2, 2, 1], [2, 1, 2]) } else { ([2, 1, 2], [2, 2, 1]) };
+        let path = write_file(
+            dir.path(),
+            "model.safetensors",
+            &[
+                Stored::f32("x.parametrizations.weight.original", &[2, 2], &[1.0, 2.0, 3.0, 4.0]),
+                Stored::f32("x.parametrizations.weight.0.lora_A", &a, &[9.0, 9.0, 1.0, 10.0]),
+                Stored::f32("x.parametrizations.weight.0.lora_B", &b, &[9.0, 9.0, 2.0, 4.0]),
+            ],
+        );
+        let config =
+            JinaClipConfig::from_json(&json!({"lora_adaptations": ["a", "b"], "lora_alpha": 2, "lora_rank": 4}))
+                .and_then(|config| config.with_task(task))
+                .unwrap();
+        let reader = TensorReader::open("clip_model", &[path], &Device::flex(), DType::F32).unwrap();
+        let matrix = Merged::new(&config, &reader).matrix("x", [2, 2], is_embedding);
+        reader.finish().unwrap();
+        matrix.try_into_vec_as().unwrap()
+    }
+
+    #[test]
+    fn linears_and_embeddings_multiply_their_factors_in_opposite_order() {
+        // Linear: B A = [2, 4]^T [1, 10]; embedding: A B = [1, 10]^T [2, 4]; both times 1/2.
+        assert_eq!(merged_matrix(false, Some("b")), [2.0, 12.0, 5.0, 24.0]);
+        assert_eq!(merged_matrix(true, Some("b")), [2.0, 4.0, 13.0, 24.0]);
+        assert_eq!(merged_matrix(true, None), [1.0, 2.0, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn a_factor_of_the_wrong_shape_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write_file(
+            dir.path(),
+            "model.safetensors",
+            &[
+                Stored::f32("x.parametrizations.weight.original", &[2, 2], &[0.0; 4]),
+                Stored::f32("x.parametrizations.weight.0.lora_A", &[1, 1, 3], &[0.0; 3]),
+                Stored::f32("x.parametrizations.weight.0.lora_B", &[1, 2, 1], &[0.0; 2]),
+            ],
+        );
+        let config = JinaClipConfig::from_json(&json!({})).unwrap();
+        let reader = TensorReader::open("clip_model", &[path], &Device::flex(), DType::F32).unwrap();
+        Merged::new(&config, &reader).matrix("x", [2, 2], false);
+        let error = reader.finish().unwrap_err().to_string();
+        assert!(error.contains("x.parametrizations.weight.0.lora_A is [1, 1, 3], needed [1, 1, 2]"), "{error}");
+    }
+
+    #[test]
+    fn plain_weights_are_read_as_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write_file(dir.path(), "model.safetensors", &[Stored::f32("x.weight", &[1, 2], &[5.0, 6.0])]);
+        let config = JinaClipConfig::from_json(&json!({})).unwrap();
+        let reader = TensorReader::open("clip_model", &[path], &Device::flex(), DType::F32).unwrap();
+        let matrix = Merged::new(&config, &reader).embedding("x", [1, 2]);
+        matrix.into_data().assert_approx_eq::<f32>(&TensorData::from([[5.0_f32, 6.0]]), Tolerance::absolute(0.0));
     }
 }

@@ -9,6 +9,8 @@ mod folder;
 mod reader;
 mod report;
 mod safetensors_file;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use config::ConfigFields;
 pub(crate) use folder::read_json;

@@ -112,14 +112,14 @@ impl AdapterFile {
         Ok(Self { spec: spec.clone(), file, modules, scale, is_lokr })
     }
 
-    /// What to report about it when it changes `modules` modules.
-    pub(super) fn report(&self, modules: usize) -> LoraReport {
+    /// What to report about it once every module has been found in the checkpoint.
+    pub(super) fn report(&self) -> LoraReport {
         LoraReport {
             path: self.spec.path.clone(),
             strength: self.spec.strength,
             format: if self.is_lokr { "LoKr" } else { "LoRA" },
             scale_source: self.scale.source,
-            modules,
+            modules: self.modules.len(),
         }
     }
 

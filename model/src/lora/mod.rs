@@ -48,7 +48,7 @@ impl LoraSet {
     pub(crate) fn resolve(mut self, shapes: &BTreeMap<String, Vec<usize>>) -> Result<Self, LoadError> {
         for (index, adapter) in self.adapters.iter().enumerate() {
             let patches = adapter.patches(shapes)?;
-            self.reports.push(adapter.report(patches.len()));
+            self.reports.push(adapter.report());
             for (name, patch) in patches {
                 self.patches.entry(name).or_default().push((index, patch));
             }

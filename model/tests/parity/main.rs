@@ -9,4 +9,7 @@ mod gemma3;
 mod harness;
 mod jina_clip;
 mod lora;
+mod next_dit;
+mod pipeline;
+mod sampler;
 mod vae;
