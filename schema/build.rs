@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let fixed = fixed::values(&schemas);
     fs::write(out_dir.join("law.rs"), law::tables(&meta_types, &fixed)?)?;
 
-    let meta_types = types::share_character(meta_types)?;
+    let meta_types = types::share_character(meta_types);
     let meta_types = xsd_parser::exec_optimizer(config.optimizer, meta_types)?;
     let data_types =
         xsd_parser::exec_generator_with_ident_cache(config.generator, &schemas, Some(&ident_cache), &meta_types)?;

@@ -1,7 +1,7 @@
 //! Writes the Rust types of `src/generated.rs`: how xsd-parser is told to, and what is changed in its model before.
 
 use xsd_parser::config::{Config, GeneratorFlags, OptimizerFlags, RendererFlags};
-use xsd_parser::models::meta::{AttributeMeta, Base, ElementMetaVariant, MetaTypeVariant};
+use xsd_parser::models::meta::{Base, ComplexMeta, ElementMetaVariant, MetaTypeVariant};
 use xsd_parser::models::{IdentType, TypeIdent};
 use xsd_parser::{MetaTypes, Module};
 
@@ -23,60 +23,36 @@ pub fn config(config: Config) -> Config {
         .with_derive(["Clone", "Debug", "PartialEq"])
 }
 
-/// Gives the sixteen `character_N` elements one type.
+/// Gives the sixteen `character_N` elements the type that they extend.
 ///
 /// In the XSD each extends `Character` by attributes with fixed values; sixteen types would be sixteen copies of the same
-/// reader. Here `Character` carries the attributes, optional and with any value; the reader compares the values.
-pub fn share_character(mut types: MetaTypes) -> Result<MetaTypes> {
-    let mut attributes: Vec<AttributeMeta> = Vec::new();
-    let mut base: Option<TypeIdent> = None;
-    let mut extended: Vec<TypeIdent> = Vec::new();
-    for (ident, meta) in &types.items {
-        let MetaTypeVariant::ComplexType(complex) = &meta.variant else {
-            continue;
-        };
-        let Base::Extension(of) = &complex.base else {
-            continue;
-        };
-        if base.get_or_insert_with(|| of.clone()) != of {
-            return Err("two types are extended; only Character was expected to be".into());
-        }
-        extended.push(ident.clone());
-        for attribute in complex.attributes.iter() {
-            if attributes.iter().all(|known| known.ident != attribute.ident) {
-                attributes.push(attribute.clone());
-            }
-        }
-    }
-    let base = base.ok_or("no type is extended; Character was expected to be")?;
-
+/// reader. `src/document/events.rs` compares the attributes with the law's tables before the readers see the element.
+pub fn share_character(mut types: MetaTypes) -> MetaTypes {
+    let base_of = |type_: &TypeIdent| match types.get_resolved_type(type_).map(|meta| &meta.variant) {
+        Some(MetaTypeVariant::ComplexType(ComplexMeta { base: Base::Extension(base), .. })) => Some(base.clone()),
+        _ => None,
+    };
     let mut replaced: Vec<(TypeIdent, usize, TypeIdent)> = Vec::new();
     for (ident, meta) in &types.items {
         let MetaTypeVariant::All(group) = &meta.variant else {
             continue;
         };
         for (index, element) in group.elements.iter().enumerate() {
-            let ElementMetaVariant::Type { type_, .. } = &element.variant else {
-                continue;
-            };
-            let is_extended = types.get_resolved_ident(type_).is_some_and(|resolved| extended.contains(resolved));
-            if is_extended {
-                replaced.push((ident.clone(), index, base.clone()));
+            if let ElementMetaVariant::Type { type_, .. } = &element.variant
+                && let Some(base) = base_of(type_)
+            {
+                replaced.push((ident.clone(), index, base));
             }
         }
     }
-    for (group, index, with) in replaced {
+    for (group, index, base) in replaced {
         if let Some(MetaTypeVariant::All(group)) = types.get_variant_mut(&group)
             && let ElementMetaVariant::Type { type_, .. } = &mut group.elements[index].variant
         {
-            *type_ = with;
+            *type_ = base;
         }
     }
-    match types.get_variant_mut(&base) {
-        Some(MetaTypeVariant::ComplexType(character)) => character.attributes.extend(attributes),
-        _ => return Err("Character is no complex type".into()),
-    }
-    Ok(types)
+    types
 }
 
 /// The source of the module, formatted.

@@ -30,16 +30,6 @@ pub enum ReadError {
         /// Where, as `character_1/clothing`.
         path: String,
     },
-    /// An attribute has another value than the one that the XSD fixes.
-    #[error("`{path}` says {attribute}=\"{found}\", which the XSD does not allow: leave the attribute out")]
-    Attribute {
-        /// The element.
-        path: String,
-        /// The attribute.
-        attribute: &'static str,
-        /// Its value.
-        found: usize,
-    },
     /// The numbers of the characters have a gap.
     #[error("there is a `character_{present}` but no `character_{missing}`: number the characters from 1 without gaps")]
     Gap {
@@ -103,7 +93,6 @@ fn message(kind: &ErrorKind) -> String {
     match kind {
         ErrorKind::DuplicateElement(name) => format!("the element {name} stands there twice"),
         ErrorKind::MissingElement(name) => format!("the element {name} is missing"),
-        ErrorKind::UnexpectedAttribute(name) => format!("the attribute {name} has no place there"),
         ErrorKind::UnknownOrInvalidValue(value) => format!("{value} is not one of the allowed values"),
         ErrorKind::UnexpectedEvent(Event::Start(tag) | Event::Empty(tag)) => {
             format!("the element \"{}\" has no place there", String::from_utf8_lossy(tag.name().0))

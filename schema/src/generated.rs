@@ -62,10 +62,6 @@ impl WithDeserializer for PromptElementType {
 ///One character. Children stand in any order, each at most once; gender is the only one that must be there, and one with nothing to say is left out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CharacterType {
-    ///The number in the element's name. Supplied by the validator; leave it out.
-    pub number: Option<usize>,
-    ///The number of the character that must be there too. Supplied by the validator; leave it out.
-    pub after: Option<usize>,
     ///The name: a character that Danbooru knows, original_character, or a placeholder such as $character_1$. May be empty.
     ///Example: hatsune_miku
     pub n: Option<String>,
@@ -1453,8 +1449,6 @@ pub mod quick_xml_deserialize {
     }
     #[derive(Debug)]
     pub struct CharacterTypeDeserializer {
-        number: Option<usize>,
-        after: Option<usize>,
         n: Option<String>,
         gender: Option<super::GenderType>,
         appearance: Option<String>,
@@ -1538,21 +1532,11 @@ pub mod quick_xml_deserialize {
             helper: &mut DeserializeHelper,
             bytes_start: &BytesStart<'_>,
         ) -> Result<Self, Error> {
-            let mut number: Option<usize> = None;
-            let mut after: Option<usize> = None;
             for attrib in helper.filter_xmlns_attributes(bytes_start) {
                 let attrib = attrib?;
-                if attrib.key.local_name().as_ref() == b"number" {
-                    helper.read_attrib(&mut number, b"number", &attrib.value)?;
-                } else if attrib.key.local_name().as_ref() == b"after" {
-                    helper.read_attrib(&mut after, b"after", &attrib.value)?;
-                } else {
-                    helper.raise_unexpected_attrib_checked(&attrib)?;
-                }
+                helper.raise_unexpected_attrib_checked(&attrib)?;
             }
             Ok(Self {
-                number: number,
-                after: after,
                 n: None,
                 gender: None,
                 appearance: None,
@@ -2065,8 +2049,6 @@ pub mod quick_xml_deserialize {
             );
             self.finish_state(helper, state)?;
             Ok(super::CharacterType {
-                number: self.number,
-                after: self.after,
                 n: self.n,
                 gender: helper.finish_element("gender", self.gender)?,
                 appearance: self.appearance,

@@ -100,12 +100,12 @@ fn rewritten(xml: &str, seed: u64) -> String {
                     format!("{open}{}{close}", rewritten_text(inner, &mut random))
                 })
                 .collect();
-            format!("\n  {}<!-- x -->\n", children.join(*random.pick(&["", "\n\t", "<?x y?>"])))
+            format!("\n  {}<!-- x -->\n", children.join(random.pick(&["", "\n\t", "<?x y?>"])))
         };
         blocks.push(format!("{open}{inner}{close}"));
     }
     random.shuffle(&mut blocks);
-    let siblings = blocks.join(*random.pick(&["", "\n", "\r\n\r\n", "<!-- - -->"]));
+    let siblings = blocks.join(random.pick(&["", "\n", "\r\n\r\n", "<!-- - -->"]));
     if random.once_in(2) { siblings } else { format!("<?xml version='1.0'?>\n<prompt>{siblings}</prompt>\n") }
 }
 

@@ -1,5 +1,5 @@
 //! From the types that xsd-parser made to the plain values, with what those types do not say: texts that may not be
-//! blank, fixed attributes, numbers without gap.
+//! blank, numbers without gap.
 
 use super::ReadError;
 use crate::generated::{CharacterType, GenderType, GeneralTagsType, NegativePromptType, PromptElementType};
@@ -48,14 +48,6 @@ pub(super) fn negative_prompt(document: NegativePromptType) -> Result<NegativePr
 
 fn character(number: usize, element: CharacterType) -> Result<Character, ReadError> {
     let path = format!("character_{number}");
-    // The first has no `after`; any value is wrong there, and 0 is none that could be written.
-    for (attribute, found, fixed) in [("number", element.number, number), ("after", element.after, number - 1)] {
-        if let Some(found) = found
-            && (found != fixed || found == 0)
-        {
-            return Err(ReadError::Attribute { path, attribute, found });
-        }
-    }
     Ok(Character {
         n: collapse(&element.n.unwrap_or_default()).into_owned(),
         gender: Some(match element.gender {

@@ -1,17 +1,18 @@
 //! The XML events of a text, as the generated readers want them.
 //!
 //! They want a root, which prompts are usually written without, and they look away from a good deal: what stands after
-//! the root, attributes of elements of text, references and marked sections between elements, document types,
-//! namespaces. This reader adds the root and refuses the rest.
+//! the root, attributes, references and marked sections between elements, document types, namespaces. This reader adds
+//! the root and refuses the rest; the elements that it hands out have no attributes any more.
 
 use std::borrow::Cow;
 use std::fmt;
 
+use quick_xml::escape::unescape;
 use xsd_parser_types::quick_xml::{
     BytesCData, BytesEnd, BytesStart, BytesText, Error, Event, SliceReader, XmlReader, XmlReaderSync,
 };
 
-use crate::law::{ContentLaw, ElementLaw};
+use crate::law::{AttributeLaw, ContentLaw, ElementLaw};
 use crate::render::is_xml_char;
 
 /// Events of one document, root included.
@@ -48,6 +49,10 @@ enum Misplaced {
     Namespace(String),
     #[error("the attribute `{0}` has no place there")]
     Attribute(String),
+    #[error("the attribute `{name}` can only be \"{fixed}\": leave it out")]
+    Fixed { name: &'static str, fixed: &'static str },
+    #[error("the attributes cannot be read: {0}")]
+    Attributes(String),
     #[error("the element `{0}` is not closed")]
     Unclosed(&'static str),
     #[error("the text ends inside an element that is not known")]
@@ -107,9 +112,15 @@ impl<'a> Events<'a> {
             Event::Start(tag) => {
                 let law = self.child(tag)?;
                 self.open.push(law);
+                if has_attributes(tag) {
+                    return Ok(Event::Start(without_attributes(tag)));
+                }
             }
             Event::Empty(tag) => {
                 self.child(tag)?;
+                if has_attributes(tag) {
+                    return Ok(Event::Empty(without_attributes(tag)));
+                }
             }
             Event::End(_) => {
                 self.open.pop();
@@ -127,22 +138,19 @@ impl<'a> Events<'a> {
             }
             Event::CData(section) => {
                 if !self.holds_text() {
-                    return Err(Misplaced::Section);
+                    return if is_blank(section) { Ok(blank()) } else { Err(Misplaced::Section) };
                 }
                 if let Some(text) = with_line_feeds(section)? {
                     return Ok(Event::CData(BytesCData::new(text)));
                 }
             }
-            Event::GeneralRef(reference) => {
-                if !self.holds_text() {
-                    return Err(Misplaced::Reference);
-                }
-                if let Ok(Some(character)) = reference.resolve_char_ref()
-                    && !is_xml_char(character)
-                {
-                    return Err(Misplaced::Character(character.into()));
-                }
-            }
+            Event::GeneralRef(reference) => match reference.resolve_char_ref() {
+                Ok(Some(' ' | '\t' | '\n' | '\r')) if !self.holds_text() => return Ok(blank()),
+                _ if !self.holds_text() => return Err(Misplaced::Reference),
+                Ok(Some(character)) if !is_xml_char(character) => return Err(Misplaced::Character(character.into())),
+                // What is no reference at all is refused by the generated reader.
+                _ => {}
+            },
             Event::DocType(_) => return Err(Misplaced::DocumentType),
             Event::Comment(_) | Event::PI(_) | Event::Decl(_) | Event::Eof => {}
         }
@@ -157,18 +165,50 @@ impl<'a> Events<'a> {
         }
         let is_root = self.open.is_empty() && matches!(self.state, State::Document);
         let law = if is_root { Some(self.root) } else { self.law().and_then(|law| law.child(&name)) };
-        let is_text = law.is_some_and(|law| law.text().is_some());
-        for attribute in tag.attributes().flatten() {
-            let key = String::from_utf8_lossy(attribute.key.0);
+        for attribute in tag.attributes() {
+            let attribute = attribute.map_err(|error| Misplaced::Attributes(error.to_string()))?;
+            let key = String::from_utf8_lossy(attribute.key.0).into_owned();
             if key == "xmlns" && !attribute.value.is_empty() {
                 return Err(Misplaced::Namespace(name.into_owned()));
             }
-            if is_text && key != "xmlns" && !key.starts_with("xmlns:") {
-                return Err(Misplaced::Attribute(key.into_owned()));
+            if key == "xmlns" || key.starts_with("xmlns:") || (is_root && names_schema(&key)) {
+                continue;
+            }
+            let Some(AttributeLaw { name, fixed: Some(fixed), .. }) = law.and_then(|law| law.attribute(&key)) else {
+                return Err(Misplaced::Attribute(key));
+            };
+            let value = String::from_utf8_lossy(&attribute.value);
+            let value = unescape(&value).map_err(|error| Misplaced::Attributes(error.to_string()))?;
+            if !is_same_number(&value, fixed) {
+                return Err(Misplaced::Fixed { name, fixed });
             }
         }
         Ok(law)
     }
+}
+
+/// How a document says where its schema is, by the prefix that everyone gives to the namespace of XML Schema instances.
+fn names_schema(attribute: &str) -> bool {
+    matches!(attribute, "xsi:noNamespaceSchemaLocation" | "xsi:schemaLocation")
+}
+
+/// Whether two texts are the same `xs:positiveInteger`.
+fn is_same_number(text: &str, fixed: &str) -> bool {
+    let number = |text: &str| text.trim_matches([' ', '\t', '\n', '\r']).parse::<u64>().ok();
+    number(text).is_some() && number(text) == number(fixed)
+}
+
+fn has_attributes(tag: &BytesStart<'_>) -> bool {
+    tag.name().0.len() < tag.len()
+}
+
+fn without_attributes(tag: &BytesStart<'_>) -> BytesStart<'static> {
+    BytesStart::new(String::from_utf8_lossy(tag.name().0).into_owned())
+}
+
+/// A blank between elements.
+fn blank() -> Event<'static> {
+    Event::Text(BytesText::from_escaped(" "))
 }
 
 impl<'a> XmlReaderSync<'a> for Events<'a> {

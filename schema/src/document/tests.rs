@@ -30,7 +30,7 @@ fn references_sections_and_line_ends_are_resolved() {
 
 #[test]
 fn nothing_is_an_empty_prompt() {
-    for text in ["", " \n", "<!-- -->", "<prompt/>", "<prompt> </prompt>"] {
+    for text in ["", " \n", "<!-- -->", "<prompt/>", "<prompt> </prompt>", "<prompt>&#32;<![CDATA[ ]]></prompt>"] {
         assert_eq!(Prompt::from_xml(text), Ok(Prompt::default()), "{text:?}");
     }
 }
@@ -60,12 +60,17 @@ fn blank_elements_are_named() {
 #[test]
 fn attributes_may_only_say_what_is_fixed() {
     let text = |attributes: &str| format!("<character_1 {attributes}><gender>1girl</gender></character_1>");
-    assert!(Prompt::from_xml(&text("number='1'")).is_ok());
-    for attributes in ["number='2'", "after='0'", "after='1'", "name='x'", "number='one'"] {
+    for attributes in ["number='1'", "number=' 01&#32;'", "xmlns:x='urn:x'"] {
+        assert!(Prompt::from_xml(&text(attributes)).is_ok(), "{attributes}");
+    }
+    for attributes in ["number='2'", "after='0'", "after='1'", "name='x'", "number='one'", "number=1", "x:number='1'"] {
         fault(&text(attributes));
     }
     fault("<caption lang='en'>x</caption>");
     fault("<prompt xmlns='urn:x'/>");
+    let root =
+        "<prompt xmlns:xsi='http://www.w3.org/2001/XMLSchema-instance' xsi:noNamespaceSchemaLocation='prompt.xsd'/>";
+    assert_eq!(Prompt::from_xml(root), Ok(Prompt::default()));
 }
 
 #[test]
@@ -79,8 +84,8 @@ fn what_has_no_place_is_refused() {
         ("a", "text has no place"),
         ("<prompt>a</prompt>", "text has no place"),
         ("<caption>x</caption> a", "text has no place"),
-        ("<prompt>&#32;</prompt>", "a reference has no place"),
-        ("<prompt><![CDATA[ ]]></prompt>", "a CDATA section has no place"),
+        ("<prompt>&lt;</prompt>", "a reference has no place"),
+        ("<prompt><![CDATA[x]]></prompt>", "a CDATA section has no place"),
         ("<!DOCTYPE prompt><prompt/>", "a document type has no place"),
         ("<prompt/><prompt/>", "only comments may follow"),
         ("<prompt/>x", "only comments may follow"),

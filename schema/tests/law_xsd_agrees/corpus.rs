@@ -60,7 +60,8 @@ fn valid(law: &ElementLaw, random: &mut Random) -> Node {
             if is_empty { vec![] } else { valid_text(text.kind, random) }
         }
         ContentLaw::Children(children) => {
-            let characters = random.below(if random.once_in(10) { 17 } else { 4 });
+            let most = if random.once_in(10) { 16 } else { 3 };
+            let characters = random.below(most + 1);
             let is_in = |child: &ElementLaw, random: &mut Random| match child.name.strip_prefix("character_") {
                 Some(number) => number.parse::<usize>().is_ok_and(|number| number <= characters),
                 None => child.min_occurs > 0 || random.once_in(3),
@@ -78,7 +79,7 @@ fn valid(law: &ElementLaw, random: &mut Random) -> Node {
             for element in elements {
                 if random.once_in(2) {
                     let between = ["\n", " ", "\r\n\t", "<!-- - -->", "<?note x?>", "<!--<n>-->"];
-                    nodes.push(Node::raw(*random.pick(&between)));
+                    nodes.push(Node::raw(random.pick(&between)));
                 }
                 nodes.push(element);
             }
@@ -145,9 +146,9 @@ fn valid_text(kind: TextKind, random: &mut Random) -> Vec<Node> {
     let mut nodes = vec![blank_around("", random)];
     for index in 0..1 + random.below(5) {
         if index > 0 {
-            nodes.push(Node::raw(*random.pick(&separators)));
+            nodes.push(Node::raw(random.pick(&separators)));
         }
-        nodes.push(Node::raw(*random.pick(&pieces)));
+        nodes.push(Node::raw(random.pick(&pieces)));
     }
     if kind == TextKind::Tags && random.once_in(5) {
         nodes.push(Node::raw(","));
@@ -166,14 +167,14 @@ fn change(root: &mut Node, random: &mut Random) {
     let positions: Vec<_> = (0..children.len()).filter(|index| is_child_element(&children[*index])).collect();
     match random.below(14) {
         0 | 1 if !positions.is_empty() => {
-            children.remove(*random.pick(&positions));
+            children.remove(random.pick(&positions));
         }
         2 if !positions.is_empty() => {
-            let twin = children[*random.pick(&positions)].clone();
+            let twin = children[random.pick(&positions)].clone();
             children.insert(random.below(children.len() + 1), twin);
         }
         3 if positions.len() > 1 => {
-            let (one, other) = (*random.pick(&positions), *random.pick(&positions));
+            let (one, other) = (random.pick(&positions), random.pick(&positions));
             children.swap(one, other);
         }
         4 => *name = renamed(name, random),
@@ -195,7 +196,7 @@ fn change(root: &mut Node, random: &mut Random) {
                 "\u{feff}",
                 "\u{200b}",
             ];
-            *children = vec![Node::raw(*random.pick(&blanks))];
+            *children = vec![Node::raw(random.pick(&blanks))];
         }
         7 => {
             let stray = [
@@ -211,7 +212,7 @@ fn change(root: &mut Node, random: &mut Random) {
                 "<!-- x -->",
                 "<?x y?>",
             ];
-            children.insert(random.below(children.len() + 1), Node::raw(*random.pick(&stray)));
+            children.insert(random.below(children.len() + 1), Node::raw(random.pick(&stray)));
         }
         8 => {
             let broken = [
@@ -255,7 +256,7 @@ fn change(root: &mut Node, random: &mut Random) {
                 "&#X41;",
                 "&#;",
             ];
-            children.insert(random.below(children.len() + 1), Node::raw(*random.pick(&broken)));
+            children.insert(random.below(children.len() + 1), Node::raw(random.pick(&broken)));
         }
         9 => {
             let attribute = [
@@ -289,21 +290,23 @@ fn change(root: &mut Node, random: &mut Random) {
                 "Number='1'",
                 "1='1'",
             ];
-            attributes.push((*random.pick(&attribute)).to_owned());
+            attributes.push(random.pick(&attribute).to_owned());
         }
         10 => {
             let inner = std::mem::take(children);
             let wrapper = random.pick(&["prompt", "character_1", "general_tags", "n", "img", "b"]);
-            *children = vec![Node::element(*wrapper, inner)];
+            *children = vec![Node::element(wrapper, inner)];
         }
         11 => {
-            let law = random.pick(law::PROMPT.children());
+            let children_of_root = law::PROMPT.children();
+            let law = &children_of_root[random.below(children_of_root.len())];
             children.insert(random.below(children.len() + 1), valid(law, random));
         }
         12 => {
             let block = random.pick(&["character_1", "general_tags"]);
-            let law = law::PROMPT.child(block).map(ElementLaw::children).unwrap_or_default();
-            children.insert(random.below(children.len() + 1), valid(random.pick(law), random));
+            let laws = law::PROMPT.child(block).map(ElementLaw::children).unwrap_or_default();
+            let law = &laws[random.below(laws.len())];
+            children.insert(random.below(children.len() + 1), valid(law, random));
         }
         _ => {
             let genders = [
@@ -323,9 +326,9 @@ fn change(root: &mut Node, random: &mut Random) {
                 .iter()
                 .find(|index| matches!(&children[**index], Node::Element { name, .. } if name == "gender"))
             {
-                children[*position] = Node::element("gender", vec![Node::raw(*random.pick(&genders))]);
+                children[*position] = Node::element("gender", vec![Node::raw(random.pick(&genders))]);
             } else if name == "gender" {
-                *children = vec![Node::raw(*random.pick(&genders))];
+                *children = vec![Node::raw(random.pick(&genders))];
             }
         }
     }
@@ -365,10 +368,9 @@ fn renamed(name: &str, random: &mut Random) -> String {
         "-n",
         "1n",
         "prompt",
-        "negative_prompt",
         "danbooru_tags",
     ];
-    if random.once_in(3) { name.to_uppercase() } else { (*random.pick(&names)).to_owned() }
+    if random.once_in(3) { name.to_uppercase() } else { random.pick(&names).to_owned() }
 }
 
 /// Damage that no tree shows: a piece cut out, doubled, or something dropped in between.
@@ -386,7 +388,10 @@ fn break_text(text: &mut String, random: &mut Random) {
     match random.below(5) {
         0 => text.truncate(end),
         1 => text.replace_range(start..end, ""),
-        2 => text.insert_str(end, &text[start..end].to_owned()),
+        2 => {
+            let piece = text[start..end].to_owned();
+            text.insert_str(end, &piece);
+        }
         3 => text.insert_str(start, random.pick(&["<", ">", "&", "/", "\"", "</", "/>", "<!--", "]]>", "\u{0}", " "])),
         _ => *text = text.replacen("></", "/>", 1),
     }

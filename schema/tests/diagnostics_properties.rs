@@ -1,0 +1,321 @@
+//! What holds for every text: no panic, places inside the text, fixes that apply, and a stable canonical form.
+
+use proptest::prelude::*;
+use sakuga_schema::{
+    Character, CheckOptions, Diagnostic, Gender, GeneralTags, NegativePrompt, Position, Prompt, Severity, Strictness,
+    TagList, check, check_bytes, check_negative, check_typed,
+};
+
+const BOTH: [Strictness; 2] = [Strictness::Lenient, Strictness::Strict];
+
+#[track_caller]
+fn holds_for(text: &str) {
+    for strictness in BOTH {
+        let options = CheckOptions { strictness, ..CheckOptions::default() };
+        let checked = check(text, &options);
+        places_are_sound(text, &checked.diagnostics);
+        if let (true, Some(prompt)) = (checked.is_valid(), &checked.prompt) {
+            let canonical = prompt.to_xml();
+            let again = check(&canonical, &CheckOptions { strictness: Strictness::Strict, ..options });
+            let errors: Vec<_> = again.diagnostics.iter().filter(|found| found.severity == Severity::Error).collect();
+            assert!(errors.is_empty(), "{text:?}\n{canonical}\n{errors:#?}");
+            assert_eq!(again.prompt.as_ref(), Some(prompt), "{text:?}\n{canonical}");
+        }
+        let negative = check_negative(text, &options);
+        places_are_sound(text, &negative.diagnostics);
+        if let (true, Some(prompt)) = (negative.is_valid(), &negative.negative) {
+            let canonical = prompt.to_xml();
+            let again = check_negative(&canonical, &CheckOptions { strictness: Strictness::Strict, ..options });
+            assert_eq!(again.negative.as_ref(), Some(prompt), "{text:?}\n{canonical}\n{:#?}", again.diagnostics);
+        }
+    }
+}
+
+#[track_caller]
+fn places_are_sound(text: &str, diagnostics: &[Diagnostic]) {
+    let mut last = 0;
+    for diagnostic in diagnostics {
+        let span = diagnostic.span.clone();
+        assert!(text.get(span.clone()).is_some(), "{text:?}: {diagnostic:#?}");
+        assert_eq!(diagnostic.start, Position::of(text, span.start), "{text:?}: {diagnostic:#?}");
+        assert_eq!(diagnostic.end, Position::of(text, span.end), "{text:?}: {diagnostic:#?}");
+        assert!(last <= span.start, "{text:?}: not in order: {diagnostics:#?}");
+        last = span.start;
+        let Some(fix) = &diagnostic.fix else { continue };
+        let mut end = 0;
+        for edit in &fix.edits {
+            assert!(text.get(edit.span.clone()).is_some(), "{text:?}: {diagnostic:#?}");
+            assert!(end <= edit.span.start, "{text:?}: edits overlap: {diagnostic:#?}");
+            end = edit.span.end;
+        }
+        let grown: usize = fix.edits.iter().map(|edit| edit.replacement.len()).sum();
+        let shrunk: usize = fix.edits.iter().map(|edit| edit.span.len()).sum();
+        assert_eq!(fix.apply(text).len(), text.len() + grown - shrunk, "{text:?}: {diagnostic:#?}");
+    }
+}
+
+/// Pieces of prompts, whole and broken.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "<character_1>",
+        "</character_1>",
+        "<character_2>",
+        "</character_2>",
+        "<character 1>",
+        "<character_17>",
+        "<n>",
+        "</n>",
+        "<n/>",
+        "<name>",
+        "</name>",
+        "<gender>",
+        "</gender>",
+        "1girl",
+        "1boy",
+        "girl",
+        "<appearance>",
+        "</appearance>",
+        "<apperance>",
+        "blue_hair",
+        "red hair",
+        ", ",
+        ",",
+        "<clothing>",
+        "</clothing>",
+        "<general_tags>",
+        "</general_tags>",
+        "<count>",
+        "</count>",
+        "2girls",
+        "solo",
+        "<style>",
+        "</style>",
+        "<other>",
+        "</other>",
+        "<caption>",
+        "</caption>",
+        "A girl. ",
+        "<img>",
+        "</img>",
+        "<document>",
+        "</document>",
+        "<miku>",
+        "</miku>",
+        "<prompt>",
+        "</prompt>",
+        "<Prompt Start>",
+        "You are an assistant. ",
+        "{",
+        "}",
+        "{\"tags\": \"",
+        "\"}",
+        "\"",
+        "\\n",
+        "\\\"",
+        "\\u732b",
+        "\\u0000",
+        "caption: ",
+        "<",
+        ">",
+        "&",
+        "&lt;",
+        "&#65;",
+        "&nbsp;",
+        "]]>",
+        "<![CDATA[",
+        "<!--",
+        "-->",
+        "<!DOCTYPE p>",
+        "<?a b?>",
+        "<?xml version=\"1.0\"?>",
+        "\n",
+        " ",
+        "\r\n",
+        "猫",
+        "(tag:1.2)",
+        "\\(a\\)",
+        "lnog_hair",
+        "<danbooru_tags>",
+        "</danbooru_tags>",
+        " number=\"1\"",
+        " a='b'",
+        "/>",
+        "\u{FEFF}",
+        "\u{8}",
+    ]);
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+/// A valid prompt with a few bytes cut out, doubled or replaced.
+fn mutated() -> impl Strategy<Value = String> {
+    let change = (
+        any::<prop::sample::Index>(),
+        0..24_usize,
+        prop::sample::select(vec!["", "<", ">", "&", "/", "x", "猫", "\""]),
+    );
+    (prompts(), prop::collection::vec(change, 1..6)).prop_map(|(prompt, changes)| {
+        let mut text = prompt.to_xml();
+        for (index, length, replacement) in changes {
+            if text.is_empty() {
+                break;
+            }
+            let start = text.floor_char_boundary(index.index(text.len()));
+            let end = text.ceil_char_boundary((start + length).min(text.len()));
+            text.replace_range(start..end, replacement);
+        }
+        text
+    })
+}
+
+fn tags() -> impl Strategy<Value = TagList> {
+    let tag = prop_oneof![
+        "[a-z_ <>&:()0-9]{1,12}",
+        "[^,\\x00-\\x1F\u{FFFE}\u{FFFF}]{1,6}",
+        Just("blue_hair".to_owned()),
+        Just("]]>".to_owned()),
+    ];
+    // Trimmed, not empty, blanks within single: what a tag is.
+    let tag = tag.prop_map(|tag| tag.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "));
+    let tag = tag.prop_map(|tag| tag.trim().to_owned()).prop_filter("not empty", |tag| !tag.is_empty());
+    prop::collection::vec(tag, 0..4).prop_map(TagList::new)
+}
+
+fn characters() -> impl Strategy<Value = Character> {
+    let gender = prop::sample::select(Gender::ALL.to_vec());
+    ("[a-z_$<&]{0,8}", gender, prop::collection::vec(tags(), 7)).prop_map(|(n, gender, lists)| {
+        let mut character = Character { n, gender: Some(gender), ..Character::default() };
+        let names: Vec<&str> = character.tag_lists().iter().map(|(name, _)| *name).collect();
+        for (name, list) in names.into_iter().zip(lists) {
+            *character.tag_list_mut(name).expect("it was listed") = list;
+        }
+        character
+    })
+}
+
+fn generals() -> impl Strategy<Value = GeneralTags> {
+    prop::collection::vec(tags(), 12).prop_map(|lists| {
+        let mut general = GeneralTags::default();
+        let names: Vec<&str> = general.tag_lists().iter().map(|(name, _)| *name).collect();
+        for (name, list) in names.into_iter().zip(lists) {
+            *general.tag_list_mut(name).expect("it was listed") = list;
+        }
+        general
+    })
+}
+
+fn prompts() -> impl Strategy<Value = Prompt> {
+    let caption = prop::option::of("[a-zA-Z<&][a-zA-Z <>&\n\r]{0,20}[a-z.]");
+    (prop::collection::vec(characters(), 0..4), prop::option::of(generals()), caption)
+        .prop_map(|(characters, general_tags, caption)| Prompt { characters, general_tags, caption })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_breaks_on_any_text(text in any::<String>()) {
+        holds_for(&text);
+    }
+
+    #[test]
+    fn nothing_breaks_on_pieces_of_prompts(text in pieces()) {
+        holds_for(&text);
+    }
+
+    #[test]
+    fn nothing_breaks_on_mutated_prompts(text in mutated()) {
+        holds_for(&text);
+    }
+
+    #[test]
+    fn nothing_breaks_on_any_bytes(bytes in any::<Vec<u8>>()) {
+        let checked = check_bytes(&bytes, &CheckOptions::default());
+        prop_assert_eq!(checked.is_valid(), checked.prompt.is_some() && checked.diagnostics.iter().all(|found| found.severity < Severity::Error));
+    }
+
+    #[test]
+    fn a_prompt_is_read_back_as_it_was(prompt in prompts()) {
+        let xml = prompt.to_xml();
+        for strictness in BOTH {
+            let checked = check(&xml, &CheckOptions { strictness, ..CheckOptions::default() });
+            prop_assert!(checked.is_valid(), "{xml}\n{:#?}", checked.diagnostics);
+            prop_assert_eq!(checked.prompt.as_ref(), Some(&prompt), "{}", xml);
+        }
+        let typed = check_typed(&prompt, &CheckOptions::default());
+        prop_assert!(typed.is_valid(), "{xml}\n{:#?}", typed.diagnostics);
+        prop_assert_eq!(typed.prompt.as_ref(), Some(&prompt));
+    }
+}
+
+#[test]
+fn what_typed_data_can_get_wrong_is_an_error() {
+    let character = Character { gender: Some(Gender::Girl), ..Character::default() };
+    let with_tag = |tag: &str| {
+        let character = Character { clothing: TagList::new([tag]), ..character.clone() };
+        Prompt { characters: vec![character], ..Prompt::default() }
+    };
+    let faults = [
+        ("a comma", with_tag("hat, coat"), "invalid-value", "character_1/clothing"),
+        ("an empty tag", with_tag(""), "invalid-value", "character_1/clothing"),
+        ("blanks", with_tag(" hat"), "invalid-value", "character_1/clothing"),
+        ("a line break", with_tag("straw\nhat"), "invalid-value", "character_1/clothing"),
+        ("a control character", with_tag("hat\u{1}"), "invalid-value", ""),
+        (
+            "no gender",
+            Prompt { characters: vec![Character::default()], ..Prompt::default() },
+            "missing-required",
+            "character_1",
+        ),
+        (
+            "no gender, though there is one answer",
+            Prompt {
+                characters: vec![Character::default()],
+                general_tags: Some(GeneralTags { count: TagList::new(["1girl"]), ..GeneralTags::default() }),
+                caption: None,
+            },
+            "missing-required",
+            "character_1",
+        ),
+        (
+            "a crowd",
+            Prompt { characters: vec![character.clone(); 17], ..Prompt::default() },
+            "too-many-characters",
+            "character_17",
+        ),
+        ("a blank caption", Prompt { caption: Some("  ".to_owned()), ..Prompt::default() }, "empty-element", "caption"),
+        (
+            "a padded caption",
+            Prompt { caption: Some(" a".to_owned()), ..Prompt::default() },
+            "invalid-value",
+            "caption",
+        ),
+        (
+            "a name on two lines",
+            Prompt { characters: vec![Character { n: "a\nb".to_owned(), ..character.clone() }], ..Prompt::default() },
+            "invalid-value",
+            "character_1/n",
+        ),
+    ];
+    for (name, prompt, code, path) in faults {
+        let checked = check_typed(&prompt, &CheckOptions::default());
+        assert!(!checked.is_valid(), "{name} is accepted");
+        let found = checked.diagnostics.iter().find(|found| found.code == code && found.severity == Severity::Error);
+        let found = found.unwrap_or_else(|| panic!("{name}: {:#?}", checked.diagnostics));
+        assert_eq!(found.path, path, "{name}");
+        places_are_sound(&prompt.to_xml(), &checked.diagnostics);
+        assert_eq!(checked.prompt, Some(prompt), "{name}");
+    }
+}
+
+#[test]
+fn a_negative_prompt_is_read_back_as_it_was() {
+    let negative = NegativePrompt {
+        danbooru_tags: TagList::new(["worst_quality", ">_<"]),
+        e621_tags: TagList::new(["anthro"]),
+        resolution: TagList::new(["low_resolution"]),
+        caption: Some("A blurred photograph & a watermark.".to_owned()),
+    };
+    let checked = check_negative(&negative.to_xml(), &CheckOptions::default());
+    assert_eq!(checked.negative, Some(negative));
+    assert!(checked.diagnostics.is_empty(), "{:#?}", checked.diagnostics);
+}
