@@ -113,6 +113,9 @@ pub enum LoadError {
         /// One sentence for each fault, naming the key.
         problems: Vec<String>,
     },
+    /// Several parts of a checkpoint are at fault.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Several(Vec<LoadError>),
     /// A `tokenizer.json` cannot be used.
     #[error("{}: {reason}", .path.display())]
     Tokenizer {
@@ -127,6 +130,11 @@ impl LoadError {
     /// Wraps an I/O error with the path it happened at.
     pub fn read(path: impl AsRef<Path>, source: io::Error) -> Self {
         Self::Read { path: path.as_ref().to_owned(), source }
+    }
+
+    /// One error for all of `faults`, so that a user mends a checkpoint once and not part by part; none when there is none.
+    pub fn all(mut faults: Vec<Self>) -> Option<Self> {
+        if faults.len() > 1 { Some(Self::Several(faults)) } else { faults.pop() }
     }
 
     /// A fault of the directory layout.
@@ -224,4 +232,18 @@ pub enum TokenError {
         "a text of the batch has no tokens, not even the one that begins every text; the tokenizer.json lacks its post-processor"
     )]
     Empty,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_faults_make_one_error_that_names_each() {
+        let fault = |part: &str| LoadError::layout(part, "is missing");
+        assert!(LoadError::all(Vec::new()).is_none());
+        assert_eq!(LoadError::all(vec![fault("vae")]).unwrap().to_string(), "vae: is missing");
+        let both = LoadError::all(vec![fault("vae"), fault("transformer")]).unwrap().to_string();
+        assert_eq!(both, "vae: is missing\ntransformer: is missing");
+    }
 }

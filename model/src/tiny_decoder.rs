@@ -129,10 +129,11 @@ impl Block {
 
 /// TAESD's own names from diffusers', which do not count the clamp at the front.
 fn canonical(name: &str) -> String {
-    if let Some((index, rest)) = name.strip_prefix("decoder.layers.").and_then(|name| name.split_once('.')) {
-        if let Some(index) = index.parse::<usize>().ok().and_then(|index| index.checked_add(1)) {
-            return format!("{index}.{rest}");
-        }
+    let diffusers = name.strip_prefix("decoder.layers.").and_then(|name| name.split_once('.'));
+    if let Some((index, rest)) = diffusers
+        && let Some(index) = index.parse::<usize>().ok().and_then(|index| index.checked_add(1))
+    {
+        return format!("{index}.{rest}");
     }
     name.strip_prefix("decoder.").unwrap_or(name).to_owned()
 }
@@ -140,6 +141,61 @@ fn canonical(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loader::testing::{Stored, write_file};
+
+    /// A 3x3 kernel that passes the channel on.
+    const PASS: [f32; 9] = [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
+
+    /// A decoder of width 1 whose blocks add nothing.
+    fn passing() -> Vec<Stored> {
+        let blocks = [3, 4, 5, 8, 9, 10, 13, 14, 15, 18].into_iter().flat_map(|block| {
+            [0, 2, 4].into_iter().flat_map(move |conv| {
+                let name = format!("{block}.conv.{conv}");
+                [
+                    Stored::f32(&format!("{name}.weight"), &[1, 1, 3, 3], &[0.0; 9]),
+                    Stored::f32(&format!("{name}.bias"), &[1], &[0.0]),
+                ]
+            })
+        });
+        let doubling = [7, 12, 17].map(|conv| Stored::f32(&format!("{conv}.weight"), &[1, 1, 3, 3], &PASS));
+        let to_rgb = [PASS, [0.0; 9], PASS].concat();
+        let ends = [
+            Stored::bf16("1.weight", &[1, 1, 3, 3], &PASS),
+            Stored::f32("1.bias", &[1], &[0.0]),
+            Stored::f32("19.weight", &[3, 1, 3, 3], &to_rgb),
+            Stored::f32("19.bias", &[3], &[0.0, 0.25, -9.0]),
+        ];
+        blocks.chain(doubling).chain(ends).collect()
+    }
+
+    #[test]
+    fn a_passing_decoder_shows_the_soft_clamp() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write_file(dir.path(), "taef1.safetensors", &passing());
+        for path in [path.as_path(), dir.path()] {
+            let (decoder, report) = TinyDecoder::load(path, &Device::flex(), DType::F32).unwrap();
+            assert_eq!((decoder.latent_channels(), decoder.factor(), report.tensors_used), (1, 8, 67));
+            let latents = Tensor::<4>::from_data([[[[0.6, -5.0]]]], (&Device::flex(), DType::F32));
+            let image = decoder.decode(latents);
+            assert_eq!(image.dims(), [1, 3, 8, 16]);
+            let pixel =
+                |channel, x| image.clone().narrow(1, channel, 1).narrow(2, 3, 1).narrow(3, x, 1).into_scalar::<f32>();
+            // 3 tanh(0.2) = 0.592126; negative values end at the first ReLU; the third channel is far below zero.
+            assert!((pixel(0, 1) - 0.592_126).abs() < 1e-5);
+            assert_eq!([pixel(0, 12), pixel(1, 1), pixel(2, 1)], [0.0, 0.25, 0.0]);
+        }
+    }
+
+    #[test]
+    fn other_files_are_refused_tensor_by_tensor() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut tensors = passing();
+        tensors.pop();
+        tensors.push(Stored::f32("20.weight", &[1], &[0.0]));
+        let path = write_file(dir.path(), "other.safetensors", &tensors);
+        let error = TinyDecoder::load(&path, &Device::flex(), DType::F32).unwrap_err().to_string();
+        assert!(error.contains("missing: 19.bias [3]") && error.contains("unexpected: 20.weight"), "{error}");
+    }
 
     #[test]
     fn diffusers_names_are_shifted_by_the_clamp() {

@@ -20,7 +20,7 @@ impl TokenBatch {
     pub fn padded<R: AsRef<[u32]>>(rows: &[R], pad_id: u32, multiple: usize) -> Result<Self, TokenError> {
         let lengths: Vec<usize> = rows.iter().map(|row| row.as_ref().len()).collect();
         let longest = lengths.iter().copied().max().unwrap_or(0);
-        if lengths.iter().any(|&len| len == 0) || longest == 0 {
+        if lengths.contains(&0) || longest == 0 {
             return Err(TokenError::Empty);
         }
         let width = longest.next_multiple_of(multiple.max(1));

@@ -97,8 +97,37 @@ pub fn to_unit_range(sample: Tensor<4>) -> Tensor<4> {
 #[cfg(test)]
 mod tests {
     use burn::tensor::{Device, TensorData};
+    use serde_json::json;
 
     use super::*;
+    use crate::loader::testing::{Stored, write_file};
+
+    #[test]
+    fn shapes_and_scales_of_an_autoencoder_of_zeros() {
+        let dir = tempfile::tempdir().unwrap();
+        let stored = [
+            Stored::f32("decoder.conv_out.bias", &[3], &[-1.0, 0.0, 0.5]),
+            Stored::f32("encoder.conv_out.bias", &[4], &[1.25, 0.25, 50.0, -50.0]),
+        ];
+        let path = write_file(dir.path(), "model.safetensors", &stored);
+        let config = AutoencoderKlConfig::from_json(&json!({"latent_channels": 2, "block_out_channels": [2, 2, 4],
+            "norm_num_groups": 2, "layers_per_block": 1, "scaling_factor": 0.5, "shift_factor": 0.25}))
+        .unwrap();
+        let reader = TensorReader::open("vae", &[path], &Device::flex(), DType::F32).unwrap();
+        // The account complains of all other weights; here their zeros are the point.
+        let vae = AutoencoderKl::load(&config, &reader);
+        let zeros = |shape: [usize; 4]| Tensor::<4>::zeros(shape, (&Device::flex(), DType::F32));
+        let image = vae.decode(zeros([1, 2, 3, 5]));
+        assert_eq!(image.dims(), [1, 3, 12, 20]);
+        let pixel: Vec<f32> = image.narrow(2, 0, 1).narrow(3, 0, 1).try_into_vec_as().unwrap();
+        assert_eq!(pixel, [0.0, 0.5, 0.75]);
+        let latents = vae.encode(zeros([1, 3, 8, 4])).unwrap();
+        assert_eq!(latents.dims(), [1, 2, 2, 1]);
+        // (1.25 - 0.25) * 0.5 and (0.25 - 0.25) * 0.5.
+        assert_eq!(latents.try_into_vec_as::<f32>().unwrap(), [0.5, 0.5, 0.0, 0.0]);
+        let posterior = vae.posterior(zeros([1, 3, 8, 4]), &mut |_, _| ()).unwrap();
+        assert_eq!(posterior.logvar.try_into_vec_as::<f32>().unwrap(), [20.0, 20.0, -30.0, -30.0]);
+    }
 
     #[test]
     fn samples_are_mapped_and_clamped() {

@@ -114,3 +114,42 @@ impl Gemma3 {
         if self.embed_tokens.dtype() == DType::BF16 { bf16::from_f32(scale).to_f32() } else { scale }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use serde_json::json;
+
+    use super::*;
+    use crate::loader::testing::{Stored, write_file};
+
+    /// A tower of which only the embeddings are there: every projection is zero, so every layer adds nothing.
+    fn embeddings_only(hidden: usize, values: &[f32], dtype: DType) -> Gemma3 {
+        let dir = tempfile::tempdir().unwrap();
+        let stored = [Stored::f32("model.embed_tokens.weight", &[values.len() / hidden, hidden], values)];
+        let path = write_file(dir.path(), "model.safetensors", &stored);
+        let config = Gemma3Config::from_json(&json!({"vocab_size": values.len() / hidden, "hidden_size": hidden,
+            "intermediate_size": 4, "num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 2}))
+        .unwrap();
+        let reader = TensorReader::open("text_encoder", &[path], &Device::flex(), dtype).unwrap();
+        Gemma3::load(&config, &reader)
+    }
+
+    #[test]
+    fn embeddings_are_scaled_by_the_root_of_the_width() {
+        let tower = embeddings_only(4, &[0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, -4.0], DType::F32);
+        let tokens = TokenBatch::padded(&[vec![1, 0, 1], vec![1]], 0, 2).unwrap();
+        let features = tower.hidden_states(&tokens).unwrap();
+        assert_eq!(features.dims(), [2, 4, 4]);
+        let features: Vec<f32> = features.try_into_vec_as().unwrap();
+        assert_eq!(features[..8], [2.0, 4.0, 6.0, -8.0, 0.0, 0.0, 0.0, 0.0]);
+        let foreign = TokenBatch::padded(&[vec![1, 2]], 0, 1).unwrap();
+        assert!(matches!(tower.hidden_states(&foreign), Err(TokenError::OutOfVocabulary { id: 2, position: 1, .. })));
+    }
+
+    #[test]
+    fn the_scale_is_rounded_to_the_type_of_the_weights() {
+        assert_eq!(embeddings_only(2560, &[0.0; 2560], DType::BF16).embedding_scale(), 50.5);
+        assert_eq!(embeddings_only(2560, &[0.0; 2560], DType::F32).embedding_scale(), 2560_f32.sqrt());
+    }
+}

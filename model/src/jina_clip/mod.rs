@@ -107,7 +107,36 @@ fn mean_weights(visible: &[bool], width: usize) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+    use serde_json::json;
+
     use super::*;
+    use crate::loader::testing::{Stored, write_file};
+
+    #[test]
+    fn layers_of_zeros_leave_the_mean_of_normalised_embeddings() {
+        let dir = tempfile::tempdir().unwrap();
+        let norm = |name: &str| Stored::f32(&format!("{name}.weight"), &[2], &[1.0, 1.0]);
+        let stored = [
+            // Normalised: (-1, 1), padding, (1, -1), (1, -1).
+            Stored::f32("embeddings.word_embeddings.weight", &[4, 2], &[0.0, 20.0, 9.0, 0.0, 40.0, 0.0, 8.0, -8.0]),
+            norm("emb_ln"),
+            norm("encoder.layers.0.norm1"),
+            norm("encoder.layers.0.norm2"),
+        ];
+        let path = write_file(dir.path(), "model.safetensors", &stored);
+        let config = JinaClipConfig::from_json(&json!({"vocab_size": 4, "hidden_size": 2, "num_hidden_layers": 1,
+            "num_attention_heads": 1, "intermediate_size": 2}))
+        .unwrap();
+        let reader = TensorReader::open("clip_model", &[path], &Device::flex(), DType::F32).unwrap();
+        // The account complains of the projections; here their zeros are the point.
+        let tower = JinaClip::load(&config, &reader);
+        let tokens = TokenBatch::padded(&[vec![0, 2, 3, 3], vec![0]], 1, 1).unwrap();
+        let pooled: Vec<f32> = tower.pooled(&tokens).unwrap().try_into_vec_as().unwrap();
+        for (found, expected) in pooled.iter().zip([0.5, -0.5, -1.0, 1.0]) {
+            assert!((found - expected).abs() < 1e-4, "{pooled:?}");
+        }
+    }
 
     #[test]
     fn the_mean_ignores_padding() {
