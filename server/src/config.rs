@@ -1,0 +1,365 @@
+//! The configuration, checked: every problem is reported, not just the first.
+
+use std::ffi::OsString;
+use std::fmt::{self, Display};
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::engine::scripted::Script;
+use crate::limits::Limits;
+use crate::settings::Given;
+
+/// All that can be configured.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What draws.
+    pub engine: EngineChoice,
+    /// What a request may ask for.
+    pub limits: Limits,
+    /// How long the running job may go on at the end.
+    pub drain_timeout: Duration,
+    /// How the log is written.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log_filter: String,
+}
+
+/// What draws.
+#[derive(Clone, Debug)]
+pub enum EngineChoice {
+    /// Gradients on a timetable.
+    Scripted(Script),
+    /// The model.
+    #[cfg(feature = "burn")]
+    Burn(BurnConfig),
+}
+
+/// How the model is run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BurnConfig {
+    /// The device.
+    pub device: DeviceChoice,
+    /// How tensors are computed; `None` leaves it to the device.
+    pub precision: Option<PrecisionChoice>,
+    /// The model's folder; `None` for the embedded model.
+    pub model: Option<PathBuf>,
+    /// Where the embedded model is kept; `None` for the user's cache.
+    pub cache_dir: Option<PathBuf>,
+    /// Most pictures computed at once; 0: all.
+    pub max_batch: u32,
+}
+
+/// The device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The first GPU if the program has GPU code, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A GPU.
+    Cuda(usize),
+}
+
+/// How tensors are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrecisionChoice {
+    /// bfloat16.
+    Bf16,
+    /// 32-bit.
+    F32,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A flag does not exist, or the help or the version was asked for.
+    #[error(transparent)]
+    Flags(#[from] clap::Error),
+    /// Values that cannot be; every one is listed.
+    #[error("the configuration is wrong:\n{}", .0.iter().map(|problem| format!("  {problem}")).collect::<Vec<_>>().join("\n"))]
+    Values(Vec<String>),
+}
+
+impl Default for Config {
+    /// The defaults, with the scripted engine and a port that the system chooses: what tests start from.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            engine: EngineChoice::Scripted(Script::default()),
+            limits: Limits::default(),
+            drain_timeout: Duration::from_secs(30),
+            log_format: LogFormat::Text,
+            log_filter: "info".into(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads flags, environment and file. `arguments` begins with the program's name.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every problem that there is.
+    pub fn load(
+        arguments: impl IntoIterator<Item = OsString>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let given = Given::collect(arguments, environment, &mut problems)?;
+        let mut reader = Reader { given: &given, problems };
+        let config = reader.config();
+        match config {
+            Some(config) if reader.problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Values(reader.problems)),
+        }
+    }
+}
+
+/// Reads values and collects what is wrong with them.
+struct Reader<'a> {
+    given: &'a Given,
+    problems: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn config(&mut self) -> Option<Config> {
+        // Each part is read before any is needed, so that every problem is found.
+        let listen = self.listen();
+        let engine = self.engine();
+        let limits = self.limits();
+        let drain_timeout_s = self.count("drain-timeout", 0..=86_400);
+        let log_format = self.choice("log-format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+        let log_filter = self.log_filter();
+        Some(Config {
+            listen: listen?,
+            engine: engine?,
+            limits: limits?,
+            drain_timeout: Duration::from_secs(drain_timeout_s?),
+            log_format: log_format?,
+            log_filter: log_filter?,
+        })
+    }
+
+    fn listen(&mut self) -> Option<SocketAddr> {
+        let address: Option<SocketAddr> = self.parse("listen", "write an address and a port, such as 127.0.0.1:50051");
+        let is_insecure = self.choice("insecure-listen", &[("true", true), ("false", false)])?;
+        let address = address?;
+        if !address.ip().is_loopback() && !is_insecure {
+            self.problems.push(format!(
+                "{address} can be reached by other machines, without encryption or authentication; listen on 127.0.0.1, \
+                 or allow it with --insecure-listen"
+            ));
+            return None;
+        }
+        Some(address)
+    }
+
+    fn engine(&mut self) -> Option<EngineChoice> {
+        let scripted = self.choice("engine", &[("burn", false), ("scripted", true)]);
+        let step_ms = self.count("scripted-step-ms", 0..=60_000);
+        let burn = self.burn();
+        if scripted? {
+            return Some(EngineChoice::Scripted(Script { step_ms: step_ms?, ..Script::default() }));
+        }
+        #[cfg(feature = "burn")]
+        return burn.map(EngineChoice::Burn);
+        #[cfg(not(feature = "burn"))]
+        {
+            let _ = burn;
+            self.problems.push("this program was built without the engine `burn`; use `--engine scripted`".into());
+            None
+        }
+    }
+
+    fn burn(&mut self) -> Option<BurnConfig> {
+        let device = self.parse("device", "write `auto`, `cpu` or `cuda:N` with N counted from 0");
+        let precisions = [("auto", None), ("bf16", Some(PrecisionChoice::Bf16)), ("f32", Some(PrecisionChoice::F32))];
+        let precision = self.choice("precision", &precisions);
+        let max_batch = self.count("max-batch", 0..=u64::from(Limits::IMAGES_MAX));
+        let model = self.given.get("model").map(|(value, _)| value).filter(|value| *value != "embedded");
+        Some(BurnConfig {
+            device: device?,
+            precision: precision?,
+            model: model.map(PathBuf::from),
+            cache_dir: self.given.get("cache-dir").map(|(value, _)| PathBuf::from(value)),
+            max_batch: max_batch? as u32,
+        })
+    }
+
+    fn limits(&mut self) -> Option<Limits> {
+        let queued_max = self.count("queue-size", 1..=100_000);
+        let streams_max = self.count("max-streams", 1..=1_000_000);
+        let images_max = self.count("max-images", 1..=Limits::IMAGES_MAX.into());
+        let steps_max = self.count("max-steps", 1..=Limits::STEPS_MAX.into());
+        let pixels_max = self.count("max-pixels", 256..=1 << 28);
+        let prompt_bytes_max = self.count("max-prompt-bytes", 1..=1 << 20);
+        Some(Limits {
+            prompt_bytes_max: prompt_bytes_max? as usize,
+            pixels_max: pixels_max?,
+            images_max: images_max? as u32,
+            steps_max: steps_max? as u32,
+            queued_max: queued_max? as usize,
+            streams_max: streams_max? as usize,
+        })
+    }
+
+    fn log_filter(&mut self) -> Option<String> {
+        let (value, origin) = self.given.get("log")?;
+        match tracing_subscriber::EnvFilter::builder().parse(value) {
+            Ok(_) => Some(value.to_owned()),
+            Err(error) => {
+                self.problems.push(format!("{origin}: `{value}` is no filter: {error}"));
+                None
+            }
+        }
+    }
+
+    /// A value that its type can read.
+    fn parse<T: FromStr>(&mut self, name: &str, remedy: impl Display) -> Option<T> {
+        let (value, origin) = self.given.get(name)?;
+        let parsed = value.trim().parse().ok();
+        if parsed.is_none() {
+            self.problems.push(format!("{origin}: `{value}` cannot be read; {remedy}"));
+        }
+        parsed
+    }
+
+    fn count(&mut self, name: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        let remedy = format!("write a whole number from {} to {}", range.start(), range.end());
+        let count = self.parse(name, &remedy)?;
+        if range.contains(&count) {
+            return Some(count);
+        }
+        let origin = self.given.get(name).map_or(name, |(_, origin)| origin);
+        self.problems.push(format!("{origin}: {count} is out of range; {remedy}"));
+        None
+    }
+
+    fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+        let (value, origin) = self.given.get(name)?;
+        let chosen = choices.iter().find(|(word, _)| *word == value.trim()).map(|(_, choice)| *choice);
+        if chosen.is_none() {
+            let words: Vec<String> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+            self.problems.push(format!("{origin}: `{value}` is none of {}", words.join(", ")));
+        }
+        chosen
+    }
+}
+
+/// The text is no device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownDevice;
+
+impl FromStr for DeviceChoice {
+    type Err = UnknownDevice;
+
+    fn from_str(text: &str) -> Result<Self, UnknownDevice> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::Cuda(0)),
+            other => {
+                let index = other.strip_prefix("cuda:").ok_or(UnknownDevice)?;
+                index.parse().map(Self::Cuda).map_err(|_| UnknownDevice)
+            }
+        }
+    }
+}
+
+impl Display for DeviceChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => formatter.write_str("auto"),
+            Self::Cpu => formatter.write_str("cpu"),
+            Self::Cuda(index) => write!(formatter, "cuda:{index}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    fn load(flags: &[&str], environment: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let arguments = std::iter::once("sakuga-server").chain(flags.iter().copied()).map(OsString::from);
+        Config::load(arguments, |name| {
+            environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn problems(found: Result<Config, ConfigError>) -> Vec<String> {
+        match found {
+            Err(ConfigError::Values(problems)) => problems,
+            other => panic!("expected problems, found {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_valid_and_local() {
+        let config = load(&[], &[]).expect("defaults");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
+        assert_eq!(config.limits, Limits::default());
+    }
+
+    #[test]
+    fn flags_win_over_environment_over_file() {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(b"queue-size = 1\nmax-images = 2\nmax-steps = 3\n").expect("a temporary file");
+        let path = file.path().to_str().expect("a plain path");
+        let flags = ["--config", path, "--max-steps", "5"];
+        let config = load(&flags, &[("SAKUGA_MAX_IMAGES", "4"), ("SAKUGA_MAX_STEPS", "9")]).expect("valid");
+        assert_eq!((config.limits.queued_max, config.limits.images_max, config.limits.steps_max), (1, 4, 5));
+    }
+
+    #[test]
+    fn every_problem_is_reported_with_its_origin() {
+        let flags = ["--listen", "nowhere", "--device", "tpu", "--max-images", "99", "--log-format", "xml"];
+        let found = problems(load(&flags, &[("SAKUGA_QUEUE_SIZE", "many")]));
+        for part in ["--listen", "--device", "--max-images: 99", "`text`, `json`", "SAKUGA_QUEUE_SIZE: `many`"] {
+            assert!(found.iter().any(|problem| problem.contains(part)), "{part} is not in {found:?}");
+        }
+        assert_eq!(found.len(), 5, "{found:?}");
+    }
+
+    #[test]
+    fn other_machines_are_let_in_on_purpose_only() {
+        let found = problems(load(&["--listen", "0.0.0.0:1"], &[]));
+        assert!(found[0].contains("--insecure-listen"), "{found:?}");
+        for flags in [&["--listen", "0.0.0.0:1", "--insecure-listen"][..], &["--listen", "[::1]:1"]] {
+            assert!(load(flags, &[]).is_ok(), "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_in_the_file_is_a_problem() {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(b"queue_size = 1\nlisten = [1]\n").expect("a temporary file");
+        let found = problems(load(&["--config", file.path().to_str().expect("a plain path")], &[]));
+        assert!(found.iter().any(|problem| problem.contains("no setting `queue_size`")), "{found:?}");
+        assert!(found.iter().any(|problem| problem.contains("`listen` must be")), "{found:?}");
+        assert!(!problems(load(&["--config", "/no/such/file"], &[])).is_empty());
+    }
+
+    #[test]
+    fn unknown_flags_are_clap_s_business() {
+        assert!(matches!(load(&["--no-such-flag"], &[]), Err(ConfigError::Flags(_))));
+    }
+}

@@ -1,0 +1,265 @@
+//! The thread that turns pixels into files, so that the worker never waits for a codec.
+//!
+//! It works in order, so a job's previews are out before its pictures are. A preview that is still waiting when a newer
+//! one of the same picture comes is replaced. At most [`FINISHED_MAX`] finished jobs wait; then the worker does.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::engine::{EngineTimings, PreviewMethod, Rgb8, Stage};
+use crate::error::ServerError;
+use crate::event::{CancelReason, EventBody, FinishedImage, JobTimings, Preview};
+use crate::job::{Job, Ticket};
+use crate::limits::Limits;
+use crate::picture::{self, EncodeError};
+use crate::preview::{self, PreviewPolicy};
+use crate::stream::EventSink;
+use crate::sync::lock;
+
+/// Finished jobs whose pictures may wait: one in work and one in reserve keep this thread busy.
+const FINISHED_MAX: usize = 2;
+
+/// A picture to be previewed.
+#[derive(Debug)]
+pub struct PreviewTask {
+    /// Its job.
+    pub ticket: Ticket,
+    /// Where the preview goes.
+    pub events: EventSink,
+    /// How it is encoded.
+    pub policy: PreviewPolicy,
+    /// Which picture.
+    pub image_index: u32,
+    /// The step after which it was drawn.
+    pub step: u32,
+    /// How it was drawn.
+    pub method: PreviewMethod,
+    /// Its pixels.
+    pub picture: Rgb8,
+}
+
+/// A job whose pictures are drawn.
+#[derive(Debug)]
+pub struct FinishTask {
+    /// The job.
+    pub job: Job,
+    /// Its pictures.
+    pub images: Vec<Rgb8>,
+    /// Where the engine's time went.
+    pub timings: EngineTimings,
+    /// How long it waited.
+    pub queued: Duration,
+    /// Steps that were done.
+    pub steps_done: u32,
+}
+
+/// The thread. Dropping it gives up what waits.
+pub struct Encoder {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+enum Task {
+    Preview(PreviewTask),
+    Finish(Box<FinishTask>),
+}
+
+#[derive(Default)]
+struct Waiting {
+    tasks: VecDeque<Task>,
+    is_closing: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    waiting: Mutex<Waiting>,
+    /// Told when there is a task, or the end has come.
+    work: Condvar,
+    /// Told when a finished job was taken.
+    room: Condvar,
+}
+
+impl Encoder {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if there can be no thread.
+    pub fn start() -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let own = shared.clone();
+        let thread = thread::Builder::new().name("sakuga-encode".into()).spawn(move || {
+            while let Some(task) = own.next() {
+                // A job whose encoder panics ends as lost, and the thread goes on.
+                if catch_unwind(AssertUnwindSafe(|| task.run())).is_err() {
+                    tracing::error!("the encoder panicked");
+                }
+            }
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Hands over a preview; an older one of the same picture that still waits is given up.
+    pub fn preview(&self, task: PreviewTask) {
+        let mut waiting = lock(&self.shared.waiting);
+        let older = waiting.tasks.iter_mut().find_map(|waiting| match waiting {
+            Task::Preview(older) if older.ticket.id == task.ticket.id && older.image_index == task.image_index => {
+                Some(older)
+            }
+            _ => None,
+        });
+        match older {
+            Some(older) => *older = task,
+            None => waiting.tasks.push_back(Task::Preview(task)),
+        }
+        drop(waiting);
+        self.shared.work.notify_one();
+    }
+
+    /// Hands over a finished job; waits while too many wait already.
+    pub fn finish(&self, task: FinishTask) {
+        let mut waiting = lock(&self.shared.waiting);
+        while waiting.finished() >= FINISHED_MAX && !waiting.is_closing {
+            waiting = self.shared.room.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        waiting.tasks.push_back(Task::Finish(Box::new(task)));
+        drop(waiting);
+        self.shared.work.notify_one();
+    }
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        lock(&self.shared.waiting).is_closing = true;
+        self.shared.work.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // Panics of tasks were caught and logged.
+            let _ = thread.join();
+        }
+        for task in std::mem::take(&mut lock(&self.shared.waiting).tasks) {
+            if let Task::Finish(task) = task {
+                task.job.cancelled(task.steps_done, CancelReason::Shutdown);
+            }
+        }
+    }
+}
+
+impl Waiting {
+    fn finished(&self) -> usize {
+        self.tasks.iter().filter(|task| matches!(task, Task::Finish(_))).count()
+    }
+}
+
+impl Shared {
+    fn next(&self) -> Option<Task> {
+        let mut waiting = lock(&self.waiting);
+        loop {
+            if waiting.is_closing {
+                return None;
+            }
+            if let Some(task) = waiting.tasks.pop_front() {
+                if matches!(task, Task::Finish(_)) {
+                    self.room.notify_one();
+                }
+                return Some(task);
+            }
+            waiting = self.work.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Task {
+    fn run(self) {
+        match self {
+            Task::Preview(task) => task.run(),
+            Task::Finish(task) => task.run(),
+        }
+    }
+}
+
+impl PreviewTask {
+    fn run(self) {
+        if self.ticket.given_up().is_some() {
+            return;
+        }
+        match preview::encode(self.picture, self.policy.format, self.policy.max_edge_px) {
+            Ok(encoded) => {
+                self.events.publish(EventBody::Preview(Preview {
+                    image_index: self.image_index,
+                    step: self.step,
+                    method: self.method,
+                    format: self.policy.format,
+                    width_px: encoded.width_px,
+                    height_px: encoded.height_px,
+                    data: encoded.data,
+                }));
+            }
+            Err(error) => tracing::warn!(job_id = %self.ticket.id, %error, "a preview could not be encoded"),
+        }
+    }
+}
+
+impl FinishTask {
+    fn run(self) {
+        let FinishTask { job, images, timings, queued, steps_done } = self;
+        let span = tracing::info_span!("job", job_id = %job.ticket.id, request_id = %job.order.request_id);
+        let _entered = span.enter();
+        job.events.publish(EventBody::Stage(Stage::EncodeImage));
+        let begun = Instant::now();
+        let mut finished = Vec::with_capacity(images.len());
+        for (index, picture) in images.into_iter().enumerate() {
+            if let Some(reason) = job.ticket.given_up() {
+                tracing::info!(at_step = steps_done, ?reason, "cancelled");
+                return job.cancelled(steps_done, reason);
+            }
+            match encode(&job, index, &picture) {
+                Ok(image) => finished.push(image),
+                Err(error) => {
+                    tracing::error!(%error, "failed");
+                    job.events.publish(EventBody::Failed(ServerError::Internal(error.to_string())));
+                    return;
+                }
+            }
+        }
+        let timings = JobTimings {
+            queued,
+            text_encode: timings.text_encode,
+            denoise: timings.denoise,
+            decode: timings.decode,
+            encode_image: begun.elapsed(),
+            total: job.accepted.elapsed(),
+        };
+        tracing::info!(images = finished.len(), total_ms = timings.total.as_millis() as u64, "completed");
+        job.events.publish(EventBody::Completed { images: finished, timings });
+    }
+}
+
+/// Encodes a picture and sends its pieces, which share the file's memory.
+fn encode(job: &Job, index: usize, picture: &Rgb8) -> Result<FinishedImage, EncodeError> {
+    let texts = job.order.texts.get(index).map_or(&[][..], Vec::as_slice);
+    let file = Bytes::from(picture::encode_png(picture, texts)?);
+    let sha256 = picture::sha256_hex(&file);
+    let mut offset = 0;
+    while offset < file.len() {
+        let end = file.len().min(offset + Limits::CHUNK_BYTES_MAX);
+        job.events.publish(EventBody::ImageChunk {
+            image_index: index as u32,
+            offset: offset as u64,
+            total_size: file.len() as u64,
+            data: file.slice(offset..end),
+        });
+        offset = end;
+    }
+    Ok(FinishedImage {
+        sha256,
+        pixels_sha256: picture::sha256_hex(&picture.pixels),
+        width_px: picture.width_px,
+        height_px: picture.height_px,
+        size: file.len() as u64,
+    })
+}

@@ -1,0 +1,225 @@
+//! The engine that runs the model. The only file that names the model crate.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sakuga_model::device::{self, DeviceSpec, Precision};
+use sakuga_model::loader::LoadReport;
+use sakuga_model::pipeline::{LoadOptions, Pipeline, PipelineError, PipelineInfo};
+use sakuga_model::progress::{self, Progress};
+use sakuga_model::sampler;
+use sakuga_model::spec::GenerateSpec;
+use sakuga_model::synthetic::{self, Preset};
+use sakuga_model::text::Tokenizers;
+
+use super::{
+    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, ModelInfo, Observer,
+    OpenEngine, Outcome, PreviewMethod, Rgb8, Solver, Stage, StepDone, StepReport, TokenCount, TokenCounter, cache,
+};
+use crate::config::{BurnConfig, DeviceChoice, PrecisionChoice};
+use crate::picture::sha256_hex;
+
+/// Seed of the embedded model's weights.
+const EMBEDDED_SEED: u64 = 1;
+
+/// An opener of this engine.
+pub fn opener(config: BurnConfig) -> EngineOpener {
+    Box::new(move || open(&config))
+}
+
+fn open(config: &BurnConfig) -> Result<OpenEngine, EngineError> {
+    let spec = match config.device {
+        DeviceChoice::Auto => DeviceSpec::Auto,
+        DeviceChoice::Cpu => DeviceSpec::Cpu,
+        DeviceChoice::Cuda(index) => DeviceSpec::Cuda(index),
+    };
+    let precision = config.precision.map(|precision| match precision {
+        PrecisionChoice::Bf16 => Precision::Bf16,
+        PrecisionChoice::F32 => Precision::F32,
+    });
+    let device = device::open(spec, precision).map_err(|error| {
+        // The remedy by the name that it has here.
+        EngineError::Device(format!("{error} (--device {} was asked for; --device cpu always works)", config.device))
+    })?;
+    let folder = match &config.model {
+        Some(folder) => folder.clone(),
+        None => embedded(config.cache_dir.as_deref())?,
+    };
+    let begun = Instant::now();
+    let options = LoadOptions { device, loras: Vec::new() };
+    let (pipeline, reports) = Pipeline::load(&folder, options)
+        .map_err(|error| EngineError::Model(format!("cannot load the model: {error}")))?;
+    log_reports(&reports);
+    tracing::info!(folder = %folder.display(), load_ms = begun.elapsed().as_millis() as u64, "model loaded");
+    let info = info(pipeline.info());
+    let tokens = Arc::new(Counter(pipeline.text()));
+    let engine = Box::new(BurnEngine { pipeline, max_batch: config.max_batch as usize });
+    Ok(OpenEngine { engine, info, tokens })
+}
+
+/// The folder of the model that this program makes by itself.
+fn embedded(cache_dir: Option<&Path>) -> Result<PathBuf, EngineError> {
+    let cache = match cache_dir {
+        Some(cache) => cache.to_owned(),
+        None => cache::default_cache(|name| std::env::var_os(name).map(PathBuf::from))?,
+    };
+    let preset = Preset::tiny();
+    // Another version, geometry or seed is another model.
+    let identity = format!("{} {EMBEDDED_SEED} {preset:?}", env!("CARGO_PKG_VERSION"));
+    let name = format!("embedded-{}-{}", env!("CARGO_PKG_VERSION"), &sha256_hex(identity.as_bytes())[..12]);
+    cache::complete_folder(&cache, &name, |draft| synthetic::write(draft, &preset, EMBEDDED_SEED))
+}
+
+fn log_reports(reports: &[LoadReport]) {
+    for report in reports {
+        tracing::info!(
+            component = report.component,
+            tensors = report.tensors_used,
+            parameters = report.parameters,
+            bytes = report.bytes,
+            dtypes = ?report.dtypes,
+            tolerated = report.tolerated.len(),
+            "component loaded"
+        );
+    }
+}
+
+fn info(info: &PipelineInfo) -> EngineInfo {
+    EngineInfo {
+        kind: "burn",
+        device: info.device_name.clone(),
+        precision: info.precision.to_string(),
+        model: ModelInfo {
+            name: info.name.clone(),
+            parameters: info.parameters.clone(),
+            default_size_px: info.default_size_px,
+            size_multiple_px: info.limits.size_multiple_px,
+            edge_max_px: info.limits.edge_max_px,
+            has_preview_decoder: info.has_preview_decoder,
+            notice: info.notice.clone(),
+            fingerprint: info.fingerprint.clone(),
+            default_system_prompt: info.default_system_prompt.clone(),
+        },
+    }
+}
+
+struct BurnEngine {
+    pipeline: Pipeline,
+    max_batch: usize,
+}
+
+impl Engine for BurnEngine {
+    fn generate(&mut self, spec: &JobSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
+        let spec = generate_spec(spec, self.max_batch);
+        let outcome =
+            self.pipeline.generate(&spec, &mut |progress| observe(progress, observer)).map_err(engine_error)?;
+        Ok(match outcome {
+            progress::Outcome::Finished { images, timings } => Outcome::Finished {
+                images: images.into_iter().map(picture).collect(),
+                timings: EngineTimings {
+                    text_encode: milliseconds(timings.text_encode_ms),
+                    denoise: milliseconds(timings.denoise_ms()),
+                    decode: milliseconds(timings.decode_ms),
+                },
+            },
+            progress::Outcome::Stopped { .. } => Outcome::Stopped,
+        })
+    }
+}
+
+fn generate_spec(spec: &JobSpec, max_batch: usize) -> GenerateSpec {
+    GenerateSpec {
+        text: spec.text.clone(),
+        system_prompt: spec.system_prompt.clone(),
+        negative: spec.negative.clone(),
+        width_px: spec.width_px,
+        height_px: spec.height_px,
+        images: spec.images as usize,
+        seed: spec.seed,
+        solver: match spec.solver {
+            Solver::Euler => sampler::Solver::Euler,
+            Solver::Midpoint => sampler::Solver::Midpoint,
+            Solver::Rk4 => sampler::Solver::Rk4,
+            Solver::Dpm => sampler::Solver::Dpm,
+        },
+        steps: spec.steps as usize,
+        guidance_scale: spec.guidance_scale,
+        guidance_until: spec.guidance_until,
+        guidance_renorm: spec.guidance_renorm,
+        shift: spec.shift,
+        max_batch,
+    }
+}
+
+fn observe(progress: Progress<'_>, observer: &mut Observer<'_>) -> ControlFlow<()> {
+    match progress {
+        Progress::Stage(stage) => observer(EngineEvent::Stage(match stage {
+            progress::Stage::TextEncode => Stage::TextEncode,
+            progress::Stage::Denoise => Stage::Denoise,
+            progress::Stage::Decode => Stage::Decode,
+        })),
+        Progress::TextEncoded(counts) => {
+            for count in counts.iter().filter(|count| count.is_truncated()) {
+                tracing::warn!(
+                    encoder = count.encoder,
+                    tokens = count.total,
+                    limit = count.limit,
+                    "the prompt was cut"
+                );
+            }
+            ControlFlow::Continue(())
+        }
+        Progress::Step(step) => {
+            let report = StepReport {
+                index: step.index as u32,
+                total: step.total as u32,
+                t: step.t as f32,
+                sigma: step.sigma as f32,
+                step_ms: step.step_ms as f32,
+                guidance_active: step.guidance_active,
+                evaluations: step.evaluations as u32,
+            };
+            let previews = |method| {
+                let method = match method {
+                    PreviewMethod::Linear => progress::PreviewMethod::Linear,
+                    PreviewMethod::Decoder => progress::PreviewMethod::Decoder,
+                };
+                step.preview(method).into_iter().map(picture).collect()
+            };
+            observer(EngineEvent::Step(StepDone { report, first_image: step.first_image as u32, previews: &previews }))
+        }
+    }
+}
+
+fn picture(picture: progress::Rgb8) -> Rgb8 {
+    Rgb8 { width_px: picture.width_px, height_px: picture.height_px, pixels: picture.pixels }
+}
+
+fn engine_error(error: PipelineError) -> EngineError {
+    let text = error.to_string();
+    match error {
+        PipelineError::Device { .. } => EngineError::DeviceLost(text),
+        PipelineError::NotFinite { .. } => EngineError::NotFinite(text),
+        PipelineError::Spec(_) | PipelineError::Tokens(_) => EngineError::Failed(text),
+    }
+}
+
+fn milliseconds(time_ms: f64) -> Duration {
+    Duration::try_from_secs_f64(time_ms / 1000.0).unwrap_or_default()
+}
+
+struct Counter(Arc<Tokenizers>);
+
+impl TokenCounter for Counter {
+    fn count(&self, system_prompt: &str, text: &str) -> Vec<TokenCount> {
+        let counts = self.0.count(system_prompt, text).into_iter().map(|count| TokenCount {
+            encoder: count.encoder,
+            tokens: count.total,
+            limit: count.limit,
+            first_lost: count.first_lost,
+        });
+        counts.collect()
+    }
+}

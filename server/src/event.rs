@@ -1,0 +1,173 @@
+//! What a job tells its reader: a closed set of events, numbered from 0, with exactly one terminal event at the end.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use sakuga_schema::Diagnostic;
+
+use crate::engine::{PreviewMethod, Stage, StepReport};
+use crate::error::ServerError;
+use crate::gpu::DeviceSample;
+use crate::preview::PreviewFormat;
+
+/// One event of a job.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Position in the job's events, from 0. A hole is a preview or a sample that the reader was too slow for.
+    pub sequence: u64,
+    /// When it happened.
+    pub time: SystemTime,
+    /// What happened.
+    pub body: EventBody,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum EventBody {
+    /// The request has a job.
+    Accepted {
+        /// Findings about the prompt.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// The job waits.
+    Queued {
+        /// Jobs before this one, the running one included.
+        position: usize,
+        /// When it will probably start, if anything was measured.
+        eta: Option<Duration>,
+    },
+    /// The job has the device.
+    Started,
+    /// A part of the pipeline begins.
+    Stage(Stage),
+    /// A step is done.
+    Step {
+        /// Its figures.
+        report: StepReport,
+        /// Time left until the pictures.
+        eta: Duration,
+    },
+    /// A look at what is being drawn.
+    Preview(Preview),
+    /// A sample of the device.
+    GpuStats(DeviceSample),
+    /// A piece of a finished picture; `data` shares the picture's memory.
+    ImageChunk {
+        /// Which picture.
+        image_index: u32,
+        /// Bytes before this piece.
+        offset: u64,
+        /// Bytes of the whole picture.
+        total_size: u64,
+        /// The piece.
+        data: Bytes,
+    },
+    /// Terminal: every picture was sent.
+    Completed {
+        /// One entry a picture.
+        images: Vec<FinishedImage>,
+        /// Where the time went.
+        timings: JobTimings,
+    },
+    /// Terminal: what went wrong.
+    Failed(ServerError),
+    /// Terminal: the job was given up.
+    Cancelled {
+        /// Steps that were done.
+        at_step: u32,
+        /// Why.
+        reason: CancelReason,
+    },
+}
+
+/// How an event is treated when its reader is slow, and when it may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventClass {
+    /// Never lost.
+    State,
+    /// Given up for newer ones.
+    Lossy,
+    /// Never lost, and the last.
+    Terminal,
+}
+
+impl EventBody {
+    /// How this event is treated.
+    pub fn class(&self) -> EventClass {
+        match self {
+            EventBody::Preview(_) | EventBody::GpuStats(_) => EventClass::Lossy,
+            EventBody::Completed { .. } | EventBody::Failed(_) | EventBody::Cancelled { .. } => EventClass::Terminal,
+            EventBody::Accepted { .. }
+            | EventBody::Queued { .. }
+            | EventBody::Started
+            | EventBody::Stage(_)
+            | EventBody::Step { .. }
+            | EventBody::ImageChunk { .. } => EventClass::State,
+        }
+    }
+}
+
+/// A look at what is being drawn.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// Which picture.
+    pub image_index: u32,
+    /// The step after which it was made.
+    pub step: u32,
+    /// How it was made.
+    pub method: PreviewMethod,
+    /// How it is encoded.
+    pub format: PreviewFormat,
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+    /// The encoded picture.
+    pub data: Bytes,
+}
+
+/// One finished picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FinishedImage {
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// SHA-256 of the pixels.
+    pub pixels_sha256: String,
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+    /// Bytes of the file.
+    pub size: u64,
+}
+
+/// Where a job's time went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobTimings {
+    /// In the queue.
+    pub queued: Duration,
+    /// Text encoders.
+    pub text_encode: Duration,
+    /// All steps.
+    pub denoise: Duration,
+    /// Latents to pixels.
+    pub decode: Duration,
+    /// Pixels to PNG.
+    pub encode_image: Duration,
+    /// From `accepted` to `completed`.
+    pub total: Duration,
+}
+
+/// Why a job was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CancelReason {
+    /// The stream was dropped.
+    ClientGone = 1,
+    /// A call asked for it.
+    Requested = 2,
+    /// The call's deadline passed.
+    Deadline = 3,
+    /// The server is going down.
+    Shutdown = 4,
+}

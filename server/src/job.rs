@@ -1,0 +1,175 @@
+//! A job: one accepted request, from the queue to its terminal event.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::engine::JobSpec;
+use crate::error::ServerError;
+use crate::event::{CancelReason, EventBody};
+use crate::picture::TextChunk;
+use crate::preview::PreviewPolicy;
+use crate::stream::EventSink;
+use crate::sync::lock;
+
+/// Names a job for ever: a UUID of version 7, so that names sort by time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct JobId(Arc<str>);
+
+impl JobId {
+    /// A name that no other job has.
+    pub fn new() -> Self {
+        Self(uuid::Uuid::now_v7().to_string().into())
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for JobId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// What others hold of a job: enough to give it up.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// The job.
+    pub id: JobId,
+    control: Arc<Control>,
+}
+
+impl Ticket {
+    /// A ticket for a new job.
+    pub fn new(deadline: Option<Instant>) -> Self {
+        Self { id: JobId::new(), control: Arc::new(Control { cancelled: AtomicU8::new(0), deadline }) }
+    }
+
+    /// Marks the job as given up; the first reason stays.
+    pub(crate) fn give_up(&self, reason: CancelReason) {
+        let _ = self.control.cancelled.compare_exchange(0, reason as u8, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Why the job is given up, if it is: asked for, or its deadline has passed.
+    pub fn given_up(&self) -> Option<CancelReason> {
+        if self.control.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.give_up(CancelReason::Deadline);
+        }
+        match self.control.cancelled.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(CancelReason::ClientGone),
+            2 => Some(CancelReason::Requested),
+            3 => Some(CancelReason::Deadline),
+            _ => Some(CancelReason::Shutdown),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Control {
+    /// 0, or a [`CancelReason`].
+    cancelled: AtomicU8,
+    deadline: Option<Instant>,
+}
+
+/// What a job needs from its request.
+#[derive(Clone, Debug)]
+pub struct JobOrder {
+    /// The caller's name for it.
+    pub request_id: String,
+    /// What to draw.
+    pub spec: JobSpec,
+    /// What previews to send.
+    pub preview: PreviewPolicy,
+    /// Least time between two samples of the device.
+    pub stats_interval: Duration,
+    /// What the file of each picture says of itself.
+    pub texts: Vec<Vec<TextChunk>>,
+}
+
+/// A job on its way. It is live until it is dropped, and dropping it ends its stream if nothing else has.
+#[derive(Debug)]
+pub struct Job {
+    /// Its name and its end.
+    pub ticket: Ticket,
+    /// What it is about.
+    pub order: JobOrder,
+    /// Where its events go.
+    pub events: EventSink,
+    /// When it was accepted.
+    pub accepted: Instant,
+    live: Arc<LiveJobs>,
+}
+
+impl Job {
+    /// A job that counts as live from now on.
+    pub fn new(ticket: Ticket, order: JobOrder, events: EventSink, live: &Arc<LiveJobs>) -> Self {
+        live.insert(&ticket);
+        Self { ticket, order, events, accepted: Instant::now(), live: live.clone() }
+    }
+
+    /// Ends the job as given up after so many steps.
+    pub fn cancelled(&self, at_step: u32, reason: CancelReason) {
+        self.events.publish(EventBody::Cancelled { at_step, reason });
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // Refused by the stream if the job has ended, as it should have.
+        if self.events.publish(EventBody::Failed(ServerError::Internal("the job was lost".into()))) {
+            tracing::error!(job_id = %self.ticket.id, "a job was dropped without a terminal event");
+        }
+        self.live.remove(&self.ticket.id);
+    }
+}
+
+/// The jobs that have no terminal event yet, and how many they are.
+#[derive(Debug)]
+pub struct LiveJobs {
+    tickets: Mutex<HashMap<JobId, Ticket>>,
+    count: watch::Sender<usize>,
+}
+
+impl Default for LiveJobs {
+    fn default() -> Self {
+        Self { tickets: Mutex::default(), count: watch::Sender::new(0) }
+    }
+}
+
+impl LiveJobs {
+    /// How many there are, now and later.
+    pub fn count(&self) -> watch::Receiver<usize> {
+        self.count.subscribe()
+    }
+
+    /// All of them.
+    pub fn tickets(&self) -> Vec<Ticket> {
+        lock(&self.tickets).values().cloned().collect()
+    }
+
+    fn insert(&self, ticket: &Ticket) {
+        let mut tickets = lock(&self.tickets);
+        tickets.insert(ticket.id.clone(), ticket.clone());
+        self.count.send_replace(tickets.len());
+    }
+
+    fn remove(&self, id: &JobId) {
+        let mut tickets = lock(&self.tickets);
+        tickets.remove(id);
+        self.count.send_replace(tickets.len());
+    }
+}

@@ -1,0 +1,49 @@
+//! The Sakuga service: queue, engine, events, previews and device statistics over gRPC.
+//!
+//! A request walks through the files like this:
+//!
+//! 1. [`service::generation`] takes the message; [`wire::from_proto`] turns it into a [`request::Draft`], and
+//!    [`request::Draft::check`] into a [`request::Request`] with every default filled in, or into all of its faults.
+//! 2. A [`job::Job`] is made, with a [`stream`] to its reader, and handed to the [`scheduler`]: admission, queue.
+//! 3. [`scheduler::worker`], the one thread that owns the [`engine`], draws it. The engine tells its steps; each becomes
+//!    an [`event`], and the engine hears whether to go on.
+//! 4. Pixels go to the [`encoder`] thread: previews through [`preview`], pictures through [`picture`], so that the worker
+//!    never waits for a codec. Samples of the device come from [`gpu`].
+//! 5. [`wire::to_proto`] turns each event into a message as the reader takes it.
+//!
+//! [`app`] puts it all together; [`config`] says how. Errors are [`error::ServerError`] until [`wire::status`] makes them
+//! gRPC's.
+//!
+//! # Invariants
+//!
+//! - Every accepted job has exactly one terminal event, and it is the last: a [`job::Job`] that is dropped without one
+//!   ends as failed, and a [`stream`] takes nothing after it.
+//! - Nobody waits for a reader: a slow one loses previews and statistics, and sees so in the sequence numbers.
+//! - No tensor, no runtime and no wire type in [`engine`], no wire type in [`scheduler`]; only [`wire`] names types of
+//!   both sides.
+//! - Without the feature `burn` the crate holds no tensor code, and all of its tests pass.
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod config;
+pub mod encoder;
+pub mod engine;
+pub mod error;
+pub mod event;
+pub mod gpu;
+pub mod job;
+pub mod limits;
+pub mod log;
+pub mod picture;
+pub mod preview;
+pub mod request;
+pub mod scheduler;
+pub mod service;
+pub mod settings;
+pub mod stream;
+mod sync;
+pub mod wire;
+
+pub use app::{App, AppError};
+pub use config::Config;

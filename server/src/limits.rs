@@ -1,0 +1,48 @@
+//! What a request may ask for. Everything that a client can make larger has its bound here.
+
+use std::time::Duration;
+
+/// What a request may ask for, and how much is served at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of prompt text.
+    pub prompt_bytes_max: usize,
+    /// Pixels of one picture.
+    pub pixels_max: u64,
+    /// Pictures of one request.
+    pub images_max: u32,
+    /// Steps.
+    pub steps_max: u32,
+    /// Jobs that may wait.
+    pub queued_max: usize,
+    /// Event streams that may be open, those of finished jobs with a slow reader included.
+    pub streams_max: usize,
+}
+
+impl Limits {
+    /// Steps of any request, as the wire contract says.
+    pub const STEPS_MAX: u32 = 200;
+    /// Pictures of any request: `completed` repeats the request for each and has to fit into one message.
+    pub const IMAGES_MAX: u32 = 16;
+    /// Bytes of any message, in either direction. It is what gRPC libraries accept unless told otherwise.
+    pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+    /// Bytes of one piece of a picture.
+    pub const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+    /// Least time between two samples of the device.
+    pub const STATS_INTERVAL_MIN: Duration = Duration::from_millis(100);
+    /// Time between two samples of the device unless a request says otherwise.
+    pub const STATS_INTERVAL_DEFAULT: Duration = Duration::from_millis(500);
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            prompt_bytes_max: 64 * 1024,
+            pixels_max: 2048 * 2048,
+            images_max: 8,
+            steps_max: Self::STEPS_MAX,
+            queued_max: 64,
+            streams_max: 1024,
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What jobs cost, from the steps measured so far: for the times that clients are told, and for when to come again.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::engine::JobSpec;
+
+/// Steps that are remembered. Enough to be steady, few enough to follow another load within a job or two.
+const REMEMBERED: usize = 64;
+/// Bounds of the time after which a refused client is told to come again.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// Measured times. A job's cost is taken as proportional to its evaluations, pixels and pictures; attention makes large
+/// pictures somewhat dearer than that.
+#[derive(Debug, Default)]
+pub struct Estimator {
+    steps: VecDeque<Measured>,
+    /// What the last job took beside its steps, for each pixel of all its pictures, in seconds.
+    overhead_s: Option<f64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    step: Duration,
+    /// Seconds for one evaluation of one pixel.
+    unit_s: f64,
+}
+
+impl Estimator {
+    /// Notes a step. A job whose pictures are computed in several turns has as many times `spec.steps` steps, each for
+    /// its share of the pictures.
+    pub fn step_done(&mut self, spec: &JobSpec, step: Duration, turns: u32) {
+        if self.steps.len() == REMEMBERED {
+            self.steps.pop_front();
+        }
+        self.steps.push_back(Measured { step, unit_s: step.as_secs_f64() * f64::from(turns) / step_units(spec) });
+    }
+
+    /// Notes what a whole job took beside its steps.
+    pub fn job_done(&mut self, spec: &JobSpec, beside_steps: Duration) {
+        self.overhead_s = Some(beside_steps.as_secs_f64() / pixels(spec));
+    }
+
+    /// Median time of a step of late.
+    pub fn step_time(&self) -> Option<Duration> {
+        median(self.steps.iter().map(|measured| measured.step))
+    }
+
+    /// What a job will take with `steps_left` steps to go; `None` until something was measured.
+    pub fn time_left(&self, spec: &JobSpec, steps_left: u32) -> Option<Duration> {
+        let unit_s = median(self.steps.iter().map(|measured| Duration::from_secs_f64(measured.unit_s * 1e6)))?;
+        let steps_s = unit_s.as_secs_f64() / 1e6 * step_units(spec) * f64::from(steps_left);
+        let overhead_s = self.overhead_s.unwrap_or(0.0) * pixels(spec);
+        // Beyond a century nothing is an estimate, and Duration would refuse.
+        Duration::try_from_secs_f64((steps_s + overhead_s).min(3e9)).ok()
+    }
+
+    /// When a refused client should come again: when the running job will have made room.
+    pub fn retry_after(&self, until_room: Option<Duration>) -> Duration {
+        until_room.unwrap_or(RETRY_MIN).clamp(RETRY_MIN, RETRY_MAX)
+    }
+}
+
+fn pixels(spec: &JobSpec) -> f64 {
+    (f64::from(spec.width_px) * f64::from(spec.height_px) * f64::from(spec.images)).max(1.0)
+}
+
+fn step_units(spec: &JobSpec) -> f64 {
+    pixels(spec) * f64::from(spec.solver.evaluations())
+}
+
+fn median(times: impl Iterator<Item = Duration>) -> Option<Duration> {
+    let mut times: Vec<Duration> = times.collect();
+    times.sort_unstable();
+    times.get(times.len() / 2).copied()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::engine::Solver;
+
+    pub(crate) fn spec(edge_px: u32, steps: u32) -> JobSpec {
+        JobSpec {
+            text: "a sentence".into(),
+            system_prompt: String::new(),
+            negative: String::new(),
+            width_px: edge_px,
+            height_px: edge_px,
+            images: 1,
+            seed: 1,
+            solver: Solver::Euler,
+            steps,
+            guidance_scale: 5.0,
+            guidance_until: 1.0,
+            guidance_renorm: 0.0,
+            shift: 6.0,
+        }
+    }
+
+    #[test]
+    fn nothing_is_estimated_before_it_was_measured() {
+        let estimator = Estimator::default();
+        assert_eq!(estimator.time_left(&spec(64, 10), 10), None);
+        assert_eq!(estimator.step_time(), None);
+        assert_eq!(estimator.retry_after(None), RETRY_MIN);
+    }
+
+    #[test]
+    fn cost_goes_by_pixels_steps_and_evaluations() {
+        let mut estimator = Estimator::default();
+        for _ in 0..3 {
+            estimator.step_done(&spec(64, 10), Duration::from_millis(10), 1);
+        }
+        let near = |found: Option<Duration>, expected_ms: f64| {
+            let found_ms = found.expect("measured").as_secs_f64() * 1000.0;
+            assert!((found_ms - expected_ms).abs() < 0.01 * expected_ms, "{found_ms} is not {expected_ms}");
+        };
+        near(estimator.time_left(&spec(64, 10), 10), 100.0);
+        near(estimator.time_left(&spec(128, 10), 10), 400.0);
+        near(estimator.time_left(&JobSpec { solver: Solver::Rk4, ..spec(64, 10) }, 10), 400.0);
+        estimator.job_done(&spec(64, 10), Duration::from_millis(50));
+        near(estimator.time_left(&spec(64, 10), 0), 50.0);
+        near(estimator.step_time(), 10.0);
+    }
+
+    #[test]
+    fn turns_share_the_pictures() {
+        let mut estimator = Estimator::default();
+        let four = JobSpec { images: 4, ..spec(64, 10) };
+        estimator.step_done(&four, Duration::from_millis(10), 2);
+        let one = estimator.time_left(&spec(64, 10), 1).expect("measured");
+        assert!((one.as_secs_f64() * 1000.0 - 5.0).abs() < 0.1, "two pictures took 10 ms, one takes half: {one:?}");
+    }
+
+    #[test]
+    fn old_steps_are_forgotten() {
+        let mut estimator = Estimator::default();
+        for step_ms in (0..REMEMBERED as u64 * 2).map(|number| if number < REMEMBERED as u64 { 1000 } else { 1 }) {
+            estimator.step_done(&spec(64, 1), Duration::from_millis(step_ms), 1);
+        }
+        assert_eq!(estimator.step_time(), Some(Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn the_retry_hint_is_bounded() {
+        let estimator = Estimator::default();
+        assert_eq!(estimator.retry_after(Some(Duration::from_secs(7))), Duration::from_secs(7));
+        assert_eq!(estimator.retry_after(Some(Duration::from_secs(86_400))), RETRY_MAX);
+    }
+}

@@ -1,0 +1,296 @@
+//! Decides which job has the device: admission at the door, a queue, and one thread that owns the engine.
+//!
+//! [`queue`] and [`admission`] are plain state; [`worker`] is the thread. What is called here returns at once, from any
+//! thread. Locks are taken in the order scheduler, then stream, and none is held while an engine runs.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sakuga_schema::Diagnostic;
+use tokio::sync::watch;
+
+use crate::encoder::Encoder;
+use crate::engine::JobSpec;
+use crate::error::ServerError;
+use crate::event::{CancelReason, EventBody};
+use crate::gpu::Sampler;
+use crate::job::{Job, LiveJobs, Ticket};
+use crate::sync::lock;
+
+pub mod admission;
+pub mod queue;
+pub mod worker;
+
+use admission::Estimator;
+use queue::Queue;
+use worker::EngineThread;
+
+/// How long dropping the scheduler waits for the worker. A step takes seconds at the most; an engine that hangs longer
+/// is left to the end of the process.
+const JOIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Whether jobs can be drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineStatus {
+    /// They can.
+    Serving,
+    /// The engine was lost; the text says why it could not be opened again.
+    Lost(String),
+}
+
+/// The handle. Dropping it gives up what is left and joins the worker.
+pub struct Scheduler {
+    shared: Arc<Shared>,
+    live: Arc<LiveJobs>,
+    thread: Mutex<Option<EngineThread>>,
+}
+
+impl Scheduler {
+    /// Sets an open engine to work.
+    pub fn start(thread: EngineThread, encoder: Encoder, sampler: Arc<Sampler>, queued_max: usize) -> Self {
+        let shared = Arc::new(Shared::new(queued_max));
+        thread.begin(shared.clone(), encoder, sampler);
+        Self { shared, live: Arc::default(), thread: Mutex::new(Some(thread)) }
+    }
+
+    /// The jobs without a terminal event, for [`Job::new`].
+    pub fn live(&self) -> &Arc<LiveJobs> {
+        &self.live
+    }
+
+    /// Accepts a job, or refuses it and says when to come again.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::QueueFull`], [`ServerError::ShuttingDown`] or [`ServerError::EngineUnavailable`].
+    pub fn submit(&self, job: Job, diagnostics: Vec<Diagnostic>) -> Result<(), ServerError> {
+        self.shared.submit(job, diagnostics)
+    }
+
+    /// Gives a job up: at once if it waits, at its next step if it runs, not at all if it has ended.
+    pub fn cancel(&self, ticket: &Ticket, reason: CancelReason) {
+        self.shared.cancel(ticket, reason);
+    }
+
+    /// Refuses new jobs and gives up those that wait; the running one goes on.
+    pub fn drain(&self) {
+        for job in self.shared.drain() {
+            job.cancelled(0, CancelReason::Shutdown);
+        }
+    }
+
+    /// Gives up every job that is left.
+    pub fn cancel_all(&self) {
+        for ticket in self.live.tickets() {
+            self.cancel(&ticket, CancelReason::Shutdown);
+        }
+    }
+
+    /// Whether jobs can be drawn, now and later.
+    pub fn engine_status(&self) -> watch::Receiver<EngineStatus> {
+        self.shared.engine_status.subscribe()
+    }
+
+    /// Median time of a step of late, if any was measured.
+    pub fn step_time(&self) -> Option<Duration> {
+        lock(&self.shared.state).estimator.step_time()
+    }
+
+    /// Ends the worker after its present step and waits for it, but not for ever.
+    pub fn close(&self, patience: Duration) {
+        self.drain();
+        self.cancel_all();
+        self.shared.close();
+        let Some(thread) = lock(&self.thread).take() else { return };
+        if !thread.join_within(patience) {
+            tracing::error!("the engine does not come back from its step; leaving it behind");
+        }
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.close(JOIN_PATIENCE);
+    }
+}
+
+/// What the handle and the worker share.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// Told when `state` has something new for the worker.
+    wake: Condvar,
+    engine_status: watch::Sender<EngineStatus>,
+}
+
+struct State {
+    queue: Queue<Job>,
+    running: Option<Running>,
+    estimator: Estimator,
+    is_draining: bool,
+    is_closing: bool,
+}
+
+/// The job that has the device.
+struct Running {
+    spec: JobSpec,
+    steps_left: u32,
+}
+
+impl Shared {
+    fn new(queued_max: usize) -> Self {
+        let state = State {
+            queue: Queue::new(queued_max),
+            running: None,
+            estimator: Estimator::default(),
+            is_draining: false,
+            is_closing: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            engine_status: watch::Sender::new(EngineStatus::Serving),
+        }
+    }
+
+    fn submit(&self, job: Job, diagnostics: Vec<Diagnostic>) -> Result<(), ServerError> {
+        let mut state = lock(&self.state);
+        if let Some(refusal) = self.refusal(&state) {
+            drop(state);
+            job.events.publish(EventBody::Failed(refusal.clone()));
+            return Err(refusal);
+        }
+        let position = state.queue.len() + usize::from(state.running.is_some());
+        let eta = state.eta(state.queue.len());
+        job.events.publish(EventBody::Accepted { diagnostics });
+        if position > 0 {
+            job.events.publish(EventBody::Queued { position, eta });
+        }
+        let pushed = state.queue.push(job.ticket.id.clone(), job);
+        debug_assert!(pushed.is_ok(), "admission has looked for room");
+        drop(state);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    fn refusal(&self, state: &State) -> Option<ServerError> {
+        if state.is_draining || state.is_closing {
+            return Some(ServerError::ShuttingDown);
+        }
+        if let EngineStatus::Lost(reason) = &*self.engine_status.borrow() {
+            return Some(ServerError::EngineUnavailable(reason.clone()));
+        }
+        if state.queue.is_full() {
+            let retry_after = state.estimator.retry_after(state.eta(0));
+            return Some(ServerError::QueueFull { waiting: state.queue.len(), retry_after });
+        }
+        None
+    }
+
+    fn cancel(&self, ticket: &Ticket, reason: CancelReason) {
+        ticket.give_up(reason);
+        let mut state = lock(&self.state);
+        let Some((place, job)) = state.queue.remove(&ticket.id) else { return };
+        state.announce_positions(place);
+        drop(state);
+        job.cancelled(0, ticket.given_up().unwrap_or(reason));
+    }
+
+    fn drain(&self) -> Vec<Job> {
+        let mut state = lock(&self.state);
+        state.is_draining = true;
+        state.queue.drain()
+    }
+
+    fn close(&self) {
+        lock(&self.state).is_closing = true;
+        self.wake.notify_one();
+    }
+
+    /// Waits for the next job; `None` when the worker has to end.
+    fn next(&self) -> Option<Job> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.is_closing {
+                return None;
+            }
+            if let Some(job) = state.queue.pop() {
+                let spec = job.order.spec.clone();
+                state.running = Some(Running { steps_left: spec.steps, spec });
+                state.announce_positions(0);
+                return Some(job);
+            }
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn step_done(&self, spec: &JobSpec, step: Duration, steps_left: u32, turns: u32) {
+        let mut state = lock(&self.state);
+        state.estimator.step_done(spec, step, turns);
+        if let Some(running) = &mut state.running {
+            running.steps_left = steps_left.div_ceil(turns);
+        }
+    }
+
+    /// What the running job will take beside its steps.
+    fn time_beside_steps(&self, spec: &JobSpec) -> Duration {
+        lock(&self.state).estimator.time_left(spec, 0).unwrap_or_default()
+    }
+
+    /// Frees the device. `beside_steps` is given for jobs that came to their end.
+    fn job_done(&self, spec: &JobSpec, beside_steps: Option<Duration>) {
+        let mut state = lock(&self.state);
+        state.running = None;
+        if let Some(beside_steps) = beside_steps {
+            state.estimator.job_done(spec, beside_steps);
+        }
+    }
+
+    /// Fails what waits and refuses new jobs until [`Shared::engine_found`].
+    fn engine_lost(&self, reason: &str) {
+        self.engine_status.send_replace(EngineStatus::Lost(reason.to_owned()));
+        let jobs = lock(&self.state).queue.drain();
+        for job in jobs {
+            job.events.publish(EventBody::Failed(ServerError::EngineUnavailable(reason.to_owned())));
+        }
+    }
+
+    fn engine_found(&self) {
+        self.engine_status.send_replace(EngineStatus::Serving);
+    }
+
+    /// Sleeps; returns whether the worker has to end.
+    fn pause(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        let mut state = lock(&self.state);
+        while !state.is_closing {
+            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
+                return false;
+            };
+            state = self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+}
+
+impl State {
+    /// When the job at this place of the queue will start.
+    fn eta(&self, place: usize) -> Option<Duration> {
+        let running = match &self.running {
+            Some(running) => self.estimator.time_left(&running.spec, running.steps_left)?,
+            None => Duration::ZERO,
+        };
+        self.queue.iter().take(place).try_fold(running, |sum, job| {
+            let spec = &job.order.spec;
+            Some(sum + self.estimator.time_left(spec, spec.steps)?)
+        })
+    }
+
+    /// Tells every job from this place on where it stands now.
+    fn announce_positions(&self, from_place: usize) {
+        let ahead = usize::from(self.running.is_some());
+        for (place, job) in self.queue.iter().enumerate().skip(from_place) {
+            let position = place + ahead;
+            job.events.publish(EventBody::Queued { position, eta: self.eta(place) });
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The thread that owns the engine: opens it, feeds it jobs one by one, and opens it again when it was lost.
+
+use std::any::Any;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::Shared;
+use crate::encoder::{Encoder, FinishTask, PreviewTask};
+use crate::engine::{
+    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, OpenEngine, Outcome, Rgb8, Stage,
+    StepDone, TokenCounter,
+};
+use crate::error::ServerError;
+use crate::event::EventBody;
+use crate::gpu::Sampler;
+use crate::job::Job;
+
+/// Time between two attempts to open a lost engine.
+const REOPEN_PAUSE: Duration = Duration::from_secs(10);
+/// Steps over which a job's own pace is measured; the first ones are slower than the rest.
+const PACE_STEPS: usize = 8;
+
+/// What the worker says when its engine is open.
+pub struct Ready {
+    /// What the engine is.
+    pub info: EngineInfo,
+    /// Its tokenisers.
+    pub tokens: Arc<dyn TokenCounter>,
+}
+
+/// The thread.
+pub struct EngineThread {
+    begin: mpsc::Sender<Parts>,
+    thread: JoinHandle<()>,
+}
+
+/// What the thread needs beside the engine.
+struct Parts {
+    shared: Arc<Shared>,
+    encoder: Encoder,
+    sampler: Arc<Sampler>,
+}
+
+impl EngineThread {
+    /// Starts the thread and opens the engine on it; the receiver hears how that went.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if there can be no thread.
+    pub fn open(opener: EngineOpener) -> std::io::Result<(Self, oneshot::Receiver<Result<Ready, EngineError>>)> {
+        let (ready, opened) = oneshot::channel();
+        let (begin, parts) = mpsc::channel();
+        let thread = thread::Builder::new().name("sakuga-engine".into()).spawn(move || {
+            let open = match open(&opener) {
+                Ok(open) => open,
+                Err(error) => {
+                    // A receiver that has gone has no use for the reason.
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+            };
+            let _ = ready.send(Ok(Ready { info: open.info.clone(), tokens: open.tokens.clone() }));
+            if let Ok(parts) = parts.recv() {
+                Worker { parts, opener }.work(open.engine);
+            }
+        })?;
+        Ok((Self { begin, thread }, opened))
+    }
+
+    /// Lets the thread work for a scheduler.
+    pub(super) fn begin(&self, shared: Arc<Shared>, encoder: Encoder, sampler: Arc<Sampler>) {
+        // A thread that is gone never opened its engine, and then there is no scheduler.
+        let _ = self.begin.send(Parts { shared, encoder, sampler });
+    }
+
+    /// Waits for the thread's end; whether it came in time.
+    pub(super) fn join_within(self, patience: Duration) -> bool {
+        let until = Instant::now() + patience;
+        while !self.thread.is_finished() {
+            if Instant::now() >= until {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        self.thread.join().is_ok()
+    }
+}
+
+struct Worker {
+    parts: Parts,
+    opener: EngineOpener,
+}
+
+impl Worker {
+    fn work(&self, engine: Box<dyn Engine>) {
+        // Should this thread ever panic outside the engine, those who wait are told.
+        let _guard = LostOnPanic(&self.parts.shared);
+        let mut engine = engine;
+        while let Some(job) = self.parts.shared.next() {
+            if !self.draw(engine.as_mut(), job) {
+                drop(engine);
+                match self.reopen() {
+                    Some(open) => engine = open.engine,
+                    None => return,
+                }
+            }
+        }
+    }
+
+    /// Draws a job. Returns whether the engine can be used again.
+    fn draw(&self, engine: &mut dyn Engine, job: Job) -> bool {
+        let span = tracing::info_span!("job", job_id = %job.ticket.id, request_id = %job.order.request_id);
+        let _entered = span.enter();
+        if let Some(reason) = job.ticket.given_up() {
+            job.cancelled(0, reason);
+            self.parts.shared.job_done(&job.order.spec, None);
+            return true;
+        }
+        let begun = Instant::now();
+        let queued = begun.duration_since(job.accepted);
+        tracing::info!(queued_ms = queued.as_millis() as u64, "started");
+        job.events.publish(EventBody::Started);
+        let events = job.events.clone();
+        let statistics = self.parts.sampler.subscribe(job.order.stats_interval, move |sample| {
+            events.publish(EventBody::GpuStats(sample.clone()));
+        });
+        let mut watcher = Watcher::new(&self.parts, &job);
+        let drawn =
+            catch_unwind(AssertUnwindSafe(|| engine.generate(&job.order.spec, &mut |event| watcher.observe(event))));
+        drop(statistics);
+        let (steps_done, in_steps) = (watcher.steps_done, watcher.in_steps);
+        let drawn = drawn.unwrap_or_else(|panic| Err(EngineError::Panicked(panic_text(panic.as_ref()))));
+        let is_finished = matches!(drawn, Ok(Outcome::Finished { .. }));
+        let beside_steps = begun.elapsed().saturating_sub(in_steps);
+        self.parts.shared.job_done(&job.order.spec, is_finished.then_some(beside_steps));
+        match drawn {
+            Ok(Outcome::Finished { images, timings }) => self.finish(job, images, timings, queued, steps_done),
+            Ok(Outcome::Stopped) => match job.ticket.given_up() {
+                Some(reason) => {
+                    tracing::info!(at_step = steps_done, ?reason, "cancelled");
+                    job.cancelled(steps_done, reason);
+                }
+                None => fail(&job, ServerError::Internal("the engine stopped unasked".into())),
+            },
+            Err(error) => {
+                let is_fatal = error.is_fatal();
+                fail(&job, error.into());
+                return !is_fatal;
+            }
+        }
+        true
+    }
+
+    fn finish(&self, job: Job, images: Vec<Rgb8>, timings: EngineTimings, queued: Duration, steps_done: u32) {
+        if images.len() != job.order.spec.images as usize {
+            let text = format!("the engine drew {} pictures of {}", images.len(), job.order.spec.images);
+            return fail(&job, ServerError::Internal(text));
+        }
+        self.parts.encoder.finish(FinishTask { job, images, timings, queued, steps_done });
+    }
+
+    /// Opens the engine again, however long it takes; `None` when the worker has to end.
+    fn reopen(&self) -> Option<OpenEngine> {
+        loop {
+            tracing::warn!("opening the engine again");
+            match open(&self.opener) {
+                Ok(open) => {
+                    self.parts.shared.engine_found();
+                    return Some(open);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the engine is lost");
+                    self.parts.shared.engine_lost(&error.to_string());
+                }
+            }
+            if self.parts.shared.pause(REOPEN_PAUSE) {
+                return None;
+            }
+        }
+    }
+}
+
+fn open(opener: &EngineOpener) -> Result<OpenEngine, EngineError> {
+    catch_unwind(AssertUnwindSafe(opener))
+        .unwrap_or_else(|panic| Err(EngineError::Panicked(panic_text(panic.as_ref()))))
+}
+
+fn fail(job: &Job, error: ServerError) {
+    tracing::error!(%error, "failed");
+    job.events.publish(EventBody::Failed(error));
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_owned()
+}
+
+struct LostOnPanic<'a>(&'a Shared);
+
+impl Drop for LostOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.engine_lost("the worker thread panicked");
+        }
+    }
+}
+
+/// Turns what the engine tells into events, and tells the engine when to stop.
+struct Watcher<'a> {
+    parts: &'a Parts,
+    job: &'a Job,
+    steps_done: u32,
+    in_steps: Duration,
+    /// When steps ended, the latest [`PACE_STEPS`]; before the first, when denoising began.
+    marks: Vec<Instant>,
+    /// When each picture was last previewed.
+    previewed: Vec<Option<Instant>>,
+}
+
+impl<'a> Watcher<'a> {
+    fn new(parts: &'a Parts, job: &'a Job) -> Self {
+        let previewed = vec![None; job.order.spec.images as usize];
+        Self { parts, job, steps_done: 0, in_steps: Duration::ZERO, marks: Vec::new(), previewed }
+    }
+
+    fn observe(&mut self, event: EngineEvent<'_>) -> ControlFlow<()> {
+        match event {
+            EngineEvent::Stage(stage) => {
+                if stage == Stage::Denoise {
+                    self.marks = vec![Instant::now()];
+                }
+                // A job that was given up begins no stage that nobody will see.
+                if self.job.ticket.given_up().is_none() {
+                    self.job.events.publish(EventBody::Stage(stage));
+                }
+            }
+            EngineEvent::Step(step) => self.step(&step),
+        }
+        match self.job.ticket.given_up() {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn step(&mut self, step: &StepDone<'_>) {
+        let report = step.report;
+        self.steps_done = report.index;
+        let took = Duration::try_from_secs_f32(report.step_ms / 1000.0).unwrap_or_default();
+        let left = report.total.saturating_sub(report.index);
+        let spec = &self.job.order.spec;
+        self.parts.shared.step_done(spec, took, left, (report.total / spec.steps.max(1)).max(1));
+        self.job.events.publish(EventBody::Step { report, eta: self.eta(left) });
+        tracing::debug!(step = report.index, total = report.total, step_ms = report.step_ms, "step");
+        if self.job.ticket.given_up().is_none() {
+            self.preview(step);
+        }
+    }
+
+    /// Time left with so many steps to go, previews included: by this job's pace, and what the last one took besides.
+    fn eta(&mut self, steps_left: u32) -> Duration {
+        let now = Instant::now();
+        if let Some(before) = self.marks.last() {
+            self.in_steps += now.duration_since(*before);
+        }
+        if self.marks.len() > PACE_STEPS {
+            self.marks.remove(0);
+        }
+        self.marks.push(now);
+        let steps = self.marks.len().saturating_sub(1).max(1) as u32;
+        let pace = self.marks.first().map_or(Duration::ZERO, |first| now.duration_since(*first) / steps);
+        pace.saturating_mul(steps_left) + self.parts.shared.time_beside_steps(&self.job.order.spec)
+    }
+
+    fn preview(&mut self, step: &StepDone<'_>) {
+        let policy = &self.job.order.preview;
+        let first = step.first_image as usize;
+        let last = self.previewed.get(first).copied().flatten();
+        let Some(method) = policy.due(step.report.index, last, Instant::now()) else { return };
+        for (place, picture) in (step.previews)(method).into_iter().enumerate() {
+            let Some(drawn) = self.previewed.get_mut(first + place) else { break };
+            *drawn = Some(Instant::now());
+            self.parts.encoder.preview(PreviewTask {
+                ticket: self.job.ticket.clone(),
+                events: self.job.events.clone(),
+                policy: *policy,
+                image_index: (first + place) as u32,
+                step: step.report.index,
+                method,
+                picture,
+            });
+        }
+    }
+}

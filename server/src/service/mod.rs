@@ -1,0 +1,54 @@
+//! The RPCs, one file a service: decode, call, encode. What is decided is decided elsewhere.
+
+pub mod generation;
+pub mod prompt;
+pub mod system;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::engine::{EngineInfo, TokenCounter};
+use crate::error::ServerError;
+use crate::gpu::Sampler;
+use crate::limits::Limits;
+use crate::scheduler::Scheduler;
+use crate::wire::status;
+
+/// What every service is made of.
+pub struct Context {
+    /// What the engine is.
+    pub engine: EngineInfo,
+    /// Its tokenisers.
+    pub tokens: Arc<dyn TokenCounter>,
+    /// What a request may ask for.
+    pub limits: Limits,
+    /// Who decides which job has the device.
+    pub scheduler: Arc<Scheduler>,
+    /// Figures of the device.
+    pub sampler: Arc<Sampler>,
+    /// Since when the server runs.
+    pub started: SystemTime,
+    /// Cancelled when endless streams have to end.
+    pub closing: CancellationToken,
+}
+
+/// Runs what may take milliseconds of arithmetic where it delays nobody else.
+async fn off_reactor<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ServerError> + Send + 'static,
+) -> Result<T, Status> {
+    let span = tracing::Span::current();
+    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
+    let done = done.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())));
+    done.map_err(|error| refuse(&error))
+}
+
+/// The status of a refusal, noted in the log: without the prompt, whose texts stand in the message.
+fn refuse(error: &ServerError) -> Status {
+    let status = status::to_status(error);
+    tracing::info!(code = ?status.code(), "refused");
+    tracing::debug!(%error, "refused because");
+    status
+}

@@ -1,0 +1,129 @@
+//! `sakuga.prompt.v1.PromptService`: checks and converts, and never waits for the device.
+
+use std::sync::Arc;
+
+use sakuga_proto::prompt::v1::prompt_service_server::PromptService;
+use sakuga_proto::prompt::v1::{
+    FormatPromptRequest, FormatPromptResponse, GetSchemaRequest, GetSchemaResponse, ParsePromptRequest,
+    ParsePromptResponse, ValidatePromptRequest, ValidatePromptResponse, validate_prompt_request,
+};
+use sakuga_schema::{Checked, Severity};
+use tonic::{Request, Response, Status};
+
+use super::{Context, off_reactor};
+use crate::error::{ServerError, Violation};
+use crate::request::{check_options, describe};
+use crate::wire::{from_proto, to_proto};
+
+/// Checks and converts prompts.
+pub struct Prompts {
+    context: Arc<Context>,
+}
+
+impl Prompts {
+    /// The service.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+}
+
+#[tonic::async_trait]
+impl PromptService for Prompts {
+    async fn validate_prompt(
+        &self,
+        request: Request<ValidatePromptRequest>,
+    ) -> Result<Response<ValidatePromptResponse>, Status> {
+        let context = self.context.clone();
+        off_reactor(move || validate(&context, request.into_inner())).await.map(Response::new)
+    }
+
+    async fn parse_prompt(
+        &self,
+        request: Request<ParsePromptRequest>,
+    ) -> Result<Response<ParsePromptResponse>, Status> {
+        let context = self.context.clone();
+        off_reactor(move || parse(&context, request.into_inner())).await.map(Response::new)
+    }
+
+    async fn format_prompt(
+        &self,
+        request: Request<FormatPromptRequest>,
+    ) -> Result<Response<FormatPromptResponse>, Status> {
+        off_reactor(move || format(request.into_inner())).await.map(Response::new)
+    }
+
+    async fn get_schema(&self, _: Request<GetSchemaRequest>) -> Result<Response<GetSchemaResponse>, Status> {
+        let descriptor_set = sakuga_proto::FILE_DESCRIPTOR_SET.to_vec();
+        Ok(Response::new(GetSchemaResponse { xsd: sakuga_schema::XSD.into(), descriptor_set }))
+    }
+}
+
+fn validate(context: &Context, request: ValidatePromptRequest) -> Result<ValidatePromptResponse, ServerError> {
+    let model = &context.engine.model;
+    if !request.model.is_empty() && request.model != model.name {
+        return Err(ServerError::UnknownModel { name: request.model, known: vec![model.name.clone()] });
+    }
+    let mut faults = Vec::new();
+    let options = check_options(from_proto::strictness(request.strictness, &mut faults), &context.limits);
+    let checked = match request.prompt {
+        Some(validate_prompt_request::Prompt::Xml(text)) => sakuga_schema::check(&text, &options),
+        Some(validate_prompt_request::Prompt::Typed(typed)) => {
+            sakuga_schema::check_typed(&from_proto::typed(typed, &mut faults), &options)
+        }
+        None => {
+            let text = "there is nothing to check; set `xml` to the prompt's text or `typed` to its typed form";
+            faults.push(Violation::new("prompt", Violation::REQUIRED, text));
+            Checked::default()
+        }
+    };
+    if !faults.is_empty() {
+        return Err(ServerError::InvalidRequest(faults));
+    }
+    let mut response = ValidatePromptResponse {
+        valid: checked.is_valid(),
+        diagnostics: checked.diagnostics.iter().map(to_proto::diagnostic).collect(),
+        ..ValidatePromptResponse::default()
+    };
+    if let Some(prompt) = &checked.prompt {
+        response.canonical_xml = prompt.to_xml();
+        response.model_text = prompt.to_model_text();
+        let system_prompt = checked.system_prompt.as_ref().map(|text| format!("{text} "));
+        let system_prompt = system_prompt.as_deref().unwrap_or(&model.default_system_prompt);
+        let counts = context.tokens.count(system_prompt, &response.model_text);
+        response.token_counts = counts.iter().map(to_proto::token_count).collect();
+    }
+    Ok(response)
+}
+
+fn parse(context: &Context, request: ParsePromptRequest) -> Result<ParsePromptResponse, ServerError> {
+    let mut faults = Vec::new();
+    let options = check_options(from_proto::strictness(request.strictness, &mut faults), &context.limits);
+    let checked = sakuga_schema::check(&request.xml, &options);
+    faults.extend(checked.diagnostics.iter().filter(|finding| finding.severity == Severity::Error).map(|finding| {
+        let field = if finding.path.is_empty() { "xml" } else { &finding.path };
+        Violation::new(field, finding.code, describe(finding))
+    }));
+    match checked.prompt {
+        Some(prompt) if faults.is_empty() => Ok(ParsePromptResponse {
+            prompt: Some(to_proto::typed(&prompt)),
+            system_prompt: checked.system_prompt.unwrap_or_default(),
+            diagnostics: checked.diagnostics.iter().map(to_proto::diagnostic).collect(),
+        }),
+        None if faults.is_empty() => {
+            Err(ServerError::invalid("xml", Violation::REQUIRED, "the text holds no prompt; write at least a caption"))
+        }
+        _ => Err(ServerError::InvalidRequest(faults)),
+    }
+}
+
+fn format(request: FormatPromptRequest) -> Result<FormatPromptResponse, ServerError> {
+    let Some(typed) = request.prompt else {
+        return Err(ServerError::invalid("prompt", Violation::REQUIRED, "there is nothing to write; set `prompt`"));
+    };
+    let mut faults = Vec::new();
+    let prompt = from_proto::typed(typed, &mut faults);
+    if !faults.is_empty() {
+        return Err(ServerError::InvalidRequest(faults));
+    }
+    Ok(FormatPromptResponse { canonical_xml: prompt.to_xml(), model_text: prompt.to_model_text() })
+}

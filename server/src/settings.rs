@@ -1,0 +1,245 @@
+//! Every setting of the server in one table, and where its value comes from: flag, then environment, then file, then
+//! default.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+/// One setting. The flag is `--name`, the environment variable `SAKUGA_NAME` in capitals with `_`, the key of the
+/// configuration file `name`.
+pub struct Setting {
+    /// Its name in kebab case.
+    pub name: &'static str,
+    /// What its value is, for the help; empty for a switch.
+    pub value: &'static str,
+    /// Its value unless one is given; empty: none.
+    pub default: &'static str,
+    /// What it does. `--help` is the manual.
+    pub help: &'static str,
+}
+
+/// All of them, in the order of the help.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "listen",
+        value: "ADDR:PORT",
+        default: "127.0.0.1:50051",
+        help: "Where to listen. With port 0 the system chooses one; the address is printed on standard output as \
+               `listening on http://ADDR:PORT`.",
+    },
+    Setting {
+        name: "insecure-listen",
+        value: "",
+        default: "false",
+        help: "Allow an address that other machines can reach. There is no encryption and no authentication: whoever \
+               reaches the port can draw.",
+    },
+    Setting {
+        name: "engine",
+        value: "burn|scripted",
+        default: if cfg!(feature = "burn") { "burn" } else { "scripted" },
+        help: "What draws. `burn` runs the model; `scripted` draws gradients on a timetable, for tests and for writing \
+               clients.",
+    },
+    Setting {
+        name: "device",
+        value: "auto|cpu|cuda:N",
+        default: "auto",
+        help: "The device. `auto` is the first GPU if this program was built with GPU code, else the CPU; a machine \
+               without the GPU that was built for is an error, never a silent fall to the CPU.",
+    },
+    Setting {
+        name: "precision",
+        value: "auto|bf16|f32",
+        default: "auto",
+        help: "How tensors are computed. `auto` is bf16 on a GPU and f32 on the CPU.",
+    },
+    Setting {
+        name: "model",
+        value: "DIR|embedded",
+        default: "embedded",
+        help: "The model: a diffusers folder as published (model_index.json, transformer, text_encoder, clip_model, \
+               vae), or the small one that this program makes by itself.",
+    },
+    Setting {
+        name: "cache-dir",
+        value: "DIR",
+        default: "",
+        help: "Where the embedded model is kept. By default $XDG_CACHE_HOME/sakuga, or ~/.cache/sakuga.",
+    },
+    Setting {
+        name: "max-batch",
+        value: "N",
+        default: "0",
+        help: "Most pictures of one request that are computed at once; a larger request is computed in turns. 0: all.",
+    },
+    Setting {
+        name: "queue-size",
+        value: "N",
+        default: "64",
+        help: "Jobs that may wait. Further ones are refused with RESOURCE_EXHAUSTED and told when to come again.",
+    },
+    Setting {
+        name: "max-streams",
+        value: "N",
+        default: "1024",
+        help: "Generate streams that may be open. A finished job's pictures are kept in memory until its stream is read \
+               or dropped.",
+    },
+    Setting { name: "max-images", value: "N", default: "8", help: "Pictures that one request may ask for, 1 to 16." },
+    Setting { name: "max-steps", value: "N", default: "200", help: "Steps that one request may ask for, 1 to 200." },
+    Setting {
+        name: "max-pixels",
+        value: "N",
+        default: "4194304",
+        help: "Pixels that one picture may have; the default is 2048 x 2048.",
+    },
+    Setting {
+        name: "max-prompt-bytes",
+        value: "N",
+        default: "65536",
+        help: "Bytes that the text of a prompt may have, at most 1048576.",
+    },
+    Setting {
+        name: "drain-timeout",
+        value: "SECONDS",
+        default: "30",
+        help: "How long the running job may go on after SIGTERM or Ctrl-C. Jobs that wait are given up at once.",
+    },
+    Setting {
+        name: "scripted-step-ms",
+        value: "MS",
+        default: "50",
+        help: "With `--engine scripted`: how long a step takes.",
+    },
+    Setting {
+        name: "log-format",
+        value: "text|json",
+        default: "text",
+        help: "How the log is written, on standard error.",
+    },
+    Setting {
+        name: "log",
+        value: "FILTER",
+        default: "info",
+        help: "What is logged: a level, or directives such as `info,sakuga_server=debug`. Prompts are logged at `debug` \
+               only.",
+    },
+];
+
+/// The values that were given, each with where it came from.
+pub struct Given {
+    values: BTreeMap<&'static str, (String, String)>,
+}
+
+impl Given {
+    /// Collects the values of flags, environment and configuration file; what is wrong with the file goes to `problems`.
+    ///
+    /// # Errors
+    ///
+    /// clap's own for flags that do not exist, `--help` and `--version`.
+    pub fn collect(
+        arguments: impl IntoIterator<Item = OsString>,
+        environment: impl Fn(&str) -> Option<String>,
+        problems: &mut Vec<String>,
+    ) -> Result<Self, clap::Error> {
+        let flags = command().try_get_matches_from(arguments)?;
+        let file = config_file(&flags, &environment).map(|path| read_file(&path, problems)).unwrap_or_default();
+        let mut values = BTreeMap::new();
+        for setting in SETTINGS {
+            let variable = variable(setting.name);
+            let flag =
+                flags.get_one::<String>(setting.name).map(|value| (value.clone(), format!("--{}", setting.name)));
+            let given = flag
+                .or_else(|| environment(&variable).map(|value| (value, variable)))
+                .or_else(|| file.get(setting.name).cloned());
+            if let Some(given) = given {
+                values.insert(setting.name, given);
+            }
+        }
+        Ok(Self { values })
+    }
+
+    /// The value of a setting and where it came from; its default if none was given, `None` if it has none.
+    pub fn get(&self, name: &str) -> Option<(&str, &str)> {
+        if let Some((value, origin)) = self.values.get(name) {
+            return Some((value, origin));
+        }
+        let setting = SETTINGS.iter().find(|setting| setting.name == name)?;
+        Some((setting.default, "the default")).filter(|(value, _)| !value.is_empty())
+    }
+}
+
+/// The environment variable of a setting.
+fn variable(name: &str) -> String {
+    format!("SAKUGA_{}", name.replace('-', "_").to_uppercase())
+}
+
+fn command() -> Command {
+    let command = Command::new("sakuga-server")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Draws anime pictures from typed XML prompts, over gRPC.")
+        .after_help(
+            "Every option can also be given as an environment variable or, under the same name without the dashes, in \
+             the TOML file of --config. Flags win over the environment, and that over the file.\n\n\
+             Exit status: 0 after a shutdown by signal, 1 if the server cannot start or fails, 64 if the configuration \
+             is wrong.",
+        )
+        .arg(
+            Arg::new("config").long("config").value_name("FILE").help("A TOML file with settings [env: SAKUGA_CONFIG]"),
+        );
+    SETTINGS.iter().fold(command, |command, setting| {
+        let origin = match setting.default {
+            "" => format!("[env: {}]", variable(setting.name)),
+            default => format!("[default: {default}] [env: {}]", variable(setting.name)),
+        };
+        let argument =
+            Arg::new(setting.name).long(setting.name).action(ArgAction::Set).help(format!("{} {origin}", setting.help));
+        command.arg(match setting.value {
+            "" => argument.value_name("true|false").num_args(0..=1).require_equals(true).default_missing_value("true"),
+            value => argument.value_name(value),
+        })
+    })
+}
+
+fn config_file(flags: &ArgMatches, environment: &impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let flag = flags.get_one::<String>("config").cloned();
+    flag.or_else(|| environment("SAKUGA_CONFIG")).map(PathBuf::from)
+}
+
+/// The settings of a file. An unknown key is a problem: it may be a misspelt limit.
+fn read_file(path: &std::path::Path, problems: &mut Vec<String>) -> BTreeMap<String, (String, String)> {
+    let shown = path.display();
+    let table = std::fs::read_to_string(path)
+        .map_err(|error| format!("{shown}: {error}; name a file that can be read"))
+        .and_then(|text| text.parse::<toml::Table>().map_err(|error| format!("{shown}: {error}")));
+    let table = match table {
+        Ok(table) => table,
+        Err(problem) => {
+            problems.push(problem);
+            return BTreeMap::new();
+        }
+    };
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        if !SETTINGS.iter().any(|setting| setting.name == key) {
+            let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+            problems.push(format!("{shown}: there is no setting `{key}`; there are {}", known.join(", ")));
+            continue;
+        }
+        let text = match value {
+            toml::Value::String(text) => text,
+            toml::Value::Integer(number) => number.to_string(),
+            toml::Value::Float(number) => number.to_string(),
+            toml::Value::Boolean(switch) => switch.to_string(),
+            _ => {
+                problems.push(format!("{shown}: `{key}` must be a text, a number, true or false"));
+                continue;
+            }
+        };
+        values.insert(key.clone(), (text, format!("`{key}` of {shown}")));
+    }
+    values
+}

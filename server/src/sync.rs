@@ -1,0 +1,8 @@
+//! Locks that outlive a panic: every critical section here leaves its data whole, so a poisoned lock is still good.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Locks, whoever panicked before.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,156 @@
+//! Wire to domain. Nothing is lost on the way: a value that the domain lacks becomes a fault.
+
+use sakuga_proto::generation::v1 as generation;
+use sakuga_proto::prompt::v1 as prompt;
+use sakuga_schema::{Character, Gender, GeneralTags, NegativePrompt, Prompt, Strictness, TagList};
+
+use crate::engine::{PreviewMethod, Solver};
+use crate::error::Violation;
+use crate::preview::PreviewFormat;
+use crate::request::{Draft, NegativeForm, PromptForm};
+
+/// A request.
+pub fn draft(request: generation::GenerateRequest) -> Draft {
+    let mut faults = Vec::new();
+    let sampling = request.sampling.unwrap_or_default();
+    let preview = request.preview.unwrap_or_default();
+    Draft {
+        request_id: request.request_id,
+        prompt: request.prompt.map(|form| match form {
+            generation::generate_request::Prompt::Xml(text) => PromptForm::Text(text),
+            generation::generate_request::Prompt::Typed(typed) => PromptForm::Typed(self::typed(typed, &mut faults)),
+        }),
+        strictness: strictness(request.strictness, &mut faults),
+        negative: request.negative.map(|form| match form {
+            generation::generate_request::Negative::NegativeText(text) => NegativeForm::Text(text),
+            generation::generate_request::Negative::NegativePrompt(typed) => NegativeForm::Typed(negative(typed)),
+        }),
+        model: request.model,
+        system_prompt: request.system_prompt,
+        solver: solver(sampling.solver, &mut faults),
+        steps: sampling.steps,
+        guidance_scale: sampling.guidance_scale,
+        guidance_until: sampling.guidance_until,
+        guidance_renorm: sampling.guidance_renorm,
+        shift: sampling.shift,
+        width_px: request.width,
+        height_px: request.height,
+        images: request.images,
+        seed: request.seed,
+        preview_method: preview_method(preview.method, &mut faults),
+        preview_format: preview_format(preview.format, &mut faults),
+        preview_max_edge_px: preview.max_edge,
+        preview_every_steps: preview.every_steps,
+        preview_min_interval_ms: preview.min_interval_ms,
+        stats_interval_ms: request.gpu_stats_interval_ms,
+        faults,
+    }
+}
+
+/// How strictly text is read.
+pub fn strictness(value: i32, faults: &mut Vec<Violation>) -> Strictness {
+    match known(value, "strictness", faults) {
+        None | Some(prompt::Strictness::Unspecified | prompt::Strictness::Lenient) => Strictness::Lenient,
+        Some(prompt::Strictness::Strict) => Strictness::Strict,
+    }
+}
+
+fn solver(value: i32, faults: &mut Vec<Violation>) -> Option<Solver> {
+    Some(match known(value, "sampling.solver", faults)? {
+        generation::Solver::Unspecified => return None,
+        generation::Solver::Euler => Solver::Euler,
+        generation::Solver::Midpoint => Solver::Midpoint,
+        generation::Solver::Rk4 => Solver::Rk4,
+        generation::Solver::Dpm => Solver::Dpm,
+    })
+}
+
+fn preview_method(value: i32, faults: &mut Vec<Violation>) -> Option<PreviewMethod> {
+    match known(value, "preview.method", faults)? {
+        generation::PreviewMethod::Unspecified | generation::PreviewMethod::None => None,
+        generation::PreviewMethod::Linear => Some(PreviewMethod::Linear),
+        generation::PreviewMethod::Decoder => Some(PreviewMethod::Decoder),
+    }
+}
+
+fn preview_format(value: i32, faults: &mut Vec<Violation>) -> PreviewFormat {
+    match known(value, "preview.format", faults) {
+        None | Some(generation::ImageFormat::Unspecified | generation::ImageFormat::Jpeg) => PreviewFormat::Jpeg,
+        Some(generation::ImageFormat::Png) => PreviewFormat::Png,
+        Some(generation::ImageFormat::Webp) => PreviewFormat::Webp,
+    }
+}
+
+/// The enumeration's value of that number; a number without one is a fault, for it may ask for what this server lacks.
+fn known<E: TryFrom<i32>>(value: i32, field: &str, faults: &mut Vec<Violation>) -> Option<E> {
+    let known = E::try_from(value).ok();
+    if known.is_none() {
+        let text = format!("{value} is no value that this server knows; use one of its API, or a newer server");
+        faults.push(Violation::new(field, Violation::UNKNOWN_VALUE, text));
+    }
+    known
+}
+
+/// A typed prompt. An unknown gender is a fault; one that is not said is left to the checker.
+pub fn typed(typed: prompt::Prompt, faults: &mut Vec<Violation>) -> Prompt {
+    let characters = typed.characters.into_iter().enumerate();
+    Prompt {
+        characters: characters.map(|(index, one)| character(one, index + 1, faults)).collect(),
+        general_tags: typed.general_tags.map(general_tags),
+        caption: non_empty(typed.caption),
+    }
+}
+
+fn character(one: prompt::Character, number: usize, faults: &mut Vec<Violation>) -> Character {
+    Character {
+        n: one.n,
+        gender: match known(one.gender, &format!("character_{number}/gender"), faults) {
+            None | Some(prompt::Gender::Unspecified) => None,
+            Some(prompt::Gender::Gender1girl) => Some(Gender::Girl),
+            Some(prompt::Gender::Gender1boy) => Some(Gender::Boy),
+            Some(prompt::Gender::Gender1other) => Some(Gender::Other),
+        },
+        appearance: tags(one.appearance),
+        clothing: tags(one.clothing),
+        body_type: tags(one.body_type),
+        expression: tags(one.expression),
+        action: tags(one.action),
+        interaction: tags(one.interaction),
+        position: tags(one.position),
+    }
+}
+
+fn general_tags(general: prompt::GeneralTags) -> GeneralTags {
+    GeneralTags {
+        count: tags(general.count),
+        artists: tags(general.artists),
+        style: tags(general.style),
+        background: tags(general.background),
+        environment: tags(general.environment),
+        perspective: tags(general.perspective),
+        atmosphere: tags(general.atmosphere),
+        lighting: tags(general.lighting),
+        quality: tags(general.quality),
+        resolution: tags(general.resolution),
+        objects: tags(general.objects),
+        other: tags(general.other),
+    }
+}
+
+/// A typed negative prompt.
+pub fn negative(typed: prompt::NegativePrompt) -> NegativePrompt {
+    NegativePrompt {
+        danbooru_tags: tags(typed.danbooru_tags),
+        e621_tags: tags(typed.e621_tags),
+        resolution: tags(typed.resolution),
+        caption: non_empty(typed.caption),
+    }
+}
+
+fn tags(list: Option<prompt::TagList>) -> TagList {
+    TagList::new(list.unwrap_or_default().tags)
+}
+
+fn non_empty(text: String) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,7 @@
+//! The border between wire and domain: free functions, the only code that names types of both.
+
+pub mod deadline;
+pub mod from_proto;
+pub mod metadata;
+pub mod status;
+pub mod to_proto;

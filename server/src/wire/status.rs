@@ -1,0 +1,163 @@
+//! Errors on the wire: one match decides code, reason and details of everything that the service refuses.
+//!
+//! Details travel in HTTP/2 headers, of which many stacks take 8 KiB; with base64 that leaves [`DETAILS_BYTES_MAX`].
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use prost::Message;
+use prost_types::Any;
+use tonic::{Code, Status};
+use tonic_types::pb;
+
+use crate::engine::EngineError;
+use crate::error::{ServerError, Violation};
+
+/// The domain of every reason.
+pub const ERROR_DOMAIN: &str = "sakuga.dev";
+/// Most violations in one status; ValidatePrompt has them all.
+pub const VIOLATIONS_MAX: usize = 20;
+/// Most bytes of a status with its details.
+pub const DETAILS_BYTES_MAX: usize = 6 * 1024;
+/// Most bytes of the message and of each description.
+const TEXT_BYTES_MAX: usize = 480;
+/// When to come again after the engine was lost: it is being opened meanwhile.
+const REOPEN_RETRY: Duration = Duration::from_secs(10);
+
+/// The error as a gRPC status with details.
+pub fn to_status(error: &ServerError) -> Status {
+    let rpc = to_rpc(error);
+    let details = rpc.encode_to_vec().into();
+    Status::with_details(Code::from_i32(rpc.code), rpc.message, details)
+}
+
+/// The error as `google.rpc.Status`, as `failed` carries it.
+pub fn to_rpc(error: &ServerError) -> pb::Status {
+    let (code, reason, retry_after) = classify(error);
+    let mut metadata = HashMap::new();
+    let mut violations: &[Violation] = &[];
+    match error {
+        ServerError::InvalidRequest(found) => {
+            metadata.insert("violations".into(), found.len().to_string());
+            violations = found;
+        }
+        ServerError::UnknownModel { known, .. } => {
+            metadata.insert("models".into(), cut(&known.join(",")));
+        }
+        ServerError::QueueFull { waiting, .. } => {
+            metadata.insert("waiting".into(), waiting.to_string());
+        }
+        ServerError::TooManyStreams { limit } => {
+            metadata.insert("limit".into(), limit.to_string());
+        }
+        ServerError::ShuttingDown
+        | ServerError::EngineUnavailable(_)
+        | ServerError::Engine(_)
+        | ServerError::Internal(_) => {}
+    }
+    let info = pb::ErrorInfo { reason: reason.into(), domain: ERROR_DOMAIN.into(), metadata };
+    let mut status = pb::Status { code: code as i32, message: cut(&error.to_string()), details: Vec::new() };
+    status.details.push(any("google.rpc.ErrorInfo", &info));
+    if let Some(retry_after) = retry_after {
+        let retry_delay = prost_types::Duration::try_from(retry_after).ok();
+        status.details.push(any("google.rpc.RetryInfo", &pb::RetryInfo { retry_delay }));
+    }
+    if !violations.is_empty() {
+        let left = DETAILS_BYTES_MAX.saturating_sub(status.encoded_len());
+        status.details.push(bad_request(violations, left));
+    }
+    status
+}
+
+/// Code, reason and, where trying again helps, when.
+fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
+    match error {
+        ServerError::InvalidRequest(_) => (Code::InvalidArgument, "INVALID_REQUEST", None),
+        ServerError::UnknownModel { .. } => (Code::NotFound, "MODEL_NOT_FOUND", None),
+        ServerError::QueueFull { retry_after, .. } => (Code::ResourceExhausted, "QUEUE_FULL", Some(*retry_after)),
+        ServerError::TooManyStreams { .. } => {
+            (Code::ResourceExhausted, "TOO_MANY_STREAMS", Some(Duration::from_secs(1)))
+        }
+        ServerError::ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN", None),
+        ServerError::EngineUnavailable(_) => (Code::Unavailable, "ENGINE_UNAVAILABLE", Some(REOPEN_RETRY)),
+        ServerError::Engine(EngineError::DeviceLost(_)) => (Code::Unavailable, "DEVICE_LOST", Some(REOPEN_RETRY)),
+        ServerError::Engine(EngineError::Device(_)) => (Code::FailedPrecondition, "NO_DEVICE", None),
+        ServerError::Engine(EngineError::Model(_)) => (Code::FailedPrecondition, "MODEL_UNUSABLE", None),
+        ServerError::Engine(EngineError::NotFinite(_)) => (Code::Internal, "NOT_FINITE", None),
+        ServerError::Engine(EngineError::Failed(_)) => (Code::Internal, "ENGINE_FAILED", None),
+        ServerError::Engine(EngineError::Panicked(_)) => (Code::Internal, "ENGINE_PANICKED", None),
+        ServerError::Internal(_) => (Code::Internal, "INTERNAL", None),
+    }
+}
+
+/// As many violations as may be and as fit, the first ones first.
+fn bad_request(violations: &[Violation], bytes_max: usize) -> Any {
+    let mut details = pb::BadRequest::default();
+    for violation in violations.iter().take(VIOLATIONS_MAX) {
+        details.field_violations.push(pb::bad_request::FieldViolation {
+            field: cut(&violation.field),
+            description: cut(&violation.description),
+            reason: violation.reason.into(),
+            localized_message: None,
+        });
+        let packed = any("google.rpc.BadRequest", &details);
+        // Tag and length of the detail itself.
+        if packed.encoded_len() + 4 > bytes_max {
+            details.field_violations.pop();
+            break;
+        }
+    }
+    any("google.rpc.BadRequest", &details)
+}
+
+fn any(name: &str, message: &impl Message) -> Any {
+    Any { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec() }
+}
+
+/// The text, cut on a character boundary if it is long.
+fn cut(text: &str) -> String {
+    if text.len() <= TEXT_BYTES_MAX {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(TEXT_BYTES_MAX);
+    format!("{}…", &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic_types::StatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn many_long_violations_fit_into_the_headers() {
+        let violations: Vec<Violation> = (0..100)
+            .map(|number| Violation::new(format!("character_{number}/appearance"), "unknown-element", "é".repeat(5000)))
+            .collect();
+        let status = to_status(&ServerError::InvalidRequest(violations));
+        assert!(status.details().len() <= DETAILS_BYTES_MAX, "{}", status.details().len());
+        let sent = status.get_details_bad_request().expect("decodes").field_violations;
+        assert!((5..=VIOLATIONS_MAX).contains(&sent.len()), "{}", sent.len());
+        let info = status.get_details_error_info().expect("decodes");
+        assert_eq!(info.metadata["violations"], "100");
+    }
+
+    #[test]
+    fn at_most_twenty_short_violations_are_sent() {
+        let violations = (0..30).map(|number| Violation::new(format!("f{number}"), "required", "x")).collect();
+        let status = to_status(&ServerError::InvalidRequest(violations));
+        let sent = status.get_details_bad_request().expect("decodes").field_violations;
+        assert_eq!(sent.len(), VIOLATIONS_MAX);
+        assert_eq!((sent[0].field.as_str(), sent[0].description.as_str()), ("f0", "x"));
+        assert_eq!(status.code(), Code::InvalidArgument);
+    }
+
+    #[test]
+    fn a_full_queue_says_when_to_come_again() {
+        let status = to_status(&ServerError::QueueFull { waiting: 3, retry_after: Duration::from_secs(7) });
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        assert_eq!(status.get_details_retry_info().expect("decodes").retry_delay, Some(Duration::from_secs(7)));
+        let info = status.get_details_error_info().expect("decodes");
+        assert_eq!((info.reason.as_str(), info.domain.as_str()), ("QUEUE_FULL", ERROR_DOMAIN));
+    }
+}

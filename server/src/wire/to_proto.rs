@@ -1,0 +1,391 @@
+//! Domain to wire.
+
+use std::time::{Duration, SystemTime};
+
+use sakuga_proto::generation::v1::{self as generation, generate_event, generate_request};
+use sakuga_proto::prompt::v1 as prompt;
+use sakuga_proto::system::v1 as system;
+use sakuga_schema::{
+    Character, Diagnostic, Fix, Gender, GeneralTags, NegativePrompt, Prompt, Severity, Strictness, TagList,
+};
+
+use crate::engine::{EngineInfo, ModelInfo, PreviewMethod, Solver, Stage, StepReport, TokenCount};
+use crate::event::{CancelReason, Event, EventBody, FinishedImage, JobTimings, Preview};
+use crate::gpu::{DeviceSample, StatsSource};
+use crate::job::JobId;
+use crate::limits::Limits;
+use crate::preview::PreviewFormat;
+use crate::request::Request;
+use crate::wire::status;
+
+/// Most characters of the text that a token limit would cut.
+const FIRST_LOST_CHARS_MAX: usize = 80;
+
+/// What the events of one job say beside what happened.
+#[derive(Clone, Debug)]
+pub struct JobContext {
+    /// The job.
+    pub job_id: JobId,
+    /// The request, complete.
+    pub resolved: generation::GenerateRequest,
+    /// The device.
+    pub device: String,
+    /// What a user must know about the model.
+    pub model_notice: String,
+    /// What each picture's file says of itself.
+    pub metadata: Vec<generation::ImageMetadata>,
+}
+
+/// One event.
+pub fn event(context: &JobContext, event: Event) -> generation::GenerateEvent {
+    let body = match event.body {
+        EventBody::Accepted { diagnostics } => generate_event::Event::Accepted(generation::Accepted {
+            request_id: context.resolved.request_id.clone(),
+            diagnostics: diagnostics.iter().map(diagnostic).collect(),
+        }),
+        EventBody::Queued { position, eta } => generate_event::Event::Queued(generation::Queued {
+            position: saturate(position),
+            eta: eta.and_then(duration),
+        }),
+        EventBody::Started => generate_event::Event::Started(started(context)),
+        EventBody::Stage(stage) => generate_event::Event::Stage(stage_begun(stage)),
+        EventBody::Step { report, eta } => generate_event::Event::Step(step(&report, eta)),
+        EventBody::Preview(shown) => generate_event::Event::Preview(preview(shown)),
+        EventBody::GpuStats(sample) => generate_event::Event::GpuStats(gpu_stats(&sample)),
+        EventBody::ImageChunk { image_index, offset, total_size, data } => {
+            let format = generation::ImageFormat::Png.into();
+            generate_event::Event::ImageChunk(generation::ImageChunk { image_index, format, offset, total_size, data })
+        }
+        EventBody::Completed { images, timings } => {
+            generate_event::Event::Completed(completed(context, images, &timings))
+        }
+        EventBody::Failed(error) => generate_event::Event::Failed(status::to_rpc(&error)),
+        EventBody::Cancelled { at_step, reason } => {
+            let reason = cancel_reason(reason).into();
+            generate_event::Event::Cancelled(generation::Cancelled { at_step, reason })
+        }
+    };
+    generation::GenerateEvent {
+        sequence: event.sequence,
+        time: Some(timestamp(event.time)),
+        job_id: context.job_id.as_str().to_owned(),
+        event: Some(body),
+    }
+}
+
+fn started(context: &JobContext) -> generation::Started {
+    generation::Started {
+        resolved: Some(context.resolved.clone()),
+        seeds: context.metadata.iter().map(|metadata| metadata.seed).collect(),
+        device: context.device.clone(),
+        model_notice: context.model_notice.clone(),
+    }
+}
+
+fn stage_begun(stage: Stage) -> generation::StageBegun {
+    let stage = match stage {
+        Stage::TextEncode => generation::Stage::TextEncode,
+        Stage::Denoise => generation::Stage::Denoise,
+        Stage::Decode => generation::Stage::Decode,
+        Stage::EncodeImage => generation::Stage::EncodeImage,
+    };
+    generation::StageBegun { stage: stage.into() }
+}
+
+fn step(report: &StepReport, eta: Duration) -> generation::Step {
+    generation::Step {
+        index: report.index,
+        total: report.total,
+        t: report.t,
+        sigma: report.sigma,
+        step_ms: report.step_ms,
+        eta: duration(eta),
+        guidance_active: report.guidance_active,
+        evaluations: report.evaluations,
+    }
+}
+
+fn preview(shown: Preview) -> generation::Preview {
+    generation::Preview {
+        image_index: shown.image_index,
+        step: shown.step,
+        method: preview_method(Some(shown.method)).into(),
+        format: preview_format(shown.format).into(),
+        width: shown.width_px,
+        height: shown.height_px,
+        data: shown.data,
+    }
+}
+
+fn completed(context: &JobContext, images: Vec<FinishedImage>, timings: &JobTimings) -> generation::Completed {
+    let images = images.into_iter().zip(&context.metadata);
+    generation::Completed {
+        images: images
+            .map(|(image, metadata)| generation::ImageInfo {
+                sha256: image.sha256,
+                pixels_sha256: image.pixels_sha256,
+                width: image.width_px,
+                height: image.height_px,
+                size: image.size,
+                metadata: Some(metadata.clone()),
+            })
+            .collect(),
+        timings: Some(generation::Timings {
+            queued: duration(timings.queued),
+            text_encode: duration(timings.text_encode),
+            denoise: duration(timings.denoise),
+            decode: duration(timings.decode),
+            encode_image: duration(timings.encode_image),
+            total: duration(timings.total),
+        }),
+    }
+}
+
+fn cancel_reason(reason: CancelReason) -> generation::CancelReason {
+    match reason {
+        CancelReason::ClientGone => generation::CancelReason::ClientGone,
+        CancelReason::Requested => generation::CancelReason::Requested,
+        CancelReason::Deadline => generation::CancelReason::Deadline,
+        CancelReason::Shutdown => generation::CancelReason::Shutdown,
+    }
+}
+
+/// The request with every default filled in: sent again, it makes the same pictures.
+pub fn resolved(request: &Request) -> generation::GenerateRequest {
+    let spec = request.spec();
+    let policy = request.preview();
+    generation::GenerateRequest {
+        request_id: request.request_id().to_owned(),
+        prompt: Some(generate_request::Prompt::Typed(typed(request.prompt()))),
+        strictness: match request.strictness() {
+            Strictness::Lenient => prompt::Strictness::Lenient.into(),
+            Strictness::Strict => prompt::Strictness::Strict.into(),
+        },
+        negative: request.negative().map(|typed| generate_request::Negative::NegativePrompt(negative(typed))),
+        model: request.model().to_owned(),
+        system_prompt: Some(spec.system_prompt.clone()),
+        sampling: Some(generation::Sampling {
+            solver: match spec.solver {
+                Solver::Euler => generation::Solver::Euler,
+                Solver::Midpoint => generation::Solver::Midpoint,
+                Solver::Rk4 => generation::Solver::Rk4,
+                Solver::Dpm => generation::Solver::Dpm,
+            }
+            .into(),
+            steps: spec.steps,
+            guidance_scale: Some(spec.guidance_scale),
+            guidance_until: Some(spec.guidance_until),
+            guidance_renorm: spec.guidance_renorm,
+            shift: Some(spec.shift),
+        }),
+        width: spec.width_px,
+        height: spec.height_px,
+        images: spec.images,
+        seed: Some(spec.seed),
+        preview: Some(generation::PreviewOptions {
+            method: preview_method(policy.method).into(),
+            format: preview_format(policy.format).into(),
+            max_edge: policy.max_edge_px,
+            every_steps: policy.every_steps,
+            min_interval_ms: saturate(policy.min_interval.as_millis()),
+        }),
+        gpu_stats_interval_ms: saturate(request.stats_interval().as_millis()),
+    }
+}
+
+fn preview_method(method: Option<PreviewMethod>) -> generation::PreviewMethod {
+    match method {
+        None => generation::PreviewMethod::None,
+        Some(PreviewMethod::Linear) => generation::PreviewMethod::Linear,
+        Some(PreviewMethod::Decoder) => generation::PreviewMethod::Decoder,
+    }
+}
+
+fn preview_format(format: PreviewFormat) -> generation::ImageFormat {
+    match format {
+        PreviewFormat::Jpeg => generation::ImageFormat::Jpeg,
+        PreviewFormat::Png => generation::ImageFormat::Png,
+        PreviewFormat::Webp => generation::ImageFormat::Webp,
+    }
+}
+
+/// A typed prompt.
+pub fn typed(typed: &Prompt) -> prompt::Prompt {
+    prompt::Prompt {
+        characters: typed.characters.iter().map(character).collect(),
+        general_tags: typed.general_tags.as_ref().map(general_tags),
+        caption: typed.caption.clone().unwrap_or_default(),
+    }
+}
+
+fn character(one: &Character) -> prompt::Character {
+    prompt::Character {
+        n: one.n.clone(),
+        gender: match one.gender {
+            None => prompt::Gender::Unspecified,
+            Some(Gender::Girl) => prompt::Gender::Gender1girl,
+            Some(Gender::Boy) => prompt::Gender::Gender1boy,
+            Some(Gender::Other) => prompt::Gender::Gender1other,
+        }
+        .into(),
+        appearance: tags(&one.appearance),
+        clothing: tags(&one.clothing),
+        body_type: tags(&one.body_type),
+        expression: tags(&one.expression),
+        action: tags(&one.action),
+        interaction: tags(&one.interaction),
+        position: tags(&one.position),
+    }
+}
+
+fn general_tags(general: &GeneralTags) -> prompt::GeneralTags {
+    prompt::GeneralTags {
+        count: tags(&general.count),
+        artists: tags(&general.artists),
+        style: tags(&general.style),
+        background: tags(&general.background),
+        environment: tags(&general.environment),
+        perspective: tags(&general.perspective),
+        atmosphere: tags(&general.atmosphere),
+        lighting: tags(&general.lighting),
+        quality: tags(&general.quality),
+        resolution: tags(&general.resolution),
+        objects: tags(&general.objects),
+        other: tags(&general.other),
+    }
+}
+
+/// A typed negative prompt.
+pub fn negative(typed: &NegativePrompt) -> prompt::NegativePrompt {
+    prompt::NegativePrompt {
+        danbooru_tags: tags(&typed.danbooru_tags),
+        e621_tags: tags(&typed.e621_tags),
+        resolution: tags(&typed.resolution),
+        caption: typed.caption.clone().unwrap_or_default(),
+    }
+}
+
+fn tags(list: &TagList) -> Option<prompt::TagList> {
+    Some(prompt::TagList { tags: list.iter().cloned().collect() }).filter(|list| !list.tags.is_empty())
+}
+
+/// A finding.
+pub fn diagnostic(finding: &Diagnostic) -> prompt::Diagnostic {
+    prompt::Diagnostic {
+        code: finding.code.to_owned(),
+        severity: match finding.severity {
+            Severity::Error => prompt::Severity::Error,
+            Severity::Warning => prompt::Severity::Warning,
+            Severity::Advice => prompt::Severity::Advice,
+        }
+        .into(),
+        message: finding.message.clone(),
+        span_start: saturate(finding.span.start),
+        span_end: saturate(finding.span.end),
+        line: finding.start.line,
+        column: finding.start.column,
+        end_line: finding.end.line,
+        end_column: finding.end.column,
+        path: finding.path.clone(),
+        fix: finding.fix.as_ref().map(fix),
+    }
+}
+
+fn fix(fix: &Fix) -> prompt::Fix {
+    let edits = fix.edits.iter().map(|edit| prompt::Edit {
+        span_start: saturate(edit.span.start),
+        span_end: saturate(edit.span.end),
+        replacement: edit.replacement.clone(),
+    });
+    prompt::Fix { description: fix.description.clone(), edits: edits.collect() }
+}
+
+/// What one text encoder makes of a text.
+pub fn token_count(count: &TokenCount) -> prompt::TokenCount {
+    let first_lost = count.first_lost.as_deref().unwrap_or_default();
+    prompt::TokenCount {
+        encoder: count.encoder.to_owned(),
+        tokens: saturate(count.tokens),
+        limit: saturate(count.limit),
+        truncated: count.is_truncated(),
+        first_lost: first_lost.chars().take(FIRST_LOST_CHARS_MAX).collect(),
+    }
+}
+
+/// A sample of the device.
+pub fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
+    system::GpuStats {
+        time: Some(timestamp(sample.time)),
+        source: match sample.source {
+            StatsSource::Nvml => system::StatsSource::Nvml,
+            StatsSource::Host => system::StatsSource::Host,
+        }
+        .into(),
+        device_index: sample.device_index,
+        name: sample.name.clone(),
+        utilization_percent: sample.utilization_percent,
+        memory_utilization_percent: sample.memory_utilization_percent,
+        memory_used_bytes: sample.memory_used_bytes,
+        memory_total_bytes: sample.memory_total_bytes,
+        process_memory_bytes: sample.process_memory_bytes,
+        sm_clock_mhz: sample.sm_clock_mhz,
+        memory_clock_mhz: sample.memory_clock_mhz,
+        power_watts: sample.power_watts,
+        temperature_celsius: sample.temperature_celsius,
+        throttle_reasons: sample.throttle_reasons.iter().map(|reason| (*reason).to_owned()).collect(),
+    }
+}
+
+/// A model.
+pub fn model(info: &ModelInfo) -> system::Model {
+    system::Model {
+        name: info.name.clone(),
+        parameters: info.parameters.iter().map(|(part, count)| (part.clone(), *count)).collect(),
+        default_size: info.default_size_px,
+        has_preview_decoder: info.has_preview_decoder,
+        notice: info.notice.clone(),
+        fingerprint: info.fingerprint.clone(),
+        default_system_prompt: info.default_system_prompt.clone(),
+    }
+}
+
+/// What the server is.
+pub fn server_info(
+    engine: &EngineInfo,
+    limits: &Limits,
+    started: SystemTime,
+    jobs: usize,
+    step_time: Option<Duration>,
+) -> system::GetServerInfoResponse {
+    system::GetServerInfoResponse {
+        version: env!("CARGO_PKG_VERSION").into(),
+        device: engine.device.clone(),
+        precision: engine.precision.clone(),
+        engine: engine.kind.into(),
+        started: Some(timestamp(started)),
+        limits: Some(system::Limits {
+            max_prompt_bytes: saturate(limits.prompt_bytes_max),
+            max_pixels: limits.pixels_max,
+            max_images: limits.images_max,
+            max_steps: limits.steps_max,
+            max_queued: saturate(limits.queued_max),
+            size_multiple: engine.model.size_multiple_px,
+        }),
+        jobs: saturate(jobs),
+        step_time: step_time.and_then(duration),
+    }
+}
+
+fn timestamp(time: SystemTime) -> prost_types::Timestamp {
+    time.into()
+}
+
+/// `None` for what no protobuf duration can hold, thousands of years.
+fn duration(time: Duration) -> Option<prost_types::Duration> {
+    prost_types::Duration::try_from(time).ok()
+}
+
+/// The number, or the largest that the wire has.
+fn saturate(number: impl TryInto<u32>) -> u32 {
+    number.try_into().unwrap_or(u32::MAX)
+}

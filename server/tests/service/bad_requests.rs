@@ -1,0 +1,151 @@
+//! What is wrong with a request is said at once, in whole, with places and remedies.
+
+use std::collections::BTreeMap;
+
+use sakuga_proto::generation::v1::{GenerateRequest, PreviewOptions, Sampling, generate_request};
+use sakuga_proto::prompt::v1::{Character, NegativePrompt, Prompt, Strictness, TagList};
+use tonic::{Code, Status};
+use tonic_types::{StatusExt as _, pb};
+
+use crate::support::{Server, XML, quick, request, scripted};
+
+/// Field to (reason, description) of every violation.
+fn violations(status: &Status) -> BTreeMap<String, (String, String)> {
+    use prost::Message as _;
+    let rpc = pb::Status::decode(status.details()).expect("google.rpc.Status");
+    assert_eq!((rpc.code, rpc.message.as_str()), (status.code() as i32, status.message()));
+    let packed = rpc.details.iter().find(|any| any.type_url.ends_with("/google.rpc.BadRequest")).expect("BadRequest");
+    let bad = pb::BadRequest::decode(packed.value.as_slice()).expect("BadRequest decodes");
+    bad.field_violations.into_iter().map(|found| (found.field, (found.reason, found.description))).collect()
+}
+
+async fn refuse(server: &Server, request: GenerateRequest) -> Status {
+    server.generation().generate(request).await.expect_err("the request is wrong")
+}
+
+#[tokio::test]
+async fn every_fault_of_a_request_is_told_at_once() {
+    let server = Server::start(scripted(quick())).await;
+    let status = refuse(
+        &server,
+        GenerateRequest {
+            request_id: "x".repeat(65),
+            width: 1000,
+            height: 9000,
+            images: 99,
+            sampling: Some(Sampling {
+                solver: 77,
+                steps: 201,
+                guidance_scale: Some(f32::NAN),
+                guidance_until: Some(2.0),
+                guidance_renorm: -1.0,
+                shift: Some(0.0),
+            }),
+            preview: Some(PreviewOptions { method: 9, format: 9, max_edge: 8, ..PreviewOptions::default() }),
+            ..GenerateRequest::default()
+        },
+    )
+    .await;
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let found = violations(&status);
+    for (field, reason, part) in [
+        ("prompt", "required", "set `xml`"),
+        ("request_id", "bad-text", "at most 64"),
+        ("width", "not-a-multiple", "992 or 1008"),
+        ("height", "not-a-multiple", "use 8192"),
+        ("images", "out-of-range", "1 to 8"),
+        ("sampling.solver", "unknown-value", "77"),
+        ("sampling.steps", "out-of-range", "1 to 200"),
+        ("sampling.guidance_scale", "out-of-range", "1 to 30"),
+        ("sampling.guidance_until", "out-of-range", "0 to 1"),
+        ("sampling.guidance_renorm", "out-of-range", "0 to"),
+        ("sampling.shift", "out-of-range", "0.1 to 20"),
+        ("preview.method", "unknown-value", "9"),
+        ("preview.format", "unknown-value", "9"),
+        ("preview.max_edge", "out-of-range", "16 to 2048"),
+    ] {
+        let (found_reason, description) = found.get(field).unwrap_or_else(|| panic!("{field} is not in {found:?}"));
+        assert_eq!(found_reason, reason, "{field}");
+        assert!(description.contains(part), "{field}: {description}");
+    }
+    assert_eq!(found.len(), 14, "{found:?}");
+    let info = status.get_details_error_info().expect("ErrorInfo");
+    assert_eq!((info.reason.as_str(), info.domain.as_str()), ("INVALID_REQUEST", "sakuga.dev"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn findings_about_the_prompt_carry_code_place_and_remedy() {
+    let server = Server::start(scripted(quick())).await;
+    let xml = XML.replace("<gender>1girl</gender>\n", "");
+    let prompt = Some(generate_request::Prompt::Xml(xml));
+    let strictness = Strictness::Strict.into();
+    let status = refuse(&server, GenerateRequest { prompt, strictness, ..request(1) }).await;
+    assert_eq!(status.code(), Code::InvalidArgument);
+    let found = violations(&status);
+    let (field, (reason, description)) = found.first_key_value().expect("a violation");
+    assert!(field.starts_with("character_1"), "{field}");
+    assert!(
+        !reason.is_empty() && reason.chars().all(|letter| letter.is_ascii_lowercase() || letter == '-'),
+        "{reason}"
+    );
+    assert!(description.contains("line ") && description.contains("column "), "{description}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_typed_prompt_is_held_to_the_same_law() {
+    let server = Server::start(scripted(quick())).await;
+    let typed = Prompt { characters: vec![Character { gender: 99, ..Character::default() }], ..Prompt::default() };
+    let prompt = Some(generate_request::Prompt::Typed(typed));
+    let found = violations(&refuse(&server, GenerateRequest { prompt, ..request(1) }).await);
+    assert_eq!(found["character_1/gender"].0, "unknown-value", "{found:?}");
+    let tags = TagList { tags: vec!["".into(), "a,b".into()] };
+    let negative = NegativePrompt { danbooru_tags: Some(tags), ..NegativePrompt::default() };
+    let negative = Some(generate_request::Negative::NegativePrompt(negative));
+    let found = violations(&refuse(&server, GenerateRequest { negative, ..request(1) }).await);
+    assert!(found.contains_key("negative"), "{found:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn too_many_pixels_and_two_system_prompts_are_refused() {
+    let server = Server::start(scripted(quick())).await;
+    let own = format!("You are an assistant designed to generate anime images. <Prompt Start> {XML}");
+    let twice = GenerateRequest {
+        prompt: Some(generate_request::Prompt::Xml(own)),
+        system_prompt: Some("Another one. ".into()),
+        ..request(1)
+    };
+    let found = violations(&refuse(&server, twice).await);
+    assert_eq!(found["system_prompt"].0, "conflict", "{found:?}");
+    let found = violations(&refuse(&server, GenerateRequest { width: 4096, height: 4096, ..request(1) }).await);
+    assert!(found["width"].1.contains("16777216 pixels"), "{found:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_not_found() {
+    let server = Server::start(scripted(quick())).await;
+    let status = refuse(&server, GenerateRequest { model: "no-such".into(), ..request(1) }).await;
+    assert_eq!(status.code(), Code::NotFound);
+    assert_eq!(status.get_details_error_info().expect("ErrorInfo").metadata["models"], "scripted");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_hostile_prompt_is_refused_within_the_header_limit() {
+    let server = Server::start(scripted(quick())).await;
+    for xml in ["<a>".repeat(20_000), "x".repeat(1 << 20), "\0".into(), "<character_1><zzz>".repeat(2000)] {
+        let prompt = Some(generate_request::Prompt::Xml(xml));
+        let strictness = Strictness::Strict.into();
+        let status = refuse(&server, GenerateRequest { prompt, strictness, ..request(1) }).await;
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert!(status.details().len() <= 6 * 1024, "{}", status.details().len());
+        assert!((1..=20).contains(&violations(&status).len()));
+    }
+    let prompt = Some(generate_request::Prompt::Xml("x".repeat(5 << 20)));
+    let status = refuse(&server, GenerateRequest { prompt, ..request(1) }).await;
+    assert_eq!(status.code(), Code::OutOfRange, "a message over 4 MiB is not read at all: {status:?}");
+    server.stop().await;
+}

@@ -1,0 +1,14 @@
+//! The service over a real socket with the scripted engine: one file a behaviour.
+
+mod bad_requests;
+mod cancellation;
+mod drain;
+mod engine_faults;
+mod happy_path;
+mod lawful_streams;
+mod overload;
+mod previews;
+mod prompts;
+mod slow_reader;
+mod support;
+mod system;

@@ -1,0 +1,177 @@
+//! A server in this process, clients of it, and what every story needs.
+
+use std::time::Duration;
+
+use sakuga_proto::generation::v1::generate_event::Event;
+use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
+use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, GenerateResponse, Sampling, generate_request};
+use sakuga_server::config::EngineChoice;
+use sakuga_server::engine::scripted::{Fault, Script, ScriptedFault};
+use sakuga_server::{App, AppError, Config};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::Streaming;
+use tonic::transport::Channel;
+
+/// Longer than any step of any story; a story that waits this long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A prompt that is valid in every mode.
+pub const XML: &str = "<character_1>\n<n>rem</n>\n<gender>1girl</gender>\n<appearance>blue_hair</appearance>\n\
+                       </character_1>\n\n<general_tags>\n<count>1girl</count>\n</general_tags>\n\n\
+                       <caption>A girl looks at the sea.</caption>\n";
+
+/// A running server.
+pub struct Server {
+    pub channel: Channel,
+    pub url: String,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<Result<(), AppError>>,
+}
+
+impl Server {
+    pub async fn start(config: Config) -> Self {
+        let app = App::build(config).await.expect("the server starts");
+        let url = format!("http://{}", app.local_addr());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = tokio::spawn(app.run_until(async {
+            // A dropped sender stops the server too.
+            let _ = stopped.await;
+        }));
+        let channel = Channel::from_shared(url.clone()).expect("a URL").connect().await.expect("the server listens");
+        Self { channel, url, stop: Some(stop), served }
+    }
+
+    pub fn generation(&self) -> GenerationServiceClient<Channel> {
+        GenerationServiceClient::new(self.channel.clone())
+    }
+
+    /// Begins to shut down.
+    pub fn begin_stop(&mut self) {
+        self.stop.take().expect("not stopped before").send(()).expect("the server runs");
+    }
+
+    /// Waits until the server has come to its end by itself.
+    pub async fn stopped(self) -> Result<(), AppError> {
+        let Self { channel, served, .. } = self;
+        drop(channel);
+        let served = tokio::time::timeout(PATIENCE, served).await.expect("the server stops in time");
+        served.expect("the server does not panic")
+    }
+
+    /// Shuts down and waits for the end.
+    pub async fn stop(mut self) {
+        self.begin_stop();
+        self.stopped().await.expect("the server stops well");
+    }
+}
+
+/// A configuration with the scripted engine.
+pub fn scripted(script: Script) -> Config {
+    Config { engine: EngineChoice::Scripted(script), ..Config::default() }
+}
+
+/// A script without waiting, of small pictures.
+pub fn quick() -> Script {
+    Script { step_ms: 0, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, faults: Vec::new() }
+}
+
+/// A script whose steps take so many milliseconds.
+pub fn steps_of_ms(step_ms: u64) -> Script {
+    Script { step_ms, ..quick() }
+}
+
+pub fn fault(job: u64, after_step: u32, fault: Fault) -> ScriptedFault {
+    ScriptedFault { job, after_step, fault }
+}
+
+/// A request of so many steps.
+pub fn request(steps: u32) -> GenerateRequest {
+    GenerateRequest {
+        prompt: Some(generate_request::Prompt::Xml(XML.into())),
+        sampling: Some(Sampling { steps, ..Sampling::default() }),
+        ..GenerateRequest::default()
+    }
+}
+
+/// The next event.
+pub async fn next(stream: &mut Streaming<GenerateResponse>) -> Option<GenerateEvent> {
+    let message = tokio::time::timeout(PATIENCE, stream.message()).await.expect("an event in time");
+    message.expect("the stream does not break").map(|response| response.event.expect("every message has an event"))
+}
+
+/// Every event that is left.
+pub async fn rest(stream: &mut Streaming<GenerateResponse>) -> Vec<GenerateEvent> {
+    let mut events = Vec::new();
+    while let Some(event) = next(stream).await {
+        events.push(event);
+    }
+    events
+}
+
+/// Reads until an event of that name has come, and returns it.
+pub async fn until(stream: &mut Streaming<GenerateResponse>, wanted: &str) -> GenerateEvent {
+    loop {
+        let event = next(stream).await.unwrap_or_else(|| panic!("the stream ends before `{wanted}`"));
+        if name(&event) == wanted {
+            return event;
+        }
+    }
+}
+
+/// What kind of event it is, by its field's name.
+pub fn name(event: &GenerateEvent) -> &'static str {
+    match event.event.as_ref().expect("every event has a kind") {
+        Event::Accepted(_) => "accepted",
+        Event::Queued(_) => "queued",
+        Event::Started(_) => "started",
+        Event::Stage(_) => "stage",
+        Event::Step(_) => "step",
+        Event::Preview(_) => "preview",
+        Event::GpuStats(_) => "gpu_stats",
+        Event::ImageChunk(_) => "image_chunk",
+        Event::Completed(_) => "completed",
+        Event::Failed(_) => "failed",
+        Event::Cancelled(_) => "cancelled",
+    }
+}
+
+/// The names of all events, in order.
+pub fn names(events: &[GenerateEvent]) -> Vec<&'static str> {
+    events.iter().map(name).collect()
+}
+
+/// The files of all pictures, put together from their pieces.
+pub fn files(events: &[GenerateEvent]) -> Vec<Vec<u8>> {
+    let mut files: Vec<Vec<u8>> = Vec::new();
+    for event in events {
+        if let Some(Event::ImageChunk(chunk)) = &event.event {
+            if chunk.offset == 0 {
+                assert_eq!(chunk.image_index as usize, files.len(), "one picture after the other");
+                files.push(Vec::new());
+            }
+            let file = files.last_mut().expect("a picture begins at offset 0");
+            assert_eq!(chunk.offset, file.len() as u64, "pieces come in order");
+            assert!(chunk.data.len() <= 1024 * 1024);
+            file.extend_from_slice(&chunk.data);
+            assert!(file.len() as u64 <= chunk.total_size);
+        }
+    }
+    files
+}
+
+/// Runs one request to its end.
+pub async fn run(server: &Server, request: GenerateRequest) -> Vec<GenerateEvent> {
+    let mut stream = server.generation().generate(request).await.expect("accepted").into_inner();
+    rest(&mut stream).await
+}
+
+macro_rules! expect_event {
+    ($event:expr, $kind:ident) => {
+        match $event.event.as_ref().expect("every event has a kind") {
+            sakuga_proto::generation::v1::generate_event::Event::$kind(inner) => inner,
+            other => panic!("expected {}, found {other:?}", stringify!($kind)),
+        }
+    };
+}
+pub(crate) use expect_event;

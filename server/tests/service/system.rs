@@ -1,0 +1,98 @@
+//! What the server says of itself: models, limits, statistics, health, reflection.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
+use sakuga_proto::system::v1::{GetServerInfoRequest, ListModelsRequest, StatsSource, WatchGpuStatsRequest};
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+use crate::support::{Server, quick, request, run, scripted, steps_of_ms};
+
+#[tokio::test]
+async fn the_server_tells_what_it_is() {
+    let server = Server::start(scripted(steps_of_ms(5))).await;
+    let mut system = SystemServiceClient::new(server.channel.clone());
+    let info = system.get_server_info(GetServerInfoRequest {}).await.expect("an answer").into_inner();
+    assert_eq!((info.engine.as_str(), info.device.as_str(), info.jobs), ("scripted", "cpu", 0));
+    assert_eq!(info.step_time, None, "nothing was measured yet");
+    let limits = info.limits.expect("limits");
+    assert_eq!((limits.max_steps, limits.max_images, limits.size_multiple), (200, 8, 16));
+    run(&server, request(3)).await;
+    let info = system.get_server_info(GetServerInfoRequest {}).await.expect("an answer").into_inner();
+    let step_time = Duration::try_from(info.step_time.expect("measured")).expect("a duration");
+    assert!(step_time >= Duration::from_millis(5), "{step_time:?}");
+
+    let models = system.list_models(ListModelsRequest {}).await.expect("an answer").into_inner().models;
+    assert_eq!(models.len(), 1);
+    assert_eq!((models[0].name.as_str(), models[0].default_size), ("scripted", 64));
+    assert!(!models[0].notice.is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn statistics_flow_until_the_caller_hangs_up() {
+    let server = Server::start(scripted(quick())).await;
+    let mut system = SystemServiceClient::new(server.channel.clone());
+    let refused = system.watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 99 }).await.expect_err("too often");
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let begun = Instant::now();
+    let watch = system.watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 100 }).await;
+    let mut watch = watch.expect("samples").into_inner();
+    for _ in 0..3 {
+        let stats = watch.message().await.expect("a sample").expect("no end").stats.expect("figures");
+        assert_eq!(stats.source(), StatsSource::Host, "the scripted engine has no GPU");
+        assert!(stats.memory_used_bytes.is_some_and(|bytes| bytes > 0));
+        assert!(stats.process_memory_bytes.is_some_and(|bytes| bytes > 0));
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn health_is_told_for_each_service() {
+    let server = Server::start(scripted(quick())).await;
+    let mut health = HealthClient::new(server.channel.clone());
+    for service in [
+        "",
+        "sakuga.generation.v1.GenerationService",
+        "sakuga.prompt.v1.PromptService",
+        "sakuga.system.v1.SystemService",
+    ] {
+        let check = health.check(HealthCheckRequest { service: service.into() }).await.expect("known").into_inner();
+        assert_eq!(check.status(), ServingStatus::Serving, "{service}");
+    }
+    let unknown = health.check(HealthCheckRequest { service: "no.such".into() }).await.expect_err("unknown");
+    assert_eq!(unknown.code(), Code::NotFound);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn reflection_lists_the_public_services() {
+    let server = Server::start(scripted(quick())).await;
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut reflection = ServerReflectionClient::new(server.channel.clone());
+    let answers = reflection.server_reflection_info(tokio_stream::once(ask)).await.expect("reflection");
+    let answer = answers.into_inner().message().await.expect("an answer").expect("an answer").message_response;
+    let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
+    let names: BTreeSet<&str> = list.service.iter().map(|service| service.name.as_str()).collect();
+    let expected = [
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "sakuga.generation.v1.GenerationService",
+        "sakuga.prompt.v1.PromptService",
+        "sakuga.system.v1.SystemService",
+    ];
+    assert_eq!(names, expected.into());
+    server.stop().await;
+}
