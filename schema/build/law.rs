@@ -55,8 +55,12 @@ impl Writer<'_> {
     ) -> Result<String> {
         let meta =
             self.types.get_resolved_type(type_).ok_or_else(|| format!("the type of `{name}` is not declared"))?;
+        let mut type_documentation = documentation_of(meta);
         let (attributes, content) = match &meta.variant {
             MetaTypeVariant::ComplexType(complex) => {
+                if let Some(base) = complex.base.as_ident().and_then(|base| self.types.items.get(base)) {
+                    type_documentation = documentation_of(base);
+                }
                 let mut attributes = String::new();
                 for attribute in complex.attributes.iter() {
                     attributes.push_str(&self.attribute(name, attribute)?);
@@ -75,8 +79,8 @@ impl Writer<'_> {
             _ => (String::new(), self.text(name, type_)?),
         };
         Ok(format!(
-            "ElementLaw {{ name: {name:?}, documentation: {documentation:?}, example: {example:?}, \
-             min_occurs: {min_occurs}, max_occurs: {max_occurs}, attributes: &[{attributes}], content: {content} }}"
+            "ElementLaw {{ name: {name:?}, documentation: {documentation:?}, \
+             type_documentation: {type_documentation:?}, example: {example:?}, min_occurs: {min_occurs}, max_occurs: {max_occurs}, attributes: &[{attributes}], content: {content} }}"
         ))
     }
 
@@ -170,6 +174,11 @@ impl Writer<'_> {
         )?;
         Ok(())
     }
+}
+
+/// What the XSD says about a type.
+fn documentation_of(meta: &MetaType) -> String {
+    documentation(&[&meta.documentation]).0
 }
 
 /// What the first non-empty source says, and the first example that any of them gives.

@@ -10,6 +10,8 @@ pub struct ElementLaw {
     pub name: &'static str,
     /// What goes there.
     pub documentation: &'static str,
+    /// What its type is, whatever the place; empty where the XSD says nothing of its own.
+    pub type_documentation: &'static str,
     /// A value or a piece of XML that may stand there; empty where the XSD gives none.
     pub example: &'static str,
     /// How often it must stand there at least.

@@ -63,14 +63,21 @@ fn element_section(page: &mut String, law: &ElementLaw) {
         Some(_) => "character_N",
         None => law.name,
     };
-    push!(page, "### `{heading}`\n\n{}\n\n", law.documentation);
+    let said = if law.type_documentation.is_empty() { law.documentation } else { law.type_documentation };
+    push!(page, "### `{heading}`\n\n{said}\n\n");
     page.push_str("| element | how often | holds | what goes there | example |\n|---|---|---|---|---|\n");
-    let last_character = law.children().iter().filter_map(number_of).max();
+    let characters: Vec<_> = law.children().iter().filter(|child| number_of(child).is_some()).collect();
     for child in law.children() {
-        let name = match (number_of(child), last_character) {
-            (Some(1), Some(last)) => format!("`character_1` … `character_{last}`"),
-            (Some(_), _) => continue,
-            (None, _) => format!("`{}`", child.name),
+        let (name, said) = match (number_of(child), characters.as_slice()) {
+            (Some(1), [first, second, .., last]) => {
+                // The second says what holds for all that follow it.
+                (
+                    format!("`{}` … `{}`", first.name, last.name),
+                    format!("{} {}", first.documentation, second.documentation),
+                )
+            }
+            (Some(number), _) if number > 1 => continue,
+            _ => (format!("`{}`", child.name), child.documentation.to_owned()),
         };
         let how_often = match (child.min_occurs, child.max_occurs) {
             (0, 1) => "at most once".to_owned(),
@@ -82,7 +89,7 @@ fn element_section(page: &mut String, law: &ElementLaw) {
             ContentLaw::Text(text) => format!("[{0}](#{1})", text.type_name, text.type_name.to_lowercase()),
         };
         let example = if child.example.is_empty() { String::new() } else { format!("`{}`", child.example) };
-        push!(page, "| {name} | {how_often} | {holds} | {} | {example} |\n", child.documentation);
+        push!(page, "| {name} | {how_often} | {holds} | {said} | {example} |\n");
     }
     page.push('\n');
 }
@@ -217,8 +224,16 @@ fn rule_pages(page: &mut String) {
     page.push('\n');
 }
 
-/// The text in a code block whose fence it does not contain.
+/// The text in a code block whose fence it does not contain; control characters are written as Rust writes them.
 fn fenced(text: &str) -> String {
+    let is_hidden = |character: char| character.is_control() && character != '\n';
+    let text = text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
+        match is_hidden(character) {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+        shown
+    });
     let mut fence = "```".to_owned();
     while text.contains(&fence) {
         fence.push('`');
@@ -248,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_fence_is_longer_than_what_it_holds() {
-        assert_eq!(fenced("a\n"), "```text\na\n```");
+        assert_eq!(fenced("a\u{7}\n"), "```text\na\\u{7}\n```");
         assert_eq!(fenced("````"), "`````text\n````\n`````");
     }
 }
