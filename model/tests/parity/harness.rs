@@ -329,6 +329,9 @@ impl Part {
 
     /// What was wrong, outputs that nobody compared included.
     fn finish(mut self) -> Vec<String> {
+        if self.compared == 0 {
+            self.fail("nothing was compared".to_owned());
+        }
         for name in self.tensors.untouched() {
             self.fail(format!("{name} is in the fixture but was neither used nor compared"));
         }
