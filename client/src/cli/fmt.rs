@@ -1,0 +1,133 @@
+//! `sakuga fmt`: the canonical form of a prompt.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use sakuga_schema::{Diagnostic, Edit, Fix, Severity};
+
+use super::check::{CheckArguments, Checker, Kind, Outcome};
+use super::exit::{self, Exit};
+use super::failure::Failure;
+use super::input;
+use super::output::{self, say};
+use super::render::{self, Finding};
+use super::terminal::{Stream, Terminal};
+
+/// How often fixes are applied before `fmt` gives up: mending one fault can bring the next to light.
+const MAX_ROUNDS: usize = 8;
+
+/// Write a prompt in its canonical form
+///
+/// Prints bare XML blocks: characters in order, then general_tags, then caption; every field on its line, tags
+/// separated by a comma and a space, `<` and `&` escaped. What `validate` only warns about is repaired on the way
+/// (aliases, envelopes, misplaced fields), and each repair is told on stderr. A system prompt is no part of the form:
+/// it is told as well, and left out.
+#[derive(Debug, Args)]
+#[command(after_long_help = exit::MANUAL)]
+pub struct FmtArguments {
+    /// The prompt; `-` for stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Write nothing; exit with 1 if the file is not in canonical form
+    #[arg(long, conflicts_with = "write")]
+    check: bool,
+
+    /// Write the result back to the file instead of to stdout
+    #[arg(long)]
+    write: bool,
+
+    /// Also apply the fixes that errors and warnings propose, where a fix can be applied without a person's decision
+    #[arg(long)]
+    fix: bool,
+
+    /// The file holds a negative prompt
+    #[arg(long)]
+    negative: bool,
+
+    #[command(flatten)]
+    reading: CheckArguments,
+}
+
+/// Runs the command.
+pub fn run(arguments: &FmtArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+    let checker = Checker::new(&arguments.reading)?;
+    let kind = if arguments.negative { Kind::Negative } else { Kind::Prompt };
+    let input = input::read_prompt(&arguments.file)?;
+    if arguments.write && input.path.is_none() {
+        return Err(Failure::new(Exit::Unreadable, "stdin cannot be written back")
+            .with_help("leave out --write; the result goes to stdout"));
+    }
+    let mended = if arguments.fix { apply_fixes(&checker, kind, &input.bytes) } else { input.bytes.clone() };
+    let outcome = checker.check_bytes(kind, &mended);
+    report(&input.name, &mended, &outcome, terminal);
+    let name = render::plain(&input.name);
+    if !outcome.is_valid {
+        let proposal = if arguments.fix { "" } else { "; --fix applies the fixes that need no decision" };
+        say(format_args!("{name}: not valid, nothing was written{proposal}"));
+        return Ok(Exit::Invalid);
+    }
+    let is_canonical = input.bytes == outcome.canonical.as_bytes();
+    if arguments.check {
+        let verdict = if is_canonical { "in canonical form" } else { "not in canonical form" };
+        say(format_args!("{name}: {verdict}"));
+        return Ok(if is_canonical { Exit::Ok } else { Exit::Invalid });
+    }
+    match &input.path {
+        Some(_) if arguments.write && is_canonical => {}
+        Some(path) if arguments.write => output::write_file(path, outcome.canonical.as_bytes())?,
+        _ => output::print(&outcome.canonical)?,
+    }
+    Ok(Exit::Ok)
+}
+
+/// The text with every fix applied that can be, and each told.
+///
+/// Advice is left alone: it is about taste, and nothing has to change.
+fn apply_fixes(checker: &Checker, kind: Kind, original: &[u8]) -> Vec<u8> {
+    let Ok(original) = std::str::from_utf8(original) else { return original.to_vec() };
+    let mut text = original.to_owned();
+    for _ in 0..MAX_ROUNDS {
+        let outcome = checker.check_bytes(kind, text.as_bytes());
+        let mut taken: Vec<&Diagnostic> = Vec::new();
+        let mut edits: Vec<Edit> = Vec::new();
+        for diagnostic in outcome.diagnostics.iter().filter(|diagnostic| diagnostic.severity > Severity::Advice) {
+            let proposed = diagnostic.fix.as_ref().map(|fix| fix.edits.as_slice()).unwrap_or_default();
+            // Two fixes of the same place: the second has its turn in the next round, if it is still due.
+            let is_free = |edit: &Edit| {
+                edits.iter().all(|taken| edit.span.end < taken.span.start || taken.span.end < edit.span.start)
+            };
+            if !proposed.is_empty() && proposed.iter().all(is_free) {
+                taken.push(diagnostic);
+                edits.extend_from_slice(proposed);
+            }
+        }
+        edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+        let mended = Fix { description: String::new(), edits }.apply(&text);
+        if taken.is_empty() || mended == text {
+            break;
+        }
+        for diagnostic in taken {
+            say(format_args!("fixed {}", render::plain(&diagnostic.to_line())));
+        }
+        text = mended;
+    }
+    text.into_bytes()
+}
+
+/// Tells what was found, and what the canonical form leaves out.
+fn report(name: &str, bytes: &[u8], outcome: &Outcome, terminal: &Terminal) {
+    let findings: Vec<Finding> =
+        outcome.findings().into_iter().filter(|finding| finding.severity() > Severity::Advice).collect();
+    let shown = render::findings(name, bytes, &findings, terminal, Stream::Stderr);
+    if !shown.is_empty() {
+        say(shown.trim_end());
+    }
+    if let Some(system_prompt) = &outcome.system_prompt {
+        say(format_args!(
+            "note: the system prompt is no part of the canonical form; give it to `sakuga generate` with \
+             --system-prompt '{}'",
+            render::plain(system_prompt)
+        ));
+    }
+}

@@ -1,0 +1,136 @@
+//! `sakuga info`: what a server is, what it draws with, and how its device does.
+
+use std::time::Duration;
+
+use clap::Args;
+use sakuga_client::proto::system::v1::{
+    GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListModelsRequest, ListModelsResponse, WatchGpuStatsRequest,
+};
+use sakuga_client::{Client, json};
+use serde_json::json;
+
+use super::exit::{self, Exit};
+use super::failure::Failure;
+use super::output;
+use super::progress::device_line;
+use super::render::plain;
+use super::server::{self, ServerArguments};
+use super::terminal::Terminal;
+use super::units;
+
+/// How long to wait for a sample of the device.
+const SAMPLE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Show what a server is and can do
+///
+/// Version, device, limits, queue, models, and one sample of the device.
+#[derive(Debug, Args)]
+#[command(after_long_help = exit::MANUAL)]
+pub struct InfoArguments {
+    #[command(flatten)]
+    server: ServerArguments,
+
+    /// Print one JSON object: {"address", "server", "models", "device"}, each part as protobuf JSON; "device" is null if
+    /// the server has no sample
+    #[arg(long)]
+    json: bool,
+}
+
+struct Info {
+    address: String,
+    server: GetServerInfoResponse,
+    models: ListModelsResponse,
+    device: Option<GpuStats>,
+}
+
+/// Runs the command.
+pub fn run(arguments: &InfoArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+    let info = server::runtime()?.block_on(ask(&arguments.server.server))?;
+    if arguments.json {
+        let unreadable =
+            |error| Failure::new(Exit::Server, format_args!("the server's answer cannot be shown: {error}"));
+        let device = info.device.as_ref().map(json::dynamic).transpose().map_err(unreadable)?;
+        output::print_json(&json!({
+            "address": info.address,
+            "server": json::dynamic(&info.server).map_err(unreadable)?,
+            "models": json::dynamic(&info.models).map_err(unreadable)?,
+            "device": device,
+        }))?;
+    } else {
+        output::print(describe(&info, terminal))?;
+    }
+    Ok(Exit::Ok)
+}
+
+async fn ask(address: &str) -> Result<Info, Failure> {
+    let client = Client::connect(address).await?;
+    let explain = |status: tonic::Status| Failure::from(client.explain(&status));
+    let server = client.system().get_server_info(GetServerInfoRequest {}).await.map_err(explain)?.into_inner();
+    let models = client.system().list_models(ListModelsRequest {}).await.map_err(explain)?.into_inner();
+    // A server without statistics is still worth describing.
+    let device = tokio::time::timeout(SAMPLE_TIMEOUT, sample(&client)).await.ok().flatten();
+    Ok(Info { address: client.address().to_owned(), server, models, device })
+}
+
+async fn sample(client: &Client) -> Option<GpuStats> {
+    let samples = client.system().watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 100 }).await.ok()?;
+    samples.into_inner().message().await.ok()??.stats
+}
+
+fn describe(info: &Info, terminal: &Terminal) -> String {
+    let bold = terminal.style().bold();
+    let server = &info.server;
+    let mut lines = vec![format!("{}", bold.apply_to(&info.address))];
+    let mut fact = |name: &str, value: String| lines.push(format!("  {name:<10} {}", plain(&value)));
+    fact("version", server.version.clone());
+    fact("engine", format!("{}, {}", server.engine, server.precision));
+    fact("device", server.device.clone());
+    if let Some(device) = &info.device {
+        fact("now", device_line(device));
+    }
+    let step_time = server.step_time.and_then(|time| Duration::try_from(time).ok());
+    let step_time = step_time.map(|time| format!(", a step takes {}", units::duration(time))).unwrap_or_default();
+    fact("jobs", format!("{}{step_time}", server.jobs));
+    if let Some(limits) = &server.limits {
+        fact(
+            "limits",
+            format!(
+                "{:.1} megapixels in multiples of {} px, {} of {}, {} waiting, prompts up to {}",
+                precise(limits.max_pixels) / 1e6,
+                limits.size_multiple,
+                units::count(limits.max_images as usize, "picture"),
+                units::count(limits.max_steps as usize, "step"),
+                units::count(limits.max_queued as usize, "job"),
+                units::bytes(limits.max_prompt_bytes.into()),
+            ),
+        );
+    }
+    for (index, model) in info.models.models.iter().enumerate() {
+        let default = if index == 0 { " (default)" } else { "" };
+        lines.push(format!("\n{}{default}", bold.apply_to(plain(&model.name))));
+        let mut fact = |name: &str, value: String| lines.push(format!("  {name:<10} {}", plain(&value)));
+        if !model.notice.is_empty() {
+            fact("notice", model.notice.clone());
+        }
+        let mut parts: Vec<_> = model.parameters.iter().collect();
+        parts.sort();
+        for (part, parameters) in parts {
+            fact(part, format!("{:.1} million parameters", precise(*parameters) / 1e6));
+        }
+        fact("size", format!("{0}x{0}", model.default_size));
+        fact(
+            "previews",
+            if model.has_preview_decoder { "linear, decoder (tiny)" } else { "linear, decoder (full)" }.into(),
+        );
+        if !model.fingerprint.is_empty() {
+            fact("hash", model.fingerprint.clone());
+        }
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+#[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]
+fn precise(figure: u64) -> f64 {
+    figure as f64
+}

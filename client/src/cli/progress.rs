@@ -1,0 +1,251 @@
+//! How far a job is: a bar where somebody watches, a line now and then where nobody does.
+
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use sakuga_client::proto::system::v1::{GpuStats, StatsSource};
+use sakuga_client::{Event, EventKind, Stage, Step};
+
+use super::output::say;
+use super::render::plain;
+use super::terminal::Terminal;
+use super::units;
+
+/// Lines for all steps of a job where there is no bar.
+const STEP_LINES: u32 = 8;
+
+/// Shows a job while it runs.
+pub struct Progress {
+    display: Display,
+}
+
+enum Display {
+    Bars { group: MultiProgress, bar: ProgressBar, device: ProgressBar },
+    Lines { tenth: Option<u32>, queue_position: Option<u32> },
+    Nothing,
+}
+
+impl Progress {
+    /// A display that suits the terminal.
+    pub fn new(is_quiet: bool, terminal: &Terminal) -> Self {
+        if is_quiet {
+            return Self { display: Display::Nothing };
+        }
+        if !terminal.stderr_is_watched {
+            return Self { display: Display::Lines { tenth: None, queue_position: None } };
+        }
+        let group = MultiProgress::new();
+        let bar = group.add(ProgressBar::new(0));
+        let template = |template: &str| {
+            let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            if terminal.is_unicode {
+                style.progress_chars("━╸ ")
+            } else {
+                style.progress_chars("=> ").tick_chars("-\\|/ ")
+            }
+        };
+        bar.set_style(template("{spinner} {prefix}  {wide_msg}"));
+        bar.set_prefix("connecting");
+        bar.enable_steady_tick(Duration::from_millis(120));
+        let device = group.add(ProgressBar::no_length());
+        device.set_style(template("  {wide_msg:.dim}"));
+        Self { display: Display::Bars { group, bar, device } }
+    }
+
+    /// Says something that stays, above the bar.
+    pub fn note(&self, line: &str) {
+        match &self.display {
+            Display::Bars { group, .. } => {
+                let _ = group.println(line);
+            }
+            Display::Lines { .. } => say(line),
+            Display::Nothing => {}
+        }
+    }
+
+    /// Runs `print`, which writes to the terminal, with the bar out of its way.
+    pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.display {
+            Display::Bars { group, .. } => group.suspend(print),
+            Display::Lines { .. } | Display::Nothing => print(),
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn close(&self) {
+        if let Display::Bars { group, bar, device } = &self.display {
+            bar.finish_and_clear();
+            device.finish_and_clear();
+            let _ = group.clear();
+        }
+    }
+
+    /// Shows what happened.
+    pub fn show(&mut self, event: &Event) {
+        match &event.kind {
+            EventKind::Accepted { .. } => self.phase("accepted", ""),
+            EventKind::Queued { position, eta } => self.queued(*position, *eta),
+            EventKind::Started(started) => {
+                self.note(&format!("drawing on {}", plain(&started.device)));
+                if !started.model_notice.is_empty() {
+                    self.note(&format!("notice: {}", plain(&started.model_notice)));
+                }
+            }
+            EventKind::Stage(stage) => self.stage(*stage),
+            EventKind::Step(step) => self.step(step),
+            EventKind::GpuStats(stats) => {
+                if let Display::Bars { device, .. } = &self.display {
+                    device.set_message(device_line(stats));
+                }
+            }
+            EventKind::Receiving { image_index, received_bytes, total_bytes } => {
+                if let Display::Bars { .. } = &self.display {
+                    let message = format!("{} of {}", units::bytes(*received_bytes), units::bytes(*total_bytes));
+                    self.phase(&format!("receiving picture {}", u64::from(*image_index) + 1), &message);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn phase(&self, name: &str, message: &str) {
+        if let Display::Bars { bar, .. } = &self.display {
+            bar.set_prefix(name.to_owned());
+            bar.set_message(message.to_owned());
+        }
+    }
+
+    fn queued(&mut self, jobs_before: u32, eta: Option<Duration>) {
+        let start = eta.map(|eta| format!(", starts in about {}", units::duration(eta))).unwrap_or_default();
+        let message = format!("{} before this one{start}", units::count(jobs_before as usize, "job"));
+        match &mut self.display {
+            Display::Bars { .. } => self.phase("queued", &message),
+            Display::Lines { queue_position, .. } if *queue_position != Some(jobs_before) => {
+                *queue_position = Some(jobs_before);
+                say(format_args!("queued: {message}"));
+            }
+            Display::Lines { .. } | Display::Nothing => {}
+        }
+    }
+
+    fn stage(&mut self, stage: Stage) {
+        match &self.display {
+            Display::Bars { bar, .. } => {
+                let template = match stage {
+                    Stage::Denoise => "{spinner} {prefix}  {bar:24.green/black.bright} {pos}/{len}  {wide_msg}",
+                    _ => "{spinner} {prefix}  {wide_msg}",
+                };
+                if let Ok(style) = bar.style().template(template) {
+                    bar.set_style(style);
+                }
+                bar.set_prefix(stage.as_str());
+                bar.set_message("");
+            }
+            Display::Lines { .. } => say(stage.as_str()),
+            Display::Nothing => {}
+        }
+    }
+
+    fn step(&mut self, step: &Step) {
+        match &mut self.display {
+            Display::Bars { bar, .. } => {
+                bar.set_length(step.total.into());
+                bar.set_position(step.index.into());
+                bar.set_message(step_line(step));
+            }
+            Display::Lines { tenth, .. } => {
+                let now = u64::from(step.index) * u64::from(STEP_LINES) / u64::from(step.total.max(1));
+                let now = u32::try_from(now).unwrap_or(u32::MAX);
+                if *tenth != Some(now) || step.index >= step.total {
+                    *tenth = Some(now);
+                    say(format_args!("step {}/{}: {}", step.index, step.total, step_line(step)));
+                }
+            }
+            Display::Nothing => {}
+        }
+    }
+}
+
+/// `143 ms/step, 2.3 s left, guided`.
+fn step_line(step: &Step) -> String {
+    let mut parts = vec![format!("{}/step", units::step_time(step.step_ms))];
+    if let Some(eta) = step.eta {
+        parts.push(format!("{} left", units::duration(eta)));
+    }
+    parts.push(if step.guidance_active { "guided".to_owned() } else { "unguided".to_owned() });
+    parts.join(", ")
+}
+
+/// `NVIDIA H100: 98 % busy, 21.3 of 79.6 GiB, 512 W, 61 °C, 1980 MHz`.
+pub fn device_line(stats: &GpuStats) -> String {
+    let mut parts = Vec::new();
+    let is_host = stats.source() == StatsSource::Host;
+    if let Some(percent) = stats.utilization_percent {
+        parts.push(format!("{percent:.0} % {}", if is_host { "load" } else { "busy" }));
+    }
+    match (stats.memory_used_bytes, stats.memory_total_bytes) {
+        (Some(used), Some(total)) => parts.push(format!("{} of {}", units::bytes(used), units::bytes(total))),
+        (Some(used), None) => parts.push(format!("{} used", units::bytes(used))),
+        _ => {}
+    }
+    if let Some(bytes) = stats.process_memory_bytes {
+        parts.push(format!("server {}", units::bytes(bytes)));
+    }
+    if let Some(watts) = stats.power_watts {
+        parts.push(format!("{watts:.0} W"));
+    }
+    if let Some(celsius) = stats.temperature_celsius {
+        parts.push(format!("{celsius:.0} °C"));
+    }
+    if let Some(mhz) = stats.sm_clock_mhz {
+        parts.push(format!("{mhz} MHz"));
+    }
+    if !stats.throttle_reasons.is_empty() {
+        parts.push(format!("held down by {}", stats.throttle_reasons.join(", ")));
+    }
+    let name = match (stats.name.as_str(), is_host) {
+        ("", true) => "host".to_owned(),
+        (name, true) => format!("host {name}"),
+        (name, false) => format!("GPU {} {name}", stats.device_index),
+    };
+    plain(&format!("{name}: {}", if parts.is_empty() { "no figures".to_owned() } else { parts.join(", ") }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_one_line() {
+        let stats = GpuStats {
+            source: StatsSource::Nvml.into(),
+            name: "NVIDIA H100".to_owned(),
+            utilization_percent: Some(97.6),
+            memory_used_bytes: Some(22_870_000_000),
+            memory_total_bytes: Some(85_520_809_984),
+            power_watts: Some(512.4),
+            temperature_celsius: Some(61.0),
+            ..GpuStats::default()
+        };
+        assert_eq!(device_line(&stats), "GPU 0 NVIDIA H100: 98 % busy, 21.3 GiB of 79.6 GiB, 512 W, 61 °C");
+        let host =
+            GpuStats { source: StatsSource::Host.into(), utilization_percent: Some(50.0), ..GpuStats::default() };
+        assert_eq!(device_line(&host), "host: 50 % load");
+        assert_eq!(device_line(&GpuStats::default()), "GPU 0 : no figures");
+    }
+
+    #[test]
+    fn a_step_is_one_line() {
+        let step = Step {
+            index: 3,
+            total: 28,
+            t: 0.1,
+            sigma: 0.9,
+            step_ms: 143.2,
+            eta: Some(Duration::from_millis(2300)),
+            guidance_active: true,
+            evaluations: 3,
+        };
+        assert_eq!(step_line(&step), "143 ms/step, 2.3 s left, guided");
+    }
+}

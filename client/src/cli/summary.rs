@@ -1,0 +1,153 @@
+//! What a finished job says of itself.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sakuga_client::{Completed, Picture, Timings};
+use serde_json::{Value, json};
+
+use super::compose::Origin;
+use super::render::plain;
+use super::session::Facts;
+use super::terminal::Terminal;
+use super::units;
+
+/// Where the results are.
+pub struct Places<'a> {
+    /// The pictures, in order.
+    pub paths: &'a [PathBuf],
+    /// Directory and number of previews.
+    pub previews: Option<(&'a Path, usize)>,
+    /// File and number of events.
+    pub events: Option<(PathBuf, u64)>,
+}
+
+/// The summary for people.
+pub fn text(
+    completed: &Completed,
+    facts: &Facts,
+    places: &Places<'_>,
+    origin: Option<&Origin>,
+    terminal: &Terminal,
+) -> String {
+    let bold = terminal.style().bold();
+    let mut lines = Vec::new();
+    for (picture, path) in completed.pictures.iter().zip(places.paths) {
+        let seed = seed_of(picture, facts).map(|seed| format!(", seed {seed}")).unwrap_or_default();
+        let size = units::bytes(picture.bytes.len() as u64);
+        let name = plain(&path.display().to_string());
+        lines.push(format!("{}  {}x{}, {size}{seed}", bold.apply_to(name), picture.width, picture.height));
+    }
+    lines.push(format!("took {}", timings_text(&completed.timings)));
+    if let Some((directory, count)) = places.previews {
+        lines.push(format!("{} in {}", units::count(count, "preview"), plain(&directory.display().to_string())));
+    }
+    if let Some((path, count)) = &places.events {
+        let count = usize::try_from(*count).unwrap_or(usize::MAX);
+        lines.push(format!("{} in {}", units::count(count, "event"), plain(&path.display().to_string())));
+    }
+    if facts.missed_events > 0 {
+        lines.push(format!(
+            "{} left out by the server, because this side read too slowly: previews or statistics, nothing else",
+            units::count(usize::try_from(facts.missed_events).unwrap_or(usize::MAX), "event")
+        ));
+    }
+    if let Some(started) = facts.started.as_ref().filter(|started| !started.model_notice.is_empty()) {
+        lines.push(format!("{}: {}", bold.yellow().apply_to("notice"), plain(&started.model_notice)));
+    }
+    if let Some(line) = origin.and_then(|origin| comparison_text(completed, facts, origin)) {
+        lines.push(line);
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// The summary for programs.
+pub fn json(completed: &Completed, facts: &Facts, places: &Places<'_>, origin: Option<&Origin>) -> Value {
+    let images: Vec<Value> = completed
+        .pictures
+        .iter()
+        .zip(places.paths)
+        .map(|(picture, path)| {
+            json!({
+                "file": path.display().to_string(),
+                "sha256": picture.sha256,
+                "pixels_sha256": picture.pixels_sha256,
+                "width": picture.width,
+                "height": picture.height,
+                "bytes": picture.bytes.len(),
+                "seed": seed_of(picture, facts),
+            })
+        })
+        .collect();
+    let started = facts.started.as_ref();
+    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+    let timings = &completed.timings;
+    json!({
+        "status": "completed",
+        "job_id": facts.job_id,
+        "request_id": facts.request_id,
+        "images": images,
+        "device": started.map(|started| &started.device),
+        "model_notice": started.map(|started| &started.model_notice),
+        "steps": facts.total_steps,
+        "timings_ms": {
+            "queued": milliseconds(timings.queued),
+            "text_encode": milliseconds(timings.text_encode),
+            "denoise": milliseconds(timings.denoise),
+            "decode": milliseconds(timings.decode),
+            "encode_image": milliseconds(timings.encode_image),
+            "total": milliseconds(timings.total),
+        },
+        "previews": facts.previews,
+        "missed_events": facts.missed_events,
+        "preview_dir": places.previews.map(|(directory, _)| directory.display().to_string()),
+        "events": places.events.as_ref().map(|(path, _)| path.display().to_string()),
+        "same_pixels_as_origin": origin.and_then(|origin| is_same(completed, origin)),
+    })
+}
+
+fn timings_text(timings: &Timings) -> String {
+    let parts: Vec<String> = [
+        ("queue", timings.queued),
+        ("text", timings.text_encode),
+        ("denoise", timings.denoise),
+        ("decode", timings.decode),
+        ("PNG", timings.encode_image),
+    ]
+    .into_iter()
+    .filter(|(_, time)| !time.is_zero())
+    .map(|(name, time)| format!("{name} {}", units::duration(time)))
+    .collect();
+    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    format!("{}{parts}", units::duration(timings.total))
+}
+
+fn seed_of(picture: &Picture, facts: &Facts) -> Option<u64> {
+    let from_record = picture.metadata.as_ref().map(|metadata| metadata.seed);
+    let from_start = || facts.started.as_ref()?.seeds.get(picture.image_index as usize).copied();
+    from_record.or_else(from_start)
+}
+
+/// Whether the picture has the pixels of the one that its request came from; `None` if it was not meant to.
+fn is_same(completed: &Completed, origin: &Origin) -> Option<bool> {
+    if origin.is_changed {
+        return None;
+    }
+    let again = completed.pictures.iter().find(|picture| picture.image_index == origin.image_index)?;
+    Some(again.pixels_sha256 == origin.pixels_sha256)
+}
+
+fn comparison_text(completed: &Completed, facts: &Facts, origin: &Origin) -> Option<String> {
+    let name = plain(&origin.name);
+    if is_same(completed, origin)? {
+        return Some(format!("the pixels are those of {name}, bit for bit"));
+    }
+    let device = facts.started.as_ref().map(|started| started.device.as_str()).unwrap_or_default();
+    let reason = if device == origin.device {
+        "the model or the server's version is another one".to_owned()
+    } else {
+        format!("that was drawn on {}, this on {}", plain(&origin.device), plain(device))
+    };
+    Some(format!("the pixels are not those of {name}: {reason}"))
+}

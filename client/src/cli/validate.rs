@@ -1,0 +1,108 @@
+//! `sakuga validate`: every finding in a prompt, without a server.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::check::{CheckArguments, Checker, Kind, Outcome};
+use super::exit::{self, Exit};
+use super::failure::Failure;
+use super::input::{self, Input};
+use super::output;
+use super::render;
+use super::terminal::{Stream, Terminal};
+
+const AFTER_HELP: &str = "\
+With --json one object is printed, whatever happens:
+
+  {\"valid\": bool, \"diagnostics\": [DIAGNOSTIC...], \"canonical\": string}
+
+  DIAGNOSTIC = {\"code\", \"severity\": \"error\"|\"warning\"|\"advice\",
+                \"message\", \"line\", \"column\", \"end_line\", \"end_column\",
+                \"path\", \"fix\": FIX|null}
+  FIX        = {\"description\", \"edits\": [{\"start\", \"end\", \"replacement\"}]}
+
+Lines and columns count from 1, columns in characters; `end_column` is just past the end. Edits are byte ranges of the \
+input, in order. `canonical` is the canonical XML of what could be read, and empty if nothing could. An input that \
+cannot be read at all gives one diagnostic with the code `unreadable-input`, and exit code 2.";
+
+/// Check a prompt without a server
+///
+/// Shows every finding at its place in the text, with a fix where there is one. Understands every form in which prompts
+/// are passed around: bare XML blocks, `<prompt>`, `<img>`, `<image>`, `<document>`, braces, JSON, a caption behind the
+/// XML, plain tags, with or without a system prompt before it.
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
+pub struct ValidateArguments {
+    /// The prompt; `-` for stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+
+    /// The file holds a negative prompt
+    #[arg(long)]
+    negative: bool,
+
+    #[command(flatten)]
+    check: CheckArguments,
+}
+
+/// Runs the command.
+pub fn run(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+    let prepared =
+        Checker::new(&arguments.check).and_then(|checker| Ok((checker, input::read_prompt(&arguments.file)?)));
+    let (checker, input) = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) if arguments.json => {
+            output::print_json(&unreadable(&failure))?;
+            return Ok(failure.exit());
+        }
+        Err(failure) => return Err(failure),
+    };
+    let kind = if arguments.negative { Kind::Negative } else { Kind::Prompt };
+    let outcome = checker.check(kind, &input);
+    if arguments.json {
+        output::print_json(&json!({
+            "valid": outcome.is_valid,
+            "diagnostics": outcome.diagnostics,
+            "canonical": outcome.canonical,
+        }))?;
+    } else {
+        output::print(report(&input, &outcome, terminal))?;
+    }
+    Ok(if outcome.is_valid { Exit::Ok } else { Exit::Invalid })
+}
+
+fn report(input: &Input, outcome: &Outcome, terminal: &Terminal) -> String {
+    let findings = outcome.findings();
+    let shown = render::findings(&input.name, &input.bytes, &findings, terminal, Stream::Stdout);
+    let bold = terminal.style().bold();
+    let verdict = if outcome.is_valid {
+        format!("{}, {}", bold.green().apply_to("valid"), outcome.contents)
+    } else {
+        bold.red().apply_to("not valid").to_string()
+    };
+    format!("{shown}{}: {verdict}; {}\n", render::plain(&input.name), render::tally(&findings))
+}
+
+fn unreadable(failure: &Failure) -> serde_json::Value {
+    json!({
+        "valid": false,
+        "diagnostics": [{
+            "code": "unreadable-input",
+            "severity": "error",
+            "message": failure.message(),
+            "line": 1,
+            "column": 1,
+            "end_line": 1,
+            "end_column": 1,
+            "path": "",
+            "fix": null,
+        }],
+        "canonical": "",
+    })
+}

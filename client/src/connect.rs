@@ -1,0 +1,207 @@
+//! The connection to a server: its address, its limits, and what to say when it cannot be made.
+
+use std::time::Duration;
+
+use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
+use sakuga_proto::prompt::v1::prompt_service_client::PromptServiceClient;
+use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+use crate::error::ClientError;
+use crate::request::GenerationBuilder;
+
+/// Where a server listens unless it is told otherwise.
+pub const DEFAULT_ADDRESS: &str = "http://127.0.0.1:50051";
+
+/// The port of an address that names none.
+const DEFAULT_PORT: u16 = 50051;
+
+/// How to connect.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectOptions {
+    /// How long the connection may take.
+    pub connect_timeout: Duration,
+    /// How long the connection may be silent before it is probed.
+    pub keepalive_interval: Duration,
+    /// How long the answer to a probe may take before the connection counts as lost.
+    pub keepalive_timeout: Duration,
+    /// The largest message that is accepted. A preview travels in one message: 2048 by 2048 pixels as PNG of noise
+    /// are 12 MiB.
+    pub max_message_bytes: usize,
+    /// The most bytes that the pictures of one request may have together.
+    pub max_pictures_bytes: u64,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            keepalive_interval: Duration::from_secs(20),
+            keepalive_timeout: Duration::from_secs(20),
+            max_message_bytes: 32 * 1024 * 1024,
+            max_pictures_bytes: 1024 * 1024 * 1024,
+        }
+    }
+}
+
+/// A connection to a server. Cloning it is cheap and shares the connection.
+#[derive(Clone, Debug)]
+pub struct Client {
+    channel: Channel,
+    address: String,
+    options: ConnectOptions,
+}
+
+impl Client {
+    /// Connects to the server at `address`: `http://host:port`, or `host:port`, or `host` for port 50051.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Address`], [`ClientError::NothingListens`] or [`ClientError::Unreachable`].
+    pub async fn connect(address: &str) -> Result<Self, ClientError> {
+        Self::connect_with(address, ConnectOptions::default()).await
+    }
+
+    /// Connects as `options` say.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::connect`].
+    pub async fn connect_with(address: &str, options: ConnectOptions) -> Result<Self, ClientError> {
+        let address = normalise(address)?;
+        let channel = Endpoint::from(address.clone())
+            .user_agent(concat!("sakuga/", env!("CARGO_PKG_VERSION")))
+            .map_err(|error| ClientError::Address { address: address.to_string(), reason: error.to_string() })?
+            .connect_timeout(options.connect_timeout)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(options.keepalive_interval)
+            .keep_alive_timeout(options.keepalive_timeout)
+            .keep_alive_while_idle(true)
+            .connect()
+            .await
+            .map_err(|error| ClientError::unreachable(&error, &display(&address)))?;
+        Ok(Self { channel, address: display(&address), options })
+    }
+
+    /// A request for pictures, to be filled and started.
+    pub fn generation(&self) -> GenerationBuilder {
+        GenerationBuilder::new(self.clone())
+    }
+
+    /// The server's address.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// `sakuga.prompt.v1.PromptService`, as generated.
+    pub fn prompts(&self) -> PromptServiceClient<Channel> {
+        PromptServiceClient::new(self.channel.clone()).max_decoding_message_size(self.options.max_message_bytes)
+    }
+
+    /// `sakuga.system.v1.SystemService`, as generated.
+    pub fn system(&self) -> SystemServiceClient<Channel> {
+        SystemServiceClient::new(self.channel.clone()).max_decoding_message_size(self.options.max_message_bytes)
+    }
+
+    /// What a failed call of the generated clients means.
+    pub fn explain(&self, status: &tonic::Status) -> ClientError {
+        ClientError::from_status(status, &self.address, None)
+    }
+
+    pub(crate) fn generations(&self) -> GenerationServiceClient<Channel> {
+        GenerationServiceClient::new(self.channel.clone()).max_decoding_message_size(self.options.max_message_bytes)
+    }
+
+    pub(crate) fn options(&self) -> &ConnectOptions {
+        &self.options
+    }
+}
+
+/// The address without the slash that `Uri` puts behind it.
+fn display(address: &Uri) -> String {
+    address.to_string().trim_end_matches('/').to_owned()
+}
+
+/// Fills in what an address may leave out and refuses what would only fail later, and less clearly.
+fn normalise(address: &str) -> Result<Uri, ClientError> {
+    let wrong = |reason: &str| ClientError::Address { address: address.to_owned(), reason: reason.to_owned() };
+    let trimmed = address.trim();
+    if trimmed.is_empty() {
+        return Err(wrong("it is empty; write `http://host:port`"));
+    }
+    let with_scheme = if trimmed.contains("://") { trimmed.to_owned() } else { format!("http://{trimmed}") };
+    let uri: Uri = with_scheme.parse().map_err(|error| wrong(&format!("{error}; write `http://host:port`")))?;
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") => {
+            return Err(wrong(
+                "this build does not speak TLS; use `http://`, through a tunnel if the network is not yours",
+            ));
+        }
+        Some(other) => return Err(wrong(&format!("`{other}://` is not known; write `http://host:port`"))),
+        None => return Err(wrong("it has no host; write `http://host:port`")),
+    }
+    let Some(authority) = uri.authority() else { return Err(wrong("it has no host; write `http://host:port`")) };
+    if authority.as_str().contains('@') {
+        return Err(wrong("the server knows no users; leave out what stands before `@`"));
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err(wrong("it has no host; write `http://host:port`"));
+    }
+    if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
+        return Err(wrong("a path means nothing to a gRPC server; write only `http://host:port`"));
+    }
+    if uri.port_u16().is_some() {
+        return Ok(uri);
+    }
+    if authority.as_str().len() > uri.host().unwrap_or_default().len() {
+        return Err(wrong("its port is not a number from 0 to 65535"));
+    }
+    format!("http://{authority}:{DEFAULT_PORT}").parse().map_err(|error| wrong(&format!("{error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn accepts(address: &str, expected: &str) {
+        assert_eq!(display(&normalise(address).unwrap()), expected);
+    }
+
+    #[track_caller]
+    fn refuses(address: &str, part: &str) {
+        let message = normalise(address).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
+
+    #[test]
+    fn addresses_may_leave_out_scheme_and_port() {
+        accepts("http://127.0.0.1:7", "http://127.0.0.1:7");
+        accepts(" gpu-box:50051 ", "http://gpu-box:50051");
+        accepts("gpu-box", "http://gpu-box:50051");
+        accepts("http://[::1]", "http://[::1]:50051");
+        accepts("http://[::1]:8/", "http://[::1]:8");
+    }
+
+    #[test]
+    fn wrong_addresses_say_what_to_write() {
+        refuses("", "write `http://host:port`");
+        refuses("https://gpu-box", "TLS");
+        refuses("ftp://gpu-box", "`ftp://`");
+        refuses("http://gpu-box/v1", "path");
+        refuses("http://me:secret@gpu-box", "users");
+        refuses("http://gpu-box:70000", "port");
+        refuses("http://gpu box", "write `http://host:port`");
+        refuses("http://", "http://host:port");
+    }
+
+    #[tokio::test]
+    async fn a_port_without_a_server_is_named() {
+        // Bound and dropped: nothing listens there now.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let error = Client::connect(&format!("127.0.0.1:{port}")).await.unwrap_err();
+        assert!(matches!(error, ClientError::NothingListens { .. }), "{error:?}");
+        assert_eq!(error.to_string(), format!("nothing listens at http://127.0.0.1:{port}"));
+    }
+}

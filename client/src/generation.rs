@@ -1,0 +1,176 @@
+//! The stream of one job: events in order, pictures whole, and an end that is always told.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use sakuga_proto::generation::v1::generate_event::Event as WireEvent;
+use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, GenerateResponse};
+use tokio::time::Sleep;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Streaming};
+
+use crate::assemble::Assembler;
+use crate::connect::Client;
+use crate::error::{ClientError, ServerError};
+use crate::event::{Cancelled, Completed, Event, EventKind, Timings, plain_kind, time};
+
+/// How much later than the server this side gives up at a deadline, so that the server's own last word can arrive.
+const DEADLINE_GRACE: Duration = Duration::from_secs(2);
+
+/// Sees every event as it came, before it is checked.
+pub(crate) type Tap = Box<dyn FnMut(&GenerateEvent) + Send>;
+
+/// The running job of one request. Dropping it cancels the job at the next step.
+///
+/// The stream ends after a terminal event ([`EventKind::is_terminal`]) or after an error; it never just stops.
+pub struct Generation {
+    stream: Streaming<GenerateResponse>,
+    address: String,
+    assembler: Option<Assembler>,
+    next_sequence: u64,
+    missed: u64,
+    deadline: Option<(Duration, Pin<Box<Sleep>>)>,
+    tap: Option<Tap>,
+    is_over: bool,
+}
+
+impl Generation {
+    pub(crate) async fn start(
+        client: Client,
+        request: GenerateRequest,
+        deadline: Option<Duration>,
+        tap: Option<Tap>,
+    ) -> Result<Self, ClientError> {
+        let mut call = Request::new(request);
+        // The clock starts before the call, as the server's does.
+        let sleep = deadline.map(|after| {
+            call.set_timeout(after);
+            (after, Box::pin(tokio::time::sleep(after.saturating_add(DEADLINE_GRACE))))
+        });
+        let response = client.generations().generate(call).await;
+        let stream = response.map_err(|status| ClientError::from_status(&status, client.address(), deadline))?;
+        Ok(Self {
+            stream: stream.into_inner(),
+            address: client.address().to_owned(),
+            assembler: Some(Assembler::new(client.options().max_pictures_bytes)),
+            next_sequence: 0,
+            missed: 0,
+            deadline: sleep,
+            tap,
+            is_over: false,
+        })
+    }
+
+    /// The next event; `None` after the terminal one.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Failed`] for the terminal event `failed`; else what [`ClientError`] lists for a connection, a
+    /// deadline, a picture or a protocol that does not hold. Nothing comes after an error.
+    pub async fn next_event(&mut self) -> Result<Option<Event>, ClientError> {
+        self.next().await.transpose()
+    }
+
+    /// How many events the server left out so far, because this side read too slowly.
+    pub fn missed_events(&self) -> u64 {
+        self.missed
+    }
+
+    fn accept(&mut self, response: GenerateResponse) -> Result<Event, ClientError> {
+        let Some(event) = response.event else {
+            return Err(ClientError::Protocol("a message holds no event".to_owned()));
+        };
+        if let Some(tap) = &mut self.tap {
+            tap(&event);
+        }
+        let Some(missed_before) = event.sequence.checked_sub(self.next_sequence) else {
+            return Err(ClientError::Protocol(format!(
+                "event {} came where {} or a later one is due",
+                event.sequence, self.next_sequence
+            )));
+        };
+        self.next_sequence = event.sequence.saturating_add(1);
+        self.missed = self.missed.saturating_add(missed_before);
+        let kind = self.kind(event.event)?;
+        let time = time(event.time);
+        Ok(Event { sequence: event.sequence, time, job_id: event.job_id, missed_before, kind })
+    }
+
+    fn kind(&mut self, event: Option<WireEvent>) -> Result<EventKind, ClientError> {
+        match event {
+            None => Ok(EventKind::Unknown),
+            Some(WireEvent::ImageChunk(chunk)) => {
+                let assembler = self.assembler.as_mut().ok_or_else(after_the_end)?;
+                let received = assembler.add(chunk)?;
+                Ok(EventKind::Receiving {
+                    image_index: received.image_index,
+                    received_bytes: received.received_bytes,
+                    total_bytes: received.total_bytes,
+                })
+            }
+            Some(WireEvent::Completed(completed)) => {
+                let assembler = self.assembler.take().ok_or_else(after_the_end)?;
+                let pictures = assembler.finish(completed.images)?;
+                let timings = completed.timings.map(Timings::from).unwrap_or_default();
+                Ok(EventKind::Completed(Box::new(Completed { pictures, timings })))
+            }
+            Some(WireEvent::Failed(status)) => Err(ClientError::Failed(Box::new(ServerError::from(&status)))),
+            Some(WireEvent::Cancelled(cancelled)) => Ok(EventKind::Cancelled(Cancelled::from(cancelled))),
+            Some(other) => Ok(plain_kind(other)),
+        }
+    }
+
+    fn without_end(&self) -> ClientError {
+        ClientError::Protocol(format!(
+            "the stream ended after {} events and none of them said how the job ended",
+            self.next_sequence - self.missed
+        ))
+    }
+}
+
+fn after_the_end() -> ClientError {
+    ClientError::Protocol("an event came after the terminal one".to_owned())
+}
+
+impl Stream for Generation {
+    type Item = Result<Event, ClientError>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.is_over {
+            return Poll::Ready(None);
+        }
+        let deadline = this.deadline.as_ref().map(|(after, _)| *after);
+        let item = match Pin::new(&mut this.stream).poll_next(context) {
+            Poll::Ready(Some(Ok(response))) => this.accept(response),
+            Poll::Ready(Some(Err(status))) => Err(match ClientError::from_status(&status, &this.address, deadline) {
+                // A job that was accepted is not refused any more.
+                ClientError::Refused(error) if this.next_sequence > 0 => ClientError::Failed(error),
+                other => other,
+            }),
+            Poll::Ready(None) => Err(this.without_end()),
+            Poll::Pending => {
+                let Some((after, sleep)) = &mut this.deadline else { return Poll::Pending };
+                if sleep.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
+                }
+                Err(ClientError::DeadlineExceeded { after: Some(*after) })
+            }
+        };
+        this.is_over = item.as_ref().map_or(true, |event| event.kind.is_terminal());
+        Poll::Ready(Some(item))
+    }
+}
+
+impl std::fmt::Debug for Generation {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Generation")
+            .field("address", &self.address)
+            .field("next_sequence", &self.next_sequence)
+            .field("missed", &self.missed)
+            .field("is_over", &self.is_over)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,94 @@
+//! `sakuga show`.
+
+use sakuga_client::proto::generation::v1::generate_request::{Negative, Prompt};
+use sakuga_client::proto::generation::v1::{GenerateRequest, ImageMetadata, Sampling, Solver};
+use sakuga_client::{json, picture};
+
+use crate::GOOD;
+use crate::support::run;
+
+fn png(record: Option<&str>) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 2, 2);
+    encoder.set_color(png::ColorType::Rgb);
+    if let Some(record) = record {
+        encoder.add_itxt_chunk(picture::KEYWORD.to_owned(), record.to_owned()).unwrap();
+    }
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(&[9; 12]).unwrap();
+    writer.finish().unwrap();
+    file
+}
+
+fn record() -> ImageMetadata {
+    ImageMetadata {
+        version: 1,
+        software: "sakuga-server 0.1.0".to_owned(),
+        request: Some(GenerateRequest {
+            prompt: Some(Prompt::Xml(GOOD.to_owned())),
+            negative: Some(Negative::NegativeText("<caption>blurry</caption>".to_owned())),
+            sampling: Some(Sampling {
+                solver: Solver::Dpm.into(),
+                steps: 12,
+                guidance_scale: Some(5.5),
+                guidance_until: Some(0.25),
+                shift: Some(6.0),
+                ..Sampling::default()
+            }),
+            images: 2,
+            seed: Some(42),
+            ..GenerateRequest::default()
+        }),
+        image_index: 1,
+        seed: 42,
+        device: "cpu".to_owned(),
+        model: "newbie@abc".to_owned(),
+        model_text: "\u{1b}[2J".to_owned(),
+    }
+}
+
+#[test]
+fn the_request_is_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = png(Some(&json::to_string(&record()).unwrap()));
+    std::fs::write(directory.path().join("a.png"), &file).unwrap();
+    let run = run(directory.path(), &["show", "a.png"], b"");
+    run.expect(0)
+        .says("a.png  2x2")
+        .says("newbie@abc")
+        .says("cpu")
+        .says("42, picture 2 of 2")
+        .says("dpm, 12 steps, guidance 5.5 while t < 0.25, shift 6")
+        .says("<appearance>long_hair, blue_eyes</appearance>")
+        .says("<caption>blurry</caption>")
+        .says(&sakuga_client::sha256_hex(&file))
+        .says(&sakuga_client::sha256_hex(&[9; 12]))
+        .says("sakuga generate --from 'a.png'");
+    assert!(!run.stdout.contains('\u{1b}'));
+}
+
+#[test]
+fn json_holds_the_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = png(Some(&json::to_string(&record()).unwrap()));
+    let object = run(directory.path(), &["show", "-", "--json"], &file).expect(0).json();
+    assert_eq!(object["sha256"], sakuga_client::sha256_hex(&file));
+    assert_eq!(object["metadata"]["request"]["xml"], GOOD);
+    assert_eq!(object["metadata"]["request"]["sampling"]["solver"], "SOLVER_DPM");
+    let again: ImageMetadata = json::from_str(&object["metadata"].to_string(), json::UnknownFields::Refuse).unwrap();
+    assert_eq!(again, record());
+}
+
+#[test]
+fn files_without_a_record_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let show = |file: &[u8]| run(directory.path(), &["show", "-"], file);
+    show(&png(None)).expect(2).says("holds no record of a request");
+    show(b"hello").expect(2).says("not a PNG");
+    show(&png(Some("{"))).expect(2).says("cannot be read");
+    show(&png(Some(r#"{"version":7}"#))).expect(2).says("version 7");
+    let mut broken = png(Some(r#"{"version":1,"request":{}}"#));
+    broken.truncate(broken.len() - 20);
+    show(&broken).expect(2).says("damaged");
+    run(directory.path(), &["show", "no.png"], b"").expect(2).says("cannot read no.png");
+}

@@ -1,0 +1,237 @@
+//! A server in the test's process that plays a script, so that the client meets what a real one rarely does.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sakuga_client::proto::generation::v1::generate_event::Event;
+use sakuga_client::proto::generation::v1::generation_service_server::{GenerationService, GenerationServiceServer};
+use sakuga_client::proto::generation::v1::{
+    Accepted, Completed, GenerateEvent, GenerateRequest, GenerateResponse, ImageChunk, ImageFormat, ImageInfo, Preview,
+    PreviewMethod, Stage, StageBegun, Started, Step, Timings,
+};
+use sakuga_client::sha256_hex;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status};
+
+/// What the server does next.
+#[derive(Clone, Debug)]
+pub enum Act {
+    /// Sends an event with the next number.
+    Send(Event),
+    /// Leaves out so many numbers.
+    Skip(u64),
+    /// Goes back to this number.
+    Rewind(u64),
+    /// Ends the stream with a status.
+    Break(Status),
+    /// Waits until the client hangs up.
+    Hang,
+}
+
+/// A running server.
+pub struct Fake {
+    pub address: SocketAddr,
+    requests: Arc<Mutex<Vec<(GenerateRequest, Option<String>)>>>,
+    hung_up: watch::Receiver<bool>,
+    _stop: mpsc::Sender<()>,
+}
+
+impl Fake {
+    /// Starts a server that refuses calls with `refusal`, or plays `acts` for each.
+    pub async fn start(refusal: Option<Status>, acts: Vec<Act>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (hang_up, hung_up) = watch::channel(false);
+        let (stop, mut stopped) = mpsc::channel::<()>(1);
+        let service = Script { refusal, acts, requests: requests.clone(), hang_up: Arc::new(hang_up) };
+        let server = tonic::transport::Server::builder()
+            .add_service(GenerationServiceServer::new(service))
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
+                stopped.recv().await;
+            });
+        tokio::spawn(server);
+        Self { address, requests, hung_up, _stop: stop }
+    }
+
+    /// A server that plays `acts`.
+    pub async fn playing(acts: Vec<Act>) -> Self {
+        Self::start(None, acts).await
+    }
+
+    /// The requests so far, each with its `grpc-timeout`.
+    pub fn requests(&self) -> Vec<(GenerateRequest, Option<String>)> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// Waits until a client has hung up on [`Act::Hang`].
+    pub async fn wait_for_hang_up(&mut self) -> bool {
+        tokio::time::timeout(Duration::from_secs(10), self.hung_up.wait_for(|is_hung_up| *is_hung_up)).await.is_ok()
+    }
+}
+
+struct Script {
+    refusal: Option<Status>,
+    acts: Vec<Act>,
+    requests: Arc<Mutex<Vec<(GenerateRequest, Option<String>)>>>,
+    hang_up: Arc<watch::Sender<bool>>,
+}
+
+#[tonic::async_trait]
+impl GenerationService for Script {
+    type GenerateStream = Pin<Box<dyn Stream<Item = Result<GenerateResponse, Status>> + Send>>;
+
+    async fn generate(&self, request: Request<GenerateRequest>) -> Result<Response<Self::GenerateStream>, Status> {
+        let timeout = request.metadata().get("grpc-timeout").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        self.requests.lock().unwrap().push((request.into_inner(), timeout));
+        if let Some(refusal) = &self.refusal {
+            return Err(refusal.clone());
+        }
+        let (sender, receiver) = mpsc::channel(4);
+        tokio::spawn(play(self.acts.clone(), sender, self.hang_up.clone()));
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver).map(|item| item))))
+    }
+}
+
+async fn play(
+    acts: Vec<Act>,
+    sender: mpsc::Sender<Result<GenerateResponse, Status>>,
+    hang_up: Arc<watch::Sender<bool>>,
+) {
+    let mut sequence = 0;
+    for act in acts {
+        let item = match act {
+            Act::Send(event) => {
+                let event = GenerateEvent {
+                    sequence,
+                    time: Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 0 }),
+                    job_id: "job-1".to_owned(),
+                    event: Some(event),
+                };
+                sequence += 1;
+                Ok(GenerateResponse { event: Some(event) })
+            }
+            Act::Skip(numbers) => {
+                sequence += numbers;
+                continue;
+            }
+            Act::Rewind(number) => {
+                sequence = number;
+                continue;
+            }
+            Act::Break(status) => Err(status),
+            Act::Hang => {
+                sender.closed().await;
+                hang_up.send_replace(true);
+                return;
+            }
+        };
+        if sender.send(item).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The events before the first step.
+pub fn opening(steps: u32, images: u32) -> Vec<Act> {
+    let resolved = GenerateRequest {
+        images,
+        sampling: Some(sakuga_client::proto::generation::v1::Sampling { steps, ..Default::default() }),
+        ..GenerateRequest::default()
+    };
+    vec![
+        Act::Send(Event::Accepted(Accepted { request_id: "request-1".to_owned(), diagnostics: vec![] })),
+        Act::Send(Event::Started(Started {
+            resolved: Some(resolved),
+            seeds: vec![42; images as usize],
+            device: "cpu".to_owned(),
+            model_notice: "the weights are random".to_owned(),
+        })),
+        stage(Stage::TextEncode),
+        stage(Stage::Denoise),
+    ]
+}
+
+pub fn stage(stage: Stage) -> Act {
+    Act::Send(Event::Stage(StageBegun { stage: stage.into() }))
+}
+
+pub fn step(index: u32, total: u32) -> Act {
+    Act::Send(Event::Step(Step {
+        index,
+        total,
+        t: 0.5,
+        sigma: 0.5,
+        step_ms: 143.0,
+        eta: Some(prost_types::Duration { seconds: 2, nanos: 300_000_000 }),
+        guidance_active: true,
+        evaluations: index,
+    }))
+}
+
+pub fn preview(image_index: u32, step: u32, data: &[u8]) -> Act {
+    Act::Send(Event::Preview(Preview {
+        image_index,
+        step,
+        method: PreviewMethod::Linear.into(),
+        format: ImageFormat::Jpeg.into(),
+        width: 8,
+        height: 8,
+        data: data.to_vec().into(),
+    }))
+}
+
+/// A picture in two pieces.
+pub fn chunks(image_index: u32, file: &[u8]) -> Vec<Act> {
+    let (first, second) = file.split_at(file.len() / 2);
+    let chunk = |offset: usize, data: &[u8]| {
+        Act::Send(Event::ImageChunk(ImageChunk {
+            image_index,
+            format: ImageFormat::Png.into(),
+            offset: offset as u64,
+            total_size: file.len() as u64,
+            data: data.to_vec().into(),
+        }))
+    };
+    vec![chunk(0, first), chunk(first.len(), second)]
+}
+
+pub fn completed(files: &[&[u8]]) -> Act {
+    let images = files
+        .iter()
+        .map(|file| ImageInfo {
+            sha256: sha256_hex(file),
+            pixels_sha256: sha256_hex(b"pixels"),
+            width: 16,
+            height: 32,
+            size: file.len() as u64,
+            metadata: None,
+        })
+        .collect();
+    let timings = Timings {
+        denoise: Some(prost_types::Duration { seconds: 3, nanos: 0 }),
+        total: Some(prost_types::Duration { seconds: 4, nanos: 200_000_000 }),
+        ..Timings::default()
+    };
+    Act::Send(Event::Completed(Completed { images, timings: Some(timings) }))
+}
+
+/// A whole job that goes well.
+pub fn job(steps: u32, files: &[&[u8]]) -> Vec<Act> {
+    let mut acts = opening(steps, u32::try_from(files.len()).unwrap());
+    for index in 1..=steps {
+        acts.push(step(index, steps));
+        acts.push(preview(0, index, b"jpeg bytes"));
+    }
+    acts.push(stage(Stage::Decode));
+    for (index, file) in (0..).zip(files) {
+        acts.extend(chunks(index, file));
+    }
+    acts.push(completed(files));
+    acts
+}

@@ -1,0 +1,8 @@
+//! Drawing, against a server that plays a script: the library's promises, and the command as a user runs it.
+
+#[path = "../support.rs"]
+mod support;
+
+mod command;
+mod fake;
+mod library;
