@@ -1,1 +1,8 @@
-//! Stories over real sockets.
+//! Stories over real sockets: the server within the test, the client library before it.
+
+#[cfg(feature = "burn")]
+mod burn;
+mod endings;
+mod pictures;
+mod prompts;
+mod system;

@@ -41,7 +41,7 @@ pub fn verify(files: &Files) -> anyhow::Result<Outcome> {
     Ok(Outcome { previews, events })
 }
 
-/// The preview pictures in a folder, which need not exist.
+/// The previews of `sakuga generate` in a folder, which need not exist.
 ///
 /// # Errors
 ///
@@ -55,8 +55,9 @@ pub fn previews(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        if matches!(extension, Some("jpg" | "png" | "webp")) {
+        // As `sakuga generate` names them; anything else in the folder is somebody else's.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("image") && name.contains("_step") && name.ends_with(".jpg") {
             found.push(path);
         }
     }
@@ -73,7 +74,7 @@ mod tests {
         let files = Files::new(folder.path());
         fs::write(&files.png, PNG_SIGNATURE).unwrap();
         fs::create_dir(&files.previews).unwrap();
-        fs::write(files.previews.join("image_0_step_001.jpg"), "").unwrap();
+        fs::write(files.previews.join("image0_step001.jpg"), "").unwrap();
         fs::write(&files.events, "{\"accepted\":{}}\n{\"completed\":{}}\n").unwrap();
         (folder, files)
     }
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn only_our_own_files_of_an_earlier_run_are_removed() {
         let (folder, files) = good();
-        let foreign = [folder.path().join("notes.txt"), files.previews.join("notes.txt")];
+        let foreign = [folder.path().join("notes.txt"), files.previews.join("image_of_mine.jpg")];
         for path in &foreign {
             fs::write(path, "mine").unwrap();
         }

@@ -1,0 +1,103 @@
+//! A server within the test, on a port that the system chooses, reached through its socket like any other.
+
+use std::time::Duration;
+
+use sakuga_client::Client;
+use sakuga_server::config::EngineChoice;
+use sakuga_server::engine::scripted::{Script, ScriptedFault};
+use sakuga_server::{App, Config};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// Longer than any server may take to end after a test.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// A running server.
+#[derive(Debug)]
+pub struct TestServer {
+    address: String,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+    /// Where the embedded model is unpacked; removed with the server.
+    _cache: Option<TempDir>,
+}
+
+impl TestServer {
+    /// A server that draws gradients, a step a millisecond.
+    pub async fn scripted() -> Self {
+        Self::start(scripted_config(1)).await
+    }
+
+    /// A server that draws with the embedded model, on the CPU.
+    ///
+    /// # Panics
+    ///
+    /// There is no room for temporary files, or the server does not start.
+    #[cfg(feature = "burn")]
+    pub async fn burn() -> Self {
+        use sakuga_server::config::{BurnConfig, DeviceChoice};
+        let cache = tempfile::tempdir().expect("a temporary folder");
+        let burn =
+            BurnConfig { device: DeviceChoice::Cpu, cache_dir: Some(cache.path().to_owned()), ..BurnConfig::default() };
+        let mut server = Self::start(Config { engine: EngineChoice::Burn(burn), ..Config::default() }).await;
+        server._cache = Some(cache);
+        server
+    }
+
+    /// A server of this configuration.
+    ///
+    /// # Panics
+    ///
+    /// It does not start.
+    pub async fn start(config: Config) -> Self {
+        let app = App::build(config).await.expect("the server starts");
+        let address = format!("http://{}", app.local_addr());
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let shutdown = async {
+                // A test that fails drops its end; that, too, is a request to stop.
+                let _ = stopped.await;
+            };
+            app.run_until(shutdown).await.expect("the server ends without a fault");
+        });
+        Self { address, stop, task, _cache: None }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// A new connection to it.
+    ///
+    /// # Panics
+    ///
+    /// It cannot be reached.
+    pub async fn client(&self) -> Client {
+        Client::connect(&self.address).await.expect("the server can be reached")
+    }
+
+    /// Asks it to end and waits until it has.
+    ///
+    /// # Panics
+    ///
+    /// It does not end, or it failed.
+    pub async fn stop(self) {
+        let Self { stop, task, .. } = self;
+        stop.send(()).expect("the server runs");
+        let ended = tokio::time::timeout(STOP_LIMIT, task).await.expect("the server ends when it is asked to");
+        ended.expect("the server did not fail");
+    }
+}
+
+/// A configuration of the scripted engine with small pictures and this many milliseconds a step.
+pub fn scripted_config(step_ms: u64) -> Config {
+    faulty_config(step_ms, Vec::new())
+}
+
+/// The same, with what goes wrong.
+pub fn faulty_config(step_ms: u64, faults: Vec<ScriptedFault>) -> Config {
+    let script = Script { step_ms, text_encode_ms: 1, decode_ms: 1, default_size_px: 64, faults };
+    Config { engine: EngineChoice::Scripted(script), ..Config::default() }
+}
