@@ -5,6 +5,7 @@
 //! all of it in one error — or how much was loaded.
 
 mod config;
+mod decode;
 mod folder;
 mod reader;
 mod report;
@@ -13,9 +14,10 @@ mod safetensors_file;
 pub(crate) mod testing;
 
 pub use config::ConfigFields;
+pub(crate) use decode::decode_f32;
 pub(crate) use folder::read_json;
 pub use folder::{Component, ModelFolder, weight_files};
 pub use reader::TensorReader;
-pub(crate) use reader::{decode_f32, linear_of};
+pub(crate) use reader::linear_of;
 pub use report::{LoadReport, LoraReport};
 pub use safetensors_file::{SafetensorsFile, TensorEntry};

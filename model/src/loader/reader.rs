@@ -8,16 +8,13 @@ use std::rc::Rc;
 
 use burn::module::Param;
 use burn::nn::Linear;
-use burn::tensor::{DType, Device, Tensor, TensorData, bf16, f16};
-use rayon::prelude::*;
+use burn::tensor::{DType, Device, Tensor};
 use safetensors::Dtype;
 
+use super::decode::decode;
 use super::{LoadReport, SafetensorsFile, TensorEntry};
 use crate::error::{LoadError, WeightsError, WrongShape};
 use crate::lora::LoraSet;
-
-/// Elements that one thread converts at a time.
-const CONVERT_CHUNK: usize = 1 << 16;
 
 /// A component's tensors, scoped to a name prefix. Clones share the files and the account.
 ///
@@ -318,61 +315,6 @@ impl Shared {
         let parts: Vec<_> = parts.iter().map(|part| (&self.files[part.file], &part.entry)).collect();
         Tensor::from_data(decode(&parts, shape, dtype), (&self.device, dtype))
     }
-}
-
-/// A tensor of a file in f32. `shape` must have the entry's number of elements.
-pub(crate) fn decode_f32<const D: usize>(
-    file: &SafetensorsFile,
-    entry: &TensorEntry,
-    shape: [usize; D],
-    device: &Device,
-) -> Tensor<D> {
-    Tensor::from_data(decode(&[(file, entry)], shape, DType::F32), (device, DType::F32))
-}
-
-/// Tensors, one after the other, as one host buffer of type `dtype` (`BF16` or `F32`).
-fn decode<const D: usize>(parts: &[(&SafetensorsFile, &TensorEntry)], shape: [usize; D], dtype: DType) -> TensorData {
-    let elements = shape.iter().product();
-    if dtype == DType::BF16 {
-        let mut values = vec![bf16::ZERO; elements];
-        fill(parts, &mut values, bf16::from_f32, |value| value);
-        TensorData::new(values, shape)
-    } else {
-        let mut values = vec![0.0_f32; elements];
-        fill(parts, &mut values, |value| value, bf16::to_f32);
-        TensorData::new(values, shape)
-    }
-}
-
-/// Converts the parts into consecutive pieces of `out`. `from_bf16` keeps the type of the published weights from going
-/// through f32 and back.
-fn fill<T: Send>(
-    parts: &[(&SafetensorsFile, &TensorEntry)],
-    out: &mut [T],
-    from_f32: impl Fn(f32) -> T + Sync,
-    from_bf16: impl Fn(bf16) -> T + Sync,
-) {
-    let mut rest = out;
-    for (file, entry) in parts {
-        let bytes = file.bytes(entry);
-        let (piece, tail) = rest.split_at_mut(entry.shape.iter().product());
-        rest = tail;
-        match entry.dtype {
-            Dtype::BF16 => convert(bytes, piece, |bytes| from_bf16(bf16::from_le_bytes(bytes))),
-            Dtype::F16 => convert(bytes, piece, |bytes| from_f32(f16::from_le_bytes(bytes).to_f32())),
-            Dtype::F64 => convert(bytes, piece, |bytes| from_f32(f64::from_le_bytes(bytes) as f32)),
-            _ => convert(bytes, piece, |bytes| from_f32(f32::from_le_bytes(bytes))),
-        }
-    }
-}
-
-/// Little-endian elements of `N` bytes to values, in parallel.
-fn convert<T: Send, const N: usize>(bytes: &[u8], out: &mut [T], value: impl Fn([u8; N]) -> T + Sync) {
-    out.par_chunks_mut(CONVERT_CHUNK).zip(bytes.par_chunks(CONVERT_CHUNK * N)).for_each(|(out, bytes)| {
-        for (slot, &element) in out.iter_mut().zip(bytes.as_chunks::<N>().0) {
-            *slot = value(element);
-        }
-    });
 }
 
 /// A linear layer from a weight in the order of files, `[d_output, d_input]`.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::LoraSpec;
 use super::patch::{Factor, Patch, matrix};
+use super::scale::ScaleRule;
 use crate::error::LoadError;
 use crate::loader::{LoraReport, SafetensorsFile, TensorEntry, decode_f32, read_json};
 
@@ -67,15 +68,6 @@ struct Module {
 
 type Parts = BTreeMap<&'static str, TensorEntry>;
 
-/// Where a module without an `alpha` tensor gets its scale.
-#[derive(Debug, Default)]
-struct ScaleRule {
-    alpha: Option<f32>,
-    alpha_pattern: BTreeMap<String, f32>,
-    rank_stabilised: bool,
-    source: &'static str,
-}
-
 impl AdapterFile {
     /// Opens an adapter.
     pub(super) fn open(spec: &LoraSpec) -> Result<Self, LoadError> {
@@ -104,7 +96,8 @@ impl AdapterFile {
         if modules.is_empty() && problems.is_empty() {
             problems.push("it has no tensors".to_owned());
         }
-        let scale = scale_rule(config.as_ref(), &file, &modules, &mut problems);
+        let has_alphas = modules.values().any(|parts| parts.contains_key("alpha"));
+        let scale = ScaleRule::new(config.as_ref(), file.metadata(), has_alphas, &mut problems);
         let is_lokr = modules.values().any(|parts| parts.keys().any(|role| role.starts_with('w') && role.len() <= 4));
         if !problems.is_empty() {
             return Err(LoadError::Lora { path: spec.path.clone(), problems });
@@ -118,7 +111,7 @@ impl AdapterFile {
             path: self.spec.path.clone(),
             strength: self.spec.strength,
             format: if self.is_lokr { "LoKr" } else { "LoRA" },
-            scale_source: self.scale.source,
+            scale_source: self.scale.source(),
             modules: self.modules.len(),
         }
     }
@@ -232,18 +225,7 @@ impl AdapterFile {
             Some(entry) => return Err(format!("its alpha has the shape {:?} and not one value", entry.shape)),
             None => self.scale.alpha_of(path),
         };
-        let rank = rank.filter(|&rank| rank > 0).ok_or("its rank is 0")? as f32;
-        let Some(alpha) = alpha else { return Ok(1.0) };
-        let scale = alpha / if self.scale.rank_stabilised { rank.sqrt() } else { rank };
-        if scale.is_finite() { Ok(scale) } else { Err(format!("its scale {alpha} / {rank} is not finite")) }
-    }
-}
-
-impl ScaleRule {
-    fn alpha_of(&self, path: &str) -> Option<f32> {
-        let ends =
-            |pattern: &str| path == pattern || path.strip_suffix(pattern).is_some_and(|head| head.ends_with('.'));
-        self.alpha_pattern.iter().find(|(pattern, _)| ends(pattern)).map(|(_, &alpha)| alpha).or(self.alpha)
+        self.scale.scale(alpha, rank)
     }
 }
 
@@ -268,43 +250,4 @@ fn split(key: &str) -> Option<(Module, &'static str)> {
         }
     };
     (!module.path.is_empty()).then_some((module, role))
-}
-
-fn scale_rule(
-    config: Option<&Value>,
-    file: &SafetensorsFile,
-    modules: &BTreeMap<Module, Parts>,
-    problems: &mut Vec<String>,
-) -> ScaleRule {
-    let mut rule = ScaleRule { source: "none (1)", ..ScaleRule::default() };
-    if let Some(alpha) = file.metadata().get("lora_alpha").and_then(|text| text.parse().ok()) {
-        rule.alpha = Some(alpha);
-        rule.source = "file metadata";
-    }
-    if let Some(config) = config {
-        let flag = |name: &str| config.get(name).and_then(Value::as_bool).unwrap_or(false);
-        for name in ["use_dora", "use_qalora", "use_bdlora", "fan_in_fan_out", "lora_bias"] {
-            if flag(name) {
-                problems.push(format!("its adapter_config.json sets `{name}`, which is not supported"));
-            }
-        }
-        rule.rank_stabilised = flag("use_rslora");
-        if let Some(alpha) = ["lora_alpha", "network_alpha"].iter().find_map(|name| config.get(name)?.as_f64()) {
-            rule.alpha = Some(alpha as f32);
-            rule.source = "adapter_config.json";
-        }
-        for (pattern, alpha) in config.get("alpha_pattern").and_then(Value::as_object).into_iter().flatten() {
-            match alpha.as_f64() {
-                Some(alpha) if pattern.chars().all(|c| c.is_alphanumeric() || "._".contains(c)) => {
-                    rule.alpha_pattern.insert(pattern.clone(), alpha as f32);
-                }
-                _ => problems
-                    .push(format!("alpha_pattern `{pattern}`: only plain module names with a number are supported")),
-            }
-        }
-    }
-    if modules.values().any(|parts| parts.contains_key("alpha")) {
-        rule.source = "alpha tensors";
-    }
-    rule
 }

@@ -6,6 +6,7 @@
 
 mod file;
 mod patch;
+mod scale;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ pub struct LoraSpec {
     pub strength: f32,
 }
 
-/// Adapters that were opened, and after [`LoraSet::resolve`] what they do to which tensor.
+/// Adapters that were opened, to be handed to [`TensorReader::merge`](crate::loader::TensorReader::merge).
 pub struct LoraSet {
     adapters: Vec<AdapterFile>,
     reports: Vec<LoraReport>,

@@ -1,4 +1,5 @@
-use burn::tensor::{Device, Tolerance};
+use burn::tensor::{TensorData, Tolerance, bf16};
+use safetensors::Dtype;
 
 use super::*;
 use crate::loader::testing::{Stored, write_file};
