@@ -61,7 +61,7 @@ struct Prepared {
 }
 
 fn prepare(context: &Context, job_id: JobId, message: GenerateRequest) -> Result<Prepared, ServerError> {
-    let request = from_proto::draft(message).check(&context.engine.model, &context.limits, draw_seed)?;
+    let request = from_proto::draft(message).check(context.law(), draw_seed)?;
     let resolved = to_proto::resolved(&request);
     let metadata: Vec<_> = (0..request.spec().images)
         .map(|index| metadata::image_metadata(&request, &resolved, &context.engine, index))

@@ -14,6 +14,7 @@ use crate::engine::{EngineInfo, TokenCounter};
 use crate::error::ServerError;
 use crate::gpu::Sampler;
 use crate::limits::Limits;
+use crate::request::Law;
 use crate::scheduler::Scheduler;
 use crate::wire::status;
 
@@ -33,6 +34,13 @@ pub struct Context {
     pub started: SystemTime,
     /// Cancelled when endless streams have to end.
     pub closing: CancellationToken,
+}
+
+impl Context {
+    /// What requests are checked against.
+    fn law(&self) -> Law<'_> {
+        Law { model: &self.engine.model, tokens: self.tokens.as_ref(), limits: &self.limits }
+    }
 }
 
 /// Runs what may take milliseconds of arithmetic where it delays nobody else.

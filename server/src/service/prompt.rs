@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Context, off_reactor};
 use crate::error::{ServerError, Violation};
-use crate::request::{check_options, describe};
+use crate::request::{describe, over_long};
 use crate::wire::{from_proto, to_proto};
 
 /// Checks and converts prompts.
@@ -59,12 +59,10 @@ impl PromptService for Prompts {
 }
 
 fn validate(context: &Context, request: ValidatePromptRequest) -> Result<ValidatePromptResponse, ServerError> {
-    let model = &context.engine.model;
-    if !request.model.is_empty() && request.model != model.name {
-        return Err(ServerError::UnknownModel { name: request.model, known: vec![model.name.clone()] });
-    }
+    let law = context.law();
+    law.check_model(&request.model)?;
     let mut faults = Vec::new();
-    let options = check_options(from_proto::strictness(request.strictness, &mut faults), &context.limits);
+    let options = law.check_options(from_proto::strictness(request.strictness, &mut faults));
     let checked = match request.prompt {
         Some(validate_prompt_request::Prompt::Xml(text)) => sakuga_schema::check(&text, &options),
         Some(validate_prompt_request::Prompt::Typed(typed)) => {
@@ -79,25 +77,25 @@ fn validate(context: &Context, request: ValidatePromptRequest) -> Result<Validat
     if !faults.is_empty() {
         return Err(ServerError::InvalidRequest(faults));
     }
-    let mut response = ValidatePromptResponse {
-        valid: checked.is_valid(),
-        diagnostics: checked.diagnostics.iter().map(to_proto::diagnostic).collect(),
-        ..ValidatePromptResponse::default()
-    };
+    let valid = checked.is_valid();
+    let mut response = ValidatePromptResponse { valid, ..ValidatePromptResponse::default() };
+    let mut diagnostics = checked.diagnostics;
     if let Some(prompt) = &checked.prompt {
         response.canonical_xml = prompt.to_xml();
         response.model_text = prompt.to_model_text();
-        let system_prompt = checked.system_prompt.as_ref().map(|text| format!("{text} "));
-        let system_prompt = system_prompt.as_deref().unwrap_or(&model.default_system_prompt);
+        let system_prompt = checked.system_prompt.map(|text| format!("{text} "));
+        let system_prompt = system_prompt.as_deref().unwrap_or(&law.model.default_system_prompt);
         let counts = context.tokens.count(system_prompt, &response.model_text);
+        diagnostics.extend(over_long::findings("", &counts));
         response.token_counts = counts.iter().map(to_proto::token_count).collect();
     }
+    response.diagnostics = diagnostics.iter().map(to_proto::diagnostic).collect();
     Ok(response)
 }
 
 fn parse(context: &Context, request: ParsePromptRequest) -> Result<ParsePromptResponse, ServerError> {
     let mut faults = Vec::new();
-    let options = check_options(from_proto::strictness(request.strictness, &mut faults), &context.limits);
+    let options = context.law().check_options(from_proto::strictness(request.strictness, &mut faults));
     let checked = sakuga_schema::check(&request.xml, &options);
     faults.extend(checked.diagnostics.iter().filter(|finding| finding.severity == Severity::Error).map(|finding| {
         let field = if finding.path.is_empty() { "xml" } else { &finding.path };

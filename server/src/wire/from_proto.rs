@@ -18,12 +18,16 @@ pub fn draft(request: generation::GenerateRequest) -> Draft {
         request_id: request.request_id,
         prompt: request.prompt.map(|form| match form {
             generation::generate_request::Prompt::Xml(text) => PromptForm::Text(text),
-            generation::generate_request::Prompt::Typed(typed) => PromptForm::Typed(self::typed(typed, &mut faults)),
+            generation::generate_request::Prompt::Typed(typed) => {
+                PromptForm::Typed(Box::new(self::typed(typed, &mut faults)))
+            }
         }),
         strictness: strictness(request.strictness, &mut faults),
         negative: request.negative.map(|form| match form {
             generation::generate_request::Negative::NegativeText(text) => NegativeForm::Text(text),
-            generation::generate_request::Negative::NegativePrompt(typed) => NegativeForm::Typed(negative(typed)),
+            generation::generate_request::Negative::NegativePrompt(typed) => {
+                NegativeForm::Typed(Box::new(negative(typed)))
+            }
         }),
         model: request.model,
         system_prompt: request.system_prompt,

@@ -43,7 +43,11 @@ async fn a_text_that_would_be_cut_says_where() {
     let caption: String = (0..600).map(|number| format!("word{number} ")).collect();
     let xml = format!("<caption>{}</caption>", caption.trim());
     let request = ValidatePromptRequest { prompt: Some(Prompt::Xml(xml)), ..ValidatePromptRequest::default() };
-    let counts = prompts.validate_prompt(request).await.expect("an answer").into_inner().token_counts;
+    let answer = prompts.validate_prompt(request).await.expect("an answer").into_inner();
+    let counts = answer.token_counts;
+    let found: Vec<&str> = answer.diagnostics.iter().map(|finding| finding.code.as_str()).collect();
+    assert_eq!(found, ["over-long", "over-long"], "one for each encoder, exact and not estimated");
+    assert!(answer.valid, "a long prompt is a warning");
     // The scripted encoders count words, 512 at the most; Gemma reads the three of the system prompt before them.
     assert_eq!((counts[0].tokens, counts[0].limit, counts[0].truncated), (603, 512, true));
     assert_eq!((counts[0].first_lost.as_str(), counts[1].first_lost.as_str()), ("word509", "word512"));

@@ -1,25 +1,23 @@
-//! Domain to wire.
+//! Domain to wire: events and requests here, the rest beside.
 
 use std::time::{Duration, SystemTime};
 
 use sakuga_proto::generation::v1::{self as generation, generate_event, generate_request};
 use sakuga_proto::prompt::v1 as prompt;
-use sakuga_proto::system::v1 as system;
-use sakuga_schema::{
-    Character, Diagnostic, Fix, Gender, GeneralTags, NegativePrompt, Prompt, Severity, Strictness, TagList,
-};
+use sakuga_schema::Strictness;
 
-use crate::engine::{EngineInfo, ModelInfo, PreviewMethod, Solver, Stage, StepReport, TokenCount};
+use crate::engine::{PreviewMethod, Solver, Stage, StepReport};
 use crate::event::{CancelReason, Event, EventBody, FinishedImage, JobTimings, Preview};
-use crate::gpu::{DeviceSample, StatsSource};
 use crate::job::JobId;
-use crate::limits::Limits;
 use crate::preview::PreviewFormat;
 use crate::request::Request;
 use crate::wire::status;
 
-/// Most characters of the text that a token limit would cut.
-const FIRST_LOST_CHARS_MAX: usize = 80;
+mod prompts;
+mod system;
+
+pub use prompts::{diagnostic, negative, token_count, typed};
+pub use system::{gpu_stats, model, server_info};
 
 /// What the events of one job say beside what happened.
 #[derive(Clone, Debug)]
@@ -206,173 +204,6 @@ fn preview_format(format: PreviewFormat) -> generation::ImageFormat {
         PreviewFormat::Jpeg => generation::ImageFormat::Jpeg,
         PreviewFormat::Png => generation::ImageFormat::Png,
         PreviewFormat::Webp => generation::ImageFormat::Webp,
-    }
-}
-
-/// A typed prompt.
-pub fn typed(typed: &Prompt) -> prompt::Prompt {
-    prompt::Prompt {
-        characters: typed.characters.iter().map(character).collect(),
-        general_tags: typed.general_tags.as_ref().map(general_tags),
-        caption: typed.caption.clone().unwrap_or_default(),
-    }
-}
-
-fn character(one: &Character) -> prompt::Character {
-    prompt::Character {
-        n: one.n.clone(),
-        gender: match one.gender {
-            None => prompt::Gender::Unspecified,
-            Some(Gender::Girl) => prompt::Gender::Gender1girl,
-            Some(Gender::Boy) => prompt::Gender::Gender1boy,
-            Some(Gender::Other) => prompt::Gender::Gender1other,
-        }
-        .into(),
-        appearance: tags(&one.appearance),
-        clothing: tags(&one.clothing),
-        body_type: tags(&one.body_type),
-        expression: tags(&one.expression),
-        action: tags(&one.action),
-        interaction: tags(&one.interaction),
-        position: tags(&one.position),
-    }
-}
-
-fn general_tags(general: &GeneralTags) -> prompt::GeneralTags {
-    prompt::GeneralTags {
-        count: tags(&general.count),
-        artists: tags(&general.artists),
-        style: tags(&general.style),
-        background: tags(&general.background),
-        environment: tags(&general.environment),
-        perspective: tags(&general.perspective),
-        atmosphere: tags(&general.atmosphere),
-        lighting: tags(&general.lighting),
-        quality: tags(&general.quality),
-        resolution: tags(&general.resolution),
-        objects: tags(&general.objects),
-        other: tags(&general.other),
-    }
-}
-
-/// A typed negative prompt.
-pub fn negative(typed: &NegativePrompt) -> prompt::NegativePrompt {
-    prompt::NegativePrompt {
-        danbooru_tags: tags(&typed.danbooru_tags),
-        e621_tags: tags(&typed.e621_tags),
-        resolution: tags(&typed.resolution),
-        caption: typed.caption.clone().unwrap_or_default(),
-    }
-}
-
-fn tags(list: &TagList) -> Option<prompt::TagList> {
-    Some(prompt::TagList { tags: list.iter().cloned().collect() }).filter(|list| !list.tags.is_empty())
-}
-
-/// A finding.
-pub fn diagnostic(finding: &Diagnostic) -> prompt::Diagnostic {
-    prompt::Diagnostic {
-        code: finding.code.to_owned(),
-        severity: match finding.severity {
-            Severity::Error => prompt::Severity::Error,
-            Severity::Warning => prompt::Severity::Warning,
-            Severity::Advice => prompt::Severity::Advice,
-        }
-        .into(),
-        message: finding.message.clone(),
-        span_start: saturate(finding.span.start),
-        span_end: saturate(finding.span.end),
-        line: finding.start.line,
-        column: finding.start.column,
-        end_line: finding.end.line,
-        end_column: finding.end.column,
-        path: finding.path.clone(),
-        fix: finding.fix.as_ref().map(fix),
-    }
-}
-
-fn fix(fix: &Fix) -> prompt::Fix {
-    let edits = fix.edits.iter().map(|edit| prompt::Edit {
-        span_start: saturate(edit.span.start),
-        span_end: saturate(edit.span.end),
-        replacement: edit.replacement.clone(),
-    });
-    prompt::Fix { description: fix.description.clone(), edits: edits.collect() }
-}
-
-/// What one text encoder makes of a text.
-pub fn token_count(count: &TokenCount) -> prompt::TokenCount {
-    let first_lost = count.first_lost.as_deref().unwrap_or_default();
-    prompt::TokenCount {
-        encoder: count.encoder.to_owned(),
-        tokens: saturate(count.tokens),
-        limit: saturate(count.limit),
-        truncated: count.is_truncated(),
-        first_lost: first_lost.chars().take(FIRST_LOST_CHARS_MAX).collect(),
-    }
-}
-
-/// A sample of the device.
-pub fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
-    system::GpuStats {
-        time: Some(timestamp(sample.time)),
-        source: match sample.source {
-            StatsSource::Nvml => system::StatsSource::Nvml,
-            StatsSource::Host => system::StatsSource::Host,
-        }
-        .into(),
-        device_index: sample.device_index,
-        name: sample.name.clone(),
-        utilization_percent: sample.utilization_percent,
-        memory_utilization_percent: sample.memory_utilization_percent,
-        memory_used_bytes: sample.memory_used_bytes,
-        memory_total_bytes: sample.memory_total_bytes,
-        process_memory_bytes: sample.process_memory_bytes,
-        sm_clock_mhz: sample.sm_clock_mhz,
-        memory_clock_mhz: sample.memory_clock_mhz,
-        power_watts: sample.power_watts,
-        temperature_celsius: sample.temperature_celsius,
-        throttle_reasons: sample.throttle_reasons.iter().map(|reason| (*reason).to_owned()).collect(),
-    }
-}
-
-/// A model.
-pub fn model(info: &ModelInfo) -> system::Model {
-    system::Model {
-        name: info.name.clone(),
-        parameters: info.parameters.iter().map(|(part, count)| (part.clone(), *count)).collect(),
-        default_size: info.default_size_px,
-        has_preview_decoder: info.has_preview_decoder,
-        notice: info.notice.clone(),
-        fingerprint: info.fingerprint.clone(),
-        default_system_prompt: info.default_system_prompt.clone(),
-    }
-}
-
-/// What the server is.
-pub fn server_info(
-    engine: &EngineInfo,
-    limits: &Limits,
-    started: SystemTime,
-    jobs: usize,
-    step_time: Option<Duration>,
-) -> system::GetServerInfoResponse {
-    system::GetServerInfoResponse {
-        version: env!("CARGO_PKG_VERSION").into(),
-        device: engine.device.clone(),
-        precision: engine.precision.clone(),
-        engine: engine.kind.into(),
-        started: Some(timestamp(started)),
-        limits: Some(system::Limits {
-            max_prompt_bytes: saturate(limits.prompt_bytes_max),
-            max_pixels: limits.pixels_max,
-            max_images: limits.images_max,
-            max_steps: limits.steps_max,
-            max_queued: saturate(limits.queued_max),
-            size_multiple: engine.model.size_multiple_px,
-        }),
-        jobs: saturate(jobs),
-        step_time: step_time.and_then(duration),
     }
 }
 

@@ -1,0 +1,213 @@
+//! Collects what is wrong with a request, field by field, with the nearest thing that would be right.
+
+use sakuga_schema::{CheckOptions, Diagnostic, NegativePrompt, Prompt, Severity};
+
+use super::{Law, NegativeForm, PromptForm};
+use crate::engine::ModelInfo;
+use crate::error::Violation;
+use crate::limits::Limits;
+use crate::preview::PreviewPolicy;
+
+/// Longest name that a caller may give a request, in characters.
+const REQUEST_ID_CHARS_MAX: usize = 64;
+/// Bounds of a preview's longer edge, in pixels.
+const PREVIEW_EDGE_MIN_PX: u32 = 16;
+const PREVIEW_EDGE_MAX_PX: u32 = 2048;
+
+/// What a number may be, and what it is unless given.
+pub struct Range {
+    pub default: f32,
+    pub min: f32,
+    pub max: f32,
+}
+
+/// Collects faults; what is at fault becomes a value that does no harm, so that the rest can be checked too.
+pub struct Faults {
+    violations: Vec<Violation>,
+    /// Findings about the prompts that are no errors.
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Faults {
+    pub fn new(violations: Vec<Violation>) -> Self {
+        Self { violations, diagnostics: Vec::new() }
+    }
+
+    /// The faults, and the findings that are none.
+    pub fn into_parts(self) -> (Vec<Violation>, Vec<Diagnostic>) {
+        (self.violations, self.diagnostics)
+    }
+
+    fn add(&mut self, field: impl Into<String>, reason: &'static str, description: impl Into<String>) {
+        self.violations.push(Violation::new(field, reason, description));
+    }
+
+    pub fn request_id(&mut self, given: String) -> String {
+        let chars = given.chars().count();
+        if chars > REQUEST_ID_CHARS_MAX {
+            let text = format!("{chars} characters are too many; use at most {REQUEST_ID_CHARS_MAX}");
+            self.add("request_id", Violation::BAD_TEXT, text);
+        } else if given.chars().any(char::is_control) {
+            self.add("request_id", Violation::BAD_TEXT, "control characters cannot stand in a name; remove them");
+        }
+        if given.is_empty() { uuid::Uuid::now_v7().to_string() } else { given }
+    }
+
+    pub fn prompt(
+        &mut self,
+        given: Option<PromptForm>,
+        options: &CheckOptions<'_>,
+    ) -> (Option<Prompt>, Option<String>) {
+        let checked = match given {
+            None => {
+                let text = "there is nothing to draw; set `xml` to the prompt's text or `typed` to its typed form";
+                self.add("prompt", Violation::REQUIRED, text);
+                return (None, None);
+            }
+            Some(PromptForm::Text(text)) => sakuga_schema::check(&text, options),
+            Some(PromptForm::Typed(prompt)) => sakuga_schema::check_typed(&prompt, options),
+        };
+        self.findings("", checked.diagnostics);
+        if checked.prompt.is_none() && self.violations.is_empty() {
+            self.add("prompt", Violation::REQUIRED, "the text holds no prompt; write at least a caption");
+        }
+        (checked.prompt, checked.system_prompt)
+    }
+
+    pub fn negative(&mut self, given: Option<NegativeForm>, options: &CheckOptions<'_>) -> Option<NegativePrompt> {
+        let negative = match given? {
+            NegativeForm::Typed(negative) if *negative == NegativePrompt::default() => return None,
+            // The checker reads text, so a typed prompt is what its canonical text says.
+            NegativeForm::Typed(negative) => {
+                let checked = sakuga_schema::check_negative(&negative.to_xml(), options);
+                let is_whole = checked.negative.as_ref() == Some(&*negative);
+                self.findings("negative/", checked.diagnostics);
+                if !is_whole {
+                    let text = "tags and caption have to be trimmed and not empty, and a tag holds no comma; split it";
+                    self.add("negative", Violation::BAD_TEXT, text);
+                }
+                *negative
+            }
+            NegativeForm::Text(text) if text.trim().is_empty() => return None,
+            NegativeForm::Text(text) => {
+                let checked = sakuga_schema::check_negative(&text, options);
+                self.findings("negative/", checked.diagnostics);
+                if checked.system_prompt.is_some() {
+                    let text = "the negative text brings a system prompt, but encoders read the request's; remove it";
+                    self.add("negative", Violation::CONFLICT, text);
+                }
+                checked.negative?
+            }
+        };
+        Some(negative)
+    }
+
+    /// Errors become faults; the rest is kept for `accepted`.
+    fn findings(&mut self, prefix: &str, found: Vec<Diagnostic>) {
+        for mut finding in found {
+            let field = match (prefix, finding.path.as_str()) {
+                ("", "") => "prompt".to_owned(),
+                (_, "") => prefix.trim_end_matches('/').to_owned(),
+                (_, path) => format!("{prefix}{path}"),
+            };
+            if finding.severity == Severity::Error {
+                self.add(field, finding.code, describe(&finding));
+            } else {
+                if !prefix.is_empty() {
+                    finding.path = field;
+                }
+                self.diagnostics.push(finding);
+            }
+        }
+    }
+
+    pub fn system_prompt(&mut self, given: Option<String>, own: Option<String>, law: Law<'_>) -> String {
+        if let (Some(given), Some(own)) = (&given, &own)
+            && given.trim() != own.trim()
+        {
+            let text = "the prompt's text brings another system prompt; remove one of the two";
+            self.add("system_prompt", Violation::CONFLICT, text);
+        }
+        // Split off, it lost the blank that stood between it and the prompt; Gemma reads the two without a separator.
+        let own = own.map(|text| format!("{text} "));
+        let system_prompt = given.or(own).unwrap_or_else(|| law.model.default_system_prompt.clone());
+        let bytes_max = law.limits.prompt_bytes_max;
+        if system_prompt.len() > bytes_max {
+            let text = format!("{} bytes are too many; use at most {bytes_max}", system_prompt.len());
+            self.add("system_prompt", Violation::BAD_TEXT, text);
+        }
+        system_prompt
+    }
+
+    pub fn edge(&mut self, field: &str, given_px: u32, model: &ModelInfo) -> u32 {
+        if given_px == 0 {
+            return model.default_size_px;
+        }
+        let (step_px, max_px) = (model.size_multiple_px.max(1), model.edge_max_px);
+        let is_multiple = given_px.is_multiple_of(step_px);
+        if is_multiple && given_px <= max_px {
+            return given_px;
+        }
+        let below_px = (given_px.min(max_px) / step_px * step_px).max(step_px);
+        let above_px = below_px + step_px;
+        let nearest = if given_px < step_px || above_px > max_px {
+            format!("{below_px}")
+        } else {
+            format!("{below_px} or {above_px}")
+        };
+        let reason = if is_multiple { Violation::OUT_OF_RANGE } else { Violation::NOT_A_MULTIPLE };
+        let text = format!("{given_px} is not a multiple of {step_px} from {step_px} to {max_px}; use {nearest}");
+        self.add(field, reason, text);
+        model.default_size_px
+    }
+
+    pub fn pixels(&mut self, width_px: u32, height_px: u32, limits: &Limits) {
+        let pixels = u64::from(width_px) * u64::from(height_px);
+        if pixels > limits.pixels_max {
+            let text = format!(
+                "{width_px}x{height_px} are {pixels} pixels, more than the {} that this server draws; use a smaller width \
+                 or height",
+                limits.pixels_max
+            );
+            self.add("width", Violation::OUT_OF_RANGE, text);
+        }
+    }
+
+    pub fn count(&mut self, field: &str, given: u32, max: u32) -> u32 {
+        if given > max {
+            self.add(field, Violation::OUT_OF_RANGE, format!("{given} is too many; use 1 to {max}"));
+        }
+        given.min(max)
+    }
+
+    pub fn number(&mut self, field: &str, given: Option<f32>, range: Range) -> f32 {
+        let Range { default, min, max } = range;
+        let value = given.unwrap_or(default);
+        // Written so that NaN is outside.
+        if (min..=max).contains(&value) {
+            return value;
+        }
+        self.add(field, Violation::OUT_OF_RANGE, format!("{value} is out of range; use {min} to {max}"));
+        default
+    }
+
+    pub fn preview_edge(&mut self, given_px: u32) -> u32 {
+        if given_px == 0 {
+            return PreviewPolicy::MAX_EDGE_DEFAULT_PX;
+        }
+        if !(PREVIEW_EDGE_MIN_PX..=PREVIEW_EDGE_MAX_PX).contains(&given_px) {
+            let text = format!("{given_px} is out of range; use {PREVIEW_EDGE_MIN_PX} to {PREVIEW_EDGE_MAX_PX}");
+            self.add("preview.max_edge", Violation::OUT_OF_RANGE, text);
+        }
+        given_px
+    }
+}
+
+/// Message, place and remedy of a finding in one sentence.
+pub fn describe(finding: &Diagnostic) -> String {
+    let place = format!("{} (line {}, column {})", finding.message, finding.start.line, finding.start.column);
+    match &finding.fix {
+        Some(fix) => format!("{place}; {}", fix.description),
+        None => place,
+    }
+}

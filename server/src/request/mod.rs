@@ -1,0 +1,258 @@
+//! From what a client sent to a request that can be drawn: every default filled in, every fault found at once.
+//!
+//! A [`Request`] cannot be made except by [`Draft::check`].
+
+use std::time::Duration;
+
+use sakuga_schema::{CheckOptions, Diagnostic, NegativePrompt, Prompt, Strictness};
+
+use crate::engine::{JobSpec, ModelInfo, PreviewMethod, Solver, TokenCounter};
+use crate::error::{ServerError, Violation};
+use crate::limits::Limits;
+use crate::preview::{PreviewFormat, PreviewPolicy};
+
+mod faults;
+pub mod over_long;
+
+pub use faults::describe;
+use faults::{Faults, Range};
+
+const STEPS_DEFAULT: u32 = 28;
+const GUIDANCE_SCALE: Range = Range { default: 5.0, min: 1.0, max: 30.0 };
+const GUIDANCE_UNTIL: Range = Range { default: 1.0, min: 0.0, max: 1.0 };
+/// Beyond the maximum the bound never binds.
+const GUIDANCE_RENORM: Range = Range { default: 0.0, min: 0.0, max: 100.0 };
+const SHIFT: Range = Range { default: 6.0, min: 0.1, max: 20.0 };
+
+/// A request as it came: 0, empty and `None` mean the default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Draft {
+    /// The caller's name for it.
+    pub request_id: String,
+    /// What to draw.
+    pub prompt: Option<PromptForm>,
+    /// How strictly text is read.
+    pub strictness: Strictness,
+    /// What not to draw.
+    pub negative: Option<NegativeForm>,
+    /// The model.
+    pub model: String,
+    /// What Gemma reads before the prompt.
+    pub system_prompt: Option<String>,
+    /// The solver.
+    pub solver: Option<Solver>,
+    /// Intervals.
+    pub steps: u32,
+    /// Scale of guidance.
+    pub guidance_scale: Option<f32>,
+    /// Where guidance ends.
+    pub guidance_until: Option<f32>,
+    /// Bound on the guided velocity.
+    pub guidance_renorm: f32,
+    /// Time shift.
+    pub shift: Option<f32>,
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+    /// How many pictures.
+    pub images: u32,
+    /// Seed of the noise.
+    pub seed: Option<u64>,
+    /// How previews are made.
+    pub preview_method: Option<PreviewMethod>,
+    /// How previews are encoded.
+    pub preview_format: PreviewFormat,
+    /// The longer edge of previews, in pixels.
+    pub preview_max_edge_px: u32,
+    /// A preview after every this many steps.
+    pub preview_every_steps: u32,
+    /// Least time between two previews, in milliseconds.
+    pub preview_min_interval_ms: u32,
+    /// Least time between two samples of the device, in milliseconds.
+    pub stats_interval_ms: u32,
+    /// Faults that were found while the message was read.
+    pub faults: Vec<Violation>,
+}
+
+/// A prompt as it came.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PromptForm {
+    /// Text in any envelope.
+    Text(String),
+    /// Typed.
+    Typed(Box<Prompt>),
+}
+
+/// A negative prompt as it came.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NegativeForm {
+    /// Text.
+    Text(String),
+    /// Typed.
+    Typed(Box<NegativePrompt>),
+}
+
+/// A request that can be drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    request_id: String,
+    prompt: Prompt,
+    strictness: Strictness,
+    negative: Option<NegativePrompt>,
+    model: String,
+    spec: JobSpec,
+    preview: PreviewPolicy,
+    stats_interval: Duration,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl Request {
+    /// The caller's name for it, or the one that the server made.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// The prompt.
+    pub fn prompt(&self) -> &Prompt {
+        &self.prompt
+    }
+
+    /// How strictly its text was read.
+    pub fn strictness(&self) -> Strictness {
+        self.strictness
+    }
+
+    /// The negative prompt.
+    pub fn negative(&self) -> Option<&NegativePrompt> {
+        self.negative.as_ref()
+    }
+
+    /// The model.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// What the engine has to draw.
+    pub fn spec(&self) -> &JobSpec {
+        &self.spec
+    }
+
+    /// What previews to send.
+    pub fn preview(&self) -> PreviewPolicy {
+        self.preview
+    }
+
+    /// Least time between two samples of the device.
+    pub fn stats_interval(&self) -> Duration {
+        self.stats_interval
+    }
+
+    /// What was found about its prompts, none of it an error.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+}
+
+/// What a request is checked against.
+#[derive(Clone, Copy)]
+pub struct Law<'a> {
+    /// The model that will draw it.
+    pub model: &'a ModelInfo,
+    /// The model's tokenisers.
+    pub tokens: &'a dyn TokenCounter,
+    /// What a request may ask for.
+    pub limits: &'a Limits,
+}
+
+impl Law<'_> {
+    /// The options with which this server checks prompts.
+    pub fn check_options(&self, strictness: Strictness) -> CheckOptions<'static> {
+        let mut options = CheckOptions { strictness, ..CheckOptions::default() };
+        options.limits.max_bytes = self.limits.prompt_bytes_max;
+        // The checker can only estimate; here the model's own tokenisers count.
+        options.limits.encoder_tokens = usize::MAX;
+        options
+    }
+
+    /// Refuses the name of a model that is not there; empty is the default.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownModel`].
+    pub fn check_model(&self, name: &str) -> Result<(), ServerError> {
+        if name.is_empty() || name == self.model.name {
+            return Ok(());
+        }
+        Err(ServerError::UnknownModel { name: name.to_owned(), known: vec![self.model.name.clone()] })
+    }
+}
+
+impl Draft {
+    /// Checks everything and fills in the defaults; `draw_seed` is asked for a seed if the request has none.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownModel`], or [`ServerError::InvalidRequest`] with every fault.
+    pub fn check(self, law: Law<'_>, draw_seed: impl FnOnce() -> u64) -> Result<Request, ServerError> {
+        let Law { model, limits, .. } = law;
+        law.check_model(&self.model)?;
+        let mut faults = Faults::new(self.faults);
+        let options = law.check_options(self.strictness);
+        let request_id = faults.request_id(self.request_id);
+        let (prompt, own_system_prompt) = faults.prompt(self.prompt, &options);
+        let negative = faults.negative(self.negative, &options);
+        let system_prompt = faults.system_prompt(self.system_prompt, own_system_prompt, law);
+        let width_px = faults.edge("width", self.width_px, model);
+        let height_px = faults.edge("height", self.height_px, model);
+        faults.pixels(width_px, height_px, limits);
+        let steps = if self.steps == 0 { STEPS_DEFAULT.min(limits.steps_max) } else { self.steps };
+        let renorm = Some(self.guidance_renorm);
+        let spec = JobSpec {
+            text: prompt.as_ref().map(Prompt::to_model_text).unwrap_or_default(),
+            system_prompt,
+            negative: negative.as_ref().map(NegativePrompt::to_model_text).unwrap_or_default(),
+            width_px,
+            height_px,
+            images: faults.count("images", self.images.max(1), limits.images_max),
+            seed: 0,
+            solver: self.solver.unwrap_or(Solver::Euler),
+            steps: faults.count("sampling.steps", steps, limits.steps_max),
+            guidance_scale: faults.number("sampling.guidance_scale", self.guidance_scale, GUIDANCE_SCALE),
+            guidance_until: faults.number("sampling.guidance_until", self.guidance_until, GUIDANCE_UNTIL),
+            guidance_renorm: faults.number("sampling.guidance_renorm", renorm, GUIDANCE_RENORM),
+            shift: faults.number("sampling.shift", self.shift, SHIFT),
+        };
+        let preview = PreviewPolicy {
+            method: self.preview_method,
+            format: self.preview_format,
+            max_edge_px: faults.preview_edge(self.preview_max_edge_px),
+            every_steps: self.preview_every_steps.max(1),
+            min_interval: Duration::from_millis(self.preview_min_interval_ms.into()),
+        };
+        let stats_interval = match self.stats_interval_ms {
+            0 => Limits::STATS_INTERVAL_DEFAULT,
+            given_ms => Duration::from_millis(given_ms.into()).max(Limits::STATS_INTERVAL_MIN),
+        };
+        let (faults, mut diagnostics) = faults.into_parts();
+        let prompt = match prompt {
+            Some(prompt) if faults.is_empty() => prompt,
+            _ => return Err(ServerError::InvalidRequest(faults)),
+        };
+        diagnostics.extend(over_long::findings("", &law.tokens.count(&spec.system_prompt, &spec.text)));
+        if !spec.negative.is_empty() {
+            diagnostics.extend(over_long::findings("negative", &law.tokens.count(&spec.system_prompt, &spec.negative)));
+        }
+        Ok(Request {
+            request_id,
+            prompt,
+            strictness: self.strictness,
+            negative,
+            model: model.name.clone(),
+            spec: JobSpec { seed: self.seed.unwrap_or_else(draw_seed), ..spec },
+            preview,
+            stats_interval,
+            diagnostics,
+        })
+    }
+}

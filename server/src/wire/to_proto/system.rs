@@ -1,0 +1,74 @@
+//! The server, its models and its device.
+
+use std::time::{Duration, SystemTime};
+
+use sakuga_proto::system::v1 as system;
+
+use super::{duration, saturate, timestamp};
+use crate::engine::{EngineInfo, ModelInfo};
+use crate::gpu::{DeviceSample, StatsSource};
+use crate::limits::Limits;
+
+/// A sample of the device.
+pub fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
+    system::GpuStats {
+        time: Some(timestamp(sample.time)),
+        source: match sample.source {
+            StatsSource::Nvml => system::StatsSource::Nvml,
+            StatsSource::Host => system::StatsSource::Host,
+        }
+        .into(),
+        device_index: sample.device_index,
+        name: sample.name.clone(),
+        utilization_percent: sample.utilization_percent,
+        memory_utilization_percent: sample.memory_utilization_percent,
+        memory_used_bytes: sample.memory_used_bytes,
+        memory_total_bytes: sample.memory_total_bytes,
+        process_memory_bytes: sample.process_memory_bytes,
+        sm_clock_mhz: sample.sm_clock_mhz,
+        memory_clock_mhz: sample.memory_clock_mhz,
+        power_watts: sample.power_watts,
+        temperature_celsius: sample.temperature_celsius,
+        throttle_reasons: sample.throttle_reasons.iter().map(|reason| (*reason).to_owned()).collect(),
+    }
+}
+
+/// A model.
+pub fn model(info: &ModelInfo) -> system::Model {
+    system::Model {
+        name: info.name.clone(),
+        parameters: info.parameters.iter().map(|(part, count)| (part.clone(), *count)).collect(),
+        default_size: info.default_size_px,
+        has_preview_decoder: info.has_preview_decoder,
+        notice: info.notice.clone(),
+        fingerprint: info.fingerprint.clone(),
+        default_system_prompt: info.default_system_prompt.clone(),
+    }
+}
+
+/// What the server is.
+pub fn server_info(
+    engine: &EngineInfo,
+    limits: &Limits,
+    started: SystemTime,
+    jobs: usize,
+    step_time: Option<Duration>,
+) -> system::GetServerInfoResponse {
+    system::GetServerInfoResponse {
+        version: env!("CARGO_PKG_VERSION").into(),
+        device: engine.device.clone(),
+        precision: engine.precision.clone(),
+        engine: engine.kind.into(),
+        started: Some(timestamp(started)),
+        limits: Some(system::Limits {
+            max_prompt_bytes: saturate(limits.prompt_bytes_max),
+            max_pixels: limits.pixels_max,
+            max_images: limits.images_max,
+            max_steps: limits.steps_max,
+            max_queued: saturate(limits.queued_max),
+            size_multiple: engine.model.size_multiple_px,
+        }),
+        jobs: saturate(jobs),
+        step_time: step_time.and_then(duration),
+    }
+}
