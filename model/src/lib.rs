@@ -10,9 +10,23 @@
 //!
 //! The networks import burn, [`ops`] and the reader of [`loader`], and never each other.
 
+pub mod autoencoder_kl;
 pub mod device;
 pub mod error;
+pub mod gemma3;
+pub mod jina_clip;
 pub mod loader;
 pub mod lora;
+pub mod next_dit;
 pub mod ops;
+pub mod pipeline;
+pub mod pixels;
+pub mod preview;
+pub mod progress;
+pub mod sampler;
+pub mod spec;
+pub mod synthetic;
+pub mod text;
+pub mod tiny_decoder;
+pub mod tokenizer;
 pub mod tokens;
