@@ -37,6 +37,7 @@ fn every_example_is_canonical() {
 #[test]
 fn nothing_is_to_be_said_about_an_example() {
     let options = CheckOptions { strictness: Strictness::Strict, ..CheckOptions::default() };
+    let mut said = Vec::new();
     for (path, text) in examples() {
         let (is_read, diagnostics) = if is_negative(&path) {
             let checked = check_negative(&text, &options);
@@ -46,7 +47,8 @@ fn nothing_is_to_be_said_about_an_example() {
             (checked.prompt == Prompt::from_xml(&text).ok(), checked.diagnostics)
         };
         assert!(is_read, "{}", path.display());
-        let said: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.to_line()).collect();
-        assert!(said.is_empty(), "{}: {said:#?}", path.display());
+        let name = path.file_name().unwrap_or_default().display();
+        said.extend(diagnostics.iter().map(|diagnostic| format!("{name}:{}", diagnostic.to_line())));
     }
+    assert!(said.is_empty(), "{said:#?}");
 }
