@@ -4,14 +4,13 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Tensor};
 use sakuga_model::autoencoder_kl::to_unit_range;
-use sakuga_model::device::OpenDevice;
 use sakuga_model::loader::ModelFolder;
 use sakuga_model::lora::LoraSpec;
 use sakuga_model::pipeline::{Denoiser, LoadOptions, Networks};
 use sakuga_model::sampler::{Guidance, Schedule, Solver};
 use serde_json::Value;
 
-use crate::harness::{Part, Tolerance, for_each_set, json, token_batch};
+use crate::harness::{Part, Tolerance, for_each_set, json, open_device, token_batch};
 
 #[test]
 fn the_pipeline_matches_its_reference() {
@@ -28,7 +27,7 @@ fn check(part: &mut Part) {
 }
 
 fn load(part: &Part, loras: &[LoraSpec]) -> Networks {
-    let options = LoadOptions { device: OpenDevice::cpu(), loras: loras.to_vec() };
+    let options = LoadOptions { device: open_device(), loras: loras.to_vec() };
     ModelFolder::open(part.dir.join("model"))
         .and_then(|folder| Networks::load(&folder, &options))
         .unwrap_or_else(|error| panic!("{error}"))
