@@ -150,14 +150,12 @@ pub fn check_typed(prompt: &Prompt, options: &CheckOptions<'_>) -> Checked {
         None => None,
     };
     let mut diagnostics = reading.diagnostics;
-    if !has_error(&diagnostics) {
-        let mut findings = Findings::new(options.strictness, &options.limits);
-        typed::check(prompt, &xml, &mut findings);
-        if findings.mark() == 0 && read.as_ref() != Some(prompt) {
-            findings.push(invalid_value::unwritable(0..0, "the prompt would not be read back as it is".to_owned()));
-        }
-        merge(&mut diagnostics, findings.finish(&xml, &PositionMap::default(), str::to_owned));
+    let mut findings = Findings::new(options.strictness, &options.limits);
+    typed::check(prompt, &xml, &mut findings);
+    if findings.mark() == 0 && !has_error(&diagnostics) && read.as_ref() != Some(prompt) {
+        findings.push(invalid_value::unwritable(0..0, "the prompt would not be read back as it is".to_owned()));
     }
+    merge(&mut diagnostics, findings.finish(&xml, &PositionMap::default(), str::to_owned));
     Checked { prompt: Some(prompt.clone()), system_prompt: None, envelope: Envelope::Bare, diagnostics }
 }
 

@@ -218,6 +218,21 @@ pub(crate) enum Kind {
 
 /// What an element of that name holds, wherever it stands; `None` if the name is not known in any spelling.
 pub(crate) fn kind(name: &str) -> Option<Kind> {
+    if let Some(kind) = kinds().get(name) {
+        return Some(*kind);
+    }
+    if character_number(name).is_some() {
+        return Some(Kind::Container);
+    }
+    kinds().get(plain_spelling(name).as_str()).copied()
+}
+
+/// Whether an element of that name exists somewhere, in exactly this spelling.
+pub(crate) fn is_known(name: &str) -> bool {
+    kinds().contains_key(name) || is_character(name)
+}
+
+fn kinds() -> &'static HashMap<&'static str, Kind> {
     static KINDS: LazyLock<HashMap<&'static str, Kind>> = LazyLock::new(|| {
         fn add(law: &'static ElementLaw, kinds: &mut HashMap<&'static str, Kind>) {
             let kind = match law.content {
@@ -239,13 +254,7 @@ pub(crate) fn kind(name: &str) -> Option<Kind> {
         add(&law::NEGATIVE_PROMPT, &mut kinds);
         kinds
     });
-    if let Some(kind) = KINDS.get(name) {
-        return Some(*kind);
-    }
-    if character_number(name).is_some() {
-        return Some(Kind::Container);
-    }
-    KINDS.get(plain_spelling(name).as_str()).copied()
+    &KINDS
 }
 
 /// Whether two names are the same character block in two spellings.

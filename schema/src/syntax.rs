@@ -28,11 +28,14 @@ pub(crate) use scan::is_xml_character;
 pub(crate) use text::Text;
 pub(crate) use tree::{Attribute, Element, EndTag, Node, Tree};
 
+/// Deepest nesting that is read, whatever the caller allows: what comes later walks the tree recursively.
+const DEEPEST: usize = 128;
+
 /// Reads `source` from the offset `from` on.
 pub(crate) fn parse<'t>(source: &'t str, from: usize, max_depth: usize, findings: &mut Findings) -> Tree<'t> {
     let mut walk = Walk {
         source,
-        max_depth,
+        max_depth: max_depth.min(DEEPEST),
         findings,
         reader: Reader::from_reader(&[]),
         base: from,
@@ -282,7 +285,7 @@ impl<'t> Walk<'t, '_> {
         if names::kind(words).is_some() {
             self.start(whole, at..end, is_closed, None);
             self.restart(end);
-        } else if names::kind(&self.source[name.clone()]).is_some() {
+        } else if names::is_known(&self.source[name.clone()]) {
             let path = self.path();
             let junk = name.end..if is_closed { end - 2 } else { end - 1 };
             self.findings.push(not_well_formed::attributes(at..end, junk, self.source).at(path));
@@ -402,18 +405,28 @@ impl<'t> Walk<'t, '_> {
             None => until,
         };
         if !ends.is_within(leaf.element.name, at..until) {
-            self.close_without_tag(at);
+            self.close_without_tags(self.open.len() - 1, at);
         }
     }
 
-    /// Closes the innermost element, whose end tag is missing before `at`.
-    fn close_without_tag(&mut self, at: usize) {
-        let path = self.path();
-        let Some(open) = self.open.last() else { return };
-        let end = self.source[..at].trim_end().len().max(open.element.open.end);
-        let finding = mismatched_tag::missing(open.element.open.clone(), end, open.element.name);
-        self.findings.push(finding.at(path));
-        self.close(end, None);
+    /// Closes the innermost elements, whose end tags are missing before `at`, until `depth` are open.
+    fn close_without_tags(&mut self, depth: usize, at: usize) {
+        let end = self.source[..at].trim_end().len();
+        // One fix has all the end tags: several insertions at one place would have no order.
+        let missing = self.open.get(depth..).unwrap_or_default().iter().rev();
+        let mut tags: Option<String> = Some(missing.map(|open| format!("</{}>", open.element.name)).collect());
+        while self.open.len() > depth {
+            let path = self.path();
+            let Some(open) = self.open.last() else { return };
+            let end = end.max(open.element.open.end);
+            let finding = mismatched_tag::missing(open.element.open.clone(), open.element.name);
+            let finding = match tags.take() {
+                Some(tags) => mismatched_tag::with_end_tags(finding, end, &tags),
+                None => finding.help(format!("add `</{}>`", excerpt(open.element.name))),
+            };
+            self.findings.push(finding.at(path));
+            self.close(end, None);
+        }
     }
 
     fn end(&mut self, name: Range<usize>, tag: Range<usize>) {
@@ -422,9 +435,7 @@ impl<'t> Walk<'t, '_> {
         let close = Some(EndTag { tag: tag.clone(), name: name.clone() });
         match matching {
             Some(index) => {
-                while self.open.len() > index + 1 {
-                    self.close_without_tag(tag.start);
-                }
+                self.close_without_tags(index + 1, tag.start);
                 // The other spelling is in the end tag alone; in the start tag it would be reported later.
                 if let Some(open) = self.open.last()
                     && open.element.name != word
@@ -465,13 +476,10 @@ impl<'t> Walk<'t, '_> {
     }
 
     fn close_all(&mut self) {
-        while !self.open.is_empty() {
-            if self.is_cut {
-                self.close(self.source.len(), None);
-            } else {
-                self.close_without_tag(self.source.len());
-            }
+        while self.is_cut && !self.open.is_empty() {
+            self.close(self.source.len(), None);
         }
+        self.close_without_tags(0, self.source.len());
         self.flush_text();
     }
 

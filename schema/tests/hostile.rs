@@ -79,11 +79,13 @@ fn external_entities_are_refused_and_not_fetched() {
 fn nesting_is_cut() {
     refused("100 000 elements", "<a>".repeat(100_000).as_bytes(), "too-large");
     let depth = 4000;
-    let closed = format!("{}{}", "<caption>".repeat(depth / 2), "</caption>".repeat(depth / 2));
-    refused("nested captions", closed.as_bytes(), "too-deep");
-    let closed = format!("{}{}", "<aaa>".repeat(depth), "</aaa>".repeat(depth));
+    let closed = format!("{}{}", "<image>".repeat(depth), "</image>".repeat(depth));
+    refused("nested images", closed.as_bytes(), "too-deep");
+    let opened: String = (0..depth).map(|level| format!("<a{level}>")).collect();
+    let closed: String = (0..depth).rev().map(|level| format!("</a{level}>")).collect();
+    let closed = opened + &closed;
     refused("nested unknown elements", closed.as_bytes(), "too-deep");
-    refused("nested images", filled("<img>").as_bytes(), "too-deep");
+    refused("unclosed images", filled("<img>").as_bytes(), "too-deep");
     // Never closed, and of no known name: that is text.
     answered("unclosed unknown elements", filled("<a>").as_bytes());
     let json = format!("{{\"a\":{}", "[".repeat(50_000));
@@ -252,7 +254,7 @@ fn a_caller_may_allow_more_without_harm() {
     let limits = Limits { max_bytes: usize::MAX, max_depth: usize::MAX, ..Limits::DEFAULT };
     let options = CheckOptions { limits, ..CheckOptions::default() };
     for text in [
-        format!("{}{}", "<caption>".repeat(20_000), "</caption>".repeat(20_000)),
+        format!("{}{}", "<img>".repeat(20_000), "</img>".repeat(20_000)),
         format!("{{\"a\":{}", "[".repeat(200_000)),
     ] {
         let checked = check(&text, &options);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::outline::{Block, Field, Tag};
 use super::strays::{Origin, Stray};
 use super::{Lowering, tags};
-use crate::law::{ElementLaw, TextKind};
+use crate::law::{ElementLaw, TextKind, TextLaw};
 use crate::names::{self, Meaning, Place, Target};
 use crate::rules::{
     duplicate_element, empty_element, invalid_value, renamed_element, stray_text, unknown_element, wrong_place,
@@ -99,10 +99,9 @@ impl<'t> Lowering<'t, '_> {
     fn text_in_block(&mut self, block: &Block<'t>, text: Text<'t>, homeless: &mut Vec<Tag<'t>>, fallback: &str) {
         let path = block.path.clone();
         if text.is_blank() {
-            if text.has_cdata {
-                self.findings.push(stray_text::blank_section(text.span).at(path));
-            }
-        } else if stray_text::is_punctuation(&text.value) {
+            return;
+        }
+        if stray_text::is_punctuation(&text.value) {
             self.findings.push(stray_text::punctuation(text.trimmed_span(), &text.value).at(path));
         } else {
             let span = text.trimmed_span();
@@ -260,14 +259,35 @@ impl<'t> Lowering<'t, '_> {
             }
             TextKind::Prose => field.text = tags::trimmed(tags::text(&element)),
         }
+        if !text_law.values.is_empty() {
+            return self.closed_value(field, text_law, &element, parent);
+        }
         let is_empty = field.tags.is_empty() && field.text.is_empty();
         if is_empty && !text_law.may_be_empty {
             self.findings.push(empty_element::finding(&element, law.name).at(join(parent, law.name)));
             return None;
         }
-        if !text_law.values.is_empty() && !text_law.values.contains(&field.text.as_ref()) {
-            let meant = invalid_value::meant(&field.text, text_law.values);
-            self.findings.push(invalid_value::finding(&field, text_law, meant).at(join(parent, law.name)));
+        Some(field)
+    }
+
+    /// One of a few words, compared as XML Schema does: only the white space of XML does not count.
+    fn closed_value(
+        &mut self,
+        mut field: Field<'t>,
+        law: &TextLaw,
+        element: &Element<'t>,
+        parent: &str,
+    ) -> Option<Field<'t>> {
+        let path = || join(parent, field.law.name);
+        if field.text.is_empty() {
+            self.findings.push(empty_element::finding(element, field.law.name).at(path()));
+            return None;
+        }
+        let written = tags::text(element);
+        let word = written.trim_matches([' ', '\t', '\n', '\r']);
+        if !law.values.contains(&word) {
+            let meant = invalid_value::meant(&field.text, law.values);
+            self.findings.push(invalid_value::finding(&field, law, meant).at(path()));
             if let Some(meant) = meant {
                 field.text = Cow::Borrowed(meant);
             }

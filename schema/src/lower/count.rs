@@ -77,6 +77,8 @@ pub(crate) struct WrittenCount {
     pub(crate) is_solo: bool,
     /// Whether a number is written at all.
     pub(crate) has_numbers: bool,
+    /// The count words, as they are written.
+    pub(crate) words: String,
     /// Where the count words stand: from the first to the last.
     pub(crate) span: Option<Range<usize>>,
     /// The tags that are no count words but stand among them.
@@ -106,6 +108,10 @@ impl WrittenCount {
                     continue;
                 }
             }
+            if !count.words.is_empty() {
+                count.words.push_str(", ");
+            }
+            count.words.push_str(&tag.text);
             count.span = match count.span {
                 Some(span) => Some(span.start..tag.span.end),
                 None => Some(tag.span.clone()),

@@ -93,9 +93,10 @@ impl<'t> Lowering<'t, '_> {
     /// Takes braces and a caption behind `caption:` out of text between the blocks; what is left is returned.
     pub(super) fn loose_text(&mut self, text: Text<'t>) -> Option<Text<'t>> {
         if text.is_blank() {
-            if text.has_cdata {
-                self.findings.push(stray_text::blank_section(text.span));
-            }
+            return None;
+        }
+        if text.value.trim().is_empty() {
+            self.findings.push(stray_text::punctuation(text.span, &text.value));
             return None;
         }
         let mut start = text.value.len() - text.value.trim_start().len();

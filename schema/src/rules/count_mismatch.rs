@@ -1,6 +1,6 @@
 //! `count-mismatch`: the count words and the characters do not add up.
 
-use crate::findings::{Finding, Findings, replace};
+use crate::findings::{Finding, Findings, excerpt, replace};
 use crate::lower::{Outline, Tally, WrittenCount};
 
 rule! {
@@ -18,20 +18,22 @@ pub(crate) fn check(outline: &Outline<'_>, findings: &mut Findings) {
     let written = WrittenCount::read(general.tags("count"));
     let Some(span) = written.span.clone() else { return };
     let total = usize::try_from(written.tally.total()).unwrap_or(usize::MAX);
-    let (is_wrong, said) = if written.has_numbers {
-        (if written.is_open { total > characters } else { total != characters }, written.tally.words())
+    let is_wrong = if written.has_numbers && !written.is_open {
+        total != characters
     } else if written.is_solo {
-        (characters != 1, "solo".to_owned())
+        characters != 1
     } else {
-        (total > characters, "several".to_owned())
+        total > characters
     };
     if !is_wrong {
         return;
     }
-    let blocks =
-        if characters == 1 { "1 character block".to_owned() } else { format!("{characters} character blocks") };
-    let finding = Finding::new(&RULE, span.clone(), format!("the count says `{said}`, but there are {blocks}"))
-        .at(format!("{}/count", general.path));
+    let blocks = match characters {
+        1 => "is 1 character block".to_owned(),
+        _ => format!("are {characters} character blocks"),
+    };
+    let message = format!("the count says `{}`, but there {blocks}", excerpt(&written.words));
+    let finding = Finding::new(&RULE, span.clone(), message).at(format!("{}/count", general.path));
     let tally = Tally::of_characters(&outline.characters);
     let is_known = usize::try_from(tally.total()) == Ok(characters);
     findings.push(if is_known && written.others.is_empty() {

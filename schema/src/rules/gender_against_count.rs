@@ -1,6 +1,6 @@
 //! `gender-against-count`: as many as the count says, but not the same.
 
-use crate::findings::{Finding, Findings, replace};
+use crate::findings::{Finding, Findings, excerpt, replace};
 use crate::lower::{Outline, Tally, WrittenCount};
 use crate::prompt::Gender;
 
@@ -27,7 +27,7 @@ pub(crate) fn check(outline: &Outline<'_>, findings: &mut Findings) {
     let wrong = Gender::ALL.into_iter().find(|gender| tally.of(*gender) > written.tally.of(*gender));
     let example = outline.characters.iter().rev().find(|character| wrong.is_some() && character.gender() == wrong);
     let who = example.map_or("the characters", |character| character.path.as_str());
-    let message = format!("the count says `{}`, but `{who}` makes it `{}`", written.tally.words(), tally.words());
+    let message = format!("the count says `{}`, but `{who}` makes it `{}`", excerpt(&written.words), tally.words());
     let finding = Finding::new(&RULE, span.clone(), message).at(format!("{}/count", general.path));
     let words = if written.is_solo { format!("{}, solo", tally.words()) } else { tally.words() };
     findings.push(if written.others.is_empty() {

@@ -13,11 +13,14 @@ rule! {
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>long_hair</appearance>\n<clothing>dress</clothing>\n</character_1>\n";
 }
 
-/// An element without end tag; it is taken to end at `end`.
-pub(crate) fn missing(open: Range<usize>, end: usize, name: &str) -> Finding {
-    let name = excerpt(name);
-    Finding::new(&RULE, open, format!("`<{name}>` is never closed"))
-        .fix(format!("add `</{name}>`"), [insert(end, format!("</{name}>"))])
+/// An element without end tag.
+pub(crate) fn missing(open: Range<usize>, name: &str) -> Finding {
+    Finding::new(&RULE, open, format!("`<{}>` is never closed", excerpt(name)))
+}
+
+/// The fix: end tags for this element, and for those around it that end at the same place.
+pub(crate) fn with_end_tags(finding: Finding, end: usize, tags: &str) -> Finding {
+    finding.fix(format!("add `{}`", excerpt(tags)), [insert(end, tags)])
 }
 
 /// An end tag that stands where another one is due.

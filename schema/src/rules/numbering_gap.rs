@@ -12,6 +12,9 @@ rule! {
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n\n<character_2>\n<n></n>\n<gender>1boy</gender>\n</character_2>\n";
 }
 
+/// Most characters that a fix renames; beyond, there are too many anyway.
+const MOST_RENAMED: usize = 16;
+
 /// Looks for gaps in the numbers; the characters are in their order.
 pub(crate) fn check(characters: &[Block<'_>], findings: &mut Findings) {
     let mut previous = 0;
@@ -35,13 +38,15 @@ fn finding(characters: &[Block<'_>], index: usize, previous: u32) -> Finding {
         format!("the character before is number {previous}")
     };
     let message = format!("`<{}>` is read as `<character_{}>`: {before}", character.path, index + 1);
+    let finding = Finding::new(&RULE, character.open.clone(), message).at(character.path.clone());
+    if characters.len() > MOST_RENAMED {
+        return finding.help("number the characters without gaps");
+    }
     let mut edits: Vec<Edit> = Vec::new();
     for (position, other) in characters.iter().enumerate() {
         if usize::try_from(other.number) != Ok(position + 1) {
             edits.extend(other.names.iter().map(|name| replace(name.clone(), format!("character_{}", position + 1))));
         }
     }
-    Finding::new(&RULE, character.open.clone(), message)
-        .at(character.path.clone())
-        .fix("number the characters without gaps", edits)
+    finding.fix("number the characters without gaps", edits)
 }

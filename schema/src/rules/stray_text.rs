@@ -31,14 +31,11 @@ pub(crate) fn is_sentence(text: &str) -> bool {
 
 /// Punctuation between elements.
 pub(crate) fn punctuation(span: Range<usize>, text: &str) -> Finding {
-    Finding::new(&RULE, span.clone(), format!("`{}` stands between elements and is left out", excerpt(text)))
-        .fix("remove it", [remove(span)])
-}
-
-/// A CDATA section without text, which is text to a validator all the same.
-pub(crate) fn blank_section(span: Range<usize>) -> Finding {
-    Finding::new(&RULE, span.clone(), "a CDATA section is text, even without any, and only elements stand here")
-        .fix("remove it", [remove(span)])
+    let message = match excerpt(text) {
+        blank if blank.is_empty() => "a blank that is none to XML stands between elements and is left out".to_owned(),
+        marks => format!("`{marks}` stands between elements and is left out"),
+    };
+    Finding::new(&RULE, span.clone(), message).fix("remove it", [remove(span)])
 }
 
 /// Text inside a block; it is read as the field `fallback`.

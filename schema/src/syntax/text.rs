@@ -27,13 +27,16 @@ impl Text<'_> {
         }
     }
 
-    /// Whether it holds nothing but blanks.
+    /// Whether it holds nothing but what XML counts as blanks, which an ideographic space is not.
     pub(crate) fn is_blank(&self) -> bool {
-        self.value.chars().all(char::is_whitespace)
+        self.value.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
     }
 
-    /// The span without the blanks at both ends.
+    /// The span without the blanks at both ends; the whole span if there is nothing else.
     pub(crate) fn trimmed_span(&self) -> Range<usize> {
+        if self.value.trim().is_empty() {
+            return self.span.clone();
+        }
         let start = self.value.len() - self.value.trim_start().len();
         let end = self.value.trim_end().len();
         self.span_of(start..end.max(start))
