@@ -39,13 +39,21 @@ impl Lowering<'_, '_> {
     fn is_xml_business(&self, name: &str, value: &str) -> bool {
         match name.split_once(':') {
             None => name == "xmlns" && value.is_empty(),
-            Some(("xmlns", _)) => !value.is_empty(),
+            Some(("xmlns", prefix)) => is_declaration(prefix, value),
             Some((prefix, local)) => {
                 self.schema_prefixes.iter().any(|known| known == prefix)
                     && ["schemaLocation", "noNamespaceSchemaLocation"].contains(&local)
             }
         }
     }
+}
+
+/// Whether a prefix may be declared like that (Namespaces in XML 1.0, section 3).
+fn is_declaration(prefix: &str, namespace: &str) -> bool {
+    const XML: &str = "http://www.w3.org/XML/1998/namespace";
+    const XMLNS: &str = "http://www.w3.org/2000/xmlns/";
+    let is_name = !prefix.is_empty() && !prefix.contains(':') && prefix != "xmlns";
+    is_name && !namespace.is_empty() && namespace != XMLNS && (prefix == "xml") == (namespace == XML)
 }
 
 /// Whether a text is the lexical form of an `xs:positiveInteger` of that value.
@@ -59,6 +67,15 @@ fn is_same_number(text: &str, fixed: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_prefix_of_xml_is_its_own() {
+        assert!(is_declaration("a", "urn:a"));
+        assert!(is_declaration("xml", "http://www.w3.org/XML/1998/namespace"));
+        for (prefix, namespace) in [("a", ""), ("", "urn:a"), ("xml", "urn:a"), ("xmlns", "urn:a"), ("a:b", "urn:a")] {
+            assert!(!is_declaration(prefix, namespace), "{prefix}={namespace}");
+        }
+    }
 
     #[test]
     fn numbers_are_compared_by_value() {
