@@ -77,6 +77,7 @@ impl GenerateSpec {
     pub fn check(&self, limits: &SpecLimits) -> Result<(), SpecError> {
         limits.check_edge("width_px", self.width_px)?;
         limits.check_edge("height_px", self.height_px)?;
+        limits.check_area(self.width_px, self.height_px)?;
         count("images", self.images, limits.images_max)?;
         count("steps", self.steps, limits.steps_max)?;
         number("guidance_scale", self.guidance_scale, 0.0, 100.0)?;
@@ -102,6 +103,8 @@ pub struct SpecLimits {
     pub size_multiple_px: u32,
     /// Longest edge, from the lengths of the model's position axes.
     pub edge_max_px: u32,
+    /// Most pixels of one image: attention's cost grows with their square.
+    pub pixels_max: u64,
     /// Most images of one request.
     pub images_max: usize,
     /// Most intervals.
@@ -113,6 +116,24 @@ impl SpecLimits {
     pub const IMAGES_MAX: usize = 64;
     /// Most intervals of one request, whatever the model.
     pub const STEPS_MAX: usize = 1000;
+
+    fn check_area(&self, width_px: u32, height_px: u32) -> Result<(), SpecError> {
+        let pixels = u64::from(width_px) * u64::from(height_px);
+        if pixels <= self.pixels_max {
+            return Ok(());
+        }
+        // The largest legal size of the same shape, but for rounding.
+        let scale = (self.pixels_max as f64 / pixels as f64).sqrt();
+        let multiple = self.size_multiple_px;
+        let smaller = |edge: u32| ((f64::from(edge) * scale) as u32 / multiple * multiple).max(multiple);
+        Err(SpecError::Area {
+            width_px,
+            height_px,
+            pixels_max: self.pixels_max,
+            smaller_width_px: smaller(width_px),
+            smaller_height_px: smaller(height_px),
+        })
+    }
 
     fn check_edge(&self, field: &'static str, given: u32) -> Result<(), SpecError> {
         let multiple = self.size_multiple_px;
@@ -154,6 +175,22 @@ pub enum SpecError {
         /// The nearest legal size that is not smaller, or the largest.
         above_px: u32,
     },
+    /// Both edges are legal, but the image is too large.
+    #[error(
+        "width_px x height_px is {width_px} x {height_px}, more than {pixels_max} pixels: use {smaller_width_px} x {smaller_height_px}"
+    )]
+    Area {
+        /// What was asked for.
+        width_px: u32,
+        /// What was asked for.
+        height_px: u32,
+        /// The most pixels of one image.
+        pixels_max: u64,
+        /// Width of a legal size of about the same shape.
+        smaller_width_px: u32,
+        /// Its height.
+        smaller_height_px: u32,
+    },
     /// A count is zero or too large.
     #[error("{field} is {given}: use 1 to {max}")]
     Count {
@@ -182,7 +219,8 @@ pub enum SpecError {
 mod tests {
     use super::*;
 
-    const LIMITS: SpecLimits = SpecLimits { size_multiple_px: 16, edge_max_px: 8192, images_max: 4, steps_max: 200 };
+    const LIMITS: SpecLimits =
+        SpecLimits { size_multiple_px: 16, edge_max_px: 8192, pixels_max: 2048 * 2048, images_max: 4, steps_max: 200 };
 
     #[test]
     fn the_default_passes() {
@@ -200,6 +238,18 @@ mod tests {
                 }
                 other => panic!("{given}: {other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn areas_are_bounded_and_shrunk_in_shape() {
+        assert_eq!(GenerateSpec::new("", 8192, 512).check(&LIMITS), Ok(()));
+        match GenerateSpec::new("", 8192, 4096).check(&LIMITS) {
+            Err(SpecError::Area { smaller_width_px, smaller_height_px, .. }) => {
+                assert_eq!(GenerateSpec::new("", smaller_width_px, smaller_height_px).check(&LIMITS), Ok(()));
+                assert_eq!((smaller_width_px, smaller_height_px), (2896, 1440));
+            }
+            other => panic!("{other:?}"),
         }
     }
 

@@ -89,13 +89,13 @@ impl NextDitConfig {
             qk_norm_eps: fields.number_or("qk_norm_eps", 1e-6, 0.0..=1.0),
         };
 
-        if dim % n_heads != 0 {
+        if !dim.is_multiple_of(n_heads) {
             fields.reject(format!("`dim` {dim} must be a multiple of `n_heads` {n_heads}"));
         }
-        if n_heads % config.n_kv_heads != 0 {
+        if !n_heads.is_multiple_of(config.n_kv_heads) {
             fields.reject(format!("`n_heads` {n_heads} must be a multiple of `n_kv_heads` {}", config.n_kv_heads));
         }
-        if config.axes_dims.iter().any(|width| width % 2 != 0) {
+        if config.axes_dims.iter().any(|width| !width.is_multiple_of(2)) {
             fields.reject(format!("`axes_dims` {:?} must be even", config.axes_dims));
         }
         if config.axes_dims.iter().sum::<usize>() != head_dim {

@@ -20,6 +20,9 @@ const SIZE_DEFAULT_PX: usize = 1024;
 /// Longest edge that is ever offered, in pixels.
 const EDGE_MAX_PX: usize = 16_384;
 
+/// The largest image has the area of a square with this many times the default edge.
+const AREA_EDGE_FACTOR: u32 = 4;
+
 /// Facts about a loaded model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PipelineInfo {
@@ -101,6 +104,7 @@ impl PipelineInfo {
             limits: SpecLimits {
                 size_multiple_px: multiple as u32,
                 edge_max_px: edge_max as u32,
+                pixels_max: (default_size as u64 * u64::from(AREA_EDGE_FACTOR)).pow(2),
                 images_max: SpecLimits::IMAGES_MAX,
                 steps_max: SpecLimits::STEPS_MAX,
             },

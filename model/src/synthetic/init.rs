@@ -1,6 +1,6 @@
 //! How the elements of a tensor are drawn: pure functions of seed, tensor name and element index.
 
-use std::f64::consts::PI;
+use std::cmp::Ordering;
 
 use crate::sampler::philox::normal4;
 
@@ -24,16 +24,27 @@ pub enum Init {
         /// The same for the grain.
         grain: f64,
     },
-    /// `[dim, patch]`: the columns are cosines of rising frequency, orthogonal to each other and to the constant, of mean
-    /// square 1 together. What is put in can be read out again by [`Init::Readout`].
-    Cosines,
-    /// `[patch, dim]`: minus `decay` times the inverse of [`Init::Cosines`], plus a random readout of spread `drive`
-    /// that is the same for all positions of a patch. As the last layer of a velocity field the first part takes the
-    /// noise out of the latents, the second puts what the blocks made in its place, without a grid of patches.
+    /// `[dim, patch]`: every element of a patch goes to an element of its own, unchanged. The stream has three zones: the
+    /// first `patch` elements carry the latents, the next is the keel, the rest is free for what blocks make.
+    Place,
+    /// `[dim]`: one number for each zone, scattered by a tenth of itself.
+    Zones {
+        /// In the zone of the latents.
+        latents: f64,
+        /// In the keel.
+        keel: f64,
+        /// In the rest.
+        free: f64,
+        /// Size of the first zone.
+        patch: usize,
+    },
+    /// `[patch, dim]`: minus `decay` times the inverse of [`Init::Place`], plus a random readout of the free zone that is
+    /// the same for all positions of a patch. As the last layer of a velocity field the first part takes the noise out
+    /// of the latents, and the second puts what the blocks made in its place, without a grid of patches.
     Readout {
         /// Rate at which the latents decay.
         decay: f64,
-        /// Spread of what takes their place.
+        /// Spread of what takes their place, for a free zone of spread 1.
         drive: f64,
         /// Channels of the latents, the fastest index of a patch.
         channels: usize,
@@ -67,24 +78,29 @@ impl Init {
                 let mix = cursor.normal(SHARED + pair as u64) * std / inputs.sqrt();
                 mix * BINOMIAL[tap] + cursor.normal(index as u64) * grain / (9.0 * inputs).sqrt()
             }
-            Init::Cosines => {
-                let [dim, patch] = [shape[0], shape[1]];
-                cosine(index / patch, index % patch, dim) * (2.0 / patch as f64).sqrt()
+            Init::Place => f64::from(u8::from(index / shape[1] == index % shape[1])),
+            Init::Zones { latents, keel, free, patch } => {
+                let value = match index.cmp(&patch) {
+                    Ordering::Less => latents,
+                    Ordering::Equal => keel,
+                    Ordering::Greater => free,
+                };
+                value * (1.0 + 0.1 * cursor.normal(index as u64))
             }
             Init::Readout { decay, drive, channels } => {
                 let [patch, dim] = [shape[0], shape[1]];
                 let (row, column) = (index / dim, index % dim);
-                let inverse = cosine(column, row, dim) * (2.0 * patch as f64).sqrt() / dim as f64;
-                let shared = (row % channels * dim + column) as u64;
-                drive * cursor.normal(SHARED + shared) / (dim as f64).sqrt() - decay * inverse
+                if column > patch {
+                    let shared = (row % channels * dim + column) as u64;
+                    drive * cursor.normal(SHARED + shared) / ((dim - patch - 1) as f64).sqrt()
+                } else if row == column {
+                    -decay
+                } else {
+                    0.0
+                }
             }
         }
     }
-}
-
-/// Element `row` of the cosine of frequency `column + 1` over `dim` elements (DCT-II without its constant).
-fn cosine(row: usize, column: usize, dim: usize) -> f64 {
-    libm::cos(PI * (row as f64 + 0.5) * (column + 1) as f64 / dim as f64)
 }
 
 /// The random numbers of one tensor.
@@ -147,16 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn what_the_cosines_put_in_the_readout_takes_out() {
+    fn what_is_put_in_the_readout_takes_out() {
         let (dim, patch) = (96, 64);
-        let into = matrix(Init::Cosines, [dim, patch]);
-        let out = matrix(Init::Readout { decay: 3.0, drive: 0.0, channels: 16 }, [patch, dim]);
+        let into = matrix(Init::Place, [dim, patch]);
+        let out = matrix(Init::Readout { decay: 3.0, drive: 1.0, channels: 16 }, [patch, dim]);
         for i in 0..patch {
             for j in 0..patch {
                 let product: f64 = (0..dim).map(|d| out[i * dim + d] * into[d * patch + j]).sum();
-                let expected = if i == j { -3.0 } else { 0.0 };
-                assert!((product - expected).abs() < 1e-9, "({i}, {j}): {product}");
+                assert_eq!(product, if i == j { -3.0 } else { 0.0 }, "({i}, {j})");
             }
+            // The four positions of a patch read the free zone alike, and none reads the keel.
+            assert_eq!(out[i * dim + 65..(i + 1) * dim], out[i % 16 * dim + 65..(i % 16 + 1) * dim]);
+            assert_eq!(out[i * dim + patch], 0.0);
         }
     }
 

@@ -150,7 +150,7 @@ impl Preset {
         let Self { dit, gemma, jina, vae, .. } = self;
         let divides = |what: &str, part: usize, whole: usize| match part {
             0 => Err(format!("{what} is 0")),
-            _ if whole % part == 0 => Ok(()),
+            _ if whole.is_multiple_of(part) => Ok(()),
             _ => Err(format!("{what} {part} does not divide {whole}")),
         };
         divides("dit.heads", dit.heads, dit.dim)?;
@@ -164,8 +164,9 @@ impl Preset {
                 dit.dim / dit.heads
             ));
         }
-        if dit.dim <= super::layout::next_dit::PATCH_DIM {
-            return Err(format!("dit.dim {} must be more than {}", dit.dim, super::layout::next_dit::PATCH_DIM));
+        let occupied = super::layout::next_dit::PATCH_DIM + 1;
+        if dit.dim <= occupied {
+            return Err(format!("dit.dim {} must be more than {occupied}", dit.dim));
         }
         let vocabulary = super::tokenizer::VOCABULARY;
         if gemma.vocabulary < vocabulary || jina.vocabulary < vocabulary {

@@ -72,7 +72,7 @@ pub fn tensors(vae: &VaeSize) -> Vec<TensorSpec> {
         }
     }
     norm(&mut specs, "decoder.conv_norm_out", first);
-    conv(&mut specs, "decoder.conv_out", 3, first, 1.1);
+    conv(&mut specs, "decoder.conv_out", 3, first, 0.75);
     specs.tensors
 }
 

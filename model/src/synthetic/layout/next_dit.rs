@@ -1,9 +1,11 @@
 //! The Next-DiT in the published names.
 //!
-//! A random transformer does not denoise. Two things make it look as if it did: the embedding of the patches and the last
-//! layer are a matched pair ([`Init::Cosines`], [`Init::Readout`]), so that the noise decays along the trajectory and what
-//! the blocks made of caption and position takes its place; and queries and keys are weighted up, so that attention is
-//! selective and, through the rotary positions, differs from place to place.
+//! A random transformer does not denoise. Three things make it look as if it did. The embedding of the patches and the
+//! last layer are a matched pair ([`Init::Place`], [`Init::Readout`]): the noise decays along the trajectory, and what the
+//! blocks made of caption and position takes its place. One element of the stream, the keel, is large and constant: the
+//! final norm divides by the spread of the whole stream, and without it guidance would multiply the difference of two
+//! divisors. And queries and keys are weighted up, so that attention is selective and, through the rotary positions,
+//! differs from place to place.
 
 use serde_json::{Value, json};
 
@@ -20,14 +22,20 @@ pub const PATCH_DIM: usize = PATCH * PATCH * CHANNELS;
 /// Features of the time sinusoid.
 const TIME_FEATURES: usize = 256;
 
-/// Rate at which noise leaves the latents: with the stream's spread near 1 they fall to about exp(-4).
-const DECAY: f64 = 4.0;
+/// Spread that the keel gives to the whole stream.
+const KEEL: f64 = 2.0;
+/// Rate at which noise leaves the latents; the final norm divides it by the spread of the stream, a little over `KEEL`.
+const DECAY: f64 = 12.0;
 /// Spread of the velocity that the blocks add. Guidance multiplies what depends on the caption, so it is below `DECAY`.
-const DRIVE: f64 = 2.2;
+const DRIVE: f64 = 7.0;
 /// Weight of the query and key norms: spread of the attention logits is its square.
-const SHARPNESS: f64 = 1.5;
-/// Spread of the branches that a block adds to the stream.
-const BRANCH: f64 = 0.45;
+const SHARPNESS: f64 = 1.4;
+/// Spread of what attention adds to the free zone in each block. It averages over many tokens and is smooth.
+const ATTENTION: f64 = 0.6;
+/// The same for the feed-forward part, which sees one token with its noise.
+const FEED_FORWARD: f64 = 0.12;
+/// Share of that which blocks add to the zone of the latents.
+const LEAK: f64 = 0.05;
 
 /// `config.json`, with the keys that the published converter writes and those it leaves out.
 pub fn config(dit: &DitSize, gemma: &GemmaSize, jina: &JinaSize) -> Value {
@@ -57,8 +65,9 @@ pub fn tensors(dit: &DitSize, gemma: &GemmaSize, jina: &JinaSize) -> Vec<TensorS
     let adaln = dim.min(1024);
     let mut specs = Specs::default();
 
-    specs.add("x_embedder.weight", &[dim, PATCH_DIM], Init::Cosines);
-    specs.vector("x_embedder.bias", dim, 0.0, 0.05);
+    specs.add("x_embedder.weight", &[dim, PATCH_DIM], Init::Place);
+    let keel = KEEL * (dim as f64).sqrt();
+    specs.add("x_embedder.bias", &[dim], zones(0.0, keel, 0.0));
     specs.vector("cap_embedder.0.weight", gemma.hidden, 1.0, 0.1);
     specs.matrix("cap_embedder.1.weight", dim, gemma.hidden, 1.0);
     specs.vector("cap_embedder.1.bias", dim, 0.0, 0.05);
@@ -95,7 +104,10 @@ fn block(specs: &mut Specs, name: &str, dit: &DitSize, adaln: Option<usize>) {
     let ffn = (4 * dim).next_multiple_of(256);
     let depth = (dit.layers + dit.refiner_layers) as f64;
     // The sum of all branches keeps the spread of a few, however deep the network.
-    let branch = BRANCH * (5.0 / depth).sqrt();
+    let share = (5.0 / depth).sqrt();
+    // The keel is nobody's input, and the rest comes back to the spread that it had without it.
+    let before = zones((1.0 + KEEL * KEEL).sqrt(), 0.0, (1.0 + KEEL * KEEL).sqrt());
+    let after = |spread: f64| zones(LEAK * spread * share, 0.0, spread * share);
 
     specs.matrix(format!("{name}.attention.qkv.weight"), (dit.heads + 2 * dit.kv_heads) * head_dim, dim, 1.0);
     specs.matrix(format!("{name}.attention.out.weight"), dim, dim, 1.0);
@@ -104,12 +116,16 @@ fn block(specs: &mut Specs, name: &str, dit: &DitSize, adaln: Option<usize>) {
     specs.matrix(format!("{name}.feed_forward.w1.weight"), ffn, dim, 1.0);
     specs.matrix(format!("{name}.feed_forward.w2.weight"), dim, ffn, 1.0);
     specs.matrix(format!("{name}.feed_forward.w3.weight"), ffn, dim, 1.0);
-    specs.vector(format!("{name}.attention_norm1.weight"), dim, 1.0, 0.1);
-    specs.vector(format!("{name}.attention_norm2.weight"), dim, branch, 0.1 * branch);
-    specs.vector(format!("{name}.ffn_norm1.weight"), dim, 1.0, 0.1);
-    specs.vector(format!("{name}.ffn_norm2.weight"), dim, branch, 0.1 * branch);
+    specs.add(format!("{name}.attention_norm1.weight"), &[dim], before);
+    specs.add(format!("{name}.attention_norm2.weight"), &[dim], after(ATTENTION));
+    specs.add(format!("{name}.ffn_norm1.weight"), &[dim], before);
+    specs.add(format!("{name}.ffn_norm2.weight"), &[dim], after(FEED_FORWARD));
     if let Some(adaln) = adaln {
-        specs.matrix(format!("{name}.adaLN_modulation.1.weight"), 4 * dim, adaln, 0.7);
+        specs.matrix(format!("{name}.adaLN_modulation.1.weight"), 4 * dim, adaln, 0.3);
         specs.vector(format!("{name}.adaLN_modulation.1.bias"), 4 * dim, 0.0, 0.5);
     }
+}
+
+fn zones(latents: f64, keel: f64, free: f64) -> Init {
+    Init::Zones { latents, keel, free, patch: PATCH_DIM }
 }
