@@ -16,6 +16,9 @@ use super::output;
 /// One line: the event as canonical protobuf JSON, and instead of a picture's bytes what they were.
 #[derive(Serialize)]
 struct Line {
+    /// Of the first event, whose number canonical JSON would leave out as the default; readers should not have to know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sequence: Option<&'static str>,
     #[serde(flatten)]
     event: json::Message,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,7 +94,8 @@ fn to_line(event: &GenerateEvent) -> Result<String, String> {
     };
     let data = bytes.map(|bytes| Data { bytes: bytes.len(), sha256: sha256_hex(&bytes) });
     let described = json::dynamic(&event).map_err(|error| error.to_string())?;
-    match serde_json::to_string(&Line { event: described, data }) {
+    let sequence = (event.sequence == 0).then_some("0");
+    match serde_json::to_string(&Line { sequence, event: described, data }) {
         Ok(line) => Ok(line),
         // Details of an error can be of a type that only the server knows: the event counts more than they do.
         Err(_) => {
@@ -120,8 +124,10 @@ mod tests {
         let preview = Preview { step: 3, data: vec![7; 5000].into(), ..Preview::default() };
         let event = GenerateEvent { event: Some(Event::Preview(preview)), ..GenerateEvent::default() };
         let line = to_line(&event).unwrap();
-        let expected =
-            format!(r#"{{"preview":{{"step":3}},"data":{{"bytes":5000,"sha256":"{}"}}}}"#, sha256_hex(&[7; 5000]));
+        let expected = format!(
+            r#"{{"sequence":"0","preview":{{"step":3}},"data":{{"bytes":5000,"sha256":"{}"}}}}"#,
+            sha256_hex(&[7; 5000])
+        );
         assert_eq!(line, expected);
     }
 

@@ -113,6 +113,9 @@ impl Failure {
         for (description, url) in &error.help {
             self.facts.push(format!("{description}: {url}"));
         }
+        if error.code == tonic::Code::Unimplemented {
+            self.help = Some("the server at this address is another one than Sakuga, or an older version".to_owned());
+        }
         if let Some(after) = error.retry_after {
             self.help = Some(format!("try again in {}", units::duration(after)));
         }
@@ -132,10 +135,8 @@ impl From<ClientError> for Failure {
             ),
             ClientError::Unreachable { .. } => Self::new(Exit::Connection, message)
                 .with_help("check the address, and that the server's port can be reached from this machine"),
-            ClientError::ConnectionLost { .. } => Self::new(Exit::Connection, message).with_help(
-                "the server went down, or another program answers at this address; `sakuga info` shows which. The \
-                 same command with the same --seed starts over",
-            ),
+            ClientError::ConnectionLost { .. } => Self::new(Exit::Connection, message)
+                .with_help("the server went down, or the program at this address is no Sakuga server"),
             ClientError::DeadlineExceeded { .. } => {
                 Self::new(Exit::Cancelled, message).with_help("allow more with --timeout")
             }

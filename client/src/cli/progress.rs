@@ -20,7 +20,7 @@ pub struct Progress {
 }
 
 enum Display {
-    Bars { group: MultiProgress, bar: ProgressBar, device: ProgressBar },
+    Bars { group: MultiProgress, bar: ProgressBar, device: ProgressBar, columns: usize },
     Lines { tenth: Option<u32>, queue_position: Option<u32> },
     Nothing,
 }
@@ -44,12 +44,13 @@ impl Progress {
                 style.progress_chars("=> ").tick_chars("-\\|/ ")
             }
         };
-        bar.set_style(template("{spinner} {prefix}  {wide_msg}"));
+        // Messages are cut by hand: `wide_msg` fills the line, and the `^C` that a terminal echoes would begin a new one.
+        bar.set_style(template("{spinner} {prefix}  {msg}"));
         bar.set_prefix("connecting");
         bar.enable_steady_tick(Duration::from_millis(120));
         let device = group.add(ProgressBar::no_length());
-        device.set_style(template("  {wide_msg:.dim}"));
-        Self { display: Display::Bars { group, bar, device } }
+        device.set_style(template("  {msg:.dim}"));
+        Self { display: Display::Bars { group, bar, device, columns: terminal.width } }
     }
 
     /// Says something that stays, above the bar.
@@ -73,7 +74,7 @@ impl Progress {
 
     /// Takes the bar away.
     pub fn close(&self) {
-        if let Display::Bars { group, bar, device } = &self.display {
+        if let Display::Bars { group, bar, device, .. } = &self.display {
             bar.finish_and_clear();
             device.finish_and_clear();
             let _ = group.clear();
@@ -94,8 +95,8 @@ impl Progress {
             EventKind::Stage(stage) => self.stage(*stage),
             EventKind::Step(step) => self.step(step),
             EventKind::GpuStats(stats) => {
-                if let Display::Bars { device, .. } = &self.display {
-                    device.set_message(device_line(stats));
+                if let Display::Bars { device, columns, .. } = &self.display {
+                    device.set_message(cut(&device_line(stats), columns.saturating_sub(6)));
                 }
             }
             EventKind::Receiving { image_index, received_bytes, total_bytes } => {
@@ -109,9 +110,9 @@ impl Progress {
     }
 
     fn phase(&self, name: &str, message: &str) {
-        if let Display::Bars { bar, .. } = &self.display {
+        if let Display::Bars { bar, columns, .. } = &self.display {
             bar.set_prefix(name.to_owned());
-            bar.set_message(message.to_owned());
+            bar.set_message(cut(message, columns.saturating_sub(name.len() + 8)));
         }
     }
 
@@ -132,8 +133,8 @@ impl Progress {
         match &self.display {
             Display::Bars { bar, .. } => {
                 let template = match stage {
-                    Stage::Denoise => "{spinner} {prefix}  {bar:24.green/black.bright} {pos}/{len}  {wide_msg}",
-                    _ => "{spinner} {prefix}  {wide_msg}",
+                    Stage::Denoise => "{spinner} {prefix}  {bar:24.green/black.bright} {pos}/{len}  {msg}",
+                    _ => "{spinner} {prefix}  {msg}",
                 };
                 if let Ok(style) = bar.style().template(template) {
                     bar.set_style(style);
@@ -148,10 +149,10 @@ impl Progress {
 
     fn step(&mut self, step: &Step) {
         match &mut self.display {
-            Display::Bars { bar, .. } => {
+            Display::Bars { bar, columns, .. } => {
                 bar.set_length(step.total.into());
                 bar.set_position(step.index.into());
-                bar.set_message(step_line(step));
+                bar.set_message(cut(&step_line(step), columns.saturating_sub(50)));
             }
             Display::Lines { tenth, .. } => {
                 let now = u64::from(step.index) * u64::from(STEP_LINES) / u64::from(step.total.max(1));
@@ -164,6 +165,11 @@ impl Progress {
             Display::Nothing => {}
         }
     }
+}
+
+/// `text` in at most so many columns.
+fn cut(text: &str, columns: usize) -> String {
+    console::truncate_str(text, columns, "...").into_owned()
 }
 
 /// `143 ms/step, 2.3 s left, guided`.

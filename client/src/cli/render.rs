@@ -276,7 +276,7 @@ mod tests {
     fn any_span_and_text_can_be_shown() {
         let texts: [&[u8]; 5] = [b"", b"\xff\xfe", "猫\u{1b}[2J".as_bytes(), &[b'a'; 5000], &[b'\n'; 300]];
         for text in texts {
-            for span in [0..0, 0..1, 0..5000, 4999..5001, usize::MAX..0, 1..usize::MAX] {
+            for span in [0..0, 0..1, 0..5000, 4999..5001, Range { start: usize::MAX, end: 0 }, 1..usize::MAX] {
                 let edits = vec![Edit { span: 0..0, replacement: "x".to_owned() }];
                 let rendered = findings("a", text, &[finding(span, edits)], &terminal(), Stream::Stdout);
                 assert!(rendered.contains("the count says"), "{rendered}");

@@ -21,6 +21,10 @@ pub struct SchemaArguments {
     #[arg(long)]
     xsd: bool,
 
+    /// The grammar reference, made from the XSD and the rules of the checker (Markdown)
+    #[arg(long)]
+    reference: bool,
+
     /// The descriptor set of the gRPC API (binary: send it to a file)
     #[arg(long)]
     descriptor: bool,
@@ -36,6 +40,10 @@ pub fn run(arguments: &SchemaArguments) -> Result<Exit, Failure> {
         output::print_bytes(FILE_DESCRIPTOR_SET)?;
         return Ok(Exit::Ok);
     }
-    output::print(XSD)?;
+    if arguments.reference {
+        output::print(sakuga_schema::reference::markdown())?;
+    } else {
+        output::print(XSD)?;
+    }
     Ok(Exit::Ok)
 }

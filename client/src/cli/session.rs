@@ -103,6 +103,10 @@ impl Session {
                 self.tell_new(&diagnostics.iter().map(Finding::from).collect::<Vec<_>>());
             }
             EventKind::Started(started) => {
+                // What a user must know is said even where nothing else is.
+                if self.is_quiet && !started.model_notice.is_empty() {
+                    say(format_args!("notice: {}", render::plain(&started.model_notice)));
+                }
                 self.facts.total_steps = started.resolved.sampling.map_or(0, |sampling| sampling.steps);
                 self.facts.started = Some(*started);
             }

@@ -52,9 +52,6 @@ pub fn text(
             units::count(usize::try_from(facts.missed_events).unwrap_or(usize::MAX), "event")
         ));
     }
-    if let Some(started) = facts.started.as_ref().filter(|started| !started.model_notice.is_empty()) {
-        lines.push(format!("{}: {}", bold.yellow().apply_to("notice"), plain(&started.model_notice)));
-    }
     if let Some(line) = origin.and_then(|origin| comparison_text(completed, facts, origin)) {
         lines.push(line);
     }

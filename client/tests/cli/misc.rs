@@ -28,6 +28,7 @@ fn the_language_and_the_api_are_printed() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(run(directory.path(), &["schema"], b"").expect(0).stdout, sakuga_schema::XSD);
     assert_eq!(run(directory.path(), &["schema", "--xsd"], b"").expect(0).stdout, sakuga_schema::XSD);
+    run(directory.path(), &["schema", "--reference"], b"").expect(0).says("# Prompt grammar").says("missing-required");
     let output = command(directory.path()).args(["schema", "--descriptor"]).output().unwrap();
     assert_eq!(output.stdout, sakuga_client::proto::FILE_DESCRIPTOR_SET);
     run(directory.path(), &["schema", "--xsd", "--descriptor"], b"").expect(2);

@@ -60,6 +60,8 @@ async fn pictures_previews_and_events_are_written() {
     let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 15);
     assert!(lines[0]["accepted"].is_object() && lines[14]["completed"].is_object(), "{log}");
+    let numbers: Vec<&str> = lines.iter().map(|line| line["sequence"].as_str().unwrap()).collect();
+    assert_eq!(numbers[..3], ["0", "1", "2"]);
     assert_eq!(lines[4]["step"]["stepMs"], 143.0);
     assert_eq!(lines[4]["jobId"], "job-1");
     let preview = lines.iter().find(|line| line["preview"].is_object()).unwrap();
@@ -113,7 +115,7 @@ async fn the_request_holds_what_was_asked_for() {
         "--quiet",
     ];
     let run = generate(&fake, directory.path(), &arguments).await;
-    assert_eq!(run.expect(0).stderr, "");
+    assert_eq!(run.expect(0).stderr, "notice: the weights are random\n");
     let (request, timeout) = fake.requests().remove(0);
     assert!(timeout.is_some());
     assert_eq!(request.prompt, Some(Prompt::Xml(PROMPT.to_owned())));

@@ -18,8 +18,12 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
+/// The requests so far, each with its `grpc-timeout`.
+type Requests = Arc<Mutex<Vec<(GenerateRequest, Option<String>)>>>;
+
 /// What the server does next.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "a test holds few of them")]
 pub enum Act {
     /// Sends an event with the next number.
     Send(Event),
@@ -36,7 +40,7 @@ pub enum Act {
 /// A running server.
 pub struct Fake {
     pub address: SocketAddr,
-    requests: Arc<Mutex<Vec<(GenerateRequest, Option<String>)>>>,
+    requests: Requests,
     hung_up: watch::Receiver<bool>,
     _stop: mpsc::Sender<()>,
 }
@@ -78,7 +82,7 @@ impl Fake {
 struct Script {
     refusal: Option<Status>,
     acts: Vec<Act>,
-    requests: Arc<Mutex<Vec<(GenerateRequest, Option<String>)>>>,
+    requests: Requests,
     hang_up: Arc<watch::Sender<bool>>,
 }
 

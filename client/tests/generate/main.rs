@@ -5,4 +5,5 @@ mod support;
 
 mod command;
 mod fake;
+mod info;
 mod library;

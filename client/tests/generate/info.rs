@@ -1,0 +1,104 @@
+//! `sakuga info`.
+
+use std::pin::Pin;
+use std::process::Stdio;
+
+use sakuga_client::proto::system::v1::system_service_server::{SystemService, SystemServiceServer};
+use sakuga_client::proto::system::v1::{
+    GetServerInfoRequest, GetServerInfoResponse, GpuStats, Limits, ListModelsRequest, ListModelsResponse, Model,
+    StatsSource, WatchGpuStatsRequest, WatchGpuStatsResponse,
+};
+use tokio::net::TcpListener;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+use crate::fake::Fake;
+use crate::support::{Run, collect, command};
+
+struct System;
+
+#[tonic::async_trait]
+impl SystemService for System {
+    type WatchGpuStatsStream = Pin<Box<dyn Stream<Item = Result<WatchGpuStatsResponse, Status>> + Send>>;
+
+    async fn get_server_info(
+        &self,
+        _: Request<GetServerInfoRequest>,
+    ) -> Result<Response<GetServerInfoResponse>, Status> {
+        Ok(Response::new(GetServerInfoResponse {
+            version: "0.1.0".to_owned(),
+            device: "cpu".to_owned(),
+            precision: "f32".to_owned(),
+            engine: "scripted".to_owned(),
+            started: None,
+            limits: Some(Limits {
+                max_prompt_bytes: 65_536,
+                max_pixels: 4_194_304,
+                max_images: 8,
+                max_steps: 200,
+                max_queued: 16,
+                size_multiple: 16,
+            }),
+            jobs: 2,
+            step_time: Some(prost_types::Duration { seconds: 0, nanos: 143_000_000 }),
+        }))
+    }
+
+    async fn list_models(&self, _: Request<ListModelsRequest>) -> Result<Response<ListModelsResponse>, Status> {
+        let model = Model {
+            name: "tiny\u{1b}[2J".to_owned(),
+            parameters: [("next_dit".to_owned(), 3_500_000_000)].into(),
+            default_size: 1024,
+            notice: "the weights are random".to_owned(),
+            ..Model::default()
+        };
+        Ok(Response::new(ListModelsResponse { models: vec![model] }))
+    }
+
+    async fn watch_gpu_stats(
+        &self,
+        _: Request<WatchGpuStatsRequest>,
+    ) -> Result<Response<Self::WatchGpuStatsStream>, Status> {
+        let stats =
+            GpuStats { source: StatsSource::Host.into(), utilization_percent: Some(51.0), ..GpuStats::default() };
+        let sample = Ok(WatchGpuStatsResponse { stats: Some(stats) });
+        Ok(Response::new(Box::pin(tokio_stream::once(sample))))
+    }
+}
+
+async fn info(address: &str, arguments: &[&str]) -> Run {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = command(directory.path());
+    // The address from the environment, as `--server` is tried everywhere else.
+    command.arg("info").args(arguments).env("SAKUGA_SERVER", address).stdin(Stdio::null());
+    collect(tokio::process::Command::from(command).output().await.unwrap())
+}
+
+#[tokio::test]
+async fn a_server_is_described() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = tonic::transport::Server::builder().add_service(SystemServiceServer::new(System));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let run = info(&address, &[]).await;
+    run.expect(0)
+        .says("scripted, f32")
+        .says("host: 51 % load")
+        .says("2, a step takes 0.1 s")
+        .says("4.2 megapixels in multiples of 16 px, 8 pictures of 200 steps, 16 jobs waiting, prompts up to 64.0 KiB")
+        .says("the weights are random")
+        .says("3500.0 million parameters")
+        .says("1024x1024");
+    assert!(!run.stdout.contains('\u{1b}'), "{run:#?}");
+    let object = info(&address, &["--json"]).await.expect(0).json();
+    assert_eq!(object["server"]["limits"]["maxSteps"], 200);
+    assert_eq!(object["models"]["models"][0]["defaultSize"], 1024);
+    assert_eq!(object["device"]["utilizationPercent"], 51.0);
+}
+
+#[tokio::test]
+async fn a_server_of_another_kind_is_told() {
+    let fake = Fake::playing(vec![]).await;
+    info(&fake.address.to_string(), &[]).await.expect(3).says("UNIMPLEMENTED").says("another one than Sakuga");
+}
