@@ -4,7 +4,7 @@ Usage: xsd_verdict.py SCHEMA DOCUMENTS
 
 DOCUMENTS holds one JSON string a line. One line is printed for each: "valid", "invalid" or "malformed", a tab, and the
 validator's reason. A document with a document type is "doctype": an XSD has no word on those, the prompt language
-refuses them.
+refuses them. One with another root than <prompt> is read as a block without the root, which is how prompts are written.
 """
 
 import json
@@ -21,6 +21,10 @@ def verdict(schema, text):
         return "malformed", str(error)
     if document.getroottree().docinfo.doctype:
         return "doctype", "there is a document type"
+    if document.tag != "prompt":
+        root = etree.Element("prompt")
+        root.append(document)
+        document = root
     if schema.validate(document):
         return "valid", ""
     return "invalid", schema.error_log.last_error.message
