@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use crate::demo::server::Server;
 use crate::process;
-use crate::workspace::Workspace;
+use crate::workspace::{Built, Workspace};
 
 /// The prompt.
 const PROMPT: &str = "schema/examples/two_girls.xml";
@@ -52,23 +52,41 @@ pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
 
     println!("building the server and the command line");
     let built = workspace.build_release(options.device != "cpu")?;
+    perform(workspace, &built, &options.device, &files)
+}
+
+/// Runs the demo with the programs that the tests use, so that it cannot rot.
+///
+/// # Errors
+///
+/// Those of [`run`].
+pub fn rehearse(workspace: &Workspace) -> anyhow::Result<()> {
+    let out = workspace.target.join("demo-rehearsal");
+    fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
+    let files = Files::new(&out);
+    files.remove_old()?;
+    perform(workspace, &workspace.build_like_tests()?, "cpu", &files)
+}
+
+/// Starts a server, draws through it, stops it, and looks at what came of it.
+fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files) -> anyhow::Result<()> {
     let sakuga = |arguments: &[&str]| {
         let mut command = Command::new(&built.client);
         command.args(arguments).current_dir(&workspace.root);
         command
     };
 
-    let server = Server::start(&built.server, &options.device, &files.log)?;
-    println!("server at {} on {}, log in {}", server.url(), options.device, workspace.shorten(&files.log).display());
-    let drawn = draw(sakuga, &server, &files);
+    let server = Server::start(&built.server, device, &workspace.target.join("demo-cache"), &files.log)?;
+    println!("server at {} on {device}, log in {}", server.url(), workspace.shorten(&files.log).display());
+    let drawn = draw(sakuga, &server, files);
     // Stopped also after a failure, and before anything more is said about it.
     let stopped = server.stop();
     if let Err(error) = drawn {
-        return Err(error.context(server::tail_of(&files.log)));
+        return Err(anyhow!("{error:#}{}", server::tail_of(&files.log)));
     }
     stopped?;
 
-    let results = outcome::verify(&files)?;
+    let results = outcome::verify(files)?;
     println!("\npicture   {}", workspace.shorten(&files.png).display());
     println!("previews  {} ({} files)", workspace.shorten(&files.previews).display(), results.previews);
     println!("events    {} ({} lines)", workspace.shorten(&files.events).display(), results.events);

@@ -70,11 +70,24 @@ impl Workspace {
     pub fn build_release(&self, cuda: bool) -> anyhow::Result<Built> {
         let mut command =
             self.cargo(["build", "--release", "--package", "sakuga-server", "--package", "sakuga-client"]);
-        command.args(["--message-format", "json-render-diagnostics"]);
         if cuda {
             command.args(["--features", "sakuga-server/cuda"]);
             llvm::prepare(self)?.apply(&mut command);
         }
+        self.build(command)
+    }
+
+    /// Builds the same programs as the tests do, which takes next to nothing after them.
+    ///
+    /// # Errors
+    ///
+    /// The build fails.
+    pub fn build_like_tests(&self) -> anyhow::Result<Built> {
+        self.build(self.cargo(["build", "--workspace", "--bins"]))
+    }
+
+    fn build(&self, mut command: Command) -> anyhow::Result<Built> {
+        command.args(["--message-format", "json-render-diagnostics"]);
         let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo build")?;
         let stdout = child.stdout.take().context("cargo build has no output")?;
         let reader = thread::spawn(move || executables(BufReader::new(stdout).lines().map_while(Result::ok)));

@@ -29,14 +29,15 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the program and waits until it listens. What it prints goes to `log`.
+    /// Starts the program and waits until it listens. It unpacks its model into `cache`; what it prints goes to `log`.
     ///
     /// # Errors
     ///
     /// It does not start, ends at once, or does not listen in time.
-    pub fn start(program: &Path, device: &str, log: &Path) -> anyhow::Result<Self> {
+    pub fn start(program: &Path, device: &str, cache: &Path, log: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
         command.args(["--listen", "127.0.0.1:0", "--model", "embedded", "--device", device]);
+        command.arg("--cache-dir").arg(cache);
         Self::spawn(&mut command, log, START_LIMIT)
     }
 

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use crate::python::Environment;
 use crate::test::{Verdict, deny, tally};
 use crate::workspace::Workspace;
-use crate::{llvm, process};
+use crate::{demo, llvm, process};
 
 /// One check.
 pub struct Check {
@@ -34,6 +34,7 @@ pub const CHECKS: &[Check] = &[
     Check { name: "library", what: "no warning in the client library without its command line", run: clippy_library },
     Check { name: "docs", what: "the documentation builds without a warning", run: docs },
     Check { name: "test", what: "every test, among them the lint of the protos and of the tree", run: test },
+    Check { name: "demo", what: "the demo, with the programs that the tests use", run: demo },
     Check { name: "cuda", what: "no warning in the server with CUDA", run: cuda },
 ];
 
@@ -146,6 +147,10 @@ fn test(context: &Context<'_>) -> anyhow::Result<Verdict> {
         verdict.failed = 1;
     }
     Ok(verdict)
+}
+
+fn demo(context: &Context<'_>) -> anyhow::Result<Verdict> {
+    demo::rehearse(context.workspace).map(|()| Verdict::passed())
 }
 
 fn cuda(context: &Context<'_>) -> anyhow::Result<Verdict> {
