@@ -241,7 +241,7 @@ impl TensorReader {
             return Err(Box::new(faults).into());
         }
         report.lora = shared.adapters.as_ref().map(LoraSet::report).unwrap_or_default();
-        tracing::info!(
+        tracing::debug!(
             component = report.component,
             tensors = report.tensors_used,
             parameters = report.parameters,

@@ -97,6 +97,7 @@ fn model_index(preset: &Preset) -> Value {
         "_sakuga_name": format!("random-{}", preset.name),
         "_sakuga_notice": NOTICE,
         "_sakuga_default_size_px": preset.default_size_px,
+        "_sakuga_gemma_tokens_max": preset.gemma_tokens_max,
     })
 }
 

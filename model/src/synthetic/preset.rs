@@ -7,6 +7,8 @@ pub struct Preset {
     pub name: String,
     /// Default width and height in pixels.
     pub default_size_px: usize,
+    /// Tokens that Gemma reads at most, a multiple of 8 below the caption's positions of the Next-DiT.
+    pub gemma_tokens_max: usize,
     /// The Next-DiT.
     pub dit: DitSize,
     /// Gemma 3.
@@ -92,6 +94,8 @@ impl Preset {
         Self {
             name: "tiny".into(),
             default_size_px: 256,
+            // Its tokenizer has 1 800 pieces where Gemma's has 262 144, so the same text is more tokens.
+            gemma_tokens_max: 1016,
             dit: DitSize {
                 dim: 96,
                 layers: 4,
@@ -121,6 +125,7 @@ impl Preset {
         Self {
             name: "newbie".into(),
             default_size_px: 1024,
+            gemma_tokens_max: crate::text::GEMMA_TOKENS_DEFAULT,
             dit: DitSize {
                 dim: 2304,
                 layers: 36,
