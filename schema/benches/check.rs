@@ -1,11 +1,15 @@
 //! How many prompts one core checks in a second: `cargo bench -p sakuga-schema`.
 //!
-//! Each line is one example, read from text that is already in memory; the vocabulary is on, as it always is.
+//! Each line is one example, read from text that is already in memory; the vocabulary is on, as it always is. Below
+//! stand the slowest texts of those that were made to be slow.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use sakuga_schema::{CheckOptions, Strictness, check};
+use sakuga_schema::{CheckOptions, Limits, Strictness, check};
+
+#[path = "../tests/invariants/repetition.rs"]
+mod repetition;
 
 const EXAMPLES: [(&str, &str); 3] = [
     ("two_girls.xml", include_str!("../examples/two_girls.xml")),
@@ -26,6 +30,29 @@ fn main() {
             let best = (0..rounds).map(|_| prompts_per_second(text, &options, round)).fold(0.0, f64::max);
             println!("{name:<16} {mode:>8} {:>9} {best:>14.0} {:>12.2}", text.len(), 1e6 / best);
         }
+    }
+    if is_bench {
+        slowest_hostile_texts();
+    }
+}
+
+/// The bound is 50 ms for any text within the limit.
+fn slowest_hostile_texts() {
+    let options = CheckOptions::default();
+    let mut times: Vec<(Duration, String)> = repetition::texts(Limits::DEFAULT.max_bytes)
+        .map(|(name, text)| {
+            let best = (0..3).map(|_| {
+                let start = Instant::now();
+                black_box(check(black_box(&text), &options));
+                start.elapsed()
+            });
+            (best.min().unwrap_or_default(), name)
+        })
+        .collect();
+    times.sort_by(|left, right| right.cmp(left));
+    println!("\nslowest of {} hostile texts of 64 KiB", times.len());
+    for (time, name) in times.iter().take(8) {
+        println!("{:>8.2} ms  {name:?}", time.as_secs_f64() * 1e3);
     }
 }
 

@@ -34,13 +34,13 @@ impl Finding {
     }
 
     /// Makes it an error: it could not be repaired without loss.
-    pub(crate) fn as_error(mut self) -> Self {
+    pub(crate) fn into_error(mut self) -> Self {
         self.severity = Severity::Error;
         self
     }
 
     /// Makes it a warning.
-    pub(crate) fn as_warning(mut self) -> Self {
+    pub(crate) fn into_warning(mut self) -> Self {
         self.severity = Severity::Warning;
         self
     }
@@ -153,16 +153,14 @@ impl Findings {
             let span = finding.span;
             let start = cursor.seek(span.start);
             let end = cursor.clone().seek(span.end);
-            let fix = finding.fix.map(|fix| Fix {
-                description: fix.description,
-                edits: fix
-                    .edits
-                    .into_iter()
-                    .map(|edit| Edit {
-                        span: on_boundaries(original, map.origin(edit.span)),
-                        replacement: encode(&edit.replacement),
-                    })
-                    .collect(),
+            let fix = finding.fix.map(|fix| {
+                let mut edits = fix.edits;
+                for edit in &mut edits {
+                    edit.span = on_boundaries(original, map.origin(edit.span.clone()));
+                    edit.replacement = encode(&edit.replacement);
+                }
+                edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+                Fix { description: fix.description, edits }
             });
             diagnostics.push(Diagnostic {
                 code: finding.rule.code,
@@ -223,7 +221,7 @@ mod tests {
         let mut findings = Findings::new(Strictness::Lenient, &limits);
         let rule = &rules::unescaped_markup::RULE;
         findings.push(Finding::new(rule, 0..1, "first"));
-        findings.push(Finding::new(rule, 1..2, "second").as_error());
+        findings.push(Finding::new(rule, 1..2, "second").into_error());
         findings.push(Finding::new(rule, 2..3, "third"));
         let diagnostics = findings.finish("abc", &PositionMap::default(), str::to_owned);
         assert_eq!(diagnostics.len(), 2);

@@ -2,54 +2,13 @@
 //!
 //! Which names exist is the law's business ([`law`]); here are only the other spellings that occur in the wild.
 
+mod aliases;
+
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::law::{self, ContentLaw, ElementLaw};
-
-/// Other words for an element, seen in prompts of other tools: the parent's kind, the word, the element's name.
-const ALIASES: &[(Place, &str, &str)] = &[
-    (Place::Top, "general", "general_tags"),
-    (Place::Top, "general_tag", "general_tags"),
-    (Place::Top, "tags", "general_tags"),
-    (Place::Top, "description", "caption"),
-    (Place::Character, "name", "n"),
-    (Place::Character, "identity", "n"),
-    (Place::Character, "sex", "gender"),
-    (Place::Character, "look", "appearance"),
-    (Place::Character, "looks", "appearance"),
-    (Place::Character, "features", "appearance"),
-    (Place::Character, "outfit", "clothing"),
-    (Place::Character, "clothes", "clothing"),
-    (Place::Character, "attire", "clothing"),
-    (Place::Character, "body", "body_type"),
-    (Place::Character, "expressions", "expression"),
-    (Place::Character, "emotion", "expression"),
-    (Place::Character, "face", "expression"),
-    (Place::Character, "actions", "action"),
-    (Place::Character, "pose", "action"),
-    (Place::Character, "interactions", "interaction"),
-    (Place::Character, "location", "position"),
-    (Place::General, "counts", "count"),
-    (Place::General, "artist", "artists"),
-    (Place::General, "styles", "style"),
-    (Place::General, "backgrounds", "background"),
-    (Place::General, "setting", "environment"),
-    (Place::General, "scene", "environment"),
-    (Place::General, "camera", "perspective"),
-    (Place::General, "view", "perspective"),
-    (Place::General, "mood", "atmosphere"),
-    (Place::General, "light", "lighting"),
-    (Place::General, "lights", "lighting"),
-    (Place::General, "object", "objects"),
-    (Place::General, "others", "other"),
-    (Place::General, "extra_tags", "other"),
-    (Place::General, "misc", "other"),
-    (Place::Negative, "danbooru", "danbooru_tags"),
-    (Place::Negative, "tags", "danbooru_tags"),
-    (Place::Negative, "e621", "e621_tags"),
-    (Place::Negative, "description", "caption"),
-];
+use aliases::ALIASES;
 
 /// Elements that other tools put around the blocks.
 pub(crate) const ENVELOPES: [&str; 3] = ["img", "image", "document"];
@@ -169,16 +128,32 @@ fn alias(place: Place, spelt: &str) -> Option<Meaning> {
 fn similar(place: Place, spelt: &str) -> Option<Meaning> {
     // Short names such as `n` are near to everything.
     const SHORTEST: usize = 4;
+    const MOST_SLIPS: usize = 3;
+    const MOST_CHANGED_LETTERS: u32 = 6;
     if spelt.len() < SHORTEST || spelt.len() > 32 {
         return None;
     }
-    let candidates = place.law().children().iter();
-    let candidates = candidates.filter(|law| law.name.len() >= SHORTEST && law.attributes.is_empty());
-    let (distance, law) =
-        candidates.map(|law| (strsim::osa_distance(law.name, spelt), law)).min_by_key(|(distance, _)| *distance)?;
-    let most = if law.name.len() >= 8 { 3 } else { 2 };
-    let most = if spelt.len() <= 5 { 1 } else { most };
+    let letters = letters_of(spelt);
+    let candidates = place.law().children().iter().filter(|law| {
+        // Each slip changes the length by one at most, and the set of letters by two.
+        law.name.len() >= SHORTEST
+            && law.attributes.is_empty()
+            && law.name.len().abs_diff(spelt.len()) <= MOST_SLIPS
+            && (letters_of(law.name) ^ letters).count_ones() <= MOST_CHANGED_LETTERS
+    });
+    let distances = candidates.map(|law| (strsim::osa_distance(law.name, spelt), law));
+    let (distance, law) = distances.min_by_key(|(distance, _)| *distance)?;
+    let most = match (law.name.len(), spelt.len()) {
+        (_, ..=5) => 1,
+        (..=7, _) => 2,
+        _ => MOST_SLIPS,
+    };
     (distance <= most).then_some(Meaning { target: Target::Element(place, law), certainty: Certainty::Similar })
+}
+
+/// The set of letters of a word; what is no letter shares the remaining bits.
+fn letters_of(word: &str) -> u32 {
+    word.bytes().fold(0, |letters, byte| letters | 1 << (byte % 32))
 }
 
 /// The number of a character block: `character_2`, and in other spellings `character 2`, `Character-2`, `character2`.

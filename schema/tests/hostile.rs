@@ -1,5 +1,8 @@
 //! Text made to hurt: each is answered with a finding, quickly, and without a panic.
 
+#[path = "invariants/repetition.rs"]
+mod repetition;
+
 use std::time::{Duration, Instant};
 
 use sakuga_schema::{CheckOptions, Checked, Limits, check, check_bytes, check_negative};
@@ -129,111 +132,8 @@ fn bytes_that_are_no_text_are_refused() {
 
 #[test]
 fn repetition_is_answered_in_time() {
-    for unit in [
-        "<",
-        ">",
-        "&",
-        "]]>",
-        "</",
-        "<!",
-        "<!-",
-        "<!--",
-        "<!--x-->",
-        "<!a",
-        "<!a[>",
-        "<!a'>",
-        "<!a\">",
-        "<![CDATA[",
-        "<![CDATA[]]>",
-        "<?",
-        "<?a?>",
-        "<?xml?>",
-        "</a>",
-        "<a/>",
-        "<a b='",
-        "<a b=\"<",
-        "<a b='1' ",
-        "<n",
-        "<n>",
-        "<n ",
-        "</n",
-        "<n/>",
-        "<n></n>",
-        "<n>a<gender>b",
-        "<appearance>a",
-        "<character_1>",
-        "<character_1/>",
-        "<character 1>",
-        "<character_1></character_1>",
-        "<character_9999999999/>",
-        "<general_tags>",
-        "<general_tags/>",
-        "<style>a</style>",
-        "<style/>",
-        "<x>a</x>",
-        "<apperance>a</apperance>",
-        "<lora:a:1>",
-        "&#",
-        "&#x;",
-        "&amp;",
-        "&aaaa",
-        "&nbsp;",
-        "{",
-        "}",
-        "{}",
-        "{\"",
-        "\"",
-        "\\",
-        ",",
-        ", ",
-        "a,",
-        "a b,",
-        "(a:1.2),",
-        "((",
-        "lnog_hair,",
-        "xyzzy_qwert,",
-        "aaaaaaaaaaaaaaa,",
-        "caption:",
-        "caption: <n>",
-        "<caption>a</caption>",
-        "<Prompt Start>",
-        "You are a ",
-        "\r",
-        "\r\n",
-        "\n",
-        " ",
-        "\u{FEFF}",
-        "猫",
-        "猫,",
-        "<猫>",
-        "<猫></猫>",
-        "\u{1}",
-        "1girl,",
-        "2girls, ",
-        "<count>1girl</count>",
-        "a\t",
-        "<appearance>blue_hair,red_hair</appearance>",
-        "<img><img/>",
-        "<prompt/>",
-        "<prompt></prompt>",
-        "</prompt>",
-    ] {
-        let text = filled(unit);
-        answered(unit, text.as_bytes());
-        for (before, after) in [
-            ("<character_1><gender>1girl</gender><appearance>", "</appearance></character_1>"),
-            ("<prompt>", "</prompt>"),
-            ("<general_tags>", ""),
-            ("{\"tags\": \"", "\"}"),
-            ("{\"tags\": \"<general_tags><style>", "</style></general_tags>\"}"),
-            ("You are an assistant. <Prompt Start>", ""),
-            ("<caption>", "</caption>"),
-            ("<!--", ""),
-        ] {
-            let room = Limits::DEFAULT.max_bytes - before.len() - after.len();
-            let text = format!("{before}{}{after}", unit.repeat(room / unit.len()));
-            answered(unit, text.as_bytes());
-        }
+    for (name, text) in repetition::texts(Limits::DEFAULT.max_bytes) {
+        answered(&name, text.as_bytes());
     }
 }
 
@@ -253,10 +153,9 @@ fn different_unknown_tags_are_answered_in_time() {
 fn a_caller_may_allow_more_without_harm() {
     let limits = Limits { max_bytes: usize::MAX, max_depth: usize::MAX, ..Limits::DEFAULT };
     let options = CheckOptions { limits, ..CheckOptions::default() };
-    for text in [
-        format!("{}{}", "<img>".repeat(20_000), "</img>".repeat(20_000)),
-        format!("{{\"a\":{}", "[".repeat(200_000)),
-    ] {
+    for text in
+        [format!("{}{}", "<img>".repeat(20_000), "</img>".repeat(20_000)), format!("{{\"a\":{}", "[".repeat(200_000))]
+    {
         let checked = check(&text, &options);
         assert!(checked.diagnostics.iter().any(|diagnostic| diagnostic.code == "too-deep"));
     }

@@ -48,10 +48,12 @@ impl PositionMap {
         if self.runs.is_empty() {
             return derived;
         }
-        let start = self.start(derived.start);
         if derived.is_empty() {
-            return start..start;
+            // Between two runs it belongs to the first: what is added there is added behind the first one's text.
+            let at = if derived.start == 0 { self.start(0) } else { self.end(derived.start) };
+            return at..at;
         }
+        let start = self.start(derived.start);
         start..self.end(derived.end).max(start)
     }
 
@@ -97,6 +99,17 @@ mod tests {
         assert_eq!(map.origin(0..3), 10..16);
         assert_eq!(map.origin(2..2), 15..15);
         assert_eq!(map.origin(3..3), 16..16);
+    }
+
+    #[test]
+    fn what_is_added_between_runs_belongs_to_the_first() {
+        // The second run stands before the first one in the origin.
+        let mut map = PositionMap::default();
+        map.push(3, 20..23);
+        map.push(3, 10..13);
+        assert_eq!(map.origin(3..3), 23..23);
+        assert_eq!(map.origin(0..0), 20..20);
+        assert_eq!(map.origin(3..4), 10..11);
     }
 
     #[test]

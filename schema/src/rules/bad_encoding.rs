@@ -28,6 +28,6 @@ pub(crate) fn control(span: Range<usize>, character: char) -> Finding {
 pub(crate) fn declared(span: Range<usize>, encoding: &str) -> Finding {
     let message = format!("the declaration says `{encoding}`, but a prompt is read as UTF-8");
     Finding::new(&RULE, span.clone(), message)
-        .as_warning()
+        .into_warning()
         .fix("declare UTF-8", [replace(span, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")])
 }

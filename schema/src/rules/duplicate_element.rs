@@ -35,7 +35,7 @@ pub(crate) fn field(second: &Field<'_>, first: &Field<'_>, source: &str) -> Find
             let is_lost = !first.text.is_empty() && !second.text.is_empty() && first.text != second.text;
             if is_lost {
                 let message = format!("a second `<{name}>`: `{}` and `{}` cannot both hold", first.text, second.text);
-                return Finding::new(&RULE, second.span.clone(), message).as_error().help("remove one of them");
+                return Finding::new(&RULE, second.span.clone(), message).into_error().help("remove one of them");
             }
             (format!("a second `<{name}>`, which says nothing new"), Some(vec![remove(second.span.clone())]))
         }

@@ -46,12 +46,12 @@ pub(crate) fn json(span: Range<usize>, whole: Range<usize>, canonical: Option<St
 
 /// A member of the JSON object that is lost.
 pub(crate) fn json_member(span: Range<usize>, path: &str) -> Finding {
-    Finding::new(&RULE, span, format!("`{}` has no place in a prompt and is left out", excerpt(path))).as_warning()
+    Finding::new(&RULE, span, format!("`{}` has no place in a prompt and is left out", excerpt(path))).into_warning()
 }
 
 /// A JSON object without anything to read.
 pub(crate) fn json_without_tags(span: Range<usize>) -> Finding {
     Finding::new(&RULE, span, "the JSON object holds neither `tags` nor `caption`, at the top or in `image`")
-        .as_error()
+        .into_error()
         .help("put the XML into a text member `tags`, or send it without the JSON")
 }

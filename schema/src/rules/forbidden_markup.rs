@@ -20,6 +20,6 @@ pub(crate) fn definition(span: Range<usize>, written: &str) -> Finding {
         span.clone(),
         format!("`{}` is refused: a prompt has no document type and defines no entities", excerpt(word)),
     )
-    .as_error()
+    .into_error()
     .fix("remove it, and write characters as themselves", [remove(span)])
 }

@@ -53,12 +53,12 @@ pub(crate) fn finding(field: &Field<'_>, law: &TextLaw, meant: Option<&str>) -> 
                 .fix(format!("write `{meant}`"), [replace(field.content.clone(), meant)])
         }
         None => Finding::new(&RULE, field.content.clone(), format!("`{text}` is no `<{name}>`; it is one of {words}"))
-            .as_error()
+            .into_error()
             .help(format!("write one of {words}")),
     }
 }
 
 /// A value of a typed prompt that the XML cannot hold.
 pub(crate) fn unwritable(span: Range<usize>, fault: String) -> Finding {
-    Finding::new(&RULE, span, fault).as_error()
+    Finding::new(&RULE, span, fault).into_error()
 }

@@ -18,7 +18,7 @@ pub(crate) fn gender(character: &Block<'_>, inferred: Option<Gender>) -> Finding
     let name = &character.path;
     let Some(gender) = inferred else {
         return finding(format!("`<{name}>` has no `<gender>`"))
-            .as_error()
+            .into_error()
             .help("add `<gender>1girl</gender>`, `<gender>1boy</gender>` or `<gender>1other</gender>`");
     };
     let finding = finding(format!("`<{name}>` has no `<gender>`; from the other tags it must be `{gender}`"));

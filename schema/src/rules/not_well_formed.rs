@@ -39,7 +39,7 @@ pub(crate) fn endless(span: Range<usize>, rest: &str) -> Finding {
         _ => ("processing instruction", "?>"),
     };
     Finding::new(&RULE, span.clone(), format!("this {what} has no end, so everything behind it belongs to it"))
-        .as_error()
+        .into_error()
         .help(format!("end the {what} with `{end}`"))
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn unlawful(span: Range<usize>, written: &str) -> Finding {
 /// A JSON wrapper that is no JSON.
 pub(crate) fn json(span: Range<usize>, fault: &str) -> Finding {
     Finding::new(&RULE, span, format!("this begins like a JSON wrapper, but it is not JSON: {fault}"))
-        .as_error()
+        .into_error()
         .help("mend the JSON, or send the XML without it")
 }
 

@@ -85,6 +85,6 @@ pub(crate) fn between_blocks(
 /// Text behind a JSON object.
 pub(crate) fn behind_json(span: Range<usize>, text: &str) -> Finding {
     Finding::new(&RULE, span.clone(), format!("`{}` stands behind the JSON object and is left out", excerpt(text)))
-        .as_error()
+        .into_error()
         .fix("remove it, or put it inside", [remove(span)])
 }

@@ -26,7 +26,7 @@ pub(crate) fn check(characters: &[Block<'_>], findings: &mut Findings) {
     let count = characters.len();
     if let Some(first) = characters.get(most) {
         let message = format!("{count} characters; the language has {most}");
-        findings.push(finding(first, message).as_error());
+        findings.push(finding(first, message).into_error());
     } else if let Some(first) = characters.get(COMFORTABLE) {
         findings.push(finding(first, format!("{count} characters; the model mixes up more than {COMFORTABLE}")));
     }

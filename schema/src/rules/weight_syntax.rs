@@ -29,7 +29,8 @@ pub(crate) fn check(block: &Block<'_>, field: &Field<'_>, findings: &mut Finding
 /// The tag without its weight, if it has one.
 fn unweighted(tag: &str) -> Option<&str> {
     let last = *tag.as_bytes().last()?;
-    if !(last == b')' || last == b']' || last.is_ascii_digit()) && !tag.starts_with(['(', '[']) {
+    let may_have_one = matches!(last, b')' | b']' | b'0'..=b'9') || tag.starts_with(['(', '[']);
+    if !may_have_one {
         return None;
     }
     let opened = tag.trim_start_matches(['(', '[']);

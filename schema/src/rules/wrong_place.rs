@@ -77,6 +77,6 @@ pub(crate) fn homeless(span: Range<usize>, name: &str, has_tags: bool) -> Findin
         Finding::new(&RULE, span, format!("`<{name}>` belongs in a character; its tags are read as `other`")).help(help)
     } else {
         let message = format!("`<{name}>` belongs in a character, and nobody knows in which one");
-        Finding::new(&RULE, span, message).as_error().help(help)
+        Finding::new(&RULE, span, message).into_error().help(help)
     }
 }
