@@ -457,7 +457,7 @@ pub struct ImageMetadata {
     /// The device that drew it.
     #[prost(string, tag = "6")]
     pub device: ::prost::alloc::string::String,
-    /// The model's name and the SHA-256 over its weight files' headers, `name@hash`.
+    /// The model's name and fingerprint, `name@fingerprint`, as ListModels gives them.
     #[prost(string, tag = "7")]
     pub model: ::prost::alloc::string::String,
     /// What the encoders read.

@@ -159,7 +159,8 @@ pub struct Model {
     /// What a user must know, such as that the weights are random. Empty: nothing.
     #[prost(string, tag = "5")]
     pub notice: ::prost::alloc::string::String,
-    /// SHA-256 over its weight files' headers, in lower-case hexadecimal.
+    /// SHA-256 over its configuration and, of each weight file, the name, the length and the first 16 MiB, in lower-case
+    /// hexadecimal.
     #[prost(string, tag = "6")]
     pub fingerprint: ::prost::alloc::string::String,
     /// What the text encoders read before a prompt unless a request says otherwise.
