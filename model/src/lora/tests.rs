@@ -1,3 +1,5 @@
+//! Adapter files, name forms and merged weights.
+
 use std::fs;
 use std::path::Path;
 

@@ -1,3 +1,5 @@
+//! What the reader hands out, and what it reports.
+
 use burn::tensor::{TensorData, Tolerance, bf16};
 use safetensors::Dtype;
 
