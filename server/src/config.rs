@@ -208,7 +208,7 @@ impl Reader<'_> {
         let images_max = self.count("max-images", 1..=Limits::IMAGES_MAX.into());
         let steps_max = self.count("max-steps", 1..=Limits::STEPS_MAX.into());
         let pixels_max = self.count("max-pixels", 256..=1 << 28);
-        let prompt_bytes_max = self.count("max-prompt-bytes", 1..=1 << 20);
+        let prompt_bytes_max = self.count("max-prompt-bytes", 1..=Limits::PROMPT_BYTES_MAX as u64);
         Some(Limits {
             prompt_bytes_max: prompt_bytes_max? as usize,
             pixels_max: pixels_max?,

@@ -24,6 +24,10 @@ impl Limits {
     pub const STEPS_MAX: u32 = 200;
     /// Pictures of any request: `completed` repeats the request for each and has to fit into one message.
     pub const IMAGES_MAX: u32 = 16;
+    /// Bytes of any prompt's text, for the same reason: typed, negative and as the encoders read it, three times this.
+    pub const PROMPT_BYTES_MAX: usize = 64 * 1024;
+    /// Bytes of a system prompt.
+    pub const SYSTEM_PROMPT_BYTES_MAX: usize = 8 * 1024;
     /// Bytes of any message, in either direction. It is what gRPC libraries accept unless told otherwise.
     pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
     /// Bytes of one piece of a picture.
@@ -37,7 +41,7 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            prompt_bytes_max: 64 * 1024,
+            prompt_bytes_max: Self::PROMPT_BYTES_MAX,
             pixels_max: 2048 * 2048,
             images_max: 8,
             steps_max: Self::STEPS_MAX,

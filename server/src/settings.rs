@@ -100,7 +100,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "max-prompt-bytes",
         value: "N",
         default: "65536",
-        help: "Bytes that the text of a prompt may have, at most 1048576.",
+        help: "Bytes that the text of a prompt may have, at most 65536. The encoders read about 2 KiB.",
     },
     Setting {
         name: "drain-timeout",

@@ -55,7 +55,8 @@ async fn the_embedded_model_draws_the_same_picture_after_a_restart() {
         let served = tokio::spawn(app.run_until(async {
             let _ = stopped.await;
         }));
-        let mut client = GenerationServiceClient::connect(url).await.expect("the server listens");
+        let channel = Channel::from_shared(url).expect("a URL").connect().await.expect("the server listens");
+        let mut client = GenerationServiceClient::new(channel);
         let events = draw(&mut client, 2, 5).await;
         let previews = events.iter().filter(|event| matches!(event.event, Some(Event::Preview(_)))).count();
         assert_eq!(previews, 4, "two pictures, two steps");

@@ -131,7 +131,7 @@ impl Faults {
         // Split off, it lost the blank that stood between it and the prompt; Gemma reads the two without a separator.
         let own = own.map(|text| format!("{text} "));
         let system_prompt = given.or(own).unwrap_or_else(|| law.model.default_system_prompt.clone());
-        let bytes_max = law.limits.prompt_bytes_max;
+        let bytes_max = Limits::SYSTEM_PROMPT_BYTES_MAX;
         if system_prompt.len() > bytes_max {
             let text = format!("{} bytes are too many; use at most {bytes_max}", system_prompt.len());
             self.add("system_prompt", Violation::BAD_TEXT, text);
