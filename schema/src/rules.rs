@@ -1,6 +1,6 @@
 //! The rules: one file each, with its explanation, a bad and a good example, and how its findings are worded.
 //!
-//! Where a fault can only be seen while the text is read (in [`crate::syntax`] and [`crate::lower`]), the rule's file
+//! Where a fault can only be seen while the text is read (in the modules `syntax` and `lower`), the rule's file
 //! holds what is said about it; the other rules look at the finished outline themselves.
 
 use crate::diagnostic::Severity;
