@@ -96,7 +96,9 @@ impl Failure {
     }
 
     fn with_server_error(mut self, error: Box<ServerError>) -> Self {
-        for violation in &error.violations {
+        // A single violation is often the whole message already.
+        let is_told = |text: &str| error.violations.len() == 1 && error.message.contains(text);
+        for violation in error.violations.iter().filter(|violation| !is_told(&violation.description)) {
             let rule = if violation.reason.is_empty() { String::new() } else { format!(" [{}]", violation.reason) };
             self.facts.push(format!("{}: {}{rule}", violation.field, violation.description));
         }

@@ -81,7 +81,7 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
     let bold = terminal.style().bold();
     let server = &info.server;
     let mut lines = vec![format!("{}", bold.apply_to(&info.address))];
-    let mut fact = |name: &str, value: String| lines.push(format!("  {name:<10} {}", plain(&value)));
+    let mut fact = |name: &str, value: String| lines.push(format!("  {name:<14} {}", plain(&value)));
     fact("version", server.version.clone());
     fact("engine", format!("{}, {}", server.engine, server.precision));
     fact("device", server.device.clone());
@@ -108,7 +108,7 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
     for (index, model) in info.models.models.iter().enumerate() {
         let default = if index == 0 { " (default)" } else { "" };
         lines.push(format!("\n{}{default}", bold.apply_to(plain(&model.name))));
-        let mut fact = |name: &str, value: String| lines.push(format!("  {name:<10} {}", plain(&value)));
+        let mut fact = |name: &str, value: String| lines.push(format!("  {name:<14} {}", plain(&value)));
         if !model.notice.is_empty() {
             fact("notice", model.notice.clone());
         }
