@@ -22,7 +22,7 @@ use crate::stream::EventSink;
 use crate::sync::lock;
 
 /// Finished jobs whose pictures may wait: one in work and one in reserve keep this thread busy.
-const FINISHED_MAX: usize = 2;
+pub const FINISHED_MAX: usize = 2;
 
 /// A picture to be previewed.
 #[derive(Debug)]
