@@ -96,8 +96,10 @@ def main(path):
     truth = np.concatenate(colours[-held:])
     error = np.sqrt(np.mean((np.hstack([test, np.ones((len(test), 1))]) @ solution - truth) ** 2))
     spread = np.sqrt(np.mean((truth - truth.mean(0)) ** 2))
-    print(f"// held-out error (rms, 0..1): {error:.4f}; spread of the colours: {spread:.4f}; latents: "
-          f"mean {x.mean():.3f}, std {x.std():.3f}")
+    print(
+        f"// held-out error (rms, 0..1): {error:.4f}; spread of the colours: {spread:.4f}; latents: "
+        f"mean {x.mean():.3f}, std {x.std():.3f}"
+    )
     for row in solution[:16]:
         print("    [" + ", ".join(f"{v:.5f}" for v in row) + "],")
     print("bias: [" + ", ".join(f"{v:.5f}" for v in solution[16]) + "]")

@@ -23,29 +23,79 @@ f64 = np.float64
 # --- sizes -----------------------------------------------------------------------------------------------------------
 
 DIT = dict(
-    _class_name="NextDiT_3B_GQA_patch2_Adaln_Refiner_WHIT_CLIP", model_type="nextdit_clip", patch_size=2, dim=32,
-    n_layers=2, n_refiner_layers=1, n_heads=4, n_kv_heads=2, in_channels=4, axes_dims=[4, 2, 2], axes_lens=[64, 32, 32],
-    clip_text_dim=16, clip_img_dim=16, cap_feat_dim=16, qk_norm=True, norm_eps=1e-5,
+    _class_name="NextDiT_3B_GQA_patch2_Adaln_Refiner_WHIT_CLIP",
+    model_type="nextdit_clip",
+    patch_size=2,
+    dim=32,
+    n_layers=2,
+    n_refiner_layers=1,
+    n_heads=4,
+    n_kv_heads=2,
+    in_channels=4,
+    axes_dims=[4, 2, 2],
+    axes_lens=[64, 32, 32],
+    clip_text_dim=16,
+    clip_img_dim=16,
+    cap_feat_dim=16,
+    qk_norm=True,
+    norm_eps=1e-5,
 )
 DIT_FFN = 48
 GEMMA = dict(
-    model_type="gemma3_text", vocab_size=40, hidden_size=16, intermediate_size=24, num_hidden_layers=7,
-    num_attention_heads=2, num_key_value_heads=1, head_dim=8, query_pre_attn_scalar=8,
-    hidden_activation="gelu_pytorch_tanh", rms_norm_eps=1e-6, max_position_embeddings=131072, rope_theta=1e6,
-    rope_local_base_freq=1e4, rope_scaling={"factor": 8.0, "rope_type": "linear"}, sliding_window=6,
+    model_type="gemma3_text",
+    vocab_size=40,
+    hidden_size=16,
+    intermediate_size=24,
+    num_hidden_layers=7,
+    num_attention_heads=2,
+    num_key_value_heads=1,
+    head_dim=8,
+    query_pre_attn_scalar=8,
+    hidden_activation="gelu_pytorch_tanh",
+    rms_norm_eps=1e-6,
+    max_position_embeddings=131072,
+    rope_theta=1e6,
+    rope_local_base_freq=1e4,
+    rope_scaling={"factor": 8.0, "rope_type": "linear"},
+    sliding_window=6,
     sliding_window_pattern=6,
 )
 JINA = dict(
-    vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, type_vocab_size=1,
-    layer_norm_eps=1e-5, rotary_emb_base=20000.0, pad_token_id=1, bos_token_id=0, eos_token_id=2,
-    max_position_embeddings=8194, hidden_act="gelu", position_embedding_type="rotary",
-    lora_adaptations=["retrieval.query", "text-matching"], lora_alpha=2, lora_rank=2,
+    vocab_size=40,
+    hidden_size=16,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    intermediate_size=24,
+    type_vocab_size=1,
+    layer_norm_eps=1e-5,
+    rotary_emb_base=20000.0,
+    pad_token_id=1,
+    bos_token_id=0,
+    eos_token_id=2,
+    max_position_embeddings=8194,
+    hidden_act="gelu",
+    position_embedding_type="rotary",
+    lora_adaptations=["retrieval.query", "text-matching"],
+    lora_alpha=2,
+    lora_rank=2,
 )
 VAE = dict(
-    _class_name="AutoencoderKL", act_fn="silu", block_out_channels=[8, 8], down_block_types=["DownEncoderBlock2D"] * 2,
-    up_block_types=["UpDecoderBlock2D"] * 2, in_channels=3, out_channels=3, latent_channels=4, layers_per_block=1,
-    norm_num_groups=4, mid_block_add_attention=True, use_quant_conv=False, use_post_quant_conv=False, sample_size=16,
-    scaling_factor=0.3611, shift_factor=0.1159,
+    _class_name="AutoencoderKL",
+    act_fn="silu",
+    block_out_channels=[8, 8],
+    down_block_types=["DownEncoderBlock2D"] * 2,
+    up_block_types=["UpDecoderBlock2D"] * 2,
+    in_channels=3,
+    out_channels=3,
+    latent_channels=4,
+    layers_per_block=1,
+    norm_num_groups=4,
+    mid_block_add_attention=True,
+    use_quant_conv=False,
+    use_post_quant_conv=False,
+    sample_size=16,
+    scaling_factor=0.3611,
+    shift_factor=0.1159,
 )
 
 # --- helpers ---------------------------------------------------------------------------------------------------------
@@ -178,7 +228,9 @@ def dit_row(w, x, t, cap, pooled, see=lambda name, value: None):
     head = c["dim"] // c["n_heads"]
 
     angle = t * np.exp(-math.log(10000) * np.arange(128) / 128)
-    t_emb = linear(w, "t_embedder.mlp.2", silu(linear(w, "t_embedder.mlp.0", np.concatenate([np.cos(angle), np.sin(angle)]))))
+    t_emb = linear(
+        w, "t_embedder.mlp.2", silu(linear(w, "t_embedder.mlp.0", np.concatenate([np.cos(angle), np.sin(angle)])))
+    )
     see("t_emb", t_emb)
     adaln = t_emb
     if pooled is not None:
@@ -238,8 +290,11 @@ def dit_row(w, x, t, cap, pooled, see=lambda name, value: None):
     angles = rope(positions)
     h = np.concatenate([text, image])
     for name, value in (
-        ("joint_in", h), ("joint_mask", np.ones(len(h), np.int64)), ("position_ids", positions),
-        ("rope_cos", np.cos(angles)), ("rope_sin", np.sin(angles)),
+        ("joint_in", h),
+        ("joint_mask", np.ones(len(h), np.int64)),
+        ("position_ids", positions),
+        ("rope_cos", np.cos(angles)),
+        ("rope_sin", np.sin(angles)),
     ):
         see(name, value)
     for i in range(c["n_layers"]):
@@ -264,7 +319,8 @@ def make_next_dit(weights):
 
     def inputs(name, hw, times, lengths, width, pooled=True, scale=1.0):
         given = {
-            "x": draw(len(times), DIT["in_channels"], *hw), "t": np.array(times, np.float32),
+            "x": draw(len(times), DIT["in_channels"], *hw),
+            "t": np.array(times, np.float32),
             "cap_feats": draw(len(times), width, DIT["cap_feat_dim"], std=scale),
             "cap_mask": np.array([[int(i < n) for i in range(width)] for n in lengths], np.int64),
         }
@@ -277,9 +333,12 @@ def make_next_dit(weights):
         pooled = given.get("clip_text_pooled")
         return [
             dit_row(
-                w, given["x"][i].astype(f64), float(given["t"][i]),
+                w,
+                given["x"][i].astype(f64),
+                float(given["t"][i]),
                 given["cap_feats"][i][: given["cap_mask"][i].sum()].astype(f64),
-                None if pooled is None else pooled[i].astype(f64), see(i),
+                None if pooled is None else pooled[i].astype(f64),
+                see(i),
             )
             for i in range(len(given["t"]))
         ]
@@ -306,13 +365,18 @@ def make_next_dit(weights):
         x = draw(DIT["in_channels"], *hw)
         tensors[f"mixed.x.{i}"] = x
         tensors[f"mixed.out.{i}"] = dit_row(
-            w, x.astype(f64), float(given["t"][i]), given["cap_feats"][i][: given["cap_mask"][i].sum()].astype(f64),
+            w,
+            x.astype(f64),
+            float(given["t"][i]),
+            given["cap_feats"][i][: given["cap_mask"][i].sum()].astype(f64),
             given["clip_text_pooled"][i].astype(f64),
         )
     cases.append({"name": "mixed", "kind": "forward_mixed_sizes", "n": 2})
 
     for name, t, trunc, renorm in (
-        ("cfg", 0.1, 1.0, 0.0), ("cfg_renorm", 0.1, 1.0, 1.0), ("cfg_at_trunc", 0.25, 0.25, 1.0),
+        ("cfg", 0.1, 1.0, 0.0),
+        ("cfg_renorm", 0.1, 1.0, 1.0),
+        ("cfg_at_trunc", 0.25, 0.25, 1.0),
     ):
         given, names = inputs(name, (4, 6), [t] * 4, [5, 2, 1, 3], 6)
         given["x"][2:] = given["x"][:2]
@@ -343,14 +407,22 @@ def gemma_weights():
     for i in range(c["num_hidden_layers"]):
         n = f"layers.{i}."
         for part, outputs, inputs in (
-            ("self_attn.q_proj", q * h, d), ("self_attn.k_proj", kv * h, d), ("self_attn.v_proj", kv * h, d),
-            ("self_attn.o_proj", d, q * h), ("mlp.gate_proj", c["intermediate_size"], d),
-            ("mlp.up_proj", c["intermediate_size"], d), ("mlp.down_proj", d, c["intermediate_size"]),
+            ("self_attn.q_proj", q * h, d),
+            ("self_attn.k_proj", kv * h, d),
+            ("self_attn.v_proj", kv * h, d),
+            ("self_attn.o_proj", d, q * h),
+            ("mlp.gate_proj", c["intermediate_size"], d),
+            ("mlp.up_proj", c["intermediate_size"], d),
+            ("mlp.down_proj", d, c["intermediate_size"]),
         ):
             w[n + part + ".weight"] = matrix(outputs, inputs)
         for part, size in (
-            ("self_attn.q_norm", h), ("self_attn.k_norm", h), ("input_layernorm", d), ("post_attention_layernorm", d),
-            ("pre_feedforward_layernorm", d), ("post_feedforward_layernorm", d),
+            ("self_attn.q_norm", h),
+            ("self_attn.k_norm", h),
+            ("input_layernorm", d),
+            ("post_attention_layernorm", d),
+            ("pre_feedforward_layernorm", d),
+            ("post_feedforward_layernorm", d),
         ):
             w[n + part + ".weight"] = draw(size, std=0.2)
     w["norm.weight"] = draw(d, std=0.2)
@@ -472,7 +544,8 @@ def jina_row(weights, ids, adapter=True):
 def make_jina_clip(weights):
     w, tensors, cases = wide(weights), {}, []
     for name, lengths, width, task in (
-        ("one", [7], 7, "retrieval.query"), ("two_padded", [9, 2], 12, "retrieval.query"),
+        ("one", [7], 7, "retrieval.query"),
+        ("two_padded", [9, 2], 12, "retrieval.query"),
         ("without_adapter", [5], 5, None),
     ):
         rows = [np.concatenate([[0], rng.integers(4, JINA["vocab_size"], n - 2), [2]]) for n in lengths]
@@ -736,8 +809,10 @@ def make_lora(weights):
             adapter[f"base_model.model.{module}.lora_A.weight"] = draw(rank, value.shape[1], std=0.2)
             adapter[f"base_model.model.{module}.lora_B.weight"] = draw(value.shape[0], rank, std=0.2)
     tensors = {
-        "inputs.x": draw(1, DIT["in_channels"], 4, 4), "inputs.t": np.array([0.3], np.float32),
-        "inputs.cap_feats": draw(1, 5, DIT["cap_feat_dim"]), "inputs.cap_mask": np.ones((1, 5), np.int64),
+        "inputs.x": draw(1, DIT["in_channels"], 4, 4),
+        "inputs.t": np.array([0.3], np.float32),
+        "inputs.cap_feats": draw(1, 5, DIT["cap_feat_dim"]),
+        "inputs.cap_mask": np.ones((1, 5), np.int64),
         "inputs.clip_text_pooled": draw(1, DIT["clip_text_dim"]),
     }
 
@@ -766,7 +841,9 @@ def make_pipeline(dit, gemma, jina, vae, merged):
     model = OUT / "pipeline" / "model"
     write_json(model / "model_index.json", {"_class_name": "NewbiePipeline"})
     for part, source, config in (
-        ("transformer", "next_dit", None), ("text_encoder", "gemma3", None), ("clip_model", "jina_clip", None),
+        ("transformer", "next_dit", None),
+        ("text_encoder", "gemma3", None),
+        ("clip_model", "jina_clip", None),
         ("vae", "vae", None),
     ):
         (model / part).mkdir(parents=True, exist_ok=True)
@@ -787,7 +864,9 @@ def make_pipeline(dit, gemma, jina, vae, merged):
     pooled = [jina_row(wide(jina), row)[1] for row in j_rows]
     cases = []
     for solver, count, trunc, renorm, lora in (
-        ("euler", 5, 1.0, 0.0, None), ("midpoint", 5, 0.25, 1.0, None), ("dpm", 4, 1.0, 1.0, None),
+        ("euler", 5, 1.0, 0.0, None),
+        ("midpoint", 5, 0.25, 1.0, None),
+        ("dpm", 4, 1.0, 1.0, None),
         ("euler", 3, 1.0, 0.0, [["rank2", 1.0]]),
     ):
         name = f"{solver}_{count}" + ("_lora" if lora else "")
@@ -802,13 +881,19 @@ def make_pipeline(dit, gemma, jina, vae, merged):
         states, _ = solve(solver, count, 6, noise[0].astype(f64), field)
         sample, image = vae_decode(wide(vae), states[-1])
         for key, value in (
-            ("cap_feats", pad(caps, g_width)), ("clip_text_pooled", np.stack(pooled)), ("states", states[:, None]),
-            ("latents", states[-1][None]), ("sample", sample[None]), ("image", image[None]),
+            ("cap_feats", pad(caps, g_width)),
+            ("clip_text_pooled", np.stack(pooled)),
+            ("states", states[:, None]),
+            ("latents", states[-1][None]),
+            ("sample", sample[None]),
+            ("image", image[None]),
             ("image_u8_truncated", np.floor(image * 255).astype(np.uint8)[None]),
         ):
             tensors[f"{name}.{key}"] = value
         case = {"name": name, "inputs_from": "empty", "solver": solver, "num_sampling_steps": count, "t_shift": 6}
-        cases.append(case | {"cfg_scale": 4.5, "cfg_trunc": trunc, "renorm_cfg": renorm} | ({"lora": lora} if lora else {}))
+        cases.append(
+            case | {"cfg_scale": 4.5, "cfg_trunc": trunc, "renorm_cfg": renorm} | ({"lora": lora} if lora else {})
+        )
     write_json(OUT / "pipeline" / "cases.json", {"cases": cases})
     write_tensors(OUT / "pipeline" / "cases.safetensors", tensors)
 
@@ -818,7 +903,11 @@ def main():
     near = lambda max_abs, rel_l2: {"max_abs": max_abs, "rel_l2": rel_l2}
     u8 = "difference at most 1, in at most 0.5 % of the values"
     tolerances = {
-        "next_dit": {"forward_out": near(1e-4, 1e-5), "guided_out": near(5e-4, 2e-5), "intermediates": near(2e-4, 2e-5)},
+        "next_dit": {
+            "forward_out": near(1e-4, 1e-5),
+            "guided_out": near(5e-4, 2e-5),
+            "intermediates": near(2e-4, 2e-5),
+        },
         "gemma3": {"hidden_states": near(5e-4, 2e-5)},
         "jina_clip": {"pooled": near(2e-4, 2e-5), "hidden_states": near(3e-4, 3e-5)},
         "vae": {"sample": near(5e-5, 1e-5), "latents": near(1e-4, 1e-5), "intermediates": near(5e-4, 1e-5), "u8": u8},
@@ -826,7 +915,11 @@ def main():
         "lora": {"out": near(2e-4, 2e-5)},
         "pipeline": {"latents_and_states": near(1e-3, 1e-4), "sample_and_image": {"max_abs": 1e-4}, "u8": u8},
     }
-    manifest = {"fixture": "own", "made_by": "model/testdata/make_own_fixtures.py", "dtype": "float64, stored as float32"}
+    manifest = {
+        "fixture": "own",
+        "made_by": "model/testdata/make_own_fixtures.py",
+        "dtype": "float64, stored as float32",
+    }
     manifest["components"] = {name: {"tolerance_float32": value} for name, value in tolerances.items()}
     write_json(OUT / "manifest.json", manifest)
     dit, gemma, jina, vae = dit_weights(), gemma_weights(), jina_weights(), vae_weights()

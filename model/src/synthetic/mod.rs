@@ -1,10 +1,10 @@
 //! Writing a checkpoint of random weights in the published layout.
 //!
-//! For demonstrations and tests where the trained weights are not at hand: [`write`] makes a complete diffusers folder
+//! For demonstrations and tests where the trained weights are not at hand: [`write()`] makes a complete diffusers folder
 //! of any geometry, from a toy to the real one, that the ordinary loader reads. The numbers are a function of seed,
 //! tensor name and element ([`Philox`](crate::sampler::philox)), written tensor by tensor and chunk by chunk, so a
 //! checkpoint larger than the memory is no trouble. Their statistics are chosen so that the pictures are smooth,
-//! colourful nonsense and every part has its say; see [`Init`](init::Init) and [`layout`].
+//! colourful nonsense and every part has its say; see `init.rs` and `layout`.
 //!
 //! `model_index.json` carries a notice, because nobody should take such a picture for the model's.
 
