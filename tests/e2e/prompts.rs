@@ -23,6 +23,9 @@ const TEXTS: &[&str] = &[
     "{\"caption\": \"a street\", \"tags\": \"<character_1><gender>1girl</gender></character_1>\"}",
 ];
 
+/// Start, end, and what stands there afterwards.
+type Replacement = (usize, usize, String);
+
 /// A finding without the type that carries it.
 #[derive(Debug, PartialEq)]
 struct Finding {
@@ -33,7 +36,7 @@ struct Finding {
     start: (u32, u32),
     end: (u32, u32),
     path: String,
-    fix: Option<(String, Vec<(usize, usize, String)>)>,
+    fix: Option<(String, Vec<Replacement>)>,
 }
 
 impl From<&Diagnostic> for Finding {

@@ -68,6 +68,9 @@ pub fn previews(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
 
+    /// What spoils a good run, and a part of the error.
+    type Spoiler = (fn(&Files), &'static str);
+
     /// A folder with what a good run leaves.
     fn good() -> (tempfile::TempDir, Files) {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -87,7 +90,7 @@ mod tests {
 
     #[test]
     fn each_missing_or_wrong_result_is_named() {
-        let spoilers: [(fn(&Files), &str); 5] = [
+        let spoilers: [Spoiler; 5] = [
             (|files| fs::remove_file(&files.png).unwrap(), "no picture at"),
             (|files| fs::write(&files.png, "GIF89a").unwrap(), "is not a PNG"),
             (|files| fs::remove_dir_all(&files.previews).unwrap(), "no previews in"),

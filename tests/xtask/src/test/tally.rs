@@ -22,11 +22,22 @@ pub fn read(output: &str) -> Verdict {
             undecided = false;
             verdict.skipped.push(reason.to_owned());
             self_skipped += 1;
+        } else if says_skipped(line) {
+            verdict.skipped.push(line.to_owned());
+            self_skipped += 1;
         }
     }
     // libtest counts a test that returns early as passed.
     verdict.passed = verdict.passed.saturating_sub(self_skipped);
     verdict
+}
+
+/// Whether a test that writes past the capture of its output names itself and says that it was skipped:
+/// `next_dit skipped: no fixtures`, `tiny_decoder: skipped, there is no file`.
+fn says_skipped(line: &str) -> bool {
+    let Some((name, rest)) = line.split_once(' ') else { return false };
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_:".contains(&byte));
+    is_name && ["skipped: ", "skipped, ", "skipped for "].iter().any(|start| rest.starts_with(start))
 }
 
 /// Adds `ok. 12 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out; finished in 0.01s`.
@@ -69,6 +80,20 @@ test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 ";
         let expected = Verdict { passed: 3, failed: 0, skipped: vec!["no fixtures at ../shared".into()] };
         assert_eq!(read(output), expected);
+    }
+
+    #[test]
+    fn a_test_that_writes_past_its_capture_is_told_apart_too() {
+        let output = "\
+test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
+parity::vae skipped: no fixture set
+gemma3 skipped for a/b: the set does not have this part
+taef1: skipped, there is no a/b
+test jobs_are_skipped ... ok
+the files (2) skipped: they are no Rust
+";
+        let verdict = read(output);
+        assert_eq!((verdict.passed, verdict.skipped.len()), (6, 3), "{verdict:?}");
     }
 
     #[test]
