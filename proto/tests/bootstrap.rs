@@ -111,7 +111,7 @@ fn compile(root: &Path, include: &Path, comments: bool) -> prost_types::FileDesc
 /// Puts `google/rpc/*.proto` under `include`, from the sources of tonic-types that Cargo has already fetched.
 fn collect_google_rpc(include: &Path) {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline"])
+        .args(["metadata", "--format-version", "1", "--locked"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo metadata runs");
