@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sakuga-server", &["sakuga-proto", "sakuga-schema", "sakuga-model"]),
     ("sakuga-tests", &["sakuga-proto", "sakuga-schema", "sakuga-model", "sakuga-client", "sakuga-server"]),
     ("sakuga-figures", &["sakuga-schema"]),
+    ("sakuga-eval", &["sakuga-schema", "sakuga-client", "sakuga-figures", "sakuga-tests"]),
     ("xtask", &[]),
 ];
 

@@ -1,0 +1,89 @@
+//! What can keep a measurement or its page from being made.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sakuga_client::ClientError;
+use sakuga_figures::oracle::OracleError;
+
+/// Why a measurement or its page was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvalError {
+    /// The server could not be asked, or did not answer with pictures.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A job ended without pictures.
+    #[error("the server gave up a job at step {at_step}; run again to go on from here")]
+    Cancelled {
+        /// Steps that were done.
+        at_step: u32,
+    },
+    /// The server sent another number of pictures.
+    #[error("the server sent {sent} pictures where {asked} were asked for")]
+    Pictures {
+        /// Asked for.
+        asked: u32,
+        /// Sent.
+        sent: usize,
+    },
+    /// The server has no model of that name, or none at all.
+    #[error("the server has no model `{name}`; it lists: {listed}")]
+    Model {
+        /// The name that was asked for; empty for the default.
+        name: String,
+        /// What it lists.
+        listed: String,
+    },
+    /// A picture is no PNG.
+    #[error("a picture cannot be decoded: {0}")]
+    Decode(#[from] image::ImageError),
+    /// A picture cannot be read by the oracle.
+    #[error("the oracle cannot read a picture: {0}")]
+    Oracle(#[from] OracleError),
+    /// A file cannot be read or written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file of results does not hold what it should.
+    #[error("{path}:{line}: {reason}; move the folder away and measure again")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The folder holds results that were measured in another way.
+    #[error("the folder holds results with {what} {there}, not {here}; give the same, or another folder")]
+    OtherRun {
+        /// What differs.
+        what: &'static str,
+        /// As in the folder.
+        there: String,
+        /// As asked for now.
+        here: String,
+    },
+    /// There is nothing to report on.
+    #[error("{0} holds no results; `sakuga-eval run` writes them")]
+    NoResults(PathBuf),
+    /// The chart cannot be drawn.
+    #[error("the chart cannot be drawn: {0}")]
+    Chart(String),
+    /// A thread of the oracle or the renderer broke down.
+    #[error("a picture could not be worked on: {0}")]
+    Worker(#[from] tokio::task::JoinError),
+}
+
+impl EvalError {
+    /// Names the file that an error of the system is about.
+    pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { path, source }
+    }
+}

@@ -1,0 +1,18 @@
+//! Measures, over the gRPC service, whether attributes stay with the character that they were asked for.
+//!
+//! A [`case::Case`] says which scenes are asked for, a [`form::Form`] how they are written down. [`run`] sends the
+//! requests and has each picture read by the oracle of `sakuga-figures`; [`store`] keeps one line a picture, so that an
+//! interrupted run goes on where it stopped; [`score`] counts, and [`report`] writes the page.
+
+#![forbid(unsafe_code)]
+
+pub mod case;
+pub mod error;
+pub mod form;
+pub mod progress;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod score;
+pub mod shuffle;
+pub mod store;
