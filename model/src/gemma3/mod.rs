@@ -10,7 +10,6 @@
 mod attention;
 mod block;
 mod config;
-mod key_map;
 mod rope;
 
 use burn::tensor::module::embedding;
@@ -23,6 +22,13 @@ use crate::error::TokenError;
 use crate::loader::TensorReader;
 use crate::ops;
 use crate::tokens::TokenBatch;
+
+/// Prefixes of the text tower, longest first: the published layout, transformers' in-memory layout, a text-only causal
+/// model. The bare tower has none.
+const PREFIXES: [&str; 4] = ["language_model.model.", "model.language_model.", "language_model.", "model."];
+
+/// Tensors that a multi-modal or generating checkpoint has besides, and the SentencePiece model that repacked files carry.
+const TOLERATED: [&str; 4] = ["vision_tower.*", "multi_modal_projector.*", "lm_head.weight", "spiece_model"];
 
 /// The network.
 #[derive(Debug)]
@@ -37,7 +43,7 @@ pub struct Gemma3 {
 impl Gemma3 {
     /// Reads what caption features need: every layer but the last. Ask [`TensorReader::finish`] before using the result.
     pub fn load(config: &Gemma3Config, weights: &TensorReader) -> Self {
-        key_map::apply(weights);
+        weights.read_part(&PREFIXES, &TOLERATED);
         weights.tolerate(&format!("layers.{}.*", config.layers.len() - 1));
         weights.tolerate("norm.weight");
         Self::read(config, weights, config.layers.len() - 1, false)
@@ -45,7 +51,7 @@ impl Gemma3 {
 
     /// Reads every layer and the final norm, for comparing all hidden states.
     pub fn load_whole(config: &Gemma3Config, weights: &TensorReader) -> Self {
-        key_map::apply(weights);
+        weights.read_part(&PREFIXES, &TOLERATED);
         Self::read(config, weights, config.layers.len(), true)
     }
 
@@ -145,6 +151,13 @@ mod tests {
         assert_eq!(features[..8], [2.0, 4.0, 6.0, -8.0, 0.0, 0.0, 0.0, 0.0]);
         let foreign = TokenBatch::padded(&[vec![1, 2]], 0, 1).unwrap();
         assert!(matches!(tower.hidden_states(&foreign), Err(TokenError::OutOfVocabulary { id: 2, position: 1, .. })));
+    }
+
+    #[test]
+    fn longer_prefixes_come_first() {
+        for (index, prefix) in PREFIXES.iter().enumerate() {
+            assert!(PREFIXES[..index].iter().all(|earlier| !prefix.starts_with(earlier)), "{prefix} is never reached");
+        }
     }
 
     #[test]

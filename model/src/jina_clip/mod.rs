@@ -10,7 +10,6 @@
 
 mod config;
 mod encoder;
-mod key_map;
 mod merged;
 
 use burn::tensor::module::embedding;
@@ -22,6 +21,12 @@ use self::merged::Merged;
 use crate::error::TokenError;
 use crate::loader::TensorReader;
 use crate::tokens::TokenBatch;
+
+/// Prefixes of the text tower: the published layout, the tower saved alone, a repacked file with merged adapters.
+const PREFIXES: [&str; 3] = ["text_model.transformer.roberta.", "roberta.", "model."];
+
+/// The image tower, CLIP's temperature, and the SentencePiece model that repacked files carry.
+const TOLERATED: [&str; 3] = ["vision_model.*", "logit_scale", "spiece_model"];
 
 /// The network.
 #[derive(Debug)]
@@ -36,7 +41,7 @@ pub struct JinaClip {
 impl JinaClip {
     /// Reads the weights, merging the adapter that `config` selects. Ask [`TensorReader::finish`] before using the result.
     pub fn load(config: &JinaClipConfig, weights: &TensorReader) -> Self {
-        key_map::apply(weights);
+        weights.read_part(&PREFIXES, &TOLERATED);
         let merged = Merged::new(config, weights);
         let hidden = config.hidden_size;
         let token_types = merged.embedding("embeddings.token_type_embeddings", [config.type_vocab_size, hidden]);

@@ -101,6 +101,14 @@ impl TensorReader {
         shared.faults.unusable.extend(clashes);
     }
 
+    /// Gives every tensor the name that it has without the first of `prefixes` that it begins with, the longest of them
+    /// first, and allows the `tolerated` ones to be there without being used: a part of a larger checkpoint under any of
+    /// the names that its layouts give it. Call it before the first read.
+    pub fn read_part(&self, prefixes: &[&str], tolerated: &[&str]) {
+        self.rename(|name| prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name).to_owned());
+        tolerated.iter().for_each(|pattern| self.tolerate(pattern));
+    }
+
     /// Merges adapters into the weights as they are read. Call it after [`TensorReader::rename`] and before the first read.
     ///
     /// # Errors

@@ -181,3 +181,18 @@ fn patterns() {
         assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
     }
 }
+
+#[test]
+fn a_part_has_the_same_names_in_every_layout() {
+    for prefix in ["whole.part.", "part.", ""] {
+        let stored = [
+            Stored::f32(&format!("{prefix}norm.w"), &[1], &[1.0]),
+            Stored::f32("other.w", &[1], &[1.0]),
+            Stored::f32("scale", &[1], &[1.0]),
+        ];
+        let reader = reader(&stored, DType::F32);
+        reader.read_part(&["whole.part.", "part."], &["other.*", "scale"]);
+        assert_eq!(values(reader.vector("norm.w", 1)), [1.0]);
+        assert_eq!(reader.finish().unwrap().tolerated, ["other.w", "scale"], "{prefix}");
+    }
+}
