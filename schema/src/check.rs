@@ -225,7 +225,8 @@ impl<'a> Reading<'a> {
         let (prompt, envelope) = if is_cut {
             (None, Envelope::default())
         } else if let Some(sentence) = plain_sentence(contents, &nodes, &mut findings) {
-            (Some(Prompt { caption: Some(sentence), ..Prompt::default() }), Envelope::Plain)
+            let envelope = if contents.json.is_some() { Envelope::Json } else { Envelope::Plain };
+            (Some(Prompt { caption: Some(sentence), ..Prompt::default() }), envelope)
         } else {
             let source = contents.text.as_ref();
             let caption = contents.caption.clone().and_then(|span| syntax::text(source, span));
@@ -298,20 +299,26 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// The whole text, if there is no markup in it. What was said about its `<` and `&` is withdrawn: in plain text they
-/// need no escape.
+/// The whole text, if there is no markup in it; the caption of a JSON object is its next line, as a second caption is.
+/// What was said about its `<` and `&` is withdrawn: in plain text they need no escape.
 fn plain_sentence(contents: &Contents<'_>, nodes: &[Node<'_>], findings: &mut Findings) -> Option<String> {
     let has_elements = nodes.iter().any(|node| matches!(node, Node::Element(_)));
     let source = &contents.text[..contents.blocks.end];
     let written = &source[contents.blocks.start..];
     let sentence = written.trim();
-    if contents.json.is_some() || has_elements || sentence.is_empty() || is_marked(sentence) {
+    if has_elements || sentence.is_empty() || is_marked(sentence) {
         return None;
     }
     findings.rewind(0, &[&bad_encoding::RULE, &forbidden_markup::RULE]);
     let start = contents.blocks.start + (written.len() - written.trim_start().len());
-    findings.push(plain_text::finding(source, start..start + sentence.len()));
-    Some(sentence.to_owned())
+    let span = start..start + sentence.len();
+    let caption = contents.caption.clone().map(|caption| contents.text[caption].trim()).unwrap_or_default();
+    if caption.is_empty() {
+        findings.push(plain_text::finding(source, span));
+        return Some(sentence.to_owned());
+    }
+    findings.push(plain_text::beside_caption(span));
+    Some(format!("{sentence}\n{caption}"))
 }
 
 /// Whether a text without elements is more than plain text all the same: a caption behind its label, a comment, a

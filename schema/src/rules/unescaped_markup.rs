@@ -15,9 +15,25 @@ rule! {
 
 /// A `<` that begins no markup; `rest` starts with it.
 pub(crate) fn bracket(span: Range<usize>, rest: &str) -> Finding {
-    let word: String = rest.chars().take_while(|character| !character.is_whitespace()).take(12).collect();
-    Finding::new(&RULE, span.clone(), format!("`{}` begins no markup, so `<` has to be written `&lt;`", excerpt(&word)))
-        .fix("write `&lt;`", [replace(span, "&lt;")])
+    let message = format!("`{}` begins no markup, so `<` has to be written `&lt;`", excerpt(literal(rest)));
+    Finding::new(&RULE, span.clone(), message).fix("write `&lt;`", [replace(span, "&lt;")])
+}
+
+/// What a reader takes for one piece with the `<` at the beginning of `rest`: `<lora:x:1>` and `<Prompt Start>` up to
+/// their ends, else a word up to the next blank, comma or tag.
+fn literal(rest: &str) -> &str {
+    const FAR: usize = 160;
+    let near = &rest[..rest.floor_char_boundary(FAR)];
+    let inside = near.strip_prefix('<').unwrap_or(near);
+    let bound = inside.find(['<', '>', ',', '\n']);
+    let is_closed = bound.is_some_and(|at| at > 0 && inside[at..].starts_with('>'));
+    match bound {
+        Some(at) if is_closed => &near[..near.len() - inside.len() + at + 1],
+        _ => {
+            let end = inside.find(|character: char| character.is_whitespace() || "<,".contains(character));
+            &near[..near.len() - inside.len() + end.unwrap_or(inside.len())]
+        }
+    }
 }
 
 /// A `&` that begins no reference.
@@ -36,4 +52,27 @@ pub(crate) fn undefined(span: Range<usize>, written: &str) -> Finding {
 pub(crate) fn section_end(span: Range<usize>) -> Finding {
     Finding::new(&RULE, span.clone(), "`]]>` ends no CDATA section, so it has to be written `]]&gt;`")
         .fix("write `]]&gt;`", [replace(span, "]]&gt;")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_whole_and_end_before_the_next() {
+        for (rest, piece) in [
+            ("<</expression>", "<"),
+            ("<3, smile", "<3"),
+            ("<, smile", "<"),
+            ("<> smile", "<>"),
+            ("< b and c", "<"),
+            ("<3</expression>", "<3"),
+            ("<lora:style:0.8> 1girl", "<lora:style:0.8>"),
+            ("<Prompt Start> aloud", "<Prompt Start>"),
+            ("<猫", "<猫"),
+        ] {
+            assert_eq!(literal(rest), piece, "{rest}");
+        }
+        assert!(literal(&format!("<{}", "猫".repeat(1000))).len() < 200);
+    }
 }
