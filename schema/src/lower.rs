@@ -32,24 +32,17 @@ pub(crate) fn prompt<'t>(
     findings: &mut Findings,
 ) -> Outline<'t> {
     let mut lowering = Lowering::new(source, findings);
-    for node in lowering.unwrap(nodes, &law::PROMPT) {
+    for node in lowering.contents(nodes, &law::PROMPT) {
         match node {
             Node::Element(element) => lowering.top_element(element),
-            Node::Text(text) => {
-                if let Some(text) = lowering.loose_text(text) {
-                    lowering.top_text(&text);
-                }
-            }
+            Node::Text(text) => lowering.top_text(&text),
         }
     }
     lowering.settle_numbers();
     lowering.settle_strays();
     lowering.settle_genders();
-    lowering.captions.extend(caption);
-    for text in std::mem::take(&mut lowering.captions) {
-        if let Some(field) = Lowering::caption_of(Place::Top, &text) {
-            lowering.add_caption(field);
-        }
+    for field in lowering.take_captions(Place::Top, caption) {
+        lowering.add_caption(field);
     }
     lowering.outline
 }
@@ -71,19 +64,10 @@ pub(crate) fn negative<'t>(
         names: Vec::new(),
         fields: Vec::new(),
     };
-    let mut children = Vec::new();
-    for node in lowering.unwrap(nodes, &law::NEGATIVE_PROMPT) {
-        match node {
-            Node::Element(element) => children.push(Node::Element(element)),
-            Node::Text(text) => children.extend(lowering.loose_text(text).map(Node::Text)),
-        }
-    }
+    let children = lowering.contents(nodes, &law::NEGATIVE_PROMPT);
     lowering.children(Place::Negative, &mut block, children);
-    lowering.captions.extend(caption);
-    for text in std::mem::take(&mut lowering.captions) {
-        if let Some(field) = Lowering::caption_of(Place::Negative, &text) {
-            lowering.add_field(&mut block, field);
-        }
+    for field in lowering.take_captions(Place::Negative, caption) {
+        lowering.add_field(&mut block, field);
     }
     block
 }
@@ -196,8 +180,20 @@ impl<'t, 'f> Lowering<'t, 'f> {
         Field { law, content: span.clone(), span, tags, text: sentence }
     }
 
-    fn caption_of(place: Place, text: &Text<'t>) -> Option<Field<'t>> {
-        let law = place.law().child("caption")?;
-        Some(Self::field_of_text(law, text)).filter(|field| !field.text.is_empty())
+    /// What stands inside the roots, without what other tools put between the elements.
+    fn contents(&mut self, nodes: Vec<Node<'t>>, root: &'static ElementLaw) -> Vec<Node<'t>> {
+        let unwrapped = self.unwrap(nodes, root).into_iter();
+        let kept = unwrapped.filter_map(|node| match node {
+            Node::Element(element) => Some(Node::Element(element)),
+            Node::Text(text) => self.loose_text(text).map(Node::Text),
+        });
+        kept.collect()
+    }
+
+    /// The captions that stood beside the elements, and the one of a JSON object.
+    fn take_captions(&mut self, place: Place, of_json: Option<Text<'t>>) -> Vec<Field<'t>> {
+        let Some(law) = place.law().child("caption") else { return Vec::new() };
+        let texts = std::mem::take(&mut self.captions).into_iter().chain(of_json);
+        texts.map(|text| Self::field_of_text(law, &text)).filter(|field| !field.text.is_empty()).collect()
     }
 }
