@@ -14,6 +14,7 @@ mod fmt;
 mod generate;
 mod highlight;
 mod info;
+mod inline;
 mod input;
 mod output;
 mod preview;

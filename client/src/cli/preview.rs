@@ -1,13 +1,12 @@
 //! Previews: as files, and in terminals that show pictures.
 
-use std::io::{Cursor, IsTerminal};
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageReader, Limits};
 use sakuga_client::Preview;
 use sakuga_client::proto::generation::v1::ImageFormat;
 
 use super::failure::Failure;
+use super::inline::Protocol;
 use super::output;
 
 /// Pictures of one job that are shown in the terminal before the result.
@@ -56,24 +55,14 @@ fn extension(format: ImageFormat) -> &'static str {
 
 /// Pictures in the terminal.
 pub struct InlinePictures {
+    protocol: Protocol,
     shown: u32,
 }
 
 impl InlinePictures {
     /// A way to show pictures, if the terminal has one.
-    ///
-    /// Terminals are asked by an escape sequence and a wait for the answer, so only those are asked that are known to
-    /// answer.
     pub fn detect() -> Option<Self> {
-        let is_watched = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-        let is_capable = is_watched
-            && match promised_protocol() {
-                Some(Protocol::Iterm) => viuer::is_iterm_supported(),
-                Some(Protocol::Kitty) => viuer::get_kitty_support() != viuer::KittySupport::None,
-                Some(Protocol::Sixel) => viuer::is_sixel_supported(),
-                None => false,
-            };
-        is_capable.then_some(Self { shown: 0 })
+        Protocol::detect().map(|protocol| Self { protocol, shown: 0 })
     }
 
     /// Whether a preview is due: a few are shown over the whole job, of the first picture.
@@ -85,56 +74,13 @@ impl InlinePictures {
     /// Shows a preview. A picture that cannot be shown is no reason to stop.
     pub fn show_preview(&mut self, preview: &Preview) {
         self.shown += 1;
-        show(&preview.bytes, PREVIEW_COLUMNS);
+        self.protocol.show(&preview.bytes, PREVIEW_COLUMNS);
     }
 
     /// Shows a result.
     pub fn show_result(&self, file: &[u8]) {
-        show(file, RESULT_COLUMNS);
+        self.protocol.show(file, RESULT_COLUMNS);
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Protocol {
-    Iterm,
-    Kitty,
-    Sixel,
-}
-
-/// What the environment says that the terminal can do. Inside tmux or screen the answer is that of another program.
-fn promised_protocol() -> Option<Protocol> {
-    let variable = |name: &str| std::env::var(name).unwrap_or_default();
-    let (term, program) = (variable("TERM"), variable("TERM_PROGRAM"));
-    if term.starts_with("screen") || term.starts_with("tmux") || std::env::var_os("TMUX").is_some() {
-        return None;
-    }
-    if matches!(program.as_str(), "iTerm.app" | "WezTerm" | "mintty" | "rio" | "WarpTerminal")
-        || variable("LC_TERMINAL") == "iTerm2"
-        || std::env::var_os("KONSOLE_VERSION").is_some()
-    {
-        return Some(Protocol::Iterm);
-    }
-    if term.contains("kitty") || term.contains("ghostty") || std::env::var_os("KITTY_WINDOW_ID").is_some() {
-        return Some(Protocol::Kitty);
-    }
-    let is_sixel = term.starts_with("foot") || term.starts_with("mlterm") || term.contains("sixel");
-    (is_sixel || std::env::var_os("XTERM_VERSION").is_some()).then_some(Protocol::Sixel)
-}
-
-fn show(file: &[u8], columns: u32) {
-    let Some(picture) = decode(file) else { return };
-    let config = viuer::Config { absolute_offset: false, width: Some(columns), ..viuer::Config::default() };
-    let _ = viuer::print(&picture, &config);
-}
-
-/// Decodes with bounds: what a server sends is not trusted to be small.
-fn decode(file: &[u8]) -> Option<DynamicImage> {
-    let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().ok()?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(16_384);
-    limits.max_image_height = Some(16_384);
-    reader.limits(limits);
-    reader.decode().ok()
 }
 
 #[cfg(test)]
@@ -165,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_few_previews_are_shown_over_the_job() {
-        let mut inline = InlinePictures { shown: 0 };
+        let mut inline = InlinePictures { protocol: Protocol::Kitty, shown: 0 };
         let mut shown = Vec::new();
         for step in 1..=28 {
             if inline.is_due(&preview(0, step), 28) {
@@ -175,11 +121,5 @@ mod tests {
             assert!(!inline.is_due(&preview(1, step), 28));
         }
         assert_eq!(shown, [4, 8, 12, 16, 20, 24]);
-    }
-
-    #[test]
-    fn what_is_no_picture_is_not_shown() {
-        assert!(decode(b"").is_none());
-        assert!(decode(b"\x89PNG\r\n\x1a\n").is_none());
     }
 }
