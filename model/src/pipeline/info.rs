@@ -15,6 +15,9 @@ use crate::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT};
 /// What Gemma read before XML captions in training; the final space belongs to it.
 const SYSTEM_PROMPT_DEFAULT: &str =
     "You are an assistant designed to generate high-quality anime images based on xml format prompts. <Prompt Start> ";
+/// What it read before captions without markup.
+const PLAIN_SYSTEM_PROMPT_DEFAULT: &str = "You are an assistant designed to generate high-quality anime images with \
+     the highest degree of image-text alignment based on textual prompts. <Prompt Start> ";
 /// Edge of the published model's images, in pixels.
 const SIZE_DEFAULT_PX: usize = 1024;
 /// Longest edge that is ever offered, in pixels.
@@ -44,6 +47,8 @@ pub struct PipelineInfo {
     pub fingerprint: String,
     /// What Gemma reads before a prompt unless a request says otherwise.
     pub default_system_prompt: String,
+    /// The same before a prompt without markup. A checkpoint that brings a system prompt of its own has it for both.
+    pub default_plain_system_prompt: String,
     /// `cpu` or `cuda:N`.
     pub device_name: String,
     /// Type of weights and activations.
@@ -55,6 +60,7 @@ pub(super) struct IndexKeys {
     pub name: String,
     pub notice: String,
     pub system_prompt: String,
+    pub plain_system_prompt: String,
     pub default_size_px: usize,
     pub token_limits: [usize; 2],
 }
@@ -72,6 +78,7 @@ impl IndexKeys {
             name: fields.text_or("_sakuga_name", folder_name.as_deref().unwrap_or("model")),
             notice: fields.text_or("_sakuga_notice", ""),
             system_prompt: fields.text_or("_sakuga_system_prompt", SYSTEM_PROMPT_DEFAULT),
+            plain_system_prompt: fields.text_or("_sakuga_system_prompt", PLAIN_SYSTEM_PROMPT_DEFAULT),
             default_size_px: fields.count_or("_sakuga_default_size_px", SIZE_DEFAULT_PX, 1..=EDGE_MAX_PX),
             token_limits: [
                 fields.count_or("_sakuga_gemma_tokens_max", GEMMA_TOKENS_DEFAULT, 8..=131_072),
@@ -114,6 +121,7 @@ impl PipelineInfo {
             notice: keys.notice.clone(),
             fingerprint: fingerprint(folder)?,
             default_system_prompt: keys.system_prompt.clone(),
+            default_plain_system_prompt: keys.plain_system_prompt.clone(),
             device_name: device.name.clone(),
             precision: device.precision,
         })

@@ -101,6 +101,7 @@ fn info(info: &PipelineInfo) -> EngineInfo {
             notice: info.notice.clone(),
             fingerprint: info.fingerprint.clone(),
             default_system_prompt: info.default_system_prompt.clone(),
+            default_plain_system_prompt: info.default_plain_system_prompt.clone(),
         },
     }
 }

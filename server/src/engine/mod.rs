@@ -9,6 +9,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sakuga_schema::Prompt;
+
 #[cfg(feature = "burn")]
 pub mod burn;
 pub mod cache;
@@ -75,6 +77,17 @@ pub struct ModelInfo {
     pub fingerprint: String,
     /// What Gemma reads before a prompt unless a request says otherwise.
     pub default_system_prompt: String,
+    /// The same before a prompt without markup, which was trained with other words.
+    pub default_plain_system_prompt: String,
+}
+
+impl ModelInfo {
+    /// What Gemma reads before this prompt unless a request says otherwise. A caption alone reaches it without markup,
+    /// whichever form it was sent in.
+    pub fn system_prompt_for(&self, prompt: &Prompt) -> &str {
+        let is_plain = prompt.characters.is_empty() && prompt.general_tags.is_none();
+        if is_plain { &self.default_plain_system_prompt } else { &self.default_system_prompt }
+    }
 }
 
 /// What to draw, checked and complete: [`Request`](crate::request::Request) makes it.

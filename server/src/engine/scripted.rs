@@ -85,6 +85,7 @@ fn info(script: &Script) -> EngineInfo {
             notice: "scripted engine: no model is loaded, the pictures are gradients".into(),
             fingerprint: "0".repeat(64),
             default_system_prompt: "You draw gradients. ".into(),
+            default_plain_system_prompt: "You draw plain gradients. ".into(),
         },
     }
 }

@@ -2,7 +2,7 @@
 
 use sakuga_schema::{CheckOptions, Diagnostic, NegativePrompt, Prompt, Severity};
 
-use super::{Law, NegativeForm, PromptForm};
+use super::{NegativeForm, PromptForm};
 use crate::engine::ModelInfo;
 use crate::error::Violation;
 use crate::limits::Limits;
@@ -55,7 +55,7 @@ impl Faults {
 
     pub fn prompt(
         &mut self,
-        given: Option<PromptForm>,
+        given: Option<&PromptForm>,
         options: &CheckOptions<'_>,
     ) -> (Option<Prompt>, Option<String>) {
         let checked = match given {
@@ -64,8 +64,8 @@ impl Faults {
                 self.add("prompt", Violation::REQUIRED, text);
                 return (None, None);
             }
-            Some(PromptForm::Text(text)) => sakuga_schema::check(&text, options),
-            Some(PromptForm::Typed(prompt)) => sakuga_schema::check_typed(&prompt, options),
+            Some(PromptForm::Text(text)) => sakuga_schema::check(text, options),
+            Some(PromptForm::Typed(prompt)) => sakuga_schema::check_typed(prompt, options),
         };
         self.findings("", checked.diagnostics);
         if checked.prompt.is_none() && self.violations.is_empty() {
@@ -74,23 +74,23 @@ impl Faults {
         (checked.prompt, checked.system_prompt)
     }
 
-    pub fn negative(&mut self, given: Option<NegativeForm>, options: &CheckOptions<'_>) -> Option<NegativePrompt> {
+    pub fn negative(&mut self, given: Option<&NegativeForm>, options: &CheckOptions<'_>) -> Option<NegativePrompt> {
         let negative = match given? {
-            NegativeForm::Typed(negative) if *negative == NegativePrompt::default() => return None,
+            NegativeForm::Typed(negative) if **negative == NegativePrompt::default() => return None,
             // The checker reads text, so a typed prompt is what its canonical text says.
             NegativeForm::Typed(negative) => {
                 let checked = sakuga_schema::check_negative(&negative.to_xml(), options);
-                let is_whole = checked.negative.as_ref() == Some(&*negative);
+                let is_whole = checked.negative.as_ref() == Some(&**negative);
                 self.findings("negative/", checked.diagnostics);
                 if !is_whole {
                     let text = "tags and caption have to be trimmed and not empty, and a tag holds no comma; split it";
                     self.add("negative", Violation::BAD_TEXT, text);
                 }
-                *negative
+                (**negative).clone()
             }
             NegativeForm::Text(text) if text.trim().is_empty() => return None,
             NegativeForm::Text(text) => {
-                let checked = sakuga_schema::check_negative(&text, options);
+                let checked = sakuga_schema::check_negative(text, options);
                 self.findings("negative/", checked.diagnostics);
                 if checked.system_prompt.is_some() {
                     let text = "the negative text brings a system prompt, but encoders read the request's; remove it";
@@ -121,7 +121,7 @@ impl Faults {
         }
     }
 
-    pub fn system_prompt(&mut self, given: Option<String>, own: Option<String>, law: Law<'_>) -> String {
+    pub fn system_prompt(&mut self, given: Option<String>, own: Option<String>, default: &str) -> String {
         if let (Some(given), Some(own)) = (&given, &own)
             && given.trim() != own.trim()
         {
@@ -130,7 +130,7 @@ impl Faults {
         }
         // Split off, it lost the blank that stood between it and the prompt; Gemma reads the two without a separator.
         let own = own.map(|text| format!("{text} "));
-        let system_prompt = given.or(own).unwrap_or_else(|| law.model.default_system_prompt.clone());
+        let system_prompt = given.or(own).unwrap_or_else(|| default.to_owned());
         let bytes_max = Limits::SYSTEM_PROMPT_BYTES_MAX;
         if system_prompt.len() > bytes_max {
             let text = format!("{} bytes are too many; use at most {bytes_max}", system_prompt.len());

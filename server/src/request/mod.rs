@@ -2,6 +2,7 @@
 //!
 //! A [`Request`] cannot be made except by [`Draft::check`].
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use sakuga_schema::{CheckOptions, Diagnostic, NegativePrompt, Prompt, Strictness};
@@ -11,6 +12,7 @@ use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
 use crate::preview::{PreviewFormat, PreviewPolicy};
 
+mod cut;
 mod faults;
 pub mod over_long;
 
@@ -84,6 +86,16 @@ pub enum PromptForm {
     Typed(Box<Prompt>),
 }
 
+impl PromptForm {
+    /// The text that positions are those of: a typed prompt's is its canonical XML.
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Typed(prompt) => Cow::Owned(prompt.to_xml()),
+        }
+    }
+}
+
 /// A negative prompt as it came.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NegativeForm {
@@ -91,6 +103,16 @@ pub enum NegativeForm {
     Text(String),
     /// Typed.
     Typed(Box<NegativePrompt>),
+}
+
+impl NegativeForm {
+    /// The text that positions are those of: a typed prompt's is its canonical XML.
+    fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Text(text) => Cow::Borrowed(text),
+            Self::Typed(negative) => Cow::Owned(negative.to_xml()),
+        }
+    }
 }
 
 /// A request that can be drawn.
@@ -200,9 +222,10 @@ impl Draft {
         let mut faults = Faults::new(self.faults);
         let options = law.check_options(self.strictness);
         let request_id = faults.request_id(self.request_id);
-        let (prompt, own_system_prompt) = faults.prompt(self.prompt, &options);
-        let negative = faults.negative(self.negative, &options);
-        let system_prompt = faults.system_prompt(self.system_prompt, own_system_prompt, law);
+        let (prompt, own_system_prompt) = faults.prompt(self.prompt.as_ref(), &options);
+        let negative = faults.negative(self.negative.as_ref(), &options);
+        let default = prompt.as_ref().map_or("", |prompt| model.system_prompt_for(prompt));
+        let system_prompt = faults.system_prompt(self.system_prompt, own_system_prompt, default);
         let width_px = faults.edge("width", self.width_px, model);
         let height_px = faults.edge("height", self.height_px, model);
         faults.pixels(width_px, height_px, limits);
@@ -239,9 +262,13 @@ impl Draft {
             Some(prompt) if faults.is_empty() => prompt,
             _ => return Err(ServerError::InvalidRequest(faults)),
         };
-        diagnostics.extend(over_long::findings("", &law.tokens.count(&spec.system_prompt, &spec.text)));
+        let counts = law.tokens.count(&spec.system_prompt, &spec.text);
+        let sent = self.prompt.as_ref().map_or(Cow::Borrowed(""), PromptForm::text);
+        diagnostics.extend(over_long::findings("", &sent, &spec.text, &counts));
         if !spec.negative.is_empty() {
-            diagnostics.extend(over_long::findings("negative", &law.tokens.count(&spec.system_prompt, &spec.negative)));
+            let counts = law.tokens.count(&spec.system_prompt, &spec.negative);
+            let sent = self.negative.as_ref().map_or(Cow::Borrowed(""), NegativeForm::text);
+            diagnostics.extend(over_long::findings("negative", &sent, &spec.negative, &counts));
         }
         Ok(Request {
             request_id,

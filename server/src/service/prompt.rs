@@ -63,10 +63,17 @@ fn validate(context: &Context, request: ValidatePromptRequest) -> Result<Validat
     law.check_model(&request.model)?;
     let mut faults = Vec::new();
     let options = law.check_options(from_proto::strictness(request.strictness, &mut faults));
+    // The text that positions are those of.
+    let mut sent = String::new();
     let checked = match request.prompt {
-        Some(validate_prompt_request::Prompt::Xml(text)) => sakuga_schema::check(&text, &options),
+        Some(validate_prompt_request::Prompt::Xml(text)) => {
+            sent = text;
+            sakuga_schema::check(&sent, &options)
+        }
         Some(validate_prompt_request::Prompt::Typed(typed)) => {
-            sakuga_schema::check_typed(&from_proto::typed(typed, &mut faults), &options)
+            let prompt = from_proto::typed(typed, &mut faults);
+            sent = prompt.to_xml();
+            sakuga_schema::check_typed(&prompt, &options)
         }
         None => {
             let text = "there is nothing to check; set `xml` to the prompt's text or `typed` to its typed form";
@@ -84,9 +91,9 @@ fn validate(context: &Context, request: ValidatePromptRequest) -> Result<Validat
         response.canonical_xml = prompt.to_xml();
         response.model_text = prompt.to_model_text();
         let system_prompt = checked.system_prompt.map(|text| format!("{text} "));
-        let system_prompt = system_prompt.as_deref().unwrap_or(&law.model.default_system_prompt);
+        let system_prompt = system_prompt.as_deref().unwrap_or_else(|| law.model.system_prompt_for(prompt));
         let counts = context.tokens.count(system_prompt, &response.model_text);
-        diagnostics.extend(over_long::findings("", &counts));
+        diagnostics.extend(over_long::findings("", &sent, &response.model_text, &counts));
         response.token_counts = counts.iter().map(to_proto::token_count).collect();
     }
     response.diagnostics = diagnostics.iter().map(to_proto::diagnostic).collect();

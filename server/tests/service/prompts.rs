@@ -42,15 +42,19 @@ async fn a_text_that_would_be_cut_says_where() {
     let mut prompts = PromptServiceClient::new(server.channel.clone());
     let caption: String = (0..600).map(|number| format!("word{number} ")).collect();
     let xml = format!("<caption>{}</caption>", caption.trim());
-    let request = ValidatePromptRequest { prompt: Some(Prompt::Xml(xml)), ..ValidatePromptRequest::default() };
+    let column = |word: &str| xml.find(word).map(|at| at as u32 + 1);
+    let request = ValidatePromptRequest { prompt: Some(Prompt::Xml(xml.clone())), ..ValidatePromptRequest::default() };
     let answer = prompts.validate_prompt(request).await.expect("an answer").into_inner();
     let counts = answer.token_counts;
     let found: Vec<&str> = answer.diagnostics.iter().map(|finding| finding.code.as_str()).collect();
     assert_eq!(found, ["over-long", "over-long"], "one for each encoder, exact and not estimated");
     assert!(answer.valid, "a long prompt is a warning");
-    // The scripted encoders count words, 512 at the most; Gemma reads the three of the system prompt before them.
-    assert_eq!((counts[0].tokens, counts[0].limit, counts[0].truncated), (603, 512, true));
-    assert_eq!((counts[0].first_lost.as_str(), counts[1].first_lost.as_str()), ("word509", "word512"));
+    // The scripted encoders count words, 512 at the most; Gemma reads the four of the system prompt for plain text before.
+    assert_eq!((counts[0].tokens, counts[0].limit, counts[0].truncated), (604, 512, true));
+    assert_eq!((counts[0].first_lost.as_str(), counts[1].first_lost.as_str()), ("word508", "word512"));
+    let places: Vec<(u32, Option<u32>)> =
+        answer.diagnostics.iter().map(|finding| (finding.line, Some(finding.column))).collect();
+    assert_eq!(places, [(1, column("word508")), (1, column("word512"))], "the first word that is not read");
     server.stop().await;
 }
 
