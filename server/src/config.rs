@@ -40,7 +40,7 @@ pub enum EngineChoice {
 }
 
 /// How the model is run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BurnConfig {
     /// The device.
     pub device: DeviceChoice,
@@ -48,10 +48,21 @@ pub struct BurnConfig {
     pub precision: Option<PrecisionChoice>,
     /// The model's folder; `None` for the embedded model.
     pub model: Option<PathBuf>,
+    /// Adapters that are merged into it.
+    pub loras: Vec<LoraChoice>,
     /// Where the embedded model is kept; `None` for the user's cache.
     pub cache_dir: Option<PathBuf>,
     /// Most pictures computed at once; 0: all.
     pub max_batch: u32,
+}
+
+/// An adapter, written `PATH` or `PATH=SCALE`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoraChoice {
+    /// A `.safetensors` file or a PEFT folder.
+    pub path: PathBuf,
+    /// Factor on its effect; 1 is as trained.
+    pub scale: f32,
 }
 
 /// The device.
@@ -192,14 +203,31 @@ impl Reader<'_> {
         let precisions = [("auto", None), ("bf16", Some(PrecisionChoice::Bf16)), ("f32", Some(PrecisionChoice::F32))];
         let precision = self.choice("precision", &precisions);
         let max_batch = self.count("max-batch", 0..=u64::from(Limits::IMAGES_MAX));
+        let loras = self.loras();
         let model = self.given.get("model").map(|(value, _)| value).filter(|value| *value != "embedded");
         Some(BurnConfig {
             device: device?,
             precision: precision?,
             model: model.map(PathBuf::from),
+            loras: loras?,
             cache_dir: self.given.get("cache-dir").map(|(value, _)| PathBuf::from(value)),
             max_batch: max_batch? as u32,
         })
+    }
+
+    fn loras(&mut self) -> Option<Vec<LoraChoice>> {
+        let (values, origin) = self.given.all("lora");
+        let read = values.iter().map(|value| {
+            let choice = value.parse().ok();
+            if choice.is_none() {
+                self.problems.push(format!(
+                    "{origin}: `{value}` cannot be read; write a path, or a path, `=` and a finite number other than 0"
+                ));
+            }
+            choice
+        });
+        // Every one is read before any is needed.
+        read.collect::<Vec<_>>().into_iter().collect()
     }
 
     fn limits(&mut self) -> Option<Limits> {
@@ -282,6 +310,24 @@ impl FromStr for DeviceChoice {
     }
 }
 
+/// The text is no adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadLora;
+
+impl FromStr for LoraChoice {
+    type Err = BadLora;
+
+    /// A path may hold `=` too: only a number behind the last one is a scale.
+    fn from_str(text: &str) -> Result<Self, BadLora> {
+        let scaled = text.rsplit_once('=').and_then(|(path, scale)| Some((path, scale.trim().parse::<f32>().ok()?)));
+        let (path, scale) = scaled.unwrap_or((text, 1.0));
+        if path.trim().is_empty() || !scale.is_finite() || scale == 0.0 {
+            return Err(BadLora);
+        }
+        Ok(Self { path: PathBuf::from(path), scale })
+    }
+}
+
 impl Display for DeviceChoice {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -356,6 +402,44 @@ mod tests {
         assert!(found.iter().any(|problem| problem.contains("no setting `queue_size`")), "{found:?}");
         assert!(found.iter().any(|problem| problem.contains("`listen` must be")), "{found:?}");
         assert!(!problems(load(&["--config", "/no/such/file"], &[])).is_empty());
+    }
+
+    #[test]
+    fn adapters_have_a_path_and_perhaps_a_scale() {
+        let lora = |path: &str, scale| LoraChoice { path: path.into(), scale };
+        for (text, read) in [
+            ("a.safetensors", Ok(lora("a.safetensors", 1.0))),
+            ("dir/a=b=-0.5", Ok(lora("dir/a=b", -0.5))),
+            ("a=b.safetensors", Ok(lora("a=b.safetensors", 1.0))),
+            ("", Err(BadLora)),
+            ("=1", Err(BadLora)),
+            ("a=0", Err(BadLora)),
+            ("a=nan", Err(BadLora)),
+        ] {
+            assert_eq!(text.parse(), read, "{text}");
+        }
+    }
+
+    #[test]
+    fn adapters_can_be_given_several_times() {
+        let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+        file.write_all(b"lora = [\"c\", \"d=2\"]\n").expect("a temporary file");
+        let path = file.path().to_str().expect("a plain path");
+        let joined = std::env::join_paths(["e=0.5", "f"]).expect("plain paths").into_string().expect("plain paths");
+        let given = |flags: &[&str], environment: &[(&str, &str)]| {
+            let arguments = std::iter::once("sakuga-server").chain(flags.iter().copied()).map(OsString::from);
+            let variable =
+                |name: &str| environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            let mut problems = Vec::new();
+            let given = Given::collect(arguments, variable, &mut problems).expect("known flags");
+            assert_eq!(problems, Vec::<String>::new());
+            given.all("lora").0.to_vec()
+        };
+        assert_eq!(given(&["--lora", "a=1", "--lora", "b"], &[("SAKUGA_LORA", &joined)]), ["a=1", "b"]);
+        assert_eq!(given(&["--config", path], &[("SAKUGA_LORA", &joined)]), ["e=0.5", "f"]);
+        assert_eq!(given(&["--config", path], &[]), ["c", "d=2"]);
+        let found = problems(load(&["--lora", "a=0", "--lora", "b=inf"], &[]));
+        assert!(found.iter().filter(|problem| problem.starts_with("--lora: ")).count() == 2, "{found:?}");
     }
 
     #[test]

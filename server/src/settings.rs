@@ -64,6 +64,14 @@ pub const SETTINGS: &[Setting] = &[
                vae), or the small one that this program makes by itself.",
     },
     Setting {
+        name: "lora",
+        value: "PATH[=SCALE]",
+        default: "",
+        help: "A LoRA or LoKr adapter to merge into the model: a .safetensors file or a PEFT folder, with a factor on its \
+               effect (1 is as trained). Can be given several times; a list in the file, and in the environment \
+               separated like the folders of PATH.",
+    },
+    Setting {
         name: "cache-dir",
         value: "DIR",
         default: "",
@@ -129,10 +137,16 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// Settings that can be given several times.
+const LISTS: &[&str] = &["lora"];
+
 /// The values that were given, each with where it came from.
 pub struct Given {
-    values: BTreeMap<&'static str, (String, String)>,
+    values: BTreeMap<&'static str, Values>,
 }
+
+/// What was given for a setting, one value unless it is a list, and where.
+type Values = (Vec<String>, String);
 
 impl Given {
     /// Collects the values of flags, environment and configuration file; what is wrong with the file goes to `problems`.
@@ -150,10 +164,11 @@ impl Given {
         let mut values = BTreeMap::new();
         for setting in SETTINGS {
             let variable = variable(setting.name);
-            let flag =
-                flags.get_one::<String>(setting.name).map(|value| (value.clone(), format!("--{}", setting.name)));
+            let flag = flags
+                .get_many::<String>(setting.name)
+                .map(|values| (values.cloned().collect(), format!("--{}", setting.name)));
             let given = flag
-                .or_else(|| environment(&variable).map(|value| (value, variable)))
+                .or_else(|| environment(&variable).map(|value| (from_environment(setting.name, value), variable)))
                 .or_else(|| file.get(setting.name).cloned());
             if let Some(given) = given {
                 values.insert(setting.name, given);
@@ -162,13 +177,38 @@ impl Given {
         Ok(Self { values })
     }
 
+    /// All values of a setting that can be given several times, and where they came from.
+    pub fn all(&self, name: &str) -> (&[String], &str) {
+        self.values.get(name).map_or((&[][..], ""), |(values, origin)| (values.as_slice(), origin.as_str()))
+    }
+
     /// The value of a setting and where it came from; its default if none was given, `None` if it has none.
     pub fn get(&self, name: &str) -> Option<(&str, &str)> {
-        if let Some((value, origin)) = self.values.get(name) {
-            return Some((value, origin));
+        if let Some((values, origin)) = self.values.get(name) {
+            return values.last().map(|value| (value.as_str(), origin.as_str()));
         }
         let setting = SETTINGS.iter().find(|setting| setting.name == name)?;
         Some((setting.default, "the default")).filter(|(value, _)| !value.is_empty())
+    }
+}
+
+/// The values in an environment variable.
+fn from_environment(name: &str, value: String) -> Vec<String> {
+    if !LISTS.contains(&name) {
+        return vec![value];
+    }
+    let paths = std::env::split_paths(&value).map(|path| path.to_string_lossy().into_owned());
+    paths.filter(|path| !path.is_empty()).collect()
+}
+
+/// A value of the file as flags would have it.
+fn scalar(value: toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        toml::Value::Boolean(switch) => Some(switch.to_string()),
+        _ => None,
     }
 }
 
@@ -195,8 +235,9 @@ fn command() -> Command {
             "" => format!("[env: {}]", variable(setting.name)),
             default => format!("[default: {default}] [env: {}]", variable(setting.name)),
         };
+        let action = if LISTS.contains(&setting.name) { ArgAction::Append } else { ArgAction::Set };
         let argument =
-            Arg::new(setting.name).long(setting.name).action(ArgAction::Set).help(format!("{} {origin}", setting.help));
+            Arg::new(setting.name).long(setting.name).action(action).help(format!("{} {origin}", setting.help));
         command.arg(match setting.value {
             "" => argument.value_name("true|false").num_args(0..=1).require_equals(true).default_missing_value("true"),
             value => argument.value_name(value),
@@ -210,7 +251,7 @@ fn config_file(flags: &ArgMatches, environment: &impl Fn(&str) -> Option<String>
 }
 
 /// The settings of a file. An unknown key is a problem: it may be a misspelt limit.
-fn read_file(path: &std::path::Path, problems: &mut Vec<String>) -> BTreeMap<String, (String, String)> {
+fn read_file(path: &std::path::Path, problems: &mut Vec<String>) -> BTreeMap<String, Values> {
     let shown = path.display();
     let table = std::fs::read_to_string(path)
         .map_err(|error| format!("{shown}: {error}; name a file that can be read"))
@@ -229,17 +270,17 @@ fn read_file(path: &std::path::Path, problems: &mut Vec<String>) -> BTreeMap<Str
             problems.push(format!("{shown}: there is no setting `{key}`; there are {}", known.join(", ")));
             continue;
         }
-        let text = match value {
-            toml::Value::String(text) => text,
-            toml::Value::Integer(number) => number.to_string(),
-            toml::Value::Float(number) => number.to_string(),
-            toml::Value::Boolean(switch) => switch.to_string(),
-            _ => {
-                problems.push(format!("{shown}: `{key}` must be a text, a number, true or false"));
-                continue;
-            }
+        let is_list = LISTS.contains(&key.as_str());
+        let written = match value {
+            toml::Value::Array(values) if is_list => values,
+            value => vec![value],
         };
-        values.insert(key.clone(), (text, format!("`{key}` of {shown}")));
+        let texts: Option<Vec<String>> = written.into_iter().map(scalar).collect();
+        match texts {
+            Some(texts) => _ = values.insert(key.clone(), (texts, format!("`{key}` of {shown}"))),
+            None if is_list => problems.push(format!("{shown}: `{key}` must be a text or a list of texts")),
+            None => problems.push(format!("{shown}: `{key}` must be a text, a number, true or false")),
+        }
     }
     values
 }

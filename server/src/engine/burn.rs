@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sakuga_model::device::{self, DeviceSpec, Precision};
-use sakuga_model::loader::LoadReport;
+use sakuga_model::loader::{LoadReport, LoraReport};
+use sakuga_model::lora::LoraSpec;
 use sakuga_model::pipeline::{LoadOptions, Pipeline, PipelineError, PipelineInfo};
 use sakuga_model::progress::{self, Progress};
 use sakuga_model::sampler;
@@ -48,12 +49,15 @@ fn open(config: &BurnConfig) -> Result<OpenEngine, EngineError> {
         None => embedded(config.cache_dir.as_deref())?,
     };
     let begun = Instant::now();
-    let options = LoadOptions { device, loras: Vec::new() };
+    let loras = config.loras.iter().map(|lora| LoraSpec { path: lora.path.clone(), strength: lora.scale }).collect();
+    let options = LoadOptions { device, loras };
     let (pipeline, reports) = Pipeline::load(&folder, options)
         .map_err(|error| EngineError::Model(format!("cannot load the model: {error}")))?;
     log_reports(&reports);
+    let adapters = adapters(&reports)?;
     tracing::info!(folder = %folder.display(), load_ms = begun.elapsed().as_millis() as u64, "model loaded");
-    let info = info(pipeline.info());
+    let mut info = info(pipeline.info());
+    add_adapters(&mut info.model, &adapters)?;
     let tokens = Arc::new(Counter(pipeline.text()));
     let engine = Box::new(BurnEngine { pipeline, max_batch: config.max_batch as usize });
     Ok(OpenEngine { engine, info, tokens })
@@ -84,6 +88,38 @@ fn log_reports(reports: &[LoadReport]) {
             "component loaded"
         );
     }
+}
+
+/// The adapters that were merged. One that changes nothing is a mistake, not a wish.
+fn adapters(reports: &[LoadReport]) -> Result<Vec<&LoraReport>, EngineError> {
+    let adapters: Vec<&LoraReport> = reports.iter().flat_map(|report| &report.lora).collect();
+    for adapter in &adapters {
+        let path = adapter.path.display();
+        if adapter.modules == 0 {
+            let text = format!("the adapter {path} changes no module of this model; leave it out");
+            return Err(EngineError::Model(text));
+        }
+        let LoraReport { strength: scale, format, modules, .. } = adapter;
+        tracing::info!(%path, scale, format, modules, "adapter merged");
+    }
+    Ok(adapters)
+}
+
+/// Says in the model's notice what was merged, and tells its pictures from those of the model alone: with other weights
+/// it is another model.
+fn add_adapters(model: &mut ModelInfo, adapters: &[&LoraReport]) -> Result<(), EngineError> {
+    for adapter in adapters {
+        let LoraReport { path, strength, format, modules, .. } = adapter;
+        let file = if path.is_dir() { path.join("adapter_model.safetensors") } else { path.clone() };
+        let content = std::fs::read(&file)
+            .map_err(|error| EngineError::Model(format!("cannot read the adapter {}: {error}", file.display())))?;
+        let identity = format!("{} {strength} {}", model.fingerprint, sha256_hex(&content));
+        model.fingerprint = sha256_hex(identity.as_bytes());
+        let separator = if model.notice.is_empty() { "" } else { "; " };
+        let name = path.file_name().unwrap_or(path.as_os_str()).display();
+        model.notice += &format!("{separator}with {format} {name} at {strength} ({modules} modules)");
+    }
+    Ok(())
 }
 
 fn info(info: &PipelineInfo) -> EngineInfo {
