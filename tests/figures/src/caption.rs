@@ -13,9 +13,14 @@ impl Scene {
     /// The scene in sentences; the seed chooses among turns of phrase.
     #[must_use]
     pub fn to_caption(&self) -> String {
-        let mut rng = Rng::for_stream(self.seed, 0xca97);
-        let mut sentences = vec![self.opening(&mut rng)];
-        sentences.extend(self.figures.iter().map(|figure| describe(figure, self.figures.len(), &mut rng)));
+        self.to_caption_with(&mut Rng::for_stream(self.seed, 0xca97))
+    }
+
+    /// The scene in sentences; `rng` chooses among turns of phrase.
+    #[must_use]
+    pub fn to_caption_with(&self, rng: &mut Rng) -> String {
+        let mut sentences = vec![self.opening(rng)];
+        sentences.extend(self.figures.iter().map(|figure| describe(figure, self.figures.len(), rng)));
         sentences.join(" ")
     }
 

@@ -17,6 +17,7 @@ mod render;
 pub mod rng;
 pub mod scene;
 mod shape;
+pub mod training;
 
 pub use image::Image;
 pub use render::{render, render_at, render_batch};

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use rayon::prelude::*;
@@ -45,7 +45,9 @@ enum Command {
         #[arg(long, default_value_t = SIDE_PX, value_parser = clap::value_parser!(u32).range(16..=1024))]
         side: u32,
     },
-    /// Write pictures as packed RGB (images.rgb, 256x256x3 bytes each) and their prompts (prompts.jsonl).
+    /// Write pictures as packed RGB (NNNNNN.rgb, 256x256x3 bytes each) and texts that describe them (NNNNNN.jsonl).
+    ///
+    /// Shard after shard, each complete once its .jsonl is there.
     Dataset {
         /// The folder to write to; it is made if need be.
         #[arg(long)]
@@ -56,12 +58,28 @@ enum Command {
         /// Where the random scenes start.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Figures in each picture; without it 1 to 3.
-        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=3))]
-        characters: Option<u8>,
-        /// Draw only combinations that are held out from training, instead of none of them.
+        /// Pictures in a shard.
+        #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..))]
+        shard: u64,
+        /// Wait while so many shards lie in the folder, until a reader removes some.
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+        ahead: Option<u64>,
+        /// Loose texts of each picture, as training reads them.
+        #[arg(long, default_value_t = 4)]
+        texts: usize,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Read pictures that a model drew for the scenes of a data set, and write how many attributes are right.
+    Judge {
+        /// Packed RGB, 256x256x3 bytes a picture, in the order of the data set.
         #[arg(long)]
-        held_out: bool,
+        images: PathBuf,
+        /// Where the data set started.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        #[command(flatten)]
+        which: Which,
     },
     /// Read freshly drawn scenes, as drawn and slightly spoilt, and write the error rates.
     Oracle {
@@ -83,12 +101,33 @@ enum Command {
     },
 }
 
+/// Which scenes.
+#[derive(clap::Args)]
+struct Which {
+    /// Figures in each picture; without it 1 to 3.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=3))]
+    characters: Option<u8>,
+    /// Only combinations that are held out from training, instead of none of them.
+    #[arg(long)]
+    held_out: bool,
+}
+
+impl Which {
+    fn constraints(&self) -> Constraints {
+        let held_out = if self.held_out { HeldOut::Always } else { HeldOut::Never };
+        Constraints { figures: self.characters.map(usize::from), held_out }
+    }
+}
+
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Sheet { out, seed, columns, rows, characters, side } => {
             sheet(&out, seed, (columns, rows), characters, side)
         }
-        Command::Dataset { out, count, seed, characters, held_out } => dataset(&out, count, seed, characters, held_out),
+        Command::Dataset { out, count, seed, shard, ahead, texts, which } => {
+            dataset(&out, count, seed, (shard, ahead), texts, &which.constraints())
+        }
+        Command::Judge { images, seed, which } => judge(&images, seed, &which.constraints()),
         Command::Oracle { count, seed, verbose } => own_error_rate(count, seed, verbose),
         Command::Speed { count } => speed(count),
     };
@@ -117,26 +156,93 @@ fn sheet(out: &Path, seed: u64, (columns, rows): (u32, u32), characters: Option<
     sheet.write_png(BufWriter::new(File::create(out)?))
 }
 
-fn dataset(out: &Path, count: u64, seed: u64, characters: Option<u8>, held_out: bool) -> io::Result<()> {
+fn dataset(
+    out: &Path,
+    count: u64,
+    seed: u64,
+    (shard, ahead): (u64, Option<u64>),
+    texts: usize,
+    constraints: &Constraints,
+) -> io::Result<()> {
     const BATCH: u64 = 256;
-    let held_out = if held_out { HeldOut::Always } else { HeldOut::Never };
-    let constraints = Constraints { figures: characters.map(usize::from), held_out };
     fs::create_dir_all(out)?;
-    let mut images = BufWriter::new(File::create(out.join("images.rgb"))?);
-    let mut prompts = BufWriter::new(File::create(out.join("prompts.jsonl"))?);
-    for first in (0..count).step_by(BATCH as usize) {
-        let scenes: Vec<Scene> =
-            (first..count.min(first + BATCH)).map(|index| scene(seed, index, &constraints)).collect();
-        for (scene, image) in scenes.iter().zip(render_batch(&scenes)) {
-            images.write_all(&image.rgb)?;
-            let prompt = scene.to_prompt();
-            let line =
-                json!({ "xml": prompt.to_model_text(), "tags": scene.to_plain_tags(), "caption": scene.to_caption() });
-            writeln!(prompts, "{line}")?;
+    for (number, start) in (0..count).step_by(shard as usize).enumerate() {
+        wait_for_room(out, ahead)?;
+        let end = count.min(start + shard);
+        let mut images = BufWriter::new(File::create(out.join(format!("{number:06}.rgb")))?);
+        let draft = out.join(format!("{number:06}.draft"));
+        let mut lines = BufWriter::new(File::create(&draft)?);
+        for first in (start..end).step_by(BATCH as usize) {
+            let indices = first..end.min(first + BATCH);
+            let scenes: Vec<Scene> = indices.clone().map(|index| scene(seed, index, constraints)).collect();
+            for ((index, scene), image) in indices.zip(&scenes).zip(render_batch(&scenes)) {
+                images.write_all(&image.rgb)?;
+                let mut rng = Rng::for_stream(seed ^ 0x7e87, index);
+                let loose: Vec<String> = (0..texts).map(|_| scene.to_training_text(&mut rng)).collect();
+                let line = json!({
+                    "xml": scene.to_prompt().to_model_text(),
+                    "tags": scene.to_plain_tags(),
+                    "caption": scene.to_caption(),
+                    "texts": loose,
+                });
+                writeln!(lines, "{line}")?;
+            }
         }
+        images.flush()?;
+        lines.flush()?;
+        // The name appears when the shard is complete.
+        fs::rename(&draft, draft.with_extension("jsonl"))?;
     }
-    images.flush()?;
-    prompts.flush()
+    Ok(())
+}
+
+/// Waits until fewer than `ahead` shards lie in the folder.
+fn wait_for_room(folder: &Path, ahead: Option<u64>) -> io::Result<()> {
+    let Some(ahead) = ahead else { return Ok(()) };
+    loop {
+        let entries: Vec<_> = fs::read_dir(folder)?.collect::<io::Result<_>>()?;
+        let shards = entries.iter().filter(|entry| entry.path().extension().is_some_and(|kind| kind == "jsonl"));
+        if (shards.count() as u64) < ahead {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn judge(images: &Path, seed: u64, constraints: &Constraints) -> io::Result<()> {
+    let bytes = fs::read(images)?;
+    let size = 3 * (SIDE_PX * SIDE_PX) as usize;
+    let start = Instant::now();
+    let reports: Vec<_> = bytes
+        .par_chunks_exact(size)
+        .enumerate()
+        .filter_map(|(index, rgb)| {
+            let image = Image { width_px: SIDE_PX, height_px: SIDE_PX, rgb: rgb.to_vec() };
+            oracle::examine_scene(&image, &scene(seed, index as u64, constraints)).ok()
+        })
+        .collect();
+    let mut tally = Tally::default();
+    reports.iter().for_each(|report| tally.add(report));
+    let mut out = io::stdout().lock();
+    writeln!(out, "{} pictures in {:.1} s", reports.len(), start.elapsed().as_secs_f32())?;
+    write_tally(&mut out, &tally)
+}
+
+fn write_tally(out: &mut impl Write, tally: &Tally) -> io::Result<()> {
+    let rows = tally.counts.iter().map(|(attribute, count)| (attribute.name(), *count));
+    for (name, count) in rows.chain([("all of figures", tally.figures()), ("all", tally.total())]) {
+        let wrong = count.asked - count.right;
+        let (low, high) = wilson_interval(wrong, count.asked);
+        let share = 100.0 * wrong as f64 / count.asked.max(1) as f64;
+        writeln!(
+            out,
+            "{name:16} {wrong:4} of {:6} wrong: {share:5.2} % ({:.2} to {:.2})",
+            count.asked,
+            100.0 * low,
+            100.0 * high
+        )?;
+    }
+    Ok(())
 }
 
 fn own_error_rate(count: u64, seed: u64, is_verbose: bool) -> io::Result<()> {
@@ -170,19 +276,7 @@ fn own_error_rate(count: u64, seed: u64, is_verbose: bool) -> io::Result<()> {
             }
         }
         writeln!(out, "{name}: {} of {count} scenes in {:.1} s", reports.len(), start.elapsed().as_secs_f32())?;
-        let rows = tally.counts.iter().map(|(attribute, count)| (attribute.name(), *count));
-        for (name, count) in rows.chain([("all of figures", tally.figures()), ("all", tally.total())]) {
-            let wrong = count.asked - count.right;
-            let (low, high) = wilson_interval(wrong, count.asked);
-            let share = 100.0 * wrong as f64 / count.asked.max(1) as f64;
-            writeln!(
-                out,
-                "{name:16} {wrong:4} of {:6} wrong: {share:5.2} % ({:.2} to {:.2})",
-                count.asked,
-                100.0 * low,
-                100.0 * high
-            )?;
-        }
+        write_tally(&mut out, &tally)?;
     }
     Ok(())
 }
