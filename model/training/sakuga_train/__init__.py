@@ -1,0 +1,1 @@
+"""Trains the small checkpoint that Sakuga embeds, from figures that Sakuga draws."""
