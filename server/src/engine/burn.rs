@@ -100,7 +100,7 @@ fn adapters(reports: &[LoadReport]) -> Result<Vec<&LoraReport>, EngineError> {
             return Err(EngineError::Model(text));
         }
         let LoraReport { strength: scale, format, modules, .. } = adapter;
-        tracing::info!(%path, scale, format, modules, "adapter merged");
+        tracing::info!(%path, %scale, format, modules, "adapter merged");
     }
     Ok(adapters)
 }
@@ -117,7 +117,7 @@ fn add_adapters(model: &mut ModelInfo, adapters: &[&LoraReport]) -> Result<(), E
         model.fingerprint = sha256_hex(identity.as_bytes());
         let separator = if model.notice.is_empty() { "" } else { "; " };
         let name = path.file_name().unwrap_or(path.as_os_str()).display();
-        model.notice += &format!("{separator}with {format} {name} at {strength} ({modules} modules)");
+        model.notice += &format!("{separator}with {format} {name} at {strength} (modules: {modules})");
     }
     Ok(())
 }
