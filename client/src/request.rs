@@ -95,7 +95,7 @@ impl GenerationBuilder {
 
     /// Bounds the norm of the guided velocity to this multiple of the conditional one's; 0 for off.
     pub fn guidance_renorm(mut self, factor: f32) -> Self {
-        self.sampling().guidance_renorm = factor;
+        self.sampling().guidance_renorm = Some(factor);
         self
     }
 

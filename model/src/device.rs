@@ -104,6 +104,11 @@ impl OpenDevice {
     }
 }
 
+/// Whether a device is the CPU, where burn runs each elementwise operation on one core and copies are cheap.
+pub(crate) fn is_cpu(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
 /// Opens a device. Without a precision it is bf16 on a GPU and f32 on the CPU, whose kernels would convert bf16 on every call.
 ///
 /// # Errors

@@ -12,6 +12,7 @@
 
 pub mod autoencoder_kl;
 pub mod device;
+pub mod embedded;
 pub mod error;
 pub mod gemma3;
 pub mod jina_clip;

@@ -2,6 +2,37 @@
 
 use crate::sampler::{Guidance, Solver};
 
+/// How latents are integrated and guided unless a request says otherwise. The fields are those of [`GenerateSpec`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplingDefaults {
+    /// How the latents are integrated.
+    pub solver: Solver,
+    /// Intervals between noise and image.
+    pub steps: usize,
+    /// Scale of classifier-free guidance.
+    pub guidance_scale: f32,
+    /// Guidance is active while t is below this.
+    pub guidance_until: f32,
+    /// Bound on the norm of the guided velocity. 0: none.
+    pub guidance_renorm: f32,
+    /// Time shift.
+    pub shift: f32,
+}
+
+impl Default for SamplingDefaults {
+    /// Those of the model's authors: 28 Euler intervals at shift 6, guidance 5 throughout.
+    fn default() -> Self {
+        Self {
+            solver: Solver::Euler,
+            steps: 28,
+            guidance_scale: 5.0,
+            guidance_until: 1.0,
+            guidance_renorm: 0.0,
+            shift: 6.0,
+        }
+    }
+}
+
 /// One request. Every field is checked before anything is computed; see [`GenerateSpec::check`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateSpec {
@@ -36,8 +67,14 @@ pub struct GenerateSpec {
 }
 
 impl GenerateSpec {
-    /// A request with the defaults of the model's authors: 28 Euler intervals at shift 6, guidance 5 throughout.
+    /// A request with [the defaults of the model's authors](SamplingDefaults).
     pub fn new(text: impl Into<String>, width_px: u32, height_px: u32) -> Self {
+        Self::with_defaults(text, width_px, height_px, SamplingDefaults::default())
+    }
+
+    /// A request with the defaults of a checkpoint.
+    pub fn with_defaults(text: impl Into<String>, width_px: u32, height_px: u32, defaults: SamplingDefaults) -> Self {
+        let SamplingDefaults { solver, steps, guidance_scale, guidance_until, guidance_renorm, shift } = defaults;
         Self {
             text: text.into(),
             system_prompt: String::new(),
@@ -46,12 +83,12 @@ impl GenerateSpec {
             height_px,
             images: 1,
             seed: 0,
-            solver: Solver::Euler,
-            steps: 28,
-            guidance_scale: 5.0,
-            guidance_until: 1.0,
-            guidance_renorm: 0.0,
-            shift: 6.0,
+            solver,
+            steps,
+            guidance_scale,
+            guidance_until,
+            guidance_renorm,
+            shift,
             max_batch: 0,
         }
     }

@@ -12,7 +12,7 @@ use sakuga_schema::{CheckOptions, Limits, Strictness, check};
 mod repetition;
 
 const EXAMPLES: [(&str, &str); 3] = [
-    ("two_girls.xml", include_str!("../examples/two_girls.xml")),
+    ("rainy_walk.xml", include_str!("../examples/rainy_walk.xml")),
     ("one_girl.xml", include_str!("../examples/one_girl.xml")),
     ("scenery.xml", include_str!("../examples/scenery.xml")),
 ];

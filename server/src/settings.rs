@@ -61,7 +61,7 @@ pub const SETTINGS: &[Setting] = &[
         value: "DIR|embedded",
         default: "embedded",
         help: "The model: a diffusers folder as published (model_index.json, transformer, text_encoder, clip_model, \
-               vae), or the small one that this program makes by itself.",
+               vae), or the small one that this program brings.",
     },
     Setting {
         name: "lora",
@@ -75,7 +75,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "cache-dir",
         value: "DIR",
         default: "",
-        help: "Where the embedded model is kept. By default $XDG_CACHE_HOME/sakuga, or ~/.cache/sakuga.",
+        help: "Where the embedded model is unpacked. By default $XDG_CACHE_HOME/sakuga, or ~/.cache/sakuga.",
     },
     Setting {
         name: "max-batch",

@@ -1,10 +1,16 @@
-//! The server with the model that it makes by itself, on the CPU: what a first start without any download does.
+//! The server with the model that it brings, on the CPU: what a first start without any download does.
+//!
+//! That model is trained where a checkpoint was built in and random elsewhere; what is asked for here holds for both.
 #![cfg(feature = "burn")]
 
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
-use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, PreviewMethod, PreviewOptions, Sampling};
+use sakuga_proto::generation::v1::{
+    GenerateEvent, GenerateRequest, PreviewMethod, PreviewOptions, Sampling, Solver, Started,
+};
+use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
+use sakuga_proto::system::v1::{ListModelsRequest, Model};
 use sakuga_server::config::{BurnConfig, DeviceChoice, EngineChoice};
 use sakuga_server::{App, Config};
 use tonic::transport::Channel;
@@ -28,6 +34,10 @@ async fn draw(client: &mut GenerationServiceClient<Channel>, images: u32, seed: 
         preview: Some(PreviewOptions { method: PreviewMethod::Linear.into(), ..PreviewOptions::default() }),
         ..GenerateRequest::default()
     };
+    events(client, request).await
+}
+
+async fn events(client: &mut GenerationServiceClient<Channel>, request: GenerateRequest) -> Vec<GenerateEvent> {
     let mut stream = client.generate(request).await.expect("accepted").into_inner();
     let mut events = Vec::new();
     while let Some(response) = stream.message().await.expect("the stream does not break") {
@@ -44,36 +54,132 @@ fn pixels(events: &[GenerateEvent]) -> Vec<String> {
     completed.images.iter().map(|image| image.pixels_sha256.clone()).collect()
 }
 
-#[tokio::test]
-async fn the_embedded_model_draws_the_same_picture_after_a_restart() {
-    let cache = tempfile::tempdir().expect("a temporary folder");
-    let mut drawn = Vec::new();
-    for _ in 0..2 {
-        let app = App::build(config(cache.path())).await.expect("the embedded model loads");
+fn started(events: &[GenerateEvent]) -> &Started {
+    let started = events.iter().find_map(|event| match &event.event {
+        Some(Event::Started(started)) => Some(started),
+        _ => None,
+    });
+    started.expect("the job started")
+}
+
+/// A server in this process.
+struct Running {
+    channel: Channel,
+    stop: tokio::sync::oneshot::Sender<()>,
+    served: tokio::task::JoinHandle<Result<(), sakuga_server::AppError>>,
+}
+
+impl Running {
+    async fn start(config: Config) -> Self {
+        let app = App::build(config).await.unwrap_or_else(|error| panic!("{error}"));
         let url = format!("http://{}", app.local_addr());
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let served = tokio::spawn(app.run_until(async {
             let _ = stopped.await;
         }));
         let channel = Channel::from_shared(url).expect("a URL").connect().await.expect("the server listens");
-        let mut client = GenerationServiceClient::new(channel);
+        Self { channel, stop, served }
+    }
+
+    async fn model(&self) -> Model {
+        let mut system = SystemServiceClient::new(self.channel.clone());
+        system.list_models(ListModelsRequest {}).await.expect("an answer").into_inner().models.remove(0)
+    }
+
+    async fn stop(self) {
+        drop(self.channel);
+        self.stop.send(()).expect("the server runs");
+        self.served.await.expect("no panic").expect("a clean end");
+    }
+}
+
+#[tokio::test]
+async fn the_embedded_model_draws_the_same_picture_after_a_restart() {
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let mut drawn = Vec::new();
+    for _ in 0..2 {
+        let server = Running::start(config(cache.path())).await;
+        let mut client = GenerationServiceClient::new(server.channel.clone());
         let events = draw(&mut client, 2, 5).await;
         let previews = events.iter().filter(|event| matches!(event.event, Some(Event::Preview(_)))).count();
         assert_eq!(previews, 4, "two pictures, two steps");
-        let notice = events.iter().find_map(|event| match &event.event {
-            Some(Event::Started(started)) => Some(started.model_notice.clone()),
-            _ => None,
-        });
-        assert!(notice.is_some_and(|notice| notice.contains("random")), "the user is told about the weights");
+        let model = server.model().await;
+        assert_eq!(started(&events).model_notice, model.notice);
+        assert_eq!(model.notice.contains("random"), model.name.starts_with("random-"), "{model:?}");
         let both = pixels(&events);
         assert_ne!(both[0], both[1]);
         assert_ne!(pixels(&draw(&mut client, 1, 6).await)[0], both[0]);
         drawn.push(both);
         drop(client);
-        stop.send(()).expect("the server runs");
-        served.await.expect("no panic").expect("a clean end");
+        server.stop().await;
     }
     assert_eq!(drawn[0], drawn[1]);
+    assert_eq!(std::fs::read_dir(cache.path()).expect("a folder").count(), 1, "it was unpacked once");
+}
+
+#[tokio::test]
+async fn a_model_says_how_it_draws_unless_a_request_does() {
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    Running::start(config(cache.path())).await.stop().await;
+    let folder =
+        std::fs::read_dir(cache.path()).expect("a folder").next().expect("the model").expect("readable").path();
+    let index = folder.join("model_index.json");
+    let text = std::fs::read_to_string(&index).expect("an index");
+    let mut keys: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).expect("an object");
+    for (key, value) in [
+        ("_sakuga_default_solver", serde_json::json!("midpoint")),
+        ("_sakuga_default_steps", serde_json::json!(3)),
+        ("_sakuga_default_guidance_scale", serde_json::json!(2.5)),
+        ("_sakuga_default_guidance_until", serde_json::json!(0.5)),
+        ("_sakuga_default_guidance_renorm", serde_json::json!(1.0)),
+        ("_sakuga_default_shift", serde_json::json!(2.0)),
+        ("_sakuga_system_prompt", serde_json::json!("")),
+    ] {
+        keys.insert(key.to_owned(), value);
+    }
+    std::fs::write(&index, serde_json::Value::Object(keys).to_string()).expect("writable");
+    let burn = BurnConfig { device: DeviceChoice::Cpu, model: Some(folder), ..BurnConfig::default() };
+    let server = Running::start(Config { engine: EngineChoice::Burn(burn), ..Config::default() }).await;
+
+    let model = server.model().await;
+    let told = model.default_sampling.expect("defaults");
+    assert_eq!((told.solver.as_str(), told.steps, told.guidance_scale), ("midpoint", 3, 2.5));
+    assert_eq!((told.guidance_until, told.guidance_renorm, told.shift), (0.5, 1.0, 2.0));
+    assert_eq!(model.default_system_prompt, "");
+
+    let mut client = GenerationServiceClient::new(server.channel.clone());
+    let mut resolved = async |sampling: Option<Sampling>| {
+        let request = GenerateRequest {
+            prompt: Some(Prompt::Xml(XML.into())),
+            sampling,
+            width: 64,
+            height: 96,
+            ..GenerateRequest::default()
+        };
+        let events = events(&mut client, request).await;
+        assert_eq!(pixels(&events).len(), 1);
+        started(&events).resolved.clone().expect("the resolved request")
+    };
+    let silent = resolved(None).await;
+    let expected = Sampling {
+        solver: Solver::Midpoint.into(),
+        steps: 3,
+        guidance_scale: Some(2.5),
+        guidance_until: Some(0.5),
+        guidance_renorm: Some(1.0),
+        shift: Some(2.0),
+    };
+    assert_eq!((silent.sampling, silent.system_prompt.as_deref()), (Some(expected), Some("")));
+    let asked = Sampling {
+        solver: Solver::Euler.into(),
+        steps: 2,
+        guidance_scale: Some(1.0),
+        guidance_until: Some(1.0),
+        guidance_renorm: Some(0.0),
+        shift: Some(6.0),
+    };
+    assert_eq!(resolved(Some(asked)).await.sampling, Some(asked), "0 is a bound like any other: none");
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ async fn the_embedded_model_draws_the_example_and_draws_it_again() {
     let client = server.client().await;
     let request = || {
         let request = client.generation().xml(read("schema/examples/two_girls.xml")).size(128, 128).steps(4).seed(11);
-        let request = request.preview(PreviewMethod::Linear);
+        // Said, because a model may guide only for a part of the way.
+        let request = request.guidance_scale(4.0).guidance_until(1.0).preview(PreviewMethod::Linear);
         let mut full = request.as_request().clone();
         full.gpu_stats_interval_ms = 100;
         request.request(full)

@@ -148,7 +148,7 @@ fn apply_settings(request: &mut GenerateRequest, arguments: &GenerateArguments) 
         target.steps = sampling.steps.unwrap_or(target.steps);
         target.guidance_scale = sampling.guidance.or(target.guidance_scale);
         target.guidance_until = sampling.guidance_until.or(target.guidance_until);
-        target.guidance_renorm = sampling.guidance_renorm.unwrap_or(target.guidance_renorm);
+        target.guidance_renorm = sampling.guidance_renorm.or(target.guidance_renorm);
         target.shift = sampling.shift.or(target.shift);
     }
     if let Some(size) = arguments.size {

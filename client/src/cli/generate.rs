@@ -109,27 +109,28 @@ pub struct GenerateArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub struct SamplingArguments {
-    /// Intervals from noise to picture [default: 28]
+    /// Intervals from noise to picture [default: the model's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub steps: Option<u32>,
 
-    /// The solver [default: the model's, euler]
+    /// The solver [default: the model's]
     #[arg(long, value_enum, value_name = "NAME")]
     pub solver: Option<Solver>,
 
-    /// Scale of classifier-free guidance; 1 is none [default: 5]
+    /// Scale of classifier-free guidance; 1 is none [default: the model's]
     #[arg(long, value_name = "F", value_parser = finite)]
     pub guidance: Option<f32>,
 
-    /// Guide only while t (0 is noise, 1 the picture) is below this [default: 1]
+    /// Guide only while t (0 is noise, 1 the picture) is below this [default: the model's]
     #[arg(long, value_name = "T", value_parser = finite)]
     pub guidance_until: Option<f32>,
 
-    /// Bound the guided velocity's norm to this multiple of the conditional one's; 0 for off [default: 0]
+    /// Bound the guided velocity's norm to this multiple of the conditional one's; 0 for off [default: the
+    /// model's]
     #[arg(long, value_name = "F", value_parser = finite)]
     pub guidance_renorm: Option<f32>,
 
-    /// Time shift: larger values spend more steps on the composition [default: 6]
+    /// Time shift: larger values spend more steps on the composition [default: the model's]
     #[arg(long, value_name = "F", value_parser = finite)]
     pub shift: Option<f32>,
 }

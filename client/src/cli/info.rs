@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 use sakuga_client::proto::system::v1::{
-    GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListModelsRequest, ListModelsResponse, WatchGpuStatsRequest,
+    GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListModelsRequest, ListModelsResponse, SamplingDefaults,
+    WatchGpuStatsRequest,
 };
 use sakuga_client::{Client, json};
 use serde_json::json;
@@ -118,6 +119,9 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
             fact(part, format!("{:.1} million parameters", precise(*parameters) / 1e6));
         }
         fact("size", format!("{0}x{0}", model.default_size));
+        if let Some(sampling) = &model.default_sampling {
+            fact("sampling", default_sampling(sampling));
+        }
         fact(
             "previews",
             if model.has_preview_decoder { "linear, decoder (tiny)" } else { "linear, decoder (full)" }.into(),
@@ -128,6 +132,15 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// `euler, 28 steps, guidance 5, shift 6`.
+fn default_sampling(defaults: &SamplingDefaults) -> String {
+    let SamplingDefaults { solver, steps, guidance_scale, guidance_until, guidance_renorm, shift } = defaults;
+    let until = if *guidance_until < 1.0 { format!(" while t < {guidance_until}") } else { String::new() };
+    let renorm = if *guidance_renorm > 0.0 { format!(", renorm {guidance_renorm}") } else { String::new() };
+    let steps = units::count(*steps as usize, "step");
+    format!("{solver}, {steps}, guidance {guidance_scale}{until}{renorm}, shift {shift}")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]

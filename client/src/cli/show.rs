@@ -128,8 +128,8 @@ pub fn sampling(sampling: Option<&Sampling>) -> String {
         let until = sampling.guidance_until.filter(|until| *until < 1.0);
         parts.push(format!("guidance {scale}{}", until.map(|t| format!(" while t < {t}")).unwrap_or_default()));
     }
-    if sampling.guidance_renorm > 0.0 {
-        parts.push(format!("renorm {}", sampling.guidance_renorm));
+    if let Some(factor) = sampling.guidance_renorm.filter(|factor| *factor > 0.0) {
+        parts.push(format!("renorm {factor}"));
     }
     if let Some(shift) = sampling.shift {
         parts.push(format!("shift {shift}"));

@@ -126,7 +126,7 @@ async fn the_request_holds_what_was_asked_for() {
     let sampling = request.sampling.unwrap();
     assert_eq!((sampling.solver(), sampling.steps), (Solver::Dpm, 12));
     assert_eq!((sampling.guidance_scale, sampling.guidance_until), (Some(4.5), Some(0.25)));
-    assert_eq!((sampling.guidance_renorm, sampling.shift), (1.0, Some(3.0)));
+    assert_eq!((sampling.guidance_renorm, sampling.shift), (Some(1.0), Some(3.0)));
     let preview = request.preview.unwrap();
     assert_eq!((preview.method(), preview.max_edge), (PreviewMethod::Decoder, 256));
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use sakuga_client::proto::system::v1::system_service_server::{SystemService, SystemServiceServer};
 use sakuga_client::proto::system::v1::{
     GetServerInfoRequest, GetServerInfoResponse, GpuStats, Limits, ListModelsRequest, ListModelsResponse, Model,
-    StatsSource, WatchGpuStatsRequest, WatchGpuStatsResponse,
+    SamplingDefaults, StatsSource, WatchGpuStatsRequest, WatchGpuStatsResponse,
 };
 use tokio::net::TcpListener;
 use tokio_stream::Stream;
@@ -51,6 +51,14 @@ impl SystemService for System {
             parameters: [("next_dit".to_owned(), 3_500_000_000)].into(),
             default_size: 1024,
             notice: "the weights are random".to_owned(),
+            default_sampling: Some(SamplingDefaults {
+                solver: "dpm".to_owned(),
+                steps: 20,
+                guidance_scale: 3.5,
+                guidance_until: 0.5,
+                guidance_renorm: 1.0,
+                shift: 2.0,
+            }),
             ..Model::default()
         };
         Ok(Response::new(ListModelsResponse { models: vec![model] }))
@@ -89,7 +97,8 @@ async fn a_server_is_described() {
         .says("4.2 megapixels in multiples of 16 px, 8 pictures of 200 steps, 16 jobs waiting, prompts up to 64.0 KiB")
         .says("the weights are random")
         .says("3500.0 million parameters")
-        .says("1024x1024");
+        .says("1024x1024")
+        .says("dpm, 20 steps, guidance 3.5 while t < 0.5, renorm 1, shift 2");
     assert!(!run.stdout.contains('\u{1b}'), "{run:#?}");
     let object = info(&address, &["--json"]).await.expect(0).json();
     assert_eq!(object["server"]["limits"]["maxSteps"], 200);

@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use burn::tensor::Tensor;
 
 use super::networks::TextFeatures;
+use crate::device;
 use crate::next_dit::{Conditioned, NextDit};
 use crate::sampler::{Guidance, Interval, Schedule, integrate};
 
@@ -15,8 +16,18 @@ pub struct Denoiser<'a> {
     images: usize,
     /// Conditional rows.
     conditional: Conditioned,
-    /// Conditional, then unconditional rows; absent if guidance is never active.
-    guided: Option<Conditioned>,
+    /// What guidance needs besides; absent if it is never active.
+    guided: Option<Guided>,
+}
+
+/// How the two halves of a guided evaluation are computed.
+enum Guided {
+    /// Conditional, then unconditional rows as one batch: a GPU is best used by few large kernels.
+    Together(Conditioned),
+    /// The unconditional rows alone, beside the conditional ones on another thread. On a CPU the halves share the cores
+    /// better than the elementwise operations of one batch, of which each runs on one core; and as every half has one
+    /// caption length, neither is padded to the other's and nothing is masked.
+    Apart(Conditioned),
 }
 
 impl<'a> Denoiser<'a> {
@@ -31,17 +42,30 @@ impl<'a> Denoiser<'a> {
         images: usize,
         latent_size: [usize; 2],
     ) -> Self {
+        let apart = device::is_cpu(&features.pooled.device());
+        Self::with_halves(transformer, features, guidance, images, latent_size, apart)
+    }
+
+    fn with_halves(
+        transformer: &'a NextDit,
+        features: &TextFeatures,
+        guidance: Guidance,
+        images: usize,
+        latent_size: [usize; 2],
+        apart: bool,
+    ) -> Self {
         let grid = latent_size.map(|edge| edge / transformer.config().patch_size);
         let rows = features.caption.lengths.len();
         let prepared = transformer.condition(&features.caption, Some(features.pooled.clone()), &vec![grid; rows]);
-        let both: Vec<usize> = (0..2 * images).map(|row| row / images).collect();
-        Self {
-            transformer,
-            guidance,
-            images,
-            conditional: prepared.select(&vec![0; images]),
-            guided: (rows > 1).then(|| prepared.select(&both)),
-        }
+        let guided = (rows > 1).then(|| {
+            if apart {
+                Guided::Apart(prepared.select(&vec![1; images]))
+            } else {
+                let both: Vec<usize> = (0..2 * images).map(|row| row / images).collect();
+                Guided::Together(prepared.select(&both))
+            }
+        });
+        Self { transformer, guidance, images, conditional: prepared.select(&vec![0; images]), guided }
     }
 
     /// Whether an evaluation at `t` computes both halves.
@@ -49,20 +73,25 @@ impl<'a> Denoiser<'a> {
         self.guided.is_some() && self.guidance.is_active(t as f32)
     }
 
-    /// The velocity at `t`; the conditional and the unconditional half are one batch.
+    /// The velocity at `t`, guided if guidance is active there.
     ///
     /// # Shapes
     ///
     /// - x, output: `[images, channels, height, width]` in f32
     pub fn velocity(&self, x: &Tensor<4>, t: f64) -> Tensor<4> {
         let images = self.images;
+        let half = |rows: &Conditioned| self.transformer.velocity(rows, x.clone(), &vec![t as f32; images]);
         match &self.guided {
-            Some(guided) if self.guidance.is_active(t as f32) => {
+            Some(Guided::Together(both)) if self.guidance.is_active(t as f32) => {
                 let twice = Tensor::cat(vec![x.clone(), x.clone()], 0);
-                let both = self.transformer.velocity(guided, twice, &vec![t as f32; 2 * images]);
+                let both = self.transformer.velocity(both, twice, &vec![t as f32; 2 * images]);
                 self.guidance.combine(both.clone().narrow(0, 0, images), both.narrow(0, images, images))
             }
-            _ => self.transformer.velocity(&self.conditional, x.clone(), &vec![t as f32; images]),
+            Some(Guided::Apart(unconditional)) if self.guidance.is_active(t as f32) => {
+                let (conditional, unconditional) = rayon::join(|| half(&self.conditional), || half(unconditional));
+                self.guidance.combine(conditional, unconditional)
+            }
+            _ => half(&self.conditional),
         }
     }
 
@@ -74,5 +103,43 @@ impl<'a> Denoiser<'a> {
         observe: &mut dyn FnMut(&Interval<'_, Tensor<4>>) -> ControlFlow<()>,
     ) -> ControlFlow<usize, Tensor<4>> {
         integrate(schedule, noise, &mut |x, t| self.velocity(x, t), observe)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::OpenDevice;
+    use crate::loader::ModelFolder;
+    use crate::pipeline::{LoadOptions, Networks};
+    use crate::sampler::noise;
+    use crate::synthetic::{self, Preset};
+    use crate::tokens::TokenBatch;
+
+    #[test]
+    fn halves_together_and_apart_are_the_same_velocity() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        synthetic::write(dir.path(), &Preset::tiny(), 1).expect("writable");
+        let folder = ModelFolder::open(dir.path()).expect("a checkpoint");
+        let options = LoadOptions { device: OpenDevice::cpu(), loras: Vec::new() };
+        let (networks, _) = Networks::load(&folder, &options).unwrap_or_else(|error| panic!("{error}"));
+        // Captions of different lengths: together, the shorter one is padded and masked.
+        let ids: [Vec<u32>; 2] = [(3..40).collect(), vec![2]];
+        let batch = |pad| TokenBatch::padded(&ids, pad, 8).expect("two rows");
+        let features = networks.encode(&batch(0), &batch(1)).expect("known ids");
+        let guidance = Guidance { scale: 4.0, until: 0.5, renorm: 1.0 };
+        let denoiser = |apart| Denoiser::with_halves(&networks.transformer, &features, guidance, 2, [8, 6], apart);
+        let (together, apart) = (denoiser(false), denoiser(true));
+        let x = noise::batch(1, 0, 2, [16, 8, 6], networks.device());
+        let values = |denoiser: &Denoiser<'_>, t| -> Vec<f32> {
+            denoiser.velocity(&x, t).try_into_vec_as().expect("f32 on the CPU")
+        };
+        for (t, is_guided) in [(0.2, true), (0.7, false)] {
+            assert_eq!((together.is_guided(t), apart.is_guided(t)), (is_guided, is_guided));
+            let (together, apart) = (values(&together, t), values(&apart, t));
+            let spread = together.iter().map(|value| value.abs()).fold(0.0, f32::max);
+            let difference = together.iter().zip(&apart).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            assert!(spread > 0.1 && difference < 1e-4 * spread, "t {t}: {difference} of {spread}");
+        }
     }
 }

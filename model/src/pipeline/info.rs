@@ -1,6 +1,7 @@
 //! What a loaded checkpoint says of itself.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -9,7 +10,7 @@ use super::networks::Networks;
 use crate::device::{OpenDevice, Precision};
 use crate::error::LoadError;
 use crate::loader::{ConfigFields, LoadReport, ModelFolder};
-use crate::spec::SpecLimits;
+use crate::spec::{SamplingDefaults, SpecLimits};
 use crate::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT};
 
 /// What Gemma read before XML captions in training; the final space belongs to it.
@@ -49,19 +50,22 @@ pub struct PipelineInfo {
     pub default_system_prompt: String,
     /// The same before a prompt without markup. A checkpoint that brings a system prompt of its own has it for both.
     pub default_plain_system_prompt: String,
+    /// How latents are integrated and guided unless a request says otherwise.
+    pub sampling: SamplingDefaults,
     /// `cpu` or `cuda:N`.
     pub device_name: String,
     /// Type of weights and activations.
     pub precision: Precision,
 }
 
-/// The keys that this project adds to `model_index.json`; every one may be absent.
+/// The keys that this project adds to `model_index.json`; every one may be absent. An empty system prompt means none.
 pub(super) struct IndexKeys {
     pub name: String,
     pub notice: String,
     pub system_prompt: String,
     pub plain_system_prompt: String,
     pub default_size_px: usize,
+    pub sampling: SamplingDefaults,
     pub token_limits: [usize; 2],
 }
 
@@ -80,6 +84,7 @@ impl IndexKeys {
             system_prompt: fields.text_or("_sakuga_system_prompt", SYSTEM_PROMPT_DEFAULT),
             plain_system_prompt: fields.text_or("_sakuga_system_prompt", PLAIN_SYSTEM_PROMPT_DEFAULT),
             default_size_px: fields.count_or("_sakuga_default_size_px", SIZE_DEFAULT_PX, 1..=EDGE_MAX_PX),
+            sampling: sampling(&fields),
             token_limits: [
                 fields.count_or("_sakuga_gemma_tokens_max", GEMMA_TOKENS_DEFAULT, 8..=131_072),
                 fields.count_or("_sakuga_jina_tokens_max", JINA_TOKENS_DEFAULT, 8..=8192),
@@ -88,6 +93,26 @@ impl IndexKeys {
         let path = folder.dir().join("model_index.json");
         fields.finish().map_err(|source| LoadError::Config { path, source })?;
         Ok(keys)
+    }
+}
+
+/// The `_sakuga_default_*` keys of the sampler. The ranges are what the service lets a request ask for: a default beyond
+/// them could not be written down.
+fn sampling(fields: &ConfigFields<'_>) -> SamplingDefaults {
+    let authors = SamplingDefaults::default();
+    let number =
+        |key, authors: f32, range: RangeInclusive<f64>| fields.number_or(key, f64::from(authors), range) as f32;
+    let solver = fields.text_or("_sakuga_default_solver", authors.solver.name()).parse::<crate::sampler::Solver>();
+    SamplingDefaults {
+        solver: solver.unwrap_or_else(|error| {
+            fields.reject(format!("`_sakuga_default_solver`: {error}"));
+            authors.solver
+        }),
+        steps: fields.count_or("_sakuga_default_steps", authors.steps, 1..=200),
+        guidance_scale: number("_sakuga_default_guidance_scale", authors.guidance_scale, 1.0..=30.0),
+        guidance_until: number("_sakuga_default_guidance_until", authors.guidance_until, 0.0..=1.0),
+        guidance_renorm: number("_sakuga_default_guidance_renorm", authors.guidance_renorm, 0.0..=100.0),
+        shift: number("_sakuga_default_shift", authors.shift, 0.1..=20.0),
     }
 }
 
@@ -122,6 +147,7 @@ impl PipelineInfo {
             fingerprint: fingerprint(folder)?,
             default_system_prompt: keys.system_prompt.clone(),
             default_plain_system_prompt: keys.plain_system_prompt.clone(),
+            sampling: keys.sampling,
             device_name: device.name.clone(),
             precision: device.precision,
         })
@@ -182,5 +208,57 @@ impl std::io::Write for HashWriter<'_> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::sampler::Solver;
+
+    fn keys(index: Value) -> Result<IndexKeys, LoadError> {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(dir.path().join("model_index.json"), index.to_string()).expect("writable");
+        IndexKeys::read(&ModelFolder::open(dir.path()).expect("a folder with an index"))
+    }
+
+    #[test]
+    fn a_silent_index_has_the_authors_defaults() {
+        let keys = keys(json!({})).expect("every key is optional");
+        assert_eq!(keys.sampling, SamplingDefaults::default());
+        assert_eq!((keys.system_prompt.as_str(), keys.notice.as_str()), (SYSTEM_PROMPT_DEFAULT, ""));
+        assert_eq!(keys.plain_system_prompt, PLAIN_SYSTEM_PROMPT_DEFAULT);
+    }
+
+    #[test]
+    fn a_checkpoint_brings_its_own_defaults() {
+        let index = json!({"_sakuga_default_steps": 20, "_sakuga_default_guidance_scale": 3.5,
+            "_sakuga_default_guidance_until": 0.5, "_sakuga_default_guidance_renorm": 1, "_sakuga_default_shift": 1.0,
+            "_sakuga_default_solver": "dpmpp", "_sakuga_system_prompt": ""});
+        let keys = keys(index).expect("all in range");
+        let expected = SamplingDefaults {
+            solver: Solver::Dpm,
+            steps: 20,
+            guidance_scale: 3.5,
+            guidance_until: 0.5,
+            guidance_renorm: 1.0,
+            shift: 1.0,
+        };
+        assert_eq!(keys.sampling, expected);
+        assert_eq!((keys.system_prompt.as_str(), keys.plain_system_prompt.as_str()), ("", ""), "none, not the default");
+    }
+
+    #[test]
+    fn every_default_out_of_range_is_named() {
+        let index = json!({"_sakuga_default_steps": 0, "_sakuga_default_guidance_scale": 0.5,
+            "_sakuga_default_guidance_until": "late", "_sakuga_default_guidance_renorm": -1,
+            "_sakuga_default_shift": 0, "_sakuga_default_solver": "heun"});
+        let error = keys(index).err().expect("nothing is right").to_string();
+        for key in ["steps", "guidance_scale", "guidance_until", "guidance_renorm", "shift", "solver"] {
+            assert!(error.contains(&format!("`_sakuga_default_{key}`")), "{key}: {error}");
+        }
+        assert!(error.contains("use euler, midpoint, rk4 or dpm"), "{error}");
     }
 }

@@ -59,6 +59,9 @@ impl fmt::Display for Solver {
     }
 }
 
+/// What else a solver is called, in diffusers and elsewhere.
+const ALIASES: [(&str, Solver); 2] = [("dpmpp", Solver::Dpm), ("dpmpp_2m", Solver::Dpm)];
+
 /// The text names none of the solvers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown solver `{0}`: use euler, midpoint, rk4 or dpm")]
@@ -68,7 +71,9 @@ impl FromStr for Solver {
     type Err = UnknownSolver;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Solver::ALL.into_iter().find(|solver| solver.name() == text).ok_or_else(|| UnknownSolver(text.to_owned()))
+        let named = Solver::ALL.map(|solver| (solver.name(), solver));
+        let found = named.into_iter().chain(ALIASES).find(|(name, _)| *name == text);
+        found.map(|(_, solver)| solver).ok_or_else(|| UnknownSolver(text.to_owned()))
     }
 }
 

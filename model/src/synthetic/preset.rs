@@ -19,12 +19,13 @@ pub struct Preset {
     pub vae: VaeSize,
 }
 
-/// Sizes of the Next-DiT. Patches are 2 x 2, latents have 16 channels, and the feed-forward part is four times as wide
-/// as the stream, rounded up to a multiple of 256, as published.
+/// Sizes of the Next-DiT. Patches are 2 x 2 and latents have 16 channels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DitSize {
     /// Width of the stream.
     pub dim: usize,
+    /// Width inside the feed-forward part.
+    pub ffn: usize,
     /// Joint blocks.
     pub layers: usize,
     /// Blocks of each refiner.
@@ -98,6 +99,7 @@ impl Preset {
             gemma_tokens_max: 1016,
             dit: DitSize {
                 dim: 96,
+                ffn: 512,
                 layers: 4,
                 refiner_layers: 1,
                 heads: 4,
@@ -128,6 +130,7 @@ impl Preset {
             gemma_tokens_max: crate::text::GEMMA_TOKENS_DEFAULT,
             dit: DitSize {
                 dim: 2304,
+                ffn: 9216,
                 layers: 36,
                 refiner_layers: 2,
                 heads: 24,

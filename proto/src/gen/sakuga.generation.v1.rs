@@ -66,27 +66,30 @@ pub mod generate_request {
         NegativePrompt(super::super::super::prompt::v1::NegativePrompt),
     }
 }
-/// How the latents are integrated.
+/// How the latents are integrated. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`; those of a
+/// model that says nothing are its authors': 28 Euler steps, guidance 5 throughout and unbounded, shift 6.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Sampling {
     /// The solver.
     #[prost(enumeration = "Solver", tag = "1")]
     pub solver: i32,
-    /// Intervals from noise to picture, 1 to 200. 0: 28. This counts INTERVALS for every solver; NewBie's own demo counts
-    /// the points between them for its ODE solvers, one more than this.
+    /// Intervals from noise to picture, 1 to 200. 0: the model's default. This counts INTERVALS for every solver; NewBie's
+    /// own demo counts the points between them for its ODE solvers, one more than this.
     #[prost(uint32, tag = "2")]
     pub steps: u32,
-    /// Scale of classifier-free guidance, 1 to 30. Absent: 5. At exactly 1 the unconditional half is not computed.
+    /// Scale of classifier-free guidance, 1 to 30. Absent: the model's default. At exactly 1 the unconditional half is not
+    /// computed.
     #[prost(float, optional, tag = "3")]
     pub guidance_scale: ::core::option::Option<f32>,
-    /// Guidance is active while t is below this, 0 to 1, t in the shifted time of the evaluation. Absent: 1 (always).
-    /// NewBie's own demo uses 0.25.
+    /// Guidance is active while t is below this, 0 to 1, t in the shifted time of the evaluation; 1 is always. Absent: the
+    /// model's default. NewBie's own demo uses 0.25.
     #[prost(float, optional, tag = "4")]
     pub guidance_until: ::core::option::Option<f32>,
     /// Bounds the norm of the guided velocity to this multiple of the conditional one's, per image. 0: off.
-    #[prost(float, tag = "5")]
-    pub guidance_renorm: f32,
-    /// Time shift, 0.1 to 20: t/(t + s - s t). Absent: 6.
+    /// Absent: the model's default.
+    #[prost(float, optional, tag = "5")]
+    pub guidance_renorm: ::core::option::Option<f32>,
+    /// Time shift, 0.1 to 20: t/(t + s - s t). Absent: the model's default.
     #[prost(float, optional, tag = "6")]
     pub shift: ::core::option::Option<f32>,
 }
@@ -113,7 +116,7 @@ pub struct PreviewOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Solver {
-    /// The model's default: Euler.
+    /// The model's default.
     Unspecified = 0,
     /// Euler: one evaluation a step.
     Euler = 1,

@@ -166,6 +166,31 @@ pub struct Model {
     /// What the text encoders read before a prompt unless a request says otherwise.
     #[prost(string, tag = "7")]
     pub default_system_prompt: ::prost::alloc::string::String,
+    /// How it draws unless a request says otherwise.
+    #[prost(message, optional, tag = "8")]
+    pub default_sampling: ::core::option::Option<SamplingDefaults>,
+}
+/// What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SamplingDefaults {
+    /// The solver: `euler`, `midpoint`, `rk4` or `dpm`.
+    #[prost(string, tag = "1")]
+    pub solver: ::prost::alloc::string::String,
+    /// Intervals from noise to picture.
+    #[prost(uint32, tag = "2")]
+    pub steps: u32,
+    /// Scale of classifier-free guidance.
+    #[prost(float, tag = "3")]
+    pub guidance_scale: f32,
+    /// Guidance is active while t is below this.
+    #[prost(float, tag = "4")]
+    pub guidance_until: f32,
+    /// Bound on the norm of the guided velocity. 0: off.
+    #[prost(float, tag = "5")]
+    pub guidance_renorm: f32,
+    /// Time shift.
+    #[prost(float, tag = "6")]
+    pub shift: f32,
 }
 /// Asks for samples.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sakuga_model::device::{self, DeviceSpec, Precision};
+use sakuga_model::embedded;
 use sakuga_model::loader::{LoadReport, LoraReport};
 use sakuga_model::lora::LoraSpec;
 use sakuga_model::pipeline::{LoadOptions, Pipeline, PipelineError, PipelineInfo};
@@ -17,13 +18,14 @@ use sakuga_model::text::Tokenizers;
 
 use super::{
     Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, ModelInfo, Observer,
-    OpenEngine, Outcome, PreviewMethod, Rgb8, Solver, Stage, StepDone, StepReport, TokenCount, TokenCounter, cache,
+    OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Solver, Stage, StepDone, StepReport, TokenCount,
+    TokenCounter, cache,
 };
 use crate::config::{BurnConfig, DeviceChoice, PrecisionChoice};
 use crate::picture::sha256_hex;
 
-/// Seed of the embedded model's weights.
-const EMBEDDED_SEED: u64 = 1;
+/// Seed of the random weights that stand in where no checkpoint was built in.
+const RANDOM_SEED: u64 = 1;
 
 /// An opener of this engine.
 pub fn opener(config: BurnConfig) -> EngineOpener {
@@ -46,7 +48,7 @@ fn open(config: &BurnConfig) -> Result<OpenEngine, EngineError> {
     })?;
     let folder = match &config.model {
         Some(folder) => folder.clone(),
-        None => embedded(config.cache_dir.as_deref())?,
+        None => embedded_folder(config.cache_dir.as_deref())?,
     };
     let begun = Instant::now();
     let loras = config.loras.iter().map(|lora| LoraSpec { path: lora.path.clone(), strength: lora.scale }).collect();
@@ -63,17 +65,21 @@ fn open(config: &BurnConfig) -> Result<OpenEngine, EngineError> {
     Ok(OpenEngine { engine, info, tokens })
 }
 
-/// The folder of the model that this program makes by itself.
-fn embedded(cache_dir: Option<&Path>) -> Result<PathBuf, EngineError> {
+/// The folder of the model that this program brings: the checkpoint that was built in, or else one of random weights.
+fn embedded_folder(cache_dir: Option<&Path>) -> Result<PathBuf, EngineError> {
     let cache = match cache_dir {
         Some(cache) => cache.to_owned(),
         None => cache::default_cache(|name| std::env::var_os(name).map(PathBuf::from))?,
     };
+    // Other contents are another folder, so that an upgrade never reads an old one's.
+    let folder = |digest: &str| format!("embedded-{}-{}", env!("CARGO_PKG_VERSION"), &digest[..12]);
+    if embedded::is_present() {
+        return cache::complete_folder(&cache, &folder(&embedded::digest()), embedded::write);
+    }
     let preset = Preset::tiny();
-    // Another version, geometry or seed is another model.
-    let identity = format!("{} {EMBEDDED_SEED} {preset:?}", env!("CARGO_PKG_VERSION"));
-    let name = format!("embedded-{}-{}", env!("CARGO_PKG_VERSION"), &sha256_hex(identity.as_bytes())[..12]);
-    cache::complete_folder(&cache, &name, |draft| synthetic::write(draft, &preset, EMBEDDED_SEED))
+    let identity = format!("{} {RANDOM_SEED} {preset:?}", env!("CARGO_PKG_VERSION"));
+    let name = folder(&sha256_hex(identity.as_bytes()));
+    cache::complete_folder(&cache, &name, |draft| synthetic::write(draft, &preset, RANDOM_SEED))
 }
 
 fn log_reports(reports: &[LoadReport]) {
@@ -138,7 +144,24 @@ fn info(info: &PipelineInfo) -> EngineInfo {
             fingerprint: info.fingerprint.clone(),
             default_system_prompt: info.default_system_prompt.clone(),
             default_plain_system_prompt: info.default_plain_system_prompt.clone(),
+            sampling: SamplingDefaults {
+                solver: from_model(info.sampling.solver),
+                steps: info.sampling.steps as u32,
+                guidance_scale: info.sampling.guidance_scale,
+                guidance_until: info.sampling.guidance_until,
+                guidance_renorm: info.sampling.guidance_renorm,
+                shift: info.sampling.shift,
+            },
         },
+    }
+}
+
+fn from_model(solver: sampler::Solver) -> Solver {
+    match solver {
+        sampler::Solver::Euler => Solver::Euler,
+        sampler::Solver::Midpoint => Solver::Midpoint,
+        sampler::Solver::Rk4 => Solver::Rk4,
+        sampler::Solver::Dpm => Solver::Dpm,
     }
 }
 

@@ -79,6 +79,8 @@ pub struct ModelInfo {
     pub default_system_prompt: String,
     /// The same before a prompt without markup, which was trained with other words.
     pub default_plain_system_prompt: String,
+    /// How latents are integrated and guided unless a request says otherwise.
+    pub sampling: SamplingDefaults,
 }
 
 impl ModelInfo {
@@ -87,6 +89,37 @@ impl ModelInfo {
     pub fn system_prompt_for(&self, prompt: &Prompt) -> &str {
         let is_plain = prompt.characters.is_empty() && prompt.general_tags.is_none();
         if is_plain { &self.default_plain_system_prompt } else { &self.default_system_prompt }
+    }
+}
+
+/// The sampler's settings of a request that names none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SamplingDefaults {
+    /// The solver.
+    pub solver: Solver,
+    /// Intervals between noise and picture.
+    pub steps: u32,
+    /// Scale of classifier-free guidance.
+    pub guidance_scale: f32,
+    /// Guidance is active while t is below this.
+    pub guidance_until: f32,
+    /// Bound on the norm of the guided velocity. 0: none.
+    pub guidance_renorm: f32,
+    /// Time shift.
+    pub shift: f32,
+}
+
+impl Default for SamplingDefaults {
+    /// Those of NewBie's authors.
+    fn default() -> Self {
+        Self {
+            solver: Solver::Euler,
+            steps: 28,
+            guidance_scale: 5.0,
+            guidance_until: 1.0,
+            guidance_renorm: 0.0,
+            shift: 6.0,
+        }
     }
 }
 
@@ -135,6 +168,16 @@ pub enum Solver {
 }
 
 impl Solver {
+    /// The lower-case name, as command lines and `model_index.json` have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Solver::Euler => "euler",
+            Solver::Midpoint => "midpoint",
+            Solver::Rk4 => "rk4",
+            Solver::Dpm => "dpm",
+        }
+    }
+
     /// How often a step evaluates the network.
     pub fn evaluations(self) -> u32 {
         match self {

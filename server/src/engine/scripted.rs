@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::{
     Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, ModelInfo, Observer,
-    OpenEngine, Outcome, PreviewMethod, Rgb8, Stage, StepDone, StepReport, TokenCount, TokenCounter,
+    OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Stage, StepDone, StepReport, TokenCount, TokenCounter,
 };
 
 /// What the engine does, and when.
@@ -86,6 +86,7 @@ fn info(script: &Script) -> EngineInfo {
             fingerprint: "0".repeat(64),
             default_system_prompt: "You draw gradients. ".into(),
             default_plain_system_prompt: "You draw plain gradients. ".into(),
+            sampling: SamplingDefaults::default(),
         },
     }
 }

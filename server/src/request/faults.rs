@@ -14,9 +14,8 @@ const REQUEST_ID_CHARS_MAX: usize = 64;
 const PREVIEW_EDGE_MIN_PX: u32 = 16;
 const PREVIEW_EDGE_MAX_PX: u32 = 2048;
 
-/// What a number may be, and what it is unless given.
+/// What a number may be.
 pub struct Range {
-    pub default: f32,
     pub min: f32,
     pub max: f32,
 }
@@ -180,15 +179,13 @@ impl Faults {
         given.min(max)
     }
 
-    pub fn number(&mut self, field: &str, given: Option<f32>, range: Range) -> f32 {
-        let Range { default, min, max } = range;
-        let value = given.unwrap_or(default);
+    pub fn number(&mut self, field: &str, value: f32, Range { min, max }: Range) -> f32 {
         // Written so that NaN is outside.
         if (min..=max).contains(&value) {
             return value;
         }
         self.add(field, Violation::OUT_OF_RANGE, format!("{value} is out of range; use {min} to {max}"));
-        default
+        min
     }
 
     pub fn preview_edge(&mut self, given_px: u32) -> u32 {

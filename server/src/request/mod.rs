@@ -19,12 +19,11 @@ pub mod over_long;
 pub use faults::describe;
 use faults::{Faults, Range};
 
-const STEPS_DEFAULT: u32 = 28;
-const GUIDANCE_SCALE: Range = Range { default: 5.0, min: 1.0, max: 30.0 };
-const GUIDANCE_UNTIL: Range = Range { default: 1.0, min: 0.0, max: 1.0 };
+const GUIDANCE_SCALE: Range = Range { min: 1.0, max: 30.0 };
+const GUIDANCE_UNTIL: Range = Range { min: 0.0, max: 1.0 };
 /// Beyond the maximum the bound never binds.
-const GUIDANCE_RENORM: Range = Range { default: 0.0, min: 0.0, max: 100.0 };
-const SHIFT: Range = Range { default: 6.0, min: 0.1, max: 20.0 };
+const GUIDANCE_RENORM: Range = Range { min: 0.0, max: 100.0 };
+const SHIFT: Range = Range { min: 0.1, max: 20.0 };
 
 /// A request as it came: 0, empty and `None` mean the default.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,7 +49,7 @@ pub struct Draft {
     /// Where guidance ends.
     pub guidance_until: Option<f32>,
     /// Bound on the guided velocity.
-    pub guidance_renorm: f32,
+    pub guidance_renorm: Option<f32>,
     /// Time shift.
     pub shift: Option<f32>,
     /// Width in pixels.
@@ -229,8 +228,8 @@ impl Draft {
         let width_px = faults.edge("width", self.width_px, model);
         let height_px = faults.edge("height", self.height_px, model);
         faults.pixels(width_px, height_px, limits);
-        let steps = if self.steps == 0 { STEPS_DEFAULT.min(limits.steps_max) } else { self.steps };
-        let renorm = Some(self.guidance_renorm);
+        let defaults = model.sampling;
+        let steps = if self.steps == 0 { defaults.steps.min(limits.steps_max) } else { self.steps };
         let spec = JobSpec {
             text: prompt.as_ref().map(Prompt::to_model_text).unwrap_or_default(),
             system_prompt,
@@ -239,12 +238,24 @@ impl Draft {
             height_px,
             images: faults.count("images", self.images.max(1), limits.images_max),
             seed: 0,
-            solver: self.solver.unwrap_or(Solver::Euler),
+            solver: self.solver.unwrap_or(defaults.solver),
             steps: faults.count("sampling.steps", steps, limits.steps_max),
-            guidance_scale: faults.number("sampling.guidance_scale", self.guidance_scale, GUIDANCE_SCALE),
-            guidance_until: faults.number("sampling.guidance_until", self.guidance_until, GUIDANCE_UNTIL),
-            guidance_renorm: faults.number("sampling.guidance_renorm", renorm, GUIDANCE_RENORM),
-            shift: faults.number("sampling.shift", self.shift, SHIFT),
+            guidance_scale: faults.number(
+                "sampling.guidance_scale",
+                self.guidance_scale.unwrap_or(defaults.guidance_scale),
+                GUIDANCE_SCALE,
+            ),
+            guidance_until: faults.number(
+                "sampling.guidance_until",
+                self.guidance_until.unwrap_or(defaults.guidance_until),
+                GUIDANCE_UNTIL,
+            ),
+            guidance_renorm: faults.number(
+                "sampling.guidance_renorm",
+                self.guidance_renorm.unwrap_or(defaults.guidance_renorm),
+                GUIDANCE_RENORM,
+            ),
+            shift: faults.number("sampling.shift", self.shift.unwrap_or(defaults.shift), SHIFT),
         };
         let preview = PreviewPolicy {
             method: self.preview_method,

@@ -38,7 +38,7 @@ async fn every_fault_of_a_request_is_told_at_once() {
                 steps: 201,
                 guidance_scale: Some(f32::NAN),
                 guidance_until: Some(2.0),
-                guidance_renorm: -1.0,
+                guidance_renorm: Some(-1.0),
                 shift: Some(0.0),
             }),
             preview: Some(PreviewOptions { method: 9, format: 9, max_edge: 8, ..PreviewOptions::default() }),

@@ -34,6 +34,8 @@ async fn the_server_tells_what_it_is() {
     assert_eq!(models.len(), 1);
     assert_eq!((models[0].name.as_str(), models[0].default_size), ("scripted", 64));
     assert!(!models[0].notice.is_empty());
+    let sampling = models[0].default_sampling.as_ref().expect("defaults");
+    assert_eq!((sampling.solver.as_str(), sampling.steps, sampling.shift), ("euler", 28, 6.0));
     server.stop().await;
 }
 

@@ -6,7 +6,7 @@ mod server;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow};
 
@@ -81,26 +81,32 @@ fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files) ->
     let drawn = draw(sakuga, &server, files);
     // Stopped also after a failure, and before anything more is said about it.
     let stopped = server.stop();
-    if let Err(error) = drawn {
-        return Err(anyhow!("{error:#}{}", server::tail_of(&files.log)));
-    }
+    let called = drawn.map_err(|error| anyhow!("{error:#}{}", server::tail_of(&files.log)))?;
     stopped?;
 
-    let results = outcome::verify(files)?;
-    println!("\npicture   {}", workspace.shorten(&files.png).display());
-    println!("previews  {} ({} files)", workspace.shorten(&files.previews).display(), results.previews);
+    let results = outcome::verify(files, called)?;
+    let seconds = |time: Duration| format!("{:.1} s after the call", time.as_secs_f64());
+    println!("\npicture   {} ({})", workspace.shorten(&files.png).display(), seconds(results.picture));
+    println!(
+        "previews  {} ({} files, the first {})",
+        workspace.shorten(&files.previews).display(),
+        results.previews,
+        seconds(results.first_preview)
+    );
     println!("events    {} ({} lines)", workspace.shorten(&files.events).display(), results.events);
     Ok(())
 }
 
-/// Checks the prompt, then draws it, both on the inherited terminal.
-fn draw(sakuga: impl Fn(&[&str]) -> Command, server: &Server, files: &Files) -> anyhow::Result<()> {
+/// Checks the prompt, then draws it, both on the inherited terminal. Returns when drawing was called for.
+fn draw(sakuga: impl Fn(&[&str]) -> Command, server: &Server, files: &Files) -> anyhow::Result<SystemTime> {
     println!("\nsakuga validate {PROMPT}");
     process::run(&mut sakuga(&["validate", PROMPT]), VALIDATE_LIMIT)?;
     println!("\nsakuga generate {PROMPT}");
     let mut generate = sakuga(&["generate", PROMPT, "--server", server.url(), "--seed", SEED, "--preview", "linear"]);
     generate.arg("--out").arg(&files.png).arg("--preview-dir").arg(&files.previews).arg("--events").arg(&files.events);
-    process::run(&mut generate, GENERATE_LIMIT)
+    let called = SystemTime::now();
+    process::run(&mut generate, GENERATE_LIMIT)?;
+    Ok(called)
 }
 
 /// What the demo writes.

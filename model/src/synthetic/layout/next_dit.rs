@@ -101,7 +101,7 @@ pub fn tensors(dit: &DitSize, gemma: &GemmaSize, jina: &JinaSize) -> Vec<TensorS
 fn block(specs: &mut Specs, name: &str, dit: &DitSize, adaln: Option<usize>) {
     let dim = dit.dim;
     let head_dim = dim / dit.heads;
-    let ffn = (4 * dim).next_multiple_of(256);
+    let ffn = dit.ffn;
     let depth = (dit.layers + dit.refiner_layers) as f64;
     // The sum of all branches keeps the spread of a few, however deep the network.
     let share = (5.0 / depth).sqrt();

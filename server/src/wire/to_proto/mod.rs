@@ -173,7 +173,7 @@ pub fn resolved(request: &Request) -> generation::GenerateRequest {
             steps: spec.steps,
             guidance_scale: Some(spec.guidance_scale),
             guidance_until: Some(spec.guidance_until),
-            guidance_renorm: spec.guidance_renorm,
+            guidance_renorm: Some(spec.guidance_renorm),
             shift: Some(spec.shift),
         }),
         width: spec.width_px,

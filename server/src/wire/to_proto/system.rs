@@ -43,6 +43,14 @@ pub fn model(info: &ModelInfo) -> system::Model {
         notice: info.notice.clone(),
         fingerprint: info.fingerprint.clone(),
         default_system_prompt: info.default_system_prompt.clone(),
+        default_sampling: Some(system::SamplingDefaults {
+            solver: info.sampling.solver.name().into(),
+            steps: info.sampling.steps,
+            guidance_scale: info.sampling.guidance_scale,
+            guidance_until: info.sampling.guidance_until,
+            guidance_renorm: info.sampling.guidance_renorm,
+            shift: info.sampling.shift,
+        }),
     }
 }
 

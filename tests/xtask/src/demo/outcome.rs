@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
@@ -18,18 +19,24 @@ pub struct Outcome {
     pub previews: usize,
     /// Lines of events.
     pub events: usize,
+    /// From the call to the first preview on disk.
+    pub first_preview: Duration,
+    /// From the call to the picture on disk.
+    pub picture: Duration,
 }
 
-/// Looks at every result.
+/// Looks at every result of a call that was made at `called`.
 ///
 /// # Errors
 ///
 /// One is missing or is not what its name says.
-pub fn verify(files: &Files) -> anyhow::Result<Outcome> {
+pub fn verify(files: &Files, called: SystemTime) -> anyhow::Result<Outcome> {
     let png = fs::read(&files.png).with_context(|| format!("no picture at {}", files.png.display()))?;
     ensure!(png.starts_with(PNG_SIGNATURE), "{} is not a PNG file", files.png.display());
-    let previews = previews(&files.previews)?.len();
-    ensure!(previews > 0, "no previews in {}", files.previews.display());
+    let previews = previews(&files.previews)?;
+    let times = previews.iter().map(|path| since(called, path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let first_preview =
+        times.into_iter().min().with_context(|| format!("no previews in {}", files.previews.display()))?;
     let text = fs::read_to_string(&files.events).with_context(|| format!("no events at {}", files.events.display()))?;
     let events = text.lines().count();
     let last = text.lines().last().with_context(|| format!("{} is empty", files.events.display()))?;
@@ -38,7 +45,14 @@ pub fn verify(files: &Files) -> anyhow::Result<Outcome> {
             .with_context(|| format!("{}, line {}, is not JSON", files.events.display(), index + 1))?;
     }
     ensure!(last.contains("\"completed\""), "the last event is not `completed`: {last}");
-    Ok(Outcome { previews, events })
+    Ok(Outcome { previews: previews.len(), events, first_preview, picture: since(called, &files.png)? })
+}
+
+/// How long after `called` a file was written. The file system's clock is coarser than ours: a file can seem older.
+fn since(called: SystemTime, path: &Path) -> anyhow::Result<Duration> {
+    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let written = written.with_context(|| format!("cannot tell when {} was written", path.display()))?;
+    Ok(written.duration_since(called).unwrap_or_default())
 }
 
 /// The previews of `sakuga generate` in a folder, which need not exist.
@@ -83,9 +97,19 @@ mod tests {
     }
 
     #[test]
-    fn a_good_run_is_counted() {
+    fn a_good_run_is_counted_and_timed() {
         let (_folder, files) = good();
-        assert_eq!(verify(&files).unwrap(), Outcome { previews: 1, events: 2 });
+        let written = SystemTime::now();
+        for (path, seconds) in [(files.previews.join("image0_step001.jpg"), 2), (files.png.clone(), 5)] {
+            let file = fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(written + Duration::from_secs(seconds)).unwrap();
+        }
+        fs::write(files.previews.join("image0_step002.jpg"), "").unwrap();
+        let later = files.previews.join("image0_step002.jpg");
+        fs::File::options().write(true).open(later).unwrap().set_modified(written + Duration::from_secs(3)).unwrap();
+        let expected =
+            Outcome { previews: 2, events: 2, first_preview: Duration::from_secs(2), picture: Duration::from_secs(5) };
+        assert_eq!(verify(&files, written).unwrap(), expected);
     }
 
     #[test]
@@ -100,7 +124,7 @@ mod tests {
         for (spoil, message) in spoilers {
             let (_folder, files) = good();
             spoil(&files);
-            let error = format!("{:#}", verify(&files).unwrap_err());
+            let error = format!("{:#}", verify(&files, SystemTime::now()).unwrap_err());
             assert!(error.contains(message), "{error}");
         }
     }

@@ -1,0 +1,122 @@
+//! Times a picture on the CPU: the first preview, each step, the decoder, and the memory at the peak.
+//!
+//! ```text
+//! cargo run --release -p sakuga-model --example picture_speed [-- FOLDER]
+//! ```
+//!
+//! Without FOLDER, a checkpoint of random weights in the geometry of the embedded model is written and drawn with; the
+//! time does not depend on the weights. Steps, guidance and size are the checkpoint's defaults, but 20 steps for the
+//! random one.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use sakuga_model::device::OpenDevice;
+use sakuga_model::pipeline::{LoadOptions, Pipeline};
+use sakuga_model::progress::{Outcome, PreviewMethod, Progress};
+use sakuga_model::spec::GenerateSpec;
+use sakuga_model::synthetic::{self, DitSize, GemmaSize, JinaSize, Preset, VaeSize};
+
+/// How many tokens the prompt has about, with either tokenizer.
+const PROMPT: &str = "<character_1>\n<n>$character_1$</n>\n<gender>1girl</gender>\n<appearance>blue_hair, long_hair, \
+    red_eyes</appearance>\n<position>center_left</position>\n</character_1>\n\n<general_tags>\n<count>1girl</count>\n\
+    <background>outdoors</background>\n</general_tags>";
+
+/// Eight million parameters in the Next-DiT.
+fn preset() -> Preset {
+    Preset {
+        name: "embedded-geometry".into(),
+        default_size_px: 256,
+        gemma_tokens_max: 512,
+        dit: DitSize {
+            dim: 256,
+            ffn: 768,
+            layers: 6,
+            refiner_layers: 1,
+            heads: 8,
+            kv_heads: 4,
+            axes_dims: [8, 12, 12],
+            axes_lens: [1024, 128, 128],
+        },
+        gemma: GemmaSize {
+            vocabulary: 2048,
+            hidden: 128,
+            ffn: 256,
+            layers: 3,
+            heads: 4,
+            kv_heads: 2,
+            head_dim: 32,
+            sliding_window: 256,
+        },
+        jina: JinaSize { vocabulary: 2048, hidden: 64, ffn: 128, layers: 2, heads: 2, lora_rank: 4 },
+        vae: VaeSize { channels: vec![32, 48, 64, 64], blocks_per_level: 1, norm_groups: 8 },
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let given = std::env::args_os().nth(1).map(PathBuf::from);
+    let temporary = std::env::temp_dir().join(format!("sakuga-speed-{}", std::process::id()));
+    let folder = given.clone().unwrap_or_else(|| temporary.clone());
+    if given.is_none() {
+        synthetic::write(&folder, &preset(), 1)?;
+    }
+    let clock = Instant::now();
+    let loaded = Pipeline::load(&folder, LoadOptions { device: OpenDevice::cpu(), loras: Vec::new() });
+    let load_ms = milliseconds(clock);
+    if given.is_none() {
+        std::fs::remove_dir_all(&temporary)?;
+    }
+    let (pipeline, reports) = loaded?;
+    let info = pipeline.info();
+    let parameters: u64 = reports.iter().map(|report| report.parameters).sum();
+    println!("{}: {parameters} parameters, loaded in {load_ms:.0} ms", info.name);
+
+    let size_px = info.default_size_px;
+    let mut spec = GenerateSpec::with_defaults(PROMPT, size_px, size_px, info.sampling);
+    if given.is_none() {
+        spec.steps = 20;
+    }
+    spec.system_prompt = if given.is_none() { String::new() } else { info.default_system_prompt.clone() };
+    let [gemma, _] = pipeline.text().count(&spec.system_prompt, &spec.text);
+    println!("{size_px}x{size_px}, {} steps, guidance {}, {} tokens", spec.steps, spec.guidance_scale, gemma.total);
+    // The second picture shows what warming up costs.
+    for _ in 0..2 {
+        let clock = Instant::now();
+        let mut first_preview_ms = None;
+        let outcome = pipeline.generate(&spec, &mut |progress| {
+            if let Progress::Step(step) = progress {
+                step.preview(PreviewMethod::Linear);
+                first_preview_ms.get_or_insert_with(|| milliseconds(clock));
+            }
+            ControlFlow::Continue(())
+        })?;
+        let Outcome::Finished { timings, .. } = outcome else { return Err("nobody stopped it".into()) };
+        let mut step_ms = timings.step_ms.clone();
+        step_ms.sort_by(f64::total_cmp);
+        println!(
+            "first preview {:.0} ms, text {:.0} ms, step {:.1} ms (median; {:.1} to {:.1}), decoding {:.0} ms, all {:.0} ms",
+            first_preview_ms.unwrap_or(f64::NAN),
+            timings.text_encode_ms,
+            step_ms[step_ms.len() / 2],
+            step_ms[0],
+            step_ms[step_ms.len() - 1],
+            timings.decode_ms,
+            timings.total_ms
+        );
+    }
+    if let Some(peak) = peak_memory() {
+        println!("memory at the peak: {peak}");
+    }
+    Ok(())
+}
+
+fn milliseconds(clock: Instant) -> f64 {
+    clock.elapsed().as_secs_f64() * 1e3
+}
+
+/// What Linux says of this process; other systems say it elsewhere.
+fn peak_memory() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:")).map(|peak| peak.trim().to_owned())
+}
