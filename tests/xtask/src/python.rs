@@ -1,4 +1,4 @@
-//! Pythons of our own under the target folder, each with the pinned packages of one requirements file.
+//! A Python of our own under the target folder, with the pinned packages of `tests/requirements.txt`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// At most two hundred megabytes of wheels come over the network.
+/// A few megabytes of wheels come over the network.
 const INSTALL_LIMIT: Duration = Duration::from_secs(10 * 60);
 
 /// The folder of the programs in that Python's environment.
@@ -19,24 +19,15 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// The environment of the tests, with what `tests/requirements.txt` names.
+    /// Makes the environment, unless the one that is there has the same packages.
     ///
     /// # Errors
     ///
     /// There is no Python 3 with `venv`, or the packages cannot be had.
     pub fn prepare(workspace: &Workspace) -> anyhow::Result<Self> {
-        Self::with(workspace, "tests/requirements.txt", "python")
-    }
-
-    /// Makes an environment in a folder under the target folder, unless the one that is there has the same packages.
-    ///
-    /// # Errors
-    ///
-    /// There is no Python 3 with `venv`, or the packages cannot be had.
-    pub fn with(workspace: &Workspace, requirements: &str, folder: &str) -> anyhow::Result<Self> {
-        let folder = workspace.target.join(folder);
+        let folder = workspace.target.join("python");
         let environment = Self { programs: folder.join("bin") };
-        let requirements = workspace.root.join(requirements);
+        let requirements = workspace.root.join("tests/requirements.txt");
         let wanted =
             fs::read_to_string(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
         // Written last: an installation that was cut short is done again.
@@ -51,8 +42,7 @@ impl Environment {
         let mut command = Command::new(environment.python());
         command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
         command.args(["--require-hashes", "--requirement"]).arg(&requirements);
-        process::run(&mut command, INSTALL_LIMIT)
-            .with_context(|| format!("the packages of {} cannot be had", requirements.display()))?;
+        process::run(&mut command, INSTALL_LIMIT).context("the packages of tests/requirements.txt cannot be had")?;
         fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
         Ok(environment)
     }

@@ -4,7 +4,6 @@ mod checks;
 mod deny;
 mod summary;
 mod tally;
-mod training;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use crate::python::Environment;
-use crate::test::{Verdict, deny, tally, training};
+use crate::test::{Verdict, deny, tally};
 use crate::workspace::Workspace;
 use crate::{demo, llvm, process};
 
@@ -34,11 +34,6 @@ pub const CHECKS: &[Check] = &[
     Check { name: "library", what: "no warning in the client library without its command line", run: clippy_library },
     Check { name: "docs", what: "the documentation builds without a warning", run: docs },
     Check { name: "test", what: "every test, among them the lint of the protos and of the tree", run: test },
-    Check {
-        name: "training",
-        what: "the trainer learns, and its checkpoint computes here what it computed there",
-        run: training::rehearse,
-    },
     Check { name: "demo", what: "the demo, with the programs that the tests use", run: demo },
     Check { name: "cuda", what: "no warning in the server with CUDA", run: cuda },
 ];
@@ -83,8 +78,7 @@ impl<'a> Context<'a> {
         process::run_tee(command, self.limit)
     }
 
-    /// Cargo with these arguments, in the repository.
-    pub fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Command {
+    fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Command {
         self.workspace.cargo(arguments)
     }
 }
