@@ -1,7 +1,7 @@
 //! The trained checkpoint that comes with the program: the files of `model/embedded`, as they were at build time.
 //!
-//! There is none in a build without that folder or without the feature `embedded`; callers then use [`synthetic`]
-//! (crate::synthetic) or a folder of their own. The loader maps files, so the checkpoint is written to disk once;
+//! There is none in a build without that folder or without the feature `embedded`; callers then use
+//! [`synthetic`](crate::synthetic) or a folder of their own. The loader maps files, so the checkpoint is written to disk once;
 //! [`digest`] names it.
 
 use std::fs;
