@@ -6,7 +6,7 @@ from typing import Self, TypeVar, Unpack
 
 import grpc
 
-from sakuga.connection import DEFAULT_ADDRESS, Address, open_channel
+from sakuga.connection import Address, open_channel
 from sakuga.device import DeviceStats
 from sakuga.errors import explain
 from sakuga.generation.v1 import generation_service_pb2_grpc, request_pb2
@@ -26,9 +26,10 @@ class Client:
     The generated stubs are there for what has no method: `prompts`, `generations` and `system`.
     """
 
-    def __init__(self, address: str = DEFAULT_ADDRESS) -> None:
-        """Takes `http://host:port`, `host:port`, or `host` for port 50051. It connects at the first call."""
-        parsed = Address.parse(address)
+    def __init__(self, address: str | None = None) -> None:
+        """Takes `http://host:port`, `host:port`, or `host` for port 50051; without one the environment's `SAKUGA_SERVER`,
+        or else a server on this machine. It connects at the first call."""
+        parsed = Address.find(address)
         self.address: str = str(parsed)
         """The server's address."""
         self._channel = open_channel(parsed)

@@ -1,5 +1,6 @@
 """The channel to a server: its address, its limits, and what to say when the address is wrong."""
 
+import os
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -10,6 +11,9 @@ from sakuga.errors import AddressError
 
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:50051"
 """Where a server listens unless it is told otherwise."""
+
+ADDRESS_VARIABLE: Final = "SAKUGA_SERVER"
+"""The environment variable that the command line reads, too."""
 
 _DEFAULT_PORT: Final = 50051
 
@@ -33,6 +37,11 @@ class Address:
     """Its name or number; an IPv6 number stands in brackets."""
     port: int
     """Its port."""
+
+    @classmethod
+    def find(cls, text: str | None) -> "Address":
+        """Reads what is given; else what the environment says; else where a server listens by default."""
+        return cls.parse(text if text is not None else os.environ.get(ADDRESS_VARIABLE) or DEFAULT_ADDRESS)
 
     @classmethod
     def parse(cls, text: str) -> "Address":

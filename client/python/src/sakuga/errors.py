@@ -7,6 +7,7 @@ from typing import Final
 
 import grpc
 from google.protobuf import duration_pb2
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -55,7 +56,7 @@ class Status:
                 if detail.Is(message.DESCRIPTOR):
                     try:
                         detail.Unpack(message)
-                    except ValueError:
+                    except DecodeError:
                         message.Clear()
         return cls(
             code=_CODES.get(status.code, grpc.StatusCode.UNKNOWN),
