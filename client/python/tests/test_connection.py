@@ -27,6 +27,7 @@ def test_addresses_are_completed(text: str, address: str) -> None:
         ("ftp://gpu-box", "`ftp://` is not known"),
         ("http://gpu-box/v1", "path"),
         ("http://me:secret@gpu-box", "before `@`"),
+        ("ftp://me:secret@gpu-box:70000", "before `@`"),
         ("http://gpu-box:70000", "write `http://host:port`"),
         ("http://gpu box", "host"),
     ],

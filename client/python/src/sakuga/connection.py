@@ -47,6 +47,9 @@ class Address:
     def parse(cls, text: str) -> "Address":
         """Reads `http://host:port`, `host:port`, or `host` for port 50051."""
         given = text.strip()
+        if "@" in given:
+            # Said first: no other message may repeat a password.
+            raise AddressError("a server address holds no user and no password; leave out what stands before `@`")
         try:
             parts = urlsplit(given if "://" in given else f"http://{given}")
             host, port = parts.hostname, parts.port
@@ -56,8 +59,6 @@ class Address:
             raise AddressError(f"`{text}`: `{parts.scheme}://` is not known; write `http://host:port`")
         if not host or any(character.isspace() for character in host):
             raise AddressError(f"`{text}` has no host; write `http://host:port`")
-        if "@" in parts.netloc:
-            raise AddressError("a server address holds no user and no password; leave out what stands before `@`")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise AddressError(f"`{text}`: a path means nothing to a gRPC server; write only `http://host:port`")
         return cls(f"[{host}]" if ":" in host else host, _DEFAULT_PORT if port is None else port)
