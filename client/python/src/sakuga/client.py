@@ -1,0 +1,108 @@
+"""The connection to a server, and what can be asked of it."""
+
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import grpc
+
+from sakuga.connection import Address, open_channel
+from sakuga.device import DeviceStats
+from sakuga.errors import explain
+from sakuga.generation.v1 import generation_service_pb2_grpc, request_pb2
+from sakuga.job import Job
+from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2, prompt_service_pb2_grpc
+from sakuga.prompts import Report
+from sakuga.request import Options, PromptLike, build, put_prompt
+from sakuga.source import GenerateCall
+from sakuga.system.v1 import system_service_pb2, system_service_pb2_grpc
+
+_Answer = TypeVar("_Answer")
+
+
+class Client:
+    """A connection to a server. It may be shared between threads.
+
+    The generated stubs are there for what has no method: `prompts`, `generations` and `system`.
+    """
+
+    def __init__(self, address: str | None = None) -> None:
+        """Takes `http://host:port`, `host:port`, or `host` for port 50051; without one the environment's `SAKUGA_SERVER`,
+        or else a server on this machine. It connects at the first call."""
+        parsed = Address.find(address)
+        self.address: str = str(parsed)
+        """The server's address."""
+        self._channel = open_channel(parsed)
+        self.prompts = prompt_service_pb2_grpc.PromptServiceStub(self._channel)
+        """`sakuga.prompt.v1.PromptService`, as generated."""
+        self.generations = generation_service_pb2_grpc.GenerationServiceStub(self._channel)
+        """`sakuga.generation.v1.GenerationService`, as generated."""
+        self.system = system_service_pb2_grpc.SystemServiceStub(self._channel)
+        """`sakuga.system.v1.SystemService`, as generated."""
+
+    def validate(self, prompt: PromptLike, *, strict: bool = False, model: str = "") -> Report:
+        """Checks a prompt: every finding, the canonical form, and what each text encoder reads and cuts."""
+        request = prompt_service_pb2.ValidatePromptRequest(model=model, strictness=_strictness(strict))
+        put_prompt(request, prompt)
+        return Report.read(self._ask(lambda: self.prompts.ValidatePrompt(request)))
+
+    def parse(self, text: str, *, strict: bool = False) -> prompt_pb2.Prompt:
+        """Turns text in any known envelope into the typed prompt. Raises `RequestRefused` if it holds errors."""
+        request = prompt_service_pb2.ParsePromptRequest(xml=text, strictness=_strictness(strict))
+        return self._ask(lambda: self.prompts.ParsePrompt(request)).prompt
+
+    def format(self, prompt: prompt_pb2.Prompt) -> str:
+        """Writes a typed prompt as canonical XML."""
+        request = prompt_service_pb2.FormatPromptRequest(prompt=prompt)
+        return self._ask(lambda: self.prompts.FormatPrompt(request)).canonical_xml
+
+    def generate(self, prompt: PromptLike, *, deadline: float | None = None, **options: Unpack[Options]) -> Job:
+        """Draws a prompt. Returns once the server has accepted it; its events, and then its pictures, come from the job.
+
+        `deadline` is in seconds and holds for everything until the last picture. Raises `RequestRefused`, which names the
+        fields that are wrong.
+        """
+        return self.submit(build(prompt, options), deadline=deadline)
+
+    def submit(self, request: request_pb2.GenerateRequest, *, deadline: float | None = None) -> Job:
+        """Draws a request, such as that which a picture carries."""
+        return Job(GenerateCall(self.generations, request, deadline, self.address))
+
+    def info(self) -> system_service_pb2.GetServerInfoResponse:
+        """Version, device, limits and queue of the server."""
+        return self._ask(lambda: self.system.GetServerInfo(system_service_pb2.GetServerInfoRequest()))
+
+    def models(self) -> list[system_service_pb2.Model]:
+        """The models that the server draws with; the first is the default."""
+        return list(self._ask(lambda: self.system.ListModels(system_service_pb2.ListModelsRequest())).models)
+
+    def watch_device(self, *, interval_ms: int = 0) -> Iterator[DeviceStats]:
+        """Samples of the device until the iterator is closed."""
+        call = self.system.WatchGpuStats(system_service_pb2.WatchGpuStatsRequest(interval_ms=interval_ms))
+        try:
+            while (response := self._ask(lambda: next(call, None))) is not None:
+                yield DeviceStats.read(response.stats)
+        finally:
+            call.cancel()
+
+    def close(self) -> None:
+        """Closes the connection; calls that still run are cancelled."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, call: Callable[[], _Answer]) -> _Answer:
+        try:
+            return call()
+        except grpc.RpcError as error:
+            raise explain(error, self.address) from error
+
+
+def _strictness(strict: bool) -> prompt_service_pb2.Strictness.ValueType:
+    return prompt_service_pb2.STRICTNESS_STRICT if strict else prompt_service_pb2.STRICTNESS_UNSPECIFIED
