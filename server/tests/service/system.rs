@@ -67,6 +67,7 @@ async fn health_is_told_for_each_service() {
         "sakuga.generation.v1.GenerationService",
         "sakuga.prompt.v1.PromptService",
         "sakuga.system.v1.SystemService",
+        "model/scripted",
     ] {
         let check = health.check(HealthCheckRequest { service: service.into() }).await.expect("known").into_inner();
         assert_eq!(check.status(), ServingStatus::Serving, "{service}");
