@@ -18,6 +18,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::config::{Config, EngineChoice};
+use crate::door::connection::Connections;
 use crate::door::layer::DoorLayer;
 use crate::door::listener::Incoming;
 use crate::door::reload::Reloader;
@@ -74,6 +75,7 @@ pub struct App {
     is_encrypted: bool,
     serving: Serving,
     stop_accepting: CancellationToken,
+    connections: Arc<Connections>,
     context: Arc<Context>,
     health: HealthReporter,
     drain_timeout: Duration,
@@ -161,6 +163,7 @@ impl App {
             is_encrypted: door.tls.is_some(),
             serving,
             stop_accepting,
+            connections: door.connections.clone(),
             context,
             health,
             drain_timeout: config.drain_timeout,
@@ -192,7 +195,17 @@ impl App {
     ///
     /// [`AppError::Transport`] if the socket fails.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
-        let Self { serving: mut serve, stop_accepting, context, health, drain_timeout, _fresh, _figures, .. } = self;
+        let Self {
+            serving: mut serve,
+            stop_accepting,
+            connections,
+            context,
+            health,
+            drain_timeout,
+            _fresh,
+            _figures,
+            ..
+        } = self;
         let services = Arc::new(HealthNames::new(&context.engine.model.name));
         let mirror = mirror_engine_status(&context.scheduler, health.clone(), services.clone()).await;
         tokio::select! {
@@ -214,7 +227,10 @@ impl App {
         };
         tokio::select! {
             served = &mut serve => served?,
-            () = drain => tracing::warn!("clients did not read to the end; closing their connections"),
+            () = drain => {
+                tracing::warn!("clients did not read to the end; closing their connections");
+                connections.close_all();
+            }
         }
         let scheduler = context.scheduler.clone();
         // A failure to join is a panic of the worker, which the log has.

@@ -73,6 +73,14 @@ impl Connections {
         Some(Place { id, activity, connections: self.clone() })
     }
 
+    /// Closes every connection that is open, whatever it is busy with: at the end, for clients that do not go by
+    /// themselves.
+    pub fn close_all(&self) {
+        for activity in lock(&self.open).values() {
+            activity.closing.cancel();
+        }
+    }
+
     /// Notes why a handshake led to nothing.
     pub fn handshake_failed(&self) {
         self.metrics.handshakes_failed.inc();

@@ -19,7 +19,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The start of a connection.
-fn hello() -> Vec<u8> {
+pub fn hello() -> Vec<u8> {
     [PREFACE, &frame(4, 0, 0, &[])].concat()
 }
 
@@ -29,7 +29,7 @@ fn headers(stream: u32) -> Vec<u8> {
 }
 
 /// Everything until the server closes.
-async fn to_the_end(connection: &mut TcpStream) -> Vec<u8> {
+pub async fn to_the_end(connection: &mut TcpStream) -> Vec<u8> {
     let mut read = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut read)).await.expect("it is closed in time");
     // A reset is an end as well.
@@ -37,8 +37,18 @@ async fn to_the_end(connection: &mut TcpStream) -> Vec<u8> {
     read
 }
 
+/// What the server's first frame says.
+pub async fn settings(connection: &mut TcpStream) -> Vec<u8> {
+    let mut head = [0; 9];
+    connection.read_exact(&mut head).await.expect("settings");
+    assert_eq!(head[3], 4, "SETTINGS come first");
+    let mut payload = vec![0; usize::from(head[2])];
+    connection.read_exact(&mut payload).await.expect("settings");
+    payload
+}
+
 /// The error code of the connection's end, if the server gave one.
-fn goaway_code(mut bytes: &[u8]) -> Option<u32> {
+pub fn goaway_code(mut bytes: &[u8]) -> Option<u32> {
     while let Some((head, rest)) = bytes.split_at_checked(9) {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
         if head[3] == 7 {
@@ -98,6 +108,7 @@ async fn an_idle_flood_gives_way_to_those_who_come() {
     for connection in flood.iter_mut().take(190) {
         to_the_end(connection).await;
     }
+    drop(flood);
     server.stop().await;
 }
 
@@ -165,11 +176,7 @@ async fn headers_and_streams_have_their_limits() {
     let server = Server::start(door).await;
     let mut connection = TcpStream::connect(server.address).await.expect("connected");
     connection.write_all(&hello()).await.expect("sent");
-    let mut settings = vec![0; 9];
-    connection.read_exact(&mut settings).await.expect("settings");
-    assert_eq!(settings[3], 4, "SETTINGS come first");
-    let mut payload = vec![0; usize::from(settings[2])];
-    connection.read_exact(&mut payload).await.expect("settings");
+    let payload = settings(&mut connection).await;
     let value = |id: u8| {
         let entry = payload.chunks(6).find(|entry| entry[..2] == [0, id])?;
         Some(u32::from_be_bytes(entry[2..].try_into().ok()?))
@@ -181,6 +188,7 @@ async fn headers_and_streams_have_their_limits() {
     let mut system = sakuga_proto::system::v1::system_service_client::SystemServiceClient::new(server.channel().await);
     system.get_server_info(request).await.expect_err("the headers are too long");
     ask(server.channel().await, None).await.expect("others are served");
+    drop(connection);
     server.stop().await;
 }
 

@@ -2,6 +2,7 @@
 
 mod browsers;
 mod certificates;
+mod ending;
 mod figures;
 mod floods;
 mod program;
