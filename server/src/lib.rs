@@ -11,6 +11,8 @@
 //!    never waits for a codec. Samples of the device come from [`gpu`].
 //! 5. [`wire::to_proto`] turns each event into a message as the reader takes it.
 //!
+//! Before that, every connection and call passes the [`door`]; [`metrics`] counts what happens.
+//!
 //! [`app`] puts it all together; [`config`] says how. Errors are [`error::ServerError`] until [`wire::status`] makes them
 //! gRPC's.
 //!
@@ -27,6 +29,7 @@
 
 pub mod app;
 pub mod config;
+pub mod door;
 pub mod encoder;
 pub mod engine;
 pub mod error;
@@ -35,6 +38,7 @@ pub mod gpu;
 pub mod job;
 pub mod limits;
 pub mod log;
+pub mod metrics;
 pub mod picture;
 pub mod preview;
 pub mod request;

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use sakuga_client::Client;
 use sakuga_client::proto::generation::v1 as wire;
 use serde_json::{Value, json};
 
@@ -316,7 +315,7 @@ async fn draw(
     session: &mut Session,
 ) -> Result<Ending, Failure> {
     let follow = async {
-        let client = Client::connect(&arguments.server.server).await?;
+        let client = arguments.server.connect().await?;
         let mut generation = client.generation().request(composed.request.clone());
         if let Some(timeout) = arguments.timeout {
             generation = generation.deadline(timeout);
