@@ -12,6 +12,7 @@ from sakuga.device import DeviceStats
 from sakuga.errors import (
     AddressError,
     ConnectionLost,
+    CredentialsError,
     DamagedPicture,
     DeadlineExceeded,
     JobCancelled,
@@ -54,6 +55,7 @@ __all__ = [
     "Client",
     "Completed",
     "ConnectionLost",
+    "CredentialsError",
     "DamagedPicture",
     "DeadlineExceeded",
     "DeviceStats",

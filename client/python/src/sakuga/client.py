@@ -1,5 +1,6 @@
 """The connection to a server, and what can be asked of it."""
 
+import os
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -7,6 +8,7 @@ from typing import Self, TypeVar, Unpack
 import grpc
 
 from sakuga.connection import Address, open_channel
+from sakuga.credentials import CA_VARIABLE, TOKEN_VARIABLE, Credentials, Pem
 from sakuga.device import DeviceStats
 from sakuga.errors import explain
 from sakuga.generation.v1 import generation_service_pb2_grpc, request_pb2
@@ -26,13 +28,28 @@ class Client:
     The generated stubs are there for what has no method: `prompts`, `generations` and `system`.
     """
 
-    def __init__(self, address: str | None = None) -> None:
-        """Takes `http://host:port`, `host:port`, or `host` for port 50051; without one the environment's `SAKUGA_SERVER`,
-        or else a server on this machine. It connects at the first call."""
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        ca: Pem | None = None,
+        identity: tuple[Pem, Pem] | None = None,
+        token: str | None = None,
+    ) -> None:
+        """Takes `https://host:port`, `http://host:port`, `host:port`, or `host` for port 50051; without one the
+        environment's `SAKUGA_SERVER`, or else a server on this machine. It connects at the first call.
+
+        Behind `https://` the server's certificate must be signed by one of `ca`, or of `SAKUGA_CA`, or else by one that
+        gRPC trusts. `identity` is a certificate and its private key for a server that asks for them. `token`, or
+        `SAKUGA_TOKEN`, goes with every call; it is sent encrypted, or within this machine, and not otherwise.
+        """
         parsed = Address.find(address)
         self.address: str = str(parsed)
         """The server's address."""
-        self._channel = open_channel(parsed)
+        if ca is None and parsed.scheme == "https":
+            ca = os.environ.get(CA_VARIABLE) or None
+        credentials = Credentials(ca, identity, os.environ.get(TOKEN_VARIABLE) or None if token is None else token)
+        self._channel = open_channel(parsed, credentials)
         self.prompts = prompt_service_pb2_grpc.PromptServiceStub(self._channel)
         """`sakuga.prompt.v1.PromptService`, as generated."""
         self.generations = generation_service_pb2_grpc.GenerationServiceStub(self._channel)

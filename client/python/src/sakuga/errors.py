@@ -83,6 +83,10 @@ class AddressError(SakugaError, ValueError):
     """The address of the server cannot be used."""
 
 
+class CredentialsError(SakugaError, ValueError):
+    """A certificate, key or token cannot be used."""
+
+
 class RequestError(SakugaError, ValueError):
     """An argument cannot be put into a request."""
 
