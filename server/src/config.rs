@@ -262,6 +262,7 @@ impl Reader<'_> {
         let client_jobs_max = self.count("client-jobs", 0..=100_000);
         let client_rate_max = self.count("client-rate", 0..=1_000_000);
         let job_memory_mib = self.count("job-memory-mib", 0..=1 << 40);
+        let silence_max_s = self.count("step-timeout", 0..=1_000_000);
         let attempts_max = self.count("max-attempts", 1..=1_000_000);
         let prompt_bytes_max = self.count("max-prompt-bytes", 1..=Limits::PROMPT_BYTES_MAX as u64);
         Some(Limits {
@@ -274,6 +275,7 @@ impl Reader<'_> {
             client_jobs_max: client_jobs_max? as usize,
             client_rate_max: client_rate_max? as u32,
             job_memory_max: Some(job_memory_mib? << 20).filter(|bytes| *bytes > 0),
+            silence_max: Some(Duration::from_secs(silence_max_s?)).filter(|time| !time.is_zero()),
             attempts_max: attempts_max? as u32,
         })
     }
@@ -418,7 +420,10 @@ mod tests {
         let config = load(&[], &[]).expect("defaults");
         assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
         assert_eq!(config.limits, Limits::default());
-        assert_eq!(config.jobs.retention, Retention::default());
+        assert_eq!(config.jobs.place, DataPlace::Memory, "no home is known here");
+        let kept = load(&["--data-dir", "/jobs", "--keep-jobs", "3"], &[]).expect("valid").jobs;
+        assert_eq!(kept.place, DataPlace::Folder("/jobs".into()));
+        assert_eq!(kept.retention, Retention { count: 3, ..Retention::default() });
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub struct Limits {
     pub client_rate_max: u32,
     /// Bytes of device memory that a job may need; `None`: as many as the device has.
     pub job_memory_max: Option<u64>,
+    /// How long an engine may say nothing of a running job before it is given up; `None`: for ever.
+    pub silence_max: Option<Duration>,
     /// How often a job is begun again after the server was stopped under it.
     pub attempts_max: u32,
 }
@@ -60,6 +62,7 @@ impl Default for Limits {
             client_jobs_max: 0,
             client_rate_max: 0,
             job_memory_max: None,
+            silence_max: Some(Duration::from_secs(900)),
             attempts_max: 5,
         }
     }

@@ -36,34 +36,36 @@ fn serve(config: Config) -> Result<(), sakuga_server::AppError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         let app = App::build(config).await?;
+        // Whoever reads the address may send a signal at once.
+        let shutdown = shutdown_signal();
         // Whoever started us may have closed the pipe; the log has the address too.
         let _ = writeln!(std::io::stdout(), "listening on http://{}", app.local_addr());
         tracing::info!(address = %app.local_addr(), "listening");
-        app.run_until(shutdown_signal()).await
+        app.run_until(shutdown).await
     });
     // A check that is still running must not hold up the exit.
     runtime.shutdown_background();
     served
 }
 
-/// Ready on SIGTERM or Ctrl-C.
-async fn shutdown_signal() {
+/// Listens for SIGTERM and Ctrl-C from now on; ready when one comes.
+fn shutdown_signal() -> impl Future<Output = ()> {
     #[cfg(unix)]
-    {
+    let terminate = {
         use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => tokio::select! {
+        signal(SignalKind::terminate()).inspect_err(|error| tracing::warn!(%error, "SIGTERM will not drain")).ok()
+    };
+    async move {
+        #[cfg(unix)]
+        if let Some(mut terminate) = terminate {
+            tokio::select! {
                 _ = terminate.recv() => {}
                 () = interrupt() => {}
-            },
-            Err(error) => {
-                tracing::warn!(%error, "SIGTERM will not drain");
-                interrupt().await;
             }
+            return;
         }
+        interrupt().await;
     }
-    #[cfg(not(unix))]
-    interrupt().await;
 }
 
 async fn interrupt() {

@@ -163,6 +163,13 @@ pub const SETTINGS: &[Setting] = &[
         help: "Device memory that a job may need by estimate, weights included. 0: as much as the device has.",
     },
     Setting {
+        name: "step-timeout",
+        value: "SECONDS",
+        default: "900",
+        help: "How long a step, or another part of a job, may take before the engine counts as hung: the job fails and the \
+               engine is opened anew. 0: as long as it takes.",
+    },
+    Setting {
         name: "max-attempts",
         value: "N",
         default: "5",

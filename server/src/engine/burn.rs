@@ -29,7 +29,7 @@ const RANDOM_SEED: u64 = 1;
 
 /// An opener of this engine.
 pub fn opener(config: BurnConfig) -> EngineOpener {
-    Box::new(move || open(&config))
+    Arc::new(move || open(&config))
 }
 
 fn open(config: &BurnConfig) -> Result<OpenEngine, EngineError> {

@@ -31,7 +31,7 @@ pub trait Engine: Send {
 pub type Observer<'a> = dyn FnMut(EngineEvent<'_>) -> ControlFlow<()> + 'a;
 
 /// Opens an engine, again after its device was lost.
-pub type EngineOpener = Box<dyn Fn() -> Result<OpenEngine, EngineError> + Send>;
+pub type EngineOpener = Arc<dyn Fn() -> Result<OpenEngine, EngineError> + Send + Sync>;
 
 /// An engine that is ready, and what can be known about it without it.
 pub struct OpenEngine {
@@ -340,6 +340,9 @@ pub enum EngineError {
     /// The device failed in the middle of its work; the engine has to be opened anew.
     #[error("{0}")]
     DeviceLost(String),
+    /// The engine said nothing for too long; its thread is left behind and the engine opened anew.
+    #[error("the engine said nothing for {0:?} and was given up; a device that hangs needs its driver looked at")]
+    Hung(Duration),
     /// The engine panicked; it is opened anew.
     #[error("the engine panicked: {0}; this is a bug, please report it with the server's log")]
     Panicked(String),
@@ -348,7 +351,7 @@ pub enum EngineError {
 impl EngineError {
     /// Whether the engine must not be used again.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, EngineError::DeviceLost(_) | EngineError::Panicked(_))
+        matches!(self, EngineError::DeviceLost(_) | EngineError::Hung(_) | EngineError::Panicked(_))
     }
 }
 

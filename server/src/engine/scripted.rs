@@ -61,7 +61,7 @@ pub enum Fault {
 pub fn opener(script: Script) -> EngineOpener {
     let script = Arc::new(script);
     let jobs = Arc::new(AtomicU64::new(0));
-    Box::new(move || {
+    Arc::new(move || {
         Ok(OpenEngine {
             engine: Box::new(ScriptedEngine { script: script.clone(), jobs: jobs.clone() }),
             info: info(&script),

@@ -125,6 +125,7 @@ async fn every_reader_gets_everything_from_its_number_on() {
     bench.journal.publish(EventBody::Cancelled { at_step: 0, reason: CancelReason::Requested });
     assert!(matches!(late.next().await, Next::Event(Entry { sequence: 3, .. })));
     assert_eq!(late.next().await, Next::End);
+    bench.settle().await;
     assert_eq!(bench.ears.ended.load(Ordering::SeqCst), 1);
 }
 

@@ -14,17 +14,19 @@ use crate::engine::JobSpec;
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
 use crate::gpu::Sampler;
+use crate::journal::Journal;
 use crate::job::{Job, JobId, JobOrder, LiveJobs, Ticket};
 use crate::limits::Limits;
 use crate::sync::lock;
 
 pub mod admission;
 pub mod queue;
+mod watchdog;
 pub mod worker;
 
 use admission::Estimator;
 use queue::Queue;
-use worker::EngineThread;
+use worker::{EngineThread, Parts};
 
 /// How long dropping the scheduler waits for the worker. A step takes seconds at the most; an engine that hangs longer
 /// is left to the end of the process.
@@ -46,15 +48,22 @@ pub enum EngineStatus {
 pub struct Scheduler {
     shared: Arc<Shared>,
     live: Arc<LiveJobs>,
-    thread: Mutex<Option<EngineThread>>,
+    thread: Arc<Mutex<Option<EngineThread>>>,
 }
 
 impl Scheduler {
     /// Sets an open engine to work.
     pub fn start(thread: EngineThread, encoder: Encoder, sampler: Arc<Sampler>, limits: &Limits) -> Self {
         let shared = Arc::new(Shared::new(limits));
-        thread.begin(shared.clone(), encoder, sampler);
-        Self { shared, live: Arc::default(), thread: Mutex::new(Some(thread)) }
+        let live: Arc<LiveJobs> = Arc::default();
+        let parts = Arc::new(Parts { shared: shared.clone(), encoder, sampler });
+        let watched = Arc::downgrade(&parts);
+        thread.begin(parts);
+        let thread = Arc::new(Mutex::new(Some(thread)));
+        if let Some(silence_max) = limits.silence_max {
+            watchdog::start(silence_max, watched, live.clone(), thread.clone());
+        }
+        Self { shared, live, thread }
     }
 
     /// The jobs without a terminal event, for [`Job::new`].
@@ -183,6 +192,8 @@ struct State {
     estimator: Estimator,
     is_draining: bool,
     is_closing: bool,
+    /// Grows when a worker is left behind; the worker of another epoch has no say.
+    epoch: u64,
 }
 
 /// The job that has the device.
@@ -190,6 +201,9 @@ struct Running {
     id: JobId,
     spec: JobSpec,
     steps_left: u32,
+    /// When its engine was last heard of.
+    heard: Instant,
+    journal: Arc<Journal>,
 }
 
 impl Shared {
@@ -203,6 +217,7 @@ impl Shared {
             estimator: Estimator::default(),
             is_draining: false,
             is_closing: false,
+            epoch: 0,
         };
         Self {
             state: Mutex::new(state),
@@ -290,15 +305,21 @@ impl Shared {
     }
 
     /// Waits for the next job; `None` when the worker has to end.
-    fn next(&self) -> Option<Job> {
+    fn next(&self, epoch: u64) -> Option<Job> {
         let mut state = lock(&self.state);
         loop {
-            if state.is_closing {
+            if state.is_closing || state.epoch != epoch {
                 return None;
             }
             if let Some(job) = state.queue.pop() {
                 let spec = job.order.spec.clone();
-                state.running = Some(Running { id: job.ticket.id.clone(), steps_left: spec.steps, spec });
+                state.running = Some(Running {
+                    id: job.ticket.id.clone(),
+                    steps_left: spec.steps,
+                    spec,
+                    heard: Instant::now(),
+                    journal: job.events.clone(),
+                });
                 state.announce_positions(0);
                 return Some(job);
             }
@@ -319,16 +340,39 @@ impl Shared {
         lock(&self.state).estimator.time_left(spec, 0).unwrap_or_default()
     }
 
-    /// Frees the device. `beside_steps` is given for jobs that came to their end.
-    fn job_done(&self, spec: &JobSpec, beside_steps: Option<Duration>) {
+    /// Frees the device, unless the worker was left behind; returns that it was not. `beside_steps` is given for jobs that
+    /// came to their end.
+    fn job_done(&self, epoch: u64, spec: &JobSpec, beside_steps: Option<Duration>) -> bool {
         let mut state = lock(&self.state);
+        if state.epoch != epoch {
+            return false;
+        }
         state.running = None;
         if let Some(beside_steps) = beside_steps {
             state.estimator.job_done(spec, beside_steps);
         }
+        true
     }
 
-    /// Fails what waits and refuses new jobs until [`Shared::engine_found`].
+    /// Notes that the engine was heard of; returns whether its worker is still the one that counts.
+    fn beat(&self, epoch: u64) -> bool {
+        let mut state = lock(&self.state);
+        if let Some(running) = &mut state.running {
+            running.heard = Instant::now();
+        }
+        state.epoch == epoch
+    }
+
+    fn is_current(&self, epoch: u64) -> bool {
+        lock(&self.state).epoch == epoch
+    }
+
+    /// Refuses new jobs until [`Shared::engine_found`]; those that wait go on waiting.
+    fn engine_away(&self, reason: &str) {
+        self.engine_status.send_replace(EngineStatus::Lost(reason.to_owned()));
+    }
+
+    /// Fails what waits and refuses new jobs: the engine does not come back.
     fn engine_lost(&self, reason: &str) {
         self.engine_status.send_replace(EngineStatus::Lost(reason.to_owned()));
         let jobs = lock(&self.state).queue.drain();

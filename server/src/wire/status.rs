@@ -126,6 +126,7 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
         ServerError::Engine(EngineError::Model(_)) => (Code::FailedPrecondition, "MODEL_UNUSABLE", None),
         ServerError::Engine(EngineError::NotFinite(_)) => (Code::Internal, "NOT_FINITE", None),
         ServerError::Engine(EngineError::Failed(_)) => (Code::Internal, "ENGINE_FAILED", None),
+        ServerError::Engine(EngineError::Hung(_)) => (Code::Unavailable, "ENGINE_HUNG", Some(REOPEN_RETRY)),
         ServerError::Engine(EngineError::Panicked(_)) => (Code::Internal, "ENGINE_PANICKED", None),
         ServerError::Internal(_) => (Code::Internal, "INTERNAL", None),
     }

@@ -5,6 +5,8 @@ mod cancellation;
 mod drain;
 mod engine_faults;
 mod happy_path;
+mod jobs;
+mod limits;
 mod lawful_streams;
 mod overload;
 mod previews;
