@@ -35,7 +35,7 @@ use crate::service::generation::Generation;
 use crate::service::jobs::JobCalls;
 use crate::service::prompt::Prompts;
 use crate::service::system::System;
-use crate::store::StoreError;
+use crate::store::{ArtifactStore, JobStore, StoreError};
 use crate::store::place::DataPlace;
 use crate::store::writer::StoreWriter;
 
@@ -102,6 +102,20 @@ impl App {
     ///
     /// [`AppError`] says which part could not be had.
     pub async fn build(config: Config) -> Result<Self, AppError> {
+        let (jobs, artifacts) = config.jobs.place.open(config.jobs.artifacts.as_deref())?;
+        Self::build_over(config, jobs, artifacts).await
+    }
+
+    /// The same over stores of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError`] says which part could not be had.
+    pub async fn build_over(
+        config: Config,
+        store: Arc<dyn JobStore>,
+        artifacts: Arc<dyn ArtifactStore>,
+    ) -> Result<Self, AppError> {
         let listen_error = |source| AppError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
         let local_addr = listener.local_addr().map_err(listen_error)?;
@@ -120,7 +134,6 @@ impl App {
         }
 
         let sampler = Arc::new(Sampler::start(probe)?);
-        let (store, artifacts) = config.jobs.place.open(config.jobs.artifacts.as_deref())?;
         let writer = Arc::new(StoreWriter::start(store)?);
         let encoder = Encoder::start(artifacts.clone(), Handle::current())?;
         let scheduler = Arc::new(Scheduler::start(thread, encoder, sampler.clone(), &config.limits));
