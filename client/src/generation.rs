@@ -13,8 +13,8 @@ use tonic::{Request, Streaming};
 use crate::assemble::Assembler;
 use crate::connect::Client;
 use crate::error::{ClientError, ServerError};
-use crate::follow::{Follower, Resume};
 use crate::event::{Cancelled, Completed, Event, EventKind, Timings, plain_kind, time};
+use crate::follow::{Follower, Resume};
 
 /// How much later than the server this side gives up at a deadline, so that the server's own last word can arrive.
 const DEADLINE_GRACE: Duration = Duration::from_secs(2);
@@ -134,9 +134,7 @@ impl Generation {
         };
         let item = std::task::ready!(Pin::new(stream).poll_next(context));
         Poll::Ready(item.map(|response| match response {
-            Ok(response) => {
-                response.event.ok_or_else(|| ClientError::Protocol("a message holds no event".to_owned()))
-            }
+            Ok(response) => response.event.ok_or_else(|| ClientError::Protocol("a message holds no event".to_owned())),
             Err(status) => Err(match ClientError::from_status(&status, &self.address, deadline) {
                 // A job that was accepted is not refused any more.
                 ClientError::Refused(error) if self.next_sequence > 0 => ClientError::Failed(error),

@@ -23,8 +23,8 @@ use tonic_health::server::HealthReporter;
 
 use crate::config::{Config, EngineChoice};
 use crate::encoder::Encoder;
-use crate::error::ServerError;
 use crate::engine::{EngineError, EngineOpener, scripted};
+use crate::error::ServerError;
 use crate::gpu::{self, Sampler, Subscription};
 use crate::jobs::{Jobs, Parts};
 use crate::limits::Limits;
@@ -35,9 +35,9 @@ use crate::service::generation::Generation;
 use crate::service::jobs::JobCalls;
 use crate::service::prompt::Prompts;
 use crate::service::system::System;
-use crate::store::{ArtifactStore, JobStore, StoreError};
 use crate::store::place::DataPlace;
 use crate::store::writer::StoreWriter;
+use crate::store::{ArtifactStore, JobStore, StoreError};
 
 /// Idle connections are probed this often, and given up after as long without an answer: a client that vanished in the
 /// middle of a generation is noticed within a minute.

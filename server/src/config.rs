@@ -294,7 +294,8 @@ impl Reader<'_> {
         let mib = self.count("keep-mib", 0..=1 << 40);
         // Memory is dearer than a disk.
         let is_default = self.given.get("keep-mib").is_some_and(|(_, origin)| origin == "the default");
-        let mib = mib.map(|mib| if place == DataPlace::Memory && is_default { mib.min(KEEP_MIB_IN_MEMORY) } else { mib });
+        let mib =
+            mib.map(|mib| if place == DataPlace::Memory && is_default { mib.min(KEEP_MIB_IN_MEMORY) } else { mib });
         let retention = Retention {
             age: Duration::from_secs(age_h? * HOUR),
             event_age: Duration::from_secs(event_age_h? * HOUR),

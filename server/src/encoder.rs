@@ -16,10 +16,10 @@ use crate::engine::{EngineTimings, PreviewMethod, Rgb8, Stage};
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody, FinishedImage, JobTimings, Preview};
 use crate::job::{Job, Ticket};
+use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::picture::{self, EncodeError};
 use crate::preview::{self, PreviewPolicy};
-use crate::journal::Journal;
 use crate::store::{ArtifactStore, StoreError};
 use crate::sync::lock;
 

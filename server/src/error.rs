@@ -54,7 +54,9 @@ pub enum ServerError {
         retry_after: Duration,
     },
     /// The device has not the memory.
-    #[error("the request needs about {needed} bytes of memory and the server has {limit} for it; ask for fewer or smaller pictures")]
+    #[error(
+        "the request needs about {needed} bytes of memory and the server has {limit} for it; ask for fewer or smaller pictures"
+    )]
     Memory {
         /// Bytes that it needs.
         needed: u64,
@@ -91,7 +93,9 @@ pub enum ServerError {
         why: &'static str,
     },
     /// The events that were asked for are not kept, or never were.
-    #[error("event {asked} of job {job_id} is not there; the oldest that is kept is {oldest}, and {next} will come next")]
+    #[error(
+        "event {asked} of job {job_id} is not there; the oldest that is kept is {oldest}, and {next} will come next"
+    )]
     SequenceRange {
         /// The job.
         job_id: String,

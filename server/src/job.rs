@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use crate::engine::JobSpec;
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
+use crate::journal::Journal;
 use crate::picture::TextChunk;
 use crate::preview::PreviewPolicy;
-use crate::journal::Journal;
 use crate::sync::lock;
 
 /// Names a job for ever: a UUID of version 7, so that names sort by time.

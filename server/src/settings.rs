@@ -123,12 +123,7 @@ pub const SETTINGS: &[Setting] = &[
         help: "Where pictures are kept instead, such as `s3://bucket/folder`, with credentials, region and endpoint from \
                the AWS_ variables. Needs a program that was built with the feature `s3`.",
     },
-    Setting {
-        name: "keep-hours",
-        value: "HOURS",
-        default: "168",
-        help: "How long a job is kept after its end.",
-    },
+    Setting { name: "keep-hours", value: "HOURS", default: "168", help: "How long a job is kept after its end." },
     Setting {
         name: "keep-steps-hours",
         value: "HOURS",

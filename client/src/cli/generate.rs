@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use sakuga_client::{Client, Resume};
 use sakuga_client::proto::generation::v1 as wire;
+use sakuga_client::{Client, Resume};
 use serde_json::{Value, json};
 
 use super::check::CheckArguments;

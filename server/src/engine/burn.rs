@@ -18,8 +18,8 @@ use sakuga_model::text::Tokenizers;
 
 use super::{
     Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, MemoryNeed, ModelInfo,
-    Observer, OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Solver, Stage, StepDone, StepReport, TokenCount,
-    TokenCounter, cache,
+    Observer, OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Solver, Stage, StepDone, StepReport,
+    TokenCount, TokenCounter, cache,
 };
 use crate::config::{BurnConfig, DeviceChoice, PrecisionChoice};
 use crate::picture::sha256_hex;

@@ -8,8 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{
-    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, MemoryNeed, ModelInfo, Observer,
-    OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Stage, StepDone, StepReport, TokenCount, TokenCounter,
+    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, MemoryNeed, ModelInfo,
+    Observer, OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Stage, StepDone, StepReport, TokenCount,
+    TokenCounter,
 };
 
 /// What the engine does, and when.

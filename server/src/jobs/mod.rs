@@ -123,6 +123,11 @@ impl Jobs {
     }
 
     async fn record(&self, job_id: &str) -> Result<Record, ServerError> {
+        // A live job's is at hand, also while the store fails.
+        let live = lock(&self.live).get(&JobId::named(job_id)).map(|live| live.journal.clone());
+        if let Some(journal) = live {
+            return Ok(Record::read(&journal.record())?);
+        }
         let name = job_id.to_owned();
         match self.stored(move |store| store.job(&name)).await? {
             Some(bytes) => Ok(Record::read(&bytes)?),

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use prost::Message as _;
 use sakuga_proto::generation::v1::{self as generation};
 
-use super::create::{Prepared, client_of, prepare};
 use super::Jobs;
+use super::create::{Prepared, client_of, prepare};
 use crate::error::ServerError;
 use crate::event::EventBody;
 use crate::job::{JobId, Ticket};
-use crate::journal::{Entry, Journal};
+use crate::journal::{Journal, Past};
 use crate::store::StoreError;
 use crate::wire::stored::{self, Record, Treatment, WireScribe};
 use crate::wire::to_proto::JobContext;
@@ -57,13 +58,14 @@ impl Jobs {
         // The oldest first, as they were accepted.
         for (name, record) in open.into_iter().rev() {
             let entries = stored::entries(store.events(&name, 0)?)?;
-            let next = store.reserved(&name)?.max(entries.last().map_or(0, |entry| entry.sequence + 1));
-            self.take_up(JobId::named(&name), record, entries, next);
+            let next_sequence = store.reserved(&name)?.max(entries.last().map_or(0, |entry| entry.sequence + 1));
+            let past = Past { states: entries, next_sequence, record: record.encode_to_vec() };
+            self.take_up(JobId::named(&name), record, past);
         }
         Ok(())
     }
 
-    fn take_up(self: &Arc<Self>, id: JobId, record: Record, entries: Vec<Entry>, next: u64) {
+    fn take_up(self: &Arc<Self>, id: JobId, record: Record, past: Past) {
         let seen = record.job();
         let was_running = seen.state() == generation::JobState::Running;
         let treatment = Treatment::read(&seen.options.unwrap_or_default());
@@ -76,7 +78,7 @@ impl Jobs {
         match prepared {
             Ok(Prepared { context, order, .. }) => {
                 let scribe = Box::new(WireScribe::new(context, record));
-                let journal = self.journal(&id, scribe, entries, next);
+                let journal = self.journal(&id, scribe, past);
                 if was_running {
                     journal.publish(EventBody::Requeued { attempt: seen.attempt + 1 });
                 }
@@ -97,15 +99,15 @@ impl Jobs {
                     model_notice: String::new(),
                     metadata: Vec::new(),
                 };
-                let journal = self.journal(&id, Box::new(WireScribe::new(context, record)), entries, next);
+                let journal = self.journal(&id, Box::new(WireScribe::new(context, record)), past);
                 journal.publish(EventBody::Failed(error));
             }
         }
     }
 
-    fn journal(&self, id: &JobId, scribe: Box<WireScribe>, entries: Vec<Entry>, next: u64) -> Arc<Journal> {
+    fn journal(&self, id: &JobId, scribe: Box<WireScribe>, past: Past) -> Arc<Journal> {
         let writer = self.parts.writer.clone();
-        Arc::new(Journal::resume(id.clone(), scribe, writer, self.keeper(), entries, next))
+        Arc::new(Journal::resume(id.clone(), scribe, writer, self.keeper(), past))
     }
 }
 

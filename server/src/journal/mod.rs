@@ -49,6 +49,17 @@ pub trait Keeper: Send + Sync {
     fn ended(&self, job: &JobId);
 }
 
+/// What was written down of a job in an earlier run.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// Its state events.
+    pub states: Vec<Entry>,
+    /// The first number that nobody has seen.
+    pub next_sequence: u64,
+    /// Its record.
+    pub record: Vec<u8>,
+}
+
 /// An event that is written down or, being lossy, need not be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -104,6 +115,8 @@ struct State {
     /// State events, of which the first `committed` are written down.
     states: Vec<Entry>,
     committed: usize,
+    /// The job's record as it is written down.
+    record: Vec<u8>,
     lossy: VecDeque<(Lossy, Entry)>,
     preview_bytes: usize,
     readers: usize,
@@ -125,18 +138,18 @@ impl std::fmt::Debug for Journal {
 impl Journal {
     /// An empty journal.
     pub fn new(job: JobId, scribe: Box<dyn Scribe>, writer: Arc<StoreWriter>, keeper: Arc<dyn Keeper>) -> Self {
-        Self::resume(job, scribe, writer, keeper, Vec::new(), 0)
+        Self::resume(job, scribe, writer, keeper, Past::default())
     }
 
-    /// The journal of a job that waits again, with what was written down of it, and the first number that nobody has seen.
+    /// The journal of a job that waits again, with what was written down of it.
     pub fn resume(
         job: JobId,
         scribe: Box<dyn Scribe>,
         writer: Arc<StoreWriter>,
         keeper: Arc<dyn Keeper>,
-        states: Vec<Entry>,
-        next_sequence: u64,
+        past: Past,
     ) -> Self {
+        let Past { states, next_sequence, record } = past;
         let state = State {
             scribe,
             phase: Phase::Waiting,
@@ -145,6 +158,7 @@ impl Journal {
             reserve_asked: next_sequence,
             committed: states.len(),
             states,
+            record,
             lossy: VecDeque::new(),
             preview_bytes: 0,
             readers: 0,
@@ -164,6 +178,7 @@ impl Journal {
         for body in bodies {
             let _lawful = state.push(body, &self.job, &mut writes);
         }
+        state.record = last_record(&writes).unwrap_or_default();
         writes
     }
 
@@ -189,8 +204,9 @@ impl Journal {
         let is_shown = state.states.len() == state.committed;
         if !writes.is_empty() {
             let (count, reserved, journal) = (state.states.len(), state.reserve_asked, self.clone());
+            let record = last_record(&writes);
             // Under the lock, so that a job's writes reach the store in the order of their numbers.
-            self.writer.write(writes, move || journal.written(count, reserved, is_terminal));
+            self.writer.write(writes, move || journal.written(count, reserved, record, is_terminal));
         }
         drop(state);
         if is_shown {
@@ -199,8 +215,11 @@ impl Journal {
         true
     }
 
-    fn written(&self, count: usize, reserved: u64, is_terminal: bool) {
+    fn written(&self, count: usize, reserved: u64, record: Option<Vec<u8>>, is_terminal: bool) {
         let mut state = lock(&self.state);
+        if let Some(record) = record {
+            state.record = record;
+        }
         state.committed = state.committed.max(count);
         state.reserved = state.reserved.max(reserved);
         drop(state);
@@ -225,6 +244,11 @@ impl Journal {
         lock(&self.state).phase == Phase::Ended
     }
 
+    /// The job's record as it is written down.
+    pub fn record(&self) -> Vec<u8> {
+        lock(&self.state).record.clone()
+    }
+
     /// Whether anybody reads.
     pub fn is_watched(&self) -> bool {
         lock(&self.state).readers > 0
@@ -234,6 +258,14 @@ impl Journal {
     pub fn next_sequence(&self) -> u64 {
         lock(&self.state).next_sequence
     }
+}
+
+/// The job's record as a batch leaves it, if it changes it.
+fn last_record(writes: &[Write]) -> Option<Vec<u8>> {
+    writes.iter().rev().find_map(|write| match write {
+        Write::PutJob { record, .. } => Some(record.clone()),
+        _ => None,
+    })
 }
 
 /// Whether an event may be given up for a newer one: also a place in the queue, but for the one behind `accepted`.

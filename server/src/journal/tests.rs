@@ -157,8 +157,8 @@ async fn numbers_that_were_seen_do_not_come_again() {
     assert!(last < reserved, "{last} was seen and {reserved} comes next after a restart");
     // What comes after a restart.
     let writer = bench.writer.clone();
-    let next =
-        Arc::new(Journal::resume(JobId::named(&id), Box::new(Numbers), writer, bench.ears.clone(), vec![], reserved));
+    let past = Past { next_sequence: reserved, ..Past::default() };
+    let next = Arc::new(Journal::resume(JobId::named(&id), Box::new(Numbers), writer, bench.ears.clone(), past));
     assert!(next.publish(EventBody::Requeued { attempt: 2 }));
     assert!(next.publish(EventBody::Started));
     bench.settle().await;

@@ -14,8 +14,8 @@ use crate::engine::JobSpec;
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
 use crate::gpu::Sampler;
-use crate::journal::Journal;
 use crate::job::{Job, JobId, JobOrder, LiveJobs, Ticket};
+use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::sync::lock;
 

@@ -40,14 +40,7 @@ pub struct Queue<T> {
 impl<T> Queue<T> {
     /// An empty queue for at most `capacity` entries.
     pub fn new(capacity: usize) -> Self {
-        Self {
-            waiting: BTreeMap::new(),
-            tags: HashMap::new(),
-            flows: HashMap::new(),
-            clock: 0,
-            arrivals: 0,
-            capacity,
-        }
+        Self { waiting: BTreeMap::new(), tags: HashMap::new(), flows: HashMap::new(), clock: 0, arrivals: 0, capacity }
     }
 
     /// How many wait.

@@ -21,6 +21,7 @@ const JOBS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("jobs");
 const EVENTS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("events");
 const RESERVED: TableDefinition<'_, &str, u64> = TableDefinition::new("reserved");
 const NAMES: TableDefinition<'_, &[u8], &str> = TableDefinition::new("names");
+const TABLES: usize = 4;
 /// Memory for pages; jobs in work need little.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 
@@ -111,8 +112,12 @@ fn open(backing: &Backing) -> Result<Database, StoreError> {
     Ok(database)
 }
 
-/// Makes the tables, so that readers find them.
+/// Makes the tables, so that readers find them; writes nothing if they are there.
 fn prepare(database: &Database) -> Result<(), redb::Error> {
+    let tables = database.begin_read()?.list_tables()?.count();
+    if tables == TABLES {
+        return Ok(());
+    }
     let transaction = database.begin_write()?;
     transaction.open_table(JOBS)?;
     transaction.open_table(EVENTS)?;
@@ -193,7 +198,9 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), redb::E
             Write::PutEvent { job, sequence, event } => _ = events.insert((job.as_str(), *sequence), event.as_ref())?,
             Write::Reserve { job, below } => _ = reserved.insert(job.as_str(), below)?,
             Write::PutName { name, job } => _ = names.insert(name.as_slice(), job.as_str())?,
-            Write::Compact { job, below } => events.retain_in((job.as_str(), 0)..(job.as_str(), *below), |_, _| false)?,
+            Write::Compact { job, below } => {
+                events.retain_in((job.as_str(), 0)..(job.as_str(), *below), |_, _| false)?
+            }
             Write::Delete { job, name } => {
                 jobs.remove(job.as_str())?;
                 reserved.remove(job.as_str())?;

@@ -42,8 +42,7 @@ pub fn options(options: &JobOptions) -> Result<(), ServerError> {
         let text = format!("{} is no priority that this server knows", options.priority);
         faults.push(Violation::new("options.priority", Violation::UNKNOWN_VALUE, text));
     }
-    for (field, time) in
-        [("options.timeout", options.timeout), ("options.disconnect_grace", options.disconnect_grace)]
+    for (field, time) in [("options.timeout", options.timeout), ("options.disconnect_grace", options.disconnect_grace)]
     {
         if time.is_some_and(|time| Duration::try_from(time).is_err()) {
             faults.push(Violation::new(field, Violation::OUT_OF_RANGE, "write a time that is not negative"));

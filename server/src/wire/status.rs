@@ -67,7 +67,9 @@ pub fn to_rpc(error: &ServerError) -> pb::Status {
             metadata.insert("needed_ms".into(), needed.as_millis().to_string());
             metadata.insert("given_ms".into(), given.as_millis().to_string());
         }
-        ServerError::NameTaken { job_id, .. } | ServerError::NotEnded(job_id) | ServerError::NoPicture { job_id, .. } => {
+        ServerError::NameTaken { job_id, .. }
+        | ServerError::NotEnded(job_id)
+        | ServerError::NoPicture { job_id, .. } => {
             metadata.insert("job_id".into(), cut(job_id));
         }
         ServerError::SequenceRange { oldest, next, .. } => {

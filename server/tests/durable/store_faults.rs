@@ -1,7 +1,7 @@
 //! Stores that fail: a full disk, a failing one, and one that loses power in the middle of a write.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -175,9 +175,10 @@ fn a_torn_write_loses_nothing_that_was_acknowledged() {
             disk.restart(&mut dice);
             store = disk.store().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
             let events = store.events("job", 0).expect("the disk works");
-            let record = store.job("job").expect("the disk works").map_or(0, |record| {
-                1 + u64::from_le_bytes(record.try_into().expect("eight bytes"))
-            });
+            let record = store
+                .job("job")
+                .expect("the disk works")
+                .map_or(0, |record| 1 + u64::from_le_bytes(record.try_into().expect("eight bytes")));
             assert_eq!(record, events.len() as u64, "seed {seed}: a commit is whole");
             assert!((acknowledged..=acknowledged + 1).contains(&record), "seed {seed}: {acknowledged} and {record}");
             for (place, (sequence, event)) in events.iter().enumerate() {
@@ -247,10 +248,9 @@ impl Server {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_refused_at_the_door_and_the_running_job_waits_for_room() {
-    for (mood, code, reason) in [
-        (Mood::Full, Code::ResourceExhausted, "DISK_FULL"),
-        (Mood::Fails, Code::Unavailable, "STORE_UNAVAILABLE"),
-    ] {
+    for (mood, code, reason) in
+        [(Mood::Full, Code::ResourceExhausted, "DISK_FULL"), (Mood::Fails, Code::Unavailable, "STORE_UNAVAILABLE")]
+    {
         let disk = Disk::default();
         let mut server = server(&disk, 5).await;
         let job_id = server.create("running", 20).await.expect("accepted");

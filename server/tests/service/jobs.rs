@@ -36,14 +36,13 @@ async fn watch(server: &Server, job_id: &str, after: Option<u64>) -> Result<Stre
 
 async fn message(stream: &mut Streaming<WatchJobResponse>) -> Option<Message> {
     let response = tokio::time::timeout(PATIENCE, stream.message()).await.expect("a message in time");
-    response.expect("the stream does not break").map(|response| response.message.expect("every message says what it is"))
+    response
+        .expect("the stream does not break")
+        .map(|response| response.message.expect("every message says what it is"))
 }
 
 /// The events up to the end, or until `stop` says so.
-async fn events(
-    stream: &mut Streaming<WatchJobResponse>,
-    stop: impl Fn(&GenerateEvent) -> bool,
-) -> Vec<GenerateEvent> {
+async fn events(stream: &mut Streaming<WatchJobResponse>, stop: impl Fn(&GenerateEvent) -> bool) -> Vec<GenerateEvent> {
     let mut events = Vec::new();
     while let Some(message) = message(stream).await {
         if let Message::Event(event) = message {
@@ -89,7 +88,10 @@ async fn a_watch_begins_with_its_marker_and_can_be_taken_up_at_any_event() {
     let refused = watch(&server, &job.job_id, Some(last + 1)).await.expect_err("there is no such event");
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::OutOfRange, "SEQUENCE_NOT_KEPT"));
     let facts = refused.get_details_error_info().expect("ErrorInfo").metadata;
-    assert_eq!((facts["oldest_sequence"].as_str(), facts["next_sequence"].as_str()), ("0", (last + 1).to_string().as_str()));
+    assert_eq!(
+        (facts["oldest_sequence"].as_str(), facts["next_sequence"].as_str()),
+        ("0", (last + 1).to_string().as_str())
+    );
     let ended = get(&server, &job.job_id).await.expect("the job is there");
     assert_eq!((ended.state(), ended.next_sequence, ended.images.len()), (JobState::Completed, last + 1, 1));
     server.stop().await;
@@ -99,8 +101,10 @@ async fn a_watch_begins_with_its_marker_and_can_be_taken_up_at_any_event() {
 async fn several_readers_follow_one_job_and_none_of_them_ends_it() {
     let server = Server::start(scripted(steps_of_ms(10))).await;
     let job = create(&server, request(20), JobOptions::default()).await.expect("accepted");
-    let (mut one, mut two) =
-        (watch(&server, &job.job_id, None).await.expect("there"), watch(&server, &job.job_id, None).await.expect("there"));
+    let (mut one, mut two) = (
+        watch(&server, &job.job_id, None).await.expect("there"),
+        watch(&server, &job.job_id, None).await.expect("there"),
+    );
     let first = events(&mut one, |event| name(event) == "step").await;
     drop(one);
     let whole = events(&mut two, |_| false).await;

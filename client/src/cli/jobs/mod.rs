@@ -181,7 +181,11 @@ fn list(runtime: &Runtime, arguments: &ListArguments) -> Result<Exit, Failure> {
 }
 
 fn show(job: &Job, as_json: bool) -> Result<Exit, Failure> {
-    if as_json { print_json(job)? } else { output::print(text::describe(job))? }
+    if as_json {
+        print_json(job)?
+    } else {
+        output::print(text::describe(job))?
+    }
     Ok(Exit::Ok)
 }
 

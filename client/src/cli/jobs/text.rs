@@ -76,9 +76,12 @@ pub fn describe(job: &Job) -> String {
     if job.attempt > 1 {
         facts.push(("attempt", job.attempt.to_string()));
     }
-    for (name, time) in
-        [("accepted", job.create_time), ("started", job.start_time), ("ended", job.end_time), ("deadline", job.deadline)]
-    {
+    for (name, time) in [
+        ("accepted", job.create_time),
+        ("started", job.start_time),
+        ("ended", job.end_time),
+        ("deadline", job.deadline),
+    ] {
         if let Some(time) = time {
             facts.push((name, time.to_string()));
         }
