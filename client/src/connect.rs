@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
+use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::prompt::v1::prompt_service_client::PromptServiceClient;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use tonic::service::interceptor::InterceptedService;
@@ -11,6 +12,8 @@ use tonic::transport::{Channel, Endpoint, Uri};
 
 use crate::credentials::{Authorization, TlsOptions, Token};
 use crate::error::{ClientError, innermost};
+use crate::follow::Resume;
+use crate::generation::Generation;
 use crate::request::GenerationBuilder;
 
 /// Where a server listens unless it is told otherwise.
@@ -130,9 +133,24 @@ impl Client {
         SystemServiceClient::new(self.transport()).max_decoding_message_size(self.options.max_message_bytes)
     }
 
+    /// `sakuga.generation.v1.JobService`, as generated.
+    pub fn jobs(&self) -> JobServiceClient<Transport> {
+        JobServiceClient::new(self.transport()).max_decoding_message_size(self.options.max_message_bytes)
+    }
+
+    /// Follows a job that is there behind an event, or from its first on, through broken connections. Dropping it leaves
+    /// the job alone.
+    pub fn watch(&self, job_id: impl Into<String>, after_sequence: Option<u64>) -> Generation {
+        Generation::watching(self, job_id.into(), after_sequence, Resume::default())
+    }
+
     /// What a failed call of the generated clients means.
     pub fn explain(&self, status: &tonic::Status) -> ClientError {
         ClientError::from_status(status, &self.address, None)
+    }
+
+    pub(crate) fn explain_within(&self, status: &tonic::Status, deadline: Option<Duration>) -> ClientError {
+        ClientError::from_status(status, &self.address, deadline)
     }
 
     fn transport(&self) -> Transport {

@@ -211,7 +211,10 @@ impl ClientError {
             return Self::ConnectionLost { address: address.to_owned(), reason: innermost(source) };
         }
         match status.code() {
-            Code::DeadlineExceeded => Self::DeadlineExceeded { after: deadline },
+            // A server that gives a reason has refused; one that gives none, or the transport, has run out of time.
+            Code::DeadlineExceeded if status.get_details_error_info().is_none() => {
+                Self::DeadlineExceeded { after: deadline }
+            }
             _ => Self::Refused(Box::new(ServerError::from(status))),
         }
     }

@@ -14,6 +14,7 @@ use crate::assemble::Assembler;
 use crate::connect::Client;
 use crate::error::{ClientError, ServerError};
 use crate::event::{Cancelled, Completed, Event, EventKind, Timings, plain_kind, time};
+use crate::follow::{Follower, Resume};
 
 /// How much later than the server this side gives up at a deadline, so that the server's own last word can arrive.
 const DEADLINE_GRACE: Duration = Duration::from_secs(2);
@@ -25,9 +26,11 @@ pub(crate) type Tap = Box<dyn FnMut(&GenerateEvent) + Send>;
 ///
 /// The stream ends after a terminal event ([`EventKind::is_terminal`]) or after an error; it never just stops.
 pub struct Generation {
-    stream: Streaming<GenerateResponse>,
+    stream: Source,
     address: String,
     assembler: Option<Assembler>,
+    max_pictures_bytes: u64,
+    wants_pictures: bool,
     next_sequence: u64,
     missed: u64,
     deadline: Option<(Duration, Pin<Box<Sleep>>)>,
@@ -35,7 +38,61 @@ pub struct Generation {
     is_over: bool,
 }
 
+/// Where events come from.
+enum Source {
+    /// One call of Generate.
+    Call(Streaming<GenerateResponse>),
+    /// A job, over as many connections as it takes.
+    Job(Follower),
+}
+
 impl Generation {
+    pub(crate) async fn start_resuming(
+        client: Client,
+        request: GenerateRequest,
+        deadline: Option<Duration>,
+        tap: Option<Tap>,
+        resume: Resume,
+    ) -> Result<Self, ClientError> {
+        match Follower::create(&client, request.clone(), deadline, resume).await? {
+            Some(follower) => Ok(Self { tap, ..Self::of(&client, Source::Job(follower), 0) }),
+            None => Self::start(client, request, deadline, tap).await,
+        }
+    }
+
+    pub(crate) fn watching(client: &Client, job_id: String, after: Option<u64>, resume: Resume) -> Self {
+        let follower = Follower::look_on(client, job_id, after, resume);
+        Self::of(client, Source::Job(follower), after.map_or(0, |after| after.saturating_add(1)))
+    }
+
+    fn of(client: &Client, stream: Source, next_sequence: u64) -> Self {
+        Self {
+            stream,
+            address: client.address().to_owned(),
+            assembler: Some(Assembler::new(client.options().max_pictures_bytes)),
+            max_pictures_bytes: client.options().max_pictures_bytes,
+            wants_pictures: true,
+            next_sequence,
+            missed: 0,
+            deadline: None,
+            tap: None,
+            is_over: false,
+        }
+    }
+
+    /// Shows every event to `tap` as it came, before it is checked.
+    pub fn with_tap(mut self, tap: impl FnMut(&GenerateEvent) + Send + 'static) -> Self {
+        self.tap = Some(Box::new(tap));
+        self
+    }
+
+    /// Takes no notice of the pieces of pictures: for those who only want to know how the job is. `completed` then comes
+    /// without pictures.
+    pub fn without_pictures(mut self) -> Self {
+        self.wants_pictures = false;
+        self
+    }
+
     pub(crate) async fn start(
         client: Client,
         request: GenerateRequest,
@@ -50,16 +107,7 @@ impl Generation {
         });
         let response = client.generations().generate(call).await;
         let stream = response.map_err(|status| ClientError::from_status(&status, client.address(), deadline))?;
-        Ok(Self {
-            stream: stream.into_inner(),
-            address: client.address().to_owned(),
-            assembler: Some(Assembler::new(client.options().max_pictures_bytes)),
-            next_sequence: 0,
-            missed: 0,
-            deadline: sleep,
-            tap,
-            is_over: false,
-        })
+        Ok(Self { deadline: sleep, tap, ..Self::of(&client, Source::Call(stream.into_inner()), 0) })
     }
 
     /// The next event; `None` after the terminal one.
@@ -77,10 +125,25 @@ impl Generation {
         self.missed
     }
 
-    fn accept(&mut self, response: GenerateResponse) -> Result<Event, ClientError> {
-        let Some(event) = response.event else {
-            return Err(ClientError::Protocol("a message holds no event".to_owned()));
+    /// The next event as it came; `None` at the end of the stream.
+    fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<GenerateEvent, ClientError>>> {
+        let deadline = self.deadline.as_ref().map(|(after, _)| *after);
+        let stream = match &mut self.stream {
+            Source::Job(follower) => return follower.poll_next(context),
+            Source::Call(stream) => stream,
         };
+        let item = std::task::ready!(Pin::new(stream).poll_next(context));
+        Poll::Ready(item.map(|response| match response {
+            Ok(response) => response.event.ok_or_else(|| ClientError::Protocol("a message holds no event".to_owned())),
+            Err(status) => Err(match ClientError::from_status(&status, &self.address, deadline) {
+                // A job that was accepted is not refused any more.
+                ClientError::Refused(error) if self.next_sequence > 0 => ClientError::Failed(error),
+                other => other,
+            }),
+        }))
+    }
+
+    fn accept(&mut self, event: GenerateEvent) -> Result<Event, ClientError> {
         if let Some(tap) = &mut self.tap {
             tap(&event);
         }
@@ -100,6 +163,11 @@ impl Generation {
     fn kind(&mut self, event: Option<WireEvent>) -> Result<EventKind, ClientError> {
         match event {
             None => Ok(EventKind::Unknown),
+            Some(WireEvent::ImageChunk(chunk)) if !self.wants_pictures => Ok(EventKind::Receiving {
+                image_index: chunk.image_index,
+                received_bytes: chunk.offset.saturating_add(chunk.data.len() as u64),
+                total_bytes: chunk.total_size,
+            }),
             Some(WireEvent::ImageChunk(chunk)) => {
                 let assembler = self.assembler.as_mut().ok_or_else(after_the_end)?;
                 let received = assembler.add(chunk)?;
@@ -109,9 +177,15 @@ impl Generation {
                     total_bytes: received.total_bytes,
                 })
             }
+            Some(WireEvent::Requeued(requeued)) => {
+                // What came of its pictures is void.
+                self.assembler = Some(Assembler::new(self.max_pictures_bytes));
+                Ok(plain_kind(WireEvent::Requeued(requeued)))
+            }
             Some(WireEvent::Completed(completed)) => {
                 let assembler = self.assembler.take().ok_or_else(after_the_end)?;
-                let pictures = assembler.finish(completed.images)?;
+                let wanted = if self.wants_pictures { completed.images } else { Vec::new() };
+                let pictures = assembler.finish(wanted)?;
                 let timings = completed.timings.map(Timings::from).unwrap_or_default();
                 Ok(EventKind::Completed(Box::new(Completed { pictures, timings })))
             }
@@ -141,14 +215,9 @@ impl Stream for Generation {
         if this.is_over {
             return Poll::Ready(None);
         }
-        let deadline = this.deadline.as_ref().map(|(after, _)| *after);
-        let item = match Pin::new(&mut this.stream).poll_next(context) {
-            Poll::Ready(Some(Ok(response))) => this.accept(response),
-            Poll::Ready(Some(Err(status))) => Err(match ClientError::from_status(&status, &this.address, deadline) {
-                // A job that was accepted is not refused any more.
-                ClientError::Refused(error) if this.next_sequence > 0 => ClientError::Failed(error),
-                other => other,
-            }),
+        let item = match this.poll_source(context) {
+            Poll::Ready(Some(Ok(event))) => this.accept(event),
+            Poll::Ready(Some(Err(error))) => Err(error),
             Poll::Ready(None) => Err(this.without_end()),
             Poll::Pending => {
                 let Some((after, sleep)) = &mut this.deadline else { return Poll::Pending };

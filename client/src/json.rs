@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
-use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, ImageMetadata};
+use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, ImageMetadata, Job};
 use sakuga_proto::system::v1::{GetServerInfoResponse, GpuStats, ListModelsResponse};
 
 /// Why a message could not be written or read.
@@ -58,6 +58,7 @@ macro_rules! described {
 described! {
     GenerateEvent => "sakuga.generation.v1.GenerateEvent",
     GenerateRequest => "sakuga.generation.v1.GenerateRequest",
+    Job => "sakuga.generation.v1.Job",
     ImageMetadata => "sakuga.generation.v1.ImageMetadata",
     GetServerInfoResponse => "sakuga.system.v1.GetServerInfoResponse",
     GpuStats => "sakuga.system.v1.GpuStats",

@@ -26,6 +26,9 @@
 //!
 //! A [`Generation`] is also a [`Stream`](tokio_stream::Stream). Dropping it cancels the job at the next step.
 //!
+//! A job can outlive its connection: [`GenerationBuilder::start_resuming`] follows it through cuts and restarts of the
+//! server, and [`Client::watch`] takes up a job of an earlier call, or of another program, behind any event.
+//!
 //! What the stream promises is checked here and not left to the caller: the order of events (holes are counted, see
 //! [`Event::missed_before`]), that the pieces of a picture fit together, and that each picture has the checksum that
 //! the server names. [`picture`] reads the request back from a finished file.
@@ -37,6 +40,7 @@ mod connect;
 mod credentials;
 mod error;
 mod event;
+mod follow;
 mod generation;
 mod hash;
 pub mod json;
@@ -49,6 +53,7 @@ pub use connect::{Client, ConnectOptions, DEFAULT_ADDRESS, Transport};
 pub use credentials::{Authorization, BadToken, TlsOptions, Token};
 pub use error::{ClientError, ServerError, Violation};
 pub use event::{CancelReason, Cancelled, Completed, Event, EventKind, Preview, Stage, Started, Step, Timings};
+pub use follow::Resume;
 pub use generation::Generation;
 pub use hash::sha256_hex;
 pub use request::GenerationBuilder;

@@ -10,6 +10,7 @@ use sakuga_proto::prompt::v1::Strictness;
 
 use crate::connect::Client;
 use crate::error::ClientError;
+use crate::follow::Resume;
 use crate::generation::{Generation, Tap};
 use crate::typed;
 
@@ -178,6 +179,17 @@ impl GenerationBuilder {
     /// [`ClientError::Refused`] with what is wrong with the request, or why the connection did not hold.
     pub async fn start(self) -> Result<Generation, ClientError> {
         Generation::start(self.client, self.request, self.deadline, self.tap).await
+    }
+
+    /// Sends the request as a job that is followed through broken connections and restarts of the server: nothing is seen
+    /// twice and no state is missed. A server that knows no jobs is asked as by [`GenerationBuilder::start`]. Dropping the
+    /// generation cancels the job, if the server can be told; else the server does after `resume.patience`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`GenerationBuilder::start`], when patience has ended.
+    pub async fn start_resuming(self, resume: Resume) -> Result<Generation, ClientError> {
+        Generation::start_resuming(self.client, self.request, self.deadline, self.tap, resume).await
     }
 
     fn sampling(&mut self) -> &mut Sampling {

@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sakuga_proto::generation::v1::generation_service_server::GenerationServiceServer;
+use sakuga_proto::generation::v1::job_service_server::JobServiceServer;
 use sakuga_proto::prompt::v1::prompt_service_server::PromptServiceServer;
 use sakuga_proto::system::v1::system_service_server::SystemServiceServer;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::server::NamedService;
@@ -26,7 +29,9 @@ use crate::door::serve::{self, Serving};
 use crate::door::{Door, DoorError};
 use crate::encoder::Encoder;
 use crate::engine::{EngineError, EngineOpener, scripted};
-use crate::gpu::{self, Sampler};
+use crate::error::ServerError;
+use crate::gpu::{self, Sampler, Subscription};
+use crate::jobs::{Jobs, Parts};
 use crate::limits::Limits;
 use crate::metrics::listener::Page;
 use crate::metrics::{Metrics, QueueFigures, engine, listener};
@@ -34,9 +39,15 @@ use crate::scheduler::worker::EngineThread;
 use crate::scheduler::{EngineStatus, Scheduler};
 use crate::service::Context;
 use crate::service::generation::Generation;
+use crate::service::jobs::JobCalls;
 use crate::service::prompt::Prompts;
 use crate::service::system::System;
+use crate::store::place::DataPlace;
+use crate::store::writer::StoreWriter;
+use crate::store::{ArtifactStore, JobStore, StoreError};
 
+/// Time between two samples of the device for the signs of life of quiet streams.
+const SIGNS: Duration = Duration::from_secs(5);
 /// How long, at the end, clients may take to read what was sent to them.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -57,6 +68,12 @@ pub enum AppError {
     /// The engine cannot be opened.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The jobs of this server cannot be had.
+    #[error("cannot open the jobs of this server: {0}")]
+    Store(#[from] StoreError),
+    /// What an earlier run left cannot be taken up.
+    #[error("cannot take up the jobs of an earlier run: {0}")]
+    Recover(#[from] ServerError),
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -81,6 +98,10 @@ pub struct App {
     drain_timeout: Duration,
     _fresh: Reloader,
     _figures: Option<AbortOnDropHandle<()>>,
+    /// Keeps the newest sample of the device new.
+    _signs: Subscription,
+    /// Deletes old jobs.
+    _housekeeping: AbortOnDropHandle<()>,
 }
 
 impl App {
@@ -90,6 +111,20 @@ impl App {
     ///
     /// [`AppError`] says which part could not be had.
     pub async fn build(config: Config) -> Result<Self, AppError> {
+        let (jobs, artifacts) = config.jobs.place.open(config.jobs.artifacts.as_deref())?;
+        Self::build_over(config, jobs, artifacts).await
+    }
+
+    /// The same over stores of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError`] says which part could not be had.
+    pub async fn build_over(
+        config: Config,
+        store: Arc<dyn JobStore>,
+        artifacts: Arc<dyn ArtifactStore>,
+    ) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::new(methods()));
         let door = Door::open(&config.door, &metrics)?;
         warn_of_open_doors(&config, &door);
@@ -103,7 +138,9 @@ impl App {
         let ready = ready.await.unwrap_or_else(|_| Err(EngineError::Panicked("the engine's thread is gone".into())));
         let mut ready = ready?;
         let mut probe = gpu::probe(&ready.info.device);
-        ready.info.device = gpu::full_name(&ready.info.device, &probe.sample());
+        let sample = probe.sample();
+        let device_memory = sample.memory_total_bytes;
+        ready.info.device = gpu::full_name(&ready.info.device, &sample);
         let model = &ready.info.model;
         tracing::info!(engine = ready.info.kind, device = ready.info.device, model = model.name, "engine open");
         if !model.notice.is_empty() {
@@ -111,9 +148,27 @@ impl App {
         }
 
         let sampler = Arc::new(Sampler::start(probe)?);
-        let encoder = Encoder::start()?;
-        let scheduler = Arc::new(Scheduler::start(thread, encoder, sampler.clone(), config.limits.queued_max));
+        let writer = Arc::new(StoreWriter::start(store)?);
+        let encoder = Encoder::start(artifacts.clone(), Handle::current())?;
+        let scheduler = Arc::new(Scheduler::start(thread, encoder, sampler.clone(), &config.limits));
+        let jobs = Jobs::new(Parts {
+            engine: ready.info.clone(),
+            tokens: ready.tokens.clone(),
+            limits: config.limits.clone(),
+            scheduler: scheduler.clone(),
+            device_memory,
+            writer,
+            artifacts,
+            retention: config.jobs.retention,
+            is_durable: config.jobs.place != DataPlace::Memory,
+        });
+        jobs.recover().await?;
+        let (newest, latest_sample) = watch::channel(None);
+        let signs = sampler.subscribe(SIGNS, move |sample| _ = newest.send_replace(Some(sample.clone())));
         let context = Arc::new(Context {
+            jobs: jobs.clone(),
+            streams: Arc::new(Semaphore::new(config.limits.streams_max.min(Semaphore::MAX_PERMITS))),
+            latest_sample,
             engine: ready.info,
             tokens: ready.tokens,
             limits: config.limits,
@@ -133,6 +188,9 @@ impl App {
         let generation = GenerationServiceServer::new(Generation::new(context.clone()))
             .max_decoding_message_size(Limits::MESSAGE_BYTES_MAX)
             .max_encoding_message_size(Limits::ANSWER_BYTES_MAX);
+        let job_calls = JobServiceServer::new(JobCalls::new(context.clone()))
+            .max_decoding_message_size(Limits::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(Limits::ANSWER_BYTES_MAX);
         let prompts = PromptServiceServer::new(Prompts::new(context.clone()))
             .max_decoding_message_size(Limits::MESSAGE_BYTES_MAX)
             .max_encoding_message_size(Limits::ANSWER_BYTES_MAX);
@@ -140,12 +198,14 @@ impl App {
             .max_decoding_message_size(Limits::QUESTION_BYTES_MAX)
             .max_encoding_message_size(Limits::ANSWER_BYTES_MAX);
         let routes = Routes::new(generation)
+            .add_service(job_calls)
             .add_service(prompts)
             .add_service(system)
             .add_service(health_service.max_decoding_message_size(Limits::QUESTION_BYTES_MAX))
             .add_service(reflection().build_v1()?.max_decoding_message_size(Limits::QUESTION_BYTES_MAX))
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(Limits::QUESTION_BYTES_MAX));
 
+        let housekeeping = AbortOnDropHandle::new(tokio::spawn(jobs.keep_house()));
         let stop_accepting = CancellationToken::new();
         let incoming = Incoming::start(listener, &door);
         let layer = DoorLayer::new(&door, metrics.calls.clone());
@@ -169,6 +229,8 @@ impl App {
             drain_timeout: config.drain_timeout,
             _fresh: door.keep_fresh(),
             _figures: figures,
+            _signs: signs,
+            _housekeeping: housekeeping,
         })
     }
 
@@ -204,6 +266,8 @@ impl App {
             drain_timeout,
             _fresh,
             _figures,
+            _signs,
+            _housekeeping,
             ..
         } = self;
         let services = Arc::new(HealthNames::new(&context.engine.model.name));
@@ -294,15 +358,15 @@ impl HealthNames {
         Self { model: format!("model/{model}") }
     }
 
-    fn all(&self) -> [&str; 5] {
-        let [whole, generation, model] = self.need_engine();
+    fn all(&self) -> [&str; 6] {
+        let [whole, generation, jobs, model] = self.need_engine();
         let [prompts, system] = [PromptServiceServer::<Prompts>::NAME, SystemServiceServer::<System>::NAME];
-        [whole, generation, model, prompts, system]
+        [whole, generation, jobs, model, prompts, system]
     }
 
     /// Those that are of no use without an engine.
-    fn need_engine(&self) -> [&str; 3] {
-        ["", GenerationServiceServer::<Generation>::NAME, &self.model]
+    fn need_engine(&self) -> [&str; 4] {
+        ["", GenerationServiceServer::<Generation>::NAME, JobServiceServer::<JobCalls>::NAME, &self.model]
     }
 }
 

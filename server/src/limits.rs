@@ -15,8 +15,18 @@ pub struct Limits {
     pub steps_max: u32,
     /// Jobs that may wait.
     pub queued_max: usize,
-    /// Event streams that may be open, those of finished jobs with a slow reader included.
+    /// Event streams that may be open.
     pub streams_max: usize,
+    /// Jobs that one client may have queued and running; 0: as many as it likes.
+    pub client_jobs_max: usize,
+    /// Jobs that one client may ask for in a minute; 0: as many as it likes.
+    pub client_rate_max: u32,
+    /// Bytes of device memory that a job may need; `None`: as many as the device has.
+    pub job_memory_max: Option<u64>,
+    /// How long an engine may say nothing of a running job before it is given up; `None`: for ever.
+    pub silence_max: Option<Duration>,
+    /// How often a job is begun again after the server was stopped under it.
+    pub attempts_max: u32,
 }
 
 impl Limits {
@@ -34,8 +44,10 @@ impl Limits {
     pub const QUESTION_BYTES_MAX: usize = 64 * 1024;
     /// Bytes of any message from the server; a preview of the largest picture travels in one.
     pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
-    /// Bytes of one piece of a picture.
-    pub const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+    /// Bytes of one piece of a picture: what a stream holds that nobody reads.
+    pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
+    /// Bytes of a client's name.
+    pub const CLIENT_ID_BYTES_MAX: usize = 128;
     /// Least time between two samples of the device.
     pub const STATS_INTERVAL_MIN: Duration = Duration::from_millis(100);
     /// Time between two samples of the device unless a request says otherwise.
@@ -51,6 +63,11 @@ impl Default for Limits {
             steps_max: Self::STEPS_MAX,
             queued_max: 64,
             streams_max: 1024,
+            client_jobs_max: 0,
+            client_rate_max: 0,
+            job_memory_max: None,
+            silence_max: Some(Duration::from_secs(900)),
+            attempts_max: 5,
         }
     }
 }

@@ -85,7 +85,8 @@ impl EventLog {
     }
 }
 
-fn to_line(event: &GenerateEvent) -> Result<String, String> {
+/// An event as one line of JSON.
+pub fn to_line(event: &GenerateEvent) -> Result<String, String> {
     let mut event = event.clone();
     let bytes = match &mut event.event {
         Some(Event::Preview(preview)) => Some(std::mem::take(&mut preview.data)),

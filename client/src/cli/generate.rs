@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use sakuga_client::Resume;
 use sakuga_client::proto::generation::v1 as wire;
 use serde_json::{Value, json};
 
@@ -18,13 +19,17 @@ use super::server::{self, ServerArguments};
 use super::session::{Ending, Session};
 use super::terminal::Terminal;
 
+/// How long a server may take to hear that a job is given up.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
+
 const AFTER_HELP: &str = "\
 The prompt is checked on this machine before the server is asked, as `sakuga validate` does.
 
 Several pictures are written to OUT with -0, -1, ... before the extension. A picture appears under its name only when \
 it is complete and its checksum is right; one that was there before is replaced.
 
-Ctrl-C cancels the job at its next step. Nothing is written then but previews and events.
+Ctrl-C cancels the job at its next step. Nothing is written then but previews and events. A connection that breaks, or a \
+server that is restarted, is waited for up to a minute, and the job goes on where it was.
 
 --events writes each event as one line of protobuf JSON (sakuga.generation.v1.GenerateEvent) while it happens. The \
 bytes of previews and pictures are not in it; the line says in `data` how many they were and their SHA-256.
@@ -323,7 +328,7 @@ async fn draw(
         if let Some(events) = events {
             generation = generation.tap(move |event| events.record(event));
         }
-        let mut generation = generation.start().await?;
+        let mut generation = generation.start_resuming(Resume::default()).await?;
         while let Some(event) = generation.next_event().await? {
             if let Some(ending) = session.take(event)? {
                 return Ok(ending);
@@ -332,13 +337,25 @@ async fn draw(
         // The stream tells its end or its error; this is for a change of that promise.
         Err(Failure::new(Exit::Server, "the server ended the stream without saying how the job ended"))
     };
-    // Leaving this function drops the stream, and that cancels the job.
     let interrupted = tokio::select! {
         biased;
         signal = interruption() => signal,
         ending = follow => return ending,
     };
+    // The stream is dropped, and that cancels the job; a server that keeps jobs is told, too.
+    if !session.facts.job_id.is_empty() {
+        give_up(&arguments.server, &session.facts.job_id).await;
+    }
     Ok(Ending::Interrupted(interrupted))
+}
+
+/// Cancels a job, if the server can be told in time; else it finds out by itself.
+async fn give_up(server: &ServerArguments, job_id: &str) {
+    let cancel = async {
+        let client = server.connect().await.ok()?;
+        client.jobs().cancel_job(wire::CancelJobRequest { job_id: job_id.to_owned() }).await.ok()
+    };
+    let _ = tokio::time::timeout(CANCEL_PATIENCE, cancel).await;
 }
 
 /// Waits until the user or the system wants the program to end, and says how.

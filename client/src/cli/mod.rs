@@ -16,6 +16,7 @@ mod highlight;
 mod info;
 mod inline;
 mod input;
+mod jobs;
 mod output;
 mod preview;
 mod progress;
@@ -35,8 +36,8 @@ use terminal::Terminal;
 
 /// Pictures from typed prompts: check a prompt, have it drawn, look at what drew a picture.
 ///
-/// `validate`, `fmt`, `show`, `schema` and `completions` work on this machine alone; `generate` and `info` ask a
-/// server.
+/// `validate`, `fmt`, `show`, `schema` and `completions` work on this machine alone; `generate`, `jobs` and
+/// `info` ask a server.
 #[derive(Debug, Parser)]
 #[command(name = "sakuga", version, max_term_width = 110, after_long_help = exit::MANUAL)]
 struct Arguments {
@@ -55,6 +56,7 @@ enum Command {
     Generate(Box<generate::GenerateArguments>),
     Show(show::ShowArguments),
     Info(info::InfoArguments),
+    Jobs(jobs::JobsArguments),
     Schema(schema::SchemaArguments),
     /// Print a completion script for a shell
     ///
@@ -95,6 +97,7 @@ impl Command {
             Self::Generate(arguments) => generate::run(&arguments, terminal),
             Self::Show(arguments) => show::run(&arguments, terminal),
             Self::Info(arguments) => info::run(&arguments, terminal),
+            Self::Jobs(arguments) => jobs::run(&arguments, terminal),
             Self::Schema(arguments) => schema::run(&arguments),
             Self::Completions { shell } => {
                 let mut script = Vec::new();

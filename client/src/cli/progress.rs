@@ -92,6 +92,9 @@ impl Progress {
                     self.note(&format!("notice: {}", plain(&started.model_notice)));
                 }
             }
+            EventKind::Requeued { attempt } => {
+                self.note(&format!("the server was restarted; the job is drawn again, attempt {attempt}"));
+            }
             EventKind::Stage(stage) => self.stage(*stage),
             EventKind::Step(step) => self.step(step),
             EventKind::GpuStats(stats) => {

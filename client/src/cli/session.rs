@@ -110,6 +110,7 @@ impl Session {
                 self.facts.total_steps = started.resolved.sampling.map_or(0, |sampling| sampling.steps);
                 self.facts.started = Some(*started);
             }
+            EventKind::Requeued { .. } => self.facts.step = 0,
             EventKind::Step(step) => {
                 self.facts.step = step.index;
                 self.facts.total_steps = step.total;
@@ -213,7 +214,7 @@ impl Session {
 }
 
 /// `out.png` and 1 to `out-1.png`.
-fn numbered(path: &Path, image_index: u32) -> PathBuf {
+pub fn numbered(path: &Path, image_index: u32) -> PathBuf {
     let mut name = path.file_stem().unwrap_or_default().to_owned();
     name.push(format!("-{image_index}"));
     if let Some(extension) = path.extension() {

@@ -104,8 +104,6 @@ const RULES: &[(&str, Access)] = &[
     ("/grpc.reflection.", Access::Known),
     ("/sakuga.prompt.", GENERATE),
     ("/sakuga.generation.", GENERATE),
-    ("/sakuga.job.", GENERATE),
-    ("/sakuga.jobs.", GENERATE),
     ("/sakuga.system.", FIGURES),
 ];
 

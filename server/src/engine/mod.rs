@@ -31,7 +31,7 @@ pub trait Engine: Send {
 pub type Observer<'a> = dyn FnMut(EngineEvent<'_>) -> ControlFlow<()> + 'a;
 
 /// Opens an engine, again after its device was lost.
-pub type EngineOpener = Box<dyn Fn() -> Result<OpenEngine, EngineError> + Send>;
+pub type EngineOpener = Arc<dyn Fn() -> Result<OpenEngine, EngineError> + Send + Sync>;
 
 /// An engine that is ready, and what can be known about it without it.
 pub struct OpenEngine {
@@ -54,6 +54,28 @@ pub struct EngineInfo {
     pub precision: String,
     /// What it draws with.
     pub model: ModelInfo,
+    /// What jobs need of its memory.
+    pub memory: MemoryNeed,
+}
+
+/// What a job needs of the device's memory, about: enough to refuse what cannot fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryNeed {
+    /// Bytes that every job needs, the weights included.
+    pub fixed_bytes: u64,
+    /// Bytes for each pixel of the pictures that are computed at once.
+    pub pixel_bytes: u64,
+    /// Most pictures that are computed at once; 0: all.
+    pub batch_max: u32,
+}
+
+impl MemoryNeed {
+    /// Bytes that a job needs.
+    pub fn needed(&self, spec: &JobSpec) -> u64 {
+        let batch = if self.batch_max == 0 { spec.images } else { spec.images.min(self.batch_max) };
+        let pixels = u64::from(spec.width_px) * u64::from(spec.height_px) * u64::from(batch);
+        self.fixed_bytes.saturating_add(pixels.saturating_mul(self.pixel_bytes))
+    }
 }
 
 /// What a model is.
@@ -318,6 +340,9 @@ pub enum EngineError {
     /// The device failed in the middle of its work; the engine has to be opened anew.
     #[error("{0}")]
     DeviceLost(String),
+    /// The engine said nothing for too long; its thread is left behind and the engine opened anew.
+    #[error("the engine said nothing for {0:?} and was given up; a device that hangs needs its driver looked at")]
+    Hung(Duration),
     /// The engine panicked; it is opened anew.
     #[error("the engine panicked: {0}; this is a bug, please report it with the server's log")]
     Panicked(String),
@@ -326,7 +351,7 @@ pub enum EngineError {
 impl EngineError {
     /// Whether the engine must not be used again.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, EngineError::DeviceLost(_) | EngineError::Panicked(_))
+        matches!(self, EngineError::DeviceLost(_) | EngineError::Hung(_) | EngineError::Panicked(_))
     }
 }
 

@@ -8,8 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{
-    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, ModelInfo, Observer,
-    OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Stage, StepDone, StepReport, TokenCount, TokenCounter,
+    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, MemoryNeed, ModelInfo,
+    Observer, OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Stage, StepDone, StepReport, TokenCount,
+    TokenCounter,
 };
 
 /// What the engine does, and when.
@@ -61,7 +62,7 @@ pub enum Fault {
 pub fn opener(script: Script) -> EngineOpener {
     let script = Arc::new(script);
     let jobs = Arc::new(AtomicU64::new(0));
-    Box::new(move || {
+    Arc::new(move || {
         Ok(OpenEngine {
             engine: Box::new(ScriptedEngine { script: script.clone(), jobs: jobs.clone() }),
             info: info(&script),
@@ -75,6 +76,8 @@ fn info(script: &Script) -> EngineInfo {
         kind: "scripted",
         device: "cpu".into(),
         precision: "f32".into(),
+        // A picture and its noise.
+        memory: MemoryNeed { fixed_bytes: 0, pixel_bytes: 6, batch_max: 0 },
         model: ModelInfo {
             name: "scripted".into(),
             parameters: BTreeMap::new(),

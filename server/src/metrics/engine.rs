@@ -1,5 +1,6 @@
 //! An engine that counts what another engine draws.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::EngineMetrics;
@@ -7,7 +8,7 @@ use crate::engine::{Engine, EngineError, EngineEvent, EngineOpener, JobSpec, Obs
 
 /// An opener whose engines are counted, also after they were lost and opened anew.
 pub fn metered(opener: EngineOpener, metrics: EngineMetrics) -> EngineOpener {
-    Box::new(move || {
+    Arc::new(move || {
         let open = opener()?;
         let engine = Box::new(MeteredEngine { inner: open.engine, metrics: metrics.clone() });
         Ok(OpenEngine { engine, ..open })

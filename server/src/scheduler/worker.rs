@@ -35,15 +35,16 @@ pub struct Ready {
 
 /// The thread.
 pub struct EngineThread {
-    begin: mpsc::Sender<Parts>,
+    begin: mpsc::Sender<Arc<Parts>>,
     thread: JoinHandle<()>,
+    opener: EngineOpener,
 }
 
 /// What the thread needs beside the engine.
-struct Parts {
-    shared: Arc<Shared>,
-    encoder: Encoder,
-    sampler: Arc<Sampler>,
+pub(super) struct Parts {
+    pub(super) shared: Arc<Shared>,
+    pub(super) encoder: Encoder,
+    pub(super) sampler: Arc<Sampler>,
 }
 
 impl EngineThread {
@@ -55,8 +56,9 @@ impl EngineThread {
     pub fn open(opener: EngineOpener) -> std::io::Result<(Self, oneshot::Receiver<Result<Ready, EngineError>>)> {
         let (ready, opened) = oneshot::channel();
         let (begin, parts) = mpsc::channel();
+        let own = opener.clone();
         let thread = thread::Builder::new().name("sakuga-engine".into()).spawn(move || {
-            let open = match open(&opener) {
+            let open = match open(&own) {
                 Ok(open) => open,
                 Err(error) => {
                     // A receiver that has gone has no use for the reason.
@@ -66,16 +68,32 @@ impl EngineThread {
             };
             let _ = ready.send(Ok(Ready { info: open.info.clone(), tokens: open.tokens.clone() }));
             if let Ok(parts) = parts.recv() {
-                Worker { parts, opener }.work(open.engine);
+                Worker { parts, opener: own, epoch: 0 }.work(open.engine);
             }
         })?;
-        Ok((Self { begin, thread }, opened))
+        Ok((Self { begin, thread, opener }, opened))
     }
 
     /// Lets the thread work for a scheduler.
-    pub(super) fn begin(&self, shared: Arc<Shared>, encoder: Encoder, sampler: Arc<Sampler>) {
+    pub(super) fn begin(&self, parts: Arc<Parts>) {
         // A thread that is gone never opened its engine, and then there is no scheduler.
-        let _ = self.begin.send(Parts { shared, encoder, sampler });
+        let _ = self.begin.send(parts);
+    }
+
+    /// Leaves the thread to its engine, which hangs, and puts a new one with a new engine in its place.
+    ///
+    /// # Errors
+    ///
+    /// What the system says if there can be no thread.
+    pub(super) fn replace(&mut self, parts: Arc<Parts>, epoch: u64) -> std::io::Result<()> {
+        let opener = self.opener.clone();
+        self.thread = thread::Builder::new().name("sakuga-engine".into()).spawn(move || {
+            let worker = Worker { parts, opener, epoch };
+            if let Some(open) = worker.reopen() {
+                worker.work(open.engine);
+            }
+        })?;
+        Ok(())
     }
 
     /// Waits for the thread's end; whether it came in time.
@@ -92,8 +110,10 @@ impl EngineThread {
 }
 
 struct Worker {
-    parts: Parts,
+    parts: Arc<Parts>,
     opener: EngineOpener,
+    /// Tells this thread from those that were left behind.
+    epoch: u64,
 }
 
 impl Worker {
@@ -101,7 +121,7 @@ impl Worker {
         // Should this thread ever panic outside the engine, those who wait are told.
         let _guard = LostOnPanic(&self.parts.shared);
         let mut engine = engine;
-        while let Some(job) = self.parts.shared.next() {
+        while let Some(job) = self.parts.shared.next(self.epoch) {
             if !self.draw(engine.as_mut(), job) {
                 drop(engine);
                 match self.reopen() {
@@ -118,7 +138,7 @@ impl Worker {
         let _entered = span.enter();
         if let Some(reason) = job.ticket.given_up() {
             job.cancelled(0, reason);
-            self.parts.shared.job_done(&job.order.spec, None);
+            self.parts.shared.job_done(self.epoch, &job.order.spec, None);
             return true;
         }
         let begun = Instant::now();
@@ -129,7 +149,7 @@ impl Worker {
         let statistics = self.parts.sampler.subscribe(job.order.stats_interval, move |sample| {
             events.publish(EventBody::GpuStats(sample.clone()));
         });
-        let mut watcher = Watcher::new(&self.parts, &job);
+        let mut watcher = Watcher::new(&self.parts, &job, self.epoch);
         let drawn =
             catch_unwind(AssertUnwindSafe(|| engine.generate(&job.order.spec, &mut |event| watcher.observe(event))));
         drop(statistics);
@@ -137,7 +157,10 @@ impl Worker {
         let drawn = drawn.unwrap_or_else(|panic| Err(EngineError::Panicked(panic_text(panic.as_ref()))));
         let is_finished = matches!(drawn, Ok(Outcome::Finished { .. }));
         let beside_steps = begun.elapsed().saturating_sub(in_steps);
-        self.parts.shared.job_done(&job.order.spec, is_finished.then_some(beside_steps));
+        if !self.parts.shared.job_done(self.epoch, &job.order.spec, is_finished.then_some(beside_steps)) {
+            tracing::warn!("an engine that was given up came back; its job had failed by then");
+            return true;
+        }
         match drawn {
             Ok(Outcome::Finished { images, timings }) => self.finish(job, images, timings, queued, steps_done),
             Ok(Outcome::Stopped) => match job.ticket.given_up() {
@@ -175,10 +198,10 @@ impl Worker {
                 }
                 Err(error) => {
                     tracing::error!(%error, "the engine is lost");
-                    self.parts.shared.engine_lost(&error.to_string());
+                    self.parts.shared.engine_away(&error.to_string());
                 }
             }
-            if self.parts.shared.pause(REOPEN_PAUSE) {
+            if self.parts.shared.pause(REOPEN_PAUSE) || !self.parts.shared.is_current(self.epoch) {
                 return None;
             }
         }
@@ -186,7 +209,7 @@ impl Worker {
 }
 
 fn open(opener: &EngineOpener) -> Result<OpenEngine, EngineError> {
-    catch_unwind(AssertUnwindSafe(opener))
+    catch_unwind(AssertUnwindSafe(|| opener()))
         .unwrap_or_else(|panic| Err(EngineError::Panicked(panic_text(panic.as_ref()))))
 }
 
@@ -215,6 +238,7 @@ impl Drop for LostOnPanic<'_> {
 struct Watcher<'a> {
     parts: &'a Parts,
     job: &'a Job,
+    epoch: u64,
     steps_done: u32,
     in_steps: Duration,
     /// When steps ended, the latest [`PACE_STEPS`]; before the first, when denoising began.
@@ -224,12 +248,15 @@ struct Watcher<'a> {
 }
 
 impl<'a> Watcher<'a> {
-    fn new(parts: &'a Parts, job: &'a Job) -> Self {
+    fn new(parts: &'a Parts, job: &'a Job, epoch: u64) -> Self {
         let previewed = vec![None; job.order.spec.images as usize];
-        Self { parts, job, steps_done: 0, in_steps: Duration::ZERO, marks: Vec::new(), previewed }
+        Self { parts, job, epoch, steps_done: 0, in_steps: Duration::ZERO, marks: Vec::new(), previewed }
     }
 
     fn observe(&mut self, event: EngineEvent<'_>) -> ControlFlow<()> {
+        if !self.parts.shared.beat(self.epoch) {
+            return ControlFlow::Break(());
+        }
         match event {
             EngineEvent::Stage(stage) => {
                 if stage == Stage::Denoise {

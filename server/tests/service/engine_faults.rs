@@ -1,7 +1,11 @@
 //! What the engine does wrong ends one job, typed, and not the server.
 
+use std::time::{Duration, Instant};
+
 use sakuga_proto::generation::v1::GenerateEvent;
+use sakuga_server::Config;
 use sakuga_server::engine::scripted::{Fault, Script};
+use sakuga_server::limits::Limits;
 use tonic::Code;
 use tonic_types::{RpcStatusExt as _, pb};
 
@@ -47,6 +51,25 @@ async fn a_hanging_step_delays_but_does_not_break() {
     let mut hanging = server.generation().generate(request(3)).await.expect("accepted").into_inner();
     until(&mut hanging, "step").await;
     drop(hanging);
+    expect_event!(run(&server, request(1)).await.last().unwrap(), Completed);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_that_hangs_is_left_behind_and_opened_anew() {
+    let limits = Limits { silence_max: Some(Duration::from_millis(400)), ..Limits::default() };
+    let faults = vec![fault(1, 2, Fault::Hang(3_000))];
+    let server = Server::start(Config { limits, ..scripted(Script { faults, ..quick() }) }).await;
+    let mut hanging = server.generation().generate(request(3)).await.expect("accepted").into_inner();
+    until(&mut hanging, "step").await;
+    let mut waiting = server.generation().generate(request(3)).await.expect("accepted").into_inner();
+    let begun = Instant::now();
+    let events = rest(&mut hanging).await;
+    let status = failure(&events);
+    assert_eq!((status.code, reason(status).as_str()), (Code::Unavailable as i32, "ENGINE_HUNG"));
+    // The one that waited is drawn while the old engine still hangs.
+    expect_event!(rest(&mut waiting).await.last().unwrap(), Completed);
+    assert!(begun.elapsed() < Duration::from_millis(2_500), "{:?}", begun.elapsed());
     expect_event!(run(&server, request(1)).await.last().unwrap(), Completed);
     server.stop().await;
 }

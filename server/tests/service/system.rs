@@ -65,6 +65,7 @@ async fn health_is_told_for_each_service() {
     for service in [
         "",
         "sakuga.generation.v1.GenerationService",
+        "sakuga.generation.v1.JobService",
         "sakuga.prompt.v1.PromptService",
         "sakuga.system.v1.SystemService",
         "model/scripted",
@@ -93,6 +94,7 @@ async fn reflection_lists_the_public_services() {
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
         "sakuga.generation.v1.GenerationService",
+        "sakuga.generation.v1.JobService",
         "sakuga.prompt.v1.PromptService",
         "sakuga.system.v1.SystemService",
     ];

@@ -1,0 +1,80 @@
+//! `sakuga jobs fetch`: the pictures of a completed job, each checked before it is written.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use sakuga_client::proto::generation::v1::{GetArtifactRequest, ImageInfo};
+use sakuga_client::{Client, sha256_hex};
+use tokio::runtime::Runtime;
+
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output;
+use crate::cli::server::ServerArguments;
+use crate::cli::session::numbered;
+
+/// Which pictures, and where to.
+#[derive(Debug, Args)]
+pub struct FetchArguments {
+    /// The job's name
+    #[arg(value_name = "JOB")]
+    job_id: String,
+
+    #[command(flatten)]
+    server: ServerArguments,
+
+    /// The file to write; several pictures get -0, -1, ... before the extension
+    #[arg(long, short, value_name = "FILE", default_value = "out.png")]
+    out: PathBuf,
+
+    /// Only this picture of the job, counted from 0
+    #[arg(long, value_name = "INDEX")]
+    image: Option<u32>,
+}
+
+/// Runs the command.
+pub fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit, Failure> {
+    output::check_writable(&arguments.out)?;
+    runtime.block_on(async {
+        let client = arguments.server.connect().await?;
+        let images = super::get(&client, &arguments.job_id).await?.images;
+        let is_several = images.len() > 1 && arguments.image.is_none();
+        let wanted = match arguments.image {
+            Some(image_index) => vec![image_index],
+            // A job without pictures is asked for its first, so that the server says why there is none.
+            None => (0..images.len().max(1) as u32).collect(),
+        };
+        for image_index in wanted {
+            let path = if is_several { numbered(&arguments.out, image_index) } else { arguments.out.clone() };
+            fetch(&client, &arguments.job_id, image_index, images.get(image_index as usize), &path).await?;
+            output::print(format_args!("{}\n", path.display()))?;
+        }
+        Ok(Exit::Ok)
+    })
+}
+
+async fn fetch(
+    client: &Client,
+    job_id: &str,
+    image_index: u32,
+    image: Option<&ImageInfo>,
+    path: &Path,
+) -> Result<(), Failure> {
+    let explain = |status: tonic::Status| Failure::from(client.explain(&status));
+    let call = GetArtifactRequest { job_id: job_id.to_owned(), image_index, offset: 0, limit: 0 };
+    let mut pieces = client.jobs().get_artifact(call).await.map_err(explain)?.into_inner();
+    let mut file = Vec::new();
+    let size = image.map_or(0, |image| image.size);
+    while let Some(piece) = pieces.message().await.map_err(explain)? {
+        file.extend_from_slice(&piece.chunk.unwrap_or_default().data);
+        if file.len() as u64 > size {
+            break;
+        }
+    }
+    let is_whole = image.is_some_and(|image| sha256_hex(&file).eq_ignore_ascii_case(&image.sha256));
+    if !is_whole {
+        let text = format!("picture {image_index} arrived damaged; nothing was written");
+        return Err(Failure::new(Exit::Server, text));
+    }
+    output::write_file(path, &file)
+}

@@ -1,0 +1,8 @@
+//! Nothing accepted is lost: servers that are killed, stores that fail, clients that are cut off.
+
+mod clients;
+mod kill;
+mod program;
+mod restart;
+mod store_faults;
+mod support;

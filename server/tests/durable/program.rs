@@ -1,0 +1,61 @@
+//! The server as a process that can be killed.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
+use tonic::transport::{Channel, Endpoint};
+
+/// A running server. It dies with this.
+pub struct Program {
+    child: Child,
+    pub url: String,
+}
+
+impl Program {
+    /// Starts a server over a folder.
+    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sakuga-server"))
+            .args(["--engine", "scripted", "--listen", "127.0.0.1:0", "--log", "error", "--data-dir"])
+            .arg(folder)
+            .args(arguments)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
+        let url = line.trim().strip_prefix("listening on ").expect("an address").to_owned();
+        Self { child, url }
+    }
+
+    /// A client of it.
+    pub async fn jobs(&self) -> JobServiceClient<Channel> {
+        let channel = Endpoint::from_shared(self.url.clone()).expect("a URL").connect().await.expect("it listens");
+        JobServiceClient::new(channel)
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it ran");
+        self.child.wait().expect("it ended");
+    }
+
+    /// Asks it to end and waits until it has.
+    pub fn terminate(mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+        self.child.wait().expect("it ended").code()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // A test that fails leaves no process behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,101 @@
+//! A server that goes down well keeps what waits, and what was kept is there after its next start.
+
+use sakuga_proto::generation::v1::generate_event::Event;
+use sakuga_proto::generation::v1::{GetArtifactRequest, GetJobRequest, JobState, WatchJobRequest};
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+use crate::program::Program;
+use crate::support::{PATIENCE, Seen, request};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_that_wait_are_kept_and_ended_ones_stay() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["--scripted-step-ms", "20", "--drain-timeout", "0"];
+    let server = Program::start(folder.path(), &arguments);
+    let mut jobs = server.jobs().await;
+    let mut made = Vec::new();
+    for (name, steps) in [("ended", 2), ("running", 100), ("waiting", 2)] {
+        let job = jobs.create_job(request(name, steps)).await.expect("accepted").into_inner().job.expect("a job");
+        made.push((job.job_id, Seen::default()));
+    }
+    let (job_id, seen) = &mut made[0];
+    seen.follow(&mut jobs, job_id).await.expect("it lives");
+    let watch = |job_id: &str| WatchJobRequest { job_id: job_id.into(), ..WatchJobRequest::default() };
+    let mut stream = jobs.watch_job(watch(&made[1].0)).await.expect("there").into_inner();
+    loop {
+        let response = stream.message().await.expect("it lives").expect("it goes on");
+        if format!("{response:?}").contains("Step(") {
+            break;
+        }
+    }
+    assert_eq!(server.terminate(), Some(0));
+    // Its readers are told that this is not the end of the job.
+    let status = loop {
+        match stream.message().await {
+            Ok(Some(response)) => assert!(!format!("{response:?}").contains("Cancelled"), "{response:?}"),
+            Ok(None) => panic!("the stream ends as if the job had"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(status.get_details_error_info().expect("ErrorInfo").reason, "SHUTTING_DOWN");
+
+    let server = Program::start(folder.path(), &["--scripted-step-ms", "1"]);
+    let mut jobs = server.jobs().await;
+    made[0].1.assert_whole(&mut jobs, &made[0].0).await;
+    let call = GetArtifactRequest { job_id: made[0].0.clone(), ..GetArtifactRequest::default() };
+    assert!(jobs.get_artifact(call).await.expect("kept").into_inner().message().await.expect("bytes").is_some());
+    for (job_id, seen) in &mut made[1..] {
+        tokio::time::timeout(PATIENCE, seen.follow(&mut jobs, job_id)).await.expect("it ends").expect("it lives");
+    }
+    let requeued = |seen: &Seen| seen.events.iter().any(|event| matches!(event.event, Some(Event::Requeued(_))));
+    assert!(requeued(&made[1].1) && !requeued(&made[2].1));
+    let job = jobs.get_job(GetJobRequest { job_id: made[1].0.clone() }).await.expect("there").into_inner().job;
+    let job = job.expect("a job");
+    assert_eq!((job.state(), job.attempt), (JobState::Completed, 2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_stops_the_server_too_often_is_not_begun_again() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["--scripted-step-ms", "20", "--max-attempts", "2"];
+    let mut job_id = String::new();
+    for _ in 0..2 {
+        let server = Program::start(folder.path(), &arguments);
+        let mut jobs = server.jobs().await;
+        let job = jobs.create_job(request("poison", 200)).await.expect("accepted").into_inner().job.expect("a job");
+        job_id = job.job_id;
+        let started = async {
+            loop {
+                let job = jobs.get_job(GetJobRequest { job_id: job_id.clone() }).await.expect("there").into_inner().job;
+                if job.expect("a job").state() == JobState::Running {
+                    return;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, started).await.expect("it starts");
+        server.kill();
+    }
+    let server = Program::start(folder.path(), &arguments);
+    let mut jobs = server.jobs().await;
+    let mut seen = Seen::default();
+    seen.follow(&mut jobs, &job_id).await.expect("it lives");
+    let Some(Event::Failed(status)) = seen.events.pop().and_then(|event| event.event) else { panic!("it fails") };
+    assert!(status.message.contains("stopped 2 times"), "{}", status.message);
+}
+
+#[test]
+fn a_folder_belongs_to_one_server() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let _first = Program::start(folder.path(), &[]);
+    let second = std::process::Command::new(env!("CARGO_BIN_EXE_sakuga-server"))
+        .args(["--engine", "scripted", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path())
+        .output()
+        .expect("it runs");
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert!(said.contains("in use by another server"), "{said}");
+}
