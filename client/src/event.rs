@@ -19,8 +19,9 @@ pub struct Event {
     pub time: Option<SystemTime>,
     /// The job.
     pub job_id: String,
-    /// How many events the server left out just before this one, because this side read too slowly. Only previews and
-    /// statistics are ever left out.
+    /// How many events the server left out just before this one, because this side read too slowly or was away. Only
+    /// previews, statistics and places in the queue are ever left out; behind [`EventKind::Requeued`] it counts numbers
+    /// that were never used, too.
     pub missed_before: u64,
     /// What happened.
     pub kind: EventKind,
@@ -43,6 +44,11 @@ pub enum EventKind {
         position: u32,
         /// When it will probably start.
         eta: Option<Duration>,
+    },
+    /// The server was stopped while the job ran; it is drawn again from the start, under the same seed.
+    Requeued {
+        /// The attempt that comes.
+        attempt: u32,
     },
     /// The job has the device.
     Started(Box<Started>),
@@ -232,6 +238,7 @@ pub(crate) fn plain_kind(event: WireEvent) -> EventKind {
             EventKind::Accepted { request_id: accepted.request_id, diagnostics: accepted.diagnostics }
         }
         WireEvent::Queued(queued) => EventKind::Queued { position: queued.position, eta: duration(queued.eta) },
+        WireEvent::Requeued(requeued) => EventKind::Requeued { attempt: requeued.attempt },
         WireEvent::Started(started) => EventKind::Started(Box::new(Started {
             resolved: started.resolved.unwrap_or_default(),
             seeds: started.seeds,

@@ -13,6 +13,8 @@ use prost_reflect::prost::Message as _;
 const FILES: &[&str] = &[
     "sakuga/generation/v1/event.proto",
     "sakuga/generation/v1/generation_service.proto",
+    "sakuga/generation/v1/job.proto",
+    "sakuga/generation/v1/job_service.proto",
     "sakuga/generation/v1/request.proto",
     "sakuga/prompt/v1/diagnostic.proto",
     "sakuga/prompt/v1/prompt.proto",

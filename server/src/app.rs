@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sakuga_proto::generation::v1::generation_service_server::GenerationServiceServer;
+use sakuga_proto::generation::v1::job_service_server::JobServiceServer;
 use sakuga_proto::prompt::v1::prompt_service_server::PromptServiceServer;
 use sakuga_proto::system::v1::system_service_server::SystemServiceServer;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::server::NamedService;
@@ -20,15 +23,21 @@ use tonic_health::server::HealthReporter;
 
 use crate::config::{Config, EngineChoice};
 use crate::encoder::Encoder;
+use crate::error::ServerError;
 use crate::engine::{EngineError, EngineOpener, scripted};
-use crate::gpu::{self, Sampler};
+use crate::gpu::{self, Sampler, Subscription};
+use crate::jobs::{Jobs, Parts};
 use crate::limits::Limits;
 use crate::scheduler::worker::EngineThread;
 use crate::scheduler::{EngineStatus, Scheduler};
 use crate::service::Context;
 use crate::service::generation::Generation;
+use crate::service::jobs::JobCalls;
 use crate::service::prompt::Prompts;
 use crate::service::system::System;
+use crate::store::StoreError;
+use crate::store::place::DataPlace;
+use crate::store::writer::StoreWriter;
 
 /// Idle connections are probed this often, and given up after as long without an answer: a client that vanished in the
 /// middle of a generation is noticed within a minute.
@@ -36,6 +45,8 @@ const KEEPALIVE: Duration = Duration::from_secs(20);
 /// Streams that a client may reset before the server has looked at them. Dropping a stream is how clients cancel, so a
 /// busy one resets many; beyond this the connection is closed as hostile.
 const PENDING_RESETS_MAX: usize = 1024;
+/// Time between two samples of the device for the signs of life of quiet streams.
+const SIGNS: Duration = Duration::from_secs(5);
 /// How long, at the end, clients may take to read what was sent to them.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -53,6 +64,12 @@ pub enum AppError {
     /// The engine cannot be opened.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The jobs of this server cannot be had.
+    #[error("cannot open the jobs of this server: {0}")]
+    Store(#[from] StoreError),
+    /// What an earlier run left cannot be taken up.
+    #[error("cannot take up the jobs of an earlier run: {0}")]
+    Recover(#[from] ServerError),
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
@@ -72,6 +89,10 @@ pub struct App {
     context: Arc<Context>,
     health: HealthReporter,
     drain_timeout: Duration,
+    /// Keeps the newest sample of the device new.
+    _signs: Subscription,
+    /// Deletes old jobs.
+    _housekeeping: AbortOnDropHandle<()>,
 }
 
 impl App {
@@ -89,7 +110,9 @@ impl App {
         let ready = ready.await.unwrap_or_else(|_| Err(EngineError::Panicked("the engine's thread is gone".into())));
         let mut ready = ready?;
         let mut probe = gpu::probe(&ready.info.device);
-        ready.info.device = gpu::full_name(&ready.info.device, &probe.sample());
+        let sample = probe.sample();
+        let device_memory = sample.memory_total_bytes;
+        ready.info.device = gpu::full_name(&ready.info.device, &sample);
         let model = &ready.info.model;
         tracing::info!(engine = ready.info.kind, device = ready.info.device, model = model.name, "engine open");
         if !model.notice.is_empty() {
@@ -97,9 +120,28 @@ impl App {
         }
 
         let sampler = Arc::new(Sampler::start(probe)?);
-        let encoder = Encoder::start()?;
-        let scheduler = Arc::new(Scheduler::start(thread, encoder, sampler.clone(), config.limits.queued_max));
+        let (store, artifacts) = config.jobs.place.open(config.jobs.artifacts.as_deref())?;
+        let writer = Arc::new(StoreWriter::start(store)?);
+        let encoder = Encoder::start(artifacts.clone(), Handle::current())?;
+        let scheduler = Arc::new(Scheduler::start(thread, encoder, sampler.clone(), &config.limits));
+        let jobs = Jobs::new(Parts {
+            engine: ready.info.clone(),
+            tokens: ready.tokens.clone(),
+            limits: config.limits.clone(),
+            scheduler: scheduler.clone(),
+            device_memory,
+            writer,
+            artifacts,
+            retention: config.jobs.retention,
+            is_durable: config.jobs.place != DataPlace::Memory,
+        });
+        jobs.recover().await?;
+        let (newest, latest_sample) = watch::channel(None);
+        let signs = sampler.subscribe(SIGNS, move |sample| _ = newest.send_replace(Some(sample.clone())));
         let context = Arc::new(Context {
+            jobs: jobs.clone(),
+            streams: Arc::new(Semaphore::new(config.limits.streams_max.min(Semaphore::MAX_PERMITS))),
+            latest_sample,
             engine: ready.info,
             tokens: ready.tokens,
             limits: config.limits,
@@ -115,6 +157,7 @@ impl App {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
             .build_v1()?;
         let generation = GenerationServiceServer::new(Generation::new(context.clone()));
+        let job_calls = JobServiceServer::new(JobCalls::new(context.clone()));
         let prompts = PromptServiceServer::new(Prompts::new(context.clone()));
         let system = SystemServiceServer::new(System::new(context.clone()));
         let router = Server::builder()
@@ -123,13 +166,24 @@ impl App {
             .http2_keepalive_timeout(Some(KEEPALIVE))
             .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
             .add_service(generation.max_decoding_message_size(Limits::MESSAGE_BYTES_MAX))
+            .add_service(job_calls.max_decoding_message_size(Limits::MESSAGE_BYTES_MAX))
             .add_service(prompts.max_decoding_message_size(Limits::MESSAGE_BYTES_MAX))
             .add_service(system.max_decoding_message_size(Limits::MESSAGE_BYTES_MAX))
             .add_service(health_service)
             .add_service(reflection);
 
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-        Ok(Self { local_addr, incoming, router, context, health, drain_timeout: config.drain_timeout })
+        let housekeeping = AbortOnDropHandle::new(tokio::spawn(jobs.keep_house()));
+        Ok(Self {
+            local_addr,
+            incoming,
+            router,
+            context,
+            health,
+            drain_timeout: config.drain_timeout,
+            _signs: signs,
+            _housekeeping: housekeeping,
+        })
     }
 
     /// Where the server listens; with port 0 in the configuration, the port that the system chose.
@@ -144,7 +198,7 @@ impl App {
     ///
     /// [`AppError::Transport`] if the socket fails.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
-        let Self { incoming, router, context, health, drain_timeout, .. } = self;
+        let Self { incoming, router, context, health, drain_timeout, _signs, _housekeeping, .. } = self;
         let mirror = mirror_engine_status(&context.scheduler, health.clone()).await;
         let stop_accepting = CancellationToken::new();
         let serve = router.serve_with_incoming_shutdown(incoming, stop_accepting.clone().cancelled_owned());
@@ -219,14 +273,15 @@ async fn mirror_engine_status(scheduler: &Scheduler, health: HealthReporter) -> 
 }
 
 /// What the health service knows: the server as a whole, and each service.
-const SERVICES: [&str; 4] = [
+const SERVICES: [&str; 5] = [
     "",
     GenerationServiceServer::<Generation>::NAME,
+    JobServiceServer::<JobCalls>::NAME,
     PromptServiceServer::<Prompts>::NAME,
     SystemServiceServer::<System>::NAME,
 ];
 /// Those of them that are of no use without an engine.
-const NEED_ENGINE: [&str; 2] = [SERVICES[0], SERVICES[1]];
+const NEED_ENGINE: [&str; 3] = [SERVICES[0], SERVICES[1], SERVICES[2]];
 
 async fn report(health: &HealthReporter, services: &[&str], status: ServingStatus) {
     for service in services {

@@ -9,8 +9,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::engine::scripted::Script;
+use crate::jobs::retention::Retention;
 use crate::limits::Limits;
 use crate::settings::Given;
+use crate::store::place::DataPlace;
+
+/// Mebibytes of pictures that a server keeps in memory unless it is told otherwise.
+const KEEP_MIB_IN_MEMORY: u64 = 256;
 
 /// All that can be configured.
 #[derive(Clone, Debug)]
@@ -21,12 +26,25 @@ pub struct Config {
     pub engine: EngineChoice,
     /// What a request may ask for.
     pub limits: Limits,
+    /// Where jobs are kept, and for how long.
+    pub jobs: JobsConfig,
     /// How long the running job may go on at the end.
     pub drain_timeout: Duration,
     /// How the log is written.
     pub log_format: LogFormat,
     /// What is logged.
     pub log_filter: String,
+}
+
+/// Where jobs are kept, and for how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobsConfig {
+    /// Where.
+    pub place: DataPlace,
+    /// A URL for their pictures; `None`: beside the jobs.
+    pub artifacts: Option<String>,
+    /// For how long.
+    pub retention: Retention,
 }
 
 /// What draws.
@@ -114,6 +132,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             engine: EngineChoice::Scripted(Script::default()),
             limits: Limits::default(),
+            jobs: JobsConfig::default(),
             drain_timeout: Duration::from_secs(30),
             log_format: LogFormat::Text,
             log_filter: "info".into(),
@@ -132,8 +151,8 @@ impl Config {
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, ConfigError> {
         let mut problems = Vec::new();
-        let given = Given::collect(arguments, environment, &mut problems)?;
-        let mut reader = Reader { given: &given, problems };
+        let given = Given::collect(arguments, &environment, &mut problems)?;
+        let mut reader = Reader { given: &given, environment: &environment, problems };
         let config = reader.config();
         match config {
             Some(config) if reader.problems.is_empty() => Ok(config),
@@ -145,6 +164,7 @@ impl Config {
 /// Reads values and collects what is wrong with them.
 struct Reader<'a> {
     given: &'a Given,
+    environment: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<String>,
 }
 
@@ -154,6 +174,8 @@ impl Reader<'_> {
         let listen = self.listen();
         let engine = self.engine();
         let limits = self.limits();
+        let port = listen.map_or(0, |address| address.port());
+        let jobs = self.jobs(port);
         let drain_timeout_s = self.count("drain-timeout", 0..=86_400);
         let log_format = self.choice("log-format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
         let log_filter = self.log_filter();
@@ -161,6 +183,7 @@ impl Reader<'_> {
             listen: listen?,
             engine: engine?,
             limits: limits?,
+            jobs: jobs?,
             drain_timeout: Duration::from_secs(drain_timeout_s?),
             log_format: log_format?,
             log_filter: log_filter?,
@@ -236,6 +259,10 @@ impl Reader<'_> {
         let images_max = self.count("max-images", 1..=Limits::IMAGES_MAX.into());
         let steps_max = self.count("max-steps", 1..=Limits::STEPS_MAX.into());
         let pixels_max = self.count("max-pixels", 256..=1 << 28);
+        let client_jobs_max = self.count("client-jobs", 0..=100_000);
+        let client_rate_max = self.count("client-rate", 0..=1_000_000);
+        let job_memory_mib = self.count("job-memory-mib", 0..=1 << 40);
+        let attempts_max = self.count("max-attempts", 1..=1_000_000);
         let prompt_bytes_max = self.count("max-prompt-bytes", 1..=Limits::PROMPT_BYTES_MAX as u64);
         Some(Limits {
             prompt_bytes_max: prompt_bytes_max? as usize,
@@ -244,7 +271,35 @@ impl Reader<'_> {
             steps_max: steps_max? as u32,
             queued_max: queued_max? as usize,
             streams_max: streams_max? as usize,
+            client_jobs_max: client_jobs_max? as usize,
+            client_rate_max: client_rate_max? as u32,
+            job_memory_max: Some(job_memory_mib? << 20).filter(|bytes| *bytes > 0),
+            attempts_max: attempts_max? as u32,
         })
+    }
+
+    fn jobs(&mut self, port: u16) -> Option<JobsConfig> {
+        const HOUR: u64 = 3600;
+        let place = match self.given.get("data-dir")?.0 {
+            "auto" => DataPlace::of_port(port, self.environment),
+            "memory" => DataPlace::Memory,
+            folder => DataPlace::Folder(folder.into()),
+        };
+        let artifacts = self.given.get("artifacts").map(|(value, _)| value.to_owned());
+        let age_h = self.count("keep-hours", 0..=1_000_000);
+        let event_age_h = self.count("keep-steps-hours", 0..=1_000_000);
+        let count = self.count("keep-jobs", 0..=10_000_000);
+        let mib = self.count("keep-mib", 0..=1 << 40);
+        // Memory is dearer than a disk.
+        let is_default = self.given.get("keep-mib").is_some_and(|(_, origin)| origin == "the default");
+        let mib = mib.map(|mib| if place == DataPlace::Memory && is_default { mib.min(KEEP_MIB_IN_MEMORY) } else { mib });
+        let retention = Retention {
+            age: Duration::from_secs(age_h? * HOUR),
+            event_age: Duration::from_secs(event_age_h? * HOUR),
+            count: count? as usize,
+            bytes: mib? << 20,
+        };
+        Some(JobsConfig { place, artifacts, retention })
     }
 
     fn log_filter(&mut self) -> Option<String> {
@@ -363,6 +418,7 @@ mod tests {
         let config = load(&[], &[]).expect("defaults");
         assert_eq!(config.listen.to_string(), "127.0.0.1:50051");
         assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.jobs.retention, Retention::default());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio::runtime::Handle;
 
 use crate::engine::{EngineTimings, PreviewMethod, Rgb8, Stage};
 use crate::error::ServerError;
@@ -18,11 +19,15 @@ use crate::job::{Job, Ticket};
 use crate::limits::Limits;
 use crate::picture::{self, EncodeError};
 use crate::preview::{self, PreviewPolicy};
-use crate::stream::EventSink;
+use crate::journal::Journal;
+use crate::store::{ArtifactStore, StoreError};
 use crate::sync::lock;
 
 /// Finished jobs whose pictures may wait: one in work and one in reserve keep this thread busy.
 pub const FINISHED_MAX: usize = 2;
+/// How long a picture that cannot be written is tried again, and how often.
+const PUT_PATIENCE: Duration = Duration::from_secs(30);
+const PUT_PAUSE: Duration = Duration::from_millis(250);
 
 /// A picture to be previewed.
 #[derive(Debug)]
@@ -30,7 +35,7 @@ pub struct PreviewTask {
     /// Its job.
     pub ticket: Ticket,
     /// Where the preview goes.
-    pub events: EventSink,
+    pub events: Arc<Journal>,
     /// How it is encoded.
     pub policy: PreviewPolicy,
     /// Which picture.
@@ -64,6 +69,12 @@ pub struct Encoder {
     thread: Option<JoinHandle<()>>,
 }
 
+/// Where the thread puts files, and the runtime that does it.
+struct Shelf {
+    artifacts: Arc<dyn ArtifactStore>,
+    runtime: Handle,
+}
+
 enum Task {
     Preview(PreviewTask),
     Finish(Box<FinishTask>),
@@ -90,13 +101,14 @@ impl Encoder {
     /// # Errors
     ///
     /// What the system says if there can be no thread.
-    pub fn start() -> std::io::Result<Self> {
+    pub fn start(artifacts: Arc<dyn ArtifactStore>, runtime: Handle) -> std::io::Result<Self> {
+        let shelf = Shelf { artifacts, runtime };
         let shared = Arc::new(Shared::default());
         let own = shared.clone();
         let thread = thread::Builder::new().name("sakuga-encode".into()).spawn(move || {
             while let Some(task) = own.next() {
                 // A job whose encoder panics ends as lost, and the thread goes on.
-                if catch_unwind(AssertUnwindSafe(|| task.run())).is_err() {
+                if catch_unwind(AssertUnwindSafe(|| task.run(&shelf))).is_err() {
                     tracing::error!("the encoder panicked");
                 }
             }
@@ -174,10 +186,10 @@ impl Shared {
 }
 
 impl Task {
-    fn run(self) {
+    fn run(self, shelf: &Shelf) {
         match self {
             Task::Preview(task) => task.run(),
-            Task::Finish(task) => task.run(),
+            Task::Finish(task) => task.run(shelf),
         }
     }
 }
@@ -205,7 +217,7 @@ impl PreviewTask {
 }
 
 impl FinishTask {
-    fn run(self) {
+    fn run(self, shelf: &Shelf) {
         let FinishTask { job, images, timings, queued, steps_done } = self;
         let span = tracing::info_span!("job", job_id = %job.ticket.id, request_id = %job.order.request_id);
         let _entered = span.enter();
@@ -217,15 +229,23 @@ impl FinishTask {
                 tracing::info!(at_step = steps_done, ?reason, "cancelled");
                 return job.cancelled(steps_done, reason);
             }
-            match encode(&job, index, &picture) {
+            let file = encode(&job, index, &picture)
+                .map_err(|error| ServerError::Internal(error.to_string()))
+                .and_then(|(file, image)| {
+                    shelf.put(&job, index as u32, file).map_err(ServerError::from)?;
+                    Ok(image)
+                });
+            match file {
                 Ok(image) => finished.push(image),
                 Err(error) => {
                     tracing::error!(%error, "failed");
-                    job.events.publish(EventBody::Failed(ServerError::Internal(error.to_string())));
+                    job.events.publish(EventBody::Failed(error));
                     return;
                 }
             }
         }
+        // Once pieces are announced they are there.
+        finished.iter().enumerate().for_each(|(index, image)| announce(&job, index as u32, image.size));
         let timings = JobTimings {
             queued,
             text_encode: timings.text_encode,
@@ -239,27 +259,41 @@ impl FinishTask {
     }
 }
 
-/// Encodes a picture and sends its pieces, which share the file's memory.
-fn encode(job: &Job, index: usize, picture: &Rgb8) -> Result<FinishedImage, EncodeError> {
+impl Shelf {
+    /// Writes a file; tries again for a while, since a full disk may get room.
+    fn put(&self, job: &Job, image_index: u32, file: Bytes) -> Result<(), StoreError> {
+        let begun = Instant::now();
+        loop {
+            let put = self.artifacts.put(job.ticket.id.as_str(), image_index, file.clone());
+            match self.runtime.block_on(put) {
+                Err(error) if begun.elapsed() < PUT_PATIENCE && job.ticket.given_up().is_none() => {
+                    tracing::warn!(%error, "a picture could not be written; trying again");
+                    thread::sleep(PUT_PAUSE);
+                }
+                done => return done,
+            }
+        }
+    }
+}
+
+/// Announces a picture piece by piece.
+fn announce(job: &Job, image_index: u32, total_size: u64) {
+    for offset in (0..total_size).step_by(Limits::CHUNK_BYTES_MAX) {
+        let len = (total_size - offset).min(Limits::CHUNK_BYTES_MAX as u64);
+        job.events.publish(EventBody::ImageChunk { image_index, offset, total_size, len });
+    }
+}
+
+/// Encodes a picture.
+fn encode(job: &Job, index: usize, picture: &Rgb8) -> Result<(Bytes, FinishedImage), EncodeError> {
     let texts = job.order.texts.get(index).map_or(&[][..], Vec::as_slice);
     let file = Bytes::from(picture::encode_png(picture, texts)?);
-    let sha256 = picture::sha256_hex(&file);
-    let mut offset = 0;
-    while offset < file.len() {
-        let end = file.len().min(offset + Limits::CHUNK_BYTES_MAX);
-        job.events.publish(EventBody::ImageChunk {
-            image_index: index as u32,
-            offset: offset as u64,
-            total_size: file.len() as u64,
-            data: file.slice(offset..end),
-        });
-        offset = end;
-    }
-    Ok(FinishedImage {
-        sha256,
+    let image = FinishedImage {
+        sha256: picture::sha256_hex(&file),
         pixels_sha256: picture::sha256_hex(&picture.pixels),
         width_px: picture.width_px,
         height_px: picture.height_px,
         size: file.len() as u64,
-    })
+    };
+    Ok((file, image))
 }

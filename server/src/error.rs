@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::EngineError;
+use crate::store::StoreError;
 
 /// Why a call was refused or a job failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -32,6 +33,87 @@ pub enum ServerError {
         /// The limit.
         limit: usize,
     },
+    /// A client has as many jobs as it may.
+    #[error("`{client}` has {jobs} jobs queued or running, as many as one client may; wait for one to end")]
+    ClientJobs {
+        /// The client.
+        client: String,
+        /// Its jobs.
+        jobs: usize,
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// A client asks too often.
+    #[error("`{client}` asks for more than {rate} jobs a minute; try again in {} s", .retry_after.as_secs_f32().ceil())]
+    ClientRate {
+        /// The client.
+        client: String,
+        /// Jobs that it may ask for in a minute.
+        rate: u32,
+        /// When to come again.
+        retry_after: Duration,
+    },
+    /// The device has not the memory.
+    #[error("the request needs about {needed} bytes of memory and the server has {limit} for it; ask for fewer or smaller pictures")]
+    Memory {
+        /// Bytes that it needs.
+        needed: u64,
+        /// Bytes that there are.
+        limit: u64,
+    },
+    /// The job could not be done in the time that it has.
+    #[error("by measured times the job would take {:.1} s and it has {:.1} s; allow more time, or ask for less", .needed.as_secs_f32(), .given.as_secs_f32())]
+    DeadlineTooShort {
+        /// What it would take.
+        needed: Duration,
+        /// What it has.
+        given: Duration,
+    },
+    /// The name belongs to another request.
+    #[error("`{request_id}` is the name of another request, job {job_id}; choose a new request_id")]
+    NameTaken {
+        /// The name.
+        request_id: String,
+        /// Its job.
+        job_id: String,
+    },
+    /// There is no such job.
+    #[error("there is no job `{0}`; it never was, was deleted, or was too old to be kept")]
+    UnknownJob(String),
+    /// There is no such picture.
+    #[error("job {job_id} has no picture {image_index}: {why}")]
+    NoPicture {
+        /// The job.
+        job_id: String,
+        /// Which picture.
+        image_index: u32,
+        /// Why not.
+        why: &'static str,
+    },
+    /// The events that were asked for are not kept, or never were.
+    #[error("event {asked} of job {job_id} is not there; the oldest that is kept is {oldest}, and {next} will come next")]
+    SequenceRange {
+        /// The job.
+        job_id: String,
+        /// What was asked for.
+        asked: u64,
+        /// The oldest that is kept.
+        oldest: u64,
+        /// What the next event will be.
+        next: u64,
+    },
+    /// The job has not ended.
+    #[error("job {0} has not ended; cancel it first")]
+    NotEnded(String),
+    /// The server was stopped under a job too often.
+    #[error("the server was stopped {attempts} times while it drew this job; if the job is to blame, ask for less")]
+    Interrupted {
+        /// How often it was begun.
+        attempts: u32,
+    },
+    /// Jobs cannot be written down.
+    #[error("{0}")]
+    Store(#[from] StoreError),
     /// The server is going down.
     #[error("the server is going down; try another one, or this one after its restart")]
     ShuttingDown,

@@ -13,7 +13,7 @@ use crate::preview::PreviewFormat;
 /// One event of a job.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Position in the job's events, from 0. A hole is a preview or a sample that the reader was too slow for.
+    /// Position in the job's events, from 0.
     pub sequence: u64,
     /// When it happened.
     pub time: SystemTime,
@@ -36,6 +36,11 @@ pub enum EventBody {
         /// When it will probably start, if anything was measured.
         eta: Option<Duration>,
     },
+    /// The server was stopped while the job ran; it waits again.
+    Requeued {
+        /// The attempt that comes.
+        attempt: u32,
+    },
     /// The job has the device.
     Started,
     /// A part of the pipeline begins.
@@ -51,7 +56,7 @@ pub enum EventBody {
     Preview(Preview),
     /// A sample of the device.
     GpuStats(DeviceSample),
-    /// A piece of a finished picture; `data` shares the picture's memory.
+    /// A piece of a finished picture, which lies in the artifact store.
     ImageChunk {
         /// Which picture.
         image_index: u32,
@@ -59,8 +64,8 @@ pub enum EventBody {
         offset: u64,
         /// Bytes of the whole picture.
         total_size: u64,
-        /// The piece.
-        data: Bytes,
+        /// Bytes of this piece.
+        len: u64,
     },
     /// Terminal: every picture was sent.
     Completed {
@@ -99,6 +104,7 @@ impl EventBody {
             EventBody::Completed { .. } | EventBody::Failed(_) | EventBody::Cancelled { .. } => EventClass::Terminal,
             EventBody::Accepted { .. }
             | EventBody::Queued { .. }
+            | EventBody::Requeued { .. }
             | EventBody::Started
             | EventBody::Stage(_)
             | EventBody::Step { .. }

@@ -13,7 +13,7 @@ use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
 use crate::picture::TextChunk;
 use crate::preview::PreviewPolicy;
-use crate::stream::EventSink;
+use crate::journal::Journal;
 use crate::sync::lock;
 
 /// Names a job for ever: a UUID of version 7, so that names sort by time.
@@ -24,6 +24,11 @@ impl JobId {
     /// A name that no other job has.
     pub fn new() -> Self {
         Self(uuid::Uuid::now_v7().to_string().into())
+    }
+
+    /// The job of that name.
+    pub fn named(name: &str) -> Self {
+        Self(name.into())
     }
 
     /// The name as text.
@@ -54,8 +59,13 @@ pub struct Ticket {
 
 impl Ticket {
     /// A ticket for a new job.
-    pub fn new(deadline: Option<Instant>) -> Self {
-        Self { id: JobId::new(), control: Arc::new(Control { cancelled: AtomicU8::new(0), deadline }) }
+    pub fn new(id: JobId, deadline: Option<Instant>) -> Self {
+        Self { id, control: Arc::new(Control { cancelled: AtomicU8::new(0), deadline }) }
+    }
+
+    /// When it is given up.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.control.deadline
     }
 
     /// Marks the job as given up; the first reason stays.
@@ -90,6 +100,12 @@ struct Control {
 pub struct JobOrder {
     /// The caller's name for it.
     pub request_id: String,
+    /// Who asked for it.
+    pub client: Arc<str>,
+    /// Its share of the device.
+    pub priority: Priority,
+    /// Whether it waits for the next start of the server when this one goes down.
+    pub is_kept: bool,
     /// What to draw.
     pub spec: JobSpec,
     /// What previews to send.
@@ -100,6 +116,18 @@ pub struct JobOrder {
     pub texts: Vec<Vec<TextChunk>>,
 }
 
+/// A job's share of the device while others wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Priority {
+    /// A quarter of a normal one's.
+    Low,
+    /// As it comes.
+    #[default]
+    Normal,
+    /// Four times a normal one's.
+    High,
+}
+
 /// A job on its way. It is live until it is dropped, and dropping it ends its stream if nothing else has.
 #[derive(Debug)]
 pub struct Job {
@@ -108,7 +136,7 @@ pub struct Job {
     /// What it is about.
     pub order: JobOrder,
     /// Where its events go.
-    pub events: EventSink,
+    pub events: Arc<Journal>,
     /// When it was accepted.
     pub accepted: Instant,
     live: Arc<LiveJobs>,
@@ -116,13 +144,16 @@ pub struct Job {
 
 impl Job {
     /// A job that counts as live from now on.
-    pub fn new(ticket: Ticket, order: JobOrder, events: EventSink, live: &Arc<LiveJobs>) -> Self {
-        live.insert(&ticket);
+    pub fn new(ticket: Ticket, order: JobOrder, events: Arc<Journal>, live: &Arc<LiveJobs>) -> Self {
+        live.insert(&ticket, &order.client);
         Self { ticket, order, events, accepted: Instant::now(), live: live.clone() }
     }
 
-    /// Ends the job as given up after so many steps.
+    /// Ends the job as given up after so many steps; one that is kept has not ended when the server goes down.
     pub fn cancelled(&self, at_step: u32, reason: CancelReason) {
+        if self.order.is_kept && reason == CancelReason::Shutdown {
+            return self.events.seal();
+        }
         self.events.publish(EventBody::Cancelled { at_step, reason });
     }
 }
@@ -140,7 +171,7 @@ impl Drop for Job {
 /// The jobs that have no terminal event yet, and how many they are.
 #[derive(Debug)]
 pub struct LiveJobs {
-    tickets: Mutex<HashMap<JobId, Ticket>>,
+    tickets: Mutex<HashMap<JobId, (Ticket, Arc<str>)>>,
     count: watch::Sender<usize>,
 }
 
@@ -158,16 +189,22 @@ impl LiveJobs {
 
     /// All of them.
     pub fn tickets(&self) -> Vec<Ticket> {
-        lock(&self.tickets).values().cloned().collect()
+        lock(&self.tickets).values().map(|(ticket, _)| ticket.clone()).collect()
     }
 
-    fn insert(&self, ticket: &Ticket) {
+    /// How many this client has.
+    pub fn of_client(&self, client: &str) -> usize {
+        lock(&self.tickets).values().filter(|(_, owner)| **owner == *client).count()
+    }
+
+    fn insert(&self, ticket: &Ticket, client: &Arc<str>) {
         let mut tickets = lock(&self.tickets);
-        tickets.insert(ticket.id.clone(), ticket.clone());
+        tickets.insert(ticket.id.clone(), (ticket.clone(), client.clone()));
         self.count.send_replace(tickets.len());
     }
 
-    fn remove(&self, id: &JobId) {
+    /// Counts a job no more.
+    pub(crate) fn remove(&self, id: &JobId) {
         let mut tickets = lock(&self.tickets);
         tickets.remove(id);
         self.count.send_replace(tickets.len());

@@ -2,14 +2,17 @@
 //!
 //! A request walks through the files like this:
 //!
-//! 1. [`service::generation`] takes the message; [`wire::from_proto`] turns it into a [`request::Draft`], and
-//!    [`request::Draft::check`] into a [`request::Request`] with every default filled in, or into all of its faults.
-//! 2. A [`job::Job`] is made, with a [`stream`] to its reader, and handed to the [`scheduler`]: admission, queue.
+//! 1. [`service::generation`] or [`service::jobs`] takes the message; [`wire::from_proto`] turns it into a
+//!    [`request::Draft`], and [`request::Draft::check`] into a [`request::Request`] with every default filled in, or into
+//!    all of its faults.
+//! 2. [`jobs`] writes it down in the [`store`] and makes a [`job::Job`], with a [`journal`] that its readers follow, and
+//!    hands it to the [`scheduler`]: admission, queue.
 //! 3. [`scheduler::worker`], the one thread that owns the [`engine`], draws it. The engine tells its steps; each becomes
 //!    an [`event`], and the engine hears whether to go on.
 //! 4. Pixels go to the [`encoder`] thread: previews through [`preview`], pictures through [`picture`], so that the worker
 //!    never waits for a codec. Samples of the device come from [`gpu`].
-//! 5. [`wire::to_proto`] turns each event into a message as the reader takes it.
+//! 5. [`wire::to_proto`] turns each event into a message, which is written down before a reader gets it; the pieces of
+//!    pictures are read from the artifact store as the reader takes them.
 //!
 //! [`app`] puts it all together; [`config`] says how. Errors are [`error::ServerError`] until [`wire::status`] makes them
 //! gRPC's.
@@ -17,7 +20,9 @@
 //! # Invariants
 //!
 //! - Every accepted job has exactly one terminal event, and it is the last: a [`job::Job`] that is dropped without one
-//!   ends as failed, and a [`stream`] takes nothing after it.
+//!   ends as failed, and a [`journal`] takes nothing after it.
+//! - What was acknowledged is not lost: a job is written down before its caller hears of it, and a state event before a
+//!   reader sees it. After a restart jobs that waited wait, those that ran are drawn again, and no number comes twice.
 //! - Nobody waits for a reader: a slow one loses previews and statistics, and sees so in the sequence numbers.
 //! - No tensor, no runtime and no wire type in [`engine`], no wire type in [`scheduler`]; only [`wire`] names types of
 //!   both sides.
@@ -33,6 +38,8 @@ pub mod error;
 pub mod event;
 pub mod gpu;
 pub mod job;
+pub mod jobs;
+pub mod journal;
 pub mod limits;
 pub mod log;
 pub mod picture;
@@ -41,7 +48,7 @@ pub mod request;
 pub mod scheduler;
 pub mod service;
 pub mod settings;
-pub mod stream;
+pub mod store;
 mod sync;
 pub mod wire;
 

@@ -15,8 +15,16 @@ pub struct Limits {
     pub steps_max: u32,
     /// Jobs that may wait.
     pub queued_max: usize,
-    /// Event streams that may be open, those of finished jobs with a slow reader included.
+    /// Event streams that may be open.
     pub streams_max: usize,
+    /// Jobs that one client may have queued and running; 0: as many as it likes.
+    pub client_jobs_max: usize,
+    /// Jobs that one client may ask for in a minute; 0: as many as it likes.
+    pub client_rate_max: u32,
+    /// Bytes of device memory that a job may need; `None`: as many as the device has.
+    pub job_memory_max: Option<u64>,
+    /// How often a job is begun again after the server was stopped under it.
+    pub attempts_max: u32,
 }
 
 impl Limits {
@@ -30,8 +38,10 @@ impl Limits {
     pub const SYSTEM_PROMPT_BYTES_MAX: usize = 8 * 1024;
     /// Bytes of any message, in either direction. It is what gRPC libraries accept unless told otherwise.
     pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-    /// Bytes of one piece of a picture.
-    pub const CHUNK_BYTES_MAX: usize = 1024 * 1024;
+    /// Bytes of one piece of a picture: what a stream holds that nobody reads.
+    pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
+    /// Bytes of a client's name.
+    pub const CLIENT_ID_BYTES_MAX: usize = 128;
     /// Least time between two samples of the device.
     pub const STATS_INTERVAL_MIN: Duration = Duration::from_millis(100);
     /// Time between two samples of the device unless a request says otherwise.
@@ -47,6 +57,10 @@ impl Default for Limits {
             steps_max: Self::STEPS_MAX,
             queued_max: 64,
             streams_max: 1024,
+            client_jobs_max: 0,
+            client_rate_max: 0,
+            job_memory_max: None,
+            attempts_max: 5,
         }
     }
 }

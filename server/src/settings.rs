@@ -93,8 +93,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "max-streams",
         value: "N",
         default: "1024",
-        help: "Generate streams that may be open. A finished job's pictures are kept in memory until its stream is read \
-               or dropped.",
+        help: "Streams of events and pictures that may be open.",
     },
     Setting { name: "max-images", value: "N", default: "8", help: "Pictures that one request may ask for, 1 to 16." },
     Setting { name: "max-steps", value: "N", default: "200", help: "Steps that one request may ask for, 1 to 200." },
@@ -111,10 +110,70 @@ pub const SETTINGS: &[Setting] = &[
         help: "Bytes that the text of a prompt may have, at most 65536. The encoders read about 2 KiB.",
     },
     Setting {
+        name: "data-dir",
+        value: "DIR|memory|auto",
+        default: "auto",
+        help: "Where jobs, events and pictures are kept. `auto` is a folder for the port under $XDG_STATE_HOME/sakuga or \
+               ~/.local/state/sakuga, and memory with port 0. With `memory` they end with the server.",
+    },
+    Setting {
+        name: "artifacts",
+        value: "URL",
+        default: "",
+        help: "Where pictures are kept instead, such as `s3://bucket/folder`, with credentials, region and endpoint from \
+               the AWS_ variables. Needs a program that was built with the feature `s3`.",
+    },
+    Setting {
+        name: "keep-hours",
+        value: "HOURS",
+        default: "168",
+        help: "How long a job is kept after its end.",
+    },
+    Setting {
+        name: "keep-steps-hours",
+        value: "HOURS",
+        default: "24",
+        help: "How long its steps are kept; the pictures and the end stay.",
+    },
+    Setting { name: "keep-jobs", value: "N", default: "10000", help: "How many ended jobs are kept." },
+    Setting {
+        name: "keep-mib",
+        value: "MIB",
+        default: "10240",
+        help: "How many MiB their pictures may have together; 256 with `--data-dir memory` unless it is given. The oldest \
+               go first.",
+    },
+    Setting {
+        name: "client-jobs",
+        value: "N",
+        default: "0",
+        help: "Jobs that one client may have queued and running. A client is who its calls say in `sakuga-client-id`, \
+               else its address. 0: as many as it likes.",
+    },
+    Setting {
+        name: "client-rate",
+        value: "N",
+        default: "0",
+        help: "Jobs that one client may ask for in a minute. 0: as many as it likes.",
+    },
+    Setting {
+        name: "job-memory-mib",
+        value: "MIB",
+        default: "0",
+        help: "Device memory that a job may need by estimate, weights included. 0: as much as the device has.",
+    },
+    Setting {
+        name: "max-attempts",
+        value: "N",
+        default: "5",
+        help: "How often a job is begun if the server is stopped under it; then it fails.",
+    },
+    Setting {
         name: "drain-timeout",
         value: "SECONDS",
         default: "30",
-        help: "How long the running job may go on after SIGTERM or Ctrl-C. Jobs that wait are given up at once.",
+        help: "How long the running job may go on after SIGTERM or Ctrl-C. Jobs that wait are kept for the next start, or \
+               given up at once with `--data-dir memory`.",
     },
     Setting {
         name: "scripted-step-ms",

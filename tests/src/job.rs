@@ -84,5 +84,6 @@ pub fn kind(event: &Event) -> &'static str {
         Event::Completed(_) => "completed",
         Event::Failed(_) => "failed",
         Event::Cancelled(_) => "cancelled",
+        Event::Requeued(_) => "requeued",
     }
 }

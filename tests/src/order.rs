@@ -38,6 +38,9 @@ pub fn check(events: &[GenerateEvent]) -> Result<(), String> {
             return Err(format!("event {} has no time", event.sequence));
         }
         phase = next(phase, what).ok_or_else(|| format!("{} in phase {phase:?}", kind(what)))?;
+        if let Event::Requeued(_) = what {
+            steps_done = 0;
+        }
         if let Event::Step(step) = what {
             steps_done += 1;
             if step.index != steps_done || step.index > step.total {
@@ -53,6 +56,7 @@ fn next(phase: Phase, event: &Event) -> Option<Phase> {
     let (allowed, after) = match event {
         Event::Accepted(_) => (phase == Phase::Begin, Phase::Accepted),
         Event::Queued(_) => (matches!(phase, Phase::Accepted | Phase::Queued), Phase::Queued),
+        Event::Requeued(_) => (phase > Phase::Begin && phase < Phase::Over, Phase::Queued),
         Event::Started(_) => (matches!(phase, Phase::Accepted | Phase::Queued), Phase::Running),
         Event::Stage(_) | Event::Step(_) | Event::Preview(_) | Event::GpuStats(_) => {
             (phase == Phase::Running, Phase::Running)

@@ -231,12 +231,16 @@ impl ImageFormat {
 ///
 ///    accepted, queued*, started, (stage | step | preview | gpu_stats)*, image_chunk*, completed
 ///
+/// `requeued` takes a job back to before `started`: the server was stopped while it ran, and it is drawn again from the
+/// start under the same seed. Pieces of pictures that came before it are void.
+///
 /// `failed` and `cancelled` can come after any event but a terminal one, and each job has exactly one terminal event:
 /// completed, failed or cancelled, after which the stream ends.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GenerateEvent {
-    /// Position in the job's events: 0, 1, 2 … A reader that was too slow misses previews and statistics, never another
-    /// event, and sees the hole here.
+    /// Position in the job's events: 0, 1, 2 … A reader that was too slow misses previews, statistics and places in the
+    /// queue behind the first, never another event, and sees the hole here. Those are not kept, so one that comes later
+    /// sees holes too; so does everyone behind `requeued`. No number is used twice.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     /// When it happened, by the server's clock.
@@ -248,7 +252,7 @@ pub struct GenerateEvent {
     /// What happened.
     #[prost(
         oneof = "generate_event::Event",
-        tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14"
+        tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
     )]
     pub event: ::core::option::Option<generate_event::Event>,
 }
@@ -290,7 +294,17 @@ pub mod generate_event {
         /// Terminal: the job was given up on request.
         #[prost(message, tag = "14")]
         Cancelled(super::Cancelled),
+        /// The server was stopped while the job ran; the job waits again.
+        #[prost(message, tag = "15")]
+        Requeued(super::Requeued),
     }
+}
+/// The server was stopped while the job ran; the job waits again, to be drawn from the start under the same seed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Requeued {
+    /// The attempt that comes: 2 behind the first stop.
+    #[prost(uint32, tag = "1")]
+    pub attempt: u32,
 }
 /// The request is valid and has a job.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -670,8 +684,9 @@ pub mod generation_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Submits one request and streams its job until the terminal event. Dropping the stream cancels the job at the next
-        /// step; so does the call's deadline.
+        /// Submits one request and streams its job until the terminal event: JobService's CreateJob and WatchJob in one call,
+        /// with `cancel_on_disconnect`. Dropping the stream cancels the job at the next step; so does the call's deadline, which
+        /// is the job's `timeout`. The call's metadata may name the client, `sakuga-client-id`.
         ///
         /// INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
         /// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
@@ -724,8 +739,9 @@ pub mod generation_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Submits one request and streams its job until the terminal event. Dropping the stream cancels the job at the next
-        /// step; so does the call's deadline.
+        /// Submits one request and streams its job until the terminal event: JobService's CreateJob and WatchJob in one call,
+        /// with `cancel_on_disconnect`. Dropping the stream cancels the job at the next step; so does the call's deadline, which
+        /// is the job's `timeout`. The call's metadata may name the client, `sakuga-client-id`.
         ///
         /// INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
         /// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
@@ -895,6 +911,1142 @@ pub mod generation_service_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "sakuga.generation.v1.GenerationService";
     impl<T> tonic::server::NamedService for GenerationServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// One accepted request, from the queue to its pictures. It outlives connections and, with a data folder, the server.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Job {
+    /// Names the job for ever: a UUID of version 7, so that names sort by time.
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    /// The caller's name for it, or the one that the server made.
+    #[prost(string, tag = "2")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Where it is.
+    #[prost(enumeration = "JobState", tag = "3")]
+    pub state: i32,
+    /// Who asked for it: the `sakuga-client-id` of the call's metadata, or the address that it came from.
+    #[prost(string, tag = "4")]
+    pub client_id: ::prost::alloc::string::String,
+    /// The request with every default filled in.
+    #[prost(message, optional, tag = "5")]
+    pub request: ::core::option::Option<GenerateRequest>,
+    /// How it is treated.
+    #[prost(message, optional, tag = "6")]
+    pub options: ::core::option::Option<JobOptions>,
+    /// When it was accepted.
+    #[prost(message, optional, tag = "7")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it got the device, the last time. Absent while it waits.
+    #[prost(message, optional, tag = "8")]
+    pub start_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it ended. Absent until then.
+    #[prost(message, optional, tag = "9")]
+    pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// When it is given up if it has not ended. Absent: never.
+    #[prost(message, optional, tag = "10")]
+    pub deadline: ::core::option::Option<::prost_types::Timestamp>,
+    /// How often it was begun: more than 1 if the server was stopped while it ran.
+    #[prost(uint32, tag = "11")]
+    pub attempt: u32,
+    /// The number of the oldest event that is kept.
+    #[prost(uint64, tag = "12")]
+    pub oldest_sequence: u64,
+    /// The number that the next event will have; of an ended job, one more than its terminal event's.
+    #[prost(uint64, tag = "13")]
+    pub next_sequence: u64,
+    /// Jobs before this one, the running one included. Absent unless it waits.
+    #[prost(uint32, optional, tag = "14")]
+    pub queue_position: ::core::option::Option<u32>,
+    /// When a waiting job will probably start, or a running one end, from measured times. Absent until something was
+    /// measured.
+    #[prost(message, optional, tag = "15")]
+    pub eta: ::core::option::Option<::prost_types::Duration>,
+    /// Its pictures, if it is completed.
+    #[prost(message, repeated, tag = "16")]
+    pub images: ::prost::alloc::vec::Vec<ImageInfo>,
+    /// What went wrong, if it failed.
+    #[prost(message, optional, tag = "17")]
+    pub error: ::core::option::Option<::tonic_types::pb::Status>,
+    /// At which step it was given up and why, if it was.
+    #[prost(message, optional, tag = "18")]
+    pub cancelled: ::core::option::Option<Cancelled>,
+}
+/// How a job is treated.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobOptions {
+    /// Its share of the device while others wait.
+    #[prost(enumeration = "Priority", tag = "1")]
+    pub priority: i32,
+    /// Gives the job up when the last stream that watches it ends. False: it is drawn whoever watches.
+    #[prost(bool, tag = "2")]
+    pub cancel_on_disconnect: bool,
+    /// How long after the last stream has ended the job is given up, so that a client can come back. Absent: at once.
+    #[prost(message, optional, tag = "3")]
+    pub disconnect_grace: ::core::option::Option<::prost_types::Duration>,
+    /// Gives the job up if it has not ended this long after it was accepted. Absent: never.
+    #[prost(message, optional, tag = "4")]
+    pub timeout: ::core::option::Option<::prost_types::Duration>,
+}
+/// Where a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum JobState {
+    /// Never sent.
+    Unspecified = 0,
+    /// It waits.
+    Queued = 1,
+    /// It has the device, or its pictures are being written.
+    Running = 2,
+    /// Its pictures are there.
+    Completed = 3,
+    /// It went wrong.
+    Failed = 4,
+    /// It was given up.
+    Cancelled = 5,
+}
+impl JobState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "JOB_STATE_UNSPECIFIED",
+            Self::Queued => "JOB_STATE_QUEUED",
+            Self::Running => "JOB_STATE_RUNNING",
+            Self::Completed => "JOB_STATE_COMPLETED",
+            Self::Failed => "JOB_STATE_FAILED",
+            Self::Cancelled => "JOB_STATE_CANCELLED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "JOB_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "JOB_STATE_QUEUED" => Some(Self::Queued),
+            "JOB_STATE_RUNNING" => Some(Self::Running),
+            "JOB_STATE_COMPLETED" => Some(Self::Completed),
+            "JOB_STATE_FAILED" => Some(Self::Failed),
+            "JOB_STATE_CANCELLED" => Some(Self::Cancelled),
+            _ => None,
+        }
+    }
+}
+/// A job's share of the device while others wait. Clients take turns; a turn of a high priority comes four times as often
+/// as a normal one, and that four times as often as a low one. None waits for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Priority {
+    /// The same as normal.
+    Unspecified = 0,
+    /// After the others, mostly.
+    Low = 1,
+    /// As it comes.
+    Normal = 2,
+    /// Before the others, mostly.
+    High = 3,
+}
+impl Priority {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PRIORITY_UNSPECIFIED",
+            Self::Low => "PRIORITY_LOW",
+            Self::Normal => "PRIORITY_NORMAL",
+            Self::High => "PRIORITY_HIGH",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PRIORITY_UNSPECIFIED" => Some(Self::Unspecified),
+            "PRIORITY_LOW" => Some(Self::Low),
+            "PRIORITY_NORMAL" => Some(Self::Normal),
+            "PRIORITY_HIGH" => Some(Self::High),
+            _ => None,
+        }
+    }
+}
+/// A request to draw.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateJobRequest {
+    /// What to draw.
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<GenerateRequest>,
+    /// How to treat it.
+    #[prost(message, optional, tag = "2")]
+    pub options: ::core::option::Option<JobOptions>,
+}
+/// The job.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CreateJobResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+    /// Whether it was there before, under the same `request_id`.
+    #[prost(bool, tag = "2")]
+    pub existed: bool,
+}
+/// Which job, and from where on.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchJobRequest {
+    /// The job.
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    /// The number of the last event that the caller has; the stream goes on behind it. Absent: from the first event on.
+    #[prost(uint64, optional, tag = "2")]
+    pub after_sequence: ::core::option::Option<u64>,
+    /// Least time between two `progress` messages, in milliseconds. 0: 5000.
+    #[prost(uint32, tag = "3")]
+    pub progress_interval_ms: u32,
+}
+/// One message of the stream.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchJobResponse {
+    /// What it is.
+    #[prost(oneof = "watch_job_response::Message", tags = "1, 2, 3")]
+    pub message: ::core::option::Option<watch_job_response::Message>,
+}
+/// Nested message and enum types in `WatchJobResponse`.
+pub mod watch_job_response {
+    /// What it is.
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Message {
+        /// The stream stands. Always the first message, and only that.
+        #[prost(message, tag = "1")]
+        Created(super::WatchCreated),
+        /// An event.
+        #[prost(message, tag = "2")]
+        Event(super::GenerateEvent),
+        /// Nothing happened for a while.
+        #[prost(message, tag = "3")]
+        Progress(super::WatchProgress),
+    }
+}
+/// The stream stands.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchCreated {
+    /// The job as it is now.
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+    /// The number that the stream begins with, included: events from it on will come, and none before it.
+    #[prost(uint64, tag = "2")]
+    pub start_sequence: u64,
+}
+/// Nothing happened for a while; the connection and the job are alive.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchProgress {
+    /// Every event below this number was sent, or left out for a newer one: a client that comes back may go on from here.
+    #[prost(uint64, tag = "1")]
+    pub next_sequence: u64,
+    /// When it was sent, by the server's clock.
+    #[prost(message, optional, tag = "2")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The device.
+    #[prost(message, optional, tag = "3")]
+    pub gpu_stats: ::core::option::Option<super::super::system::v1::GpuStats>,
+}
+/// Which job.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetJobRequest {
+    /// The job.
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+}
+/// The job.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetJobResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+}
+/// Which jobs, and how many at once.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListJobsRequest {
+    /// Which ones. Absent: all.
+    #[prost(message, optional, tag = "1")]
+    pub filter: ::core::option::Option<JobFilter>,
+    /// At most so many, up to 200. 0: 50.
+    #[prost(uint32, tag = "2")]
+    pub page_size: u32,
+    /// `next_page_token` of the page before. Empty: the first page.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+}
+/// Which jobs. What is not set admits every job.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobFilter {
+    /// Those in one of these states.
+    #[prost(enumeration = "JobState", repeated, tag = "1")]
+    pub states: ::prost::alloc::vec::Vec<i32>,
+    /// Those of this client.
+    #[prost(string, tag = "2")]
+    pub client_id: ::prost::alloc::string::String,
+    /// Those with this name.
+    #[prost(string, tag = "3")]
+    pub request_id: ::prost::alloc::string::String,
+    /// Those accepted at this time or later.
+    #[prost(message, optional, tag = "4")]
+    pub created_from: ::core::option::Option<::prost_types::Timestamp>,
+    /// Those accepted before this time.
+    #[prost(message, optional, tag = "5")]
+    pub created_before: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A page of jobs.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListJobsResponse {
+    /// The newest first.
+    #[prost(message, repeated, tag = "1")]
+    pub jobs: ::prost::alloc::vec::Vec<Job>,
+    /// Where the next page begins. Empty: this is the last.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+}
+/// Which job.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelJobRequest {
+    /// The job.
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+}
+/// The job.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CancelJobResponse {
+    /// As it is now: a running job ends at its next step, which a watcher sees.
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+}
+/// Which picture, and which part of it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetArtifactRequest {
+    /// The job.
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    /// Which picture of the request.
+    #[prost(uint32, tag = "2")]
+    pub image_index: u32,
+    /// Bytes to leave out at the beginning.
+    #[prost(uint64, tag = "3")]
+    pub offset: u64,
+    /// Bytes at the most. 0: to the end.
+    #[prost(uint64, tag = "4")]
+    pub limit: u64,
+}
+/// A piece of the picture.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetArtifactResponse {
+    /// The piece, in order.
+    #[prost(message, optional, tag = "1")]
+    pub chunk: ::core::option::Option<ImageChunk>,
+    /// SHA-256 of the whole file, in lower-case hexadecimal.
+    #[prost(string, tag = "2")]
+    pub sha256: ::prost::alloc::string::String,
+}
+/// Which job.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteJobRequest {
+    /// The job.
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+}
+/// It is deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DeleteJobResponse {}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod job_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Jobs that are not lost: they are written down before they are acknowledged, and whoever asks can watch them, again and
+    /// from any event on.
+    #[derive(Debug, Clone)]
+    pub struct JobServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> JobServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> JobServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            JobServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Accepts a request. Idempotent by `request.request_id`: the same request under the same name by the same client is
+        /// the same job, so a call whose answer was lost can be repeated.
+        ///
+        /// ALREADY_EXISTS: the name belongs to another request. INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for Generate.
+        /// RESOURCE_EXHAUSTED: the queue is full, the client has too many jobs or asks too often, or there is no memory or disk
+        /// for it; RetryInfo says when to try again. DEADLINE_EXCEEDED: by measured times it cannot be done within `timeout`.
+        pub async fn create_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreateJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateJobResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.generation.v1.JobService/CreateJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "CreateJob"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Streams a job's events from any one on, the past ones first, until the terminal one.
+        ///
+        /// The first message is `created`. Then every event comes in order and once; previews, statistics and places in the
+        /// queue are given up for newer ones where the reader is slow, and leave holes in the numbers. `progress` comes when
+        /// nothing else does.
+        ///
+        /// OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
+        /// that is. Do not try again with the same number. Also if the number is higher than any event's.
+        pub async fn watch_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchJobResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.generation.v1.JobService/WatchJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "WatchJob"));
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Says how a job is.
+        pub async fn get_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetJobRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetJobResponse>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.generation.v1.JobService/GetJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "GetJob"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists jobs, the newest first.
+        pub async fn list_jobs(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListJobsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListJobsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.generation.v1.JobService/ListJobs",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "ListJobs"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives a job up: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
+        pub async fn cancel_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelJobResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.generation.v1.JobService/CancelJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "CancelJob"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Streams a picture of a completed job, or a part of it.
+        pub async fn get_artifact(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetArtifactRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::GetArtifactResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.generation.v1.JobService/GetArtifact",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sakuga.generation.v1.JobService", "GetArtifact"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first.
+        pub async fn delete_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::DeleteJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteJobResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.generation.v1.JobService/DeleteJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "DeleteJob"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod job_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with JobServiceServer.
+    #[async_trait]
+    pub trait JobService: std::marker::Send + std::marker::Sync + 'static {
+        /// Accepts a request. Idempotent by `request.request_id`: the same request under the same name by the same client is
+        /// the same job, so a call whose answer was lost can be repeated.
+        ///
+        /// ALREADY_EXISTS: the name belongs to another request. INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for Generate.
+        /// RESOURCE_EXHAUSTED: the queue is full, the client has too many jobs or asks too often, or there is no memory or disk
+        /// for it; RetryInfo says when to try again. DEADLINE_EXCEEDED: by measured times it cannot be done within `timeout`.
+        async fn create_job(
+            &self,
+            request: tonic::Request<super::CreateJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreateJobResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the WatchJob method.
+        type WatchJobStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchJobResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Streams a job's events from any one on, the past ones first, until the terminal one.
+        ///
+        /// The first message is `created`. Then every event comes in order and once; previews, statistics and places in the
+        /// queue are given up for newer ones where the reader is slow, and leave holes in the numbers. `progress` comes when
+        /// nothing else does.
+        ///
+        /// OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
+        /// that is. Do not try again with the same number. Also if the number is higher than any event's.
+        async fn watch_job(
+            &self,
+            request: tonic::Request<super::WatchJobRequest>,
+        ) -> std::result::Result<tonic::Response<Self::WatchJobStream>, tonic::Status>;
+        /// Says how a job is.
+        async fn get_job(
+            &self,
+            request: tonic::Request<super::GetJobRequest>,
+        ) -> std::result::Result<tonic::Response<super::GetJobResponse>, tonic::Status>;
+        /// Lists jobs, the newest first.
+        async fn list_jobs(
+            &self,
+            request: tonic::Request<super::ListJobsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListJobsResponse>,
+            tonic::Status,
+        >;
+        /// Gives a job up: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
+        async fn cancel_job(
+            &self,
+            request: tonic::Request<super::CancelJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelJobResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the GetArtifact method.
+        type GetArtifactStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::GetArtifactResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Streams a picture of a completed job, or a part of it.
+        async fn get_artifact(
+            &self,
+            request: tonic::Request<super::GetArtifactRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::GetArtifactStream>,
+            tonic::Status,
+        >;
+        /// Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first.
+        async fn delete_job(
+            &self,
+            request: tonic::Request<super::DeleteJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::DeleteJobResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Jobs that are not lost: they are written down before they are acknowledged, and whoever asks can watch them, again and
+    /// from any event on.
+    #[derive(Debug)]
+    pub struct JobServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> JobServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for JobServiceServer<T>
+    where
+        T: JobService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/sakuga.generation.v1.JobService/CreateJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreateJobSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::CreateJobRequest>
+                    for CreateJobSvc<T> {
+                        type Response = super::CreateJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreateJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::create_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreateJobSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.generation.v1.JobService/WatchJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchJobSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::ServerStreamingService<super::WatchJobRequest>
+                    for WatchJobSvc<T> {
+                        type Response = super::WatchJobResponse;
+                        type ResponseStream = T::WatchJobStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::watch_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchJobSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.generation.v1.JobService/GetJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetJobSvc<T: JobService>(pub Arc<T>);
+                    impl<T: JobService> tonic::server::UnaryService<super::GetJobRequest>
+                    for GetJobSvc<T> {
+                        type Response = super::GetJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::get_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetJobSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.generation.v1.JobService/ListJobs" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListJobsSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::ListJobsRequest>
+                    for ListJobsSvc<T> {
+                        type Response = super::ListJobsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListJobsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::list_jobs(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListJobsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.generation.v1.JobService/CancelJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelJobSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::CancelJobRequest>
+                    for CancelJobSvc<T> {
+                        type Response = super::CancelJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::cancel_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelJobSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.generation.v1.JobService/GetArtifact" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetArtifactSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::ServerStreamingService<super::GetArtifactRequest>
+                    for GetArtifactSvc<T> {
+                        type Response = super::GetArtifactResponse;
+                        type ResponseStream = T::GetArtifactStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetArtifactRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::get_artifact(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetArtifactSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.generation.v1.JobService/DeleteJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeleteJobSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::DeleteJobRequest>
+                    for DeleteJobSvc<T> {
+                        type Response = super::DeleteJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::DeleteJobRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::delete_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeleteJobSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for JobServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "sakuga.generation.v1.JobService";
+    impl<T> tonic::server::NamedService for JobServiceServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -17,8 +17,8 @@ use sakuga_model::synthetic::{self, Preset};
 use sakuga_model::text::Tokenizers;
 
 use super::{
-    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, ModelInfo, Observer,
-    OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Solver, Stage, StepDone, StepReport, TokenCount,
+    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, MemoryNeed, ModelInfo,
+    Observer, OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Solver, Stage, StepDone, StepReport, TokenCount,
     TokenCounter, cache,
 };
 use crate::config::{BurnConfig, DeviceChoice, PrecisionChoice};
@@ -58,7 +58,7 @@ fn open(config: &BurnConfig) -> Result<OpenEngine, EngineError> {
     log_reports(&reports);
     let adapters = adapters(&reports)?;
     tracing::info!(folder = %folder.display(), load_ms = begun.elapsed().as_millis() as u64, "model loaded");
-    let mut info = info(pipeline.info());
+    let mut info = info(pipeline.info(), config.max_batch);
     add_adapters(&mut info.model, &adapters)?;
     let tokens = Arc::new(Counter(pipeline.text()));
     let engine = Box::new(BurnEngine { pipeline, max_batch: config.max_batch as usize });
@@ -128,8 +128,18 @@ fn add_adapters(model: &mut ModelInfo, adapters: &[&LoraReport]) -> Result<(), E
     Ok(())
 }
 
-fn info(info: &PipelineInfo) -> EngineInfo {
+/// Bytes of working memory for each pixel of a batch, about: the decoder's widest layers, a few copies of 128 channels at
+/// full size, outweigh everything else.
+const PIXEL_VALUES: u64 = 512;
+
+fn info(info: &PipelineInfo, batch_max: u32) -> EngineInfo {
+    let value_bytes = if info.precision.to_string() == "bf16" { 2 } else { 4 };
     EngineInfo {
+        memory: MemoryNeed {
+            fixed_bytes: info.parameters.values().sum::<u64>() * value_bytes,
+            pixel_bytes: PIXEL_VALUES * value_bytes,
+            batch_max,
+        },
         kind: "burn",
         device: info.device_name.clone(),
         precision: info.precision.to_string(),

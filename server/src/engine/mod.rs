@@ -54,6 +54,28 @@ pub struct EngineInfo {
     pub precision: String,
     /// What it draws with.
     pub model: ModelInfo,
+    /// What jobs need of its memory.
+    pub memory: MemoryNeed,
+}
+
+/// What a job needs of the device's memory, about: enough to refuse what cannot fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryNeed {
+    /// Bytes that every job needs, the weights included.
+    pub fixed_bytes: u64,
+    /// Bytes for each pixel of the pictures that are computed at once.
+    pub pixel_bytes: u64,
+    /// Most pictures that are computed at once; 0: all.
+    pub batch_max: u32,
+}
+
+impl MemoryNeed {
+    /// Bytes that a job needs.
+    pub fn needed(&self, spec: &JobSpec) -> u64 {
+        let batch = if self.batch_max == 0 { spec.images } else { spec.images.min(self.batch_max) };
+        let pixels = u64::from(spec.width_px) * u64::from(spec.height_px) * u64::from(batch);
+        self.fixed_bytes.saturating_add(pixels.saturating_mul(self.pixel_bytes))
+    }
 }
 
 /// What a model is.

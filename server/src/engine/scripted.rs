@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{
-    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, ModelInfo, Observer,
+    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, MemoryNeed, ModelInfo, Observer,
     OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Stage, StepDone, StepReport, TokenCount, TokenCounter,
 };
 
@@ -75,6 +75,8 @@ fn info(script: &Script) -> EngineInfo {
         kind: "scripted",
         device: "cpu".into(),
         precision: "f32".into(),
+        // A picture and its noise.
+        memory: MemoryNeed { fixed_bytes: 0, pixel_bytes: 6, batch_max: 0 },
         model: ModelInfo {
             name: "scripted".into(),
             parameters: BTreeMap::new(),

@@ -3,10 +3,10 @@
 //! [`queue`] and [`admission`] are plain state; [`worker`] is the thread. What is called here returns at once, from any
 //! thread. Locks are taken in the order scheduler, then stream, and none is held while an engine runs.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sakuga_schema::Diagnostic;
 use tokio::sync::watch;
 
 use crate::encoder::Encoder;
@@ -14,7 +14,8 @@ use crate::engine::JobSpec;
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
 use crate::gpu::Sampler;
-use crate::job::{Job, LiveJobs, Ticket};
+use crate::job::{Job, JobId, JobOrder, LiveJobs, Ticket};
+use crate::limits::Limits;
 use crate::sync::lock;
 
 pub mod admission;
@@ -28,6 +29,9 @@ use worker::EngineThread;
 /// How long dropping the scheduler waits for the worker. A step takes seconds at the most; an engine that hangs longer
 /// is left to the end of the process.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Jobs that are told their place at once; those far behind hear of it when they have come nearer.
+const ANNOUNCED_MAX: usize = 64;
 
 /// Whether jobs can be drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +51,8 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// Sets an open engine to work.
-    pub fn start(thread: EngineThread, encoder: Encoder, sampler: Arc<Sampler>, queued_max: usize) -> Self {
-        let shared = Arc::new(Shared::new(queued_max));
+    pub fn start(thread: EngineThread, encoder: Encoder, sampler: Arc<Sampler>, limits: &Limits) -> Self {
+        let shared = Arc::new(Shared::new(limits));
         thread.begin(shared.clone(), encoder, sampler);
         Self { shared, live: Arc::default(), thread: Mutex::new(Some(thread)) }
     }
@@ -58,13 +62,35 @@ impl Scheduler {
         &self.live
     }
 
-    /// Accepts a job, or refuses it and says when to come again.
+    /// Holds a place for a job, or refuses it and says when to come again.
     ///
     /// # Errors
     ///
-    /// [`ServerError::QueueFull`], [`ServerError::ShuttingDown`] or [`ServerError::EngineUnavailable`].
-    pub fn submit(&self, job: Job, diagnostics: Vec<Diagnostic>) -> Result<(), ServerError> {
-        self.shared.submit(job, diagnostics)
+    /// [`ServerError::QueueFull`], [`ServerError::ClientJobs`], [`ServerError::DeadlineTooShort`],
+    /// [`ServerError::ShuttingDown`] or [`ServerError::EngineUnavailable`].
+    pub fn admit(&self, order: &JobOrder, timeout: Option<Duration>) -> Result<Place, ServerError> {
+        self.shared.admit(order, timeout, self.live.of_client(&order.client))
+    }
+
+    /// Holds a place for a job of an earlier run, which was admitted then.
+    pub fn readmit(&self) -> Place {
+        lock(&self.shared.state).admitted += 1;
+        Place { position: 0, eta: None, client: None, shared: self.shared.clone() }
+    }
+
+    /// Lets a job wait for the device.
+    pub fn enter(&self, job: Job) {
+        self.shared.enter(job);
+    }
+
+    /// How many jobs are before one that waits, and when it will start; 0 for the running one, and when it will end.
+    pub fn place(&self, id: &JobId) -> Option<(usize, Option<Duration>)> {
+        let state = lock(&self.shared.state);
+        if let Some(running) = state.running.as_ref().filter(|running| running.id == *id) {
+            return Some((0, state.estimator.time_left(&running.spec, running.steps_left)));
+        }
+        let place = state.queue.place(id)?;
+        Some((place + usize::from(state.running.is_some()), state.eta(place)))
     }
 
     /// Gives a job up: at once if it waits, at its next step if it runs, not at all if it has ended.
@@ -114,6 +140,31 @@ impl Drop for Scheduler {
     }
 }
 
+/// A place for a job that is about to be written down. Dropping it gives the place back; the job that is entered then
+/// counts by itself.
+pub struct Place {
+    /// Jobs before it, the running one included.
+    pub position: usize,
+    /// When it will probably start.
+    pub eta: Option<Duration>,
+    client: Option<Arc<str>>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut state = lock(&self.shared.state);
+        state.admitted -= 1;
+        let Some(client) = &self.client else { return };
+        if let Some(count) = state.admitted_of.get_mut(client) {
+            *count -= 1;
+            if *count == 0 {
+                state.admitted_of.remove(client);
+            }
+        }
+    }
+}
+
 /// What the handle and the worker share.
 pub(crate) struct Shared {
     state: Mutex<State>,
@@ -124,6 +175,10 @@ pub(crate) struct Shared {
 
 struct State {
     queue: Queue<Job>,
+    /// Places that are held for jobs that are being written down, and whose.
+    admitted: usize,
+    admitted_of: HashMap<Arc<str>, usize>,
+    client_jobs_max: usize,
     running: Option<Running>,
     estimator: Estimator,
     is_draining: bool,
@@ -132,14 +187,18 @@ struct State {
 
 /// The job that has the device.
 struct Running {
+    id: JobId,
     spec: JobSpec,
     steps_left: u32,
 }
 
 impl Shared {
-    fn new(queued_max: usize) -> Self {
+    fn new(limits: &Limits) -> Self {
         let state = State {
-            queue: Queue::new(queued_max),
+            queue: Queue::new(limits.queued_max),
+            admitted: 0,
+            admitted_of: HashMap::new(),
+            client_jobs_max: limits.client_jobs_max,
             running: None,
             estimator: Estimator::default(),
             is_draining: false,
@@ -152,24 +211,48 @@ impl Shared {
         }
     }
 
-    fn submit(&self, job: Job, diagnostics: Vec<Diagnostic>) -> Result<(), ServerError> {
+    fn admit(
+        self: &Arc<Self>,
+        order: &JobOrder,
+        timeout: Option<Duration>,
+        jobs_of_client: usize,
+    ) -> Result<Place, ServerError> {
         let mut state = lock(&self.state);
         if let Some(refusal) = self.refusal(&state) {
-            drop(state);
-            job.events.publish(EventBody::Failed(refusal.clone()));
             return Err(refusal);
         }
-        let position = state.queue.len() + usize::from(state.running.is_some());
-        let eta = state.eta(state.queue.len());
-        job.events.publish(EventBody::Accepted { diagnostics });
-        if position > 0 {
-            job.events.publish(EventBody::Queued { position, eta });
+        let client = order.client.clone();
+        let jobs = jobs_of_client + state.admitted_of.get(&client).copied().unwrap_or(0);
+        if state.client_jobs_max > 0 && jobs >= state.client_jobs_max {
+            let retry_after = state.estimator.retry_after(state.eta(0));
+            return Err(ServerError::ClientJobs { client: client.to_string(), jobs, retry_after });
         }
-        let pushed = state.queue.push(job.ticket.id.clone(), job);
-        debug_assert!(pushed.is_ok(), "admission has looked for room");
+        let place = state.queue.place_of_next(&client, order.priority);
+        let eta = state.eta(place);
+        let whole = eta.zip(state.estimator.time_left(&order.spec, order.spec.steps));
+        if let (Some(given), Some((wait, work))) = (timeout, whole)
+            && wait + work > given
+        {
+            return Err(ServerError::DeadlineTooShort { needed: wait + work, given });
+        }
+        state.admitted += 1;
+        *state.admitted_of.entry(client.clone()).or_default() += 1;
+        let position = place + usize::from(state.running.is_some());
+        Ok(Place { position, eta, client: Some(client), shared: self.clone() })
+    }
+
+    fn enter(&self, job: Job) {
+        let mut state = lock(&self.state);
+        if state.is_draining || state.is_closing {
+            drop(state);
+            return job.cancelled(0, CancelReason::Shutdown);
+        }
+        let (id, client, priority) = (job.ticket.id.clone(), job.order.client.clone(), job.order.priority);
+        let place = state.queue.push(id, &client, priority, job);
+        // Those whom it passed.
+        state.announce_positions(place + 1);
         drop(state);
         self.wake.notify_one();
-        Ok(())
     }
 
     fn refusal(&self, state: &State) -> Option<ServerError> {
@@ -179,9 +262,9 @@ impl Shared {
         if let EngineStatus::Lost(reason) = &*self.engine_status.borrow() {
             return Some(ServerError::EngineUnavailable(reason.clone()));
         }
-        if state.queue.is_full() {
+        if state.queue.len() + state.admitted >= state.queue.capacity() {
             let retry_after = state.estimator.retry_after(state.eta(0));
-            return Some(ServerError::QueueFull { waiting: state.queue.len(), retry_after });
+            return Some(ServerError::QueueFull { waiting: state.queue.len() + state.admitted, retry_after });
         }
         None
     }
@@ -215,7 +298,7 @@ impl Shared {
             }
             if let Some(job) = state.queue.pop() {
                 let spec = job.order.spec.clone();
-                state.running = Some(Running { steps_left: spec.steps, spec });
+                state.running = Some(Running { id: job.ticket.id.clone(), steps_left: spec.steps, spec });
                 state.announce_positions(0);
                 return Some(job);
             }
@@ -288,7 +371,7 @@ impl State {
     /// Tells every job from this place on where it stands now.
     fn announce_positions(&self, from_place: usize) {
         let ahead = usize::from(self.running.is_some());
-        for (place, job) in self.queue.iter().enumerate().skip(from_place) {
+        for (place, job) in self.queue.iter().enumerate().skip(from_place).take(ANNOUNCED_MAX) {
             let position = place + ahead;
             job.events.publish(EventBody::Queued { position, eta: self.eta(place) });
         }

@@ -1,20 +1,53 @@
 //! Who waits, and behind whom: plain state without threads, clocks or channels.
+//!
+//! Weighted fair queueing: each flow, which is one client at one priority, has its own clock, and each entry gets a tag
+//! that lies one turn behind the flow's last one; the lowest tag is served first. A turn is shorter the higher the
+//! priority, so it comes more often. The common clock is the tag that was served last: a flow that was idle begins there
+//! and cannot save up turns, and since no tag lies more than a turn ahead of the clock when its flow was idle, nobody
+//! waits for ever.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-use crate::job::JobId;
+use crate::job::{JobId, Priority};
 
-/// First come, first served, up to a bound.
+/// The length of a low turn; a normal one is a quarter of it, and a high one a quarter of that.
+const TURN: u64 = 16;
+
+/// Where an entry stands: the lowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Tag {
+    time: u64,
+    /// Tells equal times apart: first come, first served.
+    arrival: u64,
+}
+
+/// One client at one priority.
+type Flow = (Arc<str>, Priority);
+
+/// A fair queue with a bound.
 #[derive(Debug)]
 pub struct Queue<T> {
-    waiting: VecDeque<(JobId, T)>,
+    waiting: BTreeMap<Tag, (JobId, T)>,
+    tags: HashMap<JobId, Tag>,
+    /// The last tag of each flow that is ahead of the clock.
+    flows: HashMap<Flow, u64>,
+    clock: u64,
+    arrivals: u64,
     capacity: usize,
 }
 
 impl<T> Queue<T> {
     /// An empty queue for at most `capacity` entries.
     pub fn new(capacity: usize) -> Self {
-        Self { waiting: VecDeque::new(), capacity }
+        Self {
+            waiting: BTreeMap::new(),
+            tags: HashMap::new(),
+            flows: HashMap::new(),
+            clock: 0,
+            arrivals: 0,
+            capacity,
+        }
     }
 
     /// How many wait.
@@ -27,43 +60,74 @@ impl<T> Queue<T> {
         self.waiting.is_empty()
     }
 
-    /// Whether a further entry would be refused.
-    pub fn is_full(&self) -> bool {
-        self.waiting.len() >= self.capacity
+    /// How many may wait.
+    pub fn capacity(&self) -> usize {
+        self.capacity
     }
 
-    /// Adds an entry at the end.
-    ///
-    /// # Errors
-    ///
-    /// The entry, if the queue is full.
-    pub fn push(&mut self, id: JobId, entry: T) -> Result<(), T> {
-        if self.is_full() {
-            return Err(entry);
-        }
-        self.waiting.push_back((id, entry));
-        Ok(())
+    fn next_time(&self, client: &Arc<str>, priority: Priority) -> u64 {
+        let last = self.flows.get(&(client.clone(), priority)).copied().unwrap_or(0);
+        last.max(self.clock) + turn(priority)
+    }
+
+    /// How many would be before an entry that came now.
+    pub fn place_of_next(&self, client: &Arc<str>, priority: Priority) -> usize {
+        let tag = Tag { time: self.next_time(client, priority), arrival: self.arrivals };
+        self.waiting.range(..tag).count()
+    }
+
+    /// Adds an entry and returns how many are before it. The bound is the caller's business: what was admitted has to
+    /// find room.
+    pub fn push(&mut self, id: JobId, client: &Arc<str>, priority: Priority, entry: T) -> usize {
+        let tag = Tag { time: self.next_time(client, priority), arrival: self.arrivals };
+        self.arrivals += 1;
+        self.flows.insert((client.clone(), priority), tag.time);
+        self.tags.insert(id.clone(), tag);
+        self.waiting.insert(tag, (id, entry));
+        self.waiting.range(..tag).count()
     }
 
     /// Takes the first entry.
     pub fn pop(&mut self) -> Option<T> {
-        self.waiting.pop_front().map(|(_, entry)| entry)
+        let (tag, (id, entry)) = self.waiting.pop_first()?;
+        self.tags.remove(&id);
+        self.clock = self.clock.max(tag.time);
+        let clock = self.clock;
+        self.flows.retain(|_, last| *last > clock);
+        Some(entry)
     }
 
     /// Takes the entry of that name out of the middle, with its place; those behind it move up.
     pub fn remove(&mut self, id: &JobId) -> Option<(usize, T)> {
-        let place = self.waiting.iter().position(|(waiting, _)| waiting == id)?;
-        self.waiting.remove(place).map(|(_, entry)| (place, entry))
+        let place = self.place(id)?;
+        let tag = self.tags.remove(id)?;
+        self.waiting.remove(&tag).map(|(_, entry)| (place, entry))
+    }
+
+    /// How many are before the entry of that name.
+    pub fn place(&self, id: &JobId) -> Option<usize> {
+        let tag = self.tags.get(id)?;
+        Some(self.waiting.range(..*tag).count())
     }
 
     /// Takes every entry, first to last.
     pub fn drain(&mut self) -> Vec<T> {
-        self.waiting.drain(..).map(|(_, entry)| entry).collect()
+        self.tags.clear();
+        self.flows.clear();
+        std::mem::take(&mut self.waiting).into_values().map(|(_, entry)| entry).collect()
     }
 
     /// Those who wait, first to last.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.waiting.iter().map(|(_, entry)| entry)
+        self.waiting.values().map(|(_, entry)| entry)
+    }
+}
+
+fn turn(priority: Priority) -> u64 {
+    match priority {
+        Priority::Low => TURN,
+        Priority::Normal => TURN / 4,
+        Priority::High => TURN / 16,
     }
 }
 
@@ -73,62 +137,125 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn the_first_comes_first_and_the_middle_can_leave() {
-        let ids: Vec<JobId> = (0..3).map(|_| JobId::new()).collect();
-        let mut queue = Queue::new(3);
-        for (number, id) in ids.iter().enumerate() {
-            assert_eq!(queue.push(id.clone(), number), Ok(()));
+    fn client(name: u8) -> Arc<str> {
+        Arc::from(format!("client {name}"))
+    }
+
+    fn filled(entries: &[(u8, Priority)]) -> Queue<usize> {
+        let mut queue = Queue::new(entries.len());
+        for (number, (name, priority)) in entries.iter().enumerate() {
+            queue.push(JobId::new(), &client(*name), *priority, number);
         }
-        assert_eq!(queue.push(JobId::new(), 3), Err(3));
+        queue
+    }
+
+    fn served(mut queue: Queue<usize>) -> Vec<usize> {
+        std::iter::from_fn(move || queue.pop()).collect()
+    }
+
+    #[test]
+    fn clients_take_turns_and_each_keeps_its_order() {
+        let normal = |name| (name, Priority::Normal);
+        let queue = filled(&[normal(1), normal(1), normal(1), normal(2), normal(2), normal(3)]);
+        assert_eq!(served(queue), [0, 3, 5, 1, 4, 2]);
+    }
+
+    #[test]
+    fn a_high_turn_comes_four_times_as_often() {
+        let mut entries = vec![(1, Priority::Normal); 3];
+        entries.extend([(2, Priority::High); 8]);
+        let order = served(filled(&entries));
+        let before_second = order.iter().position(|number| *number == 1).expect("served");
+        assert_eq!(order[0], 3, "the high one came later and goes first");
+        assert_eq!(order[..before_second].iter().filter(|number| **number >= 3).count(), 7);
+    }
+
+    #[test]
+    fn one_leaves_from_the_middle_and_places_are_known() {
+        let mut queue = Queue::new(3);
+        let ids: Vec<JobId> = (0..3).map(|_| JobId::new()).collect();
+        for (number, id) in ids.iter().enumerate() {
+            assert_eq!(queue.place_of_next(&client(0), Priority::Normal), number);
+            assert_eq!(queue.push(id.clone(), &client(0), Priority::Normal, number), number);
+        }
         assert_eq!(queue.remove(&ids[1]), Some((1, 1)));
-        assert_eq!(queue.remove(&ids[1]), None);
-        assert_eq!((queue.pop(), queue.pop(), queue.pop()), (Some(0), Some(2), None));
+        assert_eq!((queue.remove(&ids[1]), queue.place(&ids[2])), (None, Some(1)));
+        assert_eq!(queue.drain(), [0, 2]);
+        assert_eq!((queue.pop(), queue.place(&ids[2])), (None, None));
+    }
+
+    fn any_priority() -> impl Strategy<Value = Priority> {
+        prop_oneof![Just(Priority::Low), Just(Priority::Normal), Just(Priority::High)]
     }
 
     #[derive(Clone, Debug)]
     enum Act {
-        Push,
+        Push(u8, Priority),
         Pop,
         Remove(prop::sample::Index),
     }
 
     proptest! {
-        /// No entry is lost, doubled or overtaken, whatever happens.
+        /// No entry is lost or doubled, a flow keeps its order, and places are those of the order of service.
         #[test]
-        fn it_behaves_like_a_list(
-            capacity in 0..8_usize,
+        fn nothing_is_lost_and_each_flow_keeps_its_order(
             acts in prop::collection::vec(
-                prop_oneof![3 => Just(Act::Push), 2 => Just(Act::Pop), 1 => any::<prop::sample::Index>().prop_map(Act::Remove)],
-                0..60,
+                prop_oneof![
+                    3 => (0..4_u8, any_priority()).prop_map(|(name, priority)| Act::Push(name, priority)),
+                    2 => Just(Act::Pop),
+                    1 => any::<prop::sample::Index>().prop_map(Act::Remove),
+                ],
+                0..80,
             ),
         ) {
-            let mut queue = Queue::new(capacity);
-            let mut list: Vec<(JobId, usize)> = Vec::new();
+            let mut queue = Queue::new(usize::MAX);
+            // What waits: name, flow, number.
+            let mut model: Vec<(JobId, (u8, Priority), usize)> = Vec::new();
             for (number, act) in acts.into_iter().enumerate() {
                 match act {
-                    Act::Push => {
+                    Act::Push(name, priority) => {
                         let id = JobId::new();
-                        let pushed = queue.push(id.clone(), number);
-                        prop_assert_eq!(pushed.is_ok(), list.len() < capacity);
-                        if pushed.is_ok() {
-                            list.push((id, number));
-                        }
+                        let place = queue.place_of_next(&client(name), priority);
+                        prop_assert_eq!(queue.push(id.clone(), &client(name), priority, number), place);
+                        model.push((id, (name, priority), number));
                     }
                     Act::Pop => {
-                        let expected = if list.is_empty() { None } else { Some(list.remove(0).1) };
-                        prop_assert_eq!(queue.pop(), expected);
+                        let popped = queue.pop();
+                        prop_assert_eq!(popped.is_some(), !model.is_empty());
+                        if let Some(number) = popped {
+                            let at = model.iter().position(|(_, _, waiting)| *waiting == number).expect("was pushed");
+                            let (_, flow, _) = model.remove(at);
+                            prop_assert!(model[..at].iter().all(|(_, other, _)| *other != flow), "overtaken in its flow");
+                        }
                     }
-                    Act::Remove(index) if !list.is_empty() => {
-                        let place = index.index(list.len());
-                        let (id, number) = list.remove(place);
-                        prop_assert_eq!(queue.remove(&id), Some((place, number)));
+                    Act::Remove(index) if !model.is_empty() => {
+                        let (id, _, number) = model.remove(index.index(model.len()));
+                        let place = queue.iter().position(|waiting| *waiting == number);
+                        prop_assert_eq!(queue.remove(&id), place.map(|place| (place, number)));
                     }
                     Act::Remove(_) => prop_assert!(queue.is_empty()),
                 }
-                prop_assert_eq!(queue.len(), list.len());
-                prop_assert!(queue.iter().eq(list.iter().map(|(_, number)| number)));
+                prop_assert_eq!(queue.len(), model.len());
+                for (id, _, number) in &model {
+                    prop_assert_eq!(queue.place(id), queue.iter().position(|waiting| waiting == number));
+                }
             }
+        }
+
+        /// Whoever waits is served, however many others of whatever priority keep coming.
+        #[test]
+        fn nobody_starves(flood in prop::collection::vec((0..4_u8, any_priority()), 1..4)) {
+            let mut queue = Queue::new(usize::MAX);
+            queue.push(JobId::new(), &client(9), Priority::Low, 0);
+            let mut served = false;
+            // A low turn is 16 high ones, for each of the clients that keep coming.
+            for _ in 0..=16 * flood.len() {
+                for (name, priority) in &flood {
+                    queue.push(JobId::new(), &client(*name), *priority, 1);
+                }
+                served |= queue.pop() == Some(0);
+            }
+            prop_assert!(served);
         }
     }
 }

@@ -1,18 +1,22 @@
 //! The RPCs, one file a service: decode, call, encode. What is decided is decided elsewhere.
 
 pub mod generation;
+pub mod jobs;
 pub mod prompt;
 pub mod system;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::engine::{EngineInfo, TokenCounter};
 use crate::error::ServerError;
-use crate::gpu::Sampler;
+use crate::gpu::{DeviceSample, Sampler};
+use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::request::Law;
 use crate::scheduler::Scheduler;
@@ -28,6 +32,12 @@ pub struct Context {
     pub limits: Limits,
     /// Who decides which job has the device.
     pub scheduler: Arc<Scheduler>,
+    /// The jobs.
+    pub jobs: Arc<Jobs>,
+    /// One permit for each stream of events that may be open.
+    pub streams: Arc<Semaphore>,
+    /// The newest sample of the device, for signs of life.
+    pub latest_sample: watch::Receiver<Option<DeviceSample>>,
     /// Figures of the device.
     pub sampler: Arc<Sampler>,
     /// Since when the server runs.
@@ -37,6 +47,12 @@ pub struct Context {
 }
 
 impl Context {
+    /// Permission to open a stream of events, which lasts as long as it does.
+    fn stream_permit(&self) -> Result<OwnedSemaphorePermit, Status> {
+        let permit = self.streams.clone().try_acquire_owned();
+        permit.map_err(|_| refuse(&ServerError::TooManyStreams { limit: self.limits.streams_max }))
+    }
+
     /// What requests are checked against.
     fn law(&self) -> Law<'_> {
         Law { model: &self.engine.model, tokens: self.tokens.as_ref(), limits: &self.limits }

@@ -1,7 +1,9 @@
 //! The border between wire and domain: free functions, the only code that names types of both.
 
+pub mod caller;
 pub mod deadline;
 pub mod from_proto;
 pub mod metadata;
 pub mod status;
+pub mod stored;
 pub mod to_proto;

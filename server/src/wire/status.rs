@@ -12,6 +12,7 @@ use tonic_types::pb;
 
 use crate::engine::EngineError;
 use crate::error::{ServerError, Violation};
+use crate::store::StoreError;
 
 /// The domain of every reason.
 pub const ERROR_DOMAIN: &str = "sakuga.dev";
@@ -23,6 +24,8 @@ pub const DETAILS_BYTES_MAX: usize = 6 * 1024;
 const TEXT_BYTES_MAX: usize = 480;
 /// When to come again after the engine was lost: it is being opened meanwhile.
 const REOPEN_RETRY: Duration = Duration::from_secs(10);
+/// When to come again after jobs could not be written down.
+const STORE_RETRY: Duration = Duration::from_secs(5);
 
 /// The error as a gRPC status with details.
 pub fn to_status(error: &ServerError) -> Status {
@@ -50,7 +53,33 @@ pub fn to_rpc(error: &ServerError) -> pb::Status {
         ServerError::TooManyStreams { limit } => {
             metadata.insert("limit".into(), limit.to_string());
         }
-        ServerError::ShuttingDown
+        ServerError::ClientJobs { jobs, .. } => {
+            metadata.insert("jobs".into(), jobs.to_string());
+        }
+        ServerError::ClientRate { rate, .. } => {
+            metadata.insert("jobs_per_minute".into(), rate.to_string());
+        }
+        ServerError::Memory { needed, limit } => {
+            metadata.insert("needed_bytes".into(), needed.to_string());
+            metadata.insert("limit_bytes".into(), limit.to_string());
+        }
+        ServerError::DeadlineTooShort { needed, given } => {
+            metadata.insert("needed_ms".into(), needed.as_millis().to_string());
+            metadata.insert("given_ms".into(), given.as_millis().to_string());
+        }
+        ServerError::NameTaken { job_id, .. } | ServerError::NotEnded(job_id) | ServerError::NoPicture { job_id, .. } => {
+            metadata.insert("job_id".into(), cut(job_id));
+        }
+        ServerError::SequenceRange { oldest, next, .. } => {
+            metadata.insert("oldest_sequence".into(), oldest.to_string());
+            metadata.insert("next_sequence".into(), next.to_string());
+        }
+        ServerError::Interrupted { attempts } => {
+            metadata.insert("attempts".into(), attempts.to_string());
+        }
+        ServerError::UnknownJob(_)
+        | ServerError::Store(_)
+        | ServerError::ShuttingDown
         | ServerError::EngineUnavailable(_)
         | ServerError::Engine(_)
         | ServerError::Internal(_) => {}
@@ -78,6 +107,18 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
         ServerError::TooManyStreams { .. } => {
             (Code::ResourceExhausted, "TOO_MANY_STREAMS", Some(Duration::from_secs(1)))
         }
+        ServerError::ClientJobs { retry_after, .. } => (Code::ResourceExhausted, "CLIENT_JOBS", Some(*retry_after)),
+        ServerError::ClientRate { retry_after, .. } => (Code::ResourceExhausted, "CLIENT_RATE", Some(*retry_after)),
+        ServerError::Memory { .. } => (Code::FailedPrecondition, "NOT_ENOUGH_MEMORY", None),
+        ServerError::DeadlineTooShort { .. } => (Code::DeadlineExceeded, "DEADLINE_TOO_SHORT", None),
+        ServerError::NameTaken { .. } => (Code::AlreadyExists, "REQUEST_ID_TAKEN", None),
+        ServerError::UnknownJob(_) => (Code::NotFound, "JOB_NOT_FOUND", None),
+        ServerError::NoPicture { .. } => (Code::NotFound, "PICTURE_NOT_FOUND", None),
+        ServerError::SequenceRange { .. } => (Code::OutOfRange, "SEQUENCE_NOT_KEPT", None),
+        ServerError::NotEnded(_) => (Code::FailedPrecondition, "JOB_NOT_ENDED", None),
+        ServerError::Interrupted { .. } => (Code::Aborted, "INTERRUPTED_TOO_OFTEN", None),
+        ServerError::Store(StoreError::Full(_)) => (Code::ResourceExhausted, "DISK_FULL", Some(STORE_RETRY)),
+        ServerError::Store(_) => (Code::Unavailable, "STORE_UNAVAILABLE", Some(STORE_RETRY)),
         ServerError::ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN", None),
         ServerError::EngineUnavailable(_) => (Code::Unavailable, "ENGINE_UNAVAILABLE", Some(REOPEN_RETRY)),
         ServerError::Engine(EngineError::DeviceLost(_)) => (Code::Unavailable, "DEVICE_LOST", Some(REOPEN_RETRY)),

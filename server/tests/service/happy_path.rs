@@ -85,7 +85,7 @@ async fn large_pictures_come_in_pieces() {
     let events = run(&server, GenerateRequest { width: 1024, height: 1024, ..request(1) }).await;
     let total = files(&events)[0].len();
     let pieces = names(&events).into_iter().filter(|name| *name == "image_chunk").count();
-    assert_eq!(pieces, total.div_ceil(1024 * 1024));
+    assert_eq!(pieces, total.div_ceil(256 * 1024));
     server.stop().await;
 }
 

@@ -1,22 +1,25 @@
 //! Whatever the engine, the clients and the shutdown do: each job's stream is lawful and ends with one terminal event.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use sakuga_server::encoder::Encoder;
 use sakuga_server::engine::scripted::{self, Fault, Script, ScriptedFault};
 use sakuga_server::engine::{JobSpec, PreviewMethod, Solver};
 use sakuga_server::event::{CancelReason, Event, EventBody, EventClass};
 use sakuga_server::gpu::{self, Sampler};
-use sakuga_server::job::{Job, JobOrder, Ticket};
+use sakuga_server::job::{Job, JobId, JobOrder, Priority, Ticket};
+use sakuga_server::journal::{Journal, Keeper, Next, Scribe};
+use sakuga_server::limits::Limits;
 use sakuga_server::preview::{PreviewFormat, PreviewPolicy};
 use sakuga_server::scheduler::Scheduler;
 use sakuga_server::scheduler::worker::EngineThread;
-use sakuga_server::stream::{self, EventStream};
-use tokio_stream::Stream;
+use sakuga_server::store::artifacts::ObjectArtifacts;
+use sakuga_server::store::redb::RedbStore;
+use sakuga_server::store::writer::StoreWriter;
+use tokio::runtime::Runtime;
 
 /// What happens to one job after a while.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +60,9 @@ fn fault() -> impl Strategy<Value = ScriptedFault> {
 fn order(plan: &Plan) -> JobOrder {
     JobOrder {
         request_id: "property".into(),
+        client: "property".into(),
+        priority: Priority::Normal,
+        is_kept: false,
         spec: JobSpec {
             text: "a sentence".into(),
             system_prompt: String::new(),
@@ -88,19 +94,37 @@ fn scheduler(script: Script) -> Arc<Scheduler> {
     let (thread, ready) = EngineThread::open(scripted::opener(script)).expect("a thread");
     ready.blocking_recv().expect("an answer").expect("the scripted engine opens");
     let sampler = Arc::new(Sampler::start(gpu::probe("cpu")).expect("a thread"));
-    Arc::new(Scheduler::start(thread, Encoder::start().expect("a thread"), sampler, 3))
+    let artifacts = Arc::new(ObjectArtifacts::in_memory());
+    let encoder = Encoder::start(artifacts, RUNTIME.handle().clone()).expect("a thread");
+    let limits = Limits { queued_max: 3, ..Limits::default() };
+    Arc::new(Scheduler::start(thread, encoder, sampler, &limits))
 }
 
-/// Everything that has come so far; whether the stream has ended.
-fn read(stream: &mut EventStream, events: &mut Vec<Event>) -> bool {
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        match Pin::new(&mut *stream).poll_next(&mut context) {
-            Poll::Ready(Some(event)) => events.push(event),
-            Poll::Ready(None) => return true,
-            Poll::Pending => return false,
-        }
+/// What the encoder puts pictures away with.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+
+/// Notes the events as they are numbered.
+struct Notes(Arc<Mutex<Vec<Event>>>);
+
+impl Scribe for Notes {
+    fn write(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
+        self.0.lock().expect("no panic").push(event);
+        (Bytes::new(), None)
     }
+}
+
+/// Gives up jobs that nobody reads.
+struct Reaper {
+    scheduler: Arc<Scheduler>,
+    ticket: Ticket,
+}
+
+impl Keeper for Reaper {
+    fn unwatched(&self, _: &JobId) {
+        self.scheduler.cancel(&self.ticket, CancelReason::ClientGone);
+    }
+
+    fn ended(&self, _: &JobId) {}
 }
 
 fn assert_lawful(events: &[Event], plan: &Plan) -> Result<(), TestCaseError> {
@@ -136,26 +160,31 @@ proptest! {
     ) {
         let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 16, faults };
         let scheduler = scheduler(script);
+        let store = Arc::new(RedbStore::in_memory().expect("memory"));
+        let writer = Arc::new(StoreWriter::start(store).expect("a thread"));
         let mut jobs = Vec::new();
         for plan in &plans {
             let deadline = Instant::now() + Duration::from_micros(plan.after_us);
-            let ticket = Ticket::new(matches!(plan.fate, Fate::Deadline).then_some(deadline));
-            let (on_drop, dropped) = (scheduler.clone(), ticket.clone());
-            let (sink, stream) = stream::pipe(move || on_drop.cancel(&dropped, CancelReason::ClientGone));
-            let job = Job::new(ticket.clone(), order(plan), sink.clone(), scheduler.live());
-            let accepted = scheduler.submit(job, Vec::new());
-            prop_assert!(accepted.is_ok() || sink.is_ended(), "a refused job is over");
-            jobs.push((plan, ticket, Some(stream), sink, Vec::new()));
+            let ticket = Ticket::new(JobId::new(), matches!(plan.fate, Fate::Deadline).then_some(deadline));
+            let events = Arc::new(Mutex::new(Vec::new()));
+            let keeper = Arc::new(Reaper { scheduler: scheduler.clone(), ticket: ticket.clone() });
+            let scribe = Box::new(Notes(events.clone()));
+            let journal = Arc::new(Journal::new(ticket.id.clone(), scribe, writer.clone(), keeper));
+            let order = order(plan);
+            let Ok(place) = scheduler.admit(&order, None) else { continue };
+            journal.publish(EventBody::Accepted { diagnostics: Vec::new() });
+            let reader = journal.read(0);
+            let job = Job::new(ticket.clone(), order, journal.clone(), scheduler.live());
+            drop(place);
+            scheduler.enter(job);
+            jobs.push((plan, ticket, Some(reader), journal, events));
         }
-        for (plan, ticket, stream, _, events) in &mut jobs {
+        for (plan, ticket, reader, _, _) in &mut jobs {
             std::thread::sleep(Duration::from_micros(plan.after_us));
             match plan.fate {
                 Fate::Read | Fate::Deadline => {}
                 Fate::Cancel => scheduler.cancel(ticket, CancelReason::Requested),
-                Fate::Drop => *stream = None,
-            }
-            if let Some(stream) = stream {
-                read(stream, events);
+                Fate::Drop => *reader = None,
             }
         }
         if is_shut_down {
@@ -167,11 +196,20 @@ proptest! {
             prop_assert!(Instant::now() < until, "jobs are left: {:?}", scheduler.live().tickets());
             std::thread::sleep(Duration::from_millis(1));
         }
-        for (plan, _, stream, sink, events) in &mut jobs {
-            prop_assert!(sink.is_ended());
-            if let Some(stream) = stream {
-                prop_assert!(read(stream, events), "the stream ends");
-                assert_lawful(events, plan)?;
+        for (plan, _, reader, journal, events) in &mut jobs {
+            prop_assert!(journal.is_ended());
+            let events = events.lock().expect("no panic");
+            assert_lawful(&events, plan)?;
+            // What a reader gets is what was numbered, but for lossy events.
+            if let Some(reader) = reader {
+                let mut read = Vec::new();
+                while let Next::Event(entry) = RUNTIME.block_on(reader.next()) {
+                    read.push(entry.sequence);
+                }
+                prop_assert!(read.is_sorted_by(|one, next| one < next));
+                let state = events.iter().filter(|event| event.body.class() != EventClass::Lossy);
+                let state = state.filter(|event| !matches!(event.body, EventBody::Queued { .. }));
+                prop_assert!(state.map(|event| event.sequence).all(|sequence| read.contains(&sequence)));
             }
         }
     }

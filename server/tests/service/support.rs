@@ -133,6 +133,7 @@ pub fn name(event: &GenerateEvent) -> &'static str {
         Event::Completed(_) => "completed",
         Event::Failed(_) => "failed",
         Event::Cancelled(_) => "cancelled",
+        Event::Requeued(_) => "requeued",
     }
 }
 
@@ -152,7 +153,7 @@ pub fn files(events: &[GenerateEvent]) -> Vec<Vec<u8>> {
             }
             let file = files.last_mut().expect("a picture begins at offset 0");
             assert_eq!(chunk.offset, file.len() as u64, "pieces come in order");
-            assert!(chunk.data.len() <= 1024 * 1024);
+            assert!(chunk.data.len() <= 256 * 1024);
             file.extend_from_slice(&chunk.data);
             assert!(file.len() as u64 <= chunk.total_size);
         }

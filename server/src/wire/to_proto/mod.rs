@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use sakuga_proto::generation::v1::{self as generation, generate_event, generate_request};
 use sakuga_proto::prompt::v1 as prompt;
 use sakuga_schema::Strictness;
@@ -45,14 +46,21 @@ pub fn event(context: &JobContext, event: Event) -> generation::GenerateEvent {
             position: saturate(position),
             eta: eta.and_then(duration),
         }),
+        EventBody::Requeued { attempt } => generate_event::Event::Requeued(generation::Requeued { attempt }),
         EventBody::Started => generate_event::Event::Started(started(context)),
         EventBody::Stage(stage) => generate_event::Event::Stage(stage_begun(stage)),
         EventBody::Step { report, eta } => generate_event::Event::Step(step(&report, eta)),
         EventBody::Preview(shown) => generate_event::Event::Preview(preview(shown)),
         EventBody::GpuStats(sample) => generate_event::Event::GpuStats(gpu_stats(&sample)),
-        EventBody::ImageChunk { image_index, offset, total_size, data } => {
-            let format = generation::ImageFormat::Png.into();
-            generate_event::Event::ImageChunk(generation::ImageChunk { image_index, format, offset, total_size, data })
+        // The piece itself is put in when the event is sent.
+        EventBody::ImageChunk { image_index, offset, total_size, .. } => {
+            generate_event::Event::ImageChunk(generation::ImageChunk {
+                image_index,
+                format: generation::ImageFormat::Png.into(),
+                offset,
+                total_size,
+                data: Bytes::new(),
+            })
         }
         EventBody::Completed { images, timings } => {
             generate_event::Event::Completed(completed(context, images, &timings))
@@ -207,16 +215,16 @@ fn preview_format(format: PreviewFormat) -> generation::ImageFormat {
     }
 }
 
-fn timestamp(time: SystemTime) -> prost_types::Timestamp {
+pub(crate) fn timestamp(time: SystemTime) -> prost_types::Timestamp {
     time.into()
 }
 
 /// `None` for what no protobuf duration can hold, thousands of years.
-fn duration(time: Duration) -> Option<prost_types::Duration> {
+pub(crate) fn duration(time: Duration) -> Option<prost_types::Duration> {
     prost_types::Duration::try_from(time).ok()
 }
 
 /// The number, or the largest that the wire has.
-fn saturate(number: impl TryInto<u32>) -> u32 {
+pub(crate) fn saturate(number: impl TryInto<u32>) -> u32 {
     number.try_into().unwrap_or(u32::MAX)
 }

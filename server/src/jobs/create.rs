@@ -1,0 +1,254 @@
+//! The door: a request becomes a job that is written down, or is refused and leaves nothing behind.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use sakuga_proto::generation::v1::{self as generation};
+use sakuga_schema::Diagnostic;
+use sha2::{Digest as _, Sha256};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Jobs, Live, Parts};
+use crate::error::ServerError;
+use crate::event::{CancelReason, EventBody};
+use crate::job::{Job, JobId, JobOrder, Ticket};
+use crate::journal::{Journal, Reader};
+use crate::scheduler::Place;
+use crate::store::Write;
+use crate::sync::lock;
+use crate::wire::stored::{self, Record, Treatment, WireScribe};
+use crate::wire::to_proto::JobContext;
+use crate::wire::{from_proto, metadata, to_proto};
+
+/// How long a job that is to end with its last reader waits for its first.
+const FIRST_READER: Duration = Duration::from_secs(10);
+
+/// A call that asks for a job.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Who asks.
+    pub client: Arc<str>,
+    /// What to draw.
+    pub request: generation::GenerateRequest,
+    /// How to treat it.
+    pub options: generation::JobOptions,
+    /// Whether the caller reads its events from now on.
+    pub is_watched: bool,
+}
+
+/// A job that was asked for.
+pub struct Created {
+    /// The job as it is now.
+    pub job: generation::Job,
+    /// Its events from the first on, if the call asked for them.
+    pub reader: Option<Reader>,
+    /// Whether it was there before.
+    pub existed: bool,
+}
+
+/// A checked request in the forms in which it is needed.
+pub(super) struct Prepared {
+    pub(super) context: JobContext,
+    pub(super) order: JobOrder,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+impl Jobs {
+    /// Makes a job of a request, or finds the one that it became before.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError`] says why not; then there is no job.
+    pub async fn create(self: &Arc<Self>, call: Call) -> Result<Created, ServerError> {
+        let jobs = self.clone();
+        // A caller that hangs up in the middle must not leave a job that is written down and never drawn.
+        let created = self.runtime.spawn(async move { jobs.create_whole(call).await });
+        created.await.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
+    }
+
+    async fn create_whole(self: Arc<Self>, call: Call) -> Result<Created, ServerError> {
+        let name = name(&call);
+        if name.is_empty() {
+            return self.accept(call, name, Vec::new()).await;
+        }
+        let fingerprint = fingerprint(&call);
+        let _guard = self.naming.lock().await;
+        let wanted = name.clone();
+        match self.stored(move |store| store.named(&wanted)).await? {
+            Some(job_id) => self.found(&job_id, &call, &fingerprint).await,
+            None => self.accept(call, name, fingerprint).await,
+        }
+    }
+
+    async fn found(&self, job_id: &str, call: &Call, fingerprint: &[u8]) -> Result<Created, ServerError> {
+        if self.record(job_id).await?.fingerprint != fingerprint {
+            let request_id = call.request.request_id.clone();
+            return Err(ServerError::NameTaken { request_id, job_id: job_id.to_owned() });
+        }
+        let (job, reader) = match call.is_watched {
+            true => self.watch(job_id, 0).await.map(|(job, reader)| (job, Some(reader)))?,
+            false => (self.get(job_id).await?, None),
+        };
+        Ok(Created { job, reader, existed: true })
+    }
+
+    async fn accept(&self, call: Call, name: Vec<u8>, fingerprint: Vec<u8>) -> Result<Created, ServerError> {
+        if let Some(fault) = self.parts.writer.fault() {
+            return Err(fault.into());
+        }
+        let id = JobId::new();
+        let treatment = Treatment::read(&call.options);
+        let Prepared { context, order, diagnostics } = self.prepare(&id, &call, treatment).await?;
+        if let Err(retry_after) = self.rates.take(&call.client, Instant::now()) {
+            let client = call.client.to_string();
+            return Err(ServerError::ClientRate { client, rate: self.rates.rate(), retry_after });
+        }
+        let accepted = Instant::now();
+        let deadline = treatment.timeout.and_then(|timeout| accepted.checked_add(timeout));
+        let place = self.admit(&order, treatment)?;
+        let record = stored::new_record(&context, &call.client, call.options, fingerprint, name.clone());
+        let scribe = Box::new(WireScribe::new(context, record.clone()));
+        let journal = Arc::new(Journal::new(id.clone(), scribe, self.parts.writer.clone(), self.keeper()));
+        let mut bodies = vec![EventBody::Accepted { diagnostics }];
+        if place.position > 0 {
+            bodies.push(EventBody::Queued { position: place.position, eta: place.eta });
+        }
+        let mut writes = journal.open(bodies);
+        if !name.is_empty() {
+            writes.push(Write::PutName { name, job: id.to_string() });
+        }
+        self.parts.writer.write_once(writes).await?;
+        journal.opened();
+        log(&id, &order);
+        let reader = call.is_watched.then(|| journal.read(0));
+        let job = self.enter(Ticket::new(id.clone(), deadline), order, journal, treatment, place);
+        self.parts.scheduler.enter(job);
+        if reader.is_none() {
+            self.lonely(&id, FIRST_READER);
+        }
+        Ok(Created { job: self.present(record.job()), reader, existed: false })
+    }
+
+    /// Checks a request on a thread that may take its time.
+    async fn prepare(&self, id: &JobId, call: &Call, treatment: Treatment) -> Result<Prepared, ServerError> {
+        let Some(jobs) = self.this.upgrade() else { return Err(ServerError::ShuttingDown) };
+        let (id, client, request) = (id.clone(), call.client.clone(), call.request.clone());
+        let span = tracing::Span::current();
+        let work = move || span.in_scope(|| prepare(&jobs.parts, id, client, request, treatment));
+        let prepared = tokio::task::spawn_blocking(work).await;
+        prepared.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
+    }
+
+    fn admit(&self, order: &JobOrder, treatment: Treatment) -> Result<Place, ServerError> {
+        let needed = self.parts.engine.memory.needed(&order.spec);
+        let limit = self.parts.limits.job_memory_max.or(self.parts.device_memory);
+        if let Some(limit) = limit.filter(|limit| needed > *limit) {
+            return Err(ServerError::Memory { needed, limit });
+        }
+        self.parts.scheduler.admit(order, treatment.timeout)
+    }
+
+    /// Counts a job as live.
+    pub(super) fn enter(
+        &self,
+        ticket: Ticket,
+        order: JobOrder,
+        journal: Arc<Journal>,
+        treatment: Treatment,
+        place: Place,
+    ) -> Job {
+        let deadline = ticket.deadline().map(|deadline| {
+            let (jobs, id) = (self.this.clone(), ticket.id.clone());
+            AbortOnDropHandle::new(self.runtime.spawn(async move {
+                tokio::time::sleep_until(deadline.into()).await;
+                if let Some(jobs) = jobs.upgrade() {
+                    jobs.give_up(&id, CancelReason::Deadline);
+                }
+            }))
+        });
+        let live = Live {
+            journal: journal.clone(),
+            ticket: ticket.clone(),
+            grace: treatment.grace,
+            _deadline: deadline,
+            lonely: None,
+        };
+        lock(&self.live).insert(ticket.id.clone(), live);
+        let job = Job::new(ticket, order, journal, self.parts.scheduler.live());
+        drop(place);
+        job
+    }
+}
+
+/// The name under which a call finds its job again; empty if it gives none.
+fn name(call: &Call) -> Vec<u8> {
+    if call.request.request_id.is_empty() {
+        return Vec::new();
+    }
+    [call.client.as_bytes(), b"\0", call.request.request_id.as_bytes()].concat()
+}
+
+fn fingerprint(call: &Call) -> Vec<u8> {
+    let mut hash = Sha256::new();
+    hash.update(call.request.encode_length_delimited_to_vec());
+    hash.update(call.options.encode_to_vec());
+    hash.finalize().to_vec()
+}
+
+/// Checks a request; one that was accepted before, with every default filled in, comes back as it was.
+pub(super) fn prepare(
+    parts: &Parts,
+    job_id: JobId,
+    client: Arc<str>,
+    message: generation::GenerateRequest,
+    treatment: Treatment,
+) -> Result<Prepared, ServerError> {
+    let request = from_proto::draft(message).check(parts.law(), draw_seed)?;
+    let resolved = to_proto::resolved(&request);
+    let metadata: Vec<_> = (0..request.spec().images)
+        .map(|index| metadata::image_metadata(&request, &resolved, &parts.engine, index))
+        .collect();
+    let texts = metadata.iter().map(|metadata| metadata::text_chunks(metadata, &request));
+    let order = JobOrder {
+        request_id: request.request_id().to_owned(),
+        client,
+        priority: treatment.priority,
+        is_kept: parts.is_durable && treatment.grace.is_none_or(|grace| !grace.is_zero()),
+        spec: request.spec().clone(),
+        preview: request.preview(),
+        stats_interval: request.stats_interval(),
+        texts: texts.collect::<Result<_, _>>().map_err(|error| ServerError::Internal(error.to_string()))?,
+    };
+    let device = parts.engine.device.clone();
+    let model_notice = parts.engine.model.notice.clone();
+    let diagnostics = request.diagnostics().to_vec();
+    Ok(Prepared { context: JobContext { job_id, resolved, device, model_notice, metadata }, order, diagnostics })
+}
+
+/// A seed of 32 bits: short enough to be read out and typed again.
+fn draw_seed() -> u64 {
+    // Without the system's randomness the clock is random enough for a picture.
+    let clock = || std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
+    getrandom::u32().unwrap_or_else(|_| clock()).into()
+}
+
+fn log(id: &JobId, order: &JobOrder) {
+    let spec = &order.spec;
+    tracing::info!(
+        job_id = %id,
+        request_id = order.request_id,
+        client = &*order.client,
+        images = spec.images,
+        steps = spec.steps,
+        width_px = spec.width_px,
+        height_px = spec.height_px,
+        "accepted"
+    );
+    tracing::debug!(job_id = %id, text = spec.text, negative = spec.negative, "prompt");
+}
+
+/// The record of a job, for those who take it up again.
+pub(super) fn client_of(record: &Record) -> Arc<str> {
+    record.job.as_ref().map_or("", |job| &job.client_id).into()
+}

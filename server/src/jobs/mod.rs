@@ -1,0 +1,363 @@
+//! The jobs of this server: accepted once, written down before they are acknowledged, watched from any event on, and
+//! taken up again after a restart.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use sakuga_proto::generation::v1::{self as generation};
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::engine::{EngineInfo, TokenCounter};
+use crate::error::ServerError;
+use crate::event::CancelReason;
+use crate::job::{JobId, Ticket};
+use crate::journal::{Entry, Journal, Keeper, Reader};
+use crate::limits::Limits;
+use crate::request::Law;
+use crate::scheduler::Scheduler;
+use crate::store::writer::StoreWriter;
+use crate::store::{ArtifactStore, StoreError};
+use crate::sync::lock;
+use crate::wire::stored::{self, Record};
+use crate::wire::to_proto;
+
+mod create;
+mod limiter;
+mod recover;
+pub mod retention;
+
+pub use create::{Call, Created};
+use limiter::RateLimiter;
+use retention::{Kept, Retention};
+
+/// What a request is checked against and who draws it.
+pub struct Parts {
+    /// What the engine is.
+    pub engine: EngineInfo,
+    /// Its tokenisers.
+    pub tokens: Arc<dyn TokenCounter>,
+    /// What a request may ask for.
+    pub limits: Limits,
+    /// Who decides which job has the device.
+    pub scheduler: Arc<Scheduler>,
+    /// Bytes of memory that the device has, if it tells.
+    pub device_memory: Option<u64>,
+    /// Jobs and events.
+    pub writer: Arc<StoreWriter>,
+    /// Pictures.
+    pub artifacts: Arc<dyn ArtifactStore>,
+    /// How long ended jobs are kept.
+    pub retention: Retention,
+    /// Whether jobs that wait survive the end of this process.
+    pub is_durable: bool,
+}
+
+impl Parts {
+    fn law(&self) -> Law<'_> {
+        Law { model: &self.engine.model, tokens: self.tokens.as_ref(), limits: &self.limits }
+    }
+}
+
+/// The registry.
+pub struct Jobs {
+    parts: Parts,
+    runtime: Handle,
+    this: Weak<Jobs>,
+    live: Mutex<HashMap<JobId, Live>>,
+    /// Events of ended jobs that somebody reads.
+    read: Mutex<HashMap<JobId, Weak<[Entry]>>>,
+    kept: Mutex<Kept>,
+    rates: RateLimiter,
+    /// Held while a named job is created, so that a repeated call finds it.
+    naming: tokio::sync::Mutex<()>,
+}
+
+/// A job without a terminal event.
+struct Live {
+    journal: Arc<Journal>,
+    ticket: Ticket,
+    grace: Option<Duration>,
+    /// Gives it up in time, also while it waits.
+    _deadline: Option<AbortOnDropHandle<()>>,
+    /// Gives it up if nobody comes back.
+    lonely: Option<AbortOnDropHandle<()>>,
+}
+
+impl Jobs {
+    /// An empty registry over a store; [`Jobs::recover`] takes up what is in it.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let rates = RateLimiter::new(parts.limits.client_rate_max);
+        Arc::new_cyclic(|this| Self {
+            parts,
+            runtime: Handle::current(),
+            this: this.clone(),
+            live: Mutex::default(),
+            read: Mutex::default(),
+            kept: Mutex::default(),
+            rates,
+            naming: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// What a request is checked against and who draws it.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    fn keeper(&self) -> Arc<dyn Keeper> {
+        Arc::new(WeakKeeper(self.this.clone()))
+    }
+
+    /// Reads from the store where that delays nobody else.
+    async fn stored<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&dyn crate::store::JobStore) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, ServerError> {
+        let store = self.parts.writer.store().clone();
+        let done = tokio::task::spawn_blocking(move || read(store.as_ref())).await;
+        Ok(done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?)
+    }
+
+    async fn record(&self, job_id: &str) -> Result<Record, ServerError> {
+        let name = job_id.to_owned();
+        match self.stored(move |store| store.job(&name)).await? {
+            Some(bytes) => Ok(Record::read(&bytes)?),
+            None => Err(ServerError::UnknownJob(shown(job_id))),
+        }
+    }
+
+    /// A job as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownJob`] or [`ServerError::Store`].
+    pub async fn get(&self, job_id: &str) -> Result<generation::Job, ServerError> {
+        Ok(self.present(self.record(job_id).await?.job()))
+    }
+
+    /// Adds what only this process knows.
+    fn present(&self, mut job: generation::Job) -> generation::Job {
+        let id = JobId::named(&job.job_id);
+        if let Some(live) = lock(&self.live).get(&id) {
+            job.next_sequence = live.journal.next_sequence();
+        }
+        if job.end_time.is_none()
+            && let Some((position, eta)) = self.parts.scheduler.place(&id)
+        {
+            job.queue_position = (position > 0 || job.start_time.is_none()).then(|| to_proto::saturate(position));
+            job.eta = eta.and_then(to_proto::duration);
+        }
+        job
+    }
+
+    /// Jobs that `wanted` admits, the newest first, from below the name `before`; and whether there may be more.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Store`].
+    pub async fn list(
+        &self,
+        before: Option<String>,
+        limit: usize,
+        wanted: impl Fn(&generation::Job) -> bool + Send + 'static,
+    ) -> Result<(Vec<generation::Job>, bool), ServerError> {
+        const SCAN: usize = 256;
+        let found = self.stored(move |store| {
+            let mut found: Vec<generation::Job> = Vec::new();
+            let mut before = before;
+            loop {
+                let scanned = store.jobs(before.as_deref(), SCAN)?;
+                for (name, record) in &scanned {
+                    let job = Record::read(record)?.job();
+                    if wanted(&job) {
+                        if found.len() == limit {
+                            return Ok((found, true));
+                        }
+                        found.push(job);
+                    }
+                    before = Some(name.clone());
+                }
+                if scanned.len() < SCAN {
+                    return Ok((found, false));
+                }
+            }
+        });
+        let (jobs, more) = found.await?;
+        Ok((jobs.into_iter().map(|job| self.present(job)).collect(), more))
+    }
+
+    /// A reader of a job behind an event, and the job as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownJob`], [`ServerError::SequenceRange`] or [`ServerError::Store`].
+    pub async fn watch(&self, job_id: &str, start: u64) -> Result<(generation::Job, Reader), ServerError> {
+        let id = JobId::named(job_id);
+        let out_of_range =
+            |oldest, next| ServerError::SequenceRange { job_id: shown(job_id), asked: start, oldest, next };
+        // The reader comes before the job is looked at: one that ends meanwhile is still read whole.
+        let live = match lock(&self.live).get_mut(&id) {
+            Some(live) => {
+                let next = live.journal.next_sequence();
+                if start > next {
+                    return Err(out_of_range(0, next));
+                }
+                live.lonely = None;
+                Some(live.journal.read(start))
+            }
+            None => None,
+        };
+        let job = self.get(job_id).await?;
+        if let Some(reader) = live {
+            return Ok((job, reader));
+        }
+        if !(job.oldest_sequence..=job.next_sequence).contains(&start) {
+            return Err(out_of_range(job.oldest_sequence, job.next_sequence));
+        }
+        Ok((job, Reader::of_ended(self.events_of(id).await?, start)))
+    }
+
+    /// The events of an ended job; those who read the same job share them.
+    async fn events_of(&self, id: JobId) -> Result<Arc<[Entry]>, ServerError> {
+        if let Some(entries) = lock(&self.read).get(&id).and_then(Weak::upgrade) {
+            return Ok(entries);
+        }
+        let name = id.to_string();
+        let stored = self.stored(move |store| stored::entries(store.events(&name, 0)?)).await?;
+        let entries: Arc<[Entry]> = stored.into();
+        let mut read = lock(&self.read);
+        read.retain(|_, entries| entries.strong_count() > 0);
+        read.insert(id, Arc::downgrade(&entries));
+        Ok(entries)
+    }
+
+    /// Gives a job up, unless it has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownJob`] or [`ServerError::Store`].
+    pub async fn cancel(&self, job_id: &str) -> Result<generation::Job, ServerError> {
+        let job = self.get(job_id).await?;
+        self.give_up(&JobId::named(job_id), CancelReason::Requested);
+        Ok(job)
+    }
+
+    fn give_up(&self, id: &JobId, reason: CancelReason) {
+        let ticket = lock(&self.live).get(id).map(|live| live.ticket.clone());
+        if let Some(ticket) = ticket {
+            self.parts.scheduler.cancel(&ticket, reason);
+        }
+    }
+
+    /// Deletes an ended job.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownJob`], [`ServerError::NotEnded`] or [`ServerError::Store`].
+    pub async fn delete(&self, job_id: &str) -> Result<(), ServerError> {
+        let record = self.record(job_id).await?;
+        if !record.is_ended() {
+            return Err(ServerError::NotEnded(shown(job_id)));
+        }
+        self.remove(job_id, record).await
+    }
+
+    /// What a picture of a job is.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownJob`], [`ServerError::NoPicture`] or [`ServerError::Store`].
+    pub async fn picture(&self, job_id: &str, image_index: u32) -> Result<generation::ImageInfo, ServerError> {
+        let record = self.record(job_id).await?;
+        let why = match record.job().state() {
+            generation::JobState::Completed => "it has fewer",
+            _ if record.is_ended() => "it did not come to its end",
+            _ => "it has not ended yet",
+        };
+        let missing = || ServerError::NoPicture { job_id: shown(job_id), image_index, why };
+        record.job().images.into_iter().nth(image_index as usize).ok_or_else(missing)
+    }
+
+    /// A part of a picture.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Store`].
+    pub async fn piece(&self, job_id: &str, image_index: u32, range: Range<u64>) -> Result<Bytes, ServerError> {
+        Ok(self.parts.artifacts.get(job_id, image_index, range).await?)
+    }
+
+    /// The event of an entry, with its piece.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Store`], also if the job was deleted meanwhile.
+    pub async fn event(&self, job_id: &str, entry: &Entry) -> Result<generation::GenerateEvent, ServerError> {
+        let mut event = stored::event(entry)?;
+        if let (Some(piece), Some(generation::generate_event::Event::ImageChunk(chunk))) =
+            (entry.piece, &mut event.event)
+        {
+            chunk.data = self.piece(job_id, piece.image_index, piece.offset..piece.offset + piece.len).await?;
+        }
+        Ok(event)
+    }
+}
+
+/// A name as it may be shown: a client can send anything.
+fn shown(job_id: &str) -> String {
+    job_id.chars().take(64).collect()
+}
+
+/// A journal must not keep the registry alive.
+struct WeakKeeper(Weak<Jobs>);
+
+impl Keeper for WeakKeeper {
+    fn unwatched(&self, job: &JobId) {
+        if let Some(jobs) = self.0.upgrade() {
+            jobs.lonely(job, Duration::ZERO);
+        }
+    }
+
+    fn ended(&self, job: &JobId) {
+        if let Some(jobs) = self.0.upgrade() {
+            jobs.ended(job);
+        }
+    }
+}
+
+impl Jobs {
+    /// Gives a job up that nobody watches, if it is to be, after its grace and at least `least`.
+    fn lonely(&self, id: &JobId, least: Duration) {
+        let mut live = lock(&self.live);
+        let Some(entry) = live.get_mut(id) else { return };
+        let Some(grace) = entry.grace.map(|grace| grace.max(least)) else { return };
+        if grace.is_zero() {
+            drop(live);
+            return self.give_up(id, CancelReason::ClientGone);
+        }
+        let (jobs, id) = (self.this.clone(), id.clone());
+        entry.lonely = Some(AbortOnDropHandle::new(self.runtime.spawn(async move {
+            tokio::time::sleep(grace).await;
+            let Some(jobs) = jobs.upgrade() else { return };
+            let is_watched = lock(&jobs.live).get(&id).is_none_or(|live| live.journal.is_watched());
+            if !is_watched {
+                jobs.give_up(&id, CancelReason::ClientGone);
+            }
+        })));
+    }
+
+    fn ended(&self, id: &JobId) {
+        let entry = lock(&self.live).remove(id);
+        drop(entry);
+        let (jobs, id) = (self.this.clone(), id.to_string());
+        self.runtime.spawn(async move {
+            if let Some(jobs) = jobs.upgrade() {
+                jobs.count_ended(&id).await;
+            }
+        });
+    }
+}
