@@ -23,12 +23,13 @@ class Proxy:
         host, _, port = server.rpartition("://")[2].rpartition(":")
         self._server = (host, int(port))
 
-    def cut(self) -> None:
-        """Ends every connection that is open; new ones are let through."""
+    def cut(self) -> bool:
+        """Ends every connection that is open, and says whether there was one; new ones are let through."""
         with self._lock:
             ends, self._open = self._open, set()
         for end in ends:
             _shut(end)
+        return bool(ends)
 
     def __enter__(self) -> Self:
         return self
