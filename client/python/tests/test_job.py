@@ -10,6 +10,8 @@ from sakuga.job import Job
 class Canned:
     """Events that are known beforehand."""
 
+    fetch = None
+
     def __init__(self, *events: event_pb2.GenerateEvent) -> None:
         self.events = list(events)
         self.closed = False

@@ -1,9 +1,11 @@
 """The connection to a server, and what can be asked of it."""
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Literal, Self, TypeVar, Unpack
 
 import grpc
 
@@ -11,13 +13,21 @@ from sakuga.connection import Address, open_channel
 from sakuga.credentials import CA_VARIABLE, TOKEN_VARIABLE, Credentials, Pem
 from sakuga.device import DeviceStats
 from sakuga.errors import explain
-from sakuga.generation.v1 import generation_service_pb2_grpc, request_pb2
+from sakuga.generation.v1 import (
+    generation_service_pb2_grpc,
+    job_pb2,
+    job_service_pb2,
+    job_service_pb2_grpc,
+    request_pb2,
+)
 from sakuga.job import Job
 from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2, prompt_service_pb2_grpc
 from sakuga.prompts import Report
 from sakuga.request import Options, PromptLike, build, put_prompt
 from sakuga.source import GenerateCall
 from sakuga.system.v1 import system_service_pb2, system_service_pb2_grpc
+from sakuga.watch import Retry, WatchCall, fetch
+from sakuga.wording import number
 
 _Answer = TypeVar("_Answer")
 
@@ -25,7 +35,7 @@ _Answer = TypeVar("_Answer")
 class Client:
     """A connection to a server. It may be shared between threads.
 
-    The generated stubs are there for what has no method: `prompts`, `generations` and `system`.
+    The generated stubs are there for what has no method: `prompts`, `generations`, `jobs` and `system`.
     """
 
     def __init__(
@@ -54,6 +64,8 @@ class Client:
         """`sakuga.prompt.v1.PromptService`, as generated."""
         self.generations = generation_service_pb2_grpc.GenerationServiceStub(self._channel)
         """`sakuga.generation.v1.GenerationService`, as generated."""
+        self.jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
+        """`sakuga.generation.v1.JobService`, as generated."""
         self.system = system_service_pb2_grpc.SystemServiceStub(self._channel)
         """`sakuga.system.v1.SystemService`, as generated."""
 
@@ -84,6 +96,64 @@ class Client:
     def submit(self, request: request_pb2.GenerateRequest, *, deadline: float | None = None) -> Job:
         """Draws a request, such as that which a picture carries."""
         return Job(GenerateCall(self.generations, request, deadline, self.address))
+
+    def create(
+        self,
+        prompt: PromptLike,
+        *,
+        priority: Literal["low", "normal", "high"] = "normal",
+        timeout: float | None = None,
+        cancel_on_disconnect: bool = False,
+        **options: Unpack[Options],
+    ) -> Job:
+        """Draws a prompt as a job that the server keeps: a cut, on this side or on that, loses nothing.
+
+        The job's events are watched with a new connection where the old one was lost. `timeout` is in seconds; a job that
+        has not ended by then is given up. The call is repeated until it is answered, under one `request_id`, so it makes
+        one job.
+        """
+        request = build(prompt, options)
+        request.request_id = request.request_id or uuid.uuid4().hex
+        treat = job_pb2.JobOptions(cancel_on_disconnect=cancel_on_disconnect)
+        treat.priority = job_pb2.Priority.ValueType(number(job_pb2.Priority.DESCRIPTOR, priority))
+        if timeout is not None:
+            treat.timeout.FromTimedelta(timedelta(seconds=timeout))
+        message = job_service_pb2.CreateJobRequest(request=request, options=treat)
+        job = Retry().ask(lambda: self.jobs.CreateJob(message), self.address).job
+        return self.watch(job.job_id)
+
+    def watch(self, job_id: str, *, after_sequence: int | None = None) -> Job:
+        """Watches a kept job: from its first event on, or behind the last one that is known, `Job.last_sequence`."""
+        return Job(WatchCall(self.jobs, job_id, after_sequence, self.address), job_id)
+
+    def job(self, job_id: str) -> job_pb2.Job:
+        """Says how a kept job is."""
+        request = job_service_pb2.GetJobRequest(job_id=job_id)
+        return self._ask(lambda: self.jobs.GetJob(request)).job
+
+    def list_jobs(self, job_filter: job_service_pb2.JobFilter | None = None) -> Iterator[job_pb2.Job]:
+        """Kept jobs, the newest first. Pages are asked for as they are needed."""
+        request = job_service_pb2.ListJobsRequest(filter=job_filter)
+        while True:
+            page = self._ask(lambda: self.jobs.ListJobs(request))
+            yield from page.jobs
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def cancel(self, job_id: str) -> job_pb2.Job:
+        """Gives a kept job up: at once if it waits, at its next step if it runs."""
+        request = job_service_pb2.CancelJobRequest(job_id=job_id)
+        return Retry().ask(lambda: self.jobs.CancelJob(request), self.address).job
+
+    def artifact(self, job_id: str, image_index: int = 0) -> bytes:
+        """A picture of a completed job, as a PNG file."""
+        return fetch(self.jobs, job_id, image_index, self.address)
+
+    def delete(self, job_id: str) -> None:
+        """Deletes an ended job with its pictures."""
+        request = job_service_pb2.DeleteJobRequest(job_id=job_id)
+        self._ask(lambda: self.jobs.DeleteJob(request))
 
     def info(self) -> system_service_pb2.GetServerInfoResponse:
         """Version, device, limits and queue of the server."""

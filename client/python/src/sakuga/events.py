@@ -207,11 +207,30 @@ class Cancelled(Header):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Requeued(Header):
+    """The server was stopped while the job ran; the job waits again, to be drawn from the start under the same seed."""
+
+    attempt: int
+    """The attempt that comes: 2 behind the first stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown(Header):
     """A kind of event that a newer server sends and this client does not know."""
 
 
 Event: TypeAlias = (
-    Accepted | Queued | Started | StageBegun | Step | Preview | Stats | Receiving | Completed | Cancelled | Unknown
+    Accepted
+    | Queued
+    | Requeued
+    | Started
+    | StageBegun
+    | Step
+    | Preview
+    | Stats
+    | Receiving
+    | Completed
+    | Cancelled
+    | Unknown
 )
 """One thing that happened to a job. The terminal event `failed` is no event here but raises `JobFailed`."""

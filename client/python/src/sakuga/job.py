@@ -17,10 +17,11 @@ _PICTURES_BYTES_MAX: Final = 1 << 30
 class Job(Iterator[Event]):
     """The running job of one request: an iterator of its events that ends after the terminal one.
 
-    Leaving its `with`, or closing it, before the end lets the job go.
+    Leaving its `with`, or closing it, before the end lets the job go: a job of `Client.generate` is given up then, one of
+    `Client.create` goes on, and `Client.watch` finds it again.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, job_id: str | None = None) -> None:
         self._source = source
         self._assembler = Assembler(_PICTURES_BYTES_MAX)
         self._next_sequence = 0
@@ -30,12 +31,18 @@ class Job(Iterator[Event]):
         self._is_cancelled = False
         self.missed_events: int = 0
         """How many events the server left out so far, because this side read too slowly."""
+        self.last_sequence: int | None = None
+        """The number of the last event that was handed on: `Client.watch` goes on behind it."""
+        self._first: Event | None = None
+        if job_id is not None:
+            self.id: str = job_id
+            """The job, as the server names it."""
+            return
         # The first event says that the request was accepted: a refusal is raised here and not somewhere later.
-        self._first: Event | None = self._advance()
+        self._first = self._advance()
         if self._first is None:
             raise ProtocolError("the stream ended before the request was accepted")
-        self.id: str = self._first.job_id
-        """The job, as the server names it."""
+        self.id = self._first.job_id
 
     def __next__(self) -> Event:
         """The next event.
@@ -47,6 +54,7 @@ class Job(Iterator[Event]):
         event = event or self._advance()
         if event is None:
             raise StopIteration
+        self.last_sequence = event.sequence
         return event
 
     @property
@@ -127,7 +135,11 @@ class Job(Iterator[Event]):
         match message.WhichOneof("event"):
             case "image_chunk":
                 chunk = message.image_chunk
-                received = self._assembler.add(chunk)
+                if self._source.fetch is not None and self._assembler.skips(chunk):
+                    # The whole picture is fetched at the end.
+                    received = chunk.offset + len(chunk.data)
+                else:
+                    received = self._assembler.add(chunk)
                 return Receiving(
                     **header,
                     image_index=chunk.image_index,
@@ -135,11 +147,15 @@ class Job(Iterator[Event]):
                     total_bytes=chunk.total_size,
                 )
             case "completed":
-                pictures = self._assembler.finish(message.completed.images)
+                pictures = self._assembler.finish(message.completed.images, self._source.fetch)
                 timings = wire.timings(message.completed.timings)
                 return self._finish(Completed(**header, pictures=pictures, timings=timings))
             case "failed":
                 raise JobFailed(Status.decode(message.failed))
+            case "requeued":
+                # Pieces of pictures that came before it are void.
+                self._assembler = Assembler(_PICTURES_BYTES_MAX)
+                return wire.plain(message, header)
             case _:
                 event = wire.plain(message, header)
                 return self._finish(event) if isinstance(event, Cancelled) else event

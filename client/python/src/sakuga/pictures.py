@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -81,11 +81,20 @@ class Assembler:
         part.data += chunk.data
         return len(part.data)
 
-    def finish(self, images: Iterable[event_pb2.ImageInfo]) -> tuple[Picture, ...]:
-        """Compares what arrived with what the server says it sent."""
+    def skips(self, chunk: event_pb2.ImageChunk) -> bool:
+        """Whether the pieces before this one did not come, so that it is of no use."""
+        return chunk.offset > 0 and chunk.image_index not in self._parts
+
+    def finish(
+        self, images: Iterable[event_pb2.ImageInfo], fetch: Callable[[int], bytes] | None = None
+    ) -> tuple[Picture, ...]:
+        """Compares what arrived with what the server says it sent. `fetch` brings pictures that did not come whole."""
         pictures = []
         for index, image in enumerate(images):
             part = self._parts.pop(index, None)
+            if part is None and fetch is not None:
+                data = bytearray(fetch(index))
+                part = _Part(len(data), data)
             if part is None:
                 raise DamagedPicture(index, "it was announced as finished and never arrived")
             if not len(part.data) == part.total == image.size:
@@ -93,12 +102,12 @@ class Assembler:
                     f"{len(part.data)} bytes arrived; its pieces announced {part.total}, its description {image.size}"
                 )
                 raise DamagedPicture(index, reason)
-            data = bytes(part.data)
-            sha256 = hashlib.sha256(data).hexdigest()
+            file = bytes(part.data)
+            sha256 = hashlib.sha256(file).hexdigest()
             if sha256 != image.sha256.lower():
                 raise DamagedPicture(index, f"its SHA-256 is {sha256}, the server named {image.sha256}")
             pictures.append(
-                Picture(index, data, sha256, image.pixels_sha256, image.width, image.height, image.metadata)
+                Picture(index, file, sha256, image.pixels_sha256, image.width, image.height, image.metadata)
             )
         if self._parts:
             raise DamagedPicture(min(self._parts), "it arrived and the server does not describe it")

@@ -1,5 +1,6 @@
 """Where the events of a job come from."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import grpc
@@ -10,6 +11,10 @@ from sakuga.generation.v1 import event_pb2, generation_service_pb2, generation_s
 
 class Source(Protocol):
     """Events of one job as they come from the wire."""
+
+    @property
+    def fetch(self) -> Callable[[int], bytes] | None:
+        """Brings a finished picture of the job, where it is kept."""
 
     def receive(self) -> event_pb2.GenerateEvent | None:
         """The next event; `None` at the end of the stream, and after `cancel` where there is no word from the server."""
@@ -23,6 +28,8 @@ class Source(Protocol):
 
 class GenerateCall:
     """One call of `Generate`: the job lives as long as it."""
+
+    fetch = None
 
     def __init__(
         self,

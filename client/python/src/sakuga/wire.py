@@ -12,6 +12,7 @@ from sakuga.events import (
     Event,
     Preview,
     Queued,
+    Requeued,
     Stage,
     StageBegun,
     Started,
@@ -65,6 +66,8 @@ def plain(wire: event_pb2.GenerateEvent, header: HeaderFields) -> Event:
                 position=wire.queued.position,
                 eta=span(wire.queued.eta) if wire.queued.HasField("eta") else None,
             )
+        case "requeued":
+            return Requeued(**header, attempt=wire.requeued.attempt)
         case "started":
             started = wire.started
             return Started(

@@ -183,7 +183,8 @@ fn python_client(context: &Context<'_>) -> anyhow::Result<Verdict> {
 }
 
 fn cuda(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    let mut command = context.cargo(["clippy", "--package", "sakuga-server", "--features", "cuda"]);
+    // All packages, so that what the check before it has compiled serves here too.
+    let mut command = context.cargo(["clippy", "--workspace", "--all-targets", "--features", "sakuga-server/cuda"]);
     llvm::prepare(context.workspace).context("LLVM cannot be prepared")?.apply(&mut command);
     context.check(command.args(["--", "-D", "warnings"]))
 }

@@ -95,6 +95,9 @@ class GenerateEvent(_message.Message):
 
       accepted, queued*, started, (stage | step | preview | gpu_stats)*, image_chunk*, completed
 
+    `requeued` takes a job back to before `started`: the server was stopped while it ran, and it is drawn again from the
+    start under the same seed. Pieces of pictures that came before it are void.
+
     `failed` and `cancelled` can come after any event but a terminal one, and each job has exactly one terminal event:
     completed, failed or cancelled, after which the stream ends.
     """
@@ -115,9 +118,11 @@ class GenerateEvent(_message.Message):
     COMPLETED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
+    REQUEUED_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Position in the job's events: 0, 1, 2 … A reader that was too slow misses previews and statistics, never another
-    event, and sees the hole here.
+    """Position in the job's events: 0, 1, 2 … A reader that was too slow misses previews, statistics and places in the
+    queue behind the first, never another event, and sees the hole here. Those are not kept, so one that comes later
+    sees holes too; so does everyone behind `requeued`. No number is used twice.
     """
     job_id: _builtins.str
     """The job."""
@@ -169,6 +174,10 @@ class GenerateEvent(_message.Message):
     def cancelled(self) -> Global___Cancelled:
         """Terminal: the job was given up on request."""
 
+    @_builtins.property
+    def requeued(self) -> Global___Requeued:
+        """The server was stopped while the job ran; the job waits again."""
+
     def __init__(
         self,
         *,
@@ -186,16 +195,39 @@ class GenerateEvent(_message.Message):
         completed: Global___Completed | None = ...,
         failed: _status_pb2.Status | None = ...,
         cancelled: Global___Cancelled | None = ...,
+        requeued: Global___Requeued | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cancelled", b"cancelled", "completed", b"completed", "event", b"event", "failed", b"failed", "gpu_stats", b"gpu_stats", "image_chunk", b"image_chunk", "preview", b"preview", "queued", b"queued", "stage", b"stage", "started", b"started", "step", b"step", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cancelled", b"cancelled", "completed", b"completed", "event", b"event", "failed", b"failed", "gpu_stats", b"gpu_stats", "image_chunk", b"image_chunk", "preview", b"preview", "queued", b"queued", "requeued", b"requeued", "stage", b"stage", "started", b"started", "step", b"step", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cancelled", b"cancelled", "completed", b"completed", "event", b"event", "failed", b"failed", "gpu_stats", b"gpu_stats", "image_chunk", b"image_chunk", "job_id", b"job_id", "preview", b"preview", "queued", b"queued", "sequence", b"sequence", "stage", b"stage", "started", b"started", "step", b"step", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cancelled", b"cancelled", "completed", b"completed", "event", b"event", "failed", b"failed", "gpu_stats", b"gpu_stats", "image_chunk", b"image_chunk", "job_id", b"job_id", "preview", b"preview", "queued", b"queued", "requeued", b"requeued", "sequence", b"sequence", "stage", b"stage", "started", b"started", "step", b"step", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["accepted", "queued", "started", "stage", "step", "preview", "gpu_stats", "image_chunk", "completed", "failed", "cancelled"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["accepted", "queued", "started", "stage", "step", "preview", "gpu_stats", "image_chunk", "completed", "failed", "cancelled", "requeued"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
 Global___GenerateEvent: _TypeAlias = GenerateEvent  # noqa: Y015
+
+@_typing.final
+class Requeued(_message.Message):
+    """The server was stopped while the job ran; the job waits again, to be drawn from the start under the same seed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    attempt: _builtins.int
+    """The attempt that comes: 2 behind the first stop."""
+    def __init__(
+        self,
+        *,
+        attempt: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Requeued: _TypeAlias = Requeued  # noqa: Y015
 
 @_typing.final
 class Accepted(_message.Message):

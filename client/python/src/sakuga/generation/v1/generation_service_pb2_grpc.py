@@ -48,8 +48,9 @@ class GenerationServiceServicer:
     """
 
     def Generate(self, request, context):
-        """Submits one request and streams its job until the terminal event. Dropping the stream cancels the job at the next
-        step; so does the call's deadline.
+        """Submits one request and streams its job until the terminal event: JobService's CreateJob and WatchJob in one call,
+        with `cancel_on_disconnect`. Dropping the stream cancels the job at the next step; so does the call's deadline, which
+        is the job's `timeout`. The call's metadata may name the client, `sakuga-client-id`.
 
         INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
         NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.

@@ -35,8 +35,9 @@ class GenerationServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> GenerationServiceAsyncStub: ...
     Generate: _grpc.UnaryStreamMultiCallable[_request_pb2.GenerateRequest, _generation_service_pb2.GenerateResponse]
-    """Submits one request and streams its job until the terminal event. Dropping the stream cancels the job at the next
-    step; so does the call's deadline.
+    """Submits one request and streams its job until the terminal event: JobService's CreateJob and WatchJob in one call,
+    with `cancel_on_disconnect`. Dropping the stream cancels the job at the next step; so does the call's deadline, which
+    is the job's `timeout`. The call's metadata may name the client, `sakuga-client-id`.
 
     INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
     NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
@@ -49,8 +50,9 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Generate: _aio.UnaryStreamMultiCallable[_request_pb2.GenerateRequest, _generation_service_pb2.GenerateResponse]  # type: ignore[assignment]
-    """Submits one request and streams its job until the terminal event. Dropping the stream cancels the job at the next
-    step; so does the call's deadline.
+    """Submits one request and streams its job until the terminal event: JobService's CreateJob and WatchJob in one call,
+    with `cancel_on_disconnect`. Dropping the stream cancels the job at the next step; so does the call's deadline, which
+    is the job's `timeout`. The call's metadata may name the client, `sakuga-client-id`.
 
     INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
     NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
@@ -66,8 +68,9 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_pb2.GenerateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_generation_service_pb2.GenerateResponse], _abc.AsyncIterator[_generation_service_pb2.GenerateResponse]]:
-        """Submits one request and streams its job until the terminal event. Dropping the stream cancels the job at the next
-        step; so does the call's deadline.
+        """Submits one request and streams its job until the terminal event: JobService's CreateJob and WatchJob in one call,
+        with `cancel_on_disconnect`. Dropping the stream cancels the job at the next step; so does the call's deadline, which
+        is the job's `timeout`. The call's metadata may name the client, `sakuga-client-id`.
 
         INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
         NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
