@@ -4,7 +4,7 @@
 //! cargo run --release -p sakuga-model --features cuda --example full_size_dump -- FOLDER DUMP [SIZE_PX [STEPS [DEVICE]]]
 //! ```
 //!
-//! The prompt is a line of ids that depend on nothing but their place, so that a checkpoint of any vocabulary will do.
+//! Without a checkpoint in FOLDER one of the published geometry with random weights is written there first. The prompt is a line of ids that depend on nothing but their place, so that a checkpoint of any vocabulary will do.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -16,6 +16,7 @@ use sakuga_model::device::{self, DeviceSpec};
 use sakuga_model::loader::ModelFolder;
 use sakuga_model::pipeline::{Denoiser, LoadOptions, Networks};
 use sakuga_model::sampler::{Guidance, Schedule, Solver, noise};
+use sakuga_model::synthetic::{self, Preset};
 use sakuga_model::tokens::TokenBatch;
 
 /// Ids of the prompt and of the negative: lengths of an ordinary prompt and of a short one.
@@ -34,6 +35,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let size_px: usize = arguments.next().map_or(Ok(1024), |text| text.parse())?;
     let steps: usize = arguments.next().map_or(Ok(28), |text| text.parse())?;
     let spec: DeviceSpec = arguments.next().map_or(Ok(DeviceSpec::Cuda(0)), |text| text.parse())?;
+    if !folder.join("model_index.json").exists() {
+        synthetic::write(&folder, &Preset::newbie(), 1)?;
+    }
     let options = LoadOptions { device: device::open(spec, None)?, loras: Vec::new() };
     let (networks, _) = Networks::load(&ModelFolder::open(&folder)?, &options)?;
     let device = networks.device().clone();

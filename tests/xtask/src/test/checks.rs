@@ -29,14 +29,13 @@ pub const CHECKS: &[Check] = &[
     Check { name: "python", what: "our Python is formatted, has no lint, and its types fit", run: python },
     Check { name: "licences", what: "licences, bans and sources of the crates (cargo-deny)", run: deny::licences },
     Check { name: "advisories", what: "known faults in the crates (cargo-deny)", run: deny::advisories },
-    Check { name: "clippy", what: "no warning in any crate, test or example", run: clippy },
+    Check { name: "clippy", what: "no warning in any crate, test or example, GPU code included", run: clippy },
     Check { name: "no-engine", what: "no warning in the server without burn", run: clippy_without_burn },
     Check { name: "library", what: "no warning in the client library without its command line", run: clippy_library },
     Check { name: "docs", what: "the documentation builds without a warning", run: docs },
     Check { name: "test", what: "every test, among them the lint of the protos and of the tree", run: test },
     Check { name: "demo", what: "the demo, with the programs that the tests use", run: demo },
     Check { name: "py-client", what: "the Python client against that server", run: python_client },
-    Check { name: "cuda", what: "no warning in the server with CUDA", run: cuda },
 ];
 
 /// The folder of the Python client.
@@ -115,8 +114,13 @@ fn python(context: &Context<'_>) -> anyhow::Result<Verdict> {
     Ok(Verdict { passed: 3, ..Verdict::default() })
 }
 
+/// The whole workspace with its GPU code: it is compiled here on machines without a GPU, and without it in the tests.
+const WITH_GPU_CODE: [&str; 3] = ["--workspace", "--features", "sakuga-server/cuda"];
+
 fn clippy(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    context.check(&mut context.cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    let mut command = context.cargo(["clippy", "--all-targets"]);
+    llvm::prepare(context.workspace).context("LLVM cannot be prepared")?.apply(&mut command);
+    context.check(command.args(WITH_GPU_CODE).args(["--", "-D", "warnings"]))
 }
 
 fn clippy_without_burn(context: &Context<'_>) -> anyhow::Result<Verdict> {
@@ -130,7 +134,9 @@ fn clippy_library(context: &Context<'_>) -> anyhow::Result<Verdict> {
 }
 
 fn docs(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    let mut command = context.cargo(["doc", "--workspace", "--no-deps"]);
+    let mut command = context.cargo(["doc", "--no-deps"]);
+    llvm::prepare(context.workspace).context("LLVM cannot be prepared")?.apply(&mut command);
+    command.args(WITH_GPU_CODE);
     context.check(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
@@ -180,11 +186,4 @@ fn python_client(context: &Context<'_>) -> anyhow::Result<Verdict> {
         verdict.failed = 1;
     }
     Ok(verdict)
-}
-
-fn cuda(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    // All packages, so that what the check before it has compiled serves here too.
-    let mut command = context.cargo(["clippy", "--workspace", "--all-targets", "--features", "sakuga-server/cuda"]);
-    llvm::prepare(context.workspace).context("LLVM cannot be prepared")?.apply(&mut command);
-    context.check(command.args(["--", "-D", "warnings"]))
 }
