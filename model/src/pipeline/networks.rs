@@ -103,7 +103,19 @@ impl Networks {
             #[cfg(feature = "cuda")]
             gpu: crate::cuda::of(device),
         };
+        #[cfg(feature = "cuda")]
+        networks.log_paths();
         Ok((networks, reports))
+    }
+
+    /// Says which networks run on vendor libraries and our own kernels, so that a silent fallback is none.
+    #[cfg(feature = "cuda")]
+    fn log_paths(&self) {
+        let Some(gpu) = &self.gpu else { return };
+        let crate::cuda::gpu::Versions { cublaslt, cudnn } = gpu.versions();
+        let [next_dit, gemma, jina, vae] =
+            [self.transformer.is_fast(), self.gemma.is_fast(), self.jina.is_fast(), self.vae.is_fast()];
+        tracing::info!(next_dit, gemma, jina, vae, cublaslt, cudnn, "on vendor libraries");
     }
 
     /// The device that everything lives on.
