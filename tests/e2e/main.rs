@@ -3,6 +3,7 @@
 #[cfg(feature = "burn")]
 mod burn;
 mod endings;
+mod jobs;
 mod pictures;
 mod prompts;
 mod system;
