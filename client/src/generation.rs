@@ -41,7 +41,7 @@ pub struct Generation {
 /// Where events come from.
 enum Source {
     /// One call of Generate.
-    Call(Streaming<GenerateResponse>),
+    Call(Box<Streaming<GenerateResponse>>),
     /// A job, over as many connections as it takes.
     Job(Follower),
 }
@@ -107,7 +107,7 @@ impl Generation {
         });
         let response = client.generations().generate(call).await;
         let stream = response.map_err(|status| ClientError::from_status(&status, client.address(), deadline))?;
-        Ok(Self { deadline: sleep, tap, ..Self::of(&client, Source::Call(stream.into_inner()), 0) })
+        Ok(Self { deadline: sleep, tap, ..Self::of(&client, Source::Call(Box::new(stream.into_inner())), 0) })
     }
 
     /// The next event; `None` after the terminal one.
@@ -132,7 +132,7 @@ impl Generation {
             Source::Job(follower) => return follower.poll_next(context),
             Source::Call(stream) => stream,
         };
-        let item = std::task::ready!(Pin::new(stream).poll_next(context));
+        let item = std::task::ready!(Pin::new(&mut **stream).poll_next(context));
         Poll::Ready(item.map(|response| match response {
             Ok(response) => response.event.ok_or_else(|| ClientError::Protocol("a message holds no event".to_owned())),
             Err(status) => Err(match ClientError::from_status(&status, &self.address, deadline) {

@@ -237,7 +237,14 @@ impl Reader<'_> {
         let step_ms = self.count("scripted-step-ms", 0..=60_000);
         let burn = self.burn();
         if scripted? {
-            return Some(EngineChoice::Scripted(Script { step_ms: step_ms?, ..Script::default() }));
+            let step_ms = step_ms?;
+            let default = Script::default();
+            return Some(EngineChoice::Scripted(Script {
+                step_ms,
+                text_encode_ms: default.text_encode_ms.min(step_ms),
+                decode_ms: default.decode_ms.min(step_ms),
+                ..default
+            }));
         }
         #[cfg(feature = "burn")]
         return burn.map(EngineChoice::Burn);

@@ -26,7 +26,8 @@
 //! - What was acknowledged is not lost: a job is written down before its caller hears of it, and a state event before a
 //!   reader sees it. After a restart jobs that waited wait, those that ran are drawn again, and no number comes twice.
 //! - Nobody waits for a reader: a slow one loses previews and statistics, and sees so in the sequence numbers.
-//! - No tensor, no runtime and no wire type in [`engine`], no wire type in [`scheduler`]; only [`wire`] names types of
+//! - No tensor, no runtime and no wire type in [`engine`], no wire type in [`scheduler`]; a job that is kept is
+//!   a message of the wire, and else only [`wire`] names types of
 //!   both sides.
 //! - Without the feature `burn` the crate holds no tensor code, and all of its tests pass.
 

@@ -183,7 +183,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "scripted-step-ms",
         value: "MS",
         default: "50",
-        help: "With `--engine scripted`: how long a step takes.",
+        help: "With `--engine scripted`: how long a step takes, and at the most the encoders and the decoder.",
     },
     Setting {
         name: "log-format",

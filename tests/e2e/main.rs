@@ -4,6 +4,7 @@
 mod burn;
 mod door;
 mod endings;
+mod jobs;
 mod pictures;
 mod prompts;
 mod system;

@@ -9,7 +9,7 @@ use sakuga_schema::Diagnostic;
 use sha2::{Digest as _, Sha256};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Jobs, Live, Parts};
+use super::{Jobs, Live, Parts, naming_lock};
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
 use crate::job::{Job, JobId, JobOrder, Ticket};
@@ -73,7 +73,7 @@ impl Jobs {
             return self.accept(call, name, Vec::new()).await;
         }
         let fingerprint = fingerprint(&call);
-        let _guard = self.naming.lock().await;
+        let _guard = self.naming[naming_lock(&name)].lock().await;
         let wanted = name.clone();
         match self.stored(move |store| store.named(&wanted)).await? {
             Some(job_id) => self.found(&job_id, &call, &fingerprint).await,

@@ -2,6 +2,7 @@
 //! taken up again after a restart.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -62,6 +63,9 @@ impl Parts {
     }
 }
 
+/// Named jobs that may be created at the same time, about: few share a lock by chance.
+const NAMING_LOCKS: usize = 256;
+
 /// The registry.
 pub struct Jobs {
     parts: Parts,
@@ -72,8 +76,8 @@ pub struct Jobs {
     read: Mutex<HashMap<JobId, Weak<[Entry]>>>,
     kept: Mutex<Kept>,
     rates: RateLimiter,
-    /// Held while a named job is created, so that a repeated call finds it.
-    naming: tokio::sync::Mutex<()>,
+    /// One is held while a named job is created, so that a repeated call finds it; which one, the name decides.
+    naming: [tokio::sync::Mutex<()>; NAMING_LOCKS],
 }
 
 /// A job without a terminal event.
@@ -99,7 +103,7 @@ impl Jobs {
             read: Mutex::default(),
             kept: Mutex::default(),
             rates,
-            naming: tokio::sync::Mutex::default(),
+            naming: std::array::from_fn(|_| tokio::sync::Mutex::default()),
         })
     }
 
@@ -310,6 +314,12 @@ impl Jobs {
         }
         Ok(event)
     }
+}
+
+/// Which lock belongs to a name.
+fn naming_lock(name: &[u8]) -> usize {
+    let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(name);
+    (hash % NAMING_LOCKS as u64) as usize
 }
 
 /// A name as it may be shown: a client can send anything.

@@ -7,6 +7,9 @@ use super::artifacts::ObjectArtifacts;
 use super::redb::{Backing, RedbStore};
 use super::{ArtifactStore, JobStore, StoreError};
 
+/// Jobs and events, and pictures.
+pub type Stores = (Arc<dyn JobStore>, Arc<dyn ArtifactStore>);
+
 /// Where jobs are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum DataPlace {
@@ -34,7 +37,7 @@ impl DataPlace {
     /// # Errors
     ///
     /// [`StoreError`] if it cannot be had.
-    pub fn open(&self, artifacts: Option<&str>) -> Result<(Arc<dyn JobStore>, Arc<dyn ArtifactStore>), StoreError> {
+    pub fn open(&self, artifacts: Option<&str>) -> Result<Stores, StoreError> {
         let elsewhere = artifacts.map(at_url).transpose()?;
         let (jobs, pictures): (Arc<dyn JobStore>, ObjectArtifacts) = match self {
             Self::Memory => (Arc::new(RedbStore::in_memory()?), ObjectArtifacts::in_memory()),
@@ -73,12 +76,12 @@ mod tests {
 
     #[test]
     fn a_port_has_its_folder_and_a_passing_one_has_none() {
-        let home = |name: &str| (name == "HOME").then(|| "/home/me".to_owned());
-        let expected = DataPlace::Folder("/home/me/.local/state/sakuga/50051".into());
+        let home = |name: &str| (name == "HOME").then(|| "/users/me".to_owned());
+        let expected = DataPlace::Folder("/users/me/.local/state/sakuga/50051".into());
         assert_eq!(DataPlace::of_port(50051, home), expected);
         assert_eq!(DataPlace::of_port(0, home), DataPlace::Memory);
         assert_eq!(DataPlace::of_port(50051, |_| None), DataPlace::Memory);
-        let state = |name: &str| Some(if name == "HOME" { "/home/me" } else { "/state" }.to_owned());
+        let state = |name: &str| Some(if name == "HOME" { "/users/me" } else { "/state" }.to_owned());
         assert_eq!(DataPlace::of_port(1, state), DataPlace::Folder("/state/sakuga/1".into()));
     }
 }

@@ -169,6 +169,8 @@ fn cut(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use tonic_types::StatusExt as _;
 
     use super::*;
@@ -184,6 +186,38 @@ mod tests {
         assert!((5..=VIOLATIONS_MAX).contains(&sent.len()), "{}", sent.len());
         let info = status.get_details_error_info().expect("decodes");
         assert_eq!(info.metadata["violations"], "100");
+    }
+
+    /// `ALREADY_EXISTS` for `AlreadyExists`.
+    fn wire_name(code: &str) -> String {
+        code.char_indices().fold(String::new(), |mut name, (place, letter)| {
+            if place > 0 && letter.is_ascii_uppercase() {
+                name.push('_');
+            }
+            name.push(letter.to_ascii_uppercase());
+            name
+        })
+    }
+
+    #[test]
+    fn the_table_lists_every_reason_with_its_code_and_no_other() {
+        let table = include_str!("../../../proto/ERRORS.md");
+        let listed: BTreeSet<(String, String)> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+            .map(|(reason, rest)| (reason.into(), rest.split(" |").next().unwrap_or_default().into()))
+            .collect();
+        let source = include_str!("status.rs").split("mod tests").next().expect("the code before the tests");
+        let told: BTreeSet<(String, String)> = source
+            .split("(Code::")
+            .filter_map(|text| text.split_once(", \"")?.0.chars().all(char::is_alphanumeric).then_some(text))
+            .filter_map(|text| {
+                let (code, rest) = text.split_once(", \"")?;
+                Some((rest.split('"').next()?.into(), wire_name(code)))
+            })
+            .collect();
+        assert!(told.len() > 20, "{told:?}");
+        assert_eq!(listed, told);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Nothing accepted is lost: servers that are killed, stores that fail, clients that are cut off.
 
 mod clients;
+#[cfg(target_os = "linux")]
+mod crowd;
 mod kill;
 mod program;
 mod restart;

@@ -1,0 +1,170 @@
+//! Many readers that do not read cost neither time nor memory, and many clients at once are served quickly.
+
+use std::time::{Duration, Instant};
+
+use sakuga_proto::generation::v1::generate_event::Event;
+use sakuga_proto::generation::v1::watch_job_response::Message;
+use sakuga_proto::generation::v1::{
+    CreateJobRequest, GenerateRequest, ImageFormat, PreviewMethod, PreviewOptions, WatchJobRequest, WatchJobResponse,
+};
+use tonic::Streaming;
+
+use crate::program::Program;
+use crate::support::{Dice, PATIENCE, Seen, request};
+
+/// Streams that nobody reads.
+const STREAMS: usize = 1000;
+/// Of them on one connection.
+const ON_ONE: usize = 100;
+/// Most bytes that each may cost the server. What is measured stands in tests/BENCHMARKS.md; here is what would be a leak.
+const STREAM_KIB_MAX: u64 = 256;
+
+/// A job with large previews on every step.
+fn heavy(name: &str, steps: u32) -> CreateJobRequest {
+    let CreateJobRequest { request: Some(request), options } = request(name, steps) else { panic!("a request") };
+    let preview = PreviewOptions {
+        method: PreviewMethod::Decoder.into(),
+        format: ImageFormat::Png.into(),
+        max_edge: 256,
+        ..PreviewOptions::default()
+    };
+    let request = GenerateRequest { width: 256, height: 256, preview: Some(preview), ..request };
+    CreateJobRequest { request: Some(request), options }
+}
+
+/// Steps of a measured job, and those at its end that count: by then every stream is open and full.
+const STEPS: u32 = 160;
+const COUNTED: usize = 80;
+
+/// The median time between two of the counted steps, by the server's clock.
+fn step_time(seen: &Seen) -> Duration {
+    let steps = seen.events.iter().filter(|event| matches!(event.event, Some(Event::Step(_))));
+    let steps = steps.skip(STEPS as usize - COUNTED);
+    let times: Vec<_> = steps.map(|event| std::time::SystemTime::try_from(event.time.expect("a time"))).collect();
+    let mut gaps: Vec<Duration> = times
+        .windows(2)
+        .map(|pair| match pair {
+            [Ok(one), Ok(next)] => next.duration_since(*one).unwrap_or_default(),
+            _ => panic!("the server's clock is right"),
+        })
+        .collect();
+    gaps.sort_unstable();
+    gaps[gaps.len() / 2]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_streams_that_nobody_reads_cost_neither_time_nor_memory() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Program::start(folder.path(), &["--scripted-step-ms", "25"]);
+    let mut jobs = server.jobs().await;
+    let mut measure = async |name: &str| {
+        let made = jobs.create_job(heavy(name, STEPS)).await.expect("accepted").into_inner().job.expect("a job");
+        let mut seen = Seen::default();
+        let mut streams: Vec<Streaming<WatchJobResponse>> = Vec::new();
+        if name == "crowd" {
+            for _ in 0..STREAMS / ON_ONE {
+                let mut connection = server.jobs().await;
+                for _ in 0..ON_ONE {
+                    let call = WatchJobRequest { job_id: made.job_id.clone(), ..WatchJobRequest::default() };
+                    streams.push(connection.watch_job(call).await.expect("there").into_inner());
+                }
+            }
+        }
+        seen.follow(&mut jobs, &made.job_id).await.expect("it lives");
+        (step_time(&seen), server.resident_kib(), streams.len())
+    };
+    let (alone, before_kib, _) = measure("alone").await;
+    let (crowded, after_kib, streams) = measure("crowd").await;
+    assert_eq!(streams, STREAMS);
+    let kib = after_kib.saturating_sub(before_kib) / STREAMS as u64;
+    println!(
+        "{STREAMS} streams: a step takes {:.2} ms instead of {:.2} ms, {kib} KiB a stream",
+        crowded.as_secs_f64() * 1e3,
+        alone.as_secs_f64() * 1e3,
+    );
+    assert!(kib <= STREAM_KIB_MAX, "{before_kib} KiB became {after_kib} KiB");
+    // A machine that builds meanwhile jitters; a worker that waited for readers would stand still.
+    assert!(crowded < alone * 3 / 2, "{alone:?} became {crowded:?}");
+}
+
+/// Clients at the same time.
+const CLIENTS: u64 = 200;
+
+/// What a crowd of clients has seen.
+struct Crowd {
+    /// From each call of CreateJob to its job's first event, shortest first.
+    first: Vec<Duration>,
+    events: u64,
+    took: Duration,
+}
+
+impl Crowd {
+    /// Lets each client ask for some jobs, each within `pace` of the one before, and read every event.
+    async fn come(jobs_each: u64, pace: Duration) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let server = Program::start(folder.path(), &["--scripted-step-ms", "0", "--queue-size", "1000"]);
+        let begun = Instant::now();
+        let connections = [server.jobs().await, server.jobs().await, server.jobs().await, server.jobs().await];
+        let mut running = Vec::new();
+        for client in 0..CLIENTS {
+            let mut jobs = connections[client as usize % connections.len()].clone();
+            running.push(tokio::spawn(async move {
+                let mut dice = Dice(client);
+                let (mut first, mut events) = (Vec::new(), 0_u64);
+                for round in 0..jobs_each {
+                    let pause = Duration::from_micros(dice.roll(pace.as_micros() as u64 + 1));
+                    tokio::time::sleep(pause).await;
+                    let asked = Instant::now();
+                    let made = jobs.create_job(request(&format!("{client}-{round}"), 20)).await.expect("accepted");
+                    let job_id = made.into_inner().job.expect("a job").job_id;
+                    let call = WatchJobRequest { job_id, ..WatchJobRequest::default() };
+                    let mut stream = jobs.watch_job(call).await.expect("there").into_inner();
+                    let before = events;
+                    while let Some(response) = stream.message().await.expect("it lives") {
+                        if let Some(Message::Event(_)) = response.message {
+                            if events == before {
+                                first.push(asked.elapsed());
+                            }
+                            events += 1;
+                        }
+                    }
+                }
+                (first, events)
+            }));
+        }
+        let (mut first, mut events) = (Vec::new(), 0);
+        for client in running {
+            let (times, seen) = tokio::time::timeout(PATIENCE * 2, client).await.expect("it ends").expect("no panic");
+            first.extend(times);
+            events += seen;
+        }
+        first.sort_unstable();
+        assert_eq!(first.len() as u64, CLIENTS * jobs_each, "every job was seen");
+        Self { first, events, took: begun.elapsed() }
+    }
+
+    fn tell(&self, what: &str) {
+        let at = |share: usize| self.first[(self.first.len() - 1) * share / 100].as_secs_f64() * 1e3;
+        let (jobs, took) = (self.first.len() as f64, self.took.as_secs_f64());
+        println!(
+            "{CLIENTS} clients {what}: first event after {:.1} ms (median), {:.1} ms (99 %); {:.0} events a second, \
+             {:.0} jobs a minute",
+            at(50),
+            at(99),
+            self.events as f64 / took,
+            jobs / took * 60.0,
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_clients_are_answered_at_once() {
+    Crowd::come(2, Duration::from_secs(8)).await.tell("that come one after the other");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_clients_that_never_rest_are_served() {
+    let crowd = Crowd::come(3, Duration::ZERO).await;
+    crowd.tell("that never rest");
+    assert!(crowd.events > 25 * 3 * CLIENTS, "20 steps and what is around them");
+}
