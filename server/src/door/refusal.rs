@@ -65,26 +65,27 @@ impl From<BadToken> for Refusal {
 }
 
 impl Refusal {
+    /// Code and stable name of the reason; `proto/ERRORS.md` lists them.
+    fn kind(&self) -> (Code, &'static str) {
+        match self {
+            Self::NoToken => (Code::Unauthenticated, "TOKEN_MISSING"),
+            Self::MalformedToken => (Code::Unauthenticated, "TOKEN_MALFORMED"),
+            Self::UnknownToken => (Code::Unauthenticated, "TOKEN_UNKNOWN"),
+            Self::ExpiredToken => (Code::Unauthenticated, "TOKEN_EXPIRED"),
+            Self::WrongScope { .. } => (Code::PermissionDenied, "SCOPE_MISSING"),
+            Self::OverShare(OverShare::Concurrent { .. }) => (Code::ResourceExhausted, "CLIENT_CONCURRENCY_LIMIT"),
+            Self::OverShare(OverShare::Rate { .. }) => (Code::ResourceExhausted, "CLIENT_RATE_LIMIT"),
+        }
+    }
+
     /// The stable name of the reason.
     pub fn reason(&self) -> &'static str {
-        match self {
-            Self::NoToken => "TOKEN_MISSING",
-            Self::MalformedToken => "TOKEN_MALFORMED",
-            Self::UnknownToken => "TOKEN_UNKNOWN",
-            Self::ExpiredToken => "TOKEN_EXPIRED",
-            Self::WrongScope { .. } => "SCOPE_MISSING",
-            Self::OverShare(OverShare::Concurrent { .. }) => "CLIENT_CONCURRENCY_LIMIT",
-            Self::OverShare(OverShare::Rate { .. }) => "CLIENT_RATE_LIMIT",
-        }
+        self.kind().1
     }
 
     /// The status with its details.
     pub fn to_status(&self) -> Status {
-        let code = match self {
-            Self::NoToken | Self::MalformedToken | Self::UnknownToken | Self::ExpiredToken => Code::Unauthenticated,
-            Self::WrongScope { .. } => Code::PermissionDenied,
-            Self::OverShare(_) => Code::ResourceExhausted,
-        };
+        let (code, reason) = self.kind();
         let mut details = ErrorDetails::new();
         let metadata: HashMap<String, String> = match self {
             Self::WrongScope { needed, .. } => HashMap::from([("scope".into(), needed.to_string())]),
@@ -94,7 +95,7 @@ impl Refusal {
             }
             _ => HashMap::new(),
         };
-        details.set_error_info(self.reason(), ERROR_DOMAIN, metadata);
+        details.set_error_info(reason, ERROR_DOMAIN, metadata);
         match self {
             Self::OverShare(OverShare::Concurrent { .. }) => _ = details.set_retry_info(Some(RETRY_CONCURRENT)),
             Self::OverShare(OverShare::Rate { retry_after, .. }) => _ = details.set_retry_info(Some(*retry_after)),

@@ -1,4 +1,5 @@
-//! Errors on the wire: one match decides code, reason and details of everything that the service refuses.
+//! Errors on the wire: one match decides code, reason and details of everything that the services refuse. What the door
+//! refuses before them is in [`crate::door::refusal`].
 //!
 //! Details travel in HTTP/2 headers, of which many stacks take 8 KiB; with base64 that leaves [`DETAILS_BYTES_MAX`].
 
@@ -207,9 +208,10 @@ mod tests {
             .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
             .map(|(reason, rest)| (reason.into(), rest.split(" |").next().unwrap_or_default().into()))
             .collect();
-        let source = include_str!("status.rs").split("mod tests").next().expect("the code before the tests");
-        let told: BTreeSet<(String, String)> = source
-            .split("(Code::")
+        let code = |file: &'static str| file.split("mod tests").next().expect("the code before the tests");
+        let told: BTreeSet<(String, String)> = [include_str!("status.rs"), include_str!("../door/refusal.rs")]
+            .into_iter()
+            .flat_map(|file| code(file).split("(Code::"))
             .filter_map(|text| text.split_once(", \"")?.0.chars().all(char::is_alphanumeric).then_some(text))
             .filter_map(|text| {
                 let (code, rest) = text.split_once(", \"")?;

@@ -294,7 +294,9 @@ fn method(info: &RunInfo) -> String {
            goal takes one and two characters together.\n\
          - *XML* is the canonical prompt, *XML, shuffled* the same with the children of each character and of the general\n  \
            tags in a random order, *plain tags* the same tags in one line. All travel as text through\n  \
-           `sakuga.generation.v1.GenerationService`, without previews.\n\
+           `sakuga.generation.v1.GenerationService`, without previews. The server writes XML in its canonical\n  \
+           order before the encoders read it, so that *shuffled* must give the very pictures of *XML*: it measures the service,\n  \
+           not the model.\n\
          - The colour of eyes is not asked for where they are to be shut; where they are shut and should not be, it counts as\n  \
            wrong. The attributes of one picture are counted\n  \
            as independent, which they are not quite: the true intervals are somewhat wider.\n"
