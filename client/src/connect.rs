@@ -1,14 +1,17 @@
 //! The connection to a server: its address, its limits, and what to say when it cannot be made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::prompt::v1::prompt_service_client::PromptServiceClient;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-use crate::error::ClientError;
+use crate::credentials::{Authorization, TlsOptions, Token};
+use crate::error::{ClientError, innermost};
 use crate::follow::Resume;
 use crate::generation::Generation;
 use crate::request::GenerationBuilder;
@@ -19,8 +22,11 @@ pub const DEFAULT_ADDRESS: &str = "http://127.0.0.1:50051";
 /// The port of an address that names none.
 const DEFAULT_PORT: u16 = 50051;
 
+/// What calls go through: the connection, with the token put on each.
+pub type Transport = InterceptedService<Channel, Authorization>;
+
 /// How to connect.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectOptions {
     /// How long the connection may take.
     pub connect_timeout: Duration,
@@ -33,6 +39,10 @@ pub struct ConnectOptions {
     pub max_message_bytes: usize,
     /// The most bytes that the pictures of one request may have together.
     pub max_pictures_bytes: u64,
+    /// Whom to trust behind `https://`, and who the client is.
+    pub tls: TlsOptions,
+    /// The bearer token, if the server asks for one. It is sent encrypted, or within this machine, and not otherwise.
+    pub token: Option<Token>,
 }
 
 impl Default for ConnectOptions {
@@ -43,6 +53,8 @@ impl Default for ConnectOptions {
             keepalive_timeout: Duration::from_secs(20),
             max_message_bytes: 32 * 1024 * 1024,
             max_pictures_bytes: 1024 * 1024 * 1024,
+            tls: TlsOptions::default(),
+            token: None,
         }
     }
 }
@@ -52,11 +64,12 @@ impl Default for ConnectOptions {
 pub struct Client {
     channel: Channel,
     address: String,
-    options: ConnectOptions,
+    options: Arc<ConnectOptions>,
 }
 
 impl Client {
-    /// Connects to the server at `address`: `http://host:port`, or `host:port`, or `host` for port 50051.
+    /// Connects to the server at `address`: `http://host:port`, or `host:port`, or `host` for port 50051; with
+    /// `https://` the connection is encrypted.
     ///
     /// # Errors
     ///
@@ -72,9 +85,23 @@ impl Client {
     /// Those of [`Client::connect`].
     pub async fn connect_with(address: &str, options: ConnectOptions) -> Result<Self, ClientError> {
         let address = normalise(address)?;
-        let channel = Endpoint::from(address.clone())
+        let wrong = |reason: String| ClientError::Address { address: display(&address), reason };
+        let is_encrypted = address.scheme_str() == Some("https");
+        if options.token.is_some() && !is_encrypted && !is_this_machine(&address) {
+            return Err(wrong(
+                "a token would travel where everybody can read it; write `https://host:port`".to_owned(),
+            ));
+        }
+        let mut endpoint = Endpoint::from(address.clone());
+        if is_encrypted {
+            endpoint = endpoint.tls_config(options.tls.config()).map_err(|error| ClientError::Unreachable {
+                address: display(&address),
+                reason: format!("the certificates cannot be used: {}", innermost(&error)),
+            })?;
+        }
+        let channel = endpoint
             .user_agent(concat!("sakuga/", env!("CARGO_PKG_VERSION")))
-            .map_err(|error| ClientError::Address { address: address.to_string(), reason: error.to_string() })?
+            .map_err(|error| wrong(error.to_string()))?
             .connect_timeout(options.connect_timeout)
             .tcp_nodelay(true)
             .http2_keep_alive_interval(options.keepalive_interval)
@@ -83,7 +110,7 @@ impl Client {
             .connect()
             .await
             .map_err(|error| ClientError::unreachable(&error, &display(&address)))?;
-        Ok(Self { channel, address: display(&address), options })
+        Ok(Self { channel, address: display(&address), options: Arc::new(options) })
     }
 
     /// A request for pictures, to be filled and started.
@@ -97,18 +124,18 @@ impl Client {
     }
 
     /// `sakuga.prompt.v1.PromptService`, as generated.
-    pub fn prompts(&self) -> PromptServiceClient<Channel> {
-        PromptServiceClient::new(self.channel.clone()).max_decoding_message_size(self.options.max_message_bytes)
+    pub fn prompts(&self) -> PromptServiceClient<Transport> {
+        PromptServiceClient::new(self.transport()).max_decoding_message_size(self.options.max_message_bytes)
     }
 
     /// `sakuga.system.v1.SystemService`, as generated.
-    pub fn system(&self) -> SystemServiceClient<Channel> {
-        SystemServiceClient::new(self.channel.clone()).max_decoding_message_size(self.options.max_message_bytes)
+    pub fn system(&self) -> SystemServiceClient<Transport> {
+        SystemServiceClient::new(self.transport()).max_decoding_message_size(self.options.max_message_bytes)
     }
 
     /// `sakuga.generation.v1.JobService`, as generated.
-    pub fn jobs(&self) -> JobServiceClient<Channel> {
-        JobServiceClient::new(self.channel.clone()).max_decoding_message_size(self.options.max_message_bytes)
+    pub fn jobs(&self) -> JobServiceClient<Transport> {
+        JobServiceClient::new(self.transport()).max_decoding_message_size(self.options.max_message_bytes)
     }
 
     /// Follows a job that is there behind an event, or from its first on, through broken connections. Dropping it leaves
@@ -126,8 +153,12 @@ impl Client {
         ClientError::from_status(status, &self.address, deadline)
     }
 
-    pub(crate) fn generations(&self) -> GenerationServiceClient<Channel> {
-        GenerationServiceClient::new(self.channel.clone()).max_decoding_message_size(self.options.max_message_bytes)
+    fn transport(&self) -> Transport {
+        InterceptedService::new(self.channel.clone(), Authorization(self.options.token.clone()))
+    }
+
+    pub(crate) fn generations(&self) -> GenerationServiceClient<Transport> {
+        GenerationServiceClient::new(self.transport()).max_decoding_message_size(self.options.max_message_bytes)
     }
 
     pub(crate) fn options(&self) -> &ConnectOptions {
@@ -140,6 +171,12 @@ fn display(address: &Uri) -> String {
     address.to_string().trim_end_matches('/').to_owned()
 }
 
+/// Whether what is sent there stays on this machine.
+fn is_this_machine(address: &Uri) -> bool {
+    let host = address.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
 /// Fills in what an address may leave out and refuses what would only fail later, and less clearly.
 fn normalise(address: &str) -> Result<Uri, ClientError> {
     let wrong = |reason: &str| ClientError::Address { address: address.to_owned(), reason: reason.to_owned() };
@@ -150,18 +187,13 @@ fn normalise(address: &str) -> Result<Uri, ClientError> {
     let with_scheme = if trimmed.contains("://") { trimmed.to_owned() } else { format!("http://{trimmed}") };
     let uri: Uri = with_scheme.parse().map_err(|error| wrong(&format!("{error}; write `http://host:port`")))?;
     match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => {
-            return Err(wrong(
-                "this build does not speak TLS; use `http://`, through a tunnel if the network is not yours",
-            ));
-        }
+        Some("http" | "https") => {}
         Some(other) => return Err(wrong(&format!("`{other}://` is not known; write `http://host:port`"))),
         None => return Err(wrong("it has no host; write `http://host:port`")),
     }
     let Some(authority) = uri.authority() else { return Err(wrong("it has no host; write `http://host:port`")) };
     if authority.as_str().contains('@') {
-        return Err(wrong("the server knows no users; leave out what stands before `@`"));
+        return Err(wrong("the server knows no users but by their tokens; leave out what stands before `@`"));
     }
     if uri.host().is_none_or(str::is_empty) {
         return Err(wrong("it has no host; write `http://host:port`"));
@@ -175,7 +207,8 @@ fn normalise(address: &str) -> Result<Uri, ClientError> {
     if authority.as_str().len() > uri.host().unwrap_or_default().len() {
         return Err(wrong("its port is not a number from 0 to 65535"));
     }
-    format!("http://{authority}:{DEFAULT_PORT}").parse().map_err(|error| wrong(&format!("{error}")))
+    let scheme = uri.scheme_str().unwrap_or("http");
+    format!("{scheme}://{authority}:{DEFAULT_PORT}").parse().map_err(|error| wrong(&format!("{error}")))
 }
 
 #[cfg(test)]
@@ -200,18 +233,35 @@ mod tests {
         accepts("gpu-box", "http://gpu-box:50051");
         accepts("http://[::1]", "http://[::1]:50051");
         accepts("http://[::1]:8/", "http://[::1]:8");
+        accepts("https://gpu-box", "https://gpu-box:50051");
+        accepts("https://gpu-box:443", "https://gpu-box:443");
     }
 
     #[test]
     fn wrong_addresses_say_what_to_write() {
         refuses("", "write `http://host:port`");
-        refuses("https://gpu-box", "TLS");
         refuses("ftp://gpu-box", "`ftp://`");
         refuses("http://gpu-box/v1", "path");
         refuses("http://me:secret@gpu-box", "users");
         refuses("http://gpu-box:70000", "port");
         refuses("http://gpu box", "write `http://host:port`");
         refuses("http://", "http://host:port");
+    }
+
+    #[tokio::test]
+    async fn a_token_does_not_travel_in_the_clear() {
+        let options = ConnectOptions { token: Token::new("secret").ok(), ..ConnectOptions::default() };
+        let error = Client::connect_with("gpu-box", options).await.unwrap_err().to_string();
+        assert!(error.contains("https://") && !error.contains("secret"), "{error}");
+        for (address, is_this) in [
+            ("http://localhost:1", true),
+            ("http://127.0.0.2:1", true),
+            ("http://[::1]:1", true),
+            ("http://127.0.0.1.example:1", false),
+            ("http://localhost.example:1", false),
+        ] {
+            assert_eq!(is_this_machine(&address.parse().unwrap()), is_this, "{address}");
+        }
     }
 
     #[tokio::test]

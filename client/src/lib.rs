@@ -37,6 +37,7 @@
 
 mod assemble;
 mod connect;
+mod credentials;
 mod error;
 mod event;
 mod follow;
@@ -48,7 +49,8 @@ mod request;
 pub mod typed;
 
 pub use assemble::Picture;
-pub use connect::{Client, ConnectOptions, DEFAULT_ADDRESS};
+pub use connect::{Client, ConnectOptions, DEFAULT_ADDRESS, Transport};
+pub use credentials::{Authorization, BadToken, TlsOptions, Token};
 pub use error::{ClientError, ServerError, Violation};
 pub use event::{CancelReason, Cancelled, Completed, Event, EventKind, Preview, Stage, Started, Step, Timings};
 pub use follow::Resume;

@@ -41,6 +41,9 @@ pub fn command(directory: &Path) -> Command {
         .env("NO_COLOR", "1")
         .env("LC_ALL", "C.UTF-8")
         .env_remove("SAKUGA_SERVER")
+        .env_remove("SAKUGA_TOKEN")
+        .env_remove("SAKUGA_TOKEN_FILE")
+        .env_remove("SAKUGA_CA")
         .env_remove("CLICOLOR_FORCE");
     command
 }

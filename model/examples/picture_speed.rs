@@ -1,10 +1,10 @@
-//! Times a picture on the CPU: the first preview, each step, the decoder, and the memory at the peak.
+//! Times a picture: the first preview, each step, the decoder, and the memory at the peak.
 //!
 //! ```text
-//! cargo run --release -p sakuga-model --example picture_speed [-- FOLDER]
+//! cargo run --release -p sakuga-model --example picture_speed [-- FOLDER [DEVICE [PICTURES]]]
 //! ```
 //!
-//! Without FOLDER, a checkpoint of random weights in the geometry of the embedded model is written and drawn with; the
+//! DEVICE is `cpu` unless given; with the feature `cuda` it may be `cuda:0`. Without FOLDER, a checkpoint of random weights in the geometry of the embedded model is written and drawn with; the
 //! time does not depend on the weights. Steps, guidance and size are the checkpoint's defaults, but 20 steps for the
 //! random one.
 
@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use sakuga_model::device::OpenDevice;
+use sakuga_model::device::{self, DeviceSpec};
 use sakuga_model::pipeline::{LoadOptions, Pipeline};
 use sakuga_model::progress::{Outcome, PreviewMethod, Progress};
 use sakuga_model::spec::GenerateSpec;
@@ -55,14 +55,19 @@ fn preset() -> Preset {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let given = std::env::args_os().nth(1).map(PathBuf::from);
+    let mut arguments = std::env::args().skip(1);
+    let given = arguments.next().map(PathBuf::from);
+    let spec: DeviceSpec = arguments.next().map_or(Ok(DeviceSpec::Cpu), |name| name.parse())?;
+    // The second picture shows what warming up costs.
+    let pictures: usize = arguments.next().map_or(Ok(2), |count| count.parse())?;
+    let device = device::open(spec, None)?;
     let temporary = std::env::temp_dir().join(format!("sakuga-speed-{}", std::process::id()));
     let folder = given.clone().unwrap_or_else(|| temporary.clone());
     if given.is_none() {
         synthetic::write(&folder, &preset(), 1)?;
     }
     let clock = Instant::now();
-    let loaded = Pipeline::load(&folder, LoadOptions { device: OpenDevice::cpu(), loras: Vec::new() });
+    let loaded = Pipeline::load(&folder, LoadOptions { device, loras: Vec::new() });
     let load_ms = milliseconds(clock);
     if given.is_none() {
         std::fs::remove_dir_all(&temporary)?;
@@ -80,13 +85,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     spec.system_prompt = if given.is_none() { String::new() } else { info.default_system_prompt.clone() };
     let [gemma, _] = pipeline.text().count(&spec.system_prompt, &spec.text);
     println!("{size_px}x{size_px}, {} steps, guidance {}, {} tokens", spec.steps, spec.guidance_scale, gemma.total);
-    // The second picture shows what warming up costs.
-    for _ in 0..2 {
+    for picture in 0..pictures {
+        spec.seed = picture as u64;
         let clock = Instant::now();
         let mut first_preview_ms = None;
         let outcome = pipeline.generate(&spec, &mut |progress| {
             if let Progress::Step(step) = progress {
-                step.preview(PreviewMethod::Linear);
+                if step.index == 0 {
+                    step.preview(PreviewMethod::Linear);
+                }
                 first_preview_ms.get_or_insert_with(|| milliseconds(clock));
             }
             ControlFlow::Continue(())
@@ -95,9 +102,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut step_ms = timings.step_ms.clone();
         step_ms.sort_by(f64::total_cmp);
         println!(
-            "first preview {:.0} ms, text {:.0} ms, step {:.1} ms (median; {:.1} to {:.1}), decoding {:.0} ms, all {:.0} ms",
+            "first preview {:.0} ms, text {:.1} ms, preparation {:.1} ms, step {:.2} ms (median; {:.1} to {:.1}), decoding {:.1} ms, all {:.0} ms",
             first_preview_ms.unwrap_or(f64::NAN),
             timings.text_encode_ms,
+            timings.prepare_ms,
             step_ms[step_ms.len() / 2],
             step_ms[0],
             step_ms[step_ms.len() - 1],

@@ -8,9 +8,11 @@
 //! Shapes in the documentation: B batch, L padded text length, C = 16 latent channels, H and W of the latents (an eighth of
 //! the image), N image tokens, S sequence length, D width of a network.
 //!
-//! The networks import burn, [`ops`] and the reader of [`loader`], and never each other.
+//! The networks import burn, [`ops`], [`token_lru`] and the reader of [`loader`], and never each other.
 
 pub mod autoencoder_kl;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod device;
 pub mod embedded;
 pub mod error;
@@ -29,5 +31,6 @@ pub mod spec;
 pub mod synthetic;
 pub mod text;
 pub mod tiny_decoder;
+pub mod token_lru;
 pub mod tokenizer;
 pub mod tokens;

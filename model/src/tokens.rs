@@ -48,16 +48,41 @@ impl TokenBatch {
         &self.lengths
     }
 
+    /// The ids of a row without padding.
+    ///
+    /// # Panics
+    /// When there is no such row.
+    pub fn row(&self, row: usize) -> &[u32] {
+        &self.ids[row * self.width..][..self.lengths[row]]
+    }
+
+    /// All that makes this batch, in one sequence that no other batch has.
+    pub(crate) fn key(&self) -> Vec<u32> {
+        let lengths = self.lengths.iter().map(|&length| length as u32);
+        [self.batch() as u32, self.width as u32].into_iter().chain(lengths).chain(self.ids.iter().copied()).collect()
+    }
+
+    /// Whether every id has an embedding among `vocabulary`.
+    ///
+    /// # Errors
+    /// [`TokenError::OutOfVocabulary`] with the first that has none.
+    pub fn check(&self, encoder: &'static str, vocabulary: usize) -> Result<(), TokenError> {
+        match self.ids.iter().position(|&id| id as usize >= vocabulary) {
+            None => Ok(()),
+            Some(at) => {
+                let (row, position) = (at / self.width, at % self.width);
+                Err(TokenError::OutOfVocabulary { encoder, id: self.ids[at], row, position, vocabulary })
+            }
+        }
+    }
+
     /// The ids on a device, `[B, L]`.
     ///
     /// # Errors
     /// [`TokenError::OutOfVocabulary`] when an id has no embedding among `vocabulary`: a lookup beyond the table would be
     /// undefined on a GPU.
     pub fn ids(&self, encoder: &'static str, vocabulary: usize, device: &Device) -> Result<Tensor<2, Int>, TokenError> {
-        if let Some(at) = self.ids.iter().position(|&id| id as usize >= vocabulary) {
-            let (row, position) = (at / self.width, at % self.width);
-            return Err(TokenError::OutOfVocabulary { encoder, id: self.ids[at], row, position, vocabulary });
-        }
+        self.check(encoder, vocabulary)?;
         let ids: Vec<i32> = self.ids.iter().map(|&id| id as i32).collect();
         Ok(Tensor::from_data(TensorData::new(ids, [self.batch(), self.width]), (device, DType::I32)))
     }
@@ -85,6 +110,8 @@ mod tests {
     fn pads_on_the_right_to_a_multiple() {
         let batch = TokenBatch::padded(&[vec![2, 5, 6], vec![2]], 0, 4).unwrap();
         assert_eq!((batch.batch(), batch.width(), batch.lengths()), (2, 4, [3, 1].as_slice()));
+        assert_eq!((batch.row(0), batch.row(1)), ([2, 5, 6].as_slice(), [2].as_slice()));
+        assert_ne!(batch.key(), TokenBatch::padded(&[vec![2, 5, 6], vec![2, 0]], 0, 4).unwrap().key());
         let ids = batch.ids("test", 7, &Device::flex()).unwrap();
         ids.into_data().assert_eq(&TensorData::from([[2_i32, 5, 6, 0], [2, 0, 0, 0]]), true);
         assert_eq!(TokenBatch::padded(&[vec![1_u32; 8]], 0, 8).unwrap().width(), 8);

@@ -16,18 +16,25 @@ use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::server::NamedService;
-use tonic::transport::Server;
-use tonic::transport::server::{Router, TcpIncoming};
+use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use crate::config::{Config, EngineChoice};
+use crate::door::connection::Connections;
+use crate::door::layer::DoorLayer;
+use crate::door::listener::Incoming;
+use crate::door::reload::Reloader;
+use crate::door::serve::{self, Serving};
+use crate::door::{Door, DoorError};
 use crate::encoder::Encoder;
 use crate::engine::{EngineError, EngineOpener, scripted};
 use crate::error::ServerError;
 use crate::gpu::{self, Sampler, Subscription};
 use crate::jobs::{Jobs, Parts};
 use crate::limits::Limits;
+use crate::metrics::listener::Page;
+use crate::metrics::{Metrics, QueueFigures, engine, listener};
 use crate::scheduler::worker::EngineThread;
 use crate::scheduler::{EngineStatus, Scheduler};
 use crate::service::Context;
@@ -39,12 +46,6 @@ use crate::store::place::DataPlace;
 use crate::store::writer::StoreWriter;
 use crate::store::{ArtifactStore, JobStore, StoreError};
 
-/// Idle connections are probed this often, and given up after as long without an answer: a client that vanished in the
-/// middle of a generation is noticed within a minute.
-const KEEPALIVE: Duration = Duration::from_secs(20);
-/// Streams that a client may reset before the server has looked at them. Dropping a stream is how clients cancel, so a
-/// busy one resets many; beyond this the connection is closed as hostile.
-const PENDING_RESETS_MAX: usize = 1024;
 /// Time between two samples of the device for the signs of life of quiet streams.
 const SIGNS: Duration = Duration::from_secs(5);
 /// How long, at the end, clients may take to read what was sent to them.
@@ -61,6 +62,9 @@ pub enum AppError {
         /// What the system says.
         source: io::Error,
     },
+    /// Keys, certificates or tokens cannot be used.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// The engine cannot be opened.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -84,11 +88,16 @@ pub enum AppError {
 /// A server whose socket is bound and whose engine is open.
 pub struct App {
     local_addr: SocketAddr,
-    incoming: TcpIncoming,
-    router: Router,
+    metrics_addr: Option<SocketAddr>,
+    is_encrypted: bool,
+    serving: Serving,
+    stop_accepting: CancellationToken,
+    connections: Arc<Connections>,
     context: Arc<Context>,
     health: HealthReporter,
     drain_timeout: Duration,
+    _fresh: Reloader,
+    _figures: Option<AbortOnDropHandle<()>>,
     /// Keeps the newest sample of the device new.
     _signs: Subscription,
     /// Deletes old jobs.
@@ -116,11 +125,16 @@ impl App {
         store: Arc<dyn JobStore>,
         artifacts: Arc<dyn ArtifactStore>,
     ) -> Result<Self, AppError> {
-        let listen_error = |source| AppError::Listen { address: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
-        let local_addr = listener.local_addr().map_err(listen_error)?;
+        let metrics = Arc::new(Metrics::new(methods()));
+        let door = Door::open(&config.door, &metrics)?;
+        warn_of_open_doors(&config, &door);
+        let (listener, local_addr) = bind(config.listen).await?;
+        let figures = match config.door.metrics_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
 
-        let (thread, ready) = EngineThread::open(opener(&config))?;
+        let (thread, ready) = EngineThread::open(engine::metered(opener(&config), metrics.engine.clone()))?;
         let ready = ready.await.unwrap_or_else(|_| Err(EngineError::Panicked("the engine's thread is gone".into())));
         let mut ready = ready?;
         let mut probe = gpu::probe(&ready.info.device);
@@ -165,38 +179,70 @@ impl App {
         });
 
         let (health, health_service) = tonic_health::server::health_reporter();
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(sakuga_proto::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()?;
-        let generation = GenerationServiceServer::new(Generation::new(context.clone()));
-        let job_calls = JobServiceServer::new(JobCalls::new(context.clone()));
-        let prompts = PromptServiceServer::new(Prompts::new(context.clone()));
-        let system = SystemServiceServer::new(System::new(context.clone()));
-        let router = Server::builder()
-            .trace_fn(|request| tracing::info_span!("call", path = request.uri().path(), call_id = %call_id()))
-            .http2_keepalive_interval(Some(KEEPALIVE))
-            .http2_keepalive_timeout(Some(KEEPALIVE))
-            .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
-            .add_service(generation.max_decoding_message_size(Limits::MESSAGE_BYTES_MAX))
-            .add_service(job_calls.max_decoding_message_size(Limits::MESSAGE_BYTES_MAX))
-            .add_service(prompts.max_decoding_message_size(Limits::MESSAGE_BYTES_MAX))
-            .add_service(system.max_decoding_message_size(Limits::MESSAGE_BYTES_MAX))
-            .add_service(health_service)
-            .add_service(reflection);
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(sakuga_proto::FILE_DESCRIPTOR_SET)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        // Every service has its limits here; a message that is larger is refused with OUT_OF_RANGE by tonic.
+        let generation = GenerationServiceServer::new(Generation::new(context.clone()))
+            .max_decoding_message_size(Limits::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(Limits::ANSWER_BYTES_MAX);
+        let job_calls = JobServiceServer::new(JobCalls::new(context.clone()))
+            .max_decoding_message_size(Limits::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(Limits::ANSWER_BYTES_MAX);
+        let prompts = PromptServiceServer::new(Prompts::new(context.clone()))
+            .max_decoding_message_size(Limits::MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(Limits::ANSWER_BYTES_MAX);
+        let system = SystemServiceServer::new(System::new(context.clone()))
+            .max_decoding_message_size(Limits::QUESTION_BYTES_MAX)
+            .max_encoding_message_size(Limits::ANSWER_BYTES_MAX);
+        let routes = Routes::new(generation)
+            .add_service(job_calls)
+            .add_service(prompts)
+            .add_service(system)
+            .add_service(health_service.max_decoding_message_size(Limits::QUESTION_BYTES_MAX))
+            .add_service(reflection().build_v1()?.max_decoding_message_size(Limits::QUESTION_BYTES_MAX))
+            .add_service(reflection().build_v1alpha()?.max_decoding_message_size(Limits::QUESTION_BYTES_MAX));
 
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let housekeeping = AbortOnDropHandle::new(tokio::spawn(jobs.keep_house()));
+        let stop_accepting = CancellationToken::new();
+        let incoming = Incoming::start(listener, &door);
+        let layer = DoorLayer::new(&door, metrics.calls.clone());
+        let serving = serve::serve(&config.door, layer, routes, incoming, stop_accepting.clone());
+        let metrics_addr = figures.as_ref().map(|(_, address)| *address);
+        let figures = figures.map(|(listener, address)| {
+            tracing::info!(%address, "figures");
+            let queue = Box::new(queue_figures(&context));
+            let (sampler, tokens) = (context.sampler.clone(), door.tokens.clone());
+            listener::serve(listener, Page { metrics, queue, sampler, tokens })
+        });
         Ok(Self {
             local_addr,
-            incoming,
-            router,
+            metrics_addr,
+            is_encrypted: door.tls.is_some(),
+            serving,
+            stop_accepting,
+            connections: door.connections.clone(),
             context,
             health,
             drain_timeout: config.drain_timeout,
+            _fresh: door.keep_fresh(),
+            _figures: figures,
             _signs: signs,
             _housekeeping: housekeeping,
         })
+    }
+
+    /// The address as clients write it.
+    pub fn url(&self) -> String {
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        format!("{scheme}://{}", self.local_addr)
+    }
+
+    /// Where the figures are served, if they are.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_addr
     }
 
     /// Where the server listens; with port 0 in the configuration, the port that the system chose.
@@ -211,11 +257,21 @@ impl App {
     ///
     /// [`AppError::Transport`] if the socket fails.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
-        let Self { incoming, router, context, health, drain_timeout, _signs, _housekeeping, .. } = self;
-        let mirror = mirror_engine_status(&context.scheduler, health.clone()).await;
-        let stop_accepting = CancellationToken::new();
-        let serve = router.serve_with_incoming_shutdown(incoming, stop_accepting.clone().cancelled_owned());
-        tokio::pin!(serve);
+        let Self {
+            serving: mut serve,
+            stop_accepting,
+            connections,
+            context,
+            health,
+            drain_timeout,
+            _fresh,
+            _figures,
+            _signs,
+            _housekeeping,
+            ..
+        } = self;
+        let services = Arc::new(HealthNames::new(&context.engine.model.name));
+        let mirror = mirror_engine_status(&context.scheduler, health.clone(), services.clone()).await;
         tokio::select! {
             served = &mut serve => return served.map_err(AppError::Transport),
             () = shutdown => {}
@@ -223,19 +279,22 @@ impl App {
         let drain = async {
             tracing::info!(limit_s = drain_timeout.as_secs(), "draining");
             drop(mirror);
-            report(&health, &SERVICES, ServingStatus::NotServing).await;
+            report(&health, &services.all(), ServingStatus::NotServing).await;
             drain_jobs(&context.scheduler, drain_timeout).await;
             context.closing.cancel();
             stop_accepting.cancel();
             // Ends the streams of those who watch the health.
-            for service in SERVICES {
+            for service in services.all() {
                 health.clone().clear_service_status(service).await;
             }
             tokio::time::sleep(FLUSH_PATIENCE).await;
         };
         tokio::select! {
             served = &mut serve => served?,
-            () = drain => tracing::warn!("clients did not read to the end; closing their connections"),
+            () = drain => {
+                tracing::warn!("clients did not read to the end; closing their connections");
+                connections.close_all();
+            }
         }
         let scheduler = context.scheduler.clone();
         // A failure to join is a panic of the worker, which the log has.
@@ -268,16 +327,20 @@ async fn drain_jobs(scheduler: &Scheduler, limit: Duration) {
 }
 
 /// Tells the health service whether the engine is there, now and whenever it changes.
-async fn mirror_engine_status(scheduler: &Scheduler, health: HealthReporter) -> AbortOnDropHandle<()> {
+async fn mirror_engine_status(
+    scheduler: &Scheduler,
+    health: HealthReporter,
+    services: Arc<HealthNames>,
+) -> AbortOnDropHandle<()> {
     let mut status = scheduler.engine_status();
-    report(&health, &SERVICES, ServingStatus::Serving).await;
+    report(&health, &services.all(), ServingStatus::Serving).await;
     AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
             let now = match *status.borrow_and_update() {
                 EngineStatus::Serving => ServingStatus::Serving,
                 EngineStatus::Lost(_) => ServingStatus::NotServing,
             };
-            report(&health, &NEED_ENGINE, now).await;
+            report(&health, &services.need_engine(), now).await;
             if status.changed().await.is_err() {
                 return;
             }
@@ -285,16 +348,27 @@ async fn mirror_engine_status(scheduler: &Scheduler, health: HealthReporter) -> 
     }))
 }
 
-/// What the health service knows: the server as a whole, and each service.
-const SERVICES: [&str; 5] = [
-    "",
-    GenerationServiceServer::<Generation>::NAME,
-    JobServiceServer::<JobCalls>::NAME,
-    PromptServiceServer::<Prompts>::NAME,
-    SystemServiceServer::<System>::NAME,
-];
-/// Those of them that are of no use without an engine.
-const NEED_ENGINE: [&str; 3] = [SERVICES[0], SERVICES[1], SERVICES[2]];
+/// What the health service knows: the server as a whole (the empty name), each service, and the model.
+struct HealthNames {
+    model: String,
+}
+
+impl HealthNames {
+    fn new(model: &str) -> Self {
+        Self { model: format!("model/{model}") }
+    }
+
+    fn all(&self) -> [&str; 6] {
+        let [whole, generation, jobs, model] = self.need_engine();
+        let [prompts, system] = [PromptServiceServer::<Prompts>::NAME, SystemServiceServer::<System>::NAME];
+        [whole, generation, jobs, model, prompts, system]
+    }
+
+    /// Those that are of no use without an engine.
+    fn need_engine(&self) -> [&str; 4] {
+        ["", GenerationServiceServer::<Generation>::NAME, JobServiceServer::<JobCalls>::NAME, &self.model]
+    }
+}
 
 async fn report(health: &HealthReporter, services: &[&str], status: ServingStatus) {
     for service in services {
@@ -302,9 +376,69 @@ async fn report(health: &HealthReporter, services: &[&str], status: ServingStatu
     }
 }
 
-/// Tells calls apart in the log.
-fn call_id() -> u64 {
-    use std::sync::atomic::{AtomicU64, Ordering};
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
+async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
+    let failed = |source| AppError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
+}
+
+/// Says what an operator may not have meant.
+fn warn_of_open_doors(config: &Config, door: &Door) {
+    if config.listen.ip().is_loopback() {
+        return;
+    }
+    if !door.asks_who() {
+        tracing::warn!(
+            "whoever reaches the port can draw; ask for tokens with --tokens, or certificates with --tls-client-ca"
+        );
+    }
+    if door.tls.is_none() {
+        tracing::warn!(
+            "connections are not encrypted, and tokens can be read on the way; encrypt with --tls-cert and --tls-key"
+        );
+    }
+}
+
+/// Every method of the server, written `package.Service/Method`.
+fn methods() -> Vec<String> {
+    let sets = [
+        sakuga_proto::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let pools = sets.iter().filter_map(|set| prost_reflect::DescriptorPool::decode(*set).ok());
+    let methods = pools.flat_map(|pool| {
+        let services: Vec<_> = pool.services().collect();
+        services.into_iter().flat_map(|service| {
+            let names: Vec<String> =
+                service.methods().map(|method| format!("{}/{}", service.full_name(), method.name())).collect();
+            names
+        })
+    });
+    methods.collect()
+}
+
+/// What the queue tells the page of figures.
+fn queue_figures(context: &Arc<Context>) -> impl Fn() -> QueueFigures + Send + Sync + 'static {
+    let live = context.scheduler.live().count();
+    let status = context.scheduler.engine_status();
+    move || QueueFigures { live: *live.borrow(), is_serving: *status.borrow() == EngineStatus::Serving }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::door::access::{Access, Scope, Scopes, access};
+
+    #[test]
+    fn every_method_has_a_rule_at_the_door() {
+        let methods = methods();
+        assert!(methods.len() >= 10, "{methods:?}");
+        let admin = Access::Scoped(Scopes::one(Scope::Admin));
+        for method in methods {
+            assert_ne!(access(&format!("/{method}")), admin, "say in door::access who may call {method}");
+        }
+    }
 }

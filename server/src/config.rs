@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::door::{self, DoorConfig};
 use crate::engine::scripted::Script;
 use crate::jobs::retention::Retention;
 use crate::limits::Limits;
@@ -22,6 +23,8 @@ const KEEP_MIB_IN_MEMORY: u64 = 256;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// How connections and calls are let in.
+    pub door: DoorConfig,
     /// What draws.
     pub engine: EngineChoice,
     /// What a request may ask for.
@@ -130,6 +133,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            door: DoorConfig::default(),
             engine: EngineChoice::Scripted(Script::default()),
             limits: Limits::default(),
             jobs: JobsConfig::default(),
@@ -161,8 +165,30 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Whether the program is only to check its configuration, and then the configuration file that says all of it.
+    /// Called when [`Config::load`] has found no problem.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] if a file that the configuration names cannot be used.
+    pub fn check_only(
+        &self,
+        arguments: impl IntoIterator<Item = OsString>,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<String>, ConfigError> {
+        let mut problems = Vec::new();
+        let given = Given::collect(arguments, environment, &mut problems)?;
+        if !given.only_checks() {
+            return Ok(None);
+        }
+        problems.extend(self.door.problems());
+        if problems.is_empty() { Ok(Some(given.effective())) } else { Err(ConfigError::Values(problems)) }
+    }
+}
+
 /// Reads values and collects what is wrong with them.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     given: &'a Given,
     environment: &'a dyn Fn(&str) -> Option<String>,
     problems: Vec<String>,
@@ -171,6 +197,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
         // Each part is read before any is needed, so that every problem is found.
+        let door = door::settings::read(self);
         let listen = self.listen();
         let engine = self.engine();
         let limits = self.limits();
@@ -181,6 +208,7 @@ impl Reader<'_> {
         let log_filter = self.log_filter();
         Some(Config {
             listen: listen?,
+            door: door?,
             engine: engine?,
             limits: limits?,
             jobs: jobs?,
@@ -192,12 +220,12 @@ impl Reader<'_> {
 
     fn listen(&mut self) -> Option<SocketAddr> {
         let address: Option<SocketAddr> = self.parse("listen", "write an address and a port, such as 127.0.0.1:50051");
-        let is_insecure = self.choice("insecure-listen", &[("true", true), ("false", false)])?;
+        let is_insecure = self.switch("insecure-listen")?;
         let address = address?;
-        if !address.ip().is_loopback() && !is_insecure {
+        if !address.ip().is_loopback() && !is_insecure && !self.is_given("tls-cert") {
             self.problems.push(format!(
-                "{address} can be reached by other machines, without encryption or authentication; listen on 127.0.0.1, \
-                 or allow it with --insecure-listen"
+                "{address} can be reached by other machines, without encryption; encrypt with --tls-cert and --tls-key, \
+                 listen on 127.0.0.1, or allow it with --insecure-listen"
             ));
             return None;
         }
@@ -323,8 +351,31 @@ impl Reader<'_> {
         }
     }
 
+    /// Notes a problem.
+    pub(crate) fn problem(&mut self, problem: String) {
+        self.problems.push(problem);
+    }
+
+    pub(crate) fn is_given(&self, name: &str) -> bool {
+        self.given.get(name).is_some()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.given.get(name).map(|(value, _)| PathBuf::from(value))
+    }
+
+    /// The values of a list, and where they came from.
+    pub(crate) fn list(&self, name: &str) -> (Vec<String>, String) {
+        let (values, origin) = self.given.all(name);
+        (values.to_vec(), origin.to_owned())
+    }
+
+    pub(crate) fn switch(&mut self, name: &str) -> Option<bool> {
+        self.choice(name, &[("true", true), ("false", false)])
+    }
+
     /// A value that its type can read.
-    fn parse<T: FromStr>(&mut self, name: &str, remedy: impl Display) -> Option<T> {
+    pub(crate) fn parse<T: FromStr>(&mut self, name: &str, remedy: impl Display) -> Option<T> {
         let (value, origin) = self.given.get(name)?;
         let parsed = value.trim().parse().ok();
         if parsed.is_none() {
@@ -333,7 +384,7 @@ impl Reader<'_> {
         parsed
     }
 
-    fn count(&mut self, name: &str, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(crate) fn count(&mut self, name: &str, range: RangeInclusive<u64>) -> Option<u64> {
         let remedy = format!("write a whole number from {} to {}", range.start(), range.end());
         let count = self.parse(name, &remedy)?;
         if range.contains(&count) {

@@ -14,6 +14,8 @@
 //! 5. [`wire::to_proto`] turns each event into a message, which is written down before a reader gets it; the pieces of
 //!    pictures are read from the artifact store as the reader takes them.
 //!
+//! Before that, every connection and call passes the [`door`]; [`metrics`] counts what happens.
+//!
 //! [`app`] puts it all together; [`config`] says how. Errors are [`error::ServerError`] until [`wire::status`] makes them
 //! gRPC's.
 //!
@@ -33,6 +35,7 @@
 
 pub mod app;
 pub mod config;
+pub mod door;
 pub mod encoder;
 pub mod engine;
 pub mod error;
@@ -43,6 +46,7 @@ pub mod jobs;
 pub mod journal;
 pub mod limits;
 pub mod log;
+pub mod metrics;
 pub mod picture;
 pub mod preview;
 pub mod request;

@@ -38,8 +38,12 @@ impl Limits {
     pub const PROMPT_BYTES_MAX: usize = 64 * 1024;
     /// Bytes of a system prompt.
     pub const SYSTEM_PROMPT_BYTES_MAX: usize = 8 * 1024;
-    /// Bytes of any message, in either direction. It is what gRPC libraries accept unless told otherwise.
+    /// Bytes of any message to the server. It is what gRPC libraries accept unless told otherwise.
     pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
+    /// Bytes of a message to a service that is only asked short questions.
+    pub const QUESTION_BYTES_MAX: usize = 64 * 1024;
+    /// Bytes of any message from the server; a preview of the largest picture travels in one.
+    pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
     /// Bytes of one piece of a picture: what a stream holds that nobody reads.
     pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
     /// Bytes of a client's name.

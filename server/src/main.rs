@@ -4,24 +4,29 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use sakuga_server::config::{Config, ConfigError};
+use sakuga_server::door::token_command;
 use sakuga_server::{App, log};
 
 /// Exit status of a program that was called wrongly, as `sysexits.h` has it.
 const EX_USAGE: u8 = 64;
 
 fn main() -> ExitCode {
-    let config = match Config::load(std::env::args_os(), |name| std::env::var(name).ok()) {
+    if std::env::args_os().nth(1).is_some_and(|word| word == token_command::NAME) {
+        return match token_command::run(std::env::args_os().skip(1)) {
+            Ok(text) => print(&text),
+            Err(shown) => explain(&ConfigError::Flags(shown)),
+        };
+    }
+    let environment = |name: &str| std::env::var(name).ok();
+    let config = match Config::load(std::env::args_os(), environment) {
         Ok(config) => config,
-        Err(ConfigError::Flags(shown)) => {
-            // Nothing can be done about a terminal that is gone.
-            let _ = shown.print();
-            return if shown.use_stderr() { EX_USAGE.into() } else { ExitCode::SUCCESS };
-        }
-        Err(error) => {
-            eprintln!("sakuga-server: {error}");
-            return EX_USAGE.into();
-        }
+        Err(error) => return explain(&error),
     };
+    match config.check_only(std::env::args_os(), environment) {
+        Ok(None) => {}
+        Ok(Some(effective)) => return print(&effective),
+        Err(error) => return explain(&error),
+    }
     log::init(&config);
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
@@ -32,14 +37,32 @@ fn main() -> ExitCode {
     }
 }
 
+fn print(text: &str) -> ExitCode {
+    let written = std::io::stdout().write_all(text.as_bytes());
+    if written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn explain(error: &ConfigError) -> ExitCode {
+    match error {
+        ConfigError::Flags(shown) => {
+            // Nothing can be done about a terminal that is gone.
+            let _ = shown.print();
+            if shown.use_stderr() { EX_USAGE.into() } else { ExitCode::SUCCESS }
+        }
+        ConfigError::Values(_) => {
+            eprintln!("sakuga-server: {error}");
+            EX_USAGE.into()
+        }
+    }
+}
+
 fn serve(config: Config) -> Result<(), sakuga_server::AppError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
-        let app = App::build(config).await?;
-        // Whoever reads the address may send a signal at once.
         let shutdown = shutdown_signal();
+        let app = App::build(config).await?;
         // Whoever started us may have closed the pipe; the log has the address too.
-        let _ = writeln!(std::io::stdout(), "listening on http://{}", app.local_addr());
+        let _ = writeln!(std::io::stdout(), "listening on {}", app.url());
         tracing::info!(address = %app.local_addr(), "listening");
         app.run_until(shutdown).await
     });
@@ -48,27 +71,31 @@ fn serve(config: Config) -> Result<(), sakuga_server::AppError> {
     served
 }
 
-/// Listens for SIGTERM and Ctrl-C from now on; ready when one comes.
+/// Ready on SIGTERM or Ctrl-C. They are listened to from the call on, before the first poll: who reads the address may
+/// send one at once.
+#[cfg(unix)]
 fn shutdown_signal() -> impl Future<Output = ()> {
-    #[cfg(unix)]
-    let terminate = {
-        use tokio::signal::unix::{SignalKind, signal};
-        signal(SignalKind::terminate()).inspect_err(|error| tracing::warn!(%error, "SIGTERM will not drain")).ok()
-    };
-    async move {
-        #[cfg(unix)]
-        if let Some(mut terminate) = terminate {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                () = interrupt() => {}
-            }
-            return;
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+    async fn next(signal: Option<Signal>) {
+        match signal {
+            Some(mut signal) => _ = signal.recv().await,
+            None => std::future::pending().await,
         }
-        interrupt().await;
+    }
+    let listen = |kind, name| signal(kind).inspect_err(|error| tracing::warn!(%error, "{name} will not drain")).ok();
+    let terminate = listen(SignalKind::terminate(), "SIGTERM");
+    let interrupt = listen(SignalKind::interrupt(), "Ctrl-C");
+    async {
+        tokio::select! {
+            () = next(terminate) => {}
+            () = next(interrupt) => {}
+        }
     }
 }
 
-async fn interrupt() {
+/// Ready on Ctrl-C.
+#[cfg(not(unix))]
+async fn shutdown_signal() {
     if let Err(error) = tokio::signal::ctrl_c().await {
         tracing::warn!(%error, "Ctrl-C will not drain");
         std::future::pending::<()>().await;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::door::{self, token_command};
+
 /// One setting. The flag is `--name`, the environment variable `SAKUGA_NAME` in capitals with `_`, the key of the
 /// configuration file `name`.
 pub struct Setting {
@@ -20,7 +22,7 @@ pub struct Setting {
     pub help: &'static str,
 }
 
-/// All of them, in the order of the help.
+/// Those of the service, in the order of the help.
 pub const SETTINGS: &[Setting] = &[
     Setting {
         name: "listen",
@@ -33,8 +35,8 @@ pub const SETTINGS: &[Setting] = &[
         name: "insecure-listen",
         value: "",
         default: "false",
-        help: "Allow an address that other machines can reach. There is no encryption and no authentication: whoever \
-               reaches the port can draw.",
+        help: "Allow an address that other machines can reach without --tls-cert. Without encryption everybody between \
+               reads along, and without --tokens or --tls-client-ca whoever reaches the port can draw.",
     },
     Setting {
         name: "engine",
@@ -142,8 +144,8 @@ pub const SETTINGS: &[Setting] = &[
         name: "client-jobs",
         value: "N",
         default: "0",
-        help: "Jobs that one client may have queued and running. A client is who its calls say in `sakuga-client-id`, \
-               else its address. 0: as many as it likes.",
+        help: "Jobs that one client may have queued and running. A client is its token or certificate where the door asks \
+               for one, else what its calls say in `sakuga-client-id`, else its address. 0: as many as it likes.",
     },
     Setting {
         name: "client-rate",
@@ -198,12 +200,18 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// Those of the whole program: these and those of the door.
+pub fn all() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().chain(door::settings::SETTINGS)
+}
+
 /// Settings that can be given several times.
-const LISTS: &[&str] = &["lora"];
+const LISTS: &[&str] = &["lora", "cors-origin"];
 
 /// The values that were given, each with where it came from.
 pub struct Given {
     values: BTreeMap<&'static str, Values>,
+    only_checks: bool,
 }
 
 /// What was given for a setting, one value unless it is a list, and where.
@@ -223,7 +231,7 @@ impl Given {
         let flags = command().try_get_matches_from(arguments)?;
         let file = config_file(&flags, &environment).map(|path| read_file(&path, problems)).unwrap_or_default();
         let mut values = BTreeMap::new();
-        for setting in SETTINGS {
+        for setting in all() {
             let variable = variable(setting.name);
             let flag = flags
                 .get_many::<String>(setting.name)
@@ -235,7 +243,7 @@ impl Given {
                 values.insert(setting.name, given);
             }
         }
-        Ok(Self { values })
+        Ok(Self { values, only_checks: flags.get_flag(CHECK) })
     }
 
     /// All values of a setting that can be given several times, and where they came from.
@@ -243,12 +251,36 @@ impl Given {
         self.values.get(name).map_or((&[][..], ""), |(values, origin)| (values.as_slice(), origin.as_str()))
     }
 
+    /// Whether the configuration is only to be checked.
+    pub fn only_checks(&self) -> bool {
+        self.only_checks
+    }
+
+    /// The configuration file that says all this, each line with where it came from. Passwords in addresses are masked.
+    pub fn effective(&self) -> String {
+        let line = |setting: &Setting| {
+            // A text in JSON is one in TOML.
+            let text = |value: &str| serde_json::Value::String(masked(value)).to_string();
+            match self.values.get(setting.name) {
+                Some((values, origin)) if LISTS.contains(&setting.name) => {
+                    let values: Vec<String> = values.iter().map(|value| text(value)).collect();
+                    format!("{} = [{}] # {origin}\n", setting.name, values.join(", "))
+                }
+                _ => self.get(setting.name).map_or_else(
+                    || format!("# {} is not set\n", setting.name),
+                    |(value, origin)| format!("{} = {} # {origin}\n", setting.name, text(value)),
+                ),
+            }
+        };
+        all().map(line).collect()
+    }
+
     /// The value of a setting and where it came from; its default if none was given, `None` if it has none.
     pub fn get(&self, name: &str) -> Option<(&str, &str)> {
         if let Some((values, origin)) = self.values.get(name) {
             return values.last().map(|value| (value.as_str(), origin.as_str()));
         }
-        let setting = SETTINGS.iter().find(|setting| setting.name == name)?;
+        let setting = all().find(|setting| setting.name == name)?;
         Some((setting.default, "the default")).filter(|(value, _)| !value.is_empty())
     }
 }
@@ -257,6 +289,9 @@ impl Given {
 fn from_environment(name: &str, value: String) -> Vec<String> {
     if !LISTS.contains(&name) {
         return vec![value];
+    }
+    if name == "cors-origin" {
+        return value.split(',').map(|origin| origin.trim().to_owned()).filter(|origin| !origin.is_empty()).collect();
     }
     let paths = std::env::split_paths(&value).map(|path| path.to_string_lossy().into_owned());
     paths.filter(|path| !path.is_empty()).collect()
@@ -273,10 +308,23 @@ fn scalar(value: toml::Value) -> Option<String> {
     }
 }
 
+/// The value with what stands for user and password in an address taken out.
+fn masked(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let authority = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..authority].rfind('@') {
+        Some(at) => format!("{scheme}://***{}", &rest[at..]),
+        None => value.to_owned(),
+    }
+}
+
 /// The environment variable of a setting.
 fn variable(name: &str) -> String {
     format!("SAKUGA_{}", name.replace('-', "_").to_uppercase())
 }
+
+/// The flag that only checks.
+const CHECK: &str = "check-config";
 
 fn command() -> Command {
     let command = Command::new("sakuga-server")
@@ -290,8 +338,14 @@ fn command() -> Command {
         )
         .arg(
             Arg::new("config").long("config").value_name("FILE").help("A TOML file with settings [env: SAKUGA_CONFIG]"),
-        );
-    SETTINGS.iter().fold(command, |command, setting| {
+        )
+        .arg(Arg::new(CHECK).long(CHECK).action(ArgAction::SetTrue).help(
+            "Check the configuration and the files that it names, print it as a configuration file, and exit: 0 if it \
+             is right, 64 if not",
+        ))
+        .args_conflicts_with_subcommands(true)
+        .subcommand(token_command::command());
+    all().fold(command, |command, setting| {
         let origin = match setting.default {
             "" => format!("[env: {}]", variable(setting.name)),
             default => format!("[default: {default}] [env: {}]", variable(setting.name)),
@@ -326,8 +380,8 @@ fn read_file(path: &std::path::Path, problems: &mut Vec<String>) -> BTreeMap<Str
     };
     let mut values = BTreeMap::new();
     for (key, value) in table {
-        if !SETTINGS.iter().any(|setting| setting.name == key) {
-            let known: Vec<&str> = SETTINGS.iter().map(|setting| setting.name).collect();
+        if !all().any(|setting| setting.name == key) {
+            let known: Vec<&str> = all().map(|setting| setting.name).collect();
             problems.push(format!("{shown}: there is no setting `{key}`; there are {}", known.join(", ")));
             continue;
         }

@@ -66,7 +66,7 @@ fn the_help_is_the_manual() {
     let output = program(&["--help"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(0));
     let told = String::from_utf8_lossy(&output.stdout);
-    for setting in sakuga_server::settings::SETTINGS {
+    for setting in sakuga_server::settings::all() {
         assert!(told.contains(&format!("--{}", setting.name)), "{}", setting.name);
     }
     assert!(told.contains("SAKUGA_LISTEN"));

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "burn")]
 mod burn;
+mod door;
 mod endings;
 mod jobs;
 mod pictures;

@@ -52,7 +52,7 @@ impl TestServer {
     /// It does not start.
     pub async fn start(config: Config) -> Self {
         let app = App::build(config).await.expect("the server starts");
-        let address = format!("http://{}", app.local_addr());
+        let address = app.url();
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {
             let shutdown = async {

@@ -118,6 +118,11 @@ impl Failure {
         if error.code == tonic::Code::Unimplemented {
             self.help = Some("the server at this address is another one than Sakuga, or an older version".to_owned());
         }
+        if error.code == tonic::Code::Unauthenticated {
+            self.help = Some(
+                "give the token that the server's operator made for you with --token-file or SAKUGA_TOKEN".to_owned(),
+            );
+        }
         if let Some(after) = error.retry_after {
             self.help = Some(format!("try again in {}", units::duration(after)));
         }
@@ -136,7 +141,8 @@ impl From<ClientError> for Failure {
                  name another with --server or SAKUGA_SERVER",
             ),
             ClientError::Unreachable { .. } => Self::new(Exit::Connection, message)
-                .with_help("check the address, and that the server's port can be reached from this machine"),
+                .with_help("check the address, that the server's port can be reached from this machine, and that both sides speak TLS \
+                 (`https://`, with --ca for a private CA) or neither"),
             ClientError::ConnectionLost { .. } => Self::new(Exit::Connection, message)
                 .with_help("the server went down, or the program at this address is no Sakuga server"),
             ClientError::DeadlineExceeded { .. } => {

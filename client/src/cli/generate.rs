@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use sakuga_client::Resume;
 use sakuga_client::proto::generation::v1 as wire;
-use sakuga_client::{Client, Resume};
 use serde_json::{Value, json};
 
 use super::check::CheckArguments;
@@ -320,7 +320,7 @@ async fn draw(
     session: &mut Session,
 ) -> Result<Ending, Failure> {
     let follow = async {
-        let client = Client::connect(&arguments.server.server).await?;
+        let client = arguments.server.connect().await?;
         let mut generation = client.generation().request(composed.request.clone());
         if let Some(timeout) = arguments.timeout {
             generation = generation.deadline(timeout);
@@ -344,15 +344,15 @@ async fn draw(
     };
     // The stream is dropped, and that cancels the job; a server that keeps jobs is told, too.
     if !session.facts.job_id.is_empty() {
-        give_up(&arguments.server.server, &session.facts.job_id).await;
+        give_up(&arguments.server, &session.facts.job_id).await;
     }
     Ok(Ending::Interrupted(interrupted))
 }
 
 /// Cancels a job, if the server can be told in time; else it finds out by itself.
-async fn give_up(address: &str, job_id: &str) {
+async fn give_up(server: &ServerArguments, job_id: &str) {
     let cancel = async {
-        let client = Client::connect(address).await.ok()?;
+        let client = server.connect().await.ok()?;
         client.jobs().cancel_job(wire::CancelJobRequest { job_id: job_id.to_owned() }).await.ok()
     };
     let _ = tokio::time::timeout(CANCEL_PATIENCE, cancel).await;

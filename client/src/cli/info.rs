@@ -46,7 +46,7 @@ struct Info {
 
 /// Runs the command.
 pub fn run(arguments: &InfoArguments, terminal: &Terminal) -> Result<Exit, Failure> {
-    let info = server::runtime()?.block_on(ask(&arguments.server.server))?;
+    let info = server::runtime()?.block_on(ask(&arguments.server))?;
     if arguments.json {
         let unreadable =
             |error| Failure::new(Exit::Server, format_args!("the server's answer cannot be shown: {error}"));
@@ -63,8 +63,8 @@ pub fn run(arguments: &InfoArguments, terminal: &Terminal) -> Result<Exit, Failu
     Ok(Exit::Ok)
 }
 
-async fn ask(address: &str) -> Result<Info, Failure> {
-    let client = Client::connect(address).await?;
+async fn ask(server: &ServerArguments) -> Result<Info, Failure> {
+    let client = server.connect().await?;
     let explain = |status: tonic::Status| Failure::from(client.explain(&status));
     let server = client.system().get_server_info(GetServerInfoRequest {}).await.map_err(explain)?.into_inner();
     let models = client.system().list_models(ListModelsRequest {}).await.map_err(explain)?.into_inner();

@@ -71,5 +71,11 @@ fn a_server_that_is_not_there_is_told_with_what_to_do() {
             .says("sakuga-server");
     }
     assert!(!directory.path().join("a.png").exists());
-    run(directory.path(), &["info", "--server", "https://x"], b"").expect(2).says("TLS");
+    let missing = ["info", "--server", &server, "--token-file", "no-such-file"];
+    run(directory.path(), &missing, b"").expect(2).says("no-such-file");
+    run(directory.path(), &["info", "--server", &server, "--cert", "a.pem"], b"").expect(2).says("--key");
+    std::fs::write(directory.path().join("token"), "a secret").unwrap();
+    let bad = run(directory.path(), &["info", "--server", &server, "--token-file", "token"], b"");
+    bad.expect(2).says("one word");
+    assert!(!bad.stderr.contains("a secret"), "{bad:#?}");
 }

@@ -10,11 +10,11 @@ use crate::ops;
 /// The decoder.
 #[derive(Debug)]
 pub struct Decoder {
-    conv_in: Conv,
-    mid: MidBlock,
-    levels: Vec<(Vec<Resnet>, Option<Conv>)>,
-    norm_out: Norm,
-    conv_out: Conv,
+    pub(super) conv_in: Conv,
+    pub(super) mid: MidBlock,
+    pub(super) levels: Vec<(Vec<Resnet>, Option<Conv>)>,
+    pub(super) norm_out: Norm,
+    pub(super) conv_out: Conv,
 }
 
 impl Decoder {

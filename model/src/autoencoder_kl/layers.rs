@@ -8,13 +8,13 @@ use crate::loader::TensorReader;
 use crate::ops;
 
 /// Epsilon of every group norm; not in the configuration of diffusers.
-const EPS: f64 = 1e-6;
+pub(super) const EPS: f64 = 1e-6;
 
 /// A convolution with bias that keeps height and width.
 #[derive(Debug)]
 pub(super) struct Conv {
-    weight: Tensor<4>,
-    bias: Tensor<1>,
+    pub(super) weight: Tensor<4>,
+    pub(super) bias: Tensor<1>,
     padding: usize,
 }
 
@@ -46,9 +46,9 @@ impl Conv {
 /// Group norm with weight and bias.
 #[derive(Debug)]
 pub(super) struct Norm {
-    weight: Tensor<1>,
-    bias: Tensor<1>,
-    groups: usize,
+    pub(super) weight: Tensor<1>,
+    pub(super) bias: Tensor<1>,
+    pub(super) groups: usize,
 }
 
 impl Norm {
@@ -68,11 +68,11 @@ impl Norm {
 /// Two normalised convolutions and a shortcut.
 #[derive(Debug)]
 pub(super) struct Resnet {
-    norm1: Norm,
-    conv1: Conv,
-    norm2: Norm,
-    conv2: Conv,
-    shortcut: Option<Conv>,
+    pub(super) norm1: Norm,
+    pub(super) conv1: Conv,
+    pub(super) norm2: Norm,
+    pub(super) conv2: Conv,
+    pub(super) shortcut: Option<Conv>,
 }
 
 impl Resnet {
@@ -100,11 +100,11 @@ impl Resnet {
 /// Single-head self-attention over all positions, with residual.
 #[derive(Debug)]
 pub(super) struct Attention {
-    norm: Norm,
-    to_q: Linear,
-    to_k: Linear,
-    to_v: Linear,
-    to_out: Linear,
+    pub(super) norm: Norm,
+    pub(super) to_q: Linear,
+    pub(super) to_k: Linear,
+    pub(super) to_v: Linear,
+    pub(super) to_out: Linear,
 }
 
 impl Attention {
@@ -142,9 +142,9 @@ fn pointwise(weights: &TensorReader, channels: usize) -> Linear {
 /// Residual block, attention, residual block at the lowest resolution.
 #[derive(Debug)]
 pub(super) struct MidBlock {
-    first: Resnet,
-    attention: Option<Attention>,
-    second: Resnet,
+    pub(super) first: Resnet,
+    pub(super) attention: Option<Attention>,
+    pub(super) second: Resnet,
 }
 
 impl MidBlock {

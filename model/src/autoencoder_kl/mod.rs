@@ -7,6 +7,8 @@
 mod config;
 mod decoder;
 mod encoder;
+#[cfg(feature = "cuda")]
+mod fast;
 mod key_map;
 mod layers;
 
@@ -35,6 +37,9 @@ pub struct AutoencoderKl {
     config: AutoencoderKlConfig,
     encoder: Option<Encoder>,
     decoder: Decoder,
+    /// The decoder on an NVIDIA GPU. It points into the weights above.
+    #[cfg(feature = "cuda")]
+    fast: Option<fast::FastDecoder>,
 }
 
 impl AutoencoderKl {
@@ -42,14 +47,42 @@ impl AutoencoderKl {
     pub fn load(config: &AutoencoderKlConfig, weights: &TensorReader) -> Self {
         key_map::apply(weights);
         let encoder = Encoder::load(config, &weights.at("encoder"));
-        Self { config: config.clone(), encoder: Some(encoder), decoder: Decoder::load(config, &weights.at("decoder")) }
+        Self::new(config, Some(encoder), weights)
     }
 
     /// Reads the decoder alone, which is all that text-to-image needs.
     pub fn load_decoder(config: &AutoencoderKlConfig, weights: &TensorReader) -> Self {
         key_map::apply(weights);
         weights.tolerate("encoder.*");
-        Self { config: config.clone(), encoder: None, decoder: Decoder::load(config, &weights.at("decoder")) }
+        Self::new(config, None, weights)
+    }
+
+    fn new(config: &AutoencoderKlConfig, encoder: Option<Encoder>, weights: &TensorReader) -> Self {
+        let decoder = Decoder::load(config, &weights.at("decoder"));
+        Self {
+            config: config.clone(),
+            encoder,
+            #[cfg(feature = "cuda")]
+            fast: fast::FastDecoder::of(config, &decoder),
+            decoder,
+        }
+    }
+
+    /// Whether images are decoded by vendor libraries and our own kernels, and not by burn's operations.
+    pub fn is_fast(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        return self.fast.is_some();
+        #[cfg(not(feature = "cuda"))]
+        return false;
+    }
+
+    /// The same autoencoder on burn's operations alone: what the fast path is compared with.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        #[cfg(feature = "cuda")]
+        return Self { fast: None, ..self };
+        #[cfg(not(feature = "cuda"))]
+        return self;
     }
 
     /// The configuration.
@@ -59,6 +92,10 @@ impl AutoencoderKl {
 
     /// Model latents `[B, C, H, W]` to RGB in 0..1, `[B, 3, 8H, 8W]`, in f32.
     pub fn decode(&self, model_latents: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "cuda")]
+        if let Some(fast) = &self.fast {
+            return fast.decode(&model_latents);
+        }
         to_unit_range(self.decode_raw(model_latents, &mut |_, _| ()))
     }
 

@@ -12,14 +12,14 @@ use crate::ops;
 /// A decoder layer.
 #[derive(Debug)]
 pub(super) struct Block {
-    input_layernorm: Tensor<1>,
-    self_attn: Attention,
-    post_attention_layernorm: Tensor<1>,
-    pre_feedforward_layernorm: Tensor<1>,
-    gate_proj: Linear,
-    up_proj: Linear,
-    down_proj: Linear,
-    post_feedforward_layernorm: Tensor<1>,
+    pub(super) input_layernorm: Tensor<1>,
+    pub(super) self_attn: Attention,
+    pub(super) post_attention_layernorm: Tensor<1>,
+    pub(super) pre_feedforward_layernorm: Tensor<1>,
+    /// The rows of `gate_proj` and then of `up_proj`: one product instead of two.
+    pub(super) gate_up: Linear,
+    pub(super) down_proj: Linear,
+    pub(super) post_feedforward_layernorm: Tensor<1>,
     eps: f64,
 }
 
@@ -32,8 +32,8 @@ impl Block {
             self_attn: Attention::load(config, kind, &weights.at("self_attn")),
             post_attention_layernorm: norm("post_attention_layernorm"),
             pre_feedforward_layernorm: norm("pre_feedforward_layernorm"),
-            gate_proj: weights.linear("mlp.gate_proj", hidden_size, intermediate_size, false),
-            up_proj: weights.linear("mlp.up_proj", hidden_size, intermediate_size, false),
+            gate_up: weights
+                .linear_stack(&[("mlp.gate_proj", intermediate_size), ("mlp.up_proj", intermediate_size)], hidden_size),
             down_proj: weights.linear("mlp.down_proj", intermediate_size, hidden_size, false),
             post_feedforward_layernorm: norm("post_feedforward_layernorm"),
             eps: rms_norm_eps,
@@ -50,7 +50,9 @@ impl Block {
     }
 
     fn feed_forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = ops::gelu_tanh(ops::linear(x.clone(), &self.gate_proj));
-        ops::linear(gate * ops::linear(x, &self.up_proj), &self.down_proj)
+        let gate_up = ops::linear(x, &self.gate_up);
+        let width = gate_up.dims()[2] / 2;
+        let up = gate_up.clone().narrow(2, width, width);
+        ops::linear(ops::gelu_tanh(gate_up.narrow(2, 0, width)) * up, &self.down_proj)
     }
 }

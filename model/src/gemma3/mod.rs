@@ -10,6 +10,8 @@
 mod attention;
 mod block;
 mod config;
+#[cfg(feature = "cuda")]
+mod fast;
 mod rope;
 
 use burn::tensor::module::embedding;
@@ -21,6 +23,7 @@ use self::rope::Positions;
 use crate::error::TokenError;
 use crate::loader::TensorReader;
 use crate::ops;
+use crate::token_lru::{KeptBatches, TextCounts};
 use crate::tokens::TokenBatch;
 
 /// Prefixes of the text tower, longest first: the published layout, transformers' in-memory layout, a text-only causal
@@ -30,6 +33,9 @@ const PREFIXES: [&str; 4] = ["language_model.model.", "model.language_model.", "
 /// Tensors that a multi-modal or generating checkpoint has besides, and the SentencePiece model that repacked files carry.
 const TOLERATED: [&str; 4] = ["vision_tower.*", "multi_modal_projector.*", "lm_head.weight", "spiece_model"];
 
+/// Features that are kept for texts that come again: a dozen batches at full size and length.
+const KEPT_BYTES: usize = 64 << 20;
+
 /// The network.
 #[derive(Debug)]
 pub struct Gemma3 {
@@ -38,6 +44,10 @@ pub struct Gemma3 {
     blocks: Vec<Block>,
     /// Only there when every layer was loaded.
     norm: Option<Tensor<1>>,
+    kept: KeptBatches<Tensor<3>>,
+    /// The same on an NVIDIA GPU. It points into the weights above.
+    #[cfg(feature = "cuda")]
+    fast: Option<fast::FastGemma3>,
 }
 
 impl Gemma3 {
@@ -56,13 +66,54 @@ impl Gemma3 {
     }
 
     fn read(config: &Gemma3Config, weights: &TensorReader, layers: usize, norm: bool) -> Self {
-        Self {
+        let network = Self {
             config: config.clone(),
             embed_tokens: weights.tensor("embed_tokens.weight", [config.vocab_size, config.hidden_size]),
             blocks: (0..layers)
                 .map(|index| Block::load(config, config.layers[index], &weights.at(format!("layers.{index}"))))
                 .collect(),
             norm: norm.then(|| weights.vector("norm.weight", config.hidden_size)),
+            kept: KeptBatches::new(KEPT_BYTES),
+            #[cfg(feature = "cuda")]
+            fast: None,
+        };
+        #[cfg(feature = "cuda")]
+        let network = Self { fast: fast::FastGemma3::of(&network), ..network };
+        network
+    }
+
+    /// Whether texts run on vendor libraries and our own kernels, and not on burn's operations.
+    pub fn is_fast(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        return self.fast.is_some();
+        #[cfg(not(feature = "cuda"))]
+        return false;
+    }
+
+    /// The same network on burn's operations alone: what the fast path is compared with.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        #[cfg(feature = "cuda")]
+        return Self { fast: None, ..self };
+        #[cfg(not(feature = "cuda"))]
+        return self;
+    }
+
+    /// How often the work on a text was saved since the network was loaded.
+    pub fn text_counts(&self) -> TextCounts {
+        #[cfg(feature = "cuda")]
+        if let Some(fast) = &self.fast {
+            return fast.text_counts();
+        }
+        self.kept.counts()
+    }
+
+    /// Forgets what is kept of earlier texts, so that the next one is computed whole.
+    pub fn forget_texts(&self) {
+        self.kept.clear();
+        #[cfg(feature = "cuda")]
+        if let Some(fast) = &self.fast {
+            fast.forget_texts();
         }
     }
 
@@ -73,9 +124,22 @@ impl Gemma3 {
 
     /// Caption features, `hidden_states[-2]`: `[B, L, hidden]`. Rows beyond a text's own length hold meaningless values.
     ///
+    /// A text that comes again is not computed again. On the fast path neither is the beginning that it shares with an
+    /// earlier one, and a text has the same features in every batch.
+    ///
     /// # Errors
     /// When an id is beyond the vocabulary.
     pub fn hidden_states(&self, tokens: &TokenBatch) -> Result<Tensor<3>, TokenError> {
+        tokens.check("Gemma", self.config.vocab_size)?;
+        #[cfg(feature = "cuda")]
+        if let Some(features) = self.fast.as_ref().and_then(|fast| fast.hidden_states(tokens)) {
+            return Ok(features);
+        }
+        let bytes = |features: &Tensor<3>| features.shape().num_elements() * features.dtype().size();
+        self.kept.get_or(tokens, bytes, || self.compute(tokens))
+    }
+
+    fn compute(&self, tokens: &TokenBatch) -> Result<Tensor<3>, TokenError> {
         let wanted = self.config.layers.len() - 1;
         let mut features = None;
         self.each_hidden_state(tokens, |index, state| {

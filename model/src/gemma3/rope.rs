@@ -45,7 +45,7 @@ impl Positions {
 }
 
 /// Angles `position / factor / base^(2i / head_dim)`. The frequency and the angle are rounded to f32 as the reference does.
-fn table(base: f64, factor: f64, head_dim: usize, len: usize, device: &Device) -> Table {
+pub(super) fn table(base: f64, factor: f64, head_dim: usize, len: usize, device: &Device) -> Table {
     let half = head_dim / 2;
     let frequencies: Vec<f32> =
         (0..half).map(|i| (1.0 / (base.powf(2.0 * i as f64 / head_dim as f64) * factor)) as f32).collect();

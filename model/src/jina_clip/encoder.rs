@@ -11,8 +11,8 @@ use crate::ops;
 /// A layer norm with weight and bias.
 #[derive(Debug)]
 pub(super) struct Norm {
-    weight: Tensor<1>,
-    bias: Tensor<1>,
+    pub(super) weight: Tensor<1>,
+    pub(super) bias: Tensor<1>,
     eps: f64,
 }
 
@@ -33,8 +33,8 @@ impl Norm {
 /// Cosines and sines of all positions, each `[1, L, head_dim/2]` in f32.
 #[derive(Debug)]
 pub(super) struct Rotary {
-    cos: Tensor<3>,
-    sin: Tensor<3>,
+    pub(super) cos: Tensor<3>,
+    pub(super) sin: Tensor<3>,
 }
 
 impl Rotary {
@@ -56,12 +56,12 @@ impl Rotary {
 #[derive(Debug)]
 pub(super) struct Layer {
     heads: usize,
-    qkv: Linear,
-    out_proj: Linear,
-    norm1: Norm,
-    fc1: Linear,
-    fc2: Linear,
-    norm2: Norm,
+    pub(super) qkv: Linear,
+    pub(super) out_proj: Linear,
+    pub(super) norm1: Norm,
+    pub(super) fc1: Linear,
+    pub(super) fc2: Linear,
+    pub(super) norm2: Norm,
 }
 
 impl Layer {

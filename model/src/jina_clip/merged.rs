@@ -9,6 +9,7 @@ use burn::tensor::{DType, Tensor};
 
 use super::JinaClipConfig;
 use super::config::TaskAdapter;
+use crate::device;
 use crate::loader::{TensorReader, linear_of};
 
 /// A reader that merges.
@@ -73,10 +74,21 @@ impl Merged {
             // Reading noted the fault; multiplying stand-ins of any size the configuration names could exhaust memory.
             return parametrised.tensor("original", shape);
         }
-        let product = if is_embedding { a.matmul(b) } else { b.matmul(a) };
+        let product = if is_embedding { low_rank(a, b) } else { low_rank(b, a) };
         let original: Tensor<2> = parametrised.tensor_as("original", shape, DType::F32);
         (original + product.mul_scalar(scale)).cast(self.weights.dtype())
     }
+}
+
+/// `a b` for an inner size of a few. A GPU would first try every way of multiplying such matrices, for seconds, and round
+/// to TF32; a sum of outer products is neither tried nor rounded.
+fn low_rank(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
+    let rank = a.dims()[1];
+    if device::is_cpu(&a.device()) || rank == 0 {
+        return a.matmul(b);
+    }
+    let outer = |i: usize| a.clone().narrow(1, i, 1) * b.clone().narrow(0, i, 1);
+    (1..rank).fold(outer(0), |sum, i| sum + outer(i))
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@
 
 mod config;
 mod encoder;
+#[cfg(feature = "cuda")]
+mod fast;
 mod merged;
 
 use burn::tensor::module::embedding;
@@ -20,6 +22,7 @@ use self::encoder::{Layer, Norm, Rotary};
 use self::merged::Merged;
 use crate::error::TokenError;
 use crate::loader::TensorReader;
+use crate::token_lru::{KeptBatches, TextCounts};
 use crate::tokens::TokenBatch;
 
 /// Prefixes of the text tower: the published layout, the tower saved alone, a repacked file with merged adapters.
@@ -27,6 +30,9 @@ const PREFIXES: [&str; 3] = ["text_model.transformer.roberta.", "roberta.", "mod
 
 /// The image tower, CLIP's temperature, and the SentencePiece model that repacked files carry.
 const TOLERATED: [&str; 3] = ["vision_model.*", "logit_scale", "spiece_model"];
+
+/// Pooled vectors that are kept for texts that come again: hundreds at full size.
+const KEPT_BYTES: usize = 1 << 20;
 
 /// The network.
 #[derive(Debug)]
@@ -36,6 +42,10 @@ pub struct JinaClip {
     token_type: Tensor<3>,
     emb_ln: Norm,
     layers: Vec<Layer>,
+    kept: KeptBatches<Tensor<2>>,
+    /// The same on an NVIDIA GPU. It points into the weights above.
+    #[cfg(feature = "cuda")]
+    fast: Option<fast::FastJinaClip>,
 }
 
 impl JinaClip {
@@ -45,7 +55,7 @@ impl JinaClip {
         let merged = Merged::new(config, weights);
         let hidden = config.hidden_size;
         let token_types = merged.embedding("embeddings.token_type_embeddings", [config.type_vocab_size, hidden]);
-        Self {
+        let network = Self {
             config: config.clone(),
             word_embeddings: merged.embedding("embeddings.word_embeddings", [config.vocab_size, hidden]),
             token_type: token_types.narrow(0, 0, 1).unsqueeze_dim(0),
@@ -53,6 +63,47 @@ impl JinaClip {
             layers: (0..config.layers)
                 .map(|i| Layer::load(config, &merged.at(format!("encoder.layers.{i}"))))
                 .collect(),
+            kept: KeptBatches::new(KEPT_BYTES),
+            #[cfg(feature = "cuda")]
+            fast: None,
+        };
+        #[cfg(feature = "cuda")]
+        let network = Self { fast: fast::FastJinaClip::of(&network), ..network };
+        network
+    }
+
+    /// Whether texts run on vendor libraries and our own kernels, and not on burn's operations.
+    pub fn is_fast(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        return self.fast.is_some();
+        #[cfg(not(feature = "cuda"))]
+        return false;
+    }
+
+    /// The same network on burn's operations alone: what the fast path is compared with.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        #[cfg(feature = "cuda")]
+        return Self { fast: None, ..self };
+        #[cfg(not(feature = "cuda"))]
+        return self;
+    }
+
+    /// How often the work on a text was saved since the network was loaded.
+    pub fn text_counts(&self) -> TextCounts {
+        #[cfg(feature = "cuda")]
+        if let Some(fast) = &self.fast {
+            return fast.text_counts();
+        }
+        self.kept.counts()
+    }
+
+    /// Forgets what is kept of earlier texts, so that the next one is computed.
+    pub fn forget_texts(&self) {
+        self.kept.clear();
+        #[cfg(feature = "cuda")]
+        if let Some(fast) = &self.fast {
+            fast.forget_texts();
         }
     }
 
@@ -61,12 +112,19 @@ impl JinaClip {
         &self.config
     }
 
-    /// The pooled vectors, `[B, hidden]`: the mean over all tokens that are not padding, begin and end included.
+    /// The pooled vectors, `[B, hidden]`: the mean over all tokens that are not padding, begin and end included. A text
+    /// that comes again is not computed again.
     ///
     /// # Errors
     /// When an id is beyond the vocabulary.
     pub fn pooled(&self, tokens: &TokenBatch) -> Result<Tensor<2>, TokenError> {
-        self.pooled_with(tokens, |_, _| ())
+        tokens.check("Jina CLIP", self.config.vocab_size)?;
+        #[cfg(feature = "cuda")]
+        if let Some(pooled) = self.fast.as_ref().and_then(|fast| fast.pooled(tokens, self.config.pad_token_id)) {
+            return Ok(pooled);
+        }
+        let bytes = |pooled: &Tensor<2>| pooled.shape().num_elements() * pooled.dtype().size();
+        self.kept.get_or(tokens, bytes, || self.pooled_with(tokens, |_, _| ()))
     }
 
     /// [`JinaClip::pooled`], showing `see` every hidden state `[B, L, hidden]`: 0 is the normalised embedding, i the output

@@ -11,9 +11,9 @@ use crate::ops;
 /// `attention`: fused `qkv`, norms over each head of q and k, rotation, attention, `out`.
 #[derive(Debug)]
 pub struct Attention {
-    qkv: Linear,
-    out: Linear,
-    norms: Option<(Tensor<1>, Tensor<1>)>,
+    pub(super) qkv: Linear,
+    pub(super) out: Linear,
+    pub(super) norms: Option<(Tensor<1>, Tensor<1>)>,
     norm_eps: f64,
     heads: usize,
     kv_heads: usize,

@@ -13,14 +13,14 @@ use crate::ops;
 /// `f`. The blocks of the context refiner have neither scale nor gate.
 #[derive(Debug)]
 pub struct Block {
-    attention: Attention,
+    pub(super) attention: Attention,
     /// The rows of `w1` and then of `w3`: one product instead of two.
-    gate_up: Linear,
-    down: Linear,
-    attention_norm: [Tensor<1>; 2],
-    ffn_norm: [Tensor<1>; 2],
+    pub(super) gate_up: Linear,
+    pub(super) down: Linear,
+    pub(super) attention_norm: [Tensor<1>; 2],
+    pub(super) ffn_norm: [Tensor<1>; 2],
     norm_eps: f64,
-    modulation: Option<Linear>,
+    pub(super) modulation: Option<Linear>,
 }
 
 /// What one half of a block is modulated with, `[batch, 1, dim]` each.

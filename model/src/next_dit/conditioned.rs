@@ -70,6 +70,11 @@ impl Layout {
         rope::table(config, &positions, device)
     }
 
+    /// The tables of the captions alone.
+    pub fn caption_rope(&self, config: &NextDitConfig, device: &Device) -> RopeTable {
+        Self::new(vec![[0, 0]; self.grids.len()], self.lengths.clone()).rope(config, device)
+    }
+
     pub fn joint_mask(&self, device: &Device) -> Option<Tensor<4, Bool>> {
         let rows = self.grids.iter().zip(&self.lengths).map(|([rows, columns], &len)| {
             padding(rows * columns, self.image_width).chain(padding(len, self.caption_width)).collect()

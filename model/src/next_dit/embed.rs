@@ -10,7 +10,7 @@ use crate::loader::TensorReader;
 use crate::ops;
 
 /// Largest period of the time sinusoid.
-const TIME_PERIOD_MAX: f64 = 10_000.0;
+pub(super) const TIME_PERIOD_MAX: f64 = 10_000.0;
 
 /// The time in 0..1, *not* multiplied by 1000, as cosines followed by sines.
 ///
@@ -31,8 +31,8 @@ pub fn time_sinusoid(times: &[f32], device: &Device) -> Tensor<2> {
 /// `t_embedder`: the sinusoid through Linear, SiLU, Linear.
 #[derive(Debug)]
 pub struct TimeEmbedder {
-    input: Linear,
-    output: Linear,
+    pub(super) input: Linear,
+    pub(super) output: Linear,
 }
 
 impl TimeEmbedder {
@@ -56,10 +56,10 @@ impl TimeEmbedder {
 /// `clip_text_pooled_proj` and `time_text_embed`: how the pooled text joins the time.
 #[derive(Debug)]
 pub struct PooledTextEmbedder {
-    norm: Tensor<1>,
-    norm_eps: f64,
-    projection: Linear,
-    joined: Linear,
+    pub(super) norm: Tensor<1>,
+    pub(super) norm_eps: f64,
+    pub(super) projection: Linear,
+    pub(super) joined: Linear,
 }
 
 impl PooledTextEmbedder {
@@ -88,9 +88,9 @@ impl PooledTextEmbedder {
 /// `cap_embedder`: RMSNorm and Linear.
 #[derive(Debug)]
 pub struct CaptionEmbedder {
-    norm: Tensor<1>,
-    norm_eps: f64,
-    projection: Linear,
+    pub(super) norm: Tensor<1>,
+    pub(super) norm_eps: f64,
+    pub(super) projection: Linear,
 }
 
 impl CaptionEmbedder {

@@ -8,13 +8,13 @@ use crate::loader::TensorReader;
 use crate::ops;
 
 /// Epsilon of the final LayerNorm, which has no weights.
-const NORM_EPS: f64 = 1e-6;
+pub(super) const NORM_EPS: f64 = 1e-6;
 
 /// `final_layer`: `Linear(LayerNorm(x) * (1 + scale))`; there is no shift.
 #[derive(Debug)]
 pub struct FinalLayer {
-    modulation: Linear,
-    linear: Linear,
+    pub(super) modulation: Linear,
+    pub(super) linear: Linear,
 }
 
 impl FinalLayer {

@@ -16,6 +16,8 @@ mod block;
 mod conditioned;
 mod config;
 mod embed;
+#[cfg(feature = "cuda")]
+mod fast;
 mod final_layer;
 pub mod key_map;
 mod patchify;
@@ -52,6 +54,9 @@ pub struct NextDit {
     noise_refiner: Vec<Block>,
     layers: Vec<Block>,
     final_layer: FinalLayer,
+    /// The same on an NVIDIA GPU. It points into the weights above.
+    #[cfg(feature = "cuda")]
+    fast: Option<fast::FastNextDit>,
 }
 
 impl NextDit {
@@ -63,7 +68,7 @@ impl NextDit {
         let blocks = |name: &str, count: usize, modulated: bool| {
             (0..count).map(|i| Block::load(config, &weights.at(format!("{name}.{i}")), modulated)).collect()
         };
-        Self {
+        let network = Self {
             time: TimeEmbedder::load(config, weights),
             pooled: config.clip_text_dim.map(|dim| PooledTextEmbedder::load(config, dim, weights)),
             caption: CaptionEmbedder::load(config, weights),
@@ -73,7 +78,29 @@ impl NextDit {
             layers: blocks("layers", config.n_layers, true),
             final_layer: FinalLayer::load(config, weights),
             config: config.clone(),
-        }
+            #[cfg(feature = "cuda")]
+            fast: None,
+        };
+        #[cfg(feature = "cuda")]
+        let network = Self { fast: fast::FastNextDit::of(&network), ..network };
+        network
+    }
+
+    /// Whether evaluations run on vendor libraries and our own kernels, and not on burn's operations.
+    pub fn is_fast(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        return self.fast.is_some();
+        #[cfg(not(feature = "cuda"))]
+        return false;
+    }
+
+    /// The same network on burn's operations alone: what the fast path is compared with.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        #[cfg(feature = "cuda")]
+        return Self { fast: None, ..self };
+        #[cfg(not(feature = "cuda"))]
+        return self;
     }
 
     /// Sizes of the network.
@@ -93,7 +120,30 @@ impl NextDit {
     ///
     /// If the batch sizes differ.
     pub fn condition(&self, caption: &Caption, pooled: Option<Tensor<2>>, grids: &[[usize; 2]]) -> Conditioned {
+        #[cfg(feature = "cuda")]
+        if let Some(conditioned) = self.condition_fast(caption, pooled.as_ref(), grids) {
+            return conditioned;
+        }
         self.condition_with(caption, pooled, grids, &mut |_, _| ())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn condition_fast(
+        &self,
+        caption: &Caption,
+        pooled: Option<&Tensor<2>>,
+        grids: &[[usize; 2]],
+    ) -> Option<Conditioned> {
+        let fast = self.fast.as_ref()?;
+        let layout = Layout::new(grids.to_vec(), caption.lengths.clone());
+        let width = layout.caption_width();
+        let device = caption.features.device();
+        let refined = fast.refine(caption, width, &layout.caption_rope(&self.config, &device))?;
+        let pooled = match (&self.pooled, pooled) {
+            (Some(_), Some(pooled)) => Some(fast.project(pooled)?),
+            _ => None,
+        };
+        Some(Conditioned::new(&self.config, layout, refined, pooled))
     }
 
     /// [`condition`](Self::condition), showing `cap_emb`, `context_refiner.i` and `clip_emb` to `tap`.
@@ -112,7 +162,7 @@ impl NextDit {
         tap("cap_emb", &x);
         let device = x.device();
         let mask = layout.caption_mask(&device);
-        let rope = Layout::new(vec![[0, 0]; grids.len()], caption.lengths.clone()).rope(&self.config, &device);
+        let rope = layout.caption_rope(&self.config, &device);
         for (i, block) in self.context_refiner.iter().enumerate() {
             x = block.forward(x, None, &rope, mask.as_ref());
             tap(&format!("context_refiner.{i}"), &x);
@@ -135,7 +185,7 @@ impl NextDit {
     ///
     /// If `latents` or `times` do not fit `conditioned`.
     pub fn velocity(&self, conditioned: &Conditioned, latents: Tensor<4>, times: &[f32]) -> Tensor<4> {
-        self.velocity_with(conditioned, latents, times, &mut |_, _| ())
+        self.velocity_through(conditioned, latents, times, None)
     }
 
     /// [`velocity`](Self::velocity), showing `t_emb`, `adaln_input`, `img_emb`, `noise_refiner.i`, `joint_in`, `layers.i`
@@ -147,6 +197,16 @@ impl NextDit {
         latents: Tensor<4>,
         times: &[f32],
         tap: &mut Tap<'_>,
+    ) -> Tensor<4> {
+        self.velocity_through(conditioned, latents, times, Some(tap))
+    }
+
+    fn velocity_through(
+        &self,
+        conditioned: &Conditioned,
+        latents: Tensor<4>,
+        times: &[f32],
+        tap: Option<&mut Tap<'_>>,
     ) -> Tensor<4> {
         let patch = self.config.patch_size;
         let [batch, _, height, width] = latents.dims();
@@ -170,7 +230,7 @@ impl NextDit {
             let padding = Tensor::zeros([1, width - count, channels], (&tokens.device(), tokens.dtype()));
             if count == width { tokens } else { Tensor::cat(vec![tokens, padding], 1) }
         });
-        let tokens = self.evaluate(conditioned, Tensor::cat(rows.collect(), 0), times, &mut |_, _| ());
+        let tokens = self.evaluate(conditioned, Tensor::cat(rows.collect(), 0), times, None);
         let images = conditioned.grids().iter().enumerate().map(|(row, &grid)| {
             let image = tokens.clone().narrow(0, row, 1).narrow(1, 0, grid[0] * grid[1]);
             unpatchify(image, grid, patch).squeeze_dim(0)
@@ -196,9 +256,32 @@ impl NextDit {
         self.velocity(&conditioned, latents, times)
     }
 
-    /// Patch vectors to patch vectors, `[batch, image width, patch_dim]`.
-    fn evaluate(&self, conditioned: &Conditioned, patches: Tensor<3>, times: &[f32], tap: &mut Tap<'_>) -> Tensor<3> {
+    /// Patch vectors to patch vectors, `[batch, image width, patch_dim]`. With a tap the plain implementation runs, which
+    /// alone has values between the operations to show.
+    fn evaluate(
+        &self,
+        conditioned: &Conditioned,
+        patches: Tensor<3>,
+        times: &[f32],
+        tap: Option<&mut Tap<'_>>,
+    ) -> Tensor<3> {
         assert_eq!(times.len(), conditioned.batch(), "one time per row");
+        #[cfg(feature = "cuda")]
+        if tap.is_none()
+            && let Some(tokens) = self.fast.as_ref().and_then(|fast| fast.evaluate(conditioned, &patches, times))
+        {
+            return tokens.cast(DType::F32);
+        }
+        self.evaluate_plain(conditioned, patches, times, tap.unwrap_or(&mut |_, _| ()))
+    }
+
+    fn evaluate_plain(
+        &self,
+        conditioned: &Conditioned,
+        patches: Tensor<3>,
+        times: &[f32],
+        tap: &mut Tap<'_>,
+    ) -> Tensor<3> {
         let modulation = self.modulation(conditioned, times, tap);
         let image_width = conditioned.image_width();
 

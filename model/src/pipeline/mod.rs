@@ -215,7 +215,7 @@ impl Pipeline {
     }
 
     fn sync(&self, doing: &'static str) -> Result<(), PipelineError> {
-        self.networks.device().sync().map_err(device_error(doing))
+        self.networks.sync().map_err(device_error(doing))
     }
 }
 

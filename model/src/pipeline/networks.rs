@@ -38,6 +38,9 @@ pub struct Networks {
     /// Latents to colours.
     pub linear_preview: LinearPreview,
     device: Device,
+    /// The device as the fast path sees it, if it takes it.
+    #[cfg(feature = "cuda")]
+    gpu: Option<std::sync::Arc<crate::cuda::Gpu>>,
 }
 
 /// What both encoders make of the rows of a request.
@@ -89,13 +92,49 @@ impl Networks {
             Some(Err(_)) | None => None,
         };
         let linear_preview = LinearPreview::find(&preview_dir, transformer.config().in_channels)?;
-        let networks = Self { gemma, jina, transformer, vae, tiny_decoder, linear_preview, device: device.clone() };
+        let networks = Self {
+            gemma,
+            jina,
+            transformer,
+            vae,
+            tiny_decoder,
+            linear_preview,
+            device: device.clone(),
+            #[cfg(feature = "cuda")]
+            gpu: crate::cuda::of(device),
+        };
+        #[cfg(feature = "cuda")]
+        networks.log_paths();
         Ok((networks, reports))
+    }
+
+    /// Says which networks run on vendor libraries and our own kernels, so that a silent fallback is none.
+    #[cfg(feature = "cuda")]
+    fn log_paths(&self) {
+        let Some(gpu) = &self.gpu else { return };
+        let crate::cuda::gpu::Versions { cublaslt, cudnn } = gpu.versions();
+        let [next_dit, gemma, jina, vae] =
+            [self.transformer.is_fast(), self.gemma.is_fast(), self.jina.is_fast(), self.vae.is_fast()];
+        tracing::info!(next_dit, gemma, jina, vae, cublaslt, cudnn, "on vendor libraries");
     }
 
     /// The device that everything lives on.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Waits until everything that was asked for is computed.
+    ///
+    /// # Errors
+    ///
+    /// The device failed, now or at something that was queued since the last call. What was computed is worthless then.
+    pub fn sync(&self) -> Result<(), String> {
+        self.device.sync().map_err(|error| error.to_string())?;
+        #[cfg(feature = "cuda")]
+        if let Some(fault) = self.gpu.as_ref().and_then(|gpu| gpu.take_fault()) {
+            return Err(fault.to_string());
+        }
+        Ok(())
     }
 
     /// Runs both encoders over the rows of a request.

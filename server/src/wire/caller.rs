@@ -6,20 +6,27 @@ use std::time::Duration;
 use sakuga_proto::generation::v1::{JobOptions, Priority};
 use tonic::Request;
 
+use crate::door::connection::Peer;
+use crate::door::identity::ClientIdentity;
 use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
 
 /// The entry of a call's metadata that names its client.
 pub const CLIENT_ID: &str = "sakuga-client-id";
 
-/// The client's name: what it says of itself, else the address that it calls from.
+/// The client's name: who it is by its token or certificate, where the door asks; else what it says of itself, else the
+/// address that it calls from. Nobody gets more than a share of the device by calling itself many names, once names are
+/// asked for at the door.
 ///
 /// # Errors
 ///
 /// [`ServerError::InvalidRequest`] if the name is no short printable text.
 pub fn client_id<T>(request: &Request<T>) -> Result<Arc<str>, ServerError> {
+    if let Some(identity) = request.extensions().get::<ClientIdentity>() {
+        return Ok(identity.name.clone());
+    }
     let Some(value) = request.metadata().get(CLIENT_ID) else {
-        let address = request.remote_addr().map(|address| address.ip().to_string());
+        let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip().to_string());
         return Ok(address.unwrap_or_else(|| "unknown".into()).into());
     };
     match value.to_str() {

@@ -68,6 +68,7 @@ async fn health_is_told_for_each_service() {
         "sakuga.generation.v1.JobService",
         "sakuga.prompt.v1.PromptService",
         "sakuga.system.v1.SystemService",
+        "model/scripted",
     ] {
         let check = health.check(HealthCheckRequest { service: service.into() }).await.expect("known").into_inner();
         assert_eq!(check.status(), ServingStatus::Serving, "{service}");
@@ -98,5 +99,26 @@ async fn reflection_lists_the_public_services() {
         "sakuga.system.v1.SystemService",
     ];
     assert_eq!(names, expected.into());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn older_clients_reflect_too() {
+    use tonic_reflection::pb::v1alpha::ServerReflectionRequest;
+    use tonic_reflection::pb::v1alpha::server_reflection_client::ServerReflectionClient;
+    use tonic_reflection::pb::v1alpha::server_reflection_request::MessageRequest;
+    use tonic_reflection::pb::v1alpha::server_reflection_response::MessageResponse;
+
+    let server = Server::start(scripted(quick())).await;
+    let symbol = "sakuga.generation.v1.GenerationService".to_owned();
+    let ask = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::FileContainingSymbol(symbol)),
+    };
+    let mut reflection = ServerReflectionClient::new(server.channel.clone());
+    let answers = reflection.server_reflection_info(tokio_stream::once(ask)).await.expect("reflection");
+    let answer = answers.into_inner().message().await.expect("an answer").expect("an answer").message_response;
+    let Some(MessageResponse::FileDescriptorResponse(files)) = answer else { panic!("{answer:?}") };
+    assert!(!files.file_descriptor_proto.is_empty());
     server.stop().await;
 }

@@ -1,4 +1,4 @@
-//! The commands of Sakuga: `cargo xtask demo`, `cargo xtask test` and `cargo xtask build`.
+//! The commands of Sakuga: `cargo xtask demo`, `cargo xtask test`, `cargo xtask build` and `cargo xtask python`.
 //!
 //! They need a Rust toolchain, a C compiler, Python 3 and the package registries, and leave everything they make under
 //! Cargo's target folder.
@@ -35,6 +35,8 @@ enum Command {
     Test(test::Options),
     /// Build the server and the command line in release.
     Build(BuildOptions),
+    /// Write the generated modules of the Python client from the protos.
+    Python,
 }
 
 /// What `build` builds.
@@ -66,5 +68,6 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             println!("{}\n{}", built.server.display(), built.client.display());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Python => python::generate(&workspace).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -10,8 +10,11 @@ use anyhow::Context as _;
 use crate::process;
 use crate::workspace::Workspace;
 
-/// A few megabytes of wheels come over the network.
+/// Some dozens of megabytes of wheels come over the network.
 const INSTALL_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// Generating takes a second.
+const GENERATE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The folder of the programs in that Python's environment.
 pub struct Environment {
@@ -56,6 +59,17 @@ impl Environment {
     pub fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
+}
+
+/// Writes the generated modules of the Python client from the protos.
+///
+/// # Errors
+///
+/// There is no environment, or the protos cannot be compiled.
+pub fn generate(workspace: &Workspace) -> anyhow::Result<()> {
+    let mut command = Command::new(Environment::prepare(workspace)?.python());
+    command.arg("-B").arg(workspace.root.join("client/python/generate.py"));
+    process::run(&mut command, GENERATE_LIMIT)
 }
 
 /// The interpreter to run a script of the standard library with: ours if it can be had, else the system's.

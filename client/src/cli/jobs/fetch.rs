@@ -36,7 +36,7 @@ pub struct FetchArguments {
 pub fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit, Failure> {
     output::check_writable(&arguments.out)?;
     runtime.block_on(async {
-        let client = Client::connect(&arguments.server.server).await?;
+        let client = arguments.server.connect().await?;
         let images = super::get(&client, &arguments.job_id).await?.images;
         let is_several = images.len() > 1 && arguments.image.is_none();
         let wanted = match arguments.image {

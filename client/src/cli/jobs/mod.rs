@@ -110,14 +110,14 @@ pub fn run(arguments: &JobsArguments, terminal: &Terminal) -> Result<Exit, Failu
         Action::List(arguments) => list(&runtime, arguments),
         Action::Get(arguments) => {
             let job = runtime.block_on(async {
-                let client = Client::connect(&arguments.server.server).await?;
+                let client = arguments.server.connect().await?;
                 get(&client, &arguments.job_id).await
             })?;
             show(&job, arguments.json)
         }
         Action::Cancel(arguments) => {
             let job = runtime.block_on(async {
-                let client = Client::connect(&arguments.server.server).await?;
+                let client = arguments.server.connect().await?;
                 let call = CancelJobRequest { job_id: arguments.job_id.clone() };
                 let answer = client.jobs().cancel_job(call).await;
                 answer.map_err(|status| Failure::from(client.explain(&status)))
@@ -126,7 +126,7 @@ pub fn run(arguments: &JobsArguments, terminal: &Terminal) -> Result<Exit, Failu
         }
         Action::Delete(arguments) => {
             runtime.block_on(async {
-                let client = Client::connect(&arguments.server.server).await?;
+                let client = arguments.server.connect().await?;
                 let call = DeleteJobRequest { job_id: arguments.job_id.clone() };
                 client.jobs().delete_job(call).await.map_err(|status| Failure::from(client.explain(&status)))
             })?;
@@ -151,7 +151,7 @@ fn list(runtime: &Runtime, arguments: &ListArguments) -> Result<Exit, Failure> {
         ..JobFilter::default()
     };
     let jobs = runtime.block_on(async {
-        let client = Client::connect(&arguments.server.server).await?;
+        let client = arguments.server.connect().await?;
         let (mut jobs, mut page_token) = (Vec::new(), String::new());
         while jobs.len() < arguments.limit {
             let page_size = u32::try_from(arguments.limit - jobs.len()).unwrap_or(u32::MAX);

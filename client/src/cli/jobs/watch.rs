@@ -1,8 +1,8 @@
 //! `sakuga jobs watch`: a job's events as they come.
 
 use clap::Args;
+use sakuga_client::EventKind;
 use sakuga_client::proto::generation::v1::GenerateEvent;
-use sakuga_client::{Client, EventKind};
 use tokio::runtime::Runtime;
 
 use crate::cli::event_log;
@@ -41,7 +41,7 @@ pub fn run(runtime: &Runtime, arguments: &WatchArguments, terminal: &Terminal) -
 }
 
 async fn follow(arguments: &WatchArguments, progress: &mut Progress) -> Result<Exit, Failure> {
-    let client = Client::connect(&arguments.server.server).await?;
+    let client = arguments.server.connect().await?;
     let mut events = client.watch(&arguments.job_id, arguments.after);
     if arguments.json {
         events = events.with_tap(print);

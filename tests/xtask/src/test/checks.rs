@@ -26,17 +26,20 @@ pub struct Check {
 pub const CHECKS: &[Check] = &[
     Check { name: "format", what: "Rust is formatted", run: format },
     Check { name: "fetch", what: "Cargo.lock is current and every crate can be had", run: fetch },
-    Check { name: "python", what: "our Python is formatted and has no lint", run: python },
+    Check { name: "python", what: "our Python is formatted, has no lint, and its types fit", run: python },
     Check { name: "licences", what: "licences, bans and sources of the crates (cargo-deny)", run: deny::licences },
     Check { name: "advisories", what: "known faults in the crates (cargo-deny)", run: deny::advisories },
-    Check { name: "clippy", what: "no warning in any crate, test or example", run: clippy },
+    Check { name: "clippy", what: "no warning in any crate, test or example, GPU code included", run: clippy },
     Check { name: "no-engine", what: "no warning in the server without burn", run: clippy_without_burn },
     Check { name: "library", what: "no warning in the client library without its command line", run: clippy_library },
     Check { name: "docs", what: "the documentation builds without a warning", run: docs },
     Check { name: "test", what: "every test, among them the lint of the protos and of the tree", run: test },
     Check { name: "demo", what: "the demo, with the programs that the tests use", run: demo },
-    Check { name: "cuda", what: "no warning in the server with CUDA", run: cuda },
+    Check { name: "py-client", what: "the Python client against that server", run: python_client },
 ];
+
+/// The folder of the Python client.
+const PYTHON_CLIENT: &str = "client/python";
 
 /// What the checks share.
 pub struct Context<'a> {
@@ -104,11 +107,20 @@ fn python(context: &Context<'_>) -> anyhow::Result<Verdict> {
         command.args(arguments).arg("--no-cache").arg(".").current_dir(root);
         context.check(&mut command)?;
     }
-    Ok(Verdict { passed: 2, ..Verdict::default() })
+    let mut command = Command::new(environment.program("mypy"));
+    // mypy reads its configuration, and the paths in it, where it is started.
+    command.arg("--cache-dir").arg(context.workspace.target.join("mypy")).current_dir(root.join(PYTHON_CLIENT));
+    context.check(&mut command)?;
+    Ok(Verdict { passed: 3, ..Verdict::default() })
 }
 
+/// The whole workspace with its GPU code: it is compiled here on machines without a GPU, and without it in the tests.
+const WITH_GPU_CODE: [&str; 3] = ["--workspace", "--features", "sakuga-server/cuda"];
+
 fn clippy(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    context.check(&mut context.cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    let mut command = context.cargo(["clippy", "--all-targets"]);
+    llvm::prepare(context.workspace).context("LLVM cannot be prepared")?.apply(&mut command);
+    context.check(command.args(WITH_GPU_CODE).args(["--", "-D", "warnings"]))
 }
 
 fn clippy_without_burn(context: &Context<'_>) -> anyhow::Result<Verdict> {
@@ -122,7 +134,9 @@ fn clippy_library(context: &Context<'_>) -> anyhow::Result<Verdict> {
 }
 
 fn docs(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    let mut command = context.cargo(["doc", "--workspace", "--no-deps"]);
+    let mut command = context.cargo(["doc", "--no-deps"]);
+    llvm::prepare(context.workspace).context("LLVM cannot be prepared")?.apply(&mut command);
+    command.args(WITH_GPU_CODE);
     context.check(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
@@ -153,8 +167,23 @@ fn demo(context: &Context<'_>) -> anyhow::Result<Verdict> {
     demo::rehearse(context.workspace).map(|()| Verdict::passed())
 }
 
-fn cuda(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    let mut command = context.cargo(["clippy", "--package", "sakuga-server", "--features", "cuda"]);
-    llvm::prepare(context.workspace).context("LLVM cannot be prepared")?.apply(&mut command);
-    context.check(command.args(["--", "-D", "warnings"]))
+fn python_client(context: &Context<'_>) -> anyhow::Result<Verdict> {
+    let environment = match context.python() {
+        Ok(environment) => environment,
+        Err(reason) => return Ok(Verdict::skipped(reason)),
+    };
+    let server = context.workspace.build_like_tests()?.server;
+    let mut command = Command::new(environment.python());
+    // Nothing is written beside the sources.
+    command.args(["-B", "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]);
+    command.env("SAKUGA_SERVER_BIN", server).current_dir(context.workspace.root.join(PYTHON_CLIENT));
+    let (success, output) = context.tee(&mut command)?;
+    let mut verdict = tally::read_pytest(&output);
+    if verdict.passed + verdict.failed == 0 {
+        bail!("pytest ran no test");
+    }
+    if !success && verdict.failed == 0 {
+        verdict.failed = 1;
+    }
+    Ok(verdict)
 }

@@ -1,4 +1,4 @@
-//! Counts what `cargo test` printed.
+//! Counts what `cargo test` and pytest printed.
 
 use crate::test::Verdict;
 
@@ -54,6 +54,27 @@ fn add(verdict: &mut Verdict, counts: &str) {
     }
 }
 
+/// Reads the closing line of pytest: `1 failed, 72 passed, 2 skipped, 1 error in 20.63s`.
+pub fn read_pytest(output: &str) -> Verdict {
+    let mut verdict = Verdict::default();
+    for (number, what) in output.lines().rev().find_map(pytest_counts).unwrap_or_default() {
+        match what {
+            "passed" => verdict.passed += number,
+            "failed" | "error" | "errors" => verdict.failed += number,
+            "skipped" => verdict.skipped.push(format!("{number} tests of the Python client")),
+            _ => {}
+        }
+    }
+    verdict
+}
+
+/// The counts of a line, if it holds nothing else.
+fn pytest_counts(line: &str) -> Option<Vec<(u64, &str)>> {
+    let (counts, _time) = line.trim_matches(['=', ' ']).rsplit_once(" in ")?;
+    let pairs = counts.split(", ").map(|count| count.split_once(' '));
+    pairs.map(|pair| pair.and_then(|(number, what)| Some((number.parse().ok()?, what)))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,5 +120,15 @@ the files (2) skipped: they are no Rust
     #[test]
     fn output_without_a_closing_line_counts_nothing() {
         assert_eq!(read("error: could not compile `sakuga-model`\n"), Verdict::default());
+    }
+
+    #[test]
+    fn the_closing_line_of_pytest_is_read() {
+        let output = "....s.F\nFAILED tests/test_a.py::test_b - in 3\n1 failed, 72 passed, 2 skipped, 1 error in 20.63s\nwarning: 1 thing in 2\n";
+        let expected = Verdict { passed: 72, failed: 2, skipped: vec!["2 tests of the Python client".into()] };
+        assert_eq!(read_pytest(output), expected);
+        assert_eq!(read_pytest("===== 3 passed in 61.00s (0:01:01) =====\n").passed, 3);
+        assert_eq!(read_pytest("no tests ran in 0.01s\n"), Verdict::default());
+        assert_eq!(read_pytest(""), Verdict::default());
     }
 }

@@ -1,0 +1,79 @@
+"""Writes the generated modules of the package from `proto/`: messages, stubs and their types.
+
+`cargo xtask python` runs it. The same protos and the same pinned tools give the same bytes, which a test relies on.
+"""
+
+import argparse
+import re
+import shutil
+import sys
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+from grpc_tools import protoc
+
+HERE = Path(__file__).resolve().parent
+PROTO = HERE.parent.parent / "proto"
+PACKAGE = HERE / "src"
+
+
+def generate(target: Path) -> list[Path]:
+    """Writes every module under `target` and returns them, relative to it and sorted."""
+    protos = sorted(path.relative_to(PROTO).as_posix() for path in PROTO.glob("sakuga/**/*.proto"))
+    services = [proto for proto in protos if re.search(r"^service ", (PROTO / proto).read_text("utf-8"), re.MULTILINE)]
+    # The plugin lies beside the interpreter, which need not be the first on the path.
+    plugins = [f"--plugin={name}={_program(name)}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
+    include = [f"-I{folder}" for folder in (PROTO, *_well_known())]
+    with tempfile.TemporaryDirectory() as scratch:
+        _protoc(*plugins, *include, f"--python_out={scratch}", f"--mypy_out=quiet:{scratch}", *protos)
+        _protoc(*plugins, *include, f"--grpc_python_out={scratch}", f"--mypy_grpc_out=quiet:{scratch}", *services)
+        for folder in {parent for proto in protos for parent in Path(proto).parents[:-2]}:
+            name = ".".join(folder.parts)
+            Path(scratch, folder, "__init__.py").write_text(
+                f'"""The protobuf package `{name}`, generated."""\n', "utf-8"
+            )
+        modules = sorted(path.relative_to(scratch) for path in Path(scratch).rglob("*.py*"))
+        for module in modules:
+            text = Path(scratch, module).read_text("utf-8")
+            (target / module).parent.mkdir(parents=True, exist_ok=True)
+            (target / module).write_text(text.rstrip("\n") + "\n", "utf-8", newline="\n")
+    return modules
+
+
+def generated(package: Path = PACKAGE) -> list[Path]:
+    """The generated modules that lie under `package`, relative to it and sorted."""
+    return sorted(path.relative_to(package) for path in package.glob("sakuga/*/**/*.py*") if path.suffix != ".pyc")
+
+
+def main() -> None:
+    """Replaces the generated modules."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    for folder in PACKAGE.glob("sakuga/*/v1"):
+        # No module written by hand lies in a folder of its own.
+        shutil.rmtree(folder.parent)
+    modules = generate(PACKAGE)
+    size = sum((PACKAGE / module).stat().st_size for module in modules)
+    print(f"{len(modules)} modules, {size} bytes, under {PACKAGE.relative_to(HERE.parent.parent)}")
+
+
+def _well_known() -> tuple[str, str]:
+    """Folders of google/protobuf/*.proto and google/rpc/*.proto, from the wheels that bring them."""
+    rpc = resources.files("google.rpc")
+    return str(resources.files("grpc_tools") / "_proto"), str(Path(str(rpc / "status.proto")).parents[2])
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if found is None:
+        sys.exit(f"{name} is not installed; `cargo xtask python` installs it, from tests/requirements.txt")
+    return found
+
+
+def _protoc(*arguments: str) -> None:
+    if protoc.main(["protoc", *arguments]) != 0:
+        sys.exit("protoc failed; its message is above")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Client of Sakuga: anime pictures from structured prompts, over gRPC.
+
+    with sakuga.Client("localhost:50051") as client:
+        job = client.generate(pathlib.Path("prompt.xml"), seed=7)
+        job.picture.save("girl.png")
+
+The packages `sakuga.prompt`, `sakuga.generation` and `sakuga.system` are generated from the protos.
+"""
+
+from sakuga.client import Client
+from sakuga.device import DeviceStats
+from sakuga.errors import (
+    AddressError,
+    ConnectionLost,
+    CredentialsError,
+    DamagedPicture,
+    DeadlineExceeded,
+    JobCancelled,
+    JobFailed,
+    ProtocolError,
+    RequestError,
+    RequestRefused,
+    SakugaError,
+    ServerError,
+    Status,
+    Violation,
+)
+from sakuga.events import (
+    Accepted,
+    Cancelled,
+    CancelReason,
+    Completed,
+    Event,
+    Preview,
+    Queued,
+    Receiving,
+    Requeued,
+    Stage,
+    StageBegun,
+    Started,
+    Stats,
+    Step,
+    Timings,
+    Unknown,
+)
+from sakuga.job import Job
+from sakuga.pictures import Picture
+from sakuga.prompts import Diagnostic, Edit, Fix, Report, Severity, TokenCount
+from sakuga.request import Options, PromptLike
+
+__all__ = [
+    "Accepted",
+    "AddressError",
+    "CancelReason",
+    "Cancelled",
+    "Client",
+    "Completed",
+    "ConnectionLost",
+    "CredentialsError",
+    "DamagedPicture",
+    "DeadlineExceeded",
+    "DeviceStats",
+    "Diagnostic",
+    "Edit",
+    "Event",
+    "Fix",
+    "Job",
+    "JobCancelled",
+    "JobFailed",
+    "Options",
+    "Picture",
+    "Preview",
+    "PromptLike",
+    "ProtocolError",
+    "Queued",
+    "Receiving",
+    "Report",
+    "Requeued",
+    "RequestError",
+    "RequestRefused",
+    "SakugaError",
+    "ServerError",
+    "Severity",
+    "Stage",
+    "StageBegun",
+    "Started",
+    "Stats",
+    "Status",
+    "Step",
+    "Timings",
+    "TokenCount",
+    "Unknown",
+    "Violation",
+]

@@ -1,0 +1,195 @@
+"""The connection to a server, and what can be asked of it."""
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from types import TracebackType
+from typing import Literal, Self, TypeVar, Unpack
+
+import grpc
+
+from sakuga.connection import Address, open_channel
+from sakuga.credentials import CA_VARIABLE, TOKEN_VARIABLE, Credentials, Pem
+from sakuga.device import DeviceStats
+from sakuga.errors import explain
+from sakuga.generation.v1 import (
+    generation_service_pb2_grpc,
+    job_pb2,
+    job_service_pb2,
+    job_service_pb2_grpc,
+    request_pb2,
+)
+from sakuga.job import Job
+from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2, prompt_service_pb2_grpc
+from sakuga.prompts import Report
+from sakuga.request import Options, PromptLike, build, put_prompt
+from sakuga.source import GenerateCall
+from sakuga.system.v1 import system_service_pb2, system_service_pb2_grpc
+from sakuga.watch import Retry, WatchCall, fetch
+from sakuga.wording import number
+
+_Answer = TypeVar("_Answer")
+
+
+class Client:
+    """A connection to a server. It may be shared between threads.
+
+    The generated stubs are there for what has no method: `prompts`, `generations`, `jobs` and `system`.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        ca: Pem | None = None,
+        identity: tuple[Pem, Pem] | None = None,
+        token: str | None = None,
+    ) -> None:
+        """Takes `https://host:port`, `http://host:port`, `host:port`, or `host` for port 50051; without one the
+        environment's `SAKUGA_SERVER`, or else a server on this machine. It connects at the first call.
+
+        Behind `https://` the server's certificate must be signed by one of `ca`, or of `SAKUGA_CA`, or else by one that
+        gRPC trusts. `identity` is a certificate and its private key for a server that asks for them. `token`, or
+        `SAKUGA_TOKEN`, goes with every call; it is sent encrypted, or within this machine, and not otherwise.
+        """
+        parsed = Address.find(address)
+        self.address: str = str(parsed)
+        """The server's address."""
+        if ca is None and parsed.scheme == "https":
+            ca = os.environ.get(CA_VARIABLE) or None
+        credentials = Credentials(ca, identity, os.environ.get(TOKEN_VARIABLE) or None if token is None else token)
+        self._channel = open_channel(parsed, credentials)
+        self.prompts = prompt_service_pb2_grpc.PromptServiceStub(self._channel)
+        """`sakuga.prompt.v1.PromptService`, as generated."""
+        self.generations = generation_service_pb2_grpc.GenerationServiceStub(self._channel)
+        """`sakuga.generation.v1.GenerationService`, as generated."""
+        self.jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
+        """`sakuga.generation.v1.JobService`, as generated."""
+        self.system = system_service_pb2_grpc.SystemServiceStub(self._channel)
+        """`sakuga.system.v1.SystemService`, as generated."""
+
+    def validate(self, prompt: PromptLike, *, strict: bool = False, model: str = "") -> Report:
+        """Checks a prompt: every finding, the canonical form, and what each text encoder reads and cuts."""
+        request = prompt_service_pb2.ValidatePromptRequest(model=model, strictness=_strictness(strict))
+        put_prompt(request, prompt)
+        return Report.read(self._ask(lambda: self.prompts.ValidatePrompt(request)))
+
+    def parse(self, text: str, *, strict: bool = False) -> prompt_pb2.Prompt:
+        """Turns text in any known envelope into the typed prompt. Raises `RequestRefused` if it holds errors."""
+        request = prompt_service_pb2.ParsePromptRequest(xml=text, strictness=_strictness(strict))
+        return self._ask(lambda: self.prompts.ParsePrompt(request)).prompt
+
+    def format(self, prompt: prompt_pb2.Prompt) -> str:
+        """Writes a typed prompt as canonical XML."""
+        request = prompt_service_pb2.FormatPromptRequest(prompt=prompt)
+        return self._ask(lambda: self.prompts.FormatPrompt(request)).canonical_xml
+
+    def generate(self, prompt: PromptLike, *, deadline: float | None = None, **options: Unpack[Options]) -> Job:
+        """Draws a prompt. Returns once the server has accepted it; its events, and then its pictures, come from the job.
+
+        `deadline` is in seconds and holds for everything until the last picture. Raises `RequestRefused`, which names the
+        fields that are wrong.
+        """
+        return self.submit(build(prompt, options), deadline=deadline)
+
+    def submit(self, request: request_pb2.GenerateRequest, *, deadline: float | None = None) -> Job:
+        """Draws a request, such as that which a picture carries."""
+        return Job(GenerateCall(self.generations, request, deadline, self.address))
+
+    def create(
+        self,
+        prompt: PromptLike,
+        *,
+        priority: Literal["low", "normal", "high"] = "normal",
+        timeout: float | None = None,
+        cancel_on_disconnect: bool = False,
+        **options: Unpack[Options],
+    ) -> Job:
+        """Draws a prompt as a job that the server keeps: a cut, on this side or on that, loses nothing.
+
+        The job's events are watched with a new connection where the old one was lost. `timeout` is in seconds; a job that
+        has not ended by then is given up. The call is repeated until it is answered, under one `request_id`, so it makes
+        one job.
+        """
+        request = build(prompt, options)
+        request.request_id = request.request_id or uuid.uuid4().hex
+        treat = job_pb2.JobOptions(cancel_on_disconnect=cancel_on_disconnect)
+        treat.priority = job_pb2.Priority.ValueType(number(job_pb2.Priority.DESCRIPTOR, priority))
+        if timeout is not None:
+            treat.timeout.FromTimedelta(timedelta(seconds=timeout))
+        message = job_service_pb2.CreateJobRequest(request=request, options=treat)
+        job = Retry().ask(lambda: self.jobs.CreateJob(message), self.address).job
+        return self.watch(job.job_id)
+
+    def watch(self, job_id: str, *, after_sequence: int | None = None) -> Job:
+        """Watches a kept job: from its first event on, or behind the last one that is known, `Job.last_sequence`."""
+        return Job(WatchCall(self.jobs, job_id, after_sequence, self.address), job_id)
+
+    def job(self, job_id: str) -> job_pb2.Job:
+        """Says how a kept job is."""
+        request = job_service_pb2.GetJobRequest(job_id=job_id)
+        return self._ask(lambda: self.jobs.GetJob(request)).job
+
+    def list_jobs(self, job_filter: job_service_pb2.JobFilter | None = None) -> Iterator[job_pb2.Job]:
+        """Kept jobs, the newest first. Pages are asked for as they are needed."""
+        request = job_service_pb2.ListJobsRequest(filter=job_filter)
+        while True:
+            page = self._ask(lambda: self.jobs.ListJobs(request))
+            yield from page.jobs
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def cancel(self, job_id: str) -> job_pb2.Job:
+        """Gives a kept job up: at once if it waits, at its next step if it runs."""
+        request = job_service_pb2.CancelJobRequest(job_id=job_id)
+        return Retry().ask(lambda: self.jobs.CancelJob(request), self.address).job
+
+    def artifact(self, job_id: str, image_index: int = 0) -> bytes:
+        """A picture of a completed job, as a PNG file."""
+        return fetch(self.jobs, job_id, image_index, self.address)
+
+    def delete(self, job_id: str) -> None:
+        """Deletes an ended job with its pictures."""
+        request = job_service_pb2.DeleteJobRequest(job_id=job_id)
+        self._ask(lambda: self.jobs.DeleteJob(request))
+
+    def info(self) -> system_service_pb2.GetServerInfoResponse:
+        """Version, device, limits and queue of the server."""
+        return self._ask(lambda: self.system.GetServerInfo(system_service_pb2.GetServerInfoRequest()))
+
+    def models(self) -> list[system_service_pb2.Model]:
+        """The models that the server draws with; the first is the default."""
+        return list(self._ask(lambda: self.system.ListModels(system_service_pb2.ListModelsRequest())).models)
+
+    def watch_device(self, *, interval_ms: int = 0) -> Iterator[DeviceStats]:
+        """Samples of the device until the iterator is closed."""
+        call = self.system.WatchGpuStats(system_service_pb2.WatchGpuStatsRequest(interval_ms=interval_ms))
+        try:
+            while (response := self._ask(lambda: next(call, None))) is not None:
+                yield DeviceStats.read(response.stats)
+        finally:
+            call.cancel()
+
+    def close(self) -> None:
+        """Closes the connection; calls that still run are cancelled."""
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, call: Callable[[], _Answer]) -> _Answer:
+        try:
+            return call()
+        except grpc.RpcError as error:
+            raise explain(error, self.address) from error
+
+
+def _strictness(strict: bool) -> prompt_service_pb2.Strictness.ValueType:
+    return prompt_service_pb2.STRICTNESS_STRICT if strict else prompt_service_pb2.STRICTNESS_UNSPECIFIED

@@ -1,0 +1,175 @@
+"""What can go wrong between a request and its pictures, told in the terms of whoever asked."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+import grpc
+from google.protobuf import duration_pb2
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One field of a request that is wrong."""
+
+    field: str
+    """The field, such as `sampling.steps`, or a place in the prompt, such as `character_2/appearance`."""
+    description: str
+    """What is wrong with it."""
+    reason: str
+    """The rule that it breaks, such as `unknown-element`. Empty if the server does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a server says of an error: a `google.rpc.Status` with its standard details decoded."""
+
+    code: grpc.StatusCode
+    """The code."""
+    message: str
+    """What is wrong, in words."""
+    violations: tuple[Violation, ...] = ()
+    """What is wrong field by field (`BadRequest`)."""
+    reason: str | None = None
+    """The reason as a constant of `domain` (`ErrorInfo`), such as `QUEUE_FULL`."""
+    domain: str | None = None
+    """The domain that `reason` belongs to."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Further facts (`ErrorInfo`), by name."""
+    retry_after: timedelta | None = None
+    """How long to wait before the next try (`RetryInfo`)."""
+
+    @classmethod
+    def decode(cls, status: status_pb2.Status) -> "Status":
+        """Reads the details that are known; others, and those that are damaged, are left out."""
+        bad_request = error_details_pb2.BadRequest()
+        error_info = error_details_pb2.ErrorInfo()
+        retry_info = error_details_pb2.RetryInfo()
+        for detail in status.details:
+            for message in (bad_request, error_info, retry_info):
+                if detail.Is(message.DESCRIPTOR):
+                    try:
+                        detail.Unpack(message)
+                    except DecodeError:
+                        message.Clear()
+        return cls(
+            code=_CODES.get(status.code, grpc.StatusCode.UNKNOWN),
+            message=status.message,
+            violations=tuple(
+                Violation(found.field, found.description, found.reason) for found in bad_request.field_violations
+            ),
+            reason=error_info.reason or None,
+            domain=error_info.domain or None,
+            metadata=dict(error_info.metadata),
+            retry_after=span(retry_info.retry_delay) if retry_info.HasField("retry_delay") else None,
+        )
+
+    def __str__(self) -> str:
+        text = f"{self.message} ({self.code.name})" if self.message else self.code.name
+        return "".join([text, *(f"\n  {found.field or 'prompt'}: {found.description}" for found in self.violations)])
+
+
+class SakugaError(Exception):
+    """Everything that this package raises on purpose."""
+
+
+class AddressError(SakugaError, ValueError):
+    """The address of the server cannot be used."""
+
+
+class CredentialsError(SakugaError, ValueError):
+    """A certificate, key or token cannot be used."""
+
+
+class RequestError(SakugaError, ValueError):
+    """An argument cannot be put into a request."""
+
+
+class ConnectionLost(SakugaError, ConnectionError):
+    """The server cannot be reached, or the connection broke while a call was running."""
+
+
+class DeadlineExceeded(SakugaError, TimeoutError):
+    """The deadline that the caller set passed."""
+
+
+class ProtocolError(SakugaError):
+    """The server broke its own protocol."""
+
+
+class DamagedPicture(SakugaError):
+    """A picture arrived, but not as the server sent it."""
+
+    def __init__(self, image_index: int, reason: str) -> None:
+        super().__init__(f"picture {image_index} is damaged: {reason}")
+        self.image_index = image_index
+
+
+class JobCancelled(SakugaError):
+    """There is no picture because the job was given up."""
+
+
+class ServerError(SakugaError):
+    """The server said no; `status` has its words and details."""
+
+    def __init__(self, status: Status) -> None:
+        super().__init__(str(status))
+        self.status = status
+
+    @property
+    def code(self) -> grpc.StatusCode:
+        """The code."""
+        return self.status.code
+
+    @property
+    def reason(self) -> str | None:
+        """The reason as a constant, such as `QUEUE_FULL`."""
+        return self.status.reason
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """What is wrong field by field."""
+        return self.status.violations
+
+    @property
+    def retry_after(self) -> timedelta | None:
+        """How long to wait before the next try."""
+        return self.status.retry_after
+
+
+class RequestRefused(ServerError):
+    """The server refused the request."""
+
+
+class JobFailed(ServerError):
+    """The server accepted the request and could not carry it out."""
+
+
+def explain(error: grpc.RpcError, address: str) -> SakugaError:
+    """What a failed call means: tells the server's own words from those that this side made up for it."""
+    if not isinstance(error, grpc.Call):
+        return ConnectionLost(f"the call to {address} failed: {error}")
+    code, message = error.code(), error.details() or ""
+    try:
+        told = rpc_status.from_call(error)
+    except ValueError:
+        # The details contradict the code: somebody in between rewrote the answer.
+        told = None
+    if told is not None:
+        return RequestRefused(Status.decode(told))
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return DeadlineExceeded(f"the deadline of the call to {address} passed")
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return ConnectionLost(f"no connection to {address}: {message}")
+    return RequestRefused(Status(code=code, message=message))
+
+
+def span(duration: duration_pb2.Duration) -> timedelta:
+    """A duration as Python's, to the microsecond."""
+    return timedelta(seconds=duration.seconds, microseconds=duration.nanos / 1000)

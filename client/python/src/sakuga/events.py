@@ -1,0 +1,236 @@
+"""What a job tells its caller: one dataclass for each kind of event, made for `match`."""
+
+import enum
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from sakuga.device import DeviceStats
+from sakuga.generation.v1 import request_pb2
+from sakuga.pictures import Picture
+from sakuga.prompts import Diagnostic
+
+
+class Stage(enum.Enum):
+    """A part of the pipeline."""
+
+    UNKNOWN = 0
+    """A newer server has more parts than this client knows."""
+    TEXT_ENCODE = 1
+    """Gemma and Jina CLIP read the text."""
+    DENOISE = 2
+    """The Next-DiT integrates the latents."""
+    DECODE = 3
+    """The VAE turns latents into pixels."""
+    ENCODE_IMAGE = 4
+    """Pixels become PNG."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Stage":
+        return cls.UNKNOWN
+
+
+class CancelReason(enum.Enum):
+    """Why a job was given up."""
+
+    UNKNOWN = 0
+    """A newer server has more reasons than this client knows."""
+    CLIENT_GONE = 1
+    """The stream was dropped."""
+    REQUESTED = 2
+    """A call asked for it."""
+    DEADLINE = 3
+    """The call's deadline passed."""
+    SHUTDOWN = 4
+    """The server is going down."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> "CancelReason":
+        return cls.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What every event of a job has."""
+
+    sequence: int
+    """Position in the job's events, from 0."""
+    time: datetime
+    """When it happened, by the server's clock, in UTC."""
+    job_id: str
+    """The job."""
+    missed_before: int
+    """How many events the server left out just before this one, because this side read too slowly. Only previews and
+    statistics are ever left out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted(Header):
+    """The request is valid and has a job."""
+
+    request_id: str
+    """The caller's name for it, or the one that the server made."""
+    diagnostics: tuple[Diagnostic, ...]
+    """What was repaired in the prompt, and what is worth knowing about it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Queued(Header):
+    """The job waits."""
+
+    position: int
+    """Jobs before this one, the running one included."""
+    eta: timedelta | None
+    """When it will probably start, if anything was measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started(Header):
+    """The job has the device."""
+
+    request: request_pb2.GenerateRequest = field(repr=False)
+    """The request with every default filled in: sent again, it makes the same pictures on the same device."""
+    seeds: tuple[int, ...]
+    """The seed of each picture's noise."""
+    device: str
+    """The device, such as `cpu`."""
+    model_notice: str
+    """What a user must know about the model. Empty: nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageBegun(Header):
+    """A part of the pipeline begins."""
+
+    stage: Stage
+    """The part."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Header):
+    """A step is done."""
+
+    index: int
+    """From 1 to `total`."""
+    total: int
+    """Steps of this job."""
+    t: float
+    """Time reached: 0 is noise, 1 is the picture."""
+    sigma: float
+    """Share of noise left."""
+    step_ms: float
+    """How long the step took, in milliseconds."""
+    eta: timedelta | None
+    """Time left until the pictures."""
+    guidance_active: bool
+    """Whether guidance was active at the start of the step."""
+    evaluations: int
+    """Evaluations of the network so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview(Header):
+    """A look at what is being drawn."""
+
+    image_index: int
+    """Which picture of the request."""
+    step: int
+    """The step after which it was made."""
+    method: str
+    """How it was made: `linear` or `decoder`."""
+    format: str
+    """How it is encoded: `jpeg`, `png` or `webp`."""
+    width: int
+    """Width in pixels."""
+    height: int
+    """Height in pixels."""
+    data: bytes = field(repr=False)
+    """The encoded picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats(Header):
+    """A sample of the device came with the job's events."""
+
+    stats: DeviceStats
+    """The sample."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiving(Header):
+    """A piece of a finished picture arrived."""
+
+    image_index: int
+    """Which picture of the request."""
+    received_bytes: int
+    """Bytes of it that are here."""
+    total_bytes: int
+    """Bytes of the whole picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Where the time went."""
+
+    queued: timedelta
+    """In the queue."""
+    text_encode: timedelta
+    """Text encoders."""
+    denoise: timedelta
+    """All steps."""
+    decode: timedelta
+    """Latents to pixels."""
+    encode_image: timedelta
+    """Pixels to PNG."""
+    total: timedelta
+    """From acceptance to the end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed(Header):
+    """Terminal: the pictures are here, complete and with the checksums that the server named."""
+
+    pictures: tuple[Picture, ...]
+    """The pictures, in the order of the request."""
+    timings: Timings
+    """Where the time went."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled(Header):
+    """Terminal: the job was given up."""
+
+    at_step: int
+    """Steps that were done."""
+    reason: CancelReason
+    """Why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeued(Header):
+    """The server was stopped while the job ran; the job waits again, to be drawn from the start under the same seed."""
+
+    attempt: int
+    """The attempt that comes: 2 behind the first stop."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown(Header):
+    """A kind of event that a newer server sends and this client does not know."""
+
+
+Event: TypeAlias = (
+    Accepted
+    | Queued
+    | Requeued
+    | Started
+    | StageBegun
+    | Step
+    | Preview
+    | Stats
+    | Receiving
+    | Completed
+    | Cancelled
+    | Unknown
+)
+"""One thing that happened to a job. The terminal event `failed` is no event here but raises `JobFailed`."""

@@ -1,0 +1,1 @@
+"""The protobuf package `sakuga.generation.v1`, generated."""

@@ -1,0 +1,116 @@
+"""Pieces of pictures become pictures again, and nothing that does not fit is handed on."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sakuga.errors import DamagedPicture, ProtocolError
+from sakuga.generation.v1 import event_pb2, request_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One finished picture."""
+
+    index: int
+    """Which picture of the request, from 0."""
+    data: bytes = field(repr=False)
+    """The PNG file."""
+    sha256: str
+    """SHA-256 of `data`, in lower-case hexadecimal; equal to what the server named."""
+    pixels_sha256: str
+    """SHA-256 of the pixels alone (RGB, 8 bit, row by row), as the server names it."""
+    width: int
+    """Width in pixels."""
+    height: int
+    """Height in pixels."""
+    metadata: event_pb2.ImageMetadata = field(repr=False)
+    """What the file carries as its metadata."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of this picture's noise."""
+        return self.metadata.seed
+
+    @property
+    def request(self) -> request_pb2.GenerateRequest:
+        """The request with every default filled in: sent again, it makes the same picture on the same device."""
+        return self.metadata.request
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes the file and returns where it is."""
+        target = Path(path)
+        target.write_bytes(self.data)
+        return target
+
+
+@dataclass(slots=True)
+class _Part:
+    total: int
+    data: bytearray
+
+
+class Assembler:
+    """The pictures of one job, as far as they have arrived."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._parts: dict[int, _Part] = {}
+
+    def add(self, chunk: event_pb2.ImageChunk) -> int:
+        """Takes the next piece and returns how many bytes of its picture are here."""
+        part = self._parts.get(chunk.image_index)
+        if part is None:
+            announced = sum(part.total for part in self._parts.values()) + chunk.total_size
+            if announced > self._max_bytes:
+                raise DamagedPicture(
+                    chunk.image_index,
+                    f"the server announced {announced} bytes; this client takes at most {self._max_bytes} for all "
+                    "pictures together",
+                )
+            part = self._parts[chunk.image_index] = _Part(chunk.total_size, bytearray())
+        if chunk.total_size != part.total:
+            raise DamagedPicture(chunk.image_index, f"its size was {part.total} bytes and became {chunk.total_size}")
+        if chunk.offset != len(part.data):
+            reason = f"{len(part.data)} bytes arrived and the next piece starts at {chunk.offset}"
+            raise DamagedPicture(chunk.image_index, reason)
+        if len(part.data) + len(chunk.data) > part.total:
+            raise DamagedPicture(chunk.image_index, f"more arrived than the announced {part.total} bytes")
+        part.data += chunk.data
+        return len(part.data)
+
+    def skips(self, chunk: event_pb2.ImageChunk) -> bool:
+        """Whether the pieces before this one did not come, so that it is of no use."""
+        return chunk.offset > 0 and chunk.image_index not in self._parts
+
+    def finish(
+        self, images: Iterable[event_pb2.ImageInfo], fetch: Callable[[int], bytes] | None = None
+    ) -> tuple[Picture, ...]:
+        """Compares what arrived with what the server says it sent. `fetch` brings pictures that did not come whole."""
+        pictures = []
+        for index, image in enumerate(images):
+            part = self._parts.pop(index, None)
+            if part is None and fetch is not None:
+                data = bytearray(fetch(index))
+                part = _Part(len(data), data)
+            if part is None:
+                raise DamagedPicture(index, "it was announced as finished and never arrived")
+            if not len(part.data) == part.total == image.size:
+                reason = (
+                    f"{len(part.data)} bytes arrived; its pieces announced {part.total}, its description {image.size}"
+                )
+                raise DamagedPicture(index, reason)
+            file = bytes(part.data)
+            sha256 = hashlib.sha256(file).hexdigest()
+            if sha256 != image.sha256.lower():
+                raise DamagedPicture(index, f"its SHA-256 is {sha256}, the server named {image.sha256}")
+            pictures.append(
+                Picture(index, file, sha256, image.pixels_sha256, image.width, image.height, image.metadata)
+            )
+        if self._parts:
+            raise DamagedPicture(min(self._parts), "it arrived and the server does not describe it")
+        if not pictures:
+            raise ProtocolError("the job is completed and has no picture")
+        return tuple(pictures)

@@ -1,0 +1,1 @@
+"""The protobuf package `sakuga.prompt.v1`, generated."""

@@ -1,0 +1,95 @@
+//! The decoder on an NVIDIA GPU: one operation of burn's graph, see [`cuda`](crate::cuda).
+//!
+//! Images lie channels-last in three buffers: `x` is the stream of the residual blocks, `normed` is what a convolution
+//! reads, `hidden` is what it leaves. Biases, residual sums and enlargements are done by the kernels that read a
+//! convolution's result anyway, and whoever writes `x` also sums it up for the norm that follows. The images of a batch
+//! are decoded one after the other, so none depends on its neighbours and the memory is that of one.
+
+mod memory;
+mod pass;
+mod weights;
+
+use std::sync::Arc;
+
+use burn::tensor::{DType, Device, Tensor};
+
+use self::memory::Buffers;
+use self::pass::Pass;
+use self::weights::{Pinning, Weights};
+use super::AutoencoderKlConfig;
+use super::decoder::Decoder;
+use crate::cuda::gpu::Layout;
+use crate::cuda::{self, CudaError, Gpu, bridge};
+
+/// Height and width of the latents that are decoded on trial.
+const TRIAL: usize = 8;
+/// Bytes of an f32.
+const F32: u64 = 4;
+
+/// Addresses of a decoder's weights. They are valid as long as the autoencoder lives, which owns this.
+#[derive(Clone)]
+pub struct FastDecoder {
+    gpu: Arc<Gpu>,
+    weights: Arc<Weights>,
+}
+
+impl std::fmt::Debug for FastDecoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FastDecoder").field("latent_channels", &self.weights.latent_channels).finish_non_exhaustive()
+    }
+}
+
+impl FastDecoder {
+    /// The fast path of a loaded decoder, if it is in bf16 on a GPU that has everything.
+    pub fn of(config: &AutoencoderKlConfig, decoder: &Decoder) -> Option<Self> {
+        let weight = &decoder.conv_in.weight;
+        if weight.dtype() != DType::BF16 {
+            return None;
+        }
+        let device = weight.device();
+        let gpu = cuda::of(&device)?;
+        let pinned = Pinning::new(&gpu).decoder(config, decoder);
+        let fast = pinned.map(|weights| Self { gpu, weights: Arc::new(weights) });
+        match fast.and_then(|fast| fast.try_out(&device).map(|()| fast)) {
+            Ok(fast) => Some(fast),
+            Err(error) => {
+                tracing::warn!(%error, "the autoencoder runs on burn's own kernels, which are several times slower");
+                None
+            }
+        }
+    }
+
+    /// Decodes a few latents, because only cuDNN knows whether it has a convolution for these channels.
+    fn try_out(&self, device: &Device) -> Result<(), CudaError> {
+        let latents = Tensor::zeros([1, self.weights.latent_channels, TRIAL, TRIAL], (device, DType::F32));
+        let image = self.decode(&latents);
+        let done = device.sync();
+        drop(image);
+        if let Some(fault) = self.gpu.take_fault() {
+            return Err(fault);
+        }
+        done.map_err(|error| CudaError::Driver { doing: "decode on trial", reason: error.to_string() })
+    }
+
+    /// Model latents `[B, C, H, W]` to RGB in 0..1, `[B, 3, 8H, 8W]`, in f32.
+    pub fn decode(&self, model_latents: &Tensor<4>) -> Tensor<4> {
+        let latents = model_latents.clone().cast(DType::F32);
+        let [batch, channels, height, width] = latents.dims();
+        assert_eq!(channels, self.weights.latent_channels, "channels of the latents");
+        let weights = Arc::clone(&self.weights);
+        let factor = 1 << weights.levels.iter().filter(|(_, doubling)| doubling.is_some()).count();
+        let shape = [batch, 3, factor * height, factor * width];
+        let image_bytes = (shape[1] * shape[2] * shape[3]) as u64 * F32;
+        bridge::call(&self.gpu, &[bridge::handle(&latents)], shape, DType::F32, move |session, operands, out| {
+            let Some(latents) = operands.first() else { return Ok(()) };
+            let mut layout = Layout::default();
+            let buffers = Buffers::new(&mut layout, &weights, [height, width]);
+            let base = session.scratch(&layout)?;
+            for row in 0..batch {
+                let mut pass = Pass::new(session, base, &buffers);
+                pass.decode(&weights, latents, row, out + row as u64 * image_bytes)?;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,179 @@
+//! One image from latents to pixels.
+
+use super::memory::{Buffers, Chunks};
+use super::weights::{Convolution, Residual, SelfAttention, TAPS, Weights};
+use crate::cuda::CudaError;
+use crate::cuda::bridge::Operand;
+use crate::cuda::convolution::{Operands, Shape};
+use crate::cuda::gpu::Session;
+use crate::cuda::image_kernels::{GroupNorm, Image, Terms};
+use crate::cuda::product::{Factor, Matrix, Output, Product};
+use crate::cuda::stack::BF16;
+
+/// Side of every filter but those of shortcuts.
+const KERNEL: usize = 3;
+
+/// One image on its way through the decoder.
+pub struct Pass<'p, 's> {
+    session: &'p mut Session<'s>,
+    x: u64,
+    normed: u64,
+    hidden: u64,
+    partials: u64,
+    table: u64,
+}
+
+impl<'p, 's> Pass<'p, 's> {
+    pub fn new(session: &'p mut Session<'s>, base: u64, buffers: &Buffers) -> Self {
+        let [x, normed, hidden, partials, table] =
+            [buffers.x, buffers.normed, buffers.hidden, buffers.partials, buffers.table]
+                .map(|place| place.in_scratch(base));
+        Self { session, x, normed, hidden, partials, table }
+    }
+
+    pub fn decode(&mut self, weights: &Weights, latents: &Operand, row: usize, out: u64) -> Result<(), CudaError> {
+        let [_, _, height, width] = latents.shape[..] else { unreachable!("latents have four axes") };
+        let stream = self.session.stream;
+        let mut image = Image { height, width, channels: weights.conv_in.output };
+        let range = (weights.divisor, weights.shift);
+        let kernels = self.session.image_kernels;
+        kernels.channels_last(stream, latents, row, self.normed, weights.conv_in.input, range)?;
+        self.convolve(image, &weights.conv_in, self.x)?;
+        self.merge(image, Terms { x: self.x, bias: weights.conv_in.bias, residual: 0 })?;
+
+        let terms = self.residual(&mut image, &weights.first)?;
+        self.merge(image, terms)?;
+        if let Some(attention) = &weights.attention {
+            self.attend(image, attention)?;
+        }
+        let terms = self.residual(&mut image, &weights.second)?;
+        self.merge(image, terms)?;
+
+        for (blocks, doubling) in &weights.levels {
+            let last = blocks.len().saturating_sub(1);
+            for (i, block) in blocks.iter().enumerate() {
+                let terms = self.residual(&mut image, block)?;
+                match doubling {
+                    // Only what the next convolution reads is ever needed of this sum. The shortcut of a block, which lies
+                    // in `normed` too, would be in the way.
+                    Some(conv) if i == last && block.shortcut.is_none() => {
+                        kernels.merge_double(stream, image, terms, self.normed)?;
+                        self.enlarged(&mut image, conv)?;
+                    }
+                    Some(conv) if i == last => {
+                        self.merge(image, terms)?;
+                        let alone = Terms { x: self.x, ..Terms::default() };
+                        kernels.merge_double(stream, image, alone, self.normed)?;
+                        self.enlarged(&mut image, conv)?;
+                    }
+                    _ => self.merge(image, terms)?,
+                }
+            }
+        }
+
+        self.normalise(image, &weights.norm_out, 0, self.x, true)?;
+        let taps =
+            Product { output: Output::F32, ..Product::linear(image.pixels(), self.normed, &weights.taps, self.hidden) };
+        self.session.products.run(stream, &taps)?;
+        kernels.gather_rgb(stream, image, (self.hidden, TAPS), weights.bias_out, out)
+    }
+
+    /// The convolution after an enlargement, from `normed` into the stream.
+    fn enlarged(&mut self, image: &mut Image, conv: &Convolution) -> Result<(), CudaError> {
+        *image = image.doubled().with_channels(conv.output);
+        self.convolve(*image, conv, self.x)?;
+        self.merge(*image, Terms { x: self.x, bias: conv.bias, residual: 0 })
+    }
+
+    /// A residual block up to the sum at its end, which is left to the caller.
+    fn residual(&mut self, image: &mut Image, block: &Residual) -> Result<Terms, CudaError> {
+        let stream = self.session.stream;
+        self.normalise(*image, &block.norm1, 0, self.x, true)?;
+        *image = image.with_channels(block.conv1.output);
+        self.convolve(*image, &block.conv1, self.hidden)?;
+        let terms = Terms { x: self.hidden, bias: block.conv1.bias, residual: 0 };
+        self.session.image_kernels.merge(stream, *image, terms, 0, self.partials)?;
+        self.normalise(*image, &block.norm2, block.conv1.bias, self.hidden, true)?;
+        self.convolve(*image, &block.conv2, self.hidden)?;
+        let residual = match &block.shortcut {
+            Some(layer) => {
+                let product = Product::linear(image.pixels(), self.x, layer, self.normed);
+                self.session.products.run(stream, &product)?;
+                self.normed
+            }
+            None => self.x,
+        };
+        Ok(Terms { x: self.hidden, bias: block.conv2.bias, residual })
+    }
+
+    /// From `normed` to `y`; `image` is the result.
+    fn convolve(&mut self, image: Image, conv: &Convolution, y: u64) -> Result<(), CudaError> {
+        let shape =
+            Shape { height: image.height, width: image.width, input: conv.input, output: conv.output, kernel: KERNEL };
+        let operands = Operands { x: self.normed, filter: conv.filter, y };
+        self.session.convolutions.run(self.session.stream, &shape, operands)
+    }
+
+    /// The sum of `terms` into the stream.
+    fn merge(&mut self, image: Image, terms: Terms) -> Result<(), CudaError> {
+        self.session.image_kernels.merge(self.session.stream, image, terms, self.x, self.partials)
+    }
+
+    /// The norm of what was summed up last, `from` and the bias `added`, into `normed`.
+    fn normalise(
+        &mut self,
+        image: Image,
+        norm: &GroupNorm,
+        added: u64,
+        from: u64,
+        activate: bool,
+    ) -> Result<(), CudaError> {
+        let (stream, kernels) = (self.session.stream, self.session.image_kernels);
+        kernels.group_table(stream, image, norm, added, self.partials, self.table)?;
+        kernels.scale_shift(stream, image, from, self.table, self.normed, activate)
+    }
+
+    /// Single-head self-attention over all positions, with residual.
+    fn attend(&mut self, image: Image, attention: &SelfAttention) -> Result<(), CudaError> {
+        let (stream, kernels) = (self.session.stream, self.session.image_kernels);
+        let (positions, channels) = (image.pixels(), image.channels);
+        let chunks = Chunks::of(positions);
+        self.normalise(image, &attention.norm, 0, self.x, false)?;
+        let [q, k, v, attended] = [0, 1, 2, 3].map(|part| self.hidden + (part * chunks.tokens_bytes(channels)) as u64);
+        for (layer, to) in [(&attention.q, q), (&attention.k, k), (&attention.v, v)] {
+            self.session.products.run(stream, &Product::linear(positions, self.normed, layer, to))?;
+        }
+        // The scores take the place of what the projections have read.
+        let (scores, weights) = (self.normed, self.normed + chunks.scores_bytes() as u64);
+        let token = |at: u64, index: usize| Matrix { at: at + (index * channels) as u64 * BF16, row_stride: channels };
+        for first in (0..positions).step_by(chunks.rows) {
+            let rows = chunks.rows.min(positions - first);
+            let product = Product {
+                size: [rows, channels, positions],
+                x: token(q, first),
+                w: token(k, 0),
+                factor: Factor::OutIn,
+                bias: None,
+                y: Matrix { at: scores, row_stride: chunks.stride },
+                output: Output::F32,
+                alpha: 1.0 / (channels as f32).sqrt(),
+                batch: None,
+            };
+            self.session.products.run(stream, &product)?;
+            kernels.softmax_rows(stream, scores, weights, [rows, positions], chunks.stride)?;
+            let product = Product {
+                size: [rows, positions, channels],
+                x: Matrix { at: weights, row_stride: chunks.stride },
+                w: token(v, 0),
+                factor: Factor::InOut,
+                y: token(attended, first),
+                output: Output::Bf16,
+                alpha: 1.0,
+                ..product
+            };
+            self.session.products.run(stream, &product)?;
+        }
+        self.session.products.run(stream, &Product::linear(positions, attended, &attention.out, self.normed))?;
+        self.merge(image, Terms { x: self.normed, bias: 0, residual: self.x })
+    }
+}

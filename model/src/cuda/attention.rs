@@ -1,0 +1,315 @@
+//! Attention by cuDNN's unified operation: one backend descriptor, grouped key and value heads, any strides.
+//!
+//! Shapes here are cuDNN's `[batch, heads, sequence, head_dim]`; the strides say where the elements really are, so a
+//! fused projection is read where it lies. Nothing is masked: rows of different lengths are different calls.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ffi::{CStr, c_void};
+use std::ptr;
+
+use cudarc::cudnn::sys::{
+    self, cudnnBackendAttributeName_t as Name, cudnnBackendAttributeType_t as Type, cudnnBackendDescriptor_t,
+    cudnnBackendDescriptorType_t as Kind, cudnnBackendHeurMode_t, cudnnDataType_t, cudnnHandle_t, cudnnStatus_t,
+};
+use cudarc::driver::sys::CUstream;
+
+use super::error::CudaError;
+use super::kernels::Heads;
+
+/// The first release whose unified operation was seen to take these shapes.
+const OLDEST: usize = 91_400;
+/// Length of cuDNN's longest message.
+const MESSAGE_BYTES: usize = 1024;
+/// Names of the tensors inside a plan.
+const IDS: [i64; 5] = [1, 2, 3, 4, 5];
+
+/// One call: `batch` rows of `tokens` tokens each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Rows.
+    pub batch: usize,
+    /// Tokens of each row.
+    pub tokens: usize,
+    /// Query heads, key and value heads, elements of a head.
+    pub heads: [usize; 3],
+    /// Elements from one token to the next, of query, key and value.
+    pub token_stride: usize,
+    /// The same of the result.
+    pub out_stride: usize,
+}
+
+impl Shape {
+    /// Rows of a fused projection `[batch, tokens, width]` into `[batch, tokens, query heads * head_dim]`, both without gaps.
+    pub fn fused(batch: usize, tokens: usize, heads: Heads) -> Self {
+        Self {
+            batch,
+            tokens,
+            heads: [heads.query, heads.kv, heads.dim],
+            token_stride: heads.width(),
+            out_stride: heads.query * heads.dim,
+        }
+    }
+}
+
+/// Addresses of one call.
+#[derive(Debug, Clone, Copy)]
+pub struct Operands {
+    /// Queries.
+    pub q: u64,
+    /// Keys.
+    pub k: u64,
+    /// Values.
+    pub v: u64,
+    /// The result.
+    pub out: u64,
+}
+
+struct Plan {
+    plan: cudnnBackendDescriptor_t,
+    workspace_bytes: usize,
+}
+
+/// The library and its plans.
+pub struct Attention {
+    handle: cudnnHandle_t,
+    workspace: u64,
+    workspace_bytes: usize,
+    plans: HashMap<Shape, Plan>,
+}
+
+// SAFETY: the handle and the descriptors are used by one thread at a time, behind the lock of the `Gpu`.
+unsafe impl Send for Attention {}
+
+impl Attention {
+    /// Opens the library. `workspace` is the address of `workspace_bytes` bytes.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened, is too old, or does not take the device.
+    pub fn open(workspace: u64, workspace_bytes: usize) -> Result<Self, CudaError> {
+        // SAFETY: it only looks for the library.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(CudaError::NoLibrary { library: "cuDNN 9 (libcudnn.so.9)" });
+        }
+        // SAFETY: the function has no arguments.
+        let version = unsafe { sys::cudnnGetVersion() };
+        if version < OLDEST {
+            return Err(CudaError::Unsupported {
+                what: "the version of cuDNN",
+                found: version,
+                wanted: "at least 9.14",
+            });
+        }
+        let mut handle = ptr::null_mut();
+        // SAFETY: the handle is written by the call.
+        check(unsafe { sys::cudnnCreate(&mut handle) }, || "a handle".to_owned())?;
+        Ok(Self { handle, workspace, workspace_bytes, plans: HashMap::new() })
+    }
+
+    /// cuDNN's version, such as 91400.
+    pub fn version(&self) -> usize {
+        // SAFETY: the function has no arguments.
+        unsafe { sys::cudnnGetVersion() }
+    }
+
+    /// Shapes that were planned so far.
+    pub fn plans(&self) -> usize {
+        self.plans.len()
+    }
+
+    /// Queues `softmax(q kᵀ / sqrt(head_dim)) v` of each row and head.
+    ///
+    /// # Errors
+    ///
+    /// cuDNN has no way to compute it, or the device fails.
+    pub fn run(&mut self, stream: CUstream, shape: &Shape, operands: Operands) -> Result<(), CudaError> {
+        let plan = match self.plans.entry(*shape) {
+            Entry::Occupied(plan) => plan.into_mut(),
+            Entry::Vacant(slot) => slot.insert(plan(self.handle, shape, self.workspace_bytes)?),
+        };
+        debug_assert!(plan.workspace_bytes <= self.workspace_bytes);
+        let named = || format!("attention over {shape:?}");
+        let scale = 1.0 / (shape.heads[2] as f32).sqrt();
+        let addresses = [operands.q, operands.k, operands.v, operands.out, (&raw const scale) as u64];
+        let pack = Descriptor::new(Kind::CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)?;
+        pack.set(Name::CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, Type::CUDNN_TYPE_INT64, &IDS)?;
+        pack.set(Name::CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, Type::CUDNN_TYPE_VOID_PTR, &addresses)?;
+        pack.set(Name::CUDNN_ATTR_VARIANT_PACK_WORKSPACE, Type::CUDNN_TYPE_VOID_PTR, &[self.workspace])?;
+        pack.finish()?;
+        // SAFETY: the plan was made for these shapes; the addresses are the caller's promise, and the scale, which is read
+        // by value, lives until the call returns.
+        unsafe {
+            check(sys::cudnnSetStream(self.handle, stream.cast()), named)?;
+            check(sys::cudnnBackendExecute(self.handle, plan.plan, pack.0), named)
+        }
+    }
+}
+
+impl Drop for Attention {
+    fn drop(&mut self) {
+        for plan in self.plans.values() {
+            // SAFETY: made by `cudnnBackendCreateDescriptor`, and nothing uses it any more.
+            unsafe { sys::cudnnBackendDestroyDescriptor(plan.plan) };
+        }
+        // SAFETY: likewise.
+        unsafe { sys::cudnnDestroy(self.handle) };
+    }
+}
+
+fn plan(handle: cudnnHandle_t, shape: &Shape, workspace_bytes: usize) -> Result<Plan, CudaError> {
+    let [heads, kv_heads, head_dim] = shape.heads.map(|size| size as i64);
+    let (batch, tokens) = (shape.batch as i64, shape.tokens as i64);
+    let tensor = |id: i64, heads: i64, token_stride: usize| {
+        let token_stride = token_stride as i64;
+        let strides = [tokens * token_stride, head_dim, token_stride, 1];
+        describe(id, cudnnDataType_t::CUDNN_DATA_BFLOAT16, [batch, heads, tokens, head_dim], strides, false)
+    };
+    let q = tensor(IDS[0], heads, shape.token_stride)?;
+    let k = tensor(IDS[1], kv_heads, shape.token_stride)?;
+    let v = tensor(IDS[2], kv_heads, shape.token_stride)?;
+    let out = tensor(IDS[3], heads, shape.out_stride)?;
+    let scale = describe(IDS[4], cudnnDataType_t::CUDNN_DATA_FLOAT, [1; 4], [1; 4], true)?;
+
+    let operation = Descriptor::new(Kind::CUDNN_BACKEND_OPERATION_SDPA_FWD_DESCRIPTOR)?;
+    let operands = [
+        (Name::CUDNN_ATTR_OPERATION_SDPA_FWD_QDESC, &q),
+        (Name::CUDNN_ATTR_OPERATION_SDPA_FWD_KDESC, &k),
+        (Name::CUDNN_ATTR_OPERATION_SDPA_FWD_VDESC, &v),
+        (Name::CUDNN_ATTR_OPERATION_SDPA_FWD_ODESC, &out),
+        (Name::CUDNN_ATTR_OPERATION_SDPA_FWD_SCALEDESC, &scale),
+    ];
+    for (name, tensor) in operands {
+        operation.set(name, Type::CUDNN_TYPE_BACKEND_DESCRIPTOR, &[tensor.0])?;
+    }
+    operation.finish()?;
+
+    let graph = Descriptor::new(Kind::CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR)?;
+    graph.set(Name::CUDNN_ATTR_OPERATIONGRAPH_HANDLE, Type::CUDNN_TYPE_HANDLE, &[handle])?;
+    graph.set(Name::CUDNN_ATTR_OPERATIONGRAPH_OPS, Type::CUDNN_TYPE_BACKEND_DESCRIPTOR, &[operation.0])?;
+    graph.finish()?;
+
+    let heuristic = Descriptor::new(Kind::CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR)?;
+    heuristic.set(Name::CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, Type::CUDNN_TYPE_BACKEND_DESCRIPTOR, &[graph.0])?;
+    heuristic.set(
+        Name::CUDNN_ATTR_ENGINEHEUR_MODE,
+        Type::CUDNN_TYPE_HEUR_MODE,
+        &[cudnnBackendHeurMode_t::CUDNN_HEUR_MODE_A],
+    )?;
+    heuristic.finish()?;
+
+    for config in heuristic.engines()? {
+        let plan = Descriptor::new(Kind::CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR)?;
+        plan.set(Name::CUDNN_ATTR_EXECUTION_PLAN_HANDLE, Type::CUDNN_TYPE_HANDLE, &[handle])?;
+        plan.set(Name::CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, Type::CUDNN_TYPE_BACKEND_DESCRIPTOR, &[config.0])?;
+        if plan.finish().is_err() {
+            continue;
+        }
+        let bytes = plan.number(Name::CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)?;
+        if usize::try_from(bytes).is_ok_and(|bytes| bytes <= workspace_bytes) {
+            return Ok(Plan { plan: plan.keep(), workspace_bytes: bytes as usize });
+        }
+    }
+    Err(CudaError::Dnn { doing: format!("attention over {shape:?}"), reason: "no engine takes these sizes".to_owned() })
+}
+
+pub(super) fn describe(
+    id: i64,
+    dtype: cudnnDataType_t,
+    dims: [i64; 4],
+    strides: [i64; 4],
+    by_value: bool,
+) -> Result<Descriptor, CudaError> {
+    let tensor = Descriptor::new(Kind::CUDNN_BACKEND_TENSOR_DESCRIPTOR)?;
+    tensor.set(Name::CUDNN_ATTR_TENSOR_DATA_TYPE, Type::CUDNN_TYPE_DATA_TYPE, &[dtype])?;
+    tensor.set(Name::CUDNN_ATTR_TENSOR_DIMENSIONS, Type::CUDNN_TYPE_INT64, &dims)?;
+    tensor.set(Name::CUDNN_ATTR_TENSOR_STRIDES, Type::CUDNN_TYPE_INT64, &strides)?;
+    tensor.set(Name::CUDNN_ATTR_TENSOR_UNIQUE_ID, Type::CUDNN_TYPE_INT64, &[id])?;
+    tensor.set(Name::CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, Type::CUDNN_TYPE_INT64, &[16_i64])?;
+    if by_value {
+        tensor.set(Name::CUDNN_ATTR_TENSOR_IS_BY_VALUE, Type::CUDNN_TYPE_BOOLEAN, &[true])?;
+    }
+    tensor.finish()?;
+    Ok(tensor)
+}
+
+/// A backend descriptor that is destroyed with its owner.
+pub(super) struct Descriptor(pub(super) cudnnBackendDescriptor_t);
+
+impl Descriptor {
+    pub(super) fn new(kind: Kind) -> Result<Self, CudaError> {
+        let mut descriptor = ptr::null_mut();
+        // SAFETY: the descriptor is written by the call.
+        check(unsafe { sys::cudnnBackendCreateDescriptor(kind, &mut descriptor) }, || format!("{kind:?}"))?;
+        Ok(Self(descriptor))
+    }
+
+    pub(super) fn set<T>(&self, name: Name, kind: Type, values: &[T]) -> Result<(), CudaError> {
+        // SAFETY: every call above names the type that the attribute has; the values are copied.
+        let status =
+            unsafe { sys::cudnnBackendSetAttribute(self.0, name, kind, values.len() as i64, values.as_ptr().cast()) };
+        check(status, || format!("{name:?}"))
+    }
+
+    pub(super) fn finish(&self) -> Result<(), CudaError> {
+        // SAFETY: the descriptor is alive.
+        check(unsafe { sys::cudnnBackendFinalize(self.0) }, || "a descriptor".to_owned())
+    }
+
+    pub(super) fn number(&self, name: Name) -> Result<i64, CudaError> {
+        let (mut value, mut count) = (0_i64, 0_i64);
+        // SAFETY: there is room for the one number that is asked for.
+        let status = unsafe {
+            let value = (&raw mut value).cast::<c_void>();
+            sys::cudnnBackendGetAttribute(self.0, name, Type::CUDNN_TYPE_INT64, 1, &mut count, value)
+        };
+        check(status, || format!("{name:?}"))?;
+        Ok(value)
+    }
+
+    /// What a heuristic names, the best first.
+    pub(super) fn engines(&self) -> Result<Vec<Self>, CudaError> {
+        let (name, kind) = (Name::CUDNN_ATTR_ENGINEHEUR_RESULTS, Type::CUDNN_TYPE_BACKEND_DESCRIPTOR);
+        let mut count = 0_i64;
+        // SAFETY: with room for none, the call only counts.
+        check(unsafe { sys::cudnnBackendGetAttribute(self.0, name, kind, 0, &mut count, ptr::null_mut()) }, || {
+            "the number of engines".to_owned()
+        })?;
+        let engines =
+            (0..count).map(|_| Self::new(Kind::CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)).collect::<Result<Vec<_>, _>>()?;
+        let mut raw: Vec<_> = engines.iter().map(|engine| engine.0).collect();
+        let mut found = 0_i64;
+        // SAFETY: there is room for `count` descriptors, which the call fills.
+        let status =
+            unsafe { sys::cudnnBackendGetAttribute(self.0, name, kind, count, &mut found, raw.as_mut_ptr().cast()) };
+        check(status, || "the engines".to_owned())?;
+        Ok(engines.into_iter().take(usize::try_from(found).unwrap_or(0)).collect())
+    }
+
+    /// Leaves the descriptor to the caller.
+    pub(super) fn keep(self) -> cudnnBackendDescriptor_t {
+        let descriptor = self.0;
+        std::mem::forget(self);
+        descriptor
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        // SAFETY: made by `cudnnBackendCreateDescriptor`; cuDNN counts what refers to it.
+        unsafe { sys::cudnnBackendDestroyDescriptor(self.0) };
+    }
+}
+
+pub(super) fn check(status: cudnnStatus_t, doing: impl FnOnce() -> String) -> Result<(), CudaError> {
+    if status == cudnnStatus_t::CUDNN_STATUS_SUCCESS {
+        return Ok(());
+    }
+    let mut message = [0; MESSAGE_BYTES];
+    // SAFETY: the call writes at most that many bytes and ends them with a zero.
+    let message = unsafe {
+        sys::cudnnGetLastErrorString(message.as_mut_ptr(), MESSAGE_BYTES);
+        CStr::from_ptr(message.as_ptr())
+    };
+    Err(CudaError::Dnn { doing: doing(), reason: format!("{status:?} {}", message.to_string_lossy()) })
+}

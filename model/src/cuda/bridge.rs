@@ -1,0 +1,217 @@
+//! Between burn's tensors and addresses on the device.
+//!
+//! [`call`] is an operation of burn's own graph whose body gets the addresses of its operands: burn keeps the order, the
+//! lifetimes and the result. [`pin`] takes the address of a weight once, for good.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::nn::Linear;
+use burn::tensor::{DType, Shape, Tensor};
+use burn_cubecl::CubeBackend;
+use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::cuda::CudaRuntime;
+use cubecl_runtime::runtime::Runtime;
+
+use super::error::CudaError;
+use super::gpu::{Gpu, Session};
+use super::product::{Layer, Matrix};
+use super::text_kernels::PositionTables;
+
+/// An operand where it lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operand {
+    /// Address of the first element.
+    pub at: u64,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Elements from one index to the next, on each axis. burn pads rows, so they need not follow from the shape.
+    pub strides: Vec<usize>,
+}
+
+type Body = dyn Fn(&mut Session<'_>, &[Operand], u64) -> Result<(), CudaError> + Send + Sync;
+
+/// The body of a [`call`] with the shape and type of its result.
+#[derive(Clone)]
+pub struct Work {
+    shape: Shape,
+    dtype: DType,
+    gpu: Arc<Gpu>,
+    body: Arc<Body>,
+}
+
+/// An operation of as many operands as one can have here; those that are not used are given twice.
+#[backend_extension(Cube, Fusion)]
+pub trait DeviceWork: Backend {
+    /// Runs `work` on the operands. The result has no gaps.
+    #[fusion(dtype = work.dtype, shape = work.shape.clone())]
+    fn device_work(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        e: FloatTensor<Self>,
+        work: Work,
+    ) -> FloatTensor<Self>;
+}
+
+impl DeviceWork for CubeBackend {
+    fn device_work(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        c: FloatTensor<Self>,
+        d: FloatTensor<Self>,
+        e: FloatTensor<Self>,
+        work: Work,
+    ) -> FloatTensor<Self> {
+        let tensors = [a, b, c, d, e];
+        let first = &tensors[0];
+        let out = empty_device_contiguous_dtype(first.client.clone(), first.device.clone(), work.shape, work.dtype);
+        // The addresses are asked for first: the answer comes when everything before it was launched, and the flush makes
+        // sure of it, so the event that `Gpu::run` records covers whatever the operands still wait for.
+        let located = tensors.iter().chain([&out]).map(locate).collect::<Result<Vec<_>, _>>().and_then(|located| {
+            let flushed = out.client.flush();
+            flushed.map(|()| located).map_err(|error| unlocated(format!("{error:?}")))
+        });
+        match located {
+            Ok(located) => {
+                let (operands, out) = located.split_at(tensors.len());
+                work.gpu.run_or_note(|session| (work.body)(session, operands, out[0].at));
+            }
+            Err(error) => work.gpu.note(error),
+        }
+        out
+    }
+}
+
+fn locate(tensor: &CubeTensor) -> Result<Operand, CudaError> {
+    let resource = tensor
+        .client
+        .get_resource::<<CudaRuntime as Runtime>::Server>(tensor.handle.clone())
+        .map_err(|error| unlocated(format!("{error:?}")))?;
+    Ok(Operand {
+        at: resource.resource().ptr,
+        shape: tensor.meta.shape().to_vec(),
+        strides: tensor.meta.strides().to_vec(),
+    })
+}
+
+fn unlocated(reason: String) -> CudaError {
+    CudaError::Driver { doing: "find a tensor on the device", reason }
+}
+
+/// A tensor of any rank as an operand of [`call`].
+pub type Handle = FloatTensor<Dispatch>;
+
+/// A tensor as an operand of [`call`].
+pub fn handle<const D: usize>(tensor: &Tensor<D>) -> Handle {
+    tensor.clone().into_dispatch()
+}
+
+/// Runs `body` on up to five tensors; the result is of this shape and type. `body` gets the operands in the order given and
+/// the address of the result, and only queues work.
+///
+/// # Panics
+///
+/// If there is no operand, or there are more than five.
+pub fn call<const D: usize>(
+    gpu: &Arc<Gpu>,
+    operands: &[Handle],
+    shape: [usize; D],
+    dtype: DType,
+    body: impl Fn(&mut Session<'_>, &[Operand], u64) -> Result<(), CudaError> + Send + Sync + 'static,
+) -> Tensor<D> {
+    assert!((1..=5).contains(&operands.len()), "between one and five operands");
+    let operand = |i: usize| operands[i.min(operands.len() - 1)].clone();
+    let count = operands.len();
+    let body = move |session: &mut Session<'_>, all: &[Operand], out: u64| body(session, &all[..count], out);
+    let work = Work { shape: Shape::from(shape), dtype, gpu: Arc::clone(gpu), body: Arc::new(body) };
+    Tensor::from_dispatch(Dispatch::device_work(operand(0), operand(1), operand(2), operand(3), operand(4), work))
+}
+
+/// The address of a tensor for as long as the tensor, or a clone of it, lives.
+///
+/// # Errors
+///
+/// The device fails, or the tensor is not on it.
+pub fn pin<const D: usize>(gpu: &Arc<Gpu>, tensor: &Tensor<D>) -> Result<Operand, CudaError> {
+    let slot = Arc::new(Mutex::new(None));
+    let answer = Arc::clone(&slot);
+    let done: Tensor<1> = call(gpu, &[handle(tensor)], [1], tensor.dtype(), move |_, operands, _| {
+        *answer.lock().unwrap_or_else(PoisonError::into_inner) = operands.first().cloned();
+        Ok(())
+    });
+    // burn computes what it was asked for now and not when it likes.
+    done.device().sync().map_err(|error| unlocated(error.to_string()))?;
+    if let Some(fault) = gpu.take_fault() {
+        return Err(fault);
+    }
+    let operand = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    operand.ok_or_else(|| unlocated("its operation was not run".to_owned()))
+}
+
+/// The address of a vector.
+///
+/// # Errors
+///
+/// As [`pin`].
+pub fn pin_vector(gpu: &Arc<Gpu>, tensor: &Tensor<1>) -> Result<u64, CudaError> {
+    pin(gpu, tensor).map(|operand| operand.at)
+}
+
+/// A table of embeddings, whose rows must have no gaps.
+///
+/// # Errors
+///
+/// As [`pin`], and if its elements lie otherwise.
+pub fn pin_table(gpu: &Arc<Gpu>, tensor: &Tensor<2>) -> Result<Matrix, CudaError> {
+    let table = pin(gpu, tensor)?;
+    match table.strides[..] {
+        [row_stride, 1] => Ok(Matrix { at: table.at, row_stride }),
+        _ => Err(CudaError::Unsupported {
+            what: "the distance of a table's columns",
+            found: table.strides[1],
+            wanted: "1, the order of checkpoints",
+        }),
+    }
+}
+
+/// Rotary tables `[1, positions, head_dim / 2]` in f32.
+///
+/// # Errors
+///
+/// As [`pin`], and if cosines and sines lie differently.
+pub fn pin_positions(gpu: &Arc<Gpu>, cosine: &Tensor<3>, sine: &Tensor<3>) -> Result<PositionTables, CudaError> {
+    let [cosine, sine] = [pin(gpu, cosine)?, pin(gpu, sine)?];
+    match (&cosine.strides[..], &sine.strides[..]) {
+        (&[_, stride, 1], &[_, other, 1]) if stride == other => {
+            Ok(PositionTables { cosine: cosine.at, sine: sine.at, stride })
+        }
+        _ => Err(CudaError::Unsupported {
+            what: "the distance of a rotary table's columns",
+            found: cosine.strides.last().copied().unwrap_or(0),
+            wanted: "1, the same in both tables",
+        }),
+    }
+}
+
+/// A linear layer whose weight lies in the order of files.
+///
+/// # Errors
+///
+/// As [`pin`], and if the weight lies otherwise.
+pub fn pin_linear(gpu: &Arc<Gpu>, layer: &Linear) -> Result<Layer, CudaError> {
+    let weight = pin(gpu, &layer.weight.val())?;
+    let [d_input, d_output] = weight.shape[..] else { return Err(unlocated("a weight is no matrix".to_owned())) };
+    let [1, row_stride] = weight.strides[..] else {
+        return Err(CudaError::Unsupported {
+            what: "the distance of a weight's inputs",
+            found: weight.strides[0],
+            wanted: "1, the order of checkpoints",
+        });
+    };
+    let bias = layer.bias.as_ref().map(|bias| pin_vector(gpu, &bias.val())).transpose()?;
+    Ok(Layer { weight: Matrix { at: weight.at, row_stride }, bias, d_input, d_output })
+}

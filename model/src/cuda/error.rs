@@ -1,0 +1,69 @@
+//! What can go wrong between here and NVIDIA's libraries.
+
+use cudarc::driver::DriverError;
+use thiserror::Error;
+
+/// A call that a library refused.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum CudaError {
+    /// The driver.
+    #[error("the CUDA driver refused to {doing}: {reason}")]
+    Driver {
+        /// What was asked for.
+        doing: &'static str,
+        /// Its answer.
+        reason: String,
+    },
+    /// cuBLASLt, with the product it was asked for.
+    #[error("cuBLASLt refused the product {product}: {reason}")]
+    Product {
+        /// Rows, inner size and columns.
+        product: String,
+        /// Its answer.
+        reason: String,
+    },
+    /// cuDNN.
+    #[error("cuDNN refused {doing}: {reason}")]
+    Dnn {
+        /// What was asked for.
+        doing: String,
+        /// Its answer.
+        reason: String,
+    },
+    /// NVRTC could not compile our kernels for this device.
+    #[error("NVRTC could not compile the kernels of {file}: {reason}")]
+    Compile {
+        /// The file of `kernels/`.
+        file: &'static str,
+        /// Its log.
+        reason: String,
+    },
+    /// A library cannot be opened on this machine.
+    #[error("{library} cannot be opened; install it or put its folder into LD_LIBRARY_PATH")]
+    NoLibrary {
+        /// Its name.
+        library: &'static str,
+    },
+    /// The sizes are none that the kernels were written for.
+    #[error("{what} is {found}, and the kernels need {wanted}")]
+    Unsupported {
+        /// Which size.
+        what: &'static str,
+        /// Its value.
+        found: usize,
+        /// What they need.
+        wanted: &'static str,
+    },
+}
+
+impl CudaError {
+    /// A pass was called with another number of tensors than it has: a mistake of ours.
+    pub fn operands(found: usize, wanted: &'static str) -> Self {
+        Self::Unsupported { what: "the number of operands", found, wanted }
+    }
+
+    /// For `map_err` on the driver's results.
+    pub(super) fn driver(doing: &'static str) -> impl FnOnce(DriverError) -> Self {
+        move |error| Self::Driver { doing, reason: error.to_string() }
+    }
+}

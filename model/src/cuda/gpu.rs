@@ -1,0 +1,386 @@
+//! One GPU as the networks' fast path sees it: a stream of its own, the libraries, the kernels, and one piece of scratch
+//! memory that every network uses in turn.
+//!
+//! burn's work and ours run on different streams of the same context. [`Gpu::run`] orders them by two events, one before
+//! and one after, without the host waiting for the device.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cudarc::driver::result::{self, event, primary_ctx};
+use cudarc::driver::sys::{self, CUcontext, CUdevice_attribute, CUevent, CUevent_flags, CUstream};
+
+use super::attention::Attention;
+use super::convolution::Convolutions;
+use super::error::CudaError;
+use super::image_kernels::ImageKernels;
+use super::kernels::Kernels;
+use super::product::{Products, WORKSPACE_BYTES};
+use super::profile::{Cost, Profile, Span};
+use super::text_kernels::TextKernels;
+
+/// Alignment of every buffer: what cuBLASLt's and cuDNN's fastest kernels ask for, and more.
+const ALIGNMENT: usize = 256;
+
+/// A GPU with everything opened.
+pub struct Gpu {
+    state: Mutex<State>,
+    /// The first failure of work that was queued from where no error can be returned.
+    fault: Mutex<Option<CudaError>>,
+    versions: Versions,
+}
+
+/// Versions of the libraries, for the log and `sakuga info`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Versions {
+    /// cuBLASLt, such as 130100.
+    pub cublaslt: usize,
+    /// cuDNN, such as 91400.
+    pub cudnn: usize,
+}
+
+struct State {
+    context: CUcontext,
+    stream: CUstream,
+    /// Recorded when burn has queued what we read, and when we have queued what burn reads.
+    before: CUevent,
+    after: CUevent,
+    products: Products,
+    attention: Attention,
+    convolutions: Convolutions,
+    kernels: Kernels,
+    image_kernels: ImageKernels,
+    text_kernels: TextKernels,
+    scratch: Scratch,
+    /// While someone wants to know where the time goes.
+    profile: Option<Profile>,
+}
+
+// SAFETY: handles of the driver belong to the process; one thread at a time uses them, behind the lock.
+unsafe impl Send for State {}
+
+/// Memory that lives from the first use to the end.
+#[derive(Debug, Default)]
+struct Scratch {
+    at: u64,
+    bytes: usize,
+}
+
+/// What a piece of work may use. All of it is queued on one stream, in order.
+pub struct Session<'a> {
+    /// The stream.
+    pub stream: CUstream,
+    /// cuBLASLt.
+    pub products: &'a mut Products,
+    /// Attention by cuDNN.
+    pub attention: &'a mut Attention,
+    /// Convolutions by cuDNN.
+    pub convolutions: &'a mut Convolutions,
+    /// Our kernels.
+    pub kernels: &'a Kernels,
+    /// Our kernels for images.
+    pub image_kernels: &'a ImageKernels,
+    /// Those of the text encoders.
+    pub text_kernels: &'a TextKernels,
+    scratch: &'a mut Scratch,
+    profile: Option<&'a mut Profile>,
+}
+
+/// Sizes of the buffers of one piece of work, laid out before any is used.
+#[derive(Debug, Default)]
+pub struct Layout {
+    bytes: usize,
+}
+
+/// A buffer of a [`Layout`].
+#[derive(Debug, Clone, Copy)]
+pub struct Place(usize);
+
+impl Layout {
+    /// Room for so many bf16 values.
+    pub fn bf16(&mut self, elements: usize) -> Place {
+        self.bytes(elements * 2)
+    }
+
+    /// Room for so many bytes.
+    pub fn bytes(&mut self, bytes: usize) -> Place {
+        let place = Place(self.bytes);
+        self.bytes += bytes.next_multiple_of(ALIGNMENT);
+        place
+    }
+}
+
+impl Session<'_> {
+    /// The address of the first buffer; [`Place::in_scratch`] gives the others. Grows the scratch memory if it must, which
+    /// waits for the device: sizes that were used once cost nothing.
+    ///
+    /// # Errors
+    ///
+    /// There is no memory left.
+    pub fn scratch(&mut self, layout: &Layout) -> Result<u64, CudaError> {
+        if layout.bytes > self.scratch.bytes {
+            // SAFETY: after the wait nothing on the stream uses the old memory, and no other stream ever does.
+            unsafe {
+                result::stream::synchronize(self.stream).map_err(CudaError::driver("wait before memory grows"))?;
+                if self.scratch.at != 0 {
+                    result::free_sync(self.scratch.at).map_err(CudaError::driver("free scratch memory"))?;
+                    *self.scratch = Scratch::default();
+                }
+                let at = result::malloc_sync(layout.bytes).map_err(CudaError::driver("reserve scratch memory"))?;
+                *self.scratch = Scratch { at, bytes: layout.bytes };
+            }
+            tracing::debug!(bytes = layout.bytes, "scratch memory of the device grew");
+        }
+        Ok(self.scratch.at)
+    }
+
+    /// Names what was queued since the last mark, if anybody wants to know.
+    ///
+    /// # Errors
+    ///
+    /// The driver refuses.
+    pub fn mark(&mut self, name: &'static str, cost: Cost) -> Result<(), CudaError> {
+        match &mut self.profile {
+            Some(profile) => profile.mark(name, cost, self.stream),
+            None => Ok(()),
+        }
+    }
+
+    /// Queues a copy on the device.
+    ///
+    /// # Errors
+    ///
+    /// The driver refuses.
+    pub fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), CudaError> {
+        // SAFETY: the addresses are the caller's promise.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }.map_err(CudaError::driver("copy"))
+    }
+
+    /// Queues a copy of `rows` pieces of `width` bytes, from and to distances of their own.
+    ///
+    /// # Errors
+    ///
+    /// The driver refuses.
+    pub fn copy_rows(&self, from: (u64, usize), to: (u64, usize), width: usize, rows: usize) -> Result<(), CudaError> {
+        if from.1 == width && to.1 == width {
+            return self.copy(from.0, to.0, width * rows);
+        }
+        let copy = sys::CUDA_MEMCPY2D {
+            srcXInBytes: 0,
+            srcY: 0,
+            srcMemoryType: sys::CUmemorytype::CU_MEMORYTYPE_DEVICE,
+            srcHost: std::ptr::null(),
+            srcDevice: from.0,
+            srcArray: std::ptr::null_mut(),
+            srcPitch: from.1,
+            dstXInBytes: 0,
+            dstY: 0,
+            dstMemoryType: sys::CUmemorytype::CU_MEMORYTYPE_DEVICE,
+            dstHost: std::ptr::null_mut(),
+            dstDevice: to.0,
+            dstArray: std::ptr::null_mut(),
+            dstPitch: to.1,
+            WidthInBytes: width,
+            Height: rows,
+        };
+        // SAFETY: the addresses are the caller's promise.
+        unsafe { sys::cuMemcpy2DAsync_v2(&raw const copy, self.stream) }.result().map_err(CudaError::driver("copy"))
+    }
+
+    /// Queues zeros.
+    ///
+    /// # Errors
+    ///
+    /// The driver refuses.
+    pub fn zero(&self, at: u64, bytes: usize) -> Result<(), CudaError> {
+        // SAFETY: the address is the caller's promise.
+        unsafe { result::memset_d8_async(at, 0, bytes, self.stream) }.map_err(CudaError::driver("clear memory"))
+    }
+}
+
+impl Place {
+    /// Its address, when the scratch memory begins at `base`.
+    pub fn in_scratch(self, base: u64) -> u64 {
+        base + self.0 as u64
+    }
+}
+
+impl Gpu {
+    /// The GPU of this index, opened once in a process. It stays open until the process ends.
+    ///
+    /// # Errors
+    ///
+    /// A library is missing or too old, or the driver refuses. The answer is remembered.
+    pub fn open(index: usize) -> Result<Arc<Self>, CudaError> {
+        static OPENED: Mutex<BTreeMap<usize, Result<Arc<Gpu>, CudaError>>> = Mutex::new(BTreeMap::new());
+        let mut opened = lock(&OPENED);
+        opened.entry(index).or_insert_with(|| Self::new(index).map(Arc::new)).clone()
+    }
+
+    fn new(index: usize) -> Result<Self, CudaError> {
+        // SAFETY: each only looks for its library.
+        if !unsafe { cudarc::nvrtc::sys::is_culib_present() } {
+            return Err(CudaError::NoLibrary { library: "NVRTC (libnvrtc.so, part of the CUDA toolkit)" });
+        }
+        result::init().map_err(CudaError::driver("begin"))?;
+        let ordinal = i32::try_from(index).unwrap_or(i32::MAX);
+        let device = result::device::get(ordinal).map_err(CudaError::driver("find the device"))?;
+        // SAFETY: the device is there. The primary context, which burn's backend uses too, is kept until the process ends.
+        let (context, capability) = unsafe {
+            let context = primary_ctx::retain(device).map_err(CudaError::driver("open the device's context"))?;
+            result::ctx::set_current(context).map_err(CudaError::driver("use the device's context"))?;
+            let attribute = |attribute| {
+                result::device::get_attribute(device, attribute).map_err(CudaError::driver("tell its capability"))
+            };
+            let major = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+            let minor = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+            (context, (major, minor))
+        };
+        let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
+            .map_err(CudaError::driver("make a stream"))?;
+        let event =
+            || event::create(CUevent_flags::CU_EVENT_DISABLE_TIMING).map_err(CudaError::driver("make an event"));
+        // SAFETY: a fresh allocation that is kept until the process ends.
+        let workspace = unsafe { result::malloc_sync(WORKSPACE_BYTES) }
+            .map_err(CudaError::driver("reserve the libraries' workspace"))?;
+        let products = Products::open(workspace)?;
+        let attention = Attention::open(workspace, WORKSPACE_BYTES)?;
+        let convolutions = Convolutions::open(workspace, WORKSPACE_BYTES)?;
+        let kernels = Kernels::load(capability)?;
+        let image_kernels = ImageKernels::load(capability)?;
+        let text_kernels = TextKernels::load(capability)?;
+        let versions = Versions { cublaslt: products.version(), cudnn: attention.version() };
+        let state = State {
+            context,
+            stream,
+            before: event()?,
+            after: event()?,
+            products,
+            attention,
+            convolutions,
+            kernels,
+            image_kernels,
+            text_kernels,
+            scratch: Scratch::default(),
+            profile: None,
+        };
+        let gpu = Self { state: Mutex::new(state), fault: Mutex::default(), versions };
+        // Whether the driver can order contexts by events (12.5 and later) is better known now than at the first picture.
+        gpu.run(|_| Ok(()))?;
+        Ok(gpu)
+    }
+
+    /// Versions of the libraries.
+    pub fn versions(&self) -> Versions {
+        self.versions
+    }
+
+    /// Queues work behind everything that burn has submitted, and burn's later work behind it.
+    ///
+    /// # Errors
+    ///
+    /// What the work returns, or the driver's.
+    pub fn run<T>(&self, work: impl FnOnce(&mut Session<'_>) -> Result<T, CudaError>) -> Result<T, CudaError> {
+        let mut state = lock(&self.state);
+        let State {
+            context,
+            stream,
+            before,
+            after,
+            products,
+            attention,
+            convolutions,
+            kernels,
+            image_kernels,
+            text_kernels,
+            scratch,
+            profile,
+        } = &mut *state;
+        // SAFETY: context, stream and events were made in `new` and are never destroyed.
+        unsafe {
+            result::ctx::set_current(*context).map_err(CudaError::driver("use the device's context"))?;
+            sys::cuCtxRecordEvent(*context, *before)
+                .result()
+                .map_err(CudaError::driver("order its work after burn's (needs driver 555 or later)"))?;
+            sys::cuStreamWaitEvent(*stream, *before, 0).result().map_err(CudaError::driver("wait for burn's work"))?;
+        }
+        let mut profile = profile.as_mut();
+        if let Some(profile) = &mut profile {
+            profile.begin(*stream)?;
+        }
+        let done = work(&mut Session {
+            stream: *stream,
+            products,
+            attention,
+            convolutions,
+            kernels,
+            image_kernels,
+            text_kernels,
+            scratch,
+            profile,
+        });
+        // SAFETY: as above. Also after a failure: part of the work may be queued.
+        unsafe {
+            event::record(*after, *stream).map_err(CudaError::driver("mark the end of our work"))?;
+            sys::cuCtxWaitEvent(*context, *after)
+                .result()
+                .map_err(CudaError::driver("order burn's work after ours"))?;
+        }
+        done
+    }
+
+    /// As [`run`](Self::run) where no error can be returned: the first failure is kept for [`Gpu::take_fault`].
+    pub fn run_or_note(&self, work: impl FnOnce(&mut Session<'_>) -> Result<(), CudaError>) {
+        if let Err(error) = self.run(work) {
+            self.note(error);
+        }
+    }
+
+    /// Keeps a failure for [`Gpu::take_fault`], unless there is one already.
+    pub fn note(&self, error: CudaError) {
+        tracing::error!(%error, "the device could not do its work");
+        lock(&self.fault).get_or_insert(error);
+    }
+
+    /// The first failure since the last call. What was computed since then is worthless if there is one.
+    pub fn take_fault(&self) -> Option<CudaError> {
+        lock(&self.fault).take()
+    }
+
+    /// From now on, notes where the time of each operation goes.
+    pub fn start_profile(&self) {
+        lock(&self.state).profile = Some(Profile::default());
+    }
+
+    /// Waits for the device, and tells where the time went since [`Gpu::start_profile`].
+    ///
+    /// # Errors
+    ///
+    /// The device failed.
+    pub fn finish_profile(&self) -> Result<Vec<Span>, CudaError> {
+        let profile = lock(&self.state).profile.take();
+        profile.map_or(Ok(Vec::new()), Profile::finish)
+    }
+
+    /// Bytes of scratch memory that are held.
+    pub fn scratch_bytes(&self) -> usize {
+        lock(&self.state).scratch.bytes
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_aligned_and_do_not_overlap() {
+        let mut layout = Layout::default();
+        let places = [layout.bf16(1), layout.bytes(300), layout.bf16(128)].map(|place| place.in_scratch(4096));
+        assert_eq!(places, [4096, 4096 + 256, 4096 + 768]);
+        assert_eq!(layout.bytes, 1024);
+    }
+}

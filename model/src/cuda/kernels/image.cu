@@ -1,0 +1,302 @@
+// What stands between the convolutions of an autoencoder. Images are channels-last, [pixels, channels].
+//
+// Where every pixel is treated alike, a block takes `per_block` neighbouring pixels, and its threads stand as lanes of
+// channels / 8: a thread has the same eight channels of every pixel that its lane takes, so what belongs to a channel
+// stays in registers. All sums run in an order that follows from the sizes alone.
+
+#define UNROLL 4
+#define THREADS_MAX 512
+
+__device__ __forceinline__ void unpack8(uint4 v, float *out) {
+    unpack2(v.x, out);
+    unpack2(v.y, out + 2);
+    unpack2(v.z, out + 4);
+    unpack2(v.w, out + 6);
+}
+
+__device__ __forceinline__ uint4 pack8(const float *values) {
+    uint4 v;
+    v.x = pack2(values[0], values[1]);
+    v.y = pack2(values[2], values[3]);
+    v.z = pack2(values[4], values[5]);
+    v.w = pack2(values[6], values[7]);
+    return v;
+}
+
+// The part of an image that a thread takes: pixels first + lane, first + lane + lanes, .. of `count`.
+struct Part {
+    long long first;
+    int count, lane, lanes, channel;
+};
+
+__device__ __forceinline__ Part part_of(long long pixels, int channels, int per_block) {
+    Part part;
+    int vectors = channels / 8;
+    part.first = (long long)blockIdx.x * per_block;
+    long long left = pixels - part.first;
+    part.count = left < per_block ? (int)left : per_block;
+    part.lanes = blockDim.x / vectors;
+    part.lane = threadIdx.x / vectors;
+    part.channel = threadIdx.x % vectors * 8;
+    return part;
+}
+
+// x + bias + residual, each of the last two if it is not null, into `out` if it is not null, which may be one of the
+// operands. Sums and sums of squares of each channel of the block's pixels into partials [blocks, 2, channels].
+extern "C" __global__ void merge(
+    const bf16 *x, const bf16 *__restrict__ bias, const bf16 *residual, bf16 *out, float *__restrict__ partials,
+    long long pixels, int channels, int per_block) {
+    __shared__ float shared[THREADS_MAX * 8];
+    Part part = part_of(pixels, channels, per_block);
+    float added[8] = {}, sums[8] = {}, squares[8] = {};
+    if (bias) load8(bias + part.channel, added);
+    for (int p = part.lane; p < part.count; p += UNROLL * part.lanes) {
+        uint4 a[UNROLL], b[UNROLL];
+#pragma unroll
+        for (int u = 0; u < UNROLL; u++) {
+            int pixel = p + u * part.lanes;
+            if (pixel < part.count) {
+                long long at = (part.first + pixel) * channels + part.channel;
+                a[u] = *(const uint4 *)(x + at);
+                if (residual) b[u] = *(const uint4 *)(residual + at);
+            }
+        }
+#pragma unroll
+        for (int u = 0; u < UNROLL; u++) {
+            int pixel = p + u * part.lanes;
+            if (pixel < part.count) {
+                float values[8];
+                unpack8(a[u], values);
+                for (int j = 0; j < 8; j++) values[j] += added[j];
+                if (residual) {
+                    float others[8];
+                    unpack8(b[u], others);
+                    for (int j = 0; j < 8; j++) values[j] += others[j];
+                }
+                if (out) {
+                    uint4 packed = pack8(values);
+                    *(uint4 *)(out + (part.first + pixel) * channels + part.channel) = packed;
+                    // The norm that follows reads what was stored.
+                    unpack8(packed, values);
+                }
+                for (int j = 0; j < 8; j++) {
+                    sums[j] += values[j];
+                    squares[j] += values[j] * values[j];
+                }
+            }
+        }
+    }
+    float *to = partials + (long long)blockIdx.x * 2 * channels;
+    for (int kind = 0; kind < 2; kind++) {
+        for (int j = 0; j < 8; j++) shared[threadIdx.x * 8 + j] = kind == 0 ? sums[j] : squares[j];
+        __syncthreads();
+        for (int c = threadIdx.x; c < channels; c += blockDim.x) {
+            float total = 0.0f;
+            for (int lane = 0; lane < part.lanes; lane++) total += shared[lane * channels + c];
+            to[kind * channels + c] = total;
+        }
+        __syncthreads();
+    }
+}
+
+// As `merge`, but every pixel becomes four, and nothing is summed. `width` is that of the smaller image.
+extern "C" __global__ void merge_double(
+    const bf16 *__restrict__ x, const bf16 *__restrict__ bias, const bf16 *__restrict__ residual,
+    bf16 *__restrict__ out, long long pixels, int channels, int per_block, int width) {
+    Part part = part_of(pixels, channels, per_block);
+    float added[8] = {};
+    if (bias) load8(bias + part.channel, added);
+    for (int p = part.lane; p < part.count; p += part.lanes) {
+        long long pixel = part.first + p;
+        float values[8];
+        load8(x + pixel * channels + part.channel, values);
+        for (int j = 0; j < 8; j++) values[j] += added[j];
+        if (residual) {
+            float others[8];
+            load8(residual + pixel * channels + part.channel, others);
+            for (int j = 0; j < 8; j++) values[j] += others[j];
+        }
+        uint4 packed = pack8(values);
+        long long row = pixel / width, column = pixel % width;
+        bf16 *to = out + (4 * row * width + 2 * column) * channels + part.channel;
+        long long below = 2LL * width * channels;
+        *(uint4 *)to = packed;
+        *(uint4 *)(to + channels) = packed;
+        *(uint4 *)(to + below) = packed;
+        *(uint4 *)(to + below + channels) = packed;
+    }
+}
+
+// What a group norm does to each channel, as y = x * scale + shift: table is [2, channels]. `added` is the bias that the
+// summed values had and the x that the table is for has not, or null. One block a group.
+extern "C" __global__ void group_table(
+    const float *__restrict__ partials, int blocks, long long pixels, int channels, const bf16 *__restrict__ weight,
+    const bf16 *__restrict__ bias, const bf16 *__restrict__ added, float eps, float *__restrict__ table) {
+    __shared__ double shared[2][32];
+    int group = channels / gridDim.x, first = blockIdx.x * group;
+    double sum = 0.0, squares = 0.0;
+    for (int i = threadIdx.x; i < blocks * group; i += blockDim.x) {
+        const float *from = partials + (long long)(i / group) * 2 * channels + first + i % group;
+        sum += from[0];
+        squares += from[channels];
+    }
+    for (int offset = 16; offset > 0; offset /= 2) {
+        sum += __shfl_xor_sync(0xffffffffu, sum, offset);
+        squares += __shfl_xor_sync(0xffffffffu, squares, offset);
+    }
+    if (threadIdx.x % 32 == 0) {
+        shared[0][threadIdx.x / 32] = sum;
+        shared[1][threadIdx.x / 32] = squares;
+    }
+    __syncthreads();
+    sum = squares = 0.0;
+    for (int warp = 0; warp < blockDim.x / 32; warp++) {
+        sum += shared[0][warp];
+        squares += shared[1][warp];
+    }
+    double count = (double)pixels * group, mean = sum / count;
+    double variance = squares / count - mean * mean;
+    float inverse = (float)(1.0 / sqrt((variance < 0.0 ? 0.0 : variance) + eps));
+    for (int c = first + threadIdx.x; c < first + group; c += blockDim.x) {
+        float scale = inverse * to_float(weight[c]);
+        float offset = (added ? to_float(added[c]) : 0.0f) - (float)mean;
+        table[c] = scale;
+        table[channels + c] = to_float(bias[c]) + offset * scale;
+    }
+}
+
+// out = x * scale + shift for each channel, and its SiLU if `activate`.
+extern "C" __global__ void scale_shift(
+    const bf16 *__restrict__ x, const float *__restrict__ table, bf16 *__restrict__ out, long long pixels,
+    int channels, int per_block, int activate) {
+    Part part = part_of(pixels, channels, per_block);
+    float scale[8], shift[8];
+    for (int j = 0; j < 8; j++) {
+        scale[j] = table[part.channel + j];
+        shift[j] = table[channels + part.channel + j];
+    }
+    for (int p = part.lane; p < part.count; p += UNROLL * part.lanes) {
+        uint4 a[UNROLL];
+#pragma unroll
+        for (int u = 0; u < UNROLL; u++) {
+            int pixel = p + u * part.lanes;
+            if (pixel < part.count) a[u] = *(const uint4 *)(x + (part.first + pixel) * channels + part.channel);
+        }
+#pragma unroll
+        for (int u = 0; u < UNROLL; u++) {
+            int pixel = p + u * part.lanes;
+            if (pixel < part.count) {
+                float values[8];
+                unpack8(a[u], values);
+                for (int j = 0; j < 8; j++) {
+                    float y = values[j] * scale[j] + shift[j];
+                    values[j] = activate ? __fdividef(y, 1.0f + __expf(-y)) : y;
+                }
+                store8(out + (part.first + pixel) * channels + part.channel, values);
+            }
+        }
+    }
+}
+
+// Latents [channels, height, width] of any strides to channels-last ones, x / divisor + shift; channels beyond are zeros.
+extern "C" __global__ void channels_last(
+    const float *__restrict__ x, long long channel_stride, long long row_stride, long long column_stride,
+    bf16 *__restrict__ out, int width, int channels, int out_channels, float divisor, float shift,
+    long long elements) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= elements) return;
+    int channel = (int)(i % out_channels);
+    long long pixel = i / out_channels;
+    float value = 0.0f;
+    if (channel < channels) {
+        const float *from = x + channel * channel_stride + pixel / width * row_stride + pixel % width * column_stride;
+        value = *from / divisor + shift;
+    }
+    out[i] = to_bf16(value);
+}
+
+struct Axes {
+    long long extent[4], stride[4];
+};
+
+// A tensor of four axes and any strides into one whose rows, the last axis, are `pitch` apart.
+extern "C" __global__ void rearrange(
+    const bf16 *__restrict__ x, Axes axes, bf16 *__restrict__ out, long long pitch, long long elements) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= elements) return;
+    long long column = i % axes.extent[3], row = i / axes.extent[3];
+    long long from = column * axes.stride[3], rest = row;
+    for (int axis = 2; axis >= 0; axis--) {
+        from += rest % axes.extent[axis] * axes.stride[axis];
+        rest /= axes.extent[axis];
+    }
+    out[row * pitch + column] = x[from];
+}
+
+// Four scores from `at`; those beyond the row weigh nothing.
+__device__ __forceinline__ float4 scores4(const float *row, int at, int columns) {
+    float4 v = *(const float4 *)(row + at);
+    float nothing = __int_as_float(0xff800000);
+    if (at + 1 >= columns) v.y = nothing;
+    if (at + 2 >= columns) v.z = nothing;
+    if (at + 3 >= columns) v.w = nothing;
+    return v;
+}
+
+// out[row] = softmax(scores[row]). One block a row; rows of both are `stride` apart, a multiple of 4, and are filled up
+// with zeros to the next multiple of 4.
+extern "C" __global__ void softmax_rows(
+    const float *__restrict__ scores, bf16 *__restrict__ out, int columns, long long stride) {
+    __shared__ float shared[32];
+    const float *row = scores + blockIdx.x * stride;
+    float highest = __int_as_float(0xff800000), sum = 0.0f;
+    for (int i = threadIdx.x * 4; i < columns; i += blockDim.x * 4) {
+        float4 v = scores4(row, i, columns);
+        float before = highest;
+        highest = fmaxf(highest, fmaxf(fmaxf(v.x, v.y), fmaxf(v.z, v.w)));
+        sum = sum * __expf(before - highest) + __expf(v.x - highest) + __expf(v.y - highest) +
+              __expf(v.z - highest) + __expf(v.w - highest);
+    }
+    float top = block_max(highest, shared);
+    // A thread without columns has no highest score.
+    float total = block_sum(sum == 0.0f ? 0.0f : sum * __expf(highest - top), shared);
+    float inverse = 1.0f / total;
+    for (int i = threadIdx.x * 4; i < columns; i += blockDim.x * 4) {
+        float4 v = scores4(row, i, columns);
+        uint2 packed;
+        packed.x = pack2(__expf(v.x - top) * inverse, __expf(v.y - top) * inverse);
+        packed.y = pack2(__expf(v.z - top) * inverse, __expf(v.w - top) * inverse);
+        *(uint2 *)(out + blockIdx.x * stride + i) = packed;
+    }
+}
+
+// The last 3x3 convolution, to three channels, of which the products are done: taps[pixel] has, for each position of
+// the filter and each channel, what the pixel adds to a neighbour; `pitch` from one pixel to the next. Out are three
+// planes, from -1..1 to 0..1.
+extern "C" __global__ void gather_rgb(
+    const float *__restrict__ taps, int pitch, const bf16 *__restrict__ bias, float *__restrict__ out, int height,
+    int width) {
+    long long pixels = (long long)height * width;
+    long long pixel = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (pixel >= pixels) return;
+    int y = (int)(pixel / width), x = (int)(pixel % width);
+    float rgb[3];
+    for (int c = 0; c < 3; c++) rgb[c] = to_float(bias[c]);
+#pragma unroll
+    for (int ky = 0; ky < 3; ky++) {
+#pragma unroll
+        for (int kx = 0; kx < 3; kx++) {
+            int row = y + ky - 1, column = x + kx - 1;
+            if (row >= 0 && row < height && column >= 0 && column < width) {
+                const float *from = taps + ((long long)row * width + column) * pitch + (ky * 3 + kx) * 3;
+                for (int c = 0; c < 3; c++) rgb[c] += from[c];
+            }
+        }
+    }
+    for (int c = 0; c < 3; c++) {
+        float value = (rgb[c] + 1.0f) * 0.5f;
+        // In this order what is not a number stays so.
+        value = value < 0.0f ? 0.0f : value;
+        out[c * pixels + pixel] = value > 1.0f ? 1.0f : value;
+    }
+}

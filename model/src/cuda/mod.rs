@@ -1,0 +1,46 @@
+//! The fast path on NVIDIA GPUs: whole networks queued on one stream, with cuBLASLt for products, cuDNN for attention and
+//! kernels of our own for what stands between them.
+//!
+//! burn stays the owner of everything: weights are its tensors, and a network's pass is one operation of its graph
+//! ([`bridge::call`]), so order and lifetimes are its concern. What this path leaves out is the cost of hundreds of small
+//! operations on the host, and of products and attention at a fraction of what the device can do. Every network keeps
+//! its implementation in plain burn operations, which is the reference that tests compare with and the way that is taken
+//! where a library is missing.
+//!
+//! Nothing is linked: libraries are opened when a GPU is, and [`Gpu::open`] says what is missing.
+
+pub mod attention;
+pub mod bridge;
+pub mod convolution;
+pub mod error;
+pub mod gpu;
+pub mod image_kernels;
+pub mod kernels;
+pub mod masked_attention;
+pub mod product;
+pub mod profile;
+pub mod stack;
+pub mod text_kernels;
+pub mod text_rows;
+
+use std::sync::Arc;
+
+use burn::tensor::Device;
+
+pub use error::CudaError;
+pub use gpu::Gpu;
+
+/// The GPU that a burn device stands for, if it is one and everything that the fast path needs is there. Says in the log,
+/// once, why not.
+pub fn of(device: &Device) -> Option<Arc<Gpu>> {
+    static TOLD: std::sync::Once = std::sync::Once::new();
+    let devices = Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec();
+    let index = devices.iter().position(|candidate| candidate == device)?;
+    match Gpu::open(index) {
+        Ok(gpu) => Some(gpu),
+        Err(error) => {
+            TOLD.call_once(|| tracing::warn!(%error, "burn's own kernels are used, which are several times slower"));
+            None
+        }
+    }
+}

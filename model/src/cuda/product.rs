@@ -1,0 +1,442 @@
+//! Matrix products by cuBLASLt, with one plan for each shape.
+//!
+//! cuBLASLt thinks in columns: a row-major `[m, n]` with row stride `ld` is its `[n, m]`. So `y = x wᵀ` is asked for as
+//! `yᵀ = w xᵀ`. The plan is the first that the heuristic names: measuring candidates would gain a few percent and make
+//! the rounding of a product depend on how busy the device was.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ffi::c_void;
+use std::mem::MaybeUninit;
+
+use cudarc::cublaslt::result::CublasError;
+use cudarc::cublaslt::sys::{
+    self, cublasLtEpilogue_t, cublasLtMatmulDescAttributes_t as Desc, cublasLtMatrixLayoutAttribute_t as LayoutAttr,
+};
+use cudarc::cublaslt::{result, sys::cudaDataType};
+use cudarc::driver::sys::CUstream;
+
+use super::error::CudaError;
+
+/// Scratch memory that cuBLASLt may use; what its documentation recommends for this generation.
+pub const WORKSPACE_BYTES: usize = 32 << 20;
+/// The alignment that cuBLASLt takes for given if it is not told.
+const ALIGNMENT_MAX: u64 = 256;
+/// `CUBLAS_OP_T` of `cublasOperation_t`, which the bindings of cuBLASLt leave out.
+const TRANSPOSED: i32 = 1;
+
+/// A row-major matrix: address, and elements from one row to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Matrix {
+    /// Address of the first element.
+    pub at: u64,
+    /// Elements from one row to the next.
+    pub row_stride: usize,
+}
+
+/// How the second factor lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Factor {
+    /// `[n, k]`, as checkpoints hold the weights of a linear layer, and as keys stand to queries.
+    OutIn,
+    /// `[k, n]`, as values stand to attention weights.
+    InOut,
+}
+
+/// Type of the result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Output {
+    /// bfloat16.
+    Bf16,
+    /// 32-bit.
+    F32,
+}
+
+/// The same product several times over, at these distances in elements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Batch {
+    /// How often.
+    pub count: usize,
+    /// From one `x` to the next.
+    pub x: usize,
+    /// From one `w` to the next; 0 shares it.
+    pub w: usize,
+    /// From one `y` to the next.
+    pub y: usize,
+}
+
+/// `y[m, n] = alpha x[m, k] w (+ bias[n])` in bf16 with sums in f32.
+#[derive(Debug, Clone, Copy)]
+pub struct Product {
+    /// Rows, inner size, columns.
+    pub size: [usize; 3],
+    /// The first factor.
+    pub x: Matrix,
+    /// The second factor.
+    pub w: Matrix,
+    /// How it lies.
+    pub factor: Factor,
+    /// Address of the bias, if there is one.
+    pub bias: Option<u64>,
+    /// The result.
+    pub y: Matrix,
+    /// Its type.
+    pub output: Output,
+    /// Multiplies the product.
+    pub alpha: f32,
+    /// If it is done more than once.
+    pub batch: Option<Batch>,
+}
+
+impl Product {
+    /// `y = x wᵀ (+ bias)` of a linear layer, `y` and `x` without gaps.
+    pub fn linear(rows: usize, x: u64, layer: &Layer, y: u64) -> Self {
+        Self {
+            size: [rows, layer.d_input, layer.d_output],
+            x: Matrix { at: x, row_stride: layer.d_input },
+            w: layer.weight,
+            factor: Factor::OutIn,
+            bias: layer.bias,
+            y: Matrix { at: y, row_stride: layer.d_output },
+            output: Output::Bf16,
+            alpha: 1.0,
+            batch: None,
+        }
+    }
+
+    fn key(&self, planned: Option<[usize; 3]>) -> Key {
+        Key {
+            size: self.size,
+            planned,
+            strides: [self.x.row_stride, self.w.row_stride, self.y.row_stride],
+            factor: self.factor,
+            output: self.output,
+            bias: self.bias.is_some(),
+            batch: self.batch,
+            alignment: self.alignment(),
+        }
+    }
+
+    /// Bytes that the addresses are a multiple of. Heads in the midst of tokens may lie closer than buffers do.
+    fn alignment(&self) -> u32 {
+        match self.batch {
+            Some(_) => 1 << (self.x.at | self.w.at | self.y.at | ALIGNMENT_MAX).trailing_zeros(),
+            None => ALIGNMENT_MAX as u32,
+        }
+    }
+}
+
+/// A linear layer on the device.
+#[derive(Debug, Clone, Copy)]
+pub struct Layer {
+    /// `[d_output, d_input]`
+    pub weight: Matrix,
+    /// Address of `[d_output]`.
+    pub bias: Option<u64>,
+    /// Width of its input.
+    pub d_input: usize,
+    /// Width of its output.
+    pub d_output: usize,
+}
+
+/// Everything that a plan depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    size: [usize; 3],
+    /// The size that the algorithm is chosen for, if it is another.
+    planned: Option<[usize; 3]>,
+    strides: [usize; 3],
+    factor: Factor,
+    output: Output,
+    bias: bool,
+    batch: Option<Batch>,
+    alignment: u32,
+}
+
+struct Plan {
+    desc: sys::cublasLtMatmulDesc_t,
+    w: sys::cublasLtMatrixLayout_t,
+    x: sys::cublasLtMatrixLayout_t,
+    y: sys::cublasLtMatrixLayout_t,
+    algo: sys::cublasLtMatmulAlgo_t,
+}
+
+/// The library and its plans.
+pub struct Products {
+    handle: sys::cublasLtHandle_t,
+    workspace: u64,
+    plans: HashMap<Key, Plan>,
+}
+
+// SAFETY: the handle and the descriptors are used by one thread at a time, behind the lock of the `Gpu`.
+unsafe impl Send for Products {}
+
+impl Products {
+    /// Opens the library. `workspace` is the address of [`WORKSPACE_BYTES`].
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened or does not take the device.
+    pub fn open(workspace: u64) -> Result<Self, CudaError> {
+        // SAFETY: it only looks for the library.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(CudaError::NoLibrary { library: "cuBLASLt (libcublasLt.so, part of the CUDA toolkit)" });
+        }
+        let handle = result::create_handle().map_err(|error| refused("any", error))?;
+        Ok(Self { handle, workspace, plans: HashMap::new() })
+    }
+
+    /// cuBLASLt's version, such as 130100.
+    pub fn version(&self) -> usize {
+        // SAFETY: the function has no arguments.
+        unsafe { sys::cublasLtGetVersion() }
+    }
+
+    /// Shapes that were planned so far.
+    pub fn plans(&self) -> usize {
+        self.plans.len()
+    }
+
+    /// Queues a product.
+    ///
+    /// # Errors
+    ///
+    /// cuBLASLt has no way to compute it, or the device fails.
+    pub fn run(&mut self, stream: CUstream, product: &Product) -> Result<(), CudaError> {
+        self.run_by(stream, product, product.key(None))
+    }
+
+    /// As [`run`](Self::run), with the algorithm that would be chosen for the size `planned` and that adds up the inner
+    /// size in order. An element of the result is then a function of its row and column alone: it has the same bits however
+    /// many rows and columns there are, and however much the inner size is padded with zeros. That costs some speed.
+    ///
+    /// Where cuBLASLt refuses to use the algorithm for another size, the best one in order is taken, and the bits are
+    /// most likely the same.
+    ///
+    /// # Errors
+    ///
+    /// cuBLASLt has no way to compute it, or the device fails.
+    pub fn run_as(&mut self, stream: CUstream, product: &Product, planned: [usize; 3]) -> Result<(), CudaError> {
+        self.run_by(stream, product, product.key(Some(planned)))
+    }
+
+    fn run_by(&mut self, stream: CUstream, product: &Product, key: Key) -> Result<(), CudaError> {
+        let named = |error| refused(format!("{key:?}"), error);
+        let plan = match self.plans.entry(key) {
+            Entry::Occupied(plan) => plan.into_mut(),
+            Entry::Vacant(slot) => slot.insert(plan(self.handle, &key).map_err(named)?),
+        };
+        let (alpha, beta) = (product.alpha, 0.0_f32);
+        let scalar = |value: &f32| std::ptr::from_ref(value).cast::<c_void>();
+        // SAFETY: the plan was made for these sizes and strides; the addresses are the caller's promise; the scalars are
+        // read before the call returns.
+        unsafe {
+            if let Some(bias) = &product.bias {
+                set(plan.desc, Desc::CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias).map_err(named)?;
+            }
+            result::matmul(
+                self.handle,
+                plan.desc,
+                scalar(&alpha),
+                scalar(&beta),
+                product.w.at as *const c_void,
+                plan.w,
+                product.x.at as *const c_void,
+                plan.x,
+                product.y.at as *const c_void,
+                plan.y,
+                product.y.at as *mut c_void,
+                plan.y,
+                &plan.algo,
+                self.workspace as *mut c_void,
+                WORKSPACE_BYTES,
+                stream.cast(),
+            )
+            .map_err(named)
+        }
+    }
+}
+
+impl Drop for Products {
+    fn drop(&mut self) {
+        // SAFETY: nothing uses the handle any more. That a library at its end refuses is no one's concern.
+        let _ = unsafe { result::destroy_handle(self.handle) };
+    }
+}
+
+fn plan(handle: sys::cublasLtHandle_t, key: &Key) -> Result<Plan, CublasError> {
+    let desc = result::create_matmul_desc(sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, cudaDataType::CUDA_R_32F)?;
+    // SAFETY: the attributes take a `cublasOperation_t`, which is an i32, a `cublasLtEpilogue_t` and a `cudaDataType`.
+    unsafe {
+        if key.factor == Factor::OutIn {
+            set(desc, Desc::CUBLASLT_MATMUL_DESC_TRANSA, &TRANSPOSED)?;
+        }
+        if key.bias {
+            set(desc, Desc::CUBLASLT_MATMUL_DESC_EPILOGUE, &cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS)?;
+            set(desc, Desc::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &cudaDataType::CUDA_R_16BF)?;
+        }
+    }
+    let layouts = Layouts::new(key, key.size)?;
+    let algo = match key.planned {
+        None => heuristic(handle, desc, &layouts, key.alignment, Reduction::Any)?,
+        Some(size) => {
+            let planned = Layouts::new(key, size)?;
+            let algo = heuristic(handle, desc, &planned, key.alignment, Reduction::InOrder);
+            planned.destroy();
+            match algo.and_then(|algo| takes(handle, desc, &layouts, &algo).map(|()| algo)) {
+                Ok(algo) => algo,
+                Err(error) => {
+                    tracing::debug!(?key, ?error, "a product cannot have the algorithm of another size");
+                    heuristic(handle, desc, &layouts, key.alignment, Reduction::InOrder)?
+                }
+            }
+        }
+    };
+    let Layouts { w, x, y } = layouts;
+    Ok(Plan { desc, w, x, y, algo })
+}
+
+/// How the three matrices lie.
+struct Layouts {
+    w: sys::cublasLtMatrixLayout_t,
+    x: sys::cublasLtMatrixLayout_t,
+    y: sys::cublasLtMatrixLayout_t,
+}
+
+impl Layouts {
+    /// Of the key's kind, for rows, inner size and columns of their own.
+    fn new(key: &Key, size: [usize; 3]) -> Result<Self, CublasError> {
+        let [m, k, n] = size.map(|size| size as u64);
+        let stride = |stride: usize, width: u64| (stride as i64).max(width as i64);
+        let [x_stride, w_stride, y_stride] = key.strides;
+        let bf16 = cudaDataType::CUDA_R_16BF;
+        let output = match key.output {
+            Output::Bf16 => bf16,
+            Output::F32 => cudaDataType::CUDA_R_32F,
+        };
+        let layouts = Self {
+            w: match key.factor {
+                Factor::OutIn => result::create_matrix_layout(bf16, k, n, stride(w_stride, k))?,
+                Factor::InOut => result::create_matrix_layout(bf16, n, k, stride(w_stride, n))?,
+            },
+            x: result::create_matrix_layout(bf16, k, m, stride(x_stride, k))?,
+            y: result::create_matrix_layout(output, n, m, stride(y_stride, n))?,
+        };
+        if let Some(batch) = key.batch {
+            let count = i32::try_from(batch.count).unwrap_or(i32::MAX);
+            for (layout, stride) in [(layouts.w, batch.w), (layouts.x, batch.x), (layouts.y, batch.y)] {
+                // SAFETY: the attributes take an i32 and an i64.
+                unsafe {
+                    set_layout(layout, LayoutAttr::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count)?;
+                    set_layout(layout, LayoutAttr::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &(stride as i64))?;
+                }
+            }
+        }
+        Ok(layouts)
+    }
+
+    fn destroy(self) {
+        for layout in [self.w, self.x, self.y] {
+            // SAFETY: made above, and nothing uses it any more. That the library refuses is no one's concern.
+            let _ = unsafe { result::destroy_matrix_layout(layout) };
+        }
+    }
+}
+
+/// How the parts of a sum over the inner size may be added up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reduction {
+    /// As is fastest.
+    Any,
+    /// One after the other, not in parts that are added at the end.
+    InOrder,
+}
+
+/// The first algorithm that the heuristic names.
+fn heuristic(
+    handle: sys::cublasLtHandle_t,
+    desc: sys::cublasLtMatmulDesc_t,
+    layouts: &Layouts,
+    alignment: u32,
+    reduction: Reduction,
+) -> Result<sys::cublasLtMatmulAlgo_t, CublasError> {
+    use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
+    let preference = result::create_matmul_pref()?;
+    let workspace = WORKSPACE_BYTES;
+    let none = sys::cublasLtReductionScheme_t::CUBLASLT_REDUCTION_SCHEME_NONE as u32;
+    // SAFETY: the attributes take a size and u32s; every descriptor was made before.
+    unsafe {
+        result::set_matmul_pref_attribute(
+            preference,
+            Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+            (&raw const workspace).cast(),
+            size_of::<usize>(),
+        )?;
+        for attribute in [
+            Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
+            Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+            Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
+            Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+        ] {
+            let value = (&raw const alignment).cast();
+            result::set_matmul_pref_attribute(preference, attribute, value, size_of::<u32>())?;
+        }
+        if reduction == Reduction::InOrder {
+            result::set_matmul_pref_attribute(
+                preference,
+                Preference::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                (&raw const none).cast(),
+                size_of::<u32>(),
+            )?;
+        }
+        let Layouts { w, x, y } = *layouts;
+        let found = result::get_matmul_algo_heuristic(handle, desc, w, x, y, y, preference);
+        result::destroy_matmul_pref(preference)?;
+        found.map(|found| found.algo)
+    }
+}
+
+/// Whether an algorithm computes this product within the workspace.
+fn takes(
+    handle: sys::cublasLtHandle_t,
+    desc: sys::cublasLtMatmulDesc_t,
+    layouts: &Layouts,
+    algo: &sys::cublasLtMatmulAlgo_t,
+) -> Result<(), CublasError> {
+    let Layouts { w, x, y } = *layouts;
+    let mut answer = MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::zeroed();
+    // SAFETY: every descriptor was made before; the answer, of which zeros are a value, is written by the call.
+    let workspace = unsafe {
+        sys::cublasLtMatmulAlgoCheck(handle, desc, w, x, y, y, algo, answer.as_mut_ptr()).result()?;
+        answer.assume_init().workspaceSize
+    };
+    if workspace <= WORKSPACE_BYTES {
+        Ok(())
+    } else {
+        Err(CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED))
+    }
+}
+
+/// # Safety
+///
+/// `value` must be of the attribute's type.
+unsafe fn set<T>(desc: sys::cublasLtMatmulDesc_t, attribute: Desc, value: &T) -> Result<(), CublasError> {
+    // SAFETY: the caller's promise; the value is copied.
+    unsafe { result::set_matmul_desc_attribute(desc, attribute, std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+/// # Safety
+///
+/// `value` must be of the attribute's type.
+unsafe fn set_layout<T>(
+    layout: sys::cublasLtMatrixLayout_t,
+    attribute: LayoutAttr,
+    value: &T,
+) -> Result<(), CublasError> {
+    // SAFETY: the caller's promise; the value is copied.
+    unsafe { result::set_matrix_layout_attribute(layout, attribute, std::ptr::from_ref(value).cast(), size_of::<T>()) }
+}
+
+fn refused(product: impl Into<String>, error: CublasError) -> CudaError {
+    CudaError::Product { product: product.into(), reason: format!("{:?}", error.0) }
+}

@@ -1,0 +1,278 @@
+//! A stack of transformer blocks over a flat sequence of tokens: the rows of a batch one after the other, without padding.
+
+use super::error::CudaError;
+use super::gpu::{Layout, Place, Session};
+use super::kernels::{Gate, Heads, Modulation, Next, NormKind, RopeTables, Rows};
+use super::masked_attention::{self, MaskedAttention};
+use super::product::{Layer, Matrix, Product};
+use super::profile::Cost;
+use super::text_kernels::{KEYS_MAX, Visible};
+use super::{attention, kernels};
+
+/// Bytes of a bf16 value.
+pub const BF16: u64 = 2;
+
+/// The weights of one block.
+#[derive(Debug, Clone)]
+pub struct BlockWeights {
+    /// Query, key and value in one product.
+    pub qkv: Layer,
+    /// After the attention.
+    pub out: Layer,
+    /// Gate and up in one product.
+    pub gate_up: Layer,
+    /// Back to the width of the stream.
+    pub down: Layer,
+    /// Norms before and after the attention.
+    pub attention_norm: [u64; 2],
+    /// Norms before and after the feed-forward part.
+    pub ffn_norm: [u64; 2],
+    /// Norms of query and key heads.
+    pub head_norm: Option<(u64, u64)>,
+}
+
+/// Scales and gates of a block: four vectors for each row, `[rows, 4 * dim]`: scale and gate of the attention, scale and
+/// gate of the feed-forward part.
+#[derive(Debug, Clone, Copy)]
+pub struct BlockModulation(pub u64);
+
+/// What the blocks of a stack have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct Geometry {
+    /// Width of the stream.
+    pub dim: usize,
+    /// Width of the feed-forward part.
+    pub ffn: usize,
+    /// Heads.
+    pub heads: Heads,
+    /// Norms over the width.
+    pub norm: NormKind,
+    /// Norms over heads.
+    pub head_norm: NormKind,
+    /// Unit of the feed-forward part.
+    pub gate: Gate,
+}
+
+impl Geometry {
+    /// Whether the kernels take these sizes.
+    ///
+    /// # Errors
+    ///
+    /// The first that they do not.
+    pub fn check(&self) -> Result<(), CudaError> {
+        let unsupported = |what, found, wanted| Err(CudaError::Unsupported { what, found, wanted });
+        if !kernels::is_row_width(self.dim) {
+            return unsupported("the width of the stream", self.dim, "a multiple of 8 up to 8192");
+        }
+        if !self.ffn.is_multiple_of(8) {
+            return unsupported("the width of the feed-forward part", self.ffn, "a multiple of 8");
+        }
+        if !self.heads.dim.is_multiple_of(8) || self.heads.dim > 256 {
+            return unsupported("the size of a head", self.heads.dim, "a multiple of 8 up to 256");
+        }
+        Ok(())
+    }
+}
+
+/// Buffers between the products of a block, in scratch memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Buffers {
+    normed: Place,
+    qkv: Place,
+    attended: Place,
+    branch: Place,
+    gate_up: Place,
+    unit: Place,
+    /// For attention that writes its scores out.
+    scores: Option<Place>,
+}
+
+impl Buffers {
+    /// For a sequence of at most so many tokens.
+    pub fn new(layout: &mut Layout, geometry: &Geometry, tokens: usize) -> Self {
+        Self::with_scores(layout, geometry, tokens, None)
+    }
+
+    /// For rows of at most `longest` tokens whose lengths are seldom the same twice: cuDNN would take a tenth of a second to
+    /// plan each, so scores are written out by products instead, if they are few enough.
+    pub fn for_texts(layout: &mut Layout, geometry: &Geometry, tokens: usize, longest: usize) -> Self {
+        let scores = (longest <= KEYS_MAX).then(|| whole_row(geometry.heads, longest).score_bytes());
+        Self::with_scores(layout, geometry, tokens + masked_attention::ROUND, scores)
+    }
+
+    fn with_scores(layout: &mut Layout, geometry: &Geometry, tokens: usize, score_bytes: Option<usize>) -> Self {
+        Self {
+            scores: score_bytes.map(|bytes| layout.bytes(bytes)),
+            normed: layout.bf16(tokens * geometry.dim),
+            qkv: layout.bf16(tokens * geometry.heads.width()),
+            attended: layout.bf16(tokens * geometry.heads.query * geometry.heads.dim),
+            branch: layout.bf16(tokens * geometry.dim),
+            gate_up: layout.bf16(tokens * 2 * geometry.ffn),
+            unit: layout.bf16(tokens * geometry.ffn),
+        }
+    }
+
+    /// Where the last norm of a stack is left, `[tokens, dim]`.
+    pub fn normed(&self, base: u64) -> u64 {
+        self.normed.in_scratch(base)
+    }
+}
+
+/// What a stack runs over.
+#[derive(Debug, Clone, Copy)]
+pub struct Tokens<'a> {
+    /// Address of the stream `[tokens, dim]`, which is changed in place.
+    pub x: u64,
+    /// Where its rows begin.
+    pub rows: &'a Rows,
+    /// Positions of its tokens.
+    pub tables: RopeTables,
+}
+
+/// Runs the blocks over the tokens; `modulations` has one for each block, or none at all. `last` is computed from the
+/// result and left in [`Buffers::normed`].
+///
+/// # Errors
+///
+/// A library refuses.
+pub fn run(
+    session: &mut Session<'_>,
+    base: u64,
+    geometry: &Geometry,
+    blocks: &[BlockWeights],
+    modulations: &[BlockModulation],
+    tokens: Tokens<'_>,
+    buffers: &Buffers,
+    last: (Next, f32),
+) -> Result<(), CudaError> {
+    let Some(first) = blocks.first() else { return Ok(()) };
+    let Geometry { dim, ffn, heads, norm, .. } = *geometry;
+    let Tokens { x, rows, tables } = tokens;
+    let stream = session.stream;
+    let [normed, qkv, attended, branch, gate_up, unit] =
+        [buffers.normed, buffers.qkv, buffers.attended, buffers.branch, buffers.gate_up, buffers.unit]
+            .map(|place| place.in_scratch(base));
+    let part = |block: usize, part: usize| match modulations.get(block) {
+        Some(modulation) => Modulation { values: modulation.0 + (part * dim) as u64 * BF16, stride: (4 * dim) as i64 },
+        None => Modulation::default(),
+    };
+    let width = dim as i64;
+    let first_norm = first.attention_norm[0];
+    session.kernels.rms_norm_scale(stream, (x, width), first_norm, norm, part(0, 0), rows, (normed, width), dim)?;
+    let count = rows.tokens();
+    for (i, block) in blocks.iter().enumerate() {
+        session.products.run(stream, &Product::linear(count, normed, &block.qkv, qkv))?;
+        session.mark("product qkv", Cost::product(count, dim, heads.width()))?;
+        session.kernels.norm_rotate(stream, qkv, block.head_norm, geometry.head_norm, tables, rows, heads)?;
+        session.mark("norm and rotate heads", Cost::moved(2 * count * (heads.query + heads.kv) * heads.dim))?;
+        match buffers.scores {
+            None => attend(session, qkv, attended, rows, heads)?,
+            Some(scores) => attend_by_products(session, qkv, attended, scores.in_scratch(base), rows, heads)?,
+        }
+        session.mark("attention", attention_cost(rows, heads))?;
+        session.products.run(stream, &Product::linear(count, attended, &block.out, branch))?;
+        session.mark("product out", Cost::product(count, heads.query * heads.dim, dim))?;
+        let next = Next::Rms { weight: block.ffn_norm[0], scale: part(i, 2) };
+        let after = block.attention_norm[1];
+        session.kernels.add_branch_norm(
+            stream,
+            x,
+            branch,
+            after,
+            norm,
+            part(i, 1),
+            rows,
+            next,
+            norm.eps,
+            normed,
+            dim,
+        )?;
+        session.mark("add branch and norm", Cost::moved(4 * count * dim))?;
+        session.products.run(stream, &Product::linear(count, normed, &block.gate_up, gate_up))?;
+        session.mark("product gate and up", Cost::product(count, dim, 2 * ffn))?;
+        session.kernels.gated_unit(stream, gate_up, unit, count, ffn, geometry.gate)?;
+        session.mark("gated unit", Cost::moved(3 * count * ffn))?;
+        session.products.run(stream, &Product::linear(count, unit, &block.down, branch))?;
+        session.mark("product down", Cost::product(count, ffn, dim))?;
+        let (next, next_eps) = match blocks.get(i + 1) {
+            Some(following) => (Next::Rms { weight: following.attention_norm[0], scale: part(i + 1, 0) }, norm.eps),
+            None => last,
+        };
+        let after = block.ffn_norm[1];
+        session.kernels.add_branch_norm(
+            stream,
+            x,
+            branch,
+            after,
+            norm,
+            part(i, 3),
+            rows,
+            next,
+            next_eps,
+            normed,
+            dim,
+        )?;
+        session.mark("add branch and norm", Cost::moved(4 * count * dim))?;
+    }
+    Ok(())
+}
+
+fn attention_cost(rows: &Rows, heads: Heads) -> Cost {
+    let pairs: f64 = (0..rows.count()).map(|row| (rows.length(row) as f64).powi(2)).sum();
+    Cost { flops: 4.0 * pairs * (heads.query * heads.dim) as f64, bytes: 0.0 }
+}
+
+/// A row of so many tokens that all see each other.
+fn whole_row(heads: Heads, tokens: usize) -> MaskedAttention {
+    let scale = 1.0 / (heads.dim as f32).sqrt();
+    MaskedAttention { heads, scale, queries: tokens, keys: tokens, visible: Visible::First(tokens) }
+}
+
+/// As [`attend`]. Tokens are read and written up to the next multiple of [`masked_attention::ROUND`]: what is read of the
+/// next row counts for nothing, and what is written there is overwritten by that row's own turn.
+fn attend_by_products(
+    session: &mut Session<'_>,
+    qkv: u64,
+    out: u64,
+    scores: u64,
+    rows: &Rows,
+    heads: Heads,
+) -> Result<(), CudaError> {
+    let token_bytes = heads.width() as u64 * BF16;
+    // Beyond the last row there must be numbers.
+    session.zero(qkv + rows.tokens() as u64 * token_bytes, masked_attention::ROUND * token_bytes as usize)?;
+    for row in 0..rows.count() {
+        let token = rows.start(row);
+        let at = |head: usize| Matrix {
+            at: qkv + token as u64 * token_bytes + (head * heads.dim) as u64 * BF16,
+            row_stride: heads.width(),
+        };
+        let width = heads.query * heads.dim;
+        let operands = masked_attention::Operands {
+            q: at(0),
+            k: at(heads.query),
+            v: at(heads.query + heads.kv),
+            scores,
+            out: Matrix { at: out + (token * width) as u64 * BF16, row_stride: width },
+        };
+        whole_row(heads, rows.length(row)).run(session, operands)?;
+    }
+    Ok(())
+}
+
+/// Every row attends to itself alone. Neighbouring rows of one length are one call.
+fn attend(session: &mut Session<'_>, qkv: u64, out: u64, rows: &Rows, heads: Heads) -> Result<(), CudaError> {
+    for (first, count) in rows.runs() {
+        let shape = attention::Shape::fused(count, rows.length(first), heads);
+        let token = rows.start(first);
+        let at = |head: usize| qkv + (token * heads.width() + head * heads.dim) as u64 * BF16;
+        let operands = attention::Operands {
+            q: at(0),
+            k: at(heads.query),
+            v: at(heads.query + heads.kv),
+            out: out + (token * heads.query * heads.dim) as u64 * BF16,
+        };
+        session.attention.run(session.stream, &shape, operands)?;
+    }
+    Ok(())
+}

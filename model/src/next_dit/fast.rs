@@ -1,0 +1,398 @@
+//! The network on an NVIDIA GPU: each of its passes is one operation of burn's graph, see [`cuda`](crate::cuda).
+//!
+//! The tokens of all rows stand one after the other without padding, so captions of different lengths cost nothing and
+//! nothing is masked. Images of different sizes in one batch are left to the plain implementation.
+
+use std::sync::Arc;
+
+use burn::tensor::{DType, Tensor};
+
+use super::conditioned::{Caption, Conditioned};
+use super::config::TIME_FEATURES;
+use super::embed::TIME_PERIOD_MAX;
+use super::rope::RopeTable;
+use super::{Block, NextDit, final_layer};
+use crate::cuda::bridge::{self, Operand, pin_linear, pin_vector};
+use crate::cuda::gpu::{Layout, Place, Session};
+use crate::cuda::kernels::{Gate, Heads, Modulation, Next, NormKind, ROWS_MAX, RopeTables, Rows};
+use crate::cuda::product::{Layer, Matrix, Product};
+use crate::cuda::profile::Cost;
+use crate::cuda::stack::{self, BF16, BlockModulation, BlockWeights, Buffers, Geometry, Tokens};
+use crate::cuda::{self, CudaError, Gpu, kernels};
+
+/// Addresses of a network's weights. They are valid as long as the network lives, which owns this.
+#[derive(Clone)]
+pub struct FastNextDit {
+    gpu: Arc<Gpu>,
+    weights: Arc<Weights>,
+}
+
+struct Weights {
+    geometry: Geometry,
+    adaln_dim: usize,
+    patch_dim: usize,
+    cap_feat_dim: usize,
+    time: [Layer; 2],
+    pooled: Option<Pooled>,
+    caption_norm: (u64, NormKind),
+    caption: Layer,
+    patches: Layer,
+    context_refiner: Vec<BlockWeights>,
+    noise_refiner: Vec<BlockWeights>,
+    noise_modulations: Vec<Layer>,
+    layers: Vec<BlockWeights>,
+    modulations: Vec<Layer>,
+    final_modulation: Layer,
+    final_linear: Layer,
+}
+
+struct Pooled {
+    norm: (u64, NormKind),
+    projection: Layer,
+    joined: Layer,
+}
+
+impl std::fmt::Debug for FastNextDit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FastNextDit").field("geometry", &self.weights.geometry).finish_non_exhaustive()
+    }
+}
+
+impl FastNextDit {
+    /// The fast path of a loaded network, if it is in bf16 on a GPU that has everything.
+    pub fn of(network: &NextDit) -> Option<Self> {
+        let weight = network.patches.weight.val();
+        if weight.dtype() != DType::BF16 {
+            return None;
+        }
+        let gpu = cuda::of(&weight.device())?;
+        match Weights::pin(&gpu, network) {
+            Ok(weights) => Some(Self { gpu, weights: Arc::new(weights) }),
+            Err(error) => {
+                tracing::warn!(%error, "the Next-DiT runs on burn's own kernels, which are several times slower");
+                None
+            }
+        }
+    }
+
+    /// The refined captions, `[batch, width, dim]` with zeros beyond a row's length. `rope` is the table of the caption's
+    /// positions.
+    pub fn refine(&self, caption: &Caption, width: usize, rope: &RopeTable) -> Option<Tensor<3>> {
+        let rows = Rows::of(caption.lengths.iter().copied())?;
+        let weights = Arc::clone(&self.weights);
+        let features = caption.features.clone().cast(DType::BF16);
+        let operands = [bridge::handle(&features), bridge::handle(&rope.cos), bridge::handle(&rope.sin)];
+        let dim = weights.geometry.dim;
+        let shape = [rows.count(), width, dim];
+        Some(bridge::call(&self.gpu, &operands, shape, DType::BF16, move |session, operands, out| {
+            weights.refine(session, &rows, width, operands, out)
+        }))
+    }
+
+    /// The pooled text, projected, `[batch, clip_text_dim]`.
+    pub fn project(&self, pooled: &Tensor<2>) -> Option<Tensor<2>> {
+        let width = self.weights.pooled.as_ref()?.projection.d_output;
+        let weights = Arc::clone(&self.weights);
+        let pooled = pooled.clone().cast(DType::BF16);
+        let [batch, _] = pooled.dims();
+        let rows = Rows::of(std::iter::repeat_n(1, batch))?;
+        let operands = [bridge::handle(&pooled)];
+        Some(bridge::call(&self.gpu, &operands, [batch, width], DType::BF16, move |session, operands, out| {
+            weights.project(session, &rows, &operands[0], out)
+        }))
+    }
+
+    /// One evaluation, patch vectors to patch vectors `[batch, image width, patch_dim]`; none if the batch is one that only
+    /// the plain implementation takes.
+    pub fn evaluate(&self, conditioned: &Conditioned, patches: &Tensor<3>, times: &[f32]) -> Option<Tensor<3>> {
+        if conditioned.image_mask.is_some() || times.len() > ROWS_MAX {
+            return None;
+        }
+        let image = conditioned.image_width();
+        let rows = Rows::of(conditioned.caption_lengths().iter().map(|length| image + length))?;
+        let weights = Arc::clone(&self.weights);
+        let patches = patches.clone().cast(DType::BF16);
+        let mut operands = vec![
+            bridge::handle(&patches),
+            bridge::handle(&conditioned.caption),
+            bridge::handle(&conditioned.rope.cos),
+            bridge::handle(&conditioned.rope.sin),
+        ];
+        operands.extend(conditioned.pooled.as_ref().map(bridge::handle));
+        let has_pooled = conditioned.pooled.is_some();
+        let times = times.to_vec();
+        let shape = [rows.count(), image, weights.patch_dim];
+        Some(bridge::call(&self.gpu, &operands, shape, DType::BF16, move |session, operands, out| {
+            let pooled = has_pooled.then(|| &operands[4]);
+            weights.evaluate(session, &rows, image, &times, operands, pooled, out)
+        }))
+    }
+}
+
+impl Weights {
+    fn pin(gpu: &Arc<Gpu>, network: &NextDit) -> Result<Self, CudaError> {
+        let config = &network.config;
+        let kind = |eps: f64| NormKind { eps: eps as f32, weight_offset: 0.0 };
+        let geometry = Geometry {
+            dim: config.dim,
+            ffn: config.ffn_dim,
+            heads: Heads { query: config.n_heads, kv: config.n_kv_heads, dim: config.head_dim() },
+            norm: kind(config.norm_eps),
+            head_norm: kind(config.qk_norm_eps),
+            gate: Gate::Silu,
+        };
+        geometry.check()?;
+        for (what, found) in [
+            ("the width of the modulation", config.adaln_dim),
+            ("the width of a patch", config.patch_dim()),
+            ("the width of the caption's features", config.cap_feat_dim),
+            ("the width of the pooled text", config.clip_text_dim.unwrap_or(8)),
+        ] {
+            if !kernels::is_row_width(found) {
+                return Err(CudaError::Unsupported { what, found, wanted: "a multiple of 8 up to 8192" });
+            }
+        }
+        let linear = |layer: &burn::nn::Linear| pin_linear(gpu, layer);
+        let vector = |tensor: &Tensor<1>| pin_vector(gpu, tensor);
+        let block = |block: &Block| -> Result<BlockWeights, CudaError> {
+            let [before_attention, after_attention] = &block.attention_norm;
+            let [before_ffn, after_ffn] = &block.ffn_norm;
+            let head_norm = block.attention.norms.as_ref();
+            Ok(BlockWeights {
+                qkv: linear(&block.attention.qkv)?,
+                out: linear(&block.attention.out)?,
+                gate_up: linear(&block.gate_up)?,
+                down: linear(&block.down)?,
+                attention_norm: [vector(before_attention)?, vector(after_attention)?],
+                ffn_norm: [vector(before_ffn)?, vector(after_ffn)?],
+                head_norm: head_norm.map(|(q, k)| Ok::<_, CudaError>((vector(q)?, vector(k)?))).transpose()?,
+            })
+        };
+        let blocks = |list: &[Block]| list.iter().map(block).collect::<Result<Vec<_>, _>>();
+        let modulations = |list: &[Block]| {
+            list.iter().filter_map(|block| block.modulation.as_ref()).map(linear).collect::<Result<Vec<_>, _>>()
+        };
+        let pooled = network.pooled.as_ref().map(|pooled| {
+            Ok::<_, CudaError>(Pooled {
+                norm: (vector(&pooled.norm)?, kind(pooled.norm_eps)),
+                projection: linear(&pooled.projection)?,
+                joined: linear(&pooled.joined)?,
+            })
+        });
+        Ok(Self {
+            geometry,
+            adaln_dim: config.adaln_dim,
+            patch_dim: config.patch_dim(),
+            cap_feat_dim: config.cap_feat_dim,
+            time: [linear(&network.time.input)?, linear(&network.time.output)?],
+            pooled: pooled.transpose()?,
+            caption_norm: (vector(&network.caption.norm)?, kind(network.caption.norm_eps)),
+            caption: linear(&network.caption.projection)?,
+            patches: linear(&network.patches)?,
+            context_refiner: blocks(&network.context_refiner)?,
+            noise_refiner: blocks(&network.noise_refiner)?,
+            noise_modulations: modulations(&network.noise_refiner)?,
+            layers: blocks(&network.layers)?,
+            modulations: modulations(&network.layers)?,
+            final_modulation: linear(&network.final_layer.modulation)?,
+            final_linear: linear(&network.final_layer.linear)?,
+        })
+    }
+
+    fn refine(
+        &self,
+        session: &mut Session<'_>,
+        rows: &Rows,
+        width: usize,
+        operands: &[Operand],
+        out: u64,
+    ) -> Result<(), CudaError> {
+        let [features, cosine, sine] = operands else { return Err(CudaError::operands(operands.len(), "3")) };
+        let (dim, tokens) = (self.geometry.dim, rows.tokens());
+        let mut layout = Layout::default();
+        let flat = layout.bf16(tokens * self.cap_feat_dim);
+        let x = layout.bf16(tokens * dim);
+        let longest = (0..rows.count()).map(|row| rows.length(row)).max().unwrap_or(0);
+        let buffers = Buffers::for_texts(&mut layout, &self.geometry, tokens, longest);
+        let base = session.scratch(&layout)?;
+        let (flat, x) = (flat.in_scratch(base), x.in_scratch(base));
+
+        let feature_bytes = self.cap_feat_dim * BF16 as usize;
+        for row in 0..rows.count() {
+            let to = flat + (rows.start(row) * feature_bytes) as u64;
+            session.copy_rows(
+                (row_address(features, row), features.strides[1] * BF16 as usize),
+                (to, feature_bytes),
+                feature_bytes,
+                rows.length(row),
+            )?;
+        }
+        let (norm, kind) = self.caption_norm;
+        let span = (flat, self.cap_feat_dim as i64);
+        let none = Modulation::default();
+        session.kernels.rms_norm_scale(session.stream, span, norm, kind, none, rows, span, self.cap_feat_dim)?;
+        session.products.run(session.stream, &Product::linear(tokens, flat, &self.caption, x))?;
+        let over = Tokens { x, rows, tables: tables(cosine, sine) };
+        stack::run(session, base, &self.geometry, &self.context_refiner, &[], over, &buffers, (Next::None, 0.0))?;
+
+        let row_bytes = dim * BF16 as usize;
+        session.zero(out, rows.count() * width * row_bytes)?;
+        for row in 0..rows.count() {
+            let from = x + (rows.start(row) * row_bytes) as u64;
+            session.copy(from, out + (row * width * row_bytes) as u64, rows.length(row) * row_bytes)?;
+        }
+        Ok(())
+    }
+
+    fn project(&self, session: &mut Session<'_>, rows: &Rows, pooled: &Operand, out: u64) -> Result<(), CudaError> {
+        let Some(Pooled { norm: (norm, kind), projection, .. }) = &self.pooled else { return Ok(()) };
+        let width = projection.d_input;
+        let mut layout = Layout::default();
+        let normed = layout.bf16(rows.count() * width);
+        let normed = normed.in_scratch(session.scratch(&layout)?);
+        let from = (pooled.at, pooled.strides[0] as i64);
+        let (stream, none) = (session.stream, Modulation::default());
+        session.kernels.rms_norm_scale(stream, from, *norm, *kind, none, rows, (normed, width as i64), width)?;
+        session.products.run(stream, &Product::linear(rows.count(), normed, projection, out))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are what one evaluation reads")]
+    fn evaluate(
+        &self,
+        session: &mut Session<'_>,
+        rows: &Rows,
+        image: usize,
+        times: &[f32],
+        operands: &[Operand],
+        pooled: Option<&Operand>,
+        out: u64,
+    ) -> Result<(), CudaError> {
+        let [patches, caption, cosine, sine, ..] = operands else {
+            return Err(CudaError::operands(operands.len(), "4 or 5"));
+        };
+        let (batch, dim) = (rows.count(), self.geometry.dim);
+        let row_bytes = dim * BF16 as usize;
+        let Some(image_rows) = Rows::of(std::iter::repeat_n(image, batch)) else { return Ok(()) };
+        let mut layout = Layout::default();
+        let vectors = Vectors::new(&mut layout, self, batch);
+        let images = layout.bf16(batch * image * dim);
+        let x = layout.bf16(rows.tokens() * dim);
+        let buffers = Buffers::new(&mut layout, &self.geometry, rows.tokens());
+        let base = session.scratch(&layout)?;
+        let (images, x) = (images.in_scratch(base), x.in_scratch(base));
+        let stream = session.stream;
+
+        let conditioning = self.condition_vectors(session, base, &vectors, times, pooled)?;
+        let mut at = vectors.modulations.in_scratch(base);
+        let mut modulate = |session: &mut Session<'_>, layer: &Layer| {
+            let modulation = BlockModulation(at);
+            at += (batch * layer.d_output) as u64 * BF16;
+            let product = Product::linear(batch, conditioning, layer, modulation.0);
+            session.products.run(stream, &product).map(|()| modulation)
+        };
+        let noise_modulations =
+            self.noise_modulations.iter().map(|layer| modulate(session, layer)).collect::<Result<Vec<_>, _>>()?;
+        let modulations =
+            self.modulations.iter().map(|layer| modulate(session, layer)).collect::<Result<Vec<_>, _>>()?;
+        let BlockModulation(final_scale) = modulate(session, &self.final_modulation)?;
+        session.mark("times and modulations", Cost::default())?;
+
+        for row in 0..batch {
+            let product = Product {
+                x: Matrix { at: row_address(patches, row), row_stride: patches.strides[1] },
+                ..Product::linear(image, 0, &self.patches, images + (row * image * row_bytes) as u64)
+            };
+            session.products.run(stream, &product)?;
+        }
+        session.mark("embed patches", Cost::product(batch * image, self.patch_dim, dim))?;
+        let tables = tables(cosine, sine);
+        let over = Tokens { x: images, rows: &image_rows, tables };
+        let none = (Next::None, 0.0);
+        stack::run(session, base, &self.geometry, &self.noise_refiner, &noise_modulations, over, &buffers, none)?;
+
+        for row in 0..batch {
+            let to = x + (rows.start(row) * row_bytes) as u64;
+            session.copy(images + (row * image * row_bytes) as u64, to, image * row_bytes)?;
+            session.copy_rows(
+                (row_address(caption, row), caption.strides[1] * BF16 as usize),
+                (to + (image * row_bytes) as u64, row_bytes),
+                row_bytes,
+                rows.length(row) - image,
+            )?;
+        }
+        session.mark("join captions", Cost::moved(2 * rows.tokens() * dim))?;
+        let scale = Modulation { values: final_scale, stride: dim as i64 };
+        let last = (Next::Layer { scale }, final_layer::NORM_EPS as f32);
+        let over = Tokens { x, rows, tables };
+        stack::run(session, base, &self.geometry, &self.layers, &modulations, over, &buffers, last)?;
+
+        for row in 0..batch {
+            let from = buffers.normed(base) + (rows.start(row) * row_bytes) as u64;
+            let to = out + (row * image * self.patch_dim) as u64 * BF16;
+            session.products.run(stream, &Product::linear(image, from, &self.final_linear, to))?;
+        }
+        session.mark("final layer", Cost::product(batch * image, dim, self.patch_dim))?;
+        Ok(())
+    }
+
+    /// The address of `[batch, adaln_dim]`, after its SiLU.
+    fn condition_vectors(
+        &self,
+        session: &mut Session<'_>,
+        base: u64,
+        vectors: &Vectors,
+        times: &[f32],
+        pooled: Option<&Operand>,
+    ) -> Result<u64, CudaError> {
+        let batch = times.len();
+        let stream = session.stream;
+        let [a, b] = [vectors.a.in_scratch(base), vectors.b.in_scratch(base)];
+        session.kernels.time_sinusoid(stream, times, a, TIME_FEATURES / 2, TIME_PERIOD_MAX)?;
+        session.products.run(stream, &Product::linear(batch, a, &self.time[0], b))?;
+        session.kernels.silu_each(stream, b, b, batch * self.adaln_dim)?;
+        session.products.run(stream, &Product::linear(batch, b, &self.time[1], a))?;
+        if let (Some(embedder), Some(pooled)) = (&self.pooled, pooled) {
+            let text = (pooled.at, embedder.projection.d_output, pooled.strides[0] as i64);
+            session.kernels.silu_join(stream, batch, (a, self.adaln_dim), text, b)?;
+            session.products.run(stream, &Product::linear(batch, b, &embedder.joined, a))?;
+        }
+        session.kernels.silu_each(stream, a, a, batch * self.adaln_dim)?;
+        Ok(a)
+    }
+}
+
+/// Buffers of what is small.
+struct Vectors {
+    a: Place,
+    b: Place,
+    modulations: Place,
+}
+
+impl Vectors {
+    fn new(layout: &mut Layout, weights: &Weights, batch: usize) -> Self {
+        let text = weights.pooled.as_ref().map_or(0, |pooled| pooled.projection.d_output);
+        let width = TIME_FEATURES.max(weights.adaln_dim + text);
+        let layers = weights.noise_modulations.iter().chain(&weights.modulations).chain([&weights.final_modulation]);
+        let modulations: usize = layers.map(|layer| layer.d_output).sum();
+        Self {
+            a: layout.bf16(batch * width),
+            b: layout.bf16(batch * width),
+            modulations: layout.bf16(batch * modulations),
+        }
+    }
+}
+
+/// Where a row of a batch begins; elements have two bytes.
+fn row_address(operand: &Operand, row: usize) -> u64 {
+    operand.at + (row * operand.strides[0]) as u64 * BF16
+}
+
+fn tables(cosine: &Operand, sine: &Operand) -> RopeTables {
+    RopeTables {
+        cosine: cosine.at,
+        sine: sine.at,
+        row_stride: cosine.strides[0] as i64,
+        stride: cosine.strides[1] as i64,
+        interleaved: true,
+    }
+}

@@ -1,0 +1,32 @@
+//! What only a GPU can show: that the fast path computes what the plain one does, the same every time, and stays where it
+//! is in memory. Without a GPU every test says so and passes.
+//!
+//! ```text
+//! cargo test --release -p sakuga-model --features cuda --test cuda -- --test-threads 1
+//! ```
+
+mod autoencoder_kl;
+mod next_dit;
+mod text;
+
+use sakuga_model::device::{self, DeviceSpec, OpenDevice, Precision};
+
+/// The GPU in bf16, or nothing and a message.
+fn gpu() -> Option<OpenDevice> {
+    match device::open(DeviceSpec::Cuda(0), Some(Precision::Bf16)) {
+        Ok(device) => Some(device),
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}
+
+/// Distance of two vectors, relative to the second.
+fn relative_error(found: &[f32], expected: &[f32]) -> f64 {
+    assert_eq!(found.len(), expected.len(), "vectors of one length");
+    let square = |value: f64| value * value;
+    let distance: f64 = found.iter().zip(expected).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
+    let size: f64 = expected.iter().map(|b| square(f64::from(*b))).sum();
+    (distance / size).sqrt()
+}

@@ -1,0 +1,148 @@
+//! What a client may do, and what each method asks for.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// One thing that a token may be good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Check prompts, draw, and look at one's jobs.
+    Generate,
+    /// Everything, what concerns other clients included.
+    Admin,
+    /// Read figures of the server and its device.
+    Metrics,
+}
+
+impl Scope {
+    /// All of them.
+    pub const ALL: [Scope; 3] = [Scope::Generate, Scope::Admin, Scope::Metrics];
+
+    /// The word in the token file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::Generate => "generate",
+            Scope::Admin => "admin",
+            Scope::Metrics => "metrics",
+        }
+    }
+
+    const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// A set of scopes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scopes(u8);
+
+impl Scopes {
+    /// All scopes.
+    pub const ALL: Self = Self(Scope::Generate.bit() | Scope::Admin.bit() | Scope::Metrics.bit());
+
+    /// The set of one.
+    pub const fn one(scope: Scope) -> Self {
+        Self(scope.bit())
+    }
+
+    /// Both sets together.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether a client with these scopes may do what asks for any of `needed`. `admin` is good for everything.
+    pub fn allow(self, needed: Scopes) -> bool {
+        self.0 & (needed.0 | Scope::Admin.bit()) != 0
+    }
+
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        Scope::ALL.into_iter().filter(move |scope| self.0 & scope.bit() != 0).map(Scope::name)
+    }
+}
+
+/// As the token file has it: `generate,metrics`.
+impl fmt::Display for Scopes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.names().collect::<Vec<_>>().join(","))
+    }
+}
+
+/// The text is no list of scopes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no scope; there are `generate`, `admin` and `metrics`, separated by commas")]
+pub struct UnknownScope(String);
+
+impl FromStr for Scopes {
+    type Err = UnknownScope;
+
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        text.split(',').try_fold(Self::default(), |scopes, word| {
+            let scope = Scope::ALL.into_iter().find(|scope| scope.name() == word.trim());
+            Ok(scopes.and(Self::one(scope.ok_or_else(|| UnknownScope(word.to_owned()))?)))
+        })
+    }
+}
+
+/// What a method asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing: balancers ask for the health and have no token.
+    Open,
+    /// To be known, whatever for.
+    Known,
+    /// One of these scopes.
+    Scoped(Scopes),
+}
+
+const GENERATE: Access = Access::Scoped(Scopes::one(Scope::Generate));
+const FIGURES: Access = Access::Scoped(Scopes::one(Scope::Generate).and(Scopes::one(Scope::Metrics)));
+const ADMIN: Access = Access::Scoped(Scopes::one(Scope::Admin));
+
+/// What each package or service asks for; the first whose name begins the path decides.
+const RULES: &[(&str, Access)] = &[
+    ("/grpc.health.v1.Health/", Access::Open),
+    ("/grpc.reflection.", Access::Known),
+    ("/sakuga.prompt.", GENERATE),
+    ("/sakuga.generation.", GENERATE),
+    ("/sakuga.system.", FIGURES),
+];
+
+/// What the method of this path asks for. What no rule names is for `admin`: a new service is shut until it is opened.
+pub fn access(path: &str) -> Access {
+    RULES.iter().find(|(prefix, _)| path.starts_with(prefix)).map_or(ADMIN, |(_, access)| *access)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_read_as_they_are_written() {
+        for text in ["generate", "admin", "generate,metrics", "generate,admin,metrics"] {
+            assert_eq!(text.parse::<Scopes>().expect("scopes").to_string(), text);
+        }
+        assert_eq!("metrics, generate".parse::<Scopes>().expect("scopes").to_string(), "generate,metrics");
+        for text in ["", "Generate", "root", "generate,"] {
+            assert!(text.parse::<Scopes>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn admin_is_good_for_everything_and_nothing_is_good_for_admin() {
+        let [generate, admin, metrics] = Scope::ALL.map(Scopes::one);
+        assert!(admin.allow(generate) && admin.allow(metrics) && admin.allow(admin));
+        assert!(!generate.allow(admin) && !metrics.allow(admin) && !metrics.allow(generate));
+        assert!(generate.allow(generate.and(metrics)) && !Scopes::default().allow(Scopes::ALL));
+    }
+
+    #[test]
+    fn what_no_rule_names_is_for_admin() {
+        assert_eq!(access("/sakuga.prompt.v1.PromptService/ValidatePrompt"), GENERATE);
+        assert_eq!(access("/grpc.health.v1.Health/Check"), Access::Open);
+        for path in
+            ["/", "/grpc.health.v1.HealthX/Check", "/sakuga.admin.v1.A/B", "sakuga.prompt.v1.P/V", "/SAKUGA.prompt."]
+        {
+            assert_eq!(access(path), ADMIN, "{path}");
+        }
+    }
+}

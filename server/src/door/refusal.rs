@@ -1,0 +1,105 @@
+//! Why a call is not let in, and how that is said on the wire.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+use super::access::Scopes;
+use super::share::{OverShare, Rate};
+use super::tokens::BadToken;
+use crate::wire::status::ERROR_DOMAIN;
+
+/// When to come again while as many calls are open as may be.
+const RETRY_CONCURRENT: Duration = Duration::from_secs(1);
+
+/// Why a call is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It brings no token.
+    #[error("this server wants a token; send `authorization: Bearer <token>`")]
+    NoToken,
+    /// What it brings is no bearer token.
+    #[error("the authorization header cannot be read; send `authorization: Bearer <token>`, once")]
+    MalformedToken,
+    /// Nobody knows the token.
+    #[error("the token is not known here; ask the server's operator for one")]
+    UnknownToken,
+    /// The token has ended.
+    #[error("the token has expired; ask the server's operator for a new one")]
+    ExpiredToken,
+    /// The token is good for something else.
+    #[error("the token is good for `{held}`, and this call needs one that is good for `{needed}`")]
+    WrongScope {
+        /// What the token is good for.
+        held: Scopes,
+        /// What is needed, any of it.
+        needed: Scopes,
+    },
+    /// The client has used up its share.
+    #[error("{}", over_share(.0))]
+    OverShare(OverShare),
+}
+
+fn over_share(over: &OverShare) -> String {
+    match over {
+        OverShare::Concurrent { limit } => {
+            format!("{limit} calls of this token are open already; wait for one to end, or cancel it")
+        }
+        OverShare::Rate { limit: Rate { calls, per }, retry_after } => format!(
+            "this token may make {calls} calls in {} s; try again in {} s",
+            per.as_secs(),
+            retry_after.as_secs_f32().ceil()
+        ),
+    }
+}
+
+impl From<BadToken> for Refusal {
+    fn from(bad: BadToken) -> Self {
+        match bad {
+            BadToken::Unknown => Self::UnknownToken,
+            BadToken::Expired => Self::ExpiredToken,
+        }
+    }
+}
+
+impl Refusal {
+    /// The stable name of the reason.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoToken => "TOKEN_MISSING",
+            Self::MalformedToken => "TOKEN_MALFORMED",
+            Self::UnknownToken => "TOKEN_UNKNOWN",
+            Self::ExpiredToken => "TOKEN_EXPIRED",
+            Self::WrongScope { .. } => "SCOPE_MISSING",
+            Self::OverShare(OverShare::Concurrent { .. }) => "CLIENT_CONCURRENCY_LIMIT",
+            Self::OverShare(OverShare::Rate { .. }) => "CLIENT_RATE_LIMIT",
+        }
+    }
+
+    /// The status with its details.
+    pub fn to_status(&self) -> Status {
+        let code = match self {
+            Self::NoToken | Self::MalformedToken | Self::UnknownToken | Self::ExpiredToken => Code::Unauthenticated,
+            Self::WrongScope { .. } => Code::PermissionDenied,
+            Self::OverShare(_) => Code::ResourceExhausted,
+        };
+        let mut details = ErrorDetails::new();
+        let metadata: HashMap<String, String> = match self {
+            Self::WrongScope { needed, .. } => HashMap::from([("scope".into(), needed.to_string())]),
+            Self::OverShare(OverShare::Concurrent { limit }) => HashMap::from([("limit".into(), limit.to_string())]),
+            Self::OverShare(OverShare::Rate { limit, .. }) => {
+                HashMap::from([("limit".into(), limit.calls.to_string())])
+            }
+            _ => HashMap::new(),
+        };
+        details.set_error_info(self.reason(), ERROR_DOMAIN, metadata);
+        match self {
+            Self::OverShare(OverShare::Concurrent { .. }) => _ = details.set_retry_info(Some(RETRY_CONCURRENT)),
+            Self::OverShare(OverShare::Rate { retry_after, .. }) => _ = details.set_retry_info(Some(*retry_after)),
+            _ => {}
+        }
+        Status::with_error_details(code, self.to_string(), details)
+    }
+}

@@ -1,0 +1,68 @@
+//! The services behind the door: the limits of HTTP/2, gRPC-Web for browsers, and the layer that every call passes.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic_web::GrpcWebLayer;
+use tower::util::option_layer;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+use super::layer::DoorLayer;
+use super::listener::Incoming;
+use super::settings::DoorConfig;
+
+/// What a page may read of an answer: where gRPC-Web puts the status of a call without a body.
+const EXPOSED: [HeaderName; 3] = [
+    HeaderName::from_static("grpc-status"),
+    HeaderName::from_static("grpc-message"),
+    HeaderName::from_static("grpc-status-details-bin"),
+];
+/// How long a browser may remember that it is let in.
+const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
+
+/// Serves until it is cancelled, and then until the last call has ended: connections are told to go (GOAWAY) at once.
+pub type Serving = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
+
+/// Puts everything before the services.
+pub fn serve(
+    config: &DoorConfig,
+    door: DoorLayer,
+    routes: Routes,
+    incoming: Incoming,
+    stop: CancellationToken,
+) -> Serving {
+    let is_web = config.grpc_web();
+    let router = Server::builder()
+        .accept_http1(is_web)
+        .max_concurrent_streams(config.streams_max)
+        .http2_max_header_list_size(config.header_bytes_max)
+        .http2_keepalive_interval(Some(config.keepalive_interval))
+        .http2_keepalive_timeout(Some(config.keepalive_timeout))
+        .http2_max_pending_accept_reset_streams(Some(config.pending_resets_max))
+        .http2_max_local_error_reset_streams(Some(config.fault_resets_max))
+        .layer(option_layer(is_web.then(|| cors(&config.cors_origins))))
+        .layer(option_layer(is_web.then(GrpcWebLayer::new)))
+        .layer(door)
+        .add_routes(routes);
+    Box::pin(router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()))
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let origin = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+    };
+    CorsLayer::new()
+        .allow_origin(origin)
+        .allow_methods([Method::POST])
+        // A wildcard would not cover `authorization`.
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(EXPOSED)
+        .max_age(CORS_MAX_AGE)
+}

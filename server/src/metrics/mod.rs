@@ -1,0 +1,297 @@
+//! Figures of the service for Prometheus: counted where things happen, read by [`listener`] when somebody asks.
+//!
+//! Names are in base units with the prefix `sakuga_`. No label takes a value that a client could make up.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+use tonic::Code;
+
+use crate::gpu::DeviceSample;
+
+pub mod engine;
+pub mod listener;
+
+/// The label of methods that this server does not have: whoever tries them must not fill the memory with names.
+const OTHER: &str = "other";
+
+/// All figures.
+pub struct Metrics {
+    registry: Registry,
+    /// Of connections.
+    pub connections: ConnectionMetrics,
+    /// Of calls.
+    pub calls: CallMetrics,
+    /// Of what the engine draws.
+    pub engine: EngineMetrics,
+    queue: QueueMetrics,
+    device: DeviceMetrics,
+}
+
+/// Of connections.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionMetrics {
+    /// Open now.
+    pub open: Gauge,
+    /// Closed because too many were open.
+    pub refused: Counter,
+    /// Idle ones that gave way to new ones.
+    pub given_up: Counter,
+    /// TLS handshakes that led to nothing.
+    pub handshakes_failed: Counter,
+    /// Bytes from clients, decrypted.
+    pub received_bytes: Counter,
+    /// Bytes to clients, before encryption.
+    pub sent_bytes: Counter,
+}
+
+type MethodAndCode = [(&'static str, Arc<str>); 2];
+type OneLabel = [(&'static str, &'static str); 1];
+
+/// Of calls.
+#[derive(Clone, Debug)]
+pub struct CallMetrics {
+    methods: Arc<HashSet<Arc<str>>>,
+    other: Arc<str>,
+    /// Open now: unary ones and streams.
+    pub open: Gauge,
+    ended: Family<MethodAndCode, Counter>,
+    refused: Family<OneLabel, Counter>,
+}
+
+impl CallMetrics {
+    /// The method's name as a label.
+    pub fn method(&self, path: &str) -> Arc<str> {
+        self.methods.get(path.trim_start_matches('/')).unwrap_or(&self.other).clone()
+    }
+
+    /// Notes the end of a call.
+    pub fn ended(&self, method: &Arc<str>, code: Code) {
+        self.ended.get_or_create(&[("method", method.clone()), ("code", code_name(code).into())]).inc();
+    }
+
+    /// Notes that the door did not let a call in.
+    pub fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&[("reason", reason)]).inc();
+    }
+}
+
+/// Of what the engine draws.
+#[derive(Clone, Debug)]
+pub struct EngineMetrics {
+    /// Jobs that the device works at: none or one.
+    pub running: Gauge,
+    jobs: Family<OneLabel, Counter>,
+    images: Counter,
+    step: Histogram,
+    stages: Family<OneLabel, Histogram>,
+}
+
+/// Of the queue, as it is when somebody asks.
+#[derive(Debug, Default)]
+struct QueueMetrics {
+    jobs: Gauge,
+    serving: Gauge,
+}
+
+/// What the scheduler tells when somebody asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueFigures {
+    /// Jobs without a terminal event, the running one included.
+    pub live: usize,
+    /// Whether the engine is there.
+    pub is_serving: bool,
+}
+
+/// A figure that is no whole number.
+type Figure = Gauge<f64, AtomicU64>;
+
+/// Of the device, as the newest sample has it.
+#[derive(Debug, Default)]
+struct DeviceMetrics {
+    utilization: Family<[(&'static str, String); 1], Figure>,
+    memory_used: Family<[(&'static str, String); 1], Figure>,
+    memory_total: Family<[(&'static str, String); 1], Figure>,
+    process_memory: Family<[(&'static str, String); 1], Figure>,
+    power: Family<[(&'static str, String); 1], Figure>,
+    temperature: Family<[(&'static str, String); 1], Figure>,
+}
+
+impl Metrics {
+    /// All at zero. `methods` are those that the server has, written `package.Service/Method`.
+    pub fn new(methods: impl IntoIterator<Item = String>) -> Self {
+        let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 18));
+        let metrics = Self {
+            registry: Registry::with_prefix("sakuga"),
+            connections: ConnectionMetrics::default(),
+            calls: CallMetrics {
+                methods: Arc::new(methods.into_iter().map(Into::into).collect()),
+                other: OTHER.into(),
+                open: Gauge::default(),
+                ended: Family::default(),
+                refused: Family::default(),
+            },
+            engine: EngineMetrics {
+                running: Gauge::default(),
+                jobs: Family::default(),
+                images: Counter::default(),
+                step: histogram(),
+                stages: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 18))),
+            },
+            queue: QueueMetrics::default(),
+            device: DeviceMetrics::default(),
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let Self { registry, connections, calls, engine, queue, device } = &mut self;
+        registry.register("connections", "Open connections", connections.open.clone());
+        registry.register(
+            "connections_refused",
+            "Connections closed because too many were open",
+            connections.refused.clone(),
+        );
+        registry.register("connections_given_up", "Idle connections closed for new ones", connections.given_up.clone());
+        registry.register(
+            "tls_handshakes_failed",
+            "Handshakes that led to no connection",
+            connections.handshakes_failed.clone(),
+        );
+        registry.register("received_bytes", "Bytes from clients", connections.received_bytes.clone());
+        registry.register("sent_bytes", "Bytes to clients", connections.sent_bytes.clone());
+        registry.register("grpc_calls_open", "Open calls, streams included", calls.open.clone());
+        registry.register("grpc_calls", "Calls that ended, by method and gRPC code", calls.ended.clone());
+        registry.register("grpc_calls_refused", "Calls that the door did not let in, by reason", calls.refused.clone());
+        registry.register("jobs", "Jobs that left the device, by outcome", engine.jobs.clone());
+        registry.register("images", "Pictures drawn", engine.images.clone());
+        registry.register("jobs_running", "Jobs that have the device", engine.running.clone());
+        registry.register("step_seconds", "Time of a step", engine.step.clone());
+        registry.register("stage_seconds", "Time of a part of the pipeline, by stage", engine.stages.clone());
+        registry.register("jobs_live", "Jobs that wait or run", queue.jobs.clone());
+        registry.register("engine_serving", "1 while the engine is there, 0 while it is lost", queue.serving.clone());
+        registry.register("device_utilization_ratio", "Busy share of the device", device.utilization.clone());
+        registry.register("device_memory_used_bytes", "Memory in use", device.memory_used.clone());
+        registry.register("device_memory_total_bytes", "Memory in all", device.memory_total.clone());
+        registry.register(
+            "device_process_memory_bytes",
+            "Memory that this process holds",
+            device.process_memory.clone(),
+        );
+        registry.register("device_power_watts", "Power", device.power.clone());
+        registry.register("device_temperature_celsius", "Temperature", device.temperature.clone());
+        self
+    }
+
+    /// The page that Prometheus reads, in the OpenMetrics text format.
+    pub fn page(&self, queue: QueueFigures, sample: Option<&DeviceSample>) -> String {
+        self.queue.jobs.set(queue.live as i64);
+        self.queue.serving.set(queue.is_serving.into());
+        if let Some(sample) = sample {
+            self.device.set(sample);
+        }
+        let mut page = String::new();
+        // Writing to a string does not fail.
+        let _ = encode(&mut page, &self.registry);
+        page
+    }
+}
+
+impl DeviceMetrics {
+    fn set(&self, sample: &DeviceSample) {
+        let label = [("device", sample.device_index.to_string())];
+        let set = |family: &Family<_, Figure>, value: Option<f64>| {
+            if let Some(value) = value {
+                family.get_or_create(&label).set(value);
+            }
+        };
+        // Bytes beyond 2^53 are not to be had.
+        let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
+        set(&self.utilization, sample.utilization_percent.map(|percent| f64::from(percent) / 100.0));
+        set(&self.memory_used, bytes(sample.memory_used_bytes));
+        set(&self.memory_total, bytes(sample.memory_total_bytes));
+        set(&self.process_memory, bytes(sample.process_memory_bytes));
+        set(&self.power, sample.power_watts.map(f64::from));
+        set(&self.temperature, sample.temperature_celsius.map(f64::from));
+    }
+}
+
+impl EngineMetrics {
+    /// Notes a step.
+    pub fn step(&self, took: Duration) {
+        self.step.observe(took.as_secs_f64());
+    }
+
+    fn stage(&self, stage: &'static str, took: Duration) {
+        self.stages.get_or_create(&[("stage", stage)]).observe(took.as_secs_f64());
+    }
+
+    fn job(&self, outcome: &'static str) {
+        self.jobs.get_or_create(&[("outcome", outcome)]).inc();
+    }
+}
+
+/// The code's name in the gRPC specification.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn methods_that_are_not_there_share_one_label() {
+        let metrics = Metrics::new(["a.B/C".to_owned()]);
+        assert_eq!(&*metrics.calls.method("/a.B/C"), "a.B/C");
+        for path in ["/a.B/D", "", "/", "/a.B/C/"] {
+            assert_eq!(&*metrics.calls.method(path), OTHER, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_page_has_what_was_counted() {
+        let metrics = Metrics::new([]);
+        metrics.calls.ended(&"a.B/C".into(), Code::Unauthenticated);
+        metrics.engine.step(Duration::from_millis(3));
+        let sample = DeviceSample { utilization_percent: Some(50.0), ..DeviceSample::default() };
+        let page = metrics.page(QueueFigures { live: 2, is_serving: true }, Some(&sample));
+        for line in [
+            "sakuga_grpc_calls_total{method=\"a.B/C\",code=\"UNAUTHENTICATED\"} 1",
+            "sakuga_step_seconds_count 1",
+            "sakuga_jobs_live 2",
+            "sakuga_engine_serving 1",
+            "sakuga_device_utilization_ratio{device=\"0\"} 0.5",
+            "# EOF",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+        }
+        assert!(!page.contains("power_watts{"), "what is not known is not told");
+    }
+}

@@ -1,0 +1,300 @@
+//! The program from outside: making tokens, checking its configuration, keeping secrets, reading again on SIGHUP; and the
+//! files that come with it for those who run it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use sakuga_server::settings;
+use tonic::transport::Channel;
+
+use crate::support::{Authority, PATIENCE, ask, eventually, exchange, line};
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sakuga-server"));
+    command.args(arguments).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn output(arguments: &[&str]) -> (Output, String, String) {
+    let output = program(arguments).output().expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (told, complained) = (text(&output.stdout), text(&output.stderr));
+    (output, told, complained)
+}
+
+/// A program that is running, with everything it logs.
+struct Running {
+    child: Child,
+    url: String,
+    log: mpsc::Receiver<String>,
+}
+
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        let mut child = program(arguments).spawn().expect("it starts");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let url = line.trim_end().strip_prefix("listening on ").expect("the promised line").to_owned();
+        let (sender, log) = mpsc::channel();
+        let mut errors = child.stderr.take().expect("piped");
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            // What is no text is not looked for.
+            let _ = errors.read_to_string(&mut text);
+            let _ = sender.send(text);
+        });
+        Self { child, url, log }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Ends it by SIGTERM; its exit status and its log.
+    fn stop(mut self) -> (Option<i32>, String) {
+        self.signal("-TERM");
+        let until = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("it can be waited for") {
+                break status;
+            }
+            assert!(Instant::now() < until, "SIGTERM ends the program");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        (status.code(), self.log.recv_timeout(PATIENCE).expect("a log"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It is gone already if all went well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
+
+#[test]
+fn a_token_is_shown_once_with_the_line_that_knows_it() {
+    let (output, told, _) = output(&["token", "new", "--scope", "generate", "--name", "alice", "--rate", "60/min"]);
+    assert_eq!(output.status.code(), Some(0));
+    let token = told.lines().find(|line| line.starts_with("sakuga_")).expect("a token");
+    assert!(told.contains(&line("alice", "generate", token, "rate=60/min")), "{told}");
+    assert_eq!(self::output(&["token", "new"]).0.status.code(), Some(64));
+    assert_eq!(self::output(&["token", "--help"]).0.status.code(), Some(0));
+}
+
+#[test]
+fn a_configuration_is_checked_with_its_files_and_printed_to_be_read_again() {
+    let authority = Authority::new();
+    let tls = authority.sign_server();
+    let tokens = authority.path("tokens");
+    let secret = "sakuga_the_secret_of_alice";
+    std::fs::write(&tokens, line("alice", "generate", secret, "")).expect("written");
+    let flags = [
+        "--check-config",
+        "--engine=scripted",
+        "--listen=0.0.0.0:50051",
+        &format!("--tls-cert={}", text(&tls.cert)),
+        &format!("--tls-key={}", text(&tls.key)),
+        &format!("--tokens={}", text(&tokens)),
+        "--cors-origin=https://a.example",
+        "--cors-origin=https://b.example",
+        "--lora=s3://user:password@host/adapter",
+    ];
+    let (checked, printed, complained) = output(&flags);
+    assert_eq!(checked.status.code(), Some(0), "{complained}");
+    assert!(printed.contains("listen = \"0.0.0.0:50051\" # --listen"), "{printed}");
+    assert!(printed.contains("cors-origin = [\"https://a.example\", \"https://b.example\"]"), "{printed}");
+    assert!(printed.contains("queue-size = \"64\" # the default"), "{printed}");
+    assert!(printed.contains("s3://***@host/adapter"), "{printed}");
+    let hash = line("", "", secret, "").trim().to_owned();
+    for never in ["password", secret, &hash] {
+        assert!(!printed.contains(never), "{never} in {printed}");
+    }
+
+    let file = authority.path("printed.toml");
+    std::fs::write(&file, &printed).expect("written");
+    let (again, printed_again, complained) = output(&["--check-config", "--config", text(&file)]);
+    assert_eq!(again.status.code(), Some(0), "{complained}");
+    let values = |printed: &str| -> Vec<String> {
+        printed.lines().map(|line| line.split(" # ").next().unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!(values(&printed), values(&printed_again));
+
+    std::fs::write(&tokens, secret).expect("written");
+    let (bad, _, complained) = output(&flags);
+    assert_eq!(bad.status.code(), Some(64));
+    assert!(complained.contains("line 1") && !complained.contains(secret), "{complained}");
+}
+
+#[test]
+fn half_a_lock_is_a_problem() {
+    for (flags, named) in [
+        (&["--tls-cert=a"][..], "--tls-key is missing"),
+        (&["--tls-key=a"], "--tls-cert is missing"),
+        (&["--tls-client-ca=a"], "--tls-cert is missing"),
+        (&["--listen=0.0.0.0:1"], "--tls-cert and --tls-key"),
+        (&["--metrics-listen=0.0.0.0:1"], "--insecure-listen"),
+        (&["--cors-origin=studio.example"], "no origin"),
+        (&["--cors-origin=https://studio.example/"], "no origin"),
+        (&["--idle-timeout=0"], "--idle-timeout: 0 is out of range"),
+    ] {
+        let (output, _, complained) = output(&[&["--check-config", "--engine=scripted"], flags].concat());
+        assert_eq!(output.status.code(), Some(64), "{flags:?}");
+        assert!(complained.contains(named), "{flags:?}: {complained}");
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_logged_at_any_level() {
+    let authority = Authority::new();
+    let tokens = authority.path("tokens");
+    let known = "sakuga_known_0123456789abcdef";
+    let unknown = "sakuga_unknown_fedcba9876543210";
+    std::fs::write(&tokens, line("alice", "generate", known, "")).expect("written");
+    let running = Running::start(&[
+        "--engine=scripted",
+        "--listen=127.0.0.1:0",
+        "--log=trace",
+        "--log-format=json",
+        &format!("--tokens={}", text(&tokens)),
+    ]);
+    let channel = Channel::from_shared(running.url.clone()).expect("a URL").connect().await.expect("it listens");
+    ask(channel.clone(), Some(known)).await.expect("let in");
+    ask(channel.clone(), Some(unknown)).await.expect_err("not let in");
+    drop(channel);
+    let (status, log) = running.stop();
+    assert_eq!(status, Some(0));
+    assert!(log.contains("TOKEN_UNKNOWN") && log.contains("\"client\":\"alice\""), "the log is there, with names");
+    assert!(log.contains("\"level\":\"TRACE\""), "at the finest level");
+    for never in [known, unknown, "0123456789abcdef", "fedcba9876543210"] {
+        assert!(!log.contains(never), "{never} is in the log");
+        let bytes: Vec<String> = never.bytes().map(|byte| byte.to_string()).collect();
+        assert!(!log.contains(&bytes.join(", ")), "{never} is in the log, as bytes");
+    }
+}
+
+#[tokio::test]
+async fn sighup_reads_the_files_again() {
+    let authority = Authority::new();
+    let tokens = authority.path("tokens");
+    std::fs::write(&tokens, line("alice", "generate", "a", "")).expect("written");
+    let running = Running::start(&[
+        "--engine=scripted",
+        "--listen=127.0.0.1:0",
+        "--reload-interval=0",
+        &format!("--tokens={}", text(&tokens)),
+    ]);
+    let channel = Channel::from_shared(running.url.clone()).expect("a URL").connect().await.expect("it listens");
+    exchange(&tokens, &line("bob", "generate", "b", ""));
+    ask(channel.clone(), Some("a")).await.expect("nobody has told it");
+    running.signal("-HUP");
+    eventually("bob is let in", || async { ask(channel.clone(), Some("b")).await.is_ok() }).await;
+    drop(channel);
+    assert_eq!(running.stop().0, Some(0));
+}
+
+fn deployed(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file)
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(deployed(file)).expect("it comes with the program")
+}
+
+/// Every `--flag` in a text.
+fn flags(text: &str) -> Vec<String> {
+    let words = text.split(|byte: char| !(byte.is_ascii_alphanumeric() || byte == '-'));
+    words
+        .filter_map(|word| word.strip_prefix("--"))
+        .filter(|name| name.starts_with(|first: char| first.is_ascii_lowercase()))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_example_configuration_has_real_settings_all_of_them() {
+    let example = read("sakuga-server.toml");
+    for setting in settings::all() {
+        let is_there = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{} = ", setting.name));
+        assert!(example.lines().any(is_there), "{} is not in the example", setting.name);
+    }
+    // It is right as it stands, and with everything that is commented out, once its files are there.
+    let authority = Authority::new();
+    authority.sign_server();
+    std::fs::write(authority.path("clients-ca.pem"), authority.pem()).expect("written");
+    std::fs::write(authority.path("tokens"), "").expect("written");
+    let here = example.replace("/etc/sakuga", text(authority.folder.path()));
+    let uncommented =
+        |line: &str| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line).to_owned();
+    let all_of_it: Vec<String> = here.lines().map(uncommented).collect();
+    let file = authority.path("example.toml");
+    for example in [here, all_of_it.join("\n")] {
+        std::fs::write(&file, example).expect("written");
+        let (checked, _, complained) = output(&["--check-config", "--engine=scripted", "--config", text(&file)]);
+        assert_eq!(checked.status.code(), Some(0), "{complained}");
+    }
+}
+
+#[test]
+fn the_unit_and_the_container_start_the_program_as_it_can_be_started() {
+    let known: Vec<&str> = settings::all().map(|setting| setting.name).chain(["config", "check-config"]).collect();
+    let starts = |text: &str| -> Vec<String> {
+        text.lines()
+            .filter(|line| line.starts_with("ExecStart") || line.starts_with("CMD") || line.starts_with("ENTRYPOINT"))
+            .map(str::to_owned)
+            .collect()
+    };
+    for file in ["sakuga-server.service", "Containerfile"] {
+        let starts = starts(&read(file));
+        assert!(starts.len() >= 2, "{file}: {starts:?}");
+        for flag in starts.iter().flat_map(|line| flags(line)) {
+            assert!(known.contains(&flag.as_str()), "{file}: there is no --{flag}");
+        }
+    }
+    // The unit waits longer than the drain may take, or systemd would cut it off.
+    let unit = read("sakuga-server.service");
+    let stop =
+        unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")?.parse::<u64>().ok()).expect("a limit");
+    let drain = settings::all().find(|setting| setting.name == "drain-timeout").expect("a setting").default;
+    assert!(stop >= drain.parse::<u64>().expect("seconds") + 15);
+    for hardening in ["NoNewPrivileges=", "ProtectSystem=strict", "DynamicUser=", "RestrictAddressFamilies="] {
+        assert!(unit.contains(hardening), "{hardening}");
+    }
+}
+
+#[test]
+fn the_unit_is_one_that_systemd_reads() {
+    let unit = deployed("sakuga-server.service");
+    let Ok(verified) = Command::new("systemd-analyze").arg("verify").arg(&unit).output() else {
+        println!("skipped: there is no systemd here");
+        return;
+    };
+    let complained = String::from_utf8_lossy(&verified.stderr);
+    assert!(!complained.contains("Unknown key") && !complained.contains("Failed to parse"), "{complained}");
+}
+
+#[test]
+fn the_runbook_names_what_there_is() {
+    let runbook = read("RUNBOOK.md");
+    let known: Vec<&str> = settings::all().map(|setting| setting.name).chain(["config", "check-config"]).collect();
+    let token_flags = ["name", "scope", "rate", "concurrent", "expires"];
+    let client_flags = ["server", "ca", "cert", "key", "token-file"];
+    let own: String = runbook
+        .lines()
+        .filter(|line| !line.contains("systemctl") && !line.contains("podman"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    for flag in flags(&own) {
+        let is_known = [&known[..], &token_flags, &client_flags, &["help"]].concat().contains(&flag.as_str());
+        assert!(is_known, "there is no --{flag}");
+    }
+}

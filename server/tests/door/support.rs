@@ -1,0 +1,141 @@
+//! A server with a locked door, and keys for it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use sakuga_proto::system::v1::GetServerInfoRequest;
+use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
+use sakuga_server::config::EngineChoice;
+use sakuga_server::door::DoorConfig;
+use sakuga_server::door::settings::TlsFiles;
+use sakuga_server::door::token_file;
+use sakuga_server::engine::scripted::Script;
+use sakuga_server::{App, AppError, Config};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::{Request, Status};
+
+/// A story that waits this long has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running server.
+pub struct Server {
+    pub url: String,
+    pub address: std::net::SocketAddr,
+    pub figures: Option<std::net::SocketAddr>,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<Result<(), AppError>>,
+}
+
+impl Server {
+    pub async fn start(door: DoorConfig) -> Self {
+        let script = Script { step_ms: 1, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, faults: Vec::new() };
+        let app = App::build(Config { engine: EngineChoice::Scripted(script), door, ..Config::default() }).await;
+        let app = app.expect("the server starts");
+        let (url, address, figures) = (app.url(), app.local_addr(), app.metrics_addr());
+        let (stop, stopped) = oneshot::channel::<()>();
+        let served = tokio::spawn(app.run_until(async {
+            // A dropped sender stops the server too.
+            let _ = stopped.await;
+        }));
+        Self { url, address, figures, stop: Some(stop), served }
+    }
+
+    pub async fn channel(&self) -> Channel {
+        Channel::from_shared(self.url.clone()).expect("a URL").connect().await.expect("the server listens")
+    }
+
+    pub async fn stop(mut self) {
+        self.stop.take().expect("not stopped before").send(()).expect("the server runs");
+        let served = tokio::time::timeout(PATIENCE, self.served).await.expect("the server stops in time");
+        served.expect("the server does not panic").expect("the server stops well");
+    }
+}
+
+/// Asks for what needs a token of any kind.
+pub async fn ask(channel: Channel, token: Option<&str>) -> Result<(), Status> {
+    let mut request = Request::new(GetServerInfoRequest {});
+    if let Some(token) = token {
+        request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
+    }
+    SystemServiceClient::new(channel).get_server_info(request).await.map(|_| ())
+}
+
+/// A CA, and a folder of what it has signed.
+pub struct Authority {
+    pub folder: TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new([]).expect("parameters");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a CA");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("ca.pem"), issuer.pem()).expect("written");
+        Self { folder, issuer }
+    }
+
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    pub fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// A certificate for a name, and its key.
+    pub fn sign(&self, name: &str) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new([name.to_owned(), "127.0.0.1".to_owned()]).expect("parameters");
+        (params.signed_by(&key, &self.issuer).expect("signed").pem(), key.serialize_pem())
+    }
+
+    /// Signs for the server, into the files that it reads.
+    pub fn sign_server(&self) -> TlsFiles {
+        let (cert, key) = self.sign("localhost");
+        exchange(&self.path("server.pem"), &cert);
+        exchange(&self.path("server.key"), &key);
+        TlsFiles { cert: self.path("server.pem"), key: self.path("server.key"), client_ca: None }
+    }
+
+    /// Connects to a server that shows a certificate of this CA.
+    pub async fn connect(&self, server: &Server, identity: Option<(String, String)>) -> Result<Channel, String> {
+        let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(self.pem()));
+        if let Some((cert, key)) = identity {
+            tls = tls.identity(Identity::from_pem(cert, key));
+        }
+        let endpoint = Endpoint::from_shared(server.url.clone()).expect("a URL").tls_config(tls).expect("TLS");
+        endpoint.connect().await.map_err(|error| format!("{error:?}"))
+    }
+}
+
+/// Puts a file in another's place at once, as certificate managers do.
+pub fn exchange(path: &Path, content: &str) {
+    let fresh = path.with_extension("new");
+    std::fs::write(&fresh, content).expect("written");
+    std::fs::rename(&fresh, path).expect("exchanged");
+}
+
+/// The line of a token file.
+pub fn line(name: &str, scopes: &str, token: &str, more: &str) -> String {
+    format!("{name} {scopes} sha256:{} {more}\n", token_file::hex(&token_file::hash(token.as_bytes())))
+}
+
+/// A door that asks for tokens.
+pub fn with_tokens(file: &Path) -> DoorConfig {
+    DoorConfig { tokens: Some(file.to_owned()), reload_interval: Duration::from_millis(20), ..DoorConfig::default() }
+}
+
+/// Asks again and again until it is so.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so().await {
+        assert!(Instant::now() < until, "{what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,110 @@
+//! Bearer tokens: who is let in, what for, how often, and what is said to the others.
+
+use std::time::Duration;
+
+use sakuga_proto::generation::v1::GenerateRequest;
+use sakuga_proto::generation::v1::generate_request::Prompt;
+use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
+use sakuga_proto::prompt::v1::GetSchemaRequest;
+use sakuga_proto::prompt::v1::prompt_service_client::PromptServiceClient;
+use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt as _;
+
+use crate::support::{Server, ask, eventually, exchange, line, with_tokens};
+
+fn reason(status: &Status) -> String {
+    let info = status.get_details_error_info().expect("ErrorInfo");
+    assert_eq!(info.domain, "sakuga.dev");
+    info.reason
+}
+
+fn bearer<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
+    request
+}
+
+#[tokio::test]
+async fn only_those_with_a_token_for_it_come_in() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let text = line("alice", "generate", "a", "")
+        + &line("grafana", "metrics", "m", "")
+        + &line("root", "admin", "r", "")
+        + &line("old", "admin", "o", "expires=2020-01-01T00:00:00Z");
+    std::fs::write(file.path(), text).expect("written");
+    let server = Server::start(with_tokens(file.path())).await;
+    let channel = server.channel().await;
+
+    for (token, expected) in [
+        (None, "TOKEN_MISSING"),
+        (Some("x"), "TOKEN_UNKNOWN"),
+        (Some("o"), "TOKEN_EXPIRED"),
+        (Some(" "), "TOKEN_MALFORMED"),
+    ] {
+        let refused = ask(channel.clone(), token).await.expect_err("not let in");
+        assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unauthenticated, expected));
+    }
+    for token in ["a", "m", "r"] {
+        ask(channel.clone(), Some(token)).await.expect("let in");
+    }
+    let mut prompts = PromptServiceClient::new(channel.clone());
+    prompts.get_schema(bearer(GetSchemaRequest {}, "a")).await.expect("alice may");
+    prompts.get_schema(bearer(GetSchemaRequest {}, "r")).await.expect("root may");
+    let refused = prompts.get_schema(bearer(GetSchemaRequest {}, "m")).await.expect_err("grafana may not");
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "SCOPE_MISSING"));
+    assert_eq!(refused.get_details_error_info().expect("ErrorInfo").metadata["scope"], "generate");
+
+    HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.expect("balancers have no token");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_share_is_used_up_and_given_back() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let text = line("slow", "generate", "s", "rate=2/h") + &line("narrow", "generate", "n", "concurrent=1");
+    std::fs::write(file.path(), text).expect("written");
+    let server = Server::start(with_tokens(file.path())).await;
+    let channel = server.channel().await;
+
+    ask(channel.clone(), Some("s")).await.expect("one");
+    ask(channel.clone(), Some("s")).await.expect("two");
+    let refused = ask(channel.clone(), Some("s")).await.expect_err("three");
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "CLIENT_RATE_LIMIT"));
+    let wait = refused.get_details_retry_info().expect("RetryInfo").retry_delay.expect("a delay");
+    assert!(wait > Duration::from_secs(1700) && wait <= Duration::from_secs(1800), "{wait:?}");
+
+    let prompt = Some(Prompt::Xml("<caption>The sea.</caption>".into()));
+    let mut generation = GenerationServiceClient::new(channel.clone());
+    let stream = generation.generate(bearer(GenerateRequest { prompt, ..GenerateRequest::default() }, "n")).await;
+    let stream = stream.expect("accepted").into_inner();
+    let refused = ask(channel.clone(), Some("n")).await.expect_err("the stream counts until its end");
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::ResourceExhausted, "CLIENT_CONCURRENCY_LIMIT"));
+    drop(stream);
+    eventually("the share is given back", || async { ask(channel.clone(), Some("n")).await.is_ok() }).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn the_file_is_read_again_and_a_bad_one_changes_nothing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("tokens");
+    std::fs::write(&path, line("alice", "generate", "a", "")).expect("written");
+    let server = Server::start(with_tokens(&path)).await;
+    let channel = server.channel().await;
+    ask(channel.clone(), Some("a")).await.expect("known");
+
+    exchange(&path, "nonsense\n");
+    exchange(&path, &(line("alice", "generate", "a", "") + &line("bob", "generate", "b", "")));
+    eventually("bob is let in", || async { ask(channel.clone(), Some("b")).await.is_ok() }).await;
+    exchange(&path, "nonsense\n");
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        ask(channel.clone(), Some("a")).await.expect("alice is known all the time");
+    }
+    exchange(&path, &line("bob", "generate", "b", ""));
+    eventually("alice is shut out", || async { ask(channel.clone(), Some("a")).await.is_err() }).await;
+    ask(channel, Some("b")).await.expect("bob is not");
+    server.stop().await;
+}
