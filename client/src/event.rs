@@ -20,8 +20,7 @@ pub struct Event {
     /// The job.
     pub job_id: String,
     /// How many events the server left out just before this one, because this side read too slowly or was away. Only
-    /// previews, statistics and places in the queue are ever left out; behind [`EventKind::Requeued`] it counts numbers
-    /// that were never used, too.
+    /// previews, statistics and places in the queue are ever left out.
     pub missed_before: u64,
     /// What happened.
     pub kind: EventKind,

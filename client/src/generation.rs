@@ -153,6 +153,9 @@ impl Generation {
                 event.sequence, self.next_sequence
             )));
         };
+        // Numbers before `requeued` were kept free by the server; nobody missed them.
+        let is_requeued = matches!(event.event, Some(WireEvent::Requeued(_)));
+        let missed_before = if is_requeued { 0 } else { missed_before };
         self.next_sequence = event.sequence.saturating_add(1);
         self.missed = self.missed.saturating_add(missed_before);
         let kind = self.kind(event.event)?;
@@ -184,8 +187,7 @@ impl Generation {
             }
             Some(WireEvent::Completed(completed)) => {
                 let assembler = self.assembler.take().ok_or_else(after_the_end)?;
-                let wanted = if self.wants_pictures { completed.images } else { Vec::new() };
-                let pictures = assembler.finish(wanted)?;
+                let pictures = if self.wants_pictures { assembler.finish(completed.images)? } else { Vec::new() };
                 let timings = completed.timings.map(Timings::from).unwrap_or_default();
                 Ok(EventKind::Completed(Box::new(Completed { pictures, timings })))
             }

@@ -6,4 +6,5 @@ mod support;
 mod command;
 mod fake;
 mod info;
+mod jobs;
 mod library;

@@ -1,0 +1,182 @@
+//! `sakuga jobs`, against a server that keeps two jobs and breaks its first stream.
+
+use std::pin::Pin;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use sakuga_client::proto::generation::v1::generate_event::Event;
+use sakuga_client::proto::generation::v1::job_service_server::{JobService, JobServiceServer};
+use sakuga_client::proto::generation::v1::watch_job_response::Message;
+use sakuga_client::proto::generation::v1::{
+    Accepted, CancelJobRequest, CancelJobResponse, Cancelled, Completed, CreateJobRequest, CreateJobResponse,
+    DeleteJobRequest, DeleteJobResponse, GenerateEvent, GetArtifactRequest, GetArtifactResponse, GetJobRequest,
+    GetJobResponse, ImageChunk, ImageInfo, Job, JobState, ListJobsRequest, ListJobsResponse, Requeued, Step,
+    WatchJobRequest, WatchJobResponse,
+};
+use sakuga_client::sha256_hex;
+use tokio::net::TcpListener;
+use tokio_stream::Stream;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+use crate::support::{Run, collect, command};
+
+const FILE: &[u8] = b"a picture";
+
+/// What the server keeps, and what it was asked.
+#[derive(Clone, Default)]
+struct Kept {
+    calls: Arc<Mutex<Vec<String>>>,
+    is_damaged: bool,
+}
+
+fn job(job_id: &str) -> Result<Job, Status> {
+    let mut job = Job { job_id: job_id.to_owned(), ..Job::default() };
+    match job_id {
+        "done" => {
+            job.set_state(JobState::Completed);
+            let image = ImageInfo { sha256: sha256_hex(FILE), size: FILE.len() as u64, ..ImageInfo::default() };
+            job.images = vec![image];
+        }
+        "gone" => {
+            job.set_state(JobState::Cancelled);
+            job.cancelled = Some(Cancelled { at_step: 3, reason: 2 });
+        }
+        _ => return Err(Status::not_found("there is no such job")),
+    }
+    Ok(job)
+}
+
+fn event(sequence: u64, event: Event) -> Result<WatchJobResponse, Status> {
+    let event = GenerateEvent { sequence, job_id: "done".to_owned(), event: Some(event), ..GenerateEvent::default() };
+    Ok(WatchJobResponse { message: Some(Message::Event(event)) })
+}
+
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl JobService for Kept {
+    type WatchJobStream = Messages<WatchJobResponse>;
+    type GetArtifactStream = Messages<GetArtifactResponse>;
+
+    async fn create_job(&self, _: Request<CreateJobRequest>) -> Result<Response<CreateJobResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
+    }
+
+    async fn watch_job(&self, request: Request<WatchJobRequest>) -> Result<Response<Self::WatchJobStream>, Status> {
+        let after = request.into_inner().after_sequence;
+        self.calls.lock().unwrap().push(format!("watch {after:?}"));
+        let step = |index| Event::Step(Step { index, total: 2, ..Step::default() });
+        let items = match after {
+            None => vec![
+                event(0, Event::Accepted(Accepted::default())),
+                event(4, step(1)),
+                Err(Status::unavailable("the server goes down")),
+            ],
+            _ => vec![
+                event(900, Event::Requeued(Requeued { attempt: 2 })),
+                event(901, step(1)),
+                event(902, Event::Completed(Completed { images: job("done")?.images, timings: None })),
+            ],
+        };
+        Ok(Response::new(Box::pin(tokio_stream::iter(items))))
+    }
+
+    async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
+        Ok(Response::new(GetJobResponse { job: Some(job(&request.into_inner().job_id)?) }))
+    }
+
+    async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
+        // One on a page.
+        let token = request.into_inner().page_token;
+        let (name, next) = if token.is_empty() { ("done", "more") } else { ("gone", "") };
+        Ok(Response::new(ListJobsResponse { jobs: vec![job(name)?], next_page_token: next.to_owned() }))
+    }
+
+    async fn cancel_job(&self, request: Request<CancelJobRequest>) -> Result<Response<CancelJobResponse>, Status> {
+        Ok(Response::new(CancelJobResponse { job: Some(job(&request.into_inner().job_id)?) }))
+    }
+
+    async fn get_artifact(
+        &self,
+        request: Request<GetArtifactRequest>,
+    ) -> Result<Response<Self::GetArtifactStream>, Status> {
+        job(&request.into_inner().job_id)?;
+        let file = if self.is_damaged { b"a bicture" } else { FILE };
+        let pieces: Vec<_> = file
+            .chunks(4)
+            .map(|data| {
+                let chunk = ImageChunk { data: data.to_vec().into(), ..ImageChunk::default() };
+                Ok(GetArtifactResponse { chunk: Some(chunk), sha256: sha256_hex(FILE) })
+            })
+            .collect();
+        Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))
+    }
+
+    async fn delete_job(&self, request: Request<DeleteJobRequest>) -> Result<Response<DeleteJobResponse>, Status> {
+        let job = job(&request.into_inner().job_id)?;
+        self.calls.lock().unwrap().push(format!("delete {}", job.job_id));
+        Ok(Response::new(DeleteJobResponse {}))
+    }
+}
+
+impl Kept {
+    async fn serve(&self) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let service = JobServiceServer::new(self.clone());
+        let server = tonic::transport::Server::builder().add_service(service);
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        address
+    }
+}
+
+async fn jobs(address: &str, directory: &std::path::Path, arguments: &[&str]) -> Run {
+    let mut command = command(directory);
+    command.arg("jobs").args(arguments).args(["--server", address]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let output = tokio::process::Command::from(command).kill_on_drop(true).output();
+    collect(tokio::time::timeout(std::time::Duration::from_secs(30), output).await.expect("it ends").unwrap())
+}
+
+#[tokio::test]
+async fn jobs_are_listed_shown_cancelled_and_deleted() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = Kept::default();
+    let address = kept.serve().await;
+    let run = async |arguments: &[&str]| jobs(&address, directory.path(), arguments).await;
+    let listed = run(&["list"]).await;
+    listed.expect(0).says("done  completed  ?  1 picture, 9 B").says("gone  cancelled  ?  after step 3");
+    assert_eq!(run(&["list", "--limit", "1", "--json"]).await.expect(0).json()["jobId"], "done");
+    run(&["get", "gone"]).await.expect(0).says("state     cancelled");
+    run(&["cancel", "gone", "--json"]).await.expect(0).says("JOB_STATE_CANCELLED");
+    run(&["delete", "done"]).await.expect(0).says("deleted done");
+    run(&["delete", "nothing"]).await.expect(3).says("there is no such job");
+    assert_eq!(*kept.calls.lock().unwrap(), ["delete done"]);
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_behind_the_last_event() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = Kept::default();
+    let address = kept.serve().await;
+    let run = jobs(&address, directory.path(), &["watch", "done", "--json"]).await;
+    let lines: Vec<serde_json::Value> =
+        run.expect(0).stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let numbers: Vec<&str> = lines.iter().filter_map(|line| line["sequence"].as_str()).collect();
+    assert_eq!(numbers, ["0", "4", "900", "901", "902"]);
+    jobs(&address, directory.path(), &["watch", "done"]).await.expect(0).says("attempt 2").says("completed");
+    let calls = kept.calls.lock().unwrap().clone();
+    assert_eq!(calls, ["watch None", "watch Some(4)", "watch None", "watch Some(4)"]);
+}
+
+#[tokio::test]
+async fn pictures_are_checked_before_they_are_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let address = Kept::default().serve().await;
+    jobs(&address, directory.path(), &["fetch", "done", "--out", "a.png"]).await.expect(0).says("a.png");
+    assert_eq!(std::fs::read(directory.path().join("a.png")).unwrap(), FILE);
+    let address = Kept { is_damaged: true, ..Kept::default() }.serve().await;
+    jobs(&address, directory.path(), &["fetch", "done", "--out", "b.png"]).await.expect(3).says("arrived damaged");
+    assert!(!directory.path().join("b.png").exists());
+}
