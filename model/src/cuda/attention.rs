@@ -66,7 +66,7 @@ pub struct Operands {
 }
 
 struct Plan {
-    plan: cudnnBackendDescriptor_t,
+    plan: Descriptor,
     workspace_bytes: usize,
 }
 
@@ -141,18 +141,16 @@ impl Attention {
         // by value, lives until the call returns.
         unsafe {
             check(sys::cudnnSetStream(self.handle, stream.cast()), named)?;
-            check(sys::cudnnBackendExecute(self.handle, plan.plan, pack.0), named)
+            check(sys::cudnnBackendExecute(self.handle, plan.plan.0, pack.0), named)
         }
     }
 }
 
 impl Drop for Attention {
     fn drop(&mut self) {
-        for plan in self.plans.values() {
-            // SAFETY: made by `cudnnBackendCreateDescriptor`, and nothing uses it any more.
-            unsafe { sys::cudnnBackendDestroyDescriptor(plan.plan) };
-        }
-        // SAFETY: likewise.
+        // Plans belong to the handle.
+        self.plans.clear();
+        // SAFETY: made by `cudnnCreate`, and nothing uses it any more.
         unsafe { sys::cudnnDestroy(self.handle) };
     }
 }
@@ -207,7 +205,7 @@ fn plan(handle: cudnnHandle_t, shape: &Shape, workspace_bytes: usize) -> Result<
         }
         let bytes = plan.number(Name::CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)?;
         if usize::try_from(bytes).is_ok_and(|bytes| bytes <= workspace_bytes) {
-            return Ok(Plan { plan: plan.keep(), workspace_bytes: bytes as usize });
+            return Ok(Plan { plan, workspace_bytes: bytes as usize });
         }
     }
     Err(CudaError::Dnn { doing: format!("attention over {shape:?}"), reason: "no engine takes these sizes".to_owned() })
@@ -284,13 +282,6 @@ impl Descriptor {
             unsafe { sys::cudnnBackendGetAttribute(self.0, name, kind, count, &mut found, raw.as_mut_ptr().cast()) };
         check(status, || "the engines".to_owned())?;
         Ok(engines.into_iter().take(usize::try_from(found).unwrap_or(0)).collect())
-    }
-
-    /// Leaves the descriptor to the caller.
-    pub(super) fn keep(self) -> cudnnBackendDescriptor_t {
-        let descriptor = self.0;
-        std::mem::forget(self);
-        descriptor
     }
 }
 

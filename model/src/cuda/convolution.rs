@@ -62,7 +62,7 @@ pub struct Operands {
 }
 
 struct Plan {
-    plan: sys::cudnnBackendDescriptor_t,
+    plan: Descriptor,
     workspace_bytes: usize,
 }
 
@@ -117,18 +117,16 @@ impl Convolutions {
         // SAFETY: the plan was made for these shapes; the addresses are the caller's promise.
         unsafe {
             check(sys::cudnnSetStream(self.handle, stream.cast()), named)?;
-            check(sys::cudnnBackendExecute(self.handle, plan.plan, pack.0), named)
+            check(sys::cudnnBackendExecute(self.handle, plan.plan.0, pack.0), named)
         }
     }
 }
 
 impl Drop for Convolutions {
     fn drop(&mut self) {
-        for plan in self.plans.values() {
-            // SAFETY: made by `cudnnBackendCreateDescriptor`, and nothing uses it any more.
-            unsafe { sys::cudnnBackendDestroyDescriptor(plan.plan) };
-        }
-        // SAFETY: likewise.
+        // Plans belong to the handle.
+        self.plans.clear();
+        // SAFETY: made by `cudnnCreate`, and nothing uses it any more.
         unsafe { sys::cudnnDestroy(self.handle) };
     }
 }
@@ -158,7 +156,7 @@ fn plan(handle: cudnnHandle_t, shape: &Shape, workspace_bytes: usize) -> Result<
                 && bytes <= workspace_bytes
             {
                 tracing::debug!(?shape, ?mode, ?notes, workspace_bytes = bytes, "a convolution was planned");
-                return Ok(Plan { plan: plan.keep(), workspace_bytes: bytes });
+                return Ok(Plan { plan, workspace_bytes: bytes });
             }
         }
     }

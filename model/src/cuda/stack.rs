@@ -135,6 +135,7 @@ pub struct Tokens<'a> {
 /// # Errors
 ///
 /// A library refuses.
+#[expect(clippy::too_many_arguments, reason = "they are what one pass over a stack reads")]
 pub fn run(
     session: &mut Session<'_>,
     base: u64,
