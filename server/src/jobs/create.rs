@@ -122,8 +122,9 @@ impl Jobs {
         journal.opened();
         log(&id, &order);
         let reader = call.is_watched.then(|| journal.read(0));
+        let told = place.position;
         let job = self.enter(Ticket::new(id.clone(), deadline), order, journal, treatment, place);
-        self.parts.scheduler.enter(job);
+        self.parts.scheduler.enter(job, told);
         if reader.is_none() {
             self.lonely(&id, FIRST_READER);
         }

@@ -86,7 +86,7 @@ impl Jobs {
                 let place = self.parts.scheduler.readmit();
                 let mut job = self.enter(ticket, order, journal, treatment, place);
                 job.accepted = accepted(&seen);
-                self.parts.scheduler.enter(job);
+                self.parts.scheduler.enter(job, 0);
                 self.lonely(&id, READERS_RETURN);
             }
             // A server with other limits or another model cannot draw it; whoever watches is told.

@@ -87,9 +87,10 @@ impl Scheduler {
         Place { position: 0, eta: None, client: None, shared: self.shared.clone() }
     }
 
-    /// Lets a job wait for the device.
-    pub fn enter(&self, job: Job) {
-        self.shared.enter(job);
+    /// Lets a job wait for the device. It is told its position if that is no longer `told`: while a job was written down,
+    /// another may have come before it.
+    pub fn enter(&self, job: Job, told: usize) {
+        self.shared.enter(job, told);
     }
 
     /// How many jobs are before one that waits, and when it will start; 0 for the running one, and when it will end.
@@ -256,7 +257,7 @@ impl Shared {
         Ok(Place { position, eta, client: Some(client), shared: self.clone() })
     }
 
-    fn enter(&self, job: Job) {
+    fn enter(&self, job: Job, told: usize) {
         let mut state = lock(&self.state);
         if state.is_draining || state.is_closing {
             drop(state);
@@ -264,8 +265,9 @@ impl Shared {
         }
         let (id, client, priority) = (job.ticket.id.clone(), job.order.client.clone(), job.order.priority);
         let place = state.queue.push(id, &client, priority, job);
-        // Those whom it passed.
-        state.announce_positions(place + 1);
+        // Itself, if it must know, and those whom it passed.
+        let is_news = place + usize::from(state.running.is_some()) != told;
+        state.announce_positions(if is_news { place } else { place + 1 });
         drop(state);
         self.wake.notify_one();
     }

@@ -176,7 +176,7 @@ proptest! {
             let reader = journal.read(0);
             let job = Job::new(ticket.clone(), order, journal.clone(), scheduler.live());
             drop(place);
-            scheduler.enter(job);
+            scheduler.enter(job, 0);
             jobs.push((plan, ticket, Some(reader), journal, events));
         }
         for (plan, ticket, reader, _, _) in &mut jobs {
