@@ -1,4 +1,4 @@
-//! A Python of our own under the target folder, with the pinned packages of `tests/requirements.txt`.
+//! Pythons of our own under the target folder, each with the pinned packages of one list.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,17 +22,26 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Makes the environment, unless the one that is there has the same packages.
+    /// The environment of the tests.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Environment::with`].
+    pub fn prepare(workspace: &Workspace) -> anyhow::Result<Self> {
+        Self::with(workspace, "tests/requirements.txt", "python")
+    }
+
+    /// Makes the environment of these requirements in this folder of the target folder, unless the one that is there has
+    /// the same packages.
     ///
     /// # Errors
     ///
     /// There is no Python 3 with `venv`, or the packages cannot be had.
-    pub fn prepare(workspace: &Workspace) -> anyhow::Result<Self> {
-        let folder = workspace.target.join("python");
+    pub fn with(workspace: &Workspace, requirements: &str, folder: &str) -> anyhow::Result<Self> {
+        let folder = workspace.target.join(folder);
         let environment = Self { programs: folder.join("bin") };
-        let requirements = workspace.root.join("tests/requirements.txt");
-        let wanted =
-            fs::read_to_string(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+        let listed = workspace.root.join(requirements);
+        let wanted = fs::read_to_string(&listed).with_context(|| format!("cannot read {}", listed.display()))?;
         // Written last: an installation that was cut short is done again.
         let stamp = folder.join("installed.txt");
         if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) && environment.python().exists() {
@@ -44,8 +53,9 @@ impl Environment {
         process::run(&mut command, INSTALL_LIMIT).context("Python 3 with its venv module is needed")?;
         let mut command = Command::new(environment.python());
         command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
-        command.args(["--require-hashes", "--requirement"]).arg(&requirements);
-        process::run(&mut command, INSTALL_LIMIT).context("the packages of tests/requirements.txt cannot be had")?;
+        command.args(["--require-hashes", "--requirement"]).arg(&listed);
+        process::run(&mut command, INSTALL_LIMIT)
+            .with_context(|| format!("the packages of {requirements} cannot be had"))?;
         fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
         Ok(environment)
     }

@@ -4,6 +4,7 @@ mod checks;
 mod deny;
 mod summary;
 mod tally;
+mod training;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use crate::python::Environment;
-use crate::test::{Verdict, deny, tally};
+use crate::test::{Verdict, deny, tally, training};
 use crate::workspace::Workspace;
 use crate::{demo, llvm, process};
 
@@ -34,6 +34,11 @@ pub const CHECKS: &[Check] = &[
     Check { name: "library", what: "no warning in the client library without its command line", run: clippy_library },
     Check { name: "docs", what: "the documentation builds without a warning", run: docs },
     Check { name: "test", what: "every test, among them the lint of the protos and of the tree", run: test },
+    Check {
+        name: "training",
+        what: "a rehearsal of the training, and its checkpoint in the crate",
+        run: training::rehearse,
+    },
     Check { name: "demo", what: "the demo, with the programs that the tests use", run: demo },
     Check { name: "py-client", what: "the Python client against that server", run: python_client },
 ];
@@ -81,7 +86,8 @@ impl<'a> Context<'a> {
         process::run_tee(command, self.limit)
     }
 
-    fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Command {
+    /// Cargo with these arguments, in the repository.
+    pub fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Command {
         self.workspace.cargo(arguments)
     }
 }
