@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if !folder.join("model_index.json").exists() {
         synthetic::write(&folder, &Preset::newbie(), 1)?;
     }
-    let options = LoadOptions { device: device::open(spec, None)?, loras: Vec::new() };
+    let options = LoadOptions::new(device::open(spec, None)?);
     let (networks, _) = Networks::load(&ModelFolder::open(&folder)?, &options)?;
     let device = networks.device().clone();
     let mut dump = BTreeMap::new();

@@ -4,9 +4,9 @@
 //! cargo run --release -p sakuga-model --example picture_speed [-- FOLDER [DEVICE [PICTURES]]]
 //! ```
 //!
-//! DEVICE is `cpu` unless given; with the feature `cuda` it may be `cuda:0`. Without FOLDER, a checkpoint of random weights in the geometry of the embedded model is written and drawn with; the
-//! time does not depend on the weights. Steps, guidance and size are the checkpoint's defaults, but 20 steps for the
-//! random one.
+//! DEVICE is `cpu` unless given; with the feature `cuda` it may be `cuda:0`. Without FOLDER, a checkpoint of random weights
+//! in the geometry of the embedded model is written and drawn with; the time does not depend on the weights. Steps, guidance
+//! and size are the checkpoint's defaults, but 20 steps for the random one.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         synthetic::write(&folder, &preset(), 1)?;
     }
     let clock = Instant::now();
-    let loaded = Pipeline::load(&folder, LoadOptions { device, loras: Vec::new() });
+    let loaded = Pipeline::load(&folder, LoadOptions::new(device));
     let load_ms = milliseconds(clock);
     if given.is_none() {
         std::fs::remove_dir_all(&temporary)?;
@@ -91,7 +91,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut first_preview_ms = None;
         let outcome = pipeline.generate(&spec, &mut |progress| {
             if let Progress::Step(step) = progress {
-                if step.index == 0 {
+                if step.index == 1 {
                     step.preview(PreviewMethod::Linear);
                 }
                 first_preview_ms.get_or_insert_with(|| milliseconds(clock));

@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = kept.clone().unwrap_or_else(|| temporary.clone());
 
     synthetic::write(&folder, &Preset::tiny(), 1)?;
-    let options = LoadOptions { device: OpenDevice::cpu(), loras: Vec::new() };
+    let options = LoadOptions::new(OpenDevice::cpu());
     let (pipeline, reports) = Pipeline::load(&folder, options)?;
     let parameters: u64 = reports.iter().map(|report| report.parameters).sum();
     let info = pipeline.info();

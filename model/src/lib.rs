@@ -25,6 +25,7 @@ pub mod ops;
 pub mod pipeline;
 pub mod pixels;
 pub mod preview;
+pub mod profile;
 pub mod progress;
 pub mod sampler;
 pub mod spec;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::profile::StageProfile;
+
 /// The parts of the pipeline, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -58,6 +60,8 @@ pub enum Progress<'a> {
     TextEncoded([TokenCount; 2]),
     /// A step is done.
     Step(StepProgress<'a>),
+    /// Where the time of a part went, behind its end, if the request asked for it.
+    Profile(StageProfile),
 }
 
 /// How a preview is made from the predicted image.

@@ -64,6 +64,8 @@ pub struct GenerateSpec {
     pub shift: f32,
     /// The most images computed at once. 0: all of them.
     pub max_batch: usize,
+    /// Whether to measure where the device's time goes; costs some percent of it.
+    pub profile: bool,
 }
 
 impl GenerateSpec {
@@ -90,6 +92,7 @@ impl GenerateSpec {
             guidance_renorm,
             shift,
             max_batch: 0,
+            profile: false,
         }
     }
 

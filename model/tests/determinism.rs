@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use sakuga_model::device::OpenDevice;
-use sakuga_model::pipeline::{LoadOptions, Pipeline, PipelineError};
+use sakuga_model::pipeline::{LoadOptions, Pipeline, PipelineError, WarmUpSize};
 use sakuga_model::progress::{Outcome, PreviewMethod, Progress, Rgb8, Stage};
 use sakuga_model::sampler::Solver;
 use sakuga_model::spec::GenerateSpec;
@@ -24,7 +24,7 @@ fn checkpoint() -> &'static Path {
 }
 
 fn pipeline() -> Pipeline {
-    let options = LoadOptions { device: OpenDevice::cpu(), loras: Vec::new() };
+    let options = LoadOptions::new(OpenDevice::cpu());
     Pipeline::load(checkpoint(), options).unwrap_or_else(|error| panic!("{error}")).0
 }
 
@@ -120,6 +120,7 @@ fn watching_changes_nothing() {
                 steps.push(step.index);
                 guided.push(step.guidance_active);
             }
+            Progress::Profile(profile) => panic!("nobody asked for {profile:?}"),
         }
         ControlFlow::Continue(())
     });
@@ -130,6 +131,36 @@ fn watching_changes_nothing() {
     assert_eq!(timings.step_ms.len(), 6);
     assert!(timings.total_ms >= timings.denoise_ms() + timings.decode_ms);
     assert_eq!(images, draw(&pipeline, &spec));
+}
+
+#[test]
+fn measuring_changes_no_picture_and_tells_of_every_part() {
+    let pipeline = pipeline();
+    let mut profiles = Vec::new();
+    let outcome = pipeline.generate(&GenerateSpec { profile: true, ..spec() }, &mut |progress| {
+        if let Progress::Profile(profile) = progress {
+            profiles.push(profile);
+        }
+        ControlFlow::Continue(())
+    });
+    let Ok(Outcome::Finished { images, timings }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(images, draw(&pipeline, &spec()));
+    let stages: Vec<Stage> = profiles.iter().map(|profile| profile.stage).collect();
+    assert_eq!(stages, [Stage::TextEncode, Stage::Denoise, Stage::Decode]);
+    assert!(profiles[1].wall_ms >= timings.step_ms.iter().sum());
+    // A CPU tells nothing of single operations.
+    assert!(profiles.iter().all(|profile| profile.spans.is_empty() && profile.peaks.is_none()));
+}
+
+#[test]
+fn warming_up_draws_every_size_and_refuses_what_is_out_of_bounds() {
+    let pipeline = pipeline();
+    let before = draw(&pipeline, &spec());
+    let size = |width_px, images| WarmUpSize { width_px, height_px: 32, images, every_length: images > 1 };
+    pipeline.warm_up(&[size(64, 2), size(32, 1)]).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(draw(&pipeline, &spec()), before);
+    let error = pipeline.warm_up(&[size(33, 1)]).expect_err("no multiple of 16").to_string();
+    assert!(error.contains("width_px is 33"), "{error}");
 }
 
 #[test]

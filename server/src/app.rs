@@ -147,14 +147,16 @@ impl App {
             tracing::warn!(notice = model.notice, "about the model");
         }
 
+        let mut limits = config.limits;
+        limits.pixels_max = ready.info.pixels_max.map_or(limits.pixels_max, |pixels| limits.pixels_max.min(pixels));
         let sampler = Arc::new(Sampler::start(probe)?);
         let writer = Arc::new(StoreWriter::start(store)?);
         let encoder = Encoder::start(artifacts.clone(), Handle::current())?;
-        let scheduler = Arc::new(Scheduler::start(thread, encoder, sampler.clone(), &config.limits));
+        let scheduler = Arc::new(Scheduler::start(thread, encoder, sampler.clone(), &limits));
         let jobs = Jobs::new(Parts {
             engine: ready.info.clone(),
             tokens: ready.tokens.clone(),
-            limits: config.limits.clone(),
+            limits: limits.clone(),
             scheduler: scheduler.clone(),
             device_memory,
             writer,
@@ -167,11 +169,11 @@ impl App {
         let signs = sampler.subscribe(SIGNS, move |sample| _ = newest.send_replace(Some(sample.clone())));
         let context = Arc::new(Context {
             jobs: jobs.clone(),
-            streams: Arc::new(Semaphore::new(config.limits.streams_max.min(Semaphore::MAX_PERMITS))),
+            streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
             latest_sample,
             engine: ready.info,
             tokens: ready.tokens,
-            limits: config.limits,
+            limits,
             scheduler,
             sampler,
             started: SystemTime::now(),

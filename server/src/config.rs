@@ -1,13 +1,18 @@
 //! The configuration, checked: every problem is reported, not just the first.
 
+mod engine;
+
 use std::ffi::OsString;
-use std::fmt::{self, Display};
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use self::engine::{
+    BadLora, BadSizes, BurnConfig, DeviceChoice, LoraChoice, PrecisionChoice, UnknownDevice, WarmUp,
+};
 use crate::door::{self, DoorConfig};
 use crate::engine::scripted::Script;
 use crate::jobs::retention::Retention;
@@ -58,53 +63,6 @@ pub enum EngineChoice {
     /// The model.
     #[cfg(feature = "burn")]
     Burn(BurnConfig),
-}
-
-/// How the model is run.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct BurnConfig {
-    /// The device.
-    pub device: DeviceChoice,
-    /// How tensors are computed; `None` leaves it to the device.
-    pub precision: Option<PrecisionChoice>,
-    /// The model's folder; `None` for the embedded model.
-    pub model: Option<PathBuf>,
-    /// Adapters that are merged into it.
-    pub loras: Vec<LoraChoice>,
-    /// Where the embedded model is kept; `None` for the user's cache.
-    pub cache_dir: Option<PathBuf>,
-    /// Most pictures computed at once; 0: all.
-    pub max_batch: u32,
-}
-
-/// An adapter, written `PATH` or `PATH=SCALE`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct LoraChoice {
-    /// A `.safetensors` file or a PEFT folder.
-    pub path: PathBuf,
-    /// Factor on its effect; 1 is as trained.
-    pub scale: f32,
-}
-
-/// The device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// The first GPU if the program has GPU code, else the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// A GPU.
-    Cuda(usize),
-}
-
-/// How tensors are computed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PrecisionChoice {
-    /// bfloat16.
-    Bf16,
-    /// 32-bit.
-    F32,
 }
 
 /// How the log is written.
@@ -261,6 +219,10 @@ impl Reader<'_> {
         let precisions = [("auto", None), ("bf16", Some(PrecisionChoice::Bf16)), ("f32", Some(PrecisionChoice::F32))];
         let precision = self.choice("precision", &precisions);
         let max_batch = self.count("max-batch", 0..=u64::from(Limits::IMAGES_MAX));
+        let warm_up = self.parse("warm-up", "write `auto`, `none`, or sizes in pixels such as `1024x1024,832x1216`");
+        // What is wrong with it is said where the limits are read.
+        let pixels_max = self.given.get("max-pixels").and_then(|(value, _)| value.trim().parse().ok());
+        let offload_text_encoder = self.switch("offload-text-encoders");
         let loras = self.loras();
         let model = self.given.get("model").map(|(value, _)| value).filter(|value| *value != "embedded");
         Some(BurnConfig {
@@ -270,6 +232,9 @@ impl Reader<'_> {
             loras: loras?,
             cache_dir: self.given.get("cache-dir").map(|(value, _)| PathBuf::from(value)),
             max_batch: max_batch? as u32,
+            warm_up: warm_up?,
+            pixels_max: pixels_max?,
+            offload_text_encoder: offload_text_encoder?,
         })
     }
 
@@ -406,54 +371,6 @@ impl Reader<'_> {
     }
 }
 
-/// The text is no device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownDevice;
-
-impl FromStr for DeviceChoice {
-    type Err = UnknownDevice;
-
-    fn from_str(text: &str) -> Result<Self, UnknownDevice> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            other => {
-                let index = other.strip_prefix("cuda:").ok_or(UnknownDevice)?;
-                index.parse().map(Self::Cuda).map_err(|_| UnknownDevice)
-            }
-        }
-    }
-}
-
-/// The text is no adapter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BadLora;
-
-impl FromStr for LoraChoice {
-    type Err = BadLora;
-
-    /// A path may hold `=` too: only a number behind the last one is a scale.
-    fn from_str(text: &str) -> Result<Self, BadLora> {
-        let scaled = text.rsplit_once('=').and_then(|(path, scale)| Some((path, scale.trim().parse::<f32>().ok()?)));
-        let (path, scale) = scaled.unwrap_or((text, 1.0));
-        if path.trim().is_empty() || !scale.is_finite() || scale == 0.0 {
-            return Err(BadLora);
-        }
-        Ok(Self { path: PathBuf::from(path), scale })
-    }
-}
-
-impl Display for DeviceChoice {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => formatter.write_str("auto"),
-            Self::Cpu => formatter.write_str("cpu"),
-            Self::Cuda(index) => write!(formatter, "cuda:{index}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write as _;
@@ -522,22 +439,6 @@ mod tests {
         assert!(found.iter().any(|problem| problem.contains("no setting `queue_size`")), "{found:?}");
         assert!(found.iter().any(|problem| problem.contains("`listen` must be")), "{found:?}");
         assert!(!problems(load(&["--config", "/no/such/file"], &[])).is_empty());
-    }
-
-    #[test]
-    fn adapters_have_a_path_and_perhaps_a_scale() {
-        let lora = |path: &str, scale| LoraChoice { path: path.into(), scale };
-        for (text, read) in [
-            ("a.safetensors", Ok(lora("a.safetensors", 1.0))),
-            ("dir/a=b=-0.5", Ok(lora("dir/a=b", -0.5))),
-            ("a=b.safetensors", Ok(lora("a=b.safetensors", 1.0))),
-            ("", Err(BadLora)),
-            ("=1", Err(BadLora)),
-            ("a=0", Err(BadLora)),
-            ("a=nan", Err(BadLora)),
-        ] {
-            assert_eq!(text.parse(), read, "{text}");
-        }
     }
 
     #[test]

@@ -86,6 +86,21 @@ pub const SETTINGS: &[Setting] = &[
         help: "Most pictures of one request that are computed at once; a larger request is computed in turns. 0: all.",
     },
     Setting {
+        name: "warm-up",
+        value: "auto|none|WxH,WxH",
+        default: "auto",
+        help: "Sizes in pixels that are drawn once before the server is ready, so that the device's memory is taken and \
+               kernels are chosen by then. Nothing larger is accepted afterwards. `auto` is, on a GPU, the model's default \
+               size and the largest that `max-pixels` lets, and nothing on the CPU.",
+    },
+    Setting {
+        name: "offload-text-encoders",
+        value: "",
+        default: "false",
+        help: "Keeps the weights of the large text encoder (Gemma) in the host's memory, 7.8 GB for the published model; a \
+               prompt that was not seen before then takes some tenths of a second longer. For GPUs with less memory.",
+    },
+    Setting {
         name: "queue-size",
         value: "N",
         default: "64",

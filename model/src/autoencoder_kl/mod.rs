@@ -11,12 +11,17 @@ mod encoder;
 mod fast;
 mod key_map;
 mod layers;
+mod tiled;
+
+#[cfg(feature = "cuda")]
+use std::sync::OnceLock;
 
 use burn::tensor::{DType, Tensor};
 
 pub use self::config::AutoencoderKlConfig;
 pub use self::decoder::Decoder;
 pub use self::encoder::Encoder;
+pub use self::tiled::Tiling;
 use crate::loader::TensorReader;
 
 /// Receives values inside a network under the names of the reference, for comparisons: `[B, C, H, W]`.
@@ -39,7 +44,7 @@ pub struct AutoencoderKl {
     decoder: Decoder,
     /// The decoder on an NVIDIA GPU. It points into the weights above.
     #[cfg(feature = "cuda")]
-    fast: Option<fast::FastDecoder>,
+    fast: OnceLock<Option<fast::FastDecoder>>,
 }
 
 impl AutoencoderKl {
@@ -63,15 +68,22 @@ impl AutoencoderKl {
             config: config.clone(),
             encoder,
             #[cfg(feature = "cuda")]
-            fast: fast::FastDecoder::of(config, &decoder),
+            fast: OnceLock::new(),
             decoder,
         }
+    }
+
+    /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until
+    /// then.
+    #[cfg(feature = "cuda")]
+    fn fast(&self) -> Option<&fast::FastDecoder> {
+        self.fast.get_or_init(|| fast::FastDecoder::of(&self.config, &self.decoder)).as_ref()
     }
 
     /// Whether images are decoded by vendor libraries and our own kernels, and not by burn's operations.
     pub fn is_fast(&self) -> bool {
         #[cfg(feature = "cuda")]
-        return self.fast.is_some();
+        return self.fast().is_some();
         #[cfg(not(feature = "cuda"))]
         return false;
     }
@@ -80,7 +92,7 @@ impl AutoencoderKl {
     #[must_use]
     pub fn plain(self) -> Self {
         #[cfg(feature = "cuda")]
-        return Self { fast: None, ..self };
+        return Self { fast: OnceLock::from(None), ..self };
         #[cfg(not(feature = "cuda"))]
         return self;
     }
@@ -90,10 +102,23 @@ impl AutoencoderKl {
         &self.config
     }
 
-    /// Model latents `[B, C, H, W]` to RGB in 0..1, `[B, 3, 8H, 8W]`, in f32.
+    /// Model latents `[B, C, H, W]` to RGB in 0..1, `[B, 3, 8H, 8W]`, in f32. Large images are decoded in tiles.
     pub fn decode(&self, model_latents: Tensor<4>) -> Tensor<4> {
+        self.decode_tiled(model_latents, &Tiling::DEFAULT)
+    }
+
+    /// [`AutoencoderKl::decode`] with tiles of one's own.
+    pub fn decode_tiled(&self, model_latents: Tensor<4>, tiling: &Tiling) -> Tensor<4> {
+        let [_, _, height, width] = model_latents.dims();
+        if tiling.cuts(height, width) {
+            return tiled::decode(&model_latents, tiling, self.config.factor(), |tile| self.decode_whole(tile));
+        }
+        self.decode_whole(model_latents)
+    }
+
+    fn decode_whole(&self, model_latents: Tensor<4>) -> Tensor<4> {
         #[cfg(feature = "cuda")]
-        if let Some(fast) = &self.fast {
+        if let Some(fast) = self.fast() {
             return fast.decode(&model_latents);
         }
         to_unit_range(self.decode_raw(model_latents, &mut |_, _| ()))

@@ -1,10 +1,11 @@
 //! Attention by cuDNN's unified operation: one backend descriptor, grouped key and value heads, any strides.
 //!
 //! Shapes here are cuDNN's `[batch, heads, sequence, head_dim]`; the strides say where the elements really are, so a
-//! fused projection is read where it lies. Nothing is masked: rows of different lengths are different calls.
+//! fused projection is read where it lies. Rows of different lengths are different calls. A plan takes cuDNN a tenth of a
+//! second, so a row may be filled up to a length that others share: keys beyond its own are then masked.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, c_void};
 use std::ptr;
 
@@ -12,10 +13,11 @@ use cudarc::cudnn::sys::{
     self, cudnnBackendAttributeName_t as Name, cudnnBackendAttributeType_t as Type, cudnnBackendDescriptor_t,
     cudnnBackendDescriptorType_t as Kind, cudnnBackendHeurMode_t, cudnnDataType_t, cudnnHandle_t, cudnnStatus_t,
 };
-use cudarc::driver::sys::CUstream;
+use cudarc::driver::result;
+use cudarc::driver::sys::{self as cuda, CUstream};
 
 use super::error::CudaError;
-use super::kernels::Heads;
+use super::kernels::{Heads, ROWS_MAX};
 
 /// The first release whose unified operation was seen to take these shapes.
 const OLDEST: usize = 91_400;
@@ -23,14 +25,22 @@ const OLDEST: usize = 91_400;
 const MESSAGE_BYTES: usize = 1024;
 /// Names of the tensors inside a plan.
 const IDS: [i64; 5] = [1, 2, 3, 4, 5];
+/// Names of the lengths of queries and of keys.
+const LENGTH_IDS: [i64; 2] = [6, 7];
+/// Lengths that are held on the device at once.
+const LENGTHS_MAX: usize = 32;
 
-/// One call: `batch` rows of `tokens` tokens each.
+/// One call: `batch` rows of `tokens` tokens each, all of them or the first ones of each row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
     /// Rows.
     pub batch: usize,
-    /// Tokens of each row.
+    /// Tokens of each row, what fills it up included.
     pub tokens: usize,
+    /// Tokens from one row to the next.
+    pub row_tokens: usize,
+    /// Whether keys beyond a row's own length are masked.
+    pub is_masked: bool,
     /// Query heads, key and value heads, elements of a head.
     pub heads: [usize; 3],
     /// Elements from one token to the next, of query, key and value.
@@ -45,6 +55,8 @@ impl Shape {
         Self {
             batch,
             tokens,
+            row_tokens: tokens,
+            is_masked: false,
             heads: [heads.query, heads.kv, heads.dim],
             token_stride: heads.width(),
             out_stride: heads.query * heads.dim,
@@ -76,6 +88,46 @@ pub struct Attention {
     workspace: u64,
     workspace_bytes: usize,
     plans: HashMap<Shape, Plan>,
+    lengths: Lengths,
+    /// Shapes with a mask that cuDNN does not take.
+    refused: HashSet<Shape>,
+}
+
+/// Lengths of rows as cuDNN reads them: on the device, one number for each row of a batch.
+struct Lengths {
+    at: u64,
+    held: Vec<usize>,
+    next: usize,
+}
+
+impl Lengths {
+    fn new() -> Result<Self, CudaError> {
+        // SAFETY: a fresh allocation that is kept until the process ends.
+        let at = unsafe { result::malloc_sync(LENGTHS_MAX * ROWS_MAX * size_of::<i32>()) }
+            .map_err(CudaError::driver("reserve memory for lengths"))?;
+        Ok(Self { at, held: Vec::new(), next: 0 })
+    }
+
+    /// The address of [`ROWS_MAX`] times this length. Calls that are queued read what they were given: the stream keeps the
+    /// order.
+    fn of(&mut self, stream: CUstream, length: usize) -> Result<u64, CudaError> {
+        let slot = |index: usize| self.at + (index * ROWS_MAX * size_of::<i32>()) as u64;
+        if let Some(index) = self.held.iter().position(|held| *held == length) {
+            return Ok(slot(index));
+        }
+        let (index, at) = (self.next, slot(self.next));
+        // SAFETY: the slot lies in the allocation.
+        unsafe { cuda::cuMemsetD32Async(at, length as u32, ROWS_MAX, stream) }
+            .result()
+            .map_err(CudaError::driver("write lengths"))?;
+        if index == self.held.len() {
+            self.held.push(length);
+        } else {
+            self.held[index] = length;
+        }
+        self.next = (index + 1) % LENGTHS_MAX;
+        Ok(at)
+    }
 }
 
 // SAFETY: the handle and the descriptors are used by one thread at a time, behind the lock of the `Gpu`.
@@ -104,7 +156,8 @@ impl Attention {
         let mut handle = ptr::null_mut();
         // SAFETY: the handle is written by the call.
         check(unsafe { sys::cudnnCreate(&mut handle) }, || "a handle".to_owned())?;
-        Ok(Self { handle, workspace, workspace_bytes, plans: HashMap::new() })
+        let (plans, refused, lengths) = (HashMap::new(), HashSet::new(), Lengths::new()?);
+        Ok(Self { handle, workspace, workspace_bytes, plans, lengths, refused })
     }
 
     /// cuDNN's version, such as 91400.
@@ -118,12 +171,52 @@ impl Attention {
         self.plans.len()
     }
 
+    /// As [`run`](Self::run) over rows of `length` tokens that are filled up to those of the shape, whose results mean
+    /// nothing beyond `length`. Where cuDNN does not take the mask, the rows are computed without what fills them up.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_filled_up(
+        &mut self,
+        stream: CUstream,
+        shape: &Shape,
+        length: usize,
+        operands: Operands,
+    ) -> Result<(), CudaError> {
+        if shape.tokens == length {
+            return self.run(stream, shape, operands);
+        }
+        let masked = Shape { is_masked: true, ..*shape };
+        if !self.refused.contains(&masked) {
+            let lengths = self.lengths.of(stream, length)?;
+            match self.queue(stream, &masked, operands, Some(lengths)) {
+                Err(error) if !self.plans.contains_key(&masked) => {
+                    tracing::warn!(%error, "every length of a text is planned anew");
+                    self.refused.insert(masked);
+                }
+                queued => return queued,
+            }
+        }
+        self.run(stream, &Shape { tokens: length, ..*shape }, operands)
+    }
+
     /// Queues `softmax(q kᵀ / sqrt(head_dim)) v` of each row and head.
     ///
     /// # Errors
     ///
     /// cuDNN has no way to compute it, or the device fails.
     pub fn run(&mut self, stream: CUstream, shape: &Shape, operands: Operands) -> Result<(), CudaError> {
+        self.queue(stream, shape, operands, None)
+    }
+
+    fn queue(
+        &mut self,
+        stream: CUstream,
+        shape: &Shape,
+        operands: Operands,
+        lengths: Option<u64>,
+    ) -> Result<(), CudaError> {
         let plan = match self.plans.entry(*shape) {
             Entry::Occupied(plan) => plan.into_mut(),
             Entry::Vacant(slot) => slot.insert(plan(self.handle, shape, self.workspace_bytes)?),
@@ -131,9 +224,14 @@ impl Attention {
         debug_assert!(plan.workspace_bytes <= self.workspace_bytes);
         let named = || format!("attention over {shape:?}");
         let scale = 1.0 / (shape.heads[2] as f32).sqrt();
-        let addresses = [operands.q, operands.k, operands.v, operands.out, (&raw const scale) as u64];
+        let mut ids = IDS.to_vec();
+        let mut addresses = vec![operands.q, operands.k, operands.v, operands.out, (&raw const scale) as u64];
+        if let Some(lengths) = lengths {
+            ids.extend(LENGTH_IDS);
+            addresses.extend([lengths; 2]);
+        }
         let pack = Descriptor::new(Kind::CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)?;
-        pack.set(Name::CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, Type::CUDNN_TYPE_INT64, &IDS)?;
+        pack.set(Name::CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, Type::CUDNN_TYPE_INT64, &ids)?;
         pack.set(Name::CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, Type::CUDNN_TYPE_VOID_PTR, &addresses)?;
         pack.set(Name::CUDNN_ATTR_VARIANT_PACK_WORKSPACE, Type::CUDNN_TYPE_VOID_PTR, &[self.workspace])?;
         pack.finish()?;
@@ -157,10 +255,10 @@ impl Drop for Attention {
 
 fn plan(handle: cudnnHandle_t, shape: &Shape, workspace_bytes: usize) -> Result<Plan, CudaError> {
     let [heads, kv_heads, head_dim] = shape.heads.map(|size| size as i64);
-    let (batch, tokens) = (shape.batch as i64, shape.tokens as i64);
+    let (batch, tokens, row_tokens) = (shape.batch as i64, shape.tokens as i64, shape.row_tokens as i64);
     let tensor = |id: i64, heads: i64, token_stride: usize| {
         let token_stride = token_stride as i64;
-        let strides = [tokens * token_stride, head_dim, token_stride, 1];
+        let strides = [row_tokens * token_stride, head_dim, token_stride, 1];
         describe(id, cudnnDataType_t::CUDNN_DATA_BFLOAT16, [batch, heads, tokens, head_dim], strides, false)
     };
     let q = tensor(IDS[0], heads, shape.token_stride)?;
@@ -179,6 +277,17 @@ fn plan(handle: cudnnHandle_t, shape: &Shape, workspace_bytes: usize) -> Result<
     ];
     for (name, tensor) in operands {
         operation.set(name, Type::CUDNN_TYPE_BACKEND_DESCRIPTOR, &[tensor.0])?;
+    }
+    let lengths = LENGTH_IDS.map(|id| describe(id, cudnnDataType_t::CUDNN_DATA_INT32, [batch, 1, 1, 1], [1; 4], false));
+    let [query_lengths, key_lengths] = lengths;
+    let (query_lengths, key_lengths) = (query_lengths?, key_lengths?);
+    if shape.is_masked {
+        for (name, lengths) in [
+            (Name::CUDNN_ATTR_OPERATION_SDPA_FWD_SEQ_LEN_QDESC, &query_lengths),
+            (Name::CUDNN_ATTR_OPERATION_SDPA_FWD_SEQ_LEN_KVDESC, &key_lengths),
+        ] {
+            operation.set(name, Type::CUDNN_TYPE_BACKEND_DESCRIPTOR, &[lengths.0])?;
+        }
     }
     operation.finish()?;
 

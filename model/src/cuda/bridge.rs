@@ -1,7 +1,10 @@
 //! Between burn's tensors and addresses on the device.
 //!
 //! [`call`] is an operation of burn's own graph whose body gets the addresses of its operands: burn keeps the order, the
-//! lifetimes and the result. [`pin`] takes the address of a weight once, for good.
+//! lifetimes and the result. [`Pins`] takes the addresses of weights once, for good.
+//!
+//! burn moves tensors that nobody looks at, to empty pages of memory and give them back. Whoever has an address therefore
+//! holds on to the place: for the time of a [`call`], or as long as a network's [`Pins`] live.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +24,7 @@ use super::product::{Layer, Matrix};
 use super::text_kernels::PositionTables;
 
 /// An operand where it lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Operand {
     /// Address of the first element.
     pub at: u64,
@@ -29,6 +32,18 @@ pub struct Operand {
     pub shape: Vec<usize>,
     /// Elements from one index to the next, on each axis. burn pads rows, so they need not follow from the shape.
     pub strides: Vec<usize>,
+    /// Keeps it there.
+    hold: Hold,
+}
+
+/// As long as this lives, a tensor's memory is neither moved nor given to another.
+#[derive(Clone)]
+struct Hold(Arc<Mutex<dyn Send>>);
+
+impl std::fmt::Debug for Hold {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hold").field("holders", &Arc::strong_count(&self.0)).finish()
+    }
 }
 
 type Body = dyn Fn(&mut Session<'_>, &[Operand], u64) -> Result<(), CudaError> + Send + Sync;
@@ -95,6 +110,7 @@ fn locate(tensor: &CubeTensor) -> Result<Operand, CudaError> {
         at: resource.resource().ptr,
         shape: tensor.meta.shape().to_vec(),
         strides: tensor.meta.strides().to_vec(),
+        hold: Hold(Arc::new(Mutex::new(resource))),
     })
 }
 
@@ -131,87 +147,113 @@ pub fn call<const D: usize>(
     Tensor::from_dispatch(Dispatch::device_work(operand(0), operand(1), operand(2), operand(3), operand(4), work))
 }
 
-/// The address of a tensor for as long as the tensor, or a clone of it, lives.
-///
-/// # Errors
-///
-/// The device fails, or the tensor is not on it.
-pub fn pin<const D: usize>(gpu: &Arc<Gpu>, tensor: &Tensor<D>) -> Result<Operand, CudaError> {
-    let slot = Arc::new(Mutex::new(None));
-    let answer = Arc::clone(&slot);
-    let done: Tensor<1> = call(gpu, &[handle(tensor)], [1], tensor.dtype(), move |_, operands, _| {
-        *answer.lock().unwrap_or_else(PoisonError::into_inner) = operands.first().cloned();
-        Ok(())
-    });
-    // burn computes what it was asked for now and not when it likes.
-    done.device().sync().map_err(|error| unlocated(error.to_string()))?;
-    if let Some(fault) = gpu.take_fault() {
-        return Err(fault);
-    }
-    let operand = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    operand.ok_or_else(|| unlocated("its operation was not run".to_owned()))
+/// Addresses of a network's weights, which stay valid as long as this lives.
+pub struct Pins {
+    gpu: Arc<Gpu>,
+    held: Mutex<Vec<Hold>>,
 }
 
-/// The address of a vector.
-///
-/// # Errors
-///
-/// As [`pin`].
-pub fn pin_vector(gpu: &Arc<Gpu>, tensor: &Tensor<1>) -> Result<u64, CudaError> {
-    pin(gpu, tensor).map(|operand| operand.at)
-}
-
-/// A table of embeddings, whose rows must have no gaps.
-///
-/// # Errors
-///
-/// As [`pin`], and if its elements lie otherwise.
-pub fn pin_table(gpu: &Arc<Gpu>, tensor: &Tensor<2>) -> Result<Matrix, CudaError> {
-    let table = pin(gpu, tensor)?;
-    match table.strides[..] {
-        [row_stride, 1] => Ok(Matrix { at: table.at, row_stride }),
-        _ => Err(CudaError::Unsupported {
-            what: "the distance of a table's columns",
-            found: table.strides[1],
-            wanted: "1, the order of checkpoints",
-        }),
+impl std::fmt::Debug for Pins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pins").finish_non_exhaustive()
     }
 }
 
-/// Rotary tables `[1, positions, head_dim / 2]` in f32.
-///
-/// # Errors
-///
-/// As [`pin`], and if cosines and sines lie differently.
-pub fn pin_positions(gpu: &Arc<Gpu>, cosine: &Tensor<3>, sine: &Tensor<3>) -> Result<PositionTables, CudaError> {
-    let [cosine, sine] = [pin(gpu, cosine)?, pin(gpu, sine)?];
-    match (&cosine.strides[..], &sine.strides[..]) {
-        (&[_, stride, 1], &[_, other, 1]) if stride == other => {
-            Ok(PositionTables { cosine: cosine.at, sine: sine.at, stride })
-        }
-        _ => Err(CudaError::Unsupported {
-            what: "the distance of a rotary table's columns",
-            found: cosine.strides.last().copied().unwrap_or(0),
-            wanted: "1, the same in both tables",
-        }),
+impl Pins {
+    /// None yet.
+    pub fn new(gpu: &Arc<Gpu>) -> Self {
+        Self { gpu: Arc::clone(gpu), held: Mutex::default() }
     }
-}
 
-/// A linear layer whose weight lies in the order of files.
-///
-/// # Errors
-///
-/// As [`pin`], and if the weight lies otherwise.
-pub fn pin_linear(gpu: &Arc<Gpu>, layer: &Linear) -> Result<Layer, CudaError> {
-    let weight = pin(gpu, &layer.weight.val())?;
-    let [d_input, d_output] = weight.shape[..] else { return Err(unlocated("a weight is no matrix".to_owned())) };
-    let [1, row_stride] = weight.strides[..] else {
-        return Err(CudaError::Unsupported {
-            what: "the distance of a weight's inputs",
-            found: weight.strides[0],
-            wanted: "1, the order of checkpoints",
+    /// The device.
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    /// The address of a tensor.
+    ///
+    /// # Errors
+    ///
+    /// The device fails, or the tensor is not on it.
+    pub fn tensor<const D: usize>(&self, tensor: &Tensor<D>) -> Result<Operand, CudaError> {
+        let slot = Arc::new(Mutex::new(None));
+        let answer = Arc::clone(&slot);
+        let done: Tensor<1> = call(&self.gpu, &[handle(tensor)], [1], tensor.dtype(), move |_, operands, _| {
+            *answer.lock().unwrap_or_else(PoisonError::into_inner) = operands.first().cloned();
+            Ok(())
         });
-    };
-    let bias = layer.bias.as_ref().map(|bias| pin_vector(gpu, &bias.val())).transpose()?;
-    Ok(Layer { weight: Matrix { at: weight.at, row_stride }, bias, d_input, d_output })
+        // burn computes what it was asked for now and not when it likes.
+        done.device().sync().map_err(|error| unlocated(error.to_string()))?;
+        if let Some(fault) = self.gpu.take_fault() {
+            return Err(fault);
+        }
+        let operand = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let operand = operand.ok_or_else(|| unlocated("its operation was not run".to_owned()))?;
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(operand.hold.clone());
+        Ok(operand)
+    }
+
+    /// The address of a vector.
+    ///
+    /// # Errors
+    ///
+    /// As [`tensor`](Self::tensor).
+    pub fn vector(&self, tensor: &Tensor<1>) -> Result<u64, CudaError> {
+        self.tensor(tensor).map(|operand| operand.at)
+    }
+
+    /// A table of embeddings, whose rows must have no gaps.
+    ///
+    /// # Errors
+    ///
+    /// As [`tensor`](Self::tensor), and if its elements lie otherwise.
+    pub fn table(&self, tensor: &Tensor<2>) -> Result<Matrix, CudaError> {
+        let table = self.tensor(tensor)?;
+        match table.strides[..] {
+            [row_stride, 1] => Ok(Matrix { at: table.at, row_stride }),
+            _ => Err(CudaError::Unsupported {
+                what: "the distance of a table's columns",
+                found: table.strides[1],
+                wanted: "1, the order of checkpoints",
+            }),
+        }
+    }
+
+    /// Rotary tables `[1, positions, head_dim / 2]` in f32.
+    ///
+    /// # Errors
+    ///
+    /// As [`tensor`](Self::tensor), and if cosines and sines lie differently.
+    pub fn positions(&self, cosine: &Tensor<3>, sine: &Tensor<3>) -> Result<PositionTables, CudaError> {
+        let [cosine, sine] = [self.tensor(cosine)?, self.tensor(sine)?];
+        match (&cosine.strides[..], &sine.strides[..]) {
+            (&[_, stride, 1], &[_, other, 1]) if stride == other => {
+                Ok(PositionTables { cosine: cosine.at, sine: sine.at, stride })
+            }
+            _ => Err(CudaError::Unsupported {
+                what: "the distance of a rotary table's columns",
+                found: cosine.strides.last().copied().unwrap_or(0),
+                wanted: "1, the same in both tables",
+            }),
+        }
+    }
+
+    /// A linear layer whose weight lies in the order of files.
+    ///
+    /// # Errors
+    ///
+    /// As [`tensor`](Self::tensor), and if the weight lies otherwise.
+    pub fn linear(&self, layer: &Linear) -> Result<Layer, CudaError> {
+        let weight = self.tensor(&layer.weight.val())?;
+        let [d_input, d_output] = weight.shape[..] else { return Err(unlocated("a weight is no matrix".to_owned())) };
+        let [1, row_stride] = weight.strides[..] else {
+            return Err(CudaError::Unsupported {
+                what: "the distance of a weight's inputs",
+                found: weight.strides[0],
+                wanted: "1, the order of checkpoints",
+            });
+        };
+        let bias = layer.bias.as_ref().map(|bias| self.vector(&bias.val())).transpose()?;
+        Ok(Layer { weight: Matrix { at: weight.at, row_stride }, bias, d_input, d_output })
+    }
 }

@@ -5,6 +5,7 @@
 //! and one after, without the host waiting for the device.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::result::{self, event, primary_ctx};
@@ -15,9 +16,11 @@ use super::convolution::Convolutions;
 use super::error::CudaError;
 use super::image_kernels::ImageKernels;
 use super::kernels::Kernels;
+use super::peaks;
 use super::product::{Products, WORKSPACE_BYTES};
 use super::profile::{Cost, Profile, Span};
 use super::text_kernels::TextKernels;
+use crate::profile::Peaks;
 
 /// Alignment of every buffer: what cuBLASLt's and cuDNN's fastest kernels ask for, and more.
 const ALIGNMENT: usize = 256;
@@ -28,6 +31,8 @@ pub struct Gpu {
     /// The first failure of work that was queued from where no error can be returned.
     fault: Mutex<Option<CudaError>>,
     versions: Versions,
+    /// For those who only want to know, without waiting for work to be queued.
+    scratch_bytes: AtomicUsize,
 }
 
 /// Versions of the libraries, for the log and `sakuga info`.
@@ -37,6 +42,14 @@ pub struct Versions {
     pub cublaslt: usize,
     /// cuDNN, such as 91400.
     pub cudnn: usize,
+}
+
+impl std::fmt::Display for Versions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { cublaslt, cudnn } = *self;
+        let [blas, dnn] = [cublaslt, cudnn].map(|version| (version / 10_000, version % 10_000 / 100));
+        write!(f, "cuBLASLt {}.{}, cuDNN {}.{}", blas.0, blas.1, dnn.0, dnn.1)
+    }
 }
 
 struct State {
@@ -134,6 +147,20 @@ impl Session<'_> {
         Ok(self.scratch.at)
     }
 
+    /// What is marked from now on belongs to this network, and to none of its layers.
+    pub fn enter(&mut self, network: &'static str) {
+        if let Some(profile) = &mut self.profile {
+            profile.enter(network);
+        }
+    }
+
+    /// What is marked from now on belongs to this layer, or to none.
+    pub fn layer(&mut self, layer: Option<usize>) {
+        if let Some(profile) = &mut self.profile {
+            profile.layer(layer);
+        }
+    }
+
     /// Names what was queued since the last mark, if anybody wants to know.
     ///
     /// # Errors
@@ -144,6 +171,11 @@ impl Session<'_> {
             Some(profile) => profile.mark(name, cost, self.stream),
             None => Ok(()),
         }
+    }
+
+    /// The scratch memory that is held, address and bytes.
+    pub fn held(&self) -> (u64, usize) {
+        (self.scratch.at, self.scratch.bytes)
     }
 
     /// Queues a copy on the device.
@@ -264,7 +296,8 @@ impl Gpu {
             scratch: Scratch::default(),
             profile: None,
         };
-        let gpu = Self { state: Mutex::new(state), fault: Mutex::default(), versions };
+        let (fault, scratch_bytes) = (Mutex::default(), AtomicUsize::new(0));
+        let gpu = Self { state: Mutex::new(state), fault, versions, scratch_bytes };
         // Whether the driver can order contexts by events (12.5 and later) is better known now than at the first picture.
         gpu.run(|_| Ok(()))?;
         Ok(gpu)
@@ -319,6 +352,7 @@ impl Gpu {
             scratch,
             profile,
         });
+        self.scratch_bytes.store(scratch.bytes, Ordering::Relaxed);
         // SAFETY: as above. Also after a failure: part of the work may be queued.
         unsafe {
             event::record(*after, *stream).map_err(CudaError::driver("mark the end of our work"))?;
@@ -352,7 +386,7 @@ impl Gpu {
         lock(&self.state).profile = Some(Profile::default());
     }
 
-    /// Waits for the device, and tells where the time went since [`Gpu::start_profile`].
+    /// Waits for the device, and tells how long each operation since [`Gpu::start_profile`] took, in order.
     ///
     /// # Errors
     ///
@@ -362,9 +396,19 @@ impl Gpu {
         profile.map_or(Ok(Vec::new()), Profile::finish)
     }
 
+    /// Measures what the device reaches in a large product and in a large copy. Both run over the scratch memory, over
+    /// whatever the last pass left there, so no memory is taken; none if too little is held to tell anything.
+    ///
+    /// # Errors
+    ///
+    /// A library refuses, or the device failed.
+    pub fn measure_peaks(&self) -> Result<Option<Peaks>, CudaError> {
+        self.run(peaks::measure)
+    }
+
     /// Bytes of scratch memory that are held.
     pub fn scratch_bytes(&self) -> usize {
-        lock(&self.state).scratch.bytes
+        self.scratch_bytes.load(Ordering::Relaxed)
     }
 }
 
@@ -375,6 +419,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_read_as_people_write_them() {
+        let versions = Versions { cublaslt: 130_101, cudnn: 91_400 };
+        assert_eq!(versions.to_string(), "cuBLASLt 13.1, cuDNN 9.14");
+    }
 
     #[test]
     fn buffers_are_aligned_and_do_not_overlap() {

@@ -8,6 +8,7 @@ use super::error::CudaError;
 use super::gpu::Session;
 use super::kernels::Heads;
 use super::product::{Batch, Factor, Layer, Matrix, Output, Product};
+use super::profile::Cost;
 use super::stack::BF16;
 use super::text_kernels::{KEYS_MAX, Visible};
 
@@ -70,6 +71,12 @@ impl MaskedAttention {
     /// Scratch memory that a call needs.
     pub fn score_bytes(&self) -> usize {
         self.heads.query * rounded(self.queries.min(QUERIES_MAX)) * rounded(self.keys) * size_of::<f32>()
+    }
+
+    /// What a call has to do, padding included.
+    pub fn cost(&self) -> Cost {
+        let pairs = rounded(self.queries) as f64 * rounded(self.keys) as f64;
+        Cost { flops: 4.0 * pairs * (self.heads.query * self.heads.dim) as f64, bytes: 0.0 }
     }
 
     /// Queues `softmax(scale q kᵀ) v` of each head.

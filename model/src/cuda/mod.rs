@@ -14,9 +14,11 @@ pub mod bridge;
 pub mod convolution;
 pub mod error;
 pub mod gpu;
+pub mod host_memory;
 pub mod image_kernels;
 pub mod kernels;
 pub mod masked_attention;
+mod peaks;
 pub mod product;
 pub mod profile;
 pub mod stack;
@@ -34,13 +36,23 @@ pub use gpu::Gpu;
 /// once, why not.
 pub fn of(device: &Device) -> Option<Arc<Gpu>> {
     static TOLD: std::sync::Once = std::sync::Once::new();
-    let devices = Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec();
-    let index = devices.iter().position(|candidate| candidate == device)?;
-    match Gpu::open(index) {
+    match open(device)? {
         Ok(gpu) => Some(gpu),
         Err(error) => {
             TOLD.call_once(|| tracing::warn!(%error, "burn's own kernels are used, which are several times slower"));
             None
         }
     }
+}
+
+/// Why the fast path is not there for a burn device that is a GPU.
+pub fn refusal(device: &Device) -> Option<String> {
+    open(device)?.err().map(|error| error.to_string())
+}
+
+/// As [`of`], and why not if it is a GPU.
+pub fn open(device: &Device) -> Option<Result<Arc<Gpu>, CudaError>> {
+    let devices = Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec();
+    let index = devices.iter().position(|candidate| candidate == device)?;
+    Some(Gpu::open(index))
 }

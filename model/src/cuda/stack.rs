@@ -112,6 +112,21 @@ impl Buffers {
         }
     }
 
+    /// Queues zeros where attention would leave what fills a row up, for scratch memory may hold anything, numbers or not.
+    ///
+    /// # Errors
+    ///
+    /// The driver refuses.
+    pub fn clear_filling(
+        &self,
+        session: &Session<'_>,
+        base: u64,
+        geometry: &Geometry,
+        rows: &Rows,
+    ) -> Result<(), CudaError> {
+        clear_filling(session, self.attended.in_scratch(base), geometry.heads.query * geometry.heads.dim, rows)
+    }
+
     /// Where the last norm of a stack is left, `[tokens, dim]`.
     pub fn normed(&self, base: u64) -> u64 {
         self.normed.in_scratch(base)
@@ -127,6 +142,8 @@ pub struct Tokens<'a> {
     pub rows: &'a Rows,
     /// Positions of its tokens.
     pub tables: RopeTables,
+    /// Number of the first block among the network's, for profiles.
+    pub first_layer: usize,
 }
 
 /// Runs the blocks over the tokens; `modulations` has one for each block, or none at all. `last` is computed from the
@@ -148,7 +165,7 @@ pub fn run(
 ) -> Result<(), CudaError> {
     let Some(first) = blocks.first() else { return Ok(()) };
     let Geometry { dim, ffn, heads, norm, .. } = *geometry;
-    let Tokens { x, rows, tables } = tokens;
+    let Tokens { x, rows, tables, .. } = tokens;
     let stream = session.stream;
     let [normed, qkv, attended, branch, gate_up, unit] =
         [buffers.normed, buffers.qkv, buffers.attended, buffers.branch, buffers.gate_up, buffers.unit]
@@ -162,6 +179,7 @@ pub fn run(
     session.kernels.rms_norm_scale(stream, (x, width), first_norm, norm, part(0, 0), rows, (normed, width), dim)?;
     let count = rows.tokens();
     for (i, block) in blocks.iter().enumerate() {
+        session.layer(Some(tokens.first_layer + i));
         session.products.run(stream, &Product::linear(count, normed, &block.qkv, qkv))?;
         session.mark("product qkv", Cost::product(count, dim, heads.width()))?;
         session.kernels.norm_rotate(stream, qkv, block.head_norm, geometry.head_norm, tables, rows, heads)?;
@@ -215,6 +233,23 @@ pub fn run(
         )?;
         session.mark("add branch and norm", Cost::moved(4 * count * dim))?;
     }
+    session.layer(None);
+    Ok(())
+}
+
+/// Queues zeros for what fills the rows of `[tokens, width]` up.
+///
+/// # Errors
+///
+/// The driver refuses.
+pub fn clear_filling(session: &Session<'_>, at: u64, width: usize, rows: &Rows) -> Result<(), CudaError> {
+    for row in 0..rows.count() {
+        let (length, span) = (rows.length(row), rows.span(row));
+        if length < span {
+            let first = ((rows.start(row) + length) * width) as u64 * BF16;
+            session.zero(at + first, (span - length) * width * BF16 as usize)?;
+        }
+    }
     Ok(())
 }
 
@@ -261,10 +296,11 @@ fn attend_by_products(
     Ok(())
 }
 
-/// Every row attends to itself alone. Neighbouring rows of one length are one call.
+/// Every row attends to itself alone. Neighbouring rows of one length are one call. What fills a row up must be finite, and
+/// is left as it is or overwritten with zeros.
 fn attend(session: &mut Session<'_>, qkv: u64, out: u64, rows: &Rows, heads: Heads) -> Result<(), CudaError> {
     for (first, count) in rows.runs() {
-        let shape = attention::Shape::fused(count, rows.length(first), heads);
+        let shape = attention::Shape::fused(count, rows.span(first), heads);
         let token = rows.start(first);
         let at = |head: usize| qkv + (token * heads.width() + head * heads.dim) as u64 * BF16;
         let operands = attention::Operands {
@@ -273,7 +309,7 @@ fn attend(session: &mut Session<'_>, qkv: u64, out: u64, rows: &Rows, heads: Hea
             v: at(heads.query + heads.kv),
             out: out + (token * heads.query * heads.dim) as u64 * BF16,
         };
-        session.attention.run(session.stream, &shape, operands)?;
+        session.attention.run_filled_up(session.stream, &shape, rows.length(first), operands)?;
     }
     Ok(())
 }

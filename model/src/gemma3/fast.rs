@@ -8,15 +8,17 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 
+use super::offload::{Offload, Offloaded, Staging};
 use super::rope::{self, Table};
-use super::{Block, Gemma3, LayerKind};
-use crate::cuda::bridge::{self, Operand, pin_linear, pin_vector};
+use super::{Block, Gemma3, Gemma3Config, LayerKind};
+use crate::cuda::bridge::{self, Operand, Pins};
 use crate::cuda::gpu::{Layout, Place, Session};
 use crate::cuda::kernels::{Gate, Heads, Modulation, Next, NormKind, Rows};
 use crate::cuda::masked_attention::{self, MaskedAttention, rounded};
-use crate::cuda::product::Matrix;
+use crate::cuda::product::{Layer, Matrix};
+use crate::cuda::profile::Cost;
 use crate::cuda::stack::{BF16, BlockWeights, Geometry};
 use crate::cuda::text_kernels::{KEYS_MAX, PositionTables, Visible};
 use crate::cuda::text_rows::{self, Queued};
@@ -35,7 +37,9 @@ pub(super) struct FastGemma3 {
     weights: Arc<Weights>,
     /// Owned here because the addresses of the weights point into them.
     _tables: [Table; 2],
-    embed_tokens: Tensor<2>,
+    /// The weights that lie in the host's memory, if they do; all others belong to the network.
+    _offloaded: Option<Offloaded>,
+    device: Device,
     kept: Mutex<Kept>,
 }
 
@@ -45,9 +49,12 @@ struct Weights {
     embedding_scale: f32,
     attention_scale: f32,
     blocks: Vec<(LayerKind, BlockWeights)>,
+    /// Whether the blocks' large weights lie in the host's memory.
+    is_offloaded: bool,
     window: usize,
     /// Of sliding and of full layers.
     tables: [PositionTables; 2],
+    _pins: Pins,
 }
 
 struct Kept {
@@ -89,28 +96,52 @@ impl FastGemma3 {
         if embed_tokens.dtype() != DType::BF16 || network.norm.is_some() {
             return None;
         }
-        let gpu = cuda::of(&embed_tokens.device())?;
-        let config = &network.config;
-        let table = |base, factor| rope::table(base, factor, config.head_dim, KEYS_MAX, &embed_tokens.device());
-        let tables = [table(config.rope_base_sliding, 1.0), table(config.rope_base_full, config.rope_factor_full)];
+        let device = embed_tokens.device();
+        let gpu = cuda::of(&device)?;
+        let tables = tables(&network.config, &device);
         match Weights::pin(&gpu, network, &tables) {
-            Ok(weights) => Some(Self {
-                gpu,
-                weights: Arc::new(weights),
-                _tables: tables,
-                embed_tokens: embed_tokens.clone(),
-                kept: Mutex::new(Kept {
-                    features: TokenLru::new(super::KEPT_BYTES),
-                    stores: TokenLru::new(STORE_BYTES),
-                    queued: Queued::default(),
-                    counts: TextCounts::default(),
-                }),
-            }),
+            Ok(weights) => Some(Self::new(gpu, weights, tables, None, device)),
             Err(error) => {
                 tracing::warn!(%error, "Gemma 3 runs on burn's own kernels, which are several times slower");
                 None
             }
         }
+    }
+
+    /// The fast path of a tower whose weights go to the host's memory as they are loaded: each of `blocks` is dropped
+    /// before the next is asked for.
+    ///
+    /// # Errors
+    ///
+    /// The device lacks something, or there is not as much memory of the host that can be locked.
+    pub(super) fn offloaded(
+        config: &Gemma3Config,
+        device: &Device,
+        embed_tokens: Tensor<2>,
+        blocks: impl Iterator<Item = Block>,
+    ) -> Result<Self, CudaError> {
+        let no_gpu = CudaError::Unsupported { what: "the number of GPUs", found: 0, wanted: "1" };
+        let gpu = cuda::open(device).unwrap_or(Err(no_gpu))?;
+        let tables = tables(config, device);
+        let scale = super::embedding_scale(config, embed_tokens.dtype());
+        let mut offload = Offload::new(&gpu);
+        let embedding = offload.table(&embed_tokens)?;
+        drop(embed_tokens);
+        let blocks = blocks.map(|block| Ok((block.self_attn.kind, offload.block(&block)?)));
+        let blocks = blocks.collect::<Result<Vec<_>, CudaError>>()?;
+        let (pins, offloaded) = offload.finish();
+        let weights = Weights::new(pins, config, (embedding, scale), blocks, true, &tables)?;
+        Ok(Self::new(gpu, weights, tables, Some(offloaded), device.clone()))
+    }
+
+    fn new(gpu: Arc<Gpu>, weights: Weights, tables: [Table; 2], offloaded: Option<Offloaded>, device: Device) -> Self {
+        let kept = Mutex::new(Kept {
+            features: TokenLru::new(super::KEPT_BYTES),
+            stores: TokenLru::new(STORE_BYTES),
+            queued: Queued::default(),
+            counts: TextCounts::default(),
+        });
+        Self { gpu, weights: Arc::new(weights), _tables: tables, _offloaded: offloaded, device, kept }
     }
 
     /// Features of a batch, `[B, L, hidden]` with zeros beyond a text's length; none if a text is longer than the kernels
@@ -154,7 +185,7 @@ impl FastGemma3 {
         let weights = Arc::clone(&self.weights);
         let (room, dim) = (rounded(ids.len()), weights.geometry.dim);
         let elements = weights.blocks.len() * room * weights.store_width();
-        let values = Tensor::<1>::empty([elements], (&self.embed_tokens.device(), DType::BF16));
+        let values = Tensor::<1>::empty([elements], (&self.device, DType::BF16));
         let mut operands = vec![bridge::handle(&values)];
         if let Some((_, earlier)) = &earlier {
             operands.extend([bridge::handle(&earlier.values), bridge::handle(&earlier.features)]);
@@ -177,6 +208,12 @@ impl FastGemma3 {
         kept.stores.insert(ids.to_vec(), store, elements * BF16 as usize + feature_bytes);
         features
     }
+}
+
+/// Rotary tables of sliding and of full layers.
+fn tables(config: &Gemma3Config, device: &Device) -> [Table; 2] {
+    let table = |base, factor| rope::table(base, factor, config.head_dim, KEYS_MAX, device);
+    [table(config.rope_base_sliding, 1.0), table(config.rope_base_full, config.rope_factor_full)]
 }
 
 impl Kept {
@@ -214,7 +251,35 @@ impl Buffers {
 
 impl Weights {
     fn pin(gpu: &Arc<Gpu>, network: &Gemma3, tables: &[Table; 2]) -> Result<Self, CudaError> {
-        let config = &network.config;
+        let pins = Pins::new(gpu);
+        let vector = |tensor: &Tensor<1>| pins.vector(tensor);
+        let block = |block: &Block| -> Result<_, CudaError> {
+            let attention = &block.self_attn;
+            let weights = BlockWeights {
+                qkv: pins.linear(&attention.qkv)?,
+                out: pins.linear(&attention.o_proj)?,
+                gate_up: pins.linear(&block.gate_up)?,
+                down: pins.linear(&block.down_proj)?,
+                attention_norm: [vector(&block.input_layernorm)?, vector(&block.post_attention_layernorm)?],
+                ffn_norm: [vector(&block.pre_feedforward_layernorm)?, vector(&block.post_feedforward_layernorm)?],
+                head_norm: Some((vector(&attention.q_norm)?, vector(&attention.k_norm)?)),
+            };
+            Ok((attention.kind, weights))
+        };
+        let blocks = network.blocks.iter().map(block).collect::<Result<_, _>>()?;
+        let scale = super::embedding_scale(&network.config, network.embed_tokens.dtype());
+        let embedding = (pins.table(&network.embed_tokens)?, scale);
+        Self::new(pins, &network.config, embedding, blocks, false, tables)
+    }
+
+    fn new(
+        pins: Pins,
+        config: &Gemma3Config,
+        (embedding, embedding_scale): (Matrix, f32),
+        blocks: Vec<(LayerKind, BlockWeights)>,
+        is_offloaded: bool,
+        tables: &[Table; 2],
+    ) -> Result<Self, CudaError> {
         let norm = NormKind { eps: config.rms_norm_eps as f32, weight_offset: 1.0 };
         let geometry = Geometry {
             dim: config.hidden_size,
@@ -225,30 +290,19 @@ impl Weights {
             gate: Gate::GeluTanh,
         };
         geometry.check()?;
-        let vector = |tensor: &Tensor<1>| pin_vector(gpu, tensor);
-        let block = |block: &Block| -> Result<_, CudaError> {
-            let attention = &block.self_attn;
-            let weights = BlockWeights {
-                qkv: pin_linear(gpu, &attention.qkv)?,
-                out: pin_linear(gpu, &attention.o_proj)?,
-                gate_up: pin_linear(gpu, &block.gate_up)?,
-                down: pin_linear(gpu, &block.down_proj)?,
-                attention_norm: [vector(&block.input_layernorm)?, vector(&block.post_attention_layernorm)?],
-                ffn_norm: [vector(&block.pre_feedforward_layernorm)?, vector(&block.post_feedforward_layernorm)?],
-                head_norm: Some((vector(&attention.q_norm)?, vector(&attention.k_norm)?)),
-            };
-            Ok((attention.kind, weights))
-        };
-        let table = |table: &Table| bridge::pin_positions(gpu, &table.cos, &table.sin);
+        let table = |table: &Table| pins.positions(&table.cos, &table.sin);
         let [sliding, full] = tables;
+        let tables = [table(sliding)?, table(full)?];
         Ok(Self {
             geometry,
-            embedding: bridge::pin_table(gpu, &network.embed_tokens)?,
-            embedding_scale: network.embedding_scale(),
+            embedding,
+            embedding_scale,
             attention_scale: config.query_pre_attn_scalar.sqrt().recip() as f32,
-            blocks: network.blocks.iter().map(block).collect::<Result<_, _>>()?,
+            blocks,
+            is_offloaded,
             window: config.sliding_window,
-            tables: [table(sliding)?, table(full)?],
+            tables,
+            _pins: pins,
         })
     }
 
@@ -285,6 +339,8 @@ impl Weights {
         let mut layout = Layout::default();
         let score_bytes = attention(LayerKind::Full).score_bytes();
         let buffers = Buffers::new(&mut layout, &self.geometry, padded, score_bytes);
+        let staging = self.blocks.first().filter(|_| self.is_offloaded);
+        let staging = staging.map(|(_, block)| Staging::new(&mut layout, block));
         let base = session.scratch(&layout)?;
         let [normed, qkv, attended, branch, gate_up, unit, scores] = [
             buffers.normed,
@@ -298,6 +354,9 @@ impl Weights {
         .map(|place| place.in_scratch(base));
         let (stream, none) = (session.stream, Modulation::default());
 
+        session.enter("gemma3");
+        let product = |layer: &Layer| Cost::product(padded, layer.d_input, layer.d_output);
+        let norms = Cost::moved(4 * tokens * dim);
         // The stream stays in the result; only norms read and write it, which leave the padding alone.
         let x = out + (prefix * row_bytes) as u64;
         session.text_kernels.embed(stream, &ids[prefix..], self.embedding, 0, self.embedding_scale, x, dim)?;
@@ -306,11 +365,19 @@ impl Weights {
         let width = dim as i64;
         let first_norm = first.attention_norm[0];
         session.kernels.rms_norm_scale(stream, (x, width), first_norm, norm, none, &rows, (normed, width), dim)?;
+        session.mark("embed tokens", Cost::moved(4 * tokens * dim))?;
         for (i, (kind, block)) in self.blocks.iter().enumerate() {
             let keys = store.at + (i * room * store_bytes) as u64;
             let values = keys + (heads.kv * heads.dim) as u64 * BF16;
             let tables = self.tables[usize::from(*kind == LayerKind::Full)].from(prefix);
+            session.layer(Some(i));
+            let staged = staging.map(|staging| staging.fill(session, base, block)).transpose()?;
+            let block = staged.as_ref().unwrap_or(block);
+            if staged.is_some() {
+                session.mark("copy of weights", Cost::default())?;
+            }
             masked_attention::linear(session, padded, normed, &block.qkv, qkv)?;
+            session.mark("product qkv", product(&block.qkv))?;
             session.text_kernels.place_heads(
                 stream,
                 qkv,
@@ -321,6 +388,7 @@ impl Weights {
                 [tokens, room - prefix],
                 heads,
             )?;
+            session.mark("norm and rotate heads", Cost::moved(2 * tokens * heads.width()))?;
             let operands = masked_attention::Operands {
                 q: Matrix { at: qkv, row_stride: heads.width() },
                 k: Matrix { at: keys, row_stride: self.store_width() },
@@ -329,15 +397,21 @@ impl Weights {
                 out: Matrix { at: attended, row_stride: heads.query * heads.dim },
             };
             attention(*kind).run(session, operands)?;
+            session.mark("attention", attention(*kind).cost())?;
             masked_attention::linear(session, padded, attended, &block.out, branch)?;
+            session.mark("product out", product(&block.out))?;
             let next = Next::Rms { weight: block.ffn_norm[0], scale: none };
             let after = block.attention_norm[1];
             session
                 .kernels
                 .add_branch_norm(stream, x, branch, after, norm, none, &rows, next, norm.eps, normed, dim)?;
+            session.mark("add branch and norm", norms)?;
             masked_attention::linear(session, padded, normed, &block.gate_up, gate_up)?;
+            session.mark("product gate and up", product(&block.gate_up))?;
             session.kernels.gated_unit(stream, gate_up, unit, tokens, ffn, gate)?;
+            session.mark("gated unit", Cost::moved(3 * tokens * ffn))?;
             masked_attention::linear(session, padded, unit, &block.down, branch)?;
+            session.mark("product down", product(&block.down))?;
             let next = self
                 .blocks
                 .get(i + 1)
@@ -346,6 +420,7 @@ impl Weights {
             session
                 .kernels
                 .add_branch_norm(stream, x, branch, after, norm, none, &rows, next, norm.eps, normed, dim)?;
+            session.mark("add branch and norm", norms)?;
         }
         Ok(())
     }

@@ -12,7 +12,12 @@ mod block;
 mod config;
 #[cfg(feature = "cuda")]
 mod fast;
+#[cfg(feature = "cuda")]
+mod offload;
 mod rope;
+
+#[cfg(feature = "cuda")]
+use std::sync::OnceLock;
 
 use burn::tensor::module::embedding;
 use burn::tensor::{DType, Tensor, bf16};
@@ -47,7 +52,7 @@ pub struct Gemma3 {
     kept: KeptBatches<Tensor<3>>,
     /// The same on an NVIDIA GPU. It points into the weights above.
     #[cfg(feature = "cuda")]
-    fast: Option<fast::FastGemma3>,
+    fast: OnceLock<Option<fast::FastGemma3>>,
 }
 
 impl Gemma3 {
@@ -57,6 +62,38 @@ impl Gemma3 {
         weights.tolerate(&format!("layers.{}.*", config.layers.len() - 1));
         weights.tolerate("norm.weight");
         Self::read(config, weights, config.layers.len() - 1, false)
+    }
+
+    /// As [`load`](Self::load), but the weights are kept in the host's memory and a layer's are copied to the device when a
+    /// text reaches it. Such a tower has the fast path alone. Ask [`TensorReader::finish`] before using the result.
+    ///
+    /// # Errors
+    ///
+    /// Why this device cannot do that.
+    #[cfg(feature = "cuda")]
+    pub fn load_offloaded(config: &Gemma3Config, weights: &TensorReader) -> Result<Self, OffloadError> {
+        weights.read_part(&PREFIXES, &TOLERATED);
+        weights.tolerate(&format!("layers.{}.*", config.layers.len() - 1));
+        weights.tolerate("norm.weight");
+        let embed_tokens: Tensor<2> = weights.tensor("embed_tokens.weight", [config.vocab_size, config.hidden_size]);
+        let (device, dtype) = (embed_tokens.device(), embed_tokens.dtype());
+        if dtype != DType::BF16 {
+            return Err(OffloadError("the precision is f32, and weights in the host's memory need bf16".into()));
+        }
+        let layers = config.layers.iter().enumerate().take(config.layers.len() - 1);
+        let blocks = layers.map(|(i, &kind)| Block::load(config, kind, &weights.at(format!("layers.{i}"))));
+        let fast = fast::FastGemma3::offloaded(config, &device, embed_tokens, blocks)
+            .map_err(|error| OffloadError(error.to_string()))?;
+        // What held a layer on its way is free again.
+        device.memory_cleanup();
+        Ok(Self {
+            config: config.clone(),
+            embed_tokens: Tensor::empty([1, config.hidden_size], (&device, dtype)),
+            blocks: Vec::new(),
+            norm: None,
+            kept: KeptBatches::new(KEPT_BYTES),
+            fast: OnceLock::from(Some(fast)),
+        })
     }
 
     /// Reads every layer and the final norm, for comparing all hidden states.
@@ -75,17 +112,22 @@ impl Gemma3 {
             norm: norm.then(|| weights.vector("norm.weight", config.hidden_size)),
             kept: KeptBatches::new(KEPT_BYTES),
             #[cfg(feature = "cuda")]
-            fast: None,
+            fast: OnceLock::new(),
         };
-        #[cfg(feature = "cuda")]
-        let network = Self { fast: fast::FastGemma3::of(&network), ..network };
         network
+    }
+
+    /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until
+    /// then.
+    #[cfg(feature = "cuda")]
+    fn fast(&self) -> Option<&fast::FastGemma3> {
+        self.fast.get_or_init(|| fast::FastGemma3::of(self)).as_ref()
     }
 
     /// Whether texts run on vendor libraries and our own kernels, and not on burn's operations.
     pub fn is_fast(&self) -> bool {
         #[cfg(feature = "cuda")]
-        return self.fast.is_some();
+        return self.fast().is_some();
         #[cfg(not(feature = "cuda"))]
         return false;
     }
@@ -94,7 +136,7 @@ impl Gemma3 {
     #[must_use]
     pub fn plain(self) -> Self {
         #[cfg(feature = "cuda")]
-        return Self { fast: None, ..self };
+        return Self { fast: OnceLock::from(None), ..self };
         #[cfg(not(feature = "cuda"))]
         return self;
     }
@@ -102,7 +144,7 @@ impl Gemma3 {
     /// How often the work on a text was saved since the network was loaded.
     pub fn text_counts(&self) -> TextCounts {
         #[cfg(feature = "cuda")]
-        if let Some(fast) = &self.fast {
+        if let Some(fast) = self.fast() {
             return fast.text_counts();
         }
         self.kept.counts()
@@ -112,7 +154,7 @@ impl Gemma3 {
     pub fn forget_texts(&self) {
         self.kept.clear();
         #[cfg(feature = "cuda")]
-        if let Some(fast) = &self.fast {
+        if let Some(fast) = self.fast() {
             fast.forget_texts();
         }
     }
@@ -132,7 +174,7 @@ impl Gemma3 {
     pub fn hidden_states(&self, tokens: &TokenBatch) -> Result<Tensor<3>, TokenError> {
         tokens.check("Gemma", self.config.vocab_size)?;
         #[cfg(feature = "cuda")]
-        if let Some(features) = self.fast.as_ref().and_then(|fast| fast.hidden_states(tokens)) {
+        if let Some(features) = self.fast().and_then(|fast| fast.hidden_states(tokens)) {
             return Ok(features);
         }
         let bytes = |features: &Tensor<3>| features.shape().num_elements() * features.dtype().size();
@@ -164,7 +206,8 @@ impl Gemma3 {
         let device = self.embed_tokens.device();
         let ids = tokens.ids("Gemma", self.config.vocab_size, &device)?;
         let positions = Positions::new(&self.config, tokens.width(), &device);
-        let mut state = embedding(self.embed_tokens.clone(), ids).mul_scalar(self.embedding_scale());
+        let scale = embedding_scale(&self.config, self.embed_tokens.dtype());
+        let mut state = embedding(self.embed_tokens.clone(), ids).mul_scalar(scale);
         see(0, &state);
         for (index, block) in self.blocks.iter().enumerate() {
             state = block.forward(state, &positions);
@@ -177,12 +220,18 @@ impl Gemma3 {
         }
         Ok(())
     }
+}
 
-    /// sqrt(width), rounded to the type of the weights as transformers does: 50.5 instead of 50.596 in bf16.
-    fn embedding_scale(&self) -> f32 {
-        let scale = (self.config.hidden_size as f32).sqrt();
-        if self.embed_tokens.dtype() == DType::BF16 { bf16::from_f32(scale).to_f32() } else { scale }
-    }
+/// The weights cannot be kept in the host's memory.
+#[cfg(feature = "cuda")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Gemma 3 cannot be kept in the host's memory: {0}")]
+pub struct OffloadError(String);
+
+/// sqrt(width), rounded to the type of the weights as transformers does: 50.5 instead of 50.596 in bf16.
+fn embedding_scale(config: &Gemma3Config, dtype: DType) -> f32 {
+    let scale = (config.hidden_size as f32).sqrt();
+    if dtype == DType::BF16 { bf16::from_f32(scale).to_f32() } else { scale }
 }
 
 #[cfg(test)]
@@ -226,7 +275,8 @@ mod tests {
 
     #[test]
     fn the_scale_is_rounded_to_the_type_of_the_weights() {
-        assert_eq!(embeddings_only(2560, &[0.0; 2560], DType::BF16).embedding_scale(), 50.5);
-        assert_eq!(embeddings_only(2560, &[0.0; 2560], DType::F32).embedding_scale(), 2560_f32.sqrt());
+        let config = embeddings_only(2560, &[0.0; 2560], DType::F32).config;
+        assert_eq!(embedding_scale(&config, DType::BF16), 50.5);
+        assert_eq!(embedding_scale(&config, DType::F32), 2560_f32.sqrt());
     }
 }

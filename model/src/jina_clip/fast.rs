@@ -9,11 +9,12 @@ use burn::tensor::{DType, Tensor};
 
 use super::JinaClip;
 use super::encoder::{self, Norm, Rotary};
-use crate::cuda::bridge::{self, pin, pin_linear, pin_vector};
+use crate::cuda::bridge::{self, Pins};
 use crate::cuda::gpu::{Layout, Session};
 use crate::cuda::kernels::{self, Heads, NormKind, RopeTables, Rows};
 use crate::cuda::masked_attention::{self, MaskedAttention, rounded};
 use crate::cuda::product::{Layer, Matrix};
+use crate::cuda::profile::Cost;
 use crate::cuda::stack::BF16;
 use crate::cuda::text_kernels::{KEYS_MAX, PositionTables, Visible};
 use crate::cuda::text_rows::{self, Queued};
@@ -48,6 +49,7 @@ struct Weights {
     embedding_norm: (u64, u64),
     layers: Vec<LayerWeights>,
     tables: PositionTables,
+    _pins: Pins,
 }
 
 struct LayerWeights {
@@ -161,14 +163,15 @@ impl Weights {
         if heads.dim > 256 {
             return Err(CudaError::Unsupported { what: "the size of a head", found: heads.dim, wanted: "at most 256" });
         }
-        let norm = |norm: &Norm| Ok::<_, CudaError>((pin_vector(gpu, &norm.weight)?, pin_vector(gpu, &norm.bias)?));
+        let pins = Pins::new(gpu);
+        let norm = |norm: &Norm| Ok::<_, CudaError>((pins.vector(&norm.weight)?, pins.vector(&norm.bias)?));
         let layer = |layer: &encoder::Layer| {
             Ok::<_, CudaError>(LayerWeights {
-                qkv: pin_linear(gpu, &layer.qkv)?,
-                out: pin_linear(gpu, &layer.out_proj)?,
+                qkv: pins.linear(&layer.qkv)?,
+                out: pins.linear(&layer.out_proj)?,
                 attention_norm: norm(&layer.norm1)?,
-                up: pin_linear(gpu, &layer.fc1)?,
-                down: pin_linear(gpu, &layer.fc2)?,
+                up: pins.linear(&layer.fc1)?,
+                down: pins.linear(&layer.fc2)?,
                 ffn_norm: norm(&layer.norm2)?,
             })
         };
@@ -177,11 +180,12 @@ impl Weights {
             ffn,
             heads,
             eps: config.layer_norm_eps as f32,
-            embedding: bridge::pin_table(gpu, &network.word_embeddings)?,
-            token_type: pin(gpu, &network.token_type)?.at,
+            embedding: pins.table(&network.word_embeddings)?,
+            token_type: pins.tensor(&network.token_type)?.at,
             embedding_norm: norm(&network.emb_ln)?,
             layers: network.layers.iter().map(layer).collect::<Result<_, _>>()?,
-            tables: bridge::pin_positions(gpu, &rotary.cos, &rotary.sin)?,
+            tables: pins.positions(&rotary.cos, &rotary.sin)?,
+            _pins: pins,
         })
     }
 
@@ -210,24 +214,40 @@ impl Weights {
         let no_norm = NormKind { eps, weight_offset: 0.0 };
         let matrix = |at: u64, row_stride: usize| Matrix { at, row_stride };
 
+        session.enter("jina_clip");
+        let product = |layer: &Layer| Cost::product(padded, layer.d_input, layer.d_output);
+        let norms = Cost::moved(3 * tokens * dim);
         // Padding begins as zeros and stays so, for norms leave it alone: its values are finite, as attention needs.
         session.zero(x, padded * dim * BF16 as usize)?;
         session.text_kernels.embed(stream, ids, self.embedding, self.token_type, 1.0, x, dim)?;
         session.text_kernels.add_layer_norm(stream, x, 0, self.embedding_norm, eps, tokens, dim)?;
-        for layer in &self.layers {
+        session.mark("embed tokens", Cost::moved(4 * tokens * dim))?;
+        for (i, layer) in self.layers.iter().enumerate() {
+            session.layer(Some(i));
             masked_attention::linear(session, padded, x, &layer.qkv, qkv)?;
+            session.mark("product qkv", product(&layer.qkv))?;
             session.kernels.norm_rotate(stream, qkv, None, no_norm, tables, &rows, heads)?;
+            session.mark("rotate heads", Cost::moved(4 * tokens * dim))?;
             let part = |index: usize| matrix(qkv + (index * dim) as u64 * BF16, heads.width());
             let operands =
                 masked_attention::Operands { q: part(0), k: part(1), v: part(2), scores, out: matrix(attended, dim) };
             attention.run(session, operands)?;
+            session.mark("attention", attention.cost())?;
             masked_attention::linear(session, padded, attended, &layer.out, branch)?;
+            session.mark("product out", product(&layer.out))?;
             session.text_kernels.add_layer_norm(stream, x, branch, layer.attention_norm, eps, tokens, dim)?;
+            session.mark("add branch and norm", norms)?;
             masked_attention::linear(session, padded, x, &layer.up, inner)?;
+            session.mark("product up", product(&layer.up))?;
             session.text_kernels.gelu_each(stream, inner, tokens * ffn)?;
+            session.mark("GELU", Cost::moved(2 * tokens * ffn))?;
             masked_attention::linear(session, padded, inner, &layer.down, branch)?;
+            session.mark("product down", product(&layer.down))?;
             session.text_kernels.add_layer_norm(stream, x, branch, layer.ffn_norm, eps, tokens, dim)?;
+            session.mark("add branch and norm", norms)?;
         }
-        session.text_kernels.mean_tokens(stream, x, tokens, dim, out)
+        session.layer(None);
+        session.text_kernels.mean_tokens(stream, x, tokens, dim, out)?;
+        session.mark("mean of tokens", Cost::moved(tokens * dim))
     }
 }

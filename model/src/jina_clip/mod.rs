@@ -14,6 +14,9 @@ mod encoder;
 mod fast;
 mod merged;
 
+#[cfg(feature = "cuda")]
+use std::sync::OnceLock;
+
 use burn::tensor::module::embedding;
 use burn::tensor::{DType, Tensor, TensorData};
 
@@ -45,7 +48,7 @@ pub struct JinaClip {
     kept: KeptBatches<Tensor<2>>,
     /// The same on an NVIDIA GPU. It points into the weights above.
     #[cfg(feature = "cuda")]
-    fast: Option<fast::FastJinaClip>,
+    fast: OnceLock<Option<fast::FastJinaClip>>,
 }
 
 impl JinaClip {
@@ -65,17 +68,22 @@ impl JinaClip {
                 .collect(),
             kept: KeptBatches::new(KEPT_BYTES),
             #[cfg(feature = "cuda")]
-            fast: None,
+            fast: OnceLock::new(),
         };
-        #[cfg(feature = "cuda")]
-        let network = Self { fast: fast::FastJinaClip::of(&network), ..network };
         network
+    }
+
+    /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until
+    /// then.
+    #[cfg(feature = "cuda")]
+    fn fast(&self) -> Option<&fast::FastJinaClip> {
+        self.fast.get_or_init(|| fast::FastJinaClip::of(self)).as_ref()
     }
 
     /// Whether texts run on vendor libraries and our own kernels, and not on burn's operations.
     pub fn is_fast(&self) -> bool {
         #[cfg(feature = "cuda")]
-        return self.fast.is_some();
+        return self.fast().is_some();
         #[cfg(not(feature = "cuda"))]
         return false;
     }
@@ -84,7 +92,7 @@ impl JinaClip {
     #[must_use]
     pub fn plain(self) -> Self {
         #[cfg(feature = "cuda")]
-        return Self { fast: None, ..self };
+        return Self { fast: OnceLock::from(None), ..self };
         #[cfg(not(feature = "cuda"))]
         return self;
     }
@@ -92,7 +100,7 @@ impl JinaClip {
     /// How often the work on a text was saved since the network was loaded.
     pub fn text_counts(&self) -> TextCounts {
         #[cfg(feature = "cuda")]
-        if let Some(fast) = &self.fast {
+        if let Some(fast) = self.fast() {
             return fast.text_counts();
         }
         self.kept.counts()
@@ -102,7 +110,7 @@ impl JinaClip {
     pub fn forget_texts(&self) {
         self.kept.clear();
         #[cfg(feature = "cuda")]
-        if let Some(fast) = &self.fast {
+        if let Some(fast) = self.fast() {
             fast.forget_texts();
         }
     }
@@ -120,7 +128,7 @@ impl JinaClip {
     pub fn pooled(&self, tokens: &TokenBatch) -> Result<Tensor<2>, TokenError> {
         tokens.check("Jina CLIP", self.config.vocab_size)?;
         #[cfg(feature = "cuda")]
-        if let Some(pooled) = self.fast.as_ref().and_then(|fast| fast.pooled(tokens, self.config.pad_token_id)) {
+        if let Some(pooled) = self.fast().and_then(|fast| fast.pooled(tokens, self.config.pad_token_id)) {
             return Ok(pooled);
         }
         let bytes = |pooled: &Tensor<2>| pooled.shape().num_elements() * pooled.dtype().size();

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What one component's loading amounted to.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,6 +19,10 @@ pub struct LoadReport {
     pub dtypes: BTreeMap<String, usize>,
     /// Tensors that may be there unused, and were: a vision tower, a layer whose output nobody needs.
     pub tolerated: Vec<String>,
+    /// When its loading began, from the beginning of the whole checkpoint's.
+    pub begin: Duration,
+    /// How long it took.
+    pub duration: Duration,
     /// Adapters merged while loading.
     pub lora: Vec<LoraReport>,
 }

@@ -1,7 +1,7 @@
 //! The network on an NVIDIA GPU: each of its passes is one operation of burn's graph, see [`cuda`](crate::cuda).
 //!
-//! The tokens of all rows stand one after the other without padding, so captions of different lengths cost nothing and
-//! nothing is masked. Images of different sizes in one batch are left to the plain implementation.
+//! The tokens of all rows stand one after the other, each row filled up to a multiple of [`ROW_MULTIPLE`] tokens, so captions
+//! of different lengths cost next to nothing. Images of different sizes in one batch are left to the plain implementation.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use super::conditioned::{Caption, Conditioned};
 use super::config::TIME_FEATURES;
 use super::embed::TIME_PERIOD_MAX;
 use super::rope::RopeTable;
-use super::{Block, NextDit, final_layer};
-use crate::cuda::bridge::{self, Operand, pin_linear, pin_vector};
+use super::{Block, NextDit, ROW_MULTIPLE, final_layer};
+use crate::cuda::bridge::{self, Operand, Pins};
 use crate::cuda::gpu::{Layout, Place, Session};
 use crate::cuda::kernels::{Gate, Heads, Modulation, Next, NormKind, ROWS_MAX, RopeTables, Rows};
 use crate::cuda::product::{Layer, Matrix, Product};
@@ -44,6 +44,7 @@ struct Weights {
     modulations: Vec<Layer>,
     final_modulation: Layer,
     final_linear: Layer,
+    _pins: Pins,
 }
 
 struct Pooled {
@@ -109,7 +110,8 @@ impl FastNextDit {
             return None;
         }
         let image = conditioned.image_width();
-        let rows = Rows::of(conditioned.caption_lengths().iter().map(|length| image + length))?;
+        let lengths = conditioned.caption_lengths().iter().map(|length| image + length);
+        let rows = Rows::filled_up(lengths, ROW_MULTIPLE)?;
         let weights = Arc::clone(&self.weights);
         let patches = patches.clone().cast(DType::BF16);
         let mut operands = vec![
@@ -152,8 +154,9 @@ impl Weights {
                 return Err(CudaError::Unsupported { what, found, wanted: "a multiple of 8 up to 8192" });
             }
         }
-        let linear = |layer: &burn::nn::Linear| pin_linear(gpu, layer);
-        let vector = |tensor: &Tensor<1>| pin_vector(gpu, tensor);
+        let pins = Pins::new(gpu);
+        let linear = |layer: &burn::nn::Linear| pins.linear(layer);
+        let vector = |tensor: &Tensor<1>| pins.vector(tensor);
         let block = |block: &Block| -> Result<BlockWeights, CudaError> {
             let [before_attention, after_attention] = &block.attention_norm;
             let [before_ffn, after_ffn] = &block.ffn_norm;
@@ -196,6 +199,7 @@ impl Weights {
             modulations: modulations(&network.layers)?,
             final_modulation: linear(&network.final_layer.modulation)?,
             final_linear: linear(&network.final_layer.linear)?,
+            _pins: pins,
         })
     }
 
@@ -208,6 +212,7 @@ impl Weights {
         out: u64,
     ) -> Result<(), CudaError> {
         let [features, cosine, sine] = operands else { return Err(CudaError::operands(operands.len(), "3")) };
+        session.enter("next_dit");
         let (dim, tokens) = (self.geometry.dim, rows.tokens());
         let mut layout = Layout::default();
         let flat = layout.bf16(tokens * self.cap_feat_dim);
@@ -232,7 +237,9 @@ impl Weights {
         let none = Modulation::default();
         session.kernels.rms_norm_scale(session.stream, span, norm, kind, none, rows, span, self.cap_feat_dim)?;
         session.products.run(session.stream, &Product::linear(tokens, flat, &self.caption, x))?;
-        let over = Tokens { x, rows, tables: tables(cosine, sine) };
+        session.mark("embed captions", Cost::product(tokens, self.cap_feat_dim, dim))?;
+        // Blocks are counted in the order of the published tensors: context refiner, noise refiner, layers.
+        let over = Tokens { x, rows, tables: tables(cosine, sine), first_layer: 0 };
         stack::run(session, base, &self.geometry, &self.context_refiner, &[], over, &buffers, (Next::None, 0.0))?;
 
         let row_bytes = dim * BF16 as usize;
@@ -250,10 +257,12 @@ impl Weights {
         let mut layout = Layout::default();
         let normed = layout.bf16(rows.count() * width);
         let normed = normed.in_scratch(session.scratch(&layout)?);
+        session.enter("next_dit");
         let from = (pooled.at, pooled.strides[0] as i64);
         let (stream, none) = (session.stream, Modulation::default());
         session.kernels.rms_norm_scale(stream, from, *norm, *kind, none, rows, (normed, width as i64), width)?;
-        session.products.run(stream, &Product::linear(rows.count(), normed, projection, out))
+        session.products.run(stream, &Product::linear(rows.count(), normed, projection, out))?;
+        session.mark("project pooled text", Cost::default())
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are what one evaluation reads")]
@@ -267,6 +276,7 @@ impl Weights {
         pooled: Option<&Operand>,
         out: u64,
     ) -> Result<(), CudaError> {
+        session.enter("next_dit");
         let [patches, caption, cosine, sine, ..] = operands else {
             return Err(CudaError::operands(operands.len(), "4 or 5"));
         };
@@ -306,7 +316,8 @@ impl Weights {
         }
         session.mark("embed patches", Cost::product(batch * image, self.patch_dim, dim))?;
         let tables = tables(cosine, sine);
-        let over = Tokens { x: images, rows: &image_rows, tables };
+        let refined = self.context_refiner.len();
+        let over = Tokens { x: images, rows: &image_rows, tables, first_layer: refined };
         let none = (Next::None, 0.0);
         stack::run(session, base, &self.geometry, &self.noise_refiner, &noise_modulations, over, &buffers, none)?;
 
@@ -320,10 +331,12 @@ impl Weights {
                 rows.length(row) - image,
             )?;
         }
+        stack::clear_filling(session, x, dim, rows)?;
+        buffers.clear_filling(session, base, &self.geometry, rows)?;
         session.mark("join captions", Cost::moved(2 * rows.tokens() * dim))?;
         let scale = Modulation { values: final_scale, stride: dim as i64 };
         let last = (Next::Layer { scale }, final_layer::NORM_EPS as f32);
-        let over = Tokens { x, rows, tables };
+        let over = Tokens { x, rows, tables, first_layer: refined + self.noise_refiner.len() };
         stack::run(session, base, &self.geometry, &self.layers, &modulations, over, &buffers, last)?;
 
         for row in 0..batch {

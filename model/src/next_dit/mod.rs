@@ -23,6 +23,9 @@ pub mod key_map;
 mod patchify;
 mod rope;
 
+#[cfg(feature = "cuda")]
+use std::sync::OnceLock;
+
 use burn::nn::Linear;
 use burn::tensor::activation::silu;
 use burn::tensor::{DType, Tensor};
@@ -37,6 +40,10 @@ use embed::{CaptionEmbedder, PooledTextEmbedder, TimeEmbedder};
 use final_layer::FinalLayer;
 pub use patchify::{patchify, unpatchify};
 pub use rope::{Position, RopeTable, joint_positions};
+
+/// On the fast path the tokens of an image and its caption are filled up to a multiple of this: captions of many lengths
+/// then share the plans of products and of attention, of which a new one takes longer than an evaluation.
+pub const ROW_MULTIPLE: usize = 64;
 
 /// Receives values inside the network under the names of the reference, for comparisons: `[batch, sequence, width]`,
 /// with a sequence of 1 for vectors.
@@ -56,7 +63,7 @@ pub struct NextDit {
     final_layer: FinalLayer,
     /// The same on an NVIDIA GPU. It points into the weights above.
     #[cfg(feature = "cuda")]
-    fast: Option<fast::FastNextDit>,
+    fast: OnceLock<Option<fast::FastNextDit>>,
 }
 
 impl NextDit {
@@ -79,17 +86,22 @@ impl NextDit {
             final_layer: FinalLayer::load(config, weights),
             config: config.clone(),
             #[cfg(feature = "cuda")]
-            fast: None,
+            fast: OnceLock::new(),
         };
-        #[cfg(feature = "cuda")]
-        let network = Self { fast: fast::FastNextDit::of(&network), ..network };
         network
+    }
+
+    /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until
+    /// then.
+    #[cfg(feature = "cuda")]
+    fn fast(&self) -> Option<&fast::FastNextDit> {
+        self.fast.get_or_init(|| fast::FastNextDit::of(self)).as_ref()
     }
 
     /// Whether evaluations run on vendor libraries and our own kernels, and not on burn's operations.
     pub fn is_fast(&self) -> bool {
         #[cfg(feature = "cuda")]
-        return self.fast.is_some();
+        return self.fast().is_some();
         #[cfg(not(feature = "cuda"))]
         return false;
     }
@@ -98,7 +110,7 @@ impl NextDit {
     #[must_use]
     pub fn plain(self) -> Self {
         #[cfg(feature = "cuda")]
-        return Self { fast: None, ..self };
+        return Self { fast: OnceLock::from(None), ..self };
         #[cfg(not(feature = "cuda"))]
         return self;
     }
@@ -134,7 +146,7 @@ impl NextDit {
         pooled: Option<&Tensor<2>>,
         grids: &[[usize; 2]],
     ) -> Option<Conditioned> {
-        let fast = self.fast.as_ref()?;
+        let fast = self.fast()?;
         let layout = Layout::new(grids.to_vec(), caption.lengths.clone());
         let width = layout.caption_width();
         let device = caption.features.device();
@@ -268,7 +280,7 @@ impl NextDit {
         assert_eq!(times.len(), conditioned.batch(), "one time per row");
         #[cfg(feature = "cuda")]
         if tap.is_none()
-            && let Some(tokens) = self.fast.as_ref().and_then(|fast| fast.evaluate(conditioned, &patches, times))
+            && let Some(tokens) = self.fast().and_then(|fast| fast.evaluate(conditioned, &patches, times))
         {
             return tokens.cast(DType::F32);
         }

@@ -121,7 +121,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary folder");
         synthetic::write(dir.path(), &Preset::tiny(), 1).expect("writable");
         let folder = ModelFolder::open(dir.path()).expect("a checkpoint");
-        let options = LoadOptions { device: OpenDevice::cpu(), loras: Vec::new() };
+        let options = LoadOptions::new(OpenDevice::cpu());
         let (networks, _) = Networks::load(&folder, &options).unwrap_or_else(|error| panic!("{error}"));
         // Captions of different lengths: together, the shorter one is padded and masked.
         let ids: [Vec<u32>; 2] = [(3..40).collect(), vec![2]];

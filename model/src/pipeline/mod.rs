@@ -6,6 +6,7 @@
 mod denoise;
 mod error;
 mod info;
+mod insight;
 mod networks;
 
 use std::cell::RefCell;
@@ -19,11 +20,14 @@ use burn::tensor::Tensor;
 pub use denoise::Denoiser;
 pub use error::PipelineError;
 pub use info::PipelineInfo;
+pub use insight::{ComputePath, MemoryPool, MemoryProbe};
 pub use networks::{LoadOptions, Networks, TextFeatures, load_transformer};
 
 use crate::error::LoadError;
 use crate::loader::{LoadReport, ModelFolder};
+use crate::next_dit;
 use crate::pixels::read_rgb8;
+use crate::profile::StageProfile;
 use crate::progress::{Outcome, PreviewMethod, Progress, Rgb8, Stage, StepProgress, Timings};
 use crate::sampler::{Interval, Schedule, noise};
 use crate::spec::GenerateSpec;
@@ -35,6 +39,27 @@ use info::IndexKeys;
 const GEMMA_PAD_ID: u32 = 0;
 /// Jina CLIP's padding id.
 const JINA_PAD_ID: u32 = 1;
+
+/// A size that is drawn before anybody asks for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WarmUpSize {
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+    /// Pictures that are computed at once.
+    pub images: usize,
+    /// Whether texts of every length are drawn, in steps of what shares its plans. Else the longest one is.
+    pub every_length: bool,
+}
+
+/// What the fast path of the text encoders reads at most.
+const OFFLOADED_TOKENS_MAX: usize = 2048;
+/// More of these words than any encoder reads.
+const WARM_UP_WORD: &str = "blue_hair, ";
+const WARM_UP_WORDS: usize = 2048;
+/// Tokens of the word, about and at most.
+const WARM_UP_WORD_TOKENS: usize = 8;
 
 /// A loaded checkpoint with its tokenisers.
 pub struct Pipeline {
@@ -53,6 +78,13 @@ impl Pipeline {
     pub fn load(dir: &Path, options: LoadOptions) -> Result<(Self, Vec<LoadReport>), LoadError> {
         let folder = ModelFolder::open(dir)?;
         let keys = IndexKeys::read(&folder)?;
+        if options.offload_text_encoder && keys.token_limits[0] > OFFLOADED_TOKENS_MAX {
+            let reason = format!(
+                "`_sakuga_gemma_tokens_max` is {}, and a text encoder in the host's memory reads {OFFLOADED_TOKENS_MAX} at most",
+                keys.token_limits[0]
+            );
+            return Err(LoadError::layout(dir, reason));
+        }
         let (networks, reports) = Networks::load(&folder, &options)?;
         let info = PipelineInfo::new(&folder, &keys, &networks, &reports, &options.device)?;
         let tokenizer = |part: &str| dir.join(part).join("tokenizer.json");
@@ -68,6 +100,41 @@ impl Pipeline {
     /// The tokenisers, which other threads may use to count tokens.
     pub fn text(&self) -> Arc<Tokenizers> {
         Arc::clone(&self.tokenizers)
+    }
+
+    /// Draws pictures of these sizes in as few steps as there are, so that the device's memory is taken, kernels are chosen,
+    /// and later requests of at most these sizes find everything ready.
+    ///
+    /// # Errors
+    ///
+    /// A size is out of bounds, or the device has no memory for it.
+    pub fn warm_up(&self, sizes: &[WarmUpSize]) -> Result<(), PipelineError> {
+        for &WarmUpSize { width_px, height_px, images, every_length } in sizes {
+            let spec = GenerateSpec {
+                images,
+                // Both halves of guidance and then one alone, whatever the model's default is.
+                steps: 2,
+                guidance_scale: 2.0,
+                guidance_until: 1e-3,
+                system_prompt: self.info.default_system_prompt.clone(),
+                ..GenerateSpec::with_defaults("", width_px, height_px, self.info.sampling)
+            };
+            let longest = GenerateSpec { text: WARM_UP_WORD.repeat(WARM_UP_WORDS), ..spec.clone() };
+            self.generate(&longest, &mut |progress| {
+                if let Progress::Step(step) = progress {
+                    step.preview(PreviewMethod::Decoder);
+                }
+                ControlFlow::Continue(())
+            })?;
+            if every_length {
+                let words = self.info.token_limits[0] / WARM_UP_WORD_TOKENS;
+                for words in (0..words).step_by(next_dit::ROW_MULTIPLE / WARM_UP_WORD_TOKENS) {
+                    let text = GenerateSpec { text: WARM_UP_WORD.repeat(words), ..spec.clone() };
+                    self.generate(&text, &mut |_| ControlFlow::Continue(()))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The networks, for those who bring their own ids or noise.
@@ -94,24 +161,36 @@ impl Pipeline {
         if observer(Progress::Stage(Stage::TextEncode)).is_break() {
             return stopped(0);
         }
+        let profiler = Profiler::begin(self, spec.profile, Stage::TextEncode);
         let clock = Instant::now();
         let (features, counts) = self.encode_text(spec)?;
         timings.text_encode_ms = elapsed_ms(clock);
-        if observer(Progress::TextEncoded(counts)).is_break() || observer(Progress::Stage(Stage::Denoise)).is_break() {
+        if profiler.finish(observer)?.is_break()
+            || observer(Progress::TextEncoded(counts)).is_break()
+            || observer(Progress::Stage(Stage::Denoise)).is_break()
+        {
             return stopped(0);
         }
 
+        let profiler = Profiler::begin(self, spec.profile, Stage::Denoise);
         let latents = match self.denoise(spec, &features, &mut timings, observer)? {
             ControlFlow::Continue(latents) => latents,
             ControlFlow::Break(after_step) => return stopped(after_step),
         };
+        if profiler.finish(observer)?.is_break() {
+            return stopped(timings.step_ms.len());
+        }
 
         if observer(Progress::Stage(Stage::Decode)).is_break() {
             return stopped(timings.step_ms.len());
         }
+        let profiler = Profiler::begin(self, spec.profile, Stage::Decode);
         let clock = Instant::now();
         let images = self.draw(latents)?;
         timings.decode_ms = elapsed_ms(clock);
+        if profiler.finish(observer)?.is_break() {
+            return stopped(timings.step_ms.len());
+        }
         timings.total_ms = elapsed_ms(begun);
         Ok(Outcome::Finished { images, timings })
     }
@@ -216,6 +295,36 @@ impl Pipeline {
 
     fn sync(&self, doing: &'static str) -> Result<(), PipelineError> {
         self.networks.sync().map_err(device_error(doing))
+    }
+}
+
+/// Notes where the time of one part goes, if anybody wants to know. Ended early, it leaves no trace: the next one begins
+/// anew.
+struct Profiler<'a> {
+    pipeline: &'a Pipeline,
+    stage: Stage,
+    begun: Option<Instant>,
+}
+
+impl<'a> Profiler<'a> {
+    fn begin(pipeline: &'a Pipeline, is_wanted: bool, stage: Stage) -> Self {
+        if is_wanted {
+            pipeline.networks.start_profile();
+        }
+        Self { pipeline, stage, begun: is_wanted.then(Instant::now) }
+    }
+
+    fn finish(
+        self,
+        observer: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, PipelineError> {
+        let Some(begun) = self.begun else { return Ok(ControlFlow::Continue(())) };
+        let wall_ms = elapsed_ms(begun);
+        let networks = &self.pipeline.networks;
+        let spans = networks.finish_profile().map_err(device_error("measuring where the time goes"))?;
+        // A ceiling for each part: clocks fall under load and recover after it.
+        let peaks = networks.measure_peaks().map_err(device_error("measuring what the device can do"))?;
+        Ok(observer(Progress::Profile(StageProfile { stage: self.stage, spans, wall_ms, peaks })))
     }
 }
 

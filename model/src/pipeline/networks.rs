@@ -1,13 +1,16 @@
 //! The networks of a checkpoint on one device, and the three things they do: read ids, predict velocities, draw pixels.
 
+use std::time::Instant;
+
 use burn::tensor::{DType, Device, Tensor};
 
+use super::insight::ComputePath;
 use crate::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 use crate::device::OpenDevice;
 use crate::error::{LoadError, TokenError};
 use crate::gemma3::{Gemma3, Gemma3Config};
 use crate::jina_clip::{JinaClip, JinaClipConfig};
-use crate::loader::{LoadReport, ModelFolder, weight_files};
+use crate::loader::{LoadReport, ModelFolder, TensorReader, weight_files};
 use crate::lora::{LoraSet, LoraSpec};
 use crate::next_dit::{self, Caption, NextDit, NextDitConfig};
 use crate::preview::LinearPreview;
@@ -21,6 +24,16 @@ pub struct LoadOptions {
     pub device: OpenDevice,
     /// Adapters that are merged into the Next-DiT while it is read.
     pub loras: Vec<LoraSpec>,
+    /// Keeps Gemma's weights in the host's memory, from where they are copied layer by layer for each new text: for GPUs
+    /// with less memory. Needs a GPU with the fast path, in bf16.
+    pub offload_text_encoder: bool,
+}
+
+impl LoadOptions {
+    /// On this device, as it is published.
+    pub fn new(device: OpenDevice) -> Self {
+        Self { device, loras: Vec::new(), offload_text_encoder: false }
+    }
 }
 
 /// All networks of a checkpoint.
@@ -37,10 +50,10 @@ pub struct Networks {
     pub tiny_decoder: Option<TinyDecoder>,
     /// Latents to colours.
     pub linear_preview: LinearPreview,
-    device: Device,
+    pub(super) device: Device,
     /// The device as the fast path sees it, if it takes it.
     #[cfg(feature = "cuda")]
-    gpu: Option<std::sync::Arc<crate::cuda::Gpu>>,
+    pub(super) gpu: Option<std::sync::Arc<crate::cuda::Gpu>>,
 }
 
 /// What both encoders make of the rows of a request.
@@ -61,22 +74,29 @@ impl Networks {
     pub fn load(folder: &ModelFolder, options: &LoadOptions) -> Result<(Self, Vec<LoadReport>), LoadError> {
         let OpenDevice { device, precision, .. } = &options.device;
         let dtype = precision.dtype();
-        let (transformer, transformer_report) = load_transformer(folder, device, dtype, &options.loras)?;
+        let mut clock = LoadClock::new();
+        let (transformer, report) = load_transformer(folder, device, dtype, &options.loras)?;
+        let transformer_report = clock.stamp(report);
 
         let part = folder.component("text_encoder")?;
         let weights = part.reader(device, dtype)?;
-        let gemma = Gemma3::load(&part.parse(Gemma3Config::from_json)?, &weights);
-        let gemma_report = weights.finish()?;
+        let config = part.parse(Gemma3Config::from_json)?;
+        let gemma = if options.offload_text_encoder {
+            load_offloaded(folder, &config, &weights)?
+        } else {
+            Gemma3::load(&config, &weights)
+        };
+        let gemma_report = clock.stamp(weights.finish()?);
 
         let part = folder.component("clip_model")?;
         let weights = part.reader(device, dtype)?;
         let jina = JinaClip::load(&part.parse(JinaClipConfig::from_json)?, &weights);
-        let jina_report = weights.finish()?;
+        let jina_report = clock.stamp(weights.finish()?);
 
         let part = folder.component("vae")?;
         let weights = part.reader(device, dtype)?;
         let vae = AutoencoderKl::load_decoder(&part.parse(AutoencoderKlConfig::from_json)?, &weights);
-        let vae_report = weights.finish()?;
+        let vae_report = clock.stamp(weights.finish()?);
 
         check_widths(folder, &transformer, &gemma, &jina, &vae)?;
         let mut reports = vec![transformer_report, gemma_report, jina_report, vae_report];
@@ -86,12 +106,15 @@ impl Networks {
         let tiny_decoder = match preview_dir.is_dir().then(|| weight_files(&preview_dir)) {
             Some(Ok(_)) => {
                 let (decoder, report) = TinyDecoder::load(&preview_dir, device, dtype)?;
-                reports.push(report);
+                reports.push(clock.stamp(report));
                 Some(decoder)
             }
             Some(Err(_)) | None => None,
         };
         let linear_preview = LinearPreview::find(&preview_dir, transformer.config().in_channels)?;
+        // Tensors are moved together, and what held them on their way is given back. Afterwards the fast paths take the
+        // addresses of the weights, which then cannot be moved any more.
+        device.memory_cleanup();
         let networks = Self {
             gemma,
             jina,
@@ -103,19 +126,12 @@ impl Networks {
             #[cfg(feature = "cuda")]
             gpu: crate::cuda::of(device),
         };
-        #[cfg(feature = "cuda")]
-        networks.log_paths();
+        for ComputePath { network, implementation, reason } in networks.compute_paths() {
+            tracing::info!(network, implementation, reason, "computed by");
+        }
+        // Pages that only the choosing needed.
+        device.memory_cleanup();
         Ok((networks, reports))
-    }
-
-    /// Says which networks run on vendor libraries and our own kernels, so that a silent fallback is none.
-    #[cfg(feature = "cuda")]
-    fn log_paths(&self) {
-        let Some(gpu) = &self.gpu else { return };
-        let crate::cuda::gpu::Versions { cublaslt, cudnn } = gpu.versions();
-        let [next_dit, gemma, jina, vae] =
-            [self.transformer.is_fast(), self.gemma.is_fast(), self.jina.is_fast(), self.vae.is_fast()];
-        tracing::info!(next_dit, gemma, jina, vae, cublaslt, cudnn, "on vendor libraries");
     }
 
     /// The device that everything lives on.
@@ -158,6 +174,38 @@ impl Networks {
         let [batch, ..] = latents.dims();
         (0..batch).map(move |row| self.vae.decode(latents.clone().narrow(0, row, 1)))
     }
+}
+
+/// Times parts that are loaded one after the other.
+struct LoadClock {
+    start: Instant,
+    part: Instant,
+}
+
+impl LoadClock {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { start: now, part: now }
+    }
+
+    /// The report of a part that is loaded now, since the one before was.
+    fn stamp(&mut self, report: LoadReport) -> LoadReport {
+        let now = Instant::now();
+        let stamped = LoadReport { begin: self.part - self.start, duration: now - self.part, ..report };
+        self.part = now;
+        stamped
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn load_offloaded(folder: &ModelFolder, config: &Gemma3Config, weights: &TensorReader) -> Result<Gemma3, LoadError> {
+    Gemma3::load_offloaded(config, weights).map_err(|error| LoadError::layout(folder.dir(), error.to_string()))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn load_offloaded(folder: &ModelFolder, _: &Gemma3Config, _: &TensorReader) -> Result<Gemma3, LoadError> {
+    let reason = "weights are kept in the host's memory for a GPU, and this program has no GPU code; leave that out";
+    Err(LoadError::layout(folder.dir(), reason.to_owned()))
 }
 
 /// Loads the Next-DiT of a checkpoint with adapters merged.

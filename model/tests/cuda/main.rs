@@ -7,6 +7,7 @@
 
 mod autoencoder_kl;
 mod next_dit;
+mod pipeline;
 mod text;
 
 use sakuga_model::device::{self, DeviceSpec, OpenDevice, Precision};

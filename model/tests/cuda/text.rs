@@ -56,6 +56,19 @@ fn load(preset: &Preset, device: &Device, dtype: DType) -> (Gemma3, JinaClip) {
     (gemma, jina)
 }
 
+/// Gemma with its weights in the host's memory.
+fn load_offloaded(preset: &Preset, device: &Device) -> Gemma3 {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    synthetic::write(dir.path(), preset, 1).expect("writable");
+    let folder = ModelFolder::open(dir.path()).expect("a checkpoint");
+    let part = folder.component("text_encoder").expect("a part");
+    let weights = part.reader(device, DType::BF16).expect("readable");
+    let config = part.parse(Gemma3Config::from_json).expect("a configuration");
+    let gemma = Gemma3::load_offloaded(&config, &weights).unwrap_or_else(|error| panic!("{error}"));
+    weights.finish().unwrap_or_else(|error| panic!("{error}"));
+    gemma
+}
+
 /// A text of so many tokens; texts of one salt begin alike.
 fn text(salt: u32, length: usize) -> Vec<u32> {
     let range = VOCABULARY as u32 - FIRST_ID;
@@ -137,6 +150,20 @@ fn the_plain_tower_on_the_gpu_is_no_closer() {
     let plain = error(load(&preset(), &device, DType::BF16).0.plain());
     println!("relative error: fast {fast:.2e}, plain {plain:.2e}");
     assert!(fast <= 1.1 * plain, "fast {fast}, plain {plain}");
+}
+
+#[test]
+fn weights_in_the_host_s_memory_give_the_same_bits() {
+    let Some(OpenDevice { device, .. }) = gpu() else { return };
+    let (resident, _) = load(&preset(), &device, DType::BF16);
+    let offloaded = load_offloaded(&preset(), &device);
+    for texts in batches() {
+        assert!(features(&offloaded, &texts) == features(&resident, &texts));
+    }
+    // The beginning of the first is kept, and so is what it was computed from.
+    for texts in [[text(7, 300)], [changed(text(7, 300), 290)]] {
+        assert!(features(&offloaded, &texts) == features(&resident, &texts));
+    }
 }
 
 #[test]

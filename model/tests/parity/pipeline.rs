@@ -27,7 +27,7 @@ fn check(part: &mut Part) {
 }
 
 fn load(part: &Part, loras: &[LoraSpec]) -> Networks {
-    let options = LoadOptions { device: open_device(), loras: loras.to_vec() };
+    let options = LoadOptions { loras: loras.to_vec(), ..LoadOptions::new(open_device()) };
     ModelFolder::open(part.dir.join("model"))
         .and_then(|folder| Networks::load(&folder, &options))
         .unwrap_or_else(|error| panic!("{error}"))

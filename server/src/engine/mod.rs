@@ -56,6 +56,8 @@ pub struct EngineInfo {
     pub model: ModelInfo,
     /// What jobs need of its memory.
     pub memory: MemoryNeed,
+    /// Pixels of the largest picture that the device's memory was taken for; `None`: as many as the settings let.
+    pub pixels_max: Option<u64>,
 }
 
 /// What a job needs of the device's memory, about: enough to refuse what cannot fit.

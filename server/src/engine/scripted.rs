@@ -73,6 +73,7 @@ pub fn opener(script: Script) -> EngineOpener {
 
 fn info(script: &Script) -> EngineInfo {
     EngineInfo {
+        pixels_max: None,
         kind: "scripted",
         device: "cpu".into(),
         precision: "f32".into(),

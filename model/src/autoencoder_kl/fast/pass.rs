@@ -8,6 +8,7 @@ use crate::cuda::convolution::{Operands, Shape};
 use crate::cuda::gpu::Session;
 use crate::cuda::image_kernels::{GroupNorm, Image, Terms};
 use crate::cuda::product::{Factor, Matrix, Output, Product};
+use crate::cuda::profile::Cost;
 use crate::cuda::stack::BF16;
 
 /// Side of every filter but those of shortcuts.
@@ -34,10 +35,13 @@ impl<'p, 's> Pass<'p, 's> {
     pub fn decode(&mut self, weights: &Weights, latents: &Operand, row: usize, out: u64) -> Result<(), CudaError> {
         let [_, _, height, width] = latents.shape[..] else { unreachable!("latents have four axes") };
         let stream = self.session.stream;
+        self.session.enter("autoencoder_kl");
         let mut image = Image { height, width, channels: weights.conv_in.output };
         let range = (weights.divisor, weights.shift);
         let kernels = self.session.image_kernels;
         kernels.channels_last(stream, latents, row, self.normed, weights.conv_in.input, range)?;
+        // The middle counts as level 0.
+        self.session.layer(Some(0));
         self.convolve(image, &weights.conv_in, self.x)?;
         self.merge(image, Terms { x: self.x, bias: weights.conv_in.bias, residual: 0 })?;
 
@@ -49,7 +53,8 @@ impl<'p, 's> Pass<'p, 's> {
         let terms = self.residual(&mut image, &weights.second)?;
         self.merge(image, terms)?;
 
-        for (blocks, doubling) in &weights.levels {
+        for (level, (blocks, doubling)) in weights.levels.iter().enumerate() {
+            self.session.layer(Some(level + 1));
             let last = blocks.len().saturating_sub(1);
             for (i, block) in blocks.iter().enumerate() {
                 let terms = self.residual(&mut image, block)?;
@@ -58,12 +63,14 @@ impl<'p, 's> Pass<'p, 's> {
                     // in `normed` too, would be in the way.
                     Some(conv) if i == last && block.shortcut.is_none() => {
                         kernels.merge_double(stream, image, terms, self.normed)?;
+                        self.session.mark("sum and double", Cost::moved(6 * image.elements()))?;
                         self.enlarged(&mut image, conv)?;
                     }
                     Some(conv) if i == last => {
                         self.merge(image, terms)?;
                         let alone = Terms { x: self.x, ..Terms::default() };
                         kernels.merge_double(stream, image, alone, self.normed)?;
+                        self.session.mark("sum and double", Cost::moved(5 * image.elements()))?;
                         self.enlarged(&mut image, conv)?;
                     }
                     _ => self.merge(image, terms)?,
@@ -75,7 +82,10 @@ impl<'p, 's> Pass<'p, 's> {
         let taps =
             Product { output: Output::F32, ..Product::linear(image.pixels(), self.normed, &weights.taps, self.hidden) };
         self.session.products.run(stream, &taps)?;
-        kernels.gather_rgb(stream, image, (self.hidden, TAPS), weights.bias_out, out)
+        self.session.mark("last convolution", Cost::product(image.pixels(), image.channels, TAPS))?;
+        kernels.gather_rgb(stream, image, (self.hidden, TAPS), weights.bias_out, out)?;
+        self.session.layer(None);
+        self.session.mark("gather colours", Cost { flops: 0.0, bytes: (image.pixels() * (TAPS + 3) * 4) as f64 })
     }
 
     /// The convolution after an enlargement, from `normed` into the stream.
@@ -93,12 +103,14 @@ impl<'p, 's> Pass<'p, 's> {
         self.convolve(*image, &block.conv1, self.hidden)?;
         let terms = Terms { x: self.hidden, bias: block.conv1.bias, residual: 0 };
         self.session.image_kernels.merge(stream, *image, terms, 0, self.partials)?;
+        self.session.mark("sums for the norm", Cost::moved(image.elements()))?;
         self.normalise(*image, &block.norm2, block.conv1.bias, self.hidden, true)?;
         self.convolve(*image, &block.conv2, self.hidden)?;
         let residual = match &block.shortcut {
             Some(layer) => {
                 let product = Product::linear(image.pixels(), self.x, layer, self.normed);
                 self.session.products.run(stream, &product)?;
+                self.session.mark("shortcut", Cost::product(image.pixels(), layer.d_input, layer.d_output))?;
                 self.normed
             }
             None => self.x,
@@ -111,12 +123,14 @@ impl<'p, 's> Pass<'p, 's> {
         let shape =
             Shape { height: image.height, width: image.width, input: conv.input, output: conv.output, kernel: KERNEL };
         let operands = Operands { x: self.normed, filter: conv.filter, y };
-        self.session.convolutions.run(self.session.stream, &shape, operands)
+        self.session.convolutions.run(self.session.stream, &shape, operands)?;
+        self.session.mark("convolution", Cost::product(image.pixels(), KERNEL * KERNEL * conv.input, conv.output))
     }
 
     /// The sum of `terms` into the stream.
     fn merge(&mut self, image: Image, terms: Terms) -> Result<(), CudaError> {
-        self.session.image_kernels.merge(self.session.stream, image, terms, self.x, self.partials)
+        self.session.image_kernels.merge(self.session.stream, image, terms, self.x, self.partials)?;
+        self.session.mark("sum of branches", Cost::moved(3 * image.elements()))
     }
 
     /// The norm of what was summed up last, `from` and the bias `added`, into `normed`.
@@ -130,7 +144,8 @@ impl<'p, 's> Pass<'p, 's> {
     ) -> Result<(), CudaError> {
         let (stream, kernels) = (self.session.stream, self.session.image_kernels);
         kernels.group_table(stream, image, norm, added, self.partials, self.table)?;
-        kernels.scale_shift(stream, image, from, self.table, self.normed, activate)
+        kernels.scale_shift(stream, image, from, self.table, self.normed, activate)?;
+        self.session.mark("group norm and SiLU", Cost::moved(2 * image.elements()))
     }
 
     /// Single-head self-attention over all positions, with residual.
@@ -174,6 +189,8 @@ impl<'p, 's> Pass<'p, 's> {
             self.session.products.run(stream, &product)?;
         }
         self.session.products.run(stream, &Product::linear(positions, attended, &attention.out, self.normed))?;
+        let flops = Cost::product(positions, channels, 2 * positions + 4 * channels).flops;
+        self.session.mark("attention", Cost { flops, bytes: 0.0 })?;
         self.merge(image, Terms { x: self.normed, bias: 0, residual: self.x })
     }
 }

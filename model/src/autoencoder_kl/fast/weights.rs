@@ -7,7 +7,7 @@ use burn::tensor::{DType, Tensor};
 use crate::autoencoder_kl::AutoencoderKlConfig;
 use crate::autoencoder_kl::decoder::Decoder;
 use crate::autoencoder_kl::layers::{self, Attention, Conv, Norm, Resnet};
-use crate::cuda::bridge::{self, Operand, pin, pin_linear, pin_vector};
+use crate::cuda::bridge::{self, Operand, Pins};
 use crate::cuda::image_kernels::{CHANNELS_MAX, GroupNorm};
 use crate::cuda::product::{Layer, Matrix};
 use crate::cuda::stack::BF16;
@@ -34,6 +34,7 @@ pub struct Weights {
     /// The filters in the order of the kernels.
     #[expect(dead_code, reason = "it keeps the memory that the addresses above point at")]
     pub filters: Vec<Tensor<4>>,
+    _pins: Pins,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,14 +62,14 @@ pub struct SelfAttention {
 }
 
 /// Takes the addresses of weights, and makes the copies that lie as the kernels want them.
-pub struct Pinning<'a> {
-    gpu: &'a Arc<Gpu>,
+pub struct Pinning {
+    pins: Pins,
     filters: Vec<Tensor<4>>,
 }
 
-impl<'a> Pinning<'a> {
-    pub fn new(gpu: &'a Arc<Gpu>) -> Self {
-        Self { gpu, filters: Vec::new() }
+impl Pinning {
+    pub fn new(gpu: &Arc<Gpu>) -> Self {
+        Self { pins: Pins::new(gpu), filters: Vec::new() }
     }
 
     pub fn decoder(mut self, config: &AutoencoderKlConfig, decoder: &Decoder) -> Result<Weights, CudaError> {
@@ -104,8 +105,9 @@ impl<'a> Pinning<'a> {
             levels,
             norm_out,
             taps: self.matrix(&decoder.conv_out, [TAPS, channels], None)?,
-            bias_out: pin_vector(self.gpu, &decoder.conv_out.bias)?,
+            bias_out: self.pins.vector(&decoder.conv_out.bias)?,
             filters: self.filters,
+            _pins: self.pins,
         })
     }
 
@@ -114,7 +116,7 @@ impl<'a> Pinning<'a> {
         let [output, input, kernel, _] = conv.weight.dims();
         let input = input.next_multiple_of(8);
         let filter = self.rearranged(&conv.weight, [0, 2, 3, 1], [output, kernel, kernel, input])?;
-        Ok(Convolution { filter, bias: pin_vector(self.gpu, &conv.bias)?, input, output })
+        Ok(Convolution { filter, bias: self.pins.vector(&conv.bias)?, input, output })
     }
 
     /// The filter as a matrix `[positions * output, input]`, filled up with zeros.
@@ -126,20 +128,25 @@ impl<'a> Pinning<'a> {
     /// The address of a copy with its axes in this order, filled up with zeros to `shape`.
     fn rearranged(&mut self, weight: &Tensor<4>, order: [usize; 4], shape: [usize; 4]) -> Result<u64, CudaError> {
         let bytes = shape.iter().product::<usize>() * BF16 as usize;
-        let copy =
-            bridge::call(self.gpu, &[bridge::handle(weight)], shape, DType::BF16, move |session, operands, out| {
+        let copy = bridge::call(
+            self.pins.gpu(),
+            &[bridge::handle(weight)],
+            shape,
+            DType::BF16,
+            move |session, operands, out| {
                 session.zero(out, bytes)?;
                 session.image_kernels.rearrange(session.stream, &operands[0], order, out, shape[3])
-            });
-        let Operand { at, .. } = pin(self.gpu, &copy)?;
+            },
+        );
+        let Operand { at, .. } = self.pins.tensor(&copy)?;
         self.filters.push(copy);
         Ok(at)
     }
 
     fn norm(&self, norm: &Norm) -> Result<GroupNorm, CudaError> {
         Ok(GroupNorm {
-            weight: pin_vector(self.gpu, &norm.weight)?,
-            bias: pin_vector(self.gpu, &norm.bias)?,
+            weight: self.pins.vector(&norm.weight)?,
+            bias: self.pins.vector(&norm.bias)?,
             groups: norm.groups,
             eps: layers::EPS as f32,
         })
@@ -148,7 +155,7 @@ impl<'a> Pinning<'a> {
     fn residual(&mut self, block: &Resnet) -> Result<Residual, CudaError> {
         let shortcut = block.shortcut.as_ref().map(|conv| {
             let [output, input, ..] = conv.weight.dims();
-            let bias = pin_vector(self.gpu, &conv.bias)?;
+            let bias = self.pins.vector(&conv.bias)?;
             self.matrix(conv, [output, input], Some(bias))
         });
         Ok(Residual {
@@ -163,10 +170,10 @@ impl<'a> Pinning<'a> {
     fn attention(&self, attention: &Attention) -> Result<SelfAttention, CudaError> {
         Ok(SelfAttention {
             norm: self.norm(&attention.norm)?,
-            q: pin_linear(self.gpu, &attention.to_q)?,
-            k: pin_linear(self.gpu, &attention.to_k)?,
-            v: pin_linear(self.gpu, &attention.to_v)?,
-            out: pin_linear(self.gpu, &attention.to_out)?,
+            q: self.pins.linear(&attention.to_q)?,
+            k: self.pins.linear(&attention.to_k)?,
+            v: self.pins.linear(&attention.to_v)?,
+            out: self.pins.linear(&attention.to_out)?,
         })
     }
 }

@@ -79,10 +79,12 @@ __device__ __forceinline__ float tanh_fast(float x) {
 
 #define ROWS_MAX 64
 
-// Where the rows of a batch begin in a flat sequence of tokens: row r is start[r] .. start[r + 1].
+// Where the rows of a batch begin in a flat sequence of tokens: row r has the tokens start[r] .. start[r + 1], of which the
+// first length[r] are its own and the others fill up.
 struct Rows {
     int count;
     int start[ROWS_MAX + 1];
+    int length[ROWS_MAX];
 };
 
 __device__ __forceinline__ int row_of(const Rows &rows, int token) {

@@ -37,6 +37,8 @@ __device__ __forceinline__ void norm_rotate(const RotateArguments &a, const Rows
     int token = blockIdx.x;
     int lane = threadIdx.x % LANES, group = threadIdx.x / LANES;
     int row = row_of(rows, token);
+    // There is no position for what fills up.
+    if (token - rows.start[row] >= rows.length[row]) return;
     long long table = row * a.table_row_stride + (token - rows.start[row]) * a.table_stride;
     int half = a.head_dim / 2, all_heads = a.heads + a.kv_heads;
     float cosine[PAIRS], sine[PAIRS];

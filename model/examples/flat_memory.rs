@@ -1,0 +1,147 @@
+//! Watches the device's memory over many pictures of mixed prompts, sizes and steps. After the warm-up it must not move.
+//!
+//! ```text
+//! cargo run --release -p sakuga-model --features cuda --example flat_memory -- FOLDER [PICTURES [LARGEST_PX]]
+//! ```
+//!
+//! Without a checkpoint in FOLDER one of the published geometry with random weights is written there first. LARGEST_PX is
+//! the edge of the largest picture, 1024 unless given; pictures are of that size or smaller, in eight shapes, each of which
+//! is warmed up. They are drawn in two rounds, and the exit code is 1 if the memory moved in the second.
+
+use std::error::Error;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use sakuga_model::device::{self, DeviceSpec, Precision};
+use sakuga_model::pipeline::{LoadOptions, MemoryProbe, Pipeline, WarmUpSize};
+use sakuga_model::progress::Outcome;
+use sakuga_model::sampler::Solver;
+use sakuga_model::spec::GenerateSpec;
+use sakuga_model::synthetic::{self, Preset};
+
+const MIB: f64 = (1 << 20) as f64;
+/// Width and height in sixteenths of the largest edge.
+const SHAPES: [(u32, u32); 8] = [(16, 16), (13, 16), (16, 13), (8, 16), (16, 8), (12, 12), (10, 15), (15, 10)];
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let mut arguments = std::env::args_os().skip(1);
+    let folder = PathBuf::from(arguments.next().ok_or("name a folder for the checkpoint")?);
+    let mut number = |default: u32| -> Result<u32, Box<dyn Error>> {
+        match arguments.next() {
+            Some(text) => Ok(text.to_str().ok_or("not a number")?.parse()?),
+            None => Ok(default),
+        }
+    };
+    let (pictures, largest_px) = (number(100)?, number(1024)?);
+    if !folder.join("model_index.json").exists() {
+        synthetic::write(&folder, &Preset::newbie(), 1)?;
+    }
+    let device = device::open(DeviceSpec::Cuda(0), Some(Precision::Bf16))?;
+    let clock = Instant::now();
+    let (pipeline, reports) = Pipeline::load(&folder, LoadOptions::new(device))?;
+    for report in &reports {
+        let (gigabytes, seconds) = (report.bytes as f64 / 1e9, report.duration.as_secs_f64());
+        println!("{:<16} {gigabytes:6.2} GB in {seconds:5.2} s", report.component);
+    }
+    println!("loaded in {:.1} s", clock.elapsed().as_secs_f64());
+    for path in pipeline.networks().compute_paths() {
+        println!("{:<16} {} {}", path.network, path.implementation, path.reason);
+    }
+    let probe = pipeline.networks().memory_probe();
+    tell("loaded", &probe)?;
+    let clock = Instant::now();
+    let sizes = SHAPES.map(|(width, height)| WarmUpSize {
+        width_px: largest_px / 256 * 16 * width,
+        height_px: largest_px / 256 * 16 * height,
+        images: 1,
+        every_length: true,
+    });
+    pipeline.warm_up(&sizes)?;
+    println!("warmed up in {:.1} s", clock.elapsed().as_secs_f64());
+    tell("warmed up", &probe)?;
+
+    let mut moved_in_the_end = false;
+    // What the first round loads is code: kernels that burn and the libraries take at their first use.
+    for round in 0..2 {
+        let moved = draw(&pipeline, &probe, round, pictures, largest_px)?;
+        moved_in_the_end = moved > 0;
+        println!(
+            "round {}: over {pictures} pictures the device's memory moved by {:.1} MiB",
+            round + 1,
+            moved as f64 / MIB
+        );
+        tell("at its end", &probe)?;
+    }
+    Ok(if moved_in_the_end { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Draws so many pictures; by how many bytes the device's memory moved meanwhile.
+fn draw(
+    pipeline: &Pipeline,
+    probe: &MemoryProbe,
+    round: u32,
+    pictures: u32,
+    largest_px: u32,
+) -> Result<u64, Box<dyn Error>> {
+    let before = used_bytes()?;
+    let (mut low, mut high) = (before, before);
+    let mut in_use = Vec::new();
+    for picture in 0..pictures {
+        let spec = spec(pipeline, round, picture, largest_px);
+        let clock = Instant::now();
+        let outcome = pipeline.generate(&spec, &mut |_| ControlFlow::Continue(()))?;
+        let Outcome::Finished { images, .. } = outcome else { return Err("nobody stopped it".into()) };
+        assert_eq!(images.len(), 1);
+        let used = used_bytes()?;
+        if used < low || used > high || picture % 20 == 0 {
+            println!(
+                "picture {picture}: {}x{}, {} steps of {}, {:.2} s, {:.1} MiB",
+                spec.width_px,
+                spec.height_px,
+                spec.steps,
+                spec.solver.name(),
+                clock.elapsed().as_secs_f64(),
+                used as f64 / MIB
+            );
+        }
+        (low, high) = (low.min(used), high.max(used));
+        in_use.extend(probe.pools().first().map(|pool| pool.used_bytes));
+    }
+    let (least, most) = (in_use.iter().min().unwrap_or(&0), in_use.iter().max().unwrap_or(&0));
+    println!("tensors between pictures: {:.1} to {:.1} MiB", *least as f64 / MIB, *most as f64 / MIB);
+    Ok(high - low)
+}
+
+/// One of many: another text, size, solver and number of steps each time.
+fn spec(pipeline: &Pipeline, round: u32, picture: u32, largest_px: u32) -> GenerateSpec {
+    let (width, height) = SHAPES[picture as usize % SHAPES.len()];
+    let (width_px, height_px) = (largest_px / 256 * 16 * width, largest_px / 256 * 16 * height);
+    let words = "blue_hair, ".repeat(1 + (picture as usize * 37) % 120);
+    let text = format!("<general_tags>\n<style>{words}round_{round}</style>\n</general_tags>");
+    let spec = GenerateSpec::with_defaults(text, width_px, height_px, pipeline.info().sampling);
+    GenerateSpec {
+        system_prompt: pipeline.info().default_system_prompt.clone(),
+        seed: u64::from(picture),
+        steps: [4, 8, 12, 28][picture as usize % 4],
+        solver: if picture % 5 == 4 { Solver::Midpoint } else { spec.solver },
+        guidance_until: if picture % 7 == 6 { 0.3 } else { 1.0 },
+        ..spec
+    }
+}
+
+fn tell(when: &str, probe: &MemoryProbe) -> Result<(), Box<dyn Error>> {
+    print!("{when}: {:.1} MiB of the device", used_bytes()? as f64 / MIB);
+    for pool in probe.pools() {
+        print!("; {} {:.1} of {:.1} MiB", pool.name, pool.used_bytes as f64 / MIB, pool.held_bytes as f64 / MIB);
+    }
+    println!();
+    Ok(())
+}
+
+/// What the driver says is taken, by whomever.
+fn used_bytes() -> Result<u64, Box<dyn Error>> {
+    let (free, total) = cudarc::driver::result::mem_get_info()?;
+    Ok((total - free) as u64)
+}

@@ -1,0 +1,76 @@
+//! Memory of the host that the device reads by the same addresses as its own: weights that wait there until they are needed.
+//!
+//! It is locked, so copies run at the speed of the bus, and taken piece by piece, because nobody knows beforehand how much a
+//! network needs. Host and device share one address space on every 64-bit system that CUDA supports.
+
+use std::ffi::c_void;
+
+use cudarc::driver::result;
+use cudarc::driver::sys::{self, CU_MEMHOSTALLOC_DEVICEMAP, CU_MEMHOSTALLOC_PORTABLE, CUdeviceptr, CUstream};
+
+use super::error::CudaError;
+use super::gpu::Session;
+
+/// Locked memory in pieces; freed with this.
+#[derive(Default)]
+pub struct HostMemory {
+    pieces: Vec<*mut c_void>,
+    bytes: usize,
+}
+
+// SAFETY: the pieces are plain memory that nobody else frees, and only the device and copies touch it.
+unsafe impl Send for HostMemory {}
+// SAFETY: nothing is read or written through a shared reference.
+unsafe impl Sync for HostMemory {}
+
+impl std::fmt::Debug for HostMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostMemory").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl HostMemory {
+    /// Bytes that are held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Takes a piece and copies `bytes` from the device there; waits for the copy. The address is valid on the device.
+    ///
+    /// # Errors
+    ///
+    /// There is not as much memory that can be locked.
+    pub fn keep(&mut self, session: &Session<'_>, from: CUdeviceptr, bytes: usize) -> Result<u64, CudaError> {
+        // SAFETY: a fresh piece, which only `drop` frees.
+        let piece = unsafe { result::malloc_host(bytes, CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_PORTABLE) }
+            .map_err(CudaError::driver("lock memory of the host"))?;
+        self.pieces.push(piece);
+        self.bytes += bytes;
+        let at = piece as u64;
+        copy(session.stream, from, at, bytes)?;
+        // SAFETY: the stream lives as long as the session.
+        unsafe { result::stream::synchronize(session.stream) }
+            .map_err(CudaError::driver("copy weights to the host"))?;
+        Ok(at)
+    }
+}
+
+impl Drop for HostMemory {
+    fn drop(&mut self) {
+        for piece in self.pieces.drain(..) {
+            // SAFETY: made by `malloc_host`, and taken out of the list. Work that reads it was waited for by whoever drops
+            // the network; a refusal leaks memory.
+            let _ = unsafe { result::free_host(piece) };
+        }
+    }
+}
+
+/// Queues a copy between any two addresses that the device knows.
+///
+/// # Errors
+///
+/// The driver refuses.
+pub fn copy(stream: CUstream, from: u64, to: u64, bytes: usize) -> Result<(), CudaError> {
+    // SAFETY: the addresses are the caller's promise.
+    unsafe { sys::cuMemcpyAsync(to, from, bytes, stream) }.result().map_err(CudaError::driver("copy weights"))
+}

@@ -1,0 +1,122 @@
+//! The tower's large weights in the host's memory: a layer's are copied to the device when the text reaches it.
+//!
+//! A text that was not seen before then costs the copy of all layers, 6.2 GB at full size, about an eighth of a second on a
+//! PCIe 5.0 bus; the device holds one layer instead of all of them and of the embeddings, of which only the rows of the text
+//! are read.
+
+use std::sync::Arc;
+
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+
+use super::Block;
+use crate::cuda::bridge::Pins;
+use crate::cuda::gpu::{Layout, Place, Session};
+use crate::cuda::host_memory::{self, HostMemory};
+use crate::cuda::product::{Layer, Matrix};
+use crate::cuda::stack::{BF16, BlockWeights};
+use crate::cuda::{CudaError, Gpu};
+
+/// Weights of the tower on their way to the host, and what stays on the device.
+pub(super) struct Offload {
+    /// Of the norms.
+    pins: Pins,
+    host: HostMemory,
+    /// Norms, which are small; their addresses are kept as long as they are.
+    norms: Vec<Tensor<1>>,
+}
+
+/// What offloaded weights need to stay where they are.
+#[derive(Debug)]
+pub(super) struct Offloaded {
+    _host: HostMemory,
+    _norms: Vec<Tensor<1>>,
+}
+
+impl Offload {
+    pub(super) fn new(gpu: &Arc<Gpu>) -> Self {
+        Self { pins: Pins::new(gpu), host: HostMemory::default(), norms: Vec::new() }
+    }
+
+    /// Moves a layer's weights.
+    pub(super) fn block(&mut self, block: &Block) -> Result<BlockWeights, CudaError> {
+        let attention = &block.self_attn;
+        Ok(BlockWeights {
+            qkv: self.linear(&attention.qkv)?,
+            out: self.linear(&attention.o_proj)?,
+            gate_up: self.linear(&block.gate_up)?,
+            down: self.linear(&block.down_proj)?,
+            attention_norm: [self.norm(&block.input_layernorm)?, self.norm(&block.post_attention_layernorm)?],
+            ffn_norm: [self.norm(&block.pre_feedforward_layernorm)?, self.norm(&block.post_feedforward_layernorm)?],
+            head_norm: Some((self.norm(&attention.q_norm)?, self.norm(&attention.k_norm)?)),
+        })
+    }
+
+    /// Moves a table of embeddings, of which the device then reads single rows over the bus.
+    pub(super) fn table(&mut self, table: &Tensor<2>) -> Result<Matrix, CudaError> {
+        let pins = Pins::new(self.pins.gpu());
+        let [rows, _] = table.dims();
+        self.matrix(pins.table(table)?, rows)
+    }
+
+    /// The addresses of the norms, and what keeps everything in place.
+    pub(super) fn finish(self) -> (Pins, Offloaded) {
+        tracing::info!(bytes = self.host.bytes(), "weights of Gemma 3 are kept in the host's memory");
+        (self.pins, Offloaded { _host: self.host, _norms: self.norms })
+    }
+
+    fn linear(&mut self, layer: &Linear) -> Result<Layer, CudaError> {
+        // Held until it is copied.
+        let pins = Pins::new(self.pins.gpu());
+        let pinned = pins.linear(layer)?;
+        Ok(Layer { weight: self.matrix(pinned.weight, pinned.d_output)?, ..pinned })
+    }
+
+    fn matrix(&mut self, matrix: Matrix, rows: usize) -> Result<Matrix, CudaError> {
+        let bytes = rows * matrix.row_stride * BF16 as usize;
+        let host = &mut self.host;
+        let at = self.pins.gpu().run(|session| host.keep(session, matrix.at, bytes))?;
+        Ok(Matrix { at, ..matrix })
+    }
+
+    fn norm(&mut self, norm: &Tensor<1>) -> Result<u64, CudaError> {
+        self.norms.push(norm.clone());
+        self.pins.vector(norm)
+    }
+}
+
+/// Room on the device for the large weights of one layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Staging([Place; 4]);
+
+impl Staging {
+    /// For layers like this one.
+    pub(super) fn new(layout: &mut Layout, block: &BlockWeights) -> Self {
+        Self(large(block).map(|layer| layout.bytes(layer_bytes(layer))))
+    }
+
+    /// Queues the copy of a layer's weights into the room; the layer as it lies there.
+    pub(super) fn fill(
+        &self,
+        session: &mut Session<'_>,
+        base: u64,
+        block: &BlockWeights,
+    ) -> Result<BlockWeights, CudaError> {
+        let mut staged = [block.qkv, block.out, block.gate_up, block.down];
+        for (layer, place) in staged.iter_mut().zip(self.0) {
+            let to = place.in_scratch(base);
+            host_memory::copy(session.stream, layer.weight.at, to, layer_bytes(layer))?;
+            layer.weight.at = to;
+        }
+        let [qkv, out, gate_up, down] = staged;
+        Ok(BlockWeights { qkv, out, gate_up, down, ..block.clone() })
+    }
+}
+
+fn large(block: &BlockWeights) -> [&Layer; 4] {
+    [&block.qkv, &block.out, &block.gate_up, &block.down]
+}
+
+fn layer_bytes(layer: &Layer) -> usize {
+    layer.d_output * layer.weight.row_stride * BF16 as usize
+}

@@ -1,0 +1,112 @@
+//! Where the device's time of a piece of work went, operation by operation, and what the device can do at most.
+
+use crate::progress::Stage;
+
+/// What an operation had to do, for comparison with what the device can.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cost {
+    /// Floating-point operations of products and attention, two for each multiplication and addition.
+    pub flops: f64,
+    /// Bytes that must be read and written at least, of everything else.
+    pub bytes: f64,
+}
+
+impl Cost {
+    /// Of a product of `[m, k]` and `[k, n]`.
+    pub fn product(m: usize, k: usize, n: usize) -> Self {
+        Self { flops: 2.0 * m as f64 * k as f64 * n as f64, bytes: 0.0 }
+    }
+
+    /// Of an operation that moves so many bf16 values.
+    pub fn moved(elements: usize) -> Self {
+        Self { flops: 0.0, bytes: elements as f64 * 2.0 }
+    }
+}
+
+/// All operations of one name in one place of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Span {
+    /// The network: `gemma3`, `jina_clip`, `next_dit` or `autoencoder_kl`.
+    pub network: &'static str,
+    /// The layer or block, from 0; `None` outside of them.
+    pub layer: Option<u32>,
+    /// What was done.
+    pub name: &'static str,
+    /// How often it was done.
+    pub count: usize,
+    /// Time on the device in milliseconds.
+    pub ms: f64,
+    /// What it had to do in all.
+    pub cost: Cost,
+}
+
+/// Sums up whatever `is_same` says belongs together, in the order of first appearance.
+pub fn summed(spans: &[Span], is_same: impl Fn(&Span, &Span) -> bool) -> Vec<Span> {
+    let mut sums: Vec<Span> = Vec::new();
+    for span in spans {
+        match sums.iter_mut().find(|sum| is_same(sum, span)) {
+            Some(sum) => {
+                sum.count += span.count;
+                sum.ms += span.ms;
+                sum.cost.flops += span.cost.flops;
+                sum.cost.bytes += span.cost.bytes;
+            }
+            None => sums.push(span.clone()),
+        }
+    }
+    sums
+}
+
+/// What a device reaches where nothing is in the way.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Peaks {
+    /// Floating-point operations a second, in a large square product of bf16 values.
+    pub flops_per_second: f64,
+    /// Bytes read and written a second, in a large copy.
+    pub bytes_per_second: f64,
+}
+
+/// Where the device's time in one part of the pipeline went.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StageProfile {
+    /// The part.
+    pub stage: Stage,
+    /// The operations, summed up by network, layer and name. Empty where the device cannot tell: burn's own operations
+    /// are not seen.
+    pub spans: Vec<Span>,
+    /// The time of the part by the host's clock, in milliseconds.
+    pub wall_ms: f64,
+    /// What the device can do, if it was measured.
+    pub peaks: Option<Peaks>,
+}
+
+impl StageProfile {
+    /// The device's time in all spans, in milliseconds.
+    pub fn device_ms(&self) -> f64 {
+        self.spans.iter().map(|span| span.ms).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_summed_by_what_one_asks_for() {
+        let span = |layer, name, ms| Span {
+            network: "next_dit",
+            layer: Some(layer),
+            name,
+            count: 1,
+            ms,
+            cost: Cost { flops: 10.0, bytes: 1.0 },
+        };
+        let spans = [span(0, "attention", 2.0), span(0, "product", 1.0), span(1, "attention", 3.0)];
+        let names = summed(&spans, |a, b| a.name == b.name);
+        assert_eq!(names.len(), 2);
+        assert_eq!((names[0].name, names[0].count, names[0].ms, names[0].cost.flops), ("attention", 2, 5.0, 20.0));
+        assert_eq!(summed(&spans, |a, b| a.layer == b.layer).len(), 2);
+        let profile = StageProfile { stage: Stage::Denoise, spans: spans.to_vec(), wall_ms: 7.0, peaks: None };
+        assert_eq!(profile.device_ms(), 6.0);
+    }
+}

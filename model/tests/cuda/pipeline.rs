@@ -1,0 +1,114 @@
+//! The whole pipeline on the GPU: what it tells of itself, and what it holds.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{DType, Tensor};
+use sakuga_model::device::OpenDevice;
+use sakuga_model::pipeline::{LoadOptions, Pipeline, WarmUpSize};
+use sakuga_model::profile::StageProfile;
+use sakuga_model::progress::{Outcome, Progress, Rgb8, Stage};
+use sakuga_model::spec::GenerateSpec;
+use sakuga_model::synthetic::{self, Preset, VaeSize};
+
+use crate::gpu;
+
+/// Every network on its fast path.
+fn pipeline(device: OpenDevice) -> Pipeline {
+    let vae = VaeSize { channels: vec![32, 64, 128, 128], blocks_per_level: 1, norm_groups: 8 };
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    synthetic::write(dir.path(), &Preset { vae, ..Preset::tiny() }, 1).expect("writable");
+    let loaded = Pipeline::load(dir.path(), LoadOptions::new(device));
+    loaded.unwrap_or_else(|error| panic!("{error}")).0
+}
+
+fn draw(pipeline: &Pipeline, spec: &GenerateSpec) -> (Vec<Rgb8>, Vec<StageProfile>) {
+    let mut profiles = Vec::new();
+    let outcome = pipeline.generate(spec, &mut |progress| {
+        if let Progress::Profile(profile) = progress {
+            profiles.push(profile);
+        }
+        ControlFlow::Continue(())
+    });
+    match outcome {
+        Ok(Outcome::Finished { images, .. }) => (images, profiles),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_profile_names_the_operations_of_every_network() {
+    let Some(device) = gpu() else { return };
+    let pipeline = pipeline(device);
+    for path in pipeline.networks().compute_paths() {
+        assert!(path.implementation.starts_with("cuBLASLt ") && path.reason.is_empty(), "{path:?}");
+    }
+    let spec = GenerateSpec { steps: 3, profile: true, ..GenerateSpec::new("1girl, solo", 256, 192) };
+    let (images, profiles) = draw(&pipeline, &spec);
+    assert_eq!(images, draw(&pipeline, &GenerateSpec { profile: false, ..spec.clone() }).0, "the same picture");
+    let networks = [
+        (Stage::TextEncode, vec!["gemma3", "jina_clip"]),
+        (Stage::Denoise, vec!["next_dit"]),
+        (Stage::Decode, vec!["autoencoder_kl"]),
+    ];
+    assert_eq!(profiles.len(), networks.len());
+    for (profile, (stage, names)) in profiles.iter().zip(networks) {
+        assert_eq!(profile.stage, stage);
+        let mut found: Vec<&str> = profile.spans.iter().map(|span| span.network).collect();
+        found.dedup();
+        assert_eq!(found, names, "{stage:?}");
+        assert!(profile.spans.iter().all(|span| span.ms >= 0.0 && span.count > 0));
+        assert!(0.0 < profile.device_ms() && profile.device_ms() <= 1.05 * profile.wall_ms, "{stage:?}");
+    }
+    // The last of them are those of the layers, once in each step.
+    let attention = profiles[1].spans.iter().rfind(|span| span.name == "attention" && span.layer.is_some());
+    let attention = attention.expect("attention in a layer");
+    assert!(attention.cost.flops > 0.0 && attention.count == 3, "{attention:?}");
+    // Texts that are kept cost the device nothing.
+    let (_, again) = draw(&pipeline, &spec);
+    assert!(again[0].spans.is_empty(), "{:?}", again[0]);
+}
+
+#[test]
+fn memory_stays_where_the_warm_up_left_it() {
+    let Some(device) = gpu() else { return };
+    let pipeline = pipeline(device);
+    let largest = WarmUpSize { width_px: 512, height_px: 512, images: 2, every_length: false };
+    pipeline.warm_up(&[largest]).unwrap_or_else(|error| panic!("{error}"));
+    let probe = pipeline.networks().memory_probe();
+    let held = || probe.pools().iter().map(|pool| (pool.name, pool.held_bytes)).collect::<Vec<_>>();
+    let warm = held();
+    assert!(warm.iter().any(|(name, bytes)| *name == "scratch" && *bytes > 0), "{warm:?}");
+    for (seed, (width, height, images)) in
+        [(256, 512, 2), (512, 512, 1), (64, 64, 2), (512, 384, 2)].into_iter().enumerate()
+    {
+        let text = "red_eyes, ".repeat(1 + 40 * seed);
+        let spec = GenerateSpec { steps: 2, images, seed: seed as u64, ..GenerateSpec::new(text, width, height) };
+        draw(&pipeline, &spec);
+        let held = held();
+        let has_grown = held.iter().zip(&warm).any(|((_, now), (_, then))| now > then);
+        assert!(!has_grown, "{width}x{height}, {images} pictures: {held:?}, when warm {warm:?}");
+    }
+}
+
+/// burn moves tensors to give pages back. Weights whose addresses are kept must not move.
+#[test]
+fn weights_stay_where_they_are_when_memory_is_tidied_up() {
+    let Some(device) = gpu() else { return };
+    let burn_device = device.device.clone();
+    // Larger and larger tensors make the pages of the weights outdated ones.
+    let filler = |edge: usize| Tensor::<2>::ones([edge, edge], (&burn_device, DType::BF16));
+    let before: Vec<_> = (1..6).map(|i| filler(256 * i)).collect();
+    let pipeline = pipeline(device);
+    drop(before);
+    let spec = GenerateSpec { steps: 2, ..GenerateSpec::new("1girl, solo", 128, 128) };
+    let (expected, _) = draw(&pipeline, &spec);
+    for round in 1..6 {
+        burn_device.memory_cleanup();
+        let filled: Vec<_> = (0..16).map(|_| filler(512 * round).mul_scalar(f32::NAN)).collect();
+        burn_device.sync().expect("the device works");
+        pipeline.networks().gemma.forget_texts();
+        pipeline.networks().jina.forget_texts();
+        assert_eq!(draw(&pipeline, &spec).0, expected, "round {round}");
+        drop(filled);
+    }
+}

@@ -1,0 +1,61 @@
+//! Large images are decoded in tiles, and show no seam.
+
+use burn::tensor::{Device, Tensor};
+use sakuga_model::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig, Tiling};
+use sakuga_model::device::{OpenDevice, Precision};
+use sakuga_model::embedded;
+use sakuga_model::loader::ModelFolder;
+
+/// The trained autoencoder, if one was built in.
+fn trained() -> Option<AutoencoderKl> {
+    if !embedded::is_present() {
+        println!("skipped: this build has no embedded checkpoint");
+        return None;
+    }
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let folder = dir.path().join("model");
+    embedded::write(&folder).expect("writable");
+    let folder = ModelFolder::open(&folder).expect("a checkpoint");
+    let part = folder.component("vae").expect("a part");
+    let weights = part.reader(&OpenDevice::cpu().device, Precision::F32.dtype()).expect("readable");
+    let config = part.parse(AutoencoderKlConfig::from_json).expect("a configuration");
+    let vae = AutoencoderKl::load_decoder(&config, &weights);
+    weights.finish().expect("complete");
+    Some(vae)
+}
+
+/// Latents that change slowly, so that what a tile cannot know of the rest is all the more visible.
+fn latents(channels: usize, edge: usize) -> Tensor<4> {
+    let value = |i: usize| {
+        let (channel, y, x) = (i / (edge * edge), i / edge % edge, i % edge);
+        let phase = channel as f32 * 1.7;
+        (y as f32 * 0.11 + phase).sin() + (x as f32 * 0.17 - phase).cos() * 0.8
+    };
+    let values: Vec<f32> = (0..channels * edge * edge).map(value).collect();
+    Tensor::<1>::from_data(values.as_slice(), &Device::flex()).reshape([1, channels, edge, edge])
+}
+
+#[test]
+fn tiles_of_the_trained_decoder_show_no_seam() {
+    let Some(vae) = trained() else { return };
+    let latents = latents(vae.config().latent_channels, 48);
+    let tiling = Tiling { whole_max: 32 * 32, tile: 32, overlap: 16 };
+    let whole = vae.decode(latents.clone());
+    let tiled = vae.decode_tiled(latents, &tiling);
+    assert_eq!(tiled.dims(), whole.dims());
+    let difference = (tiled - whole).mul_scalar(255.0);
+    let [_, _, height, width] = difference.dims();
+    let mean_square: f32 = difference.clone().powi_scalar(2).mean().into_scalar();
+    let psnr = 10.0 * (255.0_f32.powi(2) / mean_square).log10();
+    // A seam is a jump of the difference between neighbours, along a whole row or column.
+    let rows = difference.clone().narrow(2, 1, height - 1) - difference.clone().narrow(2, 0, height - 1);
+    let columns = difference.clone().narrow(3, 1, width - 1) - difference.narrow(3, 0, width - 1);
+    let along_rows: f32 = rows.mean_dim(3).abs().max().into_scalar();
+    let along_columns: f32 = columns.mean_dim(2).abs().max().into_scalar();
+    println!("PSNR {psnr:.1} dB, largest seam {:.3} of 255", along_rows.max(along_columns));
+    assert!(psnr > 30.0, "{psnr} dB");
+    assert!(
+        along_rows.max(along_columns) < 0.5,
+        "a row jumps by {along_rows}, a column by {along_columns} grey levels"
+    );
+}
