@@ -65,9 +65,10 @@ async fn a_generation_goes_on_through_cuts_and_sees_everything_once() {
 
 #[tokio::test]
 async fn dropping_a_resuming_generation_cancels_its_job_and_looking_on_does_not() {
-    let server = TestServer::start(scripted_config(20)).await;
+    // Long enough that it cannot be done before the cancelling arrives, however busy the machine is.
+    let server = TestServer::start(scripted_config(100)).await;
     let client = server.client().await;
-    let request = || client.generation().xml("1girl, solo").size(32, 32).steps(100);
+    let request = || client.generation().xml("1girl, solo").size(32, 32).steps(200);
     let mut generation = request().start_resuming(Resume::default()).await.unwrap();
     let job_id = generation.next_event().await.unwrap().unwrap().job_id;
     let state = async || {

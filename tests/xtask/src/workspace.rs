@@ -24,12 +24,14 @@ pub struct Workspace {
     pub target: PathBuf,
 }
 
-/// The programs of a release build.
+/// The programs of a build.
 pub struct Built {
     /// `sakuga-server`.
     pub server: PathBuf,
     /// `sakuga`.
     pub client: PathBuf,
+    /// `sakuga-figures`, if it was built too.
+    pub figures: Option<PathBuf>,
 }
 
 impl Workspace {
@@ -98,7 +100,8 @@ impl Workspace {
         let mut programs = reader.join().unwrap_or_default();
         let mut take =
             |name: &str| programs.remove(name).with_context(|| format!("cargo build made no program {name}"));
-        Ok(Built { server: take("sakuga-server")?, client: take("sakuga")? })
+        let (server, client) = (take("sakuga-server")?, take("sakuga")?);
+        Ok(Built { server, client, figures: programs.remove("sakuga-figures") })
     }
 
     /// A path as a person in the workspace's root would write it.

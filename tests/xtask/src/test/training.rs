@@ -30,9 +30,10 @@ pub fn rehearse(context: &Context<'_>) -> anyhow::Result<Verdict> {
     }
     let (shards, checkpoint, fixtures) = (folder.join("shards"), folder.join("checkpoint"), folder.join("fixtures"));
 
+    let figures = workspace.build_like_tests()?.figures.context("the workspace has no program sakuga-figures")?;
     let draw = || {
-        let mut figures = context.cargo(["run", "--quiet", "--bin", "sakuga-figures", "--", "dataset"]);
-        context.check(figures.args(["--count", "48", "--shard", "16", "--texts", "3", "--out"]).arg(&shards))
+        let mut figures = Command::new(&figures);
+        context.check(figures.args(["dataset", "--count", "48", "--shard", "16", "--texts", "3", "--out"]).arg(&shards))
     };
     let train = |command: &str, arguments: &[&str]| {
         let mut trainer = Command::new(environment.python());
