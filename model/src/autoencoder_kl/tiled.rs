@@ -32,12 +32,11 @@ impl Tiling {
 
     /// The tiles along an edge of so many latents: as few as there can be, of one length, spread evenly.
     fn along(&self, edge: usize) -> Vec<Range<usize>> {
-        if edge <= self.tile {
-            return vec![0..edge];
-        }
-        let step = self.tile - self.overlap;
-        let steps = (edge - self.tile).div_ceil(step);
-        (0..=steps).map(|i| (edge - self.tile) * i / steps).map(|start| start..start + self.tile).collect()
+        let tile = edge.min(self.tile);
+        let room = edge - tile;
+        let steps = room.div_ceil(self.tile - self.overlap);
+        let start = |i: usize| (room * i).checked_div(steps).unwrap_or(0);
+        (0..=steps).map(|i| start(i)..start(i) + tile).collect()
     }
 }
 

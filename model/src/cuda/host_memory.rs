@@ -6,7 +6,7 @@
 use std::ffi::c_void;
 
 use cudarc::driver::result;
-use cudarc::driver::sys::{self, CU_MEMHOSTALLOC_DEVICEMAP, CU_MEMHOSTALLOC_PORTABLE, CUdeviceptr, CUstream};
+use cudarc::driver::sys::{self, CU_MEMHOSTALLOC_DEVICEMAP, CU_MEMHOSTALLOC_PORTABLE, CUdeviceptr};
 
 use super::error::CudaError;
 use super::gpu::Session;
@@ -47,7 +47,7 @@ impl HostMemory {
         self.pieces.push(piece);
         self.bytes += bytes;
         let at = piece as u64;
-        copy(session.stream, from, at, bytes)?;
+        copy(session, from, at, bytes)?;
         // SAFETY: the stream lives as long as the session.
         unsafe { result::stream::synchronize(session.stream) }
             .map_err(CudaError::driver("copy weights to the host"))?;
@@ -70,7 +70,7 @@ impl Drop for HostMemory {
 /// # Errors
 ///
 /// The driver refuses.
-pub fn copy(stream: CUstream, from: u64, to: u64, bytes: usize) -> Result<(), CudaError> {
+pub fn copy(session: &Session<'_>, from: u64, to: u64, bytes: usize) -> Result<(), CudaError> {
     // SAFETY: the addresses are the caller's promise.
-    unsafe { sys::cuMemcpyAsync(to, from, bytes, stream) }.result().map_err(CudaError::driver("copy weights"))
+    unsafe { sys::cuMemcpyAsync(to, from, bytes, session.stream) }.result().map_err(CudaError::driver("copy weights"))
 }

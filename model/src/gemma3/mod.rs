@@ -103,7 +103,7 @@ impl Gemma3 {
     }
 
     fn read(config: &Gemma3Config, weights: &TensorReader, layers: usize, norm: bool) -> Self {
-        let network = Self {
+        Self {
             config: config.clone(),
             embed_tokens: weights.tensor("embed_tokens.weight", [config.vocab_size, config.hidden_size]),
             blocks: (0..layers)
@@ -113,8 +113,7 @@ impl Gemma3 {
             kept: KeptBatches::new(KEPT_BYTES),
             #[cfg(feature = "cuda")]
             fast: OnceLock::new(),
-        };
-        network
+        }
     }
 
     /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until

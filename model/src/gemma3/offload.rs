@@ -105,7 +105,7 @@ impl Staging {
         let mut staged = [block.qkv, block.out, block.gate_up, block.down];
         for (layer, place) in staged.iter_mut().zip(self.0) {
             let to = place.in_scratch(base);
-            host_memory::copy(session.stream, layer.weight.at, to, layer_bytes(layer))?;
+            host_memory::copy(session, layer.weight.at, to, layer_bytes(layer))?;
             layer.weight.at = to;
         }
         let [qkv, out, gate_up, down] = staged;

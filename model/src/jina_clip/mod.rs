@@ -58,7 +58,7 @@ impl JinaClip {
         let merged = Merged::new(config, weights);
         let hidden = config.hidden_size;
         let token_types = merged.embedding("embeddings.token_type_embeddings", [config.type_vocab_size, hidden]);
-        let network = Self {
+        Self {
             config: config.clone(),
             word_embeddings: merged.embedding("embeddings.word_embeddings", [config.vocab_size, hidden]),
             token_type: token_types.narrow(0, 0, 1).unsqueeze_dim(0),
@@ -69,8 +69,7 @@ impl JinaClip {
             kept: KeptBatches::new(KEPT_BYTES),
             #[cfg(feature = "cuda")]
             fast: OnceLock::new(),
-        };
-        network
+        }
     }
 
     /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until

@@ -75,7 +75,7 @@ impl NextDit {
         let blocks = |name: &str, count: usize, modulated: bool| {
             (0..count).map(|i| Block::load(config, &weights.at(format!("{name}.{i}")), modulated)).collect()
         };
-        let network = Self {
+        Self {
             time: TimeEmbedder::load(config, weights),
             pooled: config.clip_text_dim.map(|dim| PooledTextEmbedder::load(config, dim, weights)),
             caption: CaptionEmbedder::load(config, weights),
@@ -87,8 +87,7 @@ impl NextDit {
             config: config.clone(),
             #[cfg(feature = "cuda")]
             fast: OnceLock::new(),
-        };
-        network
+        }
     }
 
     /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until

@@ -173,6 +173,7 @@ mod tests {
             taps: layer(128, TAPS),
             bias_out: 0,
             filters: Vec::new(),
+            pins: None,
         }
     }
 

@@ -34,7 +34,8 @@ pub struct Weights {
     /// The filters in the order of the kernels.
     #[expect(dead_code, reason = "it keeps the memory that the addresses above point at")]
     pub filters: Vec<Tensor<4>>,
-    _pins: Pins,
+    #[expect(dead_code, reason = "it keeps what the addresses above point at in its place")]
+    pub pins: Option<Pins>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -107,7 +108,7 @@ impl Pinning {
             taps: self.matrix(&decoder.conv_out, [TAPS, channels], None)?,
             bias_out: self.pins.vector(&decoder.conv_out.bias)?,
             filters: self.filters,
-            _pins: self.pins,
+            pins: Some(self.pins),
         })
     }
 
