@@ -45,11 +45,14 @@ use crate::service::system::System;
 use crate::store::place::DataPlace;
 use crate::store::writer::StoreWriter;
 use crate::store::{ArtifactStore, JobStore, StoreError};
+use crate::trace::Observer;
 
 /// Time between two samples of the device for the signs of life of quiet streams.
 const SIGNS: Duration = Duration::from_secs(5);
 /// How long, at the end, clients may take to read what was sent to them.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
+/// How long, at the end, the collector may take to get what is left.
+const COLLECTOR_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why the server could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +80,9 @@ pub enum AppError {
     /// The system gives no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
+    /// The address of the collector is none.
+    #[error("cannot send to the collector: {0}")]
+    Collector(String),
     /// The descriptor set is broken.
     #[error("cannot serve reflection: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -96,6 +102,7 @@ pub struct App {
     context: Arc<Context>,
     health: HealthReporter,
     drain_timeout: Duration,
+    observer: Option<Arc<dyn Observer>>,
     _fresh: Reloader,
     _figures: Option<AbortOnDropHandle<()>>,
     /// Keeps the newest sample of the device new.
@@ -127,6 +134,7 @@ impl App {
     ) -> Result<Self, AppError> {
         let metrics = Arc::new(Metrics::new(methods()));
         let door = Door::open(&config.door, &metrics)?;
+        let observer = observer(&config)?;
         warn_of_open_doors(&config, &door);
         let (listener, local_addr) = bind(config.listen).await?;
         let figures = match config.door.metrics_listen {
@@ -162,6 +170,7 @@ impl App {
             writer,
             artifacts,
             retention: config.jobs.retention,
+            observer: observer.clone(),
             is_durable: config.jobs.place != DataPlace::Memory,
         });
         jobs.recover().await?;
@@ -210,7 +219,7 @@ impl App {
         let housekeeping = AbortOnDropHandle::new(tokio::spawn(jobs.keep_house()));
         let stop_accepting = CancellationToken::new();
         let incoming = Incoming::start(listener, &door);
-        let layer = DoorLayer::new(&door, metrics.calls.clone());
+        let layer = DoorLayer::new(&door, metrics.calls.clone(), observer.clone());
         let serving = serve::serve(&config.door, layer, routes, incoming, stop_accepting.clone());
         let metrics_addr = figures.as_ref().map(|(_, address)| *address);
         let figures = figures.map(|(listener, address)| {
@@ -229,6 +238,7 @@ impl App {
             context,
             health,
             drain_timeout: config.drain_timeout,
+            observer,
             _fresh: door.keep_fresh(),
             _figures: figures,
             _signs: signs,
@@ -266,6 +276,7 @@ impl App {
             context,
             health,
             drain_timeout,
+            observer,
             _fresh,
             _figures,
             _signs,
@@ -301,6 +312,9 @@ impl App {
         let scheduler = context.scheduler.clone();
         // A failure to join is a panic of the worker, which the log has.
         let _ = tokio::task::spawn_blocking(move || scheduler.close(FLUSH_PATIENCE)).await;
+        if let Some(observer) = observer {
+            let _ = tokio::task::spawn_blocking(move || observer.close(COLLECTOR_PATIENCE)).await;
+        }
         tracing::info!("stopped");
         Ok(())
     }
@@ -313,6 +327,20 @@ fn opener(config: &Config) -> EngineOpener {
         #[cfg(feature = "burn")]
         EngineChoice::Burn(burn) => crate::engine::burn::opener(burn.clone()),
     }
+}
+
+/// Who is told of calls and jobs, if anybody is.
+fn observer(config: &Config) -> Result<Option<Arc<dyn Observer>>, AppError> {
+    let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
+    #[cfg(feature = "otlp")]
+    {
+        use crate::trace::otlp::Collector;
+        let collector = Collector::at(endpoint).map_err(|error| AppError::Collector(error.to_string()))?;
+        tracing::info!(endpoint, "traces and metrics go to a collector");
+        Ok(Some(Arc::new(collector)))
+    }
+    #[cfg(not(feature = "otlp"))]
+    Err(AppError::Collector(format!("{endpoint}: this program was built without the feature `otlp`")))
 }
 
 /// Waits for the jobs to end; those that do not in time are given up at their next step.

@@ -19,6 +19,7 @@ use crate::jobs::retention::Retention;
 use crate::limits::Limits;
 use crate::settings::Given;
 use crate::store::place::DataPlace;
+use crate::trace;
 
 /// Mebibytes of pictures that a server keeps in memory unless it is told otherwise.
 const KEEP_MIB_IN_MEMORY: u64 = 256;
@@ -38,6 +39,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// How long the running job may go on at the end.
     pub drain_timeout: Duration,
+    /// Where traces and metrics are sent; `None`: nowhere.
+    pub otlp_endpoint: Option<String>,
     /// How the log is written.
     pub log_format: LogFormat,
     /// What is logged.
@@ -96,6 +99,7 @@ impl Default for Config {
             limits: Limits::default(),
             jobs: JobsConfig::default(),
             drain_timeout: Duration::from_secs(30),
+            otlp_endpoint: None,
             log_format: LogFormat::Text,
             log_filter: "info".into(),
         }
@@ -162,6 +166,7 @@ impl Reader<'_> {
         let port = listen.map_or(0, |address| address.port());
         let jobs = self.jobs(port);
         let drain_timeout_s = self.count("drain-timeout", 0..=86_400);
+        let otlp_endpoint = trace::settings::read(self);
         let log_format = self.choice("log-format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]);
         let log_filter = self.log_filter();
         Some(Config {
@@ -171,6 +176,7 @@ impl Reader<'_> {
             limits: limits?,
             jobs: jobs?,
             drain_timeout: Duration::from_secs(drain_timeout_s?),
+            otlp_endpoint: otlp_endpoint?,
             log_format: log_format?,
             log_filter: log_filter?,
         })

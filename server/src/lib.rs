@@ -14,7 +14,8 @@
 //! 5. [`wire::to_proto`] turns each event into a message, which is written down before a reader gets it; the pieces of
 //!    pictures are read from the artifact store as the reader takes them.
 //!
-//! Before that, every connection and call passes the [`door`]; [`metrics`] counts what happens.
+//! Before that, every connection and call passes the [`door`]; [`metrics`] counts what happens, and [`trace`] tells a
+//! collector of it.
 //!
 //! [`app`] puts it all together; [`config`] says how. Errors are [`error::ServerError`] until [`wire::status`] makes them
 //! gRPC's.
@@ -55,6 +56,7 @@ pub mod service;
 pub mod settings;
 pub mod store;
 mod sync;
+pub mod trace;
 pub mod wire;
 
 pub use app::{App, AppError};

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::door::{self, token_command};
+use crate::trace;
 
 /// One setting. The flag is `--name`, the environment variable `SAKUGA_NAME` in capitals with `_`, the key of the
 /// configuration file `name`.
@@ -215,9 +216,9 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// Those of the whole program: these and those of the door.
+/// Those of the whole program: these, those of the door and those of traces.
 pub fn all() -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().chain(door::settings::SETTINGS)
+    SETTINGS.iter().chain(door::settings::SETTINGS).chain(trace::settings::SETTINGS)
 }
 
 /// Settings that can be given several times.
@@ -251,8 +252,11 @@ impl Given {
             let flag = flags
                 .get_many::<String>(setting.name)
                 .map(|values| (values.cloned().collect(), format!("--{}", setting.name)));
+            let from_variable =
+                |name: &str| Some((from_environment(setting.name, environment(name)?), name.to_owned()));
             let given = flag
-                .or_else(|| environment(&variable).map(|value| (from_environment(setting.name, value), variable)))
+                .or_else(|| from_variable(&variable))
+                .or_else(|| from_variable(shared_variable(setting.name)?).filter(|(values, _)| values != &[""]))
                 .or_else(|| file.get(setting.name).cloned());
             if let Some(given) = given {
                 values.insert(setting.name, given);
@@ -336,6 +340,12 @@ fn masked(value: &str) -> String {
 /// The environment variable of a setting.
 fn variable(name: &str) -> String {
     format!("SAKUGA_{}", name.replace('-', "_").to_uppercase())
+}
+
+/// The environment variable, beside its own, that programs of every maker read for the same thing. One that is empty
+/// counts as not set.
+fn shared_variable(name: &str) -> Option<&'static str> {
+    (name == "otlp-endpoint").then_some("OTEL_EXPORTER_OTLP_ENDPOINT")
 }
 
 /// The flag that only checks.

@@ -25,6 +25,7 @@ use super::refusal::Refusal;
 use super::share::OverShare;
 use super::tokens::Tokens;
 use crate::metrics::CallMetrics;
+use crate::trace::{CallObserver, Observer};
 
 /// Puts the door before a service.
 #[derive(Clone)]
@@ -33,12 +34,23 @@ pub struct DoorLayer {
     /// Whether a connection without a certificate is anybody's.
     needs_identity: bool,
     metrics: CallMetrics,
+    observer: Option<Arc<dyn Observer>>,
 }
 
 impl DoorLayer {
     /// The layer of a door.
-    pub fn new(door: &super::Door, metrics: CallMetrics) -> Self {
-        Self { tokens: door.tokens.clone(), needs_identity: door.asks_who(), metrics }
+    pub fn new(door: &super::Door, metrics: CallMetrics, observer: Option<Arc<dyn Observer>>) -> Self {
+        Self { tokens: door.tokens.clone(), needs_identity: door.asks_who(), metrics, observer }
+    }
+
+    /// Tells of a call, and notes on it which span it is.
+    fn observe<B>(&self, request: &mut Request<B>, method: &str) -> Option<Box<dyn CallObserver>> {
+        let observer = self.observer.as_ref()?;
+        let known = (request.uri().path().trim_start_matches('/') == method).then_some(method);
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.address);
+        let observed = observer.call_begins(known, request.headers(), peer);
+        request.extensions_mut().insert(observed.parent());
+        Some(observed)
     }
 
     /// Decides on a call, takes its secret off it, and notes on it who makes it.
@@ -125,8 +137,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let method = self.door.metrics.method(request.uri().path());
+        let observed = self.door.observe(&mut request, &method);
+        let span = call_span(request.uri().path(), observed.as_deref());
         let mut call = Call {
-            method: self.door.metrics.method(request.uri().path()),
+            method,
+            observed,
             metrics: self.door.metrics.clone(),
             // A call whose end never comes was given up by the client.
             code: Code::Cancelled,
@@ -134,7 +150,6 @@ where
             _share: None,
         };
         call.metrics.open.inc();
-        let span = call_span(request.uri().path());
         let entered = span.enter();
         match self.door.admit(&mut request) {
             Ok(share) => call._share = share,
@@ -152,11 +167,12 @@ where
     }
 }
 
-/// Tells calls apart in the log. Who makes it is filled in when it is known.
-fn call_span(path: &str) -> tracing::Span {
+/// Tells calls apart in the log, and finds their traces. Who makes it is filled in when it is known.
+fn call_span(path: &str, observed: Option<&dyn CallObserver>) -> tracing::Span {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let call_id = NEXT.fetch_add(1, Ordering::Relaxed);
-    tracing::info_span!("call", path, call_id, client = tracing::field::Empty)
+    let trace_id = observed.map(|observed| tracing::field::display(format!("{:032x}", observed.parent().trace_id)));
+    tracing::info_span!("call", path, call_id, trace_id, client = tracing::field::Empty)
 }
 
 fn log(refusal: &Refusal, peer: Option<&Peer>) {
@@ -182,6 +198,7 @@ fn watch(mut call: Call, answer: Response<Body>) -> Response<Body> {
 struct Call {
     method: Arc<str>,
     metrics: CallMetrics,
+    observed: Option<Box<dyn CallObserver>>,
     code: Code,
     _connection: Option<CallGuard>,
     _share: Option<OwnedSemaphorePermit>,
@@ -197,6 +214,9 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        if let Some(observed) = &mut self.observed {
+            observed.ends(self.code);
+        }
         self.metrics.open.dec();
         self.metrics.ended(&self.method, self.code);
     }

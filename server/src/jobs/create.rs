@@ -17,6 +17,7 @@ use crate::journal::{Journal, Reader};
 use crate::scheduler::Place;
 use crate::store::Write;
 use crate::sync::lock;
+use crate::trace::{ObservedScribe, TraceParent};
 use crate::wire::stored::{self, Record, Treatment, WireScribe};
 use crate::wire::to_proto::JobContext;
 use crate::wire::{from_proto, metadata, to_proto};
@@ -33,6 +34,8 @@ pub struct Call {
     pub request: generation::GenerateRequest,
     /// How to treat it.
     pub options: generation::JobOptions,
+    /// The call's span, if anybody observes.
+    pub trace_parent: Option<TraceParent>,
     /// Whether the caller reads its events from now on.
     pub is_watched: bool,
 }
@@ -107,8 +110,10 @@ impl Jobs {
         let accepted = Instant::now();
         let deadline = treatment.timeout.and_then(|timeout| accepted.checked_add(timeout));
         let place = self.admit(&order, treatment)?;
-        let record = stored::new_record(&context, &call.client, call.options, fingerprint, name.clone());
+        let record =
+            stored::new_record(&context, &call.client, call.options, fingerprint, name.clone(), call.trace_parent);
         let scribe = Box::new(WireScribe::new(context, record.clone()));
+        let scribe = ObservedScribe::over(scribe, self.parts.observer.as_ref(), &id, &order, call.trace_parent);
         let journal = Arc::new(Journal::new(id.clone(), scribe, self.parts.writer.clone(), self.keeper()));
         let mut bodies = vec![EventBody::Accepted { diagnostics }];
         if place.position > 0 {

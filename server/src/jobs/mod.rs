@@ -23,6 +23,7 @@ use crate::scheduler::Scheduler;
 use crate::store::writer::StoreWriter;
 use crate::store::{ArtifactStore, StoreError};
 use crate::sync::lock;
+use crate::trace::Observer;
 use crate::wire::stored::{self, Record};
 use crate::wire::to_proto;
 
@@ -53,6 +54,8 @@ pub struct Parts {
     pub artifacts: Arc<dyn ArtifactStore>,
     /// How long ended jobs are kept.
     pub retention: Retention,
+    /// Who is told of jobs.
+    pub observer: Option<Arc<dyn Observer>>,
     /// Whether jobs that wait survive the end of this process.
     pub is_durable: bool,
 }

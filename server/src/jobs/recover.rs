@@ -11,8 +11,9 @@ use super::create::{Prepared, client_of, prepare};
 use crate::error::ServerError;
 use crate::event::EventBody;
 use crate::job::{JobId, Ticket};
-use crate::journal::{Journal, Past};
+use crate::journal::{Journal, Past, Scribe};
 use crate::store::StoreError;
+use crate::trace::ObservedScribe;
 use crate::wire::stored::{self, Record, Treatment, WireScribe};
 use crate::wire::to_proto::JobContext;
 
@@ -77,7 +78,9 @@ impl Jobs {
         });
         match prepared {
             Ok(Prepared { context, order, .. }) => {
+                let parent = record.trace_parent.parse().ok();
                 let scribe = Box::new(WireScribe::new(context, record));
+                let scribe = ObservedScribe::over(scribe, self.parts.observer.as_ref(), &id, &order, parent);
                 let journal = self.journal(&id, scribe, past);
                 if was_running {
                     journal.publish(EventBody::Requeued { attempt: seen.attempt + 1 });
@@ -105,7 +108,7 @@ impl Jobs {
         }
     }
 
-    fn journal(&self, id: &JobId, scribe: Box<WireScribe>, past: Past) -> Arc<Journal> {
+    fn journal(&self, id: &JobId, scribe: Box<dyn Scribe>, past: Past) -> Arc<Journal> {
         let writer = self.parts.writer.clone();
         Arc::new(Journal::resume(id.clone(), scribe, writer, self.keeper(), past))
     }

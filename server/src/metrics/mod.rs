@@ -240,7 +240,7 @@ impl EngineMetrics {
 }
 
 /// The code's name in the gRPC specification.
-fn code_name(code: Code) -> &'static str {
+pub(crate) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

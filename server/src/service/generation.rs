@@ -36,7 +36,8 @@ impl GenerationService for Generation {
         let client = caller::client_id(&request).map_err(|error| refuse(&error))?;
         let timeout = deadline::timeout(request.metadata()).and_then(to_proto::duration);
         let options = JobOptions { cancel_on_disconnect: true, timeout, ..JobOptions::default() };
-        let call = Call { client, request: request.into_inner(), options, is_watched: true };
+        let trace_parent = request.extensions().get().copied();
+        let call = Call { client, request: request.into_inner(), options, trace_parent, is_watched: true };
         let jobs = self.context.jobs.clone();
         let created = jobs.create(call).await.map_err(|error| refuse(&error))?;
         let job_id = created.job.job_id;

@@ -55,9 +55,11 @@ impl JobService for JobCalls {
 
     async fn create_job(&self, request: Request<CreateJobRequest>) -> Result<Response<CreateJobResponse>, Status> {
         let client = caller::client_id(&request).map_err(|error| refuse(&error))?;
+        let trace_parent = request.extensions().get().copied();
         let message = request.into_inner();
         let options = message.options.unwrap_or_default();
-        let call = Call { client, request: message.request.unwrap_or_default(), options, is_watched: false };
+        let request = message.request.unwrap_or_default();
+        let call = Call { client, request, options, trace_parent, is_watched: false };
         let created = caller::options(&options).map(|()| self.jobs().create(call));
         let created = created.map_err(|error| refuse(&error))?.await.map_err(|error| refuse(&error))?;
         Ok(Response::new(CreateJobResponse { job: Some(created.job), existed: created.existed }))

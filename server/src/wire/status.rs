@@ -101,6 +101,11 @@ pub fn to_rpc(error: &ServerError) -> pb::Status {
     status
 }
 
+/// The machine-readable reason, as `ErrorInfo` carries it.
+pub fn reason(error: &ServerError) -> &'static str {
+    classify(error).1
+}
+
 /// Code, reason and, where trying again helps, when.
 fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
     match error {

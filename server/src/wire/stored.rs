@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::job::Priority;
 use crate::journal::{Entry, Piece, Scribe};
 use crate::store::StoreError;
+use crate::trace::TraceParent;
 
 /// A job as it is written down.
 #[derive(Clone, PartialEq, Message)]
@@ -24,6 +25,9 @@ pub struct Record {
     /// The name under which it is found again; empty if its client gave none.
     #[prost(bytes = "vec", tag = "3")]
     pub name: Vec<u8>,
+    /// The span of the call that created it, as `traceparent` has it; empty if nobody observed.
+    #[prost(string, tag = "4")]
+    pub trace_parent: String,
 }
 
 impl Record {
@@ -183,6 +187,7 @@ pub fn new_record(
     options: generation::JobOptions,
     fingerprint: Vec<u8>,
     name: Vec<u8>,
+    trace_parent: Option<TraceParent>,
 ) -> Record {
     let now = SystemTime::now();
     let deadline = Treatment::read(&options).timeout.and_then(|timeout| now.checked_add(timeout));
@@ -198,5 +203,6 @@ pub fn new_record(
         attempt: 1,
         ..generation::Job::default()
     };
-    Record { job: Some(job), fingerprint, name }
+    let trace_parent = trace_parent.map(|parent| parent.to_string()).unwrap_or_default();
+    Record { job: Some(job), fingerprint, name, trace_parent }
 }

@@ -1,5 +1,8 @@
 //! Many readers that do not read cost neither time nor memory, and many clients at once are served quickly.
 
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sakuga_proto::generation::v1::generate_event::Event;
@@ -7,6 +10,7 @@ use sakuga_proto::generation::v1::watch_job_response::Message;
 use sakuga_proto::generation::v1::{
     CreateJobRequest, GenerateRequest, ImageFormat, PreviewMethod, PreviewOptions, WatchJobRequest, WatchJobResponse,
 };
+use tempfile::TempDir;
 use tonic::Streaming;
 
 use crate::program::Program;
@@ -90,6 +94,44 @@ async fn a_thousand_streams_that_nobody_reads_cost_neither_time_nor_memory() {
 /// Clients at the same time.
 const CLIENTS: u64 = 200;
 
+/// Where a server keeps its jobs, and how fast that is.
+struct Place {
+    name: &'static str,
+    /// `None`: in memory.
+    folder: Option<TempDir>,
+}
+
+impl Place {
+    /// Memory, a file system in memory where there is one, and the disk.
+    fn all() -> Vec<Self> {
+        let shared = tempfile::tempdir_in("/dev/shm").ok().map(|folder| Self { name: "tmpfs", folder: Some(folder) });
+        let disk = Self { name: "disk", folder: Some(tempfile::tempdir().expect("a temporary folder")) };
+        [Some(Self { name: "memory", folder: None }), shared, Some(disk)].into_iter().flatten().collect()
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.as_ref().map_or(Path::new("memory"), TempDir::path)
+    }
+
+    /// How long writing 8 KiB takes until they are safe: what a commit waits for at the least, shortest first.
+    fn syncs(&self) -> Option<Vec<Duration>> {
+        let mut file = File::create(self.folder.as_ref()?.path().join("sync")).expect("room");
+        let mut sync = || {
+            let begun = Instant::now();
+            file.rewind().and_then(|()| file.write_all(&[1; 8192])).and_then(|()| file.sync_data()).expect("room");
+            begun.elapsed()
+        };
+        let mut times: Vec<Duration> = (0..200).map(|_| sync()).collect();
+        times.sort_unstable();
+        Some(times)
+    }
+}
+
+/// The time below which this share of them lie, in milliseconds.
+fn percentile(times: &[Duration], share: usize) -> f64 {
+    times[(times.len() - 1) * share / 100].as_secs_f64() * 1e3
+}
+
 /// What a crowd of clients has seen.
 struct Crowd {
     /// From each call of CreateJob to its job's first event, shortest first.
@@ -100,9 +142,8 @@ struct Crowd {
 
 impl Crowd {
     /// Lets each client ask for some jobs, each within `pace` of the one before, and read every event.
-    async fn come(jobs_each: u64, pace: Duration) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let server = Program::start(folder.path(), &["--scripted-step-ms", "0", "--queue-size", "1000"]);
+    async fn come(jobs_each: u64, pace: Duration, place: &Path) -> Self {
+        let server = Program::start(place, &["--scripted-step-ms", "0", "--queue-size", "1000"]);
         let begun = Instant::now();
         let connections = [server.jobs().await, server.jobs().await, server.jobs().await, server.jobs().await];
         let mut running = Vec::new();
@@ -144,13 +185,12 @@ impl Crowd {
     }
 
     fn tell(&self, what: &str) {
-        let at = |share: usize| self.first[(self.first.len() - 1) * share / 100].as_secs_f64() * 1e3;
         let (jobs, took) = (self.first.len() as f64, self.took.as_secs_f64());
         println!(
             "{CLIENTS} clients {what}: first event after {:.1} ms (median), {:.1} ms (99 %); {:.0} events a second, \
              {:.0} jobs a minute",
-            at(50),
-            at(99),
+            percentile(&self.first, 50),
+            percentile(&self.first, 99),
             self.events as f64 / took,
             jobs / took * 60.0,
         );
@@ -159,12 +199,21 @@ impl Crowd {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_clients_are_answered_at_once() {
-    Crowd::come(2, Duration::from_secs(8)).await.tell("that come one after the other");
+    for place in Place::all() {
+        let crowd = Crowd::come(2, Duration::from_secs(8), place.path()).await;
+        crowd.tell(&format!("that come one after the other, jobs in {}", place.name));
+        if let Some(syncs) = place.syncs() {
+            let (half, most) = (percentile(&syncs, 50), percentile(&syncs, 99));
+            println!("{}: 8 KiB are safe after {half:.2} ms (median), {most:.2} ms (99 %)", place.name);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_clients_that_never_rest_are_served() {
-    let crowd = Crowd::come(3, Duration::ZERO).await;
-    crowd.tell("that never rest");
-    assert!(crowd.events > 25 * 3 * CLIENTS, "20 steps and what is around them");
+    for place in Place::all() {
+        let crowd = Crowd::come(3, Duration::ZERO, place.path()).await;
+        crowd.tell(&format!("that never rest, jobs in {}", place.name));
+        assert!(crowd.events > 25 * 3 * CLIENTS, "20 steps and what is around them");
+    }
 }

@@ -6,5 +6,7 @@ mod crowd;
 mod kill;
 mod program;
 mod restart;
+#[cfg(target_os = "linux")]
+mod soak;
 mod store_faults;
 mod support;

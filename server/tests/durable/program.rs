@@ -7,6 +7,9 @@ use std::process::{Child, Command, Stdio};
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use tonic::transport::{Channel, Endpoint};
 
+/// A client of a server.
+pub type Jobs = JobServiceClient<Channel>;
+
 /// A running server. It dies with this.
 pub struct Program {
     child: Child,
@@ -33,7 +36,7 @@ impl Program {
     }
 
     /// A client of it.
-    pub async fn jobs(&self) -> JobServiceClient<Channel> {
+    pub async fn jobs(&self) -> Jobs {
         let channel = Endpoint::from_shared(self.url.clone()).expect("a URL").connect().await.expect("it listens");
         JobServiceClient::new(channel)
     }
@@ -44,6 +47,15 @@ impl Program {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says so");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// What it holds, and what of its pictures lies in its folder.
+    #[cfg(target_os = "linux")]
+    pub fn size(&self, folder: &Path) -> Size {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count() as u64;
+        let pictures = std::fs::read_dir(folder.join("pictures")).map_or(0, Iterator::count) as u64;
+        let store_kib = std::fs::metadata(folder.join("jobs.redb")).expect("it is there").len() / 1024;
+        Size { resident_kib: self.resident_kib(), files, pictures, store_kib }
     }
 
     /// Ends it as `kill -9` does.
@@ -57,6 +69,26 @@ impl Program {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
         self.child.wait().expect("it ended").code()
+    }
+}
+
+/// What a server holds.
+#[cfg(target_os = "linux")]
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub resident_kib: u64,
+    /// Open files and connections.
+    pub files: u64,
+    /// Jobs whose pictures are kept.
+    pub pictures: u64,
+    pub store_kib: u64,
+}
+
+#[cfg(target_os = "linux")]
+impl std::fmt::Display for Size {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { resident_kib, files, pictures, store_kib } = self;
+        write!(formatter, "{resident_kib} KiB resident, {files} files, {pictures} pictures, store {store_kib} KiB")
     }
 }
 

@@ -14,3 +14,5 @@ mod prompts;
 mod slow_reader;
 mod support;
 mod system;
+#[cfg(feature = "otlp")]
+mod traces;

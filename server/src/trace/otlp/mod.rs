@@ -1,0 +1,142 @@
+//! Spans and metrics over OTLP/gRPC, under the names of OpenTelemetry's semantic conventions where they have one.
+//!
+//! Two threads of the SDK send what has gathered. When a collector cannot be reached, or is slow, their buffers fill and
+//! what comes is dropped. What the SDK reads from its own `OTEL_` variables (sampler, headers, intervals, attributes of
+//! the resource) holds here too.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
+
+use http::HeaderMap;
+use opentelemetry::metrics::MeterProvider as _;
+use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry::trace::{
+    SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider,
+};
+use opentelemetry::{Context, InstrumentationScope};
+use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::SdkMeterProvider;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
+use opentelemetry_semantic_conventions::SCHEMA_URL;
+
+use super::{CallObserver, JobObserver, Observer, TraceParent};
+use crate::job::{JobId, JobOrder};
+
+mod call;
+mod instruments;
+mod job;
+
+use call::CallSpan;
+use instruments::Instruments;
+use job::JobSpans;
+
+/// The name of the service, unless `OTEL_SERVICE_NAME` says another.
+const SERVICE: &str = "sakuga-server";
+/// Events of one span: a step is one, and a job of many pictures has more steps than the SDK's default of 128.
+const EVENTS_MAX: u32 = 4096;
+
+/// Tells a collector.
+pub struct Collector {
+    tracer: SdkTracer,
+    instruments: Arc<Instruments>,
+    spans: SdkTracerProvider,
+    metrics: SdkMeterProvider,
+}
+
+impl Collector {
+    /// Prepares to send to a collector; it need not be there yet. Called within a runtime.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the address.
+    pub fn at(endpoint: &str) -> Result<Self, ExporterBuildError> {
+        let resource = resource();
+        let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+        let spans = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_max_events_per_span(EVENTS_MAX)
+            .with_resource(resource.clone())
+            .build();
+        let exporter = MetricExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
+        let metrics = SdkMeterProvider::builder().with_periodic_exporter(exporter).with_resource(resource).build();
+        let scope = InstrumentationScope::builder(SERVICE).with_version(env!("CARGO_PKG_VERSION"));
+        let scope = scope.with_schema_url(SCHEMA_URL).build();
+        let instruments = Arc::new(Instruments::new(&metrics.meter_with_scope(scope.clone())));
+        Ok(Self { tracer: spans.tracer_with_scope(scope), instruments, spans, metrics })
+    }
+}
+
+fn resource() -> Resource {
+    let builder = Resource::builder();
+    match std::env::var_os("OTEL_SERVICE_NAME") {
+        Some(_) => builder.build(),
+        None => builder.with_service_name(SERVICE).build(),
+    }
+}
+
+impl Observer for Collector {
+    fn call_begins(
+        &self,
+        method: Option<&str>,
+        headers: &HeaderMap,
+        peer: Option<SocketAddr>,
+    ) -> Box<dyn CallObserver> {
+        let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
+        Box::new(CallSpan::begin(&self.tracer, self.instruments.clone(), &parent, method, peer))
+    }
+
+    fn job_begins(&self, id: &JobId, order: &JobOrder, parent: Option<TraceParent>) -> Box<dyn JobObserver> {
+        let parent = parent.map_or_else(Context::new, within);
+        Box::new(JobSpans::begin(self.tracer.clone(), self.instruments.clone(), &parent, id, order))
+    }
+
+    fn close(&self, patience: Duration) {
+        // The SDK waits for as long as an export may take, whatever it is told.
+        let (spans, metrics) = (self.spans.clone(), self.metrics.clone());
+        let (done, closed) = mpsc::channel();
+        let closing = thread::Builder::new().name("sakuga-otlp-end".into()).spawn(move || {
+            let closed = spans.shutdown_with_timeout(patience).and(metrics.shutdown_with_timeout(patience));
+            // Who does not wait any more has no use for the answer.
+            let _ = done.send(closed.map_err(|error| error.to_string()));
+        });
+        let closed = match closing {
+            Ok(_) => closed.recv_timeout(patience).unwrap_or_else(|_| Err("it does not answer".into())),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = closed {
+            tracing::warn!(error, "the collector did not get everything");
+        }
+    }
+}
+
+/// A context within a span of another task or an earlier run.
+fn within(parent: TraceParent) -> Context {
+    let flags = if parent.is_sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
+    let (trace, span) = (TraceId::from(parent.trace_id), SpanId::from(parent.span_id));
+    Context::new().with_remote_span_context(SpanContext::new(trace, span, flags, true, TraceState::NONE))
+}
+
+fn named(span: &SpanContext) -> TraceParent {
+    TraceParent {
+        trace_id: u128::from_be_bytes(span.trace_id().to_bytes()),
+        span_id: u64::from_be_bytes(span.span_id().to_bytes()),
+        is_sampled: span.is_sampled(),
+    }
+}
+
+/// Headers as OpenTelemetry reads them.
+struct Headers<'a>(&'a HeaderMap);
+
+impl Extractor for Headers<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).and_then(|value| value.to_str().ok())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(http::HeaderName::as_str).collect()
+    }
+}
