@@ -17,9 +17,9 @@ use sakuga_model::synthetic::{self, Preset};
 use sakuga_model::text::Tokenizers;
 
 use super::{
-    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, MemoryNeed, ModelInfo,
-    Observer, OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Solver, Stage, StepDone, StepReport,
-    TokenCount, TokenCounter, cache,
+    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, MemoryNeed, MemoryProbe,
+    ModelInfo, Observer, OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Solver, Stage, StepDone,
+    StepReport, TokenCount, TokenCounter, cache,
 };
 use crate::config::{BurnConfig, DeviceChoice, PrecisionChoice};
 use crate::picture::sha256_hex;
@@ -62,7 +62,9 @@ fn open(config: &BurnConfig) -> Result<OpenEngine, EngineError> {
     add_adapters(&mut info.model, &adapters)?;
     let tokens = Arc::new(Counter(pipeline.text()));
     let engine = Box::new(BurnEngine { pipeline, max_batch: config.max_batch as usize });
-    Ok(OpenEngine { engine, info, tokens })
+    // The model crate does not tell yet what its allocator holds.
+    let memory: MemoryProbe = Arc::new(Vec::new);
+    Ok(OpenEngine { engine, info, tokens, memory })
 }
 
 /// The folder of the model that this program brings: the checkpoint that was built in, or else one of random weights.
@@ -140,6 +142,8 @@ fn info(info: &PipelineInfo, batch_max: u32) -> EngineInfo {
             pixel_bytes: PIXEL_VALUES * value_bytes,
             batch_max,
         },
+        loading: Vec::new(),
+        compute_paths: Vec::new(),
         kind: "burn",
         device: info.device_name.clone(),
         precision: info.precision.to_string(),
