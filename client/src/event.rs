@@ -55,6 +55,8 @@ pub enum EventKind {
     Stage(Stage),
     /// A step is done.
     Step(Step),
+    /// Where the time of a part of the pipeline went, for a job that asked for it.
+    Profile(Box<wire::Profile>),
     /// A look at what is being drawn.
     Preview(Preview),
     /// A sample of the device.
@@ -264,6 +266,7 @@ pub(crate) fn plain_kind(event: WireEvent) -> EventKind {
             height: preview.height,
             bytes: preview.data,
         }),
+        WireEvent::Profile(profile) => EventKind::Profile(Box::new(profile)),
         WireEvent::GpuStats(stats) => EventKind::GpuStats(Box::new(stats)),
         WireEvent::ImageChunk(_) | WireEvent::Completed(_) | WireEvent::Failed(_) | WireEvent::Cancelled(_) => {
             EventKind::Unknown

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
-use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, ImageMetadata, Job};
+use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, ImageMetadata, Job, Profile};
 use sakuga_proto::system::v1::{GetServerInfoResponse, GpuStats, ListModelsResponse};
 
 /// Why a message could not be written or read.
@@ -59,6 +59,7 @@ described! {
     GenerateEvent => "sakuga.generation.v1.GenerateEvent",
     GenerateRequest => "sakuga.generation.v1.GenerateRequest",
     Job => "sakuga.generation.v1.Job",
+    Profile => "sakuga.generation.v1.Profile",
     ImageMetadata => "sakuga.generation.v1.ImageMetadata",
     GetServerInfoResponse => "sakuga.system.v1.GetServerInfoResponse",
     GpuStats => "sakuga.system.v1.GpuStats",

@@ -149,6 +149,12 @@ impl GenerationBuilder {
         self
     }
 
+    /// Measures on the device where the time goes, and says so in [`EventKind::Profile`](crate::EventKind::Profile).
+    pub fn profile(mut self) -> Self {
+        self.request.profile = true;
+        self
+    }
+
     /// Names the job in the server's log.
     pub fn request_id(mut self, id: impl Into<String>) -> Self {
         self.request.request_id = id.into();

@@ -19,6 +19,7 @@ const FILES: &[&str] = &[
     "sakuga/prompt/v1/diagnostic.proto",
     "sakuga/prompt/v1/prompt.proto",
     "sakuga/prompt/v1/prompt_service.proto",
+    "sakuga/system/v1/activity.proto",
     "sakuga/system/v1/gpu_stats.proto",
     "sakuga/system/v1/system_service.proto",
 ];

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use sakuga_proto::generation::v1::generation_service_server::GenerationServiceServer;
 use sakuga_proto::generation::v1::job_service_server::JobServiceServer;
@@ -45,6 +45,7 @@ use crate::service::system::System;
 use crate::store::place::DataPlace;
 use crate::store::writer::StoreWriter;
 use crate::store::{ArtifactStore, JobStore, StoreError};
+use crate::telemetry::Telemetry;
 use crate::trace::Observer;
 
 /// Time between two samples of the device for the signs of life of quiet streams.
@@ -132,6 +133,7 @@ impl App {
         store: Arc<dyn JobStore>,
         artifacts: Arc<dyn ArtifactStore>,
     ) -> Result<Self, AppError> {
+        let begun = Instant::now();
         let metrics = Arc::new(Metrics::new(methods()));
         let door = Door::open(&config.door, &metrics)?;
         let observer = observer(&config)?;
@@ -142,9 +144,11 @@ impl App {
             None => None,
         };
 
+        let before_engine = begun.elapsed();
         let (thread, ready) = EngineThread::open(engine::metered(opener(&config), metrics.engine.clone()))?;
         let ready = ready.await.unwrap_or_else(|_| Err(EngineError::Panicked("the engine's thread is gone".into())));
         let mut ready = ready?;
+        ready.info.loading.iter_mut().for_each(|phase| phase.begin += before_engine);
         let mut probe = gpu::probe(&ready.info.device);
         let sample = probe.sample();
         let device_memory = sample.memory_total_bytes;
@@ -160,7 +164,9 @@ impl App {
         let sampler = Arc::new(Sampler::start(probe)?);
         let writer = Arc::new(StoreWriter::start(store)?);
         let encoder = Encoder::start(artifacts.clone(), Handle::current())?;
-        let scheduler = Arc::new(Scheduler::start(thread, encoder, sampler.clone(), &limits));
+        let telemetry = Telemetry::default();
+        let scheduler = Scheduler::start(thread, encoder, sampler.clone(), telemetry.clone(), &limits);
+        let scheduler = Arc::new(scheduler);
         let jobs = Jobs::new(Parts {
             engine: ready.info.clone(),
             tokens: ready.tokens.clone(),
@@ -169,6 +175,7 @@ impl App {
             device_memory,
             writer,
             artifacts,
+            telemetry,
             retention: config.jobs.retention,
             observer: observer.clone(),
             is_durable: config.jobs.place != DataPlace::Memory,
@@ -183,6 +190,7 @@ impl App {
             engine: ready.info,
             tokens: ready.tokens,
             limits,
+            observer: scheduler.observer(),
             scheduler,
             sampler,
             started: SystemTime::now(),
@@ -225,8 +233,8 @@ impl App {
         let figures = figures.map(|(listener, address)| {
             tracing::info!(%address, "figures");
             let queue = Box::new(queue_figures(&context));
-            let (sampler, tokens) = (context.sampler.clone(), door.tokens.clone());
-            listener::serve(listener, Page { metrics, queue, sampler, tokens })
+            let (observer, sampler) = (context.observer.clone(), context.sampler.clone());
+            listener::serve(listener, Page { metrics, queue, observer, sampler, tokens: door.tokens.clone() })
         });
         Ok(Self {
             local_addr,

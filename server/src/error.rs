@@ -92,6 +92,11 @@ pub enum ServerError {
         /// Why not.
         why: &'static str,
     },
+    /// What was seen of the device during a job is not kept.
+    #[error(
+        "what was seen of the device during job {0} is not kept; only the newest jobs since the server's start are"
+    )]
+    NoTelemetry(String),
     /// The events that were asked for are not kept, or never were.
     #[error(
         "event {asked} of job {job_id} is not there; the oldest that is kept is {oldest}, and {next} will come next"

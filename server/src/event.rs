@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use sakuga_schema::Diagnostic;
 
-use crate::engine::{PreviewMethod, Stage, StepReport};
+use crate::engine::{PreviewMethod, Stage, StageProfile, StepReport};
 use crate::error::ServerError;
 use crate::gpu::DeviceSample;
 use crate::preview::PreviewFormat;
@@ -52,6 +52,8 @@ pub enum EventBody {
         /// Time left until the pictures.
         eta: Duration,
     },
+    /// Where the time of a part of the pipeline went.
+    Profile(StageProfile),
     /// A look at what is being drawn.
     Preview(Preview),
     /// A sample of the device.
@@ -108,6 +110,7 @@ impl EventBody {
             | EventBody::Started
             | EventBody::Stage(_)
             | EventBody::Step { .. }
+            | EventBody::Profile(_)
             | EventBody::ImageChunk { .. } => EventClass::State,
         }
     }

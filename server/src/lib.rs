@@ -14,6 +14,8 @@
 //! 5. [`wire::to_proto`] turns each event into a message, which is written down before a reader gets it; the pieces of
 //!    pictures are read from the artifact store as the reader takes them.
 //!
+//! [`telemetry`] keeps what is seen of the device and of the engine meanwhile, on the thread that takes the samples.
+//!
 //! Before that, every connection and call passes the [`door`]; [`metrics`] counts what happens, and [`trace`] tells a
 //! collector of it.
 //!
@@ -56,6 +58,7 @@ pub mod service;
 pub mod settings;
 pub mod store;
 mod sync;
+pub mod telemetry;
 pub mod trace;
 pub mod wire;
 

@@ -80,7 +80,8 @@ async fn the_server_says_what_it_is() {
 async fn the_device_can_be_watched() {
     let server = TestServer::scripted().await;
     let mut system = server.client().await.system();
-    let mut samples = system.watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 100 }).await.unwrap().into_inner();
+    let call = WatchGpuStatsRequest { interval_ms: 100, all_devices: false };
+    let mut samples = system.watch_gpu_stats(call).await.unwrap().into_inner();
     for _ in 0..3 {
         let stats = samples.message().await.unwrap().expect("the stream goes on").stats.expect("a sample");
         assert!(matches!(stats.source(), StatsSource::Host | StatsSource::Nvml), "{stats:?}");

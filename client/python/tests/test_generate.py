@@ -111,3 +111,24 @@ def test_the_device_can_be_watched_alone(client: sakuga.Client) -> None:
     samples = list(itertools.islice(client.watch_device(interval_ms=100), 2))
     assert len(samples) == 2
     assert all(sample.name and (sample.memory_total_bytes or 0) > 0 for sample in samples)
+
+
+def test_a_profile_tells_where_the_time_went(client: sakuga.Client, two_girls: str) -> None:
+    job = client.generate(two_girls, seed=7, steps=3, width=64, height=64, profile=True, deadline=LIMIT_S)
+    profiles = [event for event in job if isinstance(event, sakuga.Profile)]
+    assert [profile.stage for profile in profiles] == [
+        sakuga.Stage.TEXT_ENCODE,
+        sakuga.Stage.DENOISE,
+        sakuga.Stage.DECODE,
+    ]
+    denoise = profiles[1]
+    assert sum(span.ms for span in denoise.spans) == pytest.approx(denoise.device_ms)
+    assert {(span.network, span.layer) for span in denoise.spans} == {("next_dit", 0), ("next_dit", 1)}
+    assert denoise.peak_flops_per_second is not None
+    # What was seen of the device meanwhile is there afterwards.
+    assert all(sample.memory_used_bytes > 0 for sample in client.telemetry(job.id).samples)
+
+
+def test_the_activity_can_be_watched_alone(client: sakuga.Client) -> None:
+    (activity,) = itertools.islice(client.watch_activity(interval_ms=100), 1)
+    assert {pool.name for pool in activity.pools} == {"weights and tensors", "scratch"}

@@ -91,6 +91,7 @@ pub fn compose(
         origin.is_changed = request != before;
     }
     apply_previews(&mut request, arguments, shows_pictures);
+    request.profile = arguments.profile;
     Ok(Ok(Composed { request, prompt, origin }))
 }
 

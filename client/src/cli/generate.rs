@@ -35,7 +35,10 @@ server that is restarted, is waited for up to a minute, and the job goes on wher
 bytes of previews and pictures are not in it; the line says in `data` how many they were and their SHA-256.
 
 --json prints one JSON object when the job is over; its `status` is `completed`, `cancelled`, `failed`, or `invalid` \
-with the diagnostics of `sakuga validate --json`.";
+with the diagnostics of `sakuga validate --json`.
+
+--profile asks the server to measure the operations of the networks: how long, what rate, and what share of the rate that \
+the device reaches at its best. With --json they are in `profiles`, each as protobuf JSON (sakuga.generation.v1.Profile).";
 
 /// Draw pictures
 ///
@@ -99,6 +102,10 @@ pub struct GenerateArguments {
     /// Write every event to this file, one line of JSON each
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Output")]
     pub events: Option<PathBuf>,
+
+    /// Measure on the device where the time goes, and print a table at the end; the picture is the same
+    #[arg(long, help_heading = "Output")]
+    pub profile: bool,
 
     /// Print one JSON object to stdout when the job is over
     #[arg(long, help_heading = "Output")]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 use sakuga_client::proto::system::v1::{
-    GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListModelsRequest, ListModelsResponse, SamplingDefaults,
-    WatchGpuStatsRequest,
+    GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListModelsRequest, ListModelsResponse, LoadingPhase,
+    SamplingDefaults, WatchGpuStatsRequest,
 };
 use sakuga_client::{Client, json};
 use serde_json::json;
@@ -24,7 +24,7 @@ const SAMPLE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Show what a server is and can do
 ///
-/// Version, device, limits, queue, models, and one sample of the device.
+/// Version, device, limits, queue, how it became ready and how it computes, models, and one sample of the device.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
 pub struct InfoArguments {
@@ -74,7 +74,8 @@ async fn ask(server: &ServerArguments) -> Result<Info, Failure> {
 }
 
 async fn sample(client: &Client) -> Option<GpuStats> {
-    let samples = client.system().watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 100 }).await.ok()?;
+    let call = WatchGpuStatsRequest { interval_ms: 100, all_devices: false };
+    let samples = client.system().watch_gpu_stats(call).await.ok()?;
     samples.into_inner().message().await.ok()??.stats
 }
 
@@ -106,6 +107,14 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
             ),
         );
     }
+    let loading = loading(&server.loading);
+    if !loading.is_empty() {
+        fact("loading", loading);
+    }
+    for path in &server.compute_paths {
+        let reason = if path.reason.is_empty() { String::new() } else { format!(" ({})", path.reason) };
+        fact(&path.operation, format!("{}{reason}", path.implementation));
+    }
     for (index, model) in info.models.models.iter().enumerate() {
         let default = if index == 0 { " (default)" } else { "" };
         lines.push(format!("\n{}{default}", bold.apply_to(plain(&model.name))));
@@ -132,6 +141,27 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// `device 0.1 s, next_dit 2.1 s (6.5 GiB, 3.1 GiB/s)`.
+fn loading(phases: &[LoadingPhase]) -> String {
+    let phases = phases.iter().map(|phase| {
+        let took = phase.duration.and_then(|took| Duration::try_from(took).ok()).unwrap_or_default();
+        let read = match (phase.bytes, took.as_secs_f64()) {
+            (0, _) => String::new(),
+            (bytes, 0.0) => format!(" ({})", units::bytes(bytes)),
+            (bytes, seconds) => {
+                format!(" ({}, {}/s)", units::bytes(bytes), units::bytes(whole(precise(bytes) / seconds)))
+            }
+        };
+        format!("{} {}{read}", phase.name, units::duration(took))
+    });
+    phases.collect::<Vec<_>>().join(", ")
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates, and is never negative")]
+fn whole(figure: f64) -> u64 {
+    figure as u64
 }
 
 /// `euler, 28 steps, guidance 5, shift 6`.

@@ -164,7 +164,7 @@ fn png(picture: &DynamicImage) -> Option<Vec<u8>> {
 }
 
 /// Decodes with bounds: what a server sends is not trusted to be small.
-fn decode(file: &[u8]) -> Option<DynamicImage> {
+pub fn decode(file: &[u8]) -> Option<DynamicImage> {
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().ok()?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(16_384);

@@ -19,6 +19,7 @@ mod input;
 mod jobs;
 mod output;
 mod preview;
+mod profile;
 mod progress;
 mod render;
 mod schema;
@@ -27,6 +28,7 @@ mod session;
 mod show;
 mod summary;
 mod terminal;
+mod top;
 mod units;
 mod validate;
 
@@ -36,8 +38,8 @@ use terminal::Terminal;
 
 /// Pictures from typed prompts: check a prompt, have it drawn, look at what drew a picture.
 ///
-/// `validate`, `fmt`, `show`, `schema` and `completions` work on this machine alone; `generate`, `jobs` and
-/// `info` ask a server.
+/// `validate`, `fmt`, `show`, `schema` and `completions` work on this machine alone; `generate`, `jobs`,
+/// `top` and `info` ask a server.
 #[derive(Debug, Parser)]
 #[command(name = "sakuga", version, max_term_width = 110, after_long_help = exit::MANUAL)]
 struct Arguments {
@@ -57,6 +59,7 @@ enum Command {
     Show(show::ShowArguments),
     Info(info::InfoArguments),
     Jobs(jobs::JobsArguments),
+    Top(top::TopArguments),
     Schema(schema::SchemaArguments),
     /// Print a completion script for a shell
     ///
@@ -98,6 +101,7 @@ impl Command {
             Self::Show(arguments) => show::run(&arguments, terminal),
             Self::Info(arguments) => info::run(&arguments, terminal),
             Self::Jobs(arguments) => jobs::run(&arguments, terminal),
+            Self::Top(arguments) => top::run(&arguments, terminal),
             Self::Schema(arguments) => schema::run(&arguments),
             Self::Completions { shell } => {
                 let mut script = Vec::new();

@@ -176,7 +176,7 @@ fn cut(text: &str, columns: usize) -> String {
 }
 
 /// `143 ms/step, 2.3 s left, guided`.
-fn step_line(step: &Step) -> String {
+pub fn step_line(step: &Step) -> String {
     let mut parts = vec![format!("{}/step", units::step_time(step.step_ms))];
     if let Some(eta) = step.eta {
         parts.push(format!("{} left", units::duration(eta)));

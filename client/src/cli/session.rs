@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use sakuga_client::proto::generation::v1::Profile;
 use sakuga_client::{Cancelled, Completed, Event, EventKind, Started};
 use serde_json::{Value, json};
 
@@ -59,6 +60,8 @@ pub struct Facts {
     pub missed_events: u64,
     /// Previews that arrived.
     pub previews: usize,
+    /// Where the time of each part went, if that was asked for.
+    pub profiles: Vec<Profile>,
 }
 
 impl Session {
@@ -110,7 +113,11 @@ impl Session {
                 self.facts.total_steps = started.resolved.sampling.map_or(0, |sampling| sampling.steps);
                 self.facts.started = Some(*started);
             }
-            EventKind::Requeued { .. } => self.facts.step = 0,
+            EventKind::Requeued { .. } => {
+                self.facts.step = 0;
+                self.facts.profiles.clear();
+            }
+            EventKind::Profile(profile) => self.facts.profiles.push(*profile),
             EventKind::Step(step) => {
                 self.facts.step = step.index;
                 self.facts.total_steps = step.total;

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sakuga_client::{Completed, Picture, Timings};
+use sakuga_client::{Completed, Picture, Timings, json};
 use serde_json::{Value, json};
 
 use super::compose::Origin;
+use super::profile;
 use super::render::plain;
 use super::session::Facts;
 use super::terminal::Terminal;
@@ -56,7 +57,7 @@ pub fn text(
         lines.push(line);
     }
     lines.push(String::new());
-    lines.join("\n")
+    lines.join("\n") + &profile::table(&facts.profiles)
 }
 
 /// The summary for programs.
@@ -96,6 +97,8 @@ pub fn json(completed: &Completed, facts: &Facts, places: &Places<'_>, origin: O
             "encode_image": milliseconds(timings.encode_image),
             "total": milliseconds(timings.total),
         },
+        // Without descriptors there is no JSON, and a test of the library makes sure that they are there.
+        "profiles": facts.profiles.iter().filter_map(|profile| json::dynamic(profile).ok()).collect::<Vec<_>>(),
         "previews": facts.previews,
         "missed_events": facts.missed_events,
         "preview_dir": places.previews.map(|(directory, _)| directory.display().to_string()),

@@ -342,3 +342,38 @@ async fn places_that_cannot_be_written_are_found_before_the_server_is_asked() {
     generate(&fake, directory.path(), &["--out", "a.png"]).await.expect(2);
     assert!(fake.requests().is_empty());
 }
+
+#[tokio::test]
+async fn a_profile_is_a_table_for_people_and_json_for_programs() {
+    let directory = tempfile::tempdir().unwrap();
+    let span = wire::ProfileSpan {
+        network: "next_dit".to_owned(),
+        name: "attention".to_owned(),
+        count: 3,
+        ms: 2.0,
+        flops: 4e11,
+        ..wire::ProfileSpan::default()
+    };
+    let profile = wire::Profile {
+        stage: wire::Stage::Denoise.into(),
+        spans: vec![span],
+        device_ms: 2.0,
+        wall_ms: 3.0,
+        peak_flops_per_second: Some(400e12),
+        ..wire::Profile::default()
+    };
+    let mut acts = job(3, &[b"a whole png file"]);
+    let decode = acts.iter().rposition(|act| matches!(act, Act::Send(WireEvent::Stage(_)))).unwrap();
+    acts.insert(decode, Act::Send(WireEvent::Profile(profile)));
+    let fake = Fake::playing(acts).await;
+    let arguments = ["prompt.xml", "--out", "out.png", "--profile"];
+    let run = generate(&fake, directory.path(), &arguments).await;
+    run.expect(0)
+        .says("denoise  all on the device")
+        .says("next_dit attention  2.00 ms  100 %, 200.00 TFLOP/s, 50 % of the peak");
+    assert!(fake.requests()[0].0.profile);
+    let object = generate(&fake, directory.path(), &[&arguments[..], &["--json"]].concat()).await.expect(0).json();
+    assert_eq!(object["profiles"][0]["spans"][0]["name"], "attention");
+    generate(&fake, directory.path(), &arguments[..3]).await.expect(0);
+    assert!(!fake.requests()[2].0.profile, "nobody is measured unasked");
+}

@@ -5,22 +5,32 @@ use std::process::Stdio;
 
 use sakuga_client::proto::system::v1::system_service_server::{SystemService, SystemServiceServer};
 use sakuga_client::proto::system::v1::{
-    GetServerInfoRequest, GetServerInfoResponse, GpuStats, Limits, ListModelsRequest, ListModelsResponse, Model,
-    SamplingDefaults, StatsSource, WatchGpuStatsRequest, WatchGpuStatsResponse,
+    Activity, ComputePath, GetServerInfoRequest, GetServerInfoResponse, GpuStats, Limits, ListModelsRequest,
+    ListModelsResponse, LoadingPhase, MemoryPool, Model, ProcessMemory, SamplingDefaults, StatsSource,
+    WatchActivityRequest, WatchActivityResponse, WatchGpuStatsRequest, WatchGpuStatsResponse,
 };
 use tokio::net::TcpListener;
-use tokio_stream::Stream;
 use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
 
 use crate::fake::Fake;
 use crate::support::{Run, collect, command};
 
-struct System;
+/// A server that tells what it is, and is otherwise still.
+pub struct System;
+
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// A message, and then silence.
+fn one<T: Send + 'static>(message: T) -> Messages<T> {
+    Box::pin(tokio_stream::once(Ok(message)).chain(tokio_stream::pending()))
+}
 
 #[tonic::async_trait]
 impl SystemService for System {
-    type WatchGpuStatsStream = Pin<Box<dyn Stream<Item = Result<WatchGpuStatsResponse, Status>> + Send>>;
+    type WatchGpuStatsStream = Messages<WatchGpuStatsResponse>;
+    type WatchActivityStream = Messages<WatchActivityResponse>;
 
     async fn get_server_info(
         &self,
@@ -42,6 +52,20 @@ impl SystemService for System {
             }),
             jobs: 2,
             step_time: Some(prost_types::Duration { seconds: 0, nanos: 143_000_000 }),
+            loading: vec![
+                LoadingPhase { name: "device".to_owned(), ..LoadingPhase::default() },
+                LoadingPhase {
+                    name: "next_dit".to_owned(),
+                    duration: Some(prost_types::Duration { seconds: 2, nanos: 0 }),
+                    bytes: 4 << 30,
+                    ..LoadingPhase::default()
+                },
+            ],
+            compute_paths: vec![ComputePath {
+                operation: "attention".to_owned(),
+                implementation: "burn".to_owned(),
+                reason: "the driver is too old".to_owned(),
+            }],
         }))
     }
 
@@ -70,8 +94,28 @@ impl SystemService for System {
     ) -> Result<Response<Self::WatchGpuStatsStream>, Status> {
         let stats =
             GpuStats { source: StatsSource::Host.into(), utilization_percent: Some(51.0), ..GpuStats::default() };
-        let sample = Ok(WatchGpuStatsResponse { stats: Some(stats) });
-        Ok(Response::new(Box::pin(tokio_stream::once(sample))))
+        Ok(Response::new(one(WatchGpuStatsResponse { stats: Some(stats) })))
+    }
+
+    async fn watch_activity(
+        &self,
+        _: Request<WatchActivityRequest>,
+    ) -> Result<Response<Self::WatchActivityStream>, Status> {
+        let pool = MemoryPool { name: "scratch\u{1b}[2J".to_owned(), used_bytes: 1024, held_bytes: 4096 };
+        let activity = Activity {
+            pools: vec![pool],
+            processes: vec![
+                ProcessMemory { pid: 7, bytes: 1 << 20, is_server: true },
+                ProcessMemory { pid: 8, bytes: 1 << 30, is_server: false },
+            ],
+            queued: 2,
+            job_id: "done".to_owned(),
+            stage: "text_encode".to_owned(),
+            step: 3,
+            steps: 28,
+            ..Activity::default()
+        };
+        Ok(Response::new(one(WatchActivityResponse { activity: Some(activity) })))
     }
 }
 
@@ -95,6 +139,8 @@ async fn a_server_is_described() {
         .says("host: 51 % load")
         .says("2, a step takes 0.1 s")
         .says("4.2 megapixels in multiples of 16 px, 8 pictures of 200 steps, 16 jobs waiting, prompts up to 64.0 KiB")
+        .says("device 0 s, next_dit 2.0 s (4.0 GiB, 2.0 GiB/s)")
+        .says("attention      burn (the driver is too old)")
         .says("the weights are random")
         .says("3500.0 million parameters")
         .says("1024x1024")

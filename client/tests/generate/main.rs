@@ -8,3 +8,4 @@ mod fake;
 mod info;
 mod jobs;
 mod library;
+mod top;

@@ -36,6 +36,10 @@ pub struct GenerateRequest {
     /// Least time between two `gpu_stats` events, in milliseconds. 0: 500.
     #[prost(uint32, tag = "15")]
     pub gpu_stats_interval_ms: u32,
+    /// Measures on the device where the time of this job goes, and says so in `profile` events. Costs some percent of the
+    /// time; the pictures are the same.
+    #[prost(bool, tag = "16")]
+    pub profile: bool,
     /// What to draw: exactly one of its two forms.
     #[prost(oneof = "generate_request::Prompt", tags = "2, 3")]
     pub prompt: ::core::option::Option<generate_request::Prompt>,
@@ -229,7 +233,7 @@ impl ImageFormat {
 }
 /// One event of a job. The order is
 ///
-///    accepted, queued*, started, (stage | step | preview | gpu_stats)*, image_chunk*, completed
+///    accepted, queued*, started, (stage | step | preview | gpu_stats | profile)*, image_chunk*, completed
 ///
 /// `requeued` takes a job back to before `started`: the server was stopped while it ran, and it is drawn again from the
 /// start under the same seed. Pieces of pictures that came before it are void.
@@ -252,7 +256,7 @@ pub struct GenerateEvent {
     /// What happened.
     #[prost(
         oneof = "generate_event::Event",
-        tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15"
+        tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16"
     )]
     pub event: ::core::option::Option<generate_event::Event>,
 }
@@ -297,6 +301,9 @@ pub mod generate_event {
         /// The server was stopped while the job ran; the job waits again.
         #[prost(message, tag = "15")]
         Requeued(super::Requeued),
+        /// Where the time of a part of the pipeline went, on request.
+        #[prost(message, tag = "16")]
+        Profile(super::Profile),
     }
 }
 /// The server was stopped while the job ran; the job waits again, to be drawn from the start under the same seed.
@@ -401,6 +408,55 @@ pub struct Preview {
     /// The encoded picture.
     #[prost(bytes = "bytes", tag = "7")]
     pub data: ::prost::bytes::Bytes,
+}
+/// Where the device's time in one part of the pipeline went. Comes behind the part's last step.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Profile {
+    /// The part.
+    #[prost(enumeration = "Stage", tag = "1")]
+    pub stage: i32,
+    /// The operations, summed up by network, layer and name, in the order of their first appearance. Empty: this device or
+    /// this path cannot tell.
+    #[prost(message, repeated, tag = "2")]
+    pub spans: ::prost::alloc::vec::Vec<ProfileSpan>,
+    /// The device's time in all spans, in milliseconds.
+    #[prost(double, tag = "3")]
+    pub device_ms: f64,
+    /// The time of the part by the host's clock, in milliseconds.
+    #[prost(double, tag = "4")]
+    pub wall_ms: f64,
+    /// What the device reaches in a large product, in floating-point operations a second, measured for this profile. Absent:
+    /// not measured.
+    #[prost(double, optional, tag = "5")]
+    pub peak_flops_per_second: ::core::option::Option<f64>,
+    /// What it reaches in a large copy, in bytes read and written a second, measured for this profile. Absent: not measured.
+    #[prost(double, optional, tag = "6")]
+    pub peak_bytes_per_second: ::core::option::Option<f64>,
+}
+/// All operations of one name in one layer.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ProfileSpan {
+    /// The network: `gemma3`, `jina_clip`, `next_dit` or `autoencoder_kl`.
+    #[prost(string, tag = "1")]
+    pub network: ::prost::alloc::string::String,
+    /// The layer or block, from 0. Absent: outside of them.
+    #[prost(uint32, optional, tag = "2")]
+    pub layer: ::core::option::Option<u32>,
+    /// What was done, such as `attention` or `product qkv`.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// How often.
+    #[prost(uint32, tag = "4")]
+    pub count: u32,
+    /// Time on the device, in milliseconds.
+    #[prost(double, tag = "5")]
+    pub ms: f64,
+    /// Floating-point operations of products and attention, two for each multiplication and addition. 0: neither.
+    #[prost(double, tag = "6")]
+    pub flops: f64,
+    /// Bytes that must be read and written at least. 0: bound by arithmetic.
+    #[prost(double, tag = "7")]
+    pub bytes: f64,
 }
 /// A piece of a finished picture. Pieces come in order, one picture after the other, at most 1 MiB each.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1257,6 +1313,26 @@ pub struct DeleteJobRequest {
 /// It is deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteJobResponse {}
+/// Which job.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetJobTelemetryRequest {
+    /// The job.
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+}
+/// What was seen of the device while the job had it, so far if it still has it.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetJobTelemetryResponse {
+    /// Samples, in order.
+    #[prost(message, repeated, tag = "1")]
+    pub samples: ::prost::alloc::vec::Vec<super::super::system::v1::GpuStats>,
+    /// Activity, in order.
+    #[prost(message, repeated, tag = "2")]
+    pub activity: ::prost::alloc::vec::Vec<super::super::system::v1::Activity>,
+    /// Whether only the end is kept, because it took very long.
+    #[prost(bool, tag = "3")]
+    pub is_cut: bool,
+}
 /// Generated client implementations.
 #[cfg(feature = "client")]
 pub mod job_service_client {
@@ -1501,6 +1577,34 @@ pub mod job_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
+        /// is not kept any more, as it is in memory alone and for the newest jobs.
+        pub async fn get_job_telemetry(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetJobTelemetryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetJobTelemetryResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.generation.v1.JobService/GetJobTelemetry",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sakuga.generation.v1.JobService", "GetJobTelemetry"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first.
         pub async fn delete_job(
             &mut self,
@@ -1606,6 +1710,15 @@ pub mod job_service_server {
             request: tonic::Request<super::GetArtifactRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::GetArtifactStream>,
+            tonic::Status,
+        >;
+        /// What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
+        /// is not kept any more, as it is in memory alone and for the newest jobs.
+        async fn get_job_telemetry(
+            &self,
+            request: tonic::Request<super::GetJobTelemetryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetJobTelemetryResponse>,
             tonic::Status,
         >;
         /// Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first.
@@ -1961,6 +2074,51 @@ pub mod job_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.generation.v1.JobService/GetJobTelemetry" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetJobTelemetrySvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<super::GetJobTelemetryRequest>
+                    for GetJobTelemetrySvc<T> {
+                        type Response = super::GetJobTelemetryResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetJobTelemetryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::get_job_telemetry(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetJobTelemetrySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -44,6 +44,15 @@ pub struct GpuStats {
     /// Why the clocks are held down, such as `sw_power_cap`. Empty: they are not, or it is not known.
     #[prost(string, repeated, tag = "14")]
     pub throttle_reasons: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Energy since the driver was loaded, in joules.
+    #[prost(double, optional, tag = "15")]
+    pub energy_joules: ::core::option::Option<f64>,
+    /// What the device received over PCIe of late, in bytes a second.
+    #[prost(uint64, optional, tag = "16")]
+    pub pcie_receive_bytes_per_second: ::core::option::Option<u64>,
+    /// What the device sent over PCIe of late, in bytes a second.
+    #[prost(uint64, optional, tag = "17")]
+    pub pcie_send_bytes_per_second: ::core::option::Option<u64>,
 }
 /// Where a sample comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -78,11 +87,94 @@ impl StatsSource {
         }
     }
 }
+/// What the server is doing, and who holds the device's memory, at one moment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Activity {
+    /// When it was looked at.
+    #[prost(message, optional, tag = "1")]
+    pub time: ::core::option::Option<::prost_types::Timestamp>,
+    /// The device's memory as the engine manages it. Empty: the engine does not know.
+    #[prost(message, repeated, tag = "2")]
+    pub pools: ::prost::alloc::vec::Vec<MemoryPool>,
+    /// The device's memory by process, where the driver tells.
+    #[prost(message, repeated, tag = "3")]
+    pub processes: ::prost::alloc::vec::Vec<ProcessMemory>,
+    /// Jobs that wait.
+    #[prost(uint32, tag = "4")]
+    pub queued: u32,
+    /// The job that has the device. Empty: none.
+    #[prost(string, tag = "5")]
+    pub job_id: ::prost::alloc::string::String,
+    /// The part of the pipeline that it is in: `text_encode`, `denoise`, `decode` or `encode_image`. Empty: none.
+    #[prost(string, tag = "6")]
+    pub stage: ::prost::alloc::string::String,
+    /// Steps of it that are done.
+    #[prost(uint32, tag = "7")]
+    pub step: u32,
+    /// Steps that it has.
+    #[prost(uint32, tag = "8")]
+    pub steps: u32,
+}
+/// Memory of the device that the engine has taken for one purpose.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemoryPool {
+    /// What for: `weights and tensors`, `scratch` or `library workspace`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Bytes that are in use.
+    #[prost(uint64, tag = "2")]
+    pub used_bytes: u64,
+    /// Bytes that are held, in use or not.
+    #[prost(uint64, tag = "3")]
+    pub held_bytes: u64,
+}
+/// The device's memory that one process holds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProcessMemory {
+    /// The process.
+    #[prost(uint32, tag = "1")]
+    pub pid: u32,
+    /// Bytes that it holds.
+    #[prost(uint64, tag = "2")]
+    pub bytes: u64,
+    /// Whether it is this server.
+    #[prost(bool, tag = "3")]
+    pub is_server: bool,
+}
+/// A part of the way from the program's start to its readiness.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoadingPhase {
+    /// What was done: `device`, the name of a part of the model, or `warm-up`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// When it began, from the program's start.
+    #[prost(message, optional, tag = "2")]
+    pub begin: ::core::option::Option<::prost_types::Duration>,
+    /// How long it took.
+    #[prost(message, optional, tag = "3")]
+    pub duration: ::core::option::Option<::prost_types::Duration>,
+    /// Bytes that were read. 0: none.
+    #[prost(uint64, tag = "4")]
+    pub bytes: u64,
+}
+/// How a part of the model is computed.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ComputePath {
+    /// The part: `next_dit`, `gemma3`, `jina_clip` or `autoencoder_kl`.
+    #[prost(string, tag = "1")]
+    pub operation: ::prost::alloc::string::String,
+    /// What computes it, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`.
+    #[prost(string, tag = "2")]
+    pub implementation: ::prost::alloc::string::String,
+    /// Why it is not the fast one. Empty: it is, or there is no other.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+}
 /// Asks what the server is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetServerInfoRequest {}
 /// What the server is.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetServerInfoResponse {
     /// Version of the program.
     #[prost(string, tag = "1")]
@@ -108,6 +200,12 @@ pub struct GetServerInfoResponse {
     /// Median time of a step of late, if any was measured.
     #[prost(message, optional, tag = "8")]
     pub step_time: ::core::option::Option<::prost_types::Duration>,
+    /// How it became ready, in order.
+    #[prost(message, repeated, tag = "9")]
+    pub loading: ::prost::alloc::vec::Vec<LoadingPhase>,
+    /// How the network's operations are computed.
+    #[prost(message, repeated, tag = "10")]
+    pub compute_paths: ::prost::alloc::vec::Vec<ComputePath>,
 }
 /// What a request may ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -198,6 +296,9 @@ pub struct WatchGpuStatsRequest {
     /// Least time between two samples, in milliseconds, at least 100. 0: 500.
     #[prost(uint32, tag = "1")]
     pub interval_ms: u32,
+    /// Also the other devices of the machine, each with a message of its own.
+    #[prost(bool, tag = "2")]
+    pub all_devices: bool,
 }
 /// One sample.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -205,6 +306,20 @@ pub struct WatchGpuStatsResponse {
     /// The sample.
     #[prost(message, optional, tag = "1")]
     pub stats: ::core::option::Option<GpuStats>,
+}
+/// Asks for activity.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WatchActivityRequest {
+    /// Least time between two messages, in milliseconds, at least 100. 0: 500.
+    #[prost(uint32, tag = "1")]
+    pub interval_ms: u32,
+}
+/// What the server does.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct WatchActivityResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub activity: ::core::option::Option<Activity>,
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]
@@ -367,6 +482,33 @@ pub mod system_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
+        /// What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest.
+        pub async fn watch_activity(
+            &mut self,
+            request: impl tonic::IntoRequest<super::WatchActivityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::WatchActivityResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.system.v1.SystemService/WatchActivity",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sakuga.system.v1.SystemService", "WatchActivity"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -411,6 +553,20 @@ pub mod system_service_server {
             request: tonic::Request<super::WatchGpuStatsRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::WatchGpuStatsStream>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the WatchActivity method.
+        type WatchActivityStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::WatchActivityResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest.
+        async fn watch_activity(
+            &self,
+            request: tonic::Request<super::WatchActivityRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::WatchActivityStream>,
             tonic::Status,
         >;
     }
@@ -612,6 +768,52 @@ pub mod system_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = WatchGpuStatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.system.v1.SystemService/WatchActivity" => {
+                    #[allow(non_camel_case_types)]
+                    struct WatchActivitySvc<T: SystemService>(pub Arc<T>);
+                    impl<
+                        T: SystemService,
+                    > tonic::server::ServerStreamingService<super::WatchActivityRequest>
+                    for WatchActivitySvc<T> {
+                        type Response = super::WatchActivityResponse;
+                        type ResponseStream = T::WatchActivityStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::WatchActivityRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SystemService>::watch_activity(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = WatchActivitySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

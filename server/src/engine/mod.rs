@@ -14,7 +14,10 @@ use sakuga_schema::Prompt;
 #[cfg(feature = "burn")]
 pub mod burn;
 pub mod cache;
+pub mod observe;
 pub mod scripted;
+
+pub use observe::{ComputePath, LoadingPhase, MemoryPool, MemoryProbe, ProfileSpan, StageProfile};
 
 /// Draws one job at a time. Owned by the worker thread, which also opens it.
 pub trait Engine: Send {
@@ -41,6 +44,8 @@ pub struct OpenEngine {
     pub info: EngineInfo,
     /// Its tokenisers, which any thread may use.
     pub tokens: Arc<dyn TokenCounter>,
+    /// Says what memory it holds.
+    pub memory: MemoryProbe,
 }
 
 /// What an engine is.
@@ -58,6 +63,10 @@ pub struct EngineInfo {
     pub memory: MemoryNeed,
     /// Pixels of the largest picture that the device's memory was taken for; `None`: as many as the settings let.
     pub pixels_max: Option<u64>,
+    /// How it was opened, in order.
+    pub loading: Vec<LoadingPhase>,
+    /// How it computes.
+    pub compute_paths: Vec<ComputePath>,
 }
 
 /// What a job needs of the device's memory, about: enough to refuse what cannot fit.
@@ -176,6 +185,8 @@ pub struct JobSpec {
     pub guidance_renorm: f32,
     /// Time shift.
     pub shift: f32,
+    /// Whether to measure where the device's time goes. Changes no pixel.
+    pub profile: bool,
 }
 
 /// The solvers.
@@ -229,6 +240,8 @@ pub enum EngineEvent<'a> {
     Stage(Stage),
     /// A step is done.
     Step(StepDone<'a>),
+    /// Where the time of a part went, behind its last step; only for a job that asks for it.
+    Profile(StageProfile),
 }
 
 /// The parts of the pipeline.
@@ -242,6 +255,18 @@ pub enum Stage {
     Decode,
     /// Pixels become files. The service announces it, not the engine.
     EncodeImage,
+}
+
+impl Stage {
+    /// The lower-case name, as activity and figures have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::TextEncode => "text_encode",
+            Stage::Denoise => "denoise",
+            Stage::Decode => "decode",
+            Stage::EncodeImage => "encode_image",
+        }
+    }
 }
 
 /// A step that is done.

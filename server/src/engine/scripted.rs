@@ -13,6 +13,8 @@ use super::{
     TokenCounter,
 };
 
+mod figures;
+
 /// What the engine does, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Script {
@@ -63,10 +65,12 @@ pub fn opener(script: Script) -> EngineOpener {
     let script = Arc::new(script);
     let jobs = Arc::new(AtomicU64::new(0));
     Arc::new(move || {
+        let memory = figures::Memory::default();
         Ok(OpenEngine {
-            engine: Box::new(ScriptedEngine { script: script.clone(), jobs: jobs.clone() }),
             info: info(&script),
             tokens: Arc::new(WordCounter),
+            memory: memory.probe(),
+            engine: Box::new(ScriptedEngine { script: script.clone(), jobs: jobs.clone(), memory }),
         })
     })
 }
@@ -77,8 +81,9 @@ fn info(script: &Script) -> EngineInfo {
         kind: "scripted",
         device: "cpu".into(),
         precision: "f32".into(),
-        // A picture and its noise.
-        memory: MemoryNeed { fixed_bytes: 0, pixel_bytes: 6, batch_max: 0 },
+        memory: MemoryNeed { fixed_bytes: 0, pixel_bytes: figures::PIXEL_BYTES, batch_max: 0 },
+        loading: figures::loading(),
+        compute_paths: figures::compute_paths(),
         model: ModelInfo {
             name: "scripted".into(),
             parameters: BTreeMap::new(),
@@ -98,16 +103,20 @@ fn info(script: &Script) -> EngineInfo {
 struct ScriptedEngine {
     script: Arc<Script>,
     jobs: Arc<AtomicU64>,
+    memory: figures::Memory,
 }
 
 impl Engine for ScriptedEngine {
     fn generate(&mut self, spec: &JobSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
         let job = self.jobs.fetch_add(1, Ordering::Relaxed) + 1;
+        let _taken = self.memory.take(spec);
         if observer(EngineEvent::Stage(Stage::TextEncode)).is_break() {
             return Ok(Outcome::Stopped);
         }
         let text_encode = self.pass(self.script.text_encode_ms);
-        if observer(EngineEvent::Stage(Stage::Denoise)).is_break() {
+        if profile(spec, Stage::TextEncode, text_encode, observer).is_break()
+            || observer(EngineEvent::Stage(Stage::Denoise)).is_break()
+        {
             return Ok(Outcome::Stopped);
         }
         self.play(job, 0)?;
@@ -120,10 +129,15 @@ impl Engine for ScriptedEngine {
             self.play(job, index)?;
         }
         let denoise = begun.elapsed();
-        if observer(EngineEvent::Stage(Stage::Decode)).is_break() {
+        if profile(spec, Stage::Denoise, denoise, observer).is_break()
+            || observer(EngineEvent::Stage(Stage::Decode)).is_break()
+        {
             return Ok(Outcome::Stopped);
         }
         let decode = self.pass(self.script.decode_ms);
+        if profile(spec, Stage::Decode, decode, observer).is_break() {
+            return Ok(Outcome::Stopped);
+        }
         let images = (0..spec.images).map(|image| gradient(spec, image, spec.width_px, spec.height_px, 1.0)).collect();
         Ok(Outcome::Finished { images, timings: EngineTimings { text_encode, denoise, decode } })
     }
@@ -176,6 +190,14 @@ impl ScriptedEngine {
         }
         Ok(())
     }
+}
+
+/// Tells where a part's time went, if the job wants to know.
+fn profile(spec: &JobSpec, stage: Stage, took: Duration, observer: &mut Observer<'_>) -> ControlFlow<()> {
+    if !spec.profile {
+        return ControlFlow::Continue(());
+    }
+    observer(EngineEvent::Profile(figures::profile(stage, took, spec.steps)))
 }
 
 /// A picture that depends on nothing but its arguments: a colour ramp of the seed, under noise that clears with `t`.

@@ -1,17 +1,18 @@
 //! Samples of the host: the CPU's load and memory, where no management library is there.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Pid, ProcessRefreshKind, ProcessesToUpdate, RefreshKind, System};
 
-use super::{DeviceSample, Probe, StatsSource};
+use super::{DeviceSample, Probe, ProcessMemory, StatsSource};
 
 /// Asks the operating system.
 pub struct HostProbe {
     /// `None` on a system that sysinfo does not know.
     system: Option<System>,
     process: Option<Pid>,
-    name: String,
+    name: Arc<str>,
 }
 
 impl HostProbe {
@@ -23,7 +24,7 @@ impl HostProbe {
         let system = System::new_with_specifics(kinds).ok();
         let cpus = system.as_ref().map_or(&[][..], System::cpus);
         let brand = cpus.first().map(|cpu| cpu.brand().trim()).filter(|brand| !brand.is_empty()).unwrap_or("CPU");
-        let name = format!("{brand} ({} threads)", cpus.len());
+        let name = format!("{brand} ({} threads)", cpus.len()).into();
         Self { process: sysinfo::get_current_pid().ok(), system, name }
     }
 }
@@ -43,9 +44,12 @@ impl Probe for HostProbe {
         sample.memory_used_bytes = Some(system.used_memory());
         sample.memory_total_bytes = Some(system.total_memory());
         if let Some(pid) = self.process {
-            let kind = ProcessRefreshKind::nothing().with_memory();
+            // Without its threads: the list of them is most of the work, and they share its memory.
+            let kind = ProcessRefreshKind::nothing().with_memory().without_tasks();
             system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, kind);
             sample.process_memory_bytes = system.process(pid).map(sysinfo::Process::memory);
+            let own = |bytes| ProcessMemory { pid: pid.as_u32(), bytes, is_server: true };
+            sample.processes = sample.process_memory_bytes.map(own).into_iter().collect();
         }
         sample
     }

@@ -1,14 +1,14 @@
-//! Figures of the device: a thread that samples as often as its fastest subscriber wants, and not at all without one.
+//! Figures of the devices: what a sample is, and who takes it.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant, SystemTime};
-
-use crate::limits::Limits;
-use crate::sync::lock;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 mod host;
 mod nvml;
+mod pcie;
+mod sampler;
+
+pub use sampler::{Devices, Sampler, Subscription};
 
 /// One sample. What the source cannot tell is `None`.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +20,7 @@ pub struct DeviceSample {
     /// The device's index; 0 for the host.
     pub device_index: u32,
     /// The device's name.
-    pub name: String,
+    pub name: Arc<str>,
     /// Busy share, in percent.
     pub utilization_percent: Option<f32>,
     /// Busy share of the memory interface, in percent.
@@ -41,6 +41,32 @@ pub struct DeviceSample {
     pub temperature_celsius: Option<f32>,
     /// Why the clocks are held down.
     pub throttle_reasons: Vec<&'static str>,
+    /// Energy since the driver was loaded, in joules.
+    pub energy_joules: Option<f64>,
+    /// What goes over PCIe.
+    pub pcie: Option<PcieRate>,
+    /// Who holds its memory.
+    pub processes: Vec<ProcessMemory>,
+}
+
+/// What a device received and sent over PCIe of late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PcieRate {
+    /// Received, in bytes a second.
+    pub receive_bytes_per_second: u64,
+    /// Sent, in bytes a second.
+    pub send_bytes_per_second: u64,
+}
+
+/// The device's memory that one process holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProcessMemory {
+    /// The process.
+    pub pid: u32,
+    /// Bytes that it holds.
+    pub bytes: u64,
+    /// Whether it is this server.
+    pub is_server: bool,
 }
 
 impl Default for DeviceSample {
@@ -49,7 +75,7 @@ impl Default for DeviceSample {
             time: SystemTime::now(),
             source: StatsSource::Host,
             device_index: 0,
-            name: String::new(),
+            name: "".into(),
             utilization_percent: None,
             memory_utilization_percent: None,
             memory_used_bytes: None,
@@ -60,6 +86,9 @@ impl Default for DeviceSample {
             power_watts: None,
             temperature_celsius: None,
             throttle_reasons: Vec::new(),
+            energy_joules: None,
+            pcie: None,
+            processes: Vec::new(),
         }
     }
 }
@@ -75,8 +104,13 @@ pub enum StatsSource {
 
 /// Takes samples.
 pub trait Probe: Send {
-    /// A sample of now.
+    /// A sample of the engine's device, now.
     fn sample(&mut self) -> DeviceSample;
+
+    /// Samples of the machine's other devices.
+    fn others(&mut self) -> Vec<DeviceSample> {
+        Vec::new()
+    }
 }
 
 /// The probe for an engine's device: NVML for `cuda:N` where the library is there, else the host.
@@ -99,143 +133,9 @@ pub fn full_name(device: &str, sample: &DeviceSample) -> String {
     }
 }
 
-/// The thread that samples. Dropping it ends the thread.
-pub struct Sampler {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// Keeps samples coming until it is dropped.
-pub struct Subscription {
-    shared: Arc<Shared>,
-    id: u64,
-}
-
-type Deliver = Box<dyn FnMut(&DeviceSample) + Send>;
-
-struct Subscriber {
-    id: u64,
-    interval: Duration,
-    due: Instant,
-    deliver: Deliver,
-}
-
-#[derive(Default)]
-struct Subscribers {
-    next_id: u64,
-    list: Vec<Subscriber>,
-    is_closing: bool,
-}
-
-#[derive(Default)]
-struct Shared {
-    subscribers: Mutex<Subscribers>,
-    changed: Condvar,
-}
-
-impl Sampler {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    ///
-    /// What the system says if there can be no thread.
-    pub fn start(probe: Box<dyn Probe>) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let own = shared.clone();
-        let thread =
-            thread::Builder::new().name("sakuga-stats".into()).spawn(move || sample_until_closed(&own, probe))?;
-        Ok(Self { shared, thread: Some(thread) })
-    }
-
-    /// Hands `deliver` a sample at once and then every `interval`, on the sampler's thread: it must not wait.
-    pub fn subscribe(&self, interval: Duration, deliver: impl FnMut(&DeviceSample) + Send + 'static) -> Subscription {
-        let interval = interval.max(Limits::STATS_INTERVAL_MIN);
-        let mut subscribers = lock(&self.shared.subscribers);
-        let id = subscribers.next_id;
-        subscribers.next_id += 1;
-        subscribers.list.push(Subscriber { id, interval, due: Instant::now(), deliver: Box::new(deliver) });
-        drop(subscribers);
-        self.shared.changed.notify_one();
-        Subscription { shared: self.shared.clone(), id }
-    }
-}
-
-impl Drop for Subscription {
-    fn drop(&mut self) {
-        lock(&self.shared.subscribers).list.retain(|subscriber| subscriber.id != self.id);
-    }
-}
-
-impl Drop for Sampler {
-    fn drop(&mut self) {
-        lock(&self.shared.subscribers).is_closing = true;
-        self.shared.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // A sample takes milliseconds; a panic in the probe has already been printed.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn sample_until_closed(shared: &Shared, mut probe: Box<dyn Probe>) {
-    loop {
-        let mut subscribers = lock(&shared.subscribers);
-        loop {
-            if subscribers.is_closing {
-                return;
-            }
-            let now = Instant::now();
-            let next = subscribers.list.iter().map(|subscriber| subscriber.due).min();
-            subscribers = match next {
-                None => shared.changed.wait(subscribers).unwrap_or_else(PoisonError::into_inner),
-                Some(due) if due > now => {
-                    let waited = shared.changed.wait_timeout(subscribers, due - now);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-                Some(_) => break,
-            };
-        }
-        drop(subscribers);
-        let sample = probe.sample();
-        let now = Instant::now();
-        for subscriber in lock(&shared.subscribers).list.iter_mut().filter(|subscriber| subscriber.due <= now) {
-            (subscriber.deliver)(&sample);
-            subscriber.due = now + subscriber.interval;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
-
-    struct Counting(u32);
-
-    impl Probe for Counting {
-        fn sample(&mut self) -> DeviceSample {
-            self.0 += 1;
-            DeviceSample { device_index: self.0, ..DeviceSample::default() }
-        }
-    }
-
-    #[test]
-    fn subscribers_hear_at_their_own_rate_until_they_leave() {
-        let sampler = Sampler::start(Box::new(Counting(0))).expect("a thread");
-        let (fast, heard_fast) = mpsc::channel();
-        let (slow, heard_slow) = mpsc::channel();
-        let begun = Instant::now();
-        let _slow = sampler.subscribe(Duration::from_secs(3600), move |sample| slow.send(sample.device_index).unwrap());
-        let subscription = sampler.subscribe(Duration::ZERO, move |_| fast.send(()).unwrap());
-        for _ in 0..3 {
-            heard_fast.recv_timeout(Duration::from_secs(10)).expect("a sample");
-        }
-        assert!(begun.elapsed() >= 2 * Limits::STATS_INTERVAL_MIN, "the floor of the interval holds");
-        drop(subscription);
-        assert!(heard_fast.iter().count() <= 1, "the sender goes with the subscription");
-        assert_eq!(heard_slow.try_iter().count(), 1);
-    }
 
     #[test]
     fn the_host_tells_memory() {

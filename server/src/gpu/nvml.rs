@@ -1,5 +1,6 @@
 //! Samples of an NVIDIA GPU through NVML, which is looked for at run time.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
@@ -8,14 +9,28 @@ use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
-use super::{DeviceSample, Probe, StatsSource};
+use super::pcie::PcieMeter;
+use super::{DeviceSample, Probe, ProcessMemory, StatsSource};
 
-/// Asks NVML about one GPU.
+/// Asks NVML about the engine's GPU, and about the machine's others.
 pub struct NvmlProbe {
-    nvml: Nvml,
+    nvml: Arc<Nvml>,
+    pcie: Option<PcieMeter>,
+    own: Board,
+    others: Vec<Board>,
+}
+
+/// A GPU as it is found again.
+struct Board {
     device_index: u32,
     uuid: String,
-    name: String,
+    name: Arc<str>,
+}
+
+impl Board {
+    fn of(device: &Device<'_>) -> Result<Self, NvmlError> {
+        Ok(Self { device_index: device.index()?, uuid: device.uuid()?, name: device.name()?.into() })
+    }
 }
 
 impl NvmlProbe {
@@ -25,31 +40,45 @@ impl NvmlProbe {
     ///
     /// NVML's own if there is no driver or no such GPU.
     pub fn open(cuda_index: u32) -> Result<Self, NvmlError> {
-        let nvml = Nvml::init()?;
+        let nvml = Arc::new(Nvml::init()?);
         let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
         let device = match physical(visible.as_deref(), cuda_index) {
             Physical::Index(index) => nvml.device_by_index(index)?,
             Physical::Uuid(uuid) => nvml.device_by_uuid(uuid)?,
         };
-        let (device_index, uuid, name) = (device.index()?, device.uuid()?, device.name()?);
-        Ok(Self { device_index, uuid, name, nvml })
+        let own = Board::of(&device)?;
+        // One that cannot be asked, such as a board that belongs to somebody else, is left out.
+        let others = (0..nvml.device_count()?).filter_map(|index| Board::of(&nvml.device_by_index(index).ok()?).ok());
+        let others = others.filter(|board| board.uuid != own.uuid).collect();
+        let meter = PcieMeter::start(nvml.clone());
+        let pcie = meter.inspect_err(|error| tracing::warn!(%error, "no thread; PCIe rates are not told")).ok();
+        Ok(Self { own, others, pcie, nvml })
+    }
+
+    fn look_at(&self, board: &Board) -> DeviceSample {
+        let mut sample = DeviceSample {
+            time: SystemTime::now(),
+            source: StatsSource::Nvml,
+            device_index: board.device_index,
+            name: board.name.clone(),
+            pcie: self.pcie.as_ref().and_then(|meter| meter.rate(&board.uuid)),
+            ..DeviceSample::default()
+        };
+        // A handle borrows the library, so it is looked up anew; that is a table look-up in NVML.
+        if let Ok(device) = self.nvml.device_by_uuid(board.uuid.as_str()) {
+            fill(&mut sample, &device);
+        }
+        sample
     }
 }
 
 impl Probe for NvmlProbe {
     fn sample(&mut self) -> DeviceSample {
-        let mut sample = DeviceSample {
-            time: SystemTime::now(),
-            source: StatsSource::Nvml,
-            device_index: self.device_index,
-            name: self.name.clone(),
-            ..DeviceSample::default()
-        };
-        // A handle borrows the library, so it is looked up anew; that is a table look-up in NVML.
-        if let Ok(device) = self.nvml.device_by_uuid(self.uuid.as_str()) {
-            fill(&mut sample, &device);
-        }
-        sample
+        self.look_at(&self.own)
+    }
+
+    fn others(&mut self) -> Vec<DeviceSample> {
+        self.others.iter().map(|board| self.look_at(board)).collect()
     }
 }
 
@@ -63,22 +92,27 @@ fn fill(sample: &mut DeviceSample, device: &Device<'_>) {
         sample.memory_used_bytes = Some(memory.used);
         sample.memory_total_bytes = Some(memory.total);
     }
-    sample.process_memory_bytes = process_memory(device);
+    sample.processes = processes(device);
+    // Unknown inside a container with its own process ids, where NVML reports the host's.
+    sample.process_memory_bytes = sample.processes.iter().find(|process| process.is_server).map(|own| own.bytes);
     sample.sm_clock_mhz = device.clock_info(Clock::SM).ok();
     sample.memory_clock_mhz = device.clock_info(Clock::Memory).ok();
     sample.power_watts = device.power_usage().ok().map(|milliwatts| milliwatts as f32 / 1000.0);
     sample.temperature_celsius = device.temperature(TemperatureSensor::Gpu).ok().map(|celsius| celsius as f32);
+    sample.energy_joules = device.total_energy_consumption().ok().map(|millijoules| millijoules as f64 / 1000.0);
     sample.throttle_reasons = device.current_throttle_reasons().map(throttle_names).unwrap_or_default();
 }
 
-/// What this process holds. Unknown inside a container with its own process ids, where NVML reports the host's.
-fn process_memory(device: &Device<'_>) -> Option<u64> {
-    let processes = device.running_compute_processes().ok()?;
-    let own = processes.into_iter().find(|process| process.pid == std::process::id())?;
-    match own.used_gpu_memory {
-        UsedGpuMemory::Used(bytes) => Some(bytes),
+/// Who holds the device's memory; those of whom the driver does not tell how much are left out.
+fn processes(device: &Device<'_>) -> Vec<ProcessMemory> {
+    let running = device.running_compute_processes().unwrap_or_default();
+    let known = running.into_iter().filter_map(|process| match process.used_gpu_memory {
+        UsedGpuMemory::Used(bytes) => {
+            Some(ProcessMemory { pid: process.pid, bytes, is_server: process.pid == std::process::id() })
+        }
         UsedGpuMemory::Unavailable => None,
-    }
+    });
+    known.collect()
 }
 
 /// The reasons by NVML's names. An idle GPU is not held down, so that reason is left out.

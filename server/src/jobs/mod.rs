@@ -23,6 +23,7 @@ use crate::scheduler::Scheduler;
 use crate::store::writer::StoreWriter;
 use crate::store::{ArtifactStore, StoreError};
 use crate::sync::lock;
+use crate::telemetry::{Series, Telemetry};
 use crate::trace::Observer;
 use crate::wire::stored::{self, Record};
 use crate::wire::to_proto;
@@ -52,6 +53,8 @@ pub struct Parts {
     pub writer: Arc<StoreWriter>,
     /// Pictures.
     pub artifacts: Arc<dyn ArtifactStore>,
+    /// What was seen of the device during the newest jobs.
+    pub telemetry: Telemetry,
     /// How long ended jobs are kept.
     pub retention: Retention,
     /// Who is told of jobs.
@@ -245,6 +248,20 @@ impl Jobs {
         read.retain(|_, entries| entries.strong_count() > 0);
         read.insert(id, Arc::downgrade(&entries));
         Ok(entries)
+    }
+
+    /// What was seen of the device while a job had it; nothing of one that never had it.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownJob`], [`ServerError::NoTelemetry`] or [`ServerError::Store`].
+    pub async fn telemetry(&self, job_id: &str) -> Result<Series, ServerError> {
+        let job = self.record(job_id).await?.job();
+        match self.parts.telemetry.of(&JobId::named(job_id)) {
+            Some(series) => Ok(series),
+            None if job.start_time.is_none() => Ok(Series::default()),
+            None => Err(ServerError::NoTelemetry(shown(job_id))),
+        }
     }
 
     /// Gives a job up, unless it has ended.

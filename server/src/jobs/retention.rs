@@ -145,6 +145,7 @@ impl Jobs {
         self.parts.artifacts.delete(job_id, images).await?;
         self.parts.writer.write_once(vec![Write::Delete { job: job_id.to_owned(), name: record.name }]).await?;
         lock(&self.kept).remove(job_id);
+        self.parts.telemetry.forget(&crate::job::JobId::named(job_id));
         lock(&self.read).remove(&crate::job::JobId::named(job_id));
         Ok(())
     }

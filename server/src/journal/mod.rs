@@ -319,7 +319,9 @@ impl State {
     fn is_lawful(&self, body: &EventBody) -> bool {
         match (body, body.class()) {
             (_, EventClass::Terminal) | (EventBody::Requeued { .. }, _) => self.phase < Phase::Ended,
-            (_, EventClass::Lossy) | (EventBody::Step { .. } | EventBody::Stage(_), _) => self.phase == Phase::Running,
+            (_, EventClass::Lossy) | (EventBody::Step { .. } | EventBody::Stage(_) | EventBody::Profile(_), _) => {
+                self.phase == Phase::Running
+            }
             (EventBody::Accepted { .. }, _) => self.next_sequence == 0,
             (EventBody::Queued { .. } | EventBody::Started, _) => self.phase == Phase::Waiting,
             (_, EventClass::State) => matches!(self.phase, Phase::Running | Phase::Sending),

@@ -18,6 +18,7 @@ use crate::door::access::{Scope, Scopes};
 use crate::door::layer;
 use crate::door::tokens::Tokens;
 use crate::gpu::{DeviceSample, Sampler};
+use crate::telemetry::Observer;
 
 /// The media type of the page.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,6 +31,8 @@ pub struct Page {
     pub metrics: Arc<Metrics>,
     /// The queue at the moment.
     pub queue: Box<dyn Fn() -> QueueFigures + Send + Sync>,
+    /// Looks at the engine's memory.
+    pub observer: Observer,
     /// Samples of the device.
     pub sampler: Arc<Sampler>,
     /// Who may read it; `None`: whoever reaches the listener.
@@ -54,7 +57,7 @@ async fn read(State(page): State<Arc<Page>>, headers: HeaderMap) -> Response {
         return refused;
     }
     let sample = tokio::time::timeout(SAMPLE_PATIENCE, sample(&page.sampler)).await.ok().flatten();
-    let text = page.metrics.page((page.queue)(), sample.as_ref());
+    let text = page.metrics.page((page.queue)(), &page.observer.pools(), sample.as_ref());
     ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response()
 }
 

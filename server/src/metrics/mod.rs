@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -15,10 +14,14 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tonic::Code;
 
+use crate::engine::MemoryPool;
 use crate::gpu::DeviceSample;
 
+mod device;
 pub mod engine;
 pub mod listener;
+
+use device::DeviceMetrics;
 
 /// The label of methods that this server does not have: whoever tries them must not fill the memory with names.
 const OTHER: &str = "other";
@@ -111,20 +114,6 @@ pub struct QueueFigures {
     pub is_serving: bool,
 }
 
-/// A figure that is no whole number.
-type Figure = Gauge<f64, AtomicU64>;
-
-/// Of the device, as the newest sample has it.
-#[derive(Debug, Default)]
-struct DeviceMetrics {
-    utilization: Family<[(&'static str, String); 1], Figure>,
-    memory_used: Family<[(&'static str, String); 1], Figure>,
-    memory_total: Family<[(&'static str, String); 1], Figure>,
-    process_memory: Family<[(&'static str, String); 1], Figure>,
-    power: Family<[(&'static str, String); 1], Figure>,
-    temperature: Family<[(&'static str, String); 1], Figure>,
-}
-
 impl Metrics {
     /// All at zero. `methods` are those that the server has, written `package.Service/Method`.
     pub fn new(methods: impl IntoIterator<Item = String>) -> Self {
@@ -178,23 +167,15 @@ impl Metrics {
         registry.register("stage_seconds", "Time of a part of the pipeline, by stage", engine.stages.clone());
         registry.register("jobs_live", "Jobs that wait or run", queue.jobs.clone());
         registry.register("engine_serving", "1 while the engine is there, 0 while it is lost", queue.serving.clone());
-        registry.register("device_utilization_ratio", "Busy share of the device", device.utilization.clone());
-        registry.register("device_memory_used_bytes", "Memory in use", device.memory_used.clone());
-        registry.register("device_memory_total_bytes", "Memory in all", device.memory_total.clone());
-        registry.register(
-            "device_process_memory_bytes",
-            "Memory that this process holds",
-            device.process_memory.clone(),
-        );
-        registry.register("device_power_watts", "Power", device.power.clone());
-        registry.register("device_temperature_celsius", "Temperature", device.temperature.clone());
+        device.register(registry);
         self
     }
 
     /// The page that Prometheus reads, in the OpenMetrics text format.
-    pub fn page(&self, queue: QueueFigures, sample: Option<&DeviceSample>) -> String {
+    pub fn page(&self, queue: QueueFigures, pools: &[MemoryPool], sample: Option<&DeviceSample>) -> String {
         self.queue.jobs.set(queue.live as i64);
         self.queue.serving.set(queue.is_serving.into());
+        self.device.set_pools(pools);
         if let Some(sample) = sample {
             self.device.set(sample);
         }
@@ -202,25 +183,6 @@ impl Metrics {
         // Writing to a string does not fail.
         let _ = encode(&mut page, &self.registry);
         page
-    }
-}
-
-impl DeviceMetrics {
-    fn set(&self, sample: &DeviceSample) {
-        let label = [("device", sample.device_index.to_string())];
-        let set = |family: &Family<_, Figure>, value: Option<f64>| {
-            if let Some(value) = value {
-                family.get_or_create(&label).set(value);
-            }
-        };
-        // Bytes beyond 2^53 are not to be had.
-        let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
-        set(&self.utilization, sample.utilization_percent.map(|percent| f64::from(percent) / 100.0));
-        set(&self.memory_used, bytes(sample.memory_used_bytes));
-        set(&self.memory_total, bytes(sample.memory_total_bytes));
-        set(&self.process_memory, bytes(sample.process_memory_bytes));
-        set(&self.power, sample.power_watts.map(f64::from));
-        set(&self.temperature, sample.temperature_celsius.map(f64::from));
     }
 }
 
@@ -265,6 +227,7 @@ pub(crate) fn code_name(code: Code) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gpu::PcieRate;
 
     #[test]
     fn methods_that_are_not_there_share_one_label() {
@@ -280,14 +243,27 @@ mod tests {
         let metrics = Metrics::new([]);
         metrics.calls.ended(&"a.B/C".into(), Code::Unauthenticated);
         metrics.engine.step(Duration::from_millis(3));
-        let sample = DeviceSample { utilization_percent: Some(50.0), ..DeviceSample::default() };
-        let page = metrics.page(QueueFigures { live: 2, is_serving: true }, Some(&sample));
+        let pcie = PcieRate { receive_bytes_per_second: 2000, send_bytes_per_second: 3000 };
+        let sample = DeviceSample {
+            utilization_percent: Some(50.0),
+            sm_clock_mhz: Some(1980),
+            energy_joules: Some(12.5),
+            pcie: Some(pcie),
+            ..DeviceSample::default()
+        };
+        let pools = [MemoryPool { name: "scratch", used_bytes: 5, held_bytes: 8 }];
+        let page = metrics.page(QueueFigures { live: 2, is_serving: true }, &pools, Some(&sample));
         for line in [
             "sakuga_grpc_calls_total{method=\"a.B/C\",code=\"UNAUTHENTICATED\"} 1",
             "sakuga_step_seconds_count 1",
             "sakuga_jobs_live 2",
             "sakuga_engine_serving 1",
             "sakuga_device_utilization_ratio{device=\"0\"} 0.5",
+            "sakuga_device_sm_clock_hertz{device=\"0\"} 1980000000.0",
+            "sakuga_device_energy_joules_total{device=\"0\"} 12.5",
+            "sakuga_device_pcie_receive_bytes_per_second{device=\"0\"} 2000.0",
+            "sakuga_engine_memory_used_bytes{pool=\"scratch\"} 5",
+            "sakuga_engine_memory_held_bytes{pool=\"scratch\"} 8",
             "# EOF",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");

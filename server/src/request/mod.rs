@@ -72,6 +72,8 @@ pub struct Draft {
     pub preview_min_interval_ms: u32,
     /// Least time between two samples of the device, in milliseconds.
     pub stats_interval_ms: u32,
+    /// Whether to measure where the device's time goes.
+    pub profile: bool,
     /// Faults that were found while the message was read.
     pub faults: Vec<Violation>,
 }
@@ -256,6 +258,7 @@ impl Draft {
                 GUIDANCE_RENORM,
             ),
             shift: faults.number("sampling.shift", self.shift.unwrap_or(defaults.shift), SHIFT),
+            profile: self.profile,
         };
         let preview = PreviewPolicy {
             method: self.preview_method,

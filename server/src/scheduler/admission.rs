@@ -96,6 +96,7 @@ pub(crate) mod tests {
             guidance_until: 1.0,
             guidance_renorm: 0.0,
             shift: 6.0,
+            profile: false,
         }
     }
 

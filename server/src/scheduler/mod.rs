@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use crate::encoder::Encoder;
-use crate::engine::JobSpec;
+use crate::engine::{JobSpec, MemoryProbe, Stage, StepReport};
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
 use crate::gpu::Sampler;
@@ -18,6 +18,7 @@ use crate::job::{Job, JobId, JobOrder, LiveJobs, Ticket};
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::sync::lock;
+use crate::telemetry::{self, Observer, Standing, Telemetry};
 
 pub mod admission;
 pub mod queue;
@@ -53,10 +54,17 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// Sets an open engine to work.
-    pub fn start(thread: EngineThread, encoder: Encoder, sampler: Arc<Sampler>, limits: &Limits) -> Self {
+    pub fn start(
+        thread: EngineThread,
+        encoder: Encoder,
+        sampler: Arc<Sampler>,
+        telemetry: Telemetry,
+        limits: &Limits,
+    ) -> Self {
         let shared = Arc::new(Shared::new(limits));
         let live: Arc<LiveJobs> = Arc::default();
-        let parts = Arc::new(Parts { shared: shared.clone(), encoder, sampler });
+        let observer = observer(&shared);
+        let parts = Arc::new(Parts { shared: shared.clone(), encoder, sampler, telemetry, observer });
         let watched = Arc::downgrade(&parts);
         thread.begin(parts);
         let thread = Arc::new(Mutex::new(Some(thread)));
@@ -127,6 +135,11 @@ impl Scheduler {
         self.shared.engine_status.subscribe()
     }
 
+    /// Looks at what the scheduler and its engine do.
+    pub fn observer(&self) -> Observer {
+        observer(&self.shared)
+    }
+
     /// Median time of a step of late, if any was measured.
     pub fn step_time(&self) -> Option<Duration> {
         lock(&self.shared.state).estimator.step_time()
@@ -181,6 +194,17 @@ pub(crate) struct Shared {
     /// Told when `state` has something new for the worker.
     wake: Condvar,
     engine_status: watch::Sender<EngineStatus>,
+    /// Of the engine that is open.
+    memory: Mutex<Option<MemoryProbe>>,
+}
+
+fn observer(shared: &Arc<Shared>) -> Observer {
+    let (standing, pools) = (shared.clone(), shared.clone());
+    let pools = move || {
+        let probe = lock(&pools.memory).clone();
+        probe.map(|probe| probe()).unwrap_or_default()
+    };
+    Observer::new(move || standing.standing(), pools)
 }
 
 struct State {
@@ -202,6 +226,10 @@ struct Running {
     id: JobId,
     spec: JobSpec,
     steps_left: u32,
+    /// The part that it is in, and its steps as the engine counts them.
+    stage: Option<Stage>,
+    step: u32,
+    steps: u32,
     /// When its engine was last heard of.
     heard: Instant,
     journal: Arc<Journal>,
@@ -224,6 +252,7 @@ impl Shared {
             state: Mutex::new(state),
             wake: Condvar::new(),
             engine_status: watch::Sender::new(EngineStatus::Serving),
+            memory: Mutex::new(None),
         }
     }
 
@@ -318,6 +347,9 @@ impl Shared {
                 state.running = Some(Running {
                     id: job.ticket.id.clone(),
                     steps_left: spec.steps,
+                    stage: None,
+                    step: 0,
+                    steps: spec.steps,
                     spec,
                     heard: Instant::now(),
                     journal: job.events.clone(),
@@ -329,12 +361,38 @@ impl Shared {
         }
     }
 
-    fn step_done(&self, spec: &JobSpec, step: Duration, steps_left: u32, turns: u32) {
-        let mut state = lock(&self.state);
-        state.estimator.step_done(spec, step, turns);
-        if let Some(running) = &mut state.running {
-            running.steps_left = steps_left.div_ceil(turns);
+    fn stage_begun(&self, stage: Stage) {
+        if let Some(running) = &mut lock(&self.state).running {
+            running.stage = Some(stage);
         }
+    }
+
+    fn step_done(&self, spec: &JobSpec, took: Duration, report: &StepReport) {
+        // A batch that is computed in turns has its steps for each.
+        let turns = (report.total / spec.steps.max(1)).max(1);
+        let mut state = lock(&self.state);
+        state.estimator.step_done(spec, took, turns);
+        if let Some(running) = &mut state.running {
+            running.steps_left = report.total.saturating_sub(report.index).div_ceil(turns);
+            (running.step, running.steps) = (report.index, report.total);
+        }
+    }
+
+    /// What waits and what runs.
+    fn standing(&self) -> Standing {
+        let state = lock(&self.state);
+        let running = state.running.as_ref().map(|running| telemetry::Running {
+            job_id: running.id.clone(),
+            stage: running.stage,
+            step: running.step,
+            steps: running.steps,
+        });
+        Standing { queued: state.queue.len(), running }
+    }
+
+    /// Notes how to ask the engine that is open for its memory; `None` while there is none.
+    fn memory_known(&self, probe: Option<MemoryProbe>) {
+        *lock(&self.memory) = probe;
     }
 
     /// What the running job will take beside its steps.

@@ -19,6 +19,7 @@ use crate::error::ServerError;
 use crate::event::EventBody;
 use crate::gpu::Sampler;
 use crate::job::Job;
+use crate::telemetry::{Observer, Telemetry};
 
 /// Time between two attempts to open a lost engine.
 const REOPEN_PAUSE: Duration = Duration::from_secs(10);
@@ -45,6 +46,8 @@ pub(super) struct Parts {
     pub(super) shared: Arc<Shared>,
     pub(super) encoder: Encoder,
     pub(super) sampler: Arc<Sampler>,
+    pub(super) telemetry: Telemetry,
+    pub(super) observer: Observer,
 }
 
 impl EngineThread {
@@ -55,7 +58,7 @@ impl EngineThread {
     /// What the system says if there can be no thread.
     pub fn open(opener: EngineOpener) -> std::io::Result<(Self, oneshot::Receiver<Result<Ready, EngineError>>)> {
         let (ready, opened) = oneshot::channel();
-        let (begin, parts) = mpsc::channel();
+        let (begin, parts) = mpsc::channel::<Arc<Parts>>();
         let own = opener.clone();
         let thread = thread::Builder::new().name("sakuga-engine".into()).spawn(move || {
             let open = match open(&own) {
@@ -68,6 +71,7 @@ impl EngineThread {
             };
             let _ = ready.send(Ok(Ready { info: open.info.clone(), tokens: open.tokens.clone() }));
             if let Ok(parts) = parts.recv() {
+                parts.shared.memory_known(Some(open.memory));
                 Worker { parts, opener: own, epoch: 0 }.work(open.engine);
             }
         })?;
@@ -123,6 +127,7 @@ impl Worker {
         let mut engine = engine;
         while let Some(job) = self.parts.shared.next(self.epoch) {
             if !self.draw(engine.as_mut(), job) {
+                self.parts.shared.memory_known(None);
                 drop(engine);
                 match self.reopen() {
                     Some(open) => engine = open.engine,
@@ -149,10 +154,11 @@ impl Worker {
         let statistics = self.parts.sampler.subscribe(job.order.stats_interval, move |sample| {
             events.publish(EventBody::GpuStats(sample.clone()));
         });
+        let recorded = self.parts.telemetry.record(&job.ticket.id, &self.parts.sampler, self.parts.observer.clone());
         let mut watcher = Watcher::new(&self.parts, &job, self.epoch);
         let drawn =
             catch_unwind(AssertUnwindSafe(|| engine.generate(&job.order.spec, &mut |event| watcher.observe(event))));
-        drop(statistics);
+        drop((statistics, recorded));
         let (steps_done, in_steps) = (watcher.steps_done, watcher.in_steps);
         let drawn = drawn.unwrap_or_else(|panic| Err(EngineError::Panicked(panic_text(panic.as_ref()))));
         let is_finished = matches!(drawn, Ok(Outcome::Finished { .. }));
@@ -193,6 +199,7 @@ impl Worker {
             tracing::warn!("opening the engine again");
             match open(&self.opener) {
                 Ok(open) => {
+                    self.parts.shared.memory_known(Some(open.memory.clone()));
                     self.parts.shared.engine_found();
                     return Some(open);
                 }
@@ -262,12 +269,14 @@ impl<'a> Watcher<'a> {
                 if stage == Stage::Denoise {
                     self.marks = vec![Instant::now()];
                 }
+                self.parts.shared.stage_begun(stage);
                 // A job that was given up begins no stage that nobody will see.
                 if self.job.ticket.given_up().is_none() {
                     self.job.events.publish(EventBody::Stage(stage));
                 }
             }
             EngineEvent::Step(step) => self.step(&step),
+            EngineEvent::Profile(profile) => _ = self.job.events.publish(EventBody::Profile(profile)),
         }
         match self.job.ticket.given_up() {
             Some(_) => ControlFlow::Break(()),
@@ -280,8 +289,7 @@ impl<'a> Watcher<'a> {
         self.steps_done = report.index;
         let took = Duration::try_from_secs_f32(report.step_ms / 1000.0).unwrap_or_default();
         let left = report.total.saturating_sub(report.index);
-        let spec = &self.job.order.spec;
-        self.parts.shared.step_done(spec, took, left, (report.total / spec.steps.max(1)).max(1));
+        self.parts.shared.step_done(&self.job.order.spec, took, &report);
         self.job.events.publish(EventBody::Step { report, eta: self.eta(left) });
         tracing::debug!(step = report.index, total = report.total, step_ms = report.step_ms, "step");
         if self.job.ticket.given_up().is_none() {

@@ -1,22 +1,20 @@
 //! `sakuga.generation.v1.JobService`: jobs that outlive calls and connections.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures::Stream;
 use futures::stream::{self, StreamExt as _};
 use sakuga_proto::generation::v1::job_service_server::JobService;
 use sakuga_proto::generation::v1::{
     CancelJobRequest, CancelJobResponse, CreateJobRequest, CreateJobResponse, DeleteJobRequest, DeleteJobResponse,
-    GetArtifactRequest, GetArtifactResponse, GetJobRequest, GetJobResponse, ImageChunk, ImageFormat, Job, JobFilter,
-    ListJobsRequest, ListJobsResponse, WatchCreated, WatchJobRequest, WatchJobResponse, WatchProgress,
-    watch_job_response,
+    GetArtifactRequest, GetArtifactResponse, GetJobRequest, GetJobResponse, GetJobTelemetryRequest,
+    GetJobTelemetryResponse, ImageChunk, ImageFormat, Job, JobFilter, ListJobsRequest, ListJobsResponse, WatchCreated,
+    WatchJobRequest, WatchJobResponse, WatchProgress, watch_job_response,
 };
 use tokio::sync::OwnedSemaphorePermit;
 use tonic::{Request, Response, Status};
 
-use super::{Context, refuse};
+use super::{Context, Messages, refuse};
 use crate::error::{ServerError, Violation};
 use crate::jobs::{Call, Jobs};
 use crate::journal::{Next, Reader};
@@ -45,8 +43,6 @@ impl JobCalls {
         &self.context.jobs
     }
 }
-
-type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl JobService for JobCalls {
@@ -133,6 +129,18 @@ impl JobService for JobCalls {
             }
         });
         Ok(Response::new(pieces.boxed()))
+    }
+
+    async fn get_job_telemetry(
+        &self,
+        request: Request<GetJobTelemetryRequest>,
+    ) -> Result<Response<GetJobTelemetryResponse>, Status> {
+        let series = self.jobs().telemetry(&request.into_inner().job_id).await.map_err(|error| refuse(&error))?;
+        Ok(Response::new(GetJobTelemetryResponse {
+            samples: series.samples().map(to_proto::gpu_stats).collect(),
+            activity: series.activity().map(to_proto::activity).collect(),
+            is_cut: series.is_cut(),
+        }))
     }
 
     async fn delete_job(&self, request: Request<DeleteJobRequest>) -> Result<Response<DeleteJobResponse>, Status> {

@@ -5,9 +5,11 @@ pub mod jobs;
 pub mod prompt;
 pub mod system;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use futures::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use tokio_util::sync::CancellationToken;
@@ -20,7 +22,11 @@ use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::request::Law;
 use crate::scheduler::Scheduler;
+use crate::telemetry::Observer;
 use crate::wire::status;
+
+/// A stream of answers.
+type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// What every service is made of.
 pub struct Context {
@@ -40,6 +46,8 @@ pub struct Context {
     pub latest_sample: watch::Receiver<Option<DeviceSample>>,
     /// Figures of the device.
     pub sampler: Arc<Sampler>,
+    /// Looks at what the scheduler and its engine do.
+    pub observer: Observer,
     /// Since when the server runs.
     pub started: SystemTime,
     /// Cancelled when endless streams have to end.

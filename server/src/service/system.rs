@@ -1,22 +1,19 @@
 //! `sakuga.system.v1.SystemService`: what the server is, and how its device does.
 
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt as _};
 use sakuga_proto::system::v1::system_service_server::SystemService;
 use sakuga_proto::system::v1::{
-    GetServerInfoRequest, GetServerInfoResponse, ListModelsRequest, ListModelsResponse, WatchGpuStatsRequest,
-    WatchGpuStatsResponse,
+    GetServerInfoRequest, GetServerInfoResponse, ListModelsRequest, ListModelsResponse, WatchActivityRequest,
+    WatchActivityResponse, WatchGpuStatsRequest, WatchGpuStatsResponse,
 };
 use tokio::sync::watch;
-use tokio_stream::Stream;
 use tokio_stream::wrappers::WatchStream;
-use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Request, Response, Status};
 
-use super::{Context, refuse};
+use super::{Context, Messages, refuse};
 use crate::error::{ServerError, Violation};
 use crate::gpu::{DeviceSample, Subscription};
 use crate::limits::Limits;
@@ -36,7 +33,8 @@ impl System {
 
 #[tonic::async_trait]
 impl SystemService for System {
-    type WatchGpuStatsStream = StatsStream;
+    type WatchGpuStatsStream = Messages<WatchGpuStatsResponse>;
+    type WatchActivityStream = Messages<WatchActivityResponse>;
 
     async fn get_server_info(
         &self,
@@ -52,60 +50,70 @@ impl SystemService for System {
         Ok(Response::new(ListModelsResponse { models: vec![to_proto::model(&self.context.engine.model)] }))
     }
 
-    async fn watch_gpu_stats(&self, request: Request<WatchGpuStatsRequest>) -> Result<Response<StatsStream>, Status> {
-        let interval = match request.into_inner().interval_ms {
-            0 => Limits::STATS_INTERVAL_DEFAULT,
-            given_ms => Duration::from_millis(given_ms.into()),
+    async fn watch_gpu_stats(
+        &self,
+        request: Request<WatchGpuStatsRequest>,
+    ) -> Result<Response<Self::WatchGpuStatsStream>, Status> {
+        let WatchGpuStatsRequest { interval_ms, all_devices } = request.into_inner();
+        let interval = interval(interval_ms)?;
+        let message = |sample: &DeviceSample| WatchGpuStatsResponse { stats: Some(to_proto::gpu_stats(sample)) };
+        let (newest, messages) = watch::channel(Vec::new());
+        let sampler = &self.context.sampler;
+        let subscription = match all_devices {
+            false => sampler.subscribe(interval, move |own| _ = newest.send_replace(vec![message(own)])),
+            true => sampler.subscribe_all(interval, move |devices| {
+                newest.send_replace(std::iter::once(devices.own).chain(devices.others).map(message).collect());
+            }),
         };
-        if interval < Limits::STATS_INTERVAL_MIN {
-            let text = format!(
-                "{} ms is too often; use at least {} ms",
-                interval.as_millis(),
-                Limits::STATS_INTERVAL_MIN.as_millis()
-            );
-            return Err(refuse(&ServerError::invalid("interval_ms", Violation::OUT_OF_RANGE, text)));
-        }
-        Ok(Response::new(StatsStream::new(&self.context, interval)))
+        Ok(Response::new(newest_first(&self.context, messages, subscription)))
     }
-}
 
-/// Samples until the caller hangs up or the server goes down. A slow reader gets the newest.
-pub struct StatsStream {
-    samples: WatchStream<Option<DeviceSample>>,
-    closing: Pin<Box<WaitForCancellationFutureOwned>>,
-    _subscription: Subscription,
-}
-
-impl StatsStream {
-    fn new(context: &Context, interval: Duration) -> Self {
-        let (newest, samples) = watch::channel(None);
-        let subscription = context.sampler.subscribe(interval, move |sample| {
-            newest.send_replace(Some(sample.clone()));
+    async fn watch_activity(
+        &self,
+        request: Request<WatchActivityRequest>,
+    ) -> Result<Response<Self::WatchActivityStream>, Status> {
+        let interval = interval(request.into_inner().interval_ms)?;
+        let observer = self.context.observer.clone();
+        let (newest, messages) = watch::channel(Vec::new());
+        let subscription = self.context.sampler.subscribe(interval, move |sample| {
+            let activity = to_proto::activity(&observer.activity(observer.standing(), sample));
+            newest.send_replace(vec![WatchActivityResponse { activity: Some(activity) }]);
         });
-        Self {
-            samples: WatchStream::from_changes(samples),
-            closing: Box::pin(context.closing.clone().cancelled_owned()),
-            _subscription: subscription,
-        }
+        Ok(Response::new(newest_first(&self.context, messages, subscription)))
     }
 }
 
-impl Stream for StatsStream {
-    type Item = Result<WatchGpuStatsResponse, Status>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.closing.as_mut().poll(context).is_ready() {
-            return Poll::Ready(None);
-        }
-        loop {
-            return match Pin::new(&mut self.samples).poll_next(context) {
-                Poll::Ready(Some(Some(sample))) => {
-                    Poll::Ready(Some(Ok(WatchGpuStatsResponse { stats: Some(to_proto::gpu_stats(&sample)) })))
-                }
-                Poll::Ready(Some(None)) => continue,
-                Poll::Ready(None) => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            };
-        }
+/// The interval that a call asks for.
+#[expect(clippy::result_large_err, reason = "an answer is what it is, and it is rare")]
+fn interval(asked_ms: u32) -> Result<Duration, Status> {
+    let interval = match asked_ms {
+        0 => Limits::STATS_INTERVAL_DEFAULT,
+        given_ms => Duration::from_millis(given_ms.into()),
+    };
+    if interval < Limits::STATS_INTERVAL_MIN {
+        let text = format!(
+            "{} ms is too often; use at least {} ms",
+            interval.as_millis(),
+            Limits::STATS_INTERVAL_MIN.as_millis()
+        );
+        return Err(refuse(&ServerError::invalid("interval_ms", Violation::OUT_OF_RANGE, text)));
     }
+    Ok(interval)
+}
+
+/// What a subscription brings, until the caller hangs up or the server goes down. A slow reader gets the newest; the
+/// messages of one moment stay together.
+fn newest_first<T: Clone + Send + Sync + 'static>(
+    context: &Context,
+    messages: watch::Receiver<Vec<T>>,
+    subscription: Subscription,
+) -> Messages<T> {
+    let closing = context.closing.clone().cancelled_owned();
+    let moments = WatchStream::from_changes(messages);
+    let messages = moments.flat_map(move |messages| {
+        // Lives as long as the stream.
+        let _kept = &subscription;
+        stream::iter(messages).map(Ok)
+    });
+    messages.take_until(closing).boxed()
 }

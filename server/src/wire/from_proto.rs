@@ -47,6 +47,7 @@ pub fn draft(request: generation::GenerateRequest) -> Draft {
         preview_every_steps: preview.every_steps,
         preview_min_interval_ms: preview.min_interval_ms,
         stats_interval_ms: request.gpu_stats_interval_ms,
+        profile: request.profile,
         faults,
     }
 }

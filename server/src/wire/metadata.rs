@@ -34,8 +34,8 @@ pub enum MetadataError {
     Json(#[from] serde_json::Error),
 }
 
-/// What the file of one picture says. The caller's name for the request is left out, so that the same request makes the
-/// same file.
+/// What the file of one picture says. What changes no pixel and is asked anew each time is left out, the caller's name for
+/// the request and the wish to be told where the time goes, so that the same request makes the same file.
 pub fn image_metadata(
     request: &Request,
     resolved: &GenerateRequest,
@@ -45,7 +45,7 @@ pub fn image_metadata(
     ImageMetadata {
         version: VERSION,
         software: SOFTWARE.into(),
-        request: Some(GenerateRequest { request_id: String::new(), ..resolved.clone() }),
+        request: Some(GenerateRequest { request_id: String::new(), profile: false, ..resolved.clone() }),
         image_index,
         seed: request.spec().seed,
         device: engine.device.clone(),

@@ -70,6 +70,7 @@ pub fn to_rpc(error: &ServerError) -> pb::Status {
         }
         ServerError::NameTaken { job_id, .. }
         | ServerError::NotEnded(job_id)
+        | ServerError::NoTelemetry(job_id)
         | ServerError::NoPicture { job_id, .. } => {
             metadata.insert("job_id".into(), cut(job_id));
         }
@@ -122,6 +123,7 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
         ServerError::NameTaken { .. } => (Code::AlreadyExists, "REQUEST_ID_TAKEN", None),
         ServerError::UnknownJob(_) => (Code::NotFound, "JOB_NOT_FOUND", None),
         ServerError::NoPicture { .. } => (Code::NotFound, "PICTURE_NOT_FOUND", None),
+        ServerError::NoTelemetry(_) => (Code::NotFound, "TELEMETRY_NOT_KEPT", None),
         ServerError::SequenceRange { .. } => (Code::OutOfRange, "SEQUENCE_NOT_KEPT", None),
         ServerError::NotEnded(_) => (Code::FailedPrecondition, "JOB_NOT_ENDED", None),
         ServerError::Interrupted { .. } => (Code::Aborted, "INTERRUPTED_TOO_OFTEN", None),

@@ -87,7 +87,7 @@ async fn a_call_keeps_its_connection_open() {
     let door = DoorConfig { idle_timeout: Duration::from_millis(150), ..DoorConfig::default() };
     let server = Server::start(door).await;
     let mut system = SystemServiceClient::new(server.channel().await);
-    let stats = system.watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 100 }).await;
+    let stats = system.watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 100, all_devices: false }).await;
     let mut stats = stats.expect("samples").into_inner();
     for _ in 0..6 {
         stats.message().await.expect("the connection is not closed").expect("no end");

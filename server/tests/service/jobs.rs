@@ -56,7 +56,7 @@ async fn events(stream: &mut Streaming<WatchJobResponse>, stop: impl Fn(&Generat
     events
 }
 
-async fn all(server: &Server, job_id: &str, after: Option<u64>) -> Vec<GenerateEvent> {
+pub async fn all(server: &Server, job_id: &str, after: Option<u64>) -> Vec<GenerateEvent> {
     events(&mut watch(server, job_id, after).await.expect("the job is there"), |_| false).await
 }
 

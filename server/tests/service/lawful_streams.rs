@@ -19,6 +19,7 @@ use sakuga_server::scheduler::worker::EngineThread;
 use sakuga_server::store::artifacts::ObjectArtifacts;
 use sakuga_server::store::redb::RedbStore;
 use sakuga_server::store::writer::StoreWriter;
+use sakuga_server::telemetry::Telemetry;
 use tokio::runtime::Runtime;
 
 /// What happens to one job after a while.
@@ -77,6 +78,7 @@ fn order(plan: &Plan) -> JobOrder {
             guidance_until: 1.0,
             guidance_renorm: 0.0,
             shift: 6.0,
+            profile: plan.steps.is_multiple_of(2),
         },
         preview: PreviewPolicy {
             method: Some(PreviewMethod::Linear),
@@ -97,7 +99,7 @@ fn scheduler(script: Script) -> Arc<Scheduler> {
     let artifacts = Arc::new(ObjectArtifacts::in_memory());
     let encoder = Encoder::start(artifacts, RUNTIME.handle().clone()).expect("a thread");
     let limits = Limits { queued_max: 3, ..Limits::default() };
-    Arc::new(Scheduler::start(thread, encoder, sampler, &limits))
+    Arc::new(Scheduler::start(thread, encoder, sampler, Telemetry::default(), &limits))
 }
 
 /// What the encoder puts pictures away with.

@@ -134,6 +134,7 @@ pub fn name(event: &GenerateEvent) -> &'static str {
         Event::Failed(_) => "failed",
         Event::Cancelled(_) => "cancelled",
         Event::Requeued(_) => "requeued",
+        Event::Profile(_) => "profile",
     }
 }
 

@@ -43,10 +43,13 @@ async fn the_server_tells_what_it_is() {
 async fn statistics_flow_until_the_caller_hangs_up() {
     let server = Server::start(scripted(quick())).await;
     let mut system = SystemServiceClient::new(server.channel.clone());
-    let refused = system.watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 99 }).await.expect_err("too often");
+    let refused = system
+        .watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 99, all_devices: false })
+        .await
+        .expect_err("too often");
     assert_eq!(refused.code(), Code::InvalidArgument);
     let begun = Instant::now();
-    let watch = system.watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 100 }).await;
+    let watch = system.watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 100, all_devices: false }).await;
     let mut watch = watch.expect("samples").into_inner();
     for _ in 0..3 {
         let stats = watch.message().await.expect("a sample").expect("no end").stats.expect("figures");

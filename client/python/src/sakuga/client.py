@@ -25,7 +25,7 @@ from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2, prompt_service_pb2_
 from sakuga.prompts import Report
 from sakuga.request import Options, PromptLike, build, put_prompt
 from sakuga.source import GenerateCall
-from sakuga.system.v1 import system_service_pb2, system_service_pb2_grpc
+from sakuga.system.v1 import activity_pb2, system_service_pb2, system_service_pb2_grpc
 from sakuga.watch import Retry, WatchCall, fetch
 from sakuga.wording import number
 
@@ -150,6 +150,11 @@ class Client:
         """A picture of a completed job, as a PNG file."""
         return fetch(self.jobs, job_id, image_index, self.address)
 
+    def telemetry(self, job_id: str) -> job_service_pb2.GetJobTelemetryResponse:
+        """What was seen of the device while a job had it, if it is one of the newest since the server's start."""
+        request = job_service_pb2.GetJobTelemetryRequest(job_id=job_id)
+        return self._ask(lambda: self.jobs.GetJobTelemetry(request))
+
     def delete(self, job_id: str) -> None:
         """Deletes an ended job with its pictures."""
         request = job_service_pb2.DeleteJobRequest(job_id=job_id)
@@ -163,12 +168,22 @@ class Client:
         """The models that the server draws with; the first is the default."""
         return list(self._ask(lambda: self.system.ListModels(system_service_pb2.ListModelsRequest())).models)
 
-    def watch_device(self, *, interval_ms: int = 0) -> Iterator[DeviceStats]:
-        """Samples of the device until the iterator is closed."""
-        call = self.system.WatchGpuStats(system_service_pb2.WatchGpuStatsRequest(interval_ms=interval_ms))
+    def watch_device(self, *, interval_ms: int = 0, all_devices: bool = False) -> Iterator[DeviceStats]:
+        """Samples of the device, or of all devices of the machine, until the iterator is closed."""
+        request = system_service_pb2.WatchGpuStatsRequest(interval_ms=interval_ms, all_devices=all_devices)
+        call = self.system.WatchGpuStats(request)
         try:
             while (response := self._ask(lambda: next(call, None))) is not None:
                 yield DeviceStats.read(response.stats)
+        finally:
+            call.cancel()
+
+    def watch_activity(self, *, interval_ms: int = 0) -> Iterator[activity_pb2.Activity]:
+        """What the server does and who holds the device's memory, until the iterator is closed."""
+        call = self.system.WatchActivity(system_service_pb2.WatchActivityRequest(interval_ms=interval_ms))
+        try:
+            while (response := self._ask(lambda: next(call, None))) is not None:
+                yield response.activity
         finally:
             call.cancel()
 

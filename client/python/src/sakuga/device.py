@@ -36,6 +36,12 @@ class DeviceStats:
     """Temperature."""
     throttle_reasons: tuple[str, ...]
     """Why the clocks are held down. Empty: they are not, or it is not known."""
+    energy_joules: float | None
+    """Energy since the driver was loaded."""
+    pcie_receive_bytes_per_second: int | None
+    """What the device received over PCIe of late."""
+    pcie_send_bytes_per_second: int | None
+    """What the device sent over PCIe of late."""
 
     @classmethod
     def read(cls, wire: gpu_stats_pb2.GpuStats) -> "DeviceStats":
@@ -56,4 +62,11 @@ class DeviceStats:
             power_watts=wire.power_watts if wire.HasField("power_watts") else None,
             temperature_celsius=wire.temperature_celsius if wire.HasField("temperature_celsius") else None,
             throttle_reasons=tuple(wire.throttle_reasons),
+            energy_joules=wire.energy_joules if wire.HasField("energy_joules") else None,
+            pcie_receive_bytes_per_second=(
+                wire.pcie_receive_bytes_per_second if wire.HasField("pcie_receive_bytes_per_second") else None
+            ),
+            pcie_send_bytes_per_second=(
+                wire.pcie_send_bytes_per_second if wire.HasField("pcie_send_bytes_per_second") else None
+            ),
         )

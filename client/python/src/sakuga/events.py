@@ -149,6 +149,44 @@ class Preview(Header):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileSpan:
+    """All operations of one name in one layer."""
+
+    network: str
+    """The network: `gemma3`, `jina_clip`, `next_dit` or `autoencoder_kl`."""
+    layer: int | None
+    """The layer or block, from 0. `None`: outside of them."""
+    name: str
+    """What was done, such as `attention`."""
+    count: int
+    """How often."""
+    ms: float
+    """Time on the device, in milliseconds."""
+    flops: float
+    """Floating-point operations of products and attention. 0: neither."""
+    bytes: float
+    """Bytes that must be read and written at least. 0: bound by arithmetic."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile(Header):
+    """Where the time of a part of the pipeline went, for a job with `profile=True`."""
+
+    stage: Stage
+    """The part."""
+    spans: tuple[ProfileSpan, ...] = field(repr=False)
+    """The operations. Empty: this device or path cannot tell."""
+    device_ms: float
+    """The device's time in all spans, in milliseconds."""
+    wall_ms: float
+    """The time of the part by the host's clock, in milliseconds."""
+    peak_flops_per_second: float | None
+    """What the device reaches in a large product. `None`: not measured."""
+    peak_bytes_per_second: float | None
+    """What it reaches in a large copy. `None`: not measured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stats(Header):
     """A sample of the device came with the job's events."""
 
@@ -227,6 +265,7 @@ Event: TypeAlias = (
     | StageBegun
     | Step
     | Preview
+    | Profile
     | Stats
     | Receiving
     | Completed

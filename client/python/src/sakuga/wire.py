@@ -11,6 +11,8 @@ from sakuga.events import (
     CancelReason,
     Event,
     Preview,
+    Profile,
+    ProfileSpan,
     Queued,
     Requeued,
     Stage,
@@ -104,6 +106,8 @@ def plain(wire: event_pb2.GenerateEvent, header: HeaderFields) -> Event:
                 height=preview.height,
                 data=preview.data,
             )
+        case "profile":
+            return _profile(wire.profile, header)
         case "gpu_stats":
             return Stats(**header, stats=DeviceStats.read(wire.gpu_stats))
         case "cancelled":
@@ -111,3 +115,27 @@ def plain(wire: event_pb2.GenerateEvent, header: HeaderFields) -> Event:
             return Cancelled(**header, at_step=cancelled.at_step, reason=CancelReason(cancelled.reason))
         case _:
             return Unknown(**header)
+
+
+def _profile(profile: event_pb2.Profile, header: HeaderFields) -> Profile:
+    spans = tuple(
+        ProfileSpan(
+            network=one.network,
+            layer=one.layer if one.HasField("layer") else None,
+            name=one.name,
+            count=one.count,
+            ms=one.ms,
+            flops=one.flops,
+            bytes=one.bytes,
+        )
+        for one in profile.spans
+    )
+    return Profile(
+        **header,
+        stage=Stage(profile.stage),
+        spans=spans,
+        device_ms=profile.device_ms,
+        wall_ms=profile.wall_ms,
+        peak_flops_per_second=profile.peak_flops_per_second if profile.HasField("peak_flops_per_second") else None,
+        peak_bytes_per_second=profile.peak_bytes_per_second if profile.HasField("peak_bytes_per_second") else None,
+    )

@@ -15,7 +15,7 @@ use super::server::{self, ServerArguments};
 use super::terminal::Terminal;
 
 mod fetch;
-mod text;
+pub mod text;
 mod watch;
 
 /// List, watch, cancel, fetch and delete the jobs that a server keeps

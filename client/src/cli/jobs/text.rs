@@ -21,7 +21,8 @@ pub fn table(jobs: &[Job]) -> String {
     })
 }
 
-fn row(job: &Job) -> [String; 4] {
+/// Name, state, age, and what is to be said of it.
+pub fn row(job: &Job) -> [String; 4] {
     let age = job.create_time.and_then(|time| SystemTime::try_from(time).ok()).and_then(|time| time.elapsed().ok());
     let age = age.map_or_else(|| "?".to_owned(), |age| format!("{} ago", units::duration(age)));
     [plain(&job.job_id), state(job.state()).to_owned(), age, outcome(job)]
@@ -40,7 +41,7 @@ pub fn state(state: JobState) -> &'static str {
 }
 
 /// What is to be said of a job in its state.
-fn outcome(job: &Job) -> String {
+pub fn outcome(job: &Job) -> String {
     let eta = job.eta.and_then(|eta| Duration::try_from(eta).ok()).map(units::duration);
     match job.state() {
         JobState::Queued => {

@@ -130,6 +130,7 @@ impl JobObserver for JobSpans {
             | EventBody::Queued { .. }
             | EventBody::Preview(_)
             | EventBody::GpuStats(_)
+            | EventBody::Profile(_)
             | EventBody::ImageChunk { .. } => {}
         }
     }

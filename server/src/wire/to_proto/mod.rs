@@ -14,9 +14,11 @@ use crate::preview::PreviewFormat;
 use crate::request::Request;
 use crate::wire::status;
 
+mod observe;
 mod prompts;
 mod system;
 
+pub use observe::{activity, compute_path, loading_phase, profile};
 pub use prompts::{diagnostic, negative, token_count, typed};
 pub use system::{gpu_stats, model, server_info};
 
@@ -48,8 +50,11 @@ pub fn event(context: &JobContext, event: Event) -> generation::GenerateEvent {
         }),
         EventBody::Requeued { attempt } => generate_event::Event::Requeued(generation::Requeued { attempt }),
         EventBody::Started => generate_event::Event::Started(started(context)),
-        EventBody::Stage(stage) => generate_event::Event::Stage(stage_begun(stage)),
+        EventBody::Stage(stage) => {
+            generate_event::Event::Stage(generation::StageBegun { stage: self::stage(stage).into() })
+        }
         EventBody::Step { report, eta } => generate_event::Event::Step(step(&report, eta)),
+        EventBody::Profile(measured) => generate_event::Event::Profile(profile(measured)),
         EventBody::Preview(shown) => generate_event::Event::Preview(preview(shown)),
         EventBody::GpuStats(sample) => generate_event::Event::GpuStats(gpu_stats(&sample)),
         // The piece itself is put in when the event is sent.
@@ -88,14 +93,14 @@ fn started(context: &JobContext) -> generation::Started {
     }
 }
 
-fn stage_begun(stage: Stage) -> generation::StageBegun {
-    let stage = match stage {
+/// A part of the pipeline.
+fn stage(stage: Stage) -> generation::Stage {
+    match stage {
         Stage::TextEncode => generation::Stage::TextEncode,
         Stage::Denoise => generation::Stage::Denoise,
         Stage::Decode => generation::Stage::Decode,
         Stage::EncodeImage => generation::Stage::EncodeImage,
-    };
-    generation::StageBegun { stage: stage.into() }
+    }
 }
 
 fn step(report: &StepReport, eta: Duration) -> generation::Step {
@@ -196,6 +201,7 @@ pub fn resolved(request: &Request) -> generation::GenerateRequest {
             min_interval_ms: saturate(policy.min_interval.as_millis()),
         }),
         gpu_stats_interval_ms: saturate(request.stats_interval().as_millis()),
+        profile: spec.profile,
     }
 }
 

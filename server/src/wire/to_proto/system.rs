@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use sakuga_proto::system::v1 as system;
 
-use super::{duration, saturate, timestamp};
+use super::{compute_path, duration, loading_phase, saturate, timestamp};
 use crate::engine::{EngineInfo, ModelInfo};
 use crate::gpu::{DeviceSample, StatsSource};
 use crate::limits::Limits;
@@ -19,7 +19,7 @@ pub fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
         }
         .into(),
         device_index: sample.device_index,
-        name: sample.name.clone(),
+        name: sample.name.to_string(),
         utilization_percent: sample.utilization_percent,
         memory_utilization_percent: sample.memory_utilization_percent,
         memory_used_bytes: sample.memory_used_bytes,
@@ -30,6 +30,9 @@ pub fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
         power_watts: sample.power_watts,
         temperature_celsius: sample.temperature_celsius,
         throttle_reasons: sample.throttle_reasons.iter().map(|reason| (*reason).to_owned()).collect(),
+        energy_joules: sample.energy_joules,
+        pcie_receive_bytes_per_second: sample.pcie.map(|pcie| pcie.receive_bytes_per_second),
+        pcie_send_bytes_per_second: sample.pcie.map(|pcie| pcie.send_bytes_per_second),
     }
 }
 
@@ -78,5 +81,7 @@ pub fn server_info(
         }),
         jobs: saturate(jobs),
         step_time: step_time.and_then(duration),
+        loading: engine.loading.iter().map(loading_phase).collect(),
+        compute_paths: engine.compute_paths.iter().map(compute_path).collect(),
     }
 }

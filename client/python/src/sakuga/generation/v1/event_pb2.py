@@ -30,43 +30,47 @@ from sakuga.prompt.v1 import diagnostic_pb2 as sakuga_dot_prompt_dot_v1_dot_diag
 from sakuga.system.v1 import gpu_stats_pb2 as sakuga_dot_system_dot_v1_dot_gpu__stats__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sakuga/generation/v1/event.proto\x12\x14sakuga.generation.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\"sakuga/generation/v1/request.proto\x1a!sakuga/prompt/v1/diagnostic.proto\x1a sakuga/system/v1/gpu_stats.proto\"\xbb\x05\n\rGenerateEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x32\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x0b\x32\x1e.sakuga.generation.v1.AcceptedH\x00\x12.\n\x06queued\x18\x05 \x01(\x0b\x32\x1c.sakuga.generation.v1.QueuedH\x00\x12\x30\n\x07started\x18\x06 \x01(\x0b\x32\x1d.sakuga.generation.v1.StartedH\x00\x12\x31\n\x05stage\x18\x07 \x01(\x0b\x32 .sakuga.generation.v1.StageBegunH\x00\x12*\n\x04step\x18\x08 \x01(\x0b\x32\x1a.sakuga.generation.v1.StepH\x00\x12\x30\n\x07preview\x18\t \x01(\x0b\x32\x1d.sakuga.generation.v1.PreviewH\x00\x12/\n\tgpu_stats\x18\n \x01(\x0b\x32\x1a.sakuga.system.v1.GpuStatsH\x00\x12\x37\n\x0bimage_chunk\x18\x0b \x01(\x0b\x32 .sakuga.generation.v1.ImageChunkH\x00\x12\x34\n\tcompleted\x18\x0c \x01(\x0b\x32\x1f.sakuga.generation.v1.CompletedH\x00\x12$\n\x06\x66\x61iled\x18\r \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x34\n\tcancelled\x18\x0e \x01(\x0b\x32\x1f.sakuga.generation.v1.CancelledH\x00\x12\x32\n\x08requeued\x18\x0f \x01(\x0b\x32\x1e.sakuga.generation.v1.RequeuedH\x00\x42\x07\n\x05\x65vent\"\x1b\n\x08Requeued\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\r\"Q\n\x08\x41\x63\x63\x65pted\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x0b\x64iagnostics\x18\x02 \x03(\x0b\x32\x1c.sakuga.prompt.v1.Diagnostic\"B\n\x06Queued\x12\x10\n\x08position\x18\x01 \x01(\r\x12&\n\x03\x65ta\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"w\n\x07Started\x12\x37\n\x08resolved\x18\x01 \x01(\x0b\x32%.sakuga.generation.v1.GenerateRequest\x12\r\n\x05seeds\x18\x02 \x03(\x04\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x14\n\x0cmodel_notice\x18\x04 \x01(\t\"8\n\nStageBegun\x12*\n\x05stage\x18\x01 \x01(\x0e\x32\x1b.sakuga.generation.v1.Stage\"\xa5\x01\n\x04Step\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05total\x18\x02 \x01(\r\x12\t\n\x01t\x18\x03 \x01(\x02\x12\r\n\x05sigma\x18\x04 \x01(\x02\x12\x0f\n\x07step_ms\x18\x05 \x01(\x02\x12&\n\x03\x65ta\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fguidance_active\x18\x07 \x01(\x08\x12\x13\n\x0b\x65valuations\x18\x08 \x01(\r\"\xc1\x01\n\x07Preview\x12\x13\n\x0bimage_index\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x33\n\x06method\x18\x03 \x01(\x0e\x32#.sakuga.generation.v1.PreviewMethod\x12\x31\n\x06\x66ormat\x18\x04 \x01(\x0e\x32!.sakuga.generation.v1.ImageFormat\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x07 \x01(\x0c\"\x86\x01\n\nImageChunk\x12\x13\n\x0bimage_index\x18\x01 \x01(\r\x12\x31\n\x06\x66ormat\x18\x02 \x01(\x0e\x32!.sakuga.generation.v1.ImageFormat\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x12\n\ntotal_size\x18\x04 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\"l\n\tCompleted\x12/\n\x06images\x18\x01 \x03(\x0b\x32\x1f.sakuga.generation.v1.ImageInfo\x12.\n\x07timings\x18\x02 \x01(\x0b\x32\x1d.sakuga.generation.v1.Timings\"\x96\x01\n\tImageInfo\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x15\n\rpixels_sha256\x18\x02 \x01(\t\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\x12\x0c\n\x04size\x18\x05 \x01(\x04\x12\x35\n\x08metadata\x18\x06 \x01(\x0b\x32#.sakuga.generation.v1.ImageMetadata\"\xc0\x01\n\rImageMetadata\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x10\n\x08software\x18\x02 \x01(\t\x12\x36\n\x07request\x18\x03 \x01(\x0b\x32%.sakuga.generation.v1.GenerateRequest\x12\x13\n\x0bimage_index\x18\x04 \x01(\r\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x12\n\nmodel_text\x18\x08 \x01(\t\"\x96\x02\n\x07Timings\x12)\n\x06queued\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0btext_encode\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x64\x65noise\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65\x63ode\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65ncode_image\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05total\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"P\n\tCancelled\x12\x0f\n\x07\x61t_step\x18\x01 \x01(\r\x12\x32\n\x06reason\x18\x02 \x01(\x0e\x32\".sakuga.generation.v1.CancelReason*r\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x15\n\x11STAGE_TEXT_ENCODE\x10\x01\x12\x11\n\rSTAGE_DENOISE\x10\x02\x12\x10\n\x0cSTAGE_DECODE\x10\x03\x12\x16\n\x12STAGE_ENCODE_IMAGE\x10\x04*\xa1\x01\n\x0c\x43\x61ncelReason\x12\x1d\n\x19\x43\x41NCEL_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43\x41NCEL_REASON_CLIENT_GONE\x10\x01\x12\x1b\n\x17\x43\x41NCEL_REASON_REQUESTED\x10\x02\x12\x1a\n\x16\x43\x41NCEL_REASON_DEADLINE\x10\x03\x12\x1a\n\x16\x43\x41NCEL_REASON_SHUTDOWN\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sakuga/generation/v1/event.proto\x12\x14sakuga.generation.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\"sakuga/generation/v1/request.proto\x1a!sakuga/prompt/v1/diagnostic.proto\x1a sakuga/system/v1/gpu_stats.proto\"\xed\x05\n\rGenerateEvent\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06job_id\x18\x03 \x01(\t\x12\x32\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x0b\x32\x1e.sakuga.generation.v1.AcceptedH\x00\x12.\n\x06queued\x18\x05 \x01(\x0b\x32\x1c.sakuga.generation.v1.QueuedH\x00\x12\x30\n\x07started\x18\x06 \x01(\x0b\x32\x1d.sakuga.generation.v1.StartedH\x00\x12\x31\n\x05stage\x18\x07 \x01(\x0b\x32 .sakuga.generation.v1.StageBegunH\x00\x12*\n\x04step\x18\x08 \x01(\x0b\x32\x1a.sakuga.generation.v1.StepH\x00\x12\x30\n\x07preview\x18\t \x01(\x0b\x32\x1d.sakuga.generation.v1.PreviewH\x00\x12/\n\tgpu_stats\x18\n \x01(\x0b\x32\x1a.sakuga.system.v1.GpuStatsH\x00\x12\x37\n\x0bimage_chunk\x18\x0b \x01(\x0b\x32 .sakuga.generation.v1.ImageChunkH\x00\x12\x34\n\tcompleted\x18\x0c \x01(\x0b\x32\x1f.sakuga.generation.v1.CompletedH\x00\x12$\n\x06\x66\x61iled\x18\r \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x12\x34\n\tcancelled\x18\x0e \x01(\x0b\x32\x1f.sakuga.generation.v1.CancelledH\x00\x12\x32\n\x08requeued\x18\x0f \x01(\x0b\x32\x1e.sakuga.generation.v1.RequeuedH\x00\x12\x30\n\x07profile\x18\x10 \x01(\x0b\x32\x1d.sakuga.generation.v1.ProfileH\x00\x42\x07\n\x05\x65vent\"\x1b\n\x08Requeued\x12\x0f\n\x07\x61ttempt\x18\x01 \x01(\r\"Q\n\x08\x41\x63\x63\x65pted\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x0b\x64iagnostics\x18\x02 \x03(\x0b\x32\x1c.sakuga.prompt.v1.Diagnostic\"B\n\x06Queued\x12\x10\n\x08position\x18\x01 \x01(\r\x12&\n\x03\x65ta\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"w\n\x07Started\x12\x37\n\x08resolved\x18\x01 \x01(\x0b\x32%.sakuga.generation.v1.GenerateRequest\x12\r\n\x05seeds\x18\x02 \x03(\x04\x12\x0e\n\x06\x64\x65vice\x18\x03 \x01(\t\x12\x14\n\x0cmodel_notice\x18\x04 \x01(\t\"8\n\nStageBegun\x12*\n\x05stage\x18\x01 \x01(\x0e\x32\x1b.sakuga.generation.v1.Stage\"\xa5\x01\n\x04Step\x12\r\n\x05index\x18\x01 \x01(\r\x12\r\n\x05total\x18\x02 \x01(\r\x12\t\n\x01t\x18\x03 \x01(\x02\x12\r\n\x05sigma\x18\x04 \x01(\x02\x12\x0f\n\x07step_ms\x18\x05 \x01(\x02\x12&\n\x03\x65ta\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0fguidance_active\x18\x07 \x01(\x08\x12\x13\n\x0b\x65valuations\x18\x08 \x01(\r\"\xc1\x01\n\x07Preview\x12\x13\n\x0bimage_index\x18\x01 \x01(\r\x12\x0c\n\x04step\x18\x02 \x01(\r\x12\x33\n\x06method\x18\x03 \x01(\x0e\x32#.sakuga.generation.v1.PreviewMethod\x12\x31\n\x06\x66ormat\x18\x04 \x01(\x0e\x32!.sakuga.generation.v1.ImageFormat\x12\r\n\x05width\x18\x05 \x01(\r\x12\x0e\n\x06height\x18\x06 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x07 \x01(\x0c\"\x87\x02\n\x07Profile\x12*\n\x05stage\x18\x01 \x01(\x0e\x32\x1b.sakuga.generation.v1.Stage\x12\x30\n\x05spans\x18\x02 \x03(\x0b\x32!.sakuga.generation.v1.ProfileSpan\x12\x11\n\tdevice_ms\x18\x03 \x01(\x01\x12\x0f\n\x07wall_ms\x18\x04 \x01(\x01\x12\"\n\x15peak_flops_per_second\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\"\n\x15peak_bytes_per_second\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\x18\n\x16_peak_flops_per_secondB\x18\n\x16_peak_bytes_per_second\"\x83\x01\n\x0bProfileSpan\x12\x0f\n\x07network\x18\x01 \x01(\t\x12\x12\n\x05layer\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\r\x12\n\n\x02ms\x18\x05 \x01(\x01\x12\r\n\x05\x66lops\x18\x06 \x01(\x01\x12\r\n\x05\x62ytes\x18\x07 \x01(\x01\x42\x08\n\x06_layer\"\x86\x01\n\nImageChunk\x12\x13\n\x0bimage_index\x18\x01 \x01(\r\x12\x31\n\x06\x66ormat\x18\x02 \x01(\x0e\x32!.sakuga.generation.v1.ImageFormat\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\x12\n\ntotal_size\x18\x04 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x05 \x01(\x0c\"l\n\tCompleted\x12/\n\x06images\x18\x01 \x03(\x0b\x32\x1f.sakuga.generation.v1.ImageInfo\x12.\n\x07timings\x18\x02 \x01(\x0b\x32\x1d.sakuga.generation.v1.Timings\"\x96\x01\n\tImageInfo\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x15\n\rpixels_sha256\x18\x02 \x01(\t\x12\r\n\x05width\x18\x03 \x01(\r\x12\x0e\n\x06height\x18\x04 \x01(\r\x12\x0c\n\x04size\x18\x05 \x01(\x04\x12\x35\n\x08metadata\x18\x06 \x01(\x0b\x32#.sakuga.generation.v1.ImageMetadata\"\xc0\x01\n\rImageMetadata\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x10\n\x08software\x18\x02 \x01(\t\x12\x36\n\x07request\x18\x03 \x01(\x0b\x32%.sakuga.generation.v1.GenerateRequest\x12\x13\n\x0bimage_index\x18\x04 \x01(\r\x12\x0c\n\x04seed\x18\x05 \x01(\x04\x12\x0e\n\x06\x64\x65vice\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x12\n\nmodel_text\x18\x08 \x01(\t\"\x96\x02\n\x07Timings\x12)\n\x06queued\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0btext_encode\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07\x64\x65noise\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x64\x65\x63ode\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x0c\x65ncode_image\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12(\n\x05total\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\"P\n\tCancelled\x12\x0f\n\x07\x61t_step\x18\x01 \x01(\r\x12\x32\n\x06reason\x18\x02 \x01(\x0e\x32\".sakuga.generation.v1.CancelReason*r\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\x15\n\x11STAGE_TEXT_ENCODE\x10\x01\x12\x11\n\rSTAGE_DENOISE\x10\x02\x12\x10\n\x0cSTAGE_DECODE\x10\x03\x12\x16\n\x12STAGE_ENCODE_IMAGE\x10\x04*\xa1\x01\n\x0c\x43\x61ncelReason\x12\x1d\n\x19\x43\x41NCEL_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43\x41NCEL_REASON_CLIENT_GONE\x10\x01\x12\x1b\n\x17\x43\x41NCEL_REASON_REQUESTED\x10\x02\x12\x1a\n\x16\x43\x41NCEL_REASON_DEADLINE\x10\x03\x12\x1a\n\x16\x43\x41NCEL_REASON_SHUTDOWN\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.generation.v1.event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STAGE']._serialized_start=2636
-  _globals['_STAGE']._serialized_end=2750
-  _globals['_CANCELREASON']._serialized_start=2753
-  _globals['_CANCELREASON']._serialized_end=2914
+  _globals['_STAGE']._serialized_start=3086
+  _globals['_STAGE']._serialized_end=3200
+  _globals['_CANCELREASON']._serialized_start=3203
+  _globals['_CANCELREASON']._serialized_end=3364
   _globals['_GENERATEEVENT']._serialized_start=254
-  _globals['_GENERATEEVENT']._serialized_end=953
-  _globals['_REQUEUED']._serialized_start=955
-  _globals['_REQUEUED']._serialized_end=982
-  _globals['_ACCEPTED']._serialized_start=984
-  _globals['_ACCEPTED']._serialized_end=1065
-  _globals['_QUEUED']._serialized_start=1067
-  _globals['_QUEUED']._serialized_end=1133
-  _globals['_STARTED']._serialized_start=1135
-  _globals['_STARTED']._serialized_end=1254
-  _globals['_STAGEBEGUN']._serialized_start=1256
-  _globals['_STAGEBEGUN']._serialized_end=1312
-  _globals['_STEP']._serialized_start=1315
-  _globals['_STEP']._serialized_end=1480
-  _globals['_PREVIEW']._serialized_start=1483
-  _globals['_PREVIEW']._serialized_end=1676
-  _globals['_IMAGECHUNK']._serialized_start=1679
-  _globals['_IMAGECHUNK']._serialized_end=1813
-  _globals['_COMPLETED']._serialized_start=1815
-  _globals['_COMPLETED']._serialized_end=1923
-  _globals['_IMAGEINFO']._serialized_start=1926
-  _globals['_IMAGEINFO']._serialized_end=2076
-  _globals['_IMAGEMETADATA']._serialized_start=2079
-  _globals['_IMAGEMETADATA']._serialized_end=2271
-  _globals['_TIMINGS']._serialized_start=2274
-  _globals['_TIMINGS']._serialized_end=2552
-  _globals['_CANCELLED']._serialized_start=2554
-  _globals['_CANCELLED']._serialized_end=2634
+  _globals['_GENERATEEVENT']._serialized_end=1003
+  _globals['_REQUEUED']._serialized_start=1005
+  _globals['_REQUEUED']._serialized_end=1032
+  _globals['_ACCEPTED']._serialized_start=1034
+  _globals['_ACCEPTED']._serialized_end=1115
+  _globals['_QUEUED']._serialized_start=1117
+  _globals['_QUEUED']._serialized_end=1183
+  _globals['_STARTED']._serialized_start=1185
+  _globals['_STARTED']._serialized_end=1304
+  _globals['_STAGEBEGUN']._serialized_start=1306
+  _globals['_STAGEBEGUN']._serialized_end=1362
+  _globals['_STEP']._serialized_start=1365
+  _globals['_STEP']._serialized_end=1530
+  _globals['_PREVIEW']._serialized_start=1533
+  _globals['_PREVIEW']._serialized_end=1726
+  _globals['_PROFILE']._serialized_start=1729
+  _globals['_PROFILE']._serialized_end=1992
+  _globals['_PROFILESPAN']._serialized_start=1995
+  _globals['_PROFILESPAN']._serialized_end=2126
+  _globals['_IMAGECHUNK']._serialized_start=2129
+  _globals['_IMAGECHUNK']._serialized_end=2263
+  _globals['_COMPLETED']._serialized_start=2265
+  _globals['_COMPLETED']._serialized_end=2373
+  _globals['_IMAGEINFO']._serialized_start=2376
+  _globals['_IMAGEINFO']._serialized_end=2526
+  _globals['_IMAGEMETADATA']._serialized_start=2529
+  _globals['_IMAGEMETADATA']._serialized_end=2721
+  _globals['_TIMINGS']._serialized_start=2724
+  _globals['_TIMINGS']._serialized_end=3002
+  _globals['_CANCELLED']._serialized_start=3004
+  _globals['_CANCELLED']._serialized_end=3084
 # @@protoc_insertion_point(module_scope)

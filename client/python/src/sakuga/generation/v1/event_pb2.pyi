@@ -93,7 +93,7 @@ Global___CancelReason: _TypeAlias = CancelReason  # noqa: Y015
 class GenerateEvent(_message.Message):
     """One event of a job. The order is
 
-      accepted, queued*, started, (stage | step | preview | gpu_stats)*, image_chunk*, completed
+      accepted, queued*, started, (stage | step | preview | gpu_stats | profile)*, image_chunk*, completed
 
     `requeued` takes a job back to before `started`: the server was stopped while it ran, and it is drawn again from the
     start under the same seed. Pieces of pictures that came before it are void.
@@ -119,6 +119,7 @@ class GenerateEvent(_message.Message):
     FAILED_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
     REQUEUED_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
     """Position in the job's events: 0, 1, 2 … A reader that was too slow misses previews, statistics and places in the
     queue behind the first, never another event, and sees the hole here. Those are not kept, so one that comes later
@@ -178,6 +179,10 @@ class GenerateEvent(_message.Message):
     def requeued(self) -> Global___Requeued:
         """The server was stopped while the job ran; the job waits again."""
 
+    @_builtins.property
+    def profile(self) -> Global___Profile:
+        """Where the time of a part of the pipeline went, on request."""
+
     def __init__(
         self,
         *,
@@ -196,12 +201,13 @@ class GenerateEvent(_message.Message):
         failed: _status_pb2.Status | None = ...,
         cancelled: Global___Cancelled | None = ...,
         requeued: Global___Requeued | None = ...,
+        profile: Global___Profile | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cancelled", b"cancelled", "completed", b"completed", "event", b"event", "failed", b"failed", "gpu_stats", b"gpu_stats", "image_chunk", b"image_chunk", "preview", b"preview", "queued", b"queued", "requeued", b"requeued", "stage", b"stage", "started", b"started", "step", b"step", "time", b"time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cancelled", b"cancelled", "completed", b"completed", "event", b"event", "failed", b"failed", "gpu_stats", b"gpu_stats", "image_chunk", b"image_chunk", "preview", b"preview", "profile", b"profile", "queued", b"queued", "requeued", b"requeued", "stage", b"stage", "started", b"started", "step", b"step", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cancelled", b"cancelled", "completed", b"completed", "event", b"event", "failed", b"failed", "gpu_stats", b"gpu_stats", "image_chunk", b"image_chunk", "job_id", b"job_id", "preview", b"preview", "queued", b"queued", "requeued", b"requeued", "sequence", b"sequence", "stage", b"stage", "started", b"started", "step", b"step", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "cancelled", b"cancelled", "completed", b"completed", "event", b"event", "failed", b"failed", "gpu_stats", b"gpu_stats", "image_chunk", b"image_chunk", "job_id", b"job_id", "preview", b"preview", "profile", b"profile", "queued", b"queued", "requeued", b"requeued", "sequence", b"sequence", "stage", b"stage", "started", b"started", "step", b"step", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["accepted", "queued", "started", "stage", "step", "preview", "gpu_stats", "image_chunk", "completed", "failed", "cancelled", "requeued"]  # noqa: Y015
+    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["accepted", "queued", "started", "stage", "step", "preview", "gpu_stats", "image_chunk", "completed", "failed", "cancelled", "requeued", "profile"]  # noqa: Y015
     _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
@@ -442,6 +448,109 @@ class Preview(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Preview: _TypeAlias = Preview  # noqa: Y015
+
+@_typing.final
+class Profile(_message.Message):
+    """Where the device's time in one part of the pipeline went. Comes behind the part's last step."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STAGE_FIELD_NUMBER: _builtins.int
+    SPANS_FIELD_NUMBER: _builtins.int
+    DEVICE_MS_FIELD_NUMBER: _builtins.int
+    WALL_MS_FIELD_NUMBER: _builtins.int
+    PEAK_FLOPS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    PEAK_BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    stage: Global___Stage.ValueType
+    """The part."""
+    device_ms: _builtins.float
+    """The device's time in all spans, in milliseconds."""
+    wall_ms: _builtins.float
+    """The time of the part by the host's clock, in milliseconds."""
+    peak_flops_per_second: _builtins.float
+    """What the device reaches in a large product, in floating-point operations a second, measured for this profile. Absent:
+    not measured.
+    """
+    peak_bytes_per_second: _builtins.float
+    """What it reaches in a large copy, in bytes read and written a second, measured for this profile. Absent: not measured."""
+    @_builtins.property
+    def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProfileSpan]:
+        """The operations, summed up by network, layer and name, in the order of their first appearance. Empty: this device or
+        this path cannot tell.
+        """
+
+    def __init__(
+        self,
+        *,
+        stage: Global___Stage.ValueType = ...,
+        spans: _abc.Iterable[Global___ProfileSpan] | None = ...,
+        device_ms: _builtins.float = ...,
+        wall_ms: _builtins.float = ...,
+        peak_flops_per_second: _builtins.float | None = ...,
+        peak_bytes_per_second: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_peak_bytes_per_second", b"_peak_bytes_per_second", "_peak_flops_per_second", b"_peak_flops_per_second", "peak_bytes_per_second", b"peak_bytes_per_second", "peak_flops_per_second", b"peak_flops_per_second"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_peak_bytes_per_second", b"_peak_bytes_per_second", "_peak_flops_per_second", b"_peak_flops_per_second", "device_ms", b"device_ms", "peak_bytes_per_second", b"peak_bytes_per_second", "peak_flops_per_second", b"peak_flops_per_second", "spans", b"spans", "stage", b"stage", "wall_ms", b"wall_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__peak_bytes_per_second: _TypeAlias = _typing.Literal["peak_bytes_per_second"]  # noqa: Y015
+    _WhichOneofArgType__peak_bytes_per_second: _TypeAlias = _typing.Literal["_peak_bytes_per_second", b"_peak_bytes_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__peak_flops_per_second: _TypeAlias = _typing.Literal["peak_flops_per_second"]  # noqa: Y015
+    _WhichOneofArgType__peak_flops_per_second: _TypeAlias = _typing.Literal["_peak_flops_per_second", b"_peak_flops_per_second"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__peak_bytes_per_second) -> _WhichOneofReturnType__peak_bytes_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__peak_flops_per_second) -> _WhichOneofReturnType__peak_flops_per_second | None: ...
+
+Global___Profile: _TypeAlias = Profile  # noqa: Y015
+
+@_typing.final
+class ProfileSpan(_message.Message):
+    """All operations of one name in one layer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NETWORK_FIELD_NUMBER: _builtins.int
+    LAYER_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    MS_FIELD_NUMBER: _builtins.int
+    FLOPS_FIELD_NUMBER: _builtins.int
+    BYTES_FIELD_NUMBER: _builtins.int
+    network: _builtins.str
+    """The network: `gemma3`, `jina_clip`, `next_dit` or `autoencoder_kl`."""
+    layer: _builtins.int
+    """The layer or block, from 0. Absent: outside of them."""
+    name: _builtins.str
+    """What was done, such as `attention` or `product qkv`."""
+    count: _builtins.int
+    """How often."""
+    ms: _builtins.float
+    """Time on the device, in milliseconds."""
+    flops: _builtins.float
+    """Floating-point operations of products and attention, two for each multiplication and addition. 0: neither."""
+    bytes: _builtins.float
+    """Bytes that must be read and written at least. 0: bound by arithmetic."""
+    def __init__(
+        self,
+        *,
+        network: _builtins.str = ...,
+        layer: _builtins.int | None = ...,
+        name: _builtins.str = ...,
+        count: _builtins.int = ...,
+        ms: _builtins.float = ...,
+        flops: _builtins.float = ...,
+        bytes: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_layer", b"_layer", "layer", b"layer"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_layer", b"_layer", "bytes", b"bytes", "count", b"count", "flops", b"flops", "layer", b"layer", "ms", b"ms", "name", b"name", "network", b"network"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__layer: _TypeAlias = _typing.Literal["layer"]  # noqa: Y015
+    _WhichOneofArgType__layer: _TypeAlias = _typing.Literal["_layer", b"_layer"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__layer) -> _WhichOneofReturnType__layer | None: ...
+
+Global___ProfileSpan: _TypeAlias = ProfileSpan  # noqa: Y015
 
 @_typing.final
 class ImageChunk(_message.Message):

@@ -26,50 +26,55 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from sakuga.generation.v1 import event_pb2 as sakuga_dot_generation_dot_v1_dot_event__pb2
 from sakuga.generation.v1 import job_pb2 as sakuga_dot_generation_dot_v1_dot_job__pb2
 from sakuga.generation.v1 import request_pb2 as sakuga_dot_generation_dot_v1_dot_request__pb2
+from sakuga.system.v1 import activity_pb2 as sakuga_dot_system_dot_v1_dot_activity__pb2
 from sakuga.system.v1 import gpu_stats_pb2 as sakuga_dot_system_dot_v1_dot_gpu__stats__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&sakuga/generation/v1/job_service.proto\x12\x14sakuga.generation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sakuga/generation/v1/event.proto\x1a\x1esakuga/generation/v1/job.proto\x1a\"sakuga/generation/v1/request.proto\x1a sakuga/system/v1/gpu_stats.proto\"}\n\x10\x43reateJobRequest\x12\x36\n\x07request\x18\x01 \x01(\x0b\x32%.sakuga.generation.v1.GenerateRequest\x12\x31\n\x07options\x18\x02 \x01(\x0b\x32 .sakuga.generation.v1.JobOptions\"L\n\x11\x43reateJobResponse\x12&\n\x03job\x18\x01 \x01(\x0b\x32\x19.sakuga.generation.v1.Job\x12\x0f\n\x07\x65xisted\x18\x02 \x01(\x08\"o\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x1c\n\x14progress_interval_ms\x18\x03 \x01(\rB\x11\n\x0f_after_sequence\"\xc3\x01\n\x10WatchJobResponse\x12\x35\n\x07\x63reated\x18\x01 \x01(\x0b\x32\".sakuga.generation.v1.WatchCreatedH\x00\x12\x34\n\x05\x65vent\x18\x02 \x01(\x0b\x32#.sakuga.generation.v1.GenerateEventH\x00\x12\x37\n\x08progress\x18\x03 \x01(\x0b\x32#.sakuga.generation.v1.WatchProgressH\x00\x42\t\n\x07message\"N\n\x0cWatchCreated\x12&\n\x03job\x18\x01 \x01(\x0b\x32\x19.sakuga.generation.v1.Job\x12\x16\n\x0estart_sequence\x18\x02 \x01(\x04\"\x7f\n\rWatchProgress\x12\x15\n\rnext_sequence\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tgpu_stats\x18\x03 \x01(\x0b\x32\x1a.sakuga.system.v1.GpuStats\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"8\n\x0eGetJobResponse\x12&\n\x03job\x18\x01 \x01(\x0b\x32\x19.sakuga.generation.v1.Job\"i\n\x0fListJobsRequest\x12/\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1f.sakuga.generation.v1.JobFilter\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"\xc8\x01\n\tJobFilter\x12.\n\x06states\x18\x01 \x03(\x0e\x32\x1e.sakuga.generation.v1.JobState\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x10ListJobsResponse\x12\'\n\x04jobs\x18\x01 \x03(\x0b\x32\x19.sakuga.generation.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\";\n\x11\x43\x61ncelJobResponse\x12&\n\x03job\x18\x01 \x01(\x0b\x32\x19.sakuga.generation.v1.Job\"X\n\x12GetArtifactRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x13\n\x0bimage_index\x18\x02 \x01(\r\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\r\n\x05limit\x18\x04 \x01(\x04\"V\n\x13GetArtifactResponse\x12/\n\x05\x63hunk\x18\x01 \x01(\x0b\x32 .sakuga.generation.v1.ImageChunk\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"\"\n\x10\x44\x65leteJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse2\x99\x05\n\nJobService\x12\\\n\tCreateJob\x12&.sakuga.generation.v1.CreateJobRequest\x1a\'.sakuga.generation.v1.CreateJobResponse\x12[\n\x08WatchJob\x12%.sakuga.generation.v1.WatchJobRequest\x1a&.sakuga.generation.v1.WatchJobResponse0\x01\x12S\n\x06GetJob\x12#.sakuga.generation.v1.GetJobRequest\x1a$.sakuga.generation.v1.GetJobResponse\x12Y\n\x08ListJobs\x12%.sakuga.generation.v1.ListJobsRequest\x1a&.sakuga.generation.v1.ListJobsResponse\x12\\\n\tCancelJob\x12&.sakuga.generation.v1.CancelJobRequest\x1a\'.sakuga.generation.v1.CancelJobResponse\x12\x64\n\x0bGetArtifact\x12(.sakuga.generation.v1.GetArtifactRequest\x1a).sakuga.generation.v1.GetArtifactResponse0\x01\x12\\\n\tDeleteJob\x12&.sakuga.generation.v1.DeleteJobRequest\x1a\'.sakuga.generation.v1.DeleteJobResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&sakuga/generation/v1/job_service.proto\x12\x14sakuga.generation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sakuga/generation/v1/event.proto\x1a\x1esakuga/generation/v1/job.proto\x1a\"sakuga/generation/v1/request.proto\x1a\x1fsakuga/system/v1/activity.proto\x1a sakuga/system/v1/gpu_stats.proto\"}\n\x10\x43reateJobRequest\x12\x36\n\x07request\x18\x01 \x01(\x0b\x32%.sakuga.generation.v1.GenerateRequest\x12\x31\n\x07options\x18\x02 \x01(\x0b\x32 .sakuga.generation.v1.JobOptions\"L\n\x11\x43reateJobResponse\x12&\n\x03job\x18\x01 \x01(\x0b\x32\x19.sakuga.generation.v1.Job\x12\x0f\n\x07\x65xisted\x18\x02 \x01(\x08\"o\n\x0fWatchJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x1b\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x04H\x00\x88\x01\x01\x12\x1c\n\x14progress_interval_ms\x18\x03 \x01(\rB\x11\n\x0f_after_sequence\"\xc3\x01\n\x10WatchJobResponse\x12\x35\n\x07\x63reated\x18\x01 \x01(\x0b\x32\".sakuga.generation.v1.WatchCreatedH\x00\x12\x34\n\x05\x65vent\x18\x02 \x01(\x0b\x32#.sakuga.generation.v1.GenerateEventH\x00\x12\x37\n\x08progress\x18\x03 \x01(\x0b\x32#.sakuga.generation.v1.WatchProgressH\x00\x42\t\n\x07message\"N\n\x0cWatchCreated\x12&\n\x03job\x18\x01 \x01(\x0b\x32\x19.sakuga.generation.v1.Job\x12\x16\n\x0estart_sequence\x18\x02 \x01(\x04\"\x7f\n\rWatchProgress\x12\x15\n\rnext_sequence\x18\x01 \x01(\x04\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tgpu_stats\x18\x03 \x01(\x0b\x32\x1a.sakuga.system.v1.GpuStats\"\x1f\n\rGetJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"8\n\x0eGetJobResponse\x12&\n\x03job\x18\x01 \x01(\x0b\x32\x19.sakuga.generation.v1.Job\"i\n\x0fListJobsRequest\x12/\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x1f.sakuga.generation.v1.JobFilter\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"\xc8\x01\n\tJobFilter\x12.\n\x06states\x18\x01 \x03(\x0e\x32\x1e.sakuga.generation.v1.JobState\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x10ListJobsResponse\x12\'\n\x04jobs\x18\x01 \x03(\x0b\x32\x19.sakuga.generation.v1.Job\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x10\x43\x61ncelJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\";\n\x11\x43\x61ncelJobResponse\x12&\n\x03job\x18\x01 \x01(\x0b\x32\x19.sakuga.generation.v1.Job\"X\n\x12GetArtifactRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x13\n\x0bimage_index\x18\x02 \x01(\r\x12\x0e\n\x06offset\x18\x03 \x01(\x04\x12\r\n\x05limit\x18\x04 \x01(\x04\"V\n\x13GetArtifactResponse\x12/\n\x05\x63hunk\x18\x01 \x01(\x0b\x32 .sakuga.generation.v1.ImageChunk\x12\x0e\n\x06sha256\x18\x02 \x01(\t\"\"\n\x10\x44\x65leteJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x13\n\x11\x44\x65leteJobResponse\"(\n\x16GetJobTelemetryRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x84\x01\n\x17GetJobTelemetryResponse\x12+\n\x07samples\x18\x01 \x03(\x0b\x32\x1a.sakuga.system.v1.GpuStats\x12,\n\x08\x61\x63tivity\x18\x02 \x03(\x0b\x32\x1a.sakuga.system.v1.Activity\x12\x0e\n\x06is_cut\x18\x03 \x01(\x08\x32\x89\x06\n\nJobService\x12\\\n\tCreateJob\x12&.sakuga.generation.v1.CreateJobRequest\x1a\'.sakuga.generation.v1.CreateJobResponse\x12[\n\x08WatchJob\x12%.sakuga.generation.v1.WatchJobRequest\x1a&.sakuga.generation.v1.WatchJobResponse0\x01\x12S\n\x06GetJob\x12#.sakuga.generation.v1.GetJobRequest\x1a$.sakuga.generation.v1.GetJobResponse\x12Y\n\x08ListJobs\x12%.sakuga.generation.v1.ListJobsRequest\x1a&.sakuga.generation.v1.ListJobsResponse\x12\\\n\tCancelJob\x12&.sakuga.generation.v1.CancelJobRequest\x1a\'.sakuga.generation.v1.CancelJobResponse\x12\x64\n\x0bGetArtifact\x12(.sakuga.generation.v1.GetArtifactRequest\x1a).sakuga.generation.v1.GetArtifactResponse0\x01\x12n\n\x0fGetJobTelemetry\x12,.sakuga.generation.v1.GetJobTelemetryRequest\x1a-.sakuga.generation.v1.GetJobTelemetryResponse\x12\\\n\tDeleteJob\x12&.sakuga.generation.v1.DeleteJobRequest\x1a\'.sakuga.generation.v1.DeleteJobResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.generation.v1.job_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEJOBREQUEST']._serialized_start=233
-  _globals['_CREATEJOBREQUEST']._serialized_end=358
-  _globals['_CREATEJOBRESPONSE']._serialized_start=360
-  _globals['_CREATEJOBRESPONSE']._serialized_end=436
-  _globals['_WATCHJOBREQUEST']._serialized_start=438
-  _globals['_WATCHJOBREQUEST']._serialized_end=549
-  _globals['_WATCHJOBRESPONSE']._serialized_start=552
-  _globals['_WATCHJOBRESPONSE']._serialized_end=747
-  _globals['_WATCHCREATED']._serialized_start=749
-  _globals['_WATCHCREATED']._serialized_end=827
-  _globals['_WATCHPROGRESS']._serialized_start=829
-  _globals['_WATCHPROGRESS']._serialized_end=956
-  _globals['_GETJOBREQUEST']._serialized_start=958
-  _globals['_GETJOBREQUEST']._serialized_end=989
-  _globals['_GETJOBRESPONSE']._serialized_start=991
-  _globals['_GETJOBRESPONSE']._serialized_end=1047
-  _globals['_LISTJOBSREQUEST']._serialized_start=1049
-  _globals['_LISTJOBSREQUEST']._serialized_end=1154
-  _globals['_JOBFILTER']._serialized_start=1157
-  _globals['_JOBFILTER']._serialized_end=1357
-  _globals['_LISTJOBSRESPONSE']._serialized_start=1359
-  _globals['_LISTJOBSRESPONSE']._serialized_end=1443
-  _globals['_CANCELJOBREQUEST']._serialized_start=1445
-  _globals['_CANCELJOBREQUEST']._serialized_end=1479
-  _globals['_CANCELJOBRESPONSE']._serialized_start=1481
-  _globals['_CANCELJOBRESPONSE']._serialized_end=1540
-  _globals['_GETARTIFACTREQUEST']._serialized_start=1542
-  _globals['_GETARTIFACTREQUEST']._serialized_end=1630
-  _globals['_GETARTIFACTRESPONSE']._serialized_start=1632
-  _globals['_GETARTIFACTRESPONSE']._serialized_end=1718
-  _globals['_DELETEJOBREQUEST']._serialized_start=1720
-  _globals['_DELETEJOBREQUEST']._serialized_end=1754
-  _globals['_DELETEJOBRESPONSE']._serialized_start=1756
-  _globals['_DELETEJOBRESPONSE']._serialized_end=1775
-  _globals['_JOBSERVICE']._serialized_start=1778
-  _globals['_JOBSERVICE']._serialized_end=2443
+  _globals['_CREATEJOBREQUEST']._serialized_start=266
+  _globals['_CREATEJOBREQUEST']._serialized_end=391
+  _globals['_CREATEJOBRESPONSE']._serialized_start=393
+  _globals['_CREATEJOBRESPONSE']._serialized_end=469
+  _globals['_WATCHJOBREQUEST']._serialized_start=471
+  _globals['_WATCHJOBREQUEST']._serialized_end=582
+  _globals['_WATCHJOBRESPONSE']._serialized_start=585
+  _globals['_WATCHJOBRESPONSE']._serialized_end=780
+  _globals['_WATCHCREATED']._serialized_start=782
+  _globals['_WATCHCREATED']._serialized_end=860
+  _globals['_WATCHPROGRESS']._serialized_start=862
+  _globals['_WATCHPROGRESS']._serialized_end=989
+  _globals['_GETJOBREQUEST']._serialized_start=991
+  _globals['_GETJOBREQUEST']._serialized_end=1022
+  _globals['_GETJOBRESPONSE']._serialized_start=1024
+  _globals['_GETJOBRESPONSE']._serialized_end=1080
+  _globals['_LISTJOBSREQUEST']._serialized_start=1082
+  _globals['_LISTJOBSREQUEST']._serialized_end=1187
+  _globals['_JOBFILTER']._serialized_start=1190
+  _globals['_JOBFILTER']._serialized_end=1390
+  _globals['_LISTJOBSRESPONSE']._serialized_start=1392
+  _globals['_LISTJOBSRESPONSE']._serialized_end=1476
+  _globals['_CANCELJOBREQUEST']._serialized_start=1478
+  _globals['_CANCELJOBREQUEST']._serialized_end=1512
+  _globals['_CANCELJOBRESPONSE']._serialized_start=1514
+  _globals['_CANCELJOBRESPONSE']._serialized_end=1573
+  _globals['_GETARTIFACTREQUEST']._serialized_start=1575
+  _globals['_GETARTIFACTREQUEST']._serialized_end=1663
+  _globals['_GETARTIFACTRESPONSE']._serialized_start=1665
+  _globals['_GETARTIFACTRESPONSE']._serialized_end=1751
+  _globals['_DELETEJOBREQUEST']._serialized_start=1753
+  _globals['_DELETEJOBREQUEST']._serialized_end=1787
+  _globals['_DELETEJOBRESPONSE']._serialized_start=1789
+  _globals['_DELETEJOBRESPONSE']._serialized_end=1808
+  _globals['_GETJOBTELEMETRYREQUEST']._serialized_start=1810
+  _globals['_GETJOBTELEMETRYREQUEST']._serialized_end=1850
+  _globals['_GETJOBTELEMETRYRESPONSE']._serialized_start=1853
+  _globals['_GETJOBTELEMETRYRESPONSE']._serialized_end=1985
+  _globals['_JOBSERVICE']._serialized_start=1988
+  _globals['_JOBSERVICE']._serialized_end=2765
 # @@protoc_insertion_point(module_scope)

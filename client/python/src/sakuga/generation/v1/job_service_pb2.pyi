@@ -11,6 +11,7 @@ from google.protobuf.internal import containers as _containers
 from sakuga.generation.v1 import event_pb2 as _event_pb2
 from sakuga.generation.v1 import job_pb2 as _job_pb2
 from sakuga.generation.v1 import request_pb2 as _request_pb2
+from sakuga.system.v1 import activity_pb2 as _activity_pb2
 from sakuga.system.v1 import gpu_stats_pb2 as _gpu_stats_pb2
 import builtins as _builtins
 import sys
@@ -509,3 +510,59 @@ class DeleteJobResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteJobResponse: _TypeAlias = DeleteJobResponse  # noqa: Y015
+
+@_typing.final
+class GetJobTelemetryRequest(_message.Message):
+    """Which job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetJobTelemetryRequest: _TypeAlias = GetJobTelemetryRequest  # noqa: Y015
+
+@_typing.final
+class GetJobTelemetryResponse(_message.Message):
+    """What was seen of the device while the job had it, so far if it still has it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    ACTIVITY_FIELD_NUMBER: _builtins.int
+    IS_CUT_FIELD_NUMBER: _builtins.int
+    is_cut: _builtins.bool
+    """Whether only the end is kept, because it took very long."""
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedCompositeFieldContainer[_gpu_stats_pb2.GpuStats]:
+        """Samples, in order."""
+
+    @_builtins.property
+    def activity(self) -> _containers.RepeatedCompositeFieldContainer[_activity_pb2.Activity]:
+        """Activity, in order."""
+
+    def __init__(
+        self,
+        *,
+        samples: _abc.Iterable[_gpu_stats_pb2.GpuStats] | None = ...,
+        activity: _abc.Iterable[_activity_pb2.Activity] | None = ...,
+        is_cut: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity", "is_cut", b"is_cut", "samples", b"samples"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetJobTelemetryResponse: _TypeAlias = GetJobTelemetryResponse  # noqa: Y015

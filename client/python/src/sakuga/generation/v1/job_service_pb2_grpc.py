@@ -66,6 +66,11 @@ class JobServiceStub:
                 request_serializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.GetArtifactRequest.SerializeToString,
                 response_deserializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.GetArtifactResponse.FromString,
                 _registered_method=True)
+        self.GetJobTelemetry = channel.unary_unary(
+                '/sakuga.generation.v1.JobService/GetJobTelemetry',
+                request_serializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.GetJobTelemetryRequest.SerializeToString,
+                response_deserializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.GetJobTelemetryResponse.FromString,
+                _registered_method=True)
         self.DeleteJob = channel.unary_unary(
                 '/sakuga.generation.v1.JobService/DeleteJob',
                 request_serializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.DeleteJobRequest.SerializeToString,
@@ -132,6 +137,14 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetJobTelemetry(self, request, context):
+        """What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
+        is not kept any more, as it is in memory alone and for the newest jobs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteJob(self, request, context):
         """Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first.
         """
@@ -171,6 +184,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.GetArtifact,
                     request_deserializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.GetArtifactRequest.FromString,
                     response_serializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.GetArtifactResponse.SerializeToString,
+            ),
+            'GetJobTelemetry': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJobTelemetry,
+                    request_deserializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.GetJobTelemetryRequest.FromString,
+                    response_serializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.GetJobTelemetryResponse.SerializeToString,
             ),
             'DeleteJob': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteJob,
@@ -342,6 +360,33 @@ class JobService:
             '/sakuga.generation.v1.JobService/GetArtifact',
             sakuga_dot_generation_dot_v1_dot_job__service__pb2.GetArtifactRequest.SerializeToString,
             sakuga_dot_generation_dot_v1_dot_job__service__pb2.GetArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJobTelemetry(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sakuga.generation.v1.JobService/GetJobTelemetry',
+            sakuga_dot_generation_dot_v1_dot_job__service__pb2.GetJobTelemetryRequest.SerializeToString,
+            sakuga_dot_generation_dot_v1_dot_job__service__pb2.GetJobTelemetryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,6 +61,10 @@ class JobServiceStub:
     """Gives a job up: at once if it waits, at its next step if it runs. A job that has ended stays as it is."""
     GetArtifact: _grpc.UnaryStreamMultiCallable[_job_service_pb2.GetArtifactRequest, _job_service_pb2.GetArtifactResponse]
     """Streams a picture of a completed job, or a part of it."""
+    GetJobTelemetry: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobTelemetryRequest, _job_service_pb2.GetJobTelemetryResponse]
+    """What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
+    is not kept any more, as it is in memory alone and for the newest jobs.
+    """
     DeleteJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]
     """Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first."""
 
@@ -97,6 +101,10 @@ class JobServiceAsyncStub(JobServiceStub):
     """Gives a job up: at once if it waits, at its next step if it runs. A job that has ended stays as it is."""
     GetArtifact: _aio.UnaryStreamMultiCallable[_job_service_pb2.GetArtifactRequest, _job_service_pb2.GetArtifactResponse]  # type: ignore[assignment]
     """Streams a picture of a completed job, or a part of it."""
+    GetJobTelemetry: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobTelemetryRequest, _job_service_pb2.GetJobTelemetryResponse]  # type: ignore[assignment]
+    """What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
+    is not kept any more, as it is in memory alone and for the newest jobs.
+    """
     DeleteJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]  # type: ignore[assignment]
     """Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first."""
 
@@ -166,6 +174,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.GetArtifactResponse], _abc.AsyncIterator[_job_service_pb2.GetArtifactResponse]]:
         """Streams a picture of a completed job, or a part of it."""
+
+    @_abc_1.abstractmethod
+    def GetJobTelemetry(
+        self,
+        request: _job_service_pb2.GetJobTelemetryRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.GetJobTelemetryResponse, _abc.Awaitable[_job_service_pb2.GetJobTelemetryResponse]]:
+        """What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
+        is not kept any more, as it is in memory alone and for the newest jobs.
+        """
 
     @_abc_1.abstractmethod
     def DeleteJob(

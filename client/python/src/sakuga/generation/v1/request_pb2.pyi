@@ -128,6 +128,7 @@ class GenerateRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
     GPU_STATS_INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names the job for its caller, at most 64 characters: logs and `accepted` carry it. Empty: the server makes one."""
     xml: _builtins.str
@@ -152,6 +153,10 @@ class GenerateRequest(_message.Message):
     """
     gpu_stats_interval_ms: _builtins.int
     """Least time between two `gpu_stats` events, in milliseconds. 0: 500."""
+    profile: _builtins.bool
+    """Measures on the device where the time of this job goes, and says so in `profile` events. Costs some percent of the
+    time; the pictures are the same.
+    """
     @_builtins.property
     def typed(self) -> _prompt_pb2.Prompt:
         """The typed form."""
@@ -186,10 +191,11 @@ class GenerateRequest(_message.Message):
         seed: _builtins.int | None = ...,
         preview: Global___PreviewOptions | None = ...,
         gpu_stats_interval_ms: _builtins.int = ...,
+        profile: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_system_prompt", b"_system_prompt", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_text", b"negative_text", "preview", b"preview", "prompt", b"prompt", "sampling", b"sampling", "seed", b"seed", "system_prompt", b"system_prompt", "typed", b"typed", "xml", b"xml"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_system_prompt", b"_system_prompt", "gpu_stats_interval_ms", b"gpu_stats_interval_ms", "height", b"height", "images", b"images", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_text", b"negative_text", "preview", b"preview", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "seed", b"seed", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_system_prompt", b"_system_prompt", "gpu_stats_interval_ms", b"gpu_stats_interval_ms", "height", b"height", "images", b"images", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_text", b"negative_text", "preview", b"preview", "profile", b"profile", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "seed", b"seed", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015

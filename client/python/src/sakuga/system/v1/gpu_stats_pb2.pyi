@@ -64,6 +64,9 @@ class GpuStats(_message.Message):
     POWER_WATTS_FIELD_NUMBER: _builtins.int
     TEMPERATURE_CELSIUS_FIELD_NUMBER: _builtins.int
     THROTTLE_REASONS_FIELD_NUMBER: _builtins.int
+    ENERGY_JOULES_FIELD_NUMBER: _builtins.int
+    PCIE_RECEIVE_BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    PCIE_SEND_BYTES_PER_SECOND_FIELD_NUMBER: _builtins.int
     source: Global___StatsSource.ValueType
     """Where it comes from: with `STATS_SOURCE_HOST` the figures are the host's."""
     device_index: _builtins.int
@@ -88,6 +91,12 @@ class GpuStats(_message.Message):
     """Power, in watts."""
     temperature_celsius: _builtins.float
     """Temperature, in degrees Celsius."""
+    energy_joules: _builtins.float
+    """Energy since the driver was loaded, in joules."""
+    pcie_receive_bytes_per_second: _builtins.int
+    """What the device received over PCIe of late, in bytes a second."""
+    pcie_send_bytes_per_second: _builtins.int
+    """What the device sent over PCIe of late, in bytes a second."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was taken."""
@@ -113,11 +122,16 @@ class GpuStats(_message.Message):
         power_watts: _builtins.float | None = ...,
         temperature_celsius: _builtins.float | None = ...,
         throttle_reasons: _abc.Iterable[_builtins.str] | None = ...,
+        energy_joules: _builtins.float | None = ...,
+        pcie_receive_bytes_per_second: _builtins.int | None = ...,
+        pcie_send_bytes_per_second: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_memory_clock_mhz", b"_memory_clock_mhz", "_memory_total_bytes", b"_memory_total_bytes", "_memory_used_bytes", b"_memory_used_bytes", "_memory_utilization_percent", b"_memory_utilization_percent", "_power_watts", b"_power_watts", "_process_memory_bytes", b"_process_memory_bytes", "_sm_clock_mhz", b"_sm_clock_mhz", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "memory_clock_mhz", b"memory_clock_mhz", "memory_total_bytes", b"memory_total_bytes", "memory_used_bytes", b"memory_used_bytes", "memory_utilization_percent", b"memory_utilization_percent", "power_watts", b"power_watts", "process_memory_bytes", b"process_memory_bytes", "sm_clock_mhz", b"sm_clock_mhz", "temperature_celsius", b"temperature_celsius", "time", b"time", "utilization_percent", b"utilization_percent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules", "_memory_clock_mhz", b"_memory_clock_mhz", "_memory_total_bytes", b"_memory_total_bytes", "_memory_used_bytes", b"_memory_used_bytes", "_memory_utilization_percent", b"_memory_utilization_percent", "_pcie_receive_bytes_per_second", b"_pcie_receive_bytes_per_second", "_pcie_send_bytes_per_second", b"_pcie_send_bytes_per_second", "_power_watts", b"_power_watts", "_process_memory_bytes", b"_process_memory_bytes", "_sm_clock_mhz", b"_sm_clock_mhz", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "energy_joules", b"energy_joules", "memory_clock_mhz", b"memory_clock_mhz", "memory_total_bytes", b"memory_total_bytes", "memory_used_bytes", b"memory_used_bytes", "memory_utilization_percent", b"memory_utilization_percent", "pcie_receive_bytes_per_second", b"pcie_receive_bytes_per_second", "pcie_send_bytes_per_second", b"pcie_send_bytes_per_second", "power_watts", b"power_watts", "process_memory_bytes", b"process_memory_bytes", "sm_clock_mhz", b"sm_clock_mhz", "temperature_celsius", b"temperature_celsius", "time", b"time", "utilization_percent", b"utilization_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_memory_clock_mhz", b"_memory_clock_mhz", "_memory_total_bytes", b"_memory_total_bytes", "_memory_used_bytes", b"_memory_used_bytes", "_memory_utilization_percent", b"_memory_utilization_percent", "_power_watts", b"_power_watts", "_process_memory_bytes", b"_process_memory_bytes", "_sm_clock_mhz", b"_sm_clock_mhz", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "device_index", b"device_index", "memory_clock_mhz", b"memory_clock_mhz", "memory_total_bytes", b"memory_total_bytes", "memory_used_bytes", b"memory_used_bytes", "memory_utilization_percent", b"memory_utilization_percent", "name", b"name", "power_watts", b"power_watts", "process_memory_bytes", b"process_memory_bytes", "sm_clock_mhz", b"sm_clock_mhz", "source", b"source", "temperature_celsius", b"temperature_celsius", "throttle_reasons", b"throttle_reasons", "time", b"time", "utilization_percent", b"utilization_percent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules", "_memory_clock_mhz", b"_memory_clock_mhz", "_memory_total_bytes", b"_memory_total_bytes", "_memory_used_bytes", b"_memory_used_bytes", "_memory_utilization_percent", b"_memory_utilization_percent", "_pcie_receive_bytes_per_second", b"_pcie_receive_bytes_per_second", "_pcie_send_bytes_per_second", b"_pcie_send_bytes_per_second", "_power_watts", b"_power_watts", "_process_memory_bytes", b"_process_memory_bytes", "_sm_clock_mhz", b"_sm_clock_mhz", "_temperature_celsius", b"_temperature_celsius", "_utilization_percent", b"_utilization_percent", "device_index", b"device_index", "energy_joules", b"energy_joules", "memory_clock_mhz", b"memory_clock_mhz", "memory_total_bytes", b"memory_total_bytes", "memory_used_bytes", b"memory_used_bytes", "memory_utilization_percent", b"memory_utilization_percent", "name", b"name", "pcie_receive_bytes_per_second", b"pcie_receive_bytes_per_second", "pcie_send_bytes_per_second", b"pcie_send_bytes_per_second", "power_watts", b"power_watts", "process_memory_bytes", b"process_memory_bytes", "sm_clock_mhz", b"sm_clock_mhz", "source", b"source", "temperature_celsius", b"temperature_celsius", "throttle_reasons", b"throttle_reasons", "time", b"time", "utilization_percent", b"utilization_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__energy_joules: _TypeAlias = _typing.Literal["energy_joules"]  # noqa: Y015
+    _WhichOneofArgType__energy_joules: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules"]  # noqa: Y015
     _WhichOneofReturnType__memory_clock_mhz: _TypeAlias = _typing.Literal["memory_clock_mhz"]  # noqa: Y015
     _WhichOneofArgType__memory_clock_mhz: _TypeAlias = _typing.Literal["_memory_clock_mhz", b"_memory_clock_mhz"]  # noqa: Y015
     _WhichOneofReturnType__memory_total_bytes: _TypeAlias = _typing.Literal["memory_total_bytes"]  # noqa: Y015
@@ -126,6 +140,10 @@ class GpuStats(_message.Message):
     _WhichOneofArgType__memory_used_bytes: _TypeAlias = _typing.Literal["_memory_used_bytes", b"_memory_used_bytes"]  # noqa: Y015
     _WhichOneofReturnType__memory_utilization_percent: _TypeAlias = _typing.Literal["memory_utilization_percent"]  # noqa: Y015
     _WhichOneofArgType__memory_utilization_percent: _TypeAlias = _typing.Literal["_memory_utilization_percent", b"_memory_utilization_percent"]  # noqa: Y015
+    _WhichOneofReturnType__pcie_receive_bytes_per_second: _TypeAlias = _typing.Literal["pcie_receive_bytes_per_second"]  # noqa: Y015
+    _WhichOneofArgType__pcie_receive_bytes_per_second: _TypeAlias = _typing.Literal["_pcie_receive_bytes_per_second", b"_pcie_receive_bytes_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__pcie_send_bytes_per_second: _TypeAlias = _typing.Literal["pcie_send_bytes_per_second"]  # noqa: Y015
+    _WhichOneofArgType__pcie_send_bytes_per_second: _TypeAlias = _typing.Literal["_pcie_send_bytes_per_second", b"_pcie_send_bytes_per_second"]  # noqa: Y015
     _WhichOneofReturnType__power_watts: _TypeAlias = _typing.Literal["power_watts"]  # noqa: Y015
     _WhichOneofArgType__power_watts: _TypeAlias = _typing.Literal["_power_watts", b"_power_watts"]  # noqa: Y015
     _WhichOneofReturnType__process_memory_bytes: _TypeAlias = _typing.Literal["process_memory_bytes"]  # noqa: Y015
@@ -137,6 +155,8 @@ class GpuStats(_message.Message):
     _WhichOneofReturnType__utilization_percent: _TypeAlias = _typing.Literal["utilization_percent"]  # noqa: Y015
     _WhichOneofArgType__utilization_percent: _TypeAlias = _typing.Literal["_utilization_percent", b"_utilization_percent"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__energy_joules) -> _WhichOneofReturnType__energy_joules | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_clock_mhz) -> _WhichOneofReturnType__memory_clock_mhz | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_total_bytes) -> _WhichOneofReturnType__memory_total_bytes | None: ...
@@ -144,6 +164,10 @@ class GpuStats(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_used_bytes) -> _WhichOneofReturnType__memory_used_bytes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_utilization_percent) -> _WhichOneofReturnType__memory_utilization_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pcie_receive_bytes_per_second) -> _WhichOneofReturnType__pcie_receive_bytes_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pcie_send_bytes_per_second) -> _WhichOneofReturnType__pcie_send_bytes_per_second | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__power_watts) -> _WhichOneofReturnType__power_watts | None: ...
     @_typing.overload

@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from sakuga.system.v1 import activity_pb2 as sakuga_dot_system_dot_v1_dot_activity__pb2
 from sakuga.system.v1 import gpu_stats_pb2 as sakuga_dot_system_dot_v1_dot_gpu__stats__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sakuga/system/v1/system_service.proto\x12\x10sakuga.system.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sakuga/system/v1/gpu_stats.proto\"\x16\n\x14GetServerInfoRequest\"\xee\x01\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12+\n\x07started\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06limits\x18\x06 \x01(\x0b\x32\x18.sakuga.system.v1.Limits\x12\x0c\n\x04jobs\x18\x07 \x01(\r\x12,\n\tstep_time\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x88\x01\n\x06Limits\x12\x18\n\x10max_prompt_bytes\x18\x01 \x01(\r\x12\x12\n\nmax_pixels\x18\x02 \x01(\x04\x12\x12\n\nmax_images\x18\x03 \x01(\r\x12\x11\n\tmax_steps\x18\x04 \x01(\r\x12\x12\n\nmax_queued\x18\x05 \x01(\r\x12\x15\n\rsize_multiple\x18\x06 \x01(\r\"\x13\n\x11ListModelsRequest\"=\n\x12ListModelsResponse\x12\'\n\x06models\x18\x01 \x03(\x0b\x32\x17.sakuga.system.v1.Model\"\xba\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\nparameters\x18\x02 \x03(\x0b\x32\'.sakuga.system.v1.Model.ParametersEntry\x12\x14\n\x0c\x64\x65\x66\x61ult_size\x18\x03 \x01(\r\x12\x1b\n\x13has_preview_decoder\x18\x04 \x01(\x08\x12\x0e\n\x06notice\x18\x05 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\t\x12\x1d\n\x15\x64\x65\x66\x61ult_system_prompt\x18\x07 \x01(\t\x12<\n\x10\x64\x65\x66\x61ult_sampling\x18\x08 \x01(\x0b\x32\".sakuga.system.v1.SamplingDefaults\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x89\x01\n\x10SamplingDefaults\x12\x0e\n\x06solver\x18\x01 \x01(\t\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x16\n\x0eguidance_scale\x18\x03 \x01(\x02\x12\x16\n\x0eguidance_until\x18\x04 \x01(\x02\x12\x17\n\x0fguidance_renorm\x18\x05 \x01(\x02\x12\r\n\x05shift\x18\x06 \x01(\x02\"+\n\x14WatchGpuStatsRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\"B\n\x15WatchGpuStatsResponse\x12)\n\x05stats\x18\x01 \x01(\x0b\x32\x1a.sakuga.system.v1.GpuStats2\xae\x02\n\rSystemService\x12`\n\rGetServerInfo\x12&.sakuga.system.v1.GetServerInfoRequest\x1a\'.sakuga.system.v1.GetServerInfoResponse\x12W\n\nListModels\x12#.sakuga.system.v1.ListModelsRequest\x1a$.sakuga.system.v1.ListModelsResponse\x12\x62\n\rWatchGpuStats\x12&.sakuga.system.v1.WatchGpuStatsRequest\x1a\'.sakuga.system.v1.WatchGpuStatsResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sakuga/system/v1/system_service.proto\x12\x10sakuga.system.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fsakuga/system/v1/activity.proto\x1a sakuga/system/v1/gpu_stats.proto\"\x16\n\x14GetServerInfoRequest\"\xd5\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12+\n\x07started\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06limits\x18\x06 \x01(\x0b\x32\x18.sakuga.system.v1.Limits\x12\x0c\n\x04jobs\x18\x07 \x01(\r\x12,\n\tstep_time\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x07loading\x18\t \x03(\x0b\x32\x1e.sakuga.system.v1.LoadingPhase\x12\x34\n\rcompute_paths\x18\n \x03(\x0b\x32\x1d.sakuga.system.v1.ComputePath\"\x88\x01\n\x06Limits\x12\x18\n\x10max_prompt_bytes\x18\x01 \x01(\r\x12\x12\n\nmax_pixels\x18\x02 \x01(\x04\x12\x12\n\nmax_images\x18\x03 \x01(\r\x12\x11\n\tmax_steps\x18\x04 \x01(\r\x12\x12\n\nmax_queued\x18\x05 \x01(\r\x12\x15\n\rsize_multiple\x18\x06 \x01(\r\"\x13\n\x11ListModelsRequest\"=\n\x12ListModelsResponse\x12\'\n\x06models\x18\x01 \x03(\x0b\x32\x17.sakuga.system.v1.Model\"\xba\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\nparameters\x18\x02 \x03(\x0b\x32\'.sakuga.system.v1.Model.ParametersEntry\x12\x14\n\x0c\x64\x65\x66\x61ult_size\x18\x03 \x01(\r\x12\x1b\n\x13has_preview_decoder\x18\x04 \x01(\x08\x12\x0e\n\x06notice\x18\x05 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\t\x12\x1d\n\x15\x64\x65\x66\x61ult_system_prompt\x18\x07 \x01(\t\x12<\n\x10\x64\x65\x66\x61ult_sampling\x18\x08 \x01(\x0b\x32\".sakuga.system.v1.SamplingDefaults\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x89\x01\n\x10SamplingDefaults\x12\x0e\n\x06solver\x18\x01 \x01(\t\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x16\n\x0eguidance_scale\x18\x03 \x01(\x02\x12\x16\n\x0eguidance_until\x18\x04 \x01(\x02\x12\x17\n\x0fguidance_renorm\x18\x05 \x01(\x02\x12\r\n\x05shift\x18\x06 \x01(\x02\"@\n\x14WatchGpuStatsRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\x12\x13\n\x0b\x61ll_devices\x18\x02 \x01(\x08\"B\n\x15WatchGpuStatsResponse\x12)\n\x05stats\x18\x01 \x01(\x0b\x32\x1a.sakuga.system.v1.GpuStats\"+\n\x14WatchActivityRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\"E\n\x15WatchActivityResponse\x12,\n\x08\x61\x63tivity\x18\x01 \x01(\x0b\x32\x1a.sakuga.system.v1.Activity2\x92\x03\n\rSystemService\x12`\n\rGetServerInfo\x12&.sakuga.system.v1.GetServerInfoRequest\x1a\'.sakuga.system.v1.GetServerInfoResponse\x12W\n\nListModels\x12#.sakuga.system.v1.ListModelsRequest\x1a$.sakuga.system.v1.ListModelsResponse\x12\x62\n\rWatchGpuStats\x12&.sakuga.system.v1.WatchGpuStatsRequest\x1a\'.sakuga.system.v1.WatchGpuStatsResponse0\x01\x12\x62\n\rWatchActivity\x12&.sakuga.system.v1.WatchActivityRequest\x1a\'.sakuga.system.v1.WatchActivityResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,26 +37,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MODEL_PARAMETERSENTRY']._loaded_options = None
   _globals['_MODEL_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_GETSERVERINFOREQUEST']._serialized_start=158
-  _globals['_GETSERVERINFOREQUEST']._serialized_end=180
-  _globals['_GETSERVERINFORESPONSE']._serialized_start=183
-  _globals['_GETSERVERINFORESPONSE']._serialized_end=421
-  _globals['_LIMITS']._serialized_start=424
-  _globals['_LIMITS']._serialized_end=560
-  _globals['_LISTMODELSREQUEST']._serialized_start=562
-  _globals['_LISTMODELSREQUEST']._serialized_end=581
-  _globals['_LISTMODELSRESPONSE']._serialized_start=583
-  _globals['_LISTMODELSRESPONSE']._serialized_end=644
-  _globals['_MODEL']._serialized_start=647
-  _globals['_MODEL']._serialized_end=961
-  _globals['_MODEL_PARAMETERSENTRY']._serialized_start=912
-  _globals['_MODEL_PARAMETERSENTRY']._serialized_end=961
-  _globals['_SAMPLINGDEFAULTS']._serialized_start=964
-  _globals['_SAMPLINGDEFAULTS']._serialized_end=1101
-  _globals['_WATCHGPUSTATSREQUEST']._serialized_start=1103
-  _globals['_WATCHGPUSTATSREQUEST']._serialized_end=1146
-  _globals['_WATCHGPUSTATSRESPONSE']._serialized_start=1148
-  _globals['_WATCHGPUSTATSRESPONSE']._serialized_end=1214
-  _globals['_SYSTEMSERVICE']._serialized_start=1217
-  _globals['_SYSTEMSERVICE']._serialized_end=1519
+  _globals['_GETSERVERINFOREQUEST']._serialized_start=191
+  _globals['_GETSERVERINFOREQUEST']._serialized_end=213
+  _globals['_GETSERVERINFORESPONSE']._serialized_start=216
+  _globals['_GETSERVERINFORESPONSE']._serialized_end=557
+  _globals['_LIMITS']._serialized_start=560
+  _globals['_LIMITS']._serialized_end=696
+  _globals['_LISTMODELSREQUEST']._serialized_start=698
+  _globals['_LISTMODELSREQUEST']._serialized_end=717
+  _globals['_LISTMODELSRESPONSE']._serialized_start=719
+  _globals['_LISTMODELSRESPONSE']._serialized_end=780
+  _globals['_MODEL']._serialized_start=783
+  _globals['_MODEL']._serialized_end=1097
+  _globals['_MODEL_PARAMETERSENTRY']._serialized_start=1048
+  _globals['_MODEL_PARAMETERSENTRY']._serialized_end=1097
+  _globals['_SAMPLINGDEFAULTS']._serialized_start=1100
+  _globals['_SAMPLINGDEFAULTS']._serialized_end=1237
+  _globals['_WATCHGPUSTATSREQUEST']._serialized_start=1239
+  _globals['_WATCHGPUSTATSREQUEST']._serialized_end=1303
+  _globals['_WATCHGPUSTATSRESPONSE']._serialized_start=1305
+  _globals['_WATCHGPUSTATSRESPONSE']._serialized_end=1371
+  _globals['_WATCHACTIVITYREQUEST']._serialized_start=1373
+  _globals['_WATCHACTIVITYREQUEST']._serialized_end=1416
+  _globals['_WATCHACTIVITYRESPONSE']._serialized_start=1418
+  _globals['_WATCHACTIVITYRESPONSE']._serialized_end=1487
+  _globals['_SYSTEMSERVICE']._serialized_start=1490
+  _globals['_SYSTEMSERVICE']._serialized_end=1892
 # @@protoc_insertion_point(module_scope)

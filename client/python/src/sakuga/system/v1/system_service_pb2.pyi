@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from sakuga.system.v1 import activity_pb2 as _activity_pb2
 from sakuga.system.v1 import gpu_stats_pb2 as _gpu_stats_pb2
 import builtins as _builtins
 import sys
@@ -52,6 +53,8 @@ class GetServerInfoResponse(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     JOBS_FIELD_NUMBER: _builtins.int
     STEP_TIME_FIELD_NUMBER: _builtins.int
+    LOADING_FIELD_NUMBER: _builtins.int
+    COMPUTE_PATHS_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of the program."""
     device: _builtins.str
@@ -74,6 +77,14 @@ class GetServerInfoResponse(_message.Message):
     def step_time(self) -> _duration_pb2.Duration:
         """Median time of a step of late, if any was measured."""
 
+    @_builtins.property
+    def loading(self) -> _containers.RepeatedCompositeFieldContainer[_activity_pb2.LoadingPhase]:
+        """How it became ready, in order."""
+
+    @_builtins.property
+    def compute_paths(self) -> _containers.RepeatedCompositeFieldContainer[_activity_pb2.ComputePath]:
+        """How the network's operations are computed."""
+
     def __init__(
         self,
         *,
@@ -85,10 +96,12 @@ class GetServerInfoResponse(_message.Message):
         limits: Global___Limits | None = ...,
         jobs: _builtins.int = ...,
         step_time: _duration_pb2.Duration | None = ...,
+        loading: _abc.Iterable[_activity_pb2.LoadingPhase] | None = ...,
+        compute_paths: _abc.Iterable[_activity_pb2.ComputePath] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "started", b"started", "step_time", b"step_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "engine", b"engine", "jobs", b"jobs", "limits", b"limits", "precision", b"precision", "started", b"started", "step_time", b"step_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compute_paths", b"compute_paths", "device", b"device", "engine", b"engine", "jobs", b"jobs", "limits", b"limits", "loading", b"loading", "precision", b"precision", "started", b"started", "step_time", b"step_time", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -302,16 +315,20 @@ class WatchGpuStatsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    ALL_DEVICES_FIELD_NUMBER: _builtins.int
     interval_ms: _builtins.int
     """Least time between two samples, in milliseconds, at least 100. 0: 500."""
+    all_devices: _builtins.bool
+    """Also the other devices of the machine, each with a message of its own."""
     def __init__(
         self,
         *,
         interval_ms: _builtins.int = ...,
+        all_devices: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval_ms", b"interval_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["all_devices", b"all_devices", "interval_ms", b"interval_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -340,3 +357,49 @@ class WatchGpuStatsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WatchGpuStatsResponse: _TypeAlias = WatchGpuStatsResponse  # noqa: Y015
+
+@_typing.final
+class WatchActivityRequest(_message.Message):
+    """Asks for activity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INTERVAL_MS_FIELD_NUMBER: _builtins.int
+    interval_ms: _builtins.int
+    """Least time between two messages, in milliseconds, at least 100. 0: 500."""
+    def __init__(
+        self,
+        *,
+        interval_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["interval_ms", b"interval_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchActivityRequest: _TypeAlias = WatchActivityRequest  # noqa: Y015
+
+@_typing.final
+class WatchActivityResponse(_message.Message):
+    """What the server does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTIVITY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def activity(self) -> _activity_pb2.Activity:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        activity: _activity_pb2.Activity | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["activity", b"activity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchActivityResponse: _TypeAlias = WatchActivityResponse  # noqa: Y015

@@ -50,6 +50,11 @@ class SystemServiceStub:
                 request_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchGpuStatsRequest.SerializeToString,
                 response_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchGpuStatsResponse.FromString,
                 _registered_method=True)
+        self.WatchActivity = channel.unary_stream(
+                '/sakuga.system.v1.SystemService/WatchActivity',
+                request_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchActivityRequest.SerializeToString,
+                response_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchActivityResponse.FromString,
+                _registered_method=True)
 
 
 class SystemServiceServicer:
@@ -77,6 +82,13 @@ class SystemServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchActivity(self, request, context):
+        """What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SystemServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +106,11 @@ def add_SystemServiceServicer_to_server(servicer, server):
                     servicer.WatchGpuStats,
                     request_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchGpuStatsRequest.FromString,
                     response_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchGpuStatsResponse.SerializeToString,
+            ),
+            'WatchActivity': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchActivity,
+                    request_deserializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchActivityRequest.FromString,
+                    response_serializer=sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchActivityResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +195,33 @@ class SystemService:
             '/sakuga.system.v1.SystemService/WatchGpuStats',
             sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchGpuStatsRequest.SerializeToString,
             sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchGpuStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchActivity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/sakuga.system.v1.SystemService/WatchActivity',
+            sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchActivityRequest.SerializeToString,
+            sakuga_dot_system_dot_v1_dot_system__service__pb2.WatchActivityResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class SystemServiceStub:
     """The models that Generate accepts."""
     WatchGpuStats: _grpc.UnaryStreamMultiCallable[_system_service_pb2.WatchGpuStatsRequest, _system_service_pb2.WatchGpuStatsResponse]
     """Samples of the device until the caller hangs up. A slow reader gets the newest."""
+    WatchActivity: _grpc.UnaryStreamMultiCallable[_system_service_pb2.WatchActivityRequest, _system_service_pb2.WatchActivityResponse]
+    """What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest."""
 
 @_typing.type_check_only
 class SystemServiceAsyncStub(SystemServiceStub):
@@ -51,6 +53,8 @@ class SystemServiceAsyncStub(SystemServiceStub):
     """The models that Generate accepts."""
     WatchGpuStats: _aio.UnaryStreamMultiCallable[_system_service_pb2.WatchGpuStatsRequest, _system_service_pb2.WatchGpuStatsResponse]  # type: ignore[assignment]
     """Samples of the device until the caller hangs up. A slow reader gets the newest."""
+    WatchActivity: _aio.UnaryStreamMultiCallable[_system_service_pb2.WatchActivityRequest, _system_service_pb2.WatchActivityResponse]  # type: ignore[assignment]
+    """What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest."""
 
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
     """Says what the server is, what it can draw with, and how its device does."""
@@ -78,5 +82,13 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_system_service_pb2.WatchGpuStatsResponse], _abc.AsyncIterator[_system_service_pb2.WatchGpuStatsResponse]]:
         """Samples of the device until the caller hangs up. A slow reader gets the newest."""
+
+    @_abc_1.abstractmethod
+    def WatchActivity(
+        self,
+        request: _system_service_pb2.WatchActivityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_system_service_pb2.WatchActivityResponse], _abc.AsyncIterator[_system_service_pb2.WatchActivityResponse]]:
+        """What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest."""
 
 def add_SystemServiceServicer_to_server(servicer: SystemServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,15 +1,18 @@
-//! The engine that runs the model. The only file that names the model crate.
+//! The engine that runs the model. Nothing outside this folder names the model crate.
+
+mod observe;
+mod warm_up;
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sakuga_model::device::{self, DeviceSpec, Precision};
 use sakuga_model::embedded;
 use sakuga_model::loader::{LoadReport, LoraReport};
 use sakuga_model::lora::LoraSpec;
-use sakuga_model::pipeline::{LoadOptions, Pipeline, PipelineError, PipelineInfo, WarmUpSize};
+use sakuga_model::pipeline::{LoadOptions, Pipeline, PipelineError, PipelineInfo};
 use sakuga_model::progress::{self, Progress};
 use sakuga_model::sampler;
 use sakuga_model::spec::GenerateSpec;
@@ -17,11 +20,11 @@ use sakuga_model::synthetic::{self, Preset};
 use sakuga_model::text::Tokenizers;
 
 use super::{
-    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, MemoryNeed, ModelInfo,
-    Observer, OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Solver, Stage, StepDone, StepReport,
-    TokenCount, TokenCounter, cache,
+    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, MemoryNeed, MemoryProbe,
+    ModelInfo, Observer, OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Solver, Stage, StepDone,
+    StepReport, TokenCount, TokenCounter, cache,
 };
-use crate::config::{BurnConfig, DeviceChoice, PrecisionChoice, WarmUp};
+use crate::config::{BurnConfig, DeviceChoice, PrecisionChoice};
 use crate::picture::sha256_hex;
 
 /// Seed of the random weights that stand in where no checkpoint was built in.
@@ -38,6 +41,7 @@ fn open(config: &BurnConfig) -> Result<OpenEngine, EngineError> {
         DeviceChoice::Cpu => DeviceSpec::Cpu,
         DeviceChoice::Cuda(index) => DeviceSpec::Cuda(index),
     };
+    let mut loading = observe::Loading::begin();
     let precision = config.precision.map(|precision| match precision {
         PrecisionChoice::Bf16 => Precision::Bf16,
         PrecisionChoice::F32 => Precision::F32,
@@ -46,11 +50,11 @@ fn open(config: &BurnConfig) -> Result<OpenEngine, EngineError> {
         // The remedy by the name that it has here.
         EngineError::Device(format!("{error} (--device {} was asked for; --device cpu always works)", config.device))
     })?;
+    loading.phase("device");
     let folder = match &config.model {
         Some(folder) => folder.clone(),
         None => embedded_folder(config.cache_dir.as_deref())?,
     };
-    let begun = Instant::now();
     let loras = config.loras.iter().map(|lora| LoraSpec { path: lora.path.clone(), strength: lora.scale }).collect();
     let is_gpu = device.name != "cpu";
     let offload_text_encoder = config.offload_text_encoder;
@@ -59,14 +63,22 @@ fn open(config: &BurnConfig) -> Result<OpenEngine, EngineError> {
         .map_err(|error| EngineError::Model(format!("cannot load the model: {error}")))?;
     log_reports(&reports);
     let adapters = adapters(&reports)?;
-    tracing::info!(folder = %folder.display(), load_ms = begun.elapsed().as_millis() as u64, "model loaded");
-    let ready_pixels = warm_up(&pipeline, config, is_gpu)?;
+    let load = loading.parts(&reports);
+    tracing::info!(folder = %folder.display(), load_ms = load.as_millis() as u64, "model loaded");
+    let ready_pixels = warm_up::draw(&pipeline, config, is_gpu)?;
+    if ready_pixels.is_some() {
+        loading.phase("warm-up");
+    }
     let mut info = info(pipeline.info(), config.max_batch);
     info.pixels_max = ready_pixels;
+    info.loading = loading.finish();
+    info.compute_paths = observe::paths(&pipeline);
     add_adapters(&mut info.model, &adapters)?;
     let tokens = Arc::new(Counter(pipeline.text()));
+    let memory_probe = pipeline.networks().memory_probe();
+    let memory: MemoryProbe = Arc::new(move || observe::pools(&memory_probe));
     let engine = Box::new(BurnEngine { pipeline, max_batch: config.max_batch as usize, ready_pixels });
-    Ok(OpenEngine { engine, info, tokens })
+    Ok(OpenEngine { engine, info, tokens, memory })
 }
 
 /// The folder of the model that this program brings: the checkpoint that was built in, or else one of random weights.
@@ -144,6 +156,8 @@ fn info(info: &PipelineInfo, batch_max: u32) -> EngineInfo {
             pixel_bytes: PIXEL_VALUES * value_bytes,
             batch_max,
         },
+        loading: Vec::new(),
+        compute_paths: Vec::new(),
         kind: "burn",
         pixels_max: None,
         device: info.device_name.clone(),
@@ -180,52 +194,6 @@ fn from_model(solver: sampler::Solver) -> Solver {
     }
 }
 
-/// Draws what will be asked for, and tells how many pixels are ready to be computed at once; none if there is no bound.
-fn warm_up(pipeline: &Pipeline, config: &BurnConfig, is_gpu: bool) -> Result<Option<u64>, EngineError> {
-    let info = pipeline.info();
-    let sizes = match &config.warm_up {
-        WarmUp::None => return Ok(None),
-        WarmUp::Auto if !is_gpu => return Ok(None),
-        WarmUp::Auto => {
-            let limits = info.limits;
-            let multiple = limits.size_multiple_px;
-            let largest = limits.pixels_max.min(config.pixels_max).isqrt().min(u64::from(limits.edge_max_px)) as u32;
-            let largest = (largest / multiple * multiple).max(multiple);
-            let default = info.default_size_px.min(largest);
-            vec![(default, default), (largest, largest)]
-        }
-        WarmUp::Sizes(sizes) => sizes.clone(),
-    };
-    let begun = Instant::now();
-    let every_length = |place: usize| config.warm_up != WarmUp::Auto || place == 0;
-    let batches: Vec<_> = sizes
-        .iter()
-        .enumerate()
-        .map(|(place, &(width_px, height_px))| {
-            let every_length = is_gpu && every_length(place);
-            WarmUpSize { width_px, height_px, images: 1, every_length }
-        })
-        .collect();
-    pipeline.warm_up(&batches).map_err(|error| {
-        EngineError::Model(format!(
-            "cannot warm up for {sizes:?}: {error}; with less memory, draw smaller pictures (--max-pixels), keep the text \
-             encoder in the host's memory (--offload-text-encoders), or leave it (--warm-up none)"
-        ))
-    })?;
-    tracing::info!(?sizes, warm_up_ms = begun.elapsed().as_millis() as u64, "warmed up");
-    Ok(sizes.iter().map(|&(width, height)| u64::from(width) * u64::from(height)).max())
-}
-
-/// Rows that the fast path takes in one evaluation are 64, two for each picture.
-const BATCH_MAX: u64 = 32;
-
-/// How many pictures of these pixels are computed at once: no more than are ready, and than are let.
-fn batch(max_batch: usize, ready_pixels: Option<u64>, pixels: u64) -> usize {
-    let Some(ready) = ready_pixels else { return max_batch };
-    let ready = (ready / pixels.max(1)).clamp(1, BATCH_MAX) as usize;
-    if max_batch == 0 { ready } else { ready.min(max_batch) }
-}
-
 struct BurnEngine {
     pipeline: Pipeline,
     max_batch: usize,
@@ -236,7 +204,7 @@ struct BurnEngine {
 impl Engine for BurnEngine {
     fn generate(&mut self, spec: &JobSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
         let pixels = u64::from(spec.width_px) * u64::from(spec.height_px);
-        let spec = generate_spec(spec, batch(self.max_batch, self.ready_pixels, pixels));
+        let spec = generate_spec(spec, warm_up::batch(self.max_batch, self.ready_pixels, pixels));
         let outcome =
             self.pipeline.generate(&spec, &mut |progress| observe(progress, observer)).map_err(engine_error)?;
         Ok(match outcome {
@@ -274,17 +242,13 @@ fn generate_spec(spec: &JobSpec, max_batch: usize) -> GenerateSpec {
         guidance_renorm: spec.guidance_renorm,
         shift: spec.shift,
         max_batch,
-        profile: false,
+        profile: spec.profile,
     }
 }
 
 fn observe(progress: Progress<'_>, observer: &mut Observer<'_>) -> ControlFlow<()> {
     match progress {
-        Progress::Stage(stage) => observer(EngineEvent::Stage(match stage {
-            progress::Stage::TextEncode => Stage::TextEncode,
-            progress::Stage::Denoise => Stage::Denoise,
-            progress::Stage::Decode => Stage::Decode,
-        })),
+        Progress::Stage(reached) => observer(EngineEvent::Stage(stage(reached))),
         Progress::TextEncoded(counts) => {
             for count in counts.iter().filter(|count| count.is_truncated()) {
                 tracing::warn!(
@@ -296,7 +260,7 @@ fn observe(progress: Progress<'_>, observer: &mut Observer<'_>) -> ControlFlow<(
             }
             ControlFlow::Continue(())
         }
-        Progress::Profile(_) => ControlFlow::Continue(()),
+        Progress::Profile(profile) => observer(EngineEvent::Profile(observe::profile(&profile))),
         Progress::Step(step) => {
             let report = StepReport {
                 index: step.index as u32,
@@ -316,6 +280,14 @@ fn observe(progress: Progress<'_>, observer: &mut Observer<'_>) -> ControlFlow<(
             };
             observer(EngineEvent::Step(StepDone { report, first_image: step.first_image as u32, previews: &previews }))
         }
+    }
+}
+
+fn stage(stage: progress::Stage) -> Stage {
+    match stage {
+        progress::Stage::TextEncode => Stage::TextEncode,
+        progress::Stage::Denoise => Stage::Denoise,
+        progress::Stage::Decode => Stage::Decode,
     }
 }
 
@@ -347,20 +319,5 @@ impl TokenCounter for Counter {
             first_lost: count.first_lost,
         });
         counts.collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_is_no_larger_than_what_is_ready() {
-        let ready = Some(1024 * 1024);
-        assert_eq!(batch(0, ready, 1024 * 1024), 1);
-        assert_eq!(batch(0, ready, 512 * 512), 4);
-        assert_eq!(batch(2, ready, 512 * 512), 2);
-        assert_eq!(batch(0, ready, 16 * 16), 32);
-        assert_eq!((batch(0, None, 1), batch(3, None, 1)), (0, 3), "no bound but the given one");
     }
 }

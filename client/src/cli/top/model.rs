@@ -1,0 +1,286 @@
+//! What `top` knows, and how news and keys change it: plain state, no terminal and no network.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use sakuga_client::Step;
+use sakuga_client::proto::generation::v1::{Job, JobState};
+use sakuga_client::proto::system::v1::{Activity, GetServerInfoResponse, GpuStats};
+
+use super::halfblocks::Picture;
+
+/// Samples that are kept for the curves: more than a terminal is wide.
+const HISTORY: usize = 512;
+
+/// What comes from the server, or from the way to it.
+pub enum Update {
+    /// The connection is there.
+    Connected(Box<GetServerInfoResponse>),
+    /// The connection broke, or could not be made again; the text says why.
+    Lost(String),
+    /// A sample of a device.
+    Device(Box<GpuStats>),
+    /// What the server does.
+    Activity(Activity),
+    /// The jobs that wait or run.
+    Jobs(Vec<Job>),
+    /// A step of a job.
+    Step(String, Step),
+    /// A look at what a job draws.
+    Preview(String, Picture),
+    /// Something that the user should know.
+    Notice(String),
+}
+
+/// What the user asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing that leaves the model.
+    None,
+    /// To end.
+    Quit,
+    /// To give this job up.
+    Cancel(String),
+}
+
+/// Everything that is shown.
+#[derive(Default)]
+pub struct Model {
+    /// The server's address.
+    pub address: String,
+    /// What the server is, once it is known.
+    pub server: Option<GetServerInfoResponse>,
+    /// Why there is no connection, if there was one.
+    pub lost: Option<String>,
+    /// The devices by number.
+    pub devices: BTreeMap<u32, Device>,
+    /// What the server did, the oldest first.
+    pub activity: VecDeque<Activity>,
+    /// Jobs that run or wait, in the order in which they get the device.
+    pub jobs: Vec<Job>,
+    /// The chosen job.
+    pub chosen: Option<String>,
+    /// What its own events tell of the job that has the device.
+    pub running: Option<Running>,
+    /// Whether what is shown stands still.
+    pub is_paused: bool,
+    /// The job that the user is asked about.
+    pub asked: Option<String>,
+    /// Something that the user should know.
+    pub notice: Option<String>,
+}
+
+/// A device over time.
+#[derive(Default)]
+pub struct Device {
+    /// The newest sample.
+    pub newest: GpuStats,
+    /// Samples, the oldest first.
+    pub history: VecDeque<GpuStats>,
+}
+
+/// What its own events tell of the job that has the device.
+#[derive(Default)]
+pub struct Running {
+    /// The job.
+    pub job_id: String,
+    /// Its last step.
+    pub step: Option<Step>,
+    /// The last look at its first picture.
+    pub preview: Option<Picture>,
+}
+
+impl Model {
+    /// A model of a server about which nothing is known.
+    pub fn new(address: &str) -> Self {
+        Self { address: address.to_owned(), ..Self::default() }
+    }
+
+    /// Takes news. While the display stands still only the connection and notices go on.
+    pub fn apply(&mut self, update: Update) {
+        match update {
+            Update::Connected(server) => {
+                self.server = Some(*server);
+                self.lost = None;
+            }
+            Update::Lost(reason) => self.lost = Some(reason),
+            Update::Notice(notice) => self.notice = Some(notice),
+            _ if self.is_paused => {}
+            Update::Device(stats) => {
+                let device = self.devices.entry(stats.device_index).or_default();
+                push(&mut device.history, (*stats).clone());
+                device.newest = *stats;
+            }
+            Update::Activity(activity) => {
+                if self.running.as_ref().is_some_and(|running| running.job_id != activity.job_id) {
+                    self.running = None;
+                }
+                push(&mut self.activity, activity);
+            }
+            Update::Jobs(jobs) => self.take_jobs(jobs),
+            Update::Step(job_id, step) => self.running(job_id).step = Some(step),
+            Update::Preview(job_id, preview) => self.running(job_id).preview = Some(preview),
+        }
+    }
+
+    /// Takes a key.
+    pub fn press(&mut self, key: KeyEvent) -> Action {
+        if key.kind == KeyEventKind::Release {
+            return Action::None;
+        }
+        self.notice = None;
+        if key.modifiers.contains(KeyModifiers::CONTROL) {
+            return if key.code == KeyCode::Char('c') { Action::Quit } else { Action::None };
+        }
+        if let Some(job_id) = self.asked.take() {
+            return if key.code == KeyCode::Char('y') { Action::Cancel(job_id) } else { Action::None };
+        }
+        match key.code {
+            KeyCode::Char('q') | KeyCode::Esc => return Action::Quit,
+            KeyCode::Char('p') => self.is_paused = !self.is_paused,
+            KeyCode::Char('c') => self.asked.clone_from(&self.chosen),
+            KeyCode::Up => self.choose(-1),
+            KeyCode::Down => self.choose(1),
+            _ => {}
+        }
+        Action::None
+    }
+
+    /// The newest activity.
+    pub fn now(&self) -> Option<&Activity> {
+        self.activity.back()
+    }
+
+    /// The place of the chosen job.
+    pub fn chosen_place(&self) -> Option<usize> {
+        let chosen = self.chosen.as_ref()?;
+        self.jobs.iter().position(|job| job.job_id == *chosen)
+    }
+
+    fn take_jobs(&mut self, mut jobs: Vec<Job>) {
+        let place = self.chosen_place().unwrap_or(0);
+        jobs.sort_by_key(|job| (job.state() != JobState::Running, job.queue_position.unwrap_or(0), job.job_id.clone()));
+        self.jobs = jobs;
+        if self.chosen_place().is_none() {
+            // The chosen job has gone; the one in its place is near.
+            let nearest = self.jobs.get(place).or(self.jobs.last());
+            self.chosen = nearest.map(|job| job.job_id.clone());
+        }
+    }
+
+    fn choose(&mut self, by: isize) {
+        let place = self.chosen_place().unwrap_or(0).saturating_add_signed(by).min(self.jobs.len().saturating_sub(1));
+        self.chosen = self.jobs.get(place).map(|job| job.job_id.clone());
+    }
+
+    fn running(&mut self, job_id: String) -> &mut Running {
+        if self.running.as_ref().is_none_or(|running| running.job_id != job_id) {
+            self.running = Some(Running { job_id, ..Running::default() });
+        }
+        self.running.get_or_insert_default()
+    }
+}
+
+fn push<T>(history: &mut VecDeque<T>, value: T) {
+    if history.len() == HISTORY {
+        history.pop_front();
+    }
+    history.push_back(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(job_id: &str, state: JobState, queue_position: Option<u32>) -> Job {
+        Job { job_id: job_id.into(), state: state.into(), queue_position, ..Job::default() }
+    }
+
+    fn press(model: &mut Model, code: KeyCode) -> Action {
+        model.press(KeyEvent::from(code))
+    }
+
+    fn queue() -> Model {
+        let mut model = Model::new("http://x");
+        model.apply(Update::Jobs(vec![
+            job("c", JobState::Queued, Some(2)),
+            job("b", JobState::Queued, Some(1)),
+            job("a", JobState::Running, None),
+        ]));
+        model
+    }
+
+    #[test]
+    fn jobs_stand_in_the_order_in_which_they_get_the_device() {
+        let model = queue();
+        let order: Vec<&str> = model.jobs.iter().map(|job| job.job_id.as_str()).collect();
+        assert_eq!(order, ["a", "b", "c"]);
+        assert_eq!(model.chosen.as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_job_is_given_up_only_after_a_yes() {
+        let mut model = queue();
+        assert_eq!(press(&mut model, KeyCode::Down), Action::None);
+        assert_eq!(press(&mut model, KeyCode::Char('c')), Action::None);
+        assert_eq!(model.asked.as_deref(), Some("b"));
+        assert_eq!(press(&mut model, KeyCode::Char('q')), Action::None, "anything but y is no");
+        assert_eq!(model.asked, None);
+        press(&mut model, KeyCode::Char('c'));
+        assert_eq!(press(&mut model, KeyCode::Char('y')), Action::Cancel("b".into()));
+        assert_eq!(press(&mut model, KeyCode::Char('q')), Action::Quit);
+    }
+
+    #[test]
+    fn the_choice_stays_with_its_job_and_then_with_its_place() {
+        let mut model = queue();
+        press(&mut model, KeyCode::Down);
+        model.apply(Update::Jobs(vec![job("b", JobState::Running, None), job("c", JobState::Queued, Some(1))]));
+        assert_eq!((model.chosen.as_deref(), model.chosen_place()), (Some("b"), Some(0)));
+        model.apply(Update::Jobs(vec![job("c", JobState::Running, None)]));
+        assert_eq!(model.chosen.as_deref(), Some("c"));
+        for _ in 0..3 {
+            press(&mut model, KeyCode::Down);
+        }
+        assert_eq!(model.chosen.as_deref(), Some("c"), "the end is the end");
+        model.apply(Update::Jobs(Vec::new()));
+        assert_eq!(model.chosen, None);
+        press(&mut model, KeyCode::Char('c'));
+        assert_eq!(model.asked, None, "there is nothing to give up");
+    }
+
+    #[test]
+    fn a_pause_holds_figures_but_not_the_connection() {
+        let mut model = Model::new("http://x");
+        press(&mut model, KeyCode::Char('p'));
+        model.apply(Update::Device(Box::default()));
+        model.apply(Update::Lost("gone".into()));
+        assert!(model.devices.is_empty());
+        assert_eq!(model.lost.as_deref(), Some("gone"));
+        press(&mut model, KeyCode::Char('p'));
+        model.apply(Update::Device(Box::default()));
+        model.apply(Update::Connected(Box::default()));
+        assert_eq!((model.devices.len(), model.lost), (1, None));
+    }
+
+    #[test]
+    fn a_new_job_begins_without_the_steps_of_the_old() {
+        let mut model = Model::new("http://x");
+        let picture = Picture::new(1, 1, vec![0; 3]).expect("three bytes");
+        model.apply(Update::Preview("a".into(), picture));
+        model.apply(Update::Activity(Activity { job_id: "a".into(), ..Activity::default() }));
+        assert!(model.running.as_ref().is_some_and(|running| running.preview.is_some()));
+        model.apply(Update::Activity(Activity { job_id: "b".into(), ..Activity::default() }));
+        assert!(model.running.is_none());
+    }
+
+    #[test]
+    fn the_history_is_bounded() {
+        let mut model = Model::new("http://x");
+        for _ in 0..HISTORY + 5 {
+            model.apply(Update::Device(Box::default()));
+            model.apply(Update::Activity(Activity::default()));
+        }
+        assert_eq!((model.devices[&0].history.len(), model.activity.len()), (HISTORY, HISTORY));
+    }
+}

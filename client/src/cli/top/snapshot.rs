@@ -1,0 +1,43 @@
+//! One look as plain text, for scripts and for streams that nobody watches.
+
+use sakuga_client::proto::system::v1::{Activity, GpuStats};
+
+use super::model::Model;
+use super::view::{place, pool_line, processes_line};
+use crate::cli::jobs::text as jobs_text;
+use crate::cli::progress::device_line;
+use crate::cli::render::plain;
+use crate::cli::units;
+
+/// What the model knows, a fact a line.
+pub fn text(model: &Model) -> String {
+    let mut lines = vec![plain(&model.address)];
+    if let Some(server) = &model.server {
+        let text = format!("{} {}, {}, {}", server.version, server.engine, server.device, server.precision);
+        lines.push(plain(&text));
+    }
+    lines.extend(model.devices.values().map(|device| device_text(&device.newest)));
+    if let Some(now) = model.now() {
+        lines.extend(activity_lines(now));
+    }
+    lines.push(String::new());
+    lines.join("\n") + &jobs_text::table(&model.jobs)
+}
+
+fn device_text(stats: &GpuStats) -> String {
+    let mut text = device_line(stats);
+    let rates = stats.pcie_receive_bytes_per_second.zip(stats.pcie_send_bytes_per_second);
+    if let Some((received, sent)) = rates {
+        text += &format!(", PCIe {}/s in, {}/s out", units::bytes(received), units::bytes(sent));
+    }
+    text
+}
+
+fn activity_lines(now: &Activity) -> Vec<String> {
+    let mut lines: Vec<String> =
+        now.pools.iter().map(|pool| pool_line(&pool.name, pool.used_bytes, pool.held_bytes)).collect();
+    lines.push(processes_line(now));
+    lines.push(if now.job_id.is_empty() { "nothing is drawn".to_owned() } else { place(now) });
+    lines.push(format!("{} waiting", units::count(now.queued as usize, "job")));
+    lines
+}

@@ -1,0 +1,126 @@
+//! What the script tells about itself: invented, but lawful, so that whoever shows it can be tested.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::super::{ComputePath, JobSpec, LoadingPhase, MemoryPool, MemoryProbe, ProfileSpan, Stage, StageProfile};
+
+/// Bytes of the weights that the script pretends to have.
+const WEIGHTS: u64 = 64 << 20;
+/// Bytes that a pixel takes while it is drawn: the picture and its noise.
+pub(super) const PIXEL_BYTES: u64 = 6;
+/// What the pretended device reaches.
+const PEAK_FLOPS_PER_SECOND: f64 = 100e12;
+const PEAK_BYTES_PER_SECOND: f64 = 2e12;
+
+/// How the engine was opened.
+pub(super) fn loading() -> Vec<LoadingPhase> {
+    let mut begin = Duration::ZERO;
+    [("device", 2, 0), ("gemma3", 5, WEIGHTS / 2), ("next_dit", 4, WEIGHTS / 2), ("warm-up", 1, 0)]
+        .map(|(name, took_ms, bytes)| {
+            let duration = Duration::from_millis(took_ms);
+            let phase = LoadingPhase { name: name.into(), begin, duration, bytes };
+            begin += duration;
+            phase
+        })
+        .into()
+}
+
+/// How it computes.
+pub(super) fn compute_paths() -> Vec<ComputePath> {
+    let path = |operation: &str, reason: &str| ComputePath {
+        operation: operation.into(),
+        implementation: "script".into(),
+        reason: reason.into(),
+    };
+    vec![path("products", ""), path("attention", "the script loads no kernels")]
+}
+
+/// The memory that jobs take: the script's thread says it, any thread reads it.
+#[derive(Clone, Default)]
+pub(super) struct Memory(Arc<AtomicU64>);
+
+impl Memory {
+    /// Takes what a job needs until the guard is dropped.
+    pub(super) fn take(&self, spec: &JobSpec) -> Taken<'_> {
+        let pixels = u64::from(spec.width_px) * u64::from(spec.height_px) * u64::from(spec.images);
+        self.0.store(pixels * PIXEL_BYTES, Ordering::Relaxed);
+        Taken(&self.0)
+    }
+
+    /// Says what is taken.
+    pub(super) fn probe(&self) -> MemoryProbe {
+        let taken = self.0.clone();
+        Arc::new(move || {
+            let scratch = taken.load(Ordering::Relaxed);
+            let pool = |name, used_bytes, held_bytes| MemoryPool { name, used_bytes, held_bytes };
+            vec![pool("weights and tensors", WEIGHTS, WEIGHTS), pool("scratch", scratch, scratch.next_power_of_two())]
+        })
+    }
+}
+
+/// Memory that a job has taken.
+pub(super) struct Taken<'a>(&'a AtomicU64);
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Where the time of a part went that took so long: nine tenths on the device, by fixed shares.
+pub(super) fn profile(stage: Stage, took: Duration, steps: u32) -> StageProfile {
+    let wall_ms = took.as_secs_f64() * 1e3;
+    let device_ms = wall_ms * 0.9;
+    let spans = |network: &str, layers: u32, count: u32| -> Vec<ProfileSpan> {
+        let layer_ms = device_ms / f64::from(layers);
+        let of_layer = |layer| {
+            [("product qkv", 0.3, 0.6, 0.0), ("attention", 0.5, 0.4, 0.0), ("norm", 0.2, 0.0, 0.8)].map(
+                |(name, share, of_flops, of_bytes)| ProfileSpan {
+                    network: network.into(),
+                    layer: Some(layer),
+                    name: name.into(),
+                    count,
+                    ms: layer_ms * share,
+                    flops: layer_ms * share / 1e3 * PEAK_FLOPS_PER_SECOND * of_flops,
+                    bytes: layer_ms * share / 1e3 * PEAK_BYTES_PER_SECOND * of_bytes,
+                },
+            )
+        };
+        (0..layers).flat_map(of_layer).collect()
+    };
+    StageProfile {
+        stage,
+        spans: match stage {
+            Stage::TextEncode => spans("gemma3", 1, 1),
+            Stage::Denoise => spans("next_dit", 2, steps),
+            Stage::Decode => spans("autoencoder_kl", 1, 1),
+            Stage::EncodeImage => Vec::new(),
+        },
+        device_ms,
+        wall_ms,
+        peak_flops_per_second: Some(PEAK_FLOPS_PER_SECOND),
+        peak_bytes_per_second: Some(PEAK_BYTES_PER_SECOND),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_add_up_to_the_device_s_time() {
+        for stage in [Stage::TextEncode, Stage::Denoise, Stage::Decode] {
+            let profile = profile(stage, Duration::from_millis(40), 4);
+            let sum: f64 = profile.spans.iter().map(|span| span.ms).sum();
+            assert!((sum - profile.device_ms).abs() < 1e-9 && profile.device_ms < profile.wall_ms, "{profile:?}");
+        }
+    }
+
+    #[test]
+    fn phases_follow_one_another() {
+        let phases = loading();
+        assert!(phases.windows(2).all(|pair| pair[0].begin + pair[0].duration == pair[1].begin), "{phases:?}");
+    }
+}

@@ -1,0 +1,110 @@
+//! PCIe rates. NVML measures each direction over some 20 ms and blocks meanwhile, so a thread of its own asks, at most once
+//! a second and only while somebody wants to know.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nvml_wrapper::Nvml;
+use nvml_wrapper::enum_wrappers::device::PcieUtilCounter;
+
+use super::PcieRate;
+use crate::sync::lock;
+
+/// Least time between two measurements of a device.
+const PERIOD: Duration = Duration::from_secs(1);
+/// How long a measurement counts as one of late.
+const FRESH: Duration = Duration::from_millis(2500);
+/// Devices that may wait to be measured.
+const WAITING_MAX: usize = 64;
+
+/// Measures on its own thread, which ends when the meter is dropped.
+pub(super) struct PcieMeter {
+    wanted: SyncSender<String>,
+    devices: Arc<Mutex<HashMap<String, Measured>>>,
+}
+
+/// What is known of a device.
+#[derive(Default)]
+struct Measured {
+    asked: Option<Instant>,
+    rate: Option<(Instant, PcieRate)>,
+}
+
+impl PcieMeter {
+    /// Starts the thread.
+    pub(super) fn start(nvml: Arc<Nvml>) -> std::io::Result<Self> {
+        Self::start_with(move |uuid| measure(&nvml, uuid))
+    }
+
+    fn start_with(measure: impl Fn(&str) -> Option<PcieRate> + Send + 'static) -> std::io::Result<Self> {
+        let (wanted, asked) = mpsc::sync_channel::<String>(WAITING_MAX);
+        let devices: Arc<Mutex<HashMap<String, Measured>>> = Arc::default();
+        let known = devices.clone();
+        thread::Builder::new().name("sakuga-pcie".into()).spawn(move || {
+            while let Ok(uuid) = asked.recv() {
+                let rate = measure(&uuid).map(|rate| (Instant::now(), rate));
+                lock(&known).entry(uuid).or_default().rate = rate;
+            }
+        })?;
+        Ok(Self { wanted, devices })
+    }
+
+    /// The device's rate of late, if it was measured; asks for the next measurement and waits for nothing.
+    pub(super) fn rate(&self, uuid: &str) -> Option<PcieRate> {
+        let now = Instant::now();
+        let mut devices = lock(&self.devices);
+        let device = devices.entry(uuid.to_owned()).or_default();
+        if device.asked.is_none_or(|asked| now.duration_since(asked) >= PERIOD) {
+            device.asked = Some(now);
+            // A queue that is full is asked again in a second.
+            _ = self.wanted.try_send(uuid.to_owned());
+        }
+        device.rate.filter(|(at, _)| now.duration_since(*at) < FRESH).map(|(_, rate)| rate)
+    }
+}
+
+fn measure(nvml: &Nvml, uuid: &str) -> Option<PcieRate> {
+    let device = nvml.device_by_uuid(uuid).ok()?;
+    // NVML counts in KB of 1000 bytes.
+    let rate = |counter| Some(u64::from(device.pcie_throughput(counter).ok()?) * 1000);
+    Some(PcieRate {
+        receive_bytes_per_second: rate(PcieUtilCounter::Receive)?,
+        send_bytes_per_second: rate(PcieUtilCounter::Send)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn measuring_delays_nobody_and_happens_once_a_second() {
+        let measurements = Arc::new(AtomicU32::new(0));
+        let count = measurements.clone();
+        let meter = PcieMeter::start_with(move |_| {
+            thread::sleep(Duration::from_millis(20));
+            count.fetch_add(1, Ordering::Relaxed);
+            Some(PcieRate { receive_bytes_per_second: 1, send_bytes_per_second: 2 })
+        });
+        let meter = meter.expect("a thread");
+        assert_eq!(meter.rate("a"), None, "nothing is known yet");
+        let begun = Instant::now();
+        let rate = loop {
+            assert!(begun.elapsed() < Duration::from_secs(10), "it is never measured");
+            let asked = Instant::now();
+            let rate = meter.rate("a");
+            assert!(asked.elapsed() < Duration::from_millis(15), "it waits");
+            if let Some(rate) = rate {
+                break rate;
+            }
+            thread::sleep(Duration::from_millis(1));
+        };
+        assert_eq!(rate, PcieRate { receive_bytes_per_second: 1, send_bytes_per_second: 2 });
+        assert_eq!(measurements.load(Ordering::Relaxed), 1);
+    }
+}

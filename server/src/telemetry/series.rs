@@ -1,0 +1,77 @@
+//! What was seen of one job, bounded: of one that takes very long only the end is kept.
+
+use std::collections::VecDeque;
+
+use super::Activity;
+use crate::gpu::DeviceSample;
+
+/// Samples that are kept of a job: ten minutes.
+const SAMPLES_MAX: usize = 6000;
+/// Looks at the activity that are kept of a job: the same time.
+const ACTIVITY_MAX: usize = SAMPLES_MAX / 5;
+
+/// What was seen of one job, in order.
+#[derive(Clone, Debug, Default)]
+pub struct Series {
+    samples: VecDeque<DeviceSample>,
+    activity: VecDeque<Activity>,
+    is_cut: bool,
+}
+
+impl Series {
+    /// Samples of the device.
+    pub fn samples(&self) -> impl Iterator<Item = &DeviceSample> {
+        self.samples.iter()
+    }
+
+    /// What the server did.
+    pub fn activity(&self) -> impl Iterator<Item = &Activity> {
+        self.activity.iter()
+    }
+
+    /// Whether only the end is kept.
+    pub fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
+    pub(super) fn push_sample(&mut self, sample: DeviceSample) {
+        self.is_cut |= push_within(&mut self.samples, sample, SAMPLES_MAX);
+    }
+
+    pub(super) fn push_activity(&mut self, activity: Activity) {
+        self.is_cut |= push_within(&mut self.activity, activity, ACTIVITY_MAX);
+    }
+}
+
+/// Adds to the end; returns whether the beginning had to go for it.
+fn push_within<T>(list: &mut VecDeque<T>, value: T, max: usize) -> bool {
+    let is_full = list.len() >= max;
+    if is_full {
+        list.pop_front();
+    }
+    list.push_back(value);
+    is_full
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_long_job_is_kept() {
+        let mut series = Series::default();
+        for number in 0..SAMPLES_MAX as u32 + 2 {
+            assert_eq!(series.is_cut(), number > SAMPLES_MAX as u32);
+            series.push_sample(DeviceSample { device_index: number, ..DeviceSample::default() });
+        }
+        assert!(series.is_cut());
+        let kept: Vec<u32> = series.samples().map(|sample| sample.device_index).collect();
+        assert_eq!((kept.len(), kept[0]), (SAMPLES_MAX, 2));
+    }
+
+    /// 64 jobs of ten minutes each must not fill the memory.
+    #[test]
+    fn a_sample_is_small() {
+        assert!(size_of::<DeviceSample>() <= 320, "{}", size_of::<DeviceSample>());
+    }
+}

@@ -1,0 +1,71 @@
+//! What is seen of the engine and the device: activity, profiles, how it was opened and how it computes.
+
+use sakuga_proto::generation::v1 as generation;
+use sakuga_proto::system::v1 as system;
+
+use super::{duration, saturate, stage, timestamp};
+use crate::engine::{ComputePath, LoadingPhase, StageProfile};
+use crate::telemetry::Activity;
+
+/// What the server does.
+pub fn activity(seen: &Activity) -> system::Activity {
+    let running = seen.running.as_ref();
+    system::Activity {
+        time: Some(timestamp(seen.time)),
+        pools: seen.pools.iter().map(memory_pool).collect(),
+        processes: seen.processes.iter().map(process_memory).collect(),
+        queued: saturate(seen.queued),
+        job_id: running.map_or_else(String::new, |running| running.job_id.to_string()),
+        stage: running.and_then(|running| running.stage).map_or("", |stage| stage.name()).to_owned(),
+        step: running.map_or(0, |running| running.step),
+        steps: running.map_or(0, |running| running.steps),
+    }
+}
+
+fn memory_pool(pool: &crate::engine::MemoryPool) -> system::MemoryPool {
+    system::MemoryPool { name: pool.name.into(), used_bytes: pool.used_bytes, held_bytes: pool.held_bytes }
+}
+
+fn process_memory(process: &crate::gpu::ProcessMemory) -> system::ProcessMemory {
+    system::ProcessMemory { pid: process.pid, bytes: process.bytes, is_server: process.is_server }
+}
+
+/// Where the time of a part went.
+pub fn profile(measured: StageProfile) -> generation::Profile {
+    let spans = measured.spans.into_iter().map(|span| generation::ProfileSpan {
+        network: span.network,
+        layer: span.layer,
+        name: span.name,
+        count: span.count,
+        ms: span.ms,
+        flops: span.flops,
+        bytes: span.bytes,
+    });
+    generation::Profile {
+        stage: stage(measured.stage).into(),
+        spans: spans.collect(),
+        device_ms: measured.device_ms,
+        wall_ms: measured.wall_ms,
+        peak_flops_per_second: measured.peak_flops_per_second,
+        peak_bytes_per_second: measured.peak_bytes_per_second,
+    }
+}
+
+/// A part of the way to readiness.
+pub fn loading_phase(phase: &LoadingPhase) -> system::LoadingPhase {
+    system::LoadingPhase {
+        name: phase.name.clone(),
+        begin: duration(phase.begin),
+        duration: duration(phase.duration),
+        bytes: phase.bytes,
+    }
+}
+
+/// How an operation is computed.
+pub fn compute_path(path: &ComputePath) -> system::ComputePath {
+    system::ComputePath {
+        operation: path.operation.clone(),
+        implementation: path.implementation.clone(),
+        reason: path.reason.clone(),
+    }
+}
