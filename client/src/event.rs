@@ -59,6 +59,8 @@ pub enum EventKind {
     Preview(Preview),
     /// A sample of the device.
     GpuStats(Box<GpuStats>),
+    /// Where the time of a part of the pipeline went; only of a request that asked for it.
+    Profile(Box<wire::Profile>),
     /// A piece of a finished picture arrived.
     Receiving {
         /// Which picture of the request.
@@ -265,6 +267,7 @@ pub(crate) fn plain_kind(event: WireEvent) -> EventKind {
             bytes: preview.data,
         }),
         WireEvent::GpuStats(stats) => EventKind::GpuStats(Box::new(stats)),
+        WireEvent::Profile(profile) => EventKind::Profile(Box::new(profile)),
         WireEvent::ImageChunk(_) | WireEvent::Completed(_) | WireEvent::Failed(_) | WireEvent::Cancelled(_) => {
             EventKind::Unknown
         }

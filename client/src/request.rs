@@ -149,6 +149,18 @@ impl GenerationBuilder {
         self
     }
 
+    /// Least time between two samples of the device.
+    pub fn gpu_stats_interval(mut self, interval: Duration) -> Self {
+        self.request.gpu_stats_interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Measures on the device where the time goes.
+    pub fn profile(mut self, is_wanted: bool) -> Self {
+        self.request.profile = is_wanted;
+        self
+    }
+
     /// Names the job in the server's log.
     pub fn request_id(mut self, id: impl Into<String>) -> Self {
         self.request.request_id = id.into();

@@ -74,7 +74,8 @@ async fn ask(server: &ServerArguments) -> Result<Info, Failure> {
 }
 
 async fn sample(client: &Client) -> Option<GpuStats> {
-    let samples = client.system().watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 100 }).await.ok()?;
+    let request = WatchGpuStatsRequest { interval_ms: 100, ..WatchGpuStatsRequest::default() };
+    let samples = client.system().watch_gpu_stats(request).await.ok()?;
     samples.into_inner().message().await.ok()??.stats
 }
 

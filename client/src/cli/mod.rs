@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 
+mod bench;
 mod check;
 mod compose;
 mod event_log;
@@ -36,8 +37,8 @@ use terminal::Terminal;
 
 /// Pictures from typed prompts: check a prompt, have it drawn, look at what drew a picture.
 ///
-/// `validate`, `fmt`, `show`, `schema` and `completions` work on this machine alone; `generate`, `jobs` and
-/// `info` ask a server.
+/// `validate`, `fmt`, `show`, `schema` and `completions` work on this machine alone; `generate`, `jobs`,
+/// `info` and `bench` ask a server.
 #[derive(Debug, Parser)]
 #[command(name = "sakuga", version, max_term_width = 110, after_long_help = exit::MANUAL)]
 struct Arguments {
@@ -57,6 +58,7 @@ enum Command {
     Show(show::ShowArguments),
     Info(info::InfoArguments),
     Jobs(jobs::JobsArguments),
+    Bench(Box<bench::BenchArguments>),
     Schema(schema::SchemaArguments),
     /// Print a completion script for a shell
     ///
@@ -98,6 +100,7 @@ impl Command {
             Self::Show(arguments) => show::run(&arguments, terminal),
             Self::Info(arguments) => info::run(&arguments, terminal),
             Self::Jobs(arguments) => jobs::run(&arguments, terminal),
+            Self::Bench(arguments) => bench::run(&arguments, terminal),
             Self::Schema(arguments) => schema::run(&arguments),
             Self::Completions { shell } => {
                 let mut script = Vec::new();

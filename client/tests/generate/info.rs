@@ -5,8 +5,9 @@ use std::process::Stdio;
 
 use sakuga_client::proto::system::v1::system_service_server::{SystemService, SystemServiceServer};
 use sakuga_client::proto::system::v1::{
-    GetServerInfoRequest, GetServerInfoResponse, GpuStats, Limits, ListModelsRequest, ListModelsResponse, Model,
-    SamplingDefaults, StatsSource, WatchGpuStatsRequest, WatchGpuStatsResponse,
+    ComputePath, GetServerInfoRequest, GetServerInfoResponse, GpuStats, Limits, ListModelsRequest, ListModelsResponse,
+    LoadingPhase, Model, SamplingDefaults, StatsSource, WatchActivityRequest, WatchActivityResponse,
+    WatchGpuStatsRequest, WatchGpuStatsResponse,
 };
 use tokio::net::TcpListener;
 use tokio_stream::Stream;
@@ -16,10 +17,12 @@ use tonic::{Request, Response, Status};
 use crate::fake::Fake;
 use crate::support::{Run, collect, command};
 
-struct System;
+/// What a server is, in every detail.
+pub struct System;
 
 #[tonic::async_trait]
 impl SystemService for System {
+    type WatchActivityStream = Pin<Box<dyn Stream<Item = Result<WatchActivityResponse, Status>> + Send>>;
     type WatchGpuStatsStream = Pin<Box<dyn Stream<Item = Result<WatchGpuStatsResponse, Status>> + Send>>;
 
     async fn get_server_info(
@@ -42,6 +45,17 @@ impl SystemService for System {
             }),
             jobs: 2,
             step_time: Some(prost_types::Duration { seconds: 0, nanos: 143_000_000 }),
+            loading: vec![LoadingPhase {
+                name: "next_dit".to_owned(),
+                begin: None,
+                duration: Some(prost_types::Duration { seconds: 3, nanos: 500_000_000 }),
+                bytes: 7_000_000_000,
+            }],
+            compute_paths: vec![ComputePath {
+                operation: "products".to_owned(),
+                implementation: "cuBLASLt 13.1".to_owned(),
+                reason: String::new(),
+            }],
         }))
     }
 
@@ -72,6 +86,13 @@ impl SystemService for System {
             GpuStats { source: StatsSource::Host.into(), utilization_percent: Some(51.0), ..GpuStats::default() };
         let sample = Ok(WatchGpuStatsResponse { stats: Some(stats) });
         Ok(Response::new(Box::pin(tokio_stream::once(sample))))
+    }
+
+    async fn watch_activity(
+        &self,
+        _: Request<WatchActivityRequest>,
+    ) -> Result<Response<Self::WatchActivityStream>, Status> {
+        Err(Status::unimplemented("not in this test"))
     }
 }
 

@@ -10,8 +10,8 @@ use sakuga_client::proto::generation::v1::watch_job_response::Message;
 use sakuga_client::proto::generation::v1::{
     Accepted, CancelJobRequest, CancelJobResponse, Cancelled, Completed, CreateJobRequest, CreateJobResponse,
     DeleteJobRequest, DeleteJobResponse, GenerateEvent, GetArtifactRequest, GetArtifactResponse, GetJobRequest,
-    GetJobResponse, ImageChunk, ImageInfo, Job, JobState, ListJobsRequest, ListJobsResponse, Requeued, Step,
-    WatchJobRequest, WatchJobResponse,
+    GetJobResponse, GetJobTelemetryRequest, GetJobTelemetryResponse, ImageChunk, ImageInfo, Job, JobState,
+    ListJobsRequest, ListJobsResponse, Requeued, Step, WatchJobRequest, WatchJobResponse,
 };
 use sakuga_client::sha256_hex;
 use tokio::net::TcpListener;
@@ -111,6 +111,13 @@ impl JobService for Kept {
             })
             .collect();
         Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))
+    }
+
+    async fn get_job_telemetry(
+        &self,
+        _: Request<GetJobTelemetryRequest>,
+    ) -> Result<Response<GetJobTelemetryResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
     }
 
     async fn delete_job(&self, request: Request<DeleteJobRequest>) -> Result<Response<DeleteJobResponse>, Status> {
