@@ -11,6 +11,9 @@ use super::table::Table;
 use super::{report, words};
 use crate::cli::failure::Failure;
 
+/// By how much the parameters of one network may differ between two programs, as a share.
+const SIZE_TOLERANCE: f64 = 0.01;
+
 /// One figure of both runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
@@ -48,12 +51,12 @@ pub fn differences(a: &Record, b: &Record) -> Vec<String> {
     compare("guidance", first.guidance_scale.to_string(), second.guidance_scale.to_string());
     compare("guidance until", first.guidance_until.to_string(), second.guidance_until.to_string());
     compare("shift", first.shift.to_string(), second.shift.to_string());
-    let parameters = |record: &Record| {
-        let parts: Vec<_> = record.system.parameters.iter().map(|(part, count)| format!("{part} {count}")).collect();
-        parts.join(", ")
-    };
-    if !a.system.parameters.is_empty() && !b.system.parameters.is_empty() {
-        compare("parameters", parameters(a), parameters(b));
+    // Programs count differently what they leave out; another network differs by more.
+    let size = |record: &Record| record.system.parameters.get("next_dit").map(|count| super::stats::bytes_f64(*count));
+    if let (Some(a), Some(b)) = (size(a), size(b))
+        && (a - b).abs() > a.max(b) * SIZE_TOLERANCE
+    {
+        found.push(format!("parameters of next_dit: {a} and {b}"));
     }
     for case in &a.cases {
         if twin(b, case).is_some_and(|twin| twin.prompt != case.prompt) {
@@ -84,7 +87,8 @@ pub fn lines(a: &Record, b: &Record) -> Vec<Line> {
         let name = |what: &str| format!("{}: {what}", case.title);
         let median = |spread: Option<super::stats::Spread>, unit: f64| spread.map(|spread| spread.median / unit);
         add(name("step, ms"), median(first.step_ms, 1.0), median(second.step_ms, 1.0), true);
-        add(name("picture, s"), median(first.picture_ms, 1e3), median(second.picture_ms, 1e3), true);
+        // Without queue and PNG, which only one side may have.
+        add(name("text to pixels, s"), median(first.pixels_ms, 1e3), median(second.pixels_ms, 1e3), true);
         for (part, what) in [(Part::TextEncode, "text, ms"), (Part::Decode, "decoder, ms")] {
             add(name(what), median(part_of(&first, part), 1.0), median(part_of(&second, part), 1.0), true);
         }
@@ -164,7 +168,7 @@ mod tests {
 
     fn record(step_ms: f64) -> Record {
         let step = StepSample { index: 1, ms: step_ms, at_ms: 0.0, guided: true };
-        let timings = Timings { total_ms: 10.0 * step_ms, ..Timings::default() };
+        let timings = Timings { denoise_ms: 10.0 * step_ms, total_ms: 9e9, ..Timings::default() };
         let job = JobRecord { steps: vec![step], timings, ..JobRecord::default() };
         Record {
             format: FORMAT.to_owned(),
@@ -222,6 +226,14 @@ mod tests {
         b.protocol.steps = 28;
         b.protocol.width_px = 512;
         b.cases[0].prompt.push('s');
+        b.system.parameters.insert("next_dit".to_owned(), 1_000);
+        assert_eq!(differences(&a, &b).len(), 3, "one side does not tell");
+        let mut sized = a.clone();
+        sized.system.parameters.insert("next_dit".to_owned(), 1_005);
+        assert_eq!(differences(&sized, &b).len(), 3);
+        sized.system.parameters.insert("next_dit".to_owned(), 3_000);
+        assert_eq!(differences(&sized, &b)[3], "the prompt of the case two-xml");
+        assert_eq!(differences(&sized, &b)[2], "parameters of next_dit: 3000 and 1000");
         let expected = ["size: 256 x 256 px and 512 x 256 px", "steps: 20 and 28", "the prompt of the case two-xml"];
         assert_eq!(differences(&a, &b), expected);
         b.cases[0].name = "other".to_owned();

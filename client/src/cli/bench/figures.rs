@@ -10,6 +10,8 @@ pub struct Figures {
     pub step_ms: Option<Spread>,
     /// Time of a picture from the request's acceptance to the end, less its time in the queue, in milliseconds.
     pub picture_ms: Option<Spread>,
+    /// Time from the text to pixels: text encoders, steps and decoder, in milliseconds.
+    pub pixels_ms: Option<Spread>,
     /// Time of each part of a picture, in milliseconds.
     pub parts: [(Part, Option<Spread>); 4],
     /// Busy share of the device while steps are computed, in percent.
@@ -93,6 +95,7 @@ impl Figures {
         Self {
             step_ms: Spread::of(jobs.iter().flat_map(|job| &job.steps).map(|step| step.ms)),
             picture_ms: of_jobs(&picture_ms),
+            pixels_ms: of_jobs(&pixels_ms),
             parts: Part::ALL.map(|part| (part, of_jobs(&|job| told(part.of(job))))),
             utilization_percent: busy(&|sample| sample.utilization_percent),
             memory_utilization_percent: busy(&|sample| sample.memory_utilization_percent),
@@ -126,6 +129,10 @@ fn told(milliseconds: f64) -> Option<f64> {
 
 fn picture_ms(job: &JobRecord) -> Option<f64> {
     told(job.timings.total_ms - job.timings.queued_ms)
+}
+
+fn pixels_ms(job: &JobRecord) -> Option<f64> {
+    told(job.timings.text_encode_ms + job.timings.denoise_ms + job.timings.decode_ms)
 }
 
 /// The samples between the begin of the steps and the last step. Where no stage was told, from the first step on.
@@ -190,6 +197,7 @@ mod tests {
         assert_eq!((figures.memory_movement_bytes, figures.memory_max_bytes), (Some(600), Some(1500)));
         assert_eq!(figures.step_ms.unwrap().median, 120.0);
         assert_eq!(figures.picture_ms.unwrap().median, 2000.0);
+        assert_eq!(figures.pixels_ms.unwrap().median, 240.0);
         let parts: Vec<_> = figures.parts.iter().map(|(_, spread)| spread.map(|spread| spread.median)).collect();
         assert_eq!(parts, [None, Some(240.0), None, None], "what was not told is absent and not 0");
         assert_eq!(figures.process_memory_movement_bytes, None);

@@ -401,4 +401,32 @@ mod tests {
         let sample = StatsSample { at_ms: 1.5, source: "host".to_owned(), ..StatsSample::default() };
         assert_eq!(serde_json::to_string(&sample).unwrap(), r#"{"at_ms":1.5,"source":"host"}"#);
     }
+
+    /// Whether `whole` has all that `part` has, in the same place.
+    fn holds(whole: &serde_json::Value, part: &serde_json::Value) -> bool {
+        use serde_json::Value;
+        match (whole, part) {
+            (Value::Object(whole), Value::Object(part)) => {
+                part.iter().all(|(key, value)| whole.get(key).is_some_and(|held| holds(held, value)))
+            }
+            (Value::Array(whole), Value::Array(part)) => {
+                whole.len() == part.len() && whole.iter().zip(part).all(|(held, value)| holds(held, value))
+            }
+            _ => whole.as_f64().map_or(whole == part, |number| Some(number) == part.as_f64()),
+        }
+    }
+
+    #[test]
+    fn what_python_writes_is_read_and_nothing_of_it_is_lost() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/torch/testdata/run.json");
+        let text = std::fs::read_to_string(path).unwrap();
+        let record = Record::parse(text.as_bytes()).unwrap();
+        assert_eq!(record.cases[0].repeats[0].stats[0].energy_joules, Some(7.5));
+        assert_eq!(record.texts[2].kind, TextKind::Cached);
+        let written = serde_json::to_value(&record).unwrap();
+        let read = serde_json::from_str(&text).unwrap();
+        assert!(holds(&written, &read), "{written}\n{read}");
+        let unknown = serde_json::json!({"format": FORMAT, "mood": 1});
+        assert!(!holds(&written, &unknown));
+    }
 }
