@@ -112,7 +112,7 @@ impl Figures {
 
 /// Times of the text encoders for texts of one kind, in milliseconds.
 pub fn text_ms(record: &Record, kind: TextKind) -> Option<Spread> {
-    Spread::of(record.texts.iter().filter(|text| text.kind == kind).map(|text| text.ms))
+    Spread::of(record.texts.iter().filter(|text| text.kind == kind).filter_map(|text| told(text.ms)))
 }
 
 /// The way from the start of the program to its readiness, in milliseconds.
