@@ -22,6 +22,8 @@ from sakuga_torch.device_stats import Sampler  # noqa: E402
 from sakuga_torch.drawing import Drawer  # noqa: E402
 from sakuga_torch.record import Case, Loading, Protocol, Record, System, Text, write  # noqa: E402
 
+IMPORTED = time.perf_counter()
+
 PROMPTS = Path(__file__).parents[2] / "client" / "src" / "cli" / "bench" / "prompts"
 SEED = 20250826
 # Name, title, file: as client/src/cli/bench/case.rs has them.
@@ -108,6 +110,7 @@ def main():
     warm_begun = time.perf_counter()
     cases = draw_cases(drawer, args, sampler, warm_begun)
     first = (cases[0].warmup or cases[0].repeats)[0]
+    imports = Loading("imports", 0.0, (IMPORTED - PROGRAM_BEGUN) * 1e3)
     warm_up = Loading("warm-up", (warm_begun - PROGRAM_BEGUN) * 1e3, first.timings.total_ms)
     machine = measures.machine(args.device)
     record = Record(
@@ -136,7 +139,7 @@ def main():
             parameters=drawer.parameters(),
         ),
         cases=cases,
-        loading=[*drawer.loading, warm_up],
+        loading=[imports, *drawer.loading, warm_up],
         texts=time_texts(drawer, args),
     )
     write(record, args.out)

@@ -14,6 +14,8 @@ class Sampler:
     def __init__(self, device):
         self.samples, self.thread, self.ended = [], None, threading.Event()
         self.nvml = self.handle = None
+        # Why there are no samples, if there are none.
+        self.reason = "there is no GPU"
         if device.type != "cuda":
             return
         try:
@@ -25,10 +27,9 @@ class Sampler:
             uuid = f"GPU-{torch.cuda.get_device_properties(device).uuid}"
             self.handle = pynvml.nvmlDeviceGetHandleByUUID(uuid)
             self.nvml = pynvml
+        # The package is not there, is too old for this call, or finds no driver: figures of the device are left out.
         except Exception as error:
             self.reason = f"{type(error).__name__}: {error}"
-
-    reason = "there is no GPU"
 
     def start(self, begun):
         """Begins to sample; `begun` is the moment that `at_ms` counts from, of `time.perf_counter`."""

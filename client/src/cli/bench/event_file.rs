@@ -19,7 +19,7 @@ use crate::cli::failure::Failure;
 /// The file cannot be read, a line is no event, or the job was not completed.
 pub fn read(path: &Path, command: String) -> Result<Record, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| Failure::unreadable(path, error))?;
-    parse(&text, command).map_err(|reason| Failure::unreadable(path, reason))
+    parse(&text, command).map_err(|reason| Failure::unreadable(path, reason))?.checked()
 }
 
 fn parse(text: &str, command: String) -> Result<Record, String> {

@@ -74,7 +74,7 @@ pub async fn measure(client: &Client, plan: &Plan, progress: &Progress) -> Resul
         cases.push(run.case(case).await?);
     }
     let texts = run.texts(model, info.limits.as_ref().map_or(SIZE_MULTIPLE, |limits| limits.size_multiple)).await?;
-    Ok(Record {
+    let record = Record {
         format: FORMAT.to_owned(),
         program: concat!("sakuga ", env!("CARGO_PKG_VERSION")).to_owned(),
         command: plan.command.clone(),
@@ -85,7 +85,8 @@ pub async fn measure(client: &Client, plan: &Plan, progress: &Progress) -> Resul
         compute_paths: compute_paths(&info),
         cases,
         texts,
-    })
+    };
+    record.checked()
 }
 
 struct Run<'a> {

@@ -104,11 +104,12 @@ pub fn placed(horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
     ink(13).pos(Pos::new(horizontal, vertical))
 }
 
-/// A plane with a grid, the names of both axes, and room for `left_px` of labels.
+/// A plane with a grid, the ranges and names of both axes, and about so many numbers along the first.
 pub fn plane<'a, 'b>(
     area: &'a Area<'b>,
     (x, x_name): (Range<f64>, &str),
     (y, y_name): (Range<f64>, &str),
+    x_labels: usize,
 ) -> Result<Plane<'a, 'b>, Box<dyn std::error::Error>> {
     let mut chart = ChartBuilder::on(area)
         .margin(12)
@@ -121,7 +122,7 @@ pub fn plane<'a, 'b>(
         .bold_line_style(INK.mix(GRID))
         .light_line_style(INK.mix(0.0))
         .axis_style(INK)
-        .x_labels(10)
+        .x_labels(x_labels)
         .y_labels(6)
         .x_label_formatter(&|value| number(*value))
         .y_label_formatter(&|value| number(*value))
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn a_chart_leaves_on_white_or_in_the_colours_of_the_page() {
         let chart = Chart::draw("a", "title <1>", 100, |area| {
-            plane(area, (0.0..1.0, "s"), (0.0..2.0, "ms"))?;
+            plane(area, (0.0..1.0, "s"), (0.0..2.0, "ms"), 10)?;
             legend(area, [("one", COLORS[0])])
         })
         .unwrap();

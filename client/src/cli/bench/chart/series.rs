@@ -46,8 +46,8 @@ pub fn paint(area: &Area<'_>, cases: &[(&str, RGBColor, Vec<Line>)], axis: &str,
     let (low, high) = bounds(|point| point.1);
     let (head, body) = area.split_vertically(18);
     legend(&head, cases.iter().map(|(name, color, _)| (*name, *color)))?;
-    let mut chart =
-        plane(&body, (around(begin, end), "s from the begin"), (range.unwrap_or_else(|| around(low, high)), axis))?;
+    let range = range.unwrap_or_else(|| around(low, high));
+    let mut chart = plane(&body, (around(begin, end), "s from the begin"), (range, axis), 10)?;
     for (_, color, lines) in cases {
         for line in lines {
             // Points as well: one sample alone makes no line.

@@ -24,7 +24,7 @@ pub fn paint(area: &Area<'_>, cases: &[CaseRecord]) -> Painted {
     legend(&head, cases.iter().map(|case| case.title.as_str()).zip(COLORS.iter().copied().cycle()))?;
     let (left, right) = body.split_horizontally(SPLIT_PX);
 
-    let mut dots = plane(&left, (0.0..f64::from(last) + 1.0, "step"), (times.clone(), "ms"))?;
+    let mut dots = plane(&left, (0.0..f64::from(last) + 1.0, "step"), (times.clone(), "ms"), 10)?;
     for (place, (case, color)) in cases.iter().zip(COLORS.iter().cycle()).enumerate() {
         // Side by side, so that no case hides another.
         let shift = (as_f64(place) - (as_f64(cases.len()) - 1.0) / 2.0) * 0.12;
@@ -34,7 +34,7 @@ pub fn paint(area: &Area<'_>, cases: &[CaseRecord]) -> Painted {
         )?;
     }
 
-    let mut boxes = plane(&right, (0.0..as_f64(cases.len().max(1)), "quartiles, least, most"), (times, ""))?;
+    let mut boxes = plane(&right, (0.0..as_f64(cases.len().max(1)), "quartiles, least, most"), (times, ""), 0)?;
     for (place, (case, color)) in cases.iter().zip(COLORS.iter().cycle()).enumerate() {
         let steps = case.repeats.iter().flat_map(|job| &job.steps).map(|step| step.ms);
         let Some(spread) = Spread::of(steps) else { continue };
