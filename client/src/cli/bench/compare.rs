@@ -197,8 +197,8 @@ mod tests {
         let line = |name: &str| lines.iter().find(|line| line.name == name).unwrap();
         assert_eq!(line("two: step, ms").ratio(), Some(0.5));
         assert_eq!(
-            line("two: picture, s"),
-            &Line { name: "two: picture, s".into(), a: Some(2.0), b: Some(1.0), is_cost: true }
+            line("two: text to pixels, s"),
+            &Line { name: "two: text to pixels, s".into(), a: Some(2.0), b: Some(1.0), is_cost: true }
         );
         assert_eq!(line("text encoders, new text: ms").ratio(), Some(1.0));
         assert!(lines.iter().all(|line| !line.name.contains("energy")), "what neither told is left out");
