@@ -266,8 +266,8 @@ pub(crate) fn plain_kind(event: WireEvent) -> EventKind {
             height: preview.height,
             bytes: preview.data,
         }),
-        WireEvent::Profile(profile) => EventKind::Profile(Box::new(profile)),
         WireEvent::GpuStats(stats) => EventKind::GpuStats(Box::new(stats)),
+        WireEvent::Profile(profile) => EventKind::Profile(Box::new(profile)),
         WireEvent::ImageChunk(_) | WireEvent::Completed(_) | WireEvent::Failed(_) | WireEvent::Cancelled(_) => {
             EventKind::Unknown
         }

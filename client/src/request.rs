@@ -149,9 +149,15 @@ impl GenerationBuilder {
         self
     }
 
+    /// Least time between two samples of the device.
+    pub fn gpu_stats_interval(mut self, interval: Duration) -> Self {
+        self.request.gpu_stats_interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
+        self
+    }
+
     /// Measures on the device where the time goes, and says so in [`EventKind::Profile`](crate::EventKind::Profile).
-    pub fn profile(mut self) -> Self {
-        self.request.profile = true;
+    pub fn profile(mut self, is_wanted: bool) -> Self {
+        self.request.profile = is_wanted;
         self
     }
 

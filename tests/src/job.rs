@@ -85,5 +85,6 @@ pub fn kind(event: &Event) -> &'static str {
         Event::Failed(_) => "failed",
         Event::Cancelled(_) => "cancelled",
         Event::Requeued(_) => "requeued",
+        Event::Profile(_) => "profile",
     }
 }

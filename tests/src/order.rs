@@ -58,7 +58,7 @@ fn next(phase: Phase, event: &Event) -> Option<Phase> {
         Event::Queued(_) => (matches!(phase, Phase::Accepted | Phase::Queued), Phase::Queued),
         Event::Requeued(_) => (phase > Phase::Begin && phase < Phase::Over, Phase::Queued),
         Event::Started(_) => (matches!(phase, Phase::Accepted | Phase::Queued), Phase::Running),
-        Event::Stage(_) | Event::Step(_) | Event::Preview(_) | Event::GpuStats(_) => {
+        Event::Stage(_) | Event::Step(_) | Event::Preview(_) | Event::GpuStats(_) | Event::Profile(_) => {
             (phase == Phase::Running, Phase::Running)
         }
         Event::ImageChunk(_) => (matches!(phase, Phase::Running | Phase::Sending), Phase::Sending),

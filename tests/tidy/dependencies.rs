@@ -30,7 +30,11 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
     // The numerics do not wait, speak, or know a picture's file format.
     ("sakuga-model", &[], &["tokio", "tonic", "prost", "png", "image", "clap"]),
     ("sakuga-client", &[], &["burn", "burn-tensor", "sakuga-model", "sakuga-server"]),
-    ("sakuga-client", &["--no-default-features"], &["clap", "image", "indicatif", "miette"]),
+    (
+        "sakuga-client",
+        &["--no-default-features"],
+        &["clap", "dejavu", "image", "indicatif", "maud", "miette", "plotters", "resvg"],
+    ),
     // The whole service runs without burn, for tests and for whoever writes a client.
     ("sakuga-server", &["--no-default-features"], &["burn", "burn-tensor", "sakuga-model"]),
     ("sakuga-server", &[], &["sakuga-client"]),

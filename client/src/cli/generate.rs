@@ -267,7 +267,8 @@ pub struct Size {
 }
 
 impl Size {
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads `1024x1536`.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("write width and height in pixels, such as `1024x1536`, not `{text}`");
         let (width, height) = text.split_once(['x', 'X', '×']).ok_or_else(wrong)?;
         let edge = |edge: &str| edge.trim().parse::<u32>().map_err(|_| wrong());

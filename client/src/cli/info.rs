@@ -74,8 +74,8 @@ async fn ask(server: &ServerArguments) -> Result<Info, Failure> {
 }
 
 async fn sample(client: &Client) -> Option<GpuStats> {
-    let call = WatchGpuStatsRequest { interval_ms: 100, all_devices: false };
-    let samples = client.system().watch_gpu_stats(call).await.ok()?;
+    let request = WatchGpuStatsRequest { interval_ms: 100, ..WatchGpuStatsRequest::default() };
+    let samples = client.system().watch_gpu_stats(request).await.ok()?;
     samples.into_inner().message().await.ok()??.stats
 }
 

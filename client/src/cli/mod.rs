@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 
+mod bench;
 mod check;
 mod compose;
 mod event_log;
@@ -39,7 +40,7 @@ use terminal::Terminal;
 /// Pictures from typed prompts: check a prompt, have it drawn, look at what drew a picture.
 ///
 /// `validate`, `fmt`, `show`, `schema` and `completions` work on this machine alone; `generate`, `jobs`,
-/// `top` and `info` ask a server.
+/// `top`, `info` and `bench` ask a server.
 #[derive(Debug, Parser)]
 #[command(name = "sakuga", version, max_term_width = 110, after_long_help = exit::MANUAL)]
 struct Arguments {
@@ -60,6 +61,7 @@ enum Command {
     Info(info::InfoArguments),
     Jobs(jobs::JobsArguments),
     Top(top::TopArguments),
+    Bench(Box<bench::BenchArguments>),
     Schema(schema::SchemaArguments),
     /// Print a completion script for a shell
     ///
@@ -102,6 +104,7 @@ impl Command {
             Self::Info(arguments) => info::run(&arguments, terminal),
             Self::Jobs(arguments) => jobs::run(&arguments, terminal),
             Self::Top(arguments) => top::run(&arguments, terminal),
+            Self::Bench(arguments) => bench::run(&arguments, terminal),
             Self::Schema(arguments) => schema::run(&arguments),
             Self::Completions { shell } => {
                 let mut script = Vec::new();

@@ -11,12 +11,15 @@ use sakuga_client::proto::generation::v1::{
     Accepted, Completed, GenerateEvent, GenerateRequest, GenerateResponse, ImageChunk, ImageFormat, ImageInfo, Preview,
     PreviewMethod, Stage, StageBegun, Started, Step, Timings,
 };
+use sakuga_client::proto::system::v1::system_service_server::SystemServiceServer;
 use sakuga_client::sha256_hex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
+
+use crate::info::System;
 
 /// The requests so far, each with its `grpc-timeout`.
 type Requests = Arc<Mutex<Vec<(GenerateRequest, Option<String>)>>>;
@@ -48,6 +51,15 @@ pub struct Fake {
 impl Fake {
     /// Starts a server that refuses calls with `refusal`, or plays `acts` for each.
     pub async fn start(refusal: Option<Status>, acts: Vec<Act>) -> Self {
+        Self::serve(refusal, acts, None).await
+    }
+
+    /// A server that plays `acts` and says what it is.
+    pub async fn playing_as(acts: Vec<Act>, system: System) -> Self {
+        Self::serve(None, acts, Some(system)).await
+    }
+
+    async fn serve(refusal: Option<Status>, acts: Vec<Act>, system: Option<System>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
@@ -56,6 +68,7 @@ impl Fake {
         let service = Script { refusal, acts, requests: requests.clone(), hang_up: Arc::new(hang_up) };
         let server = tonic::transport::Server::builder()
             .add_service(GenerationServiceServer::new(service))
+            .add_optional_service(system.map(SystemServiceServer::new))
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async move {
                 stopped.recv().await;
             });

@@ -5,7 +5,7 @@ mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow};
@@ -22,6 +22,9 @@ const SEED: &str = "20250826";
 
 /// Checking a prompt takes milliseconds.
 const VALIDATE_LIMIT: Duration = Duration::from_secs(60);
+
+/// So does making a page of what came.
+const REPORT_LIMIT: Duration = Duration::from_secs(60);
 
 /// The picture took well under a minute on two cores; a loaded machine may be far slower.
 const GENERATE_LIMIT: Duration = Duration::from_secs(30 * 60);
@@ -78,11 +81,12 @@ fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files) ->
 
     let server = Server::start(&built.server, device, &workspace.target.join("demo-cache"), &files.log)?;
     println!("server at {} on {device}, log in {}", server.url(), workspace.shorten(&files.log).display());
-    let drawn = draw(sakuga, &server, files);
+    let drawn = draw(&sakuga, &server, files);
     // Stopped also after a failure, and before anything more is said about it.
     let stopped = server.stop();
     let called = drawn.map_err(|error| anyhow!("{error:#}{}", server::tail_of(&files.log)))?;
     stopped?;
+    report(sakuga, files)?;
 
     let results = outcome::verify(files, called)?;
     let seconds = |time: Duration| format!("{:.1} s after the call", time.as_secs_f64());
@@ -94,6 +98,7 @@ fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files) ->
         seconds(results.first_preview)
     );
     println!("events    {} ({} lines)", workspace.shorten(&files.events).display(), results.events);
+    println!("report    {}", workspace.shorten(&files.report).display());
     Ok(())
 }
 
@@ -109,6 +114,16 @@ fn draw(sakuga: impl Fn(&[&str]) -> Command, server: &Server, files: &Files) -> 
     Ok(called)
 }
 
+/// Makes a page of the events, the previews and the picture.
+fn report(sakuga: impl Fn(&[&str]) -> Command, files: &Files) -> anyhow::Result<()> {
+    let mut report = sakuga(&["bench", "report"]);
+    report.arg("--events").arg(&files.events).arg("--previews").arg(&files.previews);
+    report.arg("--picture").arg(&files.png).arg("--out").arg(&files.report);
+    // What it prints is said below, with everything else.
+    report.stdout(Stdio::null());
+    process::run(&mut report, REPORT_LIMIT)
+}
+
 /// What the demo writes.
 pub struct Files {
     /// The picture.
@@ -117,6 +132,8 @@ pub struct Files {
     pub previews: PathBuf,
     /// Every event as a line of JSON.
     pub events: PathBuf,
+    /// A page with all of that, and where the time went.
+    pub report: PathBuf,
     /// What the server said.
     pub log: PathBuf,
 }
@@ -127,6 +144,7 @@ impl Files {
             png: out.join("two_girls.png"),
             previews: out.join("previews"),
             events: out.join("events.jsonl"),
+            report: out.join("report.html"),
             log: out.join("server.log"),
         }
     }
@@ -135,7 +153,7 @@ impl Files {
     /// anybody's.
     fn remove_old(&self) -> anyhow::Result<()> {
         let previews = outcome::previews(&self.previews)?;
-        for path in previews.iter().chain([&self.png, &self.events, &self.log]) {
+        for path in previews.iter().chain([&self.png, &self.events, &self.report, &self.log]) {
             if path.exists() {
                 fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
             }

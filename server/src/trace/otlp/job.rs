@@ -10,7 +10,7 @@ use opentelemetry_sdk::trace::{SdkTracer, Span};
 use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 
 use super::instruments::Instruments;
-use crate::engine::{Stage, StepReport};
+use crate::engine::StepReport;
 use crate::event::{Event, EventBody};
 use crate::job::{JobId, JobOrder};
 use crate::trace::JobObserver;
@@ -112,7 +112,7 @@ impl JobObserver for JobSpans {
         match &event.body {
             EventBody::Started => self.starts(at),
             EventBody::Requeued { .. } => self.waits(at),
-            EventBody::Stage(stage) => self.begin_part(stage_name(*stage), at),
+            EventBody::Stage(stage) => self.begin_part(stage.name(), at),
             EventBody::Step { report, .. } => self.step(at, report),
             EventBody::Completed { .. } => self.ends(at, "completed"),
             EventBody::Failed(error) => {
@@ -142,14 +142,5 @@ impl Drop for JobSpans {
         if !self.is_over {
             self.ends(SystemTime::now(), "left");
         }
-    }
-}
-
-fn stage_name(stage: Stage) -> &'static str {
-    match stage {
-        Stage::TextEncode => "text_encode",
-        Stage::Denoise => "denoise",
-        Stage::Decode => "decode",
-        Stage::EncodeImage => "encode_image",
     }
 }

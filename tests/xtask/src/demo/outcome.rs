@@ -45,6 +45,11 @@ pub fn verify(files: &Files, called: SystemTime) -> anyhow::Result<Outcome> {
             .with_context(|| format!("{}, line {}, is not JSON", files.events.display(), index + 1))?;
     }
     ensure!(last.contains("\"completed\""), "the last event is not `completed`: {last}");
+    let report =
+        fs::read_to_string(&files.report).with_context(|| format!("no report at {}", files.report.display()))?;
+    // Its previews and the picture are in it.
+    let shown = report.matches("<img ").count();
+    ensure!(shown == previews.len() + 1, "{} shows {shown} pictures", files.report.display());
     Ok(Outcome { previews: previews.len(), events, first_preview, picture: since(called, &files.png)? })
 }
 
@@ -93,6 +98,7 @@ mod tests {
         fs::create_dir(&files.previews).unwrap();
         fs::write(files.previews.join("image0_step001.jpg"), "").unwrap();
         fs::write(&files.events, "{\"accepted\":{}}\n{\"completed\":{}}\n").unwrap();
+        fs::write(&files.report, "<img a><img b>").unwrap();
         (folder, files)
     }
 
@@ -105,6 +111,7 @@ mod tests {
             file.set_modified(written + Duration::from_secs(seconds)).unwrap();
         }
         fs::write(files.previews.join("image0_step002.jpg"), "").unwrap();
+        fs::write(&files.report, "<img a><img b><img c>").unwrap();
         let later = files.previews.join("image0_step002.jpg");
         fs::File::options().write(true).open(later).unwrap().set_modified(written + Duration::from_secs(3)).unwrap();
         let expected =
@@ -114,12 +121,14 @@ mod tests {
 
     #[test]
     fn each_missing_or_wrong_result_is_named() {
-        let spoilers: [Spoiler; 5] = [
+        let spoilers: [Spoiler; 7] = [
             (|files| fs::remove_file(&files.png).unwrap(), "no picture at"),
             (|files| fs::write(&files.png, "GIF89a").unwrap(), "is not a PNG"),
             (|files| fs::remove_dir_all(&files.previews).unwrap(), "no previews in"),
             (|files| fs::write(&files.events, "{\n{\"completed\":{}}\n").unwrap(), "line 1, is not JSON"),
             (|files| fs::write(&files.events, "{\"accepted\":{}}\n").unwrap(), "not `completed`"),
+            (|files| fs::remove_file(&files.report).unwrap(), "no report at"),
+            (|files| fs::write(&files.report, "<img a>").unwrap(), "shows 1 pictures"),
         ];
         for (spoil, message) in spoilers {
             let (_folder, files) = good();
@@ -138,7 +147,7 @@ mod tests {
         }
         files.remove_old().unwrap();
         assert!(foreign.iter().all(|path| path.exists()));
-        assert!(!files.png.exists() && !files.events.exists());
+        assert!(!files.png.exists() && !files.events.exists() && !files.report.exists());
         assert!(previews(&files.previews).unwrap().is_empty());
     }
 }

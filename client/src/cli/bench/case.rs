@@ -1,0 +1,106 @@
+//! The prompts: one character and two, each as XML and as text of the same meaning, and texts for the encoders alone.
+
+use sakuga_client::sha256_hex;
+
+use super::record::TextKind;
+
+/// The seed of the first picture of every case.
+pub const SEED: u64 = 20_250_826;
+
+/// A prompt that is drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// Its name in the record.
+    pub name: &'static str,
+    /// What it is in words.
+    pub title: &'static str,
+    /// What the server gets.
+    pub prompt: &'static str,
+}
+
+/// Every case, in the order of the report. The PyTorch runner reads the same files.
+pub const CASES: [Case; 4] = [
+    Case { name: "one-xml", title: "one character, XML", prompt: include_str!("prompts/one.xml") },
+    Case { name: "one-text", title: "one character, text", prompt: include_str!("prompts/one.txt") },
+    Case { name: "two-xml", title: "two characters, XML", prompt: include_str!("prompts/two.xml") },
+    Case { name: "two-text", title: "two characters, text", prompt: include_str!("prompts/two.txt") },
+];
+
+/// The case of a quick run: the one that this project is about.
+pub const QUICK: Case = CASES[2];
+
+/// The prompt that the encoders' texts are made from.
+const TEXT: &str = QUICK.prompt;
+/// The name that a new text changes: the first word of the prompt that is free.
+const FIRST: &str = "$character_1$";
+/// The last tag of the prompt.
+const LAST: &str = "very_aesthetic";
+
+/// A text for the encoders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// What the encoders have to do for it, if it comes after those before it.
+    pub kind: TextKind,
+    /// The prompt.
+    pub prompt: String,
+    /// What Gemma reads before it; nothing for the model's own.
+    pub system_prompt: Option<String>,
+}
+
+/// `repeats` texts of each kind, in the order to be sent. Words come from `salt`, so that no earlier run has sent them.
+/// Gemma reads the system prompt first, so a text is new only behind another system prompt.
+pub fn texts(salt: &str, default_system_prompt: &str, repeats: u32) -> Vec<Text> {
+    let mut texts = Vec::new();
+    for repeat in 0..repeats {
+        let word = |place: &str| format!("w{}", &sha256_hex(format!("{salt} {place} {repeat}").as_bytes())[..8]);
+        let system_prompt = match default_system_prompt {
+            "" => String::new(),
+            default => format!("{} {default}", word("system")),
+        };
+        let cold = TEXT.replace(FIRST, &word("first"));
+        let prefix = cold.replace(LAST, &word("last"));
+        let kinds = [(TextKind::Cold, cold), (TextKind::Prefix, prefix.clone()), (TextKind::Cached, prefix)];
+        texts.extend(kinds.map(|(kind, prompt)| Text { kind, prompt, system_prompt: Some(system_prompt.clone()) }));
+    }
+    texts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sakuga_schema::{CheckOptions, check};
+
+    #[test]
+    fn every_prompt_is_valid_and_says_what_its_twin_says() {
+        for case in CASES {
+            let outcome = check(case.prompt, &CheckOptions::default());
+            assert!(outcome.prompt.is_some(), "{}", case.name);
+        }
+        for (xml, text) in [(CASES[0], CASES[1]), (CASES[2], CASES[3])] {
+            for word in ["chibi", "blue", "blunt", "kimono", "flower", "cherry", "full", "masterpiece"] {
+                let has = |prompt: &str| prompt.to_lowercase().contains(word);
+                assert!(has(xml.prompt) && has(text.prompt), "{word}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_new_text_shares_no_beginning_and_a_prefix_all_but_the_last_tag() {
+        let texts = texts("salt", "You are an assistant.", 2);
+        assert_eq!(texts.len(), 6);
+        let shared = |a: &Text, b: &Text| a.prompt.bytes().zip(b.prompt.bytes()).take_while(|(a, b)| a == b).count();
+        let kinds: Vec<_> = texts.iter().map(|text| text.kind).collect();
+        assert_eq!(kinds, [TextKind::ALL, TextKind::ALL].concat());
+        assert_eq!(texts[1], Text { kind: TextKind::Prefix, ..texts[2].clone() });
+        assert_eq!(shared(&texts[0], &texts[1]), texts[0].prompt.find(LAST).unwrap());
+        assert!(shared(&texts[0], &texts[3]) < 30);
+        assert_ne!(texts[0].system_prompt, texts[3].system_prompt);
+        assert_eq!(texts[0].system_prompt, texts[1].system_prompt);
+        assert_ne!(super::texts("other", "", 1)[0].prompt, texts[0].prompt);
+    }
+
+    #[test]
+    fn a_model_without_a_system_prompt_keeps_none() {
+        assert_eq!(texts("salt", "", 1)[0].system_prompt.as_deref(), Some(""));
+    }
+}

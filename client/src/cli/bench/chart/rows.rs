@@ -1,0 +1,82 @@
+//! Bars that lie: one row for each thing, its parts one behind the other, its value at the end.
+
+use plotters::prelude::{ChartBuilder, Circle, Color as _, PathElement, RGBColor, Rectangle, Text};
+use plotters::style::text_anchor::{HPos, VPos};
+
+use super::canvas::{Area, INK, Painted, ink, number, placed};
+
+/// Height of one row.
+const ROW_PX: u32 = 30;
+/// Height of everything but the rows.
+const AXIS_PX: u32 = 66;
+/// Room for the names of the rows.
+const NAME_PX: u32 = 190;
+/// Half the height of a bar, where a row has the height 1.
+const HALF: f64 = 0.33;
+
+/// One row.
+#[derive(Clone, Debug, Default)]
+pub struct Row {
+    /// What it is.
+    pub name: String,
+    /// Its bars: from, to, colour.
+    pub bars: Vec<(f64, f64, RGBColor)>,
+    /// Single values, as dots.
+    pub dots: Vec<f64>,
+    /// What stands behind it.
+    pub value: String,
+}
+
+/// The height of a chart of so many rows.
+pub fn height_px(rows: usize) -> u32 {
+    AXIS_PX + ROW_PX * u32::try_from(rows).unwrap_or(u32::MAX / ROW_PX).max(1)
+}
+
+/// Draws rows from the top down. `mark` is a value at which a line stands.
+pub fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>) -> Painted {
+    let bars = rows.iter().flat_map(|row| &row.bars).map(|(_, end, _)| *end);
+    let dots = rows.iter().flat_map(|row| row.dots.iter().copied());
+    let longest = bars.chain(dots).chain(mark).fold(1e-9, f64::max);
+    let count = super::super::stats::as_f64(rows.len().max(1));
+    let mut chart = ChartBuilder::on(area)
+        .margin(12)
+        .margin_top(20)
+        .margin_right(24)
+        .x_label_area_size(40)
+        .y_label_area_size(NAME_PX)
+        // Room for the values behind the bars.
+        .build_cartesian_2d(0.0..longest * 1.3, 0.0..count)?;
+    chart
+        .configure_mesh()
+        .disable_y_mesh()
+        .y_labels(0)
+        .x_labels(8)
+        .bold_line_style(INK.mix(0.15))
+        .light_line_style(INK.mix(0.0))
+        .axis_style(INK)
+        .x_label_formatter(&|value| number(*value))
+        .label_style(ink(13))
+        .x_desc(axis)
+        .axis_desc_style(ink(13))
+        .draw()?;
+    for (place, row) in rows.iter().enumerate() {
+        let middle = count - super::super::stats::as_f64(place) - 0.5;
+        let (x, y) = chart.backend_coord(&(0.0, middle));
+        let origin = area.get_base_pixel();
+        let at = |x: i32| (x - origin.0, y - origin.1);
+        area.draw(&Text::new(row.name.clone(), at(x - 8), placed(HPos::Right, VPos::Center)))?;
+        chart.draw_series(
+            row.bars.iter().map(|(from, to, color)| {
+                Rectangle::new([(*from, middle - HALF), (*to, middle + HALF)], color.filled())
+            }),
+        )?;
+        chart.draw_series(row.dots.iter().map(|dot| Circle::new((*dot, middle), 3, INK.mix(0.6).filled())))?;
+        let ends = row.bars.iter().map(|(_, end, _)| *end).chain(row.dots.iter().copied());
+        let (end, _) = chart.backend_coord(&(ends.fold(0.0, f64::max), middle));
+        area.draw(&Text::new(row.value.clone(), at(end + 8), placed(HPos::Left, VPos::Center)))?;
+    }
+    if let Some(mark) = mark {
+        chart.draw_series([PathElement::new(vec![(mark, 0.0), (mark, count)], INK.stroke_width(1))])?;
+    }
+    Ok(())
+}

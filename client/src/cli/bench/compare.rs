@@ -1,0 +1,242 @@
+//! Two runs side by side: what each needed, and how many times as much the second needed as the first.
+
+use maud::html;
+
+use super::chart::{self, Chart};
+use super::figures::{Figures, Part, loading_ms, text_ms};
+use super::page::{figure, page};
+use super::record::{CaseRecord, Record, TextKind};
+use super::summary::part_of;
+use super::table::Table;
+use super::{report, words};
+use crate::cli::failure::Failure;
+
+/// By how much the parameters of one network may differ between two programs, as a share.
+const SIZE_TOLERANCE: f64 = 0.01;
+
+/// One figure of both runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Line {
+    /// What it is, with its unit.
+    pub name: String,
+    /// The first run's figure.
+    pub a: Option<f64>,
+    /// The second run's.
+    pub b: Option<f64>,
+    /// Whether less of it is better, so that the ratio tells who wins.
+    pub is_cost: bool,
+}
+
+impl Line {
+    /// The second over the first, where both are there.
+    pub fn ratio(&self) -> Option<f64> {
+        let (a, b) = (self.a?, self.b?);
+        (a > 0.0).then(|| b / a)
+    }
+}
+
+/// What differs between two runs so that their figures cannot be set side by side: a sentence for each.
+pub fn differences(a: &Record, b: &Record) -> Vec<String> {
+    let mut found = Vec::new();
+    let (first, second) = (&a.protocol, &b.protocol);
+    let mut compare = |name: &str, a: String, b: String| {
+        if a != b {
+            found.push(format!("{name}: {a} and {b}"));
+        }
+    };
+    let size = |protocol: &super::record::Protocol| format!("{} x {} px", protocol.width_px, protocol.height_px);
+    compare("size", size(first), size(second));
+    compare("steps", first.steps.to_string(), second.steps.to_string());
+    compare("solver", first.solver.clone(), second.solver.clone());
+    compare("guidance", first.guidance_scale.to_string(), second.guidance_scale.to_string());
+    compare("guidance until", first.guidance_until.to_string(), second.guidance_until.to_string());
+    compare("shift", first.shift.to_string(), second.shift.to_string());
+    // Programs count differently what they leave out; another network differs by more.
+    let size = |record: &Record| record.system.parameters.get("next_dit").map(|count| super::stats::bytes_f64(*count));
+    if let (Some(a), Some(b)) = (size(a), size(b))
+        && (a - b).abs() > a.max(b) * SIZE_TOLERANCE
+    {
+        found.push(format!("parameters of next_dit: {a} and {b}"));
+    }
+    for case in &a.cases {
+        if twin(b, case).is_some_and(|twin| twin.prompt != case.prompt) {
+            found.push(format!("the prompt of the case {}", case.name));
+        }
+    }
+    if a.cases.iter().all(|case| twin(b, case).is_none()) {
+        found.push("the cases: none is in both".to_owned());
+    }
+    found
+}
+
+fn twin<'a>(record: &'a Record, case: &CaseRecord) -> Option<&'a CaseRecord> {
+    record.cases.iter().find(|other| other.name == case.name)
+}
+
+/// Every figure that both can have, in the order of the page.
+pub fn lines(a: &Record, b: &Record) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut add = |name: String, a: Option<f64>, b: Option<f64>, is_cost: bool| {
+        if a.is_some() || b.is_some() {
+            lines.push(Line { name, a, b, is_cost });
+        }
+    };
+    for case in &a.cases {
+        let Some(twin) = twin(b, case) else { continue };
+        let (first, second) = (Figures::of_case(case), Figures::of_case(twin));
+        let name = |what: &str| format!("{}: {what}", case.title);
+        let median = |spread: Option<super::stats::Spread>, unit: f64| spread.map(|spread| spread.median / unit);
+        add(name("step, ms"), median(first.step_ms, 1.0), median(second.step_ms, 1.0), true);
+        // Without queue and PNG, which only one side may have.
+        add(name("text to pixels, s"), median(first.pixels_ms, 1e3), median(second.pixels_ms, 1e3), true);
+        for (part, what) in [(Part::TextEncode, "text, ms"), (Part::Decode, "decoder, ms")] {
+            add(name(what), median(part_of(&first, part), 1.0), median(part_of(&second, part), 1.0), true);
+        }
+        let (first_j, second_j) = (first.energy_joules, second.energy_joules);
+        add(name("energy, J"), median(first_j, 1.0), median(second_j, 1.0), true);
+    }
+    for kind in TextKind::ALL {
+        let of = |record| text_ms(record, kind).map(|spread| spread.median);
+        add(format!("text encoders, {}: ms", kind.title()), of(a), of(b), true);
+    }
+    add("loading, s".to_owned(), loading_ms(a).map(|ms| ms / 1e3), loading_ms(b).map(|ms| ms / 1e3), true);
+    let (first, second) = (Figures::of_run(a), Figures::of_run(b));
+    let mean = |spread: Option<super::stats::Spread>| spread.map(|spread| spread.mean);
+    add("busy, mean %".to_owned(), mean(first.utilization_percent), mean(second.utilization_percent), false);
+    let deviation = |figures: &Figures| figures.utilization_percent.map(|spread| spread.deviation);
+    add("busy, deviation in points".to_owned(), deviation(&first), deviation(&second), false);
+    let jitter =
+        |figures: &Figures| figures.step_ms.and_then(|spread| spread.quartile_jitter()).map(|share| share * 100.0);
+    add("jitter of steps, IQR/median in %".to_owned(), jitter(&first), jitter(&second), false);
+    let gib = |bytes: Option<u64>| bytes.map(|bytes| super::stats::bytes_f64(bytes) / 1_073_741_824.0);
+    add("most memory in use, GiB".to_owned(), gib(first.memory_max_bytes), gib(second.memory_max_bytes), true);
+    let mib = |bytes: Option<u64>| bytes.map(|bytes| super::stats::bytes_f64(bytes) / 1_048_576.0);
+    let (first, second) = (first.memory_movement_bytes, second.memory_movement_bytes);
+    add("memory moves, MiB".to_owned(), mib(first), mib(second), false);
+    lines
+}
+
+/// The lines as a table.
+pub fn table(lines: &[Line]) -> Table {
+    let mut table = Table::new(&["", "A", "B", "B / A"]);
+    let figure = |value: Option<f64>| value.map_or_else(|| "not told".to_owned(), chart::number);
+    for line in lines {
+        table.rows.push(vec![line.name.clone(), figure(line.a), figure(line.b), words::ratio(line.ratio())]);
+    }
+    table
+}
+
+/// The ratios of all costs as a chart.
+///
+/// # Errors
+///
+/// Those of [`Chart::draw`].
+pub fn chart(lines: &[Line]) -> Result<Chart, Failure> {
+    let ratios: Vec<(String, f64)> =
+        lines.iter().filter(|line| line.is_cost).filter_map(|line| Some((line.name.clone(), line.ratio()?))).collect();
+    chart::ratios("how many times as much B needs as A: below 1 it is faster, or smaller", &ratios)
+}
+
+/// The page.
+pub fn html(a: &Record, b: &Record, lines: &[Line], chart: &Chart, differences: &[String], command: &str) -> String {
+    let side = |name: &str, record: &Record| {
+        let system = &record.system;
+        html! {
+            p { b { (name) } ": " (system.model) " on " (system.device) ", " (system.engine) " " (system.version) ", " (system.precision) }
+            p.soft { (report::protocol(record)) }
+        }
+    };
+    let content = html! {
+        h1 { "Two runs side by side" }
+        (side("A", a))
+        (side("B", b))
+        @if !differences.is_empty() {
+            p.notice { "They did not do the same: " (differences.join("; ")) "." }
+        }
+        (figure(chart, "Medians. Figures that are no cost, such as the busy share, are in the table alone."))
+        (table(lines).to_html())
+        h2 { "Made by" }
+        pre { (command) }
+    };
+    page("Two runs side by side", &content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{FORMAT, JobRecord, Protocol, StepSample, System, TextSample, Timings};
+    use super::*;
+
+    fn record(step_ms: f64) -> Record {
+        let step = StepSample { index: 1, ms: step_ms, at_ms: 0.0, guided: true };
+        let timings = Timings { denoise_ms: 10.0 * step_ms, total_ms: 9e9, ..Timings::default() };
+        let job = JobRecord { steps: vec![step], timings, ..JobRecord::default() };
+        Record {
+            format: FORMAT.to_owned(),
+            program: "test".to_owned(),
+            command: "test".to_owned(),
+            begun_unix_ms: 0,
+            protocol: Protocol { width_px: 256, height_px: 256, steps: 20, ..Protocol::default() },
+            system: System::default(),
+            loading: Vec::new(),
+            compute_paths: Vec::new(),
+            cases: vec![CaseRecord {
+                name: "two-xml".to_owned(),
+                title: "two".to_owned(),
+                prompt: "1girl".to_owned(),
+                warmup: Vec::new(),
+                repeats: vec![job],
+            }],
+            texts: vec![TextSample { kind: TextKind::Cold, ms: 30.0 }],
+        }
+    }
+
+    #[test]
+    fn ratios_are_second_over_first() {
+        let (a, b) = (record(200.0), record(100.0));
+        let lines = lines(&a, &b);
+        let line = |name: &str| lines.iter().find(|line| line.name == name).unwrap();
+        assert_eq!(line("two: step, ms").ratio(), Some(0.5));
+        assert_eq!(
+            line("two: text to pixels, s"),
+            &Line { name: "two: text to pixels, s".into(), a: Some(2.0), b: Some(1.0), is_cost: true }
+        );
+        assert_eq!(line("text encoders, new text: ms").ratio(), Some(1.0));
+        assert!(lines.iter().all(|line| !line.name.contains("energy")), "what neither told is left out");
+        let rows = table(&lines).rows;
+        assert_eq!(rows[0], ["two: step, ms", "200", "100", "0.500"]);
+        let svg = chart(&lines).unwrap().file();
+        assert!(svg.contains("0.500") && svg.contains("two: step, ms"), "{svg}");
+    }
+
+    #[test]
+    fn what_one_side_did_not_tell_has_no_ratio() {
+        let (a, mut b) = (record(200.0), record(100.0));
+        b.texts.clear();
+        let lines = lines(&a, &b);
+        let text = lines.iter().find(|line| line.name.starts_with("text encoders")).unwrap();
+        assert_eq!((text.ratio(), table(&[text.clone()]).rows[0][2].as_str()), (None, "not told"));
+    }
+
+    #[test]
+    fn different_runs_are_told_apart() {
+        let (a, mut b) = (record(200.0), record(100.0));
+        assert_eq!(differences(&a, &b), [""; 0]);
+        b.protocol.repeats = 9;
+        assert_eq!(differences(&a, &b), [""; 0], "more repeats are the same work");
+        b.protocol.steps = 28;
+        b.protocol.width_px = 512;
+        b.cases[0].prompt.push('s');
+        b.system.parameters.insert("next_dit".to_owned(), 1_000);
+        assert_eq!(differences(&a, &b).len(), 3, "one side does not tell");
+        let mut sized = a.clone();
+        sized.system.parameters.insert("next_dit".to_owned(), 1_005);
+        assert_eq!(differences(&sized, &b).len(), 3);
+        sized.system.parameters.insert("next_dit".to_owned(), 3_000);
+        assert_eq!(differences(&sized, &b)[3], "the prompt of the case two-xml");
+        assert_eq!(differences(&sized, &b)[2], "parameters of next_dit: 3000 and 1000");
+        let expected = ["size: 256 x 256 px and 512 x 256 px", "steps: 20 and 28", "the prompt of the case two-xml"];
+        assert_eq!(differences(&a, &b), expected);
+        b.cases[0].name = "other".to_owned();
+        assert!(differences(&a, &b).contains(&"the cases: none is in both".to_owned()));
+    }
+}

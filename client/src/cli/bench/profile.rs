@@ -1,0 +1,135 @@
+//! Where the device's time went, summed up over layers and pictures.
+
+use super::chart::number;
+use super::record::{Profile, Record};
+use super::table::Table;
+use super::words;
+
+/// Rows of a table; what is beyond is summed up in one.
+const ROWS_MAX: usize = 14;
+
+/// One operation in all layers.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Operation {
+    name: String,
+    count: u64,
+    ms: f64,
+    flops: f64,
+    bytes: f64,
+}
+
+/// One table for each part of the pipeline that was measured, with a heading. The figures are those of the last picture
+/// that has a profile.
+pub fn tables(record: &Record) -> Vec<(String, Table)> {
+    let Some(job) = record.jobs().filter(|job| !job.profile.is_empty()).last() else { return Vec::new() };
+    job.profile
+        .iter()
+        .filter(|profile| !profile.spans.is_empty())
+        .map(|profile| (heading(profile), table(profile)))
+        .collect()
+}
+
+fn heading(profile: &Profile) -> String {
+    let share = (profile.wall_ms > 0.0).then(|| profile.device_ms / profile.wall_ms);
+    let of =
+        share.map(|share| format!(" of {} ms by the clock: {}", number(profile.wall_ms), words::percent(Some(share))));
+    format!("{}: {} ms on the device{}", profile.stage, number(profile.device_ms), of.unwrap_or_default())
+}
+
+fn table(profile: &Profile) -> Table {
+    let mut table = Table::new(&["operation", "times", "ms", "share", "TFLOP/s", "TB/s", "of the measured peak"]);
+    let mut operations = operations(profile);
+    let rest = operations.split_off(operations.len().min(ROWS_MAX));
+    if !rest.is_empty() {
+        let mut sum = Operation { name: format!("{} more", rest.len()), ..Operation::default() };
+        for operation in rest {
+            sum.count += operation.count;
+            sum.ms += operation.ms;
+        }
+        operations.push(sum);
+    }
+    for operation in operations {
+        let rate = |amount: f64| (amount > 0.0 && operation.ms > 0.0).then(|| amount / (operation.ms / 1e3));
+        let (flops, bytes) = (rate(operation.flops), rate(operation.bytes));
+        let of_peak = |rate: Option<f64>, peak: Option<f64>| Some(rate? / peak.filter(|peak| *peak > 0.0)?);
+        // Whichever it is nearer to is what holds it.
+        let peak = [of_peak(flops, profile.peak_flops_per_second), of_peak(bytes, profile.peak_bytes_per_second)];
+        let share = (profile.device_ms > 0.0).then(|| operation.ms / profile.device_ms);
+        let tera = |rate: Option<f64>| rate.map(|rate| number(rate / 1e12)).unwrap_or_default();
+        table.rows.push(vec![
+            operation.name.clone(),
+            operation.count.to_string(),
+            number(operation.ms),
+            words::percent(share),
+            tera(flops),
+            tera(bytes),
+            words::percent(peak.into_iter().flatten().reduce(f64::max)),
+        ]);
+    }
+    table.without_empty_columns()
+}
+
+/// The operations of all layers, the longest first.
+fn operations(profile: &Profile) -> Vec<Operation> {
+    let mut found: Vec<Operation> = Vec::new();
+    for span in &profile.spans {
+        let name = format!("{} {}", span.network, span.name);
+        let place = found.iter().position(|operation| operation.name == name).unwrap_or_else(|| {
+            found.push(Operation { name, ..Operation::default() });
+            found.len() - 1
+        });
+        let operation = &mut found[place];
+        operation.count += u64::from(span.count);
+        operation.ms += span.ms;
+        operation.flops += span.flops;
+        operation.bytes += span.bytes;
+    }
+    found.sort_by(|a, b| b.ms.total_cmp(&a.ms));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::ProfileSpan;
+    use super::*;
+
+    fn span(layer: u32, name: &str, ms: f64, flops: f64) -> ProfileSpan {
+        let network = "next_dit".to_owned();
+        ProfileSpan { network, layer: Some(layer), name: name.to_owned(), count: 2, ms, flops, bytes: 0.0 }
+    }
+
+    fn profile(spans: Vec<ProfileSpan>) -> Profile {
+        Profile {
+            stage: "denoise".to_owned(),
+            device_ms: 90.0,
+            wall_ms: 100.0,
+            peak_flops_per_second: Some(8e14),
+            peak_bytes_per_second: None,
+            spans,
+        }
+    }
+
+    #[test]
+    fn layers_are_summed_up_and_rates_compared_with_the_peak() {
+        let profile = profile(vec![
+            span(0, "attention", 10.0, 4e12),
+            span(0, "product", 30.0, 1.2e13),
+            span(1, "attention", 10.0, 4e12),
+            span(1, "norm", 1.0, 0.0),
+        ]);
+        assert_eq!(heading(&profile), "denoise: 90 ms on the device of 100 ms by the clock: 90 %");
+        let table = table(&profile);
+        assert_eq!(table.head, ["operation", "times", "ms", "share", "TFLOP/s", "of the measured peak"]);
+        assert_eq!(table.rows[0], ["next_dit product", "2", "30", "33.3 %", "400", "50 %"]);
+        assert_eq!(table.rows[1], ["next_dit attention", "4", "20", "22.2 %", "400", "50 %"]);
+        assert_eq!(table.rows[2][4], "");
+    }
+
+    #[test]
+    fn many_operations_end_in_a_sum() {
+        let spans = (0..20).map(|index| span(0, &format!("operation {index}"), 1.0, 0.0)).collect();
+        let rows = table(&profile(spans)).rows;
+        assert_eq!(rows.len(), ROWS_MAX + 1);
+        assert_eq!(rows[ROWS_MAX][..3], ["6 more", "12", "6"]);
+    }
+}

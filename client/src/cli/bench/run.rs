@@ -1,0 +1,258 @@
+//! The protocol: asks the server for every picture and every text, one after the other, and writes down what it tells.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use sakuga_client::proto::generation::v1::{PreviewMethod, Solver};
+use sakuga_client::proto::system::v1::{GetServerInfoRequest, GetServerInfoResponse, ListModelsRequest, Model};
+use sakuga_client::{Client, EventKind, GenerationBuilder};
+
+use super::case::{self, Case};
+use super::progress::Progress;
+use super::record::{CaseRecord, ComputePath, FORMAT, LoadingPhase, Protocol, Record, System, TextSample};
+use super::recorder::{Recorder, wire_milliseconds};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::generate::Size;
+
+/// How often the device is looked at.
+const STATS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Edge of the pictures that are drawn for the sake of their text, in multiples of what the server takes.
+const TEXT_EDGE_MULTIPLES: u32 = 4;
+/// That multiple, if the server does not tell it.
+const SIZE_MULTIPLE: u32 = 16;
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The prompts.
+    pub cases: Vec<Case>,
+    /// Pictures of each that count.
+    pub repeats: u32,
+    /// Pictures of each before them.
+    pub warmup: u32,
+    /// Width and height; nothing for the model's.
+    pub size: Option<Size>,
+    /// Steps; nothing for the model's.
+    pub steps: Option<u32>,
+    /// The model; nothing for the server's default.
+    pub model: Option<String>,
+    /// Whether the device's time is asked for.
+    pub is_profiled: bool,
+    /// The command, to be written down.
+    pub command: String,
+}
+
+impl Plan {
+    /// Calls of the server in all.
+    pub fn calls(&self) -> u64 {
+        let pictures = self.cases.len() as u64 * u64::from(self.repeats.saturating_add(self.warmup));
+        pictures + u64::from(self.repeats) * case::texts("", "", 1).len() as u64
+    }
+}
+
+/// Measures.
+///
+/// # Errors
+///
+/// The server refuses a request, fails, cannot be reached, or has no such model.
+pub async fn measure(client: &Client, plan: &Plan, progress: &Progress) -> Result<Record, Failure> {
+    let explain = |status: tonic::Status| Failure::from(client.explain(&status));
+    let info = client.system().get_server_info(GetServerInfoRequest {}).await.map_err(explain)?.into_inner();
+    let models = client.system().list_models(ListModelsRequest {}).await.map_err(explain)?.into_inner().models;
+    let is_wanted = |model: &&Model| plan.model.as_ref().is_none_or(|name| *name == model.name);
+    let model = models.iter().find(is_wanted).ok_or_else(|| {
+        let name = plan.model.as_deref().unwrap_or_default();
+        Failure::new(Exit::Server, format_args!("the server has no model `{name}`"))
+            .with_help("`sakuga info` lists its models")
+    })?;
+    let mut run = Run { client, plan, progress, begun: Instant::now(), protocol: None };
+    let begun_unix_ms = unix_ms();
+    let mut cases = Vec::new();
+    for case in &plan.cases {
+        cases.push(run.case(case).await?);
+    }
+    let texts = run.texts(model, info.limits.as_ref().map_or(SIZE_MULTIPLE, |limits| limits.size_multiple)).await?;
+    let record = Record {
+        format: FORMAT.to_owned(),
+        program: concat!("sakuga ", env!("CARGO_PKG_VERSION")).to_owned(),
+        command: plan.command.clone(),
+        begun_unix_ms,
+        protocol: run.protocol.unwrap_or_default(),
+        system: system(&info, model),
+        loading: loading(&info),
+        compute_paths: compute_paths(&info),
+        cases,
+        texts,
+    };
+    record.checked()
+}
+
+struct Run<'a> {
+    client: &'a Client,
+    plan: &'a Plan,
+    progress: &'a Progress,
+    begun: Instant,
+    /// As the server filled it in for the first picture.
+    protocol: Option<Protocol>,
+}
+
+impl Run<'_> {
+    async fn case(&mut self, case: &Case) -> Result<CaseRecord, Failure> {
+        let mut record = CaseRecord {
+            name: case.name.to_owned(),
+            title: case.title.to_owned(),
+            prompt: case.prompt.to_owned(),
+            warmup: Vec::new(),
+            repeats: Vec::new(),
+        };
+        for index in 0..self.plan.warmup {
+            self.progress.begin(&format!("{}: warm-up {} of {}", case.title, index + 1, self.plan.warmup));
+            record.warmup.push(self.picture(case, index).await?.finish());
+        }
+        for index in 0..self.plan.repeats {
+            self.progress.begin(&format!("{}: picture {} of {}", case.title, index + 1, self.plan.repeats));
+            let recorder = self.picture(case, index).await?;
+            if self.protocol.is_none() {
+                self.protocol = Some(protocol(&recorder, self.plan));
+            }
+            record.repeats.push(recorder.finish());
+        }
+        Ok(record)
+    }
+
+    async fn picture(&self, case: &Case, index: u32) -> Result<Recorder, Failure> {
+        let mut request =
+            self.request(case.prompt).seed(case::SEED.wrapping_add(index.into())).profile(self.plan.is_profiled);
+        if let Some(size) = self.plan.size {
+            request = request.size(size.width_px, size.height_px);
+        }
+        if let Some(steps) = self.plan.steps {
+            request = request.steps(steps);
+        }
+        self.draw(request).await
+    }
+
+    /// What the text encoders take: each text is drawn as small as can be, in one step.
+    async fn texts(&self, model: &Model, size_multiple: u32) -> Result<Vec<TextSample>, Failure> {
+        let edge_px = size_multiple.max(1).saturating_mul(TEXT_EDGE_MULTIPLES);
+        let salt = format!("{:?}", SystemTime::now());
+        let mut samples = Vec::new();
+        for text in case::texts(&salt, &model.default_system_prompt, self.plan.repeats) {
+            self.progress.begin(&format!("text encoders: {}", text.kind.title()));
+            let mut request = self.request(&text.prompt).seed(case::SEED).size(edge_px, edge_px).steps(1);
+            if let Some(system_prompt) = &text.system_prompt {
+                request = request.system_prompt(system_prompt);
+            }
+            let job = self.draw(request).await?.finish();
+            samples.push(TextSample { kind: text.kind, ms: job.timings.text_encode_ms });
+        }
+        Ok(samples)
+    }
+
+    fn request(&self, prompt: &str) -> GenerationBuilder {
+        let mut request =
+            self.client.generation().xml(prompt).preview(PreviewMethod::None).gpu_stats_interval(STATS_INTERVAL);
+        if let Some(model) = &self.plan.model {
+            request = request.model(model);
+        }
+        request
+    }
+
+    async fn draw(&self, request: GenerationBuilder) -> Result<Recorder, Failure> {
+        let asked = Instant::now();
+        let recorder = Arc::new(Mutex::new(Recorder::begun(asked - self.begun)));
+        let tapped = recorder.clone();
+        let request = request.tap(move |event| {
+            tapped.lock().unwrap_or_else(PoisonError::into_inner).take(event, Some(asked.elapsed()));
+        });
+        let mut generation = request.start().await?;
+        while let Some(event) = generation.next_event().await? {
+            if let EventKind::Cancelled(cancelled) = event.kind {
+                let reason = cancelled.reason.as_str();
+                return Err(Failure::new(Exit::Cancelled, format_args!("a picture was cancelled: {reason}")));
+            }
+        }
+        drop(generation);
+        self.progress.end();
+        let recorder = std::mem::take(&mut *recorder.lock().unwrap_or_else(PoisonError::into_inner));
+        if recorder.is_completed {
+            Ok(recorder)
+        } else {
+            Err(Failure::new(Exit::Server, "the server ended the stream without saying how the job ended"))
+        }
+    }
+}
+
+/// What was asked for, as the server filled it in.
+fn protocol(recorder: &Recorder, plan: &Plan) -> Protocol {
+    let mut protocol = protocol_of(recorder);
+    protocol.repeats = plan.repeats;
+    protocol.warmup = plan.warmup;
+    protocol.seed = case::SEED;
+    protocol
+}
+
+/// What one job was asked for, as the server filled it in; what it did not tell is 0 or empty.
+pub fn protocol_of(recorder: &Recorder) -> Protocol {
+    let resolved = recorder.resolved.clone().unwrap_or_default();
+    let sampling = resolved.sampling.unwrap_or_default();
+    let solver = match sampling.solver() {
+        Solver::Unspecified => "",
+        Solver::Euler => "euler",
+        Solver::Midpoint => "midpoint",
+        Solver::Rk4 => "rk4",
+        Solver::Dpm => "dpm",
+    };
+    Protocol {
+        width_px: resolved.width,
+        height_px: resolved.height,
+        steps: sampling.steps,
+        solver: solver.to_owned(),
+        guidance_scale: sampling.guidance_scale.unwrap_or_default(),
+        guidance_until: sampling.guidance_until.unwrap_or_default(),
+        shift: sampling.shift.unwrap_or_default(),
+        repeats: 1,
+        warmup: 0,
+        seed: resolved.seed.unwrap_or_default(),
+    }
+}
+
+fn system(info: &GetServerInfoResponse, model: &Model) -> System {
+    System {
+        engine: info.engine.clone(),
+        version: info.version.clone(),
+        device: info.device.clone(),
+        precision: info.precision.clone(),
+        model: model.name.clone(),
+        fingerprint: model.fingerprint.clone(),
+        notice: model.notice.clone(),
+        parameters: model.parameters.iter().map(|(part, count)| (part.clone(), *count)).collect(),
+    }
+}
+
+fn loading(info: &GetServerInfoResponse) -> Vec<LoadingPhase> {
+    let phases = info.loading.iter().map(|phase| LoadingPhase {
+        name: phase.name.clone(),
+        begin_ms: wire_milliseconds(phase.begin),
+        duration_ms: wire_milliseconds(phase.duration),
+        bytes: phase.bytes,
+    });
+    phases.collect()
+}
+
+fn compute_paths(info: &GetServerInfoResponse) -> Vec<ComputePath> {
+    let paths = info.compute_paths.iter().map(|path| ComputePath {
+        operation: path.operation.clone(),
+        implementation: path.implementation.clone(),
+        reason: path.reason.clone(),
+    });
+    paths.collect()
+}
+
+/// Milliseconds since 1970; 0 on a machine whose clock is before it.
+pub fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,98 @@
+//! Tables that are shown in the terminal and on a page.
+
+use comfy_table::{CellAlignment, presets};
+use maud::{Markup, html};
+
+/// A table: the first column names the rows, the others hold figures.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// What the columns hold, with units.
+    pub head: Vec<String>,
+    /// The rows, each as long as the head.
+    pub rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table without rows.
+    pub fn new(head: &[&str]) -> Self {
+        Self { head: head.iter().map(|&name| name.to_owned()).collect(), rows: Vec::new() }
+    }
+
+    /// Leaves out the columns that have no figure in any row.
+    pub fn without_empty_columns(mut self) -> Self {
+        for column in (1..self.head.len()).rev() {
+            if self.rows.iter().all(|row| row[column].is_empty()) {
+                self.head.remove(column);
+                for row in &mut self.rows {
+                    row.remove(column);
+                }
+            }
+        }
+        self
+    }
+
+    /// The table for a terminal.
+    pub fn to_text(&self, is_unicode: bool) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_style(if is_unicode { presets::UTF8_HORIZONTAL_ONLY } else { presets::ASCII_NO_BORDERS });
+        table.set_header(&self.head);
+        table.add_rows(&self.rows);
+        for column in table.column_iter_mut().skip(1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        let text = table.to_string();
+        text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+
+    /// The table for a page.
+    pub fn to_html(&self) -> Markup {
+        html! {
+            div.scroll {
+                table {
+                    thead { tr { @for name in &self.head { th scope="col" { (name) } } } }
+                    tbody {
+                        @for row in &self.rows {
+                            tr {
+                                @for (column, cell) in row.iter().enumerate() {
+                                    @if column == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let mut table = Table::new(&["case", "ms", "W", "s"]);
+        table.rows.push(["<one>", "1.5", "", "2"].map(str::to_owned).to_vec());
+        table.rows.push(["two", "", "", "3"].map(str::to_owned).to_vec());
+        table.without_empty_columns()
+    }
+
+    #[test]
+    fn columns_without_any_figure_are_left_out() {
+        assert_eq!(table().head, ["case", "ms", "s"]);
+        assert_eq!(table().rows[1], ["two", "", "3"]);
+    }
+
+    #[test]
+    fn figures_stand_on_the_right() {
+        let text = table().to_text(false);
+        let one = text.lines().find(|line| line.contains("<one>")).unwrap();
+        let two = text.lines().find(|line| line.contains("two")).unwrap();
+        assert_eq!((one.find('2'), one.ends_with('2')), (two.find('3'), true), "{text}");
+    }
+
+    #[test]
+    fn nothing_of_a_cell_is_markup() {
+        let html = table().to_html().into_string();
+        assert!(html.contains("<th scope=\"row\">&lt;one&gt;</th>") && html.contains("<td>1.5</td>"), "{html}");
+    }
+}
