@@ -67,8 +67,11 @@ async fn statistics_come_at_their_rate() {
             _ => None,
         })
         .collect();
-    // 800 ms of steps: a sample at the start and then at most one in 100 ms.
-    assert!((2..=10).contains(&samples.len()), "{} samples", samples.len());
+    // At least 800 ms of steps: a sample at the start and then at most one in 100 ms, however long this machine takes.
+    let time = |event: &GenerateEvent| std::time::SystemTime::try_from(event.time.expect("a time")).expect("valid");
+    let took = time(&events[events.len() - 1]).duration_since(time(&events[0])).expect("in order");
+    let most = took.as_millis() / 100 + 2;
+    assert!(samples.len() >= 2 && samples.len() as u128 <= most, "{} samples in {took:?}", samples.len());
     assert!(samples.iter().all(|stats| stats.memory_total_bytes.is_some_and(|bytes| bytes > 0)));
     server.stop().await;
 }

@@ -55,7 +55,8 @@ impl Memory {
         Arc::new(move || {
             let scratch = taken.load(Ordering::Relaxed);
             let pool = |name, used_bytes, held_bytes| MemoryPool { name, used_bytes, held_bytes };
-            vec![pool("weights and tensors", WEIGHTS, WEIGHTS), pool("scratch", scratch, scratch.next_power_of_two())]
+            let held = if scratch == 0 { 0 } else { scratch.next_power_of_two() };
+            vec![pool("weights and tensors", WEIGHTS, WEIGHTS), pool("scratch", scratch, held)]
         })
     }
 }
