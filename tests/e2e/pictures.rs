@@ -80,7 +80,7 @@ async fn every_kind_of_event_comes_in_the_documented_order() {
     let server = TestServer::start(scripted_config(60)).await;
     let client = server.client().await;
     let request = || {
-        let mut request = client.generation().xml("1girl, solo").steps(6).preview(PreviewMethod::Decoder);
+        let mut request = client.generation().xml("1girl, solo").steps(6).preview(PreviewMethod::Decoder).profile(true);
         let mut full = request.as_request().clone();
         full.gpu_stats_interval_ms = 100;
         request = request.request(full);
@@ -92,7 +92,7 @@ async fn every_kind_of_event_comes_in_the_documented_order() {
         follow(request()).await
     });
     let (first, second) = (first.unwrap(), second.unwrap());
-    let once = ["accepted", "completed", "gpu_stats", "image_chunk", "preview", "stage", "started", "step"];
+    let once = ["accepted", "completed", "gpu_stats", "image_chunk", "preview", "profile", "stage", "started", "step"];
     for told in [&first, &second] {
         order::check(&told.events).unwrap();
         assert_eq!(told.completed().pictures.len(), 1);

@@ -117,13 +117,6 @@ impl SystemService for System {
         };
         Ok(Response::new(one(WatchActivityResponse { activity: Some(activity) })))
     }
-
-    async fn watch_activity(
-        &self,
-        _: Request<WatchActivityRequest>,
-    ) -> Result<Response<Self::WatchActivityStream>, Status> {
-        Err(Status::unimplemented("not in this test"))
-    }
 }
 
 async fn info(address: &str, arguments: &[&str]) -> Run {

@@ -1,10 +1,10 @@
 //! A reader that does not keep up loses previews and statistics, never another event, and sees the hole.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
-use sakuga_proto::generation::v1::{GenerateRequest, ImageFormat, PreviewMethod, PreviewOptions};
+use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, ImageFormat, PreviewMethod, PreviewOptions};
 use tonic::transport::Channel;
 
 use crate::support::{Server, expect_event, files, names, next, request, rest, run, scripted, steps_of_ms};
@@ -68,7 +68,7 @@ async fn statistics_come_at_their_rate() {
         })
         .collect();
     // At least 800 ms of steps: a sample at the start and then at most one in 100 ms, however long this machine takes.
-    let time = |event: &GenerateEvent| std::time::SystemTime::try_from(event.time.expect("a time")).expect("valid");
+    let time = |event: &GenerateEvent| SystemTime::try_from(event.time.expect("a time")).expect("valid");
     let took = time(&events[events.len() - 1]).duration_since(time(&events[0])).expect("in order");
     let most = took.as_millis() / 100 + 2;
     assert!(samples.len() >= 2 && samples.len() as u128 <= most, "{} samples in {took:?}", samples.len());

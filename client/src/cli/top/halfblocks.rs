@@ -15,6 +15,7 @@ pub struct Picture(RgbImage);
 
 impl Picture {
     /// A picture of RGB bytes, row by row; `None` if they are too few.
+    #[cfg(test)]
     pub fn new(width: u32, height: u32, pixels: Vec<u8>) -> Option<Self> {
         RgbImage::from_raw(width, height, pixels).map(Self)
     }

@@ -120,8 +120,12 @@ fn keys() -> Result<mpsc::Receiver<TerminalEvent>, Failure> {
             let told = event::poll(KEY_PERIOD).and_then(|is_there| is_there.then(event::read).transpose());
             match told {
                 Ok(None) => {}
-                Ok(Some(told)) if sender.blocking_send(told).is_ok() => {}
-                Ok(Some(_)) | Err(_) => return,
+                Ok(Some(told)) => {
+                    if sender.blocking_send(told).is_err() {
+                        return;
+                    }
+                }
+                Err(_) => return,
             }
         }
     };
