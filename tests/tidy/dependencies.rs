@@ -33,7 +33,7 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
     (
         "sakuga-client",
         &["--no-default-features"],
-        &["clap", "dejavu", "image", "indicatif", "maud", "miette", "plotters", "resvg"],
+        &["clap", "dejavu", "image", "indicatif", "maud", "miette", "plotters", "ratatui", "resvg"],
     ),
     // The whole service runs without burn, for tests and for whoever writes a client.
     ("sakuga-server", &["--no-default-features"], &["burn", "burn-tensor", "sakuga-model"]),

@@ -68,7 +68,7 @@ impl PcieMeter {
 
 fn measure(nvml: &Nvml, uuid: &str) -> Option<PcieRate> {
     let device = nvml.device_by_uuid(uuid).ok()?;
-    // NVML counts in KB of 1000 bytes.
+    // NVML says KB and not which; taken as 1000 bytes.
     let rate = |counter| Some(u64::from(device.pcie_throughput(counter).ok()?) * 1000);
     Some(PcieRate {
         receive_bytes_per_second: rate(PcieUtilCounter::Receive)?,

@@ -84,7 +84,6 @@ impl SystemService for System {
 }
 
 /// The interval that a call asks for.
-#[expect(clippy::result_large_err, reason = "an answer is what it is, and it is rare")]
 fn interval(asked_ms: u32) -> Result<Duration, Status> {
     let interval = match asked_ms {
         0 => Limits::STATS_INTERVAL_DEFAULT,

@@ -23,10 +23,13 @@ const SAMPLE_PERIOD: Duration = Duration::from_millis(100);
 /// Time between two looks at the activity.
 const ACTIVITY_PERIOD: Duration = Duration::from_millis(500);
 
+/// A job's series, which is written while it is read.
+type Shared = Arc<Mutex<Series>>;
+
 /// The series of the newest jobs.
 #[derive(Clone, Default)]
 pub struct Telemetry {
-    jobs: Arc<Mutex<VecDeque<(JobId, Arc<Mutex<Series>>)>>>,
+    jobs: Arc<Mutex<VecDeque<(JobId, Shared)>>>,
 }
 
 impl Telemetry {
@@ -63,7 +66,7 @@ impl Telemetry {
         lock(&self.jobs).retain(|(id, _)| id != job);
     }
 
-    fn begin(&self, job: &JobId) -> Arc<Mutex<Series>> {
+    fn begin(&self, job: &JobId) -> Shared {
         let series = Arc::default();
         let mut jobs = lock(&self.jobs);
         jobs.retain(|(id, _)| id != job);

@@ -81,7 +81,7 @@ fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files) ->
 
     let server = Server::start(&built.server, device, &workspace.target.join("demo-cache"), &files.log)?;
     println!("server at {} on {device}, log in {}", server.url(), workspace.shorten(&files.log).display());
-    let drawn = draw(&sakuga, &server, files);
+    let drawn = draw(sakuga, &server, files);
     // Stopped also after a failure, and before anything more is said about it.
     let stopped = server.stop();
     let called = drawn.map_err(|error| anyhow!("{error:#}{}", server::tail_of(&files.log)))?;
