@@ -214,7 +214,7 @@ mod tests {
         b.texts.clear();
         let lines = lines(&a, &b);
         let text = lines.iter().find(|line| line.name.starts_with("text encoders")).unwrap();
-        assert_eq!((text.ratio(), table(&[text.clone()]).rows[0][2].as_str()), (None, "not told"));
+        assert_eq!((text.ratio(), table(std::slice::from_ref(text)).rows[0][2].as_str()), (None, "not told"));
     }
 
     #[test]

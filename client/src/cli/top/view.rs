@@ -85,7 +85,7 @@ type Figure = fn(&GpuStats) -> Option<u64>;
 
 /// The curves: a name, the figure, and its end if it has one.
 const CURVES: &[(&str, Figure, Option<u64>)] = &[
-    ("busy", |stats| stats.utilization_percent.map(|percent| tenths(percent)), Some(1000)),
+    ("busy", |stats| stats.utilization_percent.map(tenths), Some(1000)),
     ("memory", memory_share, Some(1000)),
     ("power", |stats| stats.power_watts.map(tenths), None),
     ("clock", |stats| stats.sm_clock_mhz.map(u64::from), None),

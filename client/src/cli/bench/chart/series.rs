@@ -11,10 +11,7 @@ use crate::cli::bench::record::{CaseRecord, StatsSample};
 type Line = Vec<(f64, f64)>;
 
 /// The lines of every case, one for each of its pictures; a case without values has none.
-pub fn lines<'a>(
-    cases: &'a [CaseRecord],
-    value: impl Fn(&StatsSample) -> Option<f64>,
-) -> Vec<(&'a str, RGBColor, Vec<Line>)> {
+pub fn lines(cases: &[CaseRecord], value: impl Fn(&StatsSample) -> Option<f64>) -> Vec<(&str, RGBColor, Vec<Line>)> {
     let mut found = Vec::new();
     for (case, color) in cases.iter().zip(COLORS.iter().cycle()) {
         let lines: Vec<Line> = case
