@@ -1,7 +1,6 @@
 //! Who calls, and whether the options of a job make sense.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sakuga_proto::generation::v1::{JobOptions, Priority};
 use tonic::Request;
@@ -10,6 +9,7 @@ use crate::door::connection::Peer;
 use crate::door::identity::ClientIdentity;
 use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
+use crate::wire::from_proto;
 
 /// The entry of a call's metadata that names its client.
 pub const CLIENT_ID: &str = "sakuga-client-id";
@@ -51,8 +51,12 @@ pub fn options(options: &JobOptions) -> Result<(), ServerError> {
     }
     for (field, time) in [("options.timeout", options.timeout), ("options.disconnect_grace", options.disconnect_grace)]
     {
-        if time.is_some_and(|time| Duration::try_from(time).is_err()) {
-            faults.push(Violation::new(field, Violation::OUT_OF_RANGE, "write a time that is not negative"));
+        if time.is_some_and(|time| from_proto::duration(time).is_none()) {
+            faults.push(Violation::new(
+                field,
+                Violation::OUT_OF_RANGE,
+                "write a time that is not negative, with nanos below a second",
+            ));
         }
     }
     if faults.is_empty() { Ok(()) } else { Err(ServerError::InvalidRequest(faults)) }

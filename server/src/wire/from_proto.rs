@@ -1,5 +1,7 @@
 //! Wire to domain. Nothing is lost on the way: a value that the domain lacks becomes a fault.
 
+use std::time::Duration;
+
 use sakuga_proto::generation::v1 as generation;
 use sakuga_proto::prompt::v1 as prompt;
 use sakuga_schema::{Character, Gender, GeneralTags, NegativePrompt, Prompt, Strictness, TagList};
@@ -158,4 +160,26 @@ fn tags(list: Option<prompt::TagList>) -> TagList {
 
 fn non_empty(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
+}
+
+/// A time as protobuf writes one; `None` if it is negative or breaks protobuf's own bounds.
+pub fn duration(time: prost_types::Duration) -> Option<Duration> {
+    // The crate's own conversion negates, which overflows at the least of all numbers.
+    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
+    Some(Duration::new(u64::try_from(time.seconds).ok()?, nanos))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_or_refused_whatever_its_parts_are() {
+        let read = |seconds, nanos| duration(prost_types::Duration { seconds, nanos });
+        assert_eq!(read(1, 500_000_000), Some(Duration::from_millis(1500)));
+        assert_eq!(read(i64::MAX, 999_999_999), Some(Duration::new(i64::MAX as u64, 999_999_999)));
+        for (seconds, nanos) in [(-1, 0), (0, -1), (i64::MIN, 0), (0, i32::MIN), (i64::MIN, i32::MIN), (0, i32::MAX)] {
+            assert_eq!(read(seconds, nanos), None, "{seconds} s {nanos} ns");
+        }
+    }
 }

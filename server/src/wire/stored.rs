@@ -6,6 +6,7 @@ use bytes::Bytes;
 use prost::Message;
 use sakuga_proto::generation::v1::{self as generation, generate_event};
 
+use super::from_proto;
 use super::to_proto::{self, JobContext, timestamp};
 use crate::event::Event;
 use crate::job::Priority;
@@ -167,7 +168,7 @@ pub struct Treatment {
 impl Treatment {
     /// Reads the options; what this server does not know counts as not said, and so does a negative time.
     pub fn read(options: &generation::JobOptions) -> Self {
-        let time = |time: Option<prost_types::Duration>| time.and_then(|time| Duration::try_from(time).ok());
+        let time = |time: Option<prost_types::Duration>| time.and_then(from_proto::duration);
         Self {
             priority: match options.priority() {
                 generation::Priority::Low => Priority::Low,

@@ -162,7 +162,8 @@ impl Target {
         let fits = match status.code() {
             Code::Internal => !is_message && status.message().starts_with(UNDECODABLE),
             Code::Unknown | Code::DataLoss | Code::Unimplemented | Code::Aborted => false,
-            Code::Unauthenticated | Code::PermissionDenied | Code::DeadlineExceeded => false,
+            // A job may be given less time than it takes; the door asks nobody who they are.
+            Code::Unauthenticated | Code::PermissionDenied => false,
             _ => true,
         };
         prop_assert!(fits, "{}: {status:?}", method.full_name());
@@ -206,7 +207,8 @@ fn every_message_of_every_call_is_answered() {
                 let answer = answer.map_err(|why| TestCaseError::fail(format!("{}: {why}", method.full_name())))?;
                 refused.fetch_add(u64::from(answer.is_err()), Ordering::Relaxed);
                 Target::judge(method, &message, &answer)?;
-                let panics = panics.lock().expect("no panic");
+                // Taken, so that a smaller message that fails is one that panics by itself.
+                let panics = std::mem::take(&mut *panics.lock().expect("no panic"));
                 prop_assert!(panics.is_empty(), "{}: {panics:?}", method.full_name());
                 Ok(())
             });
