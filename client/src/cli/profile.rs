@@ -151,6 +151,6 @@ decode   this device or path cannot tell  3.00 ms
         let profile = Profile { spans, device_ms: 10.0, wall_ms: 10.0, ..Profile::default() };
         let table = table(&[profile]);
         assert_eq!(table.lines().count(), 1 + LINES + 1);
-        assert!(table.ends_with("others             2.00 ms   20 %\n"), "{table}");
+        assert!(table.ends_with("others            2.00 ms   20 %\n"), "{table}");
     }
 }

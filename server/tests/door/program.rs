@@ -287,7 +287,7 @@ fn the_runbook_names_what_there_is() {
     let runbook = read("RUNBOOK.md");
     let known: Vec<&str> = settings::all().map(|setting| setting.name).chain(["config", "check-config"]).collect();
     let token_flags = ["name", "scope", "rate", "concurrent", "expires"];
-    let client_flags = ["server", "ca", "cert", "key", "token-file"];
+    let client_flags = ["server", "ca", "cert", "key", "token-file", "once", "profile"];
     let own: String = runbook
         .lines()
         .filter(|line| !line.contains("systemctl") && !line.contains("podman"))

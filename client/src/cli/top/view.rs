@@ -165,6 +165,8 @@ pub fn place(now: &Activity) -> String {
 fn step_gauge(now: &Activity) -> LineGauge<'static> {
     let ratio = if now.steps == 0 { 0.0 } else { f64::from(now.step) / f64::from(now.steps) };
     LineGauge::default()
+        .filled_symbol("━")
+        .unfilled_symbol("─")
         .ratio(ratio.clamp(0.0, 1.0))
         .filled_style(Style::new().green())
         .unfilled_style(Style::new().dim())
