@@ -176,7 +176,7 @@ Global___LoadingPhase: _TypeAlias = LoadingPhase  # noqa: Y015
 
 @_typing.final
 class ComputePath(_message.Message):
-    """How an operation of the network is computed."""
+    """How a part of the model is computed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -184,9 +184,9 @@ class ComputePath(_message.Message):
     IMPLEMENTATION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     operation: _builtins.str
-    """The operation: `products`, `attention`, `convolutions` or `elementwise`."""
+    """The part: `next_dit`, `gemma3`, `jina_clip` or `autoencoder_kl`."""
     implementation: _builtins.str
-    """What computes it, such as `cuBLASLt 13.1` or `burn`."""
+    """What computes it, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`."""
     reason: _builtins.str
     """Why it is not the fast one. Empty: it is, or there is no other."""
     def __init__(
