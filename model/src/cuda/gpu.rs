@@ -386,6 +386,11 @@ impl Gpu {
         lock(&self.state).profile = Some(Profile::default());
     }
 
+    /// Notes nothing any more, and forgets what was noted.
+    pub fn drop_profile(&self) {
+        lock(&self.state).profile = None;
+    }
+
     /// Waits for the device, and tells how long each operation since [`Gpu::start_profile`] took, in order.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor};
 
 use super::offload::{Offload, Offloaded, Staging};
@@ -127,8 +128,7 @@ impl FastGemma3 {
         let mut offload = Offload::new(&gpu);
         let embedding = offload.table(&embed_tokens)?;
         drop(embed_tokens);
-        let blocks = blocks.map(|block| Ok((block.self_attn.kind, offload.block(&block)?)));
-        let blocks = blocks.collect::<Result<Vec<_>, CudaError>>()?;
+        let blocks = blocks.map(|block| locate(&block, &mut offload)).collect::<Result<_, _>>()?;
         let (pins, offloaded) = offload.finish();
         let weights = Weights::new(pins, config, (embedding, scale), blocks, true, &tables)?;
         Ok(Self::new(gpu, weights, tables, Some(offloaded), device.clone()))
@@ -249,24 +249,43 @@ impl Buffers {
     }
 }
 
+/// Says where a weight lies once it is where it stays.
+pub(super) trait Locate {
+    /// A linear layer.
+    fn linear(&mut self, layer: &Linear) -> Result<Layer, CudaError>;
+    /// The weight of a norm.
+    fn norm(&mut self, norm: &Tensor<1>) -> Result<u64, CudaError>;
+}
+
+impl Locate for Pins {
+    fn linear(&mut self, layer: &Linear) -> Result<Layer, CudaError> {
+        Pins::linear(self, layer)
+    }
+
+    fn norm(&mut self, norm: &Tensor<1>) -> Result<u64, CudaError> {
+        self.vector(norm)
+    }
+}
+
+/// Where the weights of a layer lie.
+fn locate(block: &Block, to: &mut impl Locate) -> Result<(LayerKind, BlockWeights), CudaError> {
+    let attention = &block.self_attn;
+    let weights = BlockWeights {
+        qkv: to.linear(&attention.qkv)?,
+        out: to.linear(&attention.o_proj)?,
+        gate_up: to.linear(&block.gate_up)?,
+        down: to.linear(&block.down_proj)?,
+        attention_norm: [to.norm(&block.input_layernorm)?, to.norm(&block.post_attention_layernorm)?],
+        ffn_norm: [to.norm(&block.pre_feedforward_layernorm)?, to.norm(&block.post_feedforward_layernorm)?],
+        head_norm: Some((to.norm(&attention.q_norm)?, to.norm(&attention.k_norm)?)),
+    };
+    Ok((attention.kind, weights))
+}
+
 impl Weights {
     fn pin(gpu: &Arc<Gpu>, network: &Gemma3, tables: &[Table; 2]) -> Result<Self, CudaError> {
-        let pins = Pins::new(gpu);
-        let vector = |tensor: &Tensor<1>| pins.vector(tensor);
-        let block = |block: &Block| -> Result<_, CudaError> {
-            let attention = &block.self_attn;
-            let weights = BlockWeights {
-                qkv: pins.linear(&attention.qkv)?,
-                out: pins.linear(&attention.o_proj)?,
-                gate_up: pins.linear(&block.gate_up)?,
-                down: pins.linear(&block.down_proj)?,
-                attention_norm: [vector(&block.input_layernorm)?, vector(&block.post_attention_layernorm)?],
-                ffn_norm: [vector(&block.pre_feedforward_layernorm)?, vector(&block.post_feedforward_layernorm)?],
-                head_norm: Some((vector(&attention.q_norm)?, vector(&attention.k_norm)?)),
-            };
-            Ok((attention.kind, weights))
-        };
-        let blocks = network.blocks.iter().map(block).collect::<Result<_, _>>()?;
+        let mut pins = Pins::new(gpu);
+        let blocks = network.blocks.iter().map(|block| locate(block, &mut pins)).collect::<Result<_, _>>()?;
         let scale = super::embedding_scale(&network.config, network.embed_tokens.dtype());
         let embedding = (pins.table(&network.embed_tokens)?, scale);
         Self::new(pins, &network.config, embedding, blocks, false, tables)

@@ -58,10 +58,7 @@ pub struct Gemma3 {
 impl Gemma3 {
     /// Reads what caption features need: every layer but the last. Ask [`TensorReader::finish`] before using the result.
     pub fn load(config: &Gemma3Config, weights: &TensorReader) -> Self {
-        weights.read_part(&PREFIXES, &TOLERATED);
-        weights.tolerate(&format!("layers.{}.*", config.layers.len() - 1));
-        weights.tolerate("norm.weight");
-        Self::read(config, weights, config.layers.len() - 1, false)
+        Self::read(config, weights, all_but_the_last(config, weights), false)
     }
 
     /// As [`load`](Self::load), but the weights are kept in the host's memory and a layer's are copied to the device when a
@@ -72,15 +69,13 @@ impl Gemma3 {
     /// Why this device cannot do that.
     #[cfg(feature = "cuda")]
     pub fn load_offloaded(config: &Gemma3Config, weights: &TensorReader) -> Result<Self, OffloadError> {
-        weights.read_part(&PREFIXES, &TOLERATED);
-        weights.tolerate(&format!("layers.{}.*", config.layers.len() - 1));
-        weights.tolerate("norm.weight");
+        let count = all_but_the_last(config, weights);
         let embed_tokens: Tensor<2> = weights.tensor("embed_tokens.weight", [config.vocab_size, config.hidden_size]);
         let (device, dtype) = (embed_tokens.device(), embed_tokens.dtype());
         if dtype != DType::BF16 {
             return Err(OffloadError("the precision is f32, and weights in the host's memory need bf16".into()));
         }
-        let layers = config.layers.iter().enumerate().take(config.layers.len() - 1);
+        let layers = config.layers.iter().enumerate().take(count);
         let blocks = layers.map(|(i, &kind)| Block::load(config, kind, &weights.at(format!("layers.{i}"))));
         let fast = fast::FastGemma3::offloaded(config, &device, embed_tokens, blocks)
             .map_err(|error| OffloadError(error.to_string()))?;
@@ -226,6 +221,15 @@ impl Gemma3 {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Gemma 3 cannot be kept in the host's memory: {0}")]
 pub struct OffloadError(String);
+
+/// Prepares for reading what caption features need; how many layers that are.
+fn all_but_the_last(config: &Gemma3Config, weights: &TensorReader) -> usize {
+    let last = config.layers.len() - 1;
+    weights.read_part(&PREFIXES, &TOLERATED);
+    weights.tolerate(&format!("layers.{last}.*"));
+    weights.tolerate("norm.weight");
+    last
+}
 
 /// sqrt(width), rounded to the type of the weights as transformers does: 50.5 instead of 50.596 in bf16.
 fn embedding_scale(config: &Gemma3Config, dtype: DType) -> f32 {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use super::Block;
+use super::fast::Locate;
 use crate::cuda::bridge::Pins;
 use crate::cuda::gpu::{Layout, Place, Session};
 use crate::cuda::host_memory::{self, HostMemory};
@@ -38,20 +38,6 @@ impl Offload {
         Self { pins: Pins::new(gpu), host: HostMemory::default(), norms: Vec::new() }
     }
 
-    /// Moves a layer's weights.
-    pub(super) fn block(&mut self, block: &Block) -> Result<BlockWeights, CudaError> {
-        let attention = &block.self_attn;
-        Ok(BlockWeights {
-            qkv: self.linear(&attention.qkv)?,
-            out: self.linear(&attention.o_proj)?,
-            gate_up: self.linear(&block.gate_up)?,
-            down: self.linear(&block.down_proj)?,
-            attention_norm: [self.norm(&block.input_layernorm)?, self.norm(&block.post_attention_layernorm)?],
-            ffn_norm: [self.norm(&block.pre_feedforward_layernorm)?, self.norm(&block.post_feedforward_layernorm)?],
-            head_norm: Some((self.norm(&attention.q_norm)?, self.norm(&attention.k_norm)?)),
-        })
-    }
-
     /// Moves a table of embeddings, of which the device then reads single rows over the bus.
     pub(super) fn table(&mut self, table: &Tensor<2>) -> Result<Matrix, CudaError> {
         let pins = Pins::new(self.pins.gpu());
@@ -65,18 +51,21 @@ impl Offload {
         (self.pins, Offloaded { _host: self.host, _norms: self.norms })
     }
 
-    fn linear(&mut self, layer: &Linear) -> Result<Layer, CudaError> {
-        // Held until it is copied.
-        let pins = Pins::new(self.pins.gpu());
-        let pinned = pins.linear(layer)?;
-        Ok(Layer { weight: self.matrix(pinned.weight, pinned.d_output)?, ..pinned })
-    }
-
     fn matrix(&mut self, matrix: Matrix, rows: usize) -> Result<Matrix, CudaError> {
         let bytes = rows * matrix.row_stride * BF16 as usize;
         let host = &mut self.host;
         let at = self.pins.gpu().run(|session| host.keep(session, matrix.at, bytes))?;
         Ok(Matrix { at, ..matrix })
+    }
+}
+
+impl Locate for Offload {
+    /// Moves the weight.
+    fn linear(&mut self, layer: &Linear) -> Result<Layer, CudaError> {
+        // Held until it is copied.
+        let pins = Pins::new(self.pins.gpu());
+        let pinned = pins.linear(layer)?;
+        Ok(Layer { weight: self.matrix(pinned.weight, pinned.d_output)?, ..pinned })
     }
 
     fn norm(&mut self, norm: &Tensor<1>) -> Result<u64, CudaError> {

@@ -117,6 +117,14 @@ impl Networks {
         }
     }
 
+    /// Notes nothing any more, and forgets what was noted.
+    pub(super) fn drop_profile(&self) {
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = &self.gpu {
+            gpu.drop_profile();
+        }
+    }
+
     /// Waits for the device, and tells where the time went since [`start_profile`](Self::start_profile), summed up by
     /// network, layer and name.
     ///

@@ -298,8 +298,7 @@ impl Pipeline {
     }
 }
 
-/// Notes where the time of one part goes, if anybody wants to know. Ended early, it leaves no trace: the next one begins
-/// anew.
+/// Notes where the time of one part goes, if anybody wants to know. Ended early, it stops noting.
 struct Profiler<'a> {
     pipeline: &'a Pipeline,
     stage: Stage,
@@ -315,16 +314,24 @@ impl<'a> Profiler<'a> {
     }
 
     fn finish(
-        self,
+        mut self,
         observer: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, PipelineError> {
-        let Some(begun) = self.begun else { return Ok(ControlFlow::Continue(())) };
+        let Some(begun) = self.begun.take() else { return Ok(ControlFlow::Continue(())) };
         let wall_ms = elapsed_ms(begun);
         let networks = &self.pipeline.networks;
         let spans = networks.finish_profile().map_err(device_error("measuring where the time goes"))?;
         // A ceiling for each part: clocks fall under load and recover after it.
         let peaks = networks.measure_peaks().map_err(device_error("measuring what the device can do"))?;
         Ok(observer(Progress::Profile(StageProfile { stage: self.stage, spans, wall_ms, peaks })))
+    }
+}
+
+impl Drop for Profiler<'_> {
+    fn drop(&mut self) {
+        if self.begun.is_some() {
+            self.pipeline.networks.drop_profile();
+        }
     }
 }
 

@@ -19,7 +19,10 @@ pub(super) fn draw(pipeline: &Pipeline, config: &BurnConfig, is_gpu: bool) -> Re
             let largest = limits.pixels_max.min(config.pixels_max).isqrt().min(u64::from(limits.edge_max_px)) as u32;
             let largest = (largest / multiple * multiple).max(multiple);
             let default = info.default_size_px.min(largest);
-            vec![(default, default), (largest, largest)]
+            let mut edges = vec![default, largest];
+            // Drawn once if they are the same.
+            edges.dedup();
+            edges.into_iter().map(|edge| (edge, edge)).collect()
         }
         WarmUp::Sizes(sizes) => sizes.clone(),
     };
