@@ -231,6 +231,25 @@ impl CancelReason {
     }
 }
 
+/// The name of an event's kind, as the proto has it.
+pub fn kind_name(event: &WireEvent) -> &'static str {
+    match event {
+        WireEvent::Accepted(_) => "accepted",
+        WireEvent::Queued(_) => "queued",
+        WireEvent::Started(_) => "started",
+        WireEvent::Stage(_) => "stage",
+        WireEvent::Step(_) => "step",
+        WireEvent::Preview(_) => "preview",
+        WireEvent::GpuStats(_) => "gpu_stats",
+        WireEvent::ImageChunk(_) => "image_chunk",
+        WireEvent::Completed(_) => "completed",
+        WireEvent::Failed(_) => "failed",
+        WireEvent::Cancelled(_) => "cancelled",
+        WireEvent::Requeued(_) => "requeued",
+        WireEvent::Profile(_) => "profile",
+    }
+}
+
 /// Events that need nothing but themselves. Pieces of pictures and the terminal events belong to
 /// [`Generation`](crate::Generation), which knows what came before.
 pub(crate) fn plain_kind(event: WireEvent) -> EventKind {

@@ -52,7 +52,9 @@ pub use assemble::Picture;
 pub use connect::{Client, ConnectOptions, DEFAULT_ADDRESS, Transport};
 pub use credentials::{Authorization, BadToken, TlsOptions, Token};
 pub use error::{ClientError, ServerError, Violation};
-pub use event::{CancelReason, Cancelled, Completed, Event, EventKind, Preview, Stage, Started, Step, Timings};
+pub use event::{
+    CancelReason, Cancelled, Completed, Event, EventKind, Preview, Stage, Started, Step, Timings, kind_name,
+};
 pub use follow::Resume;
 pub use generation::Generation;
 pub use hash::sha256_hex;

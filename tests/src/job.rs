@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sakuga_client::{ClientError, Completed, EventKind, GenerationBuilder};
+use sakuga_client::{ClientError, Completed, EventKind, GenerationBuilder, kind_name};
 use sakuga_proto::generation::v1::GenerateEvent;
-use sakuga_proto::generation::v1::generate_event::Event;
 
 /// Longer than any job of a test takes, on a loaded machine too.
 const JOB_LIMIT: Duration = Duration::from_secs(300);
@@ -36,7 +35,7 @@ impl Told {
 
     /// The names of the kinds of events that came.
     pub fn kinds(&self) -> BTreeSet<&'static str> {
-        self.events.iter().filter_map(|event| event.event.as_ref()).map(kind).collect()
+        self.events.iter().filter_map(|event| event.event.as_ref()).map(kind_name).collect()
     }
 }
 
@@ -68,23 +67,4 @@ pub async fn follow(request: GenerationBuilder) -> Result<Told, ClientError> {
     drop(generation);
     let events = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Told { events, end })
-}
-
-/// The name of an event's kind, as the proto has it.
-pub fn kind(event: &Event) -> &'static str {
-    match event {
-        Event::Accepted(_) => "accepted",
-        Event::Queued(_) => "queued",
-        Event::Started(_) => "started",
-        Event::Stage(_) => "stage",
-        Event::Step(_) => "step",
-        Event::Preview(_) => "preview",
-        Event::GpuStats(_) => "gpu_stats",
-        Event::ImageChunk(_) => "image_chunk",
-        Event::Completed(_) => "completed",
-        Event::Failed(_) => "failed",
-        Event::Cancelled(_) => "cancelled",
-        Event::Requeued(_) => "requeued",
-        Event::Profile(_) => "profile",
-    }
 }

@@ -1,9 +1,8 @@
 //! The order of a job's events, as `event.proto` documents it, checked on what came over the wire.
 
+use sakuga_client::kind_name;
 use sakuga_proto::generation::v1::GenerateEvent;
 use sakuga_proto::generation::v1::generate_event::Event;
-
-use crate::job::kind;
 
 /// How far a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,7 +36,7 @@ pub fn check(events: &[GenerateEvent]) -> Result<(), String> {
         if event.time.is_none() {
             return Err(format!("event {} has no time", event.sequence));
         }
-        phase = next(phase, what).ok_or_else(|| format!("{} in phase {phase:?}", kind(what)))?;
+        phase = next(phase, what).ok_or_else(|| format!("{} in phase {phase:?}", kind_name(what)))?;
         if let Event::Requeued(_) = what {
             steps_done = 0;
         }

@@ -18,6 +18,7 @@ mod info;
 mod inline;
 mod input;
 mod jobs;
+mod operations;
 mod output;
 mod preview;
 mod profile;

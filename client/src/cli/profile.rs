@@ -1,23 +1,15 @@
 //! Where a job's time went on the device, as a table.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use sakuga_client::Stage;
-use sakuga_client::proto::generation::v1::{Profile, ProfileSpan};
+use sakuga_client::proto::generation::v1::Profile;
 
+use super::operations::{self, Operation};
 use super::render::plain;
 
 /// Operations of a part that have a line of their own; the others share one.
 const LINES: usize = 8;
-
-/// One operation of a part, over all of its layers.
-struct Operation {
-    name: String,
-    ms: f64,
-    flops: f64,
-    bytes: f64,
-}
 
 /// The table; empty if there are no profiles.
 pub fn table(profiles: &[Profile]) -> String {
@@ -34,7 +26,7 @@ pub fn table(profiles: &[Profile]) -> String {
             continue;
         }
         let device_ms = profile.device_ms.max(f64::MIN_POSITIVE);
-        let mut operations = operations(&profile.spans);
+        let mut operations = operations::summed(&profile.spans);
         let others: f64 = operations.split_off(operations.len().min(LINES)).iter().map(|operation| operation.ms).sum();
         rows.push([stage.to_owned(), "all on the device".to_owned(), ms(profile.device_ms), of(profile)]);
         for operation in &operations {
@@ -59,25 +51,6 @@ pub fn table(profiles: &[Profile]) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
         text
     })
-}
-
-/// The operations by network and name, the longest first.
-fn operations(spans: &[ProfileSpan]) -> Vec<Operation> {
-    let mut places: HashMap<(&str, &str), usize> = HashMap::new();
-    let mut operations: Vec<Operation> = Vec::new();
-    for span in spans {
-        let place = *places.entry((&span.network, &span.name)).or_insert_with(|| {
-            let name = format!("{} {}", span.network, span.name);
-            operations.push(Operation { name, ms: 0.0, flops: 0.0, bytes: 0.0 });
-            operations.len() - 1
-        });
-        let operation = &mut operations[place];
-        operation.ms += span.ms;
-        operation.flops += span.flops;
-        operation.bytes += span.bytes;
-    }
-    operations.sort_by(|one, other| other.ms.total_cmp(&one.ms));
-    operations
 }
 
 /// `, 84.0 TFLOP/s, 42 % of the peak`: what an operation reaches, if it is known what it does.
@@ -112,7 +85,7 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sakuga_client::proto::generation::v1::Stage as WireStage;
+    use sakuga_client::proto::generation::v1::{ProfileSpan, Stage as WireStage};
 
     fn span(layer: u32, name: &str, ms: f64, flops: f64, bytes: f64) -> ProfileSpan {
         ProfileSpan { network: "next_dit".into(), layer: Some(layer), name: name.into(), count: 4, ms, flops, bytes }

@@ -1,21 +1,19 @@
 //! Where the device's time went, summed up over layers and pictures.
 
+use super::super::operations::{self, Operation, Span};
 use super::chart::number;
-use super::record::{Profile, Record};
+use super::record::{Profile, ProfileSpan, Record};
 use super::table::Table;
 use super::words;
 
 /// Rows of a table; what is beyond is summed up in one.
 const ROWS_MAX: usize = 14;
 
-/// One operation in all layers.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Operation {
-    name: String,
-    count: u64,
-    ms: f64,
-    flops: f64,
-    bytes: f64,
+impl<'a> From<&'a ProfileSpan> for Span<'a> {
+    fn from(span: &'a ProfileSpan) -> Self {
+        let ProfileSpan { ref network, ref name, count, ms, flops, bytes, layer: _ } = *span;
+        Self { network, name, count, ms, flops, bytes }
+    }
 }
 
 /// One table for each part of the pipeline that was measured, with a heading. The figures are those of the last picture
@@ -38,7 +36,7 @@ fn heading(profile: &Profile) -> String {
 
 fn table(profile: &Profile) -> Table {
     let mut table = Table::new(&["operation", "times", "ms", "share", "TFLOP/s", "TB/s", "of the measured peak"]);
-    let mut operations = operations(profile);
+    let mut operations = operations::summed(&profile.spans);
     let rest = operations.split_off(operations.len().min(ROWS_MAX));
     if !rest.is_empty() {
         let mut sum = Operation { name: format!("{} more", rest.len()), ..Operation::default() };
@@ -69,28 +67,8 @@ fn table(profile: &Profile) -> Table {
     table.without_empty_columns()
 }
 
-/// The operations of all layers, the longest first.
-fn operations(profile: &Profile) -> Vec<Operation> {
-    let mut found: Vec<Operation> = Vec::new();
-    for span in &profile.spans {
-        let name = format!("{} {}", span.network, span.name);
-        let place = found.iter().position(|operation| operation.name == name).unwrap_or_else(|| {
-            found.push(Operation { name, ..Operation::default() });
-            found.len() - 1
-        });
-        let operation = &mut found[place];
-        operation.count += u64::from(span.count);
-        operation.ms += span.ms;
-        operation.flops += span.flops;
-        operation.bytes += span.bytes;
-    }
-    found.sort_by(|a, b| b.ms.total_cmp(&a.ms));
-    found
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::record::ProfileSpan;
     use super::*;
 
     fn span(layer: u32, name: &str, ms: f64, flops: f64) -> ProfileSpan {

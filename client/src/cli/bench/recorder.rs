@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sakuga_client::kind_name;
 use sakuga_client::proto::generation::v1::generate_event::Event;
 use sakuga_client::proto::generation::v1::{self as wire, GenerateEvent, GenerateRequest};
 use sakuga_client::proto::system::v1::{GpuStats, StatsSource};
@@ -39,7 +40,7 @@ impl Recorder {
         self.next_sequence = event.sequence.checked_add(1);
         let Some(kind) = &event.event else { return };
         let seen_ms = seen.map(milliseconds);
-        self.job.events.push(EventTime { name: name_of(kind).to_owned(), at_ms, seen_ms });
+        self.job.events.push(EventTime { name: kind_name(kind).to_owned(), at_ms, seen_ms });
         match kind {
             Event::Started(started) => {
                 self.resolved.clone_from(&started.resolved);
@@ -99,24 +100,6 @@ pub fn milliseconds(duration: Duration) -> f64 {
 pub fn wire_milliseconds(duration: Option<prost_types::Duration>) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "durations of a run")]
     duration.map_or(0.0, |duration| duration.seconds as f64 * 1e3 + f64::from(duration.nanos) / 1e6)
-}
-
-fn name_of(event: &Event) -> &'static str {
-    match event {
-        Event::Accepted(_) => "accepted",
-        Event::Queued(_) => "queued",
-        Event::Started(_) => "started",
-        Event::Stage(_) => "stage",
-        Event::Step(_) => "step",
-        Event::Preview(_) => "preview",
-        Event::GpuStats(_) => "gpu_stats",
-        Event::ImageChunk(_) => "image_chunk",
-        Event::Completed(_) => "completed",
-        Event::Failed(_) => "failed",
-        Event::Cancelled(_) => "cancelled",
-        Event::Requeued(_) => "requeued",
-        Event::Profile(_) => "profile",
-    }
 }
 
 fn stage_name(stage: wire::Stage) -> &'static str {
