@@ -11,10 +11,11 @@
 
 use std::path::Path;
 
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorReadError};
 use serde::Deserialize;
 
 use crate::error::{ConfigError, LoadError};
+use crate::progress::Rgb8;
 
 /// RGB per latent channel of FLUX.1.
 const FLUX_WEIGHTS: [[f32; 3]; 16] = [
@@ -82,38 +83,62 @@ impl LinearPreview {
         Self { weights: (0..channels).map(row).collect(), bias: [0.5; 3] }
     }
 
-    /// Draws a batch.
+    /// Draws a batch, one image per row. The host computes: latents are small, and on a GPU a product of sizes that burn has
+    /// not seen before would be tuned first, for longer than the whole picture takes.
     ///
     /// # Shapes
     ///
     /// - latents: `[batch, channels, height, width]` in the model's scale
-    /// - output: `[batch, 3, height, width]`, nominally in 0..1
-    pub fn draw(&self, latents: Tensor<4>) -> Tensor<4> {
+    ///
+    /// # Errors
+    ///
+    /// When the device fails.
+    pub fn draw(&self, latents: Tensor<4>) -> Result<Vec<Rgb8>, TensorReadError> {
         let [batch, channels, height, width] = latents.dims();
-        let options = (&latents.device(), DType::F32);
-        let weights = Tensor::<2>::from_data(TensorData::new(self.weights.concat(), [channels, 3]), options);
-        let bias = Tensor::<1>::from_data(TensorData::new(self.bias.to_vec(), [3]), options);
-        let pixels = latents.cast(DType::F32).permute([0, 2, 3, 1]).reshape([batch * height * width, channels]);
-        let colours = pixels.matmul(weights).add(bias.unsqueeze());
-        colours.reshape([batch, height, width, 3]).permute([0, 3, 1, 2])
+        let values: Vec<f32> = latents.cast(DType::F32).try_into_vec_as()?;
+        let plane = height * width;
+        let image = |row: usize| {
+            let mut colours = vec![self.bias; plane];
+            for (channel, weights) in self.weights.iter().enumerate().take(channels) {
+                let values = &values[(row * channels + channel) * plane..][..plane];
+                for (colour, value) in colours.iter_mut().zip(values) {
+                    for (sum, weight) in colour.iter_mut().zip(weights) {
+                        *sum += value * weight;
+                    }
+                }
+            }
+            let pixels = colours.as_flattened().iter().map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8);
+            Rgb8 { width_px: width as u32, height_px: height as u32, pixels: pixels.collect() }
+        };
+        Ok((0..batch).map(image).collect())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::Device;
+    use burn::tensor::{Device, TensorData};
 
     #[test]
     fn zeros_give_the_bias_and_a_channel_its_row() {
         let mut values = vec![0.0f32; 16 * 2];
         values[3 * 2 + 1] = 2.0;
         let latents = Tensor::from_data(TensorData::new(values, [1, 16, 1, 2]), &Device::flex());
-        let drawn: Vec<f32> = LinearPreview::flux().draw(latents).try_into_vec_as().expect("f32 on the CPU");
-        for colour in 0..3 {
-            assert!((drawn[2 * colour] - FLUX_BIAS[colour]).abs() < 1e-6);
-            assert!((drawn[2 * colour + 1] - FLUX_BIAS[colour] - 2.0 * FLUX_WEIGHTS[3][colour]).abs() < 1e-6);
-        }
+        let drawn = LinearPreview::flux().draw(latents).expect("the CPU does not fail");
+        assert_eq!((drawn.len(), drawn[0].width_px, drawn[0].height_px), (1, 2, 1));
+        let level = |value: f32| (value * 255.0).round() as u8;
+        assert_eq!(drawn[0].pixels[..3], FLUX_BIAS.map(level));
+        let moved: [f32; 3] = std::array::from_fn(|colour| FLUX_BIAS[colour] + 2.0 * FLUX_WEIGHTS[3][colour]);
+        assert_eq!(drawn[0].pixels[3..], moved.map(level));
+    }
+
+    #[test]
+    fn every_row_of_a_batch_is_drawn() {
+        let values: Vec<f32> = [0.0, 0.0, 1.0, 0.0, 0.0, 1.0].to_vec();
+        let latents = Tensor::from_data(TensorData::new(values, [2, 3, 1, 1]), &Device::flex());
+        let drawn = LinearPreview::first_three(3).draw(latents).expect("the CPU does not fail");
+        let pixels: Vec<&[u8]> = drawn.iter().map(|image| image.pixels.as_slice()).collect();
+        assert_eq!(pixels, [[128, 128, 191], [128, 128, 191]]);
     }
 
     #[test]

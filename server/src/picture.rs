@@ -72,7 +72,9 @@ pub fn encode_png(picture: &Rgb8, texts: &[TextChunk]) -> Result<Vec<u8>, Encode
         .map(|chunk| png::text_metadata::ITXtChunk::new(chunk.keyword, chunk.text.replace('\0', "\u{fffd}")))
         .collect();
     let mut encoder = png::Encoder::with_info(&mut file, info)?;
-    encoder.set_compression(png::Compression::Balanced);
+    // Of 1024 x 1024 pixels `Balanced` takes 0.35 to 0.45 s, an eighth of the time that a GPU draws them in, where this takes
+    // 0.02 s; painted pictures are smaller by 6 % then.
+    encoder.set_compression(png::Compression::Fast);
     let mut writer = encoder.write_header()?;
     writer.write_image_data(&picture.pixels)?;
     writer.finish()?;

@@ -139,7 +139,11 @@ async fn a_run_leaves_its_samples_a_report_and_charts() {
     let job = &case["repeats"][1];
     assert_eq!((&job["steps"][1]["ms"], &job["seed"]), (&143.0.into(), &7.into()));
     assert_eq!((&job["stats"][0]["utilization_percent"], &job["timings"]["decode_ms"]), (&90.0.into(), &40.0.into()));
-    assert_eq!(job["profile"][0]["spans"][0]["name"], "attention");
+    assert_eq!(record["profiled"]["profile"][0]["spans"][0]["name"], "attention");
+    // What asking for a profile costs must not be in what counts: it is one picture, and the last.
+    let asked: Vec<bool> = fake.requests().iter().map(|(request, _)| request.profile).collect();
+    assert_eq!(asked.iter().filter(|is_profiled| **is_profiled).count(), 1);
+    assert_eq!(asked.last(), Some(&true));
     assert_eq!(job["events"].as_array().unwrap().len(), 11);
     let kinds: Vec<&Value> = record["texts"].as_array().unwrap().iter().map(|text| &text["kind"]).collect();
     assert_eq!(kinds, ["cold", "prefix", "cached", "cold", "prefix", "cached"]);
@@ -157,6 +161,7 @@ async fn a_run_leaves_its_samples_a_report_and_charts() {
         "4.29 GB at 2.15 GB/s",
         "the weights are random",
         "--repeats 2 --profile",
+        "Its steps took 143 ms (0 % more).",
         "PCIe rates",
     ] {
         assert!(page.contains(part), "{part} is missing in {page}");

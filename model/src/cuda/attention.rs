@@ -21,6 +21,8 @@ use super::kernels::{Heads, ROWS_MAX};
 
 /// The first release whose unified operation was seen to take these shapes.
 const OLDEST: usize = 91_400;
+/// The first release whose unified operation takes lengths of rows.
+const OLDEST_WITH_LENGTHS: usize = 91_500;
 /// Length of cuDNN's longest message.
 const MESSAGE_BYTES: usize = 1024;
 /// Names of the tensors inside a plan.
@@ -89,6 +91,8 @@ pub struct Attention {
     workspace_bytes: usize,
     plans: HashMap<Shape, Plan>,
     lengths: Lengths,
+    /// Whether this release takes lengths at all.
+    takes_lengths: bool,
     /// Shapes with a mask that cuDNN does not take.
     refused: HashSet<Shape>,
 }
@@ -157,7 +161,15 @@ impl Attention {
         // SAFETY: the handle is written by the call.
         check(unsafe { sys::cudnnCreate(&mut handle) }, || "a handle".to_owned())?;
         let (plans, refused, lengths) = (HashMap::new(), HashSet::new(), Lengths::new()?);
-        Ok(Self { handle, workspace, workspace_bytes, plans, lengths, refused })
+        let takes_lengths = version >= OLDEST_WITH_LENGTHS;
+        if !takes_lengths {
+            tracing::info!(
+                version,
+                "this cuDNN masks no rows (9.15 and newer do), so the first picture of each text length takes some tenths of a \
+                 second longer"
+            );
+        }
+        Ok(Self { handle, workspace, workspace_bytes, plans, lengths, takes_lengths, refused })
     }
 
     /// cuDNN's version, such as 91400.
@@ -188,11 +200,11 @@ impl Attention {
             return self.run(stream, shape, operands);
         }
         let masked = Shape { is_masked: true, ..*shape };
-        if !self.refused.contains(&masked) {
+        if self.takes_lengths && !self.refused.contains(&masked) {
             let lengths = self.lengths.of(stream, length)?;
             match self.queue(stream, &masked, operands, Some(lengths)) {
                 Err(error) if !self.plans.contains_key(&masked) => {
-                    tracing::warn!(%error, "every length of a text is planned anew");
+                    tracing::warn!(%error, ?shape, "cuDNN does not mask these rows, so each length of a text is planned anew");
                     self.refused.insert(masked);
                 }
                 queued => return queued,

@@ -321,7 +321,11 @@ impl Shared {
     /// Puts tensors, one after the other, onto the device as one.
     fn upload<const D: usize>(&self, parts: &[Located], shape: [usize; D], dtype: DType) -> Tensor<D> {
         let parts: Vec<_> = parts.iter().map(|part| (&self.files[part.file], &part.entry)).collect();
-        Tensor::from_data(decode(&parts, shape, dtype), (&self.device, dtype))
+        let data = decode(&parts, shape, dtype);
+        // Weights stay for good and get memory of exactly their size. Among what comes and goes they would leave gaps that
+        // a GPU has no room for: 1.3 GiB in the published model.
+        let upload = |data| Tensor::from_data(data, (&self.device, dtype));
+        self.device.memory_persistent_allocations(data, upload)
     }
 }
 

@@ -122,6 +122,7 @@ impl Pipeline {
             let longest = GenerateSpec { text: WARM_UP_WORD.repeat(WARM_UP_WORDS), ..spec.clone() };
             self.generate(&longest, &mut |progress| {
                 if let Progress::Step(step) = progress {
+                    step.preview(PreviewMethod::Linear);
                     step.preview(PreviewMethod::Decoder);
                 }
                 ControlFlow::Continue(())
@@ -280,7 +281,9 @@ impl Pipeline {
 
     fn preview(&self, latents: Tensor<4>, method: PreviewMethod) -> Result<Vec<Rgb8>, PipelineError> {
         let images = match method {
-            PreviewMethod::Linear => vec![self.networks.linear_preview.draw(latents)],
+            PreviewMethod::Linear => {
+                return self.networks.linear_preview.draw(latents).map_err(device_error("drawing a preview"));
+            }
             PreviewMethod::Decoder => match &self.networks.tiny_decoder {
                 Some(decoder) => vec![decoder.decode(latents)],
                 None => self.networks.decode(latents).collect(),

@@ -132,9 +132,12 @@ pub fn table(lines: &[Line]) -> Table {
 ///
 /// Those of [`Chart::draw`].
 pub fn chart(lines: &[Line]) -> Result<Chart, Failure> {
-    let ratios: Vec<(String, f64)> =
-        lines.iter().filter(|line| line.is_cost).filter_map(|line| Some((line.name.clone(), line.ratio()?))).collect();
-    chart::ratios("how many times as much B needs as A: below 1 it is faster, or smaller", &ratios)
+    chart::ratios("how many times as much B needs as A: below 1 it is faster, or smaller", &costs(lines))
+}
+
+/// The ratios of what is better the less it is.
+pub fn costs(lines: &[Line]) -> Vec<(String, f64)> {
+    lines.iter().filter(|line| line.is_cost).filter_map(|line| Some((line.name.clone(), line.ratio()?))).collect()
 }
 
 /// The page.
@@ -187,6 +190,7 @@ mod tests {
                 repeats: vec![job],
             }],
             texts: vec![TextSample { kind: TextKind::Cold, ms: 30.0 }],
+            profiled: None,
         }
     }
 

@@ -66,6 +66,7 @@ fn parse(text: &str, command: String) -> Result<Record, String> {
             repeats: vec![recorder.finish()],
         }],
         texts: Vec::new(),
+        profiled: None,
     })
 }
 

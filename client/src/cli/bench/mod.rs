@@ -1,5 +1,6 @@
 //! `sakuga bench`: how fast and how steadily a server draws, as samples, figures and a page.
 
+mod beside;
 mod case;
 mod chart;
 mod compare;
@@ -95,7 +96,7 @@ struct RunArguments {
     #[arg(long)]
     quick: bool,
 
-    /// Ask where the device's time goes; costs some percent of the time
+    /// Ask of one picture more where the device's time goes
     #[arg(long)]
     profile: bool,
 
@@ -152,6 +153,10 @@ struct ReportArguments {
     #[arg(long, value_name = "DIR", requires = "events")]
     previews: Option<PathBuf>,
 
+    /// Another run of the same protocol to set beside it, such as one of PyTorch; can be given several times
+    #[arg(long, value_name = "RUN.json", conflicts_with = "events")]
+    beside: Vec<PathBuf>,
+
     /// Where the report goes
     #[arg(long, short, value_name = "FILE.html")]
     out: PathBuf,
@@ -194,7 +199,7 @@ fn measure(arguments: &RunArguments, terminal: &Terminal) -> Result<Exit, Failur
         output::write_file(&places.chart(chart.name, "svg"), chart.file().as_bytes())?;
         output::write_file(&places.chart(chart.name, "png"), &chart::png(chart)?)?;
     }
-    let page = report::write(&record, &charts, &Pictures::default())?;
+    let page = report::write(&record, &charts, &Pictures::default(), &[])?;
     output::write_file(&places.report, page.as_bytes())?;
     if arguments.json {
         output::print_json(&json!({
@@ -260,7 +265,8 @@ fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
     };
     let pictures = event_file::pictures(arguments.picture.as_deref(), arguments.previews.as_deref())?;
     output::create_parent(&arguments.out)?;
-    let page = report::write(&record, &chart::of_run(&record)?, &pictures)?;
+    let others = arguments.beside.iter().map(|path| Record::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let page = report::write(&record, &chart::of_run(&record)?, &pictures, &others)?;
     output::write_file(&arguments.out, page.as_bytes())?;
     output::print(format_args!("report  {}\n", arguments.out.display()))?;
     Ok(Exit::Ok)

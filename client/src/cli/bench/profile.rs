@@ -2,7 +2,9 @@
 
 use super::super::operations::{self, Operation, Span};
 use super::chart::number;
-use super::record::{Profile, ProfileSpan, Record};
+use super::figures::Figures;
+use super::record::{JobRecord, Profile, ProfileSpan, Record};
+use super::stats::Spread;
 use super::table::Table;
 use super::words;
 
@@ -16,10 +18,27 @@ impl<'a> From<&'a ProfileSpan> for Span<'a> {
     }
 }
 
-/// One table for each part of the pipeline that was measured, with a heading. The figures are those of the last picture
-/// that has a profile.
+/// The picture whose device time was asked for: one of its own, or in a record of one picture that one.
+pub fn picture(record: &Record) -> Option<&JobRecord> {
+    record.profiled.iter().chain(record.jobs()).find(|job| !job.profile.is_empty())
+}
+
+/// How much longer the steps of the profiled picture took than those that count.
+pub fn cost(record: &Record) -> Option<String> {
+    let job = record.profiled.as_ref()?;
+    let with = Spread::of(job.steps.iter().map(|step| step.ms))?.median;
+    let without = Figures::of_run(record).step_ms?.median;
+    let share = (with - without) / without;
+    Some(format!(
+        "Measured in a picture more, which counts nowhere else. Its steps took {} ms ({} more).",
+        number(with),
+        words::percent(Some(share.max(0.0)))
+    ))
+}
+
+/// One table for each part of the pipeline that was measured, with a heading.
 pub fn tables(record: &Record) -> Vec<(String, Table)> {
-    let Some(job) = record.jobs().filter(|job| !job.profile.is_empty()).last() else { return Vec::new() };
+    let Some(job) = picture(record) else { return Vec::new() };
     job.profile
         .iter()
         .filter(|profile| !profile.spans.is_empty())

@@ -50,6 +50,9 @@ pub struct Record {
     /// The text encoders alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<TextSample>,
+    /// A picture more, whose [`profile`](JobRecord::profile) was asked for; its times count nowhere, because that costs some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profiled: Option<JobRecord>,
 }
 
 /// What was asked for. Two runs can be compared where these are equal.

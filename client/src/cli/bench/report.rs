@@ -10,7 +10,7 @@ use super::page::{figure, page, tile, time};
 use super::record::Record;
 use super::stats::bytes_f64;
 use super::table::Table;
-use super::{profile, summary, words};
+use super::{beside, profile, summary, words};
 use crate::cli::failure::Failure;
 
 /// A picture to be shown on the page.
@@ -38,10 +38,11 @@ pub struct Pictures {
 /// # Errors
 ///
 /// Those of [`Chart::draw`].
-pub fn write(record: &Record, charts: &[Chart], pictures: &Pictures) -> Result<String, Failure> {
+pub fn write(record: &Record, charts: &[Chart], pictures: &Pictures, others: &[Record]) -> Result<String, Failure> {
     let figures = Figures::of_run(record);
     let system = &record.system;
     let texts = summary::texts(record);
+    let beside = beside::section(record, others)?;
     let content = html! {
         h1 { (system.model) " on " (system.device) }
         p.soft { (protocol(record)) }
@@ -62,11 +63,13 @@ pub fn write(record: &Record, charts: &[Chart], pictures: &Pictures) -> Result<S
                 "over all pictures that count." }
             (device.to_html())
         }
+        (beside)
         @for chart in charts { (figure(chart, caption(chart.name))) }
         @if !texts.rows.is_empty() { h2 { "Text encoders" } (texts.to_html()) }
         @let profiles = profile::tables(record);
         @if !profiles.is_empty() {
             h2 { "Where the device's time goes" }
+            @if let Some(cost) = profile::cost(record) { p.soft { (cost) } }
             @for (heading, table) in &profiles { p { (heading) } (table.to_html()) }
         }
         @if !record.compute_paths.is_empty() { h2 { "How it is computed" } (compute_paths(record).to_html()) }
@@ -168,7 +171,7 @@ fn not_told(record: &Record, figures: &Figures) -> Markup {
         (figures.power_watts.is_none(), "power"),
         (figures.energy_joules.is_none(), "energy"),
         (figures.pcie_receive.is_none(), "PCIe rates"),
-        (record.jobs().all(|job| job.profile.is_empty()), "a profile of the device's time"),
+        (profile::picture(record).is_none(), "a profile of the device's time"),
     ]
     .into_iter()
     .filter_map(|(is_missing, name)| is_missing.then_some(name))

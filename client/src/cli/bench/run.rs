@@ -9,7 +9,7 @@ use sakuga_client::{Client, EventKind, GenerationBuilder};
 
 use super::case::{self, Case};
 use super::progress::Progress;
-use super::record::{CaseRecord, ComputePath, FORMAT, LoadingPhase, Protocol, Record, System, TextSample};
+use super::record::{CaseRecord, ComputePath, FORMAT, JobRecord, LoadingPhase, Protocol, Record, System, TextSample};
 use super::recorder::{Recorder, wire_milliseconds};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -38,7 +38,7 @@ pub struct Plan {
     pub steps: Option<u32>,
     /// The model; nothing for the server's default.
     pub model: Option<String>,
-    /// Whether the device's time is asked for.
+    /// Whether the device's time is asked for, of a picture more.
     pub is_profiled: bool,
     /// The command, to be written down.
     pub command: String,
@@ -48,7 +48,7 @@ impl Plan {
     /// Calls of the server in all.
     pub fn calls(&self) -> u64 {
         let pictures = self.cases.len() as u64 * u64::from(self.repeats.saturating_add(self.warmup));
-        pictures + u64::from(self.repeats) * case::texts("", "", 1).len() as u64
+        pictures + u64::from(self.repeats) * case::texts("", "", 1).len() as u64 + u64::from(self.is_profiled)
     }
 }
 
@@ -74,6 +74,10 @@ pub async fn measure(client: &Client, plan: &Plan, progress: &Progress) -> Resul
         cases.push(run.case(case).await?);
     }
     let texts = run.texts(model, info.limits.as_ref().map_or(SIZE_MULTIPLE, |limits| limits.size_multiple)).await?;
+    let profiled = match plan.cases.last() {
+        Some(case) if plan.is_profiled => Some(run.profiled(case).await?),
+        _ => None,
+    };
     let record = Record {
         format: FORMAT.to_owned(),
         program: concat!("sakuga ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -85,6 +89,7 @@ pub async fn measure(client: &Client, plan: &Plan, progress: &Progress) -> Resul
         compute_paths: compute_paths(&info),
         cases,
         texts,
+        profiled,
     };
     record.checked()
 }
@@ -122,16 +127,26 @@ impl Run<'_> {
         Ok(record)
     }
 
+    /// What a profile costs must not be in the figures, so it is a picture of its own.
+    async fn profiled(&self, case: &Case) -> Result<JobRecord, Failure> {
+        self.progress.begin(&format!("{}: a profile", case.title));
+        let request = self.sized(self.request(case.prompt).seed(case::SEED).profile(true));
+        Ok(self.draw(request).await?.finish())
+    }
+
     async fn picture(&self, case: &Case, index: u32) -> Result<Recorder, Failure> {
-        let mut request =
-            self.request(case.prompt).seed(case::SEED.wrapping_add(index.into())).profile(self.plan.is_profiled);
+        let request = self.request(case.prompt).seed(case::SEED.wrapping_add(index.into()));
+        self.draw(self.sized(request)).await
+    }
+
+    fn sized(&self, mut request: GenerationBuilder) -> GenerationBuilder {
         if let Some(size) = self.plan.size {
             request = request.size(size.width_px, size.height_px);
         }
         if let Some(steps) = self.plan.steps {
             request = request.steps(steps);
         }
-        self.draw(request).await
+        request
     }
 
     /// What the text encoders take: each text is drawn as small as can be, in one step.

@@ -1,0 +1,109 @@
+//! Other runs of the same protocol beside the one that a report is about, such as those of PyTorch.
+
+use maud::{Markup, html};
+
+use super::chart::{self, Chart};
+use super::compare::{self, Line};
+use super::page::figure;
+use super::record::Record;
+use super::table::Table;
+use super::words;
+use crate::cli::failure::Failure;
+
+/// A section with one table of all runs and a chart of ratios for each of the others; nothing without others.
+///
+/// # Errors
+///
+/// Those of [`Chart::draw`].
+pub fn section(record: &Record, others: &[Record]) -> Result<Markup, Failure> {
+    if others.is_empty() {
+        return Ok(html! {});
+    }
+    let sides: Vec<(&Record, Vec<Line>)> = others.iter().map(|other| (other, compare::lines(other, record))).collect();
+    let charts = sides.iter().map(|(other, lines)| ratios(other, lines)).collect::<Result<Vec<_>, _>>()?;
+    Ok(html! {
+        h2 { "Beside other runs" }
+        p.soft { "Medians. Behind each other run: how many times as much this one needs, or has." }
+        (table(&sides).to_html())
+        @for ((other, _), chart) in sides.iter().zip(&charts) {
+            @let differences = compare::differences(other, record);
+            @if !differences.is_empty() {
+                p.notice { (name(other)) " did not do the same: " (differences.join("; ")) "." }
+            }
+            (figure(chart, ""))
+        }
+        @for other in others {
+            p { b { (name(other)) } ": " (other.system.model) " on " (other.system.device) ", " (other.system.precision) }
+            pre { (other.command) }
+        }
+    })
+}
+
+/// What drew, with its version.
+fn name(record: &Record) -> String {
+    format!("{} {}", record.system.engine, record.system.version).trim_end().to_owned()
+}
+
+fn table(sides: &[(&Record, Vec<Line>)]) -> Table {
+    let names: Vec<String> = sides.iter().map(|(other, _)| name(other)).collect();
+    let mut head = vec!["", "this run"];
+    head.extend(names.iter().flat_map(|name| [name.as_str(), "this / it"]));
+    let mut table = Table::new(&head);
+    let figure = |value: Option<f64>| value.map_or_else(|| "not told".to_owned(), chart::number);
+    let mut known: Vec<&Line> = Vec::new();
+    for line in sides.iter().flat_map(|(_, lines)| lines) {
+        if known.iter().all(|other| other.name != line.name) {
+            known.push(line);
+        }
+    }
+    for Line { name, b, .. } in known {
+        let mut row = vec![name.clone(), figure(*b)];
+        for (_, lines) in sides {
+            let line = lines.iter().find(|line| line.name == *name);
+            row.extend([figure(line.and_then(|line| line.a)), words::ratio(line.and_then(Line::ratio))]);
+        }
+        table.rows.push(row);
+    }
+    table
+}
+
+fn ratios(other: &Record, lines: &[Line]) -> Result<Chart, Failure> {
+    let title = format!("how many times as much this run needs as {}: below 1 it is faster, or smaller", name(other));
+    chart::ratios(&title, &compare::costs(lines))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::{FORMAT, Protocol, System, TextKind, TextSample};
+    use super::*;
+
+    fn record(engine: &str, ms: f64) -> Record {
+        Record {
+            format: FORMAT.to_owned(),
+            program: "test".to_owned(),
+            command: format!("run {engine}"),
+            begun_unix_ms: 0,
+            protocol: Protocol::default(),
+            system: System { engine: engine.to_owned(), version: "2".to_owned(), ..System::default() },
+            loading: Vec::new(),
+            compute_paths: Vec::new(),
+            cases: Vec::new(),
+            texts: vec![TextSample { kind: TextKind::Cold, ms }],
+            profiled: None,
+        }
+    }
+
+    #[test]
+    fn every_other_run_has_two_columns() {
+        let ours = record("burn", 10.0);
+        let (eager, mut silent) = (record("eager", 40.0), record("silent", 1.0));
+        silent.texts.clear();
+        let sides: Vec<_> = [&eager, &silent].map(|other| (other, compare::lines(other, &ours))).into();
+        let table = table(&sides);
+        assert_eq!(table.head, ["", "this run", "eager 2", "this / it", "silent 2", "this / it"]);
+        assert_eq!(table.rows, [["text encoders, new text: ms", "10", "40", "0.250", "not told", ""]]);
+        let page = section(&ours, &[eager]).unwrap().into_string();
+        assert!(page.contains("as eager 2: below 1") && page.contains("run eager"), "{page}");
+        assert_eq!(section(&ours, &[]).unwrap().into_string(), "");
+    }
+}
