@@ -474,20 +474,18 @@ mod tests {
         assert!(found.iter().filter(|problem| problem.starts_with("--lora: ")).count() == 2, "{found:?}");
     }
 
+    #[cfg(feature = "burn")]
     #[test]
     fn the_precision_is_one_of_four_words() {
-        let precision = |word: &str| match load(&["--engine", "burn", "--precision", word], &[])?.engine {
-            EngineChoice::Burn(burn) => Ok(burn.precision),
-            other => panic!("another engine: {other:?}"),
-        };
-        if cfg!(feature = "burn") {
-            for (word, choice) in [
-                ("auto", None),
-                ("bf16", Some(PrecisionChoice::Bf16)),
-                ("f32", Some(PrecisionChoice::F32)),
-                ("fp8", Some(PrecisionChoice::Fp8)),
-            ] {
-                assert_eq!(precision(word).expect("a precision"), choice);
+        for (word, choice) in [
+            ("auto", None),
+            ("bf16", Some(PrecisionChoice::Bf16)),
+            ("f32", Some(PrecisionChoice::F32)),
+            ("fp8", Some(PrecisionChoice::Fp8)),
+        ] {
+            match load(&["--engine", "burn", "--precision", word], &[]) {
+                Ok(Config { engine: EngineChoice::Burn(burn), .. }) => assert_eq!(burn.precision, choice, "{word}"),
+                other => panic!("{word}: {other:?}"),
             }
         }
         let found = problems(load(&["--engine", "burn", "--precision", "int8"], &[]));

@@ -15,13 +15,21 @@ use super::gpu::Gpu;
 use super::product::fp8::{Fp8Layer, Fp8Rows, SIZE_MULTIPLE};
 
 /// A linear layer without bias whose weights are e4m3 values with a scale for each output.
-#[derive(Debug)]
 pub struct Fp8Linear {
     gpu: Arc<Gpu>,
     /// `d_output * d_input` codes of a byte, then `d_output` scales of four.
     packed: Tensor<1>,
     d_input: usize,
     d_output: usize,
+}
+
+impl std::fmt::Debug for Fp8Linear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fp8Linear")
+            .field("d_input", &self.d_input)
+            .field("d_output", &self.d_output)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a layer cannot be rounded to 8 bits, if it cannot.

@@ -78,14 +78,24 @@ impl Products {
             return Ok(());
         }
         let size = [padded_rows(rows), layer.d_input, layer.d_output];
+        self.run_padded(stream, size, x, layer.weight, y)
+    }
+
+    fn run_padded(
+        &mut self,
+        stream: CUstream,
+        size: [usize; 3],
+        x: Fp8Rows,
+        weight: Fp8Rows,
+        y: u64,
+    ) -> Result<(), CudaError> {
         let (handle, workspace) = (self.handle, self.workspace);
         let plan = self.fp8_plan(size)?;
-        let addresses = [layer.weight.codes, x.codes, y];
         // SAFETY: the attributes take addresses; the plan was made for these sizes, and all of them without gaps; what
         // lies at the addresses is the caller's promise.
         let done = unsafe {
-            set_scales(plan.desc, layer.weight.scales, x.scales)
-                .and_then(|()| multiply(handle, workspace, stream, plan, 1.0, addresses))
+            set_scales(plan.desc, weight.scales, x.scales)
+                .and_then(|()| multiply(handle, workspace, stream, plan, 1.0, [weight.codes, x.codes, y]))
         };
         done.map_err(|error| refused(named(size), error))
     }
