@@ -7,6 +7,9 @@
 //! its implementation in plain burn operations, which is the reference that tests compare with and the way that is taken
 //! where a library is missing.
 //!
+//! Where a network's precision is fp8, the products of its blocks are of 8-bit values ([`product::fp8`]), rounded by the
+//! kernels that write their inputs ([`projection`]).
+//!
 //! Nothing is linked: libraries are opened when a GPU is, and [`Gpu::open`] says what is missing.
 
 pub mod attention;

@@ -226,7 +226,7 @@ fn sizes_that_do_not_fit_are_refused_when_the_network_is_loaded() {
 fn a_pipeline_in_fp8_says_so_and_takes_less_memory() {
     let Some(open) = gpu() else { return };
     let dir = tempfile::tempdir().expect("a temporary folder");
-    synthetic::write(dir.path(), &Preset::tiny(), 1).expect("writable");
+    synthetic::write(dir.path(), &preset(), 1).expect("writable");
     let load = |device: OpenDevice| {
         Pipeline::load(dir.path(), LoadOptions::new(device)).unwrap_or_else(|error| panic!("{error}")).0
     };
