@@ -1,12 +1,13 @@
 //! Watches the device's memory over many pictures of mixed prompts, sizes and steps. After the warm-up it must not move.
 //!
 //! ```text
-//! cargo run --release -p sakuga-model --features cuda --example flat_memory -- FOLDER [PICTURES [LARGEST_PX]]
+//! cargo run --release -p sakuga-model --features cuda --example flat_memory -- FOLDER [PICTURES [LARGEST_PX]] [--fp8]
 //! ```
 //!
 //! Without a checkpoint in FOLDER one of the published geometry with random weights is written there first. LARGEST_PX is
 //! the edge of the largest picture, 1024 unless given; pictures are of that size or smaller, in eight shapes, each of which
 //! is warmed up. They are drawn in two rounds, and the exit code is 1 if the memory moved in the second.
+//! With `--fp8` the Next-DiT's products are of 8-bit values.
 
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -26,7 +27,9 @@ const MIB: f64 = (1 << 20) as f64;
 const SHAPES: [(u32, u32); 8] = [(16, 16), (13, 16), (16, 13), (8, 16), (16, 8), (12, 12), (10, 15), (15, 10)];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut arguments = std::env::args_os().skip(1);
+    let (flags, arguments): (Vec<_>, Vec<_>) = std::env::args_os().skip(1).partition(|argument| argument == "--fp8");
+    let precision = if flags.is_empty() { Precision::Bf16 } else { Precision::Fp8 };
+    let mut arguments = arguments.into_iter();
     let folder = PathBuf::from(arguments.next().ok_or("name a folder for the checkpoint")?);
     let mut number = |default: u32| -> Result<u32, Box<dyn Error>> {
         match arguments.next() {
@@ -38,7 +41,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     if !folder.join("model_index.json").exists() {
         synthetic::write(&folder, &Preset::newbie(), 1)?;
     }
-    let device = device::open(DeviceSpec::Cuda(0), Some(Precision::Bf16))?;
+    let device = device::open(DeviceSpec::Cuda(0), Some(precision))?;
     let clock = Instant::now();
     let (pipeline, reports) = Pipeline::load(&folder, LoadOptions::new(device))?;
     for report in &reports {

@@ -1,8 +1,11 @@
 //! Writes inputs and results of every network of a checkpoint, for `tests/torch/compare.py` to compute again in PyTorch.
 //!
 //! ```text
-//! cargo run --release -p sakuga-model --features cuda --example full_size_dump -- FOLDER DUMP [SIZE_PX [STEPS [DEVICE]]]
+//! cargo run --release -p sakuga-model --features cuda --example full_size_dump -- FOLDER DUMP [SIZE_PX [STEPS [DEVICE]]] \
+//!     [--fp8]
 //! ```
+//!
+//! With `--fp8` the Next-DiT's products are of 8-bit values.
 //!
 //! Without a checkpoint in FOLDER one of the published geometry with random weights is written there first. The prompt is a line of ids that depend on nothing but their place, so that a checkpoint of any vocabulary will do.
 
@@ -12,7 +15,7 @@ use std::path::PathBuf;
 
 use burn::tensor::{DType, Tensor};
 use safetensors::tensor::{Dtype, TensorView};
-use sakuga_model::device::{self, DeviceSpec};
+use sakuga_model::device::{self, DeviceSpec, Precision};
 use sakuga_model::loader::ModelFolder;
 use sakuga_model::pipeline::{Denoiser, LoadOptions, Networks};
 use sakuga_model::sampler::{Guidance, Schedule, Solver, noise};
@@ -29,7 +32,9 @@ const SEED: u64 = 7;
 type Stored = (Vec<usize>, Dtype, Vec<u8>);
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1);
+    let (flags, arguments): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument == "--fp8");
+    let precision = (!flags.is_empty()).then_some(Precision::Fp8);
+    let mut arguments = arguments.into_iter();
     let folder = PathBuf::from(arguments.next().ok_or("name the checkpoint's folder")?);
     let path = PathBuf::from(arguments.next().ok_or("name the file to write")?);
     let size_px: usize = arguments.next().map_or(Ok(1024), |text| text.parse())?;
@@ -38,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if !folder.join("model_index.json").exists() {
         synthetic::write(&folder, &Preset::newbie(), 1)?;
     }
-    let options = LoadOptions::new(device::open(spec, None)?);
+    let options = LoadOptions::new(device::open(spec, precision)?);
     let (networks, _) = Networks::load(&ModelFolder::open(&folder)?, &options)?;
     let device = networks.device().clone();
     let mut dump = BTreeMap::new();

@@ -1,11 +1,12 @@
 //! Times the Next-DiT of a checkpoint on a GPU: loading, and one evaluation of both halves of guidance.
 //!
 //! ```text
-//! cargo run --release -p sakuga-model --features cuda --example next_dit_speed -- FOLDER [SIZE_PX [CAPTION_TOKENS]]
+//! cargo run --release -p sakuga-model --features cuda --example next_dit_speed -- FOLDER [SIZE_PX [CAPTION_TOKENS]] \
+//!     [--fp8]
 //! ```
 //!
 //! Without a checkpoint in FOLDER one of the published geometry with random weights is written there first. Evaluations
-//! are timed with the device idle before and after; the median of 20 stands.
+//! are timed with the device idle before and after; the median of 20 stands. With `--fp8` products are of 8-bit values.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -21,7 +22,9 @@ use sakuga_model::synthetic::{self, Preset};
 const REPEATS: usize = 20;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args_os().skip(1);
+    let (flags, arguments): (Vec<_>, Vec<_>) = std::env::args_os().skip(1).partition(|argument| argument == "--fp8");
+    let precision = if flags.is_empty() { Precision::Bf16 } else { Precision::Fp8 };
+    let mut arguments = arguments.into_iter();
     let folder = PathBuf::from(arguments.next().ok_or("name a folder for the checkpoint")?);
     let mut number = |default: usize| -> Result<usize, Box<dyn std::error::Error>> {
         match arguments.next() {
@@ -35,14 +38,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         synthetic::write(&folder, &Preset::newbie(), 1)?;
         println!("wrote random weights of the published geometry in {:.1} s", seconds(clock));
     }
-    let open = device::open(DeviceSpec::Cuda(0), Some(Precision::Bf16))?;
+    let open = device::open(DeviceSpec::Cuda(0), Some(precision))?;
     let device = open.device;
     for round in ["first", "second"] {
         let clock = Instant::now();
-        let (network, report) = load_transformer(&ModelFolder::open(&folder)?, &device, Precision::Bf16.dtype(), &[])?;
+        let (mut network, report) = load_transformer(&ModelFolder::open(&folder)?, &device, precision.dtype(), &[])?;
         device.sync()?;
         let (elapsed, gigabytes) = (seconds(clock), report.bytes as f64 / 1e9);
         println!("{round} load: {gigabytes:.2} GB in {elapsed:.2} s, {:.2} GB/s", gigabytes / elapsed);
+        if precision == Precision::Fp8 {
+            let clock = Instant::now();
+            network = network.into_fp8()?;
+            device.memory_cleanup();
+            println!(
+                "rounded to 8 bits in {:.2} s: {:.2} GB less",
+                seconds(clock),
+                network.fp8_bytes_saved() as f64 / 1e9
+            );
+        }
         if round == "second" {
             println!("fast path: {}", network.is_fast());
             for (rows, lengths) in [

@@ -1,10 +1,11 @@
 //! Times a picture: the first preview, each step, the decoder, and the memory at the peak.
 //!
 //! ```text
-//! cargo run --release -p sakuga-model --example picture_speed [-- FOLDER [DEVICE [PICTURES]]]
+//! cargo run --release -p sakuga-model --example picture_speed [-- FOLDER [DEVICE [PICTURES]] [--fp8]]
 //! ```
 //!
-//! DEVICE is `cpu` unless given; with the feature `cuda` it may be `cuda:0`. Without FOLDER, a checkpoint of random weights
+//! DEVICE is `cpu` unless given; with the feature `cuda` it may be `cuda:0`. With `--fp8` the Next-DiT's products are of
+//! 8-bit values, which the CPU has not. Without FOLDER, a checkpoint of random weights
 //! in the geometry of the embedded model is written and drawn with; the time does not depend on the weights. Steps, guidance
 //! and size are the checkpoint's defaults, but 20 steps for the random one.
 
@@ -12,7 +13,7 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use sakuga_model::device::{self, DeviceSpec};
+use sakuga_model::device::{self, DeviceSpec, Precision};
 use sakuga_model::pipeline::{LoadOptions, Pipeline};
 use sakuga_model::progress::{Outcome, PreviewMethod, Progress};
 use sakuga_model::spec::GenerateSpec;
@@ -55,12 +56,14 @@ fn preset() -> Preset {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1);
+    let (flags, arguments): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument == "--fp8");
+    let precision = (!flags.is_empty()).then_some(Precision::Fp8);
+    let mut arguments = arguments.into_iter();
     let given = arguments.next().map(PathBuf::from);
     let spec: DeviceSpec = arguments.next().map_or(Ok(DeviceSpec::Cpu), |name| name.parse())?;
     // The second picture shows what warming up costs.
     let pictures: usize = arguments.next().map_or(Ok(2), |count| count.parse())?;
-    let device = device::open(spec, None)?;
+    let device = device::open(spec, precision)?;
     let temporary = std::env::temp_dir().join(format!("sakuga-speed-{}", std::process::id()));
     let folder = given.clone().unwrap_or_else(|| temporary.clone());
     if given.is_none() {

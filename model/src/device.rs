@@ -53,14 +53,17 @@ pub enum Precision {
     F32,
     /// bfloat16, the type of the published weights. Norms, rotary embeddings and the sampler still compute in 32-bit.
     Bf16,
+    /// As [`Bf16`](Self::Bf16), but the products of the Next-DiT's blocks are of 8-bit values: e4m3 with a scale for each
+    /// token and each output.
+    Fp8,
 }
 
 impl Precision {
-    /// burn's name for it.
+    /// burn's type of activations, and of weights when they are read.
     pub fn dtype(self) -> DType {
         match self {
             Self::F32 => DType::F32,
-            Self::Bf16 => DType::BF16,
+            Self::Bf16 | Self::Fp8 => DType::BF16,
         }
     }
 }
@@ -72,6 +75,7 @@ impl FromStr for Precision {
         match text.trim().to_ascii_lowercase().as_str() {
             "f32" | "float32" => Ok(Self::F32),
             "bf16" | "bfloat16" => Ok(Self::Bf16),
+            "fp8" | "float8" => Ok(Self::Fp8),
             _ => Err(DeviceError::UnknownPrecision(text.to_owned())),
         }
     }
@@ -82,6 +86,7 @@ impl Display for Precision {
         f.write_str(match self {
             Self::F32 => "f32",
             Self::Bf16 => "bf16",
+            Self::Fp8 => "fp8",
         })
     }
 }
@@ -116,6 +121,10 @@ pub(crate) fn is_cpu(device: &Device) -> bool {
 /// back to the CPU by itself: a silent fallback would look like a hang.
 pub fn open(spec: DeviceSpec, precision: Option<Precision>) -> Result<OpenDevice, DeviceError> {
     match spec {
+        DeviceSpec::Cpu if precision == Some(Precision::Fp8) => {
+            let reason = "products in fp8 need an NVIDIA GPU, and a program that was built with GPU code".to_owned();
+            Err(DeviceError::NoFp8 { device: "cpu".to_owned(), reason })
+        }
         DeviceSpec::Cpu => Ok(OpenDevice { precision: precision.unwrap_or(Precision::F32), ..OpenDevice::cpu() }),
         DeviceSpec::Auto if cfg!(feature = "cuda") => open_cuda(0, precision),
         DeviceSpec::Auto => open(DeviceSpec::Cpu, precision),
@@ -138,7 +147,19 @@ fn open_cuda(index: usize, precision: Option<Precision>) -> Result<OpenDevice, D
     if !device.supports_dtype(precision.dtype()) {
         return Err(DeviceError::UnsupportedPrecision { device: name, precision: precision.to_string() });
     }
+    if precision == Precision::Fp8 {
+        check_fp8(&device).map_err(|error| DeviceError::NoFp8 { device: name.clone(), reason: error.to_string() })?;
+    }
     Ok(OpenDevice { device, precision, name })
+}
+
+/// Whether a GPU has the fast path and products of 8-bit values.
+#[cfg(feature = "cuda")]
+fn check_fp8(device: &Device) -> Result<(), crate::cuda::CudaError> {
+    /// Rows, inner size and columns that everything divides.
+    const PROBED: [usize; 3] = [1024; 3];
+    let missing = || crate::cuda::CudaError::NoFp8 { found: "this device is no NVIDIA GPU".to_owned() };
+    crate::cuda::open(device).ok_or_else(missing)??.check_fp8(&[PROBED])
 }
 
 #[cfg(not(feature = "cuda"))]
@@ -166,6 +187,15 @@ mod tests {
         assert_eq!(open(DeviceSpec::Cpu, None).unwrap().precision, Precision::F32);
         let open = open(DeviceSpec::Cpu, Some(Precision::Bf16)).unwrap();
         assert_eq!((open.precision, open.name.as_str()), (Precision::Bf16, "cpu"));
+    }
+
+    #[test]
+    fn the_cpu_has_no_products_in_8_bits() {
+        assert_eq!("fp8".parse(), Ok(Precision::Fp8));
+        assert_eq!((Precision::Fp8.to_string().as_str(), Precision::Fp8.dtype()), ("fp8", DType::BF16));
+        let error = open(DeviceSpec::Cpu, Some(Precision::Fp8)).unwrap_err();
+        assert!(matches!(&error, DeviceError::NoFp8 { device, .. } if device == "cpu"), "{error:?}");
+        assert!(error.to_string().contains("choose bf16"), "{error}");
     }
 
     #[cfg(not(feature = "cuda"))]

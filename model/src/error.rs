@@ -11,7 +11,7 @@ pub enum DeviceError {
     #[error("`{0}` is not a device; write `auto`, `cpu` or `cuda:N` with N counted from 0")]
     UnknownName(String),
     /// The text is not a floating-point precision.
-    #[error("`{0}` is not a precision; write `f32` or `bf16`")]
+    #[error("`{0}` is not a precision; write `f32`, `bf16` or `fp8`")]
     UnknownPrecision(String),
     /// A GPU was asked for but this binary has no GPU code.
     #[error(
@@ -41,6 +41,14 @@ pub enum DeviceError {
         device: String,
         /// Name of the precision.
         precision: String,
+    },
+    /// The device has no products in 8 bits.
+    #[error("`{device}` cannot compute in fp8: {reason}; choose bf16 on a GPU, or f32 on the CPU")]
+    NoFp8 {
+        /// Name of the device.
+        device: String,
+        /// What is missing.
+        reason: String,
     },
 }
 

@@ -19,7 +19,12 @@ impl Cost {
 
     /// Of an operation that moves so many bf16 values.
     pub fn moved(elements: usize) -> Self {
-        Self { flops: 0.0, bytes: elements as f64 * 2.0 }
+        Self::moved_bytes(2 * elements)
+    }
+
+    /// Of an operation that moves so many bytes.
+    pub fn moved_bytes(bytes: usize) -> Self {
+        Self { flops: 0.0, bytes: bytes as f64 }
     }
 }
 
@@ -60,7 +65,7 @@ pub fn summed(spans: &[Span], is_same: impl Fn(&Span, &Span) -> bool) -> Vec<Spa
 /// What a device reaches where nothing is in the way.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Peaks {
-    /// Floating-point operations a second, in a large square product of bf16 values.
+    /// Floating-point operations a second, in a large square product of bf16 values. Products in fp8 can do more.
     pub flops_per_second: f64,
     /// Bytes read and written a second, in a large copy.
     pub bytes_per_second: f64,

@@ -222,7 +222,12 @@ impl Reader<'_> {
 
     fn burn(&mut self) -> Option<BurnConfig> {
         let device = self.parse("device", "write `auto`, `cpu` or `cuda:N` with N counted from 0");
-        let precisions = [("auto", None), ("bf16", Some(PrecisionChoice::Bf16)), ("f32", Some(PrecisionChoice::F32))];
+        let precisions = [
+            ("auto", None),
+            ("bf16", Some(PrecisionChoice::Bf16)),
+            ("f32", Some(PrecisionChoice::F32)),
+            ("fp8", Some(PrecisionChoice::Fp8)),
+        ];
         let precision = self.choice("precision", &precisions);
         let max_batch = self.count("max-batch", 0..=u64::from(Limits::IMAGES_MAX));
         let warm_up = self.parse("warm-up", "write `auto`, `none`, or sizes in pixels such as `1024x1024,832x1216`");
@@ -467,6 +472,24 @@ mod tests {
         assert_eq!(given(&["--config", path], &[]), ["c", "d=2"]);
         let found = problems(load(&["--lora", "a=0", "--lora", "b=inf"], &[]));
         assert!(found.iter().filter(|problem| problem.starts_with("--lora: ")).count() == 2, "{found:?}");
+    }
+
+    #[cfg(feature = "burn")]
+    #[test]
+    fn the_precision_is_one_of_four_words() {
+        for (word, choice) in [
+            ("auto", None),
+            ("bf16", Some(PrecisionChoice::Bf16)),
+            ("f32", Some(PrecisionChoice::F32)),
+            ("fp8", Some(PrecisionChoice::Fp8)),
+        ] {
+            match load(&["--engine", "burn", "--precision", word], &[]) {
+                Ok(Config { engine: EngineChoice::Burn(burn), .. }) => assert_eq!(burn.precision, choice, "{word}"),
+                other => panic!("{word}: {other:?}"),
+            }
+        }
+        let found = problems(load(&["--engine", "burn", "--precision", "int8"], &[]));
+        assert!(found.iter().any(|problem| problem.contains("`bf16`, `f32`, `fp8`")), "{found:?}");
     }
 
     #[test]

@@ -55,9 +55,12 @@ pub const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "precision",
-        value: "auto|bf16|f32",
+        value: "auto|bf16|f32|fp8",
         default: "auto",
-        help: "How tensors are computed. `auto` is bf16 on a GPU and f32 on the CPU.",
+        help: "How tensors are computed. `auto` is bf16 on a GPU and f32 on the CPU. `fp8` is the Next-DiT's products in 8 \
+               bits (e4m3, a scale for each token and each output) and everything else in bf16; it needs an NVIDIA GPU of \
+               compute capability 9.0 (H100, H200) and cuBLASLt 12.9 or newer, and the server says at its start what is \
+               missing.",
     },
     Setting {
         name: "model",

@@ -22,6 +22,14 @@ pub enum CudaError {
         /// Its answer.
         reason: String,
     },
+    /// There are no products of 8-bit values.
+    #[error(
+        "products in fp8 need an NVIDIA GPU of compute capability 9.0 (H100, H200) and cuBLASLt 12.9 or newer: {found}"
+    )]
+    NoFp8 {
+        /// What there is instead.
+        found: String,
+    },
     /// cuDNN.
     #[error("cuDNN refused {doing}: {reason}")]
     Dnn {

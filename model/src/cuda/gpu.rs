@@ -14,6 +14,7 @@ use cudarc::driver::sys::{self, CUcontext, CUdevice_attribute, CUevent, CUevent_
 use super::attention::Attention;
 use super::convolution::Convolutions;
 use super::error::CudaError;
+use super::fp8_kernels::{self, Fp8Kernels};
 use super::image_kernels::ImageKernels;
 use super::kernels::Kernels;
 use super::peaks;
@@ -64,6 +65,8 @@ struct State {
     kernels: Kernels,
     image_kernels: ImageKernels,
     text_kernels: TextKernels,
+    /// Where the device has 8-bit values.
+    fp8_kernels: Option<Fp8Kernels>,
     scratch: Scratch,
     /// While someone wants to know where the time goes.
     profile: Option<Profile>,
@@ -95,6 +98,7 @@ pub struct Session<'a> {
     pub image_kernels: &'a ImageKernels,
     /// Those of the text encoders.
     pub text_kernels: &'a TextKernels,
+    fp8_kernels: Option<&'a Fp8Kernels>,
     scratch: &'a mut Scratch,
     profile: Option<&'a mut Profile>,
 }
@@ -145,6 +149,15 @@ impl Session<'_> {
             tracing::debug!(bytes = layout.bytes, "scratch memory of the device grew");
         }
         Ok(self.scratch.at)
+    }
+
+    /// Our kernels for 8-bit values.
+    ///
+    /// # Errors
+    ///
+    /// The device has no such values.
+    pub fn fp8_kernels(&self) -> Result<&'_ Fp8Kernels, CudaError> {
+        self.fp8_kernels.ok_or_else(|| CudaError::NoFp8 { found: "this device has no 8-bit values".to_owned() })
     }
 
     /// What is marked from now on belongs to this network, and to none of its layers.
@@ -281,6 +294,8 @@ impl Gpu {
         let kernels = Kernels::load(capability)?;
         let image_kernels = ImageKernels::load(capability)?;
         let text_kernels = TextKernels::load(capability)?;
+        let has_fp8 = capability >= fp8_kernels::CAPABILITY_MIN;
+        let fp8_kernels = has_fp8.then(|| Fp8Kernels::load(capability)).transpose()?;
         let versions = Versions { cublaslt: products.version(), cudnn: attention.version() };
         let state = State {
             context,
@@ -293,6 +308,7 @@ impl Gpu {
             kernels,
             image_kernels,
             text_kernels,
+            fp8_kernels,
             scratch: Scratch::default(),
             profile: None,
         };
@@ -306,6 +322,18 @@ impl Gpu {
     /// Versions of the libraries.
     pub fn versions(&self) -> Versions {
         self.versions
+    }
+
+    /// Whether products of 8-bit values with these rows, inner sizes and columns can be computed. Nothing is.
+    ///
+    /// # Errors
+    ///
+    /// What is missing.
+    pub fn check_fp8(&self, sizes: &[[usize; 3]]) -> Result<(), CudaError> {
+        self.run(|session| {
+            session.fp8_kernels()?;
+            sizes.iter().try_for_each(|&size| session.products.check_fp8(size))
+        })
     }
 
     /// Queues work behind everything that burn has submitted, and burn's later work behind it.
@@ -326,6 +354,7 @@ impl Gpu {
             kernels,
             image_kernels,
             text_kernels,
+            fp8_kernels,
             scratch,
             profile,
         } = &mut *state;
@@ -349,6 +378,7 @@ impl Gpu {
             kernels,
             image_kernels,
             text_kernels,
+            fp8_kernels: fp8_kernels.as_ref(),
             scratch,
             profile,
         });

@@ -113,6 +113,17 @@ pub enum Next {
     },
 }
 
+impl Next {
+    /// The kind's number in `stream.cuh`, the weight and the scale.
+    pub(super) fn arguments(self) -> (i32, u64, Modulation) {
+        match self {
+            Self::None => (0, 0, Modulation::default()),
+            Self::Rms { weight, scale } => (1, weight, scale),
+            Self::Layer { scale } => (2, 0, scale),
+        }
+    }
+}
+
 /// Rotary tables `[rows, positions, head_dim / 2]` in f32.
 #[derive(Debug, Clone, Copy)]
 pub struct RopeTables {
@@ -211,6 +222,14 @@ macro_rules! arguments {
 }
 pub(super) use arguments;
 
+/// What `stream.cu` and `fp8.cu` have in common.
+macro_rules! stream_source {
+    () => {
+        include_str!("kernels/stream.cuh")
+    };
+}
+pub(super) use stream_source;
+
 /// Compiles a file of `kernels/` and loads it into the current context, for good.
 pub(super) fn module(capability: (i32, i32), file: &'static str, text: &str) -> Result<sys::CUmodule, CudaError> {
     let source = format!("{COMMON}\n#line 1 \"{file}\"\n{text}");
@@ -246,7 +265,7 @@ impl Kernels {
     ///
     /// NVRTC or the driver refuses.
     pub fn load(capability: (i32, i32)) -> Result<Self, CudaError> {
-        let stream = module(capability, "stream.cu", include_str!("kernels/stream.cu"))?;
+        let stream = module(capability, "stream.cu", concat!(stream_source!(), include_str!("kernels/stream.cu")))?;
         let heads = module(capability, "heads.cu", include_str!("kernels/heads.cu"))?;
         let small = module(capability, "small.cu", include_str!("kernels/small.cu"))?;
         Ok(Self {
@@ -303,11 +322,7 @@ impl Kernels {
         normed: u64,
         dim: usize,
     ) -> Result<(), CudaError> {
-        let (next_kind, next_weight, scale): (i32, u64, Modulation) = match next {
-            Next::None => (0, 0, Modulation::default()),
-            Next::Rms { weight, scale } => (1, weight, scale),
-            Next::Layer { scale } => (2, 0, scale),
-        };
+        let (next_kind, next_weight, scale) = next.arguments();
         let dim = dim as i32;
         let mut arguments = arguments![
             x,

@@ -7,12 +7,17 @@
 //! its implementation in plain burn operations, which is the reference that tests compare with and the way that is taken
 //! where a library is missing.
 //!
+//! Where a network's precision is fp8, the products of its blocks are of 8-bit values ([`product::fp8`]), rounded by the
+//! kernels that write their inputs ([`projection`]).
+//!
 //! Nothing is linked: libraries are opened when a GPU is, and [`Gpu::open`] says what is missing.
 
 pub mod attention;
 pub mod bridge;
 pub mod convolution;
 pub mod error;
+pub mod fp8_kernels;
+pub mod fp8_linear;
 pub mod gpu;
 pub mod host_memory;
 pub mod image_kernels;
@@ -21,6 +26,7 @@ pub mod masked_attention;
 mod peaks;
 pub mod product;
 pub mod profile;
+pub mod projection;
 pub mod stack;
 pub mod text_kernels;
 pub mod text_rows;

@@ -4,6 +4,8 @@
 //! `yᵀ = w xᵀ`. The plan is the first that the heuristic names: measuring candidates would gain a few percent and make
 //! the rounding of a product depend on how busy the device was.
 
+pub mod fp8;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::c_void;
@@ -166,6 +168,8 @@ pub struct Products {
     handle: sys::cublasLtHandle_t,
     workspace: u64,
     plans: HashMap<Key, Plan>,
+    /// Those of [`fp8`], by rows, inner size and columns.
+    fp8_plans: HashMap<[usize; 3], Plan>,
 }
 
 // SAFETY: the handle and the descriptors are used by one thread at a time, behind the lock of the `Gpu`.
@@ -183,7 +187,7 @@ impl Products {
             return Err(CudaError::NoLibrary { library: "cuBLASLt (libcublasLt.so, part of the CUDA toolkit)" });
         }
         let handle = result::create_handle().map_err(|error| refused("any", error))?;
-        Ok(Self { handle, workspace, plans: HashMap::new() })
+        Ok(Self { handle, workspace, plans: HashMap::new(), fp8_plans: HashMap::new() })
     }
 
     /// cuBLASLt's version, such as 130100.
@@ -194,7 +198,7 @@ impl Products {
 
     /// Shapes that were planned so far.
     pub fn plans(&self) -> usize {
-        self.plans.len()
+        self.plans.len() + self.fp8_plans.len()
     }
 
     /// Queues a product.
@@ -226,34 +230,51 @@ impl Products {
             Entry::Occupied(plan) => plan.into_mut(),
             Entry::Vacant(slot) => slot.insert(plan(self.handle, &key).map_err(named)?),
         };
-        let (alpha, beta) = (product.alpha, 0.0_f32);
-        let scalar = |value: &f32| std::ptr::from_ref(value).cast::<c_void>();
-        // SAFETY: the plan was made for these sizes and strides; the addresses are the caller's promise; the scalars are
-        // read before the call returns.
-        unsafe {
-            if let Some(bias) = &product.bias {
-                set(plan.desc, Desc::CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias).map_err(named)?;
-            }
-            result::matmul(
-                self.handle,
-                plan.desc,
-                scalar(&alpha),
-                scalar(&beta),
-                product.w.at as *const c_void,
-                plan.w,
-                product.x.at as *const c_void,
-                plan.x,
-                product.y.at as *const c_void,
-                plan.y,
-                product.y.at as *mut c_void,
-                plan.y,
-                &plan.algo,
-                self.workspace as *mut c_void,
-                WORKSPACE_BYTES,
-                stream.cast(),
-            )
-            .map_err(named)
+        if let Some(bias) = &product.bias {
+            // SAFETY: the attribute takes an address.
+            unsafe { set(plan.desc, Desc::CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias) }.map_err(named)?;
         }
+        let Product { w, x, y, alpha, .. } = product;
+        // SAFETY: the plan was made for these sizes and strides; the addresses are the caller's promise.
+        unsafe { multiply(self.handle, self.workspace, stream, plan, *alpha, [w.at, x.at, y.at]) }.map_err(named)
+    }
+}
+
+/// Queues `y = alpha x w` with the addresses of `w`, `x` and `y`.
+///
+/// # Safety
+///
+/// The plan must be one for what lies at the addresses.
+unsafe fn multiply(
+    handle: sys::cublasLtHandle_t,
+    workspace: u64,
+    stream: CUstream,
+    plan: &Plan,
+    alpha: f32,
+    [w, x, y]: [u64; 3],
+) -> Result<(), CublasError> {
+    let beta = 0.0_f32;
+    let scalar = |value: &f32| std::ptr::from_ref(value).cast::<c_void>();
+    // SAFETY: the caller's promise; the scalars are read before the call returns.
+    unsafe {
+        result::matmul(
+            handle,
+            plan.desc,
+            scalar(&alpha),
+            scalar(&beta),
+            w as *const c_void,
+            plan.w,
+            x as *const c_void,
+            plan.x,
+            y as *const c_void,
+            plan.y,
+            y as *mut c_void,
+            plan.y,
+            &plan.algo,
+            workspace as *mut c_void,
+            WORKSPACE_BYTES,
+            stream.cast(),
+        )
     }
 }
 
@@ -333,6 +354,16 @@ impl Layouts {
             }
         }
         Ok(layouts)
+    }
+
+    /// Of `x [m, k]` and `w [n, k]` of one type and `y [m, n]` of another, all without gaps.
+    fn without_gaps(factors: cudaDataType, output: cudaDataType, size: [usize; 3]) -> Result<Self, CublasError> {
+        let [m, k, n] = size.map(|size| size as u64);
+        Ok(Self {
+            w: result::create_matrix_layout(factors, k, n, k as i64)?,
+            x: result::create_matrix_layout(factors, k, m, k as i64)?,
+            y: result::create_matrix_layout(output, n, m, n as i64)?,
+        })
     }
 
     fn destroy(self) {

@@ -4,25 +4,27 @@ use super::error::CudaError;
 use super::gpu::{Layout, Place, Session};
 use super::kernels::{Gate, Heads, Modulation, Next, NormKind, RopeTables, Rows};
 use super::masked_attention::{self, MaskedAttention};
-use super::product::{Layer, Matrix, Product};
+use super::product::fp8::{self, Fp8Rows};
+use super::product::{Layer, Matrix};
 use super::profile::Cost;
+use super::projection::{Branch, Input, Projection};
 use super::text_kernels::{KEYS_MAX, Visible};
 use super::{attention, kernels};
 
 /// Bytes of a bf16 value.
 pub const BF16: u64 = 2;
 
-/// The weights of one block.
+/// The weights of one block; its linear layers are [`Layer`]s or, where they may be in 8 bits, [`Projection`]s.
 #[derive(Debug, Clone)]
-pub struct BlockWeights {
+pub struct BlockWeights<L = Layer> {
     /// Query, key and value in one product.
-    pub qkv: Layer,
+    pub qkv: L,
     /// After the attention.
-    pub out: Layer,
+    pub out: L,
     /// Gate and up in one product.
-    pub gate_up: Layer,
+    pub gate_up: L,
     /// Back to the width of the stream.
-    pub down: Layer,
+    pub down: L,
     /// Norms before and after the attention.
     pub attention_norm: [u64; 2],
     /// Norms before and after the feed-forward part.
@@ -85,12 +87,23 @@ pub struct Buffers {
     unit: Place,
     /// For attention that writes its scores out.
     scores: Option<Place>,
+    /// For products of 8-bit values: codes and scales of the input of one.
+    fp8: Option<(Place, Place)>,
 }
 
 impl Buffers {
     /// For a sequence of at most so many tokens.
     pub fn new(layout: &mut Layout, geometry: &Geometry, tokens: usize) -> Self {
         Self::with_scores(layout, geometry, tokens, None)
+    }
+
+    /// As [`new`](Self::new), for blocks whose products may be of 8-bit values.
+    pub fn with_fp8(layout: &mut Layout, geometry: &Geometry, tokens: usize) -> Self {
+        let rows = fp8::padded_rows(tokens);
+        // Each input is read before the next is written, so that one place does for all.
+        let widest = geometry.dim.max(geometry.heads.query * geometry.heads.dim).max(geometry.ffn);
+        let fp8 = (layout.bytes(rows * widest), layout.bytes(rows * size_of::<f32>()));
+        Self { fp8: Some(fp8), ..Self::with_scores(layout, geometry, rows, None) }
     }
 
     /// For rows of at most `longest` tokens whose lengths are seldom the same twice: cuDNN would take a tenth of a second to
@@ -109,6 +122,7 @@ impl Buffers {
             branch: layout.bf16(tokens * geometry.dim),
             gate_up: layout.bf16(tokens * 2 * geometry.ffn),
             unit: layout.bf16(tokens * geometry.ffn),
+            fp8: None,
         }
     }
 
@@ -157,7 +171,7 @@ pub fn run(
     session: &mut Session<'_>,
     base: u64,
     geometry: &Geometry,
-    blocks: &[BlockWeights],
+    blocks: &[BlockWeights<Projection>],
     modulations: &[BlockModulation],
     tokens: Tokens<'_>,
     buffers: &Buffers,
@@ -170,18 +184,19 @@ pub fn run(
     let [normed, qkv, attended, branch, gate_up, unit] =
         [buffers.normed, buffers.qkv, buffers.attended, buffers.branch, buffers.gate_up, buffers.unit]
             .map(|place| place.in_scratch(base));
+    let fp8 =
+        buffers.fp8.map(|(codes, scales)| Fp8Rows { codes: codes.in_scratch(base), scales: scales.in_scratch(base) });
     let part = |block: usize, part: usize| match modulations.get(block) {
         Some(modulation) => Modulation { values: modulation.0 + (part * dim) as u64 * BF16, stride: (4 * dim) as i64 },
         None => Modulation::default(),
     };
-    let width = dim as i64;
-    let first_norm = first.attention_norm[0];
-    session.kernels.rms_norm_scale(stream, (x, width), first_norm, norm, part(0, 0), rows, (normed, width), dim)?;
-    let count = rows.tokens();
+    let sum = |after: u64, gate: Modulation| Branch { x, branch, after, norm, gate, dim };
+    first.qkv.input(normed, fp8).norm(session, x, first.attention_norm[0], norm, part(0, 0), rows, dim)?;
+    let (count, attended_width) = (rows.tokens(), heads.query * heads.dim);
     for (i, block) in blocks.iter().enumerate() {
         session.layer(Some(tokens.first_layer + i));
-        session.products.run(stream, &Product::linear(count, normed, &block.qkv, qkv))?;
-        session.mark("product qkv", Cost::product(count, dim, heads.width()))?;
+        block.qkv.run(session, count, block.qkv.input(normed, fp8), qkv)?;
+        session.mark(product_name(QKV, &block.qkv), Cost::product(count, dim, heads.width()))?;
         session.kernels.norm_rotate(stream, qkv, block.head_norm, geometry.head_norm, tables, rows, heads)?;
         session.mark("norm and rotate heads", Cost::moved(2 * count * (heads.query + heads.kv) * heads.dim))?;
         match buffers.scores {
@@ -189,52 +204,42 @@ pub fn run(
             Some(scores) => attend_by_products(session, qkv, attended, scores.in_scratch(base), rows, heads)?,
         }
         session.mark("attention", attention_cost(rows, heads))?;
-        session.products.run(stream, &Product::linear(count, attended, &block.out, branch))?;
-        session.mark("product out", Cost::product(count, heads.query * heads.dim, dim))?;
+        let input = block.out.input(attended, fp8);
+        input.take(session, attended, count, attended_width)?;
+        block.out.run(session, count, input, branch)?;
+        session.mark(product_name(OUT, &block.out), Cost::product(count, attended_width, dim))?;
+        let input = block.gate_up.input(normed, fp8);
         let next = Next::Rms { weight: block.ffn_norm[0], scale: part(i, 2) };
-        let after = block.attention_norm[1];
-        session.kernels.add_branch_norm(
-            stream,
-            x,
-            branch,
-            after,
-            norm,
-            part(i, 1),
-            rows,
-            next,
-            norm.eps,
-            normed,
-            dim,
-        )?;
-        session.mark("add branch and norm", Cost::moved(4 * count * dim))?;
-        session.products.run(stream, &Product::linear(count, normed, &block.gate_up, gate_up))?;
-        session.mark("product gate and up", Cost::product(count, dim, 2 * ffn))?;
-        session.kernels.gated_unit(stream, gate_up, unit, count, ffn, geometry.gate)?;
-        session.mark("gated unit", Cost::moved(3 * count * ffn))?;
-        session.products.run(stream, &Product::linear(count, unit, &block.down, branch))?;
-        session.mark("product down", Cost::product(count, ffn, dim))?;
-        let (next, next_eps) = match blocks.get(i + 1) {
-            Some(following) => (Next::Rms { weight: following.attention_norm[0], scale: part(i + 1, 0) }, norm.eps),
-            None => last,
+        input.add_branch(session, sum(block.attention_norm[1], part(i, 1)), rows, (next, norm.eps))?;
+        block.gate_up.run(session, count, input, gate_up)?;
+        session.mark(product_name(GATE_UP, &block.gate_up), Cost::product(count, dim, 2 * ffn))?;
+        let input = block.down.input(unit, fp8);
+        input.gated_unit(session, gate_up, count, ffn, geometry.gate)?;
+        block.down.run(session, count, input, branch)?;
+        session.mark(product_name(DOWN, &block.down), Cost::product(count, ffn, dim))?;
+        // What follows the last block reads bf16.
+        let (input, next) = match blocks.get(i + 1) {
+            Some(following) => {
+                let next = Next::Rms { weight: following.attention_norm[0], scale: part(i + 1, 0) };
+                (following.qkv.input(normed, fp8), (next, norm.eps))
+            }
+            None => (Input::Bf16(normed), last),
         };
-        let after = block.ffn_norm[1];
-        session.kernels.add_branch_norm(
-            stream,
-            x,
-            branch,
-            after,
-            norm,
-            part(i, 3),
-            rows,
-            next,
-            next_eps,
-            normed,
-            dim,
-        )?;
-        session.mark("add branch and norm", Cost::moved(4 * count * dim))?;
+        input.add_branch(session, sum(block.ffn_norm[1], part(i, 3)), rows, next)?;
     }
     session.layer(None);
     Ok(())
+}
+
+/// Names of products for profiles, in bf16 and in 8 bits.
+type ProductName = [&'static str; 2];
+const QKV: ProductName = ["product qkv", "product qkv fp8"];
+const OUT: ProductName = ["product out", "product out fp8"];
+const GATE_UP: ProductName = ["product gate and up", "product gate and up fp8"];
+const DOWN: ProductName = ["product down", "product down fp8"];
+
+fn product_name([bf16, fp8]: ProductName, layer: &Projection) -> &'static str {
+    if layer.is_fp8() { fp8 } else { bf16 }
 }
 
 /// Queues zeros for what fills the rows of `[tokens, width]` up.

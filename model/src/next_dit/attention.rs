@@ -1,9 +1,9 @@
 //! Self-attention with grouped key and value heads, normalised queries and keys, and rotary positions.
 
-use burn::nn::Linear;
 use burn::tensor::{Bool, Tensor};
 
 use super::NextDitConfig;
+use super::block_linear::BlockLinear;
 use super::rope::RopeTable;
 use crate::loader::TensorReader;
 use crate::ops;
@@ -11,8 +11,8 @@ use crate::ops;
 /// `attention`: fused `qkv`, norms over each head of q and k, rotation, attention, `out`.
 #[derive(Debug)]
 pub struct Attention {
-    pub(super) qkv: Linear,
-    pub(super) out: Linear,
+    pub(super) qkv: BlockLinear,
+    pub(super) out: BlockLinear,
     pub(super) norms: Option<(Tensor<1>, Tensor<1>)>,
     norm_eps: f64,
     heads: usize,
@@ -26,8 +26,8 @@ impl Attention {
         let head_dim = config.head_dim();
         let rows = (config.n_heads + 2 * config.n_kv_heads) * head_dim;
         Self {
-            qkv: weights.linear("qkv", config.dim, rows, false),
-            out: weights.linear("out", config.n_heads * head_dim, config.dim, false),
+            qkv: BlockLinear::Loaded(weights.linear("qkv", config.dim, rows, false)),
+            out: BlockLinear::Loaded(weights.linear("out", config.n_heads * head_dim, config.dim, false)),
             norms: config
                 .qk_norm
                 .then(|| (weights.tensor("q_norm.weight", [head_dim]), weights.tensor("k_norm.weight", [head_dim]))),
@@ -45,7 +45,7 @@ impl Attention {
     /// - output: `[batch, sequence, dim]`
     pub fn forward(&self, x: Tensor<3>, rope: &RopeTable, mask: Option<&Tensor<4, Bool>>) -> Tensor<3> {
         let [batch, sequence, _] = x.dims();
-        let qkv = ops::linear(x, &self.qkv);
+        let qkv = self.qkv.forward(x);
         let (q_width, kv_width) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);
         let part = |start: usize, heads: usize| {
             qkv.clone().narrow(2, start, heads * self.head_dim).reshape([batch, sequence, heads, self.head_dim])
@@ -60,6 +60,6 @@ impl Attention {
         let q = ops::rope_interleaved(q, rope.cos.clone(), rope.sin.clone());
         let k = ops::rope_interleaved(k, rope.cos.clone(), rope.sin.clone());
         let attended = ops::attention(q, k, v, mask.cloned(), false);
-        ops::linear(attended.reshape([batch, sequence, q_width]), &self.out)
+        self.out.forward(attended.reshape([batch, sequence, q_width]))
     }
 }

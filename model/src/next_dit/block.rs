@@ -5,6 +5,7 @@ use burn::tensor::{Bool, Tensor};
 
 use super::NextDitConfig;
 use super::attention::Attention;
+use super::block_linear::BlockLinear;
 use super::rope::RopeTable;
 use crate::loader::TensorReader;
 use crate::ops;
@@ -15,8 +16,8 @@ use crate::ops;
 pub struct Block {
     pub(super) attention: Attention,
     /// The rows of `w1` and then of `w3`: one product instead of two.
-    pub(super) gate_up: Linear,
-    pub(super) down: Linear,
+    pub(super) gate_up: BlockLinear,
+    pub(super) down: BlockLinear,
     pub(super) attention_norm: [Tensor<1>; 2],
     pub(super) ffn_norm: [Tensor<1>; 2],
     norm_eps: f64,
@@ -39,8 +40,10 @@ impl Block {
         let feed_forward = weights.at("feed_forward");
         Self {
             attention: Attention::load(config, &weights.at("attention")),
-            gate_up: feed_forward.linear_stack(&[("w1", config.ffn_dim), ("w3", config.ffn_dim)], dim),
-            down: feed_forward.linear("w2", config.ffn_dim, dim, false),
+            gate_up: BlockLinear::Loaded(
+                feed_forward.linear_stack(&[("w1", config.ffn_dim), ("w3", config.ffn_dim)], dim),
+            ),
+            down: BlockLinear::Loaded(feed_forward.linear("w2", config.ffn_dim, dim, false)),
             attention_norm: [norm("attention_norm1"), norm("attention_norm2")],
             ffn_norm: [norm("ffn_norm1"), norm("ffn_norm2")],
             norm_eps: config.norm_eps,
@@ -64,11 +67,23 @@ impl Block {
         let [attention_modulation, ffn_modulation] = self.modulate(conditioning);
         let x = self.residual(x, &self.attention_norm, attention_modulation, |h| self.attention.forward(h, rope, mask));
         self.residual(x, &self.ffn_norm, ffn_modulation, |h| {
-            let gate_up = ops::linear(h, &self.gate_up);
+            let gate_up = self.gate_up.forward(h);
             let ffn_dim = gate_up.dims()[2] / 2;
             let up = gate_up.clone().narrow(2, ffn_dim, ffn_dim);
-            ops::linear(ops::swiglu(gate_up.narrow(2, 0, ffn_dim), up), &self.down)
+            self.down.forward(ops::swiglu(gate_up.narrow(2, 0, ffn_dim), up))
         })
+    }
+
+    /// Query, key and value; the attention's output; gate and up; down.
+    #[cfg(feature = "cuda")]
+    pub(super) fn linears(&self) -> [&BlockLinear; 4] {
+        [&self.attention.qkv, &self.attention.out, &self.gate_up, &self.down]
+    }
+
+    /// As [`linears`](Self::linears).
+    #[cfg(feature = "cuda")]
+    pub(super) fn linears_mut(&mut self) -> [&mut BlockLinear; 4] {
+        [&mut self.attention.qkv, &mut self.attention.out, &mut self.gate_up, &mut self.down]
     }
 
     fn modulate(&self, conditioning: Option<&Tensor<2>>) -> [Option<Modulation>; 2] {

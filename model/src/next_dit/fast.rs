@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 
+use super::block_linear::BlockLinear;
 use super::conditioned::{Caption, Conditioned};
 use super::config::TIME_FEATURES;
 use super::embed::TIME_PERIOD_MAX;
@@ -17,6 +18,7 @@ use crate::cuda::gpu::{Layout, Place, Session};
 use crate::cuda::kernels::{Gate, Heads, Modulation, Next, NormKind, ROWS_MAX, RopeTables, Rows};
 use crate::cuda::product::{Layer, Matrix, Product};
 use crate::cuda::profile::Cost;
+use crate::cuda::projection::Projection;
 use crate::cuda::stack::{self, BF16, BlockModulation, BlockWeights, Buffers, Geometry, Tokens};
 use crate::cuda::{self, CudaError, Gpu, kernels};
 
@@ -37,10 +39,10 @@ struct Weights {
     caption_norm: (u64, NormKind),
     caption: Layer,
     patches: Layer,
-    context_refiner: Vec<BlockWeights>,
-    noise_refiner: Vec<BlockWeights>,
+    context_refiner: Vec<BlockWeights<Projection>>,
+    noise_refiner: Vec<BlockWeights<Projection>>,
     noise_modulations: Vec<Layer>,
-    layers: Vec<BlockWeights>,
+    layers: Vec<BlockWeights<Projection>>,
     modulations: Vec<Layer>,
     final_modulation: Layer,
     final_linear: Layer,
@@ -157,15 +159,19 @@ impl Weights {
         let pins = Pins::new(gpu);
         let linear = |layer: &burn::nn::Linear| pins.linear(layer);
         let vector = |tensor: &Tensor<1>| pins.vector(tensor);
-        let block = |block: &Block| -> Result<BlockWeights, CudaError> {
+        let projection = |layer: &BlockLinear| match layer {
+            BlockLinear::Loaded(layer) => pins.linear(layer).map(Projection::Bf16),
+            BlockLinear::Fp8(layer) => layer.pin(&pins).map(Projection::Fp8),
+        };
+        let block = |block: &Block| -> Result<BlockWeights<Projection>, CudaError> {
             let [before_attention, after_attention] = &block.attention_norm;
             let [before_ffn, after_ffn] = &block.ffn_norm;
             let head_norm = block.attention.norms.as_ref();
             Ok(BlockWeights {
-                qkv: linear(&block.attention.qkv)?,
-                out: linear(&block.attention.out)?,
-                gate_up: linear(&block.gate_up)?,
-                down: linear(&block.down)?,
+                qkv: projection(&block.attention.qkv)?,
+                out: projection(&block.attention.out)?,
+                gate_up: projection(&block.gate_up)?,
+                down: projection(&block.down)?,
                 attention_norm: [vector(before_attention)?, vector(after_attention)?],
                 ffn_norm: [vector(before_ffn)?, vector(after_ffn)?],
                 head_norm: head_norm.map(|(q, k)| Ok::<_, CudaError>((vector(q)?, vector(k)?))).transpose()?,
@@ -287,7 +293,9 @@ impl Weights {
         let vectors = Vectors::new(&mut layout, self, batch);
         let images = layout.bf16(batch * image * dim);
         let x = layout.bf16(rows.tokens() * dim);
-        let buffers = Buffers::new(&mut layout, &self.geometry, rows.tokens());
+        let has_fp8 = self.layers.iter().chain(&self.noise_refiner).any(|block| block.qkv.is_fp8());
+        let buffers = if has_fp8 { Buffers::with_fp8 } else { Buffers::new };
+        let buffers = buffers(&mut layout, &self.geometry, rows.tokens());
         let base = session.scratch(&layout)?;
         let (images, x) = (images.in_scratch(base), x.in_scratch(base));
         let stream = session.stream;

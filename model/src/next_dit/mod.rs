@@ -13,12 +13,15 @@
 
 mod attention;
 mod block;
+mod block_linear;
 mod conditioned;
 mod config;
 mod embed;
 #[cfg(feature = "cuda")]
 mod fast;
 mod final_layer;
+#[cfg(feature = "cuda")]
+mod fp8;
 pub mod key_map;
 mod patchify;
 mod rope;

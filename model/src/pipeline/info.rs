@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::networks::Networks;
+use super::networks::{Networks, fp8_bytes_saved};
 use crate::device::{OpenDevice, Precision};
 use crate::error::LoadError;
 use crate::loader::{ConfigFields, LoadReport, ModelFolder};
@@ -34,6 +34,8 @@ pub struct PipelineInfo {
     pub name: String,
     /// Parameters of each part: `next_dit`, `gemma3`, `jina_clip`, `autoencoder_kl` and maybe `preview_decoder`.
     pub parameters: BTreeMap<String, u64>,
+    /// Bytes that they take in memory.
+    pub weight_bytes: u64,
     /// Default width and height in pixels.
     pub default_size_px: u32,
     /// Sizes and counts that can be drawn.
@@ -129,8 +131,11 @@ impl PipelineInfo {
         let edge_max = (dit.axes_lens[1].min(dit.axes_lens[2]) * multiple).min(EDGE_MAX_PX / multiple * multiple);
         let default_size = (keys.default_size_px.min(edge_max) / multiple * multiple).max(multiple);
         let [gemma_tokens, jina_tokens] = keys.token_limits;
+        let parameters: u64 = reports.iter().map(|report| report.parameters).sum();
+        let bf16_or_f32 = parameters * device.precision.dtype().size() as u64;
         Ok(Self {
             name: keys.name.clone(),
+            weight_bytes: bf16_or_f32.saturating_sub(fp8_bytes_saved(&networks.transformer)),
             parameters: reports.iter().map(|report| (part_name(&report.component), report.parameters)).collect(),
             default_size_px: default_size as u32,
             limits: SpecLimits {

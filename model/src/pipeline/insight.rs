@@ -10,7 +10,8 @@ use crate::profile::{Peaks, Span};
 pub struct ComputePath {
     /// The network: `next_dit`, `gemma3`, `jina_clip` or `autoencoder_kl`.
     pub network: &'static str,
-    /// What computes it, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`.
+    /// What computes it, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`. Products of 8-bit
+    /// values are named.
     pub implementation: String,
     /// Why it is not the fast one. Empty: it is, or there is no other.
     pub reason: String,
@@ -81,7 +82,9 @@ impl Networks {
         use crate::cuda;
         let reason = match (&self.gpu, is_fast) {
             (Some(gpu), true) => {
-                let implementation = format!("{} and kernels of our own", gpu.versions());
+                let in_fp8 = network == "next_dit" && self.transformer.is_fp8();
+                let products = if in_fp8 { ", products in fp8" } else { "" };
+                let implementation = format!("{} and kernels of our own{products}", gpu.versions());
                 return ComputePath { network, implementation, reason: String::new() };
             }
             (Some(_), false) => "this network's precision or sizes are not for the fast path; the log says which",

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device, Tensor};
 
 use super::insight::ComputePath;
 use crate::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
-use crate::device::OpenDevice;
+use crate::device::{OpenDevice, Precision};
 use crate::error::{LoadError, TokenError};
 use crate::gemma3::{Gemma3, Gemma3Config};
 use crate::jina_clip::{JinaClip, JinaClipConfig};
@@ -20,7 +20,8 @@ use crate::tokens::TokenBatch;
 /// How a checkpoint is loaded.
 #[derive(Clone, Debug)]
 pub struct LoadOptions {
-    /// Where the networks live and in which precision they compute.
+    /// Where the networks live and in which precision they compute. [`Precision::Fp8`] rounds the Next-DiT's weights once
+    /// they are read; adapters are merged before.
     pub device: OpenDevice,
     /// Adapters that are merged into the Next-DiT while it is read.
     pub loras: Vec<LoraSpec>,
@@ -75,7 +76,13 @@ impl Networks {
         let OpenDevice { device, precision, .. } = &options.device;
         let dtype = precision.dtype();
         let mut clock = LoadClock::new();
-        let (transformer, report) = load_transformer(folder, device, dtype, &options.loras)?;
+        let (mut transformer, mut report) = load_transformer(folder, device, dtype, &options.loras)?;
+        if *precision == Precision::Fp8 {
+            transformer = in_fp8(folder, transformer)?;
+            report.bytes = report.bytes.saturating_sub(fp8_bytes_saved(&transformer));
+            // The pages of the weights in bf16, before the text encoder takes others.
+            device.memory_cleanup();
+        }
         let transformer_report = clock.stamp(report);
 
         let part = folder.component("text_encoder")?;
@@ -128,6 +135,10 @@ impl Networks {
         };
         for ComputePath { network, implementation, reason } in networks.compute_paths() {
             tracing::info!(network, implementation, reason, "computed by");
+        }
+        if *precision == Precision::Fp8 && !networks.transformer.is_fast() {
+            let reason = "the Next-DiT in fp8 has no fast path here, the log says why; choose bf16 or f32";
+            return Err(LoadError::layout(folder.dir(), reason));
         }
         // Pages that only the choosing needed.
         device.memory_cleanup();
@@ -206,6 +217,29 @@ fn load_offloaded(folder: &ModelFolder, config: &Gemma3Config, weights: &TensorR
 fn load_offloaded(folder: &ModelFolder, _: &Gemma3Config, _: &TensorReader) -> Result<Gemma3, LoadError> {
     let reason = "weights are kept in the host's memory for a GPU, and this program has no GPU code; leave that out";
     Err(LoadError::layout(folder.dir(), reason.to_owned()))
+}
+
+#[cfg(feature = "cuda")]
+fn in_fp8(folder: &ModelFolder, transformer: NextDit) -> Result<NextDit, LoadError> {
+    let refused = |error| LoadError::layout(folder.dir(), format!("the Next-DiT: {error}; choose bf16 or f32"));
+    transformer.into_fp8().map_err(refused)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn in_fp8(folder: &ModelFolder, _: NextDit) -> Result<NextDit, LoadError> {
+    let reason = "products in fp8 are for a GPU, and this program has no GPU code; choose f32";
+    Err(LoadError::layout(folder.dir(), reason))
+}
+
+/// Bytes that the Next-DiT takes less than in bf16.
+#[cfg(feature = "cuda")]
+pub(super) fn fp8_bytes_saved(transformer: &NextDit) -> u64 {
+    transformer.fp8_bytes_saved() as u64
+}
+
+#[cfg(not(feature = "cuda"))]
+pub(super) fn fp8_bytes_saved(_: &NextDit) -> u64 {
+    0
 }
 
 /// Loads the Next-DiT of a checkpoint with adapters merged.

@@ -6,6 +6,7 @@
 //! ```
 
 mod autoencoder_kl;
+mod fp8;
 mod next_dit;
 mod pipeline;
 mod text;

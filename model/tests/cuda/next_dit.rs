@@ -12,10 +12,10 @@ use crate::{gpu, relative_error};
 
 /// Rounding each step to bf16 costs about this much over a few blocks.
 const TOLERANCE: f64 = 2e-2;
-const LATENTS: [usize; 3] = [16, 24, 16];
+pub(crate) const LATENTS: [usize; 3] = [16, 24, 16];
 
-/// Small, but with every kind of part, grouped heads and the published head size.
-fn preset() -> Preset {
+/// Small, but with every kind of part, grouped heads and the published head size. Every width is a multiple of 16.
+pub(crate) fn preset() -> Preset {
     Preset {
         dit: DitSize {
             dim: 384,
@@ -31,15 +31,31 @@ fn preset() -> Preset {
     }
 }
 
-fn load(device: &Device, dtype: DType) -> NextDit {
+pub(crate) fn load(device: &Device, dtype: DType) -> NextDit {
+    load_preset(&preset(), device, dtype)
+}
+
+pub(crate) fn load_preset(preset: &Preset, device: &Device, dtype: DType) -> NextDit {
     let dir = tempfile::tempdir().expect("a temporary folder");
-    synthetic::write(dir.path(), &preset(), 1).expect("writable");
+    synthetic::write(dir.path(), preset, 1).expect("writable");
     let folder = ModelFolder::open(dir.path()).expect("a checkpoint");
     load_transformer(&folder, device, dtype, &[]).unwrap_or_else(|error| panic!("{error}")).0
 }
 
-/// Velocities of a batch whose captions have these lengths, two of each image when `twice`.
+/// Velocities of a batch whose captions have these lengths.
 fn velocities(network: &NextDit, device: &Device, lengths: &[usize], seeds: &[u32], time: f32) -> Vec<f32> {
+    velocities_of(network, device, LATENTS, lengths, seeds, time)
+}
+
+/// As [`velocities`], of latents of this shape.
+pub(crate) fn velocities_of(
+    network: &NextDit,
+    device: &Device,
+    shape: [usize; 3],
+    lengths: &[usize],
+    seeds: &[u32],
+    time: f32,
+) -> Vec<f32> {
     let config = network.config();
     let width = lengths.iter().copied().max().expect("a row");
     // Captions and pooled text are noise of the row's seed, so that a row is the same in every batch.
@@ -51,9 +67,9 @@ fn velocities(network: &NextDit, device: &Device, lengths: &[usize], seeds: &[u3
     let caption = Caption { features: Tensor::cat(captions.collect(), 0), lengths: lengths.to_vec() };
     let pooled =
         config.clip_text_dim.map(|dim| Tensor::cat(seeds.iter().map(|&seed| rows(200 + seed, 1, dim)).collect(), 0));
-    let grid = [LATENTS[1] / config.patch_size, LATENTS[2] / config.patch_size];
+    let grid = [shape[1] / config.patch_size, shape[2] / config.patch_size];
     let conditioned = network.condition(&caption, pooled, &vec![grid; seeds.len()]);
-    let latents = seeds.iter().map(|&seed| noise::batch(u64::from(seed), 0, 1, LATENTS, device));
+    let latents = seeds.iter().map(|&seed| noise::batch(u64::from(seed), 0, 1, shape, device));
     let velocity = network.velocity(&conditioned, Tensor::cat(latents.collect(), 0), &vec![time; seeds.len()]);
     velocity.try_into_vec_as().expect("the device works")
 }

@@ -182,7 +182,7 @@ pub struct GetServerInfoResponse {
     /// The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`.
     #[prost(string, tag = "2")]
     pub device: ::prost::alloc::string::String,
-    /// How tensors are computed: `bf16` or `f32`.
+    /// How tensors are computed: `bf16`, `f32` or `fp8`.
     #[prost(string, tag = "3")]
     pub precision: ::prost::alloc::string::String,
     /// The engine: `burn`, or `scripted` for tests.

@@ -67,6 +67,8 @@ pub enum PrecisionChoice {
     Bf16,
     /// 32-bit.
     F32,
+    /// bfloat16, but the Next-DiT's products in 8 bits.
+    Fp8,
 }
 
 /// The text is no device.

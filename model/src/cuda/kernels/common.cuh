@@ -20,14 +20,15 @@ __device__ __forceinline__ void unpack2(unsigned packed, float *out) {
     out[1] = __uint_as_float(packed & 0xffff0000u);
 }
 
-// Eight values at once, from an address that is a multiple of 16 bytes.
-__device__ __forceinline__ void load8(const bf16 *from, float *out) {
-    uint4 v = *(const uint4 *)from;
+__device__ __forceinline__ void unpack8(uint4 v, float *out) {
     unpack2(v.x, out);
     unpack2(v.y, out + 2);
     unpack2(v.z, out + 4);
     unpack2(v.w, out + 6);
 }
+
+// Eight values at once, from an address that is a multiple of 16 bytes.
+__device__ __forceinline__ void load8(const bf16 *from, float *out) { unpack8(*(const uint4 *)from, out); }
 
 __device__ __forceinline__ void store8(bf16 *to, const float *values) {
     uint4 v;

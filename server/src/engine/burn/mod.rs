@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sakuga_model::device::{self, DeviceSpec, Precision};
 use sakuga_model::embedded;
+use sakuga_model::error::DeviceError;
 use sakuga_model::loader::{LoadReport, LoraReport};
 use sakuga_model::lora::LoraSpec;
 use sakuga_model::pipeline::{LoadOptions, Pipeline, PipelineError, PipelineInfo};
@@ -45,10 +46,14 @@ fn open(config: &BurnConfig) -> Result<OpenEngine, EngineError> {
     let precision = config.precision.map(|precision| match precision {
         PrecisionChoice::Bf16 => Precision::Bf16,
         PrecisionChoice::F32 => Precision::F32,
+        PrecisionChoice::Fp8 => Precision::Fp8,
     });
+    // The remedy by the name that it has here.
     let device = device::open(spec, precision).map_err(|error| {
-        // The remedy by the name that it has here.
-        EngineError::Device(format!("{error} (--device {} was asked for; --device cpu always works)", config.device))
+        EngineError::Device(match error {
+            DeviceError::NoFp8 { .. } => format!("{error} (--precision fp8 was asked for)"),
+            _ => format!("{error} (--device {} was asked for; --device cpu always works)", config.device),
+        })
     })?;
     loading.phase("device");
     let folder = match &config.model {
@@ -149,13 +154,12 @@ fn add_adapters(model: &mut ModelInfo, adapters: &[&LoraReport]) -> Result<(), E
 const PIXEL_VALUES: u64 = 512;
 
 fn info(info: &PipelineInfo, batch_max: u32) -> EngineInfo {
-    let value_bytes = if info.precision.to_string() == "bf16" { 2 } else { 4 };
+    let value_bytes = match info.precision {
+        Precision::F32 => 4,
+        Precision::Bf16 | Precision::Fp8 => 2,
+    };
     EngineInfo {
-        memory: MemoryNeed {
-            fixed_bytes: info.parameters.values().sum::<u64>() * value_bytes,
-            pixel_bytes: PIXEL_VALUES * value_bytes,
-            batch_max,
-        },
+        memory: MemoryNeed { fixed_bytes: info.weight_bytes, pixel_bytes: PIXEL_VALUES * value_bytes, batch_max },
         loading: Vec::new(),
         compute_paths: Vec::new(),
         kind: "burn",
@@ -319,5 +323,20 @@ impl TokenCounter for Counter {
             first_lost: count.first_lost,
         });
         counts.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_refuses_fp8_and_says_what_to_choose() {
+        let config =
+            BurnConfig { device: DeviceChoice::Cpu, precision: Some(PrecisionChoice::Fp8), ..BurnConfig::default() };
+        let Err(EngineError::Device(error)) = open(&config) else { panic!("it was opened, or refused otherwise") };
+        for part in ["NVIDIA GPU", "choose bf16", "--precision fp8 was asked for"] {
+            assert!(error.contains(part), "{part} is not in: {error}");
+        }
     }
 }

@@ -60,7 +60,7 @@ class GetServerInfoResponse(_message.Message):
     device: _builtins.str
     """The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`."""
     precision: _builtins.str
-    """How tensors are computed: `bf16` or `f32`."""
+    """How tensors are computed: `bf16`, `f32` or `fp8`."""
     engine: _builtins.str
     """The engine: `burn`, or `scripted` for tests."""
     jobs: _builtins.int

@@ -1,0 +1,155 @@
+//! A linear layer of burn's rounded to 8 bits, in memory that burn owns.
+//!
+//! burn has no tensors of e4m3 values here, so codes and scales lie behind each other in one vector that it takes for bf16
+//! and that nobody computes with.
+
+use std::sync::Arc;
+
+use burn::nn::Linear;
+use burn::tensor::{DType, Tensor};
+
+use super::bridge::{self, Pins};
+use super::error::CudaError;
+use super::fp8_kernels::WIDTH_MAX;
+use super::gpu::Gpu;
+use super::product::fp8::{Fp8Layer, Fp8Rows, SIZE_MULTIPLE};
+
+/// A linear layer without bias whose weights are e4m3 values with a scale for each output.
+pub struct Fp8Linear {
+    gpu: Arc<Gpu>,
+    /// `d_output * d_input` codes of a byte, then `d_output` scales of four.
+    packed: Tensor<1>,
+    d_input: usize,
+    d_output: usize,
+}
+
+impl std::fmt::Debug for Fp8Linear {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fp8Linear")
+            .field("d_input", &self.d_input)
+            .field("d_output", &self.d_output)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a layer cannot be rounded to 8 bits, if it cannot.
+///
+/// # Errors
+///
+/// The type or size that does not fit, or a bias.
+pub fn check(layer: &Linear) -> Result<(), CudaError> {
+    let dtype = layer.weight.val().dtype();
+    if dtype != DType::BF16 {
+        let what = "the bytes of a weight that becomes fp8";
+        return Err(CudaError::Unsupported { what, found: dtype.size(), wanted: "2, weights in bf16" });
+    }
+    let [d_input, d_output] = layer.weight.dims();
+    for (what, found) in [("the input of a layer in fp8", d_input), ("the output of a layer in fp8", d_output)] {
+        if !found.is_multiple_of(SIZE_MULTIPLE) {
+            return Err(CudaError::Unsupported { what, found, wanted: "a multiple of 16" });
+        }
+    }
+    if d_input > WIDTH_MAX {
+        let what = "the input of a layer in fp8";
+        return Err(CudaError::Unsupported { what, found: d_input, wanted: "at most 32768" });
+    }
+    match &layer.bias {
+        Some(bias) => {
+            let [found] = bias.dims();
+            Err(CudaError::Unsupported { what: "the bias of a layer in fp8", found, wanted: "a layer without one" })
+        }
+        None => Ok(()),
+    }
+}
+
+impl Fp8Linear {
+    /// Rounds the weights of a layer in bf16, and waits until that is done: the layer can be dropped then.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`], if the weights do not lie as checkpoints hold them, or if the device fails.
+    pub fn of(gpu: &Arc<Gpu>, layer: &Linear) -> Result<Self, CudaError> {
+        check(layer)?;
+        let weight = layer.weight.val();
+        let [d_input, d_output] = weight.dims();
+        let length = Self::bytes(d_input, d_output) / 2;
+        let operands = [bridge::handle(&weight)];
+        let packed: Tensor<1> = bridge::call(gpu, &operands, [length], DType::BF16, move |session, operands, out| {
+            let [weight] = operands else { return Err(CudaError::operands(operands.len(), "1")) };
+            let [1, row_stride] = weight.strides[..] else {
+                return Err(CudaError::Unsupported {
+                    what: "the distance of a weight's inputs",
+                    found: weight.strides[0],
+                    wanted: "1, the order of checkpoints",
+                });
+            };
+            let rows = rows(out, d_input, d_output);
+            let from = (weight.at, row_stride as i64);
+            session.fp8_kernels()?.quantize_rows(session.stream, from, rows, d_output, d_input)
+        });
+        let device = packed.device();
+        let doing = "round weights to 8 bits";
+        device.sync().map_err(|error| CudaError::Driver { doing, reason: error.to_string() })?;
+        match gpu.take_fault() {
+            Some(fault) => Err(fault),
+            None => Ok(Self { gpu: Arc::clone(gpu), packed, d_input, d_output }),
+        }
+    }
+
+    /// Bytes that a layer of these widths takes.
+    fn bytes(d_input: usize, d_output: usize) -> usize {
+        d_output * d_input + d_output * size_of::<f32>()
+    }
+
+    /// Bytes that it takes less than in bf16.
+    pub fn bytes_saved(&self) -> usize {
+        2 * self.d_output * self.d_input - Self::bytes(self.d_input, self.d_output)
+    }
+
+    /// Its weight in bf16, `[d_input, d_output]`: each value that the codes stand for, rounded once.
+    pub fn weight(&self) -> Tensor<2> {
+        let Self { d_input, d_output, .. } = *self;
+        let operands = [bridge::handle(&self.packed)];
+        let values: Tensor<2> =
+            bridge::call(&self.gpu, &operands, [d_output, d_input], DType::BF16, move |session, operands, out| {
+                let [packed] = operands else { return Err(CudaError::operands(operands.len(), "1")) };
+                let rows = rows(packed.at, d_input, d_output);
+                session.fp8_kernels()?.dequantize_rows(session.stream, rows, out, d_output, d_input)
+            });
+        values.transpose()
+    }
+
+    /// Its codes and scales, by output: `d_output * d_input` and `d_output`.
+    ///
+    /// # Errors
+    ///
+    /// The device fails.
+    pub fn read(&self) -> Result<(Vec<u8>, Vec<f32>), CudaError> {
+        let failed = |reason: String| CudaError::Driver { doing: "read weights in 8 bits", reason };
+        let data = self.packed.clone().try_into_data().map_err(|error| failed(error.to_string()))?;
+        let bytes = data.as_bytes();
+        let codes = self.d_output * self.d_input;
+        if bytes.len() != Self::bytes(self.d_input, self.d_output) {
+            return Err(failed(format!("{} bytes came", bytes.len())));
+        }
+        let scales =
+            bytes[codes..].chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+        Ok((bytes[..codes].to_vec(), scales.collect()))
+    }
+
+    /// Where it lies, as long as `pins` live.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pins::tensor`].
+    pub fn pin(&self, pins: &Pins) -> Result<Fp8Layer, CudaError> {
+        let Self { d_input, d_output, .. } = *self;
+        let weight = rows(pins.vector(&self.packed)?, d_input, d_output);
+        Ok(Fp8Layer { weight, d_input, d_output })
+    }
+}
+
+/// Codes and scales of a packed layer at this address.
+fn rows(at: u64, d_input: usize, d_output: usize) -> Fp8Rows {
+    Fp8Rows { codes: at, scales: at + (d_output * d_input) as u64 }
+}

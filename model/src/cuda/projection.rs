@@ -1,0 +1,174 @@
+//! The linear layers of a block in the type that its weights have, and what writes their inputs in that type.
+
+use super::error::CudaError;
+use super::gpu::Session;
+use super::kernels::{Gate, Modulation, Next, NormKind, Rows};
+use super::product::fp8::{Fp8Layer, Fp8Rows};
+use super::product::{Layer, Product};
+use super::profile::Cost;
+
+/// A linear layer.
+#[derive(Debug, Clone, Copy)]
+pub enum Projection {
+    /// Weights and input in bf16.
+    Bf16(Layer),
+    /// Weights and input in e4m3 with a scale for each row.
+    Fp8(Fp8Layer),
+}
+
+/// Where the input of a layer lies: rows without gaps.
+#[derive(Debug, Clone, Copy)]
+pub enum Input {
+    /// Address of bf16 values.
+    Bf16(u64),
+    /// 8-bit values.
+    Fp8(Fp8Rows),
+}
+
+impl Projection {
+    /// Whether it reads 8-bit values.
+    pub fn is_fp8(&self) -> bool {
+        matches!(self, Self::Fp8(_))
+    }
+
+    /// Where its input is to be written: `bf16` or `fp8`, whichever it reads.
+    pub fn input(&self, bf16: u64, fp8: Option<Fp8Rows>) -> Input {
+        match (self, fp8) {
+            (Self::Fp8(_), Some(rows)) => Input::Fp8(rows),
+            _ => Input::Bf16(bf16),
+        }
+    }
+
+    /// Queues the product of `count` rows of `x` into `y`, in bf16 and without gaps.
+    ///
+    /// # Errors
+    ///
+    /// cuBLASLt refuses, or the input is not of the type that the layer reads, which is a mistake of ours.
+    pub fn run(&self, session: &mut Session<'_>, count: usize, x: Input, y: u64) -> Result<(), CudaError> {
+        let stream = session.stream;
+        match (self, x) {
+            (Self::Bf16(layer), Input::Bf16(x)) => session.products.run(stream, &Product::linear(count, x, layer, y)),
+            (Self::Fp8(layer), Input::Fp8(x)) => session.products.run_fp8(stream, count, x, layer, y),
+            (Self::Bf16(_), Input::Fp8(_)) | (Self::Fp8(_), Input::Bf16(_)) => {
+                Err(CudaError::Driver { doing: "multiply", reason: "the factors are of two types".to_owned() })
+            }
+        }
+    }
+}
+
+/// A branch of a block that is added to the stream: `x += tanh(gate[row]) * rms_norm(branch) * after`.
+#[derive(Debug, Clone, Copy)]
+pub struct Branch {
+    /// Address of the stream `[tokens, dim]`, which is changed in place.
+    pub x: u64,
+    /// Address of the branch `[tokens, dim]`.
+    pub branch: u64,
+    /// Address of the norm's weight.
+    pub after: u64,
+    /// How the norm is computed.
+    pub norm: NormKind,
+    /// Gates of the rows.
+    pub gate: Modulation,
+    /// Width of the stream.
+    pub dim: usize,
+}
+
+impl Input {
+    /// Bytes of one of its values.
+    fn value_bytes(self) -> usize {
+        match self {
+            Self::Bf16(_) => 2,
+            Self::Fp8(_) => 1,
+        }
+    }
+
+    /// Queues the first norm of a stack over the stream at `x`, `[tokens, dim]`.
+    ///
+    /// # Errors
+    ///
+    /// The driver refuses.
+    #[expect(clippy::too_many_arguments, reason = "they are the operands of one kernel")]
+    pub fn norm(
+        self,
+        session: &Session<'_>,
+        x: u64,
+        weight: u64,
+        kind: NormKind,
+        scale: Modulation,
+        rows: &Rows,
+        dim: usize,
+    ) -> Result<(), CudaError> {
+        let (stream, from) = (session.stream, (x, dim as i64));
+        match self {
+            Self::Bf16(out) => {
+                session.kernels.rms_norm_scale(stream, from, weight, kind, scale, rows, (out, dim as i64), dim)
+            }
+            Self::Fp8(out) => session.fp8_kernels()?.rms_norm_scale(stream, from, weight, kind, scale, rows, out, dim),
+        }
+    }
+
+    /// Queues the sum of a branch and the stream, and what `next` says of it.
+    ///
+    /// # Errors
+    ///
+    /// The driver refuses.
+    pub fn add_branch(
+        self,
+        session: &mut Session<'_>,
+        sum: Branch,
+        rows: &Rows,
+        (next, eps): (Next, f32),
+    ) -> Result<(), CudaError> {
+        let stream = session.stream;
+        let Branch { x, branch, after, norm, gate, dim } = sum;
+        match self {
+            Self::Bf16(out) => {
+                session.kernels.add_branch_norm(stream, x, branch, after, norm, gate, rows, next, eps, out, dim)?;
+            }
+            Self::Fp8(out) => {
+                let kernels = session.fp8_kernels()?;
+                kernels.add_branch_norm(stream, x, branch, after, norm, gate, rows, next, eps, out, dim)?;
+            }
+        }
+        let name = if matches!(self, Self::Fp8(_)) { "add branch and norm fp8" } else { "add branch and norm" };
+        session.mark(name, Cost::moved_bytes((6 + self.value_bytes()) * rows.tokens() * dim))
+    }
+
+    /// Queues the gated unit of `gate_up`, `[count, 2 width]` in bf16.
+    ///
+    /// # Errors
+    ///
+    /// The driver refuses.
+    pub fn gated_unit(
+        self,
+        session: &mut Session<'_>,
+        gate_up: u64,
+        count: usize,
+        width: usize,
+        gate: Gate,
+    ) -> Result<(), CudaError> {
+        let stream = session.stream;
+        let name = match self {
+            Self::Bf16(out) => {
+                session.kernels.gated_unit(stream, gate_up, out, count, width, gate)?;
+                "gated unit"
+            }
+            Self::Fp8(out) => {
+                session.fp8_kernels()?.gated_unit(stream, gate_up, out, count, width, gate)?;
+                "gated unit fp8"
+            }
+        };
+        session.mark(name, Cost::moved_bytes((4 + self.value_bytes()) * count * width))
+    }
+
+    /// Makes `count` rows in bf16 at `from` the input: queues their rounding, or nothing if they lie where they are read.
+    ///
+    /// # Errors
+    ///
+    /// The driver refuses.
+    pub fn take(self, session: &mut Session<'_>, from: u64, count: usize, width: usize) -> Result<(), CudaError> {
+        let Self::Fp8(out) = self else { return Ok(()) };
+        session.fp8_kernels()?.quantize_rows(session.stream, (from, width as i64), out, count, width)?;
+        session.mark("quantize fp8", Cost::moved_bytes(3 * count * width))
+    }
+}

@@ -1,0 +1,78 @@
+//! The network with its products in 8 bits: the linear layers of the noise refiner and of the joint stream, which do more
+//! than nine tenths of an evaluation's arithmetic. The captions' refiner runs once for a picture and stays as it is.
+
+use std::sync::{Arc, OnceLock};
+
+use super::block_linear::BlockLinear;
+use super::{Block, NextDit};
+use crate::cuda::fp8_linear::{self, Fp8Linear};
+use crate::cuda::{self, CudaError, Gpu};
+
+/// Tokens for which it is asked whether there are products: those of a small picture.
+const PROBED_TOKENS: usize = 1024;
+
+impl NextDit {
+    /// The same network with products of e4m3 values, a scale for each token and each output, on the fast path. The weights
+    /// in bf16 are given back layer by layer; what does not take the fast path computes with the rounded weights in bf16.
+    ///
+    /// # Errors
+    ///
+    /// What is missing: the network is not on a GPU with the fast path, the device or cuBLASLt has no such products, or a
+    /// size does not fit them. Nothing has been changed then, unless the device fails.
+    pub fn into_fp8(self) -> Result<Self, CudaError> {
+        let gpu = match cuda::open(&self.patches.weight.val().device()) {
+            Some(gpu) => gpu?,
+            None => return Err(CudaError::NoFp8 { found: "the network is not on a GPU".to_owned() }),
+        };
+        // Addresses that were taken belong to the weights that go.
+        let mut network = Self { fast: OnceLock::new(), ..self };
+        network.check_fp8(&gpu)?;
+        for block in network.noise_refiner.iter_mut().chain(&mut network.layers) {
+            round(&gpu, block)?;
+        }
+        Ok(network)
+    }
+
+    /// Whether its products are in 8 bits.
+    pub fn is_fp8(&self) -> bool {
+        self.fp8_layers().next().is_some()
+    }
+
+    /// Bytes that the network takes less than in bf16.
+    pub fn fp8_bytes_saved(&self) -> usize {
+        self.fp8_layers().map(Fp8Linear::bytes_saved).sum()
+    }
+
+    /// The layers in 8 bits, block after block: query, key and value; the attention's output; gate and up; down.
+    pub fn fp8_layers(&self) -> impl Iterator<Item = &Fp8Linear> {
+        self.noise_refiner.iter().chain(&self.layers).flat_map(Block::linears).filter_map(|layer| match layer {
+            BlockLinear::Fp8(layer) => Some(layer),
+            BlockLinear::Loaded(_) => None,
+        })
+    }
+
+    fn check_fp8(&self, gpu: &Gpu) -> Result<(), CudaError> {
+        let mut sizes = Vec::new();
+        for layer in self.noise_refiner.iter().chain(&self.layers).flat_map(Block::linears) {
+            let BlockLinear::Loaded(layer) = layer else { continue };
+            fp8_linear::check(layer)?;
+            let [d_input, d_output] = layer.weight.dims();
+            let size = [PROBED_TOKENS, d_input, d_output];
+            if !sizes.contains(&size) {
+                sizes.push(size);
+            }
+        }
+        gpu.check_fp8(&sizes)
+    }
+}
+
+/// Rounds the layers of a block that are not in 8 bits yet, each in the place of its original.
+fn round(gpu: &Arc<Gpu>, block: &mut Block) -> Result<(), CudaError> {
+    for layer in block.linears_mut() {
+        if let BlockLinear::Loaded(loaded) = layer {
+            let rounded = Fp8Linear::of(gpu, loaded)?;
+            *layer = BlockLinear::Fp8(rounded);
+        }
+    }
+    Ok(())
+}
