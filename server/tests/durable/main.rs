@@ -3,8 +3,10 @@
 mod clients;
 #[cfg(target_os = "linux")]
 mod crowd;
+mod host;
 mod kill;
 mod program;
+mod recovery;
 mod restart;
 #[cfg(target_os = "linux")]
 mod soak;
