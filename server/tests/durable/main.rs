@@ -8,6 +8,7 @@ mod kill;
 mod program;
 mod recovery;
 mod restart;
+mod retention;
 #[cfg(target_os = "linux")]
 mod soak;
 mod store_faults;
