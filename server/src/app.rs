@@ -31,6 +31,7 @@ use crate::encoder::Encoder;
 use crate::engine::{EngineError, EngineOpener, scripted};
 use crate::error::ServerError;
 use crate::gpu::{self, Sampler, Subscription};
+use crate::jobs::room::Room;
 use crate::jobs::{Jobs, Parts};
 use crate::limits::Limits;
 use crate::metrics::listener::Page;
@@ -163,7 +164,8 @@ impl App {
         limits.pixels_max = ready.info.pixels_max.map_or(limits.pixels_max, |pixels| limits.pixels_max.min(pixels));
         let sampler = Arc::new(Sampler::start(probe)?);
         let writer = Arc::new(StoreWriter::start(store)?);
-        let encoder = Encoder::start(artifacts.clone(), Handle::current())?;
+        let room = Arc::new(Room::new(config.jobs.retention));
+        let encoder = Encoder::start(artifacts.clone(), room.clone(), Handle::current())?;
         let telemetry = Telemetry::default();
         let scheduler = Scheduler::start(thread, encoder, sampler.clone(), telemetry.clone(), &limits);
         let scheduler = Arc::new(scheduler);
@@ -176,7 +178,7 @@ impl App {
             writer,
             artifacts,
             telemetry,
-            retention: config.jobs.retention,
+            room,
             observer: observer.clone(),
             is_durable: config.jobs.place != DataPlace::Memory,
         });

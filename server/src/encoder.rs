@@ -16,6 +16,7 @@ use crate::engine::{EngineTimings, PreviewMethod, Rgb8, Stage};
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody, FinishedImage, JobTimings, Preview};
 use crate::job::{Job, Ticket};
+use crate::jobs::room::Room;
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::picture::{self, EncodeError};
@@ -69,9 +70,10 @@ pub struct Encoder {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Where the thread puts files, and the runtime that does it.
+/// Where the thread puts files, whether there is room for them, and the runtime that does it.
 struct Shelf {
     artifacts: Arc<dyn ArtifactStore>,
+    room: Arc<Room>,
     runtime: Handle,
 }
 
@@ -101,8 +103,8 @@ impl Encoder {
     /// # Errors
     ///
     /// What the system says if there can be no thread.
-    pub fn start(artifacts: Arc<dyn ArtifactStore>, runtime: Handle) -> std::io::Result<Self> {
-        let shelf = Shelf { artifacts, runtime };
+    pub fn start(artifacts: Arc<dyn ArtifactStore>, room: Arc<Room>, runtime: Handle) -> std::io::Result<Self> {
+        let shelf = Shelf { artifacts, room, runtime };
         let shared = Arc::new(Shared::default());
         let own = shared.clone();
         let thread = thread::Builder::new().name("sakuga-encode".into()).spawn(move || {
@@ -222,6 +224,8 @@ impl FinishTask {
         let span = tracing::info_span!("job", job_id = %job.ticket.id, request_id = %job.order.request_id);
         let _entered = span.enter();
         job.events.publish(EventBody::Stage(Stage::EncodeImage));
+        // A flood of jobs waits here until old ones are deleted, and through this queue the engine does.
+        shelf.room.enter(&job.ticket);
         let begun = Instant::now();
         let mut finished = Vec::with_capacity(images.len());
         for (index, picture) in images.into_iter().enumerate() {

@@ -15,6 +15,7 @@ use sakuga_schema::Prompt;
 pub mod burn;
 pub mod cache;
 pub mod observe;
+pub mod out_of_memory;
 pub mod scripted;
 
 pub use observe::{ComputePath, LoadingPhase, MemoryPool, MemoryProbe, ProfileSpan, StageProfile};
@@ -26,7 +27,8 @@ pub trait Engine: Send {
     ///
     /// # Errors
     ///
-    /// What went wrong. After [`EngineError::DeviceLost`], and after a panic, the engine is dropped and opened anew.
+    /// What went wrong. After an error that [is fatal](EngineError::is_fatal), and after a panic, the engine is dropped and
+    /// opened anew.
     fn generate(&mut self, spec: &JobSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError>;
 }
 
@@ -87,6 +89,32 @@ impl MemoryNeed {
         let pixels = u64::from(spec.width_px) * u64::from(spec.height_px) * u64::from(batch);
         self.fixed_bytes.saturating_add(pixels.saturating_mul(self.pixel_bytes))
     }
+
+    /// The next smaller job, which needs about half as much or less beside what every job needs: fewer pictures if several
+    /// are computed at once, else smaller ones whose edges are multiples of `multiple_px`. `None`: there is no smaller one.
+    pub fn smaller(&self, spec: &JobSpec, multiple_px: u32) -> Option<Smaller> {
+        let Smaller { images, width_px, height_px } =
+            Smaller { images: spec.images, width_px: spec.width_px, height_px: spec.height_px };
+        if images > 1 && self.batch_max != 1 {
+            let at_once = if self.batch_max == 0 { images } else { images.min(self.batch_max) };
+            return Some(Smaller { images: at_once / 2, width_px, height_px });
+        }
+        // Seven tenths of each edge are half of the pixels.
+        let shorter = |edge_px: u32| (edge_px / 10 * 7 / multiple_px.max(1) * multiple_px.max(1)).max(multiple_px);
+        let smaller = Smaller { images, width_px: shorter(width_px), height_px: shorter(height_px) };
+        (smaller.width_px < width_px || smaller.height_px < height_px).then_some(smaller)
+    }
+}
+
+/// A job that is smaller than one that did not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Smaller {
+    /// How many pictures.
+    pub images: u32,
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
 }
 
 /// What a model is.
@@ -367,6 +395,14 @@ pub enum EngineError {
     /// The device failed in the middle of its work; the engine has to be opened anew.
     #[error("{0}")]
     DeviceLost(String),
+    /// The device had no memory left for the job; the engine is opened anew, so that all of it is free again.
+    #[error("the device has no memory left for this job: {reason}")]
+    OutOfMemory {
+        /// Bytes that were asked for last, if the device tells.
+        allocation: Option<u64>,
+        /// What the device says.
+        reason: String,
+    },
     /// The engine said nothing for too long; its thread is left behind and the engine opened anew.
     #[error("the engine said nothing for {0:?} and was given up; a device that hangs needs its driver looked at")]
     Hung(Duration),
@@ -378,7 +414,8 @@ pub enum EngineError {
 impl EngineError {
     /// Whether the engine must not be used again.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, EngineError::DeviceLost(_) | EngineError::Hung(_) | EngineError::Panicked(_))
+        use EngineError::{DeviceLost, Hung, OutOfMemory, Panicked};
+        matches!(self, DeviceLost(_) | OutOfMemory { .. } | Hung(_) | Panicked(_))
     }
 }
 

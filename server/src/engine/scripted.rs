@@ -54,6 +54,8 @@ pub enum Fault {
     Fail,
     /// The device is gone.
     LoseDevice,
+    /// The device has no memory left, when so many bytes are asked for.
+    ExhaustMemory(u64),
     /// The engine panics.
     Panic,
     /// The engine does nothing for so many milliseconds, deaf to its observer.
@@ -183,6 +185,10 @@ impl ScriptedEngine {
                 }
                 Fault::LoseDevice => {
                     return Err(EngineError::DeviceLost(format!("the script loses the device in job {job}")));
+                }
+                Fault::ExhaustMemory(bytes) => {
+                    let reason = format!("the script lets {bytes} bytes be missing in job {job}");
+                    return Err(EngineError::OutOfMemory { allocation: Some(bytes), reason });
                 }
                 Fault::Panic => panic!("the script panics in job {job} after step {step}"),
                 Fault::Hang(time_ms) => thread::sleep(Duration::from_millis(time_ms)),

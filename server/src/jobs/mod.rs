@@ -32,10 +32,12 @@ mod create;
 mod limiter;
 mod recover;
 pub mod retention;
+pub mod room;
+mod sweep;
 
 pub use create::{Call, Created};
 use limiter::RateLimiter;
-use retention::{Kept, Retention};
+use room::Room;
 
 /// What a request is checked against and who draws it.
 pub struct Parts {
@@ -55,8 +57,8 @@ pub struct Parts {
     pub artifacts: Arc<dyn ArtifactStore>,
     /// What was seen of the device during the newest jobs.
     pub telemetry: Telemetry,
-    /// How long ended jobs are kept.
-    pub retention: Retention,
+    /// The ended jobs, and how long they are kept.
+    pub room: Arc<Room>,
     /// Who is told of jobs.
     pub observer: Option<Arc<dyn Observer>>,
     /// Whether jobs that wait survive the end of this process.
@@ -80,7 +82,6 @@ pub struct Jobs {
     live: Mutex<HashMap<JobId, Live>>,
     /// Events of ended jobs that somebody reads.
     read: Mutex<HashMap<JobId, Weak<[Entry]>>>,
-    kept: Mutex<Kept>,
     rates: RateLimiter,
     /// One is held while a named job is created, so that a repeated call finds it; which one, the name decides.
     naming: [tokio::sync::Mutex<()>; NAMING_LOCKS],
@@ -107,7 +108,6 @@ impl Jobs {
             this: this.clone(),
             live: Mutex::default(),
             read: Mutex::default(),
-            kept: Mutex::default(),
             rates,
             naming: std::array::from_fn(|_| tokio::sync::Mutex::default()),
         })
@@ -385,14 +385,22 @@ impl Jobs {
         })));
     }
 
+    /// Called on the store's thread, before the next commit: whoever is let in behind this job is counted behind it.
     fn ended(&self, id: &JobId) {
+        let journal = lock(&self.live).get(id).map(|live| live.journal.clone());
+        match journal.map(|journal| Record::read(&journal.record())) {
+            Some(Ok(record)) => self.note_ended(id.as_str(), &record),
+            // It could not go on after a restart and was never live.
+            _ => {
+                let (jobs, id) = (self.this.clone(), id.to_string());
+                self.runtime.spawn(async move {
+                    if let Some(jobs) = jobs.upgrade() {
+                        jobs.count_ended(&id).await;
+                    }
+                });
+            }
+        }
         let entry = lock(&self.live).remove(id);
         drop(entry);
-        let (jobs, id) = (self.this.clone(), id.to_string());
-        self.runtime.spawn(async move {
-            if let Some(jobs) = jobs.upgrade() {
-                jobs.count_ended(&id).await;
-            }
-        });
     }
 }

@@ -23,16 +23,18 @@ const READERS_RETURN: Duration = Duration::from_secs(60);
 const SCAN: usize = 256;
 
 impl Jobs {
-    /// Takes up what the store holds, in the order in which it was accepted.
+    /// Takes up what the store holds, in the order in which it was accepted. Returns when that is written down: nobody is
+    /// answered with what a job was before.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it cannot be read.
+    /// [`StoreError`] if it cannot be read or written.
     pub async fn recover(self: &Arc<Self>) -> Result<(), ServerError> {
         let jobs = self.clone();
         let done = tokio::task::spawn_blocking(move || jobs.recover_all()).await;
         done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?;
-        Ok(())
+        // Batches are committed in order, so this empty one is done when the new states are.
+        Ok(self.parts.writer.write_once(Vec::new()).await?)
     }
 
     fn recover_all(self: &Arc<Self>) -> Result<(), StoreError> {

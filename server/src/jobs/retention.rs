@@ -1,17 +1,13 @@
 //! How long ended jobs are kept: by age, by count and by the bytes of their pictures; the oldest go first.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::Jobs;
-use crate::error::ServerError;
-use crate::store::Write;
-use crate::sync::lock;
-use crate::wire::stored::Record;
-
-/// Time between two looks at the age of what is kept.
-const SWEEP: Duration = Duration::from_secs(30);
+/// How many ended jobs there may be beyond [`Retention::count`] while old ones are being deleted; at this number the next
+/// picture waits for room.
+pub const MARGIN: usize = 64;
+/// How many bytes of pictures there may be beyond [`Retention::bytes`] in the same way, besides an eighth of it.
+const MARGIN_BYTES: u64 = 64 << 20;
 
 /// The bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +41,8 @@ pub struct Kept {
 }
 
 impl Kept {
-    fn insert(&mut self, job: &str, end: SystemTime, bytes: u64, is_whole: bool) {
+    /// Counts a job that has ended; one that was counted before is counted as it is now.
+    pub(super) fn insert(&mut self, job: &str, end: SystemTime, bytes: u64, is_whole: bool) {
         self.remove(job);
         self.by_end.insert((end, job.to_owned()));
         if is_whole {
@@ -55,7 +52,8 @@ impl Kept {
         self.bytes += bytes;
     }
 
-    fn remove(&mut self, job: &str) {
+    /// Counts a job no more.
+    pub(super) fn remove(&mut self, job: &str) {
         if let Some((end, bytes)) = self.sizes.remove(job) {
             let key = (end, job.to_owned());
             self.by_end.remove(&key);
@@ -64,11 +62,22 @@ impl Kept {
         }
     }
 
-    /// The jobs that have to go.
-    fn surplus(&self, bounds: &Retention, now: SystemTime) -> Vec<String> {
+    /// Whether some jobs have to go, whatever their age.
+    pub(super) fn is_over(&self, bounds: &Retention) -> bool {
+        self.by_end.len() > bounds.count || self.bytes > bounds.bytes
+    }
+
+    /// Whether so many jobs have to go that no other may end, with so many on their way to their end.
+    pub(super) fn is_crowded(&self, bounds: &Retention, ending: usize) -> bool {
+        let bytes_max = bounds.bytes.saturating_add(bounds.bytes / 8).saturating_add(MARGIN_BYTES);
+        self.by_end.len() + ending >= bounds.count.saturating_add(MARGIN) || self.bytes > bytes_max
+    }
+
+    /// The jobs that have to go, as many as `limit`.
+    pub(super) fn surplus(&self, bounds: &Retention, now: SystemTime, limit: usize) -> Vec<String> {
         let (mut count, mut bytes) = (self.by_end.len(), self.bytes);
         let mut gone = Vec::new();
-        for (end, job) in &self.by_end {
+        for (end, job) in self.by_end.iter().take(limit) {
             let is_old = now.duration_since(*end).is_ok_and(|age| age > bounds.age);
             if !is_old && count <= bounds.count && bytes <= bounds.bytes {
                 break;
@@ -81,97 +90,9 @@ impl Kept {
     }
 
     /// The jobs whose steps have to go.
-    fn stale(&self, bounds: &Retention, now: SystemTime) -> Vec<String> {
+    pub(super) fn stale(&self, bounds: &Retention, now: SystemTime) -> Vec<String> {
         let is_old = |end: &SystemTime| now.duration_since(*end).is_ok_and(|age| age > bounds.event_age);
         self.whole.iter().take_while(|(end, _)| is_old(end)).map(|(_, job)| job.clone()).collect()
-    }
-}
-
-impl Jobs {
-    /// Counts a job that has ended.
-    pub(super) fn note_ended(&self, job_id: &str, record: &Record) {
-        let job = record.job();
-        let end = job.end_time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or_else(SystemTime::now);
-        lock(&self.kept).insert(job_id, end, record.picture_bytes(), job.oldest_sequence == 0);
-    }
-
-    pub(super) async fn count_ended(self: &Arc<Self>, job_id: &str) {
-        if let Ok(record) = self.record(job_id).await {
-            self.note_ended(job_id, &record);
-            self.sweep().await;
-        }
-    }
-
-    /// Looks at what is kept from time to time.
-    pub async fn keep_house(self: Arc<Self>) {
-        loop {
-            self.sweep().await;
-            tokio::time::sleep(SWEEP).await;
-        }
-    }
-
-    async fn sweep(&self) {
-        let now = SystemTime::now();
-        let (surplus, stale) = {
-            let kept = lock(&self.kept);
-            (kept.surplus(&self.parts.retention, now), kept.stale(&self.parts.retention, now))
-        };
-        for job_id in surplus {
-            let removed = match self.record(&job_id).await {
-                Ok(record) => self.remove(&job_id, record).await,
-                Err(ServerError::UnknownJob(_)) => {
-                    lock(&self.kept).remove(&job_id);
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            };
-            if let Err(error) = removed {
-                tracing::warn!(job_id, %error, "an old job could not be deleted");
-                return;
-            }
-            tracing::debug!(job_id, "an old job was deleted");
-        }
-        for job_id in stale {
-            if let Err(error) = self.compact(&job_id).await {
-                tracing::warn!(job_id, %error, "old events could not be deleted");
-                return;
-            }
-        }
-    }
-
-    /// Deletes an ended job. Its pictures go first: a record without them is deleted again, files without one never.
-    pub(super) async fn remove(&self, job_id: &str, record: Record) -> Result<(), ServerError> {
-        let images = record.job().request.map_or(0, |request| request.images);
-        self.parts.artifacts.delete(job_id, images).await?;
-        self.parts.writer.write_once(vec![Write::Delete { job: job_id.to_owned(), name: record.name }]).await?;
-        lock(&self.kept).remove(job_id);
-        self.parts.telemetry.forget(&crate::job::JobId::named(job_id));
-        lock(&self.read).remove(&crate::job::JobId::named(job_id));
-        Ok(())
-    }
-
-    /// Deletes what an ended job told on its way.
-    async fn compact(&self, job_id: &str) -> Result<(), ServerError> {
-        use prost::Message as _;
-        let mut record = self.record(job_id).await?;
-        let name = job_id.to_owned();
-        let entries = self.stored(move |store| crate::wire::stored::entries(store.events(&name, 0)?)).await?;
-        let is_last_step = |entry: &crate::journal::Entry| entry.piece.is_none();
-        // What is behind the last step are the pieces of the pictures and the terminal event.
-        let steps = entries.len().saturating_sub(1);
-        let first_kept = entries[..steps].iter().rposition(is_last_step).map_or(0, |place| place + 1);
-        let below = entries.get(first_kept).map_or(0, |entry| entry.sequence);
-        if let Some(job) = &mut record.job {
-            job.oldest_sequence = below;
-        }
-        let job = job_id.to_owned();
-        let writes =
-            vec![Write::Compact { job: job.clone(), below }, Write::PutJob { job, record: record.encode_to_vec() }];
-        self.parts.writer.write_once(writes).await?;
-        self.note_ended(job_id, &record);
-        lock(&self.kept).whole.retain(|(_, whole)| whole != job_id);
-        lock(&self.read).remove(&crate::job::JobId::named(job_id));
-        Ok(())
     }
 }
 
@@ -191,10 +112,13 @@ mod tests {
         }
         let bounds =
             Retention { age: Duration::from_secs(100), event_age: Duration::from_secs(2), count: 10, bytes: 1000 };
-        assert!(kept.surplus(&bounds, at(5)).is_empty());
-        assert_eq!(kept.surplus(&Retention { count: 3, ..bounds }, at(5)), ["0", "1"]);
-        assert_eq!(kept.surplus(&Retention { bytes: 25, ..bounds }, at(5)), ["0", "1", "2"]);
-        assert_eq!(kept.surplus(&bounds, at(102)), ["0", "1"]);
+        assert!(kept.surplus(&bounds, at(5), 9).is_empty());
+        assert_eq!(kept.surplus(&Retention { count: 3, ..bounds }, at(5), 9), ["0", "1"]);
+        assert_eq!(kept.surplus(&Retention { bytes: 25, ..bounds }, at(5), 9), ["0", "1", "2"]);
+        assert_eq!(kept.surplus(&bounds, at(102), 9), ["0", "1"]);
+        assert_eq!(kept.surplus(&bounds, at(102), 1), ["0"]);
+        assert!(!kept.is_over(&bounds) && kept.is_over(&Retention { count: 4, ..bounds }));
+        assert!(!kept.is_crowded(&bounds, 10 + MARGIN - 6) && kept.is_crowded(&bounds, 10 + MARGIN - 5));
         assert_eq!(kept.stale(&bounds, at(4)), ["0", "1"]);
         kept.insert("0", at(9), 5, false);
         assert_eq!((kept.bytes, kept.by_end.len(), kept.whole.len()), (45, 5, 4));

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::Shared;
 use crate::encoder::{Encoder, FinishTask, PreviewTask};
 use crate::engine::{
-    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, OpenEngine, Outcome, Rgb8, Stage,
+    EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, OpenEngine, Outcome, Rgb8, Stage,
     StepDone, TokenCounter,
 };
 use crate::error::ServerError;
@@ -71,8 +71,8 @@ impl EngineThread {
             };
             let _ = ready.send(Ok(Ready { info: open.info.clone(), tokens: open.tokens.clone() }));
             if let Ok(parts) = parts.recv() {
-                parts.shared.memory_known(Some(open.memory));
-                Worker { parts, opener: own, epoch: 0 }.work(open.engine);
+                parts.shared.memory_known(Some(open.memory.clone()));
+                Worker { parts, opener: own, epoch: 0 }.work(open);
             }
         })?;
         Ok((Self { begin, thread, opener }, opened))
@@ -94,7 +94,7 @@ impl EngineThread {
         self.thread = thread::Builder::new().name("sakuga-engine".into()).spawn(move || {
             let worker = Worker { parts, opener, epoch };
             if let Some(open) = worker.reopen() {
-                worker.work(open.engine);
+                worker.work(open);
             }
         })?;
         Ok(())
@@ -121,16 +121,16 @@ struct Worker {
 }
 
 impl Worker {
-    fn work(&self, engine: Box<dyn Engine>) {
+    fn work(&self, open: OpenEngine) {
         // Should this thread ever panic outside the engine, those who wait are told.
         let _guard = LostOnPanic(&self.parts.shared);
-        let mut engine = engine;
+        let mut open = open;
         while let Some(job) = self.parts.shared.next(self.epoch) {
-            if !self.draw(engine.as_mut(), job) {
+            if !self.draw(&mut open, job) {
                 self.parts.shared.memory_known(None);
-                drop(engine);
+                drop(open);
                 match self.reopen() {
-                    Some(open) => engine = open.engine,
+                    Some(opened) => open = opened,
                     None => return,
                 }
             }
@@ -138,7 +138,8 @@ impl Worker {
     }
 
     /// Draws a job. Returns whether the engine can be used again.
-    fn draw(&self, engine: &mut dyn Engine, job: Job) -> bool {
+    fn draw(&self, open: &mut OpenEngine, job: Job) -> bool {
+        let OpenEngine { engine, info, .. } = open;
         let span = tracing::info_span!("job", job_id = %job.ticket.id, request_id = %job.order.request_id);
         let _entered = span.enter();
         if let Some(reason) = job.ticket.given_up() {
@@ -178,7 +179,7 @@ impl Worker {
             },
             Err(error) => {
                 let is_fatal = error.is_fatal();
-                fail(&job, error.into());
+                fail(&job, told(error, info, &job.order.spec));
                 return !is_fatal;
             }
         }
@@ -218,6 +219,13 @@ impl Worker {
 fn open(opener: &EngineOpener) -> Result<OpenEngine, EngineError> {
     catch_unwind(AssertUnwindSafe(|| opener()))
         .unwrap_or_else(|panic| Err(EngineError::Panicked(panic_text(panic.as_ref()))))
+}
+
+/// The error with what its job can do about it.
+fn told(error: EngineError, info: &EngineInfo, spec: &JobSpec) -> ServerError {
+    let EngineError::OutOfMemory { allocation, reason } = error else { return error.into() };
+    let smaller = info.memory.smaller(spec, info.model.size_multiple_px);
+    ServerError::OutOfMemory { reason, allocation, needed: info.memory.needed(spec), smaller }
 }
 
 fn fail(job: &Job, error: ServerError) {

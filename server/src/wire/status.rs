@@ -11,7 +11,7 @@ use prost_types::Any;
 use tonic::{Code, Status};
 use tonic_types::pb;
 
-use crate::engine::EngineError;
+use crate::engine::{EngineError, Smaller};
 use crate::error::{ServerError, Violation};
 use crate::store::StoreError;
 
@@ -63,6 +63,15 @@ pub fn to_rpc(error: &ServerError) -> pb::Status {
         ServerError::Memory { needed, limit } => {
             metadata.insert("needed_bytes".into(), needed.to_string());
             metadata.insert("limit_bytes".into(), limit.to_string());
+        }
+        ServerError::OutOfMemory { allocation, needed, smaller, .. } => {
+            metadata.insert("needed_bytes".into(), needed.to_string());
+            metadata.extend(allocation.map(|bytes| ("allocation_bytes".into(), bytes.to_string())));
+            if let Some(Smaller { images, width_px, height_px }) = smaller {
+                metadata.insert("try_images".into(), images.to_string());
+                metadata.insert("try_width".into(), width_px.to_string());
+                metadata.insert("try_height".into(), height_px.to_string());
+            }
         }
         ServerError::DeadlineTooShort { needed, given } => {
             metadata.insert("needed_ms".into(), needed.as_millis().to_string());
@@ -119,6 +128,9 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
         ServerError::ClientJobs { retry_after, .. } => (Code::ResourceExhausted, "CLIENT_JOBS", Some(*retry_after)),
         ServerError::ClientRate { retry_after, .. } => (Code::ResourceExhausted, "CLIENT_RATE", Some(*retry_after)),
         ServerError::Memory { .. } => (Code::FailedPrecondition, "NOT_ENOUGH_MEMORY", None),
+        ServerError::OutOfMemory { .. } | ServerError::Engine(EngineError::OutOfMemory { .. }) => {
+            (Code::ResourceExhausted, "DEVICE_OUT_OF_MEMORY", None)
+        }
         ServerError::DeadlineTooShort { .. } => (Code::DeadlineExceeded, "DEADLINE_TOO_SHORT", None),
         ServerError::NameTaken { .. } => (Code::AlreadyExists, "REQUEST_ID_TAKEN", None),
         ServerError::UnknownJob(_) => (Code::NotFound, "JOB_NOT_FOUND", None),

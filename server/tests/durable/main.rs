@@ -3,9 +3,12 @@
 mod clients;
 #[cfg(target_os = "linux")]
 mod crowd;
+mod host;
 mod kill;
 mod program;
+mod recovery;
 mod restart;
+mod retention;
 #[cfg(target_os = "linux")]
 mod soak;
 mod store_faults;

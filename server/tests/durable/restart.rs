@@ -61,7 +61,7 @@ async fn a_job_that_stops_the_server_too_often_is_not_begun_again() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let arguments = ["--scripted-step-ms", "20", "--max-attempts", "2"];
     let mut job_id = String::new();
-    for _ in 0..2 {
+    for attempt in 1..=2 {
         let server = Program::start(folder.path(), &arguments);
         let mut jobs = server.jobs().await;
         let job = jobs.create_job(request("poison", 200)).await.expect("accepted").into_inner().job.expect("a job");
@@ -69,7 +69,9 @@ async fn a_job_that_stops_the_server_too_often_is_not_begun_again() {
         let started = async {
             loop {
                 let job = jobs.get_job(GetJobRequest { job_id: job_id.clone() }).await.expect("there").into_inner().job;
-                if job.expect("a job").state() == JobState::Running {
+                let job = job.expect("a job");
+                assert_eq!(job.attempt, attempt, "what it was before the restart is not told");
+                if job.state() == JobState::Running {
                     return;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use sakuga_proto::generation::v1::GenerateEvent;
+use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest};
 use sakuga_server::Config;
 use sakuga_server::engine::scripted::{Fault, Script};
 use sakuga_server::limits::Limits;
 use tonic::Code;
-use tonic_types::{RpcStatusExt as _, pb};
+use tonic_types::{ErrorInfo, RpcStatusExt as _, pb};
 
 use crate::support::{Server, expect_event, fault, names, quick, request, rest, run, scripted, until};
 
@@ -43,6 +43,37 @@ async fn failures_panics_and_lost_devices_end_their_job_only() {
     assert_eq!(names(&ends[0]).iter().filter(|name| **name == "step").count(), 2);
     expect_event!(ends[3].last().unwrap(), Completed);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_without_memory_says_what_to_ask_for_instead() {
+    let faults = vec![fault(1, 2, Fault::ExhaustMemory(4096)), fault(2, 0, Fault::ExhaustMemory(1))];
+    let server = Server::start(scripted(Script { faults, ..quick() })).await;
+    let four = GenerateRequest { images: 4, width: 640, height: 320, ..request(3) };
+    let (events, info) = exhausted(&server, four.clone()).await;
+    assert_eq!(names(&events).iter().filter(|name| **name == "step").count(), 2);
+    let fact = |info: &ErrorInfo, name: &str| info.metadata.get(name).cloned().unwrap_or_default();
+    assert_eq!(fact(&info, "allocation_bytes"), "4096");
+    assert!(fact(&info, "needed_bytes").parse::<u64>().expect("a number") >= 4 * 640 * 320);
+    let tried = |info: &ErrorInfo| ["try_images", "try_width", "try_height"].map(|name| fact(info, name));
+    assert_eq!(tried(&info), ["2", "640", "320"]);
+    let one = GenerateRequest { images: 1, ..four };
+    let (_, info) = exhausted(&server, one.clone()).await;
+    assert_eq!(tried(&info), ["1", "448", "224"]);
+    // The engine was opened anew, and what was advised is drawn.
+    let smaller = GenerateRequest { width: 448, height: 224, ..one };
+    expect_event!(run(&server, smaller).await.last().unwrap(), Completed);
+    server.stop().await;
+}
+
+/// Runs a job whose device has no memory left.
+async fn exhausted(server: &Server, request: GenerateRequest) -> (Vec<GenerateEvent>, ErrorInfo) {
+    let events = run(server, request).await;
+    let status = failure(&events).clone();
+    assert_eq!((status.code, reason(&status).as_str()), (Code::ResourceExhausted as i32, "DEVICE_OUT_OF_MEMORY"));
+    assert!(status.message.contains("about half as much"), "{}", status.message);
+    let info = status.get_details_error_info().expect("ErrorInfo");
+    (events, info)
 }
 
 #[tokio::test]

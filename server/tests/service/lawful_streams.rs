@@ -11,6 +11,8 @@ use sakuga_server::engine::{JobSpec, PreviewMethod, Solver};
 use sakuga_server::event::{CancelReason, Event, EventBody, EventClass};
 use sakuga_server::gpu::{self, Sampler};
 use sakuga_server::job::{Job, JobId, JobOrder, Priority, Ticket};
+use sakuga_server::jobs::retention::Retention;
+use sakuga_server::jobs::room::Room;
 use sakuga_server::journal::{Journal, Keeper, Next, Scribe};
 use sakuga_server::limits::Limits;
 use sakuga_server::preview::{PreviewFormat, PreviewPolicy};
@@ -54,7 +56,13 @@ fn plan() -> impl Strategy<Value = Plan> {
 }
 
 fn fault() -> impl Strategy<Value = ScriptedFault> {
-    let fault = prop_oneof![Just(Fault::Fail), Just(Fault::LoseDevice), Just(Fault::Panic), Just(Fault::Hang(3))];
+    let fault = prop_oneof![
+        Just(Fault::Fail),
+        Just(Fault::LoseDevice),
+        Just(Fault::ExhaustMemory(9)),
+        Just(Fault::Panic),
+        Just(Fault::Hang(3))
+    ];
     (1..8_u64, 0..6_u32, fault).prop_map(|(job, after_step, fault)| ScriptedFault { job, after_step, fault })
 }
 
@@ -97,7 +105,9 @@ fn scheduler(script: Script) -> Arc<Scheduler> {
     ready.blocking_recv().expect("an answer").expect("the scripted engine opens");
     let sampler = Arc::new(Sampler::start(gpu::probe("cpu")).expect("a thread"));
     let artifacts = Arc::new(ObjectArtifacts::in_memory());
-    let encoder = Encoder::start(artifacts, RUNTIME.handle().clone()).expect("a thread");
+    // Nobody counts or deletes ended jobs here.
+    let room = Arc::new(Room::new(Retention { count: usize::MAX, ..Retention::default() }));
+    let encoder = Encoder::start(artifacts, room, RUNTIME.handle().clone()).expect("a thread");
     let limits = Limits { queued_max: 3, ..Limits::default() };
     Arc::new(Scheduler::start(thread, encoder, sampler, Telemetry::default(), &limits))
 }

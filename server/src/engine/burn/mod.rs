@@ -4,6 +4,7 @@ mod observe;
 mod warm_up;
 
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +24,11 @@ use sakuga_model::text::Tokenizers;
 use super::{
     Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, MemoryNeed, MemoryProbe,
     ModelInfo, Observer, OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Solver, Stage, StepDone,
-    StepReport, TokenCount, TokenCounter, cache,
+    StepReport, TokenCount, TokenCounter, cache, out_of_memory,
 };
 use crate::config::{BurnConfig, DeviceChoice, PrecisionChoice};
 use crate::picture::sha256_hex;
+use crate::scheduler::worker::panic_text;
 
 /// Seed of the random weights that stand in where no checkpoint was built in.
 const RANDOM_SEED: u64 = 1;
@@ -209,8 +211,17 @@ impl Engine for BurnEngine {
     fn generate(&mut self, spec: &JobSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
         let pixels = u64::from(spec.width_px) * u64::from(spec.height_px);
         let spec = generate_spec(spec, warm_up::batch(self.max_batch, self.ready_pixels, pixels));
-        let outcome =
-            self.pipeline.generate(&spec, &mut |progress| observe(progress, observer)).map_err(engine_error)?;
+        let drawn = catch_unwind(AssertUnwindSafe(|| {
+            self.pipeline.generate(&spec, &mut |progress| observe(progress, observer))
+        }));
+        let outcome = match drawn {
+            Ok(drawn) => drawn.map_err(engine_error)?,
+            // Some of the tensor library's failures come as panics; those that are none of ours go on as such.
+            Err(panic) => match exhausted(&panic_text(panic.as_ref())) {
+                Some(error) => return Err(error),
+                None => resume_unwind(panic),
+            },
+        };
         Ok(match outcome {
             progress::Outcome::Finished { images, timings } => Outcome::Finished {
                 images: images.into_iter().map(picture).collect(),
@@ -299,10 +310,16 @@ fn picture(picture: progress::Rgb8) -> Rgb8 {
     Rgb8 { width_px: picture.width_px, height_px: picture.height_px, pixels: picture.pixels }
 }
 
+/// The error of a device that had no memory left, if that is what the text says.
+fn exhausted(text: &str) -> Option<EngineError> {
+    let shortage = out_of_memory::shortage(text)?;
+    Some(EngineError::OutOfMemory { allocation: shortage.allocation, reason: out_of_memory::first_words(text) })
+}
+
 fn engine_error(error: PipelineError) -> EngineError {
     let text = error.to_string();
     match error {
-        PipelineError::Device { .. } => EngineError::DeviceLost(text),
+        PipelineError::Device { reason, .. } => exhausted(&reason).unwrap_or(EngineError::DeviceLost(text)),
         PipelineError::NotFinite { .. } => EngineError::NotFinite(text),
         PipelineError::Spec(_) | PipelineError::Tokens(_) => EngineError::Failed(text),
     }

@@ -1,0 +1,55 @@
+//! A server in this process, over stores of the test's.
+
+use std::sync::Arc;
+
+use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
+use sakuga_server::config::{EngineChoice, JobsConfig};
+use sakuga_server::engine::scripted::Script;
+use sakuga_server::store::{ArtifactStore, JobStore};
+use sakuga_server::{App, Config};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::support::PATIENCE;
+
+/// A running server.
+pub struct Host {
+    pub jobs: JobServiceClient<Channel>,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<()>,
+}
+
+impl Host {
+    /// Starts a server whose steps take so many milliseconds.
+    pub async fn start(
+        store: Arc<dyn JobStore>,
+        artifacts: Arc<dyn ArtifactStore>,
+        jobs: JobsConfig,
+        step_ms: u64,
+    ) -> Self {
+        let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, ..Script::default() };
+        let config = Config {
+            engine: EngineChoice::Scripted(script),
+            drain_timeout: std::time::Duration::ZERO,
+            jobs,
+            ..Config::default()
+        };
+        let app = App::build_over(config, store, artifacts).await.expect("the server starts");
+        let url = format!("http://{}", app.local_addr());
+        let (stop, stopped) = oneshot::channel();
+        let served = tokio::spawn(async move {
+            let shutdown = async { _ = stopped.await };
+            app.run_until(shutdown).await.expect("it ends well");
+        });
+        let channel = Endpoint::from_shared(url).expect("a URL").connect().await.expect("it listens");
+        Self { jobs: JobServiceClient::new(channel), stop, served }
+    }
+
+    /// Goes down well and waits for the end.
+    pub async fn end(self) {
+        drop(self.jobs);
+        let _ = self.stop.send(());
+        tokio::time::timeout(PATIENCE, self.served).await.expect("it ends").expect("it does not panic");
+    }
+}
