@@ -8,10 +8,10 @@ use std::sync::Arc;
 use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
 
-use super::bridge::{self, Pins};
+use super::bridge::{self, Operand, Pins};
 use super::error::CudaError;
 use super::fp8_kernels::WIDTH_MAX;
-use super::gpu::Gpu;
+use super::gpu::{Gpu, Session};
 use super::product::fp8::{Fp8Layer, Fp8Rows, SIZE_MULTIPLE};
 
 /// A linear layer without bias whose weights are e4m3 values with a scale for each output.
@@ -73,8 +73,7 @@ impl Fp8Linear {
         let weight = layer.weight.val();
         let [d_input, d_output] = weight.dims();
         let length = Self::bytes(d_input, d_output) / 2;
-        let operands = [bridge::handle(&weight)];
-        let packed: Tensor<1> = bridge::call(gpu, &operands, [length], DType::BF16, move |session, operands, out| {
+        let round = move |session: &mut Session<'_>, operands: &[Operand], out: u64| {
             let [weight] = operands else { return Err(CudaError::operands(operands.len(), "1")) };
             let [1, row_stride] = weight.strides[..] else {
                 return Err(CudaError::Unsupported {
@@ -86,8 +85,12 @@ impl Fp8Linear {
             let rows = rows(out, d_input, d_output);
             let from = (weight.at, row_stride as i64);
             session.fp8_kernels()?.quantize_rows(session.stream, from, rows, d_output, d_input)
+        };
+        let device = weight.device();
+        // Memory of exactly its size, as the loader takes for weights.
+        let packed: Tensor<1> = device.memory_persistent_allocations(weight, |weight| {
+            bridge::call(gpu, &[bridge::handle(&weight)], [length], DType::BF16, round)
         });
-        let device = packed.device();
         let doing = "round weights to 8 bits";
         device.sync().map_err(|error| CudaError::Driver { doing, reason: error.to_string() })?;
         match gpu.take_fault() {
