@@ -50,6 +50,14 @@ pub struct Created {
     pub existed: bool,
 }
 
+/// What a call asks for.
+enum Looked {
+    /// A job that was accepted before, under the name that the call gives.
+    Known(String),
+    /// A new one.
+    New(Box<Prepared>),
+}
+
 /// A checked request in the forms in which it is needed.
 pub(super) struct Prepared {
     pub(super) context: JobContext,
@@ -72,15 +80,14 @@ impl Jobs {
 
     async fn create_whole(self: Arc<Self>, call: Call) -> Result<Created, ServerError> {
         let name = name(&call);
-        if name.is_empty() {
-            return self.accept(call, name, Vec::new()).await;
-        }
-        let fingerprint = fingerprint(&call);
-        let _guard = self.naming[naming_lock(&name)].lock().await;
-        let wanted = name.clone();
-        match self.stored(move |store| store.named(&wanted)).await? {
-            Some(job_id) => self.found(&job_id, &call, &fingerprint).await,
-            None => self.accept(call, name, fingerprint).await,
+        let (_guard, fingerprint) = match name.is_empty() {
+            true => (None, Vec::new()),
+            false => (Some(self.naming[naming_lock(&name)].lock().await), fingerprint(&call)),
+        };
+        let (id, treatment) = (JobId::new(), Treatment::read(&call.options));
+        match self.look(&name, &id, &call, treatment).await? {
+            Looked::Known(job_id) => self.found(&job_id, &call, &fingerprint).await,
+            Looked::New(prepared) => self.accept(call, id, treatment, *prepared, name, fingerprint).await,
         }
     }
 
@@ -96,13 +103,16 @@ impl Jobs {
         Ok(Created { job, reader, existed: true })
     }
 
-    async fn accept(&self, call: Call, name: Vec<u8>, fingerprint: Vec<u8>) -> Result<Created, ServerError> {
-        if let Some(fault) = self.parts.writer.fault() {
-            return Err(fault.into());
-        }
-        let id = JobId::new();
-        let treatment = Treatment::read(&call.options);
-        let Prepared { context, order, diagnostics } = self.prepare(&id, &call, treatment).await?;
+    async fn accept(
+        &self,
+        call: Call,
+        id: JobId,
+        treatment: Treatment,
+        prepared: Prepared,
+        name: Vec<u8>,
+        fingerprint: Vec<u8>,
+    ) -> Result<Created, ServerError> {
+        let Prepared { context, order, diagnostics } = prepared;
         if let Err(retry_after) = self.rates.take(&call.client, Instant::now()) {
             let client = call.client.to_string();
             return Err(ServerError::ClientRate { client, rate: self.rates.rate(), retry_after });
@@ -136,14 +146,26 @@ impl Jobs {
         Ok(Created { job: self.present(record.job()), reader, existed: false })
     }
 
-    /// Checks a request on a thread that may take its time.
-    async fn prepare(&self, id: &JobId, call: &Call, treatment: Treatment) -> Result<Prepared, ServerError> {
+    /// Looks for the job of that name and, if there is none, checks the request: on a thread that may take its time, and
+    /// on one alone, since each change of threads is a wait on a busy machine.
+    async fn look(&self, name: &[u8], id: &JobId, call: &Call, treatment: Treatment) -> Result<Looked, ServerError> {
         let Some(jobs) = self.this.upgrade() else { return Err(ServerError::ShuttingDown) };
-        let (id, client, request) = (id.clone(), call.client.clone(), call.request.clone());
+        let (name, id, client, request) = (name.to_owned(), id.clone(), call.client.clone(), call.request.clone());
         let span = tracing::Span::current();
-        let work = move || span.in_scope(|| prepare(&jobs.parts, id, client, request, treatment));
-        let prepared = tokio::task::spawn_blocking(work).await;
-        prepared.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
+        let work = move || {
+            let writer = &jobs.parts.writer;
+            if !name.is_empty()
+                && let Some(known) = writer.store().named(&name)?
+            {
+                return Ok(Looked::Known(known));
+            }
+            if let Some(fault) = writer.fault() {
+                return Err(fault.into());
+            }
+            span.in_scope(|| prepare(&jobs.parts, id, client, request, treatment)).map(Box::new).map(Looked::New)
+        };
+        let looked = tokio::task::spawn_blocking(work).await;
+        looked.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
     }
 
     fn admit(&self, order: &JobOrder, treatment: Treatment) -> Result<Place, ServerError> {

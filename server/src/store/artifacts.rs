@@ -12,6 +12,10 @@ use object_store::{Error, ObjectStore, ObjectStoreExt as _};
 
 use super::{ArtifactStore, StoreError};
 
+/// How long a call to a store elsewhere is tried again.
+#[cfg(feature = "s3")]
+const RETRY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// The store: `JOB/INDEX.png` under a prefix.
 pub struct ObjectArtifacts {
     objects: Box<dyn ObjectStore>,
@@ -50,8 +54,12 @@ impl ObjectArtifacts {
     /// [`StoreError`] with what is wrong with the URL.
     #[cfg(feature = "s3")]
     pub fn at_url(url: &str) -> Result<Self, StoreError> {
+        use object_store::RetryConfig;
         use object_store::aws::AmazonS3Builder;
-        let objects = AmazonS3Builder::from_env().with_url(url).build().map_err(|error| store_error(&error))?;
+        // Its own patience is minutes; who puts a picture or asks for one has less, and tries again or is told why not.
+        let retry = RetryConfig { max_retries: 3, retry_timeout: RETRY_PATIENCE, ..RetryConfig::default() };
+        let builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
+        let objects = builder.build().map_err(|error| store_error(&error))?;
         let folder = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, folder)| folder);
         Ok(Self { objects: Box::new(objects), prefix: Path::from(folder) })
     }

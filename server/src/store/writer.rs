@@ -98,7 +98,10 @@ impl Drop for StoreWriter {
     fn drop(&mut self) {
         lock(&self.shared.state).is_closing = true;
         self.shared.wake.notify_one();
+        // The last handle may go with what the thread itself has just committed; it cannot wait for its own end, and ends
+        // when nothing waits any more.
         if let Some(thread) = self.thread.take()
+            && thread.thread().id() != thread::current().id()
             && thread.join().is_err()
         {
             tracing::error!("the store's thread panicked");
@@ -207,6 +210,36 @@ impl Batch {
             Self::Steady { committed, .. } => committed(),
             // A call that has gone has no use for the answer.
             Self::Once { answer, .. } => _ = answer.send(result),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::redb::RedbStore;
+
+    #[test]
+    fn the_last_handle_may_go_on_the_thread_itself() {
+        let store: Arc<dyn JobStore> = Arc::new(RedbStore::in_memory().expect("room"));
+        let writer = Arc::new(StoreWriter::start(store.clone()).expect("a thread"));
+        let (gone, told) = std::sync::mpsc::channel();
+        let (go, may_go) = std::sync::mpsc::channel::<()>();
+        let held = writer.clone();
+        writer.write(Vec::new(), move || {
+            may_go.recv().expect("told to");
+            drop(held);
+            gone.send(()).expect("waited for");
+        });
+        let behind = Write::PutJob { job: "behind".into(), record: vec![1] };
+        writer.write(vec![behind], || ());
+        drop(writer);
+        go.send(()).expect("it waits");
+        told.recv_timeout(Duration::from_secs(20)).expect("the thread goes on");
+        let until = std::time::Instant::now() + Duration::from_secs(20);
+        while store.job("behind") != Ok(Some(vec![1])) {
+            assert!(std::time::Instant::now() < until, "what waits behind it is committed");
+            thread::sleep(Duration::from_millis(5));
         }
     }
 }

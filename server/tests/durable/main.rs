@@ -5,6 +5,8 @@ mod clients;
 mod crowd;
 mod host;
 mod kill;
+#[cfg(feature = "s3")]
+mod object_store;
 mod program;
 mod recovery;
 mod restart;

@@ -19,11 +19,21 @@ pub struct Program {
 impl Program {
     /// Starts a server over a folder.
     pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(folder, arguments, [])
+    }
+
+    /// The same with variables in its environment.
+    pub fn start_with(
+        folder: &Path,
+        arguments: &[&str],
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sakuga-server"))
             .args(["--engine", "scripted", "--listen", "127.0.0.1:0", "--log", "error", "--data-dir"])
             .arg(folder)
             .args(arguments)
             .env_clear()
+            .envs(variables)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
