@@ -7,13 +7,6 @@
 #define UNROLL 4
 #define THREADS_MAX 512
 
-__device__ __forceinline__ void unpack8(uint4 v, float *out) {
-    unpack2(v.x, out);
-    unpack2(v.y, out + 2);
-    unpack2(v.z, out + 4);
-    unpack2(v.w, out + 6);
-}
-
 __device__ __forceinline__ uint4 pack8(const float *values) {
     uint4 v;
     v.x = pack2(values[0], values[1]);
