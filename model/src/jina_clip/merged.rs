@@ -76,7 +76,11 @@ impl Merged {
         }
         let product = if is_embedding { low_rank(a, b) } else { low_rank(b, a) };
         let original: Tensor<2> = parametrised.tensor_as("original", shape, DType::F32);
-        (original + product.mul_scalar(scale)).cast(self.weights.dtype())
+        let (device, dtype) = (self.weights.device(), self.weights.dtype());
+        // What stays gets memory of exactly its size, as the reader's tensors do.
+        device.memory_persistent_allocations((original, product), |(original, product)| {
+            (original + product.mul_scalar(scale)).cast(dtype)
+        })
     }
 }
 
