@@ -42,7 +42,11 @@ pub fn files() -> Option<Vec<TrackedFile>> {
     Some(files)
 }
 
+/// The file as git has it: a link is the path that it holds.
 fn read(path: PathBuf) -> Option<Vec<u8>> {
+    if let Ok(target) = std::fs::read_link(&path) {
+        return Some(target.into_os_string().into_encoded_bytes());
+    }
     if path.is_dir() {
         return None;
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+mod energy;
 mod host;
 mod nvml;
 mod pcie;

@@ -1,7 +1,7 @@
 //! Samples of an NVIDIA GPU through NVML, which is looked for at run time.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use nvml_wrapper::bitmasks::device::ThrottleReasons;
 use nvml_wrapper::enum_wrappers::device::{Clock, TemperatureSensor};
@@ -9,6 +9,7 @@ use nvml_wrapper::enums::device::UsedGpuMemory;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::{Device, Nvml};
 
+use super::energy::EnergyMeter;
 use super::pcie::PcieMeter;
 use super::{DeviceSample, Probe, ProcessMemory, StatsSource};
 
@@ -25,11 +26,18 @@ struct Board {
     device_index: u32,
     uuid: String,
     name: Arc<str>,
+    energy: EnergyMeter,
+    /// When its processes were asked for, and what they were.
+    processes: Option<(Instant, Vec<ProcessMemory>)>,
 }
+
+/// Processes are asked for this often: it costs as much as all the rest of a sample, and they come and go slowly.
+const PROCESSES_PERIOD: Duration = Duration::from_millis(450);
 
 impl Board {
     fn of(device: &Device<'_>) -> Result<Self, NvmlError> {
-        Ok(Self { device_index: device.index()?, uuid: device.uuid()?, name: device.name()?.into() })
+        let (device_index, uuid, name) = (device.index()?, device.uuid()?, device.name()?.into());
+        Ok(Self { device_index, uuid, name, energy: EnergyMeter::default(), processes: None })
     }
 }
 
@@ -54,19 +62,30 @@ impl NvmlProbe {
         let pcie = meter.inspect_err(|error| tracing::warn!(%error, "no thread; PCIe rates are not told")).ok();
         Ok(Self { own, others, pcie, nvml })
     }
+}
 
-    fn look_at(&self, board: &Board) -> DeviceSample {
+impl Board {
+    fn look(&mut self, nvml: &Nvml, pcie: Option<&PcieMeter>) -> DeviceSample {
         let mut sample = DeviceSample {
             time: SystemTime::now(),
             source: StatsSource::Nvml,
-            device_index: board.device_index,
-            name: board.name.clone(),
-            pcie: self.pcie.as_ref().and_then(|meter| meter.rate(&board.uuid)),
+            device_index: self.device_index,
+            name: self.name.clone(),
+            pcie: pcie.and_then(|meter| meter.rate(&self.uuid)),
             ..DeviceSample::default()
         };
         // A handle borrows the library, so it is looked up anew; that is a table look-up in NVML.
-        if let Ok(device) = self.nvml.device_by_uuid(board.uuid.as_str()) {
+        if let Ok(device) = nvml.device_by_uuid(self.uuid.as_str()) {
             fill(&mut sample, &device);
+            let now = Instant::now();
+            let known = self.processes.take().filter(|(at, _)| now.duration_since(*at) < PROCESSES_PERIOD);
+            let (at, processes) = known.unwrap_or_else(|| (now, processes(&device)));
+            // Unknown inside a container with its own process ids, where NVML reports the host's.
+            sample.process_memory_bytes = processes.iter().find(|process| process.is_server).map(|own| own.bytes);
+            sample.processes = processes.clone();
+            self.processes = Some((at, processes));
+            let counter = || device.total_energy_consumption().ok().map(|millijoules| millijoules as f64 / 1000.0);
+            sample.energy_joules = self.energy.sample(now, sample.power_watts.map(f64::from), counter);
         }
         sample
     }
@@ -74,11 +93,11 @@ impl NvmlProbe {
 
 impl Probe for NvmlProbe {
     fn sample(&mut self) -> DeviceSample {
-        self.look_at(&self.own)
+        self.own.look(&self.nvml, self.pcie.as_ref())
     }
 
     fn others(&mut self) -> Vec<DeviceSample> {
-        self.others.iter().map(|board| self.look_at(board)).collect()
+        self.others.iter_mut().map(|board| board.look(&self.nvml, self.pcie.as_ref())).collect()
     }
 }
 
@@ -92,14 +111,10 @@ fn fill(sample: &mut DeviceSample, device: &Device<'_>) {
         sample.memory_used_bytes = Some(memory.used);
         sample.memory_total_bytes = Some(memory.total);
     }
-    sample.processes = processes(device);
-    // Unknown inside a container with its own process ids, where NVML reports the host's.
-    sample.process_memory_bytes = sample.processes.iter().find(|process| process.is_server).map(|own| own.bytes);
     sample.sm_clock_mhz = device.clock_info(Clock::SM).ok();
     sample.memory_clock_mhz = device.clock_info(Clock::Memory).ok();
     sample.power_watts = device.power_usage().ok().map(|milliwatts| milliwatts as f32 / 1000.0);
     sample.temperature_celsius = device.temperature(TemperatureSensor::Gpu).ok().map(|celsius| celsius as f32);
-    sample.energy_joules = device.total_energy_consumption().ok().map(|millijoules| millijoules as f64 / 1000.0);
     sample.throttle_reasons = device.current_throttle_reasons().map(throttle_names).unwrap_or_default();
 }
 

@@ -1,10 +1,9 @@
 //! Other runs of the same protocol beside the one that a report is about, such as those of PyTorch.
 
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 
 use super::chart::{self, Chart};
 use super::compare::{self, Line};
-use super::page::figure;
 use super::record::Record;
 use super::table::Table;
 use super::words;
@@ -30,18 +29,21 @@ pub fn section(record: &Record, others: &[Record]) -> Result<Markup, Failure> {
             @if !differences.is_empty() {
                 p.notice { (name(other)) " did not do the same: " (differences.join("; ")) "." }
             }
-            (figure(chart, ""))
+            // Without the name that a chart has on a page of its own: there is one for each other run.
+            figure { (PreEscaped(chart.inline())) }
         }
         @for other in others {
-            p { b { (name(other)) } ": " (other.system.model) " on " (other.system.device) ", " (other.system.precision) }
+            p { b { (name(other)) } ": " (other.system.model) " on " (other.system.device) }
             pre { (other.command) }
         }
     })
 }
 
-/// What drew, with its version.
+/// What drew, with its version and precision.
 fn name(record: &Record) -> String {
-    format!("{} {}", record.system.engine, record.system.version).trim_end().to_owned()
+    let system = &record.system;
+    let told = [&system.engine, &system.version, &system.precision].into_iter().filter(|part| !part.is_empty());
+    told.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 fn table(sides: &[(&Record, Vec<Line>)]) -> Table {
