@@ -42,7 +42,7 @@ pub struct DeviceSample {
     pub temperature_celsius: Option<f32>,
     /// Why the clocks are held down.
     pub throttle_reasons: Vec<&'static str>,
-    /// Energy since the driver was loaded, in joules.
+    /// Energy since the driver was loaded, in joules; between readings of its counter reckoned from the power.
     pub energy_joules: Option<f64>,
     /// What goes over PCIe.
     pub pcie: Option<PcieRate>,
