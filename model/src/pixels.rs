@@ -33,7 +33,9 @@ pub fn read_rgb8(images: Tensor<4>) -> Result<Read, TensorReadError> {
         let planes: [&[f32]; 3] = std::array::from_fn(|channel| &values[(row * channels + channel) * plane..][..plane]);
         let mut pixels = vec![0; channels * plane];
         for (index, pixel) in pixels.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            *pixel = planes.map(|plane| rounded(plane[index], &mut is_finite));
+            let values = planes.map(|plane| plane[index]);
+            is_finite &= values.iter().all(|value| value.is_finite());
+            *pixel = values.map(level);
         }
         Rgb8 { width_px: width as u32, height_px: height as u32, pixels }
     });
@@ -41,10 +43,9 @@ pub fn read_rgb8(images: Tensor<4>) -> Result<Read, TensorReadError> {
     Ok(Read { images, is_finite })
 }
 
-/// `round(255 x)`; 0 for what is no number, which is noted. Half is added and the rest cut off: rounding itself is a call of
-/// a function for each of three million values.
-fn rounded(value: f32, is_finite: &mut bool) -> u8 {
-    *is_finite &= value.is_finite();
+/// `round(255 x)`, 0 for what is no number. Half is added and the rest cut off: rounding itself is a call of a function for
+/// each of three million values.
+pub(crate) fn level(value: f32) -> u8 {
     (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8
 }
 

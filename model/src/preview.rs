@@ -15,6 +15,7 @@ use burn::tensor::{DType, Tensor, TensorReadError};
 use serde::Deserialize;
 
 use crate::error::{ConfigError, LoadError};
+use crate::pixels::level;
 use crate::progress::Rgb8;
 
 /// RGB per latent channel of FLUX.1.
@@ -107,7 +108,7 @@ impl LinearPreview {
                     }
                 }
             }
-            let pixels = colours.as_flattened().iter().map(|value| (value.clamp(0.0, 1.0) * 255.0).round() as u8);
+            let pixels = colours.as_flattened().iter().copied().map(level);
             Rgb8 { width_px: width as u32, height_px: height as u32, pixels: pixels.collect() }
         };
         Ok((0..batch).map(image).collect())

@@ -36,6 +36,24 @@ pub struct Operand {
     hold: Hold,
 }
 
+impl Operand {
+    /// Elements from one output to the next of a linear layer's weight `[d_input, d_output]` that lies in the order of files.
+    ///
+    /// # Errors
+    ///
+    /// The weight lies otherwise.
+    pub fn output_stride(&self) -> Result<usize, CudaError> {
+        match self.strides[..] {
+            [1, stride] => Ok(stride),
+            _ => Err(CudaError::Unsupported {
+                what: "the distance of a weight's inputs",
+                found: self.strides[0],
+                wanted: "1, the order of checkpoints",
+            }),
+        }
+    }
+}
+
 /// As long as this lives, a tensor's memory is neither moved nor given to another.
 #[derive(Clone)]
 struct Hold(Arc<Mutex<dyn Send>>);
@@ -246,13 +264,7 @@ impl Pins {
     pub fn linear(&self, layer: &Linear) -> Result<Layer, CudaError> {
         let weight = self.tensor(&layer.weight.val())?;
         let [d_input, d_output] = weight.shape[..] else { return Err(unlocated("a weight is no matrix".to_owned())) };
-        let [1, row_stride] = weight.strides[..] else {
-            return Err(CudaError::Unsupported {
-                what: "the distance of a weight's inputs",
-                found: weight.strides[0],
-                wanted: "1, the order of checkpoints",
-            });
-        };
+        let row_stride = weight.output_stride()?;
         let bias = layer.bias.as_ref().map(|bias| self.vector(&bias.val())).transpose()?;
         Ok(Layer { weight: Matrix { at: weight.at, row_stride }, bias, d_input, d_output })
     }

@@ -75,15 +75,8 @@ impl Fp8Linear {
         let length = Self::bytes(d_input, d_output) / 2;
         let round = move |session: &mut Session<'_>, operands: &[Operand], out: u64| {
             let [weight] = operands else { return Err(CudaError::operands(operands.len(), "1")) };
-            let [1, row_stride] = weight.strides[..] else {
-                return Err(CudaError::Unsupported {
-                    what: "the distance of a weight's inputs",
-                    found: weight.strides[0],
-                    wanted: "1, the order of checkpoints",
-                });
-            };
             let rows = rows(out, d_input, d_output);
-            let from = (weight.at, row_stride as i64);
+            let from = (weight.at, weight.output_stride()? as i64);
             session.fp8_kernels()?.quantize_rows(session.stream, from, rows, d_output, d_input)
         };
         let device = weight.device();

@@ -51,7 +51,6 @@ fn table(sides: &[(&Record, Vec<Line>)]) -> Table {
     let mut head = vec!["", "this run"];
     head.extend(names.iter().flat_map(|name| [name.as_str(), "this / it"]));
     let mut table = Table::new(&head);
-    let figure = |value: Option<f64>| value.map_or_else(|| "not told".to_owned(), chart::number);
     let mut known: Vec<&Line> = Vec::new();
     for line in sides.iter().flat_map(|(_, lines)| lines) {
         if known.iter().all(|other| other.name != line.name) {
@@ -59,10 +58,10 @@ fn table(sides: &[(&Record, Vec<Line>)]) -> Table {
         }
     }
     for Line { name, b, .. } in known {
-        let mut row = vec![name.clone(), figure(*b)];
+        let mut row = vec![name.clone(), compare::told(*b)];
         for (_, lines) in sides {
             let line = lines.iter().find(|line| line.name == *name);
-            row.extend([figure(line.and_then(|line| line.a)), words::ratio(line.and_then(Line::ratio))]);
+            row.extend([compare::told(line.and_then(|line| line.a)), words::ratio(line.and_then(Line::ratio))]);
         }
         table.rows.push(row);
     }

@@ -116,12 +116,16 @@ pub fn lines(a: &Record, b: &Record) -> Vec<Line> {
     lines
 }
 
+/// A figure as tables of several runs write it: what is absent is named there, because the others have it.
+pub fn told(value: Option<f64>) -> String {
+    value.map_or_else(|| "not told".to_owned(), chart::number)
+}
+
 /// The lines as a table.
 pub fn table(lines: &[Line]) -> Table {
     let mut table = Table::new(&["", "A", "B", "B / A"]);
-    let figure = |value: Option<f64>| value.map_or_else(|| "not told".to_owned(), chart::number);
     for line in lines {
-        table.rows.push(vec![line.name.clone(), figure(line.a), figure(line.b), words::ratio(line.ratio())]);
+        table.rows.push(vec![line.name.clone(), told(line.a), told(line.b), words::ratio(line.ratio())]);
     }
     table
 }
