@@ -1,12 +1,11 @@
 //! Who may depend on whom, directly, and what nobody of ours may reach by any way.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
-use sakuga_tests::repository;
 use serde_json::Value;
 
 use crate::assert_none;
+use crate::metadata::{cargo, metadata};
 
 /// Our crates, and those of ours that each may depend on, also for its tests and its build.
 const EDGES: &[(&str, &[&str])] = &[
@@ -66,23 +65,6 @@ fn wrong_edges(metadata: &Value) -> Vec<String> {
 fn forbidden<'a>(tree: &str, never: &[&'a str]) -> Vec<&'a str> {
     let reached: BTreeSet<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
     never.iter().copied().filter(|name| reached.contains(name)).collect()
-}
-
-/// Cargo's answer, without the network: what is needed here has been compiled.
-fn cargo(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO"))
-        .args(arguments)
-        .args(["--offline"])
-        .current_dir(repository())
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "cargo {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("cargo prints UTF-8")
-}
-
-fn metadata() -> Value {
-    let printed = cargo(&["metadata", "--format-version", "1", "--no-deps"]);
-    serde_json::from_str(&printed).expect("cargo metadata prints JSON")
 }
 
 #[test]

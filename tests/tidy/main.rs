@@ -2,7 +2,9 @@
 //!
 //! Each is a checker, tested on an example that breaks it, and then run over the repository.
 
+mod cycles;
 mod dependencies;
+mod metadata;
 mod readme;
 mod sources;
 mod text;

@@ -1,13 +1,13 @@
 //! The commands that the README tells people to type exist.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 
 use proc_macro2::{TokenStream, TokenTree};
 use sakuga_tests::repository;
 use serde_json::Value;
 
 use crate::assert_none;
+use crate::metadata::metadata;
 
 /// Subcommands that cargo itself has, of those that anybody would be told to type.
 const CARGO: &[&str] = &["add", "bench", "build", "check", "clippy", "doc", "fmt", "fuzz", "install", "run", "test"];
@@ -165,13 +165,8 @@ fn subcommands_under(folder: &str) -> BTreeSet<String> {
 #[test]
 fn the_commands_of_the_readme_exist() {
     let readme = std::fs::read_to_string(repository().join("README.md")).expect("there is a README.md");
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
-        .current_dir(repository())
-        .output()
-        .expect("cargo runs");
     let known = Known {
-        names: names(&serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON")),
+        names: names(&metadata()),
         xtask: subcommands_under("tests/xtask/src"),
         sakuga: subcommands_under("client/src"),
         path_exists: |path| repository().join(path).exists(),
