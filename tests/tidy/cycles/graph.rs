@@ -33,9 +33,12 @@ impl fmt::Display for Cycle {
     }
 }
 
+/// Edges between modules, each with the places that make it.
+type Edges<'a> = BTreeMap<(ModuleId, ModuleId), BTreeSet<(&'a str, usize)>>;
+
 /// Every cycle among siblings, at every level of the tree.
 pub fn cycles(tree: &Tree) -> Vec<Cycle> {
-    let mut levels: BTreeMap<ModuleId, BTreeMap<(ModuleId, ModuleId), BTreeSet<(&str, usize)>>> = BTreeMap::new();
+    let mut levels: BTreeMap<ModuleId, Edges<'_>> = BTreeMap::new();
     for (from, reference) in tree.references() {
         let Some(to) = tree.resolve(from, &reference.path) else { continue };
         if let Some((parent, from_sibling, to_sibling)) = siblings(tree, from, to) {
