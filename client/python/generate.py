@@ -66,7 +66,7 @@ def _well_known() -> tuple[str, str]:
 def _program(name: str) -> str:
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     if found is None:
-        sys.exit(f"{name} is not installed; `cargo xtask python` installs it, from tests/requirements.txt")
+        sys.exit(f"{name} is not installed; `cargo xtask python` installs it, from tests/xtask/python/requirements.txt")
     return found
 
 

@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use crate::workspace::Workspace;
 use crate::{process, python};
 
-/// The bundle that this version of burn asks for; `tests/llvm23.py` names the same.
+/// The bundle that this version of burn asks for; `tests/xtask/python/llvm23.py` names the same.
 const BUNDLE: &str = "tracel/tracel-llvm-23.1.0-4/.tracel-llvm-installed";
 
 /// 92 MB come over the network and are unpacked.
@@ -48,7 +48,7 @@ pub fn prepare(workspace: &Workspace) -> anyhow::Result<Llvm> {
     let data_home = workspace.target.join("llvm");
     fs::create_dir_all(&data_home).with_context(|| format!("cannot make {}", data_home.display()))?;
     let mut command = Command::new(python::interpreter(workspace));
-    command.arg("tests/llvm23.py").arg(&data_home).current_dir(&workspace.root);
+    command.arg("tests/xtask/python/llvm23.py").arg(&data_home).current_dir(&workspace.root);
     match process::run(&mut command, FETCH_LIMIT) {
         Ok(()) => Ok(Llvm { data_home: Some(data_home) }),
         Err(error) => {

@@ -28,7 +28,7 @@ impl Environment {
     ///
     /// As for [`Environment::with`].
     pub fn prepare(workspace: &Workspace) -> anyhow::Result<Self> {
-        Self::with(workspace, "tests/requirements.txt", "python")
+        Self::with(workspace, "tests/xtask/python/requirements.txt", "python")
     }
 
     /// Makes the environment of these requirements in this folder of the target folder, unless the one that is there has

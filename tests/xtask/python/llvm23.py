@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Installs the LLVM 23 that burn's CUDA backend links, from Python wheels.
 
-    python3 tests/llvm23.py [DATA_HOME]
+    python3 tests/xtask/python/llvm23.py [DATA_HOME]
 
 The build of burn's CUDA backend wants a static LLVM at
 DATA_HOME/tracel/tracel-llvm-23.1.0-4, where DATA_HOME is $XDG_DATA_HOME, or
 ~/.local/share if that is not set. It downloads one by itself; where that
 cannot be reached, this script makes the same folder from two wheels, which
-tests/llvm23.txt pins by hash. Only the standard library and pip are used. A
+tests/xtask/python/llvm23.txt pins by hash. Only the standard library and pip are used. A
 second call finds the work done.
 """
 
