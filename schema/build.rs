@@ -1,12 +1,12 @@
 //! Derives the crate's tables and types from `prompt.xsd`, the one place where the language is defined.
 //!
-//! Writes two files to `OUT_DIR`: `law.rs`, the tables that [`src/law.rs`](src/law.rs) includes, and `generated.rs`, the
-//! readers and writers of which a copy is kept in `src` (a test compares the two).
+//! Writes two files to `OUT_DIR`: `grammar.rs`, the tables that `src/grammar.rs` includes, and `generated.rs`, the
+//! readers that `tests/oracle` includes.
 
 #[path = "build/fixed.rs"]
 mod fixed;
-#[path = "build/law.rs"]
-mod law;
+#[path = "build/grammar.rs"]
+mod grammar;
 #[path = "build/types.rs"]
 mod types;
 
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let schemas = xsd_parser::exec_parser(config.parser)?;
     let (meta_types, ident_cache) = xsd_parser::exec_interpreter_with_ident_cache(config.interpreter, &schemas)?;
     let fixed = fixed::values(&schemas);
-    fs::write(out_dir.join("law.rs"), law::tables(&meta_types, &fixed)?)?;
+    fs::write(out_dir.join("grammar.rs"), grammar::tables(&meta_types, &fixed)?)?;
 
     let meta_types = types::share_character(meta_types);
     let meta_types = xsd_parser::exec_optimizer(config.optimizer, meta_types)?;

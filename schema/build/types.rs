@@ -1,4 +1,4 @@
-//! Writes the Rust types of `src/generated.rs`: how xsd-parser is told to, and what is changed in its model before.
+//! Writes the Rust types that `tests/oracle` includes: the configuration of xsd-parser, and one change of its model.
 
 use xsd_parser::config::{Config, GeneratorFlags, OptimizerFlags, RendererFlags};
 use xsd_parser::models::meta::{Base, ComplexMeta, ElementMetaVariant, MetaTypeVariant};
@@ -7,11 +7,9 @@ use xsd_parser::{MetaTypes, Module};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// The two documents and what they are made of, read through quick-xml. (`src/render.rs` writes: it must also write what
-/// no document may hold, so that the diagnostics can show it.)
+/// The two documents and their types, read through quick-xml.
 ///
-/// Texts are plain strings: a value that the XSD's patterns refuse is refused where it becomes a
-/// [`Prompt`](../src/prompt.rs), which costs no regular expression.
+/// Texts are plain strings; `tests/oracle/convert.rs` refuses the values that the XSD's patterns refuse.
 pub fn config(config: Config) -> Config {
     let documents = ["prompt", "negative_prompt"].map(|name| (IdentType::Element, name));
     config
@@ -26,7 +24,7 @@ pub fn config(config: Config) -> Config {
 /// Gives the sixteen `character_N` elements the type that they extend.
 ///
 /// In the XSD each extends `Character` by attributes with fixed values; sixteen types would be sixteen copies of the same
-/// reader. `src/document/events.rs` compares the attributes with the law's tables before the readers see the element.
+/// reader. `tests/oracle/events.rs` compares the attributes with the grammar's tables before the readers see the element.
 pub fn share_character(mut types: MetaTypes) -> MetaTypes {
     let base_of = |type_: &TypeIdent| match types.get_resolved_type(type_).map(|meta| &meta.variant) {
         Some(MetaTypeVariant::ComplexType(ComplexMeta { base: Base::Extension(base), .. })) => Some(base.clone()),
@@ -60,8 +58,5 @@ pub fn source(module: &Module) -> Result<String> {
     use quote::ToTokens;
 
     let file = syn::parse2(module.to_token_stream())?;
-    Ok(format!(
-        "// Made from prompt.xsd by xsd-parser; `SAKUGA_REGENERATE=1 cargo test -p sakuga-schema` makes it again.\n\n{}",
-        prettyplease::unparse(&file)
-    ))
+    Ok(prettyplease::unparse(&file))
 }

@@ -2,106 +2,23 @@
 
 mod typed;
 
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::checked::{Checked, CheckedNegative, Envelope, has_error};
+use crate::diagnostic::Diagnostic;
 use crate::envelope::{self, Contents};
 use crate::findings::Findings;
-use crate::limits::Limits;
 use crate::lower;
+use crate::options::{CheckOptions, Strictness};
+use crate::outline::to_negative_prompt;
 use crate::position::PositionMap;
 use crate::prompt::{NegativePrompt, Prompt};
 use crate::rules::{
     self, bad_encoding, empty_prompt, envelope_removed, forbidden_markup, invalid_value, over_long, plain_text,
     system_prompt_split, too_large,
 };
-use crate::syntax::{self, Node};
+use crate::syntax;
+use crate::tree::Node;
 use crate::vocabulary::Vocabulary;
-
-/// How strictly text is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Strictness {
-    /// What can be repaired without loss is repaired and reported as a warning.
-    #[default]
-    Lenient,
-    /// What the XSD refuses is an error.
-    Strict,
-}
-
-/// How to check.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CheckOptions<'a> {
-    /// How strictly text is read.
-    pub strictness: Strictness,
-    /// How much is read.
-    pub limits: Limits,
-    /// The tags to compare with; `None` takes the built-in ones.
-    pub vocabulary: Option<&'a Vocabulary>,
-}
-
-/// What stood around the prompt.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Envelope {
-    /// Nothing: sibling blocks, the canonical form.
-    #[default]
-    Bare,
-    /// `<img>` … `</img>`
-    Img,
-    /// `<image>` … `</image>`
-    Image,
-    /// `<document>` … `</document>`, its characters named by their elements.
-    Document,
-    /// `{` … `}`, not JSON.
-    Braces,
-    /// A JSON object with the XML in `tags` and the sentence in `caption`.
-    Json,
-    /// Sibling blocks, then `caption:` and a sentence.
-    TrailingCaption,
-    /// No markup: plain tags or a sentence.
-    Plain,
-    /// `<prompt>` … `</prompt>`, the root that the XSD has.
-    Prompt,
-}
-
-/// The outcome of a check.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Checked {
-    /// The prompt, as far as it could be read. `None` if there was nothing to read, or too much.
-    pub prompt: Option<Prompt>,
-    /// The system prompt that stood before it, split off; without surrounding blanks.
-    pub system_prompt: Option<String>,
-    /// What stood around the prompt.
-    pub envelope: Envelope,
-    /// Every finding, in the order of the text.
-    pub diagnostics: Vec<Diagnostic>,
-}
-
-impl Checked {
-    /// Whether there is a prompt and no error.
-    pub fn is_valid(&self) -> bool {
-        self.prompt.is_some() && !has_error(&self.diagnostics)
-    }
-}
-
-/// The outcome of checking a negative prompt.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CheckedNegative {
-    /// The negative prompt, as far as it could be read.
-    pub negative: Option<NegativePrompt>,
-    /// The system prompt that stood before it, split off; without surrounding blanks.
-    pub system_prompt: Option<String>,
-    /// Every finding, in the order of the text.
-    pub diagnostics: Vec<Diagnostic>,
-}
-
-impl CheckedNegative {
-    /// Whether there is a negative prompt and no error.
-    pub fn is_valid(&self) -> bool {
-        self.negative.is_some() && !has_error(&self.diagnostics)
-    }
-}
-
-fn has_error(diagnostics: &[Diagnostic]) -> bool {
-    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
-}
+use crate::xml::is_xml_char;
 
 /// Checks the text of a prompt, in any envelope.
 pub fn check(text: &str, options: &CheckOptions<'_>) -> Checked {
@@ -259,7 +176,7 @@ impl<'a> Reading<'a> {
             let caption = contents.caption.clone().and_then(|span| syntax::text(source, span));
             let block = lower::negative(source, nodes, caption, &mut findings);
             rules::check_list_meaning(&block, &mut findings);
-            Some(lower::to_negative_prompt(&block))
+            Some(to_negative_prompt(&block))
         };
         self.finish(text, contents, findings, || negative.as_ref().map(NegativePrompt::to_xml));
         negative
@@ -333,5 +250,5 @@ fn forbidden_characters(text: &str) -> impl Iterator<Item = (usize, char)> {
     // Nearly every text has none, and bytes are looked through faster than characters.
     let is_suspicious = text.bytes().any(|byte| (byte < b' ' && !b"\t\n\r".contains(&byte)) || byte == 0xEF);
     let suspicious = if is_suspicious { text } else { "" };
-    suspicious.char_indices().filter(|(_, character)| !syntax::is_xml_character(*character))
+    suspicious.char_indices().filter(|(_, character)| !is_xml_char(*character))
 }

@@ -1,13 +1,15 @@
 //! Collects findings while a text is read, and turns them into diagnostics of the text that was handed in.
 
+pub(crate) mod too_many;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::check::Strictness;
 use crate::diagnostic::{Diagnostic, Edit, Fix, Severity};
 use crate::limits::Limits;
+use crate::options::Strictness;
 use crate::position::{Cursor, PositionMap};
-use crate::rules::{self, RuleDoc};
+use crate::rule::RuleDoc;
 
 /// A finding whose positions are those of the text being read.
 #[derive(Clone, Debug)]
@@ -176,9 +178,9 @@ impl Findings {
         if self.left_out > 0 {
             let end = cursor.seek(original.len());
             diagnostics.push(Diagnostic {
-                code: rules::too_many_findings::RULE.code,
+                code: too_many::RULE.code,
                 severity: self.left_out_severity,
-                message: rules::too_many_findings::message(self.left_out),
+                message: too_many::message(self.left_out),
                 span: original.len()..original.len(),
                 start: end,
                 end,
@@ -219,7 +221,7 @@ mod tests {
     fn what_is_left_out_is_counted_and_keeps_its_weight() {
         let limits = Limits { max_diagnostics: 1, ..Limits::DEFAULT };
         let mut findings = Findings::new(Strictness::Lenient, &limits);
-        let rule = &rules::unescaped_markup::RULE;
+        let rule = &crate::rules::unescaped_markup::RULE;
         findings.push(Finding::new(rule, 0..1, "first"));
         findings.push(Finding::new(rule, 1..2, "second").into_error());
         findings.push(Finding::new(rule, 2..3, "third"));

@@ -1,8 +1,8 @@
 //! The prompt language of Sakuga: its XSD, its values, its diagnostics and its renderings.
 //!
-//! `prompt.xsd` is the law. The build derives from it the tables of [`law`], which the checker and the reference page
-//! walk, and the readers behind [`Prompt::from_xml`]; tests hold the protobuf messages and an independent XSD validator
-//! against it.
+//! `prompt.xsd` defines the grammar. The build derives the tables of [`grammar`] from it, which the checker and the
+//! reference page read. Tests compare the checker with the readers that xsd-parser generates from the XSD, with an
+//! independent XSD validator and with the protobuf messages.
 //!
 //! [`check()`] takes a prompt as it is found, in any wrapping, and never fails: it gives a [`Prompt`] and every finding with
 //! its place and a way to mend it. A [`Prompt`] is plain values; [`Prompt::to_xml`] writes the canonical form and
@@ -25,34 +25,35 @@
 pub const XSD: &str = include_str!("../prompt.xsd");
 
 mod check;
+mod checked;
 mod diagnostic;
-mod document;
 mod envelope;
 mod findings;
-#[rustfmt::skip]
-#[allow(missing_docs, unused, unused_qualifications, clippy::all)]
-mod generated;
-pub mod law;
+pub mod grammar;
 mod limits;
 mod lower;
 mod names;
+mod options;
+mod outline;
 mod position;
 mod prompt;
 pub mod reference;
 mod render;
+mod rule;
 pub mod rules;
 mod syntax;
 mod tags;
+mod tree;
 mod vocabulary;
+mod xml;
 
-pub use check::{
-    CheckOptions, Checked, CheckedNegative, Envelope, Strictness, check, check_bytes, check_negative, check_typed,
-};
+pub use check::{check, check_bytes, check_negative, check_typed};
+pub use checked::{Checked, CheckedNegative, Envelope};
 pub use diagnostic::{Diagnostic, Edit, Fix, Severity};
-pub use document::ReadError;
 pub use limits::Limits;
+pub use options::{CheckOptions, Strictness};
 pub use position::Position;
-
 pub use prompt::{Character, Gender, GeneralTags, NegativePrompt, ParseGenderError, Prompt};
+pub use rule::RuleDoc;
 pub use tags::TagList;
 pub use vocabulary::{Vocabulary, VocabularyError};

@@ -1,13 +1,11 @@
 //! From the spanned tree to a prompt with its places, mending what can be mended without loss.
 //!
-//! Which element may stand where is asked of the law ([`crate::law`]); what a name means that is not in the law is asked
+//! Which element may stand where is asked of the grammar ([`crate::grammar`]); what a name means that is not in the grammar is asked
 //! of [`crate::names`]. Everything that is not as the XSD has it becomes a finding; a strict check makes these errors.
 
 mod attributes;
 mod blocks;
-mod count;
 mod numbering;
-mod outline;
 mod strays;
 mod surroundings;
 mod tags;
@@ -15,14 +13,12 @@ mod tags;
 use std::borrow::Cow;
 
 use crate::findings::Findings;
-use crate::law::{self, ElementLaw};
+use crate::grammar::{self, ElementDecl};
 use crate::names::{self, Certainty, Meaning, Place, Target};
+use crate::outline::{Block, Field, Outline};
 use crate::rules::{renamed_element, stray_text, unknown_element};
-use crate::syntax::{Element, Node, Text};
+use crate::tree::{Element, Node, Text};
 use strays::{Origin, Stray};
-
-pub(crate) use count::{Tally, WrittenCount};
-pub(crate) use outline::{Block, Field, Outline, Tag, to_negative_prompt};
 
 /// Reads the nodes of a prompt; `caption` is a sentence that a JSON object held beside them.
 pub(crate) fn prompt<'t>(
@@ -32,7 +28,7 @@ pub(crate) fn prompt<'t>(
     findings: &mut Findings,
 ) -> Outline<'t> {
     let mut lowering = Lowering::new(source, findings);
-    for node in lowering.contents(nodes, &law::PROMPT) {
+    for node in lowering.contents(nodes, &grammar::PROMPT) {
         match node {
             Node::Element(element) => lowering.top_element(element),
             Node::Text(text) => lowering.top_text(&text),
@@ -64,7 +60,7 @@ pub(crate) fn negative<'t>(
         names: Vec::new(),
         fields: Vec::new(),
     };
-    let children = lowering.contents(nodes, &law::NEGATIVE_PROMPT);
+    let children = lowering.contents(nodes, &grammar::NEGATIVE_PROMPT);
     lowering.children(Place::Negative, &mut block, children);
     for field in lowering.take_captions(Place::Negative, caption) {
         lowering.add_field(&mut block, field);
@@ -107,19 +103,19 @@ impl<'t, 'f> Lowering<'t, 'f> {
                 self.report_name(&element, certainty, &format!("character_{number}"), "");
                 self.character(element, number);
             }
-            Target::Element(Place::Top, law) if law.children().is_empty() => {
-                self.report_name(&element, certainty, law.name, "");
-                if let Some(field) = self.caption(law, element) {
+            Target::Element(Place::Top, decl) if decl.children().is_empty() => {
+                self.report_name(&element, certainty, decl.name, "");
+                if let Some(field) = self.caption(decl, element) {
                     self.add_caption(field);
                 }
             }
-            Target::Element(Place::Top, law) => {
-                self.report_name(&element, certainty, law.name, "");
-                self.general(law, element);
+            Target::Element(Place::Top, decl) => {
+                self.report_name(&element, certainty, decl.name, "");
+                self.general(decl, element);
             }
-            Target::Element(home, law) => {
-                let path = law.name.to_owned();
-                self.stray_element(home, law, element, Origin::Top, path);
+            Target::Element(home, decl) => {
+                let path = decl.name.to_owned();
+                self.stray_element(home, decl, element, Origin::Top, path);
             }
         }
     }
@@ -141,9 +137,9 @@ impl<'t, 'f> Lowering<'t, 'f> {
         self.attributes(&element, &[], element.name);
         let tags = tags::flatten(&element);
         self.findings.push(unknown_element::moved(&element, "", "general_tags", "other", tags.is_empty()));
-        if let Some(law) = Place::General.law().child("other") {
+        if let Some(decl) = Place::General.decl().child("other") {
             let (span, content) = (element.span(), element.content());
-            let field = Field { law, span, content, tags, text: Cow::Borrowed("") };
+            let field = Field { decl, span, content, tags, text: Cow::Borrowed("") };
             self.strays.push(Stray { home: Place::General, field, origin: Origin::Reported });
         }
     }
@@ -166,22 +162,22 @@ impl<'t, 'f> Lowering<'t, 'f> {
         }
         let (home, name) =
             if stray_text::is_sentence(&text.value) { (Place::Top, "caption") } else { (Place::General, "other") };
-        let Some(law) = home.law().child(name) else { return };
-        let field = Self::field_of_text(law, text);
+        let Some(decl) = home.decl().child(name) else { return };
+        let field = Self::field_of_text(decl, text);
         self.strays.push(Stray { home, field, origin: Origin::Text });
     }
 
     /// A field made of text that stands without tags.
-    fn field_of_text(law: &'static ElementLaw, text: &Text<'t>) -> Field<'t> {
+    fn field_of_text(decl: &'static ElementDecl, text: &Text<'t>) -> Field<'t> {
         let span = text.trimmed_span();
-        let is_caption = law.name == "caption";
+        let is_caption = decl.name == "caption";
         let tags = if is_caption { Vec::new() } else { tags::split(text) };
         let sentence = if is_caption { tags::trimmed(text.value.clone()) } else { Cow::Borrowed("") };
-        Field { law, content: span.clone(), span, tags, text: sentence }
+        Field { decl, content: span.clone(), span, tags, text: sentence }
     }
 
     /// What stands inside the roots, without what other tools put between the elements.
-    fn contents(&mut self, nodes: Vec<Node<'t>>, root: &'static ElementLaw) -> Vec<Node<'t>> {
+    fn contents(&mut self, nodes: Vec<Node<'t>>, root: &'static ElementDecl) -> Vec<Node<'t>> {
         let unwrapped = self.unwrap(nodes, root).into_iter();
         let kept = unwrapped.filter_map(|node| match node {
             Node::Element(element) => Some(Node::Element(element)),
@@ -192,8 +188,8 @@ impl<'t, 'f> Lowering<'t, 'f> {
 
     /// The captions that stood beside the elements, and the one of a JSON object.
     fn take_captions(&mut self, place: Place, of_json: Option<Text<'t>>) -> Vec<Field<'t>> {
-        let Some(law) = place.law().child("caption") else { return Vec::new() };
+        let Some(decl) = place.decl().child("caption") else { return Vec::new() };
         let texts = std::mem::take(&mut self.captions).into_iter().chain(of_json);
-        texts.map(|text| Self::field_of_text(law, &text)).filter(|field| !field.text.is_empty()).collect()
+        texts.map(|text| Self::field_of_text(decl, &text)).filter(|field| !field.text.is_empty()).collect()
     }
 }

@@ -1,13 +1,13 @@
 //! Element names: which one is meant when it is written in another way, and where it belongs.
 //!
-//! Which names exist is the law's business ([`law`]); here are only the other spellings that occur in the wild.
+//! Which names exist is the grammar's business ([`grammar`]); here are only the other spellings that occur in the wild.
 
 mod aliases;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use crate::law::{self, ContentLaw, ElementLaw};
+use crate::grammar::{self, Content, ElementDecl};
 use aliases::ALIASES;
 
 /// Elements that other tools put around the blocks.
@@ -28,28 +28,28 @@ pub(crate) enum Place {
 
 impl Place {
     /// What the XSD says about an element of this kind.
-    pub(crate) fn law(self) -> &'static ElementLaw {
+    pub(crate) fn decl(self) -> &'static ElementDecl {
         match self {
-            Place::Top => &law::PROMPT,
+            Place::Top => &grammar::PROMPT,
             Place::Character => blocks().character,
             Place::General => blocks().general,
-            Place::Negative => &law::NEGATIVE_PROMPT,
+            Place::Negative => &grammar::NEGATIVE_PROMPT,
         }
     }
 }
 
 struct Blocks {
-    character: &'static ElementLaw,
-    general: &'static ElementLaw,
+    character: &'static ElementDecl,
+    general: &'static ElementDecl,
 }
 
 fn blocks() -> &'static Blocks {
     static BLOCKS: LazyLock<Blocks> = LazyLock::new(|| {
-        let mut containers = law::PROMPT.children().iter().filter(|child| !child.children().is_empty());
+        let mut containers = grammar::PROMPT.children().iter().filter(|child| !child.children().is_empty());
         // Without a numbered block or without general tags the XSD would be another language; the root then stands in
         // for them, and the tests below fail.
-        let character = containers.find(|child| !child.attributes.is_empty()).unwrap_or(&law::PROMPT);
-        let general = law::PROMPT.child("general_tags").unwrap_or(&law::PROMPT);
+        let character = containers.find(|child| !child.attributes.is_empty()).unwrap_or(&grammar::PROMPT);
+        let general = grammar::PROMPT.child("general_tags").unwrap_or(&grammar::PROMPT);
         Blocks { character, general }
     });
     &BLOCKS
@@ -70,7 +70,7 @@ pub(crate) enum Target {
     /// A character block of that number, which may be one that the XSD does not list.
     Character(u32),
     /// An element at the place where it belongs.
-    Element(Place, &'static ElementLaw),
+    Element(Place, &'static ElementDecl),
 }
 
 /// How a name leads to its element.
@@ -112,17 +112,17 @@ pub(crate) fn meaning(place: Place, name: &str) -> Option<Meaning> {
 }
 
 fn exact(place: Place, name: &str) -> Option<Meaning> {
-    let law = place.law().child(name)?;
-    Some(Meaning { target: Target::Element(place, law), certainty: Certainty::Exact })
+    let decl = place.decl().child(name)?;
+    Some(Meaning { target: Target::Element(place, decl), certainty: Certainty::Exact })
 }
 
 fn alias(place: Place, spelt: &str) -> Option<Meaning> {
     let in_table = || {
         let &(_, _, name) = ALIASES.iter().find(|(at, word, _)| *at == place && *word == spelt)?;
-        place.law().child(name)
+        place.decl().child(name)
     };
-    let law = place.law().child(spelt).or_else(in_table)?;
-    Some(Meaning { target: Target::Element(place, law), certainty: Certainty::Alias })
+    let decl = place.decl().child(spelt).or_else(in_table)?;
+    Some(Meaning { target: Target::Element(place, decl), certainty: Certainty::Alias })
 }
 
 fn similar(place: Place, spelt: &str) -> Option<Meaning> {
@@ -134,21 +134,21 @@ fn similar(place: Place, spelt: &str) -> Option<Meaning> {
         return None;
     }
     let letters = letters_of(spelt);
-    let candidates = place.law().children().iter().filter(|law| {
+    let candidates = place.decl().children().iter().filter(|decl| {
         // Each slip changes the length by one at most, and the set of letters by two.
-        law.name.len() >= SHORTEST
-            && law.attributes.is_empty()
-            && law.name.len().abs_diff(spelt.len()) <= MOST_SLIPS
-            && (letters_of(law.name) ^ letters).count_ones() <= MOST_CHANGED_LETTERS
+        decl.name.len() >= SHORTEST
+            && decl.attributes.is_empty()
+            && decl.name.len().abs_diff(spelt.len()) <= MOST_SLIPS
+            && (letters_of(decl.name) ^ letters).count_ones() <= MOST_CHANGED_LETTERS
     });
-    let distances = candidates.map(|law| (strsim::osa_distance(law.name, spelt), law));
-    let (distance, law) = distances.min_by_key(|(distance, _)| *distance)?;
-    let most = match (law.name.len(), spelt.len()) {
+    let distances = candidates.map(|decl| (strsim::osa_distance(decl.name, spelt), decl));
+    let (distance, decl) = distances.min_by_key(|(distance, _)| *distance)?;
+    let most = match (decl.name.len(), spelt.len()) {
         (_, ..=5) => 1,
         (..=7, _) => 2,
         _ => MOST_SLIPS,
     };
-    (distance <= most).then_some(Meaning { target: Target::Element(place, law), certainty: Certainty::Similar })
+    (distance <= most).then_some(Meaning { target: Target::Element(place, decl), certainty: Certainty::Similar })
 }
 
 /// The set of letters of a word; what is no letter shares the remaining bits.
@@ -209,24 +209,24 @@ pub(crate) fn is_known(name: &str) -> bool {
 
 fn kinds() -> &'static HashMap<&'static str, Kind> {
     static KINDS: LazyLock<HashMap<&'static str, Kind>> = LazyLock::new(|| {
-        fn add(law: &'static ElementLaw, kinds: &mut HashMap<&'static str, Kind>) {
-            let kind = match law.content {
-                ContentLaw::Children(_) => Kind::Container,
-                ContentLaw::Text(_) => Kind::Leaf,
+        fn add(decl: &'static ElementDecl, kinds: &mut HashMap<&'static str, Kind>) {
+            let kind = match decl.content {
+                Content::Children(_) => Kind::Container,
+                Content::Text(_) => Kind::Leaf,
             };
-            kinds.insert(law.name, kind);
-            law.children().iter().for_each(|child| add(child, kinds));
+            kinds.insert(decl.name, kind);
+            decl.children().iter().for_each(|child| add(child, kinds));
         }
         let mut kinds = HashMap::new();
         for envelope in ENVELOPES {
             kinds.insert(envelope, Kind::Container);
         }
         for &(place, word, name) in ALIASES {
-            let holds_elements = place.law().child(name).is_some_and(|law| !law.children().is_empty());
+            let holds_elements = place.decl().child(name).is_some_and(|decl| !decl.children().is_empty());
             kinds.insert(word, if holds_elements { Kind::Container } else { Kind::Leaf });
         }
-        add(&law::PROMPT, &mut kinds);
-        add(&law::NEGATIVE_PROMPT, &mut kinds);
+        add(&grammar::PROMPT, &mut kinds);
+        add(&grammar::NEGATIVE_PROMPT, &mut kinds);
         kinds
     });
     &KINDS
@@ -269,7 +269,7 @@ mod tests {
         let found = meaning(place, name).map(|meaning| {
             let target = match meaning.target {
                 Target::Character(number) => format!("character_{number}"),
-                Target::Element(_, law) => law.name.to_owned(),
+                Target::Element(_, decl) => decl.name.to_owned(),
             };
             (target, meaning.certainty)
         });
@@ -278,15 +278,15 @@ mod tests {
 
     #[test]
     fn the_law_has_the_blocks() {
-        assert_eq!(Place::Character.law().name, "character_1");
-        assert_eq!(Place::General.law().name, "general_tags");
+        assert_eq!(Place::Character.decl().name, "character_1");
+        assert_eq!(Place::General.decl().name, "general_tags");
     }
 
     #[test]
     fn aliases_lead_to_elements_of_the_law_and_are_none_themselves() {
         for (place, word, name) in ALIASES {
-            assert!(place.law().child(name).is_some(), "{name} is no element of {place:?}");
-            assert!(place.law().child(word).is_none(), "{word} is an element of {place:?}");
+            assert!(place.decl().child(name).is_some(), "{name} is no element of {place:?}");
+            assert!(place.decl().child(word).is_none(), "{word} is an element of {place:?}");
         }
     }
 

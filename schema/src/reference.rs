@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::check::Envelope;
-use crate::law::{self, ContentLaw, ElementLaw};
+use crate::checked::Envelope;
+use crate::grammar::{self, Content, ElementDecl};
 use crate::prompt::{Character, Gender, GeneralTags, Prompt};
 use crate::rules;
 use crate::tags::TagList;
@@ -47,27 +47,27 @@ fn introduction(page: &mut String) {
 
 fn elements(page: &mut String) {
     page.push_str("## Elements\n\n");
-    element_section(page, &law::PROMPT);
-    for child in law::PROMPT.children() {
+    element_section(page, &grammar::PROMPT);
+    for child in grammar::PROMPT.children() {
         // All characters hold the same, so one section stands for them.
         let is_later_character = number_of(child).is_some_and(|number| number > 1);
         if !child.children().is_empty() && !is_later_character {
             element_section(page, child);
         }
     }
-    element_section(page, &law::NEGATIVE_PROMPT);
+    element_section(page, &grammar::NEGATIVE_PROMPT);
 }
 
-fn element_section(page: &mut String, law: &ElementLaw) {
-    let heading = match number_of(law) {
+fn element_section(page: &mut String, decl: &ElementDecl) {
+    let heading = match number_of(decl) {
         Some(_) => "character_N",
-        None => law.name,
+        None => decl.name,
     };
-    let said = if law.type_documentation.is_empty() { law.documentation } else { law.type_documentation };
+    let said = if decl.type_documentation.is_empty() { decl.documentation } else { decl.type_documentation };
     push!(page, "### `{heading}`\n\n{said}\n\n");
     page.push_str("| element | how often | holds | what goes there | example |\n|---|---|---|---|---|\n");
-    let characters: Vec<_> = law.children().iter().filter(|child| number_of(child).is_some()).collect();
-    for child in law.children() {
+    let characters: Vec<_> = decl.children().iter().filter(|child| number_of(child).is_some()).collect();
+    for child in decl.children() {
         let (name, said) = match (number_of(child), characters.as_slice()) {
             (Some(1), [first, second, .., last]) => {
                 // The second says what holds for all that follow it.
@@ -85,8 +85,8 @@ fn element_section(page: &mut String, law: &ElementLaw) {
             (min, max) => format!("{min} to {max} times"),
         };
         let holds = match &child.content {
-            ContentLaw::Children(_) => "elements".to_owned(),
-            ContentLaw::Text(text) => format!("[{0}](#{1})", text.type_name, text.type_name.to_lowercase()),
+            Content::Children(_) => "elements".to_owned(),
+            Content::Text(text) => format!("[{0}](#{1})", text.type_name, text.type_name.to_lowercase()),
         };
         let example = if child.example.is_empty() { String::new() } else { format!("`{}`", child.example) };
         push!(page, "| {name} | {how_often} | {holds} | {said} | {example} |\n");
@@ -95,15 +95,15 @@ fn element_section(page: &mut String, law: &ElementLaw) {
 }
 
 /// N of `character_N`.
-fn number_of(law: &ElementLaw) -> Option<u32> {
-    law.name.strip_prefix("character_")?.parse().ok()
+fn number_of(decl: &ElementDecl) -> Option<u32> {
+    decl.name.strip_prefix("character_")?.parse().ok()
 }
 
 fn texts(page: &mut String) {
     page.push_str("## Texts\n\n");
-    for text_type in &law::TEXT_TYPES {
+    for text_type in &grammar::TEXT_TYPES {
         push!(page, "### {}\n\n{}\n\nExample: `{}`\n\n", text_type.name, text_type.documentation, text_type.example);
-        let Some(text) = find_text(&law::PROMPT, text_type.name) else { continue };
+        let Some(text) = find_text(&grammar::PROMPT, text_type.name) else { continue };
         if text.values.is_empty() {
             continue;
         }
@@ -116,10 +116,10 @@ fn texts(page: &mut String) {
 }
 
 /// A text of that type, anywhere below the element.
-fn find_text(law: &'static ElementLaw, type_name: &str) -> Option<&'static law::TextLaw> {
-    match &law.content {
-        ContentLaw::Text(text) => (text.type_name == type_name).then_some(text),
-        ContentLaw::Children(children) => children.iter().find_map(|child| find_text(child, type_name)),
+fn find_text(decl: &'static ElementDecl, type_name: &str) -> Option<&'static grammar::TextDecl> {
+    match &decl.content {
+        Content::Text(text) => (text.type_name == type_name).then_some(text),
+        Content::Children(children) => children.iter().find_map(|child| find_text(child, type_name)),
     }
 }
 
@@ -247,14 +247,14 @@ mod tests {
 
     #[test]
     fn every_element_and_rule_is_on_the_page() {
-        fn walk(law: &ElementLaw, page: &str) {
-            let is_run = number_of(law).is_some_and(|number| number != 1 && number != 16);
-            assert!(is_run || page.contains(&format!("`{}`", law.name)), "{}", law.name);
-            law.children().iter().for_each(|child| walk(child, page));
+        fn walk(decl: &ElementDecl, page: &str) {
+            let is_run = number_of(decl).is_some_and(|number| number != 1 && number != 16);
+            assert!(is_run || page.contains(&format!("`{}`", decl.name)), "{}", decl.name);
+            decl.children().iter().for_each(|child| walk(child, page));
         }
         let page = markdown();
-        walk(&law::PROMPT, &page);
-        walk(&law::NEGATIVE_PROMPT, &page);
+        walk(&grammar::PROMPT, &page);
+        walk(&grammar::NEGATIVE_PROMPT, &page);
         for rule in rules::all() {
             assert!(page.contains(&format!("\n### {}\n", rule.code)), "{}", rule.code);
         }

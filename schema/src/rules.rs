@@ -3,56 +3,10 @@
 //! Where a fault can only be seen while the text is read (in the modules `syntax` and `lower`), the rule's file
 //! holds what is said about it; the other rules look at the finished outline themselves.
 
-use crate::diagnostic::Severity;
-use crate::findings::Findings;
-use crate::limits::Limits;
-use crate::lower::{Block, Outline};
+use crate::findings::{Findings, too_many};
+use crate::outline::{Block, Outline};
+use crate::rule::RuleDoc;
 use crate::vocabulary::Vocabulary;
-
-/// What is said about a rule.
-#[derive(Clone, Copy, Debug)]
-pub struct RuleDoc {
-    /// Stable kebab-case name.
-    pub code: &'static str,
-    /// The severity of its findings in a lenient check, where the fault could be repaired or need not be.
-    pub severity: Severity,
-    /// The severity of its findings in a strict check.
-    pub strict_severity: Severity,
-    /// The explanation, in Markdown.
-    pub documentation: &'static str,
-    /// A prompt without the fault.
-    pub good: &'static str,
-    /// A prompt with it.
-    pub bad: &'static str,
-    /// The limits under which the examples are checked; small ones where the default would need a long example.
-    pub limits: Limits,
-}
-
-/// Declares the one `RULE` of a rule's file. The explanation is both its documentation and a part of its value.
-macro_rules! rule {
-    (
-        $(#[doc = $line:literal])+
-        $code:literal, $severity:ident $(, strict $strict:ident)?;
-        bad: $bad:expr;
-        good: $good:expr;
-        $(limits: $limits:expr;)?
-    ) => {
-        $(#[doc = $line])+
-        pub(crate) static RULE: $crate::rules::RuleDoc = $crate::rules::RuleDoc {
-            code: $code,
-            severity: $crate::diagnostic::Severity::$severity,
-            strict_severity: rule!(@or $($strict)? , $severity),
-            documentation: concat!($($line, "\n"),+),
-            good: $good,
-            bad: $bad,
-            limits: rule!(@limits $($limits)?),
-        };
-    };
-    (@or $strict:ident , $severity:ident) => { $crate::diagnostic::Severity::$strict };
-    (@or , $severity:ident) => { $crate::diagnostic::Severity::$severity };
-    (@limits $limits:expr) => { $limits };
-    (@limits) => { $crate::limits::Limits::DEFAULT };
-}
 
 pub(crate) mod bad_encoding;
 pub(crate) mod count_mismatch;
@@ -79,7 +33,6 @@ pub(crate) mod system_prompt_split;
 pub(crate) mod too_deep;
 pub(crate) mod too_large;
 pub(crate) mod too_many_characters;
-pub(crate) mod too_many_findings;
 pub(crate) mod two_hair_colours;
 pub(crate) mod unescaped_markup;
 pub(crate) mod unknown_attribute;
@@ -116,7 +69,7 @@ pub fn all() -> &'static [RuleDoc] {
         too_deep::RULE,
         too_large::RULE,
         too_many_characters::RULE,
-        too_many_findings::RULE,
+        too_many::RULE,
         two_hair_colours::RULE,
         unescaped_markup::RULE,
         unknown_attribute::RULE,
@@ -154,8 +107,9 @@ pub(crate) fn check_list_meaning(block: &Block<'_>, findings: &mut Findings) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::{CheckOptions, Strictness, check};
-    use crate::diagnostic::{Diagnostic, Edit, apply_edits};
+    use crate::check::check;
+    use crate::diagnostic::{Diagnostic, Edit, Severity, apply_edits};
+    use crate::options::{CheckOptions, Strictness};
 
     fn diagnostics(text: &str, rule: &RuleDoc, strictness: Strictness) -> Vec<Diagnostic> {
         let options = CheckOptions { strictness, limits: rule.limits, vocabulary: None };
@@ -178,7 +132,7 @@ mod tests {
             let found = lenient.iter().find(|diagnostic| diagnostic.code == rule.code);
             let Some(found) = found else { panic!("{}: not found among {lenient:#?}", rule.code) };
             // The last note takes the severity of what it stands for.
-            if rule.code != too_many_findings::RULE.code {
+            if rule.code != too_many::RULE.code {
                 assert_eq!(found.severity, rule.severity, "{}: {found:#?}", rule.code);
                 let strict = diagnostics(rule.bad, rule, Strictness::Strict);
                 let found = strict.iter().find(|diagnostic| diagnostic.code == rule.code);

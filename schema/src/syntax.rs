@@ -6,19 +6,13 @@
 mod ends;
 mod recovery;
 mod scan;
-mod text;
-mod tree;
 mod walk;
 
 use std::ops::Range;
 
 use crate::findings::Findings;
-use text::TextBuilder;
+use crate::tree::{Text, TextBuilder, Tree};
 use walk::Walk;
-
-pub(crate) use scan::is_xml_character;
-pub(crate) use text::Text;
-pub(crate) use tree::{Element, Node, Tree};
 
 /// Deepest nesting that is read, whatever the caller allows: what comes later walks the tree recursively.
 const DEEPEST: usize = 128;

@@ -35,7 +35,6 @@ const REMAINING: &[(&str, &str, &[&str])] = &[
     ("sakuga-model", "crate::lora", &["file", "patch"]),
     ("sakuga-model", "crate::pipeline", &["insight", "networks"]),
     ("sakuga-model", "crate::synthetic", &["layout", "preset"]),
-    ("sakuga-schema", "crate", &["check", "envelope", "findings", "lower", "rules", "syntax"]),
     ("sakuga-server", "crate", &[
         "config", "door", "encoder", "engine", "error", "event", "job", "jobs", "journal", "metrics", "picture",
         "preview", "request", "scheduler", "settings", "telemetry", "trace", "wire",

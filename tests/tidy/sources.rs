@@ -11,7 +11,7 @@ use crate::tree;
 const LINES_MAX: usize = 600;
 
 /// Written by generators.
-const GENERATED: &[&str] = &["proto/src/gen/", "schema/src/generated.rs"];
+const GENERATED: &[&str] = &["proto/src/gen/"];
 
 /// Placeholders and traces: what a macro of this name does is not done.
 const UNFINISHED: &[&str] = &["todo", "unimplemented", "dbg"];

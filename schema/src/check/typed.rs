@@ -3,8 +3,8 @@
 use crate::findings::{Findings, excerpt};
 use crate::prompt::Prompt;
 use crate::rules::{empty_element, invalid_value};
-use crate::syntax::is_xml_character;
 use crate::tags::{TagList, collapse};
+use crate::xml::is_xml_char;
 
 /// Looks at every value of a prompt whose XML is `xml`.
 pub(super) fn check(prompt: &Prompt, xml: &str, findings: &mut Findings) {
@@ -13,7 +13,7 @@ pub(super) fn check(prompt: &Prompt, xml: &str, findings: &mut Findings) {
     let tags = prompt.characters.iter().flat_map(|character| character.tag_lists()).map(|(_, tags)| tags);
     let general = prompt.general_tags.iter().flat_map(|general| general.tag_lists()).map(|(_, tags)| tags);
     for text in words.chain(tags.chain(general).flatten()) {
-        if let Some(character) = text.chars().find(|character| !is_xml_character(*character)) {
+        if let Some(character) = text.chars().find(|character| !is_xml_char(*character)) {
             let message =
                 format!("`{}` holds the character U+{:04X}, which XML cannot", excerpt(text), u32::from(character));
             findings.push(invalid_value::unwritable(0..0, message));

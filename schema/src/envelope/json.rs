@@ -136,7 +136,7 @@ impl Decoded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Strictness;
+    use crate::options::Strictness;
 
     #[track_caller]
     fn contents(text: &str) -> (String, Option<String>, PositionMap) {

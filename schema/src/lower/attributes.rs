@@ -1,16 +1,16 @@
-//! Attributes: the law knows two, nobody writes them, and XML has some of its own.
+//! Attributes: the grammar knows two, nobody writes them, and XML has some of its own.
 
 use super::Lowering;
-use crate::law::AttributeLaw;
+use crate::grammar::AttributeDecl;
 use crate::rules::unknown_attribute;
-use crate::syntax::Element;
+use crate::tree::Element;
 
 /// The namespace of `xsi:schemaLocation` and its like.
 const SCHEMA_INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 
 impl Lowering<'_, '_> {
-    /// Checks the attributes of an element against those that the law allows it.
-    pub(super) fn attributes(&mut self, element: &Element<'_>, allowed: &[AttributeLaw], path: &str) {
+    /// Checks the attributes of an element against those that the grammar allows it.
+    pub(super) fn attributes(&mut self, element: &Element<'_>, allowed: &[AttributeDecl], path: &str) {
         if element.attributes.is_empty() {
             return;
         }
@@ -24,7 +24,7 @@ impl Lowering<'_, '_> {
         }
         for attribute in &element.attributes {
             let name = attribute.name.as_ref();
-            let finding = match allowed.iter().find(|law| law.name == name).map(|law| law.fixed) {
+            let finding = match allowed.iter().find(|decl| decl.name == name).map(|decl| decl.fixed) {
                 Some(None) => continue,
                 Some(Some(fixed)) if is_same_number(&attribute.value, fixed) => continue,
                 Some(Some(fixed)) => unknown_attribute::wrong_value(element, name, &attribute.value, fixed),

@@ -2,23 +2,23 @@
 
 use std::borrow::Cow;
 
-use super::outline::{Block, Field, Tag};
 use super::strays::{Origin, Stray};
 use super::{Lowering, tags};
-use crate::law::{ElementLaw, TextKind, TextLaw};
+use crate::grammar::{ElementDecl, TextDecl, TextKind};
 use crate::names::{self, Meaning, Place, Target};
+use crate::outline::{Block, Field, Tag};
 use crate::rules::{
     duplicate_element, empty_element, invalid_value, renamed_element, stray_text, unknown_element, wrong_place,
 };
-use crate::syntax::{Element, Node, Text};
 use crate::tags::collapse;
+use crate::tree::{Element, Node, Text};
 
 impl<'t> Lowering<'t, '_> {
     /// A numbered character.
     pub(super) fn character(&mut self, mut element: Element<'t>, number: u32) {
         let path = format!("character_{number}");
-        let law = Place::Top.law().child(&path);
-        self.attributes(&element, law.map_or(&[], |law| law.attributes), &path);
+        let decl = Place::Top.decl().child(&path);
+        self.attributes(&element, decl.map_or(&[], |decl| decl.attributes), &path);
         let mut block = Self::block(&element, path, number);
         self.children(Place::Character, &mut block, std::mem::take(&mut element.children));
         self.outline.characters.push(block);
@@ -32,26 +32,26 @@ impl<'t> Lowering<'t, '_> {
         self.children(Place::Character, &mut block, std::mem::take(&mut element.children));
         let has_name = !block.name().is_empty();
         self.findings.push(renamed_element::named_character(&element, has_name).at(block.path.clone()));
-        if !has_name && let Some(law) = Place::Character.law().child("n") {
-            block.fields.retain(|field| field.law.name != "n");
+        if !has_name && let Some(decl) = Place::Character.decl().child("n") {
+            block.fields.retain(|field| field.decl.name != "n");
             let span = element.name_span.clone();
             let text = Cow::Borrowed(element.name);
-            block.fields.push(Field { law, content: span.clone(), span, tags: Vec::new(), text });
+            block.fields.push(Field { decl, content: span.clone(), span, tags: Vec::new(), text });
         }
         block
     }
 
     /// The general tags; a second block of them is added to the first.
-    pub(super) fn general(&mut self, law: &'static ElementLaw, mut element: Element<'t>) {
-        self.attributes(&element, law.attributes, law.name);
+    pub(super) fn general(&mut self, decl: &'static ElementDecl, mut element: Element<'t>) {
+        self.attributes(&element, decl.attributes, decl.name);
         let children = std::mem::take(&mut element.children);
         let first = self.outline.general.take();
         let mut block = match first {
             Some(first) => {
-                self.findings.push(duplicate_element::block(&element, first.inside_end, self.source).at(law.name));
+                self.findings.push(duplicate_element::block(&element, first.inside_end, self.source).at(decl.name));
                 first
             }
-            None => Self::block(&element, law.name.to_owned(), 0),
+            None => Self::block(&element, decl.name.to_owned(), 0),
         };
         self.children(Place::General, &mut block, children);
         self.outline.general = Some(block);
@@ -84,14 +84,14 @@ impl<'t> Lowering<'t, '_> {
                 Node::Text(text) => self.text_in_block(block, text, &mut homeless, fallback),
             }
         }
-        let Some(law) = place.law().child(fallback).filter(|_| !homeless.is_empty()) else { return };
-        match block.fields.iter_mut().find(|field| field.law.name == law.name) {
+        let Some(decl) = place.decl().child(fallback).filter(|_| !homeless.is_empty()) else { return };
+        match block.fields.iter_mut().find(|field| field.decl.name == decl.name) {
             Some(field) => field.tags.append(&mut homeless),
             None => {
                 let start = homeless.first().map_or(block.open.end, |tag| tag.span.start);
                 let end = homeless.last().map_or(start, |tag| tag.span.end).max(start);
                 let text = Cow::Borrowed("");
-                block.fields.push(Field { law, span: start..end, content: start..end, tags: homeless, text });
+                block.fields.push(Field { decl, span: start..end, content: start..end, tags: homeless, text });
             }
         }
     }
@@ -126,19 +126,20 @@ impl<'t> Lowering<'t, '_> {
             return;
         };
         match target {
-            Target::Element(home, law) if home == place => {
-                self.report_name(&element, certainty, law.name, &block.path);
-                if let Some(field) = self.field(place, block, law, element) {
+            Target::Element(home, decl) if home == place => {
+                self.report_name(&element, certainty, decl.name, &block.path);
+                if let Some(field) = self.field(place, block, decl, element) {
                     self.add_field(block, field);
                 }
             }
-            Target::Element(Place::Top, law) if !law.children().is_empty() => {
-                self.findings.push(wrong_place::block(&element, law.name, block.span.end, self.source).at(&block.path));
-                self.general_inside(place, block, law, element);
+            Target::Element(Place::Top, decl) if !decl.children().is_empty() => {
+                self.findings
+                    .push(wrong_place::block(&element, decl.name, block.span.end, self.source).at(&block.path));
+                self.general_inside(place, block, decl, element);
             }
-            Target::Element(home, law) => {
-                let path = format!("{}/{}", block.path, law.name);
-                self.stray_element(home, law, element, Origin::Inside { end: block.span.end }, path);
+            Target::Element(home, decl) => {
+                let path = format!("{}/{}", block.path, decl.name);
+                self.stray_element(home, decl, element, Origin::Inside { end: block.span.end }, path);
             }
             Target::Character(number) => {
                 let name = format!("character_{number}");
@@ -149,12 +150,18 @@ impl<'t> Lowering<'t, '_> {
     }
 
     /// General tags inside another block. Inside general tags they are simply more of the same.
-    fn general_inside(&mut self, place: Place, block: &mut Block<'t>, law: &'static ElementLaw, element: Element<'t>) {
+    fn general_inside(
+        &mut self,
+        place: Place,
+        block: &mut Block<'t>,
+        decl: &'static ElementDecl,
+        element: Element<'t>,
+    ) {
         if place == Place::General {
-            self.attributes(&element, law.attributes, law.name);
+            self.attributes(&element, decl.attributes, decl.name);
             self.children(place, block, element.children);
         } else {
-            self.general(law, element);
+            self.general(decl, element);
         }
     }
 
@@ -162,7 +169,7 @@ impl<'t> Lowering<'t, '_> {
     pub(super) fn stray_element(
         &mut self,
         home: Place,
-        law: &'static ElementLaw,
+        decl: &'static ElementDecl,
         element: Element<'t>,
         origin: Origin,
         path: String,
@@ -179,7 +186,7 @@ impl<'t> Lowering<'t, '_> {
             Origin::Inside { end } => Origin::Element { names, path, outside: Some(end) },
             other => other,
         };
-        if let Some(field) = self.field(place, &mut nowhere, law, element) {
+        if let Some(field) = self.field(place, &mut nowhere, decl, element) {
             self.strays.push(Stray { home, field, origin });
         }
         for field in nowhere.fields {
@@ -188,26 +195,26 @@ impl<'t> Lowering<'t, '_> {
     }
 
     /// The caption, whose inner elements are hoisted to the top.
-    pub(super) fn caption(&mut self, law: &'static ElementLaw, element: Element<'t>) -> Option<Field<'t>> {
-        self.attributes(&element, law.attributes, law.name);
+    pub(super) fn caption(&mut self, decl: &'static ElementDecl, element: Element<'t>) -> Option<Field<'t>> {
+        self.attributes(&element, decl.attributes, decl.name);
         if !element.has_elements() {
-            return self.leaf(law, element, "");
+            return self.leaf(decl, element, "");
         }
         let mut element = element;
         for child in std::mem::take(&mut element.children) {
             match child {
                 Node::Element(inner) if names::meaning(Place::Top, inner.name).is_some() => {
-                    self.findings.push(wrong_place::nested(&inner, &element, self.source).at(law.name));
+                    self.findings.push(wrong_place::nested(&inner, &element, self.source).at(decl.name));
                     self.top_element(inner);
                 }
                 Node::Element(inner) => {
-                    self.findings.push(unknown_element::unwrapped(&inner).at(law.name));
+                    self.findings.push(unknown_element::unwrapped(&inner).at(decl.name));
                     element.children.push(Node::Element(inner));
                 }
                 text => element.children.push(text),
             }
         }
-        self.leaf(law, element, "")
+        self.leaf(decl, element, "")
     }
 
     /// A field of a block; its inner elements are hoisted into the block.
@@ -215,20 +222,20 @@ impl<'t> Lowering<'t, '_> {
         &mut self,
         place: Place,
         block: &mut Block<'t>,
-        law: &'static ElementLaw,
+        decl: &'static ElementDecl,
         mut element: Element<'t>,
     ) -> Option<Field<'t>> {
         if !element.attributes.is_empty() {
-            self.attributes(&element, law.attributes, &join(&block.path, law.name));
+            self.attributes(&element, decl.attributes, &join(&block.path, decl.name));
         }
         if element.has_elements() {
-            let path = join(&block.path, law.name);
+            let path = join(&block.path, decl.name);
             let mut homeless = Vec::new();
             for child in std::mem::take(&mut element.children) {
                 match child {
                     Node::Element(inner) if names::meaning(place, inner.name).is_some() => {
                         self.findings.push(wrong_place::nested(&inner, &element, self.source).at(path.clone()));
-                        self.child(place, block, inner, &mut homeless, law.name);
+                        self.child(place, block, inner, &mut homeless, decl.name);
                     }
                     Node::Element(inner) => {
                         self.findings.push(unknown_element::unwrapped(&inner).at(path.clone()));
@@ -238,15 +245,15 @@ impl<'t> Lowering<'t, '_> {
                 }
             }
         }
-        self.leaf(law, element, &block.path)
+        self.leaf(decl, element, &block.path)
     }
 
-    /// The text of an element, read as the law says. `None` if there is nothing in it, which is reported.
-    fn leaf(&mut self, law: &'static ElementLaw, element: Element<'t>, parent: &str) -> Option<Field<'t>> {
-        let text_law = law.text()?;
+    /// The text of an element, read as the grammar says. `None` if there is nothing in it, which is reported.
+    fn leaf(&mut self, decl: &'static ElementDecl, element: Element<'t>, parent: &str) -> Option<Field<'t>> {
+        let text_decl = decl.text()?;
         let (span, content) = (element.span(), element.content());
-        let mut field = Field { law, span, content, tags: Vec::new(), text: Cow::Borrowed("") };
-        match text_law.kind {
+        let mut field = Field { decl, span, content, tags: Vec::new(), text: Cow::Borrowed("") };
+        match text_decl.kind {
             TextKind::Tags => match element.children.as_slice() {
                 [Node::Text(text)] => field.tags = tags::split(text),
                 _ => field.tags = tags::flatten(&element),
@@ -259,12 +266,12 @@ impl<'t> Lowering<'t, '_> {
             }
             TextKind::Prose => field.text = tags::trimmed(tags::text(&element)),
         }
-        if !text_law.values.is_empty() {
-            return self.closed_value(field, text_law, &element, parent);
+        if !text_decl.values.is_empty() {
+            return self.closed_value(field, text_decl, &element, parent);
         }
         let is_empty = field.tags.is_empty() && field.text.is_empty();
-        if is_empty && !text_law.may_be_empty {
-            self.findings.push(empty_element::finding(&element, law.name).at(join(parent, law.name)));
+        if is_empty && !text_decl.may_be_empty {
+            self.findings.push(empty_element::finding(&element, decl.name).at(join(parent, decl.name)));
             return None;
         }
         Some(field)
@@ -274,20 +281,20 @@ impl<'t> Lowering<'t, '_> {
     fn closed_value(
         &mut self,
         mut field: Field<'t>,
-        law: &TextLaw,
+        decl: &TextDecl,
         element: &Element<'t>,
         parent: &str,
     ) -> Option<Field<'t>> {
-        let path = || join(parent, field.law.name);
+        let path = || join(parent, field.decl.name);
         if field.text.is_empty() {
-            self.findings.push(empty_element::finding(element, field.law.name).at(path()));
+            self.findings.push(empty_element::finding(element, field.decl.name).at(path()));
             return None;
         }
         let written = tags::text(element);
         let word = written.trim_matches([' ', '\t', '\n', '\r']);
-        if !law.values.contains(&word) {
-            let meant = invalid_value::meant(&field.text, law.values);
-            self.findings.push(invalid_value::finding(&field, law, meant).at(path()));
+        if !decl.values.contains(&word) {
+            let meant = invalid_value::meant(&field.text, decl.values);
+            self.findings.push(invalid_value::finding(&field, decl, meant).at(path()));
             if let Some(meant) = meant {
                 field.text = Cow::Borrowed(meant);
             }
@@ -297,7 +304,7 @@ impl<'t> Lowering<'t, '_> {
 
     /// Adds a field to a block; one that is there already takes the second one's tags.
     pub(super) fn add_field(&mut self, block: &mut Block<'t>, mut field: Field<'t>) {
-        let Some(index) = block.fields.iter().position(|present| present.law.name == field.law.name) else {
+        let Some(index) = block.fields.iter().position(|present| present.decl.name == field.decl.name) else {
             block.fields.push(field);
             return;
         };
@@ -307,7 +314,7 @@ impl<'t> Lowering<'t, '_> {
         present.tags.append(&mut field.tags);
         if present.text.is_empty() {
             present.text = field.text;
-        } else if !field.text.is_empty() && field.law.text().is_some_and(|text| text.kind == TextKind::Prose) {
+        } else if !field.text.is_empty() && field.decl.text().is_some_and(|text| text.kind == TextKind::Prose) {
             present.text = Cow::Owned(format!("{}\n{}", present.text, field.text));
         }
     }
@@ -317,7 +324,7 @@ impl<'t> Lowering<'t, '_> {
         match &mut self.outline.caption {
             None => self.outline.caption = Some(field),
             Some(present) => {
-                self.findings.push(duplicate_element::field(&field, present, self.source).at(field.law.name));
+                self.findings.push(duplicate_element::field(&field, present, self.source).at(field.decl.name));
                 present.text = Cow::Owned(format!("{}\n{}", present.text, field.text));
             }
         }

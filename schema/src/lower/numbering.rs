@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::outline::{Block, Field};
-use super::{Lowering, Tally, WrittenCount};
+use super::Lowering;
 use crate::names::Place;
+use crate::outline::{Block, Field};
+use crate::outline::{Tally, WrittenCount};
 use crate::rules::{duplicate_element, missing_required, numbering_gap, too_many_characters};
 
 impl Lowering<'_, '_> {
@@ -43,7 +44,7 @@ impl Lowering<'_, '_> {
         if unknown == 0 {
             return;
         }
-        let Some(law) = Place::Character.law().child("gender") else { return };
+        let Some(decl) = Place::Character.decl().child("gender") else { return };
         let written = WrittenCount::read(self.outline.general.as_ref().map_or(&[], |general| general.tags("count")));
         let known = Tally::of_characters(&self.outline.characters);
         let rest = written.gender_of_the_rest(known, u32::try_from(unknown).unwrap_or(u32::MAX));
@@ -56,7 +57,7 @@ impl Lowering<'_, '_> {
             if let Some(gender) = inferred {
                 let at = character.open.end..character.open.end;
                 let text = Cow::Borrowed(gender.as_str());
-                character.fields.push(Field { law, span: at.clone(), content: at, tags: Vec::new(), text });
+                character.fields.push(Field { decl, span: at.clone(), content: at, tags: Vec::new(), text });
             }
         }
     }

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::Lowering;
-use super::outline::{Block, Field};
-use crate::law::TextKind;
+use crate::grammar::TextKind;
 use crate::names::Place;
+use crate::outline::{Block, Field};
 use crate::rules::{stray_text, wrong_place};
 
 /// A field that was found where it does not belong.
@@ -36,7 +36,7 @@ pub(super) enum Origin {
 /// The general tags when nobody wrote any.
 fn unwritten_general<'t>() -> Block<'t> {
     Block {
-        path: Place::General.law().name.to_owned(),
+        path: Place::General.decl().name.to_owned(),
         number: 0,
         span: 0..0,
         open: 0..0,
@@ -58,7 +58,7 @@ impl<'t> Lowering<'t, '_> {
                 Place::Character => self.bring_to_character(stray),
                 Place::General | Place::Negative => {
                     let inside_end = self.outline.general.as_ref().and_then(|general| general.inside_end);
-                    self.report(&stray, inside_end, Place::General.law().name);
+                    self.report(&stray, inside_end, Place::General.decl().name);
                     self.bring_to_general(stray.field);
                 }
             }
@@ -69,8 +69,8 @@ impl<'t> Lowering<'t, '_> {
     fn bring_to_character(&mut self, mut stray: Stray<'t>) {
         if let [character] = self.outline.characters.as_mut_slice() {
             let (inside_end, path) = (character.inside_end, character.path.clone());
-            let is_free = character.field(stray.field.law.name).is_none();
-            let is_list = stray.field.law.text().is_some_and(|text| text.kind == TextKind::Tags);
+            let is_free = character.field(stray.field.decl.name).is_none();
+            let is_list = stray.field.decl.text().is_some_and(|text| text.kind == TextKind::Tags);
             if is_free || is_list {
                 Self::merge(character, stray.field.clone());
                 self.report(&stray, inside_end, &path);
@@ -80,11 +80,11 @@ impl<'t> Lowering<'t, '_> {
         let has_tags = !stray.field.tags.is_empty();
         let path = match stray.origin {
             Origin::Element { path, .. } => path,
-            _ => stray.field.law.name.to_owned(),
+            _ => stray.field.decl.name.to_owned(),
         };
-        self.findings.push(wrong_place::homeless(stray.field.span.clone(), stray.field.law.name, has_tags).at(path));
-        if has_tags && let Some(other) = Place::General.law().child("other") {
-            stray.field.law = other;
+        self.findings.push(wrong_place::homeless(stray.field.span.clone(), stray.field.decl.name, has_tags).at(path));
+        if has_tags && let Some(other) = Place::General.decl().child("other") {
+            stray.field.decl = other;
             self.bring_to_general(stray.field);
         }
     }
@@ -95,7 +95,7 @@ impl<'t> Lowering<'t, '_> {
     }
 
     fn merge(block: &mut Block<'t>, mut field: Field<'t>) {
-        match block.fields.iter_mut().find(|present| present.law.name == field.law.name) {
+        match block.fields.iter_mut().find(|present| present.decl.name == field.decl.name) {
             Some(present) => present.tags.append(&mut field.tags),
             None => block.fields.push(field),
         }

@@ -1,15 +1,15 @@
 //! What other tools put around the blocks, as far as it is markup or text beside it: roots, braces, `caption:`.
 
 use super::Lowering;
-use crate::check::Envelope;
-use crate::law::ElementLaw;
+use crate::checked::Envelope;
+use crate::grammar::ElementDecl;
 use crate::names;
 use crate::rules::{envelope_removed, stray_text};
-use crate::syntax::{Element, Node, Text};
+use crate::tree::{Element, Node, Text};
 
 impl<'t> Lowering<'t, '_> {
     /// The nodes without the roots around them. `root` is the root that the XSD has; alone it needs no remark.
-    pub(super) fn unwrap(&mut self, nodes: Vec<Node<'t>>, root: &'static ElementLaw) -> Vec<Node<'t>> {
+    pub(super) fn unwrap(&mut self, nodes: Vec<Node<'t>>, root: &'static ElementDecl) -> Vec<Node<'t>> {
         let has_root = |node: &Node<'_>| match node {
             Node::Element(element) => self.root_of(element, root).is_some(),
             Node::Text(_) => false,
@@ -32,7 +32,7 @@ impl<'t> Lowering<'t, '_> {
     fn unwrap_element(
         &mut self,
         mut element: Element<'t>,
-        root: &'static ElementLaw,
+        root: &'static ElementDecl,
         is_document: bool,
         unwrapped: &mut Vec<Node<'t>>,
     ) {
@@ -57,7 +57,7 @@ impl<'t> Lowering<'t, '_> {
     }
 
     /// Whether the nodes are one document of the XSD: its root, and nothing but blanks beside it.
-    fn is_document(&self, nodes: &[Node<'t>], root: &ElementLaw) -> bool {
+    fn is_document(&self, nodes: &[Node<'t>], root: &ElementDecl) -> bool {
         let mut roots = 0;
         let is_sound = nodes.iter().all(|node| match node {
             Node::Element(element) => {
@@ -70,7 +70,7 @@ impl<'t> Lowering<'t, '_> {
         is_sound && roots == 1
     }
 
-    fn root_of(&self, element: &Element<'_>, root: &ElementLaw) -> Option<Envelope> {
+    fn root_of(&self, element: &Element<'_>, root: &ElementDecl) -> Option<Envelope> {
         let name = element.name;
         if name.eq_ignore_ascii_case(root.name) {
             return Some(Envelope::Prompt);

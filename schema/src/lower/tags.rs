@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::outline::Tag;
-use crate::syntax::{Element, Node, Text};
+use crate::outline::Tag;
 use crate::tags::collapse;
+use crate::tree::{Element, Node, Text};
 
 /// The tags of a comma-separated text.
 pub(super) fn split<'t>(text: &Text<'t>) -> Vec<Tag<'t>> {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::findings::{Finding, remove, replace};
+use crate::rule::rule;
 
 rule! {
     /// A prompt is UTF-8 without NUL and without control characters other than tab and line break. Text that was saved

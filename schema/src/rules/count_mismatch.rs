@@ -1,7 +1,8 @@
 //! `count-mismatch`: the count words and the characters do not add up.
 
 use crate::findings::{Finding, Findings, excerpt, replace};
-use crate::lower::{Outline, Tally, WrittenCount};
+use crate::outline::{Outline, Tally, WrittenCount};
+use crate::rule::rule;
 
 rule! {
     /// `<count>` says how many are in the picture, and there are as many character blocks, or none. When the two

@@ -2,9 +2,10 @@
 
 use crate::diagnostic::Edit;
 use crate::findings::{Finding, insert, remove, replace};
-use crate::law::TextKind;
-use crate::lower::{Block, Field};
-use crate::syntax::Element;
+use crate::grammar::TextKind;
+use crate::outline::{Block, Field};
+use crate::rule::rule;
+use crate::tree::Element;
 
 rule! {
     /// Each element stands at most once where it belongs. A lenient check adds the tags of a second one to the first
@@ -17,8 +18,8 @@ rule! {
 
 /// A second field of that name.
 pub(crate) fn field(second: &Field<'_>, first: &Field<'_>, source: &str) -> Finding {
-    let name = second.law.name;
-    let kind = second.law.text().map_or(TextKind::Prose, |text| text.kind);
+    let name = second.decl.name;
+    let kind = second.decl.text().map_or(TextKind::Prose, |text| text.kind);
     let raw = source.get(second.content.clone()).unwrap_or_default().trim();
     // The first one may be text without tags, or `<n/>`, where nothing can be added.
     let can_add = !first.content.is_empty() && first.content.end <= second.span.start;

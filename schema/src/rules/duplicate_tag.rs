@@ -1,7 +1,8 @@
 //! `duplicate-tag`: the same tag twice in one list.
 
 use crate::findings::{Finding, Findings, excerpt, remove};
-use crate::lower::{Block, Field};
+use crate::outline::{Block, Field};
+use crate::rule::rule;
 
 rule! {
     /// A tag that stands twice in the same element costs tokens, and the encoders do not take it for emphasis. Only

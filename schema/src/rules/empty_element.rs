@@ -1,7 +1,8 @@
 //! `empty-element`: an element with nothing in it.
 
 use crate::findings::{Finding, remove};
-use crate::syntax::Element;
+use crate::rule::rule;
+use crate::tree::Element;
 
 rule! {
     /// An element with nothing to say is left out; only `<n>` may be empty. A lenient check leaves it out.

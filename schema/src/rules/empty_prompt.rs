@@ -1,6 +1,7 @@
 //! `empty-prompt`: nothing to draw.
 
 use crate::findings::Finding;
+use crate::rule::rule;
 
 rule! {
     /// The prompt holds nothing. That is lawful: the picture is then drawn without any condition, and can be anything.

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::findings::{Finding, excerpt, remove, replace};
-use crate::syntax::Element;
+use crate::rule::rule;
+use crate::tree::Element;
 
 rule! {
     /// Prompts travel in many wrappers: `<img>`, `<image>` or `<document>` around the blocks, braces, a JSON object

@@ -1,7 +1,8 @@
 //! `escaped-parenthesis`: `\(`, which only other programs understand.
 
 use crate::findings::{Finding, Findings, excerpt, replace};
-use crate::lower::{Block, Field};
+use crate::outline::{Block, Field};
+use crate::rule::rule;
 
 rule! {
     /// Programs with weights want `rem_\(re:zero\)` where the name has parentheses. Here the text encoders read the

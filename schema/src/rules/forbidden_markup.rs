@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::findings::{Finding, excerpt, remove};
+use crate::rule::rule;
 
 rule! {
     /// A prompt needs no document type, and entity definitions are how small files become large ones and how parsers

@@ -1,8 +1,9 @@
 //! `gender-against-count`: as many as the count says, but not the same.
 
 use crate::findings::{Finding, Findings, excerpt, replace};
-use crate::lower::{Outline, Tally, WrittenCount};
+use crate::outline::{Outline, Tally, WrittenCount};
 use crate::prompt::Gender;
+use crate::rule::rule;
 
 rule! {
     /// The count words also say who is in the picture: `2girls` wants two characters whose `<gender>` is `1girl`.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::findings::{Finding, excerpt, remove};
+use crate::rule::rule;
 
 rule! {
     /// Comments and processing instructions are lawful XML, but the encoders never see them, and the canonical form

@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use crate::findings::{Finding, excerpt, replace};
-use crate::law::TextLaw;
-use crate::lower::Field;
+use crate::grammar::TextDecl;
+use crate::outline::Field;
+use crate::rule::rule;
 
 rule! {
     /// Some elements take one of a few words: a character's `<gender>` is `1girl`, `1boy` or `1other`. A lenient check
@@ -15,7 +16,7 @@ rule! {
     good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n";
 }
 
-/// Other words for a gender, each with the number of the gender in the law.
+/// Other words for a gender, each with the number of the gender in the grammar.
 const MEANT: &[(&str, &str)] = &[
     ("girl", "1girl"),
     ("woman", "1girl"),
@@ -41,10 +42,10 @@ pub(crate) fn meant(text: &str, values: &[&'static str]) -> Option<&'static str>
 }
 
 /// A word outside a closed list, and the one that is meant, if that is clear.
-pub(crate) fn finding(field: &Field<'_>, law: &TextLaw, meant: Option<&str>) -> Finding {
-    let name = field.law.name;
+pub(crate) fn finding(field: &Field<'_>, decl: &TextDecl, meant: Option<&str>) -> Finding {
+    let name = field.decl.name;
     let text = excerpt(&field.text);
-    let words: Vec<String> = law.values.iter().map(|value| format!("`{value}`")).collect();
+    let words: Vec<String> = decl.values.iter().map(|value| format!("`{value}`")).collect();
     let words = words.join(", ");
     match meant {
         Some(meant) => {

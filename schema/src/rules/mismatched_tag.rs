@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::findings::{Finding, excerpt, insert, remove, replace};
+use crate::rule::rule;
 
 rule! {
     /// Every start tag needs its end tag, with the same name and in the reverse order. A lenient check ends an element

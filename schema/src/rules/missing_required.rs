@@ -1,8 +1,9 @@
 //! `missing-required`: a character without gender.
 
 use crate::findings::{Finding, insert};
-use crate::lower::Block;
+use crate::outline::Block;
 use crate::prompt::Gender;
+use crate::rule::rule;
 
 rule! {
     /// Every character needs its `<gender>`: `1girl`, `1boy` or `1other`. Where the count words or the character's own

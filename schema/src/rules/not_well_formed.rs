@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::findings::{Finding, excerpt, insert, remove};
+use crate::rule::rule;
 
 rule! {
     /// The markup is broken: a tag without its `>`, attributes that are none, a comment that never ends, a JSON wrapper
@@ -44,7 +45,7 @@ pub(crate) fn endless(span: Range<usize>, rest: &str) -> Finding {
 }
 
 /// A comment with `--` inside, a processing instruction without a lawful name, an XML declaration in the middle.
-pub(crate) fn unlawful(span: Range<usize>, written: &str) -> Finding {
+pub(crate) fn malformed(span: Range<usize>, written: &str) -> Finding {
     let message = if written.starts_with("<!--") {
         "a comment may not hold `--`; it is left out"
     } else if written.len() > 4

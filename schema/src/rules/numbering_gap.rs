@@ -2,7 +2,8 @@
 
 use crate::diagnostic::Edit;
 use crate::findings::{Finding, Findings, replace};
-use crate::lower::Block;
+use crate::outline::Block;
+use crate::rule::rule;
 
 rule! {
     /// Characters are numbered from 1 without gaps, in any order in the text. A lenient check closes the gap: the

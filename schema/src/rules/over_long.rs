@@ -2,6 +2,7 @@
 
 use crate::findings::{Finding, Findings};
 use crate::limits::Limits;
+use crate::rule::rule;
 
 rule! {
     /// The model's own tools cut a prompt after 512 tokens. How many a prompt has only a tokenizer can say, and the

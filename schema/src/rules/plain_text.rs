@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::findings::{Finding, replace};
+use crate::rule::rule;
 
 rule! {
     /// Plain tags or sentences work: they are taken as the caption and reach the encoders as they are written. The

@@ -2,7 +2,8 @@
 
 use crate::diagnostic::Edit;
 use crate::findings::{Finding, excerpt, insert, replace};
-use crate::syntax::Element;
+use crate::rule::rule;
+use crate::tree::Element;
 
 rule! {
     /// Tools have their own words for the same thing: `name` for `n`, `artist` for `artists`, `outfit` for `clothing`;

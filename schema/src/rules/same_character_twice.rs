@@ -1,7 +1,8 @@
 //! `same-character-twice`: two blocks for one character.
 
 use crate::findings::{Finding, Findings};
-use crate::lower::{Block, Outline};
+use crate::outline::{Block, Outline};
+use crate::rule::rule;
 
 rule! {
     /// Two blocks that say the same, but for where the character stands, are usually a copy that was not changed. The
@@ -28,14 +29,14 @@ pub(crate) fn check(outline: &Outline<'_>, findings: &mut Findings) {
 }
 
 fn are_one(left: &Block<'_>, right: &Block<'_>) -> bool {
-    let says_something = left.fields.iter().any(|field| field.law.name != "gender" && !field.text.is_empty())
+    let says_something = left.fields.iter().any(|field| field.decl.name != "gender" && !field.text.is_empty())
         || left.fields.iter().any(|field| !field.tags.is_empty());
     says_something && left.gender() == right.gender() && is_part(left, right) && is_part(right, left)
 }
 
 /// Whether everything that `left` says, but for the position, `right` says too.
 fn is_part(left: &Block<'_>, right: &Block<'_>) -> bool {
-    left.fields.iter().filter(|field| field.law.name != "position").all(|field| match right.field(field.law.name) {
+    left.fields.iter().filter(|field| field.decl.name != "position").all(|field| match right.field(field.decl.name) {
         None => field.tags.is_empty() && field.text.is_empty(),
         Some(other) => {
             let same_tags = field.tags.iter().map(|tag| &tag.text).eq(other.tags.iter().map(|tag| &tag.text));

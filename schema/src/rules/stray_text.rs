@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::renamed_element::surround;
 use crate::findings::{Finding, excerpt, insert, remove};
-use crate::lower::Field;
+use crate::outline::Field;
+use crate::rule::rule;
 
 rule! {
     /// Text stands inside the fields; between blocks and between fields there is nothing but blanks. A lenient check
@@ -56,7 +57,7 @@ pub(crate) fn between_blocks(
     general_end: Option<usize>,
     source: &str,
 ) -> Finding {
-    let (span, name) = (field.span.clone(), field.law.name);
+    let (span, name) = (field.span.clone(), field.decl.name);
     let raw = source.get(span.clone()).unwrap_or_default();
     let finding = Finding::new(
         &RULE,

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::findings::{Finding, excerpt, remove};
+use crate::rule::rule;
 
 rule! {
     /// Many tools put a system prompt in front, which ends in `<Prompt Start>`. It is no part of the prompt: it is

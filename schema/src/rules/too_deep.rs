@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::findings::Finding;
 use crate::limits::Limits;
+use crate::rule::rule;
 
 rule! {
     /// A prompt has three levels: block, field, text. Nesting far beyond is refused before it costs anything.

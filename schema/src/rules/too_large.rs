@@ -2,6 +2,7 @@
 
 use crate::findings::Finding;
 use crate::limits::Limits;
+use crate::rule::rule;
 
 rule! {
     /// The text is longer than the limit and is refused unread. The encoders read a few hundred tokens, about 2 KiB;

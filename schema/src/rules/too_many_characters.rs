@@ -1,8 +1,9 @@
 //! `too-many-characters`: a crowd.
 
 use crate::findings::{Finding, Findings};
-use crate::lower::Block;
 use crate::names::Place;
+use crate::outline::Block;
+use crate::rule::rule;
 
 rule! {
     /// The language has sixteen numbered characters, so more are an error. The model was hardly trained on more than
@@ -22,7 +23,7 @@ const COMFORTABLE: usize = 6;
 
 /// Counts the characters.
 pub(crate) fn check(characters: &[Block<'_>], findings: &mut Findings) {
-    let most = Place::Top.law().children().iter().filter(|law| !law.attributes.is_empty()).count();
+    let most = Place::Top.decl().children().iter().filter(|decl| !decl.attributes.is_empty()).count();
     let count = characters.len();
     if let Some(first) = characters.get(most) {
         let message = format!("{count} characters; the language has {most}");

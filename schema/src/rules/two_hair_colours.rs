@@ -1,7 +1,8 @@
 //! `two-hair-colours`: one character, two colours of hair.
 
 use crate::findings::{Finding, Findings};
-use crate::lower::{Outline, Tag};
+use crate::outline::{Outline, Tag};
+use crate::rule::rule;
 
 rule! {
     /// A character with `blue_hair` and `red_hair` gets one of them, or a mixture, or lends one to the neighbour. Where

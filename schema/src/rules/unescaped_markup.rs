@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::findings::{Finding, excerpt, replace};
+use crate::rule::rule;
 
 rule! {
     /// In XML a `<` begins a tag and a `&` a reference, so tags such as `>_<`, `<3` or `r&b` have to be escaped:

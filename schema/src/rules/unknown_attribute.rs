@@ -1,7 +1,8 @@
 //! `unknown-attribute`: an attribute that the language does not have.
 
 use crate::findings::{Finding, excerpt, remove};
-use crate::syntax::Element;
+use crate::rule::rule;
+use crate::tree::Element;
 
 rule! {
     /// Everything in a prompt is said by elements. The two attributes that the XSD knows, `number` and `after`, are

@@ -2,7 +2,8 @@
 
 use super::renamed_element::rename;
 use crate::findings::{Finding, excerpt, remove};
-use crate::syntax::Element;
+use crate::rule::rule;
+use crate::tree::Element;
 
 rule! {
     /// The XSD lists the elements of a character, of the general tags and of the prompt; there are no others. A lenient

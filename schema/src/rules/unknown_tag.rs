@@ -1,7 +1,8 @@
 //! `unknown-tag`: a tag that looks like another one misspelt.
 
 use crate::findings::{Finding, Findings, excerpt, replace};
-use crate::lower::Outline;
+use crate::outline::Outline;
+use crate::rule::rule;
 use crate::vocabulary::{Known, Vocabulary};
 
 rule! {
@@ -21,7 +22,7 @@ const MOST_LOOKUPS: usize = 128;
 pub(crate) fn check(outline: &Outline<'_>, vocabulary: &Vocabulary, findings: &mut Findings) {
     let mut lookup = vocabulary.lookup(MOST_LOOKUPS);
     for (block, field) in outline.tag_fields() {
-        if field.tags.is_empty() || ["artists", "count"].contains(&field.law.name) {
+        if field.tags.is_empty() || ["artists", "count"].contains(&field.decl.name) {
             continue;
         }
         for tag in &field.tags {

@@ -1,7 +1,8 @@
 //! `weight-syntax`: `(tag:1.2)`, which only other programs understand.
 
 use crate::findings::{Finding, Findings, excerpt, replace};
-use crate::lower::{Block, Field};
+use crate::outline::{Block, Field};
+use crate::rule::rule;
 
 rule! {
     /// Other programs read `(tag:1.2)`, `((tag))` or `[tag]` as a weight. Here the text encoders read every

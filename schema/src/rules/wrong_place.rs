@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use crate::diagnostic::Edit;
 use crate::findings::{Finding, insert, remove, replace};
-use crate::lower::Field;
-use crate::syntax::Element;
+use crate::outline::Field;
+use crate::rule::rule;
+use crate::tree::Element;
 
 rule! {
     /// `<style>`, `<lighting>`, `<resolution>` and their like stand inside `<general_tags>`, a character's fields
@@ -29,7 +30,7 @@ pub(crate) struct Home<'a> {
 
 /// A field outside of its block.
 pub(crate) fn element(field: &Field<'_>, names: &[Range<usize>], home: &Home<'_>, source: &str) -> Finding {
-    let name = field.law.name;
+    let name = field.decl.name;
     let block = home.name;
     let belongs = if block.is_empty() { "outside of all blocks".to_owned() } else { format!("in `<{block}>`") };
     let raw = source.get(field.content.clone()).unwrap_or_default();

@@ -5,12 +5,11 @@ use std::ops::Range;
 use quick_xml::events::BytesStart;
 
 use super::ends::EndTags;
-use super::text::TextBuilder;
-use super::tree::{Element, EndTag, Node};
 use super::walk::{Open, Walk};
 use crate::findings::excerpt;
 use crate::names::{self, Kind};
 use crate::rules::{mismatched_tag, not_well_formed, too_deep};
+use crate::tree::{Element, EndTag, Node, TextBuilder};
 
 impl<'t> Walk<'t, '_> {
     pub(super) fn odd_start(&mut self, at: usize, name: Range<usize>, end: usize) {

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use crate::xml::is_xml_char;
+
 /// What stands at a `<`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Markup {
@@ -21,7 +23,7 @@ pub(crate) enum Markup {
     /// `<!DOCTYPE`, `<!ENTITY` and the like; its end.
     Definition(usize),
     /// A comment with `--` inside, or a processing instruction without a lawful name; its end.
-    Unlawful(usize),
+    Malformed(usize),
     /// Text.
     Literal,
 }
@@ -70,7 +72,7 @@ fn declaration(source: &str, at: usize) -> Markup {
         return match inside.find("--") {
             Some(offset) if inside[offset + 2..].starts_with('>') => Markup::Sound(at + 4 + offset + 3),
             Some(offset) => match inside[offset..].find("-->") {
-                Some(close) => Markup::Unlawful(at + 4 + offset + close + 3),
+                Some(close) => Markup::Malformed(at + 4 + offset + close + 3),
                 None => Markup::Endless,
             },
             None => Markup::Endless,
@@ -112,11 +114,11 @@ fn instruction(source: &str, at: usize) -> Markup {
     let Some(offset) = source[at + 2..].find("?>") else { return Markup::Endless };
     let end = at + 2 + offset + 2;
     let behind = &source[target.end..end - 2];
-    let is_lawful = !target.is_empty()
+    let is_well_formed = !target.is_empty()
         && !source[target.clone()].contains(':')
         && (behind.is_empty() || behind.starts_with([' ', '\t', '\n', '\r']))
         && (!source[target.clone()].eq_ignore_ascii_case("xml") || &source[target] == "xml");
-    if is_lawful { Markup::Sound(end) } else { Markup::Unlawful(end) }
+    if is_well_formed { Markup::Sound(end) } else { Markup::Malformed(end) }
 }
 
 /// The end of a start tag whose name ends at `at`, if everything up to there is attributes.
@@ -257,16 +259,7 @@ fn numbered(digits: &str) -> Option<char> {
         None => (digits, 10),
     };
     let number = u32::from_str_radix(digits, radix).ok()?;
-    char::from_u32(number).filter(|character| is_xml_character(*character))
-}
-
-/// Char of XML 1.0, production 2.
-pub(crate) fn is_xml_character(character: char) -> bool {
-    match character {
-        '\t' | '\n' | '\r' => true,
-        '\0'..='\u{1F}' | '\u{FFFE}' | '\u{FFFF}' => false,
-        _ => true,
-    }
+    char::from_u32(number).filter(|character| is_xml_char(*character))
 }
 
 #[cfg(test)]
@@ -307,7 +300,7 @@ mod tests {
     #[test]
     fn declarations_and_sections_have_ends() {
         check("<!-- a - b -->x", Markup::Sound(14));
-        check("<!-- a -- b -->x", Markup::Unlawful(15));
+        check("<!-- a -- b -->x", Markup::Malformed(15));
         check("<!-->", Markup::Endless);
         check("<![CDATA[a<b]]>x", Markup::Sound(15));
         check("<![CDATA[a", Markup::Endless);
@@ -315,8 +308,8 @@ mod tests {
         check("<!DOCTYPE p 'x>y", Markup::Definition(16));
         check("<?a b?>x", Markup::Sound(7));
         check("<?xml version='1.0'?>", Markup::Sound(21));
-        check("<?XML version='1.0'?>", Markup::Unlawful(21));
-        check("<??>", Markup::Unlawful(4));
+        check("<?XML version='1.0'?>", Markup::Malformed(21));
+        check("<??>", Markup::Malformed(4));
         check("<?a", Markup::Endless);
     }
 

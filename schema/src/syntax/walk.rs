@@ -9,11 +9,10 @@ use quick_xml::reader::Reader;
 
 use super::ends::EndTags;
 use super::scan::{self, Markup, Reference};
-use super::text::TextBuilder;
-use super::tree::{Attribute, Element, Node, Tree};
 use crate::findings::{Findings, excerpt};
 use crate::names::{self, Kind};
 use crate::rules::{bad_encoding, forbidden_markup, ignored_markup, not_well_formed, unescaped_markup};
+use crate::tree::{Attribute, Element, Node, TextBuilder, Tree};
 
 /// One reading of a source.
 pub(super) struct Walk<'t, 'f> {
@@ -185,9 +184,9 @@ impl<'t, 'f> Walk<'t, 'f> {
                 self.findings.push(forbidden_markup::definition(at..end, &self.source[at..end]).at(path));
                 self.restart(end);
             }
-            Markup::Unlawful(end) => {
+            Markup::Malformed(end) => {
                 let path = self.path();
-                self.findings.push(not_well_formed::unlawful(at..end, &self.source[at..end]).at(path));
+                self.findings.push(not_well_formed::malformed(at..end, &self.source[at..end]).at(path));
                 self.restart(end);
             }
         }
@@ -245,7 +244,7 @@ impl<'t, 'f> Walk<'t, 'f> {
         let is_known = declaration.version().is_ok_and(|version| version.starts_with("1."));
         if !is_first || !is_known {
             let written = &self.source[span.clone()];
-            self.findings.push(not_well_formed::unlawful(span, written));
+            self.findings.push(not_well_formed::malformed(span, written));
             return;
         }
         let encoding = declaration.encoding().and_then(Result::ok);

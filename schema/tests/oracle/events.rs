@@ -12,17 +12,16 @@ use xsd_parser_types::quick_xml::{
     BytesCData, BytesEnd, BytesStart, BytesText, Error, Event, SliceReader, XmlReader, XmlReaderSync,
 };
 
-use crate::law::{AttributeLaw, ContentLaw, ElementLaw};
-use crate::render::is_xml_char;
+use sakuga_schema::grammar::{AttributeDecl, Content, ElementDecl};
 
 /// Events of one document, root included.
 pub(super) struct Events<'a> {
     reader: SliceReader<'a>,
-    root: &'static ElementLaw,
+    root: &'static ElementDecl,
     state: State<'a>,
     /// The elements that are open, the root excluded where it was added; `None` for one that the XSD does not know, which
     /// the generated reader refuses.
-    open: Vec<Option<&'static ElementLaw>>,
+    open: Vec<Option<&'static ElementDecl>>,
 }
 
 enum State<'a> {
@@ -66,7 +65,7 @@ enum Misplaced {
 }
 
 impl<'a> Events<'a> {
-    pub(super) fn new(text: &'a str, root: &'static ElementLaw) -> Self {
+    pub(super) fn new(text: &'a str, root: &'static ElementDecl) -> Self {
         Self { reader: SliceReader::new(text), root, state: State::Before, open: Vec::new() }
     }
 
@@ -95,23 +94,23 @@ impl<'a> Events<'a> {
         self.reader.read_event().map_err(|error| self.reader.extend_error(error))
     }
 
-    fn law(&self) -> Option<&'static ElementLaw> {
+    fn decl(&self) -> Option<&'static ElementDecl> {
         match self.open.last() {
-            Some(law) => *law,
+            Some(decl) => *decl,
             None => Some(self.root),
         }
     }
 
     fn holds_text(&self) -> bool {
-        matches!(self.law(), Some(ElementLaw { content: ContentLaw::Text(_), .. }))
+        matches!(self.decl(), Some(ElementDecl { content: Content::Text(_), .. }))
     }
 
     /// Follows the event and refuses what has no place; what is merely unknown is left to the generated reader.
     fn admit(&mut self, event: Event<'a>) -> Result<Event<'a>, Misplaced> {
         match &event {
             Event::Start(tag) => {
-                let law = self.child(tag)?;
-                self.open.push(law);
+                let decl = self.child(tag)?;
+                self.open.push(decl);
                 if has_attributes(tag) {
                     return Ok(Event::Start(without_attributes(tag)));
                 }
@@ -157,14 +156,14 @@ impl<'a> Events<'a> {
         Ok(event)
     }
 
-    /// The law of an element that opens here, if the XSD knows it.
-    fn child(&self, tag: &BytesStart<'_>) -> Result<Option<&'static ElementLaw>, Misplaced> {
+    /// The grammar of an element that opens here, if the XSD knows it.
+    fn child(&self, tag: &BytesStart<'_>) -> Result<Option<&'static ElementDecl>, Misplaced> {
         let name = String::from_utf8_lossy(tag.name().0);
         if name.contains(':') {
             return Err(Misplaced::Namespace(name.into_owned()));
         }
         let is_root = self.open.is_empty() && matches!(self.state, State::Document);
-        let law = if is_root { Some(self.root) } else { self.law().and_then(|law| law.child(&name)) };
+        let decl = if is_root { Some(self.root) } else { self.decl().and_then(|decl| decl.child(&name)) };
         for attribute in tag.attributes() {
             let attribute = attribute.map_err(|error| Misplaced::Attributes(error.to_string()))?;
             let key = String::from_utf8_lossy(attribute.key.0).into_owned();
@@ -174,7 +173,8 @@ impl<'a> Events<'a> {
             if key == "xmlns" || key.starts_with("xmlns:") || (is_root && names_schema(&key)) {
                 continue;
             }
-            let Some(AttributeLaw { name, fixed: Some(fixed), .. }) = law.and_then(|law| law.attribute(&key)) else {
+            let Some(AttributeDecl { name, fixed: Some(fixed), .. }) = decl.and_then(|decl| decl.attribute(&key))
+            else {
                 return Err(Misplaced::Attribute(key));
             };
             let value = String::from_utf8_lossy(&attribute.value);
@@ -183,7 +183,7 @@ impl<'a> Events<'a> {
                 return Err(Misplaced::Fixed { name, fixed });
             }
         }
-        Ok(law)
+        Ok(decl)
     }
 }
 
@@ -236,7 +236,7 @@ impl<'a> XmlReaderSync<'a> for Events<'a> {
             return Ok(event);
         }
         match (self.open.last(), &self.state) {
-            (Some(Some(law)), _) => Err(Error::custom(Misplaced::Unclosed(law.name))),
+            (Some(Some(decl)), _) => Err(Error::custom(Misplaced::Unclosed(decl.name))),
             (Some(None), _) => Err(Error::custom(Misplaced::UnclosedUnknown)),
             (None, State::Siblings(_)) => Ok(Event::End(BytesEnd::new(self.root.name))),
             (None, _) => Ok(event),
@@ -268,4 +268,10 @@ fn with_line_feeds(text: &[u8]) -> Result<Option<Cow<'static, str>>, Misplaced> 
         return Err(Misplaced::Character(character.into()));
     }
     Ok(text.contains('\r').then(|| Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n"))))
+}
+
+/// Char of XML 1.0, production 2.
+fn is_xml_char(character: char) -> bool {
+    matches!(character,
+        '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}')
 }

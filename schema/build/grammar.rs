@@ -1,4 +1,4 @@
-//! Writes the tables of `src/law.rs`: xsd-parser's MetaTypes as Rust statics.
+//! Writes the tables of `src/grammar.rs`: xsd-parser's MetaTypes as Rust statics.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -29,8 +29,11 @@ pub fn tables(types: &MetaTypes, fixed: &FixedValues) -> Result<String> {
             .find(|(ident, _)| ident.type_ == IdentType::Element && ident.name.as_str() == name)
             .ok_or_else(|| format!("prompt.xsd declares no global element `{name}`"))?;
         let documentation = documentation(&[&meta.documentation]);
-        let law = writer.element(name, documentation, (1, 1), ident)?;
-        writeln!(writer.source, "/// The law of a `<{name}>` document.\npub static {constant}: ElementLaw = {law};")?;
+        let decl = writer.element(name, documentation, (1, 1), ident)?;
+        writeln!(
+            writer.source,
+            "/// The grammar of a `<{name}>` document.\npub static {constant}: ElementDecl = {decl};"
+        )?;
     }
     writer.text_types()?;
     Ok(writer.source)
@@ -45,7 +48,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// An expression of type `ElementLaw`.
+    /// An expression of type `ElementDecl`.
     fn element(
         &mut self,
         name: &str,
@@ -74,12 +77,12 @@ impl Writer<'_> {
                     write!(children, "{}, ", self.child(child)?)?;
                 }
                 let list = self.list(name, group.elements.len(), children)?;
-                (attributes, format!("ContentLaw::Children(&{list})"))
+                (attributes, format!("Content::Children(&{list})"))
             }
             _ => (String::new(), self.text(name, type_)?),
         };
         Ok(format!(
-            "ElementLaw {{ name: {name:?}, documentation: {documentation:?}, \
+            "ElementDecl {{ name: {name:?}, documentation: {documentation:?}, \
              type_documentation: {type_documentation:?}, example: {example:?}, min_occurs: {min_occurs}, max_occurs: {max_occurs}, attributes: &[{attributes}], content: {content} }}"
         ))
     }
@@ -101,7 +104,7 @@ impl Writer<'_> {
         let name = attribute.ident.name.as_str();
         let fixed = self.fixed.get(&(element.to_owned(), name.to_owned()));
         let (documentation, _) = documentation(&[&attribute.documentation]);
-        Ok(format!("AttributeLaw {{ name: {name:?}, documentation: {documentation:?}, fixed: {fixed:?} }}, "))
+        Ok(format!("AttributeDecl {{ name: {name:?}, documentation: {documentation:?}, fixed: {fixed:?} }}, "))
     }
 
     /// The name of the static that holds the children, which is written if no equal one exists.
@@ -110,12 +113,12 @@ impl Writer<'_> {
             return Ok(list.clone());
         }
         let list = format!("CHILDREN_OF_{}", element.to_uppercase());
-        writeln!(self.source, "static {list}: [ElementLaw; {count}] = [{children}];")?;
+        writeln!(self.source, "static {list}: [ElementDecl; {count}] = [{children}];")?;
         self.lists.insert(children, list.clone());
         Ok(list)
     }
 
-    /// An expression of type `ContentLaw` for an element of text.
+    /// An expression of type `Content` for an element of text.
     fn text(&self, element: &str, type_: &TypeIdent) -> Result<String> {
         let (type_name, kind, meta) =
             self.kind(type_).ok_or_else(|| format!("`{element}`: no kind of text is known for `{type_}`"))?;
@@ -134,7 +137,7 @@ impl Writer<'_> {
             }
         }
         Ok(format!(
-            "ContentLaw::Text(TextLaw {{ type_name: {type_name:?}, kind: TextKind::{kind}, may_be_empty: {may_be_empty}, \
+            "Content::Text(TextDecl {{ type_name: {type_name:?}, kind: TextKind::{kind}, may_be_empty: {may_be_empty}, \
              values: &{values:?}, value_documentation: &{said:?} }})"
         ))
     }
@@ -164,13 +167,13 @@ impl Writer<'_> {
                 .ok_or_else(|| format!("prompt.xsd documents no type `{name}`"))?;
             write!(
                 entries,
-                "TextTypeLaw {{ name: {name:?}, documentation: {documentation:?}, example: {example:?} }}, "
+                "TextTypeDecl {{ name: {name:?}, documentation: {documentation:?}, example: {example:?} }}, "
             )?;
         }
         let count = TEXT_TYPES.len();
         writeln!(
             self.source,
-            "/// What the types of text are.\npub static TEXT_TYPES: [TextTypeLaw; {count}] = [{entries}];"
+            "/// What the types of text are.\npub static TEXT_TYPES: [TextTypeDecl; {count}] = [{entries}];"
         )?;
         Ok(())
     }

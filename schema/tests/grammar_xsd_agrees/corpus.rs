@@ -1,6 +1,6 @@
-//! The documents: made from the law's tables, then broken in every way that people and programs break them.
+//! The documents: made from the grammar's tables, then broken in every way that people and programs break them.
 
-use sakuga_schema::law::{self, ContentLaw, ElementLaw, TextKind};
+use sakuga_schema::grammar::{self, Content, ElementDecl, TextKind};
 
 use crate::support::Random;
 use crate::tree::Node;
@@ -12,7 +12,7 @@ pub fn documents(count: usize, seed: u64) -> Vec<String> {
 }
 
 fn document(random: &mut Random) -> String {
-    let mut root = valid(&law::PROMPT, random);
+    let mut root = valid(&grammar::PROMPT, random);
     let changes = [0, 0, 0, 1, 1, 1, 1, 2, 3][random.below(9)];
     for _ in 0..changes {
         change(&mut root, random);
@@ -52,17 +52,17 @@ fn document(random: &mut Random) -> String {
 }
 
 /// A valid element: children in any order, most of the optional ones left out.
-fn valid(law: &ElementLaw, random: &mut Random) -> Node {
-    let children = match &law.content {
-        ContentLaw::Text(text) if !text.values.is_empty() => vec![blank_around(random.pick(text.values), random)],
-        ContentLaw::Text(text) => {
+fn valid(decl: &ElementDecl, random: &mut Random) -> Node {
+    let children = match &decl.content {
+        Content::Text(text) if !text.values.is_empty() => vec![blank_around(random.pick(text.values), random)],
+        Content::Text(text) => {
             let is_empty = text.may_be_empty && random.once_in(3);
             if is_empty { vec![] } else { valid_text(text.kind, random) }
         }
-        ContentLaw::Children(children) => {
+        Content::Children(children) => {
             let most = if random.once_in(10) { 16 } else { 3 };
             let characters = random.below(most + 1);
-            let is_in = |child: &ElementLaw, random: &mut Random| match child.name.strip_prefix("character_") {
+            let is_in = |child: &ElementDecl, random: &mut Random| match child.name.strip_prefix("character_") {
                 Some(number) => number.parse::<usize>().is_ok_and(|number| number <= characters),
                 None => child.min_occurs > 0 || random.once_in(3),
             };
@@ -88,7 +88,7 @@ fn valid(law: &ElementLaw, random: &mut Random) -> Node {
     };
     let mut attributes = Vec::new();
     if random.once_in(20) {
-        for attribute in law.attributes {
+        for attribute in decl.attributes {
             if let Some(fixed) = attribute.fixed {
                 let equals = random.pick(&["=", " = "]);
                 let zero = if random.once_in(4) { "0" } else { "" };
@@ -99,7 +99,7 @@ fn valid(law: &ElementLaw, random: &mut Random) -> Node {
     if random.once_in(60) {
         attributes.push("xmlns:a='urn:a'".to_owned());
     }
-    Node::Element { name: law.name.to_owned(), attributes, children }
+    Node::Element { name: decl.name.to_owned(), attributes, children }
 }
 
 fn blank_around(text: &str, random: &mut Random) -> Node {
@@ -298,15 +298,15 @@ fn change(root: &mut Node, random: &mut Random) {
             *children = vec![Node::element(wrapper, inner)];
         }
         11 => {
-            let children_of_root = law::PROMPT.children();
-            let law = &children_of_root[random.below(children_of_root.len())];
-            children.insert(random.below(children.len() + 1), valid(law, random));
+            let children_of_root = grammar::PROMPT.children();
+            let decl = &children_of_root[random.below(children_of_root.len())];
+            children.insert(random.below(children.len() + 1), valid(decl, random));
         }
         12 => {
             let block = random.pick(&["character_1", "general_tags"]);
-            let laws = law::PROMPT.child(block).map(ElementLaw::children).unwrap_or_default();
-            let law = &laws[random.below(laws.len())];
-            children.insert(random.below(children.len() + 1), valid(law, random));
+            let laws = grammar::PROMPT.child(block).map(ElementDecl::children).unwrap_or_default();
+            let decl = &laws[random.below(laws.len())];
+            children.insert(random.below(children.len() + 1), valid(decl, random));
         }
         _ => {
             let genders = [

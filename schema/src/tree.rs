@@ -1,9 +1,11 @@
 //! The spanned tree: elements and texts with their places in the source.
 
+mod text;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::text::Text;
+pub(crate) use text::{Text, TextBuilder};
 
 /// What a source holds: elements and texts side by side.
 #[derive(Debug, Default)]

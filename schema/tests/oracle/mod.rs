@@ -1,16 +1,22 @@
-//! Strict reading of XML that follows the XSD, and a whole document for tools that want one.
+//! A test oracle: strict reading of XML by the readers that xsd-parser generates from the XSD.
 //!
-//! The types between quick-xml and [`Prompt`] are those that xsd-parser makes of the XSD. Reading stops at the first
-//! fault; [`check`](crate::check()) finds all of them, repairs what can be repaired and is what people should meet.
+//! Reading stops at the first fault. It shares nothing with [`sakuga_schema::check()`] but the grammar's tables, so the
+//! tests compare the two.
+#![allow(dead_code, reason = "every test binary compiles this module and uses a part of it")]
 
 mod convert;
 mod events;
 
+/// The types and readers that the build derives from `prompt.xsd`.
+#[allow(missing_docs, unused, unused_qualifications, clippy::all, clippy::pedantic)]
+mod generated {
+    include!(concat!(env!("OUT_DIR"), "/generated.rs"));
+}
+
+use sakuga_schema::grammar::{self, ElementDecl};
+use sakuga_schema::{NegativePrompt, Prompt};
 use xsd_parser_types::quick_xml::{DeserializeSync, Error, ErrorKind, Event};
 
-use crate::generated;
-use crate::law;
-use crate::prompt::{NegativePrompt, Prompt};
 use events::Events;
 
 /// Why a text is not a prompt as the XSD has it.
@@ -40,43 +46,29 @@ pub enum ReadError {
     },
 }
 
-impl Prompt {
-    /// Reads a `<prompt>` document, or its blocks without the root.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError`] if the text does not follow the XSD.
-    pub fn from_xml(text: &str) -> Result<Self, ReadError> {
-        let document: generated::Prompt = read(text, &law::PROMPT)?;
-        convert::prompt(document)
-    }
-
-    /// The canonical XML inside the root that the XSD has, for tools that read whole documents.
-    #[must_use]
-    pub fn to_document(&self) -> String {
-        format!("<prompt>\n{}</prompt>\n", self.to_xml())
-    }
+/// Reads a `<prompt>` document, or its blocks without the root.
+pub fn read_prompt(text: &str) -> Result<Prompt, ReadError> {
+    let document: generated::Prompt = read(text, &grammar::PROMPT)?;
+    convert::prompt(document)
 }
 
-impl NegativePrompt {
-    /// Reads a `<negative_prompt>` document, or its elements without the root.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError`] if the text does not follow the XSD.
-    pub fn from_xml(text: &str) -> Result<Self, ReadError> {
-        let document: generated::NegativePrompt = read(text, &law::NEGATIVE_PROMPT)?;
-        convert::negative_prompt(document)
-    }
-
-    /// The canonical XML inside the root that the XSD has, for tools that read whole documents.
-    #[must_use]
-    pub fn to_document(&self) -> String {
-        format!("<negative_prompt>\n{}</negative_prompt>\n", self.to_xml())
-    }
+/// Reads a `<negative_prompt>` document, or its elements without the root.
+pub fn read_negative(text: &str) -> Result<NegativePrompt, ReadError> {
+    let document: generated::NegativePrompt = read(text, &grammar::NEGATIVE_PROMPT)?;
+    convert::negative_prompt(document)
 }
 
-fn read<'a, T>(text: &'a str, root: &'static law::ElementLaw) -> Result<T, ReadError>
+/// The canonical XML inside the root of the XSD.
+pub fn prompt_document(prompt: &Prompt) -> String {
+    format!("<prompt>\n{}</prompt>\n", prompt.to_xml())
+}
+
+/// The canonical XML of a negative prompt inside the root of the XSD.
+pub fn negative_document(negative: &NegativePrompt) -> String {
+    format!("<negative_prompt>\n{}</negative_prompt>\n", negative.to_xml())
+}
+
+fn read<'a, T>(text: &'a str, root: &'static ElementDecl) -> Result<T, ReadError>
 where
     T: DeserializeSync<'a, Events<'a>, Error = Error>,
 {
@@ -105,6 +97,3 @@ fn message(kind: &ErrorKind) -> String {
         other => other.to_string(),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,7 @@
 //! `too-many-findings`: the list was cut.
 
 use crate::limits::Limits;
+use crate::rule::rule;
 
 rule! {
     /// So much is wrong that the list of findings was cut. Its severity is the highest among those left out, so that

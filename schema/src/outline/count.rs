@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::outline::{Block, Tag};
+use super::{Block, Tag};
 use crate::prompt::Gender;
 
 /// How many of each gender.

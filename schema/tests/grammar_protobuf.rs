@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use prost_reflect::{Cardinality, DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
-use sakuga_schema::law::{self, ElementLaw, TextKind};
+use sakuga_schema::grammar::{self, ElementDecl, TextKind};
 
 const FILE: &str = "sakuga/prompt/v1/prompt.proto";
 const PACKAGE: &str = "sakuga.prompt.v1";
@@ -97,8 +97,8 @@ fn compile(source: &str) -> Result<DescriptorPool, protox::Error> {
 /// Everything that the XSD has and the descriptors lack, or the other way round.
 fn differences(pool: &DescriptorPool) -> Vec<String> {
     let mut walk = Walk { pool, seen: BTreeSet::new(), differences: Vec::new() };
-    walk.root("Prompt", &law::PROMPT);
-    walk.root("NegativePrompt", &law::NEGATIVE_PROMPT);
+    walk.root("Prompt", &grammar::PROMPT);
+    walk.root("NegativePrompt", &grammar::NEGATIVE_PROMPT);
     let types = pool.all_messages().map(|message| message.full_name().to_owned());
     for name in types.chain(pool.all_enums().map(|values| values.full_name().to_owned())) {
         if !walk.seen.contains(&name) {
@@ -112,8 +112,8 @@ fn differences(pool: &DescriptorPool) -> Vec<String> {
 /// A field as the XSD asks for it.
 struct Expected {
     name: &'static str,
-    /// The law of the element; of one of them where the field is repeated.
-    law: &'static ElementLaw,
+    /// The grammar of the element; of one of them where the field is repeated.
+    decl: &'static ElementDecl,
     /// How many elements the field stands for: 1, or the length of a numbered run.
     run: usize,
 }
@@ -129,16 +129,16 @@ impl Walk<'_> {
         self.differences.push(difference);
     }
 
-    fn root(&mut self, name: &str, law: &'static ElementLaw) {
+    fn root(&mut self, name: &str, decl: &'static ElementDecl) {
         match self.pool.get_message_by_name(&format!("{PACKAGE}.{name}")) {
-            Some(message) => self.message(&message, law),
+            Some(message) => self.message(&message, decl),
             None => self.say(format!("{name}: there is no such message")),
         }
     }
 
-    fn message(&mut self, message: &MessageDescriptor, law: &'static ElementLaw) {
+    fn message(&mut self, message: &MessageDescriptor, decl: &'static ElementDecl) {
         self.seen.insert(message.full_name().to_owned());
-        let expected = expected_fields(law);
+        let expected = expected_fields(decl);
         let name = message.name();
         for (field, number) in expected.iter().zip(1..) {
             let Some(found) = message.get_field_by_name(field.name) else {
@@ -179,14 +179,14 @@ impl Walk<'_> {
         if must_repeat && !comment.contains(&format!("at most {}.", expected.run)) {
             self.say(format!("{name}: the comment must say `at most {}`", expected.run));
         }
-        let is_required = expected.law.min_occurs > 0;
+        let is_required = expected.decl.min_occurs > 0;
         match (is_required, comment.contains("Required")) {
             (true, false) => self.say(format!("{name}: the comment must say `Required`")),
             (false, true) => self.say(format!("{name}: is not required")),
             _ => {}
         }
-        match (expected.law.text(), found.kind()) {
-            (None, Kind::Message(message)) => self.message(&message, expected.law),
+        match (expected.decl.text(), found.kind()) {
+            (None, Kind::Message(message)) => self.message(&message, expected.decl),
             (None, _) => self.say(format!("{name}: must be a message")),
             (Some(text), Kind::Enum(values)) if !text.values.is_empty() => self.values(&values, text.values),
             (Some(text), _) if !text.values.is_empty() => self.say(format!("{name}: must be an enum")),
@@ -240,19 +240,19 @@ impl Walk<'_> {
 }
 
 /// The fields that mirror an element's children: one each, but one for a whole run of `character_1`, `character_2` …
-fn expected_fields(law: &'static ElementLaw) -> Vec<Expected> {
+fn expected_fields(decl: &'static ElementDecl) -> Vec<Expected> {
     let mut fields: Vec<Expected> = Vec::new();
-    for child in law.children() {
+    for child in decl.children() {
         assert_eq!(child.max_occurs, 1, "xs:all allows no more");
         match child.name.strip_prefix("character_") {
-            Some("1") => fields.push(Expected { name: "characters", law: child, run: 1 }),
+            Some("1") => fields.push(Expected { name: "characters", decl: child, run: 1 }),
             Some(number) => {
                 let run = fields.last_mut().expect("the first character comes first");
                 run.run += 1;
                 assert_eq!(number, run.run.to_string(), "characters are listed in order");
-                assert_eq!(child.content, run.law.content, "all characters hold the same");
+                assert_eq!(child.content, run.decl.content, "all characters hold the same");
             }
-            None => fields.push(Expected { name: child.name, law: child, run: 1 }),
+            None => fields.push(Expected { name: child.name, decl: child, run: 1 }),
         }
     }
     fields

@@ -1,4 +1,4 @@
-//! The strict check, the generated readers and an independent XSD validator (lxml) give the same verdict.
+//! The strict check, the generated readers (the test oracle) and an independent XSD validator (lxml) give the same verdict.
 //!
 //! The interpreter is the one that `SAKUGA_PYTHON` names, else `python3`; without lxml the comparison is skipped, and
 //! the output says so.
@@ -6,6 +6,8 @@
 mod corpus;
 mod tree;
 
+#[path = "../oracle/mod.rs"]
+mod oracle;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -15,7 +17,7 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Command;
 
-use sakuga_schema::{CheckOptions, Prompt, Strictness, check};
+use sakuga_schema::{CheckOptions, Strictness, check};
 
 /// How many documents are compared.
 const DOCUMENTS: usize = 8_000;
@@ -40,7 +42,7 @@ fn strict_verdicts_are_those_of_the_xsd() {
             let said: Vec<_> = checked.diagnostics.iter().map(|diagnostic| diagnostic.to_line()).collect();
             disagreements.push(format!("lxml: {kind} {reason}\ncheck: {said:#?}\n{document}"));
         }
-        let read = Prompt::from_xml(document);
+        let read = oracle::read_prompt(document);
         match (is_valid, read) {
             (true, Ok(prompt)) if checked.prompt.as_ref() == Some(&prompt) => {}
             (true, Ok(prompt)) => {

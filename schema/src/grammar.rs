@@ -5,7 +5,7 @@
 
 /// An element and what the XSD says about it at its place.
 #[derive(Debug, PartialEq, Eq)]
-pub struct ElementLaw {
+pub struct ElementDecl {
     /// The name between the angle brackets.
     pub name: &'static str,
     /// What goes there.
@@ -19,14 +19,14 @@ pub struct ElementLaw {
     /// How often it may stand there at most.
     pub max_occurs: u32,
     /// The attributes that it may carry.
-    pub attributes: &'static [AttributeLaw],
+    pub attributes: &'static [AttributeDecl],
     /// What stands between its tags.
-    pub content: ContentLaw,
+    pub content: Content,
 }
 
 /// An attribute of an element.
 #[derive(Debug, PartialEq, Eq)]
-pub struct AttributeLaw {
+pub struct AttributeDecl {
     /// Its name.
     pub name: &'static str,
     /// What it says.
@@ -37,16 +37,16 @@ pub struct AttributeLaw {
 
 /// What stands between an element's tags.
 #[derive(Debug, PartialEq, Eq)]
-pub enum ContentLaw {
+pub enum Content {
     /// Elements in any order, listed in the canonical one; no text.
-    Children(&'static [ElementLaw]),
+    Children(&'static [ElementDecl]),
     /// Text; no elements.
-    Text(TextLaw),
+    Text(TextDecl),
 }
 
 /// What a text may be.
 #[derive(Debug, PartialEq, Eq)]
-pub struct TextLaw {
+pub struct TextDecl {
     /// The type's name in the XSD, one of [`TEXT_TYPES`].
     pub type_name: &'static str,
     /// How white space and commas are read.
@@ -61,7 +61,7 @@ pub struct TextLaw {
 
 /// A type of text and what the XSD says about it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct TextTypeLaw {
+pub struct TextTypeDecl {
     /// Its name in the XSD.
     pub name: &'static str,
     /// What such a text is.
@@ -81,15 +81,15 @@ pub enum TextKind {
     Prose,
 }
 
-include!(concat!(env!("OUT_DIR"), "/law.rs"));
+include!(concat!(env!("OUT_DIR"), "/grammar.rs"));
 
-impl ElementLaw {
+impl ElementDecl {
     /// The elements that may stand inside, in canonical order; none for an element of text.
     #[must_use]
     pub fn children(&self) -> &'static [Self] {
         match self.content {
-            ContentLaw::Children(children) => children,
-            ContentLaw::Text(_) => &[],
+            Content::Children(children) => children,
+            Content::Text(_) => &[],
         }
     }
 
@@ -101,16 +101,16 @@ impl ElementLaw {
 
     /// What the text may be; `None` for an element of elements.
     #[must_use]
-    pub fn text(&self) -> Option<&TextLaw> {
+    pub fn text(&self) -> Option<&TextDecl> {
         match &self.content {
-            ContentLaw::Children(_) => None,
-            ContentLaw::Text(text) => Some(text),
+            Content::Children(_) => None,
+            Content::Text(text) => Some(text),
         }
     }
 
     /// What the XSD says about the attribute of that name.
     #[must_use]
-    pub fn attribute(&self, name: &str) -> Option<&'static AttributeLaw> {
+    pub fn attribute(&self, name: &str) -> Option<&'static AttributeDecl> {
         self.attributes.iter().find(|attribute| attribute.name == name)
     }
 }
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_tables_hold_what_the_xsd_says() {
-        let names = |law: &ElementLaw| law.children().iter().map(|child| child.name).collect::<Vec<_>>();
+        let names = |decl: &ElementDecl| decl.children().iter().map(|child| child.name).collect::<Vec<_>>();
         assert_eq!(PROMPT.children().len(), 18);
         assert_eq!(names(&NEGATIVE_PROMPT), ["danbooru_tags", "e621_tags", "resolution", "caption"]);
         let character = PROMPT.child("character_3").expect("it is listed");
@@ -137,8 +137,8 @@ mod tests {
         let text = gender.text().expect("a gender is text");
         assert_eq!(text.values, ["1girl", "1boy", "1other"]);
         assert_eq!(text.kind, TextKind::Token);
-        let kind_and_empty = |law: &ElementLaw, name: &str| {
-            let text = law.child(name).and_then(ElementLaw::text).expect("text");
+        let kind_and_empty = |decl: &ElementDecl, name: &str| {
+            let text = decl.child(name).and_then(ElementDecl::text).expect("text");
             (text.kind, text.may_be_empty)
         };
         assert_eq!(kind_and_empty(character, "n"), (TextKind::Token, true));
@@ -148,17 +148,17 @@ mod tests {
 
     #[test]
     fn everything_is_documented() {
-        fn walk(law: &ElementLaw) {
-            assert!(!law.documentation.is_empty(), "{}", law.name);
-            for attribute in law.attributes {
+        fn walk(decl: &ElementDecl) {
+            assert!(!decl.documentation.is_empty(), "{}", decl.name);
+            for attribute in decl.attributes {
                 assert!(!attribute.documentation.is_empty(), "{}", attribute.name);
             }
-            if let Some(text) = law.text() {
-                assert!(!law.example.is_empty(), "{}", law.name);
+            if let Some(text) = decl.text() {
+                assert!(!decl.example.is_empty(), "{}", decl.name);
                 assert_eq!(text.values.len(), text.value_documentation.len());
                 assert!(text.value_documentation.iter().all(|said| !said.is_empty()));
             }
-            law.children().iter().for_each(walk);
+            decl.children().iter().for_each(walk);
         }
         walk(&PROMPT);
         walk(&NEGATIVE_PROMPT);

@@ -1,12 +1,16 @@
 //! The prompt with its places: what the rules look at.
 
+mod count;
+
 use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::check::Envelope;
-use crate::law::ElementLaw;
+use crate::checked::Envelope;
+use crate::grammar::ElementDecl;
 use crate::prompt::{Character, Gender, GeneralTags, NegativePrompt, Prompt};
 use crate::tags::TagList;
+
+pub(crate) use count::{Tally, WrittenCount};
 
 /// A prompt as it was read, every part with its place in the text.
 #[derive(Debug, Default)]
@@ -44,7 +48,7 @@ pub(crate) struct Block<'t> {
 #[derive(Clone, Debug)]
 pub(crate) struct Field<'t> {
     /// What the XSD says about it.
-    pub(crate) law: &'static ElementLaw,
+    pub(crate) decl: &'static ElementDecl,
     /// The whole element.
     pub(crate) span: Range<usize>,
     /// What stands between its tags.
@@ -67,7 +71,7 @@ pub(crate) struct Tag<'t> {
 impl<'t> Block<'t> {
     /// The field of that name.
     pub(crate) fn field(&self, name: &str) -> Option<&Field<'t>> {
-        self.fields.iter().find(|field| field.law.name == name)
+        self.fields.iter().find(|field| field.decl.name == name)
     }
 
     /// The tags of the field of that name.
@@ -77,7 +81,7 @@ impl<'t> Block<'t> {
 
     /// The path of a field.
     pub(crate) fn path_of(&self, field: &Field<'_>) -> String {
-        if self.path.is_empty() { field.law.name.to_owned() } else { format!("{}/{}", self.path, field.law.name) }
+        if self.path.is_empty() { field.decl.name.to_owned() } else { format!("{}/{}", self.path, field.decl.name) }
     }
 
     /// The gender of a character.
@@ -115,7 +119,7 @@ impl<'t> Outline<'t> {
 fn character(block: &Block<'_>) -> Character {
     let mut character = Character { n: block.name().to_owned(), gender: block.gender(), ..Character::default() };
     for field in &block.fields {
-        if let Some(tags) = character.tag_list_mut(field.law.name) {
+        if let Some(tags) = character.tag_list_mut(field.decl.name) {
             *tags = tag_list(field);
         }
     }
@@ -125,7 +129,7 @@ fn character(block: &Block<'_>) -> Character {
 fn general_tags(block: &Block<'_>) -> GeneralTags {
     let mut general = GeneralTags::default();
     for field in &block.fields {
-        if let Some(tags) = general.tag_list_mut(field.law.name) {
+        if let Some(tags) = general.tag_list_mut(field.decl.name) {
             *tags = tag_list(field);
         }
     }
@@ -136,7 +140,7 @@ fn general_tags(block: &Block<'_>) -> GeneralTags {
 pub(crate) fn to_negative_prompt(block: &Block<'_>) -> NegativePrompt {
     let mut negative = NegativePrompt::default();
     for field in &block.fields {
-        match negative.tag_list_mut(field.law.name) {
+        match negative.tag_list_mut(field.decl.name) {
             Some(tags) => *tags = tag_list(field),
             None => negative.caption = Some(field.text.clone().into_owned()),
         }
@@ -153,20 +157,20 @@ mod tests {
     use super::*;
     use crate::names::Place;
 
-    /// The names in the law and the fields of the types are the same: nothing that is read is lost on the way.
+    /// The names in the grammar and the fields of the types are the same: nothing that is read is lost on the way.
     #[test]
     fn every_element_of_the_law_has_a_field() {
         let (mut character, mut general) = (Character::default(), GeneralTags::default());
-        for law in Place::Character.law().children() {
-            let is_known = ["n", "gender"].contains(&law.name) || character.tag_list_mut(law.name).is_some();
-            assert!(is_known, "{}", law.name);
+        for decl in Place::Character.decl().children() {
+            let is_known = ["n", "gender"].contains(&decl.name) || character.tag_list_mut(decl.name).is_some();
+            assert!(is_known, "{}", decl.name);
         }
-        for law in Place::General.law().children() {
-            assert!(general.tag_list_mut(law.name).is_some(), "{}", law.name);
+        for decl in Place::General.decl().children() {
+            assert!(general.tag_list_mut(decl.name).is_some(), "{}", decl.name);
         }
         let mut negative = NegativePrompt::default();
-        for law in Place::Negative.law().children() {
-            assert!(law.name == "caption" || negative.tag_list_mut(law.name).is_some(), "{}", law.name);
+        for decl in Place::Negative.decl().children() {
+            assert!(decl.name == "caption" || negative.tag_list_mut(decl.name).is_some(), "{}", decl.name);
         }
     }
 }

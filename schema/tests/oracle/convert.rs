@@ -2,9 +2,8 @@
 //! blank, numbers without gap.
 
 use super::ReadError;
-use crate::generated::{CharacterType, GenderType, GeneralTagsType, NegativePromptType, PromptElementType};
-use crate::prompt::{Character, Gender, GeneralTags, NegativePrompt, Prompt};
-use crate::tags::{TagList, collapse};
+use super::generated::{CharacterType, GenderType, GeneralTagsType, NegativePromptType, PromptElementType};
+use sakuga_schema::{Character, Gender, GeneralTags, NegativePrompt, Prompt, TagList};
 
 pub(super) fn prompt(document: PromptElementType) -> Result<Prompt, ReadError> {
     let characters = [
@@ -49,7 +48,7 @@ pub(super) fn negative_prompt(document: NegativePromptType) -> Result<NegativePr
 fn character(number: usize, element: CharacterType) -> Result<Character, ReadError> {
     let path = format!("character_{number}");
     Ok(Character {
-        n: collapse(&element.n.unwrap_or_default()).into_owned(),
+        n: collapse(&element.n.unwrap_or_default()),
         gender: Some(match element.gender {
             GenderType::_1Girl => Gender::Girl,
             GenderType::_1Boy => Gender::Boy,
@@ -104,4 +103,10 @@ fn prose(path: &str, text: Option<String>) -> Result<Option<String>, ReadError> 
         "" => Err(ReadError::Empty { path: path.to_owned() }),
         trimmed => Ok(Some(trimmed.to_owned())),
     }
+}
+
+/// One line, as `xs:token` reads it, without white space of any kind at its ends.
+fn collapse(text: &str) -> String {
+    let words = text.trim().split([' ', '\t', '\n', '\r']).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
 }

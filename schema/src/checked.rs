@@ -1,0 +1,71 @@
+//! What a check returns.
+
+use crate::diagnostic::{Diagnostic, Severity};
+use crate::prompt::{NegativePrompt, Prompt};
+
+/// What stood around the prompt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Envelope {
+    /// Nothing: sibling blocks, the canonical form.
+    #[default]
+    Bare,
+    /// `<img>` … `</img>`
+    Img,
+    /// `<image>` … `</image>`
+    Image,
+    /// `<document>` … `</document>`, its characters named by their elements.
+    Document,
+    /// `{` … `}`, not JSON.
+    Braces,
+    /// A JSON object with the XML in `tags` and the sentence in `caption`.
+    Json,
+    /// Sibling blocks, then `caption:` and a sentence.
+    TrailingCaption,
+    /// No markup: plain tags or a sentence.
+    Plain,
+    /// `<prompt>` … `</prompt>`, the root that the XSD has.
+    Prompt,
+}
+
+/// The outcome of a check.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Checked {
+    /// The prompt, as far as it could be read. `None` if there was nothing to read, or too much.
+    pub prompt: Option<Prompt>,
+    /// The system prompt that stood before it, split off; without surrounding blanks.
+    pub system_prompt: Option<String>,
+    /// What stood around the prompt.
+    pub envelope: Envelope,
+    /// Every finding, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Checked {
+    /// Whether there is a prompt and no error.
+    pub fn is_valid(&self) -> bool {
+        self.prompt.is_some() && !has_error(&self.diagnostics)
+    }
+}
+
+/// The outcome of checking a negative prompt.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CheckedNegative {
+    /// The negative prompt, as far as it could be read.
+    pub negative: Option<NegativePrompt>,
+    /// The system prompt that stood before it, split off; without surrounding blanks.
+    pub system_prompt: Option<String>,
+    /// Every finding, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl CheckedNegative {
+    /// Whether there is a negative prompt and no error.
+    pub fn is_valid(&self) -> bool {
+        self.negative.is_some() && !has_error(&self.diagnostics)
+    }
+}
+
+/// Whether any of the findings is an error.
+pub(crate) fn has_error(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+}
