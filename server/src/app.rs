@@ -31,11 +31,11 @@ use crate::encoder::Encoder;
 use crate::engine::{EngineError, EngineOpener, scripted};
 use crate::error::ServerError;
 use crate::gpu::{self, Sampler, Subscription};
-use crate::jobs::room::Room;
 use crate::jobs::{Jobs, Parts};
 use crate::limits::Limits;
 use crate::metrics::listener::Page;
 use crate::metrics::{Metrics, QueueFigures, engine, listener};
+use crate::retention::RetentionGate;
 use crate::scheduler::worker::EngineThread;
 use crate::scheduler::{EngineStatus, Scheduler};
 use crate::service::Context;
@@ -164,8 +164,8 @@ impl App {
         limits.pixels_max = ready.info.pixels_max.map_or(limits.pixels_max, |pixels| limits.pixels_max.min(pixels));
         let sampler = Arc::new(Sampler::start(probe)?);
         let writer = Arc::new(StoreWriter::start(store)?);
-        let room = Arc::new(Room::new(config.jobs.retention));
-        let encoder = Encoder::start(artifacts.clone(), room.clone(), Handle::current())?;
+        let gate = Arc::new(RetentionGate::new(config.jobs.retention));
+        let encoder = Encoder::start(artifacts.clone(), gate.clone(), Handle::current())?;
         let telemetry = Telemetry::default();
         let scheduler = Scheduler::start(thread, encoder, sampler.clone(), telemetry.clone(), &limits);
         let scheduler = Arc::new(scheduler);
@@ -178,7 +178,7 @@ impl App {
             writer,
             artifacts,
             telemetry,
-            room,
+            gate,
             observer: observer.clone(),
             is_durable: config.jobs.place != DataPlace::Memory,
         });
@@ -226,7 +226,7 @@ impl App {
             .add_service(reflection().build_v1()?.max_decoding_message_size(Limits::QUESTION_BYTES_MAX))
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(Limits::QUESTION_BYTES_MAX));
 
-        let housekeeping = AbortOnDropHandle::new(tokio::spawn(jobs.keep_house()));
+        let housekeeping = AbortOnDropHandle::new(tokio::spawn(jobs.retention_loop()));
         let stop_accepting = CancellationToken::new();
         let incoming = Incoming::start(listener, &door);
         let layer = DoorLayer::new(&door, metrics.calls.clone(), observer.clone());

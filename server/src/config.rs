@@ -15,8 +15,8 @@ pub use self::engine::{
 };
 use crate::door::{self, DoorConfig};
 use crate::engine::scripted::Script;
-use crate::jobs::retention::Retention;
 use crate::limits::Limits;
+use crate::retention::Retention;
 use crate::settings::Given;
 use crate::store::place::DataPlace;
 use crate::trace;

@@ -15,12 +15,12 @@ use tokio::runtime::Handle;
 use crate::engine::{EngineTimings, PreviewMethod, Rgb8, Stage};
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody, FinishedImage, JobTimings, Preview};
-use crate::job::{Job, Ticket};
-use crate::jobs::room::Room;
+use crate::job::{Job, JobHandle};
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::picture::{self, EncodeError};
 use crate::preview::{self, PreviewPolicy};
+use crate::retention::RetentionGate;
 use crate::store::{ArtifactStore, StoreError};
 use crate::sync::lock;
 
@@ -34,7 +34,7 @@ const PUT_PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct PreviewTask {
     /// Its job.
-    pub ticket: Ticket,
+    pub handle: JobHandle,
     /// Where the preview goes.
     pub events: Arc<Journal>,
     /// How it is encoded.
@@ -71,9 +71,9 @@ pub struct Encoder {
 }
 
 /// Where the thread puts files, whether there is room for them, and the runtime that does it.
-struct Shelf {
+struct ArtifactSink {
     artifacts: Arc<dyn ArtifactStore>,
-    room: Arc<Room>,
+    gate: Arc<RetentionGate>,
     runtime: Handle,
 }
 
@@ -103,14 +103,18 @@ impl Encoder {
     /// # Errors
     ///
     /// What the system says if there can be no thread.
-    pub fn start(artifacts: Arc<dyn ArtifactStore>, room: Arc<Room>, runtime: Handle) -> std::io::Result<Self> {
-        let shelf = Shelf { artifacts, room, runtime };
+    pub fn start(
+        artifacts: Arc<dyn ArtifactStore>,
+        gate: Arc<RetentionGate>,
+        runtime: Handle,
+    ) -> std::io::Result<Self> {
+        let sink = ArtifactSink { artifacts, gate, runtime };
         let shared = Arc::new(Shared::default());
         let own = shared.clone();
         let thread = thread::Builder::new().name("sakuga-encode".into()).spawn(move || {
             while let Some(task) = own.next() {
                 // A job whose encoder panics ends as lost, and the thread goes on.
-                if catch_unwind(AssertUnwindSafe(|| task.run(&shelf))).is_err() {
+                if catch_unwind(AssertUnwindSafe(|| task.run(&sink))).is_err() {
                     tracing::error!("the encoder panicked");
                 }
             }
@@ -122,7 +126,7 @@ impl Encoder {
     pub fn preview(&self, task: PreviewTask) {
         let mut waiting = lock(&self.shared.waiting);
         let older = waiting.tasks.iter_mut().find_map(|waiting| match waiting {
-            Task::Preview(older) if older.ticket.id == task.ticket.id && older.image_index == task.image_index => {
+            Task::Preview(older) if older.handle.id == task.handle.id && older.image_index == task.image_index => {
                 Some(older)
             }
             _ => None,
@@ -188,17 +192,17 @@ impl Shared {
 }
 
 impl Task {
-    fn run(self, shelf: &Shelf) {
+    fn run(self, sink: &ArtifactSink) {
         match self {
             Task::Preview(task) => task.run(),
-            Task::Finish(task) => task.run(shelf),
+            Task::Finish(task) => task.run(sink),
         }
     }
 }
 
 impl PreviewTask {
     fn run(self) {
-        if self.ticket.given_up().is_some() {
+        if self.handle.cancel_reason().is_some() {
             return;
         }
         match preview::encode(self.picture, self.policy.format, self.policy.max_edge_px) {
@@ -213,30 +217,30 @@ impl PreviewTask {
                     data: encoded.data,
                 }));
             }
-            Err(error) => tracing::warn!(job_id = %self.ticket.id, %error, "a preview could not be encoded"),
+            Err(error) => tracing::warn!(job_id = %self.handle.id, %error, "a preview could not be encoded"),
         }
     }
 }
 
 impl FinishTask {
-    fn run(self, shelf: &Shelf) {
+    fn run(self, sink: &ArtifactSink) {
         let FinishTask { job, images, timings, queued, steps_done } = self;
-        let span = tracing::info_span!("job", job_id = %job.ticket.id, request_id = %job.order.request_id);
+        let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
         let _entered = span.enter();
         job.events.publish(EventBody::Stage(Stage::EncodeImage));
         // A flood of jobs waits here until old ones are deleted, and through this queue the engine does.
-        shelf.room.enter(&job.ticket);
+        sink.gate.wait_for_room(&job.handle);
         let begun = Instant::now();
         let mut finished = Vec::with_capacity(images.len());
         for (index, picture) in images.into_iter().enumerate() {
-            if let Some(reason) = job.ticket.given_up() {
+            if let Some(reason) = job.handle.cancel_reason() {
                 tracing::info!(at_step = steps_done, ?reason, "cancelled");
                 return job.cancelled(steps_done, reason);
             }
             let file = encode(&job, index, &picture)
                 .map_err(|error| ServerError::Internal(error.to_string()))
                 .and_then(|(file, image)| {
-                    shelf.put(&job, index as u32, file).map_err(ServerError::from)?;
+                    sink.put(&job, index as u32, file).map_err(ServerError::from)?;
                     Ok(image)
                 });
             match file {
@@ -263,14 +267,14 @@ impl FinishTask {
     }
 }
 
-impl Shelf {
+impl ArtifactSink {
     /// Writes a file; tries again for a while, since a full disk may get room.
     fn put(&self, job: &Job, image_index: u32, file: Bytes) -> Result<(), StoreError> {
         let begun = Instant::now();
         loop {
-            let put = self.artifacts.put(job.ticket.id.as_str(), image_index, file.clone());
+            let put = self.artifacts.put(job.handle.id.as_str(), image_index, file.clone());
             match self.runtime.block_on(put) {
-                Err(error) if begun.elapsed() < PUT_PATIENCE && job.ticket.given_up().is_none() => {
+                Err(error) if begun.elapsed() < PUT_PATIENCE && job.handle.cancel_reason().is_none() => {
                     tracing::warn!(%error, "a picture could not be written; trying again");
                     thread::sleep(PUT_PAUSE);
                 }
@@ -290,7 +294,7 @@ fn announce(job: &Job, image_index: u32, total_size: u64) {
 
 /// Encodes a picture.
 fn encode(job: &Job, index: usize, picture: &Rgb8) -> Result<(Bytes, FinishedImage), EncodeError> {
-    let texts = job.order.texts.get(index).map_or(&[][..], Vec::as_slice);
+    let texts = job.request.texts.get(index).map_or(&[][..], Vec::as_slice);
     let file = Bytes::from(picture::encode_png(picture, texts)?);
     let image = FinishedImage {
         sha256: picture::sha256_hex(&file),

@@ -1,7 +1,6 @@
 //! A job: one accepted request, from the queue to its terminal event.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,54 +10,22 @@ use tokio::sync::watch;
 use crate::engine::JobSpec;
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
+use crate::job_id::JobId;
 use crate::journal::Journal;
 use crate::picture::TextChunk;
 use crate::preview::PreviewPolicy;
 use crate::sync::lock;
 
-/// Names a job for ever: a UUID of version 7, so that names sort by time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct JobId(Arc<str>);
-
-impl JobId {
-    /// A name that no other job has.
-    pub fn new() -> Self {
-        Self(uuid::Uuid::now_v7().to_string().into())
-    }
-
-    /// The job of that name.
-    pub fn named(name: &str) -> Self {
-        Self(name.into())
-    }
-
-    /// The name as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Default for JobId {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl fmt::Display for JobId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
 /// What others hold of a job: enough to give it up.
 #[derive(Clone, Debug)]
-pub struct Ticket {
+pub struct JobHandle {
     /// The job.
     pub id: JobId,
     control: Arc<Control>,
 }
 
-impl Ticket {
-    /// A ticket for a new job.
+impl JobHandle {
+    /// A handle for a new job.
     pub fn new(id: JobId, deadline: Option<Instant>) -> Self {
         Self { id, control: Arc::new(Control { cancelled: AtomicU8::new(0), deadline }) }
     }
@@ -69,14 +36,14 @@ impl Ticket {
     }
 
     /// Marks the job as given up; the first reason stays.
-    pub(crate) fn give_up(&self, reason: CancelReason) {
+    pub(crate) fn cancel(&self, reason: CancelReason) {
         let _ = self.control.cancelled.compare_exchange(0, reason as u8, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Why the job is given up, if it is: asked for, or its deadline has passed.
-    pub fn given_up(&self) -> Option<CancelReason> {
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
         if self.control.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            self.give_up(CancelReason::Deadline);
+            self.cancel(CancelReason::Deadline);
         }
         match self.control.cancelled.load(Ordering::Relaxed) {
             0 => None,
@@ -97,7 +64,7 @@ struct Control {
 
 /// What a job needs from its request.
 #[derive(Clone, Debug)]
-pub struct JobOrder {
+pub struct JobRequest {
     /// The caller's name for it.
     pub request_id: String,
     /// Who asked for it.
@@ -132,9 +99,9 @@ pub enum Priority {
 #[derive(Debug)]
 pub struct Job {
     /// Its name and its end.
-    pub ticket: Ticket,
+    pub handle: JobHandle,
     /// What it is about.
-    pub order: JobOrder,
+    pub request: JobRequest,
     /// Where its events go.
     pub events: Arc<Journal>,
     /// When it was accepted.
@@ -144,14 +111,14 @@ pub struct Job {
 
 impl Job {
     /// A job that counts as live from now on.
-    pub fn new(ticket: Ticket, order: JobOrder, events: Arc<Journal>, live: &Arc<LiveJobs>) -> Self {
-        live.insert(&ticket, &order.client);
-        Self { ticket, order, events, accepted: Instant::now(), live: live.clone() }
+    pub fn new(handle: JobHandle, request: JobRequest, events: Arc<Journal>, live: &Arc<LiveJobs>) -> Self {
+        live.insert(&handle, &request.client);
+        Self { handle, request, events, accepted: Instant::now(), live: live.clone() }
     }
 
     /// Ends the job as given up after so many steps; one that is kept has not ended when the server goes down.
     pub fn cancelled(&self, at_step: u32, reason: CancelReason) {
-        if self.order.is_kept && reason == CancelReason::Shutdown {
+        if self.request.is_kept && reason == CancelReason::Shutdown {
             return self.events.seal();
         }
         self.events.publish(EventBody::Cancelled { at_step, reason });
@@ -162,22 +129,22 @@ impl Drop for Job {
     fn drop(&mut self) {
         // Refused by the stream if the job has ended, as it should have.
         if self.events.publish(EventBody::Failed(ServerError::Internal("the job was lost".into()))) {
-            tracing::error!(job_id = %self.ticket.id, "a job was dropped without a terminal event");
+            tracing::error!(job_id = %self.handle.id, "a job was dropped without a terminal event");
         }
-        self.live.remove(&self.ticket.id);
+        self.live.remove(&self.handle.id);
     }
 }
 
 /// The jobs that have no terminal event yet, and how many they are.
 #[derive(Debug)]
 pub struct LiveJobs {
-    tickets: Mutex<HashMap<JobId, (Ticket, Arc<str>)>>,
+    handles: Mutex<HashMap<JobId, (JobHandle, Arc<str>)>>,
     count: watch::Sender<usize>,
 }
 
 impl Default for LiveJobs {
     fn default() -> Self {
-        Self { tickets: Mutex::default(), count: watch::Sender::new(0) }
+        Self { handles: Mutex::default(), count: watch::Sender::new(0) }
     }
 }
 
@@ -188,25 +155,25 @@ impl LiveJobs {
     }
 
     /// All of them.
-    pub fn tickets(&self) -> Vec<Ticket> {
-        lock(&self.tickets).values().map(|(ticket, _)| ticket.clone()).collect()
+    pub fn handles(&self) -> Vec<JobHandle> {
+        lock(&self.handles).values().map(|(handle, _)| handle.clone()).collect()
     }
 
     /// How many this client has.
     pub fn of_client(&self, client: &str) -> usize {
-        lock(&self.tickets).values().filter(|(_, owner)| **owner == *client).count()
+        lock(&self.handles).values().filter(|(_, owner)| **owner == *client).count()
     }
 
-    fn insert(&self, ticket: &Ticket, client: &Arc<str>) {
-        let mut tickets = lock(&self.tickets);
-        tickets.insert(ticket.id.clone(), (ticket.clone(), client.clone()));
-        self.count.send_replace(tickets.len());
+    fn insert(&self, handle: &JobHandle, client: &Arc<str>) {
+        let mut handles = lock(&self.handles);
+        handles.insert(handle.id.clone(), (handle.clone(), client.clone()));
+        self.count.send_replace(handles.len());
     }
 
     /// Counts a job no more.
     pub(crate) fn remove(&self, id: &JobId) {
-        let mut tickets = lock(&self.tickets);
-        tickets.remove(id);
-        self.count.send_replace(tickets.len());
+        let mut handles = lock(&self.handles);
+        handles.remove(id);
+        self.count.send_replace(handles.len());
     }
 }

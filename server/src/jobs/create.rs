@@ -12,13 +12,14 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{Jobs, Live, Parts, naming_lock};
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
-use crate::job::{Job, JobId, JobOrder, Ticket};
+use crate::job::{Job, JobHandle, JobRequest};
+use crate::job_id::JobId;
+use crate::jobs::record::{self, JobEventEncoder, JobPolicy, JobRecord};
 use crate::journal::{Journal, Reader};
-use crate::scheduler::Place;
+use crate::scheduler::Reservation;
 use crate::store::Write;
 use crate::sync::lock;
-use crate::trace::{ObservedScribe, TraceParent};
-use crate::wire::stored::{self, Record, Treatment, WireScribe};
+use crate::trace::{ObservedEncoder, TraceParent};
 use crate::wire::to_proto::JobContext;
 use crate::wire::{from_proto, metadata, to_proto};
 
@@ -51,7 +52,7 @@ pub struct Created {
 }
 
 /// What a call asks for.
-enum Looked {
+enum Lookup {
     /// A job that was accepted before, under the name that the call gives.
     Known(String),
     /// A new one.
@@ -61,7 +62,7 @@ enum Looked {
 /// A checked request in the forms in which it is needed.
 pub(super) struct Prepared {
     pub(super) context: JobContext,
-    pub(super) order: JobOrder,
+    pub(super) request: JobRequest,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
 
@@ -84,10 +85,10 @@ impl Jobs {
             true => (None, Vec::new()),
             false => (Some(self.naming[naming_lock(&name)].lock().await), fingerprint(&call)),
         };
-        let (id, treatment) = (JobId::new(), Treatment::read(&call.options));
-        match self.look(&name, &id, &call, treatment).await? {
-            Looked::Known(job_id) => self.found(&job_id, &call, &fingerprint).await,
-            Looked::New(prepared) => self.accept(call, id, treatment, *prepared, name, fingerprint).await,
+        let (id, policy) = (JobId::new(), JobPolicy::read(&call.options));
+        match self.look_up(&name, &id, &call, policy).await? {
+            Lookup::Known(job_id) => self.found(&job_id, &call, &fingerprint).await,
+            Lookup::New(prepared) => self.accept(call, id, policy, *prepared, name, fingerprint).await,
         }
     }
 
@@ -107,27 +108,27 @@ impl Jobs {
         &self,
         call: Call,
         id: JobId,
-        treatment: Treatment,
+        policy: JobPolicy,
         prepared: Prepared,
         name: Vec<u8>,
         fingerprint: Vec<u8>,
     ) -> Result<Created, ServerError> {
-        let Prepared { context, order, diagnostics } = prepared;
+        let Prepared { context, request, diagnostics } = prepared;
         if let Err(retry_after) = self.rates.take(&call.client, Instant::now()) {
             let client = call.client.to_string();
             return Err(ServerError::ClientRate { client, rate: self.rates.rate(), retry_after });
         }
         let accepted = Instant::now();
-        let deadline = treatment.timeout.and_then(|timeout| accepted.checked_add(timeout));
-        let place = self.admit(&order, treatment)?;
+        let deadline = policy.timeout.and_then(|timeout| accepted.checked_add(timeout));
+        let reservation = self.admit(&request, policy)?;
         let record =
-            stored::new_record(&context, &call.client, call.options, fingerprint, name.clone(), call.trace_parent);
-        let scribe = Box::new(WireScribe::new(context, record.clone()));
-        let scribe = ObservedScribe::over(scribe, self.parts.observer.as_ref(), &id, &order, call.trace_parent);
-        let journal = Arc::new(Journal::new(id.clone(), scribe, self.parts.writer.clone(), self.keeper()));
+            record::new_record(&context, &call.client, call.options, fingerprint, name.clone(), call.trace_parent);
+        let encoder = Box::new(JobEventEncoder::new(context, record.clone()));
+        let encoder = ObservedEncoder::over(encoder, self.parts.observer.as_ref(), &id, &request, call.trace_parent);
+        let journal = Arc::new(Journal::new(id.clone(), encoder, self.parts.writer.clone(), self.hooks()));
         let mut bodies = vec![EventBody::Accepted { diagnostics }];
-        if place.position > 0 {
-            bodies.push(EventBody::Queued { position: place.position, eta: place.eta });
+        if reservation.position > 0 {
+            bodies.push(EventBody::Queued { position: reservation.position, eta: reservation.eta });
         }
         let mut writes = journal.open(bodies);
         if !name.is_empty() {
@@ -135,20 +136,20 @@ impl Jobs {
         }
         self.parts.writer.write_once(writes).await?;
         journal.opened();
-        log(&id, &order);
+        log(&id, &request);
         let reader = call.is_watched.then(|| journal.read(0));
-        let told = place.position;
-        let job = self.enter(Ticket::new(id.clone(), deadline), order, journal, treatment, place);
-        self.parts.scheduler.enter(job, told);
+        let announced_position = reservation.position;
+        let job = self.register(JobHandle::new(id.clone(), deadline), request, journal, policy, reservation);
+        self.parts.scheduler.enqueue(job, announced_position);
         if reader.is_none() {
-            self.lonely(&id, FIRST_READER);
+            self.unwatched(&id, FIRST_READER);
         }
         Ok(Created { job: self.present(record.job()), reader, existed: false })
     }
 
     /// Looks for the job of that name and, if there is none, checks the request: on a thread that may take its time, and
     /// on one alone, since each change of threads is a wait on a busy machine.
-    async fn look(&self, name: &[u8], id: &JobId, call: &Call, treatment: Treatment) -> Result<Looked, ServerError> {
+    async fn look_up(&self, name: &[u8], id: &JobId, call: &Call, policy: JobPolicy) -> Result<Lookup, ServerError> {
         let Some(jobs) = self.this.upgrade() else { return Err(ServerError::ShuttingDown) };
         let (name, id, client, request) = (name.to_owned(), id.clone(), call.client.clone(), call.request.clone());
         let span = tracing::Span::current();
@@ -157,54 +158,54 @@ impl Jobs {
             if !name.is_empty()
                 && let Some(known) = writer.store().named(&name)?
             {
-                return Ok(Looked::Known(known));
+                return Ok(Lookup::Known(known));
             }
             if let Some(fault) = writer.fault() {
                 return Err(fault.into());
             }
-            span.in_scope(|| prepare(&jobs.parts, id, client, request, treatment)).map(Box::new).map(Looked::New)
+            span.in_scope(|| prepare(&jobs.parts, id, client, request, policy)).map(Box::new).map(Lookup::New)
         };
-        let looked = tokio::task::spawn_blocking(work).await;
-        looked.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
+        let lookup = tokio::task::spawn_blocking(work).await;
+        lookup.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
     }
 
-    fn admit(&self, order: &JobOrder, treatment: Treatment) -> Result<Place, ServerError> {
-        let needed = self.parts.engine.memory.needed(&order.spec);
+    fn admit(&self, request: &JobRequest, policy: JobPolicy) -> Result<Reservation, ServerError> {
+        let needed = self.parts.engine.memory.needed(&request.spec);
         let limit = self.parts.limits.job_memory_max.or(self.parts.device_memory);
         if let Some(limit) = limit.filter(|limit| needed > *limit) {
             return Err(ServerError::Memory { needed, limit });
         }
-        self.parts.scheduler.admit(order, treatment.timeout)
+        self.parts.scheduler.admit(request, policy.timeout)
     }
 
     /// Counts a job as live.
-    pub(super) fn enter(
+    pub(super) fn register(
         &self,
-        ticket: Ticket,
-        order: JobOrder,
+        handle: JobHandle,
+        request: JobRequest,
         journal: Arc<Journal>,
-        treatment: Treatment,
-        place: Place,
+        policy: JobPolicy,
+        reservation: Reservation,
     ) -> Job {
-        let deadline = ticket.deadline().map(|deadline| {
-            let (jobs, id) = (self.this.clone(), ticket.id.clone());
+        let deadline = handle.deadline().map(|deadline| {
+            let (jobs, id) = (self.this.clone(), handle.id.clone());
             AbortOnDropHandle::new(self.runtime.spawn(async move {
                 tokio::time::sleep_until(deadline.into()).await;
                 if let Some(jobs) = jobs.upgrade() {
-                    jobs.give_up(&id, CancelReason::Deadline);
+                    jobs.cancel_live(&id, CancelReason::Deadline);
                 }
             }))
         });
         let live = Live {
             journal: journal.clone(),
-            ticket: ticket.clone(),
-            grace: treatment.grace,
+            handle: handle.clone(),
+            grace: policy.grace,
             _deadline: deadline,
-            lonely: None,
+            unwatched: None,
         };
-        lock(&self.live).insert(ticket.id.clone(), live);
-        let job = Job::new(ticket, order, journal, self.parts.scheduler.live());
-        drop(place);
+        lock(&self.live).insert(handle.id.clone(), live);
+        let job = Job::new(handle, request, journal, self.parts.scheduler.live());
+        drop(reservation);
         job
     }
 }
@@ -230,7 +231,7 @@ pub(super) fn prepare(
     job_id: JobId,
     client: Arc<str>,
     message: generation::GenerateRequest,
-    treatment: Treatment,
+    policy: JobPolicy,
 ) -> Result<Prepared, ServerError> {
     let request = from_proto::draft(message).check(parts.law(), draw_seed)?;
     let resolved = to_proto::resolved(&request);
@@ -238,11 +239,11 @@ pub(super) fn prepare(
         .map(|index| metadata::image_metadata(&request, &resolved, &parts.engine, index))
         .collect();
     let texts = metadata.iter().map(|metadata| metadata::text_chunks(metadata, &request));
-    let order = JobOrder {
+    let job_request = JobRequest {
         request_id: request.request_id().to_owned(),
         client,
-        priority: treatment.priority,
-        is_kept: parts.is_durable && treatment.grace.is_none_or(|grace| !grace.is_zero()),
+        priority: policy.priority,
+        is_kept: parts.is_durable && policy.grace.is_none_or(|grace| !grace.is_zero()),
         spec: request.spec().clone(),
         preview: request.preview(),
         stats_interval: request.stats_interval(),
@@ -251,7 +252,11 @@ pub(super) fn prepare(
     let device = parts.engine.device.clone();
     let model_notice = parts.engine.model.notice.clone();
     let diagnostics = request.diagnostics().to_vec();
-    Ok(Prepared { context: JobContext { job_id, resolved, device, model_notice, metadata }, order, diagnostics })
+    Ok(Prepared {
+        context: JobContext { job_id, resolved, device, model_notice, metadata },
+        request: job_request,
+        diagnostics,
+    })
 }
 
 /// A seed of 32 bits: short enough to be read out and typed again.
@@ -261,12 +266,12 @@ fn draw_seed() -> u64 {
     getrandom::u32().unwrap_or_else(|_| clock()).into()
 }
 
-fn log(id: &JobId, order: &JobOrder) {
-    let spec = &order.spec;
+fn log(id: &JobId, request: &JobRequest) {
+    let spec = &request.spec;
     tracing::info!(
         job_id = %id,
-        request_id = order.request_id,
-        client = &*order.client,
+        request_id = request.request_id,
+        client = &*request.client,
         images = spec.images,
         steps = spec.steps,
         width_px = spec.width_px,
@@ -277,6 +282,6 @@ fn log(id: &JobId, order: &JobOrder) {
 }
 
 /// The record of a job, for those who take it up again.
-pub(super) fn client_of(record: &Record) -> Arc<str> {
+pub(super) fn client_of(record: &JobRecord) -> Arc<str> {
     record.job.as_ref().map_or("", |job| &job.client_id).into()
 }

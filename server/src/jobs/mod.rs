@@ -15,8 +15,9 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::engine::{EngineInfo, TokenCounter};
 use crate::error::ServerError;
 use crate::event::CancelReason;
-use crate::job::{JobId, Ticket};
-use crate::journal::{Entry, Journal, Keeper, Reader};
+use crate::job::JobHandle;
+use crate::job_id::JobId;
+use crate::journal::{Entry, Journal, JournalHooks, Reader};
 use crate::limits::Limits;
 use crate::request::Law;
 use crate::scheduler::Scheduler;
@@ -25,19 +26,18 @@ use crate::store::{ArtifactStore, StoreError};
 use crate::sync::lock;
 use crate::telemetry::{Series, Telemetry};
 use crate::trace::Observer;
-use crate::wire::stored::{self, Record};
 use crate::wire::to_proto;
+use record::JobRecord;
 
 mod create;
 mod limiter;
+mod record;
 mod recover;
-pub mod retention;
-pub mod room;
-mod sweep;
+mod retention_loop;
 
+use crate::retention::RetentionGate;
 pub use create::{Call, Created};
 use limiter::RateLimiter;
-use room::Room;
 
 /// What a request is checked against and who draws it.
 pub struct Parts {
@@ -58,7 +58,7 @@ pub struct Parts {
     /// What was seen of the device during the newest jobs.
     pub telemetry: Telemetry,
     /// The ended jobs, and how long they are kept.
-    pub room: Arc<Room>,
+    pub gate: Arc<RetentionGate>,
     /// Who is told of jobs.
     pub observer: Option<Arc<dyn Observer>>,
     /// Whether jobs that wait survive the end of this process.
@@ -90,12 +90,12 @@ pub struct Jobs {
 /// A job without a terminal event.
 struct Live {
     journal: Arc<Journal>,
-    ticket: Ticket,
+    handle: JobHandle,
     grace: Option<Duration>,
     /// Gives it up in time, also while it waits.
     _deadline: Option<AbortOnDropHandle<()>>,
     /// Gives it up if nobody comes back.
-    lonely: Option<AbortOnDropHandle<()>>,
+    unwatched: Option<AbortOnDropHandle<()>>,
 }
 
 impl Jobs {
@@ -118,8 +118,8 @@ impl Jobs {
         &self.parts
     }
 
-    fn keeper(&self) -> Arc<dyn Keeper> {
-        Arc::new(WeakKeeper(self.this.clone()))
+    fn hooks(&self) -> Arc<dyn JournalHooks> {
+        Arc::new(RegistryHooks(self.this.clone()))
     }
 
     /// Reads from the store where that delays nobody else.
@@ -132,15 +132,15 @@ impl Jobs {
         Ok(done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?)
     }
 
-    async fn record(&self, job_id: &str) -> Result<Record, ServerError> {
+    async fn record(&self, job_id: &str) -> Result<JobRecord, ServerError> {
         // A live job's is at hand, also while the store fails.
         let live = lock(&self.live).get(&JobId::named(job_id)).map(|live| live.journal.clone());
         if let Some(journal) = live {
-            return Ok(Record::read(&journal.record())?);
+            return Ok(JobRecord::read(&journal.record())?);
         }
         let name = job_id.to_owned();
         match self.stored(move |store| store.job(&name)).await? {
-            Some(bytes) => Ok(Record::read(&bytes)?),
+            Some(bytes) => Ok(JobRecord::read(&bytes)?),
             None => Err(ServerError::UnknownJob(shown(job_id))),
         }
     }
@@ -187,7 +187,7 @@ impl Jobs {
             loop {
                 let scanned = store.jobs(before.as_deref(), SCAN)?;
                 for (name, record) in &scanned {
-                    let job = Record::read(record)?.job();
+                    let job = JobRecord::read(record)?.job();
                     if wanted(&job) {
                         if found.len() == limit {
                             return Ok((found, true));
@@ -214,14 +214,14 @@ impl Jobs {
         let id = JobId::named(job_id);
         let out_of_range =
             |oldest, next| ServerError::SequenceRange { job_id: shown(job_id), asked: start, oldest, next };
-        // The reader comes before the job is looked at: one that ends meanwhile is still read whole.
+        // The reader comes before the job is lookup at: one that ends meanwhile is still read whole.
         let live = match lock(&self.live).get_mut(&id) {
             Some(live) => {
                 let next = live.journal.next_sequence();
                 if start > next {
                     return Err(out_of_range(0, next));
                 }
-                live.lonely = None;
+                live.unwatched = None;
                 Some(live.journal.read(start))
             }
             None => None,
@@ -242,7 +242,7 @@ impl Jobs {
             return Ok(entries);
         }
         let name = id.to_string();
-        let stored = self.stored(move |store| stored::entries(store.events(&name, 0)?)).await?;
+        let stored = self.stored(move |store| record::entries(store.events(&name, 0)?)).await?;
         let entries: Arc<[Entry]> = stored.into();
         let mut read = lock(&self.read);
         read.retain(|_, entries| entries.strong_count() > 0);
@@ -271,14 +271,14 @@ impl Jobs {
     /// [`ServerError::UnknownJob`] or [`ServerError::Store`].
     pub async fn cancel(&self, job_id: &str) -> Result<generation::Job, ServerError> {
         let job = self.get(job_id).await?;
-        self.give_up(&JobId::named(job_id), CancelReason::Requested);
+        self.cancel_live(&JobId::named(job_id), CancelReason::Requested);
         Ok(job)
     }
 
-    fn give_up(&self, id: &JobId, reason: CancelReason) {
-        let ticket = lock(&self.live).get(id).map(|live| live.ticket.clone());
-        if let Some(ticket) = ticket {
-            self.parts.scheduler.cancel(&ticket, reason);
+    fn cancel_live(&self, id: &JobId, reason: CancelReason) {
+        let handle = lock(&self.live).get(id).map(|live| live.handle.clone());
+        if let Some(handle) = handle {
+            self.parts.scheduler.cancel(&handle, reason);
         }
     }
 
@@ -326,7 +326,7 @@ impl Jobs {
     ///
     /// [`ServerError::Store`], also if the job was deleted meanwhile.
     pub async fn event(&self, job_id: &str, entry: &Entry) -> Result<generation::GenerateEvent, ServerError> {
-        let mut event = stored::event(entry)?;
+        let mut event = record::event(entry)?;
         if let (Some(piece), Some(generation::generate_event::Event::ImageChunk(chunk))) =
             (entry.piece, &mut event.event)
         {
@@ -348,12 +348,12 @@ fn shown(job_id: &str) -> String {
 }
 
 /// A journal must not keep the registry alive.
-struct WeakKeeper(Weak<Jobs>);
+struct RegistryHooks(Weak<Jobs>);
 
-impl Keeper for WeakKeeper {
+impl JournalHooks for RegistryHooks {
     fn unwatched(&self, job: &JobId) {
         if let Some(jobs) = self.0.upgrade() {
-            jobs.lonely(job, Duration::ZERO);
+            jobs.unwatched(job, Duration::ZERO);
         }
     }
 
@@ -366,21 +366,21 @@ impl Keeper for WeakKeeper {
 
 impl Jobs {
     /// Gives a job up that nobody watches, if it is to be, after its grace and at least `least`.
-    fn lonely(&self, id: &JobId, least: Duration) {
+    fn unwatched(&self, id: &JobId, least: Duration) {
         let mut live = lock(&self.live);
         let Some(entry) = live.get_mut(id) else { return };
         let Some(grace) = entry.grace.map(|grace| grace.max(least)) else { return };
         if grace.is_zero() {
             drop(live);
-            return self.give_up(id, CancelReason::ClientGone);
+            return self.cancel_live(id, CancelReason::ClientGone);
         }
         let (jobs, id) = (self.this.clone(), id.clone());
-        entry.lonely = Some(AbortOnDropHandle::new(self.runtime.spawn(async move {
+        entry.unwatched = Some(AbortOnDropHandle::new(self.runtime.spawn(async move {
             tokio::time::sleep(grace).await;
             let Some(jobs) = jobs.upgrade() else { return };
             let is_watched = lock(&jobs.live).get(&id).is_none_or(|live| live.journal.is_watched());
             if !is_watched {
-                jobs.give_up(&id, CancelReason::ClientGone);
+                jobs.cancel_live(&id, CancelReason::ClientGone);
             }
         })));
     }
@@ -388,7 +388,7 @@ impl Jobs {
     /// Called on the store's thread, before the next commit: whoever is let in behind this job is counted behind it.
     fn ended(&self, id: &JobId) {
         let journal = lock(&self.live).get(id).map(|live| live.journal.clone());
-        match journal.map(|journal| Record::read(&journal.record())) {
+        match journal.map(|journal| JobRecord::read(&journal.record())) {
             Some(Ok(record)) => self.note_ended(id.as_str(), &record),
             // It could not go on after a restart and was never live.
             _ => {

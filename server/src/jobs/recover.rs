@@ -10,11 +10,12 @@ use super::Jobs;
 use super::create::{Prepared, client_of, prepare};
 use crate::error::ServerError;
 use crate::event::EventBody;
-use crate::job::{JobId, Ticket};
-use crate::journal::{Journal, Past, Scribe};
+use crate::job::JobHandle;
+use crate::job_id::JobId;
+use crate::jobs::record::{self, JobEventEncoder, JobPolicy, JobRecord};
+use crate::journal::{EventEncoder, Journal, StoredJournal};
 use crate::store::StoreError;
-use crate::trace::ObservedScribe;
-use crate::wire::stored::{self, Record, Treatment, WireScribe};
+use crate::trace::ObservedEncoder;
 use crate::wire::to_proto::JobContext;
 
 /// How long a job that is to end with its last reader waits for one after a restart.
@@ -46,7 +47,7 @@ impl Jobs {
             let Some((last, _)) = scanned.last() else { break };
             before = Some(last.clone());
             for (name, bytes) in &scanned {
-                let record = Record::read(bytes)?;
+                let record = JobRecord::read(bytes)?;
                 if record.is_ended() {
                     ended += 1;
                     self.note_ended(name, &record);
@@ -60,39 +61,39 @@ impl Jobs {
         }
         // The oldest first, as they were accepted.
         for (name, record) in open.into_iter().rev() {
-            let entries = stored::entries(store.events(&name, 0)?)?;
+            let entries = record::entries(store.events(&name, 0)?)?;
             let next_sequence = store.reserved(&name)?.max(entries.last().map_or(0, |entry| entry.sequence + 1));
-            let past = Past { states: entries, next_sequence, record: record.encode_to_vec() };
-            self.take_up(JobId::named(&name), record, past);
+            let stored = StoredJournal { states: entries, next_sequence, record: record.encode_to_vec() };
+            self.take_up(JobId::named(&name), record, stored);
         }
         Ok(())
     }
 
-    fn take_up(self: &Arc<Self>, id: JobId, record: Record, past: Past) {
+    fn take_up(self: &Arc<Self>, id: JobId, record: JobRecord, stored: StoredJournal) {
         let seen = record.job();
         let was_running = seen.state() == generation::JobState::Running;
-        let treatment = Treatment::read(&seen.options.unwrap_or_default());
+        let policy = JobPolicy::read(&seen.options.unwrap_or_default());
         let request = seen.request.clone().unwrap_or_default();
-        let prepared = prepare(&self.parts, id.clone(), client_of(&record), request, treatment);
+        let prepared = prepare(&self.parts, id.clone(), client_of(&record), request, policy);
         let prepared = prepared.and_then(|prepared| match seen.attempt >= self.parts.limits.attempts_max {
             true if was_running => Err(ServerError::Interrupted { attempts: seen.attempt }),
             _ => Ok(prepared),
         });
         match prepared {
-            Ok(Prepared { context, order, .. }) => {
+            Ok(Prepared { context, request, .. }) => {
                 let parent = record.trace_parent.parse().ok();
-                let scribe = Box::new(WireScribe::new(context, record));
-                let scribe = ObservedScribe::over(scribe, self.parts.observer.as_ref(), &id, &order, parent);
-                let journal = self.journal(&id, scribe, past);
+                let encoder = Box::new(JobEventEncoder::new(context, record));
+                let encoder = ObservedEncoder::over(encoder, self.parts.observer.as_ref(), &id, &request, parent);
+                let journal = self.journal(&id, encoder, stored);
                 if was_running {
                     journal.publish(EventBody::Requeued { attempt: seen.attempt + 1 });
                 }
-                let ticket = Ticket::new(id.clone(), deadline(&seen));
-                let place = self.parts.scheduler.readmit();
-                let mut job = self.enter(ticket, order, journal, treatment, place);
+                let handle = JobHandle::new(id.clone(), deadline(&seen));
+                let reservation = self.parts.scheduler.readmit();
+                let mut job = self.register(handle, request, journal, policy, reservation);
                 job.accepted = accepted(&seen);
-                self.parts.scheduler.enter(job, 0);
-                self.lonely(&id, READERS_RETURN);
+                self.parts.scheduler.enqueue(job, 0);
+                self.unwatched(&id, READERS_RETURN);
             }
             // A server with other limits or another model cannot draw it; whoever watches is told.
             Err(error) => {
@@ -104,15 +105,15 @@ impl Jobs {
                     model_notice: String::new(),
                     metadata: Vec::new(),
                 };
-                let journal = self.journal(&id, Box::new(WireScribe::new(context, record)), past);
+                let journal = self.journal(&id, Box::new(JobEventEncoder::new(context, record)), stored);
                 journal.publish(EventBody::Failed(error));
             }
         }
     }
 
-    fn journal(&self, id: &JobId, scribe: Box<dyn Scribe>, past: Past) -> Arc<Journal> {
+    fn journal(&self, id: &JobId, encoder: Box<dyn EventEncoder>, stored: StoredJournal) -> Arc<Journal> {
         let writer = self.parts.writer.clone();
-        Arc::new(Journal::resume(id.clone(), scribe, writer, self.keeper(), past))
+        Arc::new(Journal::resume(id.clone(), encoder, writer, self.hooks(), stored))
     }
 }
 
@@ -123,7 +124,7 @@ fn accepted(job: &generation::Job) -> Instant {
     at.and_then(|at| SystemTime::now().duration_since(at).ok()).and_then(|age| now.checked_sub(age)).unwrap_or(now)
 }
 
-/// When the job is given up; a time that is past is now.
+/// When the job is given up; a time that is stored is now.
 fn deadline(job: &generation::Job) -> Option<Instant> {
     let at = job.deadline.and_then(|time| SystemTime::try_from(time).ok())?;
     Some(Instant::now() + at.duration_since(SystemTime::now()).unwrap_or_default())

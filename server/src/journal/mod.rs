@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::event::{Event, EventBody, EventClass};
-use crate::job::JobId;
+use crate::job_id::JobId;
 use crate::store::Write;
 use crate::store::writer::StoreWriter;
 use crate::sync::lock;
@@ -36,13 +36,13 @@ pub const PREVIEW_BYTES_MAX: usize = 2 * 1024 * 1024;
 const RESERVE: u64 = 1024;
 
 /// Turns events into what is written down, and keeps the job's record by them.
-pub trait Scribe: Send {
+pub trait EventEncoder: Send {
     /// The event as bytes, and the job's record if the event changed it.
     fn write(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>);
 }
 
 /// Hears of a job's turns; called while nothing is locked.
-pub trait Keeper: Send + Sync {
+pub trait JournalHooks: Send + Sync {
     /// The last reader has gone and the job has not ended.
     fn unwatched(&self, job: &JobId);
     /// The terminal event is written down.
@@ -51,7 +51,7 @@ pub trait Keeper: Send + Sync {
 
 /// What was written down of a job in an earlier run.
 #[derive(Clone, Debug, Default)]
-pub struct Past {
+pub struct StoredJournal {
     /// Its state events.
     pub states: Vec<Entry>,
     /// The first number that nobody has seen.
@@ -65,7 +65,7 @@ pub struct Past {
 pub struct Entry {
     /// Its number.
     pub sequence: u64,
-    /// What the scribe made of it.
+    /// What the encoder made of it.
     pub message: Bytes,
     /// The piece of a picture that belongs to it.
     pub piece: Option<Piece>,
@@ -99,14 +99,14 @@ enum Phase {
 pub struct Journal {
     job: JobId,
     writer: Arc<StoreWriter>,
-    keeper: Arc<dyn Keeper>,
+    hooks: Arc<dyn JournalHooks>,
     state: Mutex<State>,
     /// Told when readers have something new.
     changed: watch::Sender<()>,
 }
 
 struct State {
-    scribe: Box<dyn Scribe>,
+    encoder: Box<dyn EventEncoder>,
     phase: Phase,
     next_sequence: u64,
     /// Numbers below it are reserved in the store, and those that were asked for.
@@ -137,21 +137,26 @@ impl std::fmt::Debug for Journal {
 
 impl Journal {
     /// An empty journal.
-    pub fn new(job: JobId, scribe: Box<dyn Scribe>, writer: Arc<StoreWriter>, keeper: Arc<dyn Keeper>) -> Self {
-        Self::resume(job, scribe, writer, keeper, Past::default())
+    pub fn new(
+        job: JobId,
+        encoder: Box<dyn EventEncoder>,
+        writer: Arc<StoreWriter>,
+        hooks: Arc<dyn JournalHooks>,
+    ) -> Self {
+        Self::resume(job, encoder, writer, hooks, StoredJournal::default())
     }
 
     /// The journal of a job that waits again, with what was written down of it.
     pub fn resume(
         job: JobId,
-        scribe: Box<dyn Scribe>,
+        encoder: Box<dyn EventEncoder>,
         writer: Arc<StoreWriter>,
-        keeper: Arc<dyn Keeper>,
-        past: Past,
+        hooks: Arc<dyn JournalHooks>,
+        stored: StoredJournal,
     ) -> Self {
-        let Past { states, next_sequence, record } = past;
+        let StoredJournal { states, next_sequence, record } = stored;
         let state = State {
-            scribe,
+            encoder,
             phase: Phase::Waiting,
             next_sequence,
             reserved: next_sequence,
@@ -163,7 +168,7 @@ impl Journal {
             preview_bytes: 0,
             readers: 0,
         };
-        Self { job, writer, keeper, state: Mutex::new(state), changed: watch::Sender::new(()) }
+        Self { job, writer, hooks, state: Mutex::new(state), changed: watch::Sender::new(()) }
     }
 
     /// The job.
@@ -225,7 +230,7 @@ impl Journal {
         drop(state);
         self.changed.send_replace(());
         if is_terminal {
-            self.keeper.ended(&self.job);
+            self.hooks.ended(&self.job);
         }
     }
 
@@ -276,7 +281,7 @@ fn is_lossy(body: &EventBody, sequence: u64) -> bool {
 impl State {
     /// Takes an event if it is lawful; `writes` gets what has to be written down.
     fn push(&mut self, body: EventBody, job: &JobId, writes: &mut Vec<Write>) -> bool {
-        if !self.is_lawful(&body) {
+        if !self.is_valid_transition(&body) {
             return false;
         }
         match body {
@@ -305,7 +310,7 @@ impl State {
             EventBody::Queued { .. } => Lossy::Place,
             _ => Lossy::Sample,
         };
-        let (message, record) = self.scribe.write(Event { sequence, time: SystemTime::now(), body });
+        let (message, record) = self.encoder.write(Event { sequence, time: SystemTime::now(), body });
         if is_lossy {
             self.keep_lossy(kind, Entry { sequence, message, piece });
         } else {
@@ -316,7 +321,7 @@ impl State {
         true
     }
 
-    fn is_lawful(&self, body: &EventBody) -> bool {
+    fn is_valid_transition(&self, body: &EventBody) -> bool {
         match (body, body.class()) {
             (_, EventClass::Terminal) | (EventBody::Requeued { .. }, _) => self.phase < Phase::Ended,
             (_, EventClass::Lossy) | (EventBody::Step { .. } | EventBody::Stage(_) | EventBody::Profile(_), _) => {

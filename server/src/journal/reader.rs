@@ -18,7 +18,7 @@ pub enum Next {
     Sealed,
 }
 
-/// A reader. Dropping the last one of a job that has not ended tells the journal's keeper.
+/// A reader. Dropping the last one of a job that has not ended tells the journal's hooks.
 pub struct Reader {
     source: Source,
     next_sequence: u64,
@@ -105,7 +105,7 @@ impl Drop for Reader {
             state.readers == 0 && state.phase < Phase::Ended
         };
         if is_last {
-            journal.keeper.unwatched(&journal.job);
+            journal.hooks.unwatched(&journal.job);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::store::redb::RedbStore;
 /// Writes an event as its number, padded to the size of what it holds.
 struct Numbers;
 
-impl Scribe for Numbers {
+impl EventEncoder for Numbers {
     fn write(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
         let bytes = match &event.body {
             EventBody::Preview(preview) => preview.data.len(),
@@ -31,7 +31,7 @@ struct Ears {
     ended: AtomicUsize,
 }
 
-impl Keeper for Ears {
+impl JournalHooks for Ears {
     fn unwatched(&self, _: &JobId) {
         self.unwatched.fetch_add(1, Ordering::SeqCst);
     }
@@ -157,8 +157,8 @@ async fn numbers_that_were_seen_do_not_come_again() {
     assert!(last < reserved, "{last} was seen and {reserved} comes next after a restart");
     // What comes after a restart.
     let writer = bench.writer.clone();
-    let past = Past { next_sequence: reserved, ..Past::default() };
-    let next = Arc::new(Journal::resume(JobId::named(&id), Box::new(Numbers), writer, bench.ears.clone(), past));
+    let stored = StoredJournal { next_sequence: reserved, ..StoredJournal::default() };
+    let next = Arc::new(Journal::resume(JobId::named(&id), Box::new(Numbers), writer, bench.ears.clone(), stored));
     assert!(next.publish(EventBody::Requeued { attempt: 2 }));
     assert!(next.publish(EventBody::Started));
     bench.settle().await;

@@ -14,11 +14,12 @@ use crate::engine::{JobSpec, MemoryProbe, Stage, StepReport};
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
 use crate::gpu::Sampler;
-use crate::job::{Job, JobId, JobOrder, LiveJobs, Ticket};
+use crate::job::{Job, JobHandle, JobRequest, LiveJobs};
+use crate::job_id::JobId;
 use crate::journal::Journal;
 use crate::limits::Limits;
 use crate::sync::lock;
-use crate::telemetry::{self, Observer, Standing, Telemetry};
+use crate::telemetry::{self, Observer, SchedulerSnapshot, Telemetry};
 
 pub mod admission;
 pub mod queue;
@@ -85,20 +86,20 @@ impl Scheduler {
     ///
     /// [`ServerError::QueueFull`], [`ServerError::ClientJobs`], [`ServerError::DeadlineTooShort`],
     /// [`ServerError::ShuttingDown`] or [`ServerError::EngineUnavailable`].
-    pub fn admit(&self, order: &JobOrder, timeout: Option<Duration>) -> Result<Place, ServerError> {
-        self.shared.admit(order, timeout, self.live.of_client(&order.client))
+    pub fn admit(&self, request: &JobRequest, timeout: Option<Duration>) -> Result<Reservation, ServerError> {
+        self.shared.admit(request, timeout, self.live.of_client(&request.client))
     }
 
     /// Holds a place for a job of an earlier run, which was admitted then.
-    pub fn readmit(&self) -> Place {
+    pub fn readmit(&self) -> Reservation {
         lock(&self.shared.state).admitted += 1;
-        Place { position: 0, eta: None, client: None, shared: self.shared.clone() }
+        Reservation { position: 0, eta: None, client: None, shared: self.shared.clone() }
     }
 
     /// Lets a job wait for the device. It is told its position if that is no longer `told`: while a job was written down,
     /// another may have come before it.
-    pub fn enter(&self, job: Job, told: usize) {
-        self.shared.enter(job, told);
+    pub fn enqueue(&self, job: Job, announced_position: usize) {
+        self.shared.enqueue(job, announced_position);
     }
 
     /// How many jobs are before one that waits, and when it will start; 0 for the running one, and when it will end.
@@ -112,8 +113,8 @@ impl Scheduler {
     }
 
     /// Gives a job up: at once if it waits, at its next step if it runs, not at all if it has ended.
-    pub fn cancel(&self, ticket: &Ticket, reason: CancelReason) {
-        self.shared.cancel(ticket, reason);
+    pub fn cancel(&self, handle: &JobHandle, reason: CancelReason) {
+        self.shared.cancel(handle, reason);
     }
 
     /// Refuses new jobs and gives up those that wait; the running one goes on.
@@ -125,8 +126,8 @@ impl Scheduler {
 
     /// Gives up every job that is left.
     pub fn cancel_all(&self) {
-        for ticket in self.live.tickets() {
-            self.cancel(&ticket, CancelReason::Shutdown);
+        for handle in self.live.handles() {
+            self.cancel(&handle, CancelReason::Shutdown);
         }
     }
 
@@ -165,7 +166,7 @@ impl Drop for Scheduler {
 
 /// A place for a job that is about to be written down. Dropping it gives the place back; the job that is entered then
 /// counts by itself.
-pub struct Place {
+pub struct Reservation {
     /// Jobs before it, the running one included.
     pub position: usize,
     /// When it will probably start.
@@ -174,7 +175,7 @@ pub struct Place {
     shared: Arc<Shared>,
 }
 
-impl Drop for Place {
+impl Drop for Reservation {
     fn drop(&mut self) {
         let mut state = lock(&self.shared.state);
         state.admitted -= 1;
@@ -199,12 +200,12 @@ pub(crate) struct Shared {
 }
 
 fn observer(shared: &Arc<Shared>) -> Observer {
-    let (standing, pools) = (shared.clone(), shared.clone());
+    let (snapshot, pools) = (shared.clone(), shared.clone());
     let pools = move || {
         let probe = lock(&pools.memory).clone();
         probe.map(|probe| probe()).unwrap_or_default()
     };
-    Observer::new(move || standing.standing(), pools)
+    Observer::new(move || snapshot.snapshot(), pools)
 }
 
 struct State {
@@ -258,23 +259,23 @@ impl Shared {
 
     fn admit(
         self: &Arc<Self>,
-        order: &JobOrder,
+        request: &JobRequest,
         timeout: Option<Duration>,
         jobs_of_client: usize,
-    ) -> Result<Place, ServerError> {
+    ) -> Result<Reservation, ServerError> {
         let mut state = lock(&self.state);
         if let Some(refusal) = self.refusal(&state) {
             return Err(refusal);
         }
-        let client = order.client.clone();
+        let client = request.client.clone();
         let jobs = jobs_of_client + state.admitted_of.get(&client).copied().unwrap_or(0);
         if state.client_jobs_max > 0 && jobs >= state.client_jobs_max {
             let retry_after = state.estimator.retry_after(state.eta(0));
             return Err(ServerError::ClientJobs { client: client.to_string(), jobs, retry_after });
         }
-        let place = state.queue.place_of_next(&client, order.priority);
+        let place = state.queue.place_of_next(&client, request.priority);
         let eta = state.eta(place);
-        let whole = eta.zip(state.estimator.time_left(&order.spec, order.spec.steps));
+        let whole = eta.zip(state.estimator.time_left(&request.spec, request.spec.steps));
         if let (Some(given), Some((wait, work))) = (timeout, whole)
             && wait + work > given
         {
@@ -283,20 +284,20 @@ impl Shared {
         state.admitted += 1;
         *state.admitted_of.entry(client.clone()).or_default() += 1;
         let position = place + usize::from(state.running.is_some());
-        Ok(Place { position, eta, client: Some(client), shared: self.clone() })
+        Ok(Reservation { position, eta, client: Some(client), shared: self.clone() })
     }
 
-    fn enter(&self, job: Job, told: usize) {
+    fn enqueue(&self, job: Job, announced_position: usize) {
         let mut state = lock(&self.state);
         if state.is_draining || state.is_closing {
             drop(state);
             return job.cancelled(0, CancelReason::Shutdown);
         }
-        let (id, client, priority) = (job.ticket.id.clone(), job.order.client.clone(), job.order.priority);
+        let (id, client, priority) = (job.handle.id.clone(), job.request.client.clone(), job.request.priority);
         let place = state.queue.push(id, &client, priority, job);
         // Itself, if it must know, and those whom it passed.
-        let is_news = place + usize::from(state.running.is_some()) != told;
-        state.announce_positions(if is_news { place } else { place + 1 });
+        let has_moved = place + usize::from(state.running.is_some()) != announced_position;
+        state.announce_positions(if has_moved { place } else { place + 1 });
         drop(state);
         self.wake.notify_one();
     }
@@ -315,13 +316,13 @@ impl Shared {
         None
     }
 
-    fn cancel(&self, ticket: &Ticket, reason: CancelReason) {
-        ticket.give_up(reason);
+    fn cancel(&self, handle: &JobHandle, reason: CancelReason) {
+        handle.cancel(reason);
         let mut state = lock(&self.state);
-        let Some((place, job)) = state.queue.remove(&ticket.id) else { return };
+        let Some((place, job)) = state.queue.remove(&handle.id) else { return };
         state.announce_positions(place);
         drop(state);
-        job.cancelled(0, ticket.given_up().unwrap_or(reason));
+        job.cancelled(0, handle.cancel_reason().unwrap_or(reason));
     }
 
     fn drain(&self) -> Vec<Job> {
@@ -343,9 +344,9 @@ impl Shared {
                 return None;
             }
             if let Some(job) = state.queue.pop() {
-                let spec = job.order.spec.clone();
+                let spec = job.request.spec.clone();
                 state.running = Some(Running {
-                    id: job.ticket.id.clone(),
+                    id: job.handle.id.clone(),
                     steps_left: spec.steps,
                     stage: None,
                     step: 0,
@@ -379,7 +380,7 @@ impl Shared {
     }
 
     /// What waits and what runs.
-    fn standing(&self) -> Standing {
+    fn snapshot(&self) -> SchedulerSnapshot {
         let state = lock(&self.state);
         let running = state.running.as_ref().map(|running| telemetry::Running {
             job_id: running.id.clone(),
@@ -387,7 +388,7 @@ impl Shared {
             step: running.step,
             steps: running.steps,
         });
-        Standing { queued: state.queue.len(), running }
+        SchedulerSnapshot { queued: state.queue.len(), running }
     }
 
     /// Notes how to ask the engine that is open for its memory; `None` while there is none.
@@ -467,7 +468,7 @@ impl State {
             None => Duration::ZERO,
         };
         self.queue.iter().take(place).try_fold(running, |sum, job| {
-            let spec = &job.order.spec;
+            let spec = &job.request.spec;
             Some(sum + self.estimator.time_left(spec, spec.steps)?)
         })
     }

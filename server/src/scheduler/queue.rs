@@ -9,7 +9,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::job::{JobId, Priority};
+use crate::job::Priority;
+use crate::job_id::JobId;
 
 /// The length of a low turn; a normal one is a quarter of it, and a high one a quarter of that.
 const TURN: u64 = 16;

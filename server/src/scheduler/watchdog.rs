@@ -29,7 +29,7 @@ pub(super) fn start(
             if lock(&parts.shared.state).is_closing {
                 return;
             }
-            let Some((running, epoch)) = parts.shared.give_up_silent(silence_max) else { continue };
+            let Some((running, epoch)) = parts.shared.take_from_silent_worker(silence_max) else { continue };
             tracing::error!(job_id = %running.id, silence_s = silence_max.as_secs(), "the engine hangs; leaving it behind");
             running.journal.publish(EventBody::Failed(ServerError::Engine(EngineError::Hung(silence_max))));
             live.remove(&running.id);
@@ -46,7 +46,7 @@ pub(super) fn start(
 
 impl Shared {
     /// Takes the device from a worker whose engine has said nothing for so long, and begins a new epoch.
-    fn give_up_silent(&self, silence_max: Duration) -> Option<(Running, u64)> {
+    fn take_from_silent_worker(&self, silence_max: Duration) -> Option<(Running, u64)> {
         let mut state = lock(&self.state);
         let running = state.running.take_if(|running| running.heard.elapsed() > silence_max)?;
         state.epoch += 1;

@@ -140,11 +140,11 @@ impl Worker {
     /// Draws a job. Returns whether the engine can be used again.
     fn draw(&self, open: &mut OpenEngine, job: Job) -> bool {
         let OpenEngine { engine, info, .. } = open;
-        let span = tracing::info_span!("job", job_id = %job.ticket.id, request_id = %job.order.request_id);
+        let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
         let _entered = span.enter();
-        if let Some(reason) = job.ticket.given_up() {
+        if let Some(reason) = job.handle.cancel_reason() {
             job.cancelled(0, reason);
-            self.parts.shared.job_done(self.epoch, &job.order.spec, None);
+            self.parts.shared.job_done(self.epoch, &job.request.spec, None);
             return true;
         }
         let begun = Instant::now();
@@ -152,25 +152,25 @@ impl Worker {
         tracing::info!(queued_ms = queued.as_millis() as u64, "started");
         job.events.publish(EventBody::Started);
         let events = job.events.clone();
-        let statistics = self.parts.sampler.subscribe(job.order.stats_interval, move |sample| {
+        let statistics = self.parts.sampler.subscribe(job.request.stats_interval, move |sample| {
             events.publish(EventBody::GpuStats(sample.clone()));
         });
-        let recorded = self.parts.telemetry.record(&job.ticket.id, &self.parts.sampler, self.parts.observer.clone());
+        let recorded = self.parts.telemetry.record(&job.handle.id, &self.parts.sampler, self.parts.observer.clone());
         let mut watcher = Watcher::new(&self.parts, &job, self.epoch);
         let drawn =
-            catch_unwind(AssertUnwindSafe(|| engine.generate(&job.order.spec, &mut |event| watcher.observe(event))));
+            catch_unwind(AssertUnwindSafe(|| engine.generate(&job.request.spec, &mut |event| watcher.observe(event))));
         drop((statistics, recorded));
         let (steps_done, in_steps) = (watcher.steps_done, watcher.in_steps);
         let drawn = drawn.unwrap_or_else(|panic| Err(EngineError::Panicked(panic_text(panic.as_ref()))));
         let is_finished = matches!(drawn, Ok(Outcome::Finished { .. }));
         let beside_steps = begun.elapsed().saturating_sub(in_steps);
-        if !self.parts.shared.job_done(self.epoch, &job.order.spec, is_finished.then_some(beside_steps)) {
+        if !self.parts.shared.job_done(self.epoch, &job.request.spec, is_finished.then_some(beside_steps)) {
             tracing::warn!("an engine that was given up came back; its job had failed by then");
             return true;
         }
         match drawn {
             Ok(Outcome::Finished { images, timings }) => self.finish(job, images, timings, queued, steps_done),
-            Ok(Outcome::Stopped) => match job.ticket.given_up() {
+            Ok(Outcome::Stopped) => match job.handle.cancel_reason() {
                 Some(reason) => {
                     tracing::info!(at_step = steps_done, ?reason, "cancelled");
                     job.cancelled(steps_done, reason);
@@ -179,7 +179,7 @@ impl Worker {
             },
             Err(error) => {
                 let is_fatal = error.is_fatal();
-                fail(&job, told(error, info, &job.order.spec));
+                fail(&job, with_remedy(error, info, &job.request.spec));
                 return !is_fatal;
             }
         }
@@ -187,8 +187,8 @@ impl Worker {
     }
 
     fn finish(&self, job: Job, images: Vec<Rgb8>, timings: EngineTimings, queued: Duration, steps_done: u32) {
-        if images.len() != job.order.spec.images as usize {
-            let text = format!("the engine drew {} pictures of {}", images.len(), job.order.spec.images);
+        if images.len() != job.request.spec.images as usize {
+            let text = format!("the engine drew {} pictures of {}", images.len(), job.request.spec.images);
             return fail(&job, ServerError::Internal(text));
         }
         self.parts.encoder.finish(FinishTask { job, images, timings, queued, steps_done });
@@ -222,7 +222,7 @@ fn open(opener: &EngineOpener) -> Result<OpenEngine, EngineError> {
 }
 
 /// The error with what its job can do about it.
-fn told(error: EngineError, info: &EngineInfo, spec: &JobSpec) -> ServerError {
+fn with_remedy(error: EngineError, info: &EngineInfo, spec: &JobSpec) -> ServerError {
     let EngineError::OutOfMemory { allocation, reason } = error else { return error.into() };
     let smaller = info.memory.smaller(spec, info.model.size_multiple_px);
     ServerError::OutOfMemory { reason, allocation, needed: info.memory.needed(spec), smaller }
@@ -264,7 +264,7 @@ struct Watcher<'a> {
 
 impl<'a> Watcher<'a> {
     fn new(parts: &'a Parts, job: &'a Job, epoch: u64) -> Self {
-        let previewed = vec![None; job.order.spec.images as usize];
+        let previewed = vec![None; job.request.spec.images as usize];
         Self { parts, job, epoch, steps_done: 0, in_steps: Duration::ZERO, marks: Vec::new(), previewed }
     }
 
@@ -279,14 +279,14 @@ impl<'a> Watcher<'a> {
                 }
                 self.parts.shared.stage_begun(stage);
                 // A job that was given up begins no stage that nobody will see.
-                if self.job.ticket.given_up().is_none() {
+                if self.job.handle.cancel_reason().is_none() {
                     self.job.events.publish(EventBody::Stage(stage));
                 }
             }
             EngineEvent::Step(step) => self.step(&step),
             EngineEvent::Profile(profile) => _ = self.job.events.publish(EventBody::Profile(profile)),
         }
-        match self.job.ticket.given_up() {
+        match self.job.handle.cancel_reason() {
             Some(_) => ControlFlow::Break(()),
             None => ControlFlow::Continue(()),
         }
@@ -297,10 +297,10 @@ impl<'a> Watcher<'a> {
         self.steps_done = report.index;
         let took = Duration::try_from_secs_f32(report.step_ms / 1000.0).unwrap_or_default();
         let left = report.total.saturating_sub(report.index);
-        self.parts.shared.step_done(&self.job.order.spec, took, &report);
+        self.parts.shared.step_done(&self.job.request.spec, took, &report);
         self.job.events.publish(EventBody::Step { report, eta: self.eta(left) });
         tracing::debug!(step = report.index, total = report.total, step_ms = report.step_ms, "step");
-        if self.job.ticket.given_up().is_none() {
+        if self.job.handle.cancel_reason().is_none() {
             self.preview(step);
         }
     }
@@ -317,11 +317,11 @@ impl<'a> Watcher<'a> {
         self.marks.push(now);
         let steps = self.marks.len().saturating_sub(1).max(1) as u32;
         let pace = self.marks.first().map_or(Duration::ZERO, |first| now.duration_since(*first) / steps);
-        pace.saturating_mul(steps_left) + self.parts.shared.time_beside_steps(&self.job.order.spec)
+        pace.saturating_mul(steps_left) + self.parts.shared.time_beside_steps(&self.job.request.spec)
     }
 
     fn preview(&mut self, step: &StepDone<'_>) {
-        let policy = &self.job.order.preview;
+        let policy = &self.job.request.preview;
         let first = step.first_image as usize;
         let last = self.previewed.get(first).copied().flatten();
         let Some(method) = policy.due(step.report.index, last, Instant::now()) else { return };
@@ -329,7 +329,7 @@ impl<'a> Watcher<'a> {
             let Some(drawn) = self.previewed.get_mut(first + place) else { break };
             *drawn = Some(Instant::now());
             self.parts.encoder.preview(PreviewTask {
-                ticket: self.job.ticket.clone(),
+                handle: self.job.handle.clone(),
                 events: self.job.events.clone(),
                 policy: *policy,
                 image_index: (first + place) as u32,

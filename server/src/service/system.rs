@@ -76,7 +76,7 @@ impl SystemService for System {
         let observer = self.context.observer.clone();
         let (newest, messages) = watch::channel(Vec::new());
         let subscription = self.context.sampler.subscribe(interval, move |sample| {
-            let activity = to_proto::activity(&observer.activity(observer.standing(), sample));
+            let activity = to_proto::activity(&observer.activity(observer.snapshot(), sample));
             newest.send_replace(vec![WatchActivityResponse { activity: Some(activity) }]);
         });
         Ok(Response::new(newest_first(&self.context, messages, subscription)))

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use crate::engine::{MemoryPool, Stage};
 use crate::gpu::{DeviceSample, ProcessMemory};
-use crate::job::JobId;
+use crate::job_id::JobId;
 
 /// What the server does at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Activity {
-    /// When it was looked at.
+    /// When it was lookup at.
     pub time: SystemTime,
     /// The device's memory as the engine manages it.
     pub pools: Vec<MemoryPool>,
@@ -24,7 +24,7 @@ pub struct Activity {
 
 /// Where the scheduler is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Standing {
+pub struct SchedulerSnapshot {
     /// Jobs that wait.
     pub queued: usize,
     /// The job that has the device.
@@ -47,22 +47,22 @@ pub struct Running {
 /// Looks at the activity, on any thread and without waiting for the one that draws.
 #[derive(Clone)]
 pub struct Observer {
-    standing: Arc<dyn Fn() -> Standing + Send + Sync>,
+    snapshot: Arc<dyn Fn() -> SchedulerSnapshot + Send + Sync>,
     pools: Arc<dyn Fn() -> Vec<MemoryPool> + Send + Sync>,
 }
 
 impl Observer {
     /// An observer of a scheduler and of whatever engine it has at the time.
     pub fn new(
-        standing: impl Fn() -> Standing + Send + Sync + 'static,
+        snapshot: impl Fn() -> SchedulerSnapshot + Send + Sync + 'static,
         pools: impl Fn() -> Vec<MemoryPool> + Send + Sync + 'static,
     ) -> Self {
-        Self { standing: Arc::new(standing), pools: Arc::new(pools) }
+        Self { snapshot: Arc::new(snapshot), pools: Arc::new(pools) }
     }
 
     /// Where the scheduler is.
-    pub fn standing(&self) -> Standing {
-        (self.standing)()
+    pub fn snapshot(&self) -> SchedulerSnapshot {
+        (self.snapshot)()
     }
 
     /// The device's memory as the engine manages it.
@@ -70,14 +70,14 @@ impl Observer {
         (self.pools)()
     }
 
-    /// The activity as a sample and the scheduler's standing tell it.
-    pub fn activity(&self, standing: Standing, sample: &DeviceSample) -> Activity {
+    /// The activity as a sample and the scheduler's snapshot tell it.
+    pub fn activity(&self, snapshot: SchedulerSnapshot, sample: &DeviceSample) -> Activity {
         Activity {
             time: sample.time,
             pools: self.pools(),
             processes: sample.processes.clone(),
-            queued: standing.queued,
-            running: standing.running,
+            queued: snapshot.queued,
+            running: snapshot.running,
         }
     }
 }

@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::gpu::{DeviceSample, Sampler, Subscription};
-use crate::job::JobId;
+use crate::job_id::JobId;
 use crate::sync::lock;
 
 mod activity;
 mod series;
 
-pub use activity::{Activity, Observer, Running, Standing};
+pub use activity::{Activity, Observer, Running, SchedulerSnapshot};
 pub use series::Series;
 
 /// Jobs whose series are kept.
@@ -39,9 +39,9 @@ impl Telemetry {
         let job = job.clone();
         let mut activity_due = Instant::now();
         sampler.subscribe(SAMPLE_PERIOD, move |sample| {
-            let standing = observer.standing();
+            let snapshot = observer.snapshot();
             // A job whose engine hangs was given up, and its thread never came to drop the subscription.
-            if standing.running.as_ref().is_none_or(|running| running.job_id != job) {
+            if snapshot.running.as_ref().is_none_or(|running| running.job_id != job) {
                 return;
             }
             let mut series = lock(&series);
@@ -49,7 +49,7 @@ impl Telemetry {
             let now = Instant::now();
             if now >= activity_due {
                 activity_due = now + ACTIVITY_PERIOD - SAMPLE_PERIOD / 2;
-                series.push_activity(observer.activity(standing, sample));
+                series.push_activity(observer.activity(snapshot, sample));
             }
         })
     }

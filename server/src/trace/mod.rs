@@ -14,8 +14,9 @@ use http::HeaderMap;
 use tonic::Code;
 
 use crate::event::Event;
-use crate::job::{JobId, JobOrder};
-use crate::journal::Scribe;
+use crate::job::JobRequest;
+use crate::job_id::JobId;
+use crate::journal::EventEncoder;
 
 #[cfg(feature = "otlp")]
 pub mod otlp;
@@ -28,7 +29,7 @@ pub trait Observer: Send + Sync {
     -> Box<dyn CallObserver>;
 
     /// A job is accepted, or taken up again, on behalf of a span.
-    fn job_begins(&self, id: &JobId, order: &JobOrder, parent: Option<TraceParent>) -> Box<dyn JobObserver>;
+    fn job_begins(&self, id: &JobId, request: &JobRequest, parent: Option<TraceParent>) -> Box<dyn JobObserver>;
 
     /// Sends what is left, and hears of nothing from then on. Blocks for no longer than this.
     fn close(&self, patience: Duration);
@@ -91,32 +92,32 @@ impl FromStr for TraceParent {
     }
 }
 
-/// A scribe whose job is observed.
-pub struct ObservedScribe {
-    scribe: Box<dyn Scribe>,
+/// A encoder whose job is observed.
+pub struct ObservedEncoder {
+    encoder: Box<dyn EventEncoder>,
     observer: Box<dyn JobObserver>,
 }
 
-impl ObservedScribe {
-    /// The scribe as it is if nobody observes.
+impl ObservedEncoder {
+    /// The encoder as it is if nobody observes.
     pub fn over(
-        scribe: Box<dyn Scribe>,
+        encoder: Box<dyn EventEncoder>,
         observer: Option<&Arc<dyn Observer>>,
         id: &JobId,
-        order: &JobOrder,
+        request: &JobRequest,
         parent: Option<TraceParent>,
-    ) -> Box<dyn Scribe> {
+    ) -> Box<dyn EventEncoder> {
         match observer {
-            Some(observer) => Box::new(Self { scribe, observer: observer.job_begins(id, order, parent) }),
-            None => scribe,
+            Some(observer) => Box::new(Self { encoder, observer: observer.job_begins(id, request, parent) }),
+            None => encoder,
         }
     }
 }
 
-impl Scribe for ObservedScribe {
+impl EventEncoder for ObservedEncoder {
     fn write(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
         self.observer.note(&event);
-        self.scribe.write(event)
+        self.encoder.write(event)
     }
 }
 

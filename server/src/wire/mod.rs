@@ -5,5 +5,4 @@ pub mod deadline;
 pub mod from_proto;
 pub mod metadata;
 pub mod status;
-pub mod stored;
 pub mod to_proto;

@@ -12,7 +12,8 @@ use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 use super::instruments::Instruments;
 use crate::engine::StepReport;
 use crate::event::{Event, EventBody};
-use crate::job::{JobId, JobOrder};
+use crate::job::JobRequest;
+use crate::job_id::JobId;
 use crate::trace::JobObserver;
 use crate::wire::status;
 
@@ -38,12 +39,12 @@ impl JobSpans {
         instruments: Arc<Instruments>,
         parent: &Context,
         id: &JobId,
-        order: &JobOrder,
+        request: &JobRequest,
     ) -> Self {
-        let spec = &order.spec;
+        let spec = &request.spec;
         let attributes = [
             KeyValue::new("sakuga.job.id", id.to_string()),
-            KeyValue::new("sakuga.job.client", order.client.to_string()),
+            KeyValue::new("sakuga.job.client", request.client.to_string()),
             KeyValue::new("sakuga.job.images", i64::from(spec.images)),
             KeyValue::new("sakuga.job.steps", i64::from(spec.steps)),
             KeyValue::new("sakuga.job.width", i64::from(spec.width_px)),

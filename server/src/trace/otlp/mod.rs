@@ -24,7 +24,8 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 
 use super::{CallObserver, JobObserver, Observer, TraceParent};
-use crate::job::{JobId, JobOrder};
+use crate::job::JobRequest;
+use crate::job_id::JobId;
 
 mod call;
 mod instruments;
@@ -89,9 +90,9 @@ impl Observer for Collector {
         Box::new(CallSpan::begin(&self.tracer, self.instruments.clone(), &parent, method, peer))
     }
 
-    fn job_begins(&self, id: &JobId, order: &JobOrder, parent: Option<TraceParent>) -> Box<dyn JobObserver> {
+    fn job_begins(&self, id: &JobId, request: &JobRequest, parent: Option<TraceParent>) -> Box<dyn JobObserver> {
         let parent = parent.map_or_else(Context::new, within);
-        Box::new(JobSpans::begin(self.tracer.clone(), self.instruments.clone(), &parent, id, order))
+        Box::new(JobSpans::begin(self.tracer.clone(), self.instruments.clone(), &parent, id, request))
     }
 
     fn close(&self, patience: Duration) {

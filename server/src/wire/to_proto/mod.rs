@@ -9,7 +9,7 @@ use sakuga_schema::Strictness;
 
 use crate::engine::{PreviewMethod, Solver, Stage, StepReport};
 use crate::event::{CancelReason, Event, EventBody, FinishedImage, JobTimings, Preview};
-use crate::job::JobId;
+use crate::job_id::JobId;
 use crate::preview::PreviewFormat;
 use crate::request::Request;
 use crate::wire::status;

@@ -6,17 +6,17 @@ use bytes::Bytes;
 use prost::Message;
 use sakuga_proto::generation::v1::{self as generation, generate_event};
 
-use super::from_proto;
-use super::to_proto::{self, JobContext, timestamp};
 use crate::event::Event;
 use crate::job::Priority;
-use crate::journal::{Entry, Piece, Scribe};
+use crate::journal::{Entry, EventEncoder, Piece};
 use crate::store::StoreError;
 use crate::trace::TraceParent;
+use crate::wire::from_proto;
+use crate::wire::to_proto::{self, JobContext, timestamp};
 
 /// A job as it is written down.
 #[derive(Clone, PartialEq, Message)]
-pub struct Record {
+pub struct JobRecord {
     /// What clients see.
     #[prost(message, optional, tag = "1")]
     pub job: Option<generation::Job>,
@@ -31,7 +31,7 @@ pub struct Record {
     pub trace_parent: String,
 }
 
-impl Record {
+impl JobRecord {
     /// Reads a record.
     ///
     /// # Errors
@@ -58,14 +58,14 @@ impl Record {
 }
 
 /// Writes a job's events and keeps its record.
-pub struct WireScribe {
+pub struct JobEventEncoder {
     context: JobContext,
-    record: Record,
+    record: JobRecord,
 }
 
-impl WireScribe {
-    /// A scribe for a job with this record.
-    pub fn new(context: JobContext, record: Record) -> Self {
+impl JobEventEncoder {
+    /// A encoder for a job with this record.
+    pub fn new(context: JobContext, record: JobRecord) -> Self {
         Self { context, record }
     }
 
@@ -110,7 +110,7 @@ fn is_terminal(state: generation::JobState) -> bool {
     matches!(state, JobState::Completed | JobState::Failed | JobState::Cancelled)
 }
 
-impl Scribe for WireScribe {
+impl EventEncoder for JobEventEncoder {
     fn write(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
         let message = to_proto::event(&self.context, event);
         let record = self.note(&message).then(|| self.record.encode_to_vec());
@@ -156,7 +156,7 @@ pub fn entries(stored: Vec<(u64, Bytes)>) -> Result<Vec<Entry>, StoreError> {
 
 /// How a job is treated, read from what its client sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Treatment {
+pub struct JobPolicy {
     /// Its share of the device.
     pub priority: Priority,
     /// How long it goes on without a reader; `None`: as long as it takes.
@@ -165,7 +165,7 @@ pub struct Treatment {
     pub timeout: Option<Duration>,
 }
 
-impl Treatment {
+impl JobPolicy {
     /// Reads the options; what this server does not know counts as not said, and so does a negative time.
     pub fn read(options: &generation::JobOptions) -> Self {
         let time = |time: Option<prost_types::Duration>| time.and_then(from_proto::duration);
@@ -189,9 +189,9 @@ pub fn new_record(
     fingerprint: Vec<u8>,
     name: Vec<u8>,
     trace_parent: Option<TraceParent>,
-) -> Record {
+) -> JobRecord {
     let now = SystemTime::now();
-    let deadline = Treatment::read(&options).timeout.and_then(|timeout| now.checked_add(timeout));
+    let deadline = JobPolicy::read(&options).timeout.and_then(|timeout| now.checked_add(timeout));
     let job = generation::Job {
         job_id: context.job_id.to_string(),
         request_id: context.resolved.request_id.clone(),
@@ -205,5 +205,5 @@ pub fn new_record(
         ..generation::Job::default()
     };
     let trace_parent = trace_parent.map(|parent| parent.to_string()).unwrap_or_default();
-    Record { job: Some(job), fingerprint, name, trace_parent }
+    JobRecord { job: Some(job), fingerprint, name, trace_parent }
 }

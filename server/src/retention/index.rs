@@ -31,7 +31,7 @@ impl Default for Retention {
 
 /// The ended jobs.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct RetentionIndex {
     /// By end.
     by_end: BTreeSet<(SystemTime, String)>,
     sizes: HashMap<String, (SystemTime, u64)>,
@@ -40,7 +40,7 @@ pub struct Kept {
     whole: BTreeSet<(SystemTime, String)>,
 }
 
-impl Kept {
+impl RetentionIndex {
     /// Counts a job that has ended; one that was counted before is counted as it is now.
     pub(super) fn insert(&mut self, job: &str, end: SystemTime, bytes: u64, is_whole: bool) {
         self.remove(job);
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_oldest_go_first_by_age_count_and_bytes() {
-        let mut kept = Kept::default();
+        let mut kept = RetentionIndex::default();
         for second in 0..5 {
             kept.insert(&second.to_string(), at(second), 10, true);
         }

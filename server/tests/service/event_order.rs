@@ -1,4 +1,4 @@
-//! Whatever the engine, the clients and the shutdown do: each job's stream is lawful and ends with one terminal event.
+//! Whatever the engine, the clients and the shutdown do: each job's stream is in a valid order and ends with one terminal event.
 
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
@@ -10,12 +10,13 @@ use sakuga_server::engine::scripted::{self, Fault, Script, ScriptedFault};
 use sakuga_server::engine::{JobSpec, PreviewMethod, Solver};
 use sakuga_server::event::{CancelReason, Event, EventBody, EventClass};
 use sakuga_server::gpu::{self, Sampler};
-use sakuga_server::job::{Job, JobId, JobOrder, Priority, Ticket};
-use sakuga_server::jobs::retention::Retention;
-use sakuga_server::jobs::room::Room;
-use sakuga_server::journal::{Journal, Keeper, Next, Scribe};
+use sakuga_server::job::{Job, JobHandle, JobRequest, Priority};
+use sakuga_server::job_id::JobId;
+use sakuga_server::journal::{EventEncoder, Journal, JournalHooks, Next};
 use sakuga_server::limits::Limits;
 use sakuga_server::preview::{PreviewFormat, PreviewPolicy};
+use sakuga_server::retention::Retention;
+use sakuga_server::retention::RetentionGate;
 use sakuga_server::scheduler::Scheduler;
 use sakuga_server::scheduler::worker::EngineThread;
 use sakuga_server::store::artifacts::ObjectArtifacts;
@@ -66,8 +67,8 @@ fn fault() -> impl Strategy<Value = ScriptedFault> {
     (1..8_u64, 0..6_u32, fault).prop_map(|(job, after_step, fault)| ScriptedFault { job, after_step, fault })
 }
 
-fn order(plan: &Plan) -> JobOrder {
-    JobOrder {
+fn job_request(plan: &Plan) -> JobRequest {
+    JobRequest {
         request_id: "property".into(),
         client: "property".into(),
         priority: Priority::Normal,
@@ -106,8 +107,8 @@ fn scheduler(script: Script) -> Arc<Scheduler> {
     let sampler = Arc::new(Sampler::start(gpu::probe("cpu")).expect("a thread"));
     let artifacts = Arc::new(ObjectArtifacts::in_memory());
     // Nobody counts or deletes ended jobs here.
-    let room = Arc::new(Room::new(Retention { count: usize::MAX, ..Retention::default() }));
-    let encoder = Encoder::start(artifacts, room, RUNTIME.handle().clone()).expect("a thread");
+    let gate = Arc::new(RetentionGate::new(Retention { count: usize::MAX, ..Retention::default() }));
+    let encoder = Encoder::start(artifacts, gate, RUNTIME.handle().clone()).expect("a thread");
     let limits = Limits { queued_max: 3, ..Limits::default() };
     Arc::new(Scheduler::start(thread, encoder, sampler, Telemetry::default(), &limits))
 }
@@ -118,7 +119,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a ru
 /// Notes the events as they are numbered.
 struct Notes(Arc<Mutex<Vec<Event>>>);
 
-impl Scribe for Notes {
+impl EventEncoder for Notes {
     fn write(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
         self.0.lock().expect("no panic").push(event);
         (Bytes::new(), None)
@@ -128,18 +129,18 @@ impl Scribe for Notes {
 /// Gives up jobs that nobody reads.
 struct Reaper {
     scheduler: Arc<Scheduler>,
-    ticket: Ticket,
+    handle: JobHandle,
 }
 
-impl Keeper for Reaper {
+impl JournalHooks for Reaper {
     fn unwatched(&self, _: &JobId) {
-        self.scheduler.cancel(&self.ticket, CancelReason::ClientGone);
+        self.scheduler.cancel(&self.handle, CancelReason::ClientGone);
     }
 
     fn ended(&self, _: &JobId) {}
 }
 
-fn assert_lawful(events: &[Event], plan: &Plan) -> Result<(), TestCaseError> {
+fn assert_valid_order(events: &[Event], plan: &Plan) -> Result<(), TestCaseError> {
     prop_assert!(events.windows(2).all(|pair| pair[0].sequence < pair[1].sequence));
     let terminal = events.iter().filter(|event| event.body.class() == EventClass::Terminal).count();
     prop_assert_eq!(terminal, 1, "{:?}", events);
@@ -177,25 +178,25 @@ proptest! {
         let mut jobs = Vec::new();
         for plan in &plans {
             let deadline = Instant::now() + Duration::from_micros(plan.after_us);
-            let ticket = Ticket::new(JobId::new(), matches!(plan.fate, Fate::Deadline).then_some(deadline));
+            let handle = JobHandle::new(JobId::new(), matches!(plan.fate, Fate::Deadline).then_some(deadline));
             let events = Arc::new(Mutex::new(Vec::new()));
-            let keeper = Arc::new(Reaper { scheduler: scheduler.clone(), ticket: ticket.clone() });
-            let scribe = Box::new(Notes(events.clone()));
-            let journal = Arc::new(Journal::new(ticket.id.clone(), scribe, writer.clone(), keeper));
-            let order = order(plan);
-            let Ok(place) = scheduler.admit(&order, None) else { continue };
+            let hooks = Arc::new(Reaper { scheduler: scheduler.clone(), handle: handle.clone() });
+            let encoder = Box::new(Notes(events.clone()));
+            let journal = Arc::new(Journal::new(handle.id.clone(), encoder, writer.clone(), hooks));
+            let request = job_request(plan);
+            let Ok(reservation) = scheduler.admit(&request, None) else { continue };
             journal.publish(EventBody::Accepted { diagnostics: Vec::new() });
             let reader = journal.read(0);
-            let job = Job::new(ticket.clone(), order, journal.clone(), scheduler.live());
-            drop(place);
-            scheduler.enter(job, 0);
-            jobs.push((plan, ticket, Some(reader), journal, events));
+            let job = Job::new(handle.clone(), request, journal.clone(), scheduler.live());
+            drop(reservation);
+            scheduler.enqueue(job, 0);
+            jobs.push((plan, handle, Some(reader), journal, events));
         }
-        for (plan, ticket, reader, _, _) in &mut jobs {
+        for (plan, handle, reader, _, _) in &mut jobs {
             std::thread::sleep(Duration::from_micros(plan.after_us));
             match plan.fate {
                 Fate::Read | Fate::Deadline => {}
-                Fate::Cancel => scheduler.cancel(ticket, CancelReason::Requested),
+                Fate::Cancel => scheduler.cancel(handle, CancelReason::Requested),
                 Fate::Drop => *reader = None,
             }
         }
@@ -205,13 +206,13 @@ proptest! {
         }
         let until = Instant::now() + Duration::from_secs(20);
         while *scheduler.live().count().borrow() > 0 {
-            prop_assert!(Instant::now() < until, "jobs are left: {:?}", scheduler.live().tickets());
+            prop_assert!(Instant::now() < until, "jobs are left: {:?}", scheduler.live().handles());
             std::thread::sleep(Duration::from_millis(1));
         }
         for (plan, _, reader, journal, events) in &mut jobs {
             prop_assert!(journal.is_ended());
             let events = events.lock().expect("no panic");
-            assert_lawful(&events, plan)?;
+            assert_valid_order(&events, plan)?;
             // What a reader gets is what was numbered, but for lossy events.
             if let Some(reader) = reader {
                 let mut read = Vec::new();

@@ -1,4 +1,4 @@
-//! Deletes old jobs: what [`Room`](super::room::Room) says has to go, many in one commit.
+//! Deletes old jobs: what [`RetentionGate`](super::room::RetentionGate) says has to go, many in one commit.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,11 +8,11 @@ use prost::Message as _;
 
 use super::Jobs;
 use crate::error::ServerError;
-use crate::job::JobId;
+use crate::job_id::JobId;
+use crate::jobs::record::{self, JobRecord};
 use crate::journal::Entry;
 use crate::store::{StoreError, Write};
 use crate::sync::lock;
-use crate::wire::stored::{self, Record};
 
 /// Time between two looks at the age of what is kept.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -23,10 +23,10 @@ const AT_ONCE: usize = 8;
 
 impl Jobs {
     /// Counts a job that has ended.
-    pub(super) fn note_ended(&self, job_id: &str, record: &Record) {
+    pub(super) fn note_ended(&self, job_id: &str, record: &JobRecord) {
         let job = record.job();
         let end = job.end_time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or_else(SystemTime::now);
-        self.parts.room.note(job_id, end, record.picture_bytes(), job.oldest_sequence == 0);
+        self.parts.gate.record_ended(job_id, end, record.picture_bytes(), job.oldest_sequence == 0);
     }
 
     /// The same for a job whose record is in the store alone.
@@ -37,30 +37,30 @@ impl Jobs {
     }
 
     /// Deletes what has to go, when there is too much and from time to time.
-    pub async fn keep_house(self: Arc<Self>) {
+    pub async fn retention_loop(self: Arc<Self>) {
         loop {
             self.sweep().await;
             // Either is a reason to look again.
-            let _ = tokio::time::timeout(SWEEP, self.parts.room.full()).await;
+            let _ = tokio::time::timeout(SWEEP, self.parts.gate.over_limit()).await;
         }
     }
 
     async fn sweep(&self) {
         let now = SystemTime::now();
         loop {
-            let surplus = self.parts.room.surplus(now, BATCH);
+            let surplus = self.parts.gate.surplus(now, BATCH);
             if surplus.is_empty() {
                 break;
             }
             let count = surplus.len();
             if let Err(error) = self.remove_all(surplus).await {
                 tracing::warn!(%error, "old jobs could not be deleted");
-                return self.parts.room.set_stuck(true);
+                return self.parts.gate.set_deletion_failing(true);
             }
             tracing::debug!(count, "old jobs were deleted");
         }
-        self.parts.room.set_stuck(false);
-        for job_id in self.parts.room.stale(now) {
+        self.parts.gate.set_deletion_failing(false);
+        for job_id in self.parts.gate.stale(now) {
             if let Err(error) = self.compact(&job_id).await {
                 tracing::warn!(job_id, %error, "old events could not be deleted");
                 return;
@@ -80,7 +80,7 @@ impl Jobs {
             async move {
                 // One that was deleted meanwhile is counted no more.
                 let Some(bytes) = bytes else { return Ok((job, None)) };
-                let record = Record::read(&bytes)?;
+                let record = JobRecord::read(&bytes)?;
                 artifacts.delete(&job, pictures(&record)).await?;
                 Ok::<_, StoreError>((job, Some(record.name)))
             }
@@ -101,7 +101,7 @@ impl Jobs {
     }
 
     /// Deletes an ended job. Its pictures go first: a record without them is deleted again, files without one never.
-    pub(super) async fn remove(&self, job_id: &str, record: Record) -> Result<(), ServerError> {
+    pub(super) async fn remove(&self, job_id: &str, record: JobRecord) -> Result<(), ServerError> {
         self.parts.artifacts.delete(job_id, pictures(&record)).await?;
         self.parts.writer.write_once(vec![Write::Delete { job: job_id.to_owned(), name: record.name }]).await?;
         self.forget(&[job_id.to_owned()]);
@@ -110,7 +110,7 @@ impl Jobs {
 
     /// Forgets jobs that are in the store no more.
     fn forget(&self, jobs: &[String]) {
-        self.parts.room.leave(jobs.iter().map(String::as_str));
+        self.parts.gate.remove(jobs.iter().map(String::as_str));
         for id in jobs.iter().map(|job| JobId::named(job)) {
             self.parts.telemetry.forget(&id);
             lock(&self.read).remove(&id);
@@ -121,7 +121,7 @@ impl Jobs {
     async fn compact(&self, job_id: &str) -> Result<(), ServerError> {
         let mut record = self.record(job_id).await?;
         let name = job_id.to_owned();
-        let entries = self.stored(move |store| stored::entries(store.events(&name, 0)?)).await?;
+        let entries = self.stored(move |store| record::entries(store.events(&name, 0)?)).await?;
         let is_last_step = |entry: &Entry| entry.piece.is_none();
         // What is behind the last step are the pieces of the pictures and the terminal event.
         let steps = entries.len().saturating_sub(1);
@@ -141,6 +141,6 @@ impl Jobs {
 }
 
 /// How many pictures a job may have.
-fn pictures(record: &Record) -> u32 {
+fn pictures(record: &JobRecord) -> u32 {
     record.job.as_ref().and_then(|job| job.request.as_ref()).map_or(0, |request| request.images)
 }
