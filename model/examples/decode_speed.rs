@@ -12,15 +12,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor};
-use sakuga_model::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
+use sakuga_model::checkpoint::ModelFolder;
+use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::cuda::convolution::{Operands, Shape};
 use sakuga_model::cuda::gpu::{Gpu, Layout, Session};
 use sakuga_model::cuda::image_kernels::{Image, Terms};
 use sakuga_model::cuda::{self, CudaError};
 use sakuga_model::device::{self, DeviceSpec, Precision};
-use sakuga_model::loader::ModelFolder;
+use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 use sakuga_model::sampler::noise;
-use sakuga_model::synthetic::{self, Preset};
 
 type Failure = Box<dyn std::error::Error>;
 

@@ -15,12 +15,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
+use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device::{self, DeviceSpec, Precision};
 use sakuga_model::pipeline::{LoadOptions, MemoryProbe, Pipeline, WarmUpSize};
 use sakuga_model::progress::Outcome;
 use sakuga_model::sampler::Solver;
 use sakuga_model::spec::GenerateSpec;
-use sakuga_model::synthetic::{self, Preset};
 
 const MIB: f64 = (1 << 20) as f64;
 /// Width and height in sixteenths of the largest edge.

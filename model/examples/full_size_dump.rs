@@ -15,11 +15,11 @@ use std::path::PathBuf;
 
 use burn::tensor::{DType, Tensor};
 use safetensors::tensor::{Dtype, TensorView};
+use sakuga_model::checkpoint::ModelFolder;
+use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device::{self, DeviceSpec, Precision};
-use sakuga_model::loader::ModelFolder;
 use sakuga_model::pipeline::{Denoiser, LoadOptions, Networks};
 use sakuga_model::sampler::{Guidance, Schedule, Solver, noise};
-use sakuga_model::synthetic::{self, Preset};
 use sakuga_model::tokens::TokenBatch;
 
 /// Ids of the prompt and of the negative: lengths of an ordinary prompt and of a short one.

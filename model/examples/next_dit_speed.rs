@@ -12,12 +12,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use burn::tensor::Tensor;
+use sakuga_model::checkpoint::ModelFolder;
+use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device::{self, DeviceSpec, Precision};
-use sakuga_model::loader::ModelFolder;
-use sakuga_model::next_dit::{Caption, NextDit};
+use sakuga_model::networks::next_dit::{Caption, NextDit};
 use sakuga_model::pipeline::load_transformer;
 use sakuga_model::sampler::noise;
-use sakuga_model::synthetic::{self, Preset};
 
 const REPEATS: usize = 20;
 
@@ -137,7 +137,7 @@ fn time(
 /// Where the time of one evaluation goes, operation by operation.
 fn profile(
     network: &NextDit,
-    conditioned: &sakuga_model::next_dit::Conditioned,
+    conditioned: &sakuga_model::networks::next_dit::Conditioned,
     latents: &Tensor<4>,
     rows: usize,
 ) -> Result<(), Box<dyn std::error::Error>> {

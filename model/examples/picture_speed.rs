@@ -13,11 +13,11 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use sakuga_model::checkpoint::synthetic::{self, DitSize, GemmaSize, JinaSize, Preset, VaeSize};
 use sakuga_model::device::{self, DeviceSpec, Precision};
 use sakuga_model::pipeline::{LoadOptions, Pipeline};
 use sakuga_model::progress::{Outcome, PreviewMethod, Progress};
 use sakuga_model::spec::GenerateSpec;
-use sakuga_model::synthetic::{self, DitSize, GemmaSize, JinaSize, Preset, VaeSize};
 
 /// How many tokens the prompt has about, with either tokenizer.
 const PROMPT: &str = "<character_1>\n<n>$character_1$</n>\n<gender>1girl</gender>\n<appearance>blue_hair, long_hair, \

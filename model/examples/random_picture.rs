@@ -9,11 +9,11 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device::OpenDevice;
 use sakuga_model::pipeline::{LoadOptions, Pipeline};
 use sakuga_model::progress::{Outcome, PreviewMethod, Progress, Rgb8};
 use sakuga_model::spec::GenerateSpec;
-use sakuga_model::synthetic::{self, Preset};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);

@@ -11,11 +11,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use burn::tensor::Device;
+use sakuga_model::checkpoint::ModelFolder;
+use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device::{self, DeviceSpec, Precision};
-use sakuga_model::gemma3::{Gemma3, Gemma3Config};
-use sakuga_model::jina_clip::{JinaClip, JinaClipConfig};
-use sakuga_model::loader::ModelFolder;
-use sakuga_model::synthetic::{self, Preset};
+use sakuga_model::networks::gemma3::{Gemma3, Gemma3Config};
+use sakuga_model::networks::jina_clip::{JinaClip, JinaClipConfig};
 use sakuga_model::tokens::TokenBatch;
 
 const REPEATS: usize = 20;

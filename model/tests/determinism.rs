@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device::OpenDevice;
 use sakuga_model::pipeline::{LoadOptions, Pipeline, PipelineError, WarmUpSize};
 use sakuga_model::progress::{Outcome, PreviewMethod, Progress, Rgb8, Stage};
 use sakuga_model::sampler::Solver;
 use sakuga_model::spec::GenerateSpec;
-use sakuga_model::synthetic::{self, Preset};
 use tempfile::TempDir;
 
 /// The checkpoint of all tests in this file.

@@ -5,13 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor};
-use sakuga_model::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
+use sakuga_model::checkpoint::synthetic::{self, Preset};
+use sakuga_model::checkpoint::{LoadReport, ModelFolder};
 use sakuga_model::error::LoadError;
-use sakuga_model::gemma3::{Gemma3, Gemma3Config};
-use sakuga_model::jina_clip::{JinaClip, JinaClipConfig};
-use sakuga_model::loader::{LoadReport, ModelFolder};
-use sakuga_model::next_dit::{Caption, NextDit, NextDitConfig, key_map};
-use sakuga_model::synthetic::{self, Preset};
+use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
+use sakuga_model::networks::gemma3::{Gemma3, Gemma3Config};
+use sakuga_model::networks::jina_clip::{JinaClip, JinaClipConfig};
+use sakuga_model::networks::next_dit::{Caption, NextDit, NextDitConfig, key_map};
 use sakuga_model::tokens::TokenBatch;
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Tensor};
-use sakuga_model::tiny_decoder::TinyDecoder;
+use sakuga_model::networks::tiny_decoder::TinyDecoder;
 
 #[test]
 fn the_published_decoder_loads_and_draws() {

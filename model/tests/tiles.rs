@@ -1,10 +1,10 @@
 //! Large images are decoded in tiles, and show no seam.
 
 use burn::tensor::{Device, Tensor};
-use sakuga_model::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig, Tiling};
+use sakuga_model::checkpoint::ModelFolder;
+use sakuga_model::checkpoint::embedded;
 use sakuga_model::device::{OpenDevice, Precision};
-use sakuga_model::embedded;
-use sakuga_model::loader::ModelFolder;
+use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig, Tiling};
 
 /// The trained autoencoder, if one was built in.
 fn trained() -> Option<AutoencoderKl> {

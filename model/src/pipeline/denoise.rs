@@ -6,7 +6,7 @@ use burn::tensor::Tensor;
 
 use super::networks::TextFeatures;
 use crate::device;
-use crate::next_dit::{Conditioned, NextDit};
+use crate::networks::next_dit::{Conditioned, NextDit};
 use crate::sampler::{Guidance, Interval, Schedule, integrate};
 
 /// Everything that the evaluations of one batch share.
@@ -109,11 +109,11 @@ impl<'a> Denoiser<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checkpoint::ModelFolder;
+    use crate::checkpoint::synthetic::{self, Preset};
     use crate::device::OpenDevice;
-    use crate::loader::ModelFolder;
     use crate::pipeline::{LoadOptions, Networks};
     use crate::sampler::noise;
-    use crate::synthetic::{self, Preset};
     use crate::tokens::TokenBatch;
 
     #[test]

@@ -7,9 +7,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::networks::{Networks, fp8_bytes_saved};
+use crate::checkpoint::{ConfigFields, LoadReport, ModelFolder};
 use crate::device::{OpenDevice, Precision};
 use crate::error::LoadError;
-use crate::loader::{ConfigFields, LoadReport, ModelFolder};
 use crate::spec::{SamplingDefaults, SpecLimits};
 use crate::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT};
 
@@ -186,7 +186,7 @@ fn fingerprint(folder: &ModelFolder) -> Result<String, LoadError> {
     for part in FINGERPRINT_PARTS {
         let component = folder.component(part)?;
         hash_json(&mut hash, component.config());
-        for path in crate::loader::weight_files(component.dir())? {
+        for path in crate::checkpoint::weight_files(component.dir())? {
             let file = File::open(&path).map_err(|source| LoadError::read(&path, source))?;
             let length = file.metadata().map_err(|source| LoadError::read(&path, source))?.len();
             hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());

@@ -23,9 +23,9 @@ pub use info::PipelineInfo;
 pub use insight::{ComputePath, MemoryPool, MemoryProbe};
 pub use networks::{LoadOptions, Networks, TextFeatures, load_transformer};
 
+use crate::checkpoint::{LoadReport, ModelFolder};
 use crate::error::LoadError;
-use crate::loader::{LoadReport, ModelFolder};
-use crate::next_dit;
+use crate::networks::next_dit;
 use crate::pixels::read_rgb8;
 use crate::profile::StageProfile;
 use crate::progress::{Outcome, PreviewMethod, Progress, Rgb8, Stage, StepProgress, Timings};

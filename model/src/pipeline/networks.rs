@@ -5,16 +5,16 @@ use std::time::Instant;
 use burn::tensor::{DType, Device, Tensor};
 
 use super::insight::ComputePath;
-use crate::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
+use crate::checkpoint::adapters::{LoraSet, LoraSpec};
+use crate::checkpoint::{LoadReport, ModelFolder, TensorReader, weight_files};
 use crate::device::{OpenDevice, Precision};
 use crate::error::{LoadError, TokenError};
-use crate::gemma3::{Gemma3, Gemma3Config};
-use crate::jina_clip::{JinaClip, JinaClipConfig};
-use crate::loader::{LoadReport, ModelFolder, TensorReader, weight_files};
-use crate::lora::{LoraSet, LoraSpec};
-use crate::next_dit::{self, Caption, NextDit, NextDitConfig};
+use crate::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
+use crate::networks::gemma3::{Gemma3, Gemma3Config};
+use crate::networks::jina_clip::{JinaClip, JinaClipConfig};
+use crate::networks::next_dit::{self, Caption, NextDit, NextDitConfig};
+use crate::networks::tiny_decoder::TinyDecoder;
 use crate::preview::LinearPreview;
-use crate::tiny_decoder::TinyDecoder;
 use crate::tokens::TokenBatch;
 
 /// How a checkpoint is loaded.

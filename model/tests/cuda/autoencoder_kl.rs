@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor};
-use sakuga_model::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
+use sakuga_model::checkpoint::ModelFolder;
+use sakuga_model::checkpoint::synthetic::{self, Preset, VaeSize};
 use sakuga_model::device::OpenDevice;
-use sakuga_model::loader::ModelFolder;
+use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 use sakuga_model::sampler::noise;
-use sakuga_model::synthetic::{self, Preset, VaeSize};
 use tempfile::TempDir;
 
 use crate::gpu;

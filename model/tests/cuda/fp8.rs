@@ -5,14 +5,14 @@ use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use half::bf16;
+use sakuga_model::checkpoint::synthetic::{self, DitSize, Preset};
 use sakuga_model::cuda::{self, fp8_linear::Fp8Linear};
 use sakuga_model::device::{self, DeviceSpec, OpenDevice, Precision};
-use sakuga_model::next_dit::{Caption, NextDit};
+use sakuga_model::networks::next_dit::{Caption, NextDit};
 use sakuga_model::pipeline::{LoadOptions, Pipeline};
 use sakuga_model::progress::Outcome;
 use sakuga_model::sampler::noise;
 use sakuga_model::spec::GenerateSpec;
-use sakuga_model::synthetic::{self, DitSize, Preset};
 
 use crate::next_dit::{LATENTS, load, load_preset, preset, velocities_of};
 use crate::relative_error;

@@ -1,12 +1,12 @@
 //! The Next-DiT on vendor libraries and our own kernels, against the plain implementation in f32 on the CPU.
 
 use burn::tensor::{DType, Device, Tensor};
+use sakuga_model::checkpoint::ModelFolder;
+use sakuga_model::checkpoint::synthetic::{self, DitSize, Preset};
 use sakuga_model::device::OpenDevice;
-use sakuga_model::loader::ModelFolder;
-use sakuga_model::next_dit::{Caption, NextDit};
+use sakuga_model::networks::next_dit::{Caption, NextDit};
 use sakuga_model::pipeline::load_transformer;
 use sakuga_model::sampler::noise;
-use sakuga_model::synthetic::{self, DitSize, Preset};
 
 use crate::{gpu, relative_error};
 

@@ -3,12 +3,12 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Tensor};
+use sakuga_model::checkpoint::synthetic::{self, Preset, VaeSize};
 use sakuga_model::device::OpenDevice;
 use sakuga_model::pipeline::{LoadOptions, Pipeline, WarmUpSize};
 use sakuga_model::profile::StageProfile;
 use sakuga_model::progress::{Outcome, Progress, Rgb8, Stage};
 use sakuga_model::spec::GenerateSpec;
-use sakuga_model::synthetic::{self, Preset, VaeSize};
 
 use crate::gpu;
 

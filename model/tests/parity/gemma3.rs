@@ -1,6 +1,6 @@
 //! Gemma 3: every hidden state and the caption features, under every layout and form of configuration.
 
-use sakuga_model::gemma3::{Gemma3, Gemma3Config};
+use sakuga_model::networks::gemma3::{Gemma3, Gemma3Config};
 use serde_json::Value;
 
 use crate::harness::{Part, for_each_set, token_batch};

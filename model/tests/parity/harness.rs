@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
+use sakuga_model::checkpoint::{LoadReport, TensorReader, weight_files};
 use sakuga_model::device::{self, DeviceSpec, OpenDevice, Precision};
-use sakuga_model::loader::{LoadReport, TensorReader, weight_files};
 use sakuga_model::tokens::TokenBatch;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Jina CLIP's text tower: every hidden state and the pooled vector, with adapters to merge and merged already.
 
-use sakuga_model::jina_clip::{JinaClip, JinaClipConfig};
+use sakuga_model::networks::jina_clip::{JinaClip, JinaClipConfig};
 use serde_json::Value;
 
 use crate::harness::{Layout, Part, for_each_set, token_batch};

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
-use sakuga_model::loader::weight_files;
-use sakuga_model::lora::{LoraSet, LoraSpec};
-use sakuga_model::next_dit::{Caption, NextDit, NextDitConfig, key_map};
+use sakuga_model::checkpoint::adapters::{LoraSet, LoraSpec};
+use sakuga_model::checkpoint::weight_files;
+use sakuga_model::networks::next_dit::{Caption, NextDit, NextDitConfig, key_map};
 use serde_json::Value;
 
 use crate::harness::{Part, for_each_set, json, load_files};

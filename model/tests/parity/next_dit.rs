@@ -1,7 +1,7 @@
 //! The Next-DiT: velocities, guidance, and every value inside, with every configuration that the set has.
 
 use burn::tensor::{Tensor, TensorData};
-use sakuga_model::next_dit::{Caption, Conditioned, NextDit, NextDitConfig, joint_positions, key_map};
+use sakuga_model::networks::next_dit::{Caption, Conditioned, NextDit, NextDitConfig, joint_positions, key_map};
 use sakuga_model::sampler::Guidance;
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ fn check(part: &mut Part) {
     }
 }
 
-fn load(layout: &Layout, reader: &sakuga_model::loader::TensorReader) -> NextDit {
+fn load(layout: &Layout, reader: &sakuga_model::checkpoint::TensorReader) -> NextDit {
     reader.rename(key_map::canonical_name);
     let config = NextDitConfig::from_json(&layout.config, reader).unwrap_or_else(|error| panic!("{error}"));
     NextDit::load(&config, reader)

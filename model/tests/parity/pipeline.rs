@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Tensor};
-use sakuga_model::autoencoder_kl::to_unit_range;
-use sakuga_model::loader::ModelFolder;
-use sakuga_model::lora::LoraSpec;
+use sakuga_model::checkpoint::ModelFolder;
+use sakuga_model::checkpoint::adapters::LoraSpec;
+use sakuga_model::networks::autoencoder_kl::to_unit_range;
 use sakuga_model::pipeline::{Denoiser, LoadOptions, Networks};
 use sakuga_model::sampler::{Guidance, Schedule, Solver};
 use serde_json::Value;

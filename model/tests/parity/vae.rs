@@ -1,7 +1,7 @@
 //! The autoencoder: posterior, samples, pixels and values inside, under both naming schemes.
 
 use burn::tensor::Tensor;
-use sakuga_model::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig, to_unit_range};
+use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig, to_unit_range};
 
 use crate::harness::{Part, for_each_set};
 

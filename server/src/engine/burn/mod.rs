@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sakuga_model::checkpoint::adapters::LoraSpec;
+use sakuga_model::checkpoint::embedded;
+use sakuga_model::checkpoint::synthetic::{self, Preset};
+use sakuga_model::checkpoint::{LoadReport, LoraReport};
 use sakuga_model::device::{self, DeviceSpec, Precision};
-use sakuga_model::embedded;
 use sakuga_model::error::DeviceError;
-use sakuga_model::loader::{LoadReport, LoraReport};
-use sakuga_model::lora::LoraSpec;
 use sakuga_model::pipeline::{LoadOptions, Pipeline, PipelineError, PipelineInfo};
 use sakuga_model::progress::{self, Progress};
 use sakuga_model::sampler;
 use sakuga_model::spec::GenerateSpec;
-use sakuga_model::synthetic::{self, Preset};
 use sakuga_model::text::Tokenizers;
 
 use super::{

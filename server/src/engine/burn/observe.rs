@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sakuga_model::loader::LoadReport;
+use sakuga_model::checkpoint::LoadReport;
 use sakuga_model::pipeline::{self, Pipeline};
 use sakuga_model::profile;
 

@@ -1,0 +1,354 @@
+//! Handing out a component's tensors by name, once, in the working type, with an account of what was asked for and found.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use burn::module::Param;
+use burn::nn::Linear;
+use burn::tensor::{DType, Device, Tensor};
+use safetensors::Dtype;
+
+use super::decode::decode;
+use super::{LoadReport, SafetensorsFile, TensorEntry};
+use crate::checkpoint::adapters::LoraSet;
+use crate::error::{LoadError, WeightsError, WrongShape};
+
+/// A component's tensors, scoped to a name prefix. Clones share the files and the account.
+///
+/// A tensor that is missing or of the wrong shape is noted and replaced by zeros that take no memory, so that one pass
+/// finds every fault; [`TensorReader::finish`] must be asked before the network is used.
+#[derive(Clone)]
+pub struct TensorReader {
+    shared: Rc<RefCell<Shared>>,
+    prefix: String,
+}
+
+struct Shared {
+    component: String,
+    files: Vec<SafetensorsFile>,
+    /// By the name that the network uses.
+    tensors: BTreeMap<String, Located>,
+    device: Device,
+    dtype: DType,
+    adapters: Option<LoraSet>,
+    used: BTreeSet<String>,
+    tolerated: Vec<String>,
+    faults: WeightsError,
+    report: LoadReport,
+}
+
+struct Located {
+    file: usize,
+    entry: TensorEntry,
+}
+
+impl TensorReader {
+    /// Maps the files of a component. Tensors will be put on `device` in `dtype`, which is `F32` or `BF16`.
+    ///
+    /// # Errors
+    /// When a file cannot be read, is damaged, or two files have a tensor of the same name.
+    pub fn open<P: AsRef<Path>>(
+        component: &str,
+        files: &[P],
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self, LoadError> {
+        let files = files.iter().map(|path| SafetensorsFile::open(path.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        let mut tensors = BTreeMap::new();
+        for (index, file) in files.iter().enumerate() {
+            for (name, entry) in file.entries() {
+                if tensors.insert(name.clone(), Located { file: index, entry: entry.clone() }).is_some() {
+                    let reason = format!("tensor `{name}` is in another shard too; keep one of them");
+                    return Err(LoadError::Safetensors { path: file.path().to_owned(), reason });
+                }
+            }
+        }
+        let shared = Shared {
+            component: component.to_owned(),
+            files,
+            tensors,
+            device: device.clone(),
+            dtype,
+            adapters: None,
+            used: BTreeSet::new(),
+            tolerated: Vec::new(),
+            faults: WeightsError::default(),
+            report: LoadReport::default(),
+        };
+        Ok(Self { shared: Rc::new(RefCell::new(shared)), prefix: String::new() })
+    }
+
+    /// Gives every tensor the name that the network uses. `canonical` maps a name of the files to the network's, and may
+    /// return it unchanged. Call it before the first read.
+    pub fn rename(&self, canonical: impl Fn(&str) -> String) {
+        let mut shared = self.shared.borrow_mut();
+        let mut clashes = Vec::new();
+        let mut renamed = BTreeMap::new();
+        for (name, located) in std::mem::take(&mut shared.tensors) {
+            match renamed.entry(canonical(&name)) {
+                Entry::Vacant(slot) => {
+                    slot.insert(located);
+                }
+                Entry::Occupied(slot) => {
+                    clashes.push((name, format!("another tensor of the checkpoint also stands for `{}`", slot.key())));
+                }
+            }
+        }
+        shared.tensors = renamed;
+        shared.faults.unusable.extend(clashes);
+    }
+
+    /// Gives every tensor the name that it has without the first of `prefixes` that it begins with, the longest of them
+    /// first, and allows the `tolerated` ones to be there without being used: a part of a larger checkpoint under any of
+    /// the names that its layouts give it. Call it before the first read.
+    pub fn read_part(&self, prefixes: &[&str], tolerated: &[&str]) {
+        self.rename(|name| prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name).to_owned());
+        tolerated.iter().for_each(|pattern| self.tolerate(pattern));
+    }
+
+    /// Merges adapters into the weights as they are read. Call it after [`TensorReader::rename`] and before the first read.
+    ///
+    /// # Errors
+    /// When an adapter's keys do not name modules of this component, each named.
+    pub fn merge(&self, adapters: LoraSet) -> Result<(), LoadError> {
+        let mut shared = self.shared.borrow_mut();
+        let shapes = shared.tensors.iter().map(|(name, at)| (name.clone(), at.entry.shape.clone())).collect();
+        let adapters = adapters.resolve(&shapes)?;
+        shared.adapters = Some(adapters);
+        Ok(())
+    }
+
+    /// The same reader with `prefix` and a dot before every name.
+    pub fn at(&self, prefix: impl AsRef<str>) -> Self {
+        Self { shared: self.shared.clone(), prefix: format!("{}{}.", self.prefix, prefix.as_ref()) }
+    }
+
+    /// The device that tensors are put on.
+    pub fn device(&self) -> Device {
+        self.shared.borrow().device.clone()
+    }
+
+    /// The working type of tensors.
+    pub fn dtype(&self) -> DType {
+        self.shared.borrow().dtype
+    }
+
+    /// The files that are read.
+    pub fn files(&self) -> Vec<PathBuf> {
+        self.shared.borrow().files.iter().map(|file| file.path().to_owned()).collect()
+    }
+
+    /// Shows every file's header (names, types, shapes, offsets) to `see`, for a fingerprint.
+    pub fn each_header(&self, mut see: impl FnMut(&Path, &[u8])) {
+        self.shared.borrow().files.iter().for_each(|file| see(file.path(), file.header_bytes()));
+    }
+
+    /// All names under this prefix, without it.
+    pub fn names(&self) -> Vec<String> {
+        let shared = self.shared.borrow();
+        shared.tensors.keys().filter_map(|name| name.strip_prefix(&self.prefix)).map(str::to_owned).collect()
+    }
+
+    /// Whether there is a tensor of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.shared.borrow().tensors.contains_key(&self.full(name))
+    }
+
+    /// The shape of a tensor, if it is there.
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.shared.borrow().tensors.get(&self.full(name)).map(|located| located.entry.shape.clone())
+    }
+
+    /// Allows tensors to be there without being used. `*` stands for any text; the prefix applies.
+    pub fn tolerate(&self, pattern: &str) {
+        let pattern = self.full(pattern);
+        self.shared.borrow_mut().tolerated.push(pattern);
+    }
+
+    /// A tensor in the working type. Use `shape` `[]` for a scalar through [`TensorReader::scalar`].
+    pub fn tensor<const D: usize>(&self, name: &str, shape: [usize; D]) -> Tensor<D> {
+        let dtype = self.dtype();
+        self.tensor_as(name, shape, dtype)
+    }
+
+    /// A tensor in another type than the working one.
+    pub fn tensor_as<const D: usize>(&self, name: &str, shape: [usize; D], dtype: DType) -> Tensor<D> {
+        let name = self.full(name);
+        let mut shared = self.shared.borrow_mut();
+        shared.read(&name, shape, dtype).unwrap_or_else(|| placeholder(shape, &shared.device, dtype))
+    }
+
+    /// A vector: a norm's weight or a bias.
+    pub fn vector(&self, name: &str, len: usize) -> Tensor<1> {
+        self.tensor(name, [len])
+    }
+
+    /// A linear layer. Files hold its weight as `[d_output, d_input]`; it is kept in that order, seen through a transposed view.
+    pub fn linear(&self, name: &str, d_input: usize, d_output: usize, bias: bool) -> Linear {
+        let scope = self.at(name);
+        let weight = scope.tensor("weight", [d_output, d_input]);
+        linear_of(weight, bias.then(|| scope.vector("bias", d_output)))
+    }
+
+    /// Several bias-free linears with the same input as one: their rows under each other in the order given.
+    pub fn linear_stack(&self, parts: &[(&str, usize)], d_input: usize) -> Linear {
+        let dtype = self.dtype();
+        let names: Vec<String> = parts.iter().map(|(name, _)| self.full(&format!("{name}.weight"))).collect();
+        let mut shared = self.shared.borrow_mut();
+        let patched = names.iter().any(|name| shared.is_patched(name));
+        let found: Vec<Option<Located>> =
+            names.iter().zip(parts).map(|(name, &(_, d_output))| shared.locate(name, &[d_output, d_input])).collect();
+        let rows = parts.iter().map(|(_, d_output)| d_output).sum();
+        let weight = match found.into_iter().collect::<Option<Vec<_>>>() {
+            None => placeholder([rows, d_input], &shared.device, dtype),
+            Some(_) if patched => {
+                let weights = names.iter().zip(parts).map(|(name, &(_, d_output))| {
+                    shared
+                        .load(name, [d_output, d_input], dtype)
+                        .unwrap_or_else(|| placeholder([d_output, d_input], &shared.device, dtype))
+                });
+                Tensor::cat(weights.collect(), 0)
+            }
+            // One buffer for all of them: reading them one by one and concatenating would hold them twice.
+            Some(found) => shared.upload(&found, [rows, d_input], dtype),
+        };
+        linear_of(weight, None)
+    }
+
+    /// A scalar (rank 0 in the file).
+    pub fn scalar(&self, name: &str) -> Option<f32> {
+        let name = self.full(name);
+        let mut shared = self.shared.borrow_mut();
+        let Located { file, entry } = shared.locate(&name, &[])?;
+        let data = decode(&[(&shared.files[file], &entry)], [1], DType::F32);
+        data.as_slice::<f32>().ok().and_then(|values| values.first().copied())
+    }
+
+    /// The account: how much was loaded, or everything that was wrong.
+    ///
+    /// # Errors
+    /// [`LoadError::Weights`] with every missing, unexpected, misshapen and unusable tensor.
+    pub fn finish(&self) -> Result<LoadReport, LoadError> {
+        let shared = self.shared.borrow();
+        let mut faults = shared.faults.clone();
+        faults.component = shared.component.clone();
+        faults.files = shared.files.iter().map(|file| file.path().to_owned()).collect();
+        let mut report = shared.report.clone();
+        report.component = shared.component.clone();
+        for name in shared.tensors.keys().filter(|name| !shared.used.contains(*name)) {
+            if shared.tolerated.iter().any(|pattern| matches(pattern, name)) {
+                report.tolerated.push(name.clone());
+            } else {
+                faults.unexpected.push(name.clone());
+            }
+        }
+        if !faults.is_empty() {
+            return Err(Box::new(faults).into());
+        }
+        report.lora = shared.adapters.as_ref().map(LoraSet::report).unwrap_or_default();
+        tracing::debug!(
+            component = report.component,
+            tensors = report.tensors_used,
+            parameters = report.parameters,
+            bytes = report.bytes,
+            tolerated = report.tolerated.len(),
+            "weights loaded"
+        );
+        Ok(report)
+    }
+
+    fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}
+
+impl Shared {
+    fn is_patched(&self, name: &str) -> bool {
+        self.adapters.as_ref().is_some_and(|adapters| adapters.patches(name))
+    }
+
+    /// Reads, patches and accounts for a tensor; notes why not and returns none otherwise.
+    fn read<const D: usize>(&mut self, name: &str, shape: [usize; D], dtype: DType) -> Option<Tensor<D>> {
+        self.locate(name, &shape)?;
+        self.load(name, shape, dtype)
+    }
+
+    /// Finds a tensor and checks shape and type, noting a fault; counts it as used.
+    fn locate(&mut self, name: &str, shape: &[usize]) -> Option<Located> {
+        let Some(Located { file, entry }) = self.tensors.get(name) else {
+            self.faults.missing.push((name.to_owned(), shape.to_vec()));
+            return None;
+        };
+        let first_use = self.used.insert(name.to_owned());
+        if entry.shape != shape {
+            self.faults.wrong_shape.push(WrongShape {
+                name: name.to_owned(),
+                expected: shape.to_vec(),
+                found: entry.shape.clone(),
+            });
+            return None;
+        }
+        if !matches!(entry.dtype, Dtype::F32 | Dtype::BF16 | Dtype::F16 | Dtype::F64) {
+            let reason = format!("its type {} is not one of F32, BF16, F16, F64; convert the checkpoint", entry.dtype);
+            self.faults.unusable.push((name.to_owned(), reason));
+            return None;
+        }
+        if first_use {
+            let elements: usize = entry.shape.iter().product();
+            self.report.tensors_used += 1;
+            self.report.parameters += elements as u64;
+            self.report.bytes += (elements * self.dtype.size()) as u64;
+            *self.report.dtypes.entry(entry.dtype.to_string()).or_default() += 1;
+        }
+        Some(Located { file: *file, entry: entry.clone() })
+    }
+
+    /// Uploads a tensor that was located, with its patches.
+    fn load<const D: usize>(&self, name: &str, shape: [usize; D], dtype: DType) -> Option<Tensor<D>> {
+        let Located { file, entry } = self.tensors.get(name)?;
+        let located = Located { file: *file, entry: entry.clone() };
+        if !self.is_patched(name) {
+            return Some(self.upload(&[located], shape, dtype));
+        }
+        // Adapters are added in f32 and the sum rounded once: adding them in bf16 would lose small updates.
+        let base = self.upload(&[located], shape, DType::F32);
+        Some(self.adapters.as_ref()?.apply(name, base).cast(dtype))
+    }
+
+    /// Puts tensors, one after the other, onto the device as one.
+    fn upload<const D: usize>(&self, parts: &[Located], shape: [usize; D], dtype: DType) -> Tensor<D> {
+        let parts: Vec<_> = parts.iter().map(|part| (&self.files[part.file], &part.entry)).collect();
+        let data = decode(&parts, shape, dtype);
+        // Weights stay for good and get memory of exactly their size. Among what comes and goes they would leave gaps that
+        // a GPU has no room for: 1.3 GiB in the published model.
+        let upload = |data| Tensor::from_data(data, (&self.device, dtype));
+        self.device.memory_persistent_allocations(data, upload)
+    }
+}
+
+/// A linear layer from a weight in the order of files, `[d_output, d_input]`.
+pub(crate) fn linear_of(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Linear {
+    Linear { weight: Param::from_tensor(weight.transpose()), bias: bias.map(Param::from_tensor) }
+}
+
+/// Zeros of any shape that take the memory of one: the configuration may be nonsense, and nothing will compute with them.
+fn placeholder<const D: usize>(shape: [usize; D], device: &Device, dtype: DType) -> Tensor<D> {
+    Tensor::<D>::zeros([1; D], (device, dtype)).expand(shape)
+}
+
+/// Whether `name` fits `pattern`, in which `*` stands for any text.
+fn matches(pattern: &str, name: &str) -> bool {
+    let Some((head, mut pattern)) = pattern.split_once('*') else { return pattern == name };
+    let Some(mut rest) = name.strip_prefix(head) else { return false };
+    while let Some((part, tail)) = pattern.split_once('*') {
+        let Some((_, after)) = rest.split_once(part) else { return false };
+        (rest, pattern) = (after, tail);
+    }
+    rest.ends_with(pattern)
+}
+
+#[cfg(test)]
+mod tests;

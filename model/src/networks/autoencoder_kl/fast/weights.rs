@@ -1,0 +1,180 @@
+//! Where a decoder's weights lie, in the order that the kernels want.
+
+use std::sync::Arc;
+
+use burn::tensor::{DType, Tensor};
+
+use crate::cuda::bridge::{self, Operand, Pins};
+use crate::cuda::image_kernels::{CHANNELS_MAX, GroupNorm};
+use crate::cuda::product::{Layer, Matrix};
+use crate::cuda::stack::BF16;
+use crate::cuda::{CudaError, Gpu};
+use crate::networks::autoencoder_kl::AutoencoderKlConfig;
+use crate::networks::autoencoder_kl::decoder::Decoder;
+use crate::networks::autoencoder_kl::layers::{self, Attention, Conv, Norm, Resnet};
+
+/// Rows of the last filter as one matrix: three channels for each of its positions, filled up to whole vectors.
+pub const TAPS: usize = 32;
+
+/// Addresses of everything.
+pub struct Weights {
+    pub latent_channels: usize,
+    /// From model latents to the decoder's own.
+    pub divisor: f32,
+    pub shift: f32,
+    pub conv_in: Convolution,
+    pub first: Residual,
+    pub attention: Option<SelfAttention>,
+    pub second: Residual,
+    pub levels: Vec<(Vec<Residual>, Option<Convolution>)>,
+    pub norm_out: GroupNorm,
+    /// The last convolution, as one product for all positions of its filter.
+    pub taps: Layer,
+    pub bias_out: u64,
+    /// The filters in the order of the kernels.
+    #[expect(dead_code, reason = "it keeps the memory that the addresses above point at")]
+    pub filters: Vec<Tensor<4>>,
+    #[expect(dead_code, reason = "it keeps what the addresses above point at in its place")]
+    pub pins: Option<Pins>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Convolution {
+    pub filter: u64,
+    pub bias: u64,
+    pub input: usize,
+    pub output: usize,
+}
+
+pub struct Residual {
+    pub norm1: GroupNorm,
+    pub conv1: Convolution,
+    pub norm2: GroupNorm,
+    pub conv2: Convolution,
+    pub shortcut: Option<Layer>,
+}
+
+pub struct SelfAttention {
+    pub norm: GroupNorm,
+    pub q: Layer,
+    pub k: Layer,
+    pub v: Layer,
+    pub out: Layer,
+}
+
+/// Takes the addresses of weights, and makes the copies that lie as the kernels want them.
+pub struct Pinning {
+    pins: Pins,
+    filters: Vec<Tensor<4>>,
+}
+
+impl Pinning {
+    pub fn new(gpu: &Arc<Gpu>) -> Self {
+        Self { pins: Pins::new(gpu), filters: Vec::new() }
+    }
+
+    pub fn decoder(mut self, config: &AutoencoderKlConfig, decoder: &Decoder) -> Result<Weights, CudaError> {
+        for &channels in &config.block_out_channels {
+            if !channels.is_multiple_of(8) || channels > CHANNELS_MAX {
+                return Err(CudaError::Unsupported {
+                    what: "the number of channels of the autoencoder",
+                    found: channels,
+                    wanted: "a multiple of 8 up to 4096",
+                });
+            }
+        }
+        let conv_in = self.convolution(&decoder.conv_in)?;
+        let first = self.residual(&decoder.mid.first)?;
+        let attention = decoder.mid.attention.as_ref().map(|attention| self.attention(attention)).transpose()?;
+        let second = self.residual(&decoder.mid.second)?;
+        let mut levels = Vec::with_capacity(decoder.levels.len());
+        for (blocks, doubling) in &decoder.levels {
+            let blocks = blocks.iter().map(|block| self.residual(block)).collect::<Result<Vec<_>, _>>()?;
+            let doubling = doubling.as_ref().map(|conv| self.convolution(conv)).transpose()?;
+            levels.push((blocks, doubling));
+        }
+        let norm_out = self.norm(&decoder.norm_out)?;
+        let [_, channels, ..] = decoder.conv_out.weight.dims();
+        Ok(Weights {
+            latent_channels: config.latent_channels,
+            divisor: config.scaling_factor as f32,
+            shift: config.shift_factor as f32,
+            conv_in,
+            first,
+            attention,
+            second,
+            levels,
+            norm_out,
+            taps: self.matrix(&decoder.conv_out, [TAPS, channels], None)?,
+            bias_out: self.pins.vector(&decoder.conv_out.bias)?,
+            filters: self.filters,
+            pins: Some(self.pins),
+        })
+    }
+
+    /// The filter as `[output, kernel, kernel, input]`, its inputs filled up with zeros to whole vectors.
+    fn convolution(&mut self, conv: &Conv) -> Result<Convolution, CudaError> {
+        let [output, input, kernel, _] = conv.weight.dims();
+        let input = input.next_multiple_of(8);
+        let filter = self.rearranged(&conv.weight, [0, 2, 3, 1], [output, kernel, kernel, input])?;
+        Ok(Convolution { filter, bias: self.pins.vector(&conv.bias)?, input, output })
+    }
+
+    /// The filter as a matrix `[positions * output, input]`, filled up with zeros.
+    fn matrix(&mut self, conv: &Conv, [rows, input]: [usize; 2], bias: Option<u64>) -> Result<Layer, CudaError> {
+        let at = self.rearranged(&conv.weight, [2, 3, 0, 1], [1, 1, rows, input])?;
+        Ok(Layer { weight: Matrix { at, row_stride: input }, bias, d_input: input, d_output: rows })
+    }
+
+    /// The address of a copy with its axes in this order, filled up with zeros to `shape`.
+    fn rearranged(&mut self, weight: &Tensor<4>, order: [usize; 4], shape: [usize; 4]) -> Result<u64, CudaError> {
+        let bytes = shape.iter().product::<usize>() * BF16 as usize;
+        let copy = bridge::call(
+            self.pins.gpu(),
+            &[bridge::handle(weight)],
+            shape,
+            DType::BF16,
+            move |session, operands, out| {
+                session.zero(out, bytes)?;
+                session.image_kernels.rearrange(session.stream, &operands[0], order, out, shape[3])
+            },
+        );
+        let Operand { at, .. } = self.pins.tensor(&copy)?;
+        self.filters.push(copy);
+        Ok(at)
+    }
+
+    fn norm(&self, norm: &Norm) -> Result<GroupNorm, CudaError> {
+        Ok(GroupNorm {
+            weight: self.pins.vector(&norm.weight)?,
+            bias: self.pins.vector(&norm.bias)?,
+            groups: norm.groups,
+            eps: layers::EPS as f32,
+        })
+    }
+
+    fn residual(&mut self, block: &Resnet) -> Result<Residual, CudaError> {
+        let shortcut = block.shortcut.as_ref().map(|conv| {
+            let [output, input, ..] = conv.weight.dims();
+            let bias = self.pins.vector(&conv.bias)?;
+            self.matrix(conv, [output, input], Some(bias))
+        });
+        Ok(Residual {
+            shortcut: shortcut.transpose()?,
+            norm1: self.norm(&block.norm1)?,
+            conv1: self.convolution(&block.conv1)?,
+            norm2: self.norm(&block.norm2)?,
+            conv2: self.convolution(&block.conv2)?,
+        })
+    }
+
+    fn attention(&self, attention: &Attention) -> Result<SelfAttention, CudaError> {
+        Ok(SelfAttention {
+            norm: self.norm(&attention.norm)?,
+            q: self.pins.linear(&attention.to_q)?,
+            k: self.pins.linear(&attention.to_k)?,
+            v: self.pins.linear(&attention.to_v)?,
+            out: self.pins.linear(&attention.to_out)?,
+        })
+    }
+}

@@ -1,0 +1,199 @@
+//! FLUX's autoencoder (diffusers' AutoencoderKL): pixels to latents and back.
+//!
+//! Two spaces of latents are told apart. The autoencoder's own are what its encoder and decoder speak; *model latents*, which
+//! the diffusion model sees, are `(z - shift) * scale` of them. Everything public here speaks model latents unless it says
+//! otherwise. Reference: diffusers, `autoencoder_kl.py` and `vae.py` (<https://arxiv.org/abs/2112.10752>).
+
+mod config;
+mod decoder;
+mod encoder;
+#[cfg(feature = "cuda")]
+mod fast;
+mod key_map;
+mod layers;
+mod tiled;
+
+#[cfg(feature = "cuda")]
+use std::sync::OnceLock;
+
+use burn::tensor::{DType, Tensor};
+
+pub use self::config::AutoencoderKlConfig;
+pub use self::decoder::Decoder;
+pub use self::encoder::Encoder;
+pub use self::tiled::Tiling;
+use crate::checkpoint::TensorReader;
+
+/// Receives values inside a network under the names of the reference, for comparisons: `[B, C, H, W]`.
+pub type Tap<'a> = dyn FnMut(&str, &Tensor<4>) + 'a;
+
+/// The parameters of the posterior that the encoder predicts, in the autoencoder's own space: `[B, C, H/8, W/8]` each.
+#[derive(Debug, Clone)]
+pub struct Posterior {
+    /// Mean, which is also the mode.
+    pub mean: Tensor<4>,
+    /// Logarithm of the variance, clamped to -30..20 as in the reference.
+    pub logvar: Tensor<4>,
+}
+
+/// Both halves of the autoencoder.
+#[derive(Debug)]
+pub struct AutoencoderKl {
+    config: AutoencoderKlConfig,
+    encoder: Option<Encoder>,
+    decoder: Decoder,
+    /// The decoder on an NVIDIA GPU. It points into the weights above.
+    #[cfg(feature = "cuda")]
+    fast: OnceLock<Option<fast::FastDecoder>>,
+}
+
+impl AutoencoderKl {
+    /// Reads encoder and decoder. Ask [`TensorReader::finish`] before using the result.
+    pub fn load(config: &AutoencoderKlConfig, weights: &TensorReader) -> Self {
+        key_map::apply(weights);
+        let encoder = Encoder::load(config, &weights.at("encoder"));
+        Self::new(config, Some(encoder), weights)
+    }
+
+    /// Reads the decoder alone, which is all that text-to-image needs.
+    pub fn load_decoder(config: &AutoencoderKlConfig, weights: &TensorReader) -> Self {
+        key_map::apply(weights);
+        weights.tolerate("encoder.*");
+        Self::new(config, None, weights)
+    }
+
+    fn new(config: &AutoencoderKlConfig, encoder: Option<Encoder>, weights: &TensorReader) -> Self {
+        let decoder = Decoder::load(config, &weights.at("decoder"));
+        Self {
+            config: config.clone(),
+            encoder,
+            #[cfg(feature = "cuda")]
+            fast: OnceLock::new(),
+            decoder,
+        }
+    }
+
+    /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until
+    /// then.
+    #[cfg(feature = "cuda")]
+    fn fast(&self) -> Option<&fast::FastDecoder> {
+        self.fast.get_or_init(|| fast::FastDecoder::of(&self.config, &self.decoder)).as_ref()
+    }
+
+    /// Whether images are decoded by vendor libraries and our own kernels, and not by burn's operations.
+    pub fn is_fast(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        return self.fast().is_some();
+        #[cfg(not(feature = "cuda"))]
+        return false;
+    }
+
+    /// The same autoencoder on burn's operations alone: what the fast path is compared with.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        #[cfg(feature = "cuda")]
+        return Self { fast: OnceLock::from(None), ..self };
+        #[cfg(not(feature = "cuda"))]
+        return self;
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &AutoencoderKlConfig {
+        &self.config
+    }
+
+    /// Model latents `[B, C, H, W]` to RGB in 0..1, `[B, 3, 8H, 8W]`, in f32. Large images are decoded in tiles.
+    pub fn decode(&self, model_latents: Tensor<4>) -> Tensor<4> {
+        self.decode_tiled(model_latents, &Tiling::DEFAULT)
+    }
+
+    /// [`AutoencoderKl::decode`] with tiles of one's own.
+    pub fn decode_tiled(&self, model_latents: Tensor<4>, tiling: &Tiling) -> Tensor<4> {
+        let [_, _, height, width] = model_latents.dims();
+        if tiling.cuts(height, width) {
+            return tiled::decode(&model_latents, tiling, self.config.factor(), |tile| self.decode_whole(tile));
+        }
+        self.decode_whole(model_latents)
+    }
+
+    fn decode_whole(&self, model_latents: Tensor<4>) -> Tensor<4> {
+        #[cfg(feature = "cuda")]
+        if let Some(fast) = self.fast() {
+            return fast.decode(&model_latents);
+        }
+        to_unit_range(self.decode_raw(model_latents, &mut |_, _| ()))
+    }
+
+    /// [`AutoencoderKl::decode`] before the change of range, showing `vae_latents` and the values inside to `tap`.
+    pub fn decode_raw(&self, model_latents: Tensor<4>, tap: &mut Tap<'_>) -> Tensor<4> {
+        let latents = model_latents.div_scalar(self.config.scaling_factor).add_scalar(self.config.shift_factor);
+        tap("vae_latents", &latents);
+        self.decoder.forward(latents, tap)
+    }
+
+    /// RGB in -1..1, `[B, 3, 8H, 8W]`, to the mode of the posterior as model latents, `[B, C, H, W]`; none when only the
+    /// decoder was loaded.
+    pub fn encode(&self, image: Tensor<4>) -> Option<Tensor<4>> {
+        self.posterior(image, &mut |_, _| ()).map(|posterior| self.to_model_latents(posterior.mean))
+    }
+
+    /// The posterior of an image, showing the values inside to `tap`; none when only the decoder was loaded.
+    pub fn posterior(&self, image: Tensor<4>, tap: &mut Tap<'_>) -> Option<Posterior> {
+        let moments = self.encoder.as_ref()?.forward(image, tap);
+        let channels = self.config.latent_channels;
+        let mean = moments.clone().narrow(1, 0, channels);
+        Some(Posterior { mean, logvar: moments.narrow(1, channels, channels).clamp(-30.0, 20.0) })
+    }
+
+    /// From the autoencoder's own space to model latents.
+    pub fn to_model_latents(&self, latents: Tensor<4>) -> Tensor<4> {
+        latents.sub_scalar(self.config.shift_factor).mul_scalar(self.config.scaling_factor)
+    }
+}
+
+/// What the decoder gives, -1..1 and somewhat beyond, to 0..1 in f32.
+pub fn to_unit_range(sample: Tensor<4>) -> Tensor<4> {
+    sample.cast(DType::F32).add_scalar(1.0).div_scalar(2.0).clamp(0.0, 1.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+    use serde_json::json;
+
+    use super::*;
+    use crate::checkpoint::testing::{Stored, write_file};
+
+    #[test]
+    fn shapes_and_scales_of_an_autoencoder_of_zeros() {
+        let dir = tempfile::tempdir().unwrap();
+        let stored = [
+            Stored::f32("decoder.conv_out.bias", &[3], &[-1.0, 0.0, 0.5]),
+            Stored::f32("encoder.conv_out.bias", &[4], &[1.25, 0.25, 50.0, -50.0]),
+        ];
+        let path = write_file(dir.path(), "model.safetensors", &stored);
+        let config = AutoencoderKlConfig::from_json(&json!({"latent_channels": 2, "block_out_channels": [2, 2, 4],
+            "norm_num_groups": 2, "layers_per_block": 1, "scaling_factor": 0.5, "shift_factor": 0.25}))
+        .unwrap();
+        let reader = TensorReader::open("vae", &[path], &Device::flex(), DType::F32).unwrap();
+        // The account complains of all other weights; here their zeros are the point.
+        let vae = AutoencoderKl::load(&config, &reader);
+        let zeros = |shape: [usize; 4]| Tensor::<4>::zeros(shape, (&Device::flex(), DType::F32));
+        let image = vae.decode(zeros([1, 2, 3, 5]));
+        assert_eq!(image.dims(), [1, 3, 12, 20]);
+        let pixel: Vec<f32> = image.narrow(2, 0, 1).narrow(3, 0, 1).try_into_vec_as().unwrap();
+        assert_eq!(pixel, [0.0, 0.5, 0.75]);
+        let latents = vae.encode(zeros([1, 3, 8, 4])).unwrap();
+        assert_eq!(latents.dims(), [1, 2, 2, 1]);
+        // (1.25 - 0.25) * 0.5 and (0.25 - 0.25) * 0.5.
+        assert_eq!(latents.try_into_vec_as::<f32>().unwrap(), [0.5, 0.5, 0.0, 0.0]);
+        let posterior = vae.posterior(zeros([1, 3, 8, 4]), &mut |_, _| ()).unwrap();
+        assert_eq!(posterior.logvar.try_into_vec_as::<f32>().unwrap(), [20.0, 20.0, -30.0, -30.0]);
+    }
+
+    #[test]
+    fn samples_are_mapped_and_clamped() {
+        let sample = Tensor::<4>::from_data([[[[-3.0, -1.0, 0.0, 1.0, 1.5]]]], (&Device::flex(), DType::F32));
+        to_unit_range(sample).into_data().assert_eq(&TensorData::from([[[[0.0_f32, 0.0, 0.5, 1.0, 1.0]]]]), true);
+    }
+}

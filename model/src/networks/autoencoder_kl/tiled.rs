@@ -1,0 +1,151 @@
+//! Decoding large images in overlapping tiles, so that memory does not grow with the image.
+//!
+//! A group norm looks at the whole of what it is given, so a tile comes out a little lighter or darker than the same place
+//! of the whole image would. Neighbouring tiles overlap, and across the overlap one fades into the other: a difference is
+//! spread over many pixels and shows no edge. As in diffusers' `tiled_decode`, but every pixel is the mean of all tiles that
+//! cover it, weighted by the distance to their edges.
+
+use std::ops::Range;
+
+use burn::tensor::{DType, Tensor};
+
+/// How an image is cut, in latents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tiling {
+    /// Images of more latents are cut.
+    pub whole_max: usize,
+    /// Longest edge of a tile.
+    pub tile: usize,
+    /// Latents that neighbours have in common, at the least.
+    pub overlap: usize,
+}
+
+impl Tiling {
+    /// Of the published model: images of up to 1536 x 1536 pixels whole, larger ones in tiles of 1024 x 1024 of which 256
+    /// pixels overlap.
+    pub const DEFAULT: Self = Self { whole_max: 192 * 192, tile: 128, overlap: 32 };
+
+    /// Whether an image of these latents is cut.
+    pub fn cuts(&self, height: usize, width: usize) -> bool {
+        height * width > self.whole_max
+    }
+
+    /// The tiles along an edge of so many latents: as few as there can be, of one length, spread evenly.
+    fn along(&self, edge: usize) -> Vec<Range<usize>> {
+        let tile = edge.min(self.tile);
+        let room = edge - tile;
+        let steps = room.div_ceil(self.tile - self.overlap);
+        let start = |i: usize| (room * i).checked_div(steps).unwrap_or(0);
+        (0..=steps).map(|i| start(i)..start(i) + tile).collect()
+    }
+}
+
+/// Weights of a tile's pixels along an edge: a ramp over what it shares with the tile before and with the one behind.
+fn ramp(tiles: &[Range<usize>], at: usize, factor: usize) -> Vec<f32> {
+    let tile = &tiles[at];
+    let shared = |first: &Range<usize>, second: &Range<usize>| (first.end - second.start) * factor;
+    let before = if at > 0 { shared(&tiles[at - 1], tile) } else { 0 };
+    let behind = tiles.get(at + 1).map_or(0, |next| shared(tile, next));
+    let length = tile.len() * factor;
+    let weight = |pixel: usize| {
+        let rise = if pixel < before { (pixel as f32 + 0.5) / before as f32 } else { 1.0 };
+        let left = length - 1 - pixel;
+        let fall = if left < behind { (left as f32 + 0.5) / behind as f32 } else { 1.0 };
+        rise.min(fall)
+    };
+    (0..length).map(weight).collect()
+}
+
+/// Decodes latents `[B, C, H, W]` in tiles to `[B, 3, factor H, factor W]`; `decode` does one tile.
+pub fn decode(
+    latents: &Tensor<4>,
+    tiling: &Tiling,
+    factor: usize,
+    decode: impl Fn(Tensor<4>) -> Tensor<4>,
+) -> Tensor<4> {
+    let [batch, _, height, width] = latents.dims();
+    let device = latents.device();
+    let (rows, columns) = (tiling.along(height), tiling.along(width));
+    let size = [batch, 3, height * factor, width * factor];
+    let mut sum = Tensor::<4>::zeros(size, (&device, DType::F32));
+    let mut total = Tensor::<4>::zeros([1, 1, size[2], size[3]], (&device, DType::F32));
+    let vector = |values: Vec<f32>| Tensor::<1>::from_data(values.as_slice(), (&device, DType::F32));
+    for (i, row) in rows.iter().enumerate() {
+        for (j, column) in columns.iter().enumerate() {
+            let tile = latents.clone().slice([0..batch, 0..latents.dims()[1], row.clone(), column.clone()]);
+            let down = vector(ramp(&rows, i, factor)).reshape([1, 1, -1, 1]);
+            let across = vector(ramp(&columns, j, factor)).reshape([1, 1, 1, -1]);
+            let weight: Tensor<4> = down * across;
+            let place = |channels: usize, batch: usize| {
+                let pixels = |range: &Range<usize>| range.start * factor..range.end * factor;
+                [0..batch, 0..channels, pixels(row), pixels(column)]
+            };
+            let image = decode(tile).cast(DType::F32) * weight.clone();
+            let before = sum.clone().slice(place(3, batch));
+            sum = sum.slice_assign(place(3, batch), before + image);
+            let before = total.clone().slice(place(1, 1));
+            total = total.slice_assign(place(1, 1), before + weight);
+        }
+    }
+    sum / total
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+
+    use super::*;
+
+    const TILING: Tiling = Tiling { whole_max: 64, tile: 8, overlap: 2 };
+
+    #[test]
+    fn tiles_cover_an_edge_evenly() {
+        assert_eq!(TILING.along(8), std::slice::from_ref(&(0..8)));
+        assert_eq!(TILING.along(9), [0..8, 1..9]);
+        assert_eq!(TILING.along(14), [0..8, 6..14]);
+        assert_eq!(TILING.along(15), [0..8, 3..11, 7..15]);
+        for edge in 8..100 {
+            let tiles = TILING.along(edge);
+            assert_eq!((tiles[0].start, tiles[tiles.len() - 1].end), (0, edge));
+            assert!(tiles.windows(2).all(|pair| pair[0].end >= pair[1].start + TILING.overlap), "{edge}: {tiles:?}");
+        }
+    }
+
+    #[test]
+    fn only_large_images_are_cut() {
+        assert!(!Tiling::DEFAULT.cuts(128, 128) && !Tiling::DEFAULT.cuts(192, 192));
+        assert!(Tiling::DEFAULT.cuts(256, 256) && Tiling::DEFAULT.cuts(64, 1024));
+    }
+
+    /// What does not depend on its surroundings comes out as if it had never been cut.
+    #[test]
+    fn tiles_put_together_are_the_image() {
+        let device = Device::flex();
+        let values: Vec<f32> = (0..2 * 3 * 13 * 19).map(|i| (i as f32 * 0.37).sin()).collect();
+        let latents = Tensor::<1>::from_data(values.as_slice(), &device).reshape([2, 3, 13, 19]);
+        let enlarge = |x: Tensor<4>| crate::nn::ops::upsample_nearest_2x(x);
+        let [tiled, whole] = [decode(&latents, &TILING, 2, enlarge), enlarge(latents)];
+        assert_eq!(tiled.dims(), [2, 3, 26, 38]);
+        let difference: f32 = (tiled - whole).abs().max().into_scalar();
+        assert!(difference < 1e-6, "{difference}");
+    }
+
+    /// Tiles that differ as a whole, as group norms make them, leave no edge: the step from a pixel to the next is the
+    /// difference spread over the overlap.
+    #[test]
+    fn a_difference_between_tiles_is_spread_over_the_overlap() {
+        let latents = Tensor::<4>::zeros([1, 3, 8, 14], (&Device::flex(), DType::F32));
+        let calls = std::cell::Cell::new(0.0_f32);
+        let tiled = decode(&latents, &TILING, 8, |tile| {
+            calls.set(calls.get() + 1.0);
+            crate::nn::ops::upsample_nearest_2x(crate::nn::ops::upsample_nearest_2x(
+                crate::nn::ops::upsample_nearest_2x(tile),
+            ))
+            .add_scalar(calls.get())
+        });
+        let row: Vec<f32> = tiled.slice([0..1, 0..1, 0..1, 0..112]).try_into_vec_as().unwrap();
+        assert_eq!((row[0], row[111]), (1.0, 2.0));
+        let step = row.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max);
+        assert!(step < 1.5 / 16.0, "{step}");
+    }
+}

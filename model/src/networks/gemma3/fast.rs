@@ -1,0 +1,446 @@
+//! The tower on an NVIDIA GPU: a text is one operation of burn's graph, see [`cuda`](crate::cuda).
+//!
+//! Texts are computed one by one and without padding that shows. What a token's features are depends on the tokens before
+//! it and on nothing else: every product adds up in the same order however many tokens there are (see
+//! [`masked_attention`]). So the keys and values of a text can serve a later one that begins alike, and its features come
+//! out as if it had been computed whole: tests hold them to a few roundings to bf16, because cuBLASLt promises the order
+//! only where it takes the algorithm that is asked for.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use burn::nn::Linear;
+use burn::tensor::{DType, Device, Tensor};
+
+use super::offload::{Offload, Offloaded, Staging};
+use super::rope::{self, Table};
+use super::{Block, Gemma3, Gemma3Config, LayerKind};
+use crate::cuda::bridge::{self, Operand, Pins};
+use crate::cuda::gpu::{Layout, Place, Session};
+use crate::cuda::kernels::{Gate, Heads, Modulation, Next, NormKind, Rows};
+use crate::cuda::masked_attention::{self, MaskedAttention, rounded};
+use crate::cuda::product::{Layer, Matrix};
+use crate::cuda::profile::Cost;
+use crate::cuda::stack::{BF16, BlockWeights, Geometry};
+use crate::cuda::text_kernels::{KEYS_MAX, PositionTables, Visible};
+use crate::cuda::text_rows::{self, Queued};
+use crate::cuda::{self, CudaError, Gpu};
+use crate::networks::token_lru::{TextCounts, TokenLru};
+use crate::tokens::TokenBatch;
+
+/// Keys and values that are kept: five texts of 544 tokens at full size.
+const STORE_BYTES: usize = 384 << 20;
+/// A shorter beginning is not worth the look: every text begins with the same token.
+const PREFIX_MIN: usize = 8;
+
+/// The tower's weights where they lie, and what is kept of earlier texts.
+pub(super) struct FastGemma3 {
+    gpu: Arc<Gpu>,
+    weights: Arc<Weights>,
+    /// Owned here because the addresses of the weights point into them.
+    _tables: [Table; 2],
+    /// The weights that lie in the host's memory, if they do; all others belong to the network.
+    _offloaded: Option<Offloaded>,
+    device: Device,
+    kept: Mutex<Kept>,
+}
+
+struct Weights {
+    geometry: Geometry,
+    embedding: Matrix,
+    embedding_scale: f32,
+    attention_scale: f32,
+    blocks: Vec<(LayerKind, BlockWeights)>,
+    /// Whether the blocks' large weights lie in the host's memory.
+    is_offloaded: bool,
+    window: usize,
+    /// Of sliding and of full layers.
+    tables: [PositionTables; 2],
+    _pins: Pins,
+}
+
+struct Kept {
+    features: TokenLru<Tensor<2>>,
+    stores: TokenLru<Store>,
+    queued: Queued,
+    counts: TextCounts,
+}
+
+/// Keys and values of a text in every layer, and its features.
+#[derive(Clone)]
+struct Store {
+    /// `[layers, room, keys and values]` without gaps. Only our own kernels read and write it.
+    values: Tensor<1>,
+    /// Tokens that there is room for.
+    room: usize,
+    features: Tensor<2>,
+}
+
+/// A text as the device computes it.
+struct Text {
+    ids: Vec<u32>,
+    /// How many of its tokens an earlier text has, and the room of that one's store.
+    prefix: usize,
+    prefix_room: usize,
+    room: usize,
+}
+
+impl std::fmt::Debug for FastGemma3 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FastGemma3").field("geometry", &self.weights.geometry).finish_non_exhaustive()
+    }
+}
+
+impl FastGemma3 {
+    /// The fast path of a loaded tower without its last layer, if it is in bf16 on a GPU that has everything.
+    pub(super) fn of(network: &Gemma3) -> Option<Self> {
+        let embed_tokens = &network.embed_tokens;
+        if embed_tokens.dtype() != DType::BF16 || network.norm.is_some() {
+            return None;
+        }
+        let device = embed_tokens.device();
+        let gpu = cuda::of(&device)?;
+        let tables = tables(&network.config, &device);
+        match Weights::pin(&gpu, network, &tables) {
+            Ok(weights) => Some(Self::new(gpu, weights, tables, None, device)),
+            Err(error) => {
+                tracing::warn!(%error, "Gemma 3 runs on burn's own kernels, which are several times slower");
+                None
+            }
+        }
+    }
+
+    /// The fast path of a tower whose weights go to the host's memory as they are loaded: each of `blocks` is dropped
+    /// before the next is asked for.
+    ///
+    /// # Errors
+    ///
+    /// The device lacks something, or there is not as much memory of the host that can be locked.
+    pub(super) fn offloaded(
+        config: &Gemma3Config,
+        device: &Device,
+        embed_tokens: Tensor<2>,
+        blocks: impl Iterator<Item = Block>,
+    ) -> Result<Self, CudaError> {
+        let no_gpu = CudaError::Unsupported { what: "the number of GPUs", found: 0, wanted: "1" };
+        let gpu = cuda::open(device).unwrap_or(Err(no_gpu))?;
+        let tables = tables(config, device);
+        let scale = super::embedding_scale(config, embed_tokens.dtype());
+        let mut offload = Offload::new(&gpu);
+        let embedding = offload.table(&embed_tokens)?;
+        drop(embed_tokens);
+        let blocks = blocks.map(|block| locate(&block, &mut offload)).collect::<Result<_, _>>()?;
+        let (pins, offloaded) = offload.finish();
+        let weights = Weights::new(pins, config, (embedding, scale), blocks, true, &tables)?;
+        Ok(Self::new(gpu, weights, tables, Some(offloaded), device.clone()))
+    }
+
+    fn new(gpu: Arc<Gpu>, weights: Weights, tables: [Table; 2], offloaded: Option<Offloaded>, device: Device) -> Self {
+        let kept = Mutex::new(Kept {
+            features: TokenLru::new(super::KEPT_BYTES),
+            stores: TokenLru::new(STORE_BYTES),
+            queued: Queued::default(),
+            counts: TextCounts::default(),
+        });
+        Self { gpu, weights: Arc::new(weights), _tables: tables, _offloaded: offloaded, device, kept }
+    }
+
+    /// Features of a batch, `[B, L, hidden]` with zeros beyond a text's length; none if a text is longer than the kernels
+    /// take. The ids must be in the vocabulary.
+    pub(super) fn hidden_states(&self, tokens: &TokenBatch) -> Option<Tensor<3>> {
+        if tokens.lengths().iter().any(|&length| length > KEYS_MAX) {
+            return None;
+        }
+        let mut kept = self.kept();
+        if !kept.queued.all_done() {
+            tracing::warn!("an earlier text was not computed; what was kept of texts is forgotten");
+            kept.clear();
+        }
+        let texts: Vec<_> = (0..tokens.batch()).map(|row| self.text(&mut kept, tokens.row(row))).collect();
+        Some(text_rows::batch(&self.gpu, &texts, tokens.width()))
+    }
+
+    pub(super) fn text_counts(&self) -> TextCounts {
+        self.kept().counts
+    }
+
+    pub(super) fn forget_texts(&self) {
+        self.kept().clear();
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Features of one text, `[length, hidden]`.
+    fn text(&self, kept: &mut Kept, ids: &[u32]) -> Tensor<2> {
+        if let Some(features) = kept.features.get(ids).cloned() {
+            kept.counts.note(ids.len(), ids.len());
+            return features;
+        }
+        let earlier = kept.stores.longest_prefix(ids).map(|(length, store)| (length, store.clone()));
+        let earlier = earlier.filter(|(length, _)| *length >= PREFIX_MIN || *length == ids.len());
+        let prefix = earlier.as_ref().map_or(0, |(length, _)| *length);
+        kept.counts.note(ids.len(), prefix);
+
+        let weights = Arc::clone(&self.weights);
+        let (room, dim) = (rounded(ids.len()), weights.geometry.dim);
+        let elements = weights.blocks.len() * room * weights.store_width();
+        let values = Tensor::<1>::empty([elements], (&self.device, DType::BF16));
+        let mut operands = vec![bridge::handle(&values)];
+        if let Some((_, earlier)) = &earlier {
+            operands.extend([bridge::handle(&earlier.values), bridge::handle(&earlier.features)]);
+        }
+        let prefix_room = earlier.as_ref().map_or(0, |(_, earlier)| earlier.room);
+        let text = Text { ids: ids.to_vec(), prefix, prefix_room, room };
+        let done = kept.queued.one();
+        let features =
+            bridge::call(&self.gpu, &operands, [ids.len(), dim], DType::BF16, move |session, operands, out| {
+                weights.run(session, &text, operands, out)?;
+                done.tell();
+                Ok(())
+            });
+
+        let feature_bytes = ids.len() * dim * BF16 as usize;
+        kept.features.insert(ids.to_vec(), features.clone(), feature_bytes);
+        // What a longer text begins with serves no one any more.
+        kept.stores.retain(|other| !ids.starts_with(other));
+        let store = Store { values, room, features: features.clone() };
+        kept.stores.insert(ids.to_vec(), store, elements * BF16 as usize + feature_bytes);
+        features
+    }
+}
+
+/// Rotary tables of sliding and of full layers.
+fn tables(config: &Gemma3Config, device: &Device) -> [Table; 2] {
+    let table = |base, factor| rope::table(base, factor, config.head_dim, KEYS_MAX, device);
+    [table(config.rope_base_sliding, 1.0), table(config.rope_base_full, config.rope_factor_full)]
+}
+
+impl Kept {
+    fn clear(&mut self) {
+        self.features.clear();
+        self.stores.clear();
+    }
+}
+
+/// Buffers between the products of a block.
+struct Buffers {
+    normed: Place,
+    qkv: Place,
+    attended: Place,
+    branch: Place,
+    gate_up: Place,
+    unit: Place,
+    scores: Place,
+}
+
+impl Buffers {
+    fn new(layout: &mut Layout, geometry: &Geometry, tokens: usize, score_bytes: usize) -> Self {
+        let Geometry { dim, ffn, heads, .. } = *geometry;
+        Self {
+            normed: layout.bf16(tokens * dim),
+            qkv: layout.bf16(tokens * heads.width()),
+            attended: layout.bf16(tokens * heads.query * heads.dim),
+            branch: layout.bf16(tokens * dim),
+            gate_up: layout.bf16(tokens * 2 * ffn),
+            unit: layout.bf16(tokens * ffn),
+            scores: layout.bytes(score_bytes),
+        }
+    }
+}
+
+/// Says where a weight lies once it is where it stays.
+pub(super) trait Locate {
+    /// A linear layer.
+    fn linear(&mut self, layer: &Linear) -> Result<Layer, CudaError>;
+    /// The weight of a norm.
+    fn norm(&mut self, norm: &Tensor<1>) -> Result<u64, CudaError>;
+}
+
+impl Locate for Pins {
+    fn linear(&mut self, layer: &Linear) -> Result<Layer, CudaError> {
+        Pins::linear(self, layer)
+    }
+
+    fn norm(&mut self, norm: &Tensor<1>) -> Result<u64, CudaError> {
+        self.vector(norm)
+    }
+}
+
+/// Where the weights of a layer lie.
+fn locate(block: &Block, to: &mut impl Locate) -> Result<(LayerKind, BlockWeights), CudaError> {
+    let attention = &block.self_attn;
+    let weights = BlockWeights {
+        qkv: to.linear(&attention.qkv)?,
+        out: to.linear(&attention.o_proj)?,
+        gate_up: to.linear(&block.gate_up)?,
+        down: to.linear(&block.down_proj)?,
+        attention_norm: [to.norm(&block.input_layernorm)?, to.norm(&block.post_attention_layernorm)?],
+        ffn_norm: [to.norm(&block.pre_feedforward_layernorm)?, to.norm(&block.post_feedforward_layernorm)?],
+        head_norm: Some((to.norm(&attention.q_norm)?, to.norm(&attention.k_norm)?)),
+    };
+    Ok((attention.kind, weights))
+}
+
+impl Weights {
+    fn pin(gpu: &Arc<Gpu>, network: &Gemma3, tables: &[Table; 2]) -> Result<Self, CudaError> {
+        let mut pins = Pins::new(gpu);
+        let blocks = network.blocks.iter().map(|block| locate(block, &mut pins)).collect::<Result<_, _>>()?;
+        let scale = super::embedding_scale(&network.config, network.embed_tokens.dtype());
+        let embedding = (pins.table(&network.embed_tokens)?, scale);
+        Self::new(pins, &network.config, embedding, blocks, false, tables)
+    }
+
+    fn new(
+        pins: Pins,
+        config: &Gemma3Config,
+        (embedding, embedding_scale): (Matrix, f32),
+        blocks: Vec<(LayerKind, BlockWeights)>,
+        is_offloaded: bool,
+        tables: &[Table; 2],
+    ) -> Result<Self, CudaError> {
+        let norm = NormKind { eps: config.rms_norm_eps as f32, weight_offset: 1.0 };
+        let geometry = Geometry {
+            dim: config.hidden_size,
+            ffn: config.intermediate_size,
+            heads: Heads { query: config.heads, kv: config.kv_heads, dim: config.head_dim },
+            norm,
+            head_norm: norm,
+            gate: Gate::GeluTanh,
+        };
+        geometry.check()?;
+        let table = |table: &Table| pins.positions(&table.cos, &table.sin);
+        let [sliding, full] = tables;
+        let tables = [table(sliding)?, table(full)?];
+        Ok(Self {
+            geometry,
+            embedding,
+            embedding_scale,
+            attention_scale: config.query_pre_attn_scalar.sqrt().recip() as f32,
+            blocks,
+            is_offloaded,
+            window: config.sliding_window,
+            tables,
+            _pins: pins,
+        })
+    }
+
+    /// Elements of a token of a store, in one layer.
+    fn store_width(&self) -> usize {
+        2 * self.geometry.heads.kv * self.geometry.heads.dim
+    }
+
+    /// Computes the features of a text at `out`, `[length, dim]`. The operands are its store and, if it has a prefix, the
+    /// store and the features that this is in.
+    fn run(&self, session: &mut Session<'_>, text: &Text, operands: &[Operand], out: u64) -> Result<(), CudaError> {
+        let [store, earlier @ ..] = operands else { return Err(CudaError::operands(operands.len(), "1 or 3")) };
+        let Text { ref ids, prefix, prefix_room, room } = *text;
+        let Geometry { dim, ffn, heads, norm, head_norm, gate } = self.geometry;
+        let row_bytes = dim * BF16 as usize;
+        let store_bytes = self.store_width() * BF16 as usize;
+        if let [earlier, earlier_features] = earlier {
+            let (from, to) = ((earlier.at, prefix_room * store_bytes), (store.at, room * store_bytes));
+            session.copy_rows(from, to, prefix * store_bytes, self.blocks.len())?;
+            let stride = earlier_features.strides[0] * BF16 as usize;
+            session.copy_rows((earlier_features.at, stride), (out, row_bytes), row_bytes, prefix)?;
+        }
+        let tokens = ids.len() - prefix;
+        let Some(rows) = Rows::of([tokens]).filter(|_| tokens > 0) else { return Ok(()) };
+
+        let padded = rounded(tokens);
+        let attention = |kind: LayerKind| MaskedAttention {
+            heads,
+            scale: self.attention_scale,
+            queries: tokens,
+            keys: ids.len(),
+            visible: Visible::Causal { first: prefix, window: (kind == LayerKind::Sliding).then_some(self.window) },
+        };
+        let mut layout = Layout::default();
+        let score_bytes = attention(LayerKind::Full).score_bytes();
+        let buffers = Buffers::new(&mut layout, &self.geometry, padded, score_bytes);
+        let staging = self.blocks.first().filter(|_| self.is_offloaded);
+        let staging = staging.map(|(_, block)| Staging::new(&mut layout, block));
+        let base = session.scratch(&layout)?;
+        let [normed, qkv, attended, branch, gate_up, unit, scores] = [
+            buffers.normed,
+            buffers.qkv,
+            buffers.attended,
+            buffers.branch,
+            buffers.gate_up,
+            buffers.unit,
+            buffers.scores,
+        ]
+        .map(|place| place.in_scratch(base));
+        let (stream, none) = (session.stream, Modulation::default());
+
+        session.enter("gemma3");
+        let product = |layer: &Layer| Cost::product(padded, layer.d_input, layer.d_output);
+        let norms = Cost::moved(4 * tokens * dim);
+        // The stream stays in the result; only norms read and write it, which leave the padding alone.
+        let x = out + (prefix * row_bytes) as u64;
+        session.text_kernels.embed(stream, &ids[prefix..], self.embedding, 0, self.embedding_scale, x, dim)?;
+        session.zero(normed, padded * row_bytes)?;
+        let Some((_, first)) = self.blocks.first() else { return Ok(()) };
+        let width = dim as i64;
+        let first_norm = first.attention_norm[0];
+        session.kernels.rms_norm_scale(stream, (x, width), first_norm, norm, none, &rows, (normed, width), dim)?;
+        session.mark("embed tokens", Cost::moved(4 * tokens * dim))?;
+        for (i, (kind, block)) in self.blocks.iter().enumerate() {
+            let keys = store.at + (i * room * store_bytes) as u64;
+            let values = keys + (heads.kv * heads.dim) as u64 * BF16;
+            let tables = self.tables[usize::from(*kind == LayerKind::Full)].from(prefix);
+            session.layer(Some(i));
+            let staged = staging.map(|staging| staging.fill(session, base, block)).transpose()?;
+            let block = staged.as_ref().unwrap_or(block);
+            if staged.is_some() {
+                session.mark("copy of weights", Cost::default())?;
+            }
+            masked_attention::linear(session, padded, normed, &block.qkv, qkv)?;
+            session.mark("product qkv", product(&block.qkv))?;
+            session.text_kernels.place_heads(
+                stream,
+                qkv,
+                keys + (prefix * store_bytes) as u64,
+                block.head_norm.unwrap_or_default(),
+                head_norm,
+                tables,
+                [tokens, room - prefix],
+                heads,
+            )?;
+            session.mark("norm and rotate heads", Cost::moved(2 * tokens * heads.width()))?;
+            let operands = masked_attention::Operands {
+                q: Matrix { at: qkv, row_stride: heads.width() },
+                k: Matrix { at: keys, row_stride: self.store_width() },
+                v: Matrix { at: values, row_stride: self.store_width() },
+                scores,
+                out: Matrix { at: attended, row_stride: heads.query * heads.dim },
+            };
+            attention(*kind).run(session, operands)?;
+            session.mark("attention", attention(*kind).cost())?;
+            masked_attention::linear(session, padded, attended, &block.out, branch)?;
+            session.mark("product out", product(&block.out))?;
+            let next = Next::Rms { weight: block.ffn_norm[0], scale: none };
+            let after = block.attention_norm[1];
+            session
+                .kernels
+                .add_branch_norm(stream, x, branch, after, norm, none, &rows, next, norm.eps, normed, dim)?;
+            session.mark("add branch and norm", norms)?;
+            masked_attention::linear(session, padded, normed, &block.gate_up, gate_up)?;
+            session.mark("product gate and up", product(&block.gate_up))?;
+            session.kernels.gated_unit(stream, gate_up, unit, tokens, ffn, gate)?;
+            session.mark("gated unit", Cost::moved(3 * tokens * ffn))?;
+            masked_attention::linear(session, padded, unit, &block.down, branch)?;
+            session.mark("product down", product(&block.down))?;
+            let next = self
+                .blocks
+                .get(i + 1)
+                .map_or(Next::None, |(_, following)| Next::Rms { weight: following.attention_norm[0], scale: none });
+            let after = block.ffn_norm[1];
+            session
+                .kernels
+                .add_branch_norm(stream, x, branch, after, norm, none, &rows, next, norm.eps, normed, dim)?;
+            session.mark("add branch and norm", norms)?;
+        }
+        Ok(())
+    }
+}

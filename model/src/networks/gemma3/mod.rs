@@ -1,0 +1,285 @@
+//! The text tower of Gemma 3 as caption encoder: token ids to the hidden states before the last layer.
+//!
+//! ```text
+//! ids -> embedding * sqrt(width) -> [ norm, attention, norm, + | norm, MLP, norm, + ] x (layers - 1) -> caption features
+//! ```
+//!
+//! The image model was trained on `hidden_states[-2]`, so the last layer and the final norm are neither loaded nor run.
+//! Reference: transformers, `modeling_gemma3.py` (Gemma 3 Technical Report, <https://arxiv.org/abs/2503.19786>).
+
+mod attention;
+mod block;
+mod config;
+#[cfg(feature = "cuda")]
+mod fast;
+#[cfg(feature = "cuda")]
+mod offload;
+mod rope;
+
+#[cfg(feature = "cuda")]
+use std::sync::OnceLock;
+
+use burn::tensor::module::embedding;
+use burn::tensor::{DType, Tensor, bf16};
+
+use self::block::Block;
+pub use self::config::{Gemma3Config, LayerKind};
+use self::rope::Positions;
+use crate::checkpoint::TensorReader;
+use crate::error::TokenError;
+use crate::networks::token_lru::{KeptBatches, TextCounts};
+use crate::nn::ops;
+use crate::tokens::TokenBatch;
+
+/// Prefixes of the text tower, longest first: the published layout, transformers' in-memory layout, a text-only causal
+/// model. The bare tower has none.
+const PREFIXES: [&str; 4] = ["language_model.model.", "model.language_model.", "language_model.", "model."];
+
+/// Tensors that a multi-modal or generating checkpoint has besides, and the SentencePiece model that repacked files carry.
+const TOLERATED: [&str; 4] = ["vision_tower.*", "multi_modal_projector.*", "lm_head.weight", "spiece_model"];
+
+/// Features that are kept for texts that come again: a dozen batches at full size and length.
+const KEPT_BYTES: usize = 64 << 20;
+
+/// The network.
+#[derive(Debug)]
+pub struct Gemma3 {
+    config: Gemma3Config,
+    embed_tokens: Tensor<2>,
+    blocks: Vec<Block>,
+    /// Only there when every layer was loaded.
+    norm: Option<Tensor<1>>,
+    kept: KeptBatches<Tensor<3>>,
+    /// The same on an NVIDIA GPU. It points into the weights above.
+    #[cfg(feature = "cuda")]
+    fast: OnceLock<Option<fast::FastGemma3>>,
+}
+
+impl Gemma3 {
+    /// Reads what caption features need: every layer but the last. Ask [`TensorReader::finish`] before using the result.
+    pub fn load(config: &Gemma3Config, weights: &TensorReader) -> Self {
+        Self::read(config, weights, all_but_the_last(config, weights), false)
+    }
+
+    /// As [`load`](Self::load), but the weights are kept in the host's memory and a layer's are copied to the device when a
+    /// text reaches it. Such a tower has the fast path alone. Ask [`TensorReader::finish`] before using the result.
+    ///
+    /// # Errors
+    ///
+    /// Why this device cannot do that.
+    #[cfg(feature = "cuda")]
+    pub fn load_offloaded(config: &Gemma3Config, weights: &TensorReader) -> Result<Self, OffloadError> {
+        let count = all_but_the_last(config, weights);
+        let embed_tokens: Tensor<2> = weights.tensor("embed_tokens.weight", [config.vocab_size, config.hidden_size]);
+        let (device, dtype) = (embed_tokens.device(), embed_tokens.dtype());
+        if dtype != DType::BF16 {
+            return Err(OffloadError("the precision is f32, and weights in the host's memory need bf16".into()));
+        }
+        let layers = config.layers.iter().enumerate().take(count);
+        let blocks = layers.map(|(i, &kind)| Block::load(config, kind, &weights.at(format!("layers.{i}"))));
+        let fast = fast::FastGemma3::offloaded(config, &device, embed_tokens, blocks)
+            .map_err(|error| OffloadError(error.to_string()))?;
+        // What held a layer on its way is free again.
+        device.memory_cleanup();
+        Ok(Self {
+            config: config.clone(),
+            embed_tokens: Tensor::empty([1, config.hidden_size], (&device, dtype)),
+            blocks: Vec::new(),
+            norm: None,
+            kept: KeptBatches::new(KEPT_BYTES),
+            fast: OnceLock::from(Some(fast)),
+        })
+    }
+
+    /// Reads every layer and the final norm, for comparing all hidden states.
+    pub fn load_whole(config: &Gemma3Config, weights: &TensorReader) -> Self {
+        weights.read_part(&PREFIXES, &TOLERATED);
+        Self::read(config, weights, config.layers.len(), true)
+    }
+
+    fn read(config: &Gemma3Config, weights: &TensorReader, layers: usize, norm: bool) -> Self {
+        Self {
+            config: config.clone(),
+            embed_tokens: weights.tensor("embed_tokens.weight", [config.vocab_size, config.hidden_size]),
+            blocks: (0..layers)
+                .map(|index| Block::load(config, config.layers[index], &weights.at(format!("layers.{index}"))))
+                .collect(),
+            norm: norm.then(|| weights.vector("norm.weight", config.hidden_size)),
+            kept: KeptBatches::new(KEPT_BYTES),
+            #[cfg(feature = "cuda")]
+            fast: OnceLock::new(),
+        }
+    }
+
+    /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until
+    /// then.
+    #[cfg(feature = "cuda")]
+    fn fast(&self) -> Option<&fast::FastGemma3> {
+        self.fast.get_or_init(|| fast::FastGemma3::of(self)).as_ref()
+    }
+
+    /// Whether texts run on vendor libraries and our own kernels, and not on burn's operations.
+    pub fn is_fast(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        return self.fast().is_some();
+        #[cfg(not(feature = "cuda"))]
+        return false;
+    }
+
+    /// The same network on burn's operations alone: what the fast path is compared with.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        #[cfg(feature = "cuda")]
+        return Self { fast: OnceLock::from(None), ..self };
+        #[cfg(not(feature = "cuda"))]
+        return self;
+    }
+
+    /// How often the work on a text was saved since the network was loaded.
+    pub fn text_counts(&self) -> TextCounts {
+        #[cfg(feature = "cuda")]
+        if let Some(fast) = self.fast() {
+            return fast.text_counts();
+        }
+        self.kept.counts()
+    }
+
+    /// Forgets what is kept of earlier texts, so that the next one is computed whole.
+    pub fn forget_texts(&self) {
+        self.kept.clear();
+        #[cfg(feature = "cuda")]
+        if let Some(fast) = self.fast() {
+            fast.forget_texts();
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Gemma3Config {
+        &self.config
+    }
+
+    /// Caption features, `hidden_states[-2]`: `[B, L, hidden]`. Rows beyond a text's own length hold meaningless values.
+    ///
+    /// A text that comes again is not computed again. On the fast path neither is the beginning that it shares with an
+    /// earlier one, and a text has the same features in every batch.
+    ///
+    /// # Errors
+    /// When an id is beyond the vocabulary.
+    pub fn hidden_states(&self, tokens: &TokenBatch) -> Result<Tensor<3>, TokenError> {
+        tokens.check("Gemma", self.config.vocab_size)?;
+        #[cfg(feature = "cuda")]
+        if let Some(features) = self.fast().and_then(|fast| fast.hidden_states(tokens)) {
+            return Ok(features);
+        }
+        let bytes = |features: &Tensor<3>| features.shape().num_elements() * features.dtype().size();
+        self.kept.get_or(tokens, bytes, || self.compute(tokens))
+    }
+
+    fn compute(&self, tokens: &TokenBatch) -> Result<Tensor<3>, TokenError> {
+        let wanted = self.config.layers.len() - 1;
+        let mut features = None;
+        self.each_hidden_state(tokens, |index, state| {
+            if index == wanted {
+                features = Some(state.clone());
+            }
+        })?;
+        // There is always a state of every index up to the number of loaded layers, which is `wanted` or one more.
+        features.ok_or(TokenError::Empty)
+    }
+
+    /// Shows `see` every hidden state that the loaded layers give, `[B, L, hidden]`: 0 is the scaled embedding, i the output
+    /// of layer i - 1; the last one is normalised when every layer was loaded.
+    ///
+    /// # Errors
+    /// When an id is beyond the vocabulary.
+    pub fn each_hidden_state(
+        &self,
+        tokens: &TokenBatch,
+        mut see: impl FnMut(usize, &Tensor<3>),
+    ) -> Result<(), TokenError> {
+        let device = self.embed_tokens.device();
+        let ids = tokens.ids("Gemma", self.config.vocab_size, &device)?;
+        let positions = Positions::new(&self.config, tokens.width(), &device);
+        let scale = embedding_scale(&self.config, self.embed_tokens.dtype());
+        let mut state = embedding(self.embed_tokens.clone(), ids).mul_scalar(scale);
+        see(0, &state);
+        for (index, block) in self.blocks.iter().enumerate() {
+            state = block.forward(state, &positions);
+            match &self.norm {
+                Some(norm) if index + 1 == self.blocks.len() => {
+                    see(index + 1, &ops::rms_norm_plus_one(state.clone(), norm.clone(), self.config.rms_norm_eps));
+                }
+                _ => see(index + 1, &state),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The weights cannot be kept in the host's memory.
+#[cfg(feature = "cuda")]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Gemma 3 cannot be kept in the host's memory: {0}")]
+pub struct OffloadError(String);
+
+/// Prepares for reading what caption features need; how many layers that are.
+fn all_but_the_last(config: &Gemma3Config, weights: &TensorReader) -> usize {
+    let last = config.layers.len() - 1;
+    weights.read_part(&PREFIXES, &TOLERATED);
+    weights.tolerate(&format!("layers.{last}.*"));
+    weights.tolerate("norm.weight");
+    last
+}
+
+/// sqrt(width), rounded to the type of the weights as transformers does: 50.5 instead of 50.596 in bf16.
+fn embedding_scale(config: &Gemma3Config, dtype: DType) -> f32 {
+    let scale = (config.hidden_size as f32).sqrt();
+    if dtype == DType::BF16 { bf16::from_f32(scale).to_f32() } else { scale }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use serde_json::json;
+
+    use super::*;
+    use crate::checkpoint::testing::{Stored, write_file};
+
+    /// A tower of which only the embeddings are there: every projection is zero, so every layer adds nothing.
+    fn embeddings_only(hidden: usize, values: &[f32], dtype: DType) -> Gemma3 {
+        let dir = tempfile::tempdir().unwrap();
+        let stored = [Stored::f32("model.embed_tokens.weight", &[values.len() / hidden, hidden], values)];
+        let path = write_file(dir.path(), "model.safetensors", &stored);
+        let config = Gemma3Config::from_json(&json!({"vocab_size": values.len() / hidden, "hidden_size": hidden,
+            "intermediate_size": 4, "num_hidden_layers": 3, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 2}))
+        .unwrap();
+        let reader = TensorReader::open("text_encoder", &[path], &Device::flex(), dtype).unwrap();
+        Gemma3::load(&config, &reader)
+    }
+
+    #[test]
+    fn embeddings_are_scaled_by_the_root_of_the_width() {
+        let tower = embeddings_only(4, &[0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 3.0, -4.0], DType::F32);
+        let tokens = TokenBatch::padded(&[vec![1, 0, 1], vec![1]], 0, 2).unwrap();
+        let features = tower.hidden_states(&tokens).unwrap();
+        assert_eq!(features.dims(), [2, 4, 4]);
+        let features: Vec<f32> = features.try_into_vec_as().unwrap();
+        assert_eq!(features[..8], [2.0, 4.0, 6.0, -8.0, 0.0, 0.0, 0.0, 0.0]);
+        let foreign = TokenBatch::padded(&[vec![1, 2]], 0, 1).unwrap();
+        assert!(matches!(tower.hidden_states(&foreign), Err(TokenError::OutOfVocabulary { id: 2, position: 1, .. })));
+    }
+
+    #[test]
+    fn longer_prefixes_come_first() {
+        for (index, prefix) in PREFIXES.iter().enumerate() {
+            assert!(PREFIXES[..index].iter().all(|earlier| !prefix.starts_with(earlier)), "{prefix} is never reached");
+        }
+    }
+
+    #[test]
+    fn the_scale_is_rounded_to_the_type_of_the_weights() {
+        let config = embeddings_only(2560, &[0.0; 2560], DType::F32).config;
+        assert_eq!(embedding_scale(&config, DType::BF16), 50.5);
+        assert_eq!(embedding_scale(&config, DType::F32), 2560_f32.sqrt());
+    }
+}

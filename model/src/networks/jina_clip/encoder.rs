@@ -1,0 +1,98 @@
+//! One encoder layer: attention and MLP with norms after the residual sums, rotary positions.
+
+use burn::nn::Linear;
+use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
+
+use super::JinaClipConfig;
+use super::merged::Merged;
+use crate::checkpoint::TensorReader;
+use crate::nn::ops;
+
+/// A layer norm with weight and bias.
+#[derive(Debug)]
+pub(super) struct Norm {
+    pub(super) weight: Tensor<1>,
+    pub(super) bias: Tensor<1>,
+    eps: f64,
+}
+
+impl Norm {
+    pub(super) fn load(config: &JinaClipConfig, weights: &TensorReader) -> Self {
+        Self {
+            weight: weights.vector("weight", config.hidden_size),
+            bias: weights.vector("bias", config.hidden_size),
+            eps: config.layer_norm_eps,
+        }
+    }
+
+    pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        ops::layer_norm(x, Some((self.weight.clone(), self.bias.clone())), self.eps)
+    }
+}
+
+/// Cosines and sines of all positions, each `[1, L, head_dim/2]` in f32.
+#[derive(Debug)]
+pub(super) struct Rotary {
+    pub(super) cos: Tensor<3>,
+    pub(super) sin: Tensor<3>,
+}
+
+impl Rotary {
+    /// Angles `position / base^(2i / head_dim)`, rounded to f32 as the reference does.
+    pub(super) fn new(config: &JinaClipConfig, len: usize, device: &Device) -> Self {
+        let head_dim = config.hidden_size / config.heads;
+        let half = head_dim / 2;
+        let frequencies: Vec<f32> =
+            (0..half).map(|i| config.rotary_emb_base.powf(-2.0 * i as f64 / head_dim as f64) as f32).collect();
+        let angles = (0..len).flat_map(|position| frequencies.iter().map(move |frequency| position as f32 * frequency));
+        let (cos, sin): (Vec<f32>, Vec<f32>) =
+            angles.map(|angle| (f64::from(angle).cos() as f32, f64::from(angle).sin() as f32)).unzip();
+        let tensor = |values| Tensor::from_data(TensorData::new(values, [1, len, half]), (device, DType::F32));
+        Self { cos: tensor(cos), sin: tensor(sin) }
+    }
+}
+
+/// An encoder layer.
+#[derive(Debug)]
+pub(super) struct Layer {
+    heads: usize,
+    pub(super) qkv: Linear,
+    pub(super) out_proj: Linear,
+    pub(super) norm1: Norm,
+    pub(super) fc1: Linear,
+    pub(super) fc2: Linear,
+    pub(super) norm2: Norm,
+}
+
+impl Layer {
+    pub(super) fn load(config: &JinaClipConfig, weights: &Merged) -> Self {
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
+        Self {
+            heads: config.heads,
+            qkv: weights.linear("mixer.Wqkv", hidden, 3 * hidden),
+            out_proj: weights.linear("mixer.out_proj", hidden, hidden),
+            norm1: Norm::load(config, &weights.plain().at("norm1")),
+            fc1: weights.linear("mlp.fc1", hidden, inner),
+            fc2: weights.linear("mlp.fc2", inner, hidden),
+            norm2: Norm::load(config, &weights.plain().at("norm2")),
+        }
+    }
+
+    /// `x` `[B, L, hidden]`; `mask` `[B, 1, 1, L]`, true where a key is padding.
+    pub(super) fn forward(&self, x: Tensor<3>, rotary: &Rotary, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
+        let x = self.norm1.forward(x.clone() + self.attend(x, rotary, mask));
+        let fed = ops::linear(ops::gelu(ops::linear(x.clone(), &self.fc1)), &self.fc2);
+        self.norm2.forward(x + fed)
+    }
+
+    fn attend(&self, x: Tensor<3>, rotary: &Rotary, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
+        let [batch, len, hidden] = x.dims();
+        let qkv = ops::linear(x, &self.qkv);
+        let part = |index: usize| {
+            qkv.clone().narrow(2, index * hidden, hidden).reshape([batch, len, self.heads, hidden / self.heads])
+        };
+        let place = |x: Tensor<4>| ops::rope_half(x, rotary.cos.clone(), rotary.sin.clone());
+        let out = ops::attention(place(part(0)), place(part(1)), part(2), mask, false);
+        ops::linear(out.reshape([batch, len, hidden]), &self.out_proj)
+    }
+}

@@ -1,0 +1,8 @@
+//! The networks. Each owns its configuration, its weights and its forward pass, and none imports another.
+
+pub mod autoencoder_kl;
+pub mod gemma3;
+pub mod jina_clip;
+pub mod next_dit;
+pub mod tiny_decoder;
+pub mod token_lru;

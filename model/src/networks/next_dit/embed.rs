@@ -1,0 +1,125 @@
+//! What enters the streams: time, pooled text, caption features and patches.
+
+use burn::nn::Linear;
+use burn::tensor::activation::silu;
+use burn::tensor::{DType, Device, Tensor, TensorData};
+
+use super::NextDitConfig;
+use super::config::TIME_FEATURES;
+use crate::checkpoint::TensorReader;
+use crate::nn::ops;
+
+/// Largest period of the time sinusoid.
+pub(super) const TIME_PERIOD_MAX: f64 = 10_000.0;
+
+/// The time in 0..1, *not* multiplied by 1000, as cosines followed by sines.
+///
+/// # Shapes
+///
+/// - output: `[batch, 256]` in f32
+pub fn time_sinusoid(times: &[f32], device: &Device) -> Tensor<2> {
+    let half = TIME_FEATURES / 2;
+    let mut values = Vec::with_capacity(times.len() * TIME_FEATURES);
+    for &t in times {
+        let angle = |k: usize| f64::from(t) * (-TIME_PERIOD_MAX.ln() * k as f64 / half as f64).exp();
+        values.extend((0..half).map(|k| angle(k).cos() as f32));
+        values.extend((0..half).map(|k| angle(k).sin() as f32));
+    }
+    Tensor::from_data(TensorData::new(values, [times.len(), TIME_FEATURES]), (device, DType::F32))
+}
+
+/// `t_embedder`: the sinusoid through Linear, SiLU, Linear.
+#[derive(Debug)]
+pub struct TimeEmbedder {
+    pub(super) input: Linear,
+    pub(super) output: Linear,
+}
+
+impl TimeEmbedder {
+    /// Loads `t_embedder.mlp.{0,2}`.
+    pub fn load(config: &NextDitConfig, weights: &TensorReader) -> Self {
+        let mlp = weights.at("t_embedder.mlp");
+        Self {
+            input: mlp.linear("0", TIME_FEATURES, config.adaln_dim, true),
+            output: mlp.linear("2", config.adaln_dim, config.adaln_dim, true),
+        }
+    }
+
+    /// `[batch]` times to `[batch, adaln_dim]`.
+    pub fn forward(&self, times: &[f32]) -> Tensor<2> {
+        let weight = self.input.weight.val();
+        let sinusoid = time_sinusoid(times, &weight.device()).cast(weight.dtype());
+        ops::linear(silu(ops::linear(sinusoid, &self.input)), &self.output)
+    }
+}
+
+/// `clip_text_pooled_proj` and `time_text_embed`: how the pooled text joins the time.
+#[derive(Debug)]
+pub struct PooledTextEmbedder {
+    pub(super) norm: Tensor<1>,
+    pub(super) norm_eps: f64,
+    pub(super) projection: Linear,
+    pub(super) joined: Linear,
+}
+
+impl PooledTextEmbedder {
+    /// Loads `clip_text_pooled_proj.{0,1}` and `time_text_embed.1`.
+    pub fn load(config: &NextDitConfig, clip_text_dim: usize, weights: &TensorReader) -> Self {
+        Self {
+            norm: weights.tensor("clip_text_pooled_proj.0.weight", [clip_text_dim]),
+            norm_eps: config.qk_norm_eps,
+            projection: weights.linear("clip_text_pooled_proj.1", clip_text_dim, clip_text_dim, true),
+            joined: weights.linear("time_text_embed.1", config.adaln_dim + clip_text_dim, config.adaln_dim, true),
+        }
+    }
+
+    /// The part that does not depend on the time: `[batch, clip_text_dim]` to the same.
+    pub fn project(&self, pooled: Tensor<2>) -> Tensor<2> {
+        let pooled = pooled.cast(self.norm.dtype());
+        ops::linear(ops::rms_norm(pooled, self.norm.clone(), self.norm_eps), &self.projection)
+    }
+
+    /// `Linear(SiLU([time, text]))`, which *replaces* the time embedding: `[batch, adaln_dim]`.
+    pub fn join(&self, time: Tensor<2>, projected: Tensor<2>) -> Tensor<2> {
+        ops::linear(silu(Tensor::cat(vec![time, projected], 1)), &self.joined)
+    }
+}
+
+/// `cap_embedder`: RMSNorm and Linear.
+#[derive(Debug)]
+pub struct CaptionEmbedder {
+    pub(super) norm: Tensor<1>,
+    pub(super) norm_eps: f64,
+    pub(super) projection: Linear,
+}
+
+impl CaptionEmbedder {
+    /// Loads `cap_embedder.{0,1}`.
+    pub fn load(config: &NextDitConfig, weights: &TensorReader) -> Self {
+        Self {
+            norm: weights.tensor("cap_embedder.0.weight", [config.cap_feat_dim]),
+            norm_eps: config.norm_eps,
+            projection: weights.linear("cap_embedder.1", config.cap_feat_dim, config.dim, true),
+        }
+    }
+
+    /// `[batch, caption, cap_feat_dim]` to `[batch, caption, dim]`.
+    pub fn forward(&self, features: Tensor<3>) -> Tensor<3> {
+        let features = features.cast(self.norm.dtype());
+        ops::linear(ops::rms_norm(features, self.norm.clone(), self.norm_eps), &self.projection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sinusoid_has_cosines_first_and_no_factor_of_a_thousand() {
+        let values: Vec<f32> = time_sinusoid(&[0.0, 0.5], &Device::flex()).try_into_vec_as().expect("f32 on the CPU");
+        assert_eq!(values[..128], [1.0; 128]);
+        assert_eq!(values[128..256], [0.0; 128]);
+        assert_eq!(values[256], 0.5f32.cos());
+        assert_eq!(values[256 + 128], 0.5f32.sin());
+    }
+}

@@ -1,0 +1,332 @@
+//! The Next-DiT: a diffusion transformer that predicts the velocity of latents under a caption.
+//!
+//! ```text
+//! caption features ── RMSNorm, Linear ── context refiner (2 blocks) ───────────┐
+//!                                                                             ├─ joint stream (36 blocks) ── final layer ── velocity
+//! latents ── patches, Linear ── noise refiner (2 modulated blocks) ────────────┘        ▲                        ▲
+//! time ── sinusoid, MLP ──┐                                                             │                        │
+//! pooled text ── RMSNorm, Linear ──┴─ SiLU, Linear ── adaLN vector ─────────────────────┴────────────────────────┘
+//! ```
+//!
+//! Reference: `NextDiT_CLIP` in `models/model.py` of NewBie-image-Exp0.1. [`NextDit::condition`] does once what neither
+//! the time nor the latents change; [`NextDit::velocity`] is one evaluation.
+
+mod attention;
+mod block;
+mod block_linear;
+mod conditioned;
+mod config;
+mod embed;
+#[cfg(feature = "cuda")]
+mod fast;
+mod final_layer;
+#[cfg(feature = "cuda")]
+mod fp8;
+pub mod key_map;
+mod patchify;
+mod rope;
+
+#[cfg(feature = "cuda")]
+use std::sync::OnceLock;
+
+use burn::nn::Linear;
+use burn::tensor::activation::silu;
+use burn::tensor::{DType, Tensor};
+
+use crate::checkpoint::TensorReader;
+use crate::nn::ops;
+use block::Block;
+use conditioned::Layout;
+pub use conditioned::{Caption, Conditioned};
+pub use config::NextDitConfig;
+use embed::{CaptionEmbedder, PooledTextEmbedder, TimeEmbedder};
+use final_layer::FinalLayer;
+pub use patchify::{patchify, unpatchify};
+pub use rope::{Position, RopeTable, joint_positions};
+
+/// On the fast path the tokens of an image and its caption are filled up to a multiple of this: captions of many lengths
+/// then share the plans of products and of attention, of which a new one takes longer than an evaluation.
+pub const ROW_MULTIPLE: usize = 64;
+
+/// Receives values inside the network under the names of the reference, for comparisons: `[batch, sequence, width]`,
+/// with a sequence of 1 for vectors.
+pub type Tap<'a> = dyn FnMut(&str, &Tensor<3>) + 'a;
+
+/// The network.
+#[derive(Debug)]
+pub struct NextDit {
+    config: NextDitConfig,
+    time: TimeEmbedder,
+    pooled: Option<PooledTextEmbedder>,
+    caption: CaptionEmbedder,
+    patches: Linear,
+    context_refiner: Vec<Block>,
+    noise_refiner: Vec<Block>,
+    layers: Vec<Block>,
+    final_layer: FinalLayer,
+    /// The same on an NVIDIA GPU. It points into the weights above.
+    #[cfg(feature = "cuda")]
+    fast: OnceLock<Option<fast::FastNextDit>>,
+}
+
+impl NextDit {
+    /// Reads the weights. Whether they were all there is known after [`TensorReader::finish`].
+    pub fn load(config: &NextDitConfig, weights: &TensorReader) -> Self {
+        for pattern in key_map::TOLERATED {
+            weights.tolerate(pattern);
+        }
+        let blocks = |name: &str, count: usize, modulated: bool| {
+            (0..count).map(|i| Block::load(config, &weights.at(format!("{name}.{i}")), modulated)).collect()
+        };
+        Self {
+            time: TimeEmbedder::load(config, weights),
+            pooled: config.clip_text_dim.map(|dim| PooledTextEmbedder::load(config, dim, weights)),
+            caption: CaptionEmbedder::load(config, weights),
+            patches: weights.linear("x_embedder", config.patch_dim(), config.dim, true),
+            context_refiner: blocks("context_refiner", config.n_refiner_layers, false),
+            noise_refiner: blocks("noise_refiner", config.n_refiner_layers, true),
+            layers: blocks("layers", config.n_layers, true),
+            final_layer: FinalLayer::load(config, weights),
+            config: config.clone(),
+            #[cfg(feature = "cuda")]
+            fast: OnceLock::new(),
+        }
+    }
+
+    /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until
+    /// then.
+    #[cfg(feature = "cuda")]
+    fn fast(&self) -> Option<&fast::FastNextDit> {
+        self.fast.get_or_init(|| fast::FastNextDit::of(self)).as_ref()
+    }
+
+    /// Whether evaluations run on vendor libraries and our own kernels, and not on burn's operations.
+    pub fn is_fast(&self) -> bool {
+        #[cfg(feature = "cuda")]
+        return self.fast().is_some();
+        #[cfg(not(feature = "cuda"))]
+        return false;
+    }
+
+    /// The same network on burn's operations alone: what the fast path is compared with.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        #[cfg(feature = "cuda")]
+        return Self { fast: OnceLock::from(None), ..self };
+        #[cfg(not(feature = "cuda"))]
+        return self;
+    }
+
+    /// Sizes of the network.
+    pub fn config(&self) -> &NextDitConfig {
+        &self.config
+    }
+
+    /// Prepares what every evaluation of a batch shares.
+    ///
+    /// # Shapes
+    ///
+    /// - caption: `[batch, width, cap_feat_dim]` with the rows' lengths
+    /// - pooled: `[batch, clip_text_dim]`; without it the time embedding alone modulates the blocks
+    /// - grids: rows and columns of patches of each image
+    ///
+    /// # Panics
+    ///
+    /// If the batch sizes differ.
+    pub fn condition(&self, caption: &Caption, pooled: Option<Tensor<2>>, grids: &[[usize; 2]]) -> Conditioned {
+        #[cfg(feature = "cuda")]
+        if let Some(conditioned) = self.condition_fast(caption, pooled.as_ref(), grids) {
+            return conditioned;
+        }
+        self.condition_with(caption, pooled, grids, &mut |_, _| ())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn condition_fast(
+        &self,
+        caption: &Caption,
+        pooled: Option<&Tensor<2>>,
+        grids: &[[usize; 2]],
+    ) -> Option<Conditioned> {
+        let fast = self.fast()?;
+        let layout = Layout::new(grids.to_vec(), caption.lengths.clone());
+        let width = layout.caption_width();
+        let device = caption.features.device();
+        let refined = fast.refine(caption, width, &layout.caption_rope(&self.config, &device))?;
+        let pooled = match (&self.pooled, pooled) {
+            (Some(_), Some(pooled)) => Some(fast.project(pooled)?),
+            _ => None,
+        };
+        Some(Conditioned::new(&self.config, layout, refined, pooled))
+    }
+
+    /// [`condition`](Self::condition), showing `cap_emb`, `context_refiner.i` and `clip_emb` to `tap`.
+    pub fn condition_with(
+        &self,
+        caption: &Caption,
+        pooled: Option<Tensor<2>>,
+        grids: &[[usize; 2]],
+        tap: &mut Tap<'_>,
+    ) -> Conditioned {
+        assert_eq!(caption.features.dims()[0], caption.lengths.len(), "one length per caption");
+        assert_eq!(grids.len(), caption.lengths.len(), "one image per caption");
+        let layout = Layout::new(grids.to_vec(), caption.lengths.clone());
+        let width = layout.caption_width();
+        let mut x = self.caption.forward(caption.features.clone().narrow(1, 0, width));
+        tap("cap_emb", &x);
+        let device = x.device();
+        let mask = layout.caption_mask(&device);
+        let rope = layout.caption_rope(&self.config, &device);
+        for (i, block) in self.context_refiner.iter().enumerate() {
+            x = block.forward(x, None, &rope, mask.as_ref());
+            tap(&format!("context_refiner.{i}"), &x);
+        }
+        let pooled = self.pooled.as_ref().zip(pooled).map(|(embedder, pooled)| embedder.project(pooled));
+        if let Some(pooled) = &pooled {
+            tap("clip_emb", &pooled.clone().unsqueeze_dim(1));
+        }
+        Conditioned::new(&self.config, layout, x, pooled)
+    }
+
+    /// One evaluation: the velocity (data minus noise) of each row at its time, 0 (noise) to 1 (data).
+    ///
+    /// # Shapes
+    ///
+    /// - latents: `[batch, in_channels, height, width]`, of the size that `conditioned` was prepared for
+    /// - output: the same, in f32
+    ///
+    /// # Panics
+    ///
+    /// If `latents` or `times` do not fit `conditioned`.
+    pub fn velocity(&self, conditioned: &Conditioned, latents: Tensor<4>, times: &[f32]) -> Tensor<4> {
+        self.velocity_through(conditioned, latents, times, None)
+    }
+
+    /// [`velocity`](Self::velocity), showing `t_emb`, `adaln_input`, `img_emb`, `noise_refiner.i`, `joint_in`, `layers.i`
+    /// and `final_layer` to `tap`. Joint sequences are in the order that [`Conditioned`] describes; `final_layer` has the
+    /// image part alone.
+    pub fn velocity_with(
+        &self,
+        conditioned: &Conditioned,
+        latents: Tensor<4>,
+        times: &[f32],
+        tap: &mut Tap<'_>,
+    ) -> Tensor<4> {
+        self.velocity_through(conditioned, latents, times, Some(tap))
+    }
+
+    fn velocity_through(
+        &self,
+        conditioned: &Conditioned,
+        latents: Tensor<4>,
+        times: &[f32],
+        tap: Option<&mut Tap<'_>>,
+    ) -> Tensor<4> {
+        let patch = self.config.patch_size;
+        let [batch, _, height, width] = latents.dims();
+        let grid = [height / patch, width / patch];
+        assert_eq!(conditioned.grids(), vec![grid; batch], "latents of the size that was prepared");
+        let tokens = self.evaluate(conditioned, patchify(latents, patch), times, tap);
+        unpatchify(tokens, grid, patch)
+    }
+
+    /// One evaluation of images of different sizes, each `[in_channels, height, width]`, in one batch.
+    ///
+    /// # Panics
+    ///
+    /// If `latents` or `times` do not fit `conditioned`.
+    pub fn velocity_mixed(&self, conditioned: &Conditioned, latents: &[Tensor<3>], times: &[f32]) -> Vec<Tensor<3>> {
+        let patch = self.config.patch_size;
+        let width = conditioned.image_width();
+        let rows = latents.iter().map(|image| {
+            let tokens = patchify(image.clone().unsqueeze_dim(0), patch);
+            let [_, count, channels] = tokens.dims();
+            let padding = Tensor::zeros([1, width - count, channels], (&tokens.device(), tokens.dtype()));
+            if count == width { tokens } else { Tensor::cat(vec![tokens, padding], 1) }
+        });
+        let tokens = self.evaluate(conditioned, Tensor::cat(rows.collect(), 0), times, None);
+        let images = conditioned.grids().iter().enumerate().map(|(row, &grid)| {
+            let image = tokens.clone().narrow(0, row, 1).narrow(1, 0, grid[0] * grid[1]);
+            unpatchify(image, grid, patch).squeeze_dim(0)
+        });
+        images.collect()
+    }
+
+    /// Prepares and evaluates once.
+    ///
+    /// # Shapes
+    ///
+    /// As [`condition`](Self::condition) and [`velocity`](Self::velocity).
+    pub fn forward(
+        &self,
+        latents: Tensor<4>,
+        times: &[f32],
+        caption: &Caption,
+        pooled: Option<Tensor<2>>,
+    ) -> Tensor<4> {
+        let [batch, _, height, width] = latents.dims();
+        let patch = self.config.patch_size;
+        let conditioned = self.condition(caption, pooled, &vec![[height / patch, width / patch]; batch]);
+        self.velocity(&conditioned, latents, times)
+    }
+
+    /// Patch vectors to patch vectors, `[batch, image width, patch_dim]`. With a tap the plain implementation runs, which
+    /// alone has values between the operations to show.
+    fn evaluate(
+        &self,
+        conditioned: &Conditioned,
+        patches: Tensor<3>,
+        times: &[f32],
+        tap: Option<&mut Tap<'_>>,
+    ) -> Tensor<3> {
+        assert_eq!(times.len(), conditioned.batch(), "one time per row");
+        #[cfg(feature = "cuda")]
+        if tap.is_none()
+            && let Some(tokens) = self.fast().and_then(|fast| fast.evaluate(conditioned, &patches, times))
+        {
+            return tokens.cast(DType::F32);
+        }
+        self.evaluate_plain(conditioned, patches, times, tap.unwrap_or(&mut |_, _| ()))
+    }
+
+    fn evaluate_plain(
+        &self,
+        conditioned: &Conditioned,
+        patches: Tensor<3>,
+        times: &[f32],
+        tap: &mut Tap<'_>,
+    ) -> Tensor<3> {
+        let modulation = self.modulation(conditioned, times, tap);
+        let image_width = conditioned.image_width();
+
+        let mut image = ops::linear(patches.cast(self.patches.weight.val().dtype()), &self.patches);
+        tap("img_emb", &image);
+        let image_rope = conditioned.rope.narrow(0, image_width);
+        for (i, block) in self.noise_refiner.iter().enumerate() {
+            image = block.forward(image, Some(&modulation), &image_rope, conditioned.image_mask.as_ref());
+            tap(&format!("noise_refiner.{i}"), &image);
+        }
+
+        let mut x = Tensor::cat(vec![image, conditioned.caption.clone()], 1);
+        tap("joint_in", &x);
+        for (i, block) in self.layers.iter().enumerate() {
+            x = block.forward(x, Some(&modulation), &conditioned.rope, conditioned.mask.as_ref());
+            tap(&format!("layers.{i}"), &x);
+        }
+        let out = self.final_layer.forward(x.narrow(1, 0, image_width), &modulation);
+        tap("final_layer", &out);
+        out.cast(DType::F32)
+    }
+
+    /// `SiLU` of the vector that modulates every block: `[batch, adaln_dim]`. Each block's own Linear follows.
+    fn modulation(&self, conditioned: &Conditioned, times: &[f32], tap: &mut Tap<'_>) -> Tensor<2> {
+        let time = self.time.forward(times);
+        tap("t_emb", &time.clone().unsqueeze_dim(1));
+        let adaln = match (&self.pooled, &conditioned.pooled) {
+            (Some(embedder), Some(pooled)) => embedder.join(time, pooled.clone()),
+            _ => time,
+        };
+        tap("adaln_input", &adaln.clone().unsqueeze_dim(1));
+        silu(adaln)
+    }
+}

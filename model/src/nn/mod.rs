@@ -1,0 +1,3 @@
+//! Layers and arithmetic that several networks share.
+
+pub mod ops;
