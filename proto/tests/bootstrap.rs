@@ -4,12 +4,11 @@
 //! and compares; `SAKUGA_REGENERATE=1 cargo test -p sakuga-proto --test bootstrap` writes the result.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use prost_reflect::prost::Message as _;
 
-/// Every file of the public API; imports outside it come from well-known crates.
+/// Every file of the public API; what they import from elsewhere lies in `third_party`, or comes with protox.
 const FILES: &[&str] = &[
     "sakuga/generation/v1/event.proto",
     "sakuga/generation/v1/generation_service.proto",
@@ -72,15 +71,11 @@ fn proto_files(root: &Path) -> Vec<String> {
 
 /// File name to content of everything in `src/gen`.
 fn generate(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let described = compile(root, true);
     let scratch = tempfile::tempdir().expect("temporary folder");
-    let include = scratch.path().join("include");
-    collect_google_rpc(&include);
-
-    let described = compile(root, &include, true);
-    let out = scratch.path().join("gen");
-    std::fs::create_dir(&out).expect("temporary folder");
+    let out = scratch.path();
     tonic_prost_build::configure()
-        .out_dir(&out)
+        .out_dir(out)
         .build_transport(false)
         .bytes(".sakuga.generation.v1.Preview.data")
         .bytes(".sakuga.generation.v1.ImageChunk.data")
@@ -91,7 +86,7 @@ fn generate(root: &Path) -> BTreeMap<String, Vec<u8>> {
         .expect("code can be generated");
 
     let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(&out).expect("temporary folder can be read") {
+    for entry in std::fs::read_dir(out).expect("temporary folder can be read") {
         let path = entry.expect("temporary folder can be read").path();
         let name = path.file_name().expect("a file").to_string_lossy().into_owned();
         if name.starts_with("sakuga.") {
@@ -99,40 +94,14 @@ fn generate(root: &Path) -> BTreeMap<String, Vec<u8>> {
         }
     }
     // Reflection and GetSchema serve this set; comments would triple its size.
-    files.insert("descriptor.bin".into(), compile(root, &include, false).encode_to_vec());
+    files.insert("descriptor.bin".into(), compile(root, false).encode_to_vec());
     files
 }
 
 /// The descriptors of [`FILES`] and their imports.
-fn compile(root: &Path, include: &Path, comments: bool) -> prost_types::FileDescriptorSet {
-    let mut compiler = protox::Compiler::new([root, include]).expect("proto folders are there");
+fn compile(root: &Path, comments: bool) -> prost_types::FileDescriptorSet {
+    let mut compiler = protox::Compiler::new([root, &root.join("third_party")]).expect("proto folders are there");
     compiler.include_imports(true).include_source_info(comments);
     compiler.open_files(FILES).unwrap_or_else(|error| panic!("{error:?}"));
     compiler.file_descriptor_set()
-}
-
-/// Puts `google/rpc/*.proto` under `include`, from the sources of tonic-types that Cargo has already fetched.
-fn collect_google_rpc(include: &Path) {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .output()
-        .expect("cargo metadata runs");
-    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("cargo metadata prints JSON");
-    let manifest = metadata["packages"]
-        .as_array()
-        .expect("packages")
-        .iter()
-        .find(|package| package["name"] == "tonic-types")
-        .and_then(|package| package["manifest_path"].as_str())
-        .map(PathBuf::from)
-        .expect("tonic-types is a dependency");
-    // tonic-types keeps its protos at the top of one folder; importers write google/rpc/status.proto.
-    let protos = manifest.parent().expect("a folder").join("proto");
-    let target = include.join("google/rpc");
-    std::fs::create_dir_all(&target).expect("temporary folder");
-    for file in ["status.proto", "error_details.proto"] {
-        std::fs::copy(protos.join(file), target.join(file)).expect("tonic-types has its protos");
-    }
 }

@@ -40,8 +40,6 @@ const REMAINING: &[(&str, &str, &[&str])] = &[
         "preview", "request", "scheduler", "settings", "telemetry", "trace", "wire",
     ]),
     ("sakuga-server", "crate::door", &["settings", "tls"]),
-    ("xtask", "crate", &["llvm", "python", "workspace"]),
-    ("xtask", "crate::test", &["checks", "deny", "training"]),
 ];
 
 /// The cycles of one library or program.

@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow};
 
+use crate::build::{self, Built};
 use crate::demo::server::Server;
 use crate::process;
-use crate::workspace::{Built, Workspace};
+use crate::workspace::Workspace;
 
 /// The prompt.
 const PROMPT: &str = "schema/examples/two_girls.xml";
@@ -54,7 +55,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     files.remove_old()?;
 
     println!("building the server and the command line");
-    let built = workspace.build_release(options.device != "cpu")?;
+    let built = build::release(workspace, options.device != "cpu")?;
     perform(workspace, &built, &options.device, &files)
 }
 
@@ -68,7 +69,7 @@ pub fn rehearse(workspace: &Workspace) -> anyhow::Result<()> {
     fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     let files = Files::new(&out);
     files.remove_old()?;
-    perform(workspace, &workspace.build_like_tests()?, "cpu", &files)
+    perform(workspace, &build::like_tests(workspace)?, "cpu", &files)
 }
 
 /// Starts a server, draws through it, stops it, and looks at what came of it.

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod build;
 mod demo;
 mod interrupt;
 mod llvm;
@@ -64,7 +65,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Demo(options) => demo::run(&workspace, &options).map(|()| ExitCode::SUCCESS),
         Command::Test(options) => test::run(&workspace, &options),
         Command::Build(options) => {
-            let built = workspace.build_release(options.cuda)?;
+            let built = build::release(&workspace, options.cuda)?;
             println!("{}\n{}", built.server.display(), built.client.display());
             Ok(ExitCode::SUCCESS)
         }

@@ -81,20 +81,40 @@ pub fn run(command: &mut Command, limit: Duration) -> anyhow::Result<()> {
 ///
 /// It cannot be started, was interrupted, or ran past the limit.
 pub fn run_tee(command: &mut Command, limit: Duration) -> anyhow::Result<(bool, String)> {
+    let read = run_read(command, limit, |line| println!("{line}"), |line| eprintln!("{line}"));
+    let _ = std::io::stdout().flush();
+    read
+}
+
+/// Runs a command without showing its output, and returns it. The bool says whether the command succeeded.
+///
+/// # Errors
+///
+/// It cannot be started, was interrupted, or ran past the limit.
+pub fn run_captured(command: &mut Command, limit: Duration) -> anyhow::Result<(bool, String)> {
+    run_read(command, limit, |_| {}, |_| {})
+}
+
+/// Runs a command, hands each line of its output to `out` and of its errors to `err`, and returns both.
+fn run_read(
+    command: &mut Command,
+    limit: Duration,
+    out: impl Fn(&str) + Send + 'static,
+    err: impl Fn(&str) + Send + 'static,
+) -> anyhow::Result<(bool, String)> {
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {}", display(command)))?;
-    let out = child.stdout.take().map(|pipe| thread::spawn(move || copy_lines(pipe, |line| println!("{line}"))));
-    let err = child.stderr.take().map(|pipe| thread::spawn(move || copy_lines(pipe, |line| eprintln!("{line}"))));
+    let out = child.stdout.take().map(|pipe| thread::spawn(move || copy_lines(pipe, out)));
+    let err = child.stderr.take().map(|pipe| thread::spawn(move || copy_lines(pipe, err)));
     let status = wait(&mut child, limit).with_context(|| display(command))?;
     let mut text = String::new();
     for reader in [out, err].into_iter().flatten() {
         text.push_str(&reader.join().unwrap_or_default());
     }
-    let _ = std::io::stdout().flush();
     Ok((status.success(), text))
 }
 

@@ -1,7 +1,10 @@
 //! `cargo xtask test`: every check, each timed, and a summary that ends with one line of counts.
 
 mod checks;
+mod context;
 mod deny;
+mod protos;
+mod slowest;
 mod summary;
 mod tally;
 mod training;
@@ -12,7 +15,9 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::interrupt;
-use crate::test::checks::{CHECKS, Check, Context};
+use crate::test::checks::{CHECKS, Check};
+use crate::test::context::Context;
+use crate::test::slowest::Timed;
 use crate::test::summary::Row;
 use crate::workspace::Workspace;
 
@@ -34,7 +39,7 @@ pub struct Options {
 }
 
 /// What a check found.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Verdict {
     /// Tests that passed; 1 for a check that has no tests within.
     pub passed: u64,
@@ -42,6 +47,8 @@ pub struct Verdict {
     pub failed: u64,
     /// What could not be done, each with its reason.
     pub skipped: Vec<String>,
+    /// How long each test took, of a check that knows.
+    pub timed: Vec<Timed>,
 }
 
 impl Verdict {
@@ -71,6 +78,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<ExitCode>
     }
     let context = Context::new(workspace, CHECK_LIMIT);
     let mut rows = Vec::new();
+    let mut timed = Vec::new();
     for check in checks {
         println!("\n=== {}: {}", check.name, check.what);
         let start = Instant::now();
@@ -81,12 +89,18 @@ pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<ExitCode>
         if let Err(error) = &outcome {
             eprintln!("{} failed: {error:#}", check.name);
         }
+        if let Ok(verdict) = &outcome {
+            timed.extend_from_slice(&verdict.timed);
+        }
         let row = Row::new(check.name, outcome, start.elapsed());
         let failed = row.failed > 0;
         rows.push(row);
         if failed && options.fail_fast {
             break;
         }
+    }
+    if !timed.is_empty() {
+        println!("\nthe slowest tests:\n{}", slowest::render(timed));
     }
     println!("\n{}", summary::render(&rows));
     Ok(if rows.iter().any(|row| row.failed > 0) { ExitCode::FAILURE } else { ExitCode::SUCCESS })

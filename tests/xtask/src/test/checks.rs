@@ -1,16 +1,13 @@
 //! What `cargo xtask test` checks, cheapest first. A new check, also one of another language, is one more entry here.
 
-use std::io::IsTerminal as _;
 use std::process::Command;
-use std::sync::OnceLock;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use crate::python::Environment;
-use crate::test::{Verdict, deny, tally, training};
-use crate::workspace::Workspace;
-use crate::{demo, llvm, process};
+use crate::build;
+use crate::test::context::Context;
+use crate::test::{Verdict, deny, protos, slowest, tally, training};
+use crate::{demo, llvm};
 
 /// One check.
 pub struct Check {
@@ -27,6 +24,7 @@ pub const CHECKS: &[Check] = &[
     Check { name: "format", what: "Rust is formatted", run: format },
     Check { name: "fetch", what: "Cargo.lock is current and every crate can be had", run: fetch },
     Check { name: "python", what: "our Python is formatted, has no lint, and its types fit", run: python },
+    Check { name: "protos", what: "the protos keep buf's rules and break no released client", run: protos::check },
     Check { name: "kernels", what: "the GPU's own kernels compile", run: kernels },
     Check { name: "licences", what: "licences, bans and sources of the crates (cargo-deny)", run: deny::licences },
     Check { name: "advisories", what: "known faults in the crates (cargo-deny)", run: deny::advisories },
@@ -34,7 +32,7 @@ pub const CHECKS: &[Check] = &[
     Check { name: "no-engine", what: "no warning in the server without burn", run: clippy_without_burn },
     Check { name: "library", what: "no warning in the client library without its command line", run: clippy_library },
     Check { name: "docs", what: "the documentation builds without a warning", run: docs },
-    Check { name: "test", what: "every test, among them the lint of the protos and of the tree", run: test },
+    Check { name: "test", what: "every test, among them the invariants of the tree", run: test },
     Check {
         name: "training",
         what: "a rehearsal of the training, and its checkpoint in the crate",
@@ -46,52 +44,6 @@ pub const CHECKS: &[Check] = &[
 
 /// The folder of the Python client.
 const PYTHON_CLIENT: &str = "client/python";
-
-/// What the checks share.
-pub struct Context<'a> {
-    workspace: &'a Workspace,
-    limit: Duration,
-    python: OnceLock<Result<Environment, String>>,
-}
-
-impl<'a> Context<'a> {
-    /// Checks of this workspace, each with this much time.
-    pub fn new(workspace: &'a Workspace, limit: Duration) -> Self {
-        Self { workspace, limit, python: OnceLock::new() }
-    }
-
-    /// The repository.
-    pub fn workspace(&self) -> &'a Workspace {
-        self.workspace
-    }
-
-    /// Our Python, or why there is none. It is made at the first call.
-    pub fn python(&self) -> Result<&Environment, &str> {
-        let made = self.python.get_or_init(|| {
-            Environment::prepare(self.workspace).map_err(|error| format!("no Python environment: {error:#}"))
-        });
-        made.as_ref().map_err(String::as_str)
-    }
-
-    /// Runs a command on the terminal; it passes or fails as a whole.
-    pub fn check(&self, command: &mut Command) -> anyhow::Result<Verdict> {
-        process::run(command, self.limit).map(|()| Verdict::passed())
-    }
-
-    /// Runs a command, passes its output on, and returns whether it succeeded and what it said.
-    pub fn tee(&self, command: &mut Command) -> anyhow::Result<(bool, String)> {
-        if std::io::stdout().is_terminal() {
-            // Behind a pipe Cargo would take the colours away.
-            command.env("CARGO_TERM_COLOR", "always");
-        }
-        process::run_tee(command, self.limit)
-    }
-
-    /// Cargo with these arguments, in the repository.
-    pub fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Command {
-        self.workspace.cargo(arguments)
-    }
-}
 
 fn format(context: &Context<'_>) -> anyhow::Result<Verdict> {
     context.check(&mut context.cargo(["fmt", "--all", "--check"]))
@@ -107,7 +59,7 @@ fn python(context: &Context<'_>) -> anyhow::Result<Verdict> {
         Ok(environment) => environment,
         Err(reason) => return Ok(Verdict::skipped(reason)),
     };
-    let root = &context.workspace.root;
+    let root = &context.workspace().root;
     for arguments in [["check", "--quiet"], ["format", "--check"]] {
         // ruff leaves out what git ignores.
         let mut command = Command::new(environment.program("ruff"));
@@ -116,7 +68,7 @@ fn python(context: &Context<'_>) -> anyhow::Result<Verdict> {
     }
     let mut command = Command::new(environment.program("mypy"));
     // mypy reads its configuration, and the paths in it, where it is started.
-    command.arg("--cache-dir").arg(context.workspace.target.join("mypy")).current_dir(root.join(PYTHON_CLIENT));
+    command.arg("--cache-dir").arg(context.workspace().target.join("mypy")).current_dir(root.join(PYTHON_CLIENT));
     context.check(&mut command)?;
     Ok(Verdict { passed: 3, ..Verdict::default() })
 }
@@ -132,7 +84,7 @@ fn kernels(context: &Context<'_>) -> anyhow::Result<Verdict> {
     };
     let mut command = Command::new(environment.python());
     command.args(["-B", "model/scripts/compile_kernels.py", "compute_80", "compute_90"]);
-    context.check(command.current_dir(&context.workspace.root))
+    context.check(command.current_dir(&context.workspace().root))
 }
 
 /// The whole workspace with its GPU code: it is compiled here on machines without a GPU, and without it in the tests.
@@ -140,7 +92,7 @@ const WITH_GPU_CODE: [&str; 3] = ["--workspace", "--features", "sakuga-server/cu
 
 fn clippy(context: &Context<'_>) -> anyhow::Result<Verdict> {
     let mut command = context.cargo(["clippy", "--all-targets"]);
-    llvm::prepare(context.workspace).context("LLVM cannot be prepared")?.apply(&mut command);
+    llvm::prepare(context.workspace()).context("LLVM cannot be prepared")?.apply(&mut command);
     context.check(command.args(WITH_GPU_CODE).args(["--", "-D", "warnings"]))
 }
 
@@ -155,15 +107,19 @@ fn clippy_library(context: &Context<'_>) -> anyhow::Result<Verdict> {
 }
 
 fn docs(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    let mut command = context.cargo(["doc", "--no-deps"]);
-    llvm::prepare(context.workspace).context("LLVM cannot be prepared")?.apply(&mut command);
+    // With examples Cargo uses the features of dev-dependencies, as in `clippy`, and checks no dependency again.
+    let mut command = context.cargo(["doc", "--no-deps", "--lib", "--bins", "--examples"]);
+    llvm::prepare(context.workspace()).context("LLVM cannot be prepared")?.apply(&mut command);
     command.args(WITH_GPU_CODE);
     context.check(command.env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn test(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    // With the output of passing tests, because a test that lacks what it needs says so there.
-    let mut command = context.cargo(["test", "--workspace", "--no-fail-fast", "--", "--show-output"]);
+    // What `cargo test` runs, except for examples in documentation: they do not accept the arguments for times.
+    let mut command = context.cargo(["test", "--workspace", "--no-fail-fast", "--config", &slowest::runner(context)?]);
+    command.args(["--lib", "--bins", "--tests"]);
+    // With the output of passing tests: a test that skips itself prints the reason there.
+    command.args(["--", "--show-output"]).args(slowest::ARGUMENTS);
     let mut skipped = Vec::new();
     match context.python() {
         Ok(environment) => {
@@ -172,7 +128,10 @@ fn test(context: &Context<'_>) -> anyhow::Result<Verdict> {
         Err(reason) => skipped.push(format!("agreement with lxml: {reason}")),
     }
     let (success, output) = context.tee(&mut command)?;
-    let mut verdict = tally::read(&output);
+    let (documented, examples) = context.tee(&mut context.cargo(["test", "--workspace", "--no-fail-fast", "--doc"]))?;
+    let success = success && documented;
+    let mut verdict = tally::read(&format!("{output}{examples}"));
+    verdict.timed = slowest::read(&output);
     verdict.skipped.append(&mut skipped);
     if verdict.passed + verdict.failed == 0 {
         bail!("cargo test ran no test");
@@ -185,7 +144,7 @@ fn test(context: &Context<'_>) -> anyhow::Result<Verdict> {
 }
 
 fn demo(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    demo::rehearse(context.workspace).map(|()| Verdict::passed())
+    demo::rehearse(context.workspace()).map(|()| Verdict::passed())
 }
 
 fn python_client(context: &Context<'_>) -> anyhow::Result<Verdict> {
@@ -193,11 +152,11 @@ fn python_client(context: &Context<'_>) -> anyhow::Result<Verdict> {
         Ok(environment) => environment,
         Err(reason) => return Ok(Verdict::skipped(reason)),
     };
-    let server = context.workspace.build_like_tests()?.server;
+    let server = build::like_tests(context.workspace())?.server;
     let mut command = Command::new(environment.python());
     // Nothing is written beside the sources.
     command.args(["-B", "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]);
-    command.env("SAKUGA_SERVER_BIN", server).current_dir(context.workspace.root.join(PYTHON_CLIENT));
+    command.env("SAKUGA_SERVER_BIN", server).current_dir(context.workspace().root.join(PYTHON_CLIENT));
     let (success, output) = context.tee(&mut command)?;
     let mut verdict = tally::read_pytest(&output);
     if verdict.passed + verdict.failed == 0 {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use crate::process;
 use crate::test::Verdict;
-use crate::test::checks::Context;
+use crate::test::context::Context;
 
 /// Version for the way without Python; `tests/xtask/python/requirements.in` names the same.
 const VERSION: &str = "0.20.2";

@@ -20,7 +20,7 @@ impl Row {
     /// A check that came to an error counts as one failure.
     pub fn new(name: &'static str, outcome: anyhow::Result<Verdict>, time: Duration) -> Self {
         match outcome {
-            Ok(Verdict { passed, failed, skipped }) => Self { name, passed, failed, skipped, error: None, time },
+            Ok(Verdict { passed, failed, skipped, .. }) => Self { name, passed, failed, skipped, error: None, time },
             Err(error) => {
                 let error = Some(format!("{error:#}"));
                 Self { name, passed: 0, failed: 1, skipped: Vec::new(), error, time }
@@ -75,7 +75,7 @@ mod tests {
             Row::new("format", Ok(Verdict::passed()), Duration::from_millis(1200)),
             Row::new("advisories", Ok(Verdict::skipped("no network")), Duration::from_secs(1)),
             Row::new("docs", Err(anyhow::anyhow!("a warning")), Duration::from_secs(2)),
-            Row::new("test", Ok(Verdict { passed: 40, failed: 2, skipped: Vec::new() }), Duration::from_secs(100)),
+            Row::new("test", Ok(Verdict { passed: 40, failed: 2, ..Verdict::default() }), Duration::from_secs(100)),
         ];
         let text = render(&rows);
         assert_eq!(text.lines().last(), Some("41 passed, 3 failed, 1 skipped"));

@@ -87,7 +87,7 @@ test a ... ok
 test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
 test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 9 filtered out; finished in 1.20s
 ";
-        let expected = Verdict { passed: 5, failed: 1, skipped: vec!["2 ignored tests".into()] };
+        let expected = Verdict { passed: 5, failed: 1, skipped: vec!["2 ignored tests".into()], ..Verdict::default() };
         assert_eq!(read(output), expected);
     }
 
@@ -99,7 +99,8 @@ skipped: no fixtures at ../shared
 skipped: for the same reason
 test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
 ";
-        let expected = Verdict { passed: 3, failed: 0, skipped: vec!["no fixtures at ../shared".into()] };
+        let expected =
+            Verdict { passed: 3, failed: 0, skipped: vec!["no fixtures at ../shared".into()], ..Verdict::default() };
         assert_eq!(read(output), expected);
     }
 
@@ -125,7 +126,12 @@ the files (2) skipped: they are no Rust
     #[test]
     fn the_closing_line_of_pytest_is_read() {
         let output = "....s.F\nFAILED tests/test_a.py::test_b - in 3\n1 failed, 72 passed, 2 skipped, 1 error in 20.63s\nwarning: 1 thing in 2\n";
-        let expected = Verdict { passed: 72, failed: 2, skipped: vec!["2 tests of the Python client".into()] };
+        let expected = Verdict {
+            passed: 72,
+            failed: 2,
+            skipped: vec!["2 tests of the Python client".into()],
+            ..Verdict::default()
+        };
         assert_eq!(read_pytest(output), expected);
         assert_eq!(read_pytest("===== 3 passed in 61.00s (0:01:01) =====\n").passed, 3);
         assert_eq!(read_pytest("no tests ran in 0.01s\n"), Verdict::default());

@@ -6,8 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
 
+use crate::build;
 use crate::python::Environment;
-use crate::test::checks::Context;
+use crate::test::context::Context;
 use crate::test::{Verdict, tally};
 
 /// The trainer's folder in the repository.
@@ -30,7 +31,7 @@ pub fn rehearse(context: &Context<'_>) -> anyhow::Result<Verdict> {
     }
     let (shards, checkpoint, fixtures) = (folder.join("shards"), folder.join("checkpoint"), folder.join("fixtures"));
 
-    let figures = workspace.build_like_tests()?.figures.context("the workspace has no program sakuga-figures")?;
+    let figures = build::like_tests(workspace)?.figures.context("the workspace has no program sakuga-figures")?;
     let draw = || {
         let mut figures = Command::new(&figures);
         context.check(figures.args(["dataset", "--count", "48", "--shard", "16", "--texts", "3", "--out"]).arg(&shards))

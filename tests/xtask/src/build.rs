@@ -1,0 +1,100 @@
+//! Builds of the programs, and where they are.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use crate::workspace::Workspace;
+use crate::{llvm, process};
+
+/// A first release build with CUDA took 9 minutes on two cores.
+const LIMIT: Duration = Duration::from_secs(90 * 60);
+
+/// The programs of a build.
+pub struct Built {
+    /// `sakuga-server`.
+    pub server: PathBuf,
+    /// `sakuga`.
+    pub client: PathBuf,
+    /// `sakuga-figures`, if it was built too.
+    pub figures: Option<PathBuf>,
+}
+
+/// Builds `sakuga-server` and `sakuga` in release.
+///
+/// # Errors
+///
+/// The build fails, or the target folder cannot be written.
+pub fn release(workspace: &Workspace, cuda: bool) -> anyhow::Result<Built> {
+    let packages = ["--package", "sakuga-server", "--package", "sakuga-client"];
+    let mut command = workspace.cargo(["build", "--locked", "--release"]);
+    command.args(packages);
+    if cuda {
+        command.args(["--features", "sakuga-server/cuda"]);
+        llvm::prepare(workspace)?.apply(&mut command);
+    }
+    build(command)
+}
+
+/// Builds the programs that `cargo test --workspace` builds: after the tests nothing is compiled again.
+///
+/// One test is named because only builds with tests use the features of dev-dependencies; without it 32 libraries would be
+/// compiled with other features.
+///
+/// # Errors
+///
+/// The build fails.
+pub fn like_tests(workspace: &Workspace) -> anyhow::Result<Built> {
+    build(workspace.cargo(["build", "--workspace", "--bins", "--test", "tidy"]))
+}
+
+fn build(mut command: Command) -> anyhow::Result<Built> {
+    command.args(["--message-format", "json-render-diagnostics"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo build")?;
+    let stdout = child.stdout.take().context("cargo build has no output")?;
+    let reader = thread::spawn(move || executables(BufReader::new(stdout).lines().map_while(Result::ok)));
+    let status = process::wait(&mut child, LIMIT).with_context(|| process::display(&command))?;
+    if !status.success() {
+        bail!("{}: {status}", process::display(&command));
+    }
+    let mut programs = reader.join().unwrap_or_default();
+    let mut take = |name: &str| programs.remove(name).with_context(|| format!("cargo build made no program {name}"));
+    let (server, client) = (take("sakuga-server")?, take("sakuga")?);
+    Ok(Built { server, client, figures: programs.remove("sakuga-figures") })
+}
+
+/// Name and path of every program in Cargo's build messages.
+fn executables(messages: impl Iterator<Item = String>) -> BTreeMap<String, PathBuf> {
+    messages
+        .filter_map(|line| serde_json::from_str::<Value>(&line).ok())
+        .filter(|message| message["reason"] == "compiler-artifact")
+        .filter_map(|message| {
+            let name = message["target"]["name"].as_str()?.to_owned();
+            Some((name, PathBuf::from(message["executable"].as_str()?)))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_among_the_build_messages() {
+        let messages = [
+            r#"{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}"#,
+            r#"{"reason":"build-script-executed"}"#,
+            "not JSON",
+            r#"{"reason":"compiler-artifact","target":{"name":"sakuga"},"executable":"/t/release/sakuga"}"#,
+            r#"{"reason":"build-finished","success":true}"#,
+        ];
+        let found = executables(messages.into_iter().map(str::to_owned));
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), [("sakuga".into(), "/t/release/sakuga".into())]);
+    }
+}
