@@ -2,13 +2,15 @@
 //!
 //! Each is a checker, tested on an example that breaks it, and then run over the repository.
 
+mod commands;
 mod cycles;
 mod dependencies;
+mod links;
 mod metadata;
-mod readme;
 mod sources;
 mod text;
 mod tree;
+mod wording;
 
 /// Fails with every finding, one a line.
 #[track_caller]

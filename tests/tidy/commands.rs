@@ -1,4 +1,4 @@
-//! The commands that the README tells people to type exist.
+//! The commands in the documents exist.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,9 @@ use serde_json::Value;
 
 use crate::assert_none;
 use crate::metadata::metadata;
+use crate::tree;
 
-/// Subcommands that cargo itself has, of those that anybody would be told to type.
+/// Subcommands of cargo itself that documents may name.
 const CARGO: &[&str] = &["add", "bench", "build", "check", "clippy", "doc", "fmt", "fuzz", "install", "run", "test"];
 
 /// What can be typed here.
@@ -55,7 +56,8 @@ fn missing(command: &str, known: &Known) -> Vec<String> {
         word.split_once('=').is_some_and(|(name, _)| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
     });
     let Some(program) = words.next() else { return Vec::new() };
-    let arguments: Vec<&str> = words.collect();
+    // `cargo +nightly` is cargo of another toolchain.
+    let arguments: Vec<&str> = words.skip_while(|word| word.starts_with('+')).collect();
     let mut findings = Vec::new();
     let mut need = |known: bool, what: &str, name: &str| {
         if !known {
@@ -163,8 +165,8 @@ fn subcommands_under(folder: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_commands_of_the_readme_exist() {
-    let readme = std::fs::read_to_string(repository().join("README.md")).expect("there is a README.md");
+fn the_commands_of_the_documents_exist() {
+    let Some(files) = tree::files() else { return };
     let known = Known {
         names: names(&metadata()),
         xtask: subcommands_under("tests/xtask/src"),
@@ -173,11 +175,17 @@ fn the_commands_of_the_readme_exist() {
     };
     assert!(known.xtask.contains("demo") && known.xtask.contains("test"), "{:?}", known.xtask);
     assert!(known.sakuga.contains("validate") && known.sakuga.contains("generate"), "{:?}", known.sakuga);
-    let commands = commands(&readme);
+    let readme = commands(&sakuga_tests::read("README.md"));
     for promised in ["cargo xtask demo", "cargo xtask test"] {
-        assert!(commands.iter().any(|command| command.starts_with(promised)), "the README does not tell of {promised}");
+        assert!(readme.iter().any(|command| command.starts_with(promised)), "the README does not name {promised}");
     }
-    assert_none(&commands.iter().flat_map(|command| missing(command, &known)).collect::<Vec<_>>());
+    let mut findings = Vec::new();
+    for file in files.iter().filter(|file| file.path.ends_with(".md")) {
+        let commands = commands(file.text().expect("a document is text"));
+        let missing = commands.iter().flat_map(|command| missing(command, &known));
+        findings.extend(missing.map(|finding| format!("{}: {finding}", file.path)));
+    }
+    assert_none(&findings);
 }
 
 #[test]
