@@ -28,7 +28,6 @@ const REMAINING: &[(&str, &str, &[&str])] = &[
     ("sakuga-client", "crate", &["connect", "follow", "generation", "request"]),
     ("sakuga-client", "crate::cli", &["compose", "failure", "generate", "output", "session", "summary"]),
     ("sakuga-client", "crate::cli::bench", &["beside", "compare", "report"]),
-    ("sakuga-figures", "crate", &["heldout", "scene"]),
     ("sakuga-model", "crate", &["profile", "progress"]),
     ("sakuga-model", "crate::cuda", &["bridge", "gpu", "image_kernels", "masked_attention", "peaks", "projection", "stack"]),
     ("sakuga-model", "crate::networks::gemma3", &["fast", "offload"]),

@@ -6,8 +6,9 @@ use crate::attributes::{
     Accessory, Action, Backdrop, Bangs, ClothColor, Expression, Framing, HairStyle, Outfit, Place, Plain, Position,
     Skin, Style, TimeOfDay,
 };
+use crate::figure::Figure;
 use crate::rng::Rng;
-use crate::scene::{Figure, Scene};
+use crate::scene::Scene;
 
 impl Scene {
     /// The scene in sentences; the seed chooses among turns of phrase.

@@ -14,8 +14,8 @@ use sakuga_schema::Gender;
 
 use crate::attributes::{Action, Bangs};
 use crate::canvas::Canvas;
+use crate::figure::Figure;
 use crate::palette::{self, Ramp};
-use crate::scene::Figure;
 use crate::shape::Shape;
 
 /// What all parts of one figure need to know.

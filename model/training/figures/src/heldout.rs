@@ -5,8 +5,8 @@
 use sakuga_schema::Gender;
 
 use crate::attributes::{ClothColor, EyeColor, HairColor, HairStyle, Outfit};
+use crate::figure::Figure;
 use crate::rng::Rng;
-use crate::scene::Figure;
 
 /// Hair of this colour in this style.
 pub const HAIR: &[(HairColor, HairStyle)] = &[

@@ -4,6 +4,7 @@ pub mod attributes;
 mod canvas;
 mod caption;
 mod draw;
+pub mod figure;
 pub mod heldout;
 pub mod image;
 mod layer;
@@ -19,6 +20,7 @@ pub mod scene;
 mod shape;
 pub mod training;
 
+pub use figure::Figure;
 pub use image::Image;
 pub use render::{render, render_at, render_batch};
-pub use scene::{Constraints, Figure, HeldOut, Scene};
+pub use scene::{Constraints, HeldOut, Scene};

@@ -11,12 +11,13 @@ mod report;
 mod variants;
 
 use crate::attributes::{Attribute, Framing, Position, Style};
+use crate::figure::Figure;
 use crate::image::Image;
 use crate::layer::Layer;
 use crate::layout::{self, Placement, SIDE_PX};
 use crate::prompt::FromPromptError;
 use crate::render::{figure_layer, layering};
-use crate::scene::{Figure, Scene};
+use crate::scene::Scene;
 use matching::{Ground, Observation};
 use sakuga_schema::Prompt;
 

@@ -6,7 +6,8 @@ use crate::attributes::{
     Accessory, Action, Attribute, AttributeSet, Backdrop, Bangs, ClothColor, Expression, EyeColor, Framing, HairColor,
     HairStyle, Outfit, Place, Plain, Position, Skin, Style, TimeOfDay,
 };
-use crate::scene::{Figure, MAX_FIGURES, Scene};
+use crate::figure::Figure;
+use crate::scene::{MAX_FIGURES, Scene};
 
 /// Why a prompt does not describe a scene that can be drawn.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

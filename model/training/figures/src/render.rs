@@ -3,11 +3,12 @@
 use crate::attributes::{Position, Style};
 use crate::canvas::Canvas;
 use crate::draw;
+use crate::figure::Figure;
 use crate::image::Image;
 use crate::layer::Layer;
 use crate::layout::{self, Placement, SIDE_PX};
 use crate::outline;
-use crate::scene::{Figure, Scene};
+use crate::scene::Scene;
 use rayon::prelude::*;
 
 /// Draws a scene at 256x256.

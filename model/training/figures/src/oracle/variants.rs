@@ -5,7 +5,7 @@ use sakuga_schema::Gender;
 use crate::attributes::{
     Accessory, Action, Attribute, Bangs, ClothColor, Expression, EyeColor, HairColor, HairStyle, Outfit, Skin,
 };
-use crate::scene::Figure;
+use crate::figure::Figure;
 
 /// The figure as it would be with every value of an attribute of figures.
 pub(super) fn of(figure: &Figure, attribute: Attribute) -> Vec<Figure> {
