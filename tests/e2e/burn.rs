@@ -24,9 +24,9 @@ async fn the_embedded_model_draws_the_example_and_draws_it_again() {
     // Two at once: the second sees the queue.
     let (first, second) = tokio::join!(follow(request()), follow(request()));
     let (first, second) = (first.unwrap(), second.unwrap());
-    for told in [&first, &second] {
-        order::check(&told.events).unwrap();
-        let picture = &told.completed().pictures[0];
+    for run in [&first, &second] {
+        order::check(&run.events).unwrap();
+        let picture = &run.completed().pictures[0];
         assert_eq!((picture.width, picture.height), (128, 128));
         assert_eq!(picture::pixels_sha256(&picture.bytes).unwrap(), picture.pixels_sha256);
     }

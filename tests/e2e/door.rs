@@ -46,8 +46,8 @@ async fn the_client_draws_through_tls_with_a_certificate_and_a_token() {
         ..ConnectOptions::default()
     };
     let client = Client::connect_with(server.address(), with(Some("secret"))).await.unwrap();
-    let told = follow(client.generation().xml("1girl, solo").size(32, 32).steps(2)).await.unwrap();
-    assert_eq!(told.completed().pictures.len(), 1);
+    let run = follow(client.generation().xml("1girl, solo").size(32, 32).steps(2)).await.unwrap();
+    assert_eq!(run.completed().pictures.len(), 1);
 
     for (token, reason) in [(None, "TOKEN_MISSING"), (Some("guess"), "TOKEN_UNKNOWN")] {
         let client = Client::connect_with(server.address(), with(token)).await.unwrap();

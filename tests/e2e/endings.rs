@@ -1,4 +1,4 @@
-//! However a job ends, it is told once, and the device is free for the next.
+//! However a job ends, its stream has one terminal event, and the device is free for the next job.
 
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,8 @@ async fn a_dropped_stream_frees_the_device() {
     while !matches!(abandoned.next_event().await.unwrap().unwrap().kind, EventKind::Step(_)) {}
     drop(abandoned);
     let start = Instant::now();
-    let told = follow(client.generation().xml("1girl, solo").size(32, 32).steps(1)).await.unwrap();
-    assert_eq!(told.completed().pictures.len(), 1);
+    let run = follow(client.generation().xml("1girl, solo").size(32, 32).steps(1)).await.unwrap();
+    assert_eq!(run.completed().pictures.len(), 1);
     assert!(start.elapsed() < SOON, "the next job waited {:?}", start.elapsed());
     server.stop().await;
 }
@@ -35,13 +35,13 @@ async fn a_deadline_ends_the_job_on_the_server() {
     let server = TestServer::start(scripted_config(50)).await;
     let client = server.client().await;
     let start = Instant::now();
-    let told = follow(long(&client).deadline(Duration::from_millis(400))).await.unwrap();
+    let run = follow(long(&client).deadline(Duration::from_millis(400))).await.unwrap();
     assert!(start.elapsed() < SOON);
-    match &told.end {
+    match &run.end {
         Ok(EventKind::Cancelled(cancelled)) => {
             assert_eq!(cancelled.reason, CancelReason::Deadline);
             assert!((1..=10).contains(&cancelled.at_step), "{cancelled:?}");
-            order::check(&told.events).unwrap();
+            order::check(&run.events).unwrap();
         }
         other => panic!("{other:?}"),
     }
@@ -96,11 +96,11 @@ async fn a_fault_of_the_engine_fails_one_job_alone() {
     let client = server.client().await;
     let request = || client.generation().xml("1girl, solo").size(32, 32).steps(4);
     for job in 1..=2 {
-        let told = follow(request()).await.unwrap();
-        assert!(matches!(told.end, Err(ClientError::Failed(_))), "job {job}: {:?}", told.end);
-        order::check(&told.events).unwrap();
+        let run = follow(request()).await.unwrap();
+        assert!(matches!(run.end, Err(ClientError::Failed(_))), "job {job}: {:?}", run.end);
+        order::check(&run.events).unwrap();
     }
-    let told = follow(request()).await.unwrap();
-    assert_eq!(told.completed().pictures.len(), 1);
+    let run = follow(request()).await.unwrap();
+    assert_eq!(run.completed().pictures.len(), 1);
     server.stop().await;
 }

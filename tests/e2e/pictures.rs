@@ -18,9 +18,9 @@ async fn a_prompt_becomes_a_picture() {
 
     let server = TestServer::scripted().await;
     let request = server.client().await.generation().prompt(&prompt).size(64, 32).steps(5).seed(7).images(2);
-    let told = follow(request.preview(PreviewMethod::Linear).request_id("two girls")).await.unwrap();
-    order::check(&told.events).unwrap();
-    let pictures = &told.completed().pictures;
+    let run = follow(request.preview(PreviewMethod::Linear).request_id("two girls")).await.unwrap();
+    order::check(&run.events).unwrap();
+    let pictures = &run.completed().pictures;
     assert_eq!(pictures.len(), 2);
     assert_ne!(pictures[0].pixels_sha256, pictures[1].pixels_sha256, "each picture has its own noise");
     for (index, one) in pictures.iter().enumerate() {
@@ -93,10 +93,10 @@ async fn every_kind_of_event_comes_in_the_documented_order() {
     });
     let (first, second) = (first.unwrap(), second.unwrap());
     let once = ["accepted", "completed", "gpu_stats", "image_chunk", "preview", "profile", "stage", "started", "step"];
-    for told in [&first, &second] {
-        order::check(&told.events).unwrap();
-        assert_eq!(told.completed().pictures.len(), 1);
-        let kinds = told.kinds();
+    for run in [&first, &second] {
+        order::check(&run.events).unwrap();
+        assert_eq!(run.completed().pictures.len(), 1);
+        let kinds = run.kinds();
         assert_eq!(kinds.iter().copied().filter(|kind| *kind != "queued").collect::<Vec<_>>(), once);
     }
     assert!(second.kinds().contains("queued"));

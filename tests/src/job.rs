@@ -10,21 +10,21 @@ use sakuga_proto::generation::v1::GenerateEvent;
 /// Longer than any job of a test takes, on a loaded machine too.
 const JOB_LIMIT: Duration = Duration::from_secs(300);
 
-/// How a job went.
+/// A job that has ended.
 #[derive(Debug)]
-pub struct Told {
-    /// Every event, as it came over the wire.
+pub struct Run {
+    /// Every event, as the server sent it.
     pub events: Vec<GenerateEvent>,
-    /// The terminal event, or the error that stands for it.
+    /// The terminal event, or the error in its place.
     pub end: Result<EventKind, ClientError>,
 }
 
-impl Told {
+impl Run {
     /// The pictures of a job that completed.
     ///
     /// # Panics
     ///
-    /// It did not.
+    /// The job did not complete.
     #[track_caller]
     pub fn completed(&self) -> &Completed {
         match &self.end {
@@ -48,7 +48,7 @@ impl Told {
 /// # Panics
 ///
 /// The job has not ended after minutes.
-pub async fn follow(request: GenerationBuilder) -> Result<Told, ClientError> {
+pub async fn follow(request: GenerationBuilder) -> Result<Run, ClientError> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let tap = Arc::clone(&seen);
     let request = request.tap(move |event| tap.lock().unwrap_or_else(PoisonError::into_inner).push(event.clone()));
@@ -66,5 +66,5 @@ pub async fn follow(request: GenerationBuilder) -> Result<Told, ClientError> {
     let end = tokio::time::timeout(JOB_LIMIT, to_the_end).await.expect("the job ends");
     drop(generation);
     let events = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
-    Ok(Told { events, end })
+    Ok(Run { events, end })
 }

@@ -147,7 +147,7 @@ fn names(metadata: &Value) -> BTreeSet<String> {
     names
 }
 
-/// The subcommands in whichever file under a folder declares `enum Command`.
+/// The subcommands of every `enum Command` in the files under a folder.
 fn subcommands_under(folder: &str) -> BTreeSet<String> {
     let mut open = vec![repository().join(folder)];
     let mut found = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! Who may depend on whom, directly, and what nobody of ours may reach by any way.
+//! Which crates of ours may depend on each other, and which crates they must not reach, even indirectly.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::assert_none;
 use crate::metadata::{cargo, metadata};
 
-/// Our crates, and those of ours that each may depend on, also for its tests and its build.
+/// Our crates, and those that each may depend on, also for its tests and its build.
 const EDGES: &[(&str, &[&str])] = &[
     ("sakuga-proto", &[]),
     ("sakuga-schema", &[]),
@@ -20,9 +20,9 @@ const EDGES: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 
-/// What a crate must not reach, by any way, when it is built for use with these arguments.
+/// Crates that a package must not depend on, even indirectly, when it is built with these arguments.
 const NEVER: &[(&str, &[&str], &[&str])] = &[
-    // Whoever only speaks the protocol compiles no runtime of ours and no tensors.
+    // A program that only uses the protocol compiles no runtime and no tensors.
     ("sakuga-proto", &[], &["burn", "quick-xml"]),
     // The prompt language is text in, values out.
     ("sakuga-schema", &[], &["tokio", "prost", "tonic", "burn"]),
@@ -34,7 +34,7 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
         &["--no-default-features"],
         &["clap", "dejavu", "image", "indicatif", "maud", "miette", "plotters", "ratatui", "resvg"],
     ),
-    // The whole service runs without burn, for tests and for whoever writes a client.
+    // The whole service runs without burn, for tests and for authors of clients.
     ("sakuga-server", &["--no-default-features"], &["burn", "burn-tensor", "sakuga-model"]),
     ("sakuga-server", &[], &["sakuga-client"]),
 ];

@@ -83,7 +83,7 @@ impl<'a> Source<'a> {
         if names.contains("sakuga_model") && !is_or_within(within, "engine/burn") {
             findings.push(format!("{}: names sakuga_model; only server/src/engine/burn.rs may", self.path));
         }
-        // A job that is kept is a message of the wire, so that it can be read by whoever knows the contract.
+        // Stored jobs are messages of the wire contract.
         let converts = ["wire", "service", "jobs"].iter().any(|module| is_or_within(within, module));
         // The composition root registers the services, which are types of the wire.
         if names.contains("sakuga_proto") && !converts && within != "app.rs" {

@@ -63,15 +63,17 @@ struct Use {
     instead: &'static str,
 }
 
-/// Every use of a refused word or phrase.
+/// Every use of a refused word or phrase. `there is none` is plain English.
 fn uses(text: &str) -> Vec<Use> {
     let words = words(text);
     let mut found = Vec::new();
     for &(refused, instead) in REFUSED {
         let phrase: Vec<&str> = refused.split(' ').collect();
-        for window in words.windows(phrase.len()) {
+        for (at, window) in words.windows(phrase.len()).enumerate() {
             let same = window.iter().zip(&phrase).all(|(word, refused)| word.text == *refused);
-            if same && window[1..].iter().all(|word| word.joined) {
+            let preceded_by_there = at.checked_sub(1).is_some_and(|before| words[before].text == "there");
+            if same && window[1..].iter().all(|word| word.joined) && !(preceded_by_there && phrase.ends_with(&["none"]))
+            {
                 found.push(Use { line: window[0].line, refused, instead });
             }
         }
@@ -159,9 +161,10 @@ fn refused_words_only_disappear() {
 
 #[test]
 fn words_phrases_and_names_are_found_with_their_lines() {
-    let text = "//! Whoever is let\n//! in first.\nfn told_apart() {}\n/// TOLD; there is\n/// none.";
+    let text =
+        "//! Whoever is let\n//! in first.\nfn told_apart() {}\n/// TOLD; there is none,\n/// so it is\n/// none.";
     let found: Vec<(usize, &str)> = uses(text).into_iter().map(|one| (one.line, one.refused)).collect();
-    assert_eq!(found, [(1, "let in"), (1, "whoever"), (3, "told"), (4, "is none"), (4, "told")]);
+    assert_eq!(found, [(1, "let in"), (1, "whoever"), (3, "told"), (4, "told"), (5, "is none")]);
 }
 
 #[test]

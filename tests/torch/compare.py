@@ -162,14 +162,14 @@ def judge(group, dump, found):
             raise DumpError(f"`{group}` of {name} has values that are not finite")
     measure = measures.picture_nearness if group in PICTURES else measures.nearness
     pairs = (("ours", "bf16"), ("ours", "f32"), ("bf16", "f32"))
-    told = {f"{a}_to_{b}": measure(results[a], results[b]) for a, b in pairs}
+    verdict = {f"{a}_to_{b}": measure(results[a], results[b]) for a, b in pairs}
     if group in GOALS:
         key, least = GOALS[group]
-        told["goals"] = {f"{key} to bf16 of at least {least}": told["ours_to_bf16"][key] >= least}
+        verdict["goals"] = {f"{key} to bf16 of at least {least}": verdict["ours_to_bf16"][key] >= least}
         if group == "picture":
-            no_worse = told["ours_to_f32"][key] >= told["bf16_to_f32"][key]
-            told["goals"]["no farther from f32 than bf16 is"] = no_worse
-    return told
+            no_worse = verdict["ours_to_f32"][key] >= verdict["bf16_to_f32"][key]
+            verdict["goals"]["no farther from f32 than bf16 is"] = no_worse
+    return verdict
 
 
 @torch.no_grad()
@@ -191,7 +191,7 @@ def main():
         for name, dtype in TYPES.items():
             print(f"computing in {name}: {', '.join(groups)}", file=sys.stderr)
             found[name] = run(args.checkpoint, dump, groups, torch.device(args.device), dtype)
-        told = {group: judge(group, dump, found) for group in groups}
+        verdict = {group: judge(group, dump, found) for group in groups}
     except (CheckpointError, DumpError) as error:
         sys.exit(f"error: {error}")
     if args.save:
@@ -201,7 +201,7 @@ def main():
         "machine": measures.machine(args.device),
         "checkpoint": args.checkpoint.resolve().name,
         "shapes": {group: list(dump[GROUPS[group][0]].shape) for group in groups},
-        "groups": told,
+        "groups": verdict,
         "groups_not_in_dump": [group for group in GROUPS if group not in groups],
     }
     print(json.dumps(page, indent=1, allow_nan=False))

@@ -55,7 +55,7 @@ def measure(call, args):
             end.record()
         finish()
         taken_ms.append(start.elapsed_time(end) if on_gpu else (time.perf_counter() - begun) * 1e3)
-    told = {
+    measured = {
         "median_ms": statistics.median(taken_ms),
         "min_ms": min(taken_ms),
         "max_ms": max(taken_ms),
@@ -63,25 +63,25 @@ def measure(call, args):
         "first_call_s": first_s,
     }
     if on_gpu:
-        told["extra_memory_gib"] = (torch.cuda.max_memory_allocated() - held) / 2**30
-        for _ in range(max(1, int(LOADED_S * 1e3 / told["median_ms"]))):
+        measured["extra_memory_gib"] = (torch.cuda.max_memory_allocated() - held) / 2**30
+        for _ in range(max(1, int(LOADED_S * 1e3 / measured["median_ms"]))):
             call()
-        told["under_load"] = measures.nvidia_smi(*CLOCKS)
+        measured["under_load"] = measures.nvidia_smi(*CLOCKS)
         finish()
-    return told
+    return measured
 
 
 def in_modes(args, call, compile_parts):
     """Measures eagerly, then compiled; compiling cannot be undone, so it comes last."""
-    told = {}
+    measured = {}
     if args.eager:
-        told["eager"] = measure(call, args)
+        measured["eager"] = measure(call, args)
     if args.compile:
         for part in compile_parts:
             # Every shape gets kernels of its own: the most that can be had without changing the model.
             part.compile(dynamic=False, mode=args.compile_mode)
-        told["compiled"] = measure(call, args)
-    return told
+        measured["compiled"] = measure(call, args)
+    return measured
 
 
 def say(text):
@@ -107,10 +107,10 @@ def time_next_dit(args):
 
     given = prepare()
     # Eagerly: it is not part of a step, and most of it are rotary tables made on the host.
-    told = {"prepare_once_an_image": measure(prepare, args)}
-    told["evaluation"] = in_modes(args, lambda: network(given, latents, times), network.blocks)
-    told["parameters"] = sum(weight.numel() for weight in network.parameters())
-    return told
+    measured = {"prepare_once_an_image": measure(prepare, args)}
+    measured["evaluation"] = in_modes(args, lambda: network(given, latents, times), network.blocks)
+    measured["parameters"] = sum(weight.numel() for weight in network.parameters())
+    return measured
 
 
 def time_vae(args):
@@ -120,13 +120,13 @@ def time_vae(args):
         decoder = vae.random(args.device, args.dtype)
     edge = args.size // 8
     latents = torch.randn(1, decoder.config.latent_channels, edge, edge, device=args.device)
-    told = {}
+    measured = {}
     if args.eager:
-        told["eager_channels_first"] = measure(lambda: vae.to_image(decoder(latents)), args)
+        measured["eager_channels_first"] = measure(lambda: vae.to_image(decoder(latents)), args)
     # Convolutions on tensor cores want channels last.
     decoder.to(memory_format=torch.channels_last)
     latents = latents.to(memory_format=torch.channels_last)
-    return told | in_modes(args, lambda: vae.to_image(decoder(latents)), [decoder])
+    return measured | in_modes(args, lambda: vae.to_image(decoder(latents)), [decoder])
 
 
 def time_text(args):

@@ -10,7 +10,7 @@ import numpy as np
 
 
 def read(rgb: Path, edge):
-    """Pictures of a shard, `[N, edge, edge, 3]` bytes, and the lines beside them."""
+    """Pictures of a shard, `[N, edge, edge, 3]` bytes, and their lines of text."""
     images = np.fromfile(rgb, np.uint8).reshape(-1, edge, edge, 3)
     lines = [json.loads(line) for line in rgb.with_suffix(".jsonl").read_text(encoding="utf-8").splitlines()]
     return images, lines

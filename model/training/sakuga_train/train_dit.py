@@ -175,7 +175,7 @@ def train(config, shards: Path, out: Path, seconds, capacity, resume, log, steps
 
 
 def write_state(folder: Path, state, limit=15_000_000):
-    """Weights and their average in f16, in files of at most `limit` bytes; momenta begin anew on resuming."""
+    """Weights and their average in f16, in files of at most `limit` bytes; momenta restart from zero on resuming."""
     tensors = {f"params/{n}": np.asarray(v, np.float16) for n, v in state["params"].items()}
     tensors |= {f"average/{n}": np.asarray(v, np.float16) for n, v in state["average"].items()}
     files, size = [{}], 0

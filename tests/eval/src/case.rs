@@ -7,7 +7,7 @@ use sakuga_figures::{Constraints, Figure, HeldOut, Scene, heldout};
 use sakuga_schema::Gender;
 use serde::{Deserialize, Serialize};
 
-/// The attributes that are counted first: those that a character is told apart by.
+/// The attributes that are counted first: those that distinguish characters.
 ///
 /// Gender, skin and action are asked for and read as well; they are reported with all the others.
 pub const EIGHT: &[Attribute] = &[

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_told_as_they_were_typed() {
+    fn options_are_reported_as_they_were_typed() {
         let typed = "--steps 20 --guidance-scale 4.5 --solver dpm";
         let arguments = parse(&format!("sakuga-eval run --out x --cases unseen-one,one,one {typed}"));
         let plan = arguments.to_plan();

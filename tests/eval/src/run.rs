@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn sampling_is_told_in_words() {
+    fn sampling_is_described_in_words() {
         let sampling = Sampling {
             solver: Solver::Euler.into(),
             steps: 20,

@@ -103,7 +103,7 @@ fn the_page_is_as_it_was_written_down() {
     }
     let expected = std::fs::read_to_string(&golden).unwrap();
     let different = page.lines().zip(expected.lines()).find(|(here, there)| here != there);
-    assert!(page == expected, "{different:?}\n\nSAKUGA_EVAL_WRITE_GOLDEN=1 writes it down anew");
+    assert!(page == expected, "{different:?}\n\nSAKUGA_EVAL_WRITE_GOLDEN=1 writes it again");
     // What the page shows is there.
     let shown = page.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let shown: Vec<&str> = shown.collect();

@@ -204,9 +204,9 @@ impl Tree {
                 }
                 Item::FileModule { name, path, line } => {
                     let own = PathBuf::from(self.file(id));
-                    let beside = own.parent().unwrap_or(Path::new(""));
+                    let own_folder = own.parent().unwrap_or(Path::new(""));
                     let candidates = match path {
-                        Some(path) => vec![beside.join(path)],
+                        Some(path) => vec![own_folder.join(path)],
                         None => vec![folder.join(format!("{name}.rs")), folder.join(&name).join("mod.rs")],
                     };
                     let found = candidates.iter().find_map(|file| Some((file, read(file)?)));

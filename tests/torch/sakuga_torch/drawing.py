@@ -118,7 +118,7 @@ class Drawer:
         return (time.perf_counter() - begun) * 1e3
 
     def draw(self, text, seed, size_px, steps, run_begun, sampler):
-        """One picture as a record. The device is waited for at every step, as a service does that tells of each."""
+        """One picture as a record. The device is waited for at every step, as a service that reports each step does."""
         self.finish()
         begun = time.perf_counter()
         job = Job(begun_ms=(begun - run_begun) * 1e3, seed=seed)

@@ -40,7 +40,7 @@ def rotate_halves(x, turn):
 def attend(q, k, v, visible=None):
     """Softmax attention, query head h with key head h / (H / G): q [B, S, H, D], k and v [B, T, G, D] to [B, S, H, D].
 
-    `visible` [B, T] is false for keys that are padding; nothing means that there are none.
+    `visible` [B, T] is false for keys that are padding; nothing means that no key is padding.
     """
     heads, groups = q.shape[2], k.shape[2]
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))

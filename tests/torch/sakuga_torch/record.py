@@ -126,20 +126,20 @@ class Record:
 
 
 def to_json(record):
-    return json.dumps(told(asdict(record)), allow_nan=False)
+    return json.dumps(without_none(asdict(record)), allow_nan=False)
 
 
-def told(value):
+def without_none(value):
     """Without what is `None`, at any depth."""
     if isinstance(value, dict):
-        return {key: told(item) for key, item in value.items() if item is not None}
+        return {key: without_none(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [told(item) for item in value]
+        return [without_none(item) for item in value]
     return value
 
 
 def write(record, path):
     """Writes the file whole or not at all."""
-    beside = path.with_name(path.name + ".part")
-    beside.write_text(to_json(record) + "\n", encoding="utf-8")
-    os.replace(beside, path)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(to_json(record) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

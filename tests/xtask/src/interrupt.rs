@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM become a flag, so that whoever has started a process can end it before leaving.
+//! Ctrl-C and SIGTERM become a flag, so that a command ends the processes that it started before it exits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};

@@ -58,7 +58,7 @@ pub fn prepare(workspace: &Workspace) -> anyhow::Result<Llvm> {
     }
 }
 
-/// Where the build looks unless it is told otherwise.
+/// Where the build looks by default.
 fn user_data_home() -> Option<PathBuf> {
     match env::var_os("XDG_DATA_HOME") {
         Some(path) if Path::new(&path).is_absolute() => Some(path.into()),

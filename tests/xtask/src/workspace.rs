@@ -51,8 +51,8 @@ impl Workspace {
     }
 }
 
-/// Cargo without what `cargo run` told this program about itself: build scripts that watch those variables would
-/// otherwise run again, and everything above them be built again.
+/// Cargo without the variables that `cargo run` set for this program: build scripts that watch them would run again, and
+/// everything that depends on them would be built again.
 fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {

@@ -85,7 +85,7 @@ impl Scene {
         self.to_prompt_mentioning(AttributeSet::ALL)
     }
 
-    /// The prompt with only some of the attributes: what is not mentioned is left to whoever draws.
+    /// The prompt with only some of the attributes; the rest is undetermined.
     #[must_use]
     pub fn to_prompt_mentioning(&self, mentioned: AttributeSet) -> Prompt {
         Prompt {

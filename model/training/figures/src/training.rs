@@ -1,7 +1,7 @@
 //! Texts of a scene as people write them: what training reads, so that a prompt need not be complete, canonical or tidy.
 //!
 //! Half of the texts are XML, the other half plain tags and captions in equal parts, so that the comparison between the
-//! forms is fair. In all of them some attributes are left out, some tags have other names, and words stand beside them
+//! forms is fair. In all of them some attributes are left out, some tags have other names, and words are added
 //! that say nothing about the figures; in XML and in plain tags the order varies as well.
 
 use sakuga_schema::{Prompt, TagList};

@@ -75,7 +75,7 @@ fn agrees(figure: &Figure, character: &Character, text: &str) {
 }
 
 #[test]
-fn held_out_scenes_would_be_told_from_the_texts() {
+fn held_out_scenes_can_be_recognised_in_the_texts() {
     // The texts above come from scenes without held-out combinations; this is what those scenes would look like.
     let constraints = Constraints { figures: Some(1), held_out: HeldOut::Always };
     let scene = Scene::random(&mut Rng::new(3), &constraints);

@@ -107,7 +107,7 @@ impl Drop for Server {
 fn copy(lines: impl BufRead, mut log: File, ready: &SyncSender<String>) {
     for line in lines.lines().map_while(Result::ok) {
         if let Some(url) = line.strip_prefix(READY) {
-            // Whoever waited may have given up.
+            // The waiting thread may have stopped at its limit.
             let _ = ready.try_send(url.trim().to_owned());
         }
         let _ = writeln!(log, "{line}");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_never_listens_is_given_up() {
+    fn a_server_that_never_listens_is_an_error() {
         let start_time = Instant::now();
         let (_folder, server) = start("exec sleep 30", Duration::from_millis(300));
         let error = server.unwrap_err().to_string();

@@ -154,7 +154,7 @@ fn python_client(context: &Context<'_>) -> anyhow::Result<Verdict> {
     };
     let server = build::like_tests(context.workspace())?.server;
     let mut command = Command::new(environment.python());
-    // Nothing is written beside the sources.
+    // Nothing is written into the source folders.
     command.args(["-B", "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]);
     command.env("SAKUGA_SERVER_BIN", server).current_dir(context.workspace().root.join(PYTHON_CLIENT));
     let (success, output) = context.tee(&mut command)?;

@@ -92,7 +92,7 @@ test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 9 filtered out; 
     }
 
     #[test]
-    fn a_test_that_skipped_itself_is_told_apart() {
+    fn a_test_that_skipped_itself_is_counted_as_skipped() {
         let output = "\
 ---- parity::vae stdout ----
 skipped: no fixtures at ../shared
@@ -105,7 +105,7 @@ test result: ok. 4 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
     }
 
     #[test]
-    fn a_test_that_writes_past_its_capture_is_told_apart_too() {
+    fn a_skipped_test_that_writes_past_its_capture_is_counted_too() {
         let output = "\
 test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s
 parity::vae skipped: no fixture set

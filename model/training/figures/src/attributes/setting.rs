@@ -53,7 +53,7 @@ attribute! {
 }
 
 impl Style {
-    /// Whether the style can be told from the others before a backdrop: a white border vanishes before white.
+    /// Whether the style can be distinguished from the others on a backdrop: a white border vanishes on white.
     #[must_use]
     pub fn shows_on(self, backdrop: Backdrop) -> bool {
         let is_white = matches!(backdrop, Backdrop::Plain(Plain::White) | Backdrop::Place(Place::Snow, _));

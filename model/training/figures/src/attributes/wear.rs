@@ -61,7 +61,7 @@ attribute! {
 }
 
 impl Accessory {
-    /// Whether the hair can still be told apart under it: a hat hides a bun.
+    /// Whether the hair can still be distinguished under it: a hat hides a bun.
     #[must_use]
     pub fn goes_with(self, style: super::HairStyle) -> bool {
         use super::HairStyle::{Bun, DoubleBun, Spiked};

@@ -53,7 +53,7 @@ type Arm = (Point, Point, Point);
 
 const DOWN: Arm = ((16.5, 58.5), (24.0, 68.0), (25.5, 84.0));
 
-/// Left arm, right arm, and whether each goes up beside the head.
+/// Left arm, right arm, and whether each is raised next to the head.
 fn arms(action: Action) -> [(Arm, bool); 2] {
     let up = ((17.0, 59.0), (43.0, 66.0), (51.0, 42.0));
     match action {
@@ -83,7 +83,7 @@ pub(super) fn lowered_arms(canvas: &mut Canvas, parts: &Parts<'_>) {
     }
 }
 
-/// Draws the arms that go up beside the head, and what they hold.
+/// Draws the arms that are raised next to the head, and what they hold.
 pub(super) fn raised_arms(canvas: &mut Canvas, parts: &Parts<'_>) {
     draw_arms(canvas, parts, true);
 }

@@ -139,7 +139,7 @@ fn strands(bangs: Bangs) -> &'static [Point] {
     }
 }
 
-/// The lock that hangs beside the face: how far down it goes, and how wide it is.
+/// The lock of hair next to the face: its length and its width.
 fn side_lock(style: HairStyle, is_boy: bool) -> (f32, f32) {
     match style {
         HairStyle::Spiked => (20.0, 0.7),
