@@ -41,7 +41,7 @@ const REFUSED: &[(&str, &str)] = &[
 /// How many may still stand in the files of a top folder. Each number may only shrink, and is to end at 0; a folder that
 /// is not listed has 0.
 const REMAINING: &[(&str, usize)] =
-    &[(".", 10), ("client", 156), ("model", 120), ("proto", 15), ("schema", 77), ("server", 349), ("tests", 109)];
+    &[("client", 139), ("model", 90), ("proto", 15), ("schema", 62), ("server", 344), ("tests", 3)];
 
 /// Endings of the names of files that people write.
 const TEXTS: &[&str] = &[".cu", ".cuh", ".md", ".proto", ".py", ".rs", ".service", ".toml", ".xsd", ".yaml", ".yml"];
@@ -131,8 +131,10 @@ fn top(path: &str) -> &str {
 fn beyond<'a>(texts: impl Iterator<Item = (&'a str, &'a str)>, remaining: &[(&str, usize)]) -> Vec<String> {
     let mut by_folder: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (path, text) in texts {
-        let lines =
-            uses(text).into_iter().map(|one| format!("{path}:{}: `{}`: write {}", one.line, one.refused, one.instead));
+        // Python compares with `is None`.
+        let is_code = |one: &Use| path.ends_with(".py") && one.refused.ends_with(" none");
+        let found = uses(text).into_iter().filter(|one| !is_code(one));
+        let lines = found.map(|one| format!("{path}:{}: `{}`: write {}", one.line, one.refused, one.instead));
         by_folder.entry(top(path)).or_default().extend(lines);
     }
     let mut findings = Vec::new();
