@@ -35,8 +35,8 @@ const REMAINING: &[(&str, &str, &[&str])] = &[
     ("sakuga-model", "crate::pipeline", &["insight", "networks"]),
     ("sakuga-model", "crate::checkpoint::synthetic", &["layout", "preset"]),
     ("sakuga-server", "crate", &[
-        "config", "door", "encoder", "engine", "error", "event", "job", "jobs", "journal", "metrics", "picture",
-        "preview", "request", "scheduler", "settings", "telemetry", "trace", "wire",
+        "config", "door", "encoder", "engine", "error", "event", "job", "journal", "metrics", "picture",
+        "preview", "request", "retention", "scheduler", "settings", "telemetry", "trace", "wire",
     ]),
     ("sakuga-server", "crate::door", &["settings", "tls"]),
 ];
