@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use proc_macro2::{TokenStream, TokenTree};
-use sakuga_tests::repository;
+use sakuga_tidy::repository;
 use serde_json::Value;
 
 use crate::assert_none;
@@ -175,7 +175,7 @@ fn the_commands_of_the_documents_exist() {
     };
     assert!(known.xtask.contains("demo") && known.xtask.contains("test"), "{:?}", known.xtask);
     assert!(known.sakuga.contains("validate") && known.sakuga.contains("generate"), "{:?}", known.sakuga);
-    let readme = commands(&sakuga_tests::read("README.md"));
+    let readme = commands(&sakuga_tidy::read("README.md"));
     for promised in ["cargo xtask demo", "cargo xtask test"] {
         assert!(readme.iter().any(|command| command.starts_with(promised)), "the README does not name {promised}");
     }

@@ -14,7 +14,7 @@ mod tokens;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use sakuga_tests::repository;
+use sakuga_tidy::repository;
 
 use crate::assert_none;
 use crate::metadata::{self, Target};

@@ -136,7 +136,7 @@ fn installations_are_locked() {
 
 #[test]
 fn the_readme_is_an_overview() {
-    let lines = sakuga_tests::read("README.md").lines().count();
+    let lines = sakuga_tidy::read("README.md").lines().count();
     assert!(lines <= README_LINES_MAX, "README.md has {lines} lines, {README_LINES_MAX} allowed");
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use sakuga_tests::repository;
+use sakuga_tidy::repository;
 use serde_json::Value;
 
 /// A library or a program of the workspace.

@@ -102,7 +102,7 @@ fn the_tree_is_small() {
 
 #[test]
 fn every_crate_is_from_the_registry() {
-    let lock = std::fs::read_to_string(sakuga_tests::repository().join("Cargo.lock")).expect("Cargo.lock can be read");
+    let lock = std::fs::read_to_string(sakuga_tidy::repository().join("Cargo.lock")).expect("Cargo.lock can be read");
     assert!(lock.matches("[[package]]").count() > 100, "Cargo.lock is not what it was");
     assert_none(&foreign_sources(&lock));
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use sakuga_tests::repository;
+use sakuga_tidy::repository;
 
 /// One file of the repository.
 #[derive(Debug)]
