@@ -20,13 +20,8 @@ use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use crate::auth::error::CredentialError;
 use crate::config::{Config, EngineChoice};
-use crate::door::connection::Connections;
-use crate::door::layer::DoorLayer;
-use crate::door::listener::Incoming;
-use crate::door::reload::Reloader;
-use crate::door::serve::{self, Serving};
-use crate::door::{Door, DoorError};
 use crate::encoder::Encoder;
 use crate::engine::{EngineError, EngineOpener, scripted};
 use crate::error::ServerError;
@@ -48,9 +43,15 @@ use crate::store::writer::StoreWriter;
 use crate::store::{ArtifactStore, JobStore, StoreError};
 use crate::telemetry::Telemetry;
 use crate::trace::Observer;
+use crate::transport::connection::Connections;
+use crate::transport::credentials::Credentials;
+use crate::transport::layer::CallLayer;
+use crate::transport::listener::Incoming;
+use crate::transport::reload::Reloader;
+use crate::transport::serve::{self, Serving};
 
-/// Time between two samples of the device for the signs of life of quiet streams.
-const SIGNS: Duration = Duration::from_secs(5);
+/// Interval of the device samples that quiet event streams carry as a sign of life.
+const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long, at the end, clients may take to read what was sent to them.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 /// How long, at the end, the collector may take to get what is left.
@@ -69,7 +70,7 @@ pub enum AppError {
     },
     /// Keys, certificates or tokens cannot be used.
     #[error(transparent)]
-    Door(#[from] DoorError),
+    Credentials(#[from] CredentialError),
     /// The engine cannot be opened.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -105,12 +106,12 @@ pub struct App {
     health: HealthReporter,
     drain_timeout: Duration,
     observer: Option<Arc<dyn Observer>>,
-    _fresh: Reloader,
-    _figures: Option<AbortOnDropHandle<()>>,
-    /// Keeps the newest sample of the device new.
-    _signs: Subscription,
+    _reloader: Reloader,
+    _metrics_listener: Option<AbortOnDropHandle<()>>,
+    /// Keeps the newest sample of the device up to date.
+    _heartbeat: Subscription,
     /// Deletes old jobs.
-    _housekeeping: AbortOnDropHandle<()>,
+    _retention: AbortOnDropHandle<()>,
 }
 
 impl App {
@@ -136,11 +137,12 @@ impl App {
     ) -> Result<Self, AppError> {
         let begun = Instant::now();
         let metrics = Arc::new(Metrics::new(methods()));
-        let door = Door::open(&config.door, &metrics)?;
+        let credentials = Credentials::load(&config.transport)?;
+        let connections = Arc::new(Connections::new(&config.transport, metrics.connections.clone()));
         let observer = observer(&config)?;
-        warn_of_open_doors(&config, &door);
+        warn_about_exposure(&config, &credentials);
         let (listener, local_addr) = bind(config.listen).await?;
-        let figures = match config.door.metrics_listen {
+        let figures = match config.transport.metrics_listen {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
@@ -184,7 +186,7 @@ impl App {
         });
         jobs.recover().await?;
         let (newest, latest_sample) = watch::channel(None);
-        let signs = sampler.subscribe(SIGNS, move |sample| _ = newest.send_replace(Some(sample.clone())));
+        let heartbeat = sampler.subscribe(HEARTBEAT, move |sample| _ = newest.send_replace(Some(sample.clone())));
         let context = Arc::new(Context {
             jobs: jobs.clone(),
             streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
@@ -226,33 +228,33 @@ impl App {
             .add_service(reflection().build_v1()?.max_decoding_message_size(Limits::QUESTION_BYTES_MAX))
             .add_service(reflection().build_v1alpha()?.max_decoding_message_size(Limits::QUESTION_BYTES_MAX));
 
-        let housekeeping = AbortOnDropHandle::new(tokio::spawn(jobs.retention_loop()));
+        let retention = AbortOnDropHandle::new(tokio::spawn(jobs.retention_loop()));
         let stop_accepting = CancellationToken::new();
-        let incoming = Incoming::start(listener, &door);
-        let layer = DoorLayer::new(&door, metrics.calls.clone(), observer.clone());
-        let serving = serve::serve(&config.door, layer, routes, incoming, stop_accepting.clone());
+        let incoming = Incoming::start(listener, credentials.tls.clone(), connections.clone());
+        let layer = CallLayer::new(&credentials, metrics.calls.clone(), observer.clone());
+        let serving = serve::serve(&config.transport, layer, routes, incoming, stop_accepting.clone());
         let metrics_addr = figures.as_ref().map(|(_, address)| *address);
-        let figures = figures.map(|(listener, address)| {
-            tracing::info!(%address, "figures");
+        let metrics_listener = figures.map(|(listener, address)| {
+            tracing::info!(%address, "metrics");
             let queue = Box::new(queue_figures(&context));
             let (observer, sampler) = (context.observer.clone(), context.sampler.clone());
-            listener::serve(listener, Page { metrics, queue, observer, sampler, tokens: door.tokens.clone() })
+            listener::serve(listener, Page { metrics, queue, observer, sampler, tokens: credentials.tokens.clone() })
         });
         Ok(Self {
             local_addr,
             metrics_addr,
-            is_encrypted: door.tls.is_some(),
+            is_encrypted: credentials.tls.is_some(),
             serving,
             stop_accepting,
-            connections: door.connections.clone(),
+            connections,
             context,
             health,
             drain_timeout: config.drain_timeout,
             observer,
-            _fresh: door.keep_fresh(),
-            _figures: figures,
-            _signs: signs,
-            _housekeeping: housekeeping,
+            _reloader: credentials.watch(),
+            _metrics_listener: metrics_listener,
+            _heartbeat: heartbeat,
+            _retention: retention,
         })
     }
 
@@ -287,10 +289,10 @@ impl App {
             health,
             drain_timeout,
             observer,
-            _fresh,
-            _figures,
-            _signs,
-            _housekeeping,
+            _reloader,
+            _metrics_listener,
+            _heartbeat,
+            _retention,
             ..
         } = self;
         let services = Arc::new(HealthNames::new(&context.engine.model.name));
@@ -424,16 +426,16 @@ async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError
 }
 
 /// Says what an operator may not have meant.
-fn warn_of_open_doors(config: &Config, door: &Door) {
+fn warn_about_exposure(config: &Config, credentials: &Credentials) {
     if config.listen.ip().is_loopback() {
         return;
     }
-    if !door.asks_who() {
+    if !credentials.requires_identity() {
         tracing::warn!(
             "whoever reaches the port can draw; ask for tokens with --tokens, or certificates with --tls-client-ca"
         );
     }
-    if door.tls.is_none() {
+    if credentials.tls.is_none() {
         tracing::warn!(
             "connections are not encrypted, and tokens can be read on the way; encrypt with --tls-cert and --tls-key"
         );
@@ -470,15 +472,15 @@ fn queue_figures(context: &Arc<Context>) -> impl Fn() -> QueueFigures + Send + S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::door::access::{Access, Scope, Scopes, access};
+    use crate::auth::access::{Access, Scope, Scopes, access};
 
     #[test]
-    fn every_method_has_a_rule_at_the_door() {
+    fn every_method_has_an_access_rule() {
         let methods = methods();
         assert!(methods.len() >= 10, "{methods:?}");
         let admin = Access::Scoped(Scopes::one(Scope::Admin));
         for method in methods {
-            assert_ne!(access(&format!("/{method}")), admin, "say in door::access who may call {method}");
+            assert_ne!(access(&format!("/{method}")), admin, "say in auth::access who may call {method}");
         }
     }
 }

@@ -13,13 +13,14 @@ use std::time::Duration;
 pub use self::engine::{
     BadLora, BadSizes, BurnConfig, DeviceChoice, LoraChoice, PrecisionChoice, UnknownDevice, WarmUp,
 };
-use crate::door::{self, DoorConfig};
 use crate::engine::scripted::Script;
 use crate::limits::Limits;
 use crate::retention::Retention;
 use crate::settings::Given;
 use crate::store::place::DataPlace;
 use crate::trace;
+use crate::transport::credentials::Credentials;
+use crate::transport::{self, TransportConfig};
 
 /// Mebibytes of pictures that a server keeps in memory unless it is told otherwise.
 const KEEP_MIB_IN_MEMORY: u64 = 256;
@@ -29,8 +30,8 @@ const KEEP_MIB_IN_MEMORY: u64 = 256;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// How connections and calls are let in.
-    pub door: DoorConfig,
+    /// Limits, keys and tokens of connections and calls.
+    pub transport: TransportConfig,
     /// What draws.
     pub engine: EngineChoice,
     /// What a request may ask for.
@@ -94,7 +95,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            door: DoorConfig::default(),
+            transport: TransportConfig::default(),
             engine: EngineChoice::Scripted(Script::default()),
             limits: Limits::default(),
             jobs: JobsConfig::default(),
@@ -144,7 +145,7 @@ impl Config {
         if !given.only_checks() {
             return Ok(None);
         }
-        problems.extend(self.door.problems());
+        problems.extend(Credentials::problems(&self.transport));
         if problems.is_empty() { Ok(Some(given.effective())) } else { Err(ConfigError::Values(problems)) }
     }
 }
@@ -159,7 +160,7 @@ pub(crate) struct Reader<'a> {
 impl Reader<'_> {
     fn config(&mut self) -> Option<Config> {
         // Each part is read before any is needed, so that every problem is found.
-        let door = door::settings::read(self);
+        let transport = transport::settings::read(self);
         let listen = self.listen();
         let engine = self.engine();
         let limits = self.limits();
@@ -171,7 +172,7 @@ impl Reader<'_> {
         let log_filter = self.log_filter();
         Some(Config {
             listen: listen?,
-            door: door?,
+            transport: transport?,
             engine: engine?,
             limits: limits?,
             jobs: jobs?,

@@ -16,8 +16,8 @@
 //!
 //! [`telemetry`] keeps what is seen of the device and of the engine meanwhile, on the thread that takes the samples.
 //!
-//! Before that, every connection and call passes the [`door`]; [`metrics`] counts what happens, and [`trace`] tells a
-//! collector of it.
+//! Before that, every connection and call passes [`transport`] and [`auth`]; [`metrics`] counts what happens, and
+//! [`trace`] exports it to a collector.
 //!
 //! [`app`] puts it all together; [`config`] says how. Errors are [`error::ServerError`] until [`wire::status`] makes them
 //! gRPC's.
@@ -37,13 +37,14 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod auth;
 pub mod config;
-pub mod door;
 pub mod encoder;
 pub mod engine;
 pub mod error;
 pub mod event;
 pub mod gpu;
+pub mod grpc;
 pub mod job;
 pub mod job_id;
 pub mod jobs;
@@ -62,6 +63,7 @@ pub mod store;
 mod sync;
 pub mod telemetry;
 pub mod trace;
+pub mod transport;
 pub mod wire;
 
 pub use app::{App, AppError};

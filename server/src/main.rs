@@ -3,8 +3,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use sakuga_server::auth::token_command;
 use sakuga_server::config::{Config, ConfigError};
-use sakuga_server::door::token_command;
 use sakuga_server::{App, log};
 
 /// Exit status of a program that was called wrongly, as `sysexits.h` has it.

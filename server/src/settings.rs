@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use crate::door::{self, token_command};
+use crate::auth::token_command;
 use crate::trace;
+use crate::transport;
 
 /// One setting. The flag is `--name`, the environment variable `SAKUGA_NAME` in capitals with `_`, the key of the
 /// configuration file `name`.
@@ -163,8 +164,8 @@ pub const SETTINGS: &[Setting] = &[
         name: "client-jobs",
         value: "N",
         default: "0",
-        help: "Jobs that one client may have queued and running. A client is its token or certificate where the door asks \
-               for one, else what its calls say in `sakuga-client-id`, else its address. 0: as many as it likes.",
+        help: "Jobs that one client may have queued and running. A client is its token or certificate if calls need \
+               one, else what its calls say in `sakuga-client-id`, else its address. 0: as many as it likes.",
     },
     Setting {
         name: "client-rate",
@@ -219,9 +220,9 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// Those of the whole program: these, those of the door and those of traces.
+/// Those of the whole program: these, those of the transport and those of traces.
 pub fn all() -> impl Iterator<Item = &'static Setting> {
-    SETTINGS.iter().chain(door::settings::SETTINGS).chain(trace::settings::SETTINGS)
+    SETTINGS.iter().chain(transport::settings::SETTINGS).chain(trace::settings::SETTINGS)
 }
 
 /// Settings that can be given several times.

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sakuga_client::{Client, ClientError, ConnectOptions, TlsOptions, Token};
-use sakuga_server::door::settings::TlsFiles;
-use sakuga_server::door::token_file;
+use sakuga_server::auth::token_file;
+use sakuga_server::transport::TlsFiles;
 use sakuga_tests::job::follow;
 use sakuga_tests::server::{TestServer, scripted_config};
 use tonic::Code;
@@ -34,9 +34,9 @@ async fn the_client_draws_through_tls_with_a_certificate_and_a_token() {
     let hash = token_file::hex(&token_file::hash(b"secret"));
     std::fs::write(path("tokens"), format!("alice generate sha256:{hash}\n")).unwrap();
     let mut config = scripted_config(1);
-    config.door.tls =
+    config.transport.tls =
         Some(TlsFiles { cert: path("server.pem"), key: path("server.key"), client_ca: Some(path("ca.pem")) });
-    config.door.tokens = Some(path("tokens"));
+    config.transport.tokens = Some(path("tokens"));
     let server = TestServer::start(config).await;
 
     let tls = TlsOptions { ca: Some(read("ca.pem")), identity: Some((read("client.pem"), read("client.key"))) };

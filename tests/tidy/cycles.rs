@@ -35,10 +35,9 @@ const REMAINING: &[(&str, &str, &[&str])] = &[
     ("sakuga-model", "crate::pipeline", &["insight", "networks"]),
     ("sakuga-model", "crate::checkpoint::synthetic", &["layout", "preset"]),
     ("sakuga-server", "crate", &[
-        "config", "door", "encoder", "engine", "error", "event", "job", "journal", "metrics", "picture",
-        "preview", "request", "retention", "scheduler", "settings", "telemetry", "trace", "wire",
+        "config", "encoder", "engine", "error", "event", "job", "journal", "metrics", "picture",
+        "preview", "request", "retention", "scheduler", "settings", "telemetry", "trace", "transport", "wire",
     ]),
-    ("sakuga-server", "crate::door", &["settings", "tls"]),
 ];
 
 /// The cycles of one library or program.

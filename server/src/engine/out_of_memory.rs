@@ -4,7 +4,7 @@
 //! engine that uses it so that it is tested without one.
 
 /// What cubecl, and the CUDA libraries beside it, say when there is no memory, in lower case.
-const SIGNS: [&str; 9] = [
+const HEARTBEAT: [&str; 9] = [
     // cubecl's allocations: none now, none ever, no page of that size, and one that was put off.
     "out of device memory allocating",
     "can't allocate buffer of size",
@@ -42,7 +42,7 @@ pub struct Shortage {
 pub fn shortage(text: &str) -> Option<Shortage> {
     let text = text.to_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
-    if has(&POISONED) || !has(&SIGNS) {
+    if has(&POISONED) || !has(&HEARTBEAT) {
         return None;
     }
     let allocation = BEFORE_BYTES.iter().find_map(|before| {

@@ -14,9 +14,10 @@ use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Metrics, QueueFigures};
-use crate::door::access::{Scope, Scopes};
-use crate::door::layer;
-use crate::door::tokens::Tokens;
+use crate::auth::access::{Scope, Scopes};
+use crate::auth::bearer::bearer;
+use crate::auth::refusal::Refusal;
+use crate::auth::tokens::Tokens;
 use crate::gpu::{DeviceSample, Sampler};
 use crate::telemetry::Observer;
 
@@ -63,17 +64,16 @@ async fn read(State(page): State<Arc<Page>>, headers: HeaderMap) -> Response {
 
 #[expect(clippy::result_large_err, reason = "an answer is what it is, and it is rare")]
 fn may_read(tokens: &Tokens, headers: &HeaderMap) -> Result<(), Response> {
-    let bearer = layer::bearer(headers).map_err(|refusal| refuse(StatusCode::UNAUTHORIZED, &refusal))?;
-    let holder = tokens
-        .find(bearer, SystemTime::now())
-        .map_err(|bad| refuse(StatusCode::UNAUTHORIZED, &crate::door::refusal::Refusal::from(bad)))?;
+    let token = bearer(headers).map_err(|refusal| refuse(StatusCode::UNAUTHORIZED, &refusal))?;
+    let holder =
+        tokens.find(token, SystemTime::now()).map_err(|bad| refuse(StatusCode::UNAUTHORIZED, &Refusal::from(bad)))?;
     if holder.identity.scopes.allow(Scopes::one(Scope::Metrics)) {
         return Ok(());
     }
     Err((StatusCode::FORBIDDEN, "the token lacks the scope `metrics`\n").into_response())
 }
 
-fn refuse(code: StatusCode, refusal: &crate::door::refusal::Refusal) -> Response {
+fn refuse(code: StatusCode, refusal: &Refusal) -> Response {
     (code, [(header::WWW_AUTHENTICATE, "Bearer")], format!("{refusal}\n")).into_response()
 }
 

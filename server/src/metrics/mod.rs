@@ -81,7 +81,7 @@ impl CallMetrics {
         self.ended.get_or_create(&[("method", method.clone()), ("code", code_name(code).into())]).inc();
     }
 
-    /// Notes that the door did not let a call in.
+    /// Counts a call that authentication, authorisation or a quota refused.
     pub fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&[("reason", reason)]).inc();
     }
@@ -159,7 +159,7 @@ impl Metrics {
         registry.register("sent_bytes", "Bytes to clients", connections.sent_bytes.clone());
         registry.register("grpc_calls_open", "Open calls, streams included", calls.open.clone());
         registry.register("grpc_calls", "Calls that ended, by method and gRPC code", calls.ended.clone());
-        registry.register("grpc_calls_refused", "Calls that the door did not let in, by reason", calls.refused.clone());
+        registry.register("grpc_calls_refused", "Calls that were not admitted, by reason", calls.refused.clone());
         registry.register("jobs", "Jobs that left the device, by outcome", engine.jobs.clone());
         registry.register("images", "Pictures drawn", engine.images.clone());
         registry.register("jobs_running", "Jobs that have the device", engine.running.clone());

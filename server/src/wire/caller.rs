@@ -5,10 +5,10 @@ use std::sync::Arc;
 use sakuga_proto::generation::v1::{JobOptions, Priority};
 use tonic::Request;
 
-use crate::door::connection::Peer;
-use crate::door::identity::ClientIdentity;
+use crate::auth::identity::ClientIdentity;
 use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
+use crate::transport::connection::Peer;
 use crate::wire::from_proto;
 
 /// The entry of a call's metadata that names its client.

@@ -1,5 +1,5 @@
-//! Errors on the wire: one match decides code, reason and details of everything that the services refuse. What the door
-//! refuses before them is in [`crate::door::refusal`].
+//! Errors on the wire: one match decides code, reason and details of everything that the services refuse. Refusals
+//! of authentication and quotas are in [`crate::auth::refusal`].
 //!
 //! Details travel in HTTP/2 headers, of which many stacks take 8 KiB; with base64 that leaves [`DETAILS_BYTES_MAX`].
 
@@ -13,10 +13,9 @@ use tonic_types::pb;
 
 use crate::engine::{EngineError, Smaller};
 use crate::error::{ServerError, Violation};
+use crate::grpc::ERROR_DOMAIN;
 use crate::store::StoreError;
 
-/// The domain of every reason.
-pub const ERROR_DOMAIN: &str = "sakuga.dev";
 /// Most violations in one status; ValidatePrompt has them all.
 pub const VIOLATIONS_MAX: usize = 20;
 /// Most bytes of a status with its details.
@@ -228,7 +227,7 @@ mod tests {
             .map(|(reason, rest)| (reason.into(), rest.split(" |").next().unwrap_or_default().into()))
             .collect();
         let code = |file: &'static str| file.split("mod tests").next().expect("the code before the tests");
-        let told: BTreeSet<(String, String)> = [include_str!("status.rs"), include_str!("../door/refusal.rs")]
+        let told: BTreeSet<(String, String)> = [include_str!("status.rs"), include_str!("../auth/refusal.rs")]
             .into_iter()
             .flat_map(|file| code(file).split("(Code::"))
             .filter_map(|text| text.split_once(", \"")?.0.chars().all(char::is_alphanumeric).then_some(text))

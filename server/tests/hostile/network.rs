@@ -11,8 +11,8 @@ use sakuga_proto::generation::v1::{
     Sampling, WatchJobRequest, generate_request,
 };
 use sakuga_server::config::EngineChoice;
-use sakuga_server::door::DoorConfig;
 use sakuga_server::engine::scripted::Script;
+use sakuga_server::transport::TransportConfig;
 use sakuga_server::{App, Config};
 use tokio::sync::oneshot;
 use tonic::Status;
@@ -33,9 +33,9 @@ struct Server {
 }
 
 impl Server {
-    async fn start(step_ms: u64, door: DoorConfig) -> Self {
+    async fn start(step_ms: u64, transport: TransportConfig) -> Self {
         let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() };
-        let config = Config { engine: EngineChoice::Scripted(script), door, ..Config::default() };
+        let config = Config { engine: EngineChoice::Scripted(script), transport, ..Config::default() };
         let app = App::build(config).await.expect("it starts");
         let url = format!("http://{}", app.local_addr());
         let (stop, stopped) = oneshot::channel::<()>();
@@ -81,7 +81,7 @@ async fn follow(url: &str, job_id: &str, seen: &mut Vec<GenerateEvent>) -> Resul
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watcher_behind_a_slow_network_that_breaks_sees_each_event_once() {
     let cuts = std::env::var("SAKUGA_CUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(CUTS);
-    let server = Server::start(2, DoorConfig::default()).await;
+    let server = Server::start(2, TransportConfig::default()).await;
     let wire = Wire::to(&server.url, DELAY).await;
     let mut near = JobServiceClient::new(connect(&server.url).await.expect("it listens"));
     let begun = Instant::now();
@@ -136,8 +136,9 @@ async fn after_running(near: &mut JobServiceClient<Channel>, job_id: &str) -> (J
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_falls_silent_is_given_up_and_its_jobs_do_as_they_were_told() {
     let (interval, timeout) = (Duration::from_millis(400), Duration::from_millis(400));
-    let door = DoorConfig { keepalive_interval: interval, keepalive_timeout: timeout, ..DoorConfig::default() };
-    let server = Server::start(20, door).await;
+    let transport =
+        TransportConfig { keepalive_interval: interval, keepalive_timeout: timeout, ..TransportConfig::default() };
+    let server = Server::start(20, transport).await;
     let mut near = JobServiceClient::new(connect(&server.url).await.expect("it listens"));
 
     // A job that ends with its reader.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sakuga_server::door::DoorConfig;
+use sakuga_server::transport::TransportConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -33,8 +33,8 @@ const EMPTY: [u8; 5] = [0; 5];
 
 #[tokio::test]
 async fn a_page_of_an_origin_that_is_let_in_calls() {
-    let door = DoorConfig { cors_origins: vec![PAGE.into()], ..DoorConfig::default() };
-    let server = Server::start(door).await;
+    let config = TransportConfig { cors_origins: vec![PAGE.into()], ..TransportConfig::default() };
+    let server = Server::start(config).await;
     let ask = "access-control-request-method: POST\r\naccess-control-request-headers: authorization,x-grpc-web\r\n";
     let allowed = send(server.address, "OPTIONS", &format!("origin: {PAGE}\r\n{ask}"), b"").await;
     assert!(allowed.starts_with("http/1.1 200"), "{allowed}");
@@ -58,8 +58,8 @@ async fn a_page_of_an_origin_that_is_let_in_calls() {
 async fn a_page_needs_a_token_like_any_other_client() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), line("alice", "generate", "a", "")).expect("written");
-    let door = DoorConfig { cors_origins: vec![PAGE.into()], ..with_tokens(file.path()) };
-    let server = Server::start(door).await;
+    let config = TransportConfig { cors_origins: vec![PAGE.into()], ..with_tokens(file.path()) };
+    let server = Server::start(config).await;
     let refused = send(server.address, "POST", &call(PAGE, ""), &EMPTY).await;
     assert!(refused.contains("grpc-status: 16") || refused.contains("grpc-status:16"), "{refused}");
     let answer = send(server.address, "POST", &call(PAGE, "authorization: Bearer a\r\n"), &EMPTY).await;
@@ -69,7 +69,7 @@ async fn a_page_needs_a_token_like_any_other_client() {
 
 #[tokio::test]
 async fn nothing_of_it_is_there_unless_it_is_asked_for() {
-    let server = Server::start(DoorConfig::default()).await;
+    let server = Server::start(TransportConfig::default()).await;
     let answer = send(server.address, "POST", &call(PAGE, ""), &EMPTY).await;
     assert!(!answer.contains("grpc-status"), "{answer}");
     server.stop().await;

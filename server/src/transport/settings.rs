@@ -1,95 +1,11 @@
-//! The settings of the door: keys, tokens, and the limits of a connection.
+//! The settings of the transport: keys, tokens, and the limits of a connection.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use super::tls::Tls;
-use super::tokens::Tokens;
+use super::config::{TlsFiles, TransportConfig};
 use crate::config::Reader;
 use crate::settings::Setting;
-
-/// How connections and calls are let in. The defaults are safe on an open network and enough for a busy team.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DoorConfig {
-    /// Keys and certificates; `None`: connections are not encrypted.
-    pub tls: Option<TlsFiles>,
-    /// The file of bearer tokens; `None`: calls need none.
-    pub tokens: Option<PathBuf>,
-    /// How often files are looked at for changes; zero: on SIGHUP only.
-    pub reload_interval: Duration,
-    /// How long TLS, and the first byte of a connection, may take.
-    pub handshake_timeout: Duration,
-    /// How long a connection may be open without a call.
-    pub idle_timeout: Duration,
-    /// Connections that may be open.
-    pub connections_max: usize,
-    /// Streams that one connection may have open.
-    pub streams_max: u32,
-    /// Bytes of a call's headers.
-    pub header_bytes_max: u32,
-    /// Streams that a client may reset before the server has looked at them.
-    pub pending_resets_max: usize,
-    /// Streams that the server may have to reset for a client's faults.
-    pub fault_resets_max: usize,
-    /// How often a silent connection is probed.
-    pub keepalive_interval: Duration,
-    /// How long the answer to a probe may take.
-    pub keepalive_timeout: Duration,
-    /// Whether browsers may speak gRPC-Web.
-    pub accepts_grpc_web: bool,
-    /// Pages of which origins may do so; `*` is any.
-    pub cors_origins: Vec<String>,
-    /// Where the figures are served for Prometheus.
-    pub metrics_listen: Option<SocketAddr>,
-}
-
-/// The files of TLS, in PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The server's certificate and those between it and its CA.
-    pub cert: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-    /// The CAs of clients' certificates; with them every client needs one.
-    pub client_ca: Option<PathBuf>,
-}
-
-impl Default for DoorConfig {
-    fn default() -> Self {
-        Self {
-            tls: None,
-            tokens: None,
-            reload_interval: Duration::from_secs(30),
-            handshake_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(300),
-            connections_max: 4096,
-            streams_max: 256,
-            header_bytes_max: 16 * 1024,
-            pending_resets_max: 1024,
-            fault_resets_max: 1024,
-            keepalive_interval: Duration::from_secs(20),
-            keepalive_timeout: Duration::from_secs(20),
-            accepts_grpc_web: false,
-            cors_origins: Vec::new(),
-            metrics_listen: None,
-        }
-    }
-}
-
-impl DoorConfig {
-    /// Whether gRPC-Web is spoken: when it is asked for, or pages of some origin are let in.
-    pub fn grpc_web(&self) -> bool {
-        self.accepts_grpc_web || !self.cors_origins.is_empty()
-    }
-
-    /// What is wrong with the files of keys and tokens.
-    pub fn problems(&self) -> Vec<String> {
-        let tls = self.tls.as_ref().and_then(|files| Tls::load(files, false).err());
-        let tokens = self.tokens.as_ref().and_then(|path| Tokens::load(path).err());
-        tls.into_iter().chain(tokens).map(|error| error.to_string()).collect()
-    }
-}
 
 /// The settings, as the help lists them.
 pub const SETTINGS: &[Setting] = &[
@@ -199,8 +115,8 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
-/// Reads the settings of the door.
-pub(crate) fn read(reader: &mut Reader<'_>) -> Option<DoorConfig> {
+/// Reads the settings of the transport.
+pub(crate) fn read(reader: &mut Reader<'_>) -> Option<TransportConfig> {
     // Each is read before any is needed, so that every problem is found.
     let tls = tls_files(reader);
     let tokens = reader.path("tokens");
@@ -218,7 +134,7 @@ pub(crate) fn read(reader: &mut Reader<'_>) -> Option<DoorConfig> {
     let accepts_grpc_web = reader.switch("grpc-web");
     let cors_origins = origins(reader);
     let metrics_listen = metrics_listen(reader);
-    Some(DoorConfig {
+    Some(TransportConfig {
         tls: tls?,
         tokens,
         reload_interval: reload_interval?,

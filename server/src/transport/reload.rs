@@ -7,11 +7,11 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::DoorError;
 use super::tls::Tls;
-use super::tokens::Tokens;
+use crate::auth::error::CredentialError;
+use crate::auth::tokens::Tokens;
 
-/// Keeps the files fresh until it is dropped.
+/// Reads the files again when they change, until it is dropped.
 pub struct Reloader {
     _task: AbortOnDropHandle<()>,
 }
@@ -28,24 +28,24 @@ impl Reloader {
             let paths = vec![tokens.path().to_owned()];
             watched.push(Watched::new("tokens", paths, move || tokens.reload()));
         }
-        // Listened to without files too: unheard, the signal would end the program.
-        let told = Told::listen();
-        Self { _task: AbortOnDropHandle::new(tokio::spawn(keep_fresh(watched, interval, told))) }
+        // Also without files: a SIGHUP that nothing handles would end the program.
+        let hangup = Hangup::listen();
+        Self { _task: AbortOnDropHandle::new(tokio::spawn(watch(watched, interval, hangup))) }
     }
 }
 
-async fn keep_fresh(mut watched: Vec<Watched>, interval: Duration, mut told: Told) {
+async fn watch(mut watched: Vec<Watched>, interval: Duration, mut hangup: Hangup) {
     loop {
         tokio::select! {
             () = pause(interval) => {}
-            () = told.next() => tracing::info!("SIGHUP: looking at certificates and tokens"),
+            () = hangup.next() => tracing::info!("SIGHUP: reading certificates and tokens again"),
         }
-        // A folder on a slow network must not hold up the calls.
-        let looked = tokio::task::spawn_blocking(move || {
-            watched.iter_mut().for_each(Watched::look);
+        // Reading may block for long on a network file system; calls must not wait for it.
+        let checked = tokio::task::spawn_blocking(move || {
+            watched.iter_mut().for_each(Watched::check);
             watched
         });
-        let Ok(back) = looked.await else { return };
+        let Ok(back) = checked.await else { return };
         watched = back;
     }
 }
@@ -62,22 +62,23 @@ struct Watched {
     what: &'static str,
     paths: Vec<PathBuf>,
     seen: [u8; 32],
-    reload: Box<dyn Fn() -> Result<(), DoorError> + Send>,
+    reload: Box<dyn Fn() -> Result<(), CredentialError> + Send>,
 }
 
 impl Watched {
     fn new(
         what: &'static str,
         paths: Vec<PathBuf>,
-        reload: impl Fn() -> Result<(), DoorError> + Send + 'static,
+        reload: impl Fn() -> Result<(), CredentialError> + Send + 'static,
     ) -> Self {
-        // Nothing is seen yet: what changed since it was first read is noticed too.
+        // All zeros differ from any digest, so a change between the first reading and now is noticed.
         Self { what, paths, seen: [0; 32], reload: Box::new(reload) }
     }
 
-    /// Reads the files again if what is in them has changed. Contents are compared, not times: links are exchanged, and
-    /// clocks are coarse. What cannot be used is told once, and what there was goes on.
-    fn look(&mut self) {
+    /// Reads the files again if their contents have changed. Contents are compared, not times: certificate managers
+    /// exchange links, and time stamps are coarse. A file that cannot be used is logged once, and the previous
+    /// contents stay in use.
+    fn check(&mut self) {
         let is_first = self.seen == [0; 32];
         let now = digest(&self.paths);
         if now == self.seen {
@@ -95,7 +96,7 @@ impl Watched {
 fn digest(paths: &[PathBuf]) -> [u8; 32] {
     let mut digest = Sha256::new();
     for path in paths {
-        // A file that is missing for the moment of an exchange differs from one that is there.
+        // A missing file counts as empty.
         let content = std::fs::read(path).unwrap_or_default();
         digest.update((content.len() as u64).to_le_bytes());
         digest.update(content);
@@ -104,12 +105,12 @@ fn digest(paths: &[PathBuf]) -> [u8; 32] {
 }
 
 /// SIGHUP, where there is one.
-struct Told {
+struct Hangup {
     #[cfg(unix)]
     signal: Option<tokio::signal::unix::Signal>,
 }
 
-impl Told {
+impl Hangup {
     #[cfg(unix)]
     fn listen() -> Self {
         let signal = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup());

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, Command};
 
 use super::access::Scopes;
-use super::share::{Rate, ShareLimits};
+use super::quota::{QuotaLimits, Rate};
 use super::token_file::{self, TokenEntry};
 
 /// The subcommand's name.
@@ -61,7 +61,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<String, clap
         name: new.get_one::<String>("name").expect(required).clone(),
         scopes: *new.get_one::<Scopes>("scope").expect(required),
         hash: token_file::hash(token.as_bytes()),
-        limits: ShareLimits { rate: new.get_one("rate").copied(), concurrent: new.get_one("concurrent").copied() },
+        limits: QuotaLimits { rate: new.get_one("rate").copied(), concurrent: new.get_one("concurrent").copied() },
         expires: new.get_one("expires").copied(),
     };
     Ok(format!(

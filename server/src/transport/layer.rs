@@ -1,5 +1,4 @@
-//! What every call passes: who makes it, whether the method is theirs, whether their share is used up; and its end is
-//! counted.
+//! What every call passes: authentication, authorisation, the quota of its token; and its end is counted.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,7 +8,6 @@ use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,32 +16,34 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
-use super::access::{Access, access};
 use super::connection::{CallGuard, Peer};
-use super::identity::ClientIdentity;
-use super::refusal::Refusal;
-use super::share::OverShare;
-use super::tokens::Tokens;
+use super::credentials::Credentials;
+use crate::auth::access::{Access, access};
+use crate::auth::bearer::take_bearer;
+use crate::auth::identity::ClientIdentity;
+use crate::auth::quota::OverQuota;
+use crate::auth::refusal::Refusal;
+use crate::auth::tokens::Tokens;
 use crate::metrics::CallMetrics;
 use crate::trace::{CallObserver, Observer};
 
-/// Puts the door before a service.
+/// Authenticates, authorises and counts the calls of a service.
 #[derive(Clone)]
-pub struct DoorLayer {
+pub struct CallLayer {
     tokens: Option<Arc<Tokens>>,
-    /// Whether a connection without a certificate is anybody's.
+    /// Whether a call without token and certificate is refused.
     needs_identity: bool,
     metrics: CallMetrics,
     observer: Option<Arc<dyn Observer>>,
 }
 
-impl DoorLayer {
-    /// The layer of a door.
-    pub fn new(door: &super::Door, metrics: CallMetrics, observer: Option<Arc<dyn Observer>>) -> Self {
-        Self { tokens: door.tokens.clone(), needs_identity: door.asks_who(), metrics, observer }
+impl CallLayer {
+    /// The layer over these credentials.
+    pub fn new(credentials: &Credentials, metrics: CallMetrics, observer: Option<Arc<dyn Observer>>) -> Self {
+        Self { tokens: credentials.tokens.clone(), needs_identity: credentials.requires_identity(), metrics, observer }
     }
 
-    /// Tells of a call, and notes on it which span it is.
+    /// Begins the span of a call and attaches it to the request.
     fn observe<B>(&self, request: &mut Request<B>, method: &str) -> Option<Box<dyn CallObserver>> {
         let observer = self.observer.as_ref()?;
         let known = (request.uri().path().trim_start_matches('/') == method).then_some(method);
@@ -53,7 +53,7 @@ impl DoorLayer {
         Some(observed)
     }
 
-    /// Decides on a call, takes its secret off it, and notes on it who makes it.
+    /// Authenticates and authorises a call, removes its secret, and attaches its identity.
     fn admit<B>(&self, request: &mut Request<B>) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
         let needed = access(request.uri().path());
         let secret = take_bearer(request.headers_mut());
@@ -61,68 +61,42 @@ impl DoorLayer {
             return Ok(None);
         }
         let certificate = request.extensions().get::<Peer>().and_then(|peer| peer.certificate.clone());
-        let (identity, share) = match &self.tokens {
+        let (identity, quota) = match &self.tokens {
             None => (certificate.as_ref().map(ClientIdentity::of_certificate).ok_or(Refusal::NoToken)?, None),
             Some(tokens) => {
                 let holder = tokens.find(&secret?, SystemTime::now())?;
-                (holder.identity, Some(holder.share))
+                (holder.identity, Some(holder.quota))
             }
         };
-        // Also that of a call which is refused below.
+        // Before the checks that follow, so that the log names the client of a refused call too.
         tracing::Span::current().record("client", &*identity.name);
         if let Access::Scoped(scopes) = needed
             && !identity.scopes.allow(scopes)
         {
             return Err(Refusal::WrongScope { held: identity.scopes, needed: scopes });
         }
-        let permit = share.map(|share| share.take(Instant::now()).map_err(Refusal::OverShare)).transpose()?;
+        let permit = quota.map(|quota| quota.take(Instant::now()).map_err(Refusal::OverQuota)).transpose()?;
         request.extensions_mut().insert(identity);
         Ok(permit)
     }
 }
 
-/// The token of a call's only authorization header.
-///
-/// # Errors
-///
-/// [`Refusal::NoToken`] or [`Refusal::MalformedToken`].
-pub fn bearer(headers: &HeaderMap) -> Result<&[u8], Refusal> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next().ok_or(Refusal::NoToken)?.as_bytes();
-    if values.next().is_some() {
-        return Err(Refusal::MalformedToken);
-    }
-    let (scheme, token) = value.split_at_checked(7).ok_or(Refusal::MalformedToken)?;
-    let token = token.trim_ascii();
-    if !scheme.eq_ignore_ascii_case(b"bearer ") || token.is_empty() {
-        return Err(Refusal::MalformedToken);
-    }
-    Ok(token)
-}
+impl<S> Layer<S> for CallLayer {
+    type Service = CallService<S>;
 
-/// Takes the secret off the request, so that nothing behind the door can write it anywhere.
-fn take_bearer(headers: &mut HeaderMap) -> Result<Vec<u8>, Refusal> {
-    let token = bearer(headers).map(<[u8]>::to_vec);
-    headers.remove(AUTHORIZATION);
-    token
-}
-
-impl<S> Layer<S> for DoorLayer {
-    type Service = DoorService<S>;
-
-    fn layer(&self, inner: S) -> DoorService<S> {
-        DoorService { inner, door: self.clone() }
+    fn layer(&self, inner: S) -> CallService<S> {
+        CallService { inner, layer: self.clone() }
     }
 }
 
-/// A service behind the door.
+/// A service whose calls are authenticated and counted.
 #[derive(Clone)]
-pub struct DoorService<S> {
+pub struct CallService<S> {
     inner: S,
-    door: DoorLayer,
+    layer: CallLayer,
 }
 
-impl<S, B> Service<Request<B>> for DoorService<S>
+impl<S, B> Service<Request<B>> for CallService<S>
 where
     S: Service<Request<B>, Response = Response<Body>>,
     S::Future: Send + 'static,
@@ -137,22 +111,22 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let method = self.door.metrics.method(request.uri().path());
-        let observed = self.door.observe(&mut request, &method);
+        let method = self.layer.metrics.method(request.uri().path());
+        let observed = self.layer.observe(&mut request, &method);
         let span = call_span(request.uri().path(), observed.as_deref());
         let mut call = Call {
             method,
             observed,
-            metrics: self.door.metrics.clone(),
-            // A call whose end never comes was given up by the client.
+            metrics: self.layer.metrics.clone(),
+            // A call that is dropped before its end was cancelled by the client.
             code: Code::Cancelled,
             _connection: request.extensions().get::<Peer>().map(|peer| peer.activity.begin_call()),
-            _share: None,
+            _quota: None,
         };
         call.metrics.open.inc();
         let entered = span.enter();
-        match self.door.admit(&mut request) {
-            Ok(share) => call._share = share,
+        match self.layer.admit(&mut request) {
+            Ok(permit) => call._quota = permit,
             Err(refusal) => {
                 call.metrics.refused(refusal.reason());
                 log(&refusal, request.extensions().get::<Peer>());
@@ -167,7 +141,7 @@ where
     }
 }
 
-/// Tells calls apart in the log, and finds their traces. Who makes it is filled in when it is known.
+/// The span of a call in the log, with the id of its trace. `client` is recorded after authentication.
 fn call_span(path: &str, observed: Option<&dyn CallObserver>) -> tracing::Span {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let call_id = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -178,30 +152,30 @@ fn call_span(path: &str, observed: Option<&dyn CallObserver>) -> tracing::Span {
 fn log(refusal: &Refusal, peer: Option<&Peer>) {
     let peer = peer.map(|peer| peer.address);
     match refusal {
-        // A client's own affair, and it may come often.
-        Refusal::OverShare(OverShare::Rate { .. } | OverShare::Concurrent { .. }) => {
-            tracing::debug!(reason = refusal.reason(), ?peer, "not let in");
+        // May come often, and concerns only the client.
+        Refusal::OverQuota(OverQuota::Rate { .. } | OverQuota::Concurrent { .. }) => {
+            tracing::debug!(reason = refusal.reason(), ?peer, "call refused");
         }
-        _ => tracing::info!(reason = refusal.reason(), ?peer, "not let in"),
+        _ => tracing::info!(reason = refusal.reason(), ?peer, "call refused"),
     }
 }
 
 /// Follows an answer to its end.
 fn watch(mut call: Call, answer: Response<Body>) -> Response<Body> {
     let (parts, body) = answer.into_parts();
-    // An error without a body stands in the headers.
+    // The status of an answer without a body is in its headers.
     call.note(&parts.headers);
     Response::from_parts(parts, Body::new(WatchedBody { inner: body, call }))
 }
 
-/// A call until its answer has ended, or was dropped.
+/// A call until its answer has ended or was dropped.
 struct Call {
     method: Arc<str>,
     metrics: CallMetrics,
     observed: Option<Box<dyn CallObserver>>,
     code: Code,
     _connection: Option<CallGuard>,
-    _share: Option<OwnedSemaphorePermit>,
+    _quota: Option<OwnedSemaphorePermit>,
 }
 
 impl Call {
@@ -251,41 +225,5 @@ impl http_body::Body for WatchedBody {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-
-    use super::super::access::Scopes;
-    use super::*;
-
-    fn headers(values: &[&str]) -> HeaderMap {
-        values.iter().map(|value| (AUTHORIZATION, HeaderValue::from_str(value).expect("a header"))).collect()
-    }
-
-    #[test]
-    fn one_bearer_token_is_read_however_its_scheme_is_written() {
-        for value in ["Bearer abc", "bearer abc", "BEARER   abc "] {
-            assert_eq!(bearer(&headers(&[value])), Ok(&b"abc"[..]), "{value}");
-        }
-        assert_eq!(bearer(&headers(&[])), Err(Refusal::NoToken));
-        for values in [&["abc"][..], &["Bearer"], &["Bearer "], &["Basic abc"], &["Bearer a", "Bearer b"], &["é"]] {
-            assert_eq!(bearer(&headers(values)), Err(Refusal::MalformedToken), "{values:?}");
-        }
-    }
-
-    #[test]
-    fn the_secret_is_taken_off() {
-        let mut headers = headers(&["Bearer a", "Bearer b"]);
-        assert_eq!(take_bearer(&mut headers), Err(Refusal::MalformedToken));
-        assert!(headers.is_empty());
-    }
-
-    #[test]
-    fn scopes_are_told_to_those_who_lack_them() {
-        let refusal = Refusal::WrongScope { held: Scopes::default(), needed: Scopes::ALL };
-        assert_eq!(refusal.to_status().code(), Code::PermissionDenied);
     }
 }

@@ -7,9 +7,9 @@ use std::time::SystemTime;
 
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
-use super::DoorError;
+use super::error::CredentialError;
 use super::identity::ClientIdentity;
-use super::share::Share;
+use super::quota::Quota;
 use super::token_file::{self, TokenEntry};
 
 /// The longest text that is looked at as a token.
@@ -26,7 +26,7 @@ pub struct Tokens {
 struct KnownToken {
     entry: TokenEntry,
     identity: ClientIdentity,
-    share: Arc<Share>,
+    quota: Arc<Quota>,
 }
 
 /// A token that is known and has not expired.
@@ -35,7 +35,7 @@ pub struct Holder {
     /// Who holds it.
     pub identity: ClientIdentity,
     /// What the holder uses.
-    pub share: Arc<Share>,
+    pub quota: Arc<Quota>,
 }
 
 /// Why a token is not taken.
@@ -52,8 +52,8 @@ impl Tokens {
     ///
     /// # Errors
     ///
-    /// [`DoorError`] if it cannot be read; every bad line is listed.
-    pub fn load(path: &Path) -> Result<Self, DoorError> {
+    /// [`CredentialError`] if it cannot be read; every bad line is listed.
+    pub fn load(path: &Path) -> Result<Self, CredentialError> {
         let known = Arc::new(known(read(path)?, &[]));
         Ok(Self { path: path.to_owned(), known: RwLock::new(known) })
     }
@@ -68,7 +68,7 @@ impl Tokens {
     /// # Errors
     ///
     /// Those of [`Tokens::load`]; the tokens stay as they were.
-    pub fn reload(&self) -> Result<(), DoorError> {
+    pub fn reload(&self) -> Result<(), CredentialError> {
         let entries = read(&self.path)?;
         let mut current = self.known.write().unwrap_or_else(PoisonError::into_inner);
         *current = Arc::new(known(entries, &current));
@@ -103,7 +103,7 @@ impl Tokens {
         if token.entry.expires.is_some_and(|expires| expires <= now) {
             return Err(BadToken::Expired);
         }
-        Ok(Holder { identity: token.identity.clone(), share: token.share.clone() })
+        Ok(Holder { identity: token.identity.clone(), quota: token.quota.clone() })
     }
 
     fn current(&self) -> Arc<Vec<KnownToken>> {
@@ -111,21 +111,21 @@ impl Tokens {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<TokenEntry>, DoorError> {
+fn read(path: &Path) -> Result<Vec<TokenEntry>, CredentialError> {
     let text = std::fs::read_to_string(path)
-        .map_err(|error| DoorError::new(path, format!("{error}; name a file of tokens that can be read")))?;
-    token_file::parse(&text).map_err(|problems| DoorError::new(path, problems.join("; ")))
+        .map_err(|error| CredentialError::new(path, format!("{error}; name a file of tokens that can be read")))?;
+    token_file::parse(&text).map_err(|problems| CredentialError::new(path, problems.join("; ")))
 }
 
 fn known(entries: Vec<TokenEntry>, before: &[KnownToken]) -> Vec<KnownToken> {
-    let shares: HashMap<&str, &KnownToken> = before.iter().map(|token| (token.entry.name.as_str(), token)).collect();
+    let previous: HashMap<&str, &KnownToken> = before.iter().map(|token| (token.entry.name.as_str(), token)).collect();
     let keep = |entry: &TokenEntry| {
-        let token = shares.get(entry.name.as_str()).filter(|token| token.entry.limits == entry.limits);
-        token.map_or_else(|| Arc::new(Share::new(entry.limits)), |token| token.share.clone())
+        let token = previous.get(entry.name.as_str()).filter(|token| token.entry.limits == entry.limits);
+        token.map_or_else(|| Arc::new(Quota::new(entry.limits)), |token| token.quota.clone())
     };
     let known = entries.into_iter().map(|entry| KnownToken {
         identity: ClientIdentity { name: entry.name.as_str().into(), scopes: entry.scopes },
-        share: keep(&entry),
+        quota: keep(&entry),
         entry,
     });
     known.collect()
@@ -163,7 +163,7 @@ mod tests {
         std::fs::write(file.path(), line("a", "one", "concurrent=1") + &line("b", "two", "")).expect("written");
         let tokens = Tokens::load(file.path()).expect("tokens");
         let now = SystemTime::now();
-        let held = tokens.find(b"one", now).expect("known").share.take(Instant::now()).expect("the first");
+        let held = tokens.find(b"one", now).expect("known").quota.take(Instant::now()).expect("the first");
 
         std::fs::write(file.path(), "nonsense\n").expect("written");
         assert!(tokens.reload().expect_err("nonsense").to_string().contains("line 1"));
@@ -173,10 +173,10 @@ mod tests {
         tokens.reload().expect("tokens");
         assert_eq!(tokens.find(b"two", now).expect_err("taken out"), BadToken::Unknown);
         assert_eq!(tokens.find(b"one", now).expect_err("replaced"), BadToken::Unknown);
-        let share = tokens.find(b"new", now).expect("known").share;
-        assert!(share.take(Instant::now()).is_err(), "the same client's call still counts");
+        let quota = tokens.find(b"new", now).expect("known").quota;
+        assert!(quota.take(Instant::now()).is_err(), "the same client's call still counts");
         drop(held);
-        drop(share.take(Instant::now()).expect("it has ended"));
+        drop(quota.take(Instant::now()).expect("it has ended"));
     }
 
     #[test]

@@ -7,9 +7,9 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::access::Scopes;
-use super::share::{OverShare, Rate};
+use super::quota::{OverQuota, Rate};
 use super::tokens::BadToken;
-use crate::wire::status::ERROR_DOMAIN;
+use crate::grpc::ERROR_DOMAIN;
 
 /// When to come again while as many calls are open as may be.
 const RETRY_CONCURRENT: Duration = Duration::from_secs(1);
@@ -39,15 +39,15 @@ pub enum Refusal {
     },
     /// The client has used up its share.
     #[error("{}", over_share(.0))]
-    OverShare(OverShare),
+    OverQuota(OverQuota),
 }
 
-fn over_share(over: &OverShare) -> String {
+fn over_share(over: &OverQuota) -> String {
     match over {
-        OverShare::Concurrent { limit } => {
+        OverQuota::Concurrent { limit } => {
             format!("{limit} calls of this token are open already; wait for one to end, or cancel it")
         }
-        OverShare::Rate { limit: Rate { calls, per }, retry_after } => format!(
+        OverQuota::Rate { limit: Rate { calls, per }, retry_after } => format!(
             "this token may make {calls} calls in {} s; try again in {} s",
             per.as_secs(),
             retry_after.as_secs_f32().ceil()
@@ -73,8 +73,8 @@ impl Refusal {
             Self::UnknownToken => (Code::Unauthenticated, "TOKEN_UNKNOWN"),
             Self::ExpiredToken => (Code::Unauthenticated, "TOKEN_EXPIRED"),
             Self::WrongScope { .. } => (Code::PermissionDenied, "SCOPE_MISSING"),
-            Self::OverShare(OverShare::Concurrent { .. }) => (Code::ResourceExhausted, "CLIENT_CONCURRENCY_LIMIT"),
-            Self::OverShare(OverShare::Rate { .. }) => (Code::ResourceExhausted, "CLIENT_RATE_LIMIT"),
+            Self::OverQuota(OverQuota::Concurrent { .. }) => (Code::ResourceExhausted, "CLIENT_CONCURRENCY_LIMIT"),
+            Self::OverQuota(OverQuota::Rate { .. }) => (Code::ResourceExhausted, "CLIENT_RATE_LIMIT"),
         }
     }
 
@@ -89,18 +89,29 @@ impl Refusal {
         let mut details = ErrorDetails::new();
         let metadata: HashMap<String, String> = match self {
             Self::WrongScope { needed, .. } => HashMap::from([("scope".into(), needed.to_string())]),
-            Self::OverShare(OverShare::Concurrent { limit }) => HashMap::from([("limit".into(), limit.to_string())]),
-            Self::OverShare(OverShare::Rate { limit, .. }) => {
+            Self::OverQuota(OverQuota::Concurrent { limit }) => HashMap::from([("limit".into(), limit.to_string())]),
+            Self::OverQuota(OverQuota::Rate { limit, .. }) => {
                 HashMap::from([("limit".into(), limit.calls.to_string())])
             }
             _ => HashMap::new(),
         };
         details.set_error_info(reason, ERROR_DOMAIN, metadata);
         match self {
-            Self::OverShare(OverShare::Concurrent { .. }) => _ = details.set_retry_info(Some(RETRY_CONCURRENT)),
-            Self::OverShare(OverShare::Rate { retry_after, .. }) => _ = details.set_retry_info(Some(*retry_after)),
+            Self::OverQuota(OverQuota::Concurrent { .. }) => _ = details.set_retry_info(Some(RETRY_CONCURRENT)),
+            Self::OverQuota(OverQuota::Rate { retry_after, .. }) => _ = details.set_retry_info(Some(*retry_after)),
             _ => {}
         }
         Status::with_error_details(code, self.to_string(), details)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_scope_is_permission_denied() {
+        let refusal = Refusal::WrongScope { held: Scopes::default(), needed: Scopes::ALL };
+        assert_eq!(refusal.to_status().code(), Code::PermissionDenied);
     }
 }

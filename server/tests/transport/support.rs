@@ -1,4 +1,4 @@
-//! A server with a locked door, and keys for it.
+//! A server with TLS and tokens, and keys for it.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sakuga_proto::system::v1::GetServerInfoRequest;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
+use sakuga_server::auth::token_file;
 use sakuga_server::config::EngineChoice;
-use sakuga_server::door::DoorConfig;
-use sakuga_server::door::settings::TlsFiles;
-use sakuga_server::door::token_file;
 use sakuga_server::engine::scripted::Script;
+use sakuga_server::transport::TlsFiles;
+use sakuga_server::transport::TransportConfig;
 use sakuga_server::{App, AppError, Config};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -25,23 +25,23 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Server {
     pub url: String,
     pub address: std::net::SocketAddr,
-    pub figures: Option<std::net::SocketAddr>,
+    pub metrics: Option<std::net::SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Result<(), AppError>>,
 }
 
 impl Server {
-    pub async fn start(door: DoorConfig) -> Self {
+    pub async fn start(transport: TransportConfig) -> Self {
         let script = Script { step_ms: 1, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, faults: Vec::new() };
-        let app = App::build(Config { engine: EngineChoice::Scripted(script), door, ..Config::default() }).await;
+        let app = App::build(Config { engine: EngineChoice::Scripted(script), transport, ..Config::default() }).await;
         let app = app.expect("the server starts");
-        let (url, address, figures) = (app.url(), app.local_addr(), app.metrics_addr());
+        let (url, address, metrics) = (app.url(), app.local_addr(), app.metrics_addr());
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(app.run_until(async {
             // A dropped sender stops the server too.
             let _ = stopped.await;
         }));
-        Self { url, address, figures, stop: Some(stop), served }
+        Self { url, address, metrics, stop: Some(stop), served }
     }
 
     pub async fn channel(&self) -> Channel {
@@ -126,9 +126,13 @@ pub fn line(name: &str, scopes: &str, token: &str, more: &str) -> String {
     format!("{name} {scopes} sha256:{} {more}\n", token_file::hex(&token_file::hash(token.as_bytes())))
 }
 
-/// A door that asks for tokens.
-pub fn with_tokens(file: &Path) -> DoorConfig {
-    DoorConfig { tokens: Some(file.to_owned()), reload_interval: Duration::from_millis(20), ..DoorConfig::default() }
+/// A configuration that asks for tokens.
+pub fn with_tokens(file: &Path) -> TransportConfig {
+    TransportConfig {
+        tokens: Some(file.to_owned()),
+        reload_interval: Duration::from_millis(20),
+        ..TransportConfig::default()
+    }
 }
 
 /// Asks again and again until it is so.

@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use sakuga_server::door::DoorConfig;
-use sakuga_server::door::settings::TlsFiles;
+use sakuga_server::transport::TlsFiles;
+use sakuga_server::transport::TransportConfig;
 use sakuga_server::{App, Config};
 use tonic::Code;
 
 use crate::support::{Authority, Server, ask, eventually, exchange, line};
 
-fn door(tls: TlsFiles) -> DoorConfig {
-    DoorConfig { tls: Some(tls), reload_interval: Duration::from_millis(20), ..DoorConfig::default() }
+fn config(tls: TlsFiles) -> TransportConfig {
+    TransportConfig { tls: Some(tls), reload_interval: Duration::from_millis(20), ..TransportConfig::default() }
 }
 
 #[tokio::test]
 async fn an_encrypted_call_is_answered_and_no_other() {
     let authority = Authority::new();
-    let server = Server::start(door(authority.sign_server())).await;
+    let server = Server::start(config(authority.sign_server())).await;
     assert!(server.url.starts_with("https://"));
     ask(authority.connect(&server, None).await.expect("TLS"), None).await.expect("an answer");
 
@@ -35,7 +35,7 @@ async fn an_encrypted_call_is_answered_and_no_other() {
 async fn with_a_client_ca_only_its_clients_come_in() {
     let authority = Authority::new();
     let tls = TlsFiles { client_ca: Some(authority.path("ca.pem")), ..authority.sign_server() };
-    let server = Server::start(door(tls)).await;
+    let server = Server::start(config(tls)).await;
     let channel = authority.connect(&server, Some(authority.sign("alice"))).await.expect("a client of the CA");
     ask(channel, None).await.expect("its certificate is enough");
 
@@ -54,7 +54,7 @@ async fn a_certificate_and_a_token_are_both_needed_if_both_are_asked_for() {
     let authority = Authority::new();
     std::fs::write(authority.path("tokens"), line("alice", "generate", "a", "")).expect("written");
     let tls = TlsFiles { client_ca: Some(authority.path("ca.pem")), ..authority.sign_server() };
-    let server = Server::start(DoorConfig { tokens: Some(authority.path("tokens")), ..door(tls) }).await;
+    let server = Server::start(TransportConfig { tokens: Some(authority.path("tokens")), ..config(tls) }).await;
     let channel = authority.connect(&server, Some(authority.sign("alice"))).await.expect("a client of the CA");
     let refused = ask(channel.clone(), None).await.expect_err("no token");
     assert_eq!(refused.code(), Code::Unauthenticated);
@@ -66,7 +66,7 @@ async fn a_certificate_and_a_token_are_both_needed_if_both_are_asked_for() {
 async fn certificates_are_exchanged_without_a_restart() {
     let (old, new) = (Authority::new(), Authority::new());
     let tls = old.sign_server();
-    let server = Server::start(door(tls.clone())).await;
+    let server = Server::start(config(tls.clone())).await;
     let open = old.connect(&server, None).await.expect("the old CA");
     ask(open.clone(), None).await.expect("an answer");
 
@@ -98,7 +98,8 @@ async fn files_that_cannot_be_used_are_named() {
         (TlsFiles { cert: empty.clone(), ..good.clone() }, "empty"),
         (TlsFiles { client_ca: Some(empty), ..good }, "empty"),
     ] {
-        let failed = App::build(Config { door: door(tls), ..Config::default() }).await.err().expect("not usable");
+        let failed =
+            App::build(Config { transport: config(tls), ..Config::default() }).await.err().expect("not usable");
         assert!(failed.to_string().contains(named), "{failed}");
     }
 }

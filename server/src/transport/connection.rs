@@ -1,5 +1,5 @@
-//! The life of a connection: what it is busy with, when it is idle for too long, and which one gives way when as many are
-//! open as may be.
+//! The life of a connection: its open calls, its idle timeout, and which idle connection is closed when the limit is
+//! reached.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,8 +18,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-use super::identity::CertificateFingerprint;
-use super::settings::DoorConfig;
+use super::config::TransportConfig;
+use crate::auth::identity::CertificateFingerprint;
 use crate::metrics::ConnectionMetrics;
 use crate::sync::lock;
 
@@ -34,8 +34,8 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// None yet.
-    pub fn new(config: &DoorConfig, metrics: ConnectionMetrics) -> Self {
+    /// No connection is open yet.
+    pub fn new(config: &TransportConfig, metrics: ConnectionMetrics) -> Self {
         Self {
             connections_max: config.connections_max,
             handshake_timeout: config.handshake_timeout,
@@ -51,9 +51,9 @@ impl Connections {
         self.handshake_timeout
     }
 
-    /// A place for a new connection. When all are taken, the connection that is idle for longest gives its own up; when
-    /// none is idle, there is no place.
-    pub fn enter(self: &Arc<Self>) -> Option<Place> {
+    /// A slot for a new connection. When all are taken, the connection that has been idle for longest is closed; `None`
+    /// if every connection has a call.
+    pub fn admit(self: &Arc<Self>) -> Option<Slot> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let activity = Arc::new(Activity::new(self.handshake_timeout, self.idle_timeout));
         let mut open = lock(&self.open);
@@ -70,38 +70,37 @@ impl Connections {
         }
         open.insert(id, activity.clone());
         self.metrics.open.set(open.len() as i64);
-        Some(Place { id, activity, connections: self.clone() })
+        Some(Slot { id, activity, connections: self.clone() })
     }
 
-    /// Closes every connection that is open, whatever it is busy with: at the end, for clients that do not go by
-    /// themselves.
+    /// Closes every open connection, with or without calls. Used at the end of a drain.
     pub fn close_all(&self) {
         for activity in lock(&self.open).values() {
             activity.closing.cancel();
         }
     }
 
-    /// Notes why a handshake led to nothing.
+    /// Counts a failed handshake.
     pub fn handshake_failed(&self) {
         self.metrics.handshakes_failed.inc();
     }
 }
 
-/// A connection's place among those that may be open, until it is dropped.
-pub struct Place {
+/// One of the connections that may be open; freed when dropped.
+pub struct Slot {
     id: u64,
     activity: Arc<Activity>,
     connections: Arc<Connections>,
 }
 
-impl Place {
-    /// Ready when the place was given to another connection.
-    pub fn taken(&self) -> WaitForCancellationFutureOwned {
+impl Slot {
+    /// Ready when the slot was given to another connection.
+    pub fn evicted(&self) -> WaitForCancellationFutureOwned {
         self.activity.closing.clone().cancelled_owned()
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut open = lock(&self.connections.open);
         open.remove(&self.id);
@@ -109,7 +108,7 @@ impl Drop for Place {
     }
 }
 
-/// What a connection is busy with.
+/// The open calls of a connection, and since when it has none.
 #[derive(Debug)]
 pub struct Activity {
     state: Mutex<ActivityState>,
@@ -121,27 +120,27 @@ pub struct Activity {
 #[derive(Debug)]
 struct ActivityState {
     calls: usize,
-    has_spoken: bool,
-    /// When the last call ended, or the connection began, or it spoke for the first time.
+    has_received: bool,
+    /// When the last call ended, or the connection began, or its first byte came.
     since: Instant,
 }
 
 impl Activity {
     fn new(handshake_timeout: Duration, idle_timeout: Duration) -> Self {
-        let state = ActivityState { calls: 0, has_spoken: false, since: Instant::now() };
+        let state = ActivityState { calls: 0, has_received: false, since: Instant::now() };
         Self { state: Mutex::new(state), closing: CancellationToken::new(), handshake_timeout, idle_timeout }
     }
 
-    /// Counts a call until the guard is dropped. Probes are no calls: what only answers them is idle.
+    /// Counts a call until the guard is dropped. A connection that only answers keepalive probes is idle.
     pub fn begin_call(self: &Arc<Self>) -> CallGuard {
         lock(&self.state).calls += 1;
         CallGuard(self.clone())
     }
 
-    fn speaks(&self) {
+    fn received_bytes(&self) {
         let mut state = lock(&self.state);
-        if !state.has_spoken {
-            state.has_spoken = true;
+        if !state.has_received {
+            state.has_received = true;
             state.since = Instant::now();
         }
     }
@@ -151,12 +150,12 @@ impl Activity {
         (state.calls == 0).then_some(state.since)
     }
 
-    /// When the connection will have been idle for too long, unless a call comes.
+    /// When the connection is closed as idle, unless a call begins before.
     fn deadline(&self) -> Instant {
         let state = lock(&self.state);
-        let patience = if state.has_spoken { self.idle_timeout } else { self.handshake_timeout };
+        let timeout = if state.has_received { self.idle_timeout } else { self.handshake_timeout };
         let since = if state.calls == 0 { state.since } else { Instant::now() };
-        since + patience
+        since + timeout
     }
 }
 
@@ -172,61 +171,60 @@ impl Drop for CallGuard {
     }
 }
 
-/// What a call can learn of its connection, as an extension of its request.
+/// What a call knows of its connection, as an extension of its request.
 #[derive(Clone, Debug)]
 pub struct Peer {
-    /// Where it comes from.
+    /// The client's address.
     pub address: SocketAddr,
     /// The client's certificate.
     pub certificate: Option<CertificateFingerprint>,
-    /// What the connection is busy with.
+    /// The connection's open calls.
     pub activity: Arc<Activity>,
 }
 
-/// A connection, encrypted or not. It ends, as if the client had closed it, when it is idle for too long or has to give
-/// way.
+/// A connection, encrypted or not. It reads as closed by the client when it is idle for too long or is evicted.
 pub struct Connection {
     stream: Stream,
     peer: Peer,
     timer: Pin<Box<Sleep>>,
-    given_way: Pin<Box<WaitForCancellationFutureOwned>>,
+    evicted: Pin<Box<WaitForCancellationFutureOwned>>,
     received: Counter,
     sent: Counter,
-    _place: Place,
+    _slot: Slot,
 }
 
-/// What bytes go through.
+/// The socket, with TLS or without.
 pub enum Stream {
-    /// As they are.
+    /// Without TLS.
     Plain(TcpStream),
-    /// Encrypted.
+    /// With TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Connection {
     /// A connection that has passed its handshake.
-    pub fn new(stream: Stream, address: SocketAddr, place: Place) -> Self {
+    pub fn new(stream: Stream, address: SocketAddr, slot: Slot) -> Self {
         let certificate = match &stream {
             Stream::Plain(_) => None,
             Stream::Tls(stream) => super::tls::fingerprint(stream.get_ref().1),
         };
-        let activity = place.activity.clone();
-        // The handshake has had its time; what follows has its own.
+        let activity = slot.activity.clone();
+        // The first byte has a timeout of its own, which begins after the handshake.
         lock(&activity.state).since = Instant::now();
         Self {
             stream,
             timer: Box::pin(tokio::time::sleep_until(activity.deadline())),
-            given_way: Box::pin(place.taken()),
+            evicted: Box::pin(slot.evicted()),
             peer: Peer { address, certificate, activity },
-            received: place.connections.metrics.received_bytes.clone(),
-            sent: place.connections.metrics.sent_bytes.clone(),
-            _place: place,
+            received: slot.connections.metrics.received_bytes.clone(),
+            sent: slot.connections.metrics.sent_bytes.clone(),
+            _slot: slot,
         }
     }
 
     /// Whether the connection has to end; otherwise the task is woken when that changes.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.given_way.as_mut().poll(context).is_ready() {
+        if self.evicted.as_mut().poll(context).is_ready() {
             return Poll::Ready(());
         }
         loop {
@@ -254,7 +252,7 @@ impl AsyncRead for Connection {
         }
         let bytes = buffer.filled().len() - before;
         if bytes > 0 {
-            this.peer.activity.speaks();
+            this.peer.activity.received_bytes();
             this.received.inc_by(bytes as u64);
         }
         read

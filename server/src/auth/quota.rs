@@ -43,7 +43,7 @@ impl FromStr for Rate {
 
 /// The most that a client may use. `None`: no bound of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ShareLimits {
+pub struct QuotaLimits {
     /// Calls in a time.
     pub rate: Option<Rate>,
     /// Calls at once; a stream counts until its end.
@@ -52,17 +52,17 @@ pub struct ShareLimits {
 
 /// What a client uses at the moment.
 #[derive(Debug)]
-pub struct Share {
-    limits: ShareLimits,
+pub struct Quota {
+    limits: QuotaLimits,
     permits: Arc<Semaphore>,
     /// When the bucket will be full again. It is empty when that is a whole period away: the generic cell rate
     /// algorithm, which needs one instant instead of a counter and a clock.
     full_at: Mutex<Option<Instant>>,
 }
 
-/// Why a call is beyond the client's share.
+/// Why a call is beyond the client's quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OverShare {
+pub enum OverQuota {
     /// Too many calls at once.
     Concurrent {
         /// The bound.
@@ -77,9 +77,9 @@ pub enum OverShare {
     },
 }
 
-impl Share {
+impl Quota {
     /// Nothing used yet.
-    pub fn new(limits: ShareLimits) -> Self {
+    pub fn new(limits: QuotaLimits) -> Self {
         let permits = limits.concurrent.map_or(Semaphore::MAX_PERMITS, |calls| calls as usize);
         Self {
             limits,
@@ -89,7 +89,7 @@ impl Share {
     }
 
     /// The bounds.
-    pub fn limits(&self) -> ShareLimits {
+    pub fn limits(&self) -> QuotaLimits {
         self.limits
     }
 
@@ -97,22 +97,22 @@ impl Share {
     ///
     /// # Errors
     ///
-    /// [`OverShare`] says which bound is reached; then nothing is taken.
-    pub fn take(&self, now: Instant) -> Result<OwnedSemaphorePermit, OverShare> {
+    /// [`OverQuota`] says which bound is reached; then nothing is taken.
+    pub fn take(&self, now: Instant) -> Result<OwnedSemaphorePermit, OverQuota> {
         let limit = self.limits.concurrent.unwrap_or(u32::MAX);
-        let permit = self.permits.clone().try_acquire_owned().map_err(|_| OverShare::Concurrent { limit })?;
+        let permit = self.permits.clone().try_acquire_owned().map_err(|_| OverQuota::Concurrent { limit })?;
         if let Some(rate) = self.limits.rate {
             self.count(rate, now)?;
         }
         Ok(permit)
     }
 
-    fn count(&self, rate: Rate, now: Instant) -> Result<(), OverShare> {
+    fn count(&self, rate: Rate, now: Instant) -> Result<(), OverQuota> {
         let mut full_at = lock(&self.full_at);
         let filled = full_at.map_or(now, |at| at.max(now)) + rate.per / rate.calls;
         let wait = filled.duration_since(now).saturating_sub(rate.per);
         if !wait.is_zero() {
-            return Err(OverShare::Rate { limit: rate, retry_after: wait });
+            return Err(OverQuota::Rate { limit: rate, retry_after: wait });
         }
         *full_at = Some(filled);
         Ok(())
@@ -136,37 +136,37 @@ mod tests {
 
     #[test]
     fn a_burst_is_let_through_and_then_the_rate_holds() {
-        let share = Share::new(ShareLimits { rate: "3/s".parse().ok(), concurrent: None });
+        let quota = Quota::new(QuotaLimits { rate: "3/s".parse().ok(), concurrent: None });
         let begun = Instant::now();
         for _ in 0..3 {
-            drop(share.take(begun).expect("within the rate"));
+            drop(quota.take(begun).expect("within the rate"));
         }
-        let Err(OverShare::Rate { retry_after, .. }) = share.take(begun) else { panic!("the fourth is too many") };
+        let Err(OverQuota::Rate { retry_after, .. }) = quota.take(begun) else { panic!("the fourth is too many") };
         assert!((330..340).contains(&retry_after.as_millis()), "{retry_after:?}");
-        drop(share.take(begun + retry_after).expect("it may come when it was told to"));
-        assert!(share.take(begun + retry_after).is_err(), "but only one");
+        drop(quota.take(begun + retry_after).expect("it may come when it was told to"));
+        assert!(quota.take(begun + retry_after).is_err(), "but only one");
         let later = begun + Duration::from_secs(60);
-        assert_eq!((0..9).filter(|_| share.take(later).is_ok()).count(), 3, "rest is not saved up beyond a burst");
+        assert_eq!((0..9).filter(|_| quota.take(later).is_ok()).count(), 3, "rest is not saved up beyond a burst");
     }
 
     #[test]
     fn a_call_counts_until_it_ends() {
-        let share = Share::new(ShareLimits { rate: None, concurrent: Some(2) });
+        let quota = Quota::new(QuotaLimits { rate: None, concurrent: Some(2) });
         let now = Instant::now();
-        let first = share.take(now).expect("one");
-        let _second = share.take(now).expect("two");
-        assert_eq!(share.take(now).expect_err("three"), OverShare::Concurrent { limit: 2 });
+        let first = quota.take(now).expect("one");
+        let _second = quota.take(now).expect("two");
+        assert_eq!(quota.take(now).expect_err("three"), OverQuota::Concurrent { limit: 2 });
         drop(first);
-        drop(share.take(now).expect("two again"));
+        drop(quota.take(now).expect("two again"));
     }
 
     #[test]
     fn a_call_that_is_refused_for_its_rate_takes_no_place() {
-        let share = Share::new(ShareLimits { rate: "1/h".parse().ok(), concurrent: Some(1) });
+        let quota = Quota::new(QuotaLimits { rate: "1/h".parse().ok(), concurrent: Some(1) });
         let now = Instant::now();
-        drop(share.take(now).expect("one"));
+        drop(quota.take(now).expect("one"));
         for _ in 0..3 {
-            assert!(matches!(share.take(now), Err(OverShare::Rate { .. })));
+            assert!(matches!(quota.take(now), Err(OverQuota::Rate { .. })));
         }
     }
 }

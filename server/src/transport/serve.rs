@@ -1,4 +1,4 @@
-//! The services behind the door: the limits of HTTP/2, gRPC-Web for browsers, and the layer that every call passes.
+//! The gRPC server: the limits of HTTP/2, gRPC-Web and CORS for browsers, and the layer that every call passes.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,9 +12,9 @@ use tonic_web::GrpcWebLayer;
 use tower::util::option_layer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use super::layer::DoorLayer;
+use super::config::TransportConfig;
+use super::layer::CallLayer;
 use super::listener::Incoming;
-use super::settings::DoorConfig;
 
 /// What a page may read of an answer: where gRPC-Web puts the status of a call without a body.
 const EXPOSED: [HeaderName; 3] = [
@@ -22,16 +22,16 @@ const EXPOSED: [HeaderName; 3] = [
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),
 ];
-/// How long a browser may remember that it is let in.
+/// How long a browser may cache the answer to a preflight request.
 const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
 
-/// Serves until it is cancelled, and then until the last call has ended: connections are told to go (GOAWAY) at once.
+/// Serves until it is cancelled; then sends GOAWAY on every connection and ends when the last call has ended.
 pub type Serving = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
 
-/// Puts everything before the services.
+/// Builds the server: CORS, gRPC-Web, then `layer`, then the services.
 pub fn serve(
-    config: &DoorConfig,
-    door: DoorLayer,
+    config: &TransportConfig,
+    layer: CallLayer,
     routes: Routes,
     incoming: Incoming,
     stop: CancellationToken,
@@ -47,7 +47,7 @@ pub fn serve(
         .http2_max_local_error_reset_streams(Some(config.fault_resets_max))
         .layer(option_layer(is_web.then(|| cors(&config.cors_origins))))
         .layer(option_layer(is_web.then(GrpcWebLayer::new)))
-        .layer(door)
+        .layer(layer)
         .add_routes(routes);
     Box::pin(router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()))
 }

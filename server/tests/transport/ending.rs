@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sakuga_server::door::DoorConfig;
+use sakuga_server::transport::TransportConfig;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tonic_health::pb::HealthCheckRequest;
@@ -14,7 +14,7 @@ use crate::support::Server;
 
 #[tokio::test]
 async fn connections_are_told_to_go_and_new_ones_find_nobody() {
-    let server = Server::start(DoorConfig::default()).await;
+    let server = Server::start(TransportConfig::default()).await;
     let address = server.address;
     let mut connection = TcpStream::connect(address).await.expect("connected");
     connection.write_all(&hello()).await.expect("sent");
@@ -30,7 +30,7 @@ async fn connections_are_told_to_go_and_new_ones_find_nobody() {
 
 #[tokio::test]
 async fn who_watches_a_model_hears_of_the_end_before_the_connection_goes() {
-    let server = Server::start(DoorConfig::default()).await;
+    let server = Server::start(TransportConfig::default()).await;
     let mut health = HealthClient::new(server.channel().await);
     let watch = health.watch(HealthCheckRequest { service: "model/scripted".into() }).await;
     let mut watch = watch.expect("watched").into_inner();

@@ -1,4 +1,4 @@
-//! Accepts connections: each gets a place, makes its handshake beside the others, and is handed on.
+//! Accepts connections; TLS handshakes run concurrently.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,13 +12,12 @@ use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::Door;
-use super::connection::{self, Connection, Connections, Place};
+use super::connection::{self, Connection, Connections, Slot};
 use super::tls::Tls;
 
-/// Connections that have made their handshake and wait to be served. The server takes them at once.
+/// Connections whose handshake is done and that wait to be served; the server takes them at once.
 const READY_MAX: usize = 64;
-/// How long to wait after the system had no room for a connection: until some are closed, there is nothing to do.
+/// How long to wait after `accept` failed for want of file descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
 /// The connections of a listener. Dropping it closes the socket.
@@ -29,9 +28,9 @@ pub struct Incoming {
 
 impl Incoming {
     /// Begins to accept.
-    pub fn start(listener: TcpListener, door: &Door) -> Self {
+    pub fn start(listener: TcpListener, tls: Option<Arc<Tls>>, connections: Arc<Connections>) -> Self {
         let (sender, ready) = mpsc::channel(READY_MAX);
-        let accepting = accept(listener, door.tls.clone(), door.connections.clone(), sender);
+        let accepting = accept(listener, tls, connections, sender);
         Self { ready, _accepting: AbortOnDropHandle::new(tokio::spawn(accepting)) }
     }
 }
@@ -59,34 +58,34 @@ async fn accept(
                 continue;
             }
         };
-        let Some(place) = connections.enter() else {
+        let Some(slot) = connections.admit() else {
             tracing::debug!(peer = %address, "too many connections");
             continue;
         };
         let (tls, connections, ready) = (tls.clone(), connections.clone(), ready.clone());
-        // As many of these tasks at once as there are places.
+        // At most as many of these tasks as there are slots.
         tokio::spawn(async move {
-            let taken = place.taken();
-            let shaken = tokio::select! {
-                () = taken => return,
-                shaken = tokio::time::timeout(connections.handshake_timeout(), shake(stream, tls)) => shaken,
+            let evicted = slot.evicted();
+            let outcome = tokio::select! {
+                () = evicted => return,
+                done = tokio::time::timeout(connections.handshake_timeout(), handshake(stream, tls)) => done,
             };
-            match shaken {
-                Ok(Ok(stream)) => hand_on(stream, address, place, &ready).await,
+            match outcome {
+                Ok(Ok(stream)) => hand_over(stream, address, slot, &ready).await,
                 Ok(Err(error)) => {
                     connections.handshake_failed();
-                    tracing::debug!(peer = %address, %error, "no handshake");
+                    tracing::debug!(peer = %address, %error, "the TLS handshake failed");
                 }
                 Err(_) => {
                     connections.handshake_failed();
-                    tracing::debug!(peer = %address, "the handshake takes too long");
+                    tracing::debug!(peer = %address, "the TLS handshake timed out");
                 }
             }
         });
     }
 }
 
-async fn shake(stream: TcpStream, tls: Option<Arc<Tls>>) -> io::Result<connection::Stream> {
+async fn handshake(stream: TcpStream, tls: Option<Arc<Tls>>) -> io::Result<connection::Stream> {
     stream.set_nodelay(true)?;
     Ok(match tls {
         None => connection::Stream::Plain(stream),
@@ -94,7 +93,7 @@ async fn shake(stream: TcpStream, tls: Option<Arc<Tls>>) -> io::Result<connectio
     })
 }
 
-async fn hand_on(stream: connection::Stream, address: SocketAddr, place: Place, ready: &mpsc::Sender<Connection>) {
-    // Nobody takes it when the server goes down, which closes it.
-    let _ = ready.send(Connection::new(stream, address, place)).await;
+async fn hand_over(stream: connection::Stream, address: SocketAddr, slot: Slot, ready: &mpsc::Sender<Connection>) {
+    // While the server shuts down nothing receives it; dropping it closes the connection.
+    let _ = ready.send(Connection::new(stream, address, slot)).await;
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::access::Scopes;
 
-/// Who makes a call, as an extension of its request. A call that nobody had to answer for has none.
+/// Who makes a call, as an extension of its request. Absent on a server that needs no identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientIdentity {
     /// The token's name, or `cert:` and the SHA-256 of the client's certificate. It may be logged.
@@ -18,8 +18,8 @@ pub struct ClientIdentity {
 pub struct CertificateFingerprint(pub Arc<str>);
 
 impl ClientIdentity {
-    /// The holder of a certificate that the server's client CA signed. The CA signs for those who may do everything;
-    /// whoever may do less gets a token besides.
+    /// The holder of a certificate that the server's client CA signed, with all scopes. Clients with fewer scopes need
+    /// a token as well.
     pub fn of_certificate(fingerprint: &CertificateFingerprint) -> Self {
         Self { name: format!("cert:{}", fingerprint.0).into(), scopes: Scopes::ALL }
     }

@@ -11,10 +11,10 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, ServerConnection};
 
-use super::DoorError;
-use super::identity::CertificateFingerprint;
-use super::settings::TlsFiles;
-use super::token_file::hex;
+use super::config::TlsFiles;
+use crate::auth::error::CredentialError;
+use crate::auth::identity::CertificateFingerprint;
+use crate::auth::token_file::hex;
 
 /// The server's side of TLS. Handshakes take the keys of the moment; connections keep those that they began with.
 pub struct Tls {
@@ -28,8 +28,8 @@ impl Tls {
     ///
     /// # Errors
     ///
-    /// [`DoorError`] names the file that cannot be used.
-    pub fn load(files: &TlsFiles, speaks_http1: bool) -> Result<Self, DoorError> {
+    /// [`CredentialError`] names the file that cannot be used.
+    pub fn load(files: &TlsFiles, speaks_http1: bool) -> Result<Self, CredentialError> {
         let current = RwLock::new(Arc::new(server_config(files, speaks_http1)?));
         Ok(Self { files: files.clone(), speaks_http1, current })
     }
@@ -39,7 +39,7 @@ impl Tls {
     /// # Errors
     ///
     /// Those of [`Tls::load`]; the keys stay as they were.
-    pub fn reload(&self) -> Result<(), DoorError> {
+    pub fn reload(&self) -> Result<(), CredentialError> {
         let fresh = Arc::new(server_config(&self.files, self.speaks_http1)?);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         Ok(())
@@ -63,20 +63,20 @@ pub fn fingerprint(connection: &ServerConnection) -> Option<CertificateFingerpri
     Some(CertificateFingerprint(hex(&Sha256::digest(leaf)).into()))
 }
 
-fn server_config(files: &TlsFiles, speaks_http1: bool) -> Result<ServerConfig, DoorError> {
+fn server_config(files: &TlsFiles, speaks_http1: bool) -> Result<ServerConfig, CredentialError> {
     // Named, so that it does not matter which other crates bring one for the process.
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&files.cert)?;
     let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|error| {
-        DoorError::new(&files.key, format!("no private key can be read: {error:?}; write it as PEM"))
+        CredentialError::new(&files.key, format!("no private key can be read: {error:?}; write it as PEM"))
     })?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
-        .map_err(|error| DoorError::new(&files.cert, format!("TLS cannot be set up: {error}")))?;
+        .map_err(|error| CredentialError::new(&files.cert, format!("TLS cannot be set up: {error}")))?;
     let builder = match &files.client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
-            let unusable = |error: String| DoorError::new(path, format!("not usable as client CA: {error}"));
+            let unusable = |error: String| CredentialError::new(path, format!("not usable as client CA: {error}"));
             let mut roots = RootCertStore::empty();
             for certificate in certificates(path)? {
                 roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
@@ -86,7 +86,7 @@ fn server_config(files: &TlsFiles, speaks_http1: bool) -> Result<ServerConfig, D
         }
     };
     let mut config = builder.with_single_cert(chain, key).map_err(|error| {
-        DoorError::new(
+        CredentialError::new(
             &files.cert,
             format!("{error}; the certificate and {} have to belong together", files.key.display()),
         )
@@ -98,16 +98,18 @@ fn server_config(files: &TlsFiles, speaks_http1: bool) -> Result<ServerConfig, D
     Ok(config)
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, DoorError> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
     let text = read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(DoorError::new(path, "there is no certificate in it; write it as PEM")),
-        Err(error) => Err(DoorError::new(path, format!("no certificate can be read: {error:?}; write it as PEM"))),
+        Ok(_) => Err(CredentialError::new(path, "there is no certificate in it; write it as PEM")),
+        Err(error) => {
+            Err(CredentialError::new(path, format!("no certificate can be read: {error:?}; write it as PEM")))
+        }
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, DoorError> {
-    std::fs::read(path).map_err(|error| DoorError::new(path, format!("{error}; name a file that can be read")))
+fn read(path: &Path) -> Result<Vec<u8>, CredentialError> {
+    std::fs::read(path).map_err(|error| CredentialError::new(path, format!("{error}; name a file that can be read")))
 }

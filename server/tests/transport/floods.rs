@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sakuga_server::door::DoorConfig;
+use sakuga_server::transport::TransportConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -61,12 +61,12 @@ pub fn goaway_code(mut bytes: &[u8]) -> Option<u32> {
 
 #[tokio::test]
 async fn whoever_says_nothing_is_closed_soon_and_the_idle_later() {
-    let door = DoorConfig {
+    let config = TransportConfig {
         handshake_timeout: Duration::from_millis(100),
         idle_timeout: Duration::from_millis(600),
-        ..DoorConfig::default()
+        ..TransportConfig::default()
     };
-    let server = Server::start(door).await;
+    let server = Server::start(config).await;
     let begun = Instant::now();
     let mut silent = TcpStream::connect(server.address).await.expect("connected");
     let mut idle = TcpStream::connect(server.address).await.expect("connected");
@@ -84,8 +84,8 @@ async fn a_call_keeps_its_connection_open() {
     use sakuga_proto::system::v1::WatchGpuStatsRequest;
     use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 
-    let door = DoorConfig { idle_timeout: Duration::from_millis(150), ..DoorConfig::default() };
-    let server = Server::start(door).await;
+    let config = TransportConfig { idle_timeout: Duration::from_millis(150), ..TransportConfig::default() };
+    let server = Server::start(config).await;
     let mut system = SystemServiceClient::new(server.channel().await);
     let stats = system.watch_gpu_stats(WatchGpuStatsRequest { interval_ms: 100, all_devices: false }).await;
     let mut stats = stats.expect("samples").into_inner();
@@ -97,7 +97,7 @@ async fn a_call_keeps_its_connection_open() {
 
 #[tokio::test]
 async fn an_idle_flood_gives_way_to_those_who_come() {
-    let server = Server::start(DoorConfig { connections_max: 8, ..DoorConfig::default() }).await;
+    let server = Server::start(TransportConfig { connections_max: 8, ..TransportConfig::default() }).await;
     let mut flood = Vec::new();
     for _ in 0..200 {
         let mut connection = TcpStream::connect(server.address).await.expect("connected");
@@ -117,7 +117,7 @@ async fn connections_with_calls_do_not_give_way() {
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::health_client::HealthClient;
 
-    let server = Server::start(DoorConfig { connections_max: 2, ..DoorConfig::default() }).await;
+    let server = Server::start(TransportConfig { connections_max: 2, ..TransportConfig::default() }).await;
     let mut busy = Vec::new();
     for _ in 0..2 {
         let mut health = HealthClient::new(server.channel().await);
@@ -136,12 +136,12 @@ async fn connections_with_calls_do_not_give_way() {
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_given_up() {
     let authority = Authority::new();
-    let door = DoorConfig {
+    let config = TransportConfig {
         tls: Some(authority.sign_server()),
         handshake_timeout: Duration::from_millis(200),
-        ..DoorConfig::default()
+        ..TransportConfig::default()
     };
-    let server = Server::start(door).await;
+    let server = Server::start(config).await;
     let mut slow = TcpStream::connect(server.address).await.expect("connected");
     // The head of a record, whose rest never comes.
     slow.write_all(&[22, 3, 1, 2, 0, 1]).await.expect("sent");
@@ -156,7 +156,7 @@ async fn a_handshake_that_never_ends_is_given_up() {
 
 #[tokio::test]
 async fn rapid_resets_end_the_connection() {
-    let server = Server::start(DoorConfig { pending_resets_max: 4, ..DoorConfig::default() }).await;
+    let server = Server::start(TransportConfig { pending_resets_max: 4, ..TransportConfig::default() }).await;
     let mut connection = TcpStream::connect(server.address).await.expect("connected");
     let mut flood = hello();
     for stream in (1..400).step_by(2) {
@@ -172,8 +172,8 @@ async fn rapid_resets_end_the_connection() {
 
 #[tokio::test]
 async fn headers_and_streams_have_their_limits() {
-    let door = DoorConfig { header_bytes_max: 1024, streams_max: 7, ..DoorConfig::default() };
-    let server = Server::start(door).await;
+    let config = TransportConfig { header_bytes_max: 1024, streams_max: 7, ..TransportConfig::default() };
+    let server = Server::start(config).await;
     let mut connection = TcpStream::connect(server.address).await.expect("connected");
     connection.write_all(&hello()).await.expect("sent");
     let payload = settings(&mut connection).await;
@@ -200,7 +200,7 @@ async fn no_service_reads_a_message_that_is_too_large() {
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::health_client::HealthClient;
 
-    let server = Server::start(DoorConfig::default()).await;
+    let server = Server::start(TransportConfig::default()).await;
     let channel = server.channel().await;
     let large = "x".repeat(5 << 20);
     let mut prompts = PromptServiceClient::new(channel.clone());

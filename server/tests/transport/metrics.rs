@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::{GenerateRequest, Sampling, generate_request};
-use sakuga_server::door::DoorConfig;
+use sakuga_server::transport::TransportConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Request;
@@ -13,7 +13,7 @@ use crate::support::{PATIENCE, Server, ask, eventually, line, with_tokens};
 
 /// The answer to a GET, its head included.
 async fn get(address: SocketAddr, path: &str, head: &str) -> String {
-    let mut connection = TcpStream::connect(address).await.expect("the figures are served");
+    let mut connection = TcpStream::connect(address).await.expect("metrics are served");
     let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{head}\r\n");
     connection.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = String::new();
@@ -33,8 +33,8 @@ fn on_loopback() -> Option<SocketAddr> {
 
 #[tokio::test]
 async fn jobs_steps_calls_and_bytes_are_counted() {
-    let server = Server::start(DoorConfig { metrics_listen: on_loopback(), ..DoorConfig::default() }).await;
-    let figures = server.figures.expect("figures");
+    let server = Server::start(TransportConfig { metrics_listen: on_loopback(), ..TransportConfig::default() }).await;
+    let figures = server.metrics.expect("metrics are served");
     let channel = server.channel().await;
     let request = GenerateRequest {
         prompt: Some(generate_request::Prompt::Xml("<caption>The sea.</caption>".into())),
@@ -72,8 +72,8 @@ async fn jobs_steps_calls_and_bytes_are_counted() {
 
 #[tokio::test]
 async fn a_call_that_the_client_drops_counts_as_cancelled() {
-    let server = Server::start(DoorConfig { metrics_listen: on_loopback(), ..DoorConfig::default() }).await;
-    let figures = server.figures.expect("figures");
+    let server = Server::start(TransportConfig { metrics_listen: on_loopback(), ..TransportConfig::default() }).await;
+    let figures = server.metrics.expect("metrics are served");
     let mut health = tonic_health::pb::health_client::HealthClient::new(server.channel().await);
     let watch = health.watch(Request::new(tonic_health::pb::HealthCheckRequest::default())).await.expect("watched");
     let open = "sakuga_grpc_calls_open";
@@ -93,8 +93,8 @@ async fn with_tokens_a_scrape_needs_one_for_it() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     let text = line("alice", "generate", "a", "") + &line("grafana", "metrics", "m", "");
     std::fs::write(file.path(), text).expect("written");
-    let server = Server::start(DoorConfig { metrics_listen: on_loopback(), ..with_tokens(file.path()) }).await;
-    let figures = server.figures.expect("figures");
+    let server = Server::start(TransportConfig { metrics_listen: on_loopback(), ..with_tokens(file.path()) }).await;
+    let figures = server.metrics.expect("metrics are served");
     ask(server.channel().await, Some("guess")).await.expect_err("not let in");
     for (head, status) in [
         ("", "401"),

@@ -15,7 +15,7 @@ use std::time::SystemTime;
 use sha2::{Digest as _, Sha256};
 
 use super::access::Scopes;
-use super::share::ShareLimits;
+use super::quota::QuotaLimits;
 
 /// What every token begins with, so that scanners for lost secrets know it.
 pub const PREFIX: &str = "sakuga_";
@@ -34,7 +34,7 @@ pub struct TokenEntry {
     /// The SHA-256 of the token.
     pub hash: [u8; 32],
     /// The most that its holder may use.
-    pub limits: ShareLimits,
+    pub limits: QuotaLimits,
     /// When it ends.
     pub expires: Option<SystemTime>,
 }
@@ -98,7 +98,7 @@ fn parse_line(line: &str) -> Result<TokenEntry, String> {
         .strip_prefix(HASH_PREFIX)
         .and_then(unhex)
         .ok_or("the third word is no hash; write `sha256:` and 64 hexadecimal digits, never the token itself")?;
-    let mut entry = TokenEntry { name: name.into(), scopes, hash, limits: ShareLimits::default(), expires: None };
+    let mut entry = TokenEntry { name: name.into(), scopes, hash, limits: QuotaLimits::default(), expires: None };
     for word in words {
         let (key, value) = word.split_once('=').ok_or("the words behind the hash are `key=value`")?;
         match key {
