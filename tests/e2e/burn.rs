@@ -57,7 +57,7 @@ async fn the_embedded_model_draws_the_example_and_draws_it_again() {
     assert!((steps[3].t - 1.0).abs() < 1e-6, "the last step reaches the picture: {steps:?}");
     assert!(steps.iter().all(|step| step.step_ms > 0.0 && step.guidance_active), "{steps:?}");
 
-    // The same seed, another job: the same picture. And once more from what the file says of itself.
+    // The same seed, another job: the same picture. Then again from the request in the file.
     let file = &first.completed().pictures[0];
     assert_eq!(file.pixels_sha256, second.completed().pictures[0].pixels_sha256);
     let record = picture::read_record(&file.bytes).unwrap().metadata;

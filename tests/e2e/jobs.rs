@@ -1,4 +1,4 @@
-//! Jobs through the client library: cut off, taken up, looked at by others.
+//! Jobs through the client library: interrupted, resumed, and watched by other clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

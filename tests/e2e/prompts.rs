@@ -1,4 +1,4 @@
-//! One prompt language, wherever it is asked.
+//! The client and the server check prompts in the same way.
 
 use sakuga_client::{ClientError, typed};
 use sakuga_proto::prompt::v1 as wire;
@@ -23,7 +23,7 @@ const TEXTS: &[&str] = &[
     "{\"caption\": \"a street\", \"tags\": \"<character_1><gender>1girl</gender></character_1>\"}",
 ];
 
-/// Start, end, and what stands there afterwards.
+/// Start, end, and the replacement.
 type Replacement = (usize, usize, String);
 
 /// A finding without the type that carries it.

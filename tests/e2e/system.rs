@@ -1,4 +1,4 @@
-//! What a server tells those who have no request for it: what it is, whether it is well, and what it speaks.
+//! What a server reports about itself: information, health and reflection.
 
 use sakuga_proto::system::v1::{GetServerInfoRequest, ListModelsRequest, StatsSource, WatchGpuStatsRequest};
 use sakuga_tests::server::TestServer;

@@ -25,7 +25,7 @@ struct Known {
     path_exists: fn(&str) -> bool,
 }
 
-/// The commands in the fenced blocks of a Markdown text, one string each; a line that ends in `\` goes on.
+/// The commands in the fenced blocks of a Markdown text, one string each; a line that ends in `\` continues on the next.
 fn commands(markdown: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut within = false;

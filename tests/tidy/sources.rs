@@ -31,7 +31,7 @@ impl<'a> Source<'a> {
         Self { path, text, tokens }
     }
 
-    /// Whether it says, on top, what it holds.
+    /// The file does not begin with a sentence about its contents.
     fn missing_docs(&self) -> Option<String> {
         let first = self.text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
         (!first.starts_with("//!")).then(|| format!("{}:1: begin with a `//!` sentence", self.path))

@@ -1,4 +1,4 @@
-//! What no file may name, how large they may be together, and where crates may come from.
+//! Paths and downloads that no file may name, the size of the tree, and the sources of crates.
 
 use crate::assert_none;
 use crate::tree::{self, TrackedFile};
@@ -18,7 +18,7 @@ const MACHINE_FOLDERS: &[&str] = &[
     concat!("/tm", "p/"),
 ];
 
-/// The home of nobody in particular, for examples.
+/// The home folder that examples may name.
 const ANYBODY: &str = concat!("/ho", "me/user");
 
 /// Hosts and paths of files to download: a build gets what it needs through its package managers, by name.

@@ -14,7 +14,7 @@ pub enum EvalError {
     #[error(transparent)]
     Client(#[from] ClientError),
     /// A job ended without pictures.
-    #[error("the server gave up a job at step {at_step}; run again to go on from here")]
+    #[error("the server cancelled a job at step {at_step}; run again to continue from here")]
     Cancelled {
         /// Steps that were done.
         at_step: u32,

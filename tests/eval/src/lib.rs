@@ -2,7 +2,7 @@
 //!
 //! A [`case::Case`] says which scenes are asked for, a [`form::Form`] how they are written down. [`run`] sends the
 //! requests and has each picture read by the oracle of `sakuga-figures`; [`store`] keeps one line a picture, so that an
-//! interrupted run goes on where it stopped; [`score`] counts, and [`report`] writes the page.
+//! interrupted run continues where it stopped; [`score`] counts, and [`report`] writes the page.
 
 #![forbid(unsafe_code)]
 

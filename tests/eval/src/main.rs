@@ -180,7 +180,7 @@ async fn measure(arguments: &RunArguments) -> Result<ExitCode, EvalError> {
         }
         // Dropping the requests cancels their jobs.
         _ = tokio::signal::ctrl_c() => {
-            eprintln!("interrupted; the same command goes on from here");
+            eprintln!("interrupted; the same command continues from here");
             Ok(ExitCode::FAILURE)
         }
     }

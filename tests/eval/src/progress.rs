@@ -32,7 +32,7 @@ impl Progress {
         Self { bar, begin, last_line: (!is_terminal).then_some(begin) }
     }
 
-    /// Progress that nobody sees.
+    /// Progress without output.
     #[must_use]
     pub fn hidden() -> Self {
         Self { bar: ProgressBar::hidden(), begin: Instant::now(), last_line: None }

@@ -161,7 +161,7 @@ fn jobs(plan: &Plan, has: impl Fn(&Key) -> bool) -> Vec<Job> {
         let images = (plan.images_per_case - scene * per_request).min(per_request) as u32;
         for &case in &plan.cases {
             for &form in Form::ALL {
-                // A drawing has no noise: one a scene tells everything.
+                // A drawing has no noise: one drawing of a scene is enough.
                 let images = if form == Form::Drawn { 1 } else { images };
                 let mut job = Job { case, form, scene, images: (0..images).collect() };
                 job.images.retain(|&image| !has(&Key { case, scene, image, form }));
@@ -356,7 +356,7 @@ mod tests {
         assert_eq!(jobs, [Job { case: Case::TwoCrossed, form: Form::Tags, scene: 1, images: vec![1] }]);
     }
 
-    /// Reads a scene as if it were what another one asks for.
+    /// The attributes that the oracle reads in a scene, compared with those that another scene asks for.
     fn read_as(drawn: &Scene, asked: &Scene, case: Case) -> Record {
         let shown = Shown {
             key: Key { case, scene: 0, image: 0, form: Form::Xml },

@@ -56,7 +56,7 @@ class Sampler:
         nvml, handle = self.nvml, self.handle
 
         def ask(read):
-            # A card that cannot tell one thing tells the others.
+            # A card that does not report one value reports the others.
             try:
                 return read()
             except nvml.NVMLError:

@@ -5,7 +5,7 @@
 
 The build of burn's CUDA backend wants a static LLVM at
 DATA_HOME/tracel/tracel-llvm-23.1.0-4, where DATA_HOME is $XDG_DATA_HOME, or
-~/.local/share if that is not set. It downloads one by itself; where that
+~/.local/share if that is not set. It downloads one; where that download
 cannot be reached, this script makes the same folder from two wheels, which
 tests/xtask/python/llvm23.txt pins by hash. Only the standard library and pip are used. A
 second call finds the work done.
@@ -45,7 +45,7 @@ def download(folder: Path) -> list[Path]:
     subprocess.run([*command, "--dest", str(folder)], check=True)
     wheels = sorted(folder.glob("*.whl"))
     if len(wheels) != 2:
-        raise RuntimeError(f"expected 2 wheels, pip brought {[w.name for w in wheels]}")
+        raise RuntimeError(f"expected 2 wheels, pip downloaded {[w.name for w in wheels]}")
     return wheels
 
 

@@ -18,7 +18,7 @@ use crate::workspace::Workspace;
 /// The prompt.
 const PROMPT: &str = "schema/examples/two_girls.xml";
 
-/// The seed: with a fixed one, everybody who runs the demo gets the picture of the README.
+/// The seed: fixed, so that every demo draws the picture of the README.
 const SEED: &str = "20250826";
 
 /// Checking a prompt takes milliseconds.
@@ -59,7 +59,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     perform(workspace, &built, &options.device, &files)
 }
 
-/// Runs the demo with the programs that the tests use, so that it cannot rot.
+/// Runs the demo with the programs that the tests use, as a test of the demo.
 ///
 /// # Errors
 ///
@@ -83,7 +83,7 @@ fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files) ->
     let server = Server::start(&built.server, device, &workspace.target.join("demo-cache"), &files.log)?;
     println!("server at {} on {device}, log in {}", server.url(), workspace.shorten(&files.log).display());
     let drawn = draw(sakuga, &server, files);
-    // Stopped also after a failure, and before anything more is said about it.
+    // Stopped after a failure too, before the failure is reported.
     let stopped = server.stop();
     let called = drawn.map_err(|error| anyhow!("{error:#}{}", server::tail_of(&files.log)))?;
     stopped?;
@@ -120,7 +120,7 @@ fn report(sakuga: impl Fn(&[&str]) -> Command, files: &Files) -> anyhow::Result<
     let mut report = sakuga(&["bench", "report"]);
     report.arg("--events").arg(&files.events).arg("--previews").arg(&files.previews);
     report.arg("--picture").arg(&files.png).arg("--out").arg(&files.report);
-    // What it prints is said below, with everything else.
+    // The paths that it prints are printed below, with the others.
     report.stdout(Stdio::null());
     process::run(&mut report, REPORT_LIMIT)
 }
@@ -151,7 +151,7 @@ impl Files {
     }
 
     /// Removes what an earlier run left, so that nothing old can pass for a result. Other files stay: the folder may be
-    /// anybody's.
+    /// in use for something else.
     fn remove_old(&self) -> anyhow::Result<()> {
         let previews = outcome::previews(&self.previews)?;
         for path in previews.iter().chain([&self.png, &self.events, &self.report, &self.log]) {

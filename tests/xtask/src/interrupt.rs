@@ -20,7 +20,7 @@ pub fn listen() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether somebody asked this program to end.
+/// Whether an interrupt or SIGTERM has arrived.
 pub fn raised() -> bool {
     RAISED.load(Ordering::Relaxed)
 }

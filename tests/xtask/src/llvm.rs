@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use crate::workspace::Workspace;
 use crate::{process, python};
 
-/// The bundle that this version of burn asks for; `tests/xtask/python/llvm23.py` names the same.
+/// The bundle that this version of burn asks for; `tests/xtask/python/llvm23.py` names the same one.
 const BUNDLE: &str = "tracel/tracel-llvm-23.1.0-4/.tracel-llvm-installed";
 
 /// 92 MB come over the network and are unpacked.

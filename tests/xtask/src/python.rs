@@ -36,7 +36,7 @@ impl Environment {
     ///
     /// # Errors
     ///
-    /// There is no Python 3 with `venv`, or the packages cannot be had.
+    /// There is no Python 3 with `venv`, or the packages cannot be installed.
     pub fn with(workspace: &Workspace, requirements: &str, folder: &str) -> anyhow::Result<Self> {
         let folder = workspace.target.join(folder);
         let environment = Self { programs: folder.join("bin") };
@@ -55,7 +55,7 @@ impl Environment {
         command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
         command.args(["--require-hashes", "--requirement"]).arg(&listed);
         process::run(&mut command, INSTALL_LIMIT)
-            .with_context(|| format!("the packages of {requirements} cannot be had"))?;
+            .with_context(|| format!("the packages of {requirements} cannot be installed"))?;
         fs::write(&stamp, wanted).with_context(|| format!("cannot write {}", stamp.display()))?;
         Ok(environment)
     }
@@ -65,7 +65,7 @@ impl Environment {
         self.program("python")
     }
 
-    /// A program that one of the packages brings.
+    /// A program of one of the packages.
     pub fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
@@ -82,7 +82,7 @@ pub fn generate(workspace: &Workspace) -> anyhow::Result<()> {
     process::run(&mut command, GENERATE_LIMIT)
 }
 
-/// The interpreter to run a script of the standard library with: ours if it can be had, else the system's.
+/// The interpreter to run a script of the standard library with: ours if it can be installed, otherwise the system's.
 pub fn interpreter(workspace: &Workspace) -> PathBuf {
     Environment::prepare(workspace).map_or_else(|_| Path::new("python3").to_owned(), |environment| environment.python())
 }

@@ -23,7 +23,7 @@ const BAR: f64 = 0.2;
 /// Half the width of an interval's ends.
 const WHISKER: f64 = 0.03;
 
-/// Colours that people who see colours differently can tell apart (Okabe and Ito, 2008).
+/// Colours that colour-blind readers can distinguish (Okabe and Ito, 2008).
 fn color(form: Form) -> RGBColor {
     match form {
         Form::Xml => RGBColor(0, 114, 178),

@@ -16,7 +16,7 @@ use crate::store::picture_path;
 /// Pictures in a row, each of another scene.
 pub const SHEET_COLUMNS: u64 = 6;
 
-/// The most bytes of a sheet: it lies in a repository.
+/// The most bytes of a sheet, because it is committed.
 pub const SHEET_BYTES_MAX: usize = 150_000;
 
 /// Sides of a picture on the sheet in pixels, tried in turn until the sheet is small enough.

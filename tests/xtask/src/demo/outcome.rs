@@ -56,7 +56,7 @@ pub fn verify(files: &Files, called: SystemTime) -> anyhow::Result<Outcome> {
 /// How long after `called` a file was written. The file system's clock is coarser than ours: a file can seem older.
 fn since(called: SystemTime, path: &Path) -> anyhow::Result<Duration> {
     let written = fs::metadata(path).and_then(|metadata| metadata.modified());
-    let written = written.with_context(|| format!("cannot tell when {} was written", path.display()))?;
+    let written = written.with_context(|| format!("cannot read when {} was written", path.display()))?;
     Ok(written.duration_since(called).unwrap_or_default())
 }
 
@@ -74,7 +74,7 @@ pub fn previews(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in entries {
         let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
-        // As `sakuga generate` names them; anything else in the folder is somebody else's.
+        // As `sakuga generate` names them; other files in the folder are not the demo's.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.starts_with("image") && name.contains("_step") && name.ends_with(".jpg") {
             found.push(path);

@@ -114,7 +114,7 @@ fn copy(lines: impl BufRead, mut log: File, ready: &SyncSender<String>) {
     }
 }
 
-/// The log's last lines, to stand at the end of an error.
+/// The log's last lines, for the end of an error message.
 pub fn tail_of(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();

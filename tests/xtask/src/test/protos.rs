@@ -76,7 +76,7 @@ fn install(protos: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
         fs::copy(protos.join(name), folder.join(name)).with_context(|| format!("cannot copy {name}"))?;
     }
     let mut command = Command::new("npm");
-    // The program lies in the package; its script for installation would only download it where that was left out.
+    // A package per platform contains the program; the installation script would download it if that package were missing.
     command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]).current_dir(folder);
     if let Err(error) = process::run(&mut command, INSTALL_LIMIT) {
         // The next call shall not take what is there for a whole installation.

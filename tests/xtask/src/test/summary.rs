@@ -17,7 +17,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// A check that came to an error counts as one failure.
+    /// An error of a check counts as one failure.
     pub fn new(name: &'static str, outcome: anyhow::Result<Verdict>, time: Duration) -> Self {
         match outcome {
             Ok(Verdict { passed, failed, skipped, .. }) => Self { name, passed, failed, skipped, error: None, time },
