@@ -17,6 +17,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("sakuga-tests", &["sakuga-proto", "sakuga-schema", "sakuga-model", "sakuga-client", "sakuga-server"]),
     ("sakuga-figures", &["sakuga-schema"]),
     ("sakuga-eval", &["sakuga-schema", "sakuga-client", "sakuga-figures", "sakuga-tests"]),
+    ("sakuga-dist", &[]),
     ("sakuga-tidy", &[]),
     ("xtask", &[]),
 ];

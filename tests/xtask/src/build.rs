@@ -24,6 +24,8 @@ pub struct Built {
     pub client: PathBuf,
     /// `sakuga-figures`, if it was built too.
     pub figures: Option<PathBuf>,
+    /// `sakuga-dist`, if it was built too.
+    pub dist: Option<PathBuf>,
 }
 
 /// Builds `sakuga-server` and `sakuga` in release.
@@ -66,7 +68,8 @@ fn build(mut command: Command) -> anyhow::Result<Built> {
     let mut programs = reader.join().unwrap_or_default();
     let mut take = |name: &str| programs.remove(name).with_context(|| format!("cargo build made no program {name}"));
     let (server, client) = (take("sakuga-server")?, take("sakuga")?);
-    Ok(Built { server, client, figures: programs.remove("sakuga-figures") })
+    let (figures, dist) = (programs.remove("sakuga-figures"), programs.remove("sakuga-dist"));
+    Ok(Built { server, client, figures, dist })
 }
 
 /// Name and path of every program in Cargo's build messages.

@@ -1,4 +1,4 @@
-//! The commands of Sakuga: `cargo xtask demo`, `cargo xtask test`, `cargo xtask build` and `cargo xtask python`.
+//! The commands of Sakuga: `cargo xtask demo`, `test`, `build`, `dist` and `python`.
 //!
 //! They need a Rust toolchain, a C compiler, Python 3 and the package registries, and leave everything they make under
 //! Cargo's target folder.
@@ -7,6 +7,7 @@
 
 mod build;
 mod demo;
+mod dist;
 mod interrupt;
 mod llvm;
 mod process;
@@ -36,6 +37,9 @@ enum Command {
     Test(test::Options),
     /// Build the server and the command line in release.
     Build(BuildOptions),
+    /// Build a release: archives of the server, the command line and the Python package, with checksums, licences and
+    /// bills of materials.
+    Dist(dist::Options),
     /// Write the generated modules of the Python client from the protos.
     Python,
 }
@@ -69,6 +73,7 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
             println!("{}\n{}", built.server.display(), built.client.display());
             Ok(ExitCode::SUCCESS)
         }
+        Command::Dist(options) => dist::run(&workspace, &options).map(|()| ExitCode::SUCCESS),
         Command::Python => python::generate(&workspace).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -3,6 +3,7 @@
 mod checks;
 mod context;
 mod deny;
+mod dist;
 mod protos;
 mod slowest;
 mod summary;
@@ -52,12 +53,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// One thing was looked at, and it is right.
+    /// One test passed.
     pub fn passed() -> Self {
         Self { passed: 1, ..Self::default() }
     }
 
-    /// Nothing was looked at.
+    /// Nothing was tested.
     pub fn skipped(reason: impl Into<String>) -> Self {
         Self { skipped: vec![reason.into()], ..Self::default() }
     }

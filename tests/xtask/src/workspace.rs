@@ -45,6 +45,18 @@ impl Workspace {
         command
     }
 
+    /// The target that Cargo builds for by default, as rustc calls it.
+    ///
+    /// # Errors
+    ///
+    /// rustc cannot be run, or does not name its host.
+    pub fn host(&self) -> anyhow::Result<String> {
+        let output = Command::new("rustc").arg("-vV").current_dir(&self.root).output().context("cannot run rustc")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let host = text.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
+        Ok(host.to_owned())
+    }
+
     /// A path as a person in the workspace's root would write it.
     pub fn shorten<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)

@@ -6,14 +6,14 @@ use anyhow::{Context as _, bail};
 
 use crate::build;
 use crate::test::context::Context;
-use crate::test::{Verdict, deny, protos, slowest, tally, training};
+use crate::test::{Verdict, deny, dist, protos, slowest, tally, training};
 use crate::{demo, llvm};
 
 /// One check.
 pub struct Check {
     /// What a person types to run it alone.
     pub name: &'static str,
-    /// What it finds out.
+    /// What it checks, for the list of checks.
     pub what: &'static str,
     /// Finds it out. An error is a failed check; its message says what is wrong.
     pub run: fn(&Context<'_>) -> anyhow::Result<Verdict>,
@@ -22,7 +22,7 @@ pub struct Check {
 /// Every check.
 pub const CHECKS: &[Check] = &[
     Check { name: "format", what: "Rust is formatted", run: format },
-    Check { name: "fetch", what: "Cargo.lock is current and every crate can be had", run: fetch },
+    Check { name: "fetch", what: "Cargo.lock is current and every crate can be downloaded", run: fetch },
     Check { name: "python", what: "our Python is formatted, has no lint, and its types fit", run: python },
     Check { name: "protos", what: "the protos keep buf's rules and break no released client", run: protos::check },
     Check { name: "kernels", what: "the GPU's own kernels compile", run: kernels },
@@ -39,6 +39,11 @@ pub const CHECKS: &[Check] = &[
         run: training::rehearse,
     },
     Check { name: "demo", what: "the demo, with the programs that the tests use", run: demo },
+    Check {
+        name: "dist",
+        what: "a rehearsal of the release, with the programs that the tests use",
+        run: dist::rehearse,
+    },
     Check { name: "py-client", what: "the Python client against that server", run: python_client },
 ];
 

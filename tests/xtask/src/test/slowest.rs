@@ -5,9 +5,6 @@
 //! test program by [`runner`], which sets it for that program alone.
 
 use std::fmt::Write as _;
-use std::process::Command;
-
-use anyhow::Context as _;
 
 use crate::test::context::Context;
 
@@ -35,10 +32,7 @@ pub struct Timed {
 ///
 /// rustc does not name its host.
 pub fn runner(context: &Context<'_>) -> anyhow::Result<String> {
-    let output =
-        Command::new("rustc").arg("-vV").current_dir(&context.workspace().root).output().context("rustc -vV")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let host = text.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
+    let host = context.workspace().host()?;
     let script = format!(r#"echo "{PROGRAM}${{0##*/}}"; RUSTC_BOOTSTRAP=1 exec "$0" "$@""#);
     Ok(format!("target.{host}.runner = ['sh', '-c', '{script}']"))
 }
