@@ -18,9 +18,10 @@ use sakuga_model::cuda::convolution::{Operands, Shape};
 use sakuga_model::cuda::gpu::{Gpu, Layout, Session};
 use sakuga_model::cuda::image_kernels::{Image, Terms};
 use sakuga_model::cuda::{self, CudaError};
-use sakuga_model::device::{self, DeviceSpec, Precision};
+use sakuga_model::device;
 use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 use sakuga_model::sampler::noise;
+use sakuga_model_core::{DeviceChoice, Precision};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -50,7 +51,7 @@ fn main() -> Result<(), Failure> {
 }
 
 fn measure(folder: &Path, size_px: usize) -> Result<(), Failure> {
-    let device = device::open(DeviceSpec::Cuda(0), Some(Precision::Bf16))?.device;
+    let device = device::open(DeviceChoice::Cuda(0), Some(Precision::Bf16))?.device;
     let clock = Instant::now();
     let vae = load(folder, &device)?;
     device.sync()?;

@@ -16,11 +16,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use sakuga_model::checkpoint::synthetic::{self, Preset};
-use sakuga_model::device::{self, DeviceSpec, Precision};
-use sakuga_model::pipeline::{LoadOptions, MemoryProbe, Pipeline, WarmUpSize};
-use sakuga_model::progress::Outcome;
-use sakuga_model::sampler::Solver;
-use sakuga_model::spec::GenerateSpec;
+use sakuga_model::device;
+use sakuga_model::pipeline::{LoadOptions, Pipeline, WarmUpSize};
+use sakuga_model_core::{DeviceChoice, GenerationSpec, MemoryProbe, Outcome, Precision, Solver};
 
 const MIB: f64 = (1 << 20) as f64;
 /// Width and height in sixteenths of the largest edge.
@@ -41,7 +39,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     if !folder.join("model_index.json").exists() {
         synthetic::write(&folder, &Preset::newbie(), 1)?;
     }
-    let device = device::open(DeviceSpec::Cuda(0), Some(precision))?;
+    let device = device::open(DeviceChoice::Cuda(0), Some(precision))?;
     let clock = Instant::now();
     let (pipeline, reports) = Pipeline::load(&folder, LoadOptions::new(device))?;
     for report in &reports {
@@ -103,14 +101,14 @@ fn draw(
                 "picture {picture}: {}x{}, {} steps of {}, {:.2} s, {:.1} MiB",
                 spec.width_px,
                 spec.height_px,
-                spec.steps,
-                spec.solver.name(),
+                spec.sampling.steps,
+                spec.sampling.solver,
                 clock.elapsed().as_secs_f64(),
                 used as f64 / MIB
             );
         }
         (low, high) = (low.min(used), high.max(used));
-        in_use.extend(probe.pools().first().map(|pool| pool.used_bytes));
+        in_use.extend(probe().first().map(|pool| pool.used_bytes));
     }
     let (least, most) = (in_use.iter().min().unwrap_or(&0), in_use.iter().max().unwrap_or(&0));
     println!("tensors between pictures: {:.1} to {:.1} MiB", *least as f64 / MIB, *most as f64 / MIB);
@@ -118,25 +116,27 @@ fn draw(
 }
 
 /// One of many: another text, size, solver and number of steps each time.
-fn spec(pipeline: &Pipeline, round: u32, picture: u32, largest_px: u32) -> GenerateSpec {
+fn spec(pipeline: &Pipeline, round: u32, picture: u32, largest_px: u32) -> GenerationSpec {
     let (width, height) = SHAPES[picture as usize % SHAPES.len()];
     let (width_px, height_px) = (largest_px / 256 * 16 * width, largest_px / 256 * 16 * height);
     let words = "blue_hair, ".repeat(1 + (picture as usize * 37) % 120);
     let text = format!("<general_tags>\n<style>{words}round_{round}</style>\n</general_tags>");
-    let spec = GenerateSpec::with_defaults(text, width_px, height_px, pipeline.info().sampling);
-    GenerateSpec {
+    let mut sampling = pipeline.info().sampling;
+    sampling.steps = [4, 8, 12, 28][picture as usize % 4];
+    sampling.guidance.until = if picture % 7 == 6 { 0.3 } else { 1.0 };
+    if picture % 5 == 4 {
+        sampling.solver = Solver::Midpoint;
+    }
+    GenerationSpec {
         system_prompt: pipeline.info().default_system_prompt.clone(),
         seed: u64::from(picture),
-        steps: [4, 8, 12, 28][picture as usize % 4],
-        solver: if picture % 5 == 4 { Solver::Midpoint } else { spec.solver },
-        guidance_until: if picture % 7 == 6 { 0.3 } else { 1.0 },
-        ..spec
+        ..GenerationSpec::new(text, width_px, height_px, sampling)
     }
 }
 
 fn tell(when: &str, probe: &MemoryProbe) -> Result<(), Box<dyn Error>> {
     print!("{when}: {:.1} MiB of the device", used_bytes()? as f64 / MIB);
-    for pool in probe.pools() {
+    for pool in probe() {
         print!("; {} {:.1} of {:.1} MiB", pool.name, pool.used_bytes as f64 / MIB, pool.held_bytes as f64 / MIB);
     }
     println!();

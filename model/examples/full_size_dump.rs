@@ -17,10 +17,11 @@ use burn::tensor::{DType, Tensor};
 use safetensors::tensor::{Dtype, TensorView};
 use sakuga_model::checkpoint::ModelFolder;
 use sakuga_model::checkpoint::synthetic::{self, Preset};
-use sakuga_model::device::{self, DeviceSpec, Precision};
+use sakuga_model::device;
 use sakuga_model::pipeline::{Denoiser, LoadOptions, Networks};
-use sakuga_model::sampler::{Guidance, Schedule, Solver, noise};
+use sakuga_model::sampler::{Schedule, noise};
 use sakuga_model::tokens::TokenBatch;
+use sakuga_model_core::{DeviceChoice, Guidance, Precision, Solver};
 
 /// Ids of the prompt and of the negative: lengths of an ordinary prompt and of a short one.
 const LENGTHS: [usize; 2] = [240, 24];
@@ -39,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = PathBuf::from(arguments.next().ok_or("name the file to write")?);
     let size_px: usize = arguments.next().map_or(Ok(1024), |text| text.parse())?;
     let steps: usize = arguments.next().map_or(Ok(28), |text| text.parse())?;
-    let spec: DeviceSpec = arguments.next().map_or(Ok(DeviceSpec::Cuda(0)), |text| text.parse())?;
+    let spec: DeviceChoice = arguments.next().map_or(Ok(DeviceChoice::Cuda(0)), |text| text.parse())?;
     if !folder.join("model_index.json").exists() {
         synthetic::write(&folder, &Preset::newbie(), 1)?;
     }

@@ -14,10 +14,11 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use sakuga_model::checkpoint::ModelFolder;
 use sakuga_model::checkpoint::synthetic::{self, Preset};
-use sakuga_model::device::{self, DeviceSpec, Precision};
+use sakuga_model::device;
 use sakuga_model::networks::next_dit::{Caption, NextDit};
 use sakuga_model::pipeline::load_transformer;
 use sakuga_model::sampler::noise;
+use sakuga_model_core::{DeviceChoice, Precision};
 
 const REPEATS: usize = 20;
 
@@ -38,11 +39,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         synthetic::write(&folder, &Preset::newbie(), 1)?;
         println!("wrote random weights of the published geometry in {:.1} s", seconds(clock));
     }
-    let open = device::open(DeviceSpec::Cuda(0), Some(precision))?;
+    let open = device::open(DeviceChoice::Cuda(0), Some(precision))?;
     let device = open.device;
     for round in ["first", "second"] {
         let clock = Instant::now();
-        let (mut network, report) = load_transformer(&ModelFolder::open(&folder)?, &device, precision.dtype(), &[])?;
+        let (mut network, report) =
+            load_transformer(&ModelFolder::open(&folder)?, &device, device::dtype(precision), &[])?;
         device.sync()?;
         let (elapsed, gigabytes) = (seconds(clock), report.bytes as f64 / 1e9);
         println!("{round} load: {gigabytes:.2} GB in {elapsed:.2} s, {:.2} GB/s", gigabytes / elapsed);

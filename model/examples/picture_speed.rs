@@ -11,13 +11,12 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sakuga_model::checkpoint::synthetic::{self, DitSize, GemmaSize, JinaSize, Preset, VaeSize};
-use sakuga_model::device::{self, DeviceSpec, Precision};
+use sakuga_model::device;
 use sakuga_model::pipeline::{LoadOptions, Pipeline};
-use sakuga_model::progress::{Outcome, PreviewMethod, Progress};
-use sakuga_model::spec::GenerateSpec;
+use sakuga_model_core::{DeviceChoice, GenerationSpec, Outcome, Precision, PreviewMethod, Progress, TokenCounter};
 
 /// How many tokens the prompt has about, with either tokenizer.
 const PROMPT: &str = "<character_1>\n<n>$character_1$</n>\n<gender>1girl</gender>\n<appearance>blue_hair, long_hair, \
@@ -60,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let precision = (!flags.is_empty()).then_some(Precision::Fp8);
     let mut arguments = arguments.into_iter();
     let given = arguments.next().map(PathBuf::from);
-    let spec: DeviceSpec = arguments.next().map_or(Ok(DeviceSpec::Cpu), |name| name.parse())?;
+    let spec: DeviceChoice = arguments.next().map_or(Ok(DeviceChoice::Cpu), |name| name.parse())?;
     // The second picture shows what warming up costs.
     let pictures: usize = arguments.next().map_or(Ok(2), |count| count.parse())?;
     let device = device::open(spec, precision)?;
@@ -81,39 +80,41 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("{}: {parameters} parameters, loaded in {load_ms:.0} ms", info.name);
 
     let size_px = info.default_size_px;
-    let mut spec = GenerateSpec::with_defaults(PROMPT, size_px, size_px, info.sampling);
+    let mut spec = GenerationSpec::new(PROMPT, size_px, size_px, info.sampling);
     if given.is_none() {
-        spec.steps = 20;
+        spec.sampling.steps = 20;
     }
     spec.system_prompt = if given.is_none() { String::new() } else { info.default_system_prompt.clone() };
-    let [gemma, _] = pipeline.text().count(&spec.system_prompt, &spec.text);
-    println!("{size_px}x{size_px}, {} steps, guidance {}, {} tokens", spec.steps, spec.guidance_scale, gemma.total);
+    let counts = pipeline.text().count(&spec.system_prompt, &spec.text);
+    let (steps, scale) = (spec.sampling.steps, spec.sampling.guidance.scale);
+    println!("{size_px}x{size_px}, {steps} steps, guidance {scale}, {} tokens", counts[0].tokens);
     for picture in 0..pictures {
         spec.seed = picture as u64;
         let clock = Instant::now();
         let mut first_preview_ms = None;
         let outcome = pipeline.generate(&spec, &mut |progress| {
             if let Progress::Step(step) = progress {
-                if step.index == 1 {
-                    step.preview(PreviewMethod::Linear);
+                if step.report.index == 1 {
+                    step.previews(PreviewMethod::Linear);
                 }
                 first_preview_ms.get_or_insert_with(|| milliseconds(clock));
             }
             ControlFlow::Continue(())
         })?;
         let Outcome::Finished { timings, .. } = outcome else { return Err("nobody stopped it".into()) };
-        let mut step_ms = timings.step_ms.clone();
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let mut step_ms: Vec<f64> = timings.steps.iter().copied().map(ms).collect();
         step_ms.sort_by(f64::total_cmp);
         println!(
             "first preview {:.0} ms, text {:.1} ms, preparation {:.1} ms, step {:.2} ms (median; {:.1} to {:.1}), decoding {:.1} ms, all {:.0} ms",
             first_preview_ms.unwrap_or(f64::NAN),
-            timings.text_encode_ms,
-            timings.prepare_ms,
+            ms(timings.text_encode),
+            ms(timings.prepare),
             step_ms[step_ms.len() / 2],
             step_ms[0],
             step_ms[step_ms.len() - 1],
-            timings.decode_ms,
-            timings.total_ms
+            ms(timings.decode),
+            ms(timings.total)
         );
     }
     if let Some(peak) = peak_memory() {

@@ -8,12 +8,12 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device::OpenDevice;
 use sakuga_model::pipeline::{LoadOptions, Pipeline};
-use sakuga_model::progress::{Outcome, PreviewMethod, Progress, Rgb8};
-use sakuga_model::spec::GenerateSpec;
+use sakuga_model_core::{GenerationSpec, Outcome, PreviewMethod, Progress, Rgb8};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -30,19 +30,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let info = pipeline.info();
     println!("{} with {parameters} parameters: {}", info.name, info.notice);
 
-    let mut spec = GenerateSpec::new(
+    let mut spec = GenerationSpec::new(
         "<character_1><gender>1girl</gender><appearance>silver hair, blue eyes</appearance></character_1>",
         info.default_size_px,
         info.default_size_px,
+        info.sampling,
     );
     spec.system_prompt = info.default_system_prompt.clone();
     spec.seed = seed;
     let mut previews = Vec::new();
     let outcome = pipeline.generate(&spec, &mut |progress| {
         if let Progress::Step(step) = progress
-            && step.index % 7 == 0
+            && step.report.index % 7 == 0
         {
-            previews = step.preview(PreviewMethod::Linear);
+            previews = step.previews(PreviewMethod::Linear);
         }
         ControlFlow::Continue(())
     })?;
@@ -52,16 +53,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Outcome::Finished { images, timings } = outcome else { return Err("nobody stopped it".into()) };
     write_ppm(&picture, &images[0])?;
     write_ppm(&picture.with_extension("preview.ppm"), &previews[0])?;
-    let mut step_ms = timings.step_ms.clone();
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
+    let mut step_ms: Vec<f64> = timings.steps.iter().copied().map(ms).collect();
     step_ms.sort_by(f64::total_cmp);
     println!(
         "text {:.1} ms, preparation {:.1} ms, {} steps of {:.1} ms (median), decoding {:.1} ms, all {:.1} ms",
-        timings.text_encode_ms,
-        timings.prepare_ms,
+        ms(timings.text_encode),
+        ms(timings.prepare),
         step_ms.len(),
         step_ms[step_ms.len() / 2],
-        timings.decode_ms,
-        timings.total_ms
+        ms(timings.decode),
+        ms(timings.total)
     );
     Ok(())
 }

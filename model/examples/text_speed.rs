@@ -13,10 +13,11 @@ use std::time::Instant;
 use burn::tensor::Device;
 use sakuga_model::checkpoint::ModelFolder;
 use sakuga_model::checkpoint::synthetic::{self, Preset};
-use sakuga_model::device::{self, DeviceSpec, Precision};
+use sakuga_model::device;
 use sakuga_model::networks::gemma3::{Gemma3, Gemma3Config};
 use sakuga_model::networks::jina_clip::{JinaClip, JinaClipConfig};
 use sakuga_model::tokens::TokenBatch;
+use sakuga_model_core::{DeviceChoice, Precision};
 
 const REPEATS: usize = 20;
 const LENGTHS: [usize; 2] = [64, 544];
@@ -31,8 +32,8 @@ fn main() -> Result<(), Failure> {
         println!("wrote random weights of the published geometry in {:.1} s", clock.elapsed().as_secs_f64());
     }
     let folder = ModelFolder::open(&folder)?;
-    let device = device::open(DeviceSpec::Cuda(0), Some(Precision::Bf16))?.device;
-    let dtype = Precision::Bf16.dtype();
+    let device = device::open(DeviceChoice::Cuda(0), Some(Precision::Bf16))?.device;
+    let dtype = device::dtype(Precision::Bf16);
 
     let clock = Instant::now();
     let part = folder.component("text_encoder")?;

@@ -7,12 +7,6 @@ use std::path::{Path, PathBuf};
 /// Why a device could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// The text is not a device name.
-    #[error("`{0}` is not a device; write `auto`, `cpu` or `cuda:N` with N counted from 0")]
-    UnknownName(String),
-    /// The text is not a floating-point precision.
-    #[error("`{0}` is not a precision; write `f32`, `bf16` or `fp8`")]
-    UnknownPrecision(String),
     /// A GPU was asked for but this binary has no GPU code.
     #[error(
         "`{requested}` was asked for, but this program was built without GPU code; build it with `--features cuda` or use the device `cpu`"

@@ -1,8 +1,7 @@
 //! From tensors on the device to 8-bit images on the host.
 
 use burn::tensor::{DType, Tensor, TensorReadError};
-
-use crate::progress::Rgb8;
+use sakuga_model_core::Rgb8;
 
 /// Images of a batch that were read back, with what they were made of.
 #[derive(Debug)]

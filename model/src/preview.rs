@@ -12,11 +12,11 @@
 use std::path::Path;
 
 use burn::tensor::{DType, Tensor, TensorReadError};
+use sakuga_model_core::Rgb8;
 use serde::Deserialize;
 
 use crate::error::{ConfigError, LoadError};
 use crate::pixels::level;
-use crate::progress::Rgb8;
 
 /// RGB per latent channel of FLUX.1.
 const FLUX_WEIGHTS: [[f32; 3]; 16] = [

@@ -10,8 +10,9 @@
 
 use std::path::Path;
 
+use sakuga_model_core::{TokenCount, TokenCounter};
+
 use crate::error::LoadError;
-use crate::progress::TokenCount;
 use crate::tokenizer::{Encoded, TextTokenizer};
 
 /// Gemma's part pads to a multiple of this, as in training.
@@ -55,12 +56,6 @@ impl Tokenizers {
         self.limits
     }
 
-    /// How many tokens a prompt has for each encoder, and what either would not read.
-    pub fn count(&self, system_prompt: &str, text: &str) -> [TokenCount; 2] {
-        let (_, _, counts) = self.prompt(system_prompt, text);
-        counts
-    }
-
     /// The ids of a request; without `negative` there is only the prompt's row.
     pub fn encode(&self, system_prompt: &str, text: &str, negative: Option<&str>) -> PromptTokens {
         let (gemma, jina, counts) = self.prompt(system_prompt, text);
@@ -83,6 +78,18 @@ impl Tokenizers {
     }
 }
 
+impl TokenCounter for Tokenizers {
+    fn count(&self, system_prompt: &str, text: &str) -> Vec<TokenCount> {
+        let (_, _, counts) = self.prompt(system_prompt, text);
+        counts.into()
+    }
+}
+
 fn count(encoder: &'static str, limit: usize, encoded: &Encoded) -> TokenCount {
-    TokenCount { encoder, total: encoded.total, limit, first_lost: encoded.first_lost.clone() }
+    TokenCount {
+        encoder,
+        tokens: u32::try_from(encoded.total).unwrap_or(u32::MAX),
+        limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        first_lost: encoded.first_lost.clone(),
+    }
 }

@@ -3,13 +3,15 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device::OpenDevice;
-use sakuga_model::pipeline::{LoadOptions, Pipeline, PipelineError, WarmUpSize};
-use sakuga_model::progress::{Outcome, PreviewMethod, Progress, Rgb8, Stage};
-use sakuga_model::sampler::Solver;
-use sakuga_model::spec::GenerateSpec;
+use sakuga_model::pipeline::{LoadOptions, Pipeline, SAMPLING_DEFAULT, WarmUpSize};
+use sakuga_model_core::{
+    EngineError, GenerationSpec, Guidance, Outcome, PreviewMethod, Progress, Rgb8, Sampling, Solver, Stage,
+    TokenCounter,
+};
 use tempfile::TempDir;
 
 /// The checkpoint of all tests in this file.
@@ -28,15 +30,19 @@ fn pipeline() -> Pipeline {
     Pipeline::load(checkpoint(), options).unwrap_or_else(|error| panic!("{error}")).0
 }
 
-fn spec() -> GenerateSpec {
-    let mut spec = GenerateSpec::new("1girl, silver hair", 64, 96);
-    spec.steps = 6;
-    spec.seed = 7;
-    spec.guidance_renorm = 1.0;
+fn spec() -> GenerationSpec {
+    let guidance = Guidance { renorm: 1.0, ..SAMPLING_DEFAULT.guidance };
+    let sampling = Sampling { steps: 6, guidance, ..SAMPLING_DEFAULT };
+    GenerationSpec { seed: 7, ..GenerationSpec::new("1girl, silver hair", 64, 96, sampling) }
+}
+
+fn with_sampling(change: impl FnOnce(&mut Sampling)) -> GenerationSpec {
+    let mut spec = spec();
+    change(&mut spec.sampling);
     spec
 }
 
-fn draw(pipeline: &Pipeline, spec: &GenerateSpec) -> Vec<Rgb8> {
+fn draw(pipeline: &Pipeline, spec: &GenerationSpec) -> Vec<Rgb8> {
     match pipeline.generate(spec, &mut |_| ControlFlow::Continue(())) {
         Ok(Outcome::Finished { images, .. }) => images,
         other => panic!("{other:?}"),
@@ -63,9 +69,9 @@ fn the_same_request_gives_the_same_bits() {
 #[test]
 fn an_image_does_not_depend_on_its_batch() {
     let pipeline = pipeline();
-    let together = draw(&pipeline, &GenerateSpec { images: 3, ..spec() });
-    let in_turn = draw(&pipeline, &GenerateSpec { images: 3, max_batch: 1, ..spec() });
-    let in_pairs = draw(&pipeline, &GenerateSpec { images: 3, max_batch: 2, ..spec() });
+    let together = draw(&pipeline, &GenerationSpec { images: 3, ..spec() });
+    let in_turn = draw(&pipeline, &GenerationSpec { images: 3, max_batch: 1, ..spec() });
+    let in_pairs = draw(&pipeline, &GenerationSpec { images: 3, max_batch: 2, ..spec() });
     let alone = draw(&pipeline, &spec());
     assert_eq!(alone[0], in_turn[0]);
     for i in 0..3 {
@@ -80,16 +86,16 @@ fn every_field_of_a_request_matters() {
     let pipeline = pipeline();
     let base = draw(&pipeline, &spec());
     let changed = [
-        ("text", GenerateSpec { text: "1boy, red eyes".into(), ..spec() }),
-        ("system_prompt", GenerateSpec { system_prompt: "You draw. ".into(), ..spec() }),
-        ("negative", GenerateSpec { negative: "lowres".into(), ..spec() }),
-        ("seed", GenerateSpec { seed: 8, ..spec() }),
-        ("solver", GenerateSpec { solver: Solver::Dpm, ..spec() }),
-        ("steps", GenerateSpec { steps: 7, ..spec() }),
-        ("guidance_scale", GenerateSpec { guidance_scale: 2.0, ..spec() }),
-        ("guidance_until", GenerateSpec { guidance_until: 0.2, ..spec() }),
-        ("guidance_renorm", GenerateSpec { guidance_renorm: 0.0, ..spec() }),
-        ("shift", GenerateSpec { shift: 3.0, ..spec() }),
+        ("text", GenerationSpec { text: "1boy, red eyes".into(), ..spec() }),
+        ("system_prompt", GenerationSpec { system_prompt: "You draw. ".into(), ..spec() }),
+        ("negative", GenerationSpec { negative: "lowres".into(), ..spec() }),
+        ("seed", GenerationSpec { seed: 8, ..spec() }),
+        ("solver", with_sampling(|sampling| sampling.solver = Solver::Dpm)),
+        ("steps", with_sampling(|sampling| sampling.steps = 7)),
+        ("guidance_scale", with_sampling(|sampling| sampling.guidance.scale = 2.0)),
+        ("guidance_until", with_sampling(|sampling| sampling.guidance.until = 0.2)),
+        ("guidance_renorm", with_sampling(|sampling| sampling.guidance.renorm = 0.0)),
+        ("shift", with_sampling(|sampling| sampling.shift = 3.0)),
     ];
     for (field, spec) in changed {
         assert!(difference(&base[0], &draw(&pipeline, &spec)[0]) > 1, "{field} changes nothing");
@@ -99,26 +105,30 @@ fn every_field_of_a_request_matters() {
 #[test]
 fn watching_changes_nothing() {
     let pipeline = pipeline();
-    let spec = GenerateSpec { images: 2, solver: Solver::Midpoint, guidance_until: 0.2, ..spec() };
+    let spec = with_sampling(|sampling| {
+        (sampling.solver, sampling.guidance.until) = (Solver::Midpoint, 0.2);
+    });
+    let spec = GenerationSpec { images: 2, ..spec };
     let (mut steps, mut stages, mut guided) = (Vec::new(), Vec::new(), Vec::new());
     let outcome = pipeline.generate(&spec, &mut |progress| {
         match progress {
             Progress::Stage(stage) => stages.push(stage),
             Progress::TextEncoded(counts) => {
                 assert_eq!(counts[0].encoder, "gemma3");
-                assert!(counts.iter().all(|count| count.total > 1 && !count.is_truncated()));
+                assert!(counts.iter().all(|count| count.tokens > 1 && !count.is_truncated()));
             }
             Progress::Step(step) => {
-                assert_eq!((step.total, step.evaluations), (6, 2 * step.index));
-                assert!((step.t + step.sigma - 1.0).abs() < 1e-12 && step.step_ms > 0.0);
-                let linear = step.preview(PreviewMethod::Linear);
+                let report = step.report;
+                assert_eq!((report.total, report.evaluations), (6, 2 * report.index));
+                assert!((report.t + report.sigma - 1.0).abs() < 1e-12 && !report.duration.is_zero());
+                let linear = step.previews(PreviewMethod::Linear);
                 assert_eq!(
                     linear.iter().map(|image| (image.width_px, image.height_px)).collect::<Vec<_>>(),
                     [(8, 12); 2]
                 );
-                assert_eq!(step.preview(PreviewMethod::Decoder)[1].height_px, 96);
-                steps.push(step.index);
-                guided.push(step.guidance_active);
+                assert_eq!(step.previews(PreviewMethod::Decoder)[1].height_px, 96);
+                steps.push(report.index);
+                guided.push(report.guidance_active);
             }
             Progress::Profile(profile) => panic!("nobody asked for {profile:?}"),
         }
@@ -128,8 +138,8 @@ fn watching_changes_nothing() {
     assert_eq!(stages, [Stage::TextEncode, Stage::Denoise, Stage::Decode]);
     assert_eq!(steps, [1, 2, 3, 4, 5, 6]);
     assert!(guided[0] && !guided[5]);
-    assert_eq!(timings.step_ms.len(), 6);
-    assert!(timings.total_ms >= timings.denoise_ms() + timings.decode_ms);
+    assert_eq!(timings.steps.len(), 6);
+    assert!(timings.total >= timings.denoise() + timings.decode);
     assert_eq!(images, draw(&pipeline, &spec));
 }
 
@@ -137,7 +147,7 @@ fn watching_changes_nothing() {
 fn measuring_changes_no_picture_and_tells_of_every_part() {
     let pipeline = pipeline();
     let mut profiles = Vec::new();
-    let outcome = pipeline.generate(&GenerateSpec { profile: true, ..spec() }, &mut |progress| {
+    let outcome = pipeline.generate(&GenerationSpec { profile: true, ..spec() }, &mut |progress| {
         if let Progress::Profile(profile) = progress {
             profiles.push(profile);
         }
@@ -147,7 +157,7 @@ fn measuring_changes_no_picture_and_tells_of_every_part() {
     assert_eq!(images, draw(&pipeline, &spec()));
     let stages: Vec<Stage> = profiles.iter().map(|profile| profile.stage).collect();
     assert_eq!(stages, [Stage::TextEncode, Stage::Denoise, Stage::Decode]);
-    assert!(profiles[1].wall_ms >= timings.step_ms.iter().sum());
+    assert!(profiles[1].wall_ms >= 1e3 * timings.steps.iter().sum::<Duration>().as_secs_f64());
     // A CPU tells nothing of single operations.
     assert!(profiles.iter().all(|profile| profile.spans.is_empty() && profile.peaks.is_none()));
 }
@@ -166,7 +176,7 @@ fn warming_up_draws_every_size_and_refuses_what_is_out_of_bounds() {
 #[test]
 fn the_observer_stops_at_a_step() {
     let outcome = pipeline().generate(&spec(), &mut |progress| match progress {
-        Progress::Step(step) if step.index == 2 => ControlFlow::Break(()),
+        Progress::Step(step) if step.report.index == 2 => ControlFlow::Break(()),
         _ => ControlFlow::Continue(()),
     });
     assert!(matches!(outcome, Ok(Outcome::Stopped { after_step: 2 })), "{outcome:?}");
@@ -176,12 +186,12 @@ fn the_observer_stops_at_a_step() {
 fn requests_out_of_bounds_are_refused_before_anything_is_computed() {
     let pipeline = pipeline();
     let broken = [
-        GenerateSpec { width_px: 100, ..spec() },
-        GenerateSpec { height_px: 0, ..spec() },
-        GenerateSpec { width_px: u32::MAX, ..spec() },
-        GenerateSpec { steps: 0, ..spec() },
-        GenerateSpec { images: usize::MAX, ..spec() },
-        GenerateSpec { shift: f32::NAN, ..spec() },
+        GenerationSpec { width_px: 100, ..spec() },
+        GenerationSpec { height_px: 0, ..spec() },
+        GenerationSpec { width_px: u32::MAX, ..spec() },
+        with_sampling(|sampling| sampling.steps = 0),
+        GenerationSpec { images: u32::MAX, ..spec() },
+        with_sampling(|sampling| sampling.shift = f32::NAN),
     ];
     for spec in broken {
         let mut called = false;
@@ -189,7 +199,7 @@ fn requests_out_of_bounds_are_refused_before_anything_is_computed() {
             called = true;
             ControlFlow::Continue(())
         });
-        assert!(matches!(outcome, Err(PipelineError::Spec(_))) && !called, "{spec:?}: {outcome:?}");
+        assert!(matches!(outcome, Err(EngineError::Spec(_))) && !called, "{spec:?}: {outcome:?}");
     }
 }
 
@@ -197,16 +207,16 @@ fn requests_out_of_bounds_are_refused_before_anything_is_computed() {
 fn the_checkpoint_says_what_it_is() {
     let pipeline = pipeline();
     let info = pipeline.info();
-    assert_eq!((info.name.as_str(), info.default_size_px, info.limits.size_multiple_px), ("random-tiny", 256, 16));
+    assert_eq!((info.name.as_str(), info.default_size_px, info.size.multiple_px), ("random-tiny", 256, 16));
     assert!(info.notice.contains("random weights"));
     assert_eq!(info.fingerprint.len(), 64);
     assert_eq!(info.parameters.keys().collect::<Vec<_>>(), ["autoencoder_kl", "gemma3", "jina_clip", "next_dit"]);
     let counts = pipeline.text().count(&info.default_system_prompt, "1girl");
-    assert!(counts[0].total > counts[1].total);
+    assert!(counts[0].tokens > counts[1].tokens);
     let long = "silver hair, ".repeat(2000);
     let counts = pipeline.text().count("", &long);
     assert!(counts[0].is_truncated() && counts[0].first_lost.is_some());
-    let cut = GenerateSpec { text: long, steps: 1, ..spec() };
+    let cut = GenerationSpec { text: long, ..with_sampling(|sampling| sampling.steps = 1) };
     assert_eq!(draw(&pipeline, &cut).len(), 1);
 }
 

@@ -3,8 +3,9 @@
 use burn::tensor::{Device, Tensor};
 use sakuga_model::checkpoint::ModelFolder;
 use sakuga_model::checkpoint::embedded;
-use sakuga_model::device::{OpenDevice, Precision};
+use sakuga_model::device::{self, OpenDevice};
 use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig, Tiling};
+use sakuga_model_core::Precision;
 
 /// The trained autoencoder, if one was built in.
 fn trained() -> Option<AutoencoderKl> {
@@ -17,7 +18,7 @@ fn trained() -> Option<AutoencoderKl> {
     embedded::write(&folder).expect("writable");
     let folder = ModelFolder::open(&folder).expect("a checkpoint");
     let part = folder.component("vae").expect("a part");
-    let weights = part.reader(&OpenDevice::cpu().device, Precision::F32.dtype()).expect("readable");
+    let weights = part.reader(&OpenDevice::cpu().device, device::dtype(Precision::F32)).expect("readable");
     let config = part.parse(AutoencoderKlConfig::from_json).expect("a configuration");
     let vae = AutoencoderKl::load_decoder(&config, &weights);
     weights.finish().expect("complete");

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use sakuga_model_core::{EngineError, ModelOpener};
 use sakuga_proto::generation::v1::generation_service_server::GenerationServiceServer;
 use sakuga_proto::generation::v1::job_service_server::JobServiceServer;
 use sakuga_proto::prompt::v1::prompt_service_server::PromptServiceServer;
@@ -23,7 +24,7 @@ use tonic_health::server::HealthReporter;
 use crate::auth::error::CredentialError;
 use crate::config::{Config, EngineChoice};
 use crate::encoder::Encoder;
-use crate::engine::{EngineError, EngineOpener, scripted};
+use crate::engine::scripted;
 use crate::error::ServerError;
 use crate::gpu::{self, Sampler, Subscription};
 use crate::jobs::{Jobs, Parts};
@@ -333,7 +334,7 @@ impl App {
 }
 
 /// What opens the configured engine.
-fn opener(config: &Config) -> EngineOpener {
+fn opener(config: &Config) -> ModelOpener {
     match &config.engine {
         EngineChoice::Scripted(script) => scripted::opener(script.clone()),
         #[cfg(feature = "burn")]

@@ -1,7 +1,5 @@
 //! The configuration, checked: every problem is reported, not just the first.
 
-mod engine;
-
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -10,9 +8,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-pub use self::engine::{
-    BadLora, BadSizes, BurnConfig, DeviceChoice, LoraChoice, PrecisionChoice, UnknownDevice, WarmUp,
-};
+use sakuga_model_core::{LoraChoice, ModelOptions, Precision, limits};
+
 use crate::engine::scripted::Script;
 use crate::limits::Limits;
 use crate::retention::Retention;
@@ -66,7 +63,7 @@ pub enum EngineChoice {
     Scripted(Script),
     /// The model.
     #[cfg(feature = "burn")]
-    Burn(BurnConfig),
+    Burn(ModelOptions),
 }
 
 /// How the log is written.
@@ -221,23 +218,23 @@ impl Reader<'_> {
         }
     }
 
-    fn burn(&mut self) -> Option<BurnConfig> {
+    fn burn(&mut self) -> Option<ModelOptions> {
         let device = self.parse("device", "write `auto`, `cpu` or `cuda:N` with N counted from 0");
         let precisions = [
             ("auto", None),
-            ("bf16", Some(PrecisionChoice::Bf16)),
-            ("f32", Some(PrecisionChoice::F32)),
-            ("fp8", Some(PrecisionChoice::Fp8)),
+            ("bf16", Some(Precision::Bf16)),
+            ("f32", Some(Precision::F32)),
+            ("fp8", Some(Precision::Fp8)),
         ];
         let precision = self.choice("precision", &precisions);
-        let max_batch = self.count("max-batch", 0..=u64::from(Limits::IMAGES_MAX));
+        let max_batch = self.count("max-batch", 0..=u64::from(limits::IMAGES.max));
         let warm_up = self.parse("warm-up", "write `auto`, `none`, or sizes in pixels such as `1024x1024,832x1216`");
         // What is wrong with it is said where the limits are read.
         let pixels_max = self.given.get("max-pixels").and_then(|(value, _)| value.trim().parse().ok());
         let offload_text_encoder = self.switch("offload-text-encoders");
         let loras = self.loras();
         let model = self.given.get("model").map(|(value, _)| value).filter(|value| *value != "embedded");
-        Some(BurnConfig {
+        Some(ModelOptions {
             device: device?,
             precision: precision?,
             model: model.map(PathBuf::from),
@@ -268,15 +265,15 @@ impl Reader<'_> {
     fn limits(&mut self) -> Option<Limits> {
         let queued_max = self.count("queue-size", 1..=100_000);
         let streams_max = self.count("max-streams", 1..=1_000_000);
-        let images_max = self.count("max-images", 1..=Limits::IMAGES_MAX.into());
-        let steps_max = self.count("max-steps", 1..=Limits::STEPS_MAX.into());
+        let images_max = self.count("max-images", 1..=limits::IMAGES.max.into());
+        let steps_max = self.count("max-steps", 1..=limits::STEPS.max.into());
         let pixels_max = self.count("max-pixels", 256..=1 << 28);
         let client_jobs_max = self.count("client-jobs", 0..=100_000);
         let client_rate_max = self.count("client-rate", 0..=1_000_000);
         let job_memory_mib = self.count("job-memory-mib", 0..=1 << 40);
         let silence_max_s = self.count("step-timeout", 0..=1_000_000);
         let attempts_max = self.count("max-attempts", 1..=1_000_000);
-        let prompt_bytes_max = self.count("max-prompt-bytes", 1..=Limits::PROMPT_BYTES_MAX as u64);
+        let prompt_bytes_max = self.count("max-prompt-bytes", 1..=limits::PROMPT_BYTES.max as u64);
         Some(Limits {
             prompt_bytes_max: prompt_bytes_max? as usize,
             pixels_max: pixels_max?,
@@ -480,9 +477,9 @@ mod tests {
     fn the_precision_is_one_of_four_words() {
         for (word, choice) in [
             ("auto", None),
-            ("bf16", Some(PrecisionChoice::Bf16)),
-            ("f32", Some(PrecisionChoice::F32)),
-            ("fp8", Some(PrecisionChoice::Fp8)),
+            ("bf16", Some(Precision::Bf16)),
+            ("f32", Some(Precision::F32)),
+            ("fp8", Some(Precision::Fp8)),
         ] {
             match load(&["--engine", "burn", "--precision", word], &[]) {
                 Ok(Config { engine: EngineChoice::Burn(burn), .. }) => assert_eq!(burn.precision, choice, "{word}"),

@@ -10,9 +10,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use sakuga_model_core::{PreviewMethod, Rgb8, Stage, Timings};
 use tokio::runtime::Handle;
 
-use crate::engine::{EngineTimings, PreviewMethod, Rgb8, Stage};
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody, FinishedImage, JobTimings, Preview};
 use crate::job::{Job, JobHandle};
@@ -57,7 +57,7 @@ pub struct FinishTask {
     /// Its pictures.
     pub images: Vec<Rgb8>,
     /// Where the engine's time went.
-    pub timings: EngineTimings,
+    pub timings: Timings,
     /// How long it waited.
     pub queued: Duration,
     /// Steps that were done.
@@ -257,7 +257,7 @@ impl FinishTask {
         let timings = JobTimings {
             queued,
             text_encode: timings.text_encode,
-            denoise: timings.denoise,
+            denoise: timings.denoise(),
             decode: timings.decode,
             encode_image: begun.elapsed(),
             total: job.accepted.elapsed(),

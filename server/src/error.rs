@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::engine::{EngineError, Smaller};
+use sakuga_model_core::{EngineError, MemoryShortage, SmallerRequest};
+
 use crate::store::StoreError;
 
 /// Why a call was refused or a job failed.
@@ -64,16 +65,14 @@ pub enum ServerError {
         limit: u64,
     },
     /// The device had no memory left in the middle of the job, though by estimate there was enough.
-    #[error("the device ran out of memory: {reason}; {}", advice(.smaller.as_ref()))]
+    #[error("the device ran out of memory: {shortage}; {}", advice(.smaller.as_ref()))]
     OutOfMemory {
-        /// What the device says.
-        reason: String,
-        /// Bytes that were asked for last, if the device tells.
-        allocation: Option<u64>,
+        /// The allocation that failed.
+        shortage: MemoryShortage,
         /// Bytes that the whole job needs, by estimate.
         needed: u64,
         /// What to try.
-        smaller: Option<Smaller>,
+        smaller: Option<SmallerRequest>,
     },
     /// The job could not be done in the time that it has.
     #[error("by measured times the job would take {:.1} s and it has {:.1} s; allow more time, or ask for less", .needed.as_secs_f32(), .given.as_secs_f32())]
@@ -188,12 +187,12 @@ impl ServerError {
 }
 
 /// What to do about too large a job.
-fn advice(smaller: Option<&Smaller>) -> String {
+fn advice(smaller: Option<&SmallerRequest>) -> String {
     match smaller {
-        Some(Smaller { images: 1, width_px, height_px }) => {
+        Some(SmallerRequest { images: 1, width_px, height_px }) => {
             format!("ask for a smaller picture, such as {width_px}x{height_px}, which needs about half as much")
         }
-        Some(Smaller { images, width_px, height_px }) => {
+        Some(SmallerRequest { images, width_px, height_px }) => {
             format!("ask for less, such as {images} pictures of {width_px}x{height_px}, which need about half as much")
         }
         None => "nothing smaller can be asked for; ask the operator for a larger device".into(),

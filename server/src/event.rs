@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use sakuga_model_core::{PreviewMethod, Stage, StageProfile, StepReport};
 use sakuga_schema::Diagnostic;
 
-use crate::engine::{PreviewMethod, Stage, StageProfile, StepReport};
 use crate::error::ServerError;
 use crate::gpu::DeviceSample;
 use crate::preview::PreviewFormat;

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use sakuga_model_core::GenerationSpec;
 use tokio::sync::watch;
 
-use crate::engine::JobSpec;
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
 use crate::job_id::JobId;
@@ -74,7 +74,7 @@ pub struct JobRequest {
     /// Whether it waits for the next start of the server when this one goes down.
     pub is_kept: bool,
     /// What to draw.
-    pub spec: JobSpec,
+    pub spec: GenerationSpec,
     /// What previews to send.
     pub preview: PreviewPolicy,
     /// Least time between two samples of the device.

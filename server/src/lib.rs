@@ -3,7 +3,7 @@
 //! A request walks through the files like this:
 //!
 //! 1. [`service::generation`] or [`service::jobs`] takes the message; [`wire::from_proto`] turns it into a
-//!    [`request::Draft`], and [`request::Draft::check`] into a [`request::Request`] with every default filled in, or into
+//!    [`request::UncheckedRequest`], and [`request::UncheckedRequest::check`] into a [`request::Request`] with every default filled in, or into
 //!    all of its faults.
 //! 2. [`jobs`] writes it down in the [`store`] and makes a [`job::Job`], with a [`journal`] that its readers follow, and
 //!    hands it to the [`scheduler`]: admission, queue.

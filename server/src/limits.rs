@@ -1,8 +1,11 @@
-//! What a request may ask for. Everything that a client can make larger has its bound here.
+//! The limits that an operator sets, and those of messages and streams. The bounds that hold for every server are in
+//! [`sakuga_model_core::limits`].
 
 use std::time::Duration;
 
-/// What a request may ask for, and how much is served at once.
+use sakuga_model_core::limits;
+
+/// What a request to this server may ask for, and how much is served at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of prompt text.
@@ -17,27 +20,19 @@ pub struct Limits {
     pub queued_max: usize,
     /// Event streams that may be open.
     pub streams_max: usize,
-    /// Jobs that one client may have queued and running; 0: as many as it likes.
+    /// Jobs that one client may have queued and running; 0: no limit.
     pub client_jobs_max: usize,
-    /// Jobs that one client may ask for in a minute; 0: as many as it likes.
+    /// Jobs that one client may ask for in a minute; 0: no limit.
     pub client_rate_max: u32,
     /// Bytes of device memory that a job may need; `None`: as many as the device has.
     pub job_memory_max: Option<u64>,
-    /// How long an engine may say nothing of a running job before it is given up; `None`: for ever.
+    /// How long the engine may report nothing of a running job before it is abandoned; `None`: for ever.
     pub silence_max: Option<Duration>,
-    /// How often a job is begun again after the server was stopped under it.
+    /// How often a job is started again after the server was stopped while it ran.
     pub attempts_max: u32,
 }
 
 impl Limits {
-    /// Steps of any request, as the wire contract says.
-    pub const STEPS_MAX: u32 = 200;
-    /// Pictures of any request: `completed` repeats the request for each and has to fit into one message.
-    pub const IMAGES_MAX: u32 = 16;
-    /// Bytes of any prompt's text, for the same reason: typed, negative and as the encoders read it, three times this.
-    pub const PROMPT_BYTES_MAX: usize = 64 * 1024;
-    /// Bytes of a system prompt.
-    pub const SYSTEM_PROMPT_BYTES_MAX: usize = 8 * 1024;
     /// Bytes of any message to the server. It is what gRPC libraries accept unless told otherwise.
     pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
     /// Bytes of a message to a service that is only asked short questions.
@@ -57,10 +52,10 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            prompt_bytes_max: Self::PROMPT_BYTES_MAX,
+            prompt_bytes_max: limits::PROMPT_BYTES.max,
             pixels_max: 2048 * 2048,
             images_max: 8,
-            steps_max: Self::STEPS_MAX,
+            steps_max: limits::STEPS.max,
             queued_max: 64,
             streams_max: 1024,
             client_jobs_max: 0,

@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
+use sakuga_model_core::Rgb8;
 use sha2::{Digest, Sha256};
-
-use crate::engine::Rgb8;
 
 /// Keyword of the text chunk that holds the metadata as protobuf JSON.
 pub const METADATA_KEYWORD: &str = "sakuga";

@@ -8,8 +8,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::imageops::{self, FilterType};
 use image::{ExtendedColorType, ImageEncoder as _, RgbImage};
+use sakuga_model_core::{PreviewMethod, Rgb8};
 
-use crate::engine::{PreviewMethod, Rgb8};
 use crate::picture::{self, EncodeError};
 
 /// JPEG quality: artefacts are hard to see and a file is about a tenth of the PNG.

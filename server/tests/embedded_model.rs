@@ -3,6 +3,7 @@
 //! That model is trained where a checkpoint was built in and random elsewhere; what is asked for here holds for both.
 #![cfg(feature = "burn")]
 
+use sakuga_model_core::{DeviceChoice, ModelOptions};
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
@@ -11,7 +12,7 @@ use sakuga_proto::generation::v1::{
 };
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_proto::system::v1::{ListModelsRequest, Model};
-use sakuga_server::config::{BurnConfig, DeviceChoice, EngineChoice};
+use sakuga_server::config::EngineChoice;
 use sakuga_server::{App, Config};
 use tonic::transport::Channel;
 
@@ -19,7 +20,8 @@ const XML: &str = "<character_1>\n<n>rem</n>\n<gender>1girl</gender>\n<appearanc
                    </character_1>\n\n<caption>A girl looks at the sea.</caption>\n";
 
 fn config(cache_dir: &std::path::Path) -> Config {
-    let burn = BurnConfig { device: DeviceChoice::Cpu, cache_dir: Some(cache_dir.to_owned()), ..BurnConfig::default() };
+    let burn =
+        ModelOptions { device: DeviceChoice::Cpu, cache_dir: Some(cache_dir.to_owned()), ..ModelOptions::default() };
     Config { engine: EngineChoice::Burn(burn), ..Config::default() }
 }
 
@@ -138,7 +140,7 @@ async fn a_model_says_how_it_draws_unless_a_request_does() {
         keys.insert(key.to_owned(), value);
     }
     std::fs::write(&index, serde_json::Value::Object(keys).to_string()).expect("writable");
-    let burn = BurnConfig { device: DeviceChoice::Cpu, model: Some(folder), ..BurnConfig::default() };
+    let burn = ModelOptions { device: DeviceChoice::Cpu, model: Some(folder), ..ModelOptions::default() };
     let server = Running::start(Config { engine: EngineChoice::Burn(burn), ..Config::default() }).await;
 
     let model = server.model().await;
@@ -185,11 +187,12 @@ async fn a_model_says_how_it_draws_unless_a_request_does() {
 #[tokio::test]
 async fn a_folder_that_is_no_model_is_named() {
     let empty = tempfile::tempdir().expect("a temporary folder");
-    let burn = BurnConfig { device: DeviceChoice::Cpu, model: Some(empty.path().to_owned()), ..BurnConfig::default() };
+    let burn =
+        ModelOptions { device: DeviceChoice::Cpu, model: Some(empty.path().to_owned()), ..ModelOptions::default() };
     let error = App::build(Config { engine: EngineChoice::Burn(burn), ..Config::default() }).await.err();
     let text = error.expect("an empty folder is no model").to_string();
     assert!(text.contains(&empty.path().display().to_string()), "{text}");
-    let burn = BurnConfig { device: DeviceChoice::Cuda(4000), ..BurnConfig::default() };
+    let burn = ModelOptions { device: DeviceChoice::Cuda(4000), ..ModelOptions::default() };
     let error = App::build(Config { engine: EngineChoice::Burn(burn), ..Config::default() }).await.err();
     let text = error.expect("there is no such GPU").to_string();
     assert!(text.contains("--device cpu"), "{text}");

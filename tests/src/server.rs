@@ -36,10 +36,13 @@ impl TestServer {
     /// There is no room for temporary files, or the server does not start.
     #[cfg(feature = "burn")]
     pub async fn burn() -> Self {
-        use sakuga_server::config::{BurnConfig, DeviceChoice};
+        use sakuga_model_core::{DeviceChoice, ModelOptions};
         let cache = tempfile::tempdir().expect("a temporary folder");
-        let burn =
-            BurnConfig { device: DeviceChoice::Cpu, cache_dir: Some(cache.path().to_owned()), ..BurnConfig::default() };
+        let burn = ModelOptions {
+            device: DeviceChoice::Cpu,
+            cache_dir: Some(cache.path().to_owned()),
+            ..ModelOptions::default()
+        };
         let mut server = Self::start(Config { engine: EngineChoice::Burn(burn), ..Config::default() }).await;
         server._cache = Some(cache);
         server

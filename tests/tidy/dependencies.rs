@@ -11,10 +11,11 @@ use crate::metadata::{cargo, metadata};
 const EDGES: &[(&str, &[&str])] = &[
     ("sakuga-proto", &[]),
     ("sakuga-schema", &[]),
-    ("sakuga-model", &[]),
+    ("sakuga-model-core", &[]),
+    ("sakuga-model", &["sakuga-model-core"]),
     ("sakuga-client", &["sakuga-proto", "sakuga-schema"]),
-    ("sakuga-server", &["sakuga-proto", "sakuga-schema", "sakuga-model"]),
-    ("sakuga-tests", &["sakuga-proto", "sakuga-schema", "sakuga-model", "sakuga-client", "sakuga-server"]),
+    ("sakuga-server", &["sakuga-proto", "sakuga-schema", "sakuga-model-core", "sakuga-model"]),
+    ("sakuga-tests", &["sakuga-proto", "sakuga-schema", "sakuga-model-core", "sakuga-client", "sakuga-server"]),
     ("sakuga-figures", &["sakuga-schema"]),
     ("sakuga-eval", &["sakuga-schema", "sakuga-client", "sakuga-figures", "sakuga-tests"]),
     ("sakuga-dist", &[]),
@@ -28,7 +29,9 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
     ("sakuga-proto", &[], &["burn", "quick-xml"]),
     // The prompt language is text in, values out.
     ("sakuga-schema", &[], &["tokio", "prost", "tonic", "burn"]),
-    // The numerics do not wait, speak, or know a picture's file format.
+    // Plain data and traits: whoever uses them compiles neither tensors nor a runtime.
+    ("sakuga-model-core", &[], &["burn", "burn-tensor", "tokio", "prost", "tonic", "serde"]),
+    // The numerics have no runtime, no wire format and no image format.
     ("sakuga-model", &[], &["tokio", "tonic", "prost", "png", "image", "clap"]),
     ("sakuga-client", &[], &["burn", "burn-tensor", "sakuga-model", "sakuga-server"]),
     (

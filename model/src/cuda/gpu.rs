@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::result::{self, event, primary_ctx};
 use cudarc::driver::sys::{self, CUcontext, CUdevice_attribute, CUevent, CUevent_flags, CUstream};
+use sakuga_model_core::Peaks;
 
 use super::attention::Attention;
 use super::convolution::Convolutions;
@@ -19,9 +20,8 @@ use super::image_kernels::ImageKernels;
 use super::kernels::Kernels;
 use super::peaks;
 use super::product::{Products, WORKSPACE_BYTES};
-use super::profile::{Cost, Profile, Span};
+use super::profile::{Cost, Profile, ProfileSpan};
 use super::text_kernels::TextKernels;
-use crate::profile::Peaks;
 
 /// Alignment of every buffer: what cuBLASLt's and cuDNN's fastest kernels ask for, and more.
 const ALIGNMENT: usize = 256;
@@ -426,7 +426,7 @@ impl Gpu {
     /// # Errors
     ///
     /// The device failed.
-    pub fn finish_profile(&self) -> Result<Vec<Span>, CudaError> {
+    pub fn finish_profile(&self) -> Result<Vec<ProfileSpan>, CudaError> {
         let profile = lock(&self.state).profile.take();
         profile.map_or(Ok(Vec::new()), Profile::finish)
     }
@@ -439,6 +439,15 @@ impl Gpu {
     /// A library refuses, or the device failed.
     pub fn measure_peaks(&self) -> Result<Option<Peaks>, CudaError> {
         self.run(peaks::measure)
+    }
+
+    /// Free and total bytes of the device's memory, as the driver has them. `None` if it cannot say.
+    pub fn memory_bytes(&self) -> Option<(u64, u64)> {
+        let state = lock(&self.state);
+        // SAFETY: the context was made in `open` and is never destroyed.
+        unsafe { result::ctx::set_current(state.context) }.ok()?;
+        let (free, total) = result::mem_get_info().ok()?;
+        Some((free as u64, total as u64))
     }
 
     /// Bytes of scratch memory that are held.

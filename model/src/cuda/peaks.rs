@@ -2,12 +2,12 @@
 
 use cudarc::driver::result::{event, stream};
 use cudarc::driver::sys::CUevent_flags;
+use sakuga_model_core::Peaks;
 
 use super::error::CudaError;
 use super::gpu::Session;
 use super::product::{Factor, Matrix, Output, Product};
 use super::stack::BF16;
-use crate::profile::Peaks;
 
 /// Edge of the largest product: 1.1e12 operations, some milliseconds on a large card.
 const EDGE_MAX: usize = 8192;

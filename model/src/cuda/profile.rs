@@ -7,11 +7,11 @@ use cudarc::driver::result::event;
 use cudarc::driver::sys::{CUevent, CUevent_flags, CUstream};
 
 use super::error::CudaError;
-pub use crate::profile::{Cost, Span};
+pub use sakuga_model_core::{Cost, ProfileSpan};
 
 /// An event after an operation; without one where the clock is set anew.
 struct Mark {
-    operation: Option<Span>,
+    operation: Option<ProfileSpan>,
     event: CUevent,
 }
 
@@ -45,11 +45,11 @@ impl Profile {
 
     /// Names what was queued since the last mark.
     pub(super) fn mark(&mut self, name: &'static str, cost: Cost, stream: CUstream) -> Result<(), CudaError> {
-        let operation = Span { network: self.network, layer: self.layer, name, count: 1, ms: 0.0, cost };
+        let operation = ProfileSpan { network: self.network, layer: self.layer, name, count: 1, ms: 0.0, cost };
         self.record(Some(operation), stream)
     }
 
-    fn record(&mut self, operation: Option<Span>, stream: CUstream) -> Result<(), CudaError> {
+    fn record(&mut self, operation: Option<ProfileSpan>, stream: CUstream) -> Result<(), CudaError> {
         let event = event::create(CUevent_flags::CU_EVENT_DEFAULT).map_err(CudaError::driver("make an event"))?;
         // Kept before anything can fail, so that it is destroyed with the others.
         self.marks.push(Mark { operation, event });
@@ -58,7 +58,7 @@ impl Profile {
     }
 
     /// Waits for the last mark, and tells how long each operation took, in order.
-    pub(super) fn finish(mut self) -> Result<Vec<Span>, CudaError> {
+    pub(super) fn finish(mut self) -> Result<Vec<ProfileSpan>, CudaError> {
         if let Some(last) = self.marks.last() {
             // SAFETY: the event was recorded above.
             unsafe { event::synchronize(last.event) }.map_err(CudaError::driver("wait for a mark"))?;
@@ -68,7 +68,7 @@ impl Profile {
             let [before, Mark { operation: Some(operation), event }] = pair else { continue };
             // SAFETY: both events were recorded, and the later one has happened.
             let ms = unsafe { event::elapsed(before.event, *event) }.map_err(CudaError::driver("read a time"))?;
-            spans.push(Span { ms: f64::from(ms), ..operation.clone() });
+            spans.push(ProfileSpan { ms: f64::from(ms), ..operation.clone() });
         }
         self.destroy();
         Ok(spans)

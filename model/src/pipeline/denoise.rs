@@ -3,11 +3,13 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
+use sakuga_model_core::Guidance;
 
 use super::networks::TextFeatures;
 use crate::device;
 use crate::networks::next_dit::{Conditioned, NextDit};
-use crate::sampler::{Guidance, Interval, Schedule, integrate};
+use crate::sampler::guidance::combine;
+use crate::sampler::{Interval, Schedule, integrate};
 
 /// Everything that the evaluations of one batch share.
 pub struct Denoiser<'a> {
@@ -85,11 +87,11 @@ impl<'a> Denoiser<'a> {
             Some(Guided::Together(both)) if self.guidance.is_active(t as f32) => {
                 let twice = Tensor::cat(vec![x.clone(), x.clone()], 0);
                 let both = self.transformer.velocity(both, twice, &vec![t as f32; 2 * images]);
-                self.guidance.combine(both.clone().narrow(0, 0, images), both.narrow(0, images, images))
+                combine(&self.guidance, both.clone().narrow(0, 0, images), both.narrow(0, images, images))
             }
             Some(Guided::Apart(unconditional)) if self.guidance.is_active(t as f32) => {
                 let (conditional, unconditional) = rayon::join(|| half(&self.conditional), || half(unconditional));
-                self.guidance.combine(conditional, unconditional)
+                combine(&self.guidance, conditional, unconditional)
             }
             _ => half(&self.conditional),
         }

@@ -1,16 +1,13 @@
-//! What a loaded checkpoint says of itself.
+//! Facts about a loaded checkpoint, from its index, its networks and its files.
 
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
-
+use sakuga_model_core::{EncoderInfo, Guidance, ModelInfo, Sampling, SizeLimits, Solver, Stage, limits};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::networks::{Networks, fp8_bytes_saved};
 use crate::checkpoint::{ConfigFields, LoadReport, ModelFolder};
-use crate::device::{OpenDevice, Precision};
+use crate::device::{OpenDevice, dtype};
 use crate::error::LoadError;
-use crate::spec::{SamplingDefaults, SpecLimits};
 use crate::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT};
 
 /// What Gemma read before XML captions in training; the final space belongs to it.
@@ -27,38 +24,13 @@ const EDGE_MAX_PX: usize = 16_384;
 /// The largest image has the area of a square with this many times the default edge.
 const AREA_EDGE_FACTOR: u32 = 4;
 
-/// Facts about a loaded model.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PipelineInfo {
-    /// The model's name: `_sakuga_name` of its index, or the folder's.
-    pub name: String,
-    /// Parameters of each part: `next_dit`, `gemma3`, `jina_clip`, `autoencoder_kl` and maybe `preview_decoder`.
-    pub parameters: BTreeMap<String, u64>,
-    /// Bytes that they take in memory.
-    pub weight_bytes: u64,
-    /// Default width and height in pixels.
-    pub default_size_px: u32,
-    /// Sizes and counts that can be drawn.
-    pub limits: SpecLimits,
-    /// The most tokens of Gemma and of Jina CLIP.
-    pub token_limits: [usize; 2],
-    /// Whether the checkpoint has a tiny decoder for previews.
-    pub has_preview_decoder: bool,
-    /// What a user must know, such as that the weights are random. Empty: nothing.
-    pub notice: String,
-    /// SHA-256 over the names and headers of the weight files, in lower-case hexadecimal.
-    pub fingerprint: String,
-    /// What Gemma reads before a prompt unless a request says otherwise.
-    pub default_system_prompt: String,
-    /// The same before a prompt without markup. A checkpoint that brings a system prompt of its own has it for both.
-    pub default_plain_system_prompt: String,
-    /// How latents are integrated and guided unless a request says otherwise.
-    pub sampling: SamplingDefaults,
-    /// `cpu` or `cuda:N`.
-    pub device_name: String,
-    /// Type of weights and activations.
-    pub precision: Precision,
-}
+/// How the model's authors sample: 28 Euler intervals at shift 6, guidance 5 throughout and unbounded.
+pub const SAMPLING_DEFAULT: Sampling = Sampling {
+    solver: Solver::Euler,
+    steps: 28,
+    guidance: Guidance { scale: 5.0, until: 1.0, renorm: 0.0 },
+    shift: 6.0,
+};
 
 /// The keys that this project adds to `model_index.json`; every one may be absent. An empty system prompt means none.
 pub(super) struct IndexKeys {
@@ -67,7 +39,7 @@ pub(super) struct IndexKeys {
     pub system_prompt: String,
     pub plain_system_prompt: String,
     pub default_size_px: usize,
-    pub sampling: SamplingDefaults,
+    pub sampling: Sampling,
     pub token_limits: [usize; 2],
 }
 
@@ -98,65 +70,71 @@ impl IndexKeys {
     }
 }
 
-/// The `_sakuga_default_*` keys of the sampler. The ranges are what the service lets a request ask for: a default beyond
-/// them could not be written down.
-fn sampling(fields: &ConfigFields<'_>) -> SamplingDefaults {
-    let authors = SamplingDefaults::default();
-    let number =
-        |key, authors: f32, range: RangeInclusive<f64>| fields.number_or(key, f64::from(authors), range) as f32;
-    let solver = fields.text_or("_sakuga_default_solver", authors.solver.name()).parse::<crate::sampler::Solver>();
-    SamplingDefaults {
-        solver: solver.unwrap_or_else(|error| {
-            fields.reject(format!("`_sakuga_default_solver`: {error}"));
-            authors.solver
-        }),
-        steps: fields.count_or("_sakuga_default_steps", authors.steps, 1..=200),
-        guidance_scale: number("_sakuga_default_guidance_scale", authors.guidance_scale, 1.0..=30.0),
-        guidance_until: number("_sakuga_default_guidance_until", authors.guidance_until, 0.0..=1.0),
-        guidance_renorm: number("_sakuga_default_guidance_renorm", authors.guidance_renorm, 0.0..=100.0),
-        shift: number("_sakuga_default_shift", authors.shift, 0.1..=20.0),
+/// The `_sakuga_default_*` keys of the sampler. Their bounds are those of a request.
+fn sampling(fields: &ConfigFields<'_>) -> Sampling {
+    let mut sampling = SAMPLING_DEFAULT;
+    let solver = fields.text_or("_sakuga_default_solver", sampling.solver.name()).parse();
+    sampling.solver = solver.unwrap_or_else(|error| {
+        fields.reject(format!("`_sakuga_default_solver`: {error}"));
+        sampling.solver
+    });
+    let steps = limits::STEPS.min as usize..=limits::STEPS.max as usize;
+    sampling.steps = fields.count_or("_sakuga_default_steps", sampling.steps as usize, steps) as u32;
+    for number in Sampling::NUMBERS {
+        let range = decimal(number.limit.min)..=decimal(number.limit.max);
+        let key = format!("_sakuga_default_{}", number.name());
+        let value = fields.number_or(&key, decimal(number.get(&sampling)), range);
+        number.set(&mut sampling, value as f32);
     }
+    sampling
 }
 
-impl PipelineInfo {
-    pub(super) fn new(
-        folder: &ModelFolder,
-        keys: &IndexKeys,
-        networks: &Networks,
-        reports: &[LoadReport],
-        device: &OpenDevice,
-    ) -> Result<Self, LoadError> {
-        let dit = networks.transformer.config();
-        let multiple = dit.patch_size * networks.vae.config().factor();
-        let edge_max = (dit.axes_lens[1].min(dit.axes_lens[2]) * multiple).min(EDGE_MAX_PX / multiple * multiple);
-        let default_size = (keys.default_size_px.min(edge_max) / multiple * multiple).max(multiple);
-        let [gemma_tokens, jina_tokens] = keys.token_limits;
-        let parameters: u64 = reports.iter().map(|report| report.parameters).sum();
-        let bf16_or_f32 = parameters * device.precision.dtype().size() as u64;
-        Ok(Self {
-            name: keys.name.clone(),
-            weight_bytes: bf16_or_f32.saturating_sub(fp8_bytes_saved(&networks.transformer)),
-            parameters: reports.iter().map(|report| (part_name(&report.component), report.parameters)).collect(),
-            default_size_px: default_size as u32,
-            limits: SpecLimits {
-                size_multiple_px: multiple as u32,
-                edge_max_px: edge_max as u32,
-                pixels_max: (default_size as u64 * u64::from(AREA_EDGE_FACTOR)).pow(2),
-                images_max: SpecLimits::IMAGES_MAX,
-                steps_max: SpecLimits::STEPS_MAX,
-            },
-            // Image positions begin one beyond the caption, and the caption's axis was made for so many positions.
-            token_limits: [gemma_tokens.min(dit.caption_len_max().max(1)), jina_tokens],
-            has_preview_decoder: networks.tiny_decoder.is_some(),
-            notice: keys.notice.clone(),
-            fingerprint: fingerprint(folder)?,
-            default_system_prompt: keys.system_prompt.clone(),
-            default_plain_system_prompt: keys.plain_system_prompt.clone(),
-            sampling: keys.sampling,
-            device_name: device.name.clone(),
-            precision: device.precision,
-        })
-    }
+/// The number that is written like this one: 0.1 and not 0.10000000149.
+fn decimal(number: f32) -> f64 {
+    number.to_string().parse().unwrap_or(f64::from(number))
+}
+
+/// What the loaded checkpoint is.
+pub(super) fn model_info(
+    folder: &ModelFolder,
+    keys: &IndexKeys,
+    networks: &Networks,
+    reports: &[LoadReport],
+) -> Result<ModelInfo, LoadError> {
+    let dit = networks.transformer.config();
+    let multiple = dit.patch_size * networks.vae.config().factor();
+    let edge_max = (dit.axes_lens[1].min(dit.axes_lens[2]) * multiple).min(EDGE_MAX_PX / multiple * multiple);
+    let default_size = (keys.default_size_px.min(edge_max) / multiple * multiple).max(multiple);
+    let [gemma_tokens, jina_tokens] = keys.token_limits;
+    // Image positions begin one beyond the caption, and the caption's axis was made for so many positions.
+    let gemma_tokens = gemma_tokens.min(dit.caption_len_max().max(1));
+    let encoder = |name, tokens: usize| EncoderInfo { name, tokens_max: tokens as u32 };
+    Ok(ModelInfo {
+        name: keys.name.clone(),
+        family: "newbie",
+        parameters: reports.iter().map(|report| (part_name(&report.component), report.parameters)).collect(),
+        encoders: vec![encoder("gemma3", gemma_tokens), encoder("jina_clip", jina_tokens)],
+        stages: vec![Stage::TextEncode, Stage::Denoise, Stage::Decode],
+        default_size_px: default_size as u32,
+        size: SizeLimits {
+            multiple_px: multiple as u32,
+            edge_max_px: edge_max as u32,
+            pixels_max: (default_size as u64 * u64::from(AREA_EDGE_FACTOR)).pow(2),
+        },
+        has_preview_decoder: networks.tiny_decoder.is_some(),
+        notice: keys.notice.clone(),
+        fingerprint: fingerprint(folder)?,
+        default_system_prompt: keys.system_prompt.clone(),
+        default_plain_system_prompt: keys.plain_system_prompt.clone(),
+        sampling: keys.sampling,
+    })
+}
+
+/// Bytes that the weights take in memory.
+pub(super) fn weight_bytes(networks: &Networks, reports: &[LoadReport], device: &OpenDevice) -> u64 {
+    let parameters: u64 = reports.iter().map(|report| report.parameters).sum();
+    let bf16_or_f32 = parameters * dtype(device.precision).size() as u64;
+    bf16_or_f32.saturating_sub(fp8_bytes_saved(&networks.transformer))
 }
 
 /// The network's name for a component of the folder.
@@ -221,7 +199,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::sampler::Solver;
 
     fn keys(index: Value) -> Result<IndexKeys, LoadError> {
         let dir = tempfile::tempdir().expect("a temporary folder");
@@ -232,7 +209,7 @@ mod tests {
     #[test]
     fn a_silent_index_has_the_authors_defaults() {
         let keys = keys(json!({})).expect("every key is optional");
-        assert_eq!(keys.sampling, SamplingDefaults::default());
+        assert_eq!(keys.sampling, SAMPLING_DEFAULT);
         assert_eq!((keys.system_prompt.as_str(), keys.notice.as_str()), (SYSTEM_PROMPT_DEFAULT, ""));
         assert_eq!(keys.plain_system_prompt, PLAIN_SYSTEM_PROMPT_DEFAULT);
     }
@@ -243,14 +220,8 @@ mod tests {
             "_sakuga_default_guidance_until": 0.5, "_sakuga_default_guidance_renorm": 1, "_sakuga_default_shift": 1.0,
             "_sakuga_default_solver": "dpmpp", "_sakuga_system_prompt": ""});
         let keys = keys(index).expect("all in range");
-        let expected = SamplingDefaults {
-            solver: Solver::Dpm,
-            steps: 20,
-            guidance_scale: 3.5,
-            guidance_until: 0.5,
-            guidance_renorm: 1.0,
-            shift: 1.0,
-        };
+        let guidance = Guidance { scale: 3.5, until: 0.5, renorm: 1.0 };
+        let expected = Sampling { solver: Solver::Dpm, steps: 20, guidance, shift: 1.0 };
         assert_eq!(keys.sampling, expected);
         assert_eq!((keys.system_prompt.as_str(), keys.plain_system_prompt.as_str()), ("", ""), "none, not the default");
     }

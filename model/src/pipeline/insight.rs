@@ -1,72 +1,14 @@
-//! What can be seen of the networks from outside: how they are computed, what memory they hold, where time goes.
+//! Introspection of the networks: which implementation computes each, how much memory they hold, where time goes.
 
-use burn::tensor::Device;
+use std::sync::Arc;
+
+use sakuga_model_core::{ComputePath, EngineError, MemoryPool, MemoryProbe, Peaks, ProfileSpan};
 
 use super::networks::Networks;
-use crate::profile::{Peaks, Span};
-
-/// How one network is computed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ComputePath {
-    /// The network: `next_dit`, `gemma3`, `jina_clip` or `autoencoder_kl`.
-    pub network: &'static str,
-    /// What computes it, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`. Products of 8-bit
-    /// values are named.
-    pub implementation: String,
-    /// Why it is not the fast one. Empty: it is, or there is no other.
-    pub reason: String,
-}
-
-/// Memory of the device that is held for one purpose.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemoryPool {
-    /// What for.
-    pub name: &'static str,
-    /// Bytes in use.
-    pub used_bytes: u64,
-    /// Bytes held, in use or not.
-    pub held_bytes: u64,
-}
-
-/// Tells on any thread what memory the networks hold.
-#[derive(Clone)]
-pub struct MemoryProbe {
-    device: Device,
-    #[cfg(feature = "cuda")]
-    gpu: Option<std::sync::Arc<crate::cuda::Gpu>>,
-}
-
-impl std::fmt::Debug for MemoryProbe {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MemoryProbe").field("device", &self.device).finish_non_exhaustive()
-    }
-}
-
-impl MemoryProbe {
-    /// The pools; none on a device that does not tell.
-    pub fn pools(&self) -> Vec<MemoryPool> {
-        let usage = self.device.memory_pool_usage();
-        #[cfg_attr(not(feature = "cuda"), expect(unused_mut, reason = "only GPUs have more than one pool"))]
-        let mut pools: Vec<MemoryPool> = usage
-            .into_iter()
-            .map(|usage| MemoryPool {
-                name: "weights and tensors",
-                used_bytes: usage.bytes_in_use,
-                held_bytes: usage.bytes_reserved,
-            })
-            .collect();
-        #[cfg(feature = "cuda")]
-        if let Some(gpu) = &self.gpu {
-            let whole = |name, bytes: usize| MemoryPool { name, used_bytes: bytes as u64, held_bytes: bytes as u64 };
-            pools.push(whole("scratch", gpu.scratch_bytes()));
-            pools.push(whole("library workspace", crate::cuda::product::WORKSPACE_BYTES));
-        }
-        pools
-    }
-}
+use crate::shortage;
 
 impl Networks {
-    /// How each network is computed, so that a silent fallback is none.
+    /// Which implementation computes each network, so that a fallback is visible.
     pub fn compute_paths(&self) -> Vec<ComputePath> {
         let networks = [
             ("next_dit", self.transformer.is_fast()),
@@ -103,16 +45,50 @@ impl Networks {
         ComputePath { network, implementation: "burn".into(), reason: String::new() }
     }
 
-    /// Tells what memory the networks hold.
+    /// Reads how much device memory is held: none on a device that cannot say.
     pub fn memory_probe(&self) -> MemoryProbe {
-        MemoryProbe {
-            device: self.device().clone(),
+        let device = self.device().clone();
+        #[cfg(feature = "cuda")]
+        let gpu = self.gpu.clone();
+        Arc::new(move || {
+            let usage = device.memory_pool_usage();
+            #[cfg_attr(not(feature = "cuda"), expect(unused_mut, reason = "only GPUs have more than one pool"))]
+            let mut pools: Vec<MemoryPool> = usage
+                .into_iter()
+                .map(|usage| MemoryPool {
+                    name: "weights and tensors",
+                    used_bytes: usage.bytes_in_use,
+                    held_bytes: usage.bytes_reserved,
+                })
+                .collect();
             #[cfg(feature = "cuda")]
-            gpu: self.gpu.clone(),
-        }
+            if let Some(gpu) = &gpu {
+                let whole =
+                    |name, bytes: usize| MemoryPool { name, used_bytes: bytes as u64, held_bytes: bytes as u64 };
+                pools.push(whole("scratch", gpu.scratch_bytes()));
+                pools.push(whole("library workspace", crate::cuda::product::WORKSPACE_BYTES));
+            }
+            pools
+        })
     }
 
-    /// From now on, notes where the time of each operation goes, where the device can tell.
+    /// The error of a device that failed with this message while it was `doing` something: out of memory, with the
+    /// numbers that are known, if the message says so.
+    pub(super) fn device_error(&self, doing: &'static str, message: &str) -> EngineError {
+        shortage::read(message, || self.memory_bytes())
+            .map_or_else(|| shortage::device_lost(doing, message), EngineError::OutOfMemory)
+    }
+
+    /// Free and total bytes of the device's memory, where they can be read.
+    pub(crate) fn memory_bytes(&self) -> Option<(u64, u64)> {
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = &self.gpu {
+            return gpu.memory_bytes();
+        }
+        None
+    }
+
+    /// Starts to measure the time of each operation, where the device can.
     pub(super) fn start_profile(&self) {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = &self.gpu {
@@ -120,7 +96,7 @@ impl Networks {
         }
     }
 
-    /// Notes nothing any more, and forgets what was noted.
+    /// Stops to measure and drops the measurements.
     pub(super) fn drop_profile(&self) {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = &self.gpu {
@@ -128,18 +104,19 @@ impl Networks {
         }
     }
 
-    /// Waits for the device, and tells where the time went since [`start_profile`](Self::start_profile), summed up by
+    /// Waits for the device and returns where the time went since [`start_profile`](Self::start_profile), summed up by
     /// network, layer and name.
     ///
     /// # Errors
     ///
     /// What the device says if it failed.
-    pub(super) fn finish_profile(&self) -> Result<Vec<Span>, String> {
+    pub(super) fn finish_profile(&self) -> Result<Vec<ProfileSpan>, String> {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = &self.gpu {
             let spans = gpu.finish_profile().map_err(|error| error.to_string())?;
-            let is_same = |a: &Span, b: &Span| (a.network, a.layer, a.name) == (b.network, b.layer, b.name);
-            return Ok(crate::profile::summed(&spans, is_same));
+            let is_same =
+                |a: &ProfileSpan, b: &ProfileSpan| (a.network, a.layer, a.name) == (b.network, b.layer, b.name);
+            return Ok(sakuga_model_core::sum_spans(&spans, is_same));
         }
         Ok(Vec::new())
     }

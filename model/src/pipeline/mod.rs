@@ -1,54 +1,53 @@
-//! The one place that knows the order: text, noise, steps, pixels.
+//! The order of the work: text, noise, steps, pixels.
 //!
-//! A [`Pipeline`] lives on one thread and is driven by calls; it holds no channel, no runtime and prints nothing. Its
-//! observer is called between steps, on the same thread, and can end the work by returning [`ControlFlow::Break`].
+//! A [`Pipeline`] is used from one thread at a time; it holds no channel and no runtime and prints nothing. Its observer is
+//! called between steps, on the same thread, and can stop the work by returning [`ControlFlow::Break`].
 
 mod denoise;
-mod error;
 mod info;
 mod insight;
 mod networks;
 
 use std::cell::RefCell;
+use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
+use sakuga_model_core::{
+    EngineError, GenerationSpec, Guidance, ModelInfo, Observer, Outcome, PreviewMethod, Progress, Rgb8, Sampling,
+    Stage, StageProfile, StepDone, StepReport, Timings, TokenCount,
+};
 
 pub use denoise::Denoiser;
-pub use error::PipelineError;
-pub use info::PipelineInfo;
-pub use insight::{ComputePath, MemoryPool, MemoryProbe};
+pub use info::SAMPLING_DEFAULT;
 pub use networks::{LoadOptions, Networks, TextFeatures, load_transformer};
 
 use crate::checkpoint::{LoadReport, ModelFolder};
-use crate::error::LoadError;
+use crate::error::{LoadError, TokenError};
 use crate::networks::next_dit;
 use crate::pixels::read_rgb8;
-use crate::profile::StageProfile;
-use crate::progress::{Outcome, PreviewMethod, Progress, Rgb8, Stage, StepProgress, Timings};
 use crate::sampler::{Interval, Schedule, noise};
-use crate::spec::GenerateSpec;
 use crate::text::{GEMMA_PAD_MULTIPLE, Tokenizers};
 use crate::tokens::TokenBatch;
-use info::IndexKeys;
+use info::{IndexKeys, model_info, weight_bytes};
 
 /// Gemma's padding id; its mask makes it invisible.
 const GEMMA_PAD_ID: u32 = 0;
 /// Jina CLIP's padding id.
 const JINA_PAD_ID: u32 = 1;
 
-/// A size that is drawn before anybody asks for it.
+/// A size that is generated before the first request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WarmUpSize {
     /// Width in pixels.
     pub width_px: u32,
     /// Height in pixels.
     pub height_px: u32,
-    /// Pictures that are computed at once.
-    pub images: usize,
+    /// Images that are computed at once.
+    pub images: u32,
     /// Whether texts of every length are drawn, in steps of what shares its plans. Else the longest one is.
     pub every_length: bool,
 }
@@ -65,7 +64,8 @@ const WARM_UP_WORD_TOKENS: usize = 8;
 pub struct Pipeline {
     networks: Networks,
     tokenizers: Arc<Tokenizers>,
-    info: PipelineInfo,
+    info: ModelInfo,
+    weight_bytes: u64,
 }
 
 impl Pipeline {
@@ -86,15 +86,22 @@ impl Pipeline {
             return Err(LoadError::layout(dir, reason));
         }
         let (networks, reports) = Networks::load(&folder, &options)?;
-        let info = PipelineInfo::new(&folder, &keys, &networks, &reports, &options.device)?;
+        let info = model_info(&folder, &keys, &networks, &reports)?;
+        let weight_bytes = weight_bytes(&networks, &reports, &options.device);
+        let token_limits = [0, 1].map(|encoder: usize| info.encoders[encoder].tokens_max as usize);
         let tokenizer = |part: &str| dir.join(part).join("tokenizer.json");
-        let tokenizers = Tokenizers::open(&tokenizer("text_encoder"), &tokenizer("clip_model"), info.token_limits)?;
-        Ok((Self { networks, tokenizers: Arc::new(tokenizers), info }, reports))
+        let tokenizers = Tokenizers::open(&tokenizer("text_encoder"), &tokenizer("clip_model"), token_limits)?;
+        Ok((Self { networks, tokenizers: Arc::new(tokenizers), info, weight_bytes }, reports))
     }
 
     /// Facts about the model.
-    pub fn info(&self) -> &PipelineInfo {
+    pub fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    /// Bytes that the weights take in memory.
+    pub fn weight_bytes(&self) -> u64 {
+        self.weight_bytes
     }
 
     /// The tokenisers, which other threads may use to count tokens.
@@ -102,35 +109,34 @@ impl Pipeline {
         Arc::clone(&self.tokenizers)
     }
 
-    /// Draws pictures of these sizes in as few steps as there are, so that the device's memory is taken, kernels are chosen,
-    /// and later requests of at most these sizes find everything ready.
+    /// Generates images of these sizes in as few steps as possible, so that memory is allocated and kernels are chosen before
+    /// the first request of at most these sizes.
     ///
     /// # Errors
     ///
     /// A size is out of bounds, or the device has no memory for it.
-    pub fn warm_up(&self, sizes: &[WarmUpSize]) -> Result<(), PipelineError> {
+    pub fn warm_up(&self, sizes: &[WarmUpSize]) -> Result<(), EngineError> {
         for &WarmUpSize { width_px, height_px, images, every_length } in sizes {
-            let spec = GenerateSpec {
+            let defaults = self.info.sampling;
+            // Both halves of guidance and then one alone, whatever the model's default is.
+            let guidance = Guidance { scale: 2.0, until: 1e-3, ..defaults.guidance };
+            let spec = GenerationSpec {
                 images,
-                // Both halves of guidance and then one alone, whatever the model's default is.
-                steps: 2,
-                guidance_scale: 2.0,
-                guidance_until: 1e-3,
                 system_prompt: self.info.default_system_prompt.clone(),
-                ..GenerateSpec::with_defaults("", width_px, height_px, self.info.sampling)
+                ..GenerationSpec::new("", width_px, height_px, Sampling { steps: 2, guidance, ..defaults })
             };
-            let longest = GenerateSpec { text: WARM_UP_WORD.repeat(WARM_UP_WORDS), ..spec.clone() };
+            let longest = GenerationSpec { text: WARM_UP_WORD.repeat(WARM_UP_WORDS), ..spec.clone() };
             self.generate(&longest, &mut |progress| {
                 if let Progress::Step(step) = progress {
-                    step.preview(PreviewMethod::Linear);
-                    step.preview(PreviewMethod::Decoder);
+                    step.previews(PreviewMethod::Linear);
+                    step.previews(PreviewMethod::Decoder);
                 }
                 ControlFlow::Continue(())
             })?;
             if every_length {
-                let words = self.info.token_limits[0] / WARM_UP_WORD_TOKENS;
+                let words = self.tokenizers.limits()[0] / WARM_UP_WORD_TOKENS;
                 for words in (0..words).step_by(next_dit::ROW_MULTIPLE / WARM_UP_WORD_TOKENS) {
-                    let text = GenerateSpec { text: WARM_UP_WORD.repeat(words), ..spec.clone() };
+                    let text = GenerationSpec { text: WARM_UP_WORD.repeat(words), ..spec.clone() };
                     self.generate(&text, &mut |_| ControlFlow::Continue(()))?;
                 }
             }
@@ -143,18 +149,14 @@ impl Pipeline {
         &self.networks
     }
 
-    /// Draws the images of `spec`. `observer` is told of every stage and step.
+    /// Draws the images of `spec`. `observer` is called for every stage and step.
     ///
     /// # Errors
     ///
     /// A field of `spec` is out of bounds, or the device fails.
-    #[tracing::instrument(level = "info", skip_all, fields(width_px = spec.width_px, height_px = spec.height_px, images = spec.images, steps = spec.steps))]
-    pub fn generate(
-        &self,
-        spec: &GenerateSpec,
-        observer: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<Outcome, PipelineError> {
-        spec.check(&self.info.limits)?;
+    #[tracing::instrument(level = "info", skip_all, fields(width_px = spec.width_px, height_px = spec.height_px, images = spec.images, steps = spec.sampling.steps))]
+    pub fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
+        spec.check(&self.info.size)?;
         let begun = Instant::now();
         let mut timings = Timings::default();
         let stopped = |after_step| Ok(Outcome::Stopped { after_step });
@@ -165,9 +167,9 @@ impl Pipeline {
         let profiler = Profiler::begin(self, spec.profile, Stage::TextEncode);
         let clock = Instant::now();
         let (features, counts) = self.encode_text(spec)?;
-        timings.text_encode_ms = elapsed_ms(clock);
+        timings.text_encode = clock.elapsed();
         if profiler.finish(observer)?.is_break()
-            || observer(Progress::TextEncoded(counts)).is_break()
+            || observer(Progress::TextEncoded(counts.into())).is_break()
             || observer(Progress::Stage(Stage::Denoise)).is_break()
         {
             return stopped(0);
@@ -179,34 +181,30 @@ impl Pipeline {
             ControlFlow::Break(after_step) => return stopped(after_step),
         };
         if profiler.finish(observer)?.is_break() {
-            return stopped(timings.step_ms.len());
+            return stopped(timings.steps.len() as u32);
         }
 
         if observer(Progress::Stage(Stage::Decode)).is_break() {
-            return stopped(timings.step_ms.len());
+            return stopped(timings.steps.len() as u32);
         }
         let profiler = Profiler::begin(self, spec.profile, Stage::Decode);
         let clock = Instant::now();
         let images = self.draw(latents)?;
-        timings.decode_ms = elapsed_ms(clock);
+        timings.decode = clock.elapsed();
         if profiler.finish(observer)?.is_break() {
-            return stopped(timings.step_ms.len());
+            return stopped(timings.steps.len() as u32);
         }
-        timings.total_ms = elapsed_ms(begun);
+        timings.total = begun.elapsed();
         Ok(Outcome::Finished { images, timings })
     }
 
     #[tracing::instrument(level = "debug", skip_all)]
-    fn encode_text(
-        &self,
-        spec: &GenerateSpec,
-    ) -> Result<(TextFeatures, [crate::progress::TokenCount; 2]), PipelineError> {
-        // At a time below every other, guidance is active if it ever is.
-        let negative = spec.guidance().is_active(-1.0).then_some(spec.negative.as_str());
+    fn encode_text(&self, spec: &GenerationSpec) -> Result<(TextFeatures, [TokenCount; 2]), EngineError> {
+        let negative = spec.sampling.guidance.is_ever_active().then_some(spec.negative.as_str());
         let tokens = self.tokenizers.encode(&spec.system_prompt, &spec.text, negative);
-        let gemma = TokenBatch::padded(&tokens.gemma, GEMMA_PAD_ID, GEMMA_PAD_MULTIPLE)?;
-        let jina = TokenBatch::padded(&tokens.jina, JINA_PAD_ID, 1)?;
-        let features = self.networks.encode(&gemma, &jina)?;
+        let gemma = TokenBatch::padded(&tokens.gemma, GEMMA_PAD_ID, GEMMA_PAD_MULTIPLE).map_err(token_error)?;
+        let jina = TokenBatch::padded(&tokens.jina, JINA_PAD_ID, 1).map_err(token_error)?;
+        let features = self.networks.encode(&gemma, &jina).map_err(token_error)?;
         self.sync("reading the text")?;
         Ok((features, tokens.counts))
     }
@@ -215,63 +213,64 @@ impl Pipeline {
     #[tracing::instrument(level = "debug", skip_all)]
     fn denoise(
         &self,
-        spec: &GenerateSpec,
+        spec: &GenerationSpec,
         features: &TextFeatures,
         timings: &mut Timings,
-        observer: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<usize, Vec<Tensor<4>>>, PipelineError> {
-        let schedule = Schedule::new(spec.solver, spec.steps, f64::from(spec.shift));
+        observer: &mut Observer<'_>,
+    ) -> Result<ControlFlow<u32, Vec<Tensor<4>>>, EngineError> {
+        let Sampling { solver, steps, guidance, shift } = spec.sampling;
+        let schedule = Schedule::new(solver, steps as usize, f64::from(shift));
         let factor = self.networks.vae.config().factor();
         let size = [spec.height_px, spec.width_px].map(|edge| edge as usize / factor);
         let channels = self.networks.transformer.config().in_channels;
         let batches = spec.images.div_ceil(spec.batch_size());
-        let mut finished = Vec::with_capacity(batches);
+        let mut finished = Vec::with_capacity(batches as usize);
         for batch in 0..batches {
             let first_image = batch * spec.batch_size();
-            let images = spec.batch_size().min(spec.images - first_image);
+            let images = spec.batch_size().min(spec.images - first_image) as usize;
             let clock = Instant::now();
-            let denoiser = Denoiser::new(&self.networks.transformer, features, spec.guidance(), images, size);
+            let denoiser = Denoiser::new(&self.networks.transformer, features, guidance, images, size);
             let shape = [channels, size[0], size[1]];
-            let noise = noise::batch(spec.seed, first_image as u32, images, shape, self.networks.device());
+            let noise = noise::batch(spec.seed, first_image, images, shape, self.networks.device());
             self.sync("preparing the steps")?;
-            timings.prepare_ms += elapsed_ms(clock);
+            timings.prepare += clock.elapsed();
 
-            let mut steps = StepObserver {
+            let mut reports = StepObserver {
                 pipeline: self,
                 denoiser: &denoiser,
                 first_image,
-                steps_before: batch * schedule.intervals(),
-                steps_total: batches * schedule.intervals(),
-                evaluations_before: batch * schedule.intervals() * spec.solver.evaluations_per_interval(),
+                steps_before: batch * steps,
+                steps_total: batches * steps,
+                evaluations_before: batch * spec.sampling.evaluations(),
                 clock: Instant::now(),
-                step_ms: &mut timings.step_ms,
+                durations: &mut timings.steps,
                 observer: &mut *observer,
                 failure: None,
             };
-            let walk = denoiser.run(&schedule, noise, &mut |interval| steps.observe(interval));
-            if let Some(failure) = steps.failure {
+            let walk = denoiser.run(&schedule, noise, &mut |interval| reports.observe(interval));
+            if let Some(failure) = reports.failure {
                 return Err(failure);
             }
             match walk {
                 ControlFlow::Continue(latents) => finished.push(latents),
-                ControlFlow::Break(_) => return Ok(ControlFlow::Break(timings.step_ms.len())),
+                ControlFlow::Break(_) => return Ok(ControlFlow::Break(timings.steps.len() as u32)),
             }
         }
         Ok(ControlFlow::Continue(finished))
     }
 
     #[tracing::instrument(level = "debug", skip_all)]
-    fn draw(&self, latents: Vec<Tensor<4>>) -> Result<Vec<Rgb8>, PipelineError> {
+    fn draw(&self, latents: Vec<Tensor<4>>) -> Result<Vec<Rgb8>, EngineError> {
         let mut images = Vec::new();
         for batch in latents {
-            let values: Vec<f32> = batch.try_to_vec_as().map_err(device_error("reading the latents"))?;
+            let values: Vec<f32> = batch.try_to_vec_as().map_err(self.device_error("reading the latents"))?;
             if values.iter().any(|value| !value.is_finite()) {
-                return Err(PipelineError::NotFinite { part: "latents" });
+                return Err(EngineError::NotFinite { part: "latents" });
             }
             for image in self.networks.decode(batch) {
-                let read = read_rgb8(image).map_err(device_error("decoding"))?;
+                let read = read_rgb8(image).map_err(self.device_error("decoding"))?;
                 if !read.is_finite {
-                    return Err(PipelineError::NotFinite { part: "image" });
+                    return Err(EngineError::NotFinite { part: "image" });
                 }
                 images.extend(read.images);
             }
@@ -279,10 +278,10 @@ impl Pipeline {
         Ok(images)
     }
 
-    fn preview(&self, latents: Tensor<4>, method: PreviewMethod) -> Result<Vec<Rgb8>, PipelineError> {
+    fn preview(&self, latents: Tensor<4>, method: PreviewMethod) -> Result<Vec<Rgb8>, EngineError> {
         let images = match method {
             PreviewMethod::Linear => {
-                return self.networks.linear_preview.draw(latents).map_err(device_error("drawing a preview"));
+                return self.networks.linear_preview.draw(latents).map_err(self.device_error("drawing a preview"));
             }
             PreviewMethod::Decoder => match &self.networks.tiny_decoder {
                 Some(decoder) => vec![decoder.decode(latents)],
@@ -291,17 +290,22 @@ impl Pipeline {
         };
         let mut previews = Vec::new();
         for batch in images {
-            previews.extend(read_rgb8(batch).map_err(device_error("drawing a preview"))?.images);
+            previews.extend(read_rgb8(batch).map_err(self.device_error("drawing a preview"))?.images);
         }
         Ok(previews)
     }
 
-    fn sync(&self, doing: &'static str) -> Result<(), PipelineError> {
-        self.networks.sync().map_err(device_error(doing))
+    /// Turns an error of the device into one of the engine.
+    fn device_error<E: Display>(&self, doing: &'static str) -> impl FnOnce(E) -> EngineError {
+        move |error| self.networks.device_error(doing, &error.to_string())
+    }
+
+    fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
+        self.networks.sync().map_err(self.device_error(doing))
     }
 }
 
-/// Notes where the time of one part goes, if anybody wants to know. Ended early, it stops noting.
+/// Measures where the time of one stage goes, if the request asks for it. Dropped early, it stops measuring.
 struct Profiler<'a> {
     pipeline: &'a Pipeline,
     stage: Stage,
@@ -316,16 +320,13 @@ impl<'a> Profiler<'a> {
         Self { pipeline, stage, begun: is_wanted.then(Instant::now) }
     }
 
-    fn finish(
-        mut self,
-        observer: &mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    ) -> Result<ControlFlow<()>, PipelineError> {
+    fn finish(mut self, observer: &mut Observer<'_>) -> Result<ControlFlow<()>, EngineError> {
         let Some(begun) = self.begun.take() else { return Ok(ControlFlow::Continue(())) };
-        let wall_ms = elapsed_ms(begun);
+        let wall_ms = begun.elapsed().as_secs_f64() * 1e3;
         let networks = &self.pipeline.networks;
-        let spans = networks.finish_profile().map_err(device_error("measuring where the time goes"))?;
+        let spans = networks.finish_profile().map_err(self.pipeline.device_error("measuring where the time goes"))?;
         // A ceiling for each part: clocks fall under load and recover after it.
-        let peaks = networks.measure_peaks().map_err(device_error("measuring what the device can do"))?;
+        let peaks = networks.measure_peaks().map_err(self.pipeline.device_error("measuring what the device can do"))?;
         Ok(observer(Progress::Profile(StageProfile { stage: self.stage, spans, wall_ms, peaks })))
     }
 }
@@ -339,28 +340,28 @@ impl Drop for Profiler<'_> {
 }
 
 /// Turns the intervals of one batch into progress of the whole request.
-struct StepObserver<'a> {
+struct StepObserver<'a, 'b> {
     pipeline: &'a Pipeline,
     denoiser: &'a Denoiser<'a>,
-    first_image: usize,
-    steps_before: usize,
-    steps_total: usize,
-    evaluations_before: usize,
+    first_image: u32,
+    steps_before: u32,
+    steps_total: u32,
+    evaluations_before: u32,
     clock: Instant,
-    step_ms: &'a mut Vec<f64>,
-    observer: &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<()>,
-    failure: Option<PipelineError>,
+    durations: &'a mut Vec<Duration>,
+    observer: &'a mut Observer<'b>,
+    failure: Option<EngineError>,
 }
 
-impl StepObserver<'_> {
+impl StepObserver<'_, '_> {
     fn observe(&mut self, interval: &Interval<'_, Tensor<4>>) -> ControlFlow<()> {
         // Work is queued on a GPU: without this wait the clock would measure the queueing.
         if let Err(failure) = self.pipeline.sync("computing a step") {
             self.failure = Some(failure);
             return ControlFlow::Break(());
         }
-        let step_ms = elapsed_ms(self.clock);
-        self.step_ms.push(step_ms);
+        let duration = self.clock.elapsed();
+        self.durations.push(duration);
         let failure = RefCell::new(None);
         let previews = |method: PreviewMethod| {
             self.pipeline.preview(interval.predicted_data(), method).unwrap_or_else(|error| {
@@ -368,27 +369,24 @@ impl StepObserver<'_> {
                 Vec::new()
             })
         };
-        let flow = (self.observer)(Progress::Step(StepProgress {
-            index: self.steps_before + interval.index,
+        let report = StepReport {
+            index: self.steps_before + interval.index as u32,
             total: self.steps_total,
             t: interval.t,
             sigma: interval.sigma,
-            step_ms,
+            duration,
             guidance_active: self.denoiser.is_guided(interval.t_start),
-            evaluations: self.evaluations_before + interval.evaluations,
-            first_image: self.first_image,
-            previews: &previews,
-        }));
+            evaluations: self.evaluations_before + interval.evaluations as u32,
+        };
+        let step = StepDone { report, first_image: self.first_image, draw_previews: &previews };
+        let flow = (self.observer)(Progress::Step(step));
         self.failure = failure.into_inner();
         self.clock = Instant::now();
         if self.failure.is_some() { ControlFlow::Break(()) } else { flow }
     }
 }
 
-fn elapsed_ms(clock: Instant) -> f64 {
-    clock.elapsed().as_secs_f64() * 1e3
-}
-
-fn device_error<E: std::fmt::Display>(doing: &'static str) -> impl FnOnce(E) -> PipelineError {
-    move |error| PipelineError::Device { doing, reason: error.to_string() }
+/// Ids that an encoder does not know: the tokenizer belongs to another model.
+fn token_error(error: TokenError) -> EngineError {
+    EngineError::Failed(error.to_string())
 }

@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor};
+use sakuga_model_core::{ComputePath, LoraChoice, Precision};
 
-use super::insight::ComputePath;
-use crate::checkpoint::adapters::{LoraSet, LoraSpec};
+use crate::checkpoint::adapters::LoraSet;
 use crate::checkpoint::{LoadReport, ModelFolder, TensorReader, weight_files};
-use crate::device::{OpenDevice, Precision};
+use crate::device::{OpenDevice, dtype};
 use crate::error::{LoadError, TokenError};
 use crate::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 use crate::networks::gemma3::{Gemma3, Gemma3Config};
@@ -24,7 +24,7 @@ pub struct LoadOptions {
     /// they are read; adapters are merged before.
     pub device: OpenDevice,
     /// Adapters that are merged into the Next-DiT while it is read.
-    pub loras: Vec<LoraSpec>,
+    pub loras: Vec<LoraChoice>,
     /// Keeps Gemma's weights in the host's memory, from where they are copied layer by layer for each new text: for GPUs
     /// with less memory. Needs a GPU with the fast path, in bf16.
     pub offload_text_encoder: bool,
@@ -74,7 +74,7 @@ impl Networks {
     /// The first part that is missing, malformed, or does not fit its configuration.
     pub fn load(folder: &ModelFolder, options: &LoadOptions) -> Result<(Self, Vec<LoadReport>), LoadError> {
         let OpenDevice { device, precision, .. } = &options.device;
-        let dtype = precision.dtype();
+        let dtype = dtype(*precision);
         let mut clock = LoadClock::new();
         let (mut transformer, mut report) = load_transformer(folder, device, dtype, &options.loras)?;
         if *precision == Precision::Fp8 {
@@ -251,7 +251,7 @@ pub fn load_transformer(
     folder: &ModelFolder,
     device: &Device,
     dtype: DType,
-    loras: &[LoraSpec],
+    loras: &[LoraChoice],
 ) -> Result<(NextDit, LoadReport), LoadError> {
     let component = folder.component("transformer")?;
     let weights = component.reader(device, dtype)?;

@@ -11,7 +11,6 @@ pub mod philox;
 pub mod schedule;
 pub mod solver;
 
-pub use guidance::Guidance;
 pub use noise::standard_normal;
-pub use schedule::{Schedule, Solver};
+pub use schedule::Schedule;
 pub use solver::{Interval, State, integrate};

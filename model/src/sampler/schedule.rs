@@ -11,71 +11,7 @@
 //! | RK4      | points        | points - 1      | 4                        |
 //! | DPM      | steps         | steps           | 1                        |
 
-use std::fmt;
-use std::str::FromStr;
-
-/// How the latents are carried from one time to the next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Solver {
-    /// Explicit Euler.
-    #[default]
-    Euler,
-    /// The explicit midpoint rule; the middle lies halfway in shifted time.
-    Midpoint,
-    /// The 3/8 rule of Runge and Kutta, which is what `torchdiffeq` calls `rk4`.
-    Rk4,
-    /// DPM-Solver++ in its multistep form of order 2, with first and last step of order 1 (Lu et al. 2022,
-    /// arXiv:2211.01095, algorithm 2), on uniform flow times.
-    Dpm,
-}
-
-impl Solver {
-    /// All solvers.
-    pub const ALL: [Solver; 4] = [Solver::Euler, Solver::Midpoint, Solver::Rk4, Solver::Dpm];
-
-    /// Evaluations of the velocity per interval.
-    pub const fn evaluations_per_interval(self) -> usize {
-        match self {
-            Solver::Euler | Solver::Dpm => 1,
-            Solver::Midpoint => 2,
-            Solver::Rk4 => 4,
-        }
-    }
-
-    /// The lower-case name: `euler`, `midpoint`, `rk4` or `dpm`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Solver::Euler => "euler",
-            Solver::Midpoint => "midpoint",
-            Solver::Rk4 => "rk4",
-            Solver::Dpm => "dpm",
-        }
-    }
-}
-
-impl fmt::Display for Solver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// What else a solver is called, in diffusers and elsewhere.
-const ALIASES: [(&str, Solver); 2] = [("dpmpp", Solver::Dpm), ("dpmpp_2m", Solver::Dpm)];
-
-/// The text names none of the solvers.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown solver `{0}`: use euler, midpoint, rk4 or dpm")]
-pub struct UnknownSolver(String);
-
-impl FromStr for Solver {
-    type Err = UnknownSolver;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let named = Solver::ALL.map(|solver| (solver.name(), solver));
-        let found = named.into_iter().chain(ALIASES).find(|(name, _)| *name == text);
-        found.map(|(_, solver)| solver).ok_or_else(|| UnknownSolver(text.to_owned()))
-    }
-}
+use sakuga_model_core::Solver;
 
 /// The sigma at which DPM's uniform flow times begin, before the shift. The reference stops short of pure noise because
 /// its own data prediction divides by `1 - sigma`; ours does not, but the grid is part of the result.
@@ -178,13 +114,5 @@ mod tests {
         assert!((schedule.sigmas()[0] - 6.0 * 0.999 / 5.995).abs() < 1e-12);
         assert_eq!(schedule.sigmas()[20], 0.0);
         assert_eq!(schedule.times()[20], 1.0);
-    }
-
-    #[test]
-    fn names_parse_back() {
-        for solver in Solver::ALL {
-            assert_eq!(solver.to_string().parse(), Ok(solver));
-        }
-        assert!("heun".parse::<Solver>().is_err());
     }
 }

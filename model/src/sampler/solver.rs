@@ -8,8 +8,9 @@
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
+use sakuga_model_core::Solver;
 
-use super::schedule::{Schedule, Solver};
+use super::schedule::Schedule;
 
 /// Something that a solver can move: it only needs linear combinations.
 pub trait State: Clone {
@@ -90,7 +91,7 @@ pub fn integrate<S: State>(
             t_start: t,
             t: t_next,
             sigma: schedule.sigmas()[i + 1],
-            evaluations: (i + 1) * schedule.solver().evaluations_per_interval(),
+            evaluations: (i + 1) * schedule.solver().evaluations_per_step() as usize,
             state: &next,
             start: &state,
             start_velocity: &start_velocity,
@@ -211,7 +212,7 @@ mod tests {
     fn evaluations_are_counted() {
         for solver in Solver::ALL {
             let (_, calls) = run(solver, 7, 6.0);
-            assert_eq!(calls, 7 * solver.evaluations_per_interval(), "{solver}");
+            assert_eq!(calls, 7 * solver.evaluations_per_step() as usize, "{solver}");
         }
     }
 

@@ -7,12 +7,11 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use half::bf16;
 use sakuga_model::checkpoint::synthetic::{self, DitSize, Preset};
 use sakuga_model::cuda::{self, fp8_linear::Fp8Linear};
-use sakuga_model::device::{self, DeviceSpec, OpenDevice, Precision};
+use sakuga_model::device::{self, OpenDevice};
 use sakuga_model::networks::next_dit::{Caption, NextDit};
-use sakuga_model::pipeline::{LoadOptions, Pipeline};
-use sakuga_model::progress::Outcome;
+use sakuga_model::pipeline::{LoadOptions, Pipeline, SAMPLING_DEFAULT};
 use sakuga_model::sampler::noise;
-use sakuga_model::spec::GenerateSpec;
+use sakuga_model_core::{DeviceChoice, GenerationSpec, Outcome, Precision, Sampling};
 
 use crate::next_dit::{LATENTS, load, load_preset, preset, velocities_of};
 use crate::relative_error;
@@ -26,7 +25,7 @@ const ODD_LATENTS: [usize; 3] = [16, 10, 6];
 
 /// The GPU with products in 8 bits, or nothing and a message.
 fn gpu() -> Option<OpenDevice> {
-    match device::open(DeviceSpec::Cuda(0), Some(Precision::Fp8)) {
+    match device::open(DeviceChoice::Cuda(0), Some(Precision::Fp8)) {
         Ok(device) => Some(device),
         Err(error) => {
             eprintln!("skipped: {error}");
@@ -230,16 +229,15 @@ fn a_pipeline_in_fp8_says_so_and_takes_less_memory() {
     let load = |device: OpenDevice| {
         Pipeline::load(dir.path(), LoadOptions::new(device)).unwrap_or_else(|error| panic!("{error}")).0
     };
-    let in_bf16 = load(OpenDevice { precision: Precision::Bf16, ..open.clone() }).info().weight_bytes;
+    let in_bf16 = load(OpenDevice { precision: Precision::Bf16, ..open.clone() }).weight_bytes();
     let pipeline = load(open);
-    assert_eq!(pipeline.info().precision, Precision::Fp8);
     let saved = pipeline.networks().transformer.fp8_bytes_saved() as u64;
     assert!(saved > 0);
-    assert_eq!(pipeline.info().weight_bytes + saved, in_bf16);
+    assert_eq!(pipeline.weight_bytes() + saved, in_bf16);
     for path in pipeline.networks().compute_paths() {
         assert_eq!(path.implementation.ends_with("products in fp8"), path.network == "next_dit", "{path:?}");
     }
-    let spec = GenerateSpec { steps: 3, ..GenerateSpec::new("1girl, solo", 256, 192) };
+    let spec = GenerationSpec::new("1girl, solo", 256, 192, Sampling { steps: 3, ..SAMPLING_DEFAULT });
     let draw = || match pipeline.generate(&spec, &mut |_| std::ops::ControlFlow::Continue(())) {
         Ok(Outcome::Finished { images, .. }) => images,
         other => panic!("{other:?}"),

@@ -11,11 +11,12 @@ mod next_dit;
 mod pipeline;
 mod text;
 
-use sakuga_model::device::{self, DeviceSpec, OpenDevice, Precision};
+use sakuga_model::device::{self, OpenDevice};
+use sakuga_model_core::{DeviceChoice, Precision};
 
 /// The GPU in bf16, or nothing and a message.
 fn gpu() -> Option<OpenDevice> {
-    match device::open(DeviceSpec::Cuda(0), Some(Precision::Bf16)) {
+    match device::open(DeviceChoice::Cuda(0), Some(Precision::Bf16)) {
         Ok(device) => Some(device),
         Err(error) => {
             eprintln!("skipped: {error}");

@@ -5,10 +5,8 @@ use std::ops::ControlFlow;
 use burn::tensor::{DType, Tensor};
 use sakuga_model::checkpoint::synthetic::{self, Preset, VaeSize};
 use sakuga_model::device::OpenDevice;
-use sakuga_model::pipeline::{LoadOptions, Pipeline, WarmUpSize};
-use sakuga_model::profile::StageProfile;
-use sakuga_model::progress::{Outcome, Progress, Rgb8, Stage};
-use sakuga_model::spec::GenerateSpec;
+use sakuga_model::pipeline::{LoadOptions, Pipeline, SAMPLING_DEFAULT, WarmUpSize};
+use sakuga_model_core::{GenerationSpec, Outcome, Progress, Rgb8, Sampling, Stage, StageProfile};
 
 use crate::gpu;
 
@@ -21,7 +19,11 @@ fn pipeline(device: OpenDevice) -> Pipeline {
     loaded.unwrap_or_else(|error| panic!("{error}")).0
 }
 
-fn draw(pipeline: &Pipeline, spec: &GenerateSpec) -> (Vec<Rgb8>, Vec<StageProfile>) {
+fn spec(text: &str, width_px: u32, height_px: u32, steps: u32) -> GenerationSpec {
+    GenerationSpec::new(text, width_px, height_px, Sampling { steps, ..SAMPLING_DEFAULT })
+}
+
+fn draw(pipeline: &Pipeline, spec: &GenerationSpec) -> (Vec<Rgb8>, Vec<StageProfile>) {
     let mut profiles = Vec::new();
     let outcome = pipeline.generate(spec, &mut |progress| {
         if let Progress::Profile(profile) = progress {
@@ -42,9 +44,9 @@ fn a_profile_names_the_operations_of_every_network() {
     for path in pipeline.networks().compute_paths() {
         assert!(path.implementation.starts_with("cuBLASLt ") && path.reason.is_empty(), "{path:?}");
     }
-    let spec = GenerateSpec { steps: 3, profile: true, ..GenerateSpec::new("1girl, solo", 256, 192) };
+    let spec = GenerationSpec { profile: true, ..spec("1girl, solo", 256, 192, 3) };
     let (images, profiles) = draw(&pipeline, &spec);
-    assert_eq!(images, draw(&pipeline, &GenerateSpec { profile: false, ..spec.clone() }).0, "the same picture");
+    assert_eq!(images, draw(&pipeline, &GenerationSpec { profile: false, ..spec.clone() }).0, "the same picture");
     let networks = [
         (Stage::TextEncode, vec!["gemma3", "jina_clip"]),
         (Stage::Denoise, vec!["next_dit"]),
@@ -75,14 +77,14 @@ fn memory_stays_where_the_warm_up_left_it() {
     let largest = WarmUpSize { width_px: 512, height_px: 512, images: 2, every_length: false };
     pipeline.warm_up(&[largest]).unwrap_or_else(|error| panic!("{error}"));
     let probe = pipeline.networks().memory_probe();
-    let held = || probe.pools().iter().map(|pool| (pool.name, pool.held_bytes)).collect::<Vec<_>>();
+    let held = || probe().iter().map(|pool| (pool.name, pool.held_bytes)).collect::<Vec<_>>();
     let warm = held();
     assert!(warm.iter().any(|(name, bytes)| *name == "scratch" && *bytes > 0), "{warm:?}");
     for (seed, (width, height, images)) in
         [(256, 512, 2), (512, 512, 1), (64, 64, 2), (512, 384, 2)].into_iter().enumerate()
     {
         let text = "red_eyes, ".repeat(1 + 40 * seed);
-        let spec = GenerateSpec { steps: 2, images, seed: seed as u64, ..GenerateSpec::new(text, width, height) };
+        let spec = GenerationSpec { images, seed: seed as u64, ..spec(&text, width, height, 2) };
         draw(&pipeline, &spec);
         let held = held();
         let has_grown = held.iter().zip(&warm).any(|((_, now), (_, then))| now > then);
@@ -100,7 +102,7 @@ fn weights_stay_where_they_are_when_memory_is_tidied_up() {
     let before: Vec<_> = (1..6).map(|i| filler(256 * i)).collect();
     let pipeline = pipeline(device);
     drop(before);
-    let spec = GenerateSpec { steps: 2, ..GenerateSpec::new("1girl, solo", 128, 128) };
+    let spec = spec("1girl, solo", 128, 128, 2);
     let (expected, _) = draw(&pipeline, &spec);
     for round in 1..6 {
         burn_device.memory_cleanup();

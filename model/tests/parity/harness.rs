@@ -9,14 +9,15 @@ use std::path::{Path, PathBuf};
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use safetensors::{Dtype, SafeTensors};
 use sakuga_model::checkpoint::{LoadReport, TensorReader, weight_files};
-use sakuga_model::device::{self, DeviceSpec, OpenDevice, Precision};
+use sakuga_model::device::{self, OpenDevice};
 use sakuga_model::tokens::TokenBatch;
+use sakuga_model_core::{DeviceChoice, Precision};
 use serde_json::Value;
 
 /// The device of all comparisons: the CPU, or what `SAKUGA_DEVICE` names (`cuda:0`, in a build with that feature). The
 /// tolerances are for f32.
 pub fn open_device() -> OpenDevice {
-    let spec = std::env::var("SAKUGA_DEVICE").map_or(DeviceSpec::Cpu, |name| name.parse().expect("SAKUGA_DEVICE"));
+    let spec = std::env::var("SAKUGA_DEVICE").map_or(DeviceChoice::Cpu, |name| name.parse().expect("SAKUGA_DEVICE"));
     device::open(spec, Some(Precision::F32)).unwrap_or_else(|error| panic!("SAKUGA_DEVICE: {error}"))
 }
 

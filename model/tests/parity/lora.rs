@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
-use sakuga_model::checkpoint::adapters::{LoraSet, LoraSpec};
+use sakuga_model::checkpoint::adapters::LoraSet;
 use sakuga_model::checkpoint::weight_files;
 use sakuga_model::networks::next_dit::{Caption, NextDit, NextDitConfig, key_map};
+use sakuga_model_core::LoraChoice;
 use serde_json::Value;
 
 use crate::harness::{Part, for_each_set, json, load_files};
@@ -27,7 +28,7 @@ fn check(part: &mut Part) {
     for path in files_in(&part.dir.join("other_names")) {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let original = part.cases().into_iter().find(|case| match adapters(&part.dir, case).as_slice() {
-            [LoraSpec { path, strength }] => {
+            [LoraChoice { path, strength }] => {
                 *strength == 1.0 && stem.starts_with(&*path.file_name().unwrap_or_default().to_string_lossy())
             }
             _ => false,
@@ -36,15 +37,15 @@ fn check(part: &mut Part) {
             part.fail(format!("no case applies the original of other_names/{stem} alone at strength 1"));
             continue;
         };
-        let out = run(part, &[LoraSpec { path: path.clone(), strength: 1.0 }]);
+        let out = run(part, &[LoraChoice { path: path.clone(), strength: 1.0 }]);
         let name = original["name"].as_str().expect("a case has a name");
         part.compare(&format!("other_names/{stem}"), name, "out", out, None, tolerance);
     }
 }
 
 /// The adapters of a case: `[[name, strength], ..]`, or one `adapter` with its `strength`, or none.
-fn adapters(dir: &Path, case: &Value) -> Vec<LoraSpec> {
-    let spec = |name: &Value, strength: &Value| LoraSpec {
+fn adapters(dir: &Path, case: &Value) -> Vec<LoraChoice> {
+    let spec = |name: &Value, strength: &Value| LoraChoice {
         path: dir.join(name.as_str().expect("an adapter has a name")),
         strength: strength.as_f64().expect("a strength is a number") as f32,
     };
@@ -56,7 +57,7 @@ fn adapters(dir: &Path, case: &Value) -> Vec<LoraSpec> {
 }
 
 /// The velocity for the shared inputs with adapters merged.
-fn run(part: &Part, specs: &[LoraSpec]) -> Tensor<4> {
+fn run(part: &Part, specs: &[LoraChoice]) -> Tensor<4> {
     let dir = part.set.join("next_dit");
     let files = weight_files(&dir).unwrap_or_else(|error| panic!("{error}"));
     let (network, report) = load_files("transformer", &files, |reader| {

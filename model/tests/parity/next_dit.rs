@@ -2,7 +2,8 @@
 
 use burn::tensor::{Tensor, TensorData};
 use sakuga_model::networks::next_dit::{Caption, Conditioned, NextDit, NextDitConfig, joint_positions, key_map};
-use sakuga_model::sampler::Guidance;
+use sakuga_model::sampler::guidance::combine;
+use sakuga_model_core::Guidance;
 use serde_json::Value;
 
 use crate::harness::{Layout, Part, Tolerance, device, for_each_set, load_files};
@@ -202,7 +203,7 @@ impl Run<'_> {
         part.compare(self.layout, self.name(), "model_out", all.clone(), None, tolerance);
 
         let guided = if guidance.is_active(inputs.times[0]) {
-            guidance.combine(all.clone().narrow(0, 0, half), all.narrow(0, half, half))
+            combine(&guidance, all.clone().narrow(0, 0, half), all.narrow(0, half, half))
         } else {
             let conditional = conditioned.select(&(0..half).collect::<Vec<_>>());
             self.network.velocity(&conditional, latents.narrow(0, 0, half), &inputs.times[..half])

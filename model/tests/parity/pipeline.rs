@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Tensor};
 use sakuga_model::checkpoint::ModelFolder;
-use sakuga_model::checkpoint::adapters::LoraSpec;
 use sakuga_model::networks::autoencoder_kl::to_unit_range;
 use sakuga_model::pipeline::{Denoiser, LoadOptions, Networks};
-use sakuga_model::sampler::{Guidance, Schedule, Solver};
+use sakuga_model::sampler::Schedule;
+use sakuga_model_core::{Guidance, LoraChoice, Solver};
 use serde_json::Value;
 
 use crate::harness::{Part, Tolerance, for_each_set, json, open_device, token_batch};
@@ -26,7 +26,7 @@ fn check(part: &mut Part) {
     }
 }
 
-fn load(part: &Part, loras: &[LoraSpec]) -> Networks {
+fn load(part: &Part, loras: &[LoraChoice]) -> Networks {
     let options = LoadOptions { loras: loras.to_vec(), ..LoadOptions::new(open_device()) };
     ModelFolder::open(part.dir.join("model"))
         .and_then(|folder| Networks::load(&folder, &options))
@@ -34,9 +34,9 @@ fn load(part: &Part, loras: &[LoraSpec]) -> Networks {
         .0
 }
 
-fn adapters(part: &Part, case: &Value) -> Vec<LoraSpec> {
+fn adapters(part: &Part, case: &Value) -> Vec<LoraChoice> {
     let list = case["lora"].as_array().cloned().unwrap_or_default();
-    let spec = |pair: &Value| LoraSpec {
+    let spec = |pair: &Value| LoraChoice {
         path: part.set.join("lora").join(pair[0].as_str().expect("an adapter has a name")),
         strength: pair[1].as_f64().expect("a strength is a number") as f32,
     };

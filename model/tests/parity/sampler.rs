@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 use sakuga_model::sampler::schedule::{dpm_sigmas, ode_times};
-use sakuga_model::sampler::{Schedule, Solver, integrate};
+use sakuga_model::sampler::{Schedule, integrate};
+use sakuga_model_core::Solver;
 use serde_json::Value;
 
 use crate::harness::{Part, Tensors, Tolerance, for_each_set};

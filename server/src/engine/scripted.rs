@@ -7,13 +7,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{
-    Engine, EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, MemoryNeed, ModelInfo,
-    Observer, OpenEngine, Outcome, PreviewMethod, Rgb8, SamplingDefaults, Stage, StepDone, StepReport, TokenCount,
-    TokenCounter,
+use sakuga_model_core::{
+    EncoderInfo, EngineError, EngineInfo, GenerationSpec, Guidance, ImageModel, MemoryNeed, MemoryShortage, ModelInfo,
+    ModelOpener, Observer, OpenModel, Outcome, PreviewMethod, Progress, Rgb8, Sampling, SizeLimits, Solver, Stage,
+    StepDone, StepReport, Timings, TokenCount, TokenCounter,
 };
 
 mod figures;
+
+/// The sampling options of a request that gives none.
+const SAMPLING: Sampling = Sampling {
+    solver: Solver::Euler,
+    steps: 28,
+    guidance: Guidance { scale: 5.0, until: 1.0, renorm: 0.0 },
+    shift: 6.0,
+};
+/// The names of the text encoders.
+const ENCODERS: [&str; 2] = ["gemma3", "jina_clip"];
 
 /// What the engine does, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,16 +73,16 @@ pub enum Fault {
 }
 
 /// An opener of engines that follow `script` together: jobs count on when the engine is opened anew.
-pub fn opener(script: Script) -> EngineOpener {
+pub fn opener(script: Script) -> ModelOpener {
     let script = Arc::new(script);
     let jobs = Arc::new(AtomicU64::new(0));
     Arc::new(move || {
         let memory = figures::Memory::default();
-        Ok(OpenEngine {
+        Ok(OpenModel {
             info: info(&script),
             tokens: Arc::new(WordCounter),
             memory: memory.probe(),
-            engine: Box::new(ScriptedEngine { script: script.clone(), jobs: jobs.clone(), memory }),
+            model: Box::new(ScriptedModel { script: script.clone(), jobs: jobs.clone(), memory }),
         })
     })
 }
@@ -88,67 +98,83 @@ fn info(script: &Script) -> EngineInfo {
         compute_paths: figures::compute_paths(),
         model: ModelInfo {
             name: "scripted".into(),
+            family: "scripted",
+            encoders: ENCODERS.map(|name| EncoderInfo { name, tokens_max: WordCounter::LIMIT }).into(),
+            stages: vec![Stage::TextEncode, Stage::Denoise, Stage::Decode],
             parameters: BTreeMap::new(),
             default_size_px: script.default_size_px,
-            size_multiple_px: 16,
-            edge_max_px: 8192,
+            size: SizeLimits { multiple_px: 16, edge_max_px: 8192, pixels_max: 8192 * 8192 },
             has_preview_decoder: true,
             notice: "scripted engine: no model is loaded, the pictures are gradients".into(),
             fingerprint: "0".repeat(64),
             default_system_prompt: "You draw gradients. ".into(),
             default_plain_system_prompt: "You draw plain gradients. ".into(),
-            sampling: SamplingDefaults::default(),
+            sampling: SAMPLING,
         },
     }
 }
 
-struct ScriptedEngine {
+struct ScriptedModel {
     script: Arc<Script>,
     jobs: Arc<AtomicU64>,
     memory: figures::Memory,
 }
 
-impl Engine for ScriptedEngine {
-    fn generate(&mut self, spec: &JobSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
+impl ImageModel for ScriptedModel {
+    fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
+        let begun = Instant::now();
         let job = self.jobs.fetch_add(1, Ordering::Relaxed) + 1;
+        let stopped = |after_step| Ok(Outcome::Stopped { after_step });
         let _taken = self.memory.take(spec);
-        if observer(EngineEvent::Stage(Stage::TextEncode)).is_break() {
-            return Ok(Outcome::Stopped);
+        if observer(Progress::Stage(Stage::TextEncode)).is_break() {
+            return stopped(0);
         }
         let text_encode = self.pass(self.script.text_encode_ms);
         if profile(spec, Stage::TextEncode, text_encode, observer).is_break()
-            || observer(EngineEvent::Stage(Stage::Denoise)).is_break()
+            || observer(Progress::Stage(Stage::Denoise)).is_break()
         {
-            return Ok(Outcome::Stopped);
+            return stopped(0);
         }
         self.play(job, 0)?;
-        let begun = Instant::now();
-        for index in 1..=spec.steps {
-            let took = self.pass(self.script.step_ms);
-            if self.step(spec, index, took, observer).is_break() {
-                return Ok(Outcome::Stopped);
+        let total = spec.sampling.steps;
+        let mut steps = Vec::new();
+        for index in 1..=total {
+            let duration = self.pass(self.script.step_ms);
+            steps.push(duration);
+            if self.step(spec, index, duration, observer).is_break() {
+                return stopped(index);
             }
             self.play(job, index)?;
         }
-        let denoise = begun.elapsed();
-        if profile(spec, Stage::Denoise, denoise, observer).is_break()
-            || observer(EngineEvent::Stage(Stage::Decode)).is_break()
+        if profile(spec, Stage::Denoise, steps.iter().sum(), observer).is_break()
+            || observer(Progress::Stage(Stage::Decode)).is_break()
         {
-            return Ok(Outcome::Stopped);
+            return stopped(total);
         }
         let decode = self.pass(self.script.decode_ms);
         if profile(spec, Stage::Decode, decode, observer).is_break() {
-            return Ok(Outcome::Stopped);
+            return stopped(total);
         }
         let images = (0..spec.images).map(|image| gradient(spec, image, spec.width_px, spec.height_px, 1.0)).collect();
-        Ok(Outcome::Finished { images, timings: EngineTimings { text_encode, denoise, decode } })
+        let total = begun.elapsed();
+        Ok(Outcome::Finished {
+            images,
+            timings: Timings { text_encode, prepare: Duration::ZERO, steps, decode, total },
+        })
     }
 }
 
-impl ScriptedEngine {
-    fn step(&self, spec: &JobSpec, index: u32, took: Duration, observer: &mut Observer<'_>) -> ControlFlow<()> {
-        let linear = index as f32 / spec.steps as f32;
-        let t = linear / (linear + spec.shift - spec.shift * linear);
+impl ScriptedModel {
+    fn step(
+        &self,
+        spec: &GenerationSpec,
+        index: u32,
+        duration: Duration,
+        observer: &mut Observer<'_>,
+    ) -> ControlFlow<()> {
+        let Sampling { solver, steps, guidance, shift } = spec.sampling;
+        let linear = index as f32 / steps as f32;
+        let t = linear / (linear + shift - shift * linear);
         let previews = |method| {
             let shrink = match method {
                 PreviewMethod::Linear => 8,
@@ -159,14 +185,14 @@ impl ScriptedEngine {
         };
         let report = StepReport {
             index,
-            total: spec.steps,
-            t,
-            sigma: 1.0 - t,
-            step_ms: took.as_secs_f32() * 1000.0,
-            guidance_active: spec.guidance_scale != 1.0 && t < spec.guidance_until,
-            evaluations: index * spec.solver.evaluations(),
+            total: steps,
+            t: t.into(),
+            sigma: (1.0 - t).into(),
+            duration,
+            guidance_active: guidance.is_active(t),
+            evaluations: index * solver.evaluations_per_step(),
         };
-        observer(EngineEvent::Step(StepDone { report, first_image: 0, previews: &previews }))
+        observer(Progress::Step(StepDone { report, first_image: 0, draw_previews: &previews }))
     }
 
     fn pass(&self, time_ms: u64) -> Duration {
@@ -188,7 +214,9 @@ impl ScriptedEngine {
                 }
                 Fault::ExhaustMemory(bytes) => {
                     let reason = format!("the script lets {bytes} bytes be missing in job {job}");
-                    return Err(EngineError::OutOfMemory { allocation: Some(bytes), reason });
+                    let requested_bytes = Some(bytes);
+                    let shortage = MemoryShortage { requested_bytes, reason, ..MemoryShortage::default() };
+                    return Err(EngineError::OutOfMemory(shortage));
                 }
                 Fault::Panic => panic!("the script panics in job {job} after step {step}"),
                 Fault::Hang(time_ms) => thread::sleep(Duration::from_millis(time_ms)),
@@ -198,16 +226,16 @@ impl ScriptedEngine {
     }
 }
 
-/// Tells where a part's time went, if the job wants to know.
-fn profile(spec: &JobSpec, stage: Stage, took: Duration, observer: &mut Observer<'_>) -> ControlFlow<()> {
+/// Reports where the time of a stage went, if the request asks for it.
+fn profile(spec: &GenerationSpec, stage: Stage, took: Duration, observer: &mut Observer<'_>) -> ControlFlow<()> {
     if !spec.profile {
         return ControlFlow::Continue(());
     }
-    observer(EngineEvent::Profile(figures::profile(stage, took, spec.steps)))
+    observer(Progress::Profile(figures::profile(stage, took, spec.sampling.steps)))
 }
 
 /// A picture that depends on nothing but its arguments: a colour ramp of the seed, under noise that clears with `t`.
-fn gradient(spec: &JobSpec, image: u32, width_px: u32, height_px: u32, t: f32) -> Rgb8 {
+fn gradient(spec: &GenerationSpec, image: u32, width_px: u32, height_px: u32, t: f32) -> Rgb8 {
     let key = mix(spec.seed ^ (u64::from(image) << 32) ^ mix(spec.text.len() as u64));
     let base = [key as u8, (key >> 8) as u8, (key >> 16) as u8];
     let mut pixels = Vec::with_capacity(3 * width_px as usize * height_px as usize);
@@ -237,7 +265,7 @@ struct WordCounter;
 
 impl WordCounter {
     /// The most words that each encoder of the script reads.
-    const LIMIT: usize = 512;
+    const LIMIT: u32 = 512;
 }
 
 impl TokenCounter for WordCounter {
@@ -245,10 +273,10 @@ impl TokenCounter for WordCounter {
         let before = system_prompt.split_whitespace().count();
         let count = |encoder, before: usize| {
             let mut words = text.split_whitespace();
-            let tokens = before + words.clone().count();
-            let lost = words.nth(Self::LIMIT.saturating_sub(before)).map(str::to_owned);
+            let tokens = u32::try_from(before + words.clone().count()).unwrap_or(u32::MAX);
+            let lost = words.nth((Self::LIMIT as usize).saturating_sub(before)).map(str::to_owned);
             TokenCount { encoder, tokens, limit: Self::LIMIT, first_lost: lost }
         };
-        vec![count("gemma3", before), count("jina_clip", 0)]
+        ENCODERS.into_iter().zip([before, 0]).map(|(encoder, before)| count(encoder, before)).collect()
     }
 }

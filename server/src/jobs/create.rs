@@ -233,7 +233,7 @@ pub(super) fn prepare(
     message: generation::GenerateRequest,
     policy: JobPolicy,
 ) -> Result<Prepared, ServerError> {
-    let request = from_proto::draft(message).check(parts.law(), draw_seed)?;
+    let request = from_proto::unchecked(message).check(parts.rules(), draw_seed)?;
     let resolved = to_proto::resolved(&request);
     let metadata: Vec<_> = (0..request.spec().images)
         .map(|index| metadata::image_metadata(&request, &resolved, &parts.engine, index))
@@ -273,7 +273,7 @@ fn log(id: &JobId, request: &JobRequest) {
         request_id = request.request_id,
         client = &*request.client,
         images = spec.images,
-        steps = spec.steps,
+        steps = spec.sampling.steps,
         width_px = spec.width_px,
         height_px = spec.height_px,
         "accepted"

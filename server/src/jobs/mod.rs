@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use sakuga_model_core::{EngineInfo, TokenCounter};
 use sakuga_proto::generation::v1::{self as generation};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::engine::{EngineInfo, TokenCounter};
 use crate::error::ServerError;
 use crate::event::CancelReason;
 use crate::job::JobHandle;
 use crate::job_id::JobId;
 use crate::journal::{Entry, Journal, JournalHooks, Reader};
 use crate::limits::Limits;
-use crate::request::Law;
+use crate::request::RequestRules;
 use crate::scheduler::Scheduler;
 use crate::store::writer::StoreWriter;
 use crate::store::{ArtifactStore, StoreError};
@@ -66,8 +66,8 @@ pub struct Parts {
 }
 
 impl Parts {
-    fn law(&self) -> Law<'_> {
-        Law { model: &self.engine.model, tokens: self.tokens.as_ref(), limits: &self.limits }
+    fn rules(&self) -> RequestRules<'_> {
+        RequestRules { model: &self.engine.model, tokens: self.tokens.as_ref(), limits: &self.limits }
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
+use sakuga_model_core::{PreviewMethod, Stage};
 
 use super::*;
-use crate::engine::{PreviewMethod, Stage};
 use crate::event::{CancelReason, JobTimings, Preview};
 use crate::gpu::DeviceSample;
 use crate::preview::PreviewFormat;

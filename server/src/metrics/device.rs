@@ -6,9 +6,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+use sakuga_model_core::MemoryPool;
 
 use super::OneLabel;
-use crate::engine::MemoryPool;
 use crate::gpu::DeviceSample;
 
 /// Figures that are no whole numbers, by device.

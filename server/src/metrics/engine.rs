@@ -1,34 +1,35 @@
-//! An engine that counts what another engine draws.
+//! A model that counts what another model draws.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use sakuga_model_core::{EngineError, GenerationSpec, ImageModel, ModelOpener, Observer, OpenModel, Outcome, Progress};
 
 use super::EngineMetrics;
-use crate::engine::{Engine, EngineError, EngineEvent, EngineOpener, JobSpec, Observer, OpenEngine, Outcome};
 
-/// An opener whose engines are counted, also after they were lost and opened anew.
-pub fn metered(opener: EngineOpener, metrics: EngineMetrics) -> EngineOpener {
+/// An opener whose models are counted, also when they are opened again.
+pub fn metered(opener: ModelOpener, metrics: EngineMetrics) -> ModelOpener {
     Arc::new(move || {
         let open = opener()?;
-        let engine = Box::new(MeteredEngine { inner: open.engine, metrics: metrics.clone() });
-        Ok(OpenEngine { engine, ..open })
+        let model = Box::new(MeteredModel { inner: open.model, metrics: metrics.clone() });
+        Ok(OpenModel { model, ..open })
     })
 }
 
-struct MeteredEngine {
-    inner: Box<dyn Engine>,
+struct MeteredModel {
+    inner: Box<dyn ImageModel>,
     metrics: EngineMetrics,
 }
 
-impl Engine for MeteredEngine {
-    fn generate(&mut self, spec: &JobSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
+impl ImageModel for MeteredModel {
+    fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
         let metrics = &self.metrics;
         let begun = Instant::now();
         let mut running = Running { metrics, outcome: "failed" };
         metrics.running.inc();
         let drawn = self.inner.generate(spec, &mut |event| {
-            if let EngineEvent::Step(step) = &event {
-                metrics.step(Duration::try_from_secs_f32(step.report.step_ms / 1000.0).unwrap_or_default());
+            if let Progress::Step(step) = &event {
+                metrics.step(step.report.duration);
             }
             observer(event)
         });
@@ -37,11 +38,11 @@ impl Engine for MeteredEngine {
                 running.outcome = "completed";
                 metrics.images.inc_by(images.len() as u64);
                 metrics.stage("text_encode", timings.text_encode);
-                metrics.stage("denoise", timings.denoise);
+                metrics.stage("denoise", timings.denoise());
                 metrics.stage("decode", timings.decode);
                 metrics.stage("all", begun.elapsed());
             }
-            Ok(Outcome::Stopped) => running.outcome = "cancelled",
+            Ok(Outcome::Stopped { .. }) => running.outcome = "cancelled",
             Err(_) => {}
         }
         drawn

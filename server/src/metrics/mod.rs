@@ -12,9 +12,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
+use sakuga_model_core::MemoryPool;
 use tonic::Code;
 
-use crate::engine::MemoryPool;
 use crate::gpu::DeviceSample;
 
 mod device;

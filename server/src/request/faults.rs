@@ -1,29 +1,17 @@
-//! Collects what is wrong with a request, field by field, with the nearest thing that would be right.
+//! Collects the faults of a request, field by field, each with the nearest value that is allowed.
 
+use sakuga_model_core::{ModelInfo, PartialSampling, Sampling, limits};
 use sakuga_schema::{CheckOptions, Diagnostic, NegativePrompt, Prompt, Severity};
 
 use super::{NegativeForm, PromptForm};
-use crate::engine::ModelInfo;
 use crate::error::Violation;
 use crate::limits::Limits;
 use crate::preview::PreviewPolicy;
 
-/// Longest name that a caller may give a request, in characters.
-const REQUEST_ID_CHARS_MAX: usize = 64;
-/// Bounds of a preview's longer edge, in pixels.
-const PREVIEW_EDGE_MIN_PX: u32 = 16;
-const PREVIEW_EDGE_MAX_PX: u32 = 2048;
-
-/// What a number may be.
-pub struct Range {
-    pub min: f32,
-    pub max: f32,
-}
-
-/// Collects faults; what is at fault becomes a value that does no harm, so that the rest can be checked too.
+/// Collects faults. A field that is at fault gets an allowed value, so that the rest can be checked too.
 pub struct Faults {
     violations: Vec<Violation>,
-    /// Findings about the prompts that are no errors.
+    /// Findings about the prompts that are not errors.
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -32,7 +20,7 @@ impl Faults {
         Self { violations, diagnostics: Vec::new() }
     }
 
-    /// The faults, and the findings that are none.
+    /// The faults, and the findings that are not errors.
     pub fn into_parts(self) -> (Vec<Violation>, Vec<Diagnostic>) {
         (self.violations, self.diagnostics)
     }
@@ -43,8 +31,9 @@ impl Faults {
 
     pub fn request_id(&mut self, given: String) -> String {
         let chars = given.chars().count();
-        if chars > REQUEST_ID_CHARS_MAX {
-            let text = format!("{chars} characters are too many; use at most {REQUEST_ID_CHARS_MAX}");
+        let chars_max = limits::REQUEST_ID_CHARS.max;
+        if chars > chars_max {
+            let text = format!("{chars} characters are too many; use at most {chars_max}");
             self.add("request_id", Violation::BAD_TEXT, text);
         } else if given.chars().any(char::is_control) {
             self.add("request_id", Violation::BAD_TEXT, "control characters cannot stand in a name; remove them");
@@ -127,10 +116,10 @@ impl Faults {
             let text = "the prompt's text brings another system prompt; remove one of the two";
             self.add("system_prompt", Violation::CONFLICT, text);
         }
-        // Split off, it lost the blank that stood between it and the prompt; Gemma reads the two without a separator.
+        // The blank between it and the prompt was removed when it was split off; encoders read the two without a separator.
         let own = own.map(|text| format!("{text} "));
         let system_prompt = given.or(own).unwrap_or_else(|| default.to_owned());
-        let bytes_max = Limits::SYSTEM_PROMPT_BYTES_MAX;
+        let bytes_max = limits::SYSTEM_PROMPT_BYTES.max;
         if system_prompt.len() > bytes_max {
             let text = format!("{} bytes are too many; use at most {bytes_max}", system_prompt.len());
             self.add("system_prompt", Violation::BAD_TEXT, text);
@@ -142,7 +131,7 @@ impl Faults {
         if given_px == 0 {
             return model.default_size_px;
         }
-        let (step_px, max_px) = (model.size_multiple_px.max(1), model.edge_max_px);
+        let (step_px, max_px) = (model.size.multiple_px.max(1), model.size.edge_max_px);
         let is_multiple = given_px.is_multiple_of(step_px);
         if is_multiple && given_px <= max_px {
             return given_px;
@@ -179,28 +168,33 @@ impl Faults {
         given.min(max)
     }
 
-    pub fn number(&mut self, field: &str, value: f32, Range { min, max }: Range) -> f32 {
-        // Written so that NaN is outside.
-        if (min..=max).contains(&value) {
-            return value;
+    /// Fills in the model's defaults and checks the bounds. `steps_max` is the server's own limit.
+    pub fn sampling(&mut self, given: &PartialSampling, defaults: &Sampling, steps_max: u32) -> Sampling {
+        let mut sampling = given.or(&Sampling { steps: defaults.steps.min(steps_max), ..*defaults });
+        sampling.steps = self.count(limits::STEPS.field, sampling.steps, steps_max);
+        for number in Sampling::NUMBERS {
+            let (limit, value) = (&number.limit, number.get(&sampling));
+            if !limit.contains(value) {
+                self.add(limit.field, Violation::OUT_OF_RANGE, format!("{value} is out of range; use {limit}"));
+                number.set(&mut sampling, limit.min);
+            }
         }
-        self.add(field, Violation::OUT_OF_RANGE, format!("{value} is out of range; use {min} to {max}"));
-        min
+        sampling
     }
 
     pub fn preview_edge(&mut self, given_px: u32) -> u32 {
         if given_px == 0 {
             return PreviewPolicy::MAX_EDGE_DEFAULT_PX;
         }
-        if !(PREVIEW_EDGE_MIN_PX..=PREVIEW_EDGE_MAX_PX).contains(&given_px) {
-            let text = format!("{given_px} is out of range; use {PREVIEW_EDGE_MIN_PX} to {PREVIEW_EDGE_MAX_PX}");
-            self.add("preview.max_edge", Violation::OUT_OF_RANGE, text);
+        let limit = limits::PREVIEW_EDGE_PX;
+        if !limit.contains(given_px) {
+            self.add(limit.field, Violation::OUT_OF_RANGE, format!("{given_px} is out of range; use {limit}"));
         }
         given_px
     }
 }
 
-/// Message, place and remedy of a finding in one sentence.
+/// Message, position and fix of a finding in one sentence.
 pub fn describe(finding: &Diagnostic) -> String {
     let place = format!("{} (line {}, column {})", finding.message, finding.start.line, finding.start.column);
     match &finding.fix {

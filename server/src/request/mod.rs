@@ -1,13 +1,13 @@
-//! From what a client sent to a request that can be drawn: every default filled in, every fault found at once.
+//! From a client's message to a request that the model can be given: every default filled in, or every fault reported.
 //!
-//! A [`Request`] cannot be made except by [`Draft::check`].
+//! A [`Request`] cannot be made except by [`UncheckedRequest::check`].
 
 use std::borrow::Cow;
 use std::time::Duration;
 
+use sakuga_model_core::{GenerationSpec, ModelInfo, PartialSampling, PreviewMethod, TokenCounter};
 use sakuga_schema::{CheckOptions, Diagnostic, NegativePrompt, Prompt, Strictness};
 
-use crate::engine::{JobSpec, ModelInfo, PreviewMethod, Solver, TokenCounter};
 use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
 use crate::preview::{PreviewFormat, PreviewPolicy};
@@ -16,18 +16,12 @@ mod cut;
 mod faults;
 pub mod over_long;
 
+use faults::Faults;
 pub use faults::describe;
-use faults::{Faults, Range};
-
-const GUIDANCE_SCALE: Range = Range { min: 1.0, max: 30.0 };
-const GUIDANCE_UNTIL: Range = Range { min: 0.0, max: 1.0 };
-/// Beyond the maximum the bound never binds.
-const GUIDANCE_RENORM: Range = Range { min: 0.0, max: 100.0 };
-const SHIFT: Range = Range { min: 0.1, max: 20.0 };
 
 /// A request as it came: 0, empty and `None` mean the default.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Draft {
+pub struct UncheckedRequest {
     /// The caller's name for it.
     pub request_id: String,
     /// What to draw.
@@ -38,20 +32,10 @@ pub struct Draft {
     pub negative: Option<NegativeForm>,
     /// The model.
     pub model: String,
-    /// What Gemma reads before the prompt.
+    /// The system prompt; `None`: the model's default.
     pub system_prompt: Option<String>,
-    /// The solver.
-    pub solver: Option<Solver>,
-    /// Intervals.
-    pub steps: u32,
-    /// Scale of guidance.
-    pub guidance_scale: Option<f32>,
-    /// Where guidance ends.
-    pub guidance_until: Option<f32>,
-    /// Bound on the guided velocity.
-    pub guidance_renorm: Option<f32>,
-    /// Time shift.
-    pub shift: Option<f32>,
+    /// The sampling options that were given.
+    pub sampling: PartialSampling,
     /// Width in pixels.
     pub width_px: u32,
     /// Height in pixels.
@@ -124,7 +108,7 @@ pub struct Request {
     strictness: Strictness,
     negative: Option<NegativePrompt>,
     model: String,
-    spec: JobSpec,
+    spec: GenerationSpec,
     preview: PreviewPolicy,
     stats_interval: Duration,
     diagnostics: Vec<Diagnostic>,
@@ -157,7 +141,7 @@ impl Request {
     }
 
     /// What the engine has to draw.
-    pub fn spec(&self) -> &JobSpec {
+    pub fn spec(&self) -> &GenerationSpec {
         &self.spec
     }
 
@@ -179,7 +163,7 @@ impl Request {
 
 /// What a request is checked against.
 #[derive(Clone, Copy)]
-pub struct Law<'a> {
+pub struct RequestRules<'a> {
     /// The model that will draw it.
     pub model: &'a ModelInfo,
     /// The model's tokenisers.
@@ -188,7 +172,7 @@ pub struct Law<'a> {
     pub limits: &'a Limits,
 }
 
-impl Law<'_> {
+impl RequestRules<'_> {
     /// The options with which this server checks prompts.
     pub fn check_options(&self, strictness: Strictness) -> CheckOptions<'static> {
         let mut options = CheckOptions { strictness, ..CheckOptions::default() };
@@ -196,6 +180,13 @@ impl Law<'_> {
         // The checker can only estimate; here the model's own tokenisers count.
         options.limits.encoder_tokens = usize::MAX;
         options
+    }
+
+    /// The system prompt of a request that gives none. A prompt that is a caption alone reaches the encoders without
+    /// markup, in whichever form it was sent.
+    pub fn default_system_prompt(&self, prompt: &Prompt) -> &str {
+        let is_plain = prompt.characters.is_empty() && prompt.general_tags.is_none();
+        if is_plain { &self.model.default_plain_system_prompt } else { &self.model.default_system_prompt }
     }
 
     /// Refuses the name of a model that is not there; empty is the default.
@@ -211,28 +202,26 @@ impl Law<'_> {
     }
 }
 
-impl Draft {
+impl UncheckedRequest {
     /// Checks everything and fills in the defaults; `draw_seed` is asked for a seed if the request has none.
     ///
     /// # Errors
     ///
     /// [`ServerError::UnknownModel`], or [`ServerError::InvalidRequest`] with every fault.
-    pub fn check(self, law: Law<'_>, draw_seed: impl FnOnce() -> u64) -> Result<Request, ServerError> {
-        let Law { model, limits, .. } = law;
-        law.check_model(&self.model)?;
+    pub fn check(self, rules: RequestRules<'_>, draw_seed: impl FnOnce() -> u64) -> Result<Request, ServerError> {
+        let RequestRules { model, limits, .. } = rules;
+        rules.check_model(&self.model)?;
         let mut faults = Faults::new(self.faults);
-        let options = law.check_options(self.strictness);
+        let options = rules.check_options(self.strictness);
         let request_id = faults.request_id(self.request_id);
         let (prompt, own_system_prompt) = faults.prompt(self.prompt.as_ref(), &options);
         let negative = faults.negative(self.negative.as_ref(), &options);
-        let default = prompt.as_ref().map_or("", |prompt| model.system_prompt_for(prompt));
+        let default = prompt.as_ref().map_or("", |prompt| rules.default_system_prompt(prompt));
         let system_prompt = faults.system_prompt(self.system_prompt, own_system_prompt, default);
         let width_px = faults.edge("width", self.width_px, model);
         let height_px = faults.edge("height", self.height_px, model);
         faults.pixels(width_px, height_px, limits);
-        let defaults = model.sampling;
-        let steps = if self.steps == 0 { defaults.steps.min(limits.steps_max) } else { self.steps };
-        let spec = JobSpec {
+        let spec = GenerationSpec {
             text: prompt.as_ref().map(Prompt::to_model_text).unwrap_or_default(),
             system_prompt,
             negative: negative.as_ref().map(NegativePrompt::to_model_text).unwrap_or_default(),
@@ -240,24 +229,8 @@ impl Draft {
             height_px,
             images: faults.count("images", self.images.max(1), limits.images_max),
             seed: 0,
-            solver: self.solver.unwrap_or(defaults.solver),
-            steps: faults.count("sampling.steps", steps, limits.steps_max),
-            guidance_scale: faults.number(
-                "sampling.guidance_scale",
-                self.guidance_scale.unwrap_or(defaults.guidance_scale),
-                GUIDANCE_SCALE,
-            ),
-            guidance_until: faults.number(
-                "sampling.guidance_until",
-                self.guidance_until.unwrap_or(defaults.guidance_until),
-                GUIDANCE_UNTIL,
-            ),
-            guidance_renorm: faults.number(
-                "sampling.guidance_renorm",
-                self.guidance_renorm.unwrap_or(defaults.guidance_renorm),
-                GUIDANCE_RENORM,
-            ),
-            shift: faults.number("sampling.shift", self.shift.unwrap_or(defaults.shift), SHIFT),
+            sampling: faults.sampling(&self.sampling, &model.sampling, limits.steps_max),
+            max_batch: 0,
             profile: self.profile,
         };
         let preview = PreviewPolicy {
@@ -276,11 +249,11 @@ impl Draft {
             Some(prompt) if faults.is_empty() => prompt,
             _ => return Err(ServerError::InvalidRequest(faults)),
         };
-        let counts = law.tokens.count(&spec.system_prompt, &spec.text);
+        let counts = rules.tokens.count(&spec.system_prompt, &spec.text);
         let sent = self.prompt.as_ref().map_or(Cow::Borrowed(""), PromptForm::text);
         diagnostics.extend(over_long::findings("", &sent, &spec.text, &counts));
         if !spec.negative.is_empty() {
-            let counts = law.tokens.count(&spec.system_prompt, &spec.negative);
+            let counts = rules.tokens.count(&spec.system_prompt, &spec.negative);
             let sent = self.negative.as_ref().map_or(Cow::Borrowed(""), NegativeForm::text);
             diagnostics.extend(over_long::findings("negative", &sent, &spec.negative, &counts));
         }
@@ -290,7 +263,7 @@ impl Draft {
             strictness: self.strictness,
             negative,
             model: model.name.clone(),
-            spec: JobSpec { seed: self.seed.unwrap_or_else(draw_seed), ..spec },
+            spec: GenerationSpec { seed: self.seed.unwrap_or_else(draw_seed), ..spec },
             preview,
             stats_interval,
             diagnostics,

@@ -1,9 +1,9 @@
 //! The finding that an encoder would cut a text: exact, where the prompt language can only estimate.
 
+use sakuga_model_core::TokenCount;
 use sakuga_schema::{Diagnostic, Fix, Position, Severity};
 
 use super::cut;
-use crate::engine::TokenCount;
 
 /// The prompt language's name for it; its reference documents the rule.
 const CODE: &str = "over-long";
@@ -24,7 +24,7 @@ fn finding(path: &str, sent: &str, read: &str, count: &TokenCount) -> Diagnostic
         message.push_str(&format!("; it ends before `{}`", shown.trim()));
     }
     // Tokens are about equally long.
-    let expected = read.len().saturating_mul(*limit) / (*tokens).max(1);
+    let expected = read.len().saturating_mul(*limit as usize) / (*tokens).max(1) as usize;
     let place = first_lost.as_deref().and_then(|lost| cut::place(sent, read, lost, expected));
     let span = place.map_or(0..0, |at| at..sent.trim_end().len().max(at));
     let description = "shorten it, beginning with what matters least".into();

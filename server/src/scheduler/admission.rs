@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::engine::JobSpec;
+use sakuga_model_core::GenerationSpec;
 
 /// Steps that are remembered. Enough to be steady, few enough to follow another load within a job or two.
 const REMEMBERED: usize = 64;
@@ -28,9 +28,9 @@ struct Measured {
 }
 
 impl Estimator {
-    /// Notes a step. A job whose pictures are computed in several turns has as many times `spec.steps` steps, each for
+    /// Notes a step. A job whose pictures are computed in several turns has as many times `spec.sampling.steps` steps, each for
     /// its share of the pictures.
-    pub fn step_done(&mut self, spec: &JobSpec, step: Duration, turns: u32) {
+    pub fn step_done(&mut self, spec: &GenerationSpec, step: Duration, turns: u32) {
         if self.steps.len() == REMEMBERED {
             self.steps.pop_front();
         }
@@ -38,7 +38,7 @@ impl Estimator {
     }
 
     /// Notes what a whole job took beside its steps.
-    pub fn job_done(&mut self, spec: &JobSpec, beside_steps: Duration) {
+    pub fn job_done(&mut self, spec: &GenerationSpec, beside_steps: Duration) {
         self.overhead_s = Some(beside_steps.as_secs_f64() / pixels(spec));
     }
 
@@ -48,7 +48,7 @@ impl Estimator {
     }
 
     /// What a job will take with `steps_left` steps to go; `None` until something was measured.
-    pub fn time_left(&self, spec: &JobSpec, steps_left: u32) -> Option<Duration> {
+    pub fn time_left(&self, spec: &GenerationSpec, steps_left: u32) -> Option<Duration> {
         let unit_s = median(self.steps.iter().map(|measured| Duration::from_secs_f64(measured.unit_s * 1e6)))?;
         let steps_s = unit_s.as_secs_f64() / 1e6 * step_units(spec) * f64::from(steps_left);
         let overhead_s = self.overhead_s.unwrap_or(0.0) * pixels(spec);
@@ -62,12 +62,12 @@ impl Estimator {
     }
 }
 
-fn pixels(spec: &JobSpec) -> f64 {
+fn pixels(spec: &GenerationSpec) -> f64 {
     (f64::from(spec.width_px) * f64::from(spec.height_px) * f64::from(spec.images)).max(1.0)
 }
 
-fn step_units(spec: &JobSpec) -> f64 {
-    pixels(spec) * f64::from(spec.solver.evaluations())
+fn step_units(spec: &GenerationSpec) -> f64 {
+    pixels(spec) * f64::from(spec.sampling.solver.evaluations_per_step())
 }
 
 fn median(times: impl Iterator<Item = Duration>) -> Option<Duration> {
@@ -79,10 +79,10 @@ fn median(times: impl Iterator<Item = Duration>) -> Option<Duration> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::engine::Solver;
+    use sakuga_model_core::{Guidance, Sampling, Solver};
 
-    pub(crate) fn spec(edge_px: u32, steps: u32) -> JobSpec {
-        JobSpec {
+    pub(crate) fn spec(edge_px: u32, steps: u32) -> GenerationSpec {
+        GenerationSpec {
             text: "a sentence".into(),
             system_prompt: String::new(),
             negative: String::new(),
@@ -90,12 +90,13 @@ pub(crate) mod tests {
             height_px: edge_px,
             images: 1,
             seed: 1,
-            solver: Solver::Euler,
-            steps,
-            guidance_scale: 5.0,
-            guidance_until: 1.0,
-            guidance_renorm: 0.0,
-            shift: 6.0,
+            sampling: Sampling {
+                solver: Solver::Euler,
+                steps,
+                guidance: Guidance { scale: 5.0, until: 1.0, renorm: 0.0 },
+                shift: 6.0,
+            },
+            max_batch: 0,
             profile: false,
         }
     }
@@ -120,7 +121,8 @@ pub(crate) mod tests {
         };
         near(estimator.time_left(&spec(64, 10), 10), 100.0);
         near(estimator.time_left(&spec(128, 10), 10), 400.0);
-        near(estimator.time_left(&JobSpec { solver: Solver::Rk4, ..spec(64, 10) }, 10), 400.0);
+        let rk4 = Sampling { solver: Solver::Rk4, ..spec(64, 10).sampling };
+        near(estimator.time_left(&GenerationSpec { sampling: rk4, ..spec(64, 10) }, 10), 400.0);
         estimator.job_done(&spec(64, 10), Duration::from_millis(50));
         near(estimator.time_left(&spec(64, 10), 0), 50.0);
         near(estimator.step_time(), 10.0);
@@ -129,7 +131,7 @@ pub(crate) mod tests {
     #[test]
     fn turns_share_the_pictures() {
         let mut estimator = Estimator::default();
-        let four = JobSpec { images: 4, ..spec(64, 10) };
+        let four = GenerationSpec { images: 4, ..spec(64, 10) };
         estimator.step_done(&four, Duration::from_millis(10), 2);
         let one = estimator.time_left(&spec(64, 10), 1).expect("measured");
         assert!((one.as_secs_f64() * 1000.0 - 5.0).abs() < 0.1, "two pictures took 10 ms, one takes half: {one:?}");

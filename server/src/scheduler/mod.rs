@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use sakuga_model_core::{GenerationSpec, MemoryProbe, Stage, StepReport};
 use tokio::sync::watch;
 
 use crate::encoder::Encoder;
-use crate::engine::{JobSpec, MemoryProbe, Stage, StepReport};
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
 use crate::gpu::Sampler;
@@ -225,7 +225,7 @@ struct State {
 /// The job that has the device.
 struct Running {
     id: JobId,
-    spec: JobSpec,
+    spec: GenerationSpec,
     steps_left: u32,
     /// The part that it is in, and its steps as the engine counts them.
     stage: Option<Stage>,
@@ -275,7 +275,7 @@ impl Shared {
         }
         let place = state.queue.place_of_next(&client, request.priority);
         let eta = state.eta(place);
-        let whole = eta.zip(state.estimator.time_left(&request.spec, request.spec.steps));
+        let whole = eta.zip(state.estimator.time_left(&request.spec, request.spec.sampling.steps));
         if let (Some(given), Some((wait, work))) = (timeout, whole)
             && wait + work > given
         {
@@ -347,10 +347,10 @@ impl Shared {
                 let spec = job.request.spec.clone();
                 state.running = Some(Running {
                     id: job.handle.id.clone(),
-                    steps_left: spec.steps,
+                    steps_left: spec.sampling.steps,
                     stage: None,
                     step: 0,
-                    steps: spec.steps,
+                    steps: spec.sampling.steps,
                     spec,
                     heard: Instant::now(),
                     journal: job.events.clone(),
@@ -368,11 +368,11 @@ impl Shared {
         }
     }
 
-    fn step_done(&self, spec: &JobSpec, took: Duration, report: &StepReport) {
+    fn step_done(&self, spec: &GenerationSpec, report: &StepReport) {
         // A batch that is computed in turns has its steps for each.
-        let turns = (report.total / spec.steps.max(1)).max(1);
+        let turns = (report.total / spec.sampling.steps.max(1)).max(1);
         let mut state = lock(&self.state);
-        state.estimator.step_done(spec, took, turns);
+        state.estimator.step_done(spec, report.duration, turns);
         if let Some(running) = &mut state.running {
             running.steps_left = report.total.saturating_sub(report.index).div_ceil(turns);
             (running.step, running.steps) = (report.index, report.total);
@@ -397,13 +397,13 @@ impl Shared {
     }
 
     /// What the running job will take beside its steps.
-    fn time_beside_steps(&self, spec: &JobSpec) -> Duration {
+    fn time_beside_steps(&self, spec: &GenerationSpec) -> Duration {
         lock(&self.state).estimator.time_left(spec, 0).unwrap_or_default()
     }
 
     /// Frees the device, unless the worker was left behind; returns that it was not. `beside_steps` is given for jobs that
     /// came to their end.
-    fn job_done(&self, epoch: u64, spec: &JobSpec, beside_steps: Option<Duration>) -> bool {
+    fn job_done(&self, epoch: u64, spec: &GenerationSpec, beside_steps: Option<Duration>) -> bool {
         let mut state = lock(&self.state);
         if state.epoch != epoch {
             return false;
@@ -469,7 +469,7 @@ impl State {
         };
         self.queue.iter().take(place).try_fold(running, |sum, job| {
             let spec = &job.request.spec;
-            Some(sum + self.estimator.time_left(spec, spec.steps)?)
+            Some(sum + self.estimator.time_left(spec, spec.sampling.steps)?)
         })
     }
 

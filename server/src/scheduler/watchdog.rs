@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
+use sakuga_model_core::EngineError;
+
 use super::worker::{EngineThread, Parts};
 use super::{Running, Shared};
-use crate::engine::EngineError;
 use crate::error::ServerError;
 use crate::event::EventBody;
 use crate::job::LiveJobs;

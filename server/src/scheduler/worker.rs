@@ -1,20 +1,19 @@
 //! The thread that owns the engine: opens it, feeds it jobs one by one, and opens it again when it was lost.
 
-use std::any::Any;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use sakuga_model_core::{
+    EngineError, EngineInfo, GenerationSpec, ModelOpener, OpenModel, Outcome, Progress, Rgb8, Stage, StepDone, Timings,
+    TokenCount, TokenCounter,
+};
 use tokio::sync::oneshot;
 
 use super::Shared;
 use crate::encoder::{Encoder, FinishTask, PreviewTask};
-use crate::engine::{
-    EngineError, EngineEvent, EngineInfo, EngineOpener, EngineTimings, JobSpec, OpenEngine, Outcome, Rgb8, Stage,
-    StepDone, TokenCounter,
-};
 use crate::error::ServerError;
 use crate::event::EventBody;
 use crate::gpu::Sampler;
@@ -38,7 +37,7 @@ pub struct Ready {
 pub struct EngineThread {
     begin: mpsc::Sender<Arc<Parts>>,
     thread: JoinHandle<()>,
-    opener: EngineOpener,
+    opener: ModelOpener,
 }
 
 /// What the thread needs beside the engine.
@@ -56,7 +55,7 @@ impl EngineThread {
     /// # Errors
     ///
     /// What the system says if there can be no thread.
-    pub fn open(opener: EngineOpener) -> std::io::Result<(Self, oneshot::Receiver<Result<Ready, EngineError>>)> {
+    pub fn open(opener: ModelOpener) -> std::io::Result<(Self, oneshot::Receiver<Result<Ready, EngineError>>)> {
         let (ready, opened) = oneshot::channel();
         let (begin, parts) = mpsc::channel::<Arc<Parts>>();
         let own = opener.clone();
@@ -115,13 +114,13 @@ impl EngineThread {
 
 struct Worker {
     parts: Arc<Parts>,
-    opener: EngineOpener,
+    opener: ModelOpener,
     /// Tells this thread from those that were left behind.
     epoch: u64,
 }
 
 impl Worker {
-    fn work(&self, open: OpenEngine) {
+    fn work(&self, open: OpenModel) {
         // Should this thread ever panic outside the engine, those who wait are told.
         let _guard = LostOnPanic(&self.parts.shared);
         let mut open = open;
@@ -138,8 +137,8 @@ impl Worker {
     }
 
     /// Draws a job. Returns whether the engine can be used again.
-    fn draw(&self, open: &mut OpenEngine, job: Job) -> bool {
-        let OpenEngine { engine, info, .. } = open;
+    fn draw(&self, open: &mut OpenModel, job: Job) -> bool {
+        let OpenModel { model, info, .. } = open;
         let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
         let _entered = span.enter();
         if let Some(reason) = job.handle.cancel_reason() {
@@ -158,10 +157,10 @@ impl Worker {
         let recorded = self.parts.telemetry.record(&job.handle.id, &self.parts.sampler, self.parts.observer.clone());
         let mut watcher = Watcher::new(&self.parts, &job, self.epoch);
         let drawn =
-            catch_unwind(AssertUnwindSafe(|| engine.generate(&job.request.spec, &mut |event| watcher.observe(event))));
+            catch_unwind(AssertUnwindSafe(|| model.generate(&job.request.spec, &mut |event| watcher.observe(event))));
         drop((statistics, recorded));
         let (steps_done, in_steps) = (watcher.steps_done, watcher.in_steps);
-        let drawn = drawn.unwrap_or_else(|panic| Err(EngineError::Panicked(panic_text(panic.as_ref()))));
+        let drawn = drawn.unwrap_or_else(|panic| Err(EngineError::panicked(panic.as_ref())));
         let is_finished = matches!(drawn, Ok(Outcome::Finished { .. }));
         let beside_steps = begun.elapsed().saturating_sub(in_steps);
         if !self.parts.shared.job_done(self.epoch, &job.request.spec, is_finished.then_some(beside_steps)) {
@@ -170,7 +169,7 @@ impl Worker {
         }
         match drawn {
             Ok(Outcome::Finished { images, timings }) => self.finish(job, images, timings, queued, steps_done),
-            Ok(Outcome::Stopped) => match job.handle.cancel_reason() {
+            Ok(Outcome::Stopped { .. }) => match job.handle.cancel_reason() {
                 Some(reason) => {
                     tracing::info!(at_step = steps_done, ?reason, "cancelled");
                     job.cancelled(steps_done, reason);
@@ -186,7 +185,7 @@ impl Worker {
         true
     }
 
-    fn finish(&self, job: Job, images: Vec<Rgb8>, timings: EngineTimings, queued: Duration, steps_done: u32) {
+    fn finish(&self, job: Job, images: Vec<Rgb8>, timings: Timings, queued: Duration, steps_done: u32) {
         if images.len() != job.request.spec.images as usize {
             let text = format!("the engine drew {} pictures of {}", images.len(), job.request.spec.images);
             return fail(&job, ServerError::Internal(text));
@@ -195,7 +194,7 @@ impl Worker {
     }
 
     /// Opens the engine again, however long it takes; `None` when the worker has to end.
-    fn reopen(&self) -> Option<OpenEngine> {
+    fn reopen(&self) -> Option<OpenModel> {
         loop {
             tracing::warn!("opening the engine again");
             match open(&self.opener) {
@@ -216,27 +215,20 @@ impl Worker {
     }
 }
 
-fn open(opener: &EngineOpener) -> Result<OpenEngine, EngineError> {
-    catch_unwind(AssertUnwindSafe(|| opener()))
-        .unwrap_or_else(|panic| Err(EngineError::Panicked(panic_text(panic.as_ref()))))
+fn open(opener: &ModelOpener) -> Result<OpenModel, EngineError> {
+    catch_unwind(AssertUnwindSafe(|| opener())).unwrap_or_else(|panic| Err(EngineError::panicked(panic.as_ref())))
 }
 
 /// The error with what its job can do about it.
-fn with_remedy(error: EngineError, info: &EngineInfo, spec: &JobSpec) -> ServerError {
-    let EngineError::OutOfMemory { allocation, reason } = error else { return error.into() };
-    let smaller = info.memory.smaller(spec, info.model.size_multiple_px);
-    ServerError::OutOfMemory { reason, allocation, needed: info.memory.needed(spec), smaller }
+fn with_remedy(error: EngineError, info: &EngineInfo, spec: &GenerationSpec) -> ServerError {
+    let EngineError::OutOfMemory(shortage) = error else { return error.into() };
+    let smaller = info.memory.smaller(spec, info.model.size.multiple_px);
+    ServerError::OutOfMemory { shortage, needed: info.memory.needed(spec), smaller }
 }
 
 fn fail(job: &Job, error: ServerError) {
     tracing::error!(%error, "failed");
     job.events.publish(EventBody::Failed(error));
-}
-
-/// What a panic said.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("no message").to_owned()
 }
 
 struct LostOnPanic<'a>(&'a Shared);
@@ -268,12 +260,12 @@ impl<'a> Watcher<'a> {
         Self { parts, job, epoch, steps_done: 0, in_steps: Duration::ZERO, marks: Vec::new(), previewed }
     }
 
-    fn observe(&mut self, event: EngineEvent<'_>) -> ControlFlow<()> {
+    fn observe(&mut self, event: Progress<'_>) -> ControlFlow<()> {
         if !self.parts.shared.beat(self.epoch) {
             return ControlFlow::Break(());
         }
         match event {
-            EngineEvent::Stage(stage) => {
+            Progress::Stage(stage) => {
                 if stage == Stage::Denoise {
                     self.marks = vec![Instant::now()];
                 }
@@ -283,8 +275,14 @@ impl<'a> Watcher<'a> {
                     self.job.events.publish(EventBody::Stage(stage));
                 }
             }
-            EngineEvent::Step(step) => self.step(&step),
-            EngineEvent::Profile(profile) => _ = self.job.events.publish(EventBody::Profile(profile)),
+            Progress::TextEncoded(counts) => {
+                for count in counts.iter().filter(|count| count.is_truncated()) {
+                    let TokenCount { encoder, tokens, limit, .. } = count;
+                    tracing::warn!(encoder, tokens, limit, "the prompt was cut");
+                }
+            }
+            Progress::Step(step) => self.step(&step),
+            Progress::Profile(profile) => _ = self.job.events.publish(EventBody::Profile(profile)),
         }
         match self.job.handle.cancel_reason() {
             Some(_) => ControlFlow::Break(()),
@@ -295,11 +293,15 @@ impl<'a> Watcher<'a> {
     fn step(&mut self, step: &StepDone<'_>) {
         let report = step.report;
         self.steps_done = report.index;
-        let took = Duration::try_from_secs_f32(report.step_ms / 1000.0).unwrap_or_default();
         let left = report.total.saturating_sub(report.index);
-        self.parts.shared.step_done(&self.job.request.spec, took, &report);
+        self.parts.shared.step_done(&self.job.request.spec, &report);
         self.job.events.publish(EventBody::Step { report, eta: self.eta(left) });
-        tracing::debug!(step = report.index, total = report.total, step_ms = report.step_ms, "step");
+        tracing::debug!(
+            step = report.index,
+            total = report.total,
+            step_ms = report.duration.as_secs_f64() * 1e3,
+            "step"
+        );
         if self.job.handle.cancel_reason().is_none() {
             self.preview(step);
         }
@@ -325,7 +327,7 @@ impl<'a> Watcher<'a> {
         let first = step.first_image as usize;
         let last = self.previewed.get(first).copied().flatten();
         let Some(method) = policy.due(step.report.index, last, Instant::now()) else { return };
-        for (place, picture) in (step.previews)(method).into_iter().enumerate() {
+        for (place, picture) in step.previews(method).into_iter().enumerate() {
             let Some(drawn) = self.previewed.get_mut(first + place) else { break };
             *drawn = Some(Instant::now());
             self.parts.encoder.preview(PreviewTask {

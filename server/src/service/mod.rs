@@ -10,17 +10,17 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures::Stream;
+use sakuga_model_core::{EngineInfo, TokenCounter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
-use crate::engine::{EngineInfo, TokenCounter};
 use crate::error::ServerError;
 use crate::gpu::{DeviceSample, Sampler};
 use crate::jobs::Jobs;
 use crate::limits::Limits;
-use crate::request::Law;
+use crate::request::RequestRules;
 use crate::scheduler::Scheduler;
 use crate::telemetry::Observer;
 use crate::wire::status;
@@ -62,8 +62,8 @@ impl Context {
     }
 
     /// What requests are checked against.
-    fn law(&self) -> Law<'_> {
-        Law { model: &self.engine.model, tokens: self.tokens.as_ref(), limits: &self.limits }
+    fn rules(&self) -> RequestRules<'_> {
+        RequestRules { model: &self.engine.model, tokens: self.tokens.as_ref(), limits: &self.limits }
     }
 }
 

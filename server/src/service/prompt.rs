@@ -59,10 +59,10 @@ impl PromptService for Prompts {
 }
 
 fn validate(context: &Context, request: ValidatePromptRequest) -> Result<ValidatePromptResponse, ServerError> {
-    let law = context.law();
-    law.check_model(&request.model)?;
+    let rules = context.rules();
+    rules.check_model(&request.model)?;
     let mut faults = Vec::new();
-    let options = law.check_options(from_proto::strictness(request.strictness, &mut faults));
+    let options = rules.check_options(from_proto::strictness(request.strictness, &mut faults));
     // The text that positions are those of.
     let mut sent = String::new();
     let checked = match request.prompt {
@@ -91,7 +91,7 @@ fn validate(context: &Context, request: ValidatePromptRequest) -> Result<Validat
         response.canonical_xml = prompt.to_xml();
         response.model_text = prompt.to_model_text();
         let system_prompt = checked.system_prompt.map(|text| format!("{text} "));
-        let system_prompt = system_prompt.as_deref().unwrap_or_else(|| law.model.system_prompt_for(prompt));
+        let system_prompt = system_prompt.as_deref().unwrap_or_else(|| rules.default_system_prompt(prompt));
         let counts = context.tokens.count(system_prompt, &response.model_text);
         diagnostics.extend(over_long::findings("", &sent, &response.model_text, &counts));
         response.token_counts = counts.iter().map(to_proto::token_count).collect();
@@ -102,7 +102,7 @@ fn validate(context: &Context, request: ValidatePromptRequest) -> Result<Validat
 
 fn parse(context: &Context, request: ParsePromptRequest) -> Result<ParsePromptResponse, ServerError> {
     let mut faults = Vec::new();
-    let options = context.law().check_options(from_proto::strictness(request.strictness, &mut faults));
+    let options = context.rules().check_options(from_proto::strictness(request.strictness, &mut faults));
     let checked = sakuga_schema::check(&request.xml, &options);
     faults.extend(checked.diagnostics.iter().filter(|finding| finding.severity == Severity::Error).map(|finding| {
         let field = if finding.path.is_empty() { "xml" } else { &finding.path };

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::engine::{MemoryPool, Stage};
+use sakuga_model_core::{MemoryPool, Stage};
+
 use crate::gpu::{DeviceSample, ProcessMemory};
 use crate::job_id::JobId;
 

@@ -1,22 +1,22 @@
-//! Wire to domain. Nothing is lost on the way: a value that the domain lacks becomes a fault.
+//! Messages to domain types. A value that the domain types cannot express becomes a fault.
 
 use std::time::Duration;
 
+use sakuga_model_core::PreviewMethod;
 use sakuga_proto::generation::v1 as generation;
 use sakuga_proto::prompt::v1 as prompt;
 use sakuga_schema::{Character, Gender, GeneralTags, NegativePrompt, Prompt, Strictness, TagList};
 
-use crate::engine::{PreviewMethod, Solver};
 use crate::error::Violation;
 use crate::preview::PreviewFormat;
-use crate::request::{Draft, NegativeForm, PromptForm};
+use crate::request::{NegativeForm, PromptForm, UncheckedRequest};
+use crate::wire::sampling;
 
 /// A request.
-pub fn draft(request: generation::GenerateRequest) -> Draft {
+pub fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
     let mut faults = Vec::new();
-    let sampling = request.sampling.unwrap_or_default();
     let preview = request.preview.unwrap_or_default();
-    Draft {
+    UncheckedRequest {
         request_id: request.request_id,
         prompt: request.prompt.map(|form| match form {
             generation::generate_request::Prompt::Xml(text) => PromptForm::Text(text),
@@ -33,12 +33,7 @@ pub fn draft(request: generation::GenerateRequest) -> Draft {
         }),
         model: request.model,
         system_prompt: request.system_prompt,
-        solver: solver(sampling.solver, &mut faults),
-        steps: sampling.steps,
-        guidance_scale: sampling.guidance_scale,
-        guidance_until: sampling.guidance_until,
-        guidance_renorm: sampling.guidance_renorm,
-        shift: sampling.shift,
+        sampling: sampling::from_proto(request.sampling.unwrap_or_default(), &mut faults),
         width_px: request.width,
         height_px: request.height,
         images: request.images,
@@ -62,16 +57,6 @@ pub fn strictness(value: i32, faults: &mut Vec<Violation>) -> Strictness {
     }
 }
 
-fn solver(value: i32, faults: &mut Vec<Violation>) -> Option<Solver> {
-    Some(match known(value, "sampling.solver", faults)? {
-        generation::Solver::Unspecified => return None,
-        generation::Solver::Euler => Solver::Euler,
-        generation::Solver::Midpoint => Solver::Midpoint,
-        generation::Solver::Rk4 => Solver::Rk4,
-        generation::Solver::Dpm => Solver::Dpm,
-    })
-}
-
 fn preview_method(value: i32, faults: &mut Vec<Violation>) -> Option<PreviewMethod> {
     match known(value, "preview.method", faults)? {
         generation::PreviewMethod::Unspecified | generation::PreviewMethod::None => None,
@@ -88,11 +73,12 @@ fn preview_format(value: i32, faults: &mut Vec<Violation>) -> PreviewFormat {
     }
 }
 
-/// The enumeration's value of that number; a number without one is a fault, for it may ask for what this server lacks.
-fn known<E: TryFrom<i32>>(value: i32, field: &str, faults: &mut Vec<Violation>) -> Option<E> {
+/// The enumeration's value of that number. A number without one is a fault: a newer client may ask for what this server
+/// does not have.
+pub(super) fn known<E: TryFrom<i32>>(value: i32, field: &str, faults: &mut Vec<Violation>) -> Option<E> {
     let known = E::try_from(value).ok();
     if known.is_none() {
-        let text = format!("{value} is no value that this server knows; use one of its API, or a newer server");
+        let text = format!("{value} is not a value that this server knows; use one of its API, or a newer server");
         faults.push(Violation::new(field, Violation::UNKNOWN_VALUE, text));
     }
     known

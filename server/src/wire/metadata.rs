@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use sakuga_model_core::EngineInfo;
 use sakuga_proto::generation::v1::{GenerateRequest, ImageMetadata};
 
-use crate::engine::EngineInfo;
 use crate::picture::{DESCRIPTION_KEYWORD, METADATA_KEYWORD, TextChunk};
 use crate::request::Request;
 
@@ -101,10 +101,10 @@ fn description(metadata: &ImageMetadata, request: &Request) -> String {
         metadata.image_index + 1,
         spec.images,
         spec.seed,
-        spec.steps,
-        spec.solver,
-        spec.guidance_scale,
-        spec.shift,
+        spec.sampling.steps,
+        spec.sampling.solver.title(),
+        spec.sampling.guidance.scale,
+        spec.sampling.shift,
         metadata.model,
         metadata.device,
     )

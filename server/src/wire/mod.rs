@@ -4,5 +4,6 @@ pub mod caller;
 pub mod deadline;
 pub mod from_proto;
 pub mod metadata;
+pub mod sampling;
 pub mod status;
 pub mod to_proto;

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use prost::Message;
 use prost_types::Any;
+use sakuga_model_core::{EngineError, SmallerRequest};
 use tonic::{Code, Status};
 use tonic_types::pb;
 
-use crate::engine::{EngineError, Smaller};
 use crate::error::{ServerError, Violation};
 use crate::grpc::ERROR_DOMAIN;
 use crate::store::StoreError;
@@ -63,10 +63,10 @@ pub fn to_rpc(error: &ServerError) -> pb::Status {
             metadata.insert("needed_bytes".into(), needed.to_string());
             metadata.insert("limit_bytes".into(), limit.to_string());
         }
-        ServerError::OutOfMemory { allocation, needed, smaller, .. } => {
+        ServerError::OutOfMemory { shortage, needed, smaller } => {
             metadata.insert("needed_bytes".into(), needed.to_string());
-            metadata.extend(allocation.map(|bytes| ("allocation_bytes".into(), bytes.to_string())));
-            if let Some(Smaller { images, width_px, height_px }) = smaller {
+            metadata.extend(shortage.requested_bytes.map(|bytes| ("allocation_bytes".into(), bytes.to_string())));
+            if let Some(SmallerRequest { images, width_px, height_px }) = smaller {
                 metadata.insert("try_images".into(), images.to_string());
                 metadata.insert("try_width".into(), width_px.to_string());
                 metadata.insert("try_height".into(), height_px.to_string());
@@ -127,7 +127,7 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
         ServerError::ClientJobs { retry_after, .. } => (Code::ResourceExhausted, "CLIENT_JOBS", Some(*retry_after)),
         ServerError::ClientRate { retry_after, .. } => (Code::ResourceExhausted, "CLIENT_RATE", Some(*retry_after)),
         ServerError::Memory { .. } => (Code::FailedPrecondition, "NOT_ENOUGH_MEMORY", None),
-        ServerError::OutOfMemory { .. } | ServerError::Engine(EngineError::OutOfMemory { .. }) => {
+        ServerError::OutOfMemory { .. } | ServerError::Engine(EngineError::OutOfMemory(_)) => {
             (Code::ResourceExhausted, "DEVICE_OUT_OF_MEMORY", None)
         }
         ServerError::DeadlineTooShort { .. } => (Code::DeadlineExceeded, "DEADLINE_TOO_SHORT", None),
@@ -145,8 +145,8 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
         ServerError::Engine(EngineError::DeviceLost(_)) => (Code::Unavailable, "DEVICE_LOST", Some(REOPEN_RETRY)),
         ServerError::Engine(EngineError::Device(_)) => (Code::FailedPrecondition, "NO_DEVICE", None),
         ServerError::Engine(EngineError::Model(_)) => (Code::FailedPrecondition, "MODEL_UNUSABLE", None),
-        ServerError::Engine(EngineError::NotFinite(_)) => (Code::Internal, "NOT_FINITE", None),
-        ServerError::Engine(EngineError::Failed(_)) => (Code::Internal, "ENGINE_FAILED", None),
+        ServerError::Engine(EngineError::NotFinite { .. }) => (Code::Internal, "NOT_FINITE", None),
+        ServerError::Engine(EngineError::Failed(_) | EngineError::Spec(_)) => (Code::Internal, "ENGINE_FAILED", None),
         ServerError::Engine(EngineError::Hung(_)) => (Code::Unavailable, "ENGINE_HUNG", Some(REOPEN_RETRY)),
         ServerError::Engine(EngineError::Panicked(_)) => (Code::Internal, "ENGINE_PANICKED", None),
         ServerError::Internal(_) => (Code::Internal, "INTERNAL", None),

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use sakuga_model_core::{GenerationSpec, Guidance, PreviewMethod, Sampling, Solver};
 use sakuga_server::encoder::Encoder;
 use sakuga_server::engine::scripted::{self, Fault, Script, ScriptedFault};
-use sakuga_server::engine::{JobSpec, PreviewMethod, Solver};
 use sakuga_server::event::{CancelReason, Event, EventBody, EventClass};
 use sakuga_server::gpu::{self, Sampler};
 use sakuga_server::job::{Job, JobHandle, JobRequest, Priority};
@@ -73,7 +73,7 @@ fn job_request(plan: &Plan) -> JobRequest {
         client: "property".into(),
         priority: Priority::Normal,
         is_kept: false,
-        spec: JobSpec {
+        spec: GenerationSpec {
             text: "a sentence".into(),
             system_prompt: String::new(),
             negative: String::new(),
@@ -81,12 +81,13 @@ fn job_request(plan: &Plan) -> JobRequest {
             height_px: 16,
             images: plan.images,
             seed: 1,
-            solver: Solver::Euler,
-            steps: plan.steps,
-            guidance_scale: 5.0,
-            guidance_until: 1.0,
-            guidance_renorm: 0.0,
-            shift: 6.0,
+            sampling: Sampling {
+                solver: Solver::Euler,
+                steps: plan.steps,
+                guidance: Guidance { scale: 5.0, until: 1.0, renorm: 0.0 },
+                shift: 6.0,
+            },
+            max_batch: 0,
             profile: plan.steps.is_multiple_of(2),
         },
         preview: PreviewPolicy {

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use safetensors::Dtype;
 use serde_json::Value;
 
-use super::LoraSpec;
+use super::LoraChoice;
 use super::patch::{Factor, Patch, matrix};
 use super::scale::ScaleRule;
 use crate::checkpoint::{LoraReport, SafetensorsFile, TensorEntry, decode_f32, read_json};
@@ -51,7 +51,7 @@ const SUFFIXES: [(&str, &str); 17] = [
 /// An adapter whose keys are understood but not yet matched to a checkpoint.
 #[derive(Debug)]
 pub(super) struct AdapterFile {
-    spec: LoraSpec,
+    spec: LoraChoice,
     file: SafetensorsFile,
     modules: BTreeMap<Module, Parts>,
     scale: ScaleRule,
@@ -70,7 +70,7 @@ type Parts = BTreeMap<&'static str, TensorEntry>;
 
 impl AdapterFile {
     /// Opens an adapter.
-    pub(super) fn open(spec: &LoraSpec) -> Result<Self, LoadError> {
+    pub(super) fn open(spec: &LoraChoice) -> Result<Self, LoadError> {
         let (weights, config) = locate(&spec.path)?;
         let file = SafetensorsFile::open(&weights)?;
         let mut problems = Vec::new();

@@ -9,23 +9,14 @@ mod patch;
 mod scale;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use burn::tensor::Tensor;
+use sakuga_model_core::LoraChoice;
 
 use self::file::AdapterFile;
 use self::patch::Patch;
 use crate::checkpoint::LoraReport;
 use crate::error::LoadError;
-
-/// An adapter to merge.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LoraSpec {
-    /// A `.safetensors` file, or a directory with `adapter_model.safetensors` and `adapter_config.json`.
-    pub path: PathBuf,
-    /// Factor on the adapter's effect; 1 is as trained, negative values invert it.
-    pub strength: f32,
-}
 
 /// Adapters that were opened, to be handed to [`TensorReader::merge`](crate::checkpoint::TensorReader::merge).
 pub struct LoraSet {
@@ -40,7 +31,7 @@ impl LoraSet {
     ///
     /// # Errors
     /// When a file cannot be read, or has keys of an unknown or unsupported kind, each named.
-    pub fn open(specs: &[LoraSpec]) -> Result<Self, LoadError> {
+    pub fn open(specs: &[LoraChoice]) -> Result<Self, LoadError> {
         let adapters = specs.iter().map(AdapterFile::open).collect::<Result<_, _>>()?;
         Ok(Self { adapters, reports: Vec::new(), patches: BTreeMap::new() })
     }

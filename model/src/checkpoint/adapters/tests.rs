@@ -27,7 +27,7 @@ fn checkpoint(dir: &Path) -> TensorReader {
 fn merged(path: &Path, strength: f32) -> Result<(Vec<f32>, Vec<f32>, LoraReport), LoadError> {
     let dir = tempfile::tempdir().unwrap();
     let reader = checkpoint(dir.path());
-    reader.merge(LoraSet::open(&[LoraSpec { path: path.to_owned(), strength }])?)?;
+    reader.merge(LoraSet::open(&[LoraChoice { path: path.to_owned(), strength }])?)?;
     let values = |tensor: Tensor<1>| tensor.try_into_vec_as::<f32>().unwrap();
     let matrix = reader.tensor::<2>("layers.0.attention.qkv.weight", [2, 2]).reshape([4]);
     let norm = reader.vector("layers.0.norm.weight", 2);
@@ -85,7 +85,7 @@ fn single_files_scale_by_alpha_or_not_at_all() {
         &factors(&format!("{dotted}.lora_A.weight"), &format!("{dotted}.lora_B.weight")),
     );
     let reader = checkpoint(dir.path());
-    let specs = [without, again].map(|path| LoraSpec { path, strength: 1.0 });
+    let specs = [without, again].map(|path| LoraChoice { path, strength: 1.0 });
     reader.merge(LoraSet::open(&specs).unwrap()).unwrap();
     let matrix: Tensor<2> = reader.tensor(&format!("{MODULE}.weight"), [2, 2]);
     assert_eq!(matrix.try_into_vec_as::<f32>().unwrap(), [3.0, 22.0, 7.0, 44.0]);

@@ -8,9 +8,9 @@ use opentelemetry::trace::{Span as _, SpanBuilder, SpanKind, Status, TraceContex
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_sdk::trace::{SdkTracer, Span};
 use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
+use sakuga_model_core::StepReport;
 
 use super::instruments::Instruments;
-use crate::engine::StepReport;
 use crate::event::{Event, EventBody};
 use crate::job::JobRequest;
 use crate::job_id::JobId;
@@ -46,7 +46,7 @@ impl JobSpans {
             KeyValue::new("sakuga.job.id", id.to_string()),
             KeyValue::new("sakuga.job.client", request.client.to_string()),
             KeyValue::new("sakuga.job.images", i64::from(spec.images)),
-            KeyValue::new("sakuga.job.steps", i64::from(spec.steps)),
+            KeyValue::new("sakuga.job.steps", i64::from(spec.sampling.steps)),
             KeyValue::new("sakuga.job.width", i64::from(spec.width_px)),
             KeyValue::new("sakuga.job.height", i64::from(spec.height_px)),
         ];
@@ -86,11 +86,11 @@ impl JobSpans {
     }
 
     fn step(&mut self, at: SystemTime, report: &StepReport) {
-        self.instruments.step.record(f64::from(report.step_ms) / 1000.0, &[]);
+        self.instruments.step.record(report.duration.as_secs_f64(), &[]);
         let attributes = vec![
             KeyValue::new("sakuga.step.index", i64::from(report.index)),
             KeyValue::new("sakuga.step.total", i64::from(report.total)),
-            KeyValue::new("sakuga.step.duration_ms", f64::from(report.step_ms)),
+            KeyValue::new("sakuga.step.duration_ms", report.duration.as_secs_f64() * 1e3),
         ];
         self.part.as_mut().unwrap_or(&mut self.job).add_event_with_timestamp("step", at, attributes);
     }

@@ -3,16 +3,16 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use sakuga_model_core::{PreviewMethod, Stage, StepReport};
 use sakuga_proto::generation::v1::{self as generation, generate_event, generate_request};
 use sakuga_proto::prompt::v1 as prompt;
 use sakuga_schema::Strictness;
 
-use crate::engine::{PreviewMethod, Solver, Stage, StepReport};
 use crate::event::{CancelReason, Event, EventBody, FinishedImage, JobTimings, Preview};
 use crate::job_id::JobId;
 use crate::preview::PreviewFormat;
 use crate::request::Request;
-use crate::wire::status;
+use crate::wire::{sampling, status};
 
 mod observe;
 mod prompts;
@@ -107,9 +107,9 @@ fn step(report: &StepReport, eta: Duration) -> generation::Step {
     generation::Step {
         index: report.index,
         total: report.total,
-        t: report.t,
-        sigma: report.sigma,
-        step_ms: report.step_ms,
+        t: report.t as f32,
+        sigma: report.sigma as f32,
+        step_ms: (report.duration.as_secs_f64() * 1e3) as f32,
         eta: duration(eta),
         guidance_active: report.guidance_active,
         evaluations: report.evaluations,
@@ -175,20 +175,7 @@ pub fn resolved(request: &Request) -> generation::GenerateRequest {
         negative: request.negative().map(|typed| generate_request::Negative::NegativePrompt(negative(typed))),
         model: request.model().to_owned(),
         system_prompt: Some(spec.system_prompt.clone()),
-        sampling: Some(generation::Sampling {
-            solver: match spec.solver {
-                Solver::Euler => generation::Solver::Euler,
-                Solver::Midpoint => generation::Solver::Midpoint,
-                Solver::Rk4 => generation::Solver::Rk4,
-                Solver::Dpm => generation::Solver::Dpm,
-            }
-            .into(),
-            steps: spec.steps,
-            guidance_scale: Some(spec.guidance_scale),
-            guidance_until: Some(spec.guidance_until),
-            guidance_renorm: Some(spec.guidance_renorm),
-            shift: Some(spec.shift),
-        }),
+        sampling: Some(sampling::to_proto(&spec.sampling)),
         width: spec.width_px,
         height: spec.height_px,
         images: spec.images,

@@ -1,10 +1,10 @@
 //! What is seen of the engine and the device: activity, profiles, how it was opened and how it computes.
 
+use sakuga_model_core::{ComputePath, LoadingPhase, StageProfile};
 use sakuga_proto::generation::v1 as generation;
 use sakuga_proto::system::v1 as system;
 
 use super::{duration, saturate, stage, timestamp};
-use crate::engine::{ComputePath, LoadingPhase, StageProfile};
 use crate::telemetry::Activity;
 
 /// What the server does.
@@ -22,7 +22,7 @@ pub fn activity(seen: &Activity) -> system::Activity {
     }
 }
 
-fn memory_pool(pool: &crate::engine::MemoryPool) -> system::MemoryPool {
+fn memory_pool(pool: &sakuga_model_core::MemoryPool) -> system::MemoryPool {
     system::MemoryPool { name: pool.name.into(), used_bytes: pool.used_bytes, held_bytes: pool.held_bytes }
 }
 
@@ -32,22 +32,23 @@ fn process_memory(process: &crate::gpu::ProcessMemory) -> system::ProcessMemory 
 
 /// Where the time of a part went.
 pub fn profile(measured: StageProfile) -> generation::Profile {
+    let device_ms = measured.device_ms();
     let spans = measured.spans.into_iter().map(|span| generation::ProfileSpan {
-        network: span.network,
+        network: span.network.to_owned(),
         layer: span.layer,
-        name: span.name,
+        name: span.name.to_owned(),
         count: span.count,
         ms: span.ms,
-        flops: span.flops,
-        bytes: span.bytes,
+        flops: span.cost.flops,
+        bytes: span.cost.bytes,
     });
     generation::Profile {
         stage: stage(measured.stage).into(),
         spans: spans.collect(),
-        device_ms: measured.device_ms,
+        device_ms,
         wall_ms: measured.wall_ms,
-        peak_flops_per_second: measured.peak_flops_per_second,
-        peak_bytes_per_second: measured.peak_bytes_per_second,
+        peak_flops_per_second: measured.peaks.map(|peaks| peaks.flops_per_second),
+        peak_bytes_per_second: measured.peaks.map(|peaks| peaks.bytes_per_second),
     }
 }
 
@@ -64,7 +65,7 @@ pub fn loading_phase(phase: &LoadingPhase) -> system::LoadingPhase {
 /// How an operation is computed.
 pub fn compute_path(path: &ComputePath) -> system::ComputePath {
     system::ComputePath {
-        operation: path.operation.clone(),
+        operation: path.network.to_owned(),
         implementation: path.implementation.clone(),
         reason: path.reason.clone(),
     }

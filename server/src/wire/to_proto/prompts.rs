@@ -1,10 +1,10 @@
 //! Prompts, findings and token counts.
 
+use sakuga_model_core::TokenCount;
 use sakuga_proto::prompt::v1 as prompt;
 use sakuga_schema::{Character, Diagnostic, Fix, Gender, GeneralTags, NegativePrompt, Prompt, Severity, TagList};
 
 use super::saturate;
-use crate::engine::TokenCount;
 
 /// Most characters of the text that a token limit would cut.
 const FIRST_LOST_CHARS_MAX: usize = 80;
@@ -105,8 +105,8 @@ pub fn token_count(count: &TokenCount) -> prompt::TokenCount {
     let first_lost = count.first_lost.as_deref().unwrap_or_default();
     prompt::TokenCount {
         encoder: count.encoder.to_owned(),
-        tokens: saturate(count.tokens),
-        limit: saturate(count.limit),
+        tokens: count.tokens,
+        limit: count.limit,
         truncated: count.is_truncated(),
         first_lost: first_lost.chars().take(FIRST_LOST_CHARS_MAX).collect(),
     }

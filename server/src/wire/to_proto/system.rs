@@ -2,12 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
+use sakuga_model_core::{EngineInfo, ModelInfo};
 use sakuga_proto::system::v1 as system;
 
 use super::{compute_path, duration, loading_phase, saturate, timestamp};
-use crate::engine::{EngineInfo, ModelInfo};
 use crate::gpu::{DeviceSample, StatsSource};
 use crate::limits::Limits;
+use crate::wire::sampling;
 
 /// A sample of the device.
 pub fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
@@ -46,14 +47,7 @@ pub fn model(info: &ModelInfo) -> system::Model {
         notice: info.notice.clone(),
         fingerprint: info.fingerprint.clone(),
         default_system_prompt: info.default_system_prompt.clone(),
-        default_sampling: Some(system::SamplingDefaults {
-            solver: info.sampling.solver.name().into(),
-            steps: info.sampling.steps,
-            guidance_scale: info.sampling.guidance_scale,
-            guidance_until: info.sampling.guidance_until,
-            guidance_renorm: info.sampling.guidance_renorm,
-            shift: info.sampling.shift,
-        }),
+        default_sampling: Some(sampling::defaults(&info.sampling)),
     }
 }
 
@@ -77,7 +71,7 @@ pub fn server_info(
             max_images: limits.images_max,
             max_steps: limits.steps_max,
             max_queued: saturate(limits.queued_max),
-            size_multiple: engine.model.size_multiple_px,
+            size_multiple: engine.model.size.multiple_px,
         }),
         jobs: saturate(jobs),
         step_time: step_time.and_then(duration),

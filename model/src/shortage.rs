@@ -1,10 +1,11 @@
-//! Tells from what a device or its libraries say whether memory was what they lacked.
+//! Recognises in the messages of a device and its libraries that an allocation failed.
 //!
-//! The tensor library hands its errors on as text, in an error or in a panic, so this reads the text. It is apart from the
-//! engine that uses it so that it is tested without one.
+//! The tensor library hands its errors on as text, in an error or in a panic. This is the only place that reads it.
 
-/// What cubecl, and the CUDA libraries beside it, say when there is no memory, in lower case.
-const HEARTBEAT: [&str; 9] = [
+use sakuga_model_core::{EngineError, MemoryShortage};
+
+/// What cubecl and the CUDA libraries say when an allocation fails, in lower case.
+const ALLOCATION_FAILED: [&str; 9] = [
     // cubecl's allocations: none now, none ever, no page of that size, and one that was put off.
     "out of device memory allocating",
     "can't allocate buffer of size",
@@ -20,7 +21,7 @@ const HEARTBEAT: [&str; 9] = [
     "not enough memory left",
 ];
 
-/// What stands before the number of bytes.
+/// The text before the number of bytes.
 const BEFORE_BYTES: [&str; 4] = [
     "out of device memory allocating ",
     "can't allocate buffer of size: ",
@@ -28,33 +29,32 @@ const BEFORE_BYTES: [&str; 4] = [
     "can't allocate ",
 ];
 
-/// What cubecl says of a device that is of no use any more, whatever else it says.
+/// What cubecl says of a device that cannot be used any more, whatever else it says.
 const POISONED: [&str; 2] = ["the device is poisoned", "the device was poisoned"];
 
-/// Memory that was not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shortage {
-    /// Bytes that were asked for, if the text says so.
-    pub allocation: Option<u64>,
-}
-
-/// What the text says of missing memory; `None` if that is not what it is about.
-pub fn shortage(text: &str) -> Option<Shortage> {
-    let text = text.to_lowercase();
+/// The shortage that a message reports; `None` if it is about something else. `memory` reads free and total bytes.
+pub(crate) fn read(message: &str, memory: impl FnOnce() -> Option<(u64, u64)>) -> Option<MemoryShortage> {
+    let text = message.to_lowercase();
     let has = |signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
-    if has(&POISONED) || !has(&HEARTBEAT) {
+    if has(&POISONED) || !has(&ALLOCATION_FAILED) {
         return None;
     }
-    let allocation = BEFORE_BYTES.iter().find_map(|before| {
+    let requested_bytes = BEFORE_BYTES.iter().find_map(|before| {
         let (_, rest) = text.split_once(before)?;
         let end = rest.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(rest.len());
         rest[..end].parse().ok()
     });
-    Some(Shortage { allocation })
+    let (free_bytes, total_bytes) = memory().unzip();
+    Some(MemoryShortage { requested_bytes, free_bytes, total_bytes, reason: without_backtrace(message) })
 }
 
-/// The text without the backtrace that libraries put behind it: its first line, and the cause if it names one.
-pub fn first_words(text: &str) -> String {
+/// The error of a device that failed with this message while it was `doing` something.
+pub(crate) fn device_lost(doing: &str, message: &str) -> EngineError {
+    EngineError::DeviceLost(format!("the device failed while {doing}: {message}; the model must be loaded again"))
+}
+
+/// The message without the backtrace that libraries append: its first line, and the cause if it names one.
+fn without_backtrace(text: &str) -> String {
     let is_trace =
         |line: &str| line.starts_with("Backtrace") || line.starts_with("0:") || line.contains("disabled backtrace");
     let lines = text.lines().map(str::trim).take_while(|line| !is_trace(line)).filter(|line| !line.is_empty());
@@ -65,7 +65,11 @@ pub fn first_words(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// What the pipeline makes of an error of cubecl, which burn has wrapped.
+    fn requested(text: &str) -> Option<Option<u64>> {
+        read(text, || None).map(|shortage| shortage.requested_bytes)
+    }
+
+    /// An error of cubecl as burn wraps it.
     fn wrapped(reason: &str) -> String {
         format!(
             "the device failed while computing a step: An error happened during execution\nCaused by:\n  {reason}; the \
@@ -87,8 +91,8 @@ mod tests {
             ("CUDA allocation error: DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")", None),
             ("CublasError(CUBLAS_STATUS_ALLOC_FAILED)", None),
         ] {
-            assert_eq!(shortage(&wrapped(text)), Some(Shortage { allocation }), "{text}");
-            assert_eq!(shortage(text), Some(Shortage { allocation }), "as a panic says it: {text}");
+            assert_eq!(requested(&wrapped(text)), Some(allocation), "{text}");
+            assert_eq!(requested(text), Some(allocation), "as the message of a panic: {text}");
         }
     }
 
@@ -102,21 +106,27 @@ mod tests {
             "couldn't find resource for that handle: out of memory pool",
             "The device is poisoned: x\nout of device memory allocating 1 bytes",
         ] {
-            assert_eq!(shortage(&wrapped(text)), None, "{text}");
+            assert_eq!(requested(&wrapped(text)), None, "{text}");
         }
+    }
+
+    #[test]
+    fn free_and_total_memory_are_reported() {
+        let shortage = read("CUBLAS_STATUS_ALLOC_FAILED", || Some((3, 9))).expect("a shortage");
+        assert_eq!((shortage.free_bytes, shortage.total_bytes), (Some(3), Some(9)));
     }
 
     #[test]
     fn a_number_that_is_too_large_is_no_number() {
         let text = format!("out of device memory allocating {} bytes", "9".repeat(40));
-        assert_eq!(shortage(&text), Some(Shortage { allocation: None }));
+        assert_eq!(requested(&text), Some(None));
     }
 
     #[test]
     fn backtraces_are_left_out() {
         let text = "out of device memory allocating 1 bytes\n   0: cubecl_cuda::alloc\n   1: main";
-        assert_eq!(first_words(text), "out of device memory allocating 1 bytes");
-        assert_eq!(first_words("a\nCaused by:\n  b\nBacktrace\nc"), "a Caused by: b");
-        assert_eq!(first_words(""), "");
+        assert_eq!(without_backtrace(text), "out of device memory allocating 1 bytes");
+        assert_eq!(without_backtrace("a\nCaused by:\n  b\nBacktrace\nc"), "a Caused by: b");
+        assert_eq!(without_backtrace(""), "");
     }
 }

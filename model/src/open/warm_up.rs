@@ -1,33 +1,34 @@
-//! What is drawn before anybody asks, so that memory is taken and kernels are chosen by then.
+//! What is generated before the first request, so that memory is allocated and kernels are chosen by then.
 
 use std::time::Instant;
 
-use sakuga_model::pipeline::{Pipeline, WarmUpSize};
+use sakuga_model_core::{ModelOptions, WarmUp};
 
-use crate::config::{BurnConfig, WarmUp};
-use crate::engine::EngineError;
+use super::OpenError;
+use crate::pipeline::{Pipeline, WarmUpSize};
 
-/// Draws what will be asked for, and tells how many pixels are ready to be computed at once; none if there is no bound.
-pub(super) fn draw(pipeline: &Pipeline, config: &BurnConfig, is_gpu: bool) -> Result<Option<u64>, EngineError> {
+/// Generates the sizes that will be asked for. Returns the pixels for which memory is allocated then; `None`: there is no
+/// such bound.
+pub(super) fn run(pipeline: &Pipeline, options: &ModelOptions, is_gpu: bool) -> Result<Option<u64>, OpenError> {
     let info = pipeline.info();
-    let sizes = match &config.warm_up {
+    let sizes = match &options.warm_up {
         WarmUp::None => return Ok(None),
         WarmUp::Auto if !is_gpu => return Ok(None),
         WarmUp::Auto => {
-            let limits = info.limits;
-            let multiple = limits.size_multiple_px;
-            let largest = limits.pixels_max.min(config.pixels_max).isqrt().min(u64::from(limits.edge_max_px)) as u32;
+            let multiple = info.size.multiple_px;
+            let pixels_max = info.size.pixels_max.min(options.pixels_max);
+            let largest = pixels_max.isqrt().min(u64::from(info.size.edge_max_px)) as u32;
             let largest = (largest / multiple * multiple).max(multiple);
             let default = info.default_size_px.min(largest);
             let mut edges = vec![default, largest];
-            // Drawn once if they are the same.
+            // Once if they are the same.
             edges.dedup();
             edges.into_iter().map(|edge| (edge, edge)).collect()
         }
         WarmUp::Sizes(sizes) => sizes.clone(),
     };
     let begun = Instant::now();
-    let every_length = |place: usize| config.warm_up != WarmUp::Auto || place == 0;
+    let every_length = |place: usize| options.warm_up != WarmUp::Auto || place == 0;
     let batches: Vec<_> = sizes
         .iter()
         .enumerate()
@@ -36,23 +37,21 @@ pub(super) fn draw(pipeline: &Pipeline, config: &BurnConfig, is_gpu: bool) -> Re
             WarmUpSize { width_px, height_px, images: 1, every_length }
         })
         .collect();
-    pipeline.warm_up(&batches).map_err(|error| {
-        EngineError::Model(format!(
-            "cannot warm up for {sizes:?}: {error}; with less memory, draw smaller pictures (--max-pixels), keep the text \
-             encoder in the host's memory (--offload-text-encoders), or leave it (--warm-up none)"
-        ))
-    })?;
+    if let Err(source) = pipeline.warm_up(&batches) {
+        return Err(OpenError::WarmUp { sizes, source });
+    }
     tracing::info!(?sizes, warm_up_ms = begun.elapsed().as_millis() as u64, "warmed up");
     Ok(sizes.iter().map(|&(width, height)| u64::from(width) * u64::from(height)).max())
 }
 
-/// Rows that the fast path takes in one evaluation are 64, two for each picture.
+/// The most images in one evaluation: the fast path takes 64 rows, two for each image.
 const BATCH_MAX: u64 = 32;
 
-/// How many pictures of these pixels are computed at once: no more than are ready, and than are let.
-pub(super) fn batch(max_batch: usize, ready_pixels: Option<u64>, pixels: u64) -> usize {
+/// How many images of so many pixels are computed at once: at most those for which memory is allocated, and at most
+/// `max_batch`; 0: no bound.
+pub(super) fn batch(max_batch: u32, ready_pixels: Option<u64>, pixels: u64) -> u32 {
     let Some(ready) = ready_pixels else { return max_batch };
-    let ready = (ready / pixels.max(1)).clamp(1, BATCH_MAX) as usize;
+    let ready = (ready / pixels.max(1)).clamp(1, BATCH_MAX) as u32;
     if max_batch == 0 { ready } else { ready.min(max_batch) }
 }
 

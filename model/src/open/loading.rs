@@ -1,14 +1,12 @@
-//! What the model tells of itself, in the engine's words.
+//! The phases of opening a model, measured as they pass.
 
 use std::time::{Duration, Instant};
 
-use sakuga_model::checkpoint::LoadReport;
-use sakuga_model::pipeline::{self, Pipeline};
-use sakuga_model::profile;
+use sakuga_model_core::LoadingPhase;
 
-use crate::engine::{ComputePath, LoadingPhase, MemoryPool, ProfileSpan, StageProfile};
+use crate::checkpoint::LoadReport;
 
-/// The phases of opening, as they pass.
+/// The phases so far.
 pub(super) struct Loading {
     begun: Instant,
     /// When the last phase ended.
@@ -22,7 +20,7 @@ impl Loading {
         Self { begun: now, at: now, phases: Vec::new() }
     }
 
-    /// A phase ends that began where the last one ended.
+    /// Ends a phase that began when the last one ended.
     pub(super) fn phase(&mut self, name: &str) {
         let now = Instant::now();
         let (begin, duration) = (self.at - self.begun, now - self.at);
@@ -30,7 +28,7 @@ impl Loading {
         self.at = now;
     }
 
-    /// The parts of the model were loaded since the last phase ended; how long all of them took.
+    /// Adds the parts of the model, which were loaded since the last phase ended. Returns how long all of them took.
     pub(super) fn parts(&mut self, reports: &[LoadReport]) -> Duration {
         let (begin, now) = (self.at - self.begun, Instant::now());
         self.phases.extend(reports.iter().map(|report| LoadingPhase {
@@ -46,41 +44,6 @@ impl Loading {
 
     pub(super) fn finish(self) -> Vec<LoadingPhase> {
         self.phases
-    }
-}
-
-pub(super) fn paths(pipeline: &Pipeline) -> Vec<ComputePath> {
-    let paths = pipeline.networks().compute_paths().into_iter();
-    let path = |pipeline::ComputePath { network, implementation, reason }| ComputePath {
-        operation: network.to_owned(),
-        implementation,
-        reason,
-    };
-    paths.map(path).collect()
-}
-
-pub(super) fn pools(probe: &pipeline::MemoryProbe) -> Vec<MemoryPool> {
-    let pool = |pipeline::MemoryPool { name, used_bytes, held_bytes }| MemoryPool { name, used_bytes, held_bytes };
-    probe.pools().into_iter().map(pool).collect()
-}
-
-pub(super) fn profile(profile: &profile::StageProfile) -> StageProfile {
-    let span = |span: &profile::Span| ProfileSpan {
-        network: span.network.to_owned(),
-        layer: span.layer,
-        name: span.name.to_owned(),
-        count: span.count as u32,
-        ms: span.ms,
-        flops: span.cost.flops,
-        bytes: span.cost.bytes,
-    };
-    StageProfile {
-        stage: super::stage(profile.stage),
-        spans: profile.spans.iter().map(span).collect(),
-        device_ms: profile.device_ms(),
-        wall_ms: profile.wall_ms,
-        peak_flops_per_second: profile.peaks.map(|peaks| peaks.flops_per_second),
-        peak_bytes_per_second: profile.peaks.map(|peaks| peaks.bytes_per_second),
     }
 }
 

@@ -1,13 +1,13 @@
-//! Where the device's time of a piece of work went, operation by operation, and what the device can do at most.
+//! Where the device's time in a stage went, operation by operation, and what the device can do at most.
 
-use crate::progress::Stage;
+use crate::Stage;
 
-/// What an operation had to do, for comparison with what the device can.
+/// The work of an operation, for comparison with what the device can do.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Cost {
-    /// Floating-point operations of products and attention, two for each multiplication and addition.
+    /// Floating-point operations of products and attention, two for each multiplication and addition. 0: neither.
     pub flops: f64,
-    /// Bytes that must be read and written at least, of everything else.
+    /// Bytes that must be read and written at least. 0: bound by arithmetic.
     pub bytes: f64,
 }
 
@@ -28,26 +28,26 @@ impl Cost {
     }
 }
 
-/// All operations of one name in one place of a network.
+/// All operations of one name in one layer of a network.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Span {
-    /// The network: `gemma3`, `jina_clip`, `next_dit` or `autoencoder_kl`.
+pub struct ProfileSpan {
+    /// The network, as the model names it.
     pub network: &'static str,
     /// The layer or block, from 0; `None` outside of them.
     pub layer: Option<u32>,
-    /// What was done.
+    /// The operation, such as `attention` or `product qkv`.
     pub name: &'static str,
-    /// How often it was done.
-    pub count: usize,
+    /// How often it ran.
+    pub count: u32,
     /// Time on the device in milliseconds.
     pub ms: f64,
-    /// What it had to do in all.
+    /// Its work in all.
     pub cost: Cost,
 }
 
-/// Sums up whatever `is_same` says belongs together, in the order of first appearance.
-pub fn summed(spans: &[Span], is_same: impl Fn(&Span, &Span) -> bool) -> Vec<Span> {
-    let mut sums: Vec<Span> = Vec::new();
+/// Sums up the spans that `is_same` puts together, in the order of first appearance.
+pub fn sum_spans(spans: &[ProfileSpan], is_same: impl Fn(&ProfileSpan, &ProfileSpan) -> bool) -> Vec<ProfileSpan> {
+    let mut sums: Vec<ProfileSpan> = Vec::new();
     for span in spans {
         match sums.iter_mut().find(|sum| is_same(sum, span)) {
             Some(sum) => {
@@ -62,7 +62,7 @@ pub fn summed(spans: &[Span], is_same: impl Fn(&Span, &Span) -> bool) -> Vec<Spa
     sums
 }
 
-/// What a device reaches where nothing is in the way.
+/// What a device reaches in operations that nothing else slows down.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Peaks {
     /// Floating-point operations a second, in a large square product of bf16 values. Products in fp8 can do more.
@@ -71,15 +71,15 @@ pub struct Peaks {
     pub bytes_per_second: f64,
 }
 
-/// Where the device's time in one part of the pipeline went.
+/// Where the device's time in one stage went.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageProfile {
-    /// The part.
+    /// The stage.
     pub stage: Stage,
-    /// The operations, summed up by network, layer and name. Empty where the device cannot tell: burn's own operations
-    /// are not seen.
-    pub spans: Vec<Span>,
-    /// The time of the part by the host's clock, in milliseconds.
+    /// The operations, summed up by network, layer and name, in the order of first appearance. Empty where the device
+    /// cannot measure them: burn's own operations are not seen.
+    pub spans: Vec<ProfileSpan>,
+    /// The time of the stage by the host's clock, in milliseconds.
     pub wall_ms: f64,
     /// What the device can do, if it was measured.
     pub peaks: Option<Peaks>,
@@ -97,9 +97,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_summed_by_what_one_asks_for() {
-        let span = |layer, name, ms| Span {
-            network: "next_dit",
+    fn spans_are_summed_by_any_criterion() {
+        let span = |layer, name, ms| ProfileSpan {
+            network: "unet",
             layer: Some(layer),
             name,
             count: 1,
@@ -107,10 +107,10 @@ mod tests {
             cost: Cost { flops: 10.0, bytes: 1.0 },
         };
         let spans = [span(0, "attention", 2.0), span(0, "product", 1.0), span(1, "attention", 3.0)];
-        let names = summed(&spans, |a, b| a.name == b.name);
+        let names = sum_spans(&spans, |a, b| a.name == b.name);
         assert_eq!(names.len(), 2);
         assert_eq!((names[0].name, names[0].count, names[0].ms, names[0].cost.flops), ("attention", 2, 5.0, 20.0));
-        assert_eq!(summed(&spans, |a, b| a.layer == b.layer).len(), 2);
+        assert_eq!(sum_spans(&spans, |a, b| a.layer == b.layer).len(), 2);
         let profile = StageProfile { stage: Stage::Denoise, spans: spans.to_vec(), wall_ms: 7.0, peaks: None };
         assert_eq!(profile.device_ms(), 6.0);
     }

@@ -1,0 +1,60 @@
+//! The traits between a model and the program that runs it, and what is known of a model that is open.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use crate::{
+    ComputePath, EngineError, GenerationSpec, LoadingPhase, MemoryNeed, MemoryProbe, ModelInfo, Outcome, Progress,
+    TokenCounter,
+};
+
+/// A loaded model. It generates the images of one request at a time, on one thread.
+pub trait ImageModel: Send {
+    /// Generates the images of `spec`. `observer` is called on this thread for every stage and step; when it returns
+    /// [`ControlFlow::Break`], the model stops before its next step and returns [`Outcome::Stopped`].
+    ///
+    /// # Errors
+    ///
+    /// What went wrong. After an error that [is fatal](EngineError::is_fatal), and after a panic, the model must be dropped
+    /// and opened again.
+    fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError>;
+}
+
+/// Is called for every stage and step of a generation; [`ControlFlow::Break`] stops it.
+pub type Observer<'a> = dyn FnMut(Progress<'_>) -> ControlFlow<()> + 'a;
+
+/// Opens a model. It is called again after the device was lost.
+pub type ModelOpener = Arc<dyn Fn() -> Result<OpenModel, EngineError> + Send + Sync>;
+
+/// A model that is ready, and the handles with which other threads look at it.
+pub struct OpenModel {
+    /// The model.
+    pub model: Box<dyn ImageModel>,
+    /// What it is.
+    pub info: EngineInfo,
+    /// Its tokenizers.
+    pub tokens: Arc<dyn TokenCounter>,
+    /// Reads how much memory it holds.
+    pub memory: MemoryProbe,
+}
+
+/// What runs a model, and the model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EngineInfo {
+    /// `burn` or `scripted`.
+    pub kind: &'static str,
+    /// The device, such as `cuda:0` or `cpu`.
+    pub device: String,
+    /// `bf16`, `f32` or `fp8`.
+    pub precision: String,
+    /// The model.
+    pub model: ModelInfo,
+    /// Device memory that requests need.
+    pub memory: MemoryNeed,
+    /// Pixels of the largest image for which memory was allocated when the model was opened; `None`: no such bound.
+    pub pixels_max: Option<u64>,
+    /// The phases of opening it, in order.
+    pub loading: Vec<LoadingPhase>,
+    /// The implementation of each network.
+    pub compute_paths: Vec<ComputePath>,
+}

@@ -1,0 +1,45 @@
+//! The plain data and the traits that image models and the programs that run them share.
+//!
+//! An [`ImageModel`] takes a [`GenerationSpec`], reports [`Progress`] while it works, and returns an [`Outcome`] or an
+//! [`EngineError`]. A [`ModelOpener`] opens one as an [`OpenModel`], whose [`EngineInfo`] says what it is. Nothing here
+//! names a tensor, a runtime or a message of the wire, so the server needs no tensor library to be built and tested.
+//!
+//! Bounds of a request that hold for every model are stated once, in [`limits`] and in [`Sampling::NUMBERS`].
+
+#![forbid(unsafe_code)]
+
+mod device;
+mod engine;
+mod error;
+mod guidance;
+mod image;
+pub mod limits;
+mod loading;
+mod lora;
+mod memory;
+mod model_info;
+mod options;
+mod profile;
+mod progress;
+mod sampling;
+mod solver;
+mod spec;
+mod tokens;
+
+pub use device::{DeviceChoice, Precision, UnknownDevice, UnknownPrecision};
+pub use engine::{EngineInfo, ImageModel, ModelOpener, Observer, OpenModel};
+pub use error::{EngineError, MemoryShortage, panic_message};
+pub use guidance::Guidance;
+pub use image::Rgb8;
+pub use limits::Limit;
+pub use loading::{ComputePath, LoadingPhase};
+pub use lora::{InvalidLora, LoraChoice};
+pub use memory::{MemoryNeed, MemoryPool, MemoryProbe, SmallerRequest};
+pub use model_info::{EncoderInfo, ModelInfo};
+pub use options::{InvalidSizes, ModelOptions, WarmUp};
+pub use profile::{Cost, Peaks, ProfileSpan, StageProfile, sum_spans};
+pub use progress::{Outcome, PreviewMethod, Progress, Stage, StepDone, StepReport, Timings};
+pub use sampling::{PartialSampling, Sampling, SamplingNumber};
+pub use solver::{Solver, UnknownSolver};
+pub use spec::{GenerationSpec, SizeLimits, SpecError};
+pub use tokens::{TokenCount, TokenCounter};

@@ -1,0 +1,78 @@
+//! The bounds of a request that hold for every model and every server: the public API promises them.
+//!
+//! The numbers of [`Sampling`] have their bounds in [`Sampling::NUMBERS`]. [`all`] lists both; the tests of the repository
+//! hold the comments of `proto/`, the clients and the help texts against it.
+
+use std::fmt::{self, Display};
+
+use crate::Sampling;
+
+/// The values that one field of a request may have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limit<T> {
+    /// The field as `sakuga.generation.v1.GenerateRequest` names it, such as `sampling.steps`.
+    pub field: &'static str,
+    /// The smallest value.
+    pub min: T,
+    /// The largest value.
+    pub max: T,
+}
+
+impl<T: PartialOrd + Copy> Limit<T> {
+    /// Whether the field may have this value. Never for NaN.
+    pub fn contains(&self, value: T) -> bool {
+        (self.min..=self.max).contains(&value)
+    }
+}
+
+impl<T: Display> Display for Limit<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} to {}", self.min, self.max)
+    }
+}
+
+/// Intervals between noise and image.
+pub const STEPS: Limit<u32> = Limit { field: "sampling.steps", min: 1, max: 200 };
+/// Images of one request. The last event repeats the request for each of them and has to fit into one message.
+pub const IMAGES: Limit<u32> = Limit { field: "images", min: 1, max: 16 };
+/// The longer edge of previews, in pixels.
+pub const PREVIEW_EDGE_PX: Limit<u32> = Limit { field: "preview.max_edge", min: 16, max: 2048 };
+/// Characters of the name that a caller gives a request. Empty: the server makes one.
+pub const REQUEST_ID_CHARS: Limit<usize> = Limit { field: "request_id", min: 0, max: 64 };
+/// Bytes of a prompt's text. It is sent three times in one message: typed, negative and as the text encoders read it.
+pub const PROMPT_BYTES: Limit<usize> = Limit { field: "prompt", min: 1, max: 64 * 1024 };
+/// Bytes of a system prompt.
+pub const SYSTEM_PROMPT_BYTES: Limit<usize> = Limit { field: "system_prompt", min: 0, max: 8 * 1024 };
+
+/// The field and the range of every limit, such as `("sampling.steps", "1 to 200")`.
+pub fn all() -> Vec<(&'static str, String)> {
+    let numbers = Sampling::NUMBERS.iter().map(|number| (number.limit.field, number.limit.to_string()));
+    let mut all: Vec<_> = [STEPS, IMAGES, PREVIEW_EDGE_PX].map(|limit| (limit.field, limit.to_string())).into();
+    all.extend([REQUEST_ID_CHARS, PROMPT_BYTES, SYSTEM_PROMPT_BYTES].map(|limit| (limit.field, limit.to_string())));
+    all.extend(numbers);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_include_both_ends_and_no_nan() {
+        let limit = Limit { field: "x", min: 0.1_f32, max: 20.0 };
+        assert!(limit.contains(0.1) && limit.contains(20.0));
+        assert!(!limit.contains(0.09) && !limit.contains(20.1) && !limit.contains(f32::NAN));
+        assert_eq!(limit.to_string(), "0.1 to 20");
+    }
+
+    #[test]
+    fn every_field_is_listed_once() {
+        let all = all();
+        assert!(all.contains(&("sampling.steps", "1 to 200".into())));
+        assert!(all.contains(&("sampling.guidance_scale", "1 to 30".into())));
+        let mut fields: Vec<_> = all.iter().map(|(field, _)| *field).collect();
+        fields.sort_unstable();
+        fields.dedup();
+        assert_eq!(fields.len(), all.len());
+    }
+}

@@ -1,0 +1,28 @@
+//! How a model was opened, and how its networks are computed.
+
+use std::time::Duration;
+
+/// A phase of opening a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadingPhase {
+    /// `device`, the name of a part of the model, or `warm-up`.
+    pub name: String,
+    /// When it began, measured from the beginning of the opening.
+    pub begin: Duration,
+    /// How long it took.
+    pub duration: Duration,
+    /// Bytes that its weights take on the device. 0: none.
+    pub bytes: u64,
+}
+
+/// The implementation that computes one network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ComputePath {
+    /// The network, as the model names it.
+    pub network: &'static str,
+    /// The implementation, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`. Products of 8-bit values
+    /// are named.
+    pub implementation: String,
+    /// Why it is not the fast one. Empty: it is, or there is no other.
+    pub reason: String,
+}

@@ -1,0 +1,69 @@
+//! Device memory: what a model holds, and what a request needs.
+
+use std::sync::Arc;
+
+use crate::GenerationSpec;
+
+/// Reads how much memory a model holds. It may be called from any thread, also while the model computes: it returns at
+/// once and waits for no lock that the model's thread holds while it computes.
+pub type MemoryProbe = Arc<dyn Fn() -> Vec<MemoryPool> + Send + Sync>;
+
+/// Device memory that is held for one purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryPool {
+    /// `weights and tensors`, `scratch` or `library workspace`.
+    pub name: &'static str,
+    /// Bytes in use.
+    pub used_bytes: u64,
+    /// Bytes held, in use or not.
+    pub held_bytes: u64,
+}
+
+/// An estimate of the device memory that a request needs: good enough to refuse what cannot fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryNeed {
+    /// Bytes that every request needs, the weights included.
+    pub fixed_bytes: u64,
+    /// Bytes for each pixel of the images that are computed at once.
+    pub pixel_bytes: u64,
+    /// The most images that are computed at once; 0: all of them.
+    pub batch_max: u32,
+}
+
+impl MemoryNeed {
+    /// Bytes that a request needs.
+    pub fn needed(&self, spec: &GenerationSpec) -> u64 {
+        let pixels = u64::from(spec.width_px) * u64::from(spec.height_px) * u64::from(self.batch(spec.images));
+        self.fixed_bytes.saturating_add(pixels.saturating_mul(self.pixel_bytes))
+    }
+
+    /// The next smaller request. Besides [`fixed_bytes`](Self::fixed_bytes) it needs about half as much memory or less:
+    /// fewer images if several are computed at once, else smaller ones whose edges are multiples of `multiple_px`. `None`
+    /// if there is no smaller one.
+    pub fn smaller(&self, spec: &GenerationSpec, multiple_px: u32) -> Option<SmallerRequest> {
+        let GenerationSpec { images, width_px, height_px, .. } = *spec;
+        if images > 1 && self.batch_max != 1 {
+            return Some(SmallerRequest { images: self.batch(images) / 2, width_px, height_px });
+        }
+        // Seven tenths of each edge are half of the pixels.
+        let shorter = |edge_px: u32| (edge_px / 10 * 7 / multiple_px.max(1) * multiple_px.max(1)).max(multiple_px);
+        let smaller = SmallerRequest { images, width_px: shorter(width_px), height_px: shorter(height_px) };
+        (smaller.width_px < width_px || smaller.height_px < height_px).then_some(smaller)
+    }
+
+    /// How many of a request's images are computed at once.
+    fn batch(&self, images: u32) -> u32 {
+        if self.batch_max == 0 { images } else { images.min(self.batch_max) }
+    }
+}
+
+/// Number and size of the images of a request that is smaller than one that did not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SmallerRequest {
+    /// How many images.
+    pub images: u32,
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+}

@@ -1,0 +1,45 @@
+//! What a loaded model is.
+
+use std::collections::BTreeMap;
+
+use crate::{Sampling, SizeLimits, Stage};
+
+/// What a loaded model is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelInfo {
+    /// The name that requests give.
+    pub name: String,
+    /// The family, such as `newbie`: which code loads and runs it.
+    pub family: &'static str,
+    /// Parameters of each part, by the names that the family gives them.
+    pub parameters: BTreeMap<String, u64>,
+    /// The text encoders, in the order in which [`TokenCounter`](crate::TokenCounter) counts.
+    pub encoders: Vec<EncoderInfo>,
+    /// The stages of a generation, in order.
+    pub stages: Vec<Stage>,
+    /// Width and height of a request that names none, in pixels.
+    pub default_size_px: u32,
+    /// Sizes that it can generate.
+    pub size: SizeLimits,
+    /// Whether it has a tiny decoder for previews.
+    pub has_preview_decoder: bool,
+    /// What a user must know, such as that the weights are random. Empty: nothing.
+    pub notice: String,
+    /// SHA-256 over the configuration of its parts and the beginning of its weight files, in lower-case hexadecimal.
+    pub fingerprint: String,
+    /// The system prompt of a request that gives none.
+    pub default_system_prompt: String,
+    /// The same for a prompt without markup, if the model was trained with another one for these.
+    pub default_plain_system_prompt: String,
+    /// The sampling options of a request that gives none.
+    pub sampling: Sampling,
+}
+
+/// A text encoder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncoderInfo {
+    /// Its name, such as `gemma3`.
+    pub name: &'static str,
+    /// The most tokens that it reads, special tokens included.
+    pub tokens_max: u32,
+}

@@ -1,0 +1,79 @@
+//! How a model is opened.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::{DeviceChoice, LoraChoice, Precision};
+
+/// How a model is opened.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ModelOptions {
+    /// The device.
+    pub device: DeviceChoice,
+    /// The floating-point precision; `None`: bf16 on a GPU, f32 on the CPU.
+    pub precision: Option<Precision>,
+    /// The checkpoint's folder or file; `None`: the embedded model.
+    pub model: Option<PathBuf>,
+    /// Adapters that are merged into it.
+    pub loras: Vec<LoraChoice>,
+    /// Where the embedded model is unpacked; `None`: the user's cache folder.
+    pub cache_dir: Option<PathBuf>,
+    /// The most images computed at once; 0: all of a request.
+    pub max_batch: u32,
+    /// Which sizes are generated before the model is ready.
+    pub warm_up: WarmUp,
+    /// Pixels of the largest image that requests may ask for.
+    pub pixels_max: u64,
+    /// Keeps the weights of the large text encoder in the host's memory, from where they are copied layer by layer for each
+    /// new text.
+    pub offload_text_encoder: bool,
+}
+
+/// Which sizes are generated before the model is ready, so that memory is allocated and kernels are chosen by then.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum WarmUp {
+    /// On a GPU the default size and the largest that may be asked for, on the CPU none.
+    #[default]
+    Auto,
+    /// None.
+    None,
+    /// These, as width and height in pixels. Larger images cannot be asked for then.
+    Sizes(Vec<(u32, u32)>),
+}
+
+/// The text is not a list of sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write `auto`, `none`, or sizes in pixels such as `1024x1024,832x1216`")]
+pub struct InvalidSizes;
+
+impl FromStr for WarmUp {
+    type Err = InvalidSizes;
+
+    fn from_str(text: &str) -> Result<Self, InvalidSizes> {
+        let size = |text: &str| {
+            let (width, height) = text.trim().split_once('x').ok_or(InvalidSizes)?;
+            let edge = |text: &str| text.parse::<u32>().ok().filter(|edge| *edge > 0).ok_or(InvalidSizes);
+            Ok((edge(width)?, edge(height)?))
+        };
+        match text {
+            "auto" => Ok(Self::Auto),
+            "none" => Ok(Self::None),
+            sizes => sizes.split(',').map(size).collect::<Result<_, _>>().map(Self::Sizes),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_parsed_and_other_texts_refused() {
+        assert_eq!("auto".parse(), Ok(WarmUp::Auto));
+        assert_eq!("none".parse(), Ok(WarmUp::None));
+        assert_eq!("1024x1024, 832x1216".parse(), Ok(WarmUp::Sizes(vec![(1024, 1024), (832, 1216)])));
+        for text in ["", "1024", "0x16", "16x", "1024x1024,", "-1x16", "axb"] {
+            assert_eq!(text.parse::<WarmUp>(), Err(InvalidSizes), "{text}");
+        }
+    }
+}

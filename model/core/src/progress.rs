@@ -1,0 +1,129 @@
+//! What a model reports while it works, and what it returns.
+
+use std::time::Duration;
+
+use crate::{Rgb8, StageProfile, TokenCount};
+
+/// The parts of a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The text encoders read the prompt.
+    TextEncode,
+    /// The sampler carries noise to latents.
+    Denoise,
+    /// The decoder turns latents into pixels.
+    Decode,
+    /// Pixels become files. The server reports it, not the model.
+    EncodeImage,
+}
+
+impl Stage {
+    /// The lower-case name, such as `text_encode`, as metrics and the activity have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::TextEncode => "text_encode",
+            Stage::Denoise => "denoise",
+            Stage::Decode => "decode",
+            Stage::EncodeImage => "encode_image",
+        }
+    }
+}
+
+/// One report to the observer.
+pub enum Progress<'a> {
+    /// A stage begins.
+    Stage(Stage),
+    /// The text encoders have read the prompt: the count of each, in the order of the model's encoders.
+    TextEncoded(Vec<TokenCount>),
+    /// A step is done.
+    Step(StepDone<'a>),
+    /// Where the time of a stage went, after its end; only if the request asks for it.
+    Profile(StageProfile),
+}
+
+/// How a preview is made from the predicted image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PreviewMethod {
+    /// A linear map from latent channels to RGB, one pixel for each latent position.
+    Linear,
+    /// The tiny decoder if the model has one, else the full one: as large as the image.
+    Decoder,
+}
+
+/// A step that is done.
+pub struct StepDone<'a> {
+    /// Its numbers.
+    pub report: StepReport,
+    /// Index of the first image of the batch that the step belongs to; previews count from it.
+    pub first_image: u32,
+    /// See [`StepDone::previews`].
+    pub draw_previews: &'a dyn Fn(PreviewMethod) -> Vec<Rgb8>,
+}
+
+impl StepDone<'_> {
+    /// Draws every image of the batch as the prediction at the start of the step has it. Costs nothing unless called.
+    ///
+    /// Empty if the device fails, in which case the generation ends with that error.
+    pub fn previews(&self, method: PreviewMethod) -> Vec<Rgb8> {
+        (self.draw_previews)(method)
+    }
+}
+
+/// The numbers of one step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepReport {
+    /// From 1 to `total`.
+    pub index: u32,
+    /// Steps of the whole request: intervals times batches.
+    pub total: u32,
+    /// Time reached: 0 is noise, 1 is the image.
+    pub t: f64,
+    /// Share of noise left: `1 - t`.
+    pub sigma: f64,
+    /// How long the step took, measured to the end of the device's work.
+    pub duration: Duration,
+    /// Whether guidance acted at the start of the step.
+    pub guidance_active: bool,
+    /// Evaluations of the denoiser so far. A guided one computes both halves and counts once.
+    pub evaluations: u32,
+}
+
+/// Where the time went, each part measured to the end of the device's work. Time spent in the observer is in none of them
+/// but `total`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Tokenizers and text encoders.
+    pub text_encode: Duration,
+    /// What is computed once before the first step, such as positions, masks and noise.
+    pub prepare: Duration,
+    /// Each step.
+    pub steps: Vec<Duration>,
+    /// Latents to pixels, all images.
+    pub decode: Duration,
+    /// All of it.
+    pub total: Duration,
+}
+
+impl Timings {
+    /// Preparation and all steps.
+    pub fn denoise(&self) -> Duration {
+        self.prepare + self.steps.iter().sum::<Duration>()
+    }
+}
+
+/// How a generation ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// All images are there.
+    Finished {
+        /// One entry for each image, in order.
+        images: Vec<Rgb8>,
+        /// Where the time went.
+        timings: Timings,
+    },
+    /// The observer stopped it.
+    Stopped {
+        /// Steps that were done.
+        after_step: u32,
+    },
+}

@@ -1,0 +1,163 @@
+//! How latents are integrated and guided.
+
+use crate::limits::{self, Limit};
+use crate::{Guidance, Solver};
+
+/// How latents are integrated and guided: of one request, or the defaults of a model.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sampling {
+    /// The solver.
+    pub solver: Solver,
+    /// *Intervals* between noise and image, for every solver.
+    pub steps: u32,
+    /// Classifier-free guidance.
+    pub guidance: Guidance,
+    /// Time shift of the schedule; 1 is none.
+    pub shift: f32,
+}
+
+/// The sampling options that a request gives; `None`: the model's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PartialSampling {
+    /// [`Sampling::solver`].
+    pub solver: Option<Solver>,
+    /// [`Sampling::steps`].
+    pub steps: Option<u32>,
+    /// [`Guidance::scale`].
+    pub guidance_scale: Option<f32>,
+    /// [`Guidance::until`].
+    pub guidance_until: Option<f32>,
+    /// [`Guidance::renorm`].
+    pub guidance_renorm: Option<f32>,
+    /// [`Sampling::shift`].
+    pub shift: Option<f32>,
+}
+
+impl PartialSampling {
+    /// The given options, and those of `defaults` for the others.
+    pub fn or(&self, defaults: &Sampling) -> Sampling {
+        Sampling {
+            solver: self.solver.unwrap_or(defaults.solver),
+            steps: self.steps.unwrap_or(defaults.steps),
+            guidance: Guidance {
+                scale: self.guidance_scale.unwrap_or(defaults.guidance.scale),
+                until: self.guidance_until.unwrap_or(defaults.guidance.until),
+                renorm: self.guidance_renorm.unwrap_or(defaults.guidance.renorm),
+            },
+            shift: self.shift.unwrap_or(defaults.shift),
+        }
+    }
+}
+
+/// A number of [`Sampling`], with its bounds.
+#[derive(Debug)]
+pub struct SamplingNumber {
+    /// Its field in `sakuga.generation.v1.GenerateRequest`, such as `sampling.shift`, and its bounds.
+    pub limit: Limit<f32>,
+    get: fn(&Sampling) -> f32,
+    get_mut: fn(&mut Sampling) -> &mut f32,
+}
+
+impl SamplingNumber {
+    /// The name without the section, such as `shift`.
+    pub fn name(&self) -> &'static str {
+        self.limit.field.rsplit('.').next().unwrap_or(self.limit.field)
+    }
+
+    /// Its value.
+    pub fn get(&self, sampling: &Sampling) -> f32 {
+        (self.get)(sampling)
+    }
+
+    /// Sets its value.
+    pub fn set(&self, sampling: &mut Sampling, value: f32) {
+        *(self.get_mut)(sampling) = value;
+    }
+}
+
+impl Sampling {
+    /// Every number but the steps, whose bounds are [`limits::STEPS`].
+    pub const NUMBERS: &[SamplingNumber] = &[
+        SamplingNumber {
+            limit: Limit { field: "sampling.guidance_scale", min: 1.0, max: 30.0 },
+            get: |sampling| sampling.guidance.scale,
+            get_mut: |sampling| &mut sampling.guidance.scale,
+        },
+        SamplingNumber {
+            limit: Limit { field: "sampling.guidance_until", min: 0.0, max: 1.0 },
+            get: |sampling| sampling.guidance.until,
+            get_mut: |sampling| &mut sampling.guidance.until,
+        },
+        // Beyond the maximum the bound never acts.
+        SamplingNumber {
+            limit: Limit { field: "sampling.guidance_renorm", min: 0.0, max: 100.0 },
+            get: |sampling| sampling.guidance.renorm,
+            get_mut: |sampling| &mut sampling.guidance.renorm,
+        },
+        SamplingNumber {
+            limit: Limit { field: "sampling.shift", min: 0.1, max: 20.0 },
+            get: |sampling| sampling.shift,
+            get_mut: |sampling| &mut sampling.shift,
+        },
+    ];
+
+    /// How often each step evaluates the denoiser, times the number of steps.
+    pub fn evaluations(&self) -> u32 {
+        self.steps.saturating_mul(self.solver.evaluations_per_step())
+    }
+
+    /// Whether all of its numbers are within their bounds.
+    pub fn is_within_limits(&self) -> bool {
+        limits::STEPS.contains(self.steps) && Self::NUMBERS.iter().all(|number| number.limit.contains(number.get(self)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULTS: Sampling = Sampling {
+        solver: Solver::Euler,
+        steps: 28,
+        guidance: Guidance { scale: 5.0, until: 1.0, renorm: 0.0 },
+        shift: 6.0,
+    };
+
+    #[test]
+    fn given_options_replace_the_defaults() {
+        assert_eq!(PartialSampling::default().or(&DEFAULTS), DEFAULTS);
+        let given = PartialSampling {
+            solver: Some(Solver::Dpm),
+            steps: Some(4),
+            guidance_scale: Some(2.0),
+            guidance_until: Some(0.0),
+            guidance_renorm: Some(1.0),
+            shift: Some(3.0),
+        };
+        let guidance = Guidance { scale: 2.0, until: 0.0, renorm: 1.0 };
+        assert_eq!(given.or(&DEFAULTS), Sampling { solver: Solver::Dpm, steps: 4, guidance, shift: 3.0 });
+    }
+
+    #[test]
+    fn every_number_is_read_and_written_in_its_place() {
+        for (place, number) in Sampling::NUMBERS.iter().enumerate() {
+            let mut sampling = DEFAULTS;
+            number.set(&mut sampling, 0.5 + place as f32);
+            assert_eq!(number.get(&sampling), 0.5 + place as f32, "{}", number.name());
+            for other in Sampling::NUMBERS.iter().filter(|other| other.name() != number.name()) {
+                assert_eq!(other.get(&sampling), other.get(&DEFAULTS), "{} and {}", number.name(), other.name());
+            }
+        }
+    }
+
+    #[test]
+    fn limits_are_checked_for_every_number() {
+        assert!(DEFAULTS.is_within_limits());
+        assert!(!Sampling { steps: 201, ..DEFAULTS }.is_within_limits());
+        for number in Sampling::NUMBERS {
+            let mut sampling = DEFAULTS;
+            number.set(&mut sampling, f32::NAN);
+            assert!(!sampling.is_within_limits(), "{}", number.name());
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The solvers that carry noise to latents.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// How the latents are carried from one time to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Solver {
+    /// Explicit Euler: one evaluation a step.
+    #[default]
+    Euler,
+    /// The explicit midpoint rule: two evaluations a step. The middle lies halfway in shifted time.
+    Midpoint,
+    /// The 3/8 rule of Runge and Kutta, which is what `torchdiffeq` calls `rk4`: four evaluations a step.
+    Rk4,
+    /// DPM-Solver++ in its multistep form of order 2, with first and last step of order 1 (Lu et al. 2022,
+    /// arXiv:2211.01095, algorithm 2), on uniform flow times: one evaluation a step.
+    Dpm,
+}
+
+impl Solver {
+    /// All solvers.
+    pub const ALL: [Solver; 4] = [Solver::Euler, Solver::Midpoint, Solver::Rk4, Solver::Dpm];
+
+    /// How often a step evaluates the denoiser.
+    pub const fn evaluations_per_step(self) -> u32 {
+        match self {
+            Solver::Euler | Solver::Dpm => 1,
+            Solver::Midpoint => 2,
+            Solver::Rk4 => 4,
+        }
+    }
+
+    /// The lower-case name, as command lines and `model_index.json` have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Solver::Euler => "euler",
+            Solver::Midpoint => "midpoint",
+            Solver::Rk4 => "rk4",
+            Solver::Dpm => "dpm",
+        }
+    }
+
+    /// The name in texts for people, such as `DPM-Solver++`.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Solver::Euler => "Euler",
+            Solver::Midpoint => "midpoint",
+            Solver::Rk4 => "RK4",
+            Solver::Dpm => "DPM-Solver++",
+        }
+    }
+}
+
+impl fmt::Display for Solver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Other names of solvers, in diffusers and elsewhere.
+const ALIASES: [(&str, Solver); 2] = [("dpmpp", Solver::Dpm), ("dpmpp_2m", Solver::Dpm)];
+
+/// The text names none of the solvers.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown solver `{0}`: use euler, midpoint, rk4 or dpm")]
+pub struct UnknownSolver(String);
+
+impl FromStr for Solver {
+    type Err = UnknownSolver;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let named = Solver::ALL.map(|solver| (solver.name(), solver));
+        let found = named.into_iter().chain(ALIASES).find(|(name, _)| *name == text);
+        found.map(|(_, solver)| solver).ok_or_else(|| UnknownSolver(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_parse_back() {
+        for solver in Solver::ALL {
+            assert_eq!(solver.to_string().parse(), Ok(solver));
+        }
+        assert_eq!("dpmpp_2m".parse(), Ok(Solver::Dpm));
+        assert!("heun".parse::<Solver>().is_err());
+    }
+}

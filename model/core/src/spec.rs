@@ -1,0 +1,247 @@
+//! One request for images as the model gets it, and the check against what the model can do.
+
+use crate::Sampling;
+use crate::limits::{self, Limit};
+
+/// One request: checked by the server, with every default filled in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerationSpec {
+    /// The prompt as the text encoders read it, without a system prompt.
+    pub text: String,
+    /// The system prompt. Which encoders read it is up to the model.
+    pub system_prompt: String,
+    /// What the images must not be, as the text encoders read it. Empty: the empty text.
+    pub negative: String,
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+    /// How many images.
+    pub images: u32,
+    /// Seed of the noise; 0 is a seed like any other. Image `i` depends on the seed and on `i` alone.
+    pub seed: u64,
+    /// How the latents are integrated and guided.
+    pub sampling: Sampling,
+    /// The most images computed at once; 0: as many as the model takes.
+    pub max_batch: u32,
+    /// Whether to measure where the device's time goes. It costs some percent of the time and changes no pixel.
+    pub profile: bool,
+}
+
+impl GenerationSpec {
+    /// A request for one image without system prompt and negative, with seed 0.
+    pub fn new(text: impl Into<String>, width_px: u32, height_px: u32, sampling: Sampling) -> Self {
+        Self {
+            text: text.into(),
+            system_prompt: String::new(),
+            negative: String::new(),
+            width_px,
+            height_px,
+            images: 1,
+            seed: 0,
+            sampling,
+            max_batch: 0,
+            profile: false,
+        }
+    }
+
+    /// Images computed at once.
+    pub fn batch_size(&self) -> u32 {
+        if self.max_batch == 0 { self.images } else { self.max_batch.min(self.images) }
+    }
+
+    /// Checks every number against the bounds of all models and `size`, those of one model.
+    ///
+    /// # Errors
+    ///
+    /// The first field that is out of bounds, with what it may be.
+    pub fn check(&self, size: &SizeLimits) -> Result<(), SpecError> {
+        size.check_edge("width_px", self.width_px)?;
+        size.check_edge("height_px", self.height_px)?;
+        size.check_area(self.width_px, self.height_px)?;
+        check(&limits::IMAGES, self.images)?;
+        check(&limits::STEPS, self.sampling.steps)?;
+        for number in Sampling::NUMBERS {
+            check(&number.limit, number.get(&self.sampling))?;
+        }
+        Ok(())
+    }
+}
+
+fn check<T: PartialOrd + Copy + ToString>(limit: &Limit<T>, given: T) -> Result<(), SpecError> {
+    if limit.contains(given) {
+        return Ok(());
+    }
+    let (given, min, max) = (given.to_string(), limit.min.to_string(), limit.max.to_string());
+    Err(SpecError::OutOfRange { field: limit.field, given, min, max })
+}
+
+/// The sizes that a loaded model can generate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeLimits {
+    /// Both edges are multiples of this: the decoder's factor times the denoiser's patch size.
+    pub multiple_px: u32,
+    /// Longest edge, in pixels.
+    pub edge_max_px: u32,
+    /// Most pixels of one image: attention's cost grows with their square.
+    pub pixels_max: u64,
+}
+
+impl SizeLimits {
+    fn check_area(&self, width_px: u32, height_px: u32) -> Result<(), SpecError> {
+        let pixels = u64::from(width_px) * u64::from(height_px);
+        if pixels <= self.pixels_max {
+            return Ok(());
+        }
+        // The largest size of the same shape that is allowed, but for rounding.
+        let scale = (self.pixels_max as f64 / pixels as f64).sqrt();
+        let multiple = self.multiple_px;
+        let smaller = |edge: u32| ((f64::from(edge) * scale) as u32 / multiple * multiple).max(multiple);
+        Err(SpecError::Area {
+            width_px,
+            height_px,
+            pixels_max: self.pixels_max,
+            smaller_width_px: smaller(width_px),
+            smaller_height_px: smaller(height_px),
+        })
+    }
+
+    fn check_edge(&self, field: &'static str, given: u32) -> Result<(), SpecError> {
+        let multiple = self.multiple_px;
+        let in_range = (multiple..=self.edge_max_px).contains(&given);
+        if in_range && given.is_multiple_of(multiple) {
+            return Ok(());
+        }
+        let below = (given.min(self.edge_max_px) / multiple * multiple).max(multiple);
+        Err(SpecError::Size {
+            field,
+            given_px: given,
+            multiple_px: multiple,
+            max_px: self.edge_max_px,
+            below_px: below,
+            above_px: if in_range { below + multiple } else { below },
+        })
+    }
+}
+
+/// A field of a request that is out of bounds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// An edge is not a multiple, or too short or too long.
+    #[error(
+        "{field} is {given_px}: it must be a multiple of {multiple_px} from {multiple_px} to {max_px}; use {}",
+        if below_px == above_px { below_px.to_string() } else { format!("{below_px} or {above_px}") }
+    )]
+    Size {
+        /// `width_px` or `height_px`.
+        field: &'static str,
+        /// What was asked for.
+        given_px: u32,
+        /// What it must be a multiple of.
+        multiple_px: u32,
+        /// The longest edge.
+        max_px: u32,
+        /// The nearest allowed size that is not larger, or the smallest.
+        below_px: u32,
+        /// The nearest allowed size that is not smaller, or the largest.
+        above_px: u32,
+    },
+    /// Both edges are allowed, but the image is too large.
+    #[error(
+        "width_px x height_px is {width_px} x {height_px}, more than {pixels_max} pixels: use {smaller_width_px} x {smaller_height_px}"
+    )]
+    Area {
+        /// What was asked for.
+        width_px: u32,
+        /// What was asked for.
+        height_px: u32,
+        /// The most pixels of one image.
+        pixels_max: u64,
+        /// Width of an allowed size of about the same shape.
+        smaller_width_px: u32,
+        /// Its height.
+        smaller_height_px: u32,
+    },
+    /// A number is out of its range, or not a number.
+    #[error("{field} is {given}: use {min} to {max}")]
+    OutOfRange {
+        /// The field, as [`limits`] names it.
+        field: &'static str,
+        /// What was asked for.
+        given: String,
+        /// The smallest.
+        min: String,
+        /// The largest.
+        max: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Guidance, Solver};
+
+    const SIZE: SizeLimits = SizeLimits { multiple_px: 16, edge_max_px: 8192, pixels_max: 2048 * 2048 };
+
+    fn spec(width_px: u32, height_px: u32) -> GenerationSpec {
+        let guidance = Guidance { scale: 5.0, until: 1.0, renorm: 0.0 };
+        GenerationSpec::new(
+            "",
+            width_px,
+            height_px,
+            Sampling { solver: Solver::Euler, steps: 28, guidance, shift: 6.0 },
+        )
+    }
+
+    #[test]
+    fn what_is_in_bounds_passes() {
+        assert_eq!(spec(1024, 1536).check(&SIZE), Ok(()));
+    }
+
+    #[test]
+    fn sizes_name_their_neighbours() {
+        for (given, below, above) in
+            [(1000, 992, 1008), (0, 16, 16), (1, 16, 16), (8193, 8192, 8192), (u32::MAX, 8192, 8192)]
+        {
+            match spec(given, 64).check(&SIZE) {
+                Err(SpecError::Size { field, below_px, above_px, .. }) => {
+                    assert_eq!((field, below_px, above_px), ("width_px", below, above));
+                }
+                other => panic!("{given}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn areas_are_bounded_and_shrunk_in_shape() {
+        assert_eq!(spec(8192, 512).check(&SIZE), Ok(()));
+        match spec(8192, 4096).check(&SIZE) {
+            Err(SpecError::Area { smaller_width_px, smaller_height_px, .. }) => {
+                assert_eq!(spec(smaller_width_px, smaller_height_px).check(&SIZE), Ok(()));
+                assert_eq!((smaller_width_px, smaller_height_px), (2896, 1440));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_number_is_bounded() {
+        let mut broken = vec![
+            GenerationSpec { images: 0, ..spec(64, 64) },
+            GenerationSpec { images: 17, ..spec(64, 64) },
+            GenerationSpec { sampling: Sampling { steps: 0, ..spec(64, 64).sampling }, ..spec(64, 64) },
+            GenerationSpec { sampling: Sampling { steps: 201, ..spec(64, 64).sampling }, ..spec(64, 64) },
+        ];
+        for number in Sampling::NUMBERS {
+            for value in [f32::NAN, number.limit.min - 0.01, f32::INFINITY] {
+                let mut spec = spec(64, 64);
+                number.set(&mut spec.sampling, value);
+                broken.push(spec);
+            }
+        }
+        for spec in broken {
+            let error = spec.check(&SIZE).expect_err("out of bounds").to_string();
+            assert!(error.contains("use "), "{error}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Opens the model, and states its errors in terms of this program's options. No other file names the model crate.
+
+use std::sync::Arc;
+
+use sakuga_model::error::DeviceError;
+use sakuga_model::open::OpenError;
+use sakuga_model_core::{EngineError, ModelOpener, ModelOptions};
+
+/// Opens the model of these options.
+pub fn opener(options: ModelOptions) -> ModelOpener {
+    Arc::new(move || sakuga_model::open::open(&options).map_err(|error| with_flags(error, &options)))
+}
+
+/// The error, and which flag to change.
+fn with_flags(error: OpenError, options: &ModelOptions) -> EngineError {
+    match error {
+        OpenError::Device(error @ DeviceError::NoFp8 { .. }) => {
+            EngineError::Device(format!("{error} (--precision fp8 was asked for)"))
+        }
+        OpenError::Device(error) => {
+            let device = options.device;
+            EngineError::Device(format!("{error} (--device {device} was asked for; --device cpu always works)"))
+        }
+        OpenError::Cache(_) | OpenError::NoCache => {
+            EngineError::Model(format!("{error}; name another with --cache-dir"))
+        }
+        OpenError::WarmUp { .. } => EngineError::Model(format!(
+            "{error}; with less memory, allow only smaller pictures (--max-pixels), keep the text encoder in the host's \
+             memory (--offload-text-encoders), or skip the warm-up (--warm-up none)"
+        )),
+        OpenError::Load(_) | OpenError::Adapter { .. } => EngineError::Model(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sakuga_model_core::{DeviceChoice, Precision};
+
+    use super::*;
+
+    #[test]
+    fn the_cpu_refuses_fp8_and_says_what_to_choose() {
+        let options =
+            ModelOptions { device: DeviceChoice::Cpu, precision: Some(Precision::Fp8), ..ModelOptions::default() };
+        let Err(EngineError::Device(error)) = opener(options)() else { panic!("it was opened, or refused otherwise") };
+        for part in ["NVIDIA GPU", "choose bf16", "--precision fp8 was asked for"] {
+            assert!(error.contains(part), "{part} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn a_cache_that_cannot_be_written_names_its_flag() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let options = ModelOptions {
+            device: DeviceChoice::Cpu,
+            cache_dir: Some(file.path().to_owned()),
+            ..ModelOptions::default()
+        };
+        let Err(EngineError::Model(error)) = opener(options)() else { panic!("it was opened, or refused otherwise") };
+        assert!(error.contains("cannot write") && error.contains("--cache-dir"), "{error}");
+    }
+}
