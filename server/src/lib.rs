@@ -38,6 +38,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod background;
 pub mod config;
 pub mod encoder;
 pub mod engine;
@@ -67,4 +68,5 @@ pub mod transport;
 pub mod wire;
 
 pub use app::{App, AppError};
+pub use background::BackgroundServer;
 pub use config::Config;

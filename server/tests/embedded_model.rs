@@ -13,7 +13,7 @@ use sakuga_proto::generation::v1::{
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_proto::system::v1::{ListModelsRequest, Model};
 use sakuga_server::config::EngineChoice;
-use sakuga_server::{App, Config};
+use sakuga_server::{App, BackgroundServer, Config};
 use tonic::transport::Channel;
 
 const XML: &str = "<character_1>\n<n>rem</n>\n<gender>1girl</gender>\n<appearance>blue_hair</appearance>\n\
@@ -64,23 +64,18 @@ fn started(events: &[GenerateEvent]) -> &Started {
     started.expect("the job started")
 }
 
-/// A server in this process.
+/// A server in this process, and a connection to it.
 struct Running {
     channel: Channel,
-    stop: tokio::sync::oneshot::Sender<()>,
-    served: tokio::task::JoinHandle<Result<(), sakuga_server::AppError>>,
+    background: BackgroundServer,
 }
 
 impl Running {
     async fn start(config: Config) -> Self {
-        let app = App::build(config).await.unwrap_or_else(|error| panic!("{error}"));
-        let url = format!("http://{}", app.local_addr());
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let served = tokio::spawn(app.run_until(async {
-            let _ = stopped.await;
-        }));
+        let background = App::build(config).await.unwrap_or_else(|error| panic!("{error}")).spawn();
+        let url = background.url().to_owned();
         let channel = Channel::from_shared(url).expect("a URL").connect().await.expect("the server listens");
-        Self { channel, stop, served }
+        Self { channel, background }
     }
 
     async fn model(&self) -> Model {
@@ -90,8 +85,7 @@ impl Running {
 
     async fn stop(self) {
         drop(self.channel);
-        self.stop.send(()).expect("the server runs");
-        self.served.await.expect("no panic").expect("a clean end");
+        self.background.stop().await.expect("a clean end");
     }
 }
 

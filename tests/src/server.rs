@@ -5,10 +5,8 @@ use std::time::Duration;
 use sakuga_client::Client;
 use sakuga_server::config::EngineChoice;
 use sakuga_server::engine::scripted::{Script, ScriptedFault};
-use sakuga_server::{App, Config};
+use sakuga_server::{App, BackgroundServer, Config};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 
 /// Longer than any server may take to end after a test.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
@@ -16,9 +14,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// A running server.
 #[derive(Debug)]
 pub struct TestServer {
-    address: String,
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
+    background: BackgroundServer,
     /// Where the embedded model is unpacked; removed with the server.
     _cache: Option<TempDir>,
 }
@@ -54,22 +50,12 @@ impl TestServer {
     ///
     /// It does not start.
     pub async fn start(config: Config) -> Self {
-        let app = App::build(config).await.expect("the server starts");
-        let address = app.url();
-        let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(async move {
-            let shutdown = async {
-                // A test that fails drops its end; that, too, is a request to stop.
-                let _ = stopped.await;
-            };
-            app.run_until(shutdown).await.expect("the server ends without a fault");
-        });
-        Self { address, stop, task, _cache: None }
+        Self { background: App::build(config).await.expect("the server starts").spawn(), _cache: None }
     }
 
     /// Where it listens.
     pub fn address(&self) -> &str {
-        &self.address
+        self.background.url()
     }
 
     /// A new connection to it.
@@ -78,7 +64,7 @@ impl TestServer {
     ///
     /// It cannot be reached.
     pub async fn client(&self) -> Client {
-        Client::connect(&self.address).await.expect("the server can be reached")
+        Client::connect(self.address()).await.expect("the server can be reached")
     }
 
     /// Asks it to end and waits until it has.
@@ -87,10 +73,9 @@ impl TestServer {
     ///
     /// It does not end, or it failed.
     pub async fn stop(self) {
-        let Self { stop, task, .. } = self;
-        stop.send(()).expect("the server runs");
-        let ended = tokio::time::timeout(STOP_LIMIT, task).await.expect("the server ends when it is asked to");
-        ended.expect("the server did not fail");
+        let Self { background, _cache } = self;
+        let ended = tokio::time::timeout(STOP_LIMIT, background.stop()).await;
+        ended.expect("the server ends when it is asked to").expect("the server did not fail");
     }
 }
 

@@ -6,9 +6,7 @@ use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_server::config::{EngineChoice, JobsConfig};
 use sakuga_server::engine::scripted::Script;
 use sakuga_server::store::{ArtifactStore, JobStore};
-use sakuga_server::{App, Config};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use sakuga_server::{App, BackgroundServer, Config};
 use tonic::transport::{Channel, Endpoint};
 
 use crate::support::PATIENCE;
@@ -16,8 +14,7 @@ use crate::support::PATIENCE;
 /// A running server.
 pub struct Host {
     pub jobs: JobServiceClient<Channel>,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<()>,
+    background: BackgroundServer,
 }
 
 impl Host {
@@ -36,20 +33,15 @@ impl Host {
             ..Config::default()
         };
         let app = App::build_over(config, store, artifacts).await.expect("the server starts");
-        let url = format!("http://{}", app.local_addr());
-        let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(async move {
-            let shutdown = async { _ = stopped.await };
-            app.run_until(shutdown).await.expect("it ends well");
-        });
+        let background = app.spawn();
+        let url = background.url().to_owned();
         let channel = Endpoint::from_shared(url).expect("a URL").connect().await.expect("it listens");
-        Self { jobs: JobServiceClient::new(channel), stop, served }
+        Self { jobs: JobServiceClient::new(channel), background }
     }
 
     /// Goes down well and waits for the end.
     pub async fn end(self) {
         drop(self.jobs);
-        let _ = self.stop.send(());
-        tokio::time::timeout(PATIENCE, self.served).await.expect("it ends").expect("it does not panic");
+        tokio::time::timeout(PATIENCE, self.background.stop()).await.expect("it ends").expect("it ends well");
     }
 }

@@ -14,8 +14,7 @@ use sakuga_server::engine::scripted::Script;
 use sakuga_server::store::artifacts::ObjectArtifacts;
 use sakuga_server::store::redb::{Backing, RedbStore};
 use sakuga_server::store::{ArtifactStore, JobStore, StoreError, Write};
-use sakuga_server::{App, Config};
-use tokio::sync::oneshot;
+use sakuga_server::{App, BackgroundServer, Config};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -214,8 +213,7 @@ impl ArtifactStore for Shelf {
 
 struct Server {
     jobs: JobServiceClient<Channel>,
-    stop: oneshot::Sender<()>,
-    served: tokio::task::JoinHandle<()>,
+    background: BackgroundServer,
 }
 
 async fn server(disk: &Disk, step_ms: u64) -> Server {
@@ -224,14 +222,10 @@ async fn server(disk: &Disk, step_ms: u64) -> Server {
     let shelf = Shelf { inner: ObjectArtifacts::in_memory(), disk: disk.clone() };
     let store = Arc::new(disk.store().expect("the disk works"));
     let app = App::build_over(config, store, Arc::new(shelf)).await.expect("the server starts");
-    let url = format!("http://{}", app.local_addr());
-    let (stop, stopped) = oneshot::channel();
-    let served = tokio::spawn(async move {
-        let shutdown = async { _ = stopped.await };
-        app.run_until(shutdown).await.expect("it ends well");
-    });
+    let background = app.spawn();
+    let url = background.url().to_owned();
     let channel = Endpoint::from_shared(url).expect("a URL").connect().await.expect("it listens");
-    Server { jobs: JobServiceClient::new(channel), stop, served }
+    Server { jobs: JobServiceClient::new(channel), background }
 }
 
 impl Server {
@@ -241,8 +235,7 @@ impl Server {
 
     async fn end(self) {
         drop(self.jobs);
-        let _ = self.stop.send(());
-        tokio::time::timeout(PATIENCE, self.served).await.expect("it ends").expect("it does not panic");
+        tokio::time::timeout(PATIENCE, self.background.stop()).await.expect("it ends").expect("it ends well");
     }
 }
 

@@ -13,8 +13,7 @@ use sakuga_proto::generation::v1::{
 use sakuga_server::config::EngineChoice;
 use sakuga_server::engine::scripted::Script;
 use sakuga_server::transport::TransportConfig;
-use sakuga_server::{App, Config};
-use tokio::sync::oneshot;
+use sakuga_server::{App, BackgroundServer, Config};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
@@ -28,26 +27,19 @@ const CUTS: u64 = 12;
 
 struct Server {
     url: String,
-    stop: oneshot::Sender<()>,
-    served: tokio::task::JoinHandle<()>,
+    background: BackgroundServer,
 }
 
 impl Server {
     async fn start(step_ms: u64, transport: TransportConfig) -> Self {
         let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() };
         let config = Config { engine: EngineChoice::Scripted(script), transport, ..Config::default() };
-        let app = App::build(config).await.expect("it starts");
-        let url = format!("http://{}", app.local_addr());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(async move {
-            app.run_until(async { _ = stopped.await }).await.expect("it ends well");
-        });
-        Self { url, stop, served }
+        let background = App::build(config).await.expect("it starts").spawn();
+        Self { url: background.url().to_owned(), background }
     }
 
     async fn end(self) {
-        let _ = self.stop.send(());
-        tokio::time::timeout(PATIENCE, self.served).await.expect("it ends").expect("it does not panic");
+        tokio::time::timeout(PATIENCE, self.background.stop()).await.expect("it ends").expect("it ends well");
     }
 }
 

@@ -17,9 +17,8 @@ use sakuga_proto::prompt::v1::{ParsePromptRequest, ValidatePromptRequest, valida
 use sakuga_server::config::EngineChoice;
 use sakuga_server::engine::scripted::Script;
 use sakuga_server::limits::Limits;
-use sakuga_server::{App, Config};
+use sakuga_server::{App, BackgroundServer, Config};
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
@@ -96,8 +95,7 @@ fn count_panics() -> Arc<Mutex<Vec<String>>> {
 struct Target {
     runtime: Runtime,
     channel: Channel,
-    stop: oneshot::Sender<()>,
-    served: tokio::task::JoinHandle<()>,
+    background: BackgroundServer,
     jobs: Vec<String>,
 }
 
@@ -105,18 +103,14 @@ impl Target {
     fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let runtime = runtime.expect("a runtime");
-        let (channel, stop, served, jobs) = runtime.block_on(async {
+        let (channel, background, jobs) = runtime.block_on(async {
             let script =
                 Script { step_ms: 0, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() };
             // Large pictures take long to encode, and are refused no differently.
             let limits = Limits { pixels_max: 128 * 128, queued_max: 100_000, ..Limits::default() };
             let config = Config { engine: EngineChoice::Scripted(script), limits, ..Config::default() };
-            let app = App::build(config).await.expect("it starts");
-            let url = format!("http://{}", app.local_addr());
-            let (stop, stopped) = oneshot::channel::<()>();
-            let served = tokio::spawn(async move {
-                app.run_until(async { _ = stopped.await }).await.expect("it ends well");
-            });
+            let background = App::build(config).await.expect("it starts").spawn();
+            let url = background.url().to_owned();
             let channel = Endpoint::from_shared(url).expect("a URL").connect().await.expect("it listens");
             let mut client = JobServiceClient::new(channel.clone());
             let mut jobs = Vec::new();
@@ -124,9 +118,9 @@ impl Target {
                 let call = CreateJobRequest { request: Some(drawing()), options: None };
                 jobs.push(client.create_job(call).await.expect("accepted").into_inner().job.expect("a job").job_id);
             }
-            (channel, stop, served, jobs)
+            (channel, background, jobs)
         });
-        Self { runtime, channel, stop, served, jobs }
+        Self { runtime, channel, background, jobs }
     }
 
     /// Calls, reads a little of the answer, and returns how it ended, as far as it was read.
@@ -172,9 +166,8 @@ impl Target {
 
     fn end(self) {
         drop(self.channel);
-        let _ = self.stop.send(());
         self.runtime.block_on(async {
-            tokio::time::timeout(PATIENCE, self.served).await.expect("it ends").expect("it does not panic");
+            tokio::time::timeout(PATIENCE, self.background.stop()).await.expect("it ends").expect("it ends well");
         });
     }
 }

@@ -7,9 +7,7 @@ use sakuga_proto::generation::v1::generation_service_client::GenerationServiceCl
 use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, GenerateResponse, Sampling, generate_request};
 use sakuga_server::config::EngineChoice;
 use sakuga_server::engine::scripted::{Fault, Script, ScriptedFault};
-use sakuga_server::{App, AppError, Config};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use sakuga_server::{App, AppError, BackgroundServer, Config};
 use tonic::Streaming;
 use tonic::transport::Channel;
 
@@ -21,25 +19,19 @@ pub const XML: &str = "<character_1>\n<n>rem</n>\n<gender>1girl</gender>\n<appea
                        </character_1>\n\n<general_tags>\n<count>1girl</count>\n</general_tags>\n\n\
                        <caption>A girl looks at the sea.</caption>\n";
 
-/// A running server.
+/// A running server and a connection to it.
 pub struct Server {
     pub channel: Channel,
     pub url: String,
-    stop: Option<oneshot::Sender<()>>,
-    served: JoinHandle<Result<(), AppError>>,
+    background: BackgroundServer,
 }
 
 impl Server {
     pub async fn start(config: Config) -> Self {
-        let app = App::build(config).await.expect("the server starts");
-        let url = format!("http://{}", app.local_addr());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(app.run_until(async {
-            // A dropped sender stops the server too.
-            let _ = stopped.await;
-        }));
+        let background = App::build(config).await.expect("the server starts").spawn();
+        let url = background.url().to_owned();
         let channel = Channel::from_shared(url.clone()).expect("a URL").connect().await.expect("the server listens");
-        Self { channel, url, stop: Some(stop), served }
+        Self { channel, url, background }
     }
 
     pub fn generation(&self) -> GenerationServiceClient<Channel> {
@@ -48,15 +40,14 @@ impl Server {
 
     /// Begins to shut down.
     pub fn begin_stop(&mut self) {
-        self.stop.take().expect("not stopped before").send(()).expect("the server runs");
+        self.background.begin_stop();
     }
 
-    /// Waits until the server has come to its end by itself.
+    /// Waits until the server has ended.
     pub async fn stopped(self) -> Result<(), AppError> {
-        let Self { channel, served, .. } = self;
+        let Self { channel, background, .. } = self;
         drop(channel);
-        let served = tokio::time::timeout(PATIENCE, served).await.expect("the server stops in time");
-        served.expect("the server does not panic")
+        tokio::time::timeout(PATIENCE, background.ended()).await.expect("the server stops in time")
     }
 
     /// Shuts down and waits for the end.

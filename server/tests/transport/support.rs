@@ -11,10 +11,8 @@ use sakuga_server::config::EngineChoice;
 use sakuga_server::engine::scripted::Script;
 use sakuga_server::transport::TlsFiles;
 use sakuga_server::transport::TransportConfig;
-use sakuga_server::{App, AppError, Config};
+use sakuga_server::{App, BackgroundServer, Config};
 use tempfile::TempDir;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
@@ -26,32 +24,25 @@ pub struct Server {
     pub url: String,
     pub address: std::net::SocketAddr,
     pub metrics: Option<std::net::SocketAddr>,
-    stop: Option<oneshot::Sender<()>>,
-    served: JoinHandle<Result<(), AppError>>,
+    background: BackgroundServer,
 }
 
 impl Server {
     pub async fn start(transport: TransportConfig) -> Self {
         let script = Script { step_ms: 1, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, faults: Vec::new() };
-        let app = App::build(Config { engine: EngineChoice::Scripted(script), transport, ..Config::default() }).await;
-        let app = app.expect("the server starts");
-        let (url, address, metrics) = (app.url(), app.local_addr(), app.metrics_addr());
-        let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(app.run_until(async {
-            // A dropped sender stops the server too.
-            let _ = stopped.await;
-        }));
-        Self { url, address, metrics, stop: Some(stop), served }
+        let config = Config { engine: EngineChoice::Scripted(script), transport, ..Config::default() };
+        let background = App::build(config).await.expect("the server starts").spawn();
+        let (url, address, metrics) = (background.url().to_owned(), background.local_addr(), background.metrics_addr());
+        Self { url, address, metrics, background }
     }
 
     pub async fn channel(&self) -> Channel {
         Channel::from_shared(self.url.clone()).expect("a URL").connect().await.expect("the server listens")
     }
 
-    pub async fn stop(mut self) {
-        self.stop.take().expect("not stopped before").send(()).expect("the server runs");
-        let served = tokio::time::timeout(PATIENCE, self.served).await.expect("the server stops in time");
-        served.expect("the server does not panic").expect("the server stops well");
+    pub async fn stop(self) {
+        let ended = tokio::time::timeout(PATIENCE, self.background.stop()).await.expect("the server stops in time");
+        ended.expect("the server stops well");
     }
 }
 

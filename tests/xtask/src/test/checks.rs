@@ -112,8 +112,10 @@ fn clippy_library(context: &Context<'_>) -> anyhow::Result<Verdict> {
 }
 
 fn docs(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    // With examples Cargo uses the features of dev-dependencies, as in `clippy`, and checks no dependency again.
-    let mut command = context.cargo(["doc", "--no-deps", "--lib", "--bins", "--examples"]);
+    // With examples Cargo uses the features of dev-dependencies, as in `clippy`, and checks no dependency again. Programs
+    // named like a library would overwrite its pages, so the others are named.
+    let mut command = context.cargo(["doc", "--no-deps", "--lib", "--examples"]);
+    command.args(["--bin", "sakuga", "--bin", "sakuga-dist", "--bin", "xtask"]);
     llvm::prepare(context.workspace()).context("LLVM cannot be prepared")?.apply(&mut command);
     command.args(WITH_GPU_CODE);
     context.check(command.env("RUSTDOCFLAGS", "-D warnings"))
