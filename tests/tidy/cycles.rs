@@ -28,16 +28,13 @@ const REMAINING: &[(&str, &str, &[&str])] = &[
     ("sakuga-client", "crate", &["connect", "follow", "generation", "request"]),
     ("sakuga-client", "crate::cli", &["compose", "failure", "generate", "output", "session", "summary"]),
     ("sakuga-client", "crate::cli::bench", &["beside", "compare", "report"]),
-    ("sakuga-model", "crate", &["profile", "progress"]),
     ("sakuga-model", "crate::cuda", &["bridge", "gpu", "image_kernels", "masked_attention", "peaks", "projection", "stack"]),
     ("sakuga-model", "crate::networks::gemma3", &["fast", "offload"]),
     ("sakuga-model", "crate::checkpoint::adapters", &["file", "patch"]),
-    ("sakuga-model", "crate::pipeline", &["insight", "networks"]),
+    ("sakuga-model-core", "crate", &["limits", "profile", "progress", "sampling"]),
     ("sakuga-model", "crate::checkpoint::synthetic", &["layout", "preset"]),
-    ("sakuga-server", "crate", &[
-        "config", "encoder", "engine", "error", "event", "job", "journal", "metrics", "picture",
-        "preview", "request", "retention", "scheduler", "settings", "telemetry", "trace", "transport", "wire",
-    ]),
+    ("sakuga-server", "crate", &["config", "settings", "trace", "transport", "wire"]),
+    ("sakuga-server", "crate::wire", &["from_proto", "sampling"]),
 ];
 
 /// The cycles of one library or program.

@@ -29,7 +29,7 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
     ("sakuga-proto", &[], &["burn", "quick-xml"]),
     // The prompt language is text in, values out.
     ("sakuga-schema", &[], &["tokio", "prost", "tonic", "burn"]),
-    // Plain data and traits: whoever uses them compiles neither tensors nor a runtime.
+    // Plain data and traits: their users compile neither tensors nor a runtime.
     ("sakuga-model-core", &[], &["burn", "burn-tensor", "tokio", "prost", "tonic", "serde"]),
     // The numerics have no runtime, no wire format and no image format.
     ("sakuga-model", &[], &["tokio", "tonic", "prost", "png", "image", "clap"]),
