@@ -28,11 +28,7 @@ const REMAINING: &[(&str, &str, &[&str])] = &[
     ("sakuga-client", "crate", &["connect", "follow", "generation", "request"]),
     ("sakuga-client", "crate::cli", &["compose", "failure", "generate", "output", "session", "summary"]),
     ("sakuga-client", "crate::cli::bench", &["beside", "compare", "report"]),
-    ("sakuga-model", "crate::cuda", &["bridge", "gpu", "image_kernels", "masked_attention", "peaks", "projection", "stack"]),
-    ("sakuga-model", "crate::networks::gemma3", &["fast", "offload"]),
-    ("sakuga-model", "crate::checkpoint::adapters", &["file", "patch"]),
     ("sakuga-model-core", "crate", &["limits", "profile", "progress", "sampling"]),
-    ("sakuga-model", "crate::checkpoint::synthetic", &["layout", "preset"]),
     ("sakuga-server", "crate", &["config", "settings", "trace", "transport", "wire"]),
     ("sakuga-server", "crate::wire", &["from_proto", "sampling"]),
 ];

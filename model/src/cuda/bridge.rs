@@ -19,50 +19,11 @@ use cubecl::cuda::CudaRuntime;
 use cubecl_runtime::runtime::Runtime;
 
 use super::error::CudaError;
-use super::gpu::{Gpu, Session};
+use super::gpu::Gpu;
+use super::operand::{Hold, Operand};
 use super::product::{Layer, Matrix};
+use super::session::Session;
 use super::text_kernels::PositionTables;
-
-/// An operand where it lies.
-#[derive(Debug, Clone)]
-pub struct Operand {
-    /// Address of the first element.
-    pub at: u64,
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// Elements from one index to the next, on each axis. burn pads rows, so they need not follow from the shape.
-    pub strides: Vec<usize>,
-    /// Keeps it there.
-    hold: Hold,
-}
-
-impl Operand {
-    /// Elements from one output to the next of a linear layer's weight `[d_input, d_output]` that lies in the order of files.
-    ///
-    /// # Errors
-    ///
-    /// The weight lies otherwise.
-    pub fn output_stride(&self) -> Result<usize, CudaError> {
-        match self.strides[..] {
-            [1, stride] => Ok(stride),
-            _ => Err(CudaError::Unsupported {
-                what: "the distance of a weight's inputs",
-                found: self.strides[0],
-                wanted: "1, the order of checkpoints",
-            }),
-        }
-    }
-}
-
-/// As long as this lives, a tensor's memory is neither moved nor given to another.
-#[derive(Clone)]
-struct Hold(Arc<Mutex<dyn Send>>);
-
-impl std::fmt::Debug for Hold {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Hold").field("holders", &Arc::strong_count(&self.0)).finish()
-    }
-}
 
 type Body = dyn Fn(&mut Session<'_>, &[Operand], u64) -> Result<(), CudaError> + Send + Sync;
 
@@ -128,7 +89,7 @@ fn locate(tensor: &CubeTensor) -> Result<Operand, CudaError> {
         at: resource.resource().ptr,
         shape: tensor.meta.shape().to_vec(),
         strides: tensor.meta.strides().to_vec(),
-        hold: Hold(Arc::new(Mutex::new(resource))),
+        hold: Hold::new(resource),
     })
 }
 

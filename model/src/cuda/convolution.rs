@@ -17,7 +17,7 @@ use cudarc::cudnn::sys::{
 };
 use cudarc::driver::sys::CUstream;
 
-use super::attention::{Descriptor, check, describe};
+use super::cudnn::{Descriptor, check, describe};
 use super::error::CudaError;
 
 /// Names of input, filter and result inside a plan.

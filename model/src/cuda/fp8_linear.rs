@@ -8,11 +8,13 @@ use std::sync::Arc;
 use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
 
-use super::bridge::{self, Operand, Pins};
+use super::bridge::{self, Pins};
 use super::error::CudaError;
 use super::fp8_kernels::WIDTH_MAX;
-use super::gpu::{Gpu, Session};
+use super::gpu::Gpu;
+use super::operand::Operand;
 use super::product::fp8::{Fp8Layer, Fp8Rows, SIZE_MULTIPLE};
+use super::session::Session;
 
 /// A linear layer without bias whose weights are e4m3 values with a scale for each output.
 pub struct Fp8Linear {

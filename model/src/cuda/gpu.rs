@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cudarc::driver::result::{self, event, primary_ctx};
 use cudarc::driver::sys::{self, CUcontext, CUdevice_attribute, CUevent, CUevent_flags, CUstream};
-use sakuga_model_core::Peaks;
 
 use super::attention::Attention;
 use super::convolution::Convolutions;
@@ -18,13 +17,10 @@ use super::error::CudaError;
 use super::fp8_kernels::{self, Fp8Kernels};
 use super::image_kernels::ImageKernels;
 use super::kernels::Kernels;
-use super::peaks;
 use super::product::{Products, WORKSPACE_BYTES};
-use super::profile::{Cost, Profile, ProfileSpan};
+use super::profile::{Profile, ProfileSpan};
+use super::session::{Scratch, Session};
 use super::text_kernels::TextKernels;
-
-/// Alignment of every buffer: what cuBLASLt's and cuDNN's fastest kernels ask for, and more.
-const ALIGNMENT: usize = 256;
 
 /// A GPU with everything opened.
 pub struct Gpu {
@@ -74,181 +70,6 @@ struct State {
 
 // SAFETY: handles of the driver belong to the process; one thread at a time uses them, behind the lock.
 unsafe impl Send for State {}
-
-/// Memory that lives from the first use to the end.
-#[derive(Debug, Default)]
-struct Scratch {
-    at: u64,
-    bytes: usize,
-}
-
-/// What a piece of work may use. All of it is queued on one stream, in order.
-pub struct Session<'a> {
-    /// The stream.
-    pub stream: CUstream,
-    /// cuBLASLt.
-    pub products: &'a mut Products,
-    /// Attention by cuDNN.
-    pub attention: &'a mut Attention,
-    /// Convolutions by cuDNN.
-    pub convolutions: &'a mut Convolutions,
-    /// Our kernels.
-    pub kernels: &'a Kernels,
-    /// Our kernels for images.
-    pub image_kernels: &'a ImageKernels,
-    /// Those of the text encoders.
-    pub text_kernels: &'a TextKernels,
-    fp8_kernels: Option<&'a Fp8Kernels>,
-    scratch: &'a mut Scratch,
-    profile: Option<&'a mut Profile>,
-}
-
-/// Sizes of the buffers of one piece of work, laid out before any is used.
-#[derive(Debug, Default)]
-pub struct Layout {
-    bytes: usize,
-}
-
-/// A buffer of a [`Layout`].
-#[derive(Debug, Clone, Copy)]
-pub struct Place(usize);
-
-impl Layout {
-    /// Room for so many bf16 values.
-    pub fn bf16(&mut self, elements: usize) -> Place {
-        self.bytes(elements * 2)
-    }
-
-    /// Room for so many bytes.
-    pub fn bytes(&mut self, bytes: usize) -> Place {
-        let place = Place(self.bytes);
-        self.bytes += bytes.next_multiple_of(ALIGNMENT);
-        place
-    }
-}
-
-impl Session<'_> {
-    /// The address of the first buffer; [`Place::in_scratch`] gives the others. Grows the scratch memory if it must, which
-    /// waits for the device: sizes that were used once cost nothing.
-    ///
-    /// # Errors
-    ///
-    /// There is no memory left.
-    pub fn scratch(&mut self, layout: &Layout) -> Result<u64, CudaError> {
-        if layout.bytes > self.scratch.bytes {
-            // SAFETY: after the wait nothing on the stream uses the old memory, and no other stream ever does.
-            unsafe {
-                result::stream::synchronize(self.stream).map_err(CudaError::driver("wait before memory grows"))?;
-                if self.scratch.at != 0 {
-                    result::free_sync(self.scratch.at).map_err(CudaError::driver("free scratch memory"))?;
-                    *self.scratch = Scratch::default();
-                }
-                let at = result::malloc_sync(layout.bytes).map_err(CudaError::driver("reserve scratch memory"))?;
-                *self.scratch = Scratch { at, bytes: layout.bytes };
-            }
-            tracing::debug!(bytes = layout.bytes, "scratch memory of the device grew");
-        }
-        Ok(self.scratch.at)
-    }
-
-    /// Our kernels for 8-bit values.
-    ///
-    /// # Errors
-    ///
-    /// The device has no such values.
-    pub fn fp8_kernels(&self) -> Result<&'_ Fp8Kernels, CudaError> {
-        self.fp8_kernels.ok_or_else(|| CudaError::NoFp8 { found: "this device has no 8-bit values".to_owned() })
-    }
-
-    /// What is marked from now on belongs to this network, and to none of its layers.
-    pub fn enter(&mut self, network: &'static str) {
-        if let Some(profile) = &mut self.profile {
-            profile.enter(network);
-        }
-    }
-
-    /// What is marked from now on belongs to this layer, or to none.
-    pub fn layer(&mut self, layer: Option<usize>) {
-        if let Some(profile) = &mut self.profile {
-            profile.layer(layer);
-        }
-    }
-
-    /// Names what was queued since the last mark, if anybody wants to know.
-    ///
-    /// # Errors
-    ///
-    /// The driver refuses.
-    pub fn mark(&mut self, name: &'static str, cost: Cost) -> Result<(), CudaError> {
-        match &mut self.profile {
-            Some(profile) => profile.mark(name, cost, self.stream),
-            None => Ok(()),
-        }
-    }
-
-    /// The scratch memory that is held, address and bytes.
-    pub fn held(&self) -> (u64, usize) {
-        (self.scratch.at, self.scratch.bytes)
-    }
-
-    /// Queues a copy on the device.
-    ///
-    /// # Errors
-    ///
-    /// The driver refuses.
-    pub fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), CudaError> {
-        // SAFETY: the addresses are the caller's promise.
-        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }.map_err(CudaError::driver("copy"))
-    }
-
-    /// Queues a copy of `rows` pieces of `width` bytes, from and to distances of their own.
-    ///
-    /// # Errors
-    ///
-    /// The driver refuses.
-    pub fn copy_rows(&self, from: (u64, usize), to: (u64, usize), width: usize, rows: usize) -> Result<(), CudaError> {
-        if from.1 == width && to.1 == width {
-            return self.copy(from.0, to.0, width * rows);
-        }
-        let copy = sys::CUDA_MEMCPY2D {
-            srcXInBytes: 0,
-            srcY: 0,
-            srcMemoryType: sys::CUmemorytype::CU_MEMORYTYPE_DEVICE,
-            srcHost: std::ptr::null(),
-            srcDevice: from.0,
-            srcArray: std::ptr::null_mut(),
-            srcPitch: from.1,
-            dstXInBytes: 0,
-            dstY: 0,
-            dstMemoryType: sys::CUmemorytype::CU_MEMORYTYPE_DEVICE,
-            dstHost: std::ptr::null_mut(),
-            dstDevice: to.0,
-            dstArray: std::ptr::null_mut(),
-            dstPitch: to.1,
-            WidthInBytes: width,
-            Height: rows,
-        };
-        // SAFETY: the addresses are the caller's promise.
-        unsafe { sys::cuMemcpy2DAsync_v2(&raw const copy, self.stream) }.result().map_err(CudaError::driver("copy"))
-    }
-
-    /// Queues zeros.
-    ///
-    /// # Errors
-    ///
-    /// The driver refuses.
-    pub fn zero(&self, at: u64, bytes: usize) -> Result<(), CudaError> {
-        // SAFETY: the address is the caller's promise.
-        unsafe { result::memset_d8_async(at, 0, bytes, self.stream) }.map_err(CudaError::driver("clear memory"))
-    }
-}
-
-impl Place {
-    /// Its address, when the scratch memory begins at `base`.
-    pub fn in_scratch(self, base: u64) -> u64 {
-        base + self.0 as u64
-    }
-}
 
 impl Gpu {
     /// The GPU of this index, opened once in a process. It stays open until the process ends.
@@ -431,17 +252,7 @@ impl Gpu {
         profile.map_or(Ok(Vec::new()), Profile::finish)
     }
 
-    /// Measures what the device reaches in a large product and in a large copy. Both run over the scratch memory, over
-    /// whatever the last pass left there, so no memory is taken; none if too little is held to tell anything.
-    ///
-    /// # Errors
-    ///
-    /// A library refuses, or the device failed.
-    pub fn measure_peaks(&self) -> Result<Option<Peaks>, CudaError> {
-        self.run(peaks::measure)
-    }
-
-    /// Free and total bytes of the device's memory, as the driver has them. `None` if it cannot say.
+    /// Free and total bytes of the device's memory, from the driver. `None` if it does not report them.
     pub fn memory_bytes(&self) -> Option<(u64, u64)> {
         let state = lock(&self.state);
         // SAFETY: the context was made in `open` and is never destroyed.
@@ -468,13 +279,5 @@ mod tests {
     fn versions_read_as_people_write_them() {
         let versions = Versions { cublaslt: 130_101, cudnn: 91_400 };
         assert_eq!(versions.to_string(), "cuBLASLt 13.1, cuDNN 9.14");
-    }
-
-    #[test]
-    fn buffers_are_aligned_and_do_not_overlap() {
-        let mut layout = Layout::default();
-        let places = [layout.bf16(1), layout.bytes(300), layout.bf16(128)].map(|place| place.in_scratch(4096));
-        assert_eq!(places, [4096, 4096 + 256, 4096 + 768]);
-        assert_eq!(layout.bytes, 1024);
     }
 }

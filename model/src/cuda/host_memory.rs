@@ -9,7 +9,7 @@ use cudarc::driver::result;
 use cudarc::driver::sys::{self, CU_MEMHOSTALLOC_DEVICEMAP, CU_MEMHOSTALLOC_PORTABLE, CUdeviceptr};
 
 use super::error::CudaError;
-use super::gpu::Session;
+use super::session::Session;
 
 /// Locked memory in pieces; freed with this.
 #[derive(Default)]

@@ -3,9 +3,9 @@
 
 use cudarc::driver::sys::{CUfunction, CUstream};
 
-use super::bridge::Operand;
 use super::error::CudaError;
-use super::kernels::{arguments, function, launch, launch_each, module};
+use super::launch::{arguments, function, launch, launch_each, module};
+use super::operand::Operand;
 
 /// Blocks that share an image where every pixel is treated alike: a few for each multiprocessor of a large GPU. The same
 /// on every device, because the order of sums follows from it.

@@ -1,88 +1,10 @@
-//! Our own kernels: CUDA C in `kernels/`, compiled by NVRTC for the device that is there when it is opened.
-
-use std::ffi::{CString, c_void};
+//! Our kernels for token streams and their heads, declared in `kernels/stream.cu`, `heads.cu` and `small.cu`.
 
 use cudarc::driver::sys::{CUfunction, CUstream};
-use cudarc::driver::{result, sys};
-use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
 
 use super::error::CudaError;
-
-/// Put before every file, because NVRTC has no folder to include from.
-const COMMON: &str = include_str!("kernels/common.cuh");
-/// Threads of a block where each thread does the same.
-const THREADS: u32 = 256;
-/// Rows that [`Rows`] holds, and times that a call takes.
-pub const ROWS_MAX: usize = 64;
-
-/// Where the rows of a batch begin in a flat sequence of tokens; the layout of `struct Rows` in `common.cuh`.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rows {
-    count: i32,
-    start: [i32; ROWS_MAX + 1],
-    length: [i32; ROWS_MAX],
-}
-
-impl Rows {
-    /// Rows of the given lengths, one after the other; none if there are too many.
-    pub fn of(lengths: impl IntoIterator<Item = usize>) -> Option<Self> {
-        Self::filled_up(lengths, 1)
-    }
-
-    /// As [`of`](Self::of), each filled up to a multiple of so many tokens, so that rows of many lengths share their plans.
-    pub fn filled_up(lengths: impl IntoIterator<Item = usize>, multiple: usize) -> Option<Self> {
-        let mut rows = Self { count: 0, start: [0; ROWS_MAX + 1], length: [0; ROWS_MAX] };
-        for length in lengths {
-            let row = rows.count as usize;
-            if row == ROWS_MAX {
-                return None;
-            }
-            let span = i32::try_from(length.checked_next_multiple_of(multiple)?).ok()?;
-            rows.length[row] = i32::try_from(length).ok()?;
-            rows.start[row + 1] = rows.start[row].checked_add(span)?;
-            rows.count += 1;
-        }
-        Some(rows)
-    }
-
-    /// How many rows there are.
-    pub fn count(&self) -> usize {
-        self.count as usize
-    }
-
-    /// The first token of a row.
-    pub fn start(&self, row: usize) -> usize {
-        self.start[row] as usize
-    }
-
-    /// The number of a row's own tokens.
-    pub fn length(&self, row: usize) -> usize {
-        self.length[row] as usize
-    }
-
-    /// The number of tokens of a row and of what fills it up.
-    pub fn span(&self, row: usize) -> usize {
-        self.start(row + 1) - self.start(row)
-    }
-
-    /// The number of tokens of all rows and of what fills them up.
-    pub fn tokens(&self) -> usize {
-        self.start(self.count())
-    }
-
-    /// Runs of neighbouring rows of equal length: first row and number of rows.
-    pub fn runs(&self) -> Vec<(usize, usize)> {
-        let mut runs: Vec<(usize, usize)> = Vec::new();
-        for row in 0..self.count() {
-            match runs.last_mut() {
-                Some((first, count)) if self.length(*first) == self.length(row) => *count += 1,
-                _ => runs.push((row, 1)),
-            }
-        }
-        runs
-    }
-}
+use super::launch::{THREADS, arguments, function, launch, launch_each, module, row_threads, stream_source};
+use super::rows::{ROWS_MAX, Rows};
 
 /// A vector for each row, `values + row * stride`; none where `values` is 0. The layout of `struct Modulation`.
 #[repr(C)]
@@ -213,50 +135,6 @@ pub struct Kernels {
 
 // SAFETY: a CUfunction is an address inside a module that is never unloaded; the driver lets any thread use it.
 unsafe impl Send for Kernels {}
-
-/// Pointers to the arguments of a launch.
-macro_rules! arguments {
-    ($($argument:expr),* $(,)?) => {
-        [$(&raw const $argument as *mut std::ffi::c_void),*]
-    };
-}
-pub(super) use arguments;
-
-/// What `stream.cu` and `fp8.cu` have in common.
-macro_rules! stream_source {
-    () => {
-        include_str!("kernels/stream.cuh")
-    };
-}
-pub(super) use stream_source;
-
-/// Compiles a file of `kernels/` and loads it into the current context, for good.
-pub(super) fn module(capability: (i32, i32), file: &'static str, text: &str) -> Result<sys::CUmodule, CudaError> {
-    let source = format!("{COMMON}\n#line 1 \"{file}\"\n{text}");
-    let (major, minor) = capability;
-    let options = CompileOptions {
-        options: vec![format!("--gpu-architecture=compute_{major}{minor}"), "-default-device".to_owned()],
-        ..CompileOptions::default()
-    };
-    let ptx = compile_ptx_with_opts(source, options).map_err(|error| {
-        let reason = match error {
-            CompileError::CompileError { log, .. } => log.to_string_lossy().into_owned(),
-            other => format!("{other:?}"),
-        };
-        CudaError::Compile { file, reason }
-    })?;
-    let ptx = CString::new(ptx.to_src())
-        .map_err(|_| CudaError::Compile { file, reason: "its PTX has a zero byte".to_owned() })?;
-    // SAFETY: the image is a string of PTX that ends with a zero.
-    unsafe { result::module::load_data(ptx.as_ptr().cast()) }.map_err(CudaError::driver("load our kernels"))
-}
-
-/// A kernel of a loaded module.
-pub(super) fn function(module: sys::CUmodule, name: &str) -> Result<CUfunction, CudaError> {
-    let name = CString::new(name).unwrap_or_default();
-    // SAFETY: modules are never unloaded.
-    unsafe { result::module::get_function(module, name) }.map_err(CudaError::driver("find one of our kernels"))
-}
 
 impl Kernels {
     /// Compiles and loads everything for this compute capability (major, minor) of the current context.
@@ -427,70 +305,5 @@ impl Kernels {
         let (a_width, b_width) = (a.1 as i32, b.1 as i32);
         let mut arguments = arguments![a.0, a_width, b.0, b.2, b_width, out];
         launch(self.silu_join, rows as u64, THREADS, stream, &mut arguments)
-    }
-}
-
-/// Whether a token of this width is one block of threads.
-pub fn is_row_width(dim: usize) -> bool {
-    dim.is_multiple_of(8) && dim / 8 <= 1024
-}
-
-/// One thread for eight elements, in whole warps.
-pub(super) fn row_threads(dim: usize) -> u32 {
-    (dim / 8).next_multiple_of(32) as u32
-}
-
-/// One thread for each of `count`.
-pub(super) fn launch_each(
-    function: CUfunction,
-    count: u64,
-    stream: CUstream,
-    arguments: &mut [*mut c_void],
-) -> Result<(), CudaError> {
-    launch(function, count.div_ceil(u64::from(THREADS)), THREADS, stream, arguments)
-}
-
-/// Queues `blocks` blocks of `threads` threads.
-pub(super) fn launch(
-    function: CUfunction,
-    blocks: u64,
-    threads: u32,
-    stream: CUstream,
-    arguments: &mut [*mut c_void],
-) -> Result<(), CudaError> {
-    if blocks == 0 {
-        return Ok(());
-    }
-    let blocks = u32::try_from(blocks)
-        .map_err(|_| CudaError::Driver { doing: "start a kernel", reason: format!("{blocks} blocks are too many") })?;
-    // SAFETY: the arguments are those of the kernel's declaration in `kernels/`, in that order, and are copied before the
-    // call returns. What the addresses among them point at is the caller's promise.
-    unsafe { result::launch_kernel(function, (blocks, 1, 1), (threads, 1, 1), 0, stream, arguments) }
-        .map_err(CudaError::driver("start a kernel"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_stand_one_after_the_other() {
-        let rows = Rows::of([3, 3, 5, 3]).expect("few rows");
-        assert_eq!((rows.count(), rows.tokens()), (4, 14));
-        assert_eq!((rows.start(2), rows.length(2)), (6, 5));
-        assert_eq!(rows.runs(), [(0, 2), (2, 1), (3, 1)]);
-        let filled = Rows::filled_up([3, 8, 9], 8).expect("few rows");
-        assert_eq!((filled.tokens(), filled.start(2)), (32, 16));
-        assert_eq!([0, 1, 2].map(|row| (filled.length(row), filled.span(row))), [(3, 8), (8, 8), (9, 16)]);
-        assert_eq!(Rows::filled_up([usize::MAX], 8), None);
-        assert_eq!(Rows::of([1; ROWS_MAX]).map(|rows| rows.count()), Some(ROWS_MAX));
-        assert_eq!(Rows::of([1; ROWS_MAX + 1]), None);
-    }
-
-    #[test]
-    fn widths_that_fit_a_block() {
-        assert!(is_row_width(2304) && is_row_width(8192) && is_row_width(8));
-        assert!(!is_row_width(2300) && !is_row_width(8200));
-        assert_eq!((row_threads(2304), row_threads(8)), (288, 32));
     }
 }

@@ -4,12 +4,12 @@
 //! in multiples of [`ROUND`], so that texts of many lengths share their plans; what the padding holds does not matter, but
 //! values of padding must be finite.
 
+use super::BF16;
 use super::error::CudaError;
-use super::gpu::Session;
 use super::kernels::Heads;
 use super::product::{Batch, Factor, Layer, Matrix, Output, Product};
 use super::profile::Cost;
-use super::stack::BF16;
+use super::session::Session;
 use super::text_kernels::{KEYS_MAX, Visible};
 
 /// Queries and keys are rounded up to a multiple of this.

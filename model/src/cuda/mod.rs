@@ -15,6 +15,7 @@
 pub mod attention;
 pub mod bridge;
 pub mod convolution;
+mod cudnn;
 pub mod error;
 pub mod fp8_kernels;
 pub mod fp8_linear;
@@ -22,11 +23,15 @@ pub mod gpu;
 pub mod host_memory;
 pub mod image_kernels;
 pub mod kernels;
+pub(crate) mod launch;
 pub mod masked_attention;
+pub mod operand;
 mod peaks;
 pub mod product;
 pub mod profile;
 pub mod projection;
+pub mod rows;
+pub mod session;
 pub mod stack;
 pub mod text_kernels;
 pub mod text_rows;
@@ -37,6 +42,9 @@ use burn::tensor::Device;
 
 pub use error::CudaError;
 pub use gpu::Gpu;
+
+/// Bytes of a bf16 value.
+pub const BF16: u64 = 2;
 
 /// The GPU that a burn device stands for, if it is one and everything that the fast path needs is there. Says in the log,
 /// once, why not.

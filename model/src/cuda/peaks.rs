@@ -4,10 +4,11 @@ use cudarc::driver::result::{event, stream};
 use cudarc::driver::sys::CUevent_flags;
 use sakuga_model_core::Peaks;
 
+use super::BF16;
 use super::error::CudaError;
-use super::gpu::Session;
+use super::gpu::Gpu;
 use super::product::{Factor, Matrix, Output, Product};
-use super::stack::BF16;
+use super::session::Session;
 
 /// Edge of the largest product: 1.1e12 operations, some milliseconds on a large card.
 const EDGE_MAX: usize = 8192;
@@ -18,9 +19,21 @@ const EDGE_STEP: usize = 1024;
 /// Times that each is done, once more before.
 const REPEATS: usize = 5;
 
+impl Gpu {
+    /// Measures the rate of a large product and of a large copy over the scratch memory and what the last pass left there, so
+    /// no memory is taken. `None` if too little is reserved for a meaningful figure.
+    ///
+    /// # Errors
+    ///
+    /// A library refuses, or the device failed.
+    pub fn measure_peaks(&self) -> Result<Option<Peaks>, CudaError> {
+        self.run(measure)
+    }
+}
+
 /// Measures over the scratch memory. Its contents, which nobody needs any more, decide a little: what a pass left there is
 /// nearer to work than zeros would be.
-pub(super) fn measure(session: &mut Session<'_>) -> Result<Option<Peaks>, CudaError> {
+fn measure(session: &mut Session<'_>) -> Result<Option<Peaks>, CudaError> {
     let (at, bytes) = session.held();
     let Some(edge) = edge(bytes) else { return Ok(None) };
     let matrix = |place: usize| Matrix { at: at + (place * edge * edge) as u64 * BF16, row_stride: edge };

@@ -1,18 +1,16 @@
 //! A stack of transformer blocks over a flat sequence of tokens: the rows of a batch one after the other, without padding.
 
 use super::error::CudaError;
-use super::gpu::{Layout, Place, Session};
-use super::kernels::{Gate, Heads, Modulation, Next, NormKind, RopeTables, Rows};
+use super::kernels::{Gate, Heads, Modulation, Next, NormKind, RopeTables};
 use super::masked_attention::{self, MaskedAttention};
 use super::product::fp8::{self, Fp8Rows};
 use super::product::{Layer, Matrix};
 use super::profile::Cost;
 use super::projection::{Branch, Input, Projection};
+use super::rows::Rows;
+use super::session::{Layout, Place, Session};
 use super::text_kernels::{KEYS_MAX, Visible};
-use super::{attention, kernels};
-
-/// Bytes of a bf16 value.
-pub const BF16: u64 = 2;
+use super::{BF16, attention, launch};
 
 /// The weights of one block; its linear layers are [`Layer`]s or, where they may be in 8 bits, [`Projection`]s.
 #[derive(Debug, Clone)]
@@ -63,7 +61,7 @@ impl Geometry {
     /// The first that they do not.
     pub fn check(&self) -> Result<(), CudaError> {
         let unsupported = |what, found, wanted| Err(CudaError::Unsupported { what, found, wanted });
-        if !kernels::is_row_width(self.dim) {
+        if !launch::is_row_width(self.dim) {
             return unsupported("the width of the stream", self.dim, "a multiple of 8 up to 8192");
         }
         if !self.ffn.is_multiple_of(8) {

@@ -3,7 +3,8 @@
 use cudarc::driver::sys::{CUfunction, CUstream};
 
 use super::error::CudaError;
-use super::kernels::{Heads, NormKind, arguments, function, launch, launch_each, module, row_threads};
+use super::kernels::{Heads, NormKind};
+use super::launch::{arguments, function, launch, launch_each, module, row_threads};
 use super::product::Matrix;
 
 /// Ids that one launch takes as an argument.

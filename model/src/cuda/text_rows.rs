@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{DType, Tensor};
 
+use super::BF16;
 use super::bridge;
 use super::gpu::Gpu;
-use super::stack::BF16;
 
 /// Operands of one operation.
 const ROWS_MAX: usize = 5;

@@ -8,7 +8,7 @@ use safetensors::Dtype;
 use serde_json::Value;
 
 use super::LoraChoice;
-use super::patch::{Factor, Patch, matrix};
+use super::patch::{Factor, Patch};
 use super::scale::ScaleRule;
 use crate::checkpoint::{LoraReport, SafetensorsFile, TensorEntry, decode_f32, read_json};
 use crate::error::LoadError;
@@ -116,14 +116,9 @@ impl AdapterFile {
         }
     }
 
-    /// An entry of rank 2 in f32.
-    pub(super) fn matrix(&self, entry: &TensorEntry, device: &Device) -> Tensor<2> {
-        self.tensor(entry, matrix(entry).unwrap_or([0, 0]), device)
-    }
-
-    /// An entry in f32.
-    pub(super) fn tensor<const D: usize>(&self, entry: &TensorEntry, shape: [usize; D], device: &Device) -> Tensor<D> {
-        decode_f32(&self.file, entry, shape, device)
+    /// The file that holds its weights.
+    pub(super) fn weights(&self) -> &SafetensorsFile {
+        &self.file
     }
 
     /// The tensors of a checkpoint that it changes, and how.
@@ -219,7 +214,7 @@ impl AdapterFile {
     fn scale(&self, path: &str, parts: &Parts, rank: Option<usize>) -> Result<f32, String> {
         let alpha = match parts.get("alpha") {
             Some(entry) if entry.shape.iter().product::<usize>() == 1 => {
-                let value: Tensor<1> = self.tensor(entry, [1], &Device::flex());
+                let value: Tensor<1> = decode_f32(&self.file, entry, [1], &Device::flex());
                 Some(value.into_scalar::<f32>())
             }
             Some(entry) => return Err(format!("its alpha has the shape {:?} and not one value", entry.shape)),

@@ -61,7 +61,7 @@ impl LoraSet {
     /// Adds every patch of the tensor `name` to its f32 value.
     pub(crate) fn apply<const D: usize>(&self, name: &str, base: Tensor<D>) -> Tensor<D> {
         self.patches.get(name).into_iter().flatten().fold(base, |sum, (index, patch)| {
-            let delta = patch.delta(&self.adapters[*index], sum.dims(), &sum.device());
+            let delta = patch.delta(self.adapters[*index].weights(), sum.dims(), &sum.device());
             sum + delta
         })
     }

@@ -2,8 +2,7 @@
 
 use burn::tensor::{Device, Tensor};
 
-use super::file::AdapterFile;
-use crate::checkpoint::TensorEntry;
+use crate::checkpoint::{SafetensorsFile, TensorEntry, decode_f32};
 
 /// A change to a tensor; the factors stay in the adapter's file until they are needed.
 #[derive(Debug)]
@@ -35,10 +34,10 @@ impl Factor {
         }
     }
 
-    fn tensor(&self, file: &AdapterFile, device: &Device) -> Tensor<2> {
+    fn tensor(&self, file: &SafetensorsFile, device: &Device) -> Tensor<2> {
         match self {
-            Self::Whole(entry) => file.matrix(entry, device),
-            Self::Product(a, b) => file.matrix(a, device).matmul(file.matrix(b, device)),
+            Self::Whole(entry) => factor(file, entry, device),
+            Self::Product(a, b) => factor(file, a, device).matmul(factor(file, b, device)),
         }
     }
 }
@@ -46,6 +45,11 @@ impl Factor {
 /// Rows and columns of an entry of rank 2.
 pub(super) fn matrix(entry: &TensorEntry) -> Option<[usize; 2]> {
     entry.shape.as_slice().try_into().ok()
+}
+
+/// An entry of rank 2 in f32.
+fn factor(file: &SafetensorsFile, entry: &TensorEntry, device: &Device) -> Tensor<2> {
+    decode_f32(file, entry, matrix(entry).unwrap_or([0, 0]), device)
 }
 
 impl Patch {
@@ -65,15 +69,20 @@ impl Patch {
     }
 
     /// The change in f32, in the shape of the tensor that it changes (the same as [`Patch::shape`], checked when resolved).
-    pub(super) fn delta<const D: usize>(&self, file: &AdapterFile, shape: [usize; D], device: &Device) -> Tensor<D> {
+    pub(super) fn delta<const D: usize>(
+        &self,
+        file: &SafetensorsFile,
+        shape: [usize; D],
+        device: &Device,
+    ) -> Tensor<D> {
         match self {
             Self::LowRank { down, up, scale } => {
-                file.matrix(up, device).matmul(file.matrix(down, device)).mul_scalar(*scale).reshape(shape)
+                factor(file, up, device).matmul(factor(file, down, device)).mul_scalar(*scale).reshape(shape)
             }
             Self::Kronecker { left, right, scale } => {
                 kronecker(left.tensor(file, device), right.tensor(file, device)).mul_scalar(*scale).reshape(shape)
             }
-            Self::Whole { difference, scale } => file.tensor(difference, shape, device).mul_scalar(*scale),
+            Self::Whole { difference, scale } => decode_f32(file, difference, shape, device).mul_scalar(*scale),
         }
     }
 }

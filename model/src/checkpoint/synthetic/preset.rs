@@ -19,6 +19,13 @@ pub struct Preset {
     pub vae: VaeSize,
 }
 
+/// Channels of the latents.
+pub(super) const CHANNELS: usize = 16;
+/// Edge of a patch.
+pub(super) const PATCH: usize = 2;
+/// Elements of a patch.
+pub(super) const PATCH_DIM: usize = PATCH * PATCH * CHANNELS;
+
 /// Sizes of the Next-DiT. Patches are 2 x 2 and latents have 16 channels.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DitSize {
@@ -172,7 +179,7 @@ impl Preset {
                 dit.dim / dit.heads
             ));
         }
-        let occupied = super::layout::next_dit::PATCH_DIM + 1;
+        let occupied = PATCH_DIM + 1;
         if dit.dim <= occupied {
             return Err(format!("dit.dim {} must be more than {occupied}", dit.dim));
         }

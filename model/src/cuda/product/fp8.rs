@@ -13,7 +13,8 @@ use cudarc::cublaslt::sys::{
 use cudarc::driver::sys::CUstream;
 
 use super::super::error::CudaError;
-use super::{ALIGNMENT_MAX, Layouts, Plan, Products, Reduction, TRANSPOSED, heuristic, multiply, refused, set};
+use super::plan::{Layouts, Plan, Reduction, TRANSPOSED, heuristic, set};
+use super::{ALIGNMENT_MAX, Products, multiply, refused};
 
 /// Every size of a product is a multiple of this.
 pub const SIZE_MULTIPLE: usize = 16;

@@ -5,28 +5,24 @@
 //! the rounding of a product depend on how busy the device was.
 
 pub mod fp8;
+mod plan;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::c_void;
-use std::mem::MaybeUninit;
 
+use cudarc::cublaslt::result;
 use cudarc::cublaslt::result::CublasError;
-use cudarc::cublaslt::sys::{
-    self, cublasLtEpilogue_t, cublasLtMatmulDescAttributes_t as Desc, cublasLtMatrixLayoutAttribute_t as LayoutAttr,
-};
-use cudarc::cublaslt::{result, sys::cudaDataType};
+use cudarc::cublaslt::sys::{self, cublasLtMatmulDescAttributes_t as Desc};
 use cudarc::driver::sys::CUstream;
 
 use super::error::CudaError;
+use plan::{Plan, set};
 
 /// Scratch memory that cuBLASLt may use; what its documentation recommends for this generation.
 pub const WORKSPACE_BYTES: usize = 32 << 20;
 /// The alignment that cuBLASLt takes for given if it is not told.
 const ALIGNMENT_MAX: u64 = 256;
-/// `CUBLAS_OP_T` of `cublasOperation_t`, which the bindings of cuBLASLt leave out.
-const TRANSPOSED: i32 = 1;
-
 /// A row-major matrix: address, and elements from one row to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Matrix {
@@ -155,14 +151,6 @@ struct Key {
     alignment: u32,
 }
 
-struct Plan {
-    desc: sys::cublasLtMatmulDesc_t,
-    w: sys::cublasLtMatrixLayout_t,
-    x: sys::cublasLtMatrixLayout_t,
-    y: sys::cublasLtMatrixLayout_t,
-    algo: sys::cublasLtMatmulAlgo_t,
-}
-
 /// The library and its plans.
 pub struct Products {
     handle: sys::cublasLtHandle_t,
@@ -228,7 +216,7 @@ impl Products {
         let named = |error| refused(format!("{key:?}"), error);
         let plan = match self.plans.entry(key) {
             Entry::Occupied(plan) => plan.into_mut(),
-            Entry::Vacant(slot) => slot.insert(plan(self.handle, &key).map_err(named)?),
+            Entry::Vacant(slot) => slot.insert(plan::plan(self.handle, &key).map_err(named)?),
         };
         if let Some(bias) = &product.bias {
             // SAFETY: the attribute takes an address.
@@ -283,189 +271,6 @@ impl Drop for Products {
         // SAFETY: nothing uses the handle any more. That a library at its end refuses is no one's concern.
         let _ = unsafe { result::destroy_handle(self.handle) };
     }
-}
-
-fn plan(handle: sys::cublasLtHandle_t, key: &Key) -> Result<Plan, CublasError> {
-    let desc = result::create_matmul_desc(sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, cudaDataType::CUDA_R_32F)?;
-    // SAFETY: the attributes take a `cublasOperation_t`, which is an i32, a `cublasLtEpilogue_t` and a `cudaDataType`.
-    unsafe {
-        if key.factor == Factor::OutIn {
-            set(desc, Desc::CUBLASLT_MATMUL_DESC_TRANSA, &TRANSPOSED)?;
-        }
-        if key.bias {
-            set(desc, Desc::CUBLASLT_MATMUL_DESC_EPILOGUE, &cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS)?;
-            set(desc, Desc::CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &cudaDataType::CUDA_R_16BF)?;
-        }
-    }
-    let layouts = Layouts::new(key, key.size)?;
-    let algo = match key.planned {
-        None => heuristic(handle, desc, &layouts, key.alignment, Reduction::Any)?,
-        Some(size) => {
-            let planned = Layouts::new(key, size)?;
-            let algo = heuristic(handle, desc, &planned, key.alignment, Reduction::InOrder);
-            planned.destroy();
-            match algo.and_then(|algo| takes(handle, desc, &layouts, &algo).map(|()| algo)) {
-                Ok(algo) => algo,
-                Err(error) => {
-                    tracing::debug!(?key, ?error, "a product cannot have the algorithm of another size");
-                    heuristic(handle, desc, &layouts, key.alignment, Reduction::InOrder)?
-                }
-            }
-        }
-    };
-    let Layouts { w, x, y } = layouts;
-    Ok(Plan { desc, w, x, y, algo })
-}
-
-/// How the three matrices lie.
-struct Layouts {
-    w: sys::cublasLtMatrixLayout_t,
-    x: sys::cublasLtMatrixLayout_t,
-    y: sys::cublasLtMatrixLayout_t,
-}
-
-impl Layouts {
-    /// Of the key's kind, for rows, inner size and columns of their own.
-    fn new(key: &Key, size: [usize; 3]) -> Result<Self, CublasError> {
-        let [m, k, n] = size.map(|size| size as u64);
-        let stride = |stride: usize, width: u64| (stride as i64).max(width as i64);
-        let [x_stride, w_stride, y_stride] = key.strides;
-        let bf16 = cudaDataType::CUDA_R_16BF;
-        let output = match key.output {
-            Output::Bf16 => bf16,
-            Output::F32 => cudaDataType::CUDA_R_32F,
-        };
-        let layouts = Self {
-            w: match key.factor {
-                Factor::OutIn => result::create_matrix_layout(bf16, k, n, stride(w_stride, k))?,
-                Factor::InOut => result::create_matrix_layout(bf16, n, k, stride(w_stride, n))?,
-            },
-            x: result::create_matrix_layout(bf16, k, m, stride(x_stride, k))?,
-            y: result::create_matrix_layout(output, n, m, stride(y_stride, n))?,
-        };
-        if let Some(batch) = key.batch {
-            let count = i32::try_from(batch.count).unwrap_or(i32::MAX);
-            for (layout, stride) in [(layouts.w, batch.w), (layouts.x, batch.x), (layouts.y, batch.y)] {
-                // SAFETY: the attributes take an i32 and an i64.
-                unsafe {
-                    set_layout(layout, LayoutAttr::CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count)?;
-                    set_layout(layout, LayoutAttr::CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &(stride as i64))?;
-                }
-            }
-        }
-        Ok(layouts)
-    }
-
-    /// Of `x [m, k]` and `w [n, k]` of one type and `y [m, n]` of another, all without gaps.
-    fn without_gaps(factors: cudaDataType, output: cudaDataType, size: [usize; 3]) -> Result<Self, CublasError> {
-        let [m, k, n] = size.map(|size| size as u64);
-        Ok(Self {
-            w: result::create_matrix_layout(factors, k, n, k as i64)?,
-            x: result::create_matrix_layout(factors, k, m, k as i64)?,
-            y: result::create_matrix_layout(output, n, m, n as i64)?,
-        })
-    }
-
-    fn destroy(self) {
-        for layout in [self.w, self.x, self.y] {
-            // SAFETY: made above, and nothing uses it any more. That the library refuses is no one's concern.
-            let _ = unsafe { result::destroy_matrix_layout(layout) };
-        }
-    }
-}
-
-/// How the parts of a sum over the inner size may be added up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reduction {
-    /// As is fastest.
-    Any,
-    /// One after the other, not in parts that are added at the end.
-    InOrder,
-}
-
-/// The first algorithm that the heuristic names.
-fn heuristic(
-    handle: sys::cublasLtHandle_t,
-    desc: sys::cublasLtMatmulDesc_t,
-    layouts: &Layouts,
-    alignment: u32,
-    reduction: Reduction,
-) -> Result<sys::cublasLtMatmulAlgo_t, CublasError> {
-    use sys::cublasLtMatmulPreferenceAttributes_t as Preference;
-    let preference = result::create_matmul_pref()?;
-    let workspace = WORKSPACE_BYTES;
-    let none = sys::cublasLtReductionScheme_t::CUBLASLT_REDUCTION_SCHEME_NONE as u32;
-    // SAFETY: the attributes take a size and u32s; every descriptor was made before.
-    unsafe {
-        result::set_matmul_pref_attribute(
-            preference,
-            Preference::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-            (&raw const workspace).cast(),
-            size_of::<usize>(),
-        )?;
-        for attribute in [
-            Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
-            Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-            Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
-            Preference::CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
-        ] {
-            let value = (&raw const alignment).cast();
-            result::set_matmul_pref_attribute(preference, attribute, value, size_of::<u32>())?;
-        }
-        if reduction == Reduction::InOrder {
-            result::set_matmul_pref_attribute(
-                preference,
-                Preference::CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-                (&raw const none).cast(),
-                size_of::<u32>(),
-            )?;
-        }
-        let Layouts { w, x, y } = *layouts;
-        let found = result::get_matmul_algo_heuristic(handle, desc, w, x, y, y, preference);
-        result::destroy_matmul_pref(preference)?;
-        found.map(|found| found.algo)
-    }
-}
-
-/// Whether an algorithm computes this product within the workspace.
-fn takes(
-    handle: sys::cublasLtHandle_t,
-    desc: sys::cublasLtMatmulDesc_t,
-    layouts: &Layouts,
-    algo: &sys::cublasLtMatmulAlgo_t,
-) -> Result<(), CublasError> {
-    let Layouts { w, x, y } = *layouts;
-    let mut answer = MaybeUninit::<sys::cublasLtMatmulHeuristicResult_t>::zeroed();
-    // SAFETY: every descriptor was made before; the answer, of which zeros are a value, is written by the call.
-    let workspace = unsafe {
-        sys::cublasLtMatmulAlgoCheck(handle, desc, w, x, y, y, algo, answer.as_mut_ptr()).result()?;
-        answer.assume_init().workspaceSize
-    };
-    if workspace <= WORKSPACE_BYTES {
-        Ok(())
-    } else {
-        Err(CublasError(sys::cublasStatus_t::CUBLAS_STATUS_NOT_SUPPORTED))
-    }
-}
-
-/// # Safety
-///
-/// `value` must be of the attribute's type.
-unsafe fn set<T>(desc: sys::cublasLtMatmulDesc_t, attribute: Desc, value: &T) -> Result<(), CublasError> {
-    // SAFETY: the caller's promise; the value is copied.
-    unsafe { result::set_matmul_desc_attribute(desc, attribute, std::ptr::from_ref(value).cast(), size_of::<T>()) }
-}
-
-/// # Safety
-///
-/// `value` must be of the attribute's type.
-unsafe fn set_layout<T>(
-    layout: sys::cublasLtMatrixLayout_t,
-    attribute: LayoutAttr,
-    value: &T,
-) -> Result<(), CublasError> {
-    // SAFETY: the caller's promise; the value is copied.
-    unsafe { result::set_matrix_layout_attribute(layout, attribute, std::ptr::from_ref(value).cast(), size_of::<T>()) }
 }
 
 fn refused(product: impl Into<String>, error: CublasError) -> CudaError {

@@ -13,9 +13,6 @@ mod key_map;
 mod layers;
 mod tiled;
 
-#[cfg(feature = "cuda")]
-use std::sync::OnceLock;
-
 use burn::tensor::{DType, Tensor};
 
 pub use self::config::AutoencoderKlConfig;
@@ -23,6 +20,7 @@ pub use self::decoder::Decoder;
 pub use self::encoder::Encoder;
 pub use self::tiled::Tiling;
 use crate::checkpoint::TensorReader;
+use crate::nn::accelerated::Accelerated;
 
 /// Receives values inside a network under the names of the reference, for comparisons: `[B, C, H, W]`.
 pub type Tap<'a> = dyn FnMut(&str, &Tensor<4>) + 'a;
@@ -36,6 +34,12 @@ pub struct Posterior {
     pub logvar: Tensor<4>,
 }
 
+/// The decoder in an accelerated implementation.
+trait Passes: Send + Sync {
+    /// Model latents `[B, C, H, W]` to RGB in 0..1, `[B, 3, 8H, 8W]`, in f32.
+    fn decode(&self, model_latents: &Tensor<4>) -> Tensor<4>;
+}
+
 /// Both halves of the autoencoder.
 #[derive(Debug)]
 pub struct AutoencoderKl {
@@ -43,8 +47,7 @@ pub struct AutoencoderKl {
     encoder: Option<Encoder>,
     decoder: Decoder,
     /// The decoder on an NVIDIA GPU. It points into the weights above.
-    #[cfg(feature = "cuda")]
-    fast: OnceLock<Option<fast::FastDecoder>>,
+    fast: Accelerated<dyn Passes>,
 }
 
 impl AutoencoderKl {
@@ -64,37 +67,28 @@ impl AutoencoderKl {
 
     fn new(config: &AutoencoderKlConfig, encoder: Option<Encoder>, weights: &TensorReader) -> Self {
         let decoder = Decoder::load(config, &weights.at("decoder"));
-        Self {
-            config: config.clone(),
-            encoder,
-            #[cfg(feature = "cuda")]
-            fast: OnceLock::new(),
-            decoder,
-        }
+        Self { config: config.clone(), encoder, fast: Accelerated::new(), decoder }
     }
 
-    /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until
-    /// then.
-    #[cfg(feature = "cuda")]
-    fn fast(&self) -> Option<&fast::FastDecoder> {
-        self.fast.get_or_init(|| fast::FastDecoder::of(&self.config, &self.decoder)).as_ref()
+    fn fast(&self) -> Option<&dyn Passes> {
+        self.fast.get_or_build(|| {
+            #[cfg(feature = "cuda")]
+            return fast::FastDecoder::of(&self.config, &self.decoder)
+                .map(|fast| -> Box<dyn Passes> { Box::new(fast) });
+            #[cfg(not(feature = "cuda"))]
+            return None;
+        })
     }
 
     /// Whether images are decoded by vendor libraries and our own kernels, and not by burn's operations.
     pub fn is_fast(&self) -> bool {
-        #[cfg(feature = "cuda")]
-        return self.fast().is_some();
-        #[cfg(not(feature = "cuda"))]
-        return false;
+        self.fast().is_some()
     }
 
-    /// The same autoencoder on burn's operations alone: what the fast path is compared with.
+    /// The same network on burn's operations alone: what the fast path is compared with.
     #[must_use]
     pub fn plain(self) -> Self {
-        #[cfg(feature = "cuda")]
-        return Self { fast: OnceLock::from(None), ..self };
-        #[cfg(not(feature = "cuda"))]
-        return self;
+        Self { fast: Accelerated::none(), ..self }
     }
 
     /// The configuration.
@@ -117,7 +111,6 @@ impl AutoencoderKl {
     }
 
     fn decode_whole(&self, model_latents: Tensor<4>) -> Tensor<4> {
-        #[cfg(feature = "cuda")]
         if let Some(fast) = self.fast() {
             return fast.decode(&model_latents);
         }

@@ -8,19 +8,22 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use burn::nn::Linear;
 use burn::tensor::{DType, Device, Tensor};
 
 use super::offload::{Offload, Offloaded, Staging};
+use super::pin::pin;
 use super::rope::{self, Table};
-use super::{Block, Gemma3, Gemma3Config, LayerKind};
-use crate::cuda::bridge::{self, Operand, Pins};
-use crate::cuda::gpu::{Layout, Place, Session};
-use crate::cuda::kernels::{Gate, Heads, Modulation, Next, NormKind, Rows};
+use super::{Block, Gemma3, Gemma3Config, LayerKind, Passes};
+use crate::cuda::BF16;
+use crate::cuda::bridge::{self, Pins};
+use crate::cuda::kernels::{Gate, Heads, Modulation, Next, NormKind};
 use crate::cuda::masked_attention::{self, MaskedAttention, rounded};
+use crate::cuda::operand::Operand;
 use crate::cuda::product::{Layer, Matrix};
 use crate::cuda::profile::Cost;
-use crate::cuda::stack::{BF16, BlockWeights, Geometry};
+use crate::cuda::rows::Rows;
+use crate::cuda::session::{Layout, Place, Session};
+use crate::cuda::stack::{BlockWeights, Geometry};
 use crate::cuda::text_kernels::{KEYS_MAX, PositionTables, Visible};
 use crate::cuda::text_rows::{self, Queued};
 use crate::cuda::{self, CudaError, Gpu};
@@ -84,12 +87,6 @@ struct Text {
     room: usize,
 }
 
-impl std::fmt::Debug for FastGemma3 {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FastGemma3").field("geometry", &self.weights.geometry).finish_non_exhaustive()
-    }
-}
-
 impl FastGemma3 {
     /// The fast path of a loaded tower without its last layer, if it is in bf16 on a GPU that has everything.
     pub(super) fn of(network: &Gemma3) -> Option<Self> {
@@ -128,7 +125,7 @@ impl FastGemma3 {
         let mut offload = Offload::new(&gpu);
         let embedding = offload.table(&embed_tokens)?;
         drop(embed_tokens);
-        let blocks = blocks.map(|block| locate(&block, &mut offload)).collect::<Result<_, _>>()?;
+        let blocks = blocks.map(|block| pin(&block, &mut offload)).collect::<Result<_, _>>()?;
         let (pins, offloaded) = offload.finish();
         let weights = Weights::new(pins, config, (embedding, scale), blocks, true, &tables)?;
         Ok(Self::new(gpu, weights, tables, Some(offloaded), device.clone()))
@@ -142,29 +139,6 @@ impl FastGemma3 {
             counts: TextCounts::default(),
         });
         Self { gpu, weights: Arc::new(weights), _tables: tables, _offloaded: offloaded, device, kept }
-    }
-
-    /// Features of a batch, `[B, L, hidden]` with zeros beyond a text's length; none if a text is longer than the kernels
-    /// take. The ids must be in the vocabulary.
-    pub(super) fn hidden_states(&self, tokens: &TokenBatch) -> Option<Tensor<3>> {
-        if tokens.lengths().iter().any(|&length| length > KEYS_MAX) {
-            return None;
-        }
-        let mut kept = self.kept();
-        if !kept.queued.all_done() {
-            tracing::warn!("an earlier text was not computed; what was kept of texts is forgotten");
-            kept.clear();
-        }
-        let texts: Vec<_> = (0..tokens.batch()).map(|row| self.text(&mut kept, tokens.row(row))).collect();
-        Some(text_rows::batch(&self.gpu, &texts, tokens.width()))
-    }
-
-    pub(super) fn text_counts(&self) -> TextCounts {
-        self.kept().counts
-    }
-
-    pub(super) fn forget_texts(&self) {
-        self.kept().clear();
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -210,6 +184,29 @@ impl FastGemma3 {
     }
 }
 
+impl Passes for FastGemma3 {
+    fn hidden_states(&self, tokens: &TokenBatch) -> Option<Tensor<3>> {
+        if tokens.lengths().iter().any(|&length| length > KEYS_MAX) {
+            return None;
+        }
+        let mut kept = self.kept();
+        if !kept.queued.all_done() {
+            tracing::warn!("an earlier text was not computed; what was kept of texts is forgotten");
+            kept.clear();
+        }
+        let texts: Vec<_> = (0..tokens.batch()).map(|row| self.text(&mut kept, tokens.row(row))).collect();
+        Some(text_rows::batch(&self.gpu, &texts, tokens.width()))
+    }
+
+    fn text_counts(&self) -> TextCounts {
+        self.kept().counts
+    }
+
+    fn forget_texts(&self) {
+        self.kept().clear();
+    }
+}
+
 /// Rotary tables of sliding and of full layers.
 fn tables(config: &Gemma3Config, device: &Device) -> [Table; 2] {
     let table = |base, factor| rope::table(base, factor, config.head_dim, KEYS_MAX, device);
@@ -249,43 +246,10 @@ impl Buffers {
     }
 }
 
-/// Says where a weight lies once it is where it stays.
-pub(super) trait Locate {
-    /// A linear layer.
-    fn linear(&mut self, layer: &Linear) -> Result<Layer, CudaError>;
-    /// The weight of a norm.
-    fn norm(&mut self, norm: &Tensor<1>) -> Result<u64, CudaError>;
-}
-
-impl Locate for Pins {
-    fn linear(&mut self, layer: &Linear) -> Result<Layer, CudaError> {
-        Pins::linear(self, layer)
-    }
-
-    fn norm(&mut self, norm: &Tensor<1>) -> Result<u64, CudaError> {
-        self.vector(norm)
-    }
-}
-
-/// Where the weights of a layer lie.
-fn locate(block: &Block, to: &mut impl Locate) -> Result<(LayerKind, BlockWeights), CudaError> {
-    let attention = &block.self_attn;
-    let weights = BlockWeights {
-        qkv: to.linear(&attention.qkv)?,
-        out: to.linear(&attention.o_proj)?,
-        gate_up: to.linear(&block.gate_up)?,
-        down: to.linear(&block.down_proj)?,
-        attention_norm: [to.norm(&block.input_layernorm)?, to.norm(&block.post_attention_layernorm)?],
-        ffn_norm: [to.norm(&block.pre_feedforward_layernorm)?, to.norm(&block.post_feedforward_layernorm)?],
-        head_norm: Some((to.norm(&attention.q_norm)?, to.norm(&attention.k_norm)?)),
-    };
-    Ok((attention.kind, weights))
-}
-
 impl Weights {
     fn pin(gpu: &Arc<Gpu>, network: &Gemma3, tables: &[Table; 2]) -> Result<Self, CudaError> {
         let mut pins = Pins::new(gpu);
-        let blocks = network.blocks.iter().map(|block| locate(block, &mut pins)).collect::<Result<_, _>>()?;
+        let blocks = network.blocks.iter().map(|block| pin(block, &mut pins)).collect::<Result<_, _>>()?;
         let scale = super::embedding_scale(&network.config, network.embed_tokens.dtype());
         let embedding = (pins.table(&network.embed_tokens)?, scale);
         Self::new(pins, &network.config, embedding, blocks, false, tables)

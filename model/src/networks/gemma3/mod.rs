@@ -14,10 +14,9 @@ mod config;
 mod fast;
 #[cfg(feature = "cuda")]
 mod offload;
-mod rope;
-
 #[cfg(feature = "cuda")]
-use std::sync::OnceLock;
+mod pin;
+mod rope;
 
 use burn::tensor::module::embedding;
 use burn::tensor::{DType, Tensor, bf16};
@@ -28,6 +27,7 @@ use self::rope::Positions;
 use crate::checkpoint::TensorReader;
 use crate::error::TokenError;
 use crate::networks::token_lru::{KeptBatches, TextCounts};
+use crate::nn::accelerated::Accelerated;
 use crate::nn::ops;
 use crate::tokens::TokenBatch;
 
@@ -41,6 +41,17 @@ const TOLERATED: [&str; 4] = ["vision_tower.*", "multi_modal_projector.*", "lm_h
 /// Features that are kept for texts that come again: a dozen batches at full size and length.
 const KEPT_BYTES: usize = 64 << 20;
 
+/// The tower in an accelerated implementation.
+trait Passes: Send + Sync {
+    /// Features of a batch, `[B, L, hidden]`, zeros beyond a text's length. The ids must be in the vocabulary. `None` if a
+    /// text is longer than the implementation takes.
+    fn hidden_states(&self, tokens: &TokenBatch) -> Option<Tensor<3>>;
+    /// How often the work on a text was saved.
+    fn text_counts(&self) -> TextCounts;
+    /// Drops the results of earlier texts.
+    fn forget_texts(&self);
+}
+
 /// The network.
 #[derive(Debug)]
 pub struct Gemma3 {
@@ -51,8 +62,7 @@ pub struct Gemma3 {
     norm: Option<Tensor<1>>,
     kept: KeptBatches<Tensor<3>>,
     /// The same on an NVIDIA GPU. It points into the weights above.
-    #[cfg(feature = "cuda")]
-    fast: OnceLock<Option<fast::FastGemma3>>,
+    fast: Accelerated<dyn Passes>,
 }
 
 impl Gemma3 {
@@ -77,7 +87,8 @@ impl Gemma3 {
         }
         let layers = config.layers.iter().enumerate().take(count);
         let blocks = layers.map(|(i, &kind)| Block::load(config, kind, &weights.at(format!("layers.{i}"))));
-        let fast = fast::FastGemma3::offloaded(config, &device, embed_tokens, blocks)
+        let fast: Box<dyn Passes> = fast::FastGemma3::offloaded(config, &device, embed_tokens, blocks)
+            .map(Box::new)
             .map_err(|error| OffloadError(error.to_string()))?;
         // What held a layer on its way is free again.
         device.memory_cleanup();
@@ -87,7 +98,7 @@ impl Gemma3 {
             blocks: Vec::new(),
             norm: None,
             kept: KeptBatches::new(KEPT_BYTES),
-            fast: OnceLock::from(Some(fast)),
+            fast: Accelerated::from(fast),
         })
     }
 
@@ -106,48 +117,38 @@ impl Gemma3 {
                 .collect(),
             norm: norm.then(|| weights.vector("norm.weight", config.hidden_size)),
             kept: KeptBatches::new(KEPT_BYTES),
-            #[cfg(feature = "cuda")]
-            fast: OnceLock::new(),
+            fast: Accelerated::new(),
         }
     }
 
-    /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until
-    /// then.
-    #[cfg(feature = "cuda")]
-    fn fast(&self) -> Option<&fast::FastGemma3> {
-        self.fast.get_or_init(|| fast::FastGemma3::of(self)).as_ref()
+    fn fast(&self) -> Option<&dyn Passes> {
+        self.fast.get_or_build(|| {
+            #[cfg(feature = "cuda")]
+            return fast::FastGemma3::of(self).map(|fast| -> Box<dyn Passes> { Box::new(fast) });
+            #[cfg(not(feature = "cuda"))]
+            return None;
+        })
     }
 
     /// Whether texts run on vendor libraries and our own kernels, and not on burn's operations.
     pub fn is_fast(&self) -> bool {
-        #[cfg(feature = "cuda")]
-        return self.fast().is_some();
-        #[cfg(not(feature = "cuda"))]
-        return false;
+        self.fast().is_some()
     }
 
     /// The same network on burn's operations alone: what the fast path is compared with.
     #[must_use]
     pub fn plain(self) -> Self {
-        #[cfg(feature = "cuda")]
-        return Self { fast: OnceLock::from(None), ..self };
-        #[cfg(not(feature = "cuda"))]
-        return self;
+        Self { fast: Accelerated::none(), ..self }
     }
 
     /// How often the work on a text was saved since the network was loaded.
     pub fn text_counts(&self) -> TextCounts {
-        #[cfg(feature = "cuda")]
-        if let Some(fast) = self.fast() {
-            return fast.text_counts();
-        }
-        self.kept.counts()
+        self.fast().map_or_else(|| self.kept.counts(), Passes::text_counts)
     }
 
-    /// Forgets what is kept of earlier texts, so that the next one is computed whole.
+    /// Drops the results of earlier texts, so that the next one is computed whole.
     pub fn forget_texts(&self) {
         self.kept.clear();
-        #[cfg(feature = "cuda")]
         if let Some(fast) = self.fast() {
             fast.forget_texts();
         }
@@ -167,7 +168,6 @@ impl Gemma3 {
     /// When an id is beyond the vocabulary.
     pub fn hidden_states(&self, tokens: &TokenBatch) -> Result<Tensor<3>, TokenError> {
         tokens.check("Gemma", self.config.vocab_size)?;
-        #[cfg(feature = "cuda")]
         if let Some(features) = self.fast().and_then(|fast| fast.hidden_states(tokens)) {
             return Ok(features);
         }

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use super::fast::Locate;
+use super::pin::Pin;
+use crate::cuda::BF16;
 use crate::cuda::bridge::Pins;
-use crate::cuda::gpu::{Layout, Place, Session};
 use crate::cuda::host_memory::{self, HostMemory};
 use crate::cuda::product::{Layer, Matrix};
-use crate::cuda::stack::{BF16, BlockWeights};
+use crate::cuda::session::{Layout, Place, Session};
+use crate::cuda::stack::BlockWeights;
 use crate::cuda::{CudaError, Gpu};
 
 /// Weights of the tower on their way to the host, and what stays on the device.
@@ -59,7 +60,7 @@ impl Offload {
     }
 }
 
-impl Locate for Offload {
+impl Pin for Offload {
     /// Moves the weight.
     fn linear(&mut self, layer: &Linear) -> Result<Layer, CudaError> {
         // Held until it is copied.

@@ -7,18 +7,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{DType, Tensor};
 
-use super::JinaClip;
 use super::encoder::{self, Norm, Rotary};
+use super::{JinaClip, Passes};
+use crate::cuda::BF16;
 use crate::cuda::bridge::{self, Pins};
-use crate::cuda::gpu::{Layout, Session};
-use crate::cuda::kernels::{self, Heads, NormKind, RopeTables, Rows};
+use crate::cuda::kernels::{Heads, NormKind, RopeTables};
 use crate::cuda::masked_attention::{self, MaskedAttention, rounded};
 use crate::cuda::product::{Layer, Matrix};
 use crate::cuda::profile::Cost;
-use crate::cuda::stack::BF16;
+use crate::cuda::rows::Rows;
+use crate::cuda::session::{Layout, Session};
 use crate::cuda::text_kernels::{KEYS_MAX, PositionTables, Visible};
 use crate::cuda::text_rows::{self, Queued};
-use crate::cuda::{self, CudaError, Gpu};
+use crate::cuda::{self, CudaError, Gpu, launch};
 use crate::networks::token_lru::{TextCounts, TokenLru};
 use crate::tokens::TokenBatch;
 
@@ -61,12 +62,6 @@ struct LayerWeights {
     ffn_norm: (u64, u64),
 }
 
-impl std::fmt::Debug for FastJinaClip {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FastJinaClip").field("heads", &self.weights.heads).finish_non_exhaustive()
-    }
-}
-
 impl FastJinaClip {
     /// The fast path of a loaded tower, if it is in bf16 on a GPU that has everything.
     pub(super) fn of(network: &JinaClip) -> Option<Self> {
@@ -95,30 +90,6 @@ impl FastJinaClip {
         }
     }
 
-    /// The pooled vectors of a batch, `[B, hidden]`; none if a text is longer than the kernels take, or hides a token in
-    /// its midst. The ids must be in the vocabulary.
-    pub(super) fn pooled(&self, tokens: &TokenBatch, pad_id: u32) -> Option<Tensor<2>> {
-        let rows = || (0..tokens.batch()).map(|row| tokens.row(row));
-        if rows().any(|ids| ids.len() > KEYS_MAX || ids.contains(&pad_id)) {
-            return None;
-        }
-        let mut kept = self.kept();
-        if !kept.queued.all_done() {
-            tracing::warn!("an earlier text was not computed; what was kept of texts is forgotten");
-            kept.pooled.clear();
-        }
-        let texts: Vec<_> = rows().map(|ids| self.text(&mut kept, ids)).collect();
-        Some(text_rows::batch(&self.gpu, &texts, 1).squeeze_dim::<2>(1))
-    }
-
-    pub(super) fn text_counts(&self) -> TextCounts {
-        self.kept().counts
-    }
-
-    pub(super) fn forget_texts(&self) {
-        self.kept().pooled.clear();
-    }
-
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -143,12 +114,36 @@ impl FastJinaClip {
     }
 }
 
+impl Passes for FastJinaClip {
+    fn pooled(&self, tokens: &TokenBatch, pad_id: u32) -> Option<Tensor<2>> {
+        let rows = || (0..tokens.batch()).map(|row| tokens.row(row));
+        if rows().any(|ids| ids.len() > KEYS_MAX || ids.contains(&pad_id)) {
+            return None;
+        }
+        let mut kept = self.kept();
+        if !kept.queued.all_done() {
+            tracing::warn!("an earlier text was not computed; what was kept of texts is forgotten");
+            kept.pooled.clear();
+        }
+        let texts: Vec<_> = rows().map(|ids| self.text(&mut kept, ids)).collect();
+        Some(text_rows::batch(&self.gpu, &texts, 1).squeeze_dim::<2>(1))
+    }
+
+    fn text_counts(&self) -> TextCounts {
+        self.kept().counts
+    }
+
+    fn forget_texts(&self) {
+        self.kept().pooled.clear();
+    }
+}
+
 impl Weights {
     fn pin(gpu: &Arc<Gpu>, network: &JinaClip, rotary: &Rotary) -> Result<Self, CudaError> {
         let config = &network.config;
         let (dim, ffn) = (config.hidden_size, config.intermediate_size);
         let heads = Heads { query: config.heads, kv: config.heads, dim: dim / config.heads };
-        if !kernels::is_row_width(dim) {
+        if !launch::is_row_width(dim) {
             return Err(CudaError::Unsupported {
                 what: "the width of the stream",
                 found: dim,

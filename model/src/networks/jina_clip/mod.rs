@@ -14,9 +14,6 @@ mod encoder;
 mod fast;
 mod merged;
 
-#[cfg(feature = "cuda")]
-use std::sync::OnceLock;
-
 use burn::tensor::module::embedding;
 use burn::tensor::{DType, Tensor, TensorData};
 
@@ -26,6 +23,7 @@ use self::merged::Merged;
 use crate::checkpoint::TensorReader;
 use crate::error::TokenError;
 use crate::networks::token_lru::{KeptBatches, TextCounts};
+use crate::nn::accelerated::Accelerated;
 use crate::tokens::TokenBatch;
 
 /// Prefixes of the text tower: the published layout, the tower saved alone, a repacked file with merged adapters.
@@ -37,6 +35,17 @@ const TOLERATED: [&str; 3] = ["vision_model.*", "logit_scale", "spiece_model"];
 /// Pooled vectors that are kept for texts that come again: hundreds at full size.
 const KEPT_BYTES: usize = 1 << 20;
 
+/// The tower in an accelerated implementation.
+trait Passes: Send + Sync {
+    /// The pooled vectors of a batch, `[B, hidden]`. The ids must be in the vocabulary. `None` if a text is longer than the
+    /// implementation takes, or has padding between its tokens.
+    fn pooled(&self, tokens: &TokenBatch, pad_id: u32) -> Option<Tensor<2>>;
+    /// How often the work on a text was saved.
+    fn text_counts(&self) -> TextCounts;
+    /// Drops the results of earlier texts.
+    fn forget_texts(&self);
+}
+
 /// The network.
 #[derive(Debug)]
 pub struct JinaClip {
@@ -47,8 +56,7 @@ pub struct JinaClip {
     layers: Vec<Layer>,
     kept: KeptBatches<Tensor<2>>,
     /// The same on an NVIDIA GPU. It points into the weights above.
-    #[cfg(feature = "cuda")]
-    fast: OnceLock<Option<fast::FastJinaClip>>,
+    fast: Accelerated<dyn Passes>,
 }
 
 impl JinaClip {
@@ -67,48 +75,38 @@ impl JinaClip {
                 .map(|i| Layer::load(config, &merged.at(format!("encoder.layers.{i}"))))
                 .collect(),
             kept: KeptBatches::new(KEPT_BYTES),
-            #[cfg(feature = "cuda")]
-            fast: OnceLock::new(),
+            fast: Accelerated::new(),
         }
     }
 
-    /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until
-    /// then.
-    #[cfg(feature = "cuda")]
-    fn fast(&self) -> Option<&fast::FastJinaClip> {
-        self.fast.get_or_init(|| fast::FastJinaClip::of(self)).as_ref()
+    fn fast(&self) -> Option<&dyn Passes> {
+        self.fast.get_or_build(|| {
+            #[cfg(feature = "cuda")]
+            return fast::FastJinaClip::of(self).map(|fast| -> Box<dyn Passes> { Box::new(fast) });
+            #[cfg(not(feature = "cuda"))]
+            return None;
+        })
     }
 
     /// Whether texts run on vendor libraries and our own kernels, and not on burn's operations.
     pub fn is_fast(&self) -> bool {
-        #[cfg(feature = "cuda")]
-        return self.fast().is_some();
-        #[cfg(not(feature = "cuda"))]
-        return false;
+        self.fast().is_some()
     }
 
     /// The same network on burn's operations alone: what the fast path is compared with.
     #[must_use]
     pub fn plain(self) -> Self {
-        #[cfg(feature = "cuda")]
-        return Self { fast: OnceLock::from(None), ..self };
-        #[cfg(not(feature = "cuda"))]
-        return self;
+        Self { fast: Accelerated::none(), ..self }
     }
 
     /// How often the work on a text was saved since the network was loaded.
     pub fn text_counts(&self) -> TextCounts {
-        #[cfg(feature = "cuda")]
-        if let Some(fast) = self.fast() {
-            return fast.text_counts();
-        }
-        self.kept.counts()
+        self.fast().map_or_else(|| self.kept.counts(), Passes::text_counts)
     }
 
-    /// Forgets what is kept of earlier texts, so that the next one is computed.
+    /// Drops the results of earlier texts, so that the next one is computed.
     pub fn forget_texts(&self) {
         self.kept.clear();
-        #[cfg(feature = "cuda")]
         if let Some(fast) = self.fast() {
             fast.forget_texts();
         }
@@ -126,7 +124,6 @@ impl JinaClip {
     /// When an id is beyond the vocabulary.
     pub fn pooled(&self, tokens: &TokenBatch) -> Result<Tensor<2>, TokenError> {
         tokens.check("Jina CLIP", self.config.vocab_size)?;
-        #[cfg(feature = "cuda")]
         if let Some(pooled) = self.fast().and_then(|fast| fast.pooled(tokens, self.config.pad_token_id)) {
             return Ok(pooled);
         }

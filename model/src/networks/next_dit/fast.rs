@@ -12,18 +12,20 @@ use super::conditioned::{Caption, Conditioned};
 use super::config::TIME_FEATURES;
 use super::embed::TIME_PERIOD_MAX;
 use super::rope::RopeTable;
-use super::{Block, NextDit, ROW_MULTIPLE, final_layer};
-use crate::cuda::bridge::{self, Operand, Pins};
-use crate::cuda::gpu::{Layout, Place, Session};
-use crate::cuda::kernels::{Gate, Heads, Modulation, Next, NormKind, ROWS_MAX, RopeTables, Rows};
+use super::{Block, NextDit, Passes, ROW_MULTIPLE, final_layer};
+use crate::cuda::BF16;
+use crate::cuda::bridge::{self, Pins};
+use crate::cuda::kernels::{Gate, Heads, Modulation, Next, NormKind, RopeTables};
+use crate::cuda::operand::Operand;
 use crate::cuda::product::{Layer, Matrix, Product};
 use crate::cuda::profile::Cost;
 use crate::cuda::projection::Projection;
-use crate::cuda::stack::{self, BF16, BlockModulation, BlockWeights, Buffers, Geometry, Tokens};
-use crate::cuda::{self, CudaError, Gpu, kernels};
+use crate::cuda::rows::{ROWS_MAX, Rows};
+use crate::cuda::session::{Layout, Place, Session};
+use crate::cuda::stack::{self, BlockModulation, BlockWeights, Buffers, Geometry, Tokens};
+use crate::cuda::{self, CudaError, Gpu, launch};
 
 /// Addresses of a network's weights. They are valid as long as the network lives, which owns this.
-#[derive(Clone)]
 pub struct FastNextDit {
     gpu: Arc<Gpu>,
     weights: Arc<Weights>,
@@ -55,12 +57,6 @@ struct Pooled {
     joined: Layer,
 }
 
-impl std::fmt::Debug for FastNextDit {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FastNextDit").field("geometry", &self.weights.geometry).finish_non_exhaustive()
-    }
-}
-
 impl FastNextDit {
     /// The fast path of a loaded network, if it is in bf16 on a GPU that has everything.
     pub fn of(network: &NextDit) -> Option<Self> {
@@ -77,10 +73,11 @@ impl FastNextDit {
             }
         }
     }
+}
 
-    /// The refined captions, `[batch, width, dim]` with zeros beyond a row's length. `rope` is the table of the caption's
-    /// positions.
-    pub fn refine(&self, caption: &Caption, width: usize, rope: &RopeTable) -> Option<Tensor<3>> {
+impl Passes for FastNextDit {
+    /// Tokens beyond a row's length are zeros.
+    fn refine(&self, caption: &Caption, width: usize, rope: &RopeTable) -> Option<Tensor<3>> {
         let rows = Rows::of(caption.lengths.iter().copied())?;
         let weights = Arc::clone(&self.weights);
         let features = caption.features.clone().cast(DType::BF16);
@@ -92,8 +89,7 @@ impl FastNextDit {
         }))
     }
 
-    /// The pooled text, projected, `[batch, clip_text_dim]`.
-    pub fn project(&self, pooled: &Tensor<2>) -> Option<Tensor<2>> {
+    fn project(&self, pooled: &Tensor<2>) -> Option<Tensor<2>> {
         let width = self.weights.pooled.as_ref()?.projection.d_output;
         let weights = Arc::clone(&self.weights);
         let pooled = pooled.clone().cast(DType::BF16);
@@ -105,9 +101,8 @@ impl FastNextDit {
         }))
     }
 
-    /// One evaluation, patch vectors to patch vectors `[batch, image width, patch_dim]`; none if the batch is one that only
-    /// the plain implementation takes.
-    pub fn evaluate(&self, conditioned: &Conditioned, patches: &Tensor<3>, times: &[f32]) -> Option<Tensor<3>> {
+    /// Takes images of one size.
+    fn evaluate(&self, conditioned: &Conditioned, patches: &Tensor<3>, times: &[f32]) -> Option<Tensor<3>> {
         if conditioned.image_mask.is_some() || times.len() > ROWS_MAX {
             return None;
         }
@@ -152,7 +147,7 @@ impl Weights {
             ("the width of the caption's features", config.cap_feat_dim),
             ("the width of the pooled text", config.clip_text_dim.unwrap_or(8)),
         ] {
-            if !kernels::is_row_width(found) {
+            if !launch::is_row_width(found) {
                 return Err(CudaError::Unsupported { what, found, wanted: "a multiple of 8 up to 8192" });
             }
         }

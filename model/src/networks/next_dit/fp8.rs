@@ -1,12 +1,13 @@
 //! The network with its products in 8 bits: the linear layers of the noise refiner and of the joint stream, which do more
 //! than nine tenths of an evaluation's arithmetic. The captions' refiner runs once for a picture and stays as it is.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use super::block_linear::BlockLinear;
 use super::{Block, NextDit};
 use crate::cuda::fp8_linear::{self, Fp8Linear};
 use crate::cuda::{self, CudaError, Gpu};
+use crate::nn::accelerated::Accelerated;
 
 /// Tokens for which it is asked whether there are products: those of a small picture.
 const PROBED_TOKENS: usize = 1024;
@@ -25,7 +26,7 @@ impl NextDit {
             None => return Err(CudaError::NoFp8 { found: "the network is not on a GPU".to_owned() }),
         };
         // Addresses that were taken belong to the weights that go.
-        let mut network = Self { fast: OnceLock::new(), ..self };
+        let mut network = Self { fast: Accelerated::new(), ..self };
         network.check_fp8(&gpu)?;
         for block in network.noise_refiner.iter_mut().chain(&mut network.layers) {
             round(&gpu, block)?;

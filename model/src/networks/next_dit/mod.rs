@@ -26,14 +26,12 @@ pub mod key_map;
 mod patchify;
 mod rope;
 
-#[cfg(feature = "cuda")]
-use std::sync::OnceLock;
-
 use burn::nn::Linear;
 use burn::tensor::activation::silu;
 use burn::tensor::{DType, Tensor};
 
 use crate::checkpoint::TensorReader;
+use crate::nn::accelerated::Accelerated;
 use crate::nn::ops;
 use block::Block;
 use conditioned::Layout;
@@ -52,6 +50,16 @@ pub const ROW_MULTIPLE: usize = 64;
 /// with a sequence of 1 for vectors.
 pub type Tap<'a> = dyn FnMut(&str, &Tensor<3>) + 'a;
 
+/// The passes of the network in an accelerated implementation. `None` is a batch that it does not take.
+trait Passes: Send + Sync {
+    /// The refined captions, `[batch, width, dim]`; `rope` is the table of their positions.
+    fn refine(&self, caption: &Caption, width: usize, rope: &RopeTable) -> Option<Tensor<3>>;
+    /// The pooled text, projected, `[batch, clip_text_dim]`.
+    fn project(&self, pooled: &Tensor<2>) -> Option<Tensor<2>>;
+    /// One evaluation, patch vectors to patch vectors `[batch, image width, patch_dim]`.
+    fn evaluate(&self, conditioned: &Conditioned, patches: &Tensor<3>, times: &[f32]) -> Option<Tensor<3>>;
+}
+
 /// The network.
 #[derive(Debug)]
 pub struct NextDit {
@@ -65,8 +73,7 @@ pub struct NextDit {
     layers: Vec<Block>,
     final_layer: FinalLayer,
     /// The same on an NVIDIA GPU. It points into the weights above.
-    #[cfg(feature = "cuda")]
-    fast: OnceLock<Option<fast::FastNextDit>>,
+    fast: Accelerated<dyn Passes>,
 }
 
 impl NextDit {
@@ -88,33 +95,28 @@ impl NextDit {
             layers: blocks("layers", config.n_layers, true),
             final_layer: FinalLayer::load(config, weights),
             config: config.clone(),
-            #[cfg(feature = "cuda")]
-            fast: OnceLock::new(),
+            fast: Accelerated::new(),
         }
     }
 
-    /// The fast path, if there is one. Addresses of weights are taken at the first call: burn can tidy its memory up until
-    /// then.
-    #[cfg(feature = "cuda")]
-    fn fast(&self) -> Option<&fast::FastNextDit> {
-        self.fast.get_or_init(|| fast::FastNextDit::of(self)).as_ref()
+    fn fast(&self) -> Option<&dyn Passes> {
+        self.fast.get_or_build(|| {
+            #[cfg(feature = "cuda")]
+            return fast::FastNextDit::of(self).map(|fast| -> Box<dyn Passes> { Box::new(fast) });
+            #[cfg(not(feature = "cuda"))]
+            return None;
+        })
     }
 
     /// Whether evaluations run on vendor libraries and our own kernels, and not on burn's operations.
     pub fn is_fast(&self) -> bool {
-        #[cfg(feature = "cuda")]
-        return self.fast().is_some();
-        #[cfg(not(feature = "cuda"))]
-        return false;
+        self.fast().is_some()
     }
 
     /// The same network on burn's operations alone: what the fast path is compared with.
     #[must_use]
     pub fn plain(self) -> Self {
-        #[cfg(feature = "cuda")]
-        return Self { fast: OnceLock::from(None), ..self };
-        #[cfg(not(feature = "cuda"))]
-        return self;
+        Self { fast: Accelerated::none(), ..self }
     }
 
     /// Sizes of the network.
@@ -134,14 +136,12 @@ impl NextDit {
     ///
     /// If the batch sizes differ.
     pub fn condition(&self, caption: &Caption, pooled: Option<Tensor<2>>, grids: &[[usize; 2]]) -> Conditioned {
-        #[cfg(feature = "cuda")]
         if let Some(conditioned) = self.condition_fast(caption, pooled.as_ref(), grids) {
             return conditioned;
         }
         self.condition_with(caption, pooled, grids, &mut |_, _| ())
     }
 
-    #[cfg(feature = "cuda")]
     fn condition_fast(
         &self,
         caption: &Caption,
@@ -280,7 +280,6 @@ impl NextDit {
         tap: Option<&mut Tap<'_>>,
     ) -> Tensor<3> {
         assert_eq!(times.len(), conditioned.batch(), "one time per row");
-        #[cfg(feature = "cuda")]
         if tap.is_none()
             && let Some(tokens) = self.fast().and_then(|fast| fast.evaluate(conditioned, &patches, times))
         {

@@ -11,14 +11,8 @@ use serde_json::{Value, json};
 
 use super::{Specs, TensorSpec};
 use crate::checkpoint::synthetic::init::Init;
-use crate::checkpoint::synthetic::preset::{DitSize, GemmaSize, JinaSize};
+use crate::checkpoint::synthetic::preset::{CHANNELS, DitSize, GemmaSize, JinaSize, PATCH, PATCH_DIM};
 
-/// Channels of the latents.
-const CHANNELS: usize = 16;
-/// Edge of a patch.
-const PATCH: usize = 2;
-/// Elements of a patch.
-pub const PATCH_DIM: usize = PATCH * PATCH * CHANNELS;
 /// Features of the time sinusoid.
 const TIME_FEATURES: usize = 256;
 

@@ -2,9 +2,9 @@
 
 use super::F32;
 use super::weights::{Residual, TAPS, Weights};
-use crate::cuda::gpu::{Layout, Place};
+use crate::cuda::BF16;
 use crate::cuda::image_kernels::Image;
-use crate::cuda::stack::BF16;
+use crate::cuda::session::{Layout, Place};
 
 /// Scores of the attention that are held at once: 256 MiB. With fewer rows the product with the values has too few tiles
 /// to fill a large GPU; with more, the buffer of the largest images would not hold them.

@@ -16,9 +16,9 @@ use burn::tensor::{DType, Device, Tensor};
 use self::memory::Buffers;
 use self::pass::Pass;
 use self::weights::{Pinning, Weights};
-use super::AutoencoderKlConfig;
 use super::decoder::Decoder;
-use crate::cuda::gpu::Layout;
+use super::{AutoencoderKlConfig, Passes};
+use crate::cuda::session::Layout;
 use crate::cuda::{self, CudaError, Gpu, bridge};
 
 /// Height and width of the latents that are decoded on trial.
@@ -27,16 +27,9 @@ const TRIAL: usize = 8;
 const F32: u64 = 4;
 
 /// Addresses of a decoder's weights. They are valid as long as the autoencoder lives, which owns this.
-#[derive(Clone)]
 pub struct FastDecoder {
     gpu: Arc<Gpu>,
     weights: Arc<Weights>,
-}
-
-impl std::fmt::Debug for FastDecoder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FastDecoder").field("latent_channels", &self.weights.latent_channels).finish_non_exhaustive()
-    }
 }
 
 impl FastDecoder {
@@ -70,9 +63,10 @@ impl FastDecoder {
         }
         done.map_err(|error| CudaError::Driver { doing: "decode on trial", reason: error.to_string() })
     }
+}
 
-    /// Model latents `[B, C, H, W]` to RGB in 0..1, `[B, 3, 8H, 8W]`, in f32.
-    pub fn decode(&self, model_latents: &Tensor<4>) -> Tensor<4> {
+impl Passes for FastDecoder {
+    fn decode(&self, model_latents: &Tensor<4>) -> Tensor<4> {
         let latents = model_latents.clone().cast(DType::F32);
         let [batch, channels, height, width] = latents.dims();
         assert_eq!(channels, self.weights.latent_channels, "channels of the latents");

@@ -2,14 +2,14 @@
 
 use super::memory::{Buffers, Chunks};
 use super::weights::{Convolution, Residual, SelfAttention, TAPS, Weights};
+use crate::cuda::BF16;
 use crate::cuda::CudaError;
-use crate::cuda::bridge::Operand;
 use crate::cuda::convolution::{Operands, Shape};
-use crate::cuda::gpu::Session;
 use crate::cuda::image_kernels::{GroupNorm, Image, Terms};
+use crate::cuda::operand::Operand;
 use crate::cuda::product::{Factor, Matrix, Output, Product};
 use crate::cuda::profile::Cost;
-use crate::cuda::stack::BF16;
+use crate::cuda::session::Session;
 
 /// Side of every filter but those of shortcuts.
 const KERNEL: usize = 3;

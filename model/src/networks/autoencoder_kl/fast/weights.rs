@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 
-use crate::cuda::bridge::{self, Operand, Pins};
+use crate::cuda::BF16;
+use crate::cuda::bridge::{self, Pins};
 use crate::cuda::image_kernels::{CHANNELS_MAX, GroupNorm};
+use crate::cuda::operand::Operand;
 use crate::cuda::product::{Layer, Matrix};
-use crate::cuda::stack::BF16;
 use crate::cuda::{CudaError, Gpu};
 use crate::networks::autoencoder_kl::AutoencoderKlConfig;
 use crate::networks::autoencoder_kl::decoder::Decoder;
