@@ -17,8 +17,8 @@ use cudarc::driver::sys::{self as cuda, CUstream};
 
 use super::cudnn::{Descriptor, check, describe};
 use super::error::CudaError;
-use super::kernels::Heads;
 use super::rows::ROWS_MAX;
+use crate::nn::block::Heads;
 
 /// The first release whose unified operation was seen to take these shapes.
 const OLDEST: usize = 91_400;

@@ -3,10 +3,11 @@
 use cudarc::driver::sys::{CUfunction, CUstream};
 
 use super::error::CudaError;
-use super::kernels::{Gate, Modulation, Next, NormKind};
+use super::kernels::{Modulation, Next, NormKind};
 use super::launch::{arguments, function, launch, module, row_threads, stream_source};
 use super::product::fp8::Fp8Rows;
 use super::rows::Rows;
+use crate::nn::block::Gate;
 
 /// The compute capability (major, minor) from which on devices convert to e4m3.
 pub const CAPABILITY_MIN: (i32, i32) = (8, 9);

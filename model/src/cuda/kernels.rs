@@ -5,6 +5,7 @@ use cudarc::driver::sys::{CUfunction, CUstream};
 use super::error::CudaError;
 use super::launch::{THREADS, arguments, function, launch, launch_each, module, row_threads, stream_source};
 use super::rows::{ROWS_MAX, Rows};
+use crate::nn::block::{Gate, Heads};
 
 /// A vector for each row, `values + row * stride`; none where `values` is 0. The layout of `struct Modulation`.
 #[repr(C)]
@@ -59,33 +60,6 @@ pub struct RopeTables {
     pub stride: i64,
     /// Whether neighbours are paired, or elements half a head apart.
     pub interleaved: bool,
-}
-
-/// Heads of a fused projection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Heads {
-    /// Query heads.
-    pub query: usize,
-    /// Key heads, and as many value heads.
-    pub kv: usize,
-    /// Elements of a head.
-    pub dim: usize,
-}
-
-impl Heads {
-    /// Elements of a token of the fused projection.
-    pub fn width(&self) -> usize {
-        (self.query + 2 * self.kv) * self.dim
-    }
-}
-
-/// The gated unit of a feed-forward part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Gate {
-    /// SwiGLU.
-    Silu = 0,
-    /// GeGLU with the approximation by the hyperbolic tangent.
-    GeluTanh = 1,
 }
 
 /// How a norm over the width is computed.

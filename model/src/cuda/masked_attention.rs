@@ -6,11 +6,11 @@
 
 use super::BF16;
 use super::error::CudaError;
-use super::kernels::Heads;
 use super::product::{Batch, Factor, Layer, Matrix, Output, Product};
 use super::profile::Cost;
 use super::session::Session;
 use super::text_kernels::{KEYS_MAX, Visible};
+use crate::nn::block::Heads;
 
 /// Queries and keys are rounded up to a multiple of this.
 pub const ROUND: usize = 64;

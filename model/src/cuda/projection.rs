@@ -1,12 +1,13 @@
 //! The linear layers of a block in the type that its weights have, and what writes their inputs in that type.
 
 use super::error::CudaError;
-use super::kernels::{Gate, Modulation, Next, NormKind};
+use super::kernels::{Modulation, Next, NormKind};
 use super::product::fp8::{Fp8Layer, Fp8Rows};
 use super::product::{Layer, Product};
 use super::profile::Cost;
 use super::rows::Rows;
 use super::session::Session;
+use crate::nn::block::Gate;
 
 /// A linear layer.
 #[derive(Debug, Clone, Copy)]

@@ -1,7 +1,7 @@
 //! A stack of transformer blocks over a flat sequence of tokens: the rows of a batch one after the other, without padding.
 
 use super::error::CudaError;
-use super::kernels::{Gate, Heads, Modulation, Next, NormKind, RopeTables};
+use super::kernels::{Modulation, Next, NormKind, RopeTables};
 use super::masked_attention::{self, MaskedAttention};
 use super::product::fp8::{self, Fp8Rows};
 use super::product::{Layer, Matrix};
@@ -11,6 +11,7 @@ use super::rows::Rows;
 use super::session::{Layout, Place, Session};
 use super::text_kernels::{KEYS_MAX, Visible};
 use super::{BF16, attention, launch};
+use crate::nn::block::{self, Block, Gate, Heads, Norm};
 
 /// The weights of one block; its linear layers are [`Layer`]s or, where they may be in 8 bits, [`Projection`]s.
 #[derive(Debug, Clone)]
@@ -29,6 +30,31 @@ pub struct BlockWeights<L = Layer> {
     pub ffn_norm: [u64; 2],
     /// Norms of query and key heads.
     pub head_norm: Option<(u64, u64)>,
+}
+
+impl<L> BlockWeights<L> {
+    /// The addresses of a block's weights.
+    ///
+    /// # Errors
+    ///
+    /// The first of `norm` and `projection`.
+    pub(crate) fn pin(
+        block: &Block,
+        mut norm: impl FnMut(&Norm) -> Result<u64, CudaError>,
+        mut projection: impl FnMut(&block::Projection) -> Result<L, CudaError>,
+    ) -> Result<Self, CudaError> {
+        let [[before_attention, after_attention], [before_ffn, after_ffn]] = [&block.attention_norm, &block.ffn_norm];
+        let head_norm = block.head_norm.as_ref();
+        Ok(Self {
+            qkv: projection(&block.qkv)?,
+            out: projection(&block.out)?,
+            gate_up: projection(&block.gate_up)?,
+            down: projection(&block.down)?,
+            attention_norm: [norm(before_attention)?, norm(after_attention)?],
+            ffn_norm: [norm(before_ffn)?, norm(after_ffn)?],
+            head_norm: head_norm.map(|[q, k]| Ok::<_, CudaError>((norm(q)?, norm(k)?))).transpose()?,
+        })
+    }
 }
 
 /// Scales and gates of a block: four vectors for each row, `[rows, 4 * dim]`: scale and gate of the attention, scale and

@@ -3,9 +3,10 @@
 use cudarc::driver::sys::{CUfunction, CUstream};
 
 use super::error::CudaError;
-use super::kernels::{Heads, NormKind};
+use super::kernels::NormKind;
 use super::launch::{arguments, function, launch, launch_each, module, row_threads};
 use super::product::Matrix;
+use crate::nn::block::Heads;
 
 /// Ids that one launch takes as an argument.
 const IDS_MAX: usize = 512;

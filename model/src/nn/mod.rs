@@ -1,4 +1,6 @@
 //! Layers and arithmetic that several networks share.
 
 pub(crate) mod accelerated;
+pub(crate) mod block;
 pub mod ops;
+pub(crate) mod rope;

@@ -1,58 +1,42 @@
-//! One layer: attention and gated MLP, each between two norms.
+//! Reading the weights of a layer.
 
-use burn::nn::Linear;
-use burn::tensor::Tensor;
-
-use super::attention::Attention;
-use super::rope::Positions;
-use super::{Gemma3Config, LayerKind};
+use super::Gemma3Config;
 use crate::checkpoint::TensorReader;
-use crate::nn::ops;
+use crate::nn::block::{Block, BlockKind, Gate, Heads, Norm, Pairing, Projection};
 
-/// A decoder layer.
-#[derive(Debug)]
-pub(super) struct Block {
-    pub(super) input_layernorm: Tensor<1>,
-    pub(super) self_attn: Attention,
-    pub(super) post_attention_layernorm: Tensor<1>,
-    pub(super) pre_feedforward_layernorm: Tensor<1>,
-    /// The rows of `gate_proj` and then of `up_proj`: one product instead of two.
-    pub(super) gate_up: Linear,
-    pub(super) down_proj: Linear,
-    pub(super) post_feedforward_layernorm: Tensor<1>,
-    eps: f64,
+/// Reads one decoder layer.
+pub(super) fn load(config: &Gemma3Config, weights: &TensorReader) -> Block {
+    let &Gemma3Config { hidden_size, intermediate_size, head_dim, rms_norm_eps: eps, .. } = config;
+    let heads = heads(config);
+    let attention = weights.at("self_attn");
+    let norm = |weights: &TensorReader, name: &str, width: usize| Norm {
+        weight: weights.vector(&format!("{name}.weight"), width),
+        eps,
+        plus_one: true,
+    };
+    let stream_norm = |name: &str| norm(weights, name, hidden_size);
+    let head_norm = |name: &str| norm(&attention, name, head_dim);
+    let qkv = [("q_proj", heads.query * head_dim), ("k_proj", heads.kv * head_dim), ("v_proj", heads.kv * head_dim)];
+    let gate_up = [("mlp.gate_proj", intermediate_size), ("mlp.up_proj", intermediate_size)];
+    Block {
+        kind: BlockKind {
+            heads,
+            pairing: Pairing::Halves,
+            gate: Gate::GeluTanh,
+            query_scale: (head_dim as f64 / config.query_pre_attn_scalar).sqrt(),
+        },
+        qkv: Projection::Loaded(attention.linear_stack(&qkv, hidden_size)),
+        out: Projection::Loaded(attention.linear("o_proj", heads.query * head_dim, hidden_size, false)),
+        gate_up: Projection::Loaded(weights.linear_stack(&gate_up, hidden_size)),
+        down: Projection::Loaded(weights.linear("mlp.down_proj", intermediate_size, hidden_size, false)),
+        attention_norm: [stream_norm("input_layernorm"), stream_norm("post_attention_layernorm")],
+        ffn_norm: [stream_norm("pre_feedforward_layernorm"), stream_norm("post_feedforward_layernorm")],
+        head_norm: Some([head_norm("q_norm"), head_norm("k_norm")]),
+        modulation: None,
+    }
 }
 
-impl Block {
-    pub(super) fn load(config: &Gemma3Config, kind: LayerKind, weights: &TensorReader) -> Self {
-        let Gemma3Config { hidden_size, intermediate_size, rms_norm_eps, .. } = *config;
-        let norm = |name: &str| weights.vector(&format!("{name}.weight"), hidden_size);
-        Self {
-            input_layernorm: norm("input_layernorm"),
-            self_attn: Attention::load(config, kind, &weights.at("self_attn")),
-            post_attention_layernorm: norm("post_attention_layernorm"),
-            pre_feedforward_layernorm: norm("pre_feedforward_layernorm"),
-            gate_up: weights
-                .linear_stack(&[("mlp.gate_proj", intermediate_size), ("mlp.up_proj", intermediate_size)], hidden_size),
-            down_proj: weights.linear("mlp.down_proj", intermediate_size, hidden_size, false),
-            post_feedforward_layernorm: norm("post_feedforward_layernorm"),
-            eps: rms_norm_eps,
-        }
-    }
-
-    /// `[B, L, hidden]` to the same.
-    pub(super) fn forward(&self, x: Tensor<3>, positions: &Positions) -> Tensor<3> {
-        let norm = |x: Tensor<3>, weight: &Tensor<1>| ops::rms_norm_plus_one(x, weight.clone(), self.eps);
-        let attended = self.self_attn.forward(norm(x.clone(), &self.input_layernorm), positions);
-        let x = x + norm(attended, &self.post_attention_layernorm);
-        let fed = self.feed_forward(norm(x.clone(), &self.pre_feedforward_layernorm));
-        x + norm(fed, &self.post_feedforward_layernorm)
-    }
-
-    fn feed_forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate_up = ops::linear(x, &self.gate_up);
-        let width = gate_up.dims()[2] / 2;
-        let up = gate_up.clone().narrow(2, width, width);
-        ops::linear(ops::gelu_tanh(gate_up.narrow(2, 0, width)) * up, &self.down_proj)
-    }
+/// The heads of every layer.
+pub(super) fn heads(config: &Gemma3Config) -> Heads {
+    Heads { query: config.heads, kv: config.kv_heads, dim: config.head_dim }
 }

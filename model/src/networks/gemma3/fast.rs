@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{DType, Device, Tensor};
 
+use super::block::heads;
 use super::offload::{Offload, Offloaded, Staging};
 use super::pin::pin;
-use super::rope::{self, Table};
-use super::{Block, Gemma3, Gemma3Config, LayerKind, Passes};
+use super::rope;
+use super::{Gemma3, Gemma3Config, LayerKind, Passes};
 use crate::cuda::BF16;
 use crate::cuda::bridge::{self, Pins};
-use crate::cuda::kernels::{Gate, Heads, Modulation, Next, NormKind};
+use crate::cuda::kernels::{Modulation, Next, NormKind};
 use crate::cuda::masked_attention::{self, MaskedAttention, rounded};
 use crate::cuda::operand::Operand;
 use crate::cuda::product::{Layer, Matrix};
@@ -28,6 +29,8 @@ use crate::cuda::text_kernels::{KEYS_MAX, PositionTables, Visible};
 use crate::cuda::text_rows::{self, Queued};
 use crate::cuda::{self, CudaError, Gpu};
 use crate::networks::token_lru::{TextCounts, TokenLru};
+use crate::nn::block::{Block, Gate};
+use crate::nn::rope::RopeTable;
 use crate::tokens::TokenBatch;
 
 /// Keys and values that are kept: five texts of 544 tokens at full size.
@@ -40,7 +43,7 @@ pub(super) struct FastGemma3 {
     gpu: Arc<Gpu>,
     weights: Arc<Weights>,
     /// Owned here because the addresses of the weights point into them.
-    _tables: [Table; 2],
+    _tables: [RopeTable; 2],
     /// The weights that lie in the host's memory, if they do; all others belong to the network.
     _offloaded: Option<Offloaded>,
     device: Device,
@@ -125,13 +128,24 @@ impl FastGemma3 {
         let mut offload = Offload::new(&gpu);
         let embedding = offload.table(&embed_tokens)?;
         drop(embed_tokens);
-        let blocks = blocks.map(|block| pin(&block, &mut offload)).collect::<Result<_, _>>()?;
+        let blocks = config
+            .layers
+            .iter()
+            .zip(blocks)
+            .map(|(&kind, block)| Ok((kind, pin(&block, &mut offload)?)))
+            .collect::<Result<_, CudaError>>()?;
         let (pins, offloaded) = offload.finish();
         let weights = Weights::new(pins, config, (embedding, scale), blocks, true, &tables)?;
         Ok(Self::new(gpu, weights, tables, Some(offloaded), device.clone()))
     }
 
-    fn new(gpu: Arc<Gpu>, weights: Weights, tables: [Table; 2], offloaded: Option<Offloaded>, device: Device) -> Self {
+    fn new(
+        gpu: Arc<Gpu>,
+        weights: Weights,
+        tables: [RopeTable; 2],
+        offloaded: Option<Offloaded>,
+        device: Device,
+    ) -> Self {
         let kept = Mutex::new(Kept {
             features: TokenLru::new(super::KEPT_BYTES),
             stores: TokenLru::new(STORE_BYTES),
@@ -208,7 +222,7 @@ impl Passes for FastGemma3 {
 }
 
 /// Rotary tables of sliding and of full layers.
-fn tables(config: &Gemma3Config, device: &Device) -> [Table; 2] {
+fn tables(config: &Gemma3Config, device: &Device) -> [RopeTable; 2] {
     let table = |base, factor| rope::table(base, factor, config.head_dim, KEYS_MAX, device);
     [table(config.rope_base_sliding, 1.0), table(config.rope_base_full, config.rope_factor_full)]
 }
@@ -247,9 +261,11 @@ impl Buffers {
 }
 
 impl Weights {
-    fn pin(gpu: &Arc<Gpu>, network: &Gemma3, tables: &[Table; 2]) -> Result<Self, CudaError> {
+    fn pin(gpu: &Arc<Gpu>, network: &Gemma3, tables: &[RopeTable; 2]) -> Result<Self, CudaError> {
         let mut pins = Pins::new(gpu);
-        let blocks = network.blocks.iter().map(|block| pin(block, &mut pins)).collect::<Result<_, _>>()?;
+        let blocks = network.config.layers.iter().zip(&network.blocks);
+        let blocks =
+            blocks.map(|(&kind, block)| Ok((kind, pin(block, &mut pins)?))).collect::<Result<_, CudaError>>()?;
         let scale = super::embedding_scale(&network.config, network.embed_tokens.dtype());
         let embedding = (pins.table(&network.embed_tokens)?, scale);
         Self::new(pins, &network.config, embedding, blocks, false, tables)
@@ -261,19 +277,19 @@ impl Weights {
         (embedding, embedding_scale): (Matrix, f32),
         blocks: Vec<(LayerKind, BlockWeights)>,
         is_offloaded: bool,
-        tables: &[Table; 2],
+        tables: &[RopeTable; 2],
     ) -> Result<Self, CudaError> {
         let norm = NormKind { eps: config.rms_norm_eps as f32, weight_offset: 1.0 };
         let geometry = Geometry {
             dim: config.hidden_size,
             ffn: config.intermediate_size,
-            heads: Heads { query: config.heads, kv: config.kv_heads, dim: config.head_dim },
+            heads: heads(config),
             norm,
             head_norm: norm,
             gate: Gate::GeluTanh,
         };
         geometry.check()?;
-        let table = |table: &Table| pins.positions(&table.cos, &table.sin);
+        let table = |table: &RopeTable| pins.positions(&table.cos, &table.sin);
         let [sliding, full] = tables;
         let tables = [table(sliding)?, table(full)?];
         Ok(Self {

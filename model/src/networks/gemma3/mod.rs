@@ -7,7 +7,6 @@
 //! The image model was trained on `hidden_states[-2]`, so the last layer and the final norm are neither loaded nor run.
 //! Reference: transformers, `modeling_gemma3.py` (Gemma 3 Technical Report, <https://arxiv.org/abs/2503.19786>).
 
-mod attention;
 mod block;
 mod config;
 #[cfg(feature = "cuda")]
@@ -21,13 +20,13 @@ mod rope;
 use burn::tensor::module::embedding;
 use burn::tensor::{DType, Tensor, bf16};
 
-use self::block::Block;
 pub use self::config::{Gemma3Config, LayerKind};
-use self::rope::Positions;
+use self::rope::AllPositions;
 use crate::checkpoint::TensorReader;
 use crate::error::TokenError;
 use crate::networks::token_lru::{KeptBatches, TextCounts};
 use crate::nn::accelerated::Accelerated;
+use crate::nn::block::Block;
 use crate::nn::ops;
 use crate::tokens::TokenBatch;
 
@@ -85,8 +84,7 @@ impl Gemma3 {
         if dtype != DType::BF16 {
             return Err(OffloadError("the precision is f32, and weights in the host's memory need bf16".into()));
         }
-        let layers = config.layers.iter().enumerate().take(count);
-        let blocks = layers.map(|(i, &kind)| Block::load(config, kind, &weights.at(format!("layers.{i}"))));
+        let blocks = (0..count).map(|i| block::load(config, &weights.at(format!("layers.{i}"))));
         let fast: Box<dyn Passes> = fast::FastGemma3::offloaded(config, &device, embed_tokens, blocks)
             .map(Box::new)
             .map_err(|error| OffloadError(error.to_string()))?;
@@ -112,9 +110,7 @@ impl Gemma3 {
         Self {
             config: config.clone(),
             embed_tokens: weights.tensor("embed_tokens.weight", [config.vocab_size, config.hidden_size]),
-            blocks: (0..layers)
-                .map(|index| Block::load(config, config.layers[index], &weights.at(format!("layers.{index}"))))
-                .collect(),
+            blocks: (0..layers).map(|index| block::load(config, &weights.at(format!("layers.{index}")))).collect(),
             norm: norm.then(|| weights.vector("norm.weight", config.hidden_size)),
             kept: KeptBatches::new(KEPT_BYTES),
             fast: Accelerated::new(),
@@ -199,12 +195,12 @@ impl Gemma3 {
     ) -> Result<(), TokenError> {
         let device = self.embed_tokens.device();
         let ids = tokens.ids("Gemma", self.config.vocab_size, &device)?;
-        let positions = Positions::new(&self.config, tokens.width(), &device);
+        let positions = AllPositions::new(&self.config, tokens.width(), &device);
         let scale = embedding_scale(&self.config, self.embed_tokens.dtype());
         let mut state = embedding(self.embed_tokens.clone(), ids).mul_scalar(scale);
         see(0, &state);
         for (index, block) in self.blocks.iter().enumerate() {
-            state = block.forward(state, &positions);
+            state = block.forward(state, None, &positions.of(self.config.layers[index]));
             match &self.norm {
                 Some(norm) if index + 1 == self.blocks.len() => {
                     see(index + 1, &ops::rms_norm_plus_one(state.clone(), norm.clone(), self.config.rms_norm_eps));

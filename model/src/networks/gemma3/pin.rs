@@ -1,14 +1,15 @@
 //! The addresses of a layer's weights, on the device or in the host's memory.
 
+use std::cell::RefCell;
+
 use burn::nn::Linear;
 use burn::tensor::Tensor;
 
-use super::LayerKind;
-use super::block::Block;
 use crate::cuda::CudaError;
 use crate::cuda::bridge::Pins;
 use crate::cuda::product::Layer;
 use crate::cuda::stack::BlockWeights;
+use crate::nn::block::{Block, Projection};
 
 /// Gives a weight its permanent address.
 pub(super) trait Pin {
@@ -29,16 +30,17 @@ impl Pin for Pins {
 }
 
 /// The addresses of the weights of a layer.
-pub(super) fn pin(block: &Block, to: &mut impl Pin) -> Result<(LayerKind, BlockWeights), CudaError> {
-    let attention = &block.self_attn;
-    let weights = BlockWeights {
-        qkv: to.linear(&attention.qkv)?,
-        out: to.linear(&attention.o_proj)?,
-        gate_up: to.linear(&block.gate_up)?,
-        down: to.linear(&block.down_proj)?,
-        attention_norm: [to.norm(&block.input_layernorm)?, to.norm(&block.post_attention_layernorm)?],
-        ffn_norm: [to.norm(&block.pre_feedforward_layernorm)?, to.norm(&block.post_feedforward_layernorm)?],
-        head_norm: Some((to.norm(&attention.q_norm)?, to.norm(&attention.k_norm)?)),
-    };
-    Ok((attention.kind, weights))
+pub(super) fn pin(block: &Block, to: &mut impl Pin) -> Result<BlockWeights, CudaError> {
+    let to = RefCell::new(to);
+    BlockWeights::pin(
+        block,
+        |norm| to.borrow_mut().norm(&norm.weight),
+        |layer| match layer {
+            Projection::Loaded(layer) => to.borrow_mut().linear(layer),
+            Projection::Fp8(_) => {
+                let what = "the bits of a weight of Gemma 3";
+                Err(CudaError::Unsupported { what, found: 8, wanted: "16" })
+            }
+        },
+    )
 }

@@ -1,26 +1,21 @@
 //! Rotary tables of both kinds of layers, and the window mask.
 
-use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
 
 use super::{Gemma3Config, LayerKind};
+use crate::nn::block::Positions;
+use crate::nn::rope::RopeTable;
 
-/// What depends on positions only, shared by all layers of a pass. Positions count from 0 in every row.
+/// Positions of the layers of either kind. They count from 0 in every row.
 #[derive(Debug)]
-pub(super) struct Positions {
-    sliding: Table,
-    full: Table,
-    /// Hides keys before the window, `[1, 1, L, L]`; none when the whole text fits into the window.
+pub(super) struct AllPositions {
+    sliding: RopeTable,
+    full: RopeTable,
+    /// Hides keys before the window, `[1, 1, L, L]`; `None` if the whole text fits into the window.
     window: Option<Tensor<4, Bool>>,
 }
 
-/// Cosines and sines, each `[1, L, head_dim/2]` in f32.
-#[derive(Debug, Clone)]
-pub(super) struct Table {
-    pub(super) cos: Tensor<3>,
-    pub(super) sin: Tensor<3>,
-}
-
-impl Positions {
+impl AllPositions {
     pub(super) fn new(config: &Gemma3Config, len: usize, device: &Device) -> Self {
         Self {
             sliding: table(config.rope_base_sliding, 1.0, config.head_dim, len, device),
@@ -29,31 +24,21 @@ impl Positions {
         }
     }
 
-    pub(super) fn table(&self, kind: LayerKind) -> Table {
+    /// Those of a layer. Padding lies on the right, so causality hides it from every token of a text.
+    pub(super) fn of(&self, kind: LayerKind) -> Positions<'_> {
         match kind {
-            LayerKind::Sliding => self.sliding.clone(),
-            LayerKind::Full => self.full.clone(),
-        }
-    }
-
-    pub(super) fn mask(&self, kind: LayerKind) -> Option<Tensor<4, Bool>> {
-        match kind {
-            LayerKind::Sliding => self.window.clone(),
-            LayerKind::Full => None,
+            LayerKind::Sliding => Positions { rope: &self.sliding, mask: self.window.as_ref(), is_causal: true },
+            LayerKind::Full => Positions { rope: &self.full, mask: None, is_causal: true },
         }
     }
 }
 
 /// Angles `position / factor / base^(2i / head_dim)`. The frequency and the angle are rounded to f32 as the reference does.
-pub(super) fn table(base: f64, factor: f64, head_dim: usize, len: usize, device: &Device) -> Table {
+pub(super) fn table(base: f64, factor: f64, head_dim: usize, len: usize, device: &Device) -> RopeTable {
     let half = head_dim / 2;
     let frequencies: Vec<f32> =
         (0..half).map(|i| (1.0 / (base.powf(2.0 * i as f64 / head_dim as f64) * factor)) as f32).collect();
-    let angles = (0..len).flat_map(|position| frequencies.iter().map(move |frequency| position as f32 * frequency));
-    let (cos, sin): (Vec<f32>, Vec<f32>) =
-        angles.map(|angle| (f64::from(angle).cos() as f32, f64::from(angle).sin() as f32)).unzip();
-    let tensor = |values| Tensor::from_data(TensorData::new(values, [1, len, half]), (device, DType::F32));
-    Table { cos: tensor(cos), sin: tensor(sin) }
+    RopeTable::of_frequencies(&frequencies, len, device)
 }
 
 /// True where the key lies `window` or more positions before the query. Keys after the query are hidden by causality.

@@ -1,12 +1,13 @@
 //! One encoder layer: attention and MLP with norms after the residual sums, rotary positions.
 
 use burn::nn::Linear;
-use burn::tensor::{Bool, DType, Device, Tensor, TensorData};
+use burn::tensor::{Bool, Device, Tensor};
 
 use super::JinaClipConfig;
 use super::merged::Merged;
 use crate::checkpoint::TensorReader;
 use crate::nn::ops;
+use crate::nn::rope::RopeTable;
 
 /// A layer norm with weight and bias.
 #[derive(Debug)]
@@ -30,26 +31,12 @@ impl Norm {
     }
 }
 
-/// Cosines and sines of all positions, each `[1, L, head_dim/2]` in f32.
-#[derive(Debug)]
-pub(super) struct Rotary {
-    pub(super) cos: Tensor<3>,
-    pub(super) sin: Tensor<3>,
-}
-
-impl Rotary {
-    /// Angles `position / base^(2i / head_dim)`, rounded to f32 as the reference does.
-    pub(super) fn new(config: &JinaClipConfig, len: usize, device: &Device) -> Self {
-        let head_dim = config.hidden_size / config.heads;
-        let half = head_dim / 2;
-        let frequencies: Vec<f32> =
-            (0..half).map(|i| config.rotary_emb_base.powf(-2.0 * i as f64 / head_dim as f64) as f32).collect();
-        let angles = (0..len).flat_map(|position| frequencies.iter().map(move |frequency| position as f32 * frequency));
-        let (cos, sin): (Vec<f32>, Vec<f32>) =
-            angles.map(|angle| (f64::from(angle).cos() as f32, f64::from(angle).sin() as f32)).unzip();
-        let tensor = |values| Tensor::from_data(TensorData::new(values, [1, len, half]), (device, DType::F32));
-        Self { cos: tensor(cos), sin: tensor(sin) }
-    }
+/// The rotary tables of `len` positions.
+pub(super) fn rotary(config: &JinaClipConfig, len: usize, device: &Device) -> RopeTable {
+    let head_dim = config.hidden_size / config.heads;
+    let frequency = |i: usize| config.rotary_emb_base.powf(-2.0 * i as f64 / head_dim as f64) as f32;
+    let frequencies: Vec<f32> = (0..head_dim / 2).map(frequency).collect();
+    RopeTable::of_frequencies(&frequencies, len, device)
 }
 
 /// An encoder layer.
@@ -79,13 +66,13 @@ impl Layer {
     }
 
     /// `x` `[B, L, hidden]`; `mask` `[B, 1, 1, L]`, true where a key is padding.
-    pub(super) fn forward(&self, x: Tensor<3>, rotary: &Rotary, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
+    pub(super) fn forward(&self, x: Tensor<3>, rotary: &RopeTable, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
         let x = self.norm1.forward(x.clone() + self.attend(x, rotary, mask));
         let fed = ops::linear(ops::gelu(ops::linear(x.clone(), &self.fc1)), &self.fc2);
         self.norm2.forward(x + fed)
     }
 
-    fn attend(&self, x: Tensor<3>, rotary: &Rotary, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
+    fn attend(&self, x: Tensor<3>, rotary: &RopeTable, mask: Option<Tensor<4, Bool>>) -> Tensor<3> {
         let [batch, len, hidden] = x.dims();
         let qkv = ops::linear(x, &self.qkv);
         let part = |index: usize| {

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{DType, Tensor};
 
-use super::encoder::{self, Norm, Rotary};
+use super::encoder::{self, Norm};
 use super::{JinaClip, Passes};
 use crate::cuda::BF16;
 use crate::cuda::bridge::{self, Pins};
-use crate::cuda::kernels::{Heads, NormKind, RopeTables};
+use crate::cuda::kernels::{NormKind, RopeTables};
 use crate::cuda::masked_attention::{self, MaskedAttention, rounded};
 use crate::cuda::product::{Layer, Matrix};
 use crate::cuda::profile::Cost;
@@ -21,6 +21,8 @@ use crate::cuda::text_kernels::{KEYS_MAX, PositionTables, Visible};
 use crate::cuda::text_rows::{self, Queued};
 use crate::cuda::{self, CudaError, Gpu, launch};
 use crate::networks::token_lru::{TextCounts, TokenLru};
+use crate::nn::block::Heads;
+use crate::nn::rope::RopeTable;
 use crate::tokens::TokenBatch;
 
 /// The tower's weights where they lie, and what is kept of earlier texts.
@@ -28,7 +30,7 @@ pub(super) struct FastJinaClip {
     gpu: Arc<Gpu>,
     weights: Arc<Weights>,
     /// Owned here because addresses of the weights point into it.
-    _rotary: Rotary,
+    _rotary: RopeTable,
     /// An operand, for an operation must have one.
     word_embeddings: Tensor<2>,
     kept: Mutex<Kept>,
@@ -70,7 +72,7 @@ impl FastJinaClip {
             return None;
         }
         let gpu = cuda::of(&word_embeddings.device())?;
-        let rotary = Rotary::new(&network.config, KEYS_MAX, &word_embeddings.device());
+        let rotary = encoder::rotary(&network.config, KEYS_MAX, &word_embeddings.device());
         match Weights::pin(&gpu, network, &rotary) {
             Ok(weights) => Some(Self {
                 gpu,
@@ -139,7 +141,7 @@ impl Passes for FastJinaClip {
 }
 
 impl Weights {
-    fn pin(gpu: &Arc<Gpu>, network: &JinaClip, rotary: &Rotary) -> Result<Self, CudaError> {
+    fn pin(gpu: &Arc<Gpu>, network: &JinaClip, rotary: &RopeTable) -> Result<Self, CudaError> {
         let config = &network.config;
         let (dim, ffn) = (config.hidden_size, config.intermediate_size);
         let heads = Heads { query: config.heads, kv: config.heads, dim: dim / config.heads };

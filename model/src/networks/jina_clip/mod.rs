@@ -18,7 +18,7 @@ use burn::tensor::module::embedding;
 use burn::tensor::{DType, Tensor, TensorData};
 
 pub use self::config::{JinaClipConfig, TaskAdapter};
-use self::encoder::{Layer, Norm, Rotary};
+use self::encoder::{Layer, Norm, rotary};
 use self::merged::Merged;
 use crate::checkpoint::TensorReader;
 use crate::error::TokenError;
@@ -145,7 +145,7 @@ impl JinaClip {
         let ids = tokens.ids("Jina CLIP", self.config.vocab_size, &device)?;
         let visible = tokens.differs_from(self.config.pad_token_id);
         let mask = tokens.key_mask(&visible, &device);
-        let rotary = Rotary::new(&self.config, tokens.width(), &device);
+        let rotary = rotary(&self.config, tokens.width(), &device);
         let embedded = embedding(self.word_embeddings.clone(), ids);
         let mut state = self.emb_ln.forward(embedded + self.token_type.clone());
         see(0, &state);

@@ -2,8 +2,9 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
-use super::rope::{self, RopeTable};
-use super::{NextDitConfig, rope::Position};
+use super::NextDitConfig;
+use super::rope::{self, Position};
+use crate::nn::rope::RopeTable;
 
 /// Features of the captions of a batch, padded on the right.
 #[derive(Clone, Debug)]

@@ -5,8 +5,10 @@ use burn::tensor::activation::silu;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::NextDitConfig;
+use super::block::norm;
 use super::config::TIME_FEATURES;
 use crate::checkpoint::TensorReader;
+use crate::nn::block::Norm;
 use crate::nn::ops;
 
 /// Largest period of the time sinusoid.
@@ -56,8 +58,7 @@ impl TimeEmbedder {
 /// `clip_text_pooled_proj` and `time_text_embed`: how the pooled text joins the time.
 #[derive(Debug)]
 pub struct PooledTextEmbedder {
-    pub(super) norm: Tensor<1>,
-    pub(super) norm_eps: f64,
+    pub(super) norm: Norm,
     pub(super) projection: Linear,
     pub(super) joined: Linear,
 }
@@ -66,8 +67,7 @@ impl PooledTextEmbedder {
     /// Loads `clip_text_pooled_proj.{0,1}` and `time_text_embed.1`.
     pub fn load(config: &NextDitConfig, clip_text_dim: usize, weights: &TensorReader) -> Self {
         Self {
-            norm: weights.tensor("clip_text_pooled_proj.0.weight", [clip_text_dim]),
-            norm_eps: config.qk_norm_eps,
+            norm: norm(weights, "clip_text_pooled_proj.0", clip_text_dim, config.qk_norm_eps),
             projection: weights.linear("clip_text_pooled_proj.1", clip_text_dim, clip_text_dim, true),
             joined: weights.linear("time_text_embed.1", config.adaln_dim + clip_text_dim, config.adaln_dim, true),
         }
@@ -75,8 +75,8 @@ impl PooledTextEmbedder {
 
     /// The part that does not depend on the time: `[batch, clip_text_dim]` to the same.
     pub fn project(&self, pooled: Tensor<2>) -> Tensor<2> {
-        let pooled = pooled.cast(self.norm.dtype());
-        ops::linear(ops::rms_norm(pooled, self.norm.clone(), self.norm_eps), &self.projection)
+        let pooled = pooled.cast(self.norm.weight.dtype());
+        ops::linear(self.norm.forward(pooled), &self.projection)
     }
 
     /// `Linear(SiLU([time, text]))`, which *replaces* the time embedding: `[batch, adaln_dim]`.
@@ -88,8 +88,7 @@ impl PooledTextEmbedder {
 /// `cap_embedder`: RMSNorm and Linear.
 #[derive(Debug)]
 pub struct CaptionEmbedder {
-    pub(super) norm: Tensor<1>,
-    pub(super) norm_eps: f64,
+    pub(super) norm: Norm,
     pub(super) projection: Linear,
 }
 
@@ -97,16 +96,15 @@ impl CaptionEmbedder {
     /// Loads `cap_embedder.{0,1}`.
     pub fn load(config: &NextDitConfig, weights: &TensorReader) -> Self {
         Self {
-            norm: weights.tensor("cap_embedder.0.weight", [config.cap_feat_dim]),
-            norm_eps: config.norm_eps,
+            norm: norm(weights, "cap_embedder.0", config.cap_feat_dim, config.norm_eps),
             projection: weights.linear("cap_embedder.1", config.cap_feat_dim, config.dim, true),
         }
     }
 
     /// `[batch, caption, cap_feat_dim]` to `[batch, caption, dim]`.
     pub fn forward(&self, features: Tensor<3>) -> Tensor<3> {
-        let features = features.cast(self.norm.dtype());
-        ops::linear(ops::rms_norm(features, self.norm.clone(), self.norm_eps), &self.projection)
+        let features = features.cast(self.norm.weight.dtype());
+        ops::linear(self.norm.forward(features), &self.projection)
     }
 }
 

@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 
-use super::block_linear::BlockLinear;
+use super::block::heads;
 use super::conditioned::{Caption, Conditioned};
 use super::config::TIME_FEATURES;
 use super::embed::TIME_PERIOD_MAX;
-use super::rope::RopeTable;
-use super::{Block, NextDit, Passes, ROW_MULTIPLE, final_layer};
+use super::{NextDit, Passes, ROW_MULTIPLE, final_layer};
 use crate::cuda::BF16;
 use crate::cuda::bridge::{self, Pins};
-use crate::cuda::kernels::{Gate, Heads, Modulation, Next, NormKind, RopeTables};
+use crate::cuda::kernels::{Modulation, Next, NormKind, RopeTables};
 use crate::cuda::operand::Operand;
 use crate::cuda::product::{Layer, Matrix, Product};
 use crate::cuda::profile::Cost;
@@ -24,6 +23,8 @@ use crate::cuda::rows::{ROWS_MAX, Rows};
 use crate::cuda::session::{Layout, Place, Session};
 use crate::cuda::stack::{self, BlockModulation, BlockWeights, Buffers, Geometry, Tokens};
 use crate::cuda::{self, CudaError, Gpu, launch};
+use crate::nn::block::{self as nn, Block, Gate};
+use crate::nn::rope::RopeTable;
 
 /// Addresses of a network's weights. They are valid as long as the network lives, which owns this.
 pub struct FastNextDit {
@@ -135,7 +136,7 @@ impl Weights {
         let geometry = Geometry {
             dim: config.dim,
             ffn: config.ffn_dim,
-            heads: Heads { query: config.n_heads, kv: config.n_kv_heads, dim: config.head_dim() },
+            heads: heads(config),
             norm: kind(config.norm_eps),
             head_norm: kind(config.qk_norm_eps),
             gate: Gate::Silu,
@@ -154,31 +155,18 @@ impl Weights {
         let pins = Pins::new(gpu);
         let linear = |layer: &burn::nn::Linear| pins.linear(layer);
         let vector = |tensor: &Tensor<1>| pins.vector(tensor);
-        let projection = |layer: &BlockLinear| match layer {
-            BlockLinear::Loaded(layer) => pins.linear(layer).map(Projection::Bf16),
-            BlockLinear::Fp8(layer) => layer.pin(&pins).map(Projection::Fp8),
+        let projection = |layer: &nn::Projection| match layer {
+            nn::Projection::Loaded(layer) => pins.linear(layer).map(Projection::Bf16),
+            nn::Projection::Fp8(layer) => layer.pin(&pins).map(Projection::Fp8),
         };
-        let block = |block: &Block| -> Result<BlockWeights<Projection>, CudaError> {
-            let [before_attention, after_attention] = &block.attention_norm;
-            let [before_ffn, after_ffn] = &block.ffn_norm;
-            let head_norm = block.attention.norms.as_ref();
-            Ok(BlockWeights {
-                qkv: projection(&block.attention.qkv)?,
-                out: projection(&block.attention.out)?,
-                gate_up: projection(&block.gate_up)?,
-                down: projection(&block.down)?,
-                attention_norm: [vector(before_attention)?, vector(after_attention)?],
-                ffn_norm: [vector(before_ffn)?, vector(after_ffn)?],
-                head_norm: head_norm.map(|(q, k)| Ok::<_, CudaError>((vector(q)?, vector(k)?))).transpose()?,
-            })
-        };
+        let block = |block: &Block| BlockWeights::pin(block, |norm| vector(&norm.weight), projection);
         let blocks = |list: &[Block]| list.iter().map(block).collect::<Result<Vec<_>, _>>();
         let modulations = |list: &[Block]| {
             list.iter().filter_map(|block| block.modulation.as_ref()).map(linear).collect::<Result<Vec<_>, _>>()
         };
         let pooled = network.pooled.as_ref().map(|pooled| {
             Ok::<_, CudaError>(Pooled {
-                norm: (vector(&pooled.norm)?, kind(pooled.norm_eps)),
+                norm: (vector(&pooled.norm.weight)?, kind(pooled.norm.eps)),
                 projection: linear(&pooled.projection)?,
                 joined: linear(&pooled.joined)?,
             })
@@ -190,7 +178,7 @@ impl Weights {
             cap_feat_dim: config.cap_feat_dim,
             time: [linear(&network.time.input)?, linear(&network.time.output)?],
             pooled: pooled.transpose()?,
-            caption_norm: (vector(&network.caption.norm)?, kind(network.caption.norm_eps)),
+            caption_norm: (vector(&network.caption.norm.weight)?, kind(network.caption.norm.eps)),
             caption: linear(&network.caption.projection)?,
             patches: linear(&network.patches)?,
             context_refiner: blocks(&network.context_refiner)?,

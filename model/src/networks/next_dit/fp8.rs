@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::block_linear::BlockLinear;
-use super::{Block, NextDit};
+use super::NextDit;
 use crate::cuda::fp8_linear::{self, Fp8Linear};
 use crate::cuda::{self, CudaError, Gpu};
 use crate::nn::accelerated::Accelerated;
+use crate::nn::block::{Block, Projection};
 
 /// Tokens for which it is asked whether there are products: those of a small picture.
 const PROBED_TOKENS: usize = 1024;
@@ -46,16 +46,16 @@ impl NextDit {
 
     /// The layers in 8 bits, block after block: query, key and value; the attention's output; gate and up; down.
     pub fn fp8_layers(&self) -> impl Iterator<Item = &Fp8Linear> {
-        self.noise_refiner.iter().chain(&self.layers).flat_map(Block::linears).filter_map(|layer| match layer {
-            BlockLinear::Fp8(layer) => Some(layer),
-            BlockLinear::Loaded(_) => None,
+        self.noise_refiner.iter().chain(&self.layers).flat_map(Block::projections).filter_map(|layer| match layer {
+            Projection::Fp8(layer) => Some(layer),
+            Projection::Loaded(_) => None,
         })
     }
 
     fn check_fp8(&self, gpu: &Gpu) -> Result<(), CudaError> {
         let mut sizes = Vec::new();
-        for layer in self.noise_refiner.iter().chain(&self.layers).flat_map(Block::linears) {
-            let BlockLinear::Loaded(layer) = layer else { continue };
+        for layer in self.noise_refiner.iter().chain(&self.layers).flat_map(Block::projections) {
+            let Projection::Loaded(layer) = layer else { continue };
             fp8_linear::check(layer)?;
             let [d_input, d_output] = layer.weight.dims();
             let size = [PROBED_TOKENS, d_input, d_output];
@@ -69,10 +69,10 @@ impl NextDit {
 
 /// Rounds the layers of a block that are not in 8 bits yet, each in the place of its original.
 fn round(gpu: &Arc<Gpu>, block: &mut Block) -> Result<(), CudaError> {
-    for layer in block.linears_mut() {
-        if let BlockLinear::Loaded(loaded) = layer {
+    for layer in block.projections_mut() {
+        if let Projection::Loaded(loaded) = layer {
             let rounded = Fp8Linear::of(gpu, loaded)?;
-            *layer = BlockLinear::Fp8(rounded);
+            *layer = Projection::Fp8(rounded);
         }
     }
     Ok(())

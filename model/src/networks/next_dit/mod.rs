@@ -11,9 +11,7 @@
 //! Reference: `NextDiT_CLIP` in `models/model.py` of NewBie-image-Exp0.1. [`NextDit::condition`] does once what neither
 //! the time nor the latents change; [`NextDit::velocity`] is one evaluation.
 
-mod attention;
 mod block;
-mod block_linear;
 mod conditioned;
 mod config;
 mod embed;
@@ -32,15 +30,16 @@ use burn::tensor::{DType, Tensor};
 
 use crate::checkpoint::TensorReader;
 use crate::nn::accelerated::Accelerated;
+use crate::nn::block::{Block, Positions};
 use crate::nn::ops;
-use block::Block;
+pub use crate::nn::rope::RopeTable;
 use conditioned::Layout;
 pub use conditioned::{Caption, Conditioned};
 pub use config::NextDitConfig;
 use embed::{CaptionEmbedder, PooledTextEmbedder, TimeEmbedder};
 use final_layer::FinalLayer;
 pub use patchify::{patchify, unpatchify};
-pub use rope::{Position, RopeTable, joint_positions};
+pub use rope::{Position, joint_positions};
 
 /// On the fast path the tokens of an image and its caption are filled up to a multiple of this: captions of many lengths
 /// then share the plans of products and of attention, of which a new one takes longer than an evaluation.
@@ -83,7 +82,7 @@ impl NextDit {
             weights.tolerate(pattern);
         }
         let blocks = |name: &str, count: usize, modulated: bool| {
-            (0..count).map(|i| Block::load(config, &weights.at(format!("{name}.{i}")), modulated)).collect()
+            (0..count).map(|i| block::load(config, &weights.at(format!("{name}.{i}")), modulated)).collect()
         };
         Self {
             time: TimeEmbedder::load(config, weights),
@@ -177,8 +176,9 @@ impl NextDit {
         let device = x.device();
         let mask = layout.caption_mask(&device);
         let rope = layout.caption_rope(&self.config, &device);
+        let positions = Positions { rope: &rope, mask: mask.as_ref(), is_causal: false };
         for (i, block) in self.context_refiner.iter().enumerate() {
-            x = block.forward(x, None, &rope, mask.as_ref());
+            x = block.forward(x, None, &positions);
             tap(&format!("context_refiner.{i}"), &x);
         }
         let pooled = self.pooled.as_ref().zip(pooled).map(|(embedder, pooled)| embedder.project(pooled));
@@ -301,15 +301,17 @@ impl NextDit {
         let mut image = ops::linear(patches.cast(self.patches.weight.val().dtype()), &self.patches);
         tap("img_emb", &image);
         let image_rope = conditioned.rope.narrow(0, image_width);
+        let positions = Positions { rope: &image_rope, mask: conditioned.image_mask.as_ref(), is_causal: false };
         for (i, block) in self.noise_refiner.iter().enumerate() {
-            image = block.forward(image, Some(&modulation), &image_rope, conditioned.image_mask.as_ref());
+            image = block.forward(image, Some(&modulation), &positions);
             tap(&format!("noise_refiner.{i}"), &image);
         }
 
         let mut x = Tensor::cat(vec![image, conditioned.caption.clone()], 1);
         tap("joint_in", &x);
+        let positions = Positions { rope: &conditioned.rope, mask: conditioned.mask.as_ref(), is_causal: false };
         for (i, block) in self.layers.iter().enumerate() {
-            x = block.forward(x, Some(&modulation), &conditioned.rope, conditioned.mask.as_ref());
+            x = block.forward(x, Some(&modulation), &positions);
             tap(&format!("layers.{i}"), &x);
         }
         let out = self.final_layer.forward(x.narrow(1, 0, image_width), &modulation);

@@ -4,30 +4,10 @@
 //! with the length of its *own* row's caption, so padding a batch moves nothing. Reference: `RopeEmbedder` and
 //! `patchify_and_embed` in `models/model.py`.
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::Device;
 
 use super::NextDitConfig;
-
-/// Cosines and sines of one sequence, ready for [`rope_interleaved`](crate::nn::ops::rope_interleaved).
-#[derive(Clone, Debug)]
-pub struct RopeTable {
-    /// `[batch, sequence, head_dim / 2]` in f32; the axes one after the other.
-    pub cos: Tensor<3>,
-    /// `[batch, sequence, head_dim / 2]` in f32.
-    pub sin: Tensor<3>,
-}
-
-impl RopeTable {
-    /// The part `start..start + length` of the sequence.
-    pub fn narrow(&self, start: usize, length: usize) -> Self {
-        Self { cos: self.cos.clone().narrow(1, start, length), sin: self.sin.clone().narrow(1, start, length) }
-    }
-
-    /// Each row of the batch that `indices` names, in that order.
-    pub fn select(&self, indices: &Tensor<1, burn::tensor::Int>) -> Self {
-        Self { cos: self.cos.clone().select(0, indices.clone()), sin: self.sin.clone().select(0, indices.clone()) }
-    }
-}
+use crate::nn::rope::RopeTable;
 
 /// One position on the three axes.
 pub type Position = [usize; 3];
@@ -75,11 +55,7 @@ pub fn table(config: &NextDitConfig, positions: &[Vec<Position>], device: &Devic
             sin.push(s as f32);
         }
     }
-    let tensor = |values| {
-        let data = TensorData::new(values, [positions.len(), sequence, half]);
-        Tensor::from_data(data, (device, DType::F32))
-    };
-    RopeTable { cos: tensor(cos), sin: tensor(sin) }
+    RopeTable::of_values(cos, sin, [positions.len(), sequence, half], device)
 }
 
 #[cfg(test)]
