@@ -1,4 +1,4 @@
-//! Lists the files of `embedded/`, the trained checkpoint of this repository, as a table of bytes that the library holds.
+//! Lists the files of `embedded/`, the trained checkpoint of this repository, as a table of bytes in the library.
 //!
 //! Without the folder, or without the feature `embedded`, the table is empty.
 
@@ -7,11 +7,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The folder, beside this file.
+/// The folder, next to this file.
 const FOLDER: &str = "embedded";
-/// The file that makes a folder a checkpoint; it is listed last, so that whoever writes the files in order writes it last.
+/// The file that makes a folder a checkpoint. It is listed last, so that it is written last.
 const INDEX: &str = "model_index.json";
-/// What a checkpoint is made of; a model card or a picture beside it is not.
+/// Files of a checkpoint, without its model card and pictures.
 const EXTENSIONS: [&str; 2] = ["json", "safetensors"];
 
 fn main() -> io::Result<()> {
@@ -20,7 +20,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     let mut files = Vec::new();
     if std::env::var_os("CARGO_FEATURE_EMBEDDED").is_some() {
-        // A path that does not exist would run this again at every build; its parent changes when it is made.
+        // A missing path would rerun this at every build; its parent changes when it is created.
         println!("cargo::rerun-if-changed={}", if folder.exists() { FOLDER } else { "." });
         if folder.join(INDEX).is_file() {
             collect(&folder, "", &mut files)?;

@@ -4,8 +4,8 @@
 //! cargo run --release -p sakuga-model --features cuda --example decode_speed -- [SIZE_PX [FOLDER]]
 //! ```
 //!
-//! Without a checkpoint in FOLDER one with an autoencoder of the published size and random weights is written there
-//! first; without FOLDER it is a temporary one. Decodings are timed with the device idle before and after.
+//! If FOLDER has no checkpoint, one with an autoencoder of the published size and random weights is written first;
+//! without FOLDER it is temporary. Decodings are timed with the device idle before and after.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,9 +26,9 @@ use sakuga_model_core::{DeviceChoice, Precision};
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Whole images timed; the median stands.
+/// Timed images, of which the median is printed.
 const REPEATS: usize = 20;
-/// Times that a part is queued between two readings of the clock.
+/// Repetitions of a part between two readings of the clock.
 const PART_REPEATS: usize = 10;
 const GIB: f64 = (1_u64 << 30) as f64;
 
@@ -178,7 +178,7 @@ fn parts(gpu: &Arc<Gpu>, size_px: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Milliseconds of one of many that are queued together, in buffers of these sizes that hold what a decoding left.
+/// Mean time of queued repetitions in milliseconds, in buffers of these sizes with the contents of a decoding.
 fn timed(
     gpu: &Arc<Gpu>,
     sizes: &[usize],
@@ -197,12 +197,12 @@ fn timed(
         synchronize(gpu)?;
         Ok(milliseconds(clock))
     };
-    // The first makes plans and warms up.
+    // The first one creates plans and warms up.
     repeat(PART_REPEATS)?;
     Ok(repeat(PART_REPEATS)? / PART_REPEATS as f64)
 }
 
-/// Waits until burn has submitted everything and the device has done it.
+/// Waits until burn has submitted all work and the device has finished it.
 fn idle(device: &Device, gpu: &Arc<Gpu>) -> Result<(), Failure> {
     device.sync()?;
     synchronize(gpu)

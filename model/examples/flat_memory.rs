@@ -1,13 +1,14 @@
-//! Watches the device's memory over many pictures of mixed prompts, sizes and steps. After the warm-up it must not move.
+//! Watches the device's memory over many pictures of mixed prompts, sizes and steps. After the warm-up it must not
+//! change.
 //!
 //! ```text
 //! cargo run --release -p sakuga-model --features cuda --example flat_memory -- FOLDER [PICTURES [LARGEST_PX]] [--fp8]
 //! ```
 //!
-//! Without a checkpoint in FOLDER one of the published geometry with random weights is written there first. LARGEST_PX is
-//! the edge of the largest picture, 1024 unless given; pictures are of that size or smaller, in eight shapes, each of which
-//! is warmed up. They are drawn in two rounds, and the exit code is 1 if the memory moved in the second.
-//! With `--fp8` the Next-DiT's products are of 8-bit values.
+//! If FOLDER has no checkpoint, one of the published size with random weights is written first. LARGEST_PX is the edge
+//! of the largest picture, 1024 unless given; pictures are of that size or smaller, in eight shapes, each of which is
+//! warmed up. They are drawn in two rounds, and the exit code is 1 if the memory changed in the second. With `--fp8`
+//! the Next-DiT's products are in fp8.
 
 use std::error::Error;
 use std::ops::ControlFlow;
@@ -64,7 +65,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     tell("warmed up", &probe)?;
 
     let mut moved_in_the_end = false;
-    // What the first round loads is code: kernels that burn and the libraries take at their first use.
+    // The first round loads kernels of burn and of the libraries at their first use.
     for round in 0..2 {
         let moved = draw(&pipeline, &probe, round, pictures, largest_px)?;
         moved_in_the_end = moved > 0;
@@ -78,7 +79,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(if moved_in_the_end { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Draws so many pictures; by how many bytes the device's memory moved meanwhile.
+/// Draws pictures; returns by how many bytes the device's memory changed.
 fn draw(
     pipeline: &Pipeline,
     probe: &MemoryProbe,
@@ -143,7 +144,7 @@ fn tell(when: &str, probe: &MemoryProbe) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What the driver says is taken, by whomever.
+/// Device memory in use by all processes, from the driver.
 fn used_bytes() -> Result<u64, Box<dyn Error>> {
     let (free, total) = cudarc::driver::result::mem_get_info()?;
     Ok((total - free) as u64)

@@ -1,13 +1,15 @@
-//! Writes inputs and results of every network of a checkpoint, for `tests/torch/compare.py` to compute again in PyTorch.
+//! Writes inputs and results of every network of a checkpoint, for `tests/torch/compare.py` to compute again in
+//! PyTorch.
 //!
 //! ```text
 //! cargo run --release -p sakuga-model --features cuda --example full_size_dump -- FOLDER DUMP [SIZE_PX [STEPS [DEVICE]]] \
 //!     [--fp8]
 //! ```
 //!
-//! With `--fp8` the Next-DiT's products are of 8-bit values.
+//! With `--fp8` the Next-DiT's products are in fp8.
 //!
-//! Without a checkpoint in FOLDER one of the published geometry with random weights is written there first. The prompt is a line of ids that depend on nothing but their place, so that a checkpoint of any vocabulary will do.
+//! Without a checkpoint in FOLDER one of the published geometry with random weights is written there first. The prompt
+//! is a line of ids that depend on nothing but their place, so that a checkpoint of any vocabulary will do.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -5,8 +5,8 @@
 //!     [--fp8]
 //! ```
 //!
-//! Without a checkpoint in FOLDER one of the published geometry with random weights is written there first. Evaluations
-//! are timed with the device idle before and after; the median of 20 stands. With `--fp8` products are of 8-bit values.
+//! If FOLDER has no checkpoint, one of the published size with random weights is written first. Evaluations are timed
+//! with the device idle before and after; the median of 20 is printed. With `--fp8` products are in fp8.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -136,7 +136,7 @@ fn time(
     Ok(())
 }
 
-/// Where the time of one evaluation goes, operation by operation.
+/// Prints the time of one evaluation by operation.
 fn profile(
     network: &NextDit,
     conditioned: &sakuga_model::networks::next_dit::Conditioned,

@@ -4,10 +4,10 @@
 //! cargo run --release -p sakuga-model --example picture_speed [-- FOLDER [DEVICE [PICTURES]] [--fp8]]
 //! ```
 //!
-//! DEVICE is `cpu` unless given; with the feature `cuda` it may be `cuda:0`. With `--fp8` the Next-DiT's products are of
-//! 8-bit values, which the CPU has not. Without FOLDER, a checkpoint of random weights
-//! in the geometry of the embedded model is written and drawn with; the time does not depend on the weights. Steps, guidance
-//! and size are the checkpoint's defaults, but 20 steps for the random one.
+//! DEVICE is `cpu` unless given; with the feature `cuda` it may be `cuda:0`. With `--fp8` the Next-DiT's products are
+//! in fp8, which needs a GPU. Without FOLDER, a checkpoint of random weights of the embedded model's size is written
+//! and used; the time does not depend on the weights. Steps, guidance and size are the checkpoint's defaults, but 20
+//! steps for the random one.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use sakuga_model::device;
 use sakuga_model::pipeline::{LoadOptions, Pipeline};
 use sakuga_model_core::{DeviceChoice, GenerationSpec, Outcome, Precision, PreviewMethod, Progress, TokenCounter};
 
-/// How many tokens the prompt has about, with either tokenizer.
+/// Approximate number of tokens of the prompt, with either tokenizer.
 const PROMPT: &str = "<character_1>\n<n>$character_1$</n>\n<gender>1girl</gender>\n<appearance>blue_hair, long_hair, \
     red_eyes</appearance>\n<position>center_left</position>\n</character_1>\n\n<general_tags>\n<count>1girl</count>\n\
     <background>outdoors</background>\n</general_tags>";
@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = arguments.into_iter();
     let given = arguments.next().map(PathBuf::from);
     let spec: DeviceChoice = arguments.next().map_or(Ok(DeviceChoice::Cpu), |name| name.parse())?;
-    // The second picture shows what warming up costs.
+    // The difference to the second picture is the cost of warming up.
     let pictures: usize = arguments.next().map_or(Ok(2), |count| count.parse())?;
     let device = device::open(spec, precision)?;
     let temporary = std::env::temp_dir().join(format!("sakuga-speed-{}", std::process::id()));
@@ -127,7 +127,7 @@ fn milliseconds(clock: Instant) -> f64 {
     clock.elapsed().as_secs_f64() * 1e3
 }
 
-/// What Linux says of this process; other systems say it elsewhere.
+/// Memory of this process on Linux.
 fn peak_memory() -> Option<String> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmHWM:")).map(|peak| peak.trim().to_owned())

@@ -4,7 +4,7 @@
 //! cargo run --release -p sakuga-model --example random_picture -- PICTURE.ppm [SEED [FOLDER]]
 //! ```
 //!
-//! Writes the picture, its last linear preview beside it, and prints the timings. FOLDER keeps the checkpoint.
+//! Writes the picture and, next to it, its last linear preview, and prints the timings. FOLDER keeps the checkpoint.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
-//! Times both text encoders of a checkpoint on a GPU: texts that are new, that end differently, and that come again.
+//! Times both text encoders of a checkpoint on a GPU: new texts, texts with a cached prefix, and cached texts.
 //!
 //! ```text
 //! cargo run --release -p sakuga-model --features cuda --example text_speed -- FOLDER
 //! ```
 //!
-//! Without a checkpoint in FOLDER one of the published geometry with random weights is written there first; the time does
-//! not depend on the weights. A text is timed with the device idle before and after; the median of 20 stands.
+//! If FOLDER has no checkpoint, one of the published size with random weights is written first; the time does not
+//! depend on the weights. A text is timed with the device idle before and after; the median of 20 is printed.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -89,7 +89,7 @@ fn text(length: usize, last: usize) -> Vec<u32> {
     (0..length).map(|i| if i + 1 == length { 10 + last as u32 } else { (i as u32 * 7919) % 200_000 + 1000 }).collect()
 }
 
-/// Prints the median of what `work` takes, the least and the most, after two rounds that do not count.
+/// Prints median, minimum and maximum of the time of `work`, after two warm-up rounds.
 fn report(
     what: &str,
     device: &Device,

@@ -1,4 +1,4 @@
-//! The same request gives the same picture: twice, in any batch, and whatever else is asked for beside it.
+//! The same request gives the same picture: repeated, in any batch, and with any other outputs.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -158,7 +158,7 @@ fn measuring_changes_no_picture_and_tells_of_every_part() {
     let stages: Vec<Stage> = profiles.iter().map(|profile| profile.stage).collect();
     assert_eq!(stages, [Stage::TextEncode, Stage::Denoise, Stage::Decode]);
     assert!(profiles[1].wall_ms >= 1e3 * timings.steps.iter().sum::<Duration>().as_secs_f64());
-    // A CPU tells nothing of single operations.
+    // A CPU does not time single operations.
     assert!(profiles.iter().all(|profile| profile.spans.is_empty() && profile.peaks.is_none()));
 }
 

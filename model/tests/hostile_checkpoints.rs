@@ -1,4 +1,4 @@
-//! Damaged and nonsensical checkpoints: every one is an error or loads, none panics or exhausts memory.
+//! Damaged and invalid checkpoints: each loads or is an error, without a panic and without exhausting memory.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 const PARTS: [&str; 4] = ["transformer", "text_encoder", "clip_model", "vae"];
 
-/// Loads one part as the pipeline does, and runs it once if it is sound: a configuration that loads must also compute.
+/// Loads one part as the pipeline does, and runs it once if it loads: a configuration that loads must also compute.
 fn load(dir: &Path, part: &str) -> Result<LoadReport, LoadError> {
     let component = ModelFolder::open(dir)?.component(part)?;
     let weights = component.reader(&Device::flex(), DType::F32)?;
@@ -63,7 +63,7 @@ fn tokens() -> TokenBatch {
     TokenBatch::padded(&[vec![2, 5, 6], vec![2]], 1, 4).unwrap()
 }
 
-/// Loads and fails the test on a panic, saying what was done to the checkpoint.
+/// Loads, and fails the test on a panic with a description of the damage.
 fn load_safely(dir: &Path, part: &str, what: &str) -> Result<LoadReport, LoadError> {
     catch_unwind(AssertUnwindSafe(|| load(dir, part))).unwrap_or_else(|_| panic!("{part} panicked with {what}"))
 }

@@ -1,6 +1,6 @@
 //! The published TAEF1 decoder loads whole and draws a plain picture from empty latents.
 //!
-//! `SAKUGA_TAEF1` names the safetensors file of the decoder; `../shared/taef1` beside the repository is looked at otherwise.
+//! `SAKUGA_TAEF1` names the safetensors file of the decoder; the default is `../shared/taef1` next to the repository.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use sakuga_model::networks::tiny_decoder::TinyDecoder;
 
 #[test]
 fn the_published_decoder_loads_and_draws() {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/taef1/taef1_decoder.safetensors");
-    let path = std::env::var_os("SAKUGA_TAEF1").map_or(beside, PathBuf::from);
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/taef1/taef1_decoder.safetensors");
+    let path = std::env::var_os("SAKUGA_TAEF1").map_or(default, PathBuf::from);
     if !path.is_file() {
         let _ = writeln!(std::io::stderr(), "taef1: skipped, there is no {}", path.display());
         return;

@@ -7,7 +7,7 @@ use sakuga_model::device::{self, OpenDevice};
 use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig, Tiling};
 use sakuga_model_core::Precision;
 
-/// The trained autoencoder, if one was built in.
+/// The trained autoencoder, if the build contains it.
 fn trained() -> Option<AutoencoderKl> {
     if !embedded::is_present() {
         println!("skipped: this build has no embedded checkpoint");
@@ -25,7 +25,7 @@ fn trained() -> Option<AutoencoderKl> {
     Some(vae)
 }
 
-/// Latents that change slowly, so that what a tile cannot know of the rest is all the more visible.
+/// Latents that change slowly, so that differences between tiles are visible.
 fn latents(channels: usize, edge: usize) -> Tensor<4> {
     let value = |i: usize| {
         let (channel, y, x) = (i / (edge * edge), i / edge % edge, i % edge);
@@ -47,8 +47,8 @@ fn tiles_of_the_trained_decoder_show_no_seam() {
     let difference = (tiled - whole).mul_scalar(255.0);
     let mean_square: f32 = difference.clone().powi_scalar(2).mean().into_scalar();
     let psnr = 10.0 * (255.0_f32.powi(2) / mean_square).log10();
-    // A seam would be a jump of the difference where a tile begins or ends, along a whole row or column. A few levels come
-    // from patterns of these made-up latents, which a tile draws a little differently all over.
+    // A seam would be a jump of the difference where a tile begins or ends, along a whole row or column. A few levels
+    // come from patterns of these made-up latents, which a tile draws a little differently all over.
     let factor = vae.config().factor();
     let jump = |axis: usize, at: usize| -> f32 {
         let step = difference.clone().narrow(axis, at, 1) - difference.clone().narrow(axis, at - 1, 1);

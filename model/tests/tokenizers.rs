@@ -1,7 +1,7 @@
-//! Token ids against golden files: the synthetic checkpoint's tokenizers always, the published ones where they are given.
+//! Token ids against golden files: the synthetic checkpoint's tokenizers always, the published ones where they exist.
 //!
-//! `SAKUGA_TOKENIZERS` names a directory with `gemma3/tokenizer.json` and `jina_clip/tokenizer.json`; the published golden ids
-//! are `tokenizer_golden.json` in it, or in `../shared/tokenizers` beside the repository.
+//! `SAKUGA_TOKENIZERS` names a directory with `gemma3/tokenizer.json` and `jina_clip/tokenizer.json`; the published
+//! golden ids are `tokenizer_golden.json` in it, or in `../shared/tokenizers` next to the repository.
 
 use std::fs;
 use std::io::Write;
@@ -11,7 +11,7 @@ use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::tokenizer::TextTokenizer;
 use serde_json::Value;
 
-/// More than any golden text has.
+/// More tokens than any golden text has.
 const UNLIMITED: usize = 1 << 20;
 
 /// Writes past the test harness' capture, so that a skipped test is seen to be skipped.
@@ -60,9 +60,9 @@ fn the_published_tokenizers() {
         say("published tokenizers skipped: SAKUGA_TOKENIZERS is not set");
         return;
     };
-    let beside = dir.join("tokenizer_golden.json");
+    let given = dir.join("tokenizer_golden.json");
     let shared = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/tokenizers/tokenizer_golden.json");
-    let Some(golden) = [beside, shared].into_iter().find(|path| path.is_file()) else {
+    let Some(golden) = [given, shared].into_iter().find(|path| path.is_file()) else {
         say("published tokenizers skipped: there is no tokenizer_golden.json");
         return;
     };

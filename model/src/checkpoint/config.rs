@@ -1,4 +1,4 @@
-//! Reading a `config.json` field by field: every fault is collected, every size is bounded.
+//! Reads a `config.json` field by field: all faults are collected, all sizes are bounded.
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -17,8 +17,8 @@ pub(crate) fn read_json(path: &Path) -> Result<Value, LoadError> {
     serde_json::from_slice(&bytes).map_err(|source| LoadError::Json { path: path.to_owned(), source })
 }
 
-/// A JSON object being read. Getters return a harmless value when a field is at fault and note the fault;
-/// [`ConfigFields::finish`] turns the notes into one error.
+/// A JSON object being read. A getter records the fault of an invalid field and returns a valid value;
+/// [`ConfigFields::finish`] returns all faults as one error.
 #[derive(Debug, Clone)]
 pub struct ConfigFields<'a> {
     object: Option<&'a Map<String, Value>>,
@@ -50,17 +50,17 @@ impl<'a> ConfigFields<'a> {
         section
     }
 
-    /// Whether the field is there and not null.
+    /// Whether the field exists and is not null.
     pub fn has(&self, name: &str) -> bool {
         self.get(name).is_some()
     }
 
-    /// Whether the field is there and null.
+    /// Whether the field exists and is null.
     pub fn is_null(&self, name: &str) -> bool {
         self.object.and_then(|object| object.get(name)).is_some_and(Value::is_null)
     }
 
-    /// The raw value of a field, none when absent or null.
+    /// The raw value of a field; `None` if absent or null.
     pub fn get(&self, name: &str) -> Option<&'a Value> {
         self.object.and_then(|object| object.get(name)).filter(|value| !value.is_null())
     }
@@ -137,15 +137,15 @@ impl<'a> ConfigFields<'a> {
         })
     }
 
-    /// Notes a fault that involves more than one field.
+    /// Records a fault that involves more than one field.
     pub fn reject(&self, problem: impl Display) {
         self.problems.borrow_mut().push(problem.to_string());
     }
 
-    /// Everything noted so far, as one error.
+    /// Ends reading.
     ///
     /// # Errors
-    /// When anything was noted.
+    /// All recorded faults.
     pub fn finish(&self) -> Result<(), ConfigError> {
         let problems = self.problems.borrow().clone();
         if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }) }

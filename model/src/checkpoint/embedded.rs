@@ -1,8 +1,8 @@
-//! The trained checkpoint that comes with the program: the files of `model/embedded`, as they were at build time.
+//! The trained checkpoint in the program: the files of `model/embedded` at build time.
 //!
-//! There is none in a build without that folder or without the feature `embedded`; callers then use
-//! [`synthetic`](crate::checkpoint::synthetic) or a folder of their own. The loader maps files, so the checkpoint is written to disk once;
-//! [`digest`] names it.
+//! A build without that folder or without the feature `embedded` has none; callers then use
+//! [`synthetic`](crate::checkpoint::synthetic) or a folder of their own. The loader maps files, so the checkpoint is
+//! written to disk once; [`digest`] identifies it.
 
 use std::fs;
 use std::io;
@@ -16,7 +16,7 @@ static FILES: &[EmbeddedFile] = include!(concat!(env!("OUT_DIR"), "/embedded.rs"
 /// One file of the checkpoint.
 #[derive(Clone, Copy)]
 struct EmbeddedFile {
-    /// Where it stands in the folder, with `/` between names.
+    /// Its path in the folder, with `/` between names.
     path: &'static str,
     bytes: &'static [u8],
 }
@@ -27,7 +27,7 @@ struct EmbeddedFile {
 pub struct EmbeddedError {
     /// The file or folder.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
@@ -41,7 +41,7 @@ pub fn digest() -> String {
     digest_of(FILES)
 }
 
-/// Writes the checkpoint into the folder `dir`, which is made if it does not exist, in the layout that
+/// Writes the checkpoint into the folder `dir`, which is created if it does not exist, in the layout that
 /// [`Pipeline::load`](crate::pipeline::Pipeline::load) reads. `model_index.json` is written last.
 ///
 /// # Errors

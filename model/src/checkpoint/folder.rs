@@ -1,4 +1,5 @@
-//! Finding the parts of a diffusers folder: `model_index.json`, a directory for each part, its `config.json` and weights.
+//! Finding the parts of a diffusers folder: `model_index.json`, a directory for each part, its `config.json` and
+//! weights.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,7 +27,7 @@ impl ModelFolder {
     /// Opens a folder.
     ///
     /// # Errors
-    /// When there is no such folder or no readable `model_index.json` in it.
+    /// The folder or its `model_index.json` cannot be read.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, LoadError> {
         let dir = dir.as_ref();
         let metadata = fs::metadata(dir).map_err(|source| LoadError::read(dir, source))?;
@@ -108,10 +109,10 @@ impl Component {
         &self.config
     }
 
-    /// Interprets `config.json`, adding its path to a fault.
+    /// Parses `config.json`, adding its path to an error.
     ///
     /// # Errors
-    /// What `parse` finds wrong with it.
+    /// The error of `parse`.
     pub fn parse<T>(&self, parse: impl FnOnce(&Value) -> Result<T, ConfigError>) -> Result<T, LoadError> {
         parse(&self.config).map_err(|source| LoadError::Config { path: self.dir.join("config.json"), source })
     }
@@ -125,10 +126,11 @@ impl Component {
     }
 }
 
-/// The weight files in a directory: the shards that an index names, the one well-known file, or the only safetensors file.
+/// The weight files in a directory: the shards that an index names, the one well-known file, or the only safetensors
+/// file.
 ///
 /// # Errors
-/// When there is none, or several and nothing says which.
+/// There is none, or there are several without an index.
 pub fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let names: BTreeSet<String> = fs::read_dir(dir)
         .map_err(|source| LoadError::read(dir, source))?
@@ -178,7 +180,7 @@ fn shards(dir: &Path, index: &str) -> Result<Vec<PathBuf>, LoadError> {
     }
     let mut absent = Vec::new();
     for &file in &files {
-        // A shard is a file beside its index; anything with a directory in it could name a file outside the checkpoint.
+        // A shard is in the directory of its index; a path with a directory could name a file outside the checkpoint.
         if Path::new(file).components().count() != 1 || Path::new(file).file_name().is_none() {
             return Err(LoadError::layout(
                 &path,

@@ -4,8 +4,8 @@
 //! names that the network uses, and [`TensorReader::finish`] reports every tensor that was missing, left over or of the
 //! wrong shape in one error, or else how much was loaded.
 //!
-//! [`adapters`] change weights while they are read, [`synthetic`] writes a checkpoint of random weights, and [`embedded`]
-//! is the trained checkpoint that a build may contain.
+//! [`adapters`] change weights while they are read, [`synthetic`] writes a checkpoint of random weights, and
+//! [`embedded`] is the trained checkpoint that a build may contain.
 
 pub mod adapters;
 mod config;

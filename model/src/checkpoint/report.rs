@@ -1,10 +1,10 @@
-//! What was loaded: figures for the log and for `GetServerInfo`.
+//! Statistics of loading, for the log and `GetServerInfo`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What one component's loading amounted to.
+/// What was loaded of one component.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LoadReport {
     /// The component: `transformer`, `text_encoder`, `clip_model`, `vae` or `preview_decoder`.
@@ -13,13 +13,13 @@ pub struct LoadReport {
     pub tensors_used: usize,
     /// Elements in those tensors.
     pub parameters: u64,
-    /// Bytes that they take on the device, in the working precision.
+    /// Their bytes on the device, in the working precision.
     pub bytes: u64,
-    /// How many of the used tensors have which type in the file, such as `BF16`.
+    /// The number of used tensors by their type in the file, such as `BF16`.
     pub dtypes: BTreeMap<String, usize>,
-    /// Tensors that may be there unused, and were: a vision tower, a layer whose output nobody needs.
+    /// Tensors that are allowed to be unused: a vision tower, a layer whose output is not needed.
     pub tolerated: Vec<String>,
-    /// When its loading began, from the beginning of the whole checkpoint's.
+    /// When its loading began, since the loading of the checkpoint began.
     pub begin: Duration,
     /// How long it took.
     pub duration: Duration,
@@ -32,11 +32,11 @@ pub struct LoadReport {
 pub struct LoraReport {
     /// The adapter's file or directory.
     pub path: PathBuf,
-    /// The strength asked for.
+    /// The requested strength.
     pub strength: f32,
     /// The format: `LoRA` or `LoKr`.
     pub format: &'static str,
-    /// Which rule gave the scale, such as `adapter_config.json`.
+    /// The source of the scale, such as `adapter_config.json`.
     pub scale_source: &'static str,
     /// How many modules (linears and norms) were changed.
     pub modules: usize,

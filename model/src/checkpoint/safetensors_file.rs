@@ -1,4 +1,4 @@
-//! One memory-mapped safetensors file: a checked header and byte ranges, nothing copied.
+//! A memory-mapped safetensors file: a validated header and byte ranges, without copies.
 //!
 //! The format is an 8-byte little-endian header length, a JSON header, then the data
 //! (<https://github.com/huggingface/safetensors#format>). The header is checked here rather than by the crate's own
@@ -16,12 +16,12 @@ use serde_json::Value;
 
 use crate::error::LoadError;
 
-/// Length of the field that says how long the header is.
+/// Bytes of the header length.
 const PREFIX_BYTES: usize = 8;
-/// Longer headers are refused, as by the format's reference implementation.
+/// Longer headers are rejected, as by the format's reference implementation.
 const MAX_HEADER_BYTES: usize = 100_000_000;
 
-/// Where one tensor lies in its file.
+/// Type, shape and position of a tensor in its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorEntry {
     /// Element type in the file.
@@ -46,11 +46,11 @@ impl SafetensorsFile {
     /// Maps a file and checks its header against its length. The file must not be changed while it is mapped.
     ///
     /// # Errors
-    /// When the file cannot be read, is truncated, or its header is not that of a safetensors file.
+    /// The file cannot be read, is truncated, or has an invalid header.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
         let file = File::open(path).map_err(|source| LoadError::read(path, source))?;
         // SAFETY: the map is only read, and only within its length. Another process shrinking the file meanwhile would
-        // fault the read; checkpoints are not rewritten in place while they are loaded, which the documentation asks for.
+        // fault the read; the documentation asks not to rewrite checkpoints in place while they are loaded.
         let map = unsafe { Mmap::map(&file) }.map_err(|source| LoadError::read(path, source))?;
         let parsed = parse(&map).map_err(|reason| LoadError::Safetensors { path: path.to_owned(), reason })?;
         Ok(Self {

@@ -1,8 +1,8 @@
 //! Attention by cuDNN's unified operation: one backend descriptor, grouped key and value heads, any strides.
 //!
-//! Shapes here are cuDNN's `[batch, heads, sequence, head_dim]`; the strides say where the elements really are, so a
-//! fused projection is read where it lies. Rows of different lengths are different calls. A plan takes cuDNN a tenth of a
-//! second, so a row may be filled up to a length that others share: keys beyond its own are then masked.
+//! Shapes here are cuDNN's `[batch, heads, sequence, head_dim]`; the strides describe the actual layout, so a fused
+//! projection is read in place. Rows of different lengths are different calls. cuDNN needs a tenth of a second for a
+//! plan, so rows may be padded to a common length: keys beyond a row's own length are then masked.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -20,15 +20,15 @@ use super::error::CudaError;
 use super::rows::ROWS_MAX;
 use crate::nn::block::Heads;
 
-/// The first release whose unified operation was seen to take these shapes.
+/// The oldest release whose unified operation is known to support these shapes.
 const OLDEST: usize = 91_400;
-/// The first release whose unified operation takes lengths of rows.
+/// The oldest release whose unified operation supports row lengths.
 const OLDEST_WITH_LENGTHS: usize = 91_500;
 /// Names of the tensors inside a plan.
 const IDS: [i64; 5] = [1, 2, 3, 4, 5];
 /// Names of the lengths of queries and of keys.
 const LENGTH_IDS: [i64; 2] = [6, 7];
-/// Lengths that are held on the device at once.
+/// Lengths that are kept on the device at once.
 const LENGTHS_MAX: usize = 32;
 
 /// One call: `batch` rows of `tokens` tokens each, all of them or the first ones of each row.
@@ -36,7 +36,7 @@ const LENGTHS_MAX: usize = 32;
 pub struct Shape {
     /// Rows.
     pub batch: usize,
-    /// Tokens of each row, what fills it up included.
+    /// Tokens of each row, padding included.
     pub tokens: usize,
     /// Tokens from one row to the next.
     pub row_tokens: usize,
@@ -51,7 +51,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Rows of a fused projection `[batch, tokens, width]` into `[batch, tokens, query heads * head_dim]`, both without gaps.
+    /// Rows of a fused projection `[batch, tokens, width]` to `[batch, tokens, query heads * head_dim]`, both
+    /// contiguous.
     pub fn fused(batch: usize, tokens: usize, heads: Heads) -> Self {
         Self {
             batch,
@@ -90,13 +91,13 @@ pub struct Attention {
     workspace_bytes: usize,
     plans: HashMap<Shape, Plan>,
     lengths: Lengths,
-    /// Whether this release takes lengths at all.
+    /// Whether this release supports row lengths.
     takes_lengths: bool,
-    /// Shapes with a mask that cuDNN does not take.
+    /// Masked shapes that cuDNN does not support.
     refused: HashSet<Shape>,
 }
 
-/// Lengths of rows as cuDNN reads them: on the device, one number for each row of a batch.
+/// Row lengths in device memory, one number for each row of a batch, as cuDNN reads them.
 struct Lengths {
     at: u64,
     held: Vec<usize>,
@@ -111,8 +112,8 @@ impl Lengths {
         Ok(Self { at, held: Vec::new(), next: 0 })
     }
 
-    /// The address of [`ROWS_MAX`] times this length. Calls that are queued read what they were given: the stream keeps the
-    /// order.
+    /// The address of this length, repeated [`ROWS_MAX`] times. Overwriting a slot is safe for queued calls: the stream
+    /// keeps the order.
     fn of(&mut self, stream: CUstream, length: usize) -> Result<u64, CudaError> {
         let slot = |index: usize| self.at + (index * ROWS_MAX * size_of::<i32>()) as u64;
         if let Some(index) = self.held.iter().position(|held| *held == length) {
@@ -164,7 +165,7 @@ impl Attention {
         if !takes_lengths {
             tracing::info!(
                 version,
-                "this cuDNN masks no rows (9.15 and newer do), so the first picture of each text length takes some tenths of a \
+                "this cuDNN does not mask rows (9.15 and newer do), so the first picture of each text length takes some tenths of a \
                  second longer"
             );
         }
@@ -182,8 +183,8 @@ impl Attention {
         self.plans.len()
     }
 
-    /// As [`run`](Self::run) over rows of `length` tokens that are filled up to those of the shape, whose results mean
-    /// nothing beyond `length`. Where cuDNN does not take the mask, the rows are computed without what fills them up.
+    /// [`run`](Self::run) over rows of `length` tokens, padded to the tokens of the shape. Results beyond `length` are
+    /// undefined. Where cuDNN does not support the mask, the padding is left out.
     ///
     /// # Errors
     ///
@@ -203,7 +204,7 @@ impl Attention {
             let lengths = self.lengths.of(stream, length)?;
             match self.queue(stream, &masked, operands, Some(lengths)) {
                 Err(error) if !self.plans.contains_key(&masked) => {
-                    tracing::warn!(%error, ?shape, "cuDNN does not mask these rows, so each length of a text is planned anew");
+                    tracing::warn!(%error, ?shape, "cuDNN does not mask these rows, so each length of a text needs its own plan");
                     self.refused.insert(masked);
                 }
                 queued => return queued,
@@ -246,8 +247,8 @@ impl Attention {
         pack.set(Name::CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, Type::CUDNN_TYPE_VOID_PTR, &addresses)?;
         pack.set(Name::CUDNN_ATTR_VARIANT_PACK_WORKSPACE, Type::CUDNN_TYPE_VOID_PTR, &[self.workspace])?;
         pack.finish()?;
-        // SAFETY: the plan was made for these shapes; the addresses are the caller's promise, and the scale, which is read
-        // by value, lives until the call returns.
+        // SAFETY: the plan was made for these shapes; the addresses are the caller's promise, and the scale, which is
+        // read by value, lives until the call returns.
         unsafe {
             check(sys::cudnnSetStream(self.handle, stream.cast()), named)?;
             check(sys::cudnnBackendExecute(self.handle, plan.plan.0, pack.0), named)

@@ -1,10 +1,10 @@
-//! Between burn's tensors and addresses on the device.
+//! Converts burn's tensors to addresses on the device.
 //!
-//! [`call`] is an operation of burn's own graph whose body gets the addresses of its operands: burn keeps the order, the
-//! lifetimes and the result. [`Pins`] takes the addresses of weights once, for good.
+//! [`call`] is an operation of burn's own graph whose body gets the addresses of its operands: burn keeps the order,
+//! the lifetimes and the result. [`Pins`] resolves the addresses of weights once.
 //!
-//! burn moves tensors that nobody looks at, to empty pages of memory and give them back. Whoever has an address therefore
-//! holds on to the place: for the time of a [`call`], or as long as a network's [`Pins`] live.
+//! burn may move tensors to free pages of memory. An address is therefore held by a handle on the memory: for the time
+//! of a [`call`], or as long as a network's [`Pins`] live.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,7 +36,7 @@ pub struct Work {
     body: Arc<Body>,
 }
 
-/// An operation of as many operands as one can have here; those that are not used are given twice.
+/// An operation of five operands; unused ones repeat the last.
 #[backend_extension(Cube, Fusion)]
 pub trait DeviceWork: Backend {
     /// Runs `work` on the operands. The result has no gaps.
@@ -63,8 +63,8 @@ impl DeviceWork for CubeBackend {
         let tensors = [a, b, c, d, e];
         let first = &tensors[0];
         let out = empty_device_contiguous_dtype(first.client.clone(), first.device.clone(), work.shape, work.dtype);
-        // The addresses are asked for first: the answer comes when everything before it was launched, and the flush makes
-        // sure of it, so the event that `Gpu::run` records covers whatever the operands still wait for.
+        // Resolving an address waits until all earlier work was launched, and the flush guarantees it, so the event
+        // that `Gpu::run` records covers everything that the operands depend on.
         let located = tensors.iter().chain([&out]).map(locate).collect::<Result<Vec<_>, _>>().and_then(|located| {
             let flushed = out.client.flush();
             flushed.map(|()| located).map_err(|error| unlocated(format!("{error:?}")))
@@ -105,8 +105,8 @@ pub fn handle<const D: usize>(tensor: &Tensor<D>) -> Handle {
     tensor.clone().into_dispatch()
 }
 
-/// Runs `body` on up to five tensors; the result is of this shape and type. `body` gets the operands in the order given and
-/// the address of the result, and only queues work.
+/// Runs `body` on up to five tensors; the result is of this shape and type. `body` gets the operands in the order given
+/// and the address of the result, and only queues work.
 ///
 /// # Panics
 ///
@@ -161,7 +161,7 @@ impl Pins {
             *answer.lock().unwrap_or_else(PoisonError::into_inner) = operands.first().cloned();
             Ok(())
         });
-        // burn computes what it was asked for now and not when it likes.
+        // Makes burn run the operation now.
         done.device().sync().map_err(|error| unlocated(error.to_string()))?;
         if let Some(fault) = self.gpu.take_fault() {
             return Err(fault);
@@ -185,7 +185,7 @@ impl Pins {
     ///
     /// # Errors
     ///
-    /// As [`tensor`](Self::tensor), and if its elements lie otherwise.
+    /// As [`tensor`](Self::tensor), and if its rows are not contiguous.
     pub fn table(&self, tensor: &Tensor<2>) -> Result<Matrix, CudaError> {
         let table = self.tensor(tensor)?;
         match table.strides[..] {
@@ -202,7 +202,7 @@ impl Pins {
     ///
     /// # Errors
     ///
-    /// As [`tensor`](Self::tensor), and if cosines and sines lie differently.
+    /// As [`tensor`](Self::tensor), and if the strides of cosines and sines differ.
     pub fn positions(&self, cosine: &Tensor<3>, sine: &Tensor<3>) -> Result<PositionTables, CudaError> {
         let [cosine, sine] = [self.tensor(cosine)?, self.tensor(sine)?];
         match (&cosine.strides[..], &sine.strides[..]) {
@@ -217,11 +217,11 @@ impl Pins {
         }
     }
 
-    /// A linear layer whose weight lies in the order of files.
+    /// A linear layer whose weight is stored by output, as in checkpoints.
     ///
     /// # Errors
     ///
-    /// As [`tensor`](Self::tensor), and if the weight lies otherwise.
+    /// As [`tensor`](Self::tensor), and if the weight is stored in another order.
     pub fn linear(&self, layer: &Linear) -> Result<Layer, CudaError> {
         let weight = self.tensor(&layer.weight.val())?;
         let [d_input, d_output] = weight.shape[..] else { return Err(unlocated("a weight is no matrix".to_owned())) };

@@ -1,7 +1,7 @@
 //! Convolutions by cuDNN over channels-last images, with one plan for each shape.
 //!
-//! Dimensions are given to cuDNN in its order `[n, c, h, w]`; the strides say that the channels lie innermost, which is
-//! what its tensor-core kernels read without reordering anything. The bias is not part of the plan: the kernels that
+//! Dimensions are given to cuDNN in its order `[n, c, h, w]`; the strides make the channels the innermost axis, which
+//! its tensor-core kernels read without reordering. The bias is not part of the plan: the kernels that
 //! follow every convolution here read its result anyway and add it on the way, and a convolution alone has the widest
 //! choice of engines.
 

@@ -1,20 +1,20 @@
-//! What can go wrong between here and NVIDIA's libraries.
+//! Errors of NVIDIA's libraries and of our kernels.
 
 use cudarc::driver::DriverError;
 use thiserror::Error;
 
-/// A call that a library refused.
+/// Why work on the device failed or is not possible.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum CudaError {
     /// The driver.
     #[error("the CUDA driver refused to {doing}: {reason}")]
     Driver {
-        /// What was asked for.
+        /// The operation.
         doing: &'static str,
         /// Its answer.
         reason: String,
     },
-    /// cuBLASLt, with the product it was asked for.
+    /// cuBLASLt, with the product.
     #[error("cuBLASLt refused the product {product}: {reason}")]
     Product {
         /// Rows, inner size and columns.
@@ -22,18 +22,18 @@ pub enum CudaError {
         /// Its answer.
         reason: String,
     },
-    /// There are no products of 8-bit values.
+    /// fp8 products are not available.
     #[error(
         "products in fp8 need an NVIDIA GPU of compute capability 9.0 (H100, H200) and cuBLASLt 12.9 or newer: {found}"
     )]
     NoFp8 {
-        /// What there is instead.
+        /// What was found instead.
         found: String,
     },
     /// cuDNN.
     #[error("cuDNN refused {doing}: {reason}")]
     Dnn {
-        /// What was asked for.
+        /// The operation.
         doing: String,
         /// Its answer.
         reason: String,
@@ -52,7 +52,7 @@ pub enum CudaError {
         /// Its name.
         library: &'static str,
     },
-    /// The sizes are none that the kernels were written for.
+    /// A size that the kernels do not support.
     #[error("{what} is {found}, and the kernels need {wanted}")]
     Unsupported {
         /// Which size.
@@ -65,7 +65,7 @@ pub enum CudaError {
 }
 
 impl CudaError {
-    /// A pass was called with another number of tensors than it has: a mistake of ours.
+    /// A pass was called with a wrong number of tensors, which is a bug.
     pub fn operands(found: usize, wanted: &'static str) -> Self {
         Self::Unsupported { what: "the number of operands", found, wanted }
     }

@@ -124,8 +124,8 @@ impl Fp8Kernels {
         launch(self.gated_unit, tokens as u64, threads, stream, &mut arguments)
     }
 
-    /// The nearest e4m3 values of `x`, bf16 rows of at most [`WIDTH_MAX`] values: address and elements from one row to the
-    /// next.
+    /// The nearest e4m3 values of `x`, bf16 rows of at most [`WIDTH_MAX`] values: address and elements from one row to
+    /// the next.
     pub fn quantize_rows(
         &self,
         stream: CUstream,

@@ -1,7 +1,7 @@
-//! A linear layer of burn's rounded to 8 bits, in memory that burn owns.
+//! A linear layer quantised to fp8, in memory that burn owns.
 //!
-//! burn has no tensors of e4m3 values here, so codes and scales lie behind each other in one vector that it takes for bf16
-//! and that nobody computes with.
+//! burn has no e4m3 tensors here, so codes and scales are packed into one vector of type bf16 that is never computed
+//! with.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl std::fmt::Debug for Fp8Linear {
     }
 }
 
-/// Why a layer cannot be rounded to 8 bits, if it cannot.
+/// Checks that a layer can be quantised to fp8.
 ///
 /// # Errors
 ///
@@ -65,11 +65,11 @@ pub fn check(layer: &Linear) -> Result<(), CudaError> {
 }
 
 impl Fp8Linear {
-    /// Rounds the weights of a layer in bf16, and waits until that is done: the layer can be dropped then.
+    /// Quantises the bf16 weights of a layer and waits for the device, so the layer can be dropped afterwards.
     ///
     /// # Errors
     ///
-    /// As [`check`], if the weights do not lie as checkpoints hold them, or if the device fails.
+    /// As [`check`]; the weights are not stored by output as in checkpoints; or the device fails.
     pub fn of(gpu: &Arc<Gpu>, layer: &Linear) -> Result<Self, CudaError> {
         check(layer)?;
         let weight = layer.weight.val();
@@ -86,7 +86,7 @@ impl Fp8Linear {
         let packed: Tensor<1> = device.memory_persistent_allocations(weight, |weight| {
             bridge::call(gpu, &[bridge::handle(&weight)], [length], DType::BF16, round)
         });
-        let doing = "round weights to 8 bits";
+        let doing = "quantise weights to fp8";
         device.sync().map_err(|error| CudaError::Driver { doing, reason: error.to_string() })?;
         match gpu.take_fault() {
             Some(fault) => Err(fault),
@@ -94,17 +94,17 @@ impl Fp8Linear {
         }
     }
 
-    /// Bytes that a layer of these widths takes.
+    /// Bytes of a layer of these widths.
     fn bytes(d_input: usize, d_output: usize) -> usize {
         d_output * d_input + d_output * size_of::<f32>()
     }
 
-    /// Bytes that it takes less than in bf16.
+    /// How many bytes smaller it is than in bf16.
     pub fn bytes_saved(&self) -> usize {
         2 * self.d_output * self.d_input - Self::bytes(self.d_input, self.d_output)
     }
 
-    /// Its weight in bf16, `[d_input, d_output]`: each value that the codes stand for, rounded once.
+    /// Its dequantised weight, `[d_input, d_output]`: code times scale, rounded to bf16 once.
     pub fn weight(&self) -> Tensor<2> {
         let Self { d_input, d_output, .. } = *self;
         let operands = [bridge::handle(&self.packed)];
@@ -117,7 +117,7 @@ impl Fp8Linear {
         values.transpose()
     }
 
-    /// Its codes and scales, by output: `d_output * d_input` and `d_output`.
+    /// Its codes and scales by output: `d_output * d_input` and `d_output` values.
     ///
     /// # Errors
     ///
@@ -135,7 +135,7 @@ impl Fp8Linear {
         Ok((bytes[..codes].to_vec(), scales.collect()))
     }
 
-    /// Where it lies, as long as `pins` live.
+    /// Its address, valid as long as `pins` live.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
-//! One GPU as the networks' fast path sees it: a stream of its own, the libraries, the kernels, and one piece of scratch
-//! memory that every network uses in turn.
+//! A GPU on the fast path: its own stream, the libraries, our kernels, and scratch memory that the networks use in
+//! turn.
 //!
-//! burn's work and ours run on different streams of the same context. [`Gpu::run`] orders them by two events, one before
-//! and one after, without the host waiting for the device.
+//! burn's work and ours run on different streams of the same context. [`Gpu::run`] orders them by two events, one
+//! before and one after, without a wait on the host.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,13 +22,13 @@ use super::profile::{Profile, ProfileSpan};
 use super::session::{Scratch, Session};
 use super::text_kernels::TextKernels;
 
-/// A GPU with everything opened.
+/// An opened GPU.
 pub struct Gpu {
     state: Mutex<State>,
     /// The first failure of work that was queued from where no error can be returned.
     fault: Mutex<Option<CudaError>>,
     versions: Versions,
-    /// For those who only want to know, without waiting for work to be queued.
+    /// A copy for readers that must not wait for the lock.
     scratch_bytes: AtomicUsize,
 }
 
@@ -52,7 +52,7 @@ impl std::fmt::Display for Versions {
 struct State {
     context: CUcontext,
     stream: CUstream,
-    /// Recorded when burn has queued what we read, and when we have queued what burn reads.
+    /// Recorded after burn has queued what we read, and after we have queued what burn reads.
     before: CUevent,
     after: CUevent,
     products: Products,
@@ -61,10 +61,10 @@ struct State {
     kernels: Kernels,
     image_kernels: ImageKernels,
     text_kernels: TextKernels,
-    /// Where the device has 8-bit values.
+    /// `None` if the device has no fp8.
     fp8_kernels: Option<Fp8Kernels>,
     scratch: Scratch,
-    /// While someone wants to know where the time goes.
+    /// `Some` while operations are timed.
     profile: Option<Profile>,
 }
 
@@ -72,11 +72,11 @@ struct State {
 unsafe impl Send for State {}
 
 impl Gpu {
-    /// The GPU of this index, opened once in a process. It stays open until the process ends.
+    /// The GPU of this index. It is opened once and stays open until the process ends.
     ///
     /// # Errors
     ///
-    /// A library is missing or too old, or the driver refuses. The answer is remembered.
+    /// A library is missing or too old, or the driver refuses. A second call returns the same result.
     pub fn open(index: usize) -> Result<Arc<Self>, CudaError> {
         static OPENED: Mutex<BTreeMap<usize, Result<Arc<Gpu>, CudaError>>> = Mutex::new(BTreeMap::new());
         let mut opened = lock(&OPENED);
@@ -91,21 +91,23 @@ impl Gpu {
         result::init().map_err(CudaError::driver("begin"))?;
         let ordinal = i32::try_from(index).unwrap_or(i32::MAX);
         let device = result::device::get(ordinal).map_err(CudaError::driver("find the device"))?;
-        // SAFETY: the device is there. The primary context, which burn's backend uses too, is kept until the process ends.
+        // SAFETY: the device is there. The primary context, which burn's backend uses too, is kept until the process
+        // ends.
         let (context, capability) = unsafe {
             let context = primary_ctx::retain(device).map_err(CudaError::driver("open the device's context"))?;
             result::ctx::set_current(context).map_err(CudaError::driver("use the device's context"))?;
             let attribute = |attribute| {
-                result::device::get_attribute(device, attribute).map_err(CudaError::driver("tell its capability"))
+                result::device::get_attribute(device, attribute)
+                    .map_err(CudaError::driver("query its compute capability"))
             };
             let major = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
             let minor = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
             (context, (major, minor))
         };
         let stream = result::stream::create(result::stream::StreamKind::NonBlocking)
-            .map_err(CudaError::driver("make a stream"))?;
+            .map_err(CudaError::driver("create a stream"))?;
         let event =
-            || event::create(CUevent_flags::CU_EVENT_DISABLE_TIMING).map_err(CudaError::driver("make an event"));
+            || event::create(CUevent_flags::CU_EVENT_DISABLE_TIMING).map_err(CudaError::driver("create an event"));
         // SAFETY: a fresh allocation that is kept until the process ends.
         let workspace = unsafe { result::malloc_sync(WORKSPACE_BYTES) }
             .map_err(CudaError::driver("reserve the libraries' workspace"))?;
@@ -135,7 +137,7 @@ impl Gpu {
         };
         let (fault, scratch_bytes) = (Mutex::default(), AtomicUsize::new(0));
         let gpu = Self { state: Mutex::new(state), fault, versions, scratch_bytes };
-        // Whether the driver can order contexts by events (12.5 and later) is better known now than at the first picture.
+        // Fails here and not at the first picture if the driver cannot order contexts by events (12.5 and later can).
         gpu.run(|_| Ok(()))?;
         Ok(gpu)
     }
@@ -145,7 +147,7 @@ impl Gpu {
         self.versions
     }
 
-    /// Whether products of 8-bit values with these rows, inner sizes and columns can be computed. Nothing is.
+    /// Checks that fp8 products with these rows, inner sizes and columns can be computed. Computes nothing.
     ///
     /// # Errors
     ///
@@ -161,7 +163,7 @@ impl Gpu {
     ///
     /// # Errors
     ///
-    /// What the work returns, or the driver's.
+    /// The error of `work`, or the driver's.
     pub fn run<T>(&self, work: impl FnOnce(&mut Session<'_>) -> Result<T, CudaError>) -> Result<T, CudaError> {
         let mut state = lock(&self.state);
         let State {
@@ -214,35 +216,36 @@ impl Gpu {
         done
     }
 
-    /// As [`run`](Self::run) where no error can be returned: the first failure is kept for [`Gpu::take_fault`].
+    /// [`run`](Self::run) for callers that cannot return an error: the first one is kept for [`Gpu::take_fault`].
     pub fn run_or_note(&self, work: impl FnOnce(&mut Session<'_>) -> Result<(), CudaError>) {
         if let Err(error) = self.run(work) {
             self.note(error);
         }
     }
 
-    /// Keeps a failure for [`Gpu::take_fault`], unless there is one already.
+    /// Keeps an error for [`Gpu::take_fault`], unless one is kept already.
     pub fn note(&self, error: CudaError) {
-        tracing::error!(%error, "the device could not do its work");
+        tracing::error!(%error, "the work on the device failed");
         lock(&self.fault).get_or_insert(error);
     }
 
-    /// The first failure since the last call. What was computed since then is worthless if there is one.
+    /// The first error since the last call. If there is one, everything computed since then is invalid.
     pub fn take_fault(&self) -> Option<CudaError> {
         lock(&self.fault).take()
     }
 
-    /// From now on, notes where the time of each operation goes.
+    /// Starts to time each operation.
     pub fn start_profile(&self) {
         lock(&self.state).profile = Some(Profile::default());
     }
 
-    /// Notes nothing any more, and forgets what was noted.
+    /// Stops timing and drops the results.
     pub fn drop_profile(&self) {
         lock(&self.state).profile = None;
     }
 
-    /// Waits for the device, and tells how long each operation since [`Gpu::start_profile`] took, in order.
+    /// Waits for the device, stops timing, and returns how long each operation since [`Gpu::start_profile`] took, in
+    /// order.
     ///
     /// # Errors
     ///
@@ -261,7 +264,7 @@ impl Gpu {
         Some((free as u64, total as u64))
     }
 
-    /// Bytes of scratch memory that are held.
+    /// Bytes of scratch memory that are reserved.
     pub fn scratch_bytes(&self) -> usize {
         self.scratch_bytes.load(Ordering::Relaxed)
     }

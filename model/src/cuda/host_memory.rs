@@ -1,7 +1,8 @@
-//! Memory of the host that the device reads by the same addresses as its own: weights that wait there until they are needed.
+//! Pinned host memory for weights that are copied to the device when they are needed. The device reads it at the same
+//! addresses as the host.
 //!
-//! It is locked, so copies run at the speed of the bus, and taken piece by piece, because nobody knows beforehand how much a
-//! network needs. Host and device share one address space on every 64-bit system that CUDA supports.
+//! It is page-locked, so copies run at the speed of the bus, and allocated in pieces, because the size of a network is
+//! not known beforehand. Host and device share one address space on every 64-bit system that CUDA supports.
 
 use std::ffi::c_void;
 
@@ -11,14 +12,14 @@ use cudarc::driver::sys::{self, CU_MEMHOSTALLOC_DEVICEMAP, CU_MEMHOSTALLOC_PORTA
 use super::error::CudaError;
 use super::session::Session;
 
-/// Locked memory in pieces; freed with this.
+/// Pinned memory in pieces, freed on drop.
 #[derive(Default)]
 pub struct HostMemory {
     pieces: Vec<*mut c_void>,
     bytes: usize,
 }
 
-// SAFETY: the pieces are plain memory that nobody else frees, and only the device and copies touch it.
+// SAFETY: the pieces are plain memory that this value owns; only the device and copies access it.
 unsafe impl Send for HostMemory {}
 // SAFETY: nothing is read or written through a shared reference.
 unsafe impl Sync for HostMemory {}
@@ -30,20 +31,21 @@ impl std::fmt::Debug for HostMemory {
 }
 
 impl HostMemory {
-    /// Bytes that are held.
+    /// Bytes that are allocated.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Takes a piece and copies `bytes` from the device there; waits for the copy. The address is valid on the device.
+    /// Allocates a piece, copies `bytes` from the device to it, and waits for the copy. The address is valid on the
+    /// device.
     ///
     /// # Errors
     ///
-    /// There is not as much memory that can be locked.
+    /// The host cannot pin that much memory.
     pub fn keep(&mut self, session: &Session<'_>, from: CUdeviceptr, bytes: usize) -> Result<u64, CudaError> {
         // SAFETY: a fresh piece, which only `drop` frees.
         let piece = unsafe { result::malloc_host(bytes, CU_MEMHOSTALLOC_DEVICEMAP | CU_MEMHOSTALLOC_PORTABLE) }
-            .map_err(CudaError::driver("lock memory of the host"))?;
+            .map_err(CudaError::driver("pin host memory"))?;
         self.pieces.push(piece);
         self.bytes += bytes;
         let at = piece as u64;
@@ -58,14 +60,14 @@ impl HostMemory {
 impl Drop for HostMemory {
     fn drop(&mut self) {
         for piece in self.pieces.drain(..) {
-            // SAFETY: made by `malloc_host`, and taken out of the list. Work that reads it was waited for by whoever drops
-            // the network; a refusal leaks memory.
+            // SAFETY: made by `malloc_host`, and taken out of the list. The owner of
+            // the network waits for the device before dropping it; an error leaks the memory.
             let _ = unsafe { result::free_host(piece) };
         }
     }
 }
 
-/// Queues a copy between any two addresses that the device knows.
+/// Queues a copy between any two addresses that are valid on the device.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Our kernels for images that lie channels-last, `[height, width, channels]` in bf16: what an autoencoder does between
-//! its convolutions. Declarations are in `kernels/image.cu`.
+//! Our kernels for channels-last images, `[height, width, channels]` in bf16: what an autoencoder computes between its
+//! convolutions. Declarations are in `kernels/image.cu`.
 
 use cudarc::driver::sys::{CUfunction, CUstream};
 
@@ -7,13 +7,13 @@ use super::error::CudaError;
 use super::launch::{arguments, function, launch, launch_each, module};
 use super::operand::Operand;
 
-/// Blocks that share an image where every pixel is treated alike: a few for each multiprocessor of a large GPU. The same
-/// on every device, because the order of sums follows from it.
+/// Blocks that an image is divided among by pixelwise kernels: a few for each multiprocessor of a large GPU. It is the
+/// same on every device, because it determines the order of sums.
 const BLOCKS: usize = 1056;
-/// Threads of such a block, about, and at most (`THREADS_MAX`).
+/// Threads of such a block: the target, and the limit (`THREADS_MAX`).
 const THREADS: usize = 256;
 const THREADS_MAX: usize = 512;
-/// Pixels that a thread has in hand at once (`UNROLL`).
+/// Pixels that a thread processes at once (`UNROLL`).
 const UNROLL: usize = 4;
 /// Threads of a block that sums or reads one row.
 const ROW_THREADS: u32 = 512;
@@ -67,7 +67,7 @@ impl Image {
     }
 }
 
-/// How the pixels of an image are shared out.
+/// How the pixels of an image are divided among blocks and threads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Spread {
     threads: usize,
@@ -75,7 +75,7 @@ struct Spread {
     blocks: usize,
 }
 
-/// What [`ImageKernels::merge`] adds up; 0 is nothing.
+/// The summands of [`ImageKernels::merge`]; an address of 0 is left out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Terms {
     /// Address of an image.
@@ -142,8 +142,8 @@ impl ImageKernels {
         })
     }
 
-    /// The sum of `terms` into `out`, if that is not 0; it may be one of them. What the norm of the sum needs is left in
-    /// `partials`, [`Image::partials_bytes`].
+    /// Writes the sum of `terms` to `out`, unless that is 0; `out` may be one of them. Partial sums for the group norm
+    /// of the result go to `partials`, [`Image::partials_bytes`].
     pub fn merge(
         &self,
         stream: CUstream,
@@ -159,7 +159,8 @@ impl ImageKernels {
         launch(self.merge, blocks as u64, threads as u32, stream, &mut arguments)
     }
 
-    /// The sum of `terms` into `out`, enlarged to twice the height and width by repetition; `out` is none of them.
+    /// Writes the sum of `terms` to `out`, upsampled to twice the height and width by repetition; `out` must not be one
+    /// of them.
     pub fn merge_double(&self, stream: CUstream, image: Image, terms: Terms, out: u64) -> Result<(), CudaError> {
         let Terms { x, bias, residual } = terms;
         let Spread { threads, per_block, blocks } = image.spread();
@@ -169,8 +170,8 @@ impl ImageKernels {
         launch(self.merge_double, blocks as u64, threads as u32, stream, &mut arguments)
     }
 
-    /// A norm as scales and shifts of the channels, f32 `[2, channels]`, from what [`merge`](Self::merge) left. If it was
-    /// given a bias and no `out`, `added` is that bias, else 0.
+    /// Converts a group norm to a scale and a shift for each channel, f32 `[2, channels]`, from the partial sums of
+    /// [`merge`](Self::merge). If `merge` got a bias and no `out`, `added` is that bias, else 0.
     pub fn group_table(
         &self,
         stream: CUstream,
@@ -203,8 +204,8 @@ impl ImageKernels {
         launch(self.scale_shift, blocks as u64, threads as u32, stream, &mut arguments)
     }
 
-    /// `latents / divisor + shift` of one row of an f32 operand `[rows, channels, height, width]`, channels-last in bf16
-    /// and filled up with zeros to `out_channels`.
+    /// `latents / divisor + shift` of one row of an f32 operand `[rows, channels, height, width]`, channels-last in
+    /// bf16 and filled up with zeros to `out_channels`.
     pub fn channels_last(
         &self,
         stream: CUstream,
@@ -252,8 +253,8 @@ impl ImageKernels {
         launch_each(self.rearrange, elements as u64, stream, &mut arguments)
     }
 
-    /// The softmax of each row of f32 scores, in bf16. Rows of both are `stride` apart, a multiple of 4 and not less than
-    /// `columns`.
+    /// The softmax of each row of f32 scores, in bf16. Rows of both are `stride` apart, a multiple of 4 and not less
+    /// than `columns`.
     pub fn softmax_rows(
         &self,
         stream: CUstream,
@@ -266,8 +267,8 @@ impl ImageKernels {
         launch(self.softmax_rows, rows as u64, ROW_THREADS, stream, &mut arguments![scores, out, columns, stride])
     }
 
-    /// Three planes in 0..1, f32 `[3, height, width]`, from the products of a 3x3 filter: f32 `[pixels, pitch]`, for each
-    /// of its nine positions the three channels.
+    /// Three planes in 0..1, f32 `[3, height, width]`, from the products of a 3x3 filter: f32 `[pixels, pitch]`, for
+    /// each of its nine positions the three channels.
     pub fn gather_rgb(
         &self,
         stream: CUstream,

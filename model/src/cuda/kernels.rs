@@ -7,7 +7,7 @@ use super::launch::{THREADS, arguments, function, launch, launch_each, module, r
 use super::rows::{ROWS_MAX, Rows};
 use crate::nn::block::{Gate, Heads};
 
-/// A vector for each row, `values + row * stride`; none where `values` is 0. The layout of `struct Modulation`.
+/// A vector for each row at `values + row * stride`; absent if `values` is 0. The layout of `struct Modulation`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Modulation {
@@ -17,7 +17,7 @@ pub struct Modulation {
     pub stride: i64,
 }
 
-/// What [`Kernels::add_branch_norm`] leaves for the next product.
+/// The norm that [`Kernels::add_branch_norm`] computes for the next product.
 #[derive(Debug, Clone, Copy)]
 pub enum Next {
     /// Nothing.
@@ -100,7 +100,7 @@ pub struct Kernels {
     rms_norm_scale: CUfunction,
     add_branch_norm: CUfunction,
     gated_unit: CUfunction,
-    /// For heads of up to so many pairs for each of 16 threads.
+    /// With the largest number of pairs of a head for each of 16 threads.
     norm_rotate: [(usize, CUfunction); 5],
     time_sinusoid: CUfunction,
     silu_each: CUfunction,
@@ -137,8 +137,8 @@ impl Kernels {
         })
     }
 
-    /// `out = rms_norm(x) * (weight + offset) * (1 + scale[row])` for each token. `x` and `out` are address and elements
-    /// from one token to the next.
+    /// `out = rms_norm(x) * (weight + offset) * (1 + scale[row])` for each token. `x` and `out` are address and
+    /// elements from one token to the next.
     #[expect(clippy::too_many_arguments, reason = "they are the operands of one kernel")]
     pub fn rms_norm_scale(
         &self,
@@ -156,9 +156,9 @@ impl Kernels {
         launch(self.rms_norm_scale, rows.tokens() as u64, row_threads(dim as usize), stream, &mut arguments)
     }
 
-    /// `x += tanh(gate[row]) * rms_norm(branch) * (after + offset)` and what `next` says into `normed`. `x`, `branch` and
-    /// `normed` are addresses of `[tokens, dim]`; without `after` the branch is added as it is, without a gate it is not
-    /// gated.
+    /// `x += tanh(gate[row]) * rms_norm(branch) * (after + offset)`, then writes the norm `next` of `x` to `normed`.
+    /// `x`, `branch` and `normed` are addresses of `[tokens, dim]`. Without `after` the branch is not normalised;
+    /// without `gate` it is not gated.
     #[expect(clippy::too_many_arguments, reason = "they are the operands of one kernel")]
     pub fn add_branch_norm(
         &self,
@@ -194,7 +194,7 @@ impl Kernels {
         launch(self.add_branch_norm, rows.tokens() as u64, row_threads(dim as usize), stream, &mut arguments)
     }
 
-    /// `out = activation(gate) * up` where a token of `gate_up` is the gate and then the other half, `width` elements each.
+    /// `out = activation(gate) * up` where a token of `gate_up` is gate and then up, `width` elements each.
     pub fn gated_unit(
         &self,
         stream: CUstream,
@@ -209,7 +209,7 @@ impl Kernels {
         launch_each(self.gated_unit, vectors as u64, stream, &mut arguments![gate_up, out, width, vectors, kind])
     }
 
-    /// Norms (where there are weights) and rotates queries and keys of a fused projection in place.
+    /// Norms (if there are weights) and rotates queries and keys of a fused projection in place.
     #[expect(clippy::too_many_arguments, reason = "they are the operands of one kernel")]
     pub fn norm_rotate(
         &self,

@@ -8,9 +8,9 @@ use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
 
 use super::error::CudaError;
 
-/// Put before every file, because NVRTC has no folder to include from.
+/// Prepended to every file, because NVRTC has no include folder.
 const COMMON: &str = include_str!("kernels/common.cuh");
-/// Threads of a block where each thread does the same.
+/// Threads of a block for elementwise kernels.
 pub(super) const THREADS: u32 = 256;
 
 /// Pointers to the arguments of a launch.
@@ -21,7 +21,7 @@ macro_rules! arguments {
 }
 pub(super) use arguments;
 
-/// What `stream.cu` and `fp8.cu` have in common.
+/// Source that `stream.cu` and `fp8.cu` share.
 macro_rules! stream_source {
     () => {
         include_str!("kernels/stream.cuh")
@@ -29,7 +29,7 @@ macro_rules! stream_source {
 }
 pub(super) use stream_source;
 
-/// Compiles a file of `kernels/` and loads it into the current context, for good.
+/// Compiles a file of `kernels/` and loads it into the current context. It is never unloaded.
 pub(super) fn module(capability: (i32, i32), file: &'static str, text: &str) -> Result<sys::CUmodule, CudaError> {
     let source = format!("{COMMON}\n#line 1 \"{file}\"\n{text}");
     let (major, minor) = capability;
@@ -57,17 +57,17 @@ pub(super) fn function(module: sys::CUmodule, name: &str) -> Result<CUfunction, 
     unsafe { result::module::get_function(module, name) }.map_err(CudaError::driver("find one of our kernels"))
 }
 
-/// Whether a token of this width is one block of threads.
+/// Whether one block of threads can process a token of this width.
 pub fn is_row_width(dim: usize) -> bool {
     dim.is_multiple_of(8) && dim / 8 <= 1024
 }
 
-/// One thread for eight elements, in whole warps.
+/// One thread for each eight elements, rounded up to whole warps.
 pub(super) fn row_threads(dim: usize) -> u32 {
     (dim / 8).next_multiple_of(32) as u32
 }
 
-/// One thread for each of `count`.
+/// Launches one thread for each of `count` elements.
 pub(super) fn launch_each(
     function: CUfunction,
     count: u64,
@@ -90,8 +90,8 @@ pub(super) fn launch(
     }
     let blocks = u32::try_from(blocks)
         .map_err(|_| CudaError::Driver { doing: "start a kernel", reason: format!("{blocks} blocks are too many") })?;
-    // SAFETY: the arguments are those of the kernel's declaration in `kernels/`, in that order, and are copied before the
-    // call returns. What the addresses among them point at is the caller's promise.
+    // SAFETY: the arguments are those of the kernel's declaration in `kernels/`, in that order, and are copied before
+    // the call returns. The caller guarantees the addresses among them.
     unsafe { result::launch_kernel(function, (blocks, 1, 1), (threads, 1, 1), 0, stream, arguments) }
         .map_err(CudaError::driver("start a kernel"))
 }

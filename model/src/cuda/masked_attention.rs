@@ -1,8 +1,8 @@
-//! Attention in which queries do not see every key, by two batched products and a softmax of our own.
+//! Masked attention by two batched products and our softmax kernel.
 //!
-//! For texts of at most [`KEYS_MAX`] tokens the scores are small enough to be written out. Queries and keys are counted
-//! in multiples of [`ROUND`], so that texts of many lengths share their plans; what the padding holds does not matter, but
-//! values of padding must be finite.
+//! For texts of at most [`KEYS_MAX`] tokens the scores are small enough to be stored. Numbers of queries and keys are
+//! padded to multiples of [`ROUND`], so that texts of different lengths share plans. Padding does not affect results,
+//! but its values must be finite.
 
 use super::BF16;
 use super::error::CudaError;
@@ -14,11 +14,11 @@ use crate::nn::block::Heads;
 
 /// Queries and keys are rounded up to a multiple of this.
 pub const ROUND: usize = 64;
-/// Tokens for which products choose their algorithm, whatever the number there is: the bits of a token must not depend on
-/// the length of the text, see [`Products::run_as`](super::product::Products::run_as).
+/// Products choose their algorithm for this number of tokens, whatever the actual number: the bits of a token must not
+/// depend on the length of the text, see [`Products::run_as`](super::product::Products::run_as).
 pub const PLANNED_TOKENS: usize = 512;
 
-/// Queries whose scores are held at once.
+/// Queries whose scores are stored at once.
 const QUERIES_MAX: usize = 1024;
 
 /// One call.
@@ -32,12 +32,11 @@ pub struct MaskedAttention {
     pub queries: usize,
     /// Number of keys.
     pub keys: usize,
-    /// Which of them a query sees.
+    /// Which keys a query attends to.
     pub visible: Visible,
 }
 
-/// Where its operands lie: a row for each token, all heads of it beside each other. There are rows for the rounded numbers
-/// of queries and keys.
+/// The operands: a row for each token with all of its heads. There are rows for the padded numbers of queries and keys.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
     /// Queries.
@@ -46,18 +45,18 @@ pub struct Operands {
     pub k: Matrix,
     /// Values.
     pub v: Matrix,
-    /// Room for [`MaskedAttention::score_bytes`].
+    /// A buffer of [`MaskedAttention::score_bytes`].
     pub scores: u64,
     /// The result.
     pub out: Matrix,
 }
 
-/// `tokens` rounded up.
+/// `tokens` rounded up to a multiple of [`ROUND`].
 pub fn rounded(tokens: usize) -> usize {
     tokens.next_multiple_of(ROUND)
 }
 
-/// A linear layer over rows whose number is rounded, with bits that do not depend on that number.
+/// A linear layer over a padded number of rows, whose bits do not depend on that number.
 ///
 /// # Errors
 ///
@@ -68,12 +67,12 @@ pub fn linear(session: &mut Session<'_>, rows: usize, x: u64, layer: &Layer, y: 
 }
 
 impl MaskedAttention {
-    /// Scratch memory that a call needs.
+    /// Bytes of scratch memory for the scores.
     pub fn score_bytes(&self) -> usize {
         self.heads.query * rounded(self.queries.min(QUERIES_MAX)) * rounded(self.keys) * size_of::<f32>()
     }
 
-    /// What a call has to do, padding included.
+    /// The cost of a call, padding included.
     pub fn cost(&self) -> Cost {
         let pairs = rounded(self.queries) as f64 * rounded(self.keys) as f64;
         Cost { flops: 4.0 * pairs * (self.heads.query * self.heads.dim) as f64, bytes: 0.0 }

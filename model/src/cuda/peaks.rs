@@ -1,4 +1,4 @@
-//! What a device reaches where nothing is in the way: the ceiling that operations are compared with.
+//! The throughput that a device reaches in a large product and in a large copy, which operations are compared with.
 
 use cudarc::driver::result::{event, stream};
 use cudarc::driver::sys::CUevent_flags;
@@ -16,12 +16,12 @@ const EDGE_MAX: usize = 8192;
 const EDGE_MIN: usize = 2048;
 /// Edges are multiples of this.
 const EDGE_STEP: usize = 1024;
-/// Times that each is done, once more before.
+/// How often each is repeated, after one warm-up.
 const REPEATS: usize = 5;
 
 impl Gpu {
-    /// Measures the rate of a large product and of a large copy over the scratch memory and what the last pass left there, so
-    /// no memory is taken. `None` if too little is reserved for a meaningful figure.
+    /// Measures the rate of a large product and of a large copy over the scratch memory and what the last pass left
+    /// there, so no memory is taken. `None` if too little is reserved for a meaningful figure.
     ///
     /// # Errors
     ///
@@ -31,8 +31,7 @@ impl Gpu {
     }
 }
 
-/// Measures over the scratch memory. Its contents, which nobody needs any more, decide a little: what a pass left there is
-/// nearer to work than zeros would be.
+/// The contents of the scratch memory affect the figures slightly: what a pass left there is more realistic than zeros.
 fn measure(session: &mut Session<'_>) -> Result<Option<Peaks>, CudaError> {
     let (at, bytes) = session.held();
     let Some(edge) = edge(bytes) else { return Ok(None) };
@@ -57,14 +56,14 @@ fn measure(session: &mut Session<'_>) -> Result<Option<Peaks>, CudaError> {
     }))
 }
 
-/// The largest edge of which three matrices fit.
+/// The largest edge for which three matrices fit.
 fn edge(bytes: usize) -> Option<usize> {
     let room = (bytes / (3 * BF16 as usize)).isqrt();
     let edge = room.min(EDGE_MAX) / EDGE_STEP * EDGE_STEP;
     (edge >= EDGE_MIN).then_some(edge)
 }
 
-/// Time of one of several runs in a row.
+/// Mean time of a run over several in a row.
 fn seconds(
     session: &mut Session<'_>,
     mut work: impl FnMut(&mut Session<'_>) -> Result<(), CudaError>,

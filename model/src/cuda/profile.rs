@@ -1,6 +1,6 @@
 //! Times on the device: an event after each operation, read when all is done.
 //!
-//! Off unless asked for. An event costs the host about a microsecond and the device next to nothing, but operations that
+//! Off by default. An event costs the host about a microsecond and the device next to nothing, but operations that
 //! would overlap at their ends no longer do: the sum is a few percent above an unobserved run.
 
 use cudarc::driver::result::event;
@@ -9,7 +9,7 @@ use cudarc::driver::sys::{CUevent, CUevent_flags, CUstream};
 use super::error::CudaError;
 pub use sakuga_model_core::{Cost, ProfileSpan};
 
-/// An event after an operation; without one where the clock is set anew.
+/// An event after an operation; the operation is `None` where the clock is reset.
 struct Mark {
     operation: Option<ProfileSpan>,
     event: CUevent,
@@ -57,7 +57,7 @@ impl Profile {
         unsafe { event::record(event, stream) }.map_err(CudaError::driver("mark a time"))
     }
 
-    /// Waits for the last mark, and tells how long each operation took, in order.
+    /// Waits for the last mark and returns how long each operation took, in order.
     pub(super) fn finish(mut self) -> Result<Vec<ProfileSpan>, CudaError> {
         if let Some(last) = self.marks.last() {
             // SAFETY: the event was recorded above.

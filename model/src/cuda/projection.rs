@@ -1,4 +1,4 @@
-//! The linear layers of a block in the type that its weights have, and what writes their inputs in that type.
+//! Linear layers of a block in bf16 or fp8, and the kernels that write their inputs in that type.
 
 use super::error::CudaError;
 use super::kernels::{Modulation, Next, NormKind};
@@ -18,7 +18,7 @@ pub enum Projection {
     Fp8(Fp8Layer),
 }
 
-/// Where the input of a layer lies: rows without gaps.
+/// The input of a layer: contiguous rows.
 #[derive(Debug, Clone, Copy)]
 pub enum Input {
     /// Address of bf16 values.
@@ -33,7 +33,7 @@ impl Projection {
         matches!(self, Self::Fp8(_))
     }
 
-    /// Where its input is to be written: `bf16` or `fp8`, whichever it reads.
+    /// The buffer for its input: `fp8` if it reads 8-bit values, else `bf16`.
     pub fn input(&self, bf16: u64, fp8: Option<Fp8Rows>) -> Input {
         match (self, fp8) {
             (Self::Fp8(_), Some(rows)) => Input::Fp8(rows),
@@ -45,7 +45,7 @@ impl Projection {
     ///
     /// # Errors
     ///
-    /// cuBLASLt refuses, or the input is not of the type that the layer reads, which is a mistake of ours.
+    /// cuBLASLt refuses, or the type of the input differs from the type that the layer reads (a bug).
     pub fn run(&self, session: &mut Session<'_>, count: usize, x: Input, y: u64) -> Result<(), CudaError> {
         let stream = session.stream;
         match (self, x) {
@@ -109,7 +109,7 @@ impl Input {
         }
     }
 
-    /// Queues the sum of a branch and the stream, and what `next` says of it.
+    /// Queues the sum of a branch and the stream, followed by the norm `next`.
     ///
     /// # Errors
     ///
@@ -163,7 +163,7 @@ impl Input {
         session.mark(name, Cost::moved_bytes((4 + self.value_bytes()) * count * width))
     }
 
-    /// Makes `count` rows in bf16 at `from` the input: queues their rounding, or nothing if they lie where they are read.
+    /// Makes `count` bf16 rows at `from` the input: queues their quantisation for fp8, nothing for bf16.
     ///
     /// # Errors
     ///

@@ -3,7 +3,8 @@
 /// Rows that [`Rows`] holds, and times that a call takes.
 pub const ROWS_MAX: usize = 64;
 
-/// Where the rows of a batch begin in a flat sequence of tokens; the layout of `struct Rows` in `common.cuh`.
+/// The start and length of each row of a batch in a flat sequence of tokens; the layout of `struct Rows` in
+/// `common.cuh`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rows {
@@ -13,12 +14,13 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Rows of the given lengths, one after the other; none if there are too many.
+    /// Rows of the given lengths, concatenated; `None` if there are more than [`ROWS_MAX`].
     pub fn of(lengths: impl IntoIterator<Item = usize>) -> Option<Self> {
         Self::filled_up(lengths, 1)
     }
 
-    /// As [`of`](Self::of), each filled up to a multiple of so many tokens, so that rows of many lengths share their plans.
+    /// [`of`](Self::of) with each row padded to a multiple of `multiple` tokens, so that rows of different lengths
+    /// share plans.
     pub fn filled_up(lengths: impl IntoIterator<Item = usize>, multiple: usize) -> Option<Self> {
         let mut rows = Self { count: 0, start: [0; ROWS_MAX + 1], length: [0; ROWS_MAX] };
         for length in lengths {
@@ -34,7 +36,7 @@ impl Rows {
         Some(rows)
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub fn count(&self) -> usize {
         self.count as usize
     }
@@ -44,22 +46,22 @@ impl Rows {
         self.start[row] as usize
     }
 
-    /// The number of a row's own tokens.
+    /// The number of tokens of a row without padding.
     pub fn length(&self, row: usize) -> usize {
         self.length[row] as usize
     }
 
-    /// The number of tokens of a row and of what fills it up.
+    /// The number of tokens of a row with padding.
     pub fn span(&self, row: usize) -> usize {
         self.start(row + 1) - self.start(row)
     }
 
-    /// The number of tokens of all rows and of what fills them up.
+    /// The number of tokens of all rows with padding.
     pub fn tokens(&self) -> usize {
         self.start(self.count())
     }
 
-    /// Runs of neighbouring rows of equal length: first row and number of rows.
+    /// Runs of consecutive rows of equal length: first row and number of rows.
     pub fn runs(&self) -> Vec<(usize, usize)> {
         let mut runs: Vec<(usize, usize)> = Vec::new();
         for row in 0..self.count() {

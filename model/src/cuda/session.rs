@@ -1,4 +1,4 @@
-//! What a piece of work on the device uses: the stream, the libraries, the kernels and scratch memory.
+//! The resources for work on a device: the stream, the libraries, our kernels and scratch memory.
 
 use cudarc::driver::result;
 use cudarc::driver::sys::{self, CUstream};
@@ -13,17 +13,17 @@ use super::product::Products;
 use super::profile::{Cost, Profile};
 use super::text_kernels::TextKernels;
 
-/// Alignment of every buffer: what cuBLASLt's and cuDNN's fastest kernels ask for, and more.
+/// Alignment of every buffer, at least what the fastest kernels of cuBLASLt and cuDNN need.
 const ALIGNMENT: usize = 256;
 
-/// Memory that lives from the first use to the end.
+/// Memory that grows to the largest size used and is kept until the process ends.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     at: u64,
     pub(super) bytes: usize,
 }
 
-/// What a piece of work may use. All of it is queued on one stream, in order.
+/// What work on a device may use. All of it is queued on one stream, in order.
 pub struct Session<'a> {
     /// The stream.
     pub stream: CUstream,
@@ -44,7 +44,7 @@ pub struct Session<'a> {
     pub(super) profile: Option<&'a mut Profile>,
 }
 
-/// Sizes of the buffers of one piece of work, laid out before any is used.
+/// The buffers of one pass, laid out before the first is used.
 #[derive(Debug, Default)]
 pub struct Layout {
     bytes: usize,
@@ -55,12 +55,12 @@ pub struct Layout {
 pub struct Place(usize);
 
 impl Layout {
-    /// Room for so many bf16 values.
+    /// Adds a buffer for this many bf16 values.
     pub fn bf16(&mut self, elements: usize) -> Place {
         self.bytes(elements * 2)
     }
 
-    /// Room for so many bytes.
+    /// Adds a buffer of this many bytes.
     pub fn bytes(&mut self, bytes: usize) -> Place {
         let place = Place(self.bytes);
         self.bytes += bytes.next_multiple_of(ALIGNMENT);
@@ -69,12 +69,12 @@ impl Layout {
 }
 
 impl Session<'_> {
-    /// The address of the first buffer; [`Place::in_scratch`] gives the others. Grows the scratch memory if it must, which
-    /// waits for the device: sizes that were used once cost nothing.
+    /// The address of the first buffer; [`Place::in_scratch`] gives the others. Waits for the device and allocates if
+    /// the layout is larger than every earlier one; otherwise it costs nothing.
     ///
     /// # Errors
     ///
-    /// There is no memory left.
+    /// Out of memory.
     pub fn scratch(&mut self, layout: &Layout) -> Result<u64, CudaError> {
         if layout.bytes > self.scratch.bytes {
             // SAFETY: after the wait nothing on the stream uses the old memory, and no other stream ever does.
@@ -92,30 +92,30 @@ impl Session<'_> {
         Ok(self.scratch.at)
     }
 
-    /// Our kernels for 8-bit values.
+    /// Our kernels for fp8.
     ///
     /// # Errors
     ///
-    /// The device has no such values.
+    /// The device has no fp8.
     pub fn fp8_kernels(&self) -> Result<&'_ Fp8Kernels, CudaError> {
-        self.fp8_kernels.ok_or_else(|| CudaError::NoFp8 { found: "this device has no 8-bit values".to_owned() })
+        self.fp8_kernels.ok_or_else(|| CudaError::NoFp8 { found: "this device has no fp8".to_owned() })
     }
 
-    /// What is marked from now on belongs to this network, and to none of its layers.
+    /// Attributes later marks to this network and to none of its layers.
     pub fn enter(&mut self, network: &'static str) {
         if let Some(profile) = &mut self.profile {
             profile.enter(network);
         }
     }
 
-    /// What is marked from now on belongs to this layer, or to none.
+    /// Attributes later marks to this layer, or to none.
     pub fn layer(&mut self, layer: Option<usize>) {
         if let Some(profile) = &mut self.profile {
             profile.layer(layer);
         }
     }
 
-    /// Names what was queued since the last mark, if anybody wants to know.
+    /// Names what was queued since the last mark, if operations are timed.
     ///
     /// # Errors
     ///
@@ -127,7 +127,7 @@ impl Session<'_> {
         }
     }
 
-    /// The scratch memory that is held, address and bytes.
+    /// Address and bytes of the scratch memory.
     pub fn held(&self) -> (u64, usize) {
         (self.scratch.at, self.scratch.bytes)
     }
@@ -138,11 +138,12 @@ impl Session<'_> {
     ///
     /// The driver refuses.
     pub fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), CudaError> {
-        // SAFETY: the addresses are the caller's promise.
+        // SAFETY: the caller guarantees the addresses.
         unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream) }.map_err(CudaError::driver("copy"))
     }
 
-    /// Queues a copy of `rows` pieces of `width` bytes, from and to distances of their own.
+    /// Queues a copy of `rows` rows of `width` bytes; `from` and `to` are an address and the bytes from one row to the
+    /// next.
     ///
     /// # Errors
     ///
@@ -169,7 +170,7 @@ impl Session<'_> {
             WidthInBytes: width,
             Height: rows,
         };
-        // SAFETY: the addresses are the caller's promise.
+        // SAFETY: the caller guarantees the addresses.
         unsafe { sys::cuMemcpy2DAsync_v2(&raw const copy, self.stream) }.result().map_err(CudaError::driver("copy"))
     }
 
@@ -179,13 +180,13 @@ impl Session<'_> {
     ///
     /// The driver refuses.
     pub fn zero(&self, at: u64, bytes: usize) -> Result<(), CudaError> {
-        // SAFETY: the address is the caller's promise.
+        // SAFETY: the caller guarantees the address.
         unsafe { result::memset_d8_async(at, 0, bytes, self.stream) }.map_err(CudaError::driver("clear memory"))
     }
 }
 
 impl Place {
-    /// Its address, when the scratch memory begins at `base`.
+    /// Its address in scratch memory that begins at `base`.
     pub fn in_scratch(self, base: u64) -> u64 {
         base + self.0 as u64
     }

@@ -1,4 +1,4 @@
-//! A stack of transformer blocks over a flat sequence of tokens: the rows of a batch one after the other, without padding.
+//! A stack of transformer blocks over a flat sequence of tokens: the rows of a batch, concatenated.
 
 use super::error::CudaError;
 use super::kernels::{Modulation, Next, NormKind, RopeTables};
@@ -13,7 +13,7 @@ use super::text_kernels::{KEYS_MAX, Visible};
 use super::{BF16, attention, launch};
 use crate::nn::block::{self, Block, Gate, Heads, Norm};
 
-/// The weights of one block; its linear layers are [`Layer`]s or, where they may be in 8 bits, [`Projection`]s.
+/// The weights of one block; its linear layers are [`Layer`]s or, where fp8 is possible, [`Projection`]s.
 #[derive(Debug, Clone)]
 pub struct BlockWeights<L = Layer> {
     /// Query, key and value in one product.
@@ -57,8 +57,8 @@ impl<L> BlockWeights<L> {
     }
 }
 
-/// Scales and gates of a block: four vectors for each row, `[rows, 4 * dim]`: scale and gate of the attention, scale and
-/// gate of the feed-forward part.
+/// Scales and gates of a block: four vectors for each row, `[rows, 4 * dim]`: scale and gate of the attention, scale
+/// and gate of the feed-forward part.
 #[derive(Debug, Clone, Copy)]
 pub struct BlockModulation(pub u64);
 
@@ -80,11 +80,11 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Whether the kernels take these sizes.
+    /// Checks that the kernels support these sizes.
     ///
     /// # Errors
     ///
-    /// The first that they do not.
+    /// The first size that they do not support.
     pub fn check(&self) -> Result<(), CudaError> {
         let unsupported = |what, found, wanted| Err(CudaError::Unsupported { what, found, wanted });
         if !launch::is_row_width(self.dim) {
@@ -109,29 +109,29 @@ pub struct Buffers {
     branch: Place,
     gate_up: Place,
     unit: Place,
-    /// For attention that writes its scores out.
+    /// Attention scores, for attention by two products.
     scores: Option<Place>,
-    /// For products of 8-bit values: codes and scales of the input of one.
+    /// Codes and scales of the input of an fp8 product.
     fp8: Option<(Place, Place)>,
 }
 
 impl Buffers {
-    /// For a sequence of at most so many tokens.
+    /// For a sequence of at most `tokens` tokens.
     pub fn new(layout: &mut Layout, geometry: &Geometry, tokens: usize) -> Self {
         Self::with_scores(layout, geometry, tokens, None)
     }
 
-    /// As [`new`](Self::new), for blocks whose products may be of 8-bit values.
+    /// [`new`](Self::new) for blocks whose products may be in fp8.
     pub fn with_fp8(layout: &mut Layout, geometry: &Geometry, tokens: usize) -> Self {
         let rows = fp8::padded_rows(tokens);
-        // Each input is read before the next is written, so that one place does for all.
+        // Each input is read before the next is written, so one buffer serves all.
         let widest = geometry.dim.max(geometry.heads.query * geometry.heads.dim).max(geometry.ffn);
         let fp8 = (layout.bytes(rows * widest), layout.bytes(rows * size_of::<f32>()));
         Self { fp8: Some(fp8), ..Self::with_scores(layout, geometry, rows, None) }
     }
 
-    /// For rows of at most `longest` tokens whose lengths are seldom the same twice: cuDNN would take a tenth of a second to
-    /// plan each, so scores are written out by products instead, if they are few enough.
+    /// For rows of at most `longest` tokens whose lengths rarely repeat. cuDNN would need a tenth of a second to plan
+    /// each length, so attention is computed by two products, if the scores are few enough.
     pub fn for_texts(layout: &mut Layout, geometry: &Geometry, tokens: usize, longest: usize) -> Self {
         let scores = (longest <= KEYS_MAX).then(|| whole_row(geometry.heads, longest).score_bytes());
         Self::with_scores(layout, geometry, tokens + masked_attention::ROUND, scores)
@@ -150,7 +150,7 @@ impl Buffers {
         }
     }
 
-    /// Queues zeros where attention would leave what fills a row up, for scratch memory may hold anything, numbers or not.
+    /// Clears the padding of the attention's result, which attention does not write: scratch memory may contain NaN.
     ///
     /// # Errors
     ///
@@ -165,13 +165,13 @@ impl Buffers {
         clear_filling(session, self.attended.in_scratch(base), geometry.heads.query * geometry.heads.dim, rows)
     }
 
-    /// Where the last norm of a stack is left, `[tokens, dim]`.
+    /// The address of the result of the last norm of a stack, `[tokens, dim]`.
     pub fn normed(&self, base: u64) -> u64 {
         self.normed.in_scratch(base)
     }
 }
 
-/// What a stack runs over.
+/// The tokens that a stack runs over.
 #[derive(Debug, Clone, Copy)]
 pub struct Tokens<'a> {
     /// Address of the stream `[tokens, dim]`, which is changed in place.
@@ -180,17 +180,17 @@ pub struct Tokens<'a> {
     pub rows: &'a Rows,
     /// Positions of its tokens.
     pub tables: RopeTables,
-    /// Number of the first block among the network's, for profiles.
+    /// Index of the first block in the network, for profiles.
     pub first_layer: usize,
 }
 
-/// Runs the blocks over the tokens; `modulations` has one for each block, or none at all. `last` is computed from the
-/// result and left in [`Buffers::normed`].
+/// Runs the blocks over the tokens. `modulations` has one entry for each block, or is empty. `last` is computed from
+/// the result and written to [`Buffers::normed`].
 ///
 /// # Errors
 ///
 /// A library refuses.
-#[expect(clippy::too_many_arguments, reason = "they are what one pass over a stack reads")]
+#[expect(clippy::too_many_arguments, reason = "the inputs of one pass over a stack")]
 pub fn run(
     session: &mut Session<'_>,
     base: u64,
@@ -241,7 +241,7 @@ pub fn run(
         input.gated_unit(session, gate_up, count, ffn, geometry.gate)?;
         block.down.run(session, count, input, branch)?;
         session.mark(product_name(DOWN, &block.down), Cost::product(count, ffn, dim))?;
-        // What follows the last block reads bf16.
+        // The layer after the last block reads bf16.
         let (input, next) = match blocks.get(i + 1) {
             Some(following) => {
                 let next = Next::Rms { weight: following.attention_norm[0], scale: part(i + 1, 0) };
@@ -255,7 +255,7 @@ pub fn run(
     Ok(())
 }
 
-/// Names of products for profiles, in bf16 and in 8 bits.
+/// Names of products for profiles, in bf16 and in fp8.
 type ProductName = [&'static str; 2];
 const QKV: ProductName = ["product qkv", "product qkv fp8"];
 const OUT: ProductName = ["product out", "product out fp8"];
@@ -266,7 +266,7 @@ fn product_name([bf16, fp8]: ProductName, layer: &Projection) -> &'static str {
     if layer.is_fp8() { fp8 } else { bf16 }
 }
 
-/// Queues zeros for what fills the rows of `[tokens, width]` up.
+/// Clears the padding of the rows of `[tokens, width]`.
 ///
 /// # Errors
 ///
@@ -287,14 +287,14 @@ fn attention_cost(rows: &Rows, heads: Heads) -> Cost {
     Cost { flops: 4.0 * pairs * (heads.query * heads.dim) as f64, bytes: 0.0 }
 }
 
-/// A row of so many tokens that all see each other.
+/// Attention over a row of `tokens` tokens without a mask.
 fn whole_row(heads: Heads, tokens: usize) -> MaskedAttention {
     let scale = 1.0 / (heads.dim as f32).sqrt();
     MaskedAttention { heads, scale, queries: tokens, keys: tokens, visible: Visible::First(tokens) }
 }
 
-/// As [`attend`]. Tokens are read and written up to the next multiple of [`masked_attention::ROUND`]: what is read of the
-/// next row counts for nothing, and what is written there is overwritten by that row's own turn.
+/// [`attend`] by two products. Tokens are read and written up to the next multiple of [`masked_attention::ROUND`]:
+/// values read from the next row are masked, and values written there are overwritten when that row is computed.
 fn attend_by_products(
     session: &mut Session<'_>,
     qkv: u64,
@@ -304,7 +304,7 @@ fn attend_by_products(
     heads: Heads,
 ) -> Result<(), CudaError> {
     let token_bytes = heads.width() as u64 * BF16;
-    // Beyond the last row there must be numbers.
+    // Values beyond the last row must be finite.
     session.zero(qkv + rows.tokens() as u64 * token_bytes, masked_attention::ROUND * token_bytes as usize)?;
     for row in 0..rows.count() {
         let token = rows.start(row);
@@ -325,8 +325,8 @@ fn attend_by_products(
     Ok(())
 }
 
-/// Every row attends to itself alone. Neighbouring rows of one length are one call. What fills a row up must be finite, and
-/// is left as it is or overwritten with zeros.
+/// Attention within each row. Consecutive rows of equal length are one call. Padding must be finite; it is left
+/// unchanged or overwritten with zeros.
 fn attend(session: &mut Session<'_>, qkv: u64, out: u64, rows: &Rows, heads: Heads) -> Result<(), CudaError> {
     for (first, count) in rows.runs() {
         let shape = attention::Shape::fused(count, rows.span(first), heads);

@@ -28,7 +28,7 @@ struct Ids {
 /// Which keys a query sees. The queries of a call are neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visible {
-    /// The first so many.
+    /// This many keys from the first.
     First(usize),
     /// Those up to itself, and of these the last `window`.
     Causal {
@@ -90,8 +90,8 @@ impl TextKernels {
         })
     }
 
-    /// `out[token] = table[id] * scale (+ added)`, without gaps; `added` is an address or 0. The ids must be rows of the
-    /// table.
+    /// `out[token] = table[id] * scale (+ added)`, without gaps; `added` is an address or 0. The ids must be rows of
+    /// the table.
     #[expect(clippy::too_many_arguments, reason = "they are the operands of one kernel")]
     pub fn embed(
         &self,
@@ -116,7 +116,7 @@ impl TextKernels {
         Ok(())
     }
 
-    /// Norms and rotates the `tokens` of a fused projection: queries in place, keys into `store`, beside the values;
+    /// Norms and rotates the `tokens` of a fused projection: queries in place, keys to `store`, next to the values;
     /// a token of the store is all key heads and then all value heads. `weights` are the norms of queries and keys. The
     /// store gets `stored` tokens, zeros beyond `tokens`.
     #[expect(clippy::too_many_arguments, reason = "they are the operands of one kernel")]
@@ -153,7 +153,7 @@ impl TextKernels {
         launch_each(self.place_heads, warps as u64 * 32, stream, &mut arguments)
     }
 
-    /// Turns scores `[heads, padded queries, padded keys]` in f32 into bf16 weights where they stand, with rows twice as
+    /// Converts f32 scores `[heads, padded queries, padded keys]` to bf16 weights in place, with rows twice as
     /// many elements apart. `queries` are those that there are, and those that there is room for. At most [`KEYS_MAX`]
     /// keys.
     pub fn masked_softmax(

@@ -1,4 +1,4 @@
-//! Encoders that compute one text at a time: putting their results into one batch, and knowing which of them were computed.
+//! For encoders that compute one text at a time: batching their results, and tracking which of them were computed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,26 +44,26 @@ pub fn batch(gpu: &Arc<Gpu>, texts: &[Tensor<2>], width: usize) -> Tensor<3> {
     }
 }
 
-/// Work that was queued, and whether all of it was done.
+/// Tracks whether all queued work was done.
 ///
-/// Results are kept for later before the device has computed them. If the work on one fails, what is kept is worthless:
-/// [`Queued::all_done`] tells so the next time.
+/// Results are cached before the device has computed them. If the work on one fails, the cache is invalid, which the
+/// next [`Queued::all_done`] reports.
 #[derive(Debug, Default)]
 pub struct Queued(Vec<Arc<AtomicBool>>);
 
-/// Tells that a piece of work was done.
+/// Marks one piece of work as done.
 #[derive(Debug)]
 pub struct Done(Arc<AtomicBool>);
 
 impl Queued {
-    /// A piece of work more.
+    /// Adds a piece of work.
     pub fn one(&mut self) -> Done {
         let done = Arc::new(AtomicBool::new(false));
         self.0.push(Arc::clone(&done));
         Done(done)
     }
 
-    /// Whether every piece was done; all are forgotten. Work that the device was not waited for counts as not done.
+    /// Whether every piece was done; then forgets all. Work that is still queued counts as not done.
     pub fn all_done(&mut self) -> bool {
         self.0.drain(..).all(|done| done.load(Ordering::Acquire))
     }
@@ -71,7 +71,7 @@ impl Queued {
 
 impl Done {
     /// The work is queued on the device, and the driver took it.
-    pub fn tell(&self) {
+    pub fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
 }
@@ -85,11 +85,11 @@ mod tests {
         let mut queued = Queued::default();
         assert!(queued.all_done());
         let [first, second] = [queued.one(), queued.one()];
-        first.tell();
+        first.set();
         assert!(!queued.all_done());
         assert!(queued.all_done(), "forgotten");
-        second.tell();
-        queued.one().tell();
+        second.set();
+        queued.one().set();
         assert!(queued.all_done());
     }
 }

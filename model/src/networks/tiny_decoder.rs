@@ -1,4 +1,4 @@
-//! A small decoder for previews: model latents to RGB, roughly, for a hundredth of the cost.
+//! A small decoder for previews: model latents to approximate RGB at a hundredth of the cost.
 //!
 //! The layout is TAESD's (madebyollin, <https://github.com/madebyollin/taesd>, MIT), here for FLUX's latents ("TAEF1"):
 //! tensors are named by their index in a sequence, or as diffusers' AutoencoderTiny names them.
@@ -34,7 +34,7 @@ impl TinyDecoder {
     /// Loads a safetensors file, or the one in a directory.
     ///
     /// # Errors
-    /// When it cannot be read or its tensors are not those of this decoder.
+    /// When it cannot be read, or a tensor is missing, unknown or of the wrong shape.
     pub fn load(path: &Path, device: &Device, dtype: DType) -> Result<(Self, LoadReport), LoadError> {
         let files = if path.is_dir() { weight_files(path)? } else { vec![path.to_owned()] };
         let weights = TensorReader::open("preview_decoder", &files, device, dtype)?;
@@ -45,7 +45,7 @@ impl TinyDecoder {
     fn read(weights: &TensorReader) -> Self {
         weights.rename(canonical);
         weights.tolerate("encoder.*");
-        // Both widths are the file's to say; anything implausible is left to the shape check.
+        // Both widths come from the file; the shape check rejects implausible ones.
         let shape = weights.shape("1.weight").filter(|shape| shape.len() == 4).unwrap_or_else(|| vec![64, 16, 3, 3]);
         let (width, latent_channels) = (shape[0].clamp(1, 4096), shape[1].clamp(1, 4096));
         let block = |index: usize| Block::load(&weights.at(index.to_string()), width);
@@ -76,7 +76,7 @@ impl TinyDecoder {
     /// Model latents `[B, C, H, W]` to RGB in 0..1, `[B, 3, 8H, 8W]`, in f32.
     pub fn decode(&self, model_latents: Tensor<4>) -> Tensor<4> {
         let latents = model_latents.cast(self.conv_in.weight.dtype());
-        // A soft clamp: latents of early steps lie far outside of what the decoder saw.
+        // A soft clamp: latents of early steps are far outside the training range of the decoder.
         let latents = latents.div_scalar(3.0).tanh().mul_scalar(3.0);
         let mut x = activation::relu(self.conv_in.forward(latents));
         for (blocks, conv) in &self.levels {

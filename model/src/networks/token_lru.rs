@@ -1,21 +1,21 @@
-//! Results kept by the token ids that they belong to: the last ones used, within a number of bytes.
+//! A least-recently-used cache of results by token ids, limited in bytes.
 //!
-//! Prompts come again, with another seed or a word changed, and they begin alike. [`TokenLru::get`] finds what belongs to
-//! exactly these ids, [`TokenLru::longest_prefix`] what shares their beginning. There are few entries and each stands for
-//! milliseconds of work, so they are searched one by one.
+//! Prompts repeat with another seed or a changed word, and share prefixes. [`TokenLru::get`] finds the value of exactly
+//! these ids, [`TokenLru::longest_prefix`] the value that shares the longest prefix. There are few entries, and each
+//! saves milliseconds of work, so the search is linear.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::tokens::TokenBatch;
 
-/// How often the work on a text was saved.
+/// How often the cache saved work on a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TextCounts {
-    /// Texts whose result was there.
+    /// Texts whose result was cached.
     pub hits: u64,
-    /// Texts of which only the end had to be computed.
+    /// Texts whose prefix was cached.
     pub prefix_hits: u64,
-    /// Texts that were computed whole.
+    /// Texts that were computed completely.
     pub misses: u64,
     /// Tokens of all texts.
     pub tokens: u64,
@@ -24,7 +24,7 @@ pub struct TextCounts {
 }
 
 impl TextCounts {
-    /// Notes a text of which the first `saved` tokens were there already.
+    /// Counts a text whose first `saved` tokens were cached.
     pub fn note(&mut self, tokens: usize, saved: usize) {
         match saved {
             0 => self.misses += 1,
@@ -39,7 +39,7 @@ impl TextCounts {
 /// Values by their token ids.
 #[derive(Debug)]
 pub struct TokenLru<V> {
-    /// The one used last at the end.
+    /// In the order of use, the last used at the end.
     entries: Vec<Entry<V>>,
     bytes: usize,
     bytes_max: usize,
@@ -53,19 +53,19 @@ struct Entry<V> {
 }
 
 impl<V> TokenLru<V> {
-    /// Room for values of `bytes_max` bytes together.
+    /// A cache of at most `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Self {
         Self { entries: Vec::new(), bytes: 0, bytes_max }
     }
 
-    /// The value of exactly these ids, which counts as a use.
+    /// The value of exactly these ids. Counts as a use.
     pub fn get(&mut self, ids: &[u32]) -> Option<&V> {
         let at = self.entries.iter().position(|entry| entry.ids == ids)?;
         Some(self.touch(at))
     }
 
-    /// The value whose ids share the longest beginning with these, and its length, which is never 0. It counts as a use;
-    /// of several the one used last is taken.
+    /// The length of the longest prefix shared with these ids, never 0, and its value; the last used of several. Counts
+    /// as a use.
     pub fn longest_prefix(&mut self, ids: &[u32]) -> Option<(usize, &V)> {
         let shared = self.entries.iter().enumerate().map(|(at, entry)| (common_prefix(&entry.ids, ids), at));
         let (length, at) = shared.max()?;
@@ -75,8 +75,8 @@ impl<V> TokenLru<V> {
         Some((length, self.touch(at)))
     }
 
-    /// Keeps a value of so many bytes, and forgets those used longest ago as far as the room is needed. A value that needs
-    /// more than all of it is not kept.
+    /// Inserts a value of `bytes` bytes and evicts the least recently used ones to make room. A value larger than the
+    /// cache is not inserted.
     pub fn insert(&mut self, ids: Vec<u32>, value: V, bytes: usize) {
         self.retain(|other| other != ids);
         if bytes > self.bytes_max {
@@ -93,28 +93,28 @@ impl<V> TokenLru<V> {
         self.bytes += bytes;
     }
 
-    /// Forgets every value whose ids are not to be kept.
+    /// Removes every value for whose ids `keep` is false.
     pub fn retain(&mut self, keep: impl Fn(&[u32]) -> bool) {
         self.entries.retain(|entry| keep(&entry.ids));
         self.bytes = self.entries.iter().map(|entry| entry.bytes).sum();
     }
 
-    /// Forgets everything.
+    /// Removes all values.
     pub fn clear(&mut self) {
         self.retain(|_| false);
     }
 
-    /// Bytes of what is kept.
+    /// Bytes of all values.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many values are kept.
+    /// The number of values.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether none is kept.
+    /// Whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -126,19 +126,19 @@ impl<V> TokenLru<V> {
     }
 }
 
-/// The last results of whole batches, for an implementation that computes all rows of a batch at once.
+/// A cache of results of whole batches, for an implementation that computes all rows of a batch at once.
 #[derive(Debug)]
 pub(crate) struct KeptBatches<V> {
     state: Mutex<(TokenLru<V>, TextCounts)>,
 }
 
 impl<V: Clone> KeptBatches<V> {
-    /// Room for results of `bytes_max` bytes together.
+    /// A cache of at most `bytes_max` bytes.
     pub(crate) fn new(bytes_max: usize) -> Self {
         Self { state: Mutex::new((TokenLru::new(bytes_max), TextCounts::default())) }
     }
 
-    /// The result of `tokens`, computed if it is not there; `bytes` says how much one takes.
+    /// The cached result of `tokens`, or else the result of `compute`, which is inserted with its size `bytes`.
     pub(crate) fn get_or<E>(
         &self,
         tokens: &TokenBatch,
@@ -162,12 +162,12 @@ impl<V: Clone> KeptBatches<V> {
         Ok(value)
     }
 
-    /// How often a text was there.
+    /// How often a text was cached.
     pub(crate) fn counts(&self) -> TextCounts {
         self.state().1
     }
 
-    /// Forgets all results.
+    /// Removes all results.
     pub(crate) fn clear(&self) {
         self.state().0.clear();
     }

@@ -37,8 +37,8 @@ pub(crate) enum Projection {
 }
 
 impl Projection {
-    /// `x W` over the last axis: `[.., d_input]` to `[.., d_output]`. Weights in fp8 are converted to bf16, the type that `x`
-    /// must have: for comparisons, and for batches that the fast path does not take.
+    /// `x W` over the last axis: `[.., d_input]` to `[.., d_output]`. Weights in fp8 are converted to bf16, the type
+    /// that `x` must have: for comparisons, and for batches that the fast path does not take.
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Loaded(layer) => ops::linear(x, layer),
@@ -103,8 +103,8 @@ pub(crate) struct Positions<'a> {
     pub(crate) is_causal: bool,
 }
 
-/// `x += tanh(gate) * norm2(f(norm1(x) * (1 + scale)))`, first with attention for `f`, then with the gated feed-forward.
-/// A block without modulation has neither scale nor gate.
+/// `x += tanh(gate) * norm2(f(norm1(x) * (1 + scale)))`, first with attention for `f`, then with the gated
+/// feed-forward. A block without modulation has neither scale nor gate.
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) kind: BlockKind,

@@ -1,7 +1,7 @@
-//! The arithmetic that the networks share, in plain burn.
+//! Operations of the networks in burn, for every device. With the feature `cuda`, networks on an NVIDIA GPU use vendor
+//! libraries and our kernels instead.
 //!
-//! This is the seam where vendor kernels would go: the networks call nothing else for these operations. Reductions and
-//! rotations compute in f32 whatever the working type, as the reference implementations do.
+//! Reductions and rotations compute in f32 for any type of input, as the reference implementations do.
 
 use burn::nn::Linear;
 use burn::tensor::module::{self, conv2d as burn_conv2d};
@@ -13,14 +13,14 @@ pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
     module::linear(x, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()))
 }
 
-/// Root-mean-square norm over the last axis, the Next-DiT's way: normalise in f32, cast back, then multiply by `weight`
+/// Root-mean-square norm over the last axis as in the Next-DiT: normalise in f32, cast back, then multiply by `weight`
 /// (Zhang & Sennrich 2019, <https://arxiv.org/abs/1910.07467>). Shapes: `x` `[.., D]`, `weight` `[D]`.
 pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
     let dtype = x.dtype();
     rms_normalised(x, eps).cast(dtype) * weight.unsqueeze()
 }
 
-/// Root-mean-square norm over the last axis, Gemma's way: multiply by `1 + weight` in f32 and cast afterwards.
+/// Root-mean-square norm over the last axis as in Gemma: multiply by `1 + weight` in f32 and cast afterwards.
 /// Shapes: `x` `[.., D]`, `weight` `[D]`.
 pub fn rms_norm_plus_one<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
     let dtype = x.dtype();
@@ -62,9 +62,9 @@ pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: usiz
 }
 
 /// Scaled dot-product attention. `q` is `[B, S, heads, head_dim]`; `k` and `v` are `[B, T, kv_heads, head_dim]` where
-/// `kv_heads` divides `heads` (query head h reads head h / (heads / kv_heads)). The mask is `[B or 1, 1, S or 1, T]`, true
-/// where a key must not be seen; `is_causal` hides keys after the query. The scale is 1 / sqrt(head_dim): fold another one
-/// into `q`. A query that sees no key gets zeros. Returns `[B, S, heads, head_dim]`.
+/// `kv_heads` divides `heads` (query head h reads head h / (heads / kv_heads)). The mask is `[B or 1, 1, S or 1, T]`,
+/// true where a key must not be seen; `is_causal` hides keys after the query. The scale is 1 / sqrt(head_dim): fold
+/// another one into `q`. A query that sees no key gets zeros. Returns `[B, S, heads, head_dim]`.
 pub fn attention(
     q: Tensor<4>,
     k: Tensor<4>,
@@ -101,7 +101,8 @@ pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::silu(x)
 }
 
-/// GELU by the error function, `x/2 (1 + erf(x / sqrt 2))` (Hendrycks & Gimpel 2016, <https://arxiv.org/abs/1606.08415>).
+/// GELU by the error function, `x/2 (1 + erf(x / sqrt 2))` (Hendrycks & Gimpel 2016,
+/// <https://arxiv.org/abs/1606.08415>).
 pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::gelu(x)
 }
@@ -109,7 +110,7 @@ pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// GELU by the hyperbolic tangent, `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
 pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     const SQRT_2_OVER_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
-    // Not burn's `gelu_approximate`: its power function costs more than the matrix products beside it on a CPU.
+    // Not burn's `gelu_approximate`: on a CPU its power function costs more than the neighbouring matrix products.
     let cubic = x.clone().square().mul_scalar(0.044715).add_scalar(1.0);
     let inner = (x.clone() * cubic).mul_scalar(SQRT_2_OVER_PI);
     x.mul_scalar(0.5) * inner.tanh().add_scalar(1.0)
@@ -146,8 +147,8 @@ fn per_head(table: Tensor<3>) -> Tensor<4> {
     table.cast(DType::F32).unsqueeze_dim(2)
 }
 
-/// 2-D convolution with a square stride; `padding` is top, left, bottom, right rows or columns of zeros. `x` `[B, C, H, W]`,
-/// `weight` `[C_out, C, kernel, kernel]`, `bias` `[C_out]`.
+/// 2-D convolution with a square stride; `padding` is top, left, bottom, right rows or columns of zeros. `x` `[B, C, H,
+/// W]`, `weight` `[C_out, C, kernel, kernel]`, `bias` `[C_out]`.
 pub fn conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,

@@ -12,8 +12,8 @@ pub struct RopeTable {
 }
 
 impl RopeTable {
-    /// Positions from 0 at these frequencies, `[1, sequence, frequencies]`. Angles are rounded to f32 before their cosines
-    /// and sines are computed, as transformers does.
+    /// Positions from 0 at these frequencies, `[1, sequence, frequencies]`. Angles are rounded to f32 before their
+    /// cosines and sines are computed, as transformers does.
     pub(crate) fn of_frequencies(frequencies: &[f32], sequence: usize, device: &Device) -> Self {
         let angles =
             (0..sequence).flat_map(|position| frequencies.iter().map(move |frequency| position as f32 * frequency));

@@ -1,5 +1,5 @@
-//! The Next-DiT with products of 8-bit values: what is rounded, how far the network moves by it, and what stays. Skipped
-//! where the GPU has no such products.
+//! The Next-DiT in fp8: quantisation, its effect on the network, and determinism. Skipped where the GPU has no fp8
+//! products.
 
 use burn::module::Param;
 use burn::nn::Linear;
@@ -16,14 +16,14 @@ use sakuga_model_core::{DeviceChoice, GenerationSpec, Outcome, Precision, Sampli
 use crate::next_dit::{LATENTS, load, load_preset, preset, velocities_of};
 use crate::relative_error;
 
-/// Three bits of a number are about this much over a few blocks of random weights.
+/// Error of three mantissa bits over a few blocks of random weights.
 const TOLERANCE: f64 = 6e-2;
-/// Cosine of the angle between what is computed and what should be.
+/// Cosine of the angle between result and reference.
 const COSINE_MIN: f64 = 0.998;
 /// Latents of 5 x 3 patches: products of 15 rows a picture, which no tensor core takes.
 const ODD_LATENTS: [usize; 3] = [16, 10, 6];
 
-/// The GPU with products in 8 bits, or nothing and a message.
+/// The GPU with fp8 products, or `None` and a message.
 fn gpu() -> Option<OpenDevice> {
     match device::open(DeviceChoice::Cuda(0), Some(Precision::Fp8)) {
         Ok(device) => Some(device),
@@ -71,8 +71,8 @@ fn rows(width: usize) -> Vec<Vec<f32>> {
     let exact: Vec<f32> = codes.map(|code| decode(code) as f32).collect();
     let middles = (0..0x7e_u8).map(|code| ((decode(code) + decode(code + 1)) / 2.0) as f32);
     // The bf16 numbers next to a tie fall to either side of it.
-    let beside = |middle: f32| [-1_i16, 0, 1].map(|step| from_bits(bits(middle).wrapping_add_signed(step)));
-    let middles: Vec<f32> = middles.flat_map(beside).collect();
+    let neighbours = |middle: f32| [-1_i16, 0, 1].map(|step| from_bits(bits(middle).wrapping_add_signed(step)));
+    let middles: Vec<f32> = middles.flat_map(neighbours).collect();
     let random = |row: u64| -> Vec<f32> {
         let tensor = noise::batch(row, 0, 1, [1, 1, width], &Device::flex());
         tensor.try_into_vec_as().expect("the CPU works")
@@ -83,7 +83,7 @@ fn rows(width: usize) -> Vec<Vec<f32>> {
     };
     let mut rows = vec![row(exact.clone(), 1.0), row(middles.clone(), 1.0), row(vec![0.0; width], 1.0)];
     rows.extend([row(exact, 0.375), row(middles, -2.0)]);
-    // The scale of the smallest is the smallest that there is.
+    // The smallest row has the smallest possible scale.
     rows.extend([1.0, 1e30, 1e-30, 1e-36].map(|factor| row(random(1), factor)));
     rows.extend((2..9).map(|seed| row(random(seed), 1.0 / seed as f32)));
     rows
@@ -147,7 +147,7 @@ fn velocities_are_nearly_those_of_the_plain_network() {
             assert!(error < TOLERANCE, "captions {lengths:?} at {time}: {error}");
             assert!(cosine > COSINE_MIN, "captions {lengths:?} at {time}: {cosine}");
             let bf16 = velocities_of(&in_bf16, &device, shape, &lengths, &seeds, time);
-            assert!(found != bf16, "captions {lengths:?} at {time}: the products were not in 8 bits");
+            assert!(found != bf16, "captions {lengths:?} at {time}: the products were not in fp8");
         }
     }
 }
@@ -174,7 +174,7 @@ fn an_image_does_not_depend_on_its_batch() {
         let together = velocities_of(&network, &device, LATENTS, &vec![40; seeds.len()], &seeds, 0.5);
         let error = relative_error(&together[..alone.len()], &alone);
         println!("in a batch of {batch}: relative error {error:.2e}");
-        // A sum in another order may round to the next bf16 value, and that to the next of few 8-bit ones.
+        // A sum in another order may round to another bf16 value, and that to another fp8 value.
         assert!(error < 2e-2, "in a batch of {batch}: {error}");
     }
 }
@@ -243,7 +243,7 @@ fn a_pipeline_in_fp8_says_so_and_takes_less_memory() {
         other => panic!("{other:?}"),
     };
     let first = draw();
-    // Weights stay where they are when burn tidies its memory up.
+    // Weights keep their addresses when burn cleans up its memory.
     pipeline.networks().device().memory_cleanup();
     assert_eq!(draw(), first, "the same picture");
 }

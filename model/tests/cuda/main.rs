@@ -1,5 +1,5 @@
-//! What only a GPU can show: that the fast path computes what the plain one does, the same every time, and stays where it
-//! is in memory. Without a GPU every test says so and passes.
+//! Tests that need a GPU: the fast path agrees with burn's operations, is deterministic, and keeps its memory. Without
+//! a GPU every test prints that it is skipped, and passes.
 //!
 //! ```text
 //! cargo test --release -p sakuga-model --features cuda --test cuda -- --test-threads 1
@@ -14,7 +14,7 @@ mod text;
 use sakuga_model::device::{self, OpenDevice};
 use sakuga_model_core::{DeviceChoice, Precision};
 
-/// The GPU in bf16, or nothing and a message.
+/// The GPU in bf16, or `None` and a message.
 fn gpu() -> Option<OpenDevice> {
     match device::open(DeviceChoice::Cuda(0), Some(Precision::Bf16)) {
         Ok(device) => Some(device),

@@ -1,4 +1,4 @@
-//! The Next-DiT on vendor libraries and our own kernels, against the plain implementation in f32 on the CPU.
+//! The Next-DiT on vendor libraries and our kernels, compared with burn's operations in f32 on the CPU.
 
 use burn::tensor::{DType, Device, Tensor};
 use sakuga_model::checkpoint::ModelFolder;
@@ -10,7 +10,7 @@ use sakuga_model::sampler::noise;
 
 use crate::{gpu, relative_error};
 
-/// Rounding each step to bf16 costs about this much over a few blocks.
+/// Error of rounding to bf16 over a few blocks.
 const TOLERANCE: f64 = 2e-2;
 pub(crate) const LATENTS: [usize; 3] = [16, 24, 16];
 

@@ -1,4 +1,4 @@
-//! The whole pipeline on the GPU: what it tells of itself, and what it holds.
+//! The whole pipeline on the GPU: its reports and its memory.
 
 use std::ops::ControlFlow;
 
@@ -65,7 +65,7 @@ fn a_profile_names_the_operations_of_every_network() {
     let attention = profiles[1].spans.iter().rfind(|span| span.name == "attention" && span.layer.is_some());
     let attention = attention.expect("attention in a layer");
     assert!(attention.cost.flops > 0.0 && attention.count == 3, "{attention:?}");
-    // Texts that are kept cost the device nothing.
+    // Cached texts cost the device nothing.
     let (_, again) = draw(&pipeline, &spec);
     assert!(again[0].spans.is_empty(), "{:?}", again[0]);
 }
@@ -92,12 +92,12 @@ fn memory_stays_where_the_warm_up_left_it() {
     }
 }
 
-/// burn moves tensors to give pages back. Weights whose addresses are kept must not move.
+/// burn moves tensors to free pages. Pinned weights must not move.
 #[test]
 fn weights_stay_where_they_are_when_memory_is_tidied_up() {
     let Some(device) = gpu() else { return };
     let burn_device = device.device.clone();
-    // Larger and larger tensors make the pages of the weights outdated ones.
+    // Larger and larger tensors make burn replace the pages of the weights.
     let filler = |edge: usize| Tensor::<2>::ones([edge, edge], (&burn_device, DType::BF16));
     let before: Vec<_> = (1..6).map(|i| filler(256 * i)).collect();
     let pipeline = pipeline(device);

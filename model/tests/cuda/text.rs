@@ -1,5 +1,5 @@
-//! Both text encoders on vendor libraries and our own kernels, against the plain implementation in f32 on the CPU, and
-//! what is kept of earlier texts against computing them whole.
+//! Both text encoders on vendor libraries and our kernels, compared with burn's operations in f32 on the CPU, and
+//! cached prefixes compared with complete computations.
 
 use burn::tensor::{DType, Device};
 use sakuga_model::checkpoint::ModelFolder;
@@ -12,9 +12,9 @@ use sakuga_model::tokens::TokenBatch;
 
 use crate::{gpu, relative_error};
 
-/// Rounding each step to bf16 costs about this much over a few blocks.
+/// Error of rounding to bf16 over a few blocks.
 const TOLERANCE: f64 = 2e-2;
-/// One rounding to bf16: what a text may differ by when it is not computed whole.
+/// One rounding to bf16: the allowed error of a text with a cached prefix.
 const ONE_ROUNDING: f64 = 1.0 / 256.0;
 /// Ids below are special.
 const FIRST_ID: u32 = 5;
@@ -56,7 +56,7 @@ fn load(preset: &Preset, device: &Device, dtype: DType) -> (Gemma3, JinaClip) {
     (gemma, jina)
 }
 
-/// Gemma with its weights in the host's memory.
+/// Gemma with its weights in host memory.
 fn load_offloaded(preset: &Preset, device: &Device) -> Gemma3 {
     let dir = tempfile::tempdir().expect("a temporary folder");
     synthetic::write(dir.path(), preset, 1).expect("writable");
@@ -69,7 +69,7 @@ fn load_offloaded(preset: &Preset, device: &Device) -> Gemma3 {
     gemma
 }
 
-/// A text of so many tokens; texts of one salt begin alike.
+/// A text of this many tokens; texts of one salt share a prefix.
 fn text(salt: u32, length: usize) -> Vec<u32> {
     let range = VOCABULARY as u32 - FIRST_ID;
     (0..length as u32).map(|i| (i * 7919 + salt * 611) % range + FIRST_ID).collect()
@@ -160,7 +160,7 @@ fn weights_in_the_host_s_memory_give_the_same_bits() {
     for texts in batches() {
         assert!(features(&offloaded, &texts) == features(&resident, &texts));
     }
-    // The beginning of the first is kept, and so is what it was computed from.
+    // The prefix of the first text is cached, with its keys and values.
     for texts in [[text(7, 300)], [changed(text(7, 300), 290)]] {
         assert!(features(&offloaded, &texts) == features(&resident, &texts));
     }

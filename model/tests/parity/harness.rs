@@ -31,7 +31,7 @@ pub fn say(message: &str) {
     let _ = writeln!(std::io::stderr(), "parity: {message}");
 }
 
-/// Runs `check` on the part `name` of every fixture set that has it, and fails with everything that was off.
+/// Runs `check` on the part `name` of every fixture set that has it, and fails with all differences.
 pub fn for_each_set(name: &str, check: impl Fn(&mut Part)) {
     let sets = sets();
     if sets.is_empty() {
@@ -50,7 +50,7 @@ pub fn for_each_set(name: &str, check: impl Fn(&mut Part)) {
     assert!(failures.is_empty(), "{} difference(s):\n  {}", failures.len(), failures.join("\n  "));
 }
 
-/// Directories of the fixture sets there are.
+/// Directories of the existing fixture sets.
 fn sets() -> Vec<PathBuf> {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sets = vec![crate_dir.join("testdata/parity")];
@@ -68,7 +68,7 @@ fn sets() -> Vec<PathBuf> {
     sets
 }
 
-/// How far a result may be from the reference; what is absent is not limited.
+/// The allowed difference from the reference; absent limits do not apply.
 #[derive(Debug, Clone, Copy)]
 pub struct Tolerance {
     pub max_abs: Option<f64>,
@@ -105,7 +105,7 @@ impl Tensors {
         self.entries.keys().cloned().collect()
     }
 
-    /// Names never read nor compared.
+    /// Names that were neither read nor compared.
     pub fn untouched(&self) -> Vec<String> {
         let touched = self.touched.borrow();
         self.entries.keys().filter(|name| !touched.contains(*name)).cloned().collect()
@@ -150,7 +150,7 @@ impl Tensors {
     }
 }
 
-/// One part of a fixture set, and the account of its comparisons.
+/// One part of a fixture set, and the results of its comparisons.
 pub struct Part {
     /// The part's directory.
     pub dir: PathBuf,
@@ -207,13 +207,13 @@ impl Part {
         tolerance
     }
 
-    /// Notes a difference that is not one of numbers.
+    /// Records a difference that is not numeric.
     pub fn fail(&mut self, message: String) {
         self.failures.push(format!("{}/{}: {message}", self.set.display(), self.name));
     }
 
-    /// Compares a device tensor with the tensor `case.tensor` of the case file. With `rows`, one flag for each vector along
-    /// the last axis, only flagged vectors count. `variant` says which layout was run, for the message.
+    /// Compares a device tensor with the tensor `case.tensor` of the case file. With `rows`, one flag for each vector
+    /// along the last axis, only flagged vectors count. `variant` says which layout was run, for the message.
     pub fn compare<const D: usize>(
         &mut self,
         variant: &str,
@@ -313,7 +313,7 @@ impl Part {
         }
     }
 
-    /// The weight files beside the cases, each set of them with the configuration to use: the part itself, every directory
+    /// The weight files of the part, each set of them with the configuration to use: the part itself, every directory
     /// of `layouts/`, and every configuration of `layouts/` with the part's own weights.
     pub fn layouts(&self) -> Vec<Layout> {
         let own =
@@ -336,7 +336,7 @@ impl Part {
         layouts
     }
 
-    /// What was wrong, outputs that nobody compared included.
+    /// All differences, and outputs that were not compared.
     fn finish(mut self) -> Vec<String> {
         if self.compared == 0 {
             self.fail("nothing was compared".to_owned());
@@ -366,14 +366,14 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Opens the weights in f32 and loads from them; every tensor must be accounted for.
+    /// Opens the weights in f32 and loads from them; every tensor must be read.
     pub fn load<T>(&self, component: &str, load: impl FnOnce(&TensorReader) -> T) -> T {
         let files = weight_files(&self.dir).unwrap_or_else(|error| panic!("{error}"));
         load_files(component, &files, load).0
     }
 }
 
-/// Opens weights in f32 and loads from them; every tensor must be accounted for.
+/// Opens weights in f32 and loads from them; every tensor must be read.
 pub fn load_files<T>(component: &str, files: &[PathBuf], load: impl FnOnce(&TensorReader) -> T) -> (T, LoadReport) {
     let reader = TensorReader::open(component, files, &device(), DType::F32).unwrap_or_else(|error| panic!("{error}"));
     let network = load(&reader);
@@ -387,8 +387,8 @@ pub fn json(path: &Path) -> Value {
     serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Ids `[B, L]` of a fixture as a batch of the same width, with the length of each row, and a flag for each position that
-/// is not padding.
+/// Ids `[B, L]` of a fixture as a batch of the same width, with the length of each row, and a flag for each position
+/// that is not padding.
 pub fn token_batch(ids: &[i64], width: usize, visible: &[bool], pad_id: u32) -> TokenBatch {
     let rows: Vec<Vec<u32>> = ids
         .chunks(width)

@@ -23,7 +23,7 @@ fn check(part: &mut Part) {
                 Some(task) => default.clone().with_task(task.as_str()).expect("the file has this adapter"),
             };
             if merged && config.adapter != default.adapter {
-                // A merged file has one adapter, or none of them, for good.
+                // A merged file has at most one adapter, which cannot be changed.
                 continue;
             }
             let jina = layout.load("clip_model", |reader| JinaClip::load(&config, reader));

@@ -2,8 +2,8 @@
 //!
 //! A fixture set is a directory with a `manifest.json` (tolerances) and a directory for each part with `cases.json`,
 //! `cases.safetensors`, weights and `layouts/` (the same weights under other names). Sets are looked for in
-//! `$SAKUGA_FIXTURES`, in `../shared/fixtures` beside the repository, and in `testdata/parity` of this crate. Nothing about a
-//! set is known in advance: cases, sizes and tolerances are read from it. Where there is no set, the tests say so and pass.
+//! `$SAKUGA_FIXTURES`, in `../shared/fixtures` next to the repository, and in `testdata/parity` of this crate. Cases,
+//! sizes and tolerances are read from the set. Without a set the tests print that they are skipped, and pass.
 
 mod gemma3;
 mod harness;

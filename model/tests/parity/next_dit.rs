@@ -1,4 +1,4 @@
-//! The Next-DiT: velocities, guidance, and every value inside, with every configuration that the set has.
+//! The Next-DiT: velocities, guidance, and all intermediate values, with every configuration that the set has.
 
 use burn::tensor::{Tensor, TensorData};
 use sakuga_model::networks::next_dit::{Caption, Conditioned, NextDit, NextDitConfig, joint_positions, key_map};
@@ -43,7 +43,7 @@ struct Run<'a> {
     network: &'a NextDit,
 }
 
-/// What a case feeds to the network.
+/// The inputs of a case.
 struct Inputs {
     times: Vec<f32>,
     caption: Caption,
@@ -96,7 +96,7 @@ impl Run<'_> {
         self.compare_mask(part, &conditioned);
     }
 
-    /// Brings a value of ours into the reference's order and width before it is compared.
+    /// Converts a value to the reference's order and width before it is compared.
     fn compare_inside(
         &self,
         part: &mut Part,
@@ -120,7 +120,7 @@ impl Run<'_> {
         } else if tensor == "img_emb" || tensor.starts_with("noise_refiner.") {
             part.compare(self.layout, self.name(), tensor, value, None, tolerance);
         } else {
-            // The final layer is computed for the image alone; nothing reads the rest of the reference's.
+            // The final layer is computed for image tokens only; the rest of the reference's result is unused.
             let (value, rows) = order.to_reference(value, tensor == "final_layer");
             part.compare(self.layout, self.name(), tensor, value, Some(&rows), tolerance);
         }
@@ -231,14 +231,14 @@ impl Order<'_> {
         self.lengths.iter().copied().max().unwrap_or(0)
     }
 
-    /// For each place of the reference's row, our place, if there is a token.
+    /// For each position of the reference's row, ours, if there is a token.
     fn sources(&self, row: usize) -> Vec<Option<usize>> {
         let len = self.lengths[row];
         let tokens = (0..len).map(|i| self.image + i).chain(0..self.image).map(Some);
         tokens.chain(std::iter::repeat_n(None, self.caption() - len)).collect()
     }
 
-    /// A value in the reference's order, with a flag for each token that is to be compared.
+    /// A value in the reference's order, with a flag for each token to compare.
     fn to_reference(&self, value: Tensor<3>, image_only: bool) -> (Tensor<3>, Vec<bool>) {
         let [batch, sequence, channels] = value.dims();
         let ours: Vec<f32> = value.try_into_vec_as().expect("f32 on the CPU");

@@ -1,4 +1,4 @@
-//! The autoencoder: posterior, samples, pixels and values inside, under both naming schemes.
+//! The autoencoder: posterior, samples, pixels and intermediate values, under both naming schemes.
 
 use burn::tensor::Tensor;
 use sakuga_model::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig, to_unit_range};

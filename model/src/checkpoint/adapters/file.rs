@@ -1,4 +1,4 @@
-//! One adapter file: which format, which module each key belongs to, which scale.
+//! One adapter file: its format, the module of each key, the scale.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ const DOTTED_PREFIXES: [&str; 9] = [
 ];
 /// Prefixes before a module path whose dots were replaced by underscores.
 const FLAT_PREFIXES: [&str; 2] = ["lycoris_", "lora_unet_"];
-/// What a key may end with, and the role that it gives the tensor.
+/// Suffixes of keys, and the role of their tensors.
 const SUFFIXES: [(&str, &str); 17] = [
     (".lora_A.default.weight", "down"),
     (".lora_B.default.weight", "up"),
@@ -48,7 +48,7 @@ const SUFFIXES: [(&str, &str); 17] = [
     (".diff_b", "bias_difference"),
 ];
 
-/// An adapter whose keys are understood but not yet matched to a checkpoint.
+/// An adapter whose keys are parsed but not yet matched to a checkpoint.
 #[derive(Debug)]
 pub(super) struct AdapterFile {
     spec: LoraChoice,
@@ -187,7 +187,7 @@ impl AdapterFile {
                     Factor::Product(_, b) => b.shape.first().copied(),
                     Factor::Whole(_) => None,
                 });
-                // Whole factors carry no rank: LyCORIS sets alpha to the rank then, which is a scale of one.
+                // Whole factors have no rank: LyCORIS sets alpha to the rank then, which is a scale of one.
                 let scale = if rank.is_some() { self.scale(path, parts, rank)? } else { 1.0 };
                 patches.push((format!("{path}.weight"), Patch::Kronecker { left, right, scale: strength * scale }));
             }
@@ -228,10 +228,10 @@ impl AdapterFile {
 fn locate(path: &Path) -> Result<(PathBuf, Option<Value>), LoadError> {
     let metadata = std::fs::metadata(path).map_err(|source| LoadError::read(path, source))?;
     let weights = if metadata.is_dir() { path.join("adapter_model.safetensors") } else { path.to_owned() };
-    // A config only speaks for the file of the fixed name beside it; any other file in the directory is on its own.
+    // A config applies only to the file of this name in its directory.
     let config = weights.with_file_name("adapter_config.json");
-    let speaks = weights.file_name().is_some_and(|name| name == "adapter_model.safetensors") && config.is_file();
-    Ok((weights, if speaks { Some(read_json(&config)?) } else { None }))
+    let applies = weights.file_name().is_some_and(|name| name == "adapter_model.safetensors") && config.is_file();
+    Ok((weights, if applies { Some(read_json(&config)?) } else { None }))
 }
 
 /// Splits a key into module and role.

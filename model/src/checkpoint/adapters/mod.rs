@@ -1,8 +1,8 @@
-//! Adapters: LoRA and LoKr files, merged into the weights while these are read.
+//! Adapters: LoRA and LoKr files, merged into the weights while they are read.
 //!
-//! A weight becomes W + Σ strength · scale · ΔW, added in f32 and rounded once. Where the scale comes from, in this order:
-//! the module's own `alpha` tensor divided by its rank; `lora_alpha` of a PEFT `adapter_config.json`; `lora_alpha` of the
-//! file's metadata; otherwise 1. Nothing is skipped: a key that fits no module of the checkpoint is an error.
+//! A weight becomes W + Σ strength · scale · ΔW, added in f32 and rounded once. The scale is the first of these: the
+//! module's own `alpha` tensor divided by its rank; `lora_alpha` of a PEFT `adapter_config.json`; `lora_alpha` of the
+//! file's metadata; otherwise 1. A key that matches no module of the checkpoint is an error.
 
 mod file;
 mod patch;
@@ -18,7 +18,7 @@ use self::patch::Patch;
 use crate::checkpoint::LoraReport;
 use crate::error::LoadError;
 
-/// Adapters that were opened, to be handed to [`TensorReader::merge`](crate::checkpoint::TensorReader::merge).
+/// Opened adapters for [`TensorReader::merge`](crate::checkpoint::TensorReader::merge).
 pub struct LoraSet {
     adapters: Vec<AdapterFile>,
     reports: Vec<LoraReport>,
@@ -30,7 +30,7 @@ impl LoraSet {
     /// Opens adapters and reads their keys and scales.
     ///
     /// # Errors
-    /// When a file cannot be read, or has keys of an unknown or unsupported kind, each named.
+    /// A file cannot be read; or lists every key of an unknown or unsupported kind.
     pub fn open(specs: &[LoraChoice]) -> Result<Self, LoadError> {
         let adapters = specs.iter().map(AdapterFile::open).collect::<Result<_, _>>()?;
         Ok(Self { adapters, reports: Vec::new(), patches: BTreeMap::new() })

@@ -1,4 +1,4 @@
-//! What one adapter module adds to one tensor.
+//! The change of one tensor by one adapter module.
 
 use burn::tensor::{Device, Tensor};
 
@@ -23,7 +23,7 @@ pub(super) enum Factor {
 }
 
 impl Factor {
-    /// Rows and columns of the matrix, when the entries are matrices that fit each other.
+    /// Rows and columns of the matrix, if the entries are matrices whose sizes match.
     pub(super) fn dims(&self) -> Option<[usize; 2]> {
         match self {
             Self::Whole(entry) => matrix(entry),
@@ -53,7 +53,7 @@ fn factor(file: &SafetensorsFile, entry: &TensorEntry, device: &Device) -> Tenso
 }
 
 impl Patch {
-    /// The shape that the change has, when its factors fit each other.
+    /// The shape of the change, if its factors match.
     pub(super) fn shape(&self) -> Option<Vec<usize>> {
         match self {
             Self::LowRank { down, up, .. } => {
@@ -68,7 +68,8 @@ impl Patch {
         }
     }
 
-    /// The change in f32, in the shape of the tensor that it changes (the same as [`Patch::shape`], checked when resolved).
+    /// The change in f32, in the shape of the tensor that it changes (the same as [`Patch::shape`], checked when
+    /// resolved).
     pub(super) fn delta<const D: usize>(
         &self,
         file: &SafetensorsFile,

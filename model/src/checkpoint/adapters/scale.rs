@@ -1,4 +1,4 @@
-//! The factor on an adapter module's effect, and which of several places it comes from.
+//! The scale of an adapter module, and its source.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 /// Features of PEFT that change the arithmetic and are not implemented.
 const UNSUPPORTED: [&str; 5] = ["use_dora", "use_qalora", "use_bdlora", "fan_in_fan_out", "lora_bias"];
 
-/// Where a module without an `alpha` tensor gets its scale.
+/// The scale of modules without an `alpha` tensor.
 #[derive(Debug)]
 pub(super) struct ScaleRule {
     alpha: Option<f32>,
@@ -17,8 +17,8 @@ pub(super) struct ScaleRule {
 }
 
 impl ScaleRule {
-    /// The rule of a file with this `adapter_config.json` and these metadata. `has_alphas` says whether its modules bring
-    /// their own.
+    /// The rule of a file with this `adapter_config.json` and these metadata. `has_alphas`: its modules have `alpha`
+    /// tensors.
     pub(super) fn new(
         config: Option<&Value>,
         metadata: &BTreeMap<String, String>,
@@ -58,20 +58,20 @@ impl ScaleRule {
         }
     }
 
-    /// What to report as the place that the scale came from.
+    /// The source of the scale, for reports.
     pub(super) fn source(&self) -> &'static str {
         self.source
     }
 
-    /// The alpha that the file gives to a module without one of its own.
+    /// The file's alpha for a module without an `alpha` tensor.
     pub(super) fn alpha_of(&self, path: &str) -> Option<f32> {
         let ends =
             |pattern: &str| path == pattern || path.strip_suffix(pattern).is_some_and(|head| head.ends_with('.'));
         self.alpha_pattern.iter().find(|(pattern, _)| ends(pattern)).map(|(_, &alpha)| alpha).or(self.alpha)
     }
 
-    /// `alpha / rank`, or `alpha / sqrt(rank)` for rank-stabilised adapters (<https://arxiv.org/abs/2312.03732>); 1 without
-    /// an alpha.
+    /// `alpha / rank`, or `alpha / sqrt(rank)` for rank-stabilised adapters (<https://arxiv.org/abs/2312.03732>); 1
+    /// without an alpha.
     pub(super) fn scale(&self, alpha: Option<f32>, rank: Option<usize>) -> Result<f32, String> {
         let rank = rank.filter(|&rank| rank > 0).ok_or("its rank is 0")? as f32;
         let Some(alpha) = alpha else { return Ok(1.0) };

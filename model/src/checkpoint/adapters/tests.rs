@@ -77,7 +77,7 @@ fn single_files_scale_by_alpha_or_not_at_all() {
     let with = write_file(dir.path(), "with.safetensors", &tensors);
     let (matrix, _, report) = merged(&with, 1.0).unwrap();
     assert_eq!((matrix, report.scale_source), (vec![4.0, 32.0, 9.0, 64.0], "alpha tensors"));
-    // Twice the same adapter is twice its effect, in whatever names it comes.
+    // Merging an adapter twice doubles its effect, for each form of names.
     let dotted = format!("diffusion_model.{MODULE}");
     let again = write_file(
         dir.path(),
@@ -129,7 +129,7 @@ fn everything_that_does_not_fit_is_named() {
     let elsewhere = problems(merged(&file("elsewhere.safetensors", &tensors), 1.0));
     assert!(elsewhere.iter().any(|p| p.contains("layers.9.attention.qkv.weight")), "{elsewhere:?}");
     assert!(elsewhere.iter().any(|p| p.contains("layers_8_x")), "{elsewhere:?}");
-    let half = file("half.safetensors", &factors(&format!("{MODULE}.lora_A.weight"), "lonely.lora_B.weight"));
+    let half = file("half.safetensors", &factors(&format!("{MODULE}.lora_A.weight"), "other.lora_B.weight"));
     assert_eq!(problems(merged(&half, 1.0)).len(), 2);
     let key = |end: &str| format!("{MODULE}.{end}.weight");
     let shapes = [Stored::f32(&key("lora_A"), &[1, 3], &[0.0; 3]), Stored::f32(&key("lora_B"), &[2, 1], &[0.0; 2])];

@@ -1,4 +1,4 @@
-//! Handing out a component's tensors by name, once, in the working type, with an account of what was asked for and found.
+//! Reads the tensors of a component by name in the working type, and tracks which were read, missing or unused.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -16,10 +16,10 @@ use super::{LoadReport, SafetensorsFile, TensorEntry};
 use crate::checkpoint::adapters::LoraSet;
 use crate::error::{LoadError, WeightsError, WrongShape};
 
-/// A component's tensors, scoped to a name prefix. Clones share the files and the account.
+/// A component's tensors, scoped to a name prefix. Clones share the files and the record of what was read.
 ///
-/// A tensor that is missing or of the wrong shape is noted and replaced by zeros that take no memory, so that one pass
-/// finds every fault; [`TensorReader::finish`] must be asked before the network is used.
+/// A tensor that is missing or of the wrong shape is recorded and replaced by zeros that take no memory, so that one
+/// pass finds every fault. Call [`TensorReader::finish`] before the network is used.
 #[derive(Clone)]
 pub struct TensorReader {
     shared: Rc<RefCell<Shared>>,
@@ -81,8 +81,8 @@ impl TensorReader {
         Ok(Self { shared: Rc::new(RefCell::new(shared)), prefix: String::new() })
     }
 
-    /// Gives every tensor the name that the network uses. `canonical` maps a name of the files to the network's, and may
-    /// return it unchanged. Call it before the first read.
+    /// Renames every tensor: `canonical` maps a name in the files to the network's name, and may return it unchanged.
+    /// Call it before the first read.
     pub fn rename(&self, canonical: impl Fn(&str) -> String) {
         let mut shared = self.shared.borrow_mut();
         let mut clashes = Vec::new();
@@ -101,18 +101,18 @@ impl TensorReader {
         shared.faults.unusable.extend(clashes);
     }
 
-    /// Gives every tensor the name that it has without the first of `prefixes` that it begins with, the longest of them
-    /// first, and allows the `tolerated` ones to be there without being used: a part of a larger checkpoint under any of
-    /// the names that its layouts give it. Call it before the first read.
+    /// Reads a part of a larger checkpoint: removes the first matching one of `prefixes`, longest first, from every
+    /// name, and allows the `tolerated` tensors to be unused. Call it before the first read.
     pub fn read_part(&self, prefixes: &[&str], tolerated: &[&str]) {
         self.rename(|name| prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name).to_owned());
         tolerated.iter().for_each(|pattern| self.tolerate(pattern));
     }
 
-    /// Merges adapters into the weights as they are read. Call it after [`TensorReader::rename`] and before the first read.
+    /// Merges adapters into the weights as they are read. Call it after [`TensorReader::rename`] and before the first
+    /// read.
     ///
     /// # Errors
-    /// When an adapter's keys do not name modules of this component, each named.
+    /// Lists every key of an adapter that names no module of this component.
     pub fn merge(&self, adapters: LoraSet) -> Result<(), LoadError> {
         let mut shared = self.shared.borrow_mut();
         let shapes = shared.tensors.iter().map(|(name, at)| (name.clone(), at.entry.shape.clone())).collect();
@@ -152,17 +152,17 @@ impl TensorReader {
         shared.tensors.keys().filter_map(|name| name.strip_prefix(&self.prefix)).map(str::to_owned).collect()
     }
 
-    /// Whether there is a tensor of this name.
+    /// Whether the tensor exists.
     pub fn has(&self, name: &str) -> bool {
         self.shared.borrow().tensors.contains_key(&self.full(name))
     }
 
-    /// The shape of a tensor, if it is there.
+    /// The shape of a tensor, if it exists.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         self.shared.borrow().tensors.get(&self.full(name)).map(|located| located.entry.shape.clone())
     }
 
-    /// Allows tensors to be there without being used. `*` stands for any text; the prefix applies.
+    /// Allows tensors to be unused. `*` matches any text; the prefix applies.
     pub fn tolerate(&self, pattern: &str) {
         let pattern = self.full(pattern);
         self.shared.borrow_mut().tolerated.push(pattern);
@@ -186,14 +186,14 @@ impl TensorReader {
         self.tensor(name, [len])
     }
 
-    /// A linear layer. Files hold its weight as `[d_output, d_input]`; it is kept in that order, seen through a transposed view.
+    /// A linear layer. Its weight is stored as `[d_output, d_input]` and used through a transposed view.
     pub fn linear(&self, name: &str, d_input: usize, d_output: usize, bias: bool) -> Linear {
         let scope = self.at(name);
         let weight = scope.tensor("weight", [d_output, d_input]);
         linear_of(weight, bias.then(|| scope.vector("bias", d_output)))
     }
 
-    /// Several bias-free linears with the same input as one: their rows under each other in the order given.
+    /// Several bias-free linears with the same input as one: their rows concatenated in this order.
     pub fn linear_stack(&self, parts: &[(&str, usize)], d_input: usize) -> Linear {
         let dtype = self.dtype();
         let names: Vec<String> = parts.iter().map(|(name, _)| self.full(&format!("{name}.weight"))).collect();
@@ -212,7 +212,7 @@ impl TensorReader {
                 });
                 Tensor::cat(weights.collect(), 0)
             }
-            // One buffer for all of them: reading them one by one and concatenating would hold them twice.
+            // One buffer for all: reading them one by one and concatenating would take twice the memory.
             Some(found) => shared.upload(&found, [rows, d_input], dtype),
         };
         linear_of(weight, None)
@@ -227,7 +227,7 @@ impl TensorReader {
         data.as_slice::<f32>().ok().and_then(|values| values.first().copied())
     }
 
-    /// The account: how much was loaded, or everything that was wrong.
+    /// Reports how much was loaded, or everything that was wrong.
     ///
     /// # Errors
     /// [`LoadError::Weights`] with every missing, unexpected, misshapen and unusable tensor.
@@ -270,13 +270,13 @@ impl Shared {
         self.adapters.as_ref().is_some_and(|adapters| adapters.patches(name))
     }
 
-    /// Reads, patches and accounts for a tensor; notes why not and returns none otherwise.
+    /// Reads and patches a tensor; records the fault and returns `None` if it cannot be read.
     fn read<const D: usize>(&mut self, name: &str, shape: [usize; D], dtype: DType) -> Option<Tensor<D>> {
         self.locate(name, &shape)?;
         self.load(name, shape, dtype)
     }
 
-    /// Finds a tensor and checks shape and type, noting a fault; counts it as used.
+    /// Finds a tensor and checks shape and type, recording a fault; counts it as used.
     fn locate(&mut self, name: &str, shape: &[usize]) -> Option<Located> {
         let Some(Located { file, entry }) = self.tensors.get(name) else {
             self.faults.missing.push((name.to_owned(), shape.to_vec()));
@@ -322,24 +322,25 @@ impl Shared {
     fn upload<const D: usize>(&self, parts: &[Located], shape: [usize; D], dtype: DType) -> Tensor<D> {
         let parts: Vec<_> = parts.iter().map(|part| (&self.files[part.file], &part.entry)).collect();
         let data = decode(&parts, shape, dtype);
-        // Weights stay for good and get memory of exactly their size. Among what comes and goes they would leave gaps that
-        // a GPU has no room for: 1.3 GiB in the published model.
+        // Weights are permanent and get memory of exactly their size. Mixed with temporary tensors they would fragment
+        // the memory of a GPU: 1.3 GiB in the published model.
         let upload = |data| Tensor::from_data(data, (&self.device, dtype));
         self.device.memory_persistent_allocations(data, upload)
     }
 }
 
-/// A linear layer from a weight in the order of files, `[d_output, d_input]`.
+/// A linear layer from a weight as it is stored, `[d_output, d_input]`.
 pub(crate) fn linear_of(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Linear {
     Linear { weight: Param::from_tensor(weight.transpose()), bias: bias.map(Param::from_tensor) }
 }
 
-/// Zeros of any shape that take the memory of one: the configuration may be nonsense, and nothing will compute with them.
+/// Zeros of any shape with the memory of one element: an invalid configuration may ask for any size, and they are never
+/// computed with.
 fn placeholder<const D: usize>(shape: [usize; D], device: &Device, dtype: DType) -> Tensor<D> {
     Tensor::<D>::zeros([1; D], (device, dtype)).expand(shape)
 }
 
-/// Whether `name` fits `pattern`, in which `*` stands for any text.
+/// Whether `name` matches `pattern`, in which `*` matches any text.
 fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, mut pattern)) = pattern.split_once('*') else { return pattern == name };
     let Some(mut rest) = name.strip_prefix(head) else { return false };

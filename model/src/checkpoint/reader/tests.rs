@@ -1,4 +1,4 @@
-//! What the reader hands out, and what it reports.
+//! Tensors and reports of the reader.
 
 use burn::tensor::{TensorData, Tolerance, bf16};
 use safetensors::Dtype;

@@ -11,9 +11,9 @@ use serde_json::{Map, Value, json};
 use super::init::Stream;
 use super::layout::TensorSpec;
 
-/// Elements held at once: 8 MiB as bf16.
+/// Elements buffered at once: 8 MiB as bf16.
 const CHUNK: usize = 4 << 20;
-/// Elements that one thread makes at a time.
+/// Elements that one thread computes at a time.
 const PIECE: usize = 1 << 14;
 /// Bytes of one bf16.
 const ELEMENT_BYTES: usize = 2;

@@ -24,8 +24,8 @@ pub enum Init {
         /// The same for the grain.
         grain: f64,
     },
-    /// `[dim, patch]`: every element of a patch goes to an element of its own, unchanged. The stream has three zones: the
-    /// first `patch` elements carry the latents, the next is the keel, the rest is free for what blocks make.
+    /// `[dim, patch]`: every element of a patch goes to an element of its own, unchanged. The stream has three zones:
+    /// the first `patch` elements carry the latents, the next is the keel, the rest is free for what blocks make.
     Place,
     /// `[dim]`: one number for each zone, scattered by a tenth of itself.
     Zones {
@@ -38,9 +38,9 @@ pub enum Init {
         /// Size of the first zone.
         patch: usize,
     },
-    /// `[patch, dim]`: minus `decay` times the inverse of [`Init::Place`], plus a random readout of the free zone that is
-    /// the same for all positions of a patch. As the last layer of a velocity field the first part takes the noise out
-    /// of the latents, and the second puts what the blocks made in its place, without a grid of patches.
+    /// `[patch, dim]`: minus `decay` times the inverse of [`Init::Place`], plus a random readout of the free zone that
+    /// is the same for all positions of a patch. As the last layer of a velocity field the first part takes the noise
+    /// out of the latents, and the second puts what the blocks made in its place, without a grid of patches.
     Readout {
         /// Rate at which the latents decay.
         decay: f64,

@@ -1,12 +1,12 @@
-//! Writing a checkpoint of random weights in the published layout.
+//! Writes a checkpoint of random weights in the published layout.
 //!
-//! For demonstrations and tests where the trained weights are not at hand: [`write()`] makes a complete diffusers folder
-//! of any geometry, from a toy to the real one, that the ordinary loader reads. The numbers are a function of seed,
-//! tensor name and element ([`Philox`](crate::sampler::philox)), written tensor by tensor and chunk by chunk, so a
-//! checkpoint larger than the memory is no trouble. Their statistics are chosen so that the pictures are smooth,
-//! colourful nonsense and every part has its say; see `init.rs` and `layout`.
+//! For demonstrations and tests without the trained weights: [`write()`] creates a complete diffusers folder of any
+//! size, which is loaded like a trained one. The numbers are a function of seed, tensor name and element
+//! ([`Philox`](crate::sampler::philox)) and are written in chunks, so a checkpoint may be larger than the memory. Their
+//! statistics are chosen so that pictures are smooth and colourful and every network affects them; see `init.rs` and
+//! `layout`.
 //!
-//! `model_index.json` carries a notice, because nobody should take such a picture for the model's.
+//! `model_index.json` has a notice that the weights are random.
 
 mod file;
 mod init;
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 pub use preset::{DitSize, GemmaSize, JinaSize, Preset, VaeSize};
 
-/// What a user of the checkpoint must know.
+/// The notice for users of the checkpoint.
 const NOTICE: &str =
     "random weights: pictures are noise-like, and prompts have no meaning, until a trained checkpoint is used";
 
@@ -34,20 +34,20 @@ pub enum SyntheticError {
     Write {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The sizes do not make a network.
+    /// The sizes contradict each other.
     #[error("the preset `{preset}` is not a network: {reason}")]
     Preset {
         /// Its name.
         preset: String,
-        /// Which sizes do not go together.
+        /// The contradiction.
         reason: String,
     },
 }
 
-/// Writes a checkpoint of `preset`'s sizes into the folder `dir`, which is made if it does not exist.
+/// Writes a checkpoint of `preset`'s sizes into the folder `dir`, which is created if it does not exist.
 ///
 /// Files of the same name are overwritten. `model_index.json` is written last: a folder that has it is complete.
 ///

@@ -1,4 +1,4 @@
-//! What is written, and that the same is written again.
+//! Contents of a written checkpoint, and that writing is deterministic.
 
 use std::collections::BTreeSet;
 

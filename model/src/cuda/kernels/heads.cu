@@ -1,5 +1,5 @@
 // What happens to queries and keys between the product that makes them and the attention: a norm over each head, and the
-// rotation that tells positions. The fused projection [tokens, (heads + 2 kv_heads) * head_dim] is changed in place.
+// rotation by position. The fused projection [tokens, (heads + 2 kv_heads) * head_dim] is changed in place.
 //
 // A block has one token and sixteen threads for each head at a time. A thread holds PAIRS pairs of HEADS heads, all of
 // which it asks for before it uses any: the work is as fast as memory answers.

@@ -1,4 +1,4 @@
-// Vectors that are small beside the token streams: times, activations and joins.
+// Kernels for vectors of a batch: times, activations and concatenations.
 
 #define TIMES_MAX 64
 

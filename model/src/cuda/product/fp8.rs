@@ -1,8 +1,8 @@
-//! Products of 8-bit values (e4m3, "FP8 Formats for Deep Learning", Micikevicius et al. 2022) with a scale for each row of
+//! Products in fp8 (e4m3, "FP8 Formats for Deep Learning", Micikevicius et al. 2022) with a scale for each row of
 //! either factor: `y[m, n] = x_scale[m] w_scale[n] sum_k x[m, k] w[n, k]` with sums in f32 and the result in bf16.
 //!
-//! That is cuBLASLt's outer-vector scaling, which it has since 12.9 for devices of compute capability 9.0. Nothing stands in
-//! for it elsewhere: one scale for a whole tensor would be another, worse network.
+//! That is cuBLASLt's outer-vector scaling, which it has since 12.9 for devices of compute capability 9.0. There is
+//! no substitute elsewhere: one scale for a whole tensor would give a different, worse network.
 
 use std::collections::hash_map::Entry;
 
@@ -21,7 +21,7 @@ pub const SIZE_MULTIPLE: usize = 16;
 /// The first version of cuBLASLt with a scale for each row.
 const VERSION_MIN: usize = 120_900;
 
-/// Rows of e4m3 values without gaps, with a scale for each row.
+/// Contiguous rows of e4m3 values with a scale for each row.
 #[derive(Debug, Clone, Copy)]
 pub struct Fp8Rows {
     /// Address of the codes, `[rows, width]`, a multiple of 16.
@@ -41,13 +41,13 @@ pub struct Fp8Layer {
     pub d_output: usize,
 }
 
-/// The rows that a product of so many computes: memory must be there for all of them.
+/// The rows that a product of `rows` rows computes; its buffers need memory for all of them.
 pub fn padded_rows(rows: usize) -> usize {
     rows.next_multiple_of(SIZE_MULTIPLE)
 }
 
 impl Products {
-    /// Whether a product of these rows, inner size and columns can be computed. Nothing is.
+    /// Checks that a product of these rows, inner size and columns can be computed. Computes nothing.
     ///
     /// # Errors
     ///
@@ -61,8 +61,8 @@ impl Products {
         self.fp8_plan(size).map(|_| ()).map_err(|error| CudaError::NoFp8 { found: error.to_string() })
     }
 
-    /// Queues `y = x wᵀ`, `y` in bf16 and without gaps, for [`padded_rows`] of `rows` rows: what the rows beyond hold is
-    /// neither read by the others nor changes them.
+    /// Queues `y = x wᵀ`, `y` in bf16 and contiguous, for [`padded_rows`] of `rows` rows. Rows beyond `rows` do not
+    /// affect the others.
     ///
     /// # Errors
     ///
@@ -93,7 +93,7 @@ impl Products {
         let (handle, workspace) = (self.handle, self.workspace);
         let plan = self.fp8_plan(size)?;
         // SAFETY: the attributes take addresses; the plan was made for these sizes, and all of them without gaps; what
-        // lies at the addresses is the caller's promise.
+        // is at the addresses, the caller guarantees.
         let done = unsafe {
             set_scales(plan.desc, weight.scales, x.scales)
                 .and_then(|()| multiply(handle, workspace, stream, plan, 1.0, [weight.codes, x.codes, y]))
@@ -116,7 +116,7 @@ fn named([m, k, n]: [usize; 3]) -> String {
     format!("of e4m3 values, {m} rows, inner size {k}, {n} columns")
 }
 
-/// `scales` is an address of whatever: the heuristic wants to see that there are scales, and reads none.
+/// `scales` may be any address: the heuristic needs to know that there are scales and reads none.
 fn plan(handle: sys::cublasLtHandle_t, size: [usize; 3], scales: u64) -> Result<Plan, CublasError> {
     let layouts = Layouts::without_gaps(cudaDataType::CUDA_R_8F_E4M3, cudaDataType::CUDA_R_16BF, size)?;
     let mut refusal = None;
@@ -132,7 +132,7 @@ fn plan(handle: sys::cublasLtHandle_t, size: [usize; 3], scales: u64) -> Result<
                 return Ok(Plan { desc, w, x, y, algo });
             }
             Err(error) => {
-                // SAFETY: made above, and nothing uses it any more. That the library refuses is no one's concern.
+                // SAFETY: made above, and nothing uses it any more. An error is ignored.
                 let _ = unsafe { result::destroy_matmul_desc(desc) };
                 refusal.get_or_insert(error);
             }

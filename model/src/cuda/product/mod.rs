@@ -1,8 +1,8 @@
 //! Matrix products by cuBLASLt, with one plan for each shape.
 //!
-//! cuBLASLt thinks in columns: a row-major `[m, n]` with row stride `ld` is its `[n, m]`. So `y = x wᵀ` is asked for as
-//! `yᵀ = w xᵀ`. The plan is the first that the heuristic names: measuring candidates would gain a few percent and make
-//! the rounding of a product depend on how busy the device was.
+//! cuBLASLt is column-major: a row-major `[m, n]` with row stride `ld` is its `[n, m]`, so `y = x wᵀ` is computed as
+//! `yᵀ = w xᵀ`. The plan is the heuristic's first: measuring candidates would gain a few percent and make the rounding
+//! of a product depend on the load of the device.
 
 pub mod fp8;
 mod plan;
@@ -21,7 +21,7 @@ use plan::{Plan, set};
 
 /// Scratch memory that cuBLASLt may use; what its documentation recommends for this generation.
 pub const WORKSPACE_BYTES: usize = 32 << 20;
-/// The alignment that cuBLASLt takes for given if it is not told.
+/// The alignment that cuBLASLt assumes by default.
 const ALIGNMENT_MAX: u64 = 256;
 /// A row-major matrix: address, and elements from one row to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +32,12 @@ pub struct Matrix {
     pub row_stride: usize,
 }
 
-/// How the second factor lies in memory.
+/// The layout of the second factor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Factor {
-    /// `[n, k]`, as checkpoints hold the weights of a linear layer, and as keys stand to queries.
+    /// `[n, k]`: the weight of a linear layer in a checkpoint, and keys for queries.
     OutIn,
-    /// `[k, n]`, as values stand to attention weights.
+    /// `[k, n]`: values for attention weights.
     InOut,
 }
 
@@ -50,10 +50,10 @@ pub enum Output {
     F32,
 }
 
-/// The same product several times over, at these distances in elements.
+/// A batch of products, with distances in elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Batch {
-    /// How often.
+    /// Number of products.
     pub count: usize,
     /// From one `x` to the next.
     pub x: usize,
@@ -72,7 +72,7 @@ pub struct Product {
     pub x: Matrix,
     /// The second factor.
     pub w: Matrix,
-    /// How it lies.
+    /// Its layout.
     pub factor: Factor,
     /// Address of the bias, if there is one.
     pub bias: Option<u64>,
@@ -82,7 +82,7 @@ pub struct Product {
     pub output: Output,
     /// Multiplies the product.
     pub alpha: f32,
-    /// If it is done more than once.
+    /// `Some` for a batch of products.
     pub batch: Option<Batch>,
 }
 
@@ -115,7 +115,7 @@ impl Product {
         }
     }
 
-    /// Bytes that the addresses are a multiple of. Heads in the midst of tokens may lie closer than buffers do.
+    /// The alignment of the addresses in bytes. Heads within tokens are aligned less than buffers.
     fn alignment(&self) -> u32 {
         match self.batch {
             Some(_) => 1 << (self.x.at | self.w.at | self.y.at | ALIGNMENT_MAX).trailing_zeros(),
@@ -137,11 +137,11 @@ pub struct Layer {
     pub d_output: usize,
 }
 
-/// Everything that a plan depends on.
+/// Everything that determines a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
     size: [usize; 3],
-    /// The size that the algorithm is chosen for, if it is another.
+    /// The size that the algorithm is chosen for, if it differs from `size`.
     planned: Option<[usize; 3]>,
     strides: [usize; 3],
     factor: Factor,
@@ -168,7 +168,7 @@ impl Products {
     ///
     /// # Errors
     ///
-    /// It cannot be opened or does not take the device.
+    /// It cannot be opened or does not support the device.
     pub fn open(workspace: u64) -> Result<Self, CudaError> {
         // SAFETY: it only looks for the library.
         if !unsafe { sys::is_culib_present() } {
@@ -198,12 +198,12 @@ impl Products {
         self.run_by(stream, product, product.key(None))
     }
 
-    /// As [`run`](Self::run), with the algorithm that would be chosen for the size `planned` and that adds up the inner
-    /// size in order. An element of the result is then a function of its row and column alone: it has the same bits however
-    /// many rows and columns there are, and however much the inner size is padded with zeros. That costs some speed.
+    /// [`run`](Self::run) with the algorithm that would be chosen for the size `planned` and that adds up the inner
+    /// size in order. An element of the result then depends on its row and column only: its bits do not change with the
+    /// number of rows and columns, nor with zero padding of the inner size. That costs some speed.
     ///
-    /// Where cuBLASLt refuses to use the algorithm for another size, the best one in order is taken, and the bits are
-    /// most likely the same.
+    /// Where cuBLASLt does not support the algorithm for the actual size, the best one that adds up in order is used,
+    /// and the bits are most likely the same.
     ///
     /// # Errors
     ///
@@ -232,7 +232,7 @@ impl Products {
 ///
 /// # Safety
 ///
-/// The plan must be one for what lies at the addresses.
+/// The plan must match the matrices at the addresses.
 unsafe fn multiply(
     handle: sys::cublasLtHandle_t,
     workspace: u64,
@@ -268,7 +268,7 @@ unsafe fn multiply(
 
 impl Drop for Products {
     fn drop(&mut self) {
-        // SAFETY: nothing uses the handle any more. That a library at its end refuses is no one's concern.
+        // SAFETY: nothing uses the handle any more. An error is ignored.
         let _ = unsafe { result::destroy_handle(self.handle) };
     }
 }

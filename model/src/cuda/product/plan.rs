@@ -13,7 +13,7 @@ use super::{Factor, Key, Output, WORKSPACE_BYTES};
 /// `CUBLAS_OP_T` of `cublasOperation_t`, which the bindings of cuBLASLt leave out.
 pub(super) const TRANSPOSED: i32 = 1;
 
-/// Everything that a call of cuBLASLt needs besides addresses.
+/// Everything that a call of cuBLASLt needs except addresses.
 pub(super) struct Plan {
     pub(super) desc: sys::cublasLtMatmulDesc_t,
     pub(super) w: sys::cublasLtMatrixLayout_t,
@@ -55,7 +55,7 @@ pub(super) fn plan(handle: sys::cublasLtHandle_t, key: &Key) -> Result<Plan, Cub
     Ok(Plan { desc, w, x, y, algo })
 }
 
-/// How the three matrices lie.
+/// The layouts of the three matrices.
 pub(super) struct Layouts {
     pub(super) w: sys::cublasLtMatrixLayout_t,
     pub(super) x: sys::cublasLtMatrixLayout_t,
@@ -63,7 +63,7 @@ pub(super) struct Layouts {
 }
 
 impl Layouts {
-    /// Of the key's kind, for rows, inner size and columns of their own.
+    /// The key's layouts with other rows, inner size and columns.
     pub(super) fn new(key: &Key, size: [usize; 3]) -> Result<Self, CublasError> {
         let [m, k, n] = size.map(|size| size as u64);
         let stride = |stride: usize, width: u64| (stride as i64).max(width as i64);
@@ -94,7 +94,7 @@ impl Layouts {
         Ok(layouts)
     }
 
-    /// Of `x [m, k]` and `w [n, k]` of one type and `y [m, n]` of another, all without gaps.
+    /// Contiguous `x [m, k]` and `w [n, k]` of one type and `y [m, n]` of another.
     pub(super) fn without_gaps(
         factors: cudaDataType,
         output: cudaDataType,
@@ -111,22 +111,22 @@ impl Layouts {
     /// Destroys the descriptors.
     pub(super) fn destroy(self) {
         for layout in [self.w, self.x, self.y] {
-            // SAFETY: made above, and nothing uses it any more. That the library refuses is no one's concern.
+            // SAFETY: made above, and nothing uses it any more. An error is ignored.
             let _ = unsafe { result::destroy_matrix_layout(layout) };
         }
     }
 }
 
-/// How the parts of a sum over the inner size may be added up.
+/// The order in which products along the inner size are added up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reduction {
-    /// As is fastest.
+    /// Whatever is fastest.
     Any,
-    /// One after the other, not in parts that are added at the end.
+    /// One after the other, not in partial sums that are added at the end.
     InOrder,
 }
 
-/// The first algorithm that the heuristic names.
+/// The first algorithm of the heuristic.
 pub(super) fn heuristic(
     handle: sys::cublasLtHandle_t,
     desc: sys::cublasLtMatmulDesc_t,
@@ -170,7 +170,7 @@ pub(super) fn heuristic(
     }
 }
 
-/// Whether an algorithm computes this product within the workspace.
+/// Checks that an algorithm supports this product within the workspace.
 fn takes(
     handle: sys::cublasLtHandle_t,
     desc: sys::cublasLtMatmulDesc_t,

@@ -28,7 +28,7 @@ impl AutoencoderKlConfig {
     /// Reads diffusers' `config.json`.
     ///
     /// # Errors
-    /// Every field at fault, or a feature that FLUX's autoencoder does not have.
+    /// One error with every invalid field, or a feature that FLUX's autoencoder does not have.
     pub fn from_json(config: &Value) -> Result<Self, ConfigError> {
         let fields = ConfigFields::new(config);
         let config = Self {
@@ -75,7 +75,7 @@ impl AutoencoderKlConfig {
         fields.finish().map(|()| config)
     }
 
-    /// How many pixels one latent position spans: 8 for FLUX.
+    /// Pixels per latent position: 8 for FLUX.
     pub fn factor(&self) -> usize {
         1 << (self.block_out_channels.len() - 1)
     }

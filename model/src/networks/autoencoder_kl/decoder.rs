@@ -24,7 +24,7 @@ impl Decoder {
         let last = channels.len() - 1;
         let levels = channels.iter().enumerate().map(|(level, &output)| {
             let weights = weights.at(format!("up_blocks.{level}"));
-            // One block more than the encoder has: the decoder is the heavier half.
+            // The decoder has one block more than the encoder.
             let resnets = (0..=config.layers_per_block).map(|i| {
                 let input = if i == 0 { channels[level.saturating_sub(1)] } else { output };
                 Resnet::load(config, &weights.at(format!("resnets.{i}")), input, output)

@@ -32,12 +32,12 @@ impl Conv {
         ops::conv2d(x, self.weight.clone(), Some(self.bias.clone()), 1, [self.padding; 4])
     }
 
-    /// Halves height and width; the zeros lie below and to the right only.
+    /// Halves height and width, with zero padding below and to the right only.
     pub(super) fn forward_halving(&self, x: Tensor<4>) -> Tensor<4> {
         ops::conv2d(x, self.weight.clone(), Some(self.bias.clone()), 2, [0, 0, 1, 1])
     }
 
-    /// The type of the weights, in which inputs must come.
+    /// Casts an input to the type of the weights.
     pub(super) fn adopt(&self, x: Tensor<4>) -> Tensor<4> {
         x.cast(self.weight.dtype())
     }
@@ -129,7 +129,7 @@ impl Attention {
     }
 }
 
-/// A linear over channels, which FLUX's own files hold as a 1x1 convolution.
+/// A linear over channels, stored as a 1x1 convolution in FLUX's own files.
 fn pointwise(weights: &TensorReader, channels: usize) -> Linear {
     let weight = if weights.shape("weight") == Some(vec![channels, channels, 1, 1]) {
         weights.tensor("weight", [channels, channels, 1, 1]).reshape([channels, channels])

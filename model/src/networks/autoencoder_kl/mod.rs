@@ -1,8 +1,8 @@
 //! FLUX's autoencoder (diffusers' AutoencoderKL): pixels to latents and back.
 //!
-//! Two spaces of latents are told apart. The autoencoder's own are what its encoder and decoder speak; *model latents*, which
-//! the diffusion model sees, are `(z - shift) * scale` of them. Everything public here speaks model latents unless it says
-//! otherwise. Reference: diffusers, `autoencoder_kl.py` and `vae.py` (<https://arxiv.org/abs/2112.10752>).
+//! There are two spaces of latents: those of the autoencoder's encoder and decoder, `z`, and *model latents* of the
+//! diffusion model, `(z - shift) * scale`. Public functions use model latents unless documented otherwise. Reference:
+//! diffusers, `autoencoder_kl.py` and `vae.py` (<https://arxiv.org/abs/2112.10752>).
 
 mod config;
 mod decoder;
@@ -22,7 +22,7 @@ pub use self::tiled::Tiling;
 use crate::checkpoint::TensorReader;
 use crate::nn::accelerated::Accelerated;
 
-/// Receives values inside a network under the names of the reference, for comparisons: `[B, C, H, W]`.
+/// Receives intermediate values under the names of the reference, for comparisons: `[B, C, H, W]`.
 pub type Tap<'a> = dyn FnMut(&str, &Tensor<4>) + 'a;
 
 /// The parameters of the posterior that the encoder predicts, in the autoencoder's own space: `[B, C, H/8, W/8]` each.
@@ -46,19 +46,19 @@ pub struct AutoencoderKl {
     config: AutoencoderKlConfig,
     encoder: Option<Encoder>,
     decoder: Decoder,
-    /// The decoder on an NVIDIA GPU. It points into the weights above.
+    /// The decoder on an NVIDIA GPU. It holds addresses of the weights above.
     fast: Accelerated<dyn Passes>,
 }
 
 impl AutoencoderKl {
-    /// Reads encoder and decoder. Ask [`TensorReader::finish`] before using the result.
+    /// Reads encoder and decoder. Call [`TensorReader::finish`] before using the result.
     pub fn load(config: &AutoencoderKlConfig, weights: &TensorReader) -> Self {
         key_map::apply(weights);
         let encoder = Encoder::load(config, &weights.at("encoder"));
         Self::new(config, Some(encoder), weights)
     }
 
-    /// Reads the decoder alone, which is all that text-to-image needs.
+    /// Reads the decoder only, which is enough for text-to-image.
     pub fn load_decoder(config: &AutoencoderKlConfig, weights: &TensorReader) -> Self {
         key_map::apply(weights);
         weights.tolerate("encoder.*");
@@ -80,12 +80,12 @@ impl AutoencoderKl {
         })
     }
 
-    /// Whether images are decoded by vendor libraries and our own kernels, and not by burn's operations.
+    /// Whether images are decoded by vendor libraries and our kernels instead of burn's operations.
     pub fn is_fast(&self) -> bool {
         self.fast().is_some()
     }
 
-    /// The same network on burn's operations alone: what the fast path is compared with.
+    /// The same network on burn's operations only, for comparison with the fast path.
     #[must_use]
     pub fn plain(self) -> Self {
         Self { fast: Accelerated::none(), ..self }
@@ -101,7 +101,7 @@ impl AutoencoderKl {
         self.decode_tiled(model_latents, &Tiling::DEFAULT)
     }
 
-    /// [`AutoencoderKl::decode`] with tiles of one's own.
+    /// [`AutoencoderKl::decode`] with this tiling.
     pub fn decode_tiled(&self, model_latents: Tensor<4>, tiling: &Tiling) -> Tensor<4> {
         let [_, _, height, width] = model_latents.dims();
         if tiling.cuts(height, width) {
@@ -117,20 +117,20 @@ impl AutoencoderKl {
         to_unit_range(self.decode_raw(model_latents, &mut |_, _| ()))
     }
 
-    /// [`AutoencoderKl::decode`] before the change of range, showing `vae_latents` and the values inside to `tap`.
+    /// [`AutoencoderKl::decode`] before the change of range, showing `vae_latents` and intermediate values to `tap`.
     pub fn decode_raw(&self, model_latents: Tensor<4>, tap: &mut Tap<'_>) -> Tensor<4> {
         let latents = model_latents.div_scalar(self.config.scaling_factor).add_scalar(self.config.shift_factor);
         tap("vae_latents", &latents);
         self.decoder.forward(latents, tap)
     }
 
-    /// RGB in -1..1, `[B, 3, 8H, 8W]`, to the mode of the posterior as model latents, `[B, C, H, W]`; none when only the
-    /// decoder was loaded.
+    /// RGB in -1..1, `[B, 3, 8H, 8W]`, to the mode of the posterior as model latents, `[B, C, H, W]`; `None` if only
+    /// the decoder was loaded.
     pub fn encode(&self, image: Tensor<4>) -> Option<Tensor<4>> {
         self.posterior(image, &mut |_, _| ()).map(|posterior| self.to_model_latents(posterior.mean))
     }
 
-    /// The posterior of an image, showing the values inside to `tap`; none when only the decoder was loaded.
+    /// The posterior of an image, showing intermediate values to `tap`; `None` if only the decoder was loaded.
     pub fn posterior(&self, image: Tensor<4>, tap: &mut Tap<'_>) -> Option<Posterior> {
         let moments = self.encoder.as_ref()?.forward(image, tap);
         let channels = self.config.latent_channels;
@@ -144,7 +144,7 @@ impl AutoencoderKl {
     }
 }
 
-/// What the decoder gives, -1..1 and somewhat beyond, to 0..1 in f32.
+/// The decoder's output, -1..1 and somewhat beyond, to 0..1 in f32.
 pub fn to_unit_range(sample: Tensor<4>) -> Tensor<4> {
     sample.cast(DType::F32).add_scalar(1.0).div_scalar(2.0).clamp(0.0, 1.0)
 }
@@ -169,7 +169,7 @@ mod tests {
             "norm_num_groups": 2, "layers_per_block": 1, "scaling_factor": 0.5, "shift_factor": 0.25}))
         .unwrap();
         let reader = TensorReader::open("vae", &[path], &Device::flex(), DType::F32).unwrap();
-        // The account complains of all other weights; here their zeros are the point.
+        // The report would list all other weights as missing; this test relies on their zeros.
         let vae = AutoencoderKl::load(&config, &reader);
         let zeros = |shape: [usize; 4]| Tensor::<4>::zeros(shape, (&Device::flex(), DType::F32));
         let image = vae.decode(zeros([1, 2, 3, 5]));

@@ -1,36 +1,36 @@
 //! Decoding large images in overlapping tiles, so that memory does not grow with the image.
 //!
-//! A group norm looks at the whole of what it is given, so a tile comes out a little lighter or darker than the same place
-//! of the whole image would. Neighbouring tiles overlap, and across the overlap one fades into the other: a difference is
-//! spread over many pixels and shows no edge. As in diffusers' `tiled_decode`, but every pixel is the mean of all tiles that
-//! cover it, weighted by the distance to their edges.
+//! A group norm uses the statistics of its whole input, so a tile is slightly lighter or darker than the same part of
+//! the whole image. Neighbouring tiles overlap and are blended across the overlap, so a difference is spread over many
+//! pixels and shows no edge. As in diffusers' `tiled_decode`, but every pixel is the mean of all tiles that cover it,
+//! weighted by the distance to their edges.
 
 use std::ops::Range;
 
 use burn::tensor::{DType, Tensor};
 
-/// How an image is cut, in latents.
+/// How an image is divided into tiles, in latents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tiling {
-    /// Images of more latents are cut.
+    /// Images of more latents are decoded in tiles.
     pub whole_max: usize,
     /// Longest edge of a tile.
     pub tile: usize,
-    /// Latents that neighbours have in common, at the least.
+    /// The least overlap of neighbours.
     pub overlap: usize,
 }
 
 impl Tiling {
-    /// Of the published model: images of up to 1536 x 1536 pixels whole, larger ones in tiles of 1024 x 1024 of which 256
-    /// pixels overlap.
+    /// Of the published model: images of up to 1536 x 1536 pixels whole, larger ones in tiles of 1024 x 1024 of which
+    /// 256 pixels overlap.
     pub const DEFAULT: Self = Self { whole_max: 192 * 192, tile: 128, overlap: 32 };
 
-    /// Whether an image of these latents is cut.
+    /// Whether an image of these latents is decoded in tiles.
     pub fn cuts(&self, height: usize, width: usize) -> bool {
         height * width > self.whole_max
     }
 
-    /// The tiles along an edge of so many latents: as few as there can be, of one length, spread evenly.
+    /// The tiles along an edge: as few as possible, of equal length, spread evenly.
     fn along(&self, edge: usize) -> Vec<Range<usize>> {
         let tile = edge.min(self.tile);
         let room = edge - tile;
@@ -40,7 +40,7 @@ impl Tiling {
     }
 }
 
-/// Weights of a tile's pixels along an edge: a ramp over what it shares with the tile before and with the one behind.
+/// Weights of a tile's pixels along an edge: a ramp over the overlap with the previous and with the next tile.
 fn ramp(tiles: &[Range<usize>], at: usize, factor: usize) -> Vec<f32> {
     let tile = &tiles[at];
     let shared = |first: &Range<usize>, second: &Range<usize>| (first.end - second.start) * factor;
@@ -117,7 +117,7 @@ mod tests {
         assert!(Tiling::DEFAULT.cuts(256, 256) && Tiling::DEFAULT.cuts(64, 1024));
     }
 
-    /// What does not depend on its surroundings comes out as if it had never been cut.
+    /// A pointwise decoder gives the same image with and without tiles.
     #[test]
     fn tiles_put_together_are_the_image() {
         let device = Device::flex();

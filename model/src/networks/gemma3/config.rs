@@ -1,4 +1,4 @@
-//! Sizes of the tower, in every form that `config.json` has had.
+//! Sizes of the tower, from every known form of `config.json`.
 
 use std::ops::RangeInclusive;
 
@@ -9,7 +9,7 @@ use crate::error::ConfigError;
 
 const WIDTHS: RangeInclusive<usize> = 1..=1 << 17;
 
-/// Which keys the queries of a layer see.
+/// Which keys the queries of a layer attend to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayerKind {
     /// The last `sliding_window` positions, the query's own included.
@@ -39,7 +39,7 @@ pub struct Gemma3Config {
     pub query_pre_attn_scalar: f64,
     /// Epsilon of every norm.
     pub rms_norm_eps: f64,
-    /// Positions that a sliding layer sees.
+    /// Window of a sliding layer in positions.
     pub sliding_window: usize,
     /// Rotary base of sliding layers.
     pub rope_base_sliding: f64,
@@ -50,12 +50,12 @@ pub struct Gemma3Config {
 }
 
 impl Gemma3Config {
-    /// Reads `config.json`: of the multi-modal model (`text_config` nested) or of the text tower alone, with the rotary keys
-    /// of transformers 4 (`rope_theta`, `rope_local_base_freq`, `rope_scaling`) or 5 (`rope_parameters`). The published file
-    /// leaves out most sizes; the defaults are those of the 4B model.
+    /// Reads `config.json`: of the multi-modal model (`text_config` nested) or of the text tower alone, with the rotary
+    /// keys of transformers 4 (`rope_theta`, `rope_local_base_freq`, `rope_scaling`) or 5 (`rope_parameters`). The
+    /// published file leaves out most sizes; the defaults are those of the 4B model.
     ///
     /// # Errors
-    /// Every field at fault.
+    /// One error with every invalid field.
     pub fn from_json(config: &Value) -> Result<Self, ConfigError> {
         let top = ConfigFields::new(config);
         let fields = if top.has("text_config") { top.section("text_config") } else { top.clone() };

@@ -1,10 +1,10 @@
 //! The tower on an NVIDIA GPU: a text is one operation of burn's graph, see [`cuda`](crate::cuda).
 //!
-//! Texts are computed one by one and without padding that shows. What a token's features are depends on the tokens before
-//! it and on nothing else: every product adds up in the same order however many tokens there are (see
-//! [`masked_attention`]). So the keys and values of a text can serve a later one that begins alike, and its features come
-//! out as if it had been computed whole: tests hold them to a few roundings to bf16, because cuBLASLt promises the order
-//! only where it takes the algorithm that is asked for.
+//! Texts are computed one by one, and padding does not affect results. The features of a token depend only on the
+//! tokens up to it: every product adds up in the same order for any number of tokens (see [`masked_attention`]). So the
+//! keys and values of a text are reused for a later one with the same prefix, with the same features as a complete
+//! computation: tests allow a few roundings to bf16, because cuBLASLt guarantees the order only where it supports the
+//! requested algorithm.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -33,18 +33,18 @@ use crate::nn::block::{Block, Gate};
 use crate::nn::rope::RopeTable;
 use crate::tokens::TokenBatch;
 
-/// Keys and values that are kept: five texts of 544 tokens at full size.
+/// Size of the cache of keys and values: five texts of 544 tokens at full size.
 const STORE_BYTES: usize = 384 << 20;
-/// A shorter beginning is not worth the look: every text begins with the same token.
+/// The shortest prefix that is reused; every text begins with the same token.
 const PREFIX_MIN: usize = 8;
 
-/// The tower's weights where they lie, and what is kept of earlier texts.
+/// Addresses of the tower's weights, and the caches of earlier texts.
 pub(super) struct FastGemma3 {
     gpu: Arc<Gpu>,
     weights: Arc<Weights>,
-    /// Owned here because the addresses of the weights point into them.
+    /// Owned because `weights` has their addresses.
     _tables: [RopeTable; 2],
-    /// The weights that lie in the host's memory, if they do; all others belong to the network.
+    /// The weights in host memory, if they are offloaded; all others belong to the network.
     _offloaded: Option<Offloaded>,
     device: Device,
     kept: Mutex<Kept>,
@@ -56,7 +56,7 @@ struct Weights {
     embedding_scale: f32,
     attention_scale: f32,
     blocks: Vec<(LayerKind, BlockWeights)>,
-    /// Whether the blocks' large weights lie in the host's memory.
+    /// Whether the blocks' large weights are in host memory.
     is_offloaded: bool,
     window: usize,
     /// Of sliding and of full layers.
@@ -74,24 +74,25 @@ struct Kept {
 /// Keys and values of a text in every layer, and its features.
 #[derive(Clone)]
 struct Store {
-    /// `[layers, room, keys and values]` without gaps. Only our own kernels read and write it.
+    /// `[layers, room, keys and values]`, contiguous. Only our kernels read and write it.
     values: Tensor<1>,
-    /// Tokens that there is room for.
+    /// Capacity in tokens.
     room: usize,
     features: Tensor<2>,
 }
 
-/// A text as the device computes it.
+/// A text and the cached prefix that it continues.
 struct Text {
     ids: Vec<u32>,
-    /// How many of its tokens an earlier text has, and the room of that one's store.
+    /// Tokens of the cached prefix, and the capacity of its store.
     prefix: usize,
     prefix_room: usize,
     room: usize,
 }
 
 impl FastGemma3 {
-    /// The fast path of a loaded tower without its last layer, if it is in bf16 on a GPU that has everything.
+    /// The fast path of a tower that was loaded without its last layer; `None` if it is not in bf16 or the GPU or a
+    /// library does not support it.
     pub(super) fn of(network: &Gemma3) -> Option<Self> {
         let embed_tokens = &network.embed_tokens;
         if embed_tokens.dtype() != DType::BF16 || network.norm.is_some() {
@@ -109,12 +110,12 @@ impl FastGemma3 {
         }
     }
 
-    /// The fast path of a tower whose weights go to the host's memory as they are loaded: each of `blocks` is dropped
-    /// before the next is asked for.
+    /// The fast path of a tower whose weights are moved to host memory while they are loaded: each of `blocks` is
+    /// dropped before the next is loaded.
     ///
     /// # Errors
     ///
-    /// The device lacks something, or there is not as much memory of the host that can be locked.
+    /// The device does not support the fast path, or the host cannot pin that much memory.
     pub(super) fn offloaded(
         config: &Gemma3Config,
         device: &Device,
@@ -184,13 +185,13 @@ impl FastGemma3 {
         let features =
             bridge::call(&self.gpu, &operands, [ids.len(), dim], DType::BF16, move |session, operands, out| {
                 weights.run(session, &text, operands, out)?;
-                done.tell();
+                done.set();
                 Ok(())
             });
 
         let feature_bytes = ids.len() * dim * BF16 as usize;
         kept.features.insert(ids.to_vec(), features.clone(), feature_bytes);
-        // What a longer text begins with serves no one any more.
+        // The longer text serves every request for its prefix.
         kept.stores.retain(|other| !ids.starts_with(other));
         let store = Store { values, room, features: features.clone() };
         kept.stores.insert(ids.to_vec(), store, elements * BF16 as usize + feature_bytes);
@@ -205,7 +206,7 @@ impl Passes for FastGemma3 {
         }
         let mut kept = self.kept();
         if !kept.queued.all_done() {
-            tracing::warn!("an earlier text was not computed; what was kept of texts is forgotten");
+            tracing::warn!("an earlier text was not computed; the cache of texts is cleared");
             kept.clear();
         }
         let texts: Vec<_> = (0..tokens.batch()).map(|row| self.text(&mut kept, tokens.row(row))).collect();
@@ -305,13 +306,13 @@ impl Weights {
         })
     }
 
-    /// Elements of a token of a store, in one layer.
+    /// Elements of a token in one layer of a store.
     fn store_width(&self) -> usize {
         2 * self.geometry.heads.kv * self.geometry.heads.dim
     }
 
-    /// Computes the features of a text at `out`, `[length, dim]`. The operands are its store and, if it has a prefix, the
-    /// store and the features that this is in.
+    /// Computes the features of a text at `out`, `[length, dim]`. The operands are its store and, if it has a cached
+    /// prefix, the store and the features of the earlier text.
     fn run(&self, session: &mut Session<'_>, text: &Text, operands: &[Operand], out: u64) -> Result<(), CudaError> {
         let [store, earlier @ ..] = operands else { return Err(CudaError::operands(operands.len(), "1 or 3")) };
         let Text { ref ids, prefix, prefix_room, room } = *text;
@@ -356,7 +357,7 @@ impl Weights {
         session.enter("gemma3");
         let product = |layer: &Layer| Cost::product(padded, layer.d_input, layer.d_output);
         let norms = Cost::moved(4 * tokens * dim);
-        // The stream stays in the result; only norms read and write it, which leave the padding alone.
+        // The stream is in the result buffer. Only norms access it, and they do not touch padding.
         let x = out + (prefix * row_bytes) as u64;
         session.text_kernels.embed(stream, &ids[prefix..], self.embedding, 0, self.embedding_scale, x, dim)?;
         session.zero(normed, padded * row_bytes)?;

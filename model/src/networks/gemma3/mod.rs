@@ -34,20 +34,20 @@ use crate::tokens::TokenBatch;
 /// model. The bare tower has none.
 const PREFIXES: [&str; 4] = ["language_model.model.", "model.language_model.", "language_model.", "model."];
 
-/// Tensors that a multi-modal or generating checkpoint has besides, and the SentencePiece model that repacked files carry.
+/// Further tensors of multi-modal and generative checkpoints, and the SentencePiece model in repacked files.
 const TOLERATED: [&str; 4] = ["vision_tower.*", "multi_modal_projector.*", "lm_head.weight", "spiece_model"];
 
-/// Features that are kept for texts that come again: a dozen batches at full size and length.
+/// Size of the cache of features: a dozen batches at full size and length.
 const KEPT_BYTES: usize = 64 << 20;
 
 /// The tower in an accelerated implementation.
 trait Passes: Send + Sync {
-    /// Features of a batch, `[B, L, hidden]`, zeros beyond a text's length. The ids must be in the vocabulary. `None` if a
-    /// text is longer than the implementation takes.
+    /// Features of a batch, `[B, L, hidden]`, zeros beyond a text's length. The ids must be in the vocabulary. `None`
+    /// if a text is longer than the implementation supports.
     fn hidden_states(&self, tokens: &TokenBatch) -> Option<Tensor<3>>;
-    /// How often the work on a text was saved.
+    /// How often the cache saved work on a text.
     fn text_counts(&self) -> TextCounts;
-    /// Drops the results of earlier texts.
+    /// Clears the cache.
     fn forget_texts(&self);
 }
 
@@ -57,38 +57,38 @@ pub struct Gemma3 {
     config: Gemma3Config,
     embed_tokens: Tensor<2>,
     blocks: Vec<Block>,
-    /// Only there when every layer was loaded.
+    /// Only if every layer was loaded.
     norm: Option<Tensor<1>>,
     kept: KeptBatches<Tensor<3>>,
-    /// The same on an NVIDIA GPU. It points into the weights above.
+    /// The same on an NVIDIA GPU. It holds addresses of the weights above.
     fast: Accelerated<dyn Passes>,
 }
 
 impl Gemma3 {
-    /// Reads what caption features need: every layer but the last. Ask [`TensorReader::finish`] before using the result.
+    /// Reads every layer but the last, as caption features need. Call [`TensorReader::finish`] before using the result.
     pub fn load(config: &Gemma3Config, weights: &TensorReader) -> Self {
         Self::read(config, weights, all_but_the_last(config, weights), false)
     }
 
-    /// As [`load`](Self::load), but the weights are kept in the host's memory and a layer's are copied to the device when a
-    /// text reaches it. Such a tower has the fast path alone. Ask [`TensorReader::finish`] before using the result.
+    /// [`load`](Self::load) with the weights in host memory, from where those of a layer are copied to the device when
+    /// a pass reaches it. Such a tower has only the fast path. Call [`TensorReader::finish`] before using the result.
     ///
     /// # Errors
     ///
-    /// Why this device cannot do that.
+    /// The device does not support it, or the host cannot pin that much memory.
     #[cfg(feature = "cuda")]
     pub fn load_offloaded(config: &Gemma3Config, weights: &TensorReader) -> Result<Self, OffloadError> {
         let count = all_but_the_last(config, weights);
         let embed_tokens: Tensor<2> = weights.tensor("embed_tokens.weight", [config.vocab_size, config.hidden_size]);
         let (device, dtype) = (embed_tokens.device(), embed_tokens.dtype());
         if dtype != DType::BF16 {
-            return Err(OffloadError("the precision is f32, and weights in the host's memory need bf16".into()));
+            return Err(OffloadError("the precision is f32, and weights in host memory need bf16".into()));
         }
         let blocks = (0..count).map(|i| block::load(config, &weights.at(format!("layers.{i}"))));
         let fast: Box<dyn Passes> = fast::FastGemma3::offloaded(config, &device, embed_tokens, blocks)
             .map(Box::new)
             .map_err(|error| OffloadError(error.to_string()))?;
-        // What held a layer on its way is free again.
+        // Frees the memory that layers took while they were moved.
         device.memory_cleanup();
         Ok(Self {
             config: config.clone(),
@@ -126,23 +126,23 @@ impl Gemma3 {
         })
     }
 
-    /// Whether texts run on vendor libraries and our own kernels, and not on burn's operations.
+    /// Whether texts run on vendor libraries and our kernels instead of burn's operations.
     pub fn is_fast(&self) -> bool {
         self.fast().is_some()
     }
 
-    /// The same network on burn's operations alone: what the fast path is compared with.
+    /// The same network on burn's operations only, for comparison with the fast path.
     #[must_use]
     pub fn plain(self) -> Self {
         Self { fast: Accelerated::none(), ..self }
     }
 
-    /// How often the work on a text was saved since the network was loaded.
+    /// How often the cache saved work on a text since the network was loaded.
     pub fn text_counts(&self) -> TextCounts {
         self.fast().map_or_else(|| self.kept.counts(), Passes::text_counts)
     }
 
-    /// Drops the results of earlier texts, so that the next one is computed whole.
+    /// Clears the cache, so that the next text is computed completely.
     pub fn forget_texts(&self) {
         self.kept.clear();
         if let Some(fast) = self.fast() {
@@ -155,10 +155,10 @@ impl Gemma3 {
         &self.config
     }
 
-    /// Caption features, `hidden_states[-2]`: `[B, L, hidden]`. Rows beyond a text's own length hold meaningless values.
+    /// Caption features, `hidden_states[-2]`: `[B, L, hidden]`. Values beyond a text's own length are undefined.
     ///
-    /// A text that comes again is not computed again. On the fast path neither is the beginning that it shares with an
-    /// earlier one, and a text has the same features in every batch.
+    /// Repeated texts come from the cache. On the fast path a prefix that is shared with an earlier text does too, and
+    /// a text has the same features in every batch.
     ///
     /// # Errors
     /// When an id is beyond the vocabulary.
@@ -179,12 +179,12 @@ impl Gemma3 {
                 features = Some(state.clone());
             }
         })?;
-        // There is always a state of every index up to the number of loaded layers, which is `wanted` or one more.
+        // States 0 to the number of loaded layers exist, and that number is `wanted` or one more.
         features.ok_or(TokenError::Empty)
     }
 
-    /// Shows `see` every hidden state that the loaded layers give, `[B, L, hidden]`: 0 is the scaled embedding, i the output
-    /// of layer i - 1; the last one is normalised when every layer was loaded.
+    /// Shows `see` every hidden state that the loaded layers give, `[B, L, hidden]`: 0 is the scaled embedding, i the
+    /// output of layer i - 1; the last one is normalised when every layer was loaded.
     ///
     /// # Errors
     /// When an id is beyond the vocabulary.
@@ -212,13 +212,13 @@ impl Gemma3 {
     }
 }
 
-/// The weights cannot be kept in the host's memory.
+/// The weights cannot be kept in host memory.
 #[cfg(feature = "cuda")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("Gemma 3 cannot be kept in the host's memory: {0}")]
+#[error("Gemma 3 cannot be kept in host memory: {0}")]
 pub struct OffloadError(String);
 
-/// Prepares for reading what caption features need; how many layers that are.
+/// Prepares to read what caption features need; returns the number of layers.
 fn all_but_the_last(config: &Gemma3Config, weights: &TensorReader) -> usize {
     let last = config.layers.len() - 1;
     weights.read_part(&PREFIXES, &TOLERATED);
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::testing::{Stored, write_file};
 
-    /// A tower of which only the embeddings are there: every projection is zero, so every layer adds nothing.
+    /// A tower with embeddings only: every projection is zero, so layers add nothing.
     fn embeddings_only(hidden: usize, values: &[f32], dtype: DType) -> Gemma3 {
         let dir = tempfile::tempdir().unwrap();
         let stored = [Stored::f32("model.embed_tokens.weight", &[values.len() / hidden, hidden], values)];

@@ -1,8 +1,7 @@
-//! The tower's large weights in the host's memory: a layer's are copied to the device when the text reaches it.
+//! The tower's large weights in host memory: those of a layer are copied to the device when the pass reaches it.
 //!
-//! A text that was not seen before then costs the copy of all layers, 6.2 GB at full size, about an eighth of a second on a
-//! PCIe 5.0 bus; the device holds one layer instead of all of them and of the embeddings, of which only the rows of the text
-//! are read.
+//! A new text costs the copy of all layers, 6.2 GB at full size, about an eighth of a second on a PCIe 5.0 bus. The
+//! device holds one layer instead of all layers and the embeddings, of which only the rows of the text are read.
 
 use std::sync::Arc;
 
@@ -18,16 +17,16 @@ use crate::cuda::session::{Layout, Place, Session};
 use crate::cuda::stack::BlockWeights;
 use crate::cuda::{CudaError, Gpu};
 
-/// Weights of the tower on their way to the host, and what stays on the device.
+/// Collects weights of the tower in host memory; norms stay on the device.
 pub(super) struct Offload {
-    /// Of the norms.
+    /// Addresses of the norms.
     pins: Pins,
     host: HostMemory,
-    /// Norms, which are small; their addresses are kept as long as they are.
+    /// The norms, kept as long as their addresses are used.
     norms: Vec<Tensor<1>>,
 }
 
-/// What offloaded weights need to stay where they are.
+/// Owns the memory of offloaded weights.
 #[derive(Debug)]
 pub(super) struct Offloaded {
     _host: HostMemory,
@@ -39,16 +38,16 @@ impl Offload {
         Self { pins: Pins::new(gpu), host: HostMemory::default(), norms: Vec::new() }
     }
 
-    /// Moves a table of embeddings, of which the device then reads single rows over the bus.
+    /// Moves a table of embeddings. The device reads single rows of it over the bus.
     pub(super) fn table(&mut self, table: &Tensor<2>) -> Result<Matrix, CudaError> {
         let pins = Pins::new(self.pins.gpu());
         let [rows, _] = table.dims();
         self.matrix(pins.table(table)?, rows)
     }
 
-    /// The addresses of the norms, and what keeps everything in place.
+    /// The addresses of the norms, and the owner of the memory.
     pub(super) fn finish(self) -> (Pins, Offloaded) {
-        tracing::info!(bytes = self.host.bytes(), "weights of Gemma 3 are kept in the host's memory");
+        tracing::info!(bytes = self.host.bytes(), "weights of Gemma 3 are kept in host memory");
         (self.pins, Offloaded { _host: self.host, _norms: self.norms })
     }
 
@@ -61,9 +60,9 @@ impl Offload {
 }
 
 impl Pin for Offload {
-    /// Moves the weight.
+    /// Moves the weight to host memory.
     fn linear(&mut self, layer: &Linear) -> Result<Layer, CudaError> {
-        // Held until it is copied.
+        // Pinned until it is copied.
         let pins = Pins::new(self.pins.gpu());
         let pinned = pins.linear(layer)?;
         Ok(Layer { weight: self.matrix(pinned.weight, pinned.d_output)?, ..pinned })
@@ -75,17 +74,17 @@ impl Pin for Offload {
     }
 }
 
-/// Room on the device for the large weights of one layer.
+/// Buffers on the device for the large weights of one layer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Staging([Place; 4]);
 
 impl Staging {
-    /// For layers like this one.
+    /// For layers of the sizes of `block`.
     pub(super) fn new(layout: &mut Layout, block: &BlockWeights) -> Self {
         Self(large(block).map(|layer| layout.bytes(layer_bytes(layer))))
     }
 
-    /// Queues the copy of a layer's weights into the room; the layer as it lies there.
+    /// Queues the copy of a layer's weights to the buffers; returns the layer with their addresses.
     pub(super) fn fill(
         &self,
         session: &mut Session<'_>,

@@ -1,4 +1,4 @@
-//! The addresses of a layer's weights, on the device or in the host's memory.
+//! The addresses of a layer's weights, on the device or in host memory.
 
 use std::cell::RefCell;
 

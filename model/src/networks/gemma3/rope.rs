@@ -24,7 +24,7 @@ impl AllPositions {
         }
     }
 
-    /// Those of a layer. Padding lies on the right, so causality hides it from every token of a text.
+    /// Those of a layer. Padding is on the right, so causality hides it from every token of a text.
     pub(super) fn of(&self, kind: LayerKind) -> Positions<'_> {
         match kind {
             LayerKind::Sliding => Positions { rope: &self.sliding, mask: self.window.as_ref(), is_causal: true },
@@ -33,7 +33,8 @@ impl AllPositions {
     }
 }
 
-/// Angles `position / factor / base^(2i / head_dim)`. The frequency and the angle are rounded to f32 as the reference does.
+/// Angles `position / factor / base^(2i / head_dim)`. The frequency and the angle are rounded to f32 as the reference
+/// does.
 pub(super) fn table(base: f64, factor: f64, head_dim: usize, len: usize, device: &Device) -> RopeTable {
     let half = head_dim / 2;
     let frequencies: Vec<f32> =
@@ -41,7 +42,7 @@ pub(super) fn table(base: f64, factor: f64, head_dim: usize, len: usize, device:
     RopeTable::of_frequencies(&frequencies, len, device)
 }
 
-/// True where the key lies `window` or more positions before the query. Keys after the query are hidden by causality.
+/// True where the key is `window` or more positions before the query. Keys after the query are hidden by causality.
 fn window_mask(window: usize, len: usize, device: &Device) -> Tensor<4, Bool> {
     let hidden: Vec<bool> =
         (0..len).flat_map(|query| (0..len).map(move |key| query.saturating_sub(key) >= window)).collect();

@@ -32,7 +32,7 @@ pub struct JinaClipConfig {
     pub pad_token_id: u32,
     /// Names of the adapters that the file stacks, in its order.
     pub adapters: Vec<String>,
-    /// The adapter to merge; none for the original weights alone.
+    /// The adapter to merge; `None` for the original weights.
     pub adapter: Option<TaskAdapter>,
     /// `lora_alpha / lora_rank`.
     adapter_scale: f32,
@@ -52,7 +52,7 @@ impl JinaClipConfig {
     /// `text_config.hf_model_config_kwargs` does not give them they are those of jina-embeddings-v3.
     ///
     /// # Errors
-    /// Every field at fault.
+    /// One error with every invalid field.
     pub fn from_json(config: &Value) -> Result<Self, ConfigError> {
         let top = ConfigFields::new(config);
         let text = if top.has("text_config") { top.section("text_config") } else { top.clone() };
@@ -102,7 +102,7 @@ impl JinaClipConfig {
     /// The same configuration with another adapter, or none.
     ///
     /// # Errors
-    /// When the file has no adapter of this name.
+    /// The file has no adapter of this name.
     pub fn with_task(mut self, task: Option<&str>) -> Result<Self, ConfigError> {
         self.adapter = match task {
             None => None,

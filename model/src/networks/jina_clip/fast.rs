@@ -1,7 +1,7 @@
 //! The tower on an NVIDIA GPU: a text is one operation of burn's graph, see [`cuda`](crate::cuda).
 //!
-//! Texts are computed one by one, and products add up in the same order however many tokens there are, so a text has the
-//! same vector in every batch. Attention is the one of [`masked_attention`]: cuDNN's would need a plan for each length.
+//! Texts are computed one by one, and products add up in the same order for any number of tokens, so a text has the
+//! same vector in every batch. Attention is that of [`masked_attention`]: cuDNN would need a plan for each length.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,13 +25,13 @@ use crate::nn::block::Heads;
 use crate::nn::rope::RopeTable;
 use crate::tokens::TokenBatch;
 
-/// The tower's weights where they lie, and what is kept of earlier texts.
+/// Addresses of the tower's weights, and the cache of earlier texts.
 pub(super) struct FastJinaClip {
     gpu: Arc<Gpu>,
     weights: Arc<Weights>,
-    /// Owned here because addresses of the weights point into it.
+    /// Owned because `weights` has its address.
     _rotary: RopeTable,
-    /// An operand, for an operation must have one.
+    /// The operand of the operation, which needs at least one.
     word_embeddings: Tensor<2>,
     kept: Mutex<Kept>,
 }
@@ -65,7 +65,7 @@ struct LayerWeights {
 }
 
 impl FastJinaClip {
-    /// The fast path of a loaded tower, if it is in bf16 on a GPU that has everything.
+    /// The fast path of a loaded tower; `None` if it is not in bf16 or the GPU or a library does not support it.
     pub(super) fn of(network: &JinaClip) -> Option<Self> {
         let word_embeddings = &network.word_embeddings;
         if word_embeddings.dtype() != DType::BF16 {
@@ -108,7 +108,7 @@ impl FastJinaClip {
         let operands = [bridge::handle(&self.word_embeddings)];
         let pooled = bridge::call(&self.gpu, &operands, [1, dim], DType::BF16, move |session, _, out| {
             weights.run(session, &text, out)?;
-            done.tell();
+            done.set();
             Ok(())
         });
         kept.pooled.insert(ids.to_vec(), pooled.clone(), dim * BF16 as usize);
@@ -124,7 +124,7 @@ impl Passes for FastJinaClip {
         }
         let mut kept = self.kept();
         if !kept.queued.all_done() {
-            tracing::warn!("an earlier text was not computed; what was kept of texts is forgotten");
+            tracing::warn!("an earlier text was not computed; the cache of texts is cleared");
             kept.pooled.clear();
         }
         let texts: Vec<_> = rows().map(|ids| self.text(&mut kept, ids)).collect();
@@ -214,7 +214,7 @@ impl Weights {
         session.enter("jina_clip");
         let product = |layer: &Layer| Cost::product(padded, layer.d_input, layer.d_output);
         let norms = Cost::moved(3 * tokens * dim);
-        // Padding begins as zeros and stays so, for norms leave it alone: its values are finite, as attention needs.
+        // Padding stays zero, because norms do not touch it; attention needs finite values there.
         session.zero(x, padded * dim * BF16 as usize)?;
         session.text_kernels.embed(stream, ids, self.embedding, self.token_type, 1.0, x, dim)?;
         session.text_kernels.add_layer_norm(stream, x, 0, self.embedding_norm, eps, tokens, dim)?;

@@ -1,8 +1,8 @@
-//! Reading weights that may be parametrised by stacked low-rank adapters, merging the one that is wanted.
+//! Reading weights that may be parametrised by stacked low-rank adapters, merging the selected one.
 //!
-//! A plain tensor is `X.weight`. A parametrised one is `X.parametrizations.weight.original` with `0.lora_A` and `0.lora_B`,
-//! whose first axis counts adapters. A linear becomes W + scale · B A, an embedding W + scale · A B: its factors are
-//! transposed. Sums are made in f32 and rounded once.
+//! A plain tensor is `X.weight`. A parametrised one is `X.parametrizations.weight.original` with `0.lora_A` and
+//! `0.lora_B`, whose first axis counts adapters. A linear becomes W + scale · B A, an embedding W + scale · A B: its
+//! factors are transposed. Sums are computed in f32 and rounded once.
 
 use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
@@ -12,7 +12,7 @@ use super::config::TaskAdapter;
 use crate::checkpoint::{TensorReader, linear_of};
 use crate::device;
 
-/// A reader that merges.
+/// A reader that merges the adapter.
 #[derive(Clone)]
 pub(super) struct Merged {
     weights: TensorReader,
@@ -30,7 +30,7 @@ impl Merged {
         Self { weights: self.weights.at(prefix), ..*self }
     }
 
-    /// The reader beneath, for tensors that are never parametrised.
+    /// The underlying reader, for tensors that are never parametrised.
     pub(super) fn plain(&self) -> &TensorReader {
         &self.weights
     }
@@ -58,7 +58,7 @@ impl Merged {
             parametrised.tolerate("0.lora_B");
             return parametrised.tensor("original", shape);
         };
-        // The rank is the file's to say: on the last axis of an embedding's A and of a linear's B.
+        // The file determines the rank: the last axis of an embedding's A and of a linear's B.
         let rank_owner = if is_embedding { "0.lora_A" } else { "0.lora_B" };
         let rank = parametrised.shape(rank_owner).and_then(|shape| shape.get(2).copied()).unwrap_or(1);
         let [rows, columns] = shape;
@@ -77,15 +77,15 @@ impl Merged {
         let product = if is_embedding { low_rank(a, b) } else { low_rank(b, a) };
         let original: Tensor<2> = parametrised.tensor_as("original", shape, DType::F32);
         let (device, dtype) = (self.weights.device(), self.weights.dtype());
-        // What stays gets memory of exactly its size, as the reader's tensors do.
+        // Weights get memory of exactly their size, as the reader's tensors do.
         device.memory_persistent_allocations((original, product), |(original, product)| {
             (original + product.mul_scalar(scale)).cast(dtype)
         })
     }
 }
 
-/// `a b` for an inner size of a few. A GPU would first try every way of multiplying such matrices, for seconds, and round
-/// to TF32; a sum of outer products is neither tried nor rounded.
+/// `a b` for an inner size of a few. On a GPU burn would tune the product of such matrices for seconds and round to
+/// TF32; a sum of outer products is neither tuned nor rounded.
 fn low_rank(a: Tensor<2>, b: Tensor<2>) -> Tensor<2> {
     let rank = a.dims()[1];
     if device::is_cpu(&a.device()) || rank == 0 {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::checkpoint::testing::{Stored, write_file};
 
-    /// Two stacked adapters of rank 1 on a 2x2 matrix; the second is wanted, at half its effect.
+    /// Two stacked adapters of rank 1 on a 2x2 matrix; the second is selected, at half its effect.
     fn merged_matrix(is_embedding: bool, task: Option<&str>) -> Vec<f32> {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = if is_embedding { ([2, 2, 1], [2, 1, 2]) } else { ([2, 1, 2], [2, 2, 1]) };

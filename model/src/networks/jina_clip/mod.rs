@@ -4,9 +4,9 @@
 //! ids -> embedding + token type -> norm -> [ + attention, norm | + MLP, norm ] x layers -> mean over tokens
 //! ```
 //!
-//! An XLM-R with rotary positions and norms after the residual sum. The vector is *not* normalised to unit length, and the
-//! retrieval adapter that the published weights carry as parametrisations is merged while loading.
-//! Reference: jinaai/jina-clip-v2 and `modeling_jina_embeddings_v3.py` of transformers (<https://arxiv.org/abs/2409.10173>).
+//! An XLM-R with rotary positions and norms after the residual sum. The vector is *not* normalised to unit length, and
+//! the retrieval adapter that the published weights carry as parametrisations is merged while loading. Reference:
+//! jinaai/jina-clip-v2 and `modeling_jina_embeddings_v3.py` of transformers (<https://arxiv.org/abs/2409.10173>).
 
 mod config;
 mod encoder;
@@ -32,17 +32,17 @@ const PREFIXES: [&str; 3] = ["text_model.transformer.roberta.", "roberta.", "mod
 /// The image tower, CLIP's temperature, and the SentencePiece model that repacked files carry.
 const TOLERATED: [&str; 3] = ["vision_model.*", "logit_scale", "spiece_model"];
 
-/// Pooled vectors that are kept for texts that come again: hundreds at full size.
+/// Size of the cache of pooled vectors: hundreds at full size.
 const KEPT_BYTES: usize = 1 << 20;
 
 /// The tower in an accelerated implementation.
 trait Passes: Send + Sync {
-    /// The pooled vectors of a batch, `[B, hidden]`. The ids must be in the vocabulary. `None` if a text is longer than the
-    /// implementation takes, or has padding between its tokens.
+    /// The pooled vectors of a batch, `[B, hidden]`. The ids must be in the vocabulary. `None` if a text is longer than
+    /// the implementation supports, or has padding between its tokens.
     fn pooled(&self, tokens: &TokenBatch, pad_id: u32) -> Option<Tensor<2>>;
-    /// How often the work on a text was saved.
+    /// How often the cache saved work on a text.
     fn text_counts(&self) -> TextCounts;
-    /// Drops the results of earlier texts.
+    /// Clears the cache.
     fn forget_texts(&self);
 }
 
@@ -55,12 +55,13 @@ pub struct JinaClip {
     emb_ln: Norm,
     layers: Vec<Layer>,
     kept: KeptBatches<Tensor<2>>,
-    /// The same on an NVIDIA GPU. It points into the weights above.
+    /// The same on an NVIDIA GPU. It holds addresses of the weights above.
     fast: Accelerated<dyn Passes>,
 }
 
 impl JinaClip {
-    /// Reads the weights, merging the adapter that `config` selects. Ask [`TensorReader::finish`] before using the result.
+    /// Reads the weights, merging the adapter that `config` selects. Call [`TensorReader::finish`] before using the
+    /// result.
     pub fn load(config: &JinaClipConfig, weights: &TensorReader) -> Self {
         weights.read_part(&PREFIXES, &TOLERATED);
         let merged = Merged::new(config, weights);
@@ -88,23 +89,23 @@ impl JinaClip {
         })
     }
 
-    /// Whether texts run on vendor libraries and our own kernels, and not on burn's operations.
+    /// Whether texts run on vendor libraries and our kernels instead of burn's operations.
     pub fn is_fast(&self) -> bool {
         self.fast().is_some()
     }
 
-    /// The same network on burn's operations alone: what the fast path is compared with.
+    /// The same network on burn's operations only, for comparison with the fast path.
     #[must_use]
     pub fn plain(self) -> Self {
         Self { fast: Accelerated::none(), ..self }
     }
 
-    /// How often the work on a text was saved since the network was loaded.
+    /// How often the cache saved work on a text since the network was loaded.
     pub fn text_counts(&self) -> TextCounts {
         self.fast().map_or_else(|| self.kept.counts(), Passes::text_counts)
     }
 
-    /// Drops the results of earlier texts, so that the next one is computed.
+    /// Clears the cache, so that the next text is computed.
     pub fn forget_texts(&self) {
         self.kept.clear();
         if let Some(fast) = self.fast() {
@@ -117,8 +118,8 @@ impl JinaClip {
         &self.config
     }
 
-    /// The pooled vectors, `[B, hidden]`: the mean over all tokens that are not padding, begin and end included. A text
-    /// that comes again is not computed again.
+    /// The pooled vectors, `[B, hidden]`: the mean over all tokens that are not padding, begin and end included.
+    /// Repeated texts come from the cache.
     ///
     /// # Errors
     /// When an id is beyond the vocabulary.
@@ -131,8 +132,8 @@ impl JinaClip {
         self.kept.get_or(tokens, bytes, || self.pooled_with(tokens, |_, _| ()))
     }
 
-    /// [`JinaClip::pooled`], showing `see` every hidden state `[B, L, hidden]`: 0 is the normalised embedding, i the output
-    /// of layer i - 1.
+    /// [`JinaClip::pooled`], showing `see` every hidden state `[B, L, hidden]`: 0 is the normalised embedding, i the
+    /// output of layer i - 1.
     ///
     /// # Errors
     /// When an id is beyond the vocabulary.
@@ -161,7 +162,7 @@ impl JinaClip {
     }
 }
 
-/// For each position the share of its vector in the mean: 0 for padding, otherwise 1 / number of tokens of its row.
+/// The weight of each position in the mean: 0 for padding, otherwise 1 / number of tokens of its row.
 fn mean_weights(visible: &[bool], width: usize) -> Vec<f32> {
     visible
         .chunks(width)
@@ -196,7 +197,7 @@ mod tests {
             "num_attention_heads": 1, "intermediate_size": 2}))
         .unwrap();
         let reader = TensorReader::open("clip_model", &[path], &Device::flex(), DType::F32).unwrap();
-        // The account complains of the projections; here their zeros are the point.
+        // The report would list the projections as missing; this test relies on their zeros.
         let tower = JinaClip::load(&config, &reader);
         let tokens = TokenBatch::padded(&[vec![0, 2, 3, 3], vec![0]], 1, 1).unwrap();
         let pooled: Vec<f32> = tower.pooled(&tokens).unwrap().try_into_vec_as().unwrap();

@@ -1,4 +1,4 @@
-//! What a batch is conditioned on, prepared once and read by every evaluation.
+//! The conditioning of a batch, prepared once and read by every evaluation.
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
@@ -9,7 +9,7 @@ use crate::nn::rope::RopeTable;
 /// Features of the captions of a batch, padded on the right.
 #[derive(Clone, Debug)]
 pub struct Caption {
-    /// `[batch, width, cap_feat_dim]`; what stands beyond a row's length does not matter as long as it is finite.
+    /// `[batch, width, cap_feat_dim]`; values beyond a row's length are ignored, but must be finite.
     pub features: Tensor<3>,
     /// Tokens of each row, 1 to `width`.
     pub lengths: Vec<usize>,
@@ -19,8 +19,8 @@ pub struct Caption {
 /// rotary tables and the masks.
 ///
 /// The joint sequence is ordered *image tokens, caption tokens, padding*. The reference puts the caption first; as
-/// attention here is not causal and positions travel in the rotary tables, the order changes nothing, and this one lets
-/// the two streams be joined by one concatenation although captions differ in length.
+/// attention here is not causal and positions are in the rotary tables, the order does not change the result, and this
+/// one joins the two streams by one concatenation although captions differ in length.
 #[derive(Clone, Debug)]
 pub struct Conditioned {
     /// `[batch, caption width, dim]`
@@ -29,23 +29,23 @@ pub struct Conditioned {
     pub(super) pooled: Option<Tensor<2>>,
     /// Tables of the joint sequence
     pub(super) rope: RopeTable,
-    /// `[batch, 1, 1, image width + caption width]`, true where there is padding; absent if there is none
+    /// `[batch, 1, 1, image width + caption width]`, true for padding; `None` without padding
     pub(super) mask: Option<Tensor<4, Bool>>,
     /// The same for the image stream alone
     pub(super) image_mask: Option<Tensor<4, Bool>>,
     layout: Layout,
 }
 
-/// Where the tokens of each row stand.
+/// The positions of the tokens of each row.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     /// Rows and columns of patches of each image.
     grids: Vec<[usize; 2]>,
     /// Tokens of each caption.
     lengths: Vec<usize>,
-    /// Tokens that the image part holds, with padding.
+    /// Tokens of the image part, with padding.
     image_width: usize,
-    /// Tokens that the caption part holds, with padding.
+    /// Tokens of the caption part, with padding.
     caption_width: usize,
 }
 
@@ -97,7 +97,7 @@ fn padding(tokens: usize, width: usize) -> impl Iterator<Item = bool> {
     (0..width).map(move |i| i >= tokens)
 }
 
-/// `[batch, 1, 1, width]`, or nothing where nothing is masked, which is the faster path of every attention.
+/// `[batch, 1, 1, width]`; `None` if nothing is masked, because attention is faster without a mask.
 fn mask(rows: Vec<Vec<bool>>, device: &Device) -> Option<Tensor<4, Bool>> {
     if rows.iter().flatten().all(|masked| !masked) {
         return None;
@@ -144,16 +144,17 @@ impl Conditioned {
         &self.rope
     }
 
-    /// Where a key of the joint sequence is padding, `[batch, 1, 1, image width + caption width]`; none if nothing is.
+    /// The mask of the joint sequence, `[batch, 1, 1, image width + caption width]`, true for padding; `None`
+    /// without padding.
     pub fn mask(&self) -> Option<&Tensor<4, Bool>> {
         self.mask.as_ref()
     }
 
-    /// The rows that `rows` names, in that order and as often as named. Padding that no row needs any more is cut off.
+    /// The rows of these indices, in this order and with repetitions. Padding that none of them needs is removed.
     ///
     /// # Panics
     ///
-    /// If `rows` is empty or names a row that is not there.
+    /// If `rows` is empty or an index is out of range.
     pub fn select(&self, rows: &[usize]) -> Self {
         let device = self.caption.device();
         let lengths: Vec<usize> = rows.iter().map(|&row| self.layout.lengths[row]).collect();

@@ -1,13 +1,13 @@
-//! Sizes of the network, from `config.json` and, where that is silent, from the weights.
+//! Sizes of the network, from `config.json` or, for missing keys, from the weights.
 
 use serde_json::Value;
 
 use crate::checkpoint::{ConfigFields, TensorReader};
 use crate::error::ConfigError;
 
-/// Features of the sinusoid that the time is expanded to.
+/// Features of the time sinusoid.
 pub(super) const TIME_FEATURES: usize = 256;
-/// Largest width that any size of a configuration may have; keeps products far from overflow.
+/// Largest value of any size in a configuration, so that products cannot overflow.
 const WIDTH_MAX: usize = 1 << 17;
 
 /// Sizes and epsilons of a Next-DiT.
@@ -37,7 +37,7 @@ pub struct NextDitConfig {
     pub clip_text_dim: Option<usize>,
     /// How many elements of a head each of the three position axes (caption, row, column) rotates.
     pub axes_dims: [usize; 3],
-    /// How many positions each axis was made for.
+    /// Positions of each axis.
     pub axes_lens: [usize; 3],
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
@@ -46,7 +46,7 @@ pub struct NextDitConfig {
     /// Epsilon of the blocks' and the caption's norms.
     pub norm_eps: f64,
     /// Epsilon of the query, key and pooled-text norms: the default of the reference's own RMSNorm class, which
-    /// `norm_eps` does not reach. Key `qk_norm_eps`, which is ours, changes it.
+    /// does not use `norm_eps`. The key `qk_norm_eps`, an extension of ours, overrides it.
     pub qk_norm_eps: f64,
 }
 
@@ -57,7 +57,7 @@ impl NextDitConfig {
     ///
     /// # Errors
     ///
-    /// Every field that is missing, malformed or at odds with another, in one error.
+    /// One error with every field that is missing, malformed or contradicts another.
     pub fn from_json(value: &Value, weights: &TensorReader) -> Result<Self, ConfigError> {
         let fields = ConfigFields::new(value);
         let width = |tensor: &str, axis: usize| weights.shape(tensor).and_then(|shape| shape.get(axis).copied());
@@ -114,7 +114,7 @@ impl NextDitConfig {
         self.patch_size * self.patch_size * self.in_channels
     }
 
-    /// The longest caption that the position axes were made for: the image's first position is one beyond it.
+    /// The longest supported caption: the image's position on the caption axis is one beyond it.
     pub fn caption_len_max(&self) -> usize {
         self.axes_lens[0].saturating_sub(1)
     }

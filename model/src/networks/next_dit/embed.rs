@@ -1,4 +1,4 @@
-//! What enters the streams: time, pooled text, caption features and patches.
+//! Embeddings of time, pooled text and caption features.
 
 use burn::nn::Linear;
 use burn::tensor::activation::silu;

@@ -1,7 +1,8 @@
 //! The network on an NVIDIA GPU: each of its passes is one operation of burn's graph, see [`cuda`](crate::cuda).
 //!
-//! The tokens of all rows stand one after the other, each row filled up to a multiple of [`ROW_MULTIPLE`] tokens, so captions
-//! of different lengths cost next to nothing. Images of different sizes in one batch are left to the plain implementation.
+//! The tokens of all rows are concatenated, each row padded to a multiple of [`ROW_MULTIPLE`] tokens, so captions of
+//! different lengths cost little. Images of different sizes in one batch are left to the implementation in burn's
+//! operations.
 
 use std::sync::Arc;
 
@@ -26,7 +27,7 @@ use crate::cuda::{self, CudaError, Gpu, launch};
 use crate::nn::block::{self as nn, Block, Gate};
 use crate::nn::rope::RopeTable;
 
-/// Addresses of a network's weights. They are valid as long as the network lives, which owns this.
+/// Addresses of a network's weights, valid as long as the network, which owns this value.
 pub struct FastNextDit {
     gpu: Arc<Gpu>,
     weights: Arc<Weights>,
@@ -59,7 +60,7 @@ struct Pooled {
 }
 
 impl FastNextDit {
-    /// The fast path of a loaded network, if it is in bf16 on a GPU that has everything.
+    /// The fast path of a loaded network; `None` if it is not in bf16 or the GPU or a library does not support it.
     pub fn of(network: &NextDit) -> Option<Self> {
         let weight = network.patches.weight.val();
         if weight.dtype() != DType::BF16 {
@@ -102,7 +103,7 @@ impl Passes for FastNextDit {
         }))
     }
 
-    /// Takes images of one size.
+    /// Supports images of one size.
     fn evaluate(&self, conditioned: &Conditioned, patches: &Tensor<3>, times: &[f32]) -> Option<Tensor<3>> {
         if conditioned.image_mask.is_some() || times.len() > ROWS_MAX {
             return None;
@@ -254,7 +255,7 @@ impl Weights {
         session.mark("project pooled text", Cost::default())
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are what one evaluation reads")]
+    #[expect(clippy::too_many_arguments, reason = "the inputs of one evaluation")]
     fn evaluate(
         &self,
         session: &mut Session<'_>,
@@ -365,7 +366,7 @@ impl Weights {
     }
 }
 
-/// Buffers of what is small.
+/// Buffers of vectors.
 struct Vectors {
     a: Place,
     b: Place,
@@ -386,7 +387,7 @@ impl Vectors {
     }
 }
 
-/// Where a row of a batch begins; elements have two bytes.
+/// The address of a row of a batch of bf16 values.
 fn row_address(operand: &Operand, row: usize) -> u64 {
     operand.at + (row * operand.strides[0]) as u64 * BF16
 }

@@ -1,4 +1,4 @@
-//! From the token stream to patch vectors of the velocity.
+//! The final layer: tokens to patch vectors of the velocity.
 
 use burn::nn::Linear;
 use burn::tensor::Tensor;

@@ -1,5 +1,5 @@
-//! The network with its products in 8 bits: the linear layers of the noise refiner and of the joint stream, which do more
-//! than nine tenths of an evaluation's arithmetic. The captions' refiner runs once for a picture and stays as it is.
+//! The network with fp8 products in the linear layers of the noise refiner and of the joint stream, which do more than
+//! nine tenths of an evaluation's arithmetic. The context refiner runs once for a picture and stays in bf16.
 
 use std::sync::Arc;
 
@@ -9,23 +9,24 @@ use crate::cuda::{self, CudaError, Gpu};
 use crate::nn::accelerated::Accelerated;
 use crate::nn::block::{Block, Projection};
 
-/// Tokens for which it is asked whether there are products: those of a small picture.
+/// Tokens for which products are checked: those of a small picture.
 const PROBED_TOKENS: usize = 1024;
 
 impl NextDit {
-    /// The same network with products of e4m3 values, a scale for each token and each output, on the fast path. The weights
-    /// in bf16 are given back layer by layer; what does not take the fast path computes with the rounded weights in bf16.
+    /// The same network with products of e4m3 values on the fast path, with a scale for each token and each output. The
+    /// bf16 weights are freed layer by layer. Batches that the fast path does not support use the dequantised weights
+    /// in bf16.
     ///
     /// # Errors
     ///
-    /// What is missing: the network is not on a GPU with the fast path, the device or cuBLASLt has no such products, or a
-    /// size does not fit them. Nothing has been changed then, unless the device fails.
+    /// The network is not on a GPU with the fast path, the device or cuBLASLt has no fp8 products, or they do not
+    /// support a size. The network is unchanged then, unless the device fails.
     pub fn into_fp8(self) -> Result<Self, CudaError> {
         let gpu = match cuda::open(&self.patches.weight.val().device()) {
             Some(gpu) => gpu?,
             None => return Err(CudaError::NoFp8 { found: "the network is not on a GPU".to_owned() }),
         };
-        // Addresses that were taken belong to the weights that go.
+        // Pinned addresses would belong to the weights that are freed.
         let mut network = Self { fast: Accelerated::new(), ..self };
         network.check_fp8(&gpu)?;
         for block in network.noise_refiner.iter_mut().chain(&mut network.layers) {
@@ -34,17 +35,17 @@ impl NextDit {
         Ok(network)
     }
 
-    /// Whether its products are in 8 bits.
+    /// Whether its products are in fp8.
     pub fn is_fp8(&self) -> bool {
         self.fp8_layers().next().is_some()
     }
 
-    /// Bytes that the network takes less than in bf16.
+    /// How many bytes smaller the network is than in bf16.
     pub fn fp8_bytes_saved(&self) -> usize {
         self.fp8_layers().map(Fp8Linear::bytes_saved).sum()
     }
 
-    /// The layers in 8 bits, block after block: query, key and value; the attention's output; gate and up; down.
+    /// The fp8 layers, block by block: query, key and value; the attention's output; gate and up; down.
     pub fn fp8_layers(&self) -> impl Iterator<Item = &Fp8Linear> {
         self.noise_refiner.iter().chain(&self.layers).flat_map(Block::projections).filter_map(|layer| match layer {
             Projection::Fp8(layer) => Some(layer),
@@ -67,7 +68,7 @@ impl NextDit {
     }
 }
 
-/// Rounds the layers of a block that are not in 8 bits yet, each in the place of its original.
+/// Replaces each layer of a block that is not in fp8 yet.
 fn round(gpu: &Arc<Gpu>, block: &mut Block) -> Result<(), CudaError> {
     for layer in block.projections_mut() {
         if let Projection::Loaded(loaded) = layer {

@@ -1,4 +1,4 @@
-//! Names that a checkpoint may use for the network's tensors.
+//! Names of the network's tensors in checkpoints.
 //!
 //! | in the file | here |
 //! |---|---|
@@ -7,10 +7,10 @@
 //! Tolerated without being read: `norm_final.weight`, which the reference's class holds but never uses, and
 //! `clip_img_pooled_embedder.*`, which a ComfyUI extension's variant of the model holds.
 
-/// Prefixes that are cut off, longest first.
+/// Prefixes that are removed, longest first.
 const PREFIXES: [&str; 2] = ["model.diffusion_model.", "diffusion_model."];
 
-/// Tensors that may be in a file without being used.
+/// Tensors of a file that are not used.
 pub const TOLERATED: [&str; 2] = ["norm_final.weight", "clip_img_pooled_embedder.*"];
 
 /// The network's name for a tensor of a file.

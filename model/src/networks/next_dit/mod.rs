@@ -1,4 +1,4 @@
-//! The Next-DiT: a diffusion transformer that predicts the velocity of latents under a caption.
+//! The Next-DiT: a diffusion transformer that predicts the velocity of latents, conditioned on a caption.
 //!
 //! ```text
 //! caption features ── RMSNorm, Linear ── context refiner (2 blocks) ───────────┐
@@ -8,8 +8,8 @@
 //! pooled text ── RMSNorm, Linear ──┴─ SiLU, Linear ── adaLN vector ─────────────────────┴────────────────────────┘
 //! ```
 //!
-//! Reference: `NextDiT_CLIP` in `models/model.py` of NewBie-image-Exp0.1. [`NextDit::condition`] does once what neither
-//! the time nor the latents change; [`NextDit::velocity`] is one evaluation.
+//! Reference: `NextDiT_CLIP` in `models/model.py` of NewBie-image-Exp0.1. [`NextDit::condition`] computes
+//! what depends on neither the time nor the latents; [`NextDit::velocity`] is one evaluation.
 
 mod block;
 mod conditioned;
@@ -41,15 +41,15 @@ use final_layer::FinalLayer;
 pub use patchify::{patchify, unpatchify};
 pub use rope::{Position, joint_positions};
 
-/// On the fast path the tokens of an image and its caption are filled up to a multiple of this: captions of many lengths
-/// then share the plans of products and of attention, of which a new one takes longer than an evaluation.
+/// On the fast path the tokens of an image and its caption are padded to a multiple of this. Captions of different
+/// lengths then share plans of products and of attention; a new plan takes longer than an evaluation.
 pub const ROW_MULTIPLE: usize = 64;
 
-/// Receives values inside the network under the names of the reference, for comparisons: `[batch, sequence, width]`,
-/// with a sequence of 1 for vectors.
+/// Receives intermediate values under the names of the reference, for comparisons: `[batch, sequence, width]`, with a
+/// sequence of 1 for vectors.
 pub type Tap<'a> = dyn FnMut(&str, &Tensor<3>) + 'a;
 
-/// The passes of the network in an accelerated implementation. `None` is a batch that it does not take.
+/// The passes of the network in an accelerated implementation. `None`: it does not support this batch.
 trait Passes: Send + Sync {
     /// The refined captions, `[batch, width, dim]`; `rope` is the table of their positions.
     fn refine(&self, caption: &Caption, width: usize, rope: &RopeTable) -> Option<Tensor<3>>;
@@ -71,12 +71,12 @@ pub struct NextDit {
     noise_refiner: Vec<Block>,
     layers: Vec<Block>,
     final_layer: FinalLayer,
-    /// The same on an NVIDIA GPU. It points into the weights above.
+    /// The same on an NVIDIA GPU. It holds addresses of the weights above.
     fast: Accelerated<dyn Passes>,
 }
 
 impl NextDit {
-    /// Reads the weights. Whether they were all there is known after [`TensorReader::finish`].
+    /// Reads the weights. Call [`TensorReader::finish`] before using the result: it reports missing tensors.
     pub fn load(config: &NextDitConfig, weights: &TensorReader) -> Self {
         for pattern in key_map::TOLERATED {
             weights.tolerate(pattern);
@@ -107,12 +107,12 @@ impl NextDit {
         })
     }
 
-    /// Whether evaluations run on vendor libraries and our own kernels, and not on burn's operations.
+    /// Whether evaluations run on vendor libraries and our kernels instead of burn's operations.
     pub fn is_fast(&self) -> bool {
         self.fast().is_some()
     }
 
-    /// The same network on burn's operations alone: what the fast path is compared with.
+    /// The same network on burn's operations only, for comparison with the fast path.
     #[must_use]
     pub fn plain(self) -> Self {
         Self { fast: Accelerated::none(), ..self }
@@ -123,12 +123,12 @@ impl NextDit {
         &self.config
     }
 
-    /// Prepares what every evaluation of a batch shares.
+    /// Computes what all evaluations of a batch share.
     ///
     /// # Shapes
     ///
     /// - caption: `[batch, width, cap_feat_dim]` with the rows' lengths
-    /// - pooled: `[batch, clip_text_dim]`; without it the time embedding alone modulates the blocks
+    /// - pooled: `[batch, clip_text_dim]`; without it only the time embedding modulates the blocks
     /// - grids: rows and columns of patches of each image
     ///
     /// # Panics
@@ -202,9 +202,9 @@ impl NextDit {
         self.velocity_through(conditioned, latents, times, None)
     }
 
-    /// [`velocity`](Self::velocity), showing `t_emb`, `adaln_input`, `img_emb`, `noise_refiner.i`, `joint_in`, `layers.i`
-    /// and `final_layer` to `tap`. Joint sequences are in the order that [`Conditioned`] describes; `final_layer` has the
-    /// image part alone.
+    /// [`velocity`](Self::velocity), showing `t_emb`, `adaln_input`, `img_emb`, `noise_refiner.i`, `joint_in`,
+    /// `layers.i` and `final_layer` to `tap`. Joint sequences are in the order that [`Conditioned`] describes;
+    /// `final_layer` has the image part alone.
     pub fn velocity_with(
         &self,
         conditioned: &Conditioned,
@@ -270,8 +270,8 @@ impl NextDit {
         self.velocity(&conditioned, latents, times)
     }
 
-    /// Patch vectors to patch vectors, `[batch, image width, patch_dim]`. With a tap the plain implementation runs, which
-    /// alone has values between the operations to show.
+    /// Patch vectors to patch vectors, `[batch, image width, patch_dim]`. With a tap burn's operations are used,
+    /// because only they give access to intermediate values.
     fn evaluate(
         &self,
         conditioned: &Conditioned,

@@ -1,7 +1,7 @@
 //! Rotary positions on three axes: caption, row and column.
 //!
-//! Caption token `i` stands at `(i, 0, 0)`. The image token at `(row, column)` stands at `(caption length, row, column)`
-//! with the length of its *own* row's caption, so padding a batch moves nothing. Reference: `RopeEmbedder` and
+//! Caption token `i` is at `(i, 0, 0)`. The image token at `(row, column)` is at `(caption length, row, column)` with
+//! the length of its *own* row's caption, so padding a batch does not change positions. Reference: `RopeEmbedder` and
 //! `patchify_and_embed` in `models/model.py`.
 
 use burn::tensor::Device;
@@ -22,7 +22,7 @@ pub fn joint_positions(
     let [rows, columns] = image;
     let image_tokens = (0..rows * columns).map(|token| [caption_len, token / columns, token % columns]);
     let caption_tokens = (0..caption_len).map(|token| [token, 0, 0]);
-    // Padding is masked wherever it is read; it may stand anywhere.
+    // Padding is masked, so its position is arbitrary.
     let pad = |tokens: usize, width: usize| std::iter::repeat_n([0; 3], width.saturating_sub(tokens));
     image_tokens
         .chain(pad(rows * columns, image_width))

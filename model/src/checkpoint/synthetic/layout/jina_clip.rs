@@ -1,4 +1,4 @@
-//! Jina CLIP v2's text tower in the names of the published checkpoint: every matrix with its task adapters beside it.
+//! Jina CLIP v2's text tower in the names of the published checkpoint: every matrix with its task adapters.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::checkpoint::synthetic::preset::JinaSize;
 
 /// The tasks of the adapters, in the order of their axis.
 const TASKS: [&str; 5] = ["retrieval.query", "retrieval.passage", "separation", "classification", "text-matching"];
-/// Where the tower stands in the checkpoint.
+/// The tower's prefix in the checkpoint.
 const PREFIX: &str = "text_model.transformer.roberta";
 
 /// `config.json`. The published one leaves the tower's sizes to another repository; this one states them.

@@ -1,4 +1,4 @@
-//! Names, shapes and statistics of every tensor of a checkpoint, and the configuration files beside them.
+//! Names, shapes and statistics of every tensor of a checkpoint, and the configuration files.
 
 pub mod autoencoder_kl;
 pub mod gemma3;

@@ -1,11 +1,11 @@
 //! The Next-DiT in the published names.
 //!
-//! A random transformer does not denoise. Three things make it look as if it did. The embedding of the patches and the
-//! last layer are a matched pair ([`Init::Place`], [`Init::Readout`]): the noise decays along the trajectory, and what the
-//! blocks made of caption and position takes its place. One element of the stream, the keel, is large and constant: the
-//! final norm divides by the spread of the whole stream, and without it guidance would multiply the difference of two
-//! divisors. And queries and keys are weighted up, so that attention is selective and, through the rotary positions,
-//! differs from place to place.
+//! A random transformer does not denoise. Three choices imitate denoising. The embedding of the patches and the last
+//! layer are a matched pair ([`Init::Place`], [`Init::Readout`]): noise decays along the trajectory and is replaced by
+//! what the blocks compute from caption and position. One element of the stream, the keel, is large and constant: the
+//! final norm divides by the standard deviation of the whole stream, and without the keel guidance would multiply the
+//! difference of two divisors. Queries and keys have large weights, so that attention is selective and, through the
+//! rotary positions, varies with the position.
 
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ fn block(specs: &mut Specs, name: &str, dit: &DitSize, adaln: Option<usize>) {
     let depth = (dit.layers + dit.refiner_layers) as f64;
     // The sum of all branches keeps the spread of a few, however deep the network.
     let share = (5.0 / depth).sqrt();
-    // The keel is nobody's input, and the rest comes back to the spread that it had without it.
+    // No layer reads the keel, and the other elements are scaled back to their spread without it.
     let before = zones((1.0 + KEEL * KEEL).sqrt(), 0.0, (1.0 + KEEL * KEEL).sqrt());
     let after = |spread: f64| zones(LEAK * spread * share, 0.0, spread * share);
 

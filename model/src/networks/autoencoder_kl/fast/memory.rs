@@ -6,8 +6,8 @@ use crate::cuda::BF16;
 use crate::cuda::image_kernels::Image;
 use crate::cuda::session::{Layout, Place};
 
-/// Scores of the attention that are held at once: 256 MiB. With fewer rows the product with the values has too few tiles
-/// to fill a large GPU; with more, the buffer of the largest images would not hold them.
+/// Attention scores that are stored at once: 256 MiB. With fewer rows the product with the values is too small to fill
+/// a large GPU; with more, the scores would not fit the buffer of the largest images.
 const SCORES_MAX: usize = 64 << 20;
 
 /// Buffers in scratch memory.
@@ -88,7 +88,7 @@ impl Buffers {
     }
 }
 
-/// The attention's scores, some rows at a time.
+/// Attention scores in chunks of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunks {
     positions: usize,
@@ -118,7 +118,7 @@ impl Chunks {
     }
 }
 
-/// What the libraries' fastest kernels ask of addresses.
+/// Rounds up to the alignment that the libraries' fastest kernels need.
 fn aligned(bytes: usize) -> usize {
     bytes.next_multiple_of(256)
 }

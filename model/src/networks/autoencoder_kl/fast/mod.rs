@@ -1,9 +1,9 @@
 //! The decoder on an NVIDIA GPU: one operation of burn's graph, see [`cuda`](crate::cuda).
 //!
-//! Images lie channels-last in three buffers: `x` is the stream of the residual blocks, `normed` is what a convolution
-//! reads, `hidden` is what it leaves. Biases, residual sums and enlargements are done by the kernels that read a
-//! convolution's result anyway, and whoever writes `x` also sums it up for the norm that follows. The images of a batch
-//! are decoded one after the other, so none depends on its neighbours and the memory is that of one.
+//! Images are channels-last in three buffers: `x` is the stream of the residual blocks, `normed` the input of a
+//! convolution, `hidden` its result. Biases, residual sums and upsampling are fused into the kernels that read the
+//! result of a convolution, and a kernel that writes `x` also computes the sums for the following norm. The images of a
+//! batch are decoded one after the other, so they are independent and need the memory of one.
 
 mod memory;
 mod pass;
@@ -21,19 +21,19 @@ use super::{AutoencoderKlConfig, Passes};
 use crate::cuda::session::Layout;
 use crate::cuda::{self, CudaError, Gpu, bridge};
 
-/// Height and width of the latents that are decoded on trial.
+/// Height and width of the latents of the trial decoding.
 const TRIAL: usize = 8;
 /// Bytes of an f32.
 const F32: u64 = 4;
 
-/// Addresses of a decoder's weights. They are valid as long as the autoencoder lives, which owns this.
+/// Addresses of a decoder's weights, valid as long as the autoencoder, which owns this value.
 pub struct FastDecoder {
     gpu: Arc<Gpu>,
     weights: Arc<Weights>,
 }
 
 impl FastDecoder {
-    /// The fast path of a loaded decoder, if it is in bf16 on a GPU that has everything.
+    /// The fast path of a loaded decoder; `None` if it is not in bf16 or the GPU or a library does not support it.
     pub fn of(config: &AutoencoderKlConfig, decoder: &Decoder) -> Option<Self> {
         let weight = &decoder.conv_in.weight;
         if weight.dtype() != DType::BF16 {
@@ -52,7 +52,7 @@ impl FastDecoder {
         }
     }
 
-    /// Decodes a few latents, because only cuDNN knows whether it has a convolution for these channels.
+    /// Decodes a few latents: only a trial shows whether cuDNN supports convolutions of these channels.
     fn try_out(&self, device: &Device) -> Result<(), CudaError> {
         let latents = Tensor::zeros([1, self.weights.latent_channels, TRIAL, TRIAL], (device, DType::F32));
         let image = self.decode(&latents);
@@ -61,7 +61,7 @@ impl FastDecoder {
         if let Some(fault) = self.gpu.take_fault() {
             return Err(fault);
         }
-        done.map_err(|error| CudaError::Driver { doing: "decode on trial", reason: error.to_string() })
+        done.map_err(|error| CudaError::Driver { doing: "decode a trial image", reason: error.to_string() })
     }
 }
 

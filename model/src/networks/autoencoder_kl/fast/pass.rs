@@ -1,4 +1,4 @@
-//! One image from latents to pixels.
+//! Decodes one image.
 
 use super::memory::{Buffers, Chunks};
 use super::weights::{Convolution, Residual, SelfAttention, TAPS, Weights};
@@ -59,8 +59,8 @@ impl<'p, 's> Pass<'p, 's> {
             for (i, block) in blocks.iter().enumerate() {
                 let terms = self.residual(&mut image, block)?;
                 match doubling {
-                    // Only what the next convolution reads is ever needed of this sum. The shortcut of a block, which lies
-                    // in `normed` too, would be in the way.
+                    // Only the next convolution reads this sum. Not for a block with a shortcut, whose result is in
+                    // `normed`.
                     Some(conv) if i == last && block.shortcut.is_none() => {
                         kernels.merge_double(stream, image, terms, self.normed)?;
                         self.session.mark("sum and double", Cost::moved(6 * image.elements()))?;
@@ -88,14 +88,14 @@ impl<'p, 's> Pass<'p, 's> {
         self.session.mark("gather colours", Cost { flops: 0.0, bytes: (image.pixels() * (TAPS + 3) * 4) as f64 })
     }
 
-    /// The convolution after an enlargement, from `normed` into the stream.
+    /// The convolution after upsampling, from `normed` to the stream.
     fn enlarged(&mut self, image: &mut Image, conv: &Convolution) -> Result<(), CudaError> {
         *image = image.doubled().with_channels(conv.output);
         self.convolve(*image, conv, self.x)?;
         self.merge(*image, Terms { x: self.x, bias: conv.bias, residual: 0 })
     }
 
-    /// A residual block up to the sum at its end, which is left to the caller.
+    /// A residual block without its final sum, whose terms are returned.
     fn residual(&mut self, image: &mut Image, block: &Residual) -> Result<Terms, CudaError> {
         let stream = self.session.stream;
         self.normalise(*image, &block.norm1, 0, self.x, true)?;
@@ -127,13 +127,13 @@ impl<'p, 's> Pass<'p, 's> {
         self.session.mark("convolution", Cost::product(image.pixels(), KERNEL * KERNEL * conv.input, conv.output))
     }
 
-    /// The sum of `terms` into the stream.
+    /// Writes the sum of `terms` to the stream.
     fn merge(&mut self, image: Image, terms: Terms) -> Result<(), CudaError> {
         self.session.image_kernels.merge(self.session.stream, image, terms, self.x, self.partials)?;
         self.session.mark("sum of branches", Cost::moved(3 * image.elements()))
     }
 
-    /// The norm of what was summed up last, `from` and the bias `added`, into `normed`.
+    /// The norm of the last sum, of `from` and the bias `added`, to `normed`.
     fn normalise(
         &mut self,
         image: Image,
@@ -158,7 +158,7 @@ impl<'p, 's> Pass<'p, 's> {
         for (layer, to) in [(&attention.q, q), (&attention.k, k), (&attention.v, v)] {
             self.session.products.run(stream, &Product::linear(positions, self.normed, layer, to))?;
         }
-        // The scores take the place of what the projections have read.
+        // The scores reuse the memory of the projections' input.
         let (scores, weights) = (self.normed, self.normed + chunks.scores_bytes() as u64);
         let token = |at: u64, index: usize| Matrix { at: at + (index * channels) as u64 * BF16, row_stride: channels };
         for first in (0..positions).step_by(chunks.rows) {

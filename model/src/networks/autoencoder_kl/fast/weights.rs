@@ -1,4 +1,4 @@
-//! Where a decoder's weights lie, in the order that the kernels want.
+//! Addresses of a decoder's weights, copied to the layouts of the kernels where these differ.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::networks::autoencoder_kl::AutoencoderKlConfig;
 use crate::networks::autoencoder_kl::decoder::Decoder;
 use crate::networks::autoencoder_kl::layers::{self, Attention, Conv, Norm, Resnet};
 
-/// Rows of the last filter as one matrix: three channels for each of its positions, filled up to whole vectors.
+/// Rows of the last filter as one matrix: three channels for each of its nine positions, padded to whole vectors.
 pub const TAPS: usize = 32;
 
-/// Addresses of everything.
+/// Addresses of all weights.
 pub struct Weights {
     pub latent_channels: usize,
     /// From model latents to the decoder's own.
@@ -33,9 +33,9 @@ pub struct Weights {
     pub taps: Layer,
     pub bias_out: u64,
     /// The filters in the order of the kernels.
-    #[expect(dead_code, reason = "it keeps the memory that the addresses above point at")]
+    #[expect(dead_code, reason = "it owns the memory of addresses above")]
     pub filters: Vec<Tensor<4>>,
-    #[expect(dead_code, reason = "it keeps what the addresses above point at in its place")]
+    #[expect(dead_code, reason = "it keeps weights at the addresses above")]
     pub pins: Option<Pins>,
 }
 
@@ -63,7 +63,7 @@ pub struct SelfAttention {
     pub out: Layer,
 }
 
-/// Takes the addresses of weights, and makes the copies that lie as the kernels want them.
+/// Pins weights, and copies those whose layout differs from that of the kernels.
 pub struct Pinning {
     pins: Pins,
     filters: Vec<Tensor<4>>,
@@ -113,7 +113,7 @@ impl Pinning {
         })
     }
 
-    /// The filter as `[output, kernel, kernel, input]`, its inputs filled up with zeros to whole vectors.
+    /// The filter as `[output, kernel, kernel, input]`, with inputs zero-padded to whole vectors.
     fn convolution(&mut self, conv: &Conv) -> Result<Convolution, CudaError> {
         let [output, input, kernel, _] = conv.weight.dims();
         let input = input.next_multiple_of(8);
@@ -121,13 +121,13 @@ impl Pinning {
         Ok(Convolution { filter, bias: self.pins.vector(&conv.bias)?, input, output })
     }
 
-    /// The filter as a matrix `[positions * output, input]`, filled up with zeros.
+    /// The filter as a matrix `[positions * output, input]`, zero-padded.
     fn matrix(&mut self, conv: &Conv, [rows, input]: [usize; 2], bias: Option<u64>) -> Result<Layer, CudaError> {
         let at = self.rearranged(&conv.weight, [2, 3, 0, 1], [1, 1, rows, input])?;
         Ok(Layer { weight: Matrix { at, row_stride: input }, bias, d_input: input, d_output: rows })
     }
 
-    /// The address of a copy with its axes in this order, filled up with zeros to `shape`.
+    /// The address of a copy with its axes in this order, zero-padded to `shape`.
     fn rearranged(&mut self, weight: &Tensor<4>, order: [usize; 4], shape: [usize; 4]) -> Result<u64, CudaError> {
         let bytes = shape.iter().product::<usize>() * BF16 as usize;
         let copy = bridge::call(
