@@ -3,6 +3,7 @@
 //! burn has no e4m3 tensors here, so codes and scales are packed into one vector of type bf16 that is never computed
 //! with.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use burn::nn::Linear;
@@ -15,6 +16,7 @@ use super::gpu::Gpu;
 use super::operand::Operand;
 use super::product::fp8::{Fp8Layer, Fp8Rows, SIZE_MULTIPLE};
 use super::session::Session;
+use crate::nn::block::Quantised;
 
 /// A linear layer without bias whose weights are e4m3 values with a scale for each output.
 pub struct Fp8Linear {
@@ -117,6 +119,16 @@ impl Fp8Linear {
         values.transpose()
     }
 
+    /// The layer behind quantised weights.
+    ///
+    /// # Errors
+    ///
+    /// They are not in fp8, which is a bug.
+    pub(crate) fn downcast(layer: &dyn Quantised) -> Result<&Self, CudaError> {
+        let layer: &dyn Any = layer;
+        layer.downcast_ref().ok_or_else(|| CudaError::NoFp8 { found: "weights in another type".to_owned() })
+    }
+
     /// Its codes and scales by output: `d_output * d_input` and `d_output` values.
     ///
     /// # Errors
@@ -144,6 +156,12 @@ impl Fp8Linear {
         let Self { d_input, d_output, .. } = *self;
         let weight = rows(pins.vector(&self.packed)?, d_input, d_output);
         Ok(Fp8Layer { weight, d_input, d_output })
+    }
+}
+
+impl Quantised for Fp8Linear {
+    fn weight(&self) -> Tensor<2> {
+        Self::weight(self)
     }
 }
 

@@ -1,12 +1,13 @@
 //! A transformer block with a norm before and after each branch, as the Next-DiT and Gemma 3 have it.
 
+use std::any::Any;
+use std::fmt::Debug;
+
 use burn::nn::Linear;
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, Tensor, module};
 
 use super::ops;
 use super::rope::RopeTable;
-#[cfg(feature = "cuda")]
-use crate::cuda::fp8_linear::Fp8Linear;
 
 /// An RMS norm.
 #[derive(Debug)]
@@ -31,19 +32,24 @@ impl Norm {
 pub(crate) enum Projection {
     /// In the type that it was loaded in.
     Loaded(Linear),
-    /// Rounded to e4m3 with a scale for each output.
-    #[cfg(feature = "cuda")]
-    Fp8(Fp8Linear),
+    /// In a type that burn does not compute with.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code, reason = "only the GPU code quantises"))]
+    Quantised(Box<dyn Quantised>),
+}
+
+/// The weights of a linear layer without bias in a type that burn does not compute with.
+pub(crate) trait Quantised: Any + Debug + Send + Sync {
+    /// The dequantised weight, `[d_input, d_output]` in bf16.
+    fn weight(&self) -> Tensor<2>;
 }
 
 impl Projection {
-    /// `x W` over the last axis: `[.., d_input]` to `[.., d_output]`. Weights in fp8 are converted to bf16, the type
-    /// that `x` must have: for comparisons, and for batches that the fast path does not take.
+    /// `x W` over the last axis: `[.., d_input]` to `[.., d_output]`. Quantised weights are converted to bf16, the type that
+    /// `x` must have then: for comparisons, and for batches that the fast path does not support.
     pub(crate) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Loaded(layer) => ops::linear(x, layer),
-            #[cfg(feature = "cuda")]
-            Self::Fp8(layer) => burn::tensor::module::linear(x, layer.weight(), None),
+            Self::Quantised(layer) => module::linear(x, layer.weight(), None),
         }
     }
 }

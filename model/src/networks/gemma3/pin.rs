@@ -37,7 +37,7 @@ pub(super) fn pin(block: &Block, to: &mut impl Pin) -> Result<BlockWeights, Cuda
         |norm| to.borrow_mut().norm(&norm.weight),
         |layer| match layer {
             Projection::Loaded(layer) => to.borrow_mut().linear(layer),
-            Projection::Fp8(_) => {
+            Projection::Quantised(_) => {
                 let what = "the bits of a weight of Gemma 3";
                 Err(CudaError::Unsupported { what, found: 8, wanted: "16" })
             }

@@ -15,6 +15,7 @@ use super::embed::TIME_PERIOD_MAX;
 use super::{NextDit, Passes, ROW_MULTIPLE, final_layer};
 use crate::cuda::BF16;
 use crate::cuda::bridge::{self, Pins};
+use crate::cuda::fp8_linear::Fp8Linear;
 use crate::cuda::kernels::{Modulation, Next, NormKind, RopeTables};
 use crate::cuda::operand::Operand;
 use crate::cuda::product::{Layer, Matrix, Product};
@@ -158,7 +159,9 @@ impl Weights {
         let vector = |tensor: &Tensor<1>| pins.vector(tensor);
         let projection = |layer: &nn::Projection| match layer {
             nn::Projection::Loaded(layer) => pins.linear(layer).map(Projection::Bf16),
-            nn::Projection::Fp8(layer) => layer.pin(&pins).map(Projection::Fp8),
+            nn::Projection::Quantised(layer) => {
+                Fp8Linear::downcast(layer.as_ref()).and_then(|layer| layer.pin(&pins)).map(Projection::Fp8)
+            }
         };
         let block = |block: &Block| BlockWeights::pin(block, |norm| vector(&norm.weight), projection);
         let blocks = |list: &[Block]| list.iter().map(block).collect::<Result<Vec<_>, _>>();

@@ -30,7 +30,7 @@ impl NextDit {
         let mut network = Self { fast: Accelerated::new(), ..self };
         network.check_fp8(&gpu)?;
         for block in network.noise_refiner.iter_mut().chain(&mut network.layers) {
-            round(&gpu, block)?;
+            quantise(&gpu, block)?;
         }
         Ok(network)
     }
@@ -48,7 +48,7 @@ impl NextDit {
     /// The fp8 layers, block by block: query, key and value; the attention's output; gate and up; down.
     pub fn fp8_layers(&self) -> impl Iterator<Item = &Fp8Linear> {
         self.noise_refiner.iter().chain(&self.layers).flat_map(Block::projections).filter_map(|layer| match layer {
-            Projection::Fp8(layer) => Some(layer),
+            Projection::Quantised(layer) => Fp8Linear::downcast(layer.as_ref()).ok(),
             Projection::Loaded(_) => None,
         })
     }
@@ -69,11 +69,11 @@ impl NextDit {
 }
 
 /// Replaces each layer of a block that is not in fp8 yet.
-fn round(gpu: &Arc<Gpu>, block: &mut Block) -> Result<(), CudaError> {
+fn quantise(gpu: &Arc<Gpu>, block: &mut Block) -> Result<(), CudaError> {
     for layer in block.projections_mut() {
         if let Projection::Loaded(loaded) = layer {
-            let rounded = Fp8Linear::of(gpu, loaded)?;
-            *layer = Projection::Fp8(rounded);
+            let quantised = Fp8Linear::of(gpu, loaded)?;
+            *layer = Projection::Quantised(Box::new(quantised));
         }
     }
     Ok(())
