@@ -17,29 +17,29 @@
 //!
 //! No library is linked: [`Gpu::open`] loads them, and its error names what is missing.
 
-pub mod attention;
-pub mod bridge;
+pub(crate) mod attention;
+pub(crate) mod bridge;
 pub mod convolution;
 mod cudnn;
-pub mod error;
-pub mod fp8_kernels;
+pub(crate) mod error;
+pub(crate) mod fp8_kernels;
 pub mod fp8_linear;
 pub mod gpu;
-pub mod host_memory;
+pub(crate) mod host_memory;
 pub mod image_kernels;
-pub mod kernels;
+pub(crate) mod kernels;
 pub(crate) mod launch;
-pub mod masked_attention;
-pub mod operand;
+pub(crate) mod masked_attention;
+pub(crate) mod operand;
 mod peaks;
-pub mod product;
-pub mod profile;
-pub mod projection;
-pub mod rows;
+pub(crate) mod product;
+pub(crate) mod profile;
+pub(crate) mod projection;
+pub(crate) mod rows;
 pub mod session;
-pub mod stack;
-pub mod text_kernels;
-pub mod text_rows;
+pub(crate) mod stack;
+pub(crate) mod text_kernels;
+pub(crate) mod text_rows;
 
 use std::sync::Arc;
 

@@ -5,4 +5,6 @@ pub mod gemma3;
 pub mod jina_clip;
 pub mod next_dit;
 pub mod tiny_decoder;
-pub mod token_lru;
+pub(crate) mod token_lru;
+
+pub use token_lru::TextCounts;

@@ -104,21 +104,6 @@ impl<V> TokenLru<V> {
         self.retain(|_| false);
     }
 
-    /// Bytes of all values.
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// The number of values.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there is no value.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     fn touch(&mut self, at: usize) -> &V {
         self.entries[at..].rotate_left(1);
         let last = self.entries.len() - 1;
@@ -221,7 +206,7 @@ mod tests {
         assert_eq!(get(&mut lru, &[1]), Some("a"));
         lru.insert(vec![3], "c", 40);
         assert_eq!((get(&mut lru, &[2]), get(&mut lru, &[1]), get(&mut lru, &[3])), (None, Some("a"), Some("c")));
-        assert_eq!((lru.bytes(), lru.len()), (80, 2));
+        assert_eq!((lru.bytes, lru.entries.len()), (80, 2));
         assert_eq!(lru.longest_prefix(&[1, 5]).map(|(length, _)| length), Some(1));
         lru.insert(vec![4], "d", 60);
         assert_eq!((get(&mut lru, &[3]), get(&mut lru, &[1])), (None, Some("a")), "a shared beginning is a use");
@@ -231,20 +216,20 @@ mod tests {
     fn there_are_never_more_bytes_than_allowed() {
         let mut lru = lru(&[(&[1], "a", 50), (&[2], "b", 50)]);
         lru.insert(vec![3], "too large", 101);
-        assert_eq!((get(&mut lru, &[3]), lru.bytes()), (None, 100), "it drives nothing out");
+        assert_eq!((get(&mut lru, &[3]), lru.bytes), (None, 100), "it drives nothing out");
         lru.insert(vec![1], "again", 60);
-        assert_eq!((lru.len(), lru.bytes(), get(&mut lru, &[1])), (1, 60, Some("again")));
+        assert_eq!((lru.entries.len(), lru.bytes, get(&mut lru, &[1])), (1, 60, Some("again")));
         lru.insert(vec![4], "all", 100);
-        assert_eq!((lru.len(), lru.bytes()), (1, 100));
+        assert_eq!((lru.entries.len(), lru.bytes), (1, 100));
         lru.clear();
-        assert!(lru.is_empty() && lru.bytes() == 0);
+        assert!(lru.entries.is_empty() && lru.bytes == 0);
     }
 
     #[test]
     fn texts_that_a_new_one_begins_with_can_be_forgotten() {
         let mut lru = lru(&[(&[1, 2], "a", 10), (&[1, 3], "b", 10)]);
         lru.retain(|ids| ![1, 2, 3].starts_with(ids));
-        assert_eq!((get(&mut lru, &[1, 2]), get(&mut lru, &[1, 3]), lru.bytes()), (None, Some("b"), 10));
+        assert_eq!((get(&mut lru, &[1, 2]), get(&mut lru, &[1, 3]), lru.bytes), (None, Some("b"), 10));
     }
 
     #[test]

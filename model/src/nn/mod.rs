@@ -2,5 +2,5 @@
 
 pub(crate) mod accelerated;
 pub(crate) mod block;
-pub mod ops;
+pub(crate) mod ops;
 pub(crate) mod rope;
