@@ -15,7 +15,7 @@ async fn the_embedded_model_draws_the_example_and_draws_it_again() {
     let client = server.client().await;
     let request = || {
         let request = client.generation().xml(read("schema/examples/two_girls.xml")).size(128, 128).steps(4).seed(11);
-        // Said, because a model may guide only for a part of the way.
+        // Stated, because a model's default may guide only a part of the steps.
         let request = request.guidance_scale(4.0).guidance_until(1.0).preview(PreviewMethod::Linear);
         let mut full = request.as_request().clone();
         full.gpu_stats_interval_ms = 100;

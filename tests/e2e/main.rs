@@ -1,8 +1,8 @@
-//! Stories over real sockets: the server within the test, the client library before it.
+//! Stories over real sockets: the client library and a server in the test's process.
 
+mod access;
 #[cfg(feature = "burn")]
 mod burn;
-mod door;
 mod endings;
 mod jobs;
 mod pictures;

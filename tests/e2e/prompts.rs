@@ -6,7 +6,7 @@ use sakuga_schema::{CheckOptions, Diagnostic, Severity, Strictness};
 use sakuga_tests::read;
 use sakuga_tests::server::TestServer;
 
-/// Texts with something to say about them.
+/// Texts with findings.
 const TEXTS: &[&str] = &[
     "",
     "1girl, solo, (blue_hair:1.2), >_<",

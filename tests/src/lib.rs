@@ -1,4 +1,4 @@
-//! What the tests of this crate share: a server of their own, a job followed to its end, and the order of its events.
+//! Shared by the stories: a server, a job followed to its end, and the order of its events.
 
 #![forbid(unsafe_code)]
 

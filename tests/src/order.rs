@@ -1,10 +1,10 @@
-//! The order of a job's events, as `event.proto` documents it, checked on what came over the wire.
+//! The order of a job's events, as `event.proto` documents it, checked on the received events.
 
 use sakuga_client::kind_name;
 use sakuga_proto::generation::v1::GenerateEvent;
 use sakuga_proto::generation::v1::generate_event::Event;
 
-/// How far a job is.
+/// The phase of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Begin,

@@ -1,4 +1,4 @@
-//! A server within the test, on a port that the system chooses, reached through its socket like any other.
+//! A server in the test's process, on a port that the system chooses.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ impl TestServer {
         Client::connect(self.address()).await.expect("the server can be reached")
     }
 
-    /// Asks it to end and waits until it has.
+    /// Stops it and waits for its end.
     ///
     /// # Panics
     ///
@@ -84,7 +84,7 @@ pub fn scripted_config(step_ms: u64) -> Config {
     faulty_config(step_ms, Vec::new())
 }
 
-/// The same, with what goes wrong.
+/// The same, with faults.
 pub fn faulty_config(step_ms: u64, faults: Vec<ScriptedFault>) -> Config {
     let script = Script { step_ms, text_encode_ms: 1, decode_ms: 1, default_size_px: 64, faults };
     Config { engine: EngineChoice::Scripted(script), ..Config::default() }

@@ -1,4 +1,4 @@
-//! The cases: which scenes are asked for.
+//! The cases: which scenes are requested.
 
 use clap::ValueEnum;
 use sakuga_figures::attributes::{Attribute, Position};
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// The attributes that are counted first: those that distinguish characters.
 ///
-/// Gender, skin and action are asked for and read as well; they are reported with all the others.
+/// Gender, skin and action are requested and read as well, and reported with all the others.
 pub const EIGHT: &[Attribute] = &[
     Attribute::HairColor,
     Attribute::HairStyle,
@@ -21,7 +21,7 @@ pub const EIGHT: &[Attribute] = &[
     Attribute::Accessory,
 ];
 
-/// Which scenes are asked for.
+/// Which scenes are requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Case {
@@ -171,7 +171,7 @@ mod tests {
                 for (at, figure) in scene.figures.iter().enumerate() {
                     for other in &scene.figures[at + 1..] {
                         let named = [Attribute::Skin, Attribute::Action];
-                        // The colour of clothes is a tag together with the garment; it is compared by itself.
+                        // The colour of clothes is a tag together with the garment; it is compared alone.
                         let alone = EIGHT.iter().chain(&named).filter(|&&attribute| attribute != Attribute::ClothColor);
                         for &attribute in alone {
                             let (mine, theirs) = (tags(figure, attribute), tags(other, attribute));

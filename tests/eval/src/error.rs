@@ -1,4 +1,4 @@
-//! What can keep a measurement or its page from being made.
+//! Errors of a measurement and of its page.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use sakuga_figures::oracle::OracleError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
-    /// The server could not be asked, or did not answer with pictures.
+    /// The call failed, or did not return pictures.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// A job ended without pictures.
@@ -22,7 +22,7 @@ pub enum EvalError {
     /// The server sent another number of pictures.
     #[error("the server sent {sent} pictures where {asked} were asked for")]
     Pictures {
-        /// Asked for.
+        /// Requested.
         asked: u32,
         /// Sent.
         sent: usize,
@@ -30,12 +30,12 @@ pub enum EvalError {
     /// The server has no model of that name, or none at all.
     #[error("the server has no model `{name}`; it lists: {listed}")]
     Model {
-        /// The name that was asked for; empty for the default.
+        /// The requested name; empty for the default.
         name: String,
-        /// What it lists.
+        /// The models that it lists.
         listed: String,
     },
-    /// A picture is no PNG.
+    /// A picture is not a PNG.
     #[error("a picture cannot be decoded: {0}")]
     Decode(#[from] image::ImageError),
     /// A picture cannot be read by the oracle.
@@ -49,7 +49,7 @@ pub enum EvalError {
         /// Why.
         source: io::Error,
     },
-    /// A file of results does not hold what it should.
+    /// A file of results has wrong contents.
     #[error("{path}:{line}: {reason}; move the folder away and measure again")]
     Content {
         /// The file.
@@ -66,7 +66,7 @@ pub enum EvalError {
         what: &'static str,
         /// As in the folder.
         there: String,
-        /// As asked for now.
+        /// As requested now.
         here: String,
     },
     /// There is nothing to report on.
@@ -75,7 +75,7 @@ pub enum EvalError {
     /// The chart cannot be drawn.
     #[error("the chart cannot be drawn: {0}")]
     Chart(String),
-    /// A thread of the oracle or the renderer broke down.
+    /// A thread of the oracle or the renderer panicked.
     #[error("a picture could not be worked on: {0}")]
     Worker(#[from] tokio::task::JoinError),
 }

@@ -1,4 +1,4 @@
-//! The forms: how a scene is written down for the server.
+//! The forms in which a scene is sent to the server.
 
 use clap::ValueEnum;
 use sakuga_figures::Scene;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::shuffle::shuffle_children;
 
-/// How a scene is written down.
+/// The form in which a scene is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
@@ -17,8 +17,8 @@ pub enum Form {
     Shuffled,
     /// The same tags in one line, without any structure.
     Tags,
-    /// Not sent at all but drawn by the figure generator, as a perfect model would: what is read wrong here is the
-    /// oracle's own error.
+    /// Not sent at all but drawn by the figure generator, as a perfect model would: wrong readings here are
+    /// errors of the oracle.
     Drawn,
 }
 
@@ -26,7 +26,7 @@ impl Form {
     /// Every form, in the order of the page.
     pub const ALL: &'static [Self] = &[Self::Xml, Self::Shuffled, Self::Tags, Self::Drawn];
 
-    /// The forms that the server is asked in.
+    /// The forms that are sent to the server.
     pub const SENT: &'static [Self] = &[Self::Xml, Self::Shuffled, Self::Tags];
 
     /// The name in results and of files.

@@ -1,6 +1,6 @@
-//! Measures, over the gRPC service, whether attributes stay with the character that they were asked for.
+//! Measures, over the gRPC service, whether attributes stay with their character.
 //!
-//! A [`case::Case`] says which scenes are asked for, a [`form::Form`] how they are written down. [`run`] sends the
+//! A [`case::Case`] says which scenes are requested, a [`form::Form`] in which form. [`run`] sends the
 //! requests and has each picture read by the oracle of `sakuga-figures`; [`store`] keeps one line a picture, so that an
 //! interrupted run continues where it stopped; [`score`] counts, and [`report`] writes the page.
 

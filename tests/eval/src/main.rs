@@ -13,7 +13,7 @@ use sakuga_eval::report;
 use sakuga_eval::run::{Plan, run};
 use sakuga_eval::store::Results;
 
-/// Measures whether attributes stay with the character that they were asked for.
+/// Measures whether attributes stay with their character.
 #[derive(Parser)]
 #[command(name = "sakuga-eval", version)]
 struct Arguments {
@@ -23,14 +23,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Ask a server for the pictures and have each read by the oracle; what the folder holds is not asked for again.
+    /// Request pictures from a server and read each with the oracle; those that the folder has are not requested again.
     Run(RunArguments),
     /// Write the page: RESULTS.md, a contact sheet of each case, and a bar chart.
     Report {
         /// The folder that `run` has written.
         #[arg(long = "in", value_name = "DIR")]
         input: PathBuf,
-        /// Where to write the page; made if need be.
+        /// Where to write the page; created if missing.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
     },
@@ -41,7 +41,7 @@ struct RunArguments {
     /// The server.
     #[arg(long, value_name = "URL", env = "SAKUGA_SERVER", default_value = DEFAULT_ADDRESS)]
     server: String,
-    /// The folder for the results; made if need be.
+    /// The folder for the results; created if missing.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Pictures of each case in each form.
@@ -50,27 +50,27 @@ struct RunArguments {
     /// Where scenes and noise start.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The cases, separated by commas; all of them unless said.
+    /// The cases, separated by commas [default: all].
     #[arg(long, value_enum, value_delimiter = ',')]
     cases: Vec<Case>,
-    /// Pictures of one request. They share their scene, so that fewer scenes are asked for and the intervals are too
+    /// Pictures of one request. They share their scene, so that fewer scenes are requested and the intervals are too
     /// narrow; 1 measures best.
     #[arg(long, value_name = "IMAGES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     batch: u32,
-    /// Requests that are with the server at a time.
+    /// Requests that the server has at a time.
     #[arg(long, value_name = "REQUESTS", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
     in_flight: u8,
     /// Scenes of each case whose first picture in each form is kept for the contact sheets.
     #[arg(long, value_name = "N", default_value_t = report::SHEET_COLUMNS)]
     keep: u64,
-    /// The model, as the server lists it; its default unless said.
+    /// The model, as the server lists it; its default if absent.
     #[arg(long, default_value = "")]
     model: String,
     #[command(flatten)]
     sampling: SamplingArguments,
 }
 
-/// What is not said is the server's default.
+/// An absent option takes the server's default.
 #[derive(Args)]
 struct SamplingArguments {
     /// Intervals from noise to picture.

@@ -1,14 +1,14 @@
-//! How far a measurement is: a bar on a terminal, a line now and then elsewhere.
+//! Progress of a measurement: a bar on a terminal, otherwise a line at intervals.
 
 use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a line is written where there is no terminal.
+/// The interval of lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(20);
 
-/// How far a measurement is.
+/// Progress of a measurement.
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
@@ -50,12 +50,12 @@ impl Progress {
         }
     }
 
-    /// Says something on a line of its own.
+    /// Writes a message on its own line.
     pub fn say(&self, text: &str) {
         if self.bar.is_hidden() { eprintln!("{text}") } else { self.bar.println(text) }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

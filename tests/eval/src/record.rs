@@ -1,4 +1,4 @@
-//! One picture as asked for and as read: a line of the results.
+//! One picture as requested and as read: a line of the results.
 
 use sakuga_figures::Scene;
 use sakuga_figures::attributes::Attribute;
@@ -21,7 +21,7 @@ pub struct Key {
     pub form: Form,
 }
 
-/// One picture as asked for and as read.
+/// One picture as requested and as read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Which picture.
@@ -39,29 +39,29 @@ pub struct Record {
     pub picture: Vec<Answer>,
 }
 
-/// What was read of one figure.
+/// What was read for one figure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FigureAnswers {
-    /// Where it was asked to be.
+    /// The requested position.
     pub position: String,
     /// Its attributes.
     pub answers: Vec<Answer>,
 }
 
-/// One attribute as asked and as read.
+/// One attribute as requested and as read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The attribute.
     #[serde(with = "attribute_name")]
     pub attribute: Attribute,
-    /// The tag that was asked for.
+    /// The requested tag.
     pub asked: String,
     /// The tag that was read.
     pub read: String,
 }
 
 impl Answer {
-    /// Whether what was read is what was asked for.
+    /// Whether the tag that was read is the requested one.
     #[must_use]
     pub fn is_right(&self) -> bool {
         self.asked == self.read
@@ -74,7 +74,7 @@ impl From<&Reading> for Answer {
     }
 }
 
-/// What is read of eyes that were to be seen and are shut.
+/// What is read for eyes that should be open and are shut.
 pub const SHUT: &str = "shut";
 
 /// What the oracle found, by figure, and of the picture as a whole.
@@ -84,7 +84,7 @@ pub fn answers(scene: &Scene, report: &Report) -> (Vec<FigureAnswers>, Vec<Answe
         let mut answers: Vec<Answer> = readings.iter().map(Answer::from).collect();
         let has_eyes = answers.iter().any(|answer| answer.attribute == Attribute::EyeColor);
         if !has_eyes && !figure.expression.hides_eyes() {
-            // The oracle reads no colour where it finds the eyes shut; it was asked for all the same.
+            // The oracle reads no colour of shut eyes; it was requested nevertheless.
             let asked = figure.eye_color.tag().to_owned();
             answers.push(Answer { attribute: Attribute::EyeColor, asked, read: SHUT.to_owned() });
             answers.sort_by_key(|answer| answer.attribute);

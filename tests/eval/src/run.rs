@@ -1,7 +1,7 @@
-//! The measurement: requests go out, pictures come back, the oracle reads them.
+//! The measurement: sends requests, receives pictures, and reads them with the oracle.
 //!
-//! At most [`Plan::in_flight`] requests are with the server, so that it always has the next one and never a queue; the
-//! oracle reads on the other cores meanwhile.
+//! The server has at most [`Plan::in_flight`] requests, so that the next is ready and no queue builds up; the oracle reads
+//! on the other cores at the same time.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime};

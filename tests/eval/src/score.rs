@@ -10,7 +10,7 @@ use crate::case::Case;
 use crate::form::Form;
 use crate::record::{FigureAnswers, Record};
 
-/// So many of so many.
+/// A count out of a total.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Share {
     /// Those that are.
@@ -62,10 +62,9 @@ impl fmt::Display for Share {
 /// The counts of one attribute, or of several together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Readings that are what was asked for, of all.
+    /// Readings that match the request, out of all.
     pub right: Share,
-    /// Readings that are what another figure was asked for instead, of those where another was asked for something
-    /// else.
+    /// Readings that match the request for another figure instead, out of those where the requests differ.
     pub swapped: Share,
 }
 
@@ -129,8 +128,8 @@ impl std::ops::AddAssign<&Self> for Score {
     }
 }
 
-/// Whether a reading is what another figure was asked for instead; `None` if all figures were asked for the same, so
-/// that no swap could be seen.
+/// Whether a reading matches the request for another figure instead; `None` if all requests are the same, so that a swap
+/// is not visible.
 #[must_use]
 pub fn swap(figures: &[FigureAnswers], figure: usize, answer: usize) -> Option<bool> {
     let mine = figures.get(figure)?.answers.get(answer)?;

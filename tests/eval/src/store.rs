@@ -1,4 +1,4 @@
-//! The folder of results: how it was measured, a line a picture, and some of the pictures.
+//! The folder of results: the settings, one line per picture, and some of the pictures.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -17,7 +17,7 @@ pub struct Settings {
     pub model: String,
     /// The model's fingerprint, as the server lists it.
     pub fingerprint: String,
-    /// What the server says that a user must know about the model; often empty.
+    /// The model's notice for users, from the server; often empty.
     pub notice: String,
     /// Where scenes and noise start.
     pub seed: u64,
@@ -27,7 +27,7 @@ pub struct Settings {
     pub sampling_options: String,
 }
 
-/// One time that the command ran.
+/// One run of the command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     /// When it began, in UTC.
@@ -42,14 +42,14 @@ pub struct Session {
     pub server: String,
 }
 
-/// How the results came about.
+/// The settings and runs behind the results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInfo {
     /// What all results have in common.
     pub settings: Settings,
-    /// Pictures of each case in each form that were asked for last.
+    /// Pictures of each case in each form that were requested last.
     pub images_per_case: u64,
-    /// Each time that the command ran.
+    /// Each run of the command.
     pub sessions: Vec<Session>,
 }
 
@@ -154,12 +154,12 @@ impl Store {
     }
 }
 
-/// What a folder holds, to be reported.
+/// The contents of a folder, for the report.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Results {
-    /// How it came about.
+    /// Its settings and runs.
     pub info: RunInfo,
-    /// A record a picture, in the order of their keys.
+    /// One record per picture, in the order of their keys.
     pub records: Vec<Record>,
 }
 

@@ -72,7 +72,7 @@ pub fn rehearse(workspace: &Workspace) -> anyhow::Result<()> {
     perform(workspace, &build::like_tests(workspace)?, "cpu", &files)
 }
 
-/// Starts a server, draws through it, stops it, and looks at what came of it.
+/// Starts a server, draws through it, stops it, and checks the results.
 fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files) -> anyhow::Result<()> {
     let sakuga = |arguments: &[&str]| {
         let mut command = Command::new(&built.client);
@@ -135,7 +135,7 @@ pub struct Files {
     pub events: PathBuf,
     /// A page with all of that, and where the time went.
     pub report: PathBuf,
-    /// What the server said.
+    /// The server's log.
     pub log: PathBuf,
 }
 

@@ -1,5 +1,4 @@
-//! Processes that never outlive their purpose: waited for with a limit, ended on Ctrl-C, and asked before they are
-//! killed.
+//! Processes with a time limit: ended on Ctrl-C and at the limit, with SIGTERM before SIGKILL.
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -1,10 +1,10 @@
-//! What was to be reached, and whether it was.
+//! The goals, and whether they were reached.
 
 use crate::case::{Case, EIGHT};
 use crate::form::Form;
 use crate::score::{Scores, Share};
 
-/// What was to be reached, as it came out.
+/// A goal and its result.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Goal {
     /// In words.
@@ -15,11 +15,11 @@ pub struct Goal {
     pub measured: Option<Share>,
     /// The same with plain tags, which have no goal.
     pub with_tags: Option<Share>,
-    /// How it came out.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
-/// How a goal came out.
+/// Whether a goal was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Reached, and the whole interval is on the right side.
@@ -69,7 +69,7 @@ impl Bound {
     }
 }
 
-/// The goals, judged by the eight attributes of what was asked for as XML.
+/// The goals, judged by the eight attributes of prompts in XML.
 #[must_use]
 pub fn goals(scores: &Scores) -> Vec<Goal> {
     let goal = |what, cases: &[Case], bound: Bound| {

@@ -12,7 +12,7 @@ use crate::report::{CHART, Sheet, goals};
 use crate::score::{Score, Scores, Share};
 use crate::store::{Results, RunInfo, Session};
 
-/// A dash where there is nothing to say.
+/// For a cell without a value.
 const NOTHING: &str = "–";
 
 /// The page.

@@ -40,7 +40,7 @@ pub struct Sheet {
     pub case: Case,
     /// The forms, a row each, from the top.
     pub rows: Vec<Form>,
-    /// What is wrong in the pictures, a line a picture.
+    /// What is wrong in the pictures, one line per picture.
     pub wrong: Vec<String>,
     /// The file.
     pub png: Vec<u8>,
@@ -185,7 +185,7 @@ fn fill(sheet: &mut RgbImage, (x, y): (u32, u32), (width, height): (u32, u32), c
 fn encode(sheet: &RgbImage) -> Result<Vec<u8>, EvalError> {
     /// Of `color_quant`: 1 looks at every pixel, 30 at few.
     const SAMPLE_FACTION: i32 = 7;
-    /// The colours that say something are kept as they are.
+    /// The colours of marks are kept exactly.
     const KEPT: [Rgb<u8>; 4] = [PAPER, RIGHT, WRONG, SWAPPED];
     let rgba: Vec<u8> = sheet.pixels().flat_map(|&Rgb([red, green, blue])| [red, green, blue, 255]).collect();
     let colors = color_quant::NeuQuant::new(SAMPLE_FACTION, 256 - KEPT.len(), &rgba);

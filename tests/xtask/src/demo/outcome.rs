@@ -1,4 +1,4 @@
-//! Whether the demo left what it promises.
+//! Checks the results of the demo.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::demo::Files;
 /// The first bytes of every PNG file.
 const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// What was found.
+/// The results.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// Preview files.
@@ -25,11 +25,11 @@ pub struct Outcome {
     pub picture: Duration,
 }
 
-/// Looks at every result of a call that was made at `called`.
+/// Checks every result of a call that was made at `called`.
 ///
 /// # Errors
 ///
-/// One is missing or is not what its name says.
+/// A result is missing, or has other contents than its name says.
 pub fn verify(files: &Files, called: SystemTime) -> anyhow::Result<Outcome> {
     let png = fs::read(&files.png).with_context(|| format!("no picture at {}", files.png.display()))?;
     ensure!(png.starts_with(PNG_SIGNATURE), "{} is not a PNG file", files.png.display());
@@ -87,10 +87,10 @@ pub fn previews(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
 
-    /// What spoils a good run, and a part of the error.
+    /// A change that makes a good run bad, and a part of the error.
     type Spoiler = (fn(&Files), &'static str);
 
-    /// A folder with what a good run leaves.
+    /// A folder with the files of a good run.
     fn good() -> (tempfile::TempDir, Files) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let files = Files::new(folder.path());

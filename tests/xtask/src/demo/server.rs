@@ -83,11 +83,11 @@ impl Server {
         &self.url
     }
 
-    /// Asks it to end and waits until it has.
+    /// Stops it and waits for its end.
     ///
     /// # Errors
     ///
-    /// It ended with a failure: a server that is asked to end does so with success.
+    /// Its exit code is not 0.
     pub fn stop(mut self) -> anyhow::Result<()> {
         match process::stop(&mut self.child) {
             Some(status) if status.success() => Ok(()),

@@ -1,4 +1,4 @@
-//! The client library before a locked door: TLS, a certificate, a token.
+//! The client library with TLS, a client certificate and a token.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use sakuga_tests::job::follow;
 use sakuga_tests::server::{TestServer, scripted_config};
 use tonic::Code;
 
-/// A CA with what it signed for the server and for a client, in a folder.
+/// A CA and the certificates that it signed for the server and for a client, in a folder.
 fn sign(folder: &Path) {
     let mut params = CertificateParams::new([]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -58,7 +58,7 @@ async fn the_client_draws_through_tls_with_a_certificate_and_a_token() {
             other => panic!("{other:?}"),
         }
     }
-    // The system trusts no CA that was made a moment ago.
+    // The system does not trust the CA of this test.
     assert!(Client::connect(server.address()).await.is_err());
     server.stop().await;
 }
