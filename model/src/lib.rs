@@ -10,7 +10,7 @@
 //! Shapes in the documentation: B batch, L padded text length, C = 16 latent channels, H and W of the latents (an eighth of
 //! the image), N image tokens, S sequence length, D width of a network.
 //!
-//! A network imports burn, [`nn`], [`checkpoint`] and, with the feature `cuda`, the module `cuda`; no network imports
+//! A network imports burn, `nn`, [`checkpoint`] and, with the feature `cuda`, the module `cuda`; no network imports
 //! another.
 
 pub mod checkpoint;
@@ -19,7 +19,7 @@ pub mod cuda;
 pub mod device;
 pub mod error;
 pub mod networks;
-pub mod nn;
+pub(crate) mod nn;
 pub mod open;
 pub mod pipeline;
 pub mod pixels;

@@ -78,7 +78,7 @@ pub struct Convolutions {
 unsafe impl Send for Convolutions {}
 
 impl Convolutions {
-    /// Opens the library, which [`Attention`](super::attention::Attention) has found. `workspace` is the address of
+    /// Opens the library, which `Attention` has found. `workspace` is the address of
     /// `workspace_bytes` bytes.
     ///
     /// # Errors

@@ -152,7 +152,7 @@ impl Fp8Linear {
     /// # Errors
     ///
     /// As [`Pins::tensor`].
-    pub fn pin(&self, pins: &Pins) -> Result<Fp8Layer, CudaError> {
+    pub(crate) fn pin(&self, pins: &Pins) -> Result<Fp8Layer, CudaError> {
         let Self { d_input, d_output, .. } = *self;
         let weight = rows(pins.vector(&self.packed)?, d_input, d_output);
         Ok(Fp8Layer { weight, d_input, d_output })

@@ -2,17 +2,17 @@
 //! and convolutions, and our own kernels for everything between them.
 //!
 //! burn owns all tensors: weights are its tensors, and a network's pass is one operation of its graph
-//! ([`bridge::call`]), so burn manages order and lifetimes. This path avoids the host's cost of hundreds of small
+//! (`bridge::call`), so burn manages order and lifetimes. This path avoids the host's cost of hundreds of small
 //! operations, and uses faster products and attention than burn's. Every network keeps an implementation in burn's
 //! operations, which tests compare with and which runs where a library is missing.
 //!
-//! In fp8 the products of a network's blocks are of e4m3 values ([`product::fp8`]), quantised by the kernels that write
-//! their inputs ([`projection`]).
+//! In fp8 the products of a network's blocks are of e4m3 values (`product::fp8`), quantised by the kernels that write
+//! their inputs (`projection`).
 //!
 //! A pass is written twice on purpose. One forward pass over a trait of fused operations, with burn and this module
 //! behind it, was written for the Next-DiT: it took 436 lines of code more than the two passes it replaced, because
 //! each of its 13 operations has a declaration and two implementations, and a pass of ours is about 80 lines. What two
-//! networks share is written once instead: blocks ([`crate::nn::block`], [`stack`]), rotary tables, attention over
+//! networks share is written once instead: blocks (`nn::block`, `stack`), rotary tables, attention over
 //! texts.
 //!
 //! No library is linked: [`Gpu::open`] loads them, and its error names what is missing.
