@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device;
-use sakuga_model::pipeline::{LoadOptions, Pipeline, WarmUpSize};
+use sakuga_model::families::newbie::{LoadOptions, Pipeline, WarmUpSize};
 use sakuga_model_core::{DeviceChoice, GenerationSpec, MemoryProbe, Outcome, Precision, Solver};
 
 const MIB: f64 = (1 << 20) as f64;

@@ -20,7 +20,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use sakuga_model::checkpoint::ModelFolder;
 use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device;
-use sakuga_model::pipeline::{Denoiser, LoadOptions, Networks};
+use sakuga_model::families::newbie::{Denoiser, LoadOptions, Networks};
 use sakuga_model::sampler::{Schedule, noise};
 use sakuga_model::tokens::TokenBatch;
 use sakuga_model_core::{DeviceChoice, Guidance, Precision, Solver};

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use sakuga_model::checkpoint::synthetic::{self, DitSize, GemmaSize, JinaSize, Preset, VaeSize};
 use sakuga_model::device;
-use sakuga_model::pipeline::{LoadOptions, Pipeline};
+use sakuga_model::families::newbie::{LoadOptions, Pipeline};
 use sakuga_model_core::{DeviceChoice, GenerationSpec, Outcome, Precision, PreviewMethod, Progress, TokenCounter};
 
 /// Approximate number of tokens of the prompt, with either tokenizer.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device::OpenDevice;
-use sakuga_model::pipeline::{LoadOptions, Pipeline};
+use sakuga_model::families::newbie::{LoadOptions, Pipeline};
 use sakuga_model_core::{GenerationSpec, Outcome, PreviewMethod, Progress, Rgb8};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -61,6 +61,56 @@ impl ConfigError {
     }
 }
 
+/// Why the family of a checkpoint cannot be loaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FamilyError {
+    /// `_class_name` of `model_index.json` is not one that is known.
+    #[error(
+        "{}: {}; the known families are {known}",
+        .path.display(),
+        match class_name {
+            Some(name) => format!("`{name}` is an unknown kind of model"),
+            None => "model_index.json has no `_class_name`".to_owned(),
+        }
+    )]
+    UnknownClass {
+        /// The folder.
+        path: PathBuf,
+        /// The value, if there is one.
+        class_name: Option<String>,
+        /// The known families.
+        known: String,
+    },
+    /// The tensors of a single file are those of no known family.
+    #[error("{}: its {tensors} tensors are those of no known model; the known families are {known}", .path.display())]
+    UnknownTensors {
+        /// The file.
+        path: PathBuf,
+        /// How many tensors it has.
+        tensors: usize,
+        /// The known families.
+        known: String,
+    },
+    /// The family is known, and this program cannot run it.
+    #[error("{}: this is a {family} checkpoint, which is not supported yet; supported is {supported}", .path.display())]
+    NotSupported {
+        /// The folder or file.
+        path: PathBuf,
+        /// Its family.
+        family: &'static str,
+        /// The families that this program can run.
+        supported: &'static str,
+    },
+    /// A single file holds one part of a model that needs a folder with all of them.
+    #[error("{}: this file is one part of a {family} model; name the folder that holds all of its parts", .path.display())]
+    OnePart {
+        /// The file.
+        path: PathBuf,
+        /// Its family.
+        family: &'static str,
+    },
+}
+
 /// Why a checkpoint, or one file of it, could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -115,6 +165,9 @@ pub enum LoadError {
         /// One sentence for each fault, naming the key.
         problems: Vec<String>,
     },
+    /// The family of the checkpoint is unknown or not supported.
+    #[error(transparent)]
+    Family(#[from] FamilyError),
     /// Several parts of a checkpoint are at fault.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
     Several(Vec<LoadError>),

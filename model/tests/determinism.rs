@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::device::OpenDevice;
-use sakuga_model::pipeline::{LoadOptions, Pipeline, SAMPLING_DEFAULT, WarmUpSize};
+use sakuga_model::families::newbie::{LoadOptions, Pipeline, SAMPLING_DEFAULT, WarmUpSize};
 use sakuga_model_core::{
     EngineError, GenerationSpec, Guidance, Outcome, PreviewMethod, Progress, Rgb8, Sampling, Solver, Stage,
     TokenCounter,
@@ -225,5 +225,5 @@ fn tokenizers_and_pipelines_can_change_threads() {
     fn sendable<T: Send>() {}
     fn shareable<T: Send + Sync>() {}
     sendable::<Pipeline>();
-    shareable::<sakuga_model::text::Tokenizers>();
+    shareable::<sakuga_model::families::newbie::text::Tokenizers>();
 }

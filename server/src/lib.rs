@@ -1,37 +1,45 @@
 //! The Sakuga service: queue, engine, events, previews and device statistics over gRPC.
 //!
-//! A request walks through the files like this:
+//! # The route of one request
 //!
-//! 1. [`service::generation`] or [`service::jobs`] takes the message; [`wire::from_proto`] turns it into a
-//!    [`request::UncheckedRequest`], and [`request::UncheckedRequest::check`] into a [`request::Request`] with every default filled in, or into
-//!    all of its faults.
-//! 2. [`jobs`] writes it down in the [`store`] and makes a [`job::Job`], with a [`journal`] that its readers follow, and
-//!    hands it to the [`scheduler`]: admission, queue.
-//! 3. [`scheduler::worker`], the one thread that owns the [`engine`], draws it. The engine tells its steps; each becomes
-//!    an [`event`], and the engine hears whether to go on.
-//! 4. Pixels go to the [`encoder`] thread: previews through [`preview`], pictures through [`picture`], so that the worker
-//!    never waits for a codec. Samples of the device come from [`gpu`].
-//! 5. [`wire::to_proto`] turns each event into a message, which is written down before a reader gets it; the pieces of
-//!    pictures are read from the artifact store as the reader takes them.
+//! 1. `transport/` accepts the connection, `auth/` checks who calls, and `service/generation.rs` or `service/jobs.rs` takes
+//!    the message.
+//! 2. `jobs/create.rs` has it checked: `wire/from_proto.rs` and `wire/sampling.rs` turn it into a
+//!    [`request::UncheckedRequest`], and `request/mod.rs` with `request/faults.rs` into a [`request::Request`] with every
+//!    default filled in, or into all of its faults. Bounds come from [`sakuga_model_core::limits`].
+//! 3. `scheduler/admission.rs` and `scheduler/queue.rs` admit it; `store/writer.rs` writes it; it becomes a [`job::Job`] with
+//!    a journal and waits.
+//! 4. `scheduler/worker.rs`, on the one thread that owns the model, passes its
+//!    [`GenerationSpec`](sakuga_model_core::GenerationSpec) to [`ImageModel::generate`](sakuga_model_core::ImageModel::generate),
+//!    through `metrics/engine.rs`. `engine/burn.rs` has opened that model, or `engine/scripted.rs` in tests.
+//! 5. `encoder.rs` turns the pixels into files on a thread of its own (`picture.rs`), puts them into `store/artifacts.rs`, and
+//!    publishes the terminal event.
 //!
-//! [`telemetry`] keeps what is seen of the device and of the engine meanwhile, on the thread that takes the samples.
+//! # The route of one event
 //!
-//! Before that, every connection and call passes [`transport`] and [`auth`]; [`metrics`] counts what happens, and
-//! [`trace`] exports it to a collector.
+//! 1. `scheduler/worker.rs` gets [`Progress`](sakuga_model_core::Progress) from the model; `encoder.rs` adds previews
+//!    (`preview.rs`) and pictures; `gpu/sampler.rs` adds samples of the device. Each becomes an [`event::EventBody`].
+//! 2. `journal/mod.rs` numbers it and refuses what is out of order; `wire/stored.rs` with `wire/to_proto/` encodes it.
+//! 3. `store/writer.rs` writes it before a reader may see it, unless it is a preview or a sample, which a slow reader may miss.
+//! 4. `journal/reader.rs` hands it to each stream of `service/`; the pieces of pictures are read from the artifact store as
+//!    the reader takes them.
 //!
-//! [`app`] puts it all together; [`config`] says how. Errors are [`error::ServerError`] until [`wire::status`] makes them
-//! gRPC's.
+//! [`app`] puts everything together, [`config`] reads the options. [`metrics`] counts, [`trace`] exports to a collector, and
+//! [`telemetry`] keeps what was sampled during a job. Errors are [`error::ServerError`] until [`wire::status`] turns them
+//! into gRPC statuses.
 //!
 //! # Invariants
 //!
 //! - Every accepted job has exactly one terminal event, and it is the last: a [`job::Job`] that is dropped without one
-//!   ends as failed, and a [`journal`] takes nothing after it.
-//! - What was acknowledged is not lost: a job is written down before its caller hears of it, and a state event before a
-//!   reader sees it. After a restart jobs that waited wait, those that ran are drawn again, and no number comes twice.
-//! - Nobody waits for a reader: a slow one loses previews and statistics, and sees so in the sequence numbers.
-//! - No tensor, no runtime and no wire type in [`engine`], no wire type in [`scheduler`]; a job that is kept is
-//!   a message of the wire, and else only [`wire`] names types of
-//!   both sides.
+//!   ends as failed, and a [`journal`] refuses events after it.
+//! - What was acknowledged is not lost: a job is written before its caller gets the answer, and a state event before a
+//!   reader sees it. After a restart jobs that waited wait again, those that ran start again, and no sequence number is used
+//!   twice.
+//! - Nothing waits for a reader: a slow one misses previews and samples, and gaps in the sequence numbers show it.
+//! - [`engine`] and [`scheduler`] name no type of the wire and no tensor. Only [`wire`], [`service`] and [`jobs`] name types
+//!   of the wire.
+//! - No file names a network or a text encoder of a model: those are lists in
+//!   [`ModelInfo`](sakuga_model_core::ModelInfo).
 //! - Without the feature `burn` the crate holds no tensor code, and all of its tests pass.
 
 #![forbid(unsafe_code)]

@@ -58,8 +58,8 @@ pub const SETTINGS: &[Setting] = &[
         name: "precision",
         value: "auto|bf16|f32|fp8",
         default: "auto",
-        help: "How tensors are computed. `auto` is bf16 on a GPU and f32 on the CPU. `fp8` is the Next-DiT's products in 8 \
-               bits (e4m3, a scale for each token and each output) and everything else in bf16; it needs an NVIDIA GPU of \
+        help: "How tensors are computed. `auto` is bf16 on a GPU and f32 on the CPU. `fp8` computes the denoiser's \
+               matrix products in 8 bits (e4m3, a scale for each token and each output) and everything else in bf16; it needs an NVIDIA GPU of \
                compute capability 9.0 (H100, H200) and cuBLASLt 12.9 or newer, and the server says at its start what is \
                missing.",
     },
@@ -102,7 +102,7 @@ pub const SETTINGS: &[Setting] = &[
         name: "offload-text-encoders",
         value: "",
         default: "false",
-        help: "Keeps the weights of the large text encoder (Gemma) in the host's memory, 7.8 GB for the published model; a \
+        help: "Keeps the weights of the large text encoder in the host's memory, 7.8 GB for NewBie; a \
                prompt that was not seen before then takes some tenths of a second longer. For GPUs with less memory.",
     },
     Setting {

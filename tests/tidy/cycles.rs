@@ -28,9 +28,7 @@ const REMAINING: &[(&str, &str, &[&str])] = &[
     ("sakuga-client", "crate", &["connect", "follow", "generation", "request"]),
     ("sakuga-client", "crate::cli", &["compose", "failure", "generate", "output", "session", "summary"]),
     ("sakuga-client", "crate::cli::bench", &["beside", "compare", "report"]),
-    ("sakuga-model-core", "crate", &["limits", "profile", "progress", "sampling"]),
     ("sakuga-server", "crate", &["config", "settings", "trace", "transport", "wire"]),
-    ("sakuga-server", "crate::wire", &["from_proto", "sampling"]),
 ];
 
 /// The cycles of one library or program.

@@ -93,6 +93,19 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Networks and text encoders of models, as they are written in code and in texts. To the server they are names in lists.
+const NETWORKS: [&str; 7] = ["gemma", "jina", "next-dit", "nextdit", "next_dit", "autoencoder_kl", "autoencoderkl"];
+
+/// The networks that a file of the server names, in code, comments or texts.
+fn named_networks(path: &str, text: &str) -> Vec<String> {
+    if !path.starts_with("server/src/") {
+        return Vec::new();
+    }
+    let text = text.to_lowercase();
+    let named = NETWORKS.iter().filter(|network| text.contains(**network));
+    named.map(|network| format!("{path}: names `{network}`; the server knows networks from lists alone")).collect()
+}
+
 /// Whether a file is the module, or lies within it: `wire.rs`, `wire/mod.rs`, `wire/to_proto.rs`.
 fn is_or_within(file: &str, module: &str) -> bool {
     file.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
@@ -144,6 +157,18 @@ fn nothing_is_unfinished() {
 #[test]
 fn the_server_keeps_its_borders() {
     over_all(|source| source.crossed_borders());
+}
+
+#[test]
+fn the_server_names_no_network() {
+    over_all(|source| named_networks(source.path, source.text));
+}
+
+#[test]
+fn a_network_that_the_server_names_is_found() {
+    assert_eq!(named_networks("server/src/a.rs", "//! Gemma's part\nlet x = \"next_dit\";").len(), 2);
+    assert!(named_networks("server/src/a.rs", "//! The text encoders.").is_empty());
+    assert!(named_networks("model/src/a.rs", "//! Gemma").is_empty());
 }
 
 #[test]

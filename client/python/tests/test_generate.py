@@ -123,7 +123,7 @@ def test_a_profile_tells_where_the_time_went(client: sakuga.Client, two_girls: s
     ]
     denoise = profiles[1]
     assert sum(span.ms for span in denoise.spans) == pytest.approx(denoise.device_ms)
-    assert {(span.network, span.layer) for span in denoise.spans} == {("next_dit", 0), ("next_dit", 1)}
+    assert {(span.network, span.layer) for span in denoise.spans} == {("denoiser", 0), ("denoiser", 1)}
     assert denoise.peak_flops_per_second is not None
     # What was seen of the device meanwhile is there afterwards.
     assert all(sample.memory_used_bytes > 0 for sample in client.telemetry(job.id).samples)

@@ -16,7 +16,7 @@ def test_a_valid_prompt_is_counted(client: sakuga.Client, two_girls: str) -> Non
     assert report and report.valid
     assert not [found for found in report.diagnostics if found.severity is sakuga.Severity.ERROR]
     assert report.canonical_xml.startswith("<character_1>")
-    assert [count.encoder for count in report.token_counts] == ["gemma3", "jina_clip"]
+    assert [count.encoder for count in report.token_counts] == ["main_encoder", "pooled_encoder"]
     assert all(0 < count.tokens <= count.limit and not count.truncated for count in report.token_counts)
 
 

@@ -42,7 +42,7 @@ pub fn digest() -> String {
 }
 
 /// Writes the checkpoint into the folder `dir`, which is created if it does not exist, in the layout that
-/// [`Pipeline::load`](crate::pipeline::Pipeline::load) reads. `model_index.json` is written last.
+/// [`families::load`](crate::families::load) reads. `model_index.json` is written last.
 ///
 /// # Errors
 ///

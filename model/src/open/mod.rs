@@ -1,8 +1,8 @@
 //! Opens a model: the device, the checkpoint with its adapters, and the warm-up.
 
 mod cache;
+mod guarded;
 mod loading;
-mod model;
 mod warm_up;
 
 use std::io;
@@ -16,16 +16,12 @@ use crate::checkpoint::synthetic::{self, Preset, SyntheticError};
 use crate::checkpoint::{LoadReport, LoraReport};
 use crate::device::{self, OpenDevice};
 use crate::error::{DeviceError, LoadError};
-use crate::pipeline::{LoadOptions, Pipeline};
+use crate::families::{self, FamilyModel, LoadOptions};
+use guarded::GuardedModel;
 use loading::Loading;
-use model::PipelineModel;
 
 /// Seed of the random weights that are used where no checkpoint was built in.
 const RANDOM_SEED: u64 = 1;
-
-/// Values of working memory for each pixel of a batch, about: the decoder's widest layers, a few copies of 128 channels at
-/// full size, outweigh everything else.
-const PIXEL_VALUES: u64 = 512;
 
 /// Why a model could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -95,39 +91,39 @@ pub fn open(options: &ModelOptions) -> Result<OpenModel, OpenError> {
         offload_text_encoder: options.offload_text_encoder,
         ..LoadOptions::new(device.clone())
     };
-    let (pipeline, reports) = Pipeline::load(&folder, load_options)?;
+    let (inner, reports) = families::load(&folder, load_options)?;
     log_reports(&reports);
     let adapters = adapters(&reports)?;
     let load_ms = loading.parts(&reports).as_millis() as u64;
     tracing::info!(folder = %folder.display(), load_ms, "model loaded");
-    let ready_pixels = warm_up::run(&pipeline, options, device.name != "cpu")?;
+    let ready_pixels = warm_up::run(inner.as_ref(), options, device.name != "cpu")?;
     if ready_pixels.is_some() {
         loading.phase("warm-up");
     }
-    let mut model = pipeline.info().clone();
+    let mut model = inner.info().clone();
     add_adapters(&mut model, &adapters)?;
     let info = EngineInfo {
         kind: "burn",
         device: device.name.clone(),
         precision: device.precision.to_string(),
         model,
-        memory: memory_need(&pipeline, &device, options.max_batch),
+        memory: memory_need(inner.as_ref(), &device, options.max_batch),
         pixels_max: ready_pixels,
         loading: loading.finish(),
-        compute_paths: pipeline.networks().compute_paths(),
+        compute_paths: inner.compute_paths(),
     };
-    let tokens = pipeline.text();
-    let memory = pipeline.networks().memory_probe();
-    let model = Box::new(PipelineModel::new(pipeline, options.max_batch, ready_pixels));
+    let tokens = inner.tokens();
+    let memory = inner.memory_probe();
+    let model = Box::new(GuardedModel::new(inner, options.max_batch, ready_pixels));
     Ok(OpenModel { model, info, tokens, memory })
 }
 
-fn memory_need(pipeline: &Pipeline, device: &OpenDevice, batch_max: u32) -> MemoryNeed {
+fn memory_need(model: &dyn FamilyModel, device: &OpenDevice, batch_max: u32) -> MemoryNeed {
     let value_bytes = match device.precision {
         Precision::F32 => 4,
         Precision::Bf16 | Precision::Fp8 => 2,
     };
-    MemoryNeed { fixed_bytes: pipeline.weight_bytes(), pixel_bytes: PIXEL_VALUES * value_bytes, batch_max }
+    MemoryNeed { fixed_bytes: model.weight_bytes(), pixel_bytes: model.pixel_values() * value_bytes, batch_max }
 }
 
 /// The folder of the model that this program brings: the checkpoint that was built in, or else one of random weights.

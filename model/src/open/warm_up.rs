@@ -5,12 +5,12 @@ use std::time::Instant;
 use sakuga_model_core::{ModelOptions, WarmUp};
 
 use super::OpenError;
-use crate::pipeline::{Pipeline, WarmUpSize};
+use crate::families::{FamilyModel, WarmUpSize};
 
 /// Generates the sizes that will be asked for. Returns the pixels for which memory is allocated then; `None`: there is no
 /// such bound.
-pub(super) fn run(pipeline: &Pipeline, options: &ModelOptions, is_gpu: bool) -> Result<Option<u64>, OpenError> {
-    let info = pipeline.info();
+pub(super) fn run(model: &dyn FamilyModel, options: &ModelOptions, is_gpu: bool) -> Result<Option<u64>, OpenError> {
+    let info = model.info();
     let sizes = match &options.warm_up {
         WarmUp::None => return Ok(None),
         WarmUp::Auto if !is_gpu => return Ok(None),
@@ -37,7 +37,7 @@ pub(super) fn run(pipeline: &Pipeline, options: &ModelOptions, is_gpu: bool) -> 
             WarmUpSize { width_px, height_px, images: 1, every_length }
         })
         .collect();
-    if let Err(source) = pipeline.warm_up(&batches) {
+    if let Err(source) = model.warm_up(&batches) {
         return Err(OpenError::WarmUp { sizes, source });
     }
     tracing::info!(?sizes, warm_up_ms = begun.elapsed().as_millis() as u64, "warmed up");

@@ -2,15 +2,18 @@
 //!
 //! Nothing here names a network. [`schedule`] makes the grid of times in `f64`, [`solver`] walks it over any velocity
 //! field and any state, [`guidance`] mixes the conditional and the unconditional velocity, and [`noise`] makes the state
-//! to start from. The conventions are those of the model's own `transport` package: `t` runs from 0 (noise) to 1 (data),
+//! to start from. [`prediction`] turns what a denoiser predicts into a velocity. The conventions are those of NewBie's
+//! `transport` package: `t` runs from 0 (noise) to 1 (data),
 //! `v = data - noise`, `sigma = 1 - t`.
 
 pub mod guidance;
 pub mod noise;
 pub mod philox;
+pub mod prediction;
 pub mod schedule;
 pub mod solver;
 
 pub use noise::standard_normal;
+pub use prediction::{NoiseLevel, Prediction};
 pub use schedule::Schedule;
 pub use solver::{Interval, State, integrate};

@@ -8,8 +8,8 @@ use half::bf16;
 use sakuga_model::checkpoint::synthetic::{self, DitSize, Preset};
 use sakuga_model::cuda::{self, fp8_linear::Fp8Linear};
 use sakuga_model::device::{self, OpenDevice};
+use sakuga_model::families::newbie::{LoadOptions, Pipeline, SAMPLING_DEFAULT};
 use sakuga_model::networks::next_dit::{Caption, NextDit};
-use sakuga_model::pipeline::{LoadOptions, Pipeline, SAMPLING_DEFAULT};
 use sakuga_model::sampler::noise;
 use sakuga_model_core::{DeviceChoice, GenerationSpec, Outcome, Precision, Sampling};
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use burn::tensor::{DType, Tensor};
 use sakuga_model::checkpoint::synthetic::{self, Preset, VaeSize};
 use sakuga_model::device::OpenDevice;
-use sakuga_model::pipeline::{LoadOptions, Pipeline, SAMPLING_DEFAULT, WarmUpSize};
+use sakuga_model::families::newbie::{LoadOptions, Pipeline, SAMPLING_DEFAULT, WarmUpSize};
 use sakuga_model_core::{GenerationSpec, Outcome, Progress, Rgb8, Sampling, Stage, StageProfile};
 
 use crate::gpu;

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{DType, Tensor};
 use sakuga_model::checkpoint::ModelFolder;
+use sakuga_model::families::newbie::{Denoiser, LoadOptions, Networks};
 use sakuga_model::networks::autoencoder_kl::to_unit_range;
-use sakuga_model::pipeline::{Denoiser, LoadOptions, Networks};
 use sakuga_model::sampler::Schedule;
 use sakuga_model_core::{Guidance, LoraChoice, Solver};
 use serde_json::Value;

@@ -23,7 +23,7 @@ const SAMPLING: Sampling = Sampling {
     shift: 6.0,
 };
 /// The names of the text encoders.
-const ENCODERS: [&str; 2] = ["gemma3", "jina_clip"];
+const ENCODERS: [&str; 2] = ["main_encoder", "pooled_encoder"];
 
 /// What the engine does, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]

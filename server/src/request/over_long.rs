@@ -52,7 +52,7 @@ mod tests {
     #[test]
     fn only_what_is_cut_is_told() {
         let count = |tokens, lost: Option<&str>| TokenCount {
-            encoder: "gemma3",
+            encoder: "main_encoder",
             tokens,
             limit: 4,
             first_lost: lost.map(str::to_owned),
@@ -62,14 +62,14 @@ mod tests {
         let found = findings("negative", sent, read, &[count(4, None), count(9, Some("the end"))]);
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].path.as_str(), found[0].code), ("negative", "over-long"));
-        assert_eq!(found[0].message, "gemma3 reads 4 tokens and the text has 9; it ends before `the end`");
+        assert_eq!(found[0].message, "main_encoder reads 4 tokens and the text has 9; it ends before `the end`");
         assert_eq!((found[0].start, found[0].end), (Position { line: 2, column: 3 }, Position { line: 2, column: 21 }));
         assert_eq!(&sent[found[0].span.clone()], "the end </caption>");
     }
 
     #[test]
     fn a_place_that_is_not_known_is_the_beginning() {
-        let count = TokenCount { encoder: "gemma3", tokens: 9, limit: 4, first_lost: Some("elsewhere".into()) };
+        let count = TokenCount { encoder: "main_encoder", tokens: 9, limit: 4, first_lost: Some("elsewhere".into()) };
         let found = findings("", "A girl.", "A girl.", &[count]);
         assert_eq!((found[0].span.clone(), found[0].start), (0..0, Position::START));
     }

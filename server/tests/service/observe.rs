@@ -43,7 +43,7 @@ async fn a_job_that_asks_is_told_where_its_time_went_and_what_was_seen() {
     assert!(denoise.wall_ms >= 1200.0 && denoise.device_ms <= denoise.wall_ms, "{denoise:?}");
     let attention = denoise.spans.iter().find(|span| span.name == "attention" && span.layer == Some(1));
     let attention = attention.expect("a span of the second layer");
-    assert_eq!((attention.network.as_str(), attention.count), ("next_dit", 12));
+    assert_eq!((attention.network.as_str(), attention.count), ("denoiser", 12));
     assert!(denoise.peak_flops_per_second.is_some_and(|peak| peak > attention.flops / attention.ms * 1e3));
 
     let seen = telemetry(&server, &events[0].job_id).await.expect("it is kept");
@@ -162,7 +162,7 @@ async fn the_server_tells_how_it_was_opened_and_how_it_computes() {
     let mut system = SystemServiceClient::new(server.channel.clone());
     let info = system.get_server_info(GetServerInfoRequest {}).await.expect("an answer").into_inner();
     let names: Vec<&str> = info.loading.iter().map(|phase| phase.name.as_str()).collect();
-    assert_eq!(names, ["device", "gemma3", "next_dit", "warm-up"]);
+    assert_eq!(names, ["device", "text_encoder", "denoiser", "warm-up"]);
     assert!(info.loading.iter().any(|phase| phase.bytes > 0));
     let paths = info.compute_paths.iter().map(|path| (path.operation.as_str(), path.reason.is_empty()));
     assert_eq!(paths.collect::<Vec<_>>(), [("products", true), ("attention", false)]);

@@ -20,7 +20,7 @@ async fn an_invalid_prompt_is_an_answer_with_every_finding() {
     assert!(valid.canonical_xml.contains("<caption>A girl looks at the sea.</caption>"));
     assert!(valid.model_text.contains("blue_hair"));
     let encoders: Vec<&str> = valid.token_counts.iter().map(|count| count.encoder.as_str()).collect();
-    assert_eq!(encoders, ["gemma3", "jina_clip"]);
+    assert_eq!(encoders, ["main_encoder", "pooled_encoder"]);
     assert!(valid.token_counts.iter().all(|count| count.tokens > 0 && !count.truncated && count.first_lost.is_empty()));
 
     let broken = ValidatePromptRequest {
@@ -49,7 +49,7 @@ async fn a_text_that_would_be_cut_says_where() {
     let found: Vec<&str> = answer.diagnostics.iter().map(|finding| finding.code.as_str()).collect();
     assert_eq!(found, ["over-long", "over-long"], "one for each encoder, exact and not estimated");
     assert!(answer.valid, "a long prompt is a warning");
-    // The scripted encoders count words, 512 at the most; Gemma reads the four of the system prompt for plain text before.
+    // The scripted encoders count words, 512 at the most; the first one reads the four of the system prompt for plain text before.
     assert_eq!((counts[0].tokens, counts[0].limit, counts[0].truncated), (604, 512, true));
     assert_eq!((counts[0].first_lost.as_str(), counts[1].first_lost.as_str()), ("word508", "word512"));
     let places: Vec<(u32, Option<u32>)> =

@@ -18,7 +18,7 @@ const PEAKS: Peaks = Peaks { flops_per_second: 100e12, bytes_per_second: 2e12 };
 /// How the engine was opened.
 pub(super) fn loading() -> Vec<LoadingPhase> {
     let mut begin = Duration::ZERO;
-    [("device", 2, 0), ("gemma3", 5, WEIGHTS / 2), ("next_dit", 4, WEIGHTS / 2), ("warm-up", 1, 0)]
+    [("device", 2, 0), ("text_encoder", 5, WEIGHTS / 2), ("denoiser", 4, WEIGHTS / 2), ("warm-up", 1, 0)]
         .map(|(name, took_ms, bytes)| {
             let duration = Duration::from_millis(took_ms);
             let phase = LoadingPhase { name: name.into(), begin, duration, bytes };
@@ -93,9 +93,9 @@ pub(super) fn profile(stage: Stage, took: Duration, steps: u32) -> StageProfile 
     StageProfile {
         stage,
         spans: match stage {
-            Stage::TextEncode => spans("gemma3", 1, 1),
-            Stage::Denoise => spans("next_dit", 2, steps),
-            Stage::Decode => spans("autoencoder_kl", 1, 1),
+            Stage::TextEncode => spans("text_encoder", 1, 1),
+            Stage::Denoise => spans("denoiser", 2, steps),
+            Stage::Decode => spans("decoder", 1, 1),
             Stage::EncodeImage => Vec::new(),
         },
         wall_ms,

@@ -1,30 +1,30 @@
-//! The pipeline as an [`ImageModel`]: bounds its batches by the memory that was allocated, and turns the panics of the
-//! tensor library into errors.
+//! A loaded checkpoint as an [`ImageModel`]: bounds its batches by the memory that was allocated, and turns the panics of
+//! the tensor library into errors.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use sakuga_model_core::{EngineError, GenerationSpec, ImageModel, Observer, Outcome, panic_message};
 
 use super::warm_up;
-use crate::pipeline::Pipeline;
+use crate::families::FamilyModel;
 use crate::shortage;
 
-/// A pipeline, and the bounds of its batches.
-pub(super) struct PipelineModel {
-    pipeline: Pipeline,
+/// A loaded checkpoint, and the bounds of its batches.
+pub(super) struct GuardedModel {
+    inner: Box<dyn FamilyModel>,
     /// The most images computed at once; 0: no such bound.
     max_batch: u32,
     /// Pixels for which memory was allocated by the warm-up.
     ready_pixels: Option<u64>,
 }
 
-impl PipelineModel {
-    pub(super) fn new(pipeline: Pipeline, max_batch: u32, ready_pixels: Option<u64>) -> Self {
-        Self { pipeline, max_batch, ready_pixels }
+impl GuardedModel {
+    pub(super) fn new(inner: Box<dyn FamilyModel>, max_batch: u32, ready_pixels: Option<u64>) -> Self {
+        Self { inner, max_batch, ready_pixels }
     }
 }
 
-impl ImageModel for PipelineModel {
+impl ImageModel for GuardedModel {
     fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
         let pixels = u64::from(spec.width_px) * u64::from(spec.height_px);
         let max_batch = match (spec.max_batch, self.max_batch) {
@@ -32,16 +32,13 @@ impl ImageModel for PipelineModel {
             (asked, max) => asked.min(max),
         };
         let spec = GenerationSpec { max_batch: warm_up::batch(max_batch, self.ready_pixels, pixels), ..spec.clone() };
-        match catch_unwind(AssertUnwindSafe(|| self.pipeline.generate(&spec, observer))) {
+        match catch_unwind(AssertUnwindSafe(|| self.inner.generate(&spec, observer))) {
             Ok(generated) => generated,
             // The tensor library panics when an allocation fails; other panics go on.
-            Err(panic) => {
-                let memory = || self.pipeline.networks().memory_bytes();
-                match shortage::read(panic_message(panic.as_ref()), memory) {
-                    Some(shortage) => Err(EngineError::OutOfMemory(shortage)),
-                    None => resume_unwind(panic),
-                }
-            }
+            Err(panic) => match shortage::read(panic_message(panic.as_ref()), || self.inner.memory_bytes()) {
+                Some(shortage) => Err(EngineError::OutOfMemory(shortage)),
+                None => resume_unwind(panic),
+            },
         }
     }
 }

@@ -114,7 +114,7 @@ mod tests {
     use crate::checkpoint::ModelFolder;
     use crate::checkpoint::synthetic::{self, Preset};
     use crate::device::OpenDevice;
-    use crate::pipeline::{LoadOptions, Networks};
+    use crate::families::newbie::{LoadOptions, Networks};
     use crate::sampler::noise;
     use crate::tokens::TokenBatch;
 

@@ -8,7 +8,7 @@ use super::networks::{Networks, fp8_bytes_saved};
 use crate::checkpoint::{ConfigFields, LoadReport, ModelFolder};
 use crate::device::{OpenDevice, dtype};
 use crate::error::LoadError;
-use crate::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT};
+use crate::families::newbie::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT};
 
 /// What Gemma read before XML captions in training; the final space belongs to it.
 const SYSTEM_PROMPT_DEFAULT: &str =

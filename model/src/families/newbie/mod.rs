@@ -1,4 +1,6 @@
-//! The order of the work: text, noise, steps, pixels.
+//! NewBie-image: a Next-DiT conditioned on Gemma 3 and Jina CLIP v2, with the autoencoder of FLUX.1.
+//!
+//! This file has the order of the work: text, noise, steps, pixels.
 //!
 //! A [`Pipeline`] is used from one thread at a time; it holds no channel and no runtime and prints nothing. Its observer is
 //! called between steps, on the same thread, and can stop the work by returning [`ControlFlow::Break`].
@@ -7,6 +9,7 @@ mod denoise;
 mod info;
 mod insight;
 mod networks;
+pub mod text;
 
 use std::cell::RefCell;
 use std::fmt::Display;
@@ -17,40 +20,30 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
 use sakuga_model_core::{
-    EngineError, GenerationSpec, Guidance, ModelInfo, Observer, Outcome, PreviewMethod, Progress, Rgb8, Sampling,
-    Stage, StageProfile, StepDone, StepReport, Timings, TokenCount,
+    ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo, Observer, Outcome, PreviewMethod,
+    Progress, Rgb8, Sampling, Stage, StageProfile, StepDone, StepReport, Timings, TokenCount, TokenCounter,
 };
 
 pub use denoise::Denoiser;
 pub use info::SAMPLING_DEFAULT;
-pub use networks::{LoadOptions, Networks, TextFeatures, load_transformer};
+pub use networks::{Networks, TextFeatures, load_transformer};
 
+pub use super::{LoadOptions, WarmUpSize};
+
+use super::FamilyModel;
 use crate::checkpoint::{LoadReport, ModelFolder};
 use crate::error::{LoadError, TokenError};
 use crate::networks::next_dit;
 use crate::pixels::read_rgb8;
 use crate::sampler::{Interval, Schedule, noise};
-use crate::text::{GEMMA_PAD_MULTIPLE, Tokenizers};
 use crate::tokens::TokenBatch;
 use info::{IndexKeys, model_info, weight_bytes};
+use text::{GEMMA_PAD_MULTIPLE, Tokenizers};
 
 /// Gemma's padding id; its mask makes it invisible.
 const GEMMA_PAD_ID: u32 = 0;
 /// Jina CLIP's padding id.
 const JINA_PAD_ID: u32 = 1;
-
-/// A size that is generated before the first request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WarmUpSize {
-    /// Width in pixels.
-    pub width_px: u32,
-    /// Height in pixels.
-    pub height_px: u32,
-    /// Images that are computed at once.
-    pub images: u32,
-    /// Whether texts of every length are drawn, in steps of what shares its plans. Else the longest one is.
-    pub every_length: bool,
-}
 
 /// What the fast path of the text encoders reads at most.
 const OFFLOADED_TOKENS_MAX: usize = 2048;
@@ -60,7 +53,11 @@ const WARM_UP_WORDS: usize = 2048;
 /// Tokens of the word, about and at most.
 const WARM_UP_WORD_TOKENS: usize = 8;
 
-/// A loaded checkpoint with its tokenisers.
+/// Values of working memory for each pixel of a batch, about: the decoder's widest layers, a few copies of 128 channels at
+/// full size, outweigh everything else.
+const DECODER_PIXEL_VALUES: u64 = 512;
+
+/// A loaded checkpoint with its tokenizers.
 pub struct Pipeline {
     networks: Networks,
     tokenizers: Arc<Tokenizers>,
@@ -302,6 +299,44 @@ impl Pipeline {
 
     fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
         self.networks.sync().map_err(self.device_error(doing))
+    }
+}
+
+impl FamilyModel for Pipeline {
+    fn info(&self) -> &ModelInfo {
+        self.info()
+    }
+
+    fn tokens(&self) -> Arc<dyn TokenCounter> {
+        self.text()
+    }
+
+    fn compute_paths(&self) -> Vec<ComputePath> {
+        self.networks.compute_paths()
+    }
+
+    fn memory_probe(&self) -> MemoryProbe {
+        self.networks.memory_probe()
+    }
+
+    fn memory_bytes(&self) -> Option<(u64, u64)> {
+        self.networks.memory_bytes()
+    }
+
+    fn weight_bytes(&self) -> u64 {
+        self.weight_bytes
+    }
+
+    fn pixel_values(&self) -> u64 {
+        DECODER_PIXEL_VALUES
+    }
+
+    fn warm_up(&self, sizes: &[WarmUpSize]) -> Result<(), EngineError> {
+        Pipeline::warm_up(self, sizes)
+    }
+
+    fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
+        Pipeline::generate(self, spec, observer)
     }
 }
 

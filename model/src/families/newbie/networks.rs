@@ -1,10 +1,11 @@
-//! The networks of a checkpoint on one device, and the three things they do: read ids, predict velocities, draw pixels.
+//! The networks of a checkpoint on one device: text encoders, denoiser and decoders.
 
 use std::time::Instant;
 
 use burn::tensor::{DType, Device, Tensor};
 use sakuga_model_core::{ComputePath, LoraChoice, Precision};
 
+use super::LoadOptions;
 use crate::checkpoint::adapters::LoraSet;
 use crate::checkpoint::{LoadReport, ModelFolder, TensorReader, weight_files};
 use crate::device::{OpenDevice, dtype};
@@ -16,26 +17,6 @@ use crate::networks::next_dit::{self, Caption, NextDit, NextDitConfig};
 use crate::networks::tiny_decoder::TinyDecoder;
 use crate::preview::LinearPreview;
 use crate::tokens::TokenBatch;
-
-/// How a checkpoint is loaded.
-#[derive(Clone, Debug)]
-pub struct LoadOptions {
-    /// Where the networks live and in which precision they compute. [`Precision::Fp8`] rounds the Next-DiT's weights once
-    /// they are read; adapters are merged before.
-    pub device: OpenDevice,
-    /// Adapters that are merged into the Next-DiT while it is read.
-    pub loras: Vec<LoraChoice>,
-    /// Keeps Gemma's weights in the host's memory, from where they are copied layer by layer for each new text: for GPUs
-    /// with less memory. Needs a GPU with the fast path, in bf16.
-    pub offload_text_encoder: bool,
-}
-
-impl LoadOptions {
-    /// On this device, as it is published.
-    pub fn new(device: OpenDevice) -> Self {
-        Self { device, loras: Vec::new(), offload_text_encoder: false }
-    }
-}
 
 /// All networks of a checkpoint.
 pub struct Networks {

@@ -1,0 +1,130 @@
+//! Model families: the code that knows how the parts of a kind of checkpoint work together.
+//!
+//! A family owns the order of the work, the conditioning, padding, defaults, system prompts and the names of its
+//! checkpoint's parts. It puts [`networks`](crate::networks) together, which know nothing of each other, and runs them with
+//! the [`sampler`](crate::sampler). [`load`] recognises the family of a checkpoint and loads it.
+//!
+//! # How to add a family
+//!
+//! 1. Networks that are not there yet go into `networks/`, one folder each: a configuration read with
+//!    [`ConfigFields`](crate::checkpoint::ConfigFields), a `load` that takes its tensors from a
+//!    [`TensorReader`](crate::checkpoint::TensorReader) under their published names, and a forward pass. Put inputs and
+//!    outputs of the authors' code into a fixture set and compare in `tests/parity/`.
+//! 2. `families/NAME/mod.rs` holds the loaded parts and implements [`FamilyModel`]: facts
+//!    ([`ModelInfo`](sakuga_model_core::ModelInfo) with encoders and stages as lists), tokenizers, warm-up and `generate`.
+//!    `families/newbie/` is the example: `networks.rs` loads, `text.rs` tokenizes, `denoise.rs` evaluates the denoiser under
+//!    guidance, `info.rs` has the defaults.
+//! 3. A denoiser that predicts noise or v and not a velocity is converted by
+//!    [`Prediction`](crate::sampler::Prediction); the solvers stay as they are.
+//! 4. `recognise.rs`: a variant of [`Family`] with its `_class_name`s, the tensors by which a single file is recognised,
+//!    and tests with made-up files. `load` below calls the new module.
+//! 5. Nothing changes in `sakuga-model-core` or the server, unless the family has options that no request has yet.
+
+pub mod newbie;
+mod recognise;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sakuga_model_core::{
+    ComputePath, EngineError, GenerationSpec, LoraChoice, MemoryProbe, ModelInfo, Observer, Outcome, TokenCounter,
+};
+
+use crate::checkpoint::LoadReport;
+use crate::device::OpenDevice;
+use crate::error::{FamilyError, LoadError};
+pub use recognise::{Family, recognise};
+
+/// How a checkpoint is loaded.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Where the networks live and in which precision they compute. With `Precision::Fp8` the denoiser's weights are
+    /// rounded after they are read; adapters are merged before.
+    pub device: OpenDevice,
+    /// Adapters that are merged into the denoiser while it is read.
+    pub loras: Vec<LoraChoice>,
+    /// Keeps the weights of the large text encoder in the host's memory, from where they are copied layer by layer for each
+    /// new text: for GPUs with less memory. Needs a GPU with the fast path, in bf16.
+    pub offload_text_encoder: bool,
+}
+
+impl LoadOptions {
+    /// On this device, without adapters.
+    pub fn new(device: OpenDevice) -> Self {
+        Self { device, loras: Vec::new(), offload_text_encoder: false }
+    }
+}
+
+/// A size that is generated before the first request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WarmUpSize {
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+    /// Images that are computed at once.
+    pub images: u32,
+    /// Whether texts of every length are read, in steps of what shares its plans. Else only the longest one is.
+    pub every_length: bool,
+}
+
+/// A loaded checkpoint of any family.
+pub trait FamilyModel: Send {
+    /// What the model is.
+    fn info(&self) -> &ModelInfo;
+
+    /// The tokenizers, which other threads may use to count tokens.
+    fn tokens(&self) -> Arc<dyn TokenCounter>;
+
+    /// The implementation of each network.
+    fn compute_paths(&self) -> Vec<ComputePath>;
+
+    /// Reads how much device memory is held.
+    fn memory_probe(&self) -> MemoryProbe;
+
+    /// Free and total bytes of the device's memory, where they can be read.
+    fn memory_bytes(&self) -> Option<(u64, u64)>;
+
+    /// Bytes that the weights take in memory.
+    fn weight_bytes(&self) -> u64;
+
+    /// Values of working memory for each pixel of a batch, about.
+    fn pixel_values(&self) -> u64;
+
+    /// Generates images of these sizes in as few steps as possible, so that memory is allocated and kernels are chosen
+    /// before the first request of at most these sizes.
+    ///
+    /// # Errors
+    ///
+    /// A size is out of bounds, or the device has no memory for it.
+    fn warm_up(&self, sizes: &[WarmUpSize]) -> Result<(), EngineError>;
+
+    /// Generates the images of `spec`. `observer` is called for every stage and step.
+    ///
+    /// # Errors
+    ///
+    /// A field of `spec` is out of bounds, or the device fails.
+    fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError>;
+}
+
+/// Loads the checkpoint at `path`, a folder or a single file, with the code of its family.
+///
+/// # Errors
+///
+/// The family is unknown or not supported, or a part is missing, malformed or does not fit.
+pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, Vec<LoadReport>), LoadError> {
+    let owned = || path.to_owned();
+    match recognise(path)? {
+        family @ Family::NewBie if path.is_file() => {
+            Err(FamilyError::OnePart { path: owned(), family: family.name() }.into())
+        }
+        Family::NewBie => {
+            let (pipeline, reports) = newbie::Pipeline::load(path, options)?;
+            Ok((Box::new(pipeline), reports))
+        }
+        family @ (Family::StableDiffusionXl | Family::StableDiffusionXlRefiner) => {
+            let supported = Family::NewBie.name();
+            Err(FamilyError::NotSupported { path: owned(), family: family.name(), supported }.into())
+        }
+    }
+}
