@@ -66,3 +66,91 @@ impl Default for Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The texts that state ranges to users, and those of their fields that must.
+    const TEXTS: [(&str, &str, &[&str]); 3] = [
+        (
+            "request.proto",
+            include_str!("../../proto/sakuga/generation/v1/request.proto"),
+            &["steps", "guidance_scale", "guidance_until", "shift", "max_edge"],
+        ),
+        ("generate.rs", include_str!("../../client/src/cli/generate.rs"), &["max_edge"]),
+        (
+            "request.py",
+            include_str!("../../client/python/src/sakuga/request.py"),
+            &["guidance_scale", "guidance_until", "shift"],
+        ),
+    ];
+
+    /// Whether a line declares the field, as protobuf, Rust or Python write it.
+    fn declares(line: &str, field: &str) -> bool {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let is_name =
+            |word: &str| word == field || word.strip_suffix(field).is_some_and(|before| before.ends_with('_'));
+        let before_sign = words.windows(2).any(|pair| pair[1] == "=" && is_name(pair[0]));
+        before_sign || words.iter().any(|word| word.strip_suffix(':').is_some_and(is_name))
+    }
+
+    /// The documentation of the field: the comment before it, or the docstring after it.
+    fn documentation(text: &str, field: &str) -> String {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let declared = lines.iter().enumerate().filter(|(_, line)| declares(line, field));
+        let mut found = String::new();
+        for (at, _) in declared {
+            let is_comment = |line: &&&str| line.starts_with("//") || line.starts_with("#[");
+            found.extend(lines[..at].iter().rev().take_while(is_comment).map(|line| format!("{line} ")));
+            found.extend(lines.get(at + 1).filter(|line| line.starts_with("\"\"\"")).map(|line| format!("{line} ")));
+        }
+        found
+    }
+
+    /// Every `1 to 200` of a text.
+    fn ranges(text: &str) -> Vec<String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let number = |word: &str| word.trim_matches([',', '.', ':', ';', '"']).parse::<f64>().ok();
+        let range = |three: &[&str]| match (number(three[0]), three[1], number(three[2])) {
+            (Some(min), "to", Some(max)) => Some(format!("{min} to {max}")),
+            _ => None,
+        };
+        words.windows(3).filter_map(range).collect()
+    }
+
+    #[test]
+    fn stated_ranges_are_those_that_are_checked() {
+        for (file, text, must_state) in TEXTS {
+            let mut stated = Vec::new();
+            for (field, allowed) in limits::all() {
+                let name = field.rsplit('.').next().expect("a name");
+                for range in ranges(&documentation(text, name)) {
+                    assert_eq!(range, allowed, "{file}: {name}");
+                    stated.push(name);
+                }
+            }
+            for field in must_state {
+                assert!(stated.contains(field), "{file} does not state the range of {field}: {stated:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_range_is_read_where_it_is_stated() {
+        let proto =
+            "  // Scale, 1 to 30. Absent: 5.\n  optional float guidance_scale = 3;\n  // 2 to 3\n  float x = 1;";
+        assert_eq!(ranges(&documentation(proto, "guidance_scale")), ["1 to 30"]);
+        let python = "    shift: float\n    \"\"\"Time shift, 0.1 to 20.\"\"\"\n";
+        assert_eq!(ranges(&documentation(python, "shift")), ["0.1 to 20"]);
+        let rust = "/// The edge, 16 to 2048 [default: 512]\n#[arg(long)]\npub preview_max_edge: Option<u32>,";
+        assert_eq!(ranges(&documentation(rust, "max_edge")), ["16 to 2048"]);
+    }
+
+    #[test]
+    fn the_default_limits_are_within_those_of_every_server() {
+        let default = Limits::default();
+        assert!(limits::STEPS.contains(default.steps_max) && limits::IMAGES.contains(default.images_max));
+        assert!(limits::PROMPT_BYTES.contains(default.prompt_bytes_max));
+    }
+}

@@ -1,7 +1,6 @@
 //! How latents are integrated and guided.
 
-use crate::limits::{self, Limit};
-use crate::{Guidance, Solver};
+use crate::{Guidance, Limit, Solver};
 
 /// How latents are integrated and guided: of one request, or the defaults of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,7 +75,7 @@ impl SamplingNumber {
 }
 
 impl Sampling {
-    /// Every number but the steps, whose bounds are [`limits::STEPS`].
+    /// Every number but the steps, whose bounds are [`limits::STEPS`](crate::limits::STEPS).
     pub const NUMBERS: &[SamplingNumber] = &[
         SamplingNumber {
             limit: Limit { field: "sampling.guidance_scale", min: 1.0, max: 30.0 },
@@ -104,11 +103,6 @@ impl Sampling {
     /// How often each step evaluates the denoiser, times the number of steps.
     pub fn evaluations(&self) -> u32 {
         self.steps.saturating_mul(self.solver.evaluations_per_step())
-    }
-
-    /// Whether all of its numbers are within their bounds.
-    pub fn is_within_limits(&self) -> bool {
-        limits::STEPS.contains(self.steps) && Self::NUMBERS.iter().all(|number| number.limit.contains(number.get(self)))
     }
 }
 
@@ -147,17 +141,6 @@ mod tests {
             for other in Sampling::NUMBERS.iter().filter(|other| other.name() != number.name()) {
                 assert_eq!(other.get(&sampling), other.get(&DEFAULTS), "{} and {}", number.name(), other.name());
             }
-        }
-    }
-
-    #[test]
-    fn limits_are_checked_for_every_number() {
-        assert!(DEFAULTS.is_within_limits());
-        assert!(!Sampling { steps: 201, ..DEFAULTS }.is_within_limits());
-        for number in Sampling::NUMBERS {
-            let mut sampling = DEFAULTS;
-            number.set(&mut sampling, f32::NAN);
-            assert!(!sampling.is_within_limits(), "{}", number.name());
         }
     }
 }

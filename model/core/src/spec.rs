@@ -1,7 +1,6 @@
 //! One request for images as the model gets it, and the check against what the model can do.
 
-use crate::Sampling;
-use crate::limits::{self, Limit};
+use crate::{Limit, Sampling, limits};
 
 /// One request: checked by the server, with every default filled in.
 #[derive(Clone, Debug, PartialEq)]

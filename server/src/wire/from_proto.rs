@@ -10,6 +10,7 @@ use sakuga_schema::{Character, Gender, GeneralTags, NegativePrompt, Prompt, Stri
 use crate::error::Violation;
 use crate::preview::PreviewFormat;
 use crate::request::{NegativeForm, PromptForm, UncheckedRequest};
+use crate::wire::enumeration::known;
 use crate::wire::sampling;
 
 /// A request.
@@ -71,17 +72,6 @@ fn preview_format(value: i32, faults: &mut Vec<Violation>) -> PreviewFormat {
         Some(generation::ImageFormat::Png) => PreviewFormat::Png,
         Some(generation::ImageFormat::Webp) => PreviewFormat::Webp,
     }
-}
-
-/// The enumeration's value of that number. A number without one is a fault: a newer client may ask for what this server
-/// does not have.
-pub(super) fn known<E: TryFrom<i32>>(value: i32, field: &str, faults: &mut Vec<Violation>) -> Option<E> {
-    let known = E::try_from(value).ok();
-    if known.is_none() {
-        let text = format!("{value} is not a value that this server knows; use one of its API, or a newer server");
-        faults.push(Violation::new(field, Violation::UNKNOWN_VALUE, text));
-    }
-    known
 }
 
 /// A typed prompt. An unknown gender is a fault; one that is not said is left to the checker.

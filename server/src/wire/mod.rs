@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod deadline;
+mod enumeration;
 pub mod from_proto;
 pub mod metadata;
 pub mod sampling;

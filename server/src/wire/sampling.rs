@@ -4,7 +4,7 @@ use sakuga_model_core::{PartialSampling, Sampling, Solver};
 use sakuga_proto::generation::v1 as generation;
 use sakuga_proto::system::v1 as system;
 
-use super::from_proto::known;
+use super::enumeration::known;
 use crate::error::Violation;
 
 /// The options that a request gives; a solver that this server does not know is a fault.

@@ -134,7 +134,7 @@ impl Preset {
         Self {
             name: "newbie".into(),
             default_size_px: 1024,
-            gemma_tokens_max: crate::families::newbie::text::GEMMA_TOKENS_DEFAULT,
+            gemma_tokens_max: 512,
             dit: DitSize {
                 dim: 2304,
                 ffn: 9216,

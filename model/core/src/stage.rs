@@ -1,0 +1,26 @@
+//! The stages of a generation.
+
+/// A stage of a generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The text encoders read the prompt.
+    TextEncode,
+    /// The sampler carries noise to latents.
+    Denoise,
+    /// The decoder turns latents into pixels.
+    Decode,
+    /// Pixels become files. The server reports it, not the model.
+    EncodeImage,
+}
+
+impl Stage {
+    /// The lower-case name, such as `text_encode`, as metrics and the activity have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::TextEncode => "text_encode",
+            Stage::Denoise => "denoise",
+            Stage::Decode => "decode",
+            Stage::EncodeImage => "encode_image",
+        }
+    }
+}

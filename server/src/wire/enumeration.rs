@@ -1,0 +1,14 @@
+//! Values of the enumerations of messages.
+
+use crate::error::Violation;
+
+/// The enumeration's value of that number. A number without one is a fault: a newer client may ask for what this server
+/// does not have.
+pub fn known<E: TryFrom<i32>>(value: i32, field: &str, faults: &mut Vec<Violation>) -> Option<E> {
+    let known = E::try_from(value).ok();
+    if known.is_none() {
+        let text = format!("{value} is not a value that this server knows; use one of its API, or a newer server");
+        faults.push(Violation::new(field, Violation::UNKNOWN_VALUE, text));
+    }
+    known
+}
