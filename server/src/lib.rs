@@ -2,8 +2,8 @@
 //!
 //! # The route of one request
 //!
-//! 1. `transport/` accepts the connection, `auth/` checks who calls, and `service/generation.rs` or `service/jobs.rs` takes
-//!    the message.
+//! 1. `transport/` accepts the connection, bounds the message and counts the call, `auth/` authenticates it, and
+//!    `service/generation.rs` or `service/jobs.rs` takes the message.
 //! 2. `jobs/create.rs` has it checked: `wire/from_proto.rs` and `wire/sampling.rs` turn it into a
 //!    [`request::UncheckedRequest`], and `request/mod.rs` with `request/faults.rs` into a [`request::Request`] with every
 //!    default filled in, or into all of its faults. Bounds come from [`sakuga_model_core::limits`].
@@ -41,6 +41,7 @@
 //! - No file names a network or a text encoder of a model: those are lists in
 //!   [`ModelInfo`](sakuga_model_core::ModelInfo).
 //! - Without the feature `burn` the crate holds no tensor code, and all of its tests pass.
+//! - The modules have no import cycle.
 
 #![forbid(unsafe_code)]
 
@@ -63,11 +64,12 @@ pub mod log;
 pub mod metrics;
 pub mod picture;
 pub mod preview;
+pub mod rate;
 pub mod request;
 pub mod retention;
 pub mod scheduler;
 pub mod service;
-pub mod settings;
+mod settings;
 pub mod store;
 mod sync;
 pub mod telemetry;

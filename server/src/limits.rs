@@ -3,43 +3,75 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use sakuga_model_core::limits;
 
+use crate::settings::{Bound, defaults, mebibytes_bound, number, seconds_bound};
+
 /// What a request to this server may ask for, and how much is served at once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(next_help_heading = "Limits")]
 pub struct Limits {
-    /// Bytes of prompt text.
-    pub prompt_bytes_max: usize,
-    /// Pixels of one picture.
-    pub pixels_max: u64,
-    /// Pictures of one request.
-    pub images_max: u32,
-    /// Steps.
-    pub steps_max: u32,
-    /// Jobs that may wait.
+    /// Jobs that may wait. Further ones are refused with RESOURCE_EXHAUSTED and the time after which to try again.
+    #[arg(long = "queue-size", value_name = "N", default_value = "64", value_parser = number::<usize>(1..=100_000))]
     pub queued_max: usize,
-    /// Event streams that may be open.
+    /// Streams of events and pictures that may be open.
+    #[arg(long = "max-streams", value_name = "N", default_value = "1024", value_parser = number::<usize>(1..=1_000_000))]
     pub streams_max: usize,
-    /// Jobs that one client may have queued and running; 0: no limit.
+    /// Images that one request may ask for, 1 to 16.
+    #[arg(
+        long = "max-images",
+        value_name = "N",
+        default_value = "8",
+        value_parser = number::<u32>(1..=limits::IMAGES.max.into())
+    )]
+    pub images_max: u32,
+    /// Steps that one request may ask for, 1 to 200.
+    #[arg(
+        long = "max-steps",
+        value_name = "N",
+        default_value = "200",
+        value_parser = number::<u32>(1..=limits::STEPS.max.into())
+    )]
+    pub steps_max: u32,
+    /// Pixels that one image may have; the default is 2048 x 2048.
+    #[arg(long = "max-pixels", value_name = "N", default_value = "4194304", value_parser = number::<u64>(256..=1 << 28))]
+    pub pixels_max: u64,
+    /// Bytes that the text of a prompt may have, at most 65536. The encoders read about 2 KiB.
+    #[arg(
+        long = "max-prompt-bytes",
+        value_name = "N",
+        default_value = "65536",
+        value_parser = number::<usize>(1..=limits::PROMPT_BYTES.max as u64)
+    )]
+    pub prompt_bytes_max: usize,
+    /// Jobs that one client may have queued and running. A client is its token or certificate if calls need one, else
+    /// what its calls say in `sakuga-client-id`, else its address. 0: no limit.
+    #[arg(long = "client-jobs", value_name = "N", default_value = "0", value_parser = number::<usize>(0..=100_000))]
     pub client_jobs_max: usize,
-    /// Jobs that one client may ask for in a minute; 0: no limit.
+    /// Jobs that one client may ask for in a minute. 0: no limit.
+    #[arg(long = "client-rate", value_name = "N", default_value = "0", value_parser = number::<u32>(0..=1_000_000))]
     pub client_rate_max: u32,
-    /// Bytes of device memory that a job may need; `None`: as many as the device has.
-    pub job_memory_max: Option<u64>,
-    /// How long the engine may report nothing of a running job before it is abandoned; `None`: for ever.
-    pub silence_max: Option<Duration>,
-    /// How often a job is started again after the server was stopped while it ran.
+    /// Device memory that a job may need by estimate, weights included. 0: as much as the device has.
+    #[arg(long = "job-memory-mib", value_name = "MIB", default_value = "0", value_parser = mebibytes_bound)]
+    pub job_memory_max: Bound<u64>,
+    /// How long a step, or another part of a job, may take before the engine counts as hung: the job fails and the engine
+    /// is opened again. 0: no limit.
+    #[arg(long = "step-timeout", value_name = "SECONDS", default_value = "900", value_parser = seconds_bound)]
+    pub silence_max: Bound<Duration>,
+    /// How often a job is started if the server is stopped while it runs; then it fails.
+    #[arg(long = "max-attempts", value_name = "N", default_value = "5", value_parser = number::<u32>(1..=1_000_000))]
     pub attempts_max: u32,
 }
 
 impl Limits {
-    /// Bytes of any message to the server. It is what gRPC libraries accept unless told otherwise.
+    /// Bytes of any message to the server. It is the default of gRPC libraries.
     pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
     /// Bytes of a message to a service that is only asked short questions.
     pub const QUESTION_BYTES_MAX: usize = 64 * 1024;
     /// Bytes of any message from the server; a preview of the largest picture travels in one.
     pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
-    /// Bytes of one piece of a picture: what a stream holds that nobody reads.
+    /// Bytes of one piece of a picture: what a stream without a reader holds.
     pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
     /// Bytes of a client's name.
     pub const CLIENT_ID_BYTES_MAX: usize = 128;
@@ -51,19 +83,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            prompt_bytes_max: limits::PROMPT_BYTES.max,
-            pixels_max: 2048 * 2048,
-            images_max: 8,
-            steps_max: limits::STEPS.max,
-            queued_max: 64,
-            streams_max: 1024,
-            client_jobs_max: 0,
-            client_rate_max: 0,
-            job_memory_max: None,
-            silence_max: Some(Duration::from_secs(900)),
-            attempts_max: 5,
-        }
+        defaults()
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use sakuga_server::auth::token_command;
-use sakuga_server::config::{Config, ConfigError};
+use sakuga_server::config::{Config, ConfigError, Loaded};
 use sakuga_server::{App, log};
 
 /// Exit status of a program that was called wrongly, as `sysexits.h` has it.
@@ -13,21 +13,21 @@ const EX_USAGE: u8 = 64;
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == token_command::NAME) {
         return match token_command::run(std::env::args_os().skip(1)) {
-            Ok(text) => print(&text),
+            Ok(printed) => {
+                // The line of the file, apart from the secret; see `token new --help`.
+                eprint!("{}", printed.error);
+                print(&printed.output)
+            }
             Err(shown) => explain(&ConfigError::Flags(shown)),
         };
     }
     let environment = |name: &str| std::env::var(name).ok();
-    let config = match Config::load(std::env::args_os(), environment) {
-        Ok(config) => config,
+    let config = match Loaded::load(std::env::args_os(), environment) {
+        Ok(Loaded { effective: Some(effective), .. }) => return print(&effective),
+        Ok(Loaded { config, .. }) => config,
         Err(error) => return explain(&error),
     };
-    match config.check_only(std::env::args_os(), environment) {
-        Ok(None) => {}
-        Ok(Some(effective)) => return print(&effective),
-        Err(error) => return explain(&error),
-    }
-    log::init(&config);
+    log::init(&config.log);
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -61,7 +61,7 @@ fn serve(config: Config) -> Result<(), sakuga_server::AppError> {
     let served = runtime.block_on(async {
         let shutdown = shutdown_signal();
         let app = App::build(config).await?;
-        // Whoever started us may have closed the pipe; the log has the address too.
+        // The pipe may be closed; the log has the address too.
         let _ = writeln!(std::io::stdout(), "listening on {}", app.url());
         tracing::info!(address = %app.local_addr(), "listening");
         app.run_until(shutdown).await
@@ -71,8 +71,8 @@ fn serve(config: Config) -> Result<(), sakuga_server::AppError> {
     served
 }
 
-/// Ready on SIGTERM or Ctrl-C. They are listened to from the call on, before the first poll: who reads the address may
-/// send one at once.
+/// Ready on SIGTERM or Ctrl-C. The handlers are installed by the call, before the first poll: a program that has read the
+/// address may send a signal at once.
 #[cfg(unix)]
 fn shutdown_signal() -> impl Future<Output = ()> {
     use tokio::signal::unix::{Signal, SignalKind, signal};

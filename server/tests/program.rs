@@ -54,9 +54,9 @@ fn it_says_where_it_listens_and_ends_well_by_signal() {
 fn a_wrong_configuration_exits_64_with_every_problem() {
     let output = program(&["--listen", "0.0.0.0:1", "--queue-size", "0", "--device", "tpu"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(64));
-    let told = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stderr);
     for part in ["--insecure-listen", "--queue-size", "--device"] {
-        assert!(told.contains(part), "{part} is not in {told}");
+        assert!(printed.contains(part), "{part} is not in {printed}");
     }
     assert_eq!(program(&["--no-such-flag"]).output().expect("it runs").status.code(), Some(64));
 }
@@ -65,11 +65,11 @@ fn a_wrong_configuration_exits_64_with_every_problem() {
 fn the_help_is_the_manual() {
     let output = program(&["--help"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(0));
-    let told = String::from_utf8_lossy(&output.stdout);
-    for setting in sakuga_server::settings::all() {
-        assert!(told.contains(&format!("--{}", setting.name)), "{}", setting.name);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    for setting in sakuga_server::config::settings() {
+        assert!(printed.contains(&format!("--{}", setting.name)), "{}", setting.name);
     }
-    assert!(told.contains("SAKUGA_LISTEN"));
+    assert!(printed.contains("SAKUGA_LISTEN"));
 }
 
 #[test]
@@ -78,6 +78,25 @@ fn a_port_that_is_taken_is_a_clear_failure() {
     let address = taken.local_addr().expect("an address").to_string();
     let output = program(&["--engine", "scripted", "--listen", &address]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1));
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.contains("cannot listen on") && told.contains(&address), "{told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        printed.contains("the port is taken") && printed.contains(&address) && printed.contains("--listen"),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_second_server_on_a_port_says_that_the_port_is_taken() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().to_str().expect("a plain path");
+    let mut first = Running(
+        program(&["--engine", "scripted", "--listen", "127.0.0.1:0", "--data-dir", data]).spawn().expect("it starts"),
+    );
+    let mut line = String::new();
+    BufReader::new(first.0.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+    let address = line.trim_end().strip_prefix("listening on http://").expect("the promised line");
+    let second = program(&["--engine", "scripted", "--listen", address, "--data-dir", data]).output().expect("it runs");
+    assert_eq!(second.status.code(), Some(1));
+    let error = String::from_utf8_lossy(&second.stderr);
+    assert!(error.contains("the port is taken"), "{error}");
 }

@@ -28,7 +28,6 @@ const REMAINING: &[(&str, &str, &[&str])] = &[
     ("sakuga-client", "crate", &["connect", "follow", "generation", "request"]),
     ("sakuga-client", "crate::cli", &["compose", "failure", "generate", "output", "session", "summary"]),
     ("sakuga-client", "crate::cli::bench", &["beside", "compare", "report"]),
-    ("sakuga-server", "crate", &["config", "settings", "trace", "transport", "wire"]),
 ];
 
 /// The cycles of one library or program.

@@ -86,7 +86,7 @@ impl<'a> Source<'a> {
         // Stored jobs are messages of the wire contract.
         let converts = ["wire", "service", "jobs"].iter().any(|module| is_or_within(within, module));
         // The composition root registers the services, which are types of the wire.
-        if names.contains("sakuga_proto") && !converts && within != "app.rs" {
+        if names.contains("sakuga_proto") && !converts && !is_or_within(within, "app") {
             findings.push(format!("{}: names sakuga_proto; only server/src/wire, service and jobs may", self.path));
         }
         findings

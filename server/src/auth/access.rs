@@ -1,16 +1,16 @@
-//! What a client may do, and what each method asks for.
+//! What a client may do, and the scopes that each method needs.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// One thing that a token may be good for.
+/// A permission of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// Check prompts, draw, and look at one's jobs.
+    /// Check prompts, generate images, and manage the client's own jobs.
     Generate,
-    /// Everything, what concerns other clients included.
+    /// Everything, also what concerns other clients.
     Admin,
-    /// Read figures of the server and its device.
+    /// Read metrics of the server and its device.
     Metrics,
 }
 
@@ -50,7 +50,7 @@ impl Scopes {
         Self(self.0 | other.0)
     }
 
-    /// Whether a client with these scopes may do what asks for any of `needed`. `admin` is good for everything.
+    /// Whether a client with these scopes may call a method that needs any of `needed`. `admin` includes every scope.
     pub fn allow(self, needed: Scopes) -> bool {
         self.0 & (needed.0 | Scope::Admin.bit()) != 0
     }
@@ -67,9 +67,9 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// The text is no list of scopes.
+/// The text is not a list of scopes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no scope; there are `generate`, `admin` and `metrics`, separated by commas")]
+#[error("`{0}` is not a scope; there are `generate`, `admin` and `metrics`, separated by commas")]
 pub struct UnknownScope(String);
 
 impl FromStr for Scopes {
@@ -83,31 +83,37 @@ impl FromStr for Scopes {
     }
 }
 
-/// What a method asks for.
+/// What a method needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Nothing: balancers ask for the health and have no token.
+    /// Nothing: load balancers check the health and have no token.
     Open,
-    /// To be known, whatever for.
+    /// Any valid token or certificate.
     Known,
     /// One of these scopes.
     Scoped(Scopes),
 }
 
 const GENERATE: Access = Access::Scoped(Scopes::one(Scope::Generate));
-const FIGURES: Access = Access::Scoped(Scopes::one(Scope::Generate).and(Scopes::one(Scope::Metrics)));
+const METRICS: Access = Access::Scoped(Scopes::one(Scope::Generate).and(Scopes::one(Scope::Metrics)));
 const ADMIN: Access = Access::Scoped(Scopes::one(Scope::Admin));
 
-/// What each package or service asks for; the first whose name begins the path decides.
+/// The rule of each package or service; the first whose name begins the path applies.
 const RULES: &[(&str, Access)] = &[
     ("/grpc.health.v1.Health/", Access::Open),
     ("/grpc.reflection.", Access::Known),
     ("/sakuga.prompt.", GENERATE),
     ("/sakuga.generation.", GENERATE),
-    ("/sakuga.system.", FIGURES),
+    ("/sakuga.system.", METRICS),
 ];
 
-/// What the method of this path asks for. What no rule names is for `admin`: a new service is shut until it is opened.
+/// Whether the method is of a service that every program may call, whatever the server does: health and reflection. Their
+/// calls have limits of their own.
+pub fn is_public(path: &str) -> bool {
+    path.starts_with("/grpc.")
+}
+
+/// The access rule of a path. A path without a rule needs `admin`: a new service is closed until a rule opens it.
 pub fn access(path: &str) -> Access {
     RULES.iter().find(|(prefix, _)| path.starts_with(prefix)).map_or(ADMIN, |(_, access)| *access)
 }
@@ -128,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn admin_is_good_for_everything_and_nothing_is_good_for_admin() {
+    fn admin_includes_every_scope_and_no_other_includes_admin() {
         let [generate, admin, metrics] = Scope::ALL.map(Scopes::one);
         assert!(admin.allow(generate) && admin.allow(metrics) && admin.allow(admin));
         assert!(!generate.allow(admin) && !metrics.allow(admin) && !metrics.allow(generate));
@@ -136,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_rule_names_is_for_admin() {
+    fn a_path_without_a_rule_needs_admin() {
         assert_eq!(access("/sakuga.prompt.v1.PromptService/ValidatePrompt"), GENERATE);
         assert_eq!(access("/grpc.health.v1.Health/Check"), Access::Open);
         for path in

@@ -1,4 +1,4 @@
-//! Why a call is not let in, and how that is said on the wire.
+//! Why a call is refused before any service sees it, and the status that says so.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,37 +7,41 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use super::access::Scopes;
-use super::quota::{OverQuota, Rate};
+use super::quota::OverQuota;
 use super::tokens::BadToken;
 use crate::grpc::ERROR_DOMAIN;
+use crate::rate::Rate;
 
-/// When to come again while as many calls are open as may be.
+/// When to try again while the token has as many open calls as it may have.
 const RETRY_CONCURRENT: Duration = Duration::from_secs(1);
 
-/// Why a call is not let in.
+/// Why a call is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It brings no token.
-    #[error("this server wants a token; send `authorization: Bearer <token>`")]
+    /// It has no token.
+    #[error("this server needs a token; send `authorization: Bearer <token>`")]
     NoToken,
-    /// What it brings is no bearer token.
+    /// Its `authorization` header is not a bearer token.
     #[error("the authorization header cannot be read; send `authorization: Bearer <token>`, once")]
     MalformedToken,
-    /// Nobody knows the token.
-    #[error("the token is not known here; ask the server's operator for one")]
+    /// No line of the token file has the token's hash.
+    #[error("the token is unknown; ask the server's operator for one")]
     UnknownToken,
-    /// The token has ended.
+    /// The token has expired.
     #[error("the token has expired; ask the server's operator for a new one")]
     ExpiredToken,
-    /// The token is good for something else.
-    #[error("the token is good for `{held}`, and this call needs one that is good for `{needed}`")]
+    /// The token was removed or has expired while the call was open.
+    #[error("the token was revoked; ask the server's operator for a new one")]
+    RevokedToken,
+    /// The token lacks the scope of the method.
+    #[error("the token has the scope `{held}`, and this call needs `{needed}`")]
     WrongScope {
-        /// What the token is good for.
+        /// The scopes of the token.
         held: Scopes,
-        /// What is needed, any of it.
+        /// Those of which any is needed.
         needed: Scopes,
     },
-    /// The client has used up its share.
+    /// The token is over its quota.
     #[error("{}", over_share(.0))]
     OverQuota(OverQuota),
 }
@@ -72,6 +76,7 @@ impl Refusal {
             Self::MalformedToken => (Code::Unauthenticated, "TOKEN_MALFORMED"),
             Self::UnknownToken => (Code::Unauthenticated, "TOKEN_UNKNOWN"),
             Self::ExpiredToken => (Code::Unauthenticated, "TOKEN_EXPIRED"),
+            Self::RevokedToken => (Code::Unauthenticated, "TOKEN_REVOKED"),
             Self::WrongScope { .. } => (Code::PermissionDenied, "SCOPE_MISSING"),
             Self::OverQuota(OverQuota::Concurrent { .. }) => (Code::ResourceExhausted, "CLIENT_CONCURRENCY_LIMIT"),
             Self::OverQuota(OverQuota::Rate { .. }) => (Code::ResourceExhausted, "CLIENT_RATE_LIMIT"),

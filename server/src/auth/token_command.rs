@@ -1,12 +1,13 @@
-//! `sakuga-server token new`: makes a token, shows it once, and shows the line for the file.
+//! `sakuga-server token new`: makes a token, prints it once, and prints the line for the token file.
 
 use std::ffi::OsString;
 
 use clap::{Arg, Command};
 
 use super::access::Scopes;
-use super::quota::{QuotaLimits, Rate};
+use super::quota::QuotaLimits;
 use super::token_file::{self, TokenEntry};
+use crate::rate::Rate;
 
 /// The subcommand's name.
 pub const NAME: &str = "token";
@@ -17,10 +18,13 @@ pub fn command() -> Command {
         Arg::new(name).long(name).value_name(value).help(help)
     };
     let new = Command::new("new")
-        .about("Make a token: it is shown once, with the line for the file of --tokens")
-        .arg(text("name", "NAME", "Whose it is, as logs and limits name it").required(true).value_parser(read_name))
+        .about(
+            "Make a token. The secret goes to standard output and is not shown again; the line for the file of --tokens \
+             goes to standard error: `token new ... 2>>tokens >secret`",
+        )
+        .arg(text("name", "NAME", "Name of its holder, as logs and quotas show it").required(true).value_parser(read_name))
         .arg(
-            text("scope", "SCOPES", "What it is good for: any of generate, admin, metrics, separated by commas")
+            text("scope", "SCOPES", "Its scopes: any of generate, admin, metrics, separated by commas")
                 .required(true)
                 .value_parser(str::parse::<Scopes>),
         )
@@ -45,18 +49,29 @@ fn read_time(text: &str) -> Result<std::time::SystemTime, String> {
     token_file::parse_time(text).ok_or_else(|| "write a time such as 2027-01-01T00:00:00Z".to_owned())
 }
 
-/// What the command prints, from its arguments without the program's name.
+/// What the command prints.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Printed {
+    /// For standard output: the secret, or the help.
+    pub output: String,
+    /// For standard error: the line of the token file.
+    pub error: String,
+}
+
+/// Makes what the command prints, from its arguments without the program's name.
 ///
 /// # Errors
 ///
 /// clap's own for wrong arguments and the help, and one for a system without randomness.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<String, clap::Error> {
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Printed, clap::Error> {
     let mut command = command().bin_name("sakuga-server token");
     let matches = command.try_get_matches_from_mut(arguments)?;
-    let Some(("new", new)) = matches.subcommand() else { return Ok(command.render_help().to_string()) };
+    let Some(("new", new)) = matches.subcommand() else {
+        return Ok(Printed { output: command.render_help().to_string(), error: String::new() });
+    };
     let failed = |error: String| clap::Error::raw(clap::error::ErrorKind::Io, error);
     let token = token_file::new_token().map_err(|error| failed(format!("the system has no randomness: {error}\n")))?;
-    let required = "clap has made sure of it";
+    let required = "clap requires it";
     let entry = TokenEntry {
         name: new.get_one::<String>("name").expect(required).clone(),
         scopes: *new.get_one::<Scopes>("scope").expect(required),
@@ -64,31 +79,27 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<String, clap
         limits: QuotaLimits { rate: new.get_one("rate").copied(), concurrent: new.get_one("concurrent").copied() },
         expires: new.get_one("expires").copied(),
     };
-    Ok(format!(
-        "The token; it is not shown again:\n{token}\n\nThe line for the file that --tokens names:\n{}\n",
-        entry.line()
-    ))
+    Ok(Printed { output: format!("{token}\n"), error: format!("{}\n", entry.line()) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn printed(arguments: &str) -> Result<String, clap::Error> {
+    fn printed(arguments: &str) -> Result<Printed, clap::Error> {
         run(arguments.split_whitespace().map(OsString::from))
     }
 
     #[test]
-    fn the_line_knows_the_token() {
-        let told =
+    fn the_secret_and_its_line_are_printed_apart() {
+        let printed =
             printed("token new --name alice --scope generate,metrics --rate 5/s --concurrent 2").expect("printed");
-        let mut lines = told.lines();
-        let token = lines.find(|line| line.starts_with(token_file::PREFIX)).expect("a token");
-        let line = told.lines().last().expect("a line");
-        let entries = token_file::parse(line).expect("a line of the file");
-        assert_eq!(entries[0].hash, token_file::hash(token.as_bytes()));
+        let token = printed.output.strip_suffix('\n').expect("one line");
+        assert!(token.starts_with(token_file::PREFIX) && !token.contains(char::is_whitespace));
+        let entries = token_file::parse(&printed.error).expect("a line of the file");
+        assert_eq!((entries.len(), entries[0].hash), (1, token_file::hash(token.as_bytes())));
         assert_eq!((entries[0].name.as_str(), entries[0].limits.concurrent), ("alice", Some(2)));
-        assert!(!line.contains(token));
+        assert!(!printed.error.contains(token));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The token file: one token a line, each as the hash of a secret that nobody but its holder has.
+//! The token file: one token a line, as the hash of a secret that only its holder has.
 //!
 //! ```text
 //! # name  scopes            hash                                     further words, in any order
@@ -6,8 +6,8 @@
 //! grafana metrics           sha256:60303ae22b998861bce3b28f33eec1be…
 //! ```
 //!
-//! The hash is a plain SHA-256. A slow hash protects what people choose, which can be guessed; these secrets are 256
-//! random bits, which cannot, and a slow hash would only let strangers spend the server's time with every wrong token.
+//! The hash is a plain SHA-256. A slow hash protects passwords, which can be guessed; these secrets are 256 random bits,
+//! which cannot, and a slow hash would only let anyone spend the server's time with wrong tokens.
 
 use std::fmt::Write as _;
 use std::time::SystemTime;
@@ -17,25 +17,25 @@ use sha2::{Digest as _, Sha256};
 use super::access::Scopes;
 use super::quota::QuotaLimits;
 
-/// What every token begins with, so that scanners for lost secrets know it.
+/// The beginning of every token, by which secret scanners recognise it.
 pub const PREFIX: &str = "sakuga_";
 /// Random bytes of a token.
 const SECRET_BYTES: usize = 32;
-/// What a hash begins with in the file.
+/// The beginning of a hash in the file.
 const HASH_PREFIX: &str = "sha256:";
 
 /// A line of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenEntry {
-    /// Whose it is, as logs and limits name it.
+    /// The name of its holder, as logs and quotas show it.
     pub name: String,
-    /// What it is good for.
+    /// Its scopes.
     pub scopes: Scopes,
     /// The SHA-256 of the token.
     pub hash: [u8; 32],
-    /// The most that its holder may use.
+    /// Its quota.
     pub limits: QuotaLimits,
-    /// When it ends.
+    /// When it expires.
     pub expires: Option<SystemTime>,
 }
 
@@ -59,7 +59,7 @@ pub fn new_token() -> Result<String, getrandom::Error> {
 ///
 /// # Errors
 ///
-/// Every line that cannot be read, with its number. A line's own words are not repeated: it may hold a secret that was
+/// Every line that cannot be read, with its number. The content of a line is not repeated: it may hold a secret that was
 /// pasted in the wrong place.
 pub fn parse(text: &str) -> Result<Vec<TokenEntry>, Vec<String>> {
     let mut entries: Vec<TokenEntry> = Vec::new();
@@ -93,11 +93,11 @@ fn parse_line(line: &str) -> Result<TokenEntry, String> {
         return Err("a line has a name, scopes and a hash; `sakuga-server token new` prints one".into());
     };
     check_name(name)?;
-    let scopes = scopes.parse().map_err(|_| "the second word is no list of `generate`, `admin` and `metrics`")?;
+    let scopes = scopes.parse().map_err(|_| "the second word is not a list of `generate`, `admin` and `metrics`")?;
     let hash = hash
         .strip_prefix(HASH_PREFIX)
         .and_then(unhex)
-        .ok_or("the third word is no hash; write `sha256:` and 64 hexadecimal digits, never the token itself")?;
+        .ok_or("the third word is not a hash; write `sha256:` and 64 hexadecimal digits, never the token itself")?;
     let mut entry = TokenEntry { name: name.into(), scopes, hash, limits: QuotaLimits::default(), expires: None };
     for word in words {
         let (key, value) = word.split_once('=').ok_or("the words behind the hash are `key=value`")?;
@@ -113,7 +113,7 @@ fn parse_line(line: &str) -> Result<TokenEntry, String> {
             "expires" => {
                 entry.expires = Some(parse_time(value).ok_or("expires: write a time such as 2027-01-01T00:00:00Z")?)
             }
-            _ => return Err("a word behind the hash is none of `rate=`, `concurrent=` and `expires=`".into()),
+            _ => return Err("a word behind the hash is not one of `rate=`, `concurrent=` and `expires=`".into()),
         }
     }
     Ok(entry)

@@ -1,4 +1,4 @@
-//! The tokens that the server knows, and whether a presented one is among them.
+//! The valid tokens, and whose a presented one is.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,14 @@ use std::time::SystemTime;
 
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
+use tokio_util::sync::CancellationToken;
+
 use super::error::CredentialError;
 use super::identity::ClientIdentity;
 use super::quota::Quota;
 use super::token_file::{self, TokenEntry};
 
-/// The longest text that is looked at as a token.
+/// The longest text that may be a token.
 const TOKEN_BYTES_MAX: usize = 256;
 
 /// The tokens of a file. The file can be read again while calls come in.
@@ -27,6 +29,7 @@ struct KnownToken {
     entry: TokenEntry,
     identity: ClientIdentity,
     quota: Arc<Quota>,
+    revoked: CancellationToken,
 }
 
 /// A token that is known and has not expired.
@@ -34,16 +37,18 @@ struct KnownToken {
 pub struct Holder {
     /// Who holds it.
     pub identity: ClientIdentity,
-    /// What the holder uses.
+    /// What the token uses.
     pub quota: Arc<Quota>,
+    /// Cancelled when the token is removed, loses a scope, or expires.
+    pub revoked: CancellationToken,
 }
 
-/// Why a token is not taken.
+/// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadToken {
     /// No line of the file has its hash.
     Unknown,
-    /// Its time is over.
+    /// It has expired.
     Expired,
 }
 
@@ -58,21 +63,36 @@ impl Tokens {
         Ok(Self { path: path.to_owned(), known: RwLock::new(known) })
     }
 
-    /// Where they are kept.
+    /// Their file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads the file again. What a client uses is kept if its line says the same as before.
+    /// Reads the file again. What a token uses is kept if its limits are the same as before; a token that is not in the
+    /// file any more, or has other scopes, is revoked. A file that is missing counts as empty: deleting it is how an
+    /// operator revokes every token at once.
     ///
     /// # Errors
     ///
-    /// Those of [`Tokens::load`]; the tokens stay as they were.
+    /// Those of [`Tokens::load`], of a file that exists; the tokens stay as they were.
     pub fn reload(&self) -> Result<(), CredentialError> {
-        let entries = read(&self.path)?;
+        let is_missing = std::fs::metadata(&self.path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+        let entries = if is_missing { Vec::new() } else { read(&self.path)? };
+        if entries.is_empty() {
+            tracing::warn!(file = %self.path.display(), "no token is valid: the file is missing or empty");
+        }
         let mut current = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        *current = Arc::new(known(entries, &current));
+        let before = std::mem::take(&mut *current);
+        *current = Arc::new(known(entries, &before));
+        let is_kept = |old: &KnownToken| current.iter().any(|new| new.is_same(old));
+        before.iter().filter(|old| !is_kept(old)).for_each(|old| old.revoked.cancel());
         Ok(())
+    }
+
+    /// Revokes the tokens that have expired, which ends their calls.
+    pub fn revoke_expired(&self, now: SystemTime) {
+        let known = self.current();
+        known.iter().filter(|token| token.has_expired(now)).for_each(|token| token.revoked.cancel());
     }
 
     /// The name and scopes of every token.
@@ -80,12 +100,12 @@ impl Tokens {
         self.current().iter().map(|token| token.identity.clone()).collect()
     }
 
-    /// Whose token this is. Every hash is compared, each in constant time, so that the time taken says nothing of how
-    /// near a guess is, nor of whose line it is.
+    /// Whose token this is. Every hash is compared, each in constant time, so that the time says neither how close a guess
+    /// is nor which line matched.
     ///
     /// # Errors
     ///
-    /// [`BadToken`] says why it is not taken.
+    /// [`BadToken`] says why it is refused.
     pub fn find(&self, presented: &[u8], now: SystemTime) -> Result<Holder, BadToken> {
         if presented.len() > TOKEN_BYTES_MAX {
             return Err(BadToken::Unknown);
@@ -100,14 +120,26 @@ impl Tokens {
             found |= is_it;
         }
         let token = known.get(place as usize).filter(|_| bool::from(found)).ok_or(BadToken::Unknown)?;
-        if token.entry.expires.is_some_and(|expires| expires <= now) {
+        if token.has_expired(now) {
             return Err(BadToken::Expired);
         }
-        Ok(Holder { identity: token.identity.clone(), quota: token.quota.clone() })
+        let KnownToken { identity, quota, revoked, .. } = token;
+        Ok(Holder { identity: identity.clone(), quota: quota.clone(), revoked: revoked.clone() })
     }
 
     fn current(&self) -> Arc<Vec<KnownToken>> {
         self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl KnownToken {
+    /// Whether a call of the other may go on as a call of this.
+    fn is_same(&self, other: &Self) -> bool {
+        self.entry.hash == other.entry.hash && self.identity == other.identity
+    }
+
+    fn has_expired(&self, now: SystemTime) -> bool {
+        self.entry.expires.is_some_and(|expires| expires <= now)
     }
 }
 
@@ -119,21 +151,28 @@ fn read(path: &Path) -> Result<Vec<TokenEntry>, CredentialError> {
 
 fn known(entries: Vec<TokenEntry>, before: &[KnownToken]) -> Vec<KnownToken> {
     let previous: HashMap<&str, &KnownToken> = before.iter().map(|token| (token.entry.name.as_str(), token)).collect();
-    let keep = |entry: &TokenEntry| {
-        let token = previous.get(entry.name.as_str()).filter(|token| token.entry.limits == entry.limits);
-        token.map_or_else(|| Arc::new(Quota::new(entry.limits)), |token| token.quota.clone())
-    };
-    let known = entries.into_iter().map(|entry| KnownToken {
-        identity: ClientIdentity { name: entry.name.as_str().into(), scopes: entry.scopes },
-        quota: keep(&entry),
-        entry,
+    let known = entries.into_iter().map(|entry| {
+        let previous = previous.get(entry.name.as_str());
+        let quota = previous.filter(|token| token.entry.limits == entry.limits).map(|token| token.quota.clone());
+        let identity = ClientIdentity { name: entry.name.as_str().into(), scopes: entry.scopes };
+        let mut token = KnownToken {
+            identity,
+            quota: quota.unwrap_or_else(|| Arc::new(Quota::new(entry.limits))),
+            revoked: CancellationToken::new(),
+            entry,
+        };
+        // An expired token whose line now has a later time is a new one.
+        if let Some(old) = previous.filter(|old| token.is_same(old) && !old.revoked.is_cancelled()) {
+            token.revoked = old.revoked.clone();
+        }
+        token
     });
     known.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
 
@@ -163,7 +202,7 @@ mod tests {
         std::fs::write(file.path(), line("a", "one", "concurrent=1") + &line("b", "two", "")).expect("written");
         let tokens = Tokens::load(file.path()).expect("tokens");
         let now = SystemTime::now();
-        let held = tokens.find(b"one", now).expect("known").quota.take(Instant::now()).expect("the first");
+        let held = tokens.find(b"one", now).expect("known").quota.take().expect("the first");
 
         std::fs::write(file.path(), "nonsense\n").expect("written");
         assert!(tokens.reload().expect_err("nonsense").to_string().contains("line 1"));
@@ -174,13 +213,42 @@ mod tests {
         assert_eq!(tokens.find(b"two", now).expect_err("taken out"), BadToken::Unknown);
         assert_eq!(tokens.find(b"one", now).expect_err("replaced"), BadToken::Unknown);
         let quota = tokens.find(b"new", now).expect("known").quota;
-        assert!(quota.take(Instant::now()).is_err(), "the same client's call still counts");
+        assert!(quota.take().is_err(), "the same client's call still counts");
         drop(held);
-        drop(quota.take(Instant::now()).expect("it has ended"));
+        drop(quota.take().expect("it has ended"));
     }
 
     #[test]
-    fn a_token_that_expires_is_good_until_then() {
+    fn a_token_that_is_removed_changed_or_expired_is_revoked_and_no_other() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let (kept, removed) = (line("a", "one", ""), line("b", "two", ""));
+        let expiring = line("c", "three", "expires=2030-01-01T00:00:00Z");
+        std::fs::write(file.path(), [kept.as_str(), &removed, &expiring].concat()).expect("written");
+        let tokens = Tokens::load(file.path()).expect("tokens");
+        let now = SystemTime::now();
+        let revoked = |token: &str| tokens.find(token.as_bytes(), now).expect("known").revoked;
+        let [one, two, three] = ["one", "two", "three"].map(revoked);
+
+        std::fs::write(file.path(), [kept.as_str(), &expiring].concat()).expect("written");
+        tokens.reload().expect("tokens");
+        assert_eq!([&one, &two, &three].map(CancellationToken::is_cancelled), [false, true, false]);
+        tokens.revoke_expired(token_file::parse_time("2029-12-31T00:00:00Z").expect("a time"));
+        assert!(!three.is_cancelled());
+        tokens.revoke_expired(token_file::parse_time("2030-01-01T00:00:00Z").expect("a time"));
+        assert_eq!([&one, &three].map(CancellationToken::is_cancelled), [false, true]);
+
+        std::fs::write(file.path(), kept.replace(" generate ", " metrics ")).expect("written");
+        tokens.reload().expect("tokens");
+        assert!(one.is_cancelled(), "a call of `generate` is not one of `metrics`");
+        let again = revoked("one");
+        std::fs::remove_file(file.path()).expect("removed");
+        tokens.reload().expect("a file that is missing is empty");
+        assert!(again.is_cancelled());
+        assert_eq!(tokens.find(b"one", now).expect_err("no token is valid"), BadToken::Unknown);
+    }
+
+    #[test]
+    fn a_token_that_expires_is_valid_until_then() {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), line("a", "one", "expires=2030-01-01T00:00:00Z")).expect("written");
         let tokens = Tokens::load(file.path()).expect("tokens");

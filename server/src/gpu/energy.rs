@@ -60,7 +60,7 @@ mod tests {
         let mut reads = 0;
         let mut energies = Vec::new();
         for sample in 0..=100_u32 {
-            // 300 W, of which the counter tells 2 % more.
+            // 300 W, of which the counter reports 2 % more.
             let counter = 1000.0 + f64::from(sample) * 30.6;
             let energy = meter.sample(begin + sample * STEP, Some(300.0), || {
                 reads += 1;

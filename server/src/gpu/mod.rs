@@ -11,7 +11,7 @@ mod sampler;
 
 pub use sampler::{Devices, Sampler, Subscription};
 
-/// One sample. What the source cannot tell is `None`.
+/// One sample. What the source does not report is `None`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DeviceSample {
     /// When it was taken.
@@ -126,7 +126,7 @@ pub fn probe(device: &str) -> Box<dyn Probe> {
     Box::new(host::HostProbe::new())
 }
 
-/// The device with its make, where a sample of it tells: `cuda:0 NVIDIA H100 80GB HBM3`.
+/// The device with its make, if a sample has it: `cuda:0 NVIDIA H100 80GB HBM3`.
 pub fn full_name(device: &str, sample: &DeviceSample) -> String {
     match sample.source {
         StatsSource::Nvml => format!("{device} {}", sample.name),

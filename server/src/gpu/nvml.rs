@@ -55,11 +55,12 @@ impl NvmlProbe {
             Physical::Uuid(uuid) => nvml.device_by_uuid(uuid)?,
         };
         let own = Board::of(&device)?;
-        // One that cannot be asked, such as a board that belongs to somebody else, is left out.
+        // A board that cannot be queried, such as one without permission, is left out.
         let others = (0..nvml.device_count()?).filter_map(|index| Board::of(&nvml.device_by_index(index).ok()?).ok());
         let others = others.filter(|board| board.uuid != own.uuid).collect();
         let meter = PcieMeter::start(nvml.clone());
-        let pcie = meter.inspect_err(|error| tracing::warn!(%error, "no thread; PCIe rates are not told")).ok();
+        let pcie =
+            meter.inspect_err(|error| tracing::warn!(%error, "cannot start a thread; PCIe rates are left out")).ok();
         Ok(Self { own, others, pcie, nvml })
     }
 }
@@ -74,7 +75,7 @@ impl Board {
             pcie: pcie.and_then(|meter| meter.rate(&self.uuid)),
             ..DeviceSample::default()
         };
-        // A handle borrows the library, so it is looked up anew; that is a table look-up in NVML.
+        // A handle borrows the library, so it is looked up each time; that is a table look-up in NVML.
         if let Ok(device) = nvml.device_by_uuid(self.uuid.as_str()) {
             fill(&mut sample, &device);
             let now = Instant::now();
@@ -101,7 +102,7 @@ impl Probe for NvmlProbe {
     }
 }
 
-/// Asks for everything; boards differ in what they tell, and what they do not tell stays absent.
+/// Queries everything; boards differ in what they report, and what they do not report stays absent.
 fn fill(sample: &mut DeviceSample, device: &Device<'_>) {
     if let Ok(utilization) = device.utilization_rates() {
         sample.utilization_percent = Some(utilization.gpu as f32);
@@ -118,7 +119,7 @@ fn fill(sample: &mut DeviceSample, device: &Device<'_>) {
     sample.throttle_reasons = device.current_throttle_reasons().map(throttle_names).unwrap_or_default();
 }
 
-/// Who holds the device's memory; those of whom the driver does not tell how much are left out.
+/// The processes that hold the device's memory; those without a figure from the driver are left out.
 fn processes(device: &Device<'_>) -> Vec<ProcessMemory> {
     let running = device.running_compute_processes().unwrap_or_default();
     let known = running.into_iter().filter_map(|process| match process.used_gpu_memory {

@@ -1,5 +1,5 @@
 //! PCIe rates. NVML measures each direction over some 20 ms and blocks meanwhile, so a thread of its own asks, at most once
-//! a second and only while somebody wants to know.
+//! a second and only while there is a subscriber.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{self, SyncSender};

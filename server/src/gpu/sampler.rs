@@ -138,7 +138,7 @@ fn sample_until_closed(shared: &Shared, mut probe: Box<dyn Probe>) {
         let others = if wants_others { probe.others() } else { Vec::new() };
         let devices = Devices { own: &own, others: &others };
         for subscriber in lock(&shared.subscribers).list.iter_mut().filter(|one| one.due <= now) {
-            // Whoever wants all has come meanwhile; the next round is theirs.
+            // A subscriber to all devices came meanwhile; the next round includes it.
             if subscriber.wants_others && !wants_others {
                 continue;
             }
@@ -200,7 +200,7 @@ mod tests {
         let sampler = Sampler::start(Box::new(Pair)).expect("a thread");
         let (sender, heard) = mpsc::channel();
         let _subscription = sampler.subscribe_all(Duration::ZERO, move |devices| {
-            // The test has ended if nobody hears.
+            // The receiver is gone if the test has ended.
             _ = sender.send(devices.others.iter().map(|sample| sample.device_index).collect::<Vec<_>>());
         });
         for _ in 0..2 {

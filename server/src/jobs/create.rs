@@ -114,9 +114,9 @@ impl Jobs {
         fingerprint: Vec<u8>,
     ) -> Result<Created, ServerError> {
         let Prepared { context, request, diagnostics } = prepared;
-        if let Err(retry_after) = self.rates.take(&call.client, Instant::now()) {
+        if let Some(Err(retry_after)) = self.rates.as_ref().map(|rates| rates.take(&call.client)) {
             let client = call.client.to_string();
-            return Err(ServerError::ClientRate { client, rate: self.rates.rate(), retry_after });
+            return Err(ServerError::ClientRate { client, rate: self.parts.limits.client_rate_max, retry_after });
         }
         let accepted = Instant::now();
         let deadline = policy.timeout.and_then(|timeout| accepted.checked_add(timeout));

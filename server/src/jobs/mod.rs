@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::job::JobHandle;
 use crate::job_id::JobId;
 use crate::journal::{Entry, Journal, JournalHooks, Reader};
 use crate::limits::Limits;
+use crate::rate::{CallerRates, Rate};
 use crate::request::RequestRules;
 use crate::scheduler::Scheduler;
 use crate::store::writer::StoreWriter;
@@ -30,14 +32,12 @@ use crate::wire::to_proto;
 use record::JobRecord;
 
 mod create;
-mod limiter;
 mod record;
 mod recover;
 mod retention_loop;
 
 use crate::retention::RetentionGate;
 pub use create::{Call, Created};
-use limiter::RateLimiter;
 
 /// What a request is checked against and who draws it.
 pub struct Parts {
@@ -82,7 +82,7 @@ pub struct Jobs {
     live: Mutex<HashMap<JobId, Live>>,
     /// Events of ended jobs that somebody reads.
     read: Mutex<HashMap<JobId, Weak<[Entry]>>>,
-    rates: RateLimiter,
+    rates: Option<CallerRates>,
     /// One is held while a named job is created, so that a repeated call finds it; which one, the name decides.
     naming: [tokio::sync::Mutex<()>; NAMING_LOCKS],
 }
@@ -101,7 +101,8 @@ struct Live {
 impl Jobs {
     /// An empty registry over a store; [`Jobs::recover`] takes up what is in it.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let rates = RateLimiter::new(parts.limits.client_rate_max);
+        let rate = NonZeroU32::new(parts.limits.client_rate_max);
+        let rates = rate.map(|calls| CallerRates::new(Rate { calls, per: Duration::from_secs(60) }));
         Arc::new_cyclic(|this| Self {
             parts,
             runtime: Handle::current(),

@@ -1,4 +1,4 @@
-//! Figures of the service for Prometheus: counted where things happen, read by [`listener`] when somebody asks.
+//! Metrics of the service for Prometheus: counted where things happen, and read when a scrape comes.
 //!
 //! Names are in base units with the prefix `sakuga_`. No label takes a value that a client could make up.
 
@@ -16,24 +16,24 @@ use sakuga_model_core::MemoryPool;
 use tonic::Code;
 
 use crate::gpu::DeviceSample;
+use crate::grpc::code_name;
 
 mod device;
 pub mod engine;
-pub mod listener;
 
 use device::DeviceMetrics;
 
-/// The label of methods that this server does not have: whoever tries them must not fill the memory with names.
+/// The label of methods that this server does not have: a client must not fill the memory with invented names.
 const OTHER: &str = "other";
 
-/// All figures.
+/// All metrics.
 pub struct Metrics {
     registry: Registry,
     /// Of connections.
     pub connections: ConnectionMetrics,
     /// Of calls.
     pub calls: CallMetrics,
-    /// Of what the engine draws.
+    /// Of the jobs that the engine runs.
     pub engine: EngineMetrics,
     queue: QueueMetrics,
     device: DeviceMetrics,
@@ -46,9 +46,9 @@ pub struct ConnectionMetrics {
     pub open: Gauge,
     /// Closed because too many were open.
     pub refused: Counter,
-    /// Idle ones that gave way to new ones.
-    pub given_up: Counter,
-    /// TLS handshakes that led to nothing.
+    /// Closed to make room for new ones.
+    pub evicted: Counter,
+    /// Failed TLS handshakes.
     pub handshakes_failed: Counter,
     /// Bytes from clients, decrypted.
     pub received_bytes: Counter,
@@ -87,7 +87,7 @@ impl CallMetrics {
     }
 }
 
-/// Of what the engine draws.
+/// Of the jobs that the engine runs.
 #[derive(Clone, Debug)]
 pub struct EngineMetrics {
     /// Jobs that the device works at: none or one.
@@ -98,14 +98,14 @@ pub struct EngineMetrics {
     stages: Family<OneLabel, Histogram>,
 }
 
-/// Of the queue, as it is when somebody asks.
+/// Of the queue, at the time of the scrape.
 #[derive(Debug, Default)]
 struct QueueMetrics {
     jobs: Gauge,
     serving: Gauge,
 }
 
-/// What the scheduler tells when somebody asks.
+/// The state of the scheduler, at the time of the scrape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueFigures {
     /// Jobs without a terminal event, the running one included.
@@ -149,7 +149,7 @@ impl Metrics {
             "Connections closed because too many were open",
             connections.refused.clone(),
         );
-        registry.register("connections_given_up", "Idle connections closed for new ones", connections.given_up.clone());
+        registry.register("connections_given_up", "Idle connections closed for new ones", connections.evicted.clone());
         registry.register(
             "tls_handshakes_failed",
             "Handshakes that led to no connection",
@@ -201,29 +201,6 @@ impl EngineMetrics {
     }
 }
 
-/// The code's name in the gRPC specification.
-pub(crate) fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,6 +245,6 @@ mod tests {
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
         }
-        assert!(!page.contains("power_watts{"), "what is not known is not told");
+        assert!(!page.contains("power_watts{"), "an unknown value is left out");
     }
 }

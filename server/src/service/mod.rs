@@ -72,15 +72,23 @@ async fn off_reactor<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ServerError> + Send + 'static,
 ) -> Result<T, Status> {
     let span = tracing::Span::current();
-    let done = tokio::task::spawn_blocking(move || span.in_scope(work)).await;
+    // Dropped with the call: work that has not begun by then is not done.
+    let gone = CancellationToken::new();
+    let _call = gone.clone().drop_guard();
+    let work = move || {
+        if gone.is_cancelled() {
+            return Err(ServerError::Internal("the call is gone".into()));
+        }
+        span.in_scope(work)
+    };
+    let done = tokio::task::spawn_blocking(work).await;
     let done = done.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())));
     done.map_err(|error| refuse(&error))
 }
 
-/// The status of a refusal, noted in the log: without the prompt, whose texts stand in the message.
+/// The status of a refusal. It is logged at `debug` only: a client may cause many.
 fn refuse(error: &ServerError) -> Status {
     let status = status::to_status(error);
-    tracing::info!(code = ?status.code(), "refused");
-    tracing::debug!(%error, "refused because");
+    tracing::debug!(code = ?status.code(), %error, "refused");
     status
 }

@@ -1,7 +1,7 @@
-//! What a collector is told of calls and jobs: where their time goes, as one trace from the caller's span on.
+//! Traces of calls and jobs for a collector: where their time goes, as one trace that begins with the caller's span.
 //!
-//! Who tells only knows the traits here; [`otlp`] implements them over OpenTelemetry. Without an observer nothing is
-//! made, kept or sent.
+//! Callers know only the traits here; [`otlp`] implements them over OpenTelemetry. Without an observer nothing is made,
+//! kept or sent.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,9 +20,8 @@ use crate::journal::EventEncoder;
 
 #[cfg(feature = "otlp")]
 pub mod otlp;
-pub mod settings;
 
-/// Hears of calls and jobs. It never waits: what cannot be sent is dropped.
+/// Observes calls and jobs. It never blocks: what cannot be sent is dropped.
 pub trait Observer: Send + Sync {
     /// A call begins. `method` is `package.Service/Method`, one that this server has, or `None`.
     fn call_begins(&self, method: Option<&str>, headers: &HeaderMap, peer: Option<SocketAddr>)
@@ -31,11 +30,11 @@ pub trait Observer: Send + Sync {
     /// A job is accepted, or taken up again, on behalf of a span.
     fn job_begins(&self, id: &JobId, request: &JobRequest, parent: Option<TraceParent>) -> Box<dyn JobObserver>;
 
-    /// Sends what is left, and hears of nothing from then on. Blocks for no longer than this.
+    /// Sends what is left and stops. Blocks for at most `patience`.
     fn close(&self, patience: Duration);
 }
 
-/// Hears of one call. A call ends when this is dropped, and was cancelled if its end was not told.
+/// Observes one call. The call ends when this is dropped; without [`CallObserver::ends`] it was cancelled.
 pub trait CallObserver: Send {
     /// The call's own span, for what is done on its behalf.
     fn parent(&self) -> TraceParent;
@@ -44,7 +43,7 @@ pub trait CallObserver: Send {
     fn ends(&mut self, code: Code);
 }
 
-/// Hears of one job.
+/// Observes one job.
 pub trait JobObserver: Send {
     /// What happens, in order.
     fn note(&mut self, event: &Event);
@@ -61,9 +60,9 @@ pub struct TraceParent {
     pub is_sampled: bool,
 }
 
-/// The text is no `traceparent` of version 00.
+/// The text is not a `traceparent` of version 00.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no traceparent")]
+#[error("this is not a traceparent")]
 pub struct NoTraceParent;
 
 impl fmt::Display for TraceParent {
@@ -92,14 +91,14 @@ impl FromStr for TraceParent {
     }
 }
 
-/// A encoder whose job is observed.
+/// An encoder whose job is observed.
 pub struct ObservedEncoder {
     encoder: Box<dyn EventEncoder>,
     observer: Box<dyn JobObserver>,
 }
 
 impl ObservedEncoder {
-    /// The encoder as it is if nobody observes.
+    /// The encoder itself without an observer.
     pub fn over(
         encoder: Box<dyn EventEncoder>,
         observer: Option<&Arc<dyn Observer>>,

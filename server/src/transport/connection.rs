@@ -51,20 +51,21 @@ impl Connections {
         self.handshake_timeout
     }
 
-    /// A slot for a new connection. When all are taken, the connection that has been idle for longest is closed; `None`
-    /// if every connection has a call.
+    /// A slot for a new connection. When all are taken, another connection is closed for it: the one that has been idle
+    /// for longest, of those without an identity if there are any; else the oldest whose calls have no identity; else
+    /// `None`.
     pub fn admit(self: &Arc<Self>) -> Option<Slot> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let activity = Arc::new(Activity::new(self.handshake_timeout, self.idle_timeout));
         let mut open = lock(&self.open);
         if open.len() >= self.connections_max {
-            let idle = open.iter().filter_map(|(id, activity)| Some((activity.idle_since()?, *id)));
-            let Some((_, longest)) = idle.min() else {
+            let candidates = open.iter().filter_map(|(id, activity)| Some((activity.expendable()?, *id)));
+            let Some((_, longest)) = candidates.min() else {
                 self.metrics.refused.inc();
                 return None;
             };
             if let Some(activity) = open.remove(&longest) {
-                self.metrics.given_up.inc();
+                self.metrics.evicted.inc();
                 activity.closing.cancel();
             }
         }
@@ -120,6 +121,10 @@ pub struct Activity {
 #[derive(Debug)]
 struct ActivityState {
     calls: usize,
+    /// Those of them that have an identity.
+    identified_calls: usize,
+    /// Whether any call had an identity.
+    had_identity: bool,
     has_received: bool,
     /// When the last call ended, or the connection began, or its first byte came.
     since: Instant,
@@ -127,14 +132,20 @@ struct ActivityState {
 
 impl Activity {
     fn new(handshake_timeout: Duration, idle_timeout: Duration) -> Self {
-        let state = ActivityState { calls: 0, has_received: false, since: Instant::now() };
+        let state = ActivityState {
+            calls: 0,
+            identified_calls: 0,
+            had_identity: false,
+            has_received: false,
+            since: Instant::now(),
+        };
         Self { state: Mutex::new(state), closing: CancellationToken::new(), handshake_timeout, idle_timeout }
     }
 
     /// Counts a call until the guard is dropped. A connection that only answers keepalive probes is idle.
     pub fn begin_call(self: &Arc<Self>) -> CallGuard {
         lock(&self.state).calls += 1;
-        CallGuard(self.clone())
+        CallGuard { activity: self.clone(), is_identified: false }
     }
 
     fn received_bytes(&self) {
@@ -145,9 +156,16 @@ impl Activity {
         }
     }
 
-    fn idle_since(&self) -> Option<Instant> {
+    /// How expendable the connection is, the most first; `None` if it has calls with an identity.
+    fn expendable(&self) -> Option<(Expendable, Instant)> {
         let state = lock(&self.state);
-        (state.calls == 0).then_some(state.since)
+        let rank = match (state.calls, state.identified_calls, state.had_identity) {
+            (0, _, false) => Expendable::IdleStranger,
+            (0, _, true) => Expendable::Idle,
+            (_, 0, false) => Expendable::BusyStranger,
+            _ => return None,
+        };
+        Some((rank, state.since))
     }
 
     /// When the connection is closed as idle, unless a call begins before.
@@ -159,14 +177,40 @@ impl Activity {
     }
 }
 
+/// Which connections are closed first when others need their slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Expendable {
+    /// Without a call, and no call had an identity.
+    IdleStranger,
+    /// Without a call.
+    Idle,
+    /// With calls of which none has or had an identity.
+    BusyStranger,
+}
+
 /// One call of a connection.
 #[derive(Debug)]
-pub struct CallGuard(Arc<Activity>);
+pub struct CallGuard {
+    activity: Arc<Activity>,
+    is_identified: bool,
+}
+
+impl CallGuard {
+    /// Notes that the call has an identity, or needs none.
+    pub fn identify(&mut self) {
+        if !std::mem::replace(&mut self.is_identified, true) {
+            let mut state = lock(&self.activity.state);
+            state.identified_calls += 1;
+            state.had_identity = true;
+        }
+    }
+}
 
 impl Drop for CallGuard {
     fn drop(&mut self) {
-        let mut state = lock(&self.0.state);
+        let mut state = lock(&self.activity.state);
         state.calls -= 1;
+        state.identified_calls -= usize::from(self.is_identified);
         state.since = Instant::now();
     }
 }
@@ -220,6 +264,11 @@ impl Connection {
             sent: slot.connections.metrics.sent_bytes.clone(),
             _slot: slot,
         }
+    }
+
+    /// The client's address.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.peer.address
     }
 
     /// Whether the connection has to end; otherwise the task is woken when that changes.

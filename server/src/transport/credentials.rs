@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::config::TransportConfig;
 use super::reload::Reloader;
-use super::tls::Tls;
+use super::tls::{self, Tls};
 use crate::auth::error::CredentialError;
 use crate::auth::tokens::Tokens;
 
@@ -27,6 +27,9 @@ impl Credentials {
     /// [`CredentialError`] names the file that cannot be used.
     pub fn load(config: &TransportConfig) -> Result<Self, CredentialError> {
         let tls = config.tls.as_ref().map(|files| Tls::load(files, config.grpc_web()).map(Arc::new)).transpose()?;
+        for problem in config.tls.iter().flat_map(tls::validity_problems) {
+            tracing::warn!(%problem, "clients will refuse the certificate");
+        }
         let tokens = config.tokens.as_ref().map(|path| Tokens::load(path).map(Arc::new)).transpose()?;
         let requires_certificate = config.tls.as_ref().is_some_and(|files| files.client_ca.is_some());
         Ok(Self { tls, tokens, requires_certificate, reload_interval: config.reload_interval })
@@ -35,8 +38,9 @@ impl Credentials {
     /// Every problem of the files, for `--check-config`.
     pub fn problems(config: &TransportConfig) -> Vec<String> {
         let tls = config.tls.as_ref().and_then(|files| Tls::load(files, false).err());
+        let expired = config.tls.iter().flat_map(tls::validity_problems);
         let tokens = config.tokens.as_ref().and_then(|path| Tokens::load(path).err());
-        tls.into_iter().chain(tokens).map(|error| error.to_string()).collect()
+        tls.into_iter().chain(expired).chain(tokens).map(|error| error.to_string()).collect()
     }
 
     /// Reads the files again when they change or SIGHUP comes, until the handle is dropped.

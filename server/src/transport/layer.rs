@@ -1,11 +1,12 @@
-//! What every call passes: authentication, authorisation, the quota of its token; and its end is counted.
+//! What every call passes: authentication, authorisation, the quota of its token, the limits of its message; and its end
+//! is counted.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -18,29 +19,60 @@ use tracing::Instrument as _;
 
 use super::connection::{CallGuard, Peer};
 use super::credentials::Credentials;
-use crate::auth::access::{Access, access};
+use super::cutoff::Cutoff;
+use super::message::Messages;
+use super::open_calls::OpenCalls;
+use super::refusal::with_reason;
+use super::refusal_log::RefusalLog;
+use crate::auth::access::{Access, access, is_public};
 use crate::auth::bearer::take_bearer;
 use crate::auth::identity::ClientIdentity;
-use crate::auth::quota::OverQuota;
 use crate::auth::refusal::Refusal;
 use crate::auth::tokens::Tokens;
 use crate::metrics::CallMetrics;
 use crate::trace::{CallObserver, Observer};
 
-/// Authenticates, authorises and counts the calls of a service.
+/// How long a health check or a reflection may be open. Those who watch the health watch it again.
+const OPEN_CALL_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Authenticates, authorises, bounds and counts the calls of a service.
 #[derive(Clone)]
 pub struct CallLayer {
     tokens: Option<Arc<Tokens>>,
     /// Whether a call without token and certificate is refused.
     needs_identity: bool,
+    messages: Messages,
+    open_calls: Arc<OpenCalls>,
+    refusals: Arc<RefusalLog>,
     metrics: CallMetrics,
     observer: Option<Arc<dyn Observer>>,
 }
 
+/// A call that may go on.
+#[derive(Default)]
+struct Admitted {
+    permit: Option<OwnedSemaphorePermit>,
+    cutoff: Cutoff,
+    has_identity: bool,
+}
+
 impl CallLayer {
-    /// The layer over these credentials.
-    pub fn new(credentials: &Credentials, metrics: CallMetrics, observer: Option<Arc<dyn Observer>>) -> Self {
-        Self { tokens: credentials.tokens.clone(), needs_identity: credentials.requires_identity(), metrics, observer }
+    /// The layer over these credentials, for the methods of `messages`.
+    pub fn new(
+        credentials: &Credentials,
+        messages: Messages,
+        metrics: CallMetrics,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Self {
+        Self {
+            tokens: credentials.tokens.clone(),
+            needs_identity: credentials.requires_identity(),
+            messages,
+            open_calls: Arc::default(),
+            refusals: Arc::default(),
+            metrics,
+            observer,
+        }
     }
 
     /// Begins the span of a call and attaches it to the request.
@@ -54,17 +86,25 @@ impl CallLayer {
     }
 
     /// Authenticates and authorises a call, removes its secret, and attaches its identity.
-    fn admit<B>(&self, request: &mut Request<B>) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+    fn admit<B>(&self, request: &mut Request<B>) -> Result<Admitted, Refusal> {
         let needed = access(request.uri().path());
         let secret = take_bearer(request.headers_mut());
+        let mut admitted = Admitted::default();
+        if is_public(request.uri().path()) {
+            let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
+            admitted.cutoff = Cutoff::default().open_call(self.open_calls.begin(address), OPEN_CALL_TIMEOUT);
+        }
         if !self.needs_identity || needed == Access::Open {
-            return Ok(None);
+            // On a server without tokens and certificates every call counts as identified.
+            admitted.has_identity = !self.needs_identity;
+            return Ok(admitted);
         }
         let certificate = request.extensions().get::<Peer>().and_then(|peer| peer.certificate.clone());
         let (identity, quota) = match &self.tokens {
             None => (certificate.as_ref().map(ClientIdentity::of_certificate).ok_or(Refusal::NoToken)?, None),
             Some(tokens) => {
                 let holder = tokens.find(&secret?, SystemTime::now())?;
+                admitted.cutoff = admitted.cutoff.revoked(holder.revoked);
                 (holder.identity, Some(holder.quota))
             }
         };
@@ -75,9 +115,10 @@ impl CallLayer {
         {
             return Err(Refusal::WrongScope { held: identity.scopes, needed: scopes });
         }
-        let permit = quota.map(|quota| quota.take(Instant::now()).map_err(Refusal::OverQuota)).transpose()?;
+        admitted.permit = quota.map(|quota| quota.take().map_err(Refusal::OverQuota)).transpose()?;
+        admitted.has_identity = true;
         request.extensions_mut().insert(identity);
-        Ok(permit)
+        Ok(admitted)
     }
 }
 
@@ -89,16 +130,16 @@ impl<S> Layer<S> for CallLayer {
     }
 }
 
-/// A service whose calls are authenticated and counted.
+/// A service whose calls are authenticated, bounded and counted.
 #[derive(Clone)]
 pub struct CallService<S> {
     inner: S,
     layer: CallLayer,
 }
 
-impl<S, B> Service<Request<B>> for CallService<S>
+impl<S> Service<Request<Body>> for CallService<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
+    S: Service<Request<Body>, Response = Response<Body>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
 {
@@ -110,34 +151,59 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let method = self.layer.metrics.method(request.uri().path());
-        let observed = self.layer.observe(&mut request, &method);
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let layer = self.layer.clone();
+        let method = layer.metrics.method(request.uri().path());
+        let observed = layer.observe(&mut request, &method);
         let span = call_span(request.uri().path(), observed.as_deref());
+        let peer = request.extensions().get::<Peer>().cloned();
         let mut call = Call {
             method,
             observed,
-            metrics: self.layer.metrics.clone(),
+            metrics: layer.metrics.clone(),
             // A call that is dropped before its end was cancelled by the client.
             code: Code::Cancelled,
-            _connection: request.extensions().get::<Peer>().map(|peer| peer.activity.begin_call()),
+            connection: peer.as_ref().map(|peer| peer.activity.begin_call()),
             _quota: None,
         };
         call.metrics.open.inc();
-        let entered = span.enter();
-        match self.layer.admit(&mut request) {
-            Ok(permit) => call._quota = permit,
+        let admitted = span.in_scope(|| layer.admit(&mut request));
+        let Admitted { permit, cutoff, has_identity } = match admitted {
+            Ok(admitted) => admitted,
             Err(refusal) => {
-                call.metrics.refused(refusal.reason());
-                log(&refusal, request.extensions().get::<Peer>());
+                span.in_scope(|| layer.refusals.note(refusal.reason(), peer.as_ref().map(|peer| peer.address)));
                 let status = refusal.to_status();
-                call.code = status.code();
-                return Box::pin(async move { Ok(status.into_http()) });
+                return Box::pin(std::future::ready(Ok(call.refused(refusal.reason(), &status))));
             }
+        };
+        call._quota = permit;
+        if has_identity && let Some(connection) = &mut call.connection {
+            connection.identify();
         }
-        let answer = self.inner.call(request);
-        drop(entered);
-        Box::pin(async move { Ok(watch(call, answer.await?)) }.instrument(span))
+        // The clone has not been asked whether it is ready; the original has.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let answer = async move {
+            let mut cutoff = Box::pin(cutoff);
+            let (parts, body) = request.into_parts();
+            let body = tokio::select! {
+                status = &mut cutoff => return Ok(call.ended(&status)),
+                read = layer.messages.read(parts.uri.path(), &parts.headers, body) => read,
+            };
+            let body = match body {
+                Ok(body) => body,
+                Err(refusal) => {
+                    layer.refusals.note(refusal.reason(), peer.map(|peer| peer.address));
+                    return Ok(call.refused(refusal.reason(), &refusal.to_status()));
+                }
+            };
+            let answer = tokio::select! {
+                status = &mut cutoff => return Ok(call.ended(&status)),
+                answer = inner.call(Request::from_parts(parts, body)) => answer?,
+            };
+            Ok(watch(call, cutoff, answer))
+        };
+        Box::pin(answer.instrument(span))
     }
 }
 
@@ -149,23 +215,15 @@ fn call_span(path: &str, observed: Option<&dyn CallObserver>) -> tracing::Span {
     tracing::info_span!("call", path, call_id, trace_id, client = tracing::field::Empty)
 }
 
-fn log(refusal: &Refusal, peer: Option<&Peer>) {
-    let peer = peer.map(|peer| peer.address);
-    match refusal {
-        // May come often, and concerns only the client.
-        Refusal::OverQuota(OverQuota::Rate { .. } | OverQuota::Concurrent { .. }) => {
-            tracing::debug!(reason = refusal.reason(), ?peer, "call refused");
-        }
-        _ => tracing::info!(reason = refusal.reason(), ?peer, "call refused"),
-    }
-}
-
-/// Follows an answer to its end.
-fn watch(mut call: Call, answer: Response<Body>) -> Response<Body> {
+/// Follows an answer to its end, or to the cutoff.
+fn watch(mut call: Call, cutoff: Pin<Box<Cutoff>>, answer: Response<Body>) -> Response<Body> {
     let (parts, body) = answer.into_parts();
     // The status of an answer without a body is in its headers.
     call.note(&parts.headers);
-    Response::from_parts(parts, Body::new(WatchedBody { inner: body, call }))
+    if let Some(status) = Status::from_header_map(&parts.headers).as_ref().and_then(with_reason) {
+        return call.ended(&status);
+    }
+    Response::from_parts(parts, Body::new(WatchedBody { inner: Some(body), call, cutoff }))
 }
 
 /// A call until its answer has ended or was dropped.
@@ -174,7 +232,7 @@ struct Call {
     metrics: CallMetrics,
     observed: Option<Box<dyn CallObserver>>,
     code: Code,
-    _connection: Option<CallGuard>,
+    connection: Option<CallGuard>,
     _quota: Option<OwnedSemaphorePermit>,
 }
 
@@ -183,6 +241,18 @@ impl Call {
         if let Some(status) = headers.get("grpc-status") {
             self.code = Code::from_bytes(status.as_bytes());
         }
+    }
+
+    /// The answer to a call that a limit refuses.
+    fn refused(self, reason: &'static str, status: &Status) -> Response<Body> {
+        self.metrics.refused(reason);
+        self.ended(status)
+    }
+
+    /// The answer to a call that ends with this status.
+    fn ended(mut self, status: &Status) -> Response<Body> {
+        self.code = status.code();
+        status.clone().into_http()
     }
 }
 
@@ -197,8 +267,10 @@ impl Drop for Call {
 }
 
 struct WatchedBody {
-    inner: Body,
+    /// Dropped at the cutoff, which ends the work for it.
+    inner: Option<Body>,
     call: Call,
+    cutoff: Pin<Box<Cutoff>>,
 }
 
 impl http_body::Body for WatchedBody {
@@ -206,24 +278,32 @@ impl http_body::Body for WatchedBody {
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        let this = &mut *self;
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        if let Poll::Ready(status) = this.cutoff.as_mut().poll(context) {
+            this.call.code = status.code();
+            this.inner = None;
+            let mut trailers = HeaderMap::new();
+            return Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))));
+        }
+        let polled = Pin::new(inner).poll_frame(context);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(trailers) = frame.trailers_ref() {
-                    self.call.note(trailers);
+                    this.call.note(trailers);
                 }
             }
-            Poll::Ready(Some(Err(status))) => self.call.code = status.code(),
+            Poll::Ready(Some(Err(status))) => this.call.code = status.code(),
             Poll::Ready(None) | Poll::Pending => {}
         }
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(SizeHint::default, http_body::Body::size_hint)
     }
 }

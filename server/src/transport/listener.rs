@@ -35,6 +35,13 @@ impl Incoming {
     }
 }
 
+impl Incoming {
+    /// The next connection; `None` when the listener has ended.
+    pub(super) async fn next(&mut self) -> Option<Connection> {
+        self.ready.recv().await
+    }
+}
+
 impl Stream for Incoming {
     type Item = io::Result<Connection>;
 

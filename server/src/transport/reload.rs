@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 use tokio_util::task::AbortOnDropHandle;
@@ -20,6 +20,7 @@ impl Reloader {
     /// Looks at the files every `interval`, unless it is zero, and on SIGHUP.
     pub fn start(tls: Option<Arc<Tls>>, tokens: Option<Arc<Tokens>>, interval: Duration) -> Self {
         let mut watched: Vec<Watched> = Vec::new();
+        let expiring = tokens.clone();
         if let Some(tls) = tls {
             let paths = tls.files().map(Path::to_owned).collect();
             watched.push(Watched::new("certificates", paths, move || tls.reload()));
@@ -30,11 +31,11 @@ impl Reloader {
         }
         // Also without files: a SIGHUP that nothing handles would end the program.
         let hangup = Hangup::listen();
-        Self { _task: AbortOnDropHandle::new(tokio::spawn(watch(watched, interval, hangup))) }
+        Self { _task: AbortOnDropHandle::new(tokio::spawn(watch(watched, expiring, interval, hangup))) }
     }
 }
 
-async fn watch(mut watched: Vec<Watched>, interval: Duration, mut hangup: Hangup) {
+async fn watch(mut watched: Vec<Watched>, tokens: Option<Arc<Tokens>>, interval: Duration, mut hangup: Hangup) {
     loop {
         tokio::select! {
             () = pause(interval) => {}
@@ -47,6 +48,9 @@ async fn watch(mut watched: Vec<Watched>, interval: Duration, mut hangup: Hangup
         });
         let Ok(back) = checked.await else { return };
         watched = back;
+        if let Some(tokens) = &tokens {
+            tokens.revoke_expired(SystemTime::now());
+        }
     }
 }
 

@@ -39,7 +39,7 @@ pub fn serve(
     let is_web = config.grpc_web();
     let router = Server::builder()
         .accept_http1(is_web)
-        .max_concurrent_streams(config.streams_max)
+        .max_concurrent_streams(config.connection_streams_max)
         .http2_max_header_list_size(config.header_bytes_max)
         .http2_keepalive_interval(Some(config.keepalive_interval))
         .http2_keepalive_timeout(Some(config.keepalive_timeout))

@@ -1,6 +1,6 @@
-//! Keys and certificates: read from PEM files, checked, and exchanged while the server runs.
+//! Keys and certificates: read from PEM files, checked, and replaced while the server runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sha2::{Digest as _, Sha256};
@@ -10,13 +10,14 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, ServerConnection};
+use x509_parser::time::ASN1Time;
 
 use super::config::TlsFiles;
 use crate::auth::error::CredentialError;
 use crate::auth::identity::CertificateFingerprint;
 use crate::auth::token_file::hex;
 
-/// The server's side of TLS. Handshakes take the keys of the moment; connections keep those that they began with.
+/// The server's side of TLS. A handshake uses the newest keys; an open connection keeps those that it began with.
 pub struct Tls {
     files: TlsFiles,
     speaks_http1: bool,
@@ -34,7 +35,7 @@ impl Tls {
         Ok(Self { files: files.clone(), speaks_http1, current })
     }
 
-    /// Reads the files again. Sessions are not resumed across: a client whose CA was taken out comes in no more.
+    /// Reads the files again. Sessions are not resumed across a change: a client whose CA was removed is refused.
     ///
     /// # Errors
     ///
@@ -51,16 +52,42 @@ impl Tls {
         [cert, key].into_iter().chain(client_ca).map(AsRef::as_ref)
     }
 
-    /// What makes the next handshake.
+    /// The acceptor of the next handshake.
     pub fn acceptor(&self) -> TlsAcceptor {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone().into()
     }
 }
 
-/// Whose certificate the client of a connection has shown, if it has.
+/// The fingerprint of the client's certificate, if it has sent one.
 pub fn fingerprint(connection: &ServerConnection) -> Option<CertificateFingerprint> {
     let leaf = connection.peer_certificates()?.first()?;
     Some(CertificateFingerprint(hex(&Sha256::digest(leaf)).into()))
+}
+
+/// The certificates of these files that are not valid now. Files that cannot be read have none.
+pub fn validity_problems(files: &TlsFiles) -> Vec<CredentialError> {
+    let paths = [Some(&files.cert), files.client_ca.as_ref()].into_iter().flatten();
+    let of_file = |path: &PathBuf| {
+        let found = certificates(path).unwrap_or_default();
+        let problems = found.iter().filter_map(|certificate| validity_problem(certificate));
+        problems.map(|problem| CredentialError::new(path, problem)).collect::<Vec<_>>()
+    };
+    paths.flat_map(of_file).collect()
+}
+
+fn validity_problem(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let (subject, validity, now) = (parsed.subject(), parsed.validity(), ASN1Time::now());
+    if now > validity.not_after {
+        return Some(format!("the certificate of `{subject}` expired at {}; replace it", validity.not_after));
+    }
+    if now < validity.not_before {
+        let begin = validity.not_before;
+        return Some(format!(
+            "the certificate of `{subject}` is valid only from {begin}; replace it, or set the clock"
+        ));
+    }
+    None
 }
 
 fn server_config(files: &TlsFiles, speaks_http1: bool) -> Result<ServerConfig, CredentialError> {

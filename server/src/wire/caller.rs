@@ -14,9 +14,8 @@ use crate::wire::from_proto;
 /// The entry of a call's metadata that names its client.
 pub const CLIENT_ID: &str = "sakuga-client-id";
 
-/// The client's name: who it is by its token or certificate, where the door asks; else what it says of itself, else the
-/// address that it calls from. Nobody gets more than a share of the device by calling itself many names, once names are
-/// asked for at the door.
+/// The client's name: that of its token or certificate if calls need one; else what the call says, else the address that
+/// it comes from. Where calls need an identity, a client cannot get more than its share by using many names.
 ///
 /// # Errors
 ///
@@ -55,7 +54,7 @@ pub fn options(options: &JobOptions) -> Result<(), ServerError> {
             faults.push(Violation::new(
                 field,
                 Violation::OUT_OF_RANGE,
-                "write a time that is not negative, with nanos below a second",
+                "write a time from 0 to 100 years, with nanos below a second",
             ));
         }
     }

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use tonic::metadata::MetadataMap;
 
-/// How long the caller will wait, if it says so. A header that breaks the protocol's rules counts as none.
+use super::from_proto::DURATION_MAX;
+
+/// How long the caller will wait, if it says so. A header that breaks the protocol's rules, or says more than 100 years,
+/// counts as no deadline.
 pub fn timeout(metadata: &MetadataMap) -> Option<Duration> {
-    parse(metadata.get("grpc-timeout")?.to_str().ok()?)
+    parse(metadata.get("grpc-timeout")?.to_str().ok()?).filter(|timeout| *timeout <= DURATION_MAX)
 }
 
 /// Reads at most eight digits and a unit, as the gRPC protocol over HTTP/2 has it.

@@ -138,11 +138,15 @@ fn non_empty(text: String) -> Option<String> {
     Some(text).filter(|text| !text.is_empty())
 }
 
+/// The longest time that a request may name, 100 years. protobuf allows 10 000, which end behind the last moment that
+/// JSON can write.
+pub const DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
 /// A time as protobuf writes one; `None` if it is negative or breaks protobuf's own bounds.
 pub fn duration(time: prost_types::Duration) -> Option<Duration> {
     // The crate's own conversion negates, which overflows at the least of all numbers.
     let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-    Some(Duration::new(u64::try_from(time.seconds).ok()?, nanos))
+    Some(Duration::new(u64::try_from(time.seconds).ok()?, nanos)).filter(|time| *time <= DURATION_MAX)
 }
 
 #[cfg(test)]
@@ -153,7 +157,9 @@ mod tests {
     fn a_time_is_read_or_refused_whatever_its_parts_are() {
         let read = |seconds, nanos| duration(prost_types::Duration { seconds, nanos });
         assert_eq!(read(1, 500_000_000), Some(Duration::from_millis(1500)));
-        assert_eq!(read(i64::MAX, 999_999_999), Some(Duration::new(i64::MAX as u64, 999_999_999)));
+        assert_eq!(read(DURATION_MAX.as_secs() as i64, 0), Some(DURATION_MAX));
+        assert_eq!(read(DURATION_MAX.as_secs() as i64, 1), None);
+        assert_eq!([read(i64::MAX, 999_999_999), read(315_576_000_000, 0)], [None, None], "protobuf's longest");
         for (seconds, nanos) in [(-1, 0), (0, -1), (i64::MIN, 0), (0, i32::MIN), (i64::MIN, i32::MIN), (0, i32::MAX)] {
             assert_eq!(read(seconds, nanos), None, "{seconds} s {nanos} ns");
         }

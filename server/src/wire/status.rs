@@ -227,15 +227,16 @@ mod tests {
             .map(|(reason, rest)| (reason.into(), rest.split(" |").next().unwrap_or_default().into()))
             .collect();
         let code = |file: &'static str| file.split("mod tests").next().expect("the code before the tests");
-        let told: BTreeSet<(String, String)> = [include_str!("status.rs"), include_str!("../auth/refusal.rs")]
-            .into_iter()
-            .flat_map(|file| code(file).split("(Code::"))
-            .filter_map(|text| text.split_once(", \"")?.0.chars().all(char::is_alphanumeric).then_some(text))
-            .filter_map(|text| {
-                let (code, rest) = text.split_once(", \"")?;
-                Some((rest.split('"').next()?.into(), wire_name(code)))
-            })
-            .collect();
+        let told: BTreeSet<(String, String)> =
+            [include_str!("status.rs"), include_str!("../auth/refusal.rs"), include_str!("../transport/refusal.rs")]
+                .into_iter()
+                .flat_map(|file| code(file).split("(Code::"))
+                .filter_map(|text| text.split_once(", \"")?.0.chars().all(char::is_alphanumeric).then_some(text))
+                .filter_map(|text| {
+                    let (code, rest) = text.split_once(", \"")?;
+                    Some((rest.split('"').next()?.into(), wire_name(code)))
+                })
+                .collect();
         assert!(told.len() > 20, "{told:?}");
         assert_eq!(listed, told);
     }

@@ -1,5 +1,7 @@
 //! What comes from outside, however wrong: every message of every call, and a network that delays, cuts and falls silent.
 
+mod extremes;
+mod largest;
 mod messages;
 mod network;
 mod raw;

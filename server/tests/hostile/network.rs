@@ -1,4 +1,4 @@
-//! A network that is slow, breaks in the middle of a frame, or falls silent and tells nobody.
+//! A network that is slow, breaks in the middle of a frame, or falls silent without an end.
 
 use std::time::{Duration, Instant};
 
@@ -126,7 +126,7 @@ async fn after_running(near: &mut JobServiceClient<Channel>, job_id: &str) -> (J
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_falls_silent_is_given_up_and_its_jobs_do_as_they_were_told() {
+async fn a_connection_that_falls_silent_is_closed_and_its_jobs_follow_their_options() {
     let (interval, timeout) = (Duration::from_millis(400), Duration::from_millis(400));
     let transport =
         TransportConfig { keepalive_interval: interval, keepalive_timeout: timeout, ..TransportConfig::default() };
@@ -142,9 +142,9 @@ async fn a_connection_that_falls_silent_is_given_up_and_its_jobs_do_as_they_were
     let job_id = listed.jobs[0].job_id.clone();
     wire.fall_silent();
     let (job, took) = after_running(&mut near, &job_id).await;
-    println!("given up {:.0} ms after the silence began", took.as_secs_f64() * 1e3);
+    println!("closed {:.0} ms after the silence began", took.as_secs_f64() * 1e3);
     assert_eq!(job.state(), JobState::Cancelled, "{job:?}");
-    // Less than the job's four seconds; not at once either, since nobody told of an end.
+    // Less than the job's four seconds; not at once either, since no end was signalled.
     assert!(took >= timeout && took < (interval + timeout) * 5 / 2, "{took:?}");
     drop(wire);
 

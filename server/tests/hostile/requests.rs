@@ -83,7 +83,7 @@ fn count_panics() -> Arc<Mutex<Vec<String>>> {
     let noted = panics.clone();
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        // The thread of a test panics when its assertion fails, which is told otherwise.
+        // The thread of a test panics when its assertion fails, which is reported by the test.
         if !panic.location().is_some_and(|place| place.file().contains("tests/")) {
             noted.lock().expect("no panic").push(panic.to_string());
         }
@@ -156,7 +156,7 @@ impl Target {
         let fits = match status.code() {
             Code::Internal => !is_message && status.message().starts_with(UNDECODABLE),
             Code::Unknown | Code::DataLoss | Code::Unimplemented | Code::Aborted => false,
-            // A job may be given less time than it takes; the door asks nobody who they are.
+            // A job may be given less time than it takes; this server needs no identity.
             Code::Unauthenticated | Code::PermissionDenied => false,
             _ => true,
         };

@@ -1,4 +1,4 @@
-//! gRPC-Web: pages of the origins that are let in, and no others.
+//! gRPC-Web: pages of the configured origins, and no others.
 
 use std::net::SocketAddr;
 
@@ -32,7 +32,7 @@ fn call(origin: &str, more: &str) -> String {
 const EMPTY: [u8; 5] = [0; 5];
 
 #[tokio::test]
-async fn a_page_of_an_origin_that_is_let_in_calls() {
+async fn a_page_of_a_configured_origin_calls() {
     let config = TransportConfig { cors_origins: vec![PAGE.into()], ..TransportConfig::default() };
     let server = Server::start(config).await;
     let ask = "access-control-request-method: POST\r\naccess-control-request-headers: authorization,x-grpc-web\r\n";

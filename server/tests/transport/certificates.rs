@@ -42,8 +42,8 @@ async fn with_a_client_ca_only_its_clients_come_in() {
     for identity in [None, Some(Authority::new().sign("mallory"))] {
         match authority.connect(&server, identity).await {
             Err(_) => {}
-            // With TLS 1.3 a client hears of its refusal when it first reads.
-            Ok(channel) => assert!(ask(channel, None).await.is_err(), "a stranger is not let in"),
+            // With TLS 1.3 a client sees its refusal when it first reads.
+            Ok(channel) => assert!(ask(channel, None).await.is_err(), "a stranger is refused"),
         }
     }
     server.stop().await;

@@ -1,4 +1,4 @@
-//! The end: connections are told to go, the socket is closed, and nobody is cut off in the middle.
+//! The end: connections get GOAWAY, the socket is closed, and no answer is cut off.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::floods::{goaway_code, hello, settings, to_the_end};
 use crate::support::Server;
 
 #[tokio::test]
-async fn connections_are_told_to_go_and_new_ones_find_nobody() {
+async fn connections_get_goaway_and_new_ones_are_refused() {
     let server = Server::start(TransportConfig::default()).await;
     let address = server.address;
     let mut connection = TcpStream::connect(address).await.expect("connected");

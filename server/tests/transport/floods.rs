@@ -172,7 +172,7 @@ async fn rapid_resets_end_the_connection() {
 
 #[tokio::test]
 async fn headers_and_streams_have_their_limits() {
-    let config = TransportConfig { header_bytes_max: 1024, streams_max: 7, ..TransportConfig::default() };
+    let config = TransportConfig { header_bytes_max: 1024, connection_streams_max: 7, ..TransportConfig::default() };
     let server = Server::start(config).await;
     let mut connection = TcpStream::connect(server.address).await.expect("connected");
     connection.write_all(&hello()).await.expect("sent");

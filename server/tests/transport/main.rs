@@ -3,8 +3,12 @@
 mod browsers;
 mod certificates;
 mod ending;
+mod example;
 mod floods;
 mod metrics;
 mod program;
+#[path = "../hostile/raw.rs"]
+mod raw;
+mod strangers;
 mod support;
 mod tokens;

@@ -1,4 +1,4 @@
-//! The page of figures: what it counts, and who may read it.
+//! The page of metrics: what it counts, and who may read it.
 
 use std::net::SocketAddr;
 
@@ -95,7 +95,7 @@ async fn with_tokens_a_scrape_needs_one_for_it() {
     std::fs::write(file.path(), text).expect("written");
     let server = Server::start(TransportConfig { metrics_listen: on_loopback(), ..with_tokens(file.path()) }).await;
     let figures = server.metrics.expect("metrics are served");
-    ask(server.channel().await, Some("guess")).await.expect_err("not let in");
+    ask(server.channel().await, Some("guess")).await.expect_err("refused");
     for (head, status) in [
         ("", "401"),
         ("authorization: Bearer x\r\n", "401"),
@@ -107,5 +107,21 @@ async fn with_tokens_a_scrape_needs_one_for_it() {
     }
     let page = get(figures, "/metrics", "authorization: Bearer m\r\n").await;
     assert_eq!(figure(&page, "sakuga_grpc_calls_refused_total{reason=\"TOKEN_UNKNOWN\"}"), Some(1.0));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn idle_connections_of_the_metrics_do_not_keep_a_scrape_out() {
+    let server = Server::start(TransportConfig { metrics_listen: on_loopback(), ..TransportConfig::default() }).await;
+    let metrics = server.metrics.expect("metrics are served");
+    let mut idle = Vec::new();
+    for _ in 0..100 {
+        idle.push(TcpStream::connect(metrics).await.expect("connected"));
+    }
+    assert!(get(metrics, "/metrics", "").await.starts_with("HTTP/1.1 200"));
+    // The oldest ones were closed for the newer ones.
+    let mut byte = [0];
+    let read = tokio::time::timeout(PATIENCE, idle[0].read(&mut byte)).await.expect("closed in time");
+    assert_eq!(read.unwrap_or(0), 0);
     server.stop().await;
 }

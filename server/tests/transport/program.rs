@@ -7,22 +7,22 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use sakuga_server::settings;
+use sakuga_server::config::settings;
 use tonic::transport::Channel;
 
 use crate::support::{Authority, PATIENCE, ask, eventually, exchange, line};
 
-fn program(arguments: &[&str]) -> Command {
+pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sakuga-server"));
     command.args(arguments).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-fn output(arguments: &[&str]) -> (Output, String, String) {
+pub fn output(arguments: &[&str]) -> (Output, String, String) {
     let output = program(arguments).output().expect("it runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (told, complained) = (text(&output.stdout), text(&output.stderr));
-    (output, told, complained)
+    let (printed, complained) = (text(&output.stdout), text(&output.stderr));
+    (output, printed, complained)
 }
 
 /// A program that is running, with everything it logs.
@@ -34,7 +34,11 @@ struct Running {
 
 impl Running {
     fn start(arguments: &[&str]) -> Self {
-        let mut child = program(arguments).spawn().expect("it starts");
+        Self::of(program(arguments))
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("it starts");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let url = line.trim_end().strip_prefix("listening on ").expect("the promised line").to_owned();
@@ -77,18 +81,74 @@ impl Drop for Running {
     }
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("a plain path")
 }
 
 #[test]
-fn a_token_is_shown_once_with_the_line_that_knows_it() {
-    let (output, told, _) = output(&["token", "new", "--scope", "generate", "--name", "alice", "--rate", "60/min"]);
+fn a_token_and_its_line_can_be_redirected_apart() {
+    let arguments = ["token", "new", "--scope", "generate", "--name", "alice", "--rate", "60/min"];
+    let (output, secret, printed_line) = output(&arguments);
     assert_eq!(output.status.code(), Some(0));
-    let token = told.lines().find(|line| line.starts_with("sakuga_")).expect("a token");
-    assert!(told.contains(&line("alice", "generate", token, "rate=60/min")), "{told}");
+    let secret = secret.strip_suffix('\n').expect("one line");
+    assert!(secret.starts_with("sakuga_") && !secret.contains(char::is_whitespace), "{secret}");
+    assert_eq!(printed_line, line("alice", "generate", secret, "rate=60/min"));
     assert_eq!(self::output(&["token", "new"]).0.status.code(), Some(64));
     assert_eq!(self::output(&["token", "--help"]).0.status.code(), Some(0));
+}
+
+#[test]
+fn a_certificate_that_has_expired_is_found_by_the_check() {
+    let authority = Authority::new();
+    let tls = authority.sign_expired_server();
+    let flags = [
+        "--check-config",
+        "--engine=scripted",
+        &format!("--tls-cert={}", text(&tls.cert)),
+        &format!("--tls-key={}", text(&tls.key)),
+    ];
+    let (output, _, complained) = output(&flags);
+    assert_eq!(output.status.code(), Some(64), "{complained}");
+    assert!(complained.contains("server.pem") && complained.contains("expired"), "{complained}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_found_by_the_check() {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let folder = format!("--data-dir={}", text(&file.path().join("jobs")));
+    let (output, _, complained) = output(&["--check-config", "--engine=scripted", &folder]);
+    assert_eq!(output.status.code(), Some(64), "{complained}");
+    assert!(complained.contains("--data-dir"), "{complained}");
+}
+
+#[cfg(unix)]
+#[test]
+fn connections_are_bounded_by_the_open_files() {
+    let program = env!("CARGO_BIN_EXE_sakuga-server");
+    let script = format!("ulimit -n 300; exec {program} --engine=scripted --listen=127.0.0.1:0 --max-connections=4096");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script]).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
+    let running = Running::of(command);
+    let (status, log) = running.stop();
+    assert_eq!(status, Some(0), "{log}");
+    assert!(log.contains("fewer connections than configured") && log.contains("allowed=150"), "{log}");
+}
+
+#[tokio::test]
+async fn a_flood_of_refused_calls_does_not_fill_the_log() {
+    let authority = Authority::new();
+    let tokens = authority.path("tokens");
+    std::fs::write(&tokens, line("alice", "generate", "a", "")).expect("written");
+    let flags = ["--engine=scripted", "--listen=127.0.0.1:0", &format!("--tokens={}", text(&tokens))];
+    let running = Running::start(&flags);
+    let channel = Channel::from_shared(running.url.clone()).expect("a URL").connect().await.expect("it listens");
+    for _ in 0..500 {
+        ask(channel.clone(), Some("wrong")).await.expect_err("refused");
+    }
+    drop(channel);
+    let (_, log) = running.stop();
+    let lines = log.lines().filter(|line| line.contains("TOKEN_UNKNOWN")).count();
+    assert!((1..100).contains(&lines), "{lines} lines for 500 refused calls");
 }
 
 #[test]
@@ -143,9 +203,9 @@ fn half_a_lock_is_a_problem() {
         (&["--tls-client-ca=a"], "--tls-cert is missing"),
         (&["--listen=0.0.0.0:1"], "--tls-cert and --tls-key"),
         (&["--metrics-listen=0.0.0.0:1"], "--insecure-listen"),
-        (&["--cors-origin=studio.example"], "no origin"),
-        (&["--cors-origin=https://studio.example/"], "no origin"),
-        (&["--idle-timeout=0"], "--idle-timeout: 0 is out of range"),
+        (&["--cors-origin=studio.example"], "not an origin"),
+        (&["--cors-origin=https://studio.example/"], "not an origin"),
+        (&["--idle-timeout=0"], "--idle-timeout: `0` is out of range"),
     ] {
         let (output, _, complained) = output(&[&["--check-config", "--engine=scripted"], flags].concat());
         assert_eq!(output.status.code(), Some(64), "{flags:?}");
@@ -168,8 +228,8 @@ async fn no_secret_is_logged_at_any_level() {
         &format!("--tokens={}", text(&tokens)),
     ]);
     let channel = Channel::from_shared(running.url.clone()).expect("a URL").connect().await.expect("it listens");
-    ask(channel.clone(), Some(known)).await.expect("let in");
-    ask(channel.clone(), Some(unknown)).await.expect_err("not let in");
+    ask(channel.clone(), Some(known)).await.expect("admitted");
+    ask(channel.clone(), Some(unknown)).await.expect_err("refused");
     drop(channel);
     let (status, log) = running.stop();
     assert_eq!(status, Some(0));
@@ -195,18 +255,18 @@ async fn sighup_reads_the_files_again() {
     ]);
     let channel = Channel::from_shared(running.url.clone()).expect("a URL").connect().await.expect("it listens");
     exchange(&tokens, &line("bob", "generate", "b", ""));
-    ask(channel.clone(), Some("a")).await.expect("nobody has told it");
+    ask(channel.clone(), Some("a")).await.expect("no signal has come");
     running.signal("-HUP");
-    eventually("bob is let in", || async { ask(channel.clone(), Some("b")).await.is_ok() }).await;
+    eventually("bob is admitted", || async { ask(channel.clone(), Some("b")).await.is_ok() }).await;
     drop(channel);
     assert_eq!(running.stop().0, Some(0));
 }
 
-fn deployed(file: &str) -> PathBuf {
+pub fn deployed(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file)
 }
 
-fn read(file: &str) -> String {
+pub fn read(file: &str) -> String {
     std::fs::read_to_string(deployed(file)).expect("it comes with the program")
 }
 
@@ -221,32 +281,9 @@ fn flags(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_example_configuration_has_real_settings_all_of_them() {
-    let example = read("sakuga-server.toml");
-    for setting in settings::all() {
-        let is_there = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{} = ", setting.name));
-        assert!(example.lines().any(is_there), "{} is not in the example", setting.name);
-    }
-    // It is right as it stands, and with everything that is commented out, once its files are there.
-    let authority = Authority::new();
-    authority.sign_server();
-    std::fs::write(authority.path("clients-ca.pem"), authority.pem()).expect("written");
-    std::fs::write(authority.path("tokens"), "").expect("written");
-    let here = example.replace("/etc/sakuga", text(authority.folder.path()));
-    let uncommented =
-        |line: &str| line.strip_prefix("# ").filter(|line| line.contains(" = ")).unwrap_or(line).to_owned();
-    let all_of_it: Vec<String> = here.lines().map(uncommented).collect();
-    let file = authority.path("example.toml");
-    for example in [here, all_of_it.join("\n")] {
-        std::fs::write(&file, example).expect("written");
-        let (checked, _, complained) = output(&["--check-config", "--engine=scripted", "--config", text(&file)]);
-        assert_eq!(checked.status.code(), Some(0), "{complained}");
-    }
-}
-
-#[test]
 fn the_unit_and_the_container_start_the_program_as_it_can_be_started() {
-    let known: Vec<&str> = settings::all().map(|setting| setting.name).chain(["config", "check-config"]).collect();
+    let mut known: Vec<String> = settings().into_iter().map(|setting| setting.name).collect();
+    known.extend(["config", "check-config"].map(str::to_owned));
     let starts = |text: &str| -> Vec<String> {
         text.lines()
             .filter(|line| line.starts_with("ExecStart") || line.starts_with("CMD") || line.starts_with("ENTRYPOINT"))
@@ -257,14 +294,15 @@ fn the_unit_and_the_container_start_the_program_as_it_can_be_started() {
         let starts = starts(&read(file));
         assert!(starts.len() >= 2, "{file}: {starts:?}");
         for flag in starts.iter().flat_map(|line| flags(line)) {
-            assert!(known.contains(&flag.as_str()), "{file}: there is no --{flag}");
+            assert!(known.contains(&flag), "{file}: there is no --{flag}");
         }
     }
     // The unit waits longer than the drain may take, or systemd would cut it off.
     let unit = read("sakuga-server.service");
     let stop =
         unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")?.parse::<u64>().ok()).expect("a limit");
-    let drain = settings::all().find(|setting| setting.name == "drain-timeout").expect("a setting").default;
+    let drain = settings().into_iter().find(|setting| setting.name == "drain-timeout").expect("a setting").default;
+    let drain = drain.expect("a default");
     assert!(stop >= drain.parse::<u64>().expect("seconds") + 15);
     for hardening in ["NoNewPrivileges=", "ProtectSystem=strict", "DynamicUser=", "RestrictAddressFamilies="] {
         assert!(unit.contains(hardening), "{hardening}");
@@ -285,16 +323,32 @@ fn the_unit_is_one_that_systemd_reads() {
 #[test]
 fn the_runbook_names_what_there_is() {
     let runbook = read("RUNBOOK.md");
-    let known: Vec<&str> = settings::all().map(|setting| setting.name).chain(["config", "check-config"]).collect();
-    let token_flags = ["name", "scope", "rate", "concurrent", "expires"];
-    let client_flags = ["server", "ca", "cert", "key", "token-file", "once", "profile"];
-    let own: String = runbook
-        .lines()
-        .filter(|line| !line.contains("systemctl") && !line.contains("podman"))
-        .collect::<Vec<_>>()
-        .join("\n");
-    for flag in flags(&own) {
-        let is_known = [&known[..], &token_flags, &client_flags, &["help"]].concat().contains(&flag.as_str());
-        assert!(is_known, "there is no --{flag}");
+    let mut known: Vec<String> = settings().into_iter().map(|setting| setting.name).collect();
+    let others = ["config", "check-config", "help", "name", "scope", "rate", "concurrent", "expires"];
+    let of_client = ["server", "ca", "cert", "key", "token-file", "once", "profile"];
+    known.extend(others.into_iter().chain(of_client).map(str::to_owned));
+    let foreign = ["systemctl", "podman", "cargo ", "groupadd", "tar --"];
+    let own: Vec<&str> = runbook.lines().filter(|line| !foreign.iter().any(|word| line.contains(word))).collect();
+    for flag in flags(&own.join("\n")) {
+        assert!(known.contains(&flag), "there is no --{flag}");
     }
+}
+
+#[test]
+fn the_runbook_leads_from_an_empty_host_to_a_running_unit_and_back() {
+    let runbook = read("RUNBOOK.md");
+    for command in [
+        "cargo build --release --locked",
+        "groupadd --system sakuga",
+        "openssl req -x509",
+        "sakuga-server token new",
+        "sakuga-server --check-config",
+        "systemctl enable --now sakuga-server",
+        "tar --create",
+        "tar --extract",
+        "systemctl restart sakuga-server",
+    ] {
+        assert!(runbook.contains(command), "`{command}` is not in the runbook");
+    }
+    assert!(read("Containerfile").contains("AS cuda"), "a container for GPUs");
 }

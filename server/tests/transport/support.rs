@@ -86,6 +86,17 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).expect("signed").pem(), key.serialize_pem())
     }
 
+    /// Signs for the server a certificate that has expired.
+    pub fn sign_expired_server(&self) -> TlsFiles {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(["localhost".to_owned()]).expect("parameters");
+        params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        exchange(&self.path("server.pem"), &params.signed_by(&key, &self.issuer).expect("signed").pem());
+        exchange(&self.path("server.key"), &key.serialize_pem());
+        TlsFiles { cert: self.path("server.pem"), key: self.path("server.key"), client_ca: None }
+    }
+
     /// Signs for the server, into the files that it reads.
     pub fn sign_server(&self) -> TlsFiles {
         let (cert, key) = self.sign("localhost");

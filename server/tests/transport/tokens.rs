@@ -1,4 +1,4 @@
-//! Bearer tokens: who is let in, what for, how often, and what is said to the others.
+//! Bearer tokens: authentication, scopes, quotas, and the reasons of refusals.
 
 use std::time::Duration;
 
@@ -43,11 +43,11 @@ async fn only_those_with_a_token_for_it_come_in() {
         (Some("o"), "TOKEN_EXPIRED"),
         (Some(" "), "TOKEN_MALFORMED"),
     ] {
-        let refused = ask(channel.clone(), token).await.expect_err("not let in");
+        let refused = ask(channel.clone(), token).await.expect_err("refused");
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Unauthenticated, expected));
     }
     for token in ["a", "m", "r"] {
-        ask(channel.clone(), Some(token)).await.expect("let in");
+        ask(channel.clone(), Some(token)).await.expect("admitted");
     }
     let mut prompts = PromptServiceClient::new(channel.clone());
     prompts.get_schema(bearer(GetSchemaRequest {}, "a")).await.expect("alice may");
@@ -97,14 +97,14 @@ async fn the_file_is_read_again_and_a_bad_one_changes_nothing() {
 
     exchange(&path, "nonsense\n");
     exchange(&path, &(line("alice", "generate", "a", "") + &line("bob", "generate", "b", "")));
-    eventually("bob is let in", || async { ask(channel.clone(), Some("b")).await.is_ok() }).await;
+    eventually("bob is admitted", || async { ask(channel.clone(), Some("b")).await.is_ok() }).await;
     exchange(&path, "nonsense\n");
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_millis(10)).await;
         ask(channel.clone(), Some("a")).await.expect("alice is known all the time");
     }
     exchange(&path, &line("bob", "generate", "b", ""));
-    eventually("alice is shut out", || async { ask(channel.clone(), Some("a")).await.is_err() }).await;
+    eventually("alice is refused", || async { ask(channel.clone(), Some("a")).await.is_err() }).await;
     ask(channel, Some("b")).await.expect("bob is not");
     server.stop().await;
 }

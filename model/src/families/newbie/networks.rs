@@ -115,6 +115,7 @@ impl Networks {
             gpu: crate::cuda::of(device),
         };
         for ComputePath { network, implementation, reason } in networks.compute_paths() {
+            let reason = Some(reason).filter(|reason| !reason.is_empty());
             tracing::info!(network, implementation, reason, "computed by");
         }
         if *precision == Precision::Fp8 && !networks.transformer.is_fast() {

@@ -14,7 +14,7 @@ use tonic::Code;
 
 use super::instruments::Instruments;
 use super::named;
-use crate::metrics::code_name;
+use crate::grpc::code_name;
 use crate::trace::{CallObserver, TraceParent};
 
 const SYSTEM: &str = "grpc";
@@ -27,7 +27,7 @@ pub(super) struct CallSpan {
     instruments: Arc<Instruments>,
     method: String,
     begun: Instant,
-    /// A call whose end never comes was given up by the client.
+    /// A call that is dropped before its end was cancelled by the client.
     code: Code,
 }
 

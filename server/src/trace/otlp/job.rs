@@ -1,5 +1,5 @@
 //! One job: a span from its acceptance to its end, and within it one for the wait and one for each stage. Steps are
-//! events of their stage. No text of a prompt is told.
+//! events of their stage. Prompts are not exported.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,12 +10,12 @@ use opentelemetry_sdk::trace::{SdkTracer, Span};
 use opentelemetry_semantic_conventions::attribute::ERROR_TYPE;
 use sakuga_model_core::StepReport;
 
+use super::Reason;
 use super::instruments::Instruments;
 use crate::event::{Event, EventBody};
 use crate::job::JobRequest;
 use crate::job_id::JobId;
 use crate::trace::JobObserver;
-use crate::wire::status;
 
 const OUTCOME: &str = "sakuga.job.outcome";
 
@@ -23,10 +23,11 @@ const OUTCOME: &str = "sakuga.job.outcome";
 pub(super) struct JobSpans {
     tracer: SdkTracer,
     instruments: Arc<Instruments>,
+    reason: Reason,
     job: Span,
     /// The job's span as the parent of others.
     within: Context,
-    /// The wait or the stage, whichever is under way.
+    /// The wait or the stage, the one that is under way.
     part: Option<Span>,
     begun: SystemTime,
     is_waiting: bool,
@@ -37,6 +38,7 @@ impl JobSpans {
     pub(super) fn begin(
         tracer: SdkTracer,
         instruments: Arc<Instruments>,
+        reason: Reason,
         parent: &Context,
         id: &JobId,
         request: &JobRequest,
@@ -55,7 +57,8 @@ impl JobSpans {
         let job = tracer.build_with_context(builder.with_attributes(attributes), parent);
         let within = parent.with_remote_span_context(job.span_context().clone());
         instruments.live.add(1, &[]);
-        let mut spans = Self { tracer, instruments, job, within, part: None, begun, is_waiting: false, is_over: false };
+        let mut spans =
+            Self { tracer, instruments, reason, job, within, part: None, begun, is_waiting: false, is_over: false };
         spans.waits(begun);
         spans
     }
@@ -118,7 +121,7 @@ impl JobObserver for JobSpans {
             EventBody::Completed { .. } => self.ends(at, "completed"),
             EventBody::Failed(error) => {
                 // Not the text, which may quote the request.
-                let reason = status::reason(error);
+                let reason = (self.reason)(error);
                 self.job.set_attribute(KeyValue::new(ERROR_TYPE, reason));
                 self.job.set_status(Status::error(reason));
                 self.ends(at, "failed");
@@ -138,7 +141,7 @@ impl JobObserver for JobSpans {
 }
 
 impl Drop for JobSpans {
-    /// A job that has no end here was never written down, or waits for the next start of the server.
+    /// A job without an end here was never stored, or waits for the next start of the server.
     fn drop(&mut self) {
         if !self.is_over {
             self.ends(SystemTime::now(), "left");

@@ -24,6 +24,7 @@ use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider};
 use opentelemetry_semantic_conventions::SCHEMA_URL;
 
 use super::{CallObserver, JobObserver, Observer, TraceParent};
+use crate::error::ServerError;
 use crate::job::JobRequest;
 use crate::job_id::JobId;
 
@@ -40,10 +41,14 @@ const SERVICE: &str = "sakuga-server";
 /// Events of one span: a step is one, and a job of many pictures has more steps than the SDK's default of 128.
 const EVENTS_MAX: u32 = 4096;
 
-/// Tells a collector.
+/// The stable name of an error, as the wire has it.
+pub type Reason = fn(&ServerError) -> &'static str;
+
+/// Exports to a collector.
 pub struct Collector {
     tracer: SdkTracer,
     instruments: Arc<Instruments>,
+    reason: Reason,
     spans: SdkTracerProvider,
     metrics: SdkMeterProvider,
 }
@@ -54,7 +59,7 @@ impl Collector {
     /// # Errors
     ///
     /// What is wrong with the address.
-    pub fn at(endpoint: &str) -> Result<Self, ExporterBuildError> {
+    pub fn at(endpoint: &str, reason: Reason) -> Result<Self, ExporterBuildError> {
         let resource = resource();
         let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
         let spans = SdkTracerProvider::builder()
@@ -67,7 +72,7 @@ impl Collector {
         let scope = InstrumentationScope::builder(SERVICE).with_version(env!("CARGO_PKG_VERSION"));
         let scope = scope.with_schema_url(SCHEMA_URL).build();
         let instruments = Arc::new(Instruments::new(&metrics.meter_with_scope(scope.clone())));
-        Ok(Self { tracer: spans.tracer_with_scope(scope), instruments, spans, metrics })
+        Ok(Self { tracer: spans.tracer_with_scope(scope), instruments, reason, spans, metrics })
     }
 }
 
@@ -92,16 +97,16 @@ impl Observer for Collector {
 
     fn job_begins(&self, id: &JobId, request: &JobRequest, parent: Option<TraceParent>) -> Box<dyn JobObserver> {
         let parent = parent.map_or_else(Context::new, within);
-        Box::new(JobSpans::begin(self.tracer.clone(), self.instruments.clone(), &parent, id, request))
+        Box::new(JobSpans::begin(self.tracer.clone(), self.instruments.clone(), self.reason, &parent, id, request))
     }
 
     fn close(&self, patience: Duration) {
-        // The SDK waits for as long as an export may take, whatever it is told.
+        // The SDK waits for as long as an export may take, regardless of its timeout.
         let (spans, metrics) = (self.spans.clone(), self.metrics.clone());
         let (done, closed) = mpsc::channel();
         let closing = thread::Builder::new().name("sakuga-otlp-end".into()).spawn(move || {
             let closed = spans.shutdown_with_timeout(patience).and(metrics.shutdown_with_timeout(patience));
-            // Who does not wait any more has no use for the answer.
+            // The receiver is gone after its timeout.
             let _ = done.send(closed.map_err(|error| error.to_string()));
         });
         let closed = match closing {

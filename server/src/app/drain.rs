@@ -1,0 +1,83 @@
+//! Serving, and the orderly end.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::health::{HealthNames, end_watches, mirror_engine_status, report_drain};
+use super::{App, AppError};
+use crate::scheduler::Scheduler;
+
+/// How long clients may take, after the last job, to read what was sent to them.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the collector may take to receive what is left.
+const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl App {
+    /// Serves until `shutdown` is ready, then drains: refuses new jobs, cancels or keeps those that wait, lets the running
+    /// one finish within the configured time, and closes connections when clients have read their last events.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError::Transport`] if the socket fails.
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
+        let Self {
+            serving: mut serve,
+            stop_accepting,
+            connections,
+            context,
+            health,
+            drain_timeout,
+            observer,
+            _reloader,
+            _metrics_listener,
+            _heartbeat,
+            _retention,
+            ..
+        } = self;
+        let names = Arc::new(HealthNames::new(&context.engine.model.name));
+        let mirror = mirror_engine_status(&context.scheduler, health.clone(), names.clone()).await;
+        tokio::select! {
+            served = &mut serve => return served.map_err(AppError::Transport),
+            () = shutdown => {}
+        }
+        let drain = async {
+            tracing::info!(limit_s = drain_timeout.as_secs(), "draining");
+            drop(mirror);
+            report_drain(&health, &names).await;
+            drain_jobs(&context.scheduler, drain_timeout).await;
+            context.closing.cancel();
+            stop_accepting.cancel();
+            end_watches(&health, &names).await;
+            tokio::time::sleep(FLUSH_TIMEOUT).await;
+        };
+        tokio::select! {
+            served = &mut serve => served?,
+            () = drain => {
+                tracing::warn!("clients did not read to the end; closing their connections");
+                connections.close_all();
+            }
+        }
+        let scheduler = context.scheduler.clone();
+        // A failure to join is a panic of the worker, which is logged already.
+        let _ = tokio::task::spawn_blocking(move || scheduler.close(FLUSH_TIMEOUT)).await;
+        if let Some(observer) = observer {
+            let _ = tokio::task::spawn_blocking(move || observer.close(COLLECTOR_TIMEOUT)).await;
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Waits for the jobs to end; those that do not in time are cancelled at their next step.
+async fn drain_jobs(scheduler: &Scheduler, limit: Duration) {
+    scheduler.drain();
+    let mut live = scheduler.live().count();
+    // The sender lives in the scheduler, which outlives this.
+    if tokio::time::timeout(limit, live.wait_for(|jobs| *jobs == 0)).await.is_err() {
+        scheduler.cancel_all();
+        if tokio::time::timeout(FLUSH_TIMEOUT, live.wait_for(|jobs| *jobs == 0)).await.is_err() {
+            tracing::error!("a step takes too long; its job is abandoned");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Why the server could not start, or stopped.
+
+use std::io;
+use std::net::SocketAddr;
+
+use sakuga_model_core::EngineError;
+
+use crate::auth::error::CredentialError;
+use crate::error::ServerError;
+use crate::store::StoreError;
+
+/// Why the server could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// Another program has the port.
+    #[error(
+        "cannot listen on {address}: the port is taken, maybe by another server that runs; stop it, or choose another \
+         port with {flag}"
+    )]
+    PortTaken {
+        /// The address.
+        address: SocketAddr,
+        /// The flag that names it.
+        flag: &'static str,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Keys, certificates or tokens cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialError),
+    /// The engine cannot be opened.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The store of jobs cannot be opened.
+    #[error("cannot open the jobs of this server: {0}")]
+    Store(#[from] StoreError),
+    /// The jobs of an earlier run cannot be recovered.
+    #[error("cannot recover the jobs of an earlier run: {0}")]
+    Recover(#[from] ServerError),
+    /// The system cannot start a thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+    /// The address of the collector is not valid.
+    #[error("cannot send to the collector: {0}")]
+    Collector(String),
+    /// The descriptor set is broken.
+    #[error("cannot serve reflection: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The transport failed.
+    #[error("the gRPC server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}

@@ -1,0 +1,58 @@
+//! The sockets of the server, and warnings about who can reach them.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+
+use super::AppError;
+use crate::config::Config;
+use crate::settings::is_loopback;
+use crate::transport::credentials::Credentials;
+
+/// The bound sockets.
+pub(super) struct Sockets {
+    /// Of the API.
+    pub(super) api: (TcpListener, SocketAddr),
+    /// Of the metrics, if they are served.
+    pub(super) metrics: Option<(TcpListener, SocketAddr)>,
+}
+
+impl Sockets {
+    pub(super) async fn bind(config: &Config) -> Result<Self, AppError> {
+        let api = bind(config.listen, "--listen").await?;
+        let metrics = match config.transport.metrics_listen {
+            Some(address) => Some(bind(address, "--metrics-listen").await?),
+            None => None,
+        };
+        Ok(Self { api, metrics })
+    }
+}
+
+async fn bind(address: SocketAddr, flag: &'static str) -> Result<(TcpListener, SocketAddr), AppError> {
+    let failed = |source: std::io::Error| match source.kind() {
+        ErrorKind::AddrInUse => AppError::PortTaken { address, flag },
+        _ => AppError::Listen { address, source },
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
+}
+
+/// Warns of a server that other machines reach without tokens or without encryption.
+pub(super) fn warn_about_exposure(config: &Config, credentials: &Credentials) {
+    if is_loopback(config.listen.ip()) {
+        return;
+    }
+    if !credentials.requires_identity() {
+        tracing::warn!(
+            "everyone who reaches the port can generate images; require tokens with --tokens, or certificates with \
+             --tls-client-ca"
+        );
+    }
+    if credentials.tls.is_none() {
+        tracing::warn!(
+            "connections are not encrypted, and tokens can be read on the way; encrypt with --tls-cert and --tls-key"
+        );
+    }
+}

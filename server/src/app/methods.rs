@@ -1,0 +1,73 @@
+//! The methods of the server, from the descriptors of its services, and the limits of their messages.
+
+use prost_reflect::{DescriptorPool, MethodDescriptor};
+
+use super::routes::PUBLIC_BYTES_MAX;
+use crate::transport::message::MessageLimits;
+
+/// A message with a prompt: its text, typed or not, the negative one and a system prompt.
+const PROMPT: MessageLimits = MessageLimits { bytes_max: 512 * 1024, fields_max: 4096 };
+/// A message with names and numbers.
+const QUESTION: MessageLimits = MessageLimits { bytes_max: 16 * 1024, fields_max: 256 };
+/// A message of a service that needs no token.
+const PUBLIC: MessageLimits = MessageLimits { bytes_max: PUBLIC_BYTES_MAX, fields_max: 64 };
+
+/// The methods whose messages have a prompt.
+const WITH_PROMPT: &[&str] = &[
+    "sakuga.generation.v1.GenerationService/Generate",
+    "sakuga.generation.v1.JobService/CreateJob",
+    "sakuga.prompt.v1.PromptService/FormatPrompt",
+    "sakuga.prompt.v1.PromptService/ParsePrompt",
+    "sakuga.prompt.v1.PromptService/ValidatePrompt",
+];
+
+/// Every method.
+pub(super) fn all() -> Vec<MethodDescriptor> {
+    let sets = [
+        sakuga_proto::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let pools = sets.iter().filter_map(|set| DescriptorPool::decode(*set).ok());
+    let services = pools.flat_map(|pool| pool.services().collect::<Vec<_>>());
+    services.flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
+}
+
+/// The method as `package.Service/Method`.
+pub(super) fn name(method: &MethodDescriptor) -> String {
+    format!("{}/{}", method.parent_service().full_name(), method.name())
+}
+
+/// What the messages of a method may be.
+pub(super) fn limits(method: &MethodDescriptor) -> MessageLimits {
+    let name = name(method);
+    if name.starts_with("grpc.") {
+        return PUBLIC;
+    }
+    if WITH_PROMPT.contains(&name.as_str()) { PROMPT } else { QUESTION }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::access::{Access, Scope, Scopes, access};
+
+    #[test]
+    fn every_method_has_an_access_rule() {
+        let methods: Vec<String> = all().iter().map(name).collect();
+        assert!(methods.len() >= 10, "{methods:?}");
+        let admin = Access::Scoped(Scopes::one(Scope::Admin));
+        for method in methods {
+            assert_ne!(access(&format!("/{method}")), admin, "say in auth::access who may call {method}");
+        }
+    }
+
+    #[test]
+    fn messages_with_prompts_are_those_of_existing_methods() {
+        let methods: Vec<String> = all().iter().map(name).collect();
+        for named in WITH_PROMPT {
+            assert!(methods.iter().any(|method| method == named), "there is no {named}");
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The composition root: what is made, in which order, and what is handed to whom.
+
+mod drain;
+mod error;
+mod health;
+mod listen;
+mod methods;
+mod routes;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use sakuga_model_core::{EngineError, ModelOpener};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+use tonic_health::server::HealthReporter;
+
+pub use self::error::AppError;
+use crate::config::{Config, EngineChoice};
+use crate::encoder::Encoder;
+use crate::engine::scripted;
+use crate::gpu::{self, DeviceSample, Sampler, Subscription};
+use crate::jobs::{Jobs, Parts};
+use crate::metrics::{Metrics, QueueFigures, engine};
+use crate::retention::RetentionGate;
+use crate::scheduler::worker::EngineThread;
+use crate::scheduler::{EngineStatus, Scheduler};
+use crate::service::Context;
+use crate::store::place::DataPlace;
+use crate::store::writer::StoreWriter;
+use crate::store::{ArtifactStore, JobStore};
+use crate::telemetry::Telemetry;
+use crate::trace::Observer;
+use crate::transport::connection::Connections;
+use crate::transport::credentials::Credentials;
+use crate::transport::layer::CallLayer;
+use crate::transport::listener::Incoming;
+use crate::transport::message::Messages;
+use crate::transport::metrics_listener::{self, Page};
+use crate::transport::reload::Reloader;
+use crate::transport::serve::{self, Serving};
+use listen::{Sockets, warn_about_exposure};
+use routes::routes;
+
+/// Interval of the device samples that quiet event streams carry as a sign of life.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long the page of metrics waits for a sample of the device.
+const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A server whose socket is bound and whose engine is open.
+pub struct App {
+    local_addr: SocketAddr,
+    metrics_addr: Option<SocketAddr>,
+    is_encrypted: bool,
+    serving: Serving,
+    stop_accepting: CancellationToken,
+    connections: Arc<Connections>,
+    context: Arc<Context>,
+    health: HealthReporter,
+    drain_timeout: Duration,
+    observer: Option<Arc<dyn Observer>>,
+    _reloader: Reloader,
+    _metrics_listener: Option<AbortOnDropHandle<()>>,
+    /// Keeps the newest sample of the device up to date.
+    _heartbeat: Subscription,
+    /// Deletes old jobs.
+    _retention: AbortOnDropHandle<()>,
+}
+
+impl App {
+    /// Binds the socket, opens the store and the engine, and wires everything up. The socket is first: a second server on
+    /// the port finds it taken before it waits for the store of the first.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError`] says which part failed.
+    pub async fn build(config: Config) -> Result<Self, AppError> {
+        let sockets = Sockets::bind(&config).await?;
+        let (jobs, artifacts) = config.jobs.place.open(config.jobs.artifacts.as_deref())?;
+        Self::build_on(config, sockets, jobs, artifacts).await
+    }
+
+    /// The same over stores of the caller's.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError`] says which part failed.
+    pub async fn build_over(
+        config: Config,
+        store: Arc<dyn JobStore>,
+        artifacts: Arc<dyn ArtifactStore>,
+    ) -> Result<Self, AppError> {
+        let sockets = Sockets::bind(&config).await?;
+        Self::build_on(config, sockets, store, artifacts).await
+    }
+
+    async fn build_on(
+        config: Config,
+        sockets: Sockets,
+        store: Arc<dyn JobStore>,
+        artifacts: Arc<dyn ArtifactStore>,
+    ) -> Result<Self, AppError> {
+        let begun = Instant::now();
+        let metrics = Arc::new(Metrics::new(methods::all().iter().map(methods::name)));
+        let credentials = Credentials::load(&config.transport)?;
+        let connections =
+            Arc::new(Connections::new(&config.transport.within_open_files(), metrics.connections.clone()));
+        let observer = observer(&config)?;
+        warn_about_exposure(&config, &credentials);
+
+        let before_engine = begun.elapsed();
+        let (thread, ready) = EngineThread::open(engine::metered(opener(&config), metrics.engine.clone()))?;
+        let ready = ready.await.unwrap_or_else(|_| Err(EngineError::Panicked("the engine's thread is gone".into())));
+        let mut ready = ready?;
+        ready.info.loading.iter_mut().for_each(|phase| phase.begin += before_engine);
+        let mut probe = gpu::probe(&ready.info.device);
+        let sample = probe.sample();
+        let device_memory = sample.memory_total_bytes;
+        ready.info.device = gpu::full_name(&ready.info.device, &sample);
+        let model = &ready.info.model;
+        tracing::info!(engine = ready.info.kind, device = ready.info.device, model = model.name, "engine open");
+        if !model.notice.is_empty() {
+            tracing::warn!(notice = model.notice, "about the model");
+        }
+
+        let mut limits = config.limits;
+        limits.pixels_max = ready.info.pixels_max.map_or(limits.pixels_max, |pixels| limits.pixels_max.min(pixels));
+        let sampler = Arc::new(Sampler::start(probe)?);
+        let writer = Arc::new(StoreWriter::start(store)?);
+        let gate = Arc::new(RetentionGate::new(config.jobs.retention));
+        let encoder = Encoder::start(artifacts.clone(), gate.clone(), Handle::current())?;
+        let telemetry = Telemetry::default();
+        let scheduler = Scheduler::start(thread, encoder, sampler.clone(), telemetry.clone(), &limits);
+        let scheduler = Arc::new(scheduler);
+        let jobs = Jobs::new(Parts {
+            engine: ready.info.clone(),
+            tokens: ready.tokens.clone(),
+            limits: limits.clone(),
+            scheduler: scheduler.clone(),
+            device_memory,
+            writer,
+            artifacts,
+            telemetry,
+            gate,
+            observer: observer.clone(),
+            is_durable: config.jobs.place != DataPlace::Memory,
+        });
+        jobs.recover().await?;
+        let (newest, latest_sample) = watch::channel(None);
+        let heartbeat = sampler.subscribe(HEARTBEAT, move |sample| _ = newest.send_replace(Some(sample.clone())));
+        let context = Arc::new(Context {
+            jobs: jobs.clone(),
+            streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
+            latest_sample,
+            engine: ready.info,
+            tokens: ready.tokens,
+            limits,
+            observer: scheduler.observer(),
+            scheduler,
+            sampler,
+            started: SystemTime::now(),
+            closing: CancellationToken::new(),
+        });
+
+        let (routes, health) = routes(&context)?;
+        let retention = AbortOnDropHandle::new(tokio::spawn(jobs.retention_loop()));
+        let stop_accepting = CancellationToken::new();
+        let (listener, local_addr) = sockets.api;
+        let incoming = Incoming::start(listener, credentials.tls.clone(), connections.clone());
+        let methods = methods::all().into_iter().map(|method| {
+            let limits = methods::limits(&method);
+            (method, limits)
+        });
+        let messages = Messages::new(methods, config.transport.handshake_timeout);
+        let layer = CallLayer::new(&credentials, messages, metrics.calls.clone(), observer.clone());
+        let serving = serve::serve(&config.transport, layer, routes, incoming, stop_accepting.clone());
+        let metrics_addr = sockets.metrics.as_ref().map(|(_, address)| *address);
+        let metrics_listener = sockets.metrics.map(|(listener, address)| {
+            tracing::info!(%address, "serving metrics");
+            metrics_listener::serve(listener, credentials.tokens.clone(), metrics_page(metrics, &context))
+        });
+        Ok(Self {
+            local_addr,
+            metrics_addr,
+            is_encrypted: credentials.tls.is_some(),
+            serving,
+            stop_accepting,
+            connections,
+            context,
+            health,
+            drain_timeout: config.drain_timeout,
+            observer,
+            _reloader: credentials.watch(),
+            _metrics_listener: metrics_listener,
+            _heartbeat: heartbeat,
+            _retention: retention,
+        })
+    }
+
+    /// The address as clients write it.
+    pub fn url(&self) -> String {
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        format!("{scheme}://{}", self.local_addr)
+    }
+
+    /// Where the metrics are served, if they are.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_addr
+    }
+
+    /// Where the server listens; with port 0 in the configuration, the port that the system chose.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+}
+
+/// What opens the configured engine.
+fn opener(config: &Config) -> ModelOpener {
+    match &config.engine {
+        EngineChoice::Scripted(script) => scripted::opener(script.clone()),
+        #[cfg(feature = "burn")]
+        EngineChoice::Burn(burn) => crate::engine::burn::opener(burn.clone()),
+    }
+}
+
+/// What exports calls and jobs to the collector, if there is one.
+fn observer(config: &Config) -> Result<Option<Arc<dyn Observer>>, AppError> {
+    let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
+    #[cfg(feature = "otlp")]
+    {
+        use crate::trace::otlp::Collector;
+        let collector = Collector::at(endpoint, crate::wire::status::reason);
+        let collector = collector.map_err(|error| AppError::Collector(error.to_string()))?;
+        tracing::info!(endpoint, "traces and metrics go to a collector");
+        Ok(Some(Arc::new(collector)))
+    }
+    #[cfg(not(feature = "otlp"))]
+    Err(AppError::Collector(format!("{endpoint}: this program was built without the feature `otlp`")))
+}
+
+/// The text of the page of metrics: counters, and the queue, the memory and the device at the moment.
+fn metrics_page(metrics: Arc<Metrics>, context: &Arc<Context>) -> Page {
+    let live = context.scheduler.live().count();
+    let status = context.scheduler.engine_status();
+    let (observer, sampler) = (context.observer.clone(), context.sampler.clone());
+    Box::new(move || {
+        let (metrics, observer, sampler) = (metrics.clone(), observer.clone(), sampler.clone());
+        let (live, status) = (live.clone(), status.clone());
+        Box::pin(async move {
+            let sample = tokio::time::timeout(SAMPLE_TIMEOUT, sample(&sampler)).await.ok().flatten();
+            let queue = QueueFigures { live: *live.borrow(), is_serving: *status.borrow() == EngineStatus::Serving };
+            metrics.page(queue, &observer.pools(), sample.as_ref())
+        })
+    })
+}
+
+/// One sample of the device.
+async fn sample(sampler: &Sampler) -> Option<DeviceSample> {
+    let (sender, receiver) = oneshot::channel();
+    let mut sender = Some(sender);
+    let _subscription = sampler.subscribe(Duration::from_secs(3600), move |sample| {
+        if let Some(sender) = sender.take() {
+            // The receiver is gone if the sample came too late.
+            let _ = sender.send(sample.clone());
+        }
+    });
+    receiver.await.ok()
+}

@@ -1,0 +1,62 @@
+//! What ends a call before its answer does: its token was revoked, a newer call displaced it, its time is over.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::Sleep;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::Status;
+
+use super::open_calls::OpenCall;
+use super::refusal::TransportRefusal;
+use crate::auth::refusal::Refusal;
+
+/// Ready, with the status that ends the call, as soon as one of the reasons holds.
+#[derive(Default)]
+pub struct Cutoff {
+    revoked: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    displaced: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    expires: Option<(Pin<Box<Sleep>>, Duration)>,
+    _open_call: Option<OpenCall>,
+}
+
+impl Cutoff {
+    /// Ends the call when its token is revoked.
+    pub fn revoked(mut self, token: CancellationToken) -> Self {
+        self.revoked = Some(Box::pin(token.cancelled_owned()));
+        self
+    }
+
+    /// Ends the call when another displaces it, and after `limit`.
+    pub fn open_call(mut self, call: OpenCall, limit: Duration) -> Self {
+        self.displaced = Some(Box::pin(call.displaced().cancelled_owned()));
+        self.expires = Some((Box::pin(tokio::time::sleep(limit)), limit));
+        self._open_call = Some(call);
+        self
+    }
+}
+
+impl Future for Cutoff {
+    type Output = Status;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Status> {
+        if let Some(revoked) = &mut self.revoked
+            && revoked.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Refusal::RevokedToken.to_status());
+        }
+        if let Some(displaced) = &mut self.displaced
+            && displaced.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(TransportRefusal::Displaced.to_status());
+        }
+        if let Some((expires, limit)) = &mut self.expires
+            && expires.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(TransportRefusal::Expired { limit: *limit }.to_status());
+        }
+        Poll::Pending
+    }
+}
