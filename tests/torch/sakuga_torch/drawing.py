@@ -10,7 +10,7 @@ from . import flow, gemma3, jina_clip, next_dit, vae
 from .checkpoint import CheckpointError, read_json, weight_files
 from .record import Job, Loading, Stage, Step, Timings
 
-# As model/src/pipeline/info.rs and model/src/text.rs have them.
+# As model/src/families/newbie/info.rs and text.rs have them.
 SYSTEM_PROMPT = (
     "You are an assistant designed to generate high-quality anime images based on xml format prompts. <Prompt Start> "
 )
