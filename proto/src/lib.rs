@@ -7,9 +7,20 @@
 //! | [`system::v1`] | the server, its models and its device, and `SystemService` |
 //!
 //! The code in `src/gen` is committed and compared with the protos by `tests/bootstrap.rs`, so building needs no
-//! protoc. Nothing is written by hand here: conversions live with those who convert.
+//! protoc. The other modules hold what server and clients both do with the messages: [`time`] and [`text`] always,
+//! `digest`, `json` and `schema` behind the features of those names.
 
 #![forbid(unsafe_code)]
+
+#[cfg(feature = "digest")]
+pub mod digest;
+mod event;
+#[cfg(feature = "json")]
+pub mod json;
+#[cfg(feature = "schema")]
+pub mod schema;
+pub mod text;
+pub mod time;
 
 /// Protobuf `FileDescriptorSet` of every file of the API and its imports.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/descriptor.bin");

@@ -73,6 +73,8 @@ fn proto_files(root: &Path) -> Vec<String> {
 fn generate(root: &Path) -> BTreeMap<String, Vec<u8>> {
     let described = compile(root, true);
     let scratch = tempfile::tempdir().expect("temporary folder");
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
     let out = scratch.path();
     tonic_prost_build::configure()
         .out_dir(out)
@@ -82,7 +84,7 @@ fn generate(root: &Path) -> BTreeMap<String, Vec<u8>> {
         .extern_path(".google.rpc", "::tonic_types::pb")
         .client_mod_attribute(".", "#[cfg(feature = \"client\")]")
         .server_mod_attribute(".", "#[cfg(feature = \"server\")]")
-        .compile_fds(described)
+        .compile_fds_with_config(described, config)
         .expect("code can be generated");
 
     let mut files = BTreeMap::new();

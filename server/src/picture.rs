@@ -1,9 +1,8 @@
 //! Finished pictures: PNG files that say of themselves how they were made, and their fingerprints.
 
-use std::fmt::Write as _;
+pub use sakuga_proto::digest::sha256_hex;
 
 use sakuga_model_core::Rgb8;
-use sha2::{Digest, Sha256};
 
 /// Keyword of the text chunk that holds the metadata as protobuf JSON.
 pub const METADATA_KEYWORD: &str = "sakuga";
@@ -80,15 +79,6 @@ pub fn encode_png(picture: &Rgb8, texts: &[TextChunk]) -> Result<Vec<u8>, Encode
     Ok(file)
 }
 
-/// SHA-256 in lower-case hexadecimal.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,10 +113,5 @@ mod tests {
             let broken = Rgb8 { width_px, height_px, ..picture() };
             assert!(matches!(encode_png(&broken, &[]), Err(EncodeError::Size { .. })), "{broken:?}");
         }
-    }
-
-    #[test]
-    fn the_fingerprint_is_sha_256() {
-        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

@@ -70,6 +70,16 @@ pub mod generate_request {
         NegativePrompt(super::super::super::prompt::v1::NegativePrompt),
     }
 }
+impl ::prost::Name for GenerateRequest {
+    const NAME: &'static str = "GenerateRequest";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.GenerateRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.GenerateRequest".into()
+    }
+}
 /// How the latents are integrated. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`; those of a
 /// model that says nothing are its authors': 28 Euler steps, guidance 5 throughout and unbounded, shift 6.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -97,6 +107,16 @@ pub struct Sampling {
     #[prost(float, optional, tag = "6")]
     pub shift: ::core::option::Option<f32>,
 }
+impl ::prost::Name for Sampling {
+    const NAME: &'static str = "Sampling";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Sampling".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Sampling".into()
+    }
+}
 /// What previews to send.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PreviewOptions {
@@ -115,6 +135,16 @@ pub struct PreviewOptions {
     /// Least time between two previews of one image, in milliseconds. 0: no limit.
     #[prost(uint32, tag = "5")]
     pub min_interval_ms: u32,
+}
+impl ::prost::Name for PreviewOptions {
+    const NAME: &'static str = "PreviewOptions";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.PreviewOptions".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.PreviewOptions".into()
+    }
 }
 /// The solvers of the reference's transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -306,12 +336,32 @@ pub mod generate_event {
         Profile(super::Profile),
     }
 }
+impl ::prost::Name for GenerateEvent {
+    const NAME: &'static str = "GenerateEvent";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.GenerateEvent".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.GenerateEvent".into()
+    }
+}
 /// The server was stopped while the job ran; the job waits again, to be drawn from the start under the same seed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Requeued {
     /// The attempt that comes: 2 behind the first stop.
     #[prost(uint32, tag = "1")]
     pub attempt: u32,
+}
+impl ::prost::Name for Requeued {
+    const NAME: &'static str = "Requeued";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Requeued".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Requeued".into()
+    }
 }
 /// The request is valid and has a job.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -323,6 +373,16 @@ pub struct Accepted {
     #[prost(message, repeated, tag = "2")]
     pub diagnostics: ::prost::alloc::vec::Vec<super::super::prompt::v1::Diagnostic>,
 }
+impl ::prost::Name for Accepted {
+    const NAME: &'static str = "Accepted";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Accepted".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Accepted".into()
+    }
+}
 /// The job waits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Queued {
@@ -332,6 +392,16 @@ pub struct Queued {
     /// When it will probably start, from measured times. Absent until something was measured.
     #[prost(message, optional, tag = "2")]
     pub eta: ::core::option::Option<::prost_types::Duration>,
+}
+impl ::prost::Name for Queued {
+    const NAME: &'static str = "Queued";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Queued".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Queued".into()
+    }
 }
 /// The job has the device.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -349,12 +419,32 @@ pub struct Started {
     #[prost(string, tag = "4")]
     pub model_notice: ::prost::alloc::string::String,
 }
+impl ::prost::Name for Started {
+    const NAME: &'static str = "Started";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Started".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Started".into()
+    }
+}
 /// A part of the pipeline begins.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct StageBegun {
     /// The part.
     #[prost(enumeration = "Stage", tag = "1")]
     pub stage: i32,
+}
+impl ::prost::Name for StageBegun {
+    const NAME: &'static str = "StageBegun";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.StageBegun".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.StageBegun".into()
+    }
 }
 /// A step is done.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
@@ -384,6 +474,16 @@ pub struct Step {
     #[prost(uint32, tag = "8")]
     pub evaluations: u32,
 }
+impl ::prost::Name for Step {
+    const NAME: &'static str = "Step";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Step".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Step".into()
+    }
+}
 /// A look at what is being drawn: the picture that the present velocity leads to.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Preview {
@@ -409,6 +509,16 @@ pub struct Preview {
     #[prost(bytes = "bytes", tag = "7")]
     pub data: ::prost::bytes::Bytes,
 }
+impl ::prost::Name for Preview {
+    const NAME: &'static str = "Preview";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Preview".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Preview".into()
+    }
+}
 /// Where the device's time in one part of the pipeline went. Comes behind the part's last step.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Profile {
@@ -432,6 +542,16 @@ pub struct Profile {
     /// What it reaches in a large copy, in bytes read and written a second, measured for this profile. Absent: not measured.
     #[prost(double, optional, tag = "6")]
     pub peak_bytes_per_second: ::core::option::Option<f64>,
+}
+impl ::prost::Name for Profile {
+    const NAME: &'static str = "Profile";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Profile".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Profile".into()
+    }
 }
 /// All operations of one name in one layer.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -458,6 +578,16 @@ pub struct ProfileSpan {
     #[prost(double, tag = "7")]
     pub bytes: f64,
 }
+impl ::prost::Name for ProfileSpan {
+    const NAME: &'static str = "ProfileSpan";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.ProfileSpan".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.ProfileSpan".into()
+    }
+}
 /// A piece of a finished picture. Pieces come in order, one picture after the other, at most 1 MiB each.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ImageChunk {
@@ -477,6 +607,16 @@ pub struct ImageChunk {
     #[prost(bytes = "bytes", tag = "5")]
     pub data: ::prost::bytes::Bytes,
 }
+impl ::prost::Name for ImageChunk {
+    const NAME: &'static str = "ImageChunk";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.ImageChunk".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.ImageChunk".into()
+    }
+}
 /// Terminal: every picture was sent.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Completed {
@@ -486,6 +626,16 @@ pub struct Completed {
     /// Where the time went.
     #[prost(message, optional, tag = "2")]
     pub timings: ::core::option::Option<Timings>,
+}
+impl ::prost::Name for Completed {
+    const NAME: &'static str = "Completed";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Completed".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Completed".into()
+    }
 }
 /// One finished picture.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -508,6 +658,16 @@ pub struct ImageInfo {
     /// What the file carries as its metadata.
     #[prost(message, optional, tag = "6")]
     pub metadata: ::core::option::Option<ImageMetadata>,
+}
+impl ::prost::Name for ImageInfo {
+    const NAME: &'static str = "ImageInfo";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.ImageInfo".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.ImageInfo".into()
+    }
 }
 /// What a finished file says of itself, in its PNG text chunk `sakuga` as protobuf JSON.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -537,6 +697,16 @@ pub struct ImageMetadata {
     #[prost(string, tag = "8")]
     pub model_text: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ImageMetadata {
+    const NAME: &'static str = "ImageMetadata";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.ImageMetadata".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.ImageMetadata".into()
+    }
+}
 /// Where the time went.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Timings {
@@ -559,6 +729,16 @@ pub struct Timings {
     #[prost(message, optional, tag = "6")]
     pub total: ::core::option::Option<::prost_types::Duration>,
 }
+impl ::prost::Name for Timings {
+    const NAME: &'static str = "Timings";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Timings".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Timings".into()
+    }
+}
 /// Terminal: the job was given up on request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cancelled {
@@ -568,6 +748,16 @@ pub struct Cancelled {
     /// Why.
     #[prost(enumeration = "CancelReason", tag = "2")]
     pub reason: i32,
+}
+impl ::prost::Name for Cancelled {
+    const NAME: &'static str = "Cancelled";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Cancelled".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Cancelled".into()
+    }
 }
 /// The parts of the pipeline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -657,6 +847,16 @@ pub struct GenerateResponse {
     /// The event.
     #[prost(message, optional, tag = "1")]
     pub event: ::core::option::Option<GenerateEvent>,
+}
+impl ::prost::Name for GenerateResponse {
+    const NAME: &'static str = "GenerateResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.GenerateResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.GenerateResponse".into()
+    }
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]
@@ -1029,6 +1229,16 @@ pub struct Job {
     #[prost(message, optional, tag = "18")]
     pub cancelled: ::core::option::Option<Cancelled>,
 }
+impl ::prost::Name for Job {
+    const NAME: &'static str = "Job";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Job".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Job".into()
+    }
+}
 /// How a job is treated.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobOptions {
@@ -1044,6 +1254,16 @@ pub struct JobOptions {
     /// Gives the job up if it has not ended this long after it was accepted. Absent: never.
     #[prost(message, optional, tag = "4")]
     pub timeout: ::core::option::Option<::prost_types::Duration>,
+}
+impl ::prost::Name for JobOptions {
+    const NAME: &'static str = "JobOptions";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.JobOptions".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.JobOptions".into()
+    }
 }
 /// Where a job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -1138,6 +1358,16 @@ pub struct CreateJobRequest {
     #[prost(message, optional, tag = "2")]
     pub options: ::core::option::Option<JobOptions>,
 }
+impl ::prost::Name for CreateJobRequest {
+    const NAME: &'static str = "CreateJobRequest";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.CreateJobRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.CreateJobRequest".into()
+    }
+}
 /// The job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateJobResponse {
@@ -1147,6 +1377,16 @@ pub struct CreateJobResponse {
     /// Whether it was there before, under the same `request_id`.
     #[prost(bool, tag = "2")]
     pub existed: bool,
+}
+impl ::prost::Name for CreateJobResponse {
+    const NAME: &'static str = "CreateJobResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.CreateJobResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.CreateJobResponse".into()
+    }
 }
 /// Which job, and from where on.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1160,6 +1400,16 @@ pub struct WatchJobRequest {
     /// Least time between two `progress` messages, in milliseconds. 0: 5000.
     #[prost(uint32, tag = "3")]
     pub progress_interval_ms: u32,
+}
+impl ::prost::Name for WatchJobRequest {
+    const NAME: &'static str = "WatchJobRequest";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.WatchJobRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.WatchJobRequest".into()
+    }
 }
 /// One message of the stream.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1184,6 +1434,16 @@ pub mod watch_job_response {
         Progress(super::WatchProgress),
     }
 }
+impl ::prost::Name for WatchJobResponse {
+    const NAME: &'static str = "WatchJobResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.WatchJobResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.WatchJobResponse".into()
+    }
+}
 /// The stream stands.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchCreated {
@@ -1193,6 +1453,16 @@ pub struct WatchCreated {
     /// The number that the stream begins with, included: events from it on will come, and none before it.
     #[prost(uint64, tag = "2")]
     pub start_sequence: u64,
+}
+impl ::prost::Name for WatchCreated {
+    const NAME: &'static str = "WatchCreated";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.WatchCreated".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.WatchCreated".into()
+    }
 }
 /// Nothing happened for a while; the connection and the job are alive.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1207,6 +1477,16 @@ pub struct WatchProgress {
     #[prost(message, optional, tag = "3")]
     pub gpu_stats: ::core::option::Option<super::super::system::v1::GpuStats>,
 }
+impl ::prost::Name for WatchProgress {
+    const NAME: &'static str = "WatchProgress";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.WatchProgress".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.WatchProgress".into()
+    }
+}
 /// Which job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetJobRequest {
@@ -1214,12 +1494,32 @@ pub struct GetJobRequest {
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
 }
+impl ::prost::Name for GetJobRequest {
+    const NAME: &'static str = "GetJobRequest";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.GetJobRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.GetJobRequest".into()
+    }
+}
 /// The job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetJobResponse {
     /// As it is now.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
+}
+impl ::prost::Name for GetJobResponse {
+    const NAME: &'static str = "GetJobResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.GetJobResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.GetJobResponse".into()
+    }
 }
 /// Which jobs, and how many at once.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1233,6 +1533,16 @@ pub struct ListJobsRequest {
     /// `next_page_token` of the page before. Empty: the first page.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
+}
+impl ::prost::Name for ListJobsRequest {
+    const NAME: &'static str = "ListJobsRequest";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.ListJobsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.ListJobsRequest".into()
+    }
 }
 /// Which jobs. What is not set admits every job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1253,6 +1563,16 @@ pub struct JobFilter {
     #[prost(message, optional, tag = "5")]
     pub created_before: ::core::option::Option<::prost_types::Timestamp>,
 }
+impl ::prost::Name for JobFilter {
+    const NAME: &'static str = "JobFilter";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.JobFilter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.JobFilter".into()
+    }
+}
 /// A page of jobs.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListJobsResponse {
@@ -1263,6 +1583,16 @@ pub struct ListJobsResponse {
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ListJobsResponse {
+    const NAME: &'static str = "ListJobsResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.ListJobsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.ListJobsResponse".into()
+    }
+}
 /// Which job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelJobRequest {
@@ -1270,12 +1600,32 @@ pub struct CancelJobRequest {
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
 }
+impl ::prost::Name for CancelJobRequest {
+    const NAME: &'static str = "CancelJobRequest";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.CancelJobRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.CancelJobRequest".into()
+    }
+}
 /// The job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelJobResponse {
     /// As it is now: a running job ends at its next step, which a watcher sees.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
+}
+impl ::prost::Name for CancelJobResponse {
+    const NAME: &'static str = "CancelJobResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.CancelJobResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.CancelJobResponse".into()
+    }
 }
 /// Which picture, and which part of it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1293,6 +1643,16 @@ pub struct GetArtifactRequest {
     #[prost(uint64, tag = "4")]
     pub limit: u64,
 }
+impl ::prost::Name for GetArtifactRequest {
+    const NAME: &'static str = "GetArtifactRequest";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.GetArtifactRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.GetArtifactRequest".into()
+    }
+}
 /// A piece of the picture.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetArtifactResponse {
@@ -1303,6 +1663,16 @@ pub struct GetArtifactResponse {
     #[prost(string, tag = "2")]
     pub sha256: ::prost::alloc::string::String,
 }
+impl ::prost::Name for GetArtifactResponse {
+    const NAME: &'static str = "GetArtifactResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.GetArtifactResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.GetArtifactResponse".into()
+    }
+}
 /// Which job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteJobRequest {
@@ -1310,15 +1680,45 @@ pub struct DeleteJobRequest {
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
 }
+impl ::prost::Name for DeleteJobRequest {
+    const NAME: &'static str = "DeleteJobRequest";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.DeleteJobRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.DeleteJobRequest".into()
+    }
+}
 /// It is deleted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteJobResponse {}
+impl ::prost::Name for DeleteJobResponse {
+    const NAME: &'static str = "DeleteJobResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.DeleteJobResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.DeleteJobResponse".into()
+    }
+}
 /// Which job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetJobTelemetryRequest {
     /// The job.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
+}
+impl ::prost::Name for GetJobTelemetryRequest {
+    const NAME: &'static str = "GetJobTelemetryRequest";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.GetJobTelemetryRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.GetJobTelemetryRequest".into()
+    }
 }
 /// What was seen of the device while the job had it, so far if it still has it.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1332,6 +1732,16 @@ pub struct GetJobTelemetryResponse {
     /// Whether only the end is kept, because it took very long.
     #[prost(bool, tag = "3")]
     pub is_cut: bool,
+}
+impl ::prost::Name for GetJobTelemetryResponse {
+    const NAME: &'static str = "GetJobTelemetryResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.GetJobTelemetryResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.GetJobTelemetryResponse".into()
+    }
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]

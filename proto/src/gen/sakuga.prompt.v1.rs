@@ -12,12 +12,32 @@ pub struct Prompt {
     #[prost(string, tag = "3")]
     pub caption: ::prost::alloc::string::String,
 }
+impl ::prost::Name for Prompt {
+    const NAME: &'static str = "Prompt";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.Prompt".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.Prompt".into()
+    }
+}
 /// A list of tags, in the order in which they are written. A tag is trimmed, not empty, and holds no comma.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TagList {
     /// The tags, as the encoders will read them: `blue_hair`, `hatsune miku`, `rem_\(re:zero\)`.
     #[prost(string, repeated, tag = "1")]
     pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for TagList {
+    const NAME: &'static str = "TagList";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.TagList".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.TagList".into()
+    }
 }
 /// One character; what stands here is about this character alone.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -49,6 +69,16 @@ pub struct Character {
     /// Where in the picture the character stands.
     #[prost(message, optional, tag = "9")]
     pub position: ::core::option::Option<TagList>,
+}
+impl ::prost::Name for Character {
+    const NAME: &'static str = "Character";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.Character".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.Character".into()
+    }
 }
 /// What holds for the whole picture.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -90,6 +120,16 @@ pub struct GeneralTags {
     #[prost(message, optional, tag = "12")]
     pub other: ::core::option::Option<TagList>,
 }
+impl ::prost::Name for GeneralTags {
+    const NAME: &'static str = "GeneralTags";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.GeneralTags".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.GeneralTags".into()
+    }
+}
 /// What the picture must not be. The unconditional half of classifier-free guidance reads it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct NegativePrompt {
@@ -105,6 +145,16 @@ pub struct NegativePrompt {
     /// The unwanted in plain sentences. Empty: none.
     #[prost(string, tag = "4")]
     pub caption: ::prost::alloc::string::String,
+}
+impl ::prost::Name for NegativePrompt {
+    const NAME: &'static str = "NegativePrompt";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.NegativePrompt".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.NegativePrompt".into()
+    }
 }
 /// The count word of one character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -180,6 +230,16 @@ pub struct Diagnostic {
     #[prost(message, optional, tag = "11")]
     pub fix: ::core::option::Option<Fix>,
 }
+impl ::prost::Name for Diagnostic {
+    const NAME: &'static str = "Diagnostic";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.Diagnostic".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.Diagnostic".into()
+    }
+}
 /// How to mend a finding.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Fix {
@@ -189,6 +249,16 @@ pub struct Fix {
     /// The exact edits that do it, in the order of the text and without overlap; empty if only a person can decide.
     #[prost(message, repeated, tag = "2")]
     pub edits: ::prost::alloc::vec::Vec<Edit>,
+}
+impl ::prost::Name for Fix {
+    const NAME: &'static str = "Fix";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.Fix".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.Fix".into()
+    }
 }
 /// Replaces a byte range of the sent text.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -202,6 +272,16 @@ pub struct Edit {
     /// What stands there afterwards.
     #[prost(string, tag = "3")]
     pub replacement: ::prost::alloc::string::String,
+}
+impl ::prost::Name for Edit {
+    const NAME: &'static str = "Edit";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.Edit".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.Edit".into()
+    }
 }
 /// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
@@ -266,6 +346,16 @@ pub mod validate_prompt_request {
         Typed(super::Prompt),
     }
 }
+impl ::prost::Name for ValidatePromptRequest {
+    const NAME: &'static str = "ValidatePromptRequest";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.ValidatePromptRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.ValidatePromptRequest".into()
+    }
+}
 /// The outcome of a check.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ValidatePromptResponse {
@@ -284,6 +374,16 @@ pub struct ValidatePromptResponse {
     /// One entry an encoder. Empty if the text could not be read as a prompt.
     #[prost(message, repeated, tag = "5")]
     pub token_counts: ::prost::alloc::vec::Vec<TokenCount>,
+}
+impl ::prost::Name for ValidatePromptResponse {
+    const NAME: &'static str = "ValidatePromptResponse";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.ValidatePromptResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.ValidatePromptResponse".into()
+    }
 }
 /// What one text encoder makes of the prompt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -304,6 +404,16 @@ pub struct TokenCount {
     #[prost(string, tag = "5")]
     pub first_lost: ::prost::alloc::string::String,
 }
+impl ::prost::Name for TokenCount {
+    const NAME: &'static str = "TokenCount";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.TokenCount".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.TokenCount".into()
+    }
+}
 /// Asks for the typed form of a text.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ParsePromptRequest {
@@ -313,6 +423,16 @@ pub struct ParsePromptRequest {
     /// How strictly it is read.
     #[prost(enumeration = "Strictness", tag = "2")]
     pub strictness: i32,
+}
+impl ::prost::Name for ParsePromptRequest {
+    const NAME: &'static str = "ParsePromptRequest";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.ParsePromptRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.ParsePromptRequest".into()
+    }
 }
 /// A text's typed form.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -327,12 +447,32 @@ pub struct ParsePromptResponse {
     #[prost(message, repeated, tag = "3")]
     pub diagnostics: ::prost::alloc::vec::Vec<Diagnostic>,
 }
+impl ::prost::Name for ParsePromptResponse {
+    const NAME: &'static str = "ParsePromptResponse";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.ParsePromptResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.ParsePromptResponse".into()
+    }
+}
 /// Asks for the text forms of a typed prompt.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct FormatPromptRequest {
     /// The prompt.
     #[prost(message, optional, tag = "1")]
     pub prompt: ::core::option::Option<Prompt>,
+}
+impl ::prost::Name for FormatPromptRequest {
+    const NAME: &'static str = "FormatPromptRequest";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.FormatPromptRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.FormatPromptRequest".into()
+    }
 }
 /// The text forms of a typed prompt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -344,9 +484,29 @@ pub struct FormatPromptResponse {
     #[prost(string, tag = "2")]
     pub model_text: ::prost::alloc::string::String,
 }
+impl ::prost::Name for FormatPromptResponse {
+    const NAME: &'static str = "FormatPromptResponse";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.FormatPromptResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.FormatPromptResponse".into()
+    }
+}
 /// Asks for the language.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetSchemaRequest {}
+impl ::prost::Name for GetSchemaRequest {
+    const NAME: &'static str = "GetSchemaRequest";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.GetSchemaRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.GetSchemaRequest".into()
+    }
+}
 /// The language.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetSchemaResponse {
@@ -356,6 +516,16 @@ pub struct GetSchemaResponse {
     /// A serialised google.protobuf.FileDescriptorSet with every file of this API and its imports.
     #[prost(bytes = "vec", tag = "2")]
     pub descriptor_set: ::prost::alloc::vec::Vec<u8>,
+}
+impl ::prost::Name for GetSchemaResponse {
+    const NAME: &'static str = "GetSchemaResponse";
+    const PACKAGE: &'static str = "sakuga.prompt.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.prompt.v1.GetSchemaResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.prompt.v1.GetSchemaResponse".into()
+    }
 }
 /// How strictly text is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

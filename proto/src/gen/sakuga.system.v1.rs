@@ -54,6 +54,16 @@ pub struct GpuStats {
     #[prost(uint64, optional, tag = "17")]
     pub pcie_send_bytes_per_second: ::core::option::Option<u64>,
 }
+impl ::prost::Name for GpuStats {
+    const NAME: &'static str = "GpuStats";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.GpuStats".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.GpuStats".into()
+    }
+}
 /// Where a sample comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -115,6 +125,16 @@ pub struct Activity {
     #[prost(uint32, tag = "8")]
     pub steps: u32,
 }
+impl ::prost::Name for Activity {
+    const NAME: &'static str = "Activity";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.Activity".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.Activity".into()
+    }
+}
 /// Memory of the device that the engine has taken for one purpose.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct MemoryPool {
@@ -128,6 +148,16 @@ pub struct MemoryPool {
     #[prost(uint64, tag = "3")]
     pub held_bytes: u64,
 }
+impl ::prost::Name for MemoryPool {
+    const NAME: &'static str = "MemoryPool";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.MemoryPool".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.MemoryPool".into()
+    }
+}
 /// The device's memory that one process holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ProcessMemory {
@@ -140,6 +170,16 @@ pub struct ProcessMemory {
     /// Whether it is this server.
     #[prost(bool, tag = "3")]
     pub is_server: bool,
+}
+impl ::prost::Name for ProcessMemory {
+    const NAME: &'static str = "ProcessMemory";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.ProcessMemory".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.ProcessMemory".into()
+    }
 }
 /// A part of the way from the program's start to its readiness.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -157,6 +197,16 @@ pub struct LoadingPhase {
     #[prost(uint64, tag = "4")]
     pub bytes: u64,
 }
+impl ::prost::Name for LoadingPhase {
+    const NAME: &'static str = "LoadingPhase";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.LoadingPhase".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.LoadingPhase".into()
+    }
+}
 /// How a part of the model is computed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ComputePath {
@@ -170,9 +220,29 @@ pub struct ComputePath {
     #[prost(string, tag = "3")]
     pub reason: ::prost::alloc::string::String,
 }
+impl ::prost::Name for ComputePath {
+    const NAME: &'static str = "ComputePath";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.ComputePath".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.ComputePath".into()
+    }
+}
 /// Asks what the server is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetServerInfoRequest {}
+impl ::prost::Name for GetServerInfoRequest {
+    const NAME: &'static str = "GetServerInfoRequest";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.GetServerInfoRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.GetServerInfoRequest".into()
+    }
+}
 /// What the server is.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetServerInfoResponse {
@@ -207,6 +277,16 @@ pub struct GetServerInfoResponse {
     #[prost(message, repeated, tag = "10")]
     pub compute_paths: ::prost::alloc::vec::Vec<ComputePath>,
 }
+impl ::prost::Name for GetServerInfoResponse {
+    const NAME: &'static str = "GetServerInfoResponse";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.GetServerInfoResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.GetServerInfoResponse".into()
+    }
+}
 /// What a request may ask for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Limits {
@@ -229,15 +309,45 @@ pub struct Limits {
     #[prost(uint32, tag = "6")]
     pub size_multiple: u32,
 }
+impl ::prost::Name for Limits {
+    const NAME: &'static str = "Limits";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.Limits".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.Limits".into()
+    }
+}
 /// Asks for the models.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListModelsRequest {}
+impl ::prost::Name for ListModelsRequest {
+    const NAME: &'static str = "ListModelsRequest";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.ListModelsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.ListModelsRequest".into()
+    }
+}
 /// The models.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListModelsResponse {
     /// The models; the first is the default.
     #[prost(message, repeated, tag = "1")]
     pub models: ::prost::alloc::vec::Vec<Model>,
+}
+impl ::prost::Name for ListModelsResponse {
+    const NAME: &'static str = "ListModelsResponse";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.ListModelsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.ListModelsResponse".into()
+    }
 }
 /// One model.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -268,6 +378,16 @@ pub struct Model {
     #[prost(message, optional, tag = "8")]
     pub default_sampling: ::core::option::Option<SamplingDefaults>,
 }
+impl ::prost::Name for Model {
+    const NAME: &'static str = "Model";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.Model".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.Model".into()
+    }
+}
 /// What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SamplingDefaults {
@@ -290,6 +410,16 @@ pub struct SamplingDefaults {
     #[prost(float, tag = "6")]
     pub shift: f32,
 }
+impl ::prost::Name for SamplingDefaults {
+    const NAME: &'static str = "SamplingDefaults";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.SamplingDefaults".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.SamplingDefaults".into()
+    }
+}
 /// Asks for samples.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchGpuStatsRequest {
@@ -300,12 +430,32 @@ pub struct WatchGpuStatsRequest {
     #[prost(bool, tag = "2")]
     pub all_devices: bool,
 }
+impl ::prost::Name for WatchGpuStatsRequest {
+    const NAME: &'static str = "WatchGpuStatsRequest";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.WatchGpuStatsRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.WatchGpuStatsRequest".into()
+    }
+}
 /// One sample.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchGpuStatsResponse {
     /// The sample.
     #[prost(message, optional, tag = "1")]
     pub stats: ::core::option::Option<GpuStats>,
+}
+impl ::prost::Name for WatchGpuStatsResponse {
+    const NAME: &'static str = "WatchGpuStatsResponse";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.WatchGpuStatsResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.WatchGpuStatsResponse".into()
+    }
 }
 /// Asks for activity.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -314,12 +464,32 @@ pub struct WatchActivityRequest {
     #[prost(uint32, tag = "1")]
     pub interval_ms: u32,
 }
+impl ::prost::Name for WatchActivityRequest {
+    const NAME: &'static str = "WatchActivityRequest";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.WatchActivityRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.WatchActivityRequest".into()
+    }
+}
 /// What the server does.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchActivityResponse {
     /// As it is now.
     #[prost(message, optional, tag = "1")]
     pub activity: ::core::option::Option<Activity>,
+}
+impl ::prost::Name for WatchActivityResponse {
+    const NAME: &'static str = "WatchActivityResponse";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.WatchActivityResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.WatchActivityResponse".into()
+    }
 }
 /// Generated client implementations.
 #[cfg(feature = "client")]

@@ -71,7 +71,7 @@ fn validate(context: &Context, request: ValidatePromptRequest) -> Result<Validat
             sakuga_schema::check(&sent, &options)
         }
         Some(validate_prompt_request::Prompt::Typed(typed)) => {
-            let prompt = from_proto::typed(typed, &mut faults);
+            let prompt = from_proto::typed(&typed, &mut faults);
             sent = prompt.to_xml();
             sakuga_schema::check_typed(&prompt, &options)
         }
@@ -96,7 +96,7 @@ fn validate(context: &Context, request: ValidatePromptRequest) -> Result<Validat
         diagnostics.extend(over_long::findings("", &sent, &response.model_text, &counts));
         response.token_counts = counts.iter().map(to_proto::token_count).collect();
     }
-    response.diagnostics = diagnostics.iter().map(to_proto::diagnostic).collect();
+    response.diagnostics = diagnostics.iter().map(Into::into).collect();
     Ok(response)
 }
 
@@ -110,9 +110,9 @@ fn parse(context: &Context, request: ParsePromptRequest) -> Result<ParsePromptRe
     }));
     match checked.prompt {
         Some(prompt) if faults.is_empty() => Ok(ParsePromptResponse {
-            prompt: Some(to_proto::typed(&prompt)),
+            prompt: Some((&prompt).into()),
             system_prompt: checked.system_prompt.unwrap_or_default(),
-            diagnostics: checked.diagnostics.iter().map(to_proto::diagnostic).collect(),
+            diagnostics: checked.diagnostics.iter().map(Into::into).collect(),
         }),
         None if faults.is_empty() => {
             Err(ServerError::invalid("xml", Violation::REQUIRED, "the text holds no prompt; write at least a caption"))
@@ -126,7 +126,7 @@ fn format(request: FormatPromptRequest) -> Result<FormatPromptResponse, ServerEr
         return Err(ServerError::invalid("prompt", Violation::REQUIRED, "there is nothing to write; set `prompt`"));
     };
     let mut faults = Vec::new();
-    let prompt = from_proto::typed(typed, &mut faults);
+    let prompt = from_proto::typed(&typed, &mut faults);
     if !faults.is_empty() {
         return Err(ServerError::InvalidRequest(faults));
     }

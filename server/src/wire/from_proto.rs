@@ -1,11 +1,12 @@
-//! Messages to domain types. A value that the domain types cannot express becomes a fault.
+//! Messages to values of the domain. An enum number that the domain lacks becomes a violation.
 
 use std::time::Duration;
 
 use sakuga_model_core::PreviewMethod;
 use sakuga_proto::generation::v1 as generation;
 use sakuga_proto::prompt::v1 as prompt;
-use sakuga_schema::{Character, Gender, GeneralTags, NegativePrompt, Prompt, Strictness, TagList};
+use sakuga_proto::schema::unknown_genders;
+use sakuga_schema::{Prompt, Strictness};
 
 use crate::error::Violation;
 use crate::preview::PreviewFormat;
@@ -22,14 +23,14 @@ pub fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
         prompt: request.prompt.map(|form| match form {
             generation::generate_request::Prompt::Xml(text) => PromptForm::Text(text),
             generation::generate_request::Prompt::Typed(typed) => {
-                PromptForm::Typed(Box::new(self::typed(typed, &mut faults)))
+                PromptForm::Typed(Box::new(self::typed(&typed, &mut faults)))
             }
         }),
         strictness: strictness(request.strictness, &mut faults),
         negative: request.negative.map(|form| match form {
             generation::generate_request::Negative::NegativeText(text) => NegativeForm::Text(text),
             generation::generate_request::Negative::NegativePrompt(typed) => {
-                NegativeForm::Typed(Box::new(negative(typed)))
+                NegativeForm::Typed(Box::new((&typed).into()))
             }
         }),
         model: request.model,
@@ -74,79 +75,21 @@ fn preview_format(value: i32, faults: &mut Vec<Violation>) -> PreviewFormat {
     }
 }
 
-/// A typed prompt. An unknown gender is a fault; one that is not said is left to the checker.
-pub fn typed(typed: prompt::Prompt, faults: &mut Vec<Violation>) -> Prompt {
-    let characters = typed.characters.into_iter().enumerate();
-    Prompt {
-        characters: characters.map(|(index, one)| character(one, index + 1, faults)).collect(),
-        general_tags: typed.general_tags.map(general_tags),
-        caption: non_empty(typed.caption),
+/// A typed prompt. An unknown gender is a violation; an absent one is left to the checker.
+pub fn typed(typed: &prompt::Prompt, faults: &mut Vec<Violation>) -> Prompt {
+    for (index, gender) in unknown_genders(typed) {
+        known::<prompt::Gender>(gender, &format!("character_{}/gender", index + 1), faults);
     }
-}
-
-fn character(one: prompt::Character, number: usize, faults: &mut Vec<Violation>) -> Character {
-    Character {
-        n: one.n,
-        gender: match known(one.gender, &format!("character_{number}/gender"), faults) {
-            None | Some(prompt::Gender::Unspecified) => None,
-            Some(prompt::Gender::Gender1girl) => Some(Gender::Girl),
-            Some(prompt::Gender::Gender1boy) => Some(Gender::Boy),
-            Some(prompt::Gender::Gender1other) => Some(Gender::Other),
-        },
-        appearance: tags(one.appearance),
-        clothing: tags(one.clothing),
-        body_type: tags(one.body_type),
-        expression: tags(one.expression),
-        action: tags(one.action),
-        interaction: tags(one.interaction),
-        position: tags(one.position),
-    }
-}
-
-fn general_tags(general: prompt::GeneralTags) -> GeneralTags {
-    GeneralTags {
-        count: tags(general.count),
-        artists: tags(general.artists),
-        style: tags(general.style),
-        background: tags(general.background),
-        environment: tags(general.environment),
-        perspective: tags(general.perspective),
-        atmosphere: tags(general.atmosphere),
-        lighting: tags(general.lighting),
-        quality: tags(general.quality),
-        resolution: tags(general.resolution),
-        objects: tags(general.objects),
-        other: tags(general.other),
-    }
-}
-
-/// A typed negative prompt.
-pub fn negative(typed: prompt::NegativePrompt) -> NegativePrompt {
-    NegativePrompt {
-        danbooru_tags: tags(typed.danbooru_tags),
-        e621_tags: tags(typed.e621_tags),
-        resolution: tags(typed.resolution),
-        caption: non_empty(typed.caption),
-    }
-}
-
-fn tags(list: Option<prompt::TagList>) -> TagList {
-    TagList::new(list.unwrap_or_default().tags)
-}
-
-fn non_empty(text: String) -> Option<String> {
-    Some(text).filter(|text| !text.is_empty())
+    typed.into()
 }
 
 /// The longest time that a request may name, 100 years. protobuf allows 10 000, which end behind the last moment that
 /// JSON can write.
 pub const DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
-/// A time as protobuf writes one; `None` if it is negative or breaks protobuf's own bounds.
+/// A time of a request; `None` if it is negative, not valid, or longer than [`DURATION_MAX`].
 pub fn duration(time: prost_types::Duration) -> Option<Duration> {
-    // The crate's own conversion negates, which overflows at the least of all numbers.
-    let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
-    Some(Duration::new(u64::try_from(time.seconds).ok()?, nanos)).filter(|time| *time <= DURATION_MAX)
+    sakuga_proto::time::duration(time).filter(|time| *time <= DURATION_MAX)
 }
 
 #[cfg(test)]
@@ -154,14 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_read_or_refused_whatever_its_parts_are() {
+    fn a_time_is_read_up_to_the_longest() {
         let read = |seconds, nanos| duration(prost_types::Duration { seconds, nanos });
         assert_eq!(read(1, 500_000_000), Some(Duration::from_millis(1500)));
         assert_eq!(read(DURATION_MAX.as_secs() as i64, 0), Some(DURATION_MAX));
         assert_eq!(read(DURATION_MAX.as_secs() as i64, 1), None);
         assert_eq!([read(i64::MAX, 999_999_999), read(315_576_000_000, 0)], [None, None], "protobuf's longest");
-        for (seconds, nanos) in [(-1, 0), (0, -1), (i64::MIN, 0), (0, i32::MIN), (i64::MIN, i32::MIN), (0, i32::MAX)] {
-            assert_eq!(read(seconds, nanos), None, "{seconds} s {nanos} ns");
-        }
+        assert_eq!([read(-1, 0), read(0, i32::MIN)], [None, None]);
     }
 }

@@ -1,11 +1,8 @@
-//! What a finished file says of itself, as protobuf JSON for machines and as a few lines for people.
+//! The metadata in a picture's file: protobuf JSON for programs and a few lines for people.
 
-use std::sync::LazyLock;
-
-use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use sakuga_model_core::EngineInfo;
 use sakuga_proto::generation::v1::{GenerateRequest, ImageMetadata};
+use sakuga_proto::json::{self, JsonError};
 
 use crate::picture::{DESCRIPTION_KEYWORD, METADATA_KEYWORD, TextChunk};
 use crate::request::Request;
@@ -14,28 +11,8 @@ use crate::request::Request;
 const VERSION: u32 = 1;
 const SOFTWARE: &str = concat!("sakuga-server ", env!("CARGO_PKG_VERSION"));
 
-/// The descriptor of [`ImageMetadata`]; `None` only if the generated descriptor set were broken, which a test rules out.
-static DESCRIPTOR: LazyLock<Option<MessageDescriptor>> = LazyLock::new(|| {
-    let pool = DescriptorPool::decode(sakuga_proto::FILE_DESCRIPTOR_SET).ok()?;
-    pool.get_message_by_name("sakuga.generation.v1.ImageMetadata")
-});
-
-/// Why metadata could not be written or read.
-#[derive(Debug, thiserror::Error)]
-pub enum MetadataError {
-    /// The descriptor set lacks the message.
-    #[error("the descriptor set does not hold sakuga.generation.v1.ImageMetadata")]
-    Descriptor,
-    /// The message is not what its descriptor says.
-    #[error("the metadata cannot be decoded: {0}")]
-    Decode(#[from] prost::DecodeError),
-    /// The text is not the message's JSON.
-    #[error("the metadata is not protobuf JSON of sakuga.generation.v1.ImageMetadata: {0}")]
-    Json(#[from] serde_json::Error),
-}
-
-/// What the file of one picture says. What changes no pixel and is asked anew each time is left out, the caller's name for
-/// the request and the wish to be told where the time goes, so that the same request makes the same file.
+/// The record in the file of one picture. `request_id` and `profile` are left out: they change no pixel, and without them
+/// the same request makes the same file.
 pub fn image_metadata(
     request: &Request,
     resolved: &GenerateRequest,
@@ -58,36 +35,12 @@ pub fn image_metadata(
 ///
 /// # Errors
 ///
-/// [`MetadataError`] if the descriptor set is broken.
-pub fn text_chunks(metadata: &ImageMetadata, request: &Request) -> Result<Vec<TextChunk>, MetadataError> {
+/// [`JsonError`] if the descriptor set is broken.
+pub fn text_chunks(metadata: &ImageMetadata, request: &Request) -> Result<Vec<TextChunk>, JsonError> {
     Ok(vec![
-        TextChunk { keyword: METADATA_KEYWORD, text: to_json(metadata)? },
+        TextChunk { keyword: METADATA_KEYWORD, text: json::to_string(metadata)? },
         TextChunk { keyword: DESCRIPTION_KEYWORD, text: description(metadata, request) },
     ])
-}
-
-/// The record as canonical protobuf JSON.
-///
-/// # Errors
-///
-/// [`MetadataError`] if the descriptor set is broken.
-pub fn to_json(metadata: &ImageMetadata) -> Result<String, MetadataError> {
-    let descriptor = DESCRIPTOR.clone().ok_or(MetadataError::Descriptor)?;
-    let dynamic = DynamicMessage::decode(descriptor, metadata.encode_to_vec().as_slice())?;
-    Ok(serde_json::to_string(&dynamic)?)
-}
-
-/// The record from its JSON.
-///
-/// # Errors
-///
-/// [`MetadataError`] if the text is something else.
-pub fn from_json(text: &str) -> Result<ImageMetadata, MetadataError> {
-    let descriptor = DESCRIPTOR.clone().ok_or(MetadataError::Descriptor)?;
-    let mut json = serde_json::Deserializer::from_str(text);
-    let dynamic = DynamicMessage::deserialize(descriptor, &mut json)?;
-    json.end()?;
-    Ok(ImageMetadata::decode(dynamic.encode_to_vec().as_slice())?)
 }
 
 fn description(metadata: &ImageMetadata, request: &Request) -> String {
@@ -108,33 +61,4 @@ fn description(metadata: &ImageMetadata, request: &Request) -> String {
         metadata.model,
         metadata.device,
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_is_canonical_and_comes_back() {
-        let metadata = ImageMetadata {
-            version: 1,
-            seed: u64::MAX,
-            model_text: "初音ミク \"quoted\" >_<".into(),
-            request: Some(GenerateRequest { seed: Some(0), width: 64, ..GenerateRequest::default() }),
-            ..ImageMetadata::default()
-        };
-        let json = to_json(&metadata).expect("the descriptor is there");
-        let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
-        assert_eq!(value["seed"], "18446744073709551615", "64-bit integers are strings in protobuf JSON");
-        assert_eq!(value["modelText"], "初音ミク \"quoted\" >_<");
-        assert_eq!(value["request"]["seed"], "0", "a seed of 0 is said");
-        assert_eq!(from_json(&json).expect("its own JSON"), metadata);
-    }
-
-    #[test]
-    fn other_text_is_refused() {
-        for text in ["", "{", "[]", "{\"version\":1} x", "{\"no_such_field\":1}", "{\"seed\":-1}"] {
-            assert!(from_json(text).is_err(), "{text}");
-        }
-    }
 }

@@ -2,9 +2,9 @@
 
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
-use sakuga_proto::generation::v1::{GenerateRequest, Stage};
+use sakuga_proto::generation::v1::{GenerateRequest, ImageMetadata, Stage};
+use sakuga_proto::json::{self, UnknownFields};
 use sakuga_server::picture::{METADATA_KEYWORD, sha256_hex};
-use sakuga_server::wire::metadata;
 
 use crate::support::{Server, expect_event, files, names, quick, request, run, scripted};
 
@@ -42,8 +42,9 @@ async fn the_file_is_what_completed_says_and_knows_how_it_was_made() {
         assert_eq!((info.sha256.clone(), info.size), (sha256_hex(file), file.len() as u64));
         let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().expect("a PNG file");
         let text = &reader.info().utf8_text;
-        let json = text.iter().find(|chunk| chunk.keyword == METADATA_KEYWORD).expect("the metadata's chunk");
-        let found = metadata::from_json(&json.get_text().expect("readable")).expect("protobuf JSON");
+        let chunk = text.iter().find(|chunk| chunk.keyword == METADATA_KEYWORD).expect("the metadata's chunk");
+        let json = chunk.get_text().expect("readable");
+        let found: ImageMetadata = json::from_str(&json, UnknownFields::Refuse).expect("protobuf JSON");
         assert_eq!(Some(&found), info.metadata.as_ref());
         assert_eq!((found.image_index as usize, found.seed, found.version), (index, 7, 1));
         assert!(found.model_text.contains("A girl looks at the sea."), "{}", found.model_text);

@@ -15,12 +15,12 @@ use crate::request::Request;
 use crate::wire::{sampling, status};
 
 mod observe;
-mod prompts;
 mod system;
+mod tokens;
 
 pub use observe::{activity, compute_path, loading_phase, profile};
-pub use prompts::{diagnostic, negative, token_count, typed};
 pub use system::{gpu_stats, model, server_info};
+pub use tokens::token_count;
 
 /// What the events of one job say beside what happened.
 #[derive(Clone, Debug)]
@@ -42,7 +42,7 @@ pub fn event(context: &JobContext, event: Event) -> generation::GenerateEvent {
     let body = match event.body {
         EventBody::Accepted { diagnostics } => generate_event::Event::Accepted(generation::Accepted {
             request_id: context.resolved.request_id.clone(),
-            diagnostics: diagnostics.iter().map(diagnostic).collect(),
+            diagnostics: diagnostics.iter().map(Into::into).collect(),
         }),
         EventBody::Queued { position, eta } => generate_event::Event::Queued(generation::Queued {
             position: saturate(position),
@@ -167,12 +167,12 @@ pub fn resolved(request: &Request) -> generation::GenerateRequest {
     let policy = request.preview();
     generation::GenerateRequest {
         request_id: request.request_id().to_owned(),
-        prompt: Some(generate_request::Prompt::Typed(typed(request.prompt()))),
+        prompt: Some(generate_request::Prompt::Typed(request.prompt().into())),
         strictness: match request.strictness() {
             Strictness::Lenient => prompt::Strictness::Lenient.into(),
             Strictness::Strict => prompt::Strictness::Strict.into(),
         },
-        negative: request.negative().map(|typed| generate_request::Negative::NegativePrompt(negative(typed))),
+        negative: request.negative().map(|typed| generate_request::Negative::NegativePrompt(typed.into())),
         model: request.model().to_owned(),
         system_prompt: Some(spec.system_prompt.clone()),
         sampling: Some(sampling::to_proto(&spec.sampling)),
