@@ -9,11 +9,13 @@ use crate::metadata::{cargo, metadata};
 
 /// Our crates, and those that each may depend on, also for its tests and its build.
 const EDGES: &[(&str, &[&str])] = &[
-    ("sakuga-proto", &[]),
+    // Its feature `schema` converts prompts.
+    ("sakuga-proto", &["sakuga-schema"]),
     ("sakuga-schema", &[]),
     ("sakuga-model-core", &[]),
     ("sakuga-model", &["sakuga-model-core"]),
-    ("sakuga-client", &["sakuga-proto", "sakuga-schema"]),
+    ("sakuga-bench", &["sakuga-proto", "sakuga-schema"]),
+    ("sakuga-client", &["sakuga-bench", "sakuga-proto", "sakuga-schema"]),
     ("sakuga-server", &["sakuga-proto", "sakuga-schema", "sakuga-model-core", "sakuga-model"]),
     ("sakuga-tests", &["sakuga-proto", "sakuga-schema", "sakuga-model-core", "sakuga-client", "sakuga-server"]),
     ("sakuga-figures", &["sakuga-schema"]),
@@ -26,7 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
 /// Crates that a package must not depend on, even indirectly, when it is built with these arguments.
 const NEVER: &[(&str, &[&str], &[&str])] = &[
     // A program that only uses the protocol compiles no runtime and no tensors.
-    ("sakuga-proto", &[], &["burn", "quick-xml"]),
+    ("sakuga-proto", &[], &["burn", "prost-reflect", "quick-xml", "sakuga-schema", "sha2"]),
     // The prompt language is text in, values out.
     ("sakuga-schema", &[], &["tokio", "prost", "tonic", "burn"]),
     // Plain data and traits: their users compile neither tensors nor a runtime.
@@ -34,10 +36,12 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
     // The numerics have no runtime, no wire format and no image format.
     ("sakuga-model", &[], &["tokio", "tonic", "prost", "png", "image", "clap"]),
     ("sakuga-client", &[], &["burn", "burn-tensor", "sakuga-model", "sakuga-server"]),
+    // Records, figures and charts need no connection.
+    ("sakuga-bench", &[], &["burn", "clap", "quick-xml", "sakuga-client"]),
     (
         "sakuga-client",
         &["--no-default-features"],
-        &["clap", "dejavu", "image", "indicatif", "maud", "miette", "plotters", "ratatui", "resvg"],
+        &["clap", "image", "indicatif", "jiff", "miette", "ratatui", "sakuga-bench"],
     ),
     // The whole service runs without burn, for tests and for authors of clients.
     ("sakuga-server", &["--no-default-features"], &["burn", "burn-tensor", "sakuga-model"]),

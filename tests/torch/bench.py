@@ -24,9 +24,9 @@ from sakuga_torch.record import Case, Loading, Protocol, Record, System, Text, w
 
 IMPORTED = time.perf_counter()
 
-PROMPTS = Path(__file__).parents[2] / "client" / "src" / "cli" / "bench" / "prompts"
+PROMPTS = Path(__file__).parents[2] / "client" / "bench" / "src" / "prompts"
 SEED = 20250826
-# Name, title, file: as client/src/cli/bench/case.rs has them.
+# Name, title, file: as client/bench/src/case.rs has them.
 CASES = [
     ("one-xml", "one character, XML", "one.xml"),
     ("one-text", "one character, text", "one.txt"),

@@ -1,4 +1,4 @@
-"""The record of a run as `sakuga bench` writes and reads it (client/src/cli/bench/record.rs). Needs nothing but Python.
+"""The record of a run as `sakuga bench` writes and reads it (client/bench/src/record.rs). Needs nothing but Python.
 
 What was not measured stays `None` or empty and is not written.
 """

@@ -1,52 +1,38 @@
-//! `sakuga bench`: how fast and how steadily a server draws, as samples, figures and a page.
+//! `sakuga bench`: measures a server, compares runs and makes reports. The crate `sakuga-bench` computes and draws.
 
-mod beside;
-mod case;
-mod chart;
-mod compare;
-mod event_file;
-mod figures;
-mod page;
-mod profile;
+mod files;
+mod measure;
 mod progress;
-mod record;
-mod recorder;
-mod report;
-mod run;
-mod stats;
-mod summary;
-mod table;
-mod words;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
+use sakuga_bench::report::Pictures;
+use sakuga_bench::{BenchError, case, chart, compare, event_file, report, summary};
+use sakuga_client::proto::text::one_line;
 use serde_json::json;
 
 use super::exit::{self, Exit};
 use super::failure::Failure;
-use super::generate::Size;
-use super::output::{self, say};
+use super::output::{self, say, shown};
 use super::server::{self, ServerArguments};
+use super::size::Size;
 use super::terminal::Terminal;
+use measure::Plan;
 use progress::Progress;
-use record::Record;
-use report::Pictures;
-use run::Plan;
 
 const AFTER_HELP: &str = "\
-The protocol: one character and two, each as XML and as text of the same meaning; of each a picture for warm-up and then \
-five that count, under fixed seeds; then the text encoders alone, with texts that are new, that are new in their last \
-tag, and that were just read. Size and steps are the model's unless told otherwise. Nothing else should use the server \
-meanwhile.
+The protocol: one character and two, each as XML and as text of the same meaning; of each one picture for warm-up and \
+five that are measured, with fixed seeds; then the text encoders alone, with texts that are new, that are new in their \
+last tag, and that were just encoded. Size and steps are the model's by default. Nothing else should use the server.
 
-DIR gets run.json with every sample, report.html with all charts in it, and the charts as charts/*.svg and charts/*.png.
+DIR gets run.json with every sample, report.html with all charts, and the charts as charts/*.svg and charts/*.png.
 
-What a server does not tell is left out, and the report says so.";
+Figures that a server does not report are left out, and the report lists them.";
 
 /// Measure how fast a server draws
 ///
-/// Asks for pictures by a fixed protocol and writes every sample, a report with charts, and the figures.
+/// Draws pictures by a fixed protocol and writes every sample, a report with charts, and the figures.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
 pub struct BenchArguments {
@@ -68,7 +54,7 @@ struct RunArguments {
     #[command(flatten)]
     server: ServerArguments,
 
-    /// Where the results go
+    /// Directory of the results
     #[arg(long, short, value_name = "DIR", default_value = "sakuga-bench")]
     out: PathBuf,
 
@@ -76,15 +62,15 @@ struct RunArguments {
     #[arg(long, value_name = "WxH", value_parser = Size::parse)]
     size: Option<Size>,
 
-    /// Intervals from noise to picture [default: the model's]
+    /// Number of steps from noise to picture [default: the model's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     steps: Option<u32>,
 
-    /// Pictures of each case that count [default: 5, with --quick 2]
+    /// Measured pictures of each case [default: 5, with --quick 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeats: Option<u32>,
 
-    /// Pictures of each case before them
+    /// Pictures of each case before the measured ones
     #[arg(long, value_name = "N", default_value_t = 1)]
     warmup: u32,
 
@@ -92,11 +78,11 @@ struct RunArguments {
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
 
-    /// Two characters as XML alone, two pictures
+    /// Only two characters as XML, two pictures
     #[arg(long)]
     quick: bool,
 
-    /// Ask of one picture more where the device's time goes
+    /// Draw one more picture with the operations on the device measured
     #[arg(long)]
     profile: bool,
 
@@ -109,10 +95,9 @@ struct RunArguments {
     quiet: bool,
 }
 
-/// Lay two runs side by side
+/// Compare two runs
 ///
-/// Prints what each needed and how many times as much B needed as A. Runs of different sizes, steps, samplings, models or
-/// prompts are refused.
+/// Prints the figures of both and the ratio of B to A. Runs with different settings, networks or prompts are refused.
 #[derive(Debug, Args)]
 struct CompareArguments {
     /// The first run
@@ -127,25 +112,25 @@ struct CompareArguments {
     #[arg(long, short, value_name = "FILE.html")]
     out: Option<PathBuf>,
 
-    /// Compare also runs that did not do the same
+    /// Compare runs with different settings too
     #[arg(long)]
     force: bool,
 }
 
-/// Make a report of a run that is there
+/// Make a report of an earlier run
 ///
-/// From a run.json, which another program can have written, or from the events of one picture.
+/// From a run.json, of this or another program, or from the event log of one picture.
 #[derive(Debug, Args)]
 struct ReportArguments {
     /// The run
     #[arg(value_name = "RUN.json", required_unless_present = "events", conflicts_with = "events")]
     run: Option<PathBuf>,
 
-    /// The events of one picture, as `sakuga generate --events` writes them
+    /// The event log of one picture, as `sakuga generate --events` writes it
     #[arg(long, value_name = "FILE.jsonl")]
     events: Option<PathBuf>,
 
-    /// That picture, to be shown in the report
+    /// That picture, for the report
     #[arg(long, value_name = "PNG", requires = "events")]
     picture: Option<PathBuf>,
 
@@ -153,13 +138,18 @@ struct ReportArguments {
     #[arg(long, value_name = "DIR", requires = "events")]
     previews: Option<PathBuf>,
 
-    /// Another run of the same protocol to set beside it, such as one of PyTorch; can be given several times
-    #[arg(long, value_name = "RUN.json", conflicts_with = "events")]
-    beside: Vec<PathBuf>,
+    /// Another run of the same protocol to compare with, such as one of PyTorch; can be repeated
+    #[arg(long, alias = "beside", value_name = "RUN.json", conflicts_with = "events")]
+    with: Vec<PathBuf>,
 
-    /// Where the report goes
+    /// The report
     #[arg(long, short, value_name = "FILE.html")]
     out: PathBuf,
+}
+
+/// The failure of a chart, a page or a record.
+fn failed(error: BenchError) -> Failure {
+    Failure::new(Exit::Unwritable, error)
 }
 
 /// Runs the command.
@@ -173,7 +163,7 @@ pub fn run(arguments: &BenchArguments, terminal: &Terminal) -> Result<Exit, Fail
 
 fn measure(arguments: &RunArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let places = Places::new(&arguments.out);
-    // Found out before an hour of measuring, not behind it.
+    // Fails before an hour of measuring, not after it.
     output::check_writable(&places.run)?;
     let plan = Plan {
         cases: if arguments.quick { vec![case::QUICK] } else { case::CASES.to_vec() },
@@ -188,18 +178,18 @@ fn measure(arguments: &RunArguments, terminal: &Terminal) -> Result<Exit, Failur
     let progress = Progress::new(arguments.quiet || arguments.json, terminal, plan.calls());
     let measured = server::runtime()?.block_on(async {
         let client = arguments.server.connect().await?;
-        run::measure(&client, &plan, &progress).await
+        measure::measure(&client, &plan, &progress).await
     });
     progress.close();
     let record = measured?;
-    record.write(&places.run)?;
-    let charts = chart::of_run(&record)?;
+    output::write_file(&places.run, &record.to_json().map_err(failed)?)?;
+    let charts = chart::of_run(&record).map_err(failed)?;
     for chart in &charts {
         output::create_parent(&places.chart(chart.name, "svg"))?;
         output::write_file(&places.chart(chart.name, "svg"), chart.file().as_bytes())?;
-        output::write_file(&places.chart(chart.name, "png"), &chart::png(chart)?)?;
+        output::write_file(&places.chart(chart.name, "png"), &chart::png(chart).map_err(failed)?)?;
     }
-    let page = report::write(&record, &charts, &Pictures::default(), &[])?;
+    let page = report::write(&record, &charts, &Pictures::default(), &[]).map_err(failed)?;
     output::write_file(&places.report, page.as_bytes())?;
     if arguments.json {
         output::print_json(&json!({
@@ -214,37 +204,38 @@ fn measure(arguments: &RunArguments, terminal: &Terminal) -> Result<Exit, Failur
         "{} on {}\n{}\n\n{}\n{}\n{}\nreport   {}\nsamples  {}\ncharts   {}\n",
         record.system.model,
         record.system.device,
-        report::protocol(&record),
+        record.protocol,
         summary::times(&record).to_text(terminal.is_unicode),
         summary::device(&record).to_text(terminal.is_unicode),
         summary::texts(&record).to_text(terminal.is_unicode),
-        places.report.display(),
-        places.run.display(),
-        places.charts.display(),
+        shown(&places.report),
+        shown(&places.run),
+        shown(&places.charts),
     ))?;
     Ok(Exit::Ok)
 }
 
 fn compare(arguments: &CompareArguments, terminal: &Terminal) -> Result<Exit, Failure> {
-    let (a, b) = (Record::read(&arguments.a)?, Record::read(&arguments.b)?);
+    let (a, b) = (files::record(&arguments.a)?, files::record(&arguments.b)?);
     let differences = compare::differences(&a, &b);
     if !differences.is_empty() && !arguments.force {
         let list = differences.join("; ");
-        return Err(Failure::new(Exit::Invalid, format_args!("the runs did not do the same: {list}"))
-            .with_help("--force compares them all the same"));
+        return Err(Failure::new(Exit::Invalid, format_args!("the runs have different settings: {list}"))
+            .with_help("--force compares them anyway"));
     }
     for difference in &differences {
-        say(format_args!("not the same: {difference}"));
+        say(format_args!("different: {}", one_line(difference)));
     }
     let lines = compare::lines(&a, &b);
     if let Some(out) = &arguments.out {
         output::create_parent(out)?;
-        let chart = compare::chart(&lines)?;
+        let chart = compare::chart(&lines).map_err(failed)?;
         let page = compare::html(&a, &b, &lines, &chart, &differences, &command_line());
         output::write_file(out, page.as_bytes())?;
     }
-    let side =
-        |record: &Record| format!("{} on {}, {}", record.system.model, record.system.device, record.system.engine);
+    let side = |record: &sakuga_bench::record::Record| {
+        format!("{} on {}, {}", record.system.model, record.system.device, record.system.engine)
+    };
     output::print(format_args!(
         "A: {}\nB: {}\n\n{}",
         side(&a),
@@ -252,27 +243,29 @@ fn compare(arguments: &CompareArguments, terminal: &Terminal) -> Result<Exit, Fa
         compare::table(&lines).to_text(terminal.is_unicode)
     ))?;
     if let Some(out) = &arguments.out {
-        output::print(format_args!("\npage  {}\n", out.display()))?;
+        output::print(format_args!("\npage  {}\n", shown(out)))?;
     }
     Ok(Exit::Ok)
 }
 
 fn report(arguments: &ReportArguments) -> Result<Exit, Failure> {
     let record = match (&arguments.run, &arguments.events) {
-        (Some(run), _) => Record::read(run)?,
-        (None, Some(events)) => event_file::read(events, command_line())?,
+        (Some(run), _) => files::record(run)?,
+        (None, Some(events)) => event_file::parse(&files::events(events)?, command_line())
+            .map_err(|error| Failure::unreadable(events, error))?,
         (None, None) => return Err(Failure::new(Exit::Unreadable, "name a run or its events")),
     };
-    let pictures = event_file::pictures(arguments.picture.as_deref(), arguments.previews.as_deref())?;
+    let pictures = files::pictures(arguments.picture.as_deref(), arguments.previews.as_deref())?;
     output::create_parent(&arguments.out)?;
-    let others = arguments.beside.iter().map(|path| Record::read(path)).collect::<Result<Vec<_>, _>>()?;
-    let page = report::write(&record, &chart::of_run(&record)?, &pictures, &others)?;
+    let others = arguments.with.iter().map(|path| files::record(path)).collect::<Result<Vec<_>, _>>()?;
+    let charts = chart::of_run(&record).map_err(failed)?;
+    let page = report::write(&record, &charts, &pictures, &others).map_err(failed)?;
     output::write_file(&arguments.out, page.as_bytes())?;
-    output::print(format_args!("report  {}\n", arguments.out.display()))?;
+    output::print(format_args!("report  {}\n", shown(&arguments.out)))?;
     Ok(Exit::Ok)
 }
 
-/// Where the results of a run go.
+/// The files of a run.
 struct Places {
     run: PathBuf,
     report: PathBuf,
@@ -289,7 +282,7 @@ impl Places {
     }
 }
 
-/// The command as it was typed, from the program's name on; its folder says nothing.
+/// The command line, without the directory of the program.
 fn command_line() -> String {
     let mut words = vec!["sakuga".to_owned()];
     words.extend(std::env::args_os().skip(1).map(|word| {

@@ -1,4 +1,4 @@
-//! How far a run is: a bar where somebody watches, a line for each picture where nobody does.
+//! The progress of a run: a bar on a terminal, a line for each picture elsewhere.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub enum Progress {
 }
 
 impl Progress {
-    /// A display of so many calls that suits the terminal.
+    /// A display of this many requests, suited to the terminal.
     pub fn new(is_quiet: bool, terminal: &Terminal, calls: u64) -> Self {
         if is_quiet {
             return Self::Nothing;
@@ -39,7 +39,7 @@ impl Progress {
         Self::Bar(bar)
     }
 
-    /// A call begins.
+    /// A request begins.
     pub fn begin(&self, what: &str) {
         match self {
             Self::Bar(bar) => bar.set_message(what.to_owned()),
@@ -48,14 +48,14 @@ impl Progress {
         }
     }
 
-    /// A call has ended.
+    /// A request has ended.
     pub fn end(&self) {
         if let Self::Bar(bar) = self {
             bar.inc(1);
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn close(&self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use plotters::prelude::{Color as _, LineSeries, RGBColor};
 
 use super::canvas::{Area, COLORS, Painted, around, legend, plane};
-use crate::cli::bench::record::{CaseRecord, StatsSample};
+use crate::record::{CaseRecord, StatsSample};
 
 /// One line: seconds and values.
 type Line = Vec<(f64, f64)>;
@@ -47,7 +47,7 @@ pub fn paint(area: &Area<'_>, cases: &[(&str, RGBColor, Vec<Line>)], axis: &str,
     let mut chart = plane(&body, (around(begin, end), "s from the begin"), (range, axis), 10)?;
     for (_, color, lines) in cases {
         for line in lines {
-            // A sample alone makes no line. Dots on every sample of a long run would be most of the page's bytes.
+            // One sample makes no line, so it gets a dot. Dots on all samples would be most of the page's bytes.
             let dot_px = if line.len() == 1 { 2 } else { 0 };
             chart.draw_series(LineSeries::new(line.iter().copied(), color.stroke_width(2)).point_size(dot_px))?;
         }

@@ -1,6 +1,6 @@
-//! What a list of measured values comes to.
+//! Statistics of measured values.
 
-/// Values in short. All have the unit of the values.
+/// Summary statistics, in the unit of the values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     /// How many values.
@@ -24,7 +24,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// The spread of values; nothing if there are none. Values that are no numbers are left out.
+    /// The statistics of the finite values; `None` without any.
     pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
         sorted.sort_by(f64::total_cmp);
@@ -46,12 +46,12 @@ impl Spread {
         })
     }
 
-    /// Jitter of the middle: the distance of the quartiles, as a share of the median. Nothing if the median is 0.
+    /// The interquartile range as a share of the median. `None` if the median is 0.
     pub fn quartile_jitter(&self) -> Option<f64> {
         (self.median > 0.0).then(|| (self.upper_quartile - self.lower_quartile) / self.median)
     }
 
-    /// Jitter of the worst: how many medians the 99th percentile is. Nothing if the median is 0.
+    /// The 99th percentile as a multiple of the median. `None` if the median is 0.
     pub fn tail_jitter(&self) -> Option<f64> {
         (self.median > 0.0).then(|| self.p99 / self.median)
     }
@@ -67,7 +67,7 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
     sorted[index] + (place - below) * (above - sorted[index])
 }
 
-/// How far the values move: largest less smallest. Nothing if there are no values.
+/// Largest minus smallest value; `None` without values.
 pub fn movement(values: impl IntoIterator<Item = u64>) -> Option<u64> {
     let mut values = values.into_iter();
     let first = values.next()?;

@@ -1,11 +1,11 @@
-//! Takes the events of one job, as they travel, and makes the record of one picture of them.
+//! Builds the record of one picture from the events of its job.
 
 use std::time::Duration;
 
-use sakuga_client::kind_name;
-use sakuga_client::proto::generation::v1::generate_event::Event;
-use sakuga_client::proto::generation::v1::{self as wire, GenerateEvent, GenerateRequest};
-use sakuga_client::proto::system::v1::{GpuStats, StatsSource};
+use sakuga_proto::generation::v1::generate_event::Event;
+use sakuga_proto::generation::v1::{self as wire, GenerateEvent, GenerateRequest};
+use sakuga_proto::system::v1::{GpuStats, StatsSource};
+use sakuga_proto::time::milliseconds as wire_milliseconds;
 
 use super::record::{EventTime, JobRecord, Profile, ProfileSpan, StageBegin, StatsSample, StepSample, Timings};
 
@@ -15,23 +15,23 @@ pub struct Recorder {
     job: JobRecord,
     first_ms: Option<f64>,
     next_sequence: Option<u64>,
-    /// What the server made of the request.
+    /// The request with every default filled in.
     pub resolved: Option<GenerateRequest>,
-    /// The device that draws.
+    /// The device.
     pub device: String,
-    /// What must be known of the model.
+    /// The notice of the model.
     pub notice: String,
-    /// Whether the pictures are there.
+    /// Whether the job was completed.
     pub is_completed: bool,
 }
 
 impl Recorder {
-    /// A job that was asked for at this time from the run's begin.
+    /// A job whose request was sent this long after the start of the run.
     pub fn begun(at: Duration) -> Self {
         Self { job: JobRecord { begun_ms: milliseconds(at), ..JobRecord::default() }, ..Self::default() }
     }
 
-    /// Takes an event that arrived so long after the request, if that is known.
+    /// Takes an event. `seen` is the time from the request to its arrival, if that was measured.
     pub fn take(&mut self, event: &GenerateEvent, seen: Option<Duration>) {
         let at_ms = self.time_of(event);
         if let Some(expected) = self.next_sequence {
@@ -40,7 +40,7 @@ impl Recorder {
         self.next_sequence = event.sequence.checked_add(1);
         let Some(kind) = &event.event else { return };
         let seen_ms = seen.map(milliseconds);
-        self.job.events.push(EventTime { name: kind_name(kind).to_owned(), at_ms, seen_ms });
+        self.job.events.push(EventTime { name: kind.kind_name().to_owned(), at_ms, seen_ms });
         match kind {
             Event::Started(started) => {
                 self.resolved.clone_from(&started.resolved);
@@ -48,7 +48,7 @@ impl Recorder {
                 self.notice.clone_from(&started.model_notice);
                 self.job.seed = started.seeds.first().copied().unwrap_or_default();
             }
-            // It is drawn again from the start; what was before does not count.
+            // The job starts again, so earlier samples do not count.
             Event::Requeued(_) => {
                 self.job.steps.clear();
                 self.job.stages.clear();
@@ -85,7 +85,7 @@ impl Recorder {
         let Some(time) = event.time else { return before };
         #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 have 31 bits; microseconds are kept")]
         let now_ms = time.seconds as f64 * 1e3 + f64::from(time.nanos) / 1e6;
-        // A quarter of a microsecond is what is left of the sum; whole microseconds read better.
+        // Rounded to microseconds, near the precision of this sum.
         let at_ms = now_ms - *self.first_ms.get_or_insert(now_ms);
         (at_ms * 1e3).round() / 1e3
     }
@@ -94,12 +94,6 @@ impl Recorder {
 /// A duration in milliseconds.
 pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
-}
-
-/// A duration of the wire in milliseconds; 0 if it is not there.
-pub fn wire_milliseconds(duration: Option<prost_types::Duration>) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "durations of a run")]
-    duration.map_or(0.0, |duration| duration.seconds as f64 * 1e3 + f64::from(duration.nanos) / 1e6)
 }
 
 fn stage_name(stage: wire::Stage) -> &'static str {
@@ -220,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_drawn_before_a_restart_does_not_count() {
+    fn samples_before_a_restart_do_not_count() {
         let mut recorder = Recorder::default();
         recorder.take(&event(0, 0, step(1)), None);
         recorder.take(&event(1, 10, Event::Requeued(wire::Requeued { attempt: 2 })), None);

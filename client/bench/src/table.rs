@@ -1,4 +1,4 @@
-//! Tables that are shown in the terminal and on a page.
+//! Tables for the terminal and for pages.
 
 use comfy_table::{CellAlignment, presets};
 use maud::{Markup, html};
@@ -6,7 +6,7 @@ use maud::{Markup, html};
 /// A table: the first column names the rows, the others hold figures.
 #[derive(Clone, Debug, Default)]
 pub struct Table {
-    /// What the columns hold, with units.
+    /// The columns, with units.
     pub head: Vec<String>,
     /// The rows, each as long as the head.
     pub rows: Vec<Vec<String>>,
@@ -18,7 +18,7 @@ impl Table {
         Self { head: head.iter().map(|&name| name.to_owned()).collect(), rows: Vec::new() }
     }
 
-    /// Leaves out the columns that have no figure in any row.
+    /// Removes the columns without a figure in any row.
     pub fn without_empty_columns(mut self) -> Self {
         for column in (1..self.head.len()).rev() {
             if self.rows.iter().all(|row| row[column].is_empty()) {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn figures_stand_on_the_right() {
+    fn figures_are_right_aligned() {
         let text = table().to_text(false);
         let one = text.lines().find(|line| line.contains("<one>")).unwrap();
         let two = text.lines().find(|line| line.contains("two")).unwrap();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_cell_is_markup() {
+    fn cells_are_escaped() {
         let html = table().to_html().into_string();
         assert!(html.contains("<th scope=\"row\">&lt;one&gt;</th>") && html.contains("<td>1.5</td>"), "{html}");
     }

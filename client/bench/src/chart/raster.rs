@@ -1,4 +1,4 @@
-//! A chart as PNG, with a font of our own, so that it looks the same on every machine.
+//! A chart as PNG, with an embedded font, so that it looks the same on every machine.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,12 +7,11 @@ use resvg::usvg::fontdb::Database;
 use resvg::usvg::{Options, Tree};
 
 use super::canvas::Chart;
-use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
+use crate::error::BenchError;
 
-/// Pixels of the file for one of the chart.
+/// Pixels of the file for one pixel of the chart.
 const SCALE: f32 = 2.0;
-/// The font's own name.
+/// The font's family name.
 const FAMILY: &str = "DejaVu Sans";
 
 static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
@@ -26,11 +25,9 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
 ///
 /// # Errors
 ///
-/// What resvg finds wrong with the chart; nothing that a user could mend.
-pub fn png(chart: &Chart) -> Result<Vec<u8>, Failure> {
-    let wrong = |reason: String| {
-        Failure::new(Exit::Unwritable, format_args!("cannot make a PNG of the chart {}: {reason}", chart.name))
-    };
+/// [`BenchError::Chart`] with the error of resvg.
+pub fn png(chart: &Chart) -> Result<Vec<u8>, BenchError> {
+    let wrong = |reason: String| BenchError::Chart { name: format!("{} as PNG", chart.name), reason };
     let options = Options { fontdb: FONTS.clone(), font_family: FAMILY.to_owned(), ..Options::default() };
     let tree = Tree::from_str(&chart.file(), &options).map_err(|error| wrong(error.to_string()))?;
     let size = tree.size().to_int_size().scale_by(SCALE).ok_or_else(|| wrong("it has no size".to_owned()))?;

@@ -1,4 +1,4 @@
-//! The charts of a run. What was not told has no chart.
+//! The charts of a run. Values that were not reported have no chart.
 
 mod canvas;
 mod raster;
@@ -12,7 +12,7 @@ pub use raster::png;
 use super::figures::{Figures, Part, text_ms};
 use super::record::{Record, StatsSample, TextKind};
 use super::stats::bytes_f64;
-use crate::cli::failure::Failure;
+use crate::error::BenchError;
 use rows::Row;
 
 /// Height of a chart over time.
@@ -25,7 +25,7 @@ const GIB: f64 = 1_073_741_824.0;
 /// # Errors
 ///
 /// Those of [`Chart::draw`].
-pub fn of_run(record: &Record) -> Result<Vec<Chart>, Failure> {
+pub fn of_run(record: &Record) -> Result<Vec<Chart>, BenchError> {
     let mut charts = Vec::new();
     charts.extend(loading(record)?);
     charts.extend(step_times(record)?);
@@ -38,7 +38,7 @@ pub fn of_run(record: &Record) -> Result<Vec<Chart>, Failure> {
         if !lines.is_empty() {
             charts.push(Chart::draw(name, title, SERIES_PX, |area| series::paint(area, &lines, axis, range))?);
         }
-        Ok::<_, Failure>(())
+        Ok::<_, BenchError>(())
     };
     over_time("utilization", busy, "%", Some(0.0..105.0), |sample| sample.utilization_percent)?;
     over_time("memory", "memory in use, in GiB", "GiB", None, |sample| {
@@ -54,12 +54,12 @@ pub fn of_run(record: &Record) -> Result<Vec<Chart>, Failure> {
     Ok(charts)
 }
 
-/// Rows with a line at 1: how many times as much one run needed of each thing as another.
+/// A row for each figure with the ratio of two runs, and a line at 1.
 ///
 /// # Errors
 ///
 /// Those of [`Chart::draw`].
-pub fn ratios(title: &str, ratios: &[(String, f64)]) -> Result<Chart, Failure> {
+pub fn ratios(title: &str, ratios: &[(String, f64)]) -> Result<Chart, BenchError> {
     let rows: Vec<Row> = ratios
         .iter()
         .map(|(name, ratio)| Row {
@@ -76,7 +76,7 @@ pub fn ratios(title: &str, ratios: &[(String, f64)]) -> Result<Chart, Failure> {
 }
 
 /// From the program's start to its readiness, phase by phase.
-fn loading(record: &Record) -> Result<Option<Chart>, Failure> {
+fn loading(record: &Record) -> Result<Option<Chart>, BenchError> {
     let rows: Vec<Row> = record
         .loading
         .iter()
@@ -107,7 +107,7 @@ fn loading(record: &Record) -> Result<Option<Chart>, Failure> {
     Chart::draw("loading", title, rows::height_px(rows.len()), |area| rows::paint(area, &rows, "s", None)).map(Some)
 }
 
-fn step_times(record: &Record) -> Result<Option<Chart>, Failure> {
+fn step_times(record: &Record) -> Result<Option<Chart>, BenchError> {
     if record.jobs().all(|job| job.steps.is_empty()) {
         return Ok(None);
     }
@@ -116,7 +116,7 @@ fn step_times(record: &Record) -> Result<Option<Chart>, Failure> {
 }
 
 /// Where the time of a picture goes, a row for each case.
-fn parts(record: &Record) -> Result<Option<Chart>, Failure> {
+fn parts(record: &Record) -> Result<Option<Chart>, BenchError> {
     let mut rows = Vec::new();
     for case in &record.cases {
         let figures = Figures::of_case(case);
@@ -152,7 +152,7 @@ fn parts(record: &Record) -> Result<Option<Chart>, Failure> {
 }
 
 /// The text encoders by what they had to do.
-fn texts(record: &Record) -> Result<Option<Chart>, Failure> {
+fn texts(record: &Record) -> Result<Option<Chart>, BenchError> {
     let rows: Vec<Row> = TextKind::ALL
         .iter()
         .zip(COLORS)

@@ -1,4 +1,4 @@
-//! What all charts share: the paper, inks and axes, and the forms in which a chart leaves.
+//! What all charts share: colours, axes, legends, and a chart as SVG for a page or for a file.
 
 use std::ops::Range;
 
@@ -10,8 +10,7 @@ use plotters::prelude::{
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
+use crate::error::BenchError;
 
 /// Colours that people who see colours differently can tell apart, and that show on white and on black (Okabe and Ito,
 /// 2008).
@@ -24,7 +23,7 @@ pub const COLORS: [RGBColor; 6] = [
     RGBColor(204, 121, 167),
 ];
 
-/// Texts and axes. A page puts its own colour of text in its place.
+/// Texts and axes. On a page the colour of its text replaces this one.
 pub const INK: RGBColor = RGBColor(60, 60, 60);
 const INK_SVG: &str = "#3C3C3C";
 
@@ -53,17 +52,17 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// Has `paint` draw below the title, on an area of this height.
+    /// Draws a title and, with `paint`, an area of this height below it.
     ///
     /// # Errors
     ///
-    /// What plotters finds wrong; a chart is text in memory, so nothing that a user could mend.
+    /// [`BenchError::Chart`] with the error of plotters.
     pub fn draw(
         name: &'static str,
         title: impl Into<String>,
         height_px: u32,
         paint: impl FnOnce(&Area<'_>) -> Painted,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, BenchError> {
         let title = title.into();
         let mut svg = String::new();
         let painted = {
@@ -74,21 +73,20 @@ impl Chart {
                 .and_then(|()| paint(&body))
                 .and_then(|()| root.present().map_err(Into::into))
         };
-        painted
-            .map_err(|error| Failure::new(Exit::Unwritable, format_args!("cannot draw the chart {name}: {error}")))?;
-        // What is the default anyway is a third of the bytes of a dot.
+        painted.map_err(|error| BenchError::Chart { name: name.to_owned(), reason: error.to_string() })?;
+        // Attributes with their default value are a third of the bytes of a dot.
         let svg = svg.replace(" opacity=\"1\"", "").replace(" stroke=\"none\" stroke-width=\"1\"", "");
         Ok(Self { name, title, svg })
     }
 
-    /// The chart for a page: without a ground of its own, its texts in the page's colour.
+    /// The chart for a page: with a transparent background, its texts in the page's colour.
     pub fn inline(&self) -> String {
         let title = self.title.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
         let named = self.svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"{title}\" "), 1);
         named.replace(INK_SVG, "currentColor")
     }
 
-    /// The chart as a file that stands alone, on white.
+    /// The chart as an SVG file of its own, on white.
     pub fn file(&self) -> String {
         let head = self.svg.find('>').map_or(0, |end| end + 1);
         let (head, body) = self.svg.split_at(head);
@@ -101,12 +99,12 @@ pub fn ink(height_px: u32) -> TextStyle<'static> {
     ("sans-serif", height_px).into_font().color(&INK)
 }
 
-/// Text of the usual height, placed by this point of its own.
+/// Text of 13 pixels, anchored at this point.
 pub fn placed(horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
     ink(13).pos(Pos::new(horizontal, vertical))
 }
 
-/// A plane with a grid, the ranges and names of both axes, and about so many numbers along the first.
+/// A plane with a grid, ranges and names for both axes, and about `x_labels` numbers along the first.
 pub fn plane<'a, 'b>(
     area: &'a Area<'b>,
     (x, x_name): (Range<f64>, &str),
@@ -136,7 +134,7 @@ pub fn plane<'a, 'b>(
     Ok(chart)
 }
 
-/// What each colour means, in a row that begins at the left end of `area`'s head.
+/// A legend of the colours, in a row at the top left of `area`.
 pub fn legend<'t>(area: &Area<'_>, entries: impl IntoIterator<Item = (&'t str, RGBColor)>) -> Painted {
     let mut x = 76;
     for (name, color) in entries {
@@ -148,7 +146,7 @@ pub fn legend<'t>(area: &Area<'_>, entries: impl IntoIterator<Item = (&'t str, R
     Ok(())
 }
 
-/// A number without zeros behind that say nothing: `0.5`, `20`, `1200`.
+/// A number with three significant digits or so, without trailing zeros: `0.5`, `20`, `1200`.
 pub fn number(value: f64) -> String {
     let digits = match value.abs() {
         100.0.. => 0,
@@ -160,7 +158,7 @@ pub fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// A range around values, with a tenth of its width free on both sides; never empty.
+/// A range around values, a tenth wider on both sides; never empty.
 pub fn around(low: f64, high: f64) -> Range<f64> {
     let room = ((high - low) / 10.0).max(high.abs() / 100.0).max(1e-6);
     (low - room)..(high + room)
@@ -171,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chart_leaves_on_white_or_in_the_colours_of_the_page() {
+    fn a_chart_is_drawn_on_white_or_in_the_colours_of_the_page() {
         let chart = Chart::draw("a", "title <1>", 100, |area| {
             plane(area, (0.0..1.0, "s"), (0.0..2.0, "ms"), 10)?;
             legend(area, [("one", COLORS[0])])
@@ -185,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_have_no_idle_zeros() {
+    fn numbers_have_no_trailing_zeros() {
         for (value, text) in
             [(0.0, "0"), (0.5, "0.5"), (20.0, "20"), (1234.5, "1234"), (100.0, "100"), (-3.25, "-3.25")]
         {

@@ -1,10 +1,10 @@
-//! The frame of every page: one file of HTML that needs no other.
+//! The frame of every page: one HTML file without external resources.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::chart::Chart;
 
-/// Colours and measures, for light and dark.
+/// The style sheet, for light and dark displays.
 const STYLE: &str = include_str!("page.css");
 
 /// A page with this content.
@@ -24,20 +24,20 @@ pub fn page(title: &str, content: &Markup) -> String {
     markup.into_string()
 }
 
-/// A figure that is seen first: what it is, its value with its unit, and what belongs to it.
-pub fn tile(name: &str, value: &str, unit: &str, beside: &str) -> Markup {
+/// A key figure: name, value with unit, and a remark.
+pub fn tile(name: &str, value: &str, unit: &str, remark: &str) -> Markup {
     html! {
         @if !value.is_empty() {
             div.tile {
                 span { (name) }
                 b { (value) " " (unit) }
-                span { (beside) }
+                span { (remark) }
             }
         }
     }
 }
 
-/// A chart with what is said below it. Its own text is what plotters wrote, with everything escaped.
+/// A chart with a caption. The chart is the output of plotters, which escapes its texts.
 pub fn figure(chart: &Chart, caption: &str) -> Markup {
     html! {
         figure id=(chart.name) {
@@ -51,7 +51,7 @@ pub fn figure(chart: &Chart, caption: &str) -> Markup {
 pub fn time(unix_ms: u64) -> String {
     let since = std::time::Duration::from_millis(unix_ms);
     let time = std::time::SystemTime::UNIX_EPOCH.checked_add(since);
-    // Beyond the year 9999 the formatter has an error, and a record can say anything.
+    // The formatter fails beyond the year 9999, and a record can hold any number.
     time.filter(|_| unix_ms < 253_402_300_800_000)
         .map(|time| humantime::format_rfc3339_seconds(time).to_string())
         .unwrap_or_default()
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_page_loads_nothing() {
+    fn a_page_has_no_external_resources() {
         let page = page("a <title>", &html! { p { "b & c" } });
         assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<title>a &lt;title&gt;</title>"), "{page}");
         for outside in ["http:", "https:", "<script", "<link", "url(", "@import"] {

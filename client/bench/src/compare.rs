@@ -1,4 +1,4 @@
-//! Two runs side by side: what each needed, and how many times as much the second needed as the first.
+//! Two runs compared: the figures of each and their ratio, and the settings in which they differ.
 
 use maud::html;
 
@@ -8,8 +8,8 @@ use super::page::{figure, page};
 use super::record::{CaseRecord, Record, TextKind};
 use super::summary::part_of;
 use super::table::Table;
-use super::{report, words};
-use crate::cli::failure::Failure;
+use crate::error::BenchError;
+use crate::format;
 
 /// By how much the parameters of one network may differ between two programs, as a share.
 const SIZE_TOLERANCE: f64 = 0.01;
@@ -23,7 +23,7 @@ pub struct Line {
     pub a: Option<f64>,
     /// The second run's.
     pub b: Option<f64>,
-    /// Whether less of it is better, so that the ratio tells who wins.
+    /// Whether less of it is better.
     pub is_cost: bool,
 }
 
@@ -35,23 +35,10 @@ impl Line {
     }
 }
 
-/// What differs between two runs so that their figures cannot be set side by side: a sentence for each.
+/// Every setting, network size or prompt in which two runs differ, so that their figures cannot be compared.
 pub fn differences(a: &Record, b: &Record) -> Vec<String> {
-    let mut found = Vec::new();
-    let (first, second) = (&a.protocol, &b.protocol);
-    let mut compare = |name: &str, a: String, b: String| {
-        if a != b {
-            found.push(format!("{name}: {a} and {b}"));
-        }
-    };
-    let size = |protocol: &super::record::Protocol| format!("{} x {} px", protocol.width_px, protocol.height_px);
-    compare("size", size(first), size(second));
-    compare("steps", first.steps.to_string(), second.steps.to_string());
-    compare("solver", first.solver.clone(), second.solver.clone());
-    compare("guidance", first.guidance_scale.to_string(), second.guidance_scale.to_string());
-    compare("guidance until", first.guidance_until.to_string(), second.guidance_until.to_string());
-    compare("shift", first.shift.to_string(), second.shift.to_string());
-    // Programs count differently what they leave out; another network differs by more.
+    let mut found = a.protocol.differences(&b.protocol);
+    // Programs differ in which parameters they count; another network differs by more.
     let size = |record: &Record| record.system.parameters.get("next_dit").map(|count| super::stats::bytes_f64(*count));
     if let (Some(a), Some(b)) = (size(a), size(b))
         && (a - b).abs() > a.max(b) * SIZE_TOLERANCE
@@ -73,7 +60,7 @@ fn twin<'a>(record: &'a Record, case: &CaseRecord) -> Option<&'a CaseRecord> {
     record.cases.iter().find(|other| other.name == case.name)
 }
 
-/// Every figure that both can have, in the order of the page.
+/// Every figure of either run, in the order of the page.
 pub fn lines(a: &Record, b: &Record) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut add = |name: String, a: Option<f64>, b: Option<f64>, is_cost: bool| {
@@ -116,30 +103,30 @@ pub fn lines(a: &Record, b: &Record) -> Vec<Line> {
     lines
 }
 
-/// A figure as tables of several runs write it: what is absent is named there, because the others have it.
-pub fn told(value: Option<f64>) -> String {
-    value.map_or_else(|| "not told".to_owned(), chart::number)
+/// A figure in a table of several runs, where an absent one is named.
+pub fn reported(value: Option<f64>) -> String {
+    value.map_or_else(|| "not reported".to_owned(), chart::number)
 }
 
 /// The lines as a table.
 pub fn table(lines: &[Line]) -> Table {
     let mut table = Table::new(&["", "A", "B", "B / A"]);
     for line in lines {
-        table.rows.push(vec![line.name.clone(), told(line.a), told(line.b), words::ratio(line.ratio())]);
+        table.rows.push(vec![line.name.clone(), reported(line.a), reported(line.b), format::ratio(line.ratio())]);
     }
     table
 }
 
-/// The ratios of all costs as a chart.
+/// The ratios of the costs as a chart.
 ///
 /// # Errors
 ///
 /// Those of [`Chart::draw`].
-pub fn chart(lines: &[Line]) -> Result<Chart, Failure> {
+pub fn chart(lines: &[Line]) -> Result<Chart, BenchError> {
     chart::ratios("how many times as much B needs as A: below 1 it is faster, or smaller", &costs(lines))
 }
 
-/// The ratios of what is better the less it is.
+/// The ratios of the figures of which less is better.
 pub fn costs(lines: &[Line]) -> Vec<(String, f64)> {
     lines.iter().filter(|line| line.is_cost).filter_map(|line| Some((line.name.clone(), line.ratio()?))).collect()
 }
@@ -150,7 +137,7 @@ pub fn html(a: &Record, b: &Record, lines: &[Line], chart: &Chart, differences: 
         let system = &record.system;
         html! {
             p { b { (name) } ": " (system.model) " on " (system.device) ", " (system.engine) " " (system.version) ", " (system.precision) }
-            p.soft { (report::protocol(record)) }
+            p.soft { (record.protocol) }
         }
     };
     let content = html! {
@@ -158,7 +145,7 @@ pub fn html(a: &Record, b: &Record, lines: &[Line], chart: &Chart, differences: 
         (side("A", a))
         (side("B", b))
         @if !differences.is_empty() {
-            p.notice { "They did not do the same: " (differences.join("; ")) "." }
+            p.notice { "They differ in their settings: " (differences.join("; ")) "." }
         }
         (figure(chart, "Medians. Figures that are no cost, such as the busy share, are in the table alone."))
         (table(lines).to_html())
@@ -170,8 +157,10 @@ pub fn html(a: &Record, b: &Record, lines: &[Line], chart: &Chart, differences: 
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{FORMAT, JobRecord, Protocol, StepSample, System, TextSample, Timings};
+    use super::super::protocol::Protocol;
+    use super::super::record::{FORMAT, JobRecord, StepSample, System, TextSample, Timings};
     use super::*;
+    use sakuga_proto::generation::v1::{GenerateRequest, Sampling};
 
     fn record(step_ms: f64) -> Record {
         let step = StepSample { index: 1, ms: step_ms, at_ms: 0.0, guided: true };
@@ -182,7 +171,12 @@ mod tests {
             program: "test".to_owned(),
             command: "test".to_owned(),
             begun_unix_ms: 0,
-            protocol: Protocol { width_px: 256, height_px: 256, steps: 20, ..Protocol::default() },
+            protocol: Protocol::of(Some(&GenerateRequest {
+                width: 256,
+                height: 256,
+                sampling: Some(Sampling { steps: 20, ..Sampling::default() }),
+                ..GenerateRequest::default()
+            })),
             system: System::default(),
             loading: Vec::new(),
             compute_paths: Vec::new(),
@@ -209,7 +203,7 @@ mod tests {
             &Line { name: "two: text to pixels, s".into(), a: Some(2.0), b: Some(1.0), is_cost: true }
         );
         assert_eq!(line("text encoders, new text: ms").ratio(), Some(1.0));
-        assert!(lines.iter().all(|line| !line.name.contains("energy")), "what neither told is left out");
+        assert!(lines.iter().all(|line| !line.name.contains("energy")), "a figure that neither reported is left out");
         let rows = table(&lines).rows;
         assert_eq!(rows[0], ["two: step, ms", "200", "100", "0.500"]);
         let svg = chart(&lines).unwrap().file();
@@ -217,32 +211,32 @@ mod tests {
     }
 
     #[test]
-    fn what_one_side_did_not_tell_has_no_ratio() {
+    fn a_figure_of_one_side_has_no_ratio() {
         let (a, mut b) = (record(200.0), record(100.0));
         b.texts.clear();
         let lines = lines(&a, &b);
         let text = lines.iter().find(|line| line.name.starts_with("text encoders")).unwrap();
-        assert_eq!((text.ratio(), table(std::slice::from_ref(text)).rows[0][2].as_str()), (None, "not told"));
+        assert_eq!((text.ratio(), table(std::slice::from_ref(text)).rows[0][2].as_str()), (None, "not reported"));
     }
 
     #[test]
-    fn different_runs_are_told_apart() {
+    fn different_runs_are_recognised() {
         let (a, mut b) = (record(200.0), record(100.0));
         assert_eq!(differences(&a, &b), [""; 0]);
         b.protocol.repeats = 9;
         assert_eq!(differences(&a, &b), [""; 0], "more repeats are the same work");
-        b.protocol.steps = 28;
-        b.protocol.width_px = 512;
+        b.protocol.request.sampling.get_or_insert_default().steps = 28;
+        b.protocol.request.width = 512;
         b.cases[0].prompt.push('s');
         b.system.parameters.insert("next_dit".to_owned(), 1_000);
-        assert_eq!(differences(&a, &b).len(), 3, "one side does not tell");
+        assert_eq!(differences(&a, &b).len(), 3, "one side does not report parameters");
         let mut sized = a.clone();
         sized.system.parameters.insert("next_dit".to_owned(), 1_005);
         assert_eq!(differences(&sized, &b).len(), 3);
         sized.system.parameters.insert("next_dit".to_owned(), 3_000);
         assert_eq!(differences(&sized, &b)[3], "the prompt of the case two-xml");
         assert_eq!(differences(&sized, &b)[2], "parameters of next_dit: 3000 and 1000");
-        let expected = ["size: 256 x 256 px and 512 x 256 px", "steps: 20 and 28", "the prompt of the case two-xml"];
+        let expected = ["sampling.steps: 20 and 28", "width: 256 and 512", "the prompt of the case two-xml"];
         assert_eq!(differences(&a, &b), expected);
         b.cases[0].name = "other".to_owned();
         assert!(differences(&a, &b).contains(&"the cases: none is in both".to_owned()));

@@ -1,11 +1,11 @@
-//! The time of every step: by its place in the picture, and together as a box for each case.
+//! The time of every step: by its index, and as a box plot for each case.
 
 use plotters::prelude::{Circle, Color as _, PathElement, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::canvas::{Area, COLORS, INK, Painted, around, legend, placed, plane};
-use crate::cli::bench::record::CaseRecord;
-use crate::cli::bench::stats::{Spread, as_f64};
+use crate::record::CaseRecord;
+use crate::stats::{Spread, as_f64};
 
 /// Height of the chart.
 pub const HEIGHT_PX: u32 = 360;

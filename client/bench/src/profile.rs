@@ -1,14 +1,14 @@
-//! Where the device's time went, summed up over layers and pictures.
+//! Device times of a profiled picture, summed over layers.
 
-use super::super::operations::{self, Operation, Span};
 use super::chart::number;
 use super::figures::Figures;
+use super::format;
+use super::operations::{self, Operation, Span};
 use super::record::{JobRecord, Profile, ProfileSpan, Record};
 use super::stats::Spread;
 use super::table::Table;
-use super::words;
 
-/// Rows of a table; what is beyond is summed up in one.
+/// Rows of a table; the rest is summed in one row.
 const ROWS_MAX: usize = 14;
 
 impl<'a> From<&'a ProfileSpan> for Span<'a> {
@@ -18,21 +18,21 @@ impl<'a> From<&'a ProfileSpan> for Span<'a> {
     }
 }
 
-/// The picture whose device time was asked for: one of its own, or in a record of one picture that one.
+/// The profiled picture: the additional one, or the only one of a record of one picture.
 pub fn picture(record: &Record) -> Option<&JobRecord> {
     record.profiled.iter().chain(record.jobs()).find(|job| !job.profile.is_empty())
 }
 
-/// How much longer the steps of the profiled picture took than those that count.
+/// How much longer the steps of the profiled picture took than the measured ones.
 pub fn cost(record: &Record) -> Option<String> {
     let job = record.profiled.as_ref()?;
     let with = Spread::of(job.steps.iter().map(|step| step.ms))?.median;
     let without = Figures::of_run(record).step_ms?.median;
     let share = (with - without) / without;
     Some(format!(
-        "Measured in a picture more, which counts nowhere else. Its steps took {} ms ({} more).",
+        "Measured in an additional picture, which counts nowhere else. Its steps took {} ms ({} more).",
         number(with),
-        words::percent(Some(share.max(0.0)))
+        format::percent(Some(share.max(0.0)))
     ))
 }
 
@@ -49,7 +49,7 @@ pub fn tables(record: &Record) -> Vec<(String, Table)> {
 fn heading(profile: &Profile) -> String {
     let share = (profile.wall_ms > 0.0).then(|| profile.device_ms / profile.wall_ms);
     let of =
-        share.map(|share| format!(" of {} ms by the clock: {}", number(profile.wall_ms), words::percent(Some(share))));
+        share.map(|share| format!(" of {} ms by the clock: {}", number(profile.wall_ms), format::percent(Some(share))));
     format!("{}: {} ms on the device{}", profile.stage, number(profile.device_ms), of.unwrap_or_default())
 }
 
@@ -69,7 +69,7 @@ fn table(profile: &Profile) -> Table {
         let rate = |amount: f64| (amount > 0.0 && operation.ms > 0.0).then(|| amount / (operation.ms / 1e3));
         let (flops, bytes) = (rate(operation.flops), rate(operation.bytes));
         let of_peak = |rate: Option<f64>, peak: Option<f64>| Some(rate? / peak.filter(|peak| *peak > 0.0)?);
-        // Whichever it is nearer to is what holds it.
+        // The larger share is the bottleneck.
         let peak = [of_peak(flops, profile.peak_flops_per_second), of_peak(bytes, profile.peak_bytes_per_second)];
         let share = (profile.device_ms > 0.0).then(|| operation.ms / profile.device_ms);
         let tera = |rate: Option<f64>| rate.map(|rate| number(rate / 1e12)).unwrap_or_default();
@@ -77,10 +77,10 @@ fn table(profile: &Profile) -> Table {
             operation.name.clone(),
             operation.count.to_string(),
             number(operation.ms),
-            words::percent(share),
+            format::percent(share),
             tera(flops),
             tera(bytes),
-            words::percent(peak.into_iter().flatten().reduce(f64::max)),
+            format::percent(peak.into_iter().flatten().reduce(f64::max)),
         ]);
     }
     table.without_empty_columns()

@@ -2,32 +2,32 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One picture from the request to its end. Its `at_ms` count from its own first event, by the clock of what drew it.
+/// One picture. Its `at_ms` count from its first event, by the server's clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JobRecord {
-    /// When it was asked for, from the run's begin, by the clock of who asked.
+    /// When the request was sent, from the start of the run, by the client's clock.
     pub begun_ms: f64,
     /// The seed of its noise.
     pub seed: u64,
     /// Every step.
     pub steps: Vec<StepSample>,
-    /// Where each part of the pipeline begins: `text_encode`, `denoise`, `decode`, `encode_image`.
+    /// The start of each stage: `text_encode`, `denoise`, `decode`, `encode_image`.
     pub stages: Vec<StageBegin>,
-    /// Where the time went.
+    /// The time of each stage.
     pub timings: Timings,
-    /// The device while it was drawn.
+    /// Samples of the device.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stats: Vec<StatsSample>,
-    /// Where the device's time went, if that was asked for and told.
+    /// Device times of each stage, if they were requested and reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub profile: Vec<Profile>,
     /// Every event in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<EventTime>,
-    /// Events that the server left out.
+    /// Events that the server dropped.
     #[serde(default)]
     pub missed_events: u64,
-    /// SHA-256 of the pixels of each picture; empty if not told.
+    /// SHA-256 of the pixels of each picture; empty if not reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pixels_sha256: Vec<String>,
 }
@@ -45,16 +45,16 @@ pub struct StepSample {
     pub guided: bool,
 }
 
-/// Where a part of the pipeline begins.
+/// The start of a stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageBegin {
-    /// The part.
+    /// The stage.
     pub name: String,
     /// When.
     pub at_ms: f64,
 }
 
-/// Where the time of a picture went.
+/// The time of each stage of a picture.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// In the queue.
@@ -73,12 +73,12 @@ pub struct Timings {
     pub total_ms: f64,
 }
 
-/// One sample of the device; what it cannot tell is absent.
+/// One sample of the device. A value that the device does not report is absent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StatsSample {
     /// When it was taken.
     pub at_ms: f64,
-    /// `nvml` for a GPU, `host` where the figures are those of the host.
+    /// `nvml` for a GPU, `host` for figures of the host.
     pub source: String,
     /// Busy share of the sample period.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,30 +110,30 @@ pub struct StatsSample {
     /// Energy since some fixed moment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub energy_joules: Option<f64>,
-    /// What the device received over PCIe of late.
+    /// Current rate received over PCIe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcie_receive_bytes_per_second: Option<u64>,
-    /// What the device sent over PCIe of late.
+    /// Current rate sent over PCIe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pcie_send_bytes_per_second: Option<u64>,
-    /// Why the clocks are held down.
+    /// Why the clocks are throttled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub throttle_reasons: Vec<String>,
 }
 
-/// Where the device's time in one part of the pipeline went.
+/// Device times of the operations of one stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Profile {
-    /// The part.
+    /// The stage.
     pub stage: String,
-    /// The device's time in all spans.
+    /// Device time of all spans.
     pub device_ms: f64,
-    /// The time of the part by the host's clock.
+    /// Time of the stage by the host's clock.
     pub wall_ms: f64,
-    /// What the device reaches in a large product, in floating-point operations a second.
+    /// Measured peak of a large matrix product, in floating-point operations a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_flops_per_second: Option<f64>,
-    /// What it reaches in a large copy, in bytes a second.
+    /// Measured peak of a large copy, in bytes a second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_bytes_per_second: Option<f64>,
     /// The operations.
@@ -148,15 +148,15 @@ pub struct ProfileSpan {
     /// The layer, from 0; absent outside of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer: Option<u32>,
-    /// What was done.
+    /// The operation.
     pub name: String,
-    /// How often.
+    /// How often it ran.
     pub count: u32,
     /// Time on the device.
     pub ms: f64,
-    /// Floating-point operations; 0 is not told.
+    /// Floating-point operations; 0 if unknown.
     pub flops: f64,
-    /// Bytes that must be read and written at least; 0 is not told.
+    /// Bytes that must at least be read and written; 0 if unknown.
     pub bytes: f64,
 }
 
@@ -167,7 +167,7 @@ pub struct EventTime {
     pub name: String,
     /// When it happened.
     pub at_ms: f64,
-    /// When it arrived here, from the request on; absent of an event that was read from a log.
+    /// When it arrived, from the request; absent for an event from a log.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_ms: Option<f64>,
 }

@@ -1,9 +1,9 @@
-//! What a run comes to: the figures that the report, the comparison and the terminal show.
+//! The figures of a run, for the report, the comparison and the terminal.
 
 use super::record::{CaseRecord, JobRecord, Record, StatsSample, TextKind};
 use super::stats::{Spread, movement};
 
-/// The figures of some pictures. What was not told is absent.
+/// The figures of some pictures. A figure that was not reported is absent.
 #[derive(Clone, Debug)]
 pub struct Figures {
     /// Time of a step, in milliseconds, over all steps of all pictures.
@@ -51,7 +51,7 @@ impl Part {
     /// Every part, in the order of the pipeline.
     pub const ALL: [Self; 4] = [Self::TextEncode, Self::Denoise, Self::Decode, Self::EncodeImage];
 
-    /// The part in words.
+    /// The part for people.
     pub fn title(self) -> &'static str {
         match self {
             Self::TextEncode => "text encoders",
@@ -96,7 +96,7 @@ impl Figures {
             step_ms: Spread::of(jobs.iter().flat_map(|job| &job.steps).map(|step| step.ms)),
             picture_ms: of_jobs(&picture_ms),
             pixels_ms: of_jobs(&pixels_ms),
-            parts: Part::ALL.map(|part| (part, of_jobs(&|job| told(part.of(job))))),
+            parts: Part::ALL.map(|part| (part, of_jobs(&|job| reported(part.of(job))))),
             utilization_percent: busy(&|sample| sample.utilization_percent),
             memory_utilization_percent: busy(&|sample| sample.memory_utilization_percent),
             memory_movement_bytes: movement(memory.iter().copied()),
@@ -112,30 +112,30 @@ impl Figures {
 
 /// Times of the text encoders for texts of one kind, in milliseconds.
 pub fn text_ms(record: &Record, kind: TextKind) -> Option<Spread> {
-    Spread::of(record.texts.iter().filter(|text| text.kind == kind).filter_map(|text| told(text.ms)))
+    Spread::of(record.texts.iter().filter(|text| text.kind == kind).filter_map(|text| reported(text.ms)))
 }
 
-/// The way from the start of the program to its readiness, in milliseconds.
+/// The time from the start of the program to its readiness, in milliseconds.
 pub fn loading_ms(record: &Record) -> Option<f64> {
     let begin = record.loading.iter().map(|phase| phase.begin_ms).reduce(f64::min)?;
     let end = record.loading.iter().map(|phase| phase.begin_ms + phase.duration_ms).reduce(f64::max)?;
     Some(end - begin)
 }
 
-/// A time that was told: what the server leaves out arrives as 0.
-fn told(milliseconds: f64) -> Option<f64> {
+/// A time that was reported; the server sends 0 for one that it leaves out.
+fn reported(milliseconds: f64) -> Option<f64> {
     (milliseconds > 0.0).then_some(milliseconds)
 }
 
 fn picture_ms(job: &JobRecord) -> Option<f64> {
-    told(job.timings.total_ms - job.timings.queued_ms)
+    reported(job.timings.total_ms - job.timings.queued_ms)
 }
 
 fn pixels_ms(job: &JobRecord) -> Option<f64> {
-    told(job.timings.text_encode_ms + job.timings.denoise_ms + job.timings.decode_ms)
+    reported(job.timings.text_encode_ms + job.timings.denoise_ms + job.timings.decode_ms)
 }
 
-/// The samples between the begin of the steps and the last step. Where no stage was told, from the first step on.
+/// The samples from the start of the steps to the last step. Without a stage event, from the first step.
 fn while_denoising(job: &JobRecord) -> Vec<&StatsSample> {
     let begin = job.stages.iter().find(|stage| stage.name == "denoise").map(|stage| stage.at_ms);
     let first = job.steps.first().map(|step| step.at_ms);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn only_samples_between_the_begin_of_the_steps_and_the_last_are_busy_ones() {
+    fn only_samples_during_the_steps_count_as_busy() {
         let figures = Figures::of(&[&job()]);
         let busy = figures.utilization_percent.unwrap();
         assert_eq!((busy.count, busy.mean), (2, 95.0));
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(figures.picture_ms.unwrap().median, 2000.0);
         assert_eq!(figures.pixels_ms.unwrap().median, 240.0);
         let parts: Vec<_> = figures.parts.iter().map(|(_, spread)| spread.map(|spread| spread.median)).collect();
-        assert_eq!(parts, [None, Some(240.0), None, None], "what was not told is absent and not 0");
+        assert_eq!(parts, [None, Some(240.0), None, None], "a time that was not reported is absent and not 0");
         assert_eq!(figures.process_memory_movement_bytes, None);
     }
 
@@ -210,7 +210,7 @@ mod tests {
         counted.stats = vec![sample(100.0, 0.0, 0, Some(1000.0)), sample(600.0, 0.0, 0, Some(1100.0))];
         assert_eq!(energy_joules(&counted), Some(400.0), "200 W for two seconds");
         counted.stats.pop();
-        assert_eq!(energy_joules(&counted), Some(600.0), "one reading of a counter tells nothing");
+        assert_eq!(energy_joules(&counted), Some(600.0), "one reading of a counter is no difference");
     }
 
     #[test]

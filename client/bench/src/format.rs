@@ -1,4 +1,4 @@
-//! Figures as the report and the terminal write them. What is absent is an empty text.
+//! Figures as text, for the report and the terminal. An absent figure is an empty text.
 
 use super::chart::number;
 use super::stats::{Spread, bytes_f64};
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_have_their_spread_beside_them() {
+    fn figures_come_with_their_spread() {
         let spread = Spread::of([1000.0, 2000.0, 4000.0]);
         assert_eq!(median(spread, 1e3), "2");
         assert_eq!(quartiles(spread, 1e3), "2 (1.5 to 3)");

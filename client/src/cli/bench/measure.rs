@@ -1,26 +1,29 @@
-//! The protocol: asks the server for every picture and every text, one after the other, and writes down what it tells.
+//! The protocol: draws every picture and every text one after the other, and records the events.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use sakuga_client::proto::generation::v1::{PreviewMethod, Solver};
+use sakuga_bench::case::{self, Case};
+use sakuga_bench::protocol::Protocol;
+use sakuga_bench::record::{CaseRecord, ComputePath, FORMAT, JobRecord, LoadingPhase, Record, System, TextSample};
+use sakuga_bench::recorder::Recorder;
+use sakuga_client::proto::generation::v1::PreviewMethod;
 use sakuga_client::proto::system::v1::{GetServerInfoRequest, GetServerInfoResponse, ListModelsRequest, Model};
-use sakuga_client::{Client, EventKind, GenerationBuilder};
+use sakuga_client::proto::time::milliseconds;
+use sakuga_client::{Client, EventKind, GenerationBuilder, cancel_reason};
 
-use super::case::{self, Case};
 use super::progress::Progress;
-use super::record::{CaseRecord, ComputePath, FORMAT, JobRecord, LoadingPhase, Protocol, Record, System, TextSample};
-use super::recorder::{Recorder, wire_milliseconds};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::generate::Size;
+use crate::cli::server::answer;
+use crate::cli::size::Size;
 
-/// How often the device is looked at.
+/// Interval of the samples of the device.
 const STATS_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Edge of the pictures that are drawn for the sake of their text, in multiples of what the server takes.
+/// Edge of the pictures that are drawn to measure the text encoders, in multiples of the server's size multiple.
 const TEXT_EDGE_MULTIPLES: u32 = 4;
-/// That multiple, if the server does not tell it.
+/// The size multiple of a server that does not report it.
 const SIZE_MULTIPLE: u32 = 16;
 
 /// What to measure.
@@ -28,39 +31,38 @@ const SIZE_MULTIPLE: u32 = 16;
 pub struct Plan {
     /// The prompts.
     pub cases: Vec<Case>,
-    /// Pictures of each that count.
+    /// Measured pictures of each.
     pub repeats: u32,
-    /// Pictures of each before them.
+    /// Pictures of each before the measured ones.
     pub warmup: u32,
-    /// Width and height; nothing for the model's.
+    /// Width and height; `None` for the model's.
     pub size: Option<Size>,
-    /// Steps; nothing for the model's.
+    /// Steps; `None` for the model's.
     pub steps: Option<u32>,
-    /// The model; nothing for the server's default.
+    /// The model; `None` for the server's default.
     pub model: Option<String>,
-    /// Whether the device's time is asked for, of a picture more.
+    /// Whether one more picture is drawn with a profile.
     pub is_profiled: bool,
-    /// The command, to be written down.
+    /// The command line, for the record.
     pub command: String,
 }
 
 impl Plan {
-    /// Calls of the server in all.
+    /// Number of requests.
     pub fn calls(&self) -> u64 {
         let pictures = self.cases.len() as u64 * u64::from(self.repeats.saturating_add(self.warmup));
         pictures + u64::from(self.repeats) * case::texts("", "", 1).len() as u64 + u64::from(self.is_profiled)
     }
 }
 
-/// Measures.
+/// Runs the plan.
 ///
 /// # Errors
 ///
-/// The server refuses a request, fails, cannot be reached, or has no such model.
+/// The server refuses a request, fails, cannot be reached, or does not have the model.
 pub async fn measure(client: &Client, plan: &Plan, progress: &Progress) -> Result<Record, Failure> {
-    let explain = |status: tonic::Status| Failure::from(client.explain(&status));
-    let info = client.system().get_server_info(GetServerInfoRequest {}).await.map_err(explain)?.into_inner();
-    let models = client.system().list_models(ListModelsRequest {}).await.map_err(explain)?.into_inner().models;
+    let info = answer(client, client.system().get_server_info(GetServerInfoRequest {})).await?;
+    let models = answer(client, client.system().list_models(ListModelsRequest {})).await?.models;
     let is_wanted = |model: &&Model| plan.model.as_ref().is_none_or(|name| *name == model.name);
     let model = models.iter().find(is_wanted).ok_or_else(|| {
         let name = plan.model.as_deref().unwrap_or_default();
@@ -91,7 +93,7 @@ pub async fn measure(client: &Client, plan: &Plan, progress: &Progress) -> Resul
         texts,
         profiled,
     };
-    record.checked()
+    record.checked().map_err(|error| Failure::new(Exit::Server, error))
 }
 
 struct Run<'a> {
@@ -99,7 +101,7 @@ struct Run<'a> {
     plan: &'a Plan,
     progress: &'a Progress,
     begun: Instant,
-    /// As the server filled it in for the first picture.
+    /// The settings that the server reported for the first picture.
     protocol: Option<Protocol>,
 }
 
@@ -127,7 +129,7 @@ impl Run<'_> {
         Ok(record)
     }
 
-    /// What a profile costs must not be in the figures, so it is a picture of its own.
+    /// A picture of its own, since profiling slows the steps down.
     async fn profiled(&self, case: &Case) -> Result<JobRecord, Failure> {
         self.progress.begin(&format!("{}: a profile", case.title));
         let request = self.sized(self.request(case.prompt).seed(case::SEED).profile(true));
@@ -149,7 +151,7 @@ impl Run<'_> {
         request
     }
 
-    /// What the text encoders take: each text is drawn as small as can be, in one step.
+    /// Times of the text encoders: each text is drawn in the smallest size, in one step.
     async fn texts(&self, model: &Model, size_multiple: u32) -> Result<Vec<TextSample>, Failure> {
         let edge_px = size_multiple.max(1).saturating_mul(TEXT_EDGE_MULTIPLES);
         let salt = format!("{:?}", SystemTime::now());
@@ -185,7 +187,7 @@ impl Run<'_> {
         let mut generation = request.start().await?;
         while let Some(event) = generation.next_event().await? {
             if let EventKind::Cancelled(cancelled) = event.kind {
-                let reason = cancelled.reason.as_str();
+                let reason = cancel_reason(cancelled.reason());
                 return Err(Failure::new(Exit::Cancelled, format_args!("a picture was cancelled: {reason}")));
             }
         }
@@ -195,43 +197,18 @@ impl Run<'_> {
         if recorder.is_completed {
             Ok(recorder)
         } else {
-            Err(Failure::new(Exit::Server, "the server ended the stream without saying how the job ended"))
+            Err(Failure::new(Exit::Server, "the server ended the stream without a terminal event"))
         }
     }
 }
 
-/// What was asked for, as the server filled it in.
+/// The settings that the server reported.
 fn protocol(recorder: &Recorder, plan: &Plan) -> Protocol {
-    let mut protocol = protocol_of(recorder);
+    let mut protocol = Protocol::of(recorder.resolved.as_ref());
     protocol.repeats = plan.repeats;
     protocol.warmup = plan.warmup;
-    protocol.seed = case::SEED;
+    protocol.request.seed = Some(case::SEED);
     protocol
-}
-
-/// What one job was asked for, as the server filled it in; what it did not tell is 0 or empty.
-pub fn protocol_of(recorder: &Recorder) -> Protocol {
-    let resolved = recorder.resolved.clone().unwrap_or_default();
-    let sampling = resolved.sampling.unwrap_or_default();
-    let solver = match sampling.solver() {
-        Solver::Unspecified => "",
-        Solver::Euler => "euler",
-        Solver::Midpoint => "midpoint",
-        Solver::Rk4 => "rk4",
-        Solver::Dpm => "dpm",
-    };
-    Protocol {
-        width_px: resolved.width,
-        height_px: resolved.height,
-        steps: sampling.steps,
-        solver: solver.to_owned(),
-        guidance_scale: sampling.guidance_scale.unwrap_or_default(),
-        guidance_until: sampling.guidance_until.unwrap_or_default(),
-        shift: sampling.shift.unwrap_or_default(),
-        repeats: 1,
-        warmup: 0,
-        seed: resolved.seed.unwrap_or_default(),
-    }
 }
 
 fn system(info: &GetServerInfoResponse, model: &Model) -> System {
@@ -250,8 +227,8 @@ fn system(info: &GetServerInfoResponse, model: &Model) -> System {
 fn loading(info: &GetServerInfoResponse) -> Vec<LoadingPhase> {
     let phases = info.loading.iter().map(|phase| LoadingPhase {
         name: phase.name.clone(),
-        begin_ms: wire_milliseconds(phase.begin),
-        duration_ms: wire_milliseconds(phase.duration),
+        begin_ms: milliseconds(phase.begin),
+        duration_ms: milliseconds(phase.duration),
         bytes: phase.bytes,
     });
     phases.collect()

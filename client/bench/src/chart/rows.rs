@@ -1,4 +1,4 @@
-//! Bars that lie: one row for each thing, its parts one behind the other, its value at the end.
+//! Horizontal bars: a row for each item, its parts one after the other, its value at the end.
 
 use plotters::prelude::{ChartBuilder, Circle, Color as _, PathElement, RGBColor, Rectangle, Text};
 use plotters::style::text_anchor::{HPos, VPos};
@@ -7,9 +7,9 @@ use super::canvas::{Area, INK, Painted, ink, number, placed};
 
 /// Height of one row.
 const ROW_PX: u32 = 30;
-/// Height of everything but the rows.
+/// Height of the axis and margins.
 const AXIS_PX: u32 = 66;
-/// Room for the names of the rows.
+/// Width of the names of the rows.
 const NAME_PX: u32 = 190;
 /// Half the height of a bar, where a row has the height 1.
 const HALF: f64 = 0.33;
@@ -23,16 +23,16 @@ pub struct Row {
     pub bars: Vec<(f64, f64, RGBColor)>,
     /// Single values, as dots.
     pub dots: Vec<f64>,
-    /// What stands behind it.
+    /// The text after the bar.
     pub value: String,
 }
 
-/// The height of a chart of so many rows.
+/// The height of a chart with this many rows.
 pub fn height_px(rows: usize) -> u32 {
     AXIS_PX + ROW_PX * u32::try_from(rows).unwrap_or(u32::MAX / ROW_PX).max(1)
 }
 
-/// Draws rows from the top down. `mark` is a value at which a line stands.
+/// Draws rows from the top down, and a vertical line at `mark`.
 pub fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>) -> Painted {
     let bars = rows.iter().flat_map(|row| &row.bars).map(|(_, end, _)| *end);
     let dots = rows.iter().flat_map(|row| row.dots.iter().copied());

@@ -1,4 +1,4 @@
-//! Other runs of the same protocol beside the one that a report is about, such as those of PyTorch.
+//! Other runs of the same protocol next to the run of a report, such as those of PyTorch.
 
 use maud::{Markup, PreEscaped, html};
 
@@ -6,28 +6,28 @@ use super::chart::{self, Chart};
 use super::compare::{self, Line};
 use super::record::Record;
 use super::table::Table;
-use super::words;
-use crate::cli::failure::Failure;
+use crate::error::BenchError;
+use crate::format;
 
 /// A section with one table of all runs and a chart of ratios for each of the others; nothing without others.
 ///
 /// # Errors
 ///
 /// Those of [`Chart::draw`].
-pub fn section(record: &Record, others: &[Record]) -> Result<Markup, Failure> {
+pub fn section(record: &Record, others: &[Record]) -> Result<Markup, BenchError> {
     if others.is_empty() {
         return Ok(html! {});
     }
     let sides: Vec<(&Record, Vec<Line>)> = others.iter().map(|other| (other, compare::lines(other, record))).collect();
     let charts = sides.iter().map(|(other, lines)| ratios(other, lines)).collect::<Result<Vec<_>, _>>()?;
     Ok(html! {
-        h2 { "Beside other runs" }
-        p.soft { "Medians. Behind each other run: how many times as much this one needs, or has." }
+        h2 { "Compared with other runs" }
+        p.soft { "Medians. The column after each other run holds the ratio of this run to it." }
         (table(&sides).to_html())
         @for ((other, _), chart) in sides.iter().zip(&charts) {
             @let differences = compare::differences(other, record);
             @if !differences.is_empty() {
-                p.notice { (name(other)) " did not do the same: " (differences.join("; ")) "." }
+                p.notice { (name(other)) " has other settings: " (differences.join("; ")) "." }
             }
             // Without the name that a chart has on a page of its own: there is one for each other run.
             figure { (PreEscaped(chart.inline())) }
@@ -39,11 +39,11 @@ pub fn section(record: &Record, others: &[Record]) -> Result<Markup, Failure> {
     })
 }
 
-/// What drew, with its version and precision.
+/// The engine with its version and precision.
 fn name(record: &Record) -> String {
     let system = &record.system;
-    let told = [&system.engine, &system.version, &system.precision].into_iter().filter(|part| !part.is_empty());
-    told.map(String::as_str).collect::<Vec<_>>().join(" ")
+    let parts = [&system.engine, &system.version, &system.precision].into_iter().filter(|part| !part.is_empty());
+    parts.map(String::as_str).collect::<Vec<_>>().join(" ")
 }
 
 fn table(sides: &[(&Record, Vec<Line>)]) -> Table {
@@ -58,24 +58,25 @@ fn table(sides: &[(&Record, Vec<Line>)]) -> Table {
         }
     }
     for Line { name, b, .. } in known {
-        let mut row = vec![name.clone(), compare::told(*b)];
+        let mut row = vec![name.clone(), compare::reported(*b)];
         for (_, lines) in sides {
             let line = lines.iter().find(|line| line.name == *name);
-            row.extend([compare::told(line.and_then(|line| line.a)), words::ratio(line.and_then(Line::ratio))]);
+            row.extend([compare::reported(line.and_then(|line| line.a)), format::ratio(line.and_then(Line::ratio))]);
         }
         table.rows.push(row);
     }
     table
 }
 
-fn ratios(other: &Record, lines: &[Line]) -> Result<Chart, Failure> {
+fn ratios(other: &Record, lines: &[Line]) -> Result<Chart, BenchError> {
     let title = format!("how many times as much this run needs as {}: below 1 it is faster, or smaller", name(other));
     chart::ratios(&title, &compare::costs(lines))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{FORMAT, Protocol, System, TextKind, TextSample};
+    use super::super::protocol::Protocol;
+    use super::super::record::{FORMAT, System, TextKind, TextSample};
     use super::*;
 
     fn record(engine: &str, ms: f64) -> Record {
@@ -102,7 +103,7 @@ mod tests {
         let sides: Vec<_> = [&eager, &silent].map(|other| (other, compare::lines(other, &ours))).into();
         let table = table(&sides);
         assert_eq!(table.head, ["", "this run", "eager 2", "this / it", "silent 2", "this / it"]);
-        assert_eq!(table.rows, [["text encoders, new text: ms", "10", "40", "0.250", "not told", ""]]);
+        assert_eq!(table.rows, [["text encoders, new text: ms", "10", "40", "0.250", "not reported", ""]]);
         let page = section(&ours, &[eager]).unwrap().into_string();
         assert!(page.contains("as eager 2: below 1") && page.contains("run eager"), "{page}");
         assert_eq!(section(&ours, &[]).unwrap().into_string(), "");

@@ -1,10 +1,10 @@
-//! The figures of a run case by case: the tables that the terminal and the report show.
+//! The figures of a run by case, as tables for the terminal and the report.
 
 use super::figures::{Figures, Part, text_ms};
+use super::format;
 use super::record::{Record, TextKind};
 use super::stats::Spread;
 use super::table::Table;
-use super::words;
 
 /// The times: one row a case, and one for all if there are several.
 pub fn times(record: &Record) -> Table {
@@ -20,12 +20,12 @@ pub fn times(record: &Record) -> Table {
         "PNG, ms",
     ];
     by_case(record, &head, |figures| {
-        let part = |part: Part, unit: f64| words::median(part_of(figures, part), unit);
+        let part = |part: Part, unit: f64| format::median(part_of(figures, part), unit);
         vec![
-            words::quartiles(figures.step_ms, 1.0),
-            words::percent(figures.step_ms.and_then(|spread| spread.quartile_jitter())),
-            words::ratio(figures.step_ms.and_then(|spread| spread.tail_jitter())),
-            words::quartiles(figures.picture_ms, 1e3),
+            format::quartiles(figures.step_ms, 1.0),
+            format::percent(figures.step_ms.and_then(|spread| spread.quartile_jitter())),
+            format::ratio(figures.step_ms.and_then(|spread| spread.tail_jitter())),
+            format::quartiles(figures.picture_ms, 1e3),
             part(Part::TextEncode, 1.0),
             part(Part::Denoise, 1e3),
             part(Part::Decode, 1.0),
@@ -49,14 +49,14 @@ pub fn device(record: &Record) -> Table {
     ];
     by_case(record, &head, |figures| {
         vec![
-            words::mean(figures.utilization_percent, 1.0),
-            words::mean(figures.memory_utilization_percent, 1.0),
-            words::mib(figures.memory_movement_bytes),
-            words::mib(figures.process_memory_movement_bytes),
-            words::mean(figures.power_watts, 1.0),
-            words::median(figures.energy_joules, 1.0),
-            words::mean(figures.pcie_receive, 1e6),
-            words::mean(figures.pcie_send, 1e6),
+            format::mean(figures.utilization_percent, 1.0),
+            format::mean(figures.memory_utilization_percent, 1.0),
+            format::mib(figures.memory_movement_bytes),
+            format::mib(figures.process_memory_movement_bytes),
+            format::mean(figures.power_watts, 1.0),
+            format::median(figures.energy_joules, 1.0),
+            format::mean(figures.pcie_receive, 1e6),
+            format::mean(figures.pcie_send, 1e6),
         ]
     })
 }
@@ -86,7 +86,7 @@ pub fn texts(record: &Record) -> Table {
         let [min, max] = [min, max].map(super::chart::number);
         table.rows.push(vec![
             kind.title().to_owned(),
-            words::quartiles(Some(spread), 1.0),
+            format::quartiles(Some(spread), 1.0),
             min,
             max,
             count.to_string(),

@@ -1,4 +1,4 @@
-//! The report: one page that holds everything, its figures first.
+//! The report: one page with everything, the key figures first.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -10,26 +10,26 @@ use super::page::{figure, page, tile, time};
 use super::record::Record;
 use super::stats::bytes_f64;
 use super::table::Table;
-use super::{beside, profile, summary, words};
-use crate::cli::failure::Failure;
+use super::{format, profile, side_by_side, summary};
+use crate::error::BenchError;
 
-/// A picture to be shown on the page.
+/// A picture on the page.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// Its kind, such as `image/png`.
     pub media_type: &'static str,
     /// The file.
     pub bytes: Vec<u8>,
-    /// What it shows, in words.
+    /// Its alternative text.
     pub name: String,
 }
 
-/// What was drawn, where it is at hand.
+/// The pictures of a job, as far as they are available.
 #[derive(Clone, Debug, Default)]
 pub struct Pictures {
     /// The result.
     pub result: Option<Shown>,
-    /// The previews, the first first.
+    /// The previews in order.
     pub previews: Vec<Shown>,
 }
 
@@ -38,32 +38,32 @@ pub struct Pictures {
 /// # Errors
 ///
 /// Those of [`Chart::draw`].
-pub fn write(record: &Record, charts: &[Chart], pictures: &Pictures, others: &[Record]) -> Result<String, Failure> {
+pub fn write(record: &Record, charts: &[Chart], pictures: &Pictures, others: &[Record]) -> Result<String, BenchError> {
     let figures = Figures::of_run(record);
     let system = &record.system;
     let texts = summary::texts(record);
-    let beside = beside::section(record, others)?;
+    let others = side_by_side::section(record, others)?;
     let content = html! {
         h1 { (system.model) " on " (system.device) }
-        p.soft { (protocol(record)) }
+        p.soft { (record.protocol) }
         p.soft { (engine(record)) }
         @if !system.notice.is_empty() { p.notice { (system.notice) } }
         (tiles(&figures))
         @if pictures.result.is_some() || !pictures.previews.is_empty() {
-            h2 { "What was drawn" }
+            h2 { "Pictures" }
             @if !pictures.previews.is_empty() { div.strip { @for preview in &pictures.previews { (shown(preview, "")) } } }
             @if let Some(result) = &pictures.result { p { (shown(result, "picture")) } }
         }
         h2 { "Cases" }
-        p.soft { "Medians, with quartiles in brackets." }
+        p.soft { "Medians, with quartiles in parentheses." }
         (summary::times(record).to_html())
         @let device = summary::device(record);
         @if device.head.len() > 1 {
-            p.soft { "Means with the standard deviation, of the samples while steps are computed. Memory: most less least, "
-                "over all pictures that count." }
+            p.soft { "Means with the standard deviation, of the samples while steps are computed. Memory: maximum minus minimum, "
+                "over all measured pictures." }
             (device.to_html())
         }
-        (beside)
+        (others)
         @for chart in charts { (figure(chart, caption(chart.name))) }
         @if !texts.rows.is_empty() { h2 { "Text encoders" } (texts.to_html()) }
         @let profiles = profile::tables(record);
@@ -73,29 +73,12 @@ pub fn write(record: &Record, charts: &[Chart], pictures: &Pictures, others: &[R
             @for (heading, table) in &profiles { p { (heading) } (table.to_html()) }
         }
         @if !record.compute_paths.is_empty() { h2 { "How it is computed" } (compute_paths(record).to_html()) }
-        (not_told(record, &figures))
+        (not_reported(record, &figures))
         h2 { "Made by" }
         pre { (record.command) }
         p.soft { (record.program) ", " (time(record.begun_unix_ms)) ". Every sample is in run.json." }
     };
     Ok(page(&format!("{} on {}", system.model, system.device), &content))
-}
-
-/// What was asked for: `1024 x 1024, 28 steps (euler), guidance 5, ...`.
-pub fn protocol(record: &Record) -> String {
-    let protocol = &record.protocol;
-    format!(
-        "{} x {} px, {} steps ({}), guidance {}, shift {}; {} of each case after {} for warm-up, seeds from {}",
-        protocol.width_px,
-        protocol.height_px,
-        protocol.steps,
-        protocol.solver,
-        protocol.guidance_scale,
-        protocol.shift,
-        if protocol.repeats == 1 { "1 picture".to_owned() } else { format!("{} pictures", protocol.repeats) },
-        protocol.warmup,
-        protocol.seed,
-    )
 }
 
 fn engine(record: &Record) -> String {
@@ -109,7 +92,7 @@ fn engine(record: &Record) -> String {
 
 fn tiles(figures: &Figures) -> Markup {
     let step = figures.step_ms;
-    let beside = |spread: Option<super::stats::Spread>, unit: f64| {
+    let quartiles = |spread: Option<super::stats::Spread>, unit: f64| {
         let text = |spread: super::stats::Spread| {
             let [low, high] = [spread.lower_quartile, spread.upper_quartile].map(|value| chart::number(value / unit));
             format!("median of {}, quartiles {low} and {high}", spread.count)
@@ -120,17 +103,17 @@ fn tiles(figures: &Figures) -> Markup {
     let samples = figures.utilization_percent.map(|spread| format!("mean ± deviation of {} samples", spread.count));
     html! {
         div.tiles {
-            (tile("one step", &words::median(step, 1.0), "ms", &beside(step, 1.0)))
-            (tile("one picture", &words::median(figures.picture_ms, 1e3), "s", &beside(figures.picture_ms, 1e3)))
-            (tile("busy", &words::mean(figures.utilization_percent, 1.0), "%", &samples.unwrap_or_default()))
-            (tile("memory moves", &words::mib(figures.memory_movement_bytes), "MiB", &match figures.memory_max_bytes {
-                Some(_) => format!("at most {} MiB in use", words::mib(figures.memory_max_bytes)),
+            (tile("one step", &format::median(step, 1.0), "ms", &quartiles(step, 1.0)))
+            (tile("one picture", &format::median(figures.picture_ms, 1e3), "s", &quartiles(figures.picture_ms, 1e3)))
+            (tile("busy", &format::mean(figures.utilization_percent, 1.0), "%", &samples.unwrap_or_default()))
+            (tile("memory moves", &format::mib(figures.memory_movement_bytes), "MiB", &match figures.memory_max_bytes {
+                Some(_) => format!("at most {} MiB in use", format::mib(figures.memory_max_bytes)),
                 None => String::new(),
             }))
-            (tile("jitter of steps", &words::percent(step.and_then(|spread| spread.quartile_jitter())), "",
-                &format!("IQR/median; p99 is {} medians", words::ratio(tail))))
-            (tile("energy of a picture", &words::median(figures.energy_joules, 1.0), "J",
-                &format!("at {} W", words::mean(figures.power_watts, 1.0))))
+            (tile("jitter of steps", &format::percent(step.and_then(|spread| spread.quartile_jitter())), "",
+                &format!("IQR/median; p99 is {} medians", format::ratio(tail))))
+            (tile("energy of a picture", &format::median(figures.energy_joules, 1.0), "J",
+                &format!("at {} W", format::mean(figures.power_watts, 1.0))))
         }
     }
 }
@@ -142,12 +125,12 @@ fn shown(picture: &Shown, class: &str) -> Markup {
 
 fn caption(chart: &str) -> &'static str {
     match chart {
-        "steps" => "Left: a dot for every step, by its place in the picture. Right: all steps of a case together.",
-        "parts" => "From the request's acceptance; the queue is left out.",
+        "steps" => "Left: a dot for every step, by its index. Right: all steps of a case together.",
+        "parts" => "From the acceptance of the request, without the time in the queue.",
         "texts" => {
-            "A new text shares no beginning with one before; of a text with a new last tag the beginning is known."
+            "A new text shares no prefix with an earlier one; a text with a new last tag shares all but that tag."
         }
-        "utilization" => "A line for every picture that counts; between them nothing was asked for.",
+        "utilization" => "A line for every measured picture; between them the server was idle.",
         _ => "",
     }
 }
@@ -160,8 +143,8 @@ fn compute_paths(record: &Record) -> Table {
     table.without_empty_columns()
 }
 
-/// What the report would show and nobody told.
-fn not_told(record: &Record, figures: &Figures) -> Markup {
+/// Figures of the report that the server did not report.
+fn not_reported(record: &Record, figures: &Figures) -> Markup {
     let missing: Vec<&str> = [
         (record.loading.is_empty(), "phases of loading"),
         (record.compute_paths.is_empty(), "compute paths"),
@@ -176,5 +159,5 @@ fn not_told(record: &Record, figures: &Figures) -> Markup {
     .into_iter()
     .filter_map(|(is_missing, name)| is_missing.then_some(name))
     .collect();
-    html! { @if !missing.is_empty() { h2 { "Not told by this server" } p { (missing.join(", ")) "." } } }
+    html! { @if !missing.is_empty() { h2 { "Not reported by this server" } p { (missing.join(", ")) "." } } }
 }

@@ -1,24 +1,22 @@
-//! A run as it is written down: every sample, in a form that other programs can write and read.
+//! A run with every sample, as JSON that other programs write and read too.
 //!
-//! The form is JSON, named by [`FORMAT`]. Times end in `_ms` and are milliseconds; what nobody told is absent. The PyTorch
-//! runner in `tests/torch/bench.py` writes the same.
+//! The format is named by [`FORMAT`]. Times end in `_ms` and are milliseconds; a value that was not reported is absent. The
+//! PyTorch runner in `tests/torch/bench.py` writes the same format.
 
 mod job;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
+use sakuga_proto::text;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
-use crate::cli::output;
-use crate::cli::render::plain;
+use crate::error::BenchError;
+use crate::protocol::Protocol;
 
 pub use job::{EventTime, JobRecord, Profile, ProfileSpan, StageBegin, StatsSample, StepSample, Timings};
 
-/// The form's name and version. A reader of another version refuses the file.
+/// Name and version of the format. A reader of another version refuses the file.
 pub const FORMAT: &str = "sakuga-bench/1";
 
 /// The largest number that a record may hold: beyond any seed and any number of bytes, and with sums that stay finite.
@@ -31,18 +29,18 @@ pub struct Record {
     pub format: String,
     /// What wrote it, such as `sakuga 0.1.0`.
     pub program: String,
-    /// The command that made it, to be typed again.
+    /// The command that made it.
     pub command: String,
-    /// When it began, in milliseconds since 1970.
+    /// When it started, in milliseconds since 1970.
     pub begun_unix_ms: u64,
-    /// What was asked for.
+    /// The settings.
     pub protocol: Protocol,
-    /// What drew.
+    /// The server or program that drew.
     pub system: System,
-    /// How it became ready, in order. Empty: not told.
+    /// The phases of its start, in order. Empty if they were not reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub loading: Vec<LoadingPhase>,
-    /// How the network's operations are computed. Empty: not told.
+    /// How the operations are computed. Empty if that was not reported.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub compute_paths: Vec<ComputePath>,
     /// The pictures, case by case.
@@ -50,37 +48,12 @@ pub struct Record {
     /// The text encoders alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<TextSample>,
-    /// A picture more, whose [`profile`](JobRecord::profile) was asked for; its times count nowhere, because that costs some.
+    /// An additional picture with a [`profile`](JobRecord::profile). Its times count nowhere, since profiling costs some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profiled: Option<JobRecord>,
 }
 
-/// What was asked for. Two runs can be compared where these are equal.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Protocol {
-    /// Width of the pictures in pixels.
-    pub width_px: u32,
-    /// Height of the pictures in pixels.
-    pub height_px: u32,
-    /// Intervals from noise to picture.
-    pub steps: u32,
-    /// The solver: `euler`, `midpoint`, `rk4` or `dpm`.
-    pub solver: String,
-    /// Scale of classifier-free guidance.
-    pub guidance_scale: f32,
-    /// Guidance is active while t is below this.
-    pub guidance_until: f32,
-    /// Time shift.
-    pub shift: f32,
-    /// Pictures of each case that count.
-    pub repeats: u32,
-    /// Pictures of each case before them.
-    pub warmup: u32,
-    /// Seed of the first picture of each case; the next has the next.
-    pub seed: u64,
-}
-
-/// What drew. A text that nobody told is empty.
+/// The server or program that drew. A text that was not reported is empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct System {
     /// `burn`, `scripted`, `pytorch eager` or `pytorch compiled`.
@@ -96,7 +69,7 @@ pub struct System {
     /// The model's fingerprint.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub fingerprint: String,
-    /// What must be known of the model, such as that its weights are random.
+    /// The notice of the model, such as that its weights are random.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub notice: String,
     /// Parameters of each part.
@@ -104,16 +77,16 @@ pub struct System {
     pub parameters: BTreeMap<String, u64>,
 }
 
-/// A part of the way from the program's start to its readiness.
+/// A phase of the program's start.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadingPhase {
     /// What was done.
     pub name: String,
-    /// When it began, from the program's start.
+    /// When it started, from the start of the program.
     pub begin_ms: f64,
     /// How long it took.
     pub duration_ms: f64,
-    /// Bytes that were read; 0 is none.
+    /// Bytes that were read.
     #[serde(default)]
     pub bytes: u64,
 }
@@ -123,7 +96,7 @@ pub struct LoadingPhase {
 pub struct ComputePath {
     /// The operation.
     pub operation: String,
-    /// What computes it.
+    /// The implementation.
     pub implementation: String,
     /// Why it is not the fast one; empty if it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -135,26 +108,26 @@ pub struct ComputePath {
 pub struct CaseRecord {
     /// Its name, such as `two-xml`.
     pub name: String,
-    /// What it is in words.
+    /// Its name for people.
     pub title: String,
-    /// The prompt. Empty: the log does not tell.
+    /// The prompt. Empty if the event log does not have it.
     pub prompt: String,
-    /// Pictures that do not count.
+    /// Pictures for warm-up.
     #[serde(default)]
     pub warmup: Vec<JobRecord>,
-    /// Pictures that do.
+    /// Measured pictures.
     pub repeats: Vec<JobRecord>,
 }
 
-/// What the text encoders had to do.
+/// How much of a text the encoders have to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TextKind {
-    /// A text that begins as none before: all of it is computed.
+    /// A text without a known prefix: all of it.
     Cold,
     /// A text of which only the last tag is new.
     Prefix,
-    /// The text that came last, again.
+    /// The previous text again: nothing.
     Cached,
 }
 
@@ -162,7 +135,7 @@ impl TextKind {
     /// Every kind, the slowest first.
     pub const ALL: [Self; 3] = [Self::Cold, Self::Prefix, Self::Cached];
 
-    /// The kind in words.
+    /// The kind for people.
     pub fn title(self) -> &'static str {
         match self {
             Self::Cold => "new text",
@@ -175,78 +148,73 @@ impl TextKind {
 /// One prompt through the text encoders.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TextSample {
-    /// What they had to do.
+    /// The kind of text.
     pub kind: TextKind,
     /// How long it took.
     pub ms: f64,
 }
 
 impl Record {
-    /// Reads a record.
+    /// Reads a record. Its texts are made safe to print.
     ///
     /// # Errors
     ///
-    /// The file cannot be read, is no record, or is one of another version.
-    pub fn read(path: &Path) -> Result<Self, Failure> {
-        let bytes = std::fs::read(path).map_err(|error| Failure::unreadable(path, error))?;
-        Self::parse(&bytes).map_err(|reason| Failure::unreadable(path, reason))
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let unlike = |error| format!("it is not a record of `sakuga bench`: {error}");
-        let value: Value = serde_json::from_slice(bytes).map_err(unlike)?;
-        // The version first: of another one nothing else is known.
+    /// [`BenchError::NotARecord`], [`BenchError::Version`] or [`BenchError::Value`].
+    pub fn parse(json: &[u8]) -> Result<Self, BenchError> {
+        let unlike = |error: serde_json::Error| BenchError::NotARecord(error.to_string());
+        let value: Value = serde_json::from_slice(json).map_err(unlike)?;
+        // The version first, since nothing is known of the fields of another one.
         if let Some(format) = value["format"].as_str()
             && format != FORMAT
         {
-            return Err(format!("it has the form `{}`, and this program reads `{FORMAT}`", plain(format)));
+            return Err(BenchError::Version { found: text::one_line(format), known: FORMAT });
         }
-        serde_json::from_value(harmless(value)?).map_err(unlike)
+        serde_json::from_value(safe(value)?).map_err(unlike)
     }
 
-    /// The record with every text from outside made harmless.
+    /// The record with its texts made safe to print.
     ///
     /// # Errors
     ///
-    /// A number is beyond what any measurement can give.
-    pub fn checked(&self) -> Result<Self, Failure> {
-        let wrong = |reason: String| Failure::new(Exit::Server, format_args!("the run cannot be used: {reason}"));
-        let value = serde_json::to_value(self).map_err(|error| wrong(error.to_string()))?;
-        serde_json::from_value(harmless(value).map_err(wrong)?).map_err(|error| wrong(error.to_string()))
+    /// [`BenchError::Value`] for a number that no measurement can give.
+    pub fn checked(&self) -> Result<Self, BenchError> {
+        let wrong = |error: serde_json::Error| BenchError::Value(error.to_string());
+        let value = serde_json::to_value(self).map_err(wrong)?;
+        serde_json::from_value(safe(value)?).map_err(wrong)
     }
 
-    /// Writes it.
+    /// The record as a line of JSON.
     ///
     /// # Errors
     ///
-    /// The file cannot be written.
-    pub fn write(&self, path: &Path) -> Result<(), Failure> {
-        let mut json = serde_json::to_vec(self)
-            .map_err(|error| Failure::new(Exit::Unwritable, format_args!("a run cannot be written down: {error}")))?;
+    /// [`BenchError::Value`] if it cannot be written.
+    pub fn to_json(&self) -> Result<Vec<u8>, BenchError> {
+        let mut json = serde_json::to_vec(self).map_err(|error| BenchError::Value(error.to_string()))?;
         json.push(b'\n');
-        output::write_file(path, &json)
+        Ok(json)
     }
 
-    /// Every picture that counts.
+    /// Every measured picture.
     pub fn jobs(&self) -> impl Iterator<Item = &JobRecord> {
         self.cases.iter().flat_map(|case| &case.repeats)
     }
 }
 
-/// Texts without anything that a terminal would act on, and numbers that can be computed with.
-fn harmless(value: Value) -> Result<Value, String> {
+/// The value with its texts made safe to print. Numbers that sums could overflow with are refused.
+fn safe(value: Value) -> Result<Value, BenchError> {
     Ok(match value {
-        Value::String(text) => Value::String(text.split('\n').map(plain).collect::<Vec<_>>().join("\n")),
+        Value::String(text) => Value::String(text::lines(&text)),
         Value::Number(number) => {
             if number.as_f64().is_none_or(|number| number.abs() > NUMBER_MAX) {
-                return Err(format!("it holds the number {number}, and none is beyond {NUMBER_MAX:e}"));
+                let text = format!("it holds the number {number}, and none may be beyond {NUMBER_MAX:e}");
+                return Err(BenchError::Value(text));
             }
             Value::Number(number)
         }
-        Value::Array(items) => Value::Array(items.into_iter().map(harmless).collect::<Result<_, _>>()?),
+        Value::Array(items) => Value::Array(items.into_iter().map(safe).collect::<Result<_, _>>()?),
         Value::Object(fields) => {
-            let fields = fields.into_iter().map(|(name, value)| Ok((plain(&name), harmless(value)?)));
-            Value::Object(fields.collect::<Result<_, String>>()?)
+            let fields = fields.into_iter().map(|(name, value)| Ok((text::one_line(&name), safe(value)?)));
+            Value::Object(fields.collect::<Result<_, BenchError>>()?)
         }
         other => other,
     })
@@ -255,28 +223,29 @@ fn harmless(value: Value) -> Result<Value, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     #[test]
     fn another_version_is_refused_by_name() {
-        let error = Record::parse(br#"{"format":"sakuga-bench/2","cases":3}"#).unwrap_err();
-        assert_eq!(error, "it has the form `sakuga-bench/2`, and this program reads `sakuga-bench/1`");
+        let error = Record::parse(br#"{"format":"sakuga-bench/2","cases":3}"#).unwrap_err().to_string();
+        assert_eq!(error, "it has the format `sakuga-bench/2`, and this program reads `sakuga-bench/1`");
         for text in ["", "{}", "[1]", r#"{"format":"sakuga-bench/1"}"#] {
-            let error = Record::parse(text.as_bytes()).unwrap_err();
+            let error = Record::parse(text.as_bytes()).unwrap_err().to_string();
             assert!(error.starts_with("it is not a record of `sakuga bench`"), "{error}");
         }
     }
 
     #[test]
-    fn what_comes_from_outside_can_be_shown_and_computed_with() {
+    fn texts_are_safe_to_print_and_numbers_to_compute_with() {
         let value = serde_json::json!({"a\u{1b}": ["two\nlines\u{1b}[2J", 1.5, true, u64::MAX]});
         let expected = serde_json::json!({"a\u{fffd}": ["two\nlines\u{fffd}[2J", 1.5, true, u64::MAX]});
-        assert_eq!(harmless(value), Ok(expected));
-        let error = harmless(serde_json::json!([[1e300]])).unwrap_err();
+        assert_eq!(safe(value).unwrap(), expected);
+        let error = safe(serde_json::json!([[1e300]])).unwrap_err().to_string();
         assert!(error.contains("beyond 1e20"), "{error}");
     }
 
     #[test]
-    fn what_is_not_told_is_not_written() {
+    fn absent_values_are_not_written() {
         let sample = StatsSample { at_ms: 1.5, source: "host".to_owned(), ..StatsSample::default() };
         assert_eq!(serde_json::to_string(&sample).unwrap(), r#"{"at_ms":1.5,"source":"host"}"#);
     }
@@ -295,8 +264,8 @@ mod tests {
     }
 
     #[test]
-    fn what_python_writes_is_read_and_nothing_of_it_is_lost() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/torch/testdata/run.json");
+    fn a_record_of_python_is_read_without_loss() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/torch/testdata/run.json");
         let text = std::fs::read_to_string(path).unwrap();
         let record = Record::parse(text.as_bytes()).unwrap();
         assert_eq!(record.cases[0].repeats[0].stats[0].energy_joules, Some(7.5));

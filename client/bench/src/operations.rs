@@ -1,23 +1,23 @@
-//! What a device did, summed up over the layers of a network.
+//! Device times of operations, summed over the layers of a network.
 
 use std::collections::HashMap;
 
-use sakuga_client::proto::generation::v1::ProfileSpan;
+use sakuga_proto::generation::v1::ProfileSpan;
 
-/// What was measured of one operation in one layer.
+/// One operation in one layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Span<'a> {
     /// The network.
     pub network: &'a str,
-    /// What was done.
+    /// The operation.
     pub name: &'a str,
-    /// How often.
+    /// How often it ran.
     pub count: u32,
     /// Time on the device, in milliseconds.
     pub ms: f64,
-    /// Floating-point operations; 0 is not told.
+    /// Floating-point operations; 0 if unknown.
     pub flops: f64,
-    /// Bytes that must be read and written at least; 0 is not told.
+    /// Bytes that must at least be read and written; 0 if unknown.
     pub bytes: f64,
 }
 
@@ -33,13 +33,13 @@ impl<'a> From<&'a ProfileSpan> for Span<'a> {
 pub struct Operation {
     /// Network and name.
     pub name: String,
-    /// How often.
+    /// How often it ran.
     pub count: u64,
     /// Time on the device, in milliseconds.
     pub ms: f64,
-    /// Floating-point operations; 0 is not told.
+    /// Floating-point operations; 0 if unknown.
     pub flops: f64,
-    /// Bytes that must be read and written at least; 0 is not told.
+    /// Bytes that must at least be read and written; 0 if unknown.
     pub bytes: f64,
 }
 

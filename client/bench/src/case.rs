@@ -1,20 +1,20 @@
 //! The prompts: one character and two, each as XML and as text of the same meaning, and texts for the encoders alone.
 
-use sakuga_client::sha256_hex;
+use sakuga_proto::digest::sha256_hex;
 
 use super::record::TextKind;
 
 /// The seed of the first picture of every case.
 pub const SEED: u64 = 20_250_826;
 
-/// A prompt that is drawn.
+/// A prompt that is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
     /// Its name in the record.
     pub name: &'static str,
-    /// What it is in words.
+    /// Its name for people.
     pub title: &'static str,
-    /// What the server gets.
+    /// The prompt.
     pub prompt: &'static str,
 }
 
@@ -26,7 +26,7 @@ pub const CASES: [Case; 4] = [
     Case { name: "two-text", title: "two characters, text", prompt: include_str!("prompts/two.txt") },
 ];
 
-/// The case of a quick run: the one that this project is about.
+/// The case of a quick run.
 pub const QUICK: Case = CASES[2];
 
 /// The prompt that the encoders' texts are made from.
@@ -39,16 +39,16 @@ const LAST: &str = "very_aesthetic";
 /// A text for the encoders.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
-    /// What the encoders have to do for it, if it comes after those before it.
+    /// How much of it the encoders compute, when it is sent in order.
     pub kind: TextKind,
     /// The prompt.
     pub prompt: String,
-    /// What Gemma reads before it; nothing for the model's own.
+    /// The system prompt; `None` for the model's own.
     pub system_prompt: Option<String>,
 }
 
-/// `repeats` texts of each kind, in the order to be sent. Words come from `salt`, so that no earlier run has sent them.
-/// Gemma reads the system prompt first, so a text is new only behind another system prompt.
+/// `repeats` texts of each kind, in the order to be sent. Their words are hashes of `salt`, so that no earlier run sent
+/// them. The encoder reads the system prompt first, so a text is new only after a new system prompt.
 pub fn texts(salt: &str, default_system_prompt: &str, repeats: u32) -> Vec<Text> {
     let mut texts = Vec::new();
     for repeat in 0..repeats {

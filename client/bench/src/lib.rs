@@ -1,0 +1,37 @@
+//! Records, figures, charts and reports of `sakuga bench`.
+//!
+//! The crate reads and writes no files and asks no server: events and records go in as values or bytes, tables and pages
+//! come out as text. The command line of `sakuga` measures and does the rest.
+//!
+//! | module | concept |
+//! |---|---|
+//! | `case` | the prompts that are measured |
+//! | `record`, `protocol` | a run as JSON: samples, and the settings that two compared runs must share |
+//! | `recorder`, `event_file` | the record of one picture, from live events or from an event log |
+//! | `stats`, `figures`, `operations` | what the samples come to |
+//! | `table`, `format`, `summary` | figures as tables and text |
+//! | `chart`, `page`, `report` | figures as charts and as a page |
+//! | `compare`, `side_by_side` | several runs |
+
+#![forbid(unsafe_code)]
+
+pub mod case;
+pub mod chart;
+pub mod compare;
+mod error;
+pub mod event_file;
+pub mod figures;
+mod format;
+pub mod operations;
+mod page;
+mod profile;
+pub mod protocol;
+pub mod record;
+pub mod recorder;
+pub mod report;
+mod side_by_side;
+pub mod stats;
+pub mod summary;
+pub mod table;
+
+pub use error::BenchError;
