@@ -1,4 +1,4 @@
-//! Pieces of pictures become pictures again, and nothing that does not fit is handed on.
+//! Assembles pictures from their pieces, and rejects whatever does not fit.
 
 use std::collections::BTreeMap;
 
@@ -6,12 +6,15 @@ use sakuga_proto::generation::v1 as wire;
 use sakuga_proto::generation::v1::{ImageFormat, ImageInfo, ImageMetadata};
 
 use crate::error::ClientError;
-use crate::hash::sha256_hex;
+use sakuga_proto::digest::sha256_hex;
+
+/// The most pictures of one job, so that a server cannot fill the memory with small ones.
+const MAX_PICTURES: usize = 1024;
 
 /// One finished picture.
 #[derive(Clone, Debug)]
 pub struct Picture {
-    /// Which picture of the request.
+    /// Index of the picture in the request.
     pub image_index: u32,
     /// How it is encoded.
     pub format: ImageFormat,
@@ -25,7 +28,7 @@ pub struct Picture {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
-    /// What the file carries as its metadata.
+    /// The metadata in the file.
     pub metadata: Option<ImageMetadata>,
 }
 
@@ -57,7 +60,7 @@ impl Assembler {
         Self { parts: BTreeMap::new(), max_bytes }
     }
 
-    /// Takes the next piece.
+    /// Adds the next piece.
     pub(crate) fn add(&mut self, chunk: wire::ImageChunk) -> Result<Received, ClientError> {
         let image_index = chunk.image_index;
         let format = chunk.format();
@@ -66,6 +69,9 @@ impl Assembler {
             return Err(damaged("the server announced an empty file".to_owned()));
         }
         if !self.parts.contains_key(&image_index) {
+            if self.parts.len() >= MAX_PICTURES {
+                return Err(damaged(format!("the server sent more than {MAX_PICTURES} pictures")));
+            }
             let announced: u64 = self.parts.values().map(|part| part.total_bytes).sum();
             if announced.saturating_add(chunk.total_size) > self.max_bytes {
                 return Err(damaged(format!(
@@ -97,13 +103,13 @@ impl Assembler {
         Ok(Received { image_index, received_bytes: after, total_bytes: part.total_bytes })
     }
 
-    /// Compares what arrived with what the server says it sent.
+    /// Checks the pictures against the descriptions of the server.
     pub(crate) fn finish(mut self, images: Vec<ImageInfo>) -> Result<Vec<Picture>, ClientError> {
         let mut pictures = Vec::with_capacity(images.len().min(self.parts.len()));
         for (image_index, image) in (0_u32..).zip(images) {
             let damaged = |reason: String| ClientError::Damaged { image_index, reason };
             let Some(part) = self.parts.remove(&image_index) else {
-                return Err(damaged("it was announced as finished and never arrived".to_owned()));
+                return Err(damaged("it was announced as finished and did not arrive".to_owned()));
             };
             let received_bytes = part.bytes.len() as u64;
             if received_bytes != part.total_bytes || received_bytes != image.size {
@@ -188,7 +194,16 @@ mod tests {
     }
 
     #[test]
-    fn what_arrived_has_to_be_what_was_sent() {
+    fn the_number_of_pictures_is_bounded() {
+        let mut assembler = Assembler::new(u64::MAX);
+        for index in 0..MAX_PICTURES as u32 {
+            assembler.add(chunk(index, 0, 1, b"x")).unwrap();
+        }
+        refuses(assembler.add(chunk(u32::MAX, 0, 1, b"x")), "more than 1024 pictures");
+    }
+
+    #[test]
+    fn pictures_that_differ_from_their_description_are_refused() {
         let with = |data: &[u8]| {
             let mut assembler = Assembler::new(100);
             assembler.add(chunk(0, 0, 4, data)).unwrap();

@@ -1,4 +1,4 @@
-//! What a client shows at a server's door: a token, a certificate; and whom it trusts.
+//! The token and the certificate of a client, and the CAs that it trusts.
 
 use std::fmt;
 
@@ -7,28 +7,28 @@ use tonic::service::Interceptor;
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 use tonic::{Request, Status};
 
-/// A bearer token. It is never shown, not even by `Debug`.
+/// A bearer token. `Debug` does not show it.
 #[derive(Clone)]
 pub struct Token(MetadataValue<Ascii>);
 
-/// The text is no token.
+/// The text is not a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a token is one word of visible ASCII characters")]
 pub struct BadToken;
 
 impl Token {
-    /// A token as the server's operator gave it; white space around it is dropped.
+    /// A token as the operator of the server issued it. Surrounding white space is removed.
     ///
     /// # Errors
     ///
-    /// [`BadToken`] if it cannot be sent.
+    /// [`BadToken`] if it cannot be sent in a header.
     pub fn new(token: &str) -> Result<Self, BadToken> {
         let token = token.trim();
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(BadToken);
         }
         let mut value: MetadataValue<Ascii> = format!("Bearer {token}").parse().map_err(|_| BadToken)?;
-        // Neither shown by `Debug` nor kept in the tables that compress headers.
+        // `Debug` hides it, and header compression does not index it.
         value.set_sensitive(true);
         Ok(Self(value))
     }
@@ -40,12 +40,12 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Whom the client trusts, and who it is. All texts are PEM.
+/// Trusted CAs and the client's own certificate, in PEM.
 #[derive(Clone, Default)]
 pub struct TlsOptions {
-    /// CAs that sign the server's certificate; `None`: those that the system trusts.
+    /// CAs that the server's certificate must be signed by; `None` for those that the system trusts.
     pub ca: Option<Vec<u8>>,
-    /// The client's certificate and its private key, for a server that asks for one.
+    /// The client's certificate and its private key, for a server that requires one.
     pub identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
@@ -74,7 +74,7 @@ impl TlsOptions {
     }
 }
 
-/// Puts the token on every call.
+/// Adds the token to every call.
 #[derive(Clone, Debug, Default)]
 pub struct Authorization(pub(crate) Option<Token>);
 
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_sent_is_no_token() {
+    fn text_that_cannot_be_sent_is_refused() {
         for text in ["", " \n", "two words", "é", "a\u{7}"] {
             assert!(Token::new(text).is_err(), "{text:?}");
         }

@@ -1,4 +1,4 @@
-//! What can go wrong between a request and its pictures, told in the terms of whoever asked.
+//! Errors of the client. Those of a server are decoded from their `google.rpc` details.
 
 use std::collections::BTreeMap;
 use std::error::Error as StdError;
@@ -8,19 +8,19 @@ use std::time::Duration;
 use tonic::Code;
 use tonic_types::{ErrorDetails, RpcStatusExt, StatusExt};
 
-/// Why a call did not end with its answer.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
     /// The address of the server cannot be used.
-    #[error("`{address}` is no server address: {reason}")]
+    #[error("`{address}` is not a server address: {reason}")]
     Address {
         /// The address as it was given.
         address: String,
         /// What is wrong with it, and what to write instead.
         reason: String,
     },
-    /// There is no server at the address.
+    /// No program listens at the address.
     #[error("nothing listens at {address}")]
     NothingListens {
         /// The address.
@@ -34,7 +34,7 @@ pub enum ClientError {
         /// Why.
         reason: String,
     },
-    /// The connection broke while a call was running.
+    /// The connection was lost during a call.
     #[error("lost the connection to {address}: {reason}")]
     ConnectionLost {
         /// The address.
@@ -45,24 +45,24 @@ pub enum ClientError {
     /// The deadline that the caller set passed.
     #[error("the deadline of {} passed", format_deadline(.after))]
     DeadlineExceeded {
-        /// How long the call was allowed to take, if it is known.
+        /// The deadline, if it is known.
         after: Option<Duration>,
     },
     /// The server refused the request.
     #[error("the server refused the request: {0}")]
     Refused(Box<ServerError>),
-    /// The server accepted the request and could not carry it out.
+    /// The server accepted the request, and the job failed.
     #[error("the job failed: {0}")]
     Failed(Box<ServerError>),
-    /// The server broke its own protocol.
-    #[error("the server broke the protocol: {0}")]
+    /// The server violated the protocol.
+    #[error("the server violated the protocol: {0}")]
     Protocol(String),
-    /// A picture arrived, but not as the server sent it.
+    /// A picture differs from the server's description.
     #[error("picture {image_index} is damaged: {reason}")]
     Damaged {
-        /// Which picture of the request.
+        /// Index of the picture in the request.
         image_index: u32,
-        /// What does not fit.
+        /// How it differs.
         reason: String,
     },
 }
@@ -71,12 +71,12 @@ fn format_deadline(after: &Option<Duration>) -> String {
     after.map_or_else(|| "the call".to_owned(), |after| format!("{after:?}"))
 }
 
-/// What a server says of an error: a `google.rpc.Status` with the standard details decoded.
+/// An error of a server: a `google.rpc.Status` with the standard details decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerError {
     /// The code.
     pub code: Code,
-    /// What is wrong, in words.
+    /// What is wrong.
     pub message: String,
     /// What is wrong field by field (`BadRequest`).
     pub violations: Vec<Violation>,
@@ -86,13 +86,13 @@ pub struct ServerError {
     pub domain: Option<String>,
     /// Further facts (`ErrorInfo`), by name.
     pub metadata: BTreeMap<String, String>,
-    /// How long to wait before the next try (`RetryInfo`).
+    /// How long to wait before a retry (`RetryInfo`).
     pub retry_after: Option<Duration>,
-    /// The request as the server's log names it (`RequestInfo`).
+    /// The identifier of the request in the server's log (`RequestInfo`).
     pub request_id: Option<String>,
-    /// What it is about, as type and name (`ResourceInfo`).
+    /// The resource, as type and name (`ResourceInfo`).
     pub resource: Option<(String, String)>,
-    /// Where to read on, as description and address (`Help`).
+    /// Links, as description and address (`Help`).
     pub help: Vec<(String, String)>,
 }
 
@@ -145,7 +145,7 @@ impl ServerError {
 
     fn new(code: Code, message: &str, details: &ErrorDetails) -> Self {
         let error_info = details.error_info();
-        let said = |text: &String| (!text.is_empty()).then(|| text.clone());
+        let non_empty = |text: &String| (!text.is_empty()).then(|| text.clone());
         Self {
             code,
             message: message.to_owned(),
@@ -153,13 +153,13 @@ impl ServerError {
                 .bad_request()
                 .map(|bad_request| bad_request.field_violations.iter().map(Violation::from).collect())
                 .unwrap_or_default(),
-            reason: error_info.and_then(|info| said(&info.reason)),
-            domain: error_info.and_then(|info| said(&info.domain)),
+            reason: error_info.and_then(|info| non_empty(&info.reason)),
+            domain: error_info.and_then(|info| non_empty(&info.domain)),
             metadata: error_info
                 .map(|info| info.metadata.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
                 .unwrap_or_default(),
             retry_after: details.retry_info().and_then(|info| info.retry_delay),
-            request_id: details.request_info().and_then(|info| said(&info.request_id)),
+            request_id: details.request_info().and_then(|info| non_empty(&info.request_id)),
             resource: details.resource_info().map(|info| (info.resource_type.clone(), info.resource_name.clone())),
             help: details
                 .help()
@@ -193,8 +193,8 @@ impl From<&tonic_types::pb::Status> for ServerError {
 }
 
 impl ClientError {
-    /// Tells a status that the server sent from one that this side made because the connection broke or the deadline
-    /// passed; tonic gives the same type to all.
+    /// The error that a status stands for. tonic has one type for a status of the server, a lost connection and a passed
+    /// deadline.
     pub(crate) fn from_status(status: &tonic::Status, address: &str, deadline: Option<Duration>) -> Self {
         for cause in causes(status) {
             if cause.is::<tonic::TimeoutExpired>() {
@@ -204,14 +204,14 @@ impl ClientError {
                 return Self::unreachable(cause, address);
             }
         }
-        // A status that travelled over the wire has no source.
+        // A status that the server sent has no source.
         if let Some(source) = status.source()
             && matches!(status.code(), Code::Unknown | Code::Unavailable | Code::Internal | Code::Cancelled)
         {
             return Self::ConnectionLost { address: address.to_owned(), reason: innermost(source) };
         }
         match status.code() {
-            // A server that gives a reason has refused; one that gives none, or the transport, has run out of time.
+            // With a reason the server refused the request; without one the time is over.
             Code::DeadlineExceeded if status.get_details_error_info().is_none() => {
                 Self::DeadlineExceeded { after: deadline }
             }
@@ -219,21 +219,21 @@ impl ClientError {
         }
     }
 
-    /// Why a connection could not be made, from the transport's error.
+    /// The error of a connection that could not be made.
     pub(crate) fn unreachable(error: &(dyn StdError + 'static), address: &str) -> Self {
         let address = address.to_owned();
         let io_kind = causes(error).find_map(|cause| cause.downcast_ref::<std::io::Error>()).map(std::io::Error::kind);
         match io_kind {
             Some(std::io::ErrorKind::ConnectionRefused) => Self::NothingListens { address },
             Some(std::io::ErrorKind::TimedOut) => {
-                Self::Unreachable { address, reason: "no answer within the time that a connection may take".to_owned() }
+                Self::Unreachable { address, reason: "the connection timed out".to_owned() }
             }
             _ => Self::Unreachable { address, reason: innermost(error) },
         }
     }
 }
 
-/// `error` and everything below it.
+/// `error` and its causes.
 fn causes<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
@@ -243,7 +243,7 @@ fn causes<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (
     })
 }
 
-/// What is at the bottom of an error: the transport's own layers only say that there was an error in the transport.
+/// The innermost cause. The layers of the transport above it only say that the transport failed.
 pub(crate) fn innermost(error: &(dyn StdError + 'static)) -> String {
     causes(error).last().map(ToString::to_string).unwrap_or_default()
 }
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn details_that_are_no_protobuf_are_ignored() {
+    fn details_that_are_not_protobuf_are_ignored() {
         let status = tonic_types::pb::Status {
             code: 13,
             message: "broken".to_owned(),

@@ -1,30 +1,31 @@
-//! Follows a job through broken connections: after a cut the watch goes on behind the last event, and nothing comes twice.
+//! Follows one job across lost connections: after each the watch goes on behind the last event, so no event comes twice.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder, Retryable as _};
 use sakuga_proto::generation::v1::{
     CancelJobRequest, CreateJobRequest, GenerateEvent, GenerateRequest, JobOptions, WatchJobRequest,
-    generate_event::Event, watch_job_response::Message,
+    watch_job_response::Message,
 };
 use tokio::sync::mpsc;
 use tonic::{Code, Status};
 
-use crate::connect::Client;
+use crate::connection::Connection;
 use crate::error::ClientError;
 
-/// Events that wait for the caller; the server keeps the rest.
+/// Events buffered for the caller. Further ones wait on the server.
 const BUFFERED: usize = 8;
-/// Time between two attempts, doubled from the first to the last.
-const PAUSE_MIN: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// How long the server may take to give a job up at the end.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(2);
+/// Delay before a retry, doubled from the first to the last.
+const DELAY_MIN: Duration = Duration::from_millis(100);
+const DELAY_MAX: Duration = Duration::from_secs(5);
+/// How long CancelJob may take when the caller drops the stream.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a job is followed.
+/// How long a job is followed without a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Resume {
-    /// How long the connection may be away before the job is given up as lost.
+    /// Total time of the retries without an event in between, after which the job counts as lost.
     pub patience: Duration,
 }
 
@@ -34,62 +35,91 @@ impl Default for Resume {
     }
 }
 
-/// A job's events as they come, over as many connections as it takes. Dropping it cancels the job.
+impl Resume {
+    /// The delays of the retries. They carry jitter, so that many clients do not reconnect at one moment.
+    fn delays(self) -> ExponentialBuilder {
+        ExponentialBuilder::new()
+            .with_min_delay(DELAY_MIN)
+            .with_max_delay(DELAY_MAX)
+            .without_max_times()
+            .with_total_delay(Some(self.patience))
+            .with_jitter()
+    }
+}
+
+/// Whether a job is cancelled when the stream of its events is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnDrop {
+    Cancel,
+    LeaveRunning,
+}
+
+/// The events of one job, over as many connections as necessary.
 #[derive(Debug)]
 pub(crate) struct Follower {
     events: mpsc::Receiver<Result<GenerateEvent, ClientError>>,
 }
 
 impl Follower {
-    /// Creates the job; `None` if the server knows no jobs.
+    /// Creates the job; `None` if the server has no JobService.
     pub(crate) async fn create(
-        client: &Client,
+        connection: &Connection,
         mut request: GenerateRequest,
         timeout: Option<Duration>,
         resume: Resume,
     ) -> Result<Option<Self>, ClientError> {
         if request.request_id.is_empty() {
-            // A name of our own, so that a repeated call finds the job that the first one made.
-            request.request_id = random_name();
+            // CreateJob is idempotent by this identifier, so that a repeated call finds the job of the first.
+            request.request_id = random_id();
         }
         let options = JobOptions {
-            // Should this program die, the job goes soon after it.
+            // If this process dies, the server cancels the job after the grace.
             cancel_on_disconnect: true,
             disconnect_grace: prost_types::Duration::try_from(resume.patience).ok(),
             timeout: timeout.and_then(|timeout| prost_types::Duration::try_from(timeout).ok()),
             ..JobOptions::default()
         };
         let message = CreateJobRequest { request: Some(request), options: Some(options) };
-        let mut pauses = Pauses::new(resume.patience);
-        let job_id = loop {
-            match client.jobs().create_job(message.clone()).await {
-                Ok(response) => break response.into_inner().job.unwrap_or_default().job_id,
-                Err(status) if status.code() == Code::Unimplemented => return Ok(None),
-                Err(status) => pauses.after(client.explain_within(&status, timeout), &status).await?,
-            }
+        let create = async || {
+            connection.jobs().create_job(message.clone()).await.map_err(|status| {
+                let error = connection.explain(&status, timeout);
+                (status, error)
+            })
         };
-        Ok(Some(Self::watch(client, job_id, None, resume)))
+        let created = create
+            .retry(resume.delays())
+            .sleep(tokio::time::sleep)
+            .when(|(status, error)| is_temporary(status, error))
+            .await;
+        match created {
+            Ok(response) => {
+                let job_id = response.into_inner().job.unwrap_or_default().job_id;
+                Ok(Some(Self::start(connection, job_id, None, resume, OnDrop::Cancel)))
+            }
+            Err((status, _)) if status.code() == Code::Unimplemented => Ok(None),
+            Err((_, error)) => Err(error),
+        }
     }
 
-    /// Follows a job that is there, behind an event.
-    pub(crate) fn watch(client: &Client, job_id: String, after: Option<u64>, resume: Resume) -> Self {
-        Self::start(client, job_id, after, resume, true)
-    }
-
-    /// The same, and leaves the job alone when it is dropped.
-    pub(crate) fn look_on(client: &Client, job_id: String, after: Option<u64>, resume: Resume) -> Self {
-        Self::start(client, job_id, after, resume, false)
-    }
-
-    fn start(client: &Client, job_id: String, after: Option<u64>, resume: Resume, owns: bool) -> Self {
+    /// Follows an existing job from its first event, or behind the event `after`.
+    pub(crate) fn start(
+        connection: &Connection,
+        job_id: String,
+        after: Option<u64>,
+        resume: Resume,
+        on_drop: OnDrop,
+    ) -> Self {
         let (sender, events) = mpsc::channel(BUFFERED);
-        let client = client.clone();
+        let connection = connection.clone();
         tokio::spawn(async move {
-            let watch = Watch { client: &client, job_id: &job_id, after, is_over: false };
+            let watch = Watch { connection: &connection, job_id: &job_id, after, is_over: false };
             tokio::select! {
                 () = watch.follow(&sender, resume) => {}
-                () = sender.closed(), if owns => cancel(&client, &job_id).await,
-                () = sender.closed(), if !owns => {}
+                () = sender.closed() => {
+                    if on_drop == OnDrop::Cancel {
+                        cancel(&connection, &job_id).await;
+                    }
+                }
             }
         });
         Self { events }
@@ -103,104 +133,88 @@ impl Follower {
     }
 }
 
-/// Gives a job up. One that has ended stays as it is.
-pub(crate) async fn cancel(client: &Client, job_id: &str) {
+/// Cancels a job. A job that has ended stays as it is.
+async fn cancel(connection: &Connection, job_id: &str) {
     let call = CancelJobRequest { job_id: job_id.to_owned() };
-    let mut jobs = client.jobs();
-    // Without an answer the server gives the job up by itself, after its grace.
-    let _ = tokio::time::timeout(CANCEL_PATIENCE, jobs.cancel_job(call)).await;
+    let mut jobs = connection.jobs();
+    // If this fails, the server cancels the job itself after `disconnect_grace`.
+    let _ = tokio::time::timeout(CANCEL_TIMEOUT, jobs.cancel_job(call)).await;
 }
 
-/// One job that is followed.
+/// One followed job.
 struct Watch<'a> {
-    client: &'a Client,
+    connection: &'a Connection,
     job_id: &'a str,
-    /// The last event that was handed on.
+    /// The last event that was sent to the caller.
     after: Option<u64>,
     is_over: bool,
 }
 
 impl Watch<'_> {
+    /// Watches until the terminal event, an error that a retry cannot help, or the end of patience.
     async fn follow(mut self, sender: &mpsc::Sender<Result<GenerateEvent, ClientError>>, resume: Resume) {
-        let mut pauses = Pauses::new(resume.patience);
+        let mut delays: ExponentialBackoff = resume.delays().build();
         while !self.is_over {
             let before = self.after;
             let Err(status) = self.follow_once(sender).await else { return };
             if self.after != before {
-                pauses = Pauses::new(resume.patience);
+                delays = resume.delays().build();
             }
-            if let Err(error) = pauses.after(self.client.explain(&status), &status).await {
-                // A caller that has gone has no use for the error.
+            let error = self.connection.explain(&status, None);
+            let delay = if is_temporary(&status, &error) { delays.next() } else { None };
+            let Some(delay) = delay else {
+                // The send fails if the caller dropped the stream; nobody needs the error then.
                 let _ = sender.send(Err(error)).await;
                 return;
-            }
+            };
+            tokio::time::sleep(delay).await;
         }
     }
 
-    /// Follows over one connection, to the end or to what broke it.
+    /// Watches over one connection, until the terminal event or the error that ended the connection.
     async fn follow_once(&mut self, sender: &mpsc::Sender<Result<GenerateEvent, ClientError>>) -> Result<(), Status> {
         let call = WatchJobRequest {
             job_id: self.job_id.to_owned(),
             after_sequence: self.after,
             ..WatchJobRequest::default()
         };
-        let mut stream = self.client.jobs().watch_job(call).await?.into_inner();
+        let mut stream = self.connection.jobs().watch_job(call).await?.into_inner();
         while let Some(response) = stream.message().await? {
             match response.message {
                 Some(Message::Event(event)) => {
-                    self.is_over =
-                        matches!(event.event, Some(Event::Completed(_) | Event::Failed(_) | Event::Cancelled(_)));
+                    self.is_over = event.event.as_ref().is_some_and(|event| event.is_terminal());
                     self.after = Some(event.sequence);
                     if sender.send(Ok(event)).await.is_err() || self.is_over {
                         return Ok(());
                     }
                 }
-                // The number below which all was sent spares the server a second look.
+                // All events below this number were sent, so the next watch can start there.
                 Some(Message::Progress(progress)) if progress.next_sequence > 0 => {
                     self.after = self.after.max(Some(progress.next_sequence - 1));
                 }
                 _ => {}
             }
         }
-        Err(Status::unavailable("the server ended the stream without saying how the job ended"))
+        Err(Status::unavailable("the server ended the stream without a terminal event"))
     }
 }
 
-/// The pauses between attempts, as long as trying again can help.
-struct Pauses {
-    next: Duration,
-    left: Duration,
-}
-
-impl Pauses {
-    fn new(patience: Duration) -> Self {
-        Self { next: PAUSE_MIN, left: patience }
-    }
-
-    /// Waits before the next attempt, or returns the error if there is none.
-    async fn after(&mut self, error: ClientError, status: &Status) -> Result<(), ClientError> {
-        let is_passing = matches!(
-            error,
-            ClientError::ConnectionLost { .. } | ClientError::NothingListens { .. } | ClientError::Unreachable { .. }
-        ) || (status.code() == Code::Unavailable && !is_final(&error));
-        if !is_passing || self.left.is_zero() {
-            return Err(error);
+/// Whether the same call can succeed later: the connection failed, or the server restarts. A server whose engine is
+/// unavailable is reported at once, since nothing says that it recovers.
+fn is_temporary(status: &Status, error: &ClientError) -> bool {
+    match error {
+        ClientError::ConnectionLost { .. } | ClientError::NothingListens { .. } | ClientError::Unreachable { .. } => {
+            true
         }
-        let pause = self.next.min(self.left);
-        self.left -= pause;
-        self.next = (self.next * 2).min(PAUSE_MAX);
-        tokio::time::sleep(pause).await;
-        Ok(())
+        ClientError::Refused(error) => {
+            status.code() == Code::Unavailable && error.reason.as_deref() != Some("ENGINE_UNAVAILABLE")
+        }
+        _ => status.code() == Code::Unavailable,
     }
 }
 
-/// Whether the server is there and says that it cannot: waiting for it is the caller's decision.
-fn is_final(error: &ClientError) -> bool {
-    matches!(error, ClientError::Refused(error) if error.reason.as_deref() == Some("ENGINE_UNAVAILABLE"))
-}
-
-/// A name that no other call has.
-fn random_name() -> String {
+/// An identifier that no other call has.
+fn random_id() -> String {
     let half = || RandomState::new().hash_one(std::time::SystemTime::now());
     format!("{:016x}{:016x}", half(), half())
 }
@@ -208,25 +222,34 @@ fn random_name() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tonic_types::{ErrorDetails, StatusExt as _};
 
-    #[tokio::test(start_paused = true)]
-    async fn patience_ends_and_refusals_are_not_repeated() {
-        let lost = || ClientError::ConnectionLost { address: "http://a".into(), reason: "cut".into() };
-        let status = Status::unavailable("cut");
-        let mut pauses = Pauses::new(Duration::from_secs(20));
-        let begun = tokio::time::Instant::now();
-        let mut attempts = 0;
-        while pauses.after(lost(), &status).await.is_ok() {
-            attempts += 1;
-        }
-        assert_eq!((begun.elapsed().as_secs(), attempts), (20, 9));
-        let refused = Status::invalid_argument("no");
-        let error = ClientError::from_status(&refused, "http://a", None);
-        assert!(Pauses::new(Duration::from_secs(20)).after(error, &refused).await.is_err());
+    #[test]
+    fn retries_end_with_patience() {
+        let resume = Resume { patience: Duration::from_secs(20) };
+        let delays: Vec<Duration> = resume.delays().build().take(1000).collect();
+        assert!((5..40).contains(&delays.len()), "{delays:?}");
+        assert!(delays.iter().sum::<Duration>() <= resume.patience, "{delays:?}");
+        assert!(delays[0] >= DELAY_MIN && delays.iter().all(|delay| *delay <= 2 * DELAY_MAX), "{delays:?}");
+        assert_eq!(Resume { patience: Duration::ZERO }.delays().build().next(), None);
     }
 
     #[test]
-    fn names_differ() {
-        assert_ne!(random_name(), random_name());
+    fn refusals_are_not_retried() {
+        let explain = |status: &Status| ClientError::from_status(status, "http://a", None);
+        let lost = ClientError::ConnectionLost { address: "http://a".into(), reason: "cut".into() };
+        assert!(is_temporary(&Status::unavailable("cut"), &lost));
+        let down = Status::unavailable("shutting down");
+        assert!(is_temporary(&down, &explain(&down)));
+        let details = ErrorDetails::with_error_info("ENGINE_UNAVAILABLE", "sakuga.dev", []);
+        let broken = Status::with_error_details(Code::Unavailable, "no engine", details);
+        assert!(!is_temporary(&broken, &explain(&broken)));
+        let refused = Status::invalid_argument("no");
+        assert!(!is_temporary(&refused, &explain(&refused)));
+    }
+
+    #[test]
+    fn identifiers_differ() {
+        assert_ne!(random_id(), random_id());
     }
 }

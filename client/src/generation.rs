@@ -1,4 +1,4 @@
-//! The stream of one job: events in order, pictures whole, and an end that is always told.
+//! The event stream of one job: checks the order of events, assembles pictures, and always ends with an end or an error.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,20 +11,20 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Streaming};
 
 use crate::assemble::Assembler;
-use crate::connect::Client;
+use crate::connection::Connection;
 use crate::error::{ClientError, ServerError};
-use crate::event::{Cancelled, Completed, Event, EventKind, Timings, plain_kind, time};
-use crate::follow::{Follower, Resume};
+use crate::event::{Completed, Event, EventKind};
+use crate::follow::{Follower, OnDrop, Resume};
 
-/// How much later than the server this side gives up at a deadline, so that the server's own last word can arrive.
+/// How long after the deadline this side still waits, so that the server's terminal event can arrive.
 const DEADLINE_GRACE: Duration = Duration::from_secs(2);
 
-/// Sees every event as it came, before it is checked.
+/// Sees every event as received, before it is checked.
 pub(crate) type Tap = Box<dyn FnMut(&GenerateEvent) + Send>;
 
 /// The running job of one request. Dropping it cancels the job at the next step.
 ///
-/// The stream ends after a terminal event ([`EventKind::is_terminal`]) or after an error; it never just stops.
+/// The stream ends after a terminal event ([`EventKind::is_terminal`]) or after an error, never without either.
 pub struct Generation {
     stream: Source,
     address: String,
@@ -47,54 +47,9 @@ enum Source {
 }
 
 impl Generation {
-    pub(crate) async fn start_resuming(
-        client: Client,
-        request: GenerateRequest,
-        deadline: Option<Duration>,
-        tap: Option<Tap>,
-        resume: Resume,
-    ) -> Result<Self, ClientError> {
-        match Follower::create(&client, request.clone(), deadline, resume).await? {
-            Some(follower) => Ok(Self { tap, ..Self::of(&client, Source::Job(follower), 0) }),
-            None => Self::start(client, request, deadline, tap).await,
-        }
-    }
-
-    pub(crate) fn watching(client: &Client, job_id: String, after: Option<u64>, resume: Resume) -> Self {
-        let follower = Follower::look_on(client, job_id, after, resume);
-        Self::of(client, Source::Job(follower), after.map_or(0, |after| after.saturating_add(1)))
-    }
-
-    fn of(client: &Client, stream: Source, next_sequence: u64) -> Self {
-        Self {
-            stream,
-            address: client.address().to_owned(),
-            assembler: Some(Assembler::new(client.options().max_pictures_bytes)),
-            max_pictures_bytes: client.options().max_pictures_bytes,
-            wants_pictures: true,
-            next_sequence,
-            missed: 0,
-            deadline: None,
-            tap: None,
-            is_over: false,
-        }
-    }
-
-    /// Shows every event to `tap` as it came, before it is checked.
-    pub fn with_tap(mut self, tap: impl FnMut(&GenerateEvent) + Send + 'static) -> Self {
-        self.tap = Some(Box::new(tap));
-        self
-    }
-
-    /// Takes no notice of the pieces of pictures: for those who only want to know how the job is. `completed` then comes
-    /// without pictures.
-    pub fn without_pictures(mut self) -> Self {
-        self.wants_pictures = false;
-        self
-    }
-
+    /// Sends the request with Generate.
     pub(crate) async fn start(
-        client: Client,
+        connection: &Connection,
         request: GenerateRequest,
         deadline: Option<Duration>,
         tap: Option<Tap>,
@@ -105,9 +60,57 @@ impl Generation {
             call.set_timeout(after);
             (after, Box::pin(tokio::time::sleep(after.saturating_add(DEADLINE_GRACE))))
         });
-        let response = client.generations().generate(call).await;
-        let stream = response.map_err(|status| ClientError::from_status(&status, client.address(), deadline))?;
-        Ok(Self { deadline: sleep, tap, ..Self::of(&client, Source::Call(Box::new(stream.into_inner())), 0) })
+        let response = connection.generations().generate(call).await;
+        let stream = response.map_err(|status| connection.explain(&status, deadline))?;
+        Ok(Self { deadline: sleep, tap, ..Self::new(connection, Source::Call(Box::new(stream.into_inner())), 0) })
+    }
+
+    /// Sends the request with CreateJob and watches the job; with Generate if the server has no JobService.
+    pub(crate) async fn start_resuming(
+        connection: &Connection,
+        request: GenerateRequest,
+        deadline: Option<Duration>,
+        tap: Option<Tap>,
+        resume: Resume,
+    ) -> Result<Self, ClientError> {
+        match Follower::create(connection, request.clone(), deadline, resume).await? {
+            Some(follower) => Ok(Self { tap, ..Self::new(connection, Source::Job(follower), 0) }),
+            None => Self::start(connection, request, deadline, tap).await,
+        }
+    }
+
+    /// Watches an existing job, which goes on when the stream is dropped.
+    pub(crate) fn watch(connection: &Connection, job_id: String, after: Option<u64>, resume: Resume) -> Self {
+        let follower = Follower::start(connection, job_id, after, resume, OnDrop::LeaveRunning);
+        Self::new(connection, Source::Job(follower), after.map_or(0, |after| after.saturating_add(1)))
+    }
+
+    fn new(connection: &Connection, stream: Source, next_sequence: u64) -> Self {
+        let max_pictures_bytes = connection.options().max_pictures_bytes;
+        Self {
+            stream,
+            address: connection.address().to_owned(),
+            assembler: Some(Assembler::new(max_pictures_bytes)),
+            max_pictures_bytes,
+            wants_pictures: true,
+            next_sequence,
+            missed: 0,
+            deadline: None,
+            tap: None,
+            is_over: false,
+        }
+    }
+
+    /// Calls `tap` with every event as received, before it is checked.
+    pub fn with_tap(mut self, tap: impl FnMut(&GenerateEvent) + Send + 'static) -> Self {
+        self.tap = Some(Box::new(tap));
+        self
+    }
+
+    /// Discards the pieces of pictures, for a caller that only follows the progress. `Completed` then has no pictures.
+    pub fn without_pictures(mut self) -> Self {
+        self.wants_pictures = false;
+        self
     }
 
     /// The next event; `None` after the terminal one.
@@ -120,12 +123,12 @@ impl Generation {
         self.next().await.transpose()
     }
 
-    /// How many events the server left out so far, because this side read too slowly.
+    /// How many events the server dropped so far, because this side read too slowly.
     pub fn missed_events(&self) -> u64 {
         self.missed
     }
 
-    /// The next event as it came; `None` at the end of the stream.
+    /// The next event as received; `None` at the end of the stream.
     fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<GenerateEvent, ClientError>>> {
         let deadline = self.deadline.as_ref().map(|(after, _)| *after);
         let stream = match &mut self.stream {
@@ -136,7 +139,7 @@ impl Generation {
         Poll::Ready(item.map(|response| match response {
             Ok(response) => response.event.ok_or_else(|| ClientError::Protocol("a message holds no event".to_owned())),
             Err(status) => Err(match ClientError::from_status(&status, &self.address, deadline) {
-                // A job that was accepted is not refused any more.
+                // After the first event the request was accepted, so an error is a failure of the job.
                 ClientError::Refused(error) if self.next_sequence > 0 => ClientError::Failed(error),
                 other => other,
             }),
@@ -149,17 +152,18 @@ impl Generation {
         }
         let Some(missed_before) = event.sequence.checked_sub(self.next_sequence) else {
             return Err(ClientError::Protocol(format!(
-                "event {} came where {} or a later one is due",
-                event.sequence, self.next_sequence
+                "event {} came after event {}",
+                event.sequence,
+                self.next_sequence.saturating_sub(1)
             )));
         };
-        // Numbers before `requeued` were kept free by the server; nobody missed them.
+        // The server leaves a gap in the numbers before `requeued`; no event is missing there.
         let is_requeued = matches!(event.event, Some(WireEvent::Requeued(_)));
         let missed_before = if is_requeued { 0 } else { missed_before };
         self.next_sequence = event.sequence.saturating_add(1);
         self.missed = self.missed.saturating_add(missed_before);
         let kind = self.kind(event.event)?;
-        let time = time(event.time);
+        let time = event.time.and_then(sakuga_proto::time::system_time);
         Ok(Event { sequence: event.sequence, time, job_id: event.job_id, missed_before, kind })
     }
 
@@ -181,25 +185,25 @@ impl Generation {
                 })
             }
             Some(WireEvent::Requeued(requeued)) => {
-                // What came of its pictures is void.
+                // The job starts again, so pieces of pictures that arrived before are void.
                 self.assembler = Some(Assembler::new(self.max_pictures_bytes));
-                Ok(plain_kind(WireEvent::Requeued(requeued)))
+                Ok(EventKind::Requeued(requeued))
             }
             Some(WireEvent::Completed(completed)) => {
                 let assembler = self.assembler.take().ok_or_else(after_the_end)?;
                 let pictures = if self.wants_pictures { assembler.finish(completed.images)? } else { Vec::new() };
-                let timings = completed.timings.map(Timings::from).unwrap_or_default();
+                let timings = completed.timings.unwrap_or_default();
                 Ok(EventKind::Completed(Box::new(Completed { pictures, timings })))
             }
             Some(WireEvent::Failed(status)) => Err(ClientError::Failed(Box::new(ServerError::from(&status)))),
-            Some(WireEvent::Cancelled(cancelled)) => Ok(EventKind::Cancelled(Cancelled::from(cancelled))),
-            Some(other) => Ok(plain_kind(other)),
+            Some(WireEvent::Cancelled(cancelled)) => Ok(EventKind::Cancelled(cancelled)),
+            Some(other) => Ok(EventKind::of(other).unwrap_or(EventKind::Unknown)),
         }
     }
 
     fn without_end(&self) -> ClientError {
         ClientError::Protocol(format!(
-            "the stream ended after {} events and none of them said how the job ended",
+            "the stream ended after {} events without a terminal event",
             self.next_sequence - self.missed
         ))
     }

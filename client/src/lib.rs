@@ -1,4 +1,4 @@
-//! The client of Sakuga: connect, ask for pictures, and follow the drawing step by step.
+//! The Rust client of Sakuga: connect, request pictures, and follow each step.
 //!
 //! ```no_run
 //! use sakuga_client::{Client, EventKind, proto::generation::v1::PreviewMethod};
@@ -26,39 +26,44 @@
 //!
 //! A [`Generation`] is also a [`Stream`](tokio_stream::Stream). Dropping it cancels the job at the next step.
 //!
-//! A job can outlive its connection: [`GenerationBuilder::start_resuming`] follows it through cuts and restarts of the
-//! server, and [`Client::watch`] takes up a job of an earlier call, or of another program, behind any event.
+//! A job can outlive its connection: [`GenerationBuilder::start_resuming`] follows it across lost connections and restarts
+//! of the server, and [`Client::watch`] follows a job of an earlier call or of another program from any event on.
 //!
-//! What the stream promises is checked here and not left to the caller: the order of events (holes are counted, see
-//! [`Event::missed_before`]), that the pieces of a picture fit together, and that each picture has the checksum that
-//! the server names. [`picture`] reads the request back from a finished file.
+//! The library checks what the API guarantees: the order of events (gaps are counted in [`Event::missed_before`]), that
+//! the pieces of a picture fit together, and that every picture has the checksum that the server named. [`picture`] reads
+//! the request from a finished file.
+//!
+//! | module | concept |
+//! |---|---|
+//! | `connection`, `credentials` | address, TLS, token, the generated stubs |
+//! | `request` | the builder of a request |
+//! | `follow` | one job over many connections |
+//! | `generation`, `event`, `assemble` | the stream of events, checked; pictures from their pieces |
+//! | `error` | typed errors with the server's details |
+//! | `client` | the entry point over all of them |
 
 #![forbid(unsafe_code)]
 
 mod assemble;
-mod connect;
+mod client;
+mod connection;
 mod credentials;
 mod error;
 mod event;
 mod follow;
 mod generation;
-mod hash;
-pub mod json;
 pub mod picture;
 mod request;
-pub mod typed;
 
 pub use assemble::Picture;
-pub use connect::{Client, ConnectOptions, DEFAULT_ADDRESS, Transport};
+pub use client::Client;
+pub use connection::{ConnectOptions, DEFAULT_ADDRESS, Transport};
 pub use credentials::{Authorization, BadToken, TlsOptions, Token};
 pub use error::{ClientError, ServerError, Violation};
-pub use event::{
-    CancelReason, Cancelled, Completed, Event, EventKind, Preview, Stage, Started, Step, Timings, kind_name,
-};
+pub use event::{Completed, Event, EventKind, cancel_reason, stage_name};
 pub use follow::Resume;
 pub use generation::Generation;
-pub use hash::sha256_hex;
 pub use request::GenerationBuilder;
 
-/// The messages as they travel, for the fields that this crate hands on as they are.
+/// The messages of the API, their JSON and their conversions.
 pub use sakuga_proto as proto;

@@ -1,12 +1,12 @@
-//! Finished pictures as files: the request that made them, read from the PNG's text chunk `sakuga`.
+//! The record in a picture's file: the request that made it, from the PNG's text chunk `sakuga`.
 
 use std::io::Cursor;
 
 use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
 use sakuga_proto::generation::v1::ImageMetadata;
 
-use crate::hash::sha256_hex;
-use crate::json::{self, UnknownFields};
+use sakuga_proto::digest::sha256_hex;
+use sakuga_proto::json::{self, UnknownFields};
 
 /// The keyword of the text chunk.
 pub const KEYWORD: &str = "sakuga";
@@ -14,7 +14,7 @@ pub const KEYWORD: &str = "sakuga";
 /// The version of the record that this crate reads.
 pub const RECORD_VERSION: u32 = 1;
 
-/// The most memory that reading a file may take, in bytes. Pictures of 16 megapixels need 48 MB.
+/// The most memory for reading a file, in bytes. A picture of 16 megapixels needs 48 MB.
 const MAX_MEMORY_BYTES: usize = 512 * 1024 * 1024;
 
 /// The longest record, in bytes, when it is compressed in the file. A prompt has at most 64 KiB.
@@ -24,23 +24,21 @@ const MAX_RECORD_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PictureError {
-    /// The file is no PNG.
+    /// The file is not a PNG.
     #[error("it is not a PNG file")]
     NotPng,
-    /// The file starts as a PNG and does not stay one.
+    /// The file is a damaged PNG.
     #[error("the PNG file is damaged: {0}")]
     Damaged(String),
-    /// The file says nothing of a request.
-    #[error(
-        "the PNG file holds no record of a request: Sakuga did not make it, or a program that edited it left the record out"
-    )]
+    /// The file has no record.
+    #[error("the PNG file holds no record of a request: Sakuga did not make it, or another program removed the record")]
     NoRecord,
-    /// The record is there and cannot be read.
+    /// The record cannot be read.
     #[error("the record in the PNG file cannot be read: {0}")]
     Record(String),
     /// The record was written by a newer version.
     #[error(
-        "the record in the PNG file has version {found}; this program reads version {RECORD_VERSION}: a newer one is needed"
+        "the record in the PNG file has version {found}, and this program reads version {RECORD_VERSION}; use a newer release"
     )]
     NewerRecord {
         /// The version that the file has.
@@ -48,7 +46,7 @@ pub enum PictureError {
     },
 }
 
-/// What a file says of itself.
+/// The size and the record of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// Width in pixels.
@@ -108,7 +106,7 @@ fn damaged(error: &png::DecodingError) -> PictureError {
     PictureError::Damaged(error.to_string())
 }
 
-/// The record's text. The server writes it as iTXt; the older chunks are read as well, because editors rewrite them.
+/// The record's text. The server writes iTXt; older chunks are read as well, since image editors write them.
 fn record_text(info: &png::Info<'_>) -> Result<Option<String>, PictureError> {
     if let Some(chunk) = info.utf8_text.iter().find(|chunk| chunk.keyword == KEYWORD) {
         let mut chunk = chunk.clone();
@@ -126,7 +124,7 @@ fn record_text(info: &png::Info<'_>) -> Result<Option<String>, PictureError> {
 
 fn parse_record(text: &str) -> Result<ImageMetadata, PictureError> {
     let unreadable = |error: json::JsonError| PictureError::Record(error.to_string());
-    // The version first: what a newer record holds besides is no mistake.
+    // The version first, since a newer record may have unknown fields.
     let metadata: ImageMetadata = json::from_str(text, UnknownFields::Ignore).map_err(unreadable)?;
     if metadata.version > RECORD_VERSION {
         return Err(PictureError::NewerRecord { found: metadata.version });
@@ -208,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_anywhere_is_an_error_and_no_panic() {
+    fn damage_never_panics() {
         let file = png_with(&[(KEYWORD, r#"{"version":1,"request":{}}"#)]);
         for length in 0..file.len() {
             let _ = (read_record(&file[..length]), pixels_sha256(&file[..length]));

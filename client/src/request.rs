@@ -1,4 +1,4 @@
-//! Filling in a request. What is not set keeps the server's default.
+//! A builder of requests. A field that is not set keeps the server's default.
 
 use std::time::Duration;
 
@@ -8,41 +8,40 @@ use sakuga_proto::generation::v1::{
 };
 use sakuga_proto::prompt::v1::Strictness;
 
-use crate::connect::Client;
+use crate::connection::Connection;
 use crate::error::ClientError;
 use crate::follow::Resume;
 use crate::generation::{Generation, Tap};
-use crate::typed;
 
 /// A request for pictures that has not been sent.
-#[must_use = "nothing is asked of the server before `start`"]
+#[must_use = "nothing is sent before `start`"]
 pub struct GenerationBuilder {
-    client: Client,
+    connection: Connection,
     request: GenerateRequest,
     deadline: Option<Duration>,
     tap: Option<Tap>,
 }
 
 impl GenerationBuilder {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client, request: GenerateRequest::default(), deadline: None, tap: None }
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self { connection, request: GenerateRequest::default(), deadline: None, tap: None }
     }
 
-    /// Replaces everything that was set so far by `request`, such as one that a picture carries.
+    /// Replaces everything that was set so far, for example by the request that a picture carries.
     pub fn request(mut self, request: GenerateRequest) -> Self {
         self.request = request;
         self
     }
 
-    /// What to draw, as text: XML or any envelope that the prompt language knows.
+    /// The prompt as text: XML or any other form that the prompt language accepts.
     pub fn xml(mut self, text: impl Into<String>) -> Self {
         self.request.prompt = Some(Prompt::Xml(text.into()));
         self
     }
 
-    /// What to draw, as a typed prompt.
+    /// The prompt as typed values.
     pub fn prompt(mut self, prompt: &sakuga_schema::Prompt) -> Self {
-        self.request.prompt = Some(Prompt::Typed(typed::prompt_to_wire(prompt)));
+        self.request.prompt = Some(Prompt::Typed(prompt.into()));
         self
     }
 
@@ -52,19 +51,19 @@ impl GenerationBuilder {
         self
     }
 
-    /// What the picture must not be, as text.
+    /// The negative prompt as text.
     pub fn negative_text(mut self, text: impl Into<String>) -> Self {
         self.request.negative = Some(Negative::NegativeText(text.into()));
         self
     }
 
-    /// The model, as the server lists it.
+    /// The model, by its name in ListModels.
     pub fn model(mut self, name: impl Into<String>) -> Self {
         self.request.model = name.into();
         self
     }
 
-    /// What Gemma reads before the prompt; empty for nothing.
+    /// The system prompt of the text encoder; empty for none.
     pub fn system_prompt(mut self, text: impl Into<String>) -> Self {
         self.request.system_prompt = Some(text.into());
         self
@@ -76,31 +75,31 @@ impl GenerationBuilder {
         self
     }
 
-    /// Intervals from noise to picture.
+    /// Number of steps from noise to picture.
     pub fn steps(mut self, steps: u32) -> Self {
         self.sampling().steps = steps;
         self
     }
 
-    /// Scale of classifier-free guidance.
+    /// Scale of classifier-free guidance; 1 turns it off.
     pub fn guidance_scale(mut self, scale: f32) -> Self {
         self.sampling().guidance_scale = Some(scale);
         self
     }
 
-    /// Guidance is active while t is below this.
+    /// Guidance is active while t, from 0 for noise to 1 for the picture, is below this.
     pub fn guidance_until(mut self, t: f32) -> Self {
         self.sampling().guidance_until = Some(t);
         self
     }
 
-    /// Bounds the norm of the guided velocity to this multiple of the conditional one's; 0 for off.
+    /// Limits the norm of the guided velocity to this multiple of the conditional velocity's; 0 is no limit.
     pub fn guidance_renorm(mut self, factor: f32) -> Self {
         self.sampling().guidance_renorm = Some(factor);
         self
     }
 
-    /// Time shift.
+    /// Shift of the time schedule: larger values spend more steps near the noise.
     pub fn shift(mut self, shift: f32) -> Self {
         self.sampling().shift = Some(shift);
         self
@@ -113,31 +112,31 @@ impl GenerationBuilder {
         self
     }
 
-    /// How many pictures.
+    /// Number of pictures.
     pub fn images(mut self, count: u32) -> Self {
         self.request.images = count;
         self
     }
 
-    /// Start of the noise.
+    /// Seed of the noise.
     pub fn seed(mut self, seed: u64) -> Self {
         self.request.seed = Some(seed);
         self
     }
 
-    /// How previews are made.
+    /// Method of previews.
     pub fn preview(mut self, method: PreviewMethod) -> Self {
         self.preview_options().method = method.into();
         self
     }
 
-    /// How previews are encoded.
+    /// File format of previews.
     pub fn preview_format(mut self, format: ImageFormat) -> Self {
         self.preview_options().format = format.into();
         self
     }
 
-    /// The longer edge of a preview at the most, in pixels.
+    /// The largest edge of a preview, in pixels.
     pub fn preview_max_edge(mut self, edge_px: u32) -> Self {
         self.preview_options().max_edge = edge_px;
         self
@@ -149,37 +148,37 @@ impl GenerationBuilder {
         self
     }
 
-    /// Least time between two samples of the device.
+    /// The shortest time between two samples of the device.
     pub fn gpu_stats_interval(mut self, interval: Duration) -> Self {
         self.request.gpu_stats_interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
         self
     }
 
-    /// Measures on the device where the time goes, and says so in [`EventKind::Profile`](crate::EventKind::Profile).
+    /// Measures the operations on the device and reports them as [`EventKind::Profile`](crate::EventKind::Profile).
     pub fn profile(mut self, is_wanted: bool) -> Self {
         self.request.profile = is_wanted;
         self
     }
 
-    /// Names the job in the server's log.
+    /// Identifies the request in the server's log and in ListJobs.
     pub fn request_id(mut self, id: impl Into<String>) -> Self {
         self.request.request_id = id.into();
         self
     }
 
-    /// How long the whole job may take, waiting included. The server gives it up at the next step after that.
+    /// How long the whole job may take, waiting included. After that the server cancels it at its next step.
     pub fn deadline(mut self, after: Duration) -> Self {
         self.deadline = Some(after);
         self
     }
 
-    /// Shows every event to `tap` as it came, before it is checked: for logs that also hold what was wrong.
+    /// Calls `tap` with every event as received, before it is checked.
     pub fn tap(mut self, tap: impl FnMut(&GenerateEvent) + Send + 'static) -> Self {
         self.tap = Some(Box::new(tap));
         self
     }
 
-    /// The request as it stands.
+    /// The request so far.
     pub fn as_request(&self) -> &GenerateRequest {
         &self.request
     }
@@ -188,20 +187,21 @@ impl GenerationBuilder {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Refused`] with what is wrong with the request, or why the connection did not hold.
+    /// [`ClientError::Refused`] with the fields that are wrong, or the error of the connection.
     pub async fn start(self) -> Result<Generation, ClientError> {
-        Generation::start(self.client, self.request, self.deadline, self.tap).await
+        Generation::start(&self.connection, self.request, self.deadline, self.tap).await
     }
 
-    /// Sends the request as a job that is followed through broken connections and restarts of the server: nothing is seen
-    /// twice and no state is missed. A server that knows no jobs is asked as by [`GenerationBuilder::start`]. Dropping the
-    /// generation cancels the job, if the server can be told; else the server does after `resume.patience`.
+    /// Sends the request as a job and follows it across lost connections and restarts of the server. No event comes twice,
+    /// and only previews, statistics and queue positions can be missing. A server without JobService gets the request as
+    /// by [`GenerationBuilder::start`]. Dropping the generation cancels the job; if the server cannot be reached then, it
+    /// cancels the job itself after `resume.patience`.
     ///
     /// # Errors
     ///
-    /// Those of [`GenerationBuilder::start`], when patience has ended.
+    /// Those of [`GenerationBuilder::start`], once the server was unreachable for `resume.patience`.
     pub async fn start_resuming(self, resume: Resume) -> Result<Generation, ClientError> {
-        Generation::start_resuming(self.client, self.request, self.deadline, self.tap, resume).await
+        Generation::start_resuming(&self.connection, self.request, self.deadline, self.tap, resume).await
     }
 
     fn sampling(&mut self) -> &mut Sampling {

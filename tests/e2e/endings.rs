@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use sakuga_client::{CancelReason, Client, ClientError, EventKind, GenerationBuilder};
+use sakuga_client::{Client, ClientError, EventKind, GenerationBuilder};
+use sakuga_proto::generation::v1::CancelReason;
 use sakuga_server::engine::scripted::{Fault, ScriptedFault};
 use sakuga_tests::job::follow;
 use sakuga_tests::order;
@@ -39,7 +40,7 @@ async fn a_deadline_ends_the_job_on_the_server() {
     assert!(start.elapsed() < SOON);
     match &run.end {
         Ok(EventKind::Cancelled(cancelled)) => {
-            assert_eq!(cancelled.reason, CancelReason::Deadline);
+            assert_eq!(cancelled.reason(), CancelReason::Deadline);
             assert!(cancelled.at_step < 100, "{cancelled:?}");
             order::check(&run.events).unwrap();
         }

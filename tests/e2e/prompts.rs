@@ -1,6 +1,6 @@
 //! The client and the server check prompts in the same way.
 
-use sakuga_client::{ClientError, typed};
+use sakuga_client::ClientError;
 use sakuga_proto::prompt::v1 as wire;
 use sakuga_schema::{CheckOptions, Diagnostic, Severity, Strictness};
 use sakuga_tests::read;
@@ -149,8 +149,8 @@ async fn a_prompt_is_the_same_typed_and_written() {
     let mut prompts = server.client().await.prompts();
     let request = wire::ParsePromptRequest { xml: text.clone(), strictness: wire::Strictness::Strict.into() };
     let parsed = prompts.parse_prompt(request).await.unwrap().into_inner().prompt.expect("it is a prompt");
-    assert_eq!(typed::prompt_from_wire(&parsed), offline);
-    assert_eq!(parsed, typed::prompt_to_wire(&offline));
+    assert_eq!(sakuga_schema::Prompt::from(&parsed), offline);
+    assert_eq!(parsed, (&offline).into());
     let request = wire::FormatPromptRequest { prompt: Some(parsed) };
     let written = prompts.format_prompt(request).await.unwrap().into_inner();
     assert_eq!(written.canonical_xml, offline.to_xml());

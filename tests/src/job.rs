@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sakuga_client::{ClientError, Completed, EventKind, GenerationBuilder, kind_name};
-use sakuga_proto::generation::v1::GenerateEvent;
+use sakuga_client::{ClientError, Completed, EventKind, GenerationBuilder};
+use sakuga_proto::generation::v1::{GenerateEvent, generate_event};
 
 /// Longer than any job of a test takes, on a loaded machine too.
 const JOB_LIMIT: Duration = Duration::from_secs(300);
@@ -35,7 +35,7 @@ impl Run {
 
     /// The names of the kinds of events that came.
     pub fn kinds(&self) -> BTreeSet<&'static str> {
-        self.events.iter().filter_map(|event| event.event.as_ref()).map(kind_name).collect()
+        self.events.iter().filter_map(|event| event.event.as_ref()).map(generate_event::Event::kind_name).collect()
     }
 }
 

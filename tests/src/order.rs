@@ -1,6 +1,5 @@
 //! The order of a job's events, as `event.proto` documents it, checked on the received events.
 
-use sakuga_client::kind_name;
 use sakuga_proto::generation::v1::GenerateEvent;
 use sakuga_proto::generation::v1::generate_event::Event;
 
@@ -36,7 +35,7 @@ pub fn check(events: &[GenerateEvent]) -> Result<(), String> {
         if event.time.is_none() {
             return Err(format!("event {} has no time", event.sequence));
         }
-        phase = next(phase, what).ok_or_else(|| format!("{} in phase {phase:?}", kind_name(what)))?;
+        phase = next(phase, what).ok_or_else(|| format!("{} in phase {phase:?}", what.kind_name()))?;
         if let Event::Requeued(_) = what {
             steps_done = 0;
         }

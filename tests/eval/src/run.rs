@@ -267,7 +267,8 @@ async fn ask(
         while let Some(event) = generation.next_event().await? {
             match event.kind {
                 EventKind::Started(started) => {
-                    sampling = started.resolved.sampling.as_ref().map(describe).unwrap_or_default();
+                    let resolved = started.resolved.unwrap_or_default();
+                    sampling = resolved.sampling.as_ref().map(describe).unwrap_or_default();
                 }
                 EventKind::Completed(completed) => return Ok((completed, sampling)),
                 EventKind::Cancelled(cancelled) => return Err(EvalError::Cancelled { at_step: cancelled.at_step }),
