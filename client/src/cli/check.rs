@@ -1,15 +1,16 @@
 //! Checking a prompt on this machine: the common part of `validate`, `fmt` and `generate`.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use sakuga_schema::{CheckOptions, Diagnostic, Limits, Strictness, Vocabulary};
 
 use super::failure::Failure;
-use super::input::Input;
+use super::input::{self, Input};
 use super::render::Finding;
+
+/// The largest tag list that is read.
+const MAX_VOCABULARY_BYTES: u64 = 256 << 20;
 
 /// How a prompt is read.
 #[derive(Debug, Args)]
@@ -18,8 +19,8 @@ pub struct CheckArguments {
     #[arg(long)]
     pub strict: bool,
 
-    /// Compare tags with this list instead of the built-in one: CSV with `name,category,count,"alias,alias"` a line, as
-    /// tag completion tools have it
+    /// Tag list to use instead of the built-in one: CSV with lines of `name,category,count,"alias,alias"`, as tag completion
+    /// tools use it
     #[arg(long, value_name = "CSV")]
     pub vocabulary: Option<PathBuf>,
 }
@@ -36,26 +37,26 @@ pub enum Kind {
 /// The outcome of a check, the same for both kinds.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Whether it can be sent.
+    /// Whether it is valid.
     pub is_valid: bool,
-    /// What was found.
+    /// The findings.
     pub diagnostics: Vec<Diagnostic>,
     /// The canonical form of what could be read; empty if nothing could.
     pub canonical: String,
-    /// The system prompt that stood before it.
+    /// The system prompt that precedes it.
     pub system_prompt: Option<String>,
-    /// What was read, in words: `2 characters`.
+    /// What was read, for people: `2 characters`.
     pub contents: String,
 }
 
 impl Outcome {
-    /// The findings, for showing.
+    /// The findings for display.
     pub fn findings(&self) -> Vec<Finding> {
         self.diagnostics.iter().map(Finding::from).collect()
     }
 }
 
-/// A checker with the user's choices.
+/// A checker with the options of the user.
 #[derive(Debug)]
 pub struct Checker {
     strictness: Strictness,
@@ -63,7 +64,7 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// Reads the tag list, if one is named.
+    /// A checker with the tag list that the options name.
     pub fn new(arguments: &CheckArguments) -> Result<Self, Failure> {
         let vocabulary = arguments.vocabulary.as_deref().map(read_vocabulary).transpose()?;
         let strictness = if arguments.strict { Strictness::Strict } else { Strictness::Lenient };
@@ -109,6 +110,6 @@ impl Checker {
 }
 
 fn read_vocabulary(path: &Path) -> Result<Vocabulary, Failure> {
-    let file = File::open(path).map_err(|error| Failure::unreadable(path, error))?;
-    Vocabulary::from_csv(BufReader::new(file)).map_err(|error| Failure::unreadable(path, error))
+    let csv = input::read_file(path, MAX_VOCABULARY_BYTES)?;
+    Vocabulary::from_csv(csv.as_slice()).map_err(|error| Failure::unreadable(path, error))
 }

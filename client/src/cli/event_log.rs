@@ -1,22 +1,26 @@
-//! The events of a job as JSON lines, written while they happen.
+//! The events of a job as lines of JSON, written as they arrive.
 
 use std::fs::File;
 use std::io::{LineWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::GenerateEvent;
 use sakuga_client::proto::generation::v1::generate_event::Event;
-use sakuga_client::{json, sha256_hex};
+use sakuga_client::proto::json;
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::output;
+use super::{output, replace, units};
 
-/// One line: the event as canonical protobuf JSON, and instead of a picture's bytes what they were.
+/// The most that a log may take on the disk, so that a server cannot fill it.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// One line: the event as canonical protobuf JSON, with the size and SHA-256 of a picture's bytes in their place.
 #[derive(Serialize)]
 struct Line {
-    /// Of the first event, whose number canonical JSON would leave out as the default; readers should not have to know.
+    /// The number of the first event, 0, which canonical JSON leaves out.
     #[serde(skip_serializing_if = "Option::is_none")]
     sequence: Option<&'static str>,
     #[serde(flatten)]
@@ -42,39 +46,45 @@ struct State {
     writer: LineWriter<File>,
     path: PathBuf,
     lines: u64,
+    bytes: u64,
     error: Option<String>,
 }
 
 impl EventLog {
-    /// Opens the file and empties it.
+    /// Creates the file, or empties a regular one.
     pub fn create(path: &Path) -> Result<Self, Failure> {
         output::create_parent(path)?;
-        let file = File::create(path).map_err(|error| Failure::unwritable(path, error))?;
-        let state = State { writer: LineWriter::new(file), path: path.to_owned(), lines: 0, error: None };
+        let file = replace::create(path).map_err(|error| Failure::unwritable(path, error))?;
+        let state = State { writer: LineWriter::new(file), path: path.to_owned(), lines: 0, bytes: 0, error: None };
         Ok(Self { state: Arc::new(Mutex::new(state)) })
     }
 
-    /// Writes an event. What goes wrong is kept for [`EventLog::check`].
+    /// Writes an event. An error is kept for [`EventLog::check`].
     pub fn record(&self, event: &GenerateEvent) {
         let mut state = self.lock();
         if state.error.is_some() {
             return;
         }
-        let written =
-            to_line(event).and_then(|line| writeln!(state.writer, "{line}").map_err(|error| error.to_string()));
+        let written = to_line(event).and_then(|line| {
+            state.bytes = state.bytes.saturating_add(line.len() as u64 + 1);
+            if state.bytes > MAX_BYTES {
+                return Err(format!("the server sent more than {} of events", units::bytes(MAX_BYTES)));
+            }
+            writeln!(state.writer, "{line}").map_err(|error| error.to_string())
+        });
         match written {
             Ok(()) => state.lines += 1,
             Err(error) => state.error = Some(error),
         }
     }
 
-    /// Whether every event so far was written.
+    /// Fails if an event could not be written.
     pub fn check(&self) -> Result<(), Failure> {
         let state = self.lock();
         state.error.as_ref().map_or(Ok(()), |error| Err(Failure::unwritable(&state.path, error)))
     }
 
-    /// Where the file is and how many lines it has.
+    /// The path and the number of lines.
     pub fn summary(&self) -> (PathBuf, u64) {
         let state = self.lock();
         (state.path.clone(), state.lines)
@@ -97,13 +107,13 @@ pub fn to_line(event: &GenerateEvent) -> Result<String, String> {
     let described = json::dynamic(&event).map_err(|error| error.to_string())?;
     let sequence = (event.sequence == 0).then_some("0");
     match serde_json::to_string(&Line { sequence, event: described, data }) {
-        Ok(line) => Ok(line),
-        // Details of an error can be of a type that only the server knows: the event counts more than they do.
+        Ok(line) => Ok(output::escape_json(&line)),
+        // Details of an error can have a type without a descriptor here. The event is written without them.
         Err(_) => {
             if let Some(Event::Failed(status)) = &mut event.event {
                 status.details.clear();
             }
-            json::to_string(&event).map_err(|error| error.to_string())
+            json::to_string(&event).map(|line| output::escape_json(&line)).map_err(|error| error.to_string())
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+use sakuga_client::proto::text::{is_invisible, one_line};
 
 /// The longest line that is shown whole, in bytes.
 const MAX_LINE_BYTES: usize = 200;
@@ -24,12 +25,12 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// The text of `bytes`, under the name that the user knows it by.
+    /// The text of `bytes` and its name.
     pub fn new(name: &str, bytes: &[u8]) -> Self {
-        Self { name: name.to_owned(), text: visible(bytes) }
+        Self { name: one_line(name), text: visible(bytes) }
     }
 
-    /// The part of `span` that is marked: on characters, inside the text, and not longer than can be taken in.
+    /// The part of `span` to underline: on character boundaries, inside the text, and of a readable length.
     pub fn clamp(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.floor(span.start);
         let mut end = self.floor(span.end.max(start));
@@ -122,7 +123,7 @@ impl SourceCode for Excerpt {
     }
 }
 
-/// Text of as many bytes, in which everything is visible but line breaks, tabs and spaces.
+/// Text of the same length in bytes, in which every invisible character but line breaks and tabs is replaced.
 fn visible(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -140,14 +141,6 @@ fn visible(bytes: &[u8]) -> String {
         text.extend(chunk.invalid().iter().map(|_| '?'));
     }
     text
-}
-
-/// Whether a terminal would act on a character, or show nothing for it, instead of showing it.
-pub fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]

@@ -1,21 +1,21 @@
-//! Exit codes: what scripts rely on.
+//! Exit codes, which scripts rely on.
 
 use std::process::ExitCode;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It did what it was asked.
+    /// Success.
     Ok = 0,
     /// The prompt is not valid, or `fmt --check` found something to change.
     Invalid = 1,
     /// The command line is wrong, or an input cannot be read.
     Unreadable = 2,
-    /// The server refused the request, failed, or sent something that does not hold.
+    /// The server refused the request or failed, or its answer is wrong.
     Server = 3,
-    /// There is no connection to a server, or it broke.
+    /// No connection, or it was lost.
     Connection = 4,
-    /// The job was given up: Ctrl-C, a deadline, or the server.
+    /// The job was cancelled: Ctrl-C, a deadline, or the server.
     Cancelled = 5,
     /// A result cannot be written.
     Unwritable = 6,

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked, told so that the next try can succeed.
+//! Why a command failed: message, facts, what to do, and the exit code.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -7,17 +7,13 @@ use sakuga_client::{ClientError, ServerError};
 use serde_json::{Value, json};
 
 use super::exit::Exit;
-use super::output::say;
-use super::render::plain;
-use super::terminal::Terminal;
 use super::units;
 
-/// A message, what belongs to it, and the code to exit with.
+/// A message, facts that belong to it, and the exit code.
 #[derive(Debug)]
 pub struct Failure {
     exit: Exit,
     message: String,
-    /// Facts below the message, one a line.
     facts: Vec<String>,
     help: Option<String>,
     server_error: Option<Box<ServerError>>,
@@ -29,7 +25,7 @@ impl Failure {
         Self { exit, message: message.to_string(), facts: Vec::new(), help: None, server_error: None }
     }
 
-    /// An input that cannot be used.
+    /// An input that cannot be read.
     pub fn unreadable(path: &Path, error: impl Display) -> Self {
         Self::new(Exit::Unreadable, format_args!("cannot read {}: {error}", path.display()))
     }
@@ -39,32 +35,42 @@ impl Failure {
         Self::new(Exit::Unwritable, format_args!("cannot write {}: {error}", path.display()))
     }
 
+    /// A server that did not answer in time.
+    pub fn no_answer(address: &str, after: std::time::Duration) -> Self {
+        let text = format!("the server at {address} did not answer within {}", units::duration(after));
+        Self::new(Exit::Connection, text)
+            .with_help("the program at this address may not be a Sakuga server, or the server is overloaded")
+    }
+
+    /// A message of the server that cannot be written as JSON.
+    pub fn not_json(error: impl Display) -> Self {
+        Self::new(Exit::Server, format_args!("the answer of the server cannot be written as JSON: {error}"))
+    }
+
     /// Adds what to do.
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// The code to exit with.
+    /// The exit code.
     pub fn exit(&self) -> Exit {
         self.exit
     }
 
-    /// What went wrong, on one line.
+    /// What went wrong, as one line that may hold text of a server or a file.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Tells the user.
-    pub fn print(&self, terminal: &Terminal) {
-        let bold = terminal.error_style().bold();
-        say(format_args!("{}: {}", bold.clone().red().apply_to("error"), plain(&self.message)));
-        for fact in &self.facts {
-            say(format_args!("  {}", plain(fact)));
-        }
-        if let Some(help) = &self.help {
-            say(format_args!("{}: {}", bold.cyan().apply_to("help"), plain(help)));
-        }
+    /// Facts below the message, one a line.
+    pub fn facts(&self) -> &[String] {
+        &self.facts
+    }
+
+    /// What to do.
+    pub fn help(&self) -> Option<&str> {
+        self.help.as_deref()
     }
 
     /// The failure as `--json` prints it.
@@ -96,9 +102,9 @@ impl Failure {
     }
 
     fn with_server_error(mut self, error: Box<ServerError>) -> Self {
-        // A single violation is often the whole message already.
-        let is_told = |text: &str| error.violations.len() == 1 && error.message.contains(text);
-        for violation in error.violations.iter().filter(|violation| !is_told(&violation.description)) {
+        // The description of a single violation is often in the message already.
+        let is_in_message = |text: &str| error.violations.len() == 1 && error.message.contains(text);
+        for violation in error.violations.iter().filter(|violation| !is_in_message(&violation.description)) {
             let rule = if violation.reason.is_empty() { String::new() } else { format!(" [{}]", violation.reason) };
             self.facts.push(format!("{}: {}{rule}", violation.field, violation.description));
         }
@@ -110,22 +116,21 @@ impl Failure {
             self.facts.push(format!("reason: {reason}{facts}"));
         }
         if let Some(id) = &error.request_id {
-            self.facts.push(format!("request: {id}, as the server's log names it"));
+            self.facts.push(format!("request: {id}, as in the server's log"));
         }
         for (description, url) in &error.help {
             self.facts.push(format!("{description}: {url}"));
         }
-        if error.code == tonic::Code::Unimplemented {
-            self.help = Some("the server at this address is another one than Sakuga, or an older version".to_owned());
-        }
-        if error.code == tonic::Code::Unauthenticated {
-            self.help = Some(
-                "give the token that the server's operator made for you with --token-file or SAKUGA_TOKEN".to_owned(),
-            );
-        }
-        if let Some(after) = error.retry_after {
-            self.help = Some(format!("try again in {}", units::duration(after)));
-        }
+        self.help = match (error.retry_after, error.code) {
+            (Some(after), _) => Some(format!("try again in {}", units::duration(after))),
+            (None, tonic::Code::Unauthenticated) => Some(
+                "pass the token that the operator of the server issued, with --token-file or SAKUGA_TOKEN".to_owned(),
+            ),
+            (None, tonic::Code::Unimplemented) => {
+                Some("the program at this address is not Sakuga, or an older version of it".to_owned())
+            }
+            _ => self.help,
+        };
         self.server_error = Some(error);
         self
     }
@@ -138,21 +143,22 @@ impl From<ClientError> for Failure {
             ClientError::Address { .. } => Self::new(Exit::Unreadable, message),
             ClientError::NothingListens { .. } => Self::new(Exit::Connection, message).with_help(
                 "start a server with `sakuga-server` (in the repository: `cargo run --release -p sakuga-server`), or \
-                 name another with --server or SAKUGA_SERVER",
+                 name another one with --server or SAKUGA_SERVER",
             ),
-            ClientError::Unreachable { .. } => Self::new(Exit::Connection, message)
-                .with_help("check the address, that the server's port can be reached from this machine, and that both sides speak TLS \
-                 (`https://`, with --ca for a private CA) or neither"),
+            ClientError::Unreachable { .. } => Self::new(Exit::Connection, message).with_help(
+                "check the address, that this machine can reach the port, and that both sides use TLS (`https://`, with \
+                 --ca for a private CA) or neither does",
+            ),
             ClientError::ConnectionLost { .. } => Self::new(Exit::Connection, message)
-                .with_help("the server went down, or the program at this address is no Sakuga server"),
+                .with_help("the server went down, or the program at this address is not a Sakuga server"),
             ClientError::DeadlineExceeded { .. } => {
-                Self::new(Exit::Cancelled, message).with_help("allow more with --timeout")
+                Self::new(Exit::Cancelled, message).with_help("allow more time with --timeout")
             }
             ClientError::Refused(error) | ClientError::Failed(error) => {
                 Self::new(Exit::Server, message).with_server_error(error)
             }
             ClientError::Damaged { .. } => Self::new(Exit::Server, message)
-                .with_help("nothing was written; the same command with the same --seed makes the picture again"),
+                .with_help("nothing was written; the same command with the same --seed draws the picture again"),
             _ => Self::new(Exit::Server, message),
         }
     }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use sakuga_client::proto::text::one_line;
 use sakuga_schema::{Diagnostic, Edit, Fix, Severity};
 
 use super::check::{CheckArguments, Checker, Kind, Outcome};
@@ -13,15 +14,15 @@ use super::output::{self, say};
 use super::render::{self, Finding};
 use super::terminal::{Stream, Terminal};
 
-/// How often fixes are applied before `fmt` gives up: mending one fault can bring the next to light.
+/// Rounds of fixes at the most: fixing one error can reveal the next.
 const MAX_ROUNDS: usize = 8;
 
 /// Write a prompt in its canonical form
 ///
 /// Prints bare XML blocks: characters in order, then general_tags, then caption; every field on its line, tags
 /// separated by a comma and a space, `<` and `&` escaped. What `validate` only warns about is repaired on the way
-/// (aliases, envelopes, misplaced fields), and each repair is told on stderr. A system prompt is no part of the form:
-/// it is told as well, and left out.
+/// (aliases, envelopes, misplaced fields), and each repair is reported on stderr. The form has no system prompt: one in the
+/// file is reported as well, and left out.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
 pub struct FmtArguments {
@@ -37,7 +38,7 @@ pub struct FmtArguments {
     #[arg(long)]
     write: bool,
 
-    /// Also apply the fixes that errors and warnings propose, where a fix can be applied without a person's decision
+    /// Also apply the fixes of errors and warnings that need no decision
     #[arg(long)]
     fix: bool,
 
@@ -53,15 +54,15 @@ pub struct FmtArguments {
 pub fn run(arguments: &FmtArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let checker = Checker::new(&arguments.reading)?;
     let kind = if arguments.negative { Kind::Negative } else { Kind::Prompt };
-    let input = input::read_prompt(&arguments.file)?;
+    let input = input::read_prompt(&arguments.file, "fmt")?;
     if arguments.write && input.path.is_none() {
         return Err(Failure::new(Exit::Unreadable, "stdin cannot be written back")
             .with_help("leave out --write; the result goes to stdout"));
     }
-    let mended = if arguments.fix { apply_fixes(&checker, kind, &input.bytes) } else { input.bytes.clone() };
-    let outcome = checker.check_bytes(kind, &mended);
-    report(&input.name, &mended, &outcome, terminal);
-    let name = render::plain(&input.name);
+    let fixed = if arguments.fix { apply_fixes(&checker, kind, &input.bytes) } else { input.bytes.clone() };
+    let outcome = checker.check_bytes(kind, &fixed);
+    report(&input.name, &fixed, &outcome, terminal);
+    let name = one_line(&input.name);
     if !outcome.is_valid {
         let proposal = if arguments.fix { "" } else { "; --fix applies the fixes that need no decision" };
         say(format_args!("{name}: not valid, nothing was written{proposal}"));
@@ -76,14 +77,12 @@ pub fn run(arguments: &FmtArguments, terminal: &Terminal) -> Result<Exit, Failur
     match &input.path {
         Some(_) if arguments.write && is_canonical => {}
         Some(path) if arguments.write => output::write_file(path, outcome.canonical.as_bytes())?,
-        _ => output::print(&outcome.canonical)?,
+        _ => output::print_document(&outcome.canonical)?,
     }
     Ok(Exit::Ok)
 }
 
-/// The text with every fix applied that can be, and each told.
-///
-/// Advice is left alone: it is about taste, and nothing has to change.
+/// The text with every applicable fix of an error or warning applied, each reported on stderr.
 fn apply_fixes(checker: &Checker, kind: Kind, original: &[u8]) -> Vec<u8> {
     let Ok(original) = std::str::from_utf8(original) else { return original.to_vec() };
     let mut text = original.to_owned();
@@ -93,7 +92,7 @@ fn apply_fixes(checker: &Checker, kind: Kind, original: &[u8]) -> Vec<u8> {
         let mut edits: Vec<Edit> = Vec::new();
         for diagnostic in outcome.diagnostics.iter().filter(|diagnostic| diagnostic.severity > Severity::Advice) {
             let proposed = diagnostic.fix.as_ref().map(|fix| fix.edits.as_slice()).unwrap_or_default();
-            // Two fixes of the same place: the second has its turn in the next round, if it is still due.
+            // Of two fixes of the same place the second waits for the next round.
             let is_free = |edit: &Edit| {
                 edits.iter().all(|taken| edit.span.end < taken.span.start || taken.span.end < edit.span.start)
             };
@@ -103,19 +102,19 @@ fn apply_fixes(checker: &Checker, kind: Kind, original: &[u8]) -> Vec<u8> {
             }
         }
         edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
-        let mended = Fix { description: String::new(), edits }.apply(&text);
-        if taken.is_empty() || mended == text {
+        let fixed = Fix { description: String::new(), edits }.apply(&text);
+        if taken.is_empty() || fixed == text {
             break;
         }
         for diagnostic in taken {
-            say(format_args!("fixed {}", render::plain(&diagnostic.to_line())));
+            say(format_args!("fixed {}", one_line(&diagnostic.to_line())));
         }
-        text = mended;
+        text = fixed;
     }
     text.into_bytes()
 }
 
-/// Tells what was found, and what the canonical form leaves out.
+/// Reports the findings, and the system prompt that the canonical form leaves out.
 fn report(name: &str, bytes: &[u8], outcome: &Outcome, terminal: &Terminal) {
     let findings: Vec<Finding> =
         outcome.findings().into_iter().filter(|finding| finding.severity() > Severity::Advice).collect();
@@ -125,9 +124,8 @@ fn report(name: &str, bytes: &[u8], outcome: &Outcome, terminal: &Terminal) {
     }
     if let Some(system_prompt) = &outcome.system_prompt {
         say(format_args!(
-            "note: the system prompt is no part of the canonical form; give it to `sakuga generate` with \
-             --system-prompt '{}'",
-            render::plain(system_prompt)
+            "note: the canonical form has no system prompt; pass it to `sakuga generate` with --system-prompt '{}'",
+            one_line(system_prompt)
         ));
     }
 }

@@ -2,16 +2,16 @@
 
 use console::Style;
 
-use super::excerpt::is_invisible;
+use sakuga_client::proto::text::lines;
 
-/// `xml` with its tags set off from what they hold, safe for a terminal.
+/// `xml` with its tags coloured, safe for a terminal.
 pub fn xml(xml: &str, style: &Style) -> String {
     let tag_style = style.clone().cyan();
     let mut coloured = String::with_capacity(xml.len() * 2);
     let mut rest = xml;
     while let Some(start) = rest.find('<') {
         let (text, from_tag) = rest.split_at(start);
-        coloured.push_str(&safe(text));
+        coloured.push_str(&lines(text));
         // A `<` that opens no tag, as in `>_<`, is text.
         let end = from_tag.find('>').filter(|end| is_tag(&from_tag[..=*end]));
         let (tag, after) = from_tag.split_at(end.map_or(1, |end| end + 1));
@@ -21,19 +21,13 @@ pub fn xml(xml: &str, style: &Style) -> String {
         }
         rest = after;
     }
-    coloured.push_str(&safe(rest));
+    coloured.push_str(&lines(rest));
     coloured
 }
 
 fn is_tag(text: &str) -> bool {
     let name = text.trim_start_matches('<').trim_start_matches('/').trim_end_matches('>');
     !name.is_empty() && name.chars().all(|character| character.is_ascii_alphanumeric() || character == '_')
-}
-
-fn safe(text: &str) -> String {
-    text.chars()
-        .map(|character| if character != '\n' && is_invisible(character) { '\u{fffd}' } else { character })
-        .collect()
 }
 
 #[cfg(test)]

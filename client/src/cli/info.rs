@@ -1,30 +1,31 @@
-//! `sakuga info`: what a server is, what it draws with, and how its device does.
+//! `sakuga info`: version, limits, models and device of a server.
 
 use std::time::Duration;
 
 use clap::Args;
+use sakuga_client::Client;
+use sakuga_client::proto::json;
 use sakuga_client::proto::system::v1::{
     GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListModelsRequest, ListModelsResponse, LoadingPhase,
     SamplingDefaults, WatchGpuStatsRequest,
 };
-use sakuga_client::{Client, json};
 use serde_json::json;
 
 use super::exit::{self, Exit};
 use super::failure::Failure;
 use super::output;
 use super::progress::device_line;
-use super::render::plain;
 use super::server::{self, ServerArguments};
 use super::terminal::Terminal;
 use super::units;
+use sakuga_client::proto::text::one_line;
 
 /// How long to wait for a sample of the device.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Show what a server is and can do
+/// Show a server
 ///
-/// Version, device, limits, queue, how it became ready and how it computes, models, and one sample of the device.
+/// Prints version, device, limits, queue, loading times, compute paths, models, and one sample of the device.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
 pub struct InfoArguments {
@@ -48,8 +49,7 @@ struct Info {
 pub fn run(arguments: &InfoArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let info = server::runtime()?.block_on(ask(&arguments.server))?;
     if arguments.json {
-        let unreadable =
-            |error| Failure::new(Exit::Server, format_args!("the server's answer cannot be shown: {error}"));
+        let unreadable = |error: json::JsonError| Failure::not_json(error);
         let device = info.device.as_ref().map(json::dynamic).transpose().map_err(unreadable)?;
         output::print_json(&json!({
             "address": info.address,
@@ -65,10 +65,9 @@ pub fn run(arguments: &InfoArguments, terminal: &Terminal) -> Result<Exit, Failu
 
 async fn ask(server: &ServerArguments) -> Result<Info, Failure> {
     let client = server.connect().await?;
-    let explain = |status: tonic::Status| Failure::from(client.explain(&status));
-    let server = client.system().get_server_info(GetServerInfoRequest {}).await.map_err(explain)?.into_inner();
-    let models = client.system().list_models(ListModelsRequest {}).await.map_err(explain)?.into_inner();
-    // A server without statistics is still worth describing.
+    let server = server::answer(&client, client.system().get_server_info(GetServerInfoRequest {})).await?;
+    let models = server::answer(&client, client.system().list_models(ListModelsRequest {})).await?;
+    // A server without statistics is described without them.
     let device = tokio::time::timeout(SAMPLE_TIMEOUT, sample(&client)).await.ok().flatten();
     Ok(Info { address: client.address().to_owned(), server, models, device })
 }
@@ -83,7 +82,7 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
     let bold = terminal.style().bold();
     let server = &info.server;
     let mut lines = vec![format!("{}", bold.apply_to(&info.address))];
-    let mut fact = |name: &str, value: String| lines.push(format!("  {name:<14} {}", plain(&value)));
+    let mut fact = |name: &str, value: String| lines.push(format!("  {:<14} {}", one_line(name), one_line(&value)));
     fact("version", server.version.clone());
     fact("engine", format!("{}, {}", server.engine, server.precision));
     fact("device", server.device.clone());
@@ -117,8 +116,8 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
     }
     for (index, model) in info.models.models.iter().enumerate() {
         let default = if index == 0 { " (default)" } else { "" };
-        lines.push(format!("\n{}{default}", bold.apply_to(plain(&model.name))));
-        let mut fact = |name: &str, value: String| lines.push(format!("  {name:<14} {}", plain(&value)));
+        lines.push(format!("\n{}{default}", bold.apply_to(one_line(&model.name))));
+        let mut fact = |name: &str, value: String| lines.push(format!("  {:<14} {}", one_line(name), one_line(&value)));
         if !model.notice.is_empty() {
             fact("notice", model.notice.clone());
         }

@@ -1,7 +1,11 @@
 //! Pictures in terminals that show them, by the protocols of kitty, iTerm2 and sixel.
 //!
-//! Nothing is written to what is no terminal, nor to one that is not known for such a protocol. Where knowing the name is
-//! not enough, since the protocol can be off, the terminal is asked by an escape sequence; all of these answer.
+//! Nothing is written unless stdin and stdout are a terminal that is known for such a protocol. Where the protocol can be
+//! switched off, the terminal is queried by an escape sequence; all of these answer.
+//!
+//! Crates were considered. `viuer` depends on `ansi_colours`, which is LGPL and cannot be switched off. `ratatui-image`
+//! draws into the frame of a ratatui application, not into the scrollback that `generate` prints to, and its released
+//! version for this ratatui is a candidate that builds against libchafa by default and adds five crates.
 
 use std::io::{Cursor, IsTerminal, Write};
 
@@ -14,12 +18,12 @@ use image::{DynamicImage, ImageFormat, ImageReader, Limits};
 
 /// Base64 characters of one kitty message, the most that its protocol allows.
 const KITTY_CHUNK: usize = 4096;
-/// Pixels that a column of a sixel terminal is taken to be wide; only the size of what is shown hangs on it.
+/// Assumed width of a column of a sixel terminal in pixels. It affects only the displayed size.
 const SIXEL_COLUMN_PX: u32 = 8;
-/// Most keys of an answer that are read.
+/// Most characters of an answer that are read.
 const ANSWER_KEYS_MAX: usize = 256;
 
-/// How a terminal is told to show a picture.
+/// How a terminal displays a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// iTerm2's: a file inside an escape sequence.
@@ -31,29 +35,29 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// What the terminal can do, if it is one and somebody watches.
+    /// The protocol of the terminal, if there is one.
     pub fn detect() -> Option<Self> {
         if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
             return None;
         }
         let promised = promised(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
-        let is_kept = match promised {
+        let is_supported = match promised {
             Protocol::Iterm => true,
             Protocol::Kitty => says_kitty(&ask("\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c")),
             Protocol::Sixel => says_sixel(&ask("\x1b[c")),
         };
-        is_kept.then_some(promised)
+        is_supported.then_some(promised)
     }
 
-    /// Shows the picture in a file, so many columns wide. A picture that cannot be shown is no reason to stop.
+    /// Shows the picture in a file, `columns` wide. One that cannot be decoded is skipped.
     pub fn show(self, file: &[u8], columns: u32) {
         let Some(shown) = decode(file).and_then(|picture| self.encode(&picture, columns)) else { return };
         let mut stdout = std::io::stdout().lock();
-        // A terminal that is gone is noticed elsewhere.
+        // A closed terminal is noticed by the other output.
         let _ = stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush());
     }
 
-    /// What has to be written for a picture and a new line behind it.
+    /// The escape sequence for a picture, and a line break.
     fn encode(self, picture: &DynamicImage, columns: u32) -> Option<String> {
         match self {
             Protocol::Iterm => {
@@ -70,7 +74,7 @@ impl Protocol {
     }
 }
 
-/// What the environment says that the terminal can do. Inside tmux or screen the answer is that of another program.
+/// The protocol that the environment suggests. Within tmux or screen the variables belong to another terminal.
 fn promised(variable: impl Fn(&str) -> Option<String>) -> Option<Protocol> {
     let has = |name: &str| variable(name).is_some();
     let (term, program) = (variable("TERM").unwrap_or_default(), variable("TERM_PROGRAM").unwrap_or_default());
@@ -90,7 +94,7 @@ fn promised(variable: impl Fn(&str) -> Option<String>) -> Option<Protocol> {
     (is_sixel || has("XTERM_VERSION")).then_some(Protocol::Sixel)
 }
 
-/// Writes a question that ends with one for the device's attributes, and reads until their answer has come.
+/// Writes a query that ends with one for the device attributes, and reads up to the answer to that.
 fn ask(question: &str) -> String {
     let mut answer = String::new();
     let mut stdout = std::io::stdout();
@@ -163,7 +167,7 @@ fn png(picture: &DynamicImage) -> Option<Vec<u8>> {
     Some(file.into_inner())
 }
 
-/// Decodes with bounds: what a server sends is not trusted to be small.
+/// Decodes with bounds, since a server may send anything.
 pub fn decode(file: &[u8]) -> Option<DynamicImage> {
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().ok()?;
     let mut limits = Limits::default();
@@ -199,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_are_read_for_what_they_promise() {
+    fn answers_are_parsed() {
         assert!(says_sixel("\x1b[?62;4;22c"));
         assert!(
             !says_sixel("\x1b[?62;22c") && !says_sixel("\x1b[?4c") && !says_sixel("\x1b[?64;42c") && !says_sixel("")
@@ -230,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_is_not_shown() {
+    fn other_files_are_not_decoded() {
         assert!(decode(b"").is_none());
         assert!(decode(b"\x89PNG\r\n\x1a\n").is_none());
     }

@@ -1,12 +1,13 @@
-//! The commands, their common arguments, and the way from a command to its exit code.
+//! The commands and their common arguments. Each command returns its exit code or a failure.
 
 use std::process::ExitCode;
 
 use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
+use sakuga_client::proto::text::one_line;
 
 mod bench;
 mod check;
-mod compose;
+mod clock;
 mod event_log;
 mod excerpt;
 mod exit;
@@ -18,17 +19,16 @@ mod info;
 mod inline;
 mod input;
 mod jobs;
-mod operations;
 mod output;
-mod preview;
 mod profile;
 mod progress;
 mod render;
+mod replace;
+mod request_text;
 mod schema;
 mod server;
-mod session;
 mod show;
-mod summary;
+mod size;
 mod terminal;
 mod top;
 mod units;
@@ -38,17 +38,16 @@ use exit::Exit;
 use failure::Failure;
 use terminal::Terminal;
 
-/// Pictures from typed prompts: check a prompt, have it drawn, look at what drew a picture.
+/// Pictures from structured prompts: check a prompt, draw it, show the request in a picture.
 ///
-/// `validate`, `fmt`, `show`, `schema` and `completions` work on this machine alone; `generate`, `jobs`,
-/// `top`, `info` and `bench` ask a server.
+/// `validate`, `fmt`, `show`, `schema` and `completions` need no server; `generate`, `jobs`, `top`, `info` and `bench` do.
 #[derive(Debug, Parser)]
 #[command(name = "sakuga", version, max_term_width = 110, after_long_help = exit::MANUAL)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
 
-    /// When to use colours. `auto` also looks at NO_COLOR and CLICOLOR_FORCE.
+    /// When to use colours; `auto` respects NO_COLOR and CLICOLOR_FORCE
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value = "auto", display_order = 900)]
     color: ColorChoice,
 }
@@ -80,18 +79,33 @@ pub fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help and version come this way too, with code 0. Nobody is left to tell if the terminal is gone.
+            if error.exit_code() != 0 {
+                output::say(usage_message(&error).trim_end());
+                return Exit::Unreadable.into();
+            }
+            // Help and version. A closed pipe is no error.
             let _ = error.print();
-            return if error.exit_code() == 0 { Exit::Ok.into() } else { Exit::Unreadable.into() };
+            return Exit::Ok.into();
         }
     };
     let terminal = Terminal::new(arguments.color);
+    output::set_colours(&terminal);
     match arguments.command.run(&terminal) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            failure.print(&terminal);
+            output::say_failure(&failure, &terminal);
             failure.exit().into()
         }
+    }
+}
+
+/// The message of an error on the command line. It repeats arguments, such as the name of a file, so it comes from parsing
+/// them once more with everything invisible replaced.
+fn usage_message(error: &clap::Error) -> String {
+    let visible = std::env::args_os().map(|argument| one_line(&argument.to_string_lossy()));
+    match Arguments::try_parse_from(visible) {
+        Err(visible) if visible.exit_code() != 0 => visible.render().to_string(),
+        _ => one_line(&error.render().to_string()),
     }
 }
 

@@ -1,17 +1,70 @@
-//! Writing: to the streams without a panic when nobody reads any more, to files without leaving half of one.
+//! Writing to the streams of this process and to files.
+//!
+//! What is printed passes [`guard`]: the values in it were made safe by [`sakuga_client::proto::text`], and whatever was
+//! forgotten is made visible here, except for the colours of this program where colours are on.
 
+use std::borrow::Cow;
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use sakuga_client::proto::text::{REPLACEMENT, is_invisible, one_line};
 use serde_json::Value;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::replace;
+use super::terminal::{Stream, Terminal};
 
-/// Prints a result. A reader that has hung up, such as `head`, has what it wanted.
+/// Whether colours pass, for each stream.
+static STDOUT_COLOURS: AtomicBool = AtomicBool::new(false);
+static STDERR_COLOURS: AtomicBool = AtomicBool::new(false);
+
+/// Lets colours pass where the terminal shows them.
+pub fn set_colours(terminal: &Terminal) {
+    STDOUT_COLOURS.store(terminal.is_coloured(Stream::Stdout), Ordering::Relaxed);
+    STDERR_COLOURS.store(terminal.is_coloured(Stream::Stderr), Ordering::Relaxed);
+}
+
+/// The text with every invisible character but line breaks, tabs and, if `colours` are on, colour sequences replaced.
+pub fn guard(text: &str, colours: bool) -> Cow<'_, str> {
+    let is_bad = |character: char| is_invisible(character) && !matches!(character, '\n' | '\t');
+    if !text.contains(is_bad) {
+        return Cow::Borrowed(text);
+    }
+    let mut guarded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(place) = rest.find(is_bad) {
+        let (before, from) = rest.split_at(place);
+        guarded.push_str(before);
+        let colour = colour_sequence(from).filter(|_| colours);
+        let taken = colour.unwrap_or_else(|| from.chars().next().map_or(0, char::len_utf8));
+        match colour {
+            Some(_) => guarded.push_str(&from[..taken]),
+            None => guarded.push(REPLACEMENT),
+        }
+        rest = &from[taken..];
+    }
+    guarded.push_str(rest);
+    Cow::Owned(guarded)
+}
+
+/// The length of the colour sequence (`ESC [ 1 ; 31 m`) that the text begins with.
+fn colour_sequence(text: &str) -> Option<usize> {
+    let parameters = text.strip_prefix("\u{1b}[")?;
+    let length = parameters.find(|character: char| !(character.is_ascii_digit() || character == ';'))?;
+    parameters[length..].starts_with('m').then_some("\u{1b}[".len() + length + 1)
+}
+
+/// Prints a result. A closed pipe, such as that of `head`, is no error.
 pub fn print(text: impl Display) -> Result<(), Failure> {
-    print_bytes(text.to_string().as_bytes())
+    print_bytes(guard(&text.to_string(), STDOUT_COLOURS.load(Ordering::Relaxed)).as_bytes())
+}
+
+/// Prints a document that a program may read: exactly as it is, unless stdout is a terminal.
+pub fn print_document(text: &str) -> Result<(), Failure> {
+    if io::stdout().is_terminal() { print(text) } else { print_bytes(text.as_bytes()) }
 }
 
 /// Prints a result that is not text.
@@ -25,61 +78,93 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// Prints one JSON object on a line.
+/// Prints one JSON value on a line.
 pub fn print_json(value: &Value) -> Result<(), Failure> {
-    print(format_args!("{value}\n"))
+    print_json_text(&value.to_string())
 }
 
-/// Says something beside the result. If stderr is gone, there is nobody to tell.
-pub fn say(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+/// Prints JSON on a line.
+pub fn print_json_text(json: &str) -> Result<(), Failure> {
+    print_bytes(format!("{}\n", escape_json(json)).as_bytes())
 }
 
-/// Writes a file so that at `path` there is either what was there before or all of `bytes`.
-pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    write_atomically(path, bytes).map_err(|error| Failure::unwritable(path, error))
-}
-
-fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = temporary_beside(path)?;
-    temporary.write_all(bytes)?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
-    Ok(())
-}
-
-/// Makes sure, before a long job, that its result can be written to `path`.
-pub fn check_writable(path: &Path) -> Result<(), Failure> {
-    if path.is_dir() {
-        return Err(Failure::unwritable(path, "it is a directory; name a file"));
+/// The same JSON with every invisible character escaped. They occur within strings only.
+pub fn escape_json(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_invisible(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                escaped.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            escaped.push(character);
+        }
     }
+    escaped
+}
+
+/// Prints to stderr. A closed stderr is ignored.
+pub fn say(line: impl Display) {
+    let text = line.to_string();
+    let _ = writeln!(io::stderr(), "{}", guard(&text, STDERR_COLOURS.load(Ordering::Relaxed)));
+}
+
+/// Prints a failure to stderr.
+pub fn say_failure(failure: &Failure, terminal: &Terminal) {
+    let bold = terminal.error_style().bold();
+    say(format_args!("{}: {}", bold.clone().red().apply_to("error"), one_line(failure.message())));
+    for fact in failure.facts() {
+        say(format_args!("  {}", one_line(fact)));
+    }
+    if let Some(help) = failure.help() {
+        say(format_args!("{}: {}", bold.cyan().apply_to("help"), one_line(help)));
+    }
+}
+
+/// A path for printing.
+pub fn shown(path: &Path) -> String {
+    one_line(&path.display().to_string())
+}
+
+/// Writes a file so that `path` names either what it named before or all of `bytes`.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    replace::write(path, bytes).map_err(|error| Failure::unwritable(path, error))
+}
+
+/// Fails, before a long job, if its result cannot be written to `path`.
+pub fn check_writable(path: &Path) -> Result<(), Failure> {
     create_parent(path)?;
-    temporary_beside(path).map(drop).map_err(|error| Failure::unwritable(path, error))
+    replace::check_writable(path).map_err(|error| Failure::unwritable(path, error))
+}
+
+/// Fails, before a job, if `path` has the extension of a picture format other than PNG, or cannot be written.
+pub fn check_picture(path: &Path) -> Result<(), Failure> {
+    const OTHERS: [&str; 12] =
+        ["avif", "bmp", "gif", "heic", "jpe", "jpeg", "jpg", "jxl", "qoi", "tif", "tiff", "webp"];
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_lowercase();
+    if OTHERS.contains(&extension.as_str()) {
+        let png = shown(&path.with_extension("png"));
+        return Err(Failure::new(Exit::Unreadable, format_args!("{}: pictures are written as PNG only", shown(path)))
+            .with_help(format!("write --out {png}; converting the file loses the request that it carries")));
+    }
+    check_writable(path)
 }
 
 /// Creates the directory that `path` lies in.
 pub fn create_parent(path: &Path) -> Result<(), Failure> {
-    let parent = parent_of(path);
-    std::fs::create_dir_all(&parent).map_err(|error| Failure::unwritable(path, error))
+    std::fs::create_dir_all(replace::parent_of(path)).map_err(|error| Failure::unwritable(path, error))
 }
 
-fn temporary_beside(path: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".sakuga-").suffix(".part");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Temporary files are private unless told otherwise; a result is as readable as the user's umask says.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+/// `out.png` and 1 to `out-1.png`.
+pub fn numbered(path: &Path, image_index: u32) -> PathBuf {
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(format!("-{image_index}"));
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
     }
-    builder.tempfile_in(parent_of(path))
-}
-
-fn parent_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    }
+    path.with_file_name(name)
 }
 
 #[cfg(test)]
@@ -87,19 +172,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_replaced_whole_and_nothing_is_left_beside_them() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("a.png");
-        check_writable(&path).unwrap();
-        write_file(&path, b"one").unwrap();
-        write_file(&path, b"two").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"two");
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    fn several_pictures_have_numbers() {
+        assert_eq!(numbered(Path::new("a/out.png"), 1), Path::new("a/out-1.png"));
+        assert_eq!(numbered(Path::new("out"), 0), Path::new("out-0"));
+        assert_eq!(numbered(Path::new("a.b.png"), 2), Path::new("a.b-2.png"));
     }
 
     #[test]
-    fn a_directory_is_no_file() {
+    fn only_colours_pass_the_guard() {
+        let text = "\u{1b}[1;31mred\u{1b}[0m\n\u{1b}[2J\u{202e}\u{9b}31m\u{1b}]0;t\u{7}\tx";
+        let guarded = format!("\u{1b}[1;31mred\u{1b}[0m\n{REPLACEMENT}[2J\u{fffd}\u{fffd}31m\u{fffd}]0;t\u{fffd}\tx");
+        assert_eq!(guard(text, true), guarded);
+        assert_eq!(guard("\u{1b}[31mx", false), "\u{fffd}[31mx");
+        assert_eq!(guard("\u{1b}[3", true), "\u{fffd}[3");
+        assert_eq!(guard("plain 猫\n", false), "plain 猫\n");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning() {
+        let value = serde_json::json!({"a": "x\u{9b}y\u{202e}z\u{e0041}\u{1b}猫"});
+        let escaped = escape_json(&value.to_string());
+        assert!(!escaped.chars().any(is_invisible), "{escaped}");
+        assert_eq!(serde_json::from_str::<Value>(&escaped).unwrap(), value);
+    }
+
+    #[test]
+    fn other_formats_are_refused_by_name() {
         let directory = tempfile::tempdir().unwrap();
-        assert_eq!(check_writable(directory.path()).unwrap_err().exit(), Exit::Unwritable);
+        for name in ["a.jpg", "a.JPEG", "a.webp"] {
+            let failure = check_picture(&directory.path().join(name)).unwrap_err();
+            assert_eq!(failure.exit(), Exit::Unreadable);
+            assert!(failure.help().is_some_and(|help| help.contains("a.png")), "{failure:?}");
+        }
+        for name in ["a.png", "a.PNG", "a"] {
+            check_picture(&directory.path().join(name)).unwrap();
+        }
     }
 }

@@ -1,28 +1,23 @@
-//! Where a job's time went on the device, as a table.
+//! The device times of a job, as a table.
 
 use std::fmt::Write as _;
 
-use sakuga_client::Stage;
+use sakuga_bench::operations::{self, Operation};
 use sakuga_client::proto::generation::v1::Profile;
 
-use super::operations::{self, Operation};
-use super::render::plain;
+use sakuga_client::proto::text::one_line;
+use sakuga_client::stage_name;
 
-/// Operations of a part that have a line of their own; the others share one.
+/// Operations of a stage that have a line of their own; the others share one.
 const LINES: usize = 8;
 
 /// The table; empty if there are no profiles.
 pub fn table(profiles: &[Profile]) -> String {
     let mut rows = Vec::new();
     for profile in profiles {
-        let stage = Stage::from(profile.stage).as_str();
+        let stage = stage_name(profile.stage());
         if profile.spans.is_empty() {
-            rows.push([
-                stage.to_owned(),
-                "this device or path cannot tell".to_owned(),
-                ms(profile.wall_ms),
-                String::new(),
-            ]);
+            rows.push([stage.to_owned(), "not measured on this device".to_owned(), ms(profile.wall_ms), String::new()]);
             continue;
         }
         let device_ms = profile.device_ms.max(f64::MIN_POSITIVE);
@@ -31,7 +26,7 @@ pub fn table(profiles: &[Profile]) -> String {
         rows.push([stage.to_owned(), "all on the device".to_owned(), ms(profile.device_ms), of(profile)]);
         for operation in &operations {
             let share = operation.ms / device_ms;
-            let name = format!("  {}", plain(&operation.name));
+            let name = format!("  {}", one_line(&operation.name));
             rows.push([
                 String::new(),
                 name,
@@ -53,7 +48,7 @@ pub fn table(profiles: &[Profile]) -> String {
     })
 }
 
-/// `, 84.0 TFLOP/s, 42 % of the peak`: what an operation reaches, if it is known what it does.
+/// `, 84.0 TFLOP/s, 42 % of the peak`: the rate of an operation, if its work is known.
 fn rate(operation: &Operation, profile: &Profile) -> String {
     let seconds = operation.ms / 1e3;
     let (amount, unit, peak) = if operation.flops > 0.0 {
@@ -85,7 +80,7 @@ fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sakuga_client::proto::generation::v1::{ProfileSpan, Stage as WireStage};
+    use sakuga_client::proto::generation::v1::{ProfileSpan, Stage};
 
     fn span(layer: u32, name: &str, ms: f64, flops: f64, bytes: f64) -> ProfileSpan {
         ProfileSpan { network: "next_dit".into(), layer: Some(layer), name: name.into(), count: 4, ms, flops, bytes }
@@ -94,7 +89,7 @@ mod tests {
     #[test]
     fn layers_are_summed_up_and_the_longest_come_first() {
         let denoise = Profile {
-            stage: WireStage::Denoise.into(),
+            stage: Stage::Denoise.into(),
             spans: vec![
                 span(0, "norm", 1.0, 0.0, 1e9),
                 span(0, "attention", 2.0, 4e11, 0.0),
@@ -106,20 +101,20 @@ mod tests {
             peak_flops_per_second: Some(400e12),
             peak_bytes_per_second: None,
         };
-        let decode = Profile { stage: WireStage::Decode.into(), wall_ms: 3.0, ..Profile::default() };
+        let decode = Profile { stage: Stage::Decode.into(), wall_ms: 3.0, ..Profile::default() };
         let expected = "\
-denoise  all on the device                6.00 ms  of 8.00 ms by the host's clock
-           next_dit attention             4.00 ms   67 %, 200.00 TFLOP/s, 50 % of the peak
-           next_dit norm                  1.00 ms   17 %, 1.00 TB/s
-           next_dit copy                  1.00 ms   17 %
-decode   this device or path cannot tell  3.00 ms
+denoise  all on the device            6.00 ms  of 8.00 ms by the host's clock
+           next_dit attention         4.00 ms   67 %, 200.00 TFLOP/s, 50 % of the peak
+           next_dit norm              1.00 ms   17 %, 1.00 TB/s
+           next_dit copy              1.00 ms   17 %
+decode   not measured on this device  3.00 ms
 ";
         assert_eq!(table(&[denoise, decode]), expected);
         assert_eq!(table(&[]), "");
     }
 
     #[test]
-    fn what_has_no_line_of_its_own_is_summed_up() {
+    fn the_other_operations_share_a_line() {
         let spans = (0..10).map(|number| span(0, &format!("op {number}"), 1.0, 0.0, 0.0)).collect();
         let profile = Profile { spans, device_ms: 10.0, wall_ms: 10.0, ..Profile::default() };
         let table = table(&[profile]);

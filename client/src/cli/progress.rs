@@ -1,17 +1,19 @@
-//! How far a job is: a bar where somebody watches, a line now and then where nobody does.
+//! The progress of a job: a bar on a terminal, a few lines elsewhere.
 
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use sakuga_client::proto::generation::v1::{Stage, Step};
 use sakuga_client::proto::system::v1::{GpuStats, StatsSource};
-use sakuga_client::{Event, EventKind, Stage, Step};
 
 use super::output::say;
-use super::render::plain;
 use super::terminal::Terminal;
 use super::units;
+use sakuga_client::proto::text::one_line;
+use sakuga_client::proto::time;
+use sakuga_client::{Event, EventKind, stage_name};
 
-/// Lines for all steps of a job where there is no bar.
+/// Lines for all steps of a job without a bar.
 const STEP_LINES: u32 = 8;
 
 /// Shows a job while it runs.
@@ -44,7 +46,7 @@ impl Progress {
                 style.progress_chars("=> ").tick_chars("-\\|/ ")
             }
         };
-        // Messages are cut by hand: `wide_msg` fills the line, and the `^C` that a terminal echoes would begin a new one.
+        // Messages are truncated here: `wide_msg` would fill the line, so that the `^C` of a terminal starts a new one.
         bar.set_style(template("{spinner} {prefix}  {msg}"));
         bar.set_prefix("connecting");
         bar.enable_steady_tick(Duration::from_millis(120));
@@ -53,7 +55,7 @@ impl Progress {
         Self { display: Display::Bars { group, bar, device, columns: terminal.width } }
     }
 
-    /// Says something that stays, above the bar.
+    /// Prints a line that stays, above the bar.
     pub fn note(&self, line: &str) {
         match &self.display {
             Display::Bars { group, .. } => {
@@ -64,7 +66,7 @@ impl Progress {
         }
     }
 
-    /// Runs `print`, which writes to the terminal, with the bar out of its way.
+    /// Runs `print`, which writes to the terminal, while the bar is hidden.
     pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.display {
             Display::Bars { group, .. } => group.suspend(print),
@@ -72,7 +74,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn close(&self) {
         if let Display::Bars { group, bar, device, .. } = &self.display {
             bar.finish_and_clear();
@@ -81,21 +83,22 @@ impl Progress {
         }
     }
 
-    /// Shows what happened.
+    /// Shows an event.
     pub fn show(&mut self, event: &Event) {
         match &event.kind {
-            EventKind::Accepted { .. } => self.phase("accepted", ""),
-            EventKind::Queued { position, eta } => self.queued(*position, *eta),
+            EventKind::Accepted(_) => self.phase("accepted", ""),
+            EventKind::Queued(queued) => self.queued(queued.position, queued.eta.and_then(time::duration)),
             EventKind::Started(started) => {
-                self.note(&format!("drawing on {}", plain(&started.device)));
+                self.note(&format!("drawing on {}", one_line(&started.device)));
                 if !started.model_notice.is_empty() {
-                    self.note(&format!("notice: {}", plain(&started.model_notice)));
+                    self.note(&format!("notice: {}", one_line(&started.model_notice)));
                 }
             }
-            EventKind::Requeued { attempt } => {
+            EventKind::Requeued(requeued) => {
+                let attempt = requeued.attempt;
                 self.note(&format!("the server was restarted; the job is drawn again, attempt {attempt}"));
             }
-            EventKind::Stage(stage) => self.stage(*stage),
+            EventKind::Stage(begun) => self.stage(begun.stage()),
             EventKind::Step(step) => self.step(step),
             EventKind::GpuStats(stats) => {
                 if let Display::Bars { device, columns, .. } = &self.display {
@@ -142,10 +145,10 @@ impl Progress {
                 if let Ok(style) = bar.style().template(template) {
                     bar.set_style(style);
                 }
-                bar.set_prefix(stage.as_str());
+                bar.set_prefix(stage_name(stage));
                 bar.set_message("");
             }
-            Display::Lines { .. } => say(stage.as_str()),
+            Display::Lines { .. } => say(stage_name(stage)),
             Display::Nothing => {}
         }
     }
@@ -178,7 +181,7 @@ fn cut(text: &str, columns: usize) -> String {
 /// `143 ms/step, 2.3 s left, guided`.
 pub fn step_line(step: &Step) -> String {
     let mut parts = vec![format!("{}/step", units::step_time(step.step_ms))];
-    if let Some(eta) = step.eta {
+    if let Some(eta) = step.eta.and_then(time::duration) {
         parts.push(format!("{} left", units::duration(eta)));
     }
     parts.push(if step.guidance_active { "guided".to_owned() } else { "unguided".to_owned() });
@@ -210,14 +213,14 @@ pub fn device_line(stats: &GpuStats) -> String {
         parts.push(format!("{mhz} MHz"));
     }
     if !stats.throttle_reasons.is_empty() {
-        parts.push(format!("held down by {}", stats.throttle_reasons.join(", ")));
+        parts.push(format!("throttled by {}", stats.throttle_reasons.join(", ")));
     }
     let name = match (stats.name.as_str(), is_host) {
         ("", true) => "host".to_owned(),
         (name, true) => format!("host {name}"),
         (name, false) => format!("GPU {} {name}", stats.device_index),
     };
-    plain(&format!("{name}: {}", if parts.is_empty() { "no figures".to_owned() } else { parts.join(", ") }))
+    one_line(&format!("{name}: {}", if parts.is_empty() { "no figures".to_owned() } else { parts.join(", ") }))
 }
 
 #[cfg(test)]
@@ -251,7 +254,7 @@ mod tests {
             t: 0.1,
             sigma: 0.9,
             step_ms: 143.2,
-            eta: Some(Duration::from_millis(2300)),
+            eta: Some(prost_types::Duration { seconds: 2, nanos: 300_000_000 }),
             guidance_active: true,
             evaluations: 3,
         };

@@ -1,23 +1,24 @@
-//! Findings in a prompt, shown at their place in the text.
+//! Findings in a prompt, printed with the lines of the text that they refer to.
 
 use std::fmt;
 use std::ops::Range;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode, ThemeCharacters, ThemeStyles};
 use sakuga_client::proto::prompt::v1 as wire;
+use sakuga_client::proto::text::one_line;
 use sakuga_schema::{Diagnostic, Edit, Fix, Severity};
 
-use super::excerpt::{Excerpt, is_invisible};
+use super::excerpt::Excerpt;
 use super::terminal::{Stream, Terminal};
 use super::units;
 
 /// The most findings that are shown with their text.
 const MAX_SHOWN: usize = 40;
 
-/// The most places of a fix that are marked beside the finding's own.
+/// The most edits of a fix that are marked in addition to the finding's own place.
 const MAX_EDIT_LABELS: usize = 4;
 
-/// One finding, from the checker in this program or from a server's.
+/// One finding, of the checker in this program or of a server.
 #[derive(Clone, Debug)]
 pub struct Finding {
     code: String,
@@ -45,25 +46,11 @@ impl From<&wire::Diagnostic> for Finding {
     fn from(diagnostic: &wire::Diagnostic) -> Self {
         Self {
             code: diagnostic.code.clone(),
-            severity: match diagnostic.severity() {
-                wire::Severity::Error => Severity::Error,
-                wire::Severity::Warning => Severity::Warning,
-                wire::Severity::Advice | wire::Severity::Unspecified => Severity::Advice,
-            },
+            severity: diagnostic.severity().into(),
             message: diagnostic.message.clone(),
             span: diagnostic.span_start as usize..diagnostic.span_end as usize,
             path: diagnostic.path.clone(),
-            fix: diagnostic.fix.as_ref().map(|fix| Fix {
-                description: fix.description.clone(),
-                edits: fix
-                    .edits
-                    .iter()
-                    .map(|edit| Edit {
-                        span: edit.span_start as usize..edit.span_end as usize,
-                        replacement: edit.replacement.clone(),
-                    })
-                    .collect(),
-            }),
+            fix: diagnostic.fix.as_ref().map(Into::into),
         }
     }
 }
@@ -74,13 +61,18 @@ impl Finding {
         self.severity
     }
 
+    /// Whether a server made it in the negative prompt, whose paths begin with `negative`.
+    pub fn is_of_negative(&self) -> bool {
+        self.path == "negative" || self.path.starts_with("negative/")
+    }
+
     /// Whether it is the same rule at the same place.
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.code == other.code && self.span == other.span
     }
 }
 
-/// The findings with the text they are about, ready to be printed to `stream`.
+/// The findings with the lines they refer to, formatted for `stream`.
 pub fn findings(name: &str, bytes: &[u8], findings: &[Finding], terminal: &Terminal, stream: Stream) -> String {
     let excerpt = Excerpt::new(name, bytes);
     let handler = handler(terminal, stream);
@@ -88,7 +80,7 @@ pub fn findings(name: &str, bytes: &[u8], findings: &[Finding], terminal: &Termi
     for finding in findings.iter().take(MAX_SHOWN) {
         let report = Report::new(finding, &excerpt);
         if handler.render_report(&mut rendered, &report).is_err() {
-            rendered.push_str(&format!("{}[{}]: {}", finding.severity, finding.code, plain(&finding.message)));
+            rendered.push_str(&format!("{}[{}]: {}", finding.severity, finding.code, one_line(&finding.message)));
         }
         if !rendered.ends_with('\n') {
             rendered.push('\n');
@@ -117,17 +109,6 @@ pub fn tally(findings: &[Finding]) -> String {
     if parts.is_empty() { "no findings".to_owned() } else { parts.join(", ") }
 }
 
-/// Text from outside on one line, with nothing in it that a terminal would act on.
-pub fn plain(text: &str) -> String {
-    text.chars()
-        .map(|character| match character {
-            '\n' | '\t' => ' ',
-            character if is_invisible(character) => '\u{fffd}',
-            character => character,
-        })
-        .collect()
-}
-
 fn handler(terminal: &Terminal, stream: Stream) -> GraphicalReportHandler {
     let characters = if terminal.is_unicode { ThemeCharacters::unicode() } else { ThemeCharacters::ascii() };
     let styles = if terminal.is_coloured(stream) { ThemeStyles::ansi() } else { ThemeStyles::none() };
@@ -138,7 +119,7 @@ fn handler(terminal: &Terminal, stream: Stream) -> GraphicalReportHandler {
         .tab_width(4)
 }
 
-/// A finding in the form that miette draws.
+/// A finding as miette prints it.
 #[derive(Debug)]
 struct Report<'a> {
     finding: &'a Finding,
@@ -151,11 +132,11 @@ struct Report<'a> {
 impl<'a> Report<'a> {
     fn new(finding: &'a Finding, excerpt: &'a Excerpt) -> Self {
         let span = excerpt.clamp(&finding.span);
-        let place = (!finding.path.is_empty()).then(|| plain(&finding.path));
+        let place = (!finding.path.is_empty()).then(|| one_line(&finding.path));
         let mut labels = vec![LabeledSpan::new_primary_with_span(place, span.clone())];
         if let Some(fix) = &finding.fix {
             let elsewhere = fix.edits.iter().filter(|edit| !touches(&edit.span, &finding.span));
-            // On a clipped line the other places are out of sight.
+            // On a clipped line the other places are not visible.
             if fix.edits.len() <= MAX_EDIT_LABELS && !excerpt.is_long(&span) {
                 labels.extend(
                     elsewhere
@@ -168,9 +149,9 @@ impl<'a> Report<'a> {
         Self {
             finding,
             excerpt,
-            message: plain(&finding.message),
+            message: one_line(&finding.message),
             labels,
-            help: finding.fix.as_ref().map(|fix| plain(&fix.description)).filter(|help| !help.is_empty()),
+            help: finding.fix.as_ref().map(|fix| one_line(&fix.description)).filter(|help| !help.is_empty()),
         }
     }
 }
@@ -180,10 +161,10 @@ fn touches(one: &Range<usize>, other: &Range<usize>) -> bool {
 }
 
 fn describe(edit: &Edit) -> String {
-    let replacement = plain(edit.replacement.trim());
+    let replacement = one_line(edit.replacement.trim());
     let is_short = replacement.chars().count() <= 40;
     match (edit.span.is_empty(), replacement.is_empty()) {
-        (_, true) => "leave this out".to_owned(),
+        (_, true) => "remove this".to_owned(),
         (true, false) if is_short => format!("insert `{replacement}`"),
         (true, false) => "insert here".to_owned(),
         (false, false) if is_short => format!("write `{replacement}`"),
@@ -201,7 +182,7 @@ impl std::error::Error for Report<'_> {}
 
 impl miette::Diagnostic for Report<'_> {
     fn code<'b>(&'b self) -> Option<Box<dyn fmt::Display + 'b>> {
-        Some(Box::new(format!("{}[{}]", self.finding.severity, plain(&self.finding.code))))
+        Some(Box::new(format!("{}[{}]", self.finding.severity, one_line(&self.finding.code))))
     }
 
     fn severity(&self) -> Option<miette::Severity> {

@@ -1,6 +1,7 @@
-//! Which server to ask, what to show at its door, and the runtime to ask it with.
+//! The server: its address, TLS and token on the command line, and the runtime for its calls.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use sakuga_client::{Client, ConnectOptions, DEFAULT_ADDRESS, TlsOptions, Token};
@@ -8,28 +9,36 @@ use tokio::runtime::Runtime;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::input;
 
-/// Which server to ask.
+/// The largest certificate, key or list of CAs that is read.
+const MAX_PEM_BYTES: u64 = 4 << 20;
+/// The largest token file that is read.
+const MAX_TOKEN_BYTES: u64 = 64 << 10;
+/// How long a call with one answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The server of a command.
 #[derive(Debug, Args)]
 pub struct ServerArguments {
     /// The server: `https://host:port`, `http://host:port`, `host:port`, or `host` for port 50051
     #[arg(long, value_name = "URL", env = "SAKUGA_SERVER", default_value = DEFAULT_ADDRESS)]
     server: String,
 
-    /// Trust servers whose certificate one of these CAs signed, in PEM, instead of those that the system trusts
+    /// CAs in PEM that the server's certificate must be signed by, instead of those that the system trusts
     #[arg(long, value_name = "FILE", env = "SAKUGA_CA")]
     ca: Option<PathBuf>,
 
-    /// The certificate to show to a server that asks for one, in PEM
+    /// The client certificate in PEM, for a server that requires one
     #[arg(long, value_name = "FILE", env = "SAKUGA_CERT", requires = "key")]
     cert: Option<PathBuf>,
 
-    /// The private key of --cert, in PEM
+    /// The private key of --cert in PEM
     #[arg(long, value_name = "FILE", env = "SAKUGA_KEY", requires = "cert")]
     key: Option<PathBuf>,
 
-    /// A file with the token for a server that asks for one; the token itself can stand in SAKUGA_TOKEN, and never on a
-    /// command line, which every user of the machine can read
+    /// A file with the token, for a server that requires one. The token itself can be in SAKUGA_TOKEN; there is no option
+    /// for it, since every user of the machine can read the command line
     #[arg(long, value_name = "FILE", env = "SAKUGA_TOKEN_FILE")]
     token_file: Option<PathBuf>,
 }
@@ -37,7 +46,7 @@ pub struct ServerArguments {
 impl ServerArguments {
     /// Connects as the arguments and the environment say.
     pub async fn connect(&self) -> Result<Client, Failure> {
-        let read = |path: &PathBuf| std::fs::read(path).map_err(|error| Failure::unreadable(path, error));
+        let read = |path: &PathBuf| input::read_file(path, MAX_PEM_BYTES);
         let identity = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => Some((read(cert)?, read(key)?)),
             _ => None,
@@ -51,7 +60,9 @@ impl ServerArguments {
         const VARIABLE: &str = "SAKUGA_TOKEN";
         let (text, origin) = match &self.token_file {
             Some(path) => {
-                (std::fs::read_to_string(path).map_err(|error| Failure::unreadable(path, error))?, path.as_path())
+                let bytes = input::read_file(path, MAX_TOKEN_BYTES)?;
+                // Text that is not UTF-8 is no token, which `Token::new` reports.
+                (String::from_utf8_lossy(&bytes).into_owned(), path.as_path())
             }
             None => match std::env::var(VARIABLE) {
                 Ok(text) if !text.is_empty() => (text, Path::new(VARIABLE)),
@@ -62,8 +73,18 @@ impl ServerArguments {
     }
 }
 
-/// A runtime for one command. Two threads: pictures that are being written must not keep the connection from being
-/// served.
+/// The answer of a call, within a time limit.
+pub async fn answer<T>(
+    client: &Client,
+    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(ANSWER_TIMEOUT, call).await {
+        Ok(answer) => answer.map(tonic::Response::into_inner).map_err(|status| client.explain(&status).into()),
+        Err(_) => Err(Failure::no_answer(client.address(), ANSWER_TIMEOUT)),
+    }
+}
+
+/// A runtime for one command, with two threads, so that the connection is served while pictures are written.
 pub fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -1,12 +1,13 @@
-//! `sakuga show`: the request that a picture carries.
+//! `sakuga show`: the request in a picture's file.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use sakuga_client::picture::{self, Record};
+use sakuga_client::proto::digest::sha256_hex;
+use sakuga_client::proto::generation::v1::GenerateRequest;
 use sakuga_client::proto::generation::v1::generate_request::{Negative, Prompt};
-use sakuga_client::proto::generation::v1::{GenerateRequest, Sampling};
-use sakuga_client::{json, sha256_hex, typed};
+use sakuga_client::proto::json;
 use serde_json::json;
 
 use super::exit::{self, Exit};
@@ -14,14 +15,14 @@ use super::failure::Failure;
 use super::highlight;
 use super::input::{self, Input};
 use super::output;
-use super::render::plain;
 use super::terminal::Terminal;
-use super::units;
+use super::{request_text, units};
+use sakuga_client::proto::text::one_line;
 
 /// Show what made a picture
 ///
-/// Prints the request that Sakuga stored in the PNG file: prompt, settings, seed, device, model, checksums. To make the
-/// picture again, hand the file to `sakuga generate --from`.
+/// Prints the request that Sakuga stored in the PNG file: prompt, settings, seed, device, model, checksums. `sakuga generate
+/// --from` draws the picture again.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
 pub struct ShowArguments {
@@ -43,7 +44,11 @@ pub fn run(arguments: &ShowArguments, terminal: &Terminal) -> Result<Exit, Failu
     let pixels_sha256 =
         picture::pixels_sha256(&input.bytes).map_err(|error| Failure::unreadable(&arguments.file, error))?;
     if arguments.json {
-        let metadata = json::dynamic(&record.metadata).map_err(|error| Failure::unreadable(&arguments.file, error))?;
+        let unreadable = |error: &dyn std::fmt::Display| Failure::unreadable(&arguments.file, error);
+        let metadata = json::dynamic(&record.metadata).map_err(|error| unreadable(&error))?;
+        let mut metadata = serde_json::to_value(metadata).map_err(|error| unreadable(&error))?;
+        // Canonical JSON leaves out 0, which is a seed like any other.
+        metadata["seed"] = json!(record.metadata.seed.to_string());
         output::print_json(&json!({
             "file": input.name,
             "width": record.width,
@@ -66,38 +71,38 @@ fn describe(input: &Input, record: &Record, [sha256, pixels_sha256]: [&str; 2], 
     let bold = terminal.style().bold();
     let mut lines = vec![format!(
         "{}  {}x{}, {}",
-        bold.apply_to(plain(&input.name)),
+        bold.apply_to(one_line(&input.name)),
         record.width,
         record.height,
         units::bytes(input.bytes.len() as u64)
     )];
     let mut fact = |name: &str, value: &str| {
         if !value.is_empty() {
-            lines.push(format!("  {name:<9} {}", plain(value)));
+            lines.push(format!("  {name:<9} {}", one_line(value)));
         }
     };
     fact("made by", &metadata.software);
     fact("model", &metadata.model);
     fact("device", &metadata.device);
     fact("seed", &seed(metadata.seed, metadata.image_index, request));
-    fact("sampling", &sampling(request.sampling.as_ref()));
+    fact("sampling", &request_text::sampling(request.sampling.as_ref()));
     fact("sha256", sha256);
     fact("pixels", pixels_sha256);
     let mut sections: Vec<(&str, String)> = Vec::new();
     if let Some(system_prompt) = &request.system_prompt {
         let text = if system_prompt.is_empty() { "(none)" } else { system_prompt };
-        sections.push(("System prompt", plain(text)));
+        sections.push(("System prompt", one_line(text)));
     }
     match &request.prompt {
         Some(Prompt::Xml(text)) => sections.push(("Prompt", text.clone())),
-        Some(Prompt::Typed(prompt)) => sections.push(("Prompt", typed::prompt_from_wire(prompt).to_xml())),
+        Some(Prompt::Typed(prompt)) => sections.push(("Prompt", sakuga_schema::Prompt::from(prompt).to_xml())),
         None => {}
     }
     match &request.negative {
         Some(Negative::NegativeText(text)) if text.is_empty() => {}
         Some(Negative::NegativeText(text)) => sections.push(("Negative prompt", text.clone())),
         Some(Negative::NegativePrompt(negative)) => {
-            sections.push(("Negative prompt", typed::negative_from_wire(negative).to_xml()));
+            sections.push(("Negative prompt", sakuga_schema::NegativePrompt::from(negative).to_xml()));
         }
         None => {}
     }
@@ -105,8 +110,8 @@ fn describe(input: &Input, record: &Record, [sha256, pixels_sha256]: [&str; 2], 
         let text = highlight::xml(text.trim_end(), &terminal.style());
         lines.push(format!("\n{}\n{text}", bold.apply_to(title)));
     }
-    let again = format!("sakuga generate --from '{}' --out again.png", plain(&input.name));
-    lines.push(format!("\nTo make it again: {}\n", terminal.style().cyan().apply_to(again)));
+    let again = format!("sakuga generate --from '{}' --out again.png", one_line(&input.name));
+    lines.push(format!("\nTo draw it again: {}\n", terminal.style().cyan().apply_to(again)));
     lines.join("\n")
 }
 
@@ -117,22 +122,4 @@ fn seed(seed: u64, image_index: u32, request: &GenerateRequest) -> String {
         Some(first) if first != seed => format!("{seed}{of}; the request's is {first}"),
         _ => format!("{seed}{of}"),
     }
-}
-
-/// `euler, 28 steps, guidance 5 while t < 0.25, shift 6`.
-pub fn sampling(sampling: Option<&Sampling>) -> String {
-    let Some(sampling) = sampling else { return String::new() };
-    let mut parts = vec![sampling.solver().as_str_name().trim_start_matches("SOLVER_").to_lowercase()];
-    parts.push(units::count(sampling.steps as usize, "step"));
-    if let Some(scale) = sampling.guidance_scale {
-        let until = sampling.guidance_until.filter(|until| *until < 1.0);
-        parts.push(format!("guidance {scale}{}", until.map(|t| format!(" while t < {t}")).unwrap_or_default()));
-    }
-    if let Some(factor) = sampling.guidance_renorm.filter(|factor| *factor > 0.0) {
-        parts.push(format!("renorm {factor}"));
-    }
-    if let Some(shift) = sampling.shift {
-        parts.push(format!("shift {shift}"));
-    }
-    parts.join(", ")
 }

@@ -1,4 +1,4 @@
-//! What the streams of this process can show.
+//! What the streams of this process can display.
 
 use std::io::IsTerminal;
 
@@ -17,12 +17,12 @@ pub struct Terminal {
     pub is_unicode: bool,
     /// Columns to fill.
     pub width: usize,
-    /// Whether somebody watches stderr.
+    /// Whether stderr is a terminal.
     pub stderr_is_watched: bool,
 }
 
 impl Terminal {
-    /// The streams as they are, with the user's choice about colours.
+    /// The streams of this process, with the user's choice of colours.
     pub fn new(color: ColorChoice) -> Self {
         let stdout_is_watched = std::io::stdout().is_terminal();
         let stderr_is_watched = std::io::stderr().is_terminal();
@@ -67,7 +67,7 @@ impl Terminal {
 pub enum Stream {
     /// Results.
     Stdout,
-    /// What accompanies them.
+    /// Progress and messages.
     Stderr,
 }
 
@@ -75,7 +75,7 @@ fn is_set(name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| !value.is_empty() && value != "0")
 }
 
-/// A locale that is named decides; where none is, as in most containers, terminals show UTF-8 all the same.
+/// A set locale decides. Without one, as in most containers, UTF-8 is assumed.
 fn locale_is_unicode() -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].iter().filter_map(std::env::var_os).find(|value| !value.is_empty());
     let Some(locale) = locale else { return true };

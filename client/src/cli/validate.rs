@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use sakuga_client::proto::text::one_line;
 use serde_json::json;
 
 use super::check::{CheckArguments, Checker, Kind, Outcome};
@@ -14,7 +15,7 @@ use super::render;
 use super::terminal::{Stream, Terminal};
 
 const AFTER_HELP: &str = "\
-With --json one object is printed, whatever happens:
+With --json one object is always printed:
 
   {\"valid\": bool, \"diagnostics\": [DIAGNOSTIC...], \"canonical\": string}
 
@@ -29,9 +30,9 @@ cannot be read at all gives one diagnostic with the code `unreadable-input`, and
 
 /// Check a prompt without a server
 ///
-/// Shows every finding at its place in the text, with a fix where there is one. Understands every form in which prompts
-/// are passed around: bare XML blocks, `<prompt>`, `<img>`, `<image>`, `<document>`, braces, JSON, a caption behind the
-/// XML, plain tags, with or without a system prompt before it.
+/// Prints every finding with its line of the text, and a fix where there is one. Reads the usual forms of prompts: bare XML
+/// blocks, `<prompt>`, `<img>`, `<image>`, `<document>`, braces, JSON, a caption after the XML, plain tags, with or without
+/// a system prompt before it.
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
 pub struct ValidateArguments {
@@ -53,8 +54,8 @@ pub struct ValidateArguments {
 
 /// Runs the command.
 pub fn run(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
-    let prepared =
-        Checker::new(&arguments.check).and_then(|checker| Ok((checker, input::read_prompt(&arguments.file)?)));
+    let prepared = Checker::new(&arguments.check)
+        .and_then(|checker| Ok((checker, input::read_prompt(&arguments.file, "validate")?)));
     let (checker, input) = match prepared {
         Ok(prepared) => prepared,
         Err(failure) if arguments.json => {
@@ -86,7 +87,7 @@ fn report(input: &Input, outcome: &Outcome, terminal: &Terminal) -> String {
     } else {
         bold.red().apply_to("not valid").to_string()
     };
-    format!("{shown}{}: {verdict}; {}\n", render::plain(&input.name), render::tally(&findings))
+    format!("{shown}{}: {verdict}; {}\n", one_line(&input.name), render::tally(&findings))
 }
 
 fn unreadable(failure: &Failure) -> serde_json::Value {

@@ -22,7 +22,7 @@ fn the_canonical_form_goes_to_stdout() {
     let (run, file) = fmt(UNTIDY, &[]);
     assert_eq!(run.expect(0).stdout, GOOD);
     assert_eq!(file, UNTIDY);
-    assert!(run.stderr.contains("warning["), "repairs are told: {run:#?}");
+    assert!(run.stderr.contains("warning["), "repairs are reported: {run:#?}");
     let (run, _) = fmt(GOOD, &[]);
     assert_eq!((run.expect(0).stdout.as_str(), run.stderr.as_str()), (GOOD, ""));
 }
@@ -65,7 +65,7 @@ fn fixes_are_applied_where_they_need_no_decision() {
 }
 
 #[test]
-fn a_system_prompt_is_told_before_it_is_left_out() {
+fn a_system_prompt_is_reported_and_left_out() {
     let text = format!("You are an assistant. <Prompt Start>\n{GOOD}");
     let (run, _) = fmt(&text, &[]);
     assert_eq!(run.expect(0).stdout, GOOD);

@@ -3,6 +3,7 @@
 #[path = "../support.rs"]
 mod support;
 
+mod files;
 mod fmt;
 mod misc;
 mod show;

@@ -1,8 +1,10 @@
 //! `sakuga show`.
 
+use sakuga_client::picture;
+use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_client::proto::generation::v1::{GenerateRequest, ImageMetadata, Sampling, Solver};
-use sakuga_client::{json, picture};
+use sakuga_client::proto::json;
 
 use crate::GOOD;
 use crate::support::run;
@@ -61,8 +63,8 @@ fn the_request_is_shown() {
         .says("dpm, 12 steps, guidance 5.5 while t < 0.25, shift 6")
         .says("<appearance>long_hair, blue_eyes</appearance>")
         .says("<caption>blurry</caption>")
-        .says(&sakuga_client::sha256_hex(&file))
-        .says(&sakuga_client::sha256_hex(&[9; 12]))
+        .says(&sha256_hex(&file))
+        .says(&sha256_hex(&[9; 12]))
         .says("sakuga generate --from 'a.png'");
     assert!(!run.stdout.contains('\u{1b}'));
 }
@@ -72,11 +74,23 @@ fn json_holds_the_record() {
     let directory = tempfile::tempdir().unwrap();
     let file = png(Some(&json::to_string(&record()).unwrap()));
     let object = run(directory.path(), &["show", "-", "--json"], &file).expect(0).json();
-    assert_eq!(object["sha256"], sakuga_client::sha256_hex(&file));
+    assert_eq!(object["sha256"], sha256_hex(&file));
     assert_eq!(object["metadata"]["request"]["xml"], GOOD);
     assert_eq!(object["metadata"]["request"]["sampling"]["solver"], "SOLVER_DPM");
     let again: ImageMetadata = json::from_str(&object["metadata"].to_string(), json::UnknownFields::Refuse).unwrap();
     assert_eq!(again, record());
+}
+
+#[test]
+fn a_seed_of_0_is_in_the_json() {
+    let directory = tempfile::tempdir().unwrap();
+    let request = GenerateRequest { seed: Some(0), ..record().request.unwrap() };
+    let metadata = ImageMetadata { seed: 0, request: Some(request), ..record() };
+    let file = png(Some(&json::to_string(&metadata).unwrap()));
+    let object = run(directory.path(), &["show", "-", "--json"], &file).expect(0).json();
+    assert_eq!((&object["metadata"]["seed"], &object["metadata"]["request"]["seed"]), (&"0".into(), &"0".into()));
+    let again: ImageMetadata = json::from_str(&object["metadata"].to_string(), json::UnknownFields::Refuse).unwrap();
+    assert_eq!(again, metadata);
 }
 
 #[test]

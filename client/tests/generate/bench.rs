@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::generate_event::Event;
 use sakuga_client::proto::generation::v1::{
     Completed, GenerateRequest, ImageInfo, Profile, ProfileSpan, Sampling, Solver, Stage, Started, Timings,
 };
 use sakuga_client::proto::system::v1::{GpuStats, StatsSource};
-use sakuga_client::sha256_hex;
 use serde_json::Value;
 
 use crate::fake::{Act, Fake, chunks, job, stage, step};
@@ -27,7 +27,7 @@ fn stats(percent: f32, used_bytes: u64, joules: f64) -> Act {
     }))
 }
 
-/// A picture of two steps, with everything told.
+/// A picture of two steps, with every figure reported.
 fn picture() -> Vec<Act> {
     let resolved = GenerateRequest {
         width: 64,
@@ -140,7 +140,7 @@ async fn a_run_leaves_its_samples_a_report_and_charts() {
     assert_eq!((&job["steps"][1]["ms"], &job["seed"]), (&143.0.into(), &7.into()));
     assert_eq!((&job["stats"][0]["utilization_percent"], &job["timings"]["decode_ms"]), (&90.0.into(), &40.0.into()));
     assert_eq!(record["profiled"]["profile"][0]["spans"][0]["name"], "attention");
-    // What asking for a profile costs must not be in what counts: it is one picture, and the last.
+    // Profiling slows the steps down, so it is done for one picture, after all measured ones.
     let asked: Vec<bool> = fake.requests().iter().map(|(request, _)| request.profile).collect();
     assert_eq!(asked.iter().filter(|is_profiled| **is_profiled).count(), 1);
     assert_eq!(asked.last(), Some(&true));
@@ -211,12 +211,12 @@ async fn the_protocol_is_what_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_server_that_tells_little_gets_a_report_that_says_so() {
+async fn a_report_lists_what_the_server_did_not_report() {
     let directory = tempfile::tempdir().unwrap();
     let fake = Fake::playing_as(job(2, &[b"file"]), System).await;
     bench(&fake, directory.path(), "out", &["--quick"]).await.expect(0);
     let page = std::fs::read_to_string(directory.path().join("out/report.html")).unwrap();
-    assert!(page.contains("Not told by this server"), "{page}");
+    assert!(page.contains("Not reported by this server"), "{page}");
     assert!(
         page.contains("times of the text encoders alone, utilisation, memory, power, energy, PCIe rates, a profile"),
         "{page}"
@@ -238,7 +238,7 @@ async fn what_cannot_be_measured_ends_with_the_code_of_its_reason() {
 }
 
 #[tokio::test]
-async fn two_runs_are_laid_side_by_side() {
+async fn two_runs_are_compared() {
     let directory = tempfile::tempdir().unwrap();
     let fake = Fake::playing_as(picture(), System).await;
     bench(&fake, directory.path(), "a", &["--quick", "--quiet"]).await.expect(0);
@@ -258,16 +258,22 @@ async fn two_runs_are_laid_side_by_side() {
     let figures: Vec<&str> = line.split_whitespace().rev().take(3).collect();
     assert_eq!(figures, ["0.500", "71.5", "143"]);
     let page = std::fs::read_to_string(directory.path().join("both.html")).unwrap();
-    assert!(page.contains("<svg") && page.contains("0.500") && page.contains("not told"), "{page}");
+    assert!(page.contains("<svg") && page.contains("0.500") && page.contains("not reported"), "{page}");
+
+    // A setting that only the whole request in the record holds.
+    let mut other = record.clone();
+    other["protocol"]["request"]["sampling"]["guidanceRenorm"] = 0.5.into();
+    std::fs::write(directory.path().join("b.json"), other.to_string()).unwrap();
+    compare(&[]).await.expect(1).says("guidance_renorm: not reported and 0.5");
 
     record["protocol"]["steps"] = 28.into();
     std::fs::write(directory.path().join("b.json"), record.to_string()).unwrap();
-    compare(&[]).await.expect(1).says("the runs did not do the same: steps: 2 and 28").says("--force");
-    compare(&["--force"]).await.expect(0).says("not the same: steps: 2 and 28").says("0.500");
+    compare(&[]).await.expect(1).says("the runs have different settings: sampling.steps: 2 and 28").says("--force");
+    compare(&["--force"]).await.expect(0).says("different: sampling.steps: 2 and 28").says("0.500");
 
     record["format"] = "sakuga-bench/9".into();
     std::fs::write(directory.path().join("b.json"), record.to_string()).unwrap();
-    compare(&["--force"]).await.expect(2).says("it has the form `sakuga-bench/9`");
+    compare(&["--force"]).await.expect(2).says("it has the format `sakuga-bench/9`");
 }
 
 #[tokio::test]

@@ -4,12 +4,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use sakuga_client::picture;
+use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::generate_event::Event as WireEvent;
 use sakuga_client::proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_client::proto::generation::v1::{self as wire, GenerateRequest, ImageMetadata, PreviewMethod, Solver};
+use sakuga_client::proto::json;
 use sakuga_client::proto::prompt::v1::Strictness;
 use sakuga_client::proto::system::v1::GpuStats;
-use sakuga_client::{json, picture, sha256_hex};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -51,7 +53,7 @@ async fn pictures_previews_and_events_are_written() {
         .says("the weights are random")
         .says("step 3/3: 143 ms/step, 2.3 s left, guided");
     assert_eq!(std::fs::read(directory.path().join("new/out.png")).unwrap(), b"a whole png file");
-    assert_eq!(names(&directory.path().join("new")), ["out.png"], "nothing is left beside the picture");
+    assert_eq!(names(&directory.path().join("new")), ["out.png"], "no temporary file is left");
     let previews = names(&directory.path().join("steps"));
     assert_eq!(previews, ["image0_step001.jpg", "image0_step002.jpg", "image0_step003.jpg"]);
     assert_eq!(std::fs::read(directory.path().join("steps/image0_step002.jpg")).unwrap(), b"jpeg bytes");
@@ -154,7 +156,7 @@ async fn several_pictures_are_numbered_and_the_summary_is_json() {
     assert_eq!(std::fs::read(directory.path().join("a-0.png")).unwrap(), b"one");
     assert_eq!(std::fs::read(directory.path().join("a-1.png")).unwrap(), b"two");
     assert!(!directory.path().join("a.png").exists());
-    generate(&fake, directory.path(), &["prompt.xml", "--out", "a.png"]).await.says("2 events left out by the server");
+    generate(&fake, directory.path(), &["prompt.xml", "--out", "a.png"]).await.says("2 events dropped by the server");
 }
 
 #[tokio::test]
@@ -185,7 +187,7 @@ async fn a_damaged_picture_is_not_written() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_in_full() {
+async fn a_refusal_is_printed_in_full() {
     let directory = tempfile::tempdir().unwrap();
     let mut details = ErrorDetails::new();
     details.add_bad_request_violation("sampling.steps", "201 is more than 200").set_error_info(
@@ -267,7 +269,7 @@ async fn ctrl_c_cancels_and_says_where() {
 }
 
 #[tokio::test]
-async fn a_job_that_the_server_gives_up_is_cancelled() {
+async fn a_job_that_the_server_cancels_ends_the_command() {
     let directory = tempfile::tempdir().unwrap();
     let mut acts = opening(9, 1);
     let reason = wire::CancelReason::Deadline.into();
@@ -312,7 +314,7 @@ async fn a_picture_is_made_again_from_its_file() {
 
     let fake = Fake::playing(job(1, &[b"png"])).await;
     let run = generate(&fake, directory.path(), &["--from", "old.png", "--out", "new.png"]).await;
-    run.expect(0).says("the pixels are those of old.png, bit for bit");
+    run.expect(0).says("the pixels are the same as in old.png");
     assert_eq!(fake.requests()[0].0, GenerateRequest { request_id: String::new(), ..stored.clone() });
 
     let run =
@@ -326,7 +328,7 @@ async fn a_picture_is_made_again_from_its_file() {
 }
 
 #[tokio::test]
-async fn places_that_cannot_be_written_are_found_before_the_server_is_asked() {
+async fn outputs_that_cannot_be_written_fail_before_the_server_is_asked() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("file"), "").unwrap();
     let fake = Fake::playing(job(1, &[b"png"])).await;
@@ -376,4 +378,33 @@ async fn a_profile_is_a_table_for_people_and_json_for_programs() {
     assert_eq!(object["profiles"][0]["spans"][0]["name"], "attention");
     generate(&fake, directory.path(), &arguments[..3]).await.expect(0);
     assert!(!fake.requests()[2].0.profile, "nobody is measured unasked");
+}
+
+#[tokio::test]
+async fn findings_of_the_server_are_shown_in_their_own_file() {
+    use sakuga_client::proto::prompt::v1::{Diagnostic, Severity};
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("good.txt"), "a fox in the snow").unwrap();
+    std::fs::write(directory.path().join("bad.txt"), "blurry hands everywhere").unwrap();
+    let finding = |path: &str, message: &str| Diagnostic {
+        code: "new-rule".to_owned(),
+        severity: Severity::Warning.into(),
+        message: message.to_owned(),
+        span_start: 0,
+        span_end: 6,
+        path: path.to_owned(),
+        ..Diagnostic::default()
+    };
+    let mut acts = job(1, &[b"png"]);
+    acts[0] = Act::Send(WireEvent::Accepted(wire::Accepted {
+        request_id: "r".to_owned(),
+        diagnostics: vec![finding("", "of the prompt"), finding("negative", "of the negative")],
+    }));
+    let fake = Fake::playing(acts).await;
+    let run = generate(&fake, directory.path(), &["good.txt", "--negative", "bad.txt", "--out", "a.png"]).await;
+    let (of_prompt, of_negative) = run.expect(0).stderr.split_once("bad.txt: 1 finding").expect("two reports");
+    assert!(of_prompt.contains("good.txt: 1 finding") && of_prompt.contains("a fox in the snow"), "{run:#?}");
+    assert!(of_prompt.contains("of the prompt") && !of_prompt.contains("blurry"), "{run:#?}");
+    assert!(of_negative.contains("of the negative") && of_negative.contains("blurry hands"), "{run:#?}");
+    assert!(!of_negative.contains("a fox"), "{run:#?}");
 }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::generate_event::Event;
 use sakuga_client::proto::generation::v1::generation_service_server::{GenerationService, GenerationServiceServer};
 use sakuga_client::proto::generation::v1::{
@@ -12,7 +13,6 @@ use sakuga_client::proto::generation::v1::{
     PreviewMethod, Stage, StageBegun, Started, Step, Timings,
 };
 use sakuga_client::proto::system::v1::system_service_server::SystemServiceServer;
-use sakuga_client::sha256_hex;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};

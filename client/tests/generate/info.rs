@@ -119,6 +119,40 @@ impl SystemService for System {
     }
 }
 
+/// A server that accepts every call and answers none.
+struct Silent;
+
+#[tonic::async_trait]
+impl SystemService for Silent {
+    type WatchGpuStatsStream = Messages<WatchGpuStatsResponse>;
+    type WatchActivityStream = Messages<WatchActivityResponse>;
+
+    async fn get_server_info(
+        &self,
+        _: Request<GetServerInfoRequest>,
+    ) -> Result<Response<GetServerInfoResponse>, Status> {
+        std::future::pending().await
+    }
+
+    async fn list_models(&self, _: Request<ListModelsRequest>) -> Result<Response<ListModelsResponse>, Status> {
+        std::future::pending().await
+    }
+
+    async fn watch_gpu_stats(
+        &self,
+        _: Request<WatchGpuStatsRequest>,
+    ) -> Result<Response<Self::WatchGpuStatsStream>, Status> {
+        std::future::pending().await
+    }
+
+    async fn watch_activity(
+        &self,
+        _: Request<WatchActivityRequest>,
+    ) -> Result<Response<Self::WatchActivityStream>, Status> {
+        std::future::pending().await
+    }
+}
+
 async fn info(address: &str, arguments: &[&str]) -> Run {
     let directory = tempfile::tempdir().unwrap();
     let mut command = command(directory.path());
@@ -153,7 +187,17 @@ async fn a_server_is_described() {
 }
 
 #[tokio::test]
-async fn a_server_of_another_kind_is_told() {
+async fn a_server_that_does_not_answer_ends_the_command() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let server = tonic::transport::Server::builder().add_service(SystemServiceServer::new(Silent));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    let run = tokio::time::timeout(std::time::Duration::from_secs(30), info(&address, &[])).await.expect("it ends");
+    run.expect(4).says("did not answer within 10 s");
+}
+
+#[tokio::test]
+async fn another_kind_of_server_is_reported() {
     let fake = Fake::playing(vec![]).await;
-    info(&fake.address.to_string(), &[]).await.expect(3).says("UNIMPLEMENTED").says("another one than Sakuga");
+    info(&fake.address.to_string(), &[]).await.expect(3).says("UNIMPLEMENTED").says("is not Sakuga");
 }

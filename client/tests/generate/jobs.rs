@@ -4,16 +4,17 @@ use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
+use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::generate_event::Event;
+use sakuga_client::proto::generation::v1::generate_request::Prompt;
 use sakuga_client::proto::generation::v1::job_service_server::{JobService, JobServiceServer};
 use sakuga_client::proto::generation::v1::watch_job_response::Message;
 use sakuga_client::proto::generation::v1::{
     Accepted, CancelJobRequest, CancelJobResponse, Cancelled, Completed, CreateJobRequest, CreateJobResponse,
-    DeleteJobRequest, DeleteJobResponse, GenerateEvent, GetArtifactRequest, GetArtifactResponse, GetJobRequest,
-    GetJobResponse, GetJobTelemetryRequest, GetJobTelemetryResponse, ImageChunk, ImageInfo, Job, JobState,
-    ListJobsRequest, ListJobsResponse, Requeued, Step, WatchJobRequest, WatchJobResponse,
+    DeleteJobRequest, DeleteJobResponse, GenerateEvent, GenerateRequest, GetArtifactRequest, GetArtifactResponse,
+    GetJobRequest, GetJobResponse, GetJobTelemetryRequest, GetJobTelemetryResponse, ImageChunk, ImageInfo, Job,
+    JobState, ListJobsRequest, ListJobsResponse, Requeued, Step, WatchJobRequest, WatchJobResponse,
 };
-use sakuga_client::sha256_hex;
 use tokio::net::TcpListener;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -22,12 +23,16 @@ use tonic::{Request, Response, Status};
 use crate::support::{Run, collect, command};
 
 const FILE: &[u8] = b"a picture";
+/// A job with a request.
+const LONG: &str = "0198f3a1-7c2e-7aaa-8bbb-1234567890ab";
 
 /// What the server keeps, and what it was asked.
 #[derive(Clone, Default)]
 pub struct Kept {
     calls: Arc<Mutex<Vec<String>>>,
     is_damaged: bool,
+    /// Whether every page is empty and announces another one.
+    is_endless: bool,
 }
 
 fn job(job_id: &str) -> Result<Job, Status> {
@@ -37,6 +42,14 @@ fn job(job_id: &str) -> Result<Job, Status> {
             job.set_state(JobState::Completed);
             let image = ImageInfo { sha256: sha256_hex(FILE), size: FILE.len() as u64, ..ImageInfo::default() };
             job.images = vec![image];
+        }
+        LONG => {
+            job = self::job("done")?;
+            job.job_id = LONG.to_owned();
+            job.create_time = Some(prost_types::Timestamp { seconds: 1_700_000_000, nanos: 5 });
+            let prompt = Prompt::Xml("<caption>a fox in the snow</caption>".to_owned());
+            let request = GenerateRequest { prompt: Some(prompt), width: 64, height: 32, ..GenerateRequest::default() };
+            job.request = Some(GenerateRequest { seed: Some(0), ..request });
         }
         "gone" => {
             job.set_state(JobState::Cancelled);
@@ -87,9 +100,17 @@ impl JobService for Kept {
     }
 
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
+        if self.is_endless {
+            self.calls.lock().unwrap().push("list".to_owned());
+            return Ok(Response::new(ListJobsResponse { jobs: vec![], next_page_token: "more".to_owned() }));
+        }
         // One on a page.
         let token = request.into_inner().page_token;
-        let (name, next) = if token.is_empty() { ("done", "more") } else { ("gone", "") };
+        let (name, next) = match token.as_str() {
+            "" => ("done", "more"),
+            "more" => ("gone", "last"),
+            _ => (LONG, ""),
+        };
         Ok(Response::new(ListJobsResponse { jobs: vec![job(name)?], next_page_token: next.to_owned() }))
     }
 
@@ -153,7 +174,10 @@ async fn jobs_are_listed_shown_cancelled_and_deleted() {
     let address = kept.serve().await;
     let run = async |arguments: &[&str]| jobs(&address, directory.path(), arguments).await;
     let listed = run(&["list"]).await;
-    listed.expect(0).says("done  completed  ?  1 picture, 9 B").says("gone  cancelled  ?  after step 3");
+    listed
+        .expect(0)
+        .says("done      completed  -                    -      -       1 picture, 9 B\n")
+        .says("gone      cancelled  -                    -      -       after step 3\n");
     assert_eq!(run(&["list", "--limit", "1", "--json"]).await.expect(0).json()["jobId"], "done");
     run(&["get", "gone"]).await.expect(0).says("state     cancelled");
     run(&["cancel", "gone", "--json"]).await.expect(0).says("JOB_STATE_CANCELLED");
@@ -186,4 +210,36 @@ async fn pictures_are_checked_before_they_are_written() {
     let address = Kept { is_damaged: true, ..Kept::default() }.serve().await;
     jobs(&address, directory.path(), &["fetch", "done", "--out", "b.png"]).await.expect(3).says("arrived damaged");
     assert!(!directory.path().join("b.png").exists());
+}
+
+#[tokio::test]
+async fn a_list_of_empty_pages_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = Kept { is_endless: true, ..Kept::default() };
+    let address = kept.serve().await;
+    jobs(&address, directory.path(), &["list"]).await.expect(0).says("no jobs");
+    assert_eq!(*kept.calls.lock().unwrap(), ["list"]);
+}
+
+#[tokio::test]
+async fn a_job_is_shown_with_its_request_in_local_time_and_found_by_a_part_of_its_id() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = Kept::default();
+    let address = kept.serve().await;
+    let utc = async |arguments: &[&str]| {
+        let mut command = command(directory.path());
+        command.arg("jobs").args(arguments).args(["--server", &address]).env("TZ", "UTC").stdin(Stdio::null());
+        collect(tokio::process::Command::from(command).output().await.unwrap())
+    };
+    let listed = utc(&["list"]).await;
+    listed.expect(0).says("567890ab  completed  2023-11-14 22:13:20  64x32  seed 0  1 picture, 9 B  a fox in the snow");
+    let shown = utc(&["get", "567890ab"]).await;
+    shown
+        .expect(0)
+        .says(&format!("job       {LONG}"))
+        .says("prompt    a fox in the snow")
+        .says("size      64x32")
+        .says("seed      0")
+        .says("accepted  2023-11-14 22:13:20 +00:00");
+    assert!(utc(&["get", "0198f3a1"]).await.expect(0).stdout.contains(LONG), "the beginning is enough, too");
 }

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use sakuga_client::proto::generation::v1::{self as wire, generate_event::Event as WireEvent};
-use sakuga_client::{CancelReason, Client, ClientError, EventKind, Generation};
+use sakuga_client::proto::generation::v1::{self as wire, CancelReason, generate_event::Event as WireEvent};
+use sakuga_client::proto::time;
+use sakuga_client::{Client, ClientError, EventKind, Generation};
 use tonic::{Code, Status};
 
 use crate::fake::{Act, Fake, chunks, completed, job, opening, preview, step};
@@ -37,7 +38,7 @@ async fn a_job_ends_with_its_pictures() {
     let Some(EventKind::Completed(completed)) = kinds.last() else { panic!("{kinds:?}") };
     let files: Vec<&[u8]> = completed.pictures.iter().map(|picture| picture.bytes.as_slice()).collect();
     assert_eq!(files, [&b"first file"[..], b"second"]);
-    assert_eq!(completed.timings.total, Duration::from_millis(4200));
+    assert_eq!(completed.timings.total.and_then(time::duration), Some(Duration::from_millis(4200)));
     let steps = kinds.iter().filter(|kind| matches!(kind, EventKind::Step(step) if step.total == 3)).count();
     assert_eq!(steps, 3);
 }
@@ -65,7 +66,7 @@ async fn numbers_do_not_go_back() {
     let mut acts = opening(2, 1);
     acts.extend([step(1, 2), Act::Rewind(2), step(2, 2)]);
     let (_, _, error) = drain(acts).await;
-    assert!(error.unwrap().to_string().contains("event 2 came where 5 or a later one is due"));
+    assert!(error.unwrap().to_string().contains("event 2 came after event 4"));
 }
 
 #[tokio::test]
@@ -91,7 +92,7 @@ async fn a_stream_without_an_end_is_an_error() {
     let mut acts = opening(2, 1);
     acts.push(step(1, 2));
     let (_, _, error) = drain(acts).await;
-    assert!(error.unwrap().to_string().contains("after 5 events and none of them said how the job ended"));
+    assert!(error.unwrap().to_string().contains("after 5 events without a terminal event"));
     let (_, _, error) = drain(vec![]).await;
     assert!(matches!(error, Some(ClientError::Protocol(_))), "{error:?}");
 }
@@ -120,12 +121,12 @@ async fn a_status_in_the_middle_is_a_failure_of_the_job() {
 #[tokio::test]
 async fn a_cancelled_job_says_at_which_step() {
     let mut acts = opening(9, 1);
-    let reason = wire::CancelReason::Shutdown.into();
+    let reason = CancelReason::Shutdown.into();
     acts.push(Act::Send(WireEvent::Cancelled(wire::Cancelled { at_step: 4, reason })));
     let (kinds, _, error) = drain(acts).await;
     assert!(error.is_none());
     let Some(EventKind::Cancelled(cancelled)) = kinds.last() else { panic!("{kinds:?}") };
-    assert_eq!((cancelled.at_step, cancelled.reason), (4, CancelReason::Shutdown));
+    assert_eq!((cancelled.at_step, cancelled.reason()), (4, CancelReason::Shutdown));
 }
 
 #[tokio::test]
@@ -135,7 +136,7 @@ async fn events_of_a_newer_server_are_passed_on_as_unknown() {
     acts.extend(job(1, &[b"file"]).into_iter().skip(4));
     let (kinds, _, error) = drain(acts).await;
     assert!(error.is_none(), "{error:?}");
-    assert!(kinds.iter().any(|kind| matches!(kind, EventKind::Stage(sakuga_client::Stage::Unknown(99)))));
+    assert!(kinds.iter().any(|kind| matches!(kind, EventKind::Stage(begun) if begun.stage == 99)));
 }
 
 #[tokio::test]

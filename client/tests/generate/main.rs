@@ -6,6 +6,7 @@ mod support;
 mod bench;
 mod command;
 mod fake;
+mod hostile;
 mod info;
 mod jobs;
 mod library;

@@ -40,13 +40,13 @@ async fn one_look_is_plain_text() {
 }
 
 #[tokio::test]
-async fn a_server_without_the_calls_is_told() {
+async fn a_server_without_the_calls_is_reported() {
     let fake = Fake::playing(vec![]).await;
     top(&fake.address.to_string(), &["--once"]).await.expect(3).says("UNIMPLEMENTED").says("or an older version");
 }
 
 #[tokio::test]
-async fn without_a_terminal_the_way_out_is_told() {
+async fn without_a_terminal_once_is_suggested() {
     top("127.0.0.1:1", &[]).await.expect(2).says("needs a terminal").says("--once");
     top("127.0.0.1:1", &["--once"]).await.expect(4).says("nothing listens");
 }

@@ -3,20 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use sakuga_client::Client;
+use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::{GetArtifactRequest, ImageInfo};
-use sakuga_client::{Client, sha256_hex};
 use tokio::runtime::Runtime;
 
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::output;
+use crate::cli::output::{self, numbered};
 use crate::cli::server::ServerArguments;
-use crate::cli::session::numbered;
+use crate::cli::units;
 
 /// Which pictures, and where to.
 #[derive(Debug, Args)]
 pub struct FetchArguments {
-    /// The job's name
+    /// The job, as for `jobs get`
     #[arg(value_name = "JOB")]
     job_id: String,
 
@@ -34,20 +35,20 @@ pub struct FetchArguments {
 
 /// Runs the command.
 pub fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit, Failure> {
-    output::check_writable(&arguments.out)?;
+    output::check_picture(&arguments.out)?;
     runtime.block_on(async {
-        let client = arguments.server.connect().await?;
-        let images = super::get(&client, &arguments.job_id).await?.images;
+        let (client, job_id) = super::connect(&arguments.server, &arguments.job_id).await?;
+        let images = super::get(&client, job_id.clone()).await?.images;
         let is_several = images.len() > 1 && arguments.image.is_none();
         let wanted = match arguments.image {
             Some(image_index) => vec![image_index],
-            // A job without pictures is asked for its first, so that the server says why there is none.
+            // A job without pictures is asked for its first one, so that the server says why it has no picture.
             None => (0..images.len().max(1) as u32).collect(),
         };
         for image_index in wanted {
             let path = if is_several { numbered(&arguments.out, image_index) } else { arguments.out.clone() };
-            fetch(&client, &arguments.job_id, image_index, images.get(image_index as usize), &path).await?;
-            output::print(format_args!("{}\n", path.display()))?;
+            fetch(&client, &job_id, image_index, images.get(image_index as usize), &path).await?;
+            output::print(format_args!("{}\n", output::shown(&path)))?;
         }
         Ok(Exit::Ok)
     })
@@ -60,11 +61,20 @@ async fn fetch(
     image: Option<&ImageInfo>,
     path: &Path,
 ) -> Result<(), Failure> {
+    let size = image.map_or(0, |image| image.size);
+    let max_bytes = client.options().max_pictures_bytes;
+    if size > max_bytes {
+        let text = format!(
+            "picture {image_index} has {}; at most {} are fetched",
+            units::bytes(size),
+            units::bytes(max_bytes)
+        );
+        return Err(Failure::new(Exit::Server, text));
+    }
     let explain = |status: tonic::Status| Failure::from(client.explain(&status));
     let call = GetArtifactRequest { job_id: job_id.to_owned(), image_index, offset: 0, limit: 0 };
     let mut pieces = client.jobs().get_artifact(call).await.map_err(explain)?.into_inner();
     let mut file = Vec::new();
-    let size = image.map_or(0, |image| image.size);
     while let Some(piece) = pieces.message().await.map_err(explain)? {
         file.extend_from_slice(&piece.chunk.unwrap_or_default().data);
         if file.len() as u64 > size {

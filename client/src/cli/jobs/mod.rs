@@ -1,26 +1,29 @@
-//! `sakuga jobs`: what a server keeps, and what can be done with it.
+//! `sakuga jobs`: the jobs that a server keeps.
 
 use clap::{Args, Subcommand};
 use sakuga_client::Client;
-use sakuga_client::json;
 use sakuga_client::proto::generation::v1::{
-    CancelJobRequest, DeleteJobRequest, GetJobRequest, Job, JobFilter, JobState, ListJobsRequest,
+    CancelJobRequest, DeleteJobRequest, GetJobRequest, Job, JobFilter, JobState,
 };
+use sakuga_client::proto::json;
+use sakuga_client::proto::text::one_line;
 use tokio::runtime::Runtime;
 
 use super::exit::{self, Exit};
 use super::failure::Failure;
 use super::output;
-use super::server::{self, ServerArguments};
+use super::server::{self, ServerArguments, answer};
 use super::terminal::Terminal;
 
 mod fetch;
+mod id;
+mod pages;
 pub mod text;
 mod watch;
 
 /// List, watch, cancel, fetch and delete the jobs that a server keeps
 ///
-/// A job outlives the program that asked for it, and with a data folder the server that drew it.
+/// A job outlives the program that created it and, with a data folder, a restart of the server.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
 pub struct JobsArguments {
@@ -34,9 +37,9 @@ enum Action {
     List(ListArguments),
     /// Show one job
     Get(OneArguments),
-    /// Follow a job's events, the past ones first, through broken connections
+    /// Follow a job's events, past ones first, across lost connections
     Watch(watch::WatchArguments),
-    /// Give a job up, at its next step if it runs
+    /// Cancel a job, at its next step if it runs
     Cancel(OneArguments),
     /// Delete a job that has ended, with its pictures
     Delete(OneArguments),
@@ -47,7 +50,7 @@ enum Action {
 /// One job.
 #[derive(Debug, Args)]
 struct OneArguments {
-    /// The job's name, as `generate --json`, `jobs list` and the server's log give it
+    /// The job: its identifier, the beginning or end of one as `jobs list` prints it, or a request_id
     #[arg(value_name = "JOB")]
     job_id: String,
 
@@ -64,7 +67,7 @@ struct ListArguments {
     #[command(flatten)]
     server: ServerArguments,
 
-    /// Only jobs in this state; can be given several times
+    /// Only jobs in this state; can be repeated
     #[arg(long, value_enum, value_name = "STATE")]
     state: Vec<State>,
 
@@ -72,7 +75,7 @@ struct ListArguments {
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
 
-    /// At most so many
+    /// Number of jobs at the most
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
 
@@ -110,27 +113,25 @@ pub fn run(arguments: &JobsArguments, terminal: &Terminal) -> Result<Exit, Failu
         Action::List(arguments) => list(&runtime, arguments),
         Action::Get(arguments) => {
             let job = runtime.block_on(async {
-                let client = arguments.server.connect().await?;
-                get(&client, &arguments.job_id).await
+                let (client, job_id) = connect(&arguments.server, &arguments.job_id).await?;
+                get(&client, job_id).await
             })?;
             show(&job, arguments.json)
         }
         Action::Cancel(arguments) => {
-            let job = runtime.block_on(async {
-                let client = arguments.server.connect().await?;
-                let call = CancelJobRequest { job_id: arguments.job_id.clone() };
-                let answer = client.jobs().cancel_job(call).await;
-                answer.map_err(|status| Failure::from(client.explain(&status)))
+            let cancelled = runtime.block_on(async {
+                let (client, job_id) = connect(&arguments.server, &arguments.job_id).await?;
+                answer(&client, client.jobs().cancel_job(CancelJobRequest { job_id })).await
             })?;
-            show(&job.into_inner().job.unwrap_or_default(), arguments.json)
+            show(&cancelled.job.unwrap_or_default(), arguments.json)
         }
         Action::Delete(arguments) => {
-            runtime.block_on(async {
-                let client = arguments.server.connect().await?;
-                let call = DeleteJobRequest { job_id: arguments.job_id.clone() };
-                client.jobs().delete_job(call).await.map_err(|status| Failure::from(client.explain(&status)))
+            let job_id = runtime.block_on(async {
+                let (client, job_id) = connect(&arguments.server, &arguments.job_id).await?;
+                answer(&client, client.jobs().delete_job(DeleteJobRequest { job_id: job_id.clone() })).await?;
+                Ok::<_, Failure>(job_id)
             })?;
-            output::say(format_args!("deleted {}", super::render::plain(&arguments.job_id)));
+            output::say(format_args!("deleted {}", one_line(&job_id)));
             Ok(Exit::Ok)
         }
         Action::Watch(arguments) => watch::run(&runtime, arguments, terminal),
@@ -138,10 +139,15 @@ pub fn run(arguments: &JobsArguments, terminal: &Terminal) -> Result<Exit, Failu
     }
 }
 
-async fn get(client: &Client, job_id: &str) -> Result<Job, Failure> {
-    let answer = client.jobs().get_job(GetJobRequest { job_id: job_id.to_owned() }).await;
-    let answer = answer.map_err(|status| Failure::from(client.explain(&status)))?;
-    Ok(answer.into_inner().job.unwrap_or_default())
+/// Connects, and finds the job that the user means.
+async fn connect(server: &ServerArguments, job_id: &str) -> Result<(Client, String), Failure> {
+    let client = server.connect().await?;
+    let job_id = id::resolve(&client, job_id).await?;
+    Ok((client, job_id))
+}
+
+async fn get(client: &Client, job_id: String) -> Result<Job, Failure> {
+    Ok(answer(client, client.jobs().get_job(GetJobRequest { job_id })).await?.job.unwrap_or_default())
 }
 
 fn list(runtime: &Runtime, arguments: &ListArguments) -> Result<Exit, Failure> {
@@ -152,19 +158,7 @@ fn list(runtime: &Runtime, arguments: &ListArguments) -> Result<Exit, Failure> {
     };
     let jobs = runtime.block_on(async {
         let client = arguments.server.connect().await?;
-        let (mut jobs, mut page_token) = (Vec::new(), String::new());
-        while jobs.len() < arguments.limit {
-            let page_size = u32::try_from(arguments.limit - jobs.len()).unwrap_or(u32::MAX);
-            let call = ListJobsRequest { filter: Some(filter.clone()), page_size, page_token };
-            let page = client.jobs().list_jobs(call).await;
-            let page = page.map_err(|status| Failure::from(client.explain(&status)))?.into_inner();
-            jobs.extend(page.jobs);
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break;
-            }
-        }
-        Ok::<_, Failure>(jobs)
+        pages::list(&client, &filter, arguments.limit).await
     })?;
     if arguments.json {
         for job in &jobs {
@@ -176,7 +170,7 @@ fn list(runtime: &Runtime, arguments: &ListArguments) -> Result<Exit, Failure> {
         output::say("no jobs");
         return Ok(Exit::Ok);
     }
-    output::print(text::table(&jobs))?;
+    output::print(text::list(&jobs, &id::short(&jobs)))?;
     Ok(Exit::Ok)
 }
 
@@ -190,6 +184,5 @@ fn show(job: &Job, as_json: bool) -> Result<Exit, Failure> {
 }
 
 fn print_json(job: &Job) -> Result<(), Failure> {
-    let unreadable = |error| Failure::new(Exit::Server, format_args!("the server's answer cannot be shown: {error}"));
-    output::print(format_args!("{}\n", json::to_string(job).map_err(unreadable)?))
+    output::print_json_text(&json::to_string(job).map_err(Failure::not_json)?)
 }

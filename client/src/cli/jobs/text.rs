@@ -1,13 +1,14 @@
-//! Jobs as people read them.
+//! Jobs as text for people.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use sakuga_client::ServerError;
 use sakuga_client::proto::generation::v1::{Job, JobState};
+use sakuga_client::proto::text::one_line;
+use sakuga_client::proto::time;
 
-use crate::cli::render::plain;
-use crate::cli::units;
+use crate::cli::{clock, request_text, units};
 
 /// One job a line, the columns aligned.
 pub fn table(jobs: &[Job]) -> String {
@@ -21,11 +22,44 @@ pub fn table(jobs: &[Job]) -> String {
     })
 }
 
-/// Name, state, age, and what is to be said of it.
+/// Characters of a prompt in a list and in a description.
+const PROMPT_IN_LIST: usize = 48;
+const PROMPT_WHOLE: usize = 400;
+
+/// One job a line: identifier, state, local time, size, seed, outcome, prompt.
+pub fn list(jobs: &[Job], ids: &[String]) -> String {
+    let rows: Vec<[String; 7]> = jobs
+        .iter()
+        .zip(ids)
+        .map(|(job, id)| {
+            let request = job.request.clone().unwrap_or_default();
+            [
+                one_line(id),
+                state(job.state()).to_owned(),
+                job.create_time.map_or_else(|| "-".to_owned(), clock::seconds),
+                request_text::size(&request),
+                request.seed.map_or_else(|| "-".to_owned(), |seed| format!("seed {seed}")),
+                outcome(job),
+                request_text::prompt(&request, PROMPT_IN_LIST),
+            ]
+        })
+        .collect();
+    let widths: Vec<usize> =
+        (0..7).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+    rows.iter().fold(String::new(), |mut text, row| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        let line = cells.collect::<Vec<_>>().join("  ");
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}", line.trim_end());
+        text
+    })
+}
+
+/// Identifier, state, age and outcome.
 pub fn row(job: &Job) -> [String; 4] {
-    let age = job.create_time.and_then(|time| SystemTime::try_from(time).ok()).and_then(|time| time.elapsed().ok());
+    let age = job.create_time.and_then(time::system_time).and_then(|time: SystemTime| time.elapsed().ok());
     let age = age.map_or_else(|| "?".to_owned(), |age| format!("{} ago", units::duration(age)));
-    [plain(&job.job_id), state(job.state()).to_owned(), age, outcome(job)]
+    [one_line(&job.job_id), state(job.state()).to_owned(), age, outcome(job)]
 }
 
 /// The state in one word.
@@ -40,9 +74,9 @@ pub fn state(state: JobState) -> &'static str {
     }
 }
 
-/// What is to be said of a job in its state.
+/// What matters of a job in its state.
 pub fn outcome(job: &Job) -> String {
-    let eta = job.eta.and_then(|eta| Duration::try_from(eta).ok()).map(units::duration);
+    let eta = job.eta.and_then(time::duration).map(units::duration);
     match job.state() {
         JobState::Queued => {
             let before = units::count(job.queue_position.unwrap_or_default() as usize, "job");
@@ -50,10 +84,10 @@ pub fn outcome(job: &Job) -> String {
         }
         JobState::Running => eta.map_or_else(String::new, |eta| format!("about {eta} left")),
         JobState::Completed => {
-            let bytes = job.images.iter().map(|image| image.size).sum();
+            let bytes = job.images.iter().fold(0, |sum: u64, image| sum.saturating_add(image.size));
             format!("{}, {}", units::count(job.images.len(), "picture"), units::bytes(bytes))
         }
-        JobState::Failed => job.error.as_ref().map_or_else(String::new, |error| plain(&error.message)),
+        JobState::Failed => job.error.as_ref().map_or_else(String::new, |error| one_line(&error.message)),
         JobState::Cancelled => {
             let step = job.cancelled.map_or(0, |cancelled| cancelled.at_step);
             if step == 0 { "before the first step".to_owned() } else { format!("after step {step}") }
@@ -65,14 +99,28 @@ pub fn outcome(job: &Job) -> String {
 /// One job, a fact a line.
 pub fn describe(job: &Job) -> String {
     let mut facts = vec![
-        ("job", plain(&job.job_id)),
-        ("request", plain(&job.request_id)),
-        ("client", plain(&job.client_id)),
+        ("job", one_line(&job.job_id)),
+        ("request", one_line(&job.request_id)),
+        ("client", one_line(&job.client_id)),
         ("state", state(job.state()).to_owned()),
     ];
     let outcome = outcome(job);
     if !outcome.is_empty() {
         facts.push(("", outcome));
+    }
+    if let Some(request) = &job.request {
+        let prompt = request_text::prompt(request, PROMPT_WHOLE);
+        let seed = request.seed.map(|seed| seed.to_string()).unwrap_or_default();
+        let size = request_text::size(request);
+        let sampling = request_text::sampling(request.sampling.as_ref());
+        let images = request.images.max(1).to_string();
+        for (name, fact) in
+            [("prompt", prompt), ("size", size), ("pictures", images), ("seed", seed), ("sampling", sampling)]
+        {
+            if !fact.is_empty() {
+                facts.push((name, fact));
+            }
+        }
     }
     if job.attempt > 1 {
         facts.push(("attempt", job.attempt.to_string()));
@@ -84,7 +132,7 @@ pub fn describe(job: &Job) -> String {
         ("deadline", job.deadline),
     ] {
         if let Some(time) = time {
-            facts.push((name, time.to_string()));
+            facts.push((name, clock::with_offset(time)));
         }
     }
     if let Some(last) = job.next_sequence.checked_sub(1) {
@@ -94,7 +142,7 @@ pub fn describe(job: &Job) -> String {
         facts.push(("picture", format!("{}x{}, {}", image.width, image.height, units::bytes(image.size))));
     }
     if let Some(reason) = job.error.as_ref().and_then(|error| ServerError::from(error).reason) {
-        facts.push(("reason", plain(&reason)));
+        facts.push(("reason", one_line(&reason)));
     }
     facts.iter().fold(String::new(), |mut text, (name, fact)| {
         let _ = writeln!(text, "{name:8}  {fact}");

@@ -1,8 +1,9 @@
-//! `sakuga jobs watch`: a job's events as they come.
+//! `sakuga jobs watch`: a job's events as they arrive.
 
 use clap::Args;
-use sakuga_client::EventKind;
 use sakuga_client::proto::generation::v1::GenerateEvent;
+use sakuga_client::proto::text::one_line;
+use sakuga_client::{EventKind, cancel_reason};
 use tokio::runtime::Runtime;
 
 use crate::cli::event_log;
@@ -13,17 +14,17 @@ use crate::cli::progress::Progress;
 use crate::cli::server::ServerArguments;
 use crate::cli::terminal::Terminal;
 
-/// What to watch.
+/// Which job to follow, and from where.
 #[derive(Debug, Args)]
 pub struct WatchArguments {
-    /// The job's name
+    /// The job, as for `jobs get`
     #[arg(value_name = "JOB")]
     job_id: String,
 
     #[command(flatten)]
     server: ServerArguments,
 
-    /// Go on behind the event of this number, instead of from the first
+    /// Start after the event with this number, instead of at the first
     #[arg(long, value_name = "SEQUENCE")]
     after: Option<u64>,
 
@@ -32,7 +33,7 @@ pub struct WatchArguments {
     json: bool,
 }
 
-/// Runs the command. Ending it leaves the job alone.
+/// Runs the command. The job continues if the command ends early.
 pub fn run(runtime: &Runtime, arguments: &WatchArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut progress = Progress::new(arguments.json, terminal);
     let exit = runtime.block_on(follow(arguments, &mut progress));
@@ -41,12 +42,12 @@ pub fn run(runtime: &Runtime, arguments: &WatchArguments, terminal: &Terminal) -
 }
 
 async fn follow(arguments: &WatchArguments, progress: &mut Progress) -> Result<Exit, Failure> {
-    let client = arguments.server.connect().await?;
-    let mut events = client.watch(&arguments.job_id, arguments.after);
+    let (client, job_id) = super::connect(&arguments.server, &arguments.job_id).await?;
+    let mut events = client.watch(&job_id, arguments.after);
     if arguments.json {
         events = events.with_tap(print);
     }
-    // Pieces of a picture that came before `--after` are not here; `jobs fetch` has them.
+    // With `--after`, earlier pieces of a picture are missing; `jobs fetch` gets whole pictures.
     events = events.without_pictures();
     while let Some(event) = events.next_event().await? {
         progress.show(&event);
@@ -54,13 +55,14 @@ async fn follow(arguments: &WatchArguments, progress: &mut Progress) -> Result<E
             EventKind::Completed(_) => {
                 if !arguments.json {
                     progress.close();
-                    say(format_args!("completed; its pictures: sakuga jobs fetch {}", arguments.job_id));
+                    say(format_args!("completed; get its pictures with: sakuga jobs fetch {}", one_line(&job_id)));
                 }
                 return Ok(Exit::Ok);
             }
             EventKind::Cancelled(cancelled) => {
                 progress.close();
-                say(format_args!("cancelled after step {}: {}", cancelled.at_step, cancelled.reason.as_str()));
+                let reason = cancel_reason(cancelled.reason());
+                say(format_args!("cancelled after step {}: {reason}", cancelled.at_step));
                 return Ok(Exit::Cancelled);
             }
             _ => {}
@@ -71,7 +73,7 @@ async fn follow(arguments: &WatchArguments, progress: &mut Progress) -> Result<E
 
 fn print(event: &GenerateEvent) {
     let printed = event_log::to_line(event).map_err(|error| Failure::new(Exit::Server, error));
-    if let Err(failure) = printed.and_then(|line| output::print(format_args!("{line}\n"))) {
+    if let Err(failure) = printed.and_then(|line| output::print_json_text(&line)) {
         say(failure.message());
     }
 }

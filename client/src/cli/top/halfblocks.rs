@@ -1,4 +1,6 @@
-//! Pictures from characters: the upper half of a cell in the text's colour, the lower in the background's.
+//! Pictures from half blocks: the upper half of a cell in the foreground colour, the lower in the background colour.
+//!
+//! `cli::inline` says why this is not `ratatui-image`.
 
 use image::{RgbImage, imageops};
 use ratatui::style::{Color, Style};
@@ -6,7 +8,7 @@ use ratatui::text::{Line, Span};
 
 use crate::cli::inline;
 
-/// The longer edge of what is kept of a preview, in pixels: more than a terminal has cells.
+/// Largest edge of a kept preview, in pixels: more than a terminal has cells.
 const EDGE_MAX: u32 = 256;
 
 /// A small picture.
@@ -26,14 +28,14 @@ impl Picture {
         Some(Self(picture.thumbnail(EDGE_MAX, EDGE_MAX).into_rgb8()))
     }
 
-    /// The picture in at most so many cells, as large as it fits; no lines if there is no room.
+    /// The picture in at most this many cells, as large as it fits; no lines without room.
     pub fn lines(&self, columns: u16, rows: u16) -> Vec<Line<'static>> {
         let (width, height) = self.0.dimensions();
         let (columns, half_rows) = (u32::from(columns), 2 * u32::from(rows));
         if columns == 0 || half_rows == 0 || width == 0 || height == 0 {
             return Vec::new();
         }
-        // A cell is about twice as high as wide: half of it is about a square.
+        // A cell is about twice as high as wide, so half of it is about a square.
         let shown_height = (height * columns / width).clamp(1, half_rows);
         let shown_width = (width * shown_height / height).clamp(1, columns);
         let shown = imageops::thumbnail(&self.0, shown_width, shown_height);
@@ -79,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_is_none() {
+    fn other_data_is_not_decoded() {
         assert_eq!(Picture::decode(b"no picture"), None);
         assert_eq!(Picture::new(2, 2, vec![0; 3]), None);
     }

@@ -1,4 +1,4 @@
-//! `sakuga top`: what a server does, live.
+//! `sakuga top`: a live view of a server.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::output;
 use super::server::{self, ServerArguments};
 use super::terminal::Terminal;
-use feed::Lines;
+use feed::Channels;
 use model::{Action, Model, Update};
 
 mod feed;
@@ -23,21 +23,21 @@ mod model;
 mod snapshot;
 mod view;
 
-/// News that waits to be shown.
+/// Updates that wait to be shown.
 const BUFFERED: usize = 64;
-/// How long the thread of the keys waits before it looks whether anybody wants them.
+/// Interval at which the key thread checks whether its receiver still exists.
 const KEY_PERIOD: Duration = Duration::from_millis(100);
-/// How long `--once` waits for its figures, and for more devices behind the first.
-const ONCE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long `--once` waits for its samples, and for more devices after the first.
+const ONCE_TIMEOUT: Duration = Duration::from_secs(5);
 const ONCE_DEVICES: Duration = Duration::from_millis(300);
 
 const AFTER_HELP: &str = "\
-Keys: q ends, the arrows choose a job, c gives it up after a question, p holds the display.
+Keys: q quits, the arrows select a job, c cancels it after a confirmation, p pauses the display.
 
-A connection that breaks is made again. The job that has the device is watched for its steps and previews, if it has \
-asked for previews; a job that is to end with its last reader goes on while it is watched.
+A lost connection is restored. The running job is watched for its steps and, if it has them, previews; a job that would be \
+cancelled without readers continues while it is watched.
 
---once needs no terminal: it prints one look as plain text.";
+--once needs no terminal: it prints one snapshot as plain text.";
 
 /// Watch devices, memory, the running job and the queue of a server
 #[derive(Debug, Args)]
@@ -50,7 +50,7 @@ pub struct TopArguments {
     #[arg(long, value_name = "MS", default_value_t = 500, value_parser = clap::value_parser!(u64).range(100..=60_000))]
     interval: u64,
 
-    /// Print one look as plain text and end
+    /// Print one snapshot as plain text
     #[arg(long)]
     once: bool,
 }
@@ -58,7 +58,7 @@ pub struct TopArguments {
 /// Runs the command.
 pub fn run(arguments: &TopArguments, _: &Terminal) -> Result<Exit, Failure> {
     if arguments.once {
-        let model = server::runtime()?.block_on(look(arguments))?;
+        let model = server::runtime()?.block_on(collect(arguments))?;
         output::print(snapshot::text(&model))?;
         return Ok(Exit::Ok);
     }
@@ -66,7 +66,7 @@ pub fn run(arguments: &TopArguments, _: &Terminal) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Unreadable, "`top` needs a terminal").with_help("use `sakuga top --once`"));
     }
     let runtime = server::runtime()?;
-    // What cannot be reached is told before the screen changes.
+    // A failed connection is reported before the screen changes.
     let client = runtime.block_on(arguments.server.connect())?;
     let mut model = Model::new(client.address());
     drop(client);
@@ -77,11 +77,11 @@ pub fn run(arguments: &TopArguments, _: &Terminal) -> Result<Exit, Failure> {
     ended
 }
 
-/// Shows news and takes keys until the user ends it.
+/// Shows updates and handles keys until the user quits.
 async fn show(arguments: &TopArguments, screen: &mut DefaultTerminal, model: &mut Model) -> Result<Exit, Failure> {
-    let (updates, mut news) = mpsc::channel(BUFFERED);
-    let (give_up, cancels) = mpsc::channel(BUFFERED);
-    let feed = feed::run(&arguments.server, Duration::from_millis(arguments.interval), Lines { updates, cancels });
+    let (updates, mut received) = mpsc::channel(BUFFERED);
+    let (cancel, cancels) = mpsc::channel(BUFFERED);
+    let feed = feed::run(&arguments.server, Duration::from_millis(arguments.interval), Channels { updates, cancels });
     let mut feed = std::pin::pin!(feed);
     let mut keys = keys()?;
     loop {
@@ -89,22 +89,22 @@ async fn show(arguments: &TopArguments, screen: &mut DefaultTerminal, model: &mu
         screen.draw(|frame| view::draw(frame, model)).map_err(unusable)?;
         tokio::select! {
             ended = &mut feed => return ended.map(|()| Exit::Ok),
-            update = news.recv() => {
-                // All that has come, before the next drawing.
+            update = received.recv() => {
+                // All updates so far, before the next frame.
                 let mut next = update;
                 while let Some(update) = next {
                     model.apply(update);
-                    next = news.try_recv().ok();
+                    next = received.try_recv().ok();
                 }
             }
             key = keys.recv() => match key {
                 Some(TerminalEvent::Key(key)) => match model.press(key) {
                     Action::None => {}
                     Action::Quit => return Ok(Exit::Ok),
-                    // A queue that is full holds more orders than anybody gives.
-                    Action::Cancel(job_id) => _ = give_up.try_send(job_id),
+                    // The queue holds more cancellations than a user types.
+                    Action::Cancel(job_id) => _ = cancel.try_send(job_id),
                 },
-                // Another size; it is drawn anew.
+                // A new size, for the next frame.
                 Some(_) => {}
                 None => return Err(Failure::new(Exit::Unreadable, "the terminal is gone")),
             },
@@ -112,16 +112,16 @@ async fn show(arguments: &TopArguments, screen: &mut DefaultTerminal, model: &mu
     }
 }
 
-/// What the terminal tells, read on a thread of its own that ends with the receiver.
+/// The events of the terminal, read by a thread that ends with the receiver.
 fn keys() -> Result<mpsc::Receiver<TerminalEvent>, Failure> {
     let (sender, receiver) = mpsc::channel(BUFFERED);
     let read = move || {
         while !sender.is_closed() {
-            let told = event::poll(KEY_PERIOD).and_then(|is_there| is_there.then(event::read).transpose());
-            match told {
+            let event = event::poll(KEY_PERIOD).and_then(|is_there| is_there.then(event::read).transpose());
+            match event {
                 Ok(None) => {}
-                Ok(Some(told)) => {
-                    if sender.blocking_send(told).is_err() {
+                Ok(Some(event)) => {
+                    if sender.blocking_send(event).is_err() {
                         return;
                     }
                 }
@@ -134,20 +134,20 @@ fn keys() -> Result<mpsc::Receiver<TerminalEvent>, Failure> {
     Ok(receiver)
 }
 
-/// Gathers one sample of each device, the activity and the jobs.
-async fn look(arguments: &TopArguments) -> Result<Model, Failure> {
+/// Collects one sample of each device, the activity and the jobs.
+async fn collect(arguments: &TopArguments) -> Result<Model, Failure> {
     let client = arguments.server.connect().await?;
     let mut model = Model::new(client.address());
-    let (updates, mut news) = mpsc::channel(BUFFERED);
-    let (_give_up, cancels) = mpsc::channel(1);
-    let feed = feed::run(&arguments.server, Duration::from_millis(arguments.interval), Lines { updates, cancels });
+    let (updates, mut received) = mpsc::channel(BUFFERED);
+    let (_cancel, cancels) = mpsc::channel(1);
+    let feed = feed::run(&arguments.server, Duration::from_millis(arguments.interval), Channels { updates, cancels });
     let mut feed = std::pin::pin!(feed);
-    let mut until = Instant::now() + ONCE_PATIENCE;
+    let mut until = Instant::now() + ONCE_TIMEOUT;
     let (mut is_complete, mut has_jobs) = (false, false);
     loop {
         let update = tokio::select! {
             ended = &mut feed => return ended.map(|()| model),
-            update = timeout_at(until, news.recv()) => update,
+            update = timeout_at(until, received.recv()) => update,
         };
         match update {
             Ok(Some(Update::Lost(reason))) => return Err(Failure::new(Exit::Connection, reason)),
@@ -157,7 +157,7 @@ async fn look(arguments: &TopArguments) -> Result<Model, Failure> {
             }
             Ok(None) | Err(_) if is_complete => return Ok(model),
             Ok(None) | Err(_) => {
-                return Err(Failure::new(Exit::Server, "the server tells no figures").with_help("look at its log"));
+                return Err(Failure::new(Exit::Server, "the server sends no samples").with_help("see its log"));
             }
         }
         if !is_complete && has_jobs && model.now().is_some() && !model.devices.is_empty() {

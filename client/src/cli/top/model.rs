@@ -1,22 +1,26 @@
-//! What `top` knows, and how news and keys change it: plain state, no terminal and no network.
+//! The state of `top`, and how updates and keys change it, without terminal and network.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use prost::Message as _;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use sakuga_client::Step;
-use sakuga_client::proto::generation::v1::{Job, JobState};
+use sakuga_client::proto::generation::v1::{Job, JobState, Step};
 use sakuga_client::proto::system::v1::{Activity, GetServerInfoResponse, GpuStats};
 
 use super::halfblocks::Picture;
 
-/// Samples that are kept for the curves: more than a terminal is wide.
+/// Samples that are kept for the curves, more than a terminal is wide.
 const HISTORY: usize = 512;
+/// The most devices that are kept.
+const DEVICES_MAX: usize = 64;
+/// The largest sample or activity that is kept, in bytes. With the bounds above a server cannot fill the memory.
+const MESSAGE_BYTES_MAX: usize = 16 << 10;
 
-/// What comes from the server, or from the way to it.
+/// An update from the server or the connection.
 pub enum Update {
-    /// The connection is there.
+    /// The connection was made.
     Connected(Box<GetServerInfoResponse>),
-    /// The connection broke, or could not be made again; the text says why.
+    /// The connection was lost or could not be restored, for this reason.
     Lost(String),
     /// A sample of a device.
     Device(Box<GpuStats>),
@@ -26,20 +30,20 @@ pub enum Update {
     Jobs(Vec<Job>),
     /// A step of a job.
     Step(String, Step),
-    /// A look at what a job draws.
+    /// A preview of a job.
     Preview(String, Picture),
-    /// Something that the user should know.
+    /// A message for the user.
     Notice(String),
 }
 
-/// What the user asked for.
+/// An action of the user.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Nothing that leaves the model.
+    /// None outside the model.
     None,
-    /// To end.
+    /// Quit.
     Quit,
-    /// To give this job up.
+    /// Cancel this job.
     Cancel(String),
 }
 
@@ -48,9 +52,9 @@ pub enum Action {
 pub struct Model {
     /// The server's address.
     pub address: String,
-    /// What the server is, once it is known.
+    /// The server, once it is known.
     pub server: Option<GetServerInfoResponse>,
-    /// Why there is no connection, if there was one.
+    /// Why the connection was lost, if it was.
     pub lost: Option<String>,
     /// The devices by number.
     pub devices: BTreeMap<u32, Device>,
@@ -58,15 +62,15 @@ pub struct Model {
     pub activity: VecDeque<Activity>,
     /// Jobs that run or wait, in the order in which they get the device.
     pub jobs: Vec<Job>,
-    /// The chosen job.
+    /// The selected job.
     pub chosen: Option<String>,
-    /// What its own events tell of the job that has the device.
+    /// The running job, from its own events.
     pub running: Option<Running>,
-    /// Whether what is shown stands still.
+    /// Whether the display is paused.
     pub is_paused: bool,
-    /// The job that the user is asked about.
+    /// The job whose cancellation the user is asked to confirm.
     pub asked: Option<String>,
-    /// Something that the user should know.
+    /// A message for the user.
     pub notice: Option<String>,
 }
 
@@ -79,24 +83,24 @@ pub struct Device {
     pub history: VecDeque<GpuStats>,
 }
 
-/// What its own events tell of the job that has the device.
+/// The running job, from its own events.
 #[derive(Default)]
 pub struct Running {
     /// The job.
     pub job_id: String,
     /// Its last step.
     pub step: Option<Step>,
-    /// The last look at its first picture.
+    /// The last preview of its first picture.
     pub preview: Option<Picture>,
 }
 
 impl Model {
-    /// A model of a server about which nothing is known.
+    /// The state before the first update.
     pub fn new(address: &str) -> Self {
         Self { address: address.to_owned(), ..Self::default() }
     }
 
-    /// Takes news. While the display stands still only the connection and notices go on.
+    /// Applies an update. While the display is paused only the connection and messages change.
     pub fn apply(&mut self, update: Update) {
         match update {
             Update::Connected(server) => {
@@ -106,6 +110,10 @@ impl Model {
             Update::Lost(reason) => self.lost = Some(reason),
             Update::Notice(notice) => self.notice = Some(notice),
             _ if self.is_paused => {}
+            Update::Device(stats) if stats.encoded_len() > MESSAGE_BYTES_MAX => {}
+            Update::Activity(activity) if activity.encoded_len() > MESSAGE_BYTES_MAX => {}
+            Update::Device(stats)
+                if self.devices.len() >= DEVICES_MAX && !self.devices.contains_key(&stats.device_index) => {}
             Update::Device(stats) => {
                 let device = self.devices.entry(stats.device_index).or_default();
                 push(&mut device.history, (*stats).clone());
@@ -123,7 +131,7 @@ impl Model {
         }
     }
 
-    /// Takes a key.
+    /// Handles a key.
     pub fn press(&mut self, key: KeyEvent) -> Action {
         if key.kind == KeyEventKind::Release {
             return Action::None;
@@ -151,7 +159,7 @@ impl Model {
         self.activity.back()
     }
 
-    /// The place of the chosen job.
+    /// The index of the selected job.
     pub fn chosen_place(&self) -> Option<usize> {
         let chosen = self.chosen.as_ref()?;
         self.jobs.iter().position(|job| job.job_id == *chosen)
@@ -162,7 +170,7 @@ impl Model {
         jobs.sort_by_key(|job| (job.state() != JobState::Running, job.queue_position.unwrap_or(0), job.job_id.clone()));
         self.jobs = jobs;
         if self.chosen_place().is_none() {
-            // The chosen job has gone; the one in its place is near.
+            // The selected job is gone; select the one at its index.
             let nearest = self.jobs.get(place).or(self.jobs.last());
             self.chosen = nearest.map(|job| job.job_id.clone());
         }
@@ -211,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn jobs_stand_in_the_order_in_which_they_get_the_device() {
+    fn jobs_are_in_the_order_in_which_they_run() {
         let model = queue();
         let order: Vec<&str> = model.jobs.iter().map(|job| job.job_id.as_str()).collect();
         assert_eq!(order, ["a", "b", "c"]);
@@ -219,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_is_given_up_only_after_a_yes() {
+    fn a_job_is_cancelled_only_after_a_confirmation() {
         let mut model = queue();
         assert_eq!(press(&mut model, KeyCode::Down), Action::None);
         assert_eq!(press(&mut model, KeyCode::Char('c')), Action::None);
@@ -232,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn the_choice_stays_with_its_job_and_then_with_its_place() {
+    fn the_selection_follows_its_job_and_then_its_index() {
         let mut model = queue();
         press(&mut model, KeyCode::Down);
         model.apply(Update::Jobs(vec![job("b", JobState::Running, None), job("c", JobState::Queued, Some(1))]));
@@ -246,11 +254,11 @@ mod tests {
         model.apply(Update::Jobs(Vec::new()));
         assert_eq!(model.chosen, None);
         press(&mut model, KeyCode::Char('c'));
-        assert_eq!(model.asked, None, "there is nothing to give up");
+        assert_eq!(model.asked, None, "there is no job to cancel");
     }
 
     #[test]
-    fn a_pause_holds_figures_but_not_the_connection() {
+    fn a_pause_stops_samples_but_not_the_connection() {
         let mut model = Model::new("http://x");
         press(&mut model, KeyCode::Char('p'));
         model.apply(Update::Device(Box::default()));
@@ -264,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_job_begins_without_the_steps_of_the_old() {
+    fn a_new_job_has_no_steps_of_the_old_one() {
         let mut model = Model::new("http://x");
         let picture = Picture::new(1, 1, vec![0; 3]).expect("three bytes");
         model.apply(Update::Preview("a".into(), picture));
@@ -282,5 +290,12 @@ mod tests {
             model.apply(Update::Activity(Activity::default()));
         }
         assert_eq!((model.devices[&0].history.len(), model.activity.len()), (HISTORY, HISTORY));
+        for device_index in 0..1000 {
+            model.apply(Update::Device(Box::new(GpuStats { device_index, ..GpuStats::default() })));
+        }
+        assert_eq!(model.devices.len(), DEVICES_MAX);
+        let name = "x".repeat(MESSAGE_BYTES_MAX);
+        model.apply(Update::Device(Box::new(GpuStats { name, ..GpuStats::default() })));
+        assert_eq!(model.devices[&0].newest.name, "", "a sample that is too large is dropped");
     }
 }

@@ -1,4 +1,4 @@
-//! One look as plain text, for scripts and for streams that nobody watches.
+//! One snapshot as plain text, for scripts and streams that are no terminal.
 
 use sakuga_client::proto::system::v1::{Activity, GpuStats};
 
@@ -6,15 +6,15 @@ use super::model::Model;
 use super::view::{place, pool_line, processes_line};
 use crate::cli::jobs::text as jobs_text;
 use crate::cli::progress::device_line;
-use crate::cli::render::plain;
 use crate::cli::units;
+use sakuga_client::proto::text::one_line;
 
-/// What the model knows, a fact a line.
+/// The state, a fact a line.
 pub fn text(model: &Model) -> String {
-    let mut lines = vec![plain(&model.address)];
+    let mut lines = vec![one_line(&model.address)];
     if let Some(server) = &model.server {
         let text = format!("{} {}, {}, {}", server.version, server.engine, server.device, server.precision);
-        lines.push(plain(&text));
+        lines.push(one_line(&text));
     }
     lines.extend(model.devices.values().map(|device| device_text(&device.newest)));
     if let Some(now) = model.now() {
@@ -37,7 +37,7 @@ fn activity_lines(now: &Activity) -> Vec<String> {
     let mut lines: Vec<String> =
         now.pools.iter().map(|pool| pool_line(&pool.name, pool.used_bytes, pool.held_bytes)).collect();
     lines.push(processes_line(now));
-    lines.push(if now.job_id.is_empty() { "nothing is drawn".to_owned() } else { place(now) });
+    lines.push(if now.job_id.is_empty() { "idle".to_owned() } else { place(now) });
     lines.push(format!("{} waiting", units::count(now.queued as usize, "job")));
     lines
 }

@@ -10,12 +10,12 @@ use sakuga_client::proto::system::v1::{Activity, GpuStats};
 use super::model::{Device, Model};
 use crate::cli::jobs::text as jobs_text;
 use crate::cli::progress::{device_line, step_line};
-use crate::cli::render::plain;
 use crate::cli::units;
+use sakuga_client::proto::text::one_line;
 
-/// Devices that are shown.
+/// The most devices that are shown.
 const DEVICES_MAX: usize = 8;
-/// Pools of memory that are shown.
+/// The most memory pools that are shown.
 const POOLS_MAX: usize = 4;
 /// Height of the running job: a gauge, two lines of text, a picture as large as that allows.
 const RUNNING_ROWS: u16 = 10;
@@ -43,25 +43,25 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model) {
 }
 
 fn title_line(model: &Model) -> Line<'static> {
-    let mut spans = vec![Span::from("sakuga top").bold(), Span::from(format!("  {}", plain(&model.address)))];
+    let mut spans = vec![Span::from("sakuga top").bold(), Span::from(format!("  {}", one_line(&model.address)))];
     if let Some(server) = &model.server {
         let text = format!("  {} {}, {}, {}", server.version, server.engine, server.device, server.precision);
-        spans.push(plain(&text).dim());
+        spans.push(one_line(&text).dim());
     }
     if model.is_paused {
         spans.push("  paused".yellow());
     }
     if let Some(reason) = &model.lost {
-        spans.push(format!("  no connection: {}", plain(reason)).red());
+        spans.push(format!("  no connection: {}", one_line(reason)).red());
     }
     spans.into()
 }
 
 fn foot_line(model: &Model) -> Line<'static> {
     match (&model.asked, &model.notice) {
-        (Some(job_id), _) => Line::from(format!("give up job {}? y: yes, any other key: no", plain(job_id))).bold(),
-        (None, Some(notice)) => Line::from(plain(notice)),
-        (None, None) => Line::from("q quit  ↑↓ choose a job  c give it up  p pause").dim(),
+        (Some(job_id), _) => Line::from(format!("cancel job {}? y: yes, any other key: no", one_line(job_id))).bold(),
+        (None, Some(notice)) => Line::from(one_line(notice)),
+        (None, None) => Line::from("q quit  ↑↓ select a job  c cancel it  p pause").dim(),
     }
 }
 
@@ -137,7 +137,7 @@ fn draw_running(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let Some(now) = model.now().filter(|now| !now.job_id.is_empty()) else {
-        return frame.render_widget(Line::from("nothing is drawn").dim(), inner);
+        return frame.render_widget(Line::from("idle").dim(), inner);
     };
     let running = model.running.as_ref().filter(|running| running.job_id == now.job_id);
     let preview = running.and_then(|running| running.preview.as_ref());
@@ -159,7 +159,7 @@ fn draw_running(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 /// `job 0198, denoise, step 4 of 12`.
 pub fn place(now: &Activity) -> String {
     let stage = if now.stage.is_empty() { "begins".to_owned() } else { now.stage.replace('_', " ") };
-    plain(&format!("job {}, {stage}, step {} of {}", now.job_id, now.step, now.steps))
+    one_line(&format!("job {}, {stage}, step {} of {}", now.job_id, now.step, now.steps))
 }
 
 fn step_gauge(now: &Activity) -> LineGauge<'static> {
@@ -195,13 +195,13 @@ fn draw_memory(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 
 /// `scratch                 24.0 KiB of 32.0 KiB held`.
 pub fn pool_line(name: &str, used: u64, held: u64) -> String {
-    format!("{:<22} {} of {} held", plain(name), units::bytes(used), units::bytes(held))
+    format!("{:<22} {} of {} held", one_line(name), units::bytes(used), units::bytes(held))
 }
 
 /// `held by this server 30.1 MiB, by process 77 1.0 GiB`.
 pub fn processes_line(now: &Activity) -> String {
     if now.processes.is_empty() {
-        return "the driver does not tell who holds memory".to_owned();
+        return "the driver does not report which processes hold memory".to_owned();
     }
     let holders = now.processes.iter().map(|process| {
         let who = if process.is_server { "this server".to_owned() } else { format!("process {}", process.pid) };
@@ -225,8 +225,7 @@ fn draw_queue(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
-    use sakuga_client::Step;
-    use sakuga_client::proto::generation::v1::{Job, JobState};
+    use sakuga_client::proto::generation::v1::{Job, JobState, Step};
     use sakuga_client::proto::system::v1::{GetServerInfoResponse, MemoryPool, ProcessMemory, StatsSource};
 
     use super::super::halfblocks::Picture;
@@ -285,7 +284,7 @@ mod tests {
             t: 0.2,
             sigma: 0.8,
             step_ms: 143.0,
-            eta: Some(std::time::Duration::from_millis(2300)),
+            eta: Some(prost_types::Duration { seconds: 2, nanos: 300_000_000 }),
             guidance_active: true,
             evaluations: 14,
         };
@@ -313,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_matters_is_said_in_the_first_and_the_last_line() {
+    fn status_and_question_are_in_the_first_and_last_line() {
         let mut model = busy();
         model.is_paused = true;
         model.lost = Some("the server ended the stream\u{1b}[2J".into());
@@ -321,7 +320,7 @@ mod tests {
         let screen = screen(&model, 140, 32);
         let lines: Vec<&str> = screen.lines().collect();
         assert!(lines[0].ends_with("paused  no connection: the server ended the stream\u{fffd}[2J"), "{}", lines[0]);
-        assert_eq!(lines[31], "give up job job-2? y: yes, any other key: no");
+        assert_eq!(lines[31], "cancel job job-2? y: yes, any other key: no");
     }
 
     #[test]

@@ -1,15 +1,15 @@
-//! Previews: as files, and in terminals that show pictures.
+//! Previews as files, and in terminals that show pictures.
 
 use std::path::{Path, PathBuf};
 
-use sakuga_client::Preview;
-use sakuga_client::proto::generation::v1::ImageFormat;
+use sakuga_client::proto::generation::v1::{ImageFormat, Preview};
 
-use super::failure::Failure;
-use super::inline::Protocol;
-use super::output;
+use crate::cli::failure::Failure;
+use crate::cli::inline::Protocol;
+use crate::cli::output;
+use crate::cli::units;
 
-/// Pictures of one job that are shown in the terminal before the result.
+/// Previews of one job that are shown in the terminal.
 const INLINE_PREVIEWS: u32 = 6;
 
 /// Width of a preview in the terminal, in columns.
@@ -18,23 +18,37 @@ const PREVIEW_COLUMNS: u32 = 24;
 /// Width of a result in the terminal, in columns.
 const RESULT_COLUMNS: u32 = 48;
 
+/// The most that the previews of one job may take on the disk.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// What a file takes at least.
+const FILE_BYTES: u64 = 4096;
+
 /// Previews as files.
 pub struct PreviewFiles {
     directory: PathBuf,
     written: usize,
+    written_bytes: u64,
 }
 
 impl PreviewFiles {
     /// Creates the directory.
     pub fn create(directory: &Path) -> Result<Self, Failure> {
         std::fs::create_dir_all(directory).map_err(|error| Failure::unwritable(directory, error))?;
-        Ok(Self { directory: directory.to_owned(), written: 0 })
+        Ok(Self { directory: directory.to_owned(), written: 0, written_bytes: 0 })
     }
 
-    /// Writes a preview under its picture and step.
+    /// Writes a preview under its picture and step. Fails once the previews of the job exceed [`MAX_BYTES`].
     pub fn write(&mut self, preview: &Preview) -> Result<(), Failure> {
-        let name = format!("image{}_step{:03}.{}", preview.image_index, preview.step, extension(preview.format));
-        output::write_file(&self.directory.join(name), &preview.bytes)?;
+        let name = format!("image{}_step{:03}.{}", preview.image_index, preview.step, extension(preview.format()));
+        let path = self.directory.join(name);
+        self.written_bytes = self.written_bytes.saturating_add(preview.data.len() as u64).saturating_add(FILE_BYTES);
+        if self.written_bytes > MAX_BYTES {
+            let limit = units::bytes(MAX_BYTES);
+            return Err(Failure::unwritable(&path, format_args!("the server sent more than {limit} of previews"))
+                .with_help("write fewer with --preview-every, or smaller ones with --preview-max-edge"));
+        }
+        output::write_file(&path, &preview.data)?;
         self.written += 1;
         Ok(())
     }
@@ -60,7 +74,7 @@ pub struct InlinePictures {
 }
 
 impl InlinePictures {
-    /// A way to show pictures, if the terminal has one.
+    /// A way to show pictures, if the terminal supports one.
     pub fn detect() -> Option<Self> {
         Protocol::detect().map(|protocol| Self { protocol, shown: 0 })
     }
@@ -71,10 +85,10 @@ impl InlinePictures {
         preview.image_index == 0 && self.shown < INLINE_PREVIEWS && u64::from(preview.step) >= due_after.max(1)
     }
 
-    /// Shows a preview. A picture that cannot be shown is no reason to stop.
+    /// Shows a preview. One that cannot be decoded is skipped.
     pub fn show_preview(&mut self, preview: &Preview) {
         self.shown += 1;
-        self.protocol.show(&preview.bytes, PREVIEW_COLUMNS);
+        self.protocol.show(&preview.data, PREVIEW_COLUMNS);
     }
 
     /// Shows a result.
@@ -92,11 +106,11 @@ mod tests {
         Preview {
             image_index,
             step,
-            method: PreviewMethod::Linear,
-            format: ImageFormat::Webp,
+            method: PreviewMethod::Linear.into(),
+            format: ImageFormat::Webp.into(),
             width: 1,
             height: 1,
-            bytes: vec![1].into(),
+            data: vec![1].into(),
         }
     }
 
@@ -121,5 +135,15 @@ mod tests {
             assert!(!inline.is_due(&preview(1, step), 28));
         }
         assert_eq!(shown, [4, 8, 12, 16, 20, 24]);
+    }
+
+    #[test]
+    fn a_server_cannot_fill_the_disk_with_previews() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut files = PreviewFiles::create(directory.path()).unwrap();
+        files.written_bytes = MAX_BYTES;
+        let failure = files.write(&preview(0, 1)).unwrap_err();
+        assert!(failure.message().contains("more than 1.0 GiB"), "{failure:?}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

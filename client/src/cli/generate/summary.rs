@@ -1,17 +1,20 @@
-//! What a finished job says of itself.
+//! The summary of a finished job, for people and for programs.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use sakuga_client::{Completed, Picture, Timings, json};
+use sakuga_client::proto::generation::v1::Timings;
+use sakuga_client::proto::json;
+use sakuga_client::proto::text::one_line;
+use sakuga_client::proto::time::{self, milliseconds};
+use sakuga_client::{Completed, Picture};
 use serde_json::{Value, json};
 
 use super::compose::Origin;
-use super::profile;
-use super::render::plain;
-use super::session::Facts;
-use super::terminal::Terminal;
-use super::units;
+use super::facts::Facts;
+use crate::cli::output::shown;
+use crate::cli::profile;
+use crate::cli::terminal::Terminal;
+use crate::cli::units;
 
 /// Where the results are.
 pub struct Places<'a> {
@@ -36,20 +39,20 @@ pub fn text(
     for (picture, path) in completed.pictures.iter().zip(places.paths) {
         let seed = seed_of(picture, facts).map(|seed| format!(", seed {seed}")).unwrap_or_default();
         let size = units::bytes(picture.bytes.len() as u64);
-        let name = plain(&path.display().to_string());
+        let name = shown(path);
         lines.push(format!("{}  {}x{}, {size}{seed}", bold.apply_to(name), picture.width, picture.height));
     }
     lines.push(format!("took {}", timings_text(&completed.timings)));
     if let Some((directory, count)) = places.previews {
-        lines.push(format!("{} in {}", units::count(count, "preview"), plain(&directory.display().to_string())));
+        lines.push(format!("{} in {}", units::count(count, "preview"), shown(directory)));
     }
     if let Some((path, count)) = &places.events {
         let count = usize::try_from(*count).unwrap_or(usize::MAX);
-        lines.push(format!("{} in {}", units::count(count, "event"), plain(&path.display().to_string())));
+        lines.push(format!("{} in {}", units::count(count, "event"), shown(path)));
     }
     if facts.missed_events > 0 {
         lines.push(format!(
-            "{} left out by the server, because this side read too slowly: previews or statistics, nothing else",
+            "{} dropped by the server because this side read too slowly: previews and statistics only",
             units::count(usize::try_from(facts.missed_events).unwrap_or(usize::MAX), "event")
         ));
     }
@@ -79,7 +82,6 @@ pub fn json(completed: &Completed, facts: &Facts, places: &Places<'_>, origin: O
         })
         .collect();
     let started = facts.started.as_ref();
-    let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
     let timings = &completed.timings;
     json!({
         "status": "completed",
@@ -97,7 +99,7 @@ pub fn json(completed: &Completed, facts: &Facts, places: &Places<'_>, origin: O
             "encode_image": milliseconds(timings.encode_image),
             "total": milliseconds(timings.total),
         },
-        // Without descriptors there is no JSON, and a test of the library makes sure that they are there.
+        // A message of this API always has its descriptor.
         "profiles": facts.profiles.iter().filter_map(|profile| json::dynamic(profile).ok()).collect::<Vec<_>>(),
         "previews": facts.previews,
         "missed_events": facts.missed_events,
@@ -108,6 +110,7 @@ pub fn json(completed: &Completed, facts: &Facts, places: &Places<'_>, origin: O
 }
 
 fn timings_text(timings: &Timings) -> String {
+    let duration = |time: Option<prost_types::Duration>| time.and_then(time::duration).unwrap_or_default();
     let parts: Vec<String> = [
         ("queue", timings.queued),
         ("text", timings.text_encode),
@@ -116,11 +119,12 @@ fn timings_text(timings: &Timings) -> String {
         ("PNG", timings.encode_image),
     ]
     .into_iter()
+    .map(|(name, time)| (name, duration(time)))
     .filter(|(_, time)| !time.is_zero())
     .map(|(name, time)| format!("{name} {}", units::duration(time)))
     .collect();
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    format!("{}{parts}", units::duration(timings.total))
+    format!("{}{parts}", units::duration(duration(timings.total)))
 }
 
 fn seed_of(picture: &Picture, facts: &Facts) -> Option<u64> {
@@ -129,7 +133,7 @@ fn seed_of(picture: &Picture, facts: &Facts) -> Option<u64> {
     from_record.or_else(from_start)
 }
 
-/// Whether the picture has the pixels of the one that its request came from; `None` if it was not meant to.
+/// Whether the picture has the same pixels as the one its request came from; `None` if the request was changed.
 fn is_same(completed: &Completed, origin: &Origin) -> Option<bool> {
     if origin.is_changed {
         return None;
@@ -139,15 +143,15 @@ fn is_same(completed: &Completed, origin: &Origin) -> Option<bool> {
 }
 
 fn comparison_text(completed: &Completed, facts: &Facts, origin: &Origin) -> Option<String> {
-    let name = plain(&origin.name);
+    let name = one_line(&origin.name);
     if is_same(completed, origin)? {
-        return Some(format!("the pixels are those of {name}, bit for bit"));
+        return Some(format!("the pixels are the same as in {name}"));
     }
     let device = facts.started.as_ref().map(|started| started.device.as_str()).unwrap_or_default();
     let reason = if device == origin.device {
-        "the model or the server's version is another one".to_owned()
+        "the model or the version of the server differs".to_owned()
     } else {
-        format!("that was drawn on {}, this on {}", plain(&origin.device), plain(device))
+        format!("it was drawn on {}, this one on {}", one_line(&origin.device), one_line(device))
     };
-    Some(format!("the pixels are not those of {name}: {reason}"))
+    Some(format!("the pixels differ from {name}: {reason}"))
 }

@@ -1,32 +1,39 @@
-//! One job as the user sees it: every event goes to the places that want it.
+//! One job as the user sees it: each event goes to the progress display, the previews and the event log.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use sakuga_client::proto::generation::v1::Profile;
-use sakuga_client::{Cancelled, Completed, Event, EventKind, Started};
+use sakuga_client::proto::generation::v1::Cancelled;
+use sakuga_client::proto::prompt::v1::Diagnostic;
+use sakuga_client::proto::text::one_line;
+use sakuga_client::{Completed, Event, EventKind, cancel_reason};
 use serde_json::{Value, json};
 
-use super::compose::Composed;
-use super::event_log::EventLog;
-use super::exit::Exit;
-use super::failure::Failure;
-use super::generate::GenerateArguments;
-use super::output::{self, say};
+use super::arguments::GenerateArguments;
+use super::compose::{CheckedText, Composed};
+use super::facts::Facts;
 use super::preview::{InlinePictures, PreviewFiles};
-use super::progress::Progress;
-use super::render::{self, Finding};
 use super::summary;
-use super::terminal::{Stream, Terminal};
-use super::units;
+use crate::cli::check::Kind;
+use crate::cli::event_log::EventLog;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::{self, numbered, say};
+use crate::cli::progress::Progress;
+use crate::cli::render::{self, Finding};
+use crate::cli::terminal::{Stream, Terminal};
+use crate::cli::units;
+
+/// Profiles that are kept: several for each stage of each picture.
+const PROFILES_MAX: usize = 1024;
 
 /// How a job ended, if nothing went wrong.
 #[derive(Debug)]
 pub enum Ending {
     /// The pictures are here.
     Completed(Box<Completed>),
-    /// The server gave it up.
+    /// The server cancelled it.
     Cancelled(Cancelled),
-    /// The user gave it up, by what is named here.
+    /// The user cancelled it, by this signal.
     Interrupted(&'static str),
 }
 
@@ -36,36 +43,15 @@ pub struct Session {
     inline: Option<InlinePictures>,
     previews: Option<PreviewFiles>,
     events: Option<EventLog>,
-    local: Option<(String, Vec<u8>, Vec<Finding>)>,
+    texts: Vec<CheckedText>,
     terminal: Terminal,
     is_quiet: bool,
     /// Facts for the summary.
     pub facts: Facts,
 }
 
-/// What is known of the job so far.
-#[derive(Debug, Default)]
-pub struct Facts {
-    /// The job's name on the server.
-    pub job_id: String,
-    /// The request's name.
-    pub request_id: String,
-    /// What the server made of the request.
-    pub started: Option<Started>,
-    /// Steps that are done.
-    pub step: u32,
-    /// Steps of the job, once they are known.
-    pub total_steps: u32,
-    /// Events that the server left out.
-    pub missed_events: u64,
-    /// Previews that arrived.
-    pub previews: usize,
-    /// Where the time of each part went, if that was asked for.
-    pub profiles: Vec<Profile>,
-}
-
 impl Session {
-    /// Prepares the places that events go to.
+    /// Creates the files and the display that events go to.
     pub fn new(
         arguments: &GenerateArguments,
         composed: &Composed,
@@ -74,23 +60,19 @@ impl Session {
         terminal: &Terminal,
     ) -> Result<Self, Failure> {
         let previews = arguments.previews.preview_dir.as_deref().map(PreviewFiles::create).transpose()?;
-        let local = composed
-            .prompt
-            .as_ref()
-            .map(|(input, findings)| (input.name.clone(), input.bytes.clone(), findings.clone()));
         Ok(Self {
             progress: Progress::new(arguments.quiet, terminal),
             inline,
             previews,
             events,
-            local,
+            texts: composed.texts.clone(),
             terminal: *terminal,
             is_quiet: arguments.quiet,
             facts: Facts::default(),
         })
     }
 
-    /// Takes an event; returns the ending if it is one.
+    /// Takes an event. Returns the ending if it is a terminal one.
     pub fn take(&mut self, event: Event) -> Result<Option<Ending>, Failure> {
         if let Some(events) = &self.events {
             events.check()?;
@@ -101,23 +83,26 @@ impl Session {
         }
         self.progress.show(&event);
         match event.kind {
-            EventKind::Accepted { request_id, diagnostics } => {
-                self.facts.request_id = request_id;
-                self.tell_new(&diagnostics.iter().map(Finding::from).collect::<Vec<_>>());
+            EventKind::Accepted(accepted) => {
+                self.facts.request_id = accepted.request_id;
+                self.report_new(&accepted.diagnostics);
             }
             EventKind::Started(started) => {
-                // What a user must know is said even where nothing else is.
+                // The notice of a model, such as its licence, is printed even with --quiet.
                 if self.is_quiet && !started.model_notice.is_empty() {
-                    say(format_args!("notice: {}", render::plain(&started.model_notice)));
+                    say(format_args!("notice: {}", one_line(&started.model_notice)));
                 }
-                self.facts.total_steps = started.resolved.sampling.map_or(0, |sampling| sampling.steps);
+                let sampling = started.resolved.as_ref().and_then(|request| request.sampling);
+                self.facts.total_steps = sampling.map_or(0, |sampling| sampling.steps);
                 self.facts.started = Some(*started);
             }
-            EventKind::Requeued { .. } => {
+            EventKind::Requeued(_) => {
                 self.facts.step = 0;
                 self.facts.profiles.clear();
             }
-            EventKind::Profile(profile) => self.facts.profiles.push(*profile),
+            EventKind::Profile(profile) if self.facts.profiles.len() < PROFILES_MAX => {
+                self.facts.profiles.push(*profile);
+            }
             EventKind::Step(step) => {
                 self.facts.step = step.index;
                 self.facts.total_steps = step.total;
@@ -140,12 +125,12 @@ impl Session {
         Ok(None)
     }
 
-    /// Takes the display away.
+    /// Removes the progress display.
     pub fn close(&self) {
         self.progress.close();
     }
 
-    /// Writes the pictures, if there are any, and says how it ended.
+    /// Writes the pictures, if there are any, and prints the summary.
     pub fn conclude(
         &self,
         ending: Ending,
@@ -159,9 +144,9 @@ impl Session {
         let completed = match ending {
             Ending::Completed(completed) => completed,
             Ending::Cancelled(cancelled) => {
-                return Ok(self.gave_up(cancelled.at_step, cancelled.reason.as_str()));
+                return Ok(self.cancelled(cancelled.at_step, cancel_reason(cancelled.reason())));
             }
-            Ending::Interrupted(by) => return Ok(self.gave_up(self.facts.step, by)),
+            Ending::Interrupted(by) => return Ok(self.cancelled(self.facts.step, by)),
         };
         let several = completed.pictures.len() > 1;
         let paths: Vec<PathBuf> = completed
@@ -183,10 +168,12 @@ impl Session {
         if !arguments.json {
             output::print(summary::text(&completed, &self.facts, &places, composed.origin.as_ref(), terminal))?;
         }
-        Ok((Exit::Ok, summary::json(&completed, &self.facts, &places, composed.origin.as_ref())))
+        let mut summary = summary::json(&completed, &self.facts, &places, composed.origin.as_ref());
+        summary["notes"] = json!(composed.notes);
+        Ok((Exit::Ok, summary))
     }
 
-    fn gave_up(&self, at_step: u32, reason: &str) -> (Exit, Value) {
+    fn cancelled(&self, at_step: u32, reason: &str) -> (Exit, Value) {
         let total = self.facts.total_steps;
         let place = match (at_step, total) {
             (0, _) => "before the first step".to_owned(),
@@ -204,41 +191,25 @@ impl Session {
         (Exit::Cancelled, summary)
     }
 
-    /// Shows what the server found and the check on this machine did not: the server may be newer.
-    fn tell_new(&self, findings: &[Finding]) {
+    /// Prints the findings of a newer server that the check on this machine did not make, each in its own text.
+    fn report_new(&self, diagnostics: &[Diagnostic]) {
         if self.is_quiet {
             return;
         }
-        let Some((name, bytes, local)) = &self.local else { return };
-        let new: Vec<Finding> =
-            findings.iter().filter(|finding| !local.iter().any(|local| local.is_same_as(finding))).cloned().collect();
-        if !new.is_empty() {
-            let shown = render::findings(name, bytes, &new, &self.terminal, Stream::Stderr);
-            let count = units::count(new.len(), "finding");
-            self.progress.note(&format!("the server found more in the prompt: {count}\n\n{}", shown.trim_end()));
+        for text in &self.texts {
+            let new: Vec<Finding> = diagnostics
+                .iter()
+                .map(Finding::from)
+                .filter(|finding| finding.is_of_negative() == (text.kind == Kind::Negative))
+                .filter(|finding| !text.findings.iter().any(|known| known.is_same_as(finding)))
+                .collect();
+            if !new.is_empty() {
+                let input = &text.input;
+                let shown = render::findings(&input.name, &input.bytes, &new, &self.terminal, Stream::Stderr);
+                let count = units::count(new.len(), "finding");
+                let name = one_line(&input.name);
+                self.progress.note(&format!("{name}: {count} of the server\n\n{}", shown.trim_end()));
+            }
         }
-    }
-}
-
-/// `out.png` and 1 to `out-1.png`.
-pub fn numbered(path: &Path, image_index: u32) -> PathBuf {
-    let mut name = path.file_stem().unwrap_or_default().to_owned();
-    name.push(format!("-{image_index}"));
-    if let Some(extension) = path.extension() {
-        name.push(".");
-        name.push(extension);
-    }
-    path.with_file_name(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn several_pictures_have_numbers() {
-        assert_eq!(numbered(Path::new("a/out.png"), 1), Path::new("a/out-1.png"));
-        assert_eq!(numbered(Path::new("out"), 0), Path::new("out-0"));
-        assert_eq!(numbered(Path::new("a.b.png"), 2), Path::new("a.b-2.png"));
     }
 }

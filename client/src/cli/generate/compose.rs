@@ -1,5 +1,4 @@
-//! From arguments and files to the request that is sent. What is wrong with a prompt is told here, before anybody is
-//! asked.
+//! From arguments and files to the request. Invalid prompts are reported here, before the server is asked.
 
 use std::path::Path;
 
@@ -7,32 +6,47 @@ use sakuga_client::picture;
 use sakuga_client::proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_client::proto::generation::v1::{GenerateRequest, PreviewMethod};
 use sakuga_client::proto::prompt::v1::Strictness;
-use sakuga_schema::Severity;
+use sakuga_client::proto::text::one_line;
+use sakuga_schema::{Diagnostic, Severity};
 
-use super::check::{Checker, Kind, Outcome};
-use super::failure::Failure;
-use super::generate::GenerateArguments;
-use super::input::{self, Input};
-use super::output::say;
-use super::render::{self, Finding};
-use super::terminal::{Stream, Terminal};
-use super::units;
+use super::arguments::{GenerateArguments, Seed};
+use crate::cli::check::{Checker, Kind, Outcome};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::input::{self, Input};
+use crate::cli::output::say;
+use crate::cli::render::{self, Finding};
+use crate::cli::terminal::{Stream, Terminal};
+use crate::cli::units;
 
 /// A request that is ready to be sent.
 pub struct Composed {
     /// The request.
     pub request: GenerateRequest,
-    /// The text of the prompt and what was found in it; `None` if the request comes from a picture.
-    pub prompt: Option<(Input, Vec<Finding>)>,
+    /// The texts that were read, with their findings; none for a request from a picture.
+    pub texts: Vec<CheckedText>,
     /// The picture that the request comes from.
     pub origin: Option<Origin>,
+    /// Arguments that have no effect, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// A text and the findings of the check on this machine.
+#[derive(Clone)]
+pub struct CheckedText {
+    /// Whether it is the prompt or the negative prompt.
+    pub kind: Kind,
+    /// The text.
+    pub input: Input,
+    /// The findings.
+    pub findings: Vec<Finding>,
 }
 
 /// A picture whose request is sent again.
 pub struct Origin {
-    /// The file, as the user named it.
+    /// The file, as given.
     pub name: String,
-    /// Which picture of its request it was.
+    /// Its index in the request.
     pub image_index: u32,
     /// SHA-256 of its pixels.
     pub pixels_sha256: String,
@@ -42,10 +56,10 @@ pub struct Origin {
     pub is_changed: bool,
 }
 
-/// What was wrong with the prompt, already told on stderr unless `--json` is on.
+/// The findings of an invalid prompt, already printed to stderr unless `--json` is on.
 pub struct Refusal {
-    /// The checks that were made, by input.
-    pub outcomes: Vec<Outcome>,
+    /// The findings of both texts.
+    pub diagnostics: Vec<Diagnostic>,
 }
 
 /// Reads the inputs, checks the prompts and fills in the request. `shows_pictures` says whether the terminal can show
@@ -55,6 +69,10 @@ pub fn compose(
     shows_pictures: bool,
     terminal: &Terminal,
 ) -> Result<Result<Composed, Refusal>, Failure> {
+    let stdin = Some(Path::new("-"));
+    if arguments.file.as_deref() == stdin && arguments.negative.as_deref() == stdin {
+        return Err(Failure::new(Exit::Unreadable, "stdin cannot be both the prompt and the negative prompt"));
+    }
     let checker = Checker::new(&arguments.check)?;
     let (mut request, mut origin) = match &arguments.from {
         Some(path) => {
@@ -64,27 +82,28 @@ pub fn compose(
         None => (GenerateRequest::default(), None),
     };
     let before = request.clone();
-    let mut outcomes = Vec::new();
-    let mut prompt = None;
+    let mut texts = Vec::new();
+    let mut refused = false;
+    let mut diagnostics = Vec::new();
+    let mut take = |kind: Kind, input: Input| {
+        let outcome = checker.check(kind, &input);
+        report(&input, &outcome, arguments, terminal);
+        let text = String::from_utf8_lossy(&input.bytes).into_owned();
+        texts.push(CheckedText { kind, input, findings: outcome.findings() });
+        refused |= !outcome.is_valid;
+        diagnostics.extend(outcome.diagnostics);
+        text
+    };
     if let Some(path) = &arguments.file {
-        let input = input::read_prompt(path)?;
-        let outcome = checker.check(Kind::Prompt, &input);
-        tell(&input, &outcome, arguments, terminal);
-        request.prompt = Some(Prompt::Xml(String::from_utf8_lossy(&input.bytes).into_owned()));
+        request.prompt = Some(Prompt::Xml(take(Kind::Prompt, input::read_prompt(path, "generate")?)));
         let strictness = if arguments.check.strict { Strictness::Strict } else { Strictness::Lenient };
         request.strictness = strictness.into();
-        prompt = Some((input, outcome.findings()));
-        outcomes.push(outcome);
     }
     if let Some(path) = &arguments.negative {
-        let input = input::read_prompt(path)?;
-        let outcome = checker.check(Kind::Negative, &input);
-        tell(&input, &outcome, arguments, terminal);
-        request.negative = Some(Negative::NegativeText(String::from_utf8_lossy(&input.bytes).into_owned()));
-        outcomes.push(outcome);
+        request.negative = Some(Negative::NegativeText(take(Kind::Negative, input::read_negative(path)?)));
     }
-    if outcomes.iter().any(|outcome| !outcome.is_valid) {
-        return Ok(Err(Refusal { outcomes }));
+    if refused {
+        return Ok(Err(Refusal { diagnostics }));
     }
     apply_settings(&mut request, arguments);
     if let Some(origin) = &mut origin {
@@ -92,7 +111,49 @@ pub fn compose(
     }
     apply_previews(&mut request, arguments, shows_pictures);
     request.profile = arguments.profile;
-    Ok(Ok(Composed { request, prompt, origin }))
+    let notes = without_effect(&request, arguments, shows_pictures);
+    if !arguments.quiet {
+        notes.iter().for_each(|note| say(format_args!("note: {note}")));
+    }
+    Ok(Ok(Composed { request, texts, origin, notes }))
+}
+
+/// Arguments that change nothing, with what to do instead.
+fn without_effect(request: &GenerateRequest, arguments: &GenerateArguments, shows_pictures: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    let sampling = request.sampling.unwrap_or_default();
+    let is_off = sampling.guidance_scale == Some(1.0) || sampling.guidance_until.is_some_and(|until| until <= 0.0);
+    if is_off && request.negative.is_some() {
+        notes.push(
+            "guidance is off (--guidance 1 or --guidance-until 0), so the negative prompt has no effect; use a larger \
+             --guidance"
+                .to_owned(),
+        );
+    }
+    let previews = &arguments.previews;
+    let method = request.preview.unwrap_or_default().method();
+    let is_wanted = !matches!(method, PreviewMethod::Unspecified | PreviewMethod::None);
+    if is_wanted && previews.preview.is_some() && !shows_pictures && previews.preview_dir.is_none() {
+        notes.push(
+            "previews are drawn and not shown: this terminal cannot show pictures; write them with --preview-dir DIR"
+                .to_owned(),
+        );
+    }
+    if !is_wanted {
+        for (option, is_given) in [
+            ("--preview-dir", previews.preview_dir.is_some()),
+            ("--preview-format", previews.preview_format.is_some()),
+            ("--preview-max-edge", previews.preview_max_edge.is_some()),
+            ("--preview-every", previews.preview_every.is_some()),
+        ] {
+            if is_given {
+                notes.push(format!(
+                    "{option} has no effect without previews; add --preview linear and --preview-dir DIR"
+                ));
+            }
+        }
+    }
+    notes
 }
 
 fn read_origin(path: &Path) -> Result<(GenerateRequest, Origin), Failure> {
@@ -103,7 +164,7 @@ fn read_origin(path: &Path) -> Result<(GenerateRequest, Origin), Failure> {
     let Some(mut request) = metadata.request else {
         return Err(Failure::unreadable(path, "its record holds no request"));
     };
-    // The name was that of another job.
+    // The identifier belongs to an earlier job.
     request.request_id.clear();
     let origin = Origin {
         name: input.name,
@@ -115,7 +176,7 @@ fn read_origin(path: &Path) -> Result<(GenerateRequest, Origin), Failure> {
     Ok((request, origin))
 }
 
-fn tell(input: &Input, outcome: &Outcome, arguments: &GenerateArguments, terminal: &Terminal) {
+fn report(input: &Input, outcome: &Outcome, arguments: &GenerateArguments, terminal: &Terminal) {
     if arguments.json && !outcome.is_valid {
         return;
     }
@@ -130,7 +191,7 @@ fn tell(input: &Input, outcome: &Outcome, arguments: &GenerateArguments, termina
         say(shown.trim_end());
         say("");
     }
-    let name = render::plain(&input.name);
+    let name = one_line(&input.name);
     if !outcome.is_valid {
         say(format_args!("{name}: not valid, nothing was sent; {}", render::tally(&findings)));
     } else if findings.len() > serious.len() {
@@ -157,7 +218,11 @@ fn apply_settings(request: &mut GenerateRequest, arguments: &GenerateArguments) 
         request.height = size.height_px;
     }
     request.images = arguments.images.unwrap_or(request.images);
-    request.seed = arguments.seed.or(request.seed);
+    match arguments.seed {
+        Some(Seed::Fixed(seed)) => request.seed = Some(seed),
+        Some(Seed::Random) => request.seed = None,
+        None => {}
+    }
     if let Some(model) = &arguments.model {
         request.model.clone_from(model);
     }
@@ -166,8 +231,8 @@ fn apply_settings(request: &mut GenerateRequest, arguments: &GenerateArguments) 
     }
 }
 
-/// Previews are asked for if there is a place to show them. They do not change the pixels, but the record in the file
-/// names them: a request from a picture keeps its own unless others are asked for, so that the same file comes out.
+/// Requests previews if something can show them. They change no pixel, but the record in the file names them: a request
+/// from a picture keeps its own unless an argument changes them, so that the same file comes out.
 fn apply_previews(request: &mut GenerateRequest, arguments: &GenerateArguments, shows_pictures: bool) {
     let previews = &arguments.previews;
     let target = request.preview.get_or_insert_default();

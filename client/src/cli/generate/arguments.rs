@@ -1,0 +1,295 @@
+//! The arguments of `sakuga generate`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use sakuga_client::proto::generation::v1 as wire;
+
+use crate::cli::check::CheckArguments;
+use crate::cli::exit;
+use crate::cli::server::ServerArguments;
+use crate::cli::size::Size;
+
+const AFTER_HELP: &str = "\
+The prompt is checked on this machine first, as `sakuga validate` does.
+
+Several pictures are written to OUT with -0, -1, ... before the extension. A picture appears under its name only when \
+it is complete and its checksum is right. An existing regular file is replaced; a link, pipe or device is refused.
+
+Ctrl-C cancels the job at its next step; only previews and events are written then. If the connection breaks or the \
+server restarts, the program reconnects for up to a minute, and the job continues.
+
+--events writes each event as a line of protobuf JSON (sakuga.generation.v1.GenerateEvent) when it arrives. The bytes of \
+previews and pictures are left out; `data` in the line holds their number and SHA-256.
+
+--json prints one JSON object at the end. Its `status` is `completed`, `cancelled`, `failed`, or `invalid` with the \
+diagnostics of `sakuga validate --json`.
+
+--profile measures the operations of the networks: their time, their rate, and its share of the device's peak rate. With \
+--json they are in `profiles`, each as protobuf JSON (sakuga.generation.v1.Profile).";
+
+/// Draw pictures
+///
+/// Sends a prompt to a server, shows the progress, and writes the pictures as PNG files. Each file carries its request:
+/// `sakuga show` prints it, and --from sends it again.
+#[derive(Debug, Args)]
+#[command(after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
+pub struct GenerateArguments {
+    /// The prompt; `-` for stdin
+    #[arg(value_name = "FILE", required_unless_present = "from")]
+    pub file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub server: ServerArguments,
+
+    /// Where to write the picture
+    #[arg(long, short, value_name = "PNG")]
+    pub out: PathBuf,
+
+    /// Send the request in this picture; other arguments change parts of it
+    #[arg(long, value_name = "FILE.png")]
+    pub from: Option<PathBuf>,
+
+    /// The negative prompt, as XML or plain tags; `-` for stdin
+    #[arg(long, value_name = "FILE")]
+    pub negative: Option<PathBuf>,
+
+    /// Seed of the noise; -1, or without --seed: a random one
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = Seed::parse)]
+    pub seed: Option<Seed>,
+
+    /// Size in pixels, multiples of 16 [default: the model's]
+    #[arg(long, value_name = "WxH", value_parser = Size::parse)]
+    pub size: Option<Size>,
+
+    /// Number of pictures, each from its own noise [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub images: Option<u32>,
+
+    /// The model, as `sakuga info` lists it [default: the server's]
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+
+    /// System prompt of the text encoder; empty for none [default: the model's]
+    #[arg(long, value_name = "TEXT")]
+    pub system_prompt: Option<String>,
+
+    /// How long the job may take, waiting included: `90s`, `5min`
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub timeout: Option<Duration>,
+
+    #[command(flatten)]
+    pub check: CheckArguments,
+
+    #[command(flatten)]
+    pub sampling: SamplingArguments,
+
+    #[command(flatten)]
+    pub previews: PreviewArguments,
+
+    /// Write every event to this file, one line of JSON each
+    #[arg(long, value_name = "FILE.jsonl", help_heading = "Output")]
+    pub events: Option<PathBuf>,
+
+    /// Measure the operations on the device and print a table at the end; the picture is the same
+    #[arg(long, help_heading = "Output")]
+    pub profile: bool,
+
+    /// Print one JSON object to stdout when the job is over
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Show no progress and no warnings
+    #[arg(long, short, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+/// Sampling settings.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub struct SamplingArguments {
+    /// Number of steps from noise to picture [default: the model's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: Option<u32>,
+
+    /// The solver [default: the model's]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub solver: Option<Solver>,
+
+    /// Scale of classifier-free guidance; 1 turns it off [default: the model's]
+    #[arg(long, value_name = "F", value_parser = finite)]
+    pub guidance: Option<f32>,
+
+    /// Apply guidance only while t (0 is noise, 1 the picture) is below this [default: the model's]
+    #[arg(long, value_name = "T", value_parser = finite)]
+    pub guidance_until: Option<f32>,
+
+    /// Limit the norm of the guided velocity to this multiple of the conditional velocity's; 0 for no limit [default: the
+    /// model's]
+    #[arg(long, value_name = "F", value_parser = finite)]
+    pub guidance_renorm: Option<f32>,
+
+    /// Shift of the time schedule: larger values spend more steps on the composition [default: the model's]
+    #[arg(long, value_name = "F", value_parser = finite)]
+    pub shift: Option<f32>,
+}
+
+impl SamplingArguments {
+    /// Whether any of them was given.
+    pub fn is_given(&self) -> bool {
+        self.steps.is_some()
+            || self.solver.is_some()
+            || self.guidance.is_some()
+            || self.guidance_until.is_some()
+            || self.guidance_renorm.is_some()
+            || self.shift.is_some()
+    }
+}
+
+/// Previews of the picture while it is drawn.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Previews")]
+pub struct PreviewArguments {
+    /// Method of previews [default: linear if the terminal or --preview-dir can take them, else none]
+    #[arg(long, value_enum, value_name = "METHOD")]
+    pub preview: Option<PreviewMethod>,
+
+    /// Write previews into this directory, as image0_step012.jpg
+    #[arg(long, value_name = "DIR")]
+    pub preview_dir: Option<PathBuf>,
+
+    /// File format of previews [default: jpeg]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub preview_format: Option<PreviewFormat>,
+
+    /// Largest edge of a preview, in pixels, 16 to 2048 [default: 512]
+    #[arg(long, value_name = "PX", value_parser = clap::value_parser!(u32).range(16..=2048))]
+    pub preview_max_edge: Option<u32>,
+
+    /// Number of steps between previews [default: 1]
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub preview_every: Option<u32>,
+
+    /// Show no pictures in the terminal, even if it can (kitty, iTerm2, sixel)
+    #[arg(long)]
+    pub no_inline: bool,
+}
+
+/// The solvers.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Solver {
+    /// One evaluation a step.
+    Euler,
+    /// Two evaluations a step.
+    Midpoint,
+    /// Four evaluations a step.
+    Rk4,
+    /// DPM-Solver++ multistep of order 2: one evaluation a step.
+    Dpm,
+}
+
+impl Solver {
+    /// The solver on the wire.
+    pub fn to_wire(self) -> wire::Solver {
+        match self {
+            Self::Euler => wire::Solver::Euler,
+            Self::Midpoint => wire::Solver::Midpoint,
+            Self::Rk4 => wire::Solver::Rk4,
+            Self::Dpm => wire::Solver::Dpm,
+        }
+    }
+}
+
+/// Method of previews.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PreviewMethod {
+    /// No previews.
+    None,
+    /// A linear map of the latents: an eighth of the size, at almost no cost.
+    Linear,
+    /// The tiny decoder if the model has one, else the full one.
+    Decoder,
+}
+
+impl PreviewMethod {
+    /// The method on the wire.
+    pub fn to_wire(self) -> wire::PreviewMethod {
+        match self {
+            Self::None => wire::PreviewMethod::None,
+            Self::Linear => wire::PreviewMethod::Linear,
+            Self::Decoder => wire::PreviewMethod::Decoder,
+        }
+    }
+}
+
+/// File format of previews.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum PreviewFormat {
+    /// Quality 85.
+    Jpeg,
+    /// Without loss.
+    Png,
+    /// Without loss.
+    Webp,
+}
+
+impl PreviewFormat {
+    /// The format on the wire.
+    pub fn to_wire(self) -> wire::ImageFormat {
+        match self {
+            Self::Jpeg => wire::ImageFormat::Jpeg,
+            Self::Png => wire::ImageFormat::Png,
+            Self::Webp => wire::ImageFormat::Webp,
+        }
+    }
+}
+
+/// The seed on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seed {
+    /// -1: the server chooses.
+    Random,
+    /// This one.
+    Fixed(u64),
+}
+
+impl Seed {
+    /// Parses a whole number; -1 is a random seed, as in other programs.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        match text.trim() {
+            "-1" => Ok(Self::Random),
+            number => number.parse().map(Self::Fixed).map_err(|_| {
+                format!(
+                    "a seed is a whole number from 0 to {}; leave --seed out, or write -1, for a random one",
+                    u64::MAX
+                )
+            }),
+        }
+    }
+}
+
+fn finite(text: &str) -> Result<f32, String> {
+    let number: f32 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if number.is_finite() { Ok(number) } else { Err(format!("`{text}` is not a finite number")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_finite() {
+        assert_eq!(finite("5.5"), Ok(5.5));
+        assert!(finite("NaN").is_err() && finite("inf").is_err() && finite("x").is_err());
+    }
+
+    #[test]
+    fn a_seed_is_a_number_or_random() {
+        assert_eq!(Seed::parse("-1"), Ok(Seed::Random));
+        assert_eq!(Seed::parse("18446744073709551615"), Ok(Seed::Fixed(u64::MAX)));
+        for text in ["-2", "1.5", "x", "18446744073709551616"] {
+            assert!(Seed::parse(text).unwrap_err().contains("leave --seed out"), "{text}");
+        }
+    }
+}

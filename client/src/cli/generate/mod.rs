@@ -1,0 +1,129 @@
+//! `sakuga generate`: from a prompt to pictures, through a server.
+
+mod arguments;
+mod compose;
+mod facts;
+mod preview;
+mod session;
+mod summary;
+
+use std::time::Duration;
+
+use sakuga_client::Resume;
+use sakuga_client::proto::generation::v1 as wire;
+use serde_json::{Value, json};
+
+use super::event_log::EventLog;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::output;
+use super::server::{self, ServerArguments};
+use super::terminal::Terminal;
+pub use arguments::GenerateArguments;
+use compose::{Composed, Refusal};
+use preview::InlinePictures;
+use session::{Ending, Session};
+
+/// How long CancelJob may take after an interruption.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Runs the command.
+pub fn run(arguments: &GenerateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+    let result = compose_and_draw(arguments, terminal);
+    if !arguments.json {
+        return result.map(|(exit, _)| exit);
+    }
+    match result {
+        Ok((exit, summary)) => output::print_json(&summary).map(|()| exit),
+        Err(failure) => {
+            output::print_json(&failure.to_json())?;
+            Err(failure)
+        }
+    }
+}
+
+fn compose_and_draw(arguments: &GenerateArguments, terminal: &Terminal) -> Result<(Exit, Value), Failure> {
+    let may_show = !(arguments.previews.no_inline || arguments.json || arguments.quiet);
+    let inline = if may_show { InlinePictures::detect() } else { None };
+    let composed = match compose::compose(arguments, inline.is_some(), terminal)? {
+        Ok(composed) => composed,
+        Err(refusal) => return Ok((Exit::Invalid, refusal_json(&refusal))),
+    };
+    output::check_picture(&arguments.out)?;
+    let events = arguments.events.as_deref().map(EventLog::create).transpose()?;
+    let mut session = Session::new(arguments, &composed, inline, events.clone(), terminal)?;
+    let runtime = server::runtime()?;
+    let ending = runtime.block_on(draw(arguments, &composed, events, &mut session));
+    session.close();
+    let ending = ending?;
+    session.conclude(ending, arguments, &composed, terminal)
+}
+
+async fn draw(
+    arguments: &GenerateArguments,
+    composed: &Composed,
+    events: Option<EventLog>,
+    session: &mut Session,
+) -> Result<Ending, Failure> {
+    let follow = async {
+        let client = arguments.server.connect().await?;
+        let mut generation = client.generation().request(composed.request.clone());
+        if let Some(timeout) = arguments.timeout {
+            generation = generation.deadline(timeout);
+        }
+        if let Some(events) = events {
+            generation = generation.tap(move |event| events.record(event));
+        }
+        let mut generation = generation.start_resuming(Resume::default()).await?;
+        while let Some(event) = generation.next_event().await? {
+            if let Some(ending) = session.take(event)? {
+                return Ok(ending);
+            }
+        }
+        // `Generation` ends with a terminal event or an error; this is for a change of that.
+        Err(Failure::new(Exit::Server, "the server ended the stream without a terminal event"))
+    };
+    let interrupted = tokio::select! {
+        biased;
+        signal = interruption() => signal,
+        ending = follow => return ending,
+    };
+    // Dropping the stream cancels the job too, but this process ends before that call does.
+    if !session.facts.job_id.is_empty() {
+        cancel(&arguments.server, &session.facts.job_id).await;
+    }
+    Ok(Ending::Interrupted(interrupted))
+}
+
+/// Cancels a job. If this fails, the server cancels the job once its last reader has been gone for a while.
+async fn cancel(server: &ServerArguments, job_id: &str) {
+    let cancel = async {
+        let client = server.connect().await.ok()?;
+        client.jobs().cancel_job(wire::CancelJobRequest { job_id: job_id.to_owned() }).await.ok()
+    };
+    let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel).await;
+}
+
+/// Waits for Ctrl-C or SIGTERM and returns its name.
+async fn interruption() -> &'static str {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
+            return tokio::select! {
+                _ = tokio::signal::ctrl_c() => "Ctrl-C",
+                _ = terminate.recv() => "SIGTERM",
+            };
+        }
+    }
+    // Without a handler the system ends the process.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    "Ctrl-C"
+}
+
+fn refusal_json(refusal: &Refusal) -> Value {
+    let message = "the prompt is not valid; nothing was sent";
+    json!({ "status": "invalid", "message": message, "diagnostics": refusal.diagnostics })
+}

@@ -1,0 +1,120 @@
+//! Parts of a request as text for people.
+
+use sakuga_client::proto::generation::v1::generate_request::Prompt;
+use sakuga_client::proto::generation::v1::{GenerateRequest, Sampling};
+use sakuga_client::proto::text::one_line;
+use sakuga_schema::{Gender, TagList};
+
+use super::units;
+
+/// `euler, 28 steps, guidance 5 while t < 0.25, shift 6`.
+pub fn sampling(sampling: Option<&Sampling>) -> String {
+    let Some(sampling) = sampling else { return String::new() };
+    let mut parts = vec![sampling.solver().as_str_name().trim_start_matches("SOLVER_").to_lowercase()];
+    parts.push(units::count(sampling.steps as usize, "step"));
+    if let Some(scale) = sampling.guidance_scale {
+        let until = sampling.guidance_until.filter(|until| *until < 1.0);
+        parts.push(format!("guidance {scale}{}", until.map(|t| format!(" while t < {t}")).unwrap_or_default()));
+    }
+    if let Some(factor) = sampling.guidance_renorm.filter(|factor| *factor > 0.0) {
+        parts.push(format!("renorm {factor}"));
+    }
+    if let Some(shift) = sampling.shift {
+        parts.push(format!("shift {shift}"));
+    }
+    parts.join(", ")
+}
+
+/// `1024x1024`, or `-` for a request whose size is not set.
+pub fn size(request: &GenerateRequest) -> String {
+    match (request.width, request.height) {
+        (0, 0) => "-".to_owned(),
+        (width, height) => format!("{width}x{height}"),
+    }
+}
+
+/// The prompt on one line of at most this many characters.
+pub fn prompt(request: &GenerateRequest, characters: usize) -> String {
+    let text = match &request.prompt {
+        Some(Prompt::Xml(text)) => without_tags(text),
+        Some(Prompt::Typed(prompt)) => typed(&prompt.into()),
+        None => String::new(),
+    };
+    let text = one_line(&text).split_whitespace().collect::<Vec<_>>().join(" ");
+    if text.chars().count() <= characters {
+        return text;
+    }
+    text.chars().take(characters.saturating_sub(3)).collect::<String>().trim_end().to_owned() + "..."
+}
+
+fn typed(prompt: &sakuga_schema::Prompt) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut add = |tags: &TagList| parts.extend(tags.iter().cloned());
+    for character in &prompt.characters {
+        let gender = match character.gender {
+            Some(Gender::Girl) => "1girl",
+            Some(Gender::Boy) => "1boy",
+            Some(Gender::Other) => "1other",
+            None => "",
+        };
+        add(&TagList::new([character.n.clone(), gender.to_owned()].into_iter().filter(|text| !text.is_empty())));
+        add(&character.appearance);
+        add(&character.clothing);
+        add(&character.expression);
+        add(&character.action);
+    }
+    if let Some(general) = &prompt.general_tags {
+        for (_, tags) in general.tag_lists() {
+            add(tags);
+        }
+    }
+    parts.extend(prompt.caption.clone());
+    parts.join(", ")
+}
+
+/// Text without what stands between angle brackets. A bracket that opens no tag, as in `>_<`, stays.
+fn without_tags(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find('<') {
+        let (before, tag) = rest.split_at(start);
+        plain.push_str(before);
+        let name_follows = tag[1..].starts_with(|character: char| character.is_ascii_alphabetic() || character == '/');
+        match tag.find('>').filter(|_| name_follows) {
+            Some(end) => {
+                plain.push(' ');
+                rest = &tag[end + 1..];
+            }
+            None => {
+                plain.push('<');
+                rest = &tag[1..];
+            }
+        }
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> GenerateRequest {
+        GenerateRequest { prompt: Some(Prompt::Xml(text.to_owned())), ..GenerateRequest::default() }
+    }
+
+    #[test]
+    fn a_prompt_is_one_short_line() {
+        let text = "<character_1>\n<n>fox</n>\n<gender>1girl</gender>\n</character_1> >_< \u{1b}[2J";
+        assert_eq!(prompt(&of(text), 80), "fox 1girl >_< \u{fffd}[2J");
+        assert_eq!(prompt(&of("a fox in the snow"), 10), "a fox i...");
+        assert_eq!(prompt(&GenerateRequest::default(), 80), "");
+        let checked = sakuga_schema::check(
+            "<character_1><n>fox</n><gender>1girl</gender><appearance>long_hair</appearance></character_1>",
+            &sakuga_schema::CheckOptions::default(),
+        );
+        let typed = Prompt::Typed(checked.prompt.as_ref().unwrap().into());
+        let request = GenerateRequest { prompt: Some(typed), width: 64, height: 32, ..GenerateRequest::default() };
+        assert_eq!(prompt(&request, 80), "fox, 1girl, long_hair");
+        assert_eq!((size(&request).as_str(), size(&GenerateRequest::default()).as_str()), ("64x32", "-"));
+    }
+}

@@ -1,0 +1,116 @@
+//! Files that are read are bounded, and files that are written replace nothing but regular files.
+
+use std::path::Path;
+
+use crate::GOOD;
+use crate::support::run;
+
+/// An address without a server: a command that gets as far as connecting exits with 4.
+const NOBODY: &str = "127.0.0.1:1";
+
+fn generate(directory: &Path, arguments: &[&str]) -> crate::support::Run {
+    run(directory, &[&["generate", "a.xml", "--server", NOBODY], arguments].concat(), b"")
+}
+
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("a.xml"), GOOD).unwrap();
+    directory
+}
+
+#[test]
+fn text_in_place_of_a_file_gets_a_hint() {
+    let directory = directory();
+    for (arguments, hint) in [
+        (vec!["validate", "1girl, solo"], "echo '1girl, solo' | sakuga validate -"),
+        (vec!["fmt", "1girl"], "echo '1girl' | sakuga fmt -"),
+        (vec!["generate", "1girl, solo", "--out", "a.png"], "echo '1girl, solo' | sakuga generate -"),
+        (vec!["generate", "a.xml", "--negative", "lowres", "--out", "a.png"], "echo 'lowres' | sakuga generate FILE"),
+    ] {
+        run(directory.path(), &arguments, b"").expect(2).says(hint);
+    }
+    let long = "1girl, ".repeat(200);
+    run(directory.path(), &["validate", &long], b"").expect(2).says("echo '...' | sakuga validate -");
+    let missing = run(directory.path(), &["validate", "missing.xml"], b"");
+    assert!(!missing.expect(2).stderr.contains("echo"), "{missing:#?}");
+    let both = ["generate", "-", "--negative", "-", "--out", "a.png"];
+    run(directory.path(), &both, b"1girl").expect(2).says("stdin cannot be both");
+}
+
+#[test]
+fn a_random_seed_can_be_written() {
+    let directory = directory();
+    for seed in ["-1", "0", "18446744073709551615"] {
+        generate(directory.path(), &["--out", "a.png", "--seed", seed]).expect(4);
+        generate(directory.path(), &["--out", "a.png", &format!("--seed={seed}")]).expect(4);
+    }
+    for seed in ["-2", "x", "1.5"] {
+        generate(directory.path(), &["--out", "a.png", "--seed", seed]).expect(2).says("leave --seed out");
+    }
+}
+
+#[test]
+fn other_picture_formats_are_refused_before_the_server_is_asked() {
+    let directory = directory();
+    for name in ["a.jpg", "a.JPEG", "a.webp"] {
+        generate(directory.path(), &["--out", name]).expect(2).says("PNG only").says("--out a.png");
+        let fetch = ["jobs", "fetch", "x", "--out", name, "--server", NOBODY];
+        run(directory.path(), &fetch, b"").expect(2).says("PNG only");
+    }
+    generate(directory.path(), &["--out", "a.png"]).expect(4);
+}
+
+#[test]
+fn arguments_without_effect_are_noted() {
+    let directory = directory();
+    std::fs::write(directory.path().join("n.txt"), "low_quality").unwrap();
+    let noted = |arguments: &[&str], note: &str| {
+        let run = generate(directory.path(), &[&["--out", "a.png"], arguments].concat());
+        run.expect(4).says(note);
+        let quiet = generate(directory.path(), &[&["--out", "a.png", "--quiet"], arguments].concat());
+        assert!(!quiet.expect(4).stderr.contains("note:"), "{quiet:#?}");
+    };
+    noted(&["--negative", "n.txt", "--guidance", "1"], "note: guidance is off");
+    noted(&["--negative", "n.txt", "--guidance-until", "0"], "note: guidance is off");
+    noted(&["--preview", "linear"], "note: previews are drawn and not shown");
+    noted(&["--preview-format", "png"], "note: --preview-format has no effect");
+    noted(&["--preview", "none", "--preview-dir", "p"], "note: --preview-dir has no effect");
+    for good in [&["--negative", "n.txt", "--guidance", "2"][..], &["--preview", "linear", "--preview-dir", "p"], &[]] {
+        let run = generate(directory.path(), &[&["--out", "a.png"], good].concat());
+        assert!(!run.expect(4).stderr.contains("note:"), "{run:#?}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn links_pipes_and_devices_are_neither_replaced_nor_read_without_end() {
+    use std::os::unix::fs::{FileTypeExt as _, symlink};
+    let directory = directory();
+    let path = |name: &str| directory.path().join(name);
+    assert!(std::process::Command::new("mkfifo").arg(path("fifo.png")).status().unwrap().success());
+    std::fs::write(path("kept"), "kept").unwrap();
+    symlink(path("kept"), path("link.png")).unwrap();
+    for (out, reason) in [("fifo.png", "a device, pipe or socket"), ("link.png", "a link"), ("/dev/null", "a device")] {
+        generate(directory.path(), &["--out", out]).expect(6).says(reason);
+        generate(directory.path(), &["--out", "a.png", "--events", out]).expect(6).says(reason);
+    }
+    assert!(std::fs::symlink_metadata(path("fifo.png")).unwrap().file_type().is_fifo());
+    assert_eq!(std::fs::read(path("kept")).unwrap(), b"kept");
+
+    for option in ["--token-file", "--ca", "--vocabulary", "--negative", "--from"] {
+        generate(directory.path(), &["--out", "a.png", option, "/dev/zero"]).expect(2).says("a device");
+    }
+    for arguments in [
+        vec!["validate", "/dev/zero"],
+        vec!["show", "/dev/zero"],
+        vec!["bench", "compare", "/dev/zero", "/dev/zero"],
+        vec!["bench", "report", "--events", "/dev/zero", "--out", "r.html"],
+    ] {
+        run(directory.path(), &arguments, b"").expect(2).says("a device");
+    }
+    // Nobody writes into the pipe, and nothing waits for it.
+    generate(directory.path(), &["--out", "a.png", "--token-file", "fifo.png"]).expect(2).says("one word");
+    run(directory.path(), &["validate", "fifo.png"], b"").expect(0).says("the prompt is empty");
+    std::fs::File::create(path("large")).unwrap().set_len(100 << 10).unwrap();
+    generate(directory.path(), &["--out", "a.png", "--token-file", "large"]).expect(2).says("more than 64.0 KiB");
+}
