@@ -1,9 +1,9 @@
-"""Draws a picture without one generated line: the server describes itself, as it does to grpcurl.
+"""Draws a picture without generated code: the server describes itself by reflection, as it does for grpcurl.
 
     python reflection.py localhost:50051 prompt.xml girl.png
 
-It asks the reflection service which services there are, builds the messages from their descriptors, checks the prompt
-and draws it. Only `grpcio` and `grpcio-reflection` are needed; the package `sakuga` is not.
+It lists the services by reflection, builds the messages from their descriptors, checks the prompt and draws it. It needs
+`grpcio` and `grpcio-reflection` only, not the package `sakuga`.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 
 class ReflectionV1(grpc.StreamStreamClientInterceptor):
-    """Speaks version 1 of the reflection protocol: that is v1alpha, which grpcio-reflection knows, under its final name."""
+    """Version 1 of the reflection protocol: v1alpha, which grpcio-reflection has, under its final name."""
 
     def intercept_stream_stream(self, continuation: Any, client_call_details: Any, request_iterator: Any) -> Any:
-        """Puts the final name into the call."""
+        """Replaces the name in the call."""
         method = client_call_details.method.replace("grpc.reflection.v1alpha.", "grpc.reflection.v1.")
         return continuation(client_call_details._replace(method=method), request_iterator)
 
@@ -37,7 +37,7 @@ class GenericClient:
     def __init__(self, channel: grpc.Channel) -> None:
         self._channel = channel
         self._database = ProtoReflectionDescriptorDatabase(grpc.intercept_channel(channel, ReflectionV1()))
-        # A pool of its own: nothing that was compiled into this process can help.
+        # A separate pool, so that no descriptor compiled into this process is used.
         self._pool = DescriptorPool(self._database)
 
     def services(self) -> list[str]:
@@ -55,7 +55,7 @@ class GenericClient:
         return call(self._message(descriptor, request), timeout=60)
 
     def stream(self, method: str, request: dict[str, Any]) -> Iterator[Message]:
-        """Calls `package.Service/Method` and yields its answers as they come."""
+        """Calls `package.Service/Method` and yields its answers."""
         descriptor = self._method(method)
         call = self._channel.unary_stream(f"/{method}", _encode, GetMessageClass(descriptor.output_type).FromString)
         yield from call(self._message(descriptor, request), timeout=600)

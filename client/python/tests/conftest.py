@@ -12,7 +12,7 @@ from tests.support import ROOT, Server, StartServer, running
 
 
 def pytest_configure() -> None:
-    """Lets whoever ends the tests early end the servers too: SIGTERM acts as Ctrl-C does."""
+    """Makes SIGTERM act as Ctrl-C, so that ending the tests early ends the servers too."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 

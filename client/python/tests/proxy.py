@@ -1,4 +1,4 @@
-"""A connection that can be cut: bytes pass between a client and a server until somebody pulls the plug."""
+"""A TCP proxy on the loopback whose connections a test can cut."""
 
 import socket
 import threading
@@ -7,7 +7,7 @@ from typing import Self
 
 
 class Proxy:
-    """Listens on the loopback interface and passes everything on to one server."""
+    """Listens on the loopback and forwards everything to one server."""
 
     def __init__(self, server: str) -> None:
         self.move(server)
@@ -19,12 +19,12 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def move(self, server: str) -> None:
-        """Passes new connections on to this server."""
+        """Forwards new connections to this server."""
         host, _, port = server.rpartition("://")[2].rpartition(":")
         self._server = (host, int(port))
 
     def cut(self) -> bool:
-        """Ends every connection that is open, and says whether there was one; new ones are let through."""
+        """Closes every open connection, and returns whether there was one. New connections are forwarded."""
         with self._lock:
             ends, self._open = self._open, set()
         for end in ends:
@@ -51,7 +51,7 @@ class Proxy:
             try:
                 server = socket.create_connection(self._server)
             except OSError:
-                # The server is away; whoever connected sees its connection end.
+                # The server is down, so the connection ends.
                 client.close()
                 continue
             with self._lock:

@@ -1,4 +1,4 @@
-"""Servers to test against: the program that `SAKUGA_SERVER_BIN` names, each ended by its own id."""
+"""Servers for the tests: processes of the program in `SAKUGA_SERVER_BIN`."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = "SAKUGA_SERVER_BIN"
 READY = "listening on "
 LIMIT_S = 180
-"""Longer than a server may take to start or to end, and a call to be answered."""
+"""Longer than a server takes to start or stop, or to answer a call."""
 
 
 class Server:
@@ -28,7 +28,7 @@ class Server:
         self.address = address
 
     def kill(self) -> None:
-        """Ends it at once, as a power cut would."""
+        """Kills it, as a power failure would."""
         self.process.kill()
         self.process.wait(LIMIT_S)
 
@@ -73,7 +73,7 @@ def running(log: Path, *flags: str) -> Iterator[Server]:
 
 
 def png_size(data: bytes) -> tuple[int, int]:
-    """Width and height that a PNG file says it has."""
+    """Width and height in the header of a PNG file."""
     assert data.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", data[16:24])
     return width, height

@@ -1,11 +1,13 @@
 """Addresses may leave out scheme and port; wrong ones say what to write."""
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from sakuga import AddressError, Client, CredentialsError
 from sakuga.connection import ADDRESS_VARIABLE, DEFAULT_ADDRESS, Address
+from sakuga.system.v1 import system_service_pb2
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_the_environment_names_a_server(monkeypatch: pytest.MonkeyPatch) -> None
     assert str(Address.find(None)) == DEFAULT_ADDRESS
 
 
-def test_a_token_does_not_travel_in_the_clear() -> None:
+def test_a_token_is_not_sent_unencrypted() -> None:
     for address in ("http://gpu-box", "http://127.0.0.1.example", "http://localhost.example:1", "http://10.0.0.1"):
         with pytest.raises(AddressError, match="https://") as refused:
             Client(address, token="sakuga_hidden")
@@ -72,7 +74,38 @@ def test_what_cannot_be_sent_is_no_token(token: str) -> None:
 
 def test_what_is_no_pem_is_no_certificate(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("nothing")
-    with pytest.raises(CredentialsError, match=r"ca\.pem is no PEM"):
+    with pytest.raises(CredentialsError, match=r"ca\.pem is not PEM"):
         Client("https://localhost", ca=tmp_path / "ca.pem")
-    with pytest.raises(AddressError, match="certificates mean nothing"):
+    with pytest.raises(AddressError, match="certificates need TLS"):
         Client("http://localhost", ca=b"-----BEGIN CERTIFICATE-----")
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
+@pytest.mark.parametrize("token", [None, "sakuga_hidden"])
+def test_a_proxy_sees_nothing_that_is_for_this_machine(
+    monkeypatch: pytest.MonkeyPatch, variable: str, token: str | None
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as proxy, socket.create_server(("127.0.0.1", 0)) as server:
+        proxy.settimeout(0.2)
+        server.settimeout(20)
+        for name in ("http_proxy", "https_proxy", "grpc_proxy", "no_proxy", "no_grpc_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(variable, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        with Client(f"http://127.0.0.1:{server.getsockname()[1]}", token=token) as client:
+            ended = client.system.GetServerInfo.future(system_service_pb2.GetServerInfoRequest(), timeout=20)
+            connection, _ = server.accept()
+            connection.close()
+            with pytest.raises(TimeoutError):
+                proxy.accept()
+            ended.cancel()
+
+
+def test_arguments_of_another_type_are_errors_of_this_package() -> None:
+    with pytest.raises(AddressError, match="not int"):
+        Client(5)  # type: ignore[arg-type]
+    with pytest.raises(CredentialsError, match="one word"):
+        Client("localhost", token=b"x")  # type: ignore[arg-type]
+    with pytest.raises(CredentialsError, match="not int"):
+        Client("https://localhost", ca=5)  # type: ignore[arg-type]
+    with pytest.raises(CredentialsError, match="a pair"):
+        Client("https://localhost", identity=5)  # type: ignore[arg-type]

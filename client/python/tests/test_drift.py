@@ -1,4 +1,4 @@
-"""The package says what the protos say: generated modules byte for byte, and the layer above them field by field."""
+"""The package agrees with the protos: generated modules byte for byte, and the classes above them field by field."""
 
 import dataclasses
 import enum

@@ -1,4 +1,4 @@
-"""How a job ends before its pictures: by a call, by time, and by a server that is gone."""
+"""Jobs that end without pictures: cancelled, past their deadline, or with the server gone."""
 
 from pytest import raises
 
@@ -10,7 +10,7 @@ LONG = 200
 
 
 def until_step(job: sakuga.Job, index: int) -> sakuga.Step:
-    """Reads on until that step is done."""
+    """Reads events until that step is done."""
     return next(event for event in job if isinstance(event, sakuga.Step) and event.index >= index)
 
 
@@ -22,7 +22,7 @@ def test_a_cancelled_job_frees_the_device(client: sakuga.Client) -> None:
     second = client.generate("1girl", steps=1, width=64, height=64, deadline=LIMIT_S)
     assert second.picture
     assert not [event for event in job if isinstance(event, sakuga.Step) and event.index > LONG // 2]
-    with raises(sakuga.JobCancelled, match="by this side"):
+    with raises(sakuga.JobCancelled, match="by this client"):
         _ = job.picture
     job.cancel()
 

@@ -28,7 +28,7 @@ def test_every_wrong_field_is_named(client: sakuga.Client) -> None:
         assert f"{violation.field}: {violation.description}" in str(refused.value)
 
 
-def test_an_unknown_model_is_told_from_a_known_one(client: sakuga.Client) -> None:
+def test_an_unknown_model_is_refused_with_the_known_ones(client: sakuga.Client) -> None:
     with pytest.raises(sakuga.RequestRefused) as refused:
         client.generate("1girl", model="nobody/nothing")
     assert (refused.value.code, refused.value.reason) == (grpc.StatusCode.NOT_FOUND, "MODEL_NOT_FOUND")
@@ -76,8 +76,8 @@ def test_details_that_are_unknown_or_damaged_are_left_out() -> None:
     unknown = Any(type_url="type.googleapis.com/google.rpc.Nothing", value=b"\xff")
     status = packed(error_details_pb2.RetryInfo())
     status.details.extend([damaged, unknown])
-    told = sakuga.Status.decode(status)
-    assert (told.code, told.message, told.violations) == (grpc.StatusCode.INTERNAL, "broken", ())
-    assert told.reason is None and told.retry_after is None
-    assert str(told) == "broken (INTERNAL)"
+    decoded = sakuga.Status.decode(status)
+    assert (decoded.code, decoded.message, decoded.violations) == (grpc.StatusCode.INTERNAL, "broken", ())
+    assert decoded.reason is None and decoded.retry_after is None
+    assert str(decoded) == "broken (INTERNAL)"
     assert sakuga.Status.decode(status_pb2.Status(code=99)).code is grpc.StatusCode.UNKNOWN

@@ -1,4 +1,4 @@
-"""One request, one stream: events in order, previews, statistics, and a picture that is what the server sent."""
+"""One request: events in order, previews, statistics, and a picture with the announced checksum."""
 
 import hashlib
 import itertools

@@ -1,4 +1,4 @@
-"""A stream that does not keep to the protocol is an error, never a silent end."""
+"""A stream that violates the protocol raises an error and never ends silently."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from sakuga.job import Job
 
 
 class Canned:
-    """Events that are known beforehand."""
+    """Scripted events."""
 
     fetch = None
 
@@ -35,7 +35,7 @@ ACCEPTED = event(0, accepted=event_pb2.Accepted(request_id="r"))
 
 
 def test_a_stream_without_an_event_is_no_job() -> None:
-    with pytest.raises(sakuga.ProtocolError, match="no event said how the job ended"):
+    with pytest.raises(sakuga.ProtocolError, match="without a terminal event"):
         Job(Canned())
 
 
@@ -51,7 +51,7 @@ def test_a_number_that_was_used_is_an_error() -> None:
     source = Canned(ACCEPTED, event(0, queued=event_pb2.Queued(position=1)))
     job = Job(source)
     next(job)
-    with pytest.raises(sakuga.ProtocolError, match="event 0 came where 1"):
+    with pytest.raises(sakuga.ProtocolError, match="event 0 came after event 0"):
         next(job)
     assert source.closed
 

@@ -1,4 +1,4 @@
-"""Jobs that the server keeps: watched again after a cut, on this side and on that, and drawn once."""
+"""Kept jobs: watched again after a lost connection or a restart, and drawn once."""
 
 import itertools
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What does not fit together is no picture."""
+"""Pieces that do not fit together are refused."""
 
 import hashlib
 
@@ -48,7 +48,7 @@ def test_a_piece_that_does_not_fit_is_refused(second: event_pb2.ImageChunk, reas
     [
         ([info(sha256="00")], "its SHA-256 is"),
         ([info(size=3)], "its description 3"),
-        ([info(), info()], "picture 1 is damaged: it was announced as finished and never arrived"),
+        ([info(), info()], "picture 1 is damaged: it was announced as finished and did not arrive"),
         ([], "picture 0 is damaged: it arrived and the server does not describe it"),
     ],
 )

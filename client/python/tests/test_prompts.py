@@ -1,4 +1,4 @@
-"""Prompts are checked and converted, and findings say where and how to mend them."""
+"""Prompts are checked and converted, and findings have places and fixes."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def test_a_path_is_read(client: sakuga.Client, two_girls: str) -> None:
     assert client.validate(ROOT / "schema/examples/two_girls.xml") == client.validate(two_girls)
 
 
-def test_a_finding_says_where_and_how_to_mend_it(client: sakuga.Client) -> None:
+def test_a_finding_has_a_place_and_a_fix(client: sakuga.Client) -> None:
     report = client.validate(MISSPELT)
     assert report.valid
     (found,) = [found for found in report.diagnostics if found.code == "unknown-element"]

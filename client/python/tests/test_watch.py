@@ -1,4 +1,4 @@
-"""A cut is mended from the last event on, and what cannot be mended is said at once."""
+"""After a lost connection the stream continues, and other errors are raised at once."""
 
 from collections.abc import Iterator
 
@@ -44,7 +44,7 @@ class Broken(grpc.RpcError, grpc.Call):
 
 
 class Streams:
-    """A service whose streams are known beforehand, and which remembers how they were asked for."""
+    """A service with scripted streams that records its calls."""
 
     def __init__(self, *streams: list[Message | Exception]) -> None:
         self.streams = list(streams)
@@ -90,13 +90,13 @@ END = event(9, cancelled=event_pb2.Cancelled(at_step=3, reason=event_pb2.CANCEL_
 
 
 def watch(service: Streams, after: int | None = None, waits: list[float] | None = None) -> Job:
-    """Watches through the service without any real waiting."""
+    """Watches through the service without waiting."""
     source = WatchCall(service, "j", after, "here")  # type: ignore[arg-type]
     source._retry = Retry(sleep=(waits if waits is not None else list[float]()).append)
     return Job(source, "j")
 
 
-def test_after_a_cut_the_stream_goes_on_behind_the_last_event() -> None:
+def test_after_a_lost_connection_the_stream_continues_after_the_last_event() -> None:
     accepted, stage = event(0, accepted=event_pb2.Accepted()), event(4, stage=event_pb2.StageBegun())
     service = Streams([CREATED, accepted, PROGRESS, CUT], [CUT], [CREATED, stage, CUT], [CREATED, END])
     job = watch(service)
@@ -105,14 +105,14 @@ def test_after_a_cut_the_stream_goes_on_behind_the_last_event() -> None:
     assert job.last_sequence == 9
 
 
-def test_a_server_that_goes_down_is_waited_for() -> None:
+def test_a_restart_of_the_server_is_waited_for() -> None:
     service = Streams([CREATED, Broken(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")], [CREATED, END])
     waits: list[float] = []
     assert [found.sequence for found in watch(service, 7, waits)] == [9]
     assert service.asked == [7, 7] and len(waits) == 1 and 0 < waits[0] < 1
 
 
-def test_events_that_are_not_kept_are_said_at_once() -> None:
+def test_events_that_are_not_kept_raise_at_once() -> None:
     service = Streams([Broken(grpc.StatusCode.OUT_OF_RANGE, "EVENTS_COMPACTED")])
     with pytest.raises(sakuga.RequestRefused) as refused:
         next(watch(service, 1))

@@ -1,4 +1,4 @@
-"""The connection to a server, and what can be asked of it."""
+"""The connection to a server, and a method for each of its calls."""
 
 import os
 import uuid
@@ -12,7 +12,7 @@ import grpc
 from sakuga.connection import Address, open_channel
 from sakuga.credentials import CA_VARIABLE, TOKEN_VARIABLE, Credentials, Pem
 from sakuga.device import DeviceStats
-from sakuga.errors import explain
+from sakuga.errors import RequestError, explain
 from sakuga.generation.v1 import (
     generation_service_pb2_grpc,
     job_pb2,
@@ -23,7 +23,7 @@ from sakuga.generation.v1 import (
 from sakuga.job import Job
 from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2, prompt_service_pb2_grpc
 from sakuga.prompts import Report
-from sakuga.request import Options, PromptLike, build, put_prompt
+from sakuga.request import Options, PromptLike, build, fill, put_prompt, seconds
 from sakuga.source import GenerateCall
 from sakuga.system.v1 import activity_pb2, system_service_pb2, system_service_pb2_grpc
 from sakuga.watch import Retry, WatchCall, fetch
@@ -35,7 +35,7 @@ _Answer = TypeVar("_Answer")
 class Client:
     """A connection to a server. It may be shared between threads.
 
-    The generated stubs are there for what has no method: `prompts`, `generations`, `jobs` and `system`.
+    The generated stubs `prompts`, `generations`, `jobs` and `system` are for calls without a method.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class Client:
         """Takes `https://host:port`, `http://host:port`, `host:port`, or `host` for port 50051; without one the
         environment's `SAKUGA_SERVER`, or else a server on this machine. It connects at the first call.
 
-        Behind `https://` the server's certificate must be signed by one of `ca`, or of `SAKUGA_CA`, or else by one that
-        gRPC trusts. `identity` is a certificate and its private key for a server that asks for them. `token`, or
-        `SAKUGA_TOKEN`, goes with every call; it is sent encrypted, or within this machine, and not otherwise.
+        With `https://` the server's certificate must be signed by a CA of `ca`, or of `SAKUGA_CA`, or else by one that
+        gRPC trusts. `identity` is a certificate and its private key for a server that requires them. `token`, or
+        `SAKUGA_TOKEN`, is added to every call. It is sent over TLS, or to the loopback without a proxy, and never in clear.
         """
         parsed = Address.find(address)
         self.address: str = str(parsed)
@@ -71,31 +71,33 @@ class Client:
 
     def validate(self, prompt: PromptLike, *, strict: bool = False, model: str = "") -> Report:
         """Checks a prompt: every finding, the canonical form, and what each text encoder reads and cuts."""
-        request = prompt_service_pb2.ValidatePromptRequest(model=model, strictness=_strictness(strict))
+        request = fill(prompt_service_pb2.ValidatePromptRequest, model=model, strictness=_strictness(strict))
         put_prompt(request, prompt)
         return Report.read(self._ask(lambda: self.prompts.ValidatePrompt(request)))
 
     def parse(self, text: str, *, strict: bool = False) -> prompt_pb2.Prompt:
         """Turns text in any known envelope into the typed prompt. Raises `RequestRefused` if it holds errors."""
-        request = prompt_service_pb2.ParsePromptRequest(xml=text, strictness=_strictness(strict))
+        request = fill(prompt_service_pb2.ParsePromptRequest, xml=text, strictness=_strictness(strict))
         return self._ask(lambda: self.prompts.ParsePrompt(request)).prompt
 
     def format(self, prompt: prompt_pb2.Prompt) -> str:
         """Writes a typed prompt as canonical XML."""
-        request = prompt_service_pb2.FormatPromptRequest(prompt=prompt)
+        request = fill(prompt_service_pb2.FormatPromptRequest, prompt=prompt)
         return self._ask(lambda: self.prompts.FormatPrompt(request)).canonical_xml
 
     def generate(self, prompt: PromptLike, *, deadline: float | None = None, **options: Unpack[Options]) -> Job:
-        """Draws a prompt. Returns once the server has accepted it; its events, and then its pictures, come from the job.
+        """Draws a prompt. Returns once the server has accepted it; the job has its events and then its pictures.
 
-        `deadline` is in seconds and holds for everything until the last picture. Raises `RequestRefused`, which names the
+        `deadline` is in seconds and covers everything up to the last picture. Raises `RequestRefused`, which names the
         fields that are wrong.
         """
         return self.submit(build(prompt, options), deadline=deadline)
 
     def submit(self, request: request_pb2.GenerateRequest, *, deadline: float | None = None) -> Job:
-        """Draws a request, such as that which a picture carries."""
-        return Job(GenerateCall(self.generations, request, deadline, self.address))
+        """Draws a request, such as the one in a picture."""
+        if not isinstance(request, request_pb2.GenerateRequest):
+            raise RequestError(f"a request is a `GenerateRequest`, not {type(request).__name__}")
+        return Job(GenerateCall(self.generations, request, seconds("deadline", deadline), self.address))
 
     def create(
         self,
@@ -106,44 +108,44 @@ class Client:
         cancel_on_disconnect: bool = False,
         **options: Unpack[Options],
     ) -> Job:
-        """Draws a prompt as a job that the server keeps: a cut, on this side or on that, loses nothing.
+        """Draws a prompt as a job that the server keeps, so that a lost connection loses nothing.
 
-        The job's events are watched with a new connection where the old one was lost. `timeout` is in seconds; a job that
-        has not ended by then is given up. The call is repeated until it is answered, under one `request_id`, so it makes
-        one job.
+        After a lost connection the events are watched over a new one. `timeout` is in seconds; a job that has not ended by
+        then is cancelled. The call is repeated until it is answered, under one `request_id`, so it creates one job.
         """
         request = build(prompt, options)
         request.request_id = request.request_id or uuid.uuid4().hex
-        treat = job_pb2.JobOptions(cancel_on_disconnect=cancel_on_disconnect)
+        treat = fill(job_pb2.JobOptions, cancel_on_disconnect=cancel_on_disconnect)
         treat.priority = job_pb2.Priority.ValueType(number(job_pb2.Priority.DESCRIPTOR, priority))
-        if timeout is not None:
-            treat.timeout.FromTimedelta(timedelta(seconds=timeout))
-        message = job_service_pb2.CreateJobRequest(request=request, options=treat)
+        if (limit := seconds("timeout", timeout)) is not None:
+            treat.timeout.FromTimedelta(timedelta(seconds=limit))
+        message = fill(job_service_pb2.CreateJobRequest, request=request, options=treat)
         job = Retry().ask(lambda: self.jobs.CreateJob(message), self.address).job
         return self.watch(job.job_id)
 
     def watch(self, job_id: str, *, after_sequence: int | None = None) -> Job:
-        """Watches a kept job: from its first event on, or behind the last one that is known, `Job.last_sequence`."""
+        """Watches a kept job from its first event, or after the last known one, `Job.last_sequence`."""
         return Job(WatchCall(self.jobs, job_id, after_sequence, self.address), job_id)
 
     def job(self, job_id: str) -> job_pb2.Job:
-        """Says how a kept job is."""
-        request = job_service_pb2.GetJobRequest(job_id=job_id)
+        """The state of a kept job."""
+        request = fill(job_service_pb2.GetJobRequest, job_id=job_id)
         return self._ask(lambda: self.jobs.GetJob(request)).job
 
     def list_jobs(self, job_filter: job_service_pb2.JobFilter | None = None) -> Iterator[job_pb2.Job]:
-        """Kept jobs, the newest first. Pages are asked for as they are needed."""
-        request = job_service_pb2.ListJobsRequest(filter=job_filter)
+        """Kept jobs, the newest first. Pages are fetched as they are needed."""
+        request = fill(job_service_pb2.ListJobsRequest, filter=job_filter)
         while True:
             page = self._ask(lambda: self.jobs.ListJobs(request))
             yield from page.jobs
-            if not page.next_page_token:
+            # A server could send empty pages, or the same token, for ever.
+            if not page.jobs or page.next_page_token in ("", request.page_token):
                 return
             request.page_token = page.next_page_token
 
     def cancel(self, job_id: str) -> job_pb2.Job:
-        """Gives a kept job up: at once if it waits, at its next step if it runs."""
-        request = job_service_pb2.CancelJobRequest(job_id=job_id)
+        """Cancels a kept job: at once if it waits, at its next step if it runs."""
+        request = fill(job_service_pb2.CancelJobRequest, job_id=job_id)
         return Retry().ask(lambda: self.jobs.CancelJob(request), self.address).job
 
     def artifact(self, job_id: str, image_index: int = 0) -> bytes:
@@ -151,13 +153,13 @@ class Client:
         return fetch(self.jobs, job_id, image_index, self.address)
 
     def telemetry(self, job_id: str) -> job_service_pb2.GetJobTelemetryResponse:
-        """What was seen of the device while a job had it, if it is one of the newest since the server's start."""
-        request = job_service_pb2.GetJobTelemetryRequest(job_id=job_id)
+        """Samples of the device while a job ran, for the newest jobs since the start of the server."""
+        request = fill(job_service_pb2.GetJobTelemetryRequest, job_id=job_id)
         return self._ask(lambda: self.jobs.GetJobTelemetry(request))
 
     def delete(self, job_id: str) -> None:
         """Deletes an ended job with its pictures."""
-        request = job_service_pb2.DeleteJobRequest(job_id=job_id)
+        request = fill(job_service_pb2.DeleteJobRequest, job_id=job_id)
         self._ask(lambda: self.jobs.DeleteJob(request))
 
     def info(self) -> system_service_pb2.GetServerInfoResponse:
@@ -165,12 +167,12 @@ class Client:
         return self._ask(lambda: self.system.GetServerInfo(system_service_pb2.GetServerInfoRequest()))
 
     def models(self) -> list[system_service_pb2.Model]:
-        """The models that the server draws with; the first is the default."""
+        """The models of the server; the first is the default."""
         return list(self._ask(lambda: self.system.ListModels(system_service_pb2.ListModelsRequest())).models)
 
     def watch_device(self, *, interval_ms: int = 0, all_devices: bool = False) -> Iterator[DeviceStats]:
         """Samples of the device, or of all devices of the machine, until the iterator is closed."""
-        request = system_service_pb2.WatchGpuStatsRequest(interval_ms=interval_ms, all_devices=all_devices)
+        request = fill(system_service_pb2.WatchGpuStatsRequest, interval_ms=interval_ms, all_devices=all_devices)
         call = self.system.WatchGpuStats(request)
         try:
             while (response := self._ask(lambda: next(call, None))) is not None:
@@ -179,8 +181,9 @@ class Client:
             call.cancel()
 
     def watch_activity(self, *, interval_ms: int = 0) -> Iterator[activity_pb2.Activity]:
-        """What the server does and who holds the device's memory, until the iterator is closed."""
-        call = self.system.WatchActivity(system_service_pb2.WatchActivityRequest(interval_ms=interval_ms))
+        """What the server does and which processes hold the device's memory, until the iterator is closed."""
+        request = fill(system_service_pb2.WatchActivityRequest, interval_ms=interval_ms)
+        call = self.system.WatchActivity(request)
         try:
             while (response := self._ask(lambda: next(call, None))) is not None:
                 yield response.activity

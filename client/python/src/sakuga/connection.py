@@ -1,4 +1,4 @@
-"""The channel to a server: its address, its limits, and what to say when the address is wrong."""
+"""The channel to a server: its address, its options, and errors that say what is wrong with an address."""
 
 import ipaddress
 import os
@@ -12,23 +12,27 @@ from sakuga.credentials import Authorization, Credentials
 from sakuga.errors import AddressError
 
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:50051"
-"""Where a server listens unless it is told otherwise."""
+"""Where a server listens by default."""
 
 ADDRESS_VARIABLE: Final = "SAKUGA_SERVER"
-"""The environment variable that the command line reads, too."""
+"""The environment variable with the address, which the command line reads too."""
 
 _DEFAULT_PORT: Final = 50051
 
 _OPTIONS: Final = (
-    # A preview travels in one message: 2048 by 2048 pixels as PNG of noise are 12 MiB.
+    # A preview is one message: 2048 by 2048 pixels of noise as PNG are 12 MiB.
     ("grpc.max_receive_message_length", 32 << 20),
-    # A connection that is silent is probed, and given up without an answer.
+    # An idle connection is pinged, and closed without an answer.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.primary_user_agent", "sakuga-python"),
     # Each client has a connection of its own: closing one does not touch another.
     ("grpc.use_local_subchannel_pool", 1),
 )
+
+
+# A proxy cannot reach the loopback of this machine, and would read what is not encrypted.
+_NO_PROXY: Final = ("grpc.enable_http_proxy", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +54,17 @@ class Address:
     @classmethod
     def parse(cls, text: str) -> "Address":
         """Reads `https://host:port`, `http://host:port`, `host:port`, or `host` for port 50051."""
+        if not isinstance(text, str):
+            raise AddressError(f"a server address is a text such as `http://host:port`, not {type(text).__name__}")
         given = text.strip()
         if "@" in given:
-            # Said first: no other message may repeat a password.
-            raise AddressError("a server address holds no user and no password; leave out what stands before `@`")
+            # Checked first, so that no other message repeats a password.
+            raise AddressError("a server address has no user and no password; remove everything before `@`")
         try:
             parts = urlsplit(given if "://" in given else f"http://{given}")
             host, port = parts.hostname, parts.port
         except ValueError as error:
-            raise AddressError(f"`{text}` is no server address: {error}; write `http://host:port`") from error
+            raise AddressError(f"`{text}` is not a server address: {error}; write `http://host:port`") from error
         if parts.scheme not in ("http", "https"):
             reason = f"`{parts.scheme}://` is not known; write `http://host:port` or `https://host:port`"
             raise AddressError(f"`{text}`: {reason}")
@@ -73,7 +79,7 @@ class Address:
 
     @property
     def is_this_machine(self) -> bool:
-        """Whether what is sent there stays on this machine."""
+        """Whether it is a loopback address, so that nothing sent there leaves this machine."""
         try:
             return ipaddress.ip_address(self.host.strip("[]")).is_loopback
         except ValueError:
@@ -83,16 +89,18 @@ class Address:
 def open_channel(address: Address, credentials: Credentials) -> grpc.Channel:
     """A channel; it connects at the first call.
 
-    Raises `AddressError` for a token that would travel where everybody can read it, and for keys without encryption.
+    An unencrypted connection with a token goes to the loopback only, and never through a proxy. Raises `AddressError` for
+    a token to another machine without TLS, and for certificates without TLS.
     """
     target = f"{address.host}:{address.port}"
     token = credentials.token
+    options = (*_OPTIONS, _NO_PROXY) if address.is_this_machine else _OPTIONS
     if address.scheme == "https":
-        channel = grpc.secure_channel(target, credentials.tls(), options=_OPTIONS)
+        channel = grpc.secure_channel(target, credentials.tls(), options=options)
     elif credentials.has_keys:
-        raise AddressError(f"certificates mean nothing to {address}; write `https://host:port`")
+        raise AddressError(f"certificates need TLS; write `https://host:port` instead of {address}")
     elif token and not address.is_this_machine:
-        raise AddressError(f"a token would travel to {address} where everybody can read it; write `https://host:port`")
+        raise AddressError(f"a token is not sent unencrypted to {address}; write `https://host:port`")
     else:
-        channel = grpc.insecure_channel(target, options=_OPTIONS)
+        channel = grpc.insecure_channel(target, options=options)
     return grpc.intercept_channel(channel, Authorization(token)) if token else channel

@@ -1,4 +1,4 @@
-"""What a client shows at a server's door, a token and a certificate, and whom it trusts."""
+"""The token and the certificate of a client, and the CAs that it trusts."""
 
 import os
 from collections.abc import Callable
@@ -17,28 +17,28 @@ Pem: TypeAlias = bytes | str | os.PathLike[str]
 
 
 class Credentials:
-    """Checked and read. Nothing secret is ever shown."""
+    """Credentials, read and checked. No message and no representation shows a secret."""
 
     def __init__(self, ca: Pem | None, identity: tuple[Pem, Pem] | None, token: str | None) -> None:
         self._ca = None if ca is None else _read(ca)
-        self._identity = None if identity is None else (_read(identity[0]), _read(identity[1]))
+        self._identity = None if identity is None else _read_identity(identity)
         self.token = None if token is None else _check(token)
 
     @property
     def has_keys(self) -> bool:
-        """Whether they ask for an encrypted connection."""
+        """Whether they require TLS."""
         return self._ca is not None or self._identity is not None
 
     def tls(self) -> grpc.ChannelCredentials:
-        """For an encrypted connection. Without a CA those count that gRPC trusts."""
+        """The channel credentials. Without a CA those that gRPC trusts are used."""
         certificate, key = self._identity or (None, None)
         return grpc.ssl_channel_credentials(self._ca, key, certificate)
 
 
 class Authorization(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
-    """Puts the token on every call.
+    """Adds the token to every call.
 
-    gRPC's own credentials for calls are refused on a connection that is not encrypted, also within one machine.
+    gRPC refuses its own call credentials on a connection without TLS, even to the loopback.
     """
 
     def __init__(self, token: str) -> None:
@@ -56,17 +56,26 @@ class Authorization(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInte
         return details._replace(metadata=[*(details.metadata or ()), self._header])
 
 
+def _read_identity(identity: tuple[Pem, Pem]) -> tuple[bytes, bytes]:
+    try:
+        certificate, key = identity
+    except (TypeError, ValueError):
+        raise CredentialsError("`identity` is a pair: the certificate and its private key") from None
+    return _read(certificate), _read(key)
+
+
 def _read(pem: Pem) -> bytes:
+    if not isinstance(pem, bytes | str | os.PathLike):
+        raise CredentialsError(f"a certificate or key is bytes in PEM or a path, not {type(pem).__name__}")
     content = pem if isinstance(pem, bytes) else Path(pem).read_bytes()
     if b"-----BEGIN " not in content:
-        raise CredentialsError(
-            f"{'the text' if isinstance(pem, bytes) else pem} is no PEM: it has no line `-----BEGIN`"
-        )
+        name = "the text" if isinstance(pem, bytes) else pem
+        raise CredentialsError(f"{name} is not PEM: it has no line `-----BEGIN`")
     return content
 
 
 def _check(token: str) -> str:
-    word = token.strip()
+    word = token.strip() if isinstance(token, str) else ""
     if not word or not all("!" <= character <= "~" for character in word):
         raise CredentialsError("a token is one word of visible ASCII characters")
     return word

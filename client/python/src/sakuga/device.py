@@ -1,4 +1,4 @@
-"""Samples of the device that draws."""
+"""Samples of a device."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,10 @@ from sakuga.wording import word
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStats:
-    """One sample of a device. What its source cannot tell is `None`."""
+    """One sample of a device. A value that the device does not report is `None`."""
 
     source: str
-    """Where it comes from: `nvml`, or `host` for the host's own figures."""
+    """`nvml` for a GPU, `host` for figures of the host."""
     device_index: int
     """The device's index; 0 for the host."""
     name: str
@@ -35,7 +35,7 @@ class DeviceStats:
     temperature_celsius: float | None
     """Temperature."""
     throttle_reasons: tuple[str, ...]
-    """Why the clocks are held down. Empty: they are not, or it is not known."""
+    """Why the clocks are throttled. Empty if they are not, or if that is unknown."""
     energy_joules: float | None
     """Energy since the driver was loaded."""
     pcie_receive_bytes_per_second: int | None

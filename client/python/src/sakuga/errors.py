@@ -1,4 +1,4 @@
-"""What can go wrong between a request and its pictures, told in the terms of whoever asked."""
+"""The errors of this package. Those of a server are decoded from their `google.rpc` details."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Status:
     code: grpc.StatusCode
     """The code."""
     message: str
-    """What is wrong, in words."""
+    """What is wrong."""
     violations: tuple[Violation, ...] = ()
     """What is wrong field by field (`BadRequest`)."""
     reason: str | None = None
@@ -47,7 +47,7 @@ class Status:
 
     @classmethod
     def decode(cls, status: status_pb2.Status) -> "Status":
-        """Reads the details that are known; others, and those that are damaged, are left out."""
+        """Reads the known details. Unknown and damaged ones are left out."""
         bad_request = error_details_pb2.BadRequest()
         error_info = error_details_pb2.ErrorInfo()
         retry_info = error_details_pb2.RetryInfo()
@@ -76,7 +76,7 @@ class Status:
 
 
 class SakugaError(Exception):
-    """Everything that this package raises on purpose."""
+    """Base class of the errors of this package. A file that cannot be opened is Python's own `OSError`."""
 
 
 class AddressError(SakugaError, ValueError):
@@ -112,11 +112,11 @@ class DamagedPicture(SakugaError):
 
 
 class JobCancelled(SakugaError):
-    """There is no picture because the job was given up."""
+    """There is no picture because the job was cancelled."""
 
 
 class ServerError(SakugaError):
-    """The server said no; `status` has its words and details."""
+    """An error of the server; `status` holds its message and details."""
 
     def __init__(self, status: Status) -> None:
         super().__init__(str(status))
@@ -152,17 +152,17 @@ class JobFailed(ServerError):
 
 
 def explain(error: grpc.RpcError, address: str) -> SakugaError:
-    """What a failed call means: tells the server's own words from those that this side made up for it."""
+    """The error of a failed call: one of the server, or of the connection."""
     if not isinstance(error, grpc.Call):
         return ConnectionLost(f"the call to {address} failed: {error}")
     code, message = error.code(), error.details() or ""
     try:
-        told = rpc_status.from_call(error)
+        status = rpc_status.from_call(error)
     except ValueError:
-        # The details contradict the code: somebody in between rewrote the answer.
-        told = None
-    if told is not None:
-        return RequestRefused(Status.decode(told))
+        # The details contradict the code: a proxy rewrote the answer.
+        status = None
+    if status is not None:
+        return RequestRefused(Status.decode(status))
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded(f"the deadline of the call to {address} passed")
     if code is grpc.StatusCode.UNAVAILABLE:
@@ -171,5 +171,8 @@ def explain(error: grpc.RpcError, address: str) -> SakugaError:
 
 
 def span(duration: duration_pb2.Duration) -> timedelta:
-    """A duration as Python's, to the microsecond."""
-    return timedelta(seconds=duration.seconds, microseconds=duration.nanos / 1000)
+    """A duration as Python's, to the microsecond. One beyond the range of Python becomes the end of that range."""
+    try:
+        return timedelta(seconds=duration.seconds, microseconds=duration.nanos / 1000)
+    except OverflowError:
+        return timedelta.max if duration.seconds > 0 else timedelta.min

@@ -1,4 +1,4 @@
-"""What a job tells its caller: one dataclass for each kind of event, made for `match`."""
+"""The events of a job: one dataclass for each kind, for use with `match`."""
 
 import enum
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from sakuga.prompts import Diagnostic
 
 
 class Stage(enum.Enum):
-    """A part of the pipeline."""
+    """A stage of the pipeline."""
 
     UNKNOWN = 0
-    """A newer server has more parts than this client knows."""
+    """A stage of a newer server."""
     TEXT_ENCODE = 1
-    """Gemma and Jina CLIP read the text."""
+    """The text encoders encode the prompt."""
     DENOISE = 2
-    """The Next-DiT integrates the latents."""
+    """The solver integrates the latents."""
     DECODE = 3
     """The VAE turns latents into pixels."""
     ENCODE_IMAGE = 4
@@ -31,18 +31,18 @@ class Stage(enum.Enum):
 
 
 class CancelReason(enum.Enum):
-    """Why a job was given up."""
+    """Why a job was cancelled."""
 
     UNKNOWN = 0
-    """A newer server has more reasons than this client knows."""
+    """A reason of a newer server."""
     CLIENT_GONE = 1
-    """The stream was dropped."""
+    """The client disconnected."""
     REQUESTED = 2
-    """A call asked for it."""
+    """A client cancelled it."""
     DEADLINE = 3
     """The call's deadline passed."""
     SHUTDOWN = 4
-    """The server is going down."""
+    """The server is shutting down."""
 
     @classmethod
     def _missing_(cls, value: object) -> "CancelReason":
@@ -60,8 +60,8 @@ class Header:
     job_id: str
     """The job."""
     missed_before: int
-    """How many events the server left out just before this one, because this side read too slowly. Only previews and
-    statistics are ever left out."""
+    """How many events the server dropped before this one, because this side read too slowly. Only previews and statistics
+    are ever dropped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +69,14 @@ class Accepted(Header):
     """The request is valid and has a job."""
 
     request_id: str
-    """The caller's name for it, or the one that the server made."""
+    """The identifier that the caller gave, or that the server made."""
     diagnostics: tuple[Diagnostic, ...]
-    """What was repaired in the prompt, and what is worth knowing about it."""
+    """Findings in the prompt, repairs included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queued(Header):
-    """The job waits."""
+    """The job waits in the queue."""
 
     position: int
     """Jobs before this one, the running one included."""
@@ -86,24 +86,24 @@ class Queued(Header):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Started(Header):
-    """The job has the device."""
+    """The job runs."""
 
     request: request_pb2.GenerateRequest = field(repr=False)
-    """The request with every default filled in: sent again, it makes the same pictures on the same device."""
+    """The request with every default filled in. Sent again, it draws the same pictures on the same device."""
     seeds: tuple[int, ...]
     """The seed of each picture's noise."""
     device: str
     """The device, such as `cpu`."""
     model_notice: str
-    """What a user must know about the model. Empty: nothing."""
+    """The notice of the model; may be empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageBegun(Header):
-    """A part of the pipeline begins."""
+    """A stage of the pipeline begins."""
 
     stage: Stage
-    """The part."""
+    """The stage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +173,7 @@ class Profile(Header):
     """Where the time of a part of the pipeline went, for a job with `profile=True`."""
 
     stage: Stage
-    """The part."""
+    """The stage."""
     spans: tuple[ProfileSpan, ...] = field(repr=False)
     """The operations. Empty: this device or path cannot tell."""
     device_ms: float
@@ -236,7 +236,7 @@ class Completed(Header):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancelled(Header):
-    """Terminal: the job was given up."""
+    """Terminal: the job was cancelled."""
 
     at_step: int
     """Steps that were done."""

@@ -1,44 +1,42 @@
-"""The stream of one job: events in order, pictures whole, and an end that is always told."""
+"""The event stream of one job: checks the order of events, assembles pictures, and ends with an end or an error."""
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from sakuga import wire
 from sakuga.errors import JobCancelled, JobFailed, ProtocolError, RequestRefused, SakugaError, Status
 from sakuga.events import Cancelled, Completed, Event, Receiving
 from sakuga.generation.v1 import event_pb2
-from sakuga.pictures import Assembler, Picture
+from sakuga.pictures import PICTURES_BYTES_MAX, Assembler, Picture
 from sakuga.source import Source
-
-_PICTURES_BYTES_MAX: Final = 1 << 30
 
 
 class Job(Iterator[Event]):
     """The running job of one request: an iterator of its events that ends after the terminal one.
 
-    Leaving its `with`, or closing it, before the end lets the job go: a job of `Client.generate` is given up then, one of
-    `Client.create` goes on, and `Client.watch` finds it again.
+    Closing it before the end, or leaving its `with`, cancels a job of `Client.generate`. A job of `Client.create` continues,
+    and `Client.watch` finds it again.
     """
 
     def __init__(self, source: Source, job_id: str | None = None) -> None:
         self._source = source
-        self._assembler = Assembler(_PICTURES_BYTES_MAX)
+        self._assembler = Assembler(PICTURES_BYTES_MAX)
         self._next_sequence = 0
         self._end: Completed | Cancelled | None = None
         self._failure: SakugaError | None = None
         self._is_over = False
         self._is_cancelled = False
         self.missed_events: int = 0
-        """How many events the server left out so far, because this side read too slowly."""
+        """How many events the server dropped so far, because this side read too slowly."""
         self.last_sequence: int | None = None
-        """The number of the last event that was handed on: `Client.watch` goes on behind it."""
+        """The number of the last event, after which `Client.watch` can continue."""
         self._first: Event | None = None
         if job_id is not None:
             self.id: str = job_id
-            """The job, as the server names it."""
+            """The identifier of the job."""
             return
-        # The first event says that the request was accepted: a refusal is raised here and not somewhere later.
+        # The first event is the acceptance, so a refusal is raised here and not later.
         self._first = self._advance()
         if self._first is None:
             raise ProtocolError("the stream ended before the request was accepted")
@@ -47,8 +45,8 @@ class Job(Iterator[Event]):
     def __next__(self) -> Event:
         """The next event.
 
-        Raises `JobFailed` for the terminal event `failed`, and what `sakuga.errors` lists for a connection, a deadline,
-        a picture or a protocol that does not hold. Nothing comes after an error.
+        Raises `JobFailed` for the terminal event `failed`, and another error of `sakuga.errors` for a lost connection, a
+        passed deadline, a damaged picture or a violated protocol. No event follows an error.
         """
         event, self._first = self._first, None
         event = event or self._advance()
@@ -59,9 +57,9 @@ class Job(Iterator[Event]):
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """The finished pictures; waits for them, and passes over the events until then.
+        """The finished pictures. Waits for them and skips the events until then.
 
-        Raises `JobCancelled` if the job was given up, else the error that ended it.
+        Raises `JobCancelled` if the job was cancelled, else the error that ended it.
         """
         for _ in self:
             pass
@@ -69,30 +67,30 @@ class Job(Iterator[Event]):
             case Completed(pictures=pictures):
                 return pictures
             case Cancelled(at_step=step, reason=reason):
-                raise JobCancelled(f"the job was given up after {step} steps: {reason.name.lower()}")
+                raise JobCancelled(f"the job was cancelled after {step} steps: {reason.name.lower()}")
             case None if self._failure is not None:
                 raise self._failure
             case None:
-                raise JobCancelled("the job was given up by this side")
+                raise JobCancelled("the job was cancelled by this client")
 
     @property
     def picture(self) -> Picture:
-        """The first finished picture; waits as `pictures` does."""
+        """The first finished picture. Waits as `pictures` does."""
         return self.pictures[0]
 
     @property
     def completed(self) -> Completed | None:
-        """The terminal event, once it was seen."""
+        """The event `Completed`, once it was read."""
         return self._end if isinstance(self._end, Completed) else None
 
     def cancel(self) -> None:
-        """Gives the job up: at once if it waits, at its next step if it runs."""
+        """Cancels the job: at once if it waits, at its next step if it runs."""
         if not self._is_over:
             self._is_cancelled = True
             self._source.cancel()
 
     def close(self) -> None:
-        """Lets the stream go."""
+        """Closes the stream."""
         if not self._is_over:
             self._is_over = True
             self._source.close()
@@ -113,7 +111,7 @@ class Job(Iterator[Event]):
             if message is not None:
                 return self._read(message)
         except SakugaError as error:
-            # A job that was accepted is not refused any more.
+            # After acceptance an error is a failure of the job, not a refusal.
             accepted = self._next_sequence > 0
             failed = JobFailed(error.status) if accepted and isinstance(error, RequestRefused) else error
             self._failure = failed
@@ -121,14 +119,14 @@ class Job(Iterator[Event]):
             raise failed from error.__cause__
         self._is_over = True
         if not self._is_cancelled:
-            self._failure = ProtocolError("the stream ended and no event said how the job ended")
+            self._failure = ProtocolError("the stream ended without a terminal event")
             raise self._failure
         return None
 
     def _read(self, message: event_pb2.GenerateEvent) -> Event:
         missed = message.sequence - self._next_sequence
         if missed < 0:
-            raise ProtocolError(f"event {message.sequence} came where {self._next_sequence} or a later one is due")
+            raise ProtocolError(f"event {message.sequence} came after event {self._next_sequence - 1}")
         self._next_sequence = message.sequence + 1
         self.missed_events += missed
         header = wire.header(message, missed)
@@ -153,8 +151,8 @@ class Job(Iterator[Event]):
             case "failed":
                 raise JobFailed(Status.decode(message.failed))
             case "requeued":
-                # Pieces of pictures that came before it are void.
-                self._assembler = Assembler(_PICTURES_BYTES_MAX)
+                # The job starts again, so earlier pieces of pictures are void.
+                self._assembler = Assembler(PICTURES_BYTES_MAX)
                 return wire.plain(message, header)
             case _:
                 event = wire.plain(message, header)

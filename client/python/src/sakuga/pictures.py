@@ -1,13 +1,20 @@
-"""Pieces of pictures become pictures again, and nothing that does not fit is handed on."""
+"""Assembles pictures from their pieces, and rejects whatever does not fit."""
 
 import hashlib
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from sakuga.errors import DamagedPicture, ProtocolError
 from sakuga.generation.v1 import event_pb2, request_pb2
+
+PICTURES_BYTES_MAX: Final = 1 << 30
+"""The most that the pictures of one job may have together."""
+
+_PICTURES_MAX: Final = 1024
+"""The most pictures of one job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +22,7 @@ class Picture:
     """One finished picture."""
 
     index: int
-    """Which picture of the request, from 0."""
+    """Index of the picture in the request, from 0."""
     data: bytes = field(repr=False)
     """The PNG file."""
     sha256: str
@@ -27,7 +34,7 @@ class Picture:
     height: int
     """Height in pixels."""
     metadata: event_pb2.ImageMetadata = field(repr=False)
-    """What the file carries as its metadata."""
+    """The metadata in the file."""
 
     @property
     def seed(self) -> int:
@@ -36,11 +43,11 @@ class Picture:
 
     @property
     def request(self) -> request_pb2.GenerateRequest:
-        """The request with every default filled in: sent again, it makes the same picture on the same device."""
+        """The request with every default filled in. Sent again, it draws the same picture on the same device."""
         return self.metadata.request
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the file and returns where it is."""
+        """Writes the file and returns its path."""
         target = Path(path)
         target.write_bytes(self.data)
         return target
@@ -60,9 +67,11 @@ class Assembler:
         self._parts: dict[int, _Part] = {}
 
     def add(self, chunk: event_pb2.ImageChunk) -> int:
-        """Takes the next piece and returns how many bytes of its picture are here."""
+        """Adds the next piece and returns the bytes received of its picture."""
         part = self._parts.get(chunk.image_index)
         if part is None:
+            if chunk.total_size == 0 or len(self._parts) >= _PICTURES_MAX:
+                raise DamagedPicture(chunk.image_index, "it is empty, or the server announced too many pictures")
             announced = sum(part.total for part in self._parts.values()) + chunk.total_size
             if announced > self._max_bytes:
                 raise DamagedPicture(
@@ -82,13 +91,13 @@ class Assembler:
         return len(part.data)
 
     def skips(self, chunk: event_pb2.ImageChunk) -> bool:
-        """Whether the pieces before this one did not come, so that it is of no use."""
+        """Whether earlier pieces of the picture are missing, so that this one is useless."""
         return chunk.offset > 0 and chunk.image_index not in self._parts
 
     def finish(
         self, images: Iterable[event_pb2.ImageInfo], fetch: Callable[[int], bytes] | None = None
     ) -> tuple[Picture, ...]:
-        """Compares what arrived with what the server says it sent. `fetch` brings pictures that did not come whole."""
+        """Checks the pictures against their descriptions. `fetch` gets those whose pieces are incomplete."""
         pictures = []
         for index, image in enumerate(images):
             part = self._parts.pop(index, None)
@@ -96,7 +105,7 @@ class Assembler:
                 data = bytearray(fetch(index))
                 part = _Part(len(data), data)
             if part is None:
-                raise DamagedPicture(index, "it was announced as finished and never arrived")
+                raise DamagedPicture(index, "it was announced as finished and did not arrive")
             if not len(part.data) == part.total == image.size:
                 reason = (
                     f"{len(part.data)} bytes arrived; its pieces announced {part.total}, its description {image.size}"

@@ -1,4 +1,4 @@
-"""What a check of a prompt finds, with the numbers of the wire turned into words."""
+"""The findings of a check of a prompt."""
 
 import enum
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ class Severity(enum.Enum):
     """How much a finding matters."""
 
     UNKNOWN = 0
-    """A newer server says more than this client knows."""
+    """A severity of a newer server."""
     ERROR = 1
     """The prompt is not valid."""
     WARNING = 2
@@ -37,12 +37,12 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """How to mend a finding."""
+    """A correction of a finding."""
 
     description: str
     """What to do, as a sentence."""
     edits: tuple[Edit, ...]
-    """The exact edits that do it, in the order of the text; empty if only a person can decide."""
+    """The edits in the order of the text; empty if a person has to decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Diagnostic:
     path: str
     """Where in the prompt: `character_2/appearance`. Empty for the whole text."""
     fix: Fix | None
-    """How to mend it, if anything can be proposed."""
+    """The correction, if there is one."""
 
     @classmethod
     def read(cls, wire: diagnostic_pb2.Diagnostic) -> "Diagnostic":
@@ -99,7 +99,7 @@ class Diagnostic:
 
 @dataclass(frozen=True, slots=True)
 class TokenCount:
-    """What one text encoder makes of the prompt."""
+    """The length of the prompt for one text encoder."""
 
     encoder: str
     """The encoder: `gemma3` or `jina_clip`."""
@@ -115,7 +115,7 @@ class TokenCount:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The outcome of a check. It is true where the prompt is valid."""
+    """The outcome of a check. It is true for a valid prompt."""
 
     valid: bool
     """Whether the server would draw the prompt."""

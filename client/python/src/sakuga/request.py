@@ -1,9 +1,9 @@
-"""Arguments become a request. What is left out stays out, so that the defaults of the server and the model hold."""
+"""Builds a request from arguments. An argument that is left out is not sent, so the server and the model choose."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypedDict, cast
+from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -13,56 +13,64 @@ from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2
 from sakuga.wording import number
 
 PromptLike: TypeAlias = str | os.PathLike[str] | prompt_pb2.Prompt
-"""The text of a prompt, the path of a file that holds it, or the typed form."""
+"""The text of a prompt, the path of a file with it, or the typed form."""
+
+_Filled = TypeVar("_Filled")
+
+_TEXT_BYTES_MAX: Final = 64 << 20
+"""The largest file that is read as a prompt. The prompt language allows far less."""
+
+_SECONDS_MAX: Final = 365 * 24 * 3600
+"""The longest time limit, a year."""
 
 
 class Options(TypedDict, total=False):
     """How to draw."""
 
-    negative: str | prompt_pb2.NegativePrompt
-    """What the picture must not be: a negative document, plain tags, or the typed form."""
+    negative: str | os.PathLike[str] | prompt_pb2.NegativePrompt
+    """The negative prompt: a document or plain tags, the path of a file with either, or the typed form."""
     strict: bool
-    """Accept only documents that the XSD accepts; else what can be repaired without loss is repaired."""
+    """Accept only documents that the XSD accepts, instead of repairing what can be repaired without loss."""
     seed: int
-    """Start of the noise. Image i of any request with this seed begins from the same noise. The server draws one."""
+    """Seed of the noise. Image i of any request with this seed starts from the same noise. By default a random one."""
     width: int
     """Width in pixels, a multiple of 16."""
     height: int
     """Height in pixels, a multiple of 16."""
     images: int
-    """How many pictures."""
+    """Number of pictures."""
     model: str
-    """The model, as `Client.models` names it."""
+    """The model, by its name in `Client.models`."""
     system_prompt: str
-    """Read by Gemma before the prompt; empty: nothing is."""
+    """System prompt of the text encoder; empty for none."""
     request_id: str
-    """Names the job for its caller, at most 64 characters."""
+    """Identifies the job for its caller, at most 64 characters."""
     steps: int
-    """Intervals from noise to picture."""
+    """Number of steps from noise to picture."""
     solver: Literal["euler", "midpoint", "rk4", "dpm"]
-    """How the latents are integrated."""
+    """The solver."""
     guidance_scale: float
     """Scale of classifier-free guidance, 1 to 30."""
     guidance_until: float
-    """Guidance is active while t is below this, 0 to 1."""
+    """Guidance is active while t, from 0 for noise to 1 for the picture, is below this."""
     guidance_renorm: float
-    """Bounds the norm of the guided velocity to this multiple of the conditional one's. 0: off."""
+    """Limits the norm of the guided velocity to this multiple of the conditional velocity's. 0: no limit."""
     shift: float
-    """Time shift, 0.1 to 20."""
+    """Shift of the time schedule, 0.1 to 20: larger values spend more steps near the noise."""
     preview: Literal["none", "linear", "decoder"]
-    """How previews are made from the predicted picture."""
+    """Method of previews."""
     preview_format: Literal["jpeg", "png", "webp"]
-    """How previews are encoded."""
+    """File format of previews."""
     preview_max_edge: int
-    """The longer edge of a preview in pixels at the most."""
+    """Largest edge of a preview in pixels."""
     preview_every_steps: int
-    """A preview after every this many steps."""
+    """Number of steps between previews."""
     preview_min_interval_ms: int
-    """Least time between two previews of one image."""
+    """Shortest time between two previews of one image."""
     gpu_stats_interval_ms: int
-    """Least time between two samples of the device."""
+    """Shortest time between two samples of the device."""
     profile: bool
-    """Measure on the device where the time goes, told in `Profile` events. The pictures are the same."""
+    """Measure the operations on the device, for `Profile` events. The pictures are the same."""
 
 
 _PLAIN: Final = (
@@ -90,10 +98,10 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
     match options.get("negative"):
         case None:
             pass
-        case str(text):
-            request.negative_text = text
-        case typed:
+        case prompt_pb2.NegativePrompt() as typed:
             request.negative_prompt.CopyFrom(typed)
+        case text_or_path:
+            _put_text(request, "negative_text", text_or_path, "negative", "NegativePrompt")
     if options.get("strict", False):
         request.strictness = prompt_service_pb2.STRICTNESS_STRICT
     for name in _PLAIN:
@@ -116,14 +124,59 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
 def put_prompt(
     request: request_pb2.GenerateRequest | prompt_service_pb2.ValidatePromptRequest, prompt: PromptLike
 ) -> None:
-    """Puts the prompt into the request in the form that it has."""
+    """Puts the prompt into the request, in its own form."""
     match prompt:
         case prompt_pb2.Prompt():
             request.typed.CopyFrom(prompt)
+        case _:
+            _put_text(request, "xml", prompt, "prompt", "Prompt")
+
+
+def fill(kind: Callable[..., _Filled], **fields: object) -> _Filled:
+    """A message with these fields. Raises `RequestError` for a value that a field cannot hold."""
+    try:
+        return kind(**fields)
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"an argument of the wrong type or size: {error}") from error
+
+
+def seconds(name: str, value: float | None) -> float | None:
+    """A time limit. Raises `RequestError` unless it is a number that a call can carry."""
+    if value is None:
+        return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= _SECONDS_MAX:
+        raise RequestError(f"`{name}` is a number of seconds from 0 to {_SECONDS_MAX}, not {value!r}")
+    return value
+
+
+def _put_text(message: Message, name: str, given: object, option: str, typed: str) -> None:
+    """Puts a text, or the content of the file that a path names, into a field."""
+    match given:
         case str(text):
-            request.xml = text
-        case path:
-            request.xml = Path(path).read_text("utf-8")
+            pass
+        case os.PathLike():
+            text = _read(Path(given))
+        case _:
+            raise RequestError(f"`{option}` is text, a path or a {typed}, not {type(given).__name__}")
+    try:
+        setattr(message, name, text)
+    except ValueError as error:
+        raise RequestError(f"`{option}` is not Unicode text: {error}") from error
+
+
+def _read(path: Path) -> str:
+    """The text of a file. A file that cannot be opened is Python's own `OSError`."""
+    with path.open("rb") as file:
+        content = file.read(_TEXT_BYTES_MAX + 1)
+    if len(content) > _TEXT_BYTES_MAX:
+        raise RequestError(f"{path} has more than {_TEXT_BYTES_MAX >> 20} MiB, so it is no prompt")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise RequestError(
+            f"{path} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8, or decode it and pass the text"
+        ) from error
 
 
 def _put(message: Message, name: str, given: Mapping[str, Any], option: str) -> None:

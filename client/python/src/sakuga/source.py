@@ -1,4 +1,4 @@
-"""Where the events of a job come from."""
+"""The sources of a job's events: one call, or a job that is watched."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -10,24 +10,24 @@ from sakuga.generation.v1 import event_pb2, generation_service_pb2, generation_s
 
 
 class Source(Protocol):
-    """Events of one job as they come from the wire."""
+    """Messages with the events of one job."""
 
     @property
     def fetch(self) -> Callable[[int], bytes] | None:
-        """Brings a finished picture of the job, where it is kept."""
+        """Fetches a finished picture of the job, if the server keeps it."""
 
     def receive(self) -> event_pb2.GenerateEvent | None:
-        """The next event; `None` at the end of the stream, and after `cancel` where there is no word from the server."""
+        """The next event; `None` at the end of the stream, and after `cancel` without an answer of the server."""
 
     def cancel(self) -> None:
-        """Gives the job up. Events that are on their way may still come."""
+        """Cancels the job. Events that were already sent may still arrive."""
 
     def close(self) -> None:
-        """Lets the stream go."""
+        """Closes the stream."""
 
 
 class GenerateCall:
-    """One call of `Generate`: the job lives as long as it."""
+    """One call of `Generate`. The job ends with the call."""
 
     fetch = None
 
@@ -53,14 +53,14 @@ class GenerateCall:
         if response is None:
             return None
         if not response.HasField("event"):
-            raise ProtocolError("a message holds no event")
+            raise ProtocolError("a message has no event")
         return response.event
 
     def cancel(self) -> None:
-        """Drops the call, at which the server gives the job up at its next step."""
+        """Ends the call. The server then cancels the job at its next step."""
         self._cancelled = True
         self._call.cancel()
 
     def close(self) -> None:
-        """The same: nobody else can watch this job."""
+        """Ends the call: no other call can watch this job."""
         self.cancel()

@@ -1,4 +1,4 @@
-"""Events from the wire."""
+"""Events from their messages."""
 
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict
@@ -29,7 +29,7 @@ from sakuga.wording import word
 
 
 def timings(wire: event_pb2.Timings) -> Timings:
-    """From the wire."""
+    """Timings from their message."""
     return Timings(
         queued=span(wire.queued),
         text_encode=span(wire.text_encode),
@@ -50,14 +50,17 @@ class HeaderFields(TypedDict):
 
 
 def header(wire: event_pb2.GenerateEvent, missed_before: int) -> HeaderFields:
-    """What every event has, from the wire."""
-    time = datetime.fromtimestamp(wire.time.seconds, UTC) + timedelta(microseconds=wire.time.nanos // 1000)
+    """What every event has, from its message."""
+    try:
+        time = datetime.fromtimestamp(wire.time.seconds, UTC) + timedelta(microseconds=wire.time.nanos // 1000)
+    except (OSError, OverflowError, ValueError):
+        # A time that is legal in protobuf can be beyond the range of Python.
+        time = (datetime.max if wire.time.seconds > 0 else datetime.min).replace(tzinfo=UTC)
     return {"sequence": wire.sequence, "time": time, "job_id": wire.job_id, "missed_before": missed_before}
 
 
 def plain(wire: event_pb2.GenerateEvent, header: HeaderFields) -> Event:
-    """Events that need nothing but themselves. Pieces of pictures and the terminal events belong to the job, which knows
-    what came before."""
+    """An event that needs no state. Pieces of pictures and terminal events belong to the job."""
     match wire.WhichOneof("event"):
         case "accepted":
             found = tuple(map(Diagnostic.read, wire.accepted.diagnostics))

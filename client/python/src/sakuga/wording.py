@@ -1,4 +1,4 @@
-"""Numbers of the wire's enumerations as words, and words as numbers."""
+"""Numbers of enums as words, and words as numbers."""
 
 from google.protobuf.descriptor import EnumDescriptor
 
@@ -15,12 +15,12 @@ def number(enumeration: EnumDescriptor, word: str | None) -> int:
     if word is None:
         return 0
     words = _words(enumeration)
-    if word not in words:
-        raise RequestError(f"`{word}` is none of {', '.join(f'`{known}`' for known in words)}")
+    if not isinstance(word, str) or word not in words:
+        raise RequestError(f"{word!r} is not one of {', '.join(f'`{known}`' for known in words)}")
     return words[word]
 
 
 def _words(enumeration: EnumDescriptor) -> dict[str, int]:
-    """Every word but that for 0. Names begin with that of their enumeration, as buf's style has it."""
+    """Every word but that for 0. Names begin with the name of their enum, as in the style of buf."""
     prefix = enumeration.values_by_number[0].name.removesuffix("UNSPECIFIED")
     return {value.name.removeprefix(prefix).lower(): value.number for value in enumeration.values if value.number}

@@ -1,0 +1,109 @@
+"""Arguments that no request can hold raise errors of this package, before a server is asked."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+import sakuga
+from sakuga import wire
+from sakuga.errors import span
+from sakuga.generation.v1 import event_pb2, job_pb2, job_service_pb2
+from sakuga.request import build
+
+
+@pytest.fixture
+def nobody() -> Iterator[sakuga.Client]:
+    """A client of a port without a server. A call that reaches the network would raise `ConnectionLost`."""
+    with sakuga.Client("127.0.0.1:9") as client:
+        yield client
+
+
+@pytest.mark.parametrize("content", ["a prompt".encode("utf-16"), b"\xff", "caf\xe9".encode("latin-1")])
+def test_a_file_that_is_not_utf_8_says_what_to_do(nobody: sakuga.Client, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "prompt.xml"
+    path.write_bytes(content)
+    calls: list[Callable[[], object]] = [
+        lambda: nobody.validate(path),
+        lambda: nobody.generate(path),
+        lambda: nobody.create(path),
+        lambda: nobody.generate("1girl", negative=path),
+    ]
+    for call in calls:
+        with pytest.raises(sakuga.RequestError, match=r"prompt\.xml is not UTF-8 text.*save it as UTF-8"):
+            call()
+
+
+def test_a_negative_prompt_can_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "negative.txt"
+    path.write_text("low_quality, \u732b", "utf-8")
+    assert build("1girl", {"negative": path}).negative_text == "low_quality, \u732b"
+    assert build("1girl", {"negative": "blurry"}).negative_text == "blurry"
+
+
+def test_a_file_without_end_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(sakuga.RequestError, match="more than 64 MiB"):
+        build(Path("/dev/zero"), {})
+
+
+WRONG: list[Callable[[Any, Any], object]] = [
+    lambda client, value: client.validate(value),
+    lambda client, value: client.generate(value),
+    lambda client, value: client.generate("1girl", negative=value),
+    lambda client, value: client.generate("1girl", seed=value),
+    lambda client, value: client.generate("1girl", model=value),
+    lambda client, value: client.generate("1girl", solver=value),
+    lambda client, value: client.generate("1girl", preview=value),
+    lambda client, value: client.generate("1girl", deadline=value),
+    lambda client, value: client.create("1girl", timeout=value),
+    lambda client, value: client.create("1girl", priority=value),
+    lambda client, value: client.submit(value),
+    lambda client, value: client.parse(value),
+    lambda client, value: client.format(value),
+    lambda client, value: client.job(value),
+    lambda client, value: next(client.watch(value)),
+    lambda client, value: next(client.watch("j", after_sequence=value)),
+    lambda client, value: client.cancel(value),
+    lambda client, value: client.artifact(value),
+    lambda client, value: client.artifact("j", value),
+    lambda client, value: client.telemetry(value),
+    lambda client, value: client.delete(value),
+    lambda client, value: next(client.list_jobs(value)),
+    lambda client, value: next(client.watch_device(interval_ms=value)),
+    lambda client, value: next(client.watch_activity(interval_ms=value)),
+]
+
+
+@pytest.mark.parametrize("call", WRONG)
+@pytest.mark.parametrize("value", [[], {"a": 1}, object(), "\ud800"])
+def test_values_of_another_type_raise_nothing_else(
+    nobody: sakuga.Client, call: Callable[[Any, Any], object], value: object
+) -> None:
+    with pytest.raises(sakuga.RequestError):
+        call(nobody, value)
+
+
+def test_a_list_of_empty_pages_ends(nobody: sakuga.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def pages(request: job_service_pb2.ListJobsRequest) -> job_service_pb2.ListJobsResponse:
+        asked.append(request.page_token)
+        jobs = [job_pb2.Job(job_id="j")] if len(asked) < 3 else []
+        return job_service_pb2.ListJobsResponse(jobs=jobs, next_page_token=f"page-{len(asked)}")
+
+    monkeypatch.setattr(nobody.jobs, "ListJobs", pages)
+    assert len(list(nobody.list_jobs())) == 2
+    assert asked == ["", "page-1", "page-2"]
+
+
+def test_times_beyond_the_range_of_python_are_cut_to_it() -> None:
+    most = 315_576_000_000
+    assert span(Duration(seconds=most)) == timedelta(seconds=most)
+    assert (span(Duration(seconds=2**62)), span(Duration(seconds=-(2**62)))) == (timedelta.max, timedelta.min)
+    for seconds, expected in ((2**62, datetime.max), (-(2**62), datetime.min)):
+        event = event_pb2.GenerateEvent(time=Timestamp(seconds=seconds))
+        assert wire.header(event, 0)["time"] == expected.replace(tzinfo=UTC)
