@@ -98,7 +98,7 @@ mod tests {
             include_str!("../../proto/sakuga/generation/v1/request.proto"),
             &["steps", "guidance_scale", "guidance_until", "shift", "max_edge"],
         ),
-        ("generate.rs", include_str!("../../client/src/cli/generate.rs"), &["max_edge"]),
+        ("arguments.rs", include_str!("../../client/src/cli/generate/arguments.rs"), &["max_edge"]),
         (
             "request.py",
             include_str!("../../client/python/src/sakuga/request.py"),

@@ -52,7 +52,7 @@ class Options(TypedDict, total=False):
     guidance_scale: float
     """Scale of classifier-free guidance, 1 to 30."""
     guidance_until: float
-    """Guidance is active while t, from 0 for noise to 1 for the picture, is below this."""
+    """Guidance is active while t is below this, 0 to 1: t is 0 for noise and 1 for the picture."""
     guidance_renorm: float
     """Limits the norm of the guided velocity to this multiple of the conditional velocity's. 0: no limit."""
     shift: float
