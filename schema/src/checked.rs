@@ -17,7 +17,7 @@ pub enum Envelope {
     Document,
     /// `{` … `}`, not JSON.
     Braces,
-    /// A JSON object with the XML in `tags` and the sentence in `caption`.
+    /// A JSON object with the XML in `tags`, or with the fields as members.
     Json,
     /// Sibling blocks, then `caption:` and a sentence.
     TrailingCaption,
@@ -25,6 +25,12 @@ pub enum Envelope {
     Plain,
     /// `<prompt>` … `</prompt>`, the root that the XSD has.
     Prompt,
+    /// The answer of a language model: a code fence, and talk around it.
+    Answer,
+    /// A text with labels and settings, as AUTOMATIC1111's program writes it: `Negative prompt: …`, `Steps: …`.
+    Infotext,
+    /// Markup that was escaped once too often.
+    Escaped,
 }
 
 /// The outcome of a check.
@@ -34,6 +40,10 @@ pub struct Checked {
     pub prompt: Option<Prompt>,
     /// The system prompt that stood before it, split off; without surrounding blanks.
     pub system_prompt: Option<String>,
+    /// The negative prompt that stood inside the text, split off.
+    pub negative: Option<NegativePrompt>,
+    /// The system prompt of that negative prompt.
+    pub negative_system_prompt: Option<String>,
     /// What stood around the prompt.
     pub envelope: Envelope,
     /// Every finding, in the order of the text.

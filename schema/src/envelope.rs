@@ -1,56 +1,338 @@
-//! What stands around a prompt as text: a byte order mark, a system prompt, a JSON object.
+//! What stands around a prompt as text: talk, code fences, a system prompt, a JSON object, settings of other programs.
 //!
-//! What is markup (`<img>`, `<document>`) or stands beside it (braces, `caption:`) is taken off by [`crate::lower`],
-//! where it is a node like others.
+//! Each step looks at a window of the text. A step that only cuts moves the window's ends; one that decodes derives a new
+//! text whose places lead back. What is markup (`<img>`, `<document>`) or stands next to it (braces, `caption:`) is
+//! removed by [`crate::lower`], where it is a node like others.
 
+mod escaped;
+mod fence;
+mod foreign;
+mod invisible;
 mod json;
+mod markup;
+mod plain;
+mod segments;
 mod system_prompt;
+mod thoughts;
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use crate::findings::Findings;
+use crate::checked::Envelope;
+use crate::findings::{Finding, Findings, WriteBack};
 use crate::limits::Limits;
-use crate::position::PositionMap;
+use crate::phrases::{self, Label};
+use crate::rules::{envelope_removed, negative_split, system_prompt_split};
+use crate::source::Source;
 
-pub(crate) use system_prompt::SystemPrompt;
+pub(crate) use plain::decode_entities;
 
 /// The text of the blocks, and the way back from it to the text that was handed in.
 #[derive(Debug)]
 pub(crate) struct Contents<'t> {
-    /// The text to be read: the blocks, and behind them a JSON object's caption.
-    pub(crate) text: Cow<'t, str>,
+    /// The text to read.
+    pub(crate) source: Source<'t>,
     /// Where the blocks stand in it.
     pub(crate) blocks: Range<usize>,
-    /// Where the caption stands in it.
+    /// Where the caption of a JSON object stands in it.
     pub(crate) caption: Option<Range<usize>>,
-    /// From `text` to the text that was handed in.
-    pub(crate) map: PositionMap,
-    /// Writes a replacement as it has to stand in the text that was handed in.
-    pub(crate) encode: fn(&str) -> String,
+    /// Where the text of a negative prompt stands in it.
+    pub(crate) negative: Option<Range<usize>>,
+    /// How a replacement is written into the text that was handed in.
+    pub(crate) write_back: WriteBack,
     /// The system prompt.
-    pub(crate) system_prompt: Option<SystemPrompt>,
-    /// The JSON object around the blocks.
-    pub(crate) json: Option<Range<usize>>,
+    pub(crate) system_prompt: Option<String>,
+    /// The system prompt of the negative prompt.
+    pub(crate) negative_system_prompt: Option<String>,
+    /// What stood around the blocks, if it was no markup.
+    pub(crate) envelope: Option<Envelope>,
+    /// What is replaced as a whole by the canonical form, in the text that was handed in.
+    pub(crate) wrapper: Option<Wrapper>,
 }
 
-/// Takes off what stands around the blocks. `None` if it begins like JSON and is none, which is reported.
-pub(crate) fn open<'t>(text: &'t str, limits: &Limits, findings: &mut Findings) -> Option<Contents<'t>> {
-    const BYTE_ORDER_MARK: char = '\u{FEFF}';
-    let start = if text.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len_utf8() } else { 0 };
-    let system_prompt = system_prompt::split(text, start);
-    let start = system_prompt.as_ref().map_or(start, |system_prompt| system_prompt.until);
-    if json::is_likely(&text[start..]) {
-        let contents = json::open(text, start, limits, findings)?;
-        return Some(Contents { system_prompt, ..contents });
-    }
-    Some(Contents {
-        text: Cow::Borrowed(text),
-        blocks: start..text.len(),
+/// A part of the text that only its canonical form can replace.
+#[derive(Debug)]
+pub(crate) struct Wrapper {
+    /// Where it stands in the text that was handed in.
+    pub(crate) span: Range<usize>,
+    /// What it is.
+    pub(crate) kind: WrapperKind,
+}
+
+/// A kind of wrapper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WrapperKind {
+    /// A JSON object.
+    Json,
+    /// Markup that was escaped once too often.
+    Escaped,
+}
+
+/// Which document a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Document {
+    /// A prompt.
+    Prompt,
+    /// A negative prompt.
+    Negative,
+}
+
+/// Removes what stands around the blocks. `None` if it cannot be told what is the prompt, which is reported.
+///
+/// The findings are about the text as it was handed in.
+pub(crate) fn open<'t>(
+    text: &'t str,
+    document: Document,
+    limits: &Limits,
+    findings: &mut Findings,
+) -> Option<Contents<'t>> {
+    let mut opening = Opening {
+        source: Source::new(text),
+        window: 0..text.len(),
+        document,
+        limits: *limits,
+        findings,
         caption: None,
-        map: PositionMap::default(),
-        encode: str::to_owned,
-        system_prompt,
-        json: None,
-    })
+        negative: None,
+        write_back: WriteBack::Verbatim,
+        system_prompt: None,
+        negative_system_prompt: None,
+        envelope: None,
+        wrapper: None,
+    };
+    opening.run()?;
+    Some(opening.finish())
+}
+
+/// A text that is being opened.
+struct Opening<'t, 'f> {
+    source: Source<'t>,
+    /// The part of the source that is left.
+    window: Range<usize>,
+    document: Document,
+    limits: Limits,
+    findings: &'f mut Findings,
+    caption: Option<Range<usize>>,
+    negative: Option<Range<usize>>,
+    write_back: WriteBack,
+    system_prompt: Option<String>,
+    negative_system_prompt: Option<String>,
+    envelope: Option<Envelope>,
+    wrapper: Option<Wrapper>,
+}
+
+/// Reading stops: it cannot be told what is the prompt. The reason was reported.
+struct Stop;
+
+impl<'t> Opening<'t, '_> {
+    fn run(&mut self) -> Option<()> {
+        self.steps().ok()
+    }
+
+    fn steps(&mut self) -> Result<(), Stop> {
+        const BYTE_ORDER_MARK: char = '\u{FEFF}';
+        if self.left().starts_with(BYTE_ORDER_MARK) {
+            self.window.start += BYTE_ORDER_MARK.len_utf8();
+        }
+        self.remove_invisible();
+        self.unwrap()?;
+        // JSON in a string of JSON is decoded too, and escaped markup may be around it.
+        const MOST_LEVELS: usize = 4;
+        for _ in 0..MOST_LEVELS {
+            if json::is_likely(self.left()) {
+                self.open_json()?;
+                self.remove_invisible();
+            } else if !self.decode_escaped() {
+                break;
+            }
+            self.unwrap()?;
+        }
+        self.split_segments()?;
+        self.refuse_foreign()?;
+        self.trim_plain();
+        Ok(())
+    }
+
+    /// Removes wrappers that may stand inside each other in any order.
+    fn unwrap(&mut self) -> Result<(), Stop> {
+        const MOST_LAYERS: usize = 4;
+        for _ in 0..MOST_LAYERS {
+            let (window, length) = (self.window.clone(), self.source.text.len());
+            self.remove_thoughts()?;
+            self.split_system_prompt();
+            self.remove_unknown_root();
+            self.open_fence()?;
+            self.remove_quotes();
+            self.cut_talk_before_json();
+            if self.window == window && self.source.text.len() == length {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is left to read.
+    fn left(&self) -> &str {
+        &self.source.text[self.window.clone()]
+    }
+
+    /// Adds a finding about the text as it is now.
+    fn report(&mut self, finding: Finding) {
+        self.findings.push(finding.mapped(&self.source.map, self.write_back));
+    }
+
+    /// The range without blanks at its ends.
+    fn trimmed(&self, range: Range<usize>) -> Range<usize> {
+        let text = &self.source.text[range.clone()];
+        let start = range.start + (text.len() - text.trim_start().len());
+        let end = range.start + text.trim_end().len();
+        start..end.max(start)
+    }
+
+    /// Replaces pieces of the text; the window's ends move along.
+    fn replace(&mut self, changes: &[crate::source::Change]) {
+        let moved = |offset: usize| {
+            changes.iter().fold(offset, |moved, (span, replacement)| match span.end <= offset {
+                true => moved + replacement.len() - span.len(),
+                false => moved,
+            })
+        };
+        let ranges = [Some(&mut self.window), self.caption.as_mut(), self.negative.as_mut()];
+        for range in ranges.into_iter().flatten() {
+            *range = moved(range.start)..moved(range.end);
+        }
+        self.source.replace(changes);
+    }
+
+    fn split_system_prompt(&mut self) {
+        let Some(found) = system_prompt::split(&self.source.text[..self.window.end], self.window.start) else { return };
+        let words = self.source.text[found.span.clone()].to_owned();
+        let has_label = |line: &str| {
+            matches!(phrases::heading(line), Some((Label::Negative, _))) || phrases::inline_negative(line).is_some()
+        };
+        // It belongs to the negative prompt.
+        if words.lines().any(has_label) {
+            return;
+        }
+        self.report(match self.document {
+            Document::Prompt => system_prompt_split::finding(found.span, found.until, &words),
+            Document::Negative => system_prompt_split::of_negative(found.span, found.until, &words),
+        });
+        self.window.start = found.until;
+        self.system_prompt.get_or_insert(words);
+    }
+
+    /// Takes a range as the text of the negative prompt.
+    fn take_negative(&mut self, range: Range<usize>, label: Range<usize>) -> Result<(), Stop> {
+        let range = self.trimmed(range);
+        if range.is_empty() {
+            return Ok(());
+        }
+        if self.negative.is_some() {
+            self.report(negative_split::several(label));
+            return Err(Stop);
+        }
+        let mut range = self.without_talk(range);
+        if let Some(found) = system_prompt::split(&self.source.text[..range.end], range.start) {
+            let words = self.source.text[found.span.clone()].to_owned();
+            self.report(system_prompt_split::of_negative(found.span, found.until, &words).at("negative_prompt"));
+            range.start = found.until;
+            self.negative_system_prompt = Some(words);
+        }
+        self.report(negative_split::labelled(label, range.clone()));
+        self.negative = Some(range);
+        Ok(())
+    }
+
+    /// Cuts off a last paragraph of talk.
+    fn without_talk(&mut self, range: Range<usize>) -> Range<usize> {
+        let text = &self.source.text[range.clone()];
+        let Some(last) = text.rfind("\n\n").map(|at| at + 2) else { return range };
+        if !phrases::is_talk(&text[last..]) {
+            return range;
+        }
+        let talk = self.trimmed(range.start + last..range.end);
+        self.report(envelope_removed::talk(talk.clone(), &self.source.text[talk.clone()]));
+        self.trimmed(range.start..talk.start)
+    }
+
+    /// An element of an unknown name around everything: `<answer>…</answer>`.
+    fn remove_unknown_root(&mut self) {
+        let window = self.trimmed(self.window.clone());
+        let text = &self.source.text[window.clone()];
+        let Some(inside) = text.strip_prefix('<') else { return };
+        let name = markup::name_at(inside);
+        let Some(open) = inside[name.len()..].strip_prefix('>').map(|rest| text.len() - rest.len()) else { return };
+        let Some(close) = text.strip_suffix('>').and_then(|rest| rest.strip_suffix(name)?.strip_suffix("</")) else {
+            return;
+        };
+        if name.is_empty() || markup::is_tag_name(name) || close.len() < open {
+            return;
+        }
+        let content = &text[open..close.len()];
+        let has_blocks = markup::first_tag(content).is_some_and(|at| {
+            let name = markup::name_at(&content[at + 1..]);
+            markup::is_block_name(name) || name == "caption"
+        });
+        let starts = |start: &&str| content.contains(*start);
+        let is_wrapped =
+            has_blocks || json::is_likely(content) || ["```", "~~~", "&lt;", "&amp;lt;"].iter().any(starts);
+        if !is_wrapped {
+            return;
+        }
+        let (open, close) = (window.start + open, window.start + close.len());
+        self.report(envelope_removed::root(window.start..open, close..window.end));
+        self.window = open..close;
+    }
+
+    /// Talk before a JSON object without a code fence.
+    fn cut_talk_before_json(&mut self) {
+        let window = self.trimmed(self.window.clone());
+        let text = &self.source.text[window.clone()];
+        if text.starts_with(['{', '<']) {
+            return;
+        }
+        let Some(at) = text.find("{\"").or_else(|| text.find("{\n")) else { return };
+        let head = self.trimmed(window.start..window.start + at);
+        let words = &self.source.text[head.clone()];
+        if json::is_likely(&text[at..]) && markup::first_tag(words).is_none() && phrases::is_talk(words) {
+            self.report(envelope_removed::talk(head.clone(), &self.source.text[head]));
+            self.window.start = window.start + at;
+        }
+    }
+
+    /// Quotes around the whole text.
+    fn remove_quotes(&mut self) {
+        const PAIRS: &[(char, char)] =
+            &[('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('‘', '’'), ('「', '」'), ('『', '』'), ('«', '»')];
+        let window = self.trimmed(self.window.clone());
+        let text = &self.source.text[window.clone()];
+        let Some((open, close)) = text.chars().next().zip(text.chars().next_back()) else { return };
+        if !PAIRS.contains(&(open, close)) || text.len() < open.len_utf8() + close.len_utf8() {
+            return;
+        }
+        if open == '"' && json::is_string(text) && text.contains('\\') {
+            return self.open_json_string(window);
+        }
+        let inside = window.start + open.len_utf8()..window.end - close.len_utf8();
+        let quoted = &self.source.text[inside.clone()];
+        if quoted.contains([open, close]) || quoted.trim().is_empty() {
+            return;
+        }
+        self.report(envelope_removed::quotes(window.start..inside.start, inside.end..window.end));
+        self.window = inside;
+    }
+
+    fn finish(self) -> Contents<'t> {
+        Contents {
+            source: self.source,
+            blocks: self.window,
+            caption: self.caption,
+            negative: self.negative,
+            write_back: self.write_back,
+            system_prompt: self.system_prompt,
+            negative_system_prompt: self.negative_system_prompt,
+            envelope: self.envelope,
+            wrapper: self.wrapper,
+        }
+    }
 }

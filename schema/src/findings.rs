@@ -47,18 +47,76 @@ impl Finding {
         self
     }
 
-    /// Says how a person can mend it.
+    /// The finding with its places in the text that `map` leads to.
+    pub(crate) fn mapped(mut self, map: &PositionMap, write_back: WriteBack) -> Self {
+        self.span = map.origin(self.span);
+        if let Some(fix) = &mut self.fix {
+            write_back.apply(&mut fix.edits);
+            for edit in &mut fix.edits {
+                edit.span = map.origin(edit.span.clone());
+            }
+            fix.edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+        }
+        self
+    }
+
+    /// Makes it advice.
+    pub(crate) fn into_advice(mut self) -> Self {
+        self.severity = Severity::Advice;
+        self
+    }
+
+    /// Whether it says how to correct it.
+    pub(crate) fn has_help(&self) -> bool {
+        self.fix.is_some()
+    }
+
+    /// Adds edits to what is said already.
+    pub(crate) fn with_edits(mut self, edits: impl Into<Vec<Edit>>) -> Self {
+        if let Some(fix) = &mut self.fix {
+            fix.edits = edits.into();
+        }
+        self
+    }
+
+    /// Says how a person can correct it.
     pub(crate) fn help(mut self, description: impl Into<String>) -> Self {
         self.fix = Some(Fix { description: description.into(), edits: Vec::new() });
         self
     }
 
-    /// Says how to mend it and adds the edits that do.
+    /// Says how to correct it and adds the edits that do.
     pub(crate) fn fix(mut self, description: impl Into<String>, edits: impl Into<Vec<Edit>>) -> Self {
         let mut edits = edits.into();
         edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
         self.fix = Some(Fix { description: description.into(), edits });
         self
+    }
+}
+
+/// How a replacement is written into the text that was handed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteBack {
+    /// As it is.
+    Verbatim,
+    /// Inside a JSON string.
+    Json,
+    /// Not at all: the text was derived in a way that no edit leads back from.
+    None,
+}
+
+impl WriteBack {
+    fn apply(self, edits: &mut Vec<Edit>) {
+        match self {
+            WriteBack::Verbatim => {}
+            WriteBack::Json => {
+                for edit in edits {
+                    let quoted = serde_json::Value::from(edit.replacement.as_str()).to_string();
+                    edit.replacement = quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned();
+                }
+            }
+            WriteBack::None => edits.clear(),
+        }
     }
 }
 
@@ -100,12 +158,14 @@ pub(crate) struct Findings {
     most: usize,
     left_out: usize,
     left_out_severity: Severity,
+    /// What the path of a finding begins with; empty, or an element's name.
+    prefix: &'static str,
 }
 
 impl Findings {
     pub(crate) fn new(strictness: Strictness, limits: &Limits) -> Self {
         let most = limits.max_diagnostics;
-        Findings { found: Vec::new(), strictness, most, left_out: 0, left_out_severity: Severity::Advice }
+        Findings { found: Vec::new(), strictness, most, left_out: 0, left_out_severity: Severity::Advice, prefix: "" }
     }
 
     /// Whether what the XSD refuses is an error.
@@ -113,10 +173,21 @@ impl Findings {
         self.strictness == Strictness::Strict
     }
 
+    /// Lets the path of every later finding begin with an element's name.
+    pub(crate) fn set_prefix(&mut self, prefix: &'static str) {
+        self.prefix = prefix;
+    }
+
     /// Adds a finding; a strict check raises what the XSD refuses to an error.
     pub(crate) fn push(&mut self, mut finding: Finding) {
         if self.is_strict() && finding.rule.strict_severity == Severity::Error {
             finding.severity = Severity::Error;
+        }
+        if !self.prefix.is_empty() {
+            finding.path = match finding.path.is_empty() {
+                true => self.prefix.to_owned(),
+                false => format!("{}/{}", self.prefix, finding.path),
+            };
         }
         if self.found.len() >= self.most {
             self.left_out += 1;
@@ -126,12 +197,12 @@ impl Findings {
         self.found.push(finding);
     }
 
-    /// A mark to which [`Findings::rewind`] goes back.
+    /// A mark for [`Findings::rewind`].
     pub(crate) fn mark(&self) -> usize {
         self.found.len()
     }
 
-    /// Withdraws the findings since the mark, but for errors that hold in any reading.
+    /// Removes the findings since the mark, but for those of the rules in `keep`.
     pub(crate) fn rewind(&mut self, mark: usize, keep: &[&'static RuleDoc]) {
         let withdrawn = self.found.split_off(mark.min(self.found.len()));
         self.found
@@ -142,8 +213,8 @@ impl Findings {
     }
 
     /// The diagnostics, in the order of the text. `map` leads from the text that was read to `original`, and
-    /// `encode` writes a replacement as it has to stand there.
-    pub(crate) fn finish(mut self, original: &str, map: &PositionMap, encode: fn(&str) -> String) -> Vec<Diagnostic> {
+    /// `write_back` says how a replacement is written there.
+    pub(crate) fn finish(mut self, original: &str, map: &PositionMap, write_back: WriteBack) -> Vec<Diagnostic> {
         for finding in &mut self.found {
             finding.span = on_boundaries(original, map.origin(finding.span.clone()));
         }
@@ -157,11 +228,15 @@ impl Findings {
             let end = cursor.clone().seek(span.end);
             let fix = finding.fix.map(|fix| {
                 let mut edits = fix.edits;
+                write_back.apply(&mut edits);
                 for edit in &mut edits {
                     edit.span = on_boundaries(original, map.origin(edit.span.clone()));
-                    edit.replacement = encode(&edit.replacement);
                 }
                 edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+                // Places that were decoded as a whole can meet.
+                if edits.windows(2).any(|pair| pair[1].span.start < pair[0].span.end) {
+                    edits.clear();
+                }
                 Fix { description: fix.description, edits }
             });
             diagnostics.push(Diagnostic {
@@ -218,14 +293,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_counted_and_keeps_its_weight() {
+    fn left_out_findings_are_counted_and_keep_their_severity() {
         let limits = Limits { max_diagnostics: 1, ..Limits::DEFAULT };
         let mut findings = Findings::new(Strictness::Lenient, &limits);
         let rule = &crate::rules::unescaped_markup::RULE;
         findings.push(Finding::new(rule, 0..1, "first"));
         findings.push(Finding::new(rule, 1..2, "second").into_error());
         findings.push(Finding::new(rule, 2..3, "third"));
-        let diagnostics = findings.finish("abc", &PositionMap::default(), str::to_owned);
+        let diagnostics = findings.finish("abc", &PositionMap::default(), WriteBack::Verbatim);
         assert_eq!(diagnostics.len(), 2);
         assert_eq!(diagnostics[1].code, "too-many-findings");
         assert_eq!(diagnostics[1].severity, Severity::Error);

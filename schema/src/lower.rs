@@ -1,11 +1,12 @@
-//! From the spanned tree to a prompt with its places, mending what can be mended without loss.
+//! From the spanned tree to a prompt with its places; what can be repaired without loss is repaired.
 //!
-//! Which element may stand where is asked of the grammar ([`crate::grammar`]); what a name means that is not in the grammar is asked
-//! of [`crate::names`]. Everything that is not as the XSD has it becomes a finding; a strict check makes these errors.
+//! [`crate::grammar`] says which element may stand where, [`crate::names`] what another name means. Everything that the
+//! XSD refuses becomes a finding; a strict check makes these errors.
 
 mod attributes;
 mod blocks;
 mod numbering;
+mod separators;
 mod strays;
 mod surroundings;
 mod tags;
@@ -16,17 +17,27 @@ use crate::findings::Findings;
 use crate::grammar::{self, ElementDecl};
 use crate::names::{self, Certainty, Meaning, Place, Target};
 use crate::outline::{Block, Field, Outline};
-use crate::rules::{renamed_element, stray_text, unknown_element};
+use crate::phrases::{self, is_negative_name};
+use crate::prompt::NegativePrompt;
+use crate::rules::{self, envelope_removed, negative_split, renamed_element, stray_text, unknown_element};
 use crate::tree::{Element, Node, Text};
 use strays::{Origin, Stray};
 
-/// Reads the nodes of a prompt; `caption` is a sentence that a JSON object held beside them.
+/// A prompt and what was found in it that belongs elsewhere.
+pub(crate) struct Lowered<'t> {
+    /// The prompt.
+    pub(crate) outline: Outline<'t>,
+    /// The content of the negative prompt, if one stood among the blocks.
+    pub(crate) negative: Vec<Node<'t>>,
+}
+
+/// Reads the nodes of a prompt; `caption` is the caption of a JSON object around them.
 pub(crate) fn prompt<'t>(
     source: &'t str,
     nodes: Vec<Node<'t>>,
     caption: Option<Text<'t>>,
     findings: &mut Findings,
-) -> Outline<'t> {
+) -> Lowered<'t> {
     let mut lowering = Lowering::new(source, findings);
     for node in lowering.contents(nodes, &grammar::PROMPT) {
         match node {
@@ -40,10 +51,10 @@ pub(crate) fn prompt<'t>(
     for field in lowering.take_captions(Place::Top, caption) {
         lowering.add_caption(field);
     }
-    lowering.outline
+    Lowered { outline: lowering.outline, negative: lowering.negative }
 }
 
-/// Reads the nodes of a negative prompt; `caption` is a sentence that a JSON object held beside them.
+/// Reads the nodes of a negative prompt; `caption` is the caption of a JSON object around them.
 pub(crate) fn negative<'t>(
     source: &'t str,
     nodes: Vec<Node<'t>>,
@@ -68,6 +79,27 @@ pub(crate) fn negative<'t>(
     block
 }
 
+/// Reads a negative prompt of nothing but text, which becomes its caption. `None` if there is no text.
+pub(crate) fn negative_sentence(source: &str, nodes: &[Node<'_>], findings: &mut Findings) -> Option<NegativePrompt> {
+    let texts = nodes.iter().filter_map(|node| match node {
+        Node::Text(text) if !text.value.trim().is_empty() => Some(text),
+        _ => None,
+    });
+    let mut sentence = String::new();
+    for text in texts {
+        let value = text.value.trim();
+        let span = text.trimmed_span();
+        if source.get(span.clone()) == Some(value) {
+            rules::texts::check_plain(value, span, findings);
+        }
+        if !sentence.is_empty() {
+            sentence.push('\n');
+        }
+        sentence.push_str(value);
+    }
+    (!sentence.is_empty()).then(|| NegativePrompt { caption: Some(sentence), ..NegativePrompt::default() })
+}
+
 struct Lowering<'t, 'f> {
     source: &'t str,
     findings: &'f mut Findings,
@@ -77,6 +109,8 @@ struct Lowering<'t, 'f> {
     strays: Vec<Stray<'t>>,
     /// Sentences that stood behind `caption:`.
     captions: Vec<Text<'t>>,
+    /// The content of negative prompts that stood among the blocks.
+    negative: Vec<Node<'t>>,
     /// Prefixes that are declared for the attributes of XML Schema itself.
     schema_prefixes: Vec<String>,
 }
@@ -90,11 +124,19 @@ impl<'t, 'f> Lowering<'t, 'f> {
             named: Vec::new(),
             strays: Vec::new(),
             captions: Vec::new(),
+            negative: Vec::new(),
             schema_prefixes: Vec::new(),
         }
     }
 
     fn top_element(&mut self, element: Element<'t>) {
+        if let Some(element) = self.without_negative(element, "") {
+            self.positive_element(element);
+        }
+    }
+
+    /// An element at the top that is not a negative prompt.
+    fn positive_element(&mut self, element: Element<'t>) {
         let Some(Meaning { target, certainty }) = names::meaning(Place::Top, element.name) else {
             return self.unknown_top_element(element);
         };
@@ -115,13 +157,36 @@ impl<'t, 'f> Lowering<'t, 'f> {
             }
             Target::Element(home, decl) => {
                 let path = decl.name.to_owned();
+                self.report_stray_name(&element, certainty, decl.name);
                 self.stray_element(home, decl, element, Origin::Top, path);
             }
         }
     }
 
-    /// An element at the top whose name means nothing: a character under its own name, or something unheard of.
-    fn unknown_top_element(&mut self, element: Element<'t>) {
+    /// An element at the top of an unknown name: a wrapper around blocks, a character under its own name, or tags.
+    fn unknown_top_element(&mut self, mut element: Element<'t>) {
+        let is_block = |node: &Node<'_>| match node {
+            Node::Element(inner) => names::meaning(Place::Top, inner.name).is_some_and(|meaning| {
+                let is_top = matches!(meaning.target, Target::Character(_) | Target::Element(Place::Top, _));
+                is_top && meaning.certainty != Certainty::Similar
+            }),
+            Node::Text(_) => false,
+        };
+        if element.children.iter().any(is_block) {
+            self.attributes(&element, &[], element.name);
+            self.findings.push(envelope_removed::unknown_element(&element));
+            for child in std::mem::take(&mut element.children) {
+                match child {
+                    Node::Element(inner) => self.top_element(inner),
+                    Node::Text(text) => {
+                        if let Some(text) = self.loose_text(text) {
+                            self.top_text(&text);
+                        }
+                    }
+                }
+            }
+            return;
+        }
         let is_character = element.children.iter().any(|child| match child {
             Node::Element(inner) => names::meaning(Place::Character, inner.name).is_some_and(|meaning| {
                 matches!(meaning.target, Target::Element(Place::Character, _))
@@ -135,7 +200,7 @@ impl<'t, 'f> Lowering<'t, 'f> {
             return;
         }
         self.attributes(&element, &[], element.name);
-        let tags = tags::flatten(&element);
+        let tags = self.flatten(&element, element.name);
         self.findings.push(unknown_element::moved(&element, "", "general_tags", "other", tags.is_empty()));
         if let Some(decl) = Place::General.decl().child("other") {
             let (span, content) = (element.span(), element.content());
@@ -144,7 +209,44 @@ impl<'t, 'f> Lowering<'t, 'f> {
         }
     }
 
-    /// Says that a name is another spelling or a slip of the pen.
+    /// Reports the name of an element that is moved: the fix that moves it writes the right name.
+    fn report_stray_name(&mut self, element: &Element<'_>, certainty: Certainty, name: &str) {
+        if certainty != Certainty::Exact {
+            self.findings.push(renamed_element::moved(element, name, certainty == Certainty::Similar).at(name));
+        }
+    }
+
+    /// Takes negative prompts out: an element that is one, or what an element of the negative grammar holds.
+    fn without_negative(&mut self, element: Element<'t>, path: &str) -> Option<Element<'t>> {
+        let is_part = Place::Negative.decl().child(element.name).is_some_and(|decl| {
+            // `resolution` and `caption` belong to both grammars.
+            Place::General.decl().child(decl.name).is_none() && Place::Top.decl().child(decl.name).is_none()
+        });
+        if is_negative_name(element.name) {
+            self.attributes(&element, &[], path);
+            self.findings.push(negative_split::element(&element).at(path));
+            self.negative.extend(element.children);
+            return None;
+        }
+        if is_part && path.is_empty() {
+            self.findings.push(negative_split::part(&element));
+            self.negative.push(Node::Element(element));
+            return None;
+        }
+        if is_part {
+            self.findings.push(negative_split::part_in_block(&element).at(path));
+            return None;
+        }
+        let is_behind = path.is_empty() && !self.negative.is_empty() && element.name == "resolution";
+        if is_behind && tags::text(&element).to_lowercase().contains("low") {
+            self.findings.push(negative_split::part(&element));
+            self.negative.push(Node::Element(element));
+            return None;
+        }
+        Some(element)
+    }
+
+    /// Reports a name in another spelling, and a misspelt one.
     fn report_name(&mut self, element: &Element<'_>, certainty: Certainty, name: &str, parent: &str) {
         let path = if parent.is_empty() { name.to_owned() } else { format!("{parent}/{name}") };
         match certainty {
@@ -154,24 +256,30 @@ impl<'t, 'f> Lowering<'t, 'f> {
         }
     }
 
-    /// Text between the blocks: a sentence goes to the caption, tags go to the general tags.
+    /// Text between the blocks. Tags go to the general tags, talk is left out; a sentence may be either a caption or
+    /// talk, which only a person knows.
     fn top_text(&mut self, text: &Text<'t>) {
+        let span = text.trimmed_span();
         if stray_text::is_punctuation(&text.value) {
-            self.findings.push(stray_text::punctuation(text.trimmed_span(), &text.value));
-            return;
+            self.findings.push(stray_text::punctuation(span, &text.value));
+        } else if phrases::is_talk(&text.value) {
+            self.findings.push(envelope_removed::talk(span, text.value.trim()));
+        } else if phrases::is_sentence(&text.value) {
+            self.findings.push(stray_text::sentence(span, &text.value));
+        } else if let Some(decl) = Place::General.decl().child("other") {
+            let field = self.field_of_text(decl, text);
+            self.strays.push(Stray { home: Place::General, field, origin: Origin::Text });
         }
-        let (home, name) =
-            if stray_text::is_sentence(&text.value) { (Place::Top, "caption") } else { (Place::General, "other") };
-        let Some(decl) = home.decl().child(name) else { return };
-        let field = Self::field_of_text(decl, text);
-        self.strays.push(Stray { home, field, origin: Origin::Text });
     }
 
     /// A field made of text that stands without tags.
-    fn field_of_text(decl: &'static ElementDecl, text: &Text<'t>) -> Field<'t> {
+    fn field_of_text(&mut self, decl: &'static ElementDecl, text: &Text<'t>) -> Field<'t> {
         let span = text.trimmed_span();
         let is_caption = decl.name == "caption";
-        let tags = if is_caption { Vec::new() } else { tags::split(text) };
+        let mut tags = Vec::new();
+        if !is_caption {
+            self.split(text, decl.name, &mut tags);
+        }
         let sentence = if is_caption { tags::trimmed(text.value.clone()) } else { Cow::Borrowed("") };
         Field { decl, content: span.clone(), span, tags, text: sentence }
     }
@@ -190,6 +298,6 @@ impl<'t, 'f> Lowering<'t, 'f> {
     fn take_captions(&mut self, place: Place, of_json: Option<Text<'t>>) -> Vec<Field<'t>> {
         let Some(decl) = place.decl().child("caption") else { return Vec::new() };
         let texts = std::mem::take(&mut self.captions).into_iter().chain(of_json);
-        texts.map(|text| Self::field_of_text(decl, &text)).filter(|field| !field.text.is_empty()).collect()
+        texts.map(|text| self.field_of_text(decl, &text)).filter(|field| !field.text.is_empty()).collect()
     }
 }

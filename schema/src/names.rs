@@ -1,14 +1,17 @@
-//! Element names: which one is meant when it is written in another way, and where it belongs.
+//! Element names: which element a name means, and where it belongs.
 //!
-//! Which names exist is the grammar's business ([`grammar`]); here are only the other spellings that occur in the wild.
+//! The names themselves come from [`grammar`]; this module knows the other words and spellings that prompts are written
+//! with.
 
 mod aliases;
+mod number;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use crate::grammar::{self, Content, ElementDecl};
 use aliases::ALIASES;
+use number::character_number;
 
 /// Elements that other tools put around the blocks.
 pub(crate) const ENVELOPES: [&str; 3] = ["img", "image", "document"];
@@ -46,8 +49,7 @@ struct Blocks {
 fn blocks() -> &'static Blocks {
     static BLOCKS: LazyLock<Blocks> = LazyLock::new(|| {
         let mut containers = grammar::PROMPT.children().iter().filter(|child| !child.children().is_empty());
-        // Without a numbered block or without general tags the XSD would be another language; the root then stands in
-        // for them, and the tests below fail.
+        // The XSD has both; the tests below fail if it does not.
         let character = containers.find(|child| !child.attributes.is_empty()).unwrap_or(&grammar::PROMPT);
         let general = grammar::PROMPT.child("general_tags").unwrap_or(&grammar::PROMPT);
         Blocks { character, general }
@@ -80,7 +82,7 @@ pub(crate) enum Certainty {
     Exact,
     /// It is another word or another spelling for it.
     Alias,
-    /// It is close to the name: a slip of the pen.
+    /// It is a misspelling of the name.
     Similar,
 }
 
@@ -125,12 +127,37 @@ fn alias(place: Place, spelt: &str) -> Option<Meaning> {
     Some(Meaning { target: Target::Element(place, decl), certainty: Certainty::Alias })
 }
 
+/// Words that are near to an element's name and mean something else.
+const OTHER_WORDS: &[&str] = &[
+    "positive",
+    "quantity",
+    "revolution",
+    "portion",
+    "auction",
+    "genre",
+    "captain",
+    "county",
+    "country",
+    "order",
+    "stylus",
+    "mention",
+    "fiction",
+    "traction",
+    "ruler",
+    "counter",
+    "mother",
+    "bother",
+];
+
+/// The element that a word is a misspelling of: one letter away, in a long word two; the first letter is right.
 fn similar(place: Place, spelt: &str) -> Option<Meaning> {
     // Short names such as `n` are near to everything.
     const SHORTEST: usize = 4;
-    const MOST_SLIPS: usize = 3;
-    const MOST_CHANGED_LETTERS: u32 = 6;
-    if spelt.len() < SHORTEST || spelt.len() > 32 {
+    const LONG: usize = 9;
+    const LONGEST: usize = 32;
+    const MOST_SLIPS: usize = 2;
+    const MOST_CHANGED_LETTERS: u32 = 4;
+    if spelt.len() < SHORTEST || spelt.len() > LONGEST || OTHER_WORDS.contains(&spelt) {
         return None;
     }
     let letters = letters_of(spelt);
@@ -138,38 +165,24 @@ fn similar(place: Place, spelt: &str) -> Option<Meaning> {
         // Each slip changes the length by one at most, and the set of letters by two.
         decl.name.len() >= SHORTEST
             && decl.attributes.is_empty()
+            && decl.name.as_bytes().first() == spelt.as_bytes().first()
             && decl.name.len().abs_diff(spelt.len()) <= MOST_SLIPS
             && (letters_of(decl.name) ^ letters).count_ones() <= MOST_CHANGED_LETTERS
     });
     let distances = candidates.map(|decl| (strsim::osa_distance(decl.name, spelt), decl));
     let (distance, decl) = distances.min_by_key(|(distance, _)| *distance)?;
-    let most = match (decl.name.len(), spelt.len()) {
-        (_, ..=5) => 1,
-        (..=7, _) => 2,
-        _ => MOST_SLIPS,
-    };
+    let most = if decl.name.len() >= LONG { MOST_SLIPS } else { 1 };
     (distance <= most).then_some(Meaning { target: Target::Element(place, decl), certainty: Certainty::Similar })
+}
+
+/// Whether a word is a field of that place, by its name or an alias.
+pub(crate) fn is_field_of(place: Place, word: &str) -> bool {
+    exact(place, word).or_else(|| alias(place, word)).is_some()
 }
 
 /// The set of letters of a word; what is no letter shares the remaining bits.
 fn letters_of(word: &str) -> u32 {
     word.bytes().fold(0, |letters, byte| letters | 1 << (byte % 32))
-}
-
-/// The number of a character block: `character_2`, and in other spellings `character 2`, `Character-2`, `character2`.
-fn character_number(name: &str) -> Option<(u32, Certainty)> {
-    const WORD: &str = "character";
-    let (word, rest) = (name.get(..WORD.len())?, name.get(WORD.len()..)?);
-    if !word.eq_ignore_ascii_case(WORD) {
-        return None;
-    }
-    let digits = rest.trim_start_matches(['_', '-', ' ', '\t', '\n', '\r', ':']);
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let number = digits.parse().unwrap_or(u32::MAX);
-    let is_exact = word == WORD && rest.strip_prefix('_') == Some(digits) && !digits.starts_with('0');
-    Some((number, if is_exact { Certainty::Exact } else { Certainty::Alias }))
 }
 
 /// Lower case, with underscores.
@@ -240,12 +253,12 @@ pub(crate) fn are_one_character(left: &str, right: &str) -> bool {
     }
 }
 
-/// Whether the name is a character block's, in its one lawful spelling.
+/// Whether the name is a character block's, spelt as the XSD has it.
 pub(crate) fn is_character(name: &str) -> bool {
     matches!(character_number(name), Some((_, Certainty::Exact)))
 }
 
-/// Whether two names are the same but for spelling or a slip.
+/// Whether two names differ in spelling or by a misspelling only.
 pub(crate) fn are_near(left: &str, right: &str) -> bool {
     const LONGEST: usize = 48;
     if left.len() > LONGEST || right.len() > LONGEST {
@@ -299,6 +312,12 @@ mod tests {
         check(Place::Top, "style", Some(("style", Certainty::Exact)));
         check(Place::General, "artist", Some(("artists", Certainty::Alias)));
         check(Place::Top, "lora", None);
+        for word in ["composition", "positive", "reaction", "exposition", "impression", "genre", "subjects", "quantity"]
+        {
+            check(Place::Top, word, None);
+        }
+        check(Place::Character, "postion", Some(("position", Certainty::Similar)));
+        check(Place::General, "enviroment", Some(("environment", Certainty::Similar)));
         check(Place::Character, "b", None);
     }
 
@@ -309,7 +328,13 @@ mod tests {
         for name in ["character 1", "Character_1", "character-1", "character1", "character_01"] {
             check(Place::Top, name, Some(("character_1", Certainty::Alias)));
         }
+        for name in ["char_1", "char1", "person_1", "Subject 1", "角色1", "キャラクター１", "人物一", "character_one"]
+        {
+            check(Place::Top, name, Some(("character_1", Certainty::Alias)));
+        }
+        check(Place::Top, "character_0", Some(("character_0", Certainty::Exact)));
         check(Place::Top, "character_", None);
+        check(Place::Top, "char_aznable", None);
         check(Place::Top, "character_99999999999999", Some(("character_4294967295", Certainty::Exact)));
     }
 

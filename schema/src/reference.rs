@@ -149,7 +149,7 @@ fn renderings(page: &mut String) {
 }
 
 /// The forms in which prompts are found, in the order in which they are shown.
-const ENVELOPES: [Envelope; 9] = [
+const ENVELOPES: [Envelope; 12] = [
     Envelope::Bare,
     Envelope::Prompt,
     Envelope::Img,
@@ -159,6 +159,9 @@ const ENVELOPES: [Envelope; 9] = [
     Envelope::Json,
     Envelope::TrailingCaption,
     Envelope::Plain,
+    Envelope::Answer,
+    Envelope::Infotext,
+    Envelope::Escaped,
 ];
 
 /// What an envelope is, and how one looks.
@@ -184,6 +187,15 @@ fn envelope_form(envelope: Envelope) -> (&'static str, &'static str) {
         }
         Envelope::TrailingCaption => ("blocks, then a caption as text", "<general_tags>…</general_tags> caption: …"),
         Envelope::Plain => ("plain tags or sentences", "1girl, solo, smile"),
+        Envelope::Answer => (
+            "the answer of a language model: thoughts and talk are left out",
+            "<think>…</think> Here is the prompt: ```xml <character_1>… ```",
+        ),
+        Envelope::Infotext => (
+            "a text with labels and settings, as AUTOMATIC1111's program writes it",
+            "1girl, solo Negative prompt: lowres Steps: 24, Sampler: …",
+        ),
+        Envelope::Escaped => ("markup that was escaped once too often", "&lt;character_1&gt;…&lt;/character_1&gt;"),
     }
 }
 

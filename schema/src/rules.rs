@@ -16,20 +16,28 @@ pub(crate) mod empty_element;
 pub(crate) mod empty_prompt;
 pub(crate) mod envelope_removed;
 pub(crate) mod escaped_parenthesis;
+pub(crate) mod escaped_twice;
 pub(crate) mod forbidden_markup;
+pub(crate) mod foreign_format;
+pub(crate) mod foreign_syntax;
 pub(crate) mod gender_against_count;
 pub(crate) mod ignored_markup;
 pub(crate) mod invalid_value;
+pub(crate) mod invisible_character;
+pub(crate) mod markdown;
 pub(crate) mod mismatched_tag;
 pub(crate) mod missing_required;
+pub(crate) mod negative_split;
 pub(crate) mod not_well_formed;
 pub(crate) mod numbering_gap;
 pub(crate) mod over_long;
 pub(crate) mod plain_text;
 pub(crate) mod renamed_element;
 pub(crate) mod same_character_twice;
+pub(crate) mod separator;
 pub(crate) mod stray_text;
 pub(crate) mod system_prompt_split;
+pub(crate) mod texts;
 pub(crate) mod too_deep;
 pub(crate) mod too_large;
 pub(crate) mod too_many_characters;
@@ -43,7 +51,7 @@ pub(crate) mod wrong_place;
 
 /// Every rule, in the order of its code.
 pub fn all() -> &'static [RuleDoc] {
-    static ALL: [RuleDoc; 33] = [
+    static ALL: [RuleDoc; 40] = [
         bad_encoding::RULE,
         count_mismatch::RULE,
         duplicate_element::RULE,
@@ -52,18 +60,25 @@ pub fn all() -> &'static [RuleDoc] {
         empty_prompt::RULE,
         envelope_removed::RULE,
         escaped_parenthesis::RULE,
+        escaped_twice::RULE,
         forbidden_markup::RULE,
+        foreign_format::RULE,
+        foreign_syntax::RULE,
         gender_against_count::RULE,
         ignored_markup::RULE,
         invalid_value::RULE,
+        invisible_character::RULE,
+        markdown::RULE,
         mismatched_tag::RULE,
         missing_required::RULE,
+        negative_split::RULE,
         not_well_formed::RULE,
         numbering_gap::RULE,
         over_long::RULE,
         plain_text::RULE,
         renamed_element::RULE,
         same_character_twice::RULE,
+        separator::RULE,
         stray_text::RULE,
         system_prompt_split::RULE,
         too_deep::RULE,
@@ -81,27 +96,30 @@ pub fn all() -> &'static [RuleDoc] {
     &ALL
 }
 
-/// Applies the rules that look at what is meant rather than at how it is written.
-pub(crate) fn check_meaning(outline: &Outline<'_>, vocabulary: &Vocabulary, findings: &mut Findings) {
+/// Applies the rules that look at the meaning of a prompt.
+pub(crate) fn check_meaning(outline: &Outline<'_>, source: &str, vocabulary: &Vocabulary, findings: &mut Findings) {
     count_mismatch::check(outline, findings);
     gender_against_count::check(outline, findings);
     same_character_twice::check(outline, findings);
     two_hair_colours::check(outline, findings);
     for (block, field) in outline.tag_fields() {
         duplicate_tag::check(block, field, findings);
-        weight_syntax::check(block, field, findings);
-        escaped_parenthesis::check(block, field, findings);
+    }
+    for block in outline.blocks() {
+        texts::check_block(block, source, findings);
+    }
+    if let Some(caption) = &outline.caption {
+        texts::check_caption(caption, source, findings);
     }
     unknown_tag::check(outline, vocabulary, findings);
 }
 
 /// Applies the rules for lists of tags to a negative prompt.
-pub(crate) fn check_list_meaning(block: &Block<'_>, findings: &mut Findings) {
+pub(crate) fn check_list_meaning(block: &Block<'_>, source: &str, findings: &mut Findings) {
     for field in &block.fields {
         duplicate_tag::check(block, field, findings);
-        weight_syntax::check(block, field, findings);
-        escaped_parenthesis::check(block, field, findings);
     }
+    texts::check_block(block, source, findings);
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! Literate cases: prose, a prompt, and what is said about it, side by side in `tests/cases/*.md`.
 //!
-//! A case is a heading, a fence with the prompt, and fences with what is expected:
+//! A case is a heading, a fence with the prompt, and fences with what is expected (a longer fence may hold shorter ones):
 //!
 //! - ```` ```prompt ````, ```` ```prompt strict ````, ```` ```negative ````: the text, without its last line break;
 //! - ```` ```diagnostics ````: one line a finding, `line:column severity code path`, and `nothing` for none;
 //! - ```` ```canonical ````: the canonical XML (optional);
 //! - ```` ```fixed ````: the text after all fixes with edits that do not overlap (optional);
 //! - ```` ```system ````: the system prompt (optional);
-//! - ```` ```envelope ````: the envelope (optional).
+//! - ```` ```envelope ````: the envelope (optional);
+//! - ```` ```split ````: the text of the negative prompt that stood inside the prompt (optional).
 //!
 //! `SAKUGA_UPDATE_CASES=1 cargo test -p sakuga-schema --test diagnostics_cases` writes what is said now.
 
@@ -55,8 +56,12 @@ fn with_actual_outcomes(written: &str, count: &mut usize) -> String {
     while let Some(line) = lines.next() {
         actual.push_str(line);
         actual.push('\n');
-        let Some(info) = line.strip_prefix("```").filter(|info| !info.is_empty()) else { continue };
-        let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let info = line.trim_start_matches('`');
+        let fence = &line[..line.len() - info.len()];
+        if fence.len() < 3 || info.is_empty() {
+            continue;
+        }
+        let body: Vec<&str> = lines.by_ref().take_while(|line| *line != fence).collect();
         let body = body.join("\n");
         match info {
             "prompt" | "prompt strict" | "negative" | "negative strict" => {
@@ -64,13 +69,14 @@ fn with_actual_outcomes(written: &str, count: &mut usize) -> String {
                 outcome = Some(Outcome::of(info, &body));
                 push_line(&mut actual, &body);
             }
-            "diagnostics" | "canonical" | "fixed" | "system" | "envelope" => {
+            "diagnostics" | "canonical" | "fixed" | "system" | "envelope" | "split" => {
                 let outcome: &Outcome = outcome.as_ref().expect("a prompt comes first");
                 push_line(&mut actual, outcome.expectation(info));
             }
             _ => push_line(&mut actual, &body),
         }
-        actual.push_str("```\n");
+        actual.push_str(fence);
+        actual.push('\n');
     }
     actual
 }
@@ -88,20 +94,22 @@ struct Outcome {
     fixed: String,
     system: String,
     envelope: String,
+    split: String,
 }
 
 impl Outcome {
     fn of(info: &str, text: &str) -> Outcome {
         let strictness = if info.ends_with("strict") { Strictness::Strict } else { Strictness::Lenient };
         let options = CheckOptions { strictness, ..CheckOptions::default() };
-        let (diagnostics, canonical, system, envelope) = if info.starts_with("negative") {
+        let (diagnostics, canonical, system, envelope, split) = if info.starts_with("negative") {
             let checked = check_negative(text, &options);
             let canonical = checked.negative.map(|negative| negative.to_xml());
-            (checked.diagnostics, canonical, checked.system_prompt, String::new())
+            (checked.diagnostics, canonical, checked.system_prompt, String::new(), None)
         } else {
             let checked = check(text, &options);
             let canonical = checked.prompt.map(|prompt| prompt.to_xml());
-            (checked.diagnostics, canonical, checked.system_prompt, format!("{:?}", checked.envelope))
+            let split = checked.negative.map(|negative| negative.to_model_text());
+            (checked.diagnostics, canonical, checked.system_prompt, format!("{:?}", checked.envelope), split)
         };
         Outcome {
             fixed: apply_all(text, &diagnostics),
@@ -109,6 +117,7 @@ impl Outcome {
             canonical: canonical.unwrap_or_else(|| "none".to_owned()).trim_end().to_owned(),
             system: system.unwrap_or_else(|| "none".to_owned()),
             envelope,
+            split: split.unwrap_or_else(|| "none".to_owned()),
         }
     }
 
@@ -118,6 +127,7 @@ impl Outcome {
             "canonical" => &self.canonical,
             "fixed" => &self.fixed,
             "system" => &self.system,
+            "split" => &self.split,
             _ => &self.envelope,
         }
     }

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use sakuga_schema::{
-    Character, CheckOptions, Gender, GeneralTags, NegativePrompt, Prompt, Severity, TagList, check, check_bytes,
-    check_negative, check_typed,
+    Character, CheckOptions, Edit, Envelope, Fix, Gender, GeneralTags, NegativePrompt, Prompt, Severity, TagList,
+    check, check_bytes, check_negative, check_typed,
 };
 
 #[path = "invariants/mod.rs"]
@@ -99,6 +99,56 @@ fn pieces() -> impl Strategy<Value = String> {
         "/>",
         "\u{FEFF}",
         "\u{8}",
+        "\u{200B}",
+        "\u{A0}",
+        "<think>",
+        "</think>",
+        "```",
+        "```xml\n",
+        "\n```\n",
+        "\n\n",
+        "Here is the prompt:\n",
+        "Negative prompt: ",
+        "\nNegative: ",
+        "\nPositive: ",
+        "\nSteps: 20, Sampler: Euler a, Seed: 1",
+        " --no ",
+        "<negative_prompt>",
+        "</negative_prompt>",
+        "<negative>",
+        "</negative>",
+        "<resolution>low_resolution</resolution>",
+        "，",
+        "；",
+        ";",
+        "\n- ",
+        " | ",
+        "&lt;caption&gt;",
+        "&lt;/caption&gt;",
+        "&amp;lt;",
+        "&eacute;",
+        "&shy;",
+        "&#8203;",
+        ">\\n<",
+        "{\"characters\": [{\"n\": \"",
+        "{\"general_tags\": {\"style\": [\"",
+        "\", \"",
+        "\"]",
+        "}}",
+        "}]}",
+        "\", \"negative\": \"",
+        "\ncharacter_1:\n",
+        "\ngender: ",
+        "<lora:a:1>",
+        "{a|b}",
+        "__a__",
+        "[a:b:0.5]",
+        "**",
+        "`",
+        " BREAK ",
+        "\"\"",
+        "“",
+        "”",
     ]);
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
@@ -134,7 +184,21 @@ fn tags() -> impl Strategy<Value = TagList> {
     // Trimmed, not empty, blanks within single: what a tag is.
     let tag = tag.prop_map(|tag| tag.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "));
     let tag = tag.prop_map(|tag| tag.trim().to_owned()).prop_filter("not empty", |tag| !tag.is_empty());
+    let tag = tag.prop_filter("no separator, nothing invisible", |tag| is_quiet(tag));
     prop::collection::vec(tag, 0..4).prop_map(TagList::new)
+}
+
+/// Whether a lenient check reads a tag as it is: no separator of another script, no invisible character, no label.
+fn is_quiet(tag: &str) -> bool {
+    let is_plain = |character: char| match character {
+        ';' | '|' => false,
+        // Letters that nobody sees.
+        '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{17B4}' | '\u{17B5}' => false,
+        other => other.is_ascii() || other.is_alphanumeric(),
+    };
+    tag.chars().all(is_plain)
+        && !tag.starts_with(['-', '*', '+', '#'])
+        && !tag.starts_with(|first: char| first.is_ascii_digit())
 }
 
 fn characters() -> impl Strategy<Value = Character> {
@@ -180,6 +244,33 @@ proptest! {
     }
 
     #[test]
+    fn what_surrounds_a_prompt_does_not_change_it(prompt in prompts(), kinds in decorations()) {
+        prop_assume!(prompt != Prompt::default());
+        let mut text = prompt.to_xml();
+        let mut has_negative = false;
+        // An element around everything is the outermost decoration.
+        let mut kinds = kinds;
+        kinds.sort_by_key(|kind| *kind == 5);
+        for kind in kinds {
+            has_negative |= kind == 3;
+            text = decorated(&text, kind);
+        }
+        let checked = check(&text, &CheckOptions::default());
+        // Two negative prompts are an error, and so is one inside of something else.
+        if checked.is_valid() {
+            prop_assert_eq!(checked.prompt.as_ref(), Some(&prompt), "{}", text);
+            let negative = checked.negative.map(|negative| negative.to_model_text());
+            prop_assert_eq!(negative.as_deref(), has_negative.then_some("lowres, blurry"), "{}", text);
+        }
+        fixes_keep_the_reading(&text);
+    }
+
+    #[test]
+    fn fixes_keep_the_meaning_of_mutated_prompts(text in mutated()) {
+        fixes_keep_the_reading(&text);
+    }
+
+    #[test]
     fn nothing_breaks_on_mutated_prompts(text in mutated()) {
         holds_for(&text);
     }
@@ -201,6 +292,80 @@ proptest! {
         let typed = check_typed(&prompt, &CheckOptions::default());
         prop_assert!(typed.is_valid(), "{xml}\n{:#?}", typed.diagnostics);
         prop_assert_eq!(typed.prompt.as_ref(), Some(&prompt));
+    }
+}
+
+/// Some of the decorations, each once.
+fn decorations() -> impl Strategy<Value = Vec<usize>> {
+    prop::sample::subsequence((0..10).collect::<Vec<usize>>(), 1..4).prop_shuffle()
+}
+
+/// A prompt as it comes from elsewhere.
+fn decorated(text: &str, kind: usize) -> String {
+    match kind {
+        0 => format!("```xml\n{text}\n```"),
+        1 => format!("Here is the prompt:\n\n{text}\n\nLet me know if you want to change the prompt."),
+        2 => format!("<think>Maybe <character_1>?</think>\n{text}"),
+        3 => format!("{text}\nNegative prompt: lowres, blurry"),
+        4 => format!("{text}\nSteps: 20, Sampler: Euler a, Seed: 1"),
+        5 => format!("<answer>\n{text}\n</answer>"),
+        6 => serde_json::json!({ "tags": text }).to_string(),
+        7 => text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;"),
+        8 => text.replace(", ", "，").replace("lowres，", "lowres, ").replace("20，Sampler", "20, Sampler"),
+        _ => text.replace('>', ">\u{200B}"),
+    }
+}
+
+/// Rules whose fixes are left out here: those that change what the encoders read, because they would read marks that
+/// nobody meant, and those that move elements, which changes the order of tags.
+const CHANGING: &[&str] = &[
+    "weight-syntax",
+    "markdown",
+    "foreign-syntax",
+    "escaped-twice",
+    "mismatched-tag",
+    "not-well-formed",
+    "stray-text",
+    "wrong-place",
+    "duplicate-element",
+    "unknown-element",
+];
+
+/// What `sakuga fmt --fix` does: all fixes of errors and warnings that do not touch, until there are none.
+#[track_caller]
+fn fixes_keep_the_reading(text: &str) {
+    let options = CheckOptions::default();
+    let before = check(text, &options);
+    if !before.is_valid()
+        || before.negative.is_some()
+        || before.diagnostics.iter().any(|found| CHANGING.contains(&found.code))
+    {
+        return;
+    }
+    // A decoded entity can bring a label or a system prompt to light.
+    if before.envelope == Envelope::Plain && text.contains('&') {
+        return;
+    }
+    let mut fixed = text.to_owned();
+    for _ in 0..8 {
+        let mut edits: Vec<Edit> = Vec::new();
+        for found in check(&fixed, &options).diagnostics.iter().filter(|found| found.severity > Severity::Advice) {
+            let proposed = found.fix.as_ref().map(|fix| fix.edits.as_slice()).unwrap_or_default();
+            let is_free = |edit: &Edit| {
+                edits.iter().all(|taken| edit.span.end < taken.span.start || taken.span.end < edit.span.start)
+            };
+            if proposed.iter().all(is_free) {
+                edits.extend_from_slice(proposed);
+            }
+        }
+        if edits.is_empty() {
+            break;
+        }
+        edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
+        fixed = Fix { description: String::new(), edits }.apply(&fixed);
+        let after = check(&fixed, &options);
+        assert!(after.is_valid(), "{text:?}\n{fixed:?}\n{:#?}", after.diagnostics);
+        assert_eq!(after.prompt, before.prompt, "{text:?}\n{fixed:?}\n{:#?}", before.diagnostics);
     }
 }
 

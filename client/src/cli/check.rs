@@ -43,6 +43,8 @@ pub struct Outcome {
     pub diagnostics: Vec<Diagnostic>,
     /// The canonical form of what could be read; empty if nothing could.
     pub canonical: String,
+    /// The canonical form of the negative prompt inside the text of a prompt.
+    pub negative: Option<String>,
     /// The system prompt that precedes it.
     pub system_prompt: Option<String>,
     /// What was read, for people: `2 characters`.
@@ -89,20 +91,27 @@ impl Checker {
                 is_valid: checked.is_valid(),
                 canonical: checked.negative.as_ref().map(sakuga_schema::NegativePrompt::to_xml).unwrap_or_default(),
                 contents: "a negative prompt".to_owned(),
+                negative: None,
                 system_prompt: checked.system_prompt,
                 diagnostics: checked.diagnostics,
             };
         }
         let checked = sakuga_schema::check_bytes(bytes, &options);
         let characters = checked.prompt.as_ref().map_or(0, |prompt| prompt.characters.len());
+        let negative = checked.negative.as_ref().map(sakuga_schema::NegativePrompt::to_xml);
+        let contents = match characters {
+            0 => "no characters".to_owned(),
+            1 => "1 character".to_owned(),
+            more => format!("{more} characters"),
+        };
         Outcome {
             is_valid: checked.is_valid(),
             canonical: checked.prompt.as_ref().map(sakuga_schema::Prompt::to_xml).unwrap_or_default(),
-            contents: match characters {
-                0 => "no characters".to_owned(),
-                1 => "1 character".to_owned(),
-                more => format!("{more} characters"),
+            contents: match negative {
+                Some(_) => format!("{contents} and a negative prompt"),
+                None => contents,
             },
+            negative,
             system_prompt: checked.system_prompt,
             diagnostics: checked.diagnostics,
         }

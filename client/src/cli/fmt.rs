@@ -68,6 +68,13 @@ pub fn run(arguments: &FmtArguments, terminal: &Terminal) -> Result<Exit, Failur
         say(format_args!("{name}: not valid, nothing was written{proposal}"));
         return Ok(Exit::Invalid);
     }
+    if outcome.negative.is_some() && arguments.write {
+        return Err(Failure::new(
+            Exit::Invalid,
+            format!("{name}: the file holds a negative prompt as well, which the canonical form has no place for"),
+        )
+        .with_help("move the negative prompt to a file of its own, and give it to `sakuga generate` with --negative"));
+    }
     let is_canonical = input.bytes == outcome.canonical.as_bytes();
     if arguments.check {
         let verdict = if is_canonical { "in canonical form" } else { "not in canonical form" };
@@ -121,6 +128,13 @@ fn report(name: &str, bytes: &[u8], outcome: &Outcome, terminal: &Terminal) {
     let shown = render::findings(name, bytes, &findings, terminal, Stream::Stderr);
     if !shown.is_empty() {
         say(shown.trim_end());
+    }
+    if let Some(negative) = &outcome.negative {
+        say(format_args!(
+            "note: the negative prompt is not a part of the canonical form; write it to a file of its own and give it to \
+             `sakuga generate` with --negative:\n{}",
+            render::plain(negative.trim_end())
+        ));
     }
     if let Some(system_prompt) = &outcome.system_prompt {
         say(format_args!(

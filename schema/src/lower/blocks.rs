@@ -106,7 +106,7 @@ impl<'t> Lowering<'t, '_> {
         } else {
             let span = text.trimmed_span();
             self.findings.push(stray_text::in_block(span, &text.value, fallback, self.source).at(path));
-            tags::add_split(&text, homeless);
+            self.split(&text, &block.path, homeless);
         }
     }
 
@@ -118,9 +118,16 @@ impl<'t> Lowering<'t, '_> {
         homeless: &mut Vec<Tag<'t>>,
         fallback: &str,
     ) {
+        let element = match place {
+            Place::Negative => element,
+            _ => match self.without_negative(element, &block.path) {
+                Some(element) => element,
+                None => return,
+            },
+        };
         let Some(Meaning { target, certainty }) = names::meaning(place, element.name) else {
             self.attributes(&element, &[], &block.path);
-            let mut tags = tags::flatten(&element);
+            let mut tags = self.flatten(&element, &block.path);
             self.findings.push(unknown_element::moved(&element, &block.path, &block.path, fallback, tags.is_empty()));
             homeless.append(&mut tags);
             return;
@@ -139,6 +146,7 @@ impl<'t> Lowering<'t, '_> {
             }
             Target::Element(home, decl) => {
                 let path = format!("{}/{}", block.path, decl.name);
+                self.report_stray_name(&element, certainty, decl.name);
                 self.stray_element(home, decl, element, Origin::Inside { end: block.span.end }, path);
             }
             Target::Character(number) => {
@@ -254,10 +262,7 @@ impl<'t> Lowering<'t, '_> {
         let (span, content) = (element.span(), element.content());
         let mut field = Field { decl, span, content, tags: Vec::new(), text: Cow::Borrowed("") };
         match text_decl.kind {
-            TextKind::Tags => match element.children.as_slice() {
-                [Node::Text(text)] => field.tags = tags::split(text),
-                _ => field.tags = tags::flatten(&element),
-            },
+            TextKind::Tags => field.tags = self.tags_of(&element, parent, decl.name),
             TextKind::Token => {
                 field.text = match tags::text(&element) {
                     Cow::Borrowed(text) => collapse(text),

@@ -6,15 +6,7 @@ use crate::outline::Tag;
 use crate::tags::collapse;
 use crate::tree::{Element, Node, Text};
 
-/// The tags of a comma-separated text.
-pub(super) fn split<'t>(text: &Text<'t>) -> Vec<Tag<'t>> {
-    let commas = text.value.bytes().filter(|byte| *byte == b',').count();
-    let mut tags = Vec::with_capacity(commas + 1);
-    add_split(text, &mut tags);
-    tags
-}
-
-/// Adds the tags of a comma-separated text.
+/// Adds the tags of a text that only commas separate.
 pub(super) fn add_split<'t>(text: &Text<'t>, tags: &mut Vec<Tag<'t>>) {
     let mut start = 0;
     for piece in text.value.split(',') {
@@ -30,23 +22,6 @@ pub(super) fn add_split<'t>(text: &Text<'t>, tags: &mut Vec<Tag<'t>>) {
             tags.push(Tag { text, span });
         }
         start += piece.len() + 1;
-    }
-}
-
-/// All tags inside an element, those of inner elements included.
-pub(super) fn flatten<'t>(element: &Element<'t>) -> Vec<Tag<'t>> {
-    let mut tags = Vec::new();
-    add_flattened(element, &mut tags);
-    tags
-}
-
-fn add_flattened<'t>(element: &Element<'t>, tags: &mut Vec<Tag<'t>>) {
-    for child in &element.children {
-        match child {
-            Node::Text(text) => add_split(text, tags),
-            // As deep as the tree, whose depth is limited.
-            Node::Element(inner) => add_flattened(inner, tags),
-        }
     }
 }
 

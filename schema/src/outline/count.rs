@@ -71,7 +71,9 @@ impl Tally {
 pub(crate) struct WrittenCount {
     /// The numbers that are written.
     pub(crate) tally: Tally,
-    /// Whether `6+girls`, `multiple_girls`, `group` and the like make the numbers lower bounds.
+    /// Whether `6+girls`, `group`, `crowd` and the like leave the number open.
+    pub(crate) is_crowd: bool,
+    /// Whether the numbers are lower bounds: a crowd, or `multiple_girls`.
     pub(crate) is_open: bool,
     /// Whether `solo` is written.
     pub(crate) is_solo: bool,
@@ -81,8 +83,6 @@ pub(crate) struct WrittenCount {
     pub(crate) words: String,
     /// Where the count words stand: from the first to the last.
     pub(crate) span: Option<Range<usize>>,
-    /// The tags that are no count words but stand among them.
-    pub(crate) others: Vec<String>,
 }
 
 impl WrittenCount {
@@ -100,13 +100,11 @@ impl WrittenCount {
                         count.tally.add(gender, number);
                     }
                     count.is_open = true;
+                    count.is_crowd |= number > 2;
                 }
                 Some(Word::Solo) => count.is_solo = true,
-                Some(Word::Many) => count.is_open = true,
-                None => {
-                    count.others.push(tag.text.clone().into_owned());
-                    continue;
-                }
+                Some(Word::Many) => (count.is_open, count.is_crowd) = (true, true),
+                None => continue,
             }
             if !count.words.is_empty() {
                 count.words.push_str(", ");
@@ -156,7 +154,14 @@ impl Word {
         };
         match tag {
             "solo" => return Some(Word::Solo),
-            "group" | "crowd" | "everyone" | "multiple_people" | "multiple_characters" => return Some(Word::Many),
+            "group"
+            | "crowd"
+            | "everyone"
+            | "people"
+            | "multiple_people"
+            | "multiple_characters"
+            | "audience"
+            | "army" => return Some(Word::Many),
             "multiple_girls" => return Some(Word::AtLeast(Gender::Girl, 2)),
             "multiple_boys" => return Some(Word::AtLeast(Gender::Boy, 2)),
             "multiple_others" => return Some(Word::AtLeast(Gender::Other, 2)),
@@ -175,7 +180,8 @@ impl Word {
             "other" | "others" => Gender::Other,
             _ => return None,
         };
-        Some(if is_open { Word::AtLeast(gender, number) } else { Word::Number(gender, number) })
+        // Danbooru's `6+girls`; `2+girls` is a crowd as well.
+        Some(if is_open { Word::AtLeast(gender, number.max(3)) } else { Word::Number(gender, number) })
     }
 }
 

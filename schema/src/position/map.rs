@@ -16,29 +16,60 @@ pub(crate) struct PositionMap {
 struct Run {
     derived: Range<usize>,
     origin: Range<usize>,
-}
-
-impl Run {
-    fn is_verbatim(&self) -> bool {
-        self.derived.len() == self.origin.len()
-    }
+    is_verbatim: bool,
 }
 
 impl PositionMap {
     /// Appends a run: the next `derived_len` bytes of the derived text came from `origin`. It is verbatim if both
     /// have the same length.
     pub(crate) fn push(&mut self, derived_len: usize, origin: Range<usize>) {
-        let start = self.runs.last().map_or(0, |run| run.derived.end);
+        let is_verbatim = derived_len == origin.len();
         if let Some(last) = self.runs.last_mut()
-            && last.is_verbatim()
+            && is_verbatim
+            && last.is_verbatim
             && last.origin.end == origin.start
-            && derived_len == origin.len()
         {
             last.derived.end += derived_len;
             last.origin.end = origin.end;
             return;
         }
-        self.runs.push(Run { derived: start..start + derived_len, origin });
+        self.push_run(derived_len, origin, is_verbatim);
+    }
+
+    /// Appends an opaque run, whatever its length.
+    pub(crate) fn push_opaque(&mut self, derived_len: usize, origin: Range<usize>) {
+        self.push_run(derived_len, origin, false);
+    }
+
+    fn push_run(&mut self, derived_len: usize, origin: Range<usize>, is_verbatim: bool) {
+        let start = self.runs.last().map_or(0, |run| run.derived.end);
+        self.runs.push(Run { derived: start..start + derived_len, origin, is_verbatim });
+    }
+
+    /// Appends a piece of a text that was itself derived: `inner` leads from that text to the origin.
+    pub(crate) fn push_derived(&mut self, inner: &PositionMap, piece: Range<usize>) {
+        if inner.runs.is_empty() {
+            return self.push(piece.len(), piece);
+        }
+        let first = inner.runs.partition_point(|run| run.derived.end <= piece.start);
+        for run in inner.runs[first..].iter().take_while(|run| run.derived.start < piece.end) {
+            let start = run.derived.start.max(piece.start);
+            let end = run.derived.end.min(piece.end);
+            let origin = if run.is_verbatim {
+                let shift = |offset: usize| run.origin.start + (offset - run.derived.start);
+                shift(start)..shift(end)
+            } else {
+                run.origin.clone()
+            };
+            self.push_run_like(run, end - start, origin);
+        }
+    }
+
+    fn push_run_like(&mut self, run: &Run, derived_len: usize, origin: Range<usize>) {
+        match run.is_verbatim {
+            true => self.push(derived_len, origin),
+            false => self.push_opaque(derived_len, origin),
+        }
     }
 
     /// The origin of a byte range of the derived text.
@@ -61,7 +92,7 @@ impl PositionMap {
     fn start(&self, offset: usize) -> usize {
         let index = self.runs.partition_point(|run| run.derived.end <= offset);
         match self.runs.get(index) {
-            Some(run) if run.is_verbatim() => run.origin.start + (offset - run.derived.start),
+            Some(run) if run.is_verbatim => run.origin.start + (offset - run.derived.start),
             Some(run) => run.origin.start,
             None => self.runs.last().map_or(offset, |run| run.origin.end),
         }
@@ -71,7 +102,7 @@ impl PositionMap {
     fn end(&self, offset: usize) -> usize {
         let index = self.runs.partition_point(|run| run.derived.end < offset);
         match self.runs.get(index) {
-            Some(run) if run.is_verbatim() => run.origin.start + (offset - run.derived.start),
+            Some(run) if run.is_verbatim => run.origin.start + (offset - run.derived.start),
             Some(run) => run.origin.end,
             None => self.runs.last().map_or(offset, |run| run.origin.end),
         }
@@ -110,6 +141,20 @@ mod tests {
         assert_eq!(map.origin(3..3), 23..23);
         assert_eq!(map.origin(0..0), 20..20);
         assert_eq!(map.origin(3..4), 10..11);
+    }
+
+    #[test]
+    fn a_text_derived_twice_leads_to_the_first() {
+        // `a&lt;bc` became `a<bc`, of which `b` was removed.
+        let mut first = PositionMap::default();
+        first.push(1, 0..1);
+        first.push(1, 1..5);
+        first.push(2, 5..7);
+        let mut second = PositionMap::default();
+        second.push_derived(&first, 0..2);
+        second.push_derived(&first, 3..4);
+        assert_eq!(second.origin(1..2), 1..5);
+        assert_eq!(second.origin(2..3), 6..7);
     }
 
     #[test]

@@ -7,10 +7,12 @@ use crate::rule::rule;
 use crate::tree::Element;
 
 rule! {
-    /// Prompts travel in many wrappers: `<img>`, `<image>` or `<document>` around the blocks, braces, a JSON object
-    /// with the XML in `tags`, a sentence behind `caption:`. All are understood; the blocks are taken out, and the
-    /// canonical form has none of it. A member of a JSON wrapper that has no place in a prompt, such as a bounding box,
-    /// is left out with a warning.
+    /// Prompts come in many wrappers: `<img>`, `<image>` or `<document>` around the blocks, braces, a JSON object with
+    /// the XML in `tags` or the fields as members, a sentence after `caption:`, the answer of a language model with its
+    /// thoughts, talk and code fence, settings of another program. The blocks are taken out, and the canonical form has
+    /// none of the wrapper. Numbers in a JSON object, such as a bounding box, are left out with a warning; a member that
+    /// says something about the picture and is not read is an error, and so is a text in which it is not clear what is
+    /// the prompt.
     "envelope-removed", Advice, strict Error;
     bad: "<img>\n<caption>A girl laughs.</caption>\n</img>\n";
     good: "<caption>A girl laughs.</caption>\n";
@@ -29,9 +31,96 @@ pub(crate) fn brace(span: Range<usize>) -> Finding {
     Finding::new(&RULE, span.clone(), "the brace around the blocks is removed").fix("remove it", [remove(span)])
 }
 
-/// `caption:` and a sentence; `sentence` is escaped already.
+/// An element of an unknown name around the blocks.
+pub(crate) fn unknown_element(element: &Element<'_>) -> Finding {
+    self::element(element).into_warning()
+}
+
+/// The tags of an unknown element around the whole text.
+pub(crate) fn root(open: Range<usize>, close: Range<usize>) -> Finding {
+    Finding::new(&RULE, open.clone(), "the tags around the text are removed")
+        .into_warning()
+        .fix("remove them", [remove(open), remove(close)])
+}
+
+/// Quotes around the text.
+pub(crate) fn quotes(open: Range<usize>, close: Range<usize>) -> Finding {
+    Finding::new(&RULE, open.clone(), "the quotes around the text are removed")
+        .fix("remove them", [remove(open), remove(close)])
+}
+
+/// Thoughts of a language model.
+pub(crate) fn thoughts(span: Range<usize>, text: &str) -> Finding {
+    let message = format!("the thoughts of a language model `{}` are left out", excerpt(text));
+    Finding::new(&RULE, span.clone(), message).into_warning().fix("remove them", [remove(span)])
+}
+
+/// Thoughts without an end.
+pub(crate) fn endless_thoughts(open: Range<usize>) -> Finding {
+    Finding::new(&RULE, open, "the thoughts that begin here have no end, so it is not clear where the prompt begins")
+        .into_error()
+        .help("remove the thoughts of the language model")
+}
+
+/// A mark between the messages of a language model.
+pub(crate) fn special_token(span: Range<usize>, text: &str) -> Finding {
+    let message = format!("the mark `{}` of a language model is left out", excerpt(text));
+    Finding::new(&RULE, span.clone(), message).into_warning().fix("remove it", [remove(span)])
+}
+
+/// Talk around the prompt.
+pub(crate) fn talk(span: Range<usize>, text: &str) -> Finding {
+    let message = format!("`{}` is not a part of the prompt and is left out", excerpt(text));
+    Finding::new(&RULE, span.clone(), message).into_warning().fix("remove it", [remove(span)])
+}
+
+/// A label before the prompt.
+pub(crate) fn label(span: Range<usize>, text: &str) -> Finding {
+    Finding::new(&RULE, span.clone(), format!("the label `{}` is left out", excerpt(text)))
+        .fix("remove it", [remove(span)])
+}
+
+/// A code fence around the prompt.
+pub(crate) fn fence(open: Range<usize>, close: Range<usize>) -> Finding {
+    Finding::new(&RULE, open.clone(), "the prompt is taken out of the code fence")
+        .fix("remove the fence", [remove(open), remove(close)])
+}
+
+/// Several code fences, or none that can be the prompt.
+pub(crate) fn several_fences(span: Range<usize>, count: usize) -> Finding {
+    let message = match count {
+        0 => "the code fence holds a negative prompt, and there is none with the prompt".to_owned(),
+        _ => format!("{count} code fences: it is not clear which one is the prompt"),
+    };
+    Finding::new(&RULE, span, message)
+        .into_error()
+        .help("leave only the prompt, and give the negative prompt separately")
+}
+
+/// Blocks outside of the code fence.
+pub(crate) fn outside_fence(span: Range<usize>) -> Finding {
+    Finding::new(&RULE, span, "there is markup both inside and outside of the code fence")
+        .into_error()
+        .help("leave only the prompt")
+}
+
+/// Settings of another program.
+pub(crate) fn settings(span: Range<usize>, text: &str) -> Finding {
+    let message = format!("the settings `{}` are not a part of the prompt and are left out", excerpt(text));
+    Finding::new(&RULE, span.clone(), message).into_warning().fix(
+        "remove them; steps, seed, size and guidance are options of their own (`--steps`, `--seed`, `--size`, `--guidance`)",
+        [remove(span)],
+    )
+}
+
+/// A second prompt.
+pub(crate) fn several_prompts(span: Range<usize>) -> Finding {
+    Finding::new(&RULE, span, "a second prompt in the same text").into_error().help("leave one of them")
+}
+
+/// A sentence after `caption:`; `sentence` is escaped already.
 pub(crate) fn trailing_caption(span: Range<usize>, label: &str, sentence: &str) -> Finding {
-    let message = format!("the sentence behind `{}` is taken as the caption", excerpt(label));
+    let message = format!("the sentence after `{}` is taken as the caption", excerpt(label));
     let element = format!("<caption>{sentence}</caption>");
     Finding::new(&RULE, span.clone(), message).fix("write it as `<caption>`", [replace(span, element)])
 }
@@ -45,14 +134,24 @@ pub(crate) fn json(span: Range<usize>, whole: Range<usize>, canonical: Option<St
     }
 }
 
-/// A member of the JSON object that is lost.
-pub(crate) fn json_member(span: Range<usize>, path: &str) -> Finding {
-    Finding::new(&RULE, span, format!("`{}` has no place in a prompt and is left out", excerpt(path))).into_warning()
+/// A member of the JSON object that is not read; `is_lost` if it says something about the picture.
+pub(crate) fn json_member(span: Range<usize>, path: &str, is_lost: bool) -> Finding {
+    let path = excerpt(path);
+    match is_lost {
+        true => Finding::new(&RULE, span, format!("`{path}` has no place in a prompt and cannot be read"))
+            .into_error()
+            .help("write what it says into a field of `characters` or `general_tags`, or remove it"),
+        false => Finding::new(&RULE, span, format!("`{path}` has no place in a prompt and is left out")).into_warning(),
+    }
 }
 
 /// A JSON object without anything to read.
 pub(crate) fn json_without_tags(span: Range<usize>) -> Finding {
-    Finding::new(&RULE, span, "the JSON object holds neither `tags` nor `caption`, at the top or in `image`")
-        .into_error()
-        .help("put the XML into a text member `tags`, or send it without the JSON")
+    Finding::new(
+        &RULE,
+        span,
+        "the JSON object holds no prompt: neither `tags`, `characters`, `general_tags` nor `caption`",
+    )
+    .into_error()
+    .help("put the XML into a text member `tags`, or send it without the JSON")
 }

@@ -1,7 +1,8 @@
 //! `escaped-parenthesis`: `\(`, which only other programs understand.
 
-use crate::findings::{Finding, Findings, excerpt, replace};
-use crate::outline::{Block, Field};
+use std::ops::Range;
+
+use crate::findings::{Finding, excerpt};
 use crate::rule::rule;
 
 rule! {
@@ -12,19 +13,21 @@ rule! {
     good: "<general_tags>\n<style>watercolor_(medium)</style>\n</general_tags>\n";
 }
 
-/// Looks for escaped parentheses in a field.
-pub(crate) fn check(block: &Block<'_>, field: &Field<'_>, findings: &mut Findings) {
-    for tag in field.tags.iter().filter(|tag| tag.text.contains('\\')) {
-        if !tag.text.contains("\\(") && !tag.text.contains("\\)") {
-            continue;
-        }
-        let plain = tag.text.replace("\\(", "(").replace("\\)", ")");
-        let message = format!("the backslashes of `{}` are read literally", excerpt(&tag.text));
-        let written = quick_xml::escape::partial_escape(plain.as_str()).into_owned();
-        findings.push(
-            Finding::new(&RULE, tag.span.clone(), message)
-                .at(block.path_of(field))
-                .fix(format!("write `{}`", excerpt(&plain)), [replace(tag.span.clone(), written)]),
-        );
+/// A text with escaped parentheses, and the same without.
+pub(crate) fn check(text: &str, span: Range<usize>) -> Option<(Finding, String)> {
+    if !text.contains("\\(") && !text.contains("\\)") {
+        return None;
     }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        let behind = rest[at..].trim_start_matches('\\');
+        // A program that escapes twice writes `\\\\(`.
+        let kept = if behind.starts_with(['(', ')']) { at } else { rest.len() - behind.len() };
+        plain.push_str(&rest[..kept]);
+        rest = behind;
+    }
+    plain.push_str(rest);
+    let message = format!("the backslashes of `{}` are read literally", excerpt(text));
+    Some((Finding::new(&RULE, span, message), plain))
 }

@@ -1,4 +1,4 @@
-//! `numbering-gap`: a character without its predecessor.
+//! `numbering-gap`: a character number without the one before it.
 
 use crate::diagnostic::Edit;
 use crate::findings::{Finding, Findings, replace};
@@ -33,7 +33,9 @@ pub(crate) fn check(characters: &[Block<'_>], findings: &mut Findings) {
 
 fn finding(characters: &[Block<'_>], index: usize, previous: u32) -> Finding {
     let character = &characters[index];
-    let before = if previous == 0 {
+    let before = if character.number == 0 {
+        "the numbers begin with 1, so each later character has the next number".to_owned()
+    } else if previous == 0 {
         "the numbers begin with 1".to_owned()
     } else {
         format!("the character before is number {previous}")

@@ -15,15 +15,15 @@ rule! {
     good: "<caption>1girl, silver hair, blue eyes, standing in the rain</caption>";
 }
 
-/// The text as a whole.
+/// The text as a whole; `text` is what it is read as.
 pub(crate) fn finding(text: &str, span: Range<usize>) -> Finding {
-    let caption = format!("<caption>{}</caption>", quick_xml::escape::partial_escape(&text[span.clone()]));
+    let caption = format!("<caption>{}</caption>", quick_xml::escape::partial_escape(text));
     Finding::new(&RULE, span.clone(), "there is no markup, so the text is taken as the caption")
         .fix("say so with `<caption>`", [replace(span, caption)])
 }
 
 /// The tags of a JSON object that has a caption as well.
-pub(crate) fn beside_caption(span: Range<usize>) -> Finding {
+pub(crate) fn with_caption(span: Range<usize>) -> Finding {
     let message = "there is no markup, so the text is taken as the caption, and the object's own as its next line";
     Finding::new(&RULE, span, message).help("write the tags inside blocks")
 }

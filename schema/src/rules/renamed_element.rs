@@ -20,7 +20,17 @@ pub(crate) fn alias(element: &Element<'_>, name: &str) -> Finding {
     Finding::new(&RULE, element.open.clone(), message).fix(format!("write `<{name}>`"), rename(element, name))
 }
 
-/// A character whose element bears its name.
+/// An element under another name that is moved; the fix that moves it renames it.
+pub(crate) fn moved(element: &Element<'_>, name: &str, is_misspelt: bool) -> Finding {
+    let written = excerpt(element.name);
+    let message = match is_misspelt {
+        true => format!("there is no `<{written}>`; it is read as `<{name}>`"),
+        false => format!("`<{written}>` is read as `<{name}>`"),
+    };
+    Finding::new(&RULE, element.open.clone(), message).help(format!("write `<{name}>`"))
+}
+
+/// A character whose element has the character's name.
 pub(crate) fn named_character(element: &Element<'_>, has_name: bool) -> Finding {
     let name = excerpt(element.name);
     let message = format!("`<{name}>` is read as a character, because of what it holds");

@@ -8,32 +8,35 @@ use crate::outline::Field;
 use crate::rule::rule;
 
 rule! {
-    /// Text stands inside the fields; between blocks and between fields there is nothing but blanks. A lenient check
-    /// keeps the text: inside a character as `appearance`, elsewhere as `other`, and a whole sentence as the caption.
-    /// Punctuation alone is left out.
+    /// Text stands inside the fields; between blocks and between fields there is only white space. A lenient check keeps
+    /// tags: inside a character as `appearance`, elsewhere as `other`. A sentence outside of the blocks is an error, since
+    /// it may be a caption or the talk of a language model. Punctuation alone is left out.
     "stray-text", Warning, strict Error;
     bad: "<general_tags>\n<style>anime_style</style>\nfalling_leaves, bench\n</general_tags>\n";
     good: "<general_tags>\n<style>anime_style</style>\n<other>falling_leaves, bench</other>\n</general_tags>\n";
 }
 
-/// Whether a text says nothing: commas, full stops, brackets.
+/// Whether a text is only commas, full stops, brackets and the like.
 pub(crate) fn is_punctuation(text: &str) -> bool {
     const NOTHING: &str = ",.;:|/\\{}[]()\"'`、。，";
     text.chars().all(|character| character.is_whitespace() || NOTHING.contains(character))
 }
 
-/// Whether a text reads like a sentence rather than like tags.
-pub(crate) fn is_sentence(text: &str) -> bool {
-    let text = text.trim();
-    let has_stop = text.ends_with(['.', '!', '?', '。', '！', '？']) || text.contains(". ");
-    let longest = text.split(',').map(|part| part.split_whitespace().count()).max().unwrap_or(0);
-    has_stop || longest > 6
+/// A sentence between blocks: a caption, or talk of a language model.
+pub(crate) fn sentence(span: Range<usize>, text: &str) -> Finding {
+    let message =
+        format!("`{}` stands outside of all blocks, and may or may not be a part of the prompt", excerpt(text));
+    Finding::new(&RULE, span, message)
+        .into_error()
+        .help("write it inside `<caption>` if the encoders are to read it; else remove it")
 }
 
 /// Punctuation between elements.
 pub(crate) fn punctuation(span: Range<usize>, text: &str) -> Finding {
     let message = match excerpt(text) {
-        blank if blank.is_empty() => "a blank that is none to XML stands between elements and is left out".to_owned(),
+        blank if blank.is_empty() => {
+            "a space that XML does not know stands between elements and is left out".to_owned()
+        }
         marks => format!("`{marks}` stands between elements and is left out"),
     };
     Finding::new(&RULE, span.clone(), message).fix("remove it", [remove(span)])
@@ -83,9 +86,9 @@ pub(crate) fn between_blocks(
     }
 }
 
-/// Text behind a JSON object.
+/// Text after a JSON object.
 pub(crate) fn behind_json(span: Range<usize>, text: &str) -> Finding {
-    Finding::new(&RULE, span.clone(), format!("`{}` stands behind the JSON object and is left out", excerpt(text)))
+    Finding::new(&RULE, span.clone(), format!("`{}` stands after the JSON object and is left out", excerpt(text)))
         .into_error()
         .fix("remove it, or put it inside", [remove(span)])
 }

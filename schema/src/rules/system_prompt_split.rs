@@ -6,8 +6,9 @@ use crate::findings::{Finding, excerpt, remove};
 use crate::rule::rule;
 
 rule! {
-    /// Many tools put a system prompt in front, which ends in `<Prompt Start>`. It is no part of the prompt: it is
-    /// split off and handed on beside it, and the rest is read as if it had not been there.
+    /// Many tools put a system prompt in front, which ends in `<Prompt Start>`. It is not a part of the prompt: it is split
+    /// off, and the rest is read without it. The system prompt of a prompt is used for it unless the request has its own;
+    /// the one of a negative prompt is left out with a warning.
     "system-prompt-split", Advice, strict Error;
     bad: "You are an assistant designed to generate anime images. <Prompt Start> <caption>A girl laughs.</caption>";
     good: "<caption>A girl laughs.</caption>";
@@ -16,5 +17,23 @@ rule! {
 /// The system prompt; `until` is where the prompt begins.
 pub(crate) fn finding(span: Range<usize>, until: usize, text: &str) -> Finding {
     let message = format!("the system prompt `{}` is split off", excerpt(text));
-    Finding::new(&RULE, span.clone(), message).fix("hand it over separately", [remove(span.start..until.max(span.end))])
+    Finding::new(&RULE, span.clone(), message)
+        .fix("give it separately (`--system-prompt`)", [remove(span.start..until.max(span.end))])
+}
+
+/// The system prompt of a negative prompt.
+pub(crate) fn of_negative(span: Range<usize>, until: usize, text: &str) -> Finding {
+    let message = format!(
+        "the system prompt `{}` of the negative prompt is left out: the encoders read the prompt's own before both",
+        excerpt(text)
+    );
+    Finding::new(&RULE, span.clone(), message)
+        .into_warning()
+        .fix("remove it", [remove(span.start..until.max(span.end))])
+}
+
+/// A system prompt in a JSON object.
+pub(crate) fn member(span: Range<usize>, text: &str) -> Finding {
+    Finding::new(&RULE, span, format!("the system prompt `{}` is split off", excerpt(text)))
+        .help("give it separately (`--system-prompt`)")
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::findings::{Finding, excerpt, replace};
+use crate::findings::{Finding, excerpt, remove, replace};
 use crate::rule::rule;
 
 rule! {
@@ -43,7 +43,32 @@ pub(crate) fn ampersand(span: Range<usize>) -> Finding {
         .fix("write `&amp;`", [replace(span, "&amp;")])
 }
 
-/// A reference such as `&nbsp;` that XML does not define.
+/// A name of HTML such as `&eacute;`; it is read as its character.
+pub(crate) fn entity(span: Range<usize>, written: &str, character: &str) -> Finding {
+    let written = excerpt(written);
+    let replacement = quick_xml::escape::partial_escape(character).into_owned();
+    let (read, fix) = match character {
+        "" => ("left out".to_owned(), "remove it".to_owned()),
+        " " => ("read as a space".to_owned(), "write a space".to_owned()),
+        _ => (format!("read as `{character}`"), format!("write `{replacement}`")),
+    };
+    let message = format!("`{written}` is a name of HTML, which XML does not define; it is {read}");
+    Finding::new(&RULE, span.clone(), message).fix(fix, [replace(span, replacement)])
+}
+
+/// An entity of HTML in plain text; it is read as its character.
+pub(crate) fn entity_in_plain_text(span: Range<usize>, written: &str, character: &str) -> Finding {
+    let message = format!("`{}` is read as `{character}`: plain text needs no escapes", excerpt(written));
+    Finding::new(&RULE, span.clone(), message).fix(format!("write `{character}`"), [replace(span, character)])
+}
+
+/// A `<` that begins an instruction of another program, which is kept as text.
+pub(crate) fn adapter(span: Range<usize>, written: &str) -> Finding {
+    Finding::new(&RULE, span.clone(), format!("`{}` begins no markup and is read as text", excerpt(written)))
+        .fix("remove it", [remove(span)])
+}
+
+/// A reference such as `&unknown;` that XML does not define.
 pub(crate) fn undefined(span: Range<usize>, written: &str) -> Finding {
     let message = format!("`{}` is no character that XML defines, so `&` has to be written `&amp;`", excerpt(written));
     Finding::new(&RULE, span.clone(), message).fix("write `&amp;`", [replace(span.start..span.start + 1, "&amp;")])

@@ -1,12 +1,14 @@
 //! `unknown-attribute`: an attribute that the language does not have.
 
 use crate::findings::{Finding, excerpt, remove};
+use crate::phrases::is_negative_name;
 use crate::rule::rule;
 use crate::tree::Element;
 
 rule! {
     /// Everything in a prompt is said by elements. The two attributes that the XSD knows, `number` and `after`, are
-    /// filled in by the validator and never written. A lenient check leaves an attribute out.
+    /// filled in by the validator and never written. A lenient check leaves an attribute out, but for one that
+    /// would make its element a negative prompt, which is an error.
     "unknown-attribute", Warning, strict Error;
     bad: "<character_1 id=\"miku\">\n<n>hatsune_miku</n>\n<gender>1girl</gender>\n</character_1>\n";
     good: "<character_1>\n<n>hatsune_miku</n>\n<gender>1girl</gender>\n</character_1>\n";
@@ -15,6 +17,13 @@ rule! {
 /// An attribute that no element has.
 pub(crate) fn unknown(element: &Element<'_>, name: &str, value: &str) -> Finding {
     let element_name = excerpt(element.name);
+    if is_negative_name(name) || is_negative_name(value.trim()) {
+        let message =
+            format!("`{}=\"{}\"`: an attribute does not make a negative prompt", excerpt(name), excerpt(value));
+        return Finding::new(&RULE, element.open.clone(), message)
+            .into_error()
+            .help("write the negative prompt into `<negative_prompt>` next to the blocks, or into a file of its own");
+    }
     let message =
         format!("`<{element_name}>` has no attribute `{}`; its value `{}` is left out", excerpt(name), excerpt(value));
     with_fix(Finding::new(&RULE, element.open.clone(), message), element)

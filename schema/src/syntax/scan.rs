@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use crate::xml::is_xml_char;
+use crate::xml::numbered;
 
 /// What stands at a `<`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -250,16 +250,6 @@ pub(crate) fn reference(source: &str, at: usize) -> Reference {
         Some(character) => Reference::Sound(end + 1, character),
         None => Reference::Undefined(end + 1),
     }
-}
-
-/// The character of `65` or `x41`, if XML allows it.
-fn numbered(digits: &str) -> Option<char> {
-    let (digits, radix) = match digits.strip_prefix('x') {
-        Some(digits) => (digits, 16),
-        None => (digits, 10),
-    };
-    let number = u32::from_str_radix(digits, radix).ok()?;
-    char::from_u32(number).filter(|character| is_xml_char(*character))
 }
 
 #[cfg(test)]

@@ -10,9 +10,14 @@ use quick_xml::reader::Reader;
 use super::ends::EndTags;
 use super::scan::{self, Markup, Reference};
 use crate::findings::{Findings, excerpt};
+use crate::invisible;
 use crate::names::{self, Kind};
-use crate::rules::{bad_encoding, forbidden_markup, ignored_markup, not_well_formed, unescaped_markup};
+use crate::patterns;
+use crate::rules::{
+    bad_encoding, forbidden_markup, ignored_markup, invisible_character, not_well_formed, unescaped_markup,
+};
 use crate::tree::{Attribute, Element, Node, TextBuilder, Tree};
+use crate::xml::entity_at;
 
 /// One reading of a source.
 pub(super) struct Walk<'t, 'f> {
@@ -142,8 +147,22 @@ impl<'t, 'f> Walk<'t, 'f> {
                 if !matches!(event, Ok(Event::GeneralRef(_))) || self.position() != end {
                     self.restart(end);
                 }
+                let hidden = invisible::referenced(character);
+                if let Some(hidden) = hidden {
+                    let path = self.path();
+                    self.findings.push(invisible_character::finding(at..end, character, 1, hidden.to_owned()).at(path));
+                }
                 let mut buffer = [0; 4];
-                self.builder().decode(character.encode_utf8(&mut buffer), at..end);
+                let text: &str = character.encode_utf8(&mut buffer);
+                let hidden = hidden.filter(|_| !self.findings.is_strict());
+                self.builder().decode(hidden.unwrap_or(text), at..end);
+            }
+            Reference::Undefined(end) if let Some((character, entity_end)) = entity_at(self.source, at) => {
+                let path = self.path();
+                let written = &self.source[at..entity_end];
+                self.findings.push(unescaped_markup::entity(at..entity_end, written, &character).at(path));
+                self.builder().decode(&character, at..entity_end);
+                self.restart(entity_end.max(end));
             }
             Reference::Undefined(end) => {
                 let path = self.path();
@@ -167,7 +186,16 @@ impl<'t, 'f> Walk<'t, 'f> {
     /// Takes the `<` at `at` as text and says so.
     pub(super) fn literal_bracket(&mut self, at: usize) {
         let path = self.path();
-        self.findings.push(unescaped_markup::bracket(at..at + 1, &self.source[at..]).at(path));
+        match patterns::adapter(&self.source[at..]) {
+            // The text that it stands in is looked at later, and says more.
+            Some(_) if !self.findings.is_strict() => {}
+            Some(length) => {
+                let span = at..at + length;
+                let written = &self.source[span.clone()];
+                self.findings.push(unescaped_markup::adapter(span, written).at(path));
+            }
+            None => self.findings.push(unescaped_markup::bracket(at..at + 1, &self.source[at..]).at(path)),
+        }
         self.literal(at);
     }
 

@@ -1,7 +1,7 @@
 //! Collects the faults of a request, field by field, each with the nearest value that is allowed.
 
 use sakuga_model_core::{ModelInfo, PartialSampling, Sampling, limits};
-use sakuga_schema::{CheckOptions, Diagnostic, NegativePrompt, Prompt, Severity};
+use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Severity, Strictness};
 
 use super::{NegativeForm, PromptForm};
 use crate::error::Violation;
@@ -41,33 +41,45 @@ impl Faults {
         if given.is_empty() { uuid::Uuid::now_v7().to_string() } else { given }
     }
 
-    pub fn prompt(
-        &mut self,
-        given: Option<&PromptForm>,
-        options: &CheckOptions<'_>,
-    ) -> (Option<Prompt>, Option<String>) {
-        let checked = match given {
-            None => {
-                let text = "there is nothing to draw; set `xml` to the prompt's text or `typed` to its typed form";
-                self.add("prompt", Violation::REQUIRED, text);
-                return (None, None);
-            }
-            Some(PromptForm::Text(text)) => sakuga_schema::check(text, options),
-            Some(PromptForm::Typed(prompt)) => sakuga_schema::check_typed(prompt, options),
+    /// The prompt, with what was split off its text. `None` if there is nothing to read.
+    pub fn prompt(&mut self, given: Option<&PromptForm>, options: &CheckOptions<'_>) -> Checked {
+        let Some(given) = given else {
+            let text = "there is nothing to draw; set `xml` to the prompt's text or `typed` to its typed form";
+            self.add("prompt", Violation::REQUIRED, text);
+            return Checked::default();
         };
-        self.findings("", checked.diagnostics);
+        let mut checked = given.check(options);
+        self.findings("", std::mem::take(&mut checked.diagnostics));
         if checked.prompt.is_none() && self.violations.is_empty() {
             self.add("prompt", Violation::REQUIRED, "the text holds no prompt; write at least a caption");
         }
-        (checked.prompt, checked.system_prompt)
+        checked
     }
 
-    pub fn negative(&mut self, given: Option<&NegativeForm>, options: &CheckOptions<'_>) -> Option<NegativePrompt> {
+    /// The negative prompt of the request, or else the one that was split off the prompt's text. Two are a fault.
+    pub fn negative(
+        &mut self,
+        given: Option<&NegativeForm>,
+        inner: Option<NegativePrompt>,
+        options: &CheckOptions<'_>,
+    ) -> Option<NegativePrompt> {
+        let Some(given) = self.given_negative(given, options) else { return inner };
+        if inner.is_some() {
+            let text =
+                "the prompt's text holds a negative prompt, and `negative` is set as well; remove one of the two";
+            self.add("negative", Violation::CONFLICT, text);
+        }
+        Some(given)
+    }
+
+    fn given_negative(&mut self, given: Option<&NegativeForm>, options: &CheckOptions<'_>) -> Option<NegativePrompt> {
         let negative = match given? {
             NegativeForm::Typed(negative) if **negative == NegativePrompt::default() => return None,
             // The checker reads text, so a typed prompt is what its canonical text says.
             NegativeForm::Typed(negative) => {
-                let checked = sakuga_schema::check_negative(&negative.to_xml(), options);
+                // A program wrote it, so nothing of it is repaired.
+                let options = CheckOptions { strictness: Strictness::Strict, ..*options };
+                let checked = sakuga_schema::check_negative(&negative.to_xml(), &options);
                 let is_whole = checked.negative.as_ref() == Some(&**negative);
                 self.findings("negative/", checked.diagnostics);
                 if !is_whole {
@@ -80,10 +92,6 @@ impl Faults {
             NegativeForm::Text(text) => {
                 let checked = sakuga_schema::check_negative(text, options);
                 self.findings("negative/", checked.diagnostics);
-                if checked.system_prompt.is_some() {
-                    let text = "the negative text brings a system prompt, but encoders read the request's; remove it";
-                    self.add("negative", Violation::CONFLICT, text);
-                }
                 checked.negative?
             }
         };

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use sakuga_model_core::{GenerationSpec, ModelInfo, PartialSampling, PreviewMethod, TokenCounter};
-use sakuga_schema::{CheckOptions, Diagnostic, NegativePrompt, Prompt, Strictness};
+use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Prompt, Strictness};
 
 use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
@@ -72,8 +72,16 @@ pub enum PromptForm {
 }
 
 impl PromptForm {
+    /// Checks the prompt. ValidatePrompt and every call that makes a job use this, so their answers agree.
+    pub fn check(&self, options: &CheckOptions<'_>) -> Checked {
+        match self {
+            Self::Text(text) => sakuga_schema::check(text, options),
+            Self::Typed(prompt) => sakuga_schema::check_typed(prompt, options),
+        }
+    }
+
     /// The text that positions are those of: a typed prompt's is its canonical XML.
-    fn text(&self) -> Cow<'_, str> {
+    pub fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
             Self::Typed(prompt) => Cow::Owned(prompt.to_xml()),
@@ -214,8 +222,10 @@ impl UncheckedRequest {
         let mut faults = Faults::new(self.faults);
         let options = rules.check_options(self.strictness);
         let request_id = faults.request_id(self.request_id);
-        let (prompt, own_system_prompt) = faults.prompt(self.prompt.as_ref(), &options);
-        let negative = faults.negative(self.negative.as_ref(), &options);
+        let checked = faults.prompt(self.prompt.as_ref(), &options);
+        let (prompt, own_system_prompt) = (checked.prompt, checked.system_prompt);
+        let is_inner = checked.negative.is_some();
+        let negative = faults.negative(self.negative.as_ref(), checked.negative, &options);
         let default = prompt.as_ref().map_or("", |prompt| rules.default_system_prompt(prompt));
         let system_prompt = faults.system_prompt(self.system_prompt, own_system_prompt, default);
         let width_px = faults.edge("width", self.width_px, model);
@@ -254,7 +264,11 @@ impl UncheckedRequest {
         diagnostics.extend(over_long::findings("", &sent, &spec.text, &counts));
         if !spec.negative.is_empty() {
             let counts = rules.tokens.count(&spec.system_prompt, &spec.negative);
-            let sent = self.negative.as_ref().map_or(Cow::Borrowed(""), NegativeForm::text);
+            // A negative prompt inside the prompt's text has its places there.
+            let sent = match is_inner {
+                true => self.prompt.as_ref().map_or(Cow::Borrowed(""), PromptForm::text),
+                false => self.negative.as_ref().map_or(Cow::Borrowed(""), NegativeForm::text),
+            };
             diagnostics.extend(over_long::findings("negative", &sent, &spec.negative, &counts));
         }
         Ok(Request {

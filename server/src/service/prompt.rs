@@ -7,12 +7,12 @@ use sakuga_proto::prompt::v1::{
     FormatPromptRequest, FormatPromptResponse, GetSchemaRequest, GetSchemaResponse, ParsePromptRequest,
     ParsePromptResponse, ValidatePromptRequest, ValidatePromptResponse, validate_prompt_request,
 };
-use sakuga_schema::{Checked, Severity};
+use sakuga_schema::Severity;
 use tonic::{Request, Response, Status};
 
 use super::{Context, off_reactor};
 use crate::error::{ServerError, Violation};
-use crate::request::{describe, over_long};
+use crate::request::{PromptForm, describe, over_long};
 use crate::wire::{from_proto, to_proto};
 
 /// Checks and converts prompts.
@@ -63,27 +63,19 @@ fn validate(context: &Context, request: ValidatePromptRequest) -> Result<Validat
     rules.check_model(&request.model)?;
     let mut faults = Vec::new();
     let options = rules.check_options(from_proto::strictness(request.strictness, &mut faults));
-    // The text that positions are those of.
-    let mut sent = String::new();
-    let checked = match request.prompt {
-        Some(validate_prompt_request::Prompt::Xml(text)) => {
-            sent = text;
-            sakuga_schema::check(&sent, &options)
-        }
+    let form = match request.prompt {
+        Some(validate_prompt_request::Prompt::Xml(text)) => Some(PromptForm::Text(text)),
         Some(validate_prompt_request::Prompt::Typed(typed)) => {
-            let prompt = from_proto::typed(&typed, &mut faults);
-            sent = prompt.to_xml();
-            sakuga_schema::check_typed(&prompt, &options)
+            Some(PromptForm::Typed(Box::new(from_proto::typed(&typed, &mut faults))))
         }
         None => {
             let text = "there is nothing to check; set `xml` to the prompt's text or `typed` to its typed form";
             faults.push(Violation::new("prompt", Violation::REQUIRED, text));
-            Checked::default()
+            None
         }
     };
-    if !faults.is_empty() {
-        return Err(ServerError::InvalidRequest(faults));
-    }
+    let Some(form) = form.filter(|_| faults.is_empty()) else { return Err(ServerError::InvalidRequest(faults)) };
+    let checked = form.check(&options);
     let valid = checked.is_valid();
     let mut response = ValidatePromptResponse { valid, ..ValidatePromptResponse::default() };
     let mut diagnostics = checked.diagnostics;
@@ -93,7 +85,7 @@ fn validate(context: &Context, request: ValidatePromptRequest) -> Result<Validat
         let system_prompt = checked.system_prompt.map(|text| format!("{text} "));
         let system_prompt = system_prompt.as_deref().unwrap_or_else(|| rules.default_system_prompt(prompt));
         let counts = context.tokens.count(system_prompt, &response.model_text);
-        diagnostics.extend(over_long::findings("", &sent, &response.model_text, &counts));
+        diagnostics.extend(over_long::findings("", &form.text(), &response.model_text, &counts));
         response.token_counts = counts.iter().map(to_proto::token_count).collect();
     }
     response.diagnostics = diagnostics.iter().map(Into::into).collect();

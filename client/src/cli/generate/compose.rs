@@ -84,6 +84,7 @@ pub fn compose(
     let before = request.clone();
     let mut texts = Vec::new();
     let mut refused = false;
+    let mut has_negative = false;
     let mut diagnostics = Vec::new();
     let mut take = |kind: Kind, input: Input| {
         let outcome = checker.check(kind, &input);
@@ -91,6 +92,7 @@ pub fn compose(
         let text = String::from_utf8_lossy(&input.bytes).into_owned();
         texts.push(CheckedText { kind, input, findings: outcome.findings() });
         refused |= !outcome.is_valid;
+        has_negative |= outcome.negative.is_some();
         diagnostics.extend(outcome.diagnostics);
         text
     };
@@ -101,6 +103,10 @@ pub fn compose(
     }
     if let Some(path) = &arguments.negative {
         request.negative = Some(Negative::NegativeText(take(Kind::Negative, input::read_negative(path)?)));
+    }
+    if let (true, Some(path), Some(negative)) = (has_negative, &arguments.file, &arguments.negative) {
+        let message = format!("two negative prompts: one inside {} and {}", path.display(), negative.display());
+        return Err(Failure::new(Exit::Invalid, message).with_help("remove one of the two"));
     }
     if refused {
         return Ok(Err(Refusal { diagnostics }));

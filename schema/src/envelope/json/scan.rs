@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Deepest nesting that is read, whatever the caller allows: the scan is recursive.
 const DEEPEST: usize = 128;
 
-/// A JSON value by its place; only objects keep what they hold.
+/// A JSON value by its place.
 #[derive(Debug)]
 pub(super) struct Value {
     /// The whole value.
@@ -14,6 +14,8 @@ pub(super) struct Value {
     pub(super) kind: Kind,
     /// The inside of each key, and the value.
     pub(super) members: Vec<(Range<usize>, Value)>,
+    /// What an array holds.
+    pub(super) items: Vec<Value>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +33,7 @@ impl Value {
     }
 }
 
-/// Why a text is no JSON, and where.
+/// Why a text is not JSON, and where.
 #[derive(Debug)]
 pub(super) enum Fault {
     Syntax(usize, &'static str),
@@ -68,23 +70,27 @@ impl<'t> Scanner<'t> {
     pub(super) fn value(&mut self) -> Result<Value, Fault> {
         self.skip_blanks();
         let start = self.at;
-        let (kind, members) = match self.peek() {
-            Some(b'{') => (Kind::Object, self.object()?),
+        let (mut members, mut items) = (Vec::new(), Vec::new());
+        let kind = match self.peek() {
+            Some(b'{') => {
+                members = self.object()?;
+                Kind::Object
+            }
             Some(b'[') => {
-                self.array()?;
-                (Kind::Array, Vec::new())
+                items = self.array()?;
+                Kind::Array
             }
             Some(b'"') => {
                 self.string()?;
-                (Kind::String, Vec::new())
+                Kind::String
             }
             Some(_) => {
                 self.word()?;
-                (Kind::Other, Vec::new())
+                Kind::Other
             }
             None => return Err(Fault::Syntax(start, "a value is missing at the end")),
         };
-        Ok(Value { span: start..self.at, kind, members })
+        Ok(Value { span: start..self.at, kind, members, items })
     }
 
     fn enter(&mut self) -> Result<(), Fault> {
@@ -104,14 +110,14 @@ impl<'t> Scanner<'t> {
             loop {
                 self.skip_blanks();
                 if self.peek() != Some(b'"') {
-                    return Err(Fault::Syntax(self.at, "a member's name in quotes is due"));
+                    return Err(Fault::Syntax(self.at, "a member's name in quotes is expected"));
                 }
                 let key = self.at + 1;
                 self.string()?;
                 let key = key..self.at - 1;
                 self.skip_blanks();
                 if self.peek() != Some(b':') {
-                    return Err(Fault::Syntax(self.at, "a `:` is due behind a member's name"));
+                    return Err(Fault::Syntax(self.at, "a `:` is expected after a member's name"));
                 }
                 self.at += 1;
                 members.push((key, self.value()?));
@@ -119,7 +125,7 @@ impl<'t> Scanner<'t> {
                 match self.peek() {
                     Some(b',') => self.at += 1,
                     Some(b'}') => break,
-                    _ => return Err(Fault::Syntax(self.at, "a `,` or a `}` is due behind a member")),
+                    _ => return Err(Fault::Syntax(self.at, "a `,` or a `}` is expected after a member")),
                 }
             }
         }
@@ -128,22 +134,23 @@ impl<'t> Scanner<'t> {
         Ok(members)
     }
 
-    fn array(&mut self) -> Result<(), Fault> {
+    fn array(&mut self) -> Result<Vec<Value>, Fault> {
         self.enter()?;
+        let mut items = Vec::new();
         if self.peek() != Some(b']') {
             loop {
-                self.value()?;
+                items.push(self.value()?);
                 self.skip_blanks();
                 match self.peek() {
                     Some(b',') => self.at += 1,
                     Some(b']') => break,
-                    _ => return Err(Fault::Syntax(self.at, "a `,` or a `]` is due behind a value")),
+                    _ => return Err(Fault::Syntax(self.at, "a `,` or a `]` is expected after a value")),
                 }
             }
         }
         self.at += 1;
         self.depth -= 1;
-        Ok(())
+        Ok(items)
     }
 
     /// Leaves the cursor behind the closing quote; every escape is checked, so that decoding cannot fail.
@@ -158,7 +165,7 @@ impl<'t> Scanner<'t> {
                 }
                 Some(b'\\') => match escaped(self.text, self.at) {
                     Some((_, end)) => self.at = end,
-                    None => return Err(Fault::Syntax(self.at, "no character has this escape")),
+                    None => return Err(Fault::Syntax(self.at, "this escape does not exist")),
                 },
                 Some(byte) => {
                     if byte < b' ' && self.line_break.is_none() {
@@ -171,7 +178,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// A number, `true`, `false` or `null`; nobody looks inside.
+    /// A number, `true`, `false` or `null`.
     fn word(&mut self) -> Result<(), Fault> {
         let start = self.at;
         while self.peek().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
@@ -179,12 +186,12 @@ impl<'t> Scanner<'t> {
         }
         let word = &self.text[start..self.at];
         let is_value = serde_json::from_str::<serde_json::Value>(word).is_ok();
-        if is_value { Ok(()) } else { Err(Fault::Syntax(start, "a value is due")) }
+        if is_value { Ok(()) } else { Err(Fault::Syntax(start, "a value is expected")) }
     }
 }
 
 /// The character of the escape at `at`, and its end. Half a surrogate pair is no character and reads as U+FFFD.
-pub(super) fn escaped(text: &str, at: usize) -> Option<(char, usize)> {
+pub(in crate::envelope) fn escaped(text: &str, at: usize) -> Option<(char, usize)> {
     let character = match text.as_bytes().get(at + 1)? {
         b'"' => '"',
         b'\\' => '\\',

@@ -1,0 +1,200 @@
+//! Code fences: what a language model puts its answer into.
+
+use std::ops::Range;
+
+use super::{Opening, Stop, markup, segments};
+use crate::checked::Envelope;
+use crate::phrases::{self, Label};
+use crate::rules::envelope_removed;
+
+/// A block of code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fence {
+    /// The line that opens it.
+    open: Range<usize>,
+    /// What stands inside.
+    inside: Range<usize>,
+    /// The line that closes it; empty at the end of the text if it has none.
+    close: Range<usize>,
+}
+
+impl Opening<'_, '_> {
+    /// Takes the prompt out of its code fence. What stands around it is talk and left out.
+    pub(super) fn open_fence(&mut self) -> Result<(), Stop> {
+        let left = self.left();
+        if !left.contains("```") && !left.contains("~~~") {
+            return Ok(());
+        }
+        let start = self.window.start;
+        let mut depth = markup::Depth::default();
+        let fences = fences(left).into_iter().filter(|fence| depth.at(left, fence.open.start) == 0);
+        let fences: Vec<Fence> = fences.map(|fence| fence.shifted(start)).collect();
+        if fences.is_empty() {
+            return Ok(());
+        }
+        let mut prompts = Vec::new();
+        let mut negatives = Vec::new();
+        let mut before = self.window.start;
+        let mut talks = Vec::new();
+        for fence in fences {
+            let talk = before..fence.open.start;
+            before = fence.close.end;
+            let is_negative = announces_negative(&self.source.text[talk.clone()]);
+            talks.push(talk.clone());
+            match is_negative {
+                true => negatives.push((fence, talk)),
+                false => prompts.push(fence),
+            }
+        }
+        let behind = before..self.window.end;
+        talks.push(behind.clone());
+        let has_blocks = |range: &Range<usize>| markup::first_tag(&self.source.text[range.clone()]).is_some();
+        // Several blocks of code: the one with markup is the prompt, if it is the only one.
+        if prompts.len() > 1 && prompts.iter().filter(|fence| has_blocks(&fence.inside)).count() == 1 {
+            prompts.retain(|fence| has_blocks(&fence.inside));
+        }
+        let [prompt] = prompts.as_slice() else {
+            let place = prompts.get(1).or(prompts.first()).map(|fence| fence.open.clone());
+            let place = place.or_else(|| negatives.first().map(|(fence, _)| fence.open.clone()));
+            self.report(envelope_removed::several_fences(place.unwrap_or(0..0), prompts.len()));
+            return Err(Stop);
+        };
+        if let Some(outside) = talks.iter().find(|talk| has_blocks(talk)) {
+            self.report(envelope_removed::outside_fence(self.trimmed(outside.clone())));
+            return Err(Stop);
+        }
+        self.report(envelope_removed::fence(prompt.open.clone(), prompt.close.clone()));
+        self.envelope.get_or_insert(Envelope::Answer);
+        self.window = prompt.inside.clone();
+        for (fence, talk) in negatives {
+            self.take_negative(fence.inside, self.trimmed(talk))?;
+        }
+        for talk in talks {
+            self.leave_out_talk(talk)?;
+        }
+        Ok(())
+    }
+
+    /// Leaves out talk around a code fence, but for a negative prompt behind its label.
+    fn leave_out_talk(&mut self, talk: Range<usize>) -> Result<(), Stop> {
+        let talk = self.trimmed(talk);
+        if talk.is_empty() {
+            return Ok(());
+        }
+        let text = &self.source.text[talk.clone()];
+        let mut at = talk.start;
+        let mut found = None;
+        for line in text.split_inclusive('\n') {
+            if let Some((Label::Negative, end)) = phrases::heading(line.trim_end()) {
+                found = Some((at, at + end));
+                break;
+            }
+            at += line.len();
+        }
+        let Some((label, content)) = found else {
+            self.report(envelope_removed::talk(talk.clone(), &self.source.text[talk]));
+            return Ok(());
+        };
+        // The paragraph behind the label; what follows it is talk again.
+        let behind = &self.source.text[content..talk.end];
+        let skipped = behind.len() - behind.trim_start().len();
+        let end = behind[skipped..].find("\n\n").map_or(talk.end, |offset| content + skipped + offset);
+        let end = segments::settings_start(behind).map_or(end, |offset| end.min(content + offset));
+        if self.negative.is_some() && self.source.text[content..end].trim().is_empty() {
+            return Ok(());
+        }
+        self.take_negative(content..end, label..content)?;
+        for rest in [talk.start..label, end..talk.end] {
+            let rest = self.trimmed(rest);
+            if !rest.is_empty() {
+                self.report(envelope_removed::talk(rest.clone(), &self.source.text[rest]));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Fence {
+    fn shifted(self, by: usize) -> Fence {
+        let shift = |range: Range<usize>| range.start + by..range.end + by;
+        Fence { open: shift(self.open), inside: shift(self.inside), close: shift(self.close) }
+    }
+}
+
+/// Whether the last lines before a block of code say that it is the negative prompt.
+fn announces_negative(talk: &str) -> bool {
+    talk.lines().rev().filter(|line| !line.trim().is_empty()).take(2).any(|line| {
+        let is_label = matches!(phrases::heading(line), Some((Label::Negative, end)) if end >= line.trim_end().len());
+        let is_sentence = line.trim_end().ends_with([':', '：', '*']) && line.to_lowercase().contains("negativ");
+        is_label || is_sentence
+    })
+}
+
+/// The blocks of code of a text.
+fn fences(text: &str) -> Vec<Fence> {
+    const MOST: usize = 16;
+    let mut fences: Vec<Fence> = Vec::new();
+    let mut open: Option<(Range<usize>, &str)> = None;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let span = at..at + line.len();
+        at = span.end;
+        let trimmed = line.trim();
+        let marks = ["```", "~~~"].into_iter().find(|marks| trimmed.starts_with(marks));
+        match (&open, marks) {
+            (None, Some(marks)) => {
+                // ```` ```1girl, solo``` ```` on one line.
+                let inside = trimmed.trim_matches(['`', '~']);
+                if trimmed.len() > marks.len() && trimmed.ends_with(marks) && !inside.is_empty() {
+                    let start = span.start + line.find(inside).unwrap_or(0);
+                    let end = start + inside.len();
+                    fences.push(Fence { open: span.start..start, inside: start..end, close: end..span.end });
+                } else {
+                    open = Some((span, marks));
+                }
+            }
+            (Some((start, marks)), _) if trimmed.starts_with(marks) && trimmed.trim_matches(['`', '~']).is_empty() => {
+                fences.push(Fence { open: start.clone(), inside: start.end..span.start, close: span });
+                open = None;
+            }
+            _ => {}
+        }
+        if fences.len() == MOST {
+            return fences;
+        }
+    }
+    if let Some((start, _)) = open {
+        fences.push(Fence { inside: start.end..text.len(), open: start, close: text.len()..text.len() });
+    }
+    fences.retain(|fence| !text[fence.inside.clone()].trim().is_empty());
+    fences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &[&str]) {
+        let found = fences(text);
+        let found: Vec<&str> = found.iter().map(|fence| &text[fence.inside.clone()]).collect();
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn fences_are_found() {
+        check("Here:\n```xml\n<n/>\n```\nBye", &["<n/>\n"]);
+        check("~~~\na\n~~~", &["a\n"]);
+        check("```\na", &["a"]);
+        check("```1girl, solo```", &["1girl, solo"]);
+        check("```\na\n```\nand\n```\nb\n```", &["a\n", "b\n"]);
+        check("no fence", &[]);
+    }
+
+    #[test]
+    fn a_negative_is_announced() {
+        assert!(announces_negative("…\n\n**Negative prompt:**\n"));
+        assert!(announces_negative("And this is the negative prompt:\n"));
+        assert!(!announces_negative("Here is the prompt:\n"));
+    }
+}

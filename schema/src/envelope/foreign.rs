@@ -1,0 +1,123 @@
+//! Formats that look like a prompt's fields and are none that is read: YAML, TOML, Python and the like.
+
+use super::{Opening, Stop, markup};
+use crate::names::{self, Place};
+use crate::rules::foreign_format::{self, Format};
+
+impl Opening<'_, '_> {
+    /// Refuses a text that lists a prompt's fields in another format; as plain text it would become the caption.
+    pub(super) fn refuse_foreign(&mut self) -> Result<(), Stop> {
+        if markup::first_tag(self.left()).is_some() {
+            return Ok(());
+        }
+        let window = self.trimmed(self.window.clone());
+        let Some(format) = format(&self.source.text[window.clone()]) else { return Ok(()) };
+        let first = self.source.text[window.clone()].lines().next().unwrap_or_default().trim_end().len();
+        self.report(foreign_format::finding(window.start..window.start + first, format));
+        Err(Stop)
+    }
+}
+
+/// The format of a text that lists fields.
+fn format(text: &str) -> Option<Format> {
+    const ENOUGH: usize = 2;
+    if text.starts_with('{') && is_dictionary(text) {
+        return Some(Format::Dictionary);
+    }
+    if text.starts_with('[') && (text.contains("\": ") || text.contains("\":") || text.starts_with("[\"")) {
+        return Some(Format::Array);
+    }
+    let (mut yaml, mut toml, mut table, mut list) = (0, 0, 0, 0);
+    for line in text.lines().take(400) {
+        let line = line.trim();
+        if line.starts_with('|') && line.matches('|').count() >= 3 && line.split('|').any(|cell| is_field(cell.trim()))
+        {
+            table += 1;
+        }
+        if let Some(header) = line.strip_prefix('[').and_then(|line| line.trim_end().strip_suffix(']')) {
+            let header = header.trim_matches(['[', ']']);
+            let first = header.split('.').next().unwrap_or_default().trim();
+            toml += usize::from(is_block(first)) * ENOUGH;
+        }
+        let bare = line.trim_start_matches(['-', '*', '#', '>', '•', ' ', '"', '`', '_']);
+        if let Some((key, value)) = bare.split_once(['=', ':', '：']) {
+            let key = key.trim_matches(['"', '\'', '*', '`', '_', ' ']);
+            let key = key.rsplit('.').next().unwrap_or(key);
+            let is_assignment = bare[..bare.len() - value.len()].ends_with('=');
+            match (is_block(key), is_field(key), is_assignment) {
+                (true, _, true) => toml += ENOUGH,
+                (true, _, false) if line.len() == bare.len() || line.starts_with("- ") => yaml += ENOUGH,
+                (true, _, false) => list += ENOUGH,
+                (_, true, true) => toml += 1,
+                (_, true, false) if line.len() == bare.len() => yaml += 1,
+                (_, true, false) => list += 1,
+                _ => {}
+            }
+        }
+    }
+    let found = [(toml, Format::Toml), (table, Format::Table), (yaml, Format::Yaml), (list, Format::List)];
+    found
+        .into_iter()
+        .find(|(lines, _)| *lines >= ENOUGH)
+        .map(|(_, format)| format)
+        .or_else(|| (yaml + list >= ENOUGH).then_some(Format::List))
+}
+
+/// `{'character_1': …}`, `{character_1: …}`
+fn is_dictionary(text: &str) -> bool {
+    let inside = text[1..].trim_start().trim_start_matches(['\'', '"', '“']);
+    let name = markup::name_at(inside);
+    let behind = inside[name.len()..].trim_start_matches(['\'', '"', '”', ' ']);
+    behind.starts_with([':', '=']) && (is_block(name) || is_field(name))
+}
+
+fn is_block(key: &str) -> bool {
+    const OTHERS: &[&str] = &["characters", "character", "negative_prompt", "negative"];
+    let plain = key.trim().to_lowercase().replace([' ', '-'], "_");
+    !plain.is_empty() && (markup::is_block_name(&plain) || OTHERS.contains(&plain.as_str()))
+}
+
+/// Whether a key is a field of a character or of the general tags. A caption's label is read as one.
+fn is_field(key: &str) -> bool {
+    let plain = key.trim().to_lowercase().replace([' ', '-'], "_");
+    let is_in = |place: Place| names::is_field_of(place, &plain);
+    plain != "caption" && plain.len() < 32 && (is_in(Place::Character) || is_in(Place::General))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: Option<Format>) {
+        assert_eq!(format(text), expected, "{text}");
+    }
+
+    #[test]
+    fn formats_are_recognised() {
+        check("character_1:\n  n: miku\n  gender: 1girl", Some(Format::Yaml));
+        check("general_tags:\n  count: 1girl", Some(Format::Yaml));
+        check("characters:\n  - n: a\n    gender: 1girl", Some(Format::Yaml));
+        check("[character_1]\nn = \"miku\"", Some(Format::Toml));
+        check("character_1.gender = \"1girl\"\ncharacter_1.appearance = \"x\"", Some(Format::Toml));
+        check("{'character_1': {'n': 'miku'}}", Some(Format::Dictionary));
+        check("{character_1: {n: miku}}", Some(Format::Dictionary));
+        check("[{\"n\": \"miku\"}]", Some(Format::Array));
+        check("**Character 1**\n- **Gender:** 1girl\n- **Appearance:** blue hair", Some(Format::List));
+        check("| appearance | blue hair |  |\n| clothing | dress | |", Some(Format::Table));
+    }
+
+    #[test]
+    fn plain_text_is_none() {
+        for text in [
+            "1girl, solo, silver hair",
+            "A girl: she laughs.",
+            "style: watercolor",
+            "[lantern], snow",
+            "{beach|forest}, 1girl",
+            "caption: a girl",
+        ] {
+            check(text, None);
+        }
+    }
+}

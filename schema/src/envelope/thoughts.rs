@@ -1,0 +1,206 @@
+//! The thoughts of a reasoning model, and the marks between its messages.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::{Opening, Stop, markup};
+use crate::rules::envelope_removed;
+use crate::source::Change;
+
+/// Elements that hold thoughts, in lower case.
+const NAMES: &[&str] = &[
+    "think",
+    "thinking",
+    "thinks",
+    "thought",
+    "thoughts",
+    "reasoning",
+    "reason",
+    "reflection",
+    "scratchpad",
+    "analysis",
+    "plan",
+    "planning",
+    "inner_monologue",
+    "redacted_thinking",
+    "chain_of_thought",
+    "internal",
+    "explanation",
+    "notes",
+    "commentary",
+];
+
+/// Other marks around thoughts.
+const PAIRS: &[(&str, &str)] = &[
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<seed:think>", "</seed:think>"),
+];
+
+/// Most thoughts that are removed from one text.
+const MOST: usize = 16;
+
+/// What begins the answer proper in formats that mark their messages.
+const ANSWERS: &[&str] = &["<|channel|>final<|message|>", "<|begin_of_solution|>", "<|START_RESPONSE|>"];
+
+impl Opening<'_, '_> {
+    /// Removes thoughts; ones without an end are an error, since nobody knows where the prompt begins.
+    pub(super) fn remove_thoughts(&mut self) -> Result<(), Stop> {
+        let left = self.left();
+        // Nearly every text has none.
+        let has_mark = ["[THINK]", "◁", "<|", "<seed:"].iter().any(|mark| left.contains(mark));
+        if !has_mark && !has_name(left) {
+            return Ok(());
+        }
+        let mut ranges: Vec<Range<usize>> = Vec::new();
+        if let Some(answer) = ANSWERS.iter().filter_map(|mark| left.rfind(mark).map(|at| at + mark.len())).max() {
+            ranges.push(0..answer);
+        }
+        let mut at = ranges.last().map_or(0, |range| range.end);
+        while ranges.len() < MOST {
+            match next(left, at) {
+                None => break,
+                Some(Found::Whole(range)) => {
+                    at = range.end;
+                    ranges.push(range);
+                }
+                Some(Found::End(end)) => {
+                    ranges.clear();
+                    ranges.push(0..end);
+                    at = end;
+                }
+                Some(Found::Start(open)) => {
+                    let start = self.window.start;
+                    self.report(envelope_removed::endless_thoughts(start + open.start..start + open.end));
+                    return Err(Stop);
+                }
+            }
+        }
+        let marks = special_tokens(left, at);
+        let start = self.window.start;
+        let shift = |range: &Range<usize>| start + range.start..start + range.end;
+        let (thoughts, marks): (Vec<_>, Vec<_>) =
+            (ranges.iter().map(shift).collect(), marks.iter().map(shift).collect());
+        for range in &thoughts {
+            self.report(envelope_removed::thoughts(range.clone(), &self.source.text[range.clone()]));
+        }
+        for range in &marks {
+            self.report(envelope_removed::special_token(range.clone(), &self.source.text[range.clone()]));
+        }
+        let changes: Vec<Change> = thoughts.into_iter().chain(marks).map(|range| (range, Cow::Borrowed(""))).collect();
+        if !changes.is_empty() {
+            self.replace(&changes);
+        }
+        Ok(())
+    }
+}
+
+enum Found {
+    /// Thoughts from their start tag to their end tag.
+    Whole(Range<usize>),
+    /// An end tag whose start tag the model's template has swallowed; its end.
+    End(usize),
+    /// A start tag without an end tag.
+    Start(Range<usize>),
+}
+
+/// Whether a tag of thoughts may stand in a text.
+fn has_name(text: &str) -> bool {
+    text.match_indices('<').any(|(at, _)| thought_tag(&text[at..]).is_some())
+}
+
+/// The name in a start or end tag of thoughts at the beginning of a text, whether it is an end tag, and its length.
+fn thought_tag(text: &str) -> Option<(&str, bool, usize)> {
+    let inside = text.strip_prefix('<')?;
+    let (inside, is_end) = match inside.strip_prefix('/') {
+        Some(inside) => (inside, true),
+        None => (inside, false),
+    };
+    let name = markup::name_at(inside);
+    let is_thought = NAMES.iter().any(|known| known.eq_ignore_ascii_case(name));
+    let close = is_thought.then(|| inside.find(['>', '<']))?.filter(|close| inside[*close..].starts_with('>'))?;
+    let is_single = inside[..close].ends_with('/');
+    (!is_single).then(|| (name, is_end, text.len() - inside.len() + close + 1))
+}
+
+fn next(text: &str, from: usize) -> Option<Found> {
+    let element = text[from..].match_indices('<').find_map(|(offset, _)| {
+        let at = from + offset;
+        thought_tag(&text[at..]).map(|(name, is_end, length)| (at, name, is_end, length))
+    });
+    let pair = PAIRS.iter().filter_map(|(open, close)| text[from..].find(open).map(|at| (from + at, *open, *close)));
+    let pair = pair.min_by_key(|(at, ..)| *at);
+    match (element, pair) {
+        (element, Some((at, open, close))) if element.is_none_or(|(start, ..)| at <= start) => {
+            Some(match text[at..].find(close) {
+                Some(offset) => Found::Whole(at..at + offset + close.len()),
+                None => Found::Start(at..at + open.len()),
+            })
+        }
+        (Some((_, _, true, length)), _) if from == 0 => {
+            let (at, ..) = element?;
+            Some(Found::End(at + length))
+        }
+        (Some((at, name, false, length)), _) => {
+            let ends = text[at + length..].match_indices("</").map(|(offset, _)| at + length + offset);
+            let end = ends.filter_map(|end| {
+                let (closing, is_end, length) = thought_tag(&text[end..])?;
+                (is_end && closing.eq_ignore_ascii_case(name)).then_some(end + length)
+            });
+            Some(match end.min() {
+                Some(end) => Found::Whole(at..end),
+                None => Found::Start(at..at + length),
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Marks such as `<|im_end|>` from an offset on.
+fn special_tokens(text: &str, from: usize) -> Vec<Range<usize>> {
+    const LONGEST: usize = 48;
+    let mut tokens = Vec::new();
+    let mut at = from;
+    while let Some(offset) = text[at..].find("<|") {
+        let start = at + offset;
+        let near = &text[start + 2..text.floor_char_boundary(start + LONGEST)];
+        let end = near.find("|>").map(|length| start + 2 + length + 2);
+        match end.filter(|end| !text[start..*end].contains(['\n', ' '])) {
+            Some(mut end) => {
+                // The role of the message follows.
+                if text[start..end].contains("start") {
+                    let role = text[end..].bytes().take_while(u8::is_ascii_alphabetic).count();
+                    let is_role = ["assistant", "user", "system", "model"].contains(&&text[end..end + role]);
+                    end += if is_role { role } else { 0 };
+                }
+                tokens.push(start..end);
+                at = end;
+            }
+            None => at = start + 2,
+        }
+    }
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thoughts_are_found_with_and_without_their_start() {
+        let text = "<think>maybe <character_1></think><caption>x</caption>";
+        assert!(matches!(next(text, 0), Some(Found::Whole(range)) if &text[range.end..] == "<caption>x</caption>"));
+        assert!(matches!(next("so</think>x", 0), Some(Found::End(10))));
+        assert!(matches!(next("<Thinking>x", 0), Some(Found::Start(range)) if range == (0..10)));
+        assert!(matches!(next("[THINK]a[/THINK]b", 0), Some(Found::Whole(range)) if range == (0..16)));
+        assert!(next("<caption>I think</caption>", 0).is_none());
+    }
+
+    #[test]
+    fn special_tokens_are_short_and_in_one_piece() {
+        assert_eq!(special_tokens("a<|im_end|>b", 0).first(), Some(&(1..11)));
+        assert!(special_tokens("<| a b |> |_|", 0).is_empty());
+    }
+}

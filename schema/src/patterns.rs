@@ -1,0 +1,522 @@
+//! Instructions of other programs, and Markdown, inside a tag or a sentence.
+
+use std::ops::Range;
+
+/// An instruction of another program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Instruction {
+    /// `<lora:x:0.8>`
+    Adapter,
+    /// `embedding:x`
+    Embedding,
+    /// `__hair__`, `{a|b}`
+    Wildcard,
+    /// `[a:b:0.5]`, `[a|b]`
+    Schedule,
+    /// `BREAK`, `AND`
+    Keyword,
+    /// `--ar 3:2`
+    Parameter,
+}
+
+/// What a piece of a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    /// A weight.
+    Weight,
+    /// Another instruction.
+    Instruction(Instruction),
+    /// Marks of Markdown.
+    Markdown,
+}
+
+/// A pattern in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Where it stands.
+    pub(crate) span: Range<usize>,
+    /// What it is.
+    pub(crate) pattern: Pattern,
+    /// What is written instead; `None` if only a person can say.
+    pub(crate) plain: Option<String>,
+}
+
+/// The patterns of a text: of one tag, or of a sentence, whose pieces between commas are looked at one by one.
+pub(crate) fn scan(text: &str, is_tag: bool) -> Vec<Found> {
+    // Nearly every text ends here.
+    if !is_suspicious(text) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    if is_tag {
+        scan_piece(text, 0, true, &mut found);
+        return found;
+    }
+    let mut start = 0;
+    for piece in pieces(text) {
+        let at = start + (piece.len() - piece.trim_start().len());
+        start += piece.len();
+        let piece = piece.trim_matches(|mark: char| mark.is_whitespace() || matches!(mark, ',' | '，' | ';' | '、'));
+        if !piece.is_empty() && is_suspicious(piece) {
+            let at = at + text[at..].find(piece).unwrap_or(0);
+            scan_piece(piece, at, false, &mut found);
+        }
+    }
+    found
+}
+
+/// The pieces between commas and lines; a comma inside braces or square brackets separates nothing.
+fn pieces(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let (mut start, mut depth) = (0, 0_usize);
+    for (at, character) in text.char_indices() {
+        match character {
+            '{' | '[' => depth += 1,
+            '}' | ']' => depth = depth.saturating_sub(1),
+            ',' | '，' if depth == 0 => {}
+            '\n' => depth = 0,
+            _ => continue,
+        }
+        if matches!(character, ',' | '，' | '\n') {
+            pieces.push(&text[start..at + character.len_utf8()]);
+            start = at + character.len_utf8();
+        }
+    }
+    pieces.push(&text[start..]);
+    pieces
+}
+
+fn is_suspicious(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.iter().enumerate().any(|(index, byte)| match byte {
+        b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'*' | b'`' | b'~' | b'#' | b':' => true,
+        b'_' | b'-' | b'+' => bytes.get(index + 1) == Some(byte),
+        // BREAK, AND, ADD…
+        b'A' | b'B' => bytes.get(index + 1).is_some_and(u8::is_ascii_uppercase),
+        _ => false,
+    })
+}
+
+fn scan_piece(piece: &str, at: usize, is_tag: bool, found: &mut Vec<Found>) {
+    let before = found.len();
+    let mut add = |span: Range<usize>, pattern: Pattern, plain: Option<String>| {
+        let span = at + span.start..at + span.end;
+        let overlaps = found[before..].iter().any(|other| other.span.start < span.end && span.start < other.span.end);
+        if !overlaps {
+            found.push(Found { span, pattern, plain });
+        }
+    };
+    adapters(piece, &mut add);
+    braces(piece, &mut add);
+    brackets(piece, &mut add);
+    wildcards(piece, &mut add);
+    markdown(piece, &mut add);
+    words(piece, &mut add);
+    weights(piece, is_tag, &mut add);
+    found[before..].sort_by_key(|found| found.span.start);
+}
+
+/// `<lora:style:0.8>` and the like.
+fn adapters(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+    for (at, _) in piece.match_indices('<') {
+        let Some(inside) = adapter(&piece[at..]) else { continue };
+        add(at..at + inside, Pattern::Instruction(Instruction::Adapter), Some(String::new()));
+    }
+}
+
+/// The length of `<lora:style:0.8>` at the beginning of a text: a word, a colon, and no blank up to the bracket.
+pub(crate) fn adapter(text: &str) -> Option<usize> {
+    const FAR: usize = 200;
+    let near = &text[..text.floor_char_boundary(FAR)];
+    let inside = near.strip_prefix('<')?;
+    let close = inside.find(['>', '<', '\n', ',']).filter(|close| inside[*close..].starts_with('>'))?;
+    let (word, rest) = inside[..close].split_once(':')?;
+    let is_word =
+        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    (is_word && !rest.is_empty()).then_some(close + 2)
+}
+
+/// `{a|b}`, `{2$$a|b}`, `${x}` choose; `{x}` and `{{x}}` weigh.
+fn braces(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+    let mut from = 0;
+    while let Some(open) = piece[from..].find('{').map(|offset| from + offset) {
+        let Some(close) = matching(piece, open, b'{', b'}') else { return };
+        let inside = &piece[open + 1..close];
+        let start = if piece[..open].ends_with('$') { open - 1 } else { open };
+        from = close + 1;
+        let is_choice = inside.contains(['|']) || inside.contains("$$") || start < open;
+        if is_choice {
+            add(start..close + 1, Pattern::Instruction(Instruction::Wildcard), None);
+            continue;
+        }
+        let plain = inside.trim_matches(['{', '}']).trim();
+        let is_double = inside.starts_with('{') && inside.ends_with('}');
+        let is_whole = open == 0 && close + 1 == piece.len();
+        if (is_double || is_whole) && plain.contains(char::is_alphabetic) && !plain.contains(['{', '}']) {
+            add(open..close + 1, Pattern::Weight, Some(plain.to_owned()));
+        }
+    }
+}
+
+/// `[a:b:0.5]` and `[a|b]` change during the steps.
+fn brackets(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+    let mut from = 0;
+    while let Some(open) = piece[from..].find('[').map(|offset| from + offset) {
+        let Some(close) = matching(piece, open, b'[', b']') else { return };
+        let inside = &piece[open + 1..close];
+        from = close + 1;
+        if piece[close + 1..].starts_with('(') && piece[close..].contains(')') {
+            let end = close + 1 + piece[close + 1..].find(')').unwrap_or(0) + 1;
+            add(open..end, Pattern::Markdown, Some(inside.to_owned()));
+            continue;
+        }
+        let is_scheduled = inside.rsplit_once(':').is_some_and(|(before, number)| {
+            is_number(number) && (before.contains(':') || !before.contains(' ') || before.contains('_'))
+        });
+        if inside.contains('|') || is_scheduled {
+            add(open..close + 1, Pattern::Instruction(Instruction::Schedule), None);
+        }
+    }
+}
+
+/// The bracket that closes the one at `open`, not far away.
+fn matching(piece: &str, open: usize, opening: u8, closing: u8) -> Option<usize> {
+    const FAR: usize = 1000;
+    let mut depth = 0_usize;
+    for (offset, byte) in piece.as_bytes()[open..].iter().take(FAR).enumerate() {
+        if *byte == opening {
+            depth += 1;
+        } else if *byte == closing {
+            depth -= 1;
+            if depth == 0 {
+                return Some(open + offset);
+            }
+        }
+    }
+    None
+}
+
+/// `__hair/colour__`
+fn wildcards(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+    let mut from = 0;
+    while let Some(open) = piece[from..].find("__").map(|offset| from + offset) {
+        let name = &piece[open + 2..];
+        let end = name.find("__").filter(|end| *end > 0);
+        let is_name = |name: &str| {
+            name.chars()
+                .all(|character| character.is_alphanumeric() || matches!(character, '_' | '/' | '-' | '*' | '.' | ' '))
+                && name.starts_with(|first: char| first.is_alphanumeric() || first == '*')
+                && name.contains(char::is_alphabetic)
+        };
+        match end.filter(|end| is_name(&name[..*end])) {
+            Some(end) => {
+                let close = open + 2 + end + 2;
+                add(open..close, Pattern::Instruction(Instruction::Wildcard), None);
+                from = close;
+            }
+            None => from = open + 2,
+        }
+    }
+}
+
+/// `**bold**`, `` `code` ``, `~~struck~~`, `# heading`, `*whole*`.
+fn markdown(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+    let has_word = |text: &str| text.contains(char::is_alphanumeric);
+    for marks in ["***", "**", "~~", "```", "`"] {
+        let mut from = 0;
+        while let Some(open) = piece[from..].find(marks).map(|offset| from + offset) {
+            let inside = &piece[open + marks.len()..];
+            let Some(length) = inside.find(marks).filter(|length| has_word(&inside[..*length])) else { break };
+            let close = open + marks.len() + length + marks.len();
+            add(open..close, Pattern::Markdown, Some(inside[..length].trim().to_owned()));
+            from = close;
+        }
+        // The other mark stands behind the next comma: `**red scarf, snow**`.
+        let is_edge = piece.starts_with(marks) || piece.ends_with(marks);
+        let plain = piece.trim_matches(|mark: char| marks.contains(mark));
+        if is_edge && marks.len() == 2 && has_word(plain) && !plain.contains(marks) {
+            add(0..piece.len(), Pattern::Markdown, Some(plain.trim().to_owned()));
+        }
+    }
+    let emphasis = piece.strip_prefix('*').and_then(|inside| inside.strip_suffix('*'));
+    if let Some(inside) = emphasis.filter(|inside| inside.chars().filter(|letter| letter.is_alphabetic()).count() > 1) {
+        add(0..piece.len(), Pattern::Markdown, Some(inside.trim().to_owned()));
+    }
+    let heading = piece.trim_start_matches('#');
+    if heading.len() < piece.len() && heading.starts_with(' ') && has_word(heading) {
+        add(0..piece.len(), Pattern::Markdown, Some(heading.trim().to_owned()));
+    }
+}
+
+/// Keywords, embeddings and parameters.
+fn words(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+    const KEYWORDS: &[&str] =
+        &["BREAK", "ADDCOMM", "ADDBASE", "ADDCOL", "ADDROW", "ADDP", "AND_PERP", "AND_SALT", "AND_TOPK", "AND"];
+    let is_shouted = !piece.bytes().any(|byte| byte.is_ascii_lowercase()) && piece.contains(' ');
+    let mut parameter: Option<usize> = None;
+    let mut at = 0;
+    for word in piece.split_inclusive(char::is_whitespace) {
+        let span = at..at + word.trim_end().len();
+        at += word.len();
+        let word = word.trim_end();
+        let bare = word.trim_start_matches('(');
+        let is_capital = |side: Option<&str>| {
+            side.is_some_and(|side| side.len() > 1 && side.bytes().all(|byte| byte.is_ascii_uppercase()))
+        };
+        let before = piece[..span.start].split_whitespace().next_back();
+        let behind = piece[span.end..].split_whitespace().next();
+        if KEYWORDS.contains(&word) && !is_shouted && !is_capital(before) && !is_capital(behind) {
+            let plain = if span.len() == piece.len() { Some(String::new()) } else { None };
+            add(span.clone(), Pattern::Instruction(Instruction::Keyword), plain);
+        }
+        if bare.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("embedding:")) {
+            add(span.clone(), Pattern::Instruction(Instruction::Embedding), Some(String::new()));
+        }
+        let is_parameter =
+            word.strip_prefix("--").is_some_and(|name| name.starts_with(|first: char| first.is_ascii_alphabetic()));
+        if is_parameter {
+            if let Some(start) = parameter.take() {
+                add(start..span.start, Pattern::Instruction(Instruction::Parameter), Some(String::new()));
+            }
+            parameter = Some(span.start);
+        }
+    }
+    if let Some(start) = parameter {
+        add(start..piece.len(), Pattern::Instruction(Instruction::Parameter), Some(String::new()));
+    }
+}
+
+/// `(x:1.2)`, `((x))`, `[x]`, `x:1.2`, `1.2::x::`, `x::2`, `(x)1.2`, `x++`.
+fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+    let whole = 0..piece.len();
+    if let Some((number, rest)) = piece.split_once("::") {
+        let (inside, behind) = rest.split_once("::").unwrap_or((rest, ""));
+        if is_number(number) && inside.contains(char::is_alphabetic) && behind.trim().is_empty() {
+            return add(whole, Pattern::Weight, Some(inside.trim().to_owned()));
+        }
+        if is_number(rest) && number.contains(char::is_alphabetic) {
+            return add(whole, Pattern::Weight, Some(number.trim().to_owned()));
+        }
+    }
+    let stem = piece.trim_end_matches(['+', '-']);
+    let is_raised = piece.len() - stem.len() >= 2
+        && stem.chars().filter(|letter| letter.is_alphanumeric()).count() > 1
+        && stem.ends_with(|last: char| last.is_alphanumeric() || last == ')');
+    let is_scaled = piece
+        .rsplit_once(')')
+        .is_some_and(|(stem, number)| stem.starts_with('(') && number.contains('.') && is_number(number));
+    if is_raised || is_scaled {
+        let stem = if is_raised { stem } else { piece.rsplit_once(')').map_or(piece, |(stem, _)| stem) };
+        let plain = stem.strip_prefix('(').map_or(stem, |stem| stem.trim_end_matches(')'));
+        if plain.contains(char::is_alphabetic) {
+            return add(whole, Pattern::Weight, Some(plain.to_owned()));
+        }
+    }
+    let is_short = is_tag || piece.split_whitespace().count() <= 6;
+    if let Some(plain) = is_short.then(|| unweighted(piece)).flatten() {
+        return add(whole, Pattern::Weight, Some(plain.to_owned()));
+    }
+    // A weight inside a sentence or behind another word.
+    let mut from = 0;
+    while let Some(open) = piece[from..].find('(').map(|offset| from + offset) {
+        let Some(close) = matching(piece, open, b'(', b')') else { return };
+        if let Some(plain) = weighted(&piece[open..=close]) {
+            add(open..close + 1, Pattern::Weight, Some(plain.to_owned()));
+            from = close + 1;
+        } else {
+            from = open + 1;
+        }
+    }
+}
+
+/// The text inside `(text:1.2)`, with any number of parentheses around.
+fn weighted(text: &str) -> Option<&str> {
+    if text.ends_with("\\)") {
+        return None;
+    }
+    let inside = text.trim_matches(['(', ')']);
+    let (plain, number) = inside.rsplit_once(':')?;
+    (is_weight(number, true) && plain.contains(char::is_alphabetic)).then(|| plain.trim())
+}
+
+fn is_number(text: &str) -> bool {
+    let digits = text.trim().trim_start_matches('-');
+    !digits.is_empty()
+        && digits.len() <= 8
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && digits.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// The tag without its weight, if it has one.
+fn unweighted(tag: &str) -> Option<&str> {
+    let last = *tag.as_bytes().last()?;
+    let may_have_one = matches!(last, b')' | b']' | b'0'..=b'9') || tag.starts_with(['(', '[']);
+    if !may_have_one {
+        return None;
+    }
+    let opened = tag.trim_start_matches(['(', '[']);
+    let openings = tag.len() - opened.len();
+    let (stem, closings) = without_closings(opened);
+    let (plain, has_number) = match stem.rsplit_once(':') {
+        Some((plain, number)) if is_weight(number, closings > 0) && plain.chars().any(char::is_alphabetic) => {
+            (plain.trim_end(), true)
+        }
+        _ => (stem, false),
+    };
+    if has_number {
+        return Some(plain);
+    }
+    // `((tag))` and `[tag]` are weights as well; `(tag)` and `tag_(series)` are not.
+    let is_emphasis = openings > 0 && closings == openings && (openings > 1 || tag.starts_with('['));
+    (is_emphasis && stem.contains(char::is_alphabetic) && !stem.ends_with('\\')).then_some(stem)
+}
+
+/// The text without the brackets at its end, and how many there were; an escaped one stays.
+fn without_closings(text: &str) -> (&str, usize) {
+    let mut stem = text;
+    let mut count = 0;
+    while let Some(shorter) = stem.strip_suffix([')', ']']).filter(|shorter| !shorter.ends_with('\\')) {
+        stem = shorter;
+        count += 1;
+    }
+    (stem, count)
+}
+
+/// Whether a text is `1.2` or, inside brackets, `2`.
+fn is_weight(text: &str, is_bracketed: bool) -> bool {
+    let text = text.trim();
+    let text = text.strip_prefix('-').filter(|_| is_bracketed).unwrap_or(text);
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let points = text.bytes().filter(|byte| *byte == b'.').count();
+    digits > 0 && digits + points == text.len() && points <= 1 && (points == 1 || is_bracketed) && text.len() <= 6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patterns(text: &str, is_tag: bool) -> Vec<(String, Pattern, Option<String>)> {
+        scan(text, is_tag).into_iter().map(|found| (text[found.span].to_owned(), found.pattern, found.plain)).collect()
+    }
+
+    #[test]
+    fn weights_are_found_with_what_they_weigh() {
+        for (tag, plain) in [
+            ("(long_hair:1.2)", "long_hair"),
+            ("long_hair:1.2", "long_hair"),
+            ("((long_hair))", "long_hair"),
+            ("[long_hair]", "long_hair"),
+            ("((smile:2))", "smile"),
+            ("blue_eyes:1.1)", "blue_eyes"),
+            ("(rem_\\(re:zero\\):1.2)", "rem_\\(re:zero\\)"),
+            ("{{ahoge}}", "ahoge"),
+            ("{ahoge}", "ahoge"),
+            ("1.3::ponytail::", "ponytail"),
+            ("-1::hat", "hat"),
+            ("hat::2", "hat"),
+            ("(hat)1.3", "hat"),
+            ("hat++", "hat"),
+            ("(bad hands:-1)", "bad hands"),
+        ] {
+            assert_eq!(patterns(tag, true), [(tag.to_owned(), Pattern::Weight, Some(plain.to_owned()))], "{tag}");
+        }
+    }
+
+    #[test]
+    fn instructions_are_found() {
+        use Instruction::{Adapter, Embedding, Keyword, Parameter, Schedule, Wildcard};
+        for (tag, written, instruction) in [
+            ("<lora:soft_lines:0.8>", "<lora:soft_lines:0.8>", Adapter),
+            ("anime_style <lyco:x:1>", "<lyco:x:1>", Adapter),
+            ("embedding:easynegative", "embedding:easynegative", Embedding),
+            ("__hair/colour__", "__hair/colour__", Wildcard),
+            ("{long|short}_hair", "{long|short}", Wildcard),
+            ("{2$$red|blue}", "{2$$red|blue}", Wildcard),
+            ("${season}", "${season}", Wildcard),
+            ("[black|white]_hair", "[black|white]", Schedule),
+            ("[red_eyes:blue_eyes:0.5]", "[red_eyes:blue_eyes:0.5]", Schedule),
+            ("[hat::0.5]", "[hat::0.5]", Schedule),
+            ("BREAK", "BREAK", Keyword),
+            ("red hair AND blue hair", "AND", Keyword),
+            ("a fox --ar 3:2", "--ar 3:2", Parameter),
+        ] {
+            let found: Vec<_> =
+                patterns(tag, true).into_iter().map(|(written, pattern, _)| (written, pattern)).collect();
+            assert_eq!(found, [(written.to_owned(), Pattern::Instruction(instruction))], "{tag}");
+        }
+    }
+
+    #[test]
+    fn markdown_is_found() {
+        for (tag, plain) in [
+            ("**soft wash**", "soft wash"),
+            ("`paper grain`", "paper grain"),
+            ("~~hat~~", "hat"),
+            ("*hat*", "hat"),
+            ("# Style", "Style"),
+            ("[fox](http://x.example)", "fox"),
+        ] {
+            assert_eq!(patterns(tag, true), [(tag.to_owned(), Pattern::Markdown, Some(plain.to_owned()))], "{tag}");
+        }
+    }
+
+    #[test]
+    fn sentences_are_looked_at_piece_by_piece() {
+        let found = patterns("1girl, solo, (red scarf:1.2), ((snow)), [lantern]", false);
+        let written: Vec<&str> = found.iter().map(|(written, ..)| written.as_str()).collect();
+        assert_eq!(written, ["(red scarf:1.2)", "((snow))", "[lantern]"]);
+        let found = patterns("A girl with (a very red scarf:1.3) walks home.", false);
+        assert_eq!(
+            found,
+            [("(a very red scarf:1.3)".to_owned(), Pattern::Weight, Some("a very red scarf".to_owned()))]
+        );
+    }
+
+    #[test]
+    fn tags_and_emoticons_are_none() {
+        for tag in [
+            "16:9",
+            "artist:name",
+            ":3",
+            ">:(",
+            "(medium)",
+            "rem_\\(re:zero\\)",
+            "saber_(fate)",
+            "no.7",
+            "x:3",
+            "",
+            "version_1.5",
+            "^_^",
+            "@_@",
+            "0_0",
+            "|_|",
+            ">_<",
+            "+_+",
+            "*_*",
+            "$character_1$",
+            "6+girls",
+            "nier:automata",
+            "re:zero",
+            "C++",
+            "d:",
+            "xd",
+            "\\m/",
+            "(o)_(o)",
+            ":<>",
+            "A-line_dress",
+            "B-cup",
+            "AK-47",
+            "ABBA",
+        ] {
+            assert_eq!(patterns(tag, true), [], "{tag}");
+        }
+        for text in [
+            "A sign that says ROCK AND ROLL.",
+            "A girl (smiling) in the rain.",
+            "She says: hello!",
+            "Two cats - one dog.",
+        ] {
+            assert_eq!(patterns(text, false), [], "{text}");
+        }
+    }
+}

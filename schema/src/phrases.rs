@@ -1,0 +1,13 @@
+//! Words around a prompt: labels such as `Negative prompt:`, and what a language model says before and after.
+
+mod label;
+mod talk;
+
+pub(crate) use label::{Label, heading, inline_negative, is_negative_name};
+pub(crate) use talk::{is_sentence, is_talk, is_title};
+
+/// Whether a text begins with some words, whatever their case.
+pub(crate) fn starts_with(text: &str, words: &str) -> bool {
+    let mut characters = text.chars().flat_map(char::to_lowercase);
+    words.chars().all(|expected| characters.next() == Some(expected))
+}

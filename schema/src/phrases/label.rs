@@ -1,0 +1,260 @@
+//! Labels: words before a colon that say what follows.
+
+use std::ops::Range;
+
+/// What a label announces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Label {
+    /// The prompt.
+    Prompt,
+    /// The negative prompt.
+    Negative,
+}
+
+/// Labels of a negative prompt, in lower case, the longer one of two with the same beginning first.
+const NEGATIVE: &[&str] = &[
+    "negative prompts",
+    "negative prompt",
+    "negative_prompt",
+    "negative tags",
+    "negative_tags",
+    "negatives",
+    "negative",
+    "neg prompt",
+    "neg_prompt",
+    "neg",
+    "undesired content",
+    "undesired",
+    "unwanted",
+    "things to avoid",
+    "to avoid",
+    "avoid",
+    "exclude",
+    "do not include",
+    "don't include",
+    "uc",
+    "负面提示词",
+    "负面提示",
+    "负面词",
+    "负面",
+    "负向提示词",
+    "负向",
+    "反向提示词",
+    "反向提示",
+    "反向词",
+    "反向",
+    "負面提示詞",
+    "負面提示",
+    "負面",
+    "反向提示詞",
+    "反向提示",
+    "ネガティブプロンプト",
+    "ネガティブ",
+    "除外",
+    "네거티브 프롬프트",
+    "네거티브",
+    "부정 프롬프트",
+    "부정",
+    "prompt négatif",
+    "négatif",
+    "prompt negativo",
+    "negativo",
+    "negativer prompt",
+    "negativprompt",
+    "negativ-prompt",
+    "negativ",
+    "негативный промпт",
+    "негативный промт",
+    "негативный",
+    "негатив",
+    "negatywny prompt",
+    "negatif prompt",
+    "prompt negatif",
+    "negatif",
+    "negatieve prompt",
+    "prompt tiêu cực",
+];
+
+/// Labels of a prompt, in lower case.
+const PROMPT: &[&str] = &[
+    "positive prompts",
+    "positive prompt",
+    "positive_prompt",
+    "positive tags",
+    "positives",
+    "positive",
+    "final prompt",
+    "image prompt",
+    "newbie prompt",
+    "xml prompt",
+    "prompt xml",
+    "prompt",
+    "正面提示词",
+    "正面提示",
+    "正面",
+    "正向提示词",
+    "正向",
+    "提示词",
+    "正面提示詞",
+    "提示詞",
+    "ポジティブプロンプト",
+    "ポジティブ",
+    "プロンプト",
+    "긍정 프롬프트",
+    "프롬프트",
+    "prompt positif",
+    "prompt positivo",
+    "positiver prompt",
+    "позитивный промпт",
+    "промпт",
+];
+
+/// Marks that tools and people put around a label.
+const MARKS: &[char] =
+    &['*', '#', '_', '-', '>', '[', ']', '(', ')', '【', '】', '`', '"', '\'', ' ', '\t', '\u{3000}', '•'];
+
+/// Longest line that can be a label without a colon, in bytes.
+const LONGEST: usize = 80;
+
+/// The label that a line begins with, and its length with its colon. A line of nothing but the label needs no colon if
+/// marks set it off, as in `### Negative prompt`.
+pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
+    let start = line.len() - line.trim_start_matches(MARKS).len();
+    let rest = &line[start..];
+    // Nearly every line ends here.
+    let may_be_label = line.contains([':', '：', '=']) || line.len() <= LONGEST;
+    if !may_be_label || !rest.starts_with(char::is_alphabetic) {
+        return None;
+    }
+    let all = NEGATIVE.iter().map(|words| (Label::Negative, *words));
+    let all = all.chain(PROMPT.iter().map(|words| (Label::Prompt, *words)));
+    for (label, words) in all {
+        let Some(length) = prefix(rest, words) else { continue };
+        let behind = &rest[length..];
+        let unmarked = behind.trim_start_matches(MARKS);
+        if let Some(content) = unmarked.strip_prefix([':', '：', '=']) {
+            let content = content.trim_start_matches(['*', '_', '`', ' ', '\t']);
+            return Some((label, line.len() - content.len()));
+        }
+        let is_marked = start > 0 || behind.len() > unmarked.len();
+        if unmarked.trim().is_empty() && is_marked {
+            return Some((label, line.len()));
+        }
+        // `negative space` is a tag.
+    }
+    None
+}
+
+/// The label of a negative prompt inside a line: `negative prompt:` is clear wherever it stands.
+pub(crate) fn inline_negative(line: &str) -> Option<Range<usize>> {
+    const WORDS: &[&str] = &["negative prompt", "负面提示词", "反向提示词", "ネガティブプロンプト", "부정 프롬프트"];
+    if !line.contains([':', '：']) {
+        return None;
+    }
+    line.char_indices().find_map(|(at, character)| {
+        let is_start =
+            line[..at].chars().next_back().is_none_or(|before| !before.is_alphanumeric() || !before.is_ascii());
+        if !is_start || !matches!(character, 'n' | 'N' | '负' | '反' | 'ネ' | '부') {
+            return None;
+        }
+        let length = WORDS.iter().find_map(|words| prefix(&line[at..], words))?;
+        let behind = line[at + length..].trim_start_matches(MARKS);
+        let content = behind.strip_prefix([':', '：'])?.trim_start_matches(['*', '_', '`', ' ', '\t']);
+        Some(at..line.len() - content.len())
+    })
+}
+
+/// The length of `words` at the beginning of a text, whatever its case.
+fn prefix(text: &str, words: &str) -> Option<usize> {
+    let mut characters = text.char_indices();
+    for expected in words.chars() {
+        let (_, character) = characters.next()?;
+        let is_same = character.to_ascii_lowercase() == expected
+            || (!character.is_ascii() && character.to_lowercase().eq([expected]))
+            || (expected == '\'' && character == '’');
+        if !is_same {
+            return None;
+        }
+    }
+    Some(characters.next().map_or(text.len(), |(at, _)| at))
+}
+
+/// Whether an element or a member of that name holds a negative prompt: `negative_prompt`, `neg`, `负面提示词`.
+pub(crate) fn is_negative_name(name: &str) -> bool {
+    const NAMES: &[&str] =
+        &["neg", "neg_prompt", "uc", "unwanted", "undesired", "undesired_content", "avoid", "exclude", "exclusions"];
+    const LONGEST: usize = 64;
+    if name.is_empty() || name.len() > LONGEST {
+        return false;
+    }
+    // Nearly every name ends here.
+    if name.is_ascii() {
+        let has_word = name.as_bytes().windows(7).any(|part| part.eq_ignore_ascii_case(b"negativ"));
+        let is_same = |(known, written): (u8, u8)| {
+            known == written.to_ascii_lowercase() || (known == b'_' && matches!(written, b'-' | b' ' | b'.'))
+        };
+        let is_name = |known: &&str| known.len() == name.len() && known.bytes().zip(name.bytes()).all(is_same);
+        if !has_word {
+            return NAMES.iter().any(is_name);
+        }
+    }
+    let plain: String = name
+        .chars()
+        .map(|character| if matches!(character, '-' | ' ' | '.') { '_' } else { character })
+        .flat_map(char::to_lowercase)
+        .collect();
+    let is_word = |word: &str| plain.starts_with(word) || plain.ends_with(word);
+    NAMES.contains(&plain.as_str())
+        || is_word("negative")
+        || plain.starts_with("negativ")
+        || NEGATIVE.iter().any(|words| !words.is_ascii() && plain == words.replace(' ', "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_read_in_many_forms() {
+        for (line, label, content) in [
+            ("Negative prompt: lowres", Label::Negative, "lowres"),
+            ("**Negative prompt:** lowres", Label::Negative, "lowres"),
+            ("**Negative Prompt**: lowres", Label::Negative, "lowres"),
+            ("### Negative", Label::Negative, ""),
+            ("[Negative]", Label::Negative, ""),
+            ("NEGATIVE: lowres", Label::Negative, "lowres"),
+            ("负面提示词：模糊", Label::Negative, "模糊"),
+            ("【反向提示词】", Label::Negative, ""),
+            ("ネガティブプロンプト：低画質", Label::Negative, "低画質"),
+            ("Prompt négatif : flou", Label::Negative, "flou"),
+            ("Positive prompt: 1girl", Label::Prompt, "1girl"),
+            ("提示词：1girl", Label::Prompt, "1girl"),
+        ] {
+            let found = heading(line).map(|(label, end)| (label, &line[end..]));
+            assert_eq!(found, Some((label, content)), "{line}");
+        }
+        for line in ["negative_space, 1girl", "negative space", "1girl, solo", "prompt", "", "neglected garden: night"]
+        {
+            assert_eq!(heading(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_long_label_is_found_within_a_line() {
+        let line = "1girl, solo. Negative prompt: lowres";
+        assert_eq!(inline_negative(line).map(|label| &line[label.end..]), Some("lowres"));
+        assert_eq!(inline_negative("a negative prompt without colon"), None);
+    }
+
+    #[test]
+    fn names_of_negatives_are_known() {
+        for name in
+            ["negative_prompt", "negative", "NegativePrompt", "neg", "negative-tags", "prompt_negative", "负面提示词"]
+        {
+            assert!(is_negative_name(name), "{name}");
+        }
+        for name in ["n", "negotiation", "style", "danbooru_tags", "general_tags"] {
+            assert!(!is_negative_name(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! What a language model says around the prompt that it was asked for.
+
+use super::{label, starts_with};
+
+/// How such talk begins, in lower case.
+const BEGINNINGS: &[&str] = &[
+    "here is",
+    "here's",
+    "here’s",
+    "here are",
+    "here you go",
+    "sure",
+    "certainly",
+    "of course",
+    "absolutely",
+    "okay",
+    "ok,",
+    "ok!",
+    "great",
+    "below is",
+    "below are",
+    "the following",
+    "this prompt",
+    "this is the",
+    "this xml",
+    "i've",
+    "i have",
+    "i’ve",
+    "i hope",
+    "hope ",
+    "let me know",
+    "feel free",
+    "note:",
+    "notes:",
+    "explanation",
+    "enjoy",
+    "if you",
+    "would you",
+    "you can",
+    "as requested",
+    "based on",
+    "final prompt",
+    "final answer",
+    "output",
+    "answer",
+    "response",
+    "translation",
+    "good luck",
+    "happy ",
+    "please let",
+    "do you",
+    "want me",
+    "alternatively",
+    "thank",
+    "no problem",
+    "好的",
+    "好，",
+    "当然",
+    "可以",
+    "以下",
+    "这是",
+    "这里",
+    "这个",
+    "下面",
+    "根据",
+    "如果",
+    "如需",
+    "希望",
+    "请",
+    "注意",
+    "说明",
+    "翻译",
+    "解释",
+    "没问题",
+    "您",
+    "已为",
+    "为您",
+    "为你",
+    "祝",
+    "最终",
+    "當然",
+    "這是",
+    "這裡",
+    "根據",
+    "請",
+    "說明",
+    "翻譯",
+    "解釋",
+    "沒問題",
+    "為您",
+    "はい",
+    "もちろん",
+    "以下",
+    "こちら",
+    "この",
+    "これ",
+    "ご",
+    "承知",
+    "了解",
+    "かしこまりました",
+    "注意",
+    "翻訳",
+    "説明",
+    "ぜひ",
+    "必要",
+    "お役",
+    "何か",
+    "네",
+    "예,",
+    "물론",
+    "다음",
+    "아래",
+    "여기",
+    "이 프롬프트",
+    "원하",
+    "필요",
+    "알겠",
+    "번역",
+    "설명",
+    "참고",
+    "도움",
+    "voici",
+    "bien sûr",
+    "d'accord",
+    "voilà",
+    "n'hésitez",
+    "n’hésitez",
+    "si vous",
+    "j'espère",
+    "j’espère",
+    "note :",
+    "explication",
+    "hier ist",
+    "hier sind",
+    "natürlich",
+    "gerne",
+    "klar",
+    "selbstverständlich",
+    "lass mich",
+    "lassen sie",
+    "falls",
+    "wenn sie",
+    "wenn du",
+    "ich hoffe",
+    "viel spaß",
+    "hinweis",
+    "erklärung",
+    "aquí",
+    "claro",
+    "por supuesto",
+    "espero",
+    "si quieres",
+    "si necesitas",
+    "si deseas",
+    "nota:",
+    "avísame",
+    "explicación",
+    "aqui está",
+    "aqui",
+    "com certeza",
+    "se quiser",
+    "se precisar",
+    "ecco",
+    "certo",
+    "certamente",
+    "spero",
+    "se vuoi",
+    "fammi sapere",
+    "вот",
+    "конечно",
+    "хорошо",
+    "надеюсь",
+    "если",
+    "ниже",
+    "примечание",
+    "перевод",
+    "пояснение",
+    "berikut",
+    "tentu",
+    "semoga",
+    "đây là",
+    "chắc chắn",
+    "işte",
+    "tabii",
+    "elbette",
+    "oto",
+    "oczywiście",
+    "jasne",
+    "بالطبع",
+    "إليك",
+    "هنا",
+    "hier is",
+    "natuurlijk",
+];
+
+/// Words about the work itself, which no picture is described with.
+const ABOUT_THE_WORK: &[&str] = &[
+    "prompt",
+    "xml",
+    "tags",
+    "request",
+    "asked",
+    "adjust",
+    "change",
+    "modify",
+    "tweak",
+    "generate",
+    "know",
+    "help",
+    "helps",
+    "feel free",
+    "you want",
+    "you like",
+    "your",
+    "enjoy",
+    "version",
+    "format",
+    "copy",
+    "提示",
+    "标签",
+    "標籤",
+    "修改",
+    "调整",
+    "調整",
+    "需要",
+    "帮",
+    "幫",
+    "告诉",
+    "告訴",
+    "要求",
+    "生成",
+    "格式",
+    "翻译",
+    "翻譯",
+    "プロンプト",
+    "変更",
+    "調整",
+    "修正",
+    "必要",
+    "お知らせ",
+    "ください",
+    "タグ",
+    "翻訳",
+    "프롬프트",
+    "수정",
+    "변경",
+    "필요",
+    "말씀",
+    "요청",
+    "태그",
+    "modif",
+    "demand",
+    "ajust",
+    "anpass",
+    "änder",
+    "wunsch",
+    "cambi",
+    "pedido",
+    "alterar",
+    "modific",
+    "промпт",
+    "измен",
+    "запрос",
+    "нужно",
+    "ubah",
+    "sửa",
+    "değiş",
+    "zmian",
+    "تعديل",
+    "wijzig",
+];
+
+/// Words that stand in sentences and not in tags.
+const SENTENCE_WORDS: &[&str] = &[
+    "i", "you", "your", "me", "my", "this", "that", "is", "are", "was", "will", "would", "can", "could", "please",
+    "hope", "thanks", "here", "it", "she", "he", "they", "let",
+];
+
+/// Whether a text is talk about the prompt rather than a part of it.
+///
+/// A text that ends with a colon announces what follows it. Any other has to begin like an answer, to speak of the work
+/// and to be a sentence.
+pub(crate) fn is_talk(text: &str) -> bool {
+    let text = text.trim().trim_start_matches(['*', '#', '_', '-', '>', '(', '（', '"', '\'', ' ']);
+    if is_title(text) {
+        return true;
+    }
+    BEGINNINGS.iter().any(|words| starts_with(text, words)) && is_about_the_work(text)
+}
+
+/// Whether a text announces what follows: `Here is the prompt:`, `**Positive prompt**`.
+pub(crate) fn is_title(text: &str) -> bool {
+    let line = text.trim();
+    let is_labelled =
+        label::heading(line).is_some_and(|(label, end)| label == label::Label::Prompt && end == line.len());
+    let line = line.trim_end_matches(['*', '_', ' ']);
+    let has_colon = line.ends_with([':', '：']);
+    is_labelled
+        || (has_colon
+            && (BEGINNINGS.iter().any(|words| starts_with(line, words)) || is_about_the_work(line))
+            && line.lines().count() <= 3)
+}
+
+fn is_about_the_work(text: &str) -> bool {
+    let lower = text.to_lowercase();
+    ABOUT_THE_WORK.iter().any(|word| lower.contains(word))
+}
+
+/// Whether a text reads like a sentence rather than like tags.
+pub(crate) fn is_sentence(text: &str) -> bool {
+    const MOST_WORDS: usize = 4;
+    const MOST_LETTERS: usize = 12;
+    let text = text.trim();
+    let is_marks = !text.contains(char::is_alphabetic);
+    let ends = text.ends_with(['.', '!', '?', '。', '！', '？', '…', ':', '：']);
+    let has_stop = (ends && !is_marks) || text.contains(". ") || text.contains(['。', '！', '？']);
+    if has_stop {
+        return true;
+    }
+    text.split([',', '，', '、', ';', '；', '\n']).any(|piece| {
+        let piece = piece.trim();
+        let mut words = 0;
+        let mut has_sentence_word = false;
+        for word in piece.split_whitespace() {
+            words += 1;
+            let lower = word.to_ascii_lowercase();
+            let lower = lower.split(['\'', '’']).next().unwrap_or_default();
+            has_sentence_word |= SENTENCE_WORDS.contains(&lower);
+        }
+        // A language without spaces.
+        let letters =
+            piece.chars().filter(|character| u32::from(*character) >= 0x0E00 && character.is_alphabetic()).count();
+        words > MOST_WORDS || (words > 1 && has_sentence_word) || letters > MOST_LETTERS
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn talk_is_recognised_in_several_languages() {
+        for text in [
+            "Here is the prompt you asked for:",
+            "Sure! Here's your XML prompt:",
+            "Let me know if you want any changes!",
+            "Feel free to adjust the tags.",
+            "**Prompt:**",
+            "好的，这是你要的提示词：",
+            "如果需要修改，请告诉我。",
+            "以下がプロンプトです：",
+            "Voici le prompt demandé :",
+            "Hier ist der Prompt:",
+            "Вот ваш промпт:",
+            "다음은 요청하신 프롬프트입니다:",
+        ] {
+            assert!(is_talk(text), "{text}");
+        }
+        for text in ["She walks home.", "1girl, solo", "A girl here is laughing.", "sure_shot, night", "rain"] {
+            assert!(!is_talk(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn sentences_are_not_tags() {
+        for text in [
+            "She walks home.",
+            "Hope this helps",
+            "a girl with a red umbrella in the rain",
+            "雨の中を歩いている女の子がいる",
+            "Enjoy!",
+        ] {
+            assert!(is_sentence(text), "{text}");
+        }
+        for text in ["rain, night", "long hair", "watercolor_(medium)", "looking at viewer", "猫耳, 蓝色头发", "..."]
+        {
+            assert!(!is_sentence(text), "{text}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! `foreign-format`: fields of a prompt in YAML, TOML, a Python dictionary, a table.
+
+use std::ops::Range;
+
+use crate::findings::Finding;
+use crate::rule::rule;
+
+rule! {
+    /// A text that lists the fields of a prompt in YAML, TOML, a Python dictionary or a table is not read: as plain text
+    /// it would become the caption, names of fields included. Write the blocks in XML, or send a JSON object with the
+    /// same members.
+    "foreign-format", Error;
+    bad: "character_1:\n  n: original_character\n  gender: 1girl\ngeneral_tags:\n  count: 1girl\n";
+    good: "<character_1>\n<n>original_character</n>\n<gender>1girl</gender>\n</character_1>\n\n<general_tags>\n<count>1girl</count>\n</general_tags>\n";
+}
+
+/// A format that is not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// `character_1:` and lines below
+    Yaml,
+    /// `[character_1]` and assignments
+    Toml,
+    /// `{'character_1': …}`
+    Dictionary,
+    /// A JSON array.
+    Array,
+    /// A Markdown table.
+    Table,
+    /// `Appearance: …` on lines
+    List,
+}
+
+/// The text as a whole.
+pub(crate) fn finding(span: Range<usize>, format: Format) -> Finding {
+    let looks = match format {
+        Format::Yaml => "YAML",
+        Format::Toml => "TOML",
+        Format::Dictionary => "a Python or JavaScript dictionary",
+        Format::Array => "a JSON array",
+        Format::Table => "a table of fields",
+        Format::List => "a list of fields with their values",
+    };
+    Finding::new(&RULE, span, format!("this looks like {looks}, which is not read as a prompt")).into_error().help(
+        "write XML blocks, such as `<character_1><gender>1girl</gender></character_1>`, or a JSON object with the members \
+         `characters`, `general_tags` and `caption`",
+    )
+}

@@ -1,0 +1,37 @@
+//! `foreign-syntax`: what other programs do with a prompt before it is read.
+
+use crate::findings::{Finding, excerpt};
+use crate::patterns::Instruction;
+use crate::rule::rule;
+
+rule! {
+    /// Other programs read `<lora:x:0.8>`, `embedding:x`, `__wildcard__`, `{a|b}`, `[a:b:0.5]`, `BREAK` and `AND` as
+    /// instructions. Nothing here does: the encoders read every character of them. Each finding says what to do instead.
+    "foreign-syntax", Warning;
+    bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>{long|short}_hair, __eyes__</appearance>\n</character_1>\n";
+    good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>short_hair, blue_eyes</appearance>\n</character_1>\n";
+}
+
+/// An instruction that nothing here follows.
+pub(crate) fn finding(span: std::ops::Range<usize>, written: &str, instruction: Instruction) -> Finding {
+    let written = excerpt(written);
+    let (what, help) = match instruction {
+        Instruction::Adapter => (
+            "adapters are merged when the server starts (`sakuga-server --lora FILE=WEIGHT`), not by a prompt",
+            "remove it",
+        ),
+        Instruction::Embedding => {
+            ("textual inversions are not supported", "remove it, and describe what it stands for")
+        }
+        Instruction::Wildcard => ("nothing is chosen or expanded here", "expand it before the prompt is sent"),
+        Instruction::Schedule => ("a prompt holds for every step", "write one of the two, or both"),
+        Instruction::Keyword => {
+            ("a prompt is not split into parts", "remove it; characters are kept apart by their blocks")
+        }
+        Instruction::Parameter => (
+            "settings are no part of the prompt",
+            "remove it, and give the setting as an option such as `--size` or `--seed`",
+        ),
+    };
+    Finding::new(&RULE, span, format!("`{written}` is read literally: {what}")).help(help)
+}

@@ -1,0 +1,70 @@
+//! `negative-split`: a negative prompt inside the text of the prompt.
+
+use std::ops::Range;
+
+use crate::findings::{Finding, excerpt};
+use crate::rule::rule;
+use crate::tree::Element;
+
+rule! {
+    /// The negative prompt is a text of its own. Where it stands inside the prompt's text and it is clear what it is
+    /// (`<negative_prompt>` or `<danbooru_tags>` next to the blocks, a line `Negative prompt:`, a member of a JSON object),
+    /// it is split off and used as the negative prompt; nothing of it becomes a part of the prompt. Where it is not clear
+    /// it is an error.
+    "negative-split", Warning, strict Error;
+    bad: "<general_tags>\n<count>no_humans</count>\n</general_tags>\n\n<negative_prompt>\n<danbooru_tags>lowres</danbooru_tags>\n</negative_prompt>\n";
+    good: "<general_tags>\n<count>no_humans</count>\n</general_tags>\n";
+}
+
+const HELP: &str = "move it to a file of its own (`sakuga generate --negative FILE`), or to `negative` of the request";
+
+/// A negative prompt behind its label.
+pub(crate) fn labelled(label: Range<usize>, content: Range<usize>) -> Finding {
+    let span = if label.is_empty() { content } else { label };
+    Finding::new(&RULE, span, "what follows is read as the negative prompt").help(HELP)
+}
+
+/// An element that is a negative prompt.
+pub(crate) fn element(element: &Element<'_>) -> Finding {
+    let message = format!("`<{}>` is read as the negative prompt", excerpt(element.name));
+    Finding::new(&RULE, element.open.clone(), message).help(HELP)
+}
+
+/// An element of the negative grammar next to the blocks.
+pub(crate) fn part(element: &Element<'_>) -> Finding {
+    let message = format!("`<{}>` belongs to a negative prompt and is read as one", excerpt(element.name));
+    Finding::new(&RULE, element.open.clone(), message).help(HELP)
+}
+
+/// An element of the negative grammar inside a block.
+pub(crate) fn part_in_block(element: &Element<'_>) -> Finding {
+    let name = excerpt(element.name);
+    Finding::new(&RULE, element.open.clone(), format!("`<{name}>` belongs to a negative prompt, not inside a block"))
+        .into_error()
+        .help("if its tags are wanted, write them into a field of the block; if not, move it to the negative prompt")
+}
+
+/// A text of nothing but a negative prompt.
+pub(crate) fn alone(span: Range<usize>) -> Finding {
+    Finding::new(&RULE, span, "there is a negative prompt, but no prompt")
+        .into_error()
+        .help("give a negative prompt by `--negative FILE` or in `negative` of the request, and write what to draw")
+}
+
+/// A second negative prompt.
+pub(crate) fn several(span: Range<usize>) -> Finding {
+    Finding::new(&RULE, span, "a second negative prompt").into_error().help("make them one")
+}
+
+/// A prompt inside the text of a negative prompt.
+pub(crate) fn prompt_in_negative(span: Range<usize>) -> Finding {
+    Finding::new(&RULE, span, "the text of a negative prompt holds a prompt as well")
+        .into_error()
+        .help("give the whole text as the prompt, whose negative part is split off, or leave only the negative part")
+}
+
+/// A tag or a sentence that begins with the label of a negative prompt.
+pub(crate) fn label_in_text(span: Range<usize>, label: &str) -> Finding {
+    let message = format!("`{}` stands inside a field, so what follows would be drawn", excerpt(label));
+    Finding::new(&RULE, span, message).into_error().help(HELP)
+}
