@@ -6,6 +6,8 @@
 //! | [`generation::v1`] | requests, the stream of events, and `GenerationService` |
 //! | [`system::v1`] | the server, its models and its device, and `SystemService` |
 //!
+//! | [`internal`] | what only the server reads and writes; not part of the API |
+//!
 //! The code in `src/gen` is committed and compared with the protos by `tests/bootstrap.rs`, so building needs no
 //! protoc. The other modules hold what server and clients both do with the messages: [`time`] and [`text`] always,
 //! `digest`, `json` and `schema` behind the features of those names.
@@ -14,6 +16,7 @@
 
 #[cfg(feature = "digest")]
 pub mod digest;
+mod encoded;
 mod event;
 #[cfg(feature = "json")]
 pub mod json;
@@ -21,6 +24,8 @@ pub mod json;
 pub mod schema;
 pub mod text;
 pub mod time;
+
+pub use encoded::Encoded;
 
 /// Protobuf `FileDescriptorSet` of every file of the API and its imports.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/descriptor.bin");
@@ -49,5 +54,17 @@ pub mod system {
     #[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all, unused_qualifications)]
     pub mod v1 {
         include!("gen/sakuga.system.v1.rs");
+    }
+}
+
+/// Messages of the server's own; not part of the API.
+pub mod internal {
+    /// What the server stores.
+    pub mod store {
+        /// Version 1.
+        #[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all, unused_qualifications)]
+        pub mod v1 {
+            include!("gen/sakuga.internal.store.v1.rs");
+        }
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use prost_reflect::prost::Message as _;
 
-/// Every file of the public API; what they import from elsewhere lies in `third_party`, or comes with protox.
+/// Every file of the public API; what they import from elsewhere is in `third_party`, or comes with protox.
 const FILES: &[&str] = &[
     "sakuga/generation/v1/event.proto",
     "sakuga/generation/v1/generation_service.proto",
@@ -23,10 +23,21 @@ const FILES: &[&str] = &[
     "sakuga/system/v1/system_service.proto",
 ];
 
+/// Every file of the internal packages, which are not served by reflection or GetSchema.
+const INTERNAL_FILES: &[&str] = &["sakuga/internal/store/v1/record.proto"];
+
+/// The responses that the server sends already encoded, by their path in the API and in this crate.
+const ENCODED: &[(&str, &str)] = &[
+    (".sakuga.generation.v1.GenerateResponse", "crate::encoded::GenerateResponse"),
+    (".sakuga.generation.v1.WatchJobResponse", "crate::encoded::WatchJobResponse"),
+];
+
 #[test]
 fn generated_code_is_current() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    assert_eq!(proto_files(root), FILES, "list every proto file in FILES");
+    let mut listed = [FILES, INTERNAL_FILES].concat();
+    listed.sort_unstable();
+    assert_eq!(proto_files(root), listed, "list every proto file in FILES or INTERNAL_FILES");
     let expected = generate(root);
     let directory = root.join("src/gen");
     if std::env::var_os("SAKUGA_REGENERATE").is_some() {
@@ -69,41 +80,55 @@ fn proto_files(root: &Path) -> Vec<String> {
     found
 }
 
-/// File name to content of everything in `src/gen`.
+/// File name to content of everything in `src/gen`: messages and clients, and after them the servers.
 fn generate(root: &Path) -> BTreeMap<String, Vec<u8>> {
-    let described = compile(root, true);
-    let scratch = tempfile::tempdir().expect("temporary folder");
-    let mut config = tonic_prost_build::Config::new();
-    config.enable_type_names();
-    let out = scratch.path();
-    tonic_prost_build::configure()
-        .out_dir(out)
+    let described = compile(root, &[FILES, INTERNAL_FILES].concat(), true);
+    let mut files = generated(&described, |builder| builder.build_server(false));
+    // The messages are there; `Encoded` takes the place of those that the server sends already encoded.
+    let servers = generated(&described, |builder| {
+        let builder = builder.build_client(false).extern_path(".sakuga", "crate");
+        ENCODED.iter().fold(builder, |builder, (message, encoded)| builder.extern_path(*message, *encoded))
+    });
+    for (name, server) in servers {
+        files.entry(name).or_default().extend(server);
+    }
+    // Reflection and GetSchema serve this set; comments would triple its size.
+    files.insert("descriptor.bin".into(), compile(root, FILES, false).encode_to_vec());
+    files
+}
+
+/// File name to content of the code that one run of the generator writes.
+fn generated(
+    described: &prost_types::FileDescriptorSet,
+    configure: impl FnOnce(tonic_prost_build::Builder) -> tonic_prost_build::Builder,
+) -> BTreeMap<String, Vec<u8>> {
+    let out = tempfile::tempdir().expect("temporary folder");
+    let builder = tonic_prost_build::configure()
+        .out_dir(out.path())
         .build_transport(false)
         .bytes(".sakuga.generation.v1.Preview.data")
         .bytes(".sakuga.generation.v1.ImageChunk.data")
         .extern_path(".google.rpc", "::tonic_types::pb")
         .client_mod_attribute(".", "#[cfg(feature = \"client\")]")
-        .server_mod_attribute(".", "#[cfg(feature = \"server\")]")
-        .compile_fds_with_config(described, config)
-        .expect("code can be generated");
-
+        .server_mod_attribute(".", "#[cfg(feature = \"server\")]");
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
+    configure(builder).compile_fds_with_config(described.clone(), config).expect("code can be generated");
     let mut files = BTreeMap::new();
-    for entry in std::fs::read_dir(out).expect("temporary folder can be read") {
+    for entry in std::fs::read_dir(out.path()).expect("temporary folder can be read") {
         let path = entry.expect("temporary folder can be read").path();
         let name = path.file_name().expect("a file").to_string_lossy().into_owned();
         if name.starts_with("sakuga.") {
             files.insert(name, std::fs::read(&path).expect("generated file can be read"));
         }
     }
-    // Reflection and GetSchema serve this set; comments would triple its size.
-    files.insert("descriptor.bin".into(), compile(root, false).encode_to_vec());
     files
 }
 
-/// The descriptors of [`FILES`] and their imports.
-fn compile(root: &Path, comments: bool) -> prost_types::FileDescriptorSet {
+/// The descriptors of files and their imports.
+fn compile(root: &Path, files: &[&str], comments: bool) -> prost_types::FileDescriptorSet {
     let mut compiler = protox::Compiler::new([root, &root.join("third_party")]).expect("proto folders are there");
     compiler.include_imports(true).include_source_info(comments);
-    compiler.open_files(FILES).unwrap_or_else(|error| panic!("{error:?}"));
+    compiler.open_files(files).unwrap_or_else(|error| panic!("{error:?}"));
     compiler.file_descriptor_set()
 }

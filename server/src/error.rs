@@ -75,11 +75,11 @@ pub enum ServerError {
         smaller: Option<SmallerRequest>,
     },
     /// The job could not be done in the time that it has.
-    #[error("by measured times the job would take {:.1} s and it has {:.1} s; allow more time, or ask for less", .needed.as_secs_f32(), .given.as_secs_f32())]
+    #[error("by measured times the job needs {} and its deadline allows {}; allow more time, or ask for less", time(*.needed, true), time(*.given, false))]
     DeadlineTooShort {
-        /// What it would take.
+        /// The time until its end, by estimate.
         needed: Duration,
-        /// What it has.
+        /// The time until its deadline.
         given: Duration,
     },
     /// The name belongs to another request.
@@ -186,6 +186,16 @@ impl ServerError {
     }
 }
 
+/// A time in tenths of a second, or in milliseconds below one tenth. Needed times are rounded up and given ones down, so that a
+/// text never says that more time is given than needed.
+fn time(time: Duration, is_needed: bool) -> String {
+    let (unit_s, name, digits) = if time < Duration::from_millis(100) { (0.001, "ms", 0) } else { (0.1, "s", 1) };
+    let units = time.as_secs_f64() / unit_s;
+    let units = if is_needed { units.ceil() } else { units.floor() };
+    let value = if digits == 0 { units } else { units / 10.0 };
+    format!("{value:.digits$} {name}")
+}
+
 /// What to do about too large a job.
 fn advice(smaller: Option<&SmallerRequest>) -> String {
     match smaller {
@@ -207,5 +217,24 @@ fn summary(violations: &[Violation]) -> String {
         0 => head,
         1 => format!("{head} (and one more fault)"),
         more => format!("{head} (and {more} more faults)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_short_deadline_shows_that_more_is_needed_than_given() {
+        for (needed_ms, given_ms, shown) in [
+            (260, 240, "needs 0.3 s and its deadline allows 0.2 s"),
+            (2040, 2000, "needs 2.1 s and its deadline allows 2.0 s"),
+            (50, 10, "needs 50 ms and its deadline allows 10 ms"),
+            (1001, 99, "needs 1.1 s and its deadline allows 99 ms"),
+        ] {
+            let (needed, given) = (Duration::from_millis(needed_ms), Duration::from_millis(given_ms));
+            let text = ServerError::DeadlineTooShort { needed, given }.to_string();
+            assert!(text.contains(shown), "{text}");
+        }
     }
 }

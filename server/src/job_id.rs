@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use uuid::Uuid;
+
 /// Identifies a job: a UUID of version 7, so ids sort by creation time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct JobId(Arc<str>);
@@ -10,15 +12,22 @@ pub struct JobId(Arc<str>);
 impl JobId {
     /// A new unique id.
     pub fn new() -> Self {
-        Self(uuid::Uuid::now_v7().to_string().into())
+        Self(Uuid::now_v7().to_string().into())
     }
 
-    /// The id with this text, as a client sent it or the store holds it; not checked.
-    pub fn named(name: &str) -> Self {
-        Self(name.into())
+    /// The id with this text, which the store holds; not checked.
+    pub fn named(text: &str) -> Self {
+        Self(text.into())
     }
 
-    /// The id as text.
+    /// The id that a client wrote, in capitals or not; `None` if the text is not a UUID with hyphens.
+    pub fn parse(text: &str) -> Option<Self> {
+        // The parser accepts other lengths for forms without hyphens, with braces and with a prefix.
+        let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
+        Some(Self(uuid.to_string().into()))
+    }
+
+    /// The id as text, in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -33,5 +42,22 @@ impl Default for JobId {
 impl fmt::Display for JobId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_read_in_capitals_too_and_other_texts_are_refused() {
+        let id = JobId::new();
+        assert_eq!(JobId::parse(id.as_str()), Some(id.clone()));
+        assert_eq!(JobId::parse(&id.as_str().to_uppercase()), Some(id.clone()));
+        let simple = id.as_str().replace('-', "");
+        for text in ["", "my-request", "0", &simple, &format!("{{{id}}}"), &format!("urn:uuid:{id}"), &format!("{id} ")]
+        {
+            assert_eq!(JobId::parse(text), None, "{text}");
+        }
     }
 }

@@ -2,27 +2,30 @@
 //!
 //! # The route of one request
 //!
-//! 1. `transport/` accepts the connection, bounds the message and counts the call, `auth/` authenticates it, and
-//!    `service/generation.rs` or `service/jobs.rs` takes the message.
-//! 2. `jobs/create.rs` has it checked: `wire/from_proto.rs` and `wire/sampling.rs` turn it into a
+//! 1. `transport/` accepts the connection, `auth/` checks who calls, and `service/generation.rs` or `service/jobs.rs` takes
+//!    the message.
+//! 2. `jobs/create.rs` finds the job of a repeated call or admits the call, the cheap checks first: the client's rate in
+//!    `rate.rs`, then a place in the queue in `scheduler/reservation.rs`.
+//! 3. Only then `jobs/prepare.rs` has the request checked: `wire/from_proto.rs` and `wire/sampling.rs` turn it into a
 //!    [`request::UncheckedRequest`], and `request/mod.rs` with `request/faults.rs` into a [`request::Request`] with every
 //!    default filled in, or into all of its faults. Bounds come from [`sakuga_model_core::limits`].
-//! 3. `scheduler/admission.rs` and `scheduler/queue.rs` admit it; `store/writer.rs` writes it; it becomes a [`job::Job`] with
-//!    a journal and waits.
-//! 4. `scheduler/worker.rs`, on the one thread that owns the model, passes its
+//! 4. `jobs/record.rs` and the first events are committed by `store/writer.rs`; the request becomes a [`job::Job`] with a
+//!    journal and waits in `scheduler/queue.rs`.
+//! 5. `scheduler/worker.rs`, on the one thread that owns the model, passes its
 //!    [`GenerationSpec`](sakuga_model_core::GenerationSpec) to [`ImageModel::generate`](sakuga_model_core::ImageModel::generate),
 //!    through `metrics/engine.rs`. `engine/burn.rs` has opened that model, or `engine/scripted.rs` in tests.
-//! 5. `encoder.rs` turns the pixels into files on a thread of its own (`picture.rs`), puts them into `store/artifacts.rs`, and
-//!    publishes the terminal event.
+//! 6. `encoder/finish.rs` turns the pixels into files on a thread of its own (`picture.rs`), `encoder/sink.rs` puts them into
+//!    `store/artifacts.rs`, and the terminal event is published.
 //!
 //! # The route of one event
 //!
-//! 1. `scheduler/worker.rs` gets [`Progress`](sakuga_model_core::Progress) from the model; `encoder.rs` adds previews
+//! 1. `scheduler/job_monitor.rs` gets [`Progress`](sakuga_model_core::Progress) from the model; `encoder/` adds previews
 //!    (`preview.rs`) and pictures; `gpu/sampler.rs` adds samples of the device. Each becomes an [`event::EventBody`].
-//! 2. `journal/mod.rs` numbers it and refuses what is out of order; `wire/stored.rs` with `wire/to_proto/` encodes it.
+//! 2. `journal/state.rs` numbers it and refuses what is out of order; `jobs/event_encoder.rs` with `wire/to_proto/` encodes
+//!    it, once for the store and all readers.
 //! 3. `store/writer.rs` writes it before a reader may see it, unless it is a preview or a sample, which a slow reader may miss.
-//! 4. `journal/reader.rs` hands it to each stream of `service/`; the pieces of pictures are read from the artifact store as
-//!    the reader takes them.
+//! 4. `journal/reader.rs` hands it to each stream of `service/`, which sends the same bytes; the pieces of pictures are read
+//!    from the artifact store in `jobs/artifacts.rs` as the reader takes them.
 //!
 //! [`app`] puts everything together, [`config`] reads the options. [`metrics`] counts, [`trace`] exports to a collector, and
 //! [`telemetry`] keeps what was sampled during a job. Errors are [`error::ServerError`] until [`wire::status`] turns them

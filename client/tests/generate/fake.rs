@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sakuga_client::proto::Encoded;
 use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::generate_event::Event;
 use sakuga_client::proto::generation::v1::generation_service_server::{GenerationService, GenerationServiceServer};
@@ -101,7 +102,7 @@ struct Script {
 
 #[tonic::async_trait]
 impl GenerationService for Script {
-    type GenerateStream = Pin<Box<dyn Stream<Item = Result<GenerateResponse, Status>> + Send>>;
+    type GenerateStream = Pin<Box<dyn Stream<Item = Result<Encoded<GenerateResponse>, Status>> + Send>>;
 
     async fn generate(&self, request: Request<GenerateRequest>) -> Result<Response<Self::GenerateStream>, Status> {
         let timeout = request.metadata().get("grpc-timeout").and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -111,7 +112,9 @@ impl GenerationService for Script {
         }
         let (sender, receiver) = mpsc::channel(4);
         tokio::spawn(play(self.acts.clone(), sender, self.hang_up.clone()));
-        Ok(Response::new(Box::pin(ReceiverStream::new(receiver).map(|item| item))))
+        Ok(Response::new(Box::pin(
+            ReceiverStream::new(receiver).map(|item| item.map(|response| Encoded::of(&response))),
+        )))
     }
 }
 

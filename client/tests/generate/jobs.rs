@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
+use sakuga_client::proto::Encoded;
 use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::generate_event::Event;
 use sakuga_client::proto::generation::v1::generate_request::Prompt;
@@ -60,16 +61,16 @@ fn job(job_id: &str) -> Result<Job, Status> {
     Ok(job)
 }
 
-fn event(sequence: u64, event: Event) -> Result<WatchJobResponse, Status> {
+fn event(sequence: u64, event: Event) -> Result<Encoded<WatchJobResponse>, Status> {
     let event = GenerateEvent { sequence, job_id: "done".to_owned(), event: Some(event), ..GenerateEvent::default() };
-    Ok(WatchJobResponse { message: Some(Message::Event(event)) })
+    Ok(Encoded::of(&WatchJobResponse { message: Some(Message::Event(event)) }))
 }
 
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl JobService for Kept {
-    type WatchJobStream = Messages<WatchJobResponse>;
+    type WatchJobStream = Messages<Encoded<WatchJobResponse>>;
     type GetArtifactStream = Messages<GetArtifactResponse>;
 
     async fn create_job(&self, _: Request<CreateJobRequest>) -> Result<Response<CreateJobResponse>, Status> {

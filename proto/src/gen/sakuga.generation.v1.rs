@@ -975,211 +975,16 @@ pub mod generation_service_client {
         }
     }
 }
-/// Generated server implementations.
-#[cfg(feature = "server")]
-pub mod generation_service_server {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    /// Generated trait containing gRPC methods that should be implemented for use with GenerationServiceServer.
-    #[async_trait]
-    pub trait GenerationService: std::marker::Send + std::marker::Sync + 'static {
-        /// Server streaming response type for the Generate method.
-        type GenerateStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::GenerateResponse, tonic::Status>,
-            >
-            + std::marker::Send
-            + 'static;
-        /// Submits one request and streams its job until the terminal event: JobService's CreateJob and WatchJob in one call,
-        /// with `cancel_on_disconnect`. Dropping the stream cancels the job at the next step; so does the call's deadline, which
-        /// is the job's `timeout`. The call's metadata may name the client, `sakuga-client-id`.
-        ///
-        /// INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
-        /// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
-        /// UNAVAILABLE: the server is going down.
-        async fn generate(
-            &self,
-            request: tonic::Request<super::GenerateRequest>,
-        ) -> std::result::Result<tonic::Response<Self::GenerateStream>, tonic::Status>;
-    }
-    /// Draws pictures.
-    #[derive(Debug)]
-    pub struct GenerationServiceServer<T> {
-        inner: Arc<T>,
-        accept_compression_encodings: EnabledCompressionEncodings,
-        send_compression_encodings: EnabledCompressionEncodings,
-        max_decoding_message_size: Option<usize>,
-        max_encoding_message_size: Option<usize>,
-    }
-    impl<T> GenerationServiceServer<T> {
-        pub fn new(inner: T) -> Self {
-            Self::from_arc(Arc::new(inner))
-        }
-        pub fn from_arc(inner: Arc<T>) -> Self {
-            Self {
-                inner,
-                accept_compression_encodings: Default::default(),
-                send_compression_encodings: Default::default(),
-                max_decoding_message_size: None,
-                max_encoding_message_size: None,
-            }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> InterceptedService<Self, F>
-        where
-            F: tonic::service::Interceptor,
-        {
-            InterceptedService::new(Self::new(inner), interceptor)
-        }
-        /// Enable decompressing requests with the given encoding.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.accept_compression_encodings.enable(encoding);
-            self
-        }
-        /// Compress responses with the given encoding, if the client supports it.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.send_compression_encodings.enable(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.max_decoding_message_size = Some(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.max_encoding_message_size = Some(limit);
-            self
-        }
-    }
-    impl<T, B> tonic::codegen::Service<http::Request<B>> for GenerationServiceServer<T>
-    where
-        T: GenerationService,
-        B: Body + std::marker::Send + 'static,
-        B::Error: Into<StdError> + std::marker::Send + 'static,
-    {
-        type Response = http::Response<tonic::body::Body>;
-        type Error = std::convert::Infallible;
-        type Future = BoxFuture<Self::Response, Self::Error>;
-        fn poll_ready(
-            &mut self,
-            _cx: &mut Context<'_>,
-        ) -> Poll<std::result::Result<(), Self::Error>> {
-            Poll::Ready(Ok(()))
-        }
-        fn call(&mut self, req: http::Request<B>) -> Self::Future {
-            match req.uri().path() {
-                "/sakuga.generation.v1.GenerationService/Generate" => {
-                    #[allow(non_camel_case_types)]
-                    struct GenerateSvc<T: GenerationService>(pub Arc<T>);
-                    impl<
-                        T: GenerationService,
-                    > tonic::server::ServerStreamingService<super::GenerateRequest>
-                    for GenerateSvc<T> {
-                        type Response = super::GenerateResponse;
-                        type ResponseStream = T::GenerateStream;
-                        type Future = BoxFuture<
-                            tonic::Response<Self::ResponseStream>,
-                            tonic::Status,
-                        >;
-                        fn call(
-                            &mut self,
-                            request: tonic::Request<super::GenerateRequest>,
-                        ) -> Self::Future {
-                            let inner = Arc::clone(&self.0);
-                            let fut = async move {
-                                <T as GenerationService>::generate(&inner, request).await
-                            };
-                            Box::pin(fut)
-                        }
-                    }
-                    let accept_compression_encodings = self.accept_compression_encodings;
-                    let send_compression_encodings = self.send_compression_encodings;
-                    let max_decoding_message_size = self.max_decoding_message_size;
-                    let max_encoding_message_size = self.max_encoding_message_size;
-                    let inner = self.inner.clone();
-                    let fut = async move {
-                        let method = GenerateSvc(inner);
-                        let codec = tonic_prost::ProstCodec::default();
-                        let mut grpc = tonic::server::Grpc::new(codec)
-                            .apply_compression_config(
-                                accept_compression_encodings,
-                                send_compression_encodings,
-                            )
-                            .apply_max_message_size_config(
-                                max_decoding_message_size,
-                                max_encoding_message_size,
-                            );
-                        let res = grpc.server_streaming(method, req).await;
-                        Ok(res)
-                    };
-                    Box::pin(fut)
-                }
-                _ => {
-                    Box::pin(async move {
-                        let mut response = http::Response::new(
-                            tonic::body::Body::default(),
-                        );
-                        let headers = response.headers_mut();
-                        headers
-                            .insert(
-                                tonic::Status::GRPC_STATUS,
-                                (tonic::Code::Unimplemented as i32).into(),
-                            );
-                        headers
-                            .insert(
-                                http::header::CONTENT_TYPE,
-                                tonic::metadata::GRPC_CONTENT_TYPE,
-                            );
-                        Ok(response)
-                    })
-                }
-            }
-        }
-    }
-    impl<T> Clone for GenerationServiceServer<T> {
-        fn clone(&self) -> Self {
-            let inner = self.inner.clone();
-            Self {
-                inner,
-                accept_compression_encodings: self.accept_compression_encodings,
-                send_compression_encodings: self.send_compression_encodings,
-                max_decoding_message_size: self.max_decoding_message_size,
-                max_encoding_message_size: self.max_encoding_message_size,
-            }
-        }
-    }
-    /// Generated gRPC service name
-    pub const SERVICE_NAME: &str = "sakuga.generation.v1.GenerationService";
-    impl<T> tonic::server::NamedService for GenerationServiceServer<T> {
-        const NAME: &'static str = SERVICE_NAME;
-    }
-}
 /// One accepted request, from the queue to its pictures. It outlives connections and, with a data folder, the server.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Job {
-    /// Names the job for ever: a UUID of version 7, so that names sort by time.
+    /// Identifies the job: a UUID of version 7, so ids sort by creation time.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
     /// The caller's name for it, or the one that the server made.
     #[prost(string, tag = "2")]
     pub request_id: ::prost::alloc::string::String,
-    /// Where it is.
+    /// Its state.
     #[prost(enumeration = "JobState", tag = "3")]
     pub state: i32,
     /// Who asked for it: the `sakuga-client-id` of the call's metadata, or the address that it came from.
@@ -1194,13 +999,13 @@ pub struct Job {
     /// When it was accepted.
     #[prost(message, optional, tag = "7")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it got the device, the last time. Absent while it waits.
+    /// When it last got the device. Absent while it waits.
     #[prost(message, optional, tag = "8")]
     pub start_time: ::core::option::Option<::prost_types::Timestamp>,
     /// When it ended. Absent until then.
     #[prost(message, optional, tag = "9")]
     pub end_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When it is given up if it has not ended. Absent: never.
+    /// When it is cancelled if it has not ended. Absent: never.
     #[prost(message, optional, tag = "10")]
     pub deadline: ::core::option::Option<::prost_types::Timestamp>,
     /// How often it was begun: more than 1 if the server was stopped while it ran.
@@ -1212,7 +1017,7 @@ pub struct Job {
     /// The number that the next event will have; of an ended job, one more than its terminal event's.
     #[prost(uint64, tag = "13")]
     pub next_sequence: u64,
-    /// Jobs before this one, the running one included. Absent unless it waits.
+    /// Jobs before this one, the running one included. Absent unless the job waits.
     #[prost(uint32, optional, tag = "14")]
     pub queue_position: ::core::option::Option<u32>,
     /// When a waiting job will probably start, or a running one end, from measured times. Absent until something was
@@ -1225,9 +1030,15 @@ pub struct Job {
     /// What went wrong, if it failed.
     #[prost(message, optional, tag = "17")]
     pub error: ::core::option::Option<::tonic_types::pb::Status>,
-    /// At which step it was given up and why, if it was.
+    /// At which step it was cancelled and why, if it was.
     #[prost(message, optional, tag = "18")]
     pub cancelled: ::core::option::Option<Cancelled>,
+    /// Steps that are done. Absent unless the job has the device.
+    #[prost(uint32, optional, tag = "19")]
+    pub step: ::core::option::Option<u32>,
+    /// All steps. Absent unless the job has the device.
+    #[prost(uint32, optional, tag = "20")]
+    pub step_total: ::core::option::Option<u32>,
 }
 impl ::prost::Name for Job {
     const NAME: &'static str = "Job";
@@ -1245,13 +1056,13 @@ pub struct JobOptions {
     /// Its share of the device while others wait.
     #[prost(enumeration = "Priority", tag = "1")]
     pub priority: i32,
-    /// Gives the job up when the last stream that watches it ends. False: it is drawn whoever watches.
+    /// Cancels the job when the last stream that watches it ends. False: it is drawn without watchers too.
     #[prost(bool, tag = "2")]
     pub cancel_on_disconnect: bool,
-    /// How long after the last stream has ended the job is given up, so that a client can come back. Absent: at once.
+    /// How long after the last stream has ended the job is cancelled, so that a client can come back. Absent: at once.
     #[prost(message, optional, tag = "3")]
     pub disconnect_grace: ::core::option::Option<::prost_types::Duration>,
-    /// Gives the job up if it has not ended this long after it was accepted. Absent: never.
+    /// Cancels the job if it has not ended this long after it was accepted. Absent: never.
     #[prost(message, optional, tag = "4")]
     pub timeout: ::core::option::Option<::prost_types::Duration>,
 }
@@ -1265,7 +1076,7 @@ impl ::prost::Name for JobOptions {
         "/sakuga.generation.v1.JobOptions".into()
     }
 }
-/// Where a job is.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum JobState {
@@ -1277,9 +1088,9 @@ pub enum JobState {
     Running = 2,
     /// Its pictures are there.
     Completed = 3,
-    /// It went wrong.
+    /// It failed.
     Failed = 4,
-    /// It was given up.
+    /// It was cancelled.
     Cancelled = 5,
 }
 impl JobState {
@@ -1311,7 +1122,7 @@ impl JobState {
     }
 }
 /// A job's share of the device while others wait. Clients take turns; a turn of a high priority comes four times as often
-/// as a normal one, and that four times as often as a low one. None waits for ever.
+/// as a normal one, and that four times as often as a low one. No client waits forever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Priority {
@@ -1527,7 +1338,7 @@ pub struct ListJobsRequest {
     /// Which ones. Absent: all.
     #[prost(message, optional, tag = "1")]
     pub filter: ::core::option::Option<JobFilter>,
-    /// At most so many, up to 200. 0: 50.
+    /// Most jobs of a page, up to 200. 0: 50. A page also ends at 1 MiB, and then has fewer.
     #[prost(uint32, tag = "2")]
     pub page_size: u32,
     /// `next_page_token` of the page before. Empty: the first page.
@@ -1613,7 +1424,7 @@ impl ::prost::Name for CancelJobRequest {
 /// The job.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelJobResponse {
-    /// As it is now: a running job ends at its next step, which a watcher sees.
+    /// As it is now: a waiting job is cancelled, a running job ends at its next step, which a watcher sees.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
 }
@@ -1755,8 +1566,13 @@ pub mod job_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Jobs that are not lost: they are written down before they are acknowledged, and whoever asks can watch them, again and
-    /// from any event on.
+    /// Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+    ///
+    /// A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
+    /// method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    /// caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
+    ///
+    /// INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
     #[derive(Debug, Clone)]
     pub struct JobServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1935,7 +1751,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "ListJobs"));
             self.inner.unary(req, path, codec).await
         }
-        /// Gives a job up: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
+        /// Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
         pub async fn cancel_job(
             &mut self,
             request: impl tonic::IntoRequest<super::CancelJobRequest>,
@@ -2042,6 +1858,208 @@ pub mod job_service_client {
         }
     }
 }
+// This file is @generated by prost-build.
+/// Generated server implementations.
+#[cfg(feature = "server")]
+pub mod generation_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with GenerationServiceServer.
+    #[async_trait]
+    pub trait GenerationService: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Generate method.
+        type GenerateStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    crate::encoded::GenerateResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Submits one request and streams its job until the terminal event: JobService's CreateJob and WatchJob in one call,
+        /// with `cancel_on_disconnect`. Dropping the stream cancels the job at the next step; so does the call's deadline, which
+        /// is the job's `timeout`. The call's metadata may name the client, `sakuga-client-id`.
+        ///
+        /// INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
+        /// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
+        /// UNAVAILABLE: the server is going down.
+        async fn generate(
+            &self,
+            request: tonic::Request<crate::generation::v1::GenerateRequest>,
+        ) -> std::result::Result<tonic::Response<Self::GenerateStream>, tonic::Status>;
+    }
+    /// Draws pictures.
+    #[derive(Debug)]
+    pub struct GenerationServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> GenerationServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for GenerationServiceServer<T>
+    where
+        T: GenerationService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/sakuga.generation.v1.GenerationService/Generate" => {
+                    #[allow(non_camel_case_types)]
+                    struct GenerateSvc<T: GenerationService>(pub Arc<T>);
+                    impl<
+                        T: GenerationService,
+                    > tonic::server::ServerStreamingService<
+                        crate::generation::v1::GenerateRequest,
+                    > for GenerateSvc<T> {
+                        type Response = crate::encoded::GenerateResponse;
+                        type ResponseStream = T::GenerateStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::generation::v1::GenerateRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GenerationService>::generate(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GenerateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for GenerationServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "sakuga.generation.v1.GenerationService";
+    impl<T> tonic::server::NamedService for GenerationServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
 /// Generated server implementations.
 #[cfg(feature = "server")]
 pub mod job_service_server {
@@ -2064,14 +2082,17 @@ pub mod job_service_server {
         /// for it; RetryInfo says when to try again. DEADLINE_EXCEEDED: by measured times it cannot be done within `timeout`.
         async fn create_job(
             &self,
-            request: tonic::Request<super::CreateJobRequest>,
+            request: tonic::Request<crate::generation::v1::CreateJobRequest>,
         ) -> std::result::Result<
-            tonic::Response<super::CreateJobResponse>,
+            tonic::Response<crate::generation::v1::CreateJobResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the WatchJob method.
         type WatchJobStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::WatchJobResponse, tonic::Status>,
+                Item = std::result::Result<
+                    crate::encoded::WatchJobResponse,
+                    tonic::Status,
+                >,
             >
             + std::marker::Send
             + 'static;
@@ -2085,39 +2106,45 @@ pub mod job_service_server {
         /// that is. Do not try again with the same number. Also if the number is higher than any event's.
         async fn watch_job(
             &self,
-            request: tonic::Request<super::WatchJobRequest>,
+            request: tonic::Request<crate::generation::v1::WatchJobRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchJobStream>, tonic::Status>;
         /// Says how a job is.
         async fn get_job(
             &self,
-            request: tonic::Request<super::GetJobRequest>,
-        ) -> std::result::Result<tonic::Response<super::GetJobResponse>, tonic::Status>;
+            request: tonic::Request<crate::generation::v1::GetJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::generation::v1::GetJobResponse>,
+            tonic::Status,
+        >;
         /// Lists jobs, the newest first.
         async fn list_jobs(
             &self,
-            request: tonic::Request<super::ListJobsRequest>,
+            request: tonic::Request<crate::generation::v1::ListJobsRequest>,
         ) -> std::result::Result<
-            tonic::Response<super::ListJobsResponse>,
+            tonic::Response<crate::generation::v1::ListJobsResponse>,
             tonic::Status,
         >;
-        /// Gives a job up: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
+        /// Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
         async fn cancel_job(
             &self,
-            request: tonic::Request<super::CancelJobRequest>,
+            request: tonic::Request<crate::generation::v1::CancelJobRequest>,
         ) -> std::result::Result<
-            tonic::Response<super::CancelJobResponse>,
+            tonic::Response<crate::generation::v1::CancelJobResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the GetArtifact method.
         type GetArtifactStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::GetArtifactResponse, tonic::Status>,
+                Item = std::result::Result<
+                    crate::generation::v1::GetArtifactResponse,
+                    tonic::Status,
+                >,
             >
             + std::marker::Send
             + 'static;
         /// Streams a picture of a completed job, or a part of it.
         async fn get_artifact(
             &self,
-            request: tonic::Request<super::GetArtifactRequest>,
+            request: tonic::Request<crate::generation::v1::GetArtifactRequest>,
         ) -> std::result::Result<
             tonic::Response<Self::GetArtifactStream>,
             tonic::Status,
@@ -2126,22 +2153,27 @@ pub mod job_service_server {
         /// is not kept any more, as it is in memory alone and for the newest jobs.
         async fn get_job_telemetry(
             &self,
-            request: tonic::Request<super::GetJobTelemetryRequest>,
+            request: tonic::Request<crate::generation::v1::GetJobTelemetryRequest>,
         ) -> std::result::Result<
-            tonic::Response<super::GetJobTelemetryResponse>,
+            tonic::Response<crate::generation::v1::GetJobTelemetryResponse>,
             tonic::Status,
         >;
         /// Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first.
         async fn delete_job(
             &self,
-            request: tonic::Request<super::DeleteJobRequest>,
+            request: tonic::Request<crate::generation::v1::DeleteJobRequest>,
         ) -> std::result::Result<
-            tonic::Response<super::DeleteJobResponse>,
+            tonic::Response<crate::generation::v1::DeleteJobResponse>,
             tonic::Status,
         >;
     }
-    /// Jobs that are not lost: they are written down before they are acknowledged, and whoever asks can watch them, again and
-    /// from any event on.
+    /// Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+    ///
+    /// A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
+    /// method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    /// caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
+    ///
+    /// INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
     #[derive(Debug)]
     pub struct JobServiceServer<T> {
         inner: Arc<T>,
@@ -2223,16 +2255,19 @@ pub mod job_service_server {
                     struct CreateJobSvc<T: JobService>(pub Arc<T>);
                     impl<
                         T: JobService,
-                    > tonic::server::UnaryService<super::CreateJobRequest>
-                    for CreateJobSvc<T> {
-                        type Response = super::CreateJobResponse;
+                    > tonic::server::UnaryService<
+                        crate::generation::v1::CreateJobRequest,
+                    > for CreateJobSvc<T> {
+                        type Response = crate::generation::v1::CreateJobResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::CreateJobRequest>,
+                            request: tonic::Request<
+                                crate::generation::v1::CreateJobRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -2268,9 +2303,10 @@ pub mod job_service_server {
                     struct WatchJobSvc<T: JobService>(pub Arc<T>);
                     impl<
                         T: JobService,
-                    > tonic::server::ServerStreamingService<super::WatchJobRequest>
-                    for WatchJobSvc<T> {
-                        type Response = super::WatchJobResponse;
+                    > tonic::server::ServerStreamingService<
+                        crate::generation::v1::WatchJobRequest,
+                    > for WatchJobSvc<T> {
+                        type Response = crate::encoded::WatchJobResponse;
                         type ResponseStream = T::WatchJobStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
@@ -2278,7 +2314,9 @@ pub mod job_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::WatchJobRequest>,
+                            request: tonic::Request<
+                                crate::generation::v1::WatchJobRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -2312,16 +2350,18 @@ pub mod job_service_server {
                 "/sakuga.generation.v1.JobService/GetJob" => {
                     #[allow(non_camel_case_types)]
                     struct GetJobSvc<T: JobService>(pub Arc<T>);
-                    impl<T: JobService> tonic::server::UnaryService<super::GetJobRequest>
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<crate::generation::v1::GetJobRequest>
                     for GetJobSvc<T> {
-                        type Response = super::GetJobResponse;
+                        type Response = crate::generation::v1::GetJobResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::GetJobRequest>,
+                            request: tonic::Request<crate::generation::v1::GetJobRequest>,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -2357,16 +2397,18 @@ pub mod job_service_server {
                     struct ListJobsSvc<T: JobService>(pub Arc<T>);
                     impl<
                         T: JobService,
-                    > tonic::server::UnaryService<super::ListJobsRequest>
+                    > tonic::server::UnaryService<crate::generation::v1::ListJobsRequest>
                     for ListJobsSvc<T> {
-                        type Response = super::ListJobsResponse;
+                        type Response = crate::generation::v1::ListJobsResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::ListJobsRequest>,
+                            request: tonic::Request<
+                                crate::generation::v1::ListJobsRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -2402,16 +2444,19 @@ pub mod job_service_server {
                     struct CancelJobSvc<T: JobService>(pub Arc<T>);
                     impl<
                         T: JobService,
-                    > tonic::server::UnaryService<super::CancelJobRequest>
-                    for CancelJobSvc<T> {
-                        type Response = super::CancelJobResponse;
+                    > tonic::server::UnaryService<
+                        crate::generation::v1::CancelJobRequest,
+                    > for CancelJobSvc<T> {
+                        type Response = crate::generation::v1::CancelJobResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::CancelJobRequest>,
+                            request: tonic::Request<
+                                crate::generation::v1::CancelJobRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -2447,9 +2492,10 @@ pub mod job_service_server {
                     struct GetArtifactSvc<T: JobService>(pub Arc<T>);
                     impl<
                         T: JobService,
-                    > tonic::server::ServerStreamingService<super::GetArtifactRequest>
-                    for GetArtifactSvc<T> {
-                        type Response = super::GetArtifactResponse;
+                    > tonic::server::ServerStreamingService<
+                        crate::generation::v1::GetArtifactRequest,
+                    > for GetArtifactSvc<T> {
+                        type Response = crate::generation::v1::GetArtifactResponse;
                         type ResponseStream = T::GetArtifactStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,
@@ -2457,7 +2503,9 @@ pub mod job_service_server {
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::GetArtifactRequest>,
+                            request: tonic::Request<
+                                crate::generation::v1::GetArtifactRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -2493,16 +2541,19 @@ pub mod job_service_server {
                     struct GetJobTelemetrySvc<T: JobService>(pub Arc<T>);
                     impl<
                         T: JobService,
-                    > tonic::server::UnaryService<super::GetJobTelemetryRequest>
-                    for GetJobTelemetrySvc<T> {
-                        type Response = super::GetJobTelemetryResponse;
+                    > tonic::server::UnaryService<
+                        crate::generation::v1::GetJobTelemetryRequest,
+                    > for GetJobTelemetrySvc<T> {
+                        type Response = crate::generation::v1::GetJobTelemetryResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::GetJobTelemetryRequest>,
+                            request: tonic::Request<
+                                crate::generation::v1::GetJobTelemetryRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {
@@ -2538,16 +2589,19 @@ pub mod job_service_server {
                     struct DeleteJobSvc<T: JobService>(pub Arc<T>);
                     impl<
                         T: JobService,
-                    > tonic::server::UnaryService<super::DeleteJobRequest>
-                    for DeleteJobSvc<T> {
-                        type Response = super::DeleteJobResponse;
+                    > tonic::server::UnaryService<
+                        crate::generation::v1::DeleteJobRequest,
+                    > for DeleteJobSvc<T> {
+                        type Response = crate::generation::v1::DeleteJobResponse;
                         type Future = BoxFuture<
                             tonic::Response<Self::Response>,
                             tonic::Status,
                         >;
                         fn call(
                             &mut self,
-                            request: tonic::Request<super::DeleteJobRequest>,
+                            request: tonic::Request<
+                                crate::generation::v1::DeleteJobRequest,
+                            >,
                         ) -> Self::Future {
                             let inner = Arc::clone(&self.0);
                             let fut = async move {

@@ -23,15 +23,14 @@ use crate::config::{Config, EngineChoice};
 use crate::encoder::Encoder;
 use crate::engine::scripted;
 use crate::gpu::{self, DeviceSample, Sampler, Subscription};
-use crate::jobs::{Jobs, Parts};
+use crate::jobs::{Dependencies, Jobs};
 use crate::metrics::{Metrics, QueueFigures, engine};
 use crate::retention::RetentionGate;
-use crate::scheduler::worker::EngineThread;
-use crate::scheduler::{EngineStatus, Scheduler};
+use crate::scheduler::{EngineStatus, EngineThread, Scheduler};
 use crate::service::Context;
 use crate::store::place::DataPlace;
 use crate::store::writer::StoreWriter;
-use crate::store::{ArtifactStore, JobStore};
+use crate::store::{ArtifactStore, JobStore, StoreFault};
 use crate::telemetry::Telemetry;
 use crate::trace::Observer;
 use crate::transport::connection::Connections;
@@ -131,11 +130,12 @@ impl App {
         let sampler = Arc::new(Sampler::start(probe)?);
         let writer = Arc::new(StoreWriter::start(store)?);
         let gate = Arc::new(RetentionGate::new(config.jobs.retention));
-        let encoder = Encoder::start(artifacts.clone(), gate.clone(), Handle::current())?;
+        let artifact_fault = StoreFault::default();
+        let encoder = Encoder::start(artifacts.clone(), gate.clone(), artifact_fault.clone(), Handle::current())?;
         let telemetry = Telemetry::default();
         let scheduler = Scheduler::start(thread, encoder, sampler.clone(), telemetry.clone(), &limits);
         let scheduler = Arc::new(scheduler);
-        let jobs = Jobs::new(Parts {
+        let jobs = Jobs::new(Dependencies {
             engine: ready.info.clone(),
             tokens: ready.tokens.clone(),
             limits: limits.clone(),
@@ -143,6 +143,7 @@ impl App {
             device_memory,
             writer,
             artifacts,
+            artifact_fault,
             telemetry,
             gate,
             observer: observer.clone(),
@@ -158,7 +159,7 @@ impl App {
             engine: ready.info,
             tokens: ready.tokens,
             limits,
-            observer: scheduler.observer(),
+            activity: scheduler.activity_probe(),
             scheduler,
             sampler,
             started: SystemTime::now(),
@@ -245,7 +246,7 @@ fn observer(config: &Config) -> Result<Option<Arc<dyn Observer>>, AppError> {
 fn metrics_page(metrics: Arc<Metrics>, context: &Arc<Context>) -> Page {
     let live = context.scheduler.live().count();
     let status = context.scheduler.engine_status();
-    let (observer, sampler) = (context.observer.clone(), context.sampler.clone());
+    let (observer, sampler) = (context.activity.clone(), context.sampler.clone());
     Box::new(move || {
         let (metrics, observer, sampler) = (metrics.clone(), observer.clone(), sampler.clone());
         let (live, status) = (live.clone(), status.clone());

@@ -1,190 +1,227 @@
-//! The door: a request becomes a job that is written down, or is refused and leaves nothing behind.
+//! Creates jobs: a request becomes a stored job, or is refused and leaves nothing behind.
+//!
+//! Cheap checks come first. A call is refused by the client's rate and by the queue before its prompts are parsed and their
+//! tokens are counted, so a flood of refused calls costs next to nothing. A call with an invalid request therefore counts
+//! towards the client's rate.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prost::Message as _;
 use sakuga_proto::generation::v1::{self as generation};
-use sakuga_schema::Diagnostic;
 use sha2::{Digest as _, Sha256};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Jobs, Live, Parts, naming_lock};
+use super::caller::Caller;
+use super::event_encoder::JobEventEncoder;
+use super::policy::JobPolicy;
+use super::prepare::{Prepared, prepare};
+use super::record::{Creation, Record};
+use super::registry::{Dependencies, Jobs, Live};
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
 use crate::job::{Job, JobHandle, JobRequest};
 use crate::job_id::JobId;
-use crate::jobs::record::{self, JobEventEncoder, JobPolicy, JobRecord};
 use crate::journal::{Journal, Reader};
-use crate::scheduler::Reservation;
+use crate::scheduler::{QueuePosition, Reservation};
 use crate::store::Write;
-use crate::sync::lock;
 use crate::trace::{ObservedEncoder, TraceParent};
-use crate::wire::to_proto::JobContext;
-use crate::wire::{from_proto, metadata, to_proto};
 
-/// How long a job that is to end with its last reader waits for its first.
+/// How long a job that ends with its last reader waits for its first one.
 const FIRST_READER: Duration = Duration::from_secs(10);
 
 /// A call that asks for a job.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// Who asks.
-    pub client: Arc<str>,
+    /// On whose behalf.
+    pub caller: Caller,
     /// What to draw.
     pub request: generation::GenerateRequest,
-    /// How to treat it.
+    /// How to treat the job.
     pub options: generation::JobOptions,
-    /// The call's span, if anybody observes.
+    /// The call's span, if calls are traced.
     pub trace_parent: Option<TraceParent>,
-    /// Whether the caller reads its events from now on.
+    /// Whether the caller reads the job's events from the first on.
     pub is_watched: bool,
 }
 
-/// A job that was asked for.
+/// The job of a call.
 pub struct Created {
     /// The job as it is now.
     pub job: generation::Job,
     /// Its events from the first on, if the call asked for them.
     pub reader: Option<Reader>,
-    /// Whether it was there before.
+    /// Whether an earlier call created it.
     pub existed: bool,
 }
 
-/// What a call asks for.
+/// The result of looking up a call's `request_id`.
 enum Lookup {
-    /// A job that was accepted before, under the name that the call gives.
+    /// The id of the job that an earlier call with the same `request_id` created.
     Known(String),
-    /// A new one.
-    New(Box<Prepared>),
+    /// There is none; the call is admitted and checked.
+    New(Box<Admitted>),
 }
 
-/// A checked request in the forms in which it is needed.
-pub(super) struct Prepared {
-    pub(super) context: JobContext,
-    pub(super) request: JobRequest,
-    pub(super) diagnostics: Vec<Diagnostic>,
+/// A call that is admitted and checked, and not stored yet.
+struct Admitted {
+    prepared: Prepared,
+    reservation: Reservation,
+    position: QueuePosition,
+}
+
+/// What a call is found again by.
+struct Name {
+    /// Empty if the call has no `request_id`.
+    key: Vec<u8>,
+    /// SHA-256 of the call; empty likewise.
+    fingerprint: Vec<u8>,
 }
 
 impl Jobs {
-    /// Makes a job of a request, or finds the one that it became before.
+    /// Creates a job, or finds the one that an earlier call with the same `request_id` created.
     ///
     /// # Errors
     ///
-    /// [`ServerError`] says why not; then there is no job.
+    /// [`ServerError`]; then there is no job.
     pub async fn create(self: &Arc<Self>, call: Call) -> Result<Created, ServerError> {
         let jobs = self.clone();
-        // A caller that hangs up in the middle must not leave a job that is written down and never drawn.
-        let created = self.runtime.spawn(async move { jobs.create_whole(call).await });
+        // A task of its own: if the caller hangs up halfway, no job is left that is stored but not enqueued.
+        let created = self.runtime.spawn(async move { jobs.create_or_find(call).await });
         created.await.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
     }
 
-    async fn create_whole(self: Arc<Self>, call: Call) -> Result<Created, ServerError> {
-        let name = name(&call);
-        let (_guard, fingerprint) = match name.is_empty() {
+    async fn create_or_find(self: Arc<Self>, call: Call) -> Result<Created, ServerError> {
+        let key = call.caller.name_key(&call.request.request_id);
+        let (_guard, fingerprint) = match key.is_empty() {
             true => (None, Vec::new()),
-            false => (Some(self.naming[naming_lock(&name)].lock().await), fingerprint(&call)),
+            false => (Some(self.lock_name(&key).await), fingerprint(&call)),
         };
+        let name = Name { key, fingerprint };
         let (id, policy) = (JobId::new(), JobPolicy::read(&call.options));
-        match self.look_up(&name, &id, &call, policy).await? {
-            Lookup::Known(job_id) => self.found(&job_id, &call, &fingerprint).await,
-            Lookup::New(prepared) => self.accept(call, id, policy, *prepared, name, fingerprint).await,
+        match self.look_up(&name.key, &id, &call, policy).await? {
+            Lookup::Known(job_id) => self.found(&JobId::named(&job_id), &call, &name.fingerprint).await,
+            Lookup::New(admitted) => self.accept(call, id, policy, *admitted, name).await,
         }
     }
 
-    async fn found(&self, job_id: &str, call: &Call, fingerprint: &[u8]) -> Result<Created, ServerError> {
-        if self.record(job_id).await?.fingerprint != fingerprint {
-            let request_id = call.request.request_id.clone();
-            return Err(ServerError::NameTaken { request_id, job_id: job_id.to_owned() });
-        }
-        let (job, reader) = match call.is_watched {
-            true => self.watch(job_id, 0).await.map(|(job, reader)| (job, Some(reader)))?,
-            false => (self.get(job_id).await?, None),
-        };
-        Ok(Created { job, reader, existed: true })
-    }
-
-    async fn accept(
-        &self,
-        call: Call,
-        id: JobId,
-        policy: JobPolicy,
-        prepared: Prepared,
-        name: Vec<u8>,
-        fingerprint: Vec<u8>,
-    ) -> Result<Created, ServerError> {
-        let Prepared { context, request, diagnostics } = prepared;
-        if let Some(Err(retry_after)) = self.rates.as_ref().map(|rates| rates.take(&call.client)) {
-            let client = call.client.to_string();
-            return Err(ServerError::ClientRate { client, rate: self.parts.limits.client_rate_max, retry_after });
-        }
-        let accepted = Instant::now();
-        let deadline = policy.timeout.and_then(|timeout| accepted.checked_add(timeout));
-        let reservation = self.admit(&request, policy)?;
-        let record =
-            record::new_record(&context, &call.client, call.options, fingerprint, name.clone(), call.trace_parent);
-        let encoder = Box::new(JobEventEncoder::new(context, record.clone()));
-        let encoder = ObservedEncoder::over(encoder, self.parts.observer.as_ref(), &id, &request, call.trace_parent);
-        let journal = Arc::new(Journal::new(id.clone(), encoder, self.parts.writer.clone(), self.hooks()));
-        let mut bodies = vec![EventBody::Accepted { diagnostics }];
-        if reservation.position > 0 {
-            bodies.push(EventBody::Queued { position: reservation.position, eta: reservation.eta });
-        }
-        let mut writes = journal.open(bodies);
-        if !name.is_empty() {
-            writes.push(Write::PutName { name, job: id.to_string() });
-        }
-        self.parts.writer.write_once(writes).await?;
-        journal.opened();
-        log(&id, &request);
-        let reader = call.is_watched.then(|| journal.read(0));
-        let announced_position = reservation.position;
-        let job = self.register(JobHandle::new(id.clone(), deadline), request, journal, policy, reservation);
-        self.parts.scheduler.enqueue(job, announced_position);
-        if reader.is_none() {
-            self.unwatched(&id, FIRST_READER);
-        }
-        Ok(Created { job: self.present(record.job()), reader, existed: false })
-    }
-
-    /// Looks for the job of that name and, if there is none, checks the request: on a thread that may take its time, and
-    /// on one alone, since each change of threads is a wait on a busy machine.
-    async fn look_up(&self, name: &[u8], id: &JobId, call: &Call, policy: JobPolicy) -> Result<Lookup, ServerError> {
+    /// Looks for the job of this name and, if there is none, admits and checks the call. Runs on one thread that may block:
+    /// each change of threads costs a wait on a busy machine.
+    async fn look_up(&self, key: &[u8], id: &JobId, call: &Call, policy: JobPolicy) -> Result<Lookup, ServerError> {
         let Some(jobs) = self.this.upgrade() else { return Err(ServerError::ShuttingDown) };
-        let (name, id, client, request) = (name.to_owned(), id.clone(), call.client.clone(), call.request.clone());
+        let (key, id, client, request) = (key.to_owned(), id.clone(), call.caller.client.clone(), call.request.clone());
         let span = tracing::Span::current();
         let work = move || {
-            let writer = &jobs.parts.writer;
-            if !name.is_empty()
-                && let Some(known) = writer.store().named(&name)?
+            if !key.is_empty()
+                && let Some(known) = jobs.dependencies.writer.store().named(&key)?
             {
                 return Ok(Lookup::Known(known));
             }
-            if let Some(fault) = writer.fault() {
-                return Err(fault.into());
-            }
-            span.in_scope(|| prepare(&jobs.parts, id, client, request, policy)).map(Box::new).map(Lookup::New)
+            span.in_scope(|| jobs.admit(id, client, request, policy)).map(Box::new).map(Lookup::New)
         };
         let lookup = tokio::task::spawn_blocking(work).await;
         lookup.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
     }
 
-    fn admit(&self, request: &JobRequest, policy: JobPolicy) -> Result<Reservation, ServerError> {
-        let needed = self.parts.engine.memory.needed(&request.spec);
-        let limit = self.parts.limits.job_memory_max.or(self.parts.device_memory);
-        if let Some(limit) = limit.filter(|limit| needed > *limit) {
-            return Err(ServerError::Memory { needed, limit });
+    /// Admits and checks a call, the cheap checks first.
+    fn admit(
+        &self,
+        id: JobId,
+        client: Arc<str>,
+        request: generation::GenerateRequest,
+        policy: JobPolicy,
+    ) -> Result<Admitted, ServerError> {
+        if let Some(fault) = self.dependencies.store_fault() {
+            return Err(fault.into());
         }
-        self.parts.scheduler.admit(request, policy.timeout)
+        if let Some(Err(retry_after)) = self.rates.as_ref().map(|rates| rates.take(&client)) {
+            let rate = self.dependencies.limits.client_rate_max;
+            return Err(ServerError::ClientRate { client: client.to_string(), rate, retry_after });
+        }
+        let reservation = self.dependencies.scheduler.reserve(&client)?;
+        let prepared = prepare(&self.dependencies, id, client, request, policy)?;
+        self.check_memory(&prepared.request)?;
+        let position = reservation.position(&prepared.request, policy.timeout)?;
+        Ok(Admitted { prepared, reservation, position })
     }
 
-    /// Counts a job as live.
+    /// Refuses a job that by estimate does not fit into the device's memory.
+    fn check_memory(&self, request: &JobRequest) -> Result<(), ServerError> {
+        let Dependencies { engine, limits, device_memory, .. } = &self.dependencies;
+        let needed = engine.memory.needed(&request.spec);
+        match limits.job_memory_max.or(*device_memory) {
+            Some(limit) if needed > limit => Err(ServerError::Memory { needed, limit }),
+            _ => Ok(()),
+        }
+    }
+
+    async fn found(&self, id: &JobId, call: &Call, fingerprint: &[u8]) -> Result<Created, ServerError> {
+        let record = self.record(id).await?;
+        if record.fingerprint() != fingerprint {
+            let request_id = call.request.request_id.clone();
+            return Err(ServerError::NameTaken { request_id, job_id: id.to_string() });
+        }
+        let (job, reader) = match call.is_watched {
+            true => self.watch(&call.caller, id.as_str(), 0).await.map(|(job, reader)| (job, Some(reader)))?,
+            false => (self.with_progress(record.into_job()), None),
+        };
+        Ok(Created { job, reader, existed: true })
+    }
+
+    /// Stores an admitted job and enqueues it.
+    async fn accept(
+        &self,
+        call: Call,
+        id: JobId,
+        policy: JobPolicy,
+        admitted: Admitted,
+        name: Name,
+    ) -> Result<Created, ServerError> {
+        let Admitted { prepared, reservation, position: QueuePosition { position, eta } } = admitted;
+        let Prepared { context, request, diagnostics } = prepared;
+        let Dependencies { writer, scheduler, observer, .. } = &self.dependencies;
+        let deadline = policy.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let creation = Creation {
+            client: call.caller.client.to_string(),
+            owner: call.caller.owner.to_string(),
+            options: call.options,
+            fingerprint: name.fingerprint,
+            name_key: name.key.clone(),
+            trace_parent: call.trace_parent,
+        };
+        let record = Record::new(&context, creation);
+        let encoder = Box::new(JobEventEncoder::new(context, record.clone()));
+        let encoder = ObservedEncoder::over(encoder, observer.as_ref(), &id, &request, call.trace_parent);
+        let journal = Arc::new(Journal::new(id.clone(), encoder, writer.clone(), self.hooks()));
+        let mut bodies = vec![EventBody::Accepted { diagnostics }];
+        if position > 0 {
+            bodies.push(EventBody::Queued { position, eta });
+        }
+        let mut writes = journal.open(bodies);
+        if !name.key.is_empty() {
+            writes.push(Write::PutName { name: name.key, job: id.to_string() });
+        }
+        writer.write_once(writes).await?;
+        journal.opened();
+        log(&id, &request);
+        let reader = call.is_watched.then(|| Reader::of_live(journal.clone(), 0));
+        let handle = JobHandle::new(id.clone(), deadline);
+        let job = self.register(handle, request, journal, policy, call.caller.owner, reservation);
+        scheduler.enqueue(job, position);
+        if reader.is_none() {
+            self.unwatched(&id, FIRST_READER);
+        }
+        Ok(Created { job: self.with_progress(record.into_job()), reader, existed: false })
+    }
+
+    /// Registers a job as live, in place of its reservation.
     pub(super) fn register(
         &self,
         handle: JobHandle,
         request: JobRequest,
         journal: Arc<Journal>,
         policy: JobPolicy,
+        owner: Arc<str>,
         reservation: Reservation,
     ) -> Job {
         let deadline = handle.deadline().map(|deadline| {
@@ -199,71 +236,25 @@ impl Jobs {
         let live = Live {
             journal: journal.clone(),
             handle: handle.clone(),
+            owner,
             grace: policy.grace,
             _deadline: deadline,
             unwatched: None,
         };
-        lock(&self.live).insert(handle.id.clone(), live);
-        let job = Job::new(handle, request, journal, self.parts.scheduler.live());
+        self.live.lock().insert(handle.id.clone(), live);
+        let job = Job::new(handle, request, journal, self.dependencies.scheduler.live());
+        // After the job counts as live, so that it counts at every moment.
         drop(reservation);
         job
     }
 }
 
-/// The name under which a call finds its job again; empty if it gives none.
-fn name(call: &Call) -> Vec<u8> {
-    if call.request.request_id.is_empty() {
-        return Vec::new();
-    }
-    [call.client.as_bytes(), b"\0", call.request.request_id.as_bytes()].concat()
-}
-
+/// SHA-256 of a call.
 fn fingerprint(call: &Call) -> Vec<u8> {
     let mut hash = Sha256::new();
     hash.update(call.request.encode_length_delimited_to_vec());
     hash.update(call.options.encode_to_vec());
     hash.finalize().to_vec()
-}
-
-/// Checks a request; one that was accepted before, with every default filled in, comes back as it was.
-pub(super) fn prepare(
-    parts: &Parts,
-    job_id: JobId,
-    client: Arc<str>,
-    message: generation::GenerateRequest,
-    policy: JobPolicy,
-) -> Result<Prepared, ServerError> {
-    let request = from_proto::unchecked(message).check(parts.rules(), draw_seed)?;
-    let resolved = to_proto::resolved(&request);
-    let metadata: Vec<_> = (0..request.spec().images)
-        .map(|index| metadata::image_metadata(&request, &resolved, &parts.engine, index))
-        .collect();
-    let texts = metadata.iter().map(|metadata| metadata::text_chunks(metadata, &request));
-    let job_request = JobRequest {
-        request_id: request.request_id().to_owned(),
-        client,
-        priority: policy.priority,
-        is_kept: parts.is_durable && policy.grace.is_none_or(|grace| !grace.is_zero()),
-        spec: request.spec().clone(),
-        preview: request.preview(),
-        stats_interval: request.stats_interval(),
-        texts: texts.collect::<Result<_, _>>().map_err(|error| ServerError::Internal(error.to_string()))?,
-    };
-    let device = parts.engine.device.clone();
-    let model_notice = parts.engine.model.notice.clone();
-    let diagnostics = request.diagnostics().to_vec();
-    Ok(Prepared {
-        context: JobContext { job_id, resolved, device, model_notice, metadata },
-        request: job_request,
-        diagnostics,
-    })
-}
-
-/// A seed of 32 bits: short enough to be read out and typed again.
-fn draw_seed() -> u64 {
-    // Without the system's randomness the clock is random enough for a picture.
-    let clock = || std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
-    getrandom::u32().unwrap_or_else(|_| clock()).into()
 }
 
 fn log(id: &JobId, request: &JobRequest) {
@@ -279,9 +270,4 @@ fn log(id: &JobId, request: &JobRequest) {
         "accepted"
     );
     tracing::debug!(job_id = %id, text = spec.text, negative = spec.negative, "prompt");
-}
-
-/// The record of a job, for those who take it up again.
-pub(super) fn client_of(record: &JobRecord) -> Arc<str> {
-    record.job.as_ref().map_or("", |job| &job.client_id).into()
 }

@@ -1,209 +1,170 @@
-//! What the store holds of a job: its record, and its events as the wire has them but for the pieces of pictures.
+//! [`Record`]: what the store keeps of a job besides its events.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use bytes::Bytes;
-use prost::Message;
-use sakuga_proto::generation::v1::{self as generation, generate_event};
+use prost::Message as _;
+use sakuga_proto::generation::v1::{self as generation};
+use sakuga_proto::internal::store::v1::JobRecord;
 
-use crate::event::Event;
-use crate::job::Priority;
-use crate::journal::{Entry, EventEncoder, Piece};
+use super::policy::JobPolicy;
 use crate::store::StoreError;
 use crate::trace::TraceParent;
-use crate::wire::from_proto;
-use crate::wire::to_proto::{self, JobContext, timestamp};
+use crate::wire::to_proto::{JobContext, timestamp};
 
-/// A job as it is written down.
-#[derive(Clone, PartialEq, Message)]
-pub struct JobRecord {
-    /// What clients see.
-    #[prost(message, optional, tag = "1")]
-    pub job: Option<generation::Job>,
-    /// SHA-256 of the call that created it.
-    #[prost(bytes = "vec", tag = "2")]
+/// The version that this server writes. It reads older ones.
+pub(super) const VERSION: u32 = 1;
+
+/// What the store keeps of a job besides its events.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record(JobRecord);
+
+/// What a new job's record needs besides its request.
+pub(super) struct Creation {
+    /// For limits and shares of the device.
+    pub client: String,
+    /// The credential that owns the job; empty if the server asks for none.
+    pub owner: String,
+    pub options: generation::JobOptions,
+    /// SHA-256 of the call.
     pub fingerprint: Vec<u8>,
-    /// The name under which it is found again; empty if its client gave none.
-    #[prost(bytes = "vec", tag = "3")]
-    pub name: Vec<u8>,
-    /// The span of the call that created it, as `traceparent` has it; empty if nobody observed.
-    #[prost(string, tag = "4")]
-    pub trace_parent: String,
+    /// The key under which a repeated call finds the job; empty if the call has no `request_id`.
+    pub name_key: Vec<u8>,
+    pub trace_parent: Option<TraceParent>,
 }
 
-impl JobRecord {
-    /// Reads a record.
+impl Record {
+    /// The record of a job that is accepted now.
+    pub(super) fn new(context: &JobContext, creation: Creation) -> Self {
+        let Creation { client, owner, options, fingerprint, name_key, trace_parent } = creation;
+        let now = SystemTime::now();
+        let deadline = JobPolicy::read(&options).timeout.and_then(|timeout| now.checked_add(timeout));
+        let job = generation::Job {
+            job_id: context.job_id.to_string(),
+            request_id: context.resolved.request_id.clone(),
+            state: generation::JobState::Queued.into(),
+            client_id: client,
+            request: Some(context.resolved.clone()),
+            options: Some(options),
+            create_time: Some(timestamp(now)),
+            deadline: deadline.map(timestamp),
+            attempt: 1,
+            ..generation::Job::default()
+        };
+        let trace_parent = trace_parent.map(|parent| parent.to_string()).unwrap_or_default();
+        Self(JobRecord { job: Some(job), fingerprint, name_key, trace_parent, version: VERSION, owner })
+    }
+
+    /// Decodes a record of any version up to [`VERSION`] and converts it to that version.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Damaged`] if the bytes are none.
-    pub fn read(bytes: &[u8]) -> Result<Self, StoreError> {
-        Self::decode(bytes).map_err(|error| StoreError::Damaged(format!("a job's record: {error}")))
+    /// [`StoreError::Damaged`] if the bytes are not a record, [`StoreError::Newer`] if a newer server wrote it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+        let mut record = JobRecord::decode(bytes)
+            .map_err(|error| StoreError::Damaged(format!("a job's record cannot be decoded: {error}")))?;
+        if record.job.is_none() {
+            return Err(StoreError::Damaged("a job's record holds no job".into()));
+        }
+        match record.version {
+            0 => {
+                // Until version 1 a client's name was its credential's name wherever the server asked for one.
+                record.owner = record.job.as_ref().map(|job| job.client_id.clone()).unwrap_or_default();
+                record.version = 1;
+            }
+            VERSION => {}
+            newer => return Err(StoreError::Newer(newer)),
+        }
+        Ok(Self(record))
     }
 
-    /// The job.
-    pub fn job(&self) -> generation::Job {
-        self.job.clone().unwrap_or_default()
+    /// The encoded record, in version [`VERSION`].
+    pub fn encode(&self) -> Vec<u8> {
+        self.0.encode_to_vec()
     }
 
-    /// Whether it has ended.
+    /// Whether encoded bytes are of an older version than [`VERSION`].
+    pub(super) fn is_outdated(bytes: &[u8]) -> bool {
+        JobRecord::decode(bytes).is_ok_and(|record| record.version < VERSION)
+    }
+
+    /// The job as clients see it.
+    pub fn job(&self) -> &generation::Job {
+        // Always there: `decode` and `new` see to it.
+        static NONE: std::sync::LazyLock<generation::Job> = std::sync::LazyLock::new(generation::Job::default);
+        self.0.job.as_ref().unwrap_or(&NONE)
+    }
+
+    /// The job, to be changed.
+    pub(super) fn job_mut(&mut self) -> &mut generation::Job {
+        self.0.job.get_or_insert_default()
+    }
+
+    /// The job without the rest.
+    pub fn into_job(self) -> generation::Job {
+        self.0.job.unwrap_or_default()
+    }
+
+    /// SHA-256 of the call that created the job.
+    pub(super) fn fingerprint(&self) -> &[u8] {
+        &self.0.fingerprint
+    }
+
+    /// The key under which a repeated call finds the job; empty if it has none.
+    pub(super) fn name_key(&self) -> &[u8] {
+        &self.0.name_key
+    }
+
+    /// The credential that owns the job; empty if the server asked for none.
+    pub(super) fn owner(&self) -> &str {
+        &self.0.owner
+    }
+
+    /// The span of the call that created the job.
+    pub(super) fn trace_parent(&self) -> Option<TraceParent> {
+        self.0.trace_parent.parse().ok()
+    }
+
+    /// Whether the job has ended.
     pub fn is_ended(&self) -> bool {
-        self.job.as_ref().is_some_and(|job| job.end_time.is_some())
+        self.job().end_time.is_some()
     }
 
-    /// Bytes of its pictures.
-    pub fn picture_bytes(&self) -> u64 {
-        self.job.iter().flat_map(|job| &job.images).map(|image| image.size).sum()
-    }
-}
-
-/// Writes a job's events and keeps its record.
-pub struct JobEventEncoder {
-    context: JobContext,
-    record: JobRecord,
-}
-
-impl JobEventEncoder {
-    /// A encoder for a job with this record.
-    pub fn new(context: JobContext, record: JobRecord) -> Self {
-        Self { context, record }
+    /// Bytes of the job's pictures.
+    pub(super) fn picture_bytes(&self) -> u64 {
+        self.job().images.iter().map(|image| image.size).sum()
     }
 
-    /// Whether the record changed by what happened.
-    fn note(&mut self, event: &generation::GenerateEvent) -> bool {
-        let Some(job) = &mut self.record.job else { return false };
-        match &event.event {
-            Some(generate_event::Event::Started(_)) => {
-                job.set_state(generation::JobState::Running);
-                job.start_time = event.time;
-            }
-            Some(generate_event::Event::Requeued(requeued)) => {
-                job.set_state(generation::JobState::Queued);
-                job.start_time = None;
-                job.attempt = requeued.attempt;
-            }
-            Some(generate_event::Event::Completed(completed)) => {
-                job.set_state(generation::JobState::Completed);
-                job.images.clone_from(&completed.images);
-            }
-            Some(generate_event::Event::Failed(error)) => {
-                job.set_state(generation::JobState::Failed);
-                job.error = Some(error.clone());
-            }
-            Some(generate_event::Event::Cancelled(cancelled)) => {
-                job.set_state(generation::JobState::Cancelled);
-                job.cancelled = Some(*cancelled);
-            }
-            Some(generate_event::Event::Accepted(_)) => {}
-            _ => return false,
-        }
-        job.next_sequence = event.sequence + 1;
-        if is_terminal(job.state()) {
-            job.end_time = event.time;
-        }
-        true
+    /// The number of pictures that were asked for.
+    pub(super) fn picture_count(&self) -> u32 {
+        self.job().request.as_ref().map_or(0, |request| request.images)
     }
 }
 
-fn is_terminal(state: generation::JobState) -> bool {
-    use generation::JobState;
-    matches!(state, JobState::Completed | JobState::Failed | JobState::Cancelled)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl EventEncoder for JobEventEncoder {
-    fn write(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
-        let message = to_proto::event(&self.context, event);
-        let record = self.note(&message).then(|| self.record.encode_to_vec());
-        (message.encode_to_vec().into(), record)
+    fn job() -> generation::Job {
+        generation::Job { job_id: "1".into(), client_id: "alice".into(), ..generation::Job::default() }
     }
-}
 
-/// The event of an entry, without its piece.
-///
-/// # Errors
-///
-/// [`StoreError::Damaged`] if the bytes are no event.
-pub fn event(entry: &Entry) -> Result<generation::GenerateEvent, StoreError> {
-    generation::GenerateEvent::decode(entry.message.clone())
-        .map_err(|error| StoreError::Damaged(format!("event {}: {error}", entry.sequence)))
-}
-
-/// Events as they were written down, with the pieces that belong to them: each ends where the next begins.
-///
-/// # Errors
-///
-/// [`StoreError::Damaged`] if one cannot be read.
-pub fn entries(stored: Vec<(u64, Bytes)>) -> Result<Vec<Entry>, StoreError> {
-    let mut entries = Vec::with_capacity(stored.len());
-    // Where the piece after this one begins.
-    let mut behind: Option<(u32, u64)> = None;
-    for (sequence, message) in stored.into_iter().rev() {
-        let mut entry = Entry { sequence, message, piece: None };
-        if let Some(generate_event::Event::ImageChunk(chunk)) = event(&entry)?.event {
-            let end = match behind {
-                Some((image_index, offset)) if image_index == chunk.image_index && offset > chunk.offset => offset,
-                _ => chunk.total_size,
-            };
-            let len = end.saturating_sub(chunk.offset);
-            entry.piece = Some(Piece { image_index: chunk.image_index, offset: chunk.offset, len });
-            behind = Some((chunk.image_index, chunk.offset));
-        }
-        entries.push(entry);
+    #[test]
+    fn a_record_without_a_version_belongs_to_its_client() {
+        let old = JobRecord { job: Some(job()), name_key: vec![1], ..JobRecord::default() }.encode_to_vec();
+        assert!(Record::is_outdated(&old));
+        let record = Record::decode(&old).expect("the first version");
+        assert_eq!((record.owner(), record.name_key(), record.job()), ("alice", &[1][..], &job()));
+        let new = record.encode();
+        assert!(!Record::is_outdated(&new));
+        assert_eq!(Record::decode(&new), Ok(record));
     }
-    entries.reverse();
-    Ok(entries)
-}
 
-/// How a job is treated, read from what its client sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct JobPolicy {
-    /// Its share of the device.
-    pub priority: Priority,
-    /// How long it goes on without a reader; `None`: as long as it takes.
-    pub grace: Option<Duration>,
-    /// How long it may take.
-    pub timeout: Option<Duration>,
-}
-
-impl JobPolicy {
-    /// Reads the options; what this server does not know counts as not said, and so does a negative time.
-    pub fn read(options: &generation::JobOptions) -> Self {
-        let time = |time: Option<prost_types::Duration>| time.and_then(from_proto::duration);
-        Self {
-            priority: match options.priority() {
-                generation::Priority::Low => Priority::Low,
-                generation::Priority::Unspecified | generation::Priority::Normal => Priority::Normal,
-                generation::Priority::High => Priority::High,
-            },
-            grace: options.cancel_on_disconnect.then(|| time(options.disconnect_grace).unwrap_or_default()),
-            timeout: time(options.timeout),
+    #[test]
+    fn what_is_not_a_record_of_this_or_an_older_version_is_an_error() {
+        let newer = JobRecord { job: Some(job()), version: VERSION + 1, ..JobRecord::default() };
+        assert_eq!(Record::decode(&newer.encode_to_vec()), Err(StoreError::Newer(VERSION + 1)));
+        for bytes in [&b""[..], b"\x0a\xff\xff", b"text"] {
+            assert!(matches!(Record::decode(bytes), Err(StoreError::Damaged(_))), "{bytes:?}");
         }
     }
-}
-
-/// The record of a job that is accepted now.
-pub fn new_record(
-    context: &JobContext,
-    client_id: &str,
-    options: generation::JobOptions,
-    fingerprint: Vec<u8>,
-    name: Vec<u8>,
-    trace_parent: Option<TraceParent>,
-) -> JobRecord {
-    let now = SystemTime::now();
-    let deadline = JobPolicy::read(&options).timeout.and_then(|timeout| now.checked_add(timeout));
-    let job = generation::Job {
-        job_id: context.job_id.to_string(),
-        request_id: context.resolved.request_id.clone(),
-        state: generation::JobState::Queued.into(),
-        client_id: client_id.to_owned(),
-        request: Some(context.resolved.clone()),
-        options: Some(options),
-        create_time: Some(timestamp(now)),
-        deadline: deadline.map(timestamp),
-        attempt: 1,
-        ..generation::Job::default()
-    };
-    let trace_parent = trace_parent.map(|parent| parent.to_string()).unwrap_or_default();
-    JobRecord { job: Some(job), fingerprint, name, trace_parent }
 }

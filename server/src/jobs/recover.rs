@@ -1,131 +1,153 @@
-//! After a restart: jobs that waited wait again, those that ran are drawn from the start, those that ended are kept.
+//! After a restart: waiting jobs wait again, running ones are drawn again from the start, ended ones are kept.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use prost::Message as _;
 use sakuga_proto::generation::v1::{self as generation};
 
-use super::Jobs;
-use super::create::{Prepared, client_of, prepare};
+use super::event_encoder::JobEventEncoder;
+use super::migrate::migrate;
+use super::policy::JobPolicy;
+use super::prepare::{Prepared, prepare};
+use super::record::Record;
+use super::registry::Jobs;
+use super::stored_events;
 use crate::error::ServerError;
 use crate::event::EventBody;
 use crate::job::JobHandle;
 use crate::job_id::JobId;
-use crate::jobs::record::{self, JobEventEncoder, JobPolicy, JobRecord};
 use crate::journal::{EventEncoder, Journal, StoredJournal};
 use crate::store::StoreError;
 use crate::trace::ObservedEncoder;
 use crate::wire::to_proto::JobContext;
 
-/// How long a job that is to end with its last reader waits for one after a restart.
+/// How long a job that ends with its last reader waits for one after a restart.
 const READERS_RETURN: Duration = Duration::from_secs(60);
-/// Records that are read at once.
+/// Records that are read from the store at once.
 const SCAN: usize = 256;
+/// What to do about damaged records.
+const REMEDY: &str = "it is left out; `sakuga-server store check` lists all damage, `store repair` removes it";
 
 impl Jobs {
-    /// Takes up what the store holds, in the order in which it was accepted. Returns when that is written down: nobody is
-    /// answered with what a job was before.
+    /// Resumes the jobs of the store in the order in which they were accepted. Returns when their new states are
+    /// committed: no call is answered with the state of a job before the restart. Damaged jobs are left out and logged.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it cannot be read or written.
+    /// [`StoreError`] if the store cannot be read or written, or a newer server wrote it.
     pub async fn recover(self: &Arc<Self>) -> Result<(), ServerError> {
         let jobs = self.clone();
         let done = tokio::task::spawn_blocking(move || jobs.recover_all()).await;
         done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?;
-        // Batches are committed in order, so this empty one is done when the new states are.
-        Ok(self.parts.writer.write_once(Vec::new()).await?)
+        // Batches are committed in order, so all new states are committed once this empty batch is.
+        Ok(self.dependencies.writer.write_once(Vec::new()).await?)
     }
 
     fn recover_all(self: &Arc<Self>) -> Result<(), StoreError> {
-        let store = self.parts.writer.store().clone();
-        let (mut open, mut ended) = (Vec::new(), 0_usize);
+        let store = self.dependencies.writer.store().clone();
+        let migrated = migrate(store.as_ref())?;
+        if migrated > 0 {
+            tracing::info!(migrated, "jobs of an older version of the server were converted");
+        }
+        let (mut open, mut ended, mut damaged) = (Vec::new(), 0_usize, 0_usize);
         let mut before: Option<String> = None;
         loop {
             let scanned = store.jobs(before.as_deref(), SCAN)?;
             let Some((last, _)) = scanned.last() else { break };
             before = Some(last.clone());
-            for (name, bytes) in &scanned {
-                let record = JobRecord::read(bytes)?;
-                if record.is_ended() {
-                    ended += 1;
-                    self.note_ended(name, &record);
-                } else {
-                    open.push((name.clone(), record));
+            for (id, bytes) in scanned {
+                match Record::decode(&bytes) {
+                    Ok(record) if record.is_ended() => {
+                        ended += 1;
+                        self.index_ended(&id, &record);
+                    }
+                    Ok(record) => open.push((id, record)),
+                    Err(error @ StoreError::Damaged(_)) => {
+                        damaged += 1;
+                        tracing::error!(job_id = %id, %error, remedy = REMEDY, "a stored job is damaged");
+                    }
+                    Err(error) => return Err(error),
                 }
             }
         }
-        if ended + open.len() > 0 {
-            tracing::info!(ended, open = open.len(), "jobs of an earlier run");
+        if ended + open.len() + damaged > 0 {
+            tracing::info!(ended, open = open.len(), damaged, "jobs of an earlier run");
         }
-        // The oldest first, as they were accepted.
-        for (name, record) in open.into_iter().rev() {
-            let entries = record::entries(store.events(&name, 0)?)?;
-            let next_sequence = store.reserved(&name)?.max(entries.last().map_or(0, |entry| entry.sequence + 1));
-            let stored = StoredJournal { states: entries, next_sequence, record: record.encode_to_vec() };
-            self.take_up(JobId::named(&name), record, stored);
+        // The scan went from the newest to the oldest.
+        for (id, record) in open.into_iter().rev() {
+            let entries = match stored_events::entries(store.events(&id, 0)?) {
+                Ok(entries) => entries,
+                Err(error) => {
+                    tracing::error!(job_id = %id, %error, remedy = REMEDY, "a stored job is damaged");
+                    continue;
+                }
+            };
+            let next_sequence = store.reserved(&id)?.max(entries.last().map_or(0, |entry| entry.sequence + 1));
+            let stored = StoredJournal { states: entries, next_sequence, record: record.encode() };
+            self.resume(JobId::named(&id), record, stored);
         }
         Ok(())
     }
 
-    fn take_up(self: &Arc<Self>, id: JobId, record: JobRecord, stored: StoredJournal) {
-        let seen = record.job();
-        let was_running = seen.state() == generation::JobState::Running;
-        let policy = JobPolicy::read(&seen.options.unwrap_or_default());
-        let request = seen.request.clone().unwrap_or_default();
-        let prepared = prepare(&self.parts, id.clone(), client_of(&record), request, policy);
-        let prepared = prepared.and_then(|prepared| match seen.attempt >= self.parts.limits.attempts_max {
-            true if was_running => Err(ServerError::Interrupted { attempts: seen.attempt }),
+    /// Enqueues a job again, or fails it if this server cannot draw it.
+    fn resume(self: &Arc<Self>, id: JobId, record: Record, stored: StoredJournal) {
+        let job = record.job().clone();
+        let was_running = job.state() == generation::JobState::Running;
+        let policy = JobPolicy::read(&job.options.unwrap_or_default());
+        let request = job.request.clone().unwrap_or_default();
+        let prepared = prepare(&self.dependencies, id.clone(), job.client_id.as_str().into(), request, policy);
+        let prepared = prepared.and_then(|prepared| match job.attempt >= self.dependencies.limits.attempts_max {
+            true if was_running => Err(ServerError::Interrupted { attempts: job.attempt }),
             _ => Ok(prepared),
         });
         match prepared {
             Ok(Prepared { context, request, .. }) => {
-                let parent = record.trace_parent.parse().ok();
+                let (parent, owner) = (record.trace_parent(), record.owner().into());
                 let encoder = Box::new(JobEventEncoder::new(context, record));
-                let encoder = ObservedEncoder::over(encoder, self.parts.observer.as_ref(), &id, &request, parent);
-                let journal = self.journal(&id, encoder, stored);
+                let observer = self.dependencies.observer.as_ref();
+                let encoder = ObservedEncoder::over(encoder, observer, &id, &request, parent);
+                let journal = self.resume_journal(&id, encoder, stored);
                 if was_running {
-                    journal.publish(EventBody::Requeued { attempt: seen.attempt + 1 });
+                    journal.publish(EventBody::Requeued { attempt: job.attempt + 1 });
                 }
-                let handle = JobHandle::new(id.clone(), deadline(&seen));
-                let reservation = self.parts.scheduler.readmit();
-                let mut job = self.register(handle, request, journal, policy, reservation);
-                job.accepted = accepted(&seen);
-                self.parts.scheduler.enqueue(job, 0);
+                let handle = JobHandle::new(id.clone(), deadline(&job));
+                let reservation = self.dependencies.scheduler.reserve_for_earlier_run();
+                let mut live = self.register(handle, request, journal, policy, owner, reservation);
+                live.accepted = accepted(&job);
+                self.dependencies.scheduler.enqueue(live, 0);
                 self.unwatched(&id, READERS_RETURN);
             }
-            // A server with other limits or another model cannot draw it; whoever watches is told.
+            // The server has other limits or another model now, or was stopped during this job too often.
             Err(error) => {
-                tracing::warn!(job_id = %id, %error, "a job of an earlier run cannot go on");
+                tracing::warn!(job_id = %id, %error, "a job of an earlier run cannot be resumed");
                 let context = JobContext {
                     job_id: id.clone(),
-                    resolved: seen.request.unwrap_or_default(),
+                    resolved: job.request.unwrap_or_default(),
                     device: String::new(),
                     model_notice: String::new(),
                     metadata: Vec::new(),
                 };
-                let journal = self.journal(&id, Box::new(JobEventEncoder::new(context, record)), stored);
+                let journal = self.resume_journal(&id, Box::new(JobEventEncoder::new(context, record)), stored);
                 journal.publish(EventBody::Failed(error));
             }
         }
     }
 
-    fn journal(&self, id: &JobId, encoder: Box<dyn EventEncoder>, stored: StoredJournal) -> Arc<Journal> {
-        let writer = self.parts.writer.clone();
+    fn resume_journal(&self, id: &JobId, encoder: Box<dyn EventEncoder>, stored: StoredJournal) -> Arc<Journal> {
+        let writer = self.dependencies.writer.clone();
         Arc::new(Journal::resume(id.clone(), encoder, writer, self.hooks(), stored))
     }
 }
 
-/// When the job was accepted, as this process's clock would have it.
+/// When the job was accepted, by this process's monotonic clock.
 fn accepted(job: &generation::Job) -> Instant {
     let now = Instant::now();
     let at = job.create_time.and_then(|time| SystemTime::try_from(time).ok());
     at.and_then(|at| SystemTime::now().duration_since(at).ok()).and_then(|age| now.checked_sub(age)).unwrap_or(now)
 }
 
-/// When the job is given up; a time that is stored is now.
+/// When the job is cancelled, by this process's monotonic clock; now, if that is past.
 fn deadline(job: &generation::Job) -> Option<Instant> {
     let at = job.deadline.and_then(|time| SystemTime::try_from(time).ok())?;
-    Some(Instant::now() + at.duration_since(SystemTime::now()).unwrap_or_default())
+    Instant::now().checked_add(at.duration_since(SystemTime::now()).unwrap_or_default())
 }

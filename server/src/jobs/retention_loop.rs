@@ -1,66 +1,59 @@
-//! Deletes old jobs: what [`RetentionGate`](super::room::RetentionGate) says has to go, many in one commit.
+//! Deletes old jobs, as the [`RetentionGate`](crate::retention::RetentionGate) requires, many in one commit.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures::{StreamExt as _, stream};
-use prost::Message as _;
 
-use super::Jobs;
+use super::record::Record;
+use super::registry::Jobs;
+use super::stored_events;
 use crate::error::ServerError;
 use crate::job_id::JobId;
-use crate::jobs::record::{self, JobRecord};
 use crate::journal::Entry;
-use crate::store::{StoreError, Write};
-use crate::sync::lock;
+use crate::store::{JobStore, StoreError, Write};
 
-/// Time between two looks at the age of what is kept.
-const SWEEP: Duration = Duration::from_secs(30);
-/// Jobs that are deleted in one commit at the most.
+/// Longest time between two checks of the age of ended jobs.
+const CHECK_PERIOD: Duration = Duration::from_secs(30);
+/// Most jobs that are deleted in one commit.
 const BATCH: usize = 64;
 /// Jobs whose pictures are deleted at the same time.
 const AT_ONCE: usize = 8;
 
 impl Jobs {
-    /// Counts a job that has ended.
-    pub(super) fn note_ended(&self, job_id: &str, record: &JobRecord) {
+    /// Adds a job to the index of ended jobs.
+    pub(super) fn index_ended(&self, job_id: &str, record: &Record) {
         let job = record.job();
         let end = job.end_time.and_then(|time| SystemTime::try_from(time).ok()).unwrap_or_else(SystemTime::now);
-        self.parts.gate.record_ended(job_id, end, record.picture_bytes(), job.oldest_sequence == 0);
+        self.dependencies.gate.record_ended(job_id, end, record.picture_bytes(), job.oldest_sequence == 0);
     }
 
-    /// The same for a job whose record is in the store alone.
-    pub(super) async fn count_ended(&self, job_id: &str) {
-        if let Ok(record) = self.record(job_id).await {
-            self.note_ended(job_id, &record);
-        }
-    }
-
-    /// Deletes what has to go, when there is too much and from time to time.
+    /// Deletes jobs whenever the retention bounds are exceeded, and checks their age from time to time. Never returns.
     pub async fn retention_loop(self: Arc<Self>) {
         loop {
-            self.sweep().await;
-            // Either is a reason to look again.
-            let _ = tokio::time::timeout(SWEEP, self.parts.gate.over_limit()).await;
+            self.delete_surplus().await;
+            // A timeout is the other reason to check.
+            let _ = tokio::time::timeout(CHECK_PERIOD, self.dependencies.gate.over_limit()).await;
         }
     }
 
-    async fn sweep(&self) {
+    async fn delete_surplus(&self) {
+        let gate = &self.dependencies.gate;
         let now = SystemTime::now();
         loop {
-            let surplus = self.parts.gate.surplus(now, BATCH);
+            let surplus = gate.surplus(now, BATCH);
             if surplus.is_empty() {
                 break;
             }
             let count = surplus.len();
             if let Err(error) = self.remove_all(surplus).await {
                 tracing::warn!(%error, "old jobs could not be deleted");
-                return self.parts.gate.set_deletion_failing(true);
+                return gate.set_deletion_failing(true);
             }
             tracing::debug!(count, "old jobs were deleted");
         }
-        self.parts.gate.set_deletion_failing(false);
-        for job_id in self.parts.gate.stale(now) {
+        gate.set_deletion_failing(false);
+        for job_id in gate.stale(now) {
             if let Err(error) = self.compact(&job_id).await {
                 tracing::warn!(job_id, %error, "old events could not be deleted");
                 return;
@@ -68,21 +61,21 @@ impl Jobs {
         }
     }
 
-    /// Deletes ended jobs, those that can be; the error is that of the first that cannot.
+    /// Deletes ended jobs, those that can be deleted. Returns the first error.
     async fn remove_all(&self, jobs: Vec<String>) -> Result<(), ServerError> {
-        let read = move |store: &dyn crate::store::JobStore| {
+        let read = move |store: &dyn JobStore| {
             let record = |job: String| store.job(&job).map(|record| (job, record));
             jobs.into_iter().map(record).collect::<Result<Vec<_>, StoreError>>()
         };
         let (mut writes, mut gone, mut failure) = (Vec::new(), Vec::new(), None);
-        let deletions = self.stored(read).await?.into_iter().map(|(job, bytes)| {
-            let artifacts = self.parts.artifacts.clone();
+        let deletions = self.read_store(read).await?.into_iter().map(|(job, bytes)| {
+            let artifacts = self.dependencies.artifacts.clone();
             async move {
-                // One that was deleted meanwhile is counted no more.
+                // `None`: the job was deleted meanwhile and leaves the index only.
                 let Some(bytes) = bytes else { return Ok((job, None)) };
-                let record = JobRecord::read(&bytes)?;
-                artifacts.delete(&job, pictures(&record)).await?;
-                Ok::<_, StoreError>((job, Some(record.name)))
+                let record = Record::decode(&bytes)?;
+                artifacts.delete(&job, record.picture_count()).await?;
+                Ok::<_, StoreError>((job, Some(record.name_key().to_vec())))
             }
         });
         let mut deletions = stream::iter(deletions).buffer_unordered(AT_ONCE);
@@ -95,52 +88,47 @@ impl Jobs {
                 Err(error) => _ = failure.get_or_insert(error),
             }
         }
-        self.parts.writer.write_once(writes).await?;
+        self.dependencies.writer.write_once(writes).await?;
         self.forget(&gone);
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Deletes an ended job. Its pictures go first: a record without them is deleted again, files without one never.
-    pub(super) async fn remove(&self, job_id: &str, record: JobRecord) -> Result<(), ServerError> {
-        self.parts.artifacts.delete(job_id, pictures(&record)).await?;
-        self.parts.writer.write_once(vec![Write::Delete { job: job_id.to_owned(), name: record.name }]).await?;
+    /// Deletes an ended job. Its pictures are deleted first: a record without pictures can be deleted again, pictures without
+    /// a record never are.
+    pub(super) async fn remove(&self, job_id: &str, record: &Record) -> Result<(), ServerError> {
+        self.dependencies.artifacts.delete(job_id, record.picture_count()).await?;
+        let delete = Write::Delete { job: job_id.to_owned(), name: record.name_key().to_vec() };
+        self.dependencies.writer.write_once(vec![delete]).await?;
         self.forget(&[job_id.to_owned()]);
         Ok(())
     }
 
-    /// Forgets jobs that are in the store no more.
+    /// Drops what is in memory of deleted jobs.
     fn forget(&self, jobs: &[String]) {
-        self.parts.gate.remove(jobs.iter().map(String::as_str));
+        self.dependencies.gate.remove(jobs.iter().map(String::as_str));
         for id in jobs.iter().map(|job| JobId::named(job)) {
-            self.parts.telemetry.forget(&id);
-            lock(&self.read).remove(&id);
+            self.dependencies.telemetry.forget(&id);
+            self.ended.lock().remove(&id);
         }
     }
 
-    /// Deletes what an ended job told on its way.
+    /// Deletes the step events of an ended job.
     async fn compact(&self, job_id: &str) -> Result<(), ServerError> {
-        let mut record = self.record(job_id).await?;
-        let name = job_id.to_owned();
-        let entries = self.stored(move |store| record::entries(store.events(&name, 0)?)).await?;
-        let is_last_step = |entry: &Entry| entry.piece.is_none();
-        // What is behind the last step are the pieces of the pictures and the terminal event.
-        let steps = entries.len().saturating_sub(1);
-        let first_kept = entries[..steps].iter().rposition(is_last_step).map_or(0, |place| place + 1);
-        let below = entries.get(first_kept).map_or(0, |entry| entry.sequence);
-        if let Some(job) = &mut record.job {
-            job.oldest_sequence = below;
-        }
+        let id = JobId::named(job_id);
+        let mut record = self.record(&id).await?;
         let job = job_id.to_owned();
-        let writes =
-            vec![Write::Compact { job: job.clone(), below }, Write::PutJob { job, record: record.encode_to_vec() }];
-        self.parts.writer.write_once(writes).await?;
-        self.note_ended(job_id, &record);
-        lock(&self.read).remove(&JobId::named(job_id));
+        let entries = self.read_store(move |store| stored_events::entries(store.events(&job, 0)?)).await?;
+        let is_step = |entry: &Entry| entry.piece.is_none();
+        // Only the pieces of the pictures and the terminal event come after the last step.
+        let steps = entries.len().saturating_sub(1);
+        let first_kept = entries[..steps].iter().rposition(is_step).map_or(0, |last| last + 1);
+        let below = entries.get(first_kept).map_or(0, |entry| entry.sequence);
+        record.job_mut().oldest_sequence = below;
+        let job = job_id.to_owned();
+        let writes = vec![Write::Compact { job: job.clone(), below }, Write::PutJob { job, record: record.encode() }];
+        self.dependencies.writer.write_once(writes).await?;
+        self.index_ended(job_id, &record);
+        self.ended.lock().remove(&id);
         Ok(())
     }
-}
-
-/// How many pictures a job may have.
-fn pictures(record: &JobRecord) -> u32 {
-    record.job.as_ref().and_then(|job| job.request.as_ref()).map_or(0, |request| request.images)
 }

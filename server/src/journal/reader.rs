@@ -1,11 +1,12 @@
-//! One reader of a journal: a number, and what comes behind it.
+//! [`Reader`]: reads a job's events from a sequence number on.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{Entry, Journal, Phase, State};
-use crate::sync::lock;
+use super::entry::Entry;
+use super::phase::Phase;
+use super::publish::Journal;
 
 /// What a reader gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,11 +15,11 @@ pub enum Next {
     Event(Entry),
     /// The terminal event was read.
     End,
-    /// The server goes down before the job's end.
+    /// The server shuts down before the job's end.
     Sealed,
 }
 
-/// A reader. Dropping the last one of a job that has not ended tells the journal's hooks.
+/// A reader. Dropping the last one of a job that has not ended calls [`JournalHooks::unwatched`](super::JournalHooks).
 pub struct Reader {
     source: Source,
     next_sequence: u64,
@@ -27,17 +28,24 @@ pub struct Reader {
 enum Source {
     /// A job of this process.
     Live { journal: Arc<Journal>, changed: watch::Receiver<()> },
-    /// An ended job, as it was written down.
-    Kept(Arc<[Entry]>),
+    /// An ended job, as it was stored.
+    Stored(Arc<[Entry]>),
 }
 
 impl Reader {
-    /// Reads a job that has ended, from a number on.
-    pub fn of_ended(states: Arc<[Entry]>, next_sequence: u64) -> Self {
-        Self { source: Source::Kept(states), next_sequence }
+    /// Reads a live job from a sequence number on.
+    pub fn of_live(journal: Arc<Journal>, next_sequence: u64) -> Self {
+        journal.state().readers += 1;
+        let changed = journal.subscribe();
+        Self { source: Source::Live { journal, changed }, next_sequence }
     }
 
-    /// The number below which everything was read or left out.
+    /// Reads an ended job from a sequence number on.
+    pub fn of_ended(states: Arc<[Entry]>, next_sequence: u64) -> Self {
+        Self { source: Source::Stored(states), next_sequence }
+    }
+
+    /// Every event below this sequence number was read, or dropped in favour of a newer one.
     pub fn next_sequence(&self) -> u64 {
         self.next_sequence
     }
@@ -45,54 +53,39 @@ impl Reader {
     /// The next event. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Next {
         loop {
-            let found = match &mut self.source {
-                Source::Kept(states) => {
-                    let place = states.partition_point(|entry| entry.sequence < self.next_sequence);
-                    states.get(place).cloned().map_or(Next::End, Next::Event)
-                }
-                Source::Live { journal, changed } => {
-                    changed.mark_unchanged();
-                    let found = journal.state().look(self.next_sequence);
-                    let Some(found) = found else {
-                        // The sender lives in the journal, which is held here.
-                        let _ = changed.changed().await;
-                        continue;
-                    };
-                    found
-                }
-            };
-            if let Next::Event(entry) = &found {
-                self.next_sequence = entry.sequence + 1;
+            if let Some(next) = self.try_next() {
+                return next;
             }
-            return found;
+            if let Source::Live { changed, .. } = &mut self.source {
+                // Never an error: the sender is in the journal, which is held here.
+                let _ = changed.changed().await;
+            }
         }
     }
-}
 
-impl Journal {
-    /// A reader from a number on.
-    pub fn read(self: &Arc<Self>, next_sequence: u64) -> Reader {
-        lock(&self.state).readers += 1;
-        let changed = self.changed.subscribe();
-        Reader { source: Source::Live { journal: self.clone(), changed }, next_sequence }
-    }
-
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        lock(&self.state)
-    }
-}
-
-impl State {
-    /// What a reader at this number gets now; `None`: nothing yet.
-    fn look(&self, from: u64) -> Option<Next> {
-        if let Some(entry) = self.find(from) {
-            return Some(Next::Event(entry));
+    /// The next event if there is one now; `None`: the reader has to wait.
+    fn try_next(&mut self) -> Option<Next> {
+        let next = match &mut self.source {
+            Source::Stored(states) => {
+                let index = states.partition_point(|entry| entry.sequence < self.next_sequence);
+                states.get(index).cloned().map_or(Next::End, Next::Event)
+            }
+            Source::Live { journal, changed } => {
+                // Before the look at the state, so that a change after it wakes the reader.
+                changed.mark_unchanged();
+                let state = journal.state();
+                match state.first_from(self.next_sequence) {
+                    Some(entry) => Next::Event(entry.clone()),
+                    None if state.is_complete() => Next::End,
+                    None if state.phase == Phase::Sealed => Next::Sealed,
+                    None => return None,
+                }
+            }
+        };
+        if let Next::Event(entry) = &next {
+            self.next_sequence = entry.sequence + 1;
         }
-        match self.phase {
-            Phase::Ended if self.committed == self.states.len() => Some(Next::End),
-            Phase::Sealed => Some(Next::Sealed),
-            _ => None,
-        }
+        Some(next)
     }
 }
 
@@ -105,7 +98,7 @@ impl Drop for Reader {
             state.readers == 0 && state.phase < Phase::Ended
         };
         if is_last {
-            journal.hooks.unwatched(&journal.job);
+            journal.unwatched();
         }
     }
 }

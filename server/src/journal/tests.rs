@@ -1,22 +1,29 @@
 //! A journal over a store in memory.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use sakuga_model_core::{PreviewMethod, Stage};
 
+use bytes::Bytes;
+
+use super::lossy::LossyKind;
+use super::state::RESERVE;
 use super::*;
-use crate::event::{CancelReason, JobTimings, Preview};
+use crate::event::{CancelReason, Event, EventBody, EventClass, JobTimings, Preview};
 use crate::gpu::DeviceSample;
+use crate::job_id::JobId;
 use crate::preview::PreviewFormat;
 use crate::store::JobStore;
 use crate::store::redb::RedbStore;
+use crate::store::writer::StoreWriter;
 
 /// Writes an event as its number, padded to the size of what it holds.
 struct Numbers;
 
 impl EventEncoder for Numbers {
-    fn write(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
+    fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
         let bytes = match &event.body {
             EventBody::Preview(preview) => preview.data.len(),
             _ => 8,
@@ -26,12 +33,12 @@ impl EventEncoder for Numbers {
 }
 
 #[derive(Default)]
-struct Ears {
+struct Calls {
     unwatched: AtomicUsize,
     ended: AtomicUsize,
 }
 
-impl JournalHooks for Ears {
+impl JournalHooks for Calls {
     fn unwatched(&self, _: &JobId) {
         self.unwatched.fetch_add(1, Ordering::SeqCst);
     }
@@ -43,7 +50,7 @@ impl JournalHooks for Ears {
 
 struct Bench {
     journal: Arc<Journal>,
-    ears: Arc<Ears>,
+    calls: Arc<Calls>,
     store: Arc<RedbStore>,
     writer: Arc<StoreWriter>,
 }
@@ -51,9 +58,9 @@ struct Bench {
 fn bench() -> Bench {
     let store = Arc::new(RedbStore::in_memory().expect("memory"));
     let writer = Arc::new(StoreWriter::start(store.clone()).expect("a thread"));
-    let ears = Arc::new(Ears::default());
-    let journal = Arc::new(Journal::new(JobId::new(), Box::new(Numbers), writer.clone(), ears.clone()));
-    Bench { journal, ears, store, writer }
+    let calls = Arc::new(Calls::default());
+    let journal = Arc::new(Journal::new(JobId::new(), Box::new(Numbers), writer.clone(), calls.clone()));
+    Bench { journal, calls, store, writer }
 }
 
 impl Bench {
@@ -66,7 +73,11 @@ impl Bench {
         bench
     }
 
-    /// Waits until everything that was published is written down.
+    fn read(&self, next_sequence: u64) -> Reader {
+        Reader::of_live(self.journal.clone(), next_sequence)
+    }
+
+    /// Waits until everything that was published is committed.
     async fn settle(&self) {
         self.writer.write_once(vec![]).await.expect("memory");
     }
@@ -94,9 +105,9 @@ async fn numbers(reader: &mut Reader) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn a_slow_reader_loses_the_oldest_previews_and_sees_the_hole() {
+async fn a_slow_reader_loses_the_oldest_previews_and_sees_the_gap() {
     let bench = Bench::begun().await;
-    let mut reader = bench.journal.read(0);
+    let mut reader = bench.read(0);
     for _ in 0..40 {
         assert!(bench.journal.publish(preview(10)));
     }
@@ -111,7 +122,7 @@ async fn previews_are_bounded_in_bytes_but_one_is_always_kept_and_samples_are_on
         bench.journal.publish(preview(PREVIEW_BYTES_MAX + 1));
         bench.journal.publish(EventBody::GpuStats(DeviceSample::default()));
     }
-    assert_eq!(numbers(&mut bench.journal.read(2)).await, [6, 7]);
+    assert_eq!(numbers(&mut bench.read(2)).await, [6, 7]);
 }
 
 #[tokio::test]
@@ -119,31 +130,31 @@ async fn every_reader_gets_everything_from_its_number_on() {
     let bench = Bench::begun().await;
     bench.journal.publish(EventBody::Stage(Stage::Denoise));
     bench.settle().await;
-    assert_eq!(numbers(&mut bench.journal.read(0)).await, [0, 1, 2]);
-    assert_eq!(numbers(&mut bench.journal.read(2)).await, [2]);
-    let mut late = bench.journal.read(3);
+    assert_eq!(numbers(&mut bench.read(0)).await, [0, 1, 2]);
+    assert_eq!(numbers(&mut bench.read(2)).await, [2]);
+    let mut late = bench.read(3);
     bench.journal.publish(EventBody::Cancelled { at_step: 0, reason: CancelReason::Requested });
     assert!(matches!(late.next().await, Next::Event(Entry { sequence: 3, .. })));
     assert_eq!(late.next().await, Next::End);
     bench.settle().await;
-    assert_eq!(bench.ears.ended.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.calls.ended.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
-async fn the_last_reader_s_end_is_told() {
+async fn dropping_the_last_reader_calls_the_hook() {
     let bench = Bench::begun().await;
-    let (one, two) = (bench.journal.read(0), bench.journal.read(0));
+    let (one, two) = (bench.read(0), bench.read(0));
     drop(one);
-    assert_eq!(bench.ears.unwatched.load(Ordering::SeqCst), 0);
+    assert_eq!(bench.calls.unwatched.load(Ordering::SeqCst), 0);
     drop(two);
-    assert_eq!(bench.ears.unwatched.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.calls.unwatched.load(Ordering::SeqCst), 1);
     bench.journal.seal();
-    assert_eq!(bench.journal.read(2).next().await, Next::Sealed);
+    assert_eq!(bench.read(2).next().await, Next::Sealed);
     assert!(!bench.journal.publish(EventBody::Stage(Stage::Denoise)));
 }
 
 #[tokio::test]
-async fn numbers_that_were_seen_do_not_come_again() {
+async fn sequence_numbers_are_not_used_twice() {
     let bench = Bench::begun().await;
     for _ in 0..3 * RESERVE {
         bench.journal.publish(preview(1));
@@ -151,18 +162,18 @@ async fn numbers_that_were_seen_do_not_come_again() {
             bench.settle().await;
         }
     }
-    let last = *numbers(&mut bench.journal.read(0)).await.last().expect("events");
+    let last = *numbers(&mut bench.read(0)).await.last().expect("events");
     let id = bench.journal.job().to_string();
     let reserved = bench.store.reserved(&id).expect("memory");
     assert!(last < reserved, "{last} was seen and {reserved} comes next after a restart");
     // What comes after a restart.
     let writer = bench.writer.clone();
     let stored = StoredJournal { next_sequence: reserved, ..StoredJournal::default() };
-    let next = Arc::new(Journal::resume(JobId::named(&id), Box::new(Numbers), writer, bench.ears.clone(), stored));
+    let next = Arc::new(Journal::resume(JobId::named(&id), Box::new(Numbers), writer, bench.calls.clone(), stored));
     assert!(next.publish(EventBody::Requeued { attempt: 2 }));
     assert!(next.publish(EventBody::Started));
     bench.settle().await;
-    assert_eq!(numbers(&mut next.read(last + 1)).await, [reserved, reserved + 1]);
+    assert_eq!(numbers(&mut Reader::of_live(next.clone(), last + 1)).await, [reserved, reserved + 1]);
 }
 
 fn any_body() -> impl Strategy<Value = EventBody> {
@@ -184,25 +195,26 @@ fn any_body() -> impl Strategy<Value = EventBody> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
-    /// Whatever writers do, and however the readers keep up: numbers rise, only lossy events are missing, the terminal
-    /// event is the last and the only one, what is seen is written down, and what waits is bounded.
+    /// For any writes and any pace of reading: sequence numbers rise, only lossy events are missing, the terminal event is
+    /// the only one and the last, what readers see is committed, and what waits is bounded.
     #[test]
-    fn any_writing_gives_a_lawful_stream(writes in prop::collection::vec((any_body(), any::<bool>()), 0..120)) {
+    fn any_writes_give_a_valid_stream(writes in prop::collection::vec((any_body(), any::<bool>()), 0..120)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let bench = bench();
-            let mut reader = bench.journal.read(0);
+            let mut reader = bench.read(0);
             let (mut published, mut seen) = (Vec::new(), Vec::new());
             for (body, reads) in writes {
-                let class = if is_lossy(&body, published.len() as u64) { EventClass::Lossy } else { body.class() };
+                let is_lossy = LossyKind::of(&body, published.len() as u64).is_some();
+                let class = if is_lossy { EventClass::Lossy } else { body.class() };
                 if bench.journal.publish(body) {
                     published.push(class);
                 }
-                prop_assert!(lock(&bench.journal.state).preview_bytes <= PREVIEW_BYTES_MAX);
+                prop_assert!(bench.journal.state().lossy.preview_bytes() <= PREVIEW_BYTES_MAX);
                 if reads {
                     bench.settle().await;
                     while reader.next_sequence() < bench.journal.next_sequence() {
-                        let Some(next) = lock(&bench.journal.state).find(reader.next_sequence()) else { break };
+                        let Some(next) = bench.journal.state().first_from(reader.next_sequence()).cloned() else { break };
                         let Next::Event(entry) = reader.next().await else { break };
                         prop_assert_eq!(&entry, &next);
                         seen.push(entry.sequence);
@@ -210,7 +222,7 @@ proptest! {
                 }
             }
             bench.settle().await;
-            while lock(&bench.journal.state).find(reader.next_sequence()).is_some() {
+            while bench.journal.state().first_from(reader.next_sequence()).is_some() {
                 let Next::Event(entry) = reader.next().await else { break };
                 seen.push(entry.sequence);
             }

@@ -1,97 +1,96 @@
-//! RetentionGate for ended jobs: who ends one waits here while more are kept than may be, so that a flood of jobs cannot outrun the
-//! deletion of old ones.
+//! [`RetentionGate`]: backpressure. Finishing a job blocks while the retention bounds are exceeded, so that a flood of jobs
+//! cannot outrun the deletion of old ones.
 
 use std::collections::HashSet;
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
 use super::index::{Retention, RetentionIndex};
 use crate::job::JobHandle;
 use crate::job_id::JobId;
-use crate::sync::lock;
 
-/// Time between two looks at whether a job that waits for room is still wanted.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often a job that waits at the gate is checked for cancellation.
+const CHECK_PERIOD: Duration = Duration::from_millis(100);
 
-/// The ended jobs, and those whose pictures are being written.
+/// The index of ended jobs, and the jobs whose pictures are being written.
 #[derive(Debug)]
 pub struct RetentionGate {
     bounds: Retention,
     state: Mutex<State>,
-    /// Told when there is more gate.
+    /// Signals that jobs were deleted.
     freed: Condvar,
-    /// Told when something has to be deleted.
+    /// Signals that jobs have to be deleted.
     over_limit: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    kept: RetentionIndex,
-    /// Jobs that were let in and have not been counted yet.
+    index: RetentionIndex,
+    /// Jobs that passed the gate and are not in the index yet.
     ending: HashSet<JobId>,
-    /// Whether old jobs cannot be deleted: then nobody waits for it.
+    /// Deleting old jobs fails; then no job waits for it.
     is_deletion_failing: bool,
 }
 
 impl RetentionGate {
-    /// RetentionGate within these bounds.
+    /// A gate with these bounds and an empty index.
     pub fn new(bounds: Retention) -> Self {
         Self { bounds, state: Mutex::default(), freed: Condvar::new(), over_limit: Notify::new() }
     }
 
-    /// Lets a job write its pictures; waits while too many ended jobs are kept, unless they cannot be deleted or the job is
-    /// given up.
+    /// Blocks until there is room for a job's pictures. Returns at once if old jobs cannot be deleted or the job is
+    /// cancelled.
     pub fn wait_for_room(&self, handle: &JobHandle) {
-        let mut state = lock(&self.state);
-        while state.kept.is_crowded(&self.bounds, state.ending.len())
+        let mut state = self.state.lock();
+        while state.index.is_crowded(&self.bounds, state.ending.len())
             && !state.is_deletion_failing
             && handle.cancel_reason().is_none()
         {
             self.over_limit.notify_one();
-            (state, _) = self.freed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner);
+            self.freed.wait_for(&mut state, CHECK_PERIOD);
         }
         state.ending.insert(handle.id.clone());
     }
 
-    /// Counts a job that has ended.
+    /// Adds an ended job to the index.
     pub(crate) fn record_ended(&self, job_id: &str, end: SystemTime, bytes: u64, is_whole: bool) {
-        let mut state = lock(&self.state);
-        state.kept.insert(job_id, end, bytes, is_whole);
+        let mut state = self.state.lock();
+        state.index.insert(job_id, end, bytes, is_whole);
         state.ending.remove(&JobId::named(job_id));
-        if state.kept.is_over(&self.bounds) {
+        if state.index.is_over(&self.bounds) {
             self.over_limit.notify_one();
         }
     }
 
-    /// Counts deleted jobs no more.
+    /// Removes deleted jobs from the index.
     pub(crate) fn remove<'a>(&self, jobs: impl IntoIterator<Item = &'a str>) {
-        let mut state = lock(&self.state);
-        jobs.into_iter().for_each(|job| state.kept.remove(job));
+        let mut state = self.state.lock();
+        jobs.into_iter().for_each(|job| state.index.remove(job));
         drop(state);
         self.freed.notify_all();
     }
 
-    /// Notes whether old jobs can be deleted.
+    /// Notes whether deleting old jobs fails.
     pub(crate) fn set_deletion_failing(&self, is_failing: bool) {
-        lock(&self.state).is_deletion_failing = is_failing;
+        self.state.lock().is_deletion_failing = is_failing;
         self.freed.notify_all();
     }
 
-    /// Waits until something has to be deleted.
+    /// Waits until jobs have to be deleted.
     pub(crate) async fn over_limit(&self) {
         self.over_limit.notified().await;
     }
 
-    /// Jobs that have to go, as many as `limit`.
+    /// The jobs that have to be deleted, at most `limit`.
     pub(crate) fn surplus(&self, now: SystemTime, limit: usize) -> Vec<String> {
-        lock(&self.state).kept.surplus(&self.bounds, now, limit)
+        self.state.lock().index.surplus(&self.bounds, now, limit)
     }
 
-    /// The jobs whose steps have to go.
+    /// The jobs whose step events have to be deleted.
     pub(crate) fn stale(&self, now: SystemTime) -> Vec<String> {
-        lock(&self.state).kept.stale(&self.bounds, now)
+        self.state.lock().index.stale(&self.bounds, now)
     }
 }
 
@@ -120,24 +119,24 @@ mod tests {
     }
 
     #[test]
-    fn who_finds_no_room_waits_until_jobs_are_deleted() {
+    fn a_full_gate_blocks_until_jobs_are_deleted() {
         let gate = Arc::new(full());
-        let entered = Arc::new(AtomicUsize::new(0));
-        let (own, count) = (gate.clone(), entered.clone());
+        let passed = Arc::new(AtomicUsize::new(0));
+        let (own, count) = (gate.clone(), passed.clone());
         let waiting = thread::spawn(move || {
             own.wait_for_room(&handle());
             count.store(1, Ordering::SeqCst);
         });
-        thread::sleep(2 * LOOK);
-        assert_eq!(entered.load(Ordering::SeqCst), 0);
+        thread::sleep(2 * CHECK_PERIOD);
+        assert_eq!(passed.load(Ordering::SeqCst), 0);
         let gone = gate.surplus(SystemTime::now(), 3);
         assert_eq!(gone.len(), 3);
         gate.remove(gone.iter().map(String::as_str));
-        waiting.join().expect("it enters");
+        waiting.join().expect("it passes");
     }
 
     #[test]
-    fn nobody_waits_for_what_cannot_be_deleted_or_with_a_job_that_nobody_wants() {
+    fn a_full_gate_lets_cancelled_jobs_pass_and_all_jobs_while_deletion_fails() {
         let gate = full();
         let unwanted = handle();
         unwanted.cancel(CancelReason::Requested);

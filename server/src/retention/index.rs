@@ -1,24 +1,24 @@
-//! How long ended jobs are kept: by age, by count and by the bytes of their pictures; the oldest go first.
+//! How long ended jobs are kept: bounds on age, count and bytes of pictures. The oldest are deleted first.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
-/// How many ended jobs there may be beyond [`Retention::count`] while old ones are being deleted; at this number the next
-/// picture waits for room.
+/// Ended jobs beyond [`Retention::count`] that are allowed while old ones are being deleted. At this number finishing a job
+/// blocks.
 pub const MARGIN: usize = 64;
-/// How many bytes of pictures there may be beyond [`Retention::bytes`] in the same way, besides an eighth of it.
+/// Bytes of pictures beyond [`Retention::bytes`] that are allowed in the same way, in addition to an eighth of it.
 const MARGIN_BYTES: u64 = 64 << 20;
 
-/// The bounds.
+/// The bounds on ended jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// How long after its end a job is kept.
     pub age: Duration,
-    /// How long after its end a job's steps are kept; its terminal event and the pieces of its pictures stay.
+    /// How long after its end a job's step events are kept. Its chunks and its terminal event stay.
     pub event_age: Duration,
     /// How many ended jobs are kept.
     pub count: usize,
-    /// How many bytes their pictures may have together.
+    /// Bytes of pictures that are kept.
     pub bytes: u64,
 }
 
@@ -29,19 +29,18 @@ impl Default for Retention {
     }
 }
 
-/// The ended jobs.
+/// The ended jobs, ordered by end.
 #[derive(Debug, Default)]
 pub struct RetentionIndex {
-    /// By end.
     by_end: BTreeSet<(SystemTime, String)>,
     sizes: HashMap<String, (SystemTime, u64)>,
     bytes: u64,
-    /// Those whose steps are kept, by end.
+    /// Jobs whose step events are kept.
     whole: BTreeSet<(SystemTime, String)>,
 }
 
 impl RetentionIndex {
-    /// Counts a job that has ended; one that was counted before is counted as it is now.
+    /// Adds an ended job, or replaces its entry.
     pub(super) fn insert(&mut self, job: &str, end: SystemTime, bytes: u64, is_whole: bool) {
         self.remove(job);
         self.by_end.insert((end, job.to_owned()));
@@ -52,7 +51,7 @@ impl RetentionIndex {
         self.bytes += bytes;
     }
 
-    /// Counts a job no more.
+    /// Removes a job.
     pub(super) fn remove(&mut self, job: &str) {
         if let Some((end, bytes)) = self.sizes.remove(job) {
             let key = (end, job.to_owned());
@@ -62,18 +61,18 @@ impl RetentionIndex {
         }
     }
 
-    /// Whether some jobs have to go, whatever their age.
+    /// Whether the count or the bytes exceed the bounds.
     pub(super) fn is_over(&self, bounds: &Retention) -> bool {
         self.by_end.len() > bounds.count || self.bytes > bounds.bytes
     }
 
-    /// Whether so many jobs have to go that no other may end, with so many on their way to their end.
+    /// Whether the bounds and the margins are exceeded, with `ending` jobs about to be added.
     pub(super) fn is_crowded(&self, bounds: &Retention, ending: usize) -> bool {
         let bytes_max = bounds.bytes.saturating_add(bounds.bytes / 8).saturating_add(MARGIN_BYTES);
         self.by_end.len() + ending >= bounds.count.saturating_add(MARGIN) || self.bytes > bytes_max
     }
 
-    /// The jobs that have to go, as many as `limit`.
+    /// The jobs that have to be deleted, at most `limit`, the oldest first.
     pub(super) fn surplus(&self, bounds: &Retention, now: SystemTime, limit: usize) -> Vec<String> {
         let (mut count, mut bytes) = (self.by_end.len(), self.bytes);
         let mut gone = Vec::new();
@@ -89,7 +88,7 @@ impl RetentionIndex {
         gone
     }
 
-    /// The jobs whose steps have to go.
+    /// The jobs whose step events have to be deleted.
     pub(super) fn stale(&self, bounds: &Retention, now: SystemTime) -> Vec<String> {
         let is_old = |end: &SystemTime| now.duration_since(*end).is_ok_and(|age| age > bounds.event_age);
         self.whole.iter().take_while(|(end, _)| is_old(end)).map(|(_, job)| job.clone()).collect()

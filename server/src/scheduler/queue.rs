@@ -1,10 +1,10 @@
-//! Who waits, and behind whom: plain state without threads, clocks or channels.
+//! [`Queue`]: weighted fair queueing, without threads, clocks or channels.
 //!
-//! Weighted fair queueing: each flow, which is one client at one priority, has its own clock, and each entry gets a tag
-//! that lies one turn behind the flow's last one; the lowest tag is served first. A turn is shorter the higher the
-//! priority, so it comes more often. The common clock is the tag that was served last: a flow that was idle begins there
-//! and cannot save up turns, and since no tag lies more than a turn ahead of the clock when its flow was idle, nobody
-//! waits for ever.
+//! A flow is one client at one priority. Each flow has a virtual clock, and each entry gets a tag one turn after the flow's
+//! last one; the entry with the lowest tag is served first. The higher the priority, the shorter the turn, so the more often
+//! the flow is served. The queue's clock is the tag that was served last. A flow that was idle starts at that clock, so it
+//! cannot save up turns; and no tag is more than one turn ahead of the clock when its flow was idle, so no entry waits
+//! forever.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use crate::job_id::JobId;
 /// The length of a low turn; a normal one is a quarter of it, and a high one a quarter of that.
 const TURN: u64 = 16;
 
-/// Where an entry stands: the lowest first.
+/// The order of service: the lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Tag {
     time: u64,
-    /// Tells equal times apart: first come, first served.
+    /// Orders equal times: first come, first served.
     arrival: u64,
 }
 
 /// One client at one priority.
 type Flow = (Arc<str>, Priority);
 
-/// A fair queue with a bound.
+/// A fair queue with a capacity.
 #[derive(Debug)]
 pub struct Queue<T> {
     waiting: BTreeMap<Tag, (JobId, T)>,
@@ -44,17 +44,17 @@ impl<T> Queue<T> {
         Self { waiting: BTreeMap::new(), tags: HashMap::new(), flows: HashMap::new(), clock: 0, arrivals: 0, capacity }
     }
 
-    /// How many wait.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether nobody waits.
+    /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// How many may wait.
+    /// The most entries that should wait.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
@@ -64,14 +64,14 @@ impl<T> Queue<T> {
         last.max(self.clock) + turn(priority)
     }
 
-    /// How many would be before an entry that came now.
+    /// The number of entries that would be before an entry added now.
     pub fn place_of_next(&self, client: &Arc<str>, priority: Priority) -> usize {
         let tag = Tag { time: self.next_time(client, priority), arrival: self.arrivals };
         self.waiting.range(..tag).count()
     }
 
-    /// Adds an entry and returns how many are before it. The bound is the caller's business: what was admitted has to
-    /// find room.
+    /// Adds an entry and returns how many are before it. The capacity is not checked here but at admission, which happens
+    /// earlier.
     pub fn push(&mut self, id: JobId, client: &Arc<str>, priority: Priority, entry: T) -> usize {
         let tag = Tag { time: self.next_time(client, priority), arrival: self.arrivals };
         self.arrivals += 1;
@@ -81,7 +81,7 @@ impl<T> Queue<T> {
         self.waiting.range(..tag).count()
     }
 
-    /// Takes the first entry.
+    /// Removes the first entry.
     pub fn pop(&mut self) -> Option<T> {
         let (tag, (id, entry)) = self.waiting.pop_first()?;
         self.tags.remove(&id);
@@ -91,27 +91,27 @@ impl<T> Queue<T> {
         Some(entry)
     }
 
-    /// Takes the entry of that name out of the middle, with its place; those behind it move up.
+    /// Removes an entry, and returns it with the number of entries that were before it.
     pub fn remove(&mut self, id: &JobId) -> Option<(usize, T)> {
         let place = self.place(id)?;
         let tag = self.tags.remove(id)?;
         self.waiting.remove(&tag).map(|(_, entry)| (place, entry))
     }
 
-    /// How many are before the entry of that name.
+    /// The number of entries before an entry.
     pub fn place(&self, id: &JobId) -> Option<usize> {
         let tag = self.tags.get(id)?;
         Some(self.waiting.range(..*tag).count())
     }
 
-    /// Takes every entry, first to last.
+    /// Removes all entries, in the order of service.
     pub fn drain(&mut self) -> Vec<T> {
         self.tags.clear();
         self.flows.clear();
         std::mem::take(&mut self.waiting).into_values().map(|(_, entry)| entry).collect()
     }
 
-    /// Those who wait, first to last.
+    /// All entries, in the order of service.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.waiting.values().map(|(_, entry)| entry)
     }
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn one_leaves_from_the_middle_and_places_are_known() {
+    fn an_entry_is_removed_from_the_middle_and_places_are_known() {
         let mut queue = Queue::new(3);
         let ids: Vec<JobId> = (0..3).map(|_| JobId::new()).collect();
         for (number, id) in ids.iter().enumerate() {
@@ -236,9 +236,9 @@ mod tests {
             }
         }
 
-        /// Whoever waits is served, however many others of whatever priority keep coming.
+        /// Every entry is served, however many others of any priority keep coming.
         #[test]
-        fn nobody_starves(flood in prop::collection::vec((0..4_u8, any_priority()), 1..4)) {
+        fn no_entry_starves(flood in prop::collection::vec((0..4_u8, any_priority()), 1..4)) {
             let mut queue = Queue::new(usize::MAX);
             queue.push(JobId::new(), &client(9), Priority::Low, 0);
             let mut served = false;

@@ -1,9 +1,11 @@
-//! The RPCs, one file a service: decode, call, encode. What is decided is decided elsewhere.
+//! The gRPC services, one file each: decode, call, encode. They decide nothing themselves.
 
+mod caller;
 pub mod generation;
 pub mod jobs;
 pub mod prompt;
 pub mod system;
+mod watch_stream;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,13 +24,13 @@ use crate::jobs::Jobs;
 use crate::limits::Limits;
 use crate::request::RequestRules;
 use crate::scheduler::Scheduler;
-use crate::telemetry::Observer;
+use crate::telemetry::ActivityProbe;
 use crate::wire::status;
 
 /// A stream of answers.
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// What every service is made of.
+/// What the services share.
 pub struct Context {
     /// What the engine is.
     pub engine: EngineInfo,
@@ -36,26 +38,26 @@ pub struct Context {
     pub tokens: Arc<dyn TokenCounter>,
     /// What a request may ask for.
     pub limits: Limits,
-    /// Who decides which job has the device.
+    /// Decides which job has the device.
     pub scheduler: Arc<Scheduler>,
     /// The jobs.
     pub jobs: Arc<Jobs>,
     /// One permit for each stream of events that may be open.
     pub streams: Arc<Semaphore>,
-    /// The newest sample of the device, for signs of life.
+    /// The newest sample of the device, for streams on which nothing happens.
     pub latest_sample: watch::Receiver<Option<DeviceSample>>,
-    /// Figures of the device.
+    /// Samples of the device.
     pub sampler: Arc<Sampler>,
-    /// Looks at what the scheduler and its engine do.
-    pub observer: Observer,
-    /// Since when the server runs.
+    /// Reports on the activity of the scheduler and its engine.
+    pub activity: ActivityProbe,
+    /// When the server started.
     pub started: SystemTime,
-    /// Cancelled when endless streams have to end.
+    /// Cancelled at a shutdown, to end the streams that would not end by themselves.
     pub closing: CancellationToken,
 }
 
 impl Context {
-    /// Permission to open a stream of events, which lasts as long as it does.
+    /// A permit for a stream of events, to be held while the stream is open.
     fn stream_permit(&self) -> Result<OwnedSemaphorePermit, Status> {
         let permit = self.streams.clone().try_acquire_owned();
         permit.map_err(|_| refuse(&ServerError::TooManyStreams { limit: self.limits.streams_max }))
@@ -67,7 +69,7 @@ impl Context {
     }
 }
 
-/// Runs what may take milliseconds of arithmetic where it delays nobody else.
+/// Runs milliseconds of computation on a thread that may block.
 async fn off_reactor<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ServerError> + Send + 'static,
 ) -> Result<T, Status> {

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
 
+use super::caller::caller;
 use super::{Context, Messages, refuse};
 use crate::error::{ServerError, Violation};
 use crate::gpu::{DeviceSample, Subscription};
@@ -72,12 +73,15 @@ impl SystemService for System {
         &self,
         request: Request<WatchActivityRequest>,
     ) -> Result<Response<Self::WatchActivityStream>, Status> {
+        let caller = caller(&request)?;
         let interval = interval(request.into_inner().interval_ms)?;
-        let observer = self.context.observer.clone();
+        let (activity, jobs) = (self.context.activity.clone(), self.context.jobs.clone());
         let (newest, messages) = watch::channel(Vec::new());
         let subscription = self.context.sampler.subscribe(interval, move |sample| {
-            let activity = to_proto::activity(&observer.activity(observer.snapshot(), sample));
-            newest.send_replace(vec![WatchActivityResponse { activity: Some(activity) }]);
+            let mut seen = activity.activity(activity.snapshot(), sample);
+            // The running job of another owner is not shown.
+            seen.running.take_if(|running| !jobs.may_access_live(&caller, &running.job_id));
+            newest.send_replace(vec![WatchActivityResponse { activity: Some(to_proto::activity(&seen)) }]);
         });
         Ok(Response::new(newest_first(&self.context, messages, subscription)))
     }

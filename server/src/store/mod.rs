@@ -1,8 +1,8 @@
-//! Where jobs, their events and their pictures are kept: two small traits, each with one implementation.
+//! Storage of jobs, events and pictures: two small traits, each with one implementation.
 //!
-//! A store holds bytes under names and knows nothing of what they mean. [`redb`] keeps jobs and events in one file of an
-//! embedded database, [`artifacts`] keeps pictures in a folder, in memory or in an S3-compatible store. [`writer`] is the
-//! thread that commits what many jobs write at once.
+//! A store holds bytes under keys and does not interpret them. [`redb`] keeps jobs and events in one file of an embedded
+//! database, [`artifacts`] keeps pictures in a folder, in memory or in an S3-compatible store. [`writer`] is the thread that
+//! commits for all jobs.
 
 use std::io;
 use std::ops::Range;
@@ -10,62 +10,65 @@ use std::ops::Range;
 use bytes::Bytes;
 
 pub mod artifacts;
+mod fault;
 pub mod place;
 pub mod redb;
 pub mod writer;
 
-/// One change. A batch of them is applied whole or not at all.
+pub use fault::StoreFault;
+
+/// One change. A batch of changes is applied whole or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Writes a job's record, over the one that was there.
+    /// Writes a job's record; replaces the one that was there.
     PutJob {
         /// The job.
         job: String,
-        /// What is known of it.
+        /// The encoded record.
         record: Vec<u8>,
     },
     /// Writes an event.
     PutEvent {
         /// The job.
         job: String,
-        /// Its number.
+        /// Its sequence number.
         sequence: u64,
-        /// What happened.
+        /// The encoded event.
         event: Bytes,
     },
-    /// Notes that every number below `below` may have been seen by somebody.
+    /// Reserves all sequence numbers below `below`: readers may have seen them.
     Reserve {
         /// The job.
         job: String,
-        /// The first number that nobody has seen.
+        /// The first number that no reader can have seen.
         below: u64,
     },
-    /// Remembers a job under the name that its client gave it.
+    /// Stores a job under its name key, so that a repeated call finds it.
     PutName {
-        /// The name.
+        /// The key.
         name: Vec<u8>,
         /// The job.
         job: String,
     },
-    /// Deletes a job's events below a number.
+    /// Deletes a job's events below a sequence number.
     Compact {
         /// The job.
         job: String,
-        /// The first number that stays.
+        /// The first sequence number that is kept.
         below: u64,
     },
-    /// Deletes a job, its events and its name.
+    /// Deletes a job, its events and its name key.
     Delete {
         /// The job.
         job: String,
-        /// The name that its client gave it.
+        /// Its name key; empty if it has none.
         name: Vec<u8>,
     },
 }
 
-/// Jobs and their events. Every call may wait for a disk.
+/// Jobs and their events. Every call may block on a disk.
 pub trait JobStore: Send + Sync {
-    /// Applies changes: when it returns, they survive the end of the process and of the power.
+    /// Applies changes. When it returns, they survive a crash of the process and a loss of power.
     ///
     /// # Errors
     ///
@@ -77,25 +80,25 @@ pub trait JobStore: Send + Sync {
     ///
     /// [`StoreError`].
     fn job(&self, job: &str) -> Result<Option<Vec<u8>>, StoreError>;
-    /// Records of jobs whose name is below `before`, from the highest name down.
+    /// Records of jobs whose id is below `before`, from the highest id down.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     fn jobs(&self, before: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
-    /// A job's events from a number on.
+    /// A job's events from a sequence number on.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     fn events(&self, job: &str, from: u64) -> Result<Vec<(u64, Bytes)>, StoreError>;
-    /// The first number of a job that nobody has seen.
+    /// A job's first sequence number that is not reserved.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
     fn reserved(&self, job: &str) -> Result<u64, StoreError>;
-    /// The job that its client gave a name.
+    /// The job that was stored under a name key.
     ///
     /// # Errors
     ///
@@ -106,7 +109,7 @@ pub trait JobStore: Send + Sync {
 /// Pictures.
 #[tonic::async_trait]
 pub trait ArtifactStore: Send + Sync {
-    /// Writes a file whole, over the one that was there.
+    /// Writes a whole file; replaces the one that was there.
     ///
     /// # Errors
     ///
@@ -118,7 +121,7 @@ pub trait ArtifactStore: Send + Sync {
     ///
     /// [`StoreError`].
     async fn get(&self, job: &str, image_index: u32, range: Range<u64>) -> Result<Bytes, StoreError>;
-    /// Deletes the files of a job; those that are not there are no error.
+    /// Deletes the first `images` files of a job; ignores those that do not exist.
     ///
     /// # Errors
     ///
@@ -126,27 +129,59 @@ pub trait ArtifactStore: Send + Sync {
     async fn delete(&self, job: &str, images: u32) -> Result<(), StoreError>;
 }
 
-/// Why a store did not do what it was asked for.
+/// The error codes ENFILE and EMFILE, for which the standard library has no kind.
+#[cfg(unix)]
+const OUT_OF_FILES: [i32; 2] = [23, 24];
+#[cfg(not(unix))]
+const OUT_OF_FILES: [i32; 0] = [];
+
+/// Why a store failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// There is no room.
+    /// The disk is full.
     #[error("the disk is full: {0}")]
     Full(String),
-    /// The disk, or what stands for it, failed.
+    /// The host provides no more of something else, such as open files.
+    #[error("the host is out of resources: {0}")]
+    Exhausted(String),
+    /// The disk or the object store failed.
     #[error("the store failed: {0}")]
     Io(String),
     /// What was read is not what was written.
     #[error("the store is damaged: {0}")]
     Damaged(String),
-    /// Another process has it.
+    /// A newer version of the server wrote it.
+    #[error(
+        "a newer version of the server wrote this store (record version {0}); start that version, or use another folder \
+         with --data-dir"
+    )]
+    Newer(u32),
+    /// Another process uses it.
     #[error("the store is in use by another server; end that one, or name another folder with --data-dir")]
     InUse,
 }
 
 impl StoreError {
-    /// What an operation of the system led to.
+    /// Whether the host lacks a resource, so that waiting may help.
+    pub fn is_exhausted(&self) -> bool {
+        matches!(self, Self::Full(_) | Self::Exhausted(_))
+    }
+
+    /// The error with the job whose data is damaged.
+    pub(crate) fn of_job(self, job: &str) -> Self {
+        match self {
+            Self::Damaged(what) => Self::Damaged(format!("job {job}: {what}")),
+            other => other,
+        }
+    }
+
+    /// Classifies an I/O error.
     pub fn from_io(error: &io::Error) -> Self {
+        if error.raw_os_error().is_some_and(|code| OUT_OF_FILES.contains(&code)) {
+            return Self::Exhausted(error.to_string());
+        }
         match error.kind() {
+            io::ErrorKind::OutOfMemory => Self::Exhausted(error.to_string()),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                 Self::Full(error.to_string())
             }

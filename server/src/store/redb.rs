@@ -1,21 +1,20 @@
-//! Jobs and events in one file: an embedded, copy-on-write B-tree whose commits are atomic and checksummed.
+//! [`RedbStore`]: jobs and events in one file, an embedded copy-on-write B-tree whose commits are atomic and checksummed.
 //!
-//! After an error of the disk the database refuses everything; it is then opened again, which takes it back to its last
-//! commit.
+//! After an I/O error the database refuses everything. It is then opened again, which restores its last commit.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use redb::backends::InMemoryBackend;
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction,
 };
 
 use super::{JobStore, StoreError, Write};
-use crate::sync::lock;
 
 const JOBS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("jobs");
 const EVENTS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("events");
@@ -76,7 +75,7 @@ impl RedbStore {
     /// Does something with the database; opens it again first if it failed before.
     fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
         let database = {
-            let mut slot = lock(&self.open);
+            let mut slot = self.open.lock();
             match &*slot {
                 Some(database) => database.clone(),
                 None => slot.insert(Arc::new(open(&self.backing)?)).clone(),
@@ -84,7 +83,7 @@ impl RedbStore {
         };
         work(&database).map_err(|error| {
             let error = store_error(&error);
-            let mut slot = lock(&self.open);
+            let mut slot = self.open.lock();
             if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, &database)) {
                 *slot = None;
             }

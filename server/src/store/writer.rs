@@ -1,35 +1,36 @@
-//! The thread that commits: whatever waits when it is free becomes one transaction, so that many jobs share one wait for
-//! the disk.
+//! [`StoreWriter`]: the thread that commits. All batches that wait when it is free become one transaction, so that many jobs
+//! share one wait for the disk.
 //!
-//! What a running job writes must not be lost, so it is tried again until the store works; meanwhile nobody sees it and
-//! [`StoreWriter::fault`] says why new jobs are refused. What a call waits for is tried once.
+//! A running job's writes must not be lost: they are tried again until the store accepts them. Readers do not see the
+//! events meanwhile, and [`StoreWriter::fault`] says why new jobs are refused. A write whose caller waits is tried once.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
+use super::fault::StoreFault;
 use super::{JobStore, StoreError, Write};
-use crate::sync::lock;
 
 /// Time between two attempts while the store fails.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
-/// Batches that become one transaction at the most: enough to share a wait, few enough to end soon.
+/// Most batches of one transaction: enough to share a wait, few enough to be done soon.
 const GROUP_MAX: usize = 256;
 
-/// Told when a batch is committed, from the writer's thread.
+/// Called when a batch is committed, on the writer's thread.
 type Committed = Box<dyn FnOnce() + Send>;
 
 enum Batch {
-    /// Tried until it works.
+    /// Tried until it is committed.
     Steady { writes: Vec<Write>, committed: Committed },
     /// Tried once.
     Once { writes: Vec<Write>, answer: oneshot::Sender<Result<(), StoreError>> },
 }
 
-/// The handle. Dropping it commits what waits, if the store lets it.
+/// The handle. Dropping it commits what waits, unless the store fails.
 pub struct StoreWriter {
     shared: Arc<Shared>,
     store: Arc<dyn JobStore>,
@@ -40,12 +41,12 @@ pub struct StoreWriter {
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
+    fault: StoreFault,
 }
 
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Batch>,
-    fault: Option<StoreError>,
     is_closing: bool,
 }
 
@@ -54,7 +55,7 @@ impl StoreWriter {
     ///
     /// # Errors
     ///
-    /// What the system says if there can be no thread.
+    /// The system's error if there can be no thread.
     pub fn start(store: Arc<dyn JobStore>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (own, kept) = (shared.clone(), store.clone());
@@ -62,17 +63,17 @@ impl StoreWriter {
         Ok(Self { shared, store, thread: Some(thread) })
     }
 
-    /// What the thread writes to, for reading.
+    /// The store, for reading.
     pub fn store(&self) -> &Arc<dyn JobStore> {
         &self.store
     }
 
-    /// Commits changes, after all that were handed over before, and tells; never gives up.
+    /// Commits changes after all earlier ones, and then calls `committed`. Retries without end while the store fails.
     pub fn write(&self, writes: Vec<Write>, committed: impl FnOnce() + Send + 'static) {
         self.push(Batch::Steady { writes, committed: Box::new(committed) });
     }
 
-    /// Commits changes or says why not; then none of them is applied.
+    /// Commits changes after all earlier ones. On an error none of them is applied.
     ///
     /// # Errors
     ///
@@ -80,26 +81,26 @@ impl StoreWriter {
     pub async fn write_once(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         self.push(Batch::Once { writes, answer });
-        answered.await.unwrap_or_else(|_| Err(StoreError::Io("the server is going down".into())))
+        answered.await.unwrap_or_else(|_| Err(StoreError::Io("the server is shutting down".into())))
     }
 
-    /// Why the store does not take what jobs write, if it does not.
+    /// Why the store does not accept what jobs write, while it does not.
     pub fn fault(&self) -> Option<StoreError> {
-        lock(&self.shared.state).fault.clone()
+        self.shared.fault.get()
     }
 
     fn push(&self, batch: Batch) {
-        lock(&self.shared.state).waiting.push_back(batch);
+        self.shared.state.lock().waiting.push_back(batch);
         self.shared.wake.notify_one();
     }
 }
 
 impl Drop for StoreWriter {
     fn drop(&mut self) {
-        lock(&self.shared.state).is_closing = true;
+        self.shared.state.lock().is_closing = true;
         self.shared.wake.notify_one();
-        // The last handle may go with what the thread itself has just committed; it cannot wait for its own end, and ends
-        // when nothing waits any more.
+        // The thread itself may drop the last handle, in a `committed` callback. It cannot join itself then, and ends once
+        // nothing waits.
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != thread::current().id()
             && thread.join().is_err()
@@ -116,14 +117,14 @@ impl Shared {
         }
     }
 
-    /// What waits, first to last; `None` at the end.
+    /// The next batches, in order; `None` when the thread has to end.
     fn next(&self) -> Option<Vec<Batch>> {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         while state.waiting.is_empty() {
             if state.is_closing {
                 return None;
             }
-            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.wake.wait(&mut state);
         }
         let count = state.waiting.len().min(GROUP_MAX);
         Some(state.waiting.drain(..count).collect())
@@ -136,7 +137,7 @@ impl Shared {
             group.into_iter().for_each(|batch| batch.done(Ok(())));
             return;
         }
-        // One that cannot be written must not keep the others from it.
+        // One by one: a batch that fails must not fail the others.
         let mut group = VecDeque::from(group);
         while let Some(batch) = group.pop_front() {
             match store.commit(batch.writes()) {
@@ -146,10 +147,10 @@ impl Shared {
                 }
                 Err(error) if batch.is_steady() => {
                     if !self.pause(&error) {
-                        tracing::error!(%error, "the server ends before the store has taken everything");
+                        tracing::error!(%error, "the server ends before the store has accepted everything");
                         return;
                     }
-                    // In its place: what a job writes stays in order.
+                    // Back to the front: a job's writes stay in order.
                     group.push_front(batch);
                     group = fail_calls(group, &error);
                 }
@@ -159,29 +160,28 @@ impl Shared {
     }
 
     fn healthy(&self) {
-        if lock(&self.state).fault.take().is_some() {
+        if self.fault.clear() {
             tracing::info!("the store works again");
         }
     }
 
-    /// Waits before another attempt, and refuses meanwhile those who wait for an answer. Returns whether to try again.
+    /// Waits before another attempt, and fails the calls that wait meanwhile. Returns whether to try again.
     fn pause(&self, error: &StoreError) -> bool {
-        let mut state = lock(&self.state);
-        if state.fault.as_ref() != Some(error) {
-            tracing::error!(%error, "the store does not take what jobs write; trying again");
-            state.fault = Some(error.clone());
+        if self.fault.set(error) {
+            tracing::error!(%error, "the store does not accept what jobs write; trying again");
         }
+        let mut state = self.state.lock();
         let waiting = std::mem::take(&mut state.waiting);
         state.waiting = fail_calls(waiting, error);
         if state.is_closing {
             return false;
         }
-        let (state, _) = self.wake.wait_timeout(state, RETRY_PAUSE).unwrap_or_else(PoisonError::into_inner);
+        self.wake.wait_for(&mut state, RETRY_PAUSE);
         !state.is_closing
     }
 }
 
-/// Answers those that are tried once; the others stay.
+/// Fails the batches that are tried once and returns the others.
 fn fail_calls(batches: VecDeque<Batch>, error: &StoreError) -> VecDeque<Batch> {
     let mut kept = VecDeque::with_capacity(batches.len());
     for batch in batches {
@@ -208,7 +208,7 @@ impl Batch {
     fn done(self, result: Result<(), StoreError>) {
         match self {
             Self::Steady { committed, .. } => committed(),
-            // A call that has gone has no use for the answer.
+            // Ignored by a caller that is gone.
             Self::Once { answer, .. } => _ = answer.send(result),
         }
     }
@@ -220,14 +220,14 @@ mod tests {
     use crate::store::redb::RedbStore;
 
     #[test]
-    fn the_last_handle_may_go_on_the_thread_itself() {
+    fn the_thread_itself_may_drop_the_last_handle() {
         let store: Arc<dyn JobStore> = Arc::new(RedbStore::in_memory().expect("room"));
         let writer = Arc::new(StoreWriter::start(store.clone()).expect("a thread"));
-        let (gone, told) = std::sync::mpsc::channel();
+        let (gone, dropped) = std::sync::mpsc::channel();
         let (go, may_go) = std::sync::mpsc::channel::<()>();
         let held = writer.clone();
         writer.write(Vec::new(), move || {
-            may_go.recv().expect("told to");
+            may_go.recv().expect("a signal");
             drop(held);
             gone.send(()).expect("waited for");
         });
@@ -235,7 +235,7 @@ mod tests {
         writer.write(vec![behind], || ());
         drop(writer);
         go.send(()).expect("it waits");
-        told.recv_timeout(Duration::from_secs(20)).expect("the thread goes on");
+        dropped.recv_timeout(Duration::from_secs(20)).expect("the thread goes on");
         let until = std::time::Instant::now() + Duration::from_secs(20);
         while store.job("behind") != Ok(Some(vec![1])) {
             assert!(std::time::Instant::now() < until, "what waits behind it is committed");

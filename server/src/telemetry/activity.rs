@@ -17,43 +17,43 @@ pub struct Activity {
     pub pools: Vec<MemoryPool>,
     /// The device's memory by process.
     pub processes: Vec<ProcessMemory>,
-    /// Jobs that wait.
+    /// The number of waiting jobs.
     pub queued: usize,
     /// The job that has the device.
-    pub running: Option<Running>,
+    pub running: Option<RunningJob>,
 }
 
-/// Where the scheduler is.
+/// The waiting and the running job of a scheduler at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SchedulerSnapshot {
-    /// Jobs that wait.
+    /// The number of waiting jobs.
     pub queued: usize,
     /// The job that has the device.
-    pub running: Option<Running>,
+    pub running: Option<RunningJob>,
 }
 
-/// The job that has the device, and how far it is.
+/// The job that has the device, and its progress.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Running {
+pub struct RunningJob {
     /// The job.
     pub job_id: JobId,
-    /// The part of the pipeline; `None` before the first.
+    /// Its stage; `None` before the first.
     pub stage: Option<Stage>,
     /// Steps that are done.
     pub step: u32,
-    /// Steps that it has.
+    /// All steps.
     pub steps: u32,
 }
 
-/// Looks at the activity, on any thread and without waiting for the one that draws.
+/// Reports on the activity of a scheduler and of its present engine, from any thread and without waiting for the engine.
 #[derive(Clone)]
-pub struct Observer {
+pub struct ActivityProbe {
     snapshot: Arc<dyn Fn() -> SchedulerSnapshot + Send + Sync>,
     pools: Arc<dyn Fn() -> Vec<MemoryPool> + Send + Sync>,
 }
 
-impl Observer {
-    /// An observer of a scheduler and of whatever engine it has at the time.
+impl ActivityProbe {
+    /// A probe that asks these two functions.
     pub fn new(
         snapshot: impl Fn() -> SchedulerSnapshot + Send + Sync + 'static,
         pools: impl Fn() -> Vec<MemoryPool> + Send + Sync + 'static,
@@ -61,7 +61,7 @@ impl Observer {
         Self { snapshot: Arc::new(snapshot), pools: Arc::new(pools) }
     }
 
-    /// Where the scheduler is.
+    /// The waiting and the running job.
     pub fn snapshot(&self) -> SchedulerSnapshot {
         (self.snapshot)()
     }
@@ -71,7 +71,7 @@ impl Observer {
         (self.pools)()
     }
 
-    /// The activity as a sample and the scheduler's snapshot tell it.
+    /// The activity at the time of a device sample.
     pub fn activity(&self, snapshot: SchedulerSnapshot, sample: &DeviceSample) -> Activity {
         Activity {
             time: sample.time,

@@ -1,29 +1,30 @@
-//! What is seen of the device while a job has it: kept in memory, for the newest jobs, for whoever asks afterwards.
+//! Samples of the device and of the server's activity while a job has the device, kept in memory for the newest jobs.
 //!
-//! Everything here happens on the sampler's thread; the thread that draws only says where it is, in the scheduler.
+//! Everything runs on the sampler's thread; the engine's thread only updates the scheduler's state.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::gpu::{DeviceSample, Sampler, Subscription};
 use crate::job_id::JobId;
-use crate::sync::lock;
 
 mod activity;
 mod series;
 
-pub use activity::{Activity, Observer, Running, SchedulerSnapshot};
+pub use activity::{Activity, ActivityProbe, RunningJob, SchedulerSnapshot};
 pub use series::Series;
 
 /// Jobs whose series are kept.
 const JOBS_MAX: usize = 64;
 /// Time between two samples of a job's series.
 const SAMPLE_PERIOD: Duration = Duration::from_millis(100);
-/// Time between two looks at the activity.
+/// Time between two records of the activity.
 const ACTIVITY_PERIOD: Duration = Duration::from_millis(500);
 
-/// A job's series, which is written while it is read.
+/// A job's series: it is still written while the job runs.
 type Shared = Arc<Mutex<Series>>;
 
 /// The series of the newest jobs.
@@ -33,42 +34,42 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Keeps what is seen of a job until the subscription is dropped, or the device goes to another.
-    pub fn record(&self, job: &JobId, sampler: &Sampler, observer: Observer) -> Subscription {
+    /// Records a job until the subscription is dropped or another job has the device.
+    pub fn record(&self, job: &JobId, sampler: &Sampler, activity: ActivityProbe) -> Subscription {
         let series = self.begin(job);
         let job = job.clone();
         let mut activity_due = Instant::now();
         sampler.subscribe(SAMPLE_PERIOD, move |sample| {
-            let snapshot = observer.snapshot();
-            // A job whose engine hangs was given up, and its thread never came to drop the subscription.
+            let snapshot = activity.snapshot();
+            // The watchdog failed a job whose engine hangs; the thread that would drop the subscription is stuck.
             if snapshot.running.as_ref().is_none_or(|running| running.job_id != job) {
                 return;
             }
-            let mut series = lock(&series);
+            let mut series = series.lock();
             series.push_sample(DeviceSample { processes: Vec::new(), ..sample.clone() });
             let now = Instant::now();
             if now >= activity_due {
                 activity_due = now + ACTIVITY_PERIOD - SAMPLE_PERIOD / 2;
-                series.push_activity(observer.activity(snapshot, sample));
+                series.push_activity(activity.activity(snapshot, sample));
             }
         })
     }
 
-    /// What is kept of a job.
+    /// The series of a job, if it is kept.
     pub fn of(&self, job: &JobId) -> Option<Series> {
-        let series = lock(&self.jobs).iter().find(|(id, _)| id == job).map(|(_, series)| series.clone())?;
-        let series = lock(&series);
+        let series = self.jobs.lock().iter().find(|(id, _)| id == job).map(|(_, series)| series.clone())?;
+        let series = series.lock();
         Some(series.clone())
     }
 
-    /// Keeps nothing of a job any more.
+    /// Drops the series of a job.
     pub fn forget(&self, job: &JobId) {
-        lock(&self.jobs).retain(|(id, _)| id != job);
+        self.jobs.lock().retain(|(id, _)| id != job);
     }
 
     fn begin(&self, job: &JobId) -> Shared {
         let series = Arc::default();
-        let mut jobs = lock(&self.jobs);
+        let mut jobs = self.jobs.lock();
         jobs.retain(|(id, _)| id != job);
         if jobs.len() == JOBS_MAX {
             jobs.pop_front();
@@ -92,7 +93,7 @@ mod tests {
         assert!(telemetry.of(&JobId::named("1")).is_some());
         telemetry.forget(&JobId::named("1"));
         assert!(telemetry.of(&JobId::named("1")).is_none());
-        // One that begins anew takes its own place, not another's.
+        // A job that starts again replaces its own series, not another job's.
         telemetry.begin(&JobId::named("2"));
         assert!(telemetry.of(&JobId::named("3")).is_some());
     }

@@ -1,16 +1,16 @@
-//! What was seen of one job, bounded: of one that takes very long only the end is kept.
+//! [`Series`]: the samples of one job, bounded in number.
 
 use std::collections::VecDeque;
 
 use super::Activity;
 use crate::gpu::DeviceSample;
 
-/// Samples that are kept of a job: ten minutes.
+/// Device samples that are kept of a job: ten minutes.
 const SAMPLES_MAX: usize = 6000;
-/// Looks at the activity that are kept of a job: the same time.
+/// Activity records that are kept of a job: the same time.
 const ACTIVITY_MAX: usize = SAMPLES_MAX / 5;
 
-/// What was seen of one job, in order.
+/// The samples of one job, in order. Of a very long job only the end is kept.
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     samples: VecDeque<DeviceSample>,
@@ -24,7 +24,7 @@ impl Series {
         self.samples.iter()
     }
 
-    /// What the server did.
+    /// Activity of the server.
     pub fn activity(&self) -> impl Iterator<Item = &Activity> {
         self.activity.iter()
     }
@@ -43,7 +43,7 @@ impl Series {
     }
 }
 
-/// Adds to the end; returns whether the beginning had to go for it.
+/// Adds to the end; returns whether the first element was dropped for it.
 fn push_within<T>(list: &mut VecDeque<T>, value: T, max: usize) -> bool {
     let is_full = list.len() >= max;
     if is_full {

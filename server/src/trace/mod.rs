@@ -114,9 +114,9 @@ impl ObservedEncoder {
 }
 
 impl EventEncoder for ObservedEncoder {
-    fn write(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
+    fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
         self.observer.note(&event);
-        self.encoder.write(event)
+        self.encoder.encode(event)
     }
 }
 

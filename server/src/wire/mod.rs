@@ -1,6 +1,5 @@
 //! The border between wire and domain: free functions, the only code that names types of both.
 
-pub mod caller;
 pub mod deadline;
 mod enumeration;
 pub mod from_proto;

@@ -7,7 +7,10 @@ mod host;
 mod kill;
 #[cfg(feature = "s3")]
 mod object_store;
+mod older_store;
 mod program;
+#[cfg(target_os = "linux")]
+mod readers;
 mod recovery;
 mod restart;
 mod retention;

@@ -12,13 +12,13 @@ use sakuga_server::event::{CancelReason, Event, EventBody, EventClass};
 use sakuga_server::gpu::{self, Sampler};
 use sakuga_server::job::{Job, JobHandle, JobRequest, Priority};
 use sakuga_server::job_id::JobId;
-use sakuga_server::journal::{EventEncoder, Journal, JournalHooks, Next};
+use sakuga_server::journal::{EventEncoder, Journal, JournalHooks, Next, Reader};
 use sakuga_server::limits::Limits;
 use sakuga_server::preview::{PreviewFormat, PreviewPolicy};
 use sakuga_server::retention::Retention;
 use sakuga_server::retention::RetentionGate;
-use sakuga_server::scheduler::Scheduler;
-use sakuga_server::scheduler::worker::EngineThread;
+use sakuga_server::scheduler::{EngineThread, Scheduler};
+use sakuga_server::store::StoreFault;
 use sakuga_server::store::artifacts::ObjectArtifacts;
 use sakuga_server::store::redb::RedbStore;
 use sakuga_server::store::writer::StoreWriter;
@@ -109,7 +109,7 @@ fn scheduler(script: Script) -> Arc<Scheduler> {
     let artifacts = Arc::new(ObjectArtifacts::in_memory());
     // Nobody counts or deletes ended jobs here.
     let gate = Arc::new(RetentionGate::new(Retention { count: usize::MAX, ..Retention::default() }));
-    let encoder = Encoder::start(artifacts, gate, RUNTIME.handle().clone()).expect("a thread");
+    let encoder = Encoder::start(artifacts, gate, StoreFault::default(), RUNTIME.handle().clone()).expect("a thread");
     let limits = Limits { queued_max: 3, ..Limits::default() };
     Arc::new(Scheduler::start(thread, encoder, sampler, Telemetry::default(), &limits))
 }
@@ -121,7 +121,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a ru
 struct Notes(Arc<Mutex<Vec<Event>>>);
 
 impl EventEncoder for Notes {
-    fn write(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
+    fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
         self.0.lock().expect("no panic").push(event);
         (Bytes::new(), None)
     }
@@ -185,9 +185,9 @@ proptest! {
             let encoder = Box::new(Notes(events.clone()));
             let journal = Arc::new(Journal::new(handle.id.clone(), encoder, writer.clone(), hooks));
             let request = job_request(plan);
-            let Ok(reservation) = scheduler.admit(&request, None) else { continue };
+            let Ok(reservation) = scheduler.reserve(&request.client) else { continue };
             journal.publish(EventBody::Accepted { diagnostics: Vec::new() });
-            let reader = journal.read(0);
+            let reader = Reader::of_live(journal.clone(), 0);
             let job = Job::new(handle.clone(), request, journal.clone(), scheduler.live());
             drop(reservation);
             scheduler.enqueue(job, 0);

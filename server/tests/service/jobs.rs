@@ -6,7 +6,7 @@ use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
     CancelJobRequest, CancelReason, CreateJobRequest, CreateJobResponse, DeleteJobRequest, GenerateEvent,
     GenerateRequest, GetArtifactRequest, GetJobRequest, Job, JobFilter, JobOptions, JobState, ListJobsRequest,
-    WatchJobRequest, WatchJobResponse, watch_job_response::Message,
+    WatchJobRequest, WatchJobResponse, generate_request, watch_job_response::Message,
 };
 use sakuga_server::picture::sha256_hex;
 use tonic::transport::Channel;
@@ -226,10 +226,73 @@ async fn a_cancelled_job_says_at_which_step_and_stays_until_it_is_deleted() {
     for refused in [
         get(&server, &job_id).await.expect_err("deleted"),
         watch(&server, &job_id, None).await.expect_err("deleted"),
-        get(&server, "no such job").await.expect_err("never was"),
+        get(&server, "0198c5a2-7d3e-7c41-9a55-2f1f3f2b6a10").await.expect_err("never was"),
     ] {
         assert_eq!((refused.code(), reason(&refused).as_str()), (Code::NotFound, "JOB_NOT_FOUND"));
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn ids_are_checked_and_a_request_id_is_recognised() {
+    let server = Server::start(scripted(quick())).await;
+    let named = GenerateRequest { request_id: "my request".into(), ..request(1) };
+    let job_id = create(&server, named, JobOptions::default()).await.expect("accepted").job_id;
+    assert_eq!(get(&server, &job_id.to_uppercase()).await.expect("the same job").job_id, job_id);
+    for (text, hint) in [("my request", job_id.as_str()), ("no such job", "a UUID"), ("", "a UUID")] {
+        let refused = get(&server, text).await.expect_err("not a job id");
+        let violation = &refused.get_details_bad_request().expect("BadRequest").field_violations[0];
+        assert_eq!((refused.code(), violation.field.as_str()), (Code::InvalidArgument, "job_id"));
+        assert!(violation.description.contains(hint), "{text}: {}", violation.description);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_running_job_has_its_step_and_a_waiting_one_is_answered_as_cancelled() {
+    let server = Server::start(scripted(steps_of_ms(20))).await;
+    let running = create(&server, request(200), JobOptions::default()).await.expect("accepted").job_id;
+    let mut stream = watch(&server, &running, None).await.expect("there");
+    events(&mut stream, |event| name(event) == "step").await;
+    let job = get(&server, &running).await.expect("it runs");
+    assert!(job.step.expect("it has steps") >= 1, "{job:?}");
+    assert_eq!(job.step_total, Some(200));
+    let waiting = create(&server, request(1), JobOptions::default()).await.expect("accepted").job_id;
+    let job = get(&server, &waiting).await.expect("it waits");
+    assert_eq!((job.state(), job.queue_position, job.step), (JobState::Queued, Some(1), None));
+    let answer = jobs(&server).cancel_job(CancelJobRequest { job_id: waiting }).await.expect("it waits").into_inner();
+    let job = answer.job.expect("a job");
+    assert_eq!((job.state(), job.cancelled.expect("why").reason()), (JobState::Cancelled, CancelReason::Requested));
+    jobs(&server).cancel_job(CancelJobRequest { job_id: running }).await.expect("it runs");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_of_large_jobs_is_bounded_in_bytes() {
+    let server = Server::start(scripted(quick())).await;
+    let text = format!("<caption>{}</caption>", "a girl looks at the sea, ".repeat(2000));
+    let mut made = Vec::new();
+    for _ in 0..12 {
+        let prompt = Some(generate_request::Prompt::Xml(text.clone()));
+        let large = GenerateRequest { prompt, images: 2, ..request(1) };
+        made.push(create(&server, large, JobOptions::default()).await.expect("accepted").job_id);
+    }
+    all(&server, made.last().expect("jobs"), None).await;
+    let (mut listed, mut pages, mut page_token) = (Vec::new(), 0, String::new());
+    loop {
+        let message = ListJobsRequest { page_size: 200, page_token, ..ListJobsRequest::default() };
+        // A client with the default limit of 4 MiB can read it.
+        let page = jobs(&server).list_jobs(message).await.expect("a page").into_inner();
+        pages += 1;
+        listed.extend(page.jobs.into_iter().map(|job| job.job_id));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    made.reverse();
+    assert_eq!(listed, made);
+    assert!(pages > 1, "2.4 MB in one page");
     server.stop().await;
 }
 

@@ -83,7 +83,7 @@ async fn a_profile_changes_no_byte_of_the_picture() {
 #[tokio::test]
 async fn telemetry_goes_with_its_job() {
     let server = Server::start(scripted(quick())).await;
-    let unknown = telemetry(&server, "no such job").await.expect_err("there is none");
+    let unknown = telemetry(&server, "0198c5a2-7d3e-7c41-9a55-2f1f3f2b6a10").await.expect_err("there is none");
     assert_eq!(unknown.get_details_error_info().expect("details").reason, "JOB_NOT_FOUND");
     let first = run(&server, request(1)).await[0].job_id.clone();
     telemetry(&server, &first).await.expect("it is kept");

@@ -1,35 +1,35 @@
-//! What jobs cost, from the steps measured so far: for the times that clients are told, and for when to come again.
+//! [`Estimator`]: what jobs will take, from the steps measured so far.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use sakuga_model_core::GenerationSpec;
 
-/// Steps that are remembered. Enough to be steady, few enough to follow another load within a job or two.
+/// Steps that are remembered: enough for a steady median, few enough to follow a change of load within a job or two.
 const REMEMBERED: usize = 64;
-/// Bounds of the time after which a refused client is told to come again.
+/// Bounds of the `RetryInfo` that a refused client gets.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 
-/// Measured times. A job's cost is taken as proportional to its evaluations, pixels and pictures; attention makes large
-/// pictures somewhat dearer than that.
+/// Estimates times. A job's cost is taken as proportional to its evaluations, pixels and pictures; this underestimates large
+/// pictures somewhat, since attention grows faster than the pixels.
 #[derive(Debug, Default)]
 pub struct Estimator {
     steps: VecDeque<Measured>,
-    /// What the last job took beside its steps, for each pixel of all its pictures, in seconds.
+    /// Seconds that the last job took outside its steps, per pixel of all its pictures.
     overhead_s: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Measured {
     step: Duration,
-    /// Seconds for one evaluation of one pixel.
+    /// Seconds per evaluation and pixel.
     unit_s: f64,
 }
 
 impl Estimator {
-    /// Notes a step. A job whose pictures are computed in several turns has as many times `spec.sampling.steps` steps, each for
-    /// its share of the pictures.
+    /// Records a step. A job whose pictures are computed in several turns has `turns * spec.sampling.steps` steps, each for its share
+    /// of the pictures.
     pub fn step_done(&mut self, spec: &GenerationSpec, step: Duration, turns: u32) {
         if self.steps.len() == REMEMBERED {
             self.steps.pop_front();
@@ -37,26 +37,26 @@ impl Estimator {
         self.steps.push_back(Measured { step, unit_s: step.as_secs_f64() * f64::from(turns) / step_units(spec) });
     }
 
-    /// Notes what a whole job took beside its steps.
-    pub fn job_done(&mut self, spec: &GenerationSpec, beside_steps: Duration) {
-        self.overhead_s = Some(beside_steps.as_secs_f64() / pixels(spec));
+    /// Records the time that a whole job took outside its steps.
+    pub fn job_done(&mut self, spec: &GenerationSpec, overhead: Duration) {
+        self.overhead_s = Some(overhead.as_secs_f64() / pixels(spec));
     }
 
-    /// Median time of a step of late.
+    /// Median time of the latest steps; `None` before the first.
     pub fn step_time(&self) -> Option<Duration> {
         median(self.steps.iter().map(|measured| measured.step))
     }
 
-    /// What a job will take with `steps_left` steps to go; `None` until something was measured.
+    /// The time that a job needs for its last `steps_left` steps and its overhead; `None` before the first step.
     pub fn time_left(&self, spec: &GenerationSpec, steps_left: u32) -> Option<Duration> {
         let unit_s = median(self.steps.iter().map(|measured| Duration::from_secs_f64(measured.unit_s * 1e6)))?;
         let steps_s = unit_s.as_secs_f64() / 1e6 * step_units(spec) * f64::from(steps_left);
         let overhead_s = self.overhead_s.unwrap_or(0.0) * pixels(spec);
-        // Beyond a century nothing is an estimate, and Duration would refuse.
+        // A century is the bound: Duration refuses larger values.
         Duration::try_from_secs_f64((steps_s + overhead_s).min(3e9)).ok()
     }
 
-    /// When a refused client should come again: when the running job will have made room.
+    /// When a refused client should try again: `until_room` within the bounds, where it is known.
     pub fn retry_after(&self, until_room: Option<Duration>) -> Duration {
         until_room.unwrap_or(RETRY_MIN).clamp(RETRY_MIN, RETRY_MAX)
     }

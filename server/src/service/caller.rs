@@ -1,26 +1,41 @@
-//! Who calls, and whether the options of a job make sense.
+//! Who makes a call, and whether the options of a job are valid.
 
 use std::sync::Arc;
 
 use sakuga_proto::generation::v1::{JobOptions, Priority};
-use tonic::Request;
+use tonic::{Request, Status};
 
+use super::refuse;
+use crate::auth::access::{Scope, Scopes};
 use crate::auth::identity::ClientIdentity;
 use crate::error::{ServerError, Violation};
+use crate::jobs::Caller;
 use crate::limits::Limits;
 use crate::transport::connection::Peer;
 use crate::wire::from_proto;
 
 /// The entry of a call's metadata that names its client.
-pub const CLIENT_ID: &str = "sakuga-client-id";
+const CLIENT_ID: &str = "sakuga-client-id";
 
-/// The client's name: that of its token or certificate if calls need one; else what the call says, else the address that
-/// it comes from. Where calls need an identity, a client cannot get more than its share by using many names.
+/// On whose behalf a call acts: its token or certificate where the server asks for one.
+pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+    let client = client_id(request).map_err(|error| refuse(&error))?;
+    Ok(match request.extensions().get::<ClientIdentity>() {
+        Some(identity) => {
+            let sees_all = identity.scopes.allow(Scopes::one(Scope::Admin));
+            Caller { client, owner: identity.name.clone(), sees_all }
+        }
+        None => Caller { client, owner: "".into(), sees_all: true },
+    })
+}
+
+/// The client's name: that of its token or certificate where the server asks for one, else the one that the call gives, else
+/// the address that it comes from. A client can use many names only on a server that asks for none.
 ///
 /// # Errors
 ///
-/// [`ServerError::InvalidRequest`] if the name is no short printable text.
-pub fn client_id<T>(request: &Request<T>) -> Result<Arc<str>, ServerError> {
+/// [`ServerError::InvalidRequest`] if the name is not a short printable text.
+fn client_id<T>(request: &Request<T>) -> Result<Arc<str>, ServerError> {
     if let Some(identity) = request.extensions().get::<ClientIdentity>() {
         return Ok(identity.name.clone());
     }
@@ -37,12 +52,12 @@ pub fn client_id<T>(request: &Request<T>) -> Result<Arc<str>, ServerError> {
     }
 }
 
-/// Checks options.
+/// Checks the options of a job.
 ///
 /// # Errors
 ///
 /// [`ServerError::InvalidRequest`] with every fault.
-pub fn options(options: &JobOptions) -> Result<(), ServerError> {
+pub(super) fn check_options(options: &JobOptions) -> Result<(), ServerError> {
     let mut faults = Vec::new();
     if Priority::try_from(options.priority).is_err() {
         let text = format!("{} is no priority that this server knows", options.priority);

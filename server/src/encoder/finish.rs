@@ -1,0 +1,100 @@
+//! [`FinishTask`]: encodes, stores and announces the pictures of a job.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sakuga_model_core::{Rgb8, Stage, Timings};
+
+use super::sink::ArtifactSink;
+use crate::error::ServerError;
+use crate::event::{CancelReason, EventBody, FinishedImage, JobTimings};
+use crate::job::Job;
+use crate::limits::Limits;
+use crate::picture::{self, EncodeError};
+
+/// A job whose pictures are drawn.
+#[derive(Debug)]
+pub struct FinishTask {
+    /// The job.
+    pub job: Job,
+    /// Its pictures.
+    pub images: Vec<Rgb8>,
+    /// Where the engine's time went.
+    pub timings: Timings,
+    /// How long the job waited in the queue.
+    pub queued: Duration,
+    /// Steps that were done.
+    pub steps_done: u32,
+}
+
+impl FinishTask {
+    pub(super) fn run(self, sink: &ArtifactSink) {
+        let FinishTask { job, images, timings, queued, steps_done } = self;
+        let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
+        let _entered = span.enter();
+        job.events.publish(EventBody::Stage(Stage::EncodeImage));
+        sink.gate.wait_for_room(&job.handle);
+        let begun = Instant::now();
+        let mut finished = Vec::with_capacity(images.len());
+        for (index, picture) in images.into_iter().enumerate() {
+            if job.handle.cancel_reason().is_none() {
+                match store(&job, index, &picture, sink) {
+                    Ok(image) => {
+                        finished.push(image);
+                        continue;
+                    }
+                    Err(error) if job.handle.cancel_reason().is_none() => {
+                        tracing::error!(%error, "failed");
+                        job.events.publish(EventBody::Failed(error));
+                        return;
+                    }
+                    // The job was cancelled while its picture could not be stored.
+                    Err(_) => {}
+                }
+            }
+            let reason = job.handle.cancel_reason().unwrap_or(CancelReason::Requested);
+            tracing::info!(at_step = steps_done, ?reason, "cancelled");
+            return job.cancelled(steps_done, reason);
+        }
+        // All pieces are stored before the first is announced.
+        finished.iter().enumerate().for_each(|(index, image)| announce(&job, index as u32, image.size));
+        let timings = JobTimings {
+            queued,
+            text_encode: timings.text_encode,
+            denoise: timings.denoise(),
+            decode: timings.decode,
+            encode_image: begun.elapsed(),
+            total: job.accepted.elapsed(),
+        };
+        tracing::info!(images = finished.len(), total_ms = timings.total.as_millis() as u64, "completed");
+        job.events.publish(EventBody::Completed { images: finished, timings });
+    }
+}
+
+/// Encodes and stores a picture.
+fn store(job: &Job, index: usize, picture: &Rgb8, sink: &ArtifactSink) -> Result<FinishedImage, ServerError> {
+    let (file, image) = encode(job, index, picture).map_err(|error| ServerError::Internal(error.to_string()))?;
+    sink.put(&job.handle, index as u32, file)?;
+    Ok(image)
+}
+
+/// Announces a picture piece by piece.
+fn announce(job: &Job, image_index: u32, total_size: u64) {
+    for offset in (0..total_size).step_by(Limits::CHUNK_BYTES_MAX) {
+        let len = (total_size - offset).min(Limits::CHUNK_BYTES_MAX as u64);
+        job.events.publish(EventBody::ImageChunk { image_index, offset, total_size, len });
+    }
+}
+
+fn encode(job: &Job, index: usize, picture: &Rgb8) -> Result<(Bytes, FinishedImage), EncodeError> {
+    let texts = job.request.texts.get(index).map_or(&[][..], Vec::as_slice);
+    let file = Bytes::from(picture::encode_png(picture, texts)?);
+    let image = FinishedImage {
+        sha256: picture::sha256_hex(&file),
+        pixels_sha256: picture::sha256_hex(&picture.pixels),
+        width_px: picture.width_px,
+        height_px: picture.height_px,
+        size: file.len() as u64,
+    };
+    Ok((file, image))
+}

@@ -1,0 +1,13 @@
+//! The encoder thread: turns pixels into files, so that the engine's thread never waits for a codec or a disk.
+//!
+//! Tasks run in order, so a job's previews are published before its pictures. A preview that still waits is replaced by a
+//! newer one of the same picture. At most [`FINISHED_MAX`] finished jobs wait; then the engine's thread waits too.
+
+mod finish;
+mod preview;
+mod sink;
+mod thread;
+
+pub use finish::FinishTask;
+pub use preview::PreviewTask;
+pub use thread::{Encoder, FINISHED_MAX};

@@ -1,0 +1,42 @@
+//! [`JobRequest`]: what a checked request asks of the engine, the scheduler and the encoder.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sakuga_model_core::GenerationSpec;
+
+use crate::picture::TextChunk;
+use crate::preview::PreviewPolicy;
+
+/// What a checked request asks of the engine, the scheduler and the encoder.
+#[derive(Clone, Debug)]
+pub struct JobRequest {
+    /// The caller's name for the request.
+    pub request_id: String,
+    /// The client, for shares of the device and limits per client.
+    pub client: Arc<str>,
+    /// The job's share of the device.
+    pub priority: Priority,
+    /// Whether the job survives a shutdown: it then waits for the next start instead of ending as cancelled.
+    pub is_kept: bool,
+    /// What the engine draws.
+    pub spec: GenerationSpec,
+    /// Which previews are sent.
+    pub preview: PreviewPolicy,
+    /// Least time between two samples of the device.
+    pub stats_interval: Duration,
+    /// The text chunks of each picture's file.
+    pub texts: Vec<Vec<TextChunk>>,
+}
+
+/// A job's share of the device while other jobs wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Priority {
+    /// A quarter of a normal job's.
+    Low,
+    /// One share.
+    #[default]
+    Normal,
+    /// Four times a normal job's.
+    High,
+}

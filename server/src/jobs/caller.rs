@@ -1,0 +1,29 @@
+//! [`Caller`]: on whose behalf a call acts on jobs.
+
+use std::sync::Arc;
+
+/// On whose behalf a call acts on jobs.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The client's name, for limits and shares of the device.
+    pub client: Arc<str>,
+    /// The name of the call's credential, which owns the jobs that the call creates. Empty if the server asks for none.
+    pub owner: Arc<str>,
+    /// Whether the call may act on every job: the server asks for no credentials, or the credential has the scope `admin`.
+    pub sees_all: bool,
+}
+
+impl Caller {
+    /// Whether the call may know of a job and act on it.
+    pub(super) fn may_access(&self, owner: &str) -> bool {
+        self.sees_all || *self.owner == *owner
+    }
+
+    /// The key under which a repeated call with this `request_id` finds its job; empty without a `request_id`.
+    pub(super) fn name_key(&self, request_id: &str) -> Vec<u8> {
+        if request_id.is_empty() {
+            return Vec::new();
+        }
+        [self.client.as_bytes(), b"\0", request_id.as_bytes()].concat()
+    }
+}

@@ -1,0 +1,63 @@
+//! Checks a request and derives what its job needs.
+
+use std::sync::Arc;
+
+use sakuga_proto::generation::v1::{self as generation};
+use sakuga_schema::Diagnostic;
+
+use super::policy::JobPolicy;
+use super::registry::Dependencies;
+use crate::error::ServerError;
+use crate::job::JobRequest;
+use crate::job_id::JobId;
+use crate::wire::to_proto::JobContext;
+use crate::wire::{from_proto, metadata, to_proto};
+
+/// A checked request in the forms in which it is needed.
+pub(super) struct Prepared {
+    pub(super) context: JobContext,
+    pub(super) request: JobRequest,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+/// Checks a request: parses its prompts, counts their tokens and fills in the defaults. The resolved request of an earlier
+/// run is returned unchanged.
+///
+/// # Errors
+///
+/// [`ServerError::InvalidRequest`] or [`ServerError::UnknownModel`].
+pub(super) fn prepare(
+    dependencies: &Dependencies,
+    job_id: JobId,
+    client: Arc<str>,
+    message: generation::GenerateRequest,
+    policy: JobPolicy,
+) -> Result<Prepared, ServerError> {
+    let checked = from_proto::unchecked(message).check(dependencies.rules(), draw_seed)?;
+    let resolved = to_proto::resolved(&checked);
+    let metadata: Vec<_> = (0..checked.spec().images)
+        .map(|index| metadata::image_metadata(&checked, &resolved, &dependencies.engine, index))
+        .collect();
+    let texts = metadata.iter().map(|metadata| metadata::text_chunks(metadata, &checked));
+    let request = JobRequest {
+        request_id: checked.request_id().to_owned(),
+        client,
+        priority: policy.priority,
+        is_kept: dependencies.is_durable && policy.grace.is_none_or(|grace| !grace.is_zero()),
+        spec: checked.spec().clone(),
+        preview: checked.preview(),
+        stats_interval: checked.stats_interval(),
+        texts: texts.collect::<Result<_, _>>().map_err(|error| ServerError::Internal(error.to_string()))?,
+    };
+    let device = dependencies.engine.device.clone();
+    let model_notice = dependencies.engine.model.notice.clone();
+    let diagnostics = checked.diagnostics().to_vec();
+    Ok(Prepared { context: JobContext { job_id, resolved, device, model_notice, metadata }, request, diagnostics })
+}
+
+/// A seed of 32 bits: short enough to be read out and typed again.
+fn draw_seed() -> u64 {
+    // If the system has no randomness, the clock is random enough for a picture.
+    let clock = || std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
+    getrandom::u32().unwrap_or_else(|_| clock()).into()
+}

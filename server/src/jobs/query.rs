@@ -1,0 +1,123 @@
+//! Reads jobs: one, a page of them, and their telemetry.
+
+use sakuga_proto::generation::v1::{self as generation};
+
+use super::caller::Caller;
+use super::record::Record;
+use super::registry::Jobs;
+use crate::error::ServerError;
+use crate::job_id::JobId;
+use crate::scheduler::JobProgress;
+use crate::telemetry::Series;
+use crate::wire::to_proto;
+
+/// Records that are read from the store at once.
+const SCAN: usize = 256;
+
+/// The bounds of a page.
+#[derive(Clone, Copy, Debug)]
+pub struct PageLimits {
+    /// Most jobs.
+    pub jobs: usize,
+    /// Most bytes of all encoded jobs together. A page has at least one job, however large that is.
+    pub bytes: usize,
+}
+
+impl Jobs {
+    /// A job as it is now.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`] or [`ServerError::Store`].
+    pub async fn get(&self, caller: &Caller, job_id: &str) -> Result<generation::Job, ServerError> {
+        let (_, record) = self.accessible(caller, job_id).await?;
+        Ok(self.with_progress(record.into_job()))
+    }
+
+    /// Adds what only this process knows of a job.
+    pub(super) fn with_progress(&self, mut job: generation::Job) -> generation::Job {
+        let id = JobId::named(&job.job_id);
+        if let Some(journal) = self.live_journal(&id) {
+            job.next_sequence = journal.next_sequence();
+        }
+        if job.end_time.is_some() {
+            return job;
+        }
+        match self.dependencies.scheduler.progress(&id) {
+            Some(JobProgress::Waiting { position, eta }) => {
+                job.queue_position = Some(to_proto::saturate(position));
+                job.eta = eta.and_then(to_proto::duration);
+            }
+            Some(JobProgress::Running { step, steps, eta }) => {
+                // Its start may not be committed yet.
+                job.queue_position = job.start_time.is_none().then_some(0);
+                job.step = Some(step);
+                job.step_total = Some(steps);
+                job.eta = eta.and_then(to_proto::duration);
+            }
+            None => {}
+        }
+        job
+    }
+
+    /// The caller's jobs that `matches` accepts, the newest first, below the id `before`; and whether there may be more.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Store`].
+    pub async fn list(
+        &self,
+        caller: &Caller,
+        before: Option<String>,
+        limits: PageLimits,
+        matches: impl Fn(&generation::Job) -> bool + Send + 'static,
+    ) -> Result<(Vec<generation::Job>, bool), ServerError> {
+        use prost::Message as _;
+        let caller = caller.clone();
+        let found = self.read_store(move |store| {
+            let (mut found, mut bytes) = (Vec::new(), 0_usize);
+            let mut before = before;
+            loop {
+                let scanned = store.jobs(before.as_deref(), SCAN)?;
+                let is_last = scanned.len() < SCAN;
+                for (id, encoded) in scanned {
+                    let record = Record::decode(&encoded).map_err(|error| error.of_job(&id))?;
+                    if caller.may_access(record.owner()) && matches(record.job()) {
+                        bytes += record.job().encoded_len();
+                        let is_full = found.len() == limits.jobs || bytes > limits.bytes;
+                        if is_full && !found.is_empty() {
+                            return Ok((found, true));
+                        }
+                        found.push(record.into_job());
+                    }
+                    before = Some(id);
+                }
+                if is_last {
+                    return Ok((found, false));
+                }
+            }
+        });
+        let (jobs, has_more) = found.await?;
+        Ok((jobs.into_iter().map(|job| self.with_progress(job)).collect(), has_more))
+    }
+
+    /// Samples of the device while a job had it; empty for a job that never had it.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`], [`ServerError::NoTelemetry`] or
+    /// [`ServerError::Store`].
+    pub async fn telemetry(&self, caller: &Caller, job_id: &str) -> Result<Series, ServerError> {
+        let (id, record) = self.accessible(caller, job_id).await?;
+        match self.dependencies.telemetry.of(&id) {
+            Some(series) => Ok(series),
+            None if record.job().start_time.is_none() => Ok(Series::default()),
+            None => Err(ServerError::NoTelemetry(id.to_string())),
+        }
+    }
+
+    /// Whether a live job is one that the caller may know of.
+    pub fn may_access_live(&self, caller: &Caller, id: &JobId) -> bool {
+        caller.sees_all || self.live.lock().get(id).is_some_and(|live| caller.may_access(&live.owner))
+    }
+}

@@ -1,0 +1,168 @@
+//! [`Journal`]: publishes a job's events.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::watch;
+
+use super::entry::{EventEncoder, JournalHooks, StoredJournal};
+use super::phase::Phase;
+use super::state::State;
+use crate::event::{EventBody, EventClass};
+use crate::job_id::JobId;
+use crate::store::Write;
+use crate::store::writer::StoreWriter;
+
+/// The journal of one job.
+pub struct Journal {
+    job: JobId,
+    writer: Arc<StoreWriter>,
+    hooks: Arc<dyn JournalHooks>,
+    state: Mutex<State>,
+    /// Signals that readers may have something new.
+    changed: watch::Sender<()>,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Journal({})", self.job)
+    }
+}
+
+impl Journal {
+    /// An empty journal.
+    pub fn new(
+        job: JobId,
+        encoder: Box<dyn EventEncoder>,
+        writer: Arc<StoreWriter>,
+        hooks: Arc<dyn JournalHooks>,
+    ) -> Self {
+        Self::resume(job, encoder, writer, hooks, StoredJournal::default())
+    }
+
+    /// The journal of a job that waits again after a restart, with what was stored of it.
+    pub fn resume(
+        job: JobId,
+        encoder: Box<dyn EventEncoder>,
+        writer: Arc<StoreWriter>,
+        hooks: Arc<dyn JournalHooks>,
+        stored: StoredJournal,
+    ) -> Self {
+        let state = Mutex::new(State::new(encoder, stored));
+        Self { job, writer, hooks, state, changed: watch::Sender::new(()) }
+    }
+
+    /// The job.
+    pub fn job(&self) -> &JobId {
+        &self.job
+    }
+
+    /// Numbers the first events and returns the writes that have to be committed before [`Journal::opened`].
+    pub fn open(&self, bodies: Vec<EventBody>) -> Vec<Write> {
+        let mut state = self.state.lock();
+        let mut writes = Vec::new();
+        for body in bodies {
+            let _is_valid = state.push(body, &self.job, &mut writes);
+        }
+        state.record = last_record(&writes).unwrap_or_default();
+        writes
+    }
+
+    /// Shows the first events to readers: they are committed.
+    pub fn opened(&self) {
+        let mut state = self.state.lock();
+        state.committed = state.states.len();
+        state.reserved = state.reserve_asked;
+        drop(state);
+        self.changed.send_replace(());
+    }
+
+    /// Numbers an event and shows it to readers as soon as it is committed. Returns false, and does nothing, if the event
+    /// is not valid at this point of the job, such as any event after the terminal one.
+    pub fn publish(self: &Arc<Self>, body: EventBody) -> bool {
+        let is_terminal = body.class() == EventClass::Terminal;
+        let mut writes = Vec::new();
+        let mut state = self.state.lock();
+        if !state.push(body, &self.job, &mut writes) {
+            return false;
+        }
+        let is_visible = state.states.len() == state.committed;
+        if !writes.is_empty() {
+            let (count, reserved, journal) = (state.states.len(), state.reserve_asked, self.clone());
+            let record = last_record(&writes);
+            // The lock is held so that a job's writes reach the store in the order of their sequence numbers.
+            self.writer.write(writes, move || journal.committed(count, reserved, record, is_terminal));
+        }
+        drop(state);
+        if is_visible {
+            self.changed.send_replace(());
+        }
+        true
+    }
+
+    fn committed(&self, count: usize, reserved: u64, record: Option<Vec<u8>>, is_terminal: bool) {
+        let mut state = self.state.lock();
+        if let Some(record) = record {
+            state.record = record;
+        }
+        state.committed = state.committed.max(count);
+        state.reserved = state.reserved.max(reserved);
+        drop(state);
+        self.changed.send_replace(());
+        if is_terminal {
+            self.hooks.ended(&self.job);
+        }
+    }
+
+    /// Ends the readers' streams without a terminal event and refuses all further events, at a shutdown of the server.
+    pub fn seal(&self) {
+        let mut state = self.state.lock();
+        if state.phase < Phase::Ended {
+            state.phase = Phase::Sealed;
+        }
+        drop(state);
+        self.changed.send_replace(());
+    }
+
+    /// Whether the terminal event was published.
+    pub fn is_ended(&self) -> bool {
+        self.state.lock().phase == Phase::Ended
+    }
+
+    /// The job's encoded record as it is committed.
+    pub fn record(&self) -> Vec<u8> {
+        self.state.lock().record.clone()
+    }
+
+    /// Whether the job has readers.
+    pub fn is_watched(&self) -> bool {
+        self.state.lock().readers > 0
+    }
+
+    /// The sequence number of the next event.
+    pub fn next_sequence(&self) -> u64 {
+        self.state.lock().next_sequence
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    /// Calls the hook for a job that lost its last reader.
+    pub(super) fn unwatched(&self) {
+        self.hooks.unwatched(&self.job);
+    }
+}
+
+/// The job's record as a batch of writes leaves it, if the batch changes it.
+fn last_record(writes: &[Write]) -> Option<Vec<u8>> {
+    writes.iter().rev().find_map(|write| match write {
+        Write::PutJob { record, .. } => Some(record.clone()),
+        _ => None,
+    })
+}

@@ -1,0 +1,17 @@
+//! What the worker needs besides the engine.
+
+use std::sync::Arc;
+
+use super::shared::Shared;
+use crate::encoder::Encoder;
+use crate::gpu::Sampler;
+use crate::telemetry::{ActivityProbe, Telemetry};
+
+/// What the worker needs besides the engine.
+pub(super) struct WorkerContext {
+    pub(super) shared: Arc<Shared>,
+    pub(super) encoder: Encoder,
+    pub(super) sampler: Arc<Sampler>,
+    pub(super) telemetry: Telemetry,
+    pub(super) activity: ActivityProbe,
+}

@@ -1,0 +1,163 @@
+//! [`Scheduler`]: the handle for everything outside the engine's thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use super::context::WorkerContext;
+use super::engine_thread::EngineThread;
+use super::reservation::Reservation;
+use super::shared::{EngineStatus, Shared};
+use super::watchdog;
+use crate::encoder::Encoder;
+use crate::error::ServerError;
+use crate::event::CancelReason;
+use crate::gpu::Sampler;
+use crate::job::{Job, JobHandle, LiveJobs};
+use crate::job_id::JobId;
+use crate::limits::Limits;
+use crate::telemetry::{ActivityProbe, Telemetry};
+
+/// How long dropping the scheduler waits for the worker. A step takes a few seconds at most; an engine that hangs longer is
+/// left to the end of the process.
+const JOIN_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How far a live job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobProgress {
+    /// It waits.
+    Waiting {
+        /// Jobs before it, the running one included.
+        position: usize,
+        /// When it will start; `None` until a step was measured.
+        eta: Option<Duration>,
+    },
+    /// It has the device.
+    Running {
+        /// Steps that are done.
+        step: u32,
+        /// All steps.
+        steps: u32,
+        /// When it will end; `None` until a step was measured.
+        eta: Option<Duration>,
+    },
+}
+
+/// The handle. Dropping it cancels all jobs and joins the worker.
+pub struct Scheduler {
+    shared: Arc<Shared>,
+    live: Arc<LiveJobs>,
+    thread: Arc<Mutex<Option<EngineThread>>>,
+}
+
+impl Scheduler {
+    /// Starts to feed an open engine with jobs.
+    pub fn start(
+        thread: EngineThread,
+        encoder: Encoder,
+        sampler: Arc<Sampler>,
+        telemetry: Telemetry,
+        limits: &Limits,
+    ) -> Self {
+        let shared = Arc::new(Shared::new(limits));
+        let live: Arc<LiveJobs> = Arc::default();
+        let activity = shared.activity_probe();
+        let context = Arc::new(WorkerContext { shared: shared.clone(), encoder, sampler, telemetry, activity });
+        let watched = Arc::downgrade(&context);
+        thread.begin(context);
+        let thread = Arc::new(Mutex::new(Some(thread)));
+        if let Some(silence_max) = limits.silence_max {
+            watchdog::start(silence_max, watched, live.clone(), thread.clone());
+        }
+        Self { shared, live, thread }
+    }
+
+    /// The jobs without a terminal event, for [`Job::new`].
+    pub fn live(&self) -> &Arc<LiveJobs> {
+        &self.live
+    }
+
+    /// Reserves a place in the queue for a client's next job.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::ShuttingDown`], [`ServerError::EngineUnavailable`], [`ServerError::QueueFull`] or
+    /// [`ServerError::ClientJobs`].
+    pub fn reserve(&self, client: &Arc<str>) -> Result<Reservation, ServerError> {
+        Reservation::new(&self.shared, client, self.live.of_client(client))
+    }
+
+    /// Reserves a place for a job of an earlier run, which was admitted then.
+    pub fn reserve_for_earlier_run(&self) -> Reservation {
+        Reservation::of_earlier_run(&self.shared)
+    }
+
+    /// Enqueues the job; publishes `Queued` if its position changed while the job was stored.
+    pub fn enqueue(&self, job: Job, announced_position: usize) {
+        self.shared.enqueue(job, announced_position);
+    }
+
+    /// How far a job is; `None` if it neither waits nor runs.
+    pub fn progress(&self, id: &JobId) -> Option<JobProgress> {
+        let state = self.shared.state();
+        if let Some(running) = state.running.as_ref().filter(|running| running.id == *id) {
+            let eta = state.estimator.time_left(&running.spec, running.steps_left);
+            return Some(JobProgress::Running { step: running.step, steps: running.steps, eta });
+        }
+        let place = state.queue.place(id)?;
+        Some(JobProgress::Waiting { position: place + state.running_jobs(), eta: state.eta(place) })
+    }
+
+    /// Cancels a job: at once if it waits, at its next step if it runs. Does nothing to a job that has ended.
+    pub fn cancel(&self, handle: &JobHandle, reason: CancelReason) {
+        self.shared.cancel(handle, reason);
+    }
+
+    /// Refuses new jobs and cancels those that wait; the running one continues.
+    pub fn drain(&self) {
+        for job in self.shared.drain() {
+            job.cancelled(0, CancelReason::Shutdown);
+        }
+    }
+
+    /// Cancels every live job.
+    pub fn cancel_all(&self) {
+        for handle in self.live.handles() {
+            self.cancel(&handle, CancelReason::Shutdown);
+        }
+    }
+
+    /// Whether the engine can draw, now and whenever that changes.
+    pub fn engine_status(&self) -> watch::Receiver<EngineStatus> {
+        self.shared.engine_status()
+    }
+
+    /// Reports on the activity of the scheduler and its engine.
+    pub fn activity_probe(&self) -> ActivityProbe {
+        self.shared.activity_probe()
+    }
+
+    /// Median time of the latest steps; `None` before the first.
+    pub fn step_time(&self) -> Option<Duration> {
+        self.shared.state().estimator.step_time()
+    }
+
+    /// Cancels all jobs, ends the worker after its present step and waits for it, at most for `patience`.
+    pub fn close(&self, patience: Duration) {
+        self.drain();
+        self.cancel_all();
+        self.shared.close();
+        let Some(thread) = self.thread.lock().take() else { return };
+        if !thread.join_within(patience) {
+            tracing::error!("the engine does not return from its step; leaving its thread behind");
+        }
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.close(JOIN_PATIENCE);
+    }
+}

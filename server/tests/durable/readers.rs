@@ -1,0 +1,121 @@
+//! What an event costs for each reader: the server encodes it once and sends the same bytes to all.
+//!
+//! `cargo test -p sakuga-server --test durable instructions_of_an_event -- --ignored --nocapture` prints the instructions for
+//! each reader and event, counted by callgrind. `SAKUGA_READERS_SERVER` names another server program, such as one of an
+//! earlier release, to compare with.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::support::{Seen, request};
+
+/// Readers of the one job.
+const READERS: u64 = 200;
+/// Steps of the short and of the long job. The difference has no connections, streams or pictures.
+const STEPS: [u32; 2] = [10, 60];
+/// A server under callgrind is about fifty times as slow.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A server under callgrind.
+struct Measured {
+    child: Child,
+    url: String,
+    log: PathBuf,
+}
+
+impl Measured {
+    fn start(program: &Path, folder: &Path) -> Self {
+        let (out, log) = (folder.join("callgrind.out"), folder.join("callgrind.log"));
+        let listening = folder.join("listening");
+        let child = Command::new("valgrind")
+            .arg("--tool=callgrind")
+            .arg(format!("--callgrind-out-file={}", out.display()))
+            .arg(format!("--log-file={}", log.display()))
+            .arg(program)
+            .args(["--engine", "scripted", "--scripted-step-ms", "250", "--listen", "127.0.0.1:0", "--log", "error"])
+            .args(["--data-dir", "memory"])
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(std::fs::File::create(&listening).expect("a file"))
+            .spawn()
+            .expect("valgrind is installed");
+        let until = Instant::now() + PATIENCE;
+        let url = loop {
+            let text = std::fs::read_to_string(&listening).expect("a file");
+            if let Some(url) = text.trim().strip_prefix("listening on ") {
+                break url.to_owned();
+            }
+            assert!(Instant::now() < until, "the server does not start");
+            std::thread::sleep(Duration::from_millis(100));
+        };
+        Self { child, url, log }
+    }
+
+    async fn jobs(&self) -> JobServiceClient<Channel> {
+        let channel = Endpoint::from_shared(self.url.clone()).expect("a URL").connect().await.expect("it listens");
+        JobServiceClient::new(channel)
+    }
+
+    /// Stops the server and returns the instructions of its whole run.
+    fn instructions(mut self) -> u64 {
+        let stopped = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(stopped.expect("kill runs").success());
+        self.child.wait().expect("it ended");
+        let log = std::fs::read_to_string(&self.log).expect("callgrind's log");
+        let collected = log.lines().find_map(|line| line.split_once("Collected :")).expect("a sum").1;
+        collected.trim().parse().expect("a number")
+    }
+}
+
+impl Drop for Measured {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Instructions of a server that draws one job with so many steps and readers, and the events that all readers got.
+async fn measure(program: &Path, steps: u32, readers: u64) -> (u64, u64) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = Measured::start(program, folder.path());
+    let mut jobs = server.jobs().await;
+    let made = jobs.create_job(request("crowd", steps)).await.expect("accepted").into_inner().job.expect("a job");
+    let mut reading = Vec::new();
+    for _ in 0..readers {
+        let (mut jobs, job_id) = (jobs.clone(), made.job_id.clone());
+        reading.push(tokio::spawn(async move {
+            let mut seen = Seen::default();
+            seen.follow(&mut jobs, &job_id).await.expect("it lives");
+            seen.events.len() as u64
+        }));
+    }
+    let mut events = 0;
+    for reader in reading {
+        events += tokio::time::timeout(PATIENCE, reader).await.expect("in time").expect("no assertion failed");
+    }
+    drop(jobs);
+    (server.instructions(), events)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes minutes and needs valgrind"]
+async fn instructions_of_an_event_for_each_reader() {
+    let program = std::env::var_os("SAKUGA_READERS_SERVER");
+    let program = program.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_sakuga-server")), PathBuf::from);
+    let mut cost = Vec::new();
+    for readers in [1, READERS] {
+        let (short, few) = measure(&program, STEPS[0], readers).await;
+        let (long, many) = measure(&program, STEPS[1], readers).await;
+        assert!(many > few, "a longer job has more events");
+        println!("{readers} readers: {} instructions for {} more events", long - short, many - few);
+        cost.push((long as f64 - short as f64, (many - few) as f64));
+    }
+    let [(alone, _), (crowd, events)] = cost[..] else { panic!("two measurements") };
+    let each = (crowd - alone) / (events * (READERS - 1) as f64 / READERS as f64);
+    println!("{each:.0} instructions for each reader and event");
+    assert!(each > 0.0);
+}
