@@ -22,11 +22,10 @@ def pem(folder: Path, name: str, content: trustme.Blob) -> str:
 def new_token(tokens: Path, name: str, scope: str) -> str:
     """Creates a token with the server's command, and adds its line to the file."""
     command = [os.environ[PROGRAM], "token", "new", "--name", name, "--scope", scope]
-    said = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True).stdout.splitlines()
+    created = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=True)
     with tokens.open("a") as file:
-        file.write(said[-1] + "\n")
-    (token,) = [line for line in said if line.startswith("sakuga_")]
-    return token
+        file.write(created.stderr)
+    return created.stdout.strip()
 
 
 class Secured:
