@@ -66,6 +66,7 @@ impl<V> TokenLru<V> {
 
     /// The length of the longest prefix shared with these ids, never 0, and its value; the last used of several. Counts
     /// as a use.
+    #[cfg(any(feature = "cuda", test))]
     pub fn longest_prefix(&mut self, ids: &[u32]) -> Option<(usize, &V)> {
         let shared = self.entries.iter().enumerate().map(|(at, entry)| (common_prefix(&entry.ids, ids), at));
         let (length, at) = shared.max()?;
@@ -162,6 +163,7 @@ impl<V: Clone> KeptBatches<V> {
     }
 }
 
+#[cfg(any(feature = "cuda", test))]
 fn common_prefix(a: &[u32], b: &[u32]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
