@@ -6,6 +6,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use prost_reflect::{DynamicMessage, Kind, MapKey, ReflectMessage as _, Value};
+use sakuga_client::proto::Encoded;
 use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::generate_event::Event;
 use sakuga_client::proto::generation::v1::generate_request::Prompt;
@@ -128,7 +129,7 @@ fn one<T: Send + 'static>(message: T) -> Messages<T> {
 
 #[tonic::async_trait]
 impl JobService for Hostile {
-    type WatchJobStream = Messages<WatchJobResponse>;
+    type WatchJobStream = Messages<Encoded<WatchJobResponse>>;
     type GetArtifactStream = Messages<GetArtifactResponse>;
 
     async fn create_job(&self, _: Request<CreateJobRequest>) -> Result<Response<CreateJobResponse>, Status> {
@@ -140,7 +141,7 @@ impl JobService for Hostile {
         let responses = (0..).zip(events().into_iter().chain([completed])).map(|(sequence, event)| {
             let event =
                 GenerateEvent { sequence, job_id: EVIL.to_owned(), event: Some(event), ..GenerateEvent::default() };
-            Ok(WatchJobResponse { message: Some(Message::Event(event)) })
+            Ok(Encoded::of(&WatchJobResponse { message: Some(Message::Event(event)) }))
         });
         Ok(Response::new(Box::pin(tokio_stream::iter(responses.collect::<Vec<_>>()))))
     }
