@@ -1,6 +1,8 @@
 //! PromptService: checks, parses, writes, and gives out the language itself.
 
 use prost::Message as _;
+use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
+use sakuga_proto::generation::v1::{CreateJobRequest, GenerateRequest, Sampling, generate_request};
 use sakuga_proto::prompt::v1::prompt_service_client::PromptServiceClient;
 use sakuga_proto::prompt::v1::{
     FormatPromptRequest, GetSchemaRequest, ParsePromptRequest, Severity, Strictness, ValidatePromptRequest,
@@ -84,5 +86,82 @@ async fn the_language_is_given_out() {
     assert_eq!(schema.xsd, sakuga_schema::XSD);
     let set = prost_types::FileDescriptorSet::decode(schema.descriptor_set.as_slice()).expect("a descriptor set");
     assert!(set.file.iter().any(|file| file.name() == "sakuga/prompt/v1/prompt.proto"));
+    server.stop().await;
+}
+
+/// Prompts as people send them: whole answers, infotexts, other formats, negative prompts inside.
+fn collected() -> Vec<(String, String)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../schema/tests/prompts");
+    let files = std::fs::read_dir(folder).expect("the folder is there").map(|entry| entry.expect("a file").path());
+    let mut prompts: Vec<(String, String)> = files
+        .filter_map(|path| {
+            // One is UTF-16, which no protobuf string can hold.
+            let text = std::fs::read_to_string(&path).ok()?;
+            Some((path.file_name()?.to_string_lossy().into_owned(), text))
+        })
+        .collect();
+    prompts.sort();
+    assert!(prompts.len() > 30, "{} prompts", prompts.len());
+    prompts
+}
+
+#[tokio::test]
+async fn validation_says_what_a_job_would_answer() {
+    let server = Server::start(scripted(quick())).await;
+    let mut prompts = PromptServiceClient::new(server.channel.clone());
+    let mut jobs = JobServiceClient::new(server.channel.clone());
+    let mut refused = 0;
+    for (name, text) in collected() {
+        let request =
+            ValidatePromptRequest { prompt: Some(Prompt::Xml(text.clone())), ..ValidatePromptRequest::default() };
+        let answer = prompts.validate_prompt(request).await.expect("an answer").into_inner();
+        let generate = GenerateRequest {
+            prompt: Some(generate_request::Prompt::Xml(text)),
+            sampling: Some(Sampling { steps: 1, ..Sampling::default() }),
+            width: 64,
+            height: 64,
+            ..GenerateRequest::default()
+        };
+        let request = CreateJobRequest { request: Some(generate), ..CreateJobRequest::default() };
+        let created = jobs.create_job(request).await;
+        assert_eq!(answer.valid, created.is_ok(), "{name}: {:?}\n{created:?}", answer.diagnostics);
+        refused += usize::from(created.is_err());
+        let has_negative = answer.diagnostics.iter().any(|finding| finding.code == "negative-split");
+        if let Ok(job) = created {
+            let resolved = job.into_inner().job.and_then(|job| job.request).expect("the request");
+            let negative = resolved.negative;
+            assert_eq!(negative.is_some(), has_negative, "{name}: {negative:?}");
+        }
+    }
+    assert!((3..20).contains(&refused), "{refused} prompts were refused");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_negative_prompt_has_one_place() {
+    let server = Server::start(scripted(quick())).await;
+    let mut jobs = JobServiceClient::new(server.channel.clone());
+    let ask = |text: &str, negative: Option<&str>| CreateJobRequest {
+        request: Some(GenerateRequest {
+            prompt: Some(generate_request::Prompt::Xml(text.to_owned())),
+            negative: negative.map(|text| generate_request::Negative::NegativeText(text.to_owned())),
+            sampling: Some(Sampling { steps: 1, ..Sampling::default() }),
+            width: 64,
+            height: 64,
+            ..GenerateRequest::default()
+        }),
+        ..CreateJobRequest::default()
+    };
+    let both =
+        jobs.create_job(ask("1girl\nNegative prompt: lowres", Some("blurry"))).await.expect_err("two negative prompts");
+    assert_eq!(both.code(), Code::InvalidArgument);
+    assert!(both.message().contains("negative"), "{both:?}");
+    let own = "You are the worst artist. <Prompt Start> lowres";
+    let job = jobs.create_job(ask("1girl, solo", Some(own))).await.expect("its system prompt is left out");
+    let resolved = job.into_inner().job.and_then(|job| job.request).expect("the request");
+    let Some(generate_request::Negative::NegativePrompt(negative)) = resolved.negative else {
+        panic!("{:?}", resolved.negative);
+    };
+    assert_eq!(negative.caption, "lowres");
     server.stop().await;
 }
