@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use sakuga_client::proto::text::one_line;
+use sakuga_client::proto::text::{lines, one_line};
 use sakuga_schema::{Diagnostic, Edit, Fix, Severity};
 
 use super::check::{CheckArguments, Checker, Kind, Outcome};
@@ -133,7 +133,7 @@ fn report(name: &str, bytes: &[u8], outcome: &Outcome, terminal: &Terminal) {
         say(format_args!(
             "note: the negative prompt is not a part of the canonical form; write it to a file of its own and give it to \
              `sakuga generate` with --negative:\n{}",
-            render::plain(negative.trim_end())
+            lines(negative.trim_end())
         ));
     }
     if let Some(system_prompt) = &outcome.system_prompt {
