@@ -8,6 +8,7 @@ use super::registry::Jobs;
 use crate::error::ServerError;
 use crate::job_id::JobId;
 use crate::scheduler::JobProgress;
+use crate::store::StoreError;
 use crate::telemetry::Series;
 use crate::wire::to_proto;
 
@@ -61,6 +62,7 @@ impl Jobs {
     }
 
     /// The caller's jobs that `matches` accepts, the newest first, below the id `before`; and whether there may be more.
+    /// Damaged records are left out.
     ///
     /// # Errors
     ///
@@ -81,7 +83,16 @@ impl Jobs {
                 let scanned = store.jobs(before.as_deref(), SCAN)?;
                 let is_last = scanned.len() < SCAN;
                 for (id, encoded) in scanned {
-                    let record = Record::decode(&encoded).map_err(|error| error.of_job(&id))?;
+                    let record = match Record::decode(&encoded) {
+                        Ok(record) => record,
+                        // One damaged record does not hide the others; the start of the server logged it as an error.
+                        Err(error @ StoreError::Damaged(_)) => {
+                            tracing::debug!(job_id = %id, %error, "a damaged job is left out of a list");
+                            before = Some(id);
+                            continue;
+                        }
+                        Err(error) => return Err(error.of_job(&id)),
+                    };
                     if caller.may_access(record.owner()) && matches(record.job()) {
                         bytes += record.job().encoded_len();
                         let is_full = found.len() == limits.jobs || bytes > limits.bytes;

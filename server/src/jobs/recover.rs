@@ -26,7 +26,7 @@ const READERS_RETURN: Duration = Duration::from_secs(60);
 /// Records that are read from the store at once.
 const SCAN: usize = 256;
 /// What to do about damaged records.
-const REMEDY: &str = "it is left out; `sakuga-server store check` lists all damage, `store repair` removes it";
+const REMEDY: &str = "it is left out; to have it again, restore the data folder from a backup";
 
 impl Jobs {
     /// Resumes the jobs of the store in the order in which they were accepted. Returns when their new states are

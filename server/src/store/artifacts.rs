@@ -77,8 +77,15 @@ impl ArtifactStore for ObjectArtifacts {
     }
 
     async fn get(&self, job: &str, image_index: u32, range: Range<u64>) -> Result<Bytes, StoreError> {
-        let got = self.objects.get_range(&self.path(job, image_index), range).await;
-        got.map_err(|error| store_error(&error))
+        let wanted = range.end.saturating_sub(range.start);
+        match self.objects.get_range(&self.path(job, image_index), range).await {
+            Ok(bytes) if bytes.len() as u64 == wanted => Ok(bytes),
+            Ok(_) => Err(StoreError::Damaged(format!("picture {image_index} is shorter than it was written"))),
+            Err(Error::NotFound { .. }) => {
+                Err(StoreError::Damaged(format!("the file of picture {image_index} is missing")))
+            }
+            Err(error) => Err(store_error(&error)),
+        }
     }
 
     async fn delete(&self, job: &str, images: u32) -> Result<(), StoreError> {
@@ -113,7 +120,7 @@ mod tests {
         for store in [ObjectArtifacts::in_folder(folder.path()).expect("a folder"), ObjectArtifacts::in_memory()] {
             store.put("job", 1, Bytes::from_static(b"0123456789")).await.expect("room");
             assert_eq!(store.get("job", 1, 2..5).await, Ok(Bytes::from_static(b"234")));
-            assert!(store.get("job", 0, 0..1).await.is_err());
+            assert!(matches!(store.get("job", 0, 0..1).await, Err(StoreError::Damaged(_))), "a missing file");
             store.delete("job", 2).await.expect("deletes");
             assert!(store.get("job", 1, 2..5).await.is_err());
         }
