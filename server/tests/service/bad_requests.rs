@@ -136,7 +136,7 @@ async fn an_unknown_model_is_not_found() {
 #[tokio::test]
 async fn a_hostile_prompt_is_refused_within_the_header_limit() {
     let server = Server::start(scripted(quick())).await;
-    for xml in ["<a>".repeat(20_000), "x".repeat(1 << 20), "\0".into(), "<character_1><zzz>".repeat(2000)] {
+    for xml in ["<a>".repeat(20_000), "x".repeat(400 << 10), "\0".into(), "<character_1><zzz>".repeat(2000)] {
         let prompt = Some(generate_request::Prompt::Xml(xml));
         let strictness = Strictness::Strict.into();
         let status = refuse(&server, GenerateRequest { prompt, strictness, ..request(1) }).await;
@@ -144,8 +144,9 @@ async fn a_hostile_prompt_is_refused_within_the_header_limit() {
         assert!(status.details().len() <= 6 * 1024, "{}", status.details().len());
         assert!((1..=20).contains(&violations(&status).len()));
     }
-    let prompt = Some(generate_request::Prompt::Xml("x".repeat(5 << 20)));
+    let prompt = Some(generate_request::Prompt::Xml("x".repeat(1 << 20)));
     let status = refuse(&server, GenerateRequest { prompt, ..request(1) }).await;
-    assert_eq!(status.code(), Code::OutOfRange, "a message over 4 MiB is not read at all: {status:?}");
+    assert_eq!(status.code(), Code::OutOfRange, "a message over 512 KiB is not read at all: {status:?}");
+    assert_eq!(status.get_details_error_info().expect("ErrorInfo").reason, "MESSAGE_TOO_LARGE");
     server.stop().await;
 }
