@@ -187,7 +187,7 @@ impl LoadError {
         Self::Read { path: path.as_ref().to_owned(), source }
     }
 
-    /// One error for all of `faults`, so that a user mends a checkpoint once and not part by part; none when there is none.
+    /// One error for all of `faults`, so that a user fixes a checkpoint once and not part by part; `None` without faults.
     pub fn all(mut faults: Vec<Self>) -> Option<Self> {
         if faults.len() > 1 { Some(Self::Several(faults)) } else { faults.pop() }
     }

@@ -3,9 +3,8 @@
 //! | package | what |
 //! |---|---|
 //! | [`prompt::v1`] | the typed prompt, its diagnostics, and `PromptService` |
-//! | [`generation::v1`] | requests, the stream of events, and `GenerationService` |
+//! | [`generation::v1`] | requests, jobs, the stream of events, `GenerationService` and `JobService` |
 //! | [`system::v1`] | the server, its models and its device, and `SystemService` |
-//!
 //! | [`internal`] | what only the server reads and writes; not part of the API |
 //!
 //! The code in `src/gen` is committed and compared with the protos by `tests/bootstrap.rs`, so building needs no

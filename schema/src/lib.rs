@@ -4,8 +4,8 @@
 //! reference page read. Tests compare the checker with the readers that xsd-parser generates from the XSD, with an
 //! independent XSD validator and with the protobuf messages.
 //!
-//! [`check()`] takes a prompt as it is found, in any wrapping, and never fails: it gives a [`Prompt`] and every finding with
-//! its place and a way to mend it. A [`Prompt`] is plain values; [`Prompt::to_xml`] writes the canonical form and
+//! [`check()`] takes a prompt as it is found, in any wrapping, and never fails: it returns a [`Prompt`] and every finding with
+//! its place and, if there is one, a fix. A [`Prompt`] is plain values; [`Prompt::to_xml`] writes the canonical form and
 //! [`Prompt::to_model_text`] what the encoders read.
 //!
 //! ```

@@ -41,7 +41,7 @@ pub enum ServerError {
         client: String,
         /// Its jobs.
         jobs: usize,
-        /// When to come again.
+        /// When to try again.
         retry_after: Duration,
     },
     /// A client asks too often.
@@ -51,7 +51,7 @@ pub enum ServerError {
         client: String,
         /// Jobs that it may ask for in a minute.
         rate: u32,
-        /// When to come again.
+        /// When to try again.
         retry_after: Duration,
     },
     /// The device has not the memory.
@@ -91,7 +91,7 @@ pub enum ServerError {
         job_id: String,
     },
     /// There is no such job.
-    #[error("there is no job `{0}`; it never was, was deleted, or was too old to be kept")]
+    #[error("there is no job `{0}`; it never existed, was deleted, or was too old to be kept")]
     UnknownJob(String),
     /// There is no such picture.
     #[error("job {job_id} has no picture {image_index}: {why}")]
@@ -126,7 +126,7 @@ pub enum ServerError {
     #[error("job {0} has not ended; cancel it first")]
     NotEnded(String),
     /// The server was stopped under a job too often.
-    #[error("the server was stopped {attempts} times while it drew this job; if the job is to blame, ask for less")]
+    #[error("the server was stopped {attempts} times during this job; if the job is the cause, ask for less")]
     Interrupted {
         /// How often it was begun.
         attempts: u32,
@@ -134,8 +134,8 @@ pub enum ServerError {
     /// Jobs cannot be written down.
     #[error("{0}")]
     Store(#[from] StoreError),
-    /// The server is going down.
-    #[error("the server is going down; try another one, or this one after its restart")]
+    /// The server is stopping.
+    #[error("the server is stopping; try another one, or this one after its restart")]
     ShuttingDown,
     /// The engine was lost and could not be opened again.
     #[error("the engine is not available: {0}")]
@@ -153,7 +153,7 @@ pub enum ServerError {
 pub struct Violation {
     /// The field, such as `sampling.steps`, or the place in the prompt, such as `character_2/appearance`.
     pub field: String,
-    /// What is wrong, where, and how to mend it.
+    /// What is wrong, where, and how to fix it.
     pub description: String,
     /// Stable kebab-case name of the fault: the diagnostic's code, or one of [`Violation`]'s constants.
     pub reason: &'static str,

@@ -1,4 +1,4 @@
-//! What a job tells its reader: a closed set of events, numbered from 0, with exactly one terminal event at the end.
+//! What a job reports to its readers: a closed set of events, numbered from 0, with exactly one terminal event at the end.
 
 use std::time::{Duration, SystemTime};
 
@@ -78,7 +78,7 @@ pub enum EventBody {
     },
     /// Terminal: what went wrong.
     Failed(ServerError),
-    /// Terminal: the job was given up.
+    /// Terminal: the job was cancelled.
     Cancelled {
         /// Steps that were done.
         at_step: u32,
@@ -92,7 +92,7 @@ pub enum EventBody {
 pub enum EventClass {
     /// Never lost.
     State,
-    /// Given up for newer ones.
+    /// Dropped for newer ones.
     Lossy,
     /// Never lost, and the last.
     Terminal,
@@ -167,7 +167,7 @@ pub struct JobTimings {
     pub total: Duration,
 }
 
-/// Why a job was given up.
+/// Why a job was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum CancelReason {

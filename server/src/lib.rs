@@ -40,7 +40,7 @@
 //!   twice.
 //! - Nothing waits for a reader: a slow one misses previews and samples, and gaps in the sequence numbers show it.
 //! - [`engine`] and [`scheduler`] name no type of the wire and no tensor. Only [`wire`], [`service`] and [`jobs`] name types
-//!   of the wire.
+//!   of the wire; [`app`] registers the services.
 //! - No file names a network or a text encoder of a model: those are lists in
 //!   [`ModelInfo`](sakuga_model_core::ModelInfo).
 //! - Without the feature `burn` the crate holds no tensor code, and all of its tests pass.

@@ -37,7 +37,7 @@ pub struct PreviewPolicy {
     pub method: Option<PreviewMethod>,
     /// How they are encoded.
     pub format: PreviewFormat,
-    /// The longer edge at the most, in pixels.
+    /// Most pixels of the longer edge.
     pub max_edge_px: u32,
     /// One after every this many steps, at least 1.
     pub every_steps: u32,

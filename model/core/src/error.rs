@@ -34,7 +34,7 @@ pub enum EngineError {
     #[error("the device has no memory left for this job: {0}")]
     OutOfMemory(MemoryShortage),
     /// The model reported nothing for too long. Its thread is abandoned and the model opened again.
-    #[error("the engine said nothing for {0:?} and was abandoned; check the driver of a device that hangs")]
+    #[error("the engine reported no progress for {0:?} and was abandoned; check the driver of a device that hangs")]
     Hung(Duration),
     /// The model panicked; it is opened again.
     #[error("the engine panicked: {0}; this is a bug, please report it with the server's log")]

@@ -43,7 +43,7 @@ pub fn dpm_sigmas(intervals: usize, shift: f64) -> Vec<f64> {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     solver: Solver,
-    /// `1 - t` for each point. Kept beside `times` because DPM's first sigma is close to 1, where `1 - t` loses digits.
+    /// `1 - t` for each point. Kept next to `times` because DPM's first sigma is close to 1, where `1 - t` loses digits.
     sigmas: Vec<f64>,
     times: Vec<f64>,
 }

@@ -72,7 +72,7 @@ pub enum Fault {
     Hang(u64),
 }
 
-/// An opener of engines that follow `script` together: jobs count on when the engine is opened anew.
+/// An opener of engines that follow `script` together: jobs count on when the engine is opened again.
 pub fn opener(script: Script) -> ModelOpener {
     let script = Arc::new(script);
     let jobs = Arc::new(AtomicU64::new(0));

@@ -56,7 +56,7 @@ impl ObjectArtifacts {
     pub fn at_url(url: &str) -> Result<Self, StoreError> {
         use object_store::RetryConfig;
         use object_store::aws::AmazonS3Builder;
-        // Its own patience is minutes; who puts a picture or asks for one has less, and tries again or is told why not.
+        // Its own patience is minutes; callers that put or read a picture have less, and try again or return the reason.
         let retry = RetryConfig { max_retries: 3, retry_timeout: RETRY_PATIENCE, ..RetryConfig::default() };
         let builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
         let objects = builder.build().map_err(|error| store_error(&error))?;

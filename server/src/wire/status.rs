@@ -22,9 +22,9 @@ pub const VIOLATIONS_MAX: usize = 20;
 pub const DETAILS_BYTES_MAX: usize = 6 * 1024;
 /// Most bytes of the message and of each description.
 const TEXT_BYTES_MAX: usize = 480;
-/// When to come again after the engine was lost: it is being opened meanwhile.
+/// When to try again after the engine was lost: it is being opened meanwhile.
 const REOPEN_RETRY: Duration = Duration::from_secs(10);
-/// When to come again after jobs could not be written down.
+/// When to try again after jobs could not be stored.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
 /// The error as a gRPC status with details.

@@ -75,7 +75,7 @@ struct ListArguments {
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
 
-    /// Number of jobs at the most
+    /// Largest number of jobs to list
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
 

@@ -26,7 +26,7 @@ pub struct Denoiser<'a> {
 enum Guided {
     /// Conditional, then unconditional rows as one batch: a GPU is best used by few large kernels.
     Together(Conditioned),
-    /// The unconditional rows alone, beside the conditional ones on another thread. On a CPU the halves share the cores
+    /// The unconditional rows alone, and the conditional ones on another thread. On a CPU the halves share the cores
     /// better than the elementwise operations of one batch, of which each runs on one core; and as every half has one
     /// caption length, neither is padded to the other's and nothing is masked.
     Apart(Conditioned),

@@ -1,4 +1,4 @@
-//! Domain to wire: events and requests here, the rest beside.
+//! Domain to wire: events and requests here, the rest in the other files.
 
 use std::time::{Duration, SystemTime};
 
@@ -22,7 +22,7 @@ pub use observe::{activity, compute_path, loading_phase, profile};
 pub use system::{gpu_stats, model, server_info};
 pub use tokens::token_count;
 
-/// What the events of one job say beside what happened.
+/// What the events of one job say besides what happened.
 #[derive(Clone, Debug)]
 pub struct JobContext {
     /// The job.
