@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn the_address_is_read_and_the_server_is_stopped() {
         let script =
-            "echo hello; echo listening on http://127.0.0.1:4242; trap 'exit 0' TERM; while :; do sleep 0.02; done";
+            "trap 'exit 0' TERM; echo hello; echo listening on http://127.0.0.1:4242; while :; do sleep 0.02; done";
         let (folder, server) = start(script, Duration::from_secs(20));
         let server = server.unwrap();
         assert_eq!(server.url(), "http://127.0.0.1:4242");
