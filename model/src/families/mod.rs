@@ -11,7 +11,7 @@
 //!    [`TensorReader`](crate::checkpoint::TensorReader) under their published names, and a forward pass. Put inputs and
 //!    outputs of the authors' code into a fixture set and compare in `tests/parity/`.
 //! 2. `families/NAME/mod.rs` holds the loaded parts and implements [`FamilyModel`]: facts
-//!    ([`ModelInfo`](sakuga_model_core::ModelInfo) with encoders and stages as lists), tokenizers, warm-up and `generate`.
+//!    ([`ModelInfo`] with encoders and stages as lists), tokenizers, warm-up and `generate`.
 //!    `families/newbie/` is the example: `networks.rs` loads, `text.rs` tokenizes, `denoise.rs` evaluates the denoiser under
 //!    guidance, `info.rs` has the defaults.
 //! 3. A denoiser that predicts noise or v and not a velocity is converted by

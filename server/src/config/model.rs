@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use sakuga_model_core::{DeviceChoice, LoraChoice, ModelOptions, Precision, WarmUp, limits};
+#[cfg(feature = "burn")]
+use sakuga_model_core::ModelOptions;
+use sakuga_model_core::{DeviceChoice, LoraChoice, Precision, WarmUp, limits};
 
 use crate::engine::scripted::Script;
 use crate::settings::{Bound, number, read};
@@ -101,6 +103,7 @@ impl EngineSettings {
     }
 
     /// `pixels_max` bounds the sizes of the warm-up.
+    #[cfg_attr(not(feature = "burn"), expect(unused_variables, reason = "the scripted engine has no warm-up"))]
     pub(super) fn into_choice(self, pixels_max: u64) -> EngineChoice {
         #[cfg(feature = "burn")]
         if self.engine == EngineKind::Burn {
