@@ -21,6 +21,8 @@ PACKAGE = HERE / "src"
 def generate(target: Path) -> list[Path]:
     """Writes every module under `target` and returns them, relative to it and sorted."""
     protos = sorted(path.relative_to(PROTO).as_posix() for path in PROTO.glob("sakuga/**/*.proto"))
+    # What the server keeps on its disk is no part of the API.
+    protos = [proto for proto in protos if not proto.startswith("sakuga/internal/")]
     services = [proto for proto in protos if re.search(r"^service ", (PROTO / proto).read_text("utf-8"), re.MULTILINE)]
     # The plugin is in the interpreter's folder, which need not be the first on the path.
     plugins = [f"--plugin={name}={_program(name)}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]

@@ -24,7 +24,7 @@ pub struct Protocol {
     /// Pictures of each case before the measured ones.
     pub warmup: u32,
     /// Whether the record holds the whole request. Records of other programs and of the first releases hold only the
-    /// fields of [`Written`].
+    /// fields of `Written`.
     pub is_whole: bool,
 }
 

@@ -23,7 +23,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Those of [`write`].
+/// Those of [`write()`].
 pub fn check_writable(path: &Path) -> io::Result<()> {
     check(path)?;
     temporary_near(path).map(drop)
@@ -33,7 +33,7 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Those of [`write`].
+/// Those of [`write()`].
 pub fn create(path: &Path) -> io::Result<File> {
     check(path)?;
     let mut options = File::options();

@@ -1,6 +1,6 @@
 //! The configuration: settings from flags, environment and file, and every problem that they have.
 //!
-//! A setting is a field with clap's attributes, of one of the groups that [`Settings`] joins. [`layers`] finds out which
+//! A setting is a field with clap's attributes, of one of the groups that `Settings` joins. `layers` finds out which
 //! value of which layer is in force, and this module makes a [`Config`] of them.
 
 mod check;

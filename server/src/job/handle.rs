@@ -38,7 +38,7 @@ impl JobHandle {
         let _ = self.cancellation.reason.compare_exchange(0, reason as u8, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Why the job is cancelled: a call to [`JobHandle::cancel`], or its deadline has passed. `None`: it is not.
+    /// Why the job is cancelled: a call to `JobHandle::cancel`, or its deadline has passed. `None`: it is not.
     pub fn cancel_reason(&self) -> Option<CancelReason> {
         if self.cancellation.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             self.cancel(CancelReason::Deadline);

@@ -54,7 +54,7 @@ impl Record {
         Self(JobRecord { job: Some(job), fingerprint, name_key, trace_parent, version: VERSION, owner })
     }
 
-    /// Decodes a record of any version up to [`VERSION`] and converts it to that version.
+    /// Decodes a record of any version up to `VERSION` and converts it to that version.
     ///
     /// # Errors
     ///
@@ -77,7 +77,7 @@ impl Record {
         Ok(Self(record))
     }
 
-    /// The encoded record, in version [`VERSION`].
+    /// The encoded record, in the newest version.
     pub fn encode(&self) -> Vec<u8> {
         self.0.encode_to_vec()
     }

@@ -91,7 +91,7 @@ pub struct TransportConfig {
         action = ArgAction::Set
     )]
     pub accepts_grpc_web: bool,
-    /// Let pages of this origin, such as https://studio.example, call the server by gRPC-Web; `*` is any. Can be given
+    /// Let pages of this origin, such as `https://studio.example`, call the server by gRPC-Web; `*` is any. Can be given
     /// several times; a list in the file, separated by commas in the environment.
     #[arg(long = "cors-origin", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub cors_origins: Vec<String>,

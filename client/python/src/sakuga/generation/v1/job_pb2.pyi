@@ -39,12 +39,12 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_COMPLETED: _JobState.ValueType  # 3
     """Its pictures are there."""
     JOB_STATE_FAILED: _JobState.ValueType  # 4
-    """It went wrong."""
+    """It failed."""
     JOB_STATE_CANCELLED: _JobState.ValueType  # 5
-    """It was given up."""
+    """It was cancelled."""
 
 class JobState(_JobState, metaclass=_JobStateEnumTypeWrapper):
-    """Where a job is."""
+    """The state of a job."""
 
 JOB_STATE_UNSPECIFIED: JobState.ValueType  # 0
 """Never sent."""
@@ -55,9 +55,9 @@ JOB_STATE_RUNNING: JobState.ValueType  # 2
 JOB_STATE_COMPLETED: JobState.ValueType  # 3
 """Its pictures are there."""
 JOB_STATE_FAILED: JobState.ValueType  # 4
-"""It went wrong."""
+"""It failed."""
 JOB_STATE_CANCELLED: JobState.ValueType  # 5
-"""It was given up."""
+"""It was cancelled."""
 Global___JobState: _TypeAlias = JobState  # noqa: Y015
 
 class _Priority:
@@ -77,7 +77,7 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
     """A job's share of the device while others wait. Clients take turns; a turn of a high priority comes four times as often
-    as a normal one, and that four times as often as a low one. None waits for ever.
+    as a normal one, and that four times as often as a low one. No client waits forever.
     """
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
@@ -114,12 +114,14 @@ class Job(_message.Message):
     IMAGES_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     CANCELLED_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    STEP_TOTAL_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
-    """Names the job for ever: a UUID of version 7, so that names sort by time."""
+    """Identifies the job: a UUID of version 7, so ids sort by creation time."""
     request_id: _builtins.str
     """The caller's name for it, or the one that the server made."""
     state: Global___JobState.ValueType
-    """Where it is."""
+    """Its state."""
     client_id: _builtins.str
     """Who asked for it: the `sakuga-client-id` of the call's metadata, or the address that it came from."""
     attempt: _builtins.int
@@ -129,7 +131,11 @@ class Job(_message.Message):
     next_sequence: _builtins.int
     """The number that the next event will have; of an ended job, one more than its terminal event's."""
     queue_position: _builtins.int
-    """Jobs before this one, the running one included. Absent unless it waits."""
+    """Jobs before this one, the running one included. Absent unless the job waits."""
+    step: _builtins.int
+    """Steps that are done. Absent unless the job has the device."""
+    step_total: _builtins.int
+    """All steps. Absent unless the job has the device."""
     @_builtins.property
     def request(self) -> _request_pb2.GenerateRequest:
         """The request with every default filled in."""
@@ -144,7 +150,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When it got the device, the last time. Absent while it waits."""
+        """When it last got the device. Absent while it waits."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
@@ -152,7 +158,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def deadline(self) -> _timestamp_pb2.Timestamp:
-        """When it is given up if it has not ended. Absent: never."""
+        """When it is cancelled if it has not ended. Absent: never."""
 
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
@@ -170,7 +176,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def cancelled(self) -> _event_pb2.Cancelled:
-        """At which step it was given up and why, if it was."""
+        """At which step it was cancelled and why, if it was."""
 
     def __init__(
         self,
@@ -193,14 +199,25 @@ class Job(_message.Message):
         images: _abc.Iterable[_event_pb2.ImageInfo] | None = ...,
         error: _status_pb2.Status | None = ...,
         cancelled: _event_pb2.Cancelled | None = ...,
+        step: _builtins.int | None = ...,
+        step_total: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "cancelled", b"cancelled", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "eta", b"eta", "options", b"options", "queue_position", b"queue_position", "request", b"request", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_step_total", b"_step_total", "cancelled", b"cancelled", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "eta", b"eta", "options", b"options", "queue_position", b"queue_position", "request", b"request", "start_time", b"start_time", "step", b"step", "step_total", b"step_total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "attempt", b"attempt", "cancelled", b"cancelled", "client_id", b"client_id", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "eta", b"eta", "images", b"images", "job_id", b"job_id", "next_sequence", b"next_sequence", "oldest_sequence", b"oldest_sequence", "options", b"options", "queue_position", b"queue_position", "request", b"request", "request_id", b"request_id", "start_time", b"start_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_step_total", b"_step_total", "attempt", b"attempt", "cancelled", b"cancelled", "client_id", b"client_id", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "eta", b"eta", "images", b"images", "job_id", b"job_id", "next_sequence", b"next_sequence", "oldest_sequence", b"oldest_sequence", "options", b"options", "queue_position", b"queue_position", "request", b"request", "request_id", b"request_id", "start_time", b"start_time", "state", b"state", "step", b"step", "step_total", b"step_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
     _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015
+    _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
+    _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015
+    _WhichOneofReturnType__step_total: _TypeAlias = _typing.Literal["step_total"]  # noqa: Y015
+    _WhichOneofArgType__step_total: _TypeAlias = _typing.Literal["_step_total", b"_step_total"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__queue_position) -> _WhichOneofReturnType__queue_position | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__step) -> _WhichOneofReturnType__step | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__step_total) -> _WhichOneofReturnType__step_total | None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
 
@@ -217,14 +234,14 @@ class JobOptions(_message.Message):
     priority: Global___Priority.ValueType
     """Its share of the device while others wait."""
     cancel_on_disconnect: _builtins.bool
-    """Gives the job up when the last stream that watches it ends. False: it is drawn whoever watches."""
+    """Cancels the job when the last stream that watches it ends. False: it is drawn without watchers too."""
     @_builtins.property
     def disconnect_grace(self) -> _duration_pb2.Duration:
-        """How long after the last stream has ended the job is given up, so that a client can come back. Absent: at once."""
+        """How long after the last stream has ended the job is cancelled, so that a client can come back. Absent: at once."""
 
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """Gives the job up if it has not ended this long after it was accepted. Absent: never."""
+        """Cancels the job if it has not ended this long after it was accepted. Absent: never."""
 
     def __init__(
         self,

@@ -270,7 +270,7 @@ class ListJobsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most so many, up to 200. 0: 50."""
+    """Most jobs of a page, up to 200. 0: 50. A page also ends at 1 MiB, and then has fewer."""
     page_token: _builtins.str
     """`next_page_token` of the page before. Empty: the first page."""
     @_builtins.property
@@ -395,7 +395,7 @@ class CancelJobResponse(_message.Message):
     JOB_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def job(self) -> _job_pb2.Job:
-        """As it is now: a running job ends at its next step, which a watcher sees."""
+        """As it is now: a waiting job is cancelled, a running job ends at its next step, which a watcher sees."""
 
     def __init__(
         self,

@@ -26,8 +26,13 @@ if _version_not_supported:
 
 
 class JobServiceStub:
-    """Jobs that are not lost: they are written down before they are acknowledged, and whoever asks can watch them, again and
-    from any event on.
+    """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+
+    A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
+    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
+
+    INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
     """
 
     def __init__(self, channel):
@@ -79,8 +84,13 @@ class JobServiceStub:
 
 
 class JobServiceServicer:
-    """Jobs that are not lost: they are written down before they are acknowledged, and whoever asks can watch them, again and
-    from any event on.
+    """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+
+    A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
+    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
+
+    INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
     """
 
     def CreateJob(self, request, context):
@@ -124,7 +134,7 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelJob(self, request, context):
-        """Gives a job up: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
+        """Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -204,8 +214,13 @@ def add_JobServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class JobService:
-    """Jobs that are not lost: they are written down before they are acknowledged, and whoever asks can watch them, again and
-    from any event on.
+    """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+
+    A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
+    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
+
+    INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
     """
 
     @staticmethod

@@ -27,8 +27,13 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class JobServiceStub:
-    """Jobs that are not lost: they are written down before they are acknowledged, and whoever asks can watch them, again and
-    from any event on.
+    """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+
+    A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
+    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
+
+    INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
     """
 
     @_typing.overload
@@ -58,7 +63,7 @@ class JobServiceStub:
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
     """Lists jobs, the newest first."""
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]
-    """Gives a job up: at once if it waits, at its next step if it runs. A job that has ended stays as it is."""
+    """Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is."""
     GetArtifact: _grpc.UnaryStreamMultiCallable[_job_service_pb2.GetArtifactRequest, _job_service_pb2.GetArtifactResponse]
     """Streams a picture of a completed job, or a part of it."""
     GetJobTelemetry: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobTelemetryRequest, _job_service_pb2.GetJobTelemetryResponse]
@@ -70,8 +75,13 @@ class JobServiceStub:
 
 @_typing.type_check_only
 class JobServiceAsyncStub(JobServiceStub):
-    """Jobs that are not lost: they are written down before they are acknowledged, and whoever asks can watch them, again and
-    from any event on.
+    """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+
+    A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
+    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
+
+    INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -98,7 +108,7 @@ class JobServiceAsyncStub(JobServiceStub):
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists jobs, the newest first."""
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]  # type: ignore[assignment]
-    """Gives a job up: at once if it waits, at its next step if it runs. A job that has ended stays as it is."""
+    """Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is."""
     GetArtifact: _aio.UnaryStreamMultiCallable[_job_service_pb2.GetArtifactRequest, _job_service_pb2.GetArtifactResponse]  # type: ignore[assignment]
     """Streams a picture of a completed job, or a part of it."""
     GetJobTelemetry: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobTelemetryRequest, _job_service_pb2.GetJobTelemetryResponse]  # type: ignore[assignment]
@@ -109,8 +119,13 @@ class JobServiceAsyncStub(JobServiceStub):
     """Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first."""
 
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Jobs that are not lost: they are written down before they are acknowledged, and whoever asks can watch them, again and
-    from any event on.
+    """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
+
+    A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
+    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
+
+    INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
     """
 
     @_abc_1.abstractmethod
@@ -165,7 +180,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.CancelJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.CancelJobResponse, _abc.Awaitable[_job_service_pb2.CancelJobResponse]]:
-        """Gives a job up: at once if it waits, at its next step if it runs. A job that has ended stays as it is."""
+        """Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is."""
 
     @_abc_1.abstractmethod
     def GetArtifact(
