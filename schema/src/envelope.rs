@@ -76,7 +76,7 @@ pub(crate) enum Document {
     Negative,
 }
 
-/// Removes what stands around the blocks. `None` if it cannot be told what is the prompt, which is reported.
+/// Removes what stands around the blocks. `None` if it is unclear what the prompt is, which is reported.
 ///
 /// The findings are about the text as it was handed in.
 pub(crate) fn open<'t>(
@@ -120,7 +120,7 @@ struct Opening<'t, 'f> {
     wrapper: Option<Wrapper>,
 }
 
-/// Reading stops: it cannot be told what is the prompt. The reason was reported.
+/// Reading stops: it is unclear what the prompt is. The reason was reported.
 struct Stop;
 
 impl<'t> Opening<'t, '_> {

@@ -36,7 +36,7 @@ pub(crate) struct Block<'t> {
     pub(crate) span: Range<usize>,
     /// The start tag.
     pub(crate) open: Range<usize>,
-    /// Where something can be added: before the end tag. `None` if there is none.
+    /// Where something can be added: before the end tag. `None` if it has no end tag.
     pub(crate) inside_end: Option<usize>,
     /// The places of the name in both tags.
     pub(crate) names: Vec<Range<usize>>,

@@ -11,7 +11,7 @@ pub struct Sampling {
     pub steps: u32,
     /// Classifier-free guidance.
     pub guidance: Guidance,
-    /// Time shift of the schedule; 1 is none.
+    /// Time shift of the schedule; 1 leaves it unshifted.
     pub shift: f32,
 }
 

@@ -38,7 +38,7 @@ pub(super) fn open_elements(text: &str) -> usize {
     Depth::default().at(text, text.len())
 }
 
-/// Whether a name is one of the grammar's, in any spelling; a single letter but `n` is none.
+/// Whether a name is one of the grammar's, in any spelling; of single letters only `n` is.
 pub(super) fn is_tag_name(name: &str) -> bool {
     let is_known = || names::kind(name).is_some() || matches!(name, "prompt" | "negative_prompt" | "character");
     !name.is_empty() && (is_known() || crate::phrases::is_negative_name(name))

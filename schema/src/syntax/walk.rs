@@ -307,7 +307,7 @@ impl<'t, 'f> Walk<'t, 'f> {
     }
 }
 
-/// The value of an attribute with its references resolved; `None` if one is none.
+/// The value of an attribute with its references resolved; `None` if a reference is not valid.
 fn decoded(value: &str) -> Option<String> {
     let mut decoded = String::with_capacity(value.len());
     let mut at = 0;
