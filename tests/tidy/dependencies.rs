@@ -81,6 +81,34 @@ fn our_crates_depend_on_each_other_as_allowed() {
     assert_none(&wrong_edges(&metadata()));
 }
 
+/// Differences between our crates and those that the manifest compiles with less optimisation in test builds.
+fn wrong_levels(manifest: &str, ours: &BTreeSet<String>) -> Vec<String> {
+    let lines = manifest.lines().skip_while(|line| *line != "[profile.dev.package]").skip(1);
+    let listed: BTreeSet<String> = lines
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| Some(line.split_once(" = { opt-level = 1 }")?.0.to_owned()))
+        .collect();
+    let missing = ours.difference(&listed).map(|name| format!("{name}: list it in [profile.dev.package]"));
+    let unknown = listed.difference(ours).map(|name| format!("[profile.dev.package]: there is no {name}"));
+    missing.chain(unknown).collect()
+}
+
+#[test]
+fn our_crates_are_compiled_with_less_optimisation() {
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().expect("packages").iter();
+    let ours = packages.map(|package| package["name"].as_str().expect("a name").to_owned()).collect();
+    assert_none(&wrong_levels(&sakuga_tidy::read("Cargo.toml"), &ours));
+}
+
+#[test]
+fn a_crate_without_its_level_is_found() {
+    let ours = BTreeSet::from(["a".to_owned(), "b".to_owned()]);
+    let manifest = "[profile.dev.package]\na = { opt-level = 1 }\nc = { opt-level = 1 }\n\nb = { opt-level = 1 }\n";
+    let expected = ["b: list it in [profile.dev.package]", "[profile.dev.package]: there is no c"];
+    assert_eq!(wrong_levels(manifest, &ours), expected);
+}
+
 #[test]
 fn the_server_can_do_without_the_model() {
     let metadata = metadata();
