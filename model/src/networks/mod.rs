@@ -4,6 +4,7 @@ pub mod autoencoder_kl;
 pub mod gemma3;
 pub mod jina_clip;
 pub mod next_dit;
+pub(crate) mod text_passes;
 pub mod tiny_decoder;
 pub(crate) mod token_lru;
 

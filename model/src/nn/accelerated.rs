@@ -23,6 +23,11 @@ impl<P: ?Sized> Accelerated<P> {
     pub(crate) fn get_or_build(&self, build: impl FnOnce() -> Option<Box<P>>) -> Option<&P> {
         self.0.get_or_init(build).as_deref()
     }
+
+    /// The implementation, if it was built.
+    pub(crate) fn built(&self) -> Option<&P> {
+        self.0.get()?.as_deref()
+    }
 }
 
 impl<P: ?Sized> From<Box<P>> for Accelerated<P> {
@@ -51,7 +56,9 @@ mod tests {
                 value.map(Box::new)
             })
         };
+        assert_eq!(accelerated.built(), None);
         assert_eq!([build(Some(1)), build(Some(2)), build(None)], [Some(&1); 3]);
+        assert_eq!(accelerated.built(), Some(&1));
         assert_eq!(calls.get(), 1);
         assert_eq!(Accelerated::<u8>::none().get_or_build(|| Some(Box::new(1))), None);
         assert_eq!(Accelerated::from(Box::new(3_u8)).get_or_build(|| None), Some(&3));

@@ -14,7 +14,7 @@ use super::block::heads;
 use super::offload::{Offload, Offloaded, Staging};
 use super::pin::pin;
 use super::rope;
-use super::{Gemma3, Gemma3Config, LayerKind, Passes};
+use super::{Gemma3, Gemma3Config, LayerKind};
 use crate::cuda::BF16;
 use crate::cuda::bridge::{self, Pins};
 use crate::cuda::kernels::{Modulation, Next, NormKind};
@@ -28,6 +28,7 @@ use crate::cuda::stack::{BlockWeights, Geometry};
 use crate::cuda::text_kernels::{KEYS_MAX, PositionTables, Visible};
 use crate::cuda::text_rows::{self, Queued};
 use crate::cuda::{self, CudaError, Gpu};
+use crate::networks::text_passes::FastTextPass;
 use crate::networks::token_lru::{TextCounts, TokenLru};
 use crate::nn::block::{Block, Gate};
 use crate::nn::rope::RopeTable;
@@ -199,8 +200,9 @@ impl FastGemma3 {
     }
 }
 
-impl Passes for FastGemma3 {
-    fn hidden_states(&self, tokens: &TokenBatch) -> Option<Tensor<3>> {
+impl FastTextPass<3> for FastGemma3 {
+    /// Features of a batch, `[B, L, hidden]`, zeros beyond a text's length.
+    fn run(&self, tokens: &TokenBatch) -> Option<Tensor<3>> {
         if tokens.lengths().iter().any(|&length| length > KEYS_MAX) {
             return None;
         }

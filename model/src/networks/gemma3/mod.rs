@@ -24,8 +24,8 @@ pub use self::config::{Gemma3Config, LayerKind};
 use self::rope::AllPositions;
 use crate::checkpoint::TensorReader;
 use crate::error::TokenError;
-use crate::networks::token_lru::{KeptBatches, TextCounts};
-use crate::nn::accelerated::Accelerated;
+use crate::networks::text_passes::{FastTextPass, TextPasses};
+use crate::networks::token_lru::TextCounts;
 use crate::nn::block::Block;
 use crate::nn::ops;
 use crate::tokens::TokenBatch;
@@ -40,17 +40,6 @@ const TOLERATED: [&str; 4] = ["vision_tower.*", "multi_modal_projector.*", "lm_h
 /// Size of the cache of features: a dozen batches at full size and length.
 const KEPT_BYTES: usize = 64 << 20;
 
-/// The tower in an accelerated implementation.
-trait Passes: Send + Sync {
-    /// Features of a batch, `[B, L, hidden]`, zeros beyond a text's length. The ids must be in the vocabulary. `None`
-    /// if a text is longer than the implementation supports.
-    fn hidden_states(&self, tokens: &TokenBatch) -> Option<Tensor<3>>;
-    /// How often the cache saved work on a text.
-    fn text_counts(&self) -> TextCounts;
-    /// Clears the cache.
-    fn forget_texts(&self);
-}
-
 /// The network.
 #[derive(Debug)]
 pub struct Gemma3 {
@@ -59,9 +48,8 @@ pub struct Gemma3 {
     blocks: Vec<Block>,
     /// Only if every layer was loaded.
     norm: Option<Tensor<1>>,
-    kept: KeptBatches<Tensor<3>>,
-    /// The same on an NVIDIA GPU. It holds addresses of the weights above.
-    fast: Accelerated<dyn Passes>,
+    /// On an NVIDIA GPU they include one on the weights above.
+    passes: TextPasses<3>,
 }
 
 impl Gemma3 {
@@ -85,8 +73,7 @@ impl Gemma3 {
             return Err(OffloadError("the precision is f32, and weights in host memory need bf16".into()));
         }
         let blocks = (0..count).map(|i| block::load(config, &weights.at(format!("layers.{i}"))));
-        let fast: Box<dyn Passes> = fast::FastGemma3::offloaded(config, &device, embed_tokens, blocks)
-            .map(Box::new)
+        let fast = fast::FastGemma3::offloaded(config, &device, embed_tokens, blocks)
             .map_err(|error| OffloadError(error.to_string()))?;
         // Frees the memory that layers took while they were moved.
         device.memory_cleanup();
@@ -95,8 +82,7 @@ impl Gemma3 {
             embed_tokens: Tensor::empty([1, config.hidden_size], (&device, dtype)),
             blocks: Vec::new(),
             norm: None,
-            kept: KeptBatches::new(KEPT_BYTES),
-            fast: Accelerated::from(fast),
+            passes: TextPasses::new(KEPT_BYTES).with_fast(Box::new(fast)),
         })
     }
 
@@ -112,42 +98,37 @@ impl Gemma3 {
             embed_tokens: weights.tensor("embed_tokens.weight", [config.vocab_size, config.hidden_size]),
             blocks: (0..layers).map(|index| block::load(config, &weights.at(format!("layers.{index}")))).collect(),
             norm: norm.then(|| weights.vector("norm.weight", config.hidden_size)),
-            kept: KeptBatches::new(KEPT_BYTES),
-            fast: Accelerated::new(),
+            passes: TextPasses::new(KEPT_BYTES),
         }
     }
 
-    fn fast(&self) -> Option<&dyn Passes> {
-        self.fast.get_or_build(|| {
-            #[cfg(feature = "cuda")]
-            return fast::FastGemma3::of(self).map(|fast| -> Box<dyn Passes> { Box::new(fast) });
-            #[cfg(not(feature = "cuda"))]
-            return None;
-        })
+    #[cfg_attr(not(feature = "cuda"), expect(clippy::unused_self, reason = "the GPU's pass needs it"))]
+    fn build_fast(&self) -> Option<Box<dyn FastTextPass<3>>> {
+        #[cfg(feature = "cuda")]
+        return fast::FastGemma3::of(self).map(|fast| -> Box<dyn FastTextPass<3>> { Box::new(fast) });
+        #[cfg(not(feature = "cuda"))]
+        return None;
     }
 
     /// Whether texts run on vendor libraries and our kernels instead of burn's operations.
     pub fn is_fast(&self) -> bool {
-        self.fast().is_some()
+        self.passes.is_fast(|| self.build_fast())
     }
 
     /// The same network on burn's operations only, for comparison with the fast path.
     #[must_use]
     pub fn plain(self) -> Self {
-        Self { fast: Accelerated::none(), ..self }
+        Self { passes: self.passes.plain(), ..self }
     }
 
     /// How often the cache saved work on a text since the network was loaded.
     pub fn text_counts(&self) -> TextCounts {
-        self.fast().map_or_else(|| self.kept.counts(), Passes::text_counts)
+        self.passes.text_counts()
     }
 
     /// Clears the cache, so that the next text is computed completely.
     pub fn forget_texts(&self) {
-        self.kept.clear();
-        if let Some(fast) = self.fast() {
-            fast.forget_texts();
-        }
+        self.passes.forget_texts();
     }
 
     /// The configuration.
@@ -164,11 +145,7 @@ impl Gemma3 {
     /// When an id is beyond the vocabulary.
     pub fn hidden_states(&self, tokens: &TokenBatch) -> Result<Tensor<3>, TokenError> {
         tokens.check("Gemma", self.config.vocab_size)?;
-        if let Some(features) = self.fast().and_then(|fast| fast.hidden_states(tokens)) {
-            return Ok(features);
-        }
-        let bytes = |features: &Tensor<3>| features.shape().num_elements() * features.dtype().size();
-        self.kept.get_or(tokens, bytes, || self.compute(tokens))
+        self.passes.run(tokens, || self.build_fast(), || self.compute(tokens))
     }
 
     fn compute(&self, tokens: &TokenBatch) -> Result<Tensor<3>, TokenError> {

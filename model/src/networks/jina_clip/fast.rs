@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{DType, Tensor};
 
+use super::JinaClip;
 use super::encoder::{self, Norm};
-use super::{JinaClip, Passes};
 use crate::cuda::BF16;
 use crate::cuda::bridge::{self, Pins};
 use crate::cuda::kernels::{NormKind, RopeTables};
@@ -20,6 +20,7 @@ use crate::cuda::session::{Layout, Session};
 use crate::cuda::text_kernels::{KEYS_MAX, PositionTables, Visible};
 use crate::cuda::text_rows::{self, Queued};
 use crate::cuda::{self, CudaError, Gpu, launch};
+use crate::networks::text_passes::FastTextPass;
 use crate::networks::token_lru::{TextCounts, TokenLru};
 use crate::nn::block::Heads;
 use crate::nn::rope::RopeTable;
@@ -33,6 +34,7 @@ pub(super) struct FastJinaClip {
     _rotary: RopeTable,
     /// The operand of the operation, which needs at least one.
     word_embeddings: Tensor<2>,
+    pad_id: u32,
     kept: Mutex<Kept>,
 }
 
@@ -79,6 +81,7 @@ impl FastJinaClip {
                 weights: Arc::new(weights),
                 _rotary: rotary,
                 word_embeddings: word_embeddings.clone(),
+                pad_id: network.config.pad_token_id,
                 kept: Mutex::new(Kept {
                     pooled: TokenLru::new(super::KEPT_BYTES),
                     queued: Queued::default(),
@@ -116,10 +119,11 @@ impl FastJinaClip {
     }
 }
 
-impl Passes for FastJinaClip {
-    fn pooled(&self, tokens: &TokenBatch, pad_id: u32) -> Option<Tensor<2>> {
+impl FastTextPass<2> for FastJinaClip {
+    /// The pooled vectors of a batch, `[B, hidden]`. Padding between the tokens of a text is not supported.
+    fn run(&self, tokens: &TokenBatch) -> Option<Tensor<2>> {
         let rows = || (0..tokens.batch()).map(|row| tokens.row(row));
-        if rows().any(|ids| ids.len() > KEYS_MAX || ids.contains(&pad_id)) {
+        if rows().any(|ids| ids.len() > KEYS_MAX || ids.contains(&self.pad_id)) {
             return None;
         }
         let mut kept = self.kept();

@@ -22,8 +22,8 @@ use self::encoder::{Layer, Norm, rotary};
 use self::merged::Merged;
 use crate::checkpoint::TensorReader;
 use crate::error::TokenError;
-use crate::networks::token_lru::{KeptBatches, TextCounts};
-use crate::nn::accelerated::Accelerated;
+use crate::networks::text_passes::{FastTextPass, TextPasses};
+use crate::networks::token_lru::TextCounts;
 use crate::tokens::TokenBatch;
 
 /// Prefixes of the text tower: the published layout, the tower saved alone, a repacked file with merged adapters.
@@ -35,17 +35,6 @@ const TOLERATED: [&str; 3] = ["vision_model.*", "logit_scale", "spiece_model"];
 /// Size of the cache of pooled vectors: hundreds at full size.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// The tower in an accelerated implementation.
-trait Passes: Send + Sync {
-    /// The pooled vectors of a batch, `[B, hidden]`. The ids must be in the vocabulary. `None` if a text is longer than
-    /// the implementation supports, or has padding between its tokens.
-    fn pooled(&self, tokens: &TokenBatch, pad_id: u32) -> Option<Tensor<2>>;
-    /// How often the cache saved work on a text.
-    fn text_counts(&self) -> TextCounts;
-    /// Clears the cache.
-    fn forget_texts(&self);
-}
-
 /// The network.
 #[derive(Debug)]
 pub struct JinaClip {
@@ -54,9 +43,8 @@ pub struct JinaClip {
     token_type: Tensor<3>,
     emb_ln: Norm,
     layers: Vec<Layer>,
-    kept: KeptBatches<Tensor<2>>,
-    /// The same on an NVIDIA GPU. It holds addresses of the weights above.
-    fast: Accelerated<dyn Passes>,
+    /// On an NVIDIA GPU they include one on the weights above.
+    passes: TextPasses<2>,
 }
 
 impl JinaClip {
@@ -75,42 +63,37 @@ impl JinaClip {
             layers: (0..config.layers)
                 .map(|i| Layer::load(config, &merged.at(format!("encoder.layers.{i}"))))
                 .collect(),
-            kept: KeptBatches::new(KEPT_BYTES),
-            fast: Accelerated::new(),
+            passes: TextPasses::new(KEPT_BYTES),
         }
     }
 
-    fn fast(&self) -> Option<&dyn Passes> {
-        self.fast.get_or_build(|| {
-            #[cfg(feature = "cuda")]
-            return fast::FastJinaClip::of(self).map(|fast| -> Box<dyn Passes> { Box::new(fast) });
-            #[cfg(not(feature = "cuda"))]
-            return None;
-        })
+    #[cfg_attr(not(feature = "cuda"), expect(clippy::unused_self, reason = "the GPU's pass needs it"))]
+    fn build_fast(&self) -> Option<Box<dyn FastTextPass<2>>> {
+        #[cfg(feature = "cuda")]
+        return fast::FastJinaClip::of(self).map(|fast| -> Box<dyn FastTextPass<2>> { Box::new(fast) });
+        #[cfg(not(feature = "cuda"))]
+        return None;
     }
 
     /// Whether texts run on vendor libraries and our kernels instead of burn's operations.
     pub fn is_fast(&self) -> bool {
-        self.fast().is_some()
+        self.passes.is_fast(|| self.build_fast())
     }
 
     /// The same network on burn's operations only, for comparison with the fast path.
     #[must_use]
     pub fn plain(self) -> Self {
-        Self { fast: Accelerated::none(), ..self }
+        Self { passes: self.passes.plain(), ..self }
     }
 
     /// How often the cache saved work on a text since the network was loaded.
     pub fn text_counts(&self) -> TextCounts {
-        self.fast().map_or_else(|| self.kept.counts(), Passes::text_counts)
+        self.passes.text_counts()
     }
 
-    /// Clears the cache, so that the next text is computed.
+    /// Clears the cache, so that the next text is computed completely.
     pub fn forget_texts(&self) {
-        self.kept.clear();
-        if let Some(fast) = self.fast() {
-            fast.forget_texts();
-        }
+        self.passes.forget_texts();
     }
 
     /// The configuration.
@@ -125,11 +108,7 @@ impl JinaClip {
     /// When an id is beyond the vocabulary.
     pub fn pooled(&self, tokens: &TokenBatch) -> Result<Tensor<2>, TokenError> {
         tokens.check("Jina CLIP", self.config.vocab_size)?;
-        if let Some(pooled) = self.fast().and_then(|fast| fast.pooled(tokens, self.config.pad_token_id)) {
-            return Ok(pooled);
-        }
-        let bytes = |pooled: &Tensor<2>| pooled.shape().num_elements() * pooled.dtype().size();
-        self.kept.get_or(tokens, bytes, || self.pooled_with(tokens, |_, _| ()))
+        self.passes.run(tokens, || self.build_fast(), || self.pooled_with(tokens, |_, _| ()))
     }
 
     /// [`JinaClip::pooled`], showing `see` every hidden state `[B, L, hidden]`: 0 is the normalised embedding, i the
