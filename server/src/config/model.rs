@@ -62,7 +62,7 @@ pub(super) struct EngineSettings {
     /// the largest that `max-pixels` allows, and nothing on the CPU.
     #[arg(long, value_name = "auto|none|WxH,WxH", default_value = "auto", value_parser = warm_up)]
     warm_up: WarmUp,
-    /// Keep the weights of the large text encoder in the host's memory, 7.8 GB for NewBie; a prompt
+    /// Keep the weights of the large text encoder in the host's memory, 7.6 GB for NewBie; a prompt
     /// that was not seen before then takes some tenths of a second longer. For GPUs with less memory.
     #[arg(long = "offload-text-encoders", value_name = "true|false", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set)]
     offload_text_encoder: bool,
