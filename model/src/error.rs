@@ -101,14 +101,58 @@ pub enum FamilyError {
         /// The families that this program can run.
         supported: &'static str,
     },
-    /// A single file holds one part of a model that needs a folder with all of them.
-    #[error("{}: this file is one part of a {family} model; name the folder that holds all of its parts", .path.display())]
+    /// A single file is one part of a model that needs a folder with all of its parts.
+    #[error("{}: this file is only the {part} of a {family} model; {remedy}", .path.display())]
     OnePart {
         /// The file.
         path: PathBuf,
         /// Its family.
         family: &'static str,
+        /// The part, as its folder is called.
+        part: &'static str,
+        /// What to do.
+        remedy: PartRemedy,
     },
+}
+
+/// What to do with a file that is one part of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PartRemedy {
+    /// Name this folder, in which it is a part.
+    NameFolder(PathBuf),
+    /// Make a folder with these entries, and name it.
+    MakeFolder {
+        /// The folder of the file, in which the entries were looked for.
+        searched: PathBuf,
+        /// Everything that the model needs.
+        entries: Vec<FolderEntry>,
+    },
+}
+
+/// A file or folder that a checkpoint's folder needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FolderEntry {
+    /// Its name.
+    pub name: &'static str,
+    /// What it contains.
+    pub content: &'static str,
+    /// Whether it was found.
+    pub is_found: bool,
+}
+
+impl Display for PartRemedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NameFolder(folder) => write!(f, "name the whole folder, {}", folder.display()),
+            Self::MakeFolder { searched, entries } => {
+                write!(f, "make a folder of all its parts and name that; searched in {}:", searched.display())?;
+                entries.iter().try_for_each(|FolderEntry { name, content, is_found }| {
+                    let found = if *is_found { "found" } else { "missing" };
+                    write!(f, "\n  {name}: {found} ({content})")
+                })
+            }
+        }
+    }
 }
 
 /// Why a checkpoint, or one file of it, could not be loaded.

@@ -28,13 +28,23 @@ pub(super) fn decode<const D: usize>(
     let elements = shape.iter().product();
     if dtype == DType::BF16 {
         let mut values = vec![bf16::ZERO; elements];
-        fill(parts, &mut values, bf16::from_f32, |value| value);
+        fill_bf16(parts, &mut values);
         TensorData::new(values, shape)
     } else {
         let mut values = vec![0.0_f32; elements];
-        fill(parts, &mut values, |value| value, bf16::to_f32);
+        fill_f32(parts, &mut values);
         TensorData::new(values, shape)
     }
+}
+
+/// Converts tensors, one after the other, into consecutive pieces of `out`.
+pub(super) fn fill_bf16(parts: &[(&SafetensorsFile, &TensorEntry)], out: &mut [bf16]) {
+    fill(parts, out, bf16::from_f32, |value| value);
+}
+
+/// The same in f32.
+pub(super) fn fill_f32(parts: &[(&SafetensorsFile, &TensorEntry)], out: &mut [f32]) {
+    fill(parts, out, |value| value, bf16::to_f32);
 }
 
 /// Converts the parts into consecutive pieces of `out`. `from_bf16` keeps the type of the published weights from going

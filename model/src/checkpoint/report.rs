@@ -15,6 +15,8 @@ pub struct LoadReport {
     pub parameters: u64,
     /// Their bytes on the device, in the working precision.
     pub bytes: u64,
+    /// Bytes that are uploaded, which a copy in host memory holds: more than `bytes` where adapters are merged in f32.
+    pub upload_bytes: u64,
     /// The number of used tensors by their type in the file, such as `BF16`.
     pub dtypes: BTreeMap<String, usize>,
     /// Tensors that are allowed to be unused: a vision tower, a layer whose output is not needed.

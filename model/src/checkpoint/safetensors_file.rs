@@ -29,7 +29,7 @@ pub struct TensorEntry {
     /// Shape; empty for a scalar.
     pub shape: Vec<usize>,
     /// Byte range in the file.
-    range: Range<usize>,
+    pub(super) range: Range<usize>,
 }
 
 /// A memory-mapped file with a header that has been checked.

@@ -1,10 +1,63 @@
-//! Writing small safetensors files for tests.
+//! Small safetensors files, and host memory for copies, for tests.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use burn::tensor::{bf16, f16};
+use burn::tensor::{Bytes, DType, bf16, f16};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+
+use super::{HostAllocator, HostValues, NoHostMemory};
+
+/// Memory of the heap, as much as `room`. Clones count together.
+#[derive(Clone, Debug)]
+pub(crate) struct HeapAllocator {
+    stored: Arc<AtomicU64>,
+    room: u64,
+}
+
+impl Default for HeapAllocator {
+    fn default() -> Self {
+        Self::with_room(u64::MAX)
+    }
+}
+
+impl HeapAllocator {
+    pub(crate) fn with_room(room: u64) -> Self {
+        Self { stored: Arc::default(), room }
+    }
+
+    /// Bytes that were ever stored.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.stored.load(Ordering::Relaxed)
+    }
+}
+
+impl HostAllocator for HeapAllocator {
+    fn store(
+        &self,
+        elements: usize,
+        dtype: DType,
+        fill: &mut dyn FnMut(HostValues<'_>),
+    ) -> Result<Bytes, NoHostMemory> {
+        let bytes = elements * dtype.size();
+        if self.bytes() + bytes as u64 > self.room {
+            return Err(NoHostMemory { bytes, reason: "the test allows no more".to_owned() });
+        }
+        self.stored.fetch_add(bytes as u64, Ordering::Relaxed);
+        let stored = if dtype == DType::BF16 {
+            let mut values = vec![bf16::ZERO; elements];
+            fill(HostValues::Bf16(&mut values));
+            Bytes::from_elems(values)
+        } else {
+            let mut values = vec![0.0; elements];
+            fill(HostValues::F32(&mut values));
+            Bytes::from_elems(values)
+        };
+        Ok(stored.shared())
+    }
+}
 
 /// A tensor to write.
 pub(crate) struct Stored {

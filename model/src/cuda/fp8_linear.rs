@@ -66,6 +66,16 @@ pub fn check(layer: &Linear) -> Result<(), CudaError> {
     }
 }
 
+/// How many bytes smaller a layer of these inputs and outputs is than in bf16.
+pub fn bytes_saved([d_input, d_output]: [usize; 2]) -> usize {
+    (2 * d_output * d_input).saturating_sub(packed_bytes(d_input, d_output))
+}
+
+/// Bytes of a layer of these widths.
+fn packed_bytes(d_input: usize, d_output: usize) -> usize {
+    d_output * d_input + d_output * size_of::<f32>()
+}
+
 impl Fp8Linear {
     /// Quantises the bf16 weights of a layer and waits for the device, so the layer can be dropped afterwards.
     ///
@@ -76,7 +86,7 @@ impl Fp8Linear {
         check(layer)?;
         let weight = layer.weight.val();
         let [d_input, d_output] = weight.dims();
-        let length = Self::bytes(d_input, d_output) / 2;
+        let length = packed_bytes(d_input, d_output) / 2;
         let round = move |session: &mut Session<'_>, operands: &[Operand], out: u64| {
             let [weight] = operands else { return Err(CudaError::operands(operands.len(), "1")) };
             let rows = rows(out, d_input, d_output);
@@ -96,14 +106,9 @@ impl Fp8Linear {
         }
     }
 
-    /// Bytes of a layer of these widths.
-    fn bytes(d_input: usize, d_output: usize) -> usize {
-        d_output * d_input + d_output * size_of::<f32>()
-    }
-
-    /// How many bytes smaller it is than in bf16.
-    pub fn bytes_saved(&self) -> usize {
-        2 * self.d_output * self.d_input - Self::bytes(self.d_input, self.d_output)
+    /// Its inputs and outputs.
+    pub fn dims(&self) -> [usize; 2] {
+        [self.d_input, self.d_output]
     }
 
     /// Its dequantised weight, `[d_input, d_output]`: code times scale, rounded to bf16 once.
@@ -139,7 +144,7 @@ impl Fp8Linear {
         let data = self.packed.clone().try_into_data().map_err(|error| failed(error.to_string()))?;
         let bytes = data.as_bytes();
         let codes = self.d_output * self.d_input;
-        if bytes.len() != Self::bytes(self.d_input, self.d_output) {
+        if bytes.len() != packed_bytes(self.d_input, self.d_output) {
             return Err(failed(format!("{} bytes came", bytes.len())));
         }
         let scales =

@@ -29,9 +29,11 @@ pub(crate) mod host_memory;
 pub mod image_kernels;
 pub(crate) mod kernels;
 pub(crate) mod launch;
+pub(crate) mod locked_memory;
 pub(crate) mod masked_attention;
 pub(crate) mod operand;
 mod peaks;
+pub(crate) mod pinned_allocator;
 pub(crate) mod product;
 pub(crate) mod profile;
 pub(crate) mod projection;
@@ -47,6 +49,7 @@ use burn::tensor::Device;
 
 pub use error::CudaError;
 pub use gpu::Gpu;
+pub use locked_memory::host_copy_rate;
 
 /// Bytes of a bf16 value.
 pub const BF16: u64 = 2;

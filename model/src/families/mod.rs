@@ -30,7 +30,7 @@ use sakuga_model_core::{
     ComputePath, EngineError, GenerationSpec, LoraChoice, MemoryProbe, ModelInfo, Observer, Outcome, TokenCounter,
 };
 
-use crate::checkpoint::LoadReport;
+use crate::checkpoint::{FileFacts, LoadReport, WeightSource};
 use crate::device::OpenDevice;
 use crate::error::{FamilyError, LoadError};
 pub use recognise::{Family, recognise};
@@ -46,12 +46,22 @@ pub struct LoadOptions {
     /// Keeps the weights of the large text encoder in the host's memory, from where they are copied layer by layer for each
     /// new text: for GPUs with less memory. Needs a GPU with the fast path, in bf16.
     pub offload_text_encoder: bool,
+    /// Where the values of weights come from.
+    pub weights: WeightSource,
+    /// What an earlier loading of the same files read besides the weights.
+    pub facts: Arc<FileFacts>,
 }
 
 impl LoadOptions {
-    /// On this device, without adapters.
+    /// On this device, from the files, without adapters.
     pub fn new(device: OpenDevice) -> Self {
-        Self { device, loras: Vec::new(), offload_text_encoder: false }
+        Self {
+            device,
+            loras: Vec::new(),
+            offload_text_encoder: false,
+            weights: WeightSource::default(),
+            facts: Arc::default(),
+        }
     }
 }
 
@@ -116,7 +126,8 @@ pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, 
     let owned = || path.to_owned();
     match recognise(path)? {
         family @ Family::NewBie if path.is_file() => {
-            Err(FamilyError::OnePart { path: owned(), family: family.name() }.into())
+            let remedy = newbie::single_file(path);
+            Err(FamilyError::OnePart { path: owned(), family: family.name(), part: "transformer", remedy }.into())
         }
         Family::NewBie => {
             let (pipeline, reports) = newbie::Pipeline::load(path, options)?;

@@ -91,7 +91,7 @@ impl Display for Family {
 type Signature = (&'static str, &'static [Option<usize>]);
 
 /// Prefixes of the denoiser's tensors in files that hold other parts too.
-const PREFIXES: [&str; 2] = ["", "model.diffusion_model."];
+const PREFIXES: [&str; 3] = ["", "model.diffusion_model.", "diffusion_model."];
 
 fn known() -> String {
     Family::ALL.map(Family::name).join(", ")
@@ -209,9 +209,12 @@ mod tests {
     #[test]
     fn single_files_are_recognised_by_names_and_shapes() {
         assert_eq!(recognise(file(&NEWBIE).path()).expect("known"), Family::NewBie);
-        let prefixed = NEWBIE.map(|(name, shape)| (format!("model.diffusion_model.{name}"), shape));
-        let prefixed: Vec<(&str, &[usize])> = prefixed.iter().map(|(name, shape)| (name.as_str(), *shape)).collect();
-        assert_eq!(recognise(file(&prefixed).path()).expect("known"), Family::NewBie);
+        for prefix in ["model.diffusion_model.", "diffusion_model."] {
+            let prefixed = NEWBIE.map(|(name, shape)| (format!("{prefix}{name}"), shape));
+            let prefixed: Vec<(&str, &[usize])> =
+                prefixed.iter().map(|(name, shape)| (name.as_str(), *shape)).collect();
+            assert_eq!(recognise(file(&prefixed).path()).expect("known"), Family::NewBie);
+        }
         for (conv, label, family) in [
             ([320, 4, 3, 3], [1280, 2816], Family::StableDiffusionXl),
             // Inpainting has 9 input channels.
@@ -274,6 +277,15 @@ mod tests {
         let error = refusal(folder(r#"{"_class_name": "StableDiffusionXLPipeline"}"#).path());
         assert!(error.contains("Stable Diffusion XL checkpoint, which is not supported yet"), "{error}");
         let error = refusal(file(&NEWBIE).path());
-        assert!(error.contains("one part of a NewBie model; name the folder"), "{error}");
+        for part in [
+            "only the transformer of a NewBie model; make a folder",
+            "\n  model_index.json: missing (the text {\"_class_name\": \"NewbiePipeline\"})",
+            "\n  transformer: missing (the Next-DiT: config.json and this file)",
+            "\n  text_encoder: missing (Gemma 3 4B: config.json, tokenizer.json and its weights)",
+            "\n  clip_model: missing (Jina CLIP v2: ",
+            "\n  vae: missing (the autoencoder of FLUX.1: ",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use burn::tensor::{DType, Device, Tensor, activation};
 
-use crate::checkpoint::{LoadReport, TensorReader, weight_files};
+use crate::checkpoint::{LoadReport, TensorReader, WeightSource, weight_files};
 use crate::error::LoadError;
 use crate::nn::ops;
 
@@ -36,8 +36,22 @@ impl TinyDecoder {
     /// # Errors
     /// When it cannot be read, or a tensor is missing, unknown or of the wrong shape.
     pub fn load(path: &Path, device: &Device, dtype: DType) -> Result<(Self, LoadReport), LoadError> {
+        Self::load_from(path, device, dtype, WeightSource::Files)
+    }
+
+    /// [`load`](Self::load) with the values of weights from `source`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_from(
+        path: &Path,
+        device: &Device,
+        dtype: DType,
+        source: WeightSource,
+    ) -> Result<(Self, LoadReport), LoadError> {
         let files = if path.is_dir() { weight_files(path)? } else { vec![path.to_owned()] };
         let weights = TensorReader::open("preview_decoder", &files, device, dtype)?;
+        weights.read_from(source);
         let decoder = Self::read(&weights);
         weights.finish().map(|report| (decoder, report))
     }

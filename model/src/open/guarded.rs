@@ -3,6 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
+use burn::tensor::Device;
 use sakuga_model_core::{EngineError, GenerationSpec, ImageModel, Observer, Outcome, panic_message};
 
 use super::warm_up;
@@ -12,6 +13,8 @@ use crate::shortage;
 /// A loaded checkpoint, and the bounds of its batches.
 pub(super) struct GuardedModel {
     inner: Box<dyn FamilyModel>,
+    /// After the model, whose memory it returns.
+    _memory: ReturnMemory,
     /// The most images computed at once; 0: no such bound.
     max_batch: u32,
     /// Pixels for which memory was allocated by the warm-up.
@@ -19,8 +22,20 @@ pub(super) struct GuardedModel {
 }
 
 impl GuardedModel {
-    pub(super) fn new(inner: Box<dyn FamilyModel>, max_batch: u32, ready_pixels: Option<u64>) -> Self {
-        Self { inner, max_batch, ready_pixels }
+    pub(super) fn new(inner: Box<dyn FamilyModel>, device: Device, max_batch: u32, ready_pixels: Option<u64>) -> Self {
+        Self { inner, _memory: ReturnMemory(device), max_batch, ready_pixels }
+    }
+}
+
+/// Returns memory that no tensor uses to the device when it is dropped, so that another model can have it.
+struct ReturnMemory(Device);
+
+impl Drop for ReturnMemory {
+    fn drop(&mut self) {
+        // burn frees tensors when its queue is worked off. A device that failed has nothing to return.
+        if self.0.sync().is_ok() {
+            self.0.memory_cleanup();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Opens a model: the device, the checkpoint with its adapters, and the warm-up.
 
 mod cache;
+mod files;
 mod guarded;
 mod loading;
 mod warm_up;
@@ -8,17 +9,15 @@ mod warm_up;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sakuga_model_core::{EngineError, EngineInfo, MemoryNeed, ModelInfo, ModelOptions, OpenModel, Precision};
+use sakuga_model_core::{EngineError, ModelInfo};
 use sha2::{Digest, Sha256};
 
 use crate::checkpoint::embedded::{self, EmbeddedError};
 use crate::checkpoint::synthetic::{self, Preset, SyntheticError};
 use crate::checkpoint::{LoadReport, LoraReport};
-use crate::device::{self, OpenDevice};
 use crate::error::{DeviceError, LoadError};
-use crate::families::{self, FamilyModel, LoadOptions};
-use guarded::GuardedModel;
-use loading::Loading;
+
+pub use files::ModelFiles;
 
 /// Seed of the random weights that are used where no checkpoint was built in.
 const RANDOM_SEED: u64 = 1;
@@ -71,59 +70,6 @@ pub enum CacheError {
     /// A file of the random checkpoint cannot be written.
     #[error(transparent)]
     Synthetic(#[from] SyntheticError),
-}
-
-/// Opens the model that `options` name, on their device.
-///
-/// # Errors
-///
-/// The device, the checkpoint or an adapter cannot be used, or the warm-up fails.
-pub fn open(options: &ModelOptions) -> Result<OpenModel, OpenError> {
-    let mut loading = Loading::begin();
-    let device = device::open(options.device, options.precision)?;
-    loading.phase("device");
-    let folder = match &options.model {
-        Some(folder) => folder.clone(),
-        None => embedded_folder(options.cache_dir.as_deref())?,
-    };
-    let load_options = LoadOptions {
-        loras: options.loras.clone(),
-        offload_text_encoder: options.offload_text_encoder,
-        ..LoadOptions::new(device.clone())
-    };
-    let (inner, reports) = families::load(&folder, load_options)?;
-    log_reports(&reports);
-    let adapters = adapters(&reports)?;
-    let load_ms = loading.parts(&reports).as_millis() as u64;
-    tracing::info!(folder = %folder.display(), load_ms, "model loaded");
-    let ready_pixels = warm_up::run(inner.as_ref(), options, device.name != "cpu")?;
-    if ready_pixels.is_some() {
-        loading.phase("warm-up");
-    }
-    let mut model = inner.info().clone();
-    add_adapters(&mut model, &adapters)?;
-    let info = EngineInfo {
-        kind: "burn",
-        device: device.name.clone(),
-        precision: device.precision.to_string(),
-        model,
-        memory: memory_need(inner.as_ref(), &device, options.max_batch),
-        pixels_max: ready_pixels,
-        loading: loading.finish(),
-        compute_paths: inner.compute_paths(),
-    };
-    let tokens = inner.tokens();
-    let memory = inner.memory_probe();
-    let model = Box::new(GuardedModel::new(inner, options.max_batch, ready_pixels));
-    Ok(OpenModel { model, info, tokens, memory })
-}
-
-fn memory_need(model: &dyn FamilyModel, device: &OpenDevice, batch_max: u32) -> MemoryNeed {
-    let value_bytes = match device.precision {
-        Precision::F32 => 4,
-        Precision::Bf16 | Precision::Fp8 => 2,
-    };
-    MemoryNeed { fixed_bytes: model.weight_bytes(), pixel_bytes: model.pixel_values() * value_bytes, batch_max }
 }
 
 /// The folder of the model that this program brings: the checkpoint that was built in, or else one of random weights.

@@ -2,18 +2,16 @@
 
 use std::time::Instant;
 
-use sakuga_model_core::{ModelOptions, WarmUp};
+use sakuga_model_core::{ModelInfo, ModelOptions, WarmUp};
 
 use super::OpenError;
 use crate::families::{FamilyModel, WarmUpSize};
 
-/// Generates the sizes that will be asked for. Returns the pixels for which memory is allocated then; `None`: there is no
-/// such bound.
-pub(super) fn run(model: &dyn FamilyModel, options: &ModelOptions, is_gpu: bool) -> Result<Option<u64>, OpenError> {
-    let info = model.info();
-    let sizes = match &options.warm_up {
-        WarmUp::None => return Ok(None),
-        WarmUp::Auto if !is_gpu => return Ok(None),
+/// The sizes that are generated before the model is ready: none, or all that requests may ask for.
+pub(super) fn sizes(info: &ModelInfo, options: &ModelOptions, is_gpu: bool) -> Vec<(u32, u32)> {
+    match &options.warm_up {
+        WarmUp::None => Vec::new(),
+        WarmUp::Auto if !is_gpu => Vec::new(),
         WarmUp::Auto => {
             let multiple = info.size.multiple_px;
             let pixels_max = info.size.pixels_max.min(options.pixels_max);
@@ -26,7 +24,21 @@ pub(super) fn run(model: &dyn FamilyModel, options: &ModelOptions, is_gpu: bool)
             edges.into_iter().map(|edge| (edge, edge)).collect()
         }
         WarmUp::Sizes(sizes) => sizes.clone(),
-    };
+    }
+}
+
+/// The pixels for which memory is allocated once these sizes were generated; `None`: there is no such bound.
+pub(super) fn pixels(sizes: &[(u32, u32)]) -> Option<u64> {
+    sizes.iter().map(|&(width, height)| u64::from(width) * u64::from(height)).max()
+}
+
+/// Generates these sizes.
+pub(super) fn run(
+    model: &dyn FamilyModel,
+    sizes: &[(u32, u32)],
+    options: &ModelOptions,
+    is_gpu: bool,
+) -> Result<(), OpenError> {
     let begun = Instant::now();
     let every_length = |place: usize| options.warm_up != WarmUp::Auto || place == 0;
     let batches: Vec<_> = sizes
@@ -38,10 +50,10 @@ pub(super) fn run(model: &dyn FamilyModel, options: &ModelOptions, is_gpu: bool)
         })
         .collect();
     if let Err(source) = model.warm_up(&batches) {
-        return Err(OpenError::WarmUp { sizes, source });
+        return Err(OpenError::WarmUp { sizes: sizes.to_vec(), source });
     }
     tracing::info!(?sizes, warm_up_ms = begun.elapsed().as_millis() as u64, "warmed up");
-    Ok(sizes.iter().map(|&(width, height)| u64::from(width) * u64::from(height)).max())
+    Ok(())
 }
 
 /// The most images in one evaluation: the fast path takes 64 rows, two for each image.

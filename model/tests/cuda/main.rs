@@ -7,6 +7,7 @@
 
 mod autoencoder_kl;
 mod fp8;
+mod host_copy;
 mod next_dit;
 mod pipeline;
 mod text;

@@ -3,12 +3,41 @@
 use std::sync::Arc;
 
 use sakuga_model::error::DeviceError;
-use sakuga_model::open::OpenError;
-use sakuga_model_core::{EngineError, ModelOpener, ModelOptions};
+use sakuga_model::open::{ModelFiles, OpenError};
+use sakuga_model_core::{
+    EngineError, ModelDescription, ModelOpener, ModelOptions, ModelSource, OpenModel, OpenOptions,
+};
+
+/// The model of these options.
+pub fn source(options: ModelOptions) -> Arc<dyn ModelSource> {
+    Arc::new(Source(ModelFiles::new(options)))
+}
 
 /// Opens the model of these options.
 pub fn opener(options: ModelOptions) -> ModelOpener {
-    Arc::new(move || sakuga_model::open::open(&options).map_err(|error| with_flags(error, &options)))
+    let source = source(options);
+    Arc::new(move || source.open(OpenOptions::default()))
+}
+
+/// States errors in terms of this program's options.
+struct Source(ModelFiles);
+
+impl ModelSource for Source {
+    fn describe(&self) -> Result<ModelDescription, EngineError> {
+        self.0.describe().map_err(|error| with_flags(error, self.0.options()))
+    }
+
+    fn open(&self, options: OpenOptions) -> Result<OpenModel, EngineError> {
+        self.0.open(options).map_err(|error| with_flags(error, self.0.options()))
+    }
+
+    fn host_copy_bytes(&self) -> u64 {
+        self.0.host_copy_bytes()
+    }
+
+    fn drop_host_copy(&self) {
+        self.0.drop_host_copy();
+    }
 }
 
 /// The error, and which flag to change.

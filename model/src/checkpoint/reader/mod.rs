@@ -1,10 +1,11 @@
 //! Reads the tensors of a component by name in the working type, and tracks which were read, missing or unused.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use burn::module::Param;
 use burn::nn::Linear;
@@ -12,6 +13,7 @@ use burn::tensor::{DType, Device, Tensor};
 use safetensors::Dtype;
 
 use super::decode::decode;
+use super::host_copy::HostCopy;
 use super::{LoadReport, SafetensorsFile, TensorEntry};
 use crate::checkpoint::adapters::LoraSet;
 use crate::error::{LoadError, WeightsError, WrongShape};
@@ -26,6 +28,19 @@ pub struct TensorReader {
     prefix: String,
 }
 
+/// Where the values of tensors come from.
+#[derive(Clone, Debug, Default)]
+pub enum WeightSource {
+    /// The checkpoint's files.
+    #[default]
+    Files,
+    /// Nowhere: only headers are checked. Every tensor is a placeholder that takes no memory, and the networks must not be
+    /// computed with.
+    Headers,
+    /// A copy in host memory. What it does not have is read from the files into it.
+    HostCopy(Arc<HostCopy>),
+}
+
 struct Shared {
     component: String,
     files: Vec<SafetensorsFile>,
@@ -33,11 +48,13 @@ struct Shared {
     tensors: BTreeMap<String, Located>,
     device: Device,
     dtype: DType,
+    weights: WeightSource,
     adapters: Option<LoraSet>,
     used: BTreeSet<String>,
     tolerated: Vec<String>,
     faults: WeightsError,
     report: LoadReport,
+    upload_bytes: Cell<u64>,
 }
 
 struct Located {
@@ -72,13 +89,25 @@ impl TensorReader {
             tensors,
             device: device.clone(),
             dtype,
+            weights: WeightSource::Files,
             adapters: None,
             used: BTreeSet::new(),
             tolerated: Vec::new(),
             faults: WeightsError::default(),
             report: LoadReport::default(),
+            upload_bytes: Cell::new(0),
         };
         Ok(Self { shared: Rc::new(RefCell::new(shared)), prefix: String::new() })
+    }
+
+    /// Reads the values of tensors from elsewhere than the files. Call it before the first read.
+    pub fn read_from(&self, weights: WeightSource) {
+        self.shared.borrow_mut().weights = weights;
+    }
+
+    /// Whether only headers are read, and every tensor is a placeholder.
+    pub fn is_header_only(&self) -> bool {
+        matches!(self.shared.borrow().weights, WeightSource::Headers)
     }
 
     /// Renames every tensor: `canonical` maps a name in the files to the network's name, and may return it unchanged.
@@ -210,7 +239,11 @@ impl TensorReader {
                         .load(name, [d_output, d_input], dtype)
                         .unwrap_or_else(|| placeholder([d_output, d_input], &shared.device, dtype))
                 });
-                Tensor::cat(weights.collect(), 0)
+                let weights: Vec<Tensor<2>> = weights.collect();
+                match shared.weights {
+                    WeightSource::Headers => placeholder([rows, d_input], &shared.device, dtype),
+                    WeightSource::Files | WeightSource::HostCopy(_) => Tensor::cat(weights, 0),
+                }
             }
             // One buffer for all: reading them one by one and concatenating would take twice the memory.
             Some(found) => shared.upload(&found, [rows, d_input], dtype),
@@ -238,6 +271,7 @@ impl TensorReader {
         faults.files = shared.files.iter().map(|file| file.path().to_owned()).collect();
         let mut report = shared.report.clone();
         report.component = shared.component.clone();
+        report.upload_bytes = shared.upload_bytes.get();
         for name in shared.tensors.keys().filter(|name| !shared.used.contains(*name)) {
             if shared.tolerated.iter().any(|pattern| matches(pattern, name)) {
                 report.tolerated.push(name.clone());
@@ -315,17 +349,26 @@ impl Shared {
         }
         // Adapters are added in f32 and the sum rounded once: adding them in bf16 would lose small updates.
         let base = self.upload(&[located], shape, DType::F32);
+        if matches!(self.weights, WeightSource::Headers) {
+            return Some(placeholder(shape, &self.device, dtype));
+        }
         Some(self.adapters.as_ref()?.apply(name, base).cast(dtype))
     }
 
     /// Puts tensors, one after the other, onto the device as one.
     fn upload<const D: usize>(&self, parts: &[Located], shape: [usize; D], dtype: DType) -> Tensor<D> {
         let parts: Vec<_> = parts.iter().map(|part| (&self.files[part.file], &part.entry)).collect();
-        let data = decode(&parts, shape, dtype);
+        let bytes = shape.iter().product::<usize>() * dtype.size();
+        self.upload_bytes.set(self.upload_bytes.get() + bytes as u64);
+        let data = match &self.weights {
+            WeightSource::Files => decode(&parts, shape, dtype),
+            WeightSource::Headers => return placeholder(shape, &self.device, dtype),
+            WeightSource::HostCopy(copy) => copy.read(&parts, shape, dtype),
+        };
         // Weights are permanent and get memory of exactly their size. Mixed with temporary tensors they would fragment
         // the memory of a GPU: 1.3 GiB in the published model.
-        let upload = |data| Tensor::from_data(data, (&self.device, dtype));
-        self.device.memory_persistent_allocations(data, upload)
+        let device = &self.device;
+        device.memory_persistent_allocations(data, |data| Tensor::from_data(data, (device, dtype)))
     }
 }
 
@@ -337,6 +380,9 @@ pub(crate) fn linear_of(weight: Tensor<2>, bias: Option<Tensor<1>>) -> Linear {
 /// Zeros of any shape with the memory of one element: an invalid configuration may ask for any size, and they are never
 /// computed with.
 fn placeholder<const D: usize>(shape: [usize; D], device: &Device, dtype: DType) -> Tensor<D> {
+    if shape.contains(&0) {
+        return Tensor::zeros(shape, (device, dtype));
+    }
     Tensor::<D>::zeros([1; D], (device, dtype)).expand(shape)
 }
 

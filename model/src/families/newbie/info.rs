@@ -4,9 +4,10 @@ use sakuga_model_core::{EncoderInfo, Guidance, ModelInfo, Sampling, SizeLimits, 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::networks::{Networks, fp8_bytes_saved};
+use super::LoadOptions;
+use super::layout::PARTS;
+use super::networks::Networks;
 use crate::checkpoint::{ConfigFields, LoadReport, ModelFolder};
-use crate::device::{OpenDevice, dtype};
 use crate::error::LoadError;
 use crate::families::newbie::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT};
 
@@ -94,22 +95,27 @@ fn decimal(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::from(number))
 }
 
+/// The most tokens that Gemma and Jina CLIP read.
+pub(super) fn token_limits(keys: &IndexKeys, networks: &Networks) -> [usize; 2] {
+    let [gemma, jina] = keys.token_limits;
+    // Image positions begin one beyond the caption, and the caption's axis was made for so many positions.
+    [gemma.min(networks.transformer.config().caption_len_max().max(1)), jina]
+}
+
 /// What the loaded checkpoint is.
 pub(super) fn model_info(
-    folder: &ModelFolder,
     keys: &IndexKeys,
     networks: &Networks,
     reports: &[LoadReport],
-) -> Result<ModelInfo, LoadError> {
+    fingerprint: String,
+) -> ModelInfo {
     let dit = networks.transformer.config();
     let multiple = dit.patch_size * networks.vae.config().factor();
     let edge_max = (dit.axes_lens[1].min(dit.axes_lens[2]) * multiple).min(EDGE_MAX_PX / multiple * multiple);
     let default_size = (keys.default_size_px.min(edge_max) / multiple * multiple).max(multiple);
-    let [gemma_tokens, jina_tokens] = keys.token_limits;
-    // Image positions begin one beyond the caption, and the caption's axis was made for so many positions.
-    let gemma_tokens = gemma_tokens.min(dit.caption_len_max().max(1));
     let encoder = |name, tokens: usize| EncoderInfo { name, tokens_max: tokens as u32 };
-    Ok(ModelInfo {
+    let [gemma_tokens, jina_tokens] = token_limits(keys, networks);
+    ModelInfo {
         name: keys.name.clone(),
         family: "newbie",
         parameters: reports.iter().map(|report| (part_name(&report.component), report.parameters)).collect(),
@@ -123,18 +129,17 @@ pub(super) fn model_info(
         },
         has_preview_decoder: networks.tiny_decoder.is_some(),
         notice: keys.notice.clone(),
-        fingerprint: fingerprint(folder)?,
+        fingerprint,
         default_system_prompt: keys.system_prompt.clone(),
         default_plain_system_prompt: keys.plain_system_prompt.clone(),
         sampling: keys.sampling,
-    })
+    }
 }
 
-/// Bytes that the weights take in memory.
-pub(super) fn weight_bytes(networks: &Networks, reports: &[LoadReport], device: &OpenDevice) -> u64 {
-    let parameters: u64 = reports.iter().map(|report| report.parameters).sum();
-    let bf16_or_f32 = parameters * dtype(device.precision).size() as u64;
-    bf16_or_f32.saturating_sub(fp8_bytes_saved(&networks.transformer))
+/// Bytes of device memory that the weights take.
+pub(super) fn weight_bytes(reports: &[LoadReport], options: &LoadOptions) -> u64 {
+    let is_on_device = |report: &&LoadReport| !(options.offload_text_encoder && report.component == OFFLOADED_PART);
+    reports.iter().filter(is_on_device).map(|report| report.bytes).sum()
 }
 
 /// The network's name for a component of the folder.
@@ -149,19 +154,19 @@ fn part_name(component: &str) -> String {
     .to_owned()
 }
 
-/// Parts whose files tell one checkpoint from another.
-const FINGERPRINT_PARTS: [&str; 4] = ["transformer", "text_encoder", "clip_model", "vae"];
+/// The part whose weights `offload_text_encoder` keeps in host memory.
+const OFFLOADED_PART: &str = "text_encoder";
 /// Bytes at the beginning of each weight file that are hashed: its header and the first weights. Two trainings of one
 /// geometry have equal headers; hashing every byte of a checkpoint would take longer than loading it.
 const FINGERPRINT_BYTES: u64 = 16 << 20;
 
 /// SHA-256 over each part's configuration, and each weight file's name, length and first bytes.
-fn fingerprint(folder: &ModelFolder) -> Result<String, LoadError> {
+pub(super) fn fingerprint(folder: &ModelFolder) -> Result<String, LoadError> {
     use std::fs::File;
     use std::io::{Read, copy};
 
     let mut hash = Sha256::new();
-    for part in FINGERPRINT_PARTS {
+    for part in PARTS {
         let component = folder.component(part)?;
         hash_json(&mut hash, component.config());
         for path in crate::checkpoint::weight_files(component.dir())? {

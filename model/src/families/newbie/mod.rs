@@ -8,6 +8,7 @@
 mod denoise;
 mod info;
 mod insight;
+mod layout;
 mod networks;
 pub mod text;
 
@@ -37,7 +38,9 @@ use crate::networks::next_dit;
 use crate::pixels::read_rgb8;
 use crate::sampler::{Interval, Schedule, noise};
 use crate::tokens::TokenBatch;
-use info::{IndexKeys, model_info, weight_bytes};
+pub(super) use layout::single_file;
+
+use info::{IndexKeys, fingerprint, model_info, token_limits, weight_bytes};
 use text::{GEMMA_PAD_MULTIPLE, Tokenizers};
 
 /// Gemma's padding id; its mask makes it invisible.
@@ -56,6 +59,12 @@ const WARM_UP_WORD_TOKENS: usize = 8;
 /// Values of working memory for each pixel of a batch, about: the decoder's widest layers, a few copies of 128 channels at
 /// full size, outweigh everything else.
 const DECODER_PIXEL_VALUES: u64 = 512;
+
+/// What is read of a checkpoint besides its networks, and is the same at every opening.
+struct Facts {
+    tokenizers: Arc<Tokenizers>,
+    fingerprint: String,
+}
 
 /// A loaded checkpoint with its tokenizers.
 pub struct Pipeline {
@@ -83,12 +92,15 @@ impl Pipeline {
             return Err(LoadError::layout(dir, reason));
         }
         let (networks, reports) = Networks::load(&folder, &options)?;
-        let info = model_info(&folder, &keys, &networks, &reports)?;
-        let weight_bytes = weight_bytes(&networks, &reports, &options.device);
-        let token_limits = [0, 1].map(|encoder: usize| info.encoders[encoder].tokens_max as usize);
-        let tokenizer = |part: &str| dir.join(part).join("tokenizer.json");
-        let tokenizers = Tokenizers::open(&tokenizer("text_encoder"), &tokenizer("clip_model"), token_limits)?;
-        Ok((Self { networks, tokenizers: Arc::new(tokenizers), info, weight_bytes }, reports))
+        let limits = token_limits(&keys, &networks);
+        let facts = options.facts.get_or_read(|| -> Result<_, LoadError> {
+            let tokenizer = |part: &str| dir.join(part).join("tokenizer.json");
+            let tokenizers = Tokenizers::open(&tokenizer("text_encoder"), &tokenizer("clip_model"), limits)?;
+            Ok(Facts { tokenizers: Arc::new(tokenizers), fingerprint: fingerprint(&folder)? })
+        })?;
+        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone());
+        let weight_bytes = weight_bytes(&reports, &options);
+        Ok((Self { networks, tokenizers: Arc::clone(&facts.tokenizers), info, weight_bytes }, reports))
     }
 
     /// Facts about the model.

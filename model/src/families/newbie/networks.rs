@@ -6,8 +6,9 @@ use burn::tensor::{DType, Device, Tensor};
 use sakuga_model_core::{ComputePath, LoraChoice, Precision};
 
 use super::LoadOptions;
+use super::layout::components;
 use crate::checkpoint::adapters::LoraSet;
-use crate::checkpoint::{LoadReport, ModelFolder, TensorReader, weight_files};
+use crate::checkpoint::{Component, LoadReport, ModelFolder, TensorReader, WeightSource, weight_files};
 use crate::device::{OpenDevice, dtype};
 use crate::error::{LoadError, TokenError};
 use crate::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
@@ -56,34 +57,40 @@ impl Networks {
     pub fn load(folder: &ModelFolder, options: &LoadOptions) -> Result<(Self, Vec<LoadReport>), LoadError> {
         let OpenDevice { device, precision, .. } = &options.device;
         let dtype = dtype(*precision);
+        let is_description = matches!(options.weights, WeightSource::Headers);
+        let reader = |part: &Component| -> Result<TensorReader, LoadError> {
+            let weights = part.reader(device, dtype)?;
+            weights.read_from(options.weights.clone());
+            Ok(weights)
+        };
         let mut clock = LoadClock::new();
-        let (mut transformer, mut report) = load_transformer(folder, device, dtype, &options.loras)?;
+        let [part, text_encoder, clip_model, vae] = components(folder)?;
+        let (mut transformer, mut report) = read_transformer(&part, &reader(&part)?, &options.loras)?;
         if *precision == Precision::Fp8 {
-            transformer = in_fp8(folder, transformer)?;
             report.bytes = report.bytes.saturating_sub(fp8_bytes_saved(&transformer));
-            // The pages of the weights in bf16, before the text encoder takes others.
-            device.memory_cleanup();
+            if !is_description {
+                transformer = in_fp8(folder, transformer)?;
+                // The pages of the weights in bf16, before the text encoder takes others.
+                device.memory_cleanup();
+            }
         }
         let transformer_report = clock.stamp(report);
 
-        let part = folder.component("text_encoder")?;
-        let weights = part.reader(device, dtype)?;
-        let config = part.parse(Gemma3Config::from_json)?;
-        let gemma = if options.offload_text_encoder {
+        let weights = reader(&text_encoder)?;
+        let config = text_encoder.parse(Gemma3Config::from_json)?;
+        let gemma = if options.offload_text_encoder && !is_description {
             load_offloaded(folder, &config, &weights)?
         } else {
             Gemma3::load(&config, &weights)
         };
         let gemma_report = clock.stamp(weights.finish()?);
 
-        let part = folder.component("clip_model")?;
-        let weights = part.reader(device, dtype)?;
-        let jina = JinaClip::load(&part.parse(JinaClipConfig::from_json)?, &weights);
+        let weights = reader(&clip_model)?;
+        let jina = JinaClip::load(&clip_model.parse(JinaClipConfig::from_json)?, &weights);
         let jina_report = clock.stamp(weights.finish()?);
 
-        let part = folder.component("vae")?;
-        let weights = part.reader(device, dtype)?;
-        let vae = AutoencoderKl::load_decoder(&part.parse(AutoencoderKlConfig::from_json)?, &weights);
+        let weights = reader(&vae)?;
+        let vae = AutoencoderKl::load_decoder(&vae.parse(AutoencoderKlConfig::from_json)?, &weights);
         let vae_report = clock.stamp(weights.finish()?);
 
         check_widths(folder, &transformer, &gemma, &jina, &vae)?;
@@ -93,7 +100,7 @@ impl Networks {
         // The folder may hold a linear map alone.
         let tiny_decoder = match preview_dir.is_dir().then(|| weight_files(&preview_dir)) {
             Some(Ok(_)) => {
-                let (decoder, report) = TinyDecoder::load(&preview_dir, device, dtype)?;
+                let (decoder, report) = TinyDecoder::load_from(&preview_dir, device, dtype, options.weights.clone())?;
                 reports.push(clock.stamp(report));
                 Some(decoder)
             }
@@ -102,7 +109,9 @@ impl Networks {
         let linear_preview = LinearPreview::find(&preview_dir, transformer.config().in_channels)?;
         // Tensors are moved together, and what held them on their way is given back. Afterwards the fast paths take the
         // addresses of the weights, which then cannot be moved any more.
-        device.memory_cleanup();
+        if !is_description {
+            device.memory_cleanup();
+        }
         let networks = Self {
             gemma,
             jina,
@@ -114,6 +123,9 @@ impl Networks {
             #[cfg(feature = "cuda")]
             gpu: crate::cuda::of(device),
         };
+        if is_description {
+            return Ok((networks, reports));
+        }
         for ComputePath { network, implementation, reason } in networks.compute_paths() {
             let reason = Some(reason).filter(|reason| !reason.is_empty());
             tracing::info!(network, implementation, reason, "computed by");
@@ -213,14 +225,14 @@ fn in_fp8(folder: &ModelFolder, _: NextDit) -> Result<NextDit, LoadError> {
     Err(LoadError::layout(folder.dir(), reason))
 }
 
-/// Bytes that the Next-DiT takes less than in bf16.
+/// Bytes that the Next-DiT takes less in fp8 than in bf16.
 #[cfg(feature = "cuda")]
-pub(super) fn fp8_bytes_saved(transformer: &NextDit) -> u64 {
+fn fp8_bytes_saved(transformer: &NextDit) -> u64 {
     transformer.fp8_bytes_saved() as u64
 }
 
 #[cfg(not(feature = "cuda"))]
-pub(super) fn fp8_bytes_saved(_: &NextDit) -> u64 {
+fn fp8_bytes_saved(_: &NextDit) -> u64 {
     0
 }
 
@@ -237,12 +249,20 @@ pub fn load_transformer(
 ) -> Result<(NextDit, LoadReport), LoadError> {
     let component = folder.component("transformer")?;
     let weights = component.reader(device, dtype)?;
+    read_transformer(&component, &weights, loras)
+}
+
+fn read_transformer(
+    component: &Component,
+    weights: &TensorReader,
+    loras: &[LoraChoice],
+) -> Result<(NextDit, LoadReport), LoadError> {
     weights.rename(next_dit::key_map::canonical_name);
-    let config = component.parse(|value| NextDitConfig::from_json(value, &weights))?;
+    let config = component.parse(|value| NextDitConfig::from_json(value, weights))?;
     if !loras.is_empty() {
         weights.merge(LoraSet::open(loras)?)?;
     }
-    let transformer = NextDit::load(&config, &weights);
+    let transformer = NextDit::load(&config, weights);
     Ok((transformer, weights.finish()?))
 }
 

@@ -70,9 +70,12 @@ impl Merged {
             stacked.narrow(0, index, 1).squeeze_dim::<2>(0)
         };
         let (a, b) = (factor("0.lora_A", a), factor("0.lora_B", b));
-        if fits != [true, true] || parametrised.shape("original") != Some(shape.to_vec()) {
-            // Reading noted the fault; multiplying stand-ins of any size the configuration names could exhaust memory.
-            return parametrised.tensor("original", shape);
+        if self.weights.is_header_only()
+            || fits != [true, true]
+            || parametrised.shape("original") != Some(shape.to_vec())
+        {
+            // Reading noted the fault; multiplying placeholders of any size the configuration names could exhaust memory.
+            return parametrised.tensor_as("original", shape, DType::F32);
         }
         let product = if is_embedding { low_rank(a, b) } else { low_rank(b, a) };
         let original: Tensor<2> = parametrised.tensor_as("original", shape, DType::F32);

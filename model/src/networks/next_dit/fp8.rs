@@ -40,9 +40,14 @@ impl NextDit {
         self.fp8_layers().next().is_some()
     }
 
-    /// How many bytes smaller the network is than in bf16.
+    /// How many bytes smaller the network is in fp8 than in bf16, before [`into_fp8`](Self::into_fp8) and after it.
     pub fn fp8_bytes_saved(&self) -> usize {
-        self.fp8_layers().map(Fp8Linear::bytes_saved).sum()
+        let layers = self.noise_refiner.iter().chain(&self.layers).flat_map(Block::projections);
+        let sizes = layers.map(|layer| match layer {
+            Projection::Loaded(layer) => layer.weight.dims(),
+            Projection::Quantised(layer) => Fp8Linear::downcast(layer.as_ref()).map_or([0, 0], Fp8Linear::dims),
+        });
+        sizes.map(fp8_linear::bytes_saved).sum()
     }
 
     /// The fp8 layers, block by block: query, key and value; the attention's output; gate and up; down.
