@@ -3,12 +3,11 @@
 //! Names are in lowerCamelCase and 64-bit integers are strings, as the protobuf specification says. Any protobuf library
 //! reads what is written here, and the reverse.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use prost::{Message as _, Name};
+use prost::Name;
 use prost_reflect::{DescriptorPool, DeserializeOptions, DynamicMessage, MessageDescriptor};
-use prost_types::{FileDescriptorProto, FileDescriptorSet};
-
 /// Why a message could not be written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -36,23 +35,30 @@ pub enum UnknownFields {
 /// A message with its descriptor. It serialises through serde as canonical protobuf JSON.
 pub type Message = DynamicMessage;
 
-/// The descriptors of the API and of the standard error details that a `google.rpc.Status` can carry.
+/// The descriptors of the API, and of the details that a `google.rpc.Status` can carry.
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     let mut pool = DescriptorPool::new();
     // A set that cannot be added makes its messages fail with `NotDescribed`.
     let _ = pool.decode_file_descriptor_set(crate::FILE_DESCRIPTOR_SET);
-    if let Ok(mut details) = FileDescriptorSet::decode(tonic_types::pb::FILE_DESCRIPTOR_SET) {
-        // The status and the well-known types are in both sets, under different file names.
-        let is_known = |file: &FileDescriptorProto| {
-            file.message_type
-                .iter()
-                .any(|message| pool.get_message_by_name(&format!("{}.{}", file.package(), message.name())).is_some())
-        };
-        details.file.retain(|file| !is_known(file));
-        let _ = pool.add_file_descriptor_set(details);
-    }
     pool
 });
+
+/// Values of `Gender` as they were named at first, and as they are named now: the records in older pictures have the
+/// former.
+const RENAMED_GENDERS: [(&str, &str); 3] =
+    [("GENDER_1GIRL", "GENDER_GIRL"), ("GENDER_1BOY", "GENDER_BOY"), ("GENDER_1OTHER", "GENDER_OTHER")];
+
+/// The JSON with renamed values under their present names. Quotes within a JSON string are escaped, so what is replaced
+/// is never a part of a text.
+fn with_present_names(json: &str) -> Cow<'_, str> {
+    RENAMED_GENDERS.iter().fold(Cow::Borrowed(json), |json, (before, now)| {
+        if !json.contains(before) {
+            return json;
+        }
+        let json = json.replace(&format!("\"gender\":\"{before}\""), &format!("\"gender\":\"{now}\""));
+        Cow::Owned(json.replace(&format!("\"gender\": \"{before}\""), &format!("\"gender\": \"{now}\"")))
+    })
+}
 
 /// A message that serialises as canonical protobuf JSON.
 ///
@@ -78,7 +84,8 @@ pub fn to_string<M: Name>(message: &M) -> Result<String, JsonError> {
 ///
 /// [`JsonError::Json`] with line and column.
 pub fn from_str<M: Name + Default>(json: &str, unknown_fields: UnknownFields) -> Result<M, JsonError> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let json = with_present_names(json);
+    let mut deserializer = serde_json::Deserializer::from_str(&json);
     let options = DeserializeOptions::new().deny_unknown_fields(unknown_fields == UnknownFields::Refuse);
     let message = Message::deserialize_with_options(descriptor::<M>()?, &mut deserializer, &options)?;
     deserializer.end()?;
@@ -97,7 +104,9 @@ pub fn descriptor<M: Name>() -> Result<MessageDescriptor, JsonError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generation::v1::generate_request::Prompt;
     use crate::generation::v1::{GenerateEvent, GenerateRequest, ImageMetadata, Sampling, generate_event};
+    use crate::prompt::v1::Gender;
     use tonic_types::{ErrorDetails, StatusExt};
 
     #[test]
@@ -160,6 +169,17 @@ mod tests {
         assert_eq!(value["modelText"], "初音ミク \"quoted\" >_<");
         assert_eq!(value["request"]["seed"], "0", "an explicit seed of 0 is written");
         assert_eq!(from_str::<ImageMetadata>(&json, UnknownFields::Refuse).unwrap(), metadata);
+    }
+
+    #[test]
+    fn genders_of_older_records_are_read() {
+        let json = r#"{"request":{"typed":{"characters":[{"n":"\"gender\":\"GENDER_1GIRL\"","gender":"GENDER_1GIRL"},
+            {"gender": "GENDER_1OTHER"}]}}}"#;
+        let metadata = from_str::<ImageMetadata>(json, UnknownFields::Refuse).unwrap();
+        let Some(Prompt::Typed(prompt)) = metadata.request.unwrap().prompt else { panic!("a typed prompt") };
+        let [girl, other] = prompt.characters.as_slice() else { panic!("two characters") };
+        assert_eq!((girl.gender(), other.gender()), (Gender::Girl, Gender::Other));
+        assert_eq!(girl.n, r#""gender":"GENDER_1GIRL""#, "a text stays as it is");
     }
 
     #[test]

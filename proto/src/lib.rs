@@ -26,7 +26,8 @@ pub mod time;
 
 pub use encoded::Encoded;
 
-/// Protobuf `FileDescriptorSet` of every file of the API and its imports.
+/// Protobuf `FileDescriptorSet` of every file of the API with its comments, of the details of errors (`google/rpc`), and
+/// of the well-known types (`google/protobuf`).
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("gen/descriptor.bin");
 
 /// The typed prompt language.

@@ -59,9 +59,9 @@ impl From<&Character> for wire::Character {
     fn from(character: &Character) -> Self {
         let gender = match character.gender {
             None => wire::Gender::Unspecified,
-            Some(Gender::Girl) => wire::Gender::Gender1girl,
-            Some(Gender::Boy) => wire::Gender::Gender1boy,
-            Some(Gender::Other) => wire::Gender::Gender1other,
+            Some(Gender::Girl) => wire::Gender::Girl,
+            Some(Gender::Boy) => wire::Gender::Boy,
+            Some(Gender::Other) => wire::Gender::Other,
         };
         Self {
             n: character.n.clone(),
@@ -83,9 +83,9 @@ impl From<&wire::Character> for Character {
             n: character.n.clone(),
             gender: match character.gender() {
                 wire::Gender::Unspecified => None,
-                wire::Gender::Gender1girl => Some(Gender::Girl),
-                wire::Gender::Gender1boy => Some(Gender::Boy),
-                wire::Gender::Gender1other => Some(Gender::Other),
+                wire::Gender::Girl => Some(Gender::Girl),
+                wire::Gender::Boy => Some(Gender::Boy),
+                wire::Gender::Other => Some(Gender::Other),
             },
             appearance: tags_from_wire(&character.appearance),
             clothing: tags_from_wire(&character.clothing),

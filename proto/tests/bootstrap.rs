@@ -8,7 +8,7 @@ use std::path::Path;
 
 use prost_reflect::prost::Message as _;
 
-/// Every file of the public API; what they import from elsewhere is in `third_party`, or comes with protox.
+/// Every file of the public API.
 const FILES: &[&str] = &[
     "sakuga/generation/v1/event.proto",
     "sakuga/generation/v1/generation_service.proto",
@@ -21,6 +21,24 @@ const FILES: &[&str] = &[
     "sakuga/system/v1/activity.proto",
     "sakuga/system/v1/gpu_stats.proto",
     "sakuga/system/v1/system_service.proto",
+];
+
+/// What a client needs to read the answers besides the API: the details of errors, and every well-known type.
+const STANDARD_FILES: &[&str] = &[
+    "google/protobuf/any.proto",
+    "google/protobuf/api.proto",
+    "google/protobuf/descriptor.proto",
+    "google/protobuf/duration.proto",
+    "google/protobuf/empty.proto",
+    "google/protobuf/field_mask.proto",
+    "google/protobuf/source_context.proto",
+    "google/protobuf/struct.proto",
+    "google/protobuf/timestamp.proto",
+    "google/protobuf/type.proto",
+    "google/protobuf/wrappers.proto",
+    "google/rpc/code.proto",
+    "google/rpc/error_details.proto",
+    "google/rpc/status.proto",
 ];
 
 /// Every file of the internal packages, which are not served by reflection or GetSchema.
@@ -82,7 +100,7 @@ fn proto_files(root: &Path) -> Vec<String> {
 
 /// File name to content of everything in `src/gen`: messages and clients, and after them the servers.
 fn generate(root: &Path) -> BTreeMap<String, Vec<u8>> {
-    let described = compile(root, &[FILES, INTERNAL_FILES].concat(), true);
+    let described = compile(root, &[FILES, INTERNAL_FILES].concat());
     let mut files = generated(&described, |builder| builder.build_server(false));
     // The messages are there; `Encoded` takes the place of those that the server sends already encoded.
     let servers = generated(&described, |builder| {
@@ -92,9 +110,24 @@ fn generate(root: &Path) -> BTreeMap<String, Vec<u8>> {
     for (name, server) in servers {
         files.entry(name).or_default().extend(server);
     }
-    // Reflection and GetSchema serve this set; comments would triple its size.
-    files.insert("descriptor.bin".into(), compile(root, FILES, false).encode_to_vec());
+    files.insert("descriptor.bin".into(), served(root).encode_to_vec());
     files
+}
+
+/// What reflection and GetSchema serve: the API with its comments, and the standard files without.
+fn served(root: &Path) -> prost_types::FileDescriptorSet {
+    let mut set = compile(root, &[FILES, STANDARD_FILES].concat());
+    for file in &mut set.file {
+        let is_ours = file.name().starts_with("sakuga/");
+        let locations = file.source_code_info.take().into_iter().flat_map(|info| info.location);
+        let mut location: Vec<_> = locations
+            .filter(|place| is_ours && (place.leading_comments.is_some() || place.trailing_comments.is_some()))
+            .collect();
+        // Lines and columns would make the set larger by half, and change with every line above.
+        location.iter_mut().for_each(|place| place.span = vec![0, 0, 0]);
+        file.source_code_info = is_ours.then_some(prost_types::SourceCodeInfo { location });
+    }
+    set
 }
 
 /// File name to content of the code that one run of the generator writes.
@@ -126,9 +159,10 @@ fn generated(
 }
 
 /// The descriptors of files and their imports.
-fn compile(root: &Path, files: &[&str], comments: bool) -> prost_types::FileDescriptorSet {
-    let mut compiler = protox::Compiler::new([root, &root.join("third_party")]).expect("proto folders are there");
-    compiler.include_imports(true).include_source_info(comments);
+fn compile(root: &Path, files: &[&str]) -> prost_types::FileDescriptorSet {
+    // One include folder is enough; protox brings the well-known types, as every protobuf compiler does.
+    let mut compiler = protox::Compiler::new([root]).expect("the proto folder is there");
+    compiler.include_imports(true).include_source_info(true);
     compiler.open_files(files).unwrap_or_else(|error| panic!("{error:?}"));
     compiler.file_descriptor_set()
 }

@@ -46,10 +46,10 @@ fn every_kind_of_difference_is_noticed() {
         ("this character. Required.", "this character.", "Character.gender: the comment must say `Required`"),
         ("What the character wears", "Required. What the character wears", "Character.clothing: is not required"),
         ("  Gender gender", "  string gender", "Character.gender: must be an enum"),
-        ("  GENDER_1OTHER = 3;", "", "Gender: `1other` is missing"),
-        ("  GENDER_1OTHER = 3;", "  GENDER_1OTHER = 3;\n  GENDER_1ROBOT = 4;", "Gender: GENDER_1ROBOT is no value"),
-        ("GENDER_1GIRL = 1", "GENDER_1GIRL = 5", "Gender: GENDER_1GIRL has number 5, not 1"),
-        ("GENDER_1BOY", "GENDER_BOY", "Gender: `1boy` is missing"),
+        ("  GENDER_OTHER = 3;", "", "Gender: `1other` is missing"),
+        ("  GENDER_OTHER = 3;", "  GENDER_OTHER = 3;\n  GENDER_ROBOT = 4;", "Gender: GENDER_ROBOT is no value"),
+        ("GENDER_GIRL = 1", "GENDER_GIRL = 5", "Gender: GENDER_GIRL has number 5, not 1"),
+        ("GENDER_BOY", "GENDER_1BOY", "Gender: `1boy` is missing"),
         ("repeated string tags", "string tags", "TagList.tags: must be repeated"),
         ("repeated string tags", "repeated bytes tags", "TagList.tags: must be a string"),
         ("message TagList {", "message Stray { string x = 1; }\nmessage TagList {", "Stray: mirrors nothing"),
@@ -220,7 +220,8 @@ impl Walk<'_> {
         self.seen.insert(found.full_name().to_owned());
         let name = found.name();
         let prefix = name.to_uppercase();
-        let constant = |value: &str| format!("{prefix}_{}", value.to_uppercase());
+        // A name that begins with a digit behind its prefix is not valid in C#.
+        let constant = |value: &str| format!("{prefix}_{}", value.trim_start_matches(char::is_numeric).to_uppercase());
         let expected = std::iter::once("unspecified").chain(values.iter().copied());
         for (value, number) in expected.clone().zip(0..) {
             match found.get_value_by_name(&constant(value)) {

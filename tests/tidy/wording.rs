@@ -44,13 +44,22 @@ const REMAINING: &[(&str, usize)] =
     &[("client", 1), ("model", 5), ("proto", 15), ("schema", 62), ("server", 120), ("tests", 3)];
 
 /// Endings of the names of files that people write.
-const TEXTS: &[&str] = &[".cu", ".cuh", ".md", ".proto", ".py", ".rs", ".service", ".toml", ".xsd", ".yaml", ".yml"];
+const TEXTS: &[&str] = &[
+    ".cu", ".cuh", ".go", ".java", ".md", ".mjs", ".proto", ".py", ".rs", ".service", ".toml", ".ts", ".xsd", ".yaml",
+    ".yml",
+];
 
 /// What is generated, quoted, or names the words to refuse them.
 const LEFT_OUT: &[&str] = &[
-    "client/python/src/sakuga/",
+    "client/go/generation/",
+    "client/go/prompt/",
+    "client/go/system/",
+    "client/python/src/sakuga/generation/",
+    "client/python/src/sakuga/prompt/",
+    "client/python/src/sakuga/system/",
+    "client/typescript/src/gen/",
     "proto/src/gen/",
-    "proto/third_party/",
+    "proto/google/",
     "schema/src/generated.rs",
     "tests/tidy/wording.rs",
 ];

@@ -89,7 +89,7 @@ def test_several_pictures_come_in_their_order(client: sakuga.Client, two_girls: 
 
 def test_typed_prompts_are_drawn(client: sakuga.Client) -> None:
     tags = prompt_pb2.TagList
-    girl = prompt_pb2.Character(n="$character_1$", gender=prompt_pb2.GENDER_1GIRL, appearance=tags(tags=["blue_hair"]))
+    girl = prompt_pb2.Character(n="$character_1$", gender=prompt_pb2.GENDER_GIRL, appearance=tags(tags=["blue_hair"]))
     prompt = prompt_pb2.Prompt(characters=[girl], general_tags=prompt_pb2.GeneralTags(count=tags(tags=["1girl"])))
     negative = prompt_pb2.NegativePrompt(danbooru_tags=tags(tags=["lowres"]))
     picture = client.generate(prompt, negative=negative, steps=1, width=64, height=64, deadline=LIMIT_S).picture

@@ -48,7 +48,7 @@ def test_strict_accepts_no_repair(client: sakuga.Client, two_girls: str) -> None
 
 def test_typed_prompts_and_xml_are_the_same_thing(client: sakuga.Client, two_girls: str) -> None:
     typed = client.parse(two_girls)
-    assert [character.gender for character in typed.characters] == [prompt_pb2.GENDER_1GIRL] * 2
+    assert [character.gender for character in typed.characters] == [prompt_pb2.GENDER_GIRL] * 2
     assert client.format(typed) == client.validate(two_girls).canonical_xml
     assert client.validate(typed).canonical_xml == client.format(typed)
 

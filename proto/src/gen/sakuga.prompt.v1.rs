@@ -163,11 +163,11 @@ pub enum Gender {
     /// Not said; refused by validation.
     Unspecified = 0,
     /// `1girl`
-    Gender1girl = 1,
+    Girl = 1,
     /// `1boy`
-    Gender1boy = 2,
+    Boy = 2,
     /// `1other`
-    Gender1other = 3,
+    Other = 3,
 }
 impl Gender {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -177,18 +177,18 @@ impl Gender {
     pub fn as_str_name(&self) -> &'static str {
         match self {
             Self::Unspecified => "GENDER_UNSPECIFIED",
-            Self::Gender1girl => "GENDER_1GIRL",
-            Self::Gender1boy => "GENDER_1BOY",
-            Self::Gender1other => "GENDER_1OTHER",
+            Self::Girl => "GENDER_GIRL",
+            Self::Boy => "GENDER_BOY",
+            Self::Other => "GENDER_OTHER",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
     pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
         match value {
             "GENDER_UNSPECIFIED" => Some(Self::Unspecified),
-            "GENDER_1GIRL" => Some(Self::Gender1girl),
-            "GENDER_1BOY" => Some(Self::Gender1boy),
-            "GENDER_1OTHER" => Some(Self::Gender1other),
+            "GENDER_GIRL" => Some(Self::Girl),
+            "GENDER_BOY" => Some(Self::Boy),
+            "GENDER_OTHER" => Some(Self::Other),
             _ => None,
         }
     }

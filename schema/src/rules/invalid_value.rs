@@ -141,6 +141,7 @@ mod tests {
             ("1 girl", "1girl"),
             ("a woman", "1girl"),
             ("GENDER_1BOY", "1boy"),
+            ("GENDER_BOY", "1boy"),
             ("男性", "1boy"),
             ("非", ""),
             ("1girl/1boy", ""),

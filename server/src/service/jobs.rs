@@ -79,7 +79,9 @@ impl JobService for JobCalls {
         let created = Encoded::created(&WatchCreated { job: Some(job), start_sequence: start });
         let watch = Watch::new(self.context.clone(), id, reader, interval, permit);
         let rest = stream::unfold(Some(watch), |watch| async move { watch?.next().await });
-        Ok(Response::new(stream::once(async move { Ok(created) }).chain(rest).boxed()))
+        let mut answer = Response::new(stream::once(async move { Ok(created) }).chain(rest).boxed());
+        answer.disable_compression();
+        Ok(answer)
     }
 
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
@@ -137,7 +139,10 @@ impl JobService for JobCalls {
                 }
             }
         });
-        Ok(Response::new(pieces.boxed()))
+        let mut answer = Response::new(pieces.boxed());
+        // A PNG is compressed.
+        answer.disable_compression();
+        Ok(answer)
     }
 
     async fn get_job_telemetry(

@@ -4,6 +4,7 @@ mod caller;
 pub mod generation;
 pub mod jobs;
 pub mod prompt;
+pub mod reflection;
 pub mod system;
 mod watch_stream;
 

@@ -17,6 +17,7 @@ use tonic::{Code, Status};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
+use super::compression;
 use super::connection::{CallGuard, Peer};
 use super::credentials::Credentials;
 use super::cutoff::Cutoff;
@@ -185,10 +186,10 @@ where
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let answer = async move {
             let mut cutoff = Box::pin(cutoff);
-            let (parts, body) = request.into_parts();
+            let (mut parts, body) = request.into_parts();
             let body = tokio::select! {
                 status = &mut cutoff => return Ok(call.ended(&status)),
-                read = layer.messages.read(parts.uri.path(), &parts.headers, body) => read,
+                read = layer.messages.read(parts.uri.path(), &mut parts.headers, body) => read,
             };
             let body = match body {
                 Ok(body) => body,
@@ -217,7 +218,8 @@ fn call_span(path: &str, observed: Option<&dyn CallObserver>) -> tracing::Span {
 
 /// Follows an answer to its end, or to the cutoff.
 fn watch(mut call: Call, cutoff: Pin<Box<Cutoff>>, answer: Response<Body>) -> Response<Body> {
-    let (parts, body) = answer.into_parts();
+    let (mut parts, body) = answer.into_parts();
+    compression::offer(&mut parts.headers);
     // The status of an answer without a body is in its headers.
     call.note(&parts.headers);
     if let Some(status) = Status::from_header_map(&parts.headers).as_ref().and_then(with_reason) {
@@ -252,7 +254,9 @@ impl Call {
     /// The answer to a call that ends with this status.
     fn ended(mut self, status: &Status) -> Response<Body> {
         self.code = status.code();
-        status.clone().into_http()
+        let mut answer = status.clone().into_http();
+        compression::offer(answer.headers_mut());
+        answer
     }
 }
 
@@ -286,11 +290,16 @@ impl http_body::Body for WatchedBody {
             let mut trailers = HeaderMap::new();
             return Poll::Ready(Some(status.add_header(&mut trailers).map(|()| Frame::trailers(trailers))));
         }
-        let polled = Pin::new(inner).poll_frame(context);
-        match &polled {
+        let mut polled = Pin::new(inner).poll_frame(context);
+        match &mut polled {
             Poll::Ready(Some(Ok(frame))) => {
-                if let Some(trailers) = frame.trailers_ref() {
+                if let Some(trailers) = frame.trailers_mut() {
                     this.call.note(trailers);
+                    if let Some(status) = Status::from_header_map(trailers).as_ref().and_then(with_reason) {
+                        this.call.code = status.code();
+                        // The headers of a status that comes from headers are valid.
+                        let _ = status.add_header(trailers);
+                    }
                 }
             }
             Poll::Ready(Some(Err(status))) => this.call.code = status.code(),

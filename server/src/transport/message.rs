@@ -14,10 +14,9 @@ use prost_reflect::{Kind, MessageDescriptor, MethodDescriptor};
 use tokio::sync::Semaphore;
 use tonic::body::Body;
 
+use super::compression::{Encoding, PREFIX_BYTES, PlainMessages};
 use super::refusal::TransportRefusal;
 
-/// Bytes before a message: a flag and the length.
-const PREFIX_BYTES: usize = 5;
 /// Messages within messages that are looked into; prost refuses deeper ones.
 const DEPTH_MAX: usize = 100;
 /// Bytes of the messages that are arriving at the same time, over all connections.
@@ -48,23 +47,24 @@ impl Messages {
         Self { methods: Arc::new(methods), arriving: Arc::new(Semaphore::new(ARRIVING_BYTES_MAX)), timeout }
     }
 
-    /// Reads the message of a call, and gives it back as a body. Calls with several messages, and of unknown methods, keep
-    /// their body.
+    /// Reads the message of a call, and returns it as a body without compression, whose header is removed. A call with
+    /// several messages has each of them decompressed as it arrives; one of an unknown method keeps its body.
     ///
     /// # Errors
     ///
-    /// [`TransportRefusal`] if the message is too large, has too many fields, is compressed or late.
-    pub(super) async fn read(&self, path: &str, headers: &HeaderMap, body: Body) -> Result<Body, TransportRefusal> {
+    /// [`TransportRefusal`] if the message is too large, has too many fields, cannot be decompressed or is late.
+    pub(super) async fn read(&self, path: &str, headers: &mut HeaderMap, body: Body) -> Result<Body, TransportRefusal> {
         let Some((method, limits)) = self.methods.get(path) else { return Ok(body) };
-        let encoding = headers.get("grpc-encoding").map_or(&b"identity"[..], http::HeaderValue::as_bytes);
-        if encoding != b"identity" {
-            return Err(TransportRefusal::Compressed);
-        }
+        let encoding = Encoding::take(headers)?;
         if method.is_client_streaming() {
-            return Ok(body);
+            return Ok(match encoding {
+                Encoding::Identity => body,
+                encoding => Body::new(PlainMessages::new(body, encoding, limits.bytes_max)),
+            });
         }
         let read = tokio::time::timeout(self.timeout, self.collect(body, limits.bytes_max)).await;
         let bytes = read.map_err(|_| TransportRefusal::Slow { limit: self.timeout })??;
+        let bytes = encoding.plain(bytes, limits.bytes_max)?;
         if let Some(message) = bytes.get(PREFIX_BYTES..) {
             let mut left = limits.fields_max;
             if count(message, &method.input(), &mut left, 0).is_none() {
@@ -88,9 +88,6 @@ impl Messages {
             let permit = self.arriving.clone().try_acquire_many_owned(data.len() as u32);
             held.push(permit.map_err(|_| TransportRefusal::Busy)?);
             bytes.extend_from_slice(&data);
-            if bytes.first().is_some_and(|flag| *flag == 1) {
-                return Err(TransportRefusal::Compressed);
-            }
             if let Some(mut length) = bytes.get(1..PREFIX_BYTES)
                 && length.get_u32() as usize > bytes_max
             {

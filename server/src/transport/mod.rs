@@ -5,6 +5,7 @@
 //! [`message`], then counting until the answer has ended. [`serve`] adds the limits of HTTP/2, gRPC-Web and CORS. Certificates and tokens are files that
 //! [`reload`] reads again when they change, without a restart.
 
+mod compression;
 pub mod config;
 pub mod connection;
 pub mod credentials;

@@ -26,11 +26,14 @@ pub enum TransportRefusal {
         /// The bound.
         limit: usize,
     },
-    /// The message is compressed.
+    /// The message is compressed in a way that the server does not know or the call does not name.
     #[error(
-        "the message is compressed, and this server takes only uncompressed ones; send it with `grpc-encoding: identity`"
+        "the message is compressed, and `grpc-encoding` names neither `gzip` nor `zstd`; use one of them, or `identity`"
     )]
     Compressed,
+    /// The message cannot be decompressed.
+    #[error("the message is not what `grpc-encoding` says: it cannot be decompressed")]
+    Malformed,
     /// The message did not arrive in time.
     #[error("the message did not arrive within {} s", .limit.as_secs_f32())]
     Slow {
@@ -60,9 +63,10 @@ impl TransportRefusal {
     /// Code and stable name of the reason; `proto/ERRORS.md` lists them.
     fn kind(&self) -> (Code, &'static str) {
         match self {
-            Self::TooLarge { .. } => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
+            Self::TooLarge { .. } => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
             Self::TooManyFields { .. } => (Code::InvalidArgument, "TOO_MANY_FIELDS"),
             Self::Compressed => (Code::Unimplemented, "COMPRESSION_UNSUPPORTED"),
+            Self::Malformed => (Code::Internal, "MESSAGE_MALFORMED"),
             Self::Slow { .. } => (Code::DeadlineExceeded, "MESSAGE_TOO_SLOW"),
             Self::Broken => (Code::Cancelled, "MESSAGE_BROKEN"),
             Self::Busy => (Code::ResourceExhausted, "TOO_MANY_MESSAGES"),
@@ -82,7 +86,7 @@ impl TransportRefusal {
         let limit = match self {
             Self::TooLarge { limit } | Self::TooManyFields { limit } => Some(("limit", limit.to_string())),
             Self::Slow { limit } | Self::Expired { limit } => Some(("limit_ms", limit.as_millis().to_string())),
-            Self::Compressed | Self::Broken | Self::Busy | Self::Displaced => None,
+            Self::Compressed | Self::Malformed | Self::Broken | Self::Busy | Self::Displaced => None,
         };
         let mut details = ErrorDetails::new();
         let metadata: HashMap<String, String> =
@@ -104,7 +108,8 @@ pub fn with_reason(status: &Status) -> Option<Status> {
     let (code, reason) = match status.code() {
         Code::Unimplemented => (Code::Unimplemented, "METHOD_NOT_FOUND"),
         Code::Internal => (Code::Internal, "MESSAGE_MALFORMED"),
-        Code::OutOfRange => (Code::OutOfRange, "MESSAGE_TOO_LARGE"),
+        // tonic says the one of a message and the other of what it is decompressed to.
+        Code::OutOfRange | Code::ResourceExhausted => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
         Code::NotFound => (Code::NotFound, "SERVICE_NOT_FOUND"),
         Code::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_PASSED"),
         _ => return None,
@@ -123,7 +128,7 @@ mod tests {
         let info = status.get_details_error_info().expect("ErrorInfo");
         assert_eq!(
             (status.code(), info.reason.as_str(), info.domain.as_str()),
-            (Code::OutOfRange, "MESSAGE_TOO_LARGE", ERROR_DOMAIN)
+            (Code::ResourceExhausted, "MESSAGE_TOO_LARGE", ERROR_DOMAIN)
         );
         assert_eq!(info.metadata["limit"], "7");
         let busy = TransportRefusal::Busy.to_status();

@@ -146,7 +146,7 @@ async fn a_hostile_prompt_is_refused_within_the_header_limit() {
     }
     let prompt = Some(generate_request::Prompt::Xml("x".repeat(1 << 20)));
     let status = refuse(&server, GenerateRequest { prompt, ..request(1) }).await;
-    assert_eq!(status.code(), Code::OutOfRange, "a message over 512 KiB is not read at all: {status:?}");
+    assert_eq!(status.code(), Code::ResourceExhausted, "a message over 512 KiB is not read at all: {status:?}");
     assert_eq!(status.get_details_error_info().expect("ErrorInfo").reason, "MESSAGE_TOO_LARGE");
     server.stop().await;
 }

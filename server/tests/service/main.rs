@@ -12,6 +12,7 @@ mod observe;
 mod overload;
 mod previews;
 mod prompts;
+mod reflection;
 mod sampling_cost;
 mod slow_reader;
 mod support;

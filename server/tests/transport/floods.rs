@@ -207,7 +207,7 @@ async fn no_service_reads_a_message_that_is_too_large() {
     let parse = prompts.parse_prompt(ParsePromptRequest { xml: large.clone(), ..ParsePromptRequest::default() }).await;
     let health = HealthClient::new(channel.clone()).check(HealthCheckRequest { service: "x".repeat(100_000) }).await;
     for refused in [parse.map(|_| ()), health.map(|_| ())] {
-        assert_eq!(refused.expect_err("too large").code(), Code::OutOfRange);
+        assert_eq!(refused.expect_err("too large").code(), Code::ResourceExhausted);
     }
     prompts.validate_prompt(ValidatePromptRequest::default()).await.expect_err("nothing to check");
     server.stop().await;

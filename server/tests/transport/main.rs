@@ -2,6 +2,7 @@
 
 mod browsers;
 mod certificates;
+mod compression;
 mod ending;
 mod example;
 mod floods;

@@ -6,17 +6,8 @@
 """Generated protocol buffer code."""
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
-from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-_runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC,
-    7,
-    35,
-    1,
-    '',
-    'sakuga/generation/v1/generation_service.proto'
-)
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
@@ -26,13 +17,14 @@ from sakuga.generation.v1 import event_pb2 as sakuga_dot_generation_dot_v1_dot_e
 from sakuga.generation.v1 import request_pb2 as sakuga_dot_generation_dot_v1_dot_request__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-sakuga/generation/v1/generation_service.proto\x12\x14sakuga.generation.v1\x1a sakuga/generation/v1/event.proto\x1a\"sakuga/generation/v1/request.proto\"F\n\x10GenerateResponse\x12\x32\n\x05\x65vent\x18\x01 \x01(\x0b\x32#.sakuga.generation.v1.GenerateEvent2p\n\x11GenerationService\x12[\n\x08Generate\x12%.sakuga.generation.v1.GenerateRequest\x1a&.sakuga.generation.v1.GenerateResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-sakuga/generation/v1/generation_service.proto\x12\x14sakuga.generation.v1\x1a sakuga/generation/v1/event.proto\x1a\"sakuga/generation/v1/request.proto\"F\n\x10GenerateResponse\x12\x32\n\x05\x65vent\x18\x01 \x01(\x0b\x32#.sakuga.generation.v1.GenerateEvent2p\n\x11GenerationService\x12[\n\x08Generate\x12%.sakuga.generation.v1.GenerateRequest\x1a&.sakuga.generation.v1.GenerateResponse0\x01\x42\xb1\x01\n\x18\x64\x65v.sakuga.generation.v1B\x16GenerationServiceProtoP\x01Z(sakuga.dev/go/generation/v1;generationv1\xa2\x02\x03SKG\xaa\x02\x14Sakuga.Generation.V1\xba\x02\x03SKG\xca\x02\x14Sakuga\\Generation\\V1\xea\x02\x16Sakuga::Generation::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.generation.v1.generation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\030dev.sakuga.generation.v1B\026GenerationServiceProtoP\001Z(sakuga.dev/go/generation/v1;generationv1\242\002\003SKG\252\002\024Sakuga.Generation.V1\272\002\003SKG\312\002\024Sakuga\\Generation\\V1\352\002\026Sakuga::Generation::V1'
   _globals['_GENERATERESPONSE']._serialized_start=141
   _globals['_GENERATERESPONSE']._serialized_end=211
   _globals['_GENERATIONSERVICE']._serialized_start=213

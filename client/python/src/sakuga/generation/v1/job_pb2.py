@@ -6,17 +6,8 @@
 """Generated protocol buffer code."""
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
-from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-_runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC,
-    7,
-    35,
-    1,
-    '',
-    'sakuga/generation/v1/job.proto'
-)
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
@@ -29,13 +20,14 @@ from sakuga.generation.v1 import event_pb2 as sakuga_dot_generation_dot_v1_dot_e
 from sakuga.generation.v1 import request_pb2 as sakuga_dot_generation_dot_v1_dot_request__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esakuga/generation/v1/job.proto\x12\x14sakuga.generation.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sakuga/generation/v1/event.proto\x1a\"sakuga/generation/v1/request.proto\"\xf8\x05\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x1e.sakuga.generation.v1.JobState\x12\x11\n\tclient_id\x18\x04 \x01(\t\x12\x36\n\x07request\x18\x05 \x01(\x0b\x32%.sakuga.generation.v1.GenerateRequest\x12\x31\n\x07options\x18\x06 \x01(\x0b\x32 .sakuga.generation.v1.JobOptions\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x0b \x01(\r\x12\x17\n\x0foldest_sequence\x18\x0c \x01(\x04\x12\x15\n\rnext_sequence\x18\r \x01(\x04\x12\x1b\n\x0equeue_position\x18\x0e \x01(\rH\x00\x88\x01\x01\x12&\n\x03\x65ta\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x06images\x18\x10 \x03(\x0b\x32\x1f.sakuga.generation.v1.ImageInfo\x12!\n\x05\x65rror\x18\x11 \x01(\x0b\x32\x12.google.rpc.Status\x12\x32\n\tcancelled\x18\x12 \x01(\x0b\x32\x1f.sakuga.generation.v1.Cancelled\x12\x11\n\x04step\x18\x13 \x01(\rH\x01\x88\x01\x01\x12\x17\n\nstep_total\x18\x14 \x01(\rH\x02\x88\x01\x01\x42\x11\n\x0f_queue_positionB\x07\n\x05_stepB\r\n\x0b_step_total\"\xbd\x01\n\nJobOptions\x12\x30\n\x08priority\x18\x01 \x01(\x0e\x32\x1e.sakuga.generation.v1.Priority\x12\x1c\n\x14\x63\x61ncel_on_disconnect\x18\x02 \x01(\x08\x12\x33\n\x10\x64isconnect_grace\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_COMPLETED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*^\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIORITY_LOW\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n\rPRIORITY_HIGH\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1esakuga/generation/v1/job.proto\x12\x14sakuga.generation.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sakuga/generation/v1/event.proto\x1a\"sakuga/generation/v1/request.proto\"\xf8\x05\n\x03Job\x12\x0e\n\x06job_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x1e.sakuga.generation.v1.JobState\x12\x11\n\tclient_id\x18\x04 \x01(\t\x12\x36\n\x07request\x18\x05 \x01(\x0b\x32%.sakuga.generation.v1.GenerateRequest\x12\x31\n\x07options\x18\x06 \x01(\x0b\x32 .sakuga.generation.v1.JobOptions\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x0b \x01(\r\x12\x17\n\x0foldest_sequence\x18\x0c \x01(\x04\x12\x15\n\rnext_sequence\x18\r \x01(\x04\x12\x1b\n\x0equeue_position\x18\x0e \x01(\rH\x00\x88\x01\x01\x12&\n\x03\x65ta\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x06images\x18\x10 \x03(\x0b\x32\x1f.sakuga.generation.v1.ImageInfo\x12!\n\x05\x65rror\x18\x11 \x01(\x0b\x32\x12.google.rpc.Status\x12\x32\n\tcancelled\x18\x12 \x01(\x0b\x32\x1f.sakuga.generation.v1.Cancelled\x12\x11\n\x04step\x18\x13 \x01(\rH\x01\x88\x01\x01\x12\x17\n\nstep_total\x18\x14 \x01(\rH\x02\x88\x01\x01\x42\x11\n\x0f_queue_positionB\x07\n\x05_stepB\r\n\x0b_step_total\"\xbd\x01\n\nJobOptions\x12\x30\n\x08priority\x18\x01 \x01(\x0e\x32\x1e.sakuga.generation.v1.Priority\x12\x1c\n\x14\x63\x61ncel_on_disconnect\x18\x02 \x01(\x08\x12\x33\n\x10\x64isconnect_grace\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*\x9a\x01\n\x08JobState\x12\x19\n\x15JOB_STATE_UNSPECIFIED\x10\x00\x12\x14\n\x10JOB_STATE_QUEUED\x10\x01\x12\x15\n\x11JOB_STATE_RUNNING\x10\x02\x12\x17\n\x13JOB_STATE_COMPLETED\x10\x03\x12\x14\n\x10JOB_STATE_FAILED\x10\x04\x12\x17\n\x13JOB_STATE_CANCELLED\x10\x05*^\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRIORITY_LOW\x10\x01\x12\x13\n\x0fPRIORITY_NORMAL\x10\x02\x12\x11\n\rPRIORITY_HIGH\x10\x03\x42\xa3\x01\n\x18\x64\x65v.sakuga.generation.v1B\x08JobProtoP\x01Z(sakuga.dev/go/generation/v1;generationv1\xa2\x02\x03SKG\xaa\x02\x14Sakuga.Generation.V1\xba\x02\x03SKG\xca\x02\x14Sakuga\\Generation\\V1\xea\x02\x16Sakuga::Generation::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.generation.v1.job_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\030dev.sakuga.generation.v1B\010JobProtoP\001Z(sakuga.dev/go/generation/v1;generationv1\242\002\003SKG\252\002\024Sakuga.Generation.V1\272\002\003SKG\312\002\024Sakuga\\Generation\\V1\352\002\026Sakuga::Generation::V1'
   _globals['_JOBSTATE']._serialized_start=1172
   _globals['_JOBSTATE']._serialized_end=1326
   _globals['_PRIORITY']._serialized_start=1328

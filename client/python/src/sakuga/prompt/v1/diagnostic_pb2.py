@@ -6,17 +6,8 @@
 """Generated protocol buffer code."""
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
-from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-_runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC,
-    7,
-    35,
-    1,
-    '',
-    'sakuga/prompt/v1/diagnostic.proto'
-)
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
@@ -24,13 +15,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sakuga/prompt/v1/diagnostic.proto\x12\x10sakuga.prompt.v1\"\xf5\x01\n\nDiagnostic\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12,\n\x08severity\x18\x02 \x01(\x0e\x32\x1a.sakuga.prompt.v1.Severity\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x12\n\nspan_start\x18\x04 \x01(\r\x12\x10\n\x08span_end\x18\x05 \x01(\r\x12\x0c\n\x04line\x18\x06 \x01(\r\x12\x0e\n\x06\x63olumn\x18\x07 \x01(\r\x12\x10\n\x08\x65nd_line\x18\x08 \x01(\r\x12\x12\n\nend_column\x18\t \x01(\r\x12\x0c\n\x04path\x18\n \x01(\t\x12\"\n\x03\x66ix\x18\x0b \x01(\x0b\x32\x15.sakuga.prompt.v1.Fix\"A\n\x03\x46ix\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12%\n\x05\x65\x64its\x18\x02 \x03(\x0b\x32\x16.sakuga.prompt.v1.Edit\"A\n\x04\x45\x64it\x12\x12\n\nspan_start\x18\x01 \x01(\r\x12\x10\n\x08span_end\x18\x02 \x01(\r\x12\x13\n\x0breplacement\x18\x03 \x01(\t*c\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_ERROR\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x13\n\x0fSEVERITY_ADVICE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!sakuga/prompt/v1/diagnostic.proto\x12\x10sakuga.prompt.v1\"\xf5\x01\n\nDiagnostic\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12,\n\x08severity\x18\x02 \x01(\x0e\x32\x1a.sakuga.prompt.v1.Severity\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x12\n\nspan_start\x18\x04 \x01(\r\x12\x10\n\x08span_end\x18\x05 \x01(\r\x12\x0c\n\x04line\x18\x06 \x01(\r\x12\x0e\n\x06\x63olumn\x18\x07 \x01(\r\x12\x10\n\x08\x65nd_line\x18\x08 \x01(\r\x12\x12\n\nend_column\x18\t \x01(\r\x12\x0c\n\x04path\x18\n \x01(\t\x12\"\n\x03\x66ix\x18\x0b \x01(\x0b\x32\x15.sakuga.prompt.v1.Fix\"A\n\x03\x46ix\x12\x13\n\x0b\x64\x65scription\x18\x01 \x01(\t\x12%\n\x05\x65\x64its\x18\x02 \x03(\x0b\x32\x16.sakuga.prompt.v1.Edit\"A\n\x04\x45\x64it\x12\x12\n\nspan_start\x18\x01 \x01(\r\x12\x10\n\x08span_end\x18\x02 \x01(\r\x12\x13\n\x0breplacement\x18\x03 \x01(\t*c\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_ERROR\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x13\n\x0fSEVERITY_ADVICE\x10\x03\x42\x92\x01\n\x14\x64\x65v.sakuga.prompt.v1B\x0f\x44iagnosticProtoP\x01Z sakuga.dev/go/prompt/v1;promptv1\xa2\x02\x03SKP\xaa\x02\x10Sakuga.Prompt.V1\xba\x02\x03SKP\xca\x02\x10Sakuga\\Prompt\\V1\xea\x02\x12Sakuga::Prompt::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.prompt.v1.diagnostic_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\024dev.sakuga.prompt.v1B\017DiagnosticProtoP\001Z sakuga.dev/go/prompt/v1;promptv1\242\002\003SKP\252\002\020Sakuga.Prompt.V1\272\002\003SKP\312\002\020Sakuga\\Prompt\\V1\352\002\022Sakuga::Prompt::V1'
   _globals['_SEVERITY']._serialized_start=437
   _globals['_SEVERITY']._serialized_end=536
   _globals['_DIAGNOSTIC']._serialized_start=56

@@ -6,17 +6,8 @@
 """Generated protocol buffer code."""
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
-from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-_runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC,
-    7,
-    35,
-    1,
-    '',
-    'sakuga/prompt/v1/prompt.proto'
-)
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
@@ -24,15 +15,16 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsakuga/prompt/v1/prompt.proto\x12\x10sakuga.prompt.v1\"\x7f\n\x06Prompt\x12/\n\ncharacters\x18\x01 \x03(\x0b\x32\x1b.sakuga.prompt.v1.Character\x12\x33\n\x0cgeneral_tags\x18\x02 \x01(\x0b\x32\x1d.sakuga.prompt.v1.GeneralTags\x12\x0f\n\x07\x63\x61ption\x18\x03 \x01(\t\"\x17\n\x07TagList\x12\x0c\n\x04tags\x18\x01 \x03(\t\"\x81\x03\n\tCharacter\x12\t\n\x01n\x18\x01 \x01(\t\x12(\n\x06gender\x18\x02 \x01(\x0e\x32\x18.sakuga.prompt.v1.Gender\x12-\n\nappearance\x18\x03 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12+\n\x08\x63lothing\x18\x04 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12,\n\tbody_type\x18\x05 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12-\n\nexpression\x18\x06 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12)\n\x06\x61\x63tion\x18\x07 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12.\n\x0binteraction\x18\x08 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12+\n\x08position\x18\t \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\"\xa9\x04\n\x0bGeneralTags\x12(\n\x05\x63ount\x18\x01 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12*\n\x07\x61rtists\x18\x02 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12(\n\x05style\x18\x03 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12-\n\nbackground\x18\x04 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12.\n\x0b\x65nvironment\x18\x05 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12.\n\x0bperspective\x18\x06 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12-\n\natmosphere\x18\x07 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12+\n\x08lighting\x18\x08 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12*\n\x07quality\x18\t \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12-\n\nresolution\x18\n \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12*\n\x07objects\x18\x0b \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12(\n\x05other\x18\x0c \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\"\xb0\x01\n\x0eNegativePrompt\x12\x30\n\rdanbooru_tags\x18\x01 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12,\n\te621_tags\x18\x02 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12-\n\nresolution\x18\x03 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12\x0f\n\x07\x63\x61ption\x18\x04 \x01(\t*V\n\x06Gender\x12\x16\n\x12GENDER_UNSPECIFIED\x10\x00\x12\x10\n\x0cGENDER_1GIRL\x10\x01\x12\x0f\n\x0bGENDER_1BOY\x10\x02\x12\x11\n\rGENDER_1OTHER\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dsakuga/prompt/v1/prompt.proto\x12\x10sakuga.prompt.v1\"\x7f\n\x06Prompt\x12/\n\ncharacters\x18\x01 \x03(\x0b\x32\x1b.sakuga.prompt.v1.Character\x12\x33\n\x0cgeneral_tags\x18\x02 \x01(\x0b\x32\x1d.sakuga.prompt.v1.GeneralTags\x12\x0f\n\x07\x63\x61ption\x18\x03 \x01(\t\"\x17\n\x07TagList\x12\x0c\n\x04tags\x18\x01 \x03(\t\"\x81\x03\n\tCharacter\x12\t\n\x01n\x18\x01 \x01(\t\x12(\n\x06gender\x18\x02 \x01(\x0e\x32\x18.sakuga.prompt.v1.Gender\x12-\n\nappearance\x18\x03 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12+\n\x08\x63lothing\x18\x04 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12,\n\tbody_type\x18\x05 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12-\n\nexpression\x18\x06 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12)\n\x06\x61\x63tion\x18\x07 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12.\n\x0binteraction\x18\x08 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12+\n\x08position\x18\t \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\"\xa9\x04\n\x0bGeneralTags\x12(\n\x05\x63ount\x18\x01 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12*\n\x07\x61rtists\x18\x02 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12(\n\x05style\x18\x03 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12-\n\nbackground\x18\x04 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12.\n\x0b\x65nvironment\x18\x05 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12.\n\x0bperspective\x18\x06 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12-\n\natmosphere\x18\x07 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12+\n\x08lighting\x18\x08 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12*\n\x07quality\x18\t \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12-\n\nresolution\x18\n \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12*\n\x07objects\x18\x0b \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12(\n\x05other\x18\x0c \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\"\xb0\x01\n\x0eNegativePrompt\x12\x30\n\rdanbooru_tags\x18\x01 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12,\n\te621_tags\x18\x02 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12-\n\nresolution\x18\x03 \x01(\x0b\x32\x19.sakuga.prompt.v1.TagList\x12\x0f\n\x07\x63\x61ption\x18\x04 \x01(\t*S\n\x06Gender\x12\x16\n\x12GENDER_UNSPECIFIED\x10\x00\x12\x0f\n\x0bGENDER_GIRL\x10\x01\x12\x0e\n\nGENDER_BOY\x10\x02\x12\x10\n\x0cGENDER_OTHER\x10\x03\x42\x8e\x01\n\x14\x64\x65v.sakuga.prompt.v1B\x0bPromptProtoP\x01Z sakuga.dev/go/prompt/v1;promptv1\xa2\x02\x03SKP\xaa\x02\x10Sakuga.Prompt.V1\xba\x02\x03SKP\xca\x02\x10Sakuga\\Prompt\\V1\xea\x02\x12Sakuga::Prompt::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.prompt.v1.prompt_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\024dev.sakuga.prompt.v1B\013PromptProtoP\001Z sakuga.dev/go/prompt/v1;promptv1\242\002\003SKP\252\002\020Sakuga.Prompt.V1\272\002\003SKP\312\002\020Sakuga\\Prompt\\V1\352\002\022Sakuga::Prompt::V1'
   _globals['_GENDER']._serialized_start=1328
-  _globals['_GENDER']._serialized_end=1414
+  _globals['_GENDER']._serialized_end=1411
   _globals['_PROMPT']._serialized_start=51
   _globals['_PROMPT']._serialized_end=178
   _globals['_TAGLIST']._serialized_start=180

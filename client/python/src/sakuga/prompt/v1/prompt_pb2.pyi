@@ -27,11 +27,11 @@ class _GenderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Gender.ValueTy
     DESCRIPTOR: _descriptor.EnumDescriptor
     GENDER_UNSPECIFIED: _Gender.ValueType  # 0
     """Not said; refused by validation."""
-    GENDER_1GIRL: _Gender.ValueType  # 1
+    GENDER_GIRL: _Gender.ValueType  # 1
     """`1girl`"""
-    GENDER_1BOY: _Gender.ValueType  # 2
+    GENDER_BOY: _Gender.ValueType  # 2
     """`1boy`"""
-    GENDER_1OTHER: _Gender.ValueType  # 3
+    GENDER_OTHER: _Gender.ValueType  # 3
     """`1other`"""
 
 class Gender(_Gender, metaclass=_GenderEnumTypeWrapper):
@@ -39,19 +39,19 @@ class Gender(_Gender, metaclass=_GenderEnumTypeWrapper):
 
 GENDER_UNSPECIFIED: Gender.ValueType  # 0
 """Not said; refused by validation."""
-GENDER_1GIRL: Gender.ValueType  # 1
+GENDER_GIRL: Gender.ValueType  # 1
 """`1girl`"""
-GENDER_1BOY: Gender.ValueType  # 2
+GENDER_BOY: Gender.ValueType  # 2
 """`1boy`"""
-GENDER_1OTHER: Gender.ValueType  # 3
+GENDER_OTHER: Gender.ValueType  # 3
 """`1other`"""
 Global___Gender: _TypeAlias = Gender  # noqa: Y015
 
 @_typing.final
 class Prompt(_message.Message):
     """The typed prompt: schema/prompt.xsd in protobuf, element for element. Field names are the XSD's element names, field
-    order is the canonical order, an enumeration value is its XSD value behind the enum's prefix. A test of the schema
-    crate walks both and fails on any difference.
+    order is the canonical order, an enumeration value is its XSD value without the leading digit, behind the enum's prefix.
+    A test of the schema crate walks both and fails on any difference.
 
     One picture, described by its characters, what they share, and a sentence.
     """

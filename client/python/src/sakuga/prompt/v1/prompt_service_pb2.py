@@ -6,17 +6,8 @@
 """Generated protocol buffer code."""
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
-from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-_runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC,
-    7,
-    35,
-    1,
-    '',
-    'sakuga/prompt/v1/prompt_service.proto'
-)
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
@@ -26,13 +17,14 @@ from sakuga.prompt.v1 import diagnostic_pb2 as sakuga_dot_prompt_dot_v1_dot_diag
 from sakuga.prompt.v1 import prompt_pb2 as sakuga_dot_prompt_dot_v1_dot_prompt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sakuga/prompt/v1/prompt_service.proto\x12\x10sakuga.prompt.v1\x1a!sakuga/prompt/v1/diagnostic.proto\x1a\x1dsakuga/prompt/v1/prompt.proto\"\x9c\x01\n\x15ValidatePromptRequest\x12\r\n\x03xml\x18\x01 \x01(\tH\x00\x12)\n\x05typed\x18\x02 \x01(\x0b\x32\x18.sakuga.prompt.v1.PromptH\x00\x12\x30\n\nstrictness\x18\x03 \x01(\x0e\x32\x1c.sakuga.prompt.v1.Strictness\x12\r\n\x05model\x18\x04 \x01(\tB\x08\n\x06prompt\"\xb9\x01\n\x16ValidatePromptResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12\x31\n\x0b\x64iagnostics\x18\x02 \x03(\x0b\x32\x1c.sakuga.prompt.v1.Diagnostic\x12\x15\n\rcanonical_xml\x18\x03 \x01(\t\x12\x12\n\nmodel_text\x18\x04 \x01(\t\x12\x32\n\x0ctoken_counts\x18\x05 \x03(\x0b\x32\x1c.sakuga.prompt.v1.TokenCount\"c\n\nTokenCount\x12\x0f\n\x07\x65ncoder\x18\x01 \x01(\t\x12\x0e\n\x06tokens\x18\x02 \x01(\r\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x11\n\ttruncated\x18\x04 \x01(\x08\x12\x12\n\nfirst_lost\x18\x05 \x01(\t\"S\n\x12ParsePromptRequest\x12\x0b\n\x03xml\x18\x01 \x01(\t\x12\x30\n\nstrictness\x18\x02 \x01(\x0e\x32\x1c.sakuga.prompt.v1.Strictness\"\x89\x01\n\x13ParsePromptResponse\x12(\n\x06prompt\x18\x01 \x01(\x0b\x32\x18.sakuga.prompt.v1.Prompt\x12\x15\n\rsystem_prompt\x18\x02 \x01(\t\x12\x31\n\x0b\x64iagnostics\x18\x03 \x03(\x0b\x32\x1c.sakuga.prompt.v1.Diagnostic\"?\n\x13\x46ormatPromptRequest\x12(\n\x06prompt\x18\x01 \x01(\x0b\x32\x18.sakuga.prompt.v1.Prompt\"A\n\x14\x46ormatPromptResponse\x12\x15\n\rcanonical_xml\x18\x01 \x01(\t\x12\x12\n\nmodel_text\x18\x02 \x01(\t\"\x12\n\x10GetSchemaRequest\"8\n\x11GetSchemaResponse\x12\x0b\n\x03xsd\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65scriptor_set\x18\x02 \x01(\x0c*W\n\nStrictness\x12\x1a\n\x16STRICTNESS_UNSPECIFIED\x10\x00\x12\x16\n\x12STRICTNESS_LENIENT\x10\x01\x12\x15\n\x11STRICTNESS_STRICT\x10\x02\x32\x85\x03\n\rPromptService\x12\x63\n\x0eValidatePrompt\x12\'.sakuga.prompt.v1.ValidatePromptRequest\x1a(.sakuga.prompt.v1.ValidatePromptResponse\x12Z\n\x0bParsePrompt\x12$.sakuga.prompt.v1.ParsePromptRequest\x1a%.sakuga.prompt.v1.ParsePromptResponse\x12]\n\x0c\x46ormatPrompt\x12%.sakuga.prompt.v1.FormatPromptRequest\x1a&.sakuga.prompt.v1.FormatPromptResponse\x12T\n\tGetSchema\x12\".sakuga.prompt.v1.GetSchemaRequest\x1a#.sakuga.prompt.v1.GetSchemaResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sakuga/prompt/v1/prompt_service.proto\x12\x10sakuga.prompt.v1\x1a!sakuga/prompt/v1/diagnostic.proto\x1a\x1dsakuga/prompt/v1/prompt.proto\"\x9c\x01\n\x15ValidatePromptRequest\x12\r\n\x03xml\x18\x01 \x01(\tH\x00\x12)\n\x05typed\x18\x02 \x01(\x0b\x32\x18.sakuga.prompt.v1.PromptH\x00\x12\x30\n\nstrictness\x18\x03 \x01(\x0e\x32\x1c.sakuga.prompt.v1.Strictness\x12\r\n\x05model\x18\x04 \x01(\tB\x08\n\x06prompt\"\xb9\x01\n\x16ValidatePromptResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12\x31\n\x0b\x64iagnostics\x18\x02 \x03(\x0b\x32\x1c.sakuga.prompt.v1.Diagnostic\x12\x15\n\rcanonical_xml\x18\x03 \x01(\t\x12\x12\n\nmodel_text\x18\x04 \x01(\t\x12\x32\n\x0ctoken_counts\x18\x05 \x03(\x0b\x32\x1c.sakuga.prompt.v1.TokenCount\"c\n\nTokenCount\x12\x0f\n\x07\x65ncoder\x18\x01 \x01(\t\x12\x0e\n\x06tokens\x18\x02 \x01(\r\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x11\n\ttruncated\x18\x04 \x01(\x08\x12\x12\n\nfirst_lost\x18\x05 \x01(\t\"S\n\x12ParsePromptRequest\x12\x0b\n\x03xml\x18\x01 \x01(\t\x12\x30\n\nstrictness\x18\x02 \x01(\x0e\x32\x1c.sakuga.prompt.v1.Strictness\"\x89\x01\n\x13ParsePromptResponse\x12(\n\x06prompt\x18\x01 \x01(\x0b\x32\x18.sakuga.prompt.v1.Prompt\x12\x15\n\rsystem_prompt\x18\x02 \x01(\t\x12\x31\n\x0b\x64iagnostics\x18\x03 \x03(\x0b\x32\x1c.sakuga.prompt.v1.Diagnostic\"?\n\x13\x46ormatPromptRequest\x12(\n\x06prompt\x18\x01 \x01(\x0b\x32\x18.sakuga.prompt.v1.Prompt\"A\n\x14\x46ormatPromptResponse\x12\x15\n\rcanonical_xml\x18\x01 \x01(\t\x12\x12\n\nmodel_text\x18\x02 \x01(\t\"\x12\n\x10GetSchemaRequest\"8\n\x11GetSchemaResponse\x12\x0b\n\x03xsd\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65scriptor_set\x18\x02 \x01(\x0c*W\n\nStrictness\x12\x1a\n\x16STRICTNESS_UNSPECIFIED\x10\x00\x12\x16\n\x12STRICTNESS_LENIENT\x10\x01\x12\x15\n\x11STRICTNESS_STRICT\x10\x02\x32\x85\x03\n\rPromptService\x12\x63\n\x0eValidatePrompt\x12\'.sakuga.prompt.v1.ValidatePromptRequest\x1a(.sakuga.prompt.v1.ValidatePromptResponse\x12Z\n\x0bParsePrompt\x12$.sakuga.prompt.v1.ParsePromptRequest\x1a%.sakuga.prompt.v1.ParsePromptResponse\x12]\n\x0c\x46ormatPrompt\x12%.sakuga.prompt.v1.FormatPromptRequest\x1a&.sakuga.prompt.v1.FormatPromptResponse\x12T\n\tGetSchema\x12\".sakuga.prompt.v1.GetSchemaRequest\x1a#.sakuga.prompt.v1.GetSchemaResponseB\x95\x01\n\x14\x64\x65v.sakuga.prompt.v1B\x12PromptServiceProtoP\x01Z sakuga.dev/go/prompt/v1;promptv1\xa2\x02\x03SKP\xaa\x02\x10Sakuga.Prompt.V1\xba\x02\x03SKP\xca\x02\x10Sakuga\\Prompt\\V1\xea\x02\x12Sakuga::Prompt::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.prompt.v1.prompt_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\024dev.sakuga.prompt.v1B\022PromptServiceProtoP\001Z sakuga.dev/go/prompt/v1;promptv1\242\002\003SKP\252\002\020Sakuga.Prompt.V1\272\002\003SKP\312\002\020Sakuga\\Prompt\\V1\352\002\022Sakuga::Prompt::V1'
   _globals['_STRICTNESS']._serialized_start=1008
   _globals['_STRICTNESS']._serialized_end=1095
   _globals['_VALIDATEPROMPTREQUEST']._serialized_start=126

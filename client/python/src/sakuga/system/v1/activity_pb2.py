@@ -6,17 +6,8 @@
 """Generated protocol buffer code."""
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
-from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-_runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC,
-    7,
-    35,
-    1,
-    '',
-    'sakuga/system/v1/activity.proto'
-)
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
@@ -26,13 +17,14 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsakuga/system/v1/activity.proto\x12\x10sakuga.system.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x01\n\x08\x41\x63tivity\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05pools\x18\x02 \x03(\x0b\x32\x1c.sakuga.system.v1.MemoryPool\x12\x32\n\tprocesses\x18\x03 \x03(\x0b\x32\x1f.sakuga.system.v1.ProcessMemory\x12\x0e\n\x06queued\x18\x04 \x01(\r\x12\x0e\n\x06job_id\x18\x05 \x01(\t\x12\r\n\x05stage\x18\x06 \x01(\t\x12\x0c\n\x04step\x18\x07 \x01(\r\x12\r\n\x05steps\x18\x08 \x01(\r\"B\n\nMemoryPool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nused_bytes\x18\x02 \x01(\x04\x12\x12\n\nheld_bytes\x18\x03 \x01(\x04\">\n\rProcessMemory\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x11\n\tis_server\x18\x03 \x01(\x08\"\x82\x01\n\x0cLoadingPhase\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\"H\n\x0b\x43omputePath\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x16\n\x0eimplementation\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fsakuga/system/v1/activity.proto\x12\x10sakuga.system.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x01\n\x08\x41\x63tivity\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05pools\x18\x02 \x03(\x0b\x32\x1c.sakuga.system.v1.MemoryPool\x12\x32\n\tprocesses\x18\x03 \x03(\x0b\x32\x1f.sakuga.system.v1.ProcessMemory\x12\x0e\n\x06queued\x18\x04 \x01(\r\x12\x0e\n\x06job_id\x18\x05 \x01(\t\x12\r\n\x05stage\x18\x06 \x01(\t\x12\x0c\n\x04step\x18\x07 \x01(\r\x12\r\n\x05steps\x18\x08 \x01(\r\"B\n\nMemoryPool\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nused_bytes\x18\x02 \x01(\x04\x12\x12\n\nheld_bytes\x18\x03 \x01(\x04\">\n\rProcessMemory\x12\x0b\n\x03pid\x18\x01 \x01(\r\x12\r\n\x05\x62ytes\x18\x02 \x01(\x04\x12\x11\n\tis_server\x18\x03 \x01(\x08\"\x82\x01\n\x0cLoadingPhase\x12\x0c\n\x04name\x18\x01 \x01(\t\x12(\n\x05\x62\x65gin\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x62ytes\x18\x04 \x01(\x04\"H\n\x0b\x43omputePath\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x16\n\x0eimplementation\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\tB\x90\x01\n\x14\x64\x65v.sakuga.system.v1B\rActivityProtoP\x01Z sakuga.dev/go/system/v1;systemv1\xa2\x02\x03SKS\xaa\x02\x10Sakuga.System.V1\xba\x02\x03SKS\xca\x02\x10Sakuga\\System\\V1\xea\x02\x12Sakuga::System::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.system.v1.activity_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\024dev.sakuga.system.v1B\rActivityProtoP\001Z sakuga.dev/go/system/v1;systemv1\242\002\003SKS\252\002\020Sakuga.System.V1\272\002\003SKS\312\002\020Sakuga\\System\\V1\352\002\022Sakuga::System::V1'
   _globals['_ACTIVITY']._serialized_start=119
   _globals['_ACTIVITY']._serialized_end=344
   _globals['_MEMORYPOOL']._serialized_start=346

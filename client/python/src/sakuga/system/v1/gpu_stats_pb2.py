@@ -6,17 +6,8 @@
 """Generated protocol buffer code."""
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
-from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-_runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC,
-    7,
-    35,
-    1,
-    '',
-    'sakuga/system/v1/gpu_stats.proto'
-)
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
@@ -25,13 +16,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sakuga/system/v1/gpu_stats.proto\x12\x10sakuga.system.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x06\n\x08GpuStats\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x06source\x18\x02 \x01(\x0e\x32\x1d.sakuga.system.v1.StatsSource\x12\x14\n\x0c\x64\x65vice_index\x18\x03 \x01(\r\x12\x0c\n\x04name\x18\x04 \x01(\t\x12 \n\x13utilization_percent\x18\x05 \x01(\x02H\x00\x88\x01\x01\x12\'\n\x1amemory_utilization_percent\x18\x06 \x01(\x02H\x01\x88\x01\x01\x12\x1e\n\x11memory_used_bytes\x18\x07 \x01(\x04H\x02\x88\x01\x01\x12\x1f\n\x12memory_total_bytes\x18\x08 \x01(\x04H\x03\x88\x01\x01\x12!\n\x14process_memory_bytes\x18\t \x01(\x04H\x04\x88\x01\x01\x12\x19\n\x0csm_clock_mhz\x18\n \x01(\rH\x05\x88\x01\x01\x12\x1d\n\x10memory_clock_mhz\x18\x0b \x01(\rH\x06\x88\x01\x01\x12\x18\n\x0bpower_watts\x18\x0c \x01(\x02H\x07\x88\x01\x01\x12 \n\x13temperature_celsius\x18\r \x01(\x02H\x08\x88\x01\x01\x12\x18\n\x10throttle_reasons\x18\x0e \x03(\t\x12\x1a\n\renergy_joules\x18\x0f \x01(\x01H\t\x88\x01\x01\x12*\n\x1dpcie_receive_bytes_per_second\x18\x10 \x01(\x04H\n\x88\x01\x01\x12\'\n\x1apcie_send_bytes_per_second\x18\x11 \x01(\x04H\x0b\x88\x01\x01\x42\x16\n\x14_utilization_percentB\x1d\n\x1b_memory_utilization_percentB\x14\n\x12_memory_used_bytesB\x15\n\x13_memory_total_bytesB\x17\n\x15_process_memory_bytesB\x0f\n\r_sm_clock_mhzB\x13\n\x11_memory_clock_mhzB\x0e\n\x0c_power_wattsB\x16\n\x14_temperature_celsiusB\x10\n\x0e_energy_joulesB \n\x1e_pcie_receive_bytes_per_secondB\x1d\n\x1b_pcie_send_bytes_per_second*Y\n\x0bStatsSource\x12\x1c\n\x18STATS_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11STATS_SOURCE_NVML\x10\x01\x12\x15\n\x11STATS_SOURCE_HOST\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n sakuga/system/v1/gpu_stats.proto\x12\x10sakuga.system.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x06\n\x08GpuStats\x12(\n\x04time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\x06source\x18\x02 \x01(\x0e\x32\x1d.sakuga.system.v1.StatsSource\x12\x14\n\x0c\x64\x65vice_index\x18\x03 \x01(\r\x12\x0c\n\x04name\x18\x04 \x01(\t\x12 \n\x13utilization_percent\x18\x05 \x01(\x02H\x00\x88\x01\x01\x12\'\n\x1amemory_utilization_percent\x18\x06 \x01(\x02H\x01\x88\x01\x01\x12\x1e\n\x11memory_used_bytes\x18\x07 \x01(\x04H\x02\x88\x01\x01\x12\x1f\n\x12memory_total_bytes\x18\x08 \x01(\x04H\x03\x88\x01\x01\x12!\n\x14process_memory_bytes\x18\t \x01(\x04H\x04\x88\x01\x01\x12\x19\n\x0csm_clock_mhz\x18\n \x01(\rH\x05\x88\x01\x01\x12\x1d\n\x10memory_clock_mhz\x18\x0b \x01(\rH\x06\x88\x01\x01\x12\x18\n\x0bpower_watts\x18\x0c \x01(\x02H\x07\x88\x01\x01\x12 \n\x13temperature_celsius\x18\r \x01(\x02H\x08\x88\x01\x01\x12\x18\n\x10throttle_reasons\x18\x0e \x03(\t\x12\x1a\n\renergy_joules\x18\x0f \x01(\x01H\t\x88\x01\x01\x12*\n\x1dpcie_receive_bytes_per_second\x18\x10 \x01(\x04H\n\x88\x01\x01\x12\'\n\x1apcie_send_bytes_per_second\x18\x11 \x01(\x04H\x0b\x88\x01\x01\x42\x16\n\x14_utilization_percentB\x1d\n\x1b_memory_utilization_percentB\x14\n\x12_memory_used_bytesB\x15\n\x13_memory_total_bytesB\x17\n\x15_process_memory_bytesB\x0f\n\r_sm_clock_mhzB\x13\n\x11_memory_clock_mhzB\x0e\n\x0c_power_wattsB\x16\n\x14_temperature_celsiusB\x10\n\x0e_energy_joulesB \n\x1e_pcie_receive_bytes_per_secondB\x1d\n\x1b_pcie_send_bytes_per_second*Y\n\x0bStatsSource\x12\x1c\n\x18STATS_SOURCE_UNSPECIFIED\x10\x00\x12\x15\n\x11STATS_SOURCE_NVML\x10\x01\x12\x15\n\x11STATS_SOURCE_HOST\x10\x02\x42\x90\x01\n\x14\x64\x65v.sakuga.system.v1B\rGpuStatsProtoP\x01Z sakuga.dev/go/system/v1;systemv1\xa2\x02\x03SKS\xaa\x02\x10Sakuga.System.V1\xba\x02\x03SKS\xca\x02\x10Sakuga\\System\\V1\xea\x02\x12Sakuga::System::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.system.v1.gpu_stats_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\024dev.sakuga.system.v1B\rGpuStatsProtoP\001Z sakuga.dev/go/system/v1;systemv1\242\002\003SKS\252\002\020Sakuga.System.V1\272\002\003SKS\312\002\020Sakuga\\System\\V1\352\002\022Sakuga::System::V1'
   _globals['_STATSSOURCE']._serialized_start=943
   _globals['_STATSSOURCE']._serialized_end=1032
   _globals['_GPUSTATS']._serialized_start=88
