@@ -25,7 +25,7 @@ const ENCODING: &str = "grpc-encoding";
 /// The header that names what the sender of it can decompress.
 const ACCEPT_ENCODING: &str = "grpc-accept-encoding";
 /// What this server can decompress.
-const ACCEPTED: HeaderValue = HeaderValue::from_static("identity,gzip,zstd");
+const ACCEPTED: &str = "identity,gzip,zstd";
 
 /// How messages are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub(super) enum Encoding {
 
 /// Says in the headers of an answer what this server can decompress.
 pub(super) fn offer(headers: &mut HeaderMap) {
-    headers.insert(ACCEPT_ENCODING, ACCEPTED);
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
 }
 
 impl Encoding {

@@ -1,7 +1,6 @@
 //! `cargo xtask demo`: the two-character example, from XML to PNG, through a server of its own.
 
 mod outcome;
-mod server;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,8 +10,8 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, anyhow};
 
 use crate::build::{self, Built};
-use crate::demo::server::Server;
 use crate::process;
+use crate::server::{self, Server};
 use crate::workspace::Workspace;
 
 /// The prompt.

@@ -1,4 +1,4 @@
-//! The commands of Sakuga: `cargo xtask demo`, `test`, `build`, `dist` and `python`.
+//! The commands of Sakuga: `cargo xtask demo`, `test`, `build`, `dist`, `python` and `stubs`.
 //!
 //! They need a Rust toolchain, a C compiler, Python 3 and the package registries, and leave everything they make under
 //! Cargo's target folder.
@@ -8,10 +8,14 @@
 mod build;
 mod demo;
 mod dist;
+mod files;
 mod interrupt;
 mod llvm;
+mod npm;
 mod process;
 mod python;
+mod server;
+mod stubs;
 mod test;
 mod workspace;
 
@@ -42,6 +46,8 @@ enum Command {
     Dist(dist::Options),
     /// Write the generated modules of the Python client from the protos.
     Python,
+    /// Write the generated code of every client from the protos: Python, Go and TypeScript.
+    Stubs,
 }
 
 /// What `build` builds.
@@ -75,5 +81,9 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         }
         Command::Dist(options) => dist::run(&workspace, &options).map(|()| ExitCode::SUCCESS),
         Command::Python => python::generate(&workspace).map(|()| ExitCode::SUCCESS),
+        Command::Stubs => {
+            python::generate(&workspace)?;
+            stubs::write(&workspace).map(|()| ExitCode::SUCCESS)
+        }
     }
 }

@@ -4,6 +4,7 @@ mod checks;
 mod context;
 mod deny;
 mod dist;
+mod languages;
 mod protos;
 mod slowest;
 mod summary;

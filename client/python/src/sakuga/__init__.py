@@ -7,6 +7,8 @@
 The packages `sakuga.prompt`, `sakuga.generation` and `sakuga.system` are generated from the protos.
 """
 
+from sakuga.async_client import AsyncClient
+from sakuga.async_job import AsyncJob
 from sakuga.client import Client
 from sakuga.device import DeviceStats
 from sakuga.errors import (
@@ -53,6 +55,8 @@ from sakuga.request import Options, PromptLike
 __all__ = [
     "Accepted",
     "AddressError",
+    "AsyncClient",
+    "AsyncJob",
     "CancelReason",
     "Cancelled",
     "Client",

@@ -1,16 +1,14 @@
 """The connection to a server, and a method for each of its calls."""
 
-import os
-import uuid
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from types import TracebackType
-from typing import Literal, Self, TypeVar, Unpack
+from typing import Self, TypeVar, Unpack
 
 import grpc
 
-from sakuga.connection import Address, open_channel
-from sakuga.credentials import CA_VARIABLE, TOKEN_VARIABLE, Credentials, Pem
+from sakuga.calls import PriorityName, creation, settings, strictness, validation
+from sakuga.connection import open_channel
+from sakuga.credentials import Pem
 from sakuga.device import DeviceStats
 from sakuga.errors import RequestError, explain
 from sakuga.generation.v1 import (
@@ -23,11 +21,10 @@ from sakuga.generation.v1 import (
 from sakuga.job import Job
 from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2, prompt_service_pb2_grpc
 from sakuga.prompts import Report
-from sakuga.request import Options, PromptLike, build, fill, put_prompt, seconds
+from sakuga.request import Options, PromptLike, build, fill, seconds
 from sakuga.source import GenerateCall
 from sakuga.system.v1 import activity_pb2, system_service_pb2, system_service_pb2_grpc
 from sakuga.watch import Retry, WatchCall, fetch
-from sakuga.wording import number
 
 _Answer = TypeVar("_Answer")
 
@@ -53,12 +50,9 @@ class Client:
         gRPC trusts. `identity` is a certificate and its private key for a server that requires them. `token`, or
         `SAKUGA_TOKEN`, is added to every call. It is sent over TLS, or to the loopback without a proxy, and never in clear.
         """
-        parsed = Address.find(address)
+        parsed, credentials = settings(address, ca, identity, token)
         self.address: str = str(parsed)
         """The server's address."""
-        if ca is None and parsed.scheme == "https":
-            ca = os.environ.get(CA_VARIABLE) or None
-        credentials = Credentials(ca, identity, os.environ.get(TOKEN_VARIABLE) or None if token is None else token)
         self._channel = open_channel(parsed, credentials)
         self.prompts = prompt_service_pb2_grpc.PromptServiceStub(self._channel)
         """`sakuga.prompt.v1.PromptService`, as generated."""
@@ -71,13 +65,12 @@ class Client:
 
     def validate(self, prompt: PromptLike, *, strict: bool = False, model: str = "") -> Report:
         """Checks a prompt: every finding, the canonical form, and what each text encoder reads and cuts."""
-        request = fill(prompt_service_pb2.ValidatePromptRequest, model=model, strictness=_strictness(strict))
-        put_prompt(request, prompt)
+        request = validation(prompt, strict=strict, model=model)
         return Report.read(self._ask(lambda: self.prompts.ValidatePrompt(request)))
 
     def parse(self, text: str, *, strict: bool = False) -> prompt_pb2.Prompt:
         """Turns text in any known envelope into the typed prompt. Raises `RequestRefused` if it holds errors."""
-        request = fill(prompt_service_pb2.ParsePromptRequest, xml=text, strictness=_strictness(strict))
+        request = fill(prompt_service_pb2.ParsePromptRequest, xml=text, strictness=strictness(strict))
         return self._ask(lambda: self.prompts.ParsePrompt(request)).prompt
 
     def format(self, prompt: prompt_pb2.Prompt) -> str:
@@ -103,7 +96,7 @@ class Client:
         self,
         prompt: PromptLike,
         *,
-        priority: Literal["low", "normal", "high"] = "normal",
+        priority: PriorityName = "normal",
         timeout: float | None = None,
         cancel_on_disconnect: bool = False,
         **options: Unpack[Options],
@@ -113,13 +106,9 @@ class Client:
         After a lost connection the events are watched over a new one. `timeout` is in seconds; a job that has not ended by
         then is cancelled. The call is repeated until it is answered, under one `request_id`, so it creates one job.
         """
-        request = build(prompt, options)
-        request.request_id = request.request_id or uuid.uuid4().hex
-        treat = fill(job_pb2.JobOptions, cancel_on_disconnect=cancel_on_disconnect)
-        treat.priority = job_pb2.Priority.ValueType(number(job_pb2.Priority.DESCRIPTOR, priority))
-        if (limit := seconds("timeout", timeout)) is not None:
-            treat.timeout.FromTimedelta(timedelta(seconds=limit))
-        message = fill(job_service_pb2.CreateJobRequest, request=request, options=treat)
+        message = creation(
+            prompt, options, priority=priority, timeout=timeout, cancel_on_disconnect=cancel_on_disconnect
+        )
         job = Retry().ask(lambda: self.jobs.CreateJob(message), self.address).job
         return self.watch(job.job_id)
 
@@ -207,7 +196,3 @@ class Client:
             return call()
         except grpc.RpcError as error:
             raise explain(error, self.address) from error
-
-
-def _strictness(strict: bool) -> prompt_service_pb2.Strictness.ValueType:
-    return prompt_service_pb2.STRICTNESS_STRICT if strict else prompt_service_pb2.STRICTNESS_UNSPECIFIED

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import grpc
 
-from sakuga.credentials import Authorization, Credentials
+from sakuga.credentials import Authorization, Credentials, async_authorization
 from sakuga.errors import AddressError
 
 DEFAULT_ADDRESS: Final = "http://127.0.0.1:50051"
@@ -87,20 +87,33 @@ class Address:
 
 
 def open_channel(address: Address, credentials: Credentials) -> grpc.Channel:
-    """A channel; it connects at the first call.
+    """A channel; it connects at the first call. Raises as `_check` does."""
+    target, options = _check(address, credentials)
+    if address.scheme == "https":
+        channel = grpc.secure_channel(target, credentials.tls(), options=options)
+    else:
+        channel = grpc.insecure_channel(target, options=options)
+    return grpc.intercept_channel(channel, Authorization(credentials.token)) if credentials.token else channel
+
+
+def open_async_channel(address: Address, credentials: Credentials) -> grpc.aio.Channel:
+    """A channel for asyncio; it connects at the first call. Raises as `_check` does."""
+    target, options = _check(address, credentials)
+    interceptors = async_authorization(credentials.token) if credentials.token else ()
+    if address.scheme == "https":
+        return grpc.aio.secure_channel(target, credentials.tls(), options=options, interceptors=interceptors)
+    return grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
+
+
+def _check(address: Address, credentials: Credentials) -> tuple[str, tuple[tuple[str, int | str], ...]]:
+    """The target and the options of a channel.
 
     An unencrypted connection with a token goes to the loopback only, and never through a proxy. Raises `AddressError` for
     a token to another machine without TLS, and for certificates without TLS.
     """
-    target = f"{address.host}:{address.port}"
-    token = credentials.token
-    options = (*_OPTIONS, _NO_PROXY) if address.is_this_machine else _OPTIONS
-    if address.scheme == "https":
-        channel = grpc.secure_channel(target, credentials.tls(), options=options)
-    elif credentials.has_keys:
+    if address.scheme != "https" and credentials.has_keys:
         raise AddressError(f"certificates need TLS; write `https://host:port` instead of {address}")
-    elif token and not address.is_this_machine:
+    if address.scheme != "https" and credentials.token and not address.is_this_machine:
         raise AddressError(f"a token is not sent unencrypted to {address}; write `https://host:port`")
-    else:
-        channel = grpc.insecure_channel(target, options=options)
-    return grpc.intercept_channel(channel, Authorization(token)) if token else channel
+    options = (*_OPTIONS, _NO_PROXY) if address.is_this_machine else _OPTIONS
+    return f"{address.host}:{address.port}", options

@@ -56,6 +56,34 @@ class Authorization(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInte
         return details._replace(metadata=[*(details.metadata or ()), self._header])
 
 
+class _AsyncAuthorization:
+    def __init__(self, token: str) -> None:
+        self._header = ("authorization", f"Bearer {token}")
+
+    async def _continue(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        metadata = grpc.aio.Metadata(*(details.metadata or ()), self._header)
+        return await continuation(details._replace(metadata=metadata), request)
+
+
+class _AsyncUnaryAuthorization(_AsyncAuthorization, grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(
+        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    ) -> Any:
+        return await self._continue(continuation, client_call_details, request)
+
+
+class _AsyncStreamAuthorization(_AsyncAuthorization, grpc.aio.UnaryStreamClientInterceptor):
+    async def intercept_unary_stream(
+        self, continuation: Callable[..., Any], client_call_details: Any, request: Any
+    ) -> Any:
+        return await self._continue(continuation, client_call_details, request)
+
+
+def async_authorization(token: str) -> tuple[grpc.aio.ClientInterceptor, ...]:
+    """Adds the token to every call of asyncio. gRPC gives each interceptor the calls of one kind only."""
+    return _AsyncUnaryAuthorization(token), _AsyncStreamAuthorization(token)
+
+
 def _read_identity(identity: tuple[Pem, Pem]) -> tuple[bytes, bytes]:
     try:
         certificate, key = identity

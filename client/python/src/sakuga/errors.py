@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Final
+from typing import Final, cast
 
 import grpc
 from google.protobuf import duration_pb2
@@ -153,11 +153,11 @@ class JobFailed(ServerError):
 
 def explain(error: grpc.RpcError, address: str) -> SakugaError:
     """The error of a failed call: one of the server, or of the connection."""
-    if not isinstance(error, grpc.Call):
+    if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
         return ConnectionLost(f"the call to {address} failed: {error}")
     code, message = error.code(), error.details() or ""
     try:
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(cast(grpc.Call, error))
     except ValueError:
         # The details contradict the code: a proxy rewrote the answer.
         status = None

@@ -1,14 +1,13 @@
-"""The event stream of one job: checks the order of events, assembles pictures, and ends with an end or an error."""
+"""The event stream of one job: it ends with a terminal event or an error."""
 
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from sakuga import wire
-from sakuga.errors import JobCancelled, JobFailed, ProtocolError, RequestRefused, SakugaError, Status
-from sakuga.events import Cancelled, Completed, Event, Receiving
-from sakuga.generation.v1 import event_pb2
-from sakuga.pictures import PICTURES_BYTES_MAX, Assembler, Picture
+from sakuga.errors import ProtocolError, SakugaError
+from sakuga.events import Completed, Event
+from sakuga.pictures import Picture
+from sakuga.reader import Reader
 from sakuga.source import Source
 
 
@@ -21,14 +20,9 @@ class Job(Iterator[Event]):
 
     def __init__(self, source: Source, job_id: str | None = None) -> None:
         self._source = source
-        self._assembler = Assembler(PICTURES_BYTES_MAX)
-        self._next_sequence = 0
-        self._end: Completed | Cancelled | None = None
-        self._failure: SakugaError | None = None
+        self._reader = Reader(can_fetch=source.fetch is not None)
         self._is_over = False
         self._is_cancelled = False
-        self.missed_events: int = 0
-        """How many events the server dropped so far, because this side read too slowly."""
         self.last_sequence: int | None = None
         """The number of the last event, after which `Client.watch` can continue."""
         self._first: Event | None = None
@@ -63,15 +57,7 @@ class Job(Iterator[Event]):
         """
         for _ in self:
             pass
-        match self._end:
-            case Completed(pictures=pictures):
-                return pictures
-            case Cancelled(at_step=step, reason=reason):
-                raise JobCancelled(f"the job was cancelled after {step} steps: {reason.name.lower()}")
-            case None if self._failure is not None:
-                raise self._failure
-            case None:
-                raise JobCancelled("the job was cancelled by this client")
+        return self._reader.pictures()
 
     @property
     def picture(self) -> Picture:
@@ -81,7 +67,12 @@ class Job(Iterator[Event]):
     @property
     def completed(self) -> Completed | None:
         """The event `Completed`, once it was read."""
-        return self._end if isinstance(self._end, Completed) else None
+        return self._reader.end if isinstance(self._reader.end, Completed) else None
+
+    @property
+    def missed_events(self) -> int:
+        """How many events the server dropped so far, because this side read too slowly."""
+        return self._reader.missed_events
 
     def cancel(self) -> None:
         """Cancels the job: at once if it waits, at its next step if it runs."""
@@ -109,56 +100,17 @@ class Job(Iterator[Event]):
         try:
             message = self._source.receive()
             if message is not None:
-                return self._read(message)
+                if self._source.fetch is not None:
+                    for index in self._reader.missing(message):
+                        self._reader.put(index, self._source.fetch(index))
+                event = self._reader.read(message)
+                self._is_over = self._reader.end is not None
+                return event
         except SakugaError as error:
-            # After acceptance an error is a failure of the job, not a refusal.
-            accepted = self._next_sequence > 0
-            failed = JobFailed(error.status) if accepted and isinstance(error, RequestRefused) else error
-            self._failure = failed
+            failed = self._reader.fail(error)
             self.close()
             raise failed from error.__cause__
         self._is_over = True
         if not self._is_cancelled:
-            self._failure = ProtocolError("the stream ended without a terminal event")
-            raise self._failure
+            raise self._reader.fail(ProtocolError("the stream ended without a terminal event"))
         return None
-
-    def _read(self, message: event_pb2.GenerateEvent) -> Event:
-        missed = message.sequence - self._next_sequence
-        if missed < 0:
-            raise ProtocolError(f"event {message.sequence} came after event {self._next_sequence - 1}")
-        self._next_sequence = message.sequence + 1
-        self.missed_events += missed
-        header = wire.header(message, missed)
-        match message.WhichOneof("event"):
-            case "image_chunk":
-                chunk = message.image_chunk
-                if self._source.fetch is not None and self._assembler.skips(chunk):
-                    # The whole picture is fetched at the end.
-                    received = chunk.offset + len(chunk.data)
-                else:
-                    received = self._assembler.add(chunk)
-                return Receiving(
-                    **header,
-                    image_index=chunk.image_index,
-                    received_bytes=received,
-                    total_bytes=chunk.total_size,
-                )
-            case "completed":
-                pictures = self._assembler.finish(message.completed.images, self._source.fetch)
-                timings = wire.timings(message.completed.timings)
-                return self._finish(Completed(**header, pictures=pictures, timings=timings))
-            case "failed":
-                raise JobFailed(Status.decode(message.failed))
-            case "requeued":
-                # The job starts again, so earlier pieces of pictures are void.
-                self._assembler = Assembler(PICTURES_BYTES_MAX)
-                return wire.plain(message, header)
-            case _:
-                event = wire.plain(message, header)
-                return self._finish(event) if isinstance(event, Cancelled) else event
-
-    def _finish(self, event: Completed | Cancelled) -> Event:
-        self._end = event
-        self._is_over = True
-        return event

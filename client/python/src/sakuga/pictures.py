@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -94,16 +94,19 @@ class Assembler:
         """Whether earlier pieces of the picture are missing, so that this one is useless."""
         return chunk.offset > 0 and chunk.image_index not in self._parts
 
-    def finish(
-        self, images: Iterable[event_pb2.ImageInfo], fetch: Callable[[int], bytes] | None = None
-    ) -> tuple[Picture, ...]:
-        """Checks the pictures against their descriptions. `fetch` gets those whose pieces are incomplete."""
+    def missing(self, count: int) -> list[int]:
+        """Those of the first `count` pictures of which no piece has arrived."""
+        return [index for index in range(count) if index not in self._parts]
+
+    def put(self, index: int, data: bytes) -> None:
+        """Adds a whole picture."""
+        self._parts[index] = _Part(len(data), bytearray(data))
+
+    def finish(self, images: Iterable[event_pb2.ImageInfo]) -> tuple[Picture, ...]:
+        """Checks the pictures against their descriptions."""
         pictures = []
         for index, image in enumerate(images):
             part = self._parts.pop(index, None)
-            if part is None and fetch is not None:
-                data = bytearray(fetch(index))
-                part = _Part(len(data), data)
             if part is None:
                 raise DamagedPicture(index, "it was announced as finished and did not arrive")
             if not len(part.data) == part.total == image.size:

@@ -32,25 +32,40 @@ class _Stream(Protocol):
     def cancel(self) -> object: ...
 
 
-class Retry:
-    """Waits between attempts, longer each time, and raises the error after the last."""
+class Backoff:
+    """How long to wait between attempts, longer each time."""
 
-    def __init__(self, attempts_max: int = _ATTEMPTS_MAX, sleep: Callable[[float], object] = time.sleep) -> None:
+    def __init__(self, attempts_max: int = _ATTEMPTS_MAX) -> None:
         self._attempts_max = attempts_max
-        self._sleep = sleep
         self._failures = 0
 
-    def after(self, error: SakugaError) -> None:
-        """Waits if another attempt can help, else raises the error."""
+    def after(self, error: SakugaError) -> float:
+        """The seconds to wait if another attempt can help. Raises the error otherwise, and after the last attempt."""
         self._failures += 1
         if self._failures >= self._attempts_max or not _passes(error):
             raise error
         # Jitter, so that not all clients of a restarted server reconnect at one moment.
-        self._sleep(min(_WAIT_MAX_S, _WAIT_FIRST_S * 2**self._failures) * random.uniform(0.5, 1.0))
+        return min(_WAIT_MAX_S, _WAIT_FIRST_S * float(1 << self._failures)) * random.uniform(0.5, 1.0)
 
     def succeeded(self) -> None:
         """Resets the count of failures."""
         self._failures = 0
+
+
+class Retry:
+    """Waits between attempts, longer each time, and raises the error after the last."""
+
+    def __init__(self, attempts_max: int = _ATTEMPTS_MAX, sleep: Callable[[float], object] = time.sleep) -> None:
+        self._backoff = Backoff(attempts_max)
+        self._sleep = sleep
+
+    def after(self, error: SakugaError) -> None:
+        """Waits if another attempt can help, else raises the error."""
+        self._sleep(self._backoff.after(error))
+
+    def succeeded(self) -> None:
+        """Resets the count of failures."""
+        self._backoff.succeeded()
 
     def ask(self, call: Callable[[], _Answer], address: str) -> _Answer:
         """A call that may be repeated."""
@@ -123,30 +138,51 @@ class WatchCall:
         self._closed.wait(seconds)
 
 
+class ArtifactPieces:
+    """A picture that is read from the server piece by piece."""
+
+    def __init__(self, image_index: int) -> None:
+        self._image_index = image_index
+        self._total: int | None = None
+        self.data = bytearray()
+        """The bytes so far."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all bytes are here."""
+        return self._total is not None and len(self.data) >= self._total
+
+    def add(self, chunk: event_pb2.ImageChunk) -> None:
+        """Adds the next piece. Raises `DamagedPicture` if it is not that."""
+        if chunk.offset != len(self.data) or self._total not in (None, chunk.total_size):
+            raise DamagedPicture(
+                self._image_index, f"{len(self.data)} bytes arrived and the next piece starts at {chunk.offset}"
+            )
+        if chunk.total_size > PICTURES_BYTES_MAX or len(self.data) + len(chunk.data) > chunk.total_size:
+            raise DamagedPicture(self._image_index, f"the server sent more than the {PICTURES_BYTES_MAX} bytes allowed")
+        self.data += chunk.data
+        self._total = chunk.total_size
+
+    def end(self) -> None:
+        """Raises `ProtocolError` if a stream that ended well did not send everything."""
+        if not self.is_whole:
+            raise ProtocolError(f"picture {self._image_index} ended after {len(self.data)} bytes of {self._total}")
+
+
 def fetch(stub: job_service_pb2_grpc.JobServiceStub, job_id: str, image_index: int, address: str) -> bytes:
     """Reads a picture of a completed job. After a lost connection it continues at the next byte."""
-    data = bytearray()
-    total: int | None = None
+    pieces = ArtifactPieces(image_index)
     retry = Retry()
-    while total is None or len(data) < total:
-        request = fill(job_service_pb2.GetArtifactRequest, job_id=job_id, image_index=image_index, offset=len(data))
+    while not pieces.is_whole:
+        request = fill(
+            job_service_pb2.GetArtifactRequest, job_id=job_id, image_index=image_index, offset=len(pieces.data)
+        )
         try:
             for response in stub.GetArtifact(request):
-                chunk = response.chunk
-                if chunk.offset != len(data) or total not in (None, chunk.total_size):
-                    raise DamagedPicture(
-                        image_index, f"{len(data)} bytes arrived and the next piece starts at {chunk.offset}"
-                    )
-                if chunk.total_size > PICTURES_BYTES_MAX or len(data) + len(chunk.data) > chunk.total_size:
-                    raise DamagedPicture(
-                        image_index, f"the server sent more than the {PICTURES_BYTES_MAX} bytes allowed"
-                    )
-                data += chunk.data
-                total = chunk.total_size
+                pieces.add(response.chunk)
                 retry.succeeded()
         except grpc.RpcError as error:
             retry.after(explain(error, address))
             continue
-        if total is None or len(data) != total:
-            raise ProtocolError(f"picture {image_index} ended after {len(data)} bytes of {total}")
-    return bytes(data)
+        pieces.end()
+    return bytes(pieces.data)

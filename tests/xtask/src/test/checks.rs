@@ -4,9 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
-use crate::build;
 use crate::test::context::Context;
-use crate::test::{Verdict, deny, dist, protos, slowest, tally, training};
+use crate::test::{Verdict, deny, dist, languages, protos, slowest, tally, training};
 use crate::{demo, llvm};
 
 /// One check.
@@ -25,6 +24,11 @@ pub const CHECKS: &[Check] = &[
     Check { name: "fetch", what: "Cargo.lock is current and every crate can be downloaded", run: fetch },
     Check { name: "python", what: "our Python is formatted, has no lint, and its types fit", run: python },
     Check { name: "protos", what: "the protos keep buf's rules and break no released client", run: protos::check },
+    Check {
+        name: "stubs",
+        what: "the generated code of the clients is that of the protos",
+        run: languages::stubs_are_current,
+    },
     Check { name: "kernels", what: "the GPU's own kernels compile", run: kernels },
     Check { name: "licences", what: "licences, bans and sources of the crates (cargo-deny)", run: deny::licences },
     Check { name: "advisories", what: "known faults in the crates (cargo-deny)", run: deny::advisories },
@@ -44,11 +48,12 @@ pub const CHECKS: &[Check] = &[
         what: "a rehearsal of the release, with the programs that the tests use",
         run: dist::rehearse,
     },
-    Check { name: "py-client", what: "the Python client against that server", run: python_client },
+    Check {
+        name: "languages",
+        what: "the clients in Go, TypeScript, Java and Python against live servers",
+        run: languages::check,
+    },
 ];
-
-/// The folder of the Python client.
-const PYTHON_CLIENT: &str = "client/python";
 
 fn format(context: &Context<'_>) -> anyhow::Result<Verdict> {
     context.check(&mut context.cargo(["fmt", "--all", "--check"]))
@@ -73,7 +78,10 @@ fn python(context: &Context<'_>) -> anyhow::Result<Verdict> {
     }
     let mut command = Command::new(environment.program("mypy"));
     // mypy reads its configuration, and the paths in it, where it is started.
-    command.arg("--cache-dir").arg(context.workspace().target.join("mypy")).current_dir(root.join(PYTHON_CLIENT));
+    command
+        .arg("--cache-dir")
+        .arg(context.workspace().target.join("mypy"))
+        .current_dir(root.join(languages::PYTHON_CLIENT));
     context.check(&mut command)?;
     Ok(Verdict { passed: 3, ..Verdict::default() })
 }
@@ -152,25 +160,4 @@ fn test(context: &Context<'_>) -> anyhow::Result<Verdict> {
 
 fn demo(context: &Context<'_>) -> anyhow::Result<Verdict> {
     demo::rehearse(context.workspace()).map(|()| Verdict::passed())
-}
-
-fn python_client(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    let environment = match context.python() {
-        Ok(environment) => environment,
-        Err(reason) => return Ok(Verdict::skipped(reason)),
-    };
-    let server = build::like_tests(context.workspace())?.server;
-    let mut command = Command::new(environment.python());
-    // Nothing is written into the source folders.
-    command.args(["-B", "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]);
-    command.env("SAKUGA_SERVER_BIN", server).current_dir(context.workspace().root.join(PYTHON_CLIENT));
-    let (success, output) = context.tee(&mut command)?;
-    let mut verdict = tally::read_pytest(&output);
-    if verdict.passed + verdict.failed == 0 {
-        bail!("pytest ran no test");
-    }
-    if !success && verdict.failed == 0 {
-        verdict.failed = 1;
-    }
-    Ok(verdict)
 }

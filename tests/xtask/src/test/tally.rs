@@ -1,4 +1,4 @@
-//! Counts what `cargo test` and pytest printed.
+//! Counts what the test programs of each language printed.
 
 use crate::test::Verdict;
 
@@ -68,6 +68,55 @@ pub fn read_pytest(output: &str) -> Verdict {
     verdict
 }
 
+/// Reads the lines `--- PASS: TestName (0.05s)` of `go test -v`. A test within another is a part of it.
+pub fn read_go(output: &str) -> Verdict {
+    let mut verdict = Verdict::default();
+    for result in output.lines().filter_map(|line| line.strip_prefix("--- ")) {
+        match result.split_once(": ") {
+            Some(("PASS", _)) => verdict.passed += 1,
+            Some(("FAIL", _)) => verdict.failed += 1,
+            Some(("SKIP", test)) => verdict.skipped.push(test.to_owned()),
+            _ => {}
+        }
+    }
+    verdict
+}
+
+/// Reads the closing lines `# pass 16`, `# fail 0` and `# skipped 1` of Node's test runner.
+pub fn read_tap(output: &str) -> Verdict {
+    let mut verdict = Verdict::default();
+    for (what, number) in output.lines().filter_map(|line| line.strip_prefix("# ")?.split_once(' ')) {
+        let Ok(number) = number.parse::<u64>() else { continue };
+        match what {
+            "pass" => verdict.passed += number,
+            "fail" | "cancelled" => verdict.failed += number,
+            "skipped" if number > 0 => verdict.skipped.push(format!("{number} tests")),
+            _ => {}
+        }
+    }
+    verdict
+}
+
+/// Reads Surefire's line for each class: `Tests run: 10, Failures: 0, Errors: 0, Skipped: 0, Time elapsed: 4.4 s`.
+pub fn read_surefire(output: &str) -> Verdict {
+    let mut verdict = Verdict::default();
+    for line in output.lines().filter(|line| line.contains("Time elapsed: ")) {
+        let Some((_, counts)) = line.split_once("Tests run: ") else { continue };
+        let mut numbers = counts.split(", ").map_while(|count| count.rsplit(' ').next()?.parse::<u64>().ok());
+        let (Some(run), Some(failures), Some(errors), Some(skipped)) =
+            (numbers.next(), numbers.next(), numbers.next(), numbers.next())
+        else {
+            continue;
+        };
+        verdict.passed += run.saturating_sub(failures + errors + skipped);
+        verdict.failed += failures + errors;
+        if skipped > 0 {
+            verdict.skipped.push(format!("{skipped} tests"));
+        }
+    }
+    verdict
+}
+
 /// The counts of a line, if it holds nothing else.
 fn pytest_counts(line: &str) -> Option<Vec<(u64, &str)>> {
     let (counts, _time) = line.trim_matches(['=', ' ']).rsplit_once(" in ")?;
@@ -121,6 +170,20 @@ the files (2) skipped: they are no Rust
     #[test]
     fn output_without_a_closing_line_counts_nothing() {
         assert_eq!(read("error: could not compile `sakuga-model`\n"), Verdict::default());
+    }
+
+    #[test]
+    fn the_results_of_other_languages_are_read() {
+        let go = "=== RUN   TestA\n--- PASS: TestA (0.05s)\n    --- PASS: TestA/b (0.01s)\n--- FAIL: TestC (0.00s)\n--- SKIP: TestD (0.00s)\nFAIL\n";
+        let tap = "ok 1 - a\n# tests 4\n# pass 1\n# fail 1\n# cancelled 0\n# skipped 1\n# duration_ms 3\n";
+        let java = "[INFO] Running A\n[ERROR] Tests run: 3, Failures: 1, Errors: 0, Skipped: 1, Time elapsed: 4.4 s <<< FAILURE! -- in A\n[INFO] Tests run: 3, Failures: 1, Errors: 0, Skipped: 1\n";
+        for verdict in [read_go(go), read_tap(tap), read_surefire(java)] {
+            assert_eq!((verdict.passed, verdict.failed, verdict.skipped.len()), (1, 1, 1), "{verdict:?}");
+        }
+        for verdict in [read_go(""), read_tap("# Subtest: 3 of 4\n"), read_surefire("Tests run: many, Time elapsed: 1")]
+        {
+            assert_eq!(verdict, Verdict::default());
+        }
     }
 
     #[test]

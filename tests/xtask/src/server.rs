@@ -1,4 +1,4 @@
-//! A server of the demo's own, on a free port of the loopback interface, that does not outlive it.
+//! A server of our own, on a free port of the loopback interface, that does not outlive it.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write as _};
@@ -41,7 +41,12 @@ impl Server {
         Self::spawn(&mut command, log, START_LIMIT)
     }
 
-    fn spawn(command: &mut Command, log: &Path, limit: Duration) -> anyhow::Result<Self> {
+    /// Starts a server with this command, and waits until it listens.
+    ///
+    /// # Errors
+    ///
+    /// It does not start, ends at once, or does not listen within the limit.
+    pub fn spawn(command: &mut Command, log: &Path, limit: Duration) -> anyhow::Result<Self> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let shared = file.try_clone().context("cannot share the log")?;
         let mut child = command

@@ -1,0 +1,191 @@
+"""The connection to a server for asyncio, and a method for each of its calls."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import grpc
+
+from sakuga.async_job import AsyncGenerateCall, AsyncJob, AsyncWatchCall, ask_again, fetch
+from sakuga.calls import PriorityName, creation, settings, strictness, validation
+from sakuga.connection import open_async_channel
+from sakuga.credentials import Pem
+from sakuga.device import DeviceStats
+from sakuga.errors import RequestError, explain
+from sakuga.generation.v1 import (
+    generation_service_pb2_grpc,
+    job_pb2,
+    job_service_pb2,
+    job_service_pb2_grpc,
+    request_pb2,
+)
+from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2, prompt_service_pb2_grpc
+from sakuga.prompts import Report
+from sakuga.request import Options, PromptLike, build, fill, seconds
+from sakuga.system.v1 import activity_pb2, system_service_pb2, system_service_pb2_grpc
+
+_Answer = TypeVar("_Answer")
+
+
+class AsyncClient:
+    """A connection to a server for asyncio: the methods of `Client`, to be awaited. It belongs to one event loop.
+
+    The generated stubs `prompts`, `generations`, `jobs` and `system` are for calls without a method.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        ca: Pem | None = None,
+        identity: tuple[Pem, Pem] | None = None,
+        token: str | None = None,
+    ) -> None:
+        """Takes what `Client` takes. It connects at the first call."""
+        parsed, credentials = settings(address, ca, identity, token)
+        self.address: str = str(parsed)
+        """The server's address."""
+        self._channel = open_async_channel(parsed, credentials)
+        self.prompts = prompt_service_pb2_grpc.PromptServiceStub(self._channel)
+        """`sakuga.prompt.v1.PromptService`, as generated."""
+        self.generations = generation_service_pb2_grpc.GenerationServiceStub(self._channel)
+        """`sakuga.generation.v1.GenerationService`, as generated."""
+        self.jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
+        """`sakuga.generation.v1.JobService`, as generated."""
+        self.system = system_service_pb2_grpc.SystemServiceStub(self._channel)
+        """`sakuga.system.v1.SystemService`, as generated."""
+
+    async def validate(self, prompt: PromptLike, *, strict: bool = False, model: str = "") -> Report:
+        """Checks a prompt: every finding, the canonical form, and what each text encoder reads and cuts."""
+        request = validation(prompt, strict=strict, model=model)
+        return Report.read(await self._ask(lambda: self.prompts.ValidatePrompt(request)))
+
+    async def parse(self, text: str, *, strict: bool = False) -> prompt_pb2.Prompt:
+        """Turns text in any known envelope into the typed prompt. Raises `RequestRefused` if it holds errors."""
+        request = fill(prompt_service_pb2.ParsePromptRequest, xml=text, strictness=strictness(strict))
+        return (await self._ask(lambda: self.prompts.ParsePrompt(request))).prompt
+
+    async def format(self, prompt: prompt_pb2.Prompt) -> str:
+        """Writes a typed prompt as canonical XML."""
+        request = fill(prompt_service_pb2.FormatPromptRequest, prompt=prompt)
+        return (await self._ask(lambda: self.prompts.FormatPrompt(request))).canonical_xml
+
+    async def generate(
+        self, prompt: PromptLike, *, deadline: float | None = None, **options: Unpack[Options]
+    ) -> AsyncJob:
+        """Draws a prompt. Returns once the server has accepted it. As `Client.generate`."""
+        return await self.submit(build(prompt, options), deadline=deadline)
+
+    async def submit(self, request: request_pb2.GenerateRequest, *, deadline: float | None = None) -> AsyncJob:
+        """Draws a request, such as the one in a picture."""
+        if not isinstance(request, request_pb2.GenerateRequest):
+            raise RequestError(f"a request is a `GenerateRequest`, not {type(request).__name__}")
+        call = AsyncGenerateCall(self.generations, request, seconds("deadline", deadline), self.address)
+        return await AsyncJob.accepted(call)
+
+    async def create(
+        self,
+        prompt: PromptLike,
+        *,
+        priority: PriorityName = "normal",
+        timeout: float | None = None,
+        cancel_on_disconnect: bool = False,
+        **options: Unpack[Options],
+    ) -> AsyncJob:
+        """Draws a prompt as a job that the server keeps. As `Client.create`."""
+        message = creation(
+            prompt, options, priority=priority, timeout=timeout, cancel_on_disconnect=cancel_on_disconnect
+        )
+        answer = await ask_again(lambda: self.jobs.CreateJob(message), self.address)
+        return self.watch(answer.job.job_id)
+
+    def watch(self, job_id: str, *, after_sequence: int | None = None) -> AsyncJob:
+        """Watches a kept job from its first event, or after the last known one, `AsyncJob.last_sequence`."""
+        return AsyncJob(AsyncWatchCall(self.jobs, job_id, after_sequence, self.address), job_id)
+
+    async def job(self, job_id: str) -> job_pb2.Job:
+        """The state of a kept job."""
+        request = fill(job_service_pb2.GetJobRequest, job_id=job_id)
+        return (await self._ask(lambda: self.jobs.GetJob(request))).job
+
+    async def list_jobs(self, job_filter: job_service_pb2.JobFilter | None = None) -> AsyncIterator[job_pb2.Job]:
+        """Kept jobs, the newest first. Pages are fetched as they are needed."""
+        request = fill(job_service_pb2.ListJobsRequest, filter=job_filter)
+        while True:
+            page = await self._ask(lambda: self.jobs.ListJobs(request))
+            for job in page.jobs:
+                yield job
+            # A server could send empty pages, or the same token, for ever.
+            if not page.jobs or page.next_page_token in ("", request.page_token):
+                return
+            request.page_token = page.next_page_token
+
+    async def cancel(self, job_id: str) -> job_pb2.Job:
+        """Cancels a kept job: at once if it waits, at its next step if it runs."""
+        request = fill(job_service_pb2.CancelJobRequest, job_id=job_id)
+        return (await ask_again(lambda: self.jobs.CancelJob(request), self.address)).job
+
+    async def artifact(self, job_id: str, image_index: int = 0) -> bytes:
+        """A picture of a completed job, as a PNG file."""
+        return await fetch(self.jobs, job_id, image_index, self.address)
+
+    async def telemetry(self, job_id: str) -> job_service_pb2.GetJobTelemetryResponse:
+        """Samples of the device while a job ran, for the newest jobs since the start of the server."""
+        request = fill(job_service_pb2.GetJobTelemetryRequest, job_id=job_id)
+        return await self._ask(lambda: self.jobs.GetJobTelemetry(request))
+
+    async def delete(self, job_id: str) -> None:
+        """Deletes an ended job with its pictures."""
+        request = fill(job_service_pb2.DeleteJobRequest, job_id=job_id)
+        await self._ask(lambda: self.jobs.DeleteJob(request))
+
+    async def info(self) -> system_service_pb2.GetServerInfoResponse:
+        """Version, device, limits and queue of the server."""
+        return await self._ask(lambda: self.system.GetServerInfo(system_service_pb2.GetServerInfoRequest()))
+
+    async def models(self) -> list[system_service_pb2.Model]:
+        """The models of the server; the first is the default."""
+        answer = await self._ask(lambda: self.system.ListModels(system_service_pb2.ListModelsRequest()))
+        return list(answer.models)
+
+    async def watch_device(self, *, interval_ms: int = 0, all_devices: bool = False) -> AsyncIterator[DeviceStats]:
+        """Samples of the device, or of all devices of the machine, until the iterator is closed."""
+        request = fill(system_service_pb2.WatchGpuStatsRequest, interval_ms=interval_ms, all_devices=all_devices)
+        call = self.system.WatchGpuStats(request)
+        try:
+            async for response in call:
+                yield DeviceStats.read(response.stats)
+        except grpc.RpcError as error:
+            raise explain(error, self.address) from error
+        finally:
+            call.cancel()
+
+    async def watch_activity(self, *, interval_ms: int = 0) -> AsyncIterator[activity_pb2.Activity]:
+        """What the server does and which processes hold the device's memory, until the iterator is closed."""
+        request = fill(system_service_pb2.WatchActivityRequest, interval_ms=interval_ms)
+        call = self.system.WatchActivity(request)
+        try:
+            async for response in call:
+                yield response.activity
+        except grpc.RpcError as error:
+            raise explain(error, self.address) from error
+        finally:
+            call.cancel()
+
+    async def close(self) -> None:
+        """Closes the connection; calls that still run are cancelled."""
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _ask(self, call: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        try:
+            return await call()
+        except grpc.RpcError as error:
+            raise explain(error, self.address) from error

@@ -1,0 +1,56 @@
+"""The messages of calls that both clients make, and the settings of a connection."""
+
+import os
+import uuid
+from datetime import timedelta
+from typing import Literal
+
+from sakuga.connection import Address
+from sakuga.credentials import CA_VARIABLE, TOKEN_VARIABLE, Credentials, Pem
+from sakuga.generation.v1 import job_pb2, job_service_pb2
+from sakuga.prompt.v1 import prompt_service_pb2
+from sakuga.request import Options, PromptLike, build, fill, put_prompt, seconds
+from sakuga.wording import number
+
+PriorityName = Literal["low", "normal", "high"]
+"""A job's share of the device while others wait."""
+
+
+def settings(
+    address: str | None, ca: Pem | None, identity: tuple[Pem, Pem] | None, token: str | None
+) -> tuple[Address, Credentials]:
+    """The address and the credentials; environment variables stand in for what is left out."""
+    parsed = Address.find(address)
+    if ca is None and parsed.scheme == "https":
+        ca = os.environ.get(CA_VARIABLE) or None
+    return parsed, Credentials(ca, identity, os.environ.get(TOKEN_VARIABLE) or None if token is None else token)
+
+
+def validation(prompt: PromptLike, *, strict: bool, model: str) -> prompt_service_pb2.ValidatePromptRequest:
+    """Asks for a check of a prompt."""
+    request = fill(prompt_service_pb2.ValidatePromptRequest, model=model, strictness=strictness(strict))
+    put_prompt(request, prompt)
+    return request
+
+
+def strictness(strict: bool) -> prompt_service_pb2.Strictness.ValueType:
+    """How strictly a text is read."""
+    return prompt_service_pb2.STRICTNESS_STRICT if strict else prompt_service_pb2.STRICTNESS_UNSPECIFIED
+
+
+def creation(
+    prompt: PromptLike,
+    options: Options,
+    *,
+    priority: PriorityName,
+    timeout: float | None,
+    cancel_on_disconnect: bool,
+) -> job_service_pb2.CreateJobRequest:
+    """Asks for a job, under a name, so that the call can be repeated."""
+    request = build(prompt, options)
+    request.request_id = request.request_id or uuid.uuid4().hex
+    treat = fill(job_pb2.JobOptions, cancel_on_disconnect=cancel_on_disconnect)
+    treat.priority = job_pb2.Priority.ValueType(number(job_pb2.Priority.DESCRIPTOR, priority))
+    if (limit := seconds("timeout", timeout)) is not None:
+        treat.timeout.FromTimedelta(timedelta(seconds=limit))
+    return fill(job_service_pb2.CreateJobRequest, request=request, options=treat)
