@@ -10,7 +10,7 @@ import {
 } from "./errors.js";
 import type { GenerateEvent } from "./gen/sakuga/generation/v1/event_pb.js";
 import type { GenerationService } from "./gen/sakuga/generation/v1/generation_service_pb.js";
-import type { JobService } from "./gen/sakuga/generation/v1/job_service_pb.js";
+import type { JobService, WatchJobResponse } from "./gen/sakuga/generation/v1/job_service_pb.js";
 import type { GenerateRequest } from "./gen/sakuga/generation/v1/request_pb.js";
 import type { Source } from "./job.js";
 import { MAX_PICTURE_BYTES, Pieces } from "./pictures.js";
@@ -99,7 +99,7 @@ export class WatchCall implements Source {
   readonly fetch = (index: number): Promise<Uint8Array> => fetchArtifact(this.stub, this.jobId, index);
   private readonly retry = new Retry();
   private readonly end = new AbortController();
-  private stream: AsyncIterator<{ message: { case: string | undefined; value?: unknown } }> | undefined;
+  private stream: AsyncIterator<WatchJobResponse> | undefined;
 
   constructor(
     private readonly stub: Stub<typeof JobService>,
@@ -113,7 +113,7 @@ export class WatchCall implements Source {
       this.stream ??= this.stub
         .watchJob({ jobId: this.jobId, ...request }, { signal: this.end.signal })
         [Symbol.asyncIterator]();
-      let result: IteratorResult<{ message: { case: string | undefined; value?: unknown } }>;
+      let result: IteratorResult<WatchJobResponse>;
       try {
         result = await this.stream.next();
       } catch (error) {
@@ -129,7 +129,7 @@ export class WatchCall implements Source {
       this.retry.succeeded();
       // The other messages say that the stream is open, or that the connection is alive.
       if (result.value.message.case === "event") {
-        const event = result.value.message.value as GenerateEvent;
+        const event = result.value.message.value;
         this.after = event.sequence;
         return event;
       }
