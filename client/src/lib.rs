@@ -39,6 +39,7 @@
 //! | `request` | the builder of a request |
 //! | `follow` | one job over many connections |
 //! | `generation`, `event`, `assemble` | the stream of events, checked; pictures from their pieces |
+//! | [`import`] | settings of other programs as a request |
 //! | `error` | typed errors with the server's details |
 //! | `client` | the entry point over all of them |
 
@@ -52,6 +53,7 @@ mod error;
 mod event;
 mod follow;
 mod generation;
+pub mod import;
 pub mod picture;
 mod request;
 

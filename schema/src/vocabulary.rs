@@ -16,6 +16,8 @@ use index::DeletionIndex;
 pub struct Vocabulary {
     /// The tags, as they are to be suggested.
     names: Vec<Box<str>>,
+    /// The element that each tag belongs in, if its category says so.
+    elements: Vec<Option<&'static str>>,
     /// The plain spelling of every tag and alias, with the number of its tag.
     by_spelling: HashMap<Box<str>, Entry>,
     /// Every word of every tag: a tag made of known words is a phrase, not a slip.
@@ -105,6 +107,7 @@ impl Vocabulary {
 
     fn from_entries(entries: Vec<read::TagEntry>) -> Vocabulary {
         let mut names = Vec::with_capacity(entries.len());
+        let elements = entries.iter().map(|entry| element_of(&entry.category)).collect();
         let mut by_spelling = HashMap::with_capacity(entries.len() * 2);
         let mut words: HashSet<Box<str>> = HashSet::new();
         let mut near = index::Builder::default();
@@ -124,7 +127,15 @@ impl Vocabulary {
                 by_spelling.entry(plain(alias).into()).or_insert(Entry { name: number, is_alias });
             }
         }
-        Vocabulary { names, by_spelling, words, near: near.build() }
+        Vocabulary { names, elements, by_spelling, words, near: near.build() }
+    }
+
+    /// The tag of this spelling, or the one that it is an alias of, with the element of the grammar that it belongs in,
+    /// such as `appearance`. The element is `None` where the list has no such category: those of Danbooru are numbers.
+    #[must_use]
+    pub fn find(&self, tag: &str) -> Option<(&str, Option<&'static str>)> {
+        let number = usize::try_from(self.by_spelling.get(plain(tag).as_str())?.name).ok()?;
+        Some((self.names.get(number)?, self.elements.get(number).copied().flatten()))
     }
 
     /// Looks up the tags of one prompt; at most `budget` of them are compared with similar ones.
@@ -151,6 +162,34 @@ impl Vocabulary {
             // Lists are in the order of frequency: of two equally near, the more frequent one.
             .min()?;
         self.names.get(usize::try_from(best.1).ok()?).map(AsRef::as_ref)
+    }
+}
+
+/// The element that tags of a category of the built-in list belong in.
+fn element_of(category: &str) -> Option<&'static str> {
+    const ELEMENTS: &[&str] = &[
+        "clothing",
+        "body_type",
+        "expression",
+        "action",
+        "interaction",
+        "position",
+        "style",
+        "background",
+        "environment",
+        "perspective",
+        "atmosphere",
+        "lighting",
+        "quality",
+        "resolution",
+        "objects",
+        "other",
+        "appearance",
+    ];
+    match category {
+        "hair" | "eyes" => Some("appearance"),
+        "general" => Some("count"),
+        _ => ELEMENTS.iter().copied().find(|element| *element == category),
     }
 }
 

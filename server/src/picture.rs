@@ -9,6 +9,9 @@ pub const METADATA_KEYWORD: &str = "sakuga";
 /// Keyword of the text chunk that people read; the PNG specification's own.
 pub const DESCRIPTION_KEYWORD: &str = "Description";
 
+/// Keyword of the text chunk that galleries read, in the form of AUTOMATIC1111's web UI.
+pub const PARAMETERS_KEYWORD: &str = "parameters";
+
 /// One international text chunk of a PNG file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TextChunk {

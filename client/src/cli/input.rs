@@ -42,6 +42,11 @@ pub fn read_picture(path: &Path) -> Result<Input, Failure> {
     read(path, MAX_PICTURE_BYTES, |_| String::new())
 }
 
+/// Reads a file or stdin, up to this size.
+pub fn read_bytes(path: &Path, max_bytes: u64) -> Result<Input, Failure> {
+    read(path, max_bytes, |_| String::new())
+}
+
 /// Reads a file of at most this size.
 pub fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Failure> {
     read_bounded(path, max_bytes).map_err(|error| Failure::unreadable(path, error))

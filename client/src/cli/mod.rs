@@ -15,6 +15,7 @@ mod failure;
 mod fmt;
 mod generate;
 mod highlight;
+mod import;
 mod info;
 mod inline;
 mod input;
@@ -40,7 +41,7 @@ use terminal::Terminal;
 
 /// Pictures from structured prompts: check a prompt, draw it, show the request in a picture.
 ///
-/// `validate`, `fmt`, `show`, `schema` and `completions` need no server; `generate`, `jobs`, `top`, `info` and `bench` do.
+/// `validate`, `fmt`, `show`, `import`, `schema` and `completions` need no server; `generate`, `jobs`, `top`, `info` and `bench` do.
 #[derive(Debug, Parser)]
 #[command(name = "sakuga", version, max_term_width = 110, after_long_help = exit::MANUAL)]
 struct Arguments {
@@ -58,6 +59,7 @@ enum Command {
     Fmt(fmt::FmtArguments),
     Generate(Box<generate::GenerateArguments>),
     Show(show::ShowArguments),
+    Import(import::ImportArguments),
     Info(info::InfoArguments),
     Jobs(jobs::JobsArguments),
     Top(top::TopArguments),
@@ -116,6 +118,7 @@ impl Command {
             Self::Fmt(arguments) => fmt::run(&arguments, terminal),
             Self::Generate(arguments) => generate::run(&arguments, terminal),
             Self::Show(arguments) => show::run(&arguments, terminal),
+            Self::Import(arguments) => import::run(&arguments, terminal),
             Self::Info(arguments) => info::run(&arguments, terminal),
             Self::Jobs(arguments) => jobs::run(&arguments, terminal),
             Self::Top(arguments) => top::run(&arguments, terminal),

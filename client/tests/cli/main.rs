@@ -5,6 +5,7 @@ mod support;
 
 mod files;
 mod fmt;
+mod import;
 mod misc;
 mod show;
 mod validate;

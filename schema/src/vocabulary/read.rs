@@ -8,6 +8,7 @@ use super::VocabularyError;
 #[derive(Debug)]
 pub(super) struct TagEntry {
     pub(super) name: String,
+    pub(super) category: String,
     pub(super) aliases: Vec<String>,
     /// Whether it may be shown to somebody who did not write it.
     pub(super) is_suggestible: bool,
@@ -91,6 +92,7 @@ pub(super) fn entries(reader: impl io::Read) -> Result<Vec<TagEntry>, Vocabulary
         };
         entries.push(TagEntry {
             name: name.to_owned(),
+            category: record.get(1).unwrap_or_default().trim().to_owned(),
             aliases: aliases.split(',').map(str::trim).filter(|alias| !alias.is_empty()).map(str::to_owned).collect(),
             is_suggestible: !name.split(['_', ' ', '-', '(', ')']).any(|word| ADULT.contains(&word)),
         });

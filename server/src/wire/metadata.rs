@@ -4,7 +4,7 @@ use sakuga_model_core::EngineInfo;
 use sakuga_proto::generation::v1::{GenerateRequest, ImageMetadata};
 use sakuga_proto::json::{self, JsonError};
 
-use crate::picture::{DESCRIPTION_KEYWORD, METADATA_KEYWORD, TextChunk};
+use crate::picture::{DESCRIPTION_KEYWORD, METADATA_KEYWORD, PARAMETERS_KEYWORD, TextChunk};
 use crate::request::Request;
 
 /// Version of the record.
@@ -40,6 +40,7 @@ pub fn text_chunks(metadata: &ImageMetadata, request: &Request) -> Result<Vec<Te
     Ok(vec![
         TextChunk { keyword: METADATA_KEYWORD, text: json::to_string(metadata)? },
         TextChunk { keyword: DESCRIPTION_KEYWORD, text: description(metadata, request) },
+        TextChunk { keyword: PARAMETERS_KEYWORD, text: parameters(metadata, request) },
     ])
 }
 
@@ -60,5 +61,26 @@ fn description(metadata: &ImageMetadata, request: &Request) -> String {
         spec.sampling.shift,
         metadata.model,
         metadata.device,
+    )
+}
+
+/// The form that galleries and AUTOMATIC1111's web UI read: the prompt, the negative prompt, and one line of settings.
+fn parameters(metadata: &ImageMetadata, request: &Request) -> String {
+    let spec = request.spec();
+    let negative = match spec.negative.trim() {
+        "" => String::new(),
+        text => format!("Negative prompt: {text}\n"),
+    };
+    format!(
+        "{}\n{negative}Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}, Version: {}",
+        spec.text.trim(),
+        spec.sampling.steps,
+        spec.sampling.solver.title(),
+        spec.sampling.guidance.scale,
+        metadata.seed,
+        spec.width_px,
+        spec.height_px,
+        metadata.model,
+        metadata.software,
     )
 }

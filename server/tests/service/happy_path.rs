@@ -4,7 +4,7 @@ use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::{GenerateRequest, ImageMetadata, Stage};
 use sakuga_proto::json::{self, UnknownFields};
-use sakuga_server::picture::{METADATA_KEYWORD, sha256_hex};
+use sakuga_server::picture::{METADATA_KEYWORD, PARAMETERS_KEYWORD, sha256_hex};
 
 use crate::support::{Server, expect_event, files, names, quick, request, run, scripted};
 
@@ -50,6 +50,12 @@ async fn the_file_is_what_completed_says_and_knows_how_it_was_made() {
         assert!(found.model_text.contains("A girl looks at the sea."), "{}", found.model_text);
         let description = text.iter().find(|chunk| chunk.keyword == "Description").expect("a description");
         assert!(description.get_text().expect("readable").contains("seed 7"));
+        let parameters = text.iter().find(|chunk| chunk.keyword == PARAMETERS_KEYWORD).expect("the text for galleries");
+        let parameters = parameters.get_text().expect("readable");
+        assert!(
+            parameters.contains("\nSteps: 2, Sampler: Euler, CFG scale: 5, Seed: 7, Size: 64x64, Model: "),
+            "{parameters}"
+        );
         let mut pixels = vec![0; reader.output_buffer_size().expect("a small picture")];
         reader.next_frame(&mut pixels).expect("PNG data");
         assert_eq!(info.pixels_sha256, sha256_hex(&pixels));

@@ -47,8 +47,8 @@ pub struct GenerateArguments {
     #[arg(long, short, value_name = "PNG")]
     pub out: PathBuf,
 
-    /// Send the request in this picture; other arguments change parts of it
-    #[arg(long, value_name = "FILE.png")]
+    /// Send the request in this picture, or in a JSON file as `sakuga import` writes it; other arguments change parts of it
+    #[arg(long, value_name = "FILE")]
     pub from: Option<PathBuf>,
 
     /// The negative prompt, as XML or plain tags; `-` for stdin

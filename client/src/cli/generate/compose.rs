@@ -5,6 +5,7 @@ use std::path::Path;
 use sakuga_client::picture;
 use sakuga_client::proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_client::proto::generation::v1::{GenerateRequest, PreviewMethod};
+use sakuga_client::proto::json::{self, UnknownFields};
 use sakuga_client::proto::prompt::v1::Strictness;
 use sakuga_client::proto::text::one_line;
 use sakuga_schema::{Diagnostic, Severity};
@@ -75,10 +76,7 @@ pub fn compose(
     }
     let checker = Checker::new(&arguments.check)?;
     let (mut request, mut origin) = match &arguments.from {
-        Some(path) => {
-            let (request, origin) = read_origin(path)?;
-            (request, Some(origin))
-        }
+        Some(path) => read_origin(path)?,
         None => (GenerateRequest::default(), None),
     };
     let before = request.clone();
@@ -162,8 +160,16 @@ fn without_effect(request: &GenerateRequest, arguments: &GenerateArguments, show
     notes
 }
 
-fn read_origin(path: &Path) -> Result<(GenerateRequest, Origin), Failure> {
+/// The request in a picture, or in a JSON file as `sakuga import` writes it, which comes from no picture.
+fn read_origin(path: &Path) -> Result<(GenerateRequest, Option<Origin>), Failure> {
     let input = input::read_picture(path)?;
+    if input.bytes.trim_ascii_start().starts_with(b"{") {
+        let text = std::str::from_utf8(&input.bytes).map_err(|error| Failure::unreadable(path, error))?;
+        let mut request: GenerateRequest =
+            json::from_str(text, UnknownFields::Refuse).map_err(|error| Failure::unreadable(path, error))?;
+        request.request_id.clear();
+        return Ok((request, None));
+    }
     let record = picture::read_record(&input.bytes).map_err(|error| Failure::unreadable(path, error))?;
     let pixels_sha256 = picture::pixels_sha256(&input.bytes).map_err(|error| Failure::unreadable(path, error))?;
     let metadata = record.metadata;
@@ -179,7 +185,7 @@ fn read_origin(path: &Path) -> Result<(GenerateRequest, Origin), Failure> {
         device: metadata.device,
         is_changed: false,
     };
-    Ok((request, origin))
+    Ok((request, Some(origin)))
 }
 
 fn report(input: &Input, outcome: &Outcome, arguments: &GenerateArguments, terminal: &Terminal) {

@@ -1,0 +1,207 @@
+//! Reads the settings that other programs keep in pictures and texts into a request.
+//!
+//! | program | where its settings stand |
+//! |---|---|
+//! | AUTOMATIC1111, Forge, SD.Next | text `parameters`, or the same text as a file |
+//! | ComfyUI | `prompt` (the API form), `workflow` (the editor's form), or either as a JSON file |
+//! | NovelAI | `Comment` behind `Software: NovelAI` |
+//! | InvokeAI | `invokeai_metadata`, before version 3 `sd-metadata` |
+//! | Sakuga | `sakuga`, read by [`picture`](crate::picture) |
+//!
+//! The request asks for the same content, not for the same picture: another model draws it from other noise. What has no
+//! counterpart in a request is listed in [`Imported::left_out`].
+//!
+//! Work is bounded: a file has at most [`MAX_FILE_BYTES`], its texts together at most [`MAX_TEXT_BYTES`] when they are
+//! decompressed, and the pixels are never decoded.
+
+mod a1111;
+mod comfyui;
+mod invokeai;
+mod json_value;
+mod novelai;
+mod png_texts;
+mod settings;
+mod tags;
+
+use sakuga_proto::generation::v1::GenerateRequest;
+use sakuga_proto::json::{self, UnknownFields};
+use serde_json::Value;
+
+use crate::picture::{self, PictureError};
+use png_texts::PngText;
+use settings::Settings;
+
+/// The largest file that is read, in bytes.
+pub const MAX_FILE_BYTES: usize = 64 << 20;
+
+/// The most text of a file that is read, in bytes after decompression.
+pub const MAX_TEXT_BYTES: usize = 2 << 20;
+
+/// The program that wrote the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Program {
+    /// Sakuga itself.
+    Sakuga,
+    /// AUTOMATIC1111's web UI, or a program that writes its form.
+    A1111,
+    /// ComfyUI.
+    ComfyUi,
+    /// NovelAI.
+    NovelAi,
+    /// InvokeAI.
+    InvokeAi,
+}
+
+impl Program {
+    /// The name as its authors write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sakuga => "Sakuga",
+            Self::A1111 => "AUTOMATIC1111",
+            Self::ComfyUi => "ComfyUI",
+            Self::NovelAi => "NovelAI",
+            Self::InvokeAi => "InvokeAI",
+        }
+    }
+}
+
+/// A setting that the request does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The setting, in the words of its program.
+    pub name: String,
+    /// Its value; long ones are cut.
+    pub value: String,
+    /// Why it is left out, and what to do instead if there is something.
+    pub reason: &'static str,
+}
+
+/// What was read from a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Imported {
+    /// Who wrote it.
+    pub program: Program,
+    /// The request.
+    pub request: GenerateRequest,
+    /// What the request does not have.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// Why a file could not be imported.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImportError {
+    /// The file is larger than [`MAX_FILE_BYTES`].
+    #[error("the file has {bytes} bytes, more than the {MAX_FILE_BYTES} that are read")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// The texts of the file are longer than [`MAX_TEXT_BYTES`].
+    #[error("the texts in the PNG file have more than {MAX_TEXT_BYTES} bytes")]
+    TooMuchText,
+    /// The file is a damaged PNG.
+    #[error("the PNG file is damaged: {0}")]
+    Damaged(&'static str),
+    /// The file is neither PNG nor UTF-8 text.
+    #[error("it is neither a PNG file nor text in UTF-8; of other formats export a PNG, or copy the settings as text")]
+    UnknownFormat,
+    /// The file has no settings.
+    #[error("no settings of AUTOMATIC1111, ComfyUI, NovelAI, InvokeAI or Sakuga were found in {0}")]
+    NothingFound(&'static str),
+    /// The settings are there, but cannot be read.
+    #[error("the settings of {program} cannot be read: {message}", program = .program.name())]
+    Unreadable {
+        /// Who wrote them.
+        program: Program,
+        /// What is wrong with them.
+        message: String,
+    },
+    /// The record of Sakuga cannot be read.
+    #[error(transparent)]
+    Record(#[from] PictureError),
+}
+
+impl ImportError {
+    fn unreadable(program: Program, message: impl ToString) -> Self {
+        Self::Unreadable { program, message: message.to_string() }
+    }
+}
+
+/// Reads a PNG file, or settings as text or JSON.
+///
+/// # Errors
+///
+/// See [`ImportError`].
+pub fn import(file: &[u8]) -> Result<Imported, ImportError> {
+    if file.len() > MAX_FILE_BYTES {
+        return Err(ImportError::TooLarge { bytes: file.len() });
+    }
+    if file.starts_with(png_texts::SIGNATURE) {
+        return from_texts(file, &png_texts::read(file)?);
+    }
+    let text = std::str::from_utf8(file).map_err(|_| ImportError::UnknownFormat)?;
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(ImportError::TooMuchText);
+    }
+    let text = text.trim_start_matches('\u{feff}').trim();
+    if text.starts_with('{') { from_json(text) } else { from_plain(text, "the text") }
+}
+
+/// The settings of the texts of a picture. The most specific keyword is read: ComfyUI's nodes for galleries write
+/// `parameters` next to `prompt`, and there it holds the final values.
+fn from_texts(file: &[u8], texts: &[PngText]) -> Result<Imported, ImportError> {
+    let find = |keyword: &str| texts.iter().find(|text| text.keyword == keyword).map(|text| text.text.as_str());
+    if find(picture::KEYWORD).is_some() {
+        let record = picture::read_record(file)?;
+        let mut request = record.metadata.request.unwrap_or_default();
+        request.seed = Some(record.metadata.seed);
+        return Ok(Imported { program: Program::Sakuga, request, left_out: Vec::new() });
+    }
+    if find("Software").is_some_and(|software| software.starts_with("NovelAI"))
+        && let Some(comment) = find("Comment")
+    {
+        return novelai::read(comment).map(|settings| settings.into_imported(Program::NovelAi));
+    }
+    if let Some(text) = find("invokeai_metadata").or_else(|| find("sd-metadata")) {
+        return invokeai::read(text).map(|settings| settings.into_imported(Program::InvokeAi));
+    }
+    if let Some(text) = find("parameters") {
+        return from_plain(text, "the text `parameters`");
+    }
+    match find("prompt").or_else(|| find("workflow")) {
+        Some(text) => comfyui::read(text).map(|settings| settings.into_imported(Program::ComfyUi)),
+        None => Err(ImportError::NothingFound("the texts of the PNG file; many sites remove them")),
+    }
+}
+
+fn from_plain(text: &str, place: &'static str) -> Result<Imported, ImportError> {
+    match a1111::read(text) {
+        Some(settings) => Ok(settings.into_imported(Program::A1111)),
+        None => Err(ImportError::NothingFound(place)),
+    }
+}
+
+fn from_json(text: &str) -> Result<Imported, ImportError> {
+    let Ok(Value::Object(object)) = serde_json::from_str::<Value>(text) else {
+        return Err(ImportError::NothingFound("the JSON file, which is no JSON object"));
+    };
+    let has = |key: &str| object.contains_key(key);
+    let read: Result<(Program, Settings), ImportError> = if has("positive_prompt") || has("model_weights") {
+        invokeai::read(text).map(|settings| (Program::InvokeAi, settings))
+    } else if has("uc") || has("v4_prompt") {
+        novelai::read(text).map(|settings| (Program::NovelAi, settings))
+    } else if has("nodes") || has("prompt") || object.values().any(|node| node.get("class_type").is_some()) {
+        comfyui::read(text).map(|settings| (Program::ComfyUi, settings))
+    } else {
+        let request = json::from_str(text, UnknownFields::Refuse)
+            .map_err(|_| ImportError::NothingFound("the JSON file, which is no request of Sakuga either"))?;
+        return Ok(Imported { program: Program::Sakuga, request, left_out: Vec::new() });
+    };
+    read.map(|(program, settings)| settings.into_imported(program))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! The text chunks of a PNG file, without its pixels.
+//!
+//! The `png` crate reads texts behind the pixels only after decoding these, which a file of a few kilobytes can make cost
+//! seconds; here chunks are skipped by their length.
+
+use super::{ImportError, MAX_TEXT_BYTES};
+
+/// The first bytes of every PNG file.
+pub(super) const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// The most text chunks that are read.
+const MOST_CHUNKS: usize = 64;
+
+/// A text of a picture.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct PngText {
+    pub(super) keyword: String,
+    pub(super) text: String,
+}
+
+/// The texts in the order of the file.
+///
+/// # Errors
+///
+/// [`ImportError::Damaged`] if a chunk is cut, and [`ImportError::TooMuchText`].
+pub(super) fn read(file: &[u8]) -> Result<Vec<PngText>, ImportError> {
+    let mut texts: Vec<PngText> = Vec::new();
+    let mut left = MAX_TEXT_BYTES;
+    let mut rest = file.get(SIGNATURE.len()..).ok_or(ImportError::Damaged("it has no chunk"))?;
+    while let Some((head, behind)) = rest.split_first_chunk::<8>() {
+        let [l0, l1, l2, l3, kind @ ..] = *head;
+        let length = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
+        let cut = ImportError::Damaged("a chunk is longer than the file");
+        let Some((data, behind)) = behind.split_at_checked(length) else { return Err(cut) };
+        let text = match &kind {
+            b"tEXt" => latin1_chunk(data),
+            b"zTXt" => compressed_chunk(data, left)?,
+            b"iTXt" => international_chunk(data, left)?,
+            b"IEND" => break,
+            _ => None,
+        };
+        if let Some(text) = text {
+            left = left.checked_sub(text.text.len()).ok_or(ImportError::TooMuchText)?;
+            texts.push(text);
+            if texts.len() == MOST_CHUNKS {
+                break;
+            }
+        }
+        // The checksum is not compared: a text with a flipped bit is still the best there is.
+        rest = behind.get(4..).ok_or(ImportError::Damaged("a chunk is longer than the file"))?;
+    }
+    Ok(texts)
+}
+
+/// Keyword, zero byte, text.
+fn latin1_chunk(data: &[u8]) -> Option<PngText> {
+    let (keyword, text) = split_zero(data)?;
+    Some(PngText { keyword: latin1(keyword), text: latin1_or_utf8(text) })
+}
+
+/// Keyword, zero byte, method 0, text compressed by deflate.
+fn compressed_chunk(data: &[u8], most: usize) -> Result<Option<PngText>, ImportError> {
+    let Some((keyword, [0, packed @ ..])) = split_zero(data) else { return Ok(None) };
+    Ok(Some(PngText { keyword: latin1(keyword), text: latin1_or_utf8(&inflate(packed, most)?) }))
+}
+
+/// Keyword, zero byte, whether compressed, method 0, language, zero byte, translated keyword, zero byte, text in UTF-8.
+fn international_chunk(data: &[u8], most: usize) -> Result<Option<PngText>, ImportError> {
+    let parts = split_zero(data).and_then(|(keyword, rest)| {
+        let [is_compressed, 0, rest @ ..] = rest else { return None };
+        let (_language, rest) = split_zero(rest)?;
+        let (_translated, text) = split_zero(rest)?;
+        Some((keyword, *is_compressed == 1, text))
+    });
+    let Some((keyword, is_compressed, text)) = parts else { return Ok(None) };
+    let text = if is_compressed { inflate(text, most)? } else { text.to_vec() };
+    Ok(Some(PngText { keyword: latin1(keyword), text: String::from_utf8_lossy(&text).into_owned() }))
+}
+
+fn inflate(packed: &[u8], most: usize) -> Result<Vec<u8>, ImportError> {
+    use std::io::Read as _;
+    let mut text = Vec::new();
+    let decoder = flate2::read::ZlibDecoder::new(packed).take(most as u64 + 1);
+    std::io::BufReader::new(decoder)
+        .read_to_end(&mut text)
+        .map_err(|_| ImportError::Damaged("a compressed text cannot be read"))?;
+    if text.len() > most { Err(ImportError::TooMuchText) } else { Ok(text) }
+}
+
+fn split_zero(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let zero = data.iter().position(|byte| *byte == 0)?;
+    Some((&data[..zero], &data[zero + 1..]))
+}
+
+fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+/// The specification says Latin-1; many programs write UTF-8, which is hardly ever valid by accident.
+fn latin1_or_utf8(bytes: &[u8]) -> String {
+    std::str::from_utf8(bytes).map_or_else(|_| latin1(bytes), str::to_owned)
+}

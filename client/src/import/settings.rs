@@ -1,0 +1,191 @@
+//! [`Settings`]: what all programs say in other words, and the request that it becomes.
+
+use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
+use sakuga_proto::generation::v1::{GenerateRequest, Sampling, Solver};
+use sakuga_schema::{Character, NegativePrompt, TagList};
+
+use super::{Imported, LeftOut, Program, tags};
+
+/// The longest value that is repeated in [`LeftOut::value`], in characters.
+const LONGEST_VALUE: usize = 120;
+
+/// The settings of a picture in the terms of most programs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Settings {
+    pub(super) prompt: String,
+    pub(super) negative: String,
+    /// Prompts of single characters, with the place of each in words of the grammar.
+    pub(super) characters: Vec<(String, Option<&'static str>)>,
+    pub(super) steps: Option<u32>,
+    pub(super) guidance_scale: Option<f64>,
+    /// The name of the sampler, in any spelling.
+    pub(super) sampler: Option<String>,
+    pub(super) seed: Option<u64>,
+    pub(super) width: Option<u32>,
+    pub(super) height: Option<u32>,
+    pub(super) left_out: Vec<LeftOut>,
+}
+
+impl Settings {
+    /// Notes a setting without a counterpart. An empty value is nothing to note.
+    pub(super) fn leave_out(&mut self, name: &str, value: impl ToString, reason: &'static str) {
+        let value = value.to_string();
+        if value.trim().is_empty() {
+            return;
+        }
+        let mut short: String = value.chars().take(LONGEST_VALUE).collect();
+        if short.len() < value.len() {
+            short.push_str("...");
+        }
+        self.left_out.push(LeftOut { name: name.to_owned(), value: short, reason });
+    }
+
+    /// The request, with what could not be carried over.
+    pub(super) fn into_imported(mut self, program: Program) -> Imported {
+        let mut request = GenerateRequest { seed: self.seed, ..GenerateRequest::default() };
+        self.set_size(&mut request);
+        request.sampling = self.sampling();
+        let prompt = self.typed_prompt();
+        request.prompt = Some(Prompt::Typed((&prompt).into()));
+        let negative = std::mem::take(&mut self.negative);
+        let (negative, instructions) = tags::plain(&negative);
+        self.leave_out_instructions("negative prompt", instructions);
+        if !negative.trim().is_empty() {
+            let danbooru_tags = TagList::parse(&negative.replace('\n', ","));
+            let negative = NegativePrompt { danbooru_tags, ..NegativePrompt::default() };
+            request.negative = Some(Negative::NegativePrompt((&negative).into()));
+        }
+        Imported { program, request, left_out: self.left_out }
+    }
+
+    fn typed_prompt(&mut self) -> sakuga_schema::Prompt {
+        let (text, instructions) = tags::plain(&std::mem::take(&mut self.prompt));
+        self.leave_out_instructions("prompt", instructions);
+        let mut sorted = tags::sort(&text);
+        let characters = std::mem::take(&mut self.characters);
+        if !characters.is_empty() {
+            // Each character came with its own prompt, so nothing has to be guessed.
+            let mut own: Vec<Character> = Vec::new();
+            for (index, (text, position)) in characters.into_iter().enumerate() {
+                let (text, instructions) = tags::plain(&text);
+                self.leave_out_instructions("character prompt", instructions);
+                let mut character = tags::character(&text, index + 1);
+                if let Some(position) = position {
+                    character.position.push(position);
+                }
+                own.push(character);
+            }
+            sorted.give_back_characters();
+            sorted.prompt.characters = own;
+        } else if sorted.holds_several_characters {
+            self.leave_out(
+                "which character has which attribute",
+                &text,
+                "a list of tags does not say it: move the attributes from `other` into `<character_1>`, `<character_2>`...",
+            );
+        }
+        sorted.prompt
+    }
+
+    fn leave_out_instructions(&mut self, name: &str, instructions: Vec<String>) {
+        for instruction in instructions {
+            let is_adapter = ["<lora:", "<lyco:"].iter().any(|start| instruction.starts_with(start));
+            let reason = if is_adapter {
+                "an adapter of another model; load one made for this model when the server starts (--lora)"
+            } else {
+                "this model reads plain tags: weights, schedules, embeddings and keywords have no effect"
+            };
+            self.leave_out(name, instruction, reason);
+        }
+    }
+
+    fn set_size(&mut self, request: &mut GenerateRequest) {
+        let (Some(width), Some(height)) = (self.width, self.height) else { return };
+        if width == 0 || height == 0 {
+            return;
+        }
+        // Sizes are multiples of 16; the server checks the rest, since it knows its model.
+        let round = |edge: u32| (edge.saturating_add(8) / 16 * 16).max(16);
+        (request.width, request.height) = (round(width), round(height));
+        if (request.width, request.height) != (width, height) {
+            self.leave_out("size", format!("{width}x{height}"), "rounded to multiples of 16");
+        }
+    }
+
+    fn sampling(&mut self) -> Option<Sampling> {
+        let mut sampling = Sampling::default();
+        if let Some(steps) = self.steps.filter(|steps| *steps > 0) {
+            sampling.steps = steps.min(200);
+            if steps > 200 {
+                self.leave_out("steps", steps, "200 is the most");
+            }
+        }
+        if let Some(scale) = self.guidance_scale.filter(|scale| scale.is_finite()) {
+            let within = scale.clamp(1.0, 30.0);
+            sampling.guidance_scale = Some(within as f32);
+            if within != scale {
+                self.leave_out("guidance", scale, "moved into the range from 1 to 30");
+            }
+        }
+        if let Some(sampler) = self.sampler.take() {
+            match solver(&sampler) {
+                Some(solver) => sampling.set_solver(solver),
+                None => self.leave_out("sampler", sampler, "no solver of this name; the model's own is used"),
+            }
+        }
+        (sampling != Sampling::default()).then_some(sampling)
+    }
+}
+
+/// The solver that a sampler is nearest to. Ancestral and stochastic samplers add noise, which no solver here does.
+fn solver(sampler: &str) -> Option<Solver> {
+    let name: String = sampler.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = name.strip_prefix("sample").unwrap_or(&name);
+    let name =
+        name.strip_prefix('k').filter(|rest| rest.starts_with("euler") || rest.starts_with("dpm")).unwrap_or(name);
+    match name {
+        "euler" => Some(Solver::Euler),
+        "midpoint" => Some(Solver::Midpoint),
+        "rk4" => Some(Solver::Rk4),
+        "dpmpp2m" | "dpm2m" | "dpmpp2mkarras" | "dpm2mkarras" | "dpmpp2mk" => Some(Solver::Dpm),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samplers_that_solve_the_same_equation_are_known_in_every_spelling() {
+        for (name, expected) in [
+            ("Euler", Some(Solver::Euler)),
+            ("k_euler", Some(Solver::Euler)),
+            ("DPM++ 2M Karras", Some(Solver::Dpm)),
+            ("dpmpp_2m", Some(Solver::Dpm)),
+            ("Euler a", None),
+            ("k_euler_ancestral", None),
+            ("DPM++ 2M SDE", None),
+        ] {
+            assert_eq!(solver(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn values_outside_the_limits_are_moved_and_listed() {
+        let settings = Settings {
+            prompt: "1girl".into(),
+            steps: Some(500),
+            guidance_scale: Some(0.0),
+            width: Some(1000),
+            height: Some(1000),
+            ..Settings::default()
+        };
+        let imported = settings.into_imported(Program::A1111);
+        let sampling = imported.request.sampling.expect("given");
+        assert_eq!((sampling.steps, sampling.guidance_scale), (200, Some(1.0)));
+        assert_eq!((imported.request.width, imported.request.height), (1008, 1008));
+        let names: Vec<&str> = imported.left_out.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["size", "steps", "guidance"]);
+    }
+}
