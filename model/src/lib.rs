@@ -11,6 +11,7 @@
 //! A network imports burn, `nn`, [`checkpoint`] and, with the feature `cuda`, the module `cuda`; no network imports
 //! another.
 
+mod bounded;
 pub mod checkpoint;
 #[cfg(feature = "cuda")]
 pub mod cuda;

@@ -15,6 +15,7 @@ use burn::tensor::{DType, Tensor, TensorReadError};
 use sakuga_model_core::Rgb8;
 use serde::Deserialize;
 
+use crate::bounded::{CONFIG_BYTES_MAX, read_bounded};
 use crate::error::{ConfigError, LoadError};
 use crate::pixels::level;
 
@@ -67,7 +68,7 @@ impl LinearPreview {
         if !path.exists() {
             return Ok(if channels == FLUX_WEIGHTS.len() { Self::flux() } else { Self::first_three(channels) });
         }
-        let bytes = std::fs::read(&path).map_err(|source| LoadError::read(&path, source))?;
+        let bytes = read_bounded(&path, CONFIG_BYTES_MAX)?;
         let map: Self =
             serde_json::from_slice(&bytes).map_err(|source| LoadError::Json { path: path.clone(), source })?;
         if map.weights.len() == channels {

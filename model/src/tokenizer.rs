@@ -4,7 +4,10 @@ use std::path::Path;
 
 use tokenizers::Tokenizer;
 
+use crate::bounded::{TOKENIZER_BYTES_MAX, read_bounded};
 use crate::error::LoadError;
+
+mod expansion;
 
 /// How much of the lost text is quoted, in characters.
 const QUOTE_CHARS: usize = 40;
@@ -52,9 +55,11 @@ impl TextTokenizer {
 
     fn open(path: &Path, begin: &str, end: Option<&str>, pad: &str) -> Result<Self, LoadError> {
         let fail = |reason: String| LoadError::Tokenizer { path: path.to_owned(), reason };
-        let bytes = std::fs::read(path).map_err(|source| LoadError::read(path, source))?;
+        let bytes = read_bounded(path, TOKENIZER_BYTES_MAX)?;
+        expansion::check_steps(&bytes).map_err(fail)?;
         let mut tokenizer = Tokenizer::from_bytes(bytes)
             .map_err(|error| fail(format!("it is not a usable tokenizer.json: {error}")))?;
+        expansion::check_characters(&tokenizer).map_err(fail)?;
         // Limits and padding are the caller's; files saved after a run carry those of that run.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|error| fail(error.to_string()))?;
@@ -143,6 +148,17 @@ mod tests {
         let fits = jina.encode("red red 猫 blue", 6);
         assert_eq!((fits.truncated, fits.first_lost), (false, None));
         assert_eq!(jina.encode("red", 0).ids, [0, 2]);
+    }
+
+    #[test]
+    fn a_file_whose_steps_expand_a_text_without_bound_is_refused() {
+        let step = r#"{"type":"Replace","pattern":{"String":"a"},"content":"aaaaaaaaaaaaaaaa"}"#;
+        let steps = vec![step; 12].join(",");
+        let normalizer = format!(r#""normalizer":{{"type":"Sequence","normalizers":[{steps}]}}"#);
+        let error = TextTokenizer::gemma(file(&WORDS.replace(r#""normalizer":null"#, &normalizer)).path()).unwrap_err();
+        assert!(error.to_string().contains("times as long"), "{error}");
+        let once = WORDS.replace(r#""normalizer":null"#, &format!(r#""normalizer":{step}"#));
+        TextTokenizer::gemma(file(&once).path()).unwrap();
     }
 
     #[test]

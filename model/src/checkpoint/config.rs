@@ -2,18 +2,18 @@
 
 use std::cell::RefCell;
 use std::fmt::Display;
-use std::fs;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
+use crate::bounded::{CONFIG_BYTES_MAX, read_bounded};
 use crate::error::{ConfigError, LoadError};
 
 /// Reads and parses a JSON file.
 pub(crate) fn read_json(path: &Path) -> Result<Value, LoadError> {
-    let bytes = fs::read(path).map_err(|source| LoadError::read(path, source))?;
+    let bytes = read_bounded(path, CONFIG_BYTES_MAX)?;
     serde_json::from_slice(&bytes).map_err(|source| LoadError::Json { path: path.to_owned(), source })
 }
 

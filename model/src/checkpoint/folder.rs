@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::TensorReader;
 use super::config::read_json;
+use crate::bounded::{CONFIG_BYTES_MAX, read_bounded};
 use crate::error::{ConfigError, LoadError};
 
 /// Names of the single weight file that diffusers and transformers write, in the order of preference.
@@ -171,7 +172,7 @@ struct ShardIndex {
 
 fn shards(dir: &Path, index: &str) -> Result<Vec<PathBuf>, LoadError> {
     let path = dir.join(index);
-    let bytes = fs::read(&path).map_err(|source| LoadError::read(&path, source))?;
+    let bytes = read_bounded(&path, CONFIG_BYTES_MAX)?;
     let ShardIndex { weight_map } =
         serde_json::from_slice(&bytes).map_err(|source| LoadError::Json { path: path.clone(), source })?;
     let files: BTreeSet<&String> = weight_map.values().collect();

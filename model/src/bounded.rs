@@ -1,0 +1,51 @@
+//! Reads the small files of a checkpoint whole, however large or strange what is in their place.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use crate::error::LoadError;
+
+/// Bytes of a configuration, an index of shards or another small JSON file. Those of today have up to half a mebibyte.
+pub(crate) const CONFIG_BYTES_MAX: u64 = 16 << 20;
+/// Bytes of a `tokenizer.json`. Those of today have up to 35 MB.
+pub(crate) const TOKENIZER_BYTES_MAX: u64 = 128 << 20;
+
+/// The contents of a regular file of at most `bytes_max` bytes.
+///
+/// # Errors
+///
+/// [`LoadError::Read`], also for a larger file and for a device, a pipe or a folder, which may have no end.
+pub(crate) fn read_bounded(path: &Path, bytes_max: u64) -> Result<Vec<u8>, LoadError> {
+    let read = || {
+        if !path.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+        }
+        let mut bytes = Vec::new();
+        File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > bytes_max {
+            let text = format!("it has more than the {bytes_max} bytes that such a file may have");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
+        Ok(bytes)
+    };
+    read().map_err(|source| LoadError::read(path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_and_endless_files_are_refused() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("config.json");
+        std::fs::write(&path, [7; 100]).expect("written");
+        assert_eq!(read_bounded(&path, 100).expect("as large as it may be"), [7; 100]);
+        let refused = read_bounded(&path, 99).expect_err("one byte too many").to_string();
+        assert!(refused.contains("config.json") && refused.contains("99 bytes"), "{refused}");
+        for other in [folder.path(), Path::new("/dev/zero")] {
+            assert!(read_bounded(other, 100).is_err(), "{}", other.display());
+        }
+    }
+}
