@@ -33,8 +33,11 @@ pub enum Refusal {
     /// The token was removed or has expired while the call was open.
     #[error("the token was revoked; ask the server's operator for a new one")]
     RevokedToken,
-    /// The token lacks the scope of the method.
-    #[error("the token has the scope `{held}`, and this call needs `{needed}`")]
+    /// The client's certificate has expired since the connection began.
+    #[error("the client's certificate has expired; connect with a new one")]
+    ExpiredCertificate,
+    /// The token or certificate lacks the scope of the method.
+    #[error("the token or certificate has the scope `{held}`, and this call needs `{needed}`")]
     WrongScope {
         /// The scopes of the token.
         held: Scopes,
@@ -77,6 +80,7 @@ impl Refusal {
             Self::UnknownToken => (Code::Unauthenticated, "TOKEN_UNKNOWN"),
             Self::ExpiredToken => (Code::Unauthenticated, "TOKEN_EXPIRED"),
             Self::RevokedToken => (Code::Unauthenticated, "TOKEN_REVOKED"),
+            Self::ExpiredCertificate => (Code::Unauthenticated, "CERTIFICATE_EXPIRED"),
             Self::WrongScope { .. } => (Code::PermissionDenied, "SCOPE_MISSING"),
             Self::OverQuota(OverQuota::Concurrent { .. }) => (Code::ResourceExhausted, "CLIENT_CONCURRENCY_LIMIT"),
             Self::OverQuota(OverQuota::Rate { .. }) => (Code::ResourceExhausted, "CLIENT_RATE_LIMIT"),

@@ -154,7 +154,7 @@ fn known(entries: Vec<TokenEntry>, before: &[KnownToken]) -> Vec<KnownToken> {
     let known = entries.into_iter().map(|entry| {
         let previous = previous.get(entry.name.as_str());
         let quota = previous.filter(|token| token.entry.limits == entry.limits).map(|token| token.quota.clone());
-        let identity = ClientIdentity { name: entry.name.as_str().into(), scopes: entry.scopes };
+        let identity = ClientIdentity { name: entry.name.as_str().into(), former_name: None, scopes: entry.scopes };
         let mut token = KnownToken {
             identity,
             quota: quota.unwrap_or_else(|| Arc::new(Quota::new(entry.limits))),

@@ -9,6 +9,8 @@ pub struct Caller {
     pub client: Arc<str>,
     /// The name of the call's credential, which owns the jobs that the call creates. Empty if the server asks for none.
     pub owner: Arc<str>,
+    /// The name that the credential had for an older server, if that was another.
+    pub former_owner: Option<Arc<str>>,
     /// Whether the call may act on every job: the server asks for no credentials, or the credential has the scope `admin`.
     pub sees_all: bool,
 }
@@ -16,7 +18,7 @@ pub struct Caller {
 impl Caller {
     /// Whether the call may know of a job and act on it.
     pub(super) fn may_access(&self, owner: &str) -> bool {
-        self.sees_all || *self.owner == *owner
+        self.sees_all || *self.owner == *owner || self.former_owner.as_deref() == Some(owner)
     }
 
     /// The key under which a repeated call with this `request_id` finds its job; empty without a `request_id`.

@@ -71,7 +71,7 @@ fn call(client: &str) -> Call {
         sampling: Some(Sampling { steps: 1, ..Sampling::default() }),
         ..GenerateRequest::default()
     };
-    let caller = Caller { client: client.into(), owner: "".into(), sees_all: true };
+    let caller = Caller { client: client.into(), owner: "".into(), former_owner: None, sees_all: true };
     Call { caller, request, options: JobOptions::default(), trace_parent: None, is_watched: false }
 }
 
@@ -122,7 +122,7 @@ async fn a_flood_that_the_queue_refuses_is_not_parsed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_waiting_job_is_answered_as_cancelled_and_foreign_jobs_are_not_found() {
     let (jobs, _) = registry(Limits::default()).await;
-    let owned = |owner: &str| Caller { client: owner.into(), owner: owner.into(), sees_all: false };
+    let owned = |owner: &str| Caller { client: owner.into(), owner: owner.into(), former_owner: None, sees_all: false };
     let mut ids = Vec::new();
     for _ in 0..2 {
         let created = jobs.create(Call { caller: owned("alice"), ..call("alice") }).await;

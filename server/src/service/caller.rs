@@ -23,9 +23,9 @@ pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     Ok(match request.extensions().get::<ClientIdentity>() {
         Some(identity) => {
             let sees_all = identity.scopes.allow(Scopes::one(Scope::Admin));
-            Caller { client, owner: identity.name.clone(), sees_all }
+            Caller { client, owner: identity.name.clone(), former_owner: identity.former_name.clone(), sees_all }
         }
-        None => Caller { client, owner: "".into(), sees_all: true },
+        None => Caller { client, owner: "".into(), former_owner: None, sees_all: true },
     })
 }
 

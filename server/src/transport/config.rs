@@ -7,6 +7,8 @@ use std::time::Duration;
 use clap::{ArgAction, Args};
 
 use super::file_limit;
+use crate::auth::access::Scopes;
+use crate::auth::identity::check_certificate_name;
 use crate::settings::{address, defaults, number, seconds};
 
 /// The limits and files of connections and calls. The defaults are safe on an open network and enough for a busy team.
@@ -21,6 +23,20 @@ pub struct TransportConfig {
     /// valid.
     #[arg(long, value_name = "FILE")]
     pub tokens: Option<PathBuf>,
+    /// What clients may do that show a certificate and no token, with --tls-client-ca and without --tokens: any of `generate`,
+    /// `metrics` and `admin`, separated by commas.
+    #[arg(long, value_name = "SCOPES", default_value = "generate,metrics", value_parser = str::parse::<Scopes>)]
+    pub certificate_scopes: Scopes,
+    /// A certificate that has the scope `admin` as well: its whole subject such as `CN=ops`, an alternative name such as
+    /// `DNS:ops.example`, or `sha256:` and its fingerprint. Can be given several times; a list in the file, separated by
+    /// semicolons in the environment.
+    #[arg(
+        long = "admin-certificate",
+        value_name = "NAME",
+        value_delimiter = ';',
+        value_parser = check_certificate_name
+    )]
+    pub admin_certificates: Vec<String>,
     /// How often certificates and tokens are checked for changes; SIGHUP does it at once. 0: on SIGHUP only. Calls of a
     /// token that was removed or has expired are ended then.
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds(0..=86_400))]
@@ -112,7 +128,7 @@ pub struct TlsFiles {
     #[arg(long = "tls-key", value_name = "FILE", required = false)]
     pub key: PathBuf,
     /// Accept only clients with a certificate that one of these CAs signed (mutual TLS). Without --tokens such a client
-    /// has every scope.
+    /// has the scopes of --certificate-scopes and owns the jobs of the names in its certificate.
     #[arg(long = "tls-client-ca", value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
 }

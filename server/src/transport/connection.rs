@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 use super::config::TransportConfig;
-use crate::auth::identity::CertificateFingerprint;
+use crate::auth::identity::ClientCertificate;
 use crate::metrics::ConnectionMetrics;
 use crate::sync::lock;
 
@@ -221,7 +221,7 @@ pub struct Peer {
     /// The client's address.
     pub address: SocketAddr,
     /// The client's certificate.
-    pub certificate: Option<CertificateFingerprint>,
+    pub certificate: Option<ClientCertificate>,
     /// The connection's open calls.
     pub activity: Arc<Activity>,
 }
@@ -250,7 +250,7 @@ impl Connection {
     pub fn new(stream: Stream, address: SocketAddr, slot: Slot) -> Self {
         let certificate = match &stream {
             Stream::Plain(_) => None,
-            Stream::Tls(stream) => super::tls::fingerprint(stream.get_ref().1),
+            Stream::Tls(stream) => super::tls::client_certificate(stream.get_ref().1),
         };
         let activity = slot.activity.clone();
         // The first byte has a timeout of its own, which begins after the handshake.

@@ -7,6 +7,7 @@ use super::config::TransportConfig;
 use super::reload::Reloader;
 use super::tls::{self, Tls};
 use crate::auth::error::CredentialError;
+use crate::auth::identity::CertificateScopes;
 use crate::auth::tokens::Tokens;
 
 /// Keys, certificates and tokens, as the configuration names them.
@@ -15,6 +16,8 @@ pub struct Credentials {
     pub tls: Option<Arc<Tls>>,
     /// Bearer tokens, if calls need one.
     pub tokens: Option<Arc<Tokens>>,
+    /// What the holders of certificates may do.
+    pub certificates: CertificateScopes,
     requires_certificate: bool,
     reload_interval: Duration,
 }
@@ -32,7 +35,9 @@ impl Credentials {
         }
         let tokens = config.tokens.as_ref().map(|path| Tokens::load(path).map(Arc::new)).transpose()?;
         let requires_certificate = config.tls.as_ref().is_some_and(|files| files.client_ca.is_some());
-        Ok(Self { tls, tokens, requires_certificate, reload_interval: config.reload_interval })
+        let certificates =
+            CertificateScopes { scopes: config.certificate_scopes, admins: config.admin_certificates.clone() };
+        Ok(Self { tls, tokens, certificates, requires_certificate, reload_interval: config.reload_interval })
     }
 
     /// Every problem of the files, for `--check-config`.

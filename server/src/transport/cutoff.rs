@@ -1,4 +1,5 @@
-//! What ends a call before its answer does: its token was revoked, a newer call displaced it, its time is over.
+//! What ends a call before its answer does: its token was revoked or its certificate expired, a newer call displaced it, its
+//! time is over.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,6 +20,7 @@ pub struct Cutoff {
     revoked: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     displaced: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     expires: Option<(Pin<Box<Sleep>>, Duration)>,
+    certificate: Option<Pin<Box<Sleep>>>,
     _open_call: Option<OpenCall>,
 }
 
@@ -26,6 +28,12 @@ impl Cutoff {
     /// Ends the call when its token is revoked.
     pub fn revoked(mut self, token: CancellationToken) -> Self {
         self.revoked = Some(Box::pin(token.cancelled_owned()));
+        self
+    }
+
+    /// Ends the call when the client's certificate expires, which is in `left`.
+    pub fn certificate_expires(mut self, left: Duration) -> Self {
+        self.certificate = Some(Box::pin(tokio::time::sleep(left)));
         self
     }
 
@@ -51,6 +59,11 @@ impl Future for Cutoff {
             && displaced.as_mut().poll(context).is_ready()
         {
             return Poll::Ready(TransportRefusal::Displaced.to_status());
+        }
+        if let Some(certificate) = &mut self.certificate
+            && certificate.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Refusal::ExpiredCertificate.to_status());
         }
         if let Some((expires, limit)) = &mut self.expires
             && expires.as_mut().poll(context).is_ready()

@@ -21,13 +21,14 @@ use super::compression;
 use super::connection::{CallGuard, Peer};
 use super::credentials::Credentials;
 use super::cutoff::Cutoff;
+use super::large_answer;
 use super::message::Messages;
 use super::open_calls::OpenCalls;
 use super::refusal::with_reason;
 use super::refusal_log::RefusalLog;
 use crate::auth::access::{Access, access, is_public};
 use crate::auth::bearer::take_bearer;
-use crate::auth::identity::ClientIdentity;
+use crate::auth::identity::CertificateScopes;
 use crate::auth::refusal::Refusal;
 use crate::auth::tokens::Tokens;
 use crate::metrics::CallMetrics;
@@ -40,6 +41,7 @@ const OPEN_CALL_TIMEOUT: Duration = Duration::from_secs(600);
 #[derive(Clone)]
 pub struct CallLayer {
     tokens: Option<Arc<Tokens>>,
+    certificates: CertificateScopes,
     /// Whether a call without token and certificate is refused.
     needs_identity: bool,
     messages: Messages,
@@ -67,6 +69,7 @@ impl CallLayer {
     ) -> Self {
         Self {
             tokens: credentials.tokens.clone(),
+            certificates: credentials.certificates.clone(),
             needs_identity: credentials.requires_identity(),
             messages,
             open_calls: Arc::default(),
@@ -101,8 +104,13 @@ impl CallLayer {
             return Ok(admitted);
         }
         let certificate = request.extensions().get::<Peer>().and_then(|peer| peer.certificate.clone());
+        if let Some(certificate) = &certificate {
+            let left =
+                certificate.expires.duration_since(SystemTime::now()).map_err(|_| Refusal::ExpiredCertificate)?;
+            admitted.cutoff = admitted.cutoff.certificate_expires(left);
+        }
         let (identity, quota) = match &self.tokens {
-            None => (certificate.as_ref().map(ClientIdentity::of_certificate).ok_or(Refusal::NoToken)?, None),
+            None => (certificate.map(|one| self.certificates.identity(&one)).ok_or(Refusal::NoToken)?, None),
             Some(tokens) => {
                 let holder = tokens.find(&secret?, SystemTime::now())?;
                 admitted.cutoff = admitted.cutoff.revoked(holder.revoked);
@@ -200,7 +208,7 @@ where
             };
             let answer = tokio::select! {
                 status = &mut cutoff => return Ok(call.ended(&status)),
-                answer = inner.call(Request::from_parts(parts, body)) => answer?,
+                answer = inner.call(Request::from_parts(parts, body)) => large_answer::encode(answer?).await,
             };
             Ok(watch(call, cutoff, answer))
         };

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,9 +15,12 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::{self, Connection, Connections, Slot};
 use super::tls::Tls;
+use crate::rate::{Rate, RateLimiter};
 
 /// Connections whose handshake is done and that wait to be served; the server takes them at once.
 const READY_MAX: usize = 64;
+/// Warnings that a connection cannot be accepted: while the host lacks something, each attempt fails.
+const WARNINGS: Rate = Rate { calls: NonZeroU32::new(6).expect("not zero"), per: Duration::from_secs(60) };
 /// How long to wait after `accept` failed for want of file descriptors or memory.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
@@ -56,11 +60,14 @@ async fn accept(
     connections: Arc<Connections>,
     ready: mpsc::Sender<Connection>,
 ) {
+    let warnings = RateLimiter::new(WARNINGS);
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "a connection cannot be accepted");
+                if warnings.take().is_ok() {
+                    tracing::warn!(%error, "a connection cannot be accepted");
+                }
                 tokio::time::sleep(EXHAUSTED_PAUSE).await;
                 continue;
             }

@@ -11,6 +11,7 @@ pub mod connection;
 pub mod credentials;
 mod cutoff;
 mod file_limit;
+pub mod large_answer;
 pub mod layer;
 pub mod listener;
 pub mod message;

@@ -1,7 +1,9 @@
 //! Keys and certificates: read from PEM files, checked, and replaced while the server runs.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
@@ -10,11 +12,12 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig, ServerConnection};
+use x509_parser::extensions::GeneralName;
 use x509_parser::time::ASN1Time;
 
 use super::config::TlsFiles;
 use crate::auth::error::CredentialError;
-use crate::auth::identity::CertificateFingerprint;
+use crate::auth::identity::ClientCertificate;
 use crate::auth::token_file::hex;
 
 /// The server's side of TLS. A handshake uses the newest keys; an open connection keeps those that it began with.
@@ -58,10 +61,36 @@ impl Tls {
     }
 }
 
-/// The fingerprint of the client's certificate, if it has sent one.
-pub fn fingerprint(connection: &ServerConnection) -> Option<CertificateFingerprint> {
+/// The client's certificate, if it has sent one that can be read.
+pub fn client_certificate(connection: &ServerConnection) -> Option<ClientCertificate> {
     let leaf = connection.peer_certificates()?.first()?;
-    Some(CertificateFingerprint(hex(&Sha256::digest(leaf)).into()))
+    read_certificate(leaf)
+}
+
+fn read_certificate(certificate: &[u8]) -> Option<ClientCertificate> {
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let subject = Some(parsed.subject().to_string()).filter(|subject| !subject.is_empty());
+    let alternative = parsed.subject_alternative_name().ok()?;
+    let alternative = alternative.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
+        GeneralName::DNSName(name) => Some(format!("DNS:{name}")),
+        GeneralName::RFC822Name(name) => Some(format!("email:{name}")),
+        GeneralName::URI(name) => Some(format!("URI:{name}")),
+        GeneralName::IPAddress(bytes) => Some(format!("IP:{}", ip_text(bytes))),
+        _ => None,
+    });
+    let not_after = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
+    Some(ClientCertificate {
+        fingerprint: hex(&Sha256::digest(certificate)).into(),
+        names: subject.into_iter().chain(alternative).collect(),
+        expires: UNIX_EPOCH.checked_add(Duration::from_secs(not_after))?,
+    })
+}
+
+fn ip_text(bytes: &[u8]) -> String {
+    if let Ok(bytes) = <[u8; 4]>::try_from(bytes) {
+        return IpAddr::from(bytes).to_string();
+    }
+    <[u8; 16]>::try_from(bytes).map_or_else(|_| hex(bytes), |bytes| IpAddr::from(bytes).to_string())
 }
 
 /// The certificates of these files that are not valid now. Files that cannot be read have none.

@@ -23,6 +23,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("cache-dir", "\"/var/cache/sakuga\""),
     ("artifacts", "\"s3://bucket/sakuga\""),
     ("tls-client-ca", "\"/etc/sakuga/clients-ca.pem\""),
+    ("admin-certificate", "[\"CN=ops\"]"),
     ("cors-origin", "[\"https://studio.example\"]"),
     ("otlp-endpoint", "\"http://localhost:4317\""),
 ];

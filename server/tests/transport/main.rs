@@ -7,6 +7,7 @@ mod ending;
 mod example;
 mod floods;
 mod metrics;
+mod owners;
 mod program;
 #[path = "../hostile/raw.rs"]
 mod raw;

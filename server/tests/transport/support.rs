@@ -29,7 +29,12 @@ pub struct Server {
 
 impl Server {
     pub async fn start(transport: TransportConfig) -> Self {
-        let script = Script { step_ms: 1, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, faults: Vec::new() };
+        Self::start_with(transport, 1).await
+    }
+
+    /// A server whose steps take so many milliseconds.
+    pub async fn start_with(transport: TransportConfig, step_ms: u64) -> Self {
+        let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, faults: Vec::new() };
         let config = Config { engine: EngineChoice::Scripted(script), transport, ..Config::default() };
         let background = App::build(config).await.expect("the server starts").spawn();
         let (url, address, metrics) = (background.url().to_owned(), background.local_addr(), background.metrics_addr());
@@ -83,6 +88,14 @@ impl Authority {
     pub fn sign(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new([name.to_owned(), "127.0.0.1".to_owned()]).expect("parameters");
+        (params.signed_by(&key, &self.issuer).expect("signed").pem(), key.serialize_pem())
+    }
+
+    /// The same, for a certificate that expires after this time.
+    pub fn sign_for(&self, name: &str, time: Duration) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new([name.to_owned(), "127.0.0.1".to_owned()]).expect("parameters");
+        params.not_after = (std::time::SystemTime::now() + time).into();
         (params.signed_by(&key, &self.issuer).expect("signed").pem(), key.serialize_pem())
     }
 
