@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_file_whose_steps_expand_a_text_without_bound_is_refused() {
         let step = r#"{"type":"Replace","pattern":{"String":"a"},"content":"aaaaaaaaaaaaaaaa"}"#;
-        let steps = vec![step; 12].join(",");
+        let steps = [step; 12].join(",");
         let normalizer = format!(r#""normalizer":{{"type":"Sequence","normalizers":[{steps}]}}"#);
         let error = TextTokenizer::gemma(file(&WORDS.replace(r#""normalizer":null"#, &normalizer)).path()).unwrap_err();
         assert!(error.to_string().contains("times as long"), "{error}");

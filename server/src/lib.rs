@@ -28,7 +28,7 @@
 //!    from the artifact store in `jobs/artifacts.rs` as the reader takes them.
 //!
 //! [`app`] puts everything together, [`config`] reads the options. [`metrics`] counts, [`trace`] exports to a collector, and
-//! [`telemetry`] keeps what was sampled during a job. Errors are [`error::ServerError`] until [`wire::status`] turns them
+//! [`telemetry`] keeps what was sampled during a job, and [`maintenance`] works on the data folder of a server that is stopped. Errors are [`error::ServerError`] until [`wire::status`] turns them
 //! into gRPC statuses.
 //!
 //! # Invariants
@@ -64,6 +64,7 @@ pub mod jobs;
 pub mod journal;
 pub mod limits;
 pub mod log;
+pub mod maintenance;
 pub mod metrics;
 pub mod picture;
 pub mod preview;

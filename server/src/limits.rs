@@ -69,8 +69,12 @@ impl Limits {
     pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
     /// Bytes of a message to a service that is only asked short questions.
     pub const QUESTION_BYTES_MAX: usize = 64 * 1024;
-    /// Bytes of any message from the server; a preview of the largest picture travels in one.
-    pub const ANSWER_BYTES_MAX: usize = 32 * 1024 * 1024;
+    /// Bytes of any message from the server: as many as clients take by default.
+    pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+    /// Bytes of what varies in a message from the server, such as a job or samples; the rest is small.
+    pub const CONTENT_BYTES_MAX: usize = 7 * 512 * 1024;
+    /// Bytes of the findings about a prompt in one message.
+    pub const FINDINGS_BYTES_MAX: usize = 1024 * 1024;
     /// Bytes of one piece of a picture: what a stream without a reader holds.
     pub const CHUNK_BYTES_MAX: usize = 256 * 1024;
     /// Bytes of a client's name.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use sakuga_server::auth::token_command;
 use sakuga_server::config::{Config, ConfigError, Loaded};
+use sakuga_server::maintenance::command as store_command;
 use sakuga_server::{App, log};
 
 /// Exit status of a program that was called wrongly, as `sysexits.h` has it.
@@ -18,6 +19,13 @@ fn main() -> ExitCode {
                 eprint!("{}", printed.error);
                 print(&printed.output)
             }
+            Err(shown) => explain(&ConfigError::Flags(shown)),
+        };
+    }
+    if std::env::args_os().nth(1).is_some_and(|word| word == store_command::NAME) {
+        return match store_command::run(std::env::args_os().skip(1)) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
             Err(shown) => explain(&ConfigError::Flags(shown)),
         };
     }

@@ -7,11 +7,15 @@ use std::time::Duration;
 use super::health::{HealthNames, end_watches, mirror_engine_status, report_drain};
 use super::{App, AppError};
 use crate::scheduler::Scheduler;
+use crate::store::StoreError;
+use crate::store::place::OpenError;
 
 /// How long clients may take, after the last job, to read what was sent to them.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the collector may take to receive what is left.
 const COLLECTOR_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long the running job may go on when the store is damaged: its end cannot be stored.
+const DAMAGED_DRAIN: Duration = Duration::from_secs(2);
 
 impl App {
     /// Serves until `shutdown` is ready, then drains: refuses new jobs, cancels or keeps those that wait, lets the running
@@ -19,7 +23,8 @@ impl App {
     ///
     /// # Errors
     ///
-    /// [`AppError::Transport`] if the socket fails.
+    /// [`AppError::Transport`] if the socket fails, [`AppError::Damaged`] if the store was found to be damaged, which makes the
+    /// server drain as well.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), AppError> {
         let Self {
             serving: mut serve,
@@ -27,7 +32,8 @@ impl App {
             connections,
             context,
             health,
-            drain_timeout,
+            mut drain_timeout,
+            place,
             observer,
             _reloader,
             _metrics_listener,
@@ -37,9 +43,14 @@ impl App {
         } = self;
         let names = Arc::new(HealthNames::new(&context.engine.model.name));
         let mirror = mirror_engine_status(&context.scheduler, health.clone(), names.clone()).await;
+        let corruption = context.jobs.corruption();
         tokio::select! {
             served = &mut serve => return served.map_err(AppError::Transport),
             () = shutdown => {}
+            what = corruption.wait() => {
+                tracing::error!(what, "the store is damaged; the server stops");
+                drain_timeout = drain_timeout.min(DAMAGED_DRAIN);
+            }
         }
         let drain = async {
             tracing::info!(limit_s = drain_timeout.as_secs(), "draining");
@@ -65,7 +76,10 @@ impl App {
             let _ = tokio::task::spawn_blocking(move || observer.close(COLLECTOR_TIMEOUT)).await;
         }
         tracing::info!("stopped");
-        Ok(())
+        match corruption.found() {
+            Some(what) => Err(AppError::Damaged(OpenError { place, error: StoreError::Corrupt(what) })),
+            None => Ok(()),
+        }
     }
 }
 

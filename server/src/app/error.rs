@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use sakuga_model_core::EngineError;
 
 use crate::auth::error::CredentialError;
-use crate::error::ServerError;
-use crate::store::StoreError;
+use crate::store::place::OpenError;
 
 /// Why the server could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -38,11 +37,14 @@ pub enum AppError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The store of jobs cannot be opened.
-    #[error("cannot open the jobs of this server: {0}")]
-    Store(#[from] StoreError),
+    #[error("the jobs of this server cannot be opened: {0}")]
+    Open(#[from] OpenError),
     /// The jobs of an earlier run cannot be recovered.
-    #[error("cannot recover the jobs of an earlier run: {0}")]
-    Recover(#[from] ServerError),
+    #[error("the jobs of an earlier run cannot be recovered: {0}")]
+    Recover(OpenError),
+    /// The store was found to be damaged while the server used it.
+    #[error("the server stopped because its store is damaged: {0}")]
+    Damaged(OpenError),
     /// The system cannot start a thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),

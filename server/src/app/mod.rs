@@ -28,7 +28,7 @@ use crate::metrics::{Metrics, QueueFigures, engine};
 use crate::retention::RetentionGate;
 use crate::scheduler::{EngineStatus, EngineThread, Scheduler};
 use crate::service::Context;
-use crate::store::place::DataPlace;
+use crate::store::place::{DataPlace, OpenError};
 use crate::store::writer::StoreWriter;
 use crate::store::{ArtifactStore, JobStore, StoreFault};
 use crate::telemetry::Telemetry;
@@ -46,6 +46,8 @@ use routes::routes;
 
 /// Interval of the device samples that quiet event streams carry as a sign of life.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Answers with whole jobs that may be in the making at once.
+const LARGE_ANSWERS: usize = 4;
 /// How long the page of metrics waits for a sample of the device.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -60,6 +62,7 @@ pub struct App {
     context: Arc<Context>,
     health: HealthReporter,
     drain_timeout: Duration,
+    place: DataPlace,
     observer: Option<Arc<dyn Observer>>,
     _reloader: Reloader,
     _metrics_listener: Option<AbortOnDropHandle<()>>,
@@ -149,12 +152,15 @@ impl App {
             observer: observer.clone(),
             is_durable: config.jobs.place != DataPlace::Memory,
         });
-        jobs.recover().await?;
+        let place = config.jobs.place;
+        let failed = |error| AppError::Recover(OpenError { place: place.clone(), error });
+        jobs.recover().await.map_err(failed)?;
         let (newest, latest_sample) = watch::channel(None);
         let heartbeat = sampler.subscribe(HEARTBEAT, move |sample| _ = newest.send_replace(Some(sample.clone())));
         let context = Arc::new(Context {
             jobs: jobs.clone(),
             streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
+            large_answers: Arc::new(Semaphore::new(LARGE_ANSWERS)),
             latest_sample,
             engine: ready.info,
             tokens: ready.tokens,
@@ -193,6 +199,7 @@ impl App {
             context,
             health,
             drain_timeout: config.drain_timeout,
+            place,
             observer,
             _reloader: credentials.watch(),
             _metrics_listener: metrics_listener,

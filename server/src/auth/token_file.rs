@@ -12,6 +12,7 @@
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
+pub use sakuga_proto::digest::hex;
 use sha2::{Digest as _, Sha256};
 
 use super::access::Scopes;
@@ -160,15 +161,6 @@ impl TokenEntry {
         }
         line
     }
-}
-
-/// Lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {

@@ -22,6 +22,7 @@ use crate::auth::token_command;
 use crate::engine::scripted::Script;
 use crate::limits::Limits;
 use crate::log::LogConfig;
+use crate::maintenance;
 use crate::settings::{address, is_loopback, read, seconds};
 use crate::store::place::DataPlace;
 use crate::transport::TransportConfig;
@@ -217,6 +218,7 @@ fn command() -> Command {
         )
         .args_conflicts_with_subcommands(true)
         .subcommand(token_command::command())
+        .subcommand(maintenance::command::command())
 }
 
 /// The files of TLS.

@@ -45,6 +45,7 @@ impl FinishTask {
                     }
                     Err(error) if job.handle.cancel_reason().is_none() => {
                         tracing::error!(%error, "failed");
+                        sink.discard(&job.handle, index as u32 + 1);
                         job.events.publish(EventBody::Failed(error));
                         return;
                     }
@@ -54,6 +55,7 @@ impl FinishTask {
             }
             let reason = job.handle.cancel_reason().unwrap_or(CancelReason::Requested);
             tracing::info!(at_step = steps_done, ?reason, "cancelled");
+            sink.discard(&job.handle, index as u32 + 1);
             return job.cancelled(steps_done, reason);
         }
         // All pieces are stored before the first is announced.

@@ -50,4 +50,12 @@ impl ArtifactSink {
         self.fault.clear();
         done
     }
+
+    /// Deletes the first `images` files of a job that ends without its pictures. What cannot be deleted goes with the job.
+    pub(super) fn discard(&self, job: &JobHandle, images: u32) {
+        let deleted = self.runtime.block_on(self.artifacts.delete(job.id.as_str(), images));
+        if let Err(error) = deleted {
+            tracing::warn!(job_id = %job.id, %error, "pictures of a job that has none could not be deleted");
+        }
+    }
 }

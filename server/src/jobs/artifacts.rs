@@ -1,10 +1,14 @@
-//! Reads pictures, for GetArtifact and for the events that carry their pieces.
+//! Reads pictures, for GetArtifact and for the events that carry their pieces. A picture of an ended job is compared with its
+//! SHA-256 before the first piece of it is sent.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use bytes::Bytes;
 use prost::Message as _;
+use sakuga_proto::digest::hex;
 use sakuga_proto::generation::v1::{self as generation, generate_event};
+use sha2::{Digest as _, Sha256};
 
 use super::caller::Caller;
 use super::registry::Jobs;
@@ -12,13 +16,55 @@ use super::stored_events;
 use crate::error::ServerError;
 use crate::job_id::JobId;
 use crate::journal::Entry;
+use crate::limits::Limits;
+use crate::store::{ArtifactStore, StoreError};
+
+/// The pictures of a job that a stream has compared with their SHA-256.
+pub struct CheckedPictures {
+    /// Size and SHA-256 of each picture; empty while the job has not completed.
+    expected: Vec<(u64, String)>,
+    checked: BTreeSet<u32>,
+}
+
+impl CheckedPictures {
+    /// None of the job's pictures is checked yet.
+    pub fn of(job: &generation::Job) -> Self {
+        let expected = job.images.iter().map(|image| (image.size, image.sha256.clone())).collect();
+        Self { expected, checked: BTreeSet::new() }
+    }
+}
+
+/// Reads a whole picture in pieces and compares it with its SHA-256.
+///
+/// # Errors
+///
+/// [`StoreError::Damaged`] if it is not what was written, or cannot be read as a whole.
+pub async fn check_picture(
+    artifacts: &dyn ArtifactStore,
+    job: &str,
+    image_index: u32,
+    (size, sha256): (u64, &str),
+) -> Result<(), StoreError> {
+    let mut hash = Sha256::new();
+    let mut offset = 0;
+    while offset < size {
+        let end = size.min(offset + Limits::CHUNK_BYTES_MAX as u64);
+        hash.update(artifacts.get(job, image_index, offset..end).await?);
+        offset = end;
+    }
+    if hex(&hash.finalize()) == sha256 {
+        return Ok(());
+    }
+    Err(StoreError::Damaged(format!("picture {image_index} is not what was written: its SHA-256 is not {sha256}")))
+}
 
 impl Jobs {
-    /// The description of a picture of a job.
+    /// The description of a picture of a job. The file is compared with its SHA-256.
     ///
     /// # Errors
     ///
-    /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`], [`ServerError::NoPicture`] or [`ServerError::Store`].
+    /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`], [`ServerError::NoPicture`], or [`ServerError::Store`], also
+    /// for a file that is missing or not what was written.
     pub async fn picture(
         &self,
         caller: &Caller,
@@ -33,7 +79,13 @@ impl Jobs {
         };
         let missing = || ServerError::NoPicture { job_id: id.to_string(), image_index, why };
         let image = record.into_job().images.into_iter().nth(image_index as usize).ok_or_else(missing)?;
+        self.check_picture(&id, image_index, (image.size, &image.sha256)).await?;
         Ok((id, image))
+    }
+
+    async fn check_picture(&self, id: &JobId, image_index: u32, expected: (u64, &str)) -> Result<(), ServerError> {
+        let checked = check_picture(self.dependencies.artifacts.as_ref(), id.as_str(), image_index, expected).await;
+        Ok(checked.map_err(|error| error.of_job(id.as_str()))?)
     }
 
     /// A part of a picture.
@@ -42,17 +94,24 @@ impl Jobs {
     ///
     /// [`ServerError::Store`].
     pub async fn piece(&self, id: &JobId, image_index: u32, range: Range<u64>) -> Result<Bytes, ServerError> {
-        Ok(self.dependencies.artifacts.get(id.as_str(), image_index, range).await?)
+        let piece = self.dependencies.artifacts.get(id.as_str(), image_index, range).await;
+        Ok(piece.map_err(|error| error.of_job(id.as_str()))?)
     }
 
     /// The encoded `GenerateEvent` of an entry. All readers share the bytes, except for a piece of a picture, which is read
-    /// from the artifact store.
+    /// from the artifact store. The first piece of a picture that `pictures` knows has the whole picture checked.
     ///
     /// # Errors
     ///
     /// [`ServerError::Store`], also if the job was deleted meanwhile.
-    pub async fn event(&self, id: &JobId, entry: Entry) -> Result<Bytes, ServerError> {
+    pub async fn event(&self, id: &JobId, entry: Entry, pictures: &mut CheckedPictures) -> Result<Bytes, ServerError> {
         let Some(piece) = entry.piece else { return Ok(entry.message) };
+        let expected = pictures.expected.get(piece.image_index as usize);
+        if let Some((size, sha256)) = expected
+            && pictures.checked.insert(piece.image_index)
+        {
+            self.check_picture(id, piece.image_index, (*size, sha256)).await?;
+        }
         let mut event = stored_events::decode(entry.sequence, &entry.message)?;
         if let Some(generate_event::Event::ImageChunk(chunk)) = &mut event.event {
             chunk.data = self.piece(id, piece.image_index, piece.offset..piece.offset + piece.len).await?;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use prost::Message as _;
 use sakuga_proto::generation::v1::{self as generation};
 use sha2::{Digest as _, Sha256};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::caller::Caller;
@@ -86,12 +87,15 @@ impl Jobs {
     /// [`ServerError`]; then there is no job.
     pub async fn create(self: &Arc<Self>, call: Call) -> Result<Created, ServerError> {
         let jobs = self.clone();
+        // Dropped with the call: a request of a call that is gone is not checked any further, and not stored.
+        let gone = CancellationToken::new();
+        let _call = gone.clone().drop_guard();
         // A task of its own: if the caller hangs up halfway, no job is left that is stored but not enqueued.
-        let created = self.runtime.spawn(async move { jobs.create_or_find(call).await });
+        let created = self.runtime.spawn(async move { jobs.create_or_find(call, gone).await });
         created.await.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
     }
 
-    async fn create_or_find(self: Arc<Self>, call: Call) -> Result<Created, ServerError> {
+    async fn create_or_find(self: Arc<Self>, call: Call, gone: CancellationToken) -> Result<Created, ServerError> {
         let key = call.caller.name_key(&call.request.request_id);
         let (_guard, fingerprint) = match key.is_empty() {
             true => (None, Vec::new()),
@@ -99,7 +103,7 @@ impl Jobs {
         };
         let name = Name { key, fingerprint };
         let (id, policy) = (JobId::new(), JobPolicy::read(&call.options));
-        match self.look_up(&name.key, &id, &call, policy).await? {
+        match self.look_up(&name.key, &id, &call, policy, gone).await? {
             Lookup::Known(job_id) => self.found(&JobId::named(&job_id), &call, &name.fingerprint).await,
             Lookup::New(admitted) => self.accept(call, id, policy, *admitted, name).await,
         }
@@ -107,17 +111,34 @@ impl Jobs {
 
     /// Looks for the job of this name and, if there is none, admits and checks the call. Runs on one thread that may block:
     /// each change of threads costs a wait on a busy machine.
-    async fn look_up(&self, key: &[u8], id: &JobId, call: &Call, policy: JobPolicy) -> Result<Lookup, ServerError> {
+    async fn look_up(
+        &self,
+        key: &[u8],
+        id: &JobId,
+        call: &Call,
+        policy: JobPolicy,
+        gone: CancellationToken,
+    ) -> Result<Lookup, ServerError> {
         let Some(jobs) = self.this.upgrade() else { return Err(ServerError::ShuttingDown) };
         let (key, id, client, request) = (key.to_owned(), id.clone(), call.caller.client.clone(), call.request.clone());
         let span = tracing::Span::current();
         let work = move || {
+            let store = jobs.dependencies.writer.store();
             if !key.is_empty()
-                && let Some(known) = jobs.dependencies.writer.store().named(&key)?
+                && let Some(known) = store.named(&key)?
+                // A name without its job is damage; the new job takes it.
+                && store.job(&known)?.is_some()
             {
                 return Ok(Lookup::Known(known));
             }
-            span.in_scope(|| jobs.admit(id, client, request, policy)).map(Box::new).map(Lookup::New)
+            let is_gone = || match gone.is_cancelled() {
+                true => Err(ServerError::Internal("the call is gone".into())),
+                false => Ok(()),
+            };
+            is_gone()?;
+            let admitted = span.in_scope(|| jobs.admit(id, client, request, policy))?;
+            is_gone()?;
+            Ok(Lookup::New(Box::new(admitted)))
         };
         let lookup = tokio::task::spawn_blocking(work).await;
         lookup.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))

@@ -22,7 +22,8 @@ pub fn migrate(store: &dyn JobStore) -> Result<usize, StoreError> {
         before = Some(last.clone());
         let mut writes = Vec::new();
         for (job, bytes) in scanned {
-            match Record::decode(&bytes) {
+            let Ok(bytes) = bytes else { continue };
+            match Record::of(&job, &bytes) {
                 Ok(record) if Record::is_outdated(&bytes) => {
                     writes.push(Write::PutJob { job, record: record.encode() });
                 }

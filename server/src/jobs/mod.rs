@@ -20,6 +20,7 @@ mod stored_events;
 mod tests;
 mod watch;
 
+pub use artifacts::{CheckedPictures, check_picture};
 pub use caller::Caller;
 pub use create::{Call, Created};
 pub use migrate::migrate;

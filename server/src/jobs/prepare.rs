@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
+use prost::Message as _;
 use sakuga_proto::generation::v1::{self as generation};
 use sakuga_schema::Diagnostic;
 
 use super::policy::JobPolicy;
 use super::registry::Dependencies;
-use crate::error::ServerError;
+use crate::error::{ServerError, Violation};
 use crate::job::JobRequest;
 use crate::job_id::JobId;
+use crate::limits::Limits;
 use crate::wire::to_proto::JobContext;
 use crate::wire::{from_proto, metadata, to_proto};
+
+/// Bytes of the description of a picture without what it repeats.
+const IMAGE_BYTES: usize = 256;
 
 /// A checked request in the forms in which it is needed.
 pub(super) struct Prepared {
@@ -38,6 +43,7 @@ pub(super) fn prepare(
     let metadata: Vec<_> = (0..checked.spec().images)
         .map(|index| metadata::image_metadata(&checked, &resolved, &dependencies.engine, index))
         .collect();
+    check_size(&resolved, &metadata)?;
     let texts = metadata.iter().map(|metadata| metadata::text_chunks(metadata, &checked));
     let request = JobRequest {
         request_id: checked.request_id().to_owned(),
@@ -53,6 +59,25 @@ pub(super) fn prepare(
     let model_notice = dependencies.engine.model.notice.clone();
     let diagnostics = checked.diagnostics().to_vec();
     Ok(Prepared { context: JobContext { job_id, resolved, device, model_notice, metadata }, request, diagnostics })
+}
+
+/// Refuses a job that would not fit into a message once it has completed: each of its pictures repeats the request.
+fn check_size(
+    resolved: &generation::GenerateRequest,
+    metadata: &[generation::ImageMetadata],
+) -> Result<(), ServerError> {
+    let each = metadata.first().map_or(0, |first| first.encoded_len() + IMAGE_BYTES);
+    let bytes = resolved.encoded_len() + metadata.len() * each;
+    if bytes <= Limits::CONTENT_BYTES_MAX {
+        return Ok(());
+    }
+    let fitting = (Limits::CONTENT_BYTES_MAX.saturating_sub(resolved.encoded_len()) / each.max(1)).max(1);
+    let text = format!(
+        "each picture repeats the request, and with prompts of this length {} pictures do not fit into a message; use at \
+         most {fitting}, or shorter prompts",
+        metadata.len()
+    );
+    Err(ServerError::invalid("images", Violation::OUT_OF_RANGE, text))
 }
 
 /// A seed of 32 bits: short enough to be read out and typed again.

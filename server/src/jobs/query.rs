@@ -1,6 +1,7 @@
 //! Reads jobs: one, a page of them, and their telemetry.
 
 use sakuga_proto::generation::v1::{self as generation};
+use tokio_util::sync::CancellationToken;
 
 use super::caller::Caller;
 use super::record::Record;
@@ -76,14 +77,22 @@ impl Jobs {
     ) -> Result<(Vec<generation::Job>, bool), ServerError> {
         use prost::Message as _;
         let caller = caller.clone();
+        // Dropped with the call: a long search ends then.
+        let gone = CancellationToken::new();
+        let _call = gone.clone().drop_guard();
         let found = self.read_store(move |store| {
             let (mut found, mut bytes) = (Vec::new(), 0_usize);
             let mut before = before;
             loop {
                 let scanned = store.jobs(before.as_deref(), SCAN)?;
-                let is_last = scanned.len() < SCAN;
+                if scanned.is_empty() {
+                    return Ok((found, false));
+                }
                 for (id, encoded) in scanned {
-                    let record = match Record::decode(&encoded) {
+                    if gone.is_cancelled() {
+                        return Err(StoreError::Io("the call is gone".into()));
+                    }
+                    let record = match encoded.and_then(|encoded| Record::of(&id, &encoded)) {
                         Ok(record) => record,
                         // One damaged record does not hide the others; the start of the server logged it as an error.
                         Err(error @ StoreError::Damaged(_)) => {
@@ -91,7 +100,7 @@ impl Jobs {
                             before = Some(id);
                             continue;
                         }
-                        Err(error) => return Err(error.of_job(&id)),
+                        Err(error) => return Err(error),
                     };
                     if caller.may_access(record.owner()) && matches(record.job()) {
                         bytes += record.job().encoded_len();
@@ -102,9 +111,6 @@ impl Jobs {
                         found.push(record.into_job());
                     }
                     before = Some(id);
-                }
-                if is_last {
-                    return Ok((found, false));
                 }
             }
         });

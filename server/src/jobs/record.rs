@@ -2,17 +2,21 @@
 
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use prost::Message as _;
-use sakuga_proto::generation::v1::{self as generation};
+use sakuga_proto::generation::v1::{self as generation, generate_event};
 use sakuga_proto::internal::store::v1::JobRecord;
 
 use super::policy::JobPolicy;
+use super::stored_events;
 use crate::store::StoreError;
 use crate::trace::TraceParent;
 use crate::wire::to_proto::{JobContext, timestamp};
 
 /// The version that this server writes. It reads older ones.
 pub(super) const VERSION: u32 = 1;
+/// Sequence numbers that are left out where it cannot be read which ones were used.
+const UNKNOWN_SEQUENCES: u64 = 1 << 20;
 
 /// What the store keeps of a job besides its events.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +81,19 @@ impl Record {
         Ok(Self(record))
     }
 
+    /// Decodes the record that is stored under a job's id, as [`Record::decode`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] as of [`Record::decode`], with the job, and [`StoreError::Damaged`] for the record of another job.
+    pub fn of(job_id: &str, bytes: &[u8]) -> Result<Self, StoreError> {
+        let record = Self::decode(bytes).map_err(|error| error.of_job(job_id))?;
+        match record.job().job_id == job_id {
+            true => Ok(record),
+            false => Err(StoreError::Damaged("its record is that of another job".into()).of_job(job_id)),
+        }
+    }
+
     /// The encoded record, in the newest version.
     pub fn encode(&self) -> Vec<u8> {
         self.0.encode_to_vec()
@@ -110,7 +127,7 @@ impl Record {
     }
 
     /// The key under which a repeated call finds the job; empty if it has none.
-    pub(super) fn name_key(&self) -> &[u8] {
+    pub fn name_key(&self) -> &[u8] {
         &self.0.name_key
     }
 
@@ -127,6 +144,101 @@ impl Record {
     /// Whether the job has ended.
     pub fn is_ended(&self) -> bool {
         self.job().end_time.is_some()
+    }
+
+    /// Size in bytes and SHA-256 of each picture of a job that completed.
+    pub fn pictures(&self) -> Vec<(u64, &str)> {
+        self.job().images.iter().map(|image| (image.size, image.sha256.as_str())).collect()
+    }
+
+    /// Leaves out the events before a gap or a damaged one, and notes from which one on they are kept. Returns how many are
+    /// left out.
+    pub fn keep_whole(&mut self, events: &mut Vec<(u64, Bytes)>) -> usize {
+        let whole = stored_events::whole_from(&self.job().job_id, self.is_ended(), events);
+        let before = events.len();
+        events.retain(|(sequence, _)| *sequence >= whole);
+        let is_ended = self.is_ended();
+        let job = self.job_mut();
+        // Where the last event is gone, nothing can be watched up to the number that would come next.
+        let oldest = if is_ended && events.is_empty() { job.next_sequence } else { whole };
+        job.oldest_sequence = job.oldest_sequence.max(oldest);
+        before - events.len()
+    }
+
+    /// The events with their sequence numbers, from within the encoded events; `None` if one is not an event of this job, or
+    /// they are not in order.
+    pub fn number(&self, events: &[Bytes]) -> Option<Vec<(u64, Bytes)>> {
+        let mut last = None;
+        let number = |message: &Bytes| {
+            let event = stored_events::decode(0, message).ok()?;
+            let is_next = last.replace(event.sequence).is_none_or(|before| before < event.sequence);
+            (is_next && event.job_id == self.job().job_id).then(|| (event.sequence, message.clone()))
+        };
+        events.iter().map(number).collect()
+    }
+
+    /// The first sequence number that no event of the job can have, where the store does not say.
+    pub fn safe_sequence(&self, events: &[(u64, Bytes)]) -> u64 {
+        let last = events.last().map_or(0, |(sequence, _)| sequence + 1);
+        self.job().next_sequence.max(last) + UNKNOWN_SEQUENCES
+    }
+
+    /// Applies an event of the job; returns whether it changed the record.
+    pub(super) fn apply(&mut self, event: &generation::GenerateEvent) -> bool {
+        use generation::JobState;
+        let job = self.job_mut();
+        match &event.event {
+            Some(generate_event::Event::Started(_)) => {
+                job.set_state(JobState::Running);
+                job.start_time = event.time;
+            }
+            Some(generate_event::Event::Requeued(requeued)) => {
+                job.set_state(JobState::Queued);
+                job.start_time = None;
+                job.attempt = requeued.attempt;
+            }
+            Some(generate_event::Event::Completed(completed)) => {
+                job.set_state(JobState::Completed);
+                job.images.clone_from(&completed.images);
+            }
+            Some(generate_event::Event::Failed(error)) => {
+                job.set_state(JobState::Failed);
+                job.error = Some(error.clone());
+            }
+            Some(generate_event::Event::Cancelled(cancelled)) => {
+                job.set_state(JobState::Cancelled);
+                job.cancelled = Some(*cancelled);
+            }
+            Some(generate_event::Event::Accepted(_)) => {}
+            _ => return false,
+        }
+        job.next_sequence = event.sequence + 1;
+        if matches!(job.state(), JobState::Completed | JobState::Failed | JobState::Cancelled) {
+            job.end_time = event.time;
+        }
+        true
+    }
+
+    /// Brings an old state of the record up to its events.
+    pub fn catch_up(&mut self, events: &[(u64, Bytes)]) {
+        for (sequence, message) in events {
+            if *sequence >= self.next_sequence()
+                && let Ok(event) = stored_events::decode(*sequence, message)
+            {
+                self.apply(&event);
+            }
+        }
+    }
+
+    /// The sequence number of the next event, as of this state.
+    pub fn next_sequence(&self) -> u64 {
+        self.job().next_sequence
+    }
+
+    /// Orders the states of one job that were stored one after the other.
+    pub fn age(&self) -> (bool, u32, u64) {
+        let job = self.job();
+        (self.is_ended(), job.attempt, job.next_sequence)
     }
 
     /// Bytes of the job's pictures.

@@ -26,21 +26,23 @@ const READERS_RETURN: Duration = Duration::from_secs(60);
 /// Records that are read from the store at once.
 const SCAN: usize = 256;
 /// What to do about damaged records.
-const REMEDY: &str = "it is left out; to have it again, restore the data folder from a backup";
+const REMEDY: &str =
+    "restore the data folder from a backup, or remove what is damaged with `sakuga-server store repair`";
 
 impl Jobs {
     /// Resumes the jobs of the store in the order in which they were accepted. Returns when their new states are
-    /// committed: no call is answered with the state of a job before the restart. Damaged jobs are left out and logged.
+    /// committed: no call is answered with the state of a job before the restart. Jobs whose record is damaged are left out and
+    /// logged; an open job whose events are damaged ends as failed.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot be read or written, or a newer server wrote it.
-    pub async fn recover(self: &Arc<Self>) -> Result<(), ServerError> {
+    pub async fn recover(self: &Arc<Self>) -> Result<(), StoreError> {
         let jobs = self.clone();
         let done = tokio::task::spawn_blocking(move || jobs.recover_all()).await;
         done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?;
         // Batches are committed in order, so all new states are committed once this empty batch is.
-        Ok(self.dependencies.writer.write_once(Vec::new()).await?)
+        self.dependencies.writer.write_once(Vec::new()).await
     }
 
     fn recover_all(self: &Arc<Self>) -> Result<(), StoreError> {
@@ -56,7 +58,7 @@ impl Jobs {
             let Some((last, _)) = scanned.last() else { break };
             before = Some(last.clone());
             for (id, bytes) in scanned {
-                match Record::decode(&bytes) {
+                match bytes.and_then(|bytes| Record::of(&id, &bytes)) {
                     Ok(record) if record.is_ended() => {
                         ended += 1;
                         self.index_ended(&id, &record);
@@ -64,7 +66,7 @@ impl Jobs {
                     Ok(record) => open.push((id, record)),
                     Err(error @ StoreError::Damaged(_)) => {
                         damaged += 1;
-                        tracing::error!(job_id = %id, %error, remedy = REMEDY, "a stored job is damaged");
+                        self.report_damage(&id, &error);
                     }
                     Err(error) => return Err(error),
                 }
@@ -75,18 +77,30 @@ impl Jobs {
         }
         // The scan went from the newest to the oldest.
         for (id, record) in open.into_iter().rev() {
-            let entries = match stored_events::entries(store.events(&id, 0)?) {
-                Ok(entries) => entries,
-                Err(error) => {
-                    tracing::error!(job_id = %id, %error, remedy = REMEDY, "a stored job is damaged");
-                    continue;
+            let events = store.events(&id, 0).and_then(stored_events::entries);
+            let read = events.and_then(|events| Ok((events, store.reserved(&id)?)));
+            let encoded = record.encode();
+            match read {
+                Ok((states, reserved)) => {
+                    let next_sequence = reserved.max(states.last().map_or(0, |entry| entry.sequence + 1));
+                    self.resume(JobId::named(&id), record, StoredJournal { states, next_sequence, record: encoded });
                 }
-            };
-            let next_sequence = store.reserved(&id)?.max(entries.last().map_or(0, |entry| entry.sequence + 1));
-            let stored = StoredJournal { states: entries, next_sequence, record: record.encode() };
-            self.resume(JobId::named(&id), record, stored);
+                Err(error @ StoreError::Damaged(_)) => {
+                    self.report_damage(&id, &error);
+                    let next_sequence = record.safe_sequence(&[]);
+                    let stored = StoredJournal { next_sequence, record: encoded, ..StoredJournal::default() };
+                    self.fail(JobId::named(&id), record, stored, error.of_job(&id).into());
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
+    }
+
+    /// Logs what is damaged of a job: the file, the job and what to do.
+    fn report_damage(&self, job_id: &str, error: &StoreError) {
+        let file = self.dependencies.writer.store().location();
+        tracing::error!(file, job_id, %error, remedy = REMEDY, "a stored job is damaged and is set aside");
     }
 
     /// Enqueues a job again, or fails it if this server cannot draw it.
@@ -120,17 +134,22 @@ impl Jobs {
             // The server has other limits or another model now, or was stopped during this job too often.
             Err(error) => {
                 tracing::warn!(job_id = %id, %error, "a job of an earlier run cannot be resumed");
-                let context = JobContext {
-                    job_id: id.clone(),
-                    resolved: job.request.unwrap_or_default(),
-                    device: String::new(),
-                    model_notice: String::new(),
-                    metadata: Vec::new(),
-                };
-                let journal = self.resume_journal(&id, Box::new(JobEventEncoder::new(context, record)), stored);
-                journal.publish(EventBody::Failed(error));
+                self.fail(id, record, stored, error);
             }
         }
+    }
+
+    /// Ends a job of an earlier run as failed.
+    fn fail(&self, id: JobId, record: Record, stored: StoredJournal, error: ServerError) {
+        let context = JobContext {
+            job_id: id.clone(),
+            resolved: record.job().request.clone().unwrap_or_default(),
+            device: String::new(),
+            model_notice: String::new(),
+            metadata: Vec::new(),
+        };
+        let journal = self.resume_journal(&id, Box::new(JobEventEncoder::new(context, record)), stored);
+        journal.publish(EventBody::Failed(error));
     }
 
     fn resume_journal(&self, id: &JobId, encoder: Box<dyn EventEncoder>, stored: StoredJournal) -> Arc<Journal> {

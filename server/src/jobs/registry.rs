@@ -23,7 +23,7 @@ use crate::request::RequestRules;
 use crate::retention::RetentionGate;
 use crate::scheduler::Scheduler;
 use crate::store::writer::StoreWriter;
-use crate::store::{ArtifactStore, JobStore, StoreError, StoreFault};
+use crate::store::{ArtifactStore, Corruption, JobStore, StoreError, StoreFault};
 use crate::telemetry::Telemetry;
 use crate::trace::Observer;
 
@@ -131,6 +131,11 @@ impl Jobs {
         Ok(done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?)
     }
 
+    /// The signal that the store of jobs was found to be damaged.
+    pub fn corruption(&self) -> Corruption {
+        self.dependencies.writer.store().corruption()
+    }
+
     /// The journal of a live job.
     pub(super) fn live_journal(&self, id: &JobId) -> Option<Arc<Journal>> {
         self.live.lock().get(id).map(|live| live.journal.clone())
@@ -143,8 +148,9 @@ impl Jobs {
             return Ok(Record::decode(&journal.record())?);
         }
         let job = id.to_string();
-        match self.read_store(move |store| store.job(&job)).await? {
-            Some(bytes) => Ok(Record::decode(&bytes).map_err(|error| error.of_job(id.as_str()))?),
+        let read = self.read_store(move |store| store.job(&job).map_err(|error| error.of_job(&job)));
+        match read.await? {
+            Some(bytes) => Ok(Record::of(id.as_str(), &bytes)?),
             None => Err(ServerError::UnknownJob(id.to_string())),
         }
     }

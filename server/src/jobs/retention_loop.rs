@@ -64,16 +64,23 @@ impl Jobs {
     /// Deletes ended jobs, those that can be deleted. Returns the first error.
     async fn remove_all(&self, jobs: Vec<String>) -> Result<(), ServerError> {
         let read = move |store: &dyn JobStore| {
-            let record = |job: String| store.job(&job).map(|record| (job, record));
+            let record = |job: String| match store.job(&job) {
+                // It cannot be said what belongs to it, and it must not stop the deletion of others.
+                Err(error @ StoreError::Damaged(_)) => {
+                    tracing::error!(job_id = job, %error, "an old job is damaged and is not deleted");
+                    Ok((job, None))
+                }
+                read => read.map(|record| (job, record)),
+            };
             jobs.into_iter().map(record).collect::<Result<Vec<_>, StoreError>>()
         };
         let (mut writes, mut gone, mut failure) = (Vec::new(), Vec::new(), None);
         let deletions = self.read_store(read).await?.into_iter().map(|(job, bytes)| {
             let artifacts = self.dependencies.artifacts.clone();
             async move {
-                // `None`: the job was deleted meanwhile and leaves the index only.
+                // `None`: the job was deleted meanwhile, or is damaged, and leaves the index only.
                 let Some(bytes) = bytes else { return Ok((job, None)) };
-                let record = Record::decode(&bytes)?;
+                let Ok(record) = Record::of(&job, &bytes) else { return Ok((job, None)) };
                 artifacts.delete(&job, record.picture_count()).await?;
                 Ok::<_, StoreError>((job, Some(record.name_key().to_vec())))
             }
@@ -117,7 +124,15 @@ impl Jobs {
         let id = JobId::named(job_id);
         let mut record = self.record(&id).await?;
         let job = job_id.to_owned();
-        let entries = self.read_store(move |store| stored_events::entries(store.events(&job, 0)?)).await?;
+        let read = self.read_store(move |store| store.events(&job, 0).and_then(stored_events::entries));
+        let entries = match read.await {
+            // Its damaged events stay: they go with the job.
+            Err(ServerError::Store(StoreError::Damaged(_))) => {
+                self.dependencies.gate.keep_steps(job_id);
+                return Ok(());
+            }
+            read => read?,
+        };
         let is_step = |entry: &Entry| entry.piece.is_none();
         // Only the pieces of the pictures and the terminal event come after the last step.
         let steps = entries.len().saturating_sub(1);

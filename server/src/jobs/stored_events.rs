@@ -42,3 +42,54 @@ pub(super) fn entries(stored: Vec<(u64, Bytes)>) -> Result<Vec<Entry>, StoreErro
     entries.reverse();
     Ok(entries)
 }
+
+/// The sequence number from which on a job's events are whole: each belongs to the job, and an ended job has its end. One above
+/// the last event if none are. That none between them is missing the store has checked.
+pub(super) fn whole_from(job_id: &str, is_ended: bool, events: &[(u64, Bytes)]) -> u64 {
+    use generate_event::Event;
+    let mut whole = events.last().map_or(0, |(sequence, _)| sequence + 1);
+    for (place, (sequence, message)) in events.iter().enumerate().rev() {
+        let Ok(event) = decode(*sequence, message) else { return whole };
+        let is_end = matches!(&event.event, Some(Event::Completed(_) | Event::Failed(_) | Event::Cancelled(_)));
+        let is_last = place + 1 == events.len();
+        let is_its_own = event.job_id == job_id && event.sequence == *sequence && event.event.is_some();
+        if !is_its_own || is_end != (is_last && is_ended) {
+            return whole;
+        }
+        whole = *sequence;
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use sakuga_proto::generation::v1::{Cancelled, Started};
+
+    use super::*;
+
+    #[test]
+    fn events_of_others_and_a_missing_end_are_found() {
+        use generate_event::Event;
+        let bodies = [
+            Event::Accepted(generation::Accepted::default()),
+            Event::Started(Started::default()),
+            Event::Cancelled(Cancelled::default()),
+        ];
+        let event = |(sequence, event)| {
+            let (sequence, event) = (sequence as u64, Some(event));
+            let message = generation::GenerateEvent { sequence, job_id: "job".into(), event, ..Default::default() };
+            (sequence, Bytes::from(message.encode_to_vec()))
+        };
+        let whole: Vec<_> = bodies.into_iter().enumerate().map(event).collect();
+        assert_eq!(whole_from("job", true, &whole), 0);
+        assert_eq!(whole_from("job", false, &whole), 3, "it has an end and should not");
+        assert_eq!(whole_from("other", true, &whole), 3);
+        assert_eq!(whole_from("job", true, &whole[..2]), 2, "the end is missing");
+        assert_eq!(whole_from("job", false, &whole[..2]), 0);
+        assert_eq!(whole_from("job", true, &whole[1..]), 1);
+        assert_eq!(whole_from("job", true, &[]), 0);
+        let mut altered = whole.clone();
+        altered[1].0 = 7;
+        assert_eq!(whole_from("job", true, &altered), 2);
+    }
+}

@@ -10,6 +10,7 @@ use super::stored_events;
 use crate::error::ServerError;
 use crate::job_id::JobId;
 use crate::journal::{Entry, Reader};
+use crate::store::StoreError;
 
 impl Jobs {
     /// A reader of a job's events from a sequence number on, and the job as it is now.
@@ -46,17 +47,24 @@ impl Jobs {
         if !(job.oldest_sequence..=job.next_sequence).contains(&start) {
             return Err(out_of_range(job.oldest_sequence, job.next_sequence));
         }
-        Ok((job, Reader::of_ended(self.ended_events(id).await?, start)))
+        Ok((job.clone(), Reader::of_ended(self.ended_events(id, &job).await?, start)))
     }
 
-    /// The events of an ended job. Readers of the same job share them.
-    async fn ended_events(&self, id: JobId) -> Result<Arc<[Entry]>, ServerError> {
+    /// The events of an ended job. Readers of the same job share them. Events that are missing are damage.
+    async fn ended_events(&self, id: JobId, ended: &generation::Job) -> Result<Arc<[Entry]>, ServerError> {
         if let Some(entries) = self.ended.lock().get(&id).and_then(Weak::upgrade) {
             return Ok(entries);
         }
-        let job = id.to_string();
+        let (job, oldest, next) = (id.to_string(), ended.oldest_sequence, ended.next_sequence);
         let read = self.read_store(move |store| {
-            stored_events::entries(store.events(&job, 0)?).map_err(|error| error.of_job(&job))
+            let events = store.events(&job, 0).map_err(|error| error.of_job(&job))?;
+            let whole = stored_events::whole_from(&job, true, &events);
+            let last = events.last().map_or(oldest, |(sequence, _)| sequence + 1);
+            if whole > oldest || last != next {
+                let missing = if last == next { whole } else { next };
+                return Err(StoreError::Damaged(format!("an event before number {missing} is missing")).of_job(&job));
+            }
+            stored_events::entries(events).map_err(|error| error.of_job(&job))
         });
         let entries: Arc<[Entry]> = read.await?.into();
         let mut ended = self.ended.lock();

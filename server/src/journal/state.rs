@@ -72,7 +72,8 @@ impl State {
         match lossy {
             Some(kind) => self.lossy.push(kind, Entry { sequence, message, piece }),
             None => {
-                writes.push(Write::PutEvent { job: job.to_string(), sequence, event: message.clone() });
+                let previous = self.states.last().map(|entry| entry.sequence);
+                writes.push(Write::PutEvent { job: job.to_string(), sequence, previous, event: message.clone() });
                 writes.extend(record.map(|record| Write::PutJob { job: job.to_string(), record }));
                 self.states.push(Entry { sequence, message, piece });
             }

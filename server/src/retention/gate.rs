@@ -88,6 +88,11 @@ impl RetentionGate {
         self.state.lock().index.surplus(&self.bounds, now, limit)
     }
 
+    /// Leaves the step events of a job where they are.
+    pub(crate) fn keep_steps(&self, job: &str) {
+        self.state.lock().index.keep_steps(job);
+    }
+
     /// The jobs whose step events have to be deleted.
     pub(crate) fn stale(&self, now: SystemTime) -> Vec<String> {
         self.state.lock().index.stale(&self.bounds, now)

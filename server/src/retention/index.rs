@@ -61,6 +61,13 @@ impl RetentionIndex {
         }
     }
 
+    /// Leaves the step events of a job where they are.
+    pub(super) fn keep_steps(&mut self, job: &str) {
+        if let Some((end, _)) = self.sizes.get(job) {
+            self.whole.remove(&(*end, job.to_owned()));
+        }
+    }
+
     /// Whether the count or the bytes exceed the bounds.
     pub(super) fn is_over(&self, bounds: &Retention) -> bool {
         self.by_end.len() > bounds.count || self.bytes > bounds.bytes

@@ -12,7 +12,7 @@ use super::caller::caller;
 use super::{Context, Messages, refuse};
 use crate::error::ServerError;
 use crate::job_id::JobId;
-use crate::jobs::Call;
+use crate::jobs::{Call, CheckedPictures};
 use crate::journal::Next;
 use crate::wire::{deadline, to_proto};
 
@@ -41,19 +41,21 @@ impl GenerationService for Generation {
         let call = Call { caller, request: request.into_inner(), options, trace_parent, is_watched: true };
         let jobs = self.context.jobs.clone();
         let created = jobs.create(call).await.map_err(|error| refuse(&error))?;
-        let id = JobId::named(&created.job.job_id);
+        let (id, pictures) = (JobId::named(&created.job.job_id), CheckedPictures::of(&created.job));
         // Dropping the stream drops the reader, which cancels the job.
-        let events = stream::unfold((created.reader, permit), move |(reader, permit)| {
+        let events = stream::unfold((created.reader, pictures, permit), move |(reader, mut pictures, permit)| {
             let (jobs, id) = (jobs.clone(), id.clone());
             async move {
                 let mut reader = reader?;
                 match reader.next().await {
-                    Next::Event(entry) => match jobs.event(&id, entry).await {
-                        Ok(event) => Some((Ok(Encoded::<GenerateResponse>::event(event)), (Some(reader), permit))),
-                        Err(error) => Some((Err(refuse(&error)), (None, permit))),
+                    Next::Event(entry) => match jobs.event(&id, entry, &mut pictures).await {
+                        Ok(event) => {
+                            Some((Ok(Encoded::<GenerateResponse>::event(event)), (Some(reader), pictures, permit)))
+                        }
+                        Err(error) => Some((Err(refuse(&error)), (None, pictures, permit))),
                     },
                     Next::End => None,
-                    Next::Sealed => Some((Err(refuse(&ServerError::ShuttingDown)), (None, permit))),
+                    Next::Sealed => Some((Err(refuse(&ServerError::ShuttingDown)), (None, pictures, permit))),
                 }
             }
         });

@@ -19,14 +19,14 @@ use super::watch_stream::Watch;
 use super::{Context, Messages, refuse};
 use crate::error::{ServerError, Violation};
 use crate::job_id::JobId;
-use crate::jobs::{Call, Jobs, PageLimits};
+use crate::jobs::{Call, CheckedPictures, Jobs, PageLimits};
 use crate::limits::Limits;
 use crate::wire::to_proto;
 
 /// Jobs of a page unless the caller says otherwise, and at most.
 const PAGE: u32 = 50;
 const PAGE_MAX: u32 = 200;
-/// Most bytes of the jobs of a page. Clients refuse messages above 4 MiB by default, and one job may have 2 MiB.
+/// Most bytes of the jobs of a page. Clients refuse messages above 4 MiB by default, and one job may have 3.5 MiB.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Time between two `progress` messages unless the caller says otherwise, and at least.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -75,9 +75,9 @@ impl JobService for JobCalls {
             given_ms => Duration::from_millis(given_ms.into()).max(PROGRESS_MIN),
         };
         let (job, reader) = self.jobs().watch(&caller, &message.job_id, start).await.map_err(|error| refuse(&error))?;
-        let id = JobId::named(&job.job_id);
+        let (id, pictures) = (JobId::named(&job.job_id), CheckedPictures::of(&job));
         let created = Encoded::created(&WatchCreated { job: Some(job), start_sequence: start });
-        let watch = Watch::new(self.context.clone(), id, reader, interval, permit);
+        let watch = Watch::new(self.context.clone(), id, reader, pictures, interval, permit);
         let rest = stream::unfold(Some(watch), |watch| async move { watch?.next().await });
         let mut answer = Response::new(stream::once(async move { Ok(created) }).chain(rest).boxed());
         answer.disable_compression();
@@ -86,8 +86,11 @@ impl JobService for JobCalls {
 
     async fn get_job(&self, request: Request<GetJobRequest>) -> Result<Response<GetJobResponse>, Status> {
         let caller = caller(&request)?;
+        let large = self.context.large_answer().await;
         let job = self.jobs().get(&caller, &request.into_inner().job_id).await.map_err(|error| refuse(&error))?;
-        Ok(Response::new(GetJobResponse { job: Some(job) }))
+        let mut response = Response::new(GetJobResponse { job: Some(job) });
+        response.extensions_mut().insert(large);
+        Ok(response)
     }
 
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
@@ -97,11 +100,14 @@ impl JobService for JobCalls {
         let before = page_start(&message.page_token).map_err(|error| refuse(&error))?;
         let filter = message.filter.unwrap_or_default();
         let limits = PageLimits { jobs: limit as usize, bytes: PAGE_BYTES_MAX };
+        let large = self.context.large_answer().await;
         let listed = self.jobs().list(&caller, before, limits, move |job| matches(&filter, job)).await;
         let (jobs, has_more) = listed.map_err(|error| refuse(&error))?;
         let last = jobs.last().filter(|_| has_more);
         let next_page_token = last.map(|job| job.job_id.clone()).unwrap_or_default();
-        Ok(Response::new(ListJobsResponse { jobs, next_page_token }))
+        let mut response = Response::new(ListJobsResponse { jobs, next_page_token });
+        response.extensions_mut().insert(large);
+        Ok(response)
     }
 
     async fn cancel_job(&self, request: Request<CancelJobRequest>) -> Result<Response<CancelJobResponse>, Status> {
@@ -152,11 +158,7 @@ impl JobService for JobCalls {
         let caller = caller(&request)?;
         let series =
             self.jobs().telemetry(&caller, &request.into_inner().job_id).await.map_err(|error| refuse(&error))?;
-        Ok(Response::new(GetJobTelemetryResponse {
-            samples: series.samples().map(to_proto::gpu_stats).collect(),
-            activity: series.activity().map(to_proto::activity).collect(),
-            is_cut: series.is_cut(),
-        }))
+        Ok(Response::new(to_proto::telemetry(&series)))
     }
 
     async fn delete_job(&self, request: Request<DeleteJobRequest>) -> Result<Response<DeleteJobResponse>, Status> {

@@ -26,6 +26,7 @@ use crate::limits::Limits;
 use crate::request::RequestRules;
 use crate::scheduler::Scheduler;
 use crate::telemetry::ActivityProbe;
+use crate::transport::large_answer::LargeAnswer;
 use crate::wire::status;
 
 /// A stream of answers.
@@ -45,6 +46,8 @@ pub struct Context {
     pub jobs: Arc<Jobs>,
     /// One permit for each stream of events that may be open.
     pub streams: Arc<Semaphore>,
+    /// One permit for each answer with whole jobs that may be in the making.
+    pub large_answers: Arc<Semaphore>,
     /// The newest sample of the device, for streams on which nothing happens.
     pub latest_sample: watch::Receiver<Option<DeviceSample>>,
     /// Samples of the device.
@@ -64,25 +67,49 @@ impl Context {
         permit.map_err(|_| refuse(&ServerError::TooManyStreams { limit: self.limits.streams_max }))
     }
 
+    /// Waits for a permit for an answer with whole jobs. Decoded jobs take many times the memory of encoded ones, so only a few
+    /// calls hold them at a time.
+    async fn large_answer(&self) -> LargeAnswer {
+        // The semaphore is never closed; without a permit the answer is not bounded, and not refused either.
+        LargeAnswer::new(self.large_answers.clone().acquire_owned().await.ok())
+    }
+
     /// What requests are checked against.
     fn rules(&self) -> RequestRules<'_> {
         RequestRules { model: &self.engine.model, tokens: self.tokens.as_ref(), limits: &self.limits }
     }
 }
 
-/// Runs milliseconds of computation on a thread that may block.
+/// Whether a call is still there; cheap to ask in the middle of its work.
+#[derive(Clone, Debug)]
+struct CallAlive(CancellationToken);
+
+impl CallAlive {
+    /// Ends the work of a call that is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::Internal`], which nobody receives.
+    fn check(&self) -> Result<(), ServerError> {
+        match self.0.is_cancelled() {
+            true => Err(ServerError::Internal("the call is gone".into())),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Runs milliseconds of computation on a thread that may block. `work` asks between its parts whether the call is still there.
 async fn off_reactor<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ServerError> + Send + 'static,
+    work: impl FnOnce(&CallAlive) -> Result<T, ServerError> + Send + 'static,
 ) -> Result<T, Status> {
     let span = tracing::Span::current();
     // Dropped with the call: work that has not begun by then is not done.
     let gone = CancellationToken::new();
     let _call = gone.clone().drop_guard();
+    let alive = CallAlive(gone);
     let work = move || {
-        if gone.is_cancelled() {
-            return Err(ServerError::Internal("the call is gone".into()));
-        }
-        span.in_scope(work)
+        alive.check()?;
+        span.in_scope(|| work(&alive))
     };
     let done = tokio::task::spawn_blocking(work).await;
     let done = done.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())));

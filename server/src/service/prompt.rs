@@ -10,8 +10,9 @@ use sakuga_proto::prompt::v1::{
 use sakuga_schema::Severity;
 use tonic::{Request, Response, Status};
 
-use super::{Context, off_reactor};
+use super::{CallAlive, Context, off_reactor};
 use crate::error::{ServerError, Violation};
+use crate::limits::Limits;
 use crate::request::{PromptForm, describe, over_long};
 use crate::wire::{from_proto, to_proto};
 
@@ -34,7 +35,7 @@ impl PromptService for Prompts {
         request: Request<ValidatePromptRequest>,
     ) -> Result<Response<ValidatePromptResponse>, Status> {
         let context = self.context.clone();
-        off_reactor(move || validate(&context, request.into_inner())).await.map(Response::new)
+        off_reactor(move |alive| validate(&context, alive, request.into_inner())).await.map(Response::new)
     }
 
     async fn parse_prompt(
@@ -42,14 +43,14 @@ impl PromptService for Prompts {
         request: Request<ParsePromptRequest>,
     ) -> Result<Response<ParsePromptResponse>, Status> {
         let context = self.context.clone();
-        off_reactor(move || parse(&context, request.into_inner())).await.map(Response::new)
+        off_reactor(move |_| parse(&context, request.into_inner())).await.map(Response::new)
     }
 
     async fn format_prompt(
         &self,
         request: Request<FormatPromptRequest>,
     ) -> Result<Response<FormatPromptResponse>, Status> {
-        off_reactor(move || format(request.into_inner())).await.map(Response::new)
+        off_reactor(move |_| format(request.into_inner())).await.map(Response::new)
     }
 
     async fn get_schema(&self, _: Request<GetSchemaRequest>) -> Result<Response<GetSchemaResponse>, Status> {
@@ -58,7 +59,11 @@ impl PromptService for Prompts {
     }
 }
 
-fn validate(context: &Context, request: ValidatePromptRequest) -> Result<ValidatePromptResponse, ServerError> {
+fn validate(
+    context: &Context,
+    alive: &CallAlive,
+    request: ValidatePromptRequest,
+) -> Result<ValidatePromptResponse, ServerError> {
     let rules = context.rules();
     rules.check_model(&request.model)?;
     let mut faults = Vec::new();
@@ -76,6 +81,7 @@ fn validate(context: &Context, request: ValidatePromptRequest) -> Result<Validat
     };
     let Some(form) = form.filter(|_| faults.is_empty()) else { return Err(ServerError::InvalidRequest(faults)) };
     let checked = form.check(&options);
+    alive.check()?;
     let valid = checked.is_valid();
     let mut response = ValidatePromptResponse { valid, ..ValidatePromptResponse::default() };
     let mut diagnostics = checked.diagnostics;
@@ -88,7 +94,7 @@ fn validate(context: &Context, request: ValidatePromptRequest) -> Result<Validat
         diagnostics.extend(over_long::findings("", &form.text(), &response.model_text, &counts));
         response.token_counts = counts.iter().map(to_proto::token_count).collect();
     }
-    response.diagnostics = diagnostics.iter().map(Into::into).collect();
+    response.diagnostics = to_proto::diagnostics(&diagnostics);
     Ok(response)
 }
 
@@ -104,7 +110,7 @@ fn parse(context: &Context, request: ParsePromptRequest) -> Result<ParsePromptRe
         Some(prompt) if faults.is_empty() => Ok(ParsePromptResponse {
             prompt: Some((&prompt).into()),
             system_prompt: checked.system_prompt.unwrap_or_default(),
-            diagnostics: checked.diagnostics.iter().map(Into::into).collect(),
+            diagnostics: to_proto::diagnostics(&checked.diagnostics),
         }),
         None if faults.is_empty() => {
             Err(ServerError::invalid("xml", Violation::REQUIRED, "the text holds no prompt; write at least a caption"))
@@ -122,5 +128,12 @@ fn format(request: FormatPromptRequest) -> Result<FormatPromptResponse, ServerEr
     if !faults.is_empty() {
         return Err(ServerError::InvalidRequest(faults));
     }
-    Ok(FormatPromptResponse { canonical_xml: prompt.to_xml(), model_text: prompt.to_model_text() })
+    let (canonical_xml, model_text) = (prompt.to_xml(), prompt.to_model_text());
+    let bytes = canonical_xml.len() + model_text.len();
+    if bytes > Limits::CONTENT_BYTES_MAX {
+        let text =
+            format!("its two texts have {bytes} bytes, more than the {} of an answer", Limits::CONTENT_BYTES_MAX);
+        return Err(ServerError::invalid("prompt", Violation::BAD_TEXT, text));
+    }
+    Ok(FormatPromptResponse { canonical_xml, model_text })
 }

@@ -12,6 +12,7 @@ use tonic::Status;
 use super::{Context, refuse};
 use crate::error::ServerError;
 use crate::job_id::JobId;
+use crate::jobs::CheckedPictures;
 use crate::journal::{Next, Reader};
 use crate::wire::to_proto;
 
@@ -20,6 +21,7 @@ pub(super) struct Watch {
     context: Arc<Context>,
     id: JobId,
     reader: Reader,
+    pictures: CheckedPictures,
     interval: Duration,
     /// When `progress` is due if no event comes. It is moved on only when it expires: events come often, and each move
     /// costs more than the rest of an event.
@@ -34,11 +36,12 @@ impl Watch {
         context: Arc<Context>,
         id: JobId,
         reader: Reader,
+        pictures: CheckedPictures,
         interval: Duration,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let due = Box::pin(tokio::time::sleep(interval));
-        Self { context, id, reader, interval, due, sent: Instant::now(), _permit: permit }
+        Self { context, id, reader, pictures, interval, due, sent: Instant::now(), _permit: permit }
     }
 
     /// The next message, and the stream after it; `None` at the end.
@@ -61,7 +64,7 @@ impl Watch {
         let message = match next {
             None => Ok(Encoded::progress(&self.progress())),
             Some(Next::Event(entry)) => {
-                let event = self.context.jobs.event(&self.id, entry).await;
+                let event = self.context.jobs.event(&self.id, entry, &mut self.pictures).await;
                 event.map(Encoded::<WatchJobResponse>::event)
             }
             Some(Next::End) => return None,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 
 use bytes::Bytes;
 use object_store::local::LocalFileSystem;
@@ -20,6 +20,8 @@ const RETRY_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 pub struct ObjectArtifacts {
     objects: Box<dyn ObjectStore>,
     prefix: Path,
+    /// The folder that the pictures are in, if it is one of this machine.
+    folder: Option<PathBuf>,
 }
 
 impl fmt::Debug for ObjectArtifacts {
@@ -38,12 +40,12 @@ impl ObjectArtifacts {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::from_io(&error))?;
         let files = LocalFileSystem::new_with_prefix(folder).map_err(|error| store_error(&error))?;
         let files = files.with_fsync(true).with_automatic_cleanup(true);
-        Ok(Self { objects: Box::new(files), prefix: Path::default() })
+        Ok(Self { objects: Box::new(files), prefix: Path::default(), folder: Some(folder.to_owned()) })
     }
 
     /// Pictures that end with the process.
     pub fn in_memory() -> Self {
-        Self { objects: Box::new(InMemory::new()), prefix: Path::default() }
+        Self { objects: Box::new(InMemory::new()), prefix: Path::default(), folder: None }
     }
 
     /// Pictures where a URL says: `s3://bucket/folder`, with credentials, region and endpoint from the `AWS_` variables
@@ -61,7 +63,44 @@ impl ObjectArtifacts {
         let builder = AmazonS3Builder::from_env().with_url(url).with_retry(retry);
         let objects = builder.build().map_err(|error| store_error(&error))?;
         let folder = url.split_once("://").and_then(|(_, rest)| rest.split_once('/')).map_or("", |(_, folder)| folder);
-        Ok(Self { objects: Box::new(objects), prefix: Path::from(folder) })
+        Ok(Self { objects: Box::new(objects), prefix: Path::from(folder), folder: None })
+    }
+
+    /// Removes the files that were being written when an earlier server was killed. What cannot be removed is logged.
+    pub fn remove_unfinished(&self) {
+        for file in self.unfinished() {
+            match std::fs::remove_file(&file) {
+                Ok(()) => tracing::info!(file = %file.display(), "an unfinished picture was removed"),
+                Err(error) => tracing::warn!(file = %file.display(), %error, "an unfinished picture stays"),
+            }
+        }
+    }
+
+    /// The files that were being written when a server was killed: their names end in `#` and a number.
+    pub fn unfinished(&self) -> Vec<PathBuf> {
+        let read = |folder: &FilePath| std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+        let jobs = self.folder.iter().flat_map(|folder| read(folder)).map(|job| job.path());
+        let files = jobs.flat_map(|job| read(&job).collect::<Vec<_>>());
+        files.filter(|file| file.file_name().to_string_lossy().contains('#')).map(|file| file.path()).collect()
+    }
+
+    /// The ids of the jobs that have a folder for pictures, if the pictures are in a folder of this machine.
+    pub fn job_folders(&self) -> Vec<String> {
+        let folder = self.folder.iter().flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten());
+        folder.filter_map(Result::ok).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+    }
+
+    /// Bytes of a picture's file; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn size(&self, job: &str, image_index: u32) -> Result<Option<u64>, StoreError> {
+        match self.objects.head(&self.path(job, image_index)).await {
+            Ok(file) => Ok(Some(file.size)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(store_error(&error)),
+        }
     }
 
     fn path(&self, job: &str, image_index: u32) -> Path {
@@ -84,6 +123,9 @@ impl ArtifactStore for ObjectArtifacts {
             Err(Error::NotFound { .. }) => {
                 Err(StoreError::Damaged(format!("the file of picture {image_index} is missing")))
             }
+            Err(error) if is_no_file(&error) => Err(StoreError::Damaged(format!(
+                "in the place of picture {image_index} is something that is not a file"
+            ))),
             Err(error) => Err(store_error(&error)),
         }
     }
@@ -92,6 +134,8 @@ impl ArtifactStore for ObjectArtifacts {
         for image_index in 0..images {
             match self.objects.delete(&self.path(job, image_index)).await {
                 Ok(()) | Err(Error::NotFound { .. }) => {}
+                // Somebody else's, which would stop every later deletion.
+                Err(error) if is_no_file(&error) => tracing::warn!(job, image_index, %error, "not a picture; it stays"),
                 Err(error) => return Err(store_error(&error)),
             }
         }
@@ -100,14 +144,25 @@ impl ArtifactStore for ObjectArtifacts {
 }
 
 fn store_error(error: &Error) -> StoreError {
+    io_error(error).map_or_else(|| StoreError::Io(error.to_string()), StoreError::from_io)
+}
+
+/// The system's error in one of the object store.
+fn io_error(error: &Error) -> Option<&std::io::Error> {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            return StoreError::from_io(io);
+            return Some(io);
         }
         source = cause.source();
     }
-    StoreError::Io(error.to_string())
+    None
+}
+
+/// Whether there is a folder, or something else that is not a file, in the place of a file.
+fn is_no_file(error: &Error) -> bool {
+    use std::io::ErrorKind;
+    io_error(error).is_some_and(|io| matches!(io.kind(), ErrorKind::IsADirectory | ErrorKind::NotADirectory))
 }
 
 #[cfg(test)]
@@ -125,5 +180,15 @@ mod tests {
             assert!(store.get("job", 1, 2..5).await.is_err());
         }
         assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_folder_in_the_place_of_a_picture_is_damage_and_does_not_stop_a_deletion() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = ObjectArtifacts::in_folder(folder.path()).expect("a folder");
+        std::fs::create_dir_all(folder.path().join("job/0.png")).expect("made");
+        let read = store.get("job", 0, 0..1).await;
+        assert!(matches!(read, Err(StoreError::Damaged(_))), "{read:?}");
+        store.delete("job", 1).await.expect("nothing stops it");
     }
 }

@@ -1,5 +1,8 @@
 //! Storage of jobs, events and pictures: two small traits, each with one implementation.
 //!
+//! Damage of a file is found here: `seal` puts a checksum in front of each value, `guard` catches the panics of the database,
+//! `verify` reads everything once, and [`salvage`] reads what is left of a database that cannot be opened.
+//!
 //! A store holds bytes under keys and does not interpret them. [`redb`] keeps jobs and events in one file of an embedded
 //! database, [`artifacts`] keeps pictures in a folder, in memory or in an S3-compatible store. [`writer`] is the thread that
 //! commits for all jobs.
@@ -10,12 +13,23 @@ use std::ops::Range;
 use bytes::Bytes;
 
 pub mod artifacts;
+mod corruption;
 mod fault;
+mod guard;
+mod overlay;
 pub mod place;
 pub mod redb;
+pub mod salvage;
+mod seal;
+mod verify;
 pub mod writer;
 
+pub use corruption::Corruption;
 pub use fault::StoreFault;
+pub use verify::DamagedValue;
+
+/// The id of a job and its record, or what is wrong with the record.
+pub type StoredRecord = (String, Result<Vec<u8>, StoreError>);
 
 /// One change. A batch of changes is applied whole or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +47,8 @@ pub enum Write {
         job: String,
         /// Its sequence number.
         sequence: u64,
+        /// The sequence number of the job's stored event before it, so that a missing event is noticed; `None` for the first.
+        previous: Option<u64>,
         /// The encoded event.
         event: Bytes,
     },
@@ -80,17 +96,18 @@ pub trait JobStore: Send + Sync {
     ///
     /// [`StoreError`].
     fn job(&self, job: &str) -> Result<Option<Vec<u8>>, StoreError>;
-    /// Records of jobs whose id is below `before`, from the highest id down.
+    /// Records of jobs whose id is below `before`, from the highest id down: at most `limit`, and no more after about a
+    /// mebibyte. Empty: there are no more.
     ///
     /// # Errors
     ///
     /// [`StoreError`].
-    fn jobs(&self, before: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
+    fn jobs(&self, before: Option<&str>, limit: usize) -> Result<Vec<StoredRecord>, StoreError>;
     /// A job's events from a sequence number on.
     ///
     /// # Errors
     ///
-    /// [`StoreError`].
+    /// [`StoreError`]; [`StoreError::Damaged`] also if one between them is missing.
     fn events(&self, job: &str, from: u64) -> Result<Vec<(u64, Bytes)>, StoreError>;
     /// A job's first sequence number that is not reserved.
     ///
@@ -104,6 +121,14 @@ pub trait JobStore: Send + Sync {
     ///
     /// [`StoreError`].
     fn named(&self, name: &[u8]) -> Result<Option<String>, StoreError>;
+    /// The signal that the store was found to be damaged. A store that cannot be damaged never sets it.
+    fn corruption(&self) -> Corruption {
+        Corruption::default()
+    }
+    /// Where the store is, for messages to operators.
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
 }
 
 /// Pictures.
@@ -150,6 +175,9 @@ pub enum StoreError {
     /// What was read is not what was written.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// The database as a whole is damaged. The server stops.
+    #[error("the database is damaged: {0}")]
+    Corrupt(String),
     /// A newer version of the server wrote it.
     #[error(
         "a newer version of the server wrote this store (record version {0}); start that version, or use another folder \

@@ -1,11 +1,13 @@
 //! Where a server keeps its jobs, from what its configuration says.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::artifacts::ObjectArtifacts;
-use super::redb::{Backing, RedbStore};
-use super::{ArtifactStore, JobStore, StoreError};
+use super::redb::{Backing, RedbStore, damage_note, has_right_checksums};
+use super::{ArtifactStore, DamagedValue, JobStore, StoreError};
+use crate::job_id::JobId;
 
 /// Jobs and events, and pictures.
 pub type Stores = (Arc<dyn JobStore>, Arc<dyn ArtifactStore>);
@@ -32,23 +34,134 @@ impl DataPlace {
         }
     }
 
-    /// Opens it, with pictures at `artifacts` if that is set.
+    /// Opens it, with pictures at `artifacts` if that is set, and reads everything that is stored once. Damaged values are
+    /// logged and left out.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if it cannot be had.
-    pub fn open(&self, artifacts: Option<&str>) -> Result<Stores, StoreError> {
-        let elsewhere = artifacts.map(at_url).transpose()?;
+    /// [`OpenError`] names the folder and what to do.
+    pub fn open(&self, artifacts: Option<&str>) -> Result<Stores, OpenError> {
+        let failed = |error: StoreError| OpenError { place: self.clone(), error };
+        let elsewhere = artifacts.map(artifacts_at).transpose().map_err(failed)?;
         let (jobs, pictures): (Arc<dyn JobStore>, ObjectArtifacts) = match self {
-            Self::Memory => (Arc::new(RedbStore::in_memory()?), ObjectArtifacts::in_memory()),
+            Self::Memory => (Arc::new(RedbStore::in_memory().map_err(failed)?), ObjectArtifacts::in_memory()),
             Self::Folder(folder) => {
-                make_private(folder).map_err(|error| StoreError::Io(format!("{}: {error}", folder.display())))?;
-                let jobs = RedbStore::open(Backing::File(folder.join("jobs.redb")))?;
-                (Arc::new(jobs), ObjectArtifacts::in_folder(&folder.join("pictures"))?)
+                make_private(folder).map_err(|error| failed(StoreError::from_io(&error)))?;
+                let pictures = pictures(folder);
+                lost_database(&database(folder), &pictures).map_err(failed)?;
+                let (jobs, damaged) = open_database(folder).map_err(failed)?;
+                for DamagedValue { job, error } in damaged {
+                    let (file, folder) = (jobs.location(), folder.display());
+                    tracing::error!(
+                        file, job_id = job, %error,
+                        "a stored value is damaged and is set aside; restore the folder from a backup, or remove what is \
+                         damaged with `sakuga-server store repair --data-dir {folder}`"
+                    );
+                }
+                let pictures = ObjectArtifacts::in_folder(&pictures).map_err(failed)?;
+                pictures.remove_unfinished();
+                (Arc::new(jobs), pictures)
             }
         };
-        Ok((jobs, elsewhere.unwrap_or_else(|| Arc::new(pictures))))
+        Ok((jobs, Arc::new(elsewhere.unwrap_or(pictures))))
     }
+}
+
+impl fmt::Display for DataPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => formatter.write_str("memory"),
+            Self::Folder(folder) => write!(formatter, "the data folder {}", folder.display()),
+        }
+    }
+}
+
+/// The file of jobs and events in a data folder.
+pub fn database(folder: &Path) -> PathBuf {
+    folder.join("jobs.redb")
+}
+
+/// The folder of pictures in a data folder.
+pub fn pictures(folder: &Path) -> PathBuf {
+    folder.join("pictures")
+}
+
+/// Opens the database of a folder, or makes an empty one, after reading all of it once. Returns the values that are damaged.
+///
+/// # Errors
+///
+/// [`StoreError::Corrupt`] if more may be damaged than these values.
+pub fn open_database(folder: &Path) -> Result<(RedbStore, Vec<DamagedValue>), StoreError> {
+    let path = database(folder);
+    let is_new = !path.exists();
+    let is_sound = is_new || has_right_checksums(&path)?;
+    let store = RedbStore::open(Backing::File(path.clone()))?;
+    let damaged = store.verify()?;
+    let note = damage_note(&path);
+    let noted = std::fs::read_to_string(&note).ok();
+    // Damaged values make the checksum of their page wrong; without one it is something else.
+    if !is_sound && (damaged.is_empty() || noted.is_some()) {
+        let noted = noted.as_deref().unwrap_or("the checksums of its pages are wrong").trim();
+        return Err(StoreError::Corrupt(format!("{}: {noted}", path.display())));
+    }
+    if noted.is_some() {
+        tracing::info!(file = %path.display(), "damage was noted, and the file is sound again");
+        // It is read again at the next start.
+        let _ = std::fs::remove_file(&note);
+    }
+    Ok((store, damaged))
+}
+
+/// Why jobs cannot be kept in a place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place} cannot be used: {error}; {}", .place.remedy(.error))]
+pub struct OpenError {
+    /// The place.
+    pub place: DataPlace,
+    /// What is wrong with it.
+    pub error: StoreError,
+}
+
+impl DataPlace {
+    /// What to do about an error of the store in this place.
+    pub(crate) fn remedy(&self, error: &StoreError) -> String {
+        let Self::Folder(folder) = self else { return "see the log of the server".into() };
+        let folder = folder.display();
+        match error {
+            StoreError::Full(_) => "free space on its disk, or name another folder with --data-dir".into(),
+            StoreError::Exhausted(_) => "raise the limits of the process, such as LimitNOFILE of its unit".into(),
+            StoreError::Io(_) => {
+                "name a folder that this user may write into with --data-dir, or keep jobs in memory with \
+                 `--data-dir memory`"
+                    .into()
+            }
+            StoreError::Damaged(_) | StoreError::Corrupt(_) => format!(
+                "`sakuga-server store check --data-dir {folder}` lists what is damaged, and `sakuga-server store repair \
+                 --data-dir {folder}` keeps every job that can be read; or restore the folder from a backup"
+            ),
+            StoreError::Newer(_) => "or restore the folder from a backup of this version".into(),
+            StoreError::InUse => "two servers never share a folder".into(),
+        }
+    }
+}
+
+/// Finds a database that was deleted or emptied while the pictures of its jobs are still there: opening it would make an empty
+/// store.
+fn lost_database(database: &Path, pictures: &Path) -> Result<(), StoreError> {
+    if std::fs::metadata(database).is_ok_and(|file| file.len() > 0) {
+        return Ok(());
+    }
+    let folders = std::fs::read_dir(pictures).into_iter().flatten().filter_map(Result::ok);
+    let is_job = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| JobId::parse(name).is_some());
+    let jobs = folders.filter(|entry| is_job(&entry.file_name())).count();
+    if jobs == 0 {
+        return Ok(());
+    }
+    Err(StoreError::Corrupt(format!(
+        "{} is missing or empty, and {} has the pictures of {jobs} jobs; to begin without these jobs, move that folder away",
+        database.display(),
+        pictures.display()
+    )))
 }
 
 /// Makes a folder that others cannot look into: prompts are nobody else's business.
@@ -60,13 +173,23 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
     builder.create(folder)
 }
 
+/// The store of pictures at a URL.
+///
+/// # Errors
+///
+/// [`StoreError`] if the URL is not valid, or the program was built without the feature that it needs.
 #[cfg(feature = "s3")]
-fn at_url(url: &str) -> Result<Arc<dyn ArtifactStore>, StoreError> {
-    Ok(Arc::new(ObjectArtifacts::at_url(url)?))
+pub fn artifacts_at(url: &str) -> Result<ObjectArtifacts, StoreError> {
+    ObjectArtifacts::at_url(url)
 }
 
+/// The store of pictures at a URL.
+///
+/// # Errors
+///
+/// [`StoreError`]: the program was built without the feature that a URL needs.
 #[cfg(not(feature = "s3"))]
-fn at_url(url: &str) -> Result<Arc<dyn ArtifactStore>, StoreError> {
+pub fn artifacts_at(url: &str) -> Result<ObjectArtifacts, StoreError> {
     Err(StoreError::Io(format!("this program was built without the feature `s3`, which `{url}` needs")))
 }
 
@@ -83,5 +206,33 @@ mod tests {
         assert_eq!(DataPlace::of_port(50051, |_| None), DataPlace::Memory);
         let state = |name: &str| Some(if name == "HOME" { "/users/me" } else { "/state" }.to_owned());
         assert_eq!(DataPlace::of_port(1, state), DataPlace::Folder("/state/sakuga/1".into()));
+    }
+
+    #[test]
+    fn a_database_that_is_gone_is_not_replaced_by_an_empty_one() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let place = DataPlace::Folder(folder.path().into());
+        place.open(None).map(drop).expect("a new store");
+        let job = pictures(folder.path()).join(JobId::new().as_str());
+        std::fs::create_dir(&job).expect("made");
+        std::fs::write(job.join("0.png#1"), "half of it").expect("written");
+        place.open(None).map(drop).expect("the database is there");
+        assert!(!job.join("0.png#1").exists(), "an unfinished file is removed");
+        for remove in [true, false] {
+            let file = database(folder.path());
+            if remove { std::fs::remove_file(&file) } else { std::fs::write(&file, "") }.expect("done");
+            let error = place.open(None).map(drop).expect_err("the jobs are lost").to_string();
+            for part in [file.to_str().expect("a plain path"), "pictures of 1 jobs", "store repair"] {
+                assert!(error.contains(part), "{part} is not in {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_used_is_named_with_what_to_do() {
+        let file = tempfile::NamedTempFile::new().expect("a temporary file");
+        let error = DataPlace::Folder(file.path().join("jobs")).open(None).map(drop).expect_err("below a file");
+        let text = error.to_string();
+        assert!(text.contains(file.path().to_str().expect("a plain path")) && text.contains("--data-dir"), "{text}");
     }
 }

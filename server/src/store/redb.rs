@@ -1,11 +1,14 @@
 //! [`RedbStore`]: jobs and events in one file, an embedded copy-on-write B-tree whose commits are atomic and checksummed.
 //!
-//! After an I/O error the database refuses everything. It is then opened again, which restores its last commit.
+//! After an I/O error the database refuses everything. It is then opened again, which restores its last commit. Where its file
+//! was damaged the database panics or reports corruption: then the store refuses everything, notes that next to the file, and
+//! signals a [`Corruption`].
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -14,15 +17,22 @@ use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction,
 };
 
-use super::{JobStore, StoreError, Write};
+use super::guard::caught;
+use super::overlay::Overlay;
+use super::seal::{self, Key};
+use super::{Corruption, JobStore, StoreError, StoredRecord, Write};
 
-const JOBS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("jobs");
-const EVENTS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("events");
-const RESERVED: TableDefinition<'_, &str, u64> = TableDefinition::new("reserved");
-const NAMES: TableDefinition<'_, &[u8], &str> = TableDefinition::new("names");
+pub(super) const JOBS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("jobs");
+pub(super) const EVENTS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("events");
+pub(super) const RESERVED: TableDefinition<'_, &str, u64> = TableDefinition::new("reserved");
+pub(super) const NAMES: TableDefinition<'_, &[u8], &str> = TableDefinition::new("names");
 const TABLES: usize = 4;
 /// Memory for pages; jobs in work need little.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of records after which a scan of jobs ends early.
+const SCAN_BYTES: usize = 1024 * 1024;
+/// No job has so many events: a number above it is damage.
+const SEQUENCE_MAX: u64 = 1 << 53;
 
 /// Makes the storage that the database lives in, again after it failed.
 pub type OpenBackend = Box<dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send + Sync>;
@@ -31,6 +41,8 @@ pub type OpenBackend = Box<dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Sen
 pub enum Backing {
     /// In a file.
     File(PathBuf),
+    /// In a file that is read and not changed: what is written stays in memory.
+    ReadOnly(PathBuf),
     /// In whatever the function makes.
     Backend(OpenBackend),
 }
@@ -39,9 +51,27 @@ impl fmt::Debug for Backing {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => write!(formatter, "File({})", path.display()),
+            Self::ReadOnly(path) => write!(formatter, "ReadOnly({})", path.display()),
             Self::Backend(_) => formatter.write_str("Backend"),
         }
     }
+}
+
+impl Backing {
+    /// The file, unless the database lives elsewhere.
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) | Self::ReadOnly(path) => Some(path),
+            Self::Backend(_) => None,
+        }
+    }
+}
+
+/// The file in which a store notes that its database was found to be damaged.
+pub fn damage_note(database: &Path) -> PathBuf {
+    let mut name = database.file_name().unwrap_or_default().to_owned();
+    name.push(".damage.txt");
+    database.with_file_name(name)
 }
 
 /// The store.
@@ -50,6 +80,11 @@ pub struct RedbStore {
     backing: Backing,
     /// `None` after an error, until the next use.
     open: Mutex<Option<Arc<Database>>>,
+    /// Which file it is, by the system's numbers.
+    identity: Option<(u64, u64)>,
+    /// Length of the file after the last commit: nobody else makes it shorter.
+    len: AtomicU64,
+    corruption: Corruption,
 }
 
 impl RedbStore {
@@ -60,55 +95,158 @@ impl RedbStore {
     /// [`StoreError`].
     pub fn open(backing: Backing) -> Result<Self, StoreError> {
         let database = open(&backing)?;
-        Ok(Self { backing, open: Mutex::new(Some(Arc::new(database))) })
+        let (identity, len) = backing.file().and_then(identity).unzip();
+        let (open, len) = (Mutex::new(Some(Arc::new(database))), AtomicU64::new(len.unwrap_or(0)));
+        Ok(Self { backing, open, identity, len, corruption: Corruption::default() })
     }
 
     /// A store that ends with the process.
     ///
     /// # Errors
     ///
-    /// [`StoreError`], of which a new store in memory has none to tell.
+    /// [`StoreError`] if a thread's memory is exhausted.
     pub fn in_memory() -> Result<Self, StoreError> {
         Self::open(Backing::Backend(Box::new(|| Ok(Box::new(InMemoryBackend::new())))))
     }
 
     /// Does something with the database; opens it again first if it failed before.
-    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
-        let database = {
-            let mut slot = self.open.lock();
-            match &*slot {
-                Some(database) => database.clone(),
-                None => slot.insert(Arc::new(open(&self.backing)?)).clone(),
-            }
+    pub(super) fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, StoreError> {
+        if let Some(found) = self.corruption.found() {
+            return Err(StoreError::Corrupt(found));
+        }
+        let database = self.database()?;
+        let error = match caught(|| work(&database)) {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(error)) => self.classify(&error),
+            Err(panic) => StoreError::Corrupt(self.located(&panic)),
         };
-        work(&database).map_err(|error| {
-            let error = store_error(&error);
-            let mut slot = self.open.lock();
-            if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, &database)) {
-                *slot = None;
+        let mut slot = self.open.lock();
+        let current = slot.take_if(|current| Arc::ptr_eq(current, &database));
+        drop(slot);
+        // The file is locked until the last user has let go of it; the next call finds that out.
+        close((current, database));
+        Err(self.note(error))
+    }
+
+    fn database(&self) -> Result<Arc<Database>, StoreError> {
+        let mut slot = self.open.lock();
+        if let Some(database) = &*slot {
+            return Ok(database.clone());
+        }
+        // An empty file would be made a new store, without the jobs of this one.
+        if let Some(path) = self.backing.file()
+            && std::fs::metadata(path).map_or(0, |file| file.len()) == 0
+        {
+            return Err(self.note(StoreError::Corrupt(self.located("the file was deleted or emptied"))));
+        }
+        let database = open(&self.backing).map_err(|error| self.note(error))?;
+        Ok(slot.insert(Arc::new(database)).clone())
+    }
+
+    fn classify(&self, error: &redb::Error) -> StoreError {
+        match store_error(error) {
+            StoreError::Corrupt(what) => StoreError::Corrupt(self.located(&what)),
+            other => other,
+        }
+    }
+
+    /// The text with the name of the file.
+    fn located(&self, what: &str) -> String {
+        self.backing.file().map_or_else(|| what.to_owned(), |path| format!("{}: {what}", path.display()))
+    }
+
+    /// Notes and signals damage, once.
+    fn note(&self, error: StoreError) -> StoreError {
+        if let StoreError::Corrupt(what) = &error
+            && self.corruption.set(what)
+            && let Backing::File(path) = &self.backing
+            && let Err(failed) = std::fs::write(damage_note(path), format!("{what}\n"))
+        {
+            tracing::warn!(file = %path.display(), %failed, "the damage could not be noted next to the file");
+        }
+        error
+    }
+
+    /// Checks that the file is still the one that was opened, and not shorter than `least`. Returns its length.
+    fn check_in_place(&self, least: u64) -> Result<u64, StoreError> {
+        let (Backing::File(path), Some(opened)) = (&self.backing, self.identity) else { return Ok(0) };
+        match identity(path) {
+            Some((found, len)) if found == opened && len >= least => Ok(len),
+            Some((found, _)) if found == opened => {
+                Err(self.note(StoreError::Corrupt(self.located("the file was cut while the server used it"))))
             }
-            // The file is locked until the last user has let go of it; the next call finds that out.
-            drop(database);
-            error
-        })
+            _ => Err(self
+                .note(StoreError::Corrupt(self.located("the file was deleted or replaced while the server used it")))),
+        }
     }
 }
 
+impl Drop for RedbStore {
+    fn drop(&mut self) {
+        close(self.open.get_mut().take());
+    }
+}
+
+/// Drops a database, which may write to its file and, where that is damaged, panic.
+fn close<T>(database: T) {
+    if let Err(panic) = caught(|| drop(database)) {
+        tracing::error!(panic, "the database could not be closed; the next start recovers its last commit");
+    }
+}
+
+/// Device and number of a file, and its length.
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<((u64, u64), u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).ok().map(|file| ((file.dev(), file.ino()), file.len()))
+}
+
+#[cfg(not(unix))]
+fn identity(_: &Path) -> Option<((u64, u64), u64)> {
+    None
+}
+
+/// Whether the checksums of all pages of a database file are right, also of those that only writers use. The file is not
+/// changed.
+///
+/// # Errors
+///
+/// [`StoreError`] if the file cannot be opened as a database.
+pub fn has_right_checksums(path: &Path) -> Result<bool, StoreError> {
+    let mut database = open(&Backing::ReadOnly(path.to_owned()))?;
+    let checked = caught(|| database.check_integrity());
+    close(database);
+    // What a check reports otherwise than by its answer is damage as well.
+    Ok(matches!(checked, Ok(Ok(true))))
+}
+
 fn open(backing: &Backing) -> Result<Database, StoreError> {
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES);
-    let database = match backing {
-        Backing::File(path) => builder.create(path),
-        Backing::Backend(make) => {
-            builder.create_with_backend(Boxed(make().map_err(|error| StoreError::from_io(&error))?))
-        }
+    let located = |error: StoreError| match (error, backing.file()) {
+        (StoreError::Corrupt(what), Some(path)) => StoreError::Corrupt(format!("{}: {what}", path.display())),
+        (error, _) => error,
     };
-    let database = database.map_err(|error| match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::InUse,
-        other => store_error(&other.into()),
-    })?;
-    prepare(&database).map_err(|error| store_error(&error))?;
-    Ok(database)
+    // Opened apart from the database, which may panic: an error here is one of the system's.
+    let backend: Option<Box<dyn StorageBackend>> = match backing {
+        Backing::File(_) => None,
+        Backing::ReadOnly(path) => Some(Box::new(Overlay::open(path)?)),
+        Backing::Backend(make) => Some(make().map_err(|error| StoreError::from_io(&error))?),
+    };
+    let opened = caught(|| {
+        let mut builder = Database::builder();
+        builder.set_cache_size(CACHE_BYTES);
+        let database = match (backend, backing) {
+            (Some(backend), _) => builder.create_with_backend(Boxed(backend)),
+            (None, Backing::File(path) | Backing::ReadOnly(path)) => builder.create(path),
+            (None, Backing::Backend(_)) => builder.create_with_backend(InMemoryBackend::new()),
+        };
+        let database = database.map_err(|error| match error {
+            DatabaseError::DatabaseAlreadyOpen => StoreError::InUse,
+            other => store_error(&other.into()),
+        })?;
+        prepare(&database).map_err(|error| store_error(&error))?;
+        Ok(database)
+    });
+    opened.unwrap_or_else(|panic| Err(StoreError::Corrupt(panic))).map_err(located)
 }
 
 /// Makes the tables, so that readers find them; writes nothing if they are there.
@@ -128,32 +266,41 @@ fn prepare(database: &Database) -> Result<(), redb::Error> {
 
 impl JobStore for RedbStore {
     fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        self.check_in_place(self.len.load(Ordering::Acquire))?;
         self.with(|database| {
             let transaction = database.begin_write()?;
             apply(&transaction, writes)?;
             transaction.commit()?;
             Ok(())
-        })
+        })?;
+        self.len.store(self.check_in_place(0)?, Ordering::Release);
+        Ok(())
     }
 
     fn job(&self, job: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        self.with(|database| {
+        let stored = self.with(|database| {
             let table = database.begin_read()?.open_table(JOBS)?;
             Ok(table.get(job)?.map(|record| record.value().to_vec()))
-        })
+        })?;
+        stored.map(|stored| seal::open(Key::Job(job), &stored).map(<[u8]>::to_vec)).transpose()
     }
 
-    fn jobs(&self, before: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    fn jobs(&self, before: Option<&str>, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
         self.with(|database| {
             let table = database.begin_read()?.open_table(JOBS)?;
             let range = match before {
                 Some(before) => table.range::<&str>(..before)?,
                 None => table.range::<&str>(..)?,
             };
-            let mut found = Vec::new();
+            let (mut found, mut bytes) = (Vec::new(), 0);
             for entry in range.rev().take(limit) {
                 let (job, record) = entry?;
-                found.push((job.value().to_owned(), record.value().to_vec()));
+                let (job, stored) = (job.value(), record.value());
+                bytes += stored.len();
+                found.push((job.to_owned(), seal::open(Key::Job(job), stored).map(<[u8]>::to_vec)));
+                if bytes >= SCAN_BYTES {
+                    break;
+                }
             }
             Ok(found)
         })
@@ -165,17 +312,32 @@ impl JobStore for RedbStore {
             let mut found = Vec::new();
             for entry in table.range((job, from)..=(job, u64::MAX))? {
                 let (key, event) = entry?;
-                found.push((key.value().1, Bytes::copy_from_slice(event.value())));
+                let (job, sequence) = key.value();
+                let opened = match seal::open_event(job, sequence, event.value()) {
+                    Ok(opened) => opened,
+                    Err(error) => return Ok(Err(error)),
+                };
+                if let Some((before, _)) = found.last()
+                    && !opened.follows(*before)
+                {
+                    let what = format!("an event between {before} and {sequence} is missing");
+                    return Ok(Err(StoreError::Damaged(what)));
+                }
+                found.push((sequence, Bytes::copy_from_slice(opened.event)));
             }
-            Ok(found)
-        })
+            Ok(Ok(found))
+        })?
     }
 
     fn reserved(&self, job: &str) -> Result<u64, StoreError> {
-        self.with(|database| {
+        let below = self.with(|database| {
             let table = database.begin_read()?.open_table(RESERVED)?;
             Ok(table.get(job)?.map_or(0, |below| below.value()))
-        })
+        })?;
+        if below > SEQUENCE_MAX {
+            return Err(StoreError::Damaged(format!("{below} is no number of events that a job can have")));
+        }
+        Ok(below)
     }
 
     fn named(&self, name: &[u8]) -> Result<Option<String>, StoreError> {
@@ -183,6 +345,14 @@ impl JobStore for RedbStore {
             let table = database.begin_read()?.open_table(NAMES)?;
             Ok(table.get(name)?.map(|job| job.value().to_owned()))
         })
+    }
+
+    fn corruption(&self) -> Corruption {
+        self.corruption.clone()
+    }
+
+    fn location(&self) -> String {
+        self.backing.file().map_or_else(|| "memory".to_owned(), |path| path.display().to_string())
     }
 }
 
@@ -193,8 +363,13 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), redb::E
     let mut names = transaction.open_table(NAMES)?;
     for write in writes {
         match write {
-            Write::PutJob { job, record } => _ = jobs.insert(job.as_str(), record.as_slice())?,
-            Write::PutEvent { job, sequence, event } => _ = events.insert((job.as_str(), *sequence), event.as_ref())?,
+            Write::PutJob { job, record } => {
+                jobs.insert(job.as_str(), seal::seal(Key::Job(job), record).as_slice())?;
+            }
+            Write::PutEvent { job, sequence, previous, event } => {
+                let sealed = seal::seal_event(job, *sequence, *previous, event);
+                events.insert((job.as_str(), *sequence), sealed.as_slice())?;
+            }
             Write::Reserve { job, below } => _ = reserved.insert(job.as_str(), below)?,
             Write::PutName { name, job } => _ = names.insert(name.as_slice(), job.as_str())?,
             Write::Compact { job, below } => {
@@ -217,8 +392,16 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), redb::E
 
 fn store_error(error: &redb::Error) -> StoreError {
     match error {
+        // The database reads where its file ends, or what its file begins with is not a database.
+        redb::Error::Io(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) => {
+            StoreError::Corrupt(error.to_string())
+        }
         redb::Error::Io(error) => StoreError::from_io(error),
-        redb::Error::Corrupted(what) => StoreError::Damaged(what.clone()),
+        redb::Error::Corrupted(what) => StoreError::Corrupt(what.clone()),
+        other @ (redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TypeDefinitionChanged { .. }
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TableDoesNotExist(_)) => StoreError::Corrupt(other.to_string()),
         other => StoreError::Io(other.to_string()),
     }
 }
@@ -258,7 +441,8 @@ mod tests {
     use super::*;
 
     fn event(job: &str, sequence: u64) -> Write {
-        Write::PutEvent { job: job.into(), sequence, event: Bytes::from(sequence.to_string()) }
+        let previous = (sequence > 0).then_some(0);
+        Write::PutEvent { job: job.into(), sequence, previous, event: Bytes::from(sequence.to_string()) }
     }
 
     #[test]
@@ -273,12 +457,15 @@ mod tests {
         assert!(matches!(RedbStore::open(Backing::File(path.clone())), Err(StoreError::InUse)));
         drop(store);
         let store = RedbStore::open(Backing::File(path)).expect("the same store");
-        let names = |found: Vec<(String, Vec<u8>)>| found.into_iter().map(|(job, _)| job).collect::<Vec<_>>();
+        let names = |found: Vec<StoredRecord>| found.into_iter().map(|(job, _)| job).collect::<Vec<_>>();
         assert_eq!(names(store.jobs(None, 2).expect("readable")), ["c", "b"]);
         assert_eq!(names(store.jobs(Some("b"), 2).expect("readable")), ["a"]);
         let numbers: Vec<u64> = store.events("b", 0).expect("readable").into_iter().map(|(number, _)| number).collect();
         assert_eq!(numbers, [0, 7]);
         assert_eq!(store.events("b", 1).expect("readable").len(), 1);
+        store.commit(&[event("d", 0), event("d", 2), event("d", 3)]).expect("room");
+        let gap = store.events("d", 0).expect_err("3 follows 0, it says");
+        assert_eq!(gap, StoreError::Damaged("an event between 2 and 3 is missing".into()));
         assert_eq!((store.reserved("b"), store.reserved("a")), (Ok(9), Ok(0)));
         assert_eq!(store.named(b"n"), Ok(Some("b".into())));
         store.commit(&[Write::Compact { job: "b".into(), below: 7 }]).expect("room");

@@ -20,12 +20,12 @@ pub struct Series {
 
 impl Series {
     /// Samples of the device.
-    pub fn samples(&self) -> impl Iterator<Item = &DeviceSample> {
+    pub fn samples(&self) -> impl DoubleEndedIterator<Item = &DeviceSample> + ExactSizeIterator {
         self.samples.iter()
     }
 
     /// Activity of the server.
-    pub fn activity(&self) -> impl Iterator<Item = &Activity> {
+    pub fn activity(&self) -> impl DoubleEndedIterator<Item = &Activity> + ExactSizeIterator {
         self.activity.iter()
     }
 
@@ -34,11 +34,11 @@ impl Series {
         self.is_cut
     }
 
-    pub(super) fn push_sample(&mut self, sample: DeviceSample) {
+    pub(crate) fn push_sample(&mut self, sample: DeviceSample) {
         self.is_cut |= push_within(&mut self.samples, sample, SAMPLES_MAX);
     }
 
-    pub(super) fn push_activity(&mut self, activity: Activity) {
+    pub(crate) fn push_activity(&mut self, activity: Activity) {
         self.is_cut |= push_within(&mut self.activity, activity, ACTIVITY_MAX);
     }
 }

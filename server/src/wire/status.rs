@@ -141,6 +141,7 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
         ServerError::Store(StoreError::Full(_)) => (Code::ResourceExhausted, "DISK_FULL", Some(STORE_RETRY)),
         ServerError::Store(StoreError::Exhausted(_)) => (Code::ResourceExhausted, "HOST_EXHAUSTED", Some(STORE_RETRY)),
         ServerError::Store(StoreError::Damaged(_)) => (Code::DataLoss, "DATA_LOST", None),
+        ServerError::Store(StoreError::Corrupt(_)) => (Code::Unavailable, "STORE_DAMAGED", None),
         ServerError::Store(_) => (Code::Unavailable, "STORE_UNAVAILABLE", Some(STORE_RETRY)),
         ServerError::ShuttingDown => (Code::Unavailable, "SHUTTING_DOWN", None),
         ServerError::EngineUnavailable(_) => (Code::Unavailable, "ENGINE_UNAVAILABLE", Some(REOPEN_RETRY)),

@@ -1,10 +1,14 @@
 //! Nothing accepted is lost: servers that are killed, stores that fail, clients that are cut off.
 
+mod archive;
 mod clients;
 #[cfg(target_os = "linux")]
 mod crowd;
+#[cfg(unix)]
+mod damage;
 mod host;
 mod kill;
+mod leftovers;
 #[cfg(feature = "s3")]
 mod object_store;
 mod older_store;

@@ -27,7 +27,8 @@ const ARGUMENTS: [&str; 4] = ["--scripted-step-ms", "1", "--keep-hours=1000000",
 fn records(folder: &Path) -> Vec<JobRecord> {
     let store = RedbStore::open(Backing::File(folder.join("jobs.redb"))).expect("no server uses it");
     let records = store.jobs(None, 100).expect("readable");
-    records.into_iter().map(|(_, record)| JobRecord::decode(record.as_slice()).expect("a record")).collect()
+    let decode = |record: Vec<u8>| JobRecord::decode(record.as_slice()).expect("a record");
+    records.into_iter().map(|(_, record)| decode(record.expect("undamaged"))).collect()
 }
 
 async fn list(jobs: &mut Jobs) -> Vec<Job> {

@@ -7,6 +7,19 @@ use std::process::{Child, Command, Stdio};
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use tonic::transport::{Channel, Endpoint};
 
+/// Runs `sakuga-server store` over a folder; its exit status, and what it prints.
+pub fn store(command: &str, folder: &Path, arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_sakuga-server"))
+        .args(["store", command, "--data-dir"])
+        .arg(folder)
+        .args(arguments)
+        .env_clear()
+        .output()
+        .expect("it runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().expect("it ends by itself"), text(&output.stdout) + &text(&output.stderr))
+}
+
 /// A client of a server.
 pub type Jobs = JobServiceClient<Channel>;
 
@@ -43,6 +56,35 @@ impl Program {
         BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
         let url = line.trim().strip_prefix("listening on ").expect("an address").to_owned();
         Self { child, url }
+    }
+
+    /// Starts a server whose folder may be damaged. Its log goes to `log`; `None` if it ends instead of listening.
+    pub fn try_start(folder: &Path, arguments: &[&str], log: &Path) -> Option<Self> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sakuga-server"))
+            .args(["--engine", "scripted", "--listen", "127.0.0.1:0", "--log", "error", "--data-dir"])
+            .arg(folder)
+            .args(arguments)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(log).expect("a file"))
+            .spawn()
+            .expect("it runs");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a line, or the end");
+        match line.trim().strip_prefix("listening on ") {
+            Some(url) => Some(Self { url: url.to_owned(), child }),
+            None => {
+                assert_eq!(child.wait().expect("it ended").code(), Some(1), "it says why and ends");
+                None
+            }
+        }
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn ended(mut self) -> Option<i32> {
+        self.child.wait().expect("it ended").code()
     }
 
     /// A client of it.

@@ -10,7 +10,7 @@ use sakuga_server::config::JobsConfig;
 use sakuga_server::store::artifacts::ObjectArtifacts;
 use sakuga_server::store::place::DataPlace;
 use sakuga_server::store::redb::RedbStore;
-use sakuga_server::store::{JobStore, StoreError, Write};
+use sakuga_server::store::{JobStore, StoreError, StoredRecord, Write};
 
 use crate::host::Host;
 use crate::support::{PATIENCE, request};
@@ -36,7 +36,7 @@ impl JobStore for Slow {
         self.inner.job(job)
     }
 
-    fn jobs(&self, before: Option<&str>, limit: usize) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+    fn jobs(&self, before: Option<&str>, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
         self.inner.jobs(before, limit)
     }
 

@@ -162,7 +162,7 @@ fn a_torn_write_loses_nothing_that_was_acknowledged() {
                 let event = Bytes::from(vec![sequence as u8; 10 + dice.roll(5_000) as usize]);
                 let record = sequence.to_le_bytes().to_vec();
                 let writes = [
-                    Write::PutEvent { job: "job".into(), sequence, event },
+                    Write::PutEvent { job: "job".into(), sequence, previous: sequence.checked_sub(1), event },
                     Write::PutJob { job: "job".into(), record },
                 ];
                 if store.commit(&writes).is_err() {

@@ -11,8 +11,8 @@ use tonic::{Request, Status};
 
 use crate::raw::RawCodec;
 
-/// Bytes of a message: as many as a method with a prompt takes, and many more.
-const SIZES: [usize; 2] = [512 * 1024 - 64, 3 << 20];
+/// Bytes of a message: as many as a public method, a method without a prompt and one with a prompt take, and many more.
+const SIZES: [usize; 4] = [4 * 1024 - 64, 16 * 1024 - 64, 512 * 1024 - 64, 3 << 20];
 /// Messages within messages.
 const DEPTH_MAX: usize = 4;
 /// CPU time of a refused message. `/proc` counts in hundredths of a second; one of them belongs to the machine.
@@ -22,13 +22,13 @@ const MEMORY_KIB_MAX: u64 = 32 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server in a process of its own, whose CPU time and memory can be read.
-struct Server {
+pub struct Server {
     child: Child,
-    url: String,
+    pub url: String,
 }
 
 impl Server {
-    fn start() -> Self {
+    pub fn start() -> Self {
         let flags = ["--engine=scripted", "--listen=127.0.0.1:0", "--scripted-step-ms=0", "--queue-size=100000"];
         let mut command = Command::new(env!("CARGO_BIN_EXE_sakuga-server"));
         let mut child =
@@ -44,20 +44,20 @@ impl Server {
     }
 
     /// CPU time in hundredths of a second.
-    fn ticks(&self) -> u64 {
+    pub fn ticks(&self) -> u64 {
         let stat = self.proc("stat");
         let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
         fields[11].parse::<u64>().expect("a number") + fields[12].parse::<u64>().expect("a number")
     }
 
-    fn kib(&self, name: &str) -> u64 {
+    pub fn kib(&self, name: &str) -> u64 {
         let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
         line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// Sets the peak of the memory to what is in use, which is returned.
-    fn reset_peak(&self) -> u64 {
+    pub fn reset_peak(&self) -> u64 {
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("our own process");
         self.kib("VmRSS")
     }
@@ -147,13 +147,19 @@ async fn call(channel: &Channel, method: &MethodDescriptor, message: Bytes) -> R
 async fn the_largest_message_of_each_shape_costs_next_to_nothing_when_it_is_refused() {
     let server = Server::start();
     let channel = Endpoint::from_shared(server.url.clone()).expect("a URL").connect().await.expect("it listens");
-    let pool = DescriptorPool::decode(sakuga_proto::FILE_DESCRIPTOR_SET).expect("descriptors");
-    let services = pool.services().filter(|service| service.full_name().starts_with("sakuga."));
-    let methods: Vec<MethodDescriptor> = services.flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
+    let sets = [
+        sakuga_proto::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let pools = sets.map(|set| DescriptorPool::decode(set).expect("descriptors"));
+    let services: Vec<_> = pools.iter().flat_map(DescriptorPool::services).collect();
+    let methods: Vec<MethodDescriptor> =
+        services.iter().flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
     let (mut refused, mut worst, mut failures) = (0, (0, 0), Vec::new());
     for method in &methods {
         for bytes in SIZES {
-            // Nothing of these sizes is fit for a method without a prompt, however it is made.
             for (shape, message) in shapes(&method.input(), bytes, 0) {
                 let message = Bytes::from(message);
                 let mut best = (u64::MAX, u64::MAX);

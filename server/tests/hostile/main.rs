@@ -1,7 +1,9 @@
 //! What comes from outside, however wrong: every message of every call, and a network that delays, cuts and falls silent.
 
+mod answers;
 mod extremes;
 mod largest;
+mod lists;
 mod messages;
 mod network;
 mod raw;

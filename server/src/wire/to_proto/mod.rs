@@ -14,11 +14,13 @@ use crate::preview::PreviewFormat;
 use crate::request::Request;
 use crate::wire::{sampling, status};
 
+mod findings;
 mod observe;
 mod system;
 mod tokens;
 
-pub use observe::{activity, compute_path, loading_phase, profile};
+pub use findings::diagnostics;
+pub use observe::{activity, compute_path, loading_phase, profile, telemetry};
 pub use system::{gpu_stats, model, server_info};
 pub use tokens::token_count;
 
@@ -42,7 +44,7 @@ pub fn event(context: &JobContext, event: Event) -> generation::GenerateEvent {
     let body = match event.body {
         EventBody::Accepted { diagnostics } => generate_event::Event::Accepted(generation::Accepted {
             request_id: context.resolved.request_id.clone(),
-            diagnostics: diagnostics.iter().map(Into::into).collect(),
+            diagnostics: self::diagnostics(&diagnostics),
         }),
         EventBody::Queued { position, eta } => generate_event::Event::Queued(generation::Queued {
             position: saturate(position),

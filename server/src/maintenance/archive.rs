@@ -1,0 +1,172 @@
+//! The archive of jobs: a tar file that other programs can read.
+//!
+//! ```text
+//! sakuga-jobs.json                  {"format": "sakuga jobs", "version": 1, "software": "sakuga-server 0.1.0"}
+//! jobs/ID/job.json                  what follows of this job: bytes and SHA-256 of each file, and `reserved`
+//! jobs/ID/record.pb                 sakuga.internal.store.v1.JobRecord
+//! jobs/ID/events.pb                 every event as sakuga.generation.v1.GenerateEvent, each behind its length as a varint
+//! jobs/ID/pictures/0.png            its pictures, those that are not missing or altered
+//! end.json                          {"jobs": 12}
+//! ```
+//!
+//! The files of a job follow its `job.json` in this order. `end.json` is last: an archive without it was cut off.
+
+use bytes::{Buf as _, Bytes};
+use prost::encoding::{decode_varint, encode_varint};
+use serde_json::{Value, json};
+
+use super::MaintenanceError;
+
+/// The first entry.
+pub const HEAD: &str = "sakuga-jobs.json";
+/// The last entry.
+pub const END: &str = "end.json";
+/// The version of the format that this program writes and reads.
+pub const VERSION: u64 = 1;
+/// Bytes of the JSON files.
+pub const JSON_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of a record.
+pub const RECORD_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of the events of a job.
+pub const EVENTS_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of a picture.
+pub const PICTURE_BYTES_MAX: u64 = 1 << 30;
+/// Pictures of a job.
+const PICTURES_MAX: usize = 16;
+
+/// The contents of the first entry.
+pub fn head() -> Value {
+    let software = concat!("sakuga-server ", env!("CARGO_PKG_VERSION"));
+    json!({ "format": "sakuga jobs", "version": VERSION, "software": software })
+}
+
+/// Checks the contents of the first entry.
+///
+/// # Errors
+///
+/// [`MaintenanceError::Archive`] for another format or version.
+pub fn check_head(head: &Value) -> Result<(), MaintenanceError> {
+    match (head["format"].as_str(), head["version"].as_u64()) {
+        (Some("sakuga jobs"), Some(VERSION)) => Ok(()),
+        (Some("sakuga jobs"), version) => Err(MaintenanceError::Archive(format!(
+            "its version is {}, and this program reads version {VERSION}; use a newer one",
+            version.map_or_else(|| "not a number".into(), |version| version.to_string())
+        ))),
+        _ => Err(MaintenanceError::Archive(format!("it does not begin with {HEAD} of `sakuga-server store export`"))),
+    }
+}
+
+/// A file of an archive: its size and its SHA-256.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sum {
+    /// Bytes.
+    pub bytes: u64,
+    /// SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Sum {
+    /// The sum of these bytes.
+    pub fn of(file: &[u8]) -> Self {
+        Self { bytes: file.len() as u64, sha256: sakuga_proto::digest::sha256_hex(file) }
+    }
+
+    fn json(&self) -> Value {
+        json!({ "bytes": self.bytes, "sha256": self.sha256 })
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        Some(Self { bytes: value["bytes"].as_u64()?, sha256: value["sha256"].as_str()?.to_owned() })
+    }
+}
+
+/// What an archive holds of a job, as its `job.json` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The first sequence number that no reader can have seen.
+    pub reserved: u64,
+    /// The record.
+    pub record: Sum,
+    /// The events.
+    pub events: Sum,
+    /// The pictures; `None`: missing in the folder that was exported.
+    pub pictures: Vec<Option<Sum>>,
+}
+
+impl Entry {
+    /// The contents of `job.json`.
+    pub fn json(&self) -> Value {
+        let picture = |sum: &Option<Sum>| sum.as_ref().map_or(Value::Null, Sum::json);
+        json!({
+            "reserved": self.reserved,
+            "record": self.record.json(),
+            "events": self.events.json(),
+            "pictures": self.pictures.iter().map(picture).collect::<Vec<_>>(),
+        })
+    }
+
+    /// Reads the contents of `job.json`; `None` if they are not what [`Entry::json`] writes.
+    pub fn read(value: &Value) -> Option<Self> {
+        let pictures = value["pictures"].as_array().filter(|pictures| pictures.len() <= PICTURES_MAX)?;
+        let picture = |value: &Value| if value.is_null() { Some(None) } else { Sum::read(value).map(Some) };
+        Some(Self {
+            reserved: value["reserved"].as_u64()?,
+            record: Sum::read(&value["record"])?,
+            events: Sum::read(&value["events"])?,
+            pictures: pictures.iter().map(picture).collect::<Option<_>>()?,
+        })
+    }
+}
+
+/// Encoded events, one behind the other.
+pub fn join<'a>(events: impl IntoIterator<Item = &'a Bytes>) -> Vec<u8> {
+    let mut joined = Vec::new();
+    for event in events {
+        encode_varint(event.len() as u64, &mut joined);
+        joined.extend_from_slice(event);
+    }
+    joined
+}
+
+/// The events of [`join`]; `None` if the bytes are not events.
+pub fn split(mut joined: Bytes) -> Option<Vec<Bytes>> {
+    let mut events = Vec::new();
+    while joined.has_remaining() {
+        let length = usize::try_from(decode_varint(&mut joined).ok()?).ok()?;
+        if length > joined.len() {
+            return None;
+        }
+        events.push(joined.split_to(length));
+    }
+    Some(events)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let entry = Entry {
+            reserved: 7,
+            record: Sum::of(b"record"),
+            events: Sum::of(b""),
+            pictures: vec![Some(Sum::of(b"picture")), None],
+        };
+        assert_eq!(Entry::read(&entry.json()), Some(entry));
+        check_head(&head()).expect("its own");
+        for other in [json!({}), json!({ "format": "sakuga jobs", "version": 2 }), json!([1])] {
+            assert!(check_head(&other).is_err(), "{other}");
+            assert_eq!(Entry::read(&other), None);
+        }
+    }
+
+    #[test]
+    fn events_are_joined_and_split() {
+        let events = [Bytes::from_static(b"one"), Bytes::new(), Bytes::from(vec![3; 1000])];
+        let joined = Bytes::from(join(&events));
+        assert_eq!(split(joined.clone()).as_deref(), Some(&events[..]));
+        assert_eq!(split(joined.slice(..joined.len() - 1)), None);
+        assert_eq!(split(Bytes::from_static(&[0xff; 12])), None);
+    }
+}

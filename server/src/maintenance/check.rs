@@ -1,0 +1,186 @@
+//! `store check`: reads everything that a data folder holds and lists what is damaged.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::MaintenanceError;
+use super::folder::DataFolder;
+use crate::jobs::{Record, check_picture};
+use crate::store::redb::{damage_note, has_right_checksums};
+use crate::store::{JobStore as _, StoreError};
+
+/// Records that are read at once.
+const SCAN: usize = 256;
+
+/// Something that is damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file.
+    pub file: PathBuf,
+    /// The job, if it is known.
+    pub job: Option<String>,
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let job = self.job.as_ref().map(|job| format!("job {job}: ")).unwrap_or_default();
+        write!(formatter, "{}: {job}{}; {}", self.file.display(), self.what, self.remedy)
+    }
+}
+
+/// What a folder holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checked {
+    /// Jobs whose record can be read.
+    pub jobs: usize,
+    /// Those of them that have not ended.
+    pub open: usize,
+    /// Events.
+    pub events: usize,
+    /// Pictures.
+    pub pictures: usize,
+    /// Bytes of the pictures.
+    pub picture_bytes: u64,
+    /// What is damaged.
+    pub problems: Vec<Problem>,
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.problems {
+            writeln!(formatter, "{problem}")?;
+        }
+        let Self { jobs, open, events, pictures, picture_bytes, problems } = self;
+        write!(formatter, "{jobs} jobs, {open} of them not ended, {events} events, {pictures} pictures of ")?;
+        write!(formatter, "{:.1} MiB: ", *picture_bytes as f64 / f64::from(1 << 20))?;
+        match problems.len() {
+            0 => writeln!(formatter, "nothing is damaged"),
+            count => writeln!(formatter, "{count} problems"),
+        }
+    }
+}
+
+const REPAIR: &str =
+    "restore the folder from a backup, or run `sakuga-server store repair`, which keeps what can be read";
+const LOST: &str = "restore the file from a backup, or create the job again";
+
+impl Checked {
+    fn add(&mut self, file: PathBuf, job: Option<&str>, what: impl fmt::Display, remedy: &'static str) {
+        self.problems.push(Problem { file, job: job.map(str::to_owned), what: what.to_string(), remedy });
+    }
+}
+
+/// Reads everything that a folder holds, and changes nothing.
+///
+/// # Errors
+///
+/// [`MaintenanceError`] if a server uses the folder, or it cannot be read. Damage is a part of the result.
+pub async fn check(folder: &DataFolder) -> Result<Checked, MaintenanceError> {
+    let mut checked = Checked::default();
+    let database = folder.database();
+    if let Ok(noted) = std::fs::read_to_string(damage_note(&database)) {
+        checked.add(damage_note(&database), None, format!("the server noted damage: {}", noted.trim()), REPAIR);
+    }
+    if !database.exists() {
+        checked.add(
+            database,
+            None,
+            "the file is missing",
+            "restore it from a backup; the next start makes an empty one",
+        );
+        return Ok(checked);
+    }
+    let store = match folder.read() {
+        Ok(store) => store,
+        Err(MaintenanceError::Store { error: StoreError::Corrupt(what), .. }) => {
+            checked.add(database, None, what, REPAIR);
+            return Ok(checked);
+        }
+        Err(error) => return Err(error),
+    };
+    if let Err(error) = store.verify() {
+        checked.add(database, None, error, REPAIR);
+        return Ok(checked);
+    }
+    let mut known = BTreeSet::new();
+    let mut before: Option<String> = None;
+    loop {
+        let scanned = store.jobs(before.as_deref(), SCAN).map_err(|error| folder.failed(error))?;
+        let Some((last, _)) = scanned.last() else { break };
+        before = Some(last.clone());
+        for (job, bytes) in scanned {
+            known.insert(job.clone());
+            match bytes.and_then(|bytes| Record::of(&job, &bytes)) {
+                Ok(mut record) => {
+                    checked.jobs += 1;
+                    checked.open += usize::from(!record.is_ended());
+                    check_events(&mut checked, folder, &store, &job, &mut record)?;
+                    check_pictures(&mut checked, folder, &job, &record).await?;
+                }
+                Err(error) => checked.add(folder.database(), Some(&job), error, REPAIR),
+            }
+        }
+    }
+    drop(store);
+    let is_sound = has_right_checksums(&folder.database()).map_err(|error| folder.failed(error))?;
+    if !is_sound && checked.problems.is_empty() {
+        checked.add(folder.database(), None, "the checksums of its pages are wrong", REPAIR);
+    }
+    for file in folder.pictures.unfinished() {
+        checked.add(file, None, "a picture was being written when the server was killed", "the next start removes it");
+    }
+    for job in folder.pictures.job_folders().into_iter().filter(|job| !known.contains(job)) {
+        let file = crate::store::place::pictures(folder.path()).join(&job);
+        checked.add(file, None, "no job has these pictures", "move the folder away if you do not need it");
+    }
+    Ok(checked)
+}
+
+fn check_events(
+    checked: &mut Checked,
+    folder: &DataFolder,
+    store: &crate::store::redb::RedbStore,
+    job: &str,
+    record: &mut Record,
+) -> Result<(), MaintenanceError> {
+    let (mut events, damaged) = store.undamaged_events(job).map_err(|error| folder.failed(error))?;
+    let missing = record.keep_whole(&mut events);
+    checked.events += events.len();
+    if damaged + missing > 0 {
+        let what = format!("{} events are damaged or come before a gap", damaged + missing);
+        checked.add(folder.database(), Some(job), what, REPAIR);
+    }
+    match store.reserved(job) {
+        Ok(_) => {}
+        Err(error @ StoreError::Damaged(_)) => checked.add(folder.database(), Some(job), error, REPAIR),
+        Err(error) => return Err(folder.failed(error)),
+    }
+    Ok(())
+}
+
+async fn check_pictures(
+    checked: &mut Checked,
+    folder: &DataFolder,
+    job: &str,
+    record: &Record,
+) -> Result<(), MaintenanceError> {
+    for (index, expected) in record.pictures().into_iter().enumerate() {
+        match check_picture(&folder.pictures, job, index as u32, expected).await {
+            Ok(()) => {
+                checked.pictures += 1;
+                checked.picture_bytes += expected.0;
+            }
+            Err(error @ StoreError::Damaged(_)) => {
+                let file = crate::store::place::pictures(folder.path()).join(job).join(format!("{index}.png"));
+                checked.add(file, Some(job), error, LOST);
+            }
+            Err(error) => return Err(folder.failed(error)),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! Work on the data folder of a server that is stopped: `sakuga-server store check|repair|export|import`.
+//!
+//! [`mod@check`] lists what is damaged and changes nothing. [`mod@repair`] makes a new database of every job that can be read, and
+//! keeps the old file. [`mod@export`] writes jobs, events and pictures into one [`archive`], and [`import`] adds the jobs of such an
+//! archive to a folder; it never replaces anything.
+
+pub mod archive;
+pub mod check;
+pub mod command;
+pub mod export;
+pub mod folder;
+pub mod import;
+pub mod repair;
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::store::StoreError;
+
+/// Why the work could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum MaintenanceError {
+    /// The data folder is missing, or its database is in use or cannot be read.
+    #[error("{}: {error}", .path.display())]
+    Store {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        error: StoreError,
+    },
+    /// A file cannot be read or written.
+    #[error("{}: {error}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The file is not an archive of jobs, or not a whole one.
+    #[error("the archive cannot be used: {0}")]
+    Archive(String),
+}

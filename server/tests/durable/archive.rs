@@ -1,0 +1,152 @@
+//! `store export` and `store import`: the jobs of one folder come to another, and nothing is ever replaced.
+
+use std::path::Path;
+
+use sakuga_proto::generation::v1::{GetArtifactRequest, GetJobRequest, Job, JobState, ListJobsRequest};
+use sakuga_server::picture::sha256_hex;
+
+use crate::program::{Jobs, Program, store};
+use crate::support::{PATIENCE, Seen, request};
+
+const QUICK: [&str; 2] = ["--scripted-step-ms", "0"];
+
+async fn draw(jobs: &mut Jobs, name: &str) -> String {
+    let made = jobs.create_job(request(name, 3)).await.expect("accepted").into_inner();
+    let job_id = made.job.expect("a job").job_id;
+    let mut seen = Seen::default();
+    tokio::time::timeout(PATIENCE, seen.follow(jobs, &job_id)).await.expect("in time").expect("it lives");
+    job_id
+}
+
+async fn list(jobs: &mut Jobs) -> Vec<Job> {
+    jobs.list_jobs(ListJobsRequest::default()).await.expect("readable").into_inner().jobs
+}
+
+async fn picture(jobs: &mut Jobs, job_id: &str) -> String {
+    let call = GetArtifactRequest { job_id: job_id.into(), ..GetArtifactRequest::default() };
+    let mut stream = jobs.get_artifact(call).await.expect("kept").into_inner();
+    let mut file = Vec::new();
+    while let Some(piece) = stream.message().await.expect("readable") {
+        file.extend(piece.chunk.expect("a piece").data);
+    }
+    sha256_hex(&file)
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a plain path")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn jobs_come_to_another_folder_as_they_were() {
+    let work = tempfile::tempdir().expect("a temporary folder");
+    let [from, to, archive] = ["from", "to", "jobs.tar"].map(|name| work.path().join(name));
+    [&from, &to].into_iter().for_each(|folder| std::fs::create_dir(folder).expect("made"));
+    // Two ended jobs, one that runs and one that waits.
+    let server = Program::start(&from, &["--scripted-step-ms", "60", "--drain-timeout", "0"]);
+    let mut jobs = server.jobs().await;
+    for name in ["one", "two"] {
+        draw(&mut jobs, name).await;
+    }
+    for name in ["runs", "waits"] {
+        jobs.create_job(request(name, 100)).await.expect("accepted");
+    }
+    assert_eq!(store("export", &from, &["--out", text(&archive)]).0, 1, "a server uses the folder");
+    assert!(!archive.exists());
+    server.kill();
+
+    let (status, said) = store("export", &from, &["--out", text(&archive)]);
+    assert_eq!((status, said.contains("4 jobs and 2 pictures")), (0, true), "{said}");
+    let (status, said) = store("export", &from, &["--out", text(&archive)]);
+    assert!(status == 1 && said.contains("jobs.tar"), "an archive is not replaced: {said}");
+    let listed = std::process::Command::new("tar").arg("-tf").arg(&archive).output().expect("tar runs");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    assert!(listed.starts_with("sakuga-jobs.json\n") && listed.ends_with("end.json\n"), "{listed}");
+    assert_eq!(listed.matches("/pictures/0.png").count(), 2, "{listed}");
+
+    let (status, said) = store("import", &to, &[text(&archive)]);
+    assert_eq!((status, said.contains("4 jobs were imported, 0 were there already")), (0, true), "{said}");
+    let (status, said) = store("import", &to, &[text(&archive)]);
+    assert_eq!((status, said.contains("0 jobs were imported, 4 were there already")), (0, true), "{said}");
+    assert_eq!(store("check", &to, &[]).0, 0);
+
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    for (folder, found) in [(&from, &mut old), (&to, &mut new)] {
+        let server = Program::start(folder, &QUICK);
+        let mut jobs = server.jobs().await;
+        for job in list(&mut jobs).await {
+            let mut seen = Seen::default();
+            tokio::time::timeout(PATIENCE, seen.follow(&mut jobs, &job.job_id))
+                .await
+                .expect("in time")
+                .expect("it lives");
+            let ended = jobs.get_job(GetJobRequest { job_id: job.job_id.clone() }).await.expect("there").into_inner();
+            assert_eq!(ended.job.expect("a job").state(), JobState::Completed);
+            found.push((job.job_id.clone(), job.request_id, seen.pixels(), picture(&mut jobs, &job.job_id).await));
+        }
+        // Names came along: a repeated call finds its job.
+        let made = jobs.create_job(request("one", 3)).await.expect("known").into_inner();
+        assert!(made.existed);
+    }
+    assert_eq!((old.len(), &old), (4, &new));
+
+    // The jobs that ran have ended in both folders, each at its own time: none replaces the other.
+    let (status, said) = store("import", &to, &[text(&archive)]);
+    assert_eq!(
+        (status, said.matches("not imported: the folder has this job with other contents").count()),
+        (1, 2),
+        "{said}"
+    );
+    assert_eq!(store("check", &to, &[]).0, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_archive_that_is_altered_or_cut_off_is_refused() {
+    let work = tempfile::tempdir().expect("a temporary folder");
+    let [from, to, archive, bad] = ["from", "to", "jobs.tar", "bad.tar"].map(|name| work.path().join(name));
+    std::fs::create_dir(&from).expect("made");
+    let server = Program::start(&from, &QUICK);
+    let mut jobs = server.jobs().await;
+    for number in 0..3 {
+        draw(&mut jobs, &number.to_string()).await;
+    }
+    drop(jobs);
+    assert_eq!(server.terminate(), Some(0));
+    assert_eq!(store("export", &from, &["--out", text(&archive)]).0, 0);
+    let good = std::fs::read(&archive).expect("there");
+    for at in (600..good.len()).step_by(good.len() / 40) {
+        let (mut flipped, cut) = (good.clone(), good[..at].to_vec());
+        flipped[at] ^= 0x10;
+        for (what, bytes) in [("flipped", flipped), ("cut", cut)] {
+            // Padding has no meaning, and nothing but padding comes behind the last file.
+            let is_padding = if what == "flipped" { good[at] == 0 } else { good[at..].iter().all(|byte| *byte == 0) };
+            std::fs::write(&bad, bytes).expect("written");
+            std::fs::create_dir(&to).expect("made");
+            let (status, said) = store("import", &to, &[text(&bad)]);
+            assert!(status == 1 || is_padding, "{what} at {at}: {said}");
+            assert!(!said.contains("panicked"), "{said}");
+            // What came before the damage is whole.
+            let (checked, said) = store("check", &to, &[]);
+            assert!(checked == 0 || said.contains("no job has these pictures"), "{what} at {at}: {said}");
+            std::fs::remove_dir_all(&to).expect("removed");
+        }
+    }
+    for content in [&b""[..], b"no archive", &[0; 10_240]] {
+        std::fs::write(&bad, content).expect("written");
+        std::fs::create_dir_all(&to).expect("made");
+        let (status, said) = store("import", &to, &[text(&bad)]);
+        assert!(status == 1 && said.contains("the archive cannot be used"), "{said}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let work = tempfile::tempdir().expect("a temporary folder");
+    let missing = work.path().join("nothing");
+    for (command, arguments) in [("check", &[][..]), ("repair", &[]), ("export", &["--out", "-"]), ("import", &["-"])] {
+        let (status, said) = store(command, &missing, arguments);
+        assert!(status == 1 && said.contains(text(&missing)), "{command}: {said}");
+    }
+    assert!(!missing.exists());
+    let usage = std::process::Command::new(env!("CARGO_BIN_EXE_sakuga-server")).args(["store", "check"]).output();
+    assert_eq!(usage.expect("it runs").status.code(), Some(64));
+}
