@@ -1,5 +1,6 @@
 //! The checks: text in, prompt and findings out. Nothing here fails or panics.
 
+mod encoding;
 mod typed;
 
 use std::ops::Range;
@@ -53,7 +54,7 @@ pub fn check_bytes(bytes: &[u8], options: &CheckOptions<'_>) -> Checked {
             let sound = &bytes[..error.valid_up_to()];
             let text = std::str::from_utf8(sound).unwrap_or_default();
             let mut findings = Findings::new(options.strictness, &options.limits);
-            findings.push(bad_encoding::not_utf8(text.len()..text.len()));
+            findings.push(bad_encoding::not_utf8(text.len()..text.len(), bytes));
             let diagnostics = findings.finish(text, &PositionMap::default(), WriteBack::Verbatim);
             Checked { diagnostics, ..Checked::default() }
         }
@@ -126,6 +127,12 @@ impl<'a> Reading<'a> {
             return None;
         }
         let mut findings = self.findings();
+        if encoding::is_utf16(text) {
+            findings.push(bad_encoding::utf16(0..0));
+            self.diagnostics = findings.finish(text, &PositionMap::default(), WriteBack::Verbatim);
+            return None;
+        }
+        encoding::check(text, &mut findings);
         let contents = envelope::open(text, document, limits, &mut findings);
         self.diagnostics = findings.finish(text, &PositionMap::default(), WriteBack::Verbatim);
         contents

@@ -7,6 +7,7 @@
 mod escaped;
 mod fence;
 mod foreign;
+mod html;
 mod invisible;
 mod json;
 mod markup;
@@ -134,6 +135,7 @@ impl<'t> Opening<'t, '_> {
             self.window.start += BYTE_ORDER_MARK.len_utf8();
         }
         self.remove_invisible();
+        self.read_html();
         self.unwrap()?;
         // JSON in a string of JSON is decoded too, and escaped markup may be around it.
         const MOST_LEVELS: usize = 4;

@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use crate::grammar::{self, Content, ElementDecl};
 use aliases::ALIASES;
 use number::character_number;
+pub(crate) use number::is_character_word;
 
 /// Elements that other tools put around the blocks.
 pub(crate) const ENVELOPES: [&str; 3] = ["img", "image", "document"];

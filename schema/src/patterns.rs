@@ -1,6 +1,12 @@
 //! Instructions of other programs, and Markdown, inside a tag or a sentence.
 
+mod placeholder;
+mod weight;
+
 use std::ops::Range;
+
+pub(crate) use weight::weighted_group;
+use weight::{is_number, weights};
 
 /// An instruction of another program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +23,10 @@ pub(crate) enum Instruction {
     Keyword,
     /// `--ar 3:2`
     Parameter,
+    /// `("a", "b").blend(1, 1)`
+    Function,
+    /// `<segment:face>`
+    Tag,
 }
 
 /// What a piece of a text is.
@@ -24,6 +34,10 @@ pub(crate) enum Instruction {
 pub(crate) enum Pattern {
     /// A weight.
     Weight,
+    /// A weight of zero or less, which asks for less of a thing.
+    Against,
+    /// A part of a template that was not filled in.
+    Placeholder,
     /// Another instruction.
     Instruction(Instruction),
     /// Marks of Markdown.
@@ -68,12 +82,17 @@ pub(crate) fn scan(text: &str, is_tag: bool) -> Vec<Found> {
 /// The pieces between commas and lines; a comma inside braces or square brackets separates nothing.
 fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
-    let (mut start, mut depth) = (0, 0_usize);
+    let (mut start, mut depth, mut group_end) = (0, 0_usize, 0);
     for (at, character) in text.char_indices() {
         match character {
             '{' | '[' => depth += 1,
             '}' | ']' => depth = depth.saturating_sub(1),
-            ',' | '，' if depth == 0 => {}
+            // `(a, b:1.2)` weighs both, `(a, b).blend(1, 1)` has two numbers, and `<random:a,b>` chooses one.
+            '(' | '<' if depth == 0 => {
+                group_end = group_end.max(at + group_length(text, at));
+                continue;
+            }
+            ',' | '，' if depth == 0 && at >= group_end => {}
             '\n' => depth = 0,
             _ => continue,
         }
@@ -86,13 +105,27 @@ fn pieces(text: &str) -> Vec<&str> {
     pieces
 }
 
+/// The length of what begins at `at` and is one piece in spite of its commas; 0 if that is nothing.
+fn group_length(text: &str, at: usize) -> usize {
+    let is_function = FUNCTIONS.iter().any(|name| text[..=at].ends_with(name));
+    if is_function {
+        return matching(text, at, b'(', b')').map_or(0, |close| close + 1 - at);
+    }
+    let weighted = weighted_group(&text[at..]).map(|(length, _)| length);
+    weighted.or_else(|| adapter(&text[at..])).unwrap_or(0)
+}
+
 fn is_suspicious(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.iter().enumerate().any(|(index, byte)| match byte {
-        b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'*' | b'`' | b'~' | b'#' | b':' => true,
-        b'_' | b'-' | b'+' => bytes.get(index + 1) == Some(byte),
+        b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'*' | b'`' | b'~' | b'#' | b':' | b'|' => true,
+        b'_' | b'-' | b'+' | b'.' => bytes.get(index + 1) == Some(byte),
+        b'$' | b'%' => index == 0,
         // BREAK, AND, ADD…
         b'A' | b'B' => bytes.get(index + 1).is_some_and(u8::is_ascii_uppercase),
+        b'T' => matches!(bytes.get(index + 1), Some(b'O' | b'B')),
+        // The first byte of `…`.
+        0xE2 => bytes.get(index + 2) == Some(&0xA6),
         _ => false,
     })
 }
@@ -106,12 +139,17 @@ fn scan_piece(piece: &str, at: usize, is_tag: bool, found: &mut Vec<Found>) {
             found.push(Found { span, pattern, plain });
         }
     };
+    if placeholder::is_placeholder(piece, is_tag) {
+        add(0..piece.len(), Pattern::Placeholder, None);
+        return;
+    }
     adapters(piece, &mut add);
+    functions(piece, &mut add);
     braces(piece, &mut add);
     brackets(piece, &mut add);
     wildcards(piece, &mut add);
     markdown(piece, &mut add);
-    words(piece, &mut add);
+    words(piece, is_tag, &mut add);
     weights(piece, is_tag, &mut add);
     found[before..].sort_by_key(|found| found.span.start);
 }
@@ -119,8 +157,43 @@ fn scan_piece(piece: &str, at: usize, is_tag: bool, found: &mut Vec<Found>) {
 /// `<lora:style:0.8>` and the like.
 fn adapters(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
     for (at, _) in piece.match_indices('<') {
-        let Some(inside) = adapter(&piece[at..]) else { continue };
-        add(at..at + inside, Pattern::Instruction(Instruction::Adapter), Some(String::new()));
+        let Some(length) = adapter(&piece[at..]) else { continue };
+        let instruction = instruction_of(&piece[at + 1..at + length]);
+        let plain = (instruction != Instruction::Wildcard).then(String::new);
+        add(at..at + length, Pattern::Instruction(instruction), plain);
+    }
+}
+
+/// What `lora:style:0.8>` asks for.
+fn instruction_of(inside: &str) -> Instruction {
+    const ADAPTERS: &[&str] =
+        &["lora", "lyco", "lycoris", "locon", "loha", "lokr", "dora", "hypernet", "hypernetwork", "adapter", "lbw"];
+    const EMBEDDINGS: &[&str] = &["embed", "embedding", "ti", "textual_inversion"];
+    let word = inside.split([':', '[']).next().unwrap_or_default().to_ascii_lowercase();
+    match word.as_str() {
+        word if ADAPTERS.contains(&word) => Instruction::Adapter,
+        word if EMBEDDINGS.contains(&word) => Instruction::Embedding,
+        word if CHOICES.contains(&word) => Instruction::Wildcard,
+        _ => Instruction::Tag,
+    }
+}
+
+/// Words of tags that choose.
+const CHOICES: &[&str] = &["wildcard", "random", "alternate", "choice", "preset", "fromto"];
+
+/// What InvokeAI calls with texts.
+const FUNCTIONS: &[&str] = &[".blend(", ".and(", ".swap("];
+
+/// `("a cat", "a dog").blend(0.5, 0.5)`, as InvokeAI writes it.
+fn functions(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+    for name in FUNCTIONS {
+        for (at, _) in piece.match_indices(name) {
+            if piece[..at].ends_with([')', '"']) {
+                let open = at + name.len() - 1;
+                let end = matching(piece, open, b'(', b')').map_or(piece.len(), |close| close + 1);
+                add(at..end, Pattern::Instruction(Instruction::Function), None);
+            }
+        }
     }
 }
 
@@ -129,10 +202,14 @@ pub(crate) fn adapter(text: &str) -> Option<usize> {
     const FAR: usize = 200;
     let near = &text[..text.floor_char_boundary(FAR)];
     let inside = near.strip_prefix('<')?;
-    let close = inside.find(['>', '<', '\n', ',']).filter(|close| inside[*close..].starts_with('>'))?;
+    // What is chosen from is a list.
+    let is_list =
+        CHOICES.iter().any(|word| inside.get(..word.len()).is_some_and(|name| name.eq_ignore_ascii_case(word)));
+    let ends = |character: char| matches!(character, '>' | '<' | '\n') || (character == ',' && !is_list);
+    let close = inside.find(ends).filter(|close| inside[*close..].starts_with('>'))?;
     let (word, rest) = inside[..close].split_once(':')?;
-    let is_word =
-        !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+    let is_word = word.starts_with(|first: char| first.is_ascii_alphabetic())
+        && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'[' | b']'));
     (is_word && !rest.is_empty()).then_some(close + 2)
 }
 
@@ -249,7 +326,7 @@ fn markdown(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<Stri
 }
 
 /// Keywords, embeddings and parameters.
-fn words(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+fn words(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
     const KEYWORDS: &[&str] =
         &["BREAK", "ADDCOMM", "ADDBASE", "ADDCOL", "ADDROW", "ADDP", "AND_PERP", "AND_SALT", "AND_TOPK", "AND"];
     let is_shouted = !piece.bytes().any(|byte| byte.is_ascii_lowercase()) && piece.contains(' ');
@@ -265,6 +342,10 @@ fn words(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>
         };
         let before = piece[..span.start].split_whitespace().next_back();
         let behind = piece[span.end..].split_whitespace().next();
+        // Between tags of a field it is a separator.
+        if word == "|" && !is_tag && before.is_some() && behind.is_some() {
+            add(span.clone(), Pattern::Instruction(Instruction::Keyword), None);
+        }
         if KEYWORDS.contains(&word) && !is_shouted && !is_capital(before) && !is_capital(behind) {
             let plain = if span.len() == piece.len() { Some(String::new()) } else { None };
             add(span.clone(), Pattern::Instruction(Instruction::Keyword), plain);
@@ -286,111 +367,6 @@ fn words(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>
     }
 }
 
-/// `(x:1.2)`, `((x))`, `[x]`, `x:1.2`, `1.2::x::`, `x::2`, `(x)1.2`, `x++`.
-fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
-    let whole = 0..piece.len();
-    if let Some((number, rest)) = piece.split_once("::") {
-        let (inside, behind) = rest.split_once("::").unwrap_or((rest, ""));
-        if is_number(number) && inside.contains(char::is_alphabetic) && behind.trim().is_empty() {
-            return add(whole, Pattern::Weight, Some(inside.trim().to_owned()));
-        }
-        if is_number(rest) && number.contains(char::is_alphabetic) {
-            return add(whole, Pattern::Weight, Some(number.trim().to_owned()));
-        }
-    }
-    let stem = piece.trim_end_matches(['+', '-']);
-    let is_raised = piece.len() - stem.len() >= 2
-        && stem.chars().filter(|letter| letter.is_alphanumeric()).count() > 1
-        && stem.ends_with(|last: char| last.is_alphanumeric() || last == ')');
-    let is_scaled = piece
-        .rsplit_once(')')
-        .is_some_and(|(stem, number)| stem.starts_with('(') && number.contains('.') && is_number(number));
-    if is_raised || is_scaled {
-        let stem = if is_raised { stem } else { piece.rsplit_once(')').map_or(piece, |(stem, _)| stem) };
-        let plain = stem.strip_prefix('(').map_or(stem, |stem| stem.trim_end_matches(')'));
-        if plain.contains(char::is_alphabetic) {
-            return add(whole, Pattern::Weight, Some(plain.to_owned()));
-        }
-    }
-    let is_short = is_tag || piece.split_whitespace().count() <= 6;
-    if let Some(plain) = is_short.then(|| unweighted(piece)).flatten() {
-        return add(whole, Pattern::Weight, Some(plain.to_owned()));
-    }
-    // A weight inside a sentence or behind another word.
-    let mut from = 0;
-    while let Some(open) = piece[from..].find('(').map(|offset| from + offset) {
-        let Some(close) = matching(piece, open, b'(', b')') else { return };
-        if let Some(plain) = weighted(&piece[open..=close]) {
-            add(open..close + 1, Pattern::Weight, Some(plain.to_owned()));
-            from = close + 1;
-        } else {
-            from = open + 1;
-        }
-    }
-}
-
-/// The text inside `(text:1.2)`, with any number of parentheses around.
-fn weighted(text: &str) -> Option<&str> {
-    if text.ends_with("\\)") {
-        return None;
-    }
-    let inside = text.trim_matches(['(', ')']);
-    let (plain, number) = inside.rsplit_once(':')?;
-    (is_weight(number, true) && plain.contains(char::is_alphabetic)).then(|| plain.trim())
-}
-
-fn is_number(text: &str) -> bool {
-    let digits = text.trim().trim_start_matches('-');
-    !digits.is_empty()
-        && digits.len() <= 8
-        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
-        && digits.bytes().any(|byte| byte.is_ascii_digit())
-}
-
-/// The tag without its weight, if it has one.
-fn unweighted(tag: &str) -> Option<&str> {
-    let last = *tag.as_bytes().last()?;
-    let may_have_one = matches!(last, b')' | b']' | b'0'..=b'9') || tag.starts_with(['(', '[']);
-    if !may_have_one {
-        return None;
-    }
-    let opened = tag.trim_start_matches(['(', '[']);
-    let openings = tag.len() - opened.len();
-    let (stem, closings) = without_closings(opened);
-    let (plain, has_number) = match stem.rsplit_once(':') {
-        Some((plain, number)) if is_weight(number, closings > 0) && plain.chars().any(char::is_alphabetic) => {
-            (plain.trim_end(), true)
-        }
-        _ => (stem, false),
-    };
-    if has_number {
-        return Some(plain);
-    }
-    // `((tag))` and `[tag]` are weights as well; `(tag)` and `tag_(series)` are not.
-    let is_emphasis = openings > 0 && closings == openings && (openings > 1 || tag.starts_with('['));
-    (is_emphasis && stem.contains(char::is_alphabetic) && !stem.ends_with('\\')).then_some(stem)
-}
-
-/// The text without the brackets at its end, and how many there were; an escaped one stays.
-fn without_closings(text: &str) -> (&str, usize) {
-    let mut stem = text;
-    let mut count = 0;
-    while let Some(shorter) = stem.strip_suffix([')', ']']).filter(|shorter| !shorter.ends_with('\\')) {
-        stem = shorter;
-        count += 1;
-    }
-    (stem, count)
-}
-
-/// Whether a text is `1.2` or, inside brackets, `2`.
-fn is_weight(text: &str, is_bracketed: bool) -> bool {
-    let text = text.trim();
-    let text = text.strip_prefix('-').filter(|_| is_bracketed).unwrap_or(text);
-    let digits = text.bytes().filter(u8::is_ascii_digit).count();
-    let points = text.bytes().filter(|byte| *byte == b'.').count();
-    digits > 0 && digits + points == text.len() && points <= 1 && (points == 1 || is_bracketed) && text.len() <= 6
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -400,34 +376,27 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_found_with_what_they_weigh() {
-        for (tag, plain) in [
-            ("(long_hair:1.2)", "long_hair"),
-            ("long_hair:1.2", "long_hair"),
-            ("((long_hair))", "long_hair"),
-            ("[long_hair]", "long_hair"),
-            ("((smile:2))", "smile"),
-            ("blue_eyes:1.1)", "blue_eyes"),
-            ("(rem_\\(re:zero\\):1.2)", "rem_\\(re:zero\\)"),
-            ("{{ahoge}}", "ahoge"),
-            ("{ahoge}", "ahoge"),
-            ("1.3::ponytail::", "ponytail"),
-            ("-1::hat", "hat"),
-            ("hat::2", "hat"),
-            ("(hat)1.3", "hat"),
-            ("hat++", "hat"),
-            ("(bad hands:-1)", "bad hands"),
-        ] {
-            assert_eq!(patterns(tag, true), [(tag.to_owned(), Pattern::Weight, Some(plain.to_owned()))], "{tag}");
+    fn parts_of_a_template_are_found() {
+        for tag in ["{name}", "{{appearance}}", "[hair color]", "$gender$", "...", "…", "TODO", "<your tags here>"] {
+            assert_eq!(patterns(tag, true), [(tag.to_owned(), Pattern::Placeholder, None)], "{tag}");
         }
+        for tag in ["$character_1$", "(name)", "todo_aoi", "name_tag", "TOMBOY"] {
+            assert_eq!(patterns(tag, true), [], "{tag}");
+        }
+        assert_eq!(patterns("A girl... waits.", false), []);
     }
 
     #[test]
     fn instructions_are_found() {
-        use Instruction::{Adapter, Embedding, Keyword, Parameter, Schedule, Wildcard};
+        use Instruction::{Adapter, Embedding, Function, Keyword, Parameter, Schedule, Tag, Wildcard};
         for (tag, written, instruction) in [
             ("<lora:soft_lines:0.8>", "<lora:soft_lines:0.8>", Adapter),
             ("anime_style <lyco:x:1>", "<lyco:x:1>", Adapter),
+            ("<wildcard:hair>", "<wildcard:hair>", Wildcard),
+            ("<random:red,blue>", "<random:red,blue>", Wildcard),
+            ("<segment:face>", "<segment:face>", Tag),
+            ("<embed:easy>", "<embed:easy>", Embedding),
+            ("(\"a\").blend(1)", ".blend(1)", Function),
             ("embedding:easynegative", "embedding:easynegative", Embedding),
             ("__hair/colour__", "__hair/colour__", Wildcard),
             ("{long|short}_hair", "{long|short}", Wildcard),

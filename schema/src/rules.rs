@@ -31,6 +31,7 @@ pub(crate) mod negative_split;
 pub(crate) mod not_well_formed;
 pub(crate) mod numbering_gap;
 pub(crate) mod over_long;
+pub(crate) mod placeholder;
 pub(crate) mod plain_text;
 pub(crate) mod renamed_element;
 pub(crate) mod same_character_twice;
@@ -51,7 +52,7 @@ pub(crate) mod wrong_place;
 
 /// Every rule, in the order of its code.
 pub fn all() -> &'static [RuleDoc] {
-    static ALL: [RuleDoc; 40] = [
+    static ALL: [RuleDoc; 41] = [
         bad_encoding::RULE,
         count_mismatch::RULE,
         duplicate_element::RULE,
@@ -75,6 +76,7 @@ pub fn all() -> &'static [RuleDoc] {
         not_well_formed::RULE,
         numbering_gap::RULE,
         over_long::RULE,
+        placeholder::RULE,
         plain_text::RULE,
         renamed_element::RULE,
         same_character_twice::RULE,

@@ -126,6 +126,20 @@ pub(crate) fn collapse(text: &str) -> Cow<'_, str> {
     Cow::Owned(collapsed)
 }
 
+/// The length of a list's mark at the beginning of a line: `- `, `• `, `1. `.
+pub(crate) fn list_mark(line: &str) -> usize {
+    let bullet = line.strip_prefix(['-', '*', '+', '•', '·', '・', '–', '—', '◦', '▪', '●', '‣']);
+    if let Some(behind) = bullet {
+        let blank = behind.len() - behind.trim_start().len();
+        let is_mark = blank > 0 || !line.starts_with(['-', '*', '+']);
+        return if is_mark && !behind.trim().is_empty() { line.len() - behind.len() + blank } else { 0 };
+    }
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    let behind = line[digits..].strip_prefix(['.', ')', '、']).filter(|_| (1..=3).contains(&digits));
+    let behind = behind.filter(|behind| behind.starts_with([' ', '\t', '\u{3000}']) && !behind.trim().is_empty());
+    behind.map_or(0, |behind| line.len() - behind.trim_start().len())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use sakuga_schema::{
-    Character, CheckOptions, Edit, Envelope, Fix, Gender, GeneralTags, NegativePrompt, Prompt, Severity, TagList,
-    check, check_bytes, check_negative, check_typed,
+    Character, CheckOptions, Envelope, Gender, GeneralTags, NegativePrompt, Prompt, Severity, TagList, apply_fixes,
+    check, check_bytes, check_negative, check_typed, settle,
 };
 
 #[path = "invariants/mod.rs"]
@@ -146,6 +146,29 @@ fn pieces() -> impl Strategy<Value = String> {
         "**",
         "`",
         " BREAK ",
+        "\n--no lowres",
+        "\nNegative - lowres",
+        "(blue_hair, red_eyes:1.3)",
+        "x_(y:1.2)",
+        "-1::hat::",
+        "<random:a,b>",
+        "<br>",
+        "<b>",
+        "</b>",
+        "[hair color]",
+        "...",
+        " / ",
+        "。",
+        "<s>",
+        "</s>",
+        "[INST]",
+        "[/INST]",
+        "1. ",
+        "Ã©",
+        "\u{FFFD}",
+        "Here is the prompt: ",
+        "＜caption＞",
+        "\\u003ccaption\\u003e",
         "\"\"",
         "“",
         "”",
@@ -191,7 +214,7 @@ fn tags() -> impl Strategy<Value = TagList> {
 /// Whether a lenient check reads a tag as it is: no separator of another script, no invisible character, no label.
 fn is_quiet(tag: &str) -> bool {
     let is_plain = |character: char| match character {
-        ';' | '|' => false,
+        ';' | '|' | '/' => false,
         // Letters that nobody sees.
         '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{17B4}' | '\u{17B5}' => false,
         other => other.is_ascii() || other.is_alphanumeric(),
@@ -271,6 +294,16 @@ proptest! {
     }
 
     #[test]
+    fn fixing_pieces_twice_is_fixing_them_once(text in pieces()) {
+        fixing_twice_is_fixing_once(&text);
+    }
+
+    #[test]
+    fn fixing_a_mutated_prompt_twice_is_fixing_it_once(text in mutated()) {
+        fixing_twice_is_fixing_once(&text);
+    }
+
+    #[test]
     fn nothing_breaks_on_mutated_prompts(text in mutated()) {
         holds_for(&text);
     }
@@ -329,6 +362,7 @@ const CHANGING: &[&str] = &[
     "wrong-place",
     "duplicate-element",
     "unknown-element",
+    "bad-encoding",
 ];
 
 /// What `sakuga fmt --fix` does: all fixes of errors and warnings that do not touch, until there are none.
@@ -346,27 +380,30 @@ fn fixes_keep_the_reading(text: &str) {
     if before.envelope == Envelope::Plain && text.contains('&') {
         return;
     }
-    let mut fixed = text.to_owned();
-    for _ in 0..8 {
-        let mut edits: Vec<Edit> = Vec::new();
-        for found in check(&fixed, &options).diagnostics.iter().filter(|found| found.severity > Severity::Advice) {
-            let proposed = found.fix.as_ref().map(|fix| fix.edits.as_slice()).unwrap_or_default();
-            let is_free = |edit: &Edit| {
-                edits.iter().all(|taken| edit.span.end < taken.span.start || taken.span.end < edit.span.start)
-            };
-            if proposed.iter().all(is_free) {
-                edits.extend_from_slice(proposed);
-            }
-        }
-        if edits.is_empty() {
-            break;
-        }
-        edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
-        fixed = Fix { description: String::new(), edits }.apply(&fixed);
-        let after = check(&fixed, &options);
-        assert!(after.is_valid(), "{text:?}\n{fixed:?}\n{:#?}", after.diagnostics);
-        assert_eq!(after.prompt, before.prompt, "{text:?}\n{fixed:?}\n{:#?}", before.diagnostics);
-    }
+    let fixed = apply_fixes(text, |text| check(text, &options).diagnostics, |_| {});
+    let after = check(&fixed, &options);
+    assert!(after.is_valid(), "{text:?}\n{fixed:?}\n{:#?}", after.diagnostics);
+    assert_eq!(after.prompt, before.prompt, "{text:?}\n{fixed:?}\n{:#?}", before.diagnostics);
+}
+
+/// What `sakuga fmt --fix` writes is what it would write again.
+#[track_caller]
+fn fixing_twice_is_fixing_once(text: &str) {
+    let Some(once) = formatted(text) else { return };
+    let twice = formatted(&once);
+    assert_eq!(twice.as_ref(), Some(&once), "{text:?}");
+}
+
+/// The canonical form of a text with all fixes applied, if it is valid then.
+fn formatted(text: &str) -> Option<String> {
+    let options = CheckOptions::default();
+    let read = |text: &str| {
+        let checked = check(text, &options);
+        let canonical = checked.is_valid().then(|| checked.prompt.as_ref().map(Prompt::to_xml)).flatten();
+        (checked.diagnostics, canonical)
+    };
+    let fixed = apply_fixes(text, |text| read(text).0, |_| {});
+    read(&fixed).1.map(|canonical| settle(canonical, read))
 }
 
 #[test]

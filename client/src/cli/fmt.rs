@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use sakuga_client::proto::text::{lines, one_line};
-use sakuga_schema::{Diagnostic, Edit, Fix, Severity};
+use sakuga_schema::Severity;
 
 use super::check::{CheckArguments, Checker, Kind, Outcome};
 use super::exit::{self, Exit};
@@ -13,9 +13,6 @@ use super::input;
 use super::output::{self, say};
 use super::render::{self, Finding};
 use super::terminal::{Stream, Terminal};
-
-/// Rounds of fixes at the most: fixing one error can reveal the next.
-const MAX_ROUNDS: usize = 8;
 
 /// Write a prompt in its canonical form
 ///
@@ -60,8 +57,14 @@ pub fn run(arguments: &FmtArguments, terminal: &Terminal) -> Result<Exit, Failur
             .with_help("leave out --write; the result goes to stdout"));
     }
     let fixed = if arguments.fix { apply_fixes(&checker, kind, &input.bytes) } else { input.bytes.clone() };
-    let outcome = checker.check_bytes(kind, &fixed);
-    report(&input.name, &fixed, &outcome, terminal);
+    let mut outcome = checker.check_bytes(kind, &fixed);
+    if arguments.fix && outcome.is_valid {
+        outcome.canonical = sakuga_schema::settle(outcome.canonical, |text| {
+            let outcome = checker.check_bytes(kind, text.as_bytes());
+            (outcome.diagnostics, outcome.is_valid.then_some(outcome.canonical))
+        });
+    }
+    report(&input.name, &fixed, kind, &outcome, terminal);
     let name = one_line(&input.name);
     if !outcome.is_valid {
         let proposal = if arguments.fix { "" } else { "; --fix applies the fixes that need no decision" };
@@ -92,37 +95,15 @@ pub fn run(arguments: &FmtArguments, terminal: &Terminal) -> Result<Exit, Failur
 /// The text with every applicable fix of an error or warning applied, each reported on stderr.
 fn apply_fixes(checker: &Checker, kind: Kind, original: &[u8]) -> Vec<u8> {
     let Ok(original) = std::str::from_utf8(original) else { return original.to_vec() };
-    let mut text = original.to_owned();
-    for _ in 0..MAX_ROUNDS {
-        let outcome = checker.check_bytes(kind, text.as_bytes());
-        let mut taken: Vec<&Diagnostic> = Vec::new();
-        let mut edits: Vec<Edit> = Vec::new();
-        for diagnostic in outcome.diagnostics.iter().filter(|diagnostic| diagnostic.severity > Severity::Advice) {
-            let proposed = diagnostic.fix.as_ref().map(|fix| fix.edits.as_slice()).unwrap_or_default();
-            // Of two fixes of the same place the second waits for the next round.
-            let is_free = |edit: &Edit| {
-                edits.iter().all(|taken| edit.span.end < taken.span.start || taken.span.end < edit.span.start)
-            };
-            if !proposed.is_empty() && proposed.iter().all(is_free) {
-                taken.push(diagnostic);
-                edits.extend_from_slice(proposed);
-            }
-        }
-        edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
-        let fixed = Fix { description: String::new(), edits }.apply(&text);
-        if taken.is_empty() || fixed == text {
-            break;
-        }
-        for diagnostic in taken {
-            say(format_args!("fixed {}", one_line(&diagnostic.to_line())));
-        }
-        text = fixed;
-    }
-    text.into_bytes()
+    let find = |text: &str| checker.check_bytes(kind, text.as_bytes()).diagnostics;
+    sakuga_schema::apply_fixes(original, find, |diagnostic| {
+        say(format_args!("fixed {}", one_line(&diagnostic.to_line())));
+    })
+    .into_bytes()
 }
 
-/// Reports the findings, and the system prompt that the canonical form leaves out.
-fn report(name: &str, bytes: &[u8], outcome: &Outcome, terminal: &Terminal) {
+/// Reports the findings, and the texts that the canonical form has no place for.
+fn report(name: &str, bytes: &[u8], kind: Kind, outcome: &Outcome, terminal: &Terminal) {
     let findings: Vec<Finding> =
         outcome.findings().into_iter().filter(|finding| finding.severity() > Severity::Advice).collect();
     let shown = render::findings(name, bytes, &findings, terminal, Stream::Stderr);
@@ -136,10 +117,16 @@ fn report(name: &str, bytes: &[u8], outcome: &Outcome, terminal: &Terminal) {
             lines(negative.trim_end())
         ));
     }
-    if let Some(system_prompt) = &outcome.system_prompt {
-        say(format_args!(
-            "note: the canonical form has no system prompt; pass it to `sakuga generate` with --system-prompt '{}'",
-            one_line(system_prompt)
-        ));
+    let (own, of_inner) = match kind {
+        Kind::Prompt => (&outcome.system_prompt, &outcome.negative_system_prompt),
+        Kind::Negative => (&None, &outcome.system_prompt),
+    };
+    for (text, option) in [(own, "--system-prompt"), (of_inner, "--negative-system-prompt")] {
+        if let Some(text) = text {
+            say(format_args!(
+                "note: the canonical form has no system prompt; pass it to `sakuga generate` with {option} '{} '",
+                one_line(text)
+            ));
+        }
     }
 }

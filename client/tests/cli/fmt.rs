@@ -73,6 +73,17 @@ fn a_system_prompt_is_reported_and_left_out() {
 }
 
 #[test]
+fn the_system_prompt_of_a_negative_prompt_has_its_own_option() {
+    let text = "You are bad. <Prompt Start>\n<danbooru_tags>lowres</danbooru_tags>\n";
+    let (run, _) = fmt(text, &["--negative"]);
+    assert_eq!(run.expect(0).stdout, "<danbooru_tags>lowres</danbooru_tags>\n");
+    assert!(run.stderr.contains("--negative-system-prompt 'You are bad. <Prompt Start> '"), "{run:#?}");
+    let (run, _) = fmt(&format!("{GOOD}\nNegative prompt: You are bad. <Prompt Start> lowres\n"), &[]);
+    assert_eq!(run.expect(0).stdout, GOOD);
+    assert!(run.stderr.contains("--negative-system-prompt 'You are bad. <Prompt Start> '"), "{run:#?}");
+}
+
+#[test]
 fn stdin_goes_to_stdout() {
     let directory = tempfile::tempdir().unwrap();
     assert_eq!(run(directory.path(), &["fmt", "-"], UNTIDY.as_bytes()).expect(0).stdout, GOOD);

@@ -20,14 +20,15 @@ impl Opening<'_, '_> {
         }
         if levels == 0 {
             // A strict check reads a backslash as itself.
-            if self.findings.is_strict() || !is_unquoted_string(self.left()) {
+            if self.findings.is_strict() || !(is_unquoted_string(self.left()) || has_unicode_tag(self.left())) {
                 return false;
             }
             let changes = string_escapes(&self.source.text, self.window.start, self.window.end);
             self.replace(&changes);
         }
-        let window = self.trimmed(self.window.clone());
-        let span = self.source.map.origin(window);
+        // Line breaks at its end were escapes too.
+        let start = self.trimmed(self.window.clone()).start;
+        let span = self.source.map.origin(start..self.window.end);
         self.write_back = WriteBack::None;
         self.envelope.get_or_insert(Envelope::Escaped);
         self.wrapper.get_or_insert(Wrapper { span, kind: WrapperKind::Escaped });
@@ -37,11 +38,24 @@ impl Opening<'_, '_> {
 
 /// Whether a text is the inside of a JSON string: `</n>\\n<gender>` between blocks.
 fn is_unquoted_string(text: &str) -> bool {
+    if text.trim_end().ends_with(">\\n") && markup::first_tag(text).is_some() && !text.trim_end().contains('\n') {
+        return true;
+    }
     let Some(at) = text.find(">\\n<").or_else(|| text.find(">\\n\\n<")) else { return false };
     let name = markup::name_at(text[at + 1..].trim_start_matches(['\\', 'n', '<', '/']));
     let is_between =
         markup::Depth::default().at(text, at + 1) == 0 || text[..at].contains("<character") || !name.is_empty();
     is_between && markup::first_tag(text).is_some() && !text.contains('\n')
+}
+
+/// Whether a tag of the grammar stands in a text in the escapes of a JSON string: `\u003ccaption\u003e`.
+fn has_unicode_tag(text: &str) -> bool {
+    markup::first_tag(text).is_none()
+        && text.match_indices("\\u003").any(|(at, _)| {
+            let inside = text[at..].strip_prefix("\\u003c").or_else(|| text[at..].strip_prefix("\\u003C"));
+            inside
+                .is_some_and(|inside| markup::is_tag_name(markup::name_at(inside.strip_prefix('/').unwrap_or(inside))))
+        })
 }
 
 /// Whether a tag of the grammar stands in a text in escapes: `&lt;n&gt;`, `&#60;/n>`, `&amp;lt;n`.
@@ -103,6 +117,16 @@ fn string_escapes(text: &str, from: usize, until: usize) -> Vec<Change> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn escapes_of_json_are_tags_of_the_grammar() {
+        for text in ["\\u003ccaption\\u003e", "a \\u003C/gender>"] {
+            assert!(has_unicode_tag(text), "{text}");
+        }
+        for text in ["\\u003c3", "\\u003e", "<caption>\\u003ccaption>"] {
+            assert!(!has_unicode_tag(text), "{text}");
+        }
+    }
 
     #[test]
     fn escaped_tags_are_those_of_the_grammar() {

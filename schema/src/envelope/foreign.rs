@@ -11,6 +11,11 @@ impl Opening<'_, '_> {
             return Ok(());
         }
         let window = self.trimmed(self.window.clone());
+        if matches!(&self.source.text[window.clone()], "{}" | "[]") {
+            // An empty object is an empty prompt.
+            self.window = window.start..window.start;
+            return Ok(());
+        }
         let Some(format) = format(&self.source.text[window.clone()]) else { return Ok(()) };
         let first = self.source.text[window.clone()].lines().next().unwrap_or_default().trim_end().len();
         self.report(foreign_format::finding(window.start..window.start + first, format));
@@ -21,6 +26,19 @@ impl Opening<'_, '_> {
 /// The format of a text that lists fields.
 fn format(text: &str) -> Option<Format> {
     const ENOUGH: usize = 2;
+    if has_tag_behind(text, "＜") {
+        return Some(Format::WideMarkup);
+    }
+    if has_tag_behind(text, "%3C") || has_tag_behind(text, "%3c") {
+        return Some(Format::UrlEncoded);
+    }
+    if text.starts_with("dict(") || text.starts_with("Prompt(") {
+        return Some(Format::Dictionary);
+    }
+    let begins_document = text.starts_with("---\n") || text.starts_with("---\r\n");
+    if begins_document && text.lines().skip(1).any(|line| line.split_once(':').is_some_and(|(key, _)| is_member(key))) {
+        return Some(Format::Yaml);
+    }
     if text.starts_with('{') && is_dictionary(text) {
         return Some(Format::Dictionary);
     }
@@ -30,6 +48,10 @@ fn format(text: &str) -> Option<Format> {
     let (mut yaml, mut toml, mut table, mut list) = (0, 0, 0, 0);
     for line in text.lines().take(400) {
         let line = line.trim();
+        let is_rule = line.len() > 2 && line.contains("--") && line.bytes().all(|byte| b"|-: ".contains(&byte));
+        if is_rule && line.contains('|') {
+            table += ENOUGH;
+        }
         if line.starts_with('|') && line.matches('|').count() >= 3 && line.split('|').any(|cell| is_field(cell.trim()))
         {
             table += 1;
@@ -49,6 +71,7 @@ fn format(text: &str) -> Option<Format> {
                 (true, _, false) if line.len() == bare.len() || line.starts_with("- ") => yaml += ENOUGH,
                 (true, _, false) => list += ENOUGH,
                 (_, true, true) => toml += 1,
+                (_, _, true) if is_member(key) && value.trim_start().starts_with(['"', '\'']) => toml += ENOUGH,
                 (_, true, false) if line.len() == bare.len() => yaml += 1,
                 (_, true, false) => list += 1,
                 _ => {}
@@ -68,7 +91,23 @@ fn is_dictionary(text: &str) -> bool {
     let inside = text[1..].trim_start().trim_start_matches(['\'', '"', '“']);
     let name = markup::name_at(inside);
     let behind = inside[name.len()..].trim_start_matches(['\'', '"', '”', ' ']);
-    behind.starts_with([':', '=']) && (is_block(name) || is_field(name))
+    behind.starts_with([':', '=']) && is_member(name)
+}
+
+/// Whether a tag of the grammar begins behind a bracket in other characters.
+fn has_tag_behind(text: &str, bracket: &str) -> bool {
+    text.match_indices(bracket).any(|(at, _)| {
+        let inside = &text[at + bracket.len()..];
+        let inside = ["/", "／", "%2F", "%2f"].iter().find_map(|slash| inside.strip_prefix(slash)).unwrap_or(inside);
+        markup::is_tag_name(markup::name_at(inside))
+    })
+}
+
+/// Whether a key is a member of a prompt, the caption included.
+fn is_member(key: &str) -> bool {
+    const TEXTS: &[&str] = &["caption", "prompt", "positive_prompt", "tags", "description"];
+    let plain = key.trim().trim_matches(['"', '\'']).to_lowercase();
+    is_block(&plain) || is_field(&plain) || TEXTS.contains(&plain.as_str())
 }
 
 fn is_block(key: &str) -> bool {
@@ -103,6 +142,14 @@ mod tests {
         check("{'character_1': {'n': 'miku'}}", Some(Format::Dictionary));
         check("{character_1: {n: miku}}", Some(Format::Dictionary));
         check("[{\"n\": \"miku\"}]", Some(Format::Array));
+        check("{'caption': 'A girl'}", Some(Format::Dictionary));
+        check("{caption: A girl, style: ink}", Some(Format::Dictionary));
+        check("dict(caption='A girl')", Some(Format::Dictionary));
+        check("---\ncaption: A girl\n...", Some(Format::Yaml));
+        check("caption = \"A girl\"", Some(Format::Toml));
+        check("| field | value |\n|---|---|\n| count | 1girl |", Some(Format::Table));
+        check("＜character_1＞＜gender＞1girl＜/gender＞＜/character_1＞", Some(Format::WideMarkup));
+        check("%3Ccaption%3EA%20girl%3C/caption%3E", Some(Format::UrlEncoded));
         check("**Character 1**\n- **Gender:** 1girl\n- **Appearance:** blue hair", Some(Format::List));
         check("| appearance | blue hair |  |\n| clothing | dress | |", Some(Format::Table));
     }
@@ -116,6 +163,11 @@ mod tests {
             "[lantern], snow",
             "{beach|forest}, 1girl",
             "caption: a girl",
+            "caption = a girl",
+            "---",
+            "a ＜ b, 100%3Cx",
+            "a | b | c",
+            "--ar 3:2 | x",
         ] {
             check(text, None);
         }

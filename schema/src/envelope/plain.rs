@@ -1,10 +1,13 @@
 //! Plain text: labels and talk around it, and entities of HTML inside.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::{Opening, markup};
 use crate::phrases;
-use crate::rules::envelope_removed;
+use crate::rules::{envelope_removed, separator};
+use crate::source::Change;
+use crate::tags::list_mark;
 use crate::xml::entity_at;
 
 impl Opening<'_, '_> {
@@ -21,8 +24,64 @@ impl Opening<'_, '_> {
             self.report(envelope_removed::talk(title.clone(), &self.source.text[title.clone()]));
             self.window = self.trimmed(title.end..window.end);
         }
+        self.cut_announcement();
         let window = self.trimmed(self.window.clone());
         self.window = self.without_talk(window);
+        self.read_list();
+    }
+
+    /// Talk before the prompt on the same line: `Here is the prompt: 1girl, solo`.
+    fn cut_announcement(&mut self) {
+        const LONGEST: usize = 120;
+        let window = self.trimmed(self.window.clone());
+        let text = &self.source.text[window.clone()];
+        let line = text.lines().next().unwrap_or_default();
+        let Some(end) = line.find([':', '：']).filter(|colon| *colon <= LONGEST) else { return };
+        let end = end + line[end..].chars().next().map_or(0, char::len_utf8);
+        if phrases::is_announcement(&line[..end]) && !text[end..].trim().is_empty() {
+            let talk = window.start..window.start + end;
+            self.report(envelope_removed::talk(talk.clone(), &self.source.text[talk.clone()]));
+            self.window = self.trimmed(talk.end..window.end);
+        }
+    }
+
+    /// A list with a mark before each entry. The entries are tags or sentences; a strict check keeps the marks.
+    fn read_list(&mut self) {
+        let window = self.trimmed(self.window.clone());
+        let text = &self.source.text[window.clone()];
+        if self.findings.is_strict() || list_mark(text) == 0 {
+            return;
+        }
+        let mut lines: Vec<Range<usize>> = Vec::new();
+        let mut at = window.start;
+        for line in text.split_inclusive('\n') {
+            let span = self.trimmed(at..at + line.len());
+            at += line.len();
+            if !span.is_empty() {
+                lines.push(span);
+            }
+        }
+        let marks: Vec<usize> = lines.iter().map(|line| list_mark(&self.source.text[line.clone()])).collect();
+        if lines.len() < 2 || marks.contains(&0) {
+            return;
+        }
+        let is_sentences = lines.iter().any(|line| self.source.text[line.clone()].ends_with(['.', '!', '?', '。']));
+        let mut changes: Vec<Change> = Vec::with_capacity(lines.len());
+        let mut end = window.start;
+        for (line, mark) in lines.iter().zip(&marks) {
+            let between = match line.start {
+                start if start == window.start => "",
+                _ if is_sentences => "\n",
+                _ if self.source.text[..end].ends_with([',', '，', '、']) => " ",
+                _ => ", ",
+            };
+            changes.push((end..line.start + mark, Cow::Borrowed(between)));
+            end = line.end;
+        }
+        let written = &self.source.text[window.start..window.start + marks[0]];
+        self.report(separator::plain_list(window.start..window.start + marks[0], written, &changes));
+        self.window = window;
+        self.replace(&changes);
     }
 }
 

@@ -104,7 +104,7 @@ impl Opening<'_, '_> {
         let text = self.left();
         // Nearly every prompt ends here: a label has a colon or is set off, `：` and `【` begin with the last two bytes.
         let may_hold_one = text.bytes().any(|byte| matches!(byte, b':' | b'=' | b'#' | b'*' | b'[' | 0xEF | 0xE3));
-        if !may_hold_one && !text.contains(" --no ") {
+        if !may_hold_one && ![" - ", " – ", " — ", "--no "].iter().any(|mark| text.contains(mark)) {
             return Vec::new();
         }
         let mut marks = Vec::new();
@@ -172,8 +172,11 @@ fn mark(line: &str, start: usize) -> Option<Mark> {
 
 /// `--no hands`, as Midjourney writes a negative prompt.
 fn no_parameter(line: &str, start: usize) -> Option<Mark> {
-    let at = line.find(" --no ")?;
-    Some(Mark { label: Some(Label::Negative), span: start + at + 1..start + at + 6 })
+    let at = match line.trim_start().starts_with("--no ") {
+        true => line.len() - line.trim_start().len(),
+        false => line.find(" --no ")? + 1,
+    };
+    Some(Mark { label: Some(Label::Negative), span: start + at..start + at + 5 })
 }
 
 /// Where a line of settings begins.
@@ -253,5 +256,6 @@ mod tests {
     fn midjourney_has_a_parameter_for_it() {
         let line = "a red fox --no hands, text --ar 3:2";
         assert_eq!(no_parameter(line, 0).map(|mark| &line[mark.span.end..]), Some("hands, text --ar 3:2"));
+        assert_eq!(no_parameter("--no hands", 7), Some(Mark { label: Some(Label::Negative), span: 7..12 }));
     }
 }

@@ -43,14 +43,19 @@ const PAIRS: &[(&str, &str)] = &[
 const MOST: usize = 16;
 
 /// What begins the answer proper in formats that mark their messages.
-const ANSWERS: &[&str] = &["<|channel|>final<|message|>", "<|begin_of_solution|>", "<|START_RESPONSE|>"];
+const ANSWERS: &[&str] =
+    &["<|channel|>final<|message|>", "<|begin_of_solution|>", "<|START_RESPONSE|>", "[/INST]", "<start_of_turn>model"];
+
+/// Other marks between messages.
+const MARKS: &[&str] = &["<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>", "[INST]"];
 
 impl Opening<'_, '_> {
     /// Removes thoughts; ones without an end are an error, since nobody knows where the prompt begins.
     pub(super) fn remove_thoughts(&mut self) -> Result<(), Stop> {
         let left = self.left();
         // Nearly every text has none.
-        let has_mark = ["[THINK]", "◁", "<|", "<seed:"].iter().any(|mark| left.contains(mark));
+        let has_mark =
+            ["[THINK]", "◁", "<|", "<seed:"].iter().chain(MARKS).chain(ANSWERS).any(|mark| left.contains(mark));
         if !has_mark && !has_name(left) {
             return Ok(());
         }
@@ -78,7 +83,9 @@ impl Opening<'_, '_> {
                 }
             }
         }
-        let marks = special_tokens(left, at);
+        let mut marks = special_tokens(left, at);
+        marks.extend(outer_marks(left, at));
+        marks.sort_by_key(|mark| mark.start);
         let start = self.window.start;
         let shift = |range: &Range<usize>| start + range.start..start + range.end;
         let (thoughts, marks): (Vec<_>, Vec<_>) =
@@ -184,9 +191,35 @@ fn special_tokens(text: &str, from: usize) -> Vec<Range<usize>> {
     tokens
 }
 
+/// Marks such as `</s>` at the two ends of a text, from an offset on; elsewhere they may be markup.
+fn outer_marks(text: &str, from: usize) -> Vec<Range<usize>> {
+    let mut marks = Vec::new();
+    let (mut start, mut end) = (from, text.len());
+    loop {
+        let left = &text[start..end];
+        let (blank, kept) = (left.len() - left.trim_start().len(), left.trim_end().len());
+        if let Some(mark) = MARKS.iter().find(|mark| left.trim_start().starts_with(**mark)) {
+            marks.push(start + blank..start + blank + mark.len());
+            start += blank + mark.len();
+        } else if let Some(mark) = MARKS.iter().find(|mark| left[..kept].ends_with(**mark)) {
+            marks.push(start + kept - mark.len()..start + kept);
+            end = start + kept - mark.len();
+        } else {
+            return marks;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn marks_at_the_ends_are_found() {
+        assert_eq!(outer_marks("<s> <caption>a</caption></s>\n", 0), [0..3, 24..28]);
+        assert_eq!(outer_marks("a<s>b", 0), []);
+        assert_eq!(outer_marks("<s><s></s>", 0), [0..3, 3..6, 6..10]);
+    }
 
     #[test]
     fn thoughts_are_found_with_and_without_their_start() {

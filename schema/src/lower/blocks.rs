@@ -30,7 +30,8 @@ impl<'t> Lowering<'t, '_> {
         self.attributes(&element, &[], &path);
         let mut block = Self::block(&element, path, 0);
         self.children(Place::Character, &mut block, std::mem::take(&mut element.children));
-        let has_name = !block.name().is_empty();
+        // `<character>` and `<character_A>` name nobody.
+        let has_name = !block.name().is_empty() || names::is_character_word(element.name);
         self.findings.push(renamed_element::named_character(&element, has_name).at(block.path.clone()));
         if !has_name && let Some(decl) = Place::Character.decl().child("n") {
             block.fields.retain(|field| field.decl.name != "n");
@@ -216,7 +217,7 @@ impl<'t> Lowering<'t, '_> {
                     self.top_element(inner);
                 }
                 Node::Element(inner) => {
-                    self.findings.push(unknown_element::unwrapped(&inner).at(decl.name));
+                    self.findings.push(unknown_element::unwrapped(&inner, self.source, false).at(decl.name));
                     element.children.push(Node::Element(inner));
                 }
                 text => element.children.push(text),
@@ -246,7 +247,8 @@ impl<'t> Lowering<'t, '_> {
                         self.child(place, block, inner, &mut homeless, decl.name);
                     }
                     Node::Element(inner) => {
-                        self.findings.push(unknown_element::unwrapped(&inner).at(path.clone()));
+                        let is_list = decl.text().is_some_and(|text| text.kind == TextKind::Tags);
+                        self.findings.push(unknown_element::unwrapped(&inner, self.source, is_list).at(path.clone()));
                         element.children.push(Node::Element(inner));
                     }
                     text => element.children.push(text),

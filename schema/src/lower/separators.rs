@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{Lowering, tags};
 use crate::outline::Tag;
 use crate::rules::separator;
-use crate::tags::collapse;
+use crate::tags::{collapse, list_mark};
 use crate::tree::{Element, Node, Text};
 
 /// A separator that is not a comma.
@@ -100,7 +100,7 @@ impl<'t> Lowering<'t, '_> {
 
 /// Whether a text holds nothing that could be a separator but commas.
 fn is_plain(value: &str) -> bool {
-    let is_suspicious = |byte: u8| matches!(byte, b'\n' | b';' | b'\t' | b'|') || byte >= 0x80;
+    let is_suspicious = |byte: u8| matches!(byte, b'\n' | b';' | b'\t' | b'|' | b'/') || byte >= 0x80;
     let bytes = value.trim_ascii().as_bytes();
     // Lists that start with a dash on one line.
     !bytes.iter().any(|byte| is_suspicious(*byte)) && !bytes.starts_with(b"- ") && !bytes.starts_with(b"* ")
@@ -121,6 +121,13 @@ fn pieces(value: &str) -> (Vec<Piece>, Vec<Separator>) {
             ',' => None,
             '，' | '、' | '﹐' | '﹑' | '､' | '︐' | '︑' | '،' | '፣' | 'ꓹ' => {
                 Some(separator::Kind::WideComma)
+            }
+            // A full stop between two tags; one at the end is a part of a sentence.
+            '。' | '．' | '｡' if is_between(near(value, start, at), &value[at + character.len_utf8()..]) => {
+                Some(separator::Kind::WideComma)
+            }
+            '/' | '／' if is_bar(near(value, start, at), &value[at + character.len_utf8()..], '/') => {
+                Some(separator::Kind::Bar)
             }
             '；' | '﹔' | '︔' | '؛' | '፤' => Some(separator::Kind::Semicolon),
             ';' if is_semicolon(near(value, start, at), &value[at + 1..]) => Some(separator::Kind::Semicolon),
@@ -159,7 +166,7 @@ fn add_lines(value: &str, piece: Piece, is_only: bool, tags: &mut Vec<Piece>, se
             lines.push(span);
         }
     }
-    let markers: Vec<usize> = lines.iter().map(|line| marker(&value[line.clone()])).collect();
+    let markers: Vec<usize> = lines.iter().map(|line| list_mark(&value[line.clone()])).collect();
     let is_list = markers.iter().any(|marker| *marker > 0);
     if lines.len() <= 1 && !is_list {
         return tags.push(piece);
@@ -182,20 +189,6 @@ fn add_lines(value: &str, piece: Piece, is_only: bool, tags: &mut Vec<Piece>, se
         }
         tags.push(trimmed(value, line.start + marker..line.end));
     }
-}
-
-/// The length of a list's marker at the beginning of a line: `- `, `• `, `1. `.
-fn marker(line: &str) -> usize {
-    let bullet = line.strip_prefix(['-', '*', '+', '•', '·', '・', '–', '—', '◦', '▪', '●', '‣']);
-    if let Some(behind) = bullet {
-        let blank = behind.len() - behind.trim_start().len();
-        let is_marker = blank > 0 || !line.starts_with(['-', '*', '+']);
-        return if is_marker && !behind.trim().is_empty() { line.len() - behind.len() + blank } else { 0 };
-    }
-    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
-    let behind = line[digits..].strip_prefix(['.', ')', '、']).filter(|_| (1..=3).contains(&digits));
-    let behind = behind.filter(|behind| behind.starts_with([' ', '\t', '\u{3000}']) && !behind.trim().is_empty());
-    behind.map_or(0, |behind| line.len() - behind.trim_start().len())
 }
 
 /// The piece before an offset, as far as a separator looks back.
@@ -223,11 +216,21 @@ fn is_semicolon(before: &str, behind: &str) -> bool {
     (is_spaced || is_word) && !open
 }
 
+/// Whether there is a word on both sides.
+fn is_between(before: &str, behind: &str) -> bool {
+    let is_word = |character: char| character.is_alphanumeric() || matches!(character, '_' | ')' | '(');
+    before.trim_end().ends_with(is_word) && behind.trim_start().starts_with(is_word)
+}
+
 /// Whether a bar or a dot separates tags: with blanks around it, or always if it is a wide one.
 fn is_bar(before: &str, behind: &str, character: char) -> bool {
     let is_spaced = before.ends_with(char::is_whitespace) && behind.starts_with(char::is_whitespace);
+    let is_between_words = before.ends_with(|last: char| last.is_ascii_alphanumeric())
+        && behind.starts_with(|first: char| first.is_ascii_alphanumeric());
     match character {
         '｜' => true,
+        // Between letters of Japanese it is a part of a name.
+        '・' if is_between_words => true,
         // Inside `{a | b}` it separates choices.
         _ => is_spaced && !before.trim().is_empty() && before.rfind('{') <= before.rfind('}'),
     }
@@ -262,6 +265,9 @@ mod tests {
         check("blue hair\nlong hair, red eyes, smile", &["blue hair", "long hair", "red eyes", "smile"]);
         check("a | b | c", &["a", "b", "c"]);
         check("شعر، عيون", &["شعر", "عيون"]);
+        check("blue_hair / long_hair", &["blue_hair", "long_hair"]);
+        check("长发。红眼", &["长发", "红眼"]);
+        check("blue_hair・long_hair", &["blue_hair", "long_hair"]);
     }
 
     #[test]
@@ -279,6 +285,9 @@ mod tests {
             "1.5_scale",
             "+_+",
             "*_*",
+            "fate/stay_night",
+            "モンキー・D・ルフィ",
+            "她在笑。",
         ] {
             check(value, &[value]);
         }

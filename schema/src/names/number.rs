@@ -57,6 +57,17 @@ pub(super) fn character_number(name: &str) -> Option<(u32, Certainty)> {
     Some((number, if is_exact { Certainty::Exact } else { Certainty::Alias }))
 }
 
+/// Whether a name is a word for a character without a number: `character`, `character_A`, `character_II`.
+pub(crate) fn is_character_word(name: &str) -> bool {
+    let lower = name.to_lowercase();
+    WORDS.iter().any(|word| {
+        let Some(rest) = lower.strip_prefix(word) else { return false };
+        let mark = rest.trim_start_matches(['_', '-', ' ', '.']);
+        let is_roman = mark.len() <= 4 && mark.bytes().all(|byte| matches!(byte, b'i' | b'v' | b'x'));
+        mark.is_empty() || (rest.len() > mark.len() && (is_roman || mark.len() == 1))
+    })
+}
+
 /// A number in words, in Chinese numerals or in wide digits.
 fn spelt_number(text: &str) -> Option<u32> {
     let place = |list: &[&str]| list.iter().position(|word| text.eq_ignore_ascii_case(word)).map(|index| index + 1);
@@ -66,4 +77,19 @@ fn spelt_number(text: &str) -> Option<u32> {
     let wide = |digit: char| ('０'..='９').contains(&digit).then(|| u32::from(digit) - u32::from('０'));
     let digits: Option<Vec<u32>> = text.chars().take(4).map(wide).collect();
     digits.filter(|digits| !digits.is_empty()).map(|digits| digits.iter().fold(0, |number, digit| number * 10 + digit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_for_a_character_are_no_names() {
+        for name in ["character", "Character", "characters", "character_A", "char-ii", "角色"] {
+            assert!(is_character_word(name), "{name}");
+        }
+        for name in ["miku", "charlotte", "persona", "character_miku", "figurehead", "chara_lost"] {
+            assert!(!is_character_word(name), "{name}");
+        }
+    }
 }

@@ -75,6 +75,8 @@ pub(crate) struct WrittenCount {
     pub(crate) is_crowd: bool,
     /// Whether the numbers are lower bounds: a crowd, or `multiple_girls`.
     pub(crate) is_open: bool,
+    /// Whether `no_humans` is written.
+    pub(crate) is_nobody: bool,
     /// Whether `solo` is written.
     pub(crate) is_solo: bool,
     /// Whether a number is written at all.
@@ -103,6 +105,7 @@ impl WrittenCount {
                     count.is_crowd |= number > 2;
                 }
                 Some(Word::Solo) => count.is_solo = true,
+                Some(Word::Nobody) => count.is_nobody = true,
                 Some(Word::Many) => (count.is_open, count.is_crowd) = (true, true),
                 None => continue,
             }
@@ -139,6 +142,8 @@ enum Word {
     AtLeast(Gender, u32),
     /// `solo`
     Solo,
+    /// `no_humans`
+    Nobody,
     /// `group`, `crowd`
     Many,
 }
@@ -154,6 +159,7 @@ impl Word {
         };
         match tag {
             "solo" => return Some(Word::Solo),
+            "no_humans" | "no_human" | "nobody" => return Some(Word::Nobody),
             "group"
             | "crowd"
             | "everyone"

@@ -50,7 +50,12 @@ const NEGATIVE: &[&str] = &[
     "反向提示",
     "ネガティブプロンプト",
     "ネガティブ",
+    "ネガ",
     "除外",
+    "不要出现",
+    "不要出現",
+    "不要",
+    "避免",
     "네거티브 프롬프트",
     "네거티브",
     "부정 프롬프트",
@@ -85,6 +90,7 @@ const PROMPT: &[&str] = &[
     "positive",
     "final prompt",
     "image prompt",
+    "/imagine prompt",
     "newbie prompt",
     "xml prompt",
     "prompt xml",
@@ -123,7 +129,7 @@ pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
     let rest = &line[start..];
     // Nearly every line ends here.
     let may_be_label = line.contains([':', '：', '=']) || line.len() <= LONGEST;
-    if !may_be_label || !rest.starts_with(char::is_alphabetic) {
+    if !may_be_label || !rest.starts_with(|first: char| first.is_alphabetic() || first == '/') {
         return None;
     }
     let all = NEGATIVE.iter().map(|words| (Label::Negative, *words));
@@ -136,6 +142,9 @@ pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
             let content = content.trim_start_matches(['*', '_', '`', ' ', '\t']);
             return Some((label, line.len() - content.len()));
         }
+        if let Some(content) = dashed(behind).or_else(|| bracketed(&line[..start], behind)) {
+            return Some((label, line.len() - content.len()));
+        }
         let is_marked = start > 0 || behind.len() > unmarked.len();
         if unmarked.trim().is_empty() && is_marked {
             return Some((label, line.len()));
@@ -143,6 +152,21 @@ pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
         // `negative space` is a tag.
     }
     None
+}
+
+/// The content behind a label and a dash, as in `Negative - lowres`.
+fn dashed(behind: &str) -> Option<&str> {
+    let dash = behind.strip_prefix(' ')?.trim_start();
+    let content = dash.strip_prefix(['-', '–', '—'])?.strip_prefix(' ')?.trim_start();
+    (!content.is_empty()).then_some(content)
+}
+
+/// The content behind a label in brackets, as in `[Negative] lowres`.
+fn bracketed<'l>(before: &str, behind: &'l str) -> Option<&'l str> {
+    const PAIRS: &[(char, char)] = &[('[', ']'), ('【', '】')];
+    let (_, close) = PAIRS.iter().find(|(open, _)| before.ends_with(*open))?;
+    let content = behind.strip_prefix(*close)?.trim_start();
+    (!content.is_empty()).then_some(content)
 }
 
 /// The label of a negative prompt inside a line: `negative prompt:` is clear wherever it stands.
@@ -222,6 +246,11 @@ mod tests {
             ("**Negative Prompt**: lowres", Label::Negative, "lowres"),
             ("### Negative", Label::Negative, ""),
             ("[Negative]", Label::Negative, ""),
+            ("[Negative] lowres", Label::Negative, "lowres"),
+            ("Negative - lowres", Label::Negative, "lowres"),
+            ("negative prompt – lowres", Label::Negative, "lowres"),
+            ("不要：模糊", Label::Negative, "模糊"),
+            ("/imagine prompt: a fox", Label::Prompt, "a fox"),
             ("NEGATIVE: lowres", Label::Negative, "lowres"),
             ("负面提示词：模糊", Label::Negative, "模糊"),
             ("【反向提示词】", Label::Negative, ""),
@@ -233,8 +262,15 @@ mod tests {
             let found = heading(line).map(|(label, end)| (label, &line[end..]));
             assert_eq!(found, Some((label, content)), "{line}");
         }
-        for line in ["negative_space, 1girl", "negative space", "1girl, solo", "prompt", "", "neglected garden: night"]
-        {
+        for line in [
+            "negative_space, 1girl",
+            "negative space",
+            "negative-space - night",
+            "1girl, solo",
+            "prompt",
+            "",
+            "neglected garden: night",
+        ] {
             assert_eq!(heading(line), None, "{line}");
         }
     }

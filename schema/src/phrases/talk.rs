@@ -301,6 +301,11 @@ pub(crate) fn is_title(text: &str) -> bool {
             && line.lines().count() <= 3)
 }
 
+/// Whether a text that ends with a colon announces the prompt, as language models do: `Sure, here is your prompt:`.
+pub(crate) fn is_announcement(text: &str) -> bool {
+    BEGINNINGS.iter().any(|words| starts_with(text.trim(), words)) && is_about_the_work(text)
+}
+
 fn is_about_the_work(text: &str) -> bool {
     let lower = text.to_lowercase();
     ABOUT_THE_WORK.iter().any(|word| lower.contains(word))

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::findings::{Finding, remove, replace};
+use crate::findings::{Finding, excerpt, remove, replace};
 use crate::rule::rule;
 
 rule! {
@@ -14,9 +14,33 @@ rule! {
 }
 
 /// Bytes that are not UTF-8; they are read as U+FFFD.
-pub(crate) fn not_utf8(span: Range<usize>) -> Finding {
-    let message = format!("the text is not UTF-8 from byte {} on", span.start);
+pub(crate) fn not_utf8(span: Range<usize>, bytes: &[u8]) -> Finding {
+    let message = match bytes {
+        [0xFF, 0xFE, 0, 0, ..] | [0, 0, 0xFE, 0xFF, ..] => "the text is UTF-32, not UTF-8".to_owned(),
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => "the text is UTF-16, not UTF-8".to_owned(),
+        _ => format!("the text is not UTF-8 from byte {} on", span.start),
+    };
     Finding::new(&RULE, span, message).help("save the file as UTF-8")
+}
+
+/// A text with a NUL in every other byte.
+pub(crate) fn utf16(span: Range<usize>) -> Finding {
+    Finding::new(&RULE, span, "the text is full of NUL: it looks like UTF-16 without its mark, not like UTF-8")
+        .help("save the file as UTF-8")
+}
+
+/// UTF-8 that was read as Latin-1 or Windows-1252 and written again; `meant` is what it was.
+pub(crate) fn read_wrongly(span: Range<usize>, written: &str, meant: &str) -> Finding {
+    let message =
+        format!("`{}` is `{}` in UTF-8, read as another encoding and saved again", excerpt(written), excerpt(meant));
+    Finding::new(&RULE, span.clone(), message).fix(format!("write `{}`", excerpt(meant)), [replace(span, meant)])
+}
+
+/// U+FFFD, which other programs write for what they cannot read.
+pub(crate) fn replaced(span: Range<usize>, count: usize) -> Finding {
+    let times = if count == 1 { String::new() } else { format!(", {count} times") };
+    let message = format!("U+FFFD stands here{times}: what was there could not be read when the text was saved");
+    Finding::new(&RULE, span, message).help("write the characters again, and save the file as UTF-8")
 }
 
 /// A character that XML forbids.

@@ -19,7 +19,11 @@ pub(crate) fn check(outline: &Outline<'_>, findings: &mut Findings) {
     let written = WrittenCount::read(general.tags("count"));
     let Some(span) = written.span.clone() else { return };
     let total = usize::try_from(written.tally.total()).unwrap_or(usize::MAX);
-    let is_wrong = if written.is_crowd {
+    let tally = Tally::of_characters(&outline.characters);
+    let is_wrong = if written.is_nobody {
+        // An animal can be `1other`.
+        tally.girls > 0 || tally.boys > 0
+    } else if written.is_crowd {
         false
     } else if written.has_numbers {
         total != characters
@@ -35,7 +39,6 @@ pub(crate) fn check(outline: &Outline<'_>, findings: &mut Findings) {
         1 => "is 1 character block".to_owned(),
         _ => format!("are {characters} character blocks"),
     };
-    let tally = Tally::of_characters(&outline.characters);
     let is_known = usize::try_from(tally.total()) == Ok(characters);
     // Only a person knows which of the two is right.
     let help = match is_known {

@@ -138,9 +138,9 @@ pub(crate) fn json(span: Range<usize>, whole: Range<usize>, canonical: Option<St
 pub(crate) fn json_member(span: Range<usize>, path: &str, is_lost: bool) -> Finding {
     let path = excerpt(path);
     match is_lost {
-        true => Finding::new(&RULE, span, format!("`{path}` has no place in a prompt and cannot be read"))
+        true => Finding::new(&RULE, span, format!("`{path}` cannot be read"))
             .into_error()
-            .help("write what it says into a field of `characters` or `general_tags`, or remove it"),
+            .help("write what it says as text in a field of `characters` or `general_tags`, or remove it"),
         false => Finding::new(&RULE, span, format!("`{path}` has no place in a prompt and is left out")).into_warning(),
     }
 }

@@ -6,8 +6,8 @@ use crate::findings::Finding;
 use crate::rule::rule;
 
 rule! {
-    /// A text that lists the fields of a prompt in YAML, TOML, a Python dictionary or a table is not read: as plain text
-    /// it would become the caption, names of fields included. Write the blocks in XML, or send a JSON object with the
+    /// A text that lists the fields of a prompt in YAML, TOML, a Python dictionary or a table, or that holds markup with
+    /// full-width brackets, is not read: as plain text it would become the caption, names of fields included. Write the blocks in XML, or send a JSON object with the
     /// same members.
     "foreign-format", Error;
     bad: "character_1:\n  n: original_character\n  gender: 1girl\ngeneral_tags:\n  count: 1girl\n";
@@ -29,6 +29,10 @@ pub(crate) enum Format {
     Table,
     /// `Appearance: …` on lines
     List,
+    /// `＜caption＞`
+    WideMarkup,
+    /// `%3Ccaption%3E`
+    UrlEncoded,
 }
 
 /// The text as a whole.
@@ -40,6 +44,8 @@ pub(crate) fn finding(span: Range<usize>, format: Format) -> Finding {
         Format::Array => "a JSON array",
         Format::Table => "a table of fields",
         Format::List => "a list of fields with their values",
+        Format::WideMarkup => "markup with full-width brackets",
+        Format::UrlEncoded => "the percent-encoding of addresses",
     };
     Finding::new(&RULE, span, format!("this looks like {looks}, which is not read as a prompt")).into_error().help(
         "write XML blocks, such as `<character_1><gender>1girl</gender></character_1>`, or a JSON object with the members \

@@ -28,8 +28,10 @@ pub(crate) fn finding(span: std::ops::Range<usize>, written: &str, instruction: 
         Instruction::Keyword => {
             ("a prompt is not split into parts", "remove it; characters are kept apart by their blocks")
         }
+        Instruction::Function => ("texts are not blended or swapped here", "write one of the texts, or what both show"),
+        Instruction::Tag => ("nothing here follows such a tag", "remove it"),
         Instruction::Parameter => (
-            "settings are no part of the prompt",
+            "settings are not a part of the prompt",
             "remove it, and give the setting as an option such as `--size` or `--seed`",
         ),
     };

@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::diagnostic::Edit;
 use crate::findings::{Finding, excerpt, remove, replace};
 use crate::rule::rule;
+use crate::source::Change;
 
 rule! {
     /// Tags are separated by commas. Chinese and Japanese keyboards write `，` and `、`, lists have one tag a line, other
@@ -40,7 +41,7 @@ pub(crate) fn finding(kind: Kind, spans: &[Range<usize>], source: &str, can_edit
     let read = if is_strict { "not a comma, so the tags around it are one tag" } else { "read as a comma" };
     let message = match kind {
         Kind::WideComma | Kind::Semicolon | Kind::Bar => format!("`{}` between tags is {read}", excerpt(written)),
-        Kind::LineBreak => format!("a line break between tags is {read}"),
+        Kind::LineBreak => format!("a line break or tab between tags is {read}"),
         Kind::Marker if is_strict => format!("the list mark `{}` is a part of the tag", excerpt(written)),
         Kind::Marker => format!("the list mark `{}` is left out", excerpt(written)),
         Kind::Wrapped => {
@@ -66,4 +67,12 @@ pub(crate) fn finding(kind: Kind, spans: &[Range<usize>], source: &str, can_edit
     };
     let finding = Finding::new(&RULE, first, message).fix(description, edits);
     if kind == Kind::Wrapped { finding.into_advice() } else { finding }
+}
+
+/// A plain text that is a list with marks; `changes` make it a text without them.
+pub(crate) fn plain_list(span: Range<usize>, written: &str, changes: &[Change]) -> Finding {
+    let edits: Vec<Edit> =
+        changes.iter().map(|(span, replacement)| replace(span.clone(), replacement.as_ref())).collect();
+    Finding::new(&RULE, span, format!("the list marks, such as `{}`, are left out", excerpt(written)))
+        .fix("remove them, and separate tags with commas", edits)
 }

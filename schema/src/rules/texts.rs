@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{escaped_parenthesis, escaped_twice, foreign_syntax, markdown, negative_split, weight_syntax};
+use super::{escaped_parenthesis, escaped_twice, foreign_syntax, markdown, negative_split, placeholder, weight_syntax};
 use crate::findings::{Finding, Findings, excerpt, remove, replace};
 use crate::outline::{Block, Field, Tag};
 use crate::patterns::{self, Found, Pattern};
@@ -24,13 +24,36 @@ struct Passage<'a> {
 /// Looks at every text of a block.
 pub(crate) fn check_block(block: &Block<'_>, source: &str, findings: &mut Findings) {
     for field in &block.fields {
-        for tag in &field.tags {
-            check(&of_tag(tag, source), source, || block.path_of(field), findings);
+        let mut tags = field.tags.as_slice();
+        while let [tag, rest @ ..] = tags {
+            match weighted_group(tags, source) {
+                Some((finding, length)) => {
+                    findings.push(finding.at(block.path_of(field)));
+                    tags = &tags[length..];
+                }
+                None => {
+                    check(&of_tag(tag, source), source, || block.path_of(field), findings);
+                    tags = rest;
+                }
+            }
         }
         if !field.text.is_empty() && field.decl.name != "gender" {
             check(&of_field(field, source), source, || block.path_of(field), findings);
         }
     }
+}
+
+/// `(long_hair, blue_eyes:1.2)` at the beginning of a list: its finding, and how many tags it holds.
+fn weighted_group(tags: &[Tag<'_>], source: &str) -> Option<(Finding, usize)> {
+    let first = tags.first().filter(|tag| tag.text.starts_with('('))?;
+    let text = source.get(first.span.start..tags.last()?.span.end)?;
+    let (end, inside) = patterns::weighted_group(text).filter(|(end, _)| !text[..*end].contains(['<', '&']))?;
+    let start = first.span.start;
+    let length = tags.iter().take_while(|tag| tag.span.end <= start + end).count();
+    // Nothing else may stand in the last tag, such as `_hair` behind the group.
+    let is_whole = tags.get(length.checked_sub(1)?)?.span.end == start + end;
+    let edits = [start..start + inside.start, start + inside.end..start + end];
+    is_whole.then(|| (weight_syntax::group(start..start + end, &text[..end], edits), length))
 }
 
 /// Looks at a caption.
@@ -83,6 +106,8 @@ fn finding(passage: &Passage<'_>, found: &Found, span: Range<usize>) -> Finding 
     let written = &passage.text[found.span.clone()];
     match found.pattern {
         Pattern::Weight => weight_syntax::finding(span, written),
+        Pattern::Against => weight_syntax::against(span, written),
+        Pattern::Placeholder => placeholder::finding(span, written),
         Pattern::Markdown => markdown::finding(span, written),
         Pattern::Instruction(instruction) => foreign_syntax::finding(span, written, instruction),
     }
@@ -118,6 +143,27 @@ impl Passage<'_> {
         }
     }
 
+    /// A part of a sentence with the comma or the blank that it leaves over when it is removed.
+    fn with_comma(&self, part: Range<usize>) -> Range<usize> {
+        if self.is_tag {
+            return part;
+        }
+        let at = self.span.start;
+        let (before, behind) = (&self.text[..part.start - at], &self.text[part.end - at..]);
+        let (kept, rest) = (before.trim_end(), behind.trim_start());
+        let is_first = kept.is_empty() || kept.ends_with([',', '，', '\n']);
+        if let Some(rest) = rest.strip_prefix([',', '，']).filter(|_| is_first) {
+            let rest = rest.trim_start_matches(' ');
+            return part.start..part.end + behind.len() - rest.len();
+        }
+        if rest.is_empty() {
+            let kept = kept.strip_suffix([',', '，']).unwrap_or(kept).trim_end();
+            return at + kept.len()..part.end;
+        }
+        let blanks = if before.ends_with(' ') { behind.len() - behind.trim_start_matches(' ').len() } else { 0 };
+        part.start..part.end + blanks
+    }
+
     /// Adds what is written instead. A part of a text without places of its own can only be described.
     fn with_fix(&self, finding: Finding, span: Range<usize>, plain: Option<&str>) -> Finding {
         let Some(plain) = plain else { return finding };
@@ -127,7 +173,7 @@ impl Passage<'_> {
         }
         if plain.is_empty() {
             let finding = if finding.has_help() { finding } else { finding.help("remove it") };
-            return finding.with_edits([remove(span)]);
+            return finding.with_edits([remove(self.with_comma(span))]);
         }
         let written = match self.is_escaped {
             true => quick_xml::escape::partial_escape(plain).into_owned(),

@@ -1,7 +1,9 @@
 //! `unknown-element`: an element that the language does not have.
 
+use std::ops::Range;
+
 use super::renamed_element::rename;
-use crate::findings::{Finding, excerpt, remove};
+use crate::findings::{Finding, excerpt, remove, replace};
 use crate::rule::rule;
 use crate::tree::Element;
 
@@ -36,10 +38,31 @@ pub(crate) fn moved(element: &Element<'_>, parent: &str, home: &str, fallback: &
     finding.at(path)
 }
 
-/// An unknown element inside text.
-pub(crate) fn unwrapped(element: &Element<'_>) -> Finding {
-    let mut edits = vec![remove(element.open.clone())];
-    edits.extend(element.close.as_ref().map(|close| remove(close.tag.clone())));
+/// An unknown element inside text. In a list of tags it separates them, as its fix does.
+pub(crate) fn unwrapped(element: &Element<'_>, source: &str, is_list: bool) -> Finding {
+    let is_apart = |side: &str, is_before: bool| {
+        let side = side.trim();
+        let edge = if is_before { side.chars().next_back() } else { side.chars().next() };
+        edge.is_none_or(|edge| matches!(edge, ',' | '<' | '>'))
+    };
+    let separator = |is_needed: bool| if is_list && is_needed { ", " } else { "" };
+    let before = source.get(..element.open.start).is_some_and(|before| !is_apart(before, true));
+    let mut edits = vec![replace(element.open.clone(), separator(before))];
+    edits.extend(element.close.as_ref().map(|close| {
+        let behind = source.get(close.tag.end..).is_some_and(|behind| !is_apart(behind, false));
+        replace(close.tag.clone(), separator(behind))
+    }));
     let message = format!("there is no `<{}>` inside text; only its text is read", excerpt(element.name));
     Finding::new(&RULE, element.open.clone(), message).fix("remove its tags", edits)
+}
+
+/// A mark of HTML.
+pub(crate) fn html(span: Range<usize>, written: &str, replacement: &str) -> Finding {
+    let written = excerpt(written);
+    let (read, fix) = match replacement {
+        "" => ("left out", "remove it"),
+        _ => ("read as a line break", "write a line break"),
+    };
+    Finding::new(&RULE, span.clone(), format!("`{written}` is HTML, which a prompt does not have; it is {read}"))
+        .fix(fix, [replace(span, replacement)])
 }

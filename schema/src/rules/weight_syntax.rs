@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::findings::{Finding, excerpt};
+use crate::findings::{Finding, excerpt, remove};
 use crate::rule::rule;
 
 rule! {
@@ -17,5 +17,16 @@ rule! {
 /// A weight that the encoders read literally.
 pub(crate) fn finding(span: Range<usize>, written: &str) -> Finding {
     let message = format!("`{}` is read literally: the encoders know no weights", excerpt(written));
-    Finding::new(&RULE, span, message)
+    Finding::new(&RULE, span, message).help("write it without the number and the brackets of the weight")
+}
+
+/// A weight of zero or less.
+pub(crate) fn against(span: Range<usize>, written: &str) -> Finding {
+    let message = format!("`{}` is read literally: the encoders know no weights, so it is asked for", excerpt(written));
+    Finding::new(&RULE, span, message).help("remove it, and write what must not be drawn into the negative prompt")
+}
+
+/// One weight of several tags, with the edits that take it off.
+pub(crate) fn group(span: Range<usize>, written: &str, [open, close]: [Range<usize>; 2]) -> Finding {
+    finding(span, written).fix("write the tags alone", [remove(open), remove(close)])
 }

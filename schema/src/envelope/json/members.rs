@@ -130,7 +130,10 @@ impl<'v> Members<'v> {
             ("system_prompt" | "system", Kind::String) if self.system_prompt.is_none() => {
                 self.system_prompt = Some(value)
             }
-            ("caption" | "description", Kind::String) if self.caption.is_none() => self.caption = Some(value),
+            ("caption" | "description", Kind::String) => match self.caption {
+                None => self.caption = Some(value),
+                Some(_) => self.second.push(value.span.clone()),
+            },
             ("characters", Kind::Array) => self.characters(text, value, &path),
             ("characters", Kind::Object) => {
                 for (number, (key, character)) in (1..).zip(&value.members) {
@@ -195,8 +198,9 @@ impl<'v> Members<'v> {
         let mut unread = Vec::new();
         for (value, path) in &self.others {
             let key = snake_case(path.rsplit('.').next().unwrap_or(path));
-            let is_lost = holds_text(value) && !REMARKS.contains(&key.as_str());
-            unread.push((value.span.clone(), path.clone(), is_lost && !is_size(text, value)));
+            let is_lost = holds_text(value) || is_field(&key);
+            let is_remark = REMARKS.contains(&key.as_str()) || is_size(text, value);
+            unread.push((value.span.clone(), path.clone(), is_lost && !is_remark));
         }
         for element in &self.elements {
             match self.tags {
@@ -237,9 +241,18 @@ fn numbers(text: &str, value: &Value, path: &str, unread: &mut Vec<(Range<usize>
             _ if is_null(text, member) => {}
             Kind::Object if !is_tag_list(text, member) => numbers(text, member, &path, unread),
             _ if holds_text(member) || member.items.is_empty() && member.kind == Kind::Array => {}
-            _ => unread.push((member.span.clone(), path, false)),
+            _ => {
+                let is_lost = is_field(&snake_case(&text[key.clone()]));
+                unread.push((member.span.clone(), path, is_lost));
+            }
         }
     }
+}
+
+/// Whether a key names a field of the prompt, whose value has to be text.
+fn is_field(key: &str) -> bool {
+    let is_in = |place: Place| names::is_field_of(place, key);
+    key == "caption" || is_in(Place::Character) || is_in(Place::General)
 }
 
 fn is_block_or_list(place: Place, children: usize, value: &Value) -> bool {

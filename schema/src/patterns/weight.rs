@@ -1,0 +1,201 @@
+//! Weights: `(tag:1.2)`, `((tag))`, `1.3::tag::`, `tag++`.
+
+use std::ops::Range;
+
+use super::{Pattern, matching};
+
+/// `(x:1.2)`, `((x))`, `[x]`, `x:1.2`, `1.2::x::`, `x::2`, `(x)1.2`, `x++`.
+pub(super) fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+    let whole = 0..piece.len();
+    if let Some((number, rest)) = piece.split_once("::") {
+        let (inside, behind) = rest.split_once("::").unwrap_or((rest, ""));
+        if is_number(number) && inside.contains(char::is_alphabetic) && behind.trim().is_empty() {
+            return add_weight(whole, number, inside.trim(), add);
+        }
+        if is_number(rest) && number.contains(char::is_alphabetic) {
+            return add_weight(whole, rest, number.trim(), add);
+        }
+    }
+    let stem = piece.trim_end_matches(['+', '-']);
+    let is_raised = piece.len() - stem.len() >= 2
+        && stem.chars().filter(|letter| letter.is_alphanumeric()).count() > 1
+        && stem.ends_with(|last: char| last.is_alphanumeric() || last == ')');
+    let scaled = piece
+        .rsplit_once(')')
+        .filter(|(stem, number)| stem.starts_with('(') && number.contains('.') && is_number(number));
+    if is_raised || scaled.is_some() {
+        let stem = if is_raised { stem } else { scaled.map_or(piece, |(stem, _)| stem) };
+        let plain = stem.strip_prefix('(').map_or(stem, |stem| stem.trim_end_matches(')'));
+        if plain.contains(char::is_alphabetic) {
+            return add_weight(whole, scaled.map_or("", |(_, number)| number), plain, add);
+        }
+    }
+    let is_short = is_tag || piece.split_whitespace().count() <= 6;
+    if let Some(plain) = is_short.then(|| unweighted(piece)).flatten() {
+        let number = piece.trim_end_matches([')', ']']).rsplit_once(':').map_or("", |(_, number)| number);
+        return add_weight(whole, number, plain, add);
+    }
+    // A weight inside a sentence or behind another word.
+    let mut from = 0;
+    while let Some(open) = piece[from..].find('(').map(|offset| from + offset) {
+        let Some(close) = matching(piece, open, b'(', b')') else { return };
+        if let Some((plain, number)) = weighted(&piece[open..=close]) {
+            add_weight(open..close + 1, number, plain, add);
+            from = close + 1;
+        } else {
+            from = open + 1;
+        }
+    }
+}
+
+/// Adds a weight with what it weighs, which is written instead if its parentheses are whole.
+fn add_weight(
+    span: Range<usize>,
+    number: &str,
+    plain: &str,
+    add: &mut impl FnMut(Range<usize>, Pattern, Option<String>),
+) {
+    // Drawn without its number, it would be the opposite of what was meant.
+    if number.trim().parse::<f32>().is_ok_and(|number| number <= 0.0) {
+        return add(span, Pattern::Against, None);
+    }
+    add(span, Pattern::Weight, is_balanced(plain).then(|| plain.to_owned()));
+}
+
+/// Whether every parenthesis of a text has its other half.
+fn is_balanced(text: &str) -> bool {
+    let mut depth = 0_usize;
+    for character in text.chars() {
+        depth = match character {
+            '(' => depth + 1,
+            ')' if depth == 0 => return false,
+            ')' => depth - 1,
+            _ => depth,
+        };
+    }
+    depth == 0
+}
+
+/// Where `(a, b:1.2)` ends that begins a text, with the length of its inside; for the lists of tags that have one weight.
+pub(crate) fn weighted_group(text: &str) -> Option<(usize, Range<usize>)> {
+    let close = text.starts_with('(').then(|| matching(text, 0, b'(', b')'))??;
+    let (plain, _) = weighted(&text[..=close])?;
+    let start = text.find(plain)?;
+    plain.contains(',').then_some((close + 1, start..start + plain.len()))
+}
+
+/// The text inside `(text:1.2)`, with any number of parentheses around, and the number.
+fn weighted(text: &str) -> Option<(&str, &str)> {
+    if text.ends_with("\\)") {
+        return None;
+    }
+    let inside = text.trim_matches(['(', ')']);
+    let (plain, number) = inside.rsplit_once(':')?;
+    (is_weight(number, true) && plain.contains(char::is_alphabetic)).then(|| (plain.trim(), number))
+}
+
+pub(super) fn is_number(text: &str) -> bool {
+    let digits = text.trim().trim_start_matches('-');
+    !digits.is_empty()
+        && digits.len() <= 8
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+        && digits.bytes().any(|byte| byte.is_ascii_digit())
+}
+
+/// The tag without its weight, if it has one.
+fn unweighted(tag: &str) -> Option<&str> {
+    let last = *tag.as_bytes().last()?;
+    let may_have_one = matches!(last, b')' | b']' | b'0'..=b'9') || tag.starts_with(['(', '[']);
+    if !may_have_one {
+        return None;
+    }
+    let opened = tag.trim_start_matches(['(', '[']);
+    let openings = tag.len() - opened.len();
+    let (stem, closings) = without_closings(opened);
+    let (plain, has_number) = match stem.rsplit_once(':') {
+        Some((plain, number)) if is_weight(number, closings > 0) && plain.chars().any(char::is_alphabetic) => {
+            (plain.trim_end(), true)
+        }
+        _ => (stem, false),
+    };
+    if has_number {
+        return Some(plain);
+    }
+    // `((tag))` and `[tag]` are weights as well; `(tag)` and `tag_(series)` are not.
+    let is_emphasis = openings > 0 && closings == openings && (openings > 1 || tag.starts_with('['));
+    (is_emphasis && stem.contains(char::is_alphabetic) && !stem.ends_with('\\')).then_some(stem)
+}
+
+/// The text without the brackets at its end, and how many there were; an escaped one stays.
+fn without_closings(text: &str) -> (&str, usize) {
+    let mut stem = text;
+    let mut count = 0;
+    while let Some(shorter) = stem.strip_suffix([')', ']']).filter(|shorter| !shorter.ends_with('\\')) {
+        stem = shorter;
+        count += 1;
+    }
+    (stem, count)
+}
+
+/// Whether a text is `1.2` or, inside brackets, `2`.
+fn is_weight(text: &str, is_bracketed: bool) -> bool {
+    let text = text.trim();
+    let text = text.strip_prefix('-').filter(|_| is_bracketed).unwrap_or(text);
+    let digits = text.bytes().filter(u8::is_ascii_digit).count();
+    let points = text.bytes().filter(|byte| *byte == b'.').count();
+    digits > 0 && digits + points == text.len() && points <= 1 && (points == 1 || is_bracketed) && text.len() <= 6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scan;
+    use super::*;
+
+    fn patterns(text: &str, is_tag: bool) -> Vec<(String, Pattern, Option<String>)> {
+        scan(text, is_tag).into_iter().map(|found| (text[found.span].to_owned(), found.pattern, found.plain)).collect()
+    }
+
+    #[test]
+    fn weights_are_found_with_what_they_weigh() {
+        for (tag, plain) in [
+            ("(long_hair:1.2)", "long_hair"),
+            ("long_hair:1.2", "long_hair"),
+            ("((long_hair))", "long_hair"),
+            ("[long_hair]", "long_hair"),
+            ("((smile:2))", "smile"),
+            ("blue_eyes:1.1)", "blue_eyes"),
+            ("(rem_\\(re:zero\\):1.2)", "rem_\\(re:zero\\)"),
+            ("{{ahoge}}", "ahoge"),
+            ("{ahoge}", "ahoge"),
+            ("1.3::ponytail::", "ponytail"),
+            ("hat::2", "hat"),
+            ("(hat)1.3", "hat"),
+            ("hat++", "hat"),
+        ] {
+            assert_eq!(patterns(tag, true), [(tag.to_owned(), Pattern::Weight, Some(plain.to_owned()))], "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_weight_that_cannot_be_left_out_has_no_fix() {
+        for (tag, pattern) in [
+            ("-1::hat::", Pattern::Against),
+            ("-1::hat", Pattern::Against),
+            ("(bad hands:-1)", Pattern::Against),
+            ("(hat:0)", Pattern::Against),
+            ("x_(y:1.2)", Pattern::Weight),
+        ] {
+            assert_eq!(patterns(tag, true), [(tag.to_owned(), pattern, None)], "{tag}");
+        }
+    }
+
+    #[test]
+    fn one_weight_can_hold_for_several_tags() {
+        assert_eq!(
+            patterns("(blue hair, red eyes:1.3), smile", false),
+            [("(blue hair, red eyes:1.3)".to_owned(), Pattern::Weight, Some("blue hair, red eyes".to_owned()))]
+        );
+        assert_eq!(weighted_group("(a, (b):1.2), c"), Some((11, 1..7)));
+        assert_eq!([weighted_group("(a, b)"), weighted_group("(a:1.2)"), weighted_group("a")], [None, None, None]);
+    }
+}
