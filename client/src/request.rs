@@ -69,6 +69,12 @@ impl GenerationBuilder {
         self
     }
 
+    /// The system prompt of the text encoder before the negative prompt; empty for none.
+    pub fn negative_system_prompt(mut self, text: impl Into<String>) -> Self {
+        self.request.negative_system_prompt = Some(text.into());
+        self
+    }
+
     /// The solver.
     pub fn solver(mut self, solver: Solver) -> Self {
         self.sampling().solver = solver.into();

@@ -89,6 +89,7 @@ fn every_field_of_a_request_matters() {
         ("text", GenerationSpec { text: "1boy, red eyes".into(), ..spec() }),
         ("system_prompt", GenerationSpec { system_prompt: "You draw. ".into(), ..spec() }),
         ("negative", GenerationSpec { negative: "lowres".into(), ..spec() }),
+        ("negative_system_prompt", GenerationSpec { negative_system_prompt: "You draw badly. ".into(), ..spec() }),
         ("seed", GenerationSpec { seed: 8, ..spec() }),
         ("solver", with_sampling(|sampling| sampling.solver = Solver::Dpm)),
         ("steps", with_sampling(|sampling| sampling.steps = 7)),

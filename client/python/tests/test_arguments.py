@@ -45,6 +45,12 @@ def test_a_negative_prompt_can_be_a_file(tmp_path: Path) -> None:
     assert build("1girl", {"negative": "blurry"}).negative_text == "blurry"
 
 
+def test_a_negative_prompt_has_a_system_prompt_of_its_own() -> None:
+    assert build("1girl", {"negative_system_prompt": "You are bad. "}).negative_system_prompt == "You are bad. "
+    assert build("1girl", {"negative_system_prompt": ""}).HasField("negative_system_prompt")
+    assert not build("1girl", {}).HasField("negative_system_prompt")
+
+
 def test_a_file_without_end_is_refused(tmp_path: Path) -> None:
     with pytest.raises(sakuga.RequestError, match="more than 64 MiB"):
         build(Path("/dev/zero"), {})

@@ -63,3 +63,31 @@ def test_what_is_no_prompt_is_not_parsed(client: sakuga.Client) -> None:
 def test_a_file_that_is_not_there_is_pythons_own_error(client: sakuga.Client, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         client.validate(tmp_path / "none.xml")
+
+
+SPLIT = "You are good. <Prompt Start>\n<caption>A girl.</caption>\n\nNegative prompt: You are bad. <Prompt Start> lowres"
+
+
+def test_a_negative_prompt_inside_the_text_is_reported(client: sakuga.Client) -> None:
+    report = client.validate(SPLIT)
+    assert report
+    assert report.canonical_xml == "<caption>A girl.</caption>\n"
+    assert (report.negative_canonical_xml, report.negative_model_text) == ("<caption>lowres</caption>\n", "lowres")
+    assert report.system_prompt == "You are good. <Prompt Start>"
+    assert report.negative_system_prompt == "You are bad. <Prompt Start>"
+    assert [count.tokens for count in report.negative_token_counts] == [6, 1]
+
+
+def test_a_text_is_taken_apart(client: sakuga.Client) -> None:
+    parts = client.take_apart(SPLIT)
+    assert parts.prompt.caption == "A girl."
+    assert parts.negative is not None and parts.negative.caption == "lowres"
+    assert parts.system_prompt == "You are good. <Prompt Start>"
+    assert parts.negative_system_prompt == "You are bad. <Prompt Start>"
+    assert "negative-split" in [found.code for found in parts.diagnostics]
+    assert client.take_apart("<caption>A girl.</caption>").negative is None
+
+
+def test_parse_warns_of_a_negative_prompt_that_it_leaves_out(client: sakuga.Client) -> None:
+    with pytest.warns(UserWarning, match="take_apart"):
+        assert client.parse(SPLIT).caption == "A girl."

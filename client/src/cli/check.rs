@@ -47,6 +47,8 @@ pub struct Outcome {
     pub negative: Option<String>,
     /// The system prompt that precedes it.
     pub system_prompt: Option<String>,
+    /// The system prompt that precedes the negative prompt inside the text of a prompt.
+    pub negative_system_prompt: Option<String>,
     /// What was read, for people: `2 characters`.
     pub contents: String,
 }
@@ -93,6 +95,7 @@ impl Checker {
                 contents: "a negative prompt".to_owned(),
                 negative: None,
                 system_prompt: checked.system_prompt,
+                negative_system_prompt: None,
                 diagnostics: checked.diagnostics,
             };
         }
@@ -113,6 +116,7 @@ impl Checker {
             },
             negative,
             system_prompt: checked.system_prompt,
+            negative_system_prompt: checked.negative_system_prompt,
             diagnostics: checked.diagnostics,
         }
     }

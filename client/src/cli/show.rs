@@ -106,6 +106,10 @@ fn describe(input: &Input, record: &Record, [sha256, pixels_sha256]: [&str; 2], 
         }
         None => {}
     }
+    if let Some(system_prompt) = &request.negative_system_prompt {
+        let text = if system_prompt.is_empty() { "(none)" } else { system_prompt };
+        sections.push(("System prompt of the negative prompt", one_line(text)));
+    }
     for (title, text) in sections {
         let text = highlight::xml(text.trim_end(), &terminal.style());
         lines.push(format!("\n{}\n{text}", bold.apply_to(title)));

@@ -25,8 +25,12 @@ With --json one object is always printed:
   FIX        = {\"description\", \"edits\": [{\"start\", \"end\", \"replacement\"}]}
 
 Lines and columns count from 1, columns in characters; `end_column` is just past the end. Edits are byte ranges of the \
-input, in order. `canonical` is the canonical XML of what could be read, and empty if nothing could. An input that \
-cannot be read at all gives one diagnostic with the code `unreadable-input`, and exit code 2.";
+input, in order. `canonical` is the canonical XML of what could be read, and empty if nothing could.
+
+Texts that were split off are added where there are any: \"negative\", the canonical XML of a negative prompt inside the \
+prompt's text; \"system_prompt\" and \"negative_system_prompt\", those in front of the two. `sakuga generate` uses them.
+
+An input that cannot be read at all gives one diagnostic with the code `unreadable-input`, and exit code 2.";
 
 /// Check a prompt without a server
 ///
@@ -67,15 +71,30 @@ pub fn run(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exit, F
     let kind = if arguments.negative { Kind::Negative } else { Kind::Prompt };
     let outcome = checker.check(kind, &input);
     if arguments.json {
-        output::print_json(&json!({
-            "valid": outcome.is_valid,
-            "diagnostics": outcome.diagnostics,
-            "canonical": outcome.canonical,
-        }))?;
+        output::print_json(&to_json(&outcome))?;
     } else {
         output::print(report(&input, &outcome, terminal))?;
     }
     Ok(if outcome.is_valid { Exit::Ok } else { Exit::Invalid })
+}
+
+fn to_json(outcome: &Outcome) -> serde_json::Value {
+    let mut object = json!({
+        "valid": outcome.is_valid,
+        "diagnostics": outcome.diagnostics,
+        "canonical": outcome.canonical,
+    });
+    let split = [
+        ("negative", &outcome.negative),
+        ("system_prompt", &outcome.system_prompt),
+        ("negative_system_prompt", &outcome.negative_system_prompt),
+    ];
+    for (name, text) in split {
+        if let Some(text) = text {
+            object[name] = json!(text);
+        }
+    }
+    object
 }
 
 fn report(input: &Input, outcome: &Outcome, terminal: &Terminal) -> String {

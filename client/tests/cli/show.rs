@@ -38,6 +38,7 @@ fn record() -> ImageMetadata {
                 ..Sampling::default()
             }),
             images: 2,
+            negative_system_prompt: Some("You are bad. ".to_owned()),
             seed: Some(42),
             ..GenerateRequest::default()
         }),
@@ -63,6 +64,7 @@ fn the_request_is_shown() {
         .says("dpm, 12 steps, guidance 5.5 while t < 0.25, shift 6")
         .says("<appearance>long_hair, blue_eyes</appearance>")
         .says("<caption>blurry</caption>")
+        .says("System prompt of the negative prompt\nYou are bad.")
         .says(&sha256_hex(&file))
         .says(&sha256_hex(&[9; 12]))
         .says("sakuga generate --from 'a.png'");

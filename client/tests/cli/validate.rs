@@ -119,6 +119,15 @@ fn negative_prompts_have_their_own_form() {
 }
 
 #[test]
+fn what_was_split_off_is_in_the_json() {
+    let text = format!("You are good. <Prompt Start>\n{GOOD}\nNegative prompt: You are bad. <Prompt Start> lowres\n");
+    let object = validate(text.as_bytes(), &["--json"]).expect(0).json();
+    assert_eq!((&object["canonical"], &object["negative"]), (&GOOD.into(), &"<caption>lowres</caption>\n".into()));
+    assert_eq!(object["system_prompt"], "You are good. <Prompt Start>");
+    assert_eq!(object["negative_system_prompt"], "You are bad. <Prompt Start>");
+}
+
+#[test]
 fn a_tag_list_can_be_named() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("a.xml"), GOOD.replace("blue_eyes", "zorble_eyes")).unwrap();

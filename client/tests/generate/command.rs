@@ -109,6 +109,8 @@ async fn the_request_holds_what_was_asked_for() {
         "bad.xml",
         "--system-prompt",
         "",
+        "--negative-system-prompt",
+        "You are bad. ",
         "--strict",
         "--model",
         "newbie",
@@ -125,6 +127,7 @@ async fn the_request_holds_what_was_asked_for() {
     assert_eq!(request.strictness(), Strictness::Strict);
     assert_eq!((request.width, request.height, request.images, request.seed), (512, 768, 2, Some(7)));
     assert_eq!((request.model.as_str(), request.system_prompt.as_deref()), ("newbie", Some("")));
+    assert_eq!(request.negative_system_prompt.as_deref(), Some("You are bad. "));
     let sampling = request.sampling.unwrap();
     assert_eq!((sampling.solver(), sampling.steps), (Solver::Dpm, 12));
     assert_eq!((sampling.guidance_scale, sampling.guidance_until), (Some(4.5), Some(0.25)));

@@ -11,6 +11,8 @@ pub struct GenerationSpec {
     pub system_prompt: String,
     /// What the images must not be, as the text encoders read it. Empty: the empty text.
     pub negative: String,
+    /// The system prompt of `negative`. Which encoders read it is up to the model.
+    pub negative_system_prompt: String,
     /// Width in pixels.
     pub width_px: u32,
     /// Height in pixels.
@@ -34,6 +36,7 @@ impl GenerationSpec {
             text: text.into(),
             system_prompt: String::new(),
             negative: String::new(),
+            negative_system_prompt: String::new(),
             width_px,
             height_px,
             images: 1,

@@ -11,7 +11,8 @@ pub struct GenerateRequest {
     /// The model, as ListModels names it. Empty: the server's default.
     #[prost(string, tag = "7")]
     pub model: ::prost::alloc::string::String,
-    /// Read by Gemma before the prompt. Absent: the model's default; present and empty: none.
+    /// Read by Gemma before the prompt. Absent: the system prompt in front of the prompt's text, or else the model's default.
+    /// Present and empty: none.
     #[prost(string, optional, tag = "8")]
     pub system_prompt: ::core::option::Option<::prost::alloc::string::String>,
     /// How the latents are integrated.
@@ -40,6 +41,10 @@ pub struct GenerateRequest {
     /// time; the pictures are the same.
     #[prost(bool, tag = "16")]
     pub profile: bool,
+    /// Read by Gemma before the negative prompt. Absent: the system prompt in front of the negative prompt's text, or else
+    /// that of the prompt, and none if the negative prompt is empty. Present and empty: none.
+    #[prost(string, optional, tag = "17")]
+    pub negative_system_prompt: ::core::option::Option<::prost::alloc::string::String>,
     /// What to draw: exactly one of its two forms.
     #[prost(oneof = "generate_request::Prompt", tags = "2, 3")]
     pub prompt: ::core::option::Option<generate_request::Prompt>,

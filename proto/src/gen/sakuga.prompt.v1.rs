@@ -374,6 +374,21 @@ pub struct ValidatePromptResponse {
     /// One entry an encoder. Empty if the text could not be read as a prompt.
     #[prost(message, repeated, tag = "5")]
     pub token_counts: ::prost::alloc::vec::Vec<TokenCount>,
+    /// The canonical XML of the negative prompt inside the text, which is split off. Empty: none.
+    #[prost(string, tag = "6")]
+    pub negative_canonical_xml: ::prost::alloc::string::String,
+    /// The text that the encoders read as the negative prompt. Empty: none.
+    #[prost(string, tag = "7")]
+    pub negative_model_text: ::prost::alloc::string::String,
+    /// One entry an encoder for the negative prompt. Empty if there is none.
+    #[prost(message, repeated, tag = "8")]
+    pub negative_token_counts: ::prost::alloc::vec::Vec<TokenCount>,
+    /// The system prompt in front of the prompt, which is split off. Empty: none.
+    #[prost(string, tag = "9")]
+    pub system_prompt: ::prost::alloc::string::String,
+    /// The system prompt in front of the negative prompt, which is split off. Empty: none.
+    #[prost(string, tag = "10")]
+    pub negative_system_prompt: ::prost::alloc::string::String,
 }
 impl ::prost::Name for ValidatePromptResponse {
     const NAME: &'static str = "ValidatePromptResponse";
@@ -446,6 +461,12 @@ pub struct ParsePromptResponse {
     /// What was repaired, and what is worth knowing.
     #[prost(message, repeated, tag = "3")]
     pub diagnostics: ::prost::alloc::vec::Vec<Diagnostic>,
+    /// The negative prompt that stood inside it, split off. Absent: none.
+    #[prost(message, optional, tag = "4")]
+    pub negative: ::core::option::Option<NegativePrompt>,
+    /// The system prompt that stood before the negative prompt, split off. Empty: none.
+    #[prost(string, tag = "5")]
+    pub negative_system_prompt: ::prost::alloc::string::String,
 }
 impl ::prost::Name for ParsePromptResponse {
     const NAME: &'static str = "ParsePromptResponse";

@@ -7,8 +7,8 @@ use crate::rule::rule;
 
 rule! {
     /// Many tools put a system prompt in front, which ends in `<Prompt Start>`. It is not a part of the prompt: it is split
-    /// off, and the rest is read without it. The system prompt of a prompt is used for it unless the request has its own;
-    /// the one of a negative prompt is left out with a warning.
+    /// off, and the rest is read without it. It is used as the system prompt of that prompt unless the request has one;
+    /// so is the system prompt of a negative prompt, for the negative prompt.
     "system-prompt-split", Advice, strict Error;
     bad: "You are an assistant designed to generate anime images. <Prompt Start> <caption>A girl laughs.</caption>";
     good: "<caption>A girl laughs.</caption>";
@@ -23,13 +23,9 @@ pub(crate) fn finding(span: Range<usize>, until: usize, text: &str) -> Finding {
 
 /// The system prompt of a negative prompt.
 pub(crate) fn of_negative(span: Range<usize>, until: usize, text: &str) -> Finding {
-    let message = format!(
-        "the system prompt `{}` of the negative prompt is left out: the encoders read the prompt's own before both",
-        excerpt(text)
-    );
+    let message = format!("the system prompt `{}` of the negative prompt is split off", excerpt(text));
     Finding::new(&RULE, span.clone(), message)
-        .into_warning()
-        .fix("remove it", [remove(span.start..until.max(span.end))])
+        .fix("give it separately (`--negative-system-prompt`)", [remove(span.start..until.max(span.end))])
 }
 
 /// A system prompt in a JSON object.

@@ -3,7 +3,7 @@
 use sakuga_model_core::{ModelInfo, PartialSampling, Sampling, limits};
 use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Severity, Strictness};
 
-use super::{NegativeForm, PromptForm};
+use super::{Negative, NegativeForm, PromptForm};
 use crate::error::Violation;
 use crate::limits::Limits;
 use crate::preview::PreviewPolicy;
@@ -57,26 +57,25 @@ impl Faults {
     }
 
     /// The negative prompt of the request, or else the one that was split off the prompt's text. Two are a fault.
-    pub fn negative(
-        &mut self,
-        given: Option<&NegativeForm>,
-        inner: Option<NegativePrompt>,
-        options: &CheckOptions<'_>,
-    ) -> Option<NegativePrompt> {
-        let Some(given) = self.given_negative(given, options) else { return inner };
-        if inner.is_some() {
+    pub fn negative(&mut self, given: Option<&NegativeForm>, inner: Negative, options: &CheckOptions<'_>) -> Negative {
+        let given = self.given_negative(given, options);
+        if given.prompt.is_none() && given.system_prompt.is_none() {
+            return inner;
+        }
+        if inner.prompt.is_some() || inner.system_prompt.is_some() {
             let text =
                 "the prompt's text holds a negative prompt, and `negative` is set as well; remove one of the two";
             self.add("negative", Violation::CONFLICT, text);
         }
-        Some(given)
+        given
     }
 
-    fn given_negative(&mut self, given: Option<&NegativeForm>, options: &CheckOptions<'_>) -> Option<NegativePrompt> {
-        let negative = match given? {
-            NegativeForm::Typed(negative) if **negative == NegativePrompt::default() => return None,
+    fn given_negative(&mut self, given: Option<&NegativeForm>, options: &CheckOptions<'_>) -> Negative {
+        match given {
+            None => Negative::default(),
+            Some(NegativeForm::Typed(negative)) if **negative == NegativePrompt::default() => Negative::default(),
             // The checker reads text, so a typed prompt is what its canonical text says.
-            NegativeForm::Typed(negative) => {
+            Some(NegativeForm::Typed(negative)) => {
                 // A program wrote it, so nothing of it is repaired.
                 let options = CheckOptions { strictness: Strictness::Strict, ..*options };
                 let checked = sakuga_schema::check_negative(&negative.to_xml(), &options);
@@ -86,16 +85,15 @@ impl Faults {
                     let text = "tags and caption have to be trimmed and not empty, and a tag holds no comma; split it";
                     self.add("negative", Violation::BAD_TEXT, text);
                 }
-                (**negative).clone()
+                Negative { prompt: Some((**negative).clone()), system_prompt: None }
             }
-            NegativeForm::Text(text) if text.trim().is_empty() => return None,
-            NegativeForm::Text(text) => {
+            Some(NegativeForm::Text(text)) if text.trim().is_empty() => Negative::default(),
+            Some(NegativeForm::Text(text)) => {
                 let checked = sakuga_schema::check_negative(text, options);
                 self.findings("negative/", checked.diagnostics);
-                checked.negative?
+                Negative { prompt: checked.negative, system_prompt: checked.system_prompt }
             }
-        };
-        Some(negative)
+        }
     }
 
     /// Errors become faults; the rest is kept for `accepted`.
@@ -117,20 +115,28 @@ impl Faults {
         }
     }
 
-    pub fn system_prompt(&mut self, given: Option<String>, own: Option<String>, default: &str) -> String {
+    /// The system prompt in `field` of the request, or else `own`, the one in front of the text, or else `default`. Two that
+    /// differ are a fault.
+    pub fn system_prompt(
+        &mut self,
+        field: &'static str,
+        given: Option<String>,
+        own: Option<String>,
+        default: &str,
+    ) -> String {
         if let (Some(given), Some(own)) = (&given, &own)
             && given.trim() != own.trim()
         {
-            let text = "the prompt's text brings another system prompt; remove one of the two";
-            self.add("system_prompt", Violation::CONFLICT, text);
+            let text = format!(
+                "another system prompt stands in front of the text, and `{field}` is set; remove one of the two"
+            );
+            self.add(field, Violation::CONFLICT, text);
         }
-        // The blank between it and the prompt was removed when it was split off; encoders read the two without a separator.
-        let own = own.map(|text| format!("{text} "));
         let system_prompt = given.or(own).unwrap_or_else(|| default.to_owned());
         let bytes_max = limits::SYSTEM_PROMPT_BYTES.max;
         if system_prompt.len() > bytes_max {
             let text = format!("{} bytes are too many; use at most {bytes_max}", system_prompt.len());
-            self.add("system_prompt", Violation::BAD_TEXT, text);
+            self.add(field, Violation::BAD_TEXT, text);
         }
         system_prompt
     }

@@ -34,6 +34,8 @@ pub struct UncheckedRequest {
     pub model: String,
     /// The system prompt; `None`: the model's default.
     pub system_prompt: Option<String>,
+    /// The system prompt of the negative prompt; `None`: the one in front of its text, or else the prompt's.
+    pub negative_system_prompt: Option<String>,
     /// The sampling options that were given.
     pub sampling: PartialSampling,
     /// Width in pixels.
@@ -169,6 +171,28 @@ impl Request {
     }
 }
 
+/// A negative prompt that was read.
+#[derive(Debug, Default)]
+struct Negative {
+    prompt: Option<NegativePrompt>,
+    /// The system prompt in front of its text.
+    system_prompt: Option<String>,
+}
+
+/// The path of findings about a negative prompt inside the prompt's text, as the checker names it.
+pub const INNER_NEGATIVE: &str = "negative_prompt";
+
+/// A system prompt that was split off a text, as it is read before that text: the blank between the two was removed, and
+/// encoders read them without a separator.
+pub fn before_text(system_prompt: String) -> String {
+    system_prompt + " "
+}
+
+/// The system prompt of a negative prompt that has none of its own. The empty text is read without one, as in training.
+pub fn default_negative_system_prompt<'a>(negative: &str, system_prompt: &'a str) -> &'a str {
+    if negative.is_empty() { "" } else { system_prompt }
+}
+
 /// What a request is checked against.
 #[derive(Clone, Copy)]
 pub struct RequestRules<'a> {
@@ -225,16 +249,28 @@ impl UncheckedRequest {
         let checked = faults.prompt(self.prompt.as_ref(), &options);
         let (prompt, own_system_prompt) = (checked.prompt, checked.system_prompt);
         let is_inner = checked.negative.is_some();
-        let negative = faults.negative(self.negative.as_ref(), checked.negative, &options);
+        let inner = Negative { prompt: checked.negative, system_prompt: checked.negative_system_prompt };
+        let Negative { prompt: negative, system_prompt: negative_own } =
+            faults.negative(self.negative.as_ref(), inner, &options);
         let default = prompt.as_ref().map_or("", |prompt| rules.default_system_prompt(prompt));
-        let system_prompt = faults.system_prompt(self.system_prompt, own_system_prompt, default);
+        let system_prompt =
+            faults.system_prompt("system_prompt", self.system_prompt, own_system_prompt.map(before_text), default);
+        let negative_text = negative.as_ref().map(NegativePrompt::to_model_text).unwrap_or_default();
+        let negative_own = negative_own.map(|own| if negative_text.is_empty() { own } else { before_text(own) });
+        let negative_system_prompt = faults.system_prompt(
+            "negative_system_prompt",
+            self.negative_system_prompt,
+            negative_own,
+            default_negative_system_prompt(&negative_text, &system_prompt),
+        );
         let width_px = faults.edge("width", self.width_px, model);
         let height_px = faults.edge("height", self.height_px, model);
         faults.pixels(width_px, height_px, limits);
         let spec = GenerationSpec {
             text: prompt.as_ref().map(Prompt::to_model_text).unwrap_or_default(),
             system_prompt,
-            negative: negative.as_ref().map(NegativePrompt::to_model_text).unwrap_or_default(),
+            negative: negative_text,
+            negative_system_prompt,
             width_px,
             height_px,
             images: faults.count("images", self.images.max(1), limits.images_max),
@@ -262,14 +298,14 @@ impl UncheckedRequest {
         let counts = rules.tokens.count(&spec.system_prompt, &spec.text);
         let sent = self.prompt.as_ref().map_or(Cow::Borrowed(""), PromptForm::text);
         diagnostics.extend(over_long::findings("", &sent, &spec.text, &counts));
-        if !spec.negative.is_empty() {
-            let counts = rules.tokens.count(&spec.system_prompt, &spec.negative);
+        if !(spec.negative.is_empty() && spec.negative_system_prompt.is_empty()) {
+            let counts = rules.tokens.count(&spec.negative_system_prompt, &spec.negative);
             // A negative prompt inside the prompt's text has its places there.
-            let sent = match is_inner {
-                true => self.prompt.as_ref().map_or(Cow::Borrowed(""), PromptForm::text),
-                false => self.negative.as_ref().map_or(Cow::Borrowed(""), NegativeForm::text),
+            let (path, sent) = match is_inner {
+                true => (INNER_NEGATIVE, self.prompt.as_ref().map_or(Cow::Borrowed(""), PromptForm::text)),
+                false => ("negative", self.negative.as_ref().map_or(Cow::Borrowed(""), NegativeForm::text)),
             };
-            diagnostics.extend(over_long::findings("negative", &sent, &spec.negative, &counts));
+            diagnostics.extend(over_long::findings(path, &sent, &spec.negative, &counts));
         }
         Ok(Request {
             request_id,

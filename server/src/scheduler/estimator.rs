@@ -86,6 +86,7 @@ pub(crate) mod tests {
             text: "a sentence".into(),
             system_prompt: String::new(),
             negative: String::new(),
+            negative_system_prompt: String::new(),
             width_px: edge_px,
             height_px: edge_px,
             images: 1,

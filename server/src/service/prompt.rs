@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use super::{CallAlive, Context, off_reactor};
 use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
-use crate::request::{PromptForm, describe, over_long};
+use crate::request::{INNER_NEGATIVE, PromptForm, before_text, describe, over_long};
 use crate::wire::{from_proto, to_proto};
 
 /// Checks and converts prompts.
@@ -85,14 +85,25 @@ fn validate(
     let valid = checked.is_valid();
     let mut response = ValidatePromptResponse { valid, ..ValidatePromptResponse::default() };
     let mut diagnostics = checked.diagnostics;
+    response.system_prompt = checked.system_prompt.clone().unwrap_or_default();
+    response.negative_system_prompt = checked.negative_system_prompt.clone().unwrap_or_default();
     if let Some(prompt) = &checked.prompt {
         response.canonical_xml = prompt.to_xml();
         response.model_text = prompt.to_model_text();
-        let system_prompt = checked.system_prompt.map(|text| format!("{text} "));
+        let system_prompt = checked.system_prompt.map(before_text);
         let system_prompt = system_prompt.as_deref().unwrap_or_else(|| rules.default_system_prompt(prompt));
         let counts = context.tokens.count(system_prompt, &response.model_text);
         diagnostics.extend(over_long::findings("", &form.text(), &response.model_text, &counts));
         response.token_counts = counts.iter().map(to_proto::token_count).collect();
+        if let Some(negative) = &checked.negative {
+            response.negative_canonical_xml = negative.to_xml();
+            response.negative_model_text = negative.to_model_text();
+            let own = checked.negative_system_prompt.map(before_text);
+            let counts = context.tokens.count(own.as_deref().unwrap_or(system_prompt), &response.negative_model_text);
+            let read = &response.negative_model_text;
+            diagnostics.extend(over_long::findings(INNER_NEGATIVE, &form.text(), read, &counts));
+            response.negative_token_counts = counts.iter().map(to_proto::token_count).collect();
+        }
     }
     response.diagnostics = to_proto::diagnostics(&diagnostics);
     Ok(response)
@@ -110,6 +121,8 @@ fn parse(context: &Context, request: ParsePromptRequest) -> Result<ParsePromptRe
         Some(prompt) if faults.is_empty() => Ok(ParsePromptResponse {
             prompt: Some((&prompt).into()),
             system_prompt: checked.system_prompt.unwrap_or_default(),
+            negative: checked.negative.as_ref().map(Into::into),
+            negative_system_prompt: checked.negative_system_prompt.unwrap_or_default(),
             diagnostics: to_proto::diagnostics(&checked.diagnostics),
         }),
         None if faults.is_empty() => {

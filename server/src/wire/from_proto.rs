@@ -35,6 +35,7 @@ pub fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
         }),
         model: request.model,
         system_prompt: request.system_prompt,
+        negative_system_prompt: request.negative_system_prompt,
         sampling: sampling::from_proto(request.sampling.unwrap_or_default(), &mut faults),
         width_px: request.width,
         height_px: request.height,

@@ -77,6 +77,7 @@ fn job_request(plan: &Plan) -> JobRequest {
             text: "a sentence".into(),
             system_prompt: String::new(),
             negative: String::new(),
+            negative_system_prompt: String::new(),
             width_px: 16,
             height_px: 16,
             images: plan.images,

@@ -10,7 +10,7 @@ use sakuga_proto::prompt::v1::{
 };
 use tonic::Code;
 
-use crate::support::{Server, XML, quick, scripted};
+use crate::support::{Server, XML, quick, request, scripted};
 
 #[tokio::test]
 async fn an_invalid_prompt_is_an_answer_with_every_finding() {
@@ -157,11 +157,73 @@ async fn a_negative_prompt_has_one_place() {
     assert_eq!(both.code(), Code::InvalidArgument);
     assert!(both.message().contains("negative"), "{both:?}");
     let own = "You are the worst artist. <Prompt Start> lowres";
-    let job = jobs.create_job(ask("1girl, solo", Some(own))).await.expect("its system prompt is left out");
+    let job = jobs.create_job(ask("1girl, solo", Some(own))).await.expect("its system prompt is split off");
     let resolved = job.into_inner().job.and_then(|job| job.request).expect("the request");
-    let Some(generate_request::Negative::NegativePrompt(negative)) = resolved.negative else {
+    let Some(generate_request::Negative::NegativePrompt(negative)) = &resolved.negative else {
         panic!("{:?}", resolved.negative);
     };
     assert_eq!(negative.caption, "lowres");
+    assert_eq!(resolved.negative_system_prompt.as_deref(), Some("You are the worst artist. <Prompt Start> "));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_negative_prompt_has_a_system_prompt_of_its_own() {
+    let server = Server::start(scripted(quick())).await;
+    let mut jobs = JobServiceClient::new(server.channel.clone());
+    let mut create = async |text: &str, negative: &str, system_prompt: Option<&str>, own: Option<&str>| {
+        let request = GenerateRequest {
+            prompt: Some(generate_request::Prompt::Xml(text.to_owned())),
+            negative: Some(generate_request::Negative::NegativeText(negative.to_owned())),
+            system_prompt: system_prompt.map(str::to_owned),
+            negative_system_prompt: own.map(str::to_owned),
+            sampling: Some(Sampling { steps: 1, ..Sampling::default() }),
+            ..request(1)
+        };
+        let request = CreateJobRequest { request: Some(request), ..CreateJobRequest::default() };
+        let answer = jobs.create_job(request).await.map(|job| job.into_inner().job.and_then(|job| job.request));
+        answer.map(|request| request.expect("the request").negative_system_prompt)
+    };
+    let official = "You are an assistant designed to generate low-quality images. <Prompt Start>";
+    let inside = "<caption>A girl.</caption>\n\nNegative prompt: You are bad. <Prompt Start> lowres";
+    // Left out where it is what a request without the field gets.
+    assert_eq!(create("1girl", "lowres", None, None).await.expect("none"), None);
+    assert_eq!(create("1girl", "lowres", Some("S "), Some("S ")).await.expect("the prompt's"), None);
+    assert_eq!(create("1girl", "", None, Some("")).await.expect("none before the empty text"), None);
+    assert_eq!(create("1girl", "lowres", None, Some("")).await.expect("none").as_deref(), Some(""));
+    assert_eq!(create("1girl", "lowres", None, Some("B ")).await.expect("its own").as_deref(), Some("B "));
+    assert_eq!(create("1girl", "", None, Some("B")).await.expect("alone").as_deref(), Some("B"));
+    assert_eq!(create("1girl", official, None, None).await.expect("alone").as_deref(), Some(official));
+    let own = create("You are good. <Prompt Start> 1girl", "lowres", None, None).await.expect("the prompt's");
+    assert_eq!(own, None);
+    assert_eq!(create(inside, "", None, None).await.expect("inside").as_deref(), Some("You are bad. <Prompt Start> "));
+    let two = create("1girl", &format!("{official} lowres"), None, Some("B ")).await.expect_err("two");
+    assert!(two.message().contains("negative_system_prompt"), "{two:?}");
+    let long = create("1girl", "lowres", None, Some(&"x".repeat(9000))).await.expect_err("too long");
+    assert!(long.message().contains("negative_system_prompt"), "{long:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_negative_prompt_inside_the_text_is_part_of_the_answers() {
+    let server = Server::start(scripted(quick())).await;
+    let mut prompts = PromptServiceClient::new(server.channel.clone());
+    let text = "You are good. <Prompt Start>\n<caption>A girl.</caption>\n\n\
+                Negative prompt: You are bad. <Prompt Start> lowres, blurry";
+    let request =
+        ValidatePromptRequest { prompt: Some(Prompt::Xml(text.to_owned())), ..ValidatePromptRequest::default() };
+    let answer = prompts.validate_prompt(request).await.expect("an answer").into_inner();
+    assert!(answer.valid, "{answer:?}");
+    assert_eq!(answer.canonical_xml, "<caption>A girl.</caption>\n");
+    assert_eq!(answer.negative_canonical_xml, "<caption>lowres, blurry</caption>\n");
+    assert_eq!(answer.negative_model_text, "lowres, blurry");
+    assert_eq!(answer.system_prompt, "You are good. <Prompt Start>");
+    assert_eq!(answer.negative_system_prompt, "You are bad. <Prompt Start>");
+    let counts: Vec<u32> = answer.negative_token_counts.iter().map(|count| count.tokens).collect();
+    assert_eq!(counts, [7, 2], "words with and without the system prompt");
+    let request = ParsePromptRequest { xml: text.to_owned(), ..ParsePromptRequest::default() };
+    let answer = prompts.parse_prompt(request).await.expect("an answer").into_inner();
+    assert_eq!(answer.negative.expect("the negative prompt").caption, "lowres, blurry");
+    assert_eq!(answer.negative_system_prompt, "You are bad. <Prompt Start>");
     server.stop().await;
 }

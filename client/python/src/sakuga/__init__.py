@@ -49,7 +49,7 @@ from sakuga.events import (
 )
 from sakuga.job import Job
 from sakuga.pictures import Picture
-from sakuga.prompts import Diagnostic, Edit, Fix, Report, Severity, TokenCount
+from sakuga.prompts import Diagnostic, Edit, Fix, Parsed, Report, Severity, TokenCount
 from sakuga.request import Options, PromptLike
 
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "JobCancelled",
     "JobFailed",
     "Options",
+    "Parsed",
     "Picture",
     "Preview",
     "Profile",

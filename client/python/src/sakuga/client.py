@@ -1,5 +1,6 @@
 """The connection to a server, and a method for each of its calls."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -20,7 +21,7 @@ from sakuga.generation.v1 import (
 )
 from sakuga.job import Job
 from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2, prompt_service_pb2_grpc
-from sakuga.prompts import Report
+from sakuga.prompts import Parsed, Report
 from sakuga.request import Options, PromptLike, build, fill, seconds
 from sakuga.source import GenerateCall
 from sakuga.system.v1 import activity_pb2, system_service_pb2, system_service_pb2_grpc
@@ -69,9 +70,20 @@ class Client:
         return Report.read(self._ask(lambda: self.prompts.ValidatePrompt(request)))
 
     def parse(self, text: str, *, strict: bool = False) -> prompt_pb2.Prompt:
-        """Turns text in any known envelope into the typed prompt. Raises `RequestRefused` if it holds errors."""
+        """Turns text in any known envelope into the typed prompt. Raises `RequestRefused` if it holds errors.
+
+        Warns if the text holds a negative prompt as well, which `take_apart` returns.
+        """
+        parts = self.take_apart(text, strict=strict)
+        if parts.negative is not None or parts.negative_system_prompt:
+            warnings.warn("the text holds a negative prompt as well; `take_apart` returns it", stacklevel=2)
+        return parts.prompt
+
+    def take_apart(self, text: str, *, strict: bool = False) -> Parsed:
+        """Turns text in any known envelope into the typed prompt, the negative prompt and their system prompts. Raises
+        `RequestRefused` if it holds errors."""
         request = fill(prompt_service_pb2.ParsePromptRequest, xml=text, strictness=strictness(strict))
-        return self._ask(lambda: self.prompts.ParsePrompt(request)).prompt
+        return Parsed.read(self._ask(lambda: self.prompts.ParsePrompt(request)))
 
     def format(self, prompt: prompt_pb2.Prompt) -> str:
         """Writes a typed prompt as canonical XML."""

@@ -3,7 +3,7 @@
 import enum
 from dataclasses import dataclass
 
-from sakuga.prompt.v1 import diagnostic_pb2, prompt_service_pb2
+from sakuga.prompt.v1 import diagnostic_pb2, prompt_pb2, prompt_service_pb2
 
 
 class Severity(enum.Enum):
@@ -112,6 +112,11 @@ class TokenCount:
     first_lost: str
     """The first part of the text that would be lost. Empty if nothing is."""
 
+    @classmethod
+    def read(cls, wire: prompt_service_pb2.TokenCount) -> "TokenCount":
+        """From the wire."""
+        return cls(wire.encoder, wire.tokens, wire.limit, wire.truncated, wire.first_lost)
+
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -127,6 +132,16 @@ class Report:
     """The text that the encoders read. Empty if the text could not be read as a prompt."""
     token_counts: tuple[TokenCount, ...]
     """One entry an encoder. Empty if the text could not be read as a prompt."""
+    negative_canonical_xml: str = ""
+    """The canonical XML of the negative prompt inside the text, which is split off. Empty: none."""
+    negative_model_text: str = ""
+    """The text that the encoders read as the negative prompt. Empty: none."""
+    negative_token_counts: tuple[TokenCount, ...] = ()
+    """One entry an encoder for the negative prompt. Empty if there is none."""
+    system_prompt: str = ""
+    """The system prompt in front of the prompt, which is split off. Empty: none."""
+    negative_system_prompt: str = ""
+    """The system prompt in front of the negative prompt, which is split off. Empty: none."""
 
     @classmethod
     def read(cls, wire: prompt_service_pb2.ValidatePromptResponse) -> "Report":
@@ -136,10 +151,12 @@ class Report:
             diagnostics=tuple(map(Diagnostic.read, wire.diagnostics)),
             canonical_xml=wire.canonical_xml,
             model_text=wire.model_text,
-            token_counts=tuple(
-                TokenCount(count.encoder, count.tokens, count.limit, count.truncated, count.first_lost)
-                for count in wire.token_counts
-            ),
+            token_counts=tuple(map(TokenCount.read, wire.token_counts)),
+            negative_canonical_xml=wire.negative_canonical_xml,
+            negative_model_text=wire.negative_model_text,
+            negative_token_counts=tuple(map(TokenCount.read, wire.negative_token_counts)),
+            system_prompt=wire.system_prompt,
+            negative_system_prompt=wire.negative_system_prompt,
         )
 
     def __bool__(self) -> bool:
@@ -148,3 +165,30 @@ class Report:
     def __str__(self) -> str:
         verdict = "the prompt is valid" if self.valid else "the prompt is not valid"
         return "\n".join([verdict, *map(str, self.diagnostics)])
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A text, taken apart."""
+
+    prompt: prompt_pb2.Prompt
+    """The typed prompt."""
+    system_prompt: str
+    """The system prompt in front of it. Empty: none."""
+    negative: prompt_pb2.NegativePrompt | None
+    """The negative prompt inside the text, if there is one."""
+    negative_system_prompt: str
+    """The system prompt in front of the negative prompt. Empty: none."""
+    diagnostics: tuple[Diagnostic, ...]
+    """What was repaired, and what is worth knowing."""
+
+    @classmethod
+    def read(cls, wire: prompt_service_pb2.ParsePromptResponse) -> "Parsed":
+        """From the wire."""
+        return cls(
+            prompt=wire.prompt,
+            system_prompt=wire.system_prompt,
+            negative=wire.negative if wire.HasField("negative") else None,
+            negative_system_prompt=wire.negative_system_prompt,
+            diagnostics=tuple(map(Diagnostic.read, wire.diagnostics)),
+        )

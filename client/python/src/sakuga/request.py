@@ -43,6 +43,9 @@ class Options(TypedDict, total=False):
     """The model, by its name in `Client.models`."""
     system_prompt: str
     """System prompt of the text encoder; empty for none."""
+    negative_system_prompt: str
+    """System prompt of the text encoder before the negative prompt; empty for none. By default the one in front of the
+    negative prompt's text, or else the prompt's."""
     request_id: str
     """Identifies the job for its caller, at most 64 characters."""
     steps: int
@@ -80,6 +83,7 @@ _PLAIN: Final = (
     "images",
     "model",
     "system_prompt",
+    "negative_system_prompt",
     "request_id",
     "gpu_stats_interval_ms",
     "profile",

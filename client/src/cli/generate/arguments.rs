@@ -75,6 +75,11 @@ pub struct GenerateArguments {
     #[arg(long, value_name = "TEXT")]
     pub system_prompt: Option<String>,
 
+    /// System prompt of the text encoder before the negative prompt; empty for none [default: the one in front of the
+    /// negative prompt, else the prompt's]
+    #[arg(long, value_name = "TEXT")]
+    pub negative_system_prompt: Option<String>,
+
     /// How long the job may take, waiting included: `90s`, `5min`
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub timeout: Option<Duration>,

@@ -28,7 +28,7 @@ pub struct Composed {
     pub texts: Vec<CheckedText>,
     /// The picture that the request comes from.
     pub origin: Option<Origin>,
-    /// Arguments that have no effect, one sentence each.
+    /// What was done without being asked for, and arguments that have no effect; one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -82,25 +82,34 @@ pub fn compose(
     let before = request.clone();
     let mut texts = Vec::new();
     let mut refused = false;
-    let mut has_negative = false;
     let mut diagnostics = Vec::new();
     let mut take = |kind: Kind, input: Input| {
-        let outcome = checker.check(kind, &input);
+        let mut outcome = checker.check(kind, &input);
         report(&input, &outcome, arguments, terminal);
         let text = String::from_utf8_lossy(&input.bytes).into_owned();
         texts.push(CheckedText { kind, input, findings: outcome.findings() });
         refused |= !outcome.is_valid;
-        has_negative |= outcome.negative.is_some();
-        diagnostics.extend(outcome.diagnostics);
-        text
+        diagnostics.append(&mut outcome.diagnostics);
+        (text, outcome)
     };
+    let mut has_negative = false;
     if let Some(path) = &arguments.file {
-        request.prompt = Some(Prompt::Xml(take(Kind::Prompt, input::read_prompt(path, "generate")?)));
+        let (text, outcome) = take(Kind::Prompt, input::read_prompt(path, "generate")?);
+        request.prompt = Some(Prompt::Xml(text));
         let strictness = if arguments.check.strict { Strictness::Strict } else { Strictness::Lenient };
         request.strictness = strictness.into();
+        // What the text brings replaces what the picture brings.
+        if outcome.system_prompt.is_some() {
+            request.system_prompt = None;
+        }
+        has_negative = outcome.negative.is_some() || outcome.negative_system_prompt.is_some();
+        if has_negative {
+            (request.negative, request.negative_system_prompt) = (None, None);
+        }
     }
     if let Some(path) = &arguments.negative {
-        request.negative = Some(Negative::NegativeText(take(Kind::Negative, input::read_negative(path)?)));
+        let (text, _) = take(Kind::Negative, input::read_negative(path)?);
+        (request.negative, request.negative_system_prompt) = (Some(Negative::NegativeText(text)), None);
     }
     if let (true, Some(path), Some(negative)) = (has_negative, &arguments.file, &arguments.negative) {
         let message = format!("two negative prompts: one inside {} and {}", path.display(), negative.display());
@@ -115,7 +124,10 @@ pub fn compose(
     }
     apply_previews(&mut request, arguments, shows_pictures);
     request.profile = arguments.profile;
-    let notes = without_effect(&request, arguments, shows_pictures);
+    let mut notes = without_effect(&request, has_negative, arguments, shows_pictures);
+    if let (true, Some(path)) = (has_negative, &arguments.file) {
+        notes.insert(0, format!("the negative prompt inside {} is used", one_line(&path.display().to_string())));
+    }
     if !arguments.quiet {
         notes.iter().for_each(|note| say(format_args!("note: {note}")));
     }
@@ -123,11 +135,17 @@ pub fn compose(
 }
 
 /// Arguments that change nothing, with what to do instead.
-fn without_effect(request: &GenerateRequest, arguments: &GenerateArguments, shows_pictures: bool) -> Vec<String> {
+fn without_effect(
+    request: &GenerateRequest,
+    has_inner_negative: bool,
+    arguments: &GenerateArguments,
+    shows_pictures: bool,
+) -> Vec<String> {
     let mut notes = Vec::new();
     let sampling = request.sampling.unwrap_or_default();
     let is_off = sampling.guidance_scale == Some(1.0) || sampling.guidance_until.is_some_and(|until| until <= 0.0);
-    if is_off && request.negative.is_some() {
+    let has_negative = has_inner_negative || request.negative.is_some() || request.negative_system_prompt.is_some();
+    if is_off && has_negative {
         notes.push(
             "guidance is off (--guidance 1 or --guidance-until 0), so the negative prompt has no effect; use a larger \
              --guidance"
@@ -240,6 +258,9 @@ fn apply_settings(request: &mut GenerateRequest, arguments: &GenerateArguments) 
     }
     if let Some(system_prompt) = &arguments.system_prompt {
         request.system_prompt = Some(system_prompt.clone());
+    }
+    if let Some(system_prompt) = &arguments.negative_system_prompt {
+        request.negative_system_prompt = Some(system_prompt.clone());
     }
 }
 

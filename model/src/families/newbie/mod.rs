@@ -209,8 +209,9 @@ impl Pipeline {
 
     #[tracing::instrument(level = "debug", skip_all)]
     fn encode_text(&self, spec: &GenerationSpec) -> Result<(TextFeatures, [TokenCount; 2]), EngineError> {
-        let negative = spec.sampling.guidance.is_ever_active().then_some(spec.negative.as_str());
-        let tokens = self.tokenizers.encode(&spec.system_prompt, &spec.text, negative);
+        let is_guided = spec.sampling.guidance.is_ever_active();
+        let negative = is_guided.then_some([spec.negative_system_prompt.as_str(), &spec.negative]);
+        let tokens = self.tokenizers.encode([&spec.system_prompt, &spec.text], negative);
         let gemma = TokenBatch::padded(&tokens.gemma, GEMMA_PAD_ID, GEMMA_PAD_MULTIPLE).map_err(token_error)?;
         let jina = TokenBatch::padded(&tokens.jina, JINA_PAD_ID, 1).map_err(token_error)?;
         let features = self.networks.encode(&gemma, &jina).map_err(token_error)?;

@@ -56,12 +56,11 @@ impl Tokenizers {
         self.limits
     }
 
-    /// The ids of a request; without `negative` there is only the prompt's row.
-    pub fn encode(&self, system_prompt: &str, text: &str, negative: Option<&str>) -> PromptTokens {
+    /// The ids of a request, each text with its system prompt before it; without `negative` there is only the prompt's row.
+    pub fn encode(&self, [system_prompt, text]: [&str; 2], negative: Option<[&str; 2]>) -> PromptTokens {
         let (gemma, jina, counts) = self.prompt(system_prompt, text);
         let mut tokens = PromptTokens { gemma: vec![gemma], jina: vec![jina], counts };
-        if let Some(negative) = negative {
-            let system_prompt = if negative.is_empty() { "" } else { system_prompt };
+        if let Some([system_prompt, negative]) = negative {
             let (gemma, jina, _) = self.prompt(system_prompt, negative);
             tokens.gemma.push(gemma);
             tokens.jina.push(jina);

@@ -11,7 +11,7 @@ use sakuga_schema::Strictness;
 use crate::event::{CancelReason, Event, EventBody, FinishedImage, JobTimings, Preview};
 use crate::job_id::JobId;
 use crate::preview::PreviewFormat;
-use crate::request::Request;
+use crate::request::{Request, default_negative_system_prompt};
 use crate::wire::{sampling, status};
 
 mod findings;
@@ -167,6 +167,7 @@ fn cancel_reason(reason: CancelReason) -> generation::CancelReason {
 pub fn resolved(request: &Request) -> generation::GenerateRequest {
     let spec = request.spec();
     let policy = request.preview();
+    let default = default_negative_system_prompt(&spec.negative, &spec.system_prompt);
     generation::GenerateRequest {
         request_id: request.request_id().to_owned(),
         prompt: Some(generate_request::Prompt::Typed(request.prompt().into())),
@@ -191,6 +192,8 @@ pub fn resolved(request: &Request) -> generation::GenerateRequest {
         }),
         gpu_stats_interval_ms: saturate(request.stats_interval().as_millis()),
         profile: spec.profile,
+        // Left out where it is the default: the file of a request that gives none is the same as before the field existed.
+        negative_system_prompt: Some(&spec.negative_system_prompt).filter(|own| *own != default).cloned(),
     }
 }
 

@@ -129,6 +129,7 @@ class GenerateRequest(_message.Message):
     PREVIEW_FIELD_NUMBER: _builtins.int
     GPU_STATS_INTERVAL_MS_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
+    NEGATIVE_SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names the job for its caller, at most 64 characters: logs and `accepted` carry it. Empty: the server makes one."""
     xml: _builtins.str
@@ -140,7 +141,9 @@ class GenerateRequest(_message.Message):
     model: _builtins.str
     """The model, as ListModels names it. Empty: the server's default."""
     system_prompt: _builtins.str
-    """Read by Gemma before the prompt. Absent: the model's default; present and empty: none."""
+    """Read by Gemma before the prompt. Absent: the system prompt in front of the prompt's text, or else the model's default.
+    Present and empty: none.
+    """
     width: _builtins.int
     """Width in pixels, a multiple of 16. 0: the model's default."""
     height: _builtins.int
@@ -156,6 +159,10 @@ class GenerateRequest(_message.Message):
     profile: _builtins.bool
     """Measures on the device where the time of this job goes, and says so in `profile` events. Costs some percent of the
     time; the pictures are the same.
+    """
+    negative_system_prompt: _builtins.str
+    """Read by Gemma before the negative prompt. Absent: the system prompt in front of the negative prompt's text, or else
+    that of the prompt, and none if the negative prompt is empty. Present and empty: none.
     """
     @_builtins.property
     def typed(self) -> _prompt_pb2.Prompt:
@@ -192,11 +199,14 @@ class GenerateRequest(_message.Message):
         preview: Global___PreviewOptions | None = ...,
         gpu_stats_interval_ms: _builtins.int = ...,
         profile: _builtins.bool = ...,
+        negative_system_prompt: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_system_prompt", b"_system_prompt", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_text", b"negative_text", "preview", b"preview", "prompt", b"prompt", "sampling", b"sampling", "seed", b"seed", "system_prompt", b"system_prompt", "typed", b"typed", "xml", b"xml"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "prompt", b"prompt", "sampling", b"sampling", "seed", b"seed", "system_prompt", b"system_prompt", "typed", b"typed", "xml", b"xml"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_system_prompt", b"_system_prompt", "gpu_stats_interval_ms", b"gpu_stats_interval_ms", "height", b"height", "images", b"images", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_text", b"negative_text", "preview", b"preview", "profile", b"profile", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "seed", b"seed", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "gpu_stats_interval_ms", b"gpu_stats_interval_ms", "height", b"height", "images", b"images", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "profile", b"profile", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "seed", b"seed", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__negative_system_prompt: _TypeAlias = _typing.Literal["negative_system_prompt"]  # noqa: Y015
+    _WhichOneofArgType__negative_system_prompt: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
     _WhichOneofReturnType__system_prompt: _TypeAlias = _typing.Literal["system_prompt"]  # noqa: Y015
@@ -205,6 +215,8 @@ class GenerateRequest(_message.Message):
     _WhichOneofArgType_negative: _TypeAlias = _typing.Literal["negative", b"negative"]  # noqa: Y015
     _WhichOneofReturnType_prompt: _TypeAlias = _typing.Literal["xml", "typed"]  # noqa: Y015
     _WhichOneofArgType_prompt: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__negative_system_prompt) -> _WhichOneofReturnType__negative_system_prompt | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
     @_typing.overload

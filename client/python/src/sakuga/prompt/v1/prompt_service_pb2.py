@@ -17,7 +17,7 @@ from sakuga.prompt.v1 import diagnostic_pb2 as sakuga_dot_prompt_dot_v1_dot_diag
 from sakuga.prompt.v1 import prompt_pb2 as sakuga_dot_prompt_dot_v1_dot_prompt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sakuga/prompt/v1/prompt_service.proto\x12\x10sakuga.prompt.v1\x1a!sakuga/prompt/v1/diagnostic.proto\x1a\x1dsakuga/prompt/v1/prompt.proto\"\x9c\x01\n\x15ValidatePromptRequest\x12\r\n\x03xml\x18\x01 \x01(\tH\x00\x12)\n\x05typed\x18\x02 \x01(\x0b\x32\x18.sakuga.prompt.v1.PromptH\x00\x12\x30\n\nstrictness\x18\x03 \x01(\x0e\x32\x1c.sakuga.prompt.v1.Strictness\x12\r\n\x05model\x18\x04 \x01(\tB\x08\n\x06prompt\"\xb9\x01\n\x16ValidatePromptResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12\x31\n\x0b\x64iagnostics\x18\x02 \x03(\x0b\x32\x1c.sakuga.prompt.v1.Diagnostic\x12\x15\n\rcanonical_xml\x18\x03 \x01(\t\x12\x12\n\nmodel_text\x18\x04 \x01(\t\x12\x32\n\x0ctoken_counts\x18\x05 \x03(\x0b\x32\x1c.sakuga.prompt.v1.TokenCount\"c\n\nTokenCount\x12\x0f\n\x07\x65ncoder\x18\x01 \x01(\t\x12\x0e\n\x06tokens\x18\x02 \x01(\r\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x11\n\ttruncated\x18\x04 \x01(\x08\x12\x12\n\nfirst_lost\x18\x05 \x01(\t\"S\n\x12ParsePromptRequest\x12\x0b\n\x03xml\x18\x01 \x01(\t\x12\x30\n\nstrictness\x18\x02 \x01(\x0e\x32\x1c.sakuga.prompt.v1.Strictness\"\x89\x01\n\x13ParsePromptResponse\x12(\n\x06prompt\x18\x01 \x01(\x0b\x32\x18.sakuga.prompt.v1.Prompt\x12\x15\n\rsystem_prompt\x18\x02 \x01(\t\x12\x31\n\x0b\x64iagnostics\x18\x03 \x03(\x0b\x32\x1c.sakuga.prompt.v1.Diagnostic\"?\n\x13\x46ormatPromptRequest\x12(\n\x06prompt\x18\x01 \x01(\x0b\x32\x18.sakuga.prompt.v1.Prompt\"A\n\x14\x46ormatPromptResponse\x12\x15\n\rcanonical_xml\x18\x01 \x01(\t\x12\x12\n\nmodel_text\x18\x02 \x01(\t\"\x12\n\x10GetSchemaRequest\"8\n\x11GetSchemaResponse\x12\x0b\n\x03xsd\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65scriptor_set\x18\x02 \x01(\x0c*W\n\nStrictness\x12\x1a\n\x16STRICTNESS_UNSPECIFIED\x10\x00\x12\x16\n\x12STRICTNESS_LENIENT\x10\x01\x12\x15\n\x11STRICTNESS_STRICT\x10\x02\x32\x85\x03\n\rPromptService\x12\x63\n\x0eValidatePrompt\x12\'.sakuga.prompt.v1.ValidatePromptRequest\x1a(.sakuga.prompt.v1.ValidatePromptResponse\x12Z\n\x0bParsePrompt\x12$.sakuga.prompt.v1.ParsePromptRequest\x1a%.sakuga.prompt.v1.ParsePromptResponse\x12]\n\x0c\x46ormatPrompt\x12%.sakuga.prompt.v1.FormatPromptRequest\x1a&.sakuga.prompt.v1.FormatPromptResponse\x12T\n\tGetSchema\x12\".sakuga.prompt.v1.GetSchemaRequest\x1a#.sakuga.prompt.v1.GetSchemaResponseB\x95\x01\n\x14\x64\x65v.sakuga.prompt.v1B\x12PromptServiceProtoP\x01Z sakuga.dev/go/prompt/v1;promptv1\xa2\x02\x03SKP\xaa\x02\x10Sakuga.Prompt.V1\xba\x02\x03SKP\xca\x02\x10Sakuga\\Prompt\\V1\xea\x02\x12Sakuga::Prompt::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sakuga/prompt/v1/prompt_service.proto\x12\x10sakuga.prompt.v1\x1a!sakuga/prompt/v1/diagnostic.proto\x1a\x1dsakuga/prompt/v1/prompt.proto\"\x9c\x01\n\x15ValidatePromptRequest\x12\r\n\x03xml\x18\x01 \x01(\tH\x00\x12)\n\x05typed\x18\x02 \x01(\x0b\x32\x18.sakuga.prompt.v1.PromptH\x00\x12\x30\n\nstrictness\x18\x03 \x01(\x0e\x32\x1c.sakuga.prompt.v1.Strictness\x12\r\n\x05model\x18\x04 \x01(\tB\x08\n\x06prompt\"\xea\x02\n\x16ValidatePromptResponse\x12\r\n\x05valid\x18\x01 \x01(\x08\x12\x31\n\x0b\x64iagnostics\x18\x02 \x03(\x0b\x32\x1c.sakuga.prompt.v1.Diagnostic\x12\x15\n\rcanonical_xml\x18\x03 \x01(\t\x12\x12\n\nmodel_text\x18\x04 \x01(\t\x12\x32\n\x0ctoken_counts\x18\x05 \x03(\x0b\x32\x1c.sakuga.prompt.v1.TokenCount\x12\x1e\n\x16negative_canonical_xml\x18\x06 \x01(\t\x12\x1b\n\x13negative_model_text\x18\x07 \x01(\t\x12;\n\x15negative_token_counts\x18\x08 \x03(\x0b\x32\x1c.sakuga.prompt.v1.TokenCount\x12\x15\n\rsystem_prompt\x18\t \x01(\t\x12\x1e\n\x16negative_system_prompt\x18\n \x01(\t\"c\n\nTokenCount\x12\x0f\n\x07\x65ncoder\x18\x01 \x01(\t\x12\x0e\n\x06tokens\x18\x02 \x01(\r\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x11\n\ttruncated\x18\x04 \x01(\x08\x12\x12\n\nfirst_lost\x18\x05 \x01(\t\"S\n\x12ParsePromptRequest\x12\x0b\n\x03xml\x18\x01 \x01(\t\x12\x30\n\nstrictness\x18\x02 \x01(\x0e\x32\x1c.sakuga.prompt.v1.Strictness\"\xdd\x01\n\x13ParsePromptResponse\x12(\n\x06prompt\x18\x01 \x01(\x0b\x32\x18.sakuga.prompt.v1.Prompt\x12\x15\n\rsystem_prompt\x18\x02 \x01(\t\x12\x31\n\x0b\x64iagnostics\x18\x03 \x03(\x0b\x32\x1c.sakuga.prompt.v1.Diagnostic\x12\x32\n\x08negative\x18\x04 \x01(\x0b\x32 .sakuga.prompt.v1.NegativePrompt\x12\x1e\n\x16negative_system_prompt\x18\x05 \x01(\t\"?\n\x13\x46ormatPromptRequest\x12(\n\x06prompt\x18\x01 \x01(\x0b\x32\x18.sakuga.prompt.v1.Prompt\"A\n\x14\x46ormatPromptResponse\x12\x15\n\rcanonical_xml\x18\x01 \x01(\t\x12\x12\n\nmodel_text\x18\x02 \x01(\t\"\x12\n\x10GetSchemaRequest\"8\n\x11GetSchemaResponse\x12\x0b\n\x03xsd\x18\x01 \x01(\t\x12\x16\n\x0e\x64\x65scriptor_set\x18\x02 \x01(\x0c*W\n\nStrictness\x12\x1a\n\x16STRICTNESS_UNSPECIFIED\x10\x00\x12\x16\n\x12STRICTNESS_LENIENT\x10\x01\x12\x15\n\x11STRICTNESS_STRICT\x10\x02\x32\x85\x03\n\rPromptService\x12\x63\n\x0eValidatePrompt\x12\'.sakuga.prompt.v1.ValidatePromptRequest\x1a(.sakuga.prompt.v1.ValidatePromptResponse\x12Z\n\x0bParsePrompt\x12$.sakuga.prompt.v1.ParsePromptRequest\x1a%.sakuga.prompt.v1.ParsePromptResponse\x12]\n\x0c\x46ormatPrompt\x12%.sakuga.prompt.v1.FormatPromptRequest\x1a&.sakuga.prompt.v1.FormatPromptResponse\x12T\n\tGetSchema\x12\".sakuga.prompt.v1.GetSchemaRequest\x1a#.sakuga.prompt.v1.GetSchemaResponseB\x95\x01\n\x14\x64\x65v.sakuga.prompt.v1B\x12PromptServiceProtoP\x01Z sakuga.dev/go/prompt/v1;promptv1\xa2\x02\x03SKP\xaa\x02\x10Sakuga.Prompt.V1\xba\x02\x03SKP\xca\x02\x10Sakuga\\Prompt\\V1\xea\x02\x12Sakuga::Prompt::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,26 +25,26 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.prompt.v1.prompt_ser
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\024dev.sakuga.prompt.v1B\022PromptServiceProtoP\001Z sakuga.dev/go/prompt/v1;promptv1\242\002\003SKP\252\002\020Sakuga.Prompt.V1\272\002\003SKP\312\002\020Sakuga\\Prompt\\V1\352\002\022Sakuga::Prompt::V1'
-  _globals['_STRICTNESS']._serialized_start=1008
-  _globals['_STRICTNESS']._serialized_end=1095
+  _globals['_STRICTNESS']._serialized_start=1269
+  _globals['_STRICTNESS']._serialized_end=1356
   _globals['_VALIDATEPROMPTREQUEST']._serialized_start=126
   _globals['_VALIDATEPROMPTREQUEST']._serialized_end=282
   _globals['_VALIDATEPROMPTRESPONSE']._serialized_start=285
-  _globals['_VALIDATEPROMPTRESPONSE']._serialized_end=470
-  _globals['_TOKENCOUNT']._serialized_start=472
-  _globals['_TOKENCOUNT']._serialized_end=571
-  _globals['_PARSEPROMPTREQUEST']._serialized_start=573
-  _globals['_PARSEPROMPTREQUEST']._serialized_end=656
-  _globals['_PARSEPROMPTRESPONSE']._serialized_start=659
-  _globals['_PARSEPROMPTRESPONSE']._serialized_end=796
-  _globals['_FORMATPROMPTREQUEST']._serialized_start=798
-  _globals['_FORMATPROMPTREQUEST']._serialized_end=861
-  _globals['_FORMATPROMPTRESPONSE']._serialized_start=863
-  _globals['_FORMATPROMPTRESPONSE']._serialized_end=928
-  _globals['_GETSCHEMAREQUEST']._serialized_start=930
-  _globals['_GETSCHEMAREQUEST']._serialized_end=948
-  _globals['_GETSCHEMARESPONSE']._serialized_start=950
-  _globals['_GETSCHEMARESPONSE']._serialized_end=1006
-  _globals['_PROMPTSERVICE']._serialized_start=1098
-  _globals['_PROMPTSERVICE']._serialized_end=1487
+  _globals['_VALIDATEPROMPTRESPONSE']._serialized_end=647
+  _globals['_TOKENCOUNT']._serialized_start=649
+  _globals['_TOKENCOUNT']._serialized_end=748
+  _globals['_PARSEPROMPTREQUEST']._serialized_start=750
+  _globals['_PARSEPROMPTREQUEST']._serialized_end=833
+  _globals['_PARSEPROMPTRESPONSE']._serialized_start=836
+  _globals['_PARSEPROMPTRESPONSE']._serialized_end=1057
+  _globals['_FORMATPROMPTREQUEST']._serialized_start=1059
+  _globals['_FORMATPROMPTREQUEST']._serialized_end=1122
+  _globals['_FORMATPROMPTRESPONSE']._serialized_start=1124
+  _globals['_FORMATPROMPTRESPONSE']._serialized_end=1189
+  _globals['_GETSCHEMAREQUEST']._serialized_start=1191
+  _globals['_GETSCHEMAREQUEST']._serialized_end=1209
+  _globals['_GETSCHEMARESPONSE']._serialized_start=1211
+  _globals['_GETSCHEMARESPONSE']._serialized_end=1267
+  _globals['_PROMPTSERVICE']._serialized_start=1359
+  _globals['_PROMPTSERVICE']._serialized_end=1748
 # @@protoc_insertion_point(module_scope)

@@ -94,12 +94,25 @@ class ValidatePromptResponse(_message.Message):
     CANONICAL_XML_FIELD_NUMBER: _builtins.int
     MODEL_TEXT_FIELD_NUMBER: _builtins.int
     TOKEN_COUNTS_FIELD_NUMBER: _builtins.int
+    NEGATIVE_CANONICAL_XML_FIELD_NUMBER: _builtins.int
+    NEGATIVE_MODEL_TEXT_FIELD_NUMBER: _builtins.int
+    NEGATIVE_TOKEN_COUNTS_FIELD_NUMBER: _builtins.int
+    SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
+    NEGATIVE_SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
     valid: _builtins.bool
     """Whether Generate would accept the prompt."""
     canonical_xml: _builtins.str
     """The canonical XML. Empty if the text could not be read as a prompt."""
     model_text: _builtins.str
     """The text that the encoders read. Empty if the text could not be read as a prompt."""
+    negative_canonical_xml: _builtins.str
+    """The canonical XML of the negative prompt inside the text, which is split off. Empty: none."""
+    negative_model_text: _builtins.str
+    """The text that the encoders read as the negative prompt. Empty: none."""
+    system_prompt: _builtins.str
+    """The system prompt in front of the prompt, which is split off. Empty: none."""
+    negative_system_prompt: _builtins.str
+    """The system prompt in front of the negative prompt, which is split off. Empty: none."""
     @_builtins.property
     def diagnostics(self) -> _containers.RepeatedCompositeFieldContainer[_diagnostic_pb2.Diagnostic]:
         """Every finding, in the order of the text."""
@@ -107,6 +120,10 @@ class ValidatePromptResponse(_message.Message):
     @_builtins.property
     def token_counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenCount]:
         """One entry an encoder. Empty if the text could not be read as a prompt."""
+
+    @_builtins.property
+    def negative_token_counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenCount]:
+        """One entry an encoder for the negative prompt. Empty if there is none."""
 
     def __init__(
         self,
@@ -116,10 +133,15 @@ class ValidatePromptResponse(_message.Message):
         canonical_xml: _builtins.str = ...,
         model_text: _builtins.str = ...,
         token_counts: _abc.Iterable[Global___TokenCount] | None = ...,
+        negative_canonical_xml: _builtins.str = ...,
+        negative_model_text: _builtins.str = ...,
+        negative_token_counts: _abc.Iterable[Global___TokenCount] | None = ...,
+        system_prompt: _builtins.str = ...,
+        negative_system_prompt: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical_xml", b"canonical_xml", "diagnostics", b"diagnostics", "model_text", b"model_text", "token_counts", b"token_counts", "valid", b"valid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canonical_xml", b"canonical_xml", "diagnostics", b"diagnostics", "model_text", b"model_text", "negative_canonical_xml", b"negative_canonical_xml", "negative_model_text", b"negative_model_text", "negative_system_prompt", b"negative_system_prompt", "negative_token_counts", b"negative_token_counts", "system_prompt", b"system_prompt", "token_counts", b"token_counts", "valid", b"valid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -198,8 +220,12 @@ class ParsePromptResponse(_message.Message):
     PROMPT_FIELD_NUMBER: _builtins.int
     SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
     DIAGNOSTICS_FIELD_NUMBER: _builtins.int
+    NEGATIVE_FIELD_NUMBER: _builtins.int
+    NEGATIVE_SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
     system_prompt: _builtins.str
     """The system prompt that stood before it, split off. Empty: none."""
+    negative_system_prompt: _builtins.str
+    """The system prompt that stood before the negative prompt, split off. Empty: none."""
     @_builtins.property
     def prompt(self) -> _prompt_pb2.Prompt:
         """The prompt."""
@@ -208,16 +234,22 @@ class ParsePromptResponse(_message.Message):
     def diagnostics(self) -> _containers.RepeatedCompositeFieldContainer[_diagnostic_pb2.Diagnostic]:
         """What was repaired, and what is worth knowing."""
 
+    @_builtins.property
+    def negative(self) -> _prompt_pb2.NegativePrompt:
+        """The negative prompt that stood inside it, split off. Absent: none."""
+
     def __init__(
         self,
         *,
         prompt: _prompt_pb2.Prompt | None = ...,
         system_prompt: _builtins.str = ...,
         diagnostics: _abc.Iterable[_diagnostic_pb2.Diagnostic] | None = ...,
+        negative: _prompt_pb2.NegativePrompt | None = ...,
+        negative_system_prompt: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["negative", b"negative", "prompt", b"prompt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["diagnostics", b"diagnostics", "prompt", b"prompt", "system_prompt", b"system_prompt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["diagnostics", b"diagnostics", "negative", b"negative", "negative_system_prompt", b"negative_system_prompt", "prompt", b"prompt", "system_prompt", b"system_prompt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
