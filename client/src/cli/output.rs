@@ -142,6 +142,7 @@ pub fn check_writable(path: &Path) -> Result<(), Failure> {
 pub fn check_picture(path: &Path) -> Result<(), Failure> {
     const OTHERS: [&str; 12] =
         ["avif", "bmp", "gif", "heic", "jpe", "jpeg", "jpg", "jxl", "qoi", "tif", "tiff", "webp"];
+    check_is_file(path, "--out")?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_lowercase();
     if OTHERS.contains(&extension.as_str()) {
         let png = shown(&path.with_extension("png"));
@@ -149,6 +150,28 @@ pub fn check_picture(path: &Path) -> Result<(), Failure> {
             .with_help(format!("write --out {png}; converting the file loses the request that it carries")));
     }
     check_writable(path)
+}
+
+/// Fails if `path` is `-`: a result is written to a file.
+pub fn check_is_file(path: &Path, option: &str) -> Result<(), Failure> {
+    if path == Path::new("-") {
+        return Err(Failure::new(Exit::Unreadable, format_args!("{option} does not write to stdout"))
+            .with_help(format!("name a file; {option} ./- is one named `-`")));
+    }
+    Ok(())
+}
+
+/// Fails if a result would replace another file of the same command: each pair is an option and its path.
+pub fn check_apart(results: &[(&str, &Path)], others: &[(&str, &Path)]) -> Result<(), Failure> {
+    let place = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    for (index, (option, path)) in results.iter().enumerate() {
+        let same = results[..index].iter().chain(others).find(|(_, other)| place(other) == place(path));
+        if let Some((other, _)) = same {
+            let message = format!("{option} and {other} name the same file: {}", shown(path));
+            return Err(Failure::new(Exit::Unreadable, message).with_help(format!("name another file with {option}")));
+        }
+    }
+    Ok(())
 }
 
 /// Creates the directory that `path` lies in.

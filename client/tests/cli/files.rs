@@ -114,3 +114,37 @@ fn links_pipes_and_devices_are_neither_replaced_nor_read_without_end() {
     std::fs::File::create(path("large")).unwrap().set_len(100 << 10).unwrap();
     generate(directory.path(), &["--out", "a.png", "--token-file", "large"]).expect(2).says("more than 64.0 KiB");
 }
+
+#[test]
+fn a_result_replaces_nothing_that_was_read() {
+    let directory = directory();
+    std::fs::write(directory.path().join("n.txt"), "lowres").unwrap();
+    std::fs::create_dir(directory.path().join("sub")).unwrap();
+    for (arguments, pair) in [
+        (vec!["--out", "a.xml"], "--out and the prompt name the same file: a.xml"),
+        (vec!["--out", "sub/../a.xml"], "--out and the prompt name the same file"),
+        (vec!["--out", "a.png", "--events", "a.xml"], "--events and the prompt"),
+        (vec!["--out", "a.png", "--negative", "n.txt", "--events", "n.txt"], "--events and --negative"),
+        (vec!["--out", "a.png", "--events", "a.png"], "--events and --out"),
+    ] {
+        generate(directory.path(), &arguments).expect(2).says(pair);
+    }
+    assert_eq!(std::fs::read_to_string(directory.path().join("a.xml")).unwrap(), GOOD);
+    assert_eq!(std::fs::read_to_string(directory.path().join("n.txt")).unwrap(), "lowres");
+}
+
+#[test]
+fn results_are_not_written_to_stdout() {
+    let directory = directory();
+    generate(directory.path(), &["--out", "-"]).expect(2).says("--out ./-");
+    generate(directory.path(), &["--out", "a.png", "--events", "-"]).expect(2).says("--events ./-");
+    generate(directory.path(), &["--out", "./-"]).expect(4);
+    assert!(!directory.path().join("-").exists());
+}
+
+#[test]
+fn previews_need_a_directory() {
+    let directory = directory();
+    let arguments = ["--out", "a.png", "--preview", "linear", "--preview-dir", "a.xml"];
+    generate(directory.path(), &arguments).expect(6).says("it is not a directory");
+}

@@ -282,6 +282,18 @@ async fn a_job_that_the_server_cancels_ends_the_command() {
     run.expect(5).says("cancelled after step 4 of 9: its deadline passed");
 }
 
+/// A picture with this record. The fake's pictures have the pixels "pixels".
+fn picture_with(record: &ImageMetadata) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 2, 1);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.add_itxt_chunk(picture::KEYWORD.to_owned(), json::to_string(record).unwrap()).unwrap();
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(b"pixels").unwrap();
+    writer.finish().unwrap();
+    file
+}
+
 #[tokio::test]
 async fn a_picture_is_made_again_from_its_file() {
     let directory = tempfile::tempdir().unwrap();
@@ -305,15 +317,7 @@ async fn a_picture_is_made_again_from_its_file() {
         device: "cpu".to_owned(),
         ..ImageMetadata::default()
     };
-    let mut file = Vec::new();
-    let mut encoder = png::Encoder::new(&mut file, 2, 1);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.add_itxt_chunk(picture::KEYWORD.to_owned(), json::to_string(&record).unwrap()).unwrap();
-    let mut writer = encoder.write_header().unwrap();
-    // The fake's pictures have the pixels "pixels".
-    writer.write_image_data(b"pixels").unwrap();
-    writer.finish().unwrap();
-    std::fs::write(directory.path().join("old.png"), &file).unwrap();
+    std::fs::write(directory.path().join("old.png"), picture_with(&record)).unwrap();
 
     let fake = Fake::playing(job(1, &[b"png"])).await;
     let run = generate(&fake, directory.path(), &["--from", "old.png", "--out", "new.png"]).await;
@@ -410,4 +414,59 @@ async fn findings_of_the_server_are_shown_in_their_own_file() {
     assert!(of_prompt.contains("of the prompt") && !of_prompt.contains("blurry"), "{run:#?}");
     assert!(of_negative.contains("of the negative") && of_negative.contains("blurry hands"), "{run:#?}");
     assert!(!of_negative.contains("a fox"), "{run:#?}");
+}
+
+#[tokio::test]
+async fn a_picture_of_a_batch_says_what_becomes_of_the_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let record = |image_index: u32| ImageMetadata {
+        version: 1,
+        request: Some(GenerateRequest {
+            prompt: Some(Prompt::Xml(PROMPT.to_owned())),
+            images: 3,
+            seed: Some(7),
+            ..GenerateRequest::default()
+        }),
+        image_index,
+        seed: 7,
+        ..ImageMetadata::default()
+    };
+    std::fs::write(directory.path().join("b-1.png"), picture_with(&record(1))).unwrap();
+    let fake = Fake::playing(job(1, &[b"png"])).await;
+    let arguments = ["--from", "b-1.png", "--out", "c.png", "--images", "1"];
+    let run = generate(&fake, directory.path(), &arguments).await;
+    run.expect(0).says("note: b-1.png is picture 2 of 3, so --images 1 does not draw it but the first ones");
+    assert!(run.stderr.contains("use --images 2 or more, or leave it out"), "{run:#?}");
+    let run = generate(&fake, directory.path(), &["--from", "b-1.png", "--out", "c.png", "--images", "2"]).await;
+    assert!(run.stderr.contains("2 pictures of its request are drawn, this one as c-1.png"), "{run:#?}");
+}
+
+#[tokio::test]
+async fn a_negative_prompt_inside_the_file_is_used_and_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let record = ImageMetadata {
+        version: 1,
+        request: Some(GenerateRequest {
+            prompt: Some(Prompt::Xml(PROMPT.to_owned())),
+            negative: Some(Negative::NegativeText("old".to_owned())),
+            negative_system_prompt: Some("Old. ".to_owned()),
+            ..GenerateRequest::default()
+        }),
+        ..ImageMetadata::default()
+    };
+    std::fs::write(directory.path().join("old.png"), picture_with(&record)).unwrap();
+    std::fs::write(directory.path().join("both.txt"), "1girl, solo\nNegative prompt: lowres\n").unwrap();
+    let fake = Fake::playing(job(1, &[b"png"])).await;
+    let run = generate(&fake, directory.path(), &["both.txt", "--out", "a.png", "--json"]).await;
+    let note = "the negative prompt inside both.txt is used";
+    assert_eq!(run.expect(0).json()["notes"][0], note);
+    assert!(run.stderr.contains(note), "{run:#?}");
+    // It replaces the one of the picture.
+    generate(&fake, directory.path(), &["both.txt", "--from", "old.png", "--out", "a.png"]).await.expect(0);
+    let request = fake.requests().remove(1).0;
+    assert_eq!((request.negative, request.negative_system_prompt), (None, None));
+    let off = ["both.txt", "--out", "a.png", "--guidance", "1"];
+    generate(&fake, directory.path(), &off).await.expect(0).says("the negative prompt has no effect");
+    let two = ["both.txt", "--negative", "prompt.xml", "--out", "a.png"];
+    generate(&fake, directory.path(), &two).await.expect(1).says("two negative prompts");
 }

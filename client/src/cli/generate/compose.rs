@@ -15,7 +15,7 @@ use crate::cli::check::{Checker, Kind, Outcome};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::input::{self, Input};
-use crate::cli::output::say;
+use crate::cli::output::{self, say};
 use crate::cli::render::{self, Finding};
 use crate::cli::terminal::{Stream, Terminal};
 use crate::cli::units;
@@ -125,6 +125,7 @@ pub fn compose(
     apply_previews(&mut request, arguments, shows_pictures);
     request.profile = arguments.profile;
     let mut notes = without_effect(&request, has_negative, arguments, shows_pictures);
+    notes.extend(origin.as_ref().and_then(|origin| batch_note(origin, before.images, &request, &arguments.out)));
     if let (true, Some(path)) = (has_negative, &arguments.file) {
         notes.insert(0, format!("the negative prompt inside {} is used", one_line(&path.display().to_string())));
     }
@@ -132,6 +133,26 @@ pub fn compose(
         notes.iter().for_each(|note| say(format_args!("note: {note}")));
     }
     Ok(Ok(Composed { request, texts, origin, notes }))
+}
+
+/// What happens to the other pictures of a batch that a picture comes from.
+fn batch_note(origin: &Origin, images_before: u32, request: &GenerateRequest, out: &Path) -> Option<String> {
+    let (images, index) = (request.images.max(1), origin.image_index);
+    if images_before <= 1 {
+        return None;
+    }
+    let place = format!("{} is picture {} of {images_before}", one_line(&origin.name), u64::from(index) + 1);
+    Some(match index < images {
+        true if images == 1 => format!("{place}, and the only one that is drawn"),
+        true => format!(
+            "{place}: {images} pictures of its request are drawn, this one as {}",
+            output::shown(&output::numbered(out, index))
+        ),
+        false => format!(
+            "{place}, so --images {images} does not draw it but the first ones; use --images {} or more, or leave it out",
+            u64::from(index) + 1
+        ),
+    })
 }
 
 /// Arguments that change nothing, with what to do instead.

@@ -7,6 +7,7 @@ mod preview;
 mod session;
 mod summary;
 
+use std::path::Path;
 use std::time::Duration;
 
 use sakuga_client::Resume;
@@ -50,6 +51,7 @@ fn compose_and_draw(arguments: &GenerateArguments, terminal: &Terminal) -> Resul
         Err(refusal) => return Ok((Exit::Invalid, refusal_json(&refusal))),
     };
     output::check_picture(&arguments.out)?;
+    check_results(arguments)?;
     let events = arguments.events.as_deref().map(EventLog::create).transpose()?;
     let mut session = Session::new(arguments, &composed, inline, events.clone(), terminal)?;
     let runtime = server::runtime()?;
@@ -57,6 +59,19 @@ fn compose_and_draw(arguments: &GenerateArguments, terminal: &Terminal) -> Resul
     session.close();
     let ending = ending?;
     session.conclude(ending, arguments, &composed, terminal)
+}
+
+/// Fails if the picture or the events would replace what was read, or each other.
+fn check_results(arguments: &GenerateArguments) -> Result<(), Failure> {
+    let texts = [("the prompt", arguments.file.as_deref()), ("--negative", arguments.negative.as_deref())];
+    let texts: Vec<(&str, &Path)> = texts.into_iter().filter_map(|(name, path)| Some((name, path?))).collect();
+    output::check_apart(&[("--out", &arguments.out)], &texts)?;
+    let Some(events) = arguments.events.as_deref() else { return Ok(()) };
+    output::check_is_file(events, "--events")?;
+    // A picture may be drawn again over itself; events may not be written over it.
+    let pictures = [("--out", Some(arguments.out.as_path())), ("--from", arguments.from.as_deref())];
+    let pictures = pictures.into_iter().filter_map(|(name, path)| Some((name, path?)));
+    output::check_apart(&[("--events", events)], &texts.into_iter().chain(pictures).collect::<Vec<_>>())
 }
 
 async fn draw(

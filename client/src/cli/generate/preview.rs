@@ -34,6 +34,10 @@ pub struct PreviewFiles {
 impl PreviewFiles {
     /// Creates the directory.
     pub fn create(directory: &Path) -> Result<Self, Failure> {
+        if std::fs::symlink_metadata(directory).is_ok() && !directory.is_dir() {
+            return Err(Failure::unwritable(directory, "it is not a directory")
+                .with_help("name a directory with --preview-dir"));
+        }
         std::fs::create_dir_all(directory).map_err(|error| Failure::unwritable(directory, error))?;
         Ok(Self { directory: directory.to_owned(), written: 0, written_bytes: 0 })
     }
