@@ -1,9 +1,10 @@
 """Arguments that no request can hold raise errors of this package, before a server is asked."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -11,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 import sakuga
 from sakuga import wire
+from sakuga.connection import Address
 from sakuga.errors import span
 from sakuga.generation.v1 import event_pb2, job_pb2, job_service_pb2
 from sakuga.request import build
@@ -113,3 +115,48 @@ def test_times_beyond_the_range_of_python_are_cut_to_it() -> None:
     for seconds, expected in ((2**62, datetime.max), (-(2**62), datetime.min)):
         event = event_pb2.GenerateEvent(time=Timestamp(seconds=seconds))
         assert wire.header(event, 0)["time"] == expected.replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", [2**70, -(2**70), float("inf"), "\ud800", b"x", [], object()])
+@pytest.mark.parametrize("option", sorted(sakuga.Options.__annotations__))
+def test_options_raise_nothing_else(option: str, value: object) -> None:
+    # What a field can hold is the server's to judge.
+    with suppress(sakuga.RequestError):
+        build("1girl", cast(sakuga.Options, {option: value}))
+
+
+@pytest.mark.parametrize("address", ["", " ", "\0", "\ud800", "a b", "x" * 300, "http://", ":50051", 5, b"x"])
+def test_what_cannot_be_an_address_is_refused(address: Any) -> None:
+    with pytest.raises(sakuga.AddressError):
+        sakuga.Client(address)
+
+
+@pytest.mark.parametrize("path", ["\0", "\ud800"])
+def test_names_that_no_file_has_are_refused(path: str) -> None:
+    with pytest.raises(sakuga.CredentialsError):
+        sakuga.Client("https://127.0.0.1:9", ca=path)
+    with pytest.raises(sakuga.RequestError):
+        picture().save(path)
+
+
+@pytest.mark.parametrize("path", [None, 5, [], b"x"])
+def test_a_picture_is_saved_under_a_path(path: Any) -> None:
+    with pytest.raises(sakuga.RequestError):
+        picture().save(path)
+
+
+def test_a_certificate_without_end_is_refused() -> None:
+    with pytest.raises(sakuga.CredentialsError, match="more than 1 MiB"):
+        sakuga.Client("https://127.0.0.1:9", ca="/dev/zero")
+
+
+def test_the_loopback_is_known_in_every_form() -> None:
+    for host in ("localhost", "127.0.0.1", "127.8.9.1", "[::1]", "[::ffff:127.0.0.1]"):
+        assert Address.parse(f"http://{host}:9").is_this_machine, host
+    for host in ("10.0.0.1", "[::ffff:10.0.0.1]", "localhost.example", "0.0.0.0"):
+        assert not Address.parse(f"http://{host}:9").is_this_machine, host
+
+
+def picture() -> sakuga.Picture:
+    """A picture without content."""
+    return sakuga.Picture(0, b"", "", "", 0, 0, event_pb2.ImageMetadata())

@@ -65,7 +65,9 @@ def test_a_file_that_is_not_there_is_pythons_own_error(client: sakuga.Client, tm
         client.validate(tmp_path / "none.xml")
 
 
-SPLIT = "You are good. <Prompt Start>\n<caption>A girl.</caption>\n\nNegative prompt: You are bad. <Prompt Start> lowres"
+SPLIT = (
+    "You are good. <Prompt Start>\n<caption>A girl.</caption>\n\nNegative prompt: You are bad. <Prompt Start> lowres"
+)
 
 
 def test_a_negative_prompt_inside_the_text_is_reported(client: sakuga.Client) -> None:

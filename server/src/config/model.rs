@@ -1,6 +1,6 @@
 //! Which engine runs, on which device, with which model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 #[cfg(feature = "burn")]
@@ -86,9 +86,31 @@ fn precision(text: &str) -> Result<Bound<Precision>, String> {
 }
 
 fn lora(text: &str) -> Result<LoraChoice, String> {
+    if let Some(hint) = misplaced_scale(text) {
+        return Err(hint);
+    }
     // A path is taken as it is, blanks included.
     text.parse()
         .map_err(|_| "is not an adapter; write a path, or a path, `=` and a finite number other than 0".to_owned())
+}
+
+/// What is wrong with a scale that is not `=NUMBER`, if there is no file of the whole name.
+fn misplaced_scale(text: &str) -> Option<String> {
+    if Path::new(text).exists() {
+        return None;
+    }
+    let is_number = |text: &str| text.trim().parse::<f32>().is_ok_and(f32::is_finite);
+    let (path, scale) = text.rsplit_once(['=', ':', '@', '*'])?;
+    let is_separate = text.as_bytes().get(path.len()) == Some(&b'=');
+    let with_point = scale.trim().replace(',', ".");
+    if path.is_empty() || (is_separate && is_number(scale)) {
+        return None;
+    }
+    if is_number(&with_point) {
+        return Some(format!("has its factor in another form; write `{path}={with_point}`"));
+    }
+    let is_file = path.ends_with(".safetensors") && is_separate;
+    is_file.then(|| format!("has `{scale}` in place of a factor; write a number, as in `{path}=0.8`"))
 }
 
 fn warm_up(text: &str) -> Result<WarmUp, String> {
@@ -127,5 +149,25 @@ impl EngineSettings {
             decode_ms: default.decode_ms.min(step_ms),
             ..default
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_factor_in_another_form_gets_the_right_one() {
+        for (text, right) in [
+            ("x.safetensors:0.8", "x.safetensors=0.8"),
+            ("x.safetensors=0,8", "x.safetensors=0.8"),
+            ("x.safetensors@1", "x.safetensors=1"),
+            ("x.safetensors=strong", "x.safetensors=0.8"),
+        ] {
+            assert!(lora(text).expect_err("not a factor").contains(&format!("`{right}`")), "{text}");
+        }
+        for text in ["x.safetensors", "x.safetensors=0.8", "a=b/x.safetensors", "C:/x.safetensors", "dir:1/x"] {
+            assert!(lora(text).is_ok(), "{text}");
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! Opens the model, and states its errors in terms of this program's options. No other file names the model crate.
 
+use std::io::ErrorKind;
+use std::path::{Component, Path};
 use std::sync::Arc;
 
-use sakuga_model::error::DeviceError;
+use sakuga_model::error::{DeviceError, LoadError};
 use sakuga_model::open::{ModelFiles, OpenError};
 use sakuga_model_core::{
     EngineError, ModelDescription, ModelOpener, ModelOptions, ModelSource, OpenModel, OpenOptions,
@@ -57,7 +59,27 @@ fn with_flags(error: OpenError, options: &ModelOptions) -> EngineError {
             "{error}; with less memory, allow only smaller pictures (--max-pixels), keep the text encoder in the host's \
              memory (--offload-text-encoders), or skip the warm-up (--warm-up none)"
         )),
+        OpenError::Load(LoadError::Read { path, source })
+            if source.kind() == ErrorKind::NotFound && options.model.as_ref() == Some(&path) =>
+        {
+            EngineError::Model(no_model(&path))
+        }
         OpenError::Load(_) | OpenError::Adapter { .. } => EngineError::Model(error.to_string()),
+    }
+}
+
+/// A model that is not there, perhaps because its name on a hub was given.
+fn no_model(path: &Path) -> String {
+    let shown = path.display();
+    let is_hub_name = path.components().count() == 2
+        && path.components().all(|part| matches!(part, Component::Normal(_)))
+        && path.parent().is_some_and(|owner| !owner.exists());
+    match is_hub_name {
+        true => format!(
+            "there is no folder `{shown}` here; if this is a model's name on a hub, download the model first, for nothing is \
+             downloaded here, and give its folder to --model"
+        ),
+        false => format!("there is no folder or file `{shown}`; give --model the folder of a model"),
     }
 }
 
@@ -87,5 +109,21 @@ mod tests {
         };
         let Err(EngineError::Model(error)) = opener(options)() else { panic!("it was opened, or refused otherwise") };
         assert!(error.contains("cannot write") && error.contains("--cache-dir"), "{error}");
+    }
+
+    #[test]
+    fn a_name_on_a_hub_is_to_be_downloaded() {
+        let open = |model: &str| {
+            let options =
+                ModelOptions { device: DeviceChoice::Cpu, model: Some(model.into()), ..ModelOptions::default() };
+            match opener(options)() {
+                Err(EngineError::Model(error)) => error,
+                _ => panic!("it was opened, or refused otherwise"),
+            }
+        };
+        let error = open("Some-Owner/some-model-1");
+        assert!(error.contains("`Some-Owner/some-model-1`") && error.contains("download the model first"), "{error}");
+        let error = open("./no-such-folder");
+        assert!(error.contains("give --model the folder") && !error.contains("download"), "{error}");
     }
 }

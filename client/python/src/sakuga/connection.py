@@ -19,6 +19,9 @@ ADDRESS_VARIABLE: Final = "SAKUGA_SERVER"
 
 _DEFAULT_PORT: Final = 50051
 
+_HOST_MAX: Final = 253
+"""The longest name that DNS has."""
+
 _OPTIONS: Final = (
     # A preview is one message: 2048 by 2048 pixels of noise as PNG are 12 MiB.
     ("grpc.max_receive_message_length", 32 << 20),
@@ -68,8 +71,12 @@ class Address:
         if parts.scheme not in ("http", "https"):
             reason = f"`{parts.scheme}://` is not known; write `http://host:port` or `https://host:port`"
             raise AddressError(f"`{text}`: {reason}")
-        if not host or any(character.isspace() for character in host):
-            raise AddressError(f"`{text}` has no host; write `http://host:port`")
+        if (
+            not host
+            or len(host) > _HOST_MAX
+            or any(not character.isprintable() or character == " " for character in host)
+        ):
+            raise AddressError(f"{text[:100]!r} has no host that a name can be; write `http://host:port`")
         if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise AddressError(f"`{text}`: a path means nothing to a gRPC server; write only `http://host:port`")
         return cls(parts.scheme, f"[{host}]" if ":" in host else host, _DEFAULT_PORT if port is None else port)
@@ -81,9 +88,11 @@ class Address:
     def is_this_machine(self) -> bool:
         """Whether it is a loopback address, so that nothing sent there leaves this machine."""
         try:
-            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+            number = ipaddress.ip_address(self.host.strip("[]"))
         except ValueError:
             return self.host == "localhost"
+        mapped = number.ipv4_mapped if isinstance(number, ipaddress.IPv6Address) else None
+        return (mapped or number).is_loopback
 
 
 def open_channel(address: Address, credentials: Credentials) -> grpc.Channel:

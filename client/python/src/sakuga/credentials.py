@@ -12,6 +12,9 @@ from sakuga.errors import CredentialsError
 TOKEN_VARIABLE: Final = "SAKUGA_TOKEN"
 CA_VARIABLE: Final = "SAKUGA_CA"
 
+_FILE_BYTES_MAX: Final = 1 << 20
+"""The largest file that is read as certificates or a key."""
+
 Pem: TypeAlias = bytes | str | os.PathLike[str]
 """A text in PEM, as bytes, or the path of a file that holds it."""
 
@@ -95,10 +98,22 @@ def _read_identity(identity: tuple[Pem, Pem]) -> tuple[bytes, bytes]:
 def _read(pem: Pem) -> bytes:
     if not isinstance(pem, bytes | str | os.PathLike):
         raise CredentialsError(f"a certificate or key is bytes in PEM or a path, not {type(pem).__name__}")
-    content = pem if isinstance(pem, bytes) else Path(pem).read_bytes()
+    content = pem if isinstance(pem, bytes) else _read_file(pem)
     if b"-----BEGIN " not in content:
         name = "the text" if isinstance(pem, bytes) else pem
         raise CredentialsError(f"{name} is not PEM: it has no line `-----BEGIN`")
+    return content
+
+
+def _read_file(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a file. One that cannot be opened is Python's own `OSError`."""
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(_FILE_BYTES_MAX + 1)
+    except ValueError as error:
+        raise CredentialsError(f"{path!r} cannot be the name of a file: {error}") from error
+    if len(content) > _FILE_BYTES_MAX:
+        raise CredentialsError(f"{path} has more than {_FILE_BYTES_MAX >> 20} MiB, so it is no certificate or key")
     return content
 
 

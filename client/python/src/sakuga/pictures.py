@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from sakuga.errors import DamagedPicture, ProtocolError
+from sakuga.errors import DamagedPicture, ProtocolError, RequestError
 from sakuga.generation.v1 import event_pb2, request_pb2
 
 PICTURES_BYTES_MAX: Final = 1 << 30
@@ -47,9 +47,12 @@ class Picture:
         return self.metadata.request
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Writes the file and returns its path."""
-        target = Path(path)
-        target.write_bytes(self.data)
+        """Writes the file and returns its path. A file that cannot be written is Python's own `OSError`."""
+        try:
+            target = Path(path)
+            target.write_bytes(self.data)
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"{path!r} cannot be the name of a file: {error}") from error
         return target
 
 

@@ -140,7 +140,7 @@ def fill(kind: Callable[..., _Filled], **fields: object) -> _Filled:
     """A message with these fields. Raises `RequestError` for a value that a field cannot hold."""
     try:
         return kind(**fields)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RequestError(f"an argument of the wrong type or size: {error}") from error
 
 
@@ -188,5 +188,5 @@ def _put(message: Message, name: str, given: Mapping[str, Any], option: str) -> 
         return
     try:
         setattr(message, name, given[option])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RequestError(f"`{option}` cannot be {given[option]!r}: {error}") from error

@@ -14,9 +14,10 @@ use crate::checkpoint::{LoraReport, SafetensorsFile, TensorEntry, decode_f32, re
 use crate::error::LoadError;
 
 /// Prefixes before a dotted module path, longest first.
-const DOTTED_PREFIXES: [&str; 9] = [
+const DOTTED_PREFIXES: [&str; 10] = [
     "unet.base_model.model.diffusion_model.",
     "base_model.model.diffusion_model.",
+    "transformer.base_model.model.",
     "transformer.diffusion_model.",
     "unet.base_model.model.",
     "model.diffusion_model.",
@@ -27,6 +28,17 @@ const DOTTED_PREFIXES: [&str; 9] = [
 ];
 /// Prefixes before a module path whose dots were replaced by underscores.
 const FLAT_PREFIXES: [&str; 2] = ["lycoris_", "lora_unet_"];
+/// What the keys of a text encoder's adapter begin with.
+const TEXT_ENCODER_PREFIXES: [&str; 8] = [
+    "lora_te",
+    "lycoris_te",
+    "lora_text_encoder",
+    "lycoris_text_encoder",
+    "text_encoder",
+    "te1_",
+    "te2_",
+    "cond_stage_model.",
+];
 /// Suffixes of keys, and the role of their tensors.
 const SUFFIXES: [(&str, &str); 17] = [
     (".lora_A.default.weight", "down"),
@@ -78,7 +90,15 @@ impl AdapterFile {
             problems.push(format!("its strength {} is not a finite number", spec.strength));
         }
         let mut modules: BTreeMap<Module, Parts> = BTreeMap::new();
-        for (key, entry) in file.entries() {
+        let of_text_encoder: Vec<&String> = file.entries().keys().filter(|key| is_of_text_encoder(key)).collect();
+        if let Some(first) = of_text_encoder.first() {
+            problems.push(format!(
+                "it adapts a text encoder, by {} keys such as `{first}`; only the transformer can be adapted here, so export \
+                 it without its text encoder",
+                of_text_encoder.len()
+            ));
+        }
+        for (key, entry) in file.entries().iter().filter(|(key, _)| !is_of_text_encoder(key)) {
             if !matches!(entry.dtype, Dtype::F32 | Dtype::BF16 | Dtype::F16 | Dtype::F64) {
                 problems.push(format!("the type {} of key `{key}` is not one of F32, BF16, F16, F64", entry.dtype));
             }
@@ -232,6 +252,12 @@ fn locate(path: &Path) -> Result<(PathBuf, Option<Value>), LoadError> {
     let config = weights.with_file_name("adapter_config.json");
     let applies = weights.file_name().is_some_and(|name| name == "adapter_model.safetensors") && config.is_file();
     Ok((weights, if applies { Some(read_json(&config)?) } else { None }))
+}
+
+/// Whether a key belongs to a text encoder.
+fn is_of_text_encoder(key: &str) -> bool {
+    let bare = key.strip_prefix("base_model.model.").unwrap_or(key);
+    TEXT_ENCODER_PREFIXES.iter().any(|prefix| bare.starts_with(prefix))
 }
 
 /// Splits a key into module and role.

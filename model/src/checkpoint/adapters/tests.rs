@@ -92,6 +92,33 @@ fn single_files_scale_by_alpha_or_not_at_all() {
 }
 
 #[test]
+fn prefixes_of_trainers_are_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    for prefix in ["", "transformer.", "base_model.model.", "transformer.base_model.model."] {
+        let key = |end: &str| format!("{prefix}{MODULE}.{end}.weight");
+        let path = write_file(dir.path(), "adapter.safetensors", &factors(&key("lora_A"), &key("lora_B")));
+        assert_eq!(merged(&path, 1.0).unwrap().0, [2.0, 12.0, 5.0, 24.0], "{prefix}");
+    }
+}
+
+#[test]
+fn an_adapter_of_a_text_encoder_is_named_as_one() {
+    let dir = tempfile::tempdir().unwrap();
+    for (down, up) in [
+        ("lora_te1_layers_0_q_proj.lora_down.weight", "lora_te1_layers_0_q_proj.lora_up.weight"),
+        ("text_encoder.layers.0.q_proj.lora_A.weight", "text_encoder.layers.0.q_proj.lora_B.weight"),
+    ] {
+        let flat = format!("lora_unet_{}", MODULE.replace('.', "_"));
+        let mut tensors = factors(&format!("{flat}.lora_down.weight"), &format!("{flat}.lora_up.weight"));
+        tensors.extend(factors(down, up));
+        let path = write_file(dir.path(), "both.safetensors", &tensors);
+        let found = problems(merged(&path, 1.0));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("it adapts a text encoder, by 2 keys such as `"), "{found:?}");
+    }
+}
+
+#[test]
 fn lokr_factors_whole_or_split_and_norms() {
     let dir = tempfile::tempdir().unwrap();
     let key = |end: &str| format!("lycoris_layers_0_attention_qkv.{end}");
