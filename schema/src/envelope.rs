@@ -261,6 +261,14 @@ impl<'t> Opening<'t, '_> {
     fn remove_unknown_root(&mut self) {
         let window = self.trimmed(self.window.clone());
         let text = &self.source.text[window.clone()];
+        const SECTION: (&str, &str) = ("<![CDATA[", "]]>");
+        let section = text.strip_prefix(SECTION.0).and_then(|inside| inside.strip_suffix(SECTION.1));
+        if section.is_some_and(|inside| !inside.contains(SECTION.1) && markup::first_tag(inside).is_some()) {
+            let (open, close) = (window.start + SECTION.0.len(), window.end - SECTION.1.len());
+            self.report(envelope_removed::root(window.start..open, close..window.end));
+            self.window = open..close;
+            return;
+        }
         let Some(inside) = text.strip_prefix('<') else { return };
         let name = markup::name_at(inside);
         let Some(open) = inside[name.len()..].strip_prefix('>').map(|rest| text.len() - rest.len()) else { return };

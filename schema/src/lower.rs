@@ -17,7 +17,7 @@ use crate::findings::Findings;
 use crate::grammar::{self, ElementDecl};
 use crate::names::{self, Certainty, Meaning, Place, Target};
 use crate::outline::{Block, Field, Outline};
-use crate::phrases::{self, is_negative_name};
+use crate::phrases::{self, is_negative_name, is_positive_name};
 use crate::prompt::NegativePrompt;
 use crate::rules::{self, envelope_removed, negative_split, renamed_element, stray_text, unknown_element};
 use crate::tree::{Element, Node, Text};
@@ -166,6 +166,7 @@ impl<'t, 'f> Lowering<'t, 'f> {
     /// An element at the top of an unknown name: a wrapper around blocks, a character under its own name, or tags.
     fn unknown_top_element(&mut self, mut element: Element<'t>) {
         let is_block = |node: &Node<'_>| match node {
+            Node::Element(inner) if names::is_character_word(inner.name) => inner.has_elements(),
             Node::Element(inner) => names::meaning(Place::Top, inner.name).is_some_and(|meaning| {
                 let is_top = matches!(meaning.target, Target::Character(_) | Target::Element(Place::Top, _));
                 is_top && meaning.certainty != Certainty::Similar
@@ -185,6 +186,17 @@ impl<'t, 'f> Lowering<'t, 'f> {
                     }
                 }
             }
+            return;
+        }
+        let is_text = |node: &Node<'_>| matches!(node, Node::Text(_));
+        if is_positive_name(element.name) && element.children.iter().all(is_text) {
+            self.attributes(&element, &[], element.name);
+            self.findings.push(envelope_removed::unknown_element(&element));
+            let texts = std::mem::take(&mut element.children).into_iter();
+            self.captions.extend(texts.filter_map(|node| match node {
+                Node::Text(text) => Some(text),
+                Node::Element(_) => None,
+            }));
             return;
         }
         let is_character = element.children.iter().any(|child| match child {

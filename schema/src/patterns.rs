@@ -82,13 +82,16 @@ pub(crate) fn scan(text: &str, is_tag: bool) -> Vec<Found> {
 /// The pieces between commas and lines; a comma inside braces or square brackets separates nothing.
 fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = Vec::new();
-    let (mut start, mut depth, mut group_end) = (0, 0_usize, 0);
+    // Looking for the end of a group takes time, and a text has few of them.
+    const GROUPS_MAX: usize = 64;
+    let (mut start, mut depth, mut group_end, mut groups) = (0, 0_usize, 0, 0);
     for (at, character) in text.char_indices() {
         match character {
             '{' | '[' => depth += 1,
             '}' | ']' => depth = depth.saturating_sub(1),
             // `(a, b:1.2)` weighs both, `(a, b).blend(1, 1)` has two numbers, and `<random:a,b>` chooses one.
-            '(' | '<' if depth == 0 => {
+            '(' | '<' if depth == 0 && groups < GROUPS_MAX => {
+                groups += 1;
                 group_end = group_end.max(at + group_length(text, at));
                 continue;
             }
@@ -124,6 +127,8 @@ fn is_suspicious(text: &str) -> bool {
         // BREAK, AND, ADD…
         b'A' | b'B' => bytes.get(index + 1).is_some_and(u8::is_ascii_uppercase),
         b'T' => matches!(bytes.get(index + 1), Some(b'O' | b'B')),
+        // The first byte of `：`.
+        0xEF => bytes.get(index + 1) == Some(&0xBC) && bytes.get(index + 2) == Some(&0x9A),
         // The first byte of `…`.
         0xE2 => bytes.get(index + 2) == Some(&0xA6),
         _ => false,

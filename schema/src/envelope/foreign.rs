@@ -7,10 +7,12 @@ use crate::rules::foreign_format::{self, Format};
 impl Opening<'_, '_> {
     /// Refuses a text that lists a prompt's fields in another format; as plain text it would become the caption.
     pub(super) fn refuse_foreign(&mut self) -> Result<(), Stop> {
-        if markup::first_tag(self.left()).is_some() {
+        let window = self.trimmed(self.window.clone());
+        // An array of messages may hold markup, which is not the prompt as it stands.
+        let is_array = self.source.text[window.clone()].starts_with("[{\"");
+        if markup::first_tag(self.left()).is_some() && !is_array {
             return Ok(());
         }
-        let window = self.trimmed(self.window.clone());
         if matches!(&self.source.text[window.clone()], "{}" | "[]") {
             // An empty object is an empty prompt.
             self.window = window.start..window.start;
@@ -38,6 +40,9 @@ fn format(text: &str) -> Option<Format> {
     let begins_document = text.starts_with("---\n") || text.starts_with("---\r\n");
     if begins_document && text.lines().skip(1).any(|line| line.split_once(':').is_some_and(|(key, _)| is_member(key))) {
         return Some(Format::Yaml);
+    }
+    if text.match_indices("{\"").any(|(at, _)| is_dictionary(&text[at..])) {
+        return Some(Format::Json);
     }
     if text.starts_with('{') && is_dictionary(text) {
         return Some(Format::Dictionary);
@@ -143,6 +148,7 @@ mod tests {
         check("{character_1: {n: miku}}", Some(Format::Dictionary));
         check("[{\"n\": \"miku\"}]", Some(Format::Array));
         check("{'caption': 'A girl'}", Some(Format::Dictionary));
+        check("json\n{\"caption\": \"A girl\"}", Some(Format::Json));
         check("{caption: A girl, style: ink}", Some(Format::Dictionary));
         check("dict(caption='A girl')", Some(Format::Dictionary));
         check("---\ncaption: A girl\n...", Some(Format::Yaml));

@@ -1,6 +1,7 @@
 //! Marks of HTML inside a prompt: line breaks and letter styles, as web pages and editors add them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::Opening;
 use crate::rules::unknown_element;
@@ -30,40 +31,58 @@ impl Opening<'_, '_> {
     }
 }
 
-/// The marks of a text, and what each is read as.
-fn marks(text: &str) -> Vec<(std::ops::Range<usize>, &'static str)> {
-    let mut marks = Vec::new();
-    for (at, _) in text.match_indices('<') {
-        let Some((name, is_end, length)) = mark(&text[at..]) else { continue };
-        if name.eq_ignore_ascii_case("br") {
-            marks.push((at..at + length, "\n"));
-            continue;
-        }
-        // One without its other end is an emoticon or a slip.
-        let other = if is_end { format!("<{name}") } else { format!("</{name}>") };
-        let has_other = if is_end { text[..at].contains(&other) } else { text[at..].contains(&other) };
-        if has_other {
-            marks.push((at..at + length, ""));
-        }
-    }
-    marks
+/// A mark in a text.
+struct Mark {
+    span: Range<usize>,
+    /// The place of its name in [`STYLES`]; `None` for a line break.
+    style: Option<usize>,
+    is_end: bool,
 }
 
-/// The name of a mark at the beginning of a text, whether it is an end, and its length.
-fn mark(text: &str) -> Option<(&str, bool, usize)> {
+/// The marks of a text, and what each is read as.
+fn marks(text: &str) -> Vec<(Range<usize>, &'static str)> {
+    let found: Vec<Mark> = text.match_indices('<').filter_map(|(at, _)| mark(text, at)).collect();
+    let mut first_start = [usize::MAX; STYLES.len()];
+    let mut last_end = [0; STYLES.len()];
+    for mark in &found {
+        match (mark.style, mark.is_end) {
+            (Some(style), true) => last_end[style] = mark.span.start,
+            (Some(style), false) => first_start[style] = first_start[style].min(mark.span.start),
+            (None, _) => {}
+        }
+    }
+    // A style without its other end is an emoticon or a slip.
+    let replacement = |mark: &Mark| match (mark.style, mark.is_end) {
+        (None, _) => Some("\n"),
+        (Some(style), true) => (first_start[style] < mark.span.start).then_some(""),
+        (Some(style), false) => (mark.span.start < last_end[style]).then_some(""),
+    };
+    found.iter().filter_map(|mark| Some((mark.span.clone(), replacement(mark)?))).collect()
+}
+
+/// The mark that begins at an offset.
+fn mark(text: &str, at: usize) -> Option<Mark> {
+    const LONGEST_NAME: usize = 6;
     const LONGEST: usize = 200;
-    let inside = text.strip_prefix('<')?;
+    let inside = &text[at + 1..];
     let (inside, is_end) = match inside.strip_prefix('/') {
         Some(inside) => (inside, true),
         None => (inside, false),
     };
-    let letters = inside.bytes().take_while(u8::is_ascii_alphabetic).count();
+    let letters = inside.bytes().take(LONGEST_NAME + 1).take_while(u8::is_ascii_alphabetic).count();
+    // Nearly every tag ends here.
+    if letters > LONGEST_NAME || !matches!(inside.as_bytes().get(letters), Some(b'>' | b' ' | b'/')) {
+        return None;
+    }
     let name = &inside[..letters];
-    let is_known = name.eq_ignore_ascii_case("br") || STYLES.iter().any(|style| style.eq_ignore_ascii_case(name));
+    let style = match name.eq_ignore_ascii_case("br") {
+        true => None,
+        false => Some(STYLES.iter().position(|style| style.eq_ignore_ascii_case(name))?),
+    };
     let near = &inside[letters..inside.floor_char_boundary(letters + LONGEST)];
-    let close = is_known.then(|| near.find(['>', '<', '\n']))?.filter(|close| near[*close..].starts_with('>'))?;
-    let is_name_alone = near[..close].is_empty() || near.starts_with([' ', '/']);
-    is_name_alone.then_some((name, is_end, text.len() - inside.len() + letters + close + 1))
+    let close = near.find(['>', '<', '\n']).filter(|close| near[*close..].starts_with('>'))?;
+    let end = text.len() - inside.len() + letters + close + 1;
+    Some(Mark { span: at..end, style, is_end })
 }
 
 #[cfg(test)]
@@ -82,6 +101,7 @@ mod tests {
 
     #[test]
     fn other_brackets_stay() {
+        assert_eq!(marks("</b>a<b>"), []);
         for text in [">_<", "<b>", "<3", "<brush>", "<body_type>tall</body_type>", "<caption>b</caption>", "<i"] {
             assert_eq!(marks(text), [], "{text}");
         }

@@ -14,7 +14,9 @@ use super::{Opening, Stop, Wrapper, WrapperKind};
 use crate::checked::Envelope;
 use crate::findings::WriteBack;
 use crate::phrases;
-use crate::rules::{envelope_removed, negative_split, not_well_formed, stray_text, system_prompt_split, too_deep};
+use crate::rules::{
+    bad_encoding, envelope_removed, negative_split, not_well_formed, stray_text, system_prompt_split, too_deep,
+};
 use crate::source::{Source, SourceBuilder};
 use members::Members;
 use scan::{Fault, Scanner, Value, escaped};
@@ -99,7 +101,13 @@ impl Opening<'_, '_> {
         }
         let is_typed = read.is_typed();
         self.keep_negative(&mut builder);
+        let whole_start = whole.start;
         let span = self.source.map.origin(whole);
+        const LOST: &str = "\u{FFFD}";
+        let has_lost = builder.text().contains(LOST) && !self.source.text.contains(LOST);
+        if has_lost {
+            self.report(bad_encoding::replaced(whole_start..whole_start + 1, builder.text().matches(LOST).count()));
+        }
         self.source = builder.finish();
         self.window = blocks;
         self.caption = caption;

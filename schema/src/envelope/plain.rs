@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::{Opening, markup};
 use crate::phrases;
-use crate::rules::{envelope_removed, separator};
+use crate::rules::{envelope_removed, negative_split, separator};
 use crate::source::Change;
 use crate::tags::list_mark;
 use crate::xml::entity_at;
@@ -24,10 +24,23 @@ impl Opening<'_, '_> {
             self.report(envelope_removed::talk(title.clone(), &self.source.text[title.clone()]));
             self.window = self.trimmed(title.end..window.end);
         }
+        self.cut_greeting();
         self.cut_announcement();
         let window = self.trimmed(self.window.clone());
         self.window = self.without_talk(window);
         self.read_list();
+    }
+
+    /// A first paragraph of agreement: `Sure!`, `もちろんです！`.
+    fn cut_greeting(&mut self) {
+        let window = self.trimmed(self.window.clone());
+        let text = &self.source.text[window.clone()];
+        let Some(end) = text.find("\n\n").or_else(|| text.find("\r\n\r\n")) else { return };
+        if phrases::is_greeting(&text[..end]) {
+            let talk = window.start..window.start + end;
+            self.report(envelope_removed::talk(talk.clone(), &self.source.text[talk.clone()]));
+            self.window = self.trimmed(talk.end..window.end);
+        }
     }
 
     /// Talk before the prompt on the same line: `Here is the prompt: 1girl, solo`.
@@ -64,6 +77,12 @@ impl Opening<'_, '_> {
         let marks: Vec<usize> = lines.iter().map(|line| list_mark(&self.source.text[line.clone()])).collect();
         if lines.len() < 2 || marks.contains(&0) {
             return;
+        }
+        // `+ wanted` and `- unwanted`: only a person knows whether the second is a negative prompt.
+        let begins = |mark: char| lines.iter().any(|line| self.source.text[line.clone()].starts_with(mark));
+        if let (true, true, Some(first)) = (begins('+'), begins('-'), lines.first()) {
+            let span = first.start..first.start + marks[0];
+            return self.report(negative_split::signed(span));
         }
         let is_sentences = lines.iter().any(|line| self.source.text[line.clone()].ends_with(['.', '!', '?', '。']));
         let mut changes: Vec<Change> = Vec::with_capacity(lines.len());

@@ -104,7 +104,12 @@ impl Opening<'_, '_> {
         let text = self.left();
         // Nearly every prompt ends here: a label has a colon or is set off, `：` and `【` begin with the last two bytes.
         let may_hold_one = text.bytes().any(|byte| matches!(byte, b':' | b'=' | b'#' | b'*' | b'[' | 0xEF | 0xE3));
-        if !may_hold_one && ![" - ", " – ", " — ", "--no "].iter().any(|mark| text.contains(mark)) {
+        let has_words = || {
+            [" - ", " – ", " — ", "--no ", "rompt\n", "rompt\r\n", "词\n", "詞\n", "ト\n"]
+                .iter()
+                .any(|mark| text.contains(mark))
+        };
+        if !may_hold_one && !has_words() {
             return Vec::new();
         }
         let mut marks = Vec::new();

@@ -37,6 +37,7 @@ const PAIRS: &[(&str, &str)] = &[
     ("<|begin_of_thought|>", "<|end_of_thought|>"),
     ("<|START_THINKING|>", "<|END_THINKING|>"),
     ("<seed:think>", "</seed:think>"),
+    ("<|thinking|>", "<|/thinking|>"),
 ];
 
 /// Most thoughts that are removed from one text.
@@ -55,7 +56,8 @@ impl Opening<'_, '_> {
         let left = self.left();
         // Nearly every text has none.
         let has_mark =
-            ["[THINK]", "◁", "<|", "<seed:"].iter().chain(MARKS).chain(ANSWERS).any(|mark| left.contains(mark));
+            ["[THINK]", "◁", "<|", "<seed:", "[/INST]", "<start_of_turn>"].iter().any(|mark| left.contains(mark))
+                || has_outer_mark(left);
         if !has_mark && !has_name(left) {
             return Ok(());
         }
@@ -189,6 +191,11 @@ fn special_tokens(text: &str, from: usize) -> Vec<Range<usize>> {
         }
     }
     tokens
+}
+
+fn has_outer_mark(text: &str) -> bool {
+    let text = text.trim();
+    MARKS.iter().any(|mark| text.starts_with(mark) || text.ends_with(mark))
 }
 
 /// Marks such as `</s>` at the two ends of a text, from an offset on; elsewhere they may be markup.

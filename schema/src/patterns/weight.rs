@@ -7,6 +7,9 @@ use super::{Pattern, matching};
 /// `(x:1.2)`, `((x))`, `[x]`, `x:1.2`, `1.2::x::`, `x::2`, `(x)1.2`, `x++`.
 pub(super) fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
     let whole = 0..piece.len();
+    if let Some((number, plain)) = wide(piece) {
+        return add_weight(whole, &number, &plain, add);
+    }
     if let Some((number, rest)) = piece.split_once("::") {
         let (inside, behind) = rest.split_once("::").unwrap_or((rest, ""));
         if is_number(number) && inside.contains(char::is_alphabetic) && behind.trim().is_empty() {
@@ -48,6 +51,25 @@ pub(super) fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usiz
     }
 }
 
+/// The number and the text of a weight in the marks of Chinese and Japanese keyboards: `（蓝发：1.2）`, `蓝发：1.3`.
+fn wide(piece: &str) -> Option<(String, String)> {
+    if !piece.contains('：') {
+        return None;
+    }
+    let narrow: String = piece
+        .chars()
+        .map(|character| match character {
+            '（' => '(',
+            '）' => ')',
+            '：' => ':',
+            other => other,
+        })
+        .collect();
+    let plain = unweighted(&narrow)?;
+    let number = narrow.trim_end_matches([')', ']']).rsplit_once(':').map_or("", |(_, number)| number);
+    (!plain.contains(':')).then(|| (number.to_owned(), plain.to_owned()))
+}
+
 /// Adds a weight with what it weighs, which is written instead if its parentheses are whole.
 fn add_weight(
     span: Range<usize>,
@@ -81,7 +103,7 @@ pub(crate) fn weighted_group(text: &str) -> Option<(usize, Range<usize>)> {
     let close = text.starts_with('(').then(|| matching(text, 0, b'(', b')'))??;
     let (plain, _) = weighted(&text[..=close])?;
     let start = text.find(plain)?;
-    plain.contains(',').then_some((close + 1, start..start + plain.len()))
+    text[..close].contains(',').then_some((close + 1, start..start + plain.len()))
 }
 
 /// The text inside `(text:1.2)`, with any number of parentheses around, and the number.
@@ -91,7 +113,7 @@ fn weighted(text: &str) -> Option<(&str, &str)> {
     }
     let inside = text.trim_matches(['(', ')']);
     let (plain, number) = inside.rsplit_once(':')?;
-    (is_weight(number, true) && plain.contains(char::is_alphabetic)).then(|| (plain.trim(), number))
+    (is_weight(&number.replace(',', "."), true) && plain.contains(char::is_alphabetic)).then(|| (plain.trim(), number))
 }
 
 pub(super) fn is_number(text: &str) -> bool {
@@ -171,6 +193,8 @@ mod tests {
             ("hat::2", "hat"),
             ("(hat)1.3", "hat"),
             ("hat++", "hat"),
+            ("（蓝发：1.2）", "蓝发"),
+            ("蓝发：1.3", "蓝发"),
         ] {
             assert_eq!(patterns(tag, true), [(tag.to_owned(), Pattern::Weight, Some(plain.to_owned()))], "{tag}");
         }
@@ -196,6 +220,7 @@ mod tests {
             [("(blue hair, red eyes:1.3)".to_owned(), Pattern::Weight, Some("blue hair, red eyes".to_owned()))]
         );
         assert_eq!(weighted_group("(a, (b):1.2), c"), Some((11, 1..7)));
+        assert_eq!(weighted_group("(a:1,2)"), Some((7, 1..2)));
         assert_eq!([weighted_group("(a, b)"), weighted_group("(a:1.2)"), weighted_group("a")], [None, None, None]);
     }
 }

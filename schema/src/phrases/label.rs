@@ -91,6 +91,11 @@ const PROMPT: &[&str] = &[
     "final prompt",
     "image prompt",
     "/imagine prompt",
+    "parameters",
+    "final answer",
+    "answer",
+    "output",
+    "response",
     "newbie prompt",
     "xml prompt",
     "prompt xml",
@@ -116,8 +121,10 @@ const PROMPT: &[&str] = &[
 ];
 
 /// Marks that tools and people put around a label.
-const MARKS: &[char] =
-    &['*', '#', '_', '-', '>', '[', ']', '(', ')', '【', '】', '`', '"', '\'', ' ', '\t', '\u{3000}', '•'];
+const MARKS: &[char] = &[
+    '*', '#', '_', '-', '>', '[', ']', '(', ')', '【', '】', '`', '"', '\'', '“', '”', '‘', '’', '「', '」', ' ', '\t',
+    '\u{3000}', '•',
+];
 
 /// Longest line that can be a label without a colon, in bytes.
 const LONGEST: usize = 80;
@@ -144,6 +151,11 @@ pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
         }
         if let Some(content) = dashed(behind).or_else(|| bracketed(&line[..start], behind)) {
             return Some((label, line.len() - content.len()));
+        }
+        // `Negative prompt` on a line of its own needs no mark; `prompt` may be a word.
+        let is_clear = words.contains(' ') || words.contains("提示") || words.contains("プロンプト");
+        if behind.trim().is_empty() && is_clear {
+            return Some((label, line.len()));
         }
         let is_marked = start > 0 || behind.len() > unmarked.len();
         if unmarked.trim().is_empty() && is_marked {
@@ -172,6 +184,8 @@ fn bracketed<'l>(before: &str, behind: &'l str) -> Option<&'l str> {
 /// The label of a negative prompt inside a line: `negative prompt:` is clear wherever it stands.
 pub(crate) fn inline_negative(line: &str) -> Option<Range<usize>> {
     const WORDS: &[&str] = &["negative prompt", "负面提示词", "反向提示词", "ネガティブプロンプト", "부정 프롬프트"];
+    /// Clear only behind the end of a sentence or a part: `…; Negative: lowres`.
+    const SHORT: &[&str] = &["negatives", "negative"];
     if !line.contains([':', '：']) {
         return None;
     }
@@ -181,7 +195,9 @@ pub(crate) fn inline_negative(line: &str) -> Option<Range<usize>> {
         if !is_start || !matches!(character, 'n' | 'N' | '负' | '反' | 'ネ' | '부') {
             return None;
         }
-        let length = WORDS.iter().find_map(|words| prefix(&line[at..], words))?;
+        let is_part = line[..at].trim_end().ends_with([';', '|', '.', '；', '。', '!']);
+        let words = WORDS.iter().chain(if is_part { SHORT } else { &[] });
+        let length = words.into_iter().find_map(|words| prefix(&line[at..], words))?;
         let behind = line[at + length..].trim_start_matches(MARKS);
         let content = behind.strip_prefix([':', '：'])?.trim_start_matches(['*', '_', '`', ' ', '\t']);
         Some(at..line.len() - content.len())
@@ -234,6 +250,12 @@ pub(crate) fn is_negative_name(name: &str) -> bool {
         || NEGATIVE.iter().any(|words| !words.is_ascii() && plain == words.replace(' ', "_"))
 }
 
+/// Whether an element of that name holds a prompt in words: `positive`, `positive_prompt`.
+pub(crate) fn is_positive_name(name: &str) -> bool {
+    let plain = name.to_lowercase().replace('-', "_");
+    matches!(plain.as_str(), "positive" | "positive_prompt" | "prompt_positive" | "正面提示词" | "正面" | "提示词")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -246,6 +268,10 @@ mod tests {
             ("**Negative Prompt**: lowres", Label::Negative, "lowres"),
             ("### Negative", Label::Negative, ""),
             ("[Negative]", Label::Negative, ""),
+            ("Negative prompt", Label::Negative, ""),
+            ("负面提示词", Label::Negative, ""),
+            ("“Negative”: lowres", Label::Negative, "lowres"),
+            ("parameters: 1girl", Label::Prompt, "1girl"),
             ("[Negative] lowres", Label::Negative, "lowres"),
             ("Negative - lowres", Label::Negative, "lowres"),
             ("negative prompt – lowres", Label::Negative, "lowres"),
@@ -279,7 +305,11 @@ mod tests {
     fn the_long_label_is_found_within_a_line() {
         let line = "1girl, solo. Negative prompt: lowres";
         assert_eq!(inline_negative(line).map(|label| &line[label.end..]), Some("lowres"));
-        assert_eq!(inline_negative("a negative prompt without colon"), None);
+        let line = "1girl, solo; Negative: lowres";
+        assert_eq!(inline_negative(line).map(|label| &line[label.end..]), Some("lowres"));
+        for line in ["a negative prompt without colon", "a photo negative: old"] {
+            assert_eq!(inline_negative(line), None, "{line}");
+        }
     }
 
     #[test]

@@ -306,6 +306,50 @@ pub(crate) fn is_announcement(text: &str) -> bool {
     BEGINNINGS.iter().any(|words| starts_with(text.trim(), words)) && is_about_the_work(text)
 }
 
+/// Whether a paragraph only agrees: `Sure!`, `Of course.`
+pub(crate) fn is_greeting(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "sure",
+        "certainly",
+        "of course",
+        "absolutely",
+        "okay",
+        "great",
+        "got it",
+        "no problem",
+        "好的",
+        "当然",
+        "當然",
+        "没问题",
+        "沒問題",
+        "可以",
+        "もちろん",
+        "はい",
+        "承知",
+        "了解",
+        "かしこまりました",
+        "네",
+        "물론",
+        "알겠",
+        "bien sûr",
+        "d'accord",
+        "natürlich",
+        "gerne",
+        "klar",
+        "claro",
+        "por supuesto",
+        "certo",
+        "конечно",
+        "хорошо",
+    ];
+    const LONGEST: usize = 30;
+    let text = text.trim();
+    text.chars().count() <= LONGEST
+        && text.ends_with(['!', '！', '.', '。', '~', '～'])
+        && !text.contains(',')
+        && WORDS.iter().any(|words| starts_with(text, words))
+}
+
 fn is_about_the_work(text: &str) -> bool {
     let lower = text.to_lowercase();
     ABOUT_THE_WORK.iter().any(|word| lower.contains(word))

@@ -23,6 +23,8 @@ pub(crate) enum Format {
     Toml,
     /// `{'character_1': …}`
     Dictionary,
+    /// A JSON object with other text around it.
+    Json,
     /// A JSON array.
     Array,
     /// A Markdown table.
@@ -41,6 +43,7 @@ pub(crate) fn finding(span: Range<usize>, format: Format) -> Finding {
         Format::Yaml => "YAML",
         Format::Toml => "TOML",
         Format::Dictionary => "a Python or JavaScript dictionary",
+        Format::Json => "a JSON object with other text around it",
         Format::Array => "a JSON array",
         Format::Table => "a table of fields",
         Format::List => "a list of fields with their values",

@@ -56,6 +56,13 @@ pub(crate) fn several(span: Range<usize>) -> Finding {
     Finding::new(&RULE, span, "a second negative prompt").into_error().help("make them one")
 }
 
+/// Lines with `+` and lines with `-`.
+pub(crate) fn signed(span: Range<usize>) -> Finding {
+    Finding::new(&RULE, span, "there are lines with `+` and with `-`: it is not clear whether the latter are wanted")
+        .into_error()
+        .help("write the wanted without marks, and give the rest as the negative prompt")
+}
+
 /// A prompt inside the text of a negative prompt.
 pub(crate) fn prompt_in_negative(span: Range<usize>) -> Finding {
     Finding::new(&RULE, span, "the text of a negative prompt holds a prompt as well")

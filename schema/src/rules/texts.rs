@@ -8,6 +8,9 @@ use crate::outline::{Block, Field, Tag};
 use crate::patterns::{self, Found, Pattern};
 use crate::phrases::{self, Label};
 
+/// Tags of a field that may begin a group with one weight: looking for its end takes time.
+const GROUPS_MAX: usize = 64;
+
 /// A text and how its places lead to the text that is being read.
 struct Passage<'a> {
     text: &'a str,
@@ -25,8 +28,11 @@ struct Passage<'a> {
 pub(crate) fn check_block(block: &Block<'_>, source: &str, findings: &mut Findings) {
     for field in &block.fields {
         let mut tags = field.tags.as_slice();
+        let mut groups = 0;
         while let [tag, rest @ ..] = tags {
-            match weighted_group(tags, source) {
+            groups += usize::from(tag.text.starts_with('('));
+            let group = if groups <= GROUPS_MAX { weighted_group(tags, source) } else { None };
+            match group {
                 Some((finding, length)) => {
                     findings.push(finding.at(block.path_of(field)));
                     tags = &tags[length..];

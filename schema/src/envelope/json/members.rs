@@ -137,7 +137,8 @@ impl<'v> Members<'v> {
             ("characters", Kind::Array) => self.characters(text, value, &path),
             ("characters", Kind::Object) => {
                 for (number, (key, character)) in (1..).zip(&value.members) {
-                    self.character(text, number, key.clone(), character, format!("{path}.{}", &text[key.clone()]));
+                    let name = block_name(&text[key.clone()], number, has_name(text, character));
+                    self.character(text, name, key.clone(), character, format!("{path}.{}", &text[key.clone()]));
                 }
             }
             (name, Kind::String) if PROMPTS.contains(&name) => match self.tags {
@@ -169,13 +170,13 @@ impl<'v> Members<'v> {
     fn characters(&mut self, text: &str, array: &'v Value, path: &str) {
         for (number, item) in (1..).zip(&array.items) {
             let key = item.span.start..item.span.start + 1;
-            self.character(text, number, key, item, format!("{path}.{}", number - 1));
+            self.character(text, format!("character_{number}"), key, item, format!("{path}.{}", number - 1));
         }
     }
 
-    fn character(&mut self, text: &str, number: usize, key: Range<usize>, value: &'v Value, path: String) {
+    fn character(&mut self, text: &str, name: String, key: Range<usize>, value: &'v Value, path: String) {
         if value.kind == Kind::Object {
-            self.elements.push(Element { name: format!("character_{number}"), key, value, path });
+            self.elements.push(Element { name, key, value, path });
         } else if !is_null(text, value) {
             self.others.push((value, path));
         }
@@ -239,6 +240,12 @@ fn numbers(text: &str, value: &Value, path: &str, unread: &mut Vec<(Range<usize>
         let path = format!("{path}.{}", &text[key.clone()]);
         match member.kind {
             _ if is_null(text, member) => {}
+            Kind::Array if holds_text(member) => {
+                let items = member.items.iter().enumerate();
+                for (place, item) in items.filter(|(_, item)| item.kind != Kind::String && !is_null(text, item)) {
+                    unread.push((item.span.clone(), format!("{path}.{place}"), true));
+                }
+            }
             Kind::Object if !is_tag_list(text, member) => numbers(text, member, &path, unread),
             _ if holds_text(member) || member.items.is_empty() && member.kind == Kind::Array => {}
             _ => {
@@ -246,6 +253,27 @@ fn numbers(text: &str, value: &Value, path: &str, unread: &mut Vec<(Range<usize>
                 unread.push((member.span.clone(), path, is_lost));
             }
         }
+    }
+}
+
+/// Whether a character has a name of its own.
+fn has_name(text: &str, value: &Value) -> bool {
+    value.members.iter().any(|(key, member)| matches!(&text[key.clone()], "n" | "name") && holds_text(member))
+}
+
+/// The name of the block of a character in an object of characters: its key is its name, unless it is a number or the
+/// character has a name of its own.
+fn block_name(key: &str, number: usize, has_name: bool) -> String {
+    let name = snake_case(key);
+    let is_number =
+        matches!(names::meaning(Place::Top, &name), Some(meaning) if matches!(meaning.target, Target::Character(_)));
+    let is_plain = key.chars().all(|letter| letter.is_alphanumeric() || letter == '_');
+    let begins_with_letter = key.starts_with(char::is_alphabetic);
+    match (is_number, has_name) {
+        (true, _) => name,
+        (false, false) if begins_with_letter && is_plain => key.to_owned(),
+        (false, false) if begins_with_letter => name,
+        _ => format!("character_{number}"),
     }
 }
 
