@@ -20,7 +20,7 @@ from sakuga.generation.v1 import (
     request_pb2,
 )
 from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2, prompt_service_pb2_grpc
-from sakuga.prompts import Report
+from sakuga.prompts import Parsed, Report
 from sakuga.request import Options, PromptLike, build, fill, seconds
 from sakuga.system.v1 import activity_pb2, system_service_pb2, system_service_pb2_grpc
 
@@ -61,9 +61,15 @@ class AsyncClient:
         return Report.read(await self._ask(lambda: self.prompts.ValidatePrompt(request)))
 
     async def parse(self, text: str, *, strict: bool = False) -> prompt_pb2.Prompt:
-        """Turns text in any known envelope into the typed prompt. Raises `RequestRefused` if it holds errors."""
+        """Turns text in any known envelope into the typed prompt. As `Client.parse`."""
+        parts = await self.take_apart(text, strict=strict)
+        parts.warn_of_negative()
+        return parts.prompt
+
+    async def take_apart(self, text: str, *, strict: bool = False) -> Parsed:
+        """Turns text into the typed prompt, the negative prompt and their system prompts. As `Client.take_apart`."""
         request = fill(prompt_service_pb2.ParsePromptRequest, xml=text, strictness=strictness(strict))
-        return (await self._ask(lambda: self.prompts.ParsePrompt(request))).prompt
+        return Parsed.read(await self._ask(lambda: self.prompts.ParsePrompt(request)))
 
     async def format(self, prompt: prompt_pb2.Prompt) -> str:
         """Writes a typed prompt as canonical XML."""

@@ -1,6 +1,5 @@
 """The connection to a server, and a method for each of its calls."""
 
-import warnings
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
@@ -75,8 +74,7 @@ class Client:
         Warns if the text holds a negative prompt as well, which `take_apart` returns.
         """
         parts = self.take_apart(text, strict=strict)
-        if parts.negative is not None or parts.negative_system_prompt:
-            warnings.warn("the text holds a negative prompt as well; `take_apart` returns it", stacklevel=2)
+        parts.warn_of_negative()
         return parts.prompt
 
     def take_apart(self, text: str, *, strict: bool = False) -> Parsed:

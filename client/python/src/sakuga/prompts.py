@@ -1,6 +1,7 @@
 """The findings of a check of a prompt."""
 
 import enum
+import warnings
 from dataclasses import dataclass
 
 from sakuga.prompt.v1 import diagnostic_pb2, prompt_pb2, prompt_service_pb2
@@ -192,3 +193,8 @@ class Parsed:
             negative_system_prompt=wire.negative_system_prompt,
             diagnostics=tuple(map(Diagnostic.read, wire.diagnostics)),
         )
+
+    def warn_of_negative(self) -> None:
+        """Warns the caller's caller of a negative prompt that only the whole result holds."""
+        if self.negative is not None or self.negative_system_prompt:
+            warnings.warn("the text holds a negative prompt as well; `take_apart` returns it", stacklevel=3)
