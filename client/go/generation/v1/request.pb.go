@@ -220,7 +220,8 @@ type GenerateRequest struct {
 	Negative isGenerateRequest_Negative `protobuf_oneof:"negative"`
 	// The model, as ListModels names it. Empty: the server's default.
 	Model string `protobuf:"bytes,7,opt,name=model,proto3" json:"model,omitempty"`
-	// Read by Gemma before the prompt. Absent: the model's default; present and empty: none.
+	// Read by Gemma before the prompt. Absent: the system prompt in front of the prompt's text, or else the model's default.
+	// Present and empty: none.
 	SystemPrompt *string `protobuf:"bytes,8,opt,name=system_prompt,json=systemPrompt,proto3,oneof" json:"system_prompt,omitempty"`
 	// How the latents are integrated.
 	Sampling *Sampling `protobuf:"bytes,9,opt,name=sampling,proto3" json:"sampling,omitempty"`
@@ -239,9 +240,12 @@ type GenerateRequest struct {
 	GpuStatsIntervalMs uint32 `protobuf:"varint,15,opt,name=gpu_stats_interval_ms,json=gpuStatsIntervalMs,proto3" json:"gpu_stats_interval_ms,omitempty"`
 	// Measures on the device where the time of this job goes, and says so in `profile` events. Costs some percent of the
 	// time; the pictures are the same.
-	Profile       bool `protobuf:"varint,16,opt,name=profile,proto3" json:"profile,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Profile bool `protobuf:"varint,16,opt,name=profile,proto3" json:"profile,omitempty"`
+	// Read by Gemma before the negative prompt. Absent: the system prompt in front of the negative prompt's text, or else
+	// that of the prompt, and none if the negative prompt is empty. Present and empty: none.
+	NegativeSystemPrompt *string `protobuf:"bytes,17,opt,name=negative_system_prompt,json=negativeSystemPrompt,proto3,oneof" json:"negative_system_prompt,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *GenerateRequest) Reset() {
@@ -406,6 +410,13 @@ func (x *GenerateRequest) GetProfile() bool {
 		return x.Profile
 	}
 	return false
+}
+
+func (x *GenerateRequest) GetNegativeSystemPrompt() string {
+	if x != nil && x.NegativeSystemPrompt != nil {
+		return *x.NegativeSystemPrompt
+	}
+	return ""
 }
 
 type isGenerateRequest_Prompt interface {
@@ -626,7 +637,7 @@ var File_sakuga_generation_v1_request_proto protoreflect.FileDescriptor
 
 const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\n" +
-	"\"sakuga/generation/v1/request.proto\x12\x14sakuga.generation.v1\x1a\x1dsakuga/prompt/v1/prompt.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"\xc1\x05\n" +
+	"\"sakuga/generation/v1/request.proto\x12\x14sakuga.generation.v1\x1a\x1dsakuga/prompt/v1/prompt.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"\x97\x06\n" +
 	"\x0fGenerateRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -647,12 +658,14 @@ const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\x04seed\x18\r \x01(\x04H\x03R\x04seed\x88\x01\x01\x12>\n" +
 	"\apreview\x18\x0e \x01(\v2$.sakuga.generation.v1.PreviewOptionsR\apreview\x121\n" +
 	"\x15gpu_stats_interval_ms\x18\x0f \x01(\rR\x12gpuStatsIntervalMs\x12\x18\n" +
-	"\aprofile\x18\x10 \x01(\bR\aprofileB\b\n" +
+	"\aprofile\x18\x10 \x01(\bR\aprofile\x129\n" +
+	"\x16negative_system_prompt\x18\x11 \x01(\tH\x04R\x14negativeSystemPrompt\x88\x01\x01B\b\n" +
 	"\x06promptB\n" +
 	"\n" +
 	"\bnegativeB\x10\n" +
 	"\x0e_system_promptB\a\n" +
-	"\x05_seed\"\xbb\x02\n" +
+	"\x05_seedB\x19\n" +
+	"\x17_negative_system_prompt\"\xbb\x02\n" +
 	"\bSampling\x124\n" +
 	"\x06solver\x18\x01 \x01(\x0e2\x1c.sakuga.generation.v1.SolverR\x06solver\x12\x14\n" +
 	"\x05steps\x18\x02 \x01(\rR\x05steps\x12*\n" +

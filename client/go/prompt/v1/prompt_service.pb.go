@@ -191,9 +191,19 @@ type ValidatePromptResponse struct {
 	// The text that the encoders read. Empty if the text could not be read as a prompt.
 	ModelText string `protobuf:"bytes,4,opt,name=model_text,json=modelText,proto3" json:"model_text,omitempty"`
 	// One entry an encoder. Empty if the text could not be read as a prompt.
-	TokenCounts   []*TokenCount `protobuf:"bytes,5,rep,name=token_counts,json=tokenCounts,proto3" json:"token_counts,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	TokenCounts []*TokenCount `protobuf:"bytes,5,rep,name=token_counts,json=tokenCounts,proto3" json:"token_counts,omitempty"`
+	// The canonical XML of the negative prompt inside the text, which is split off. Empty: none.
+	NegativeCanonicalXml string `protobuf:"bytes,6,opt,name=negative_canonical_xml,json=negativeCanonicalXml,proto3" json:"negative_canonical_xml,omitempty"`
+	// The text that the encoders read as the negative prompt. Empty: none.
+	NegativeModelText string `protobuf:"bytes,7,opt,name=negative_model_text,json=negativeModelText,proto3" json:"negative_model_text,omitempty"`
+	// One entry an encoder for the negative prompt. Empty if there is none.
+	NegativeTokenCounts []*TokenCount `protobuf:"bytes,8,rep,name=negative_token_counts,json=negativeTokenCounts,proto3" json:"negative_token_counts,omitempty"`
+	// The system prompt in front of the prompt, which is split off. Empty: none.
+	SystemPrompt string `protobuf:"bytes,9,opt,name=system_prompt,json=systemPrompt,proto3" json:"system_prompt,omitempty"`
+	// The system prompt in front of the negative prompt, which is split off. Empty: none.
+	NegativeSystemPrompt string `protobuf:"bytes,10,opt,name=negative_system_prompt,json=negativeSystemPrompt,proto3" json:"negative_system_prompt,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *ValidatePromptResponse) Reset() {
@@ -259,6 +269,41 @@ func (x *ValidatePromptResponse) GetTokenCounts() []*TokenCount {
 		return x.TokenCounts
 	}
 	return nil
+}
+
+func (x *ValidatePromptResponse) GetNegativeCanonicalXml() string {
+	if x != nil {
+		return x.NegativeCanonicalXml
+	}
+	return ""
+}
+
+func (x *ValidatePromptResponse) GetNegativeModelText() string {
+	if x != nil {
+		return x.NegativeModelText
+	}
+	return ""
+}
+
+func (x *ValidatePromptResponse) GetNegativeTokenCounts() []*TokenCount {
+	if x != nil {
+		return x.NegativeTokenCounts
+	}
+	return nil
+}
+
+func (x *ValidatePromptResponse) GetSystemPrompt() string {
+	if x != nil {
+		return x.SystemPrompt
+	}
+	return ""
+}
+
+func (x *ValidatePromptResponse) GetNegativeSystemPrompt() string {
+	if x != nil {
+		return x.NegativeSystemPrompt
+	}
+	return ""
 }
 
 // What one text encoder makes of the prompt.
@@ -406,9 +451,13 @@ type ParsePromptResponse struct {
 	// The system prompt that stood before it, split off. Empty: none.
 	SystemPrompt string `protobuf:"bytes,2,opt,name=system_prompt,json=systemPrompt,proto3" json:"system_prompt,omitempty"`
 	// What was repaired, and what is worth knowing.
-	Diagnostics   []*Diagnostic `protobuf:"bytes,3,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Diagnostics []*Diagnostic `protobuf:"bytes,3,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	// The negative prompt that stood inside it, split off. Absent: none.
+	Negative *NegativePrompt `protobuf:"bytes,4,opt,name=negative,proto3" json:"negative,omitempty"`
+	// The system prompt that stood before the negative prompt, split off. Empty: none.
+	NegativeSystemPrompt string `protobuf:"bytes,5,opt,name=negative_system_prompt,json=negativeSystemPrompt,proto3" json:"negative_system_prompt,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *ParsePromptResponse) Reset() {
@@ -460,6 +509,20 @@ func (x *ParsePromptResponse) GetDiagnostics() []*Diagnostic {
 		return x.Diagnostics
 	}
 	return nil
+}
+
+func (x *ParsePromptResponse) GetNegative() *NegativePrompt {
+	if x != nil {
+		return x.Negative
+	}
+	return nil
+}
+
+func (x *ParsePromptResponse) GetNegativeSystemPrompt() string {
+	if x != nil {
+		return x.NegativeSystemPrompt
+	}
+	return ""
 }
 
 // Asks for the text forms of a typed prompt.
@@ -667,14 +730,20 @@ const file_sakuga_prompt_v1_prompt_service_proto_rawDesc = "" +
 	"strictness\x18\x03 \x01(\x0e2\x1c.sakuga.prompt.v1.StrictnessR\n" +
 	"strictness\x12\x14\n" +
 	"\x05model\x18\x04 \x01(\tR\x05modelB\b\n" +
-	"\x06prompt\"\xf3\x01\n" +
+	"\x06prompt\"\x86\x04\n" +
 	"\x16ValidatePromptResponse\x12\x14\n" +
 	"\x05valid\x18\x01 \x01(\bR\x05valid\x12>\n" +
 	"\vdiagnostics\x18\x02 \x03(\v2\x1c.sakuga.prompt.v1.DiagnosticR\vdiagnostics\x12#\n" +
 	"\rcanonical_xml\x18\x03 \x01(\tR\fcanonicalXml\x12\x1d\n" +
 	"\n" +
 	"model_text\x18\x04 \x01(\tR\tmodelText\x12?\n" +
-	"\ftoken_counts\x18\x05 \x03(\v2\x1c.sakuga.prompt.v1.TokenCountR\vtokenCounts\"\x91\x01\n" +
+	"\ftoken_counts\x18\x05 \x03(\v2\x1c.sakuga.prompt.v1.TokenCountR\vtokenCounts\x124\n" +
+	"\x16negative_canonical_xml\x18\x06 \x01(\tR\x14negativeCanonicalXml\x12.\n" +
+	"\x13negative_model_text\x18\a \x01(\tR\x11negativeModelText\x12P\n" +
+	"\x15negative_token_counts\x18\b \x03(\v2\x1c.sakuga.prompt.v1.TokenCountR\x13negativeTokenCounts\x12#\n" +
+	"\rsystem_prompt\x18\t \x01(\tR\fsystemPrompt\x124\n" +
+	"\x16negative_system_prompt\x18\n" +
+	" \x01(\tR\x14negativeSystemPrompt\"\x91\x01\n" +
 	"\n" +
 	"TokenCount\x12\x18\n" +
 	"\aencoder\x18\x01 \x01(\tR\aencoder\x12\x16\n" +
@@ -687,11 +756,13 @@ const file_sakuga_prompt_v1_prompt_service_proto_rawDesc = "" +
 	"\x03xml\x18\x01 \x01(\tR\x03xml\x12<\n" +
 	"\n" +
 	"strictness\x18\x02 \x01(\x0e2\x1c.sakuga.prompt.v1.StrictnessR\n" +
-	"strictness\"\xac\x01\n" +
+	"strictness\"\xa0\x02\n" +
 	"\x13ParsePromptResponse\x120\n" +
 	"\x06prompt\x18\x01 \x01(\v2\x18.sakuga.prompt.v1.PromptR\x06prompt\x12#\n" +
 	"\rsystem_prompt\x18\x02 \x01(\tR\fsystemPrompt\x12>\n" +
-	"\vdiagnostics\x18\x03 \x03(\v2\x1c.sakuga.prompt.v1.DiagnosticR\vdiagnostics\"G\n" +
+	"\vdiagnostics\x18\x03 \x03(\v2\x1c.sakuga.prompt.v1.DiagnosticR\vdiagnostics\x12<\n" +
+	"\bnegative\x18\x04 \x01(\v2 .sakuga.prompt.v1.NegativePromptR\bnegative\x124\n" +
+	"\x16negative_system_prompt\x18\x05 \x01(\tR\x14negativeSystemPrompt\"G\n" +
 	"\x13FormatPromptRequest\x120\n" +
 	"\x06prompt\x18\x01 \x01(\v2\x18.sakuga.prompt.v1.PromptR\x06prompt\"Z\n" +
 	"\x14FormatPromptResponse\x12#\n" +
@@ -741,29 +812,32 @@ var file_sakuga_prompt_v1_prompt_service_proto_goTypes = []any{
 	(*GetSchemaResponse)(nil),      // 9: sakuga.prompt.v1.GetSchemaResponse
 	(*Prompt)(nil),                 // 10: sakuga.prompt.v1.Prompt
 	(*Diagnostic)(nil),             // 11: sakuga.prompt.v1.Diagnostic
+	(*NegativePrompt)(nil),         // 12: sakuga.prompt.v1.NegativePrompt
 }
 var file_sakuga_prompt_v1_prompt_service_proto_depIdxs = []int32{
 	10, // 0: sakuga.prompt.v1.ValidatePromptRequest.typed:type_name -> sakuga.prompt.v1.Prompt
 	0,  // 1: sakuga.prompt.v1.ValidatePromptRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
 	11, // 2: sakuga.prompt.v1.ValidatePromptResponse.diagnostics:type_name -> sakuga.prompt.v1.Diagnostic
 	3,  // 3: sakuga.prompt.v1.ValidatePromptResponse.token_counts:type_name -> sakuga.prompt.v1.TokenCount
-	0,  // 4: sakuga.prompt.v1.ParsePromptRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
-	10, // 5: sakuga.prompt.v1.ParsePromptResponse.prompt:type_name -> sakuga.prompt.v1.Prompt
-	11, // 6: sakuga.prompt.v1.ParsePromptResponse.diagnostics:type_name -> sakuga.prompt.v1.Diagnostic
-	10, // 7: sakuga.prompt.v1.FormatPromptRequest.prompt:type_name -> sakuga.prompt.v1.Prompt
-	1,  // 8: sakuga.prompt.v1.PromptService.ValidatePrompt:input_type -> sakuga.prompt.v1.ValidatePromptRequest
-	4,  // 9: sakuga.prompt.v1.PromptService.ParsePrompt:input_type -> sakuga.prompt.v1.ParsePromptRequest
-	6,  // 10: sakuga.prompt.v1.PromptService.FormatPrompt:input_type -> sakuga.prompt.v1.FormatPromptRequest
-	8,  // 11: sakuga.prompt.v1.PromptService.GetSchema:input_type -> sakuga.prompt.v1.GetSchemaRequest
-	2,  // 12: sakuga.prompt.v1.PromptService.ValidatePrompt:output_type -> sakuga.prompt.v1.ValidatePromptResponse
-	5,  // 13: sakuga.prompt.v1.PromptService.ParsePrompt:output_type -> sakuga.prompt.v1.ParsePromptResponse
-	7,  // 14: sakuga.prompt.v1.PromptService.FormatPrompt:output_type -> sakuga.prompt.v1.FormatPromptResponse
-	9,  // 15: sakuga.prompt.v1.PromptService.GetSchema:output_type -> sakuga.prompt.v1.GetSchemaResponse
-	12, // [12:16] is the sub-list for method output_type
-	8,  // [8:12] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	3,  // 4: sakuga.prompt.v1.ValidatePromptResponse.negative_token_counts:type_name -> sakuga.prompt.v1.TokenCount
+	0,  // 5: sakuga.prompt.v1.ParsePromptRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
+	10, // 6: sakuga.prompt.v1.ParsePromptResponse.prompt:type_name -> sakuga.prompt.v1.Prompt
+	11, // 7: sakuga.prompt.v1.ParsePromptResponse.diagnostics:type_name -> sakuga.prompt.v1.Diagnostic
+	12, // 8: sakuga.prompt.v1.ParsePromptResponse.negative:type_name -> sakuga.prompt.v1.NegativePrompt
+	10, // 9: sakuga.prompt.v1.FormatPromptRequest.prompt:type_name -> sakuga.prompt.v1.Prompt
+	1,  // 10: sakuga.prompt.v1.PromptService.ValidatePrompt:input_type -> sakuga.prompt.v1.ValidatePromptRequest
+	4,  // 11: sakuga.prompt.v1.PromptService.ParsePrompt:input_type -> sakuga.prompt.v1.ParsePromptRequest
+	6,  // 12: sakuga.prompt.v1.PromptService.FormatPrompt:input_type -> sakuga.prompt.v1.FormatPromptRequest
+	8,  // 13: sakuga.prompt.v1.PromptService.GetSchema:input_type -> sakuga.prompt.v1.GetSchemaRequest
+	2,  // 14: sakuga.prompt.v1.PromptService.ValidatePrompt:output_type -> sakuga.prompt.v1.ValidatePromptResponse
+	5,  // 15: sakuga.prompt.v1.PromptService.ParsePrompt:output_type -> sakuga.prompt.v1.ParsePromptResponse
+	7,  // 16: sakuga.prompt.v1.PromptService.FormatPrompt:output_type -> sakuga.prompt.v1.FormatPromptResponse
+	9,  // 17: sakuga.prompt.v1.PromptService.GetSchema:output_type -> sakuga.prompt.v1.GetSchemaResponse
+	14, // [14:18] is the sub-list for method output_type
+	10, // [10:14] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_prompt_v1_prompt_service_proto_init() }

@@ -6,7 +6,7 @@ import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobu
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Diagnostic } from "./diagnostic_pb.js";
 import { file_sakuga_prompt_v1_diagnostic } from "./diagnostic_pb.js";
-import type { Prompt } from "./prompt_pb.js";
+import type { NegativePrompt, Prompt } from "./prompt_pb.js";
 import { file_sakuga_prompt_v1_prompt } from "./prompt_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/prompt/v1/prompt_service.proto.
  */
 export const file_sakuga_prompt_v1_prompt_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzYWt1Z2EvcHJvbXB0L3YxL3Byb21wdF9zZXJ2aWNlLnByb3RvEhBzYWt1Z2EucHJvbXB0LnYxIpwBChVWYWxpZGF0ZVByb21wdFJlcXVlc3QSDQoDeG1sGAEgASgJSAASKQoFdHlwZWQYAiABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYAyABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSDQoFbW9kZWwYBCABKAlCCAoGcHJvbXB0IrkBChZWYWxpZGF0ZVByb21wdFJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEjEKC2RpYWdub3N0aWNzGAIgAygLMhwuc2FrdWdhLnByb21wdC52MS5EaWFnbm9zdGljEhUKDWNhbm9uaWNhbF94bWwYAyABKAkSEgoKbW9kZWxfdGV4dBgEIAEoCRIyCgx0b2tlbl9jb3VudHMYBSADKAsyHC5zYWt1Z2EucHJvbXB0LnYxLlRva2VuQ291bnQiYwoKVG9rZW5Db3VudBIPCgdlbmNvZGVyGAEgASgJEg4KBnRva2VucxgCIAEoDRINCgVsaW1pdBgDIAEoDRIRCgl0cnVuY2F0ZWQYBCABKAgSEgoKZmlyc3RfbG9zdBgFIAEoCSJTChJQYXJzZVByb21wdFJlcXVlc3QSCwoDeG1sGAEgASgJEjAKCnN0cmljdG5lc3MYAiABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MiiQEKE1BhcnNlUHJvbXB0UmVzcG9uc2USKAoGcHJvbXB0GAEgASgLMhguc2FrdWdhLnByb21wdC52MS5Qcm9tcHQSFQoNc3lzdGVtX3Byb21wdBgCIAEoCRIxCgtkaWFnbm9zdGljcxgDIAMoCzIcLnNha3VnYS5wcm9tcHQudjEuRGlhZ25vc3RpYyI/ChNGb3JtYXRQcm9tcHRSZXF1ZXN0EigKBnByb21wdBgBIAEoCzIYLnNha3VnYS5wcm9tcHQudjEuUHJvbXB0IkEKFEZvcm1hdFByb21wdFJlc3BvbnNlEhUKDWNhbm9uaWNhbF94bWwYASABKAkSEgoKbW9kZWxfdGV4dBgCIAEoCSISChBHZXRTY2hlbWFSZXF1ZXN0IjgKEUdldFNjaGVtYVJlc3BvbnNlEgsKA3hzZBgBIAEoCRIWCg5kZXNjcmlwdG9yX3NldBgCIAEoDCpXCgpTdHJpY3RuZXNzEhoKFlNUUklDVE5FU1NfVU5TUEVDSUZJRUQQABIWChJTVFJJQ1RORVNTX0xFTklFTlQQARIVChFTVFJJQ1RORVNTX1NUUklDVBACMoUDCg1Qcm9tcHRTZXJ2aWNlEmMKDlZhbGlkYXRlUHJvbXB0Eicuc2FrdWdhLnByb21wdC52MS5WYWxpZGF0ZVByb21wdFJlcXVlc3QaKC5zYWt1Z2EucHJvbXB0LnYxLlZhbGlkYXRlUHJvbXB0UmVzcG9uc2USWgoLUGFyc2VQcm9tcHQSJC5zYWt1Z2EucHJvbXB0LnYxLlBhcnNlUHJvbXB0UmVxdWVzdBolLnNha3VnYS5wcm9tcHQudjEuUGFyc2VQcm9tcHRSZXNwb25zZRJdCgxGb3JtYXRQcm9tcHQSJS5zYWt1Z2EucHJvbXB0LnYxLkZvcm1hdFByb21wdFJlcXVlc3QaJi5zYWt1Z2EucHJvbXB0LnYxLkZvcm1hdFByb21wdFJlc3BvbnNlElQKCUdldFNjaGVtYRIiLnNha3VnYS5wcm9tcHQudjEuR2V0U2NoZW1hUmVxdWVzdBojLnNha3VnYS5wcm9tcHQudjEuR2V0U2NoZW1hUmVzcG9uc2VClQEKFGRldi5zYWt1Z2EucHJvbXB0LnYxQhJQcm9tcHRTZXJ2aWNlUHJvdG9QAVogc2FrdWdhLmRldi9nby9wcm9tcHQvdjE7cHJvbXB0djGiAgNTS1CqAhBTYWt1Z2EuUHJvbXB0LlYxugIDU0tQygIQU2FrdWdhXFByb21wdFxWMeoCElNha3VnYTo6UHJvbXB0OjpWMWIGcHJvdG8z", [file_sakuga_prompt_v1_diagnostic, file_sakuga_prompt_v1_prompt]);
+  fileDesc("CiVzYWt1Z2EvcHJvbXB0L3YxL3Byb21wdF9zZXJ2aWNlLnByb3RvEhBzYWt1Z2EucHJvbXB0LnYxIpwBChVWYWxpZGF0ZVByb21wdFJlcXVlc3QSDQoDeG1sGAEgASgJSAASKQoFdHlwZWQYAiABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYAyABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSDQoFbW9kZWwYBCABKAlCCAoGcHJvbXB0IuoCChZWYWxpZGF0ZVByb21wdFJlc3BvbnNlEg0KBXZhbGlkGAEgASgIEjEKC2RpYWdub3N0aWNzGAIgAygLMhwuc2FrdWdhLnByb21wdC52MS5EaWFnbm9zdGljEhUKDWNhbm9uaWNhbF94bWwYAyABKAkSEgoKbW9kZWxfdGV4dBgEIAEoCRIyCgx0b2tlbl9jb3VudHMYBSADKAsyHC5zYWt1Z2EucHJvbXB0LnYxLlRva2VuQ291bnQSHgoWbmVnYXRpdmVfY2Fub25pY2FsX3htbBgGIAEoCRIbChNuZWdhdGl2ZV9tb2RlbF90ZXh0GAcgASgJEjsKFW5lZ2F0aXZlX3Rva2VuX2NvdW50cxgIIAMoCzIcLnNha3VnYS5wcm9tcHQudjEuVG9rZW5Db3VudBIVCg1zeXN0ZW1fcHJvbXB0GAkgASgJEh4KFm5lZ2F0aXZlX3N5c3RlbV9wcm9tcHQYCiABKAkiYwoKVG9rZW5Db3VudBIPCgdlbmNvZGVyGAEgASgJEg4KBnRva2VucxgCIAEoDRINCgVsaW1pdBgDIAEoDRIRCgl0cnVuY2F0ZWQYBCABKAgSEgoKZmlyc3RfbG9zdBgFIAEoCSJTChJQYXJzZVByb21wdFJlcXVlc3QSCwoDeG1sGAEgASgJEjAKCnN0cmljdG5lc3MYAiABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3Mi3QEKE1BhcnNlUHJvbXB0UmVzcG9uc2USKAoGcHJvbXB0GAEgASgLMhguc2FrdWdhLnByb21wdC52MS5Qcm9tcHQSFQoNc3lzdGVtX3Byb21wdBgCIAEoCRIxCgtkaWFnbm9zdGljcxgDIAMoCzIcLnNha3VnYS5wcm9tcHQudjEuRGlhZ25vc3RpYxIyCghuZWdhdGl2ZRgEIAEoCzIgLnNha3VnYS5wcm9tcHQudjEuTmVnYXRpdmVQcm9tcHQSHgoWbmVnYXRpdmVfc3lzdGVtX3Byb21wdBgFIAEoCSI/ChNGb3JtYXRQcm9tcHRSZXF1ZXN0EigKBnByb21wdBgBIAEoCzIYLnNha3VnYS5wcm9tcHQudjEuUHJvbXB0IkEKFEZvcm1hdFByb21wdFJlc3BvbnNlEhUKDWNhbm9uaWNhbF94bWwYASABKAkSEgoKbW9kZWxfdGV4dBgCIAEoCSISChBHZXRTY2hlbWFSZXF1ZXN0IjgKEUdldFNjaGVtYVJlc3BvbnNlEgsKA3hzZBgBIAEoCRIWCg5kZXNjcmlwdG9yX3NldBgCIAEoDCpXCgpTdHJpY3RuZXNzEhoKFlNUUklDVE5FU1NfVU5TUEVDSUZJRUQQABIWChJTVFJJQ1RORVNTX0xFTklFTlQQARIVChFTVFJJQ1RORVNTX1NUUklDVBACMoUDCg1Qcm9tcHRTZXJ2aWNlEmMKDlZhbGlkYXRlUHJvbXB0Eicuc2FrdWdhLnByb21wdC52MS5WYWxpZGF0ZVByb21wdFJlcXVlc3QaKC5zYWt1Z2EucHJvbXB0LnYxLlZhbGlkYXRlUHJvbXB0UmVzcG9uc2USWgoLUGFyc2VQcm9tcHQSJC5zYWt1Z2EucHJvbXB0LnYxLlBhcnNlUHJvbXB0UmVxdWVzdBolLnNha3VnYS5wcm9tcHQudjEuUGFyc2VQcm9tcHRSZXNwb25zZRJdCgxGb3JtYXRQcm9tcHQSJS5zYWt1Z2EucHJvbXB0LnYxLkZvcm1hdFByb21wdFJlcXVlc3QaJi5zYWt1Z2EucHJvbXB0LnYxLkZvcm1hdFByb21wdFJlc3BvbnNlElQKCUdldFNjaGVtYRIiLnNha3VnYS5wcm9tcHQudjEuR2V0U2NoZW1hUmVxdWVzdBojLnNha3VnYS5wcm9tcHQudjEuR2V0U2NoZW1hUmVzcG9uc2VClQEKFGRldi5zYWt1Z2EucHJvbXB0LnYxQhJQcm9tcHRTZXJ2aWNlUHJvdG9QAVogc2FrdWdhLmRldi9nby9wcm9tcHQvdjE7cHJvbXB0djGiAgNTS1CqAhBTYWt1Z2EuUHJvbXB0LlYxugIDU0tQygIQU2FrdWdhXFByb21wdFxWMeoCElNha3VnYTo6UHJvbXB0OjpWMWIGcHJvdG8z", [file_sakuga_prompt_v1_diagnostic, file_sakuga_prompt_v1_prompt]);
 
 /**
  * Asks for a check.
@@ -107,6 +107,41 @@ export type ValidatePromptResponse = Message<"sakuga.prompt.v1.ValidatePromptRes
    * @generated from field: repeated sakuga.prompt.v1.TokenCount token_counts = 5;
    */
   tokenCounts: TokenCount[];
+
+  /**
+   * The canonical XML of the negative prompt inside the text, which is split off. Empty: none.
+   *
+   * @generated from field: string negative_canonical_xml = 6;
+   */
+  negativeCanonicalXml: string;
+
+  /**
+   * The text that the encoders read as the negative prompt. Empty: none.
+   *
+   * @generated from field: string negative_model_text = 7;
+   */
+  negativeModelText: string;
+
+  /**
+   * One entry an encoder for the negative prompt. Empty if there is none.
+   *
+   * @generated from field: repeated sakuga.prompt.v1.TokenCount negative_token_counts = 8;
+   */
+  negativeTokenCounts: TokenCount[];
+
+  /**
+   * The system prompt in front of the prompt, which is split off. Empty: none.
+   *
+   * @generated from field: string system_prompt = 9;
+   */
+  systemPrompt: string;
+
+  /**
+   * The system prompt in front of the negative prompt, which is split off. Empty: none.
+   *
+   * @generated from field: string negative_system_prompt = 10;
+   */
+  negativeSystemPrompt: string;
 };
 
 /**
@@ -219,6 +254,20 @@ export type ParsePromptResponse = Message<"sakuga.prompt.v1.ParsePromptResponse"
    * @generated from field: repeated sakuga.prompt.v1.Diagnostic diagnostics = 3;
    */
   diagnostics: Diagnostic[];
+
+  /**
+   * The negative prompt that stood inside it, split off. Absent: none.
+   *
+   * @generated from field: sakuga.prompt.v1.NegativePrompt negative = 4;
+   */
+  negative?: NegativePrompt | undefined;
+
+  /**
+   * The system prompt that stood before the negative prompt, split off. Empty: none.
+   *
+   * @generated from field: string negative_system_prompt = 5;
+   */
+  negativeSystemPrompt: string;
 };
 
 /**
