@@ -191,7 +191,7 @@ impl<'t, 'f> Lowering<'t, 'f> {
         let is_text = |node: &Node<'_>| matches!(node, Node::Text(_));
         if is_positive_name(element.name) && element.children.iter().all(is_text) {
             self.attributes(&element, &[], element.name);
-            self.findings.push(envelope_removed::unknown_element(&element));
+            self.findings.push(envelope_removed::words(&element));
             let texts = std::mem::take(&mut element.children).into_iter();
             self.captions.extend(texts.filter_map(|node| match node {
                 Node::Text(text) => Some(text),

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::renamed_element::rename;
 use crate::findings::{Finding, excerpt, remove, replace};
 use crate::rule::rule;
 use crate::tree::Element;
@@ -34,6 +35,14 @@ pub(crate) fn brace(span: Range<usize>) -> Finding {
 /// An element of an unknown name around the blocks.
 pub(crate) fn unknown_element(element: &Element<'_>) -> Finding {
     self::element(element).into_warning()
+}
+
+/// An element whose name says that it holds the prompt in words.
+pub(crate) fn words(element: &Element<'_>) -> Finding {
+    let message = format!("the text of `<{}>` is taken as the caption", excerpt(element.name));
+    Finding::new(&RULE, element.open.clone(), message)
+        .into_warning()
+        .fix("write `<caption>`", rename(element, "caption"))
 }
 
 /// The tags of an unknown element around the whole text.
