@@ -6,14 +6,17 @@
 //! cargo run --release -p sakuga-model --features cuda --example switch_speed -- FOLDER_A FOLDER_B [ROUNDS] [cuda:N] [--fp8]
 //! ```
 //!
-//! A switch is measured from the moment when one model is dropped until the other is open and the device is idle; models
-//! are warmed up when they are first opened and not again, as the server does it. Files are read from the system's page
-//! cache where it has them: run with cold caches (`echo 3 > /proc/sys/vm/drop_caches` as root) to time the disk.
+//! If a FOLDER has no checkpoint, one of the published size with random weights is written first. A switch is measured from
+//! the moment when one model is dropped until the other is open and the device is idle; models are warmed up when they are
+//! first opened and not again, as the server does it. Files are read from the system's page cache; as root, they are also read
+//! with an empty one, from the disk.
 
 use std::error::Error;
+use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use sakuga_model::checkpoint::synthetic::{self, Preset};
 use sakuga_model::cuda;
 use sakuga_model::device;
 use sakuga_model::open::ModelFiles;
@@ -21,6 +24,8 @@ use sakuga_model_core::{DeviceChoice, ModelOptions, OpenModel, OpenOptions, Prec
 
 /// Bytes of the plain copy.
 const COPY_BYTES: usize = 1 << 30;
+/// Files that are read with an empty page cache.
+const DISK: &str = "the disk";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (flags, arguments): (Vec<_>, Vec<_>) = std::env::args().skip(1).partition(|argument| argument == "--fp8");
@@ -35,6 +40,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bus = cuda::host_copy_rate(&gpu, COPY_BYTES)?;
     println!("plain copy of {COPY_BYTES} bytes from page-locked memory: {:.2} GB/s", bus / 1e9);
 
+    for (folder, seed) in folders.iter().zip(1..) {
+        if !folder.join("model_index.json").exists() {
+            let clock = Instant::now();
+            synthetic::write(folder, &Preset::newbie(), seed)?;
+            println!("wrote random weights of the published geometry in {:.1} s", clock.elapsed().as_secs_f64());
+        }
+    }
     let models = folders.map(|model| {
         ModelFiles::new(ModelOptions {
             device: choice,
@@ -59,16 +71,34 @@ fn main() -> Result<(), Box<dyn Error>> {
         );
         bytes.push(files.host_copy_bytes());
     }
-    for (way, keeps_host_copy) in [("host memory", true), ("files", false)] {
+    for (way, keeps_host_copy) in [("host memory", true), ("cached files", false), (DISK, false)] {
+        if way == DISK && !empty_page_cache() {
+            println!("the page cache cannot be emptied: reading from the disk is not timed");
+            continue;
+        }
         let mut open: Option<OpenModel> = Some(models[1].open(OpenOptions { keeps_host_copy, skips_warm_up: true })?);
         let mut seconds = [Vec::new(), Vec::new()];
         for round in 0..2 * rounds {
             let next = round % 2;
+            if way == DISK {
+                empty_page_cache();
+            }
             let clock = Instant::now();
             drop(open.take());
-            open = Some(models[next].open(OpenOptions { keeps_host_copy, skips_warm_up: true })?);
+            let dropped = clock.elapsed();
+            let opened = models[next].open(OpenOptions { keeps_host_copy, skips_warm_up: true })?;
             device.device.sync().map_err(|error| error.to_string())?;
             seconds[next].push(clock.elapsed().as_secs_f64());
+            if round < 2 {
+                print!("to {} from {way}: dropped in {} ms", ["A", "B"][next], dropped.as_millis());
+                opened
+                    .info
+                    .loading
+                    .iter()
+                    .for_each(|phase| print!(", {} {} ms", phase.name, phase.duration.as_millis()));
+                println!();
+            }
+            open = Some(opened);
         }
         for (index, times) in seconds.iter_mut().enumerate() {
             times.sort_by(f64::total_cmp);
@@ -85,4 +115,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// Drops the system's cache of files; only root can.
+fn empty_page_cache() -> bool {
+    fs::write("/proc/sys/vm/drop_caches", "3").is_ok()
 }

@@ -12,8 +12,9 @@
 //!    outputs of the authors' code into a fixture set and compare in `tests/parity/`.
 //! 2. `families/NAME/mod.rs` holds the loaded parts and implements [`FamilyModel`]: facts
 //!    ([`ModelInfo`] with encoders and stages as lists), tokenizers, warm-up and `generate`.
-//!    `families/newbie/` is the example: `networks.rs` loads, `text.rs` tokenizes, `denoise.rs` evaluates the denoiser under
-//!    guidance, `info.rs` has the defaults.
+//!    `families/newbie/` is the example: `layout.rs` names the parts of a folder, `networks.rs` loads them, `text.rs`
+//!    tokenizes, `denoise.rs` evaluates the denoiser under guidance, `info.rs` has the defaults. Every reader gets
+//!    [`LoadOptions::weights`]: networks that were loaded from headers alone describe the model and compute nothing.
 //! 3. A denoiser that predicts noise or v and not a velocity is converted by
 //!    [`Prediction`](crate::sampler::Prediction); the solvers stay as they are.
 //! 4. `recognise.rs`: a variant of [`Family`] with its `_class_name`s, the tensors by which a single file is recognised,
