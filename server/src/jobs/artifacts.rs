@@ -20,6 +20,7 @@ use crate::limits::Limits;
 use crate::store::{ArtifactStore, StoreError};
 
 /// The pictures of a job that a stream has compared with their SHA-256.
+#[derive(Default)]
 pub struct CheckedPictures {
     /// Size and SHA-256 of each picture; empty while the job has not completed.
     expected: Vec<(u64, String)>,

@@ -14,6 +14,7 @@ mod lossy;
 mod phase;
 mod publish;
 mod reader;
+mod readers;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::watch;
 
 use super::entry::{EventEncoder, JournalHooks, StoredJournal};
 use super::phase::Phase;
@@ -20,8 +19,6 @@ pub struct Journal {
     writer: Arc<StoreWriter>,
     hooks: Arc<dyn JournalHooks>,
     state: Mutex<State>,
-    /// Signals that readers may have something new.
-    changed: watch::Sender<()>,
 }
 
 impl fmt::Debug for Journal {
@@ -50,7 +47,7 @@ impl Journal {
         stored: StoredJournal,
     ) -> Self {
         let state = Mutex::new(State::new(encoder, stored));
-        Self { job, writer, hooks, state, changed: watch::Sender::new(()) }
+        Self { job, writer, hooks, state }
     }
 
     /// The job.
@@ -74,8 +71,7 @@ impl Journal {
         let mut state = self.state.lock();
         state.committed = state.states.len();
         state.reserved = state.reserve_asked;
-        drop(state);
-        self.changed.send_replace(());
+        state.readers.wake();
     }
 
     /// Numbers an event and shows it to readers as soon as it is committed. Returns false, and does nothing, if the event
@@ -94,9 +90,8 @@ impl Journal {
             // The lock is held so that a job's writes reach the store in the order of their sequence numbers.
             self.writer.write(writes, move || journal.committed(count, reserved, record, is_terminal));
         }
-        drop(state);
         if is_visible {
-            self.changed.send_replace(());
+            state.readers.wake();
         }
         true
     }
@@ -108,8 +103,8 @@ impl Journal {
         }
         state.committed = state.committed.max(count);
         state.reserved = state.reserved.max(reserved);
+        state.readers.wake();
         drop(state);
-        self.changed.send_replace(());
         if is_terminal {
             self.hooks.ended(&self.job);
         }
@@ -121,8 +116,7 @@ impl Journal {
         if state.phase < Phase::Ended {
             state.phase = Phase::Sealed;
         }
-        drop(state);
-        self.changed.send_replace(());
+        state.readers.wake();
     }
 
     /// Whether the terminal event was published.
@@ -137,7 +131,7 @@ impl Journal {
 
     /// Whether the job has readers.
     pub fn is_watched(&self) -> bool {
-        self.state.lock().readers > 0
+        !self.state.lock().readers.is_empty()
     }
 
     /// The sequence number of the next event.
@@ -147,10 +141,6 @@ impl Journal {
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
-    }
-
-    pub(super) fn subscribe(&self) -> watch::Receiver<()> {
-        self.changed.subscribe()
     }
 
     /// Calls the hook for a job that lost its last reader.

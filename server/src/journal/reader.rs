@@ -1,8 +1,7 @@
 //! [`Reader`]: reads a job's events from a sequence number on.
 
 use std::sync::Arc;
-
-use tokio::sync::watch;
+use std::task::{Context, Poll};
 
 use super::entry::Entry;
 use super::phase::Phase;
@@ -26,8 +25,8 @@ pub struct Reader {
 }
 
 enum Source {
-    /// A job of this process.
-    Live { journal: Arc<Journal>, changed: watch::Receiver<()> },
+    /// A job of this process, and the key of this reader in its journal.
+    Live { journal: Arc<Journal>, key: usize },
     /// An ended job, as it was stored.
     Stored(Arc<[Entry]>),
 }
@@ -35,9 +34,8 @@ enum Source {
 impl Reader {
     /// Reads a live job from a sequence number on.
     pub fn of_live(journal: Arc<Journal>, next_sequence: u64) -> Self {
-        journal.state().readers += 1;
-        let changed = journal.subscribe();
-        Self { source: Source::Live { journal, changed }, next_sequence }
+        let key = journal.state().readers.add();
+        Self { source: Source::Live { journal, key }, next_sequence }
     }
 
     /// Reads an ended job from a sequence number on.
@@ -52,51 +50,47 @@ impl Reader {
 
     /// The next event. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Next {
-        loop {
-            if let Some(next) = self.try_next() {
-                return next;
-            }
-            if let Source::Live { changed, .. } = &mut self.source {
-                // Never an error: the sender is in the journal, which is held here.
-                let _ = changed.changed().await;
-            }
-        }
+        std::future::poll_fn(|context| self.poll_next(context)).await
     }
 
-    /// The next event if there is one now; `None`: the reader has to wait.
-    fn try_next(&mut self) -> Option<Next> {
-        let next = match &mut self.source {
+    /// The next event, or `Pending`: then the task is woken when there may be one.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        let next = match &self.source {
             Source::Stored(states) => {
                 let index = states.partition_point(|entry| entry.sequence < self.next_sequence);
                 states.get(index).cloned().map_or(Next::End, Next::Event)
             }
-            Source::Live { journal, changed } => {
-                // Before the look at the state, so that a change after it wakes the reader.
-                changed.mark_unchanged();
-                let state = journal.state();
+            Source::Live { journal, key } => {
+                let mut state = journal.state();
                 match state.first_from(self.next_sequence) {
                     Some(entry) => Next::Event(entry.clone()),
                     None if state.is_complete() => Next::End,
                     None if state.phase == Phase::Sealed => Next::Sealed,
-                    None => return None,
+                    None => {
+                        let replaced = state.readers.wait(*key, context.waker());
+                        // Dropping a waker may drop its task, which may hold a reader of this journal.
+                        drop(state);
+                        drop(replaced);
+                        return Poll::Pending;
+                    }
                 }
             }
         };
         if let Next::Event(entry) = &next {
             self.next_sequence = entry.sequence + 1;
         }
-        Some(next)
+        Poll::Ready(next)
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let Source::Live { journal, .. } = &self.source else { return };
-        let is_last = {
-            let mut state = journal.state();
-            state.readers -= 1;
-            state.readers == 0 && state.phase < Phase::Ended
-        };
+        let Source::Live { journal, key } = &self.source else { return };
+        let mut state = journal.state();
+        let waker = state.readers.remove(*key);
+        let is_last = state.readers.is_empty() && state.phase < Phase::Ended;
+        drop(state);
+        drop(waker);
         if is_last {
             journal.unwatched();
         }

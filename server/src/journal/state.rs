@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use super::entry::{Entry, EventEncoder, Piece, StoredJournal};
 use super::lossy::{LossyEvents, LossyKind};
 use super::phase::Phase;
+use super::readers::Readers;
 use crate::event::{Event, EventBody};
 use crate::job_id::JobId;
 use crate::store::Write;
@@ -27,7 +28,7 @@ pub(super) struct State {
     /// The job's encoded record as it is committed.
     pub(super) record: Vec<u8>,
     pub(super) lossy: LossyEvents,
-    pub(super) readers: usize,
+    pub(super) readers: Readers,
 }
 
 impl State {
@@ -43,7 +44,7 @@ impl State {
             states,
             record,
             lossy: LossyEvents::default(),
-            readers: 0,
+            readers: Readers::default(),
         }
     }
 
@@ -84,6 +85,10 @@ impl State {
     /// The first event from a sequence number on that readers may see. Events after one that is not committed yet wait for
     /// it.
     pub(super) fn first_from(&self, sequence: u64) -> Option<&Entry> {
+        // A reader that has read everything asks often.
+        if sequence >= self.next_sequence {
+            return None;
+        }
         let committed = &self.states[..self.committed];
         let state = committed.get(committed.partition_point(|entry| entry.sequence < sequence));
         let limit = self.states.get(self.committed).map_or(u64::MAX, |entry| entry.sequence);

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use futures::stream::{self, StreamExt as _};
+use futures::StreamExt as _;
 use sakuga_proto::Encoded;
 use sakuga_proto::generation::v1::generation_service_server::GenerationService;
 use sakuga_proto::generation::v1::{GenerateRequest, GenerateResponse, JobOptions};
 use tonic::{Request, Response, Status};
 
 use super::caller::caller;
+use super::event_stream::EventStream;
 use super::{Context, Messages, refuse};
-use crate::error::ServerError;
-use crate::job_id::JobId;
-use crate::jobs::{Call, CheckedPictures};
-use crate::journal::Next;
+use crate::jobs::Call;
 use crate::wire::{deadline, to_proto};
 
 /// Creates a job and streams its events.
@@ -41,23 +39,10 @@ impl GenerationService for Generation {
         let call = Call { caller, request: request.into_inner(), options, trace_parent, is_watched: true };
         let jobs = self.context.jobs.clone();
         let created = jobs.create(call).await.map_err(|error| refuse(&error))?;
-        let (id, pictures) = (JobId::named(&created.job.job_id), CheckedPictures::of(&created.job));
         // Dropping the stream drops the reader, which cancels the job.
-        let events = stream::unfold((created.reader, pictures, permit), move |(reader, mut pictures, permit)| {
-            let (jobs, id) = (jobs.clone(), id.clone());
-            async move {
-                let mut reader = reader?;
-                match reader.next().await {
-                    Next::Event(entry) => match jobs.event(&id, entry, &mut pictures).await {
-                        Ok(event) => {
-                            Some((Ok(Encoded::<GenerateResponse>::event(event)), (Some(reader), pictures, permit)))
-                        }
-                        Err(error) => Some((Err(refuse(&error)), (None, pictures, permit))),
-                    },
-                    Next::End => None,
-                    Next::Sealed => Some((Err(refuse(&ServerError::ShuttingDown)), (None, pictures, permit))),
-                }
-            }
+        let events = EventStream::new(jobs, &created.job, created.reader).map(move |event| {
+            let _open = &permit;
+            event.map(Encoded::<GenerateResponse>::event).map_err(|error| refuse(&error))
         });
         Ok(Response::new(events.boxed()))
     }

@@ -4,22 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt as _};
-use sakuga_proto::Encoded;
 use sakuga_proto::generation::v1::job_service_server::JobService;
 use sakuga_proto::generation::v1::{
     CancelJobRequest, CancelJobResponse, CreateJobRequest, CreateJobResponse, DeleteJobRequest, DeleteJobResponse,
     GetArtifactRequest, GetArtifactResponse, GetJobRequest, GetJobResponse, GetJobTelemetryRequest,
     GetJobTelemetryResponse, ImageChunk, ImageFormat, Job, JobFilter, ListJobsRequest, ListJobsResponse, WatchCreated,
-    WatchJobRequest, WatchJobResponse,
+    WatchJobRequest,
 };
 use tonic::{Request, Response, Status};
 
 use super::caller::{caller, check_options};
+use super::event_stream::EventStream;
 use super::watch_stream::Watch;
 use super::{Context, Messages, refuse};
 use crate::error::{ServerError, Violation};
 use crate::job_id::JobId;
-use crate::jobs::{Call, CheckedPictures, Jobs, PageLimits};
+use crate::jobs::{Call, Jobs, PageLimits};
 use crate::limits::Limits;
 use crate::wire::to_proto;
 
@@ -50,7 +50,7 @@ impl JobCalls {
 
 #[tonic::async_trait]
 impl JobService for JobCalls {
-    type WatchJobStream = Messages<Encoded<WatchJobResponse>>;
+    type WatchJobStream = Watch;
     type GetArtifactStream = Messages<GetArtifactResponse>;
 
     async fn create_job(&self, request: Request<CreateJobRequest>) -> Result<Response<CreateJobResponse>, Status> {
@@ -75,11 +75,9 @@ impl JobService for JobCalls {
             given_ms => Duration::from_millis(given_ms.into()).max(PROGRESS_MIN),
         };
         let (job, reader) = self.jobs().watch(&caller, &message.job_id, start).await.map_err(|error| refuse(&error))?;
-        let (id, pictures) = (JobId::named(&job.job_id), CheckedPictures::of(&job));
-        let created = Encoded::created(&WatchCreated { job: Some(job), start_sequence: start });
-        let watch = Watch::new(self.context.clone(), id, reader, pictures, interval, permit);
-        let rest = stream::unfold(Some(watch), |watch| async move { watch?.next().await });
-        let mut answer = Response::new(stream::once(async move { Ok(created) }).chain(rest).boxed());
+        let events = EventStream::new(self.jobs().clone(), &job, Some(reader));
+        let created = WatchCreated { job: Some(job), start_sequence: start };
+        let mut answer = Response::new(Watch::new(self.context.clone(), &created, events, interval, permit));
         answer.disable_compression();
         Ok(answer)
     }

@@ -1,6 +1,7 @@
 //! The gRPC services, one file each: decode, call, encode. They decide nothing themselves.
 
 mod caller;
+mod event_stream;
 pub mod generation;
 pub mod jobs;
 pub mod prompt;

@@ -1,86 +1,144 @@
 //! [`Watch`]: the stream of a WatchJob call.
 
+use std::future::Future as _;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Waker, ready};
 use std::time::{Duration, SystemTime};
 
+use futures::Stream;
 use sakuga_proto::Encoded;
-use sakuga_proto::generation::v1::{WatchJobResponse, WatchProgress};
+use sakuga_proto::generation::v1::{WatchCreated, WatchJobResponse, WatchProgress};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
+use super::event_stream::EventStream;
 use super::{Context, refuse};
-use crate::error::ServerError;
-use crate::job_id::JobId;
-use crate::jobs::CheckedPictures;
-use crate::journal::{Next, Reader};
 use crate::wire::to_proto;
 
-/// The stream of a WatchJob call. Dropping it drops its reader.
-pub(super) struct Watch {
+/// The stream of a WatchJob call: `created`, then the events, and `progress` when no event came for an interval. Dropping
+/// it drops its reader.
+pub struct Watch {
     context: Arc<Context>,
-    id: JobId,
-    reader: Reader,
-    pictures: CheckedPictures,
-    interval: Duration,
-    /// When `progress` is due if no event comes. It is moved on only when it expires: events come often, and each move
-    /// costs more than the rest of an event.
-    due: std::pin::Pin<Box<tokio::time::Sleep>>,
-    /// When the last message was sent.
-    sent: Instant,
+    created: Option<Encoded<WatchJobResponse>>,
+    events: EventStream,
+    progress: ProgressTimer,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Watch {
     pub(super) fn new(
         context: Arc<Context>,
-        id: JobId,
-        reader: Reader,
-        pictures: CheckedPictures,
+        created: &WatchCreated,
+        events: EventStream,
         interval: Duration,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        let due = Box::pin(tokio::time::sleep(interval));
-        Self { context, id, reader, pictures, interval, due, sent: Instant::now(), _permit: permit }
-    }
-
-    /// The next message, and the stream after it; `None` at the end.
-    pub(super) async fn next(mut self) -> Option<(Result<Encoded<WatchJobResponse>, Status>, Option<Self>)> {
-        let next = loop {
-            tokio::select! {
-                biased;
-                next = self.reader.next() => break Some(next),
-                () = self.due.as_mut() => {
-                    let now = Instant::now();
-                    let due = self.sent + self.interval;
-                    self.due.as_mut().reset(if due > now { due } else { now + self.interval });
-                    if due <= now {
-                        break None;
-                    }
-                }
-            }
-        };
-        self.sent = Instant::now();
-        let message = match next {
-            None => Ok(Encoded::progress(&self.progress())),
-            Some(Next::Event(entry)) => {
-                let event = self.context.jobs.event(&self.id, entry, &mut self.pictures).await;
-                event.map(Encoded::<WatchJobResponse>::event)
-            }
-            Some(Next::End) => return None,
-            Some(Next::Sealed) => Err(ServerError::ShuttingDown),
-        };
-        match message {
-            Ok(message) => Some((Ok(message), Some(self))),
-            Err(error) => Some((Err(refuse(&error)), None)),
-        }
+        let created = Some(Encoded::created(created));
+        Self { context, created, events, progress: ProgressTimer::new(interval), _permit: permit }
     }
 
     fn progress(&self) -> WatchProgress {
         WatchProgress {
-            next_sequence: self.reader.next_sequence(),
+            next_sequence: self.events.next_sequence(),
             time: Some(to_proto::timestamp(SystemTime::now())),
             gpu_stats: self.context.latest_sample.borrow().as_ref().map(to_proto::gpu_stats),
         }
+    }
+}
+
+impl Stream for Watch {
+    type Item = Result<Encoded<WatchJobResponse>, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if let Some(created) = this.created.take() {
+            return Poll::Ready(Some(Ok(created)));
+        }
+        if let Poll::Ready(event) = Pin::new(&mut this.events).poll_next(context) {
+            this.progress.restart();
+            let response = event.map(|event| event.map(Encoded::<WatchJobResponse>::event));
+            return Poll::Ready(response.map(|response| response.map_err(|error| refuse(&error))));
+        }
+        ready!(this.progress.poll_due(context));
+        Poll::Ready(Some(Ok(Encoded::progress(&this.progress()))))
+    }
+}
+
+/// Ready whenever nothing was sent for an interval.
+struct ProgressTimer {
+    interval: Duration,
+    /// Moved on only when it expires: events come often, and each move costs more than the rest of an event.
+    sleep: Pin<Box<Sleep>>,
+    /// What `sleep` wakes. Polling it again for the same task would cost as much.
+    waker: Option<Waker>,
+    /// When the last message was sent.
+    sent: Instant,
+}
+
+impl ProgressTimer {
+    fn new(interval: Duration) -> Self {
+        Self { interval, sleep: Box::pin(tokio::time::sleep(interval)), waker: None, sent: Instant::now() }
+    }
+
+    /// Counts the interval from now on.
+    fn restart(&mut self) {
+        self.sent = Instant::now();
+    }
+
+    fn poll_due(&mut self, context: &mut TaskContext<'_>) -> Poll<()> {
+        let is_registered = self.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+        if is_registered && !self.sleep.is_elapsed() {
+            return Poll::Pending;
+        }
+        if !is_registered {
+            self.waker = Some(context.waker().clone());
+        }
+        loop {
+            ready!(self.sleep.as_mut().poll(context));
+            let now = Instant::now();
+            let due = self.sent + self.interval;
+            if due <= now {
+                self.sent = now;
+                self.sleep.as_mut().reset(now + self.interval);
+                // The next poll registers the task again.
+                self.waker = None;
+                return Poll::Ready(());
+            }
+            self.sleep.as_mut().reset(due);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn progress_is_due_an_interval_after_the_last_message() {
+        let interval = Duration::from_secs(5);
+        let (begun, mut timer) = (Instant::now(), ProgressTimer::new(interval));
+        let seconds = |since: Instant| since.elapsed().as_secs_f64().round() as u64;
+        poll_fn(|context| timer.poll_due(context)).await;
+        assert_eq!(seconds(begun), 5);
+        // Polled once before the message, so that the task is registered with the old time.
+        assert!(poll_fn(|context| Poll::Ready(timer.poll_due(context))).await.is_pending());
+        tokio::time::advance(Duration::from_secs(3)).await;
+        timer.restart();
+        poll_fn(|context| timer.poll_due(context)).await;
+        assert_eq!(seconds(begun), 13);
+        poll_fn(|context| timer.poll_due(context)).await;
+        assert_eq!(seconds(begun), 18);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_task_that_polled_last_is_woken() {
+        let mut timer = ProgressTimer::new(Duration::from_secs(5));
+        assert!(timer.poll_due(&mut TaskContext::from_waker(Waker::noop())).is_pending());
+        let due = tokio::spawn(async move { poll_fn(|context| timer.poll_due(context)).await });
+        tokio::time::timeout(Duration::from_secs(6), due).await.expect("in time").expect("no panic");
     }
 }
