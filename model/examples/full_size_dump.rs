@@ -82,7 +82,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     dump.insert("latents", stored(latents)?);
     dump.insert("times", scalars(&times));
 
-    let guidance = Guidance { scale: GUIDANCE, until: 1.0, renorm: 0.0 };
+    let guidance = Guidance::new(GUIDANCE);
     let denoiser = Denoiser::new(&networks.transformer, &features, guidance, 1, [edge; 2]);
     let start = noise::batch(SEED, 0, 1, [channels, edge, edge], &device);
     dump.insert("noise", stored(start.clone())?);

@@ -93,12 +93,14 @@ fn every_field_of_a_request_matters() {
         ("seed", GenerationSpec { seed: 8, ..spec() }),
         ("solver", with_sampling(|sampling| sampling.solver = Solver::Dpm)),
         ("steps", with_sampling(|sampling| sampling.steps = 7)),
-        ("guidance_scale", with_sampling(|sampling| sampling.guidance.scale = 2.0)),
-        ("guidance_until", with_sampling(|sampling| sampling.guidance.until = 0.2)),
-        ("guidance_renorm", with_sampling(|sampling| sampling.guidance.renorm = 0.0)),
-        ("shift", with_sampling(|sampling| sampling.shift = 3.0)),
     ];
-    for (field, spec) in changed {
+    let numbers = Sampling::NUMBERS.iter().map(|number| {
+        // Four fifths of the way from its value to the farther of its bounds.
+        let (value, limit) = (number.get(&spec().sampling), &number.limit);
+        let bound = if value - limit.min > limit.max - value { limit.min } else { limit.max };
+        (number.name(), with_sampling(|sampling| number.set(sampling, value + 0.8 * (bound - value))))
+    });
+    for (field, spec) in changed.into_iter().chain(numbers) {
         assert!(difference(&base[0], &draw(&pipeline, &spec)[0]) > 1, "{field} changes nothing");
     }
 }

@@ -138,9 +138,9 @@ async fn a_model_says_how_it_draws_unless_a_request_does() {
     let server = Running::start(Config { engine: EngineChoice::Burn(burn), ..Config::default() }).await;
 
     let model = server.model().await;
-    let told = model.default_sampling.expect("defaults");
-    assert_eq!((told.solver.as_str(), told.steps, told.guidance_scale), ("midpoint", 3, 2.5));
-    assert_eq!((told.guidance_until, told.guidance_renorm, told.shift), (0.5, 1.0, 2.0));
+    let stated = model.default_sampling.expect("defaults");
+    assert_eq!((stated.solver.as_str(), stated.steps, stated.guidance_scale), ("midpoint", 3, 2.5));
+    assert_eq!((stated.guidance_until, stated.guidance_renorm, stated.shift), (0.5, 1.0, 2.0));
     assert_eq!(model.default_system_prompt, "");
 
     let mut client = GenerationServiceClient::new(server.channel.clone());
@@ -157,23 +157,12 @@ async fn a_model_says_how_it_draws_unless_a_request_does() {
         started(&events).resolved.clone().expect("the resolved request")
     };
     let silent = resolved(None).await;
-    let expected = Sampling {
-        solver: Solver::Midpoint.into(),
-        steps: 3,
-        guidance_scale: Some(2.5),
-        guidance_until: Some(0.5),
-        guidance_renorm: Some(1.0),
-        shift: Some(2.0),
-    };
-    assert_eq!((silent.sampling, silent.system_prompt.as_deref()), (Some(expected), Some("")));
-    let asked = Sampling {
-        solver: Solver::Euler.into(),
-        steps: 2,
-        guidance_scale: Some(1.0),
-        guidance_until: Some(1.0),
-        guidance_renorm: Some(0.0),
-        shift: Some(6.0),
-    };
+    assert_eq!(silent.system_prompt.as_deref(), Some(""));
+    let given = silent.sampling.expect("every option");
+    assert_eq!((given.solver(), given.steps, given.guidance_scale), (Solver::Midpoint, 3, Some(2.5)));
+    assert_eq!((given.guidance_until, given.guidance_renorm, given.shift), (Some(0.5), Some(1.0), Some(2.0)));
+    let mut asked = Sampling { solver: Solver::Euler.into(), steps: 2, shift: Some(6.0), ..given };
+    (asked.guidance_scale, asked.guidance_until, asked.guidance_renorm) = (Some(1.0), Some(1.0), Some(0.0));
     assert_eq!(resolved(Some(asked)).await.sampling, Some(asked), "0 is a bound like any other: none");
     server.stop().await;
 }

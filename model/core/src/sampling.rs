@@ -1,6 +1,8 @@
-//! How latents are integrated and guided.
+//! How latents are integrated and guided: the options, their bounds, and when guidance acts.
 
-use crate::{Guidance, Limit, Solver};
+use std::fmt;
+
+use crate::{Limit, Solver};
 
 /// How latents are integrated and guided: of one request, or the defaults of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +15,34 @@ pub struct Sampling {
     pub guidance: Guidance,
     /// Time shift of the schedule; 1 leaves it unshifted.
     pub shift: f32,
+}
+
+/// Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598) with truncation in time and a bound on the norm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guidance {
+    /// `guided = unconditional + scale (conditional - unconditional)`. At exactly 1 the unconditional half is not computed.
+    pub scale: f32,
+    /// Guidance acts while `t < until`, strictly, for the shifted time `t` of each evaluation. 1: always.
+    pub until: f32,
+    /// Bounds the norm of the guided prediction to this multiple of the conditional one's, for each image. 0: no bound.
+    pub renorm: f32,
+}
+
+impl Guidance {
+    /// Guidance of this scale at every time, without a bound on the norm.
+    pub const fn new(scale: f32) -> Self {
+        Self { scale, until: 1.0, renorm: 0.0 }
+    }
+
+    /// Whether an evaluation at time `t` needs the unconditional half.
+    pub fn is_active(&self, t: f32) -> bool {
+        self.scale != 1.0 && t < self.until
+    }
+
+    /// Whether there is a time from 0 to 1 at which guidance acts.
+    pub fn is_ever_active(&self) -> bool {
+        self.is_active(0.0)
+    }
 }
 
 /// The sampling options that a request gives; `None`: the model's default.
@@ -45,6 +75,21 @@ impl PartialSampling {
             },
             shift: self.shift.unwrap_or(defaults.shift),
         }
+    }
+}
+
+/// A number of [`Sampling`] that cannot be used, and what to use instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SamplingFault {
+    /// The field, as [`SamplingNumber::limit`] names it.
+    pub field: &'static str,
+    /// What is wrong with it, such as `0.5 is out of range; use 1 to 30`.
+    pub text: String,
+}
+
+impl fmt::Display for SamplingFault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.field, self.text)
     }
 }
 
@@ -100,6 +145,19 @@ impl Sampling {
         },
     ];
 
+    /// Every number that cannot be used. Requests and the defaults of models are checked by this.
+    pub fn faults(&self) -> Vec<SamplingFault> {
+        let mut faults = Vec::new();
+        for SamplingNumber { limit, get, .. } in Self::NUMBERS {
+            let value = get(self);
+            if !limit.contains(value) {
+                faults
+                    .push(SamplingFault { field: limit.field, text: format!("{value} is out of range; use {limit}") });
+            }
+        }
+        faults
+    }
+
     /// How often each step evaluates the denoiser, times the number of steps.
     pub fn evaluations(&self) -> u32 {
         self.steps.saturating_mul(self.solver.evaluations_per_step())
@@ -110,12 +168,7 @@ impl Sampling {
 mod tests {
     use super::*;
 
-    const DEFAULTS: Sampling = Sampling {
-        solver: Solver::Euler,
-        steps: 28,
-        guidance: Guidance { scale: 5.0, until: 1.0, renorm: 0.0 },
-        shift: 6.0,
-    };
+    const DEFAULTS: Sampling = Sampling { solver: Solver::Euler, steps: 28, guidance: Guidance::new(5.0), shift: 6.0 };
 
     #[test]
     fn given_options_replace_the_defaults() {
@@ -130,6 +183,28 @@ mod tests {
         };
         let guidance = Guidance { scale: 2.0, until: 0.0, renorm: 1.0 };
         assert_eq!(given.or(&DEFAULTS), Sampling { solver: Solver::Dpm, steps: 4, guidance, shift: 3.0 });
+    }
+
+    #[test]
+    fn truncation_is_strict_and_scale_one_is_free() {
+        let guidance = Guidance { until: 0.25, ..Guidance::new(4.5) };
+        assert!(guidance.is_active(0.2499) && guidance.is_ever_active());
+        assert!(!guidance.is_active(0.25));
+        assert!(!Guidance { scale: 1.0, ..guidance }.is_ever_active());
+        assert!(!Guidance { until: 0.0, ..guidance }.is_ever_active());
+    }
+
+    #[test]
+    fn every_number_out_of_range_is_a_fault() {
+        assert_eq!(DEFAULTS.faults(), []);
+        let mut sampling = DEFAULTS;
+        for number in Sampling::NUMBERS {
+            number.set(&mut sampling, f32::NAN);
+        }
+        let fields: Vec<_> = sampling.faults().iter().map(|fault| fault.field).collect();
+        assert_eq!(fields, Sampling::NUMBERS.iter().map(|number| number.limit.field).collect::<Vec<_>>());
+        let low = Sampling { guidance: Guidance::new(0.5), ..DEFAULTS }.faults();
+        assert_eq!(low[0].to_string(), "sampling.guidance_scale: 0.5 is out of range; use 1 to 30");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One request for images as the model gets it, and the check against what the model can do.
 
-use crate::{Limit, Sampling, limits};
+use crate::{Limit, Sampling, SamplingFault, limits};
 
 /// One request: checked by the server, with every default filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,10 +63,7 @@ impl GenerationSpec {
         size.check_area(self.width_px, self.height_px)?;
         check(&limits::IMAGES, self.images)?;
         check(&limits::STEPS, self.sampling.steps)?;
-        for number in Sampling::NUMBERS {
-            check(&number.limit, number.get(&self.sampling))?;
-        }
-        Ok(())
+        self.sampling.faults().into_iter().next().map_or(Ok(()), |fault| Err(SpecError::Sampling(fault)))
     }
 }
 
@@ -164,7 +161,7 @@ pub enum SpecError {
         /// Its height.
         smaller_height_px: u32,
     },
-    /// A number is out of its range, or not a number.
+    /// A count is out of its range.
     #[error("{field} is {given}: use {min} to {max}")]
     OutOfRange {
         /// The field, as [`limits`] names it.
@@ -176,6 +173,9 @@ pub enum SpecError {
         /// The largest.
         max: String,
     },
+    /// A sampling option cannot be used.
+    #[error("{0}")]
+    Sampling(SamplingFault),
 }
 
 #[cfg(test)]
@@ -186,7 +186,7 @@ mod tests {
     const SIZE: SizeLimits = SizeLimits { multiple_px: 16, edge_max_px: 8192, pixels_max: 2048 * 2048 };
 
     fn spec(width_px: u32, height_px: u32) -> GenerationSpec {
-        let guidance = Guidance { scale: 5.0, until: 1.0, renorm: 0.0 };
+        let guidance = Guidance::new(5.0);
         GenerationSpec::new(
             "",
             width_px,

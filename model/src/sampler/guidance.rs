@@ -48,7 +48,7 @@ mod tests {
     fn the_bound_holds_for_each_row_on_its_own() {
         let conditional = rows([[3.0, 4.0], [1.0, 0.0]]);
         let unconditional = rows([[0.0, 0.0], [1.0, 0.0]]);
-        let guidance = Guidance { scale: 2.0, until: 1.0, renorm: 1.0 };
+        let guidance = Guidance { renorm: 1.0, ..Guidance::new(2.0) };
         // Row 0 doubles to norm 10 and is scaled back to 5; row 1 is already within its bound.
         let guided = values(combine(&guidance, conditional, unconditional));
         for (value, expected) in guided.iter().zip([3.0, 4.0, 1.0, 0.0]) {
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn zero_velocities_stay_zero() {
-        let guidance = Guidance { scale: 2.0, until: 1.0, renorm: 1.0 };
+        let guidance = Guidance { renorm: 1.0, ..Guidance::new(2.0) };
         let zero = rows([[0.0; 2]; 2]);
         assert_eq!(values(combine(&guidance, zero.clone(), zero)), vec![0.0; 4]);
     }

@@ -195,7 +195,7 @@ impl Run<'_> {
         let latents = part.tensors.tensor::<4>(&format!("{}.x", self.owner()));
         let number = |key: &str| self.case[key].as_f64().expect("a number") as f32;
         let guidance =
-            Guidance { scale: number("cfg_scale"), until: number("cfg_trunc"), renorm: number("renorm_cfg") };
+            Guidance { until: number("cfg_trunc"), renorm: number("renorm_cfg"), ..Guidance::new(number("cfg_scale")) };
         let half = inputs.times.len() / 2;
         let conditioned = self.network.condition(&inputs.caption, inputs.pooled.clone(), &self.grids(&latents));
         let all = self.network.velocity(&conditioned, latents.clone(), &inputs.times);

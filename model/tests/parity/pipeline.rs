@@ -70,9 +70,9 @@ fn run(part: &mut Part, case: &Value, networks: &Networks) {
     let count = number("num_sampling_steps") as usize;
     let intervals = if solver == Solver::Dpm { count } else { count - 1 };
     let guidance = Guidance {
-        scale: number("cfg_scale") as f32,
         until: number("cfg_trunc") as f32,
         renorm: number("renorm_cfg") as f32,
+        ..Guidance::new(number("cfg_scale") as f32)
     };
     let denoiser = Denoiser::new(&networks.transformer, &features, guidance, images, [height, latent_width]);
     let mut states = vec![noise.clone()];

@@ -16,12 +16,7 @@ use sakuga_model_core::{
 mod figures;
 
 /// The sampling options of a request that gives none.
-const SAMPLING: Sampling = Sampling {
-    solver: Solver::Euler,
-    steps: 28,
-    guidance: Guidance { scale: 5.0, until: 1.0, renorm: 0.0 },
-    shift: 6.0,
-};
+const SAMPLING: Sampling = Sampling { solver: Solver::Euler, steps: 28, guidance: Guidance::new(5.0), shift: 6.0 };
 /// The names of the text encoders.
 const ENCODERS: [&str; 2] = ["main_encoder", "pooled_encoder"];
 

@@ -186,12 +186,8 @@ impl Faults {
     pub fn sampling(&mut self, given: &PartialSampling, defaults: &Sampling, steps_max: u32) -> Sampling {
         let mut sampling = given.or(&Sampling { steps: defaults.steps.min(steps_max), ..*defaults });
         sampling.steps = self.count(limits::STEPS.field, sampling.steps, steps_max);
-        for number in Sampling::NUMBERS {
-            let (limit, value) = (&number.limit, number.get(&sampling));
-            if !limit.contains(value) {
-                self.add(limit.field, Violation::OUT_OF_RANGE, format!("{value} is out of range; use {limit}"));
-                number.set(&mut sampling, limit.min);
-            }
+        for fault in sampling.faults() {
+            self.add(fault.field, Violation::OUT_OF_RANGE, fault.text);
         }
         sampling
     }

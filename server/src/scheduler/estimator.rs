@@ -91,12 +91,7 @@ pub(crate) mod tests {
             height_px: edge_px,
             images: 1,
             seed: 1,
-            sampling: Sampling {
-                solver: Solver::Euler,
-                steps,
-                guidance: Guidance { scale: 5.0, until: 1.0, renorm: 0.0 },
-                shift: 6.0,
-            },
+            sampling: Sampling { solver: Solver::Euler, steps, guidance: Guidance::new(5.0), shift: 6.0 },
             max_batch: 0,
             profile: false,
         }

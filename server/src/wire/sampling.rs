@@ -70,8 +70,7 @@ mod tests {
     #[test]
     fn every_option_comes_back_as_it_was_sent() {
         for solver in Solver::ALL {
-            let mut sampling =
-                Sampling { solver, steps: 7, guidance: Guidance { scale: 5.0, until: 1.0, renorm: 0.0 }, shift: 6.0 };
+            let mut sampling = Sampling { solver, steps: 7, guidance: Guidance::new(5.0), shift: 6.0 };
             for (place, number) in Sampling::NUMBERS.iter().enumerate() {
                 number.set(&mut sampling, 0.5 + place as f32);
             }

@@ -24,8 +24,11 @@ async fn refuse(server: &Server, request: GenerateRequest) -> Status {
 }
 
 #[tokio::test]
-async fn every_fault_of_a_request_is_told_at_once() {
+async fn every_fault_of_a_request_is_reported_at_once() {
     let server = Server::start(scripted(quick())).await;
+    let mut sampling = Sampling { solver: 77, steps: 201, shift: Some(0.0), ..Sampling::default() };
+    (sampling.guidance_scale, sampling.guidance_until) = (Some(f32::NAN), Some(2.0));
+    sampling.guidance_renorm = Some(-1.0);
     let status = refuse(
         &server,
         GenerateRequest {
@@ -33,14 +36,7 @@ async fn every_fault_of_a_request_is_told_at_once() {
             width: 1000,
             height: 9000,
             images: 99,
-            sampling: Some(Sampling {
-                solver: 77,
-                steps: 201,
-                guidance_scale: Some(f32::NAN),
-                guidance_until: Some(2.0),
-                guidance_renorm: Some(-1.0),
-                shift: Some(0.0),
-            }),
+            sampling: Some(sampling),
             preview: Some(PreviewOptions { method: 9, format: 9, max_edge: 8, ..PreviewOptions::default() }),
             ..GenerateRequest::default()
         },

@@ -82,12 +82,7 @@ fn job_request(plan: &Plan) -> JobRequest {
             height_px: 16,
             images: plan.images,
             seed: 1,
-            sampling: Sampling {
-                solver: Solver::Euler,
-                steps: plan.steps,
-                guidance: Guidance { scale: 5.0, until: 1.0, renorm: 0.0 },
-                shift: 6.0,
-            },
+            sampling: Sampling { solver: Solver::Euler, steps: plan.steps, guidance: Guidance::new(5.0), shift: 6.0 },
             max_batch: 0,
             profile: plan.steps.is_multiple_of(2),
         },

@@ -129,7 +129,7 @@ mod tests {
         let ids: [Vec<u32>; 2] = [(3..40).collect(), vec![2]];
         let batch = |pad| TokenBatch::padded(&ids, pad, 8).expect("two rows");
         let features = networks.encode(&batch(0), &batch(1)).expect("known ids");
-        let guidance = Guidance { scale: 4.0, until: 0.5, renorm: 1.0 };
+        let guidance = Guidance { until: 0.5, renorm: 1.0, ..Guidance::new(4.0) };
         let denoiser = |apart| Denoiser::with_halves(&networks.transformer, &features, guidance, 2, [8, 6], apart);
         let (together, apart) = (denoiser(false), denoiser(true));
         let x = noise::batch(1, 0, 2, [16, 8, 6], networks.device());

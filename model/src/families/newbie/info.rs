@@ -26,12 +26,8 @@ const EDGE_MAX_PX: usize = 16_384;
 const AREA_EDGE_FACTOR: u32 = 4;
 
 /// How the model's authors sample: 28 Euler intervals at shift 6, guidance 5 throughout and unbounded.
-pub const SAMPLING_DEFAULT: Sampling = Sampling {
-    solver: Solver::Euler,
-    steps: 28,
-    guidance: Guidance { scale: 5.0, until: 1.0, renorm: 0.0 },
-    shift: 6.0,
-};
+pub const SAMPLING_DEFAULT: Sampling =
+    Sampling { solver: Solver::Euler, steps: 28, guidance: Guidance::new(5.0), shift: 6.0 };
 
 /// The keys that this project adds to `model_index.json`; every one may be absent. An empty system prompt means none.
 pub(super) struct IndexKeys {
@@ -81,11 +77,15 @@ fn sampling(fields: &ConfigFields<'_>) -> Sampling {
     });
     let steps = limits::STEPS.min as usize..=limits::STEPS.max as usize;
     sampling.steps = fields.count_or("_sakuga_default_steps", sampling.steps as usize, steps) as u32;
+    let key = |field: &str| format!("_sakuga_default_{}", field.rsplit('.').next().unwrap_or(field));
     for number in Sampling::NUMBERS {
         let range = decimal(number.limit.min)..=decimal(number.limit.max);
-        let key = format!("_sakuga_default_{}", number.name());
-        let value = fields.number_or(&key, decimal(number.get(&sampling)), range);
+        let value = fields.number_or(&key(number.limit.field), decimal(number.get(&sampling)), range);
         number.set(&mut sampling, value as f32);
+    }
+    // Each number is within its bounds here; the faults are numbers that do not go together.
+    for fault in sampling.faults() {
+        fields.reject(format!("`{}`: {}", key(fault.field), fault.text));
     }
     sampling
 }
@@ -225,7 +225,7 @@ mod tests {
             "_sakuga_default_guidance_until": 0.5, "_sakuga_default_guidance_renorm": 1, "_sakuga_default_shift": 1.0,
             "_sakuga_default_solver": "dpmpp", "_sakuga_system_prompt": ""});
         let keys = keys(index).expect("all in range");
-        let guidance = Guidance { scale: 3.5, until: 0.5, renorm: 1.0 };
+        let guidance = Guidance { until: 0.5, renorm: 1.0, ..Guidance::new(3.5) };
         let expected = Sampling { solver: Solver::Dpm, steps: 20, guidance, shift: 1.0 };
         assert_eq!(keys.sampling, expected);
         assert_eq!((keys.system_prompt.as_str(), keys.plain_system_prompt.as_str()), ("", ""), "none, not the default");

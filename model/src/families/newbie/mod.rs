@@ -128,7 +128,7 @@ impl Pipeline {
         for &WarmUpSize { width_px, height_px, images, every_length } in sizes {
             let defaults = self.info.sampling;
             // Both halves of guidance and then one alone, whatever the model's default is.
-            let guidance = Guidance { scale: 2.0, until: 1e-3, ..defaults.guidance };
+            let guidance = Guidance { until: 1e-3, renorm: defaults.guidance.renorm, ..Guidance::new(2.0) };
             let spec = GenerationSpec {
                 images,
                 system_prompt: self.info.default_system_prompt.clone(),
