@@ -19,6 +19,7 @@ mod encoded;
 mod event;
 #[cfg(feature = "json")]
 pub mod json;
+mod sampling;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod text;

@@ -66,29 +66,15 @@ impl fmt::Display for Protocol {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (request, sampling) = (&self.request, self.sampling());
         write!(formatter, "{} x {} px, {} steps", request.width, request.height, sampling.steps)?;
-        write!(formatter, " ({})", solver_name(sampling.solver()))?;
-        write!(formatter, ", guidance {}", sampling.guidance_scale.unwrap_or_default())?;
-        if let Some(until) = sampling.guidance_until.filter(|until| *until < 1.0) {
-            write!(formatter, " while t < {until}")?;
-        }
-        if let Some(factor) = sampling.guidance_renorm.filter(|factor| *factor > 0.0) {
-            write!(formatter, ", renorm {factor}")?;
-        }
-        write!(formatter, ", shift {}; ", sampling.shift.unwrap_or_default())?;
+        write!(formatter, " ({})", sampling.solver_name())?;
+        let numbers = sampling.numbers();
+        write!(formatter, "{}{numbers}; ", if numbers.is_empty() { "" } else { ", " })?;
         match self.repeats {
             1 => formatter.write_str("1 picture")?,
             repeats => write!(formatter, "{repeats} pictures")?,
         }
         write!(formatter, " of each case after {} for warm-up", self.warmup)?;
         write!(formatter, ", seeds from {}", request.seed.unwrap_or_default())
-    }
-}
-
-/// The solver's name without the prefix of the enum: `dpm`; empty if it was not reported.
-fn solver_name(solver: Solver) -> String {
-    match solver {
-        Solver::Unspecified => String::new(),
-        solver => solver.as_str_name().trim_start_matches("SOLVER_").to_lowercase(),
     }
 }
 
@@ -173,7 +159,7 @@ impl From<Protocol> for Written {
             width_px: request.width,
             height_px: request.height,
             steps: sampling.steps,
-            solver: solver_name(sampling.solver()),
+            solver: sampling.solver_name(),
             guidance_scale: sampling.guidance_scale.unwrap_or_default(),
             guidance_until: sampling.guidance_until.unwrap_or_default(),
             guidance_renorm: sampling.guidance_renorm,

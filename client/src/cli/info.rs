@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use sakuga_client::Client;
+use sakuga_client::proto::generation::v1::Sampling;
 use sakuga_client::proto::json;
 use sakuga_client::proto::system::v1::{
     GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListModelsRequest, ListModelsResponse, LoadingPhase,
@@ -165,11 +166,9 @@ fn whole(figure: f64) -> u64 {
 
 /// `euler, 28 steps, guidance 5, shift 6`.
 fn default_sampling(defaults: &SamplingDefaults) -> String {
-    let SamplingDefaults { solver, steps, guidance_scale, guidance_until, guidance_renorm, shift } = defaults;
-    let until = if *guidance_until < 1.0 { format!(" while t < {guidance_until}") } else { String::new() };
-    let renorm = if *guidance_renorm > 0.0 { format!(", renorm {guidance_renorm}") } else { String::new() };
-    let steps = units::count(*steps as usize, "step");
-    format!("{solver}, {steps}, guidance {guidance_scale}{until}{renorm}, shift {shift}")
+    let steps = units::count(defaults.steps as usize, "step");
+    // The solver's name as the server wrote it: this version may not know it.
+    format!("{}, {steps}, {}", defaults.solver, Sampling::from(defaults).numbers())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]

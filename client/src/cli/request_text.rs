@@ -1,29 +1,9 @@
 //! Parts of a request as text for people.
 
+use sakuga_client::proto::generation::v1::GenerateRequest;
 use sakuga_client::proto::generation::v1::generate_request::Prompt;
-use sakuga_client::proto::generation::v1::{GenerateRequest, Sampling};
 use sakuga_client::proto::text::one_line;
 use sakuga_schema::{Gender, TagList};
-
-use super::units;
-
-/// `euler, 28 steps, guidance 5 while t < 0.25, shift 6`.
-pub fn sampling(sampling: Option<&Sampling>) -> String {
-    let Some(sampling) = sampling else { return String::new() };
-    let mut parts = vec![sampling.solver().as_str_name().trim_start_matches("SOLVER_").to_lowercase()];
-    parts.push(units::count(sampling.steps as usize, "step"));
-    if let Some(scale) = sampling.guidance_scale {
-        let until = sampling.guidance_until.filter(|until| *until < 1.0);
-        parts.push(format!("guidance {scale}{}", until.map(|t| format!(" while t < {t}")).unwrap_or_default()));
-    }
-    if let Some(factor) = sampling.guidance_renorm.filter(|factor| *factor > 0.0) {
-        parts.push(format!("renorm {factor}"));
-    }
-    if let Some(shift) = sampling.shift {
-        parts.push(format!("shift {shift}"));
-    }
-    parts.join(", ")
-}
 
 /// `1024x1024`, or `-` for a request whose size is not set.
 pub fn size(request: &GenerateRequest) -> String {

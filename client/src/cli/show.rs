@@ -16,7 +16,7 @@ use super::highlight;
 use super::input::{self, Input};
 use super::output;
 use super::terminal::Terminal;
-use super::{request_text, units};
+use super::units;
 use sakuga_client::proto::text::one_line;
 
 /// Show what made a picture
@@ -85,7 +85,7 @@ fn describe(input: &Input, record: &Record, [sha256, pixels_sha256]: [&str; 2], 
     fact("model", &metadata.model);
     fact("device", &metadata.device);
     fact("seed", &seed(metadata.seed, metadata.image_index, request));
-    fact("sampling", &request_text::sampling(request.sampling.as_ref()));
+    fact("sampling", &request.sampling.map(|sampling| sampling.to_string()).unwrap_or_default());
     fact("sha256", sha256);
     fact("pixels", pixels_sha256);
     let mut sections: Vec<(&str, String)> = Vec::new();

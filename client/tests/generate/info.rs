@@ -70,19 +70,16 @@ impl SystemService for System {
     }
 
     async fn list_models(&self, _: Request<ListModelsRequest>) -> Result<Response<ListModelsResponse>, Status> {
+        let mut default_sampling = SamplingDefaults { steps: 20, shift: 2.0, ..SamplingDefaults::default() };
+        default_sampling.solver = "dpm".to_owned();
+        (default_sampling.guidance_scale, default_sampling.guidance_until) = (3.5, 0.5);
+        default_sampling.guidance_renorm = 1.0;
         let model = Model {
             name: "tiny\u{1b}[2J".to_owned(),
             parameters: [("next_dit".to_owned(), 3_500_000_000)].into(),
             default_size: 1024,
             notice: "the weights are random".to_owned(),
-            default_sampling: Some(SamplingDefaults {
-                solver: "dpm".to_owned(),
-                steps: 20,
-                guidance_scale: 3.5,
-                guidance_until: 0.5,
-                guidance_renorm: 1.0,
-                shift: 2.0,
-            }),
+            default_sampling: Some(default_sampling),
             ..Model::default()
         };
         Ok(Response::new(ListModelsResponse { models: vec![model] }))

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use image::ImageFormat;
-use sakuga_client::proto::generation::v1::{Sampling, Solver};
+use sakuga_client::proto::generation::v1::Sampling;
 use sakuga_client::proto::system::v1::{GetServerInfoRequest, ListModelsRequest, Model};
 use sakuga_client::{Client, ClientError, Completed, EventKind};
 use sakuga_figures::layout::SIDE_PX;
@@ -268,7 +268,7 @@ async fn ask(
             match event.kind {
                 EventKind::Started(started) => {
                     let resolved = started.resolved.unwrap_or_default();
-                    sampling = resolved.sampling.as_ref().map(describe).unwrap_or_default();
+                    sampling = resolved.sampling.map(|sampling| sampling.to_string()).unwrap_or_default();
                 }
                 EventKind::Completed(completed) => return Ok((completed, sampling)),
                 EventKind::Cancelled(cancelled) => return Err(EvalError::Cancelled { at_step: cancelled.at_step }),
@@ -278,26 +278,6 @@ async fn ask(
         // The client's stream always ends with one of these or with an error.
         return Err(EvalError::Pictures { asked: images, sent: 0 });
     }
-}
-
-/// How pictures are sampled, in words.
-fn describe(sampling: &Sampling) -> String {
-    let solver = match sampling.solver() {
-        Solver::Unspecified => "default solver",
-        Solver::Euler => "Euler",
-        Solver::Midpoint => "midpoint",
-        Solver::Rk4 => "RK4",
-        Solver::Dpm => "DPM-Solver++",
-    };
-    let mut text = format!("{solver}, {} steps", sampling.steps);
-    for (name, value) in
-        [("guidance", sampling.guidance_scale), ("guidance until", sampling.guidance_until), ("shift", sampling.shift)]
-    {
-        if let Some(value) = value {
-            text.push_str(&format!(", {name} {value}"));
-        }
-    }
-    text
 }
 
 /// Has the oracle read a picture; the PNG comes back with what was read.
@@ -411,17 +391,5 @@ mod tests {
         image.write_png(&mut png).expect("memory takes everything");
         assert!(decode(&png).expect("it is a PNG") == image);
         assert!(matches!(decode(b"GIF89a"), Err(EvalError::Decode(_))));
-    }
-
-    #[test]
-    fn sampling_is_described_in_words() {
-        let sampling = Sampling {
-            solver: Solver::Euler.into(),
-            steps: 20,
-            guidance_scale: Some(4.5),
-            shift: Some(6.0),
-            ..Sampling::default()
-        };
-        assert_eq!(describe(&sampling), "Euler, 20 steps, guidance 4.5, shift 6");
     }
 }

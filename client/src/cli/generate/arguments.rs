@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use sakuga_client::proto::generation::v1 as wire;
 
+use super::sampling::SamplingArguments;
 use crate::cli::check::CheckArguments;
 use crate::cli::exit;
 use crate::cli::server::ServerArguments;
@@ -110,48 +111,6 @@ pub struct GenerateArguments {
     pub quiet: bool,
 }
 
-/// Sampling settings.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Sampling")]
-pub struct SamplingArguments {
-    /// Number of steps from noise to picture [default: the model's]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub steps: Option<u32>,
-
-    /// The solver [default: the model's]
-    #[arg(long, value_enum, value_name = "NAME")]
-    pub solver: Option<Solver>,
-
-    /// Scale of classifier-free guidance; 1 turns it off [default: the model's]
-    #[arg(long, value_name = "F", value_parser = finite)]
-    pub guidance: Option<f32>,
-
-    /// Apply guidance only while t (0 is noise, 1 the picture) is below this [default: the model's]
-    #[arg(long, value_name = "T", value_parser = finite)]
-    pub guidance_until: Option<f32>,
-
-    /// Limit the norm of the guided velocity to this multiple of the conditional velocity's; 0 for no limit [default: the
-    /// model's]
-    #[arg(long, value_name = "F", value_parser = finite)]
-    pub guidance_renorm: Option<f32>,
-
-    /// Shift of the time schedule: larger values spend more steps on the composition [default: the model's]
-    #[arg(long, value_name = "F", value_parser = finite)]
-    pub shift: Option<f32>,
-}
-
-impl SamplingArguments {
-    /// Whether any of them was given.
-    pub fn is_given(&self) -> bool {
-        self.steps.is_some()
-            || self.solver.is_some()
-            || self.guidance.is_some()
-            || self.guidance_until.is_some()
-            || self.guidance_renorm.is_some()
-            || self.shift.is_some()
-    }
-}
-
 /// Previews of the picture while it is drawn.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Previews")]
@@ -179,31 +138,6 @@ pub struct PreviewArguments {
     /// Show no pictures in the terminal, even if it can (kitty, iTerm2, sixel)
     #[arg(long)]
     pub no_inline: bool,
-}
-
-/// The solvers.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum Solver {
-    /// One evaluation a step.
-    Euler,
-    /// Two evaluations a step.
-    Midpoint,
-    /// Four evaluations a step.
-    Rk4,
-    /// DPM-Solver++ multistep of order 2: one evaluation a step.
-    Dpm,
-}
-
-impl Solver {
-    /// The solver on the wire.
-    pub fn to_wire(self) -> wire::Solver {
-        match self {
-            Self::Euler => wire::Solver::Euler,
-            Self::Midpoint => wire::Solver::Midpoint,
-            Self::Rk4 => wire::Solver::Rk4,
-            Self::Dpm => wire::Solver::Dpm,
-        }
-    }
 }
 
 /// Method of previews.
@@ -274,20 +208,9 @@ impl Seed {
     }
 }
 
-fn finite(text: &str) -> Result<f32, String> {
-    let number: f32 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
-    if number.is_finite() { Ok(number) } else { Err(format!("`{text}` is not a finite number")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_are_finite() {
-        assert_eq!(finite("5.5"), Ok(5.5));
-        assert!(finite("NaN").is_err() && finite("inf").is_err() && finite("x").is_err());
-    }
 
     #[test]
     fn a_seed_is_a_number_or_random() {

@@ -11,6 +11,7 @@ use sakuga_client::proto::text::one_line;
 use sakuga_schema::{Diagnostic, Severity};
 
 use super::arguments::{GenerateArguments, Seed};
+use super::sampling::is_guidance_off;
 use crate::cli::check::{Checker, Kind, Outcome};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -163,10 +164,8 @@ fn without_effect(
     shows_pictures: bool,
 ) -> Vec<String> {
     let mut notes = Vec::new();
-    let sampling = request.sampling.unwrap_or_default();
-    let is_off = sampling.guidance_scale == Some(1.0) || sampling.guidance_until.is_some_and(|until| until <= 0.0);
     let has_negative = has_inner_negative || request.negative.is_some() || request.negative_system_prompt.is_some();
-    if is_off && has_negative {
+    if is_guidance_off(&request.sampling.unwrap_or_default()) && has_negative {
         notes.push(
             "guidance is off (--guidance 1 or --guidance-until 0), so the negative prompt has no effect; use a larger \
              --guidance"
@@ -252,18 +251,7 @@ fn report(input: &Input, outcome: &Outcome, arguments: &GenerateArguments, termi
 }
 
 fn apply_settings(request: &mut GenerateRequest, arguments: &GenerateArguments) {
-    let sampling = &arguments.sampling;
-    if sampling.is_given() {
-        let target = request.sampling.get_or_insert_default();
-        if let Some(solver) = sampling.solver {
-            target.solver = solver.to_wire().into();
-        }
-        target.steps = sampling.steps.unwrap_or(target.steps);
-        target.guidance_scale = sampling.guidance.or(target.guidance_scale);
-        target.guidance_until = sampling.guidance_until.or(target.guidance_until);
-        target.guidance_renorm = sampling.guidance_renorm.or(target.guidance_renorm);
-        target.shift = sampling.shift.or(target.shift);
-    }
+    arguments.sampling.apply(&mut request.sampling);
     if let Some(size) = arguments.size {
         request.width = size.width_px;
         request.height = size.height_px;

@@ -4,6 +4,7 @@ mod arguments;
 mod compose;
 mod facts;
 mod preview;
+mod sampling;
 mod session;
 mod summary;
 

@@ -112,7 +112,7 @@ pub fn describe(job: &Job) -> String {
         let prompt = request_text::prompt(request, PROMPT_WHOLE);
         let seed = request.seed.map(|seed| seed.to_string()).unwrap_or_default();
         let size = request_text::size(request);
-        let sampling = request_text::sampling(request.sampling.as_ref());
+        let sampling = request.sampling.map(|sampling| sampling.to_string()).unwrap_or_default();
         let images = request.images.max(1).to_string();
         for (name, fact) in
             [("prompt", prompt), ("size", size), ("pictures", images), ("seed", seed), ("sampling", sampling)]

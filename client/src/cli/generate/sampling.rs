@@ -1,0 +1,201 @@
+//! The sampling options of `sakuga generate`: one table, which makes the arguments and fills the request.
+
+use clap::builder::EnumValueParser;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, ValueEnum, value_parser};
+use sakuga_client::proto::generation::v1::{self as wire, Sampling};
+
+/// The heading of the options in the help.
+const HEADING: &str = "Sampling";
+
+/// A number of [`Sampling`] as an option of the command.
+struct NumberOption {
+    long: &'static str,
+    value_name: &'static str,
+    help: &'static str,
+    field: fn(&mut Sampling) -> &mut Option<f32>,
+}
+
+/// Every number but the steps.
+const NUMBERS: &[NumberOption] = &[
+    NumberOption {
+        long: "guidance",
+        value_name: "F",
+        help: "Scale of classifier-free guidance; 1 turns it off [default: the model's]",
+        field: |sampling| &mut sampling.guidance_scale,
+    },
+    NumberOption {
+        long: "guidance-until",
+        value_name: "T",
+        help: "Apply guidance only while t (0 is noise, 1 the picture) is below this [default: the model's]",
+        field: |sampling| &mut sampling.guidance_until,
+    },
+    NumberOption {
+        long: "guidance-renorm",
+        value_name: "F",
+        help: "Limit the norm of the guided velocity to this multiple of the conditional velocity's; 0 for no limit \
+               [default: the model's]",
+        field: |sampling| &mut sampling.guidance_renorm,
+    },
+    NumberOption {
+        long: "shift",
+        value_name: "F",
+        help: "Shift of the time schedule: larger values spend more steps on the composition [default: the model's]",
+        field: |sampling| &mut sampling.shift,
+    },
+];
+
+/// The sampling options of the command line; what is absent was not given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SamplingArguments {
+    given: Sampling,
+}
+
+impl SamplingArguments {
+    /// Puts what was given into a request.
+    pub fn apply(&self, request: &mut Option<Sampling>) {
+        let mut given = self.given;
+        if given == Sampling::default() {
+            return;
+        }
+        let target = request.get_or_insert_default();
+        if given.solver != 0 {
+            target.solver = given.solver;
+        }
+        if given.steps != 0 {
+            target.steps = given.steps;
+        }
+        for option in NUMBERS {
+            let value = (option.field)(&mut given).or(*(option.field)(target));
+            *(option.field)(target) = value;
+        }
+    }
+}
+
+impl Args for SamplingArguments {
+    fn augment_args(command: Command) -> Command {
+        let steps = Arg::new("steps")
+            .long("steps")
+            .value_name("N")
+            .help("Number of steps from noise to picture [default: the model's]")
+            .value_parser(value_parser!(u32).range(1..));
+        let solver = Arg::new("solver")
+            .long("solver")
+            .value_name("NAME")
+            .help("The solver [default: the model's]")
+            .value_parser(EnumValueParser::<Solver>::new());
+        let numbers = NUMBERS.iter().map(|option| {
+            Arg::new(option.long).long(option.long).value_name(option.value_name).help(option.help).value_parser(finite)
+        });
+        let options = [steps, solver].into_iter().chain(numbers);
+        command.args(options.map(|option| option.help_heading(HEADING)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for SamplingArguments {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut arguments = Self::default();
+        arguments.update_from_arg_matches(matches)?;
+        Ok(arguments)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        let mut given = Sampling {
+            solver: matches.get_one::<Solver>("solver").map_or(0, |solver| solver.to_wire().into()),
+            steps: matches.get_one("steps").copied().unwrap_or_default(),
+            ..Sampling::default()
+        };
+        for option in NUMBERS {
+            *(option.field)(&mut given) = matches.get_one(option.long).copied();
+        }
+        self.given = given;
+        Ok(())
+    }
+}
+
+/// Whether a request turns guidance off, so that its negative prompt has no effect.
+pub fn is_guidance_off(sampling: &Sampling) -> bool {
+    sampling.guidance_scale == Some(1.0) || sampling.guidance_until.is_some_and(|until| until <= 0.0)
+}
+
+/// The solvers.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Solver {
+    /// One evaluation a step.
+    Euler,
+    /// Two evaluations a step.
+    Midpoint,
+    /// Four evaluations a step.
+    Rk4,
+    /// DPM-Solver++ multistep of order 2: one evaluation a step.
+    Dpm,
+}
+
+impl Solver {
+    fn to_wire(self) -> wire::Solver {
+        match self {
+            Self::Euler => wire::Solver::Euler,
+            Self::Midpoint => wire::Solver::Midpoint,
+            Self::Rk4 => wire::Solver::Rk4,
+            Self::Dpm => wire::Solver::Dpm,
+        }
+    }
+}
+
+fn finite(text: &str) -> Result<f32, String> {
+    let number: f32 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
+    if number.is_finite() { Ok(number) } else { Err(format!("`{text}` is not a finite number")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use sakuga_client::proto::json;
+
+    use super::*;
+
+    fn parse(line: &str) -> SamplingArguments {
+        let command = SamplingArguments::augment_args(Command::new("generate"));
+        let matches = command.try_get_matches_from(line.split_whitespace()).unwrap_or_else(|error| panic!("{error}"));
+        SamplingArguments::from_arg_matches(&matches).unwrap()
+    }
+
+    #[test]
+    fn numbers_are_finite() {
+        assert_eq!(finite("5.5"), Ok(5.5));
+        assert!(finite("NaN").is_err() && finite("inf").is_err() && finite("x").is_err());
+    }
+
+    #[test]
+    fn every_field_of_sampling_has_an_option() {
+        let numbers: Vec<String> =
+            NUMBERS.iter().enumerate().map(|(place, option)| format!("--{} {}", option.long, place + 1)).collect();
+        let mut given = parse(&format!("generate --steps 7 --solver dpm {}", numbers.join(" "))).given;
+        assert_eq!((given.steps, given.solver()), (7, wire::Solver::Dpm));
+        for (place, option) in NUMBERS.iter().enumerate() {
+            assert_eq!(
+                *(option.field)(&mut given),
+                Some((place + 1) as f32),
+                "--{} fills a field of its own",
+                option.long
+            );
+        }
+        let message = json::dynamic(&given).unwrap();
+        for field in json::descriptor::<Sampling>().unwrap().fields() {
+            assert!(message.has_field(&field), "no option sets {}", field.name());
+        }
+    }
+
+    #[test]
+    fn what_is_not_given_stays() {
+        let mut request = None;
+        parse("generate").apply(&mut request);
+        assert_eq!(request, None);
+        request = Some(Sampling { steps: 20, shift: Some(3.0), ..Sampling::default() });
+        parse("generate --solver rk4 --shift 6").apply(&mut request);
+        let solver = wire::Solver::Rk4.into();
+        assert_eq!(request, Some(Sampling { solver, steps: 20, shift: Some(6.0), ..Sampling::default() }));
+    }
+}

@@ -1,0 +1,96 @@
+//! Sampling options as text for people.
+
+use std::fmt;
+
+use crate::generation::v1::{Sampling, Solver};
+use crate::system::v1::SamplingDefaults;
+
+/// What the names of [`Solver`] begin with.
+const SOLVER_PREFIX: &str = "SOLVER_";
+
+impl Sampling {
+    /// The solver's name as commands write it, such as `dpm`; empty if none is given.
+    pub fn solver_name(&self) -> String {
+        match self.solver() {
+            Solver::Unspecified => String::new(),
+            solver => solver.as_str_name().trim_start_matches(SOLVER_PREFIX).to_lowercase(),
+        }
+    }
+
+    /// Guidance and shift, such as `guidance 5 while t < 0.25, renorm 1, shift 6`, without what is absent or off.
+    pub fn numbers(&self) -> String {
+        let mut parts = Vec::new();
+        if let Some(scale) = self.guidance_scale {
+            let until = self.guidance_until.filter(|until| *until < 1.0);
+            parts.push(format!("guidance {scale}{}", until.map(|t| format!(" while t < {t}")).unwrap_or_default()));
+        }
+        if let Some(factor) = self.guidance_renorm.filter(|factor| *factor > 0.0) {
+            parts.push(format!("renorm {factor}"));
+        }
+        if let Some(shift) = self.shift {
+            parts.push(format!("shift {shift}"));
+        }
+        parts.join(", ")
+    }
+}
+
+/// `euler, 28 steps, guidance 5 while t < 0.25, shift 6`, without what is absent or off.
+impl fmt::Display for Sampling {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let steps = match self.steps {
+            0 => String::new(),
+            1 => "1 step".to_owned(),
+            steps => format!("{steps} steps"),
+        };
+        let parts = [self.solver_name(), steps, self.numbers()];
+        formatter.write_str(&parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// The options of a request that gives each default of a model. A solver with an unknown name is left out.
+impl From<&SamplingDefaults> for Sampling {
+    fn from(defaults: &SamplingDefaults) -> Self {
+        let solver = Solver::from_str_name(&format!("{SOLVER_PREFIX}{}", defaults.solver.to_uppercase()));
+        Self {
+            solver: solver.unwrap_or_default().into(),
+            steps: defaults.steps,
+            guidance_scale: Some(defaults.guidance_scale),
+            guidance_until: Some(defaults.guidance_until),
+            guidance_renorm: Some(defaults.guidance_renorm),
+            shift: Some(defaults.shift),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_one_line_without_what_is_off() {
+        let mut sampling = Sampling { guidance_scale: Some(3.5), shift: Some(6.0), ..Sampling::default() };
+        (sampling.solver, sampling.steps) = (Solver::Dpm.into(), 20);
+        assert_eq!(sampling.to_string(), "dpm, 20 steps, guidance 3.5, shift 6");
+        (sampling.guidance_until, sampling.guidance_renorm) = (Some(1.0), Some(0.0));
+        assert_eq!(sampling.to_string(), "dpm, 20 steps, guidance 3.5, shift 6");
+        (sampling.guidance_until, sampling.guidance_renorm) = (Some(0.5), Some(1.0));
+        assert_eq!(sampling.to_string(), "dpm, 20 steps, guidance 3.5 while t < 0.5, renorm 1, shift 6");
+        assert_eq!(Sampling { steps: 1, ..Sampling::default() }.to_string(), "1 step");
+        assert_eq!(Sampling::default().to_string(), "");
+    }
+
+    #[test]
+    fn the_defaults_of_a_model_read_like_a_request() {
+        let mut defaults = SamplingDefaults {
+            solver: "rk4".to_owned(),
+            steps: 28,
+            guidance_scale: 5.0,
+            guidance_until: 1.0,
+            shift: 6.0,
+            ..SamplingDefaults::default()
+        };
+        assert_eq!(Sampling::from(&defaults).to_string(), "rk4, 28 steps, guidance 5, shift 6");
+        defaults.solver = "later".to_owned();
+        assert_eq!(Sampling::from(&defaults).to_string(), "28 steps, guidance 5, shift 6");
+    }
+}
