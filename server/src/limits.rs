@@ -93,21 +93,16 @@ impl Default for Limits {
 
 #[cfg(test)]
 mod tests {
+    use sakuga_model_core::Sampling;
+
     use super::*;
 
-    /// The texts that state ranges to users, and those of their fields that must.
-    const TEXTS: [(&str, &str, &[&str]); 3] = [
-        (
-            "request.proto",
-            include_str!("../../proto/sakuga/generation/v1/request.proto"),
-            &["steps", "guidance_scale", "guidance_until", "shift", "max_edge"],
-        ),
-        ("arguments.rs", include_str!("../../client/src/cli/generate/arguments.rs"), &["max_edge"]),
-        (
-            "request.py",
-            include_str!("../../client/python/src/sakuga/request.py"),
-            &["guidance_scale", "guidance_until", "shift"],
-        ),
+    /// The texts that state ranges to users, those of their fields that must, and whether every number of `Sampling`
+    /// must.
+    const TEXTS: [(&str, &str, &[&str], bool); 3] = [
+        ("request.proto", include_str!("../../proto/sakuga/generation/v1/request.proto"), &["steps", "max_edge"], true),
+        ("arguments.rs", include_str!("../../client/src/cli/generate/arguments.rs"), &["max_edge"], false),
+        ("request.py", include_str!("../../client/python/src/sakuga/request.py"), &[], true),
     ];
 
     /// Whether a line declares the field, as protobuf, Rust or Python write it.
@@ -145,7 +140,7 @@ mod tests {
 
     #[test]
     fn stated_ranges_are_those_that_are_checked() {
-        for (file, text, must_state) in TEXTS {
+        for (file, text, must_state, states_sampling) in TEXTS {
             let mut stated = Vec::new();
             for (field, allowed) in limits::all() {
                 let name = field.rsplit('.').next().expect("a name");
@@ -154,8 +149,9 @@ mod tests {
                     stated.push(name);
                 }
             }
-            for field in must_state {
-                assert!(stated.contains(field), "{file} does not state the range of {field}: {stated:?}");
+            let sampling = Sampling::NUMBERS.iter().filter(|_| states_sampling).map(|number| number.name());
+            for field in must_state.iter().copied().chain(sampling) {
+                assert!(stated.contains(&field), "{file} does not state the range of {field}: {stated:?}");
             }
         }
     }

@@ -57,7 +57,7 @@ class Options(TypedDict, total=False):
     guidance_until: float
     """Guidance is active while t is below this, 0 to 1: t is 0 for noise and 1 for the picture."""
     guidance_renorm: float
-    """Limits the norm of the guided velocity to this multiple of the conditional velocity's. 0: no limit."""
+    """Limits the norm of the guided velocity to this multiple of the conditional velocity's, 0 to 100. 0: no limit."""
     shift: float
     """Shift of the time schedule, 0.1 to 20: larger values spend more steps near the noise."""
     preview: Literal["none", "linear", "decoder"]
@@ -88,7 +88,7 @@ _PLAIN: Final = (
     "gpu_stats_interval_ms",
     "profile",
 )
-_SAMPLING: Final = ("steps", "guidance_scale", "guidance_until", "guidance_renorm", "shift")
+_SAMPLING: Final = tuple(field.name for field in request_pb2.Sampling.DESCRIPTOR.fields if field.name != "solver")
 _PREVIEW: Final = ("max_edge", "every_steps", "min_interval_ms")
 
 
