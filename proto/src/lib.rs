@@ -8,11 +8,12 @@
 //! | [`internal`] | what only the server reads and writes; not part of the API |
 //!
 //! The code in `src/gen` is committed and compared with the protos by `tests/bootstrap.rs`, so building needs no
-//! protoc. The other modules hold what server and clients both do with the messages: [`time`] and [`text`] always,
+//! protoc. The other modules hold what server and clients both do with the messages: [`time`], [`text`] and [`code`] always,
 //! `digest`, `json` and `schema` behind the features of those names.
 
 #![forbid(unsafe_code)]
 
+pub mod code;
 #[cfg(feature = "digest")]
 pub mod digest;
 mod encoded;

@@ -1,4 +1,4 @@
-//! One finding about a prompt's text: code, severity, message, place, and how to mend it.
+//! One finding about a prompt's text: code, severity, message, place, and how to fix it.
 
 use std::fmt;
 use std::ops::Range;
@@ -27,7 +27,7 @@ pub struct Diagnostic {
     pub end: Position,
     /// Where in the prompt, such as `character_2/appearance`. Empty for the whole text.
     pub path: String,
-    /// How to mend it, if something can be proposed.
+    /// How to fix it, if something can be proposed.
     pub fix: Option<Fix>,
 }
 
@@ -42,7 +42,7 @@ pub enum Severity {
     Error,
 }
 
-/// How to mend a finding.
+/// How to fix a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fix {
     /// What to do, as a phrase in the imperative.
@@ -89,19 +89,19 @@ impl Fix {
 
 /// Applies edits that are in the order of the text; an edit that overlaps an earlier one or lies outside is left out.
 pub(crate) fn apply_edits(text: &str, edits: &[Edit]) -> String {
-    let mut mended = String::with_capacity(text.len() + edits.iter().map(|edit| edit.replacement.len()).sum::<usize>());
+    let mut fixed = String::with_capacity(text.len() + edits.iter().map(|edit| edit.replacement.len()).sum::<usize>());
     let mut copied = 0;
     for edit in edits {
         let Some(between) = text.get(copied..edit.span.start) else { continue };
         if text.get(edit.span.clone()).is_none() {
             continue;
         }
-        mended.push_str(between);
-        mended.push_str(&edit.replacement);
+        fixed.push_str(between);
+        fixed.push_str(&edit.replacement);
         copied = edit.span.end;
     }
-    mended.push_str(text.get(copied..).unwrap_or_default());
-    mended
+    fixed.push_str(text.get(copied..).unwrap_or_default());
+    fixed
 }
 
 impl Diagnostic {

@@ -306,7 +306,7 @@ impl<'t, 'f> Lowering<'t, 'f> {
         kept.collect()
     }
 
-    /// The captions that stood beside the elements, and the one of a JSON object.
+    /// The captions between the elements, and that of a JSON object.
     fn take_captions(&mut self, place: Place, of_json: Option<Text<'t>>) -> Vec<Field<'t>> {
         let Some(decl) = place.decl().child("caption") else { return Vec::new() };
         let texts = std::mem::take(&mut self.captions).into_iter().chain(of_json);

@@ -37,7 +37,7 @@ fn introduction(page: &mut String) {
         "```xml\n",
         include_str!("../examples/one_girl.xml"),
         "```\n\n",
-        "`sakuga validate FILE` says what is wrong with a prompt and how to mend it, `sakuga fmt FILE` writes it in the ",
+        "`sakuga validate FILE` says what is wrong with a prompt and how to fix it, `sakuga fmt FILE` writes it in the ",
         "canonical form. For completion in an editor, put the blocks into the root and name the schema there:\n\n",
         "```xml\n",
         "<prompt xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:noNamespaceSchemaLocation=\"prompt.xsd\">\n",

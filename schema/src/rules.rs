@@ -182,9 +182,9 @@ mod tests {
             }
             edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
             edits.dedup();
-            let mended = apply_edits(rule.bad, &edits);
-            let left = diagnostics(&mended, rule, Strictness::Lenient);
-            assert!(left.iter().all(|diagnostic| diagnostic.code != rule.code), "{}: {mended}\n{left:#?}", rule.code);
+            let fixed = apply_edits(rule.bad, &edits);
+            let left = diagnostics(&fixed, rule, Strictness::Lenient);
+            assert!(left.iter().all(|diagnostic| diagnostic.code != rule.code), "{}: {fixed}\n{left:#?}", rule.code);
         }
     }
 }

@@ -57,7 +57,7 @@ pub(crate) enum Known<'v> {
     Yes,
     /// It is another word for this tag.
     Alias(&'v str),
-    /// It is none, but this one is near.
+    /// It is not a tag, but this one is near.
     Near(&'v str),
     /// Nothing is known about it.
     No,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use sakuga_schema::{CheckOptions, Checked, Limits, check, check_bytes, check_negative};
 
-/// The bound is 50 ms for an optimised build; tests are built with little optimisation and run beside each other.
+/// The bound is 50 ms for an optimised build; tests are built with little optimisation and run at the same time.
 const BOUND: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1000 } else { 50 });
 
 #[track_caller]

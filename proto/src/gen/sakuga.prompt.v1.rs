@@ -226,7 +226,7 @@ pub struct Diagnostic {
     /// Where in the prompt: `character_2/appearance`. Empty for the whole text.
     #[prost(string, tag = "10")]
     pub path: ::prost::alloc::string::String,
-    /// How to mend it. Absent if nothing can be proposed.
+    /// How to fix it. Absent if nothing can be proposed.
     #[prost(message, optional, tag = "11")]
     pub fix: ::core::option::Option<Fix>,
 }
@@ -240,7 +240,7 @@ impl ::prost::Name for Diagnostic {
         "/sakuga.prompt.v1.Diagnostic".into()
     }
 }
-/// How to mend a finding.
+/// How to fix a finding.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Fix {
     /// What to do, as a sentence.
@@ -403,7 +403,7 @@ impl ::prost::Name for ValidatePromptResponse {
 /// What one text encoder makes of the prompt.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TokenCount {
-    /// The encoder: `gemma3` or `jina_clip`.
+    /// The encoder, as the model names it, such as `gemma3`.
     #[prost(string, tag = "1")]
     pub encoder: ::prost::alloc::string::String,
     /// Tokens of the whole text, special tokens and system prompt included.

@@ -210,7 +210,7 @@ impl ::prost::Name for LoadingPhase {
 /// How a part of the model is computed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ComputePath {
-    /// The part: `next_dit`, `gemma3`, `jina_clip` or `autoencoder_kl`.
+    /// The part, by its name in `Model.parameters`.
     #[prost(string, tag = "1")]
     pub operation: ::prost::alloc::string::String,
     /// What computes it, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`.
@@ -355,7 +355,7 @@ pub struct Model {
     /// What GenerateRequest.model names.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
-    /// Parameters of each part: `next_dit`, `gemma3`, `jina_clip`, `autoencoder_kl`.
+    /// Parameters of each part by its name, such as `next_dit`; the parts depend on the family of the model.
     #[prost(map = "string, uint64", tag = "2")]
     pub parameters: ::std::collections::HashMap<::prost::alloc::string::String, u64>,
     /// Default width and height in pixels.

@@ -1,7 +1,7 @@
 //! Feeds bytes to the checker and asserts what holds for every text: no panic, places inside the text, fixes that
 //! apply, and a canonical form that reads back as it was.
 //!
-//! `cargo +nightly fuzz run check` from `schema`, or see `README.md` beside this crate for a way without cargo-fuzz.
+//! `cargo +nightly fuzz run check` from `schema`, or see `README.md` in the crate's folder for a way without cargo-fuzz.
 
 #![no_main]
 

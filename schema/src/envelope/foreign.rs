@@ -1,4 +1,4 @@
-//! Formats that look like a prompt's fields and are none that is read: YAML, TOML, Python and the like.
+//! Formats that look like the fields of a prompt but are not read: YAML, TOML, Python and the like.
 
 use super::{Opening, Stop, markup};
 use crate::names::{self, Place};

@@ -14,5 +14,5 @@ rule! {
 
 /// How many are not shown.
 pub(crate) fn message(left_out: usize) -> String {
-    format!("{left_out} more findings are not shown; mend the first ones and check again")
+    format!("{left_out} more findings are not shown; fix the first ones and check again")
 }

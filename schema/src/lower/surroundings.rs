@@ -1,4 +1,4 @@
-//! What other tools put around the blocks, as far as it is markup or text beside it: roots, braces, `caption:`.
+//! What other tools put around the blocks, as far as it is markup or text next to markup: roots, braces, `caption:`.
 
 use super::Lowering;
 use crate::checked::Envelope;
@@ -56,7 +56,7 @@ impl<'t> Lowering<'t, '_> {
         }
     }
 
-    /// Whether the nodes are one document of the XSD: its root, and nothing but blanks beside it.
+    /// Whether the nodes are one document of the XSD: its root, and nothing but blanks around it.
     fn is_document(&self, nodes: &[Node<'t>], root: &ElementDecl) -> bool {
         let mut roots = 0;
         let is_sound = nodes.iter().all(|node| match node {

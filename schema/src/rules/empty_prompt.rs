@@ -4,7 +4,7 @@ use crate::findings::Finding;
 use crate::rule::rule;
 
 rule! {
-    /// The prompt holds nothing. That is lawful: the picture is then drawn without any condition, and can be anything.
+    /// The prompt is empty. That is valid: the picture is drawn without any condition and can be anything.
     "empty-prompt", Warning;
     bad: "<prompt></prompt>";
     good: "<prompt><caption>A girl laughs.</caption></prompt>";

@@ -6,7 +6,7 @@ use crate::findings::{Finding, excerpt, remove};
 use crate::rule::rule;
 
 rule! {
-    /// Comments and processing instructions are lawful XML, but the encoders never see them, and the canonical form
+    /// Comments and processing instructions are valid XML, but the encoders never see them, and the canonical form
     /// does not keep them.
     "ignored-markup", Advice;
     bad: "<caption>A girl.</caption>\n<!-- try red hair next -->\n";

@@ -6,7 +6,7 @@ use crate::findings::{Finding, excerpt, insert, remove};
 use crate::rule::rule;
 
 rule! {
-    /// The markup is broken: a tag without its `>`, attributes that are none, a comment that never ends, a JSON wrapper
+    /// The markup is broken: a tag without its `>`, malformed attributes, a comment that never ends, a JSON wrapper
     /// that is not JSON. What can still be understood is read; the rest is an error, because nobody knows what was
     /// meant.
     "not-well-formed", Warning, strict Error;
@@ -44,7 +44,7 @@ pub(crate) fn endless(span: Range<usize>, rest: &str) -> Finding {
         .help(format!("end the {what} with `{end}`"))
 }
 
-/// A comment with `--` inside, a processing instruction without a lawful name, an XML declaration in the middle.
+/// A comment with `--` inside, a processing instruction without a valid name, an XML declaration in the middle.
 pub(crate) fn malformed(span: Range<usize>, written: &str) -> Finding {
     let message = if written.starts_with("<!--") {
         "a comment may not hold `--`; it is left out"
@@ -62,7 +62,7 @@ pub(crate) fn malformed(span: Range<usize>, written: &str) -> Finding {
 pub(crate) fn json(span: Range<usize>, fault: &str) -> Finding {
     Finding::new(&RULE, span, format!("this begins like a JSON wrapper, but it is not JSON: {fault}"))
         .into_error()
-        .help("mend the JSON, or send the XML without it")
+        .help("fix the JSON, or send the XML without it")
 }
 
 /// A line break inside a JSON string, which JSON wants as `\n`.

@@ -12,7 +12,7 @@ use crate::xml::numbered;
 pub(crate) enum Markup {
     /// A tag, comment, CDATA section or processing instruction that quick-xml can read; its end.
     Sound(usize),
-    /// A start tag whose attributes are none, such as `<character 1>`.
+    /// A start tag with malformed attributes, such as `<character 1>`.
     OddStart { name: Range<usize>, end: usize },
     /// An end tag with something behind its name, such as `</n x>`.
     OddEnd { name: Range<usize>, end: usize },
@@ -22,7 +22,7 @@ pub(crate) enum Markup {
     Endless,
     /// `<!DOCTYPE`, `<!ENTITY` and the like; its end.
     Definition(usize),
-    /// A comment with `--` inside, or a processing instruction without a lawful name; its end.
+    /// A comment with `--` inside, or a processing instruction without a valid name; its end.
     Malformed(usize),
     /// Text.
     Literal,
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_tags_are_told_from_text() {
+    fn broken_tags_are_distinguished_from_text() {
         check("<character 1>", Markup::OddStart { name: 1..10, end: 13 });
         check("<n a=1>", Markup::OddStart { name: 1..2, end: 7 });
         check("<n a='<'>", Markup::Unfinished { name: 1..2, is_end: false });
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn references_are_told_from_ampersands() {
+    fn references_are_distinguished_from_ampersands() {
         assert_eq!(reference("&lt;", 0), Reference::Sound(4, '<'));
         assert_eq!(reference("&#x732B;", 0), Reference::Sound(8, '猫'));
         assert_eq!(reference("&#0065;", 0), Reference::Sound(7, 'A'));

@@ -29,7 +29,7 @@ pub fn holds_for(text: &str) {
     }
 }
 
-/// Places lie in the text and in its order, edits fit, and the mended text can be checked too.
+/// Places lie in the text and in its order, edits fit, and the fixed text can be checked too.
 #[track_caller]
 pub fn places_are_sound(text: &str, diagnostics: &[Diagnostic]) {
     let mut last = 0;
