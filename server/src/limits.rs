@@ -65,10 +65,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Bytes of any message to the server. It is the default of gRPC libraries.
-    pub const MESSAGE_BYTES_MAX: usize = 4 * 1024 * 1024;
-    /// Bytes of a message to a service that is only asked short questions.
-    pub const QUESTION_BYTES_MAX: usize = 64 * 1024;
     /// Bytes of any message from the server: as many as clients take by default.
     pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
     /// Bytes of what varies in a message from the server, such as a job or samples; the rest is small.

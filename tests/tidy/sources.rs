@@ -84,7 +84,7 @@ impl<'a> Source<'a> {
             rest = &rest[place + 1..];
             match rest {
                 [TokenTree::Punct(_), TokenTree::Punct(_), TokenTree::Ident(module), ..]
-                    if module == "digest" || module == "text" => {}
+                    if module == "code" || module == "digest" || module == "text" => {}
                 _ => return true,
             }
         }

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_may_only_name_files_beside_it_that_exist() {
+    fn an_index_may_only_name_existing_files_of_its_folder() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         let index = "model.safetensors.index.json";

@@ -24,7 +24,7 @@ use crate::service::system::System;
 /// Bytes of a message to a service that needs no token.
 pub(super) const PUBLIC_BYTES_MAX: usize = 4 * 1024;
 
-/// The services, and what reports the health.
+/// The services, and what reports the health. The transport bounds the messages to them; see [`super::methods`].
 pub(super) fn routes(context: &Arc<Context>) -> Result<(Routes, HealthReporter), AppError> {
     let (health, health_service) = tonic_health::server::health_reporter();
     let descriptors = Arc::new(Descriptors::new(&[
@@ -35,20 +35,16 @@ pub(super) fn routes(context: &Arc<Context>) -> Result<(Routes, HealthReporter),
     // Compressed requests are decompressed before they come here. Answers are compressed if the client accepts that, but
     // those of events and pictures are not: what is large in them is a compressed picture already.
     let generation = GenerationServiceServer::new(Generation::new(context.clone()))
-        .max_decoding_message_size(Limits::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(Limits::ANSWER_BYTES_MAX);
     let job_calls = JobServiceServer::new(JobCalls::new(context.clone()))
-        .max_decoding_message_size(Limits::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(Limits::ANSWER_BYTES_MAX)
         .send_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip);
     let prompts = PromptServiceServer::new(Prompts::new(context.clone()))
-        .max_decoding_message_size(Limits::MESSAGE_BYTES_MAX)
         .max_encoding_message_size(Limits::ANSWER_BYTES_MAX)
         .send_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip);
     let system = SystemServiceServer::new(System::new(context.clone()))
-        .max_decoding_message_size(Limits::QUESTION_BYTES_MAX)
         .max_encoding_message_size(Limits::ANSWER_BYTES_MAX)
         .send_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip);

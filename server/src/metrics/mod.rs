@@ -13,10 +13,10 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use sakuga_model_core::MemoryPool;
+use sakuga_proto::code;
 use tonic::Code;
 
 use crate::gpu::DeviceSample;
-use crate::grpc::code_name;
 
 mod device;
 pub mod engine;
@@ -78,7 +78,7 @@ impl CallMetrics {
 
     /// Notes the end of a call.
     pub fn ended(&self, method: &Arc<str>, code: Code) {
-        self.ended.get_or_create(&[("method", method.clone()), ("code", code_name(code).into())]).inc();
+        self.ended.get_or_create(&[("method", method.clone()), ("code", code::name(code).into())]).inc();
     }
 
     /// Counts a call that authentication, authorisation or a quota refused.
@@ -149,7 +149,7 @@ impl Metrics {
             "Connections closed because too many were open",
             connections.refused.clone(),
         );
-        registry.register("connections_given_up", "Idle connections closed for new ones", connections.evicted.clone());
+        registry.register("connections_evicted", "Idle connections closed for new ones", connections.evicted.clone());
         registry.register(
             "tls_handshakes_failed",
             "Handshakes that led to no connection",

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn places_that_read_alike_are_told_apart() {
+    fn places_with_equal_text_are_distinguished() {
         let text = "red red red red red red";
         assert_eq!(place(text, text, "red", 11), Some(12));
     }

@@ -215,7 +215,7 @@ impl RequestRules<'_> {
     }
 
     /// The system prompt of a request that gives none. A prompt that is a caption alone reaches the encoders without
-    /// markup, in whichever form it was sent.
+    /// markup, whatever form it was sent in.
     pub fn default_system_prompt(&self, prompt: &Prompt) -> &str {
         let is_plain = prompt.characters.is_empty() && prompt.general_tags.is_none();
         if is_plain { &self.model.default_plain_system_prompt } else { &self.model.default_system_prompt }

@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_cut_is_told() {
+    fn only_what_is_cut_is_reported() {
         let count = |tokens, lost: Option<&str>| TokenCount {
             encoder: "main_encoder",
             tokens,

@@ -230,7 +230,7 @@ mod tests {
             .map(|(reason, rest)| (reason.into(), rest.split(" |").next().unwrap_or_default().into()))
             .collect();
         let code = |file: &'static str| file.split("mod tests").next().expect("the code before the tests");
-        let told: BTreeSet<(String, String)> =
+        let stated: BTreeSet<(String, String)> =
             [include_str!("status.rs"), include_str!("../auth/refusal.rs"), include_str!("../transport/refusal.rs")]
                 .into_iter()
                 .flat_map(|file| code(file).split("(Code::"))
@@ -240,8 +240,8 @@ mod tests {
                     Some((rest.split('"').next()?.into(), wire_name(code)))
                 })
                 .collect();
-        assert!(told.len() > 20, "{told:?}");
-        assert_eq!(listed, told);
+        assert!(stated.len() > 20, "{stated:?}");
+        assert_eq!(listed, stated);
     }
 
     #[test]

@@ -120,9 +120,9 @@ async fn pictures_live_in_an_object_store() {
     println!("pictures were put to {url}, read, ranged and deleted");
 }
 
-/// A store that cannot be reached is told to whoever asks for a picture, and soon.
+/// A caller that asks for a picture soon learns that the store cannot be reached.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_is_away_is_told_in_time() {
+async fn a_store_that_cannot_be_reached_is_reported_in_time() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     // Nobody listens on the discard port.
     let variables = [

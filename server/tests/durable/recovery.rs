@@ -18,7 +18,7 @@ use crate::support::{PATIENCE, request};
 /// How long a slow store takes for a commit.
 const PAUSE: Duration = Duration::from_millis(400);
 
-/// A store whose commits take long when they are told to.
+/// A store whose commits take long on demand.
 struct Slow {
     inner: RedbStore,
     is_slow: AtomicBool,
@@ -54,14 +54,14 @@ impl JobStore for Slow {
 }
 
 /// What a call about a single job and one about all of them say.
-async fn told(host: &mut Host, job_id: &str) -> [Job; 2] {
+async fn reported(host: &mut Host, job_id: &str) -> [Job; 2] {
     let one = host.jobs.get_job(GetJobRequest { job_id: job_id.into() }).await.expect("there").into_inner();
     let all = host.jobs.list_jobs(ListJobsRequest::default()).await.expect("readable").into_inner();
     [one.job.expect("a job"), all.jobs.into_iter().next().expect("the same job")]
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_told_what_a_job_was_before_the_restart() {
+async fn no_caller_sees_the_state_from_before_the_restart() {
     let store = Arc::new(Slow { inner: RedbStore::in_memory().expect("room"), is_slow: AtomicBool::new(false) });
     let artifacts = Arc::new(ObjectArtifacts::in_memory());
     // The folder stands for a store that outlives the server; nothing is written there.
@@ -70,7 +70,7 @@ async fn nobody_is_told_what_a_job_was_before_the_restart() {
     let made = host.jobs.create_job(request("long", 200)).await.expect("accepted").into_inner();
     let job_id = made.job.expect("a job").job_id;
     let runs = async {
-        while told(&mut host, &job_id).await[0].state() != JobState::Running {
+        while reported(&mut host, &job_id).await[0].state() != JobState::Running {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
@@ -79,7 +79,7 @@ async fn nobody_is_told_what_a_job_was_before_the_restart() {
 
     store.is_slow.store(true, Ordering::SeqCst);
     let mut host = Host::start(store.clone(), artifacts, jobs, 20).await;
-    for job in told(&mut host, &job_id).await {
+    for job in reported(&mut host, &job_id).await {
         assert_eq!(job.attempt, 2, "{job:?}");
     }
     store.is_slow.store(false, Ordering::SeqCst);

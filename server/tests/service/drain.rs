@@ -1,4 +1,4 @@
-//! Shutting down: nothing new, those that wait are told, the running job ends well or in time.
+//! Shutting down: new jobs are refused, waiting ones are cancelled, the running one ends well or in time.
 
 use std::time::{Duration, Instant};
 
@@ -13,15 +13,15 @@ use tonic_types::StatusExt as _;
 use crate::support::{Server, expect_event, request, rest, scripted, steps_of_ms, until};
 
 #[tokio::test]
-async fn the_running_job_ends_and_the_waiting_one_is_told() {
+async fn the_running_job_ends_and_the_waiting_one_is_cancelled() {
     let mut server = Server::start(scripted(steps_of_ms(20))).await;
     let mut running = server.generation().generate(request(25)).await.expect("accepted").into_inner();
     until(&mut running, "step").await;
     let mut waiting = server.generation().generate(request(1)).await.expect("accepted").into_inner();
     until(&mut waiting, "queued").await;
     server.begin_stop();
-    let told = until(&mut waiting, "cancelled").await;
-    let cancelled = expect_event!(told, Cancelled);
+    let ended = until(&mut waiting, "cancelled").await;
+    let cancelled = expect_event!(ended, Cancelled);
     assert_eq!((cancelled.at_step, cancelled.reason()), (0, CancelReason::Shutdown));
 
     let health = HealthClient::new(server.channel.clone()).check(HealthCheckRequest::default()).await;
@@ -35,7 +35,7 @@ async fn the_running_job_ends_and_the_waiting_one_is_told() {
 }
 
 #[tokio::test]
-async fn a_job_that_takes_too_long_is_given_up_at_its_next_step() {
+async fn a_job_that_takes_too_long_is_cancelled_at_its_next_step() {
     let config = Config { drain_timeout: Duration::from_millis(100), ..scripted(steps_of_ms(20)) };
     let mut server = Server::start(config).await;
     let mut running = server.generation().generate(request(200)).await.expect("accepted").into_inner();

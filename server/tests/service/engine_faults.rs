@@ -60,7 +60,7 @@ async fn a_device_without_memory_says_what_to_ask_for_instead() {
     let one = GenerateRequest { images: 1, ..four };
     let (_, info) = exhausted(&server, one.clone()).await;
     assert_eq!(tried(&info), ["1", "448", "224"]);
-    // The engine was opened anew, and what was advised is drawn.
+    // The engine was opened again, and the advised size is drawn.
     let smaller = GenerateRequest { width: 448, height: 224, ..one };
     expect_event!(run(&server, smaller).await.last().unwrap(), Completed);
     server.stop().await;
@@ -87,7 +87,7 @@ async fn a_hanging_step_delays_but_does_not_break() {
 }
 
 #[tokio::test]
-async fn an_engine_that_hangs_is_left_behind_and_opened_anew() {
+async fn an_engine_that_hangs_is_abandoned_and_opened_again() {
     let limits = Limits { silence_max: Some(Duration::from_millis(400)), ..Limits::default() };
     let faults = vec![fault(1, 2, Fault::Hang(3_000))];
     let server = Server::start(Config { limits, ..scripted(Script { faults, ..quick() }) }).await;

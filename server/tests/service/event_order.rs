@@ -123,7 +123,7 @@ impl EventEncoder for Notes {
     }
 }
 
-/// Gives up jobs that nobody reads.
+/// Cancels jobs without readers.
 struct Reaper {
     scheduler: Arc<Scheduler>,
     handle: JobHandle,

@@ -32,7 +32,7 @@ async fn telemetry(server: &Server, job_id: &str) -> Result<GetJobTelemetryRespo
 }
 
 #[tokio::test]
-async fn a_job_that_asks_is_told_where_its_time_went_and_what_was_seen() {
+async fn a_profiled_job_reports_where_its_time_went() {
     let server = Server::start(scripted(steps_of_ms(100))).await;
     let events = run(&server, GenerateRequest { profile: true, ..request(12) }).await;
 
@@ -67,8 +67,8 @@ async fn a_profile_changes_no_byte_of_the_picture() {
     let mut files = Vec::new();
     for profile in [false, true] {
         let events = run(&server, GenerateRequest { profile, seed: Some(5), ..request(2) }).await;
-        let told = names(&events).contains(&"profile");
-        assert_eq!(told, profile);
+        let has_profile = names(&events).contains(&"profile");
+        assert_eq!(has_profile, profile);
         let started = events.iter().find(|event| matches!(event.event, Some(Event::Started(_)))).expect("started");
         let resolved = expect_event!(started, Started).resolved.as_ref().expect("resolved");
         assert_eq!(resolved.profile, profile, "a job that is drawn again after a restart is measured, too");

@@ -62,7 +62,7 @@ async fn statistics_flow_until_the_caller_hangs_up() {
 }
 
 #[tokio::test]
-async fn health_is_told_for_each_service() {
+async fn health_is_reported_for_each_service() {
     let server = Server::start(scripted(quick())).await;
     let mut health = HealthClient::new(server.channel.clone());
     for service in [

@@ -83,7 +83,7 @@ impl Collector {
         resources.map(|resource| text(&resource.attributes, "service.name")).collect()
     }
 
-    /// The points of a histogram as it was told last.
+    /// The points of a histogram as last exported.
     fn points(&self, name: &str) -> Vec<HistogramDataPoint> {
         let requests = self.metrics.lock().expect("no panic");
         let scopes = requests.last().into_iter().flat_map(|request| &request.resource_metrics);
@@ -170,7 +170,7 @@ async fn a_job_is_a_part_of_its_callers_trace() {
     assert_eq!(steps, ["step"; 3]);
     // The call that watched had no traceparent: a trace of its own.
     assert_ne!(only(&spans, "sakuga.generation.v1.JobService/WatchJob").trace_id, job.trace_id);
-    assert!(spans.iter().all(|span| !format!("{span:?}").contains("blue_hair")), "no prompt is told");
+    assert!(spans.iter().all(|span| !format!("{span:?}").contains("blue_hair")), "no prompt is exported");
     assert_eq!(collector.service_names()[0], "sakuga-server");
 
     let calls = collector.points("rpc.server.call.duration");
@@ -182,7 +182,7 @@ async fn a_job_is_a_part_of_its_callers_trace() {
 }
 
 #[tokio::test]
-async fn what_goes_wrong_is_told_by_its_reason() {
+async fn what_goes_wrong_is_exported_with_its_reason() {
     let collector = Collector::default();
     let script = Script { faults: vec![fault(1, 1, Fault::Fail)], ..quick() };
     let server = Server::start(observed(script, collector.listen().await)).await;
@@ -203,7 +203,7 @@ async fn what_goes_wrong_is_told_by_its_reason() {
     assert_eq!(job.status.as_ref().expect("a status").code(), StatusCode::Error);
     let calls = spans.iter().filter(|span| span.name == "sakuga.generation.v1.GenerationService/Generate");
     let codes: Vec<String> = calls.map(|span| text(&span.attributes, "rpc.response.status_code")).collect();
-    // The caller's fault is none of the server's.
+    // A fault of the caller is not an error of the server.
     assert_eq!(codes, ["OK", "INVALID_ARGUMENT"]);
     let other = only(&spans, "grpc");
     assert_eq!(text(&other.attributes, "rpc.method"), "_OTHER");

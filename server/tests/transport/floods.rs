@@ -60,7 +60,7 @@ pub fn goaway_code(mut bytes: &[u8]) -> Option<u32> {
 }
 
 #[tokio::test]
-async fn whoever_says_nothing_is_closed_soon_and_the_idle_later() {
+async fn silent_connections_are_closed_soon_and_idle_ones_later() {
     let config = TransportConfig {
         handshake_timeout: Duration::from_millis(100),
         idle_timeout: Duration::from_millis(600),
@@ -134,7 +134,7 @@ async fn connections_with_calls_do_not_give_way() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_never_ends_is_given_up() {
+async fn a_handshake_that_never_ends_is_closed() {
     let authority = Authority::new();
     let config = TransportConfig {
         tls: Some(authority.sign_server()),

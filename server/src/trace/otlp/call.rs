@@ -10,11 +10,11 @@ use opentelemetry_sdk::trace::{SdkTracer, Span};
 use opentelemetry_semantic_conventions::attribute::{
     ERROR_TYPE, NETWORK_PEER_ADDRESS, NETWORK_PEER_PORT, RPC_METHOD, RPC_RESPONSE_STATUS_CODE, RPC_SYSTEM_NAME,
 };
+use sakuga_proto::code;
 use tonic::Code;
 
 use super::instruments::Instruments;
 use super::named;
-use crate::grpc::code_name;
 use crate::trace::{CallObserver, TraceParent};
 
 const SYSTEM: &str = "grpc";
@@ -64,7 +64,7 @@ impl CallObserver for CallSpan {
 
 impl Drop for CallSpan {
     fn drop(&mut self) {
-        let name = code_name(self.code);
+        let name = code::name(self.code);
         let mut attributes = vec![
             KeyValue::new(RPC_SYSTEM_NAME, SYSTEM),
             KeyValue::new(RPC_METHOD, std::mem::take(&mut self.method)),

@@ -34,9 +34,9 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     STAGE_UNSPECIFIED: _Stage.ValueType  # 0
     """Never sent."""
     STAGE_TEXT_ENCODE: _Stage.ValueType  # 1
-    """Gemma and Jina CLIP read the text."""
+    """The text encoders read the prompt."""
     STAGE_DENOISE: _Stage.ValueType  # 2
-    """The Next-DiT integrates the latents."""
+    """The denoiser integrates the latents."""
     STAGE_DECODE: _Stage.ValueType  # 3
     """The VAE turns latents into pixels."""
     STAGE_ENCODE_IMAGE: _Stage.ValueType  # 4
@@ -48,9 +48,9 @@ class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
 STAGE_UNSPECIFIED: Stage.ValueType  # 0
 """Never sent."""
 STAGE_TEXT_ENCODE: Stage.ValueType  # 1
-"""Gemma and Jina CLIP read the text."""
+"""The text encoders read the prompt."""
 STAGE_DENOISE: Stage.ValueType  # 2
-"""The Next-DiT integrates the latents."""
+"""The denoiser integrates the latents."""
 STAGE_DECODE: Stage.ValueType  # 3
 """The VAE turns latents into pixels."""
 STAGE_ENCODE_IMAGE: Stage.ValueType  # 4
@@ -75,7 +75,7 @@ class _CancelReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CancelRe
     """The server is going down."""
 
 class CancelReason(_CancelReason, metaclass=_CancelReasonEnumTypeWrapper):
-    """Why a job was given up."""
+    """Why a job was cancelled."""
 
 CANCEL_REASON_UNSPECIFIED: CancelReason.ValueType  # 0
 """Never sent."""
@@ -173,7 +173,7 @@ class GenerateEvent(_message.Message):
 
     @_builtins.property
     def cancelled(self) -> Global___Cancelled:
-        """Terminal: the job was given up on request."""
+        """Terminal: the job was cancelled."""
 
     @_builtins.property
     def requeued(self) -> Global___Requeued:
@@ -518,7 +518,7 @@ class ProfileSpan(_message.Message):
     FLOPS_FIELD_NUMBER: _builtins.int
     BYTES_FIELD_NUMBER: _builtins.int
     network: _builtins.str
-    """The network: `gemma3`, `jina_clip`, `next_dit` or `autoencoder_kl`."""
+    """The network, by the name of its part in `sakuga.system.v1.Model.parameters`."""
     layer: _builtins.int
     """The layer or block, from 0. Absent: outside of them."""
     name: _builtins.str
@@ -772,7 +772,7 @@ Global___Timings: _TypeAlias = Timings  # noqa: Y015
 
 @_typing.final
 class Cancelled(_message.Message):
-    """Terminal: the job was given up on request."""
+    """Terminal: the job was cancelled."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

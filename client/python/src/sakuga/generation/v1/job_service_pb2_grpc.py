@@ -92,9 +92,9 @@ class JobServiceServicer:
     def WatchJob(self, request, context):
         """Streams a job's events from any one on, the past ones first, until the terminal one.
 
-        The first message is `created`. Then every event comes in order and once; previews, statistics and places in the
-        queue are given up for newer ones where the reader is slow, and leave holes in the numbers. `progress` comes when
-        nothing else does.
+        The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
+        statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
+        when nothing else does.
 
         OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
         that is. Do not try again with the same number. Also if the number is higher than any event's.
@@ -104,7 +104,7 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetJob(self, request, context):
-        """Says how a job is.
+        """Returns a job and its state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -51,15 +51,15 @@ class JobServiceStub:
     WatchJob: _grpc.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRequest, _job_service_pb2.WatchJobResponse]
     """Streams a job's events from any one on, the past ones first, until the terminal one.
 
-    The first message is `created`. Then every event comes in order and once; previews, statistics and places in the
-    queue are given up for newer ones where the reader is slow, and leave holes in the numbers. `progress` comes when
-    nothing else does.
+    The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
+    statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
+    when nothing else does.
 
     OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
     that is. Do not try again with the same number. Also if the number is higher than any event's.
     """
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]
-    """Says how a job is."""
+    """Returns a job and its state."""
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
     """Lists jobs, the newest first."""
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]
@@ -96,15 +96,15 @@ class JobServiceAsyncStub(JobServiceStub):
     WatchJob: _aio.UnaryStreamMultiCallable[_job_service_pb2.WatchJobRequest, _job_service_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Streams a job's events from any one on, the past ones first, until the terminal one.
 
-    The first message is `created`. Then every event comes in order and once; previews, statistics and places in the
-    queue are given up for newer ones where the reader is slow, and leave holes in the numbers. `progress` comes when
-    nothing else does.
+    The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
+    statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
+    when nothing else does.
 
     OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
     that is. Do not try again with the same number. Also if the number is higher than any event's.
     """
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]  # type: ignore[assignment]
-    """Says how a job is."""
+    """Returns a job and its state."""
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists jobs, the newest first."""
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]  # type: ignore[assignment]
@@ -150,9 +150,9 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.WatchJobResponse], _abc.AsyncIterator[_job_service_pb2.WatchJobResponse]]:
         """Streams a job's events from any one on, the past ones first, until the terminal one.
 
-        The first message is `created`. Then every event comes in order and once; previews, statistics and places in the
-        queue are given up for newer ones where the reader is slow, and leave holes in the numbers. `progress` comes when
-        nothing else does.
+        The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
+        statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
+        when nothing else does.
 
         OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
         that is. Do not try again with the same number. Also if the number is higher than any event's.
@@ -164,7 +164,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.GetJobRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.GetJobResponse, _abc.Awaitable[_job_service_pb2.GetJobResponse]]:
-        """Says how a job is."""
+        """Returns a job and its state."""
 
     @_abc_1.abstractmethod
     def ListJobs(

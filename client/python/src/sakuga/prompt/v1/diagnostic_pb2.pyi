@@ -86,7 +86,7 @@ class Diagnostic(_message.Message):
     """Where in the prompt: `character_2/appearance`. Empty for the whole text."""
     @_builtins.property
     def fix(self) -> Global___Fix:
-        """How to mend it. Absent if nothing can be proposed."""
+        """How to fix it. Absent if nothing can be proposed."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ Global___Diagnostic: _TypeAlias = Diagnostic  # noqa: Y015
 
 @_typing.final
 class Fix(_message.Message):
-    """How to mend a finding."""
+    """How to fix a finding."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -159,7 +159,7 @@ class TokenCount(_message.Message):
     TRUNCATED_FIELD_NUMBER: _builtins.int
     FIRST_LOST_FIELD_NUMBER: _builtins.int
     encoder: _builtins.str
-    """The encoder: `gemma3` or `jina_clip`."""
+    """The encoder, as the model names it, such as `gemma3`."""
     tokens: _builtins.int
     """Tokens of the whole text, special tokens and system prompt included."""
     limit: _builtins.int

@@ -184,7 +184,7 @@ class ComputePath(_message.Message):
     IMPLEMENTATION_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     operation: _builtins.str
-    """The part: `next_dit`, `gemma3`, `jina_clip` or `autoencoder_kl`."""
+    """The part, by its name in `Model.parameters`."""
     implementation: _builtins.str
     """What computes it, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`."""
     reason: _builtins.str

@@ -240,7 +240,7 @@ class Model(_message.Message):
     """What the text encoders read before a prompt unless a request says otherwise."""
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """Parameters of each part: `next_dit`, `gemma3`, `jina_clip`, `autoencoder_kl`."""
+        """Parameters of each part by its name, such as `next_dit`; the parts depend on the family of the model."""
 
     @_builtins.property
     def default_sampling(self) -> Global___SamplingDefaults:
