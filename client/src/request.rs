@@ -93,6 +93,12 @@ impl GenerationBuilder {
         self
     }
 
+    /// Guidance is active from this t on, from 0 for noise to 1 for the picture. It must be below `guidance_until`.
+    pub fn guidance_from(mut self, t: f32) -> Self {
+        self.sampling().guidance_from = Some(t);
+        self
+    }
+
     /// Guidance is active while t, from 0 for noise to 1 for the picture, is below this.
     pub fn guidance_until(mut self, t: f32) -> Self {
         self.sampling().guidance_until = Some(t);

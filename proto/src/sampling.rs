@@ -21,8 +21,15 @@ impl Sampling {
     pub fn numbers(&self) -> String {
         let mut parts = Vec::new();
         if let Some(scale) = self.guidance_scale {
+            let from = self.guidance_from.filter(|from| *from > 0.0);
             let until = self.guidance_until.filter(|until| *until < 1.0);
-            parts.push(format!("guidance {scale}{}", until.map(|t| format!(" while t < {t}")).unwrap_or_default()));
+            let interval = match (from, until) {
+                (None, None) => String::new(),
+                (Some(from), None) => format!(" while {from} <= t"),
+                (None, Some(until)) => format!(" while t < {until}"),
+                (Some(from), Some(until)) => format!(" while {from} <= t < {until}"),
+            };
+            parts.push(format!("guidance {scale}{interval}"));
         }
         if let Some(factor) = self.guidance_renorm.filter(|factor| *factor > 0.0) {
             parts.push(format!("renorm {factor}"));
@@ -55,6 +62,7 @@ impl From<&SamplingDefaults> for Sampling {
             solver: solver.unwrap_or_default().into(),
             steps: defaults.steps,
             guidance_scale: Some(defaults.guidance_scale),
+            guidance_from: Some(defaults.guidance_from),
             guidance_until: Some(defaults.guidance_until),
             guidance_renorm: Some(defaults.guidance_renorm),
             shift: Some(defaults.shift),
@@ -75,6 +83,10 @@ mod tests {
         assert_eq!(sampling.to_string(), "dpm, 20 steps, guidance 3.5, shift 6");
         (sampling.guidance_until, sampling.guidance_renorm) = (Some(0.5), Some(1.0));
         assert_eq!(sampling.to_string(), "dpm, 20 steps, guidance 3.5 while t < 0.5, renorm 1, shift 6");
+        sampling.guidance_from = Some(0.25);
+        assert_eq!(sampling.numbers(), "guidance 3.5 while 0.25 <= t < 0.5, renorm 1, shift 6");
+        (sampling.guidance_until, sampling.guidance_renorm) = (Some(1.0), None);
+        assert_eq!(sampling.numbers(), "guidance 3.5 while 0.25 <= t, shift 6");
         assert_eq!(Sampling { steps: 1, ..Sampling::default() }.to_string(), "1 step");
         assert_eq!(Sampling::default().to_string(), "");
     }

@@ -17,12 +17,15 @@ pub struct Sampling {
     pub shift: f32,
 }
 
-/// Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598) with truncation in time and a bound on the norm.
+/// Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598) in an interval of time (Kynkäänniemi et al. 2024,
+/// arXiv:2404.07724) and with a bound on the norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Guidance {
     /// `guided = unconditional + scale (conditional - unconditional)`. At exactly 1 the unconditional half is not computed.
     pub scale: f32,
-    /// Guidance acts while `t < until`, strictly, for the shifted time `t` of each evaluation. 1: always.
+    /// Guidance acts while `from <= t`, for the shifted time `t` of each evaluation. 0: from the beginning.
+    pub from: f32,
+    /// Guidance acts while `t < until`, strictly. 1: to the end.
     pub until: f32,
     /// Bounds the norm of the guided prediction to this multiple of the conditional one's, for each image. 0: no bound.
     pub renorm: f32,
@@ -31,17 +34,17 @@ pub struct Guidance {
 impl Guidance {
     /// Guidance of this scale at every time, without a bound on the norm.
     pub const fn new(scale: f32) -> Self {
-        Self { scale, until: 1.0, renorm: 0.0 }
+        Self { scale, from: 0.0, until: 1.0, renorm: 0.0 }
     }
 
     /// Whether an evaluation at time `t` needs the unconditional half.
     pub fn is_active(&self, t: f32) -> bool {
-        self.scale != 1.0 && t < self.until
+        self.scale != 1.0 && self.from <= t && t < self.until
     }
 
     /// Whether there is a time from 0 to 1 at which guidance acts.
     pub fn is_ever_active(&self) -> bool {
-        self.is_active(0.0)
+        self.is_active(self.from)
     }
 }
 
@@ -54,6 +57,8 @@ pub struct PartialSampling {
     pub steps: Option<u32>,
     /// [`Guidance::scale`].
     pub guidance_scale: Option<f32>,
+    /// [`Guidance::from`].
+    pub guidance_from: Option<f32>,
     /// [`Guidance::until`].
     pub guidance_until: Option<f32>,
     /// [`Guidance::renorm`].
@@ -70,6 +75,7 @@ impl PartialSampling {
             steps: self.steps.unwrap_or(defaults.steps),
             guidance: Guidance {
                 scale: self.guidance_scale.unwrap_or(defaults.guidance.scale),
+                from: self.guidance_from.unwrap_or(defaults.guidance.from),
                 until: self.guidance_until.unwrap_or(defaults.guidance.until),
                 renorm: self.guidance_renorm.unwrap_or(defaults.guidance.renorm),
             },
@@ -128,6 +134,11 @@ impl Sampling {
             get_mut: |sampling| &mut sampling.guidance.scale,
         },
         SamplingNumber {
+            limit: Limit { field: "sampling.guidance_from", min: 0.0, max: 1.0 },
+            get: |sampling| sampling.guidance.from,
+            get_mut: |sampling| &mut sampling.guidance.from,
+        },
+        SamplingNumber {
             limit: Limit { field: "sampling.guidance_until", min: 0.0, max: 1.0 },
             get: |sampling| sampling.guidance.until,
             get_mut: |sampling| &mut sampling.guidance.until,
@@ -155,6 +166,13 @@ impl Sampling {
                     .push(SamplingFault { field: limit.field, text: format!("{value} is out of range; use {limit}") });
             }
         }
+        let Guidance { from, until, .. } = self.guidance;
+        // An interval that is empty from the beginning on is guidance that is off.
+        if faults.is_empty() && from > 0.0 && from >= until {
+            let text =
+                format!("{from} is not below guidance_until, which is {until}; lower it or raise guidance_until");
+            faults.push(SamplingFault { field: "sampling.guidance_from", text });
+        }
         faults
     }
 
@@ -177,11 +195,12 @@ mod tests {
             solver: Some(Solver::Dpm),
             steps: Some(4),
             guidance_scale: Some(2.0),
-            guidance_until: Some(0.0),
+            guidance_from: Some(0.25),
+            guidance_until: Some(0.5),
             guidance_renorm: Some(1.0),
             shift: Some(3.0),
         };
-        let guidance = Guidance { scale: 2.0, until: 0.0, renorm: 1.0 };
+        let guidance = Guidance { scale: 2.0, from: 0.25, until: 0.5, renorm: 1.0 };
         assert_eq!(given.or(&DEFAULTS), Sampling { solver: Solver::Dpm, steps: 4, guidance, shift: 3.0 });
     }
 
@@ -192,6 +211,26 @@ mod tests {
         assert!(!guidance.is_active(0.25));
         assert!(!Guidance { scale: 1.0, ..guidance }.is_ever_active());
         assert!(!Guidance { until: 0.0, ..guidance }.is_ever_active());
+    }
+
+    #[test]
+    fn guidance_acts_in_its_interval_only() {
+        let guidance = Guidance { from: 0.25, until: 0.5, ..Guidance::new(4.5) };
+        let active: Vec<_> = [0.0, 0.2499, 0.25, 0.4999, 0.5, 1.0].map(|t| guidance.is_active(t)).into();
+        assert_eq!(active, [false, false, true, true, false, false]);
+        assert!(guidance.is_ever_active());
+        let sampling = |from, until| Sampling { guidance: Guidance { from, until, ..guidance }, ..DEFAULTS };
+        for (from, until) in [(0.0, 0.0), (0.0, 1.0), (0.25, 0.5), (0.99, 1.0)] {
+            assert_eq!(sampling(from, until).faults(), [], "{from} to {until}");
+        }
+        for (from, until) in [(0.5, 0.5), (0.6, 0.5), (0.1, 0.0), (1.0, 1.0)] {
+            let sampling = sampling(from, until);
+            let faults = sampling.faults();
+            assert_eq!((faults.len(), faults[0].field), (1, "sampling.guidance_from"), "{from} to {until}");
+            assert!(!sampling.guidance.is_ever_active(), "{from} to {until}");
+        }
+        let fault = sampling(0.6, 0.5).faults().remove(0).text;
+        assert_eq!(fault, "0.6 is not below guidance_until, which is 0.5; lower it or raise guidance_until");
     }
 
     #[test]

@@ -111,6 +111,11 @@ pub struct Sampling {
     /// Time shift, 0.1 to 20: t/(t + s - s t). Absent: the model's default.
     #[prost(float, optional, tag = "6")]
     pub shift: ::core::option::Option<f32>,
+    /// Guidance is active only from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
+    /// (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside the interval compute the conditional half only.
+    /// Above 0 it must be below `guidance_until`. 0: from the beginning. Absent: the model's default.
+    #[prost(float, optional, tag = "7")]
+    pub guidance_from: ::core::option::Option<f32>,
 }
 impl ::prost::Name for Sampling {
     const NAME: &'static str = "Sampling";

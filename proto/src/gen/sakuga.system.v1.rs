@@ -409,6 +409,9 @@ pub struct SamplingDefaults {
     /// Time shift.
     #[prost(float, tag = "6")]
     pub shift: f32,
+    /// Guidance is active from this t on.
+    #[prost(float, tag = "7")]
+    pub guidance_from: f32,
 }
 impl ::prost::Name for SamplingDefaults {
     const NAME: &'static str = "SamplingDefaults";

@@ -54,6 +54,8 @@ class Options(TypedDict, total=False):
     """The solver."""
     guidance_scale: float
     """Scale of classifier-free guidance, 1 to 30."""
+    guidance_from: float
+    """Guidance is active from this t on, 0 to 1, and must be below `guidance_until`. 0: from the beginning."""
     guidance_until: float
     """Guidance is active while t is below this, 0 to 1: t is 0 for noise and 1 for the picture."""
     guidance_renorm: float

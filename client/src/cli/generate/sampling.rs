@@ -24,6 +24,13 @@ const NUMBERS: &[NumberOption] = &[
         field: |sampling| &mut sampling.guidance_scale,
     },
     NumberOption {
+        long: "guidance-from",
+        value_name: "T",
+        help: "Apply guidance only from this t on (0 is noise, 1 the picture), which is below --guidance-until; 0 for the \
+               whole time [default: the model's]",
+        field: |sampling| &mut sampling.guidance_from,
+    },
+    NumberOption {
         long: "guidance-until",
         value_name: "T",
         help: "Apply guidance only while t (0 is noise, 1 the picture) is below this [default: the model's]",

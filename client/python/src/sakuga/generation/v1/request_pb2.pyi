@@ -242,6 +242,7 @@ class Sampling(_message.Message):
     GUIDANCE_UNTIL_FIELD_NUMBER: _builtins.int
     GUIDANCE_RENORM_FIELD_NUMBER: _builtins.int
     SHIFT_FIELD_NUMBER: _builtins.int
+    GUIDANCE_FROM_FIELD_NUMBER: _builtins.int
     solver: Global___Solver.ValueType
     """The solver."""
     steps: _builtins.int
@@ -262,6 +263,11 @@ class Sampling(_message.Message):
     """
     shift: _builtins.float
     """Time shift, 0.1 to 20: t/(t + s - s t). Absent: the model's default."""
+    guidance_from: _builtins.float
+    """Guidance is active only from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
+    (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside the interval compute the conditional half only.
+    Above 0 it must be below `guidance_until`. 0: from the beginning. Absent: the model's default.
+    """
     def __init__(
         self,
         *,
@@ -271,11 +277,14 @@ class Sampling(_message.Message):
         guidance_until: _builtins.float | None = ...,
         guidance_renorm: _builtins.float | None = ...,
         shift: _builtins.float | None = ...,
+        guidance_from: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_guidance_renorm", b"_guidance_renorm", "_guidance_scale", b"_guidance_scale", "_guidance_until", b"_guidance_until", "_shift", b"_shift", "guidance_renorm", b"guidance_renorm", "guidance_scale", b"guidance_scale", "guidance_until", b"guidance_until", "shift", b"shift"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_guidance_from", b"_guidance_from", "_guidance_renorm", b"_guidance_renorm", "_guidance_scale", b"_guidance_scale", "_guidance_until", b"_guidance_until", "_shift", b"_shift", "guidance_from", b"guidance_from", "guidance_renorm", b"guidance_renorm", "guidance_scale", b"guidance_scale", "guidance_until", b"guidance_until", "shift", b"shift"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_guidance_renorm", b"_guidance_renorm", "_guidance_scale", b"_guidance_scale", "_guidance_until", b"_guidance_until", "_shift", b"_shift", "guidance_renorm", b"guidance_renorm", "guidance_scale", b"guidance_scale", "guidance_until", b"guidance_until", "shift", b"shift", "solver", b"solver", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_guidance_from", b"_guidance_from", "_guidance_renorm", b"_guidance_renorm", "_guidance_scale", b"_guidance_scale", "_guidance_until", b"_guidance_until", "_shift", b"_shift", "guidance_from", b"guidance_from", "guidance_renorm", b"guidance_renorm", "guidance_scale", b"guidance_scale", "guidance_until", b"guidance_until", "shift", b"shift", "solver", b"solver", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__guidance_from: _TypeAlias = _typing.Literal["guidance_from"]  # noqa: Y015
+    _WhichOneofArgType__guidance_from: _TypeAlias = _typing.Literal["_guidance_from", b"_guidance_from"]  # noqa: Y015
     _WhichOneofReturnType__guidance_renorm: _TypeAlias = _typing.Literal["guidance_renorm"]  # noqa: Y015
     _WhichOneofArgType__guidance_renorm: _TypeAlias = _typing.Literal["_guidance_renorm", b"_guidance_renorm"]  # noqa: Y015
     _WhichOneofReturnType__guidance_scale: _TypeAlias = _typing.Literal["guidance_scale"]  # noqa: Y015
@@ -284,6 +293,8 @@ class Sampling(_message.Message):
     _WhichOneofArgType__guidance_until: _TypeAlias = _typing.Literal["_guidance_until", b"_guidance_until"]  # noqa: Y015
     _WhichOneofReturnType__shift: _TypeAlias = _typing.Literal["shift"]  # noqa: Y015
     _WhichOneofArgType__shift: _TypeAlias = _typing.Literal["_shift", b"_shift"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__guidance_from) -> _WhichOneofReturnType__guidance_from | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__guidance_renorm) -> _WhichOneofReturnType__guidance_renorm | None: ...
     @_typing.overload

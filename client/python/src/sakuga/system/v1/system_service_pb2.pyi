@@ -278,6 +278,7 @@ class SamplingDefaults(_message.Message):
     GUIDANCE_UNTIL_FIELD_NUMBER: _builtins.int
     GUIDANCE_RENORM_FIELD_NUMBER: _builtins.int
     SHIFT_FIELD_NUMBER: _builtins.int
+    GUIDANCE_FROM_FIELD_NUMBER: _builtins.int
     solver: _builtins.str
     """The solver: `euler`, `midpoint`, `rk4` or `dpm`."""
     steps: _builtins.int
@@ -290,6 +291,8 @@ class SamplingDefaults(_message.Message):
     """Bound on the norm of the guided velocity. 0: off."""
     shift: _builtins.float
     """Time shift."""
+    guidance_from: _builtins.float
+    """Guidance is active from this t on."""
     def __init__(
         self,
         *,
@@ -299,10 +302,11 @@ class SamplingDefaults(_message.Message):
         guidance_until: _builtins.float = ...,
         guidance_renorm: _builtins.float = ...,
         shift: _builtins.float = ...,
+        guidance_from: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["guidance_renorm", b"guidance_renorm", "guidance_scale", b"guidance_scale", "guidance_until", b"guidance_until", "shift", b"shift", "solver", b"solver", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["guidance_from", b"guidance_from", "guidance_renorm", b"guidance_renorm", "guidance_scale", b"guidance_scale", "guidance_until", b"guidance_until", "shift", b"shift", "solver", b"solver", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
