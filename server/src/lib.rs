@@ -24,8 +24,9 @@
 //! 2. `journal/state.rs` numbers it and refuses what is out of order; `jobs/event_encoder.rs` with `wire/to_proto/` encodes
 //!    it, once for the store and all readers.
 //! 3. `store/writer.rs` writes it before a reader may see it, unless it is a preview or a sample, which a slow reader may miss.
-//! 4. `journal/reader.rs` hands it to each stream of `service/`, which sends the same bytes; the pieces of pictures are read
-//!    from the artifact store in `jobs/artifacts.rs` as the reader takes them.
+//! 4. `journal/publish.rs` wakes the readers (`journal/readers.rs`). `journal/reader.rs` returns the event to
+//!    `service/event_stream.rs`, from which `service/generation.rs` and `service/watch_stream.rs` send the same bytes to every
+//!    client. The pieces of pictures are read from the artifact store in `jobs/artifacts.rs` when they are sent.
 //!
 //! [`app`] puts everything together, [`config`] reads the options. [`metrics`] counts, [`trace`] exports to a collector, and
 //! [`telemetry`] keeps what was sampled during a job, and [`maintenance`] works on the data folder of a server that is stopped. Errors are [`error::ServerError`] until [`wire::status`] turns them

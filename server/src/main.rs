@@ -53,7 +53,7 @@ fn print(text: &str) -> ExitCode {
 fn explain(error: &ConfigError) -> ExitCode {
     match error {
         ConfigError::Flags(shown) => {
-            // Nothing can be done about a terminal that is gone.
+            // Ignored: the terminal may be closed.
             let _ = shown.print();
             if shown.use_stderr() { EX_USAGE.into() } else { ExitCode::SUCCESS }
         }

@@ -67,8 +67,8 @@ pub(crate) fn read<T: std::str::FromStr>(text: &str, otherwise: impl Display) ->
     text.trim().parse().map_err(|_| otherwise.to_string())
 }
 
-/// Whether only this machine can reach the address. An IPv4 address within IPv6 (`::ffff:127.0.0.1`) counts as what it
-/// stands for.
+/// Whether only this machine can reach the address. An IPv4 address within IPv6 (`::ffff:127.0.0.1`) counts as the
+/// IPv4 address.
 pub(crate) fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }

@@ -95,6 +95,31 @@ fn broken(path: &str, markdown: &str, text_of: &dyn Fn(&str) -> Option<String>) 
     findings
 }
 
+/// Documentation of modules that names files, and the folders in which those are.
+const ROUTES: &[(&str, &[&str])] = &[
+    ("server/src/lib.rs", &["server/src"]),
+    ("model/src/families/mod.rs", &["model", "model/src", "model/src/families", "model/src/families/newbie"]),
+];
+
+/// Files and folders in backticks in the documentation of a module that `exists` finds in none of the folders. A name in
+/// capitals stands for any.
+fn missing(path: &str, source: &str, folders: &[&str], exists: &dyn Fn(&str) -> bool) -> Vec<String> {
+    let mut findings = Vec::new();
+    let documentation = source.lines().enumerate().filter_map(|(index, line)| Some((index, line.strip_prefix("//!")?)));
+    for (index, line) in documentation {
+        for named in line.split('`').skip(1).step_by(2) {
+            let is_path = named.ends_with(".rs") || named.ends_with('/');
+            if is_path && !named.contains("NAME") {
+                let named = named.trim_end_matches('/');
+                if !folders.iter().any(|folder| exists(&format!("{folder}/{named}"))) {
+                    findings.push(format!("{path}:{}: there is no {named}", index + 1));
+                }
+            }
+        }
+    }
+    findings
+}
+
 /// Commands that install something in other versions than those that were tested.
 fn unlocked(path: &str, text: &str) -> Vec<String> {
     let mut findings = Vec::new();
@@ -121,6 +146,25 @@ fn every_link_leads_somewhere() {
     let documents = files.iter().filter(|file| file.path.ends_with(".md") && !file.path.contains(GOLDEN));
     let findings = documents.flat_map(|file| broken(&file.path, file.text().expect("a document is text"), &text_of));
     assert_none(&findings.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_files_on_the_routes_exist() {
+    let Some(files) = tree::files() else { return };
+    let exists = |path: &str| files.iter().any(|file| file.path == path || file.path.starts_with(&format!("{path}/")));
+    let findings = ROUTES.iter().flat_map(|(path, folders)| {
+        let source = sakuga_tidy::read(path);
+        assert!(source.contains(".rs`"), "{path} names files");
+        missing(path, &source, folders, &exists)
+    });
+    assert_none(&findings.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_file_that_is_not_on_the_route_is_found() {
+    let source = "//! `a.rs` and `b/` and `x::y` and `families/NAME/mod.rs`\n//! `gone.rs`\n/// `other.rs`";
+    let exists = |path: &str| matches!(path, "src/a.rs" | "tests/b");
+    assert_eq!(missing("m.rs", source, &["src", "tests"], &exists), ["m.rs:2: there is no gone.rs"]);
 }
 
 #[test]

@@ -89,7 +89,7 @@ impl Timings {
 /// How a generation ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// All images are there.
+    /// All images were drawn.
     Finished {
         /// One entry for each image, in order.
         images: Vec<Rgb8>,

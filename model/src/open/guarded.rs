@@ -49,7 +49,7 @@ impl ImageModel for GuardedModel {
         let spec = GenerationSpec { max_batch: warm_up::batch(max_batch, self.ready_pixels, pixels), ..spec.clone() };
         match catch_unwind(AssertUnwindSafe(|| self.inner.generate(&spec, observer))) {
             Ok(generated) => generated,
-            // The tensor library panics when an allocation fails; other panics go on.
+            // The tensor library panics when an allocation fails; other panics are resumed.
             Err(panic) => match shortage::read(panic_message(panic.as_ref()), || self.inner.memory_bytes()) {
                 Some(shortage) => Err(EngineError::OutOfMemory(shortage)),
                 None => resume_unwind(panic),

@@ -164,7 +164,7 @@ mod tests {
                 let variance = (alpha * deviation).powi(2) + sigma * sigma;
                 let data = mean + alpha * deviation * deviation / variance * (x[0] - alpha * mean);
                 let noise = sigma / variance * (x[0] - alpha * mean);
-                // At pure noise an epsilon says nothing of the data.
+                // At pure noise an epsilon does not determine the data.
                 let asked = if alpha == 0.0 { Prediction::V } else { prediction };
                 asked.velocity(&x, &vec![output(asked, data, noise, level)], level)
             };

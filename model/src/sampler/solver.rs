@@ -123,7 +123,7 @@ fn three_eighths<S: State>(x: &S, k1: &S, t: f64, t_next: f64, velocity: &mut dy
 }
 
 /// What DPM-Solver++ (2M) keeps between steps: the last data prediction and the step in `lambda = ln(alpha / sigma)`
-/// that led away from it.
+/// after it.
 struct Multistep<S> {
     previous: Option<(S, f64)>,
 }
@@ -143,7 +143,7 @@ impl<S: State> Multistep<S> {
         let decay = alpha_s * ratio - alpha_t;
         let is_last = i + 2 == sigmas.len();
         let lambda = |sigma: f64| (1.0 - sigma).ln() - sigma.ln();
-        // The last step ends at sigma = 0, where lambda is infinite; it is of order 1 and does not ask for it.
+        // The last step ends at sigma = 0, where lambda is infinite; it is of order 1 and does not use lambda.
         let step = (!is_last).then(|| lambda(sigma_t) - lambda(sigma_s));
         let next = match (&self.previous, step) {
             (Some((earlier, earlier_step)), Some(step)) => {

@@ -38,7 +38,7 @@ impl HealthNames {
     }
 }
 
-/// Reports whether the engine is there, now and whenever it changes, until the handle is dropped.
+/// Reports whether the engine is open, now and whenever that changes, until the handle is dropped.
 pub(super) async fn mirror_engine_status(
     scheduler: &Scheduler,
     health: HealthReporter,

@@ -1,4 +1,4 @@
-//! The composition root: what is made, in which order, and what is handed to whom.
+//! The composition root: creates the parts of the server in their order and connects them.
 
 mod drain;
 mod error;

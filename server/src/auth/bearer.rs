@@ -28,7 +28,7 @@ pub fn bearer(headers: &HeaderMap) -> Result<&[u8], Refusal> {
 ///
 /// # Errors
 ///
-/// Those of [`bearer`]; the header is removed all the same.
+/// Those of [`bearer`]; the header is removed also then.
 pub fn take_bearer(headers: &mut HeaderMap) -> Result<Vec<u8>, Refusal> {
     let token = bearer(headers).map(<[u8]>::to_vec);
     headers.remove(AUTHORIZATION);

@@ -133,7 +133,7 @@ impl Tokens {
 }
 
 impl KnownToken {
-    /// Whether a call of the other may go on as a call of this.
+    /// Whether both are the same credential, so that calls of one may continue as calls of the other.
     fn is_same(&self, other: &Self) -> bool {
         self.entry.hash == other.entry.hash && self.identity == other.identity
     }

@@ -226,7 +226,7 @@ fn scalar(value: toml::Value) -> Option<String> {
     }
 }
 
-/// The known key that an unknown one may stand for, else all of them.
+/// The known key that is similar to an unknown one, else all known keys.
 fn suggestion(command: &Command, key: &str) -> String {
     let wanted = key.to_lowercase().replace('_', "-");
     let scored = settings(command).map(|(name, _)| (strsim::jaro_winkler(name, &wanted), name));

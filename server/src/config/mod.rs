@@ -237,7 +237,7 @@ fn half_of_tls(layers: &Layers) -> Option<String> {
 }
 
 impl Settings {
-    /// What is wrong with settings that are valid each by itself.
+    /// What is wrong with a combination of settings that are each valid.
     fn problems(&self, is_encrypted: bool) -> Vec<String> {
         let mut problems = Vec::new();
         let ServerSettings { listen, insecure_listen, .. } = self.server;

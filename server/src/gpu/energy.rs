@@ -37,7 +37,7 @@ impl EnergyMeter {
         });
         let joules = if self.read_at.is_none_or(|at| elapsed(at) >= PERIOD) {
             self.read_at = Some(now);
-            // Reckoned a little too high, it stands still until the counter is there.
+            // An estimate that was too high is kept until the counter has reached it.
             read().map(|counter| self.last.map_or(counter, |last| counter.max(last.joules)))
         } else {
             reckoned

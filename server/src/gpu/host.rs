@@ -1,4 +1,4 @@
-//! Samples of the host: the CPU's load and memory, where no management library is there.
+//! Samples of the host: the CPU's load and memory, on machines without a management library for GPUs.
 
 use std::sync::Arc;
 use std::time::SystemTime;

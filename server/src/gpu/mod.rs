@@ -114,7 +114,7 @@ pub trait Probe: Send {
     }
 }
 
-/// The probe for an engine's device: NVML for `cuda:N` where the library is there, else the host.
+/// The probe for an engine's device: NVML for `cuda:N` if the library is installed, else the host.
 pub fn probe(device: &str) -> Box<dyn Probe> {
     let index = device.strip_prefix("cuda:").and_then(|rest| rest.split_whitespace().next()?.parse().ok());
     if let Some(index) = index {

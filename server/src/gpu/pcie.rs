@@ -1,5 +1,5 @@
-//! PCIe rates. NVML measures each direction over some 20 ms and blocks meanwhile, so a thread of its own asks, at most once
-//! a second and only while there is a subscriber.
+//! PCIe rates. NVML measures each direction for about 20 ms and blocks, so a separate thread does it, at most once a second
+//! and only while there is a subscriber.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{self, SyncSender};
@@ -52,7 +52,7 @@ impl PcieMeter {
         Ok(Self { wanted, devices })
     }
 
-    /// The device's rate of late, if it was measured; asks for the next measurement and waits for nothing.
+    /// The latest measured rate of the device, if there is one. Requests the next measurement without waiting for it.
     pub(super) fn rate(&self, uuid: &str) -> Option<PcieRate> {
         let now = Instant::now();
         let mut devices = lock(&self.devices);

@@ -138,7 +138,7 @@ fn sample_until_closed(shared: &Shared, mut probe: Box<dyn Probe>) {
         let others = if wants_others { probe.others() } else { Vec::new() };
         let devices = Devices { own: &own, others: &others };
         for subscriber in lock(&shared.subscribers).list.iter_mut().filter(|one| one.due <= now) {
-            // A subscriber to all devices came meanwhile; the next round includes it.
+            // It subscribed to all devices during this round; the next round includes it.
             if subscriber.wants_others && !wants_others {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Creates jobs: a request becomes a stored job, or is refused and leaves nothing behind.
+//! Creates jobs: a request becomes a stored job, or is refused without a trace in the store.
 //!
 //! Cheap checks come first. A call is refused by the client's rate and by the queue before its prompts are parsed and their
 //! tokens are counted, so a flood of refused calls costs next to nothing. A call with an invalid request therefore counts

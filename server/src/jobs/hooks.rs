@@ -55,7 +55,7 @@ impl Jobs {
         })));
     }
 
-    /// Adds a job to the index of ended jobs and forgets it as live. Runs on the store's thread before the next commit, so
+    /// Moves a job from the live jobs to the index of ended ones. Runs on the store's thread before the next commit, so
     /// later admissions see this job as ended.
     fn on_ended(&self, id: &JobId) {
         match self.live_journal(id).map(|journal| Record::decode(&journal.record())) {

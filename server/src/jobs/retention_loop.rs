@@ -78,7 +78,7 @@ impl Jobs {
         let deletions = self.read_store(read).await?.into_iter().map(|(job, bytes)| {
             let artifacts = self.dependencies.artifacts.clone();
             async move {
-                // `None`: the job was deleted meanwhile, or is damaged, and leaves the index only.
+                // `None`: the job was deleted by a call or is damaged; only its entry in the index is removed.
                 let Some(bytes) = bytes else { return Ok((job, None)) };
                 let Ok(record) = Record::of(&job, &bytes) else { return Ok((job, None)) };
                 artifacts.delete(&job, record.picture_count()).await?;

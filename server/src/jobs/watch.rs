@@ -28,7 +28,7 @@ impl Jobs {
         let (id, _) = self.accessible(caller, job_id).await?;
         let out_of_range =
             |oldest, next| ServerError::SequenceRange { job_id: id.to_string(), asked: start, oldest, next };
-        // The reader is made before the record is read: a job that ends meanwhile is still read completely.
+        // The reader is made before the record is read: a job that ends in between is still read completely.
         let live = match self.live.lock().get_mut(&id) {
             Some(live) => {
                 let next = live.journal.next_sequence();

@@ -7,7 +7,7 @@ use crate::event::{EventBody, EventClass};
 
 /// Most previews that wait for readers: two for each picture of a large batch.
 pub const PREVIEWS_MAX: usize = 32;
-/// Most bytes of previews that wait for readers; a single larger one is kept all the same.
+/// Most bytes of previews that wait for readers; a single larger one is kept nevertheless.
 pub const PREVIEW_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What a lossy event replaces: an older one of the same kind.

@@ -63,7 +63,7 @@ impl DeviceMetrics {
                 figures.get_or_create(&label).set(value);
             }
         };
-        // Bytes beyond 2^53 are not to be had.
+        // No device has 2^53 bytes, so nothing is lost.
         let bytes = |bytes: Option<u64>| bytes.map(|bytes| bytes as f64);
         let ratio = |percent: Option<f32>| percent.map(|percent| f64::from(percent) / 100.0);
         let hertz = |megahertz: Option<u32>| megahertz.map(|megahertz| f64::from(megahertz) * 1e6);

@@ -110,7 +110,7 @@ struct QueueMetrics {
 pub struct QueueFigures {
     /// Jobs without a terminal event, the running one included.
     pub live: usize,
-    /// Whether the engine is there.
+    /// Whether the engine is open.
     pub is_serving: bool,
 }
 
@@ -166,7 +166,7 @@ impl Metrics {
         registry.register("step_seconds", "Time of a step", engine.step.clone());
         registry.register("stage_seconds", "Time of a part of the pipeline, by stage", engine.stages.clone());
         registry.register("jobs_live", "Jobs that wait or run", queue.jobs.clone());
-        registry.register("engine_serving", "1 while the engine is there, 0 while it is lost", queue.serving.clone());
+        registry.register("engine_serving", "1 while the engine is open, 0 while it is lost", queue.serving.clone());
         device.register(registry);
         self
     }

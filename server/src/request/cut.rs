@@ -1,16 +1,18 @@
 //! Where, in the text that a client sent, an encoder stops reading.
 //!
 //! Encoders read the canonical text, which differs from the one that was sent in blanks, escapes and the order of
-//! elements, while what stands between two tags is the same in both. So a stretch from the cut on is looked for.
+//! elements; the text between two tags is the same in both. So a stretch of it after the cut is searched for in the text
+//! that was sent.
 
 use std::ops::Range;
 
 /// Characters of the stretch, blanks left out: enough to be found once in any prompt that is long enough to be cut.
-/// Shorter ones are for the last words of an element that stands elsewhere in the text that was sent.
+/// Shorter ones are tried for the last words of an element, which other words follow in the text that was sent.
 const STRETCHES: [usize; 4] = [32, 16, 8, 4];
 
-/// The place in `sent` of the first character that is not read. `read` is what the encoder was given, `lost` its quote of
-/// what it left, and `expected` about where in `read` that begins, which tells apart places that read alike.
+/// The place in `sent` of the first character that is not read. `read` is the text that the encoder was given, `lost` the
+/// beginning of its part that was cut, and `expected` the approximate place of `lost` in `read`, which selects one of
+/// several equal places.
 pub fn place(sent: &str, read: &str, lost: &str, expected: usize) -> Option<usize> {
     let cut = read.match_indices(lost).map(|(at, _)| at).min_by_key(|at| at.abs_diff(expected))?;
     let (read, sent) = (Squeezed::of(read), Squeezed::of(sent));
@@ -21,7 +23,7 @@ pub fn place(sent: &str, read: &str, lost: &str, expected: usize) -> Option<usiz
         if stretch.is_empty() {
             return None;
         }
-        // The same stretch may come more than once: then it is as many times before it here as there.
+        // Of several equal stretches, the one with the same number of equal stretches before it in both texts.
         let before = read.text[..read.bytes(cut..end).start].matches(stretch).count();
         let found = sent.text.match_indices(stretch).map(|(at, _)| at).nth(before)?;
         sent.origin(found)
@@ -80,7 +82,7 @@ impl Squeezed {
 mod tests {
     use super::*;
 
-    /// What stands at the place that is found.
+    /// The text from the place that is found.
     fn found<'t>(sent: &'t str, read: &str, lost: &str) -> Option<&'t str> {
         place(sent, read, lost, 0).map(|at| &sent[at..])
     }

@@ -7,7 +7,7 @@ use super::shared::Shared;
 use crate::error::ServerError;
 use crate::job::JobRequest;
 
-/// A place in the queue that is held for a job. Dropping it frees the place; the job counts by itself once it is live.
+/// A place in the queue that is held for a job. Dropping it frees the place; a live job is counted without it.
 pub struct Reservation {
     /// `None`: a job of an earlier run, which does not count against its client's limit.
     client: Option<Arc<str>>,

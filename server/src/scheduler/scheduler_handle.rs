@@ -20,8 +20,8 @@ use crate::job_id::JobId;
 use crate::limits::Limits;
 use crate::telemetry::{ActivityProbe, Telemetry};
 
-/// How long dropping the scheduler waits for the worker. A step takes a few seconds at most; an engine that hangs longer is
-/// left to the end of the process.
+/// How long dropping the scheduler waits for the worker. A step takes a few seconds at most; the thread of an engine that
+/// hangs longer ends with the process.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How far a live job is.

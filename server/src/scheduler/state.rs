@@ -14,7 +14,7 @@ use crate::job_id::JobId;
 use crate::journal::Journal;
 use crate::limits::Limits;
 
-/// Jobs whose new position is announced at once. Those further back learn their position when they have moved up.
+/// Jobs whose new position is announced at once. Jobs further back get it when they have moved up.
 const ANNOUNCED_MAX: usize = 64;
 
 pub(super) struct State {

@@ -1,4 +1,4 @@
-//! Detects an engine that hangs: fails its job, leaves its thread behind and opens a new engine on a new thread.
+//! Detects an engine that hangs: fails its job, abandons its thread and opens a new engine on a new thread.
 
 use std::sync::{Arc, Weak};
 use std::thread;

@@ -17,7 +17,7 @@ use crate::wire::from_proto;
 /// The entry of a call's metadata that names its client.
 const CLIENT_ID: &str = "sakuga-client-id";
 
-/// On whose behalf a call acts: its token or certificate where the server asks for one.
+/// The caller of a call: its token or certificate on a server that requires one.
 pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     let client = client_id(request).map_err(|error| refuse(&error))?;
     Ok(match request.extensions().get::<ClientIdentity>() {
@@ -29,8 +29,8 @@ pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     })
 }
 
-/// The client's name: that of its token or certificate where the server asks for one, else the one that the call gives, else
-/// the address that it comes from. A client can use many names only on a server that asks for none.
+/// The client's name: that of its token or certificate on a server that requires one, else the one in the call's metadata,
+/// else its address. So a client can use many names only on a server that requires no credential.
 ///
 /// # Errors
 ///

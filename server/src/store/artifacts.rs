@@ -31,11 +31,11 @@ impl fmt::Debug for ObjectArtifacts {
 }
 
 impl ObjectArtifacts {
-    /// Pictures in a folder, which is made if it is not there.
+    /// Pictures in a folder, which is created if it does not exist.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if the folder cannot be had.
+    /// [`StoreError`] if the folder cannot be created.
     pub fn in_folder(folder: &FilePath) -> Result<Self, StoreError> {
         std::fs::create_dir_all(folder).map_err(|error| StoreError::from_io(&error))?;
         let files = LocalFileSystem::new_with_prefix(folder).map_err(|error| store_error(&error))?;

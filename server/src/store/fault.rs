@@ -6,8 +6,7 @@ use parking_lot::Mutex;
 
 use super::StoreError;
 
-/// Why a store does not accept what jobs write, for as long as it does not. New jobs are refused meanwhile. Clones share the
-/// state.
+/// Why a store refuses the writes of jobs, as long as it does; new jobs are refused during that time. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub struct StoreFault(Arc<Mutex<Option<StoreError>>>);
 

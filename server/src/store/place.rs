@@ -24,7 +24,7 @@ pub enum DataPlace {
 
 impl DataPlace {
     /// The place unless another is named: a folder of the user's for each port, and memory for a port that the system
-    /// chooses, since nobody could find such a server again.
+    /// chooses: after a restart such a server has another port.
     pub fn of_port(port: u16, variable: impl Fn(&str) -> Option<String>) -> Self {
         let named = |name: &str| variable(name).filter(|value| Path::new(value).is_absolute()).map(PathBuf::from);
         let state = named("XDG_STATE_HOME").or_else(|| named("HOME").map(|home| home.join(".local/state")));

@@ -249,7 +249,7 @@ fn open(backing: &Backing) -> Result<Database, StoreError> {
     opened.unwrap_or_else(|panic| Err(StoreError::Corrupt(panic))).map_err(located)
 }
 
-/// Makes the tables, so that readers find them; writes nothing if they are there.
+/// Creates the tables, so that readers find them; writes nothing if they exist.
 fn prepare(database: &Database) -> Result<(), redb::Error> {
     let tables = database.begin_read()?.list_tables()?.count();
     if tables == TABLES {

@@ -1,8 +1,8 @@
 //! [`StoreWriter`]: the thread that commits. All batches that wait when it is free become one transaction, so that many jobs
 //! share one wait for the disk.
 //!
-//! A running job's writes must not be lost: they are tried again until the store accepts them. Readers do not see the
-//! events meanwhile, and [`StoreWriter::fault`] says why new jobs are refused. A write whose caller waits is tried once.
+//! A running job's writes must not be lost: they are tried again until the store accepts them. Until then readers do not
+//! see the events, and [`StoreWriter::fault`] says why new jobs are refused. A write whose caller waits is tried once.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -165,7 +165,7 @@ impl Shared {
         }
     }
 
-    /// Waits before another attempt, and fails the calls that wait meanwhile. Returns whether to try again.
+    /// Waits before another attempt, and fails the calls that wait for a commit. Returns whether to try again.
     fn pause(&self, error: &StoreError) -> bool {
         if self.fault.set(error) {
             tracing::error!(%error, "the store does not accept what jobs write; trying again");

@@ -28,8 +28,8 @@ use crate::metrics::ConnectionMetrics;
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Connections that may be open; a further one closes the oldest.
 const CONNECTIONS_MAX: usize = 32;
-/// How long a connection may be open without its first byte, and how long after it. A scrape takes milliseconds, and a
-/// scraper connects again by itself.
+/// How long a connection may be open without its first byte, and how long after it. A scrape takes milliseconds, and
+/// scrapers reconnect.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes the text of the page.

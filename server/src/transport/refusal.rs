@@ -99,8 +99,8 @@ impl TransportRefusal {
     }
 }
 
-/// Adds the reason to a status that tonic made by itself: for a method that does not exist, bytes that are not a message,
-/// a deadline that passed. `None` if the status has details already, or is not one of these.
+/// Adds the reason to a status of tonic: for a method that does not exist, bytes that are not a message, a deadline that
+/// passed. `None` if the status has details already, or is not one of these.
 pub fn with_reason(status: &Status) -> Option<Status> {
     if !status.details().is_empty() {
         return None;

@@ -6,8 +6,8 @@ use tonic::metadata::MetadataMap;
 
 use super::from_proto::DURATION_MAX;
 
-/// How long the caller will wait, if it says so. A header that breaks the protocol's rules, or says more than 100 years,
-/// counts as no deadline.
+/// The timeout of the call's `grpc-timeout` header. An invalid header, or one of more than 100 years, counts as no
+/// deadline.
 pub fn timeout(metadata: &MetadataMap) -> Option<Duration> {
     parse(metadata.get("grpc-timeout")?.to_str().ok()?).filter(|timeout| *timeout <= DURATION_MAX)
 }

@@ -84,8 +84,8 @@ pub fn typed(typed: &prompt::Prompt, faults: &mut Vec<Violation>) -> Prompt {
     typed.into()
 }
 
-/// The longest time that a request may name, 100 years. protobuf allows 10 000, which end behind the last moment that
-/// JSON can write.
+/// The longest duration of a request, 100 years. protobuf allows 10 000 years, but from now on they would end after the
+/// last timestamp that protobuf JSON can write.
 pub const DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 /// A time of a request; `None` if it is negative, not valid, or longer than [`DURATION_MAX`].

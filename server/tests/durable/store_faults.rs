@@ -240,7 +240,7 @@ impl Server {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_is_refused_at_the_door_and_the_running_job_waits_for_room() {
+async fn a_full_disk_refuses_new_jobs_and_the_running_job_waits_for_space() {
     for (mood, code, reason) in
         [(Mood::Full, Code::ResourceExhausted, "DISK_FULL"), (Mood::Fails, Code::Unavailable, "STORE_UNAVAILABLE")]
     {

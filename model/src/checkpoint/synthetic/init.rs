@@ -122,7 +122,8 @@ impl Stream {
     }
 }
 
-/// Reads a [`Stream`]. Draws that elements share come from other blocks than their own; it remembers one of each.
+/// Reads a [`Stream`]. Keeps the last block of each of its two kinds: of an element's own draws, and of those that elements
+/// share.
 #[derive(Clone, Debug)]
 pub struct Cursor {
     stream: Stream,

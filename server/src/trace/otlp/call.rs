@@ -74,7 +74,7 @@ impl Drop for CallSpan {
             attributes.push(KeyValue::new(ERROR_TYPE, name));
             self.span.set_status(Status::error(""));
         }
-        // The first two stand there since the beginning.
+        // The first two were set when the span began.
         self.span.set_attributes(attributes[2..].iter().cloned());
         self.span.end();
         self.instruments.call.record(self.begun.elapsed().as_secs_f64(), &attributes);
