@@ -177,6 +177,6 @@ pub enum CancelReason {
     Requested = 2,
     /// The call's deadline passed.
     Deadline = 3,
-    /// The server is going down.
+    /// The server is shutting down.
     Shutdown = 4,
 }

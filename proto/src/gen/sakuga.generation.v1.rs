@@ -276,15 +276,15 @@ impl ImageFormat {
 ///    accepted, queued*, started, (stage | step | preview | gpu_stats | profile)*, image_chunk*, completed
 ///
 /// `requeued` takes a job back to before `started`: the server was stopped while it ran, and it is drawn again from the
-/// start under the same seed. Pieces of pictures that came before it are void.
+/// start with the same seed. Discard the pieces of pictures that came before it.
 ///
 /// `failed` and `cancelled` can come after any event but a terminal one, and each job has exactly one terminal event:
 /// completed, failed or cancelled, after which the stream ends.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GenerateEvent {
-    /// Position in the job's events: 0, 1, 2 … A reader that was too slow misses previews, statistics and places in the
-    /// queue behind the first, never another event, and sees the hole here. Those are not kept, so one that comes later
-    /// sees holes too; so does everyone behind `requeued`. No number is used twice.
+    /// Position in the job's events: 0, 1, 2 … No number is used twice. A gap means events that this reader did not get:
+    /// previews, statistics and queue positions other than the first are dropped when newer ones replace them, and are not
+    /// stored, so slow and late readers miss some. After `requeued` there is always a gap.
     #[prost(uint64, tag = "1")]
     pub sequence: u64,
     /// When it happened, by the server's clock.
@@ -320,7 +320,7 @@ pub mod generate_event {
         /// A step is done.
         #[prost(message, tag = "8")]
         Step(super::Step),
-        /// A look at what is being drawn.
+        /// A preview of the picture while it is drawn.
         #[prost(message, tag = "9")]
         Preview(super::Preview),
         /// A sample of the device.
@@ -359,7 +359,7 @@ impl ::prost::Name for GenerateEvent {
 /// The server was stopped while the job ran; the job waits again, to be drawn from the start under the same seed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Requeued {
-    /// The attempt that comes: 2 behind the first stop.
+    /// The number of the next attempt: 2 after the first stop.
     #[prost(uint32, tag = "1")]
     pub attempt: u32,
 }
@@ -379,7 +379,7 @@ pub struct Accepted {
     /// The caller's name for it, or the one that the server made.
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
-    /// What was repaired in the prompt, and what is worth knowing about it.
+    /// Findings about the prompt: what was repaired, warnings and advice.
     #[prost(message, repeated, tag = "2")]
     pub diagnostics: ::prost::alloc::vec::Vec<super::super::prompt::v1::Diagnostic>,
 }
@@ -494,7 +494,7 @@ impl ::prost::Name for Step {
         "/sakuga.generation.v1.Step".into()
     }
 }
-/// A look at what is being drawn: the picture that the present velocity leads to.
+/// A preview of the picture while it is drawn: the picture that the current velocity predicts.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Preview {
     /// Which picture of the request.
@@ -529,14 +529,14 @@ impl ::prost::Name for Preview {
         "/sakuga.generation.v1.Preview".into()
     }
 }
-/// Where the device's time in one part of the pipeline went. Comes behind the part's last step.
+/// Where the device's time in one part of the pipeline went. Sent after the part's last step.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Profile {
     /// The part.
     #[prost(enumeration = "Stage", tag = "1")]
     pub stage: i32,
     /// The operations, summed up by network, layer and name, in the order of their first appearance. Empty: this device or
-    /// this path cannot tell.
+    /// compute path does not measure them.
     #[prost(message, repeated, tag = "2")]
     pub spans: ::prost::alloc::vec::Vec<ProfileSpan>,
     /// The device's time in all spans, in milliseconds.
@@ -665,7 +665,7 @@ pub struct ImageInfo {
     /// Bytes of the file.
     #[prost(uint64, tag = "5")]
     pub size: u64,
-    /// What the file carries as its metadata.
+    /// The metadata in the file.
     #[prost(message, optional, tag = "6")]
     pub metadata: ::core::option::Option<ImageMetadata>,
 }
@@ -679,7 +679,7 @@ impl ::prost::Name for ImageInfo {
         "/sakuga.generation.v1.ImageInfo".into()
     }
 }
-/// What a finished file says of itself, in its PNG text chunk `sakuga` as protobuf JSON.
+/// The metadata of a finished file: in its PNG text chunk `sakuga`, as protobuf JSON.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ImageMetadata {
     /// Version of this record: 1.
@@ -703,7 +703,7 @@ pub struct ImageMetadata {
     /// The model's name and fingerprint, `name@fingerprint`, as ListModels gives them.
     #[prost(string, tag = "7")]
     pub model: ::prost::alloc::string::String,
-    /// What the encoders read.
+    /// The prompt as the text encoders read it.
     #[prost(string, tag = "8")]
     pub model_text: ::prost::alloc::string::String,
 }
@@ -752,7 +752,7 @@ impl ::prost::Name for Timings {
 /// Terminal: the job was given up on request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cancelled {
-    /// Steps that were done.
+    /// Steps that were completed.
     #[prost(uint32, tag = "1")]
     pub at_step: u32,
     /// Why.
@@ -818,11 +818,11 @@ pub enum CancelReason {
     Unspecified = 0,
     /// The stream was dropped.
     ClientGone = 1,
-    /// A call asked for it.
+    /// CancelJob was called.
     Requested = 2,
     /// The call's deadline passed.
     Deadline = 3,
-    /// The server is going down.
+    /// The server is shutting down.
     Shutdown = 4,
 }
 impl CancelReason {
@@ -956,7 +956,7 @@ pub mod generation_service_client {
         ///
         /// INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
         /// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
-        /// UNAVAILABLE: the server is going down.
+        /// UNAVAILABLE: the server is shutting down.
         pub async fn generate(
             &mut self,
             request: impl tonic::IntoRequest<super::GenerateRequest>,
@@ -997,13 +997,13 @@ pub struct Job {
     /// Its state.
     #[prost(enumeration = "JobState", tag = "3")]
     pub state: i32,
-    /// Who asked for it: the `sakuga-client-id` of the call's metadata, or the address that it came from.
+    /// The client that created it: the `sakuga-client-id` of the call's metadata, or the call's address.
     #[prost(string, tag = "4")]
     pub client_id: ::prost::alloc::string::String,
     /// The request with every default filled in.
     #[prost(message, optional, tag = "5")]
     pub request: ::core::option::Option<GenerateRequest>,
-    /// How it is treated.
+    /// Its priority, time limits and what happens without watchers.
     #[prost(message, optional, tag = "6")]
     pub options: ::core::option::Option<JobOptions>,
     /// When it was accepted.
@@ -1018,7 +1018,7 @@ pub struct Job {
     /// When it is cancelled if it has not ended. Absent: never.
     #[prost(message, optional, tag = "10")]
     pub deadline: ::core::option::Option<::prost_types::Timestamp>,
-    /// How often it was begun: more than 1 if the server was stopped while it ran.
+    /// How often it was started: more than 1 if the server was stopped while it ran.
     #[prost(uint32, tag = "11")]
     pub attempt: u32,
     /// The number of the oldest event that is kept.
@@ -1060,7 +1060,7 @@ impl ::prost::Name for Job {
         "/sakuga.generation.v1.Job".into()
     }
 }
-/// How a job is treated.
+/// Priority and time limits of a job, and what happens to it without watchers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobOptions {
     /// Its share of the device while others wait.
@@ -1069,7 +1069,7 @@ pub struct JobOptions {
     /// Cancels the job when the last stream that watches it ends. False: it is drawn without watchers too.
     #[prost(bool, tag = "2")]
     pub cancel_on_disconnect: bool,
-    /// How long after the last stream has ended the job is cancelled, so that a client can come back. Absent: at once.
+    /// How long after the last stream has ended the job is cancelled, so that a client can reconnect. Absent: at once.
     #[prost(message, optional, tag = "3")]
     pub disconnect_grace: ::core::option::Option<::prost_types::Duration>,
     /// Cancels the job if it has not ended this long after it was accepted. Absent: never.
@@ -1096,7 +1096,7 @@ pub enum JobState {
     Queued = 1,
     /// It has the device, or its pictures are being written.
     Running = 2,
-    /// Its pictures are there.
+    /// Its pictures are complete.
     Completed = 3,
     /// It failed.
     Failed = 4,
@@ -1138,11 +1138,11 @@ impl JobState {
 pub enum Priority {
     /// The same as normal.
     Unspecified = 0,
-    /// After the others, mostly.
+    /// A quarter of the share of a normal job.
     Low = 1,
-    /// As it comes.
+    /// The default.
     Normal = 2,
-    /// Before the others, mostly.
+    /// Four times the share of a normal job.
     High = 3,
 }
 impl Priority {
@@ -1175,7 +1175,7 @@ pub struct CreateJobRequest {
     /// What to draw.
     #[prost(message, optional, tag = "1")]
     pub request: ::core::option::Option<GenerateRequest>,
-    /// How to treat it.
+    /// Its priority and time limits.
     #[prost(message, optional, tag = "2")]
     pub options: ::core::option::Option<JobOptions>,
 }
@@ -1195,7 +1195,7 @@ pub struct CreateJobResponse {
     /// As it is now.
     #[prost(message, optional, tag = "1")]
     pub job: ::core::option::Option<Job>,
-    /// Whether it was there before, under the same `request_id`.
+    /// Whether the job existed before, under the same `request_id`.
     #[prost(bool, tag = "2")]
     pub existed: bool,
 }
@@ -1215,7 +1215,7 @@ pub struct WatchJobRequest {
     /// The job.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
-    /// The number of the last event that the caller has; the stream goes on behind it. Absent: from the first event on.
+    /// The number of the last event that the caller has; the stream continues after it. Absent: from the first event on.
     #[prost(uint64, optional, tag = "2")]
     pub after_sequence: ::core::option::Option<u64>,
     /// Least time between two `progress` messages, in milliseconds. 0: 5000.
@@ -1244,7 +1244,7 @@ pub mod watch_job_response {
     /// What it is.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Message {
-        /// The stream stands. Always the first message, and only that.
+        /// The stream is open. Always the first message, and never a later one.
         #[prost(message, tag = "1")]
         Created(super::WatchCreated),
         /// An event.
@@ -1265,7 +1265,7 @@ impl ::prost::Name for WatchJobResponse {
         "/sakuga.generation.v1.WatchJobResponse".into()
     }
 }
-/// The stream stands.
+/// The stream is open.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchCreated {
     /// The job as it is now.
@@ -1288,7 +1288,7 @@ impl ::prost::Name for WatchCreated {
 /// Nothing happened for a while; the connection and the job are alive.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchProgress {
-    /// Every event below this number was sent, or left out for a newer one: a client that comes back may go on from here.
+    /// Every event below this number was sent, or dropped for a newer one: a client that reconnects can continue from here.
     #[prost(uint64, tag = "1")]
     pub next_sequence: u64,
     /// When it was sent, by the server's clock.
@@ -1365,7 +1365,7 @@ impl ::prost::Name for ListJobsRequest {
         "/sakuga.generation.v1.ListJobsRequest".into()
     }
 }
-/// Which jobs. What is not set admits every job.
+/// Which jobs. A field that is not set matches every job.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct JobFilter {
     /// Those in one of these states.
@@ -1541,7 +1541,7 @@ impl ::prost::Name for GetJobTelemetryRequest {
         "/sakuga.generation.v1.GetJobTelemetryRequest".into()
     }
 }
-/// What was seen of the device while the job had it, so far if it still has it.
+/// The samples and the activity while the job had the device, up to now if it still has it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetJobTelemetryResponse {
     /// Samples, in order.
@@ -1550,7 +1550,7 @@ pub struct GetJobTelemetryResponse {
     /// Activity, in order.
     #[prost(message, repeated, tag = "2")]
     pub activity: ::prost::alloc::vec::Vec<super::super::system::v1::Activity>,
-    /// Whether only the end is kept, because it took very long.
+    /// Whether only the last part is kept, because the job took very long.
     #[prost(bool, tag = "3")]
     pub is_cut: bool,
 }
@@ -1578,8 +1578,8 @@ pub mod job_service_client {
     use tonic::codegen::http::Uri;
     /// Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
     ///
-    /// A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
-    /// method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    /// A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
+    /// method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
     /// caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
     ///
     /// INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
@@ -1813,8 +1813,8 @@ pub mod job_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
-        /// What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
-        /// is not kept any more, as it is in memory alone and for the newest jobs.
+        /// Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+        /// NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
         pub async fn get_job_telemetry(
             &mut self,
             request: impl tonic::IntoRequest<super::GetJobTelemetryRequest>,
@@ -1898,7 +1898,7 @@ pub mod generation_service_server {
         ///
         /// INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
         /// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
-        /// UNAVAILABLE: the server is going down.
+        /// UNAVAILABLE: the server is shutting down.
         async fn generate(
             &self,
             request: tonic::Request<crate::generation::v1::GenerateRequest>,
@@ -2159,8 +2159,8 @@ pub mod job_service_server {
             tonic::Response<Self::GetArtifactStream>,
             tonic::Status,
         >;
-        /// What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
-        /// is not kept any more, as it is in memory alone and for the newest jobs.
+        /// Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+        /// NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
         async fn get_job_telemetry(
             &self,
             request: tonic::Request<crate::generation::v1::GetJobTelemetryRequest>,
@@ -2179,8 +2179,8 @@ pub mod job_service_server {
     }
     /// Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
     ///
-    /// A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
-    /// method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    /// A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
+    /// method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
     /// caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
     ///
     /// INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.

@@ -44,7 +44,7 @@ use crate::transport::serve::{self, Serving};
 use listen::{Sockets, warn_about_exposure};
 use routes::routes;
 
-/// Interval of the device samples that quiet event streams carry as a sign of life.
+/// Interval of the device samples that streams without events carry, to show that the server is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Answers with whole jobs that may be in the making at once.
 const LARGE_ANSWERS: usize = 4;

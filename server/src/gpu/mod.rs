@@ -50,7 +50,7 @@ pub struct DeviceSample {
     pub processes: Vec<ProcessMemory>,
 }
 
-/// What a device received and sent over PCIe of late.
+/// The current rates of a device over PCIe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PcieRate {
     /// Received, in bytes a second.

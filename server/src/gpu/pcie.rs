@@ -15,7 +15,7 @@ use crate::sync::lock;
 
 /// Least time between two measurements of a device.
 const PERIOD: Duration = Duration::from_secs(1);
-/// How long a measurement counts as one of late.
+/// How long a measurement counts as current.
 const FRESH: Duration = Duration::from_millis(2500);
 /// Devices that may wait to be measured.
 const WAITING_MAX: usize = 64;

@@ -90,7 +90,7 @@ impl Jobs {
         // Dropped with the call: a request of a call that is gone is not checked any further, and not stored.
         let gone = CancellationToken::new();
         let _call = gone.clone().drop_guard();
-        // A task of its own: if the caller hangs up halfway, no job is left that is stored but not enqueued.
+        // In its own task: if the caller cancels in between, no job is left that is stored but not enqueued.
         let created = self.runtime.spawn(async move { jobs.create_or_find(call, gone).await });
         created.await.unwrap_or_else(|error| Err(ServerError::Internal(error.to_string())))
     }

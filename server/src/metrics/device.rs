@@ -45,8 +45,8 @@ impl DeviceMetrics {
             ("device_memory_clock_hertz", "Clock of the memory", &self.memory_clock),
             ("device_power_watts", "Power", &self.power),
             ("device_temperature_celsius", "Temperature", &self.temperature),
-            ("device_pcie_receive_bytes_per_second", "Received over PCIe of late", &self.pcie_receive),
-            ("device_pcie_send_bytes_per_second", "Sent over PCIe of late", &self.pcie_send),
+            ("device_pcie_receive_bytes_per_second", "Current rate received over PCIe", &self.pcie_receive),
+            ("device_pcie_send_bytes_per_second", "Current rate sent over PCIe", &self.pcie_send),
         ] {
             registry.register(name, help, figures.clone());
         }

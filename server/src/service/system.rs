@@ -104,8 +104,8 @@ fn interval(asked_ms: u32) -> Result<Duration, Status> {
     Ok(interval)
 }
 
-/// What a subscription brings, until the caller hangs up or the server goes down. A slow reader gets the newest; the
-/// messages of one moment stay together.
+/// The messages of a subscription, until the caller cancels or the server shuts down. A slow reader gets the newest ones;
+/// the messages of one moment stay together.
 fn newest_first<T: Clone + Send + Sync + 'static>(
     context: &Context,
     messages: watch::Receiver<Vec<T>>,

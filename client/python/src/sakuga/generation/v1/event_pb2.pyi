@@ -68,11 +68,11 @@ class _CancelReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CancelRe
     CANCEL_REASON_CLIENT_GONE: _CancelReason.ValueType  # 1
     """The stream was dropped."""
     CANCEL_REASON_REQUESTED: _CancelReason.ValueType  # 2
-    """A call asked for it."""
+    """CancelJob was called."""
     CANCEL_REASON_DEADLINE: _CancelReason.ValueType  # 3
     """The call's deadline passed."""
     CANCEL_REASON_SHUTDOWN: _CancelReason.ValueType  # 4
-    """The server is going down."""
+    """The server is shutting down."""
 
 class CancelReason(_CancelReason, metaclass=_CancelReasonEnumTypeWrapper):
     """Why a job was cancelled."""
@@ -82,11 +82,11 @@ CANCEL_REASON_UNSPECIFIED: CancelReason.ValueType  # 0
 CANCEL_REASON_CLIENT_GONE: CancelReason.ValueType  # 1
 """The stream was dropped."""
 CANCEL_REASON_REQUESTED: CancelReason.ValueType  # 2
-"""A call asked for it."""
+"""CancelJob was called."""
 CANCEL_REASON_DEADLINE: CancelReason.ValueType  # 3
 """The call's deadline passed."""
 CANCEL_REASON_SHUTDOWN: CancelReason.ValueType  # 4
-"""The server is going down."""
+"""The server is shutting down."""
 Global___CancelReason: _TypeAlias = CancelReason  # noqa: Y015
 
 @_typing.final
@@ -96,7 +96,7 @@ class GenerateEvent(_message.Message):
       accepted, queued*, started, (stage | step | preview | gpu_stats | profile)*, image_chunk*, completed
 
     `requeued` takes a job back to before `started`: the server was stopped while it ran, and it is drawn again from the
-    start under the same seed. Pieces of pictures that came before it are void.
+    start with the same seed. Discard the pieces of pictures that came before it.
 
     `failed` and `cancelled` can come after any event but a terminal one, and each job has exactly one terminal event:
     completed, failed or cancelled, after which the stream ends.
@@ -121,9 +121,9 @@ class GenerateEvent(_message.Message):
     REQUEUED_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     sequence: _builtins.int
-    """Position in the job's events: 0, 1, 2 … A reader that was too slow misses previews, statistics and places in the
-    queue behind the first, never another event, and sees the hole here. Those are not kept, so one that comes later
-    sees holes too; so does everyone behind `requeued`. No number is used twice.
+    """Position in the job's events: 0, 1, 2 … No number is used twice. A gap means events that this reader did not get:
+    previews, statistics and queue positions other than the first are dropped when newer ones replace them, and are not
+    stored, so slow and late readers miss some. After `requeued` there is always a gap.
     """
     job_id: _builtins.str
     """The job."""
@@ -153,7 +153,7 @@ class GenerateEvent(_message.Message):
 
     @_builtins.property
     def preview(self) -> Global___Preview:
-        """A look at what is being drawn."""
+        """A preview of the picture while it is drawn."""
 
     @_builtins.property
     def gpu_stats(self) -> _gpu_stats_pb2.GpuStats:
@@ -221,7 +221,7 @@ class Requeued(_message.Message):
 
     ATTEMPT_FIELD_NUMBER: _builtins.int
     attempt: _builtins.int
-    """The attempt that comes: 2 behind the first stop."""
+    """The number of the next attempt: 2 after the first stop."""
     def __init__(
         self,
         *,
@@ -247,7 +247,7 @@ class Accepted(_message.Message):
     """The caller's name for it, or the one that the server made."""
     @_builtins.property
     def diagnostics(self) -> _containers.RepeatedCompositeFieldContainer[_diagnostic_pb2.Diagnostic]:
-        """What was repaired in the prompt, and what is worth knowing about it."""
+        """Findings about the prompt: what was repaired, warnings and advice."""
 
     def __init__(
         self,
@@ -405,7 +405,7 @@ Global___Step: _TypeAlias = Step  # noqa: Y015
 
 @_typing.final
 class Preview(_message.Message):
-    """A look at what is being drawn: the picture that the present velocity leads to."""
+    """A preview of the picture while it is drawn: the picture that the current velocity predicts."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -451,7 +451,7 @@ Global___Preview: _TypeAlias = Preview  # noqa: Y015
 
 @_typing.final
 class Profile(_message.Message):
-    """Where the device's time in one part of the pipeline went. Comes behind the part's last step."""
+    """Where the device's time in one part of the pipeline went. Sent after the part's last step."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -476,7 +476,7 @@ class Profile(_message.Message):
     @_builtins.property
     def spans(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProfileSpan]:
         """The operations, summed up by network, layer and name, in the order of their first appearance. Empty: this device or
-        this path cannot tell.
+        compute path does not measure them.
         """
 
     def __init__(
@@ -644,7 +644,7 @@ class ImageInfo(_message.Message):
     """Bytes of the file."""
     @_builtins.property
     def metadata(self) -> Global___ImageMetadata:
-        """What the file carries as its metadata."""
+        """The metadata in the file."""
 
     def __init__(
         self,
@@ -666,7 +666,7 @@ Global___ImageInfo: _TypeAlias = ImageInfo  # noqa: Y015
 
 @_typing.final
 class ImageMetadata(_message.Message):
-    """What a finished file says of itself, in its PNG text chunk `sakuga` as protobuf JSON."""
+    """The metadata of a finished file: in its PNG text chunk `sakuga`, as protobuf JSON."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -691,7 +691,7 @@ class ImageMetadata(_message.Message):
     model: _builtins.str
     """The model's name and fingerprint, `name@fingerprint`, as ListModels gives them."""
     model_text: _builtins.str
-    """What the encoders read."""
+    """The prompt as the text encoders read it."""
     @_builtins.property
     def request(self) -> _request_pb2.GenerateRequest:
         """The request with every default filled in, for all pictures of the job."""
@@ -779,7 +779,7 @@ class Cancelled(_message.Message):
     AT_STEP_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     at_step: _builtins.int
-    """Steps that were done."""
+    """Steps that were completed."""
     reason: Global___CancelReason.ValueType
     """Why."""
     def __init__(

@@ -41,7 +41,7 @@ class GenerationServiceStub:
 
     INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
     NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
-    UNAVAILABLE: the server is going down.
+    UNAVAILABLE: the server is shutting down.
     """
 
 @_typing.type_check_only
@@ -56,7 +56,7 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
 
     INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
     NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
-    UNAVAILABLE: the server is going down.
+    UNAVAILABLE: the server is shutting down.
     """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -74,7 +74,7 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
 
         INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
         NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
-        UNAVAILABLE: the server is going down.
+        UNAVAILABLE: the server is shutting down.
         """
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

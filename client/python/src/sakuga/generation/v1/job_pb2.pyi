@@ -37,7 +37,7 @@ class _JobStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_JobState.Val
     JOB_STATE_RUNNING: _JobState.ValueType  # 2
     """It has the device, or its pictures are being written."""
     JOB_STATE_COMPLETED: _JobState.ValueType  # 3
-    """Its pictures are there."""
+    """Its pictures are complete."""
     JOB_STATE_FAILED: _JobState.ValueType  # 4
     """It failed."""
     JOB_STATE_CANCELLED: _JobState.ValueType  # 5
@@ -53,7 +53,7 @@ JOB_STATE_QUEUED: JobState.ValueType  # 1
 JOB_STATE_RUNNING: JobState.ValueType  # 2
 """It has the device, or its pictures are being written."""
 JOB_STATE_COMPLETED: JobState.ValueType  # 3
-"""Its pictures are there."""
+"""Its pictures are complete."""
 JOB_STATE_FAILED: JobState.ValueType  # 4
 """It failed."""
 JOB_STATE_CANCELLED: JobState.ValueType  # 5
@@ -69,11 +69,11 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
     """The same as normal."""
     PRIORITY_LOW: _Priority.ValueType  # 1
-    """After the others, mostly."""
+    """A quarter of the share of a normal job."""
     PRIORITY_NORMAL: _Priority.ValueType  # 2
-    """As it comes."""
+    """The default."""
     PRIORITY_HIGH: _Priority.ValueType  # 3
-    """Before the others, mostly."""
+    """Four times the share of a normal job."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
     """A job's share of the device while others wait. Clients take turns; a turn of a high priority comes four times as often
@@ -83,11 +83,11 @@ class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 """The same as normal."""
 PRIORITY_LOW: Priority.ValueType  # 1
-"""After the others, mostly."""
+"""A quarter of the share of a normal job."""
 PRIORITY_NORMAL: Priority.ValueType  # 2
-"""As it comes."""
+"""The default."""
 PRIORITY_HIGH: Priority.ValueType  # 3
-"""Before the others, mostly."""
+"""Four times the share of a normal job."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 @_typing.final
@@ -123,9 +123,9 @@ class Job(_message.Message):
     state: Global___JobState.ValueType
     """Its state."""
     client_id: _builtins.str
-    """Who asked for it: the `sakuga-client-id` of the call's metadata, or the address that it came from."""
+    """The client that created it: the `sakuga-client-id` of the call's metadata, or the call's address."""
     attempt: _builtins.int
-    """How often it was begun: more than 1 if the server was stopped while it ran."""
+    """How often it was started: more than 1 if the server was stopped while it ran."""
     oldest_sequence: _builtins.int
     """The number of the oldest event that is kept."""
     next_sequence: _builtins.int
@@ -142,7 +142,7 @@ class Job(_message.Message):
 
     @_builtins.property
     def options(self) -> Global___JobOptions:
-        """How it is treated."""
+        """Its priority, time limits and what happens without watchers."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -223,7 +223,7 @@ Global___Job: _TypeAlias = Job  # noqa: Y015
 
 @_typing.final
 class JobOptions(_message.Message):
-    """How a job is treated."""
+    """Priority and time limits of a job, and what happens to it without watchers."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -237,7 +237,7 @@ class JobOptions(_message.Message):
     """Cancels the job when the last stream that watches it ends. False: it is drawn without watchers too."""
     @_builtins.property
     def disconnect_grace(self) -> _duration_pb2.Duration:
-        """How long after the last stream has ended the job is cancelled, so that a client can come back. Absent: at once."""
+        """How long after the last stream has ended the job is cancelled, so that a client can reconnect. Absent: at once."""
 
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:

@@ -38,7 +38,7 @@ class CreateJobRequest(_message.Message):
 
     @_builtins.property
     def options(self) -> _job_pb2.JobOptions:
-        """How to treat it."""
+        """Its priority and time limits."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class CreateJobResponse(_message.Message):
     JOB_FIELD_NUMBER: _builtins.int
     EXISTED_FIELD_NUMBER: _builtins.int
     existed: _builtins.bool
-    """Whether it was there before, under the same `request_id`."""
+    """Whether the job existed before, under the same `request_id`."""
     @_builtins.property
     def job(self) -> _job_pb2.Job:
         """As it is now."""
@@ -94,7 +94,7 @@ class WatchJobRequest(_message.Message):
     job_id: _builtins.str
     """The job."""
     after_sequence: _builtins.int
-    """The number of the last event that the caller has; the stream goes on behind it. Absent: from the first event on."""
+    """The number of the last event that the caller has; the stream continues after it. Absent: from the first event on."""
     progress_interval_ms: _builtins.int
     """Least time between two `progress` messages, in milliseconds. 0: 5000."""
     def __init__(
@@ -125,7 +125,7 @@ class WatchJobResponse(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def created(self) -> Global___WatchCreated:
-        """The stream stands. Always the first message, and only that."""
+        """The stream is open. Always the first message, and never a later one."""
 
     @_builtins.property
     def event(self) -> _event_pb2.GenerateEvent:
@@ -154,7 +154,7 @@ Global___WatchJobResponse: _TypeAlias = WatchJobResponse  # noqa: Y015
 
 @_typing.final
 class WatchCreated(_message.Message):
-    """The stream stands."""
+    """The stream is open."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -190,7 +190,7 @@ class WatchProgress(_message.Message):
     TIME_FIELD_NUMBER: _builtins.int
     GPU_STATS_FIELD_NUMBER: _builtins.int
     next_sequence: _builtins.int
-    """Every event below this number was sent, or left out for a newer one: a client that comes back may go on from here."""
+    """Every event below this number was sent, or dropped for a newer one: a client that reconnects can continue from here."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was sent, by the server's clock."""
@@ -294,7 +294,7 @@ Global___ListJobsRequest: _TypeAlias = ListJobsRequest  # noqa: Y015
 
 @_typing.final
 class JobFilter(_message.Message):
-    """Which jobs. What is not set admits every job."""
+    """Which jobs. A field that is not set matches every job."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -535,7 +535,7 @@ Global___GetJobTelemetryRequest: _TypeAlias = GetJobTelemetryRequest  # noqa: Y0
 
 @_typing.final
 class GetJobTelemetryResponse(_message.Message):
-    """What was seen of the device while the job had it, so far if it still has it."""
+    """The samples and the activity while the job had the device, up to now if it still has it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -543,7 +543,7 @@ class GetJobTelemetryResponse(_message.Message):
     ACTIVITY_FIELD_NUMBER: _builtins.int
     IS_CUT_FIELD_NUMBER: _builtins.int
     is_cut: _builtins.bool
-    """Whether only the end is kept, because it took very long."""
+    """Whether only the last part is kept, because the job took very long."""
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[_gpu_stats_pb2.GpuStats]:
         """Samples, in order."""

@@ -12,8 +12,8 @@ GRPC_VERSION = grpc.__version__
 class JobServiceStub:
     """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
 
-    A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
-    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
+    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
     caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
 
     INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
@@ -70,8 +70,8 @@ class JobServiceStub:
 class JobServiceServicer:
     """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
 
-    A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
-    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
+    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
     caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
 
     INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
@@ -132,8 +132,8 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetJobTelemetry(self, request, context):
-        """What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
-        is not kept any more, as it is in memory alone and for the newest jobs.
+        """Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+        NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,8 +200,8 @@ def add_JobServiceServicer_to_server(servicer, server):
 class JobService:
     """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
 
-    A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
-    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
+    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
     caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
 
     INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.

@@ -29,8 +29,8 @@ GRPC_VERSION: str
 class JobServiceStub:
     """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
 
-    A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
-    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
+    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
     caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
 
     INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
@@ -67,8 +67,8 @@ class JobServiceStub:
     GetArtifact: _grpc.UnaryStreamMultiCallable[_job_service_pb2.GetArtifactRequest, _job_service_pb2.GetArtifactResponse]
     """Streams a picture of a completed job, or a part of it."""
     GetJobTelemetry: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobTelemetryRequest, _job_service_pb2.GetJobTelemetryResponse]
-    """What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
-    is not kept any more, as it is in memory alone and for the newest jobs.
+    """Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+    NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
     """
     DeleteJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]
     """Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first."""
@@ -77,8 +77,8 @@ class JobServiceStub:
 class JobServiceAsyncStub(JobServiceStub):
     """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
 
-    A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
-    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
+    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
     caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
 
     INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
@@ -112,8 +112,8 @@ class JobServiceAsyncStub(JobServiceStub):
     GetArtifact: _aio.UnaryStreamMultiCallable[_job_service_pb2.GetArtifactRequest, _job_service_pb2.GetArtifactResponse]  # type: ignore[assignment]
     """Streams a picture of a completed job, or a part of it."""
     GetJobTelemetry: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobTelemetryRequest, _job_service_pb2.GetJobTelemetryResponse]  # type: ignore[assignment]
-    """What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
-    is not kept any more, as it is in memory alone and for the newest jobs.
+    """Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+    NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
     """
     DeleteJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.DeleteJobRequest, _job_service_pb2.DeleteJobResponse]  # type: ignore[assignment]
     """Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first."""
@@ -121,8 +121,8 @@ class JobServiceAsyncStub(JobServiceStub):
 class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     """Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
 
-    A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
-    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+    A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
+    method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
     caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
 
     INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
@@ -196,8 +196,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.GetJobTelemetryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.GetJobTelemetryResponse, _abc.Awaitable[_job_service_pb2.GetJobTelemetryResponse]]:
-        """What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
-        is not kept any more, as it is in memory alone and for the newest jobs.
+        """Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+        NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
         """
 
     @_abc_1.abstractmethod

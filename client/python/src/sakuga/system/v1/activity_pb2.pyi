@@ -46,7 +46,7 @@ class Activity(_message.Message):
     """Steps that it has."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When it was looked at."""
+        """When it was measured."""
 
     @_builtins.property
     def pools(self) -> _containers.RepeatedCompositeFieldContainer[Global___MemoryPool]:
@@ -54,7 +54,7 @@ class Activity(_message.Message):
 
     @_builtins.property
     def processes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProcessMemory]:
-        """The device's memory by process, where the driver tells."""
+        """The device's memory by process. Empty if the driver does not report it."""
 
     def __init__(
         self,
@@ -86,7 +86,7 @@ class MemoryPool(_message.Message):
     USED_BYTES_FIELD_NUMBER: _builtins.int
     HELD_BYTES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """What for: `weights and tensors`, `scratch` or `library workspace`."""
+    """Its purpose: `weights and tensors`, `scratch` or `library workspace`."""
     used_bytes: _builtins.int
     """Bytes that are in use."""
     held_bytes: _builtins.int

@@ -31,7 +31,7 @@ class _StatsSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StatsSour
     STATS_SOURCE_NVML: _StatsSource.ValueType  # 1
     """NVIDIA's management library."""
     STATS_SOURCE_HOST: _StatsSource.ValueType  # 2
-    """The operating system: load and memory of the host, because no management library is there."""
+    """The operating system: load and memory of the host, because there is no management library."""
 
 class StatsSource(_StatsSource, metaclass=_StatsSourceEnumTypeWrapper):
     """Where a sample comes from."""
@@ -41,12 +41,12 @@ STATS_SOURCE_UNSPECIFIED: StatsSource.ValueType  # 0
 STATS_SOURCE_NVML: StatsSource.ValueType  # 1
 """NVIDIA's management library."""
 STATS_SOURCE_HOST: StatsSource.ValueType  # 2
-"""The operating system: load and memory of the host, because no management library is there."""
+"""The operating system: load and memory of the host, because there is no management library."""
 Global___StatsSource: _TypeAlias = StatsSource  # noqa: Y015
 
 @_typing.final
 class GpuStats(_message.Message):
-    """One sample of a device. A field that the source cannot tell is absent."""
+    """One sample of a device. A field that the source does not report is absent."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -94,16 +94,16 @@ class GpuStats(_message.Message):
     energy_joules: _builtins.float
     """Energy since the driver was loaded, in joules."""
     pcie_receive_bytes_per_second: _builtins.int
-    """What the device received over PCIe of late, in bytes a second."""
+    """Current rate that the device receives over PCIe, in bytes a second."""
     pcie_send_bytes_per_second: _builtins.int
-    """What the device sent over PCIe of late, in bytes a second."""
+    """Current rate that the device sends over PCIe, in bytes a second."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When it was taken."""
 
     @_builtins.property
     def throttle_reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Why the clocks are held down, such as `sw_power_cap`. Empty: they are not, or it is not known."""
+        """Why the clocks are throttled, such as `sw_power_cap`. Empty: they are not, or the source does not report it."""
 
     def __init__(
         self,

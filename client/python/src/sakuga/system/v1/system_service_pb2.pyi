@@ -24,7 +24,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class GetServerInfoRequest(_message.Message):
-    """Asks what the server is."""
+    """Asks for a description of the server."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -41,7 +41,7 @@ Global___GetServerInfoRequest: _TypeAlias = GetServerInfoRequest  # noqa: Y015
 
 @_typing.final
 class GetServerInfoResponse(_message.Message):
-    """What the server is."""
+    """A description of the server."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -67,7 +67,7 @@ class GetServerInfoResponse(_message.Message):
     """Jobs that wait or run."""
     @_builtins.property
     def started(self) -> _timestamp_pb2.Timestamp:
-        """Since when it runs."""
+        """When it was started."""
 
     @_builtins.property
     def limits(self) -> Global___Limits:
@@ -75,7 +75,7 @@ class GetServerInfoResponse(_message.Message):
 
     @_builtins.property
     def step_time(self) -> _duration_pb2.Duration:
-        """Median time of a step of late, if any was measured."""
+        """Median time of the latest steps. Absent until a step was measured."""
 
     @_builtins.property
     def loading(self) -> _containers.RepeatedCompositeFieldContainer[_activity_pb2.LoadingPhase]:

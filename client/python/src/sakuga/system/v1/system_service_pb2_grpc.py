@@ -10,7 +10,7 @@ GRPC_VERSION = grpc.__version__
 
 
 class SystemServiceStub:
-    """Says what the server is, what it can draw with, and how its device does.
+    """Describes the server, its models and its device.
     """
 
     def __init__(self, channel):
@@ -42,7 +42,7 @@ class SystemServiceStub:
 
 
 class SystemServiceServicer:
-    """Says what the server is, what it can draw with, and how its device does.
+    """Describes the server, its models and its device.
     """
 
     def GetServerInfo(self, request, context):
@@ -105,7 +105,7 @@ def add_SystemServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SystemService:
-    """Says what the server is, what it can draw with, and how its device does.
+    """Describes the server, its models and its device.
     """
 
     @staticmethod

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SystemServiceStub:
-    """Says what the server is, what it can draw with, and how its device does."""
+    """Describes the server, its models and its device."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,7 +44,7 @@ class SystemServiceStub:
 
 @_typing.type_check_only
 class SystemServiceAsyncStub(SystemServiceStub):
-    """Says what the server is, what it can draw with, and how its device does."""
+    """Describes the server, its models and its device."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetServerInfoRequest, _system_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
@@ -57,7 +57,7 @@ class SystemServiceAsyncStub(SystemServiceStub):
     """What the server does and who holds the device's memory, until the caller hangs up. A slow reader gets the newest."""
 
 class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Says what the server is, what it can draw with, and how its device does."""
+    """Describes the server, its models and its device."""
 
     @_abc_1.abstractmethod
     def GetServerInfo(
