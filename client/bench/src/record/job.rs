@@ -1,4 +1,8 @@
 //! One picture in a record: its steps, stages, samples of the device and events.
+//!
+//! These are types of the file and not messages of the API: programs without protobuf write the format too, times are
+//! milliseconds from the start of the picture, and a file stays readable when the API changes. `recorder.rs` makes them
+//! from the messages.
 
 use serde::{Deserialize, Serialize};
 
