@@ -11,8 +11,8 @@ pub struct GenerateRequest {
     /// The model, as ListModels names it. Empty: the server's default.
     #[prost(string, tag = "7")]
     pub model: ::prost::alloc::string::String,
-    /// Read by Gemma before the prompt. Absent: the system prompt in front of the prompt's text, or else the model's default.
-    /// Present and empty: none.
+    /// Read before the prompt by the encoders that take a system prompt. Absent: the system prompt in front of the prompt's
+    /// text, or else the model's default. Present and empty: no system prompt.
     #[prost(string, optional, tag = "8")]
     pub system_prompt: ::core::option::Option<::prost::alloc::string::String>,
     /// How the latents are integrated.
@@ -92,8 +92,8 @@ pub struct Sampling {
     /// The solver.
     #[prost(enumeration = "Solver", tag = "1")]
     pub solver: i32,
-    /// Intervals from noise to picture, 1 to 200. 0: the model's default. This counts INTERVALS for every solver; NewBie's
-    /// own demo counts the points between them for its ODE solvers, one more than this.
+    /// Intervals from noise to picture, 1 to 200. 0: the model's default. This counts intervals for every solver;
+    /// programs that count the points between them say one more.
     #[prost(uint32, tag = "2")]
     pub steps: u32,
     /// Scale of classifier-free guidance, 1 to 30. Absent: the model's default. At exactly 1 the unconditional half is not
@@ -101,10 +101,10 @@ pub struct Sampling {
     #[prost(float, optional, tag = "3")]
     pub guidance_scale: ::core::option::Option<f32>,
     /// Guidance is active while t is below this, 0 to 1, t in the shifted time of the evaluation; 1 is always. Absent: the
-    /// model's default. NewBie's own demo uses 0.25.
+    /// model's default.
     #[prost(float, optional, tag = "4")]
     pub guidance_until: ::core::option::Option<f32>,
-    /// Bounds the norm of the guided velocity to this multiple of the conditional one's, per image. 0: off.
+    /// Bounds the norm of the guided velocity to this multiple of the conditional one's, per image, 0 to 100. 0: off.
     /// Absent: the model's default.
     #[prost(float, optional, tag = "5")]
     pub guidance_renorm: ::core::option::Option<f32>,
@@ -156,7 +156,7 @@ impl ::prost::Name for PreviewOptions {
         "/sakuga.generation.v1.PreviewOptions".into()
     }
 }
-/// The solvers of the reference's transport.
+/// The solvers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Solver {
@@ -335,7 +335,7 @@ pub mod generate_event {
         /// Terminal: what went wrong.
         #[prost(message, tag = "13")]
         Failed(::tonic_types::pb::Status),
-        /// Terminal: the job was given up on request.
+        /// Terminal: the job was cancelled.
         #[prost(message, tag = "14")]
         Cancelled(super::Cancelled),
         /// The server was stopped while the job ran; the job waits again.
@@ -566,7 +566,7 @@ impl ::prost::Name for Profile {
 /// All operations of one name in one layer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ProfileSpan {
-    /// The network: `gemma3`, `jina_clip`, `next_dit` or `autoencoder_kl`.
+    /// The network, by the name of its part in `sakuga.system.v1.Model.parameters`.
     #[prost(string, tag = "1")]
     pub network: ::prost::alloc::string::String,
     /// The layer or block, from 0. Absent: outside of them.
@@ -749,7 +749,7 @@ impl ::prost::Name for Timings {
         "/sakuga.generation.v1.Timings".into()
     }
 }
-/// Terminal: the job was given up on request.
+/// Terminal: the job was cancelled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Cancelled {
     /// Steps that were completed.
@@ -775,9 +775,9 @@ impl ::prost::Name for Cancelled {
 pub enum Stage {
     /// Never sent.
     Unspecified = 0,
-    /// Gemma and Jina CLIP read the text.
+    /// The text encoders read the prompt.
     TextEncode = 1,
-    /// The Next-DiT integrates the latents.
+    /// The denoiser integrates the latents.
     Denoise = 2,
     /// The VAE turns latents into pixels.
     Decode = 3,
@@ -810,7 +810,7 @@ impl Stage {
         }
     }
 }
-/// Why a job was given up.
+/// Why a job was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum CancelReason {
@@ -1684,9 +1684,9 @@ pub mod job_service_client {
         }
         /// Streams a job's events from any one on, the past ones first, until the terminal one.
         ///
-        /// The first message is `created`. Then every event comes in order and once; previews, statistics and places in the
-        /// queue are given up for newer ones where the reader is slow, and leave holes in the numbers. `progress` comes when
-        /// nothing else does.
+        /// The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
+        /// statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
+        /// when nothing else does.
         ///
         /// OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
         /// that is. Do not try again with the same number. Also if the number is higher than any event's.
@@ -1714,7 +1714,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "WatchJob"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Says how a job is.
+        /// Returns a job and its state.
         pub async fn get_job(
             &mut self,
             request: impl tonic::IntoRequest<super::GetJobRequest>,
@@ -2108,9 +2108,9 @@ pub mod job_service_server {
             + 'static;
         /// Streams a job's events from any one on, the past ones first, until the terminal one.
         ///
-        /// The first message is `created`. Then every event comes in order and once; previews, statistics and places in the
-        /// queue are given up for newer ones where the reader is slow, and leave holes in the numbers. `progress` comes when
-        /// nothing else does.
+        /// The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
+        /// statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
+        /// when nothing else does.
         ///
         /// OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
         /// that is. Do not try again with the same number. Also if the number is higher than any event's.
@@ -2118,7 +2118,7 @@ pub mod job_service_server {
             &self,
             request: tonic::Request<crate::generation::v1::WatchJobRequest>,
         ) -> std::result::Result<tonic::Response<Self::WatchJobStream>, tonic::Status>;
-        /// Says how a job is.
+        /// Returns a job and its state.
         async fn get_job(
             &self,
             request: tonic::Request<crate::generation::v1::GetJobRequest>,

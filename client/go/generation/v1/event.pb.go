@@ -32,9 +32,9 @@ type Stage int32
 const (
 	// Never sent.
 	Stage_STAGE_UNSPECIFIED Stage = 0
-	// Gemma and Jina CLIP read the text.
+	// The text encoders read the prompt.
 	Stage_STAGE_TEXT_ENCODE Stage = 1
-	// The Next-DiT integrates the latents.
+	// The denoiser integrates the latents.
 	Stage_STAGE_DENOISE Stage = 2
 	// The VAE turns latents into pixels.
 	Stage_STAGE_DECODE Stage = 3
@@ -87,7 +87,7 @@ func (Stage) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{0}
 }
 
-// Why a job was given up.
+// Why a job was cancelled.
 type CancelReason int32
 
 const (
@@ -95,11 +95,11 @@ const (
 	CancelReason_CANCEL_REASON_UNSPECIFIED CancelReason = 0
 	// The stream was dropped.
 	CancelReason_CANCEL_REASON_CLIENT_GONE CancelReason = 1
-	// A call asked for it.
+	// CancelJob was called.
 	CancelReason_CANCEL_REASON_REQUESTED CancelReason = 2
 	// The call's deadline passed.
 	CancelReason_CANCEL_REASON_DEADLINE CancelReason = 3
-	// The server is going down.
+	// The server is shutting down.
 	CancelReason_CANCEL_REASON_SHUTDOWN CancelReason = 4
 )
 
@@ -153,15 +153,15 @@ func (CancelReason) EnumDescriptor() ([]byte, []int) {
 //	accepted, queued*, started, (stage | step | preview | gpu_stats | profile)*, image_chunk*, completed
 //
 // `requeued` takes a job back to before `started`: the server was stopped while it ran, and it is drawn again from the
-// start under the same seed. Pieces of pictures that came before it are void.
+// start with the same seed. Discard the pieces of pictures that came before it.
 //
 // `failed` and `cancelled` can come after any event but a terminal one, and each job has exactly one terminal event:
 // completed, failed or cancelled, after which the stream ends.
 type GenerateEvent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Position in the job's events: 0, 1, 2 … A reader that was too slow misses previews, statistics and places in the
-	// queue behind the first, never another event, and sees the hole here. Those are not kept, so one that comes later
-	// sees holes too; so does everyone behind `requeued`. No number is used twice.
+	// Position in the job's events: 0, 1, 2 … No number is used twice. A gap means events that this reader did not get:
+	// previews, statistics and queue positions other than the first are dropped when newer ones replace them, and are not
+	// stored, so slow and late readers miss some. After `requeued` there is always a gap.
 	Sequence uint64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	// When it happened, by the server's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
@@ -394,7 +394,7 @@ type GenerateEvent_Step struct {
 }
 
 type GenerateEvent_Preview struct {
-	// A look at what is being drawn.
+	// A preview of the picture while it is drawn.
 	Preview *Preview `protobuf:"bytes,9,opt,name=preview,proto3,oneof"`
 }
 
@@ -419,7 +419,7 @@ type GenerateEvent_Failed struct {
 }
 
 type GenerateEvent_Cancelled struct {
-	// Terminal: the job was given up on request.
+	// Terminal: the job was cancelled.
 	Cancelled *Cancelled `protobuf:"bytes,14,opt,name=cancelled,proto3,oneof"`
 }
 
@@ -462,7 +462,7 @@ func (*GenerateEvent_Profile) isGenerateEvent_Event() {}
 // The server was stopped while the job ran; the job waits again, to be drawn from the start under the same seed.
 type Requeued struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The attempt that comes: 2 behind the first stop.
+	// The number of the next attempt: 2 after the first stop.
 	Attempt       uint32 `protobuf:"varint,1,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -510,7 +510,7 @@ type Accepted struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The caller's name for it, or the one that the server made.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// What was repaired in the prompt, and what is worth knowing about it.
+	// Findings about the prompt: what was repaired, warnings and advice.
 	Diagnostics   []*v11.Diagnostic `protobuf:"bytes,2,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -843,7 +843,7 @@ func (x *Step) GetEvaluations() uint32 {
 	return 0
 }
 
-// A look at what is being drawn: the picture that the present velocity leads to.
+// A preview of the picture while it is drawn: the picture that the current velocity predicts.
 type Preview struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Which picture of the request.
@@ -943,13 +943,13 @@ func (x *Preview) GetData() []byte {
 	return nil
 }
 
-// Where the device's time in one part of the pipeline went. Comes behind the part's last step.
+// Where the device's time in one part of the pipeline went. Sent after the part's last step.
 type Profile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The part.
 	Stage Stage `protobuf:"varint,1,opt,name=stage,proto3,enum=sakuga.generation.v1.Stage" json:"stage,omitempty"`
 	// The operations, summed up by network, layer and name, in the order of their first appearance. Empty: this device or
-	// this path cannot tell.
+	// compute path does not measure them.
 	Spans []*ProfileSpan `protobuf:"bytes,2,rep,name=spans,proto3" json:"spans,omitempty"`
 	// The device's time in all spans, in milliseconds.
 	DeviceMs float64 `protobuf:"fixed64,3,opt,name=device_ms,json=deviceMs,proto3" json:"device_ms,omitempty"`
@@ -1039,7 +1039,7 @@ func (x *Profile) GetPeakBytesPerSecond() float64 {
 // All operations of one name in one layer.
 type ProfileSpan struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The network: `gemma3`, `jina_clip`, `next_dit` or `autoencoder_kl`.
+	// The network, by the name of its part in `sakuga.system.v1.Model.parameters`.
 	Network string `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
 	// The layer or block, from 0. Absent: outside of them.
 	Layer *uint32 `protobuf:"varint,2,opt,name=layer,proto3,oneof" json:"layer,omitempty"`
@@ -1286,7 +1286,7 @@ type ImageInfo struct {
 	Height uint32 `protobuf:"varint,4,opt,name=height,proto3" json:"height,omitempty"`
 	// Bytes of the file.
 	Size uint64 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
-	// What the file carries as its metadata.
+	// The metadata in the file.
 	Metadata      *ImageMetadata `protobuf:"bytes,6,opt,name=metadata,proto3" json:"metadata,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1364,7 +1364,7 @@ func (x *ImageInfo) GetMetadata() *ImageMetadata {
 	return nil
 }
 
-// What a finished file says of itself, in its PNG text chunk `sakuga` as protobuf JSON.
+// The metadata of a finished file: in its PNG text chunk `sakuga`, as protobuf JSON.
 type ImageMetadata struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Version of this record: 1.
@@ -1381,7 +1381,7 @@ type ImageMetadata struct {
 	Device string `protobuf:"bytes,6,opt,name=device,proto3" json:"device,omitempty"`
 	// The model's name and fingerprint, `name@fingerprint`, as ListModels gives them.
 	Model string `protobuf:"bytes,7,opt,name=model,proto3" json:"model,omitempty"`
-	// What the encoders read.
+	// The prompt as the text encoders read it.
 	ModelText     string `protobuf:"bytes,8,opt,name=model_text,json=modelText,proto3" json:"model_text,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1564,10 +1564,10 @@ func (x *Timings) GetTotal() *durationpb.Duration {
 	return nil
 }
 
-// Terminal: the job was given up on request.
+// Terminal: the job was cancelled.
 type Cancelled struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Steps that were done.
+	// Steps that were completed.
 	AtStep uint32 `protobuf:"varint,1,opt,name=at_step,json=atStep,proto3" json:"at_step,omitempty"`
 	// Why.
 	Reason        CancelReason `protobuf:"varint,2,opt,name=reason,proto3,enum=sakuga.generation.v1.CancelReason" json:"reason,omitempty"`

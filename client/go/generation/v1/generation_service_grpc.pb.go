@@ -34,7 +34,7 @@ type GenerationServiceClient interface {
 	//
 	// INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
 	// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
-	// UNAVAILABLE: the server is going down.
+	// UNAVAILABLE: the server is shutting down.
 	Generate(ctx context.Context, in *GenerateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GenerateResponse], error)
 }
 
@@ -77,7 +77,7 @@ type GenerationServiceServer interface {
 	//
 	// INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
 	// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
-	// UNAVAILABLE: the server is going down.
+	// UNAVAILABLE: the server is shutting down.
 	Generate(*GenerateRequest, grpc.ServerStreamingServer[GenerateResponse]) error
 	mustEmbedUnimplementedGenerationServiceServer()
 }

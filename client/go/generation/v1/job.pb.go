@@ -34,7 +34,7 @@ const (
 	JobState_JOB_STATE_QUEUED JobState = 1
 	// It has the device, or its pictures are being written.
 	JobState_JOB_STATE_RUNNING JobState = 2
-	// Its pictures are there.
+	// Its pictures are complete.
 	JobState_JOB_STATE_COMPLETED JobState = 3
 	// It failed.
 	JobState_JOB_STATE_FAILED JobState = 4
@@ -96,11 +96,11 @@ type Priority int32
 const (
 	// The same as normal.
 	Priority_PRIORITY_UNSPECIFIED Priority = 0
-	// After the others, mostly.
+	// A quarter of the share of a normal job.
 	Priority_PRIORITY_LOW Priority = 1
-	// As it comes.
+	// The default.
 	Priority_PRIORITY_NORMAL Priority = 2
-	// Before the others, mostly.
+	// Four times the share of a normal job.
 	Priority_PRIORITY_HIGH Priority = 3
 )
 
@@ -156,11 +156,11 @@ type Job struct {
 	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// Its state.
 	State JobState `protobuf:"varint,3,opt,name=state,proto3,enum=sakuga.generation.v1.JobState" json:"state,omitempty"`
-	// Who asked for it: the `sakuga-client-id` of the call's metadata, or the address that it came from.
+	// The client that created it: the `sakuga-client-id` of the call's metadata, or the call's address.
 	ClientId string `protobuf:"bytes,4,opt,name=client_id,json=clientId,proto3" json:"client_id,omitempty"`
 	// The request with every default filled in.
 	Request *GenerateRequest `protobuf:"bytes,5,opt,name=request,proto3" json:"request,omitempty"`
-	// How it is treated.
+	// Its priority, time limits and what happens without watchers.
 	Options *JobOptions `protobuf:"bytes,6,opt,name=options,proto3" json:"options,omitempty"`
 	// When it was accepted.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
@@ -170,7 +170,7 @@ type Job struct {
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,9,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// When it is cancelled if it has not ended. Absent: never.
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	// How often it was begun: more than 1 if the server was stopped while it ran.
+	// How often it was started: more than 1 if the server was stopped while it ran.
 	Attempt uint32 `protobuf:"varint,11,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// The number of the oldest event that is kept.
 	OldestSequence uint64 `protobuf:"varint,12,opt,name=oldest_sequence,json=oldestSequence,proto3" json:"oldest_sequence,omitempty"`
@@ -365,14 +365,14 @@ func (x *Job) GetStepTotal() uint32 {
 	return 0
 }
 
-// How a job is treated.
+// Priority and time limits of a job, and what happens to it without watchers.
 type JobOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its share of the device while others wait.
 	Priority Priority `protobuf:"varint,1,opt,name=priority,proto3,enum=sakuga.generation.v1.Priority" json:"priority,omitempty"`
 	// Cancels the job when the last stream that watches it ends. False: it is drawn without watchers too.
 	CancelOnDisconnect bool `protobuf:"varint,2,opt,name=cancel_on_disconnect,json=cancelOnDisconnect,proto3" json:"cancel_on_disconnect,omitempty"`
-	// How long after the last stream has ended the job is cancelled, so that a client can come back. Absent: at once.
+	// How long after the last stream has ended the job is cancelled, so that a client can reconnect. Absent: at once.
 	DisconnectGrace *durationpb.Duration `protobuf:"bytes,3,opt,name=disconnect_grace,json=disconnectGrace,proto3" json:"disconnect_grace,omitempty"`
 	// Cancels the job if it has not ended this long after it was accepted. Absent: never.
 	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`

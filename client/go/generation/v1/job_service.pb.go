@@ -28,7 +28,7 @@ type CreateJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What to draw.
 	Request *GenerateRequest `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
-	// How to treat it.
+	// Its priority and time limits.
 	Options       *JobOptions `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -83,7 +83,7 @@ type CreateJobResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// As it is now.
 	Job *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
-	// Whether it was there before, under the same `request_id`.
+	// Whether the job existed before, under the same `request_id`.
 	Existed       bool `protobuf:"varint,2,opt,name=existed,proto3" json:"existed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -138,7 +138,7 @@ type WatchJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// The number of the last event that the caller has; the stream goes on behind it. Absent: from the first event on.
+	// The number of the last event that the caller has; the stream continues after it. Absent: from the first event on.
 	AfterSequence *uint64 `protobuf:"varint,2,opt,name=after_sequence,json=afterSequence,proto3,oneof" json:"after_sequence,omitempty"`
 	// Least time between two `progress` messages, in milliseconds. 0: 5000.
 	ProgressIntervalMs uint32 `protobuf:"varint,3,opt,name=progress_interval_ms,json=progressIntervalMs,proto3" json:"progress_interval_ms,omitempty"`
@@ -281,7 +281,7 @@ type isWatchJobResponse_Message interface {
 }
 
 type WatchJobResponse_Created struct {
-	// The stream stands. Always the first message, and only that.
+	// The stream is open. Always the first message, and never a later one.
 	Created *WatchCreated `protobuf:"bytes,1,opt,name=created,proto3,oneof"`
 }
 
@@ -301,7 +301,7 @@ func (*WatchJobResponse_Event) isWatchJobResponse_Message() {}
 
 func (*WatchJobResponse_Progress) isWatchJobResponse_Message() {}
 
-// The stream stands.
+// The stream is open.
 type WatchCreated struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job as it is now.
@@ -359,7 +359,7 @@ func (x *WatchCreated) GetStartSequence() uint64 {
 // Nothing happened for a while; the connection and the job are alive.
 type WatchProgress struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Every event below this number was sent, or left out for a newer one: a client that comes back may go on from here.
+	// Every event below this number was sent, or dropped for a newer one: a client that reconnects can continue from here.
 	NextSequence uint64 `protobuf:"varint,1,opt,name=next_sequence,json=nextSequence,proto3" json:"next_sequence,omitempty"`
 	// When it was sent, by the server's clock.
 	Time *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=time,proto3" json:"time,omitempty"`
@@ -576,7 +576,7 @@ func (x *ListJobsRequest) GetPageToken() string {
 	return ""
 }
 
-// Which jobs. What is not set admits every job.
+// Which jobs. A field that is not set matches every job.
 type JobFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Those in one of these states.
@@ -1062,14 +1062,14 @@ func (x *GetJobTelemetryRequest) GetJobId() string {
 	return ""
 }
 
-// What was seen of the device while the job had it, so far if it still has it.
+// The samples and the activity while the job had the device, up to now if it still has it.
 type GetJobTelemetryResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Samples, in order.
 	Samples []*v1.GpuStats `protobuf:"bytes,1,rep,name=samples,proto3" json:"samples,omitempty"`
 	// Activity, in order.
 	Activity []*v1.Activity `protobuf:"bytes,2,rep,name=activity,proto3" json:"activity,omitempty"`
-	// Whether only the end is kept, because it took very long.
+	// Whether only the last part is kept, because the job took very long.
 	IsCut         bool `protobuf:"varint,3,opt,name=is_cut,json=isCut,proto3" json:"is_cut,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -35,8 +35,8 @@ const (
 //
 // Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
 //
-// A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
-// method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+// A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
+// method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
 // caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
 //
 // INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
@@ -50,14 +50,14 @@ type JobServiceClient interface {
 	CreateJob(ctx context.Context, in *CreateJobRequest, opts ...grpc.CallOption) (*CreateJobResponse, error)
 	// Streams a job's events from any one on, the past ones first, until the terminal one.
 	//
-	// The first message is `created`. Then every event comes in order and once; previews, statistics and places in the
-	// queue are given up for newer ones where the reader is slow, and leave holes in the numbers. `progress` comes when
-	// nothing else does.
+	// The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
+	// statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
+	// when nothing else does.
 	//
 	// OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
 	// that is. Do not try again with the same number. Also if the number is higher than any event's.
 	WatchJob(ctx context.Context, in *WatchJobRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchJobResponse], error)
-	// Says how a job is.
+	// Returns a job and its state.
 	GetJob(ctx context.Context, in *GetJobRequest, opts ...grpc.CallOption) (*GetJobResponse, error)
 	// Lists jobs, the newest first.
 	ListJobs(ctx context.Context, in *ListJobsRequest, opts ...grpc.CallOption) (*ListJobsResponse, error)
@@ -65,8 +65,8 @@ type JobServiceClient interface {
 	CancelJob(ctx context.Context, in *CancelJobRequest, opts ...grpc.CallOption) (*CancelJobResponse, error)
 	// Streams a picture of a completed job, or a part of it.
 	GetArtifact(ctx context.Context, in *GetArtifactRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetArtifactResponse], error)
-	// What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
-	// is not kept any more, as it is in memory alone and for the newest jobs.
+	// Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+	// NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
 	GetJobTelemetry(ctx context.Context, in *GetJobTelemetryRequest, opts ...grpc.CallOption) (*GetJobTelemetryResponse, error)
 	// Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first.
 	DeleteJob(ctx context.Context, in *DeleteJobRequest, opts ...grpc.CallOption) (*DeleteJobResponse, error)
@@ -184,8 +184,8 @@ func (c *jobServiceClient) DeleteJob(ctx context.Context, in *DeleteJobRequest, 
 //
 // Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
 //
-// A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
-// method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+// A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
+// method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
 // caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
 //
 // INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
@@ -199,14 +199,14 @@ type JobServiceServer interface {
 	CreateJob(context.Context, *CreateJobRequest) (*CreateJobResponse, error)
 	// Streams a job's events from any one on, the past ones first, until the terminal one.
 	//
-	// The first message is `created`. Then every event comes in order and once; previews, statistics and places in the
-	// queue are given up for newer ones where the reader is slow, and leave holes in the numbers. `progress` comes when
-	// nothing else does.
+	// The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
+	// statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
+	// when nothing else does.
 	//
 	// OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
 	// that is. Do not try again with the same number. Also if the number is higher than any event's.
 	WatchJob(*WatchJobRequest, grpc.ServerStreamingServer[WatchJobResponse]) error
-	// Says how a job is.
+	// Returns a job and its state.
 	GetJob(context.Context, *GetJobRequest) (*GetJobResponse, error)
 	// Lists jobs, the newest first.
 	ListJobs(context.Context, *ListJobsRequest) (*ListJobsResponse, error)
@@ -214,8 +214,8 @@ type JobServiceServer interface {
 	CancelJob(context.Context, *CancelJobRequest) (*CancelJobResponse, error)
 	// Streams a picture of a completed job, or a part of it.
 	GetArtifact(*GetArtifactRequest, grpc.ServerStreamingServer[GetArtifactResponse]) error
-	// What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
-	// is not kept any more, as it is in memory alone and for the newest jobs.
+	// Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+	// NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
 	GetJobTelemetry(context.Context, *GetJobTelemetryRequest) (*GetJobTelemetryResponse, error)
 	// Deletes an ended job with its pictures. FAILED_PRECONDITION: it has not ended; cancel it first.
 	DeleteJob(context.Context, *DeleteJobRequest) (*DeleteJobResponse, error)

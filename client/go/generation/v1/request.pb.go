@@ -22,7 +22,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// The solvers of the reference's transport.
+// The solvers.
 type Solver int32
 
 const (
@@ -220,8 +220,8 @@ type GenerateRequest struct {
 	Negative isGenerateRequest_Negative `protobuf_oneof:"negative"`
 	// The model, as ListModels names it. Empty: the server's default.
 	Model string `protobuf:"bytes,7,opt,name=model,proto3" json:"model,omitempty"`
-	// Read by Gemma before the prompt. Absent: the system prompt in front of the prompt's text, or else the model's default.
-	// Present and empty: none.
+	// Read before the prompt by the encoders that take a system prompt. Absent: the system prompt in front of the prompt's
+	// text, or else the model's default. Present and empty: no system prompt.
 	SystemPrompt *string `protobuf:"bytes,8,opt,name=system_prompt,json=systemPrompt,proto3,oneof" json:"system_prompt,omitempty"`
 	// How the latents are integrated.
 	Sampling *Sampling `protobuf:"bytes,9,opt,name=sampling,proto3" json:"sampling,omitempty"`
@@ -461,20 +461,24 @@ type Sampling struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The solver.
 	Solver Solver `protobuf:"varint,1,opt,name=solver,proto3,enum=sakuga.generation.v1.Solver" json:"solver,omitempty"`
-	// Intervals from noise to picture, 1 to 200. 0: the model's default. This counts INTERVALS for every solver; NewBie's
-	// own demo counts the points between them for its ODE solvers, one more than this.
+	// Intervals from noise to picture, 1 to 200. 0: the model's default. This counts intervals for every solver;
+	// programs that count the points between them say one more.
 	Steps uint32 `protobuf:"varint,2,opt,name=steps,proto3" json:"steps,omitempty"`
 	// Scale of classifier-free guidance, 1 to 30. Absent: the model's default. At exactly 1 the unconditional half is not
 	// computed.
 	GuidanceScale *float32 `protobuf:"fixed32,3,opt,name=guidance_scale,json=guidanceScale,proto3,oneof" json:"guidance_scale,omitempty"`
 	// Guidance is active while t is below this, 0 to 1, t in the shifted time of the evaluation; 1 is always. Absent: the
-	// model's default. NewBie's own demo uses 0.25.
+	// model's default.
 	GuidanceUntil *float32 `protobuf:"fixed32,4,opt,name=guidance_until,json=guidanceUntil,proto3,oneof" json:"guidance_until,omitempty"`
-	// Bounds the norm of the guided velocity to this multiple of the conditional one's, per image. 0: off.
+	// Bounds the norm of the guided velocity to this multiple of the conditional one's, per image, 0 to 100. 0: off.
 	// Absent: the model's default.
 	GuidanceRenorm *float32 `protobuf:"fixed32,5,opt,name=guidance_renorm,json=guidanceRenorm,proto3,oneof" json:"guidance_renorm,omitempty"`
 	// Time shift, 0.1 to 20: t/(t + s - s t). Absent: the model's default.
-	Shift         *float32 `protobuf:"fixed32,6,opt,name=shift,proto3,oneof" json:"shift,omitempty"`
+	Shift *float32 `protobuf:"fixed32,6,opt,name=shift,proto3,oneof" json:"shift,omitempty"`
+	// Guidance is active only from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
+	// (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside the interval compute the conditional half only.
+	// Above 0 it must be below `guidance_until`. 0: from the beginning. Absent: the model's default.
+	GuidanceFrom  *float32 `protobuf:"fixed32,7,opt,name=guidance_from,json=guidanceFrom,proto3,oneof" json:"guidance_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -547,6 +551,13 @@ func (x *Sampling) GetGuidanceRenorm() float32 {
 func (x *Sampling) GetShift() float32 {
 	if x != nil && x.Shift != nil {
 		return *x.Shift
+	}
+	return 0
+}
+
+func (x *Sampling) GetGuidanceFrom() float32 {
+	if x != nil && x.GuidanceFrom != nil {
+		return *x.GuidanceFrom
 	}
 	return 0
 }
@@ -665,18 +676,20 @@ const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\bnegativeB\x10\n" +
 	"\x0e_system_promptB\a\n" +
 	"\x05_seedB\x19\n" +
-	"\x17_negative_system_prompt\"\xbb\x02\n" +
+	"\x17_negative_system_prompt\"\xf7\x02\n" +
 	"\bSampling\x124\n" +
 	"\x06solver\x18\x01 \x01(\x0e2\x1c.sakuga.generation.v1.SolverR\x06solver\x12\x14\n" +
 	"\x05steps\x18\x02 \x01(\rR\x05steps\x12*\n" +
 	"\x0eguidance_scale\x18\x03 \x01(\x02H\x00R\rguidanceScale\x88\x01\x01\x12*\n" +
 	"\x0eguidance_until\x18\x04 \x01(\x02H\x01R\rguidanceUntil\x88\x01\x01\x12,\n" +
 	"\x0fguidance_renorm\x18\x05 \x01(\x02H\x02R\x0eguidanceRenorm\x88\x01\x01\x12\x19\n" +
-	"\x05shift\x18\x06 \x01(\x02H\x03R\x05shift\x88\x01\x01B\x11\n" +
+	"\x05shift\x18\x06 \x01(\x02H\x03R\x05shift\x88\x01\x01\x12(\n" +
+	"\rguidance_from\x18\a \x01(\x02H\x04R\fguidanceFrom\x88\x01\x01B\x11\n" +
 	"\x0f_guidance_scaleB\x11\n" +
 	"\x0f_guidance_untilB\x12\n" +
 	"\x10_guidance_renormB\b\n" +
-	"\x06_shift\"\xec\x01\n" +
+	"\x06_shiftB\x10\n" +
+	"\x0e_guidance_from\"\xec\x01\n" +
 	"\x0ePreviewOptions\x12;\n" +
 	"\x06method\x18\x01 \x01(\x0e2#.sakuga.generation.v1.PreviewMethodR\x06method\x129\n" +
 	"\x06format\x18\x02 \x01(\x0e2!.sakuga.generation.v1.ImageFormatR\x06format\x12\x19\n" +

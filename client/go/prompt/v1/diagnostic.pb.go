@@ -101,7 +101,7 @@ type Diagnostic struct {
 	EndColumn uint32 `protobuf:"varint,9,opt,name=end_column,json=endColumn,proto3" json:"end_column,omitempty"`
 	// Where in the prompt: `character_2/appearance`. Empty for the whole text.
 	Path string `protobuf:"bytes,10,opt,name=path,proto3" json:"path,omitempty"`
-	// How to mend it. Absent if nothing can be proposed.
+	// How to fix it. Absent if nothing can be proposed.
 	Fix           *Fix `protobuf:"bytes,11,opt,name=fix,proto3" json:"fix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -214,7 +214,7 @@ func (x *Diagnostic) GetFix() *Fix {
 	return nil
 }
 
-// How to mend a finding.
+// How to fix a finding.
 type Fix struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What to do, as a sentence.

@@ -309,7 +309,7 @@ func (x *ValidatePromptResponse) GetNegativeSystemPrompt() string {
 // What one text encoder makes of the prompt.
 type TokenCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The encoder: `gemma3` or `jina_clip`.
+	// The encoder, as the model names it, such as `gemma3`.
 	Encoder string `protobuf:"bytes,1,opt,name=encoder,proto3" json:"encoder,omitempty"`
 	// Tokens of the whole text, special tokens and system prompt included.
 	Tokens uint32 `protobuf:"varint,2,opt,name=tokens,proto3" json:"tokens,omitempty"`

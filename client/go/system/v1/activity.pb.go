@@ -26,11 +26,11 @@ const (
 // What the server is doing, and who holds the device's memory, at one moment.
 type Activity struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// When it was looked at.
+	// When it was measured.
 	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
 	// The device's memory as the engine manages it. Empty: the engine does not know.
 	Pools []*MemoryPool `protobuf:"bytes,2,rep,name=pools,proto3" json:"pools,omitempty"`
-	// The device's memory by process, where the driver tells.
+	// The device's memory by process. Empty if the driver does not report it.
 	Processes []*ProcessMemory `protobuf:"bytes,3,rep,name=processes,proto3" json:"processes,omitempty"`
 	// Jobs that wait.
 	Queued uint32 `protobuf:"varint,4,opt,name=queued,proto3" json:"queued,omitempty"`
@@ -135,7 +135,7 @@ func (x *Activity) GetSteps() uint32 {
 // Memory of the device that the engine has taken for one purpose.
 type MemoryPool struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What for: `weights and tensors`, `scratch` or `library workspace`.
+	// Its purpose: `weights and tensors`, `scratch` or `library workspace`.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Bytes that are in use.
 	UsedBytes uint64 `protobuf:"varint,2,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
@@ -336,7 +336,7 @@ func (x *LoadingPhase) GetBytes() uint64 {
 // How a part of the model is computed.
 type ComputePath struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The part: `next_dit`, `gemma3`, `jina_clip` or `autoencoder_kl`.
+	// The part, by its name in `Model.parameters`.
 	Operation string `protobuf:"bytes,1,opt,name=operation,proto3" json:"operation,omitempty"`
 	// What computes it, such as `cuBLASLt 13.1, cuDNN 9.14 and kernels of our own` or `burn`.
 	Implementation string `protobuf:"bytes,2,opt,name=implementation,proto3" json:"implementation,omitempty"`

@@ -30,7 +30,7 @@ const (
 	StatsSource_STATS_SOURCE_UNSPECIFIED StatsSource = 0
 	// NVIDIA's management library.
 	StatsSource_STATS_SOURCE_NVML StatsSource = 1
-	// The operating system: load and memory of the host, because no management library is there.
+	// The operating system: load and memory of the host, because there is no management library.
 	StatsSource_STATS_SOURCE_HOST StatsSource = 2
 )
 
@@ -75,7 +75,7 @@ func (StatsSource) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_system_v1_gpu_stats_proto_rawDescGZIP(), []int{0}
 }
 
-// One sample of a device. A field that the source cannot tell is absent.
+// One sample of a device. A field that the source does not report is absent.
 type GpuStats struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// When it was taken.
@@ -104,13 +104,13 @@ type GpuStats struct {
 	PowerWatts *float32 `protobuf:"fixed32,12,opt,name=power_watts,json=powerWatts,proto3,oneof" json:"power_watts,omitempty"`
 	// Temperature, in degrees Celsius.
 	TemperatureCelsius *float32 `protobuf:"fixed32,13,opt,name=temperature_celsius,json=temperatureCelsius,proto3,oneof" json:"temperature_celsius,omitempty"`
-	// Why the clocks are held down, such as `sw_power_cap`. Empty: they are not, or it is not known.
+	// Why the clocks are throttled, such as `sw_power_cap`. Empty: they are not, or the source does not report it.
 	ThrottleReasons []string `protobuf:"bytes,14,rep,name=throttle_reasons,json=throttleReasons,proto3" json:"throttle_reasons,omitempty"`
 	// Energy since the driver was loaded, in joules.
 	EnergyJoules *float64 `protobuf:"fixed64,15,opt,name=energy_joules,json=energyJoules,proto3,oneof" json:"energy_joules,omitempty"`
-	// What the device received over PCIe of late, in bytes a second.
+	// Current rate that the device receives over PCIe, in bytes a second.
 	PcieReceiveBytesPerSecond *uint64 `protobuf:"varint,16,opt,name=pcie_receive_bytes_per_second,json=pcieReceiveBytesPerSecond,proto3,oneof" json:"pcie_receive_bytes_per_second,omitempty"`
-	// What the device sent over PCIe of late, in bytes a second.
+	// Current rate that the device sends over PCIe, in bytes a second.
 	PcieSendBytesPerSecond *uint64 `protobuf:"varint,17,opt,name=pcie_send_bytes_per_second,json=pcieSendBytesPerSecond,proto3,oneof" json:"pcie_send_bytes_per_second,omitempty"`
 	unknownFields          protoimpl.UnknownFields
 	sizeCache              protoimpl.SizeCache

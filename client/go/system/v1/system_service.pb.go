@@ -23,7 +23,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Asks what the server is.
+// Asks for a description of the server.
 type GetServerInfoRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -60,7 +60,7 @@ func (*GetServerInfoRequest) Descriptor() ([]byte, []int) {
 	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{0}
 }
 
-// What the server is.
+// A description of the server.
 type GetServerInfoResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Version of the program.
@@ -71,13 +71,13 @@ type GetServerInfoResponse struct {
 	Precision string `protobuf:"bytes,3,opt,name=precision,proto3" json:"precision,omitempty"`
 	// The engine: `burn`, or `scripted` for tests.
 	Engine string `protobuf:"bytes,4,opt,name=engine,proto3" json:"engine,omitempty"`
-	// Since when it runs.
+	// When it was started.
 	Started *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=started,proto3" json:"started,omitempty"`
 	// What a request may ask for.
 	Limits *Limits `protobuf:"bytes,6,opt,name=limits,proto3" json:"limits,omitempty"`
 	// Jobs that wait or run.
 	Jobs uint32 `protobuf:"varint,7,opt,name=jobs,proto3" json:"jobs,omitempty"`
-	// Median time of a step of late, if any was measured.
+	// Median time of the latest steps. Absent until a step was measured.
 	StepTime *durationpb.Duration `protobuf:"bytes,8,opt,name=step_time,json=stepTime,proto3" json:"step_time,omitempty"`
 	// How it became ready, in order.
 	Loading []*LoadingPhase `protobuf:"bytes,9,rep,name=loading,proto3" json:"loading,omitempty"`
@@ -366,7 +366,7 @@ type Model struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What GenerateRequest.model names.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Parameters of each part: `next_dit`, `gemma3`, `jina_clip`, `autoencoder_kl`.
+	// Parameters of each part by its name, such as `next_dit`; the parts depend on the family of the model.
 	Parameters map[string]uint64 `protobuf:"bytes,2,rep,name=parameters,proto3" json:"parameters,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Default width and height in pixels.
 	DefaultSize uint32 `protobuf:"varint,3,opt,name=default_size,json=defaultSize,proto3" json:"default_size,omitempty"`
@@ -485,7 +485,9 @@ type SamplingDefaults struct {
 	// Bound on the norm of the guided velocity. 0: off.
 	GuidanceRenorm float32 `protobuf:"fixed32,5,opt,name=guidance_renorm,json=guidanceRenorm,proto3" json:"guidance_renorm,omitempty"`
 	// Time shift.
-	Shift         float32 `protobuf:"fixed32,6,opt,name=shift,proto3" json:"shift,omitempty"`
+	Shift float32 `protobuf:"fixed32,6,opt,name=shift,proto3" json:"shift,omitempty"`
+	// Guidance is active from this t on.
+	GuidanceFrom  float32 `protobuf:"fixed32,7,opt,name=guidance_from,json=guidanceFrom,proto3" json:"guidance_from,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -558,6 +560,13 @@ func (x *SamplingDefaults) GetGuidanceRenorm() float32 {
 func (x *SamplingDefaults) GetShift() float32 {
 	if x != nil {
 		return x.Shift
+	}
+	return 0
+}
+
+func (x *SamplingDefaults) GetGuidanceFrom() float32 {
+	if x != nil {
+		return x.GuidanceFrom
 	}
 	return 0
 }
@@ -799,14 +808,15 @@ const file_sakuga_system_v1_system_service_proto_rawDesc = "" +
 	"\x10default_sampling\x18\b \x01(\v2\".sakuga.system.v1.SamplingDefaultsR\x0fdefaultSampling\x1a=\n" +
 	"\x0fParametersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xcd\x01\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xf2\x01\n" +
 	"\x10SamplingDefaults\x12\x16\n" +
 	"\x06solver\x18\x01 \x01(\tR\x06solver\x12\x14\n" +
 	"\x05steps\x18\x02 \x01(\rR\x05steps\x12%\n" +
 	"\x0eguidance_scale\x18\x03 \x01(\x02R\rguidanceScale\x12%\n" +
 	"\x0eguidance_until\x18\x04 \x01(\x02R\rguidanceUntil\x12'\n" +
 	"\x0fguidance_renorm\x18\x05 \x01(\x02R\x0eguidanceRenorm\x12\x14\n" +
-	"\x05shift\x18\x06 \x01(\x02R\x05shift\"X\n" +
+	"\x05shift\x18\x06 \x01(\x02R\x05shift\x12#\n" +
+	"\rguidance_from\x18\a \x01(\x02R\fguidanceFrom\"X\n" +
 	"\x14WatchGpuStatsRequest\x12\x1f\n" +
 	"\vinterval_ms\x18\x01 \x01(\rR\n" +
 	"intervalMs\x12\x1f\n" +

@@ -29,7 +29,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Says what the server is, what it can draw with, and how its device does.
+// Describes the server, its models and its device.
 type SystemServiceClient interface {
 	// Version, device, limits and queue.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
@@ -111,7 +111,7 @@ type SystemService_WatchActivityClient = grpc.ServerStreamingClient[WatchActivit
 // All implementations must embed UnimplementedSystemServiceServer
 // for forward compatibility.
 //
-// Says what the server is, what it can draw with, and how its device does.
+// Describes the server, its models and its device.
 type SystemServiceServer interface {
 	// Version, device, limits and queue.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)

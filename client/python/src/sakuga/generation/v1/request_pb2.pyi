@@ -37,7 +37,7 @@ class _SolverEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Solver.ValueTy
     """DPM-Solver++ multistep, order 2: one evaluation a step."""
 
 class Solver(_Solver, metaclass=_SolverEnumTypeWrapper):
-    """The solvers of the reference's transport."""
+    """The solvers."""
 
 SOLVER_UNSPECIFIED: Solver.ValueType  # 0
 """The model's default."""
@@ -141,8 +141,8 @@ class GenerateRequest(_message.Message):
     model: _builtins.str
     """The model, as ListModels names it. Empty: the server's default."""
     system_prompt: _builtins.str
-    """Read by Gemma before the prompt. Absent: the system prompt in front of the prompt's text, or else the model's default.
-    Present and empty: none.
+    """Read before the prompt by the encoders that take a system prompt. Absent: the system prompt in front of the prompt's
+    text, or else the model's default. Present and empty: no system prompt.
     """
     width: _builtins.int
     """Width in pixels, a multiple of 16. 0: the model's default."""
@@ -246,8 +246,8 @@ class Sampling(_message.Message):
     solver: Global___Solver.ValueType
     """The solver."""
     steps: _builtins.int
-    """Intervals from noise to picture, 1 to 200. 0: the model's default. This counts INTERVALS for every solver; NewBie's
-    own demo counts the points between them for its ODE solvers, one more than this.
+    """Intervals from noise to picture, 1 to 200. 0: the model's default. This counts intervals for every solver;
+    programs that count the points between them say one more.
     """
     guidance_scale: _builtins.float
     """Scale of classifier-free guidance, 1 to 30. Absent: the model's default. At exactly 1 the unconditional half is not
@@ -255,10 +255,10 @@ class Sampling(_message.Message):
     """
     guidance_until: _builtins.float
     """Guidance is active while t is below this, 0 to 1, t in the shifted time of the evaluation; 1 is always. Absent: the
-    model's default. NewBie's own demo uses 0.25.
+    model's default.
     """
     guidance_renorm: _builtins.float
-    """Bounds the norm of the guided velocity to this multiple of the conditional one's, per image. 0: off.
+    """Bounds the norm of the guided velocity to this multiple of the conditional one's, per image, 0 to 100. 0: off.
     Absent: the model's default.
     """
     shift: _builtins.float

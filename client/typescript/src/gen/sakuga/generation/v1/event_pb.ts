@@ -28,7 +28,7 @@ export const file_sakuga_generation_v1_event: GenFile = /*@__PURE__*/
  *   accepted, queued*, started, (stage | step | preview | gpu_stats | profile)*, image_chunk*, completed
  *
  * `requeued` takes a job back to before `started`: the server was stopped while it ran, and it is drawn again from the
- * start under the same seed. Pieces of pictures that came before it are void.
+ * start with the same seed. Discard the pieces of pictures that came before it.
  *
  * `failed` and `cancelled` can come after any event but a terminal one, and each job has exactly one terminal event:
  * completed, failed or cancelled, after which the stream ends.
@@ -37,9 +37,9 @@ export const file_sakuga_generation_v1_event: GenFile = /*@__PURE__*/
  */
 export type GenerateEvent = Message<"sakuga.generation.v1.GenerateEvent"> & {
   /**
-   * Position in the job's events: 0, 1, 2 … A reader that was too slow misses previews, statistics and places in the
-   * queue behind the first, never another event, and sees the hole here. Those are not kept, so one that comes later
-   * sees holes too; so does everyone behind `requeued`. No number is used twice.
+   * Position in the job's events: 0, 1, 2 … No number is used twice. A gap means events that this reader did not get:
+   * previews, statistics and queue positions other than the first are dropped when newer ones replace them, and are not
+   * stored, so slow and late readers miss some. After `requeued` there is always a gap.
    *
    * @generated from field: uint64 sequence = 1;
    */
@@ -106,7 +106,7 @@ export type GenerateEvent = Message<"sakuga.generation.v1.GenerateEvent"> & {
     case: "step";
   } | {
     /**
-     * A look at what is being drawn.
+     * A preview of the picture while it is drawn.
      *
      * @generated from field: sakuga.generation.v1.Preview preview = 9;
      */
@@ -146,7 +146,7 @@ export type GenerateEvent = Message<"sakuga.generation.v1.GenerateEvent"> & {
     case: "failed";
   } | {
     /**
-     * Terminal: the job was given up on request.
+     * Terminal: the job was cancelled.
      *
      * @generated from field: sakuga.generation.v1.Cancelled cancelled = 14;
      */
@@ -185,7 +185,7 @@ export const GenerateEventSchema: GenMessage<GenerateEvent> = /*@__PURE__*/
  */
 export type Requeued = Message<"sakuga.generation.v1.Requeued"> & {
   /**
-   * The attempt that comes: 2 behind the first stop.
+   * The number of the next attempt: 2 after the first stop.
    *
    * @generated from field: uint32 attempt = 1;
    */
@@ -213,7 +213,7 @@ export type Accepted = Message<"sakuga.generation.v1.Accepted"> & {
   requestId: string;
 
   /**
-   * What was repaired in the prompt, and what is worth knowing about it.
+   * Findings about the prompt: what was repaired, warnings and advice.
    *
    * @generated from field: repeated sakuga.prompt.v1.Diagnostic diagnostics = 2;
    */
@@ -389,7 +389,7 @@ export const StepSchema: GenMessage<Step> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 6);
 
 /**
- * A look at what is being drawn: the picture that the present velocity leads to.
+ * A preview of the picture while it is drawn: the picture that the current velocity predicts.
  *
  * @generated from message sakuga.generation.v1.Preview
  */
@@ -452,7 +452,7 @@ export const PreviewSchema: GenMessage<Preview> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 7);
 
 /**
- * Where the device's time in one part of the pipeline went. Comes behind the part's last step.
+ * Where the device's time in one part of the pipeline went. Sent after the part's last step.
  *
  * @generated from message sakuga.generation.v1.Profile
  */
@@ -466,7 +466,7 @@ export type Profile = Message<"sakuga.generation.v1.Profile"> & {
 
   /**
    * The operations, summed up by network, layer and name, in the order of their first appearance. Empty: this device or
-   * this path cannot tell.
+   * compute path does not measure them.
    *
    * @generated from field: repeated sakuga.generation.v1.ProfileSpan spans = 2;
    */
@@ -516,7 +516,7 @@ export const ProfileSchema: GenMessage<Profile> = /*@__PURE__*/
  */
 export type ProfileSpan = Message<"sakuga.generation.v1.ProfileSpan"> & {
   /**
-   * The network: `gemma3`, `jina_clip`, `next_dit` or `autoencoder_kl`.
+   * The network, by the name of its part in `sakuga.system.v1.Model.parameters`.
    *
    * @generated from field: string network = 1;
    */
@@ -691,7 +691,7 @@ export type ImageInfo = Message<"sakuga.generation.v1.ImageInfo"> & {
   size: bigint;
 
   /**
-   * What the file carries as its metadata.
+   * The metadata in the file.
    *
    * @generated from field: sakuga.generation.v1.ImageMetadata metadata = 6;
    */
@@ -706,7 +706,7 @@ export const ImageInfoSchema: GenMessage<ImageInfo> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 12);
 
 /**
- * What a finished file says of itself, in its PNG text chunk `sakuga` as protobuf JSON.
+ * The metadata of a finished file: in its PNG text chunk `sakuga`, as protobuf JSON.
  *
  * @generated from message sakuga.generation.v1.ImageMetadata
  */
@@ -761,7 +761,7 @@ export type ImageMetadata = Message<"sakuga.generation.v1.ImageMetadata"> & {
   model: string;
 
   /**
-   * What the encoders read.
+   * The prompt as the text encoders read it.
    *
    * @generated from field: string model_text = 8;
    */
@@ -832,13 +832,13 @@ export const TimingsSchema: GenMessage<Timings> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_event, 14);
 
 /**
- * Terminal: the job was given up on request.
+ * Terminal: the job was cancelled.
  *
  * @generated from message sakuga.generation.v1.Cancelled
  */
 export type Cancelled = Message<"sakuga.generation.v1.Cancelled"> & {
   /**
-   * Steps that were done.
+   * Steps that were completed.
    *
    * @generated from field: uint32 at_step = 1;
    */
@@ -873,14 +873,14 @@ export enum Stage {
   UNSPECIFIED = 0,
 
   /**
-   * Gemma and Jina CLIP read the text.
+   * The text encoders read the prompt.
    *
    * @generated from enum value: STAGE_TEXT_ENCODE = 1;
    */
   TEXT_ENCODE = 1,
 
   /**
-   * The Next-DiT integrates the latents.
+   * The denoiser integrates the latents.
    *
    * @generated from enum value: STAGE_DENOISE = 2;
    */
@@ -908,7 +908,7 @@ export const StageSchema: GenEnum<Stage> = /*@__PURE__*/
   enumDesc(file_sakuga_generation_v1_event, 0);
 
 /**
- * Why a job was given up.
+ * Why a job was cancelled.
  *
  * @generated from enum sakuga.generation.v1.CancelReason
  */
@@ -928,7 +928,7 @@ export enum CancelReason {
   CLIENT_GONE = 1,
 
   /**
-   * A call asked for it.
+   * CancelJob was called.
    *
    * @generated from enum value: CANCEL_REASON_REQUESTED = 2;
    */
@@ -942,7 +942,7 @@ export enum CancelReason {
   DEADLINE = 3,
 
   /**
-   * The server is going down.
+   * The server is shutting down.
    *
    * @generated from enum value: CANCEL_REASON_SHUTDOWN = 4;
    */

@@ -50,7 +50,7 @@ export const GenerationService: GenService<{
    *
    * INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
    * NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
-   * UNAVAILABLE: the server is going down.
+   * UNAVAILABLE: the server is shutting down.
    *
    * @generated from rpc sakuga.generation.v1.GenerationService.Generate
    */

@@ -48,7 +48,7 @@ export type Job = Message<"sakuga.generation.v1.Job"> & {
   state: JobState;
 
   /**
-   * Who asked for it: the `sakuga-client-id` of the call's metadata, or the address that it came from.
+   * The client that created it: the `sakuga-client-id` of the call's metadata, or the call's address.
    *
    * @generated from field: string client_id = 4;
    */
@@ -62,7 +62,7 @@ export type Job = Message<"sakuga.generation.v1.Job"> & {
   request?: GenerateRequest | undefined;
 
   /**
-   * How it is treated.
+   * Its priority, time limits and what happens without watchers.
    *
    * @generated from field: sakuga.generation.v1.JobOptions options = 6;
    */
@@ -97,7 +97,7 @@ export type Job = Message<"sakuga.generation.v1.Job"> & {
   deadline?: Timestamp | undefined;
 
   /**
-   * How often it was begun: more than 1 if the server was stopped while it ran.
+   * How often it was started: more than 1 if the server was stopped while it ran.
    *
    * @generated from field: uint32 attempt = 11;
    */
@@ -176,7 +176,7 @@ export const JobSchema: GenMessage<Job> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_job, 0);
 
 /**
- * How a job is treated.
+ * Priority and time limits of a job, and what happens to it without watchers.
  *
  * @generated from message sakuga.generation.v1.JobOptions
  */
@@ -196,7 +196,7 @@ export type JobOptions = Message<"sakuga.generation.v1.JobOptions"> & {
   cancelOnDisconnect: boolean;
 
   /**
-   * How long after the last stream has ended the job is cancelled, so that a client can come back. Absent: at once.
+   * How long after the last stream has ended the job is cancelled, so that a client can reconnect. Absent: at once.
    *
    * @generated from field: google.protobuf.Duration disconnect_grace = 3;
    */
@@ -245,7 +245,7 @@ export enum JobState {
   RUNNING = 2,
 
   /**
-   * Its pictures are there.
+   * Its pictures are complete.
    *
    * @generated from enum value: JOB_STATE_COMPLETED = 3;
    */
@@ -287,21 +287,21 @@ export enum Priority {
   UNSPECIFIED = 0,
 
   /**
-   * After the others, mostly.
+   * A quarter of the share of a normal job.
    *
    * @generated from enum value: PRIORITY_LOW = 1;
    */
   LOW = 1,
 
   /**
-   * As it comes.
+   * The default.
    *
    * @generated from enum value: PRIORITY_NORMAL = 2;
    */
   NORMAL = 2,
 
   /**
-   * Before the others, mostly.
+   * Four times the share of a normal job.
    *
    * @generated from enum value: PRIORITY_HIGH = 3;
    */

@@ -38,7 +38,7 @@ export type CreateJobRequest = Message<"sakuga.generation.v1.CreateJobRequest"> 
   request?: GenerateRequest | undefined;
 
   /**
-   * How to treat it.
+   * Its priority and time limits.
    *
    * @generated from field: sakuga.generation.v1.JobOptions options = 2;
    */
@@ -66,7 +66,7 @@ export type CreateJobResponse = Message<"sakuga.generation.v1.CreateJobResponse"
   job?: Job | undefined;
 
   /**
-   * Whether it was there before, under the same `request_id`.
+   * Whether the job existed before, under the same `request_id`.
    *
    * @generated from field: bool existed = 2;
    */
@@ -94,7 +94,7 @@ export type WatchJobRequest = Message<"sakuga.generation.v1.WatchJobRequest"> & 
   jobId: string;
 
   /**
-   * The number of the last event that the caller has; the stream goes on behind it. Absent: from the first event on.
+   * The number of the last event that the caller has; the stream continues after it. Absent: from the first event on.
    *
    * @generated from field: optional uint64 after_sequence = 2;
    */
@@ -128,7 +128,7 @@ export type WatchJobResponse = Message<"sakuga.generation.v1.WatchJobResponse"> 
    */
   message: {
     /**
-     * The stream stands. Always the first message, and only that.
+     * The stream is open. Always the first message, and never a later one.
      *
      * @generated from field: sakuga.generation.v1.WatchCreated created = 1;
      */
@@ -161,7 +161,7 @@ export const WatchJobResponseSchema: GenMessage<WatchJobResponse> = /*@__PURE__*
   messageDesc(file_sakuga_generation_v1_job_service, 3);
 
 /**
- * The stream stands.
+ * The stream is open.
  *
  * @generated from message sakuga.generation.v1.WatchCreated
  */
@@ -195,7 +195,7 @@ export const WatchCreatedSchema: GenMessage<WatchCreated> = /*@__PURE__*/
  */
 export type WatchProgress = Message<"sakuga.generation.v1.WatchProgress"> & {
   /**
-   * Every event below this number was sent, or left out for a newer one: a client that comes back may go on from here.
+   * Every event below this number was sent, or dropped for a newer one: a client that reconnects can continue from here.
    *
    * @generated from field: uint64 next_sequence = 1;
    */
@@ -301,7 +301,7 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_job_service, 8);
 
 /**
- * Which jobs. What is not set admits every job.
+ * Which jobs. A field that is not set matches every job.
  *
  * @generated from message sakuga.generation.v1.JobFilter
  */
@@ -547,7 +547,7 @@ export const GetJobTelemetryRequestSchema: GenMessage<GetJobTelemetryRequest> = 
   messageDesc(file_sakuga_generation_v1_job_service, 17);
 
 /**
- * What was seen of the device while the job had it, so far if it still has it.
+ * The samples and the activity while the job had the device, up to now if it still has it.
  *
  * @generated from message sakuga.generation.v1.GetJobTelemetryResponse
  */
@@ -567,7 +567,7 @@ export type GetJobTelemetryResponse = Message<"sakuga.generation.v1.GetJobTeleme
   activity: Activity[];
 
   /**
-   * Whether only the end is kept, because it took very long.
+   * Whether only the last part is kept, because the job took very long.
    *
    * @generated from field: bool is_cut = 3;
    */
@@ -584,8 +584,8 @@ export const GetJobTelemetryResponseSchema: GenMessage<GetJobTelemetryResponse> 
 /**
  * Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
  *
- * A server that asks for credentials shows each caller the jobs of its own token or certificate only: for the others every
- * method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that asks for no credentials every
+ * A server that requires credentials shows each caller the jobs of its own token or certificate only: for the others every
+ * method answers NOT_FOUND. A token with the scope `admin` sees all jobs. On a server that requires no credentials every
  * caller sees all jobs; `sakuga-client-id` then names a client for limits and lists, and is not checked.
  *
  * INVALID_ARGUMENT: `job_id` is not a UUID. Capital letters are accepted.
@@ -611,9 +611,9 @@ export const JobService: GenService<{
   /**
    * Streams a job's events from any one on, the past ones first, until the terminal one.
    *
-   * The first message is `created`. Then every event comes in order and once; previews, statistics and places in the
-   * queue are given up for newer ones where the reader is slow, and leave holes in the numbers. `progress` comes when
-   * nothing else does.
+   * The first message is `created`. Then every event comes in order and once. A slow reader misses previews,
+   * statistics and places in the queue that newer ones replaced; their sequence numbers are missing too. `progress` comes
+   * when nothing else does.
    *
    * OUT_OF_RANGE: the events that were asked for are not kept any more; `oldest_sequence` in the ErrorInfo is the first
    * that is. Do not try again with the same number. Also if the number is higher than any event's.
@@ -626,7 +626,7 @@ export const JobService: GenService<{
     output: typeof WatchJobResponseSchema;
   },
   /**
-   * Says how a job is.
+   * Returns a job and its state.
    *
    * @generated from rpc sakuga.generation.v1.JobService.GetJob
    */
@@ -666,8 +666,8 @@ export const JobService: GenService<{
     output: typeof GetArtifactResponseSchema;
   },
   /**
-   * What was seen of the device while the job had it: samples every 100 ms, activity every 500 ms. NOT_FOUND also if it
-   * is not kept any more, as it is in memory alone and for the newest jobs.
+   * Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
+   * NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
    *
    * @generated from rpc sakuga.generation.v1.JobService.GetJobTelemetry
    */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/generation/v1/request.proto.
  */
 export const file_sakuga_generation_v1_request: GenFile = /*@__PURE__*/
-  fileDesc("CiJzYWt1Z2EvZ2VuZXJhdGlvbi92MS9yZXF1ZXN0LnByb3RvEhRzYWt1Z2EuZ2VuZXJhdGlvbi52MSLeBAoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoDeG1sGAIgASgJSAASKQoFdHlwZWQYAyABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYBCABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSFwoNbmVnYXRpdmVfdGV4dBgFIAEoCUgBEjsKD25lZ2F0aXZlX3Byb21wdBgGIAEoCzIgLnNha3VnYS5wcm9tcHQudjEuTmVnYXRpdmVQcm9tcHRIARINCgVtb2RlbBgHIAEoCRIaCg1zeXN0ZW1fcHJvbXB0GAggASgJSAKIAQESMAoIc2FtcGxpbmcYCSABKAsyHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TYW1wbGluZxINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SDgoGaW1hZ2VzGAwgASgNEhEKBHNlZWQYDSABKARIA4gBARI1CgdwcmV2aWV3GA4gASgLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuUHJldmlld09wdGlvbnMSHQoVZ3B1X3N0YXRzX2ludGVydmFsX21zGA8gASgNEg8KB3Byb2ZpbGUYECABKAgSIwoWbmVnYXRpdmVfc3lzdGVtX3Byb21wdBgRIAEoCUgEiAEBQggKBnByb21wdEIKCghuZWdhdGl2ZUIQCg5fc3lzdGVtX3Byb21wdEIHCgVfc2VlZEIZChdfbmVnYXRpdmVfc3lzdGVtX3Byb21wdCL3AQoIU2FtcGxpbmcSLAoGc29sdmVyGAEgASgOMhwuc2FrdWdhLmdlbmVyYXRpb24udjEuU29sdmVyEg0KBXN0ZXBzGAIgASgNEhsKDmd1aWRhbmNlX3NjYWxlGAMgASgCSACIAQESGwoOZ3VpZGFuY2VfdW50aWwYBCABKAJIAYgBARIcCg9ndWlkYW5jZV9yZW5vcm0YBSABKAJIAogBARISCgVzaGlmdBgGIAEoAkgDiAEBQhEKD19ndWlkYW5jZV9zY2FsZUIRCg9fZ3VpZGFuY2VfdW50aWxCEgoQX2d1aWRhbmNlX3Jlbm9ybUIICgZfc2hpZnQiuAEKDlByZXZpZXdPcHRpb25zEjMKBm1ldGhvZBgBIAEoDjIjLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByZXZpZXdNZXRob2QSMQoGZm9ybWF0GAIgASgOMiEuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VGb3JtYXQSEAoIbWF4X2VkZ2UYAyABKA0SEwoLZXZlcnlfc3RlcHMYBCABKA0SFwoPbWluX2ludGVydmFsX21zGAUgASgNKmcKBlNvbHZlchIWChJTT0xWRVJfVU5TUEVDSUZJRUQQABIQCgxTT0xWRVJfRVVMRVIQARITCg9TT0xWRVJfTUlEUE9JTlQQAhIOCgpTT0xWRVJfUks0EAMSDgoKU09MVkVSX0RQTRAEKn8KDVByZXZpZXdNZXRob2QSHgoaUFJFVklFV19NRVRIT0RfVU5TUEVDSUZJRUQQABIXChNQUkVWSUVXX01FVEhPRF9OT05FEAESGQoVUFJFVklFV19NRVRIT0RfTElORUFSEAISGgoWUFJFVklFV19NRVRIT0RfREVDT0RFUhADKm8KC0ltYWdlRm9ybWF0EhwKGElNQUdFX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhUKEUlNQUdFX0ZPUk1BVF9KUEVHEAESFAoQSU1BR0VfRk9STUFUX1BORxACEhUKEUlNQUdFX0ZPUk1BVF9XRUJQEANCpwEKGGRldi5zYWt1Z2EuZ2VuZXJhdGlvbi52MUIMUmVxdWVzdFByb3RvUAFaKHNha3VnYS5kZXYvZ28vZ2VuZXJhdGlvbi92MTtnZW5lcmF0aW9udjGiAgNTS0eqAhRTYWt1Z2EuR2VuZXJhdGlvbi5WMboCA1NLR8oCFFNha3VnYVxHZW5lcmF0aW9uXFYx6gIWU2FrdWdhOjpHZW5lcmF0aW9uOjpWMWIGcHJvdG8z", [file_sakuga_prompt_v1_prompt, file_sakuga_prompt_v1_prompt_service]);
+  fileDesc("CiJzYWt1Z2EvZ2VuZXJhdGlvbi92MS9yZXF1ZXN0LnByb3RvEhRzYWt1Z2EuZ2VuZXJhdGlvbi52MSLeBAoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoDeG1sGAIgASgJSAASKQoFdHlwZWQYAyABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYBCABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSFwoNbmVnYXRpdmVfdGV4dBgFIAEoCUgBEjsKD25lZ2F0aXZlX3Byb21wdBgGIAEoCzIgLnNha3VnYS5wcm9tcHQudjEuTmVnYXRpdmVQcm9tcHRIARINCgVtb2RlbBgHIAEoCRIaCg1zeXN0ZW1fcHJvbXB0GAggASgJSAKIAQESMAoIc2FtcGxpbmcYCSABKAsyHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TYW1wbGluZxINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SDgoGaW1hZ2VzGAwgASgNEhEKBHNlZWQYDSABKARIA4gBARI1CgdwcmV2aWV3GA4gASgLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuUHJldmlld09wdGlvbnMSHQoVZ3B1X3N0YXRzX2ludGVydmFsX21zGA8gASgNEg8KB3Byb2ZpbGUYECABKAgSIwoWbmVnYXRpdmVfc3lzdGVtX3Byb21wdBgRIAEoCUgEiAEBQggKBnByb21wdEIKCghuZWdhdGl2ZUIQCg5fc3lzdGVtX3Byb21wdEIHCgVfc2VlZEIZChdfbmVnYXRpdmVfc3lzdGVtX3Byb21wdCKlAgoIU2FtcGxpbmcSLAoGc29sdmVyGAEgASgOMhwuc2FrdWdhLmdlbmVyYXRpb24udjEuU29sdmVyEg0KBXN0ZXBzGAIgASgNEhsKDmd1aWRhbmNlX3NjYWxlGAMgASgCSACIAQESGwoOZ3VpZGFuY2VfdW50aWwYBCABKAJIAYgBARIcCg9ndWlkYW5jZV9yZW5vcm0YBSABKAJIAogBARISCgVzaGlmdBgGIAEoAkgDiAEBEhoKDWd1aWRhbmNlX2Zyb20YByABKAJIBIgBAUIRCg9fZ3VpZGFuY2Vfc2NhbGVCEQoPX2d1aWRhbmNlX3VudGlsQhIKEF9ndWlkYW5jZV9yZW5vcm1CCAoGX3NoaWZ0QhAKDl9ndWlkYW5jZV9mcm9tIrgBCg5QcmV2aWV3T3B0aW9ucxIzCgZtZXRob2QYASABKA4yIy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5QcmV2aWV3TWV0aG9kEjEKBmZvcm1hdBgCIAEoDjIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlRm9ybWF0EhAKCG1heF9lZGdlGAMgASgNEhMKC2V2ZXJ5X3N0ZXBzGAQgASgNEhcKD21pbl9pbnRlcnZhbF9tcxgFIAEoDSpnCgZTb2x2ZXISFgoSU09MVkVSX1VOU1BFQ0lGSUVEEAASEAoMU09MVkVSX0VVTEVSEAESEwoPU09MVkVSX01JRFBPSU5UEAISDgoKU09MVkVSX1JLNBADEg4KClNPTFZFUl9EUE0QBCp/Cg1QcmV2aWV3TWV0aG9kEh4KGlBSRVZJRVdfTUVUSE9EX1VOU1BFQ0lGSUVEEAASFwoTUFJFVklFV19NRVRIT0RfTk9ORRABEhkKFVBSRVZJRVdfTUVUSE9EX0xJTkVBUhACEhoKFlBSRVZJRVdfTUVUSE9EX0RFQ09ERVIQAypvCgtJbWFnZUZvcm1hdBIcChhJTUFHRV9GT1JNQVRfVU5TUEVDSUZJRUQQABIVChFJTUFHRV9GT1JNQVRfSlBFRxABEhQKEElNQUdFX0ZPUk1BVF9QTkcQAhIVChFJTUFHRV9GT1JNQVRfV0VCUBADQqcBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCDFJlcXVlc3RQcm90b1ABWihzYWt1Z2EuZGV2L2dvL2dlbmVyYXRpb24vdjE7Z2VuZXJhdGlvbnYxogIDU0tHqgIUU2FrdWdhLkdlbmVyYXRpb24uVjG6AgNTS0fKAhRTYWt1Z2FcR2VuZXJhdGlvblxWMeoCFlNha3VnYTo6R2VuZXJhdGlvbjo6VjFiBnByb3RvMw", [file_sakuga_prompt_v1_prompt, file_sakuga_prompt_v1_prompt_service]);
 
 /**
  * One request for pictures. Every field but the prompt has a default; `started` shows what each became.
@@ -90,8 +90,8 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
   model: string;
 
   /**
-   * Read by Gemma before the prompt. Absent: the system prompt in front of the prompt's text, or else the model's default.
-   * Present and empty: none.
+   * Read before the prompt by the encoders that take a system prompt. Absent: the system prompt in front of the prompt's
+   * text, or else the model's default. Present and empty: no system prompt.
    *
    * @generated from field: optional string system_prompt = 8;
    */
@@ -186,8 +186,8 @@ export type Sampling = Message<"sakuga.generation.v1.Sampling"> & {
   solver: Solver;
 
   /**
-   * Intervals from noise to picture, 1 to 200. 0: the model's default. This counts INTERVALS for every solver; NewBie's
-   * own demo counts the points between them for its ODE solvers, one more than this.
+   * Intervals from noise to picture, 1 to 200. 0: the model's default. This counts intervals for every solver;
+   * programs that count the points between them say one more.
    *
    * @generated from field: uint32 steps = 2;
    */
@@ -203,14 +203,14 @@ export type Sampling = Message<"sakuga.generation.v1.Sampling"> & {
 
   /**
    * Guidance is active while t is below this, 0 to 1, t in the shifted time of the evaluation; 1 is always. Absent: the
-   * model's default. NewBie's own demo uses 0.25.
+   * model's default.
    *
    * @generated from field: optional float guidance_until = 4;
    */
   guidanceUntil?: number | undefined;
 
   /**
-   * Bounds the norm of the guided velocity to this multiple of the conditional one's, per image. 0: off.
+   * Bounds the norm of the guided velocity to this multiple of the conditional one's, per image, 0 to 100. 0: off.
    * Absent: the model's default.
    *
    * @generated from field: optional float guidance_renorm = 5;
@@ -223,6 +223,15 @@ export type Sampling = Message<"sakuga.generation.v1.Sampling"> & {
    * @generated from field: optional float shift = 6;
    */
   shift?: number | undefined;
+
+  /**
+   * Guidance is active only from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
+   * (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside the interval compute the conditional half only.
+   * Above 0 it must be below `guidance_until`. 0: from the beginning. Absent: the model's default.
+   *
+   * @generated from field: optional float guidance_from = 7;
+   */
+  guidanceFrom?: number | undefined;
 };
 
 /**
@@ -282,7 +291,7 @@ export const PreviewOptionsSchema: GenMessage<PreviewOptions> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_request, 2);
 
 /**
- * The solvers of the reference's transport.
+ * The solvers.
  *
  * @generated from enum sakuga.generation.v1.Solver
  */

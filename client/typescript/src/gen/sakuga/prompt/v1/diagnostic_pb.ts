@@ -89,7 +89,7 @@ export type Diagnostic = Message<"sakuga.prompt.v1.Diagnostic"> & {
   path: string;
 
   /**
-   * How to mend it. Absent if nothing can be proposed.
+   * How to fix it. Absent if nothing can be proposed.
    *
    * @generated from field: sakuga.prompt.v1.Fix fix = 11;
    */
@@ -104,7 +104,7 @@ export const DiagnosticSchema: GenMessage<Diagnostic> = /*@__PURE__*/
   messageDesc(file_sakuga_prompt_v1_diagnostic, 0);
 
 /**
- * How to mend a finding.
+ * How to fix a finding.
  *
  * @generated from message sakuga.prompt.v1.Fix
  */

@@ -158,7 +158,7 @@ export const ValidatePromptResponseSchema: GenMessage<ValidatePromptResponse> = 
  */
 export type TokenCount = Message<"sakuga.prompt.v1.TokenCount"> & {
   /**
-   * The encoder: `gemma3` or `jina_clip`.
+   * The encoder, as the model names it, such as `gemma3`.
    *
    * @generated from field: string encoder = 1;
    */

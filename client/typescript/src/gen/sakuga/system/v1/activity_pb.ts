@@ -21,7 +21,7 @@ export const file_sakuga_system_v1_activity: GenFile = /*@__PURE__*/
  */
 export type Activity = Message<"sakuga.system.v1.Activity"> & {
   /**
-   * When it was looked at.
+   * When it was measured.
    *
    * @generated from field: google.protobuf.Timestamp time = 1;
    */
@@ -35,7 +35,7 @@ export type Activity = Message<"sakuga.system.v1.Activity"> & {
   pools: MemoryPool[];
 
   /**
-   * The device's memory by process, where the driver tells.
+   * The device's memory by process. Empty if the driver does not report it.
    *
    * @generated from field: repeated sakuga.system.v1.ProcessMemory processes = 3;
    */
@@ -91,7 +91,7 @@ export const ActivitySchema: GenMessage<Activity> = /*@__PURE__*/
  */
 export type MemoryPool = Message<"sakuga.system.v1.MemoryPool"> & {
   /**
-   * What for: `weights and tensors`, `scratch` or `library workspace`.
+   * Its purpose: `weights and tensors`, `scratch` or `library workspace`.
    *
    * @generated from field: string name = 1;
    */
@@ -203,7 +203,7 @@ export const LoadingPhaseSchema: GenMessage<LoadingPhase> = /*@__PURE__*/
  */
 export type ComputePath = Message<"sakuga.system.v1.ComputePath"> & {
   /**
-   * The part: `next_dit`, `gemma3`, `jina_clip` or `autoencoder_kl`.
+   * The part, by its name in `Model.parameters`.
    *
    * @generated from field: string operation = 1;
    */

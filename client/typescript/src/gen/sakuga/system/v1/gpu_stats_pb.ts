@@ -15,7 +15,7 @@ export const file_sakuga_system_v1_gpu_stats: GenFile = /*@__PURE__*/
   fileDesc("CiBzYWt1Z2Evc3lzdGVtL3YxL2dwdV9zdGF0cy5wcm90bxIQc2FrdWdhLnN5c3RlbS52MSLVBgoIR3B1U3RhdHMSKAoEdGltZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoGc291cmNlGAIgASgOMh0uc2FrdWdhLnN5c3RlbS52MS5TdGF0c1NvdXJjZRIUCgxkZXZpY2VfaW5kZXgYAyABKA0SDAoEbmFtZRgEIAEoCRIgChN1dGlsaXphdGlvbl9wZXJjZW50GAUgASgCSACIAQESJwoabWVtb3J5X3V0aWxpemF0aW9uX3BlcmNlbnQYBiABKAJIAYgBARIeChFtZW1vcnlfdXNlZF9ieXRlcxgHIAEoBEgCiAEBEh8KEm1lbW9yeV90b3RhbF9ieXRlcxgIIAEoBEgDiAEBEiEKFHByb2Nlc3NfbWVtb3J5X2J5dGVzGAkgASgESASIAQESGQoMc21fY2xvY2tfbWh6GAogASgNSAWIAQESHQoQbWVtb3J5X2Nsb2NrX21oehgLIAEoDUgGiAEBEhgKC3Bvd2VyX3dhdHRzGAwgASgCSAeIAQESIAoTdGVtcGVyYXR1cmVfY2Vsc2l1cxgNIAEoAkgIiAEBEhgKEHRocm90dGxlX3JlYXNvbnMYDiADKAkSGgoNZW5lcmd5X2pvdWxlcxgPIAEoAUgJiAEBEioKHXBjaWVfcmVjZWl2ZV9ieXRlc19wZXJfc2Vjb25kGBAgASgESAqIAQESJwoacGNpZV9zZW5kX2J5dGVzX3Blcl9zZWNvbmQYESABKARIC4gBAUIWChRfdXRpbGl6YXRpb25fcGVyY2VudEIdChtfbWVtb3J5X3V0aWxpemF0aW9uX3BlcmNlbnRCFAoSX21lbW9yeV91c2VkX2J5dGVzQhUKE19tZW1vcnlfdG90YWxfYnl0ZXNCFwoVX3Byb2Nlc3NfbWVtb3J5X2J5dGVzQg8KDV9zbV9jbG9ja19taHpCEwoRX21lbW9yeV9jbG9ja19taHpCDgoMX3Bvd2VyX3dhdHRzQhYKFF90ZW1wZXJhdHVyZV9jZWxzaXVzQhAKDl9lbmVyZ3lfam91bGVzQiAKHl9wY2llX3JlY2VpdmVfYnl0ZXNfcGVyX3NlY29uZEIdChtfcGNpZV9zZW5kX2J5dGVzX3Blcl9zZWNvbmQqWQoLU3RhdHNTb3VyY2USHAoYU1RBVFNfU09VUkNFX1VOU1BFQ0lGSUVEEAASFQoRU1RBVFNfU09VUkNFX05WTUwQARIVChFTVEFUU19TT1VSQ0VfSE9TVBACQpABChRkZXYuc2FrdWdhLnN5c3RlbS52MUINR3B1U3RhdHNQcm90b1ABWiBzYWt1Z2EuZGV2L2dvL3N5c3RlbS92MTtzeXN0ZW12MaICA1NLU6oCEFNha3VnYS5TeXN0ZW0uVjG6AgNTS1PKAhBTYWt1Z2FcU3lzdGVtXFYx6gISU2FrdWdhOjpTeXN0ZW06OlYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
- * One sample of a device. A field that the source cannot tell is absent.
+ * One sample of a device. A field that the source does not report is absent.
  *
  * @generated from message sakuga.system.v1.GpuStats
  */
@@ -112,7 +112,7 @@ export type GpuStats = Message<"sakuga.system.v1.GpuStats"> & {
   temperatureCelsius?: number | undefined;
 
   /**
-   * Why the clocks are held down, such as `sw_power_cap`. Empty: they are not, or it is not known.
+   * Why the clocks are throttled, such as `sw_power_cap`. Empty: they are not, or the source does not report it.
    *
    * @generated from field: repeated string throttle_reasons = 14;
    */
@@ -126,14 +126,14 @@ export type GpuStats = Message<"sakuga.system.v1.GpuStats"> & {
   energyJoules?: number | undefined;
 
   /**
-   * What the device received over PCIe of late, in bytes a second.
+   * Current rate that the device receives over PCIe, in bytes a second.
    *
    * @generated from field: optional uint64 pcie_receive_bytes_per_second = 16;
    */
   pcieReceiveBytesPerSecond?: bigint | undefined;
 
   /**
-   * What the device sent over PCIe of late, in bytes a second.
+   * Current rate that the device sends over PCIe, in bytes a second.
    *
    * @generated from field: optional uint64 pcie_send_bytes_per_second = 17;
    */
@@ -168,7 +168,7 @@ export enum StatsSource {
   NVML = 1,
 
   /**
-   * The operating system: load and memory of the host, because no management library is there.
+   * The operating system: load and memory of the host, because there is no management library.
    *
    * @generated from enum value: STATS_SOURCE_HOST = 2;
    */

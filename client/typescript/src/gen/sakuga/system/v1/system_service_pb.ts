@@ -16,10 +16,10 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/system/v1/system_service.proto.
  */
 export const file_sakuga_system_v1_system_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzYWt1Z2Evc3lzdGVtL3YxL3N5c3RlbV9zZXJ2aWNlLnByb3RvEhBzYWt1Z2Euc3lzdGVtLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0ItUCChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIOCgZkZXZpY2UYAiABKAkSEQoJcHJlY2lzaW9uGAMgASgJEg4KBmVuZ2luZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZsaW1pdHMYBiABKAsyGC5zYWt1Z2Euc3lzdGVtLnYxLkxpbWl0cxIMCgRqb2JzGAcgASgNEiwKCXN0ZXBfdGltZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgdsb2FkaW5nGAkgAygLMh4uc2FrdWdhLnN5c3RlbS52MS5Mb2FkaW5nUGhhc2USNAoNY29tcHV0ZV9wYXRocxgKIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuQ29tcHV0ZVBhdGgiiAEKBkxpbWl0cxIYChBtYXhfcHJvbXB0X2J5dGVzGAEgASgNEhIKCm1heF9waXhlbHMYAiABKAQSEgoKbWF4X2ltYWdlcxgDIAEoDRIRCgltYXhfc3RlcHMYBCABKA0SEgoKbWF4X3F1ZXVlZBgFIAEoDRIVCg1zaXplX211bHRpcGxlGAYgASgNIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ij0KEkxpc3RNb2RlbHNSZXNwb25zZRInCgZtb2RlbHMYASADKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsIroCCgVNb2RlbBIMCgRuYW1lGAEgASgJEjsKCnBhcmFtZXRlcnMYAiADKAsyJy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsLlBhcmFtZXRlcnNFbnRyeRIUCgxkZWZhdWx0X3NpemUYAyABKA0SGwoTaGFzX3ByZXZpZXdfZGVjb2RlchgEIAEoCBIOCgZub3RpY2UYBSABKAkSEwoLZmluZ2VycHJpbnQYBiABKAkSHQoVZGVmYXVsdF9zeXN0ZW1fcHJvbXB0GAcgASgJEjwKEGRlZmF1bHRfc2FtcGxpbmcYCCABKAsyIi5zYWt1Z2Euc3lzdGVtLnYxLlNhbXBsaW5nRGVmYXVsdHMaMQoPUGFyYW1ldGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoBDoCOAEiiQEKEFNhbXBsaW5nRGVmYXVsdHMSDgoGc29sdmVyGAEgASgJEg0KBXN0ZXBzGAIgASgNEhYKDmd1aWRhbmNlX3NjYWxlGAMgASgCEhYKDmd1aWRhbmNlX3VudGlsGAQgASgCEhcKD2d1aWRhbmNlX3Jlbm9ybRgFIAEoAhINCgVzaGlmdBgGIAEoAiJAChRXYXRjaEdwdVN0YXRzUmVxdWVzdBITCgtpbnRlcnZhbF9tcxgBIAEoDRITCgthbGxfZGV2aWNlcxgCIAEoCCJCChVXYXRjaEdwdVN0YXRzUmVzcG9uc2USKQoFc3RhdHMYASABKAsyGi5zYWt1Z2Euc3lzdGVtLnYxLkdwdVN0YXRzIisKFFdhdGNoQWN0aXZpdHlSZXF1ZXN0EhMKC2ludGVydmFsX21zGAEgASgNIkUKFVdhdGNoQWN0aXZpdHlSZXNwb25zZRIsCghhY3Rpdml0eRgBIAEoCzIaLnNha3VnYS5zeXN0ZW0udjEuQWN0aXZpdHkykgMKDVN5c3RlbVNlcnZpY2USYAoNR2V0U2VydmVySW5mbxImLnNha3VnYS5zeXN0ZW0udjEuR2V0U2VydmVySW5mb1JlcXVlc3QaJy5zYWt1Z2Euc3lzdGVtLnYxLkdldFNlcnZlckluZm9SZXNwb25zZRJXCgpMaXN0TW9kZWxzEiMuc2FrdWdhLnN5c3RlbS52MS5MaXN0TW9kZWxzUmVxdWVzdBokLnNha3VnYS5zeXN0ZW0udjEuTGlzdE1vZGVsc1Jlc3BvbnNlEmIKDVdhdGNoR3B1U3RhdHMSJi5zYWt1Z2Euc3lzdGVtLnYxLldhdGNoR3B1U3RhdHNSZXF1ZXN0Gicuc2FrdWdhLnN5c3RlbS52MS5XYXRjaEdwdVN0YXRzUmVzcG9uc2UwARJiCg1XYXRjaEFjdGl2aXR5EiYuc2FrdWdhLnN5c3RlbS52MS5XYXRjaEFjdGl2aXR5UmVxdWVzdBonLnNha3VnYS5zeXN0ZW0udjEuV2F0Y2hBY3Rpdml0eVJlc3BvbnNlMAFClQEKFGRldi5zYWt1Z2Euc3lzdGVtLnYxQhJTeXN0ZW1TZXJ2aWNlUHJvdG9QAVogc2FrdWdhLmRldi9nby9zeXN0ZW0vdjE7c3lzdGVtdjGiAgNTS1OqAhBTYWt1Z2EuU3lzdGVtLlYxugIDU0tTygIQU2FrdWdhXFN5c3RlbVxWMeoCElNha3VnYTo6U3lzdGVtOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sakuga_system_v1_activity, file_sakuga_system_v1_gpu_stats]);
+  fileDesc("CiVzYWt1Z2Evc3lzdGVtL3YxL3N5c3RlbV9zZXJ2aWNlLnByb3RvEhBzYWt1Z2Euc3lzdGVtLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0ItUCChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIOCgZkZXZpY2UYAiABKAkSEQoJcHJlY2lzaW9uGAMgASgJEg4KBmVuZ2luZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZsaW1pdHMYBiABKAsyGC5zYWt1Z2Euc3lzdGVtLnYxLkxpbWl0cxIMCgRqb2JzGAcgASgNEiwKCXN0ZXBfdGltZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgdsb2FkaW5nGAkgAygLMh4uc2FrdWdhLnN5c3RlbS52MS5Mb2FkaW5nUGhhc2USNAoNY29tcHV0ZV9wYXRocxgKIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuQ29tcHV0ZVBhdGgiiAEKBkxpbWl0cxIYChBtYXhfcHJvbXB0X2J5dGVzGAEgASgNEhIKCm1heF9waXhlbHMYAiABKAQSEgoKbWF4X2ltYWdlcxgDIAEoDRIRCgltYXhfc3RlcHMYBCABKA0SEgoKbWF4X3F1ZXVlZBgFIAEoDRIVCg1zaXplX211bHRpcGxlGAYgASgNIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ij0KEkxpc3RNb2RlbHNSZXNwb25zZRInCgZtb2RlbHMYASADKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsIroCCgVNb2RlbBIMCgRuYW1lGAEgASgJEjsKCnBhcmFtZXRlcnMYAiADKAsyJy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsLlBhcmFtZXRlcnNFbnRyeRIUCgxkZWZhdWx0X3NpemUYAyABKA0SGwoTaGFzX3ByZXZpZXdfZGVjb2RlchgEIAEoCBIOCgZub3RpY2UYBSABKAkSEwoLZmluZ2VycHJpbnQYBiABKAkSHQoVZGVmYXVsdF9zeXN0ZW1fcHJvbXB0GAcgASgJEjwKEGRlZmF1bHRfc2FtcGxpbmcYCCABKAsyIi5zYWt1Z2Euc3lzdGVtLnYxLlNhbXBsaW5nRGVmYXVsdHMaMQoPUGFyYW1ldGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoBDoCOAEioAEKEFNhbXBsaW5nRGVmYXVsdHMSDgoGc29sdmVyGAEgASgJEg0KBXN0ZXBzGAIgASgNEhYKDmd1aWRhbmNlX3NjYWxlGAMgASgCEhYKDmd1aWRhbmNlX3VudGlsGAQgASgCEhcKD2d1aWRhbmNlX3Jlbm9ybRgFIAEoAhINCgVzaGlmdBgGIAEoAhIVCg1ndWlkYW5jZV9mcm9tGAcgASgCIkAKFFdhdGNoR3B1U3RhdHNSZXF1ZXN0EhMKC2ludGVydmFsX21zGAEgASgNEhMKC2FsbF9kZXZpY2VzGAIgASgIIkIKFVdhdGNoR3B1U3RhdHNSZXNwb25zZRIpCgVzdGF0cxgBIAEoCzIaLnNha3VnYS5zeXN0ZW0udjEuR3B1U3RhdHMiKwoUV2F0Y2hBY3Rpdml0eVJlcXVlc3QSEwoLaW50ZXJ2YWxfbXMYASABKA0iRQoVV2F0Y2hBY3Rpdml0eVJlc3BvbnNlEiwKCGFjdGl2aXR5GAEgASgLMhouc2FrdWdhLnN5c3RlbS52MS5BY3Rpdml0eTKSAwoNU3lzdGVtU2VydmljZRJgCg1HZXRTZXJ2ZXJJbmZvEiYuc2FrdWdhLnN5c3RlbS52MS5HZXRTZXJ2ZXJJbmZvUmVxdWVzdBonLnNha3VnYS5zeXN0ZW0udjEuR2V0U2VydmVySW5mb1Jlc3BvbnNlElcKCkxpc3RNb2RlbHMSIy5zYWt1Z2Euc3lzdGVtLnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiQuc2FrdWdhLnN5c3RlbS52MS5MaXN0TW9kZWxzUmVzcG9uc2USYgoNV2F0Y2hHcHVTdGF0cxImLnNha3VnYS5zeXN0ZW0udjEuV2F0Y2hHcHVTdGF0c1JlcXVlc3QaJy5zYWt1Z2Euc3lzdGVtLnYxLldhdGNoR3B1U3RhdHNSZXNwb25zZTABEmIKDVdhdGNoQWN0aXZpdHkSJi5zYWt1Z2Euc3lzdGVtLnYxLldhdGNoQWN0aXZpdHlSZXF1ZXN0Gicuc2FrdWdhLnN5c3RlbS52MS5XYXRjaEFjdGl2aXR5UmVzcG9uc2UwAUKVAQoUZGV2LnNha3VnYS5zeXN0ZW0udjFCElN5c3RlbVNlcnZpY2VQcm90b1ABWiBzYWt1Z2EuZGV2L2dvL3N5c3RlbS92MTtzeXN0ZW12MaICA1NLU6oCEFNha3VnYS5TeXN0ZW0uVjG6AgNTS1PKAhBTYWt1Z2FcU3lzdGVtXFYx6gISU2FrdWdhOjpTeXN0ZW06OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sakuga_system_v1_activity, file_sakuga_system_v1_gpu_stats]);
 
 /**
- * Asks what the server is.
+ * Asks for a description of the server.
  *
  * @generated from message sakuga.system.v1.GetServerInfoRequest
  */
@@ -34,7 +34,7 @@ export const GetServerInfoRequestSchema: GenMessage<GetServerInfoRequest> = /*@_
   messageDesc(file_sakuga_system_v1_system_service, 0);
 
 /**
- * What the server is.
+ * A description of the server.
  *
  * @generated from message sakuga.system.v1.GetServerInfoResponse
  */
@@ -68,7 +68,7 @@ export type GetServerInfoResponse = Message<"sakuga.system.v1.GetServerInfoRespo
   engine: string;
 
   /**
-   * Since when it runs.
+   * When it was started.
    *
    * @generated from field: google.protobuf.Timestamp started = 5;
    */
@@ -89,7 +89,7 @@ export type GetServerInfoResponse = Message<"sakuga.system.v1.GetServerInfoRespo
   jobs: number;
 
   /**
-   * Median time of a step of late, if any was measured.
+   * Median time of the latest steps. Absent until a step was measured.
    *
    * @generated from field: google.protobuf.Duration step_time = 8;
    */
@@ -223,7 +223,7 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
   name: string;
 
   /**
-   * Parameters of each part: `next_dit`, `gemma3`, `jina_clip`, `autoencoder_kl`.
+   * Parameters of each part by its name, such as `next_dit`; the parts depend on the family of the model.
    *
    * @generated from field: map<string, uint64> parameters = 2;
    */
@@ -327,6 +327,13 @@ export type SamplingDefaults = Message<"sakuga.system.v1.SamplingDefaults"> & {
    * @generated from field: float shift = 6;
    */
   shift: number;
+
+  /**
+   * Guidance is active from this t on.
+   *
+   * @generated from field: float guidance_from = 7;
+   */
+  guidanceFrom: number;
 };
 
 /**
@@ -428,7 +435,7 @@ export const WatchActivityResponseSchema: GenMessage<WatchActivityResponse> = /*
   messageDesc(file_sakuga_system_v1_system_service, 10);
 
 /**
- * Says what the server is, what it can draw with, and how its device does.
+ * Describes the server, its models and its device.
  *
  * @generated from service sakuga.system.v1.SystemService
  */
