@@ -41,14 +41,14 @@ fn format(text: &str) -> Option<Format> {
     if begins_document && text.lines().skip(1).any(|line| line.split_once(':').is_some_and(|(key, _)| is_member(key))) {
         return Some(Format::Yaml);
     }
-    if text.match_indices("{\"").any(|(at, _)| is_dictionary(&text[at..])) {
-        return Some(Format::Json);
-    }
     if text.starts_with('{') && is_dictionary(text) {
         return Some(Format::Dictionary);
     }
     if text.starts_with('[') && (text.contains("\": ") || text.contains("\":") || text.starts_with("[\"")) {
         return Some(Format::Array);
+    }
+    if text.match_indices("{\"").any(|(at, _)| is_dictionary(&text[at..])) {
+        return Some(Format::Json);
     }
     let (mut yaml, mut toml, mut table, mut list) = (0, 0, 0, 0);
     for line in text.lines().take(400) {

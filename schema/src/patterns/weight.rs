@@ -34,7 +34,10 @@ pub(super) fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usiz
         }
     }
     let is_short = is_tag || piece.split_whitespace().count() <= 6;
-    if let Some(plain) = is_short.then(|| unweighted(piece)).flatten() {
+    // In `a (b:1.2)` the weight is that of a part.
+    let is_part = piece.find('(').is_none_or(|open| piece[..open].ends_with(' ') || open == 0);
+    let whole_plain = is_short.then(|| unweighted(piece)).flatten();
+    if let Some(plain) = whole_plain.filter(|plain| is_balanced(plain) || !is_part) {
         let number = piece.trim_end_matches([')', ']']).rsplit_once(':').map_or("", |(_, number)| number);
         return add_weight(whole, number, plain, add);
     }
@@ -179,6 +182,9 @@ mod tests {
 
     #[test]
     fn weights_are_found_with_what_they_weigh() {
+        for (tag, part, plain) in [("ink (wash:1.2)", "(wash:1.2)", "wash"), ("(a:1.2) b", "(a:1.2)", "a")] {
+            assert_eq!(patterns(tag, true), [(part.to_owned(), Pattern::Weight, Some(plain.to_owned()))], "{tag}");
+        }
         for (tag, plain) in [
             ("(long_hair:1.2)", "long_hair"),
             ("long_hair:1.2", "long_hair"),
@@ -219,7 +225,7 @@ mod tests {
             patterns("(blue hair, red eyes:1.3), smile", false),
             [("(blue hair, red eyes:1.3)".to_owned(), Pattern::Weight, Some("blue hair, red eyes".to_owned()))]
         );
-        assert_eq!(weighted_group("(a, (b):1.2), c"), Some((11, 1..7)));
+        assert_eq!(weighted_group("(a, (b):1.2), c"), Some((12, 1..7)));
         assert_eq!(weighted_group("(a:1,2)"), Some((7, 1..2)));
         assert_eq!([weighted_group("(a, b)"), weighted_group("(a:1.2)"), weighted_group("a")], [None, None, None]);
     }
