@@ -2,5 +2,9 @@
 
 pub(crate) mod accelerated;
 pub(crate) mod block;
+pub(crate) mod conv;
+pub(crate) mod layer_norm;
 pub(crate) mod ops;
+pub(crate) mod resnet;
 pub(crate) mod rope;
+pub(crate) mod sinusoid;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::checkpoint::ConfigFields;
 use crate::error::ConfigError;
 
-/// Configuration of an AutoencoderKL of FLUX's kind: no quantisation convolutions, one attention in the middle.
+/// Configuration of diffusers' AutoencoderKL, as FLUX.1 (16 latent channels) and Stable Diffusion (4) have it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AutoencoderKlConfig {
     /// Channels of the latents.
@@ -22,13 +22,16 @@ pub struct AutoencoderKlConfig {
     pub shift_factor: f64,
     /// Whether the middle has an attention block.
     pub mid_block_attention: bool,
+    /// Whether a convolution of width 1 follows the encoder and another one precedes the decoder. `None`: if the weights have
+    /// them.
+    pub quant_conv: Option<bool>,
 }
 
 impl AutoencoderKlConfig {
     /// Reads diffusers' `config.json`.
     ///
     /// # Errors
-    /// One error with every invalid field, or a feature that FLUX's autoencoder does not have.
+    /// One error with every invalid field, or a feature that is not supported.
     pub fn from_json(config: &Value) -> Result<Self, ConfigError> {
         let fields = ConfigFields::new(config);
         let config = Self {
@@ -39,6 +42,7 @@ impl AutoencoderKlConfig {
             scaling_factor: fields.number_or("scaling_factor", 0.18215, 1e-6..=1e6),
             shift_factor: fields.number_or("shift_factor", 0.0, -1e6..=1e6),
             mid_block_attention: fields.flag_or("mid_block_add_attention", true),
+            quant_conv: fields.has("use_quant_conv").then(|| fields.flag_or("use_quant_conv", true)),
         };
         for &channels in &config.block_out_channels {
             if !channels.is_multiple_of(config.norm_num_groups) {
@@ -53,10 +57,9 @@ impl AutoencoderKlConfig {
                 fields.reject(format!("`{name}` must be 3 (RGB)"));
             }
         }
-        for name in ["use_quant_conv", "use_post_quant_conv"] {
-            if fields.flag_or(name, false) {
-                fields.reject(format!("`{name}` is set; only autoencoders without it (FLUX) are supported"));
-            }
+        let post = fields.has("use_post_quant_conv").then(|| fields.flag_or("use_post_quant_conv", true));
+        if post.is_some() && config.quant_conv.is_some() && post != config.quant_conv {
+            fields.reject("`use_quant_conv` and `use_post_quant_conv` differ; only autoencoders with both or neither are supported");
         }
         let activation = fields.text_or("act_fn", "silu");
         if activation != "silu" {
@@ -94,12 +97,21 @@ mod tests {
             "scaling_factor": 0.3611, "shift_factor": 0.1159, "use_quant_conv": false, "latents_mean": null}))
             .unwrap();
         assert_eq!((config.factor(), config.layers_per_block, config.norm_num_groups), (8, 2, 32));
+        assert_eq!(config.quant_conv, Some(false));
+    }
+
+    #[test]
+    fn reads_stable_diffusion_xl() {
+        let config = AutoencoderKlConfig::from_json(&json!({"latent_channels": 4, "scaling_factor": 0.13025,
+            "block_out_channels": [128, 256, 512, 512], "force_upcast": true}))
+        .unwrap();
+        assert_eq!((config.latent_channels, config.shift_factor, config.quant_conv), (4, 0.0, None));
     }
 
     #[test]
     fn faults_are_collected() {
         let error = AutoencoderKlConfig::from_json(&json!({"latent_channels": 0, "block_out_channels": [30],
-            "use_quant_conv": true, "act_fn": "relu", "out_channels": 4, "down_block_types": ["X"]}))
+            "use_quant_conv": true, "use_post_quant_conv": false, "act_fn": "relu", "out_channels": 4, "down_block_types": ["X"]}))
         .unwrap_err();
         assert_eq!(error.problems.len(), 6, "{error}");
         assert!(AutoencoderKlConfig::from_json(&json!({"latent_channels": 4, "block_out_channels": []})).is_err());

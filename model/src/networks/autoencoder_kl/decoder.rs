@@ -2,10 +2,12 @@
 
 use burn::tensor::Tensor;
 
-use super::layers::{Conv, MidBlock, Norm, Resnet};
+use super::layers::{self, MidBlock};
 use super::{AutoencoderKlConfig, Tap};
 use crate::checkpoint::TensorReader;
+use crate::nn::conv::{Conv, GroupNorm};
 use crate::nn::ops;
+use crate::nn::resnet::Resnet;
 
 /// The decoder.
 #[derive(Debug)]
@@ -13,7 +15,7 @@ pub struct Decoder {
     pub(super) conv_in: Conv,
     pub(super) mid: MidBlock,
     pub(super) levels: Vec<(Vec<Resnet>, Option<Conv>)>,
-    pub(super) norm_out: Norm,
+    pub(super) norm_out: GroupNorm,
     pub(super) conv_out: Conv,
 }
 
@@ -27,7 +29,7 @@ impl Decoder {
             // The decoder has one block more than the encoder.
             let resnets = (0..=config.layers_per_block).map(|i| {
                 let input = if i == 0 { channels[level.saturating_sub(1)] } else { output };
-                Resnet::load(config, &weights.at(format!("resnets.{i}")), input, output)
+                layers::resnet(config, &weights.at(format!("resnets.{i}")), input, output)
             });
             let resnets = resnets.collect();
             let doubling = (level < last).then(|| Conv::load(&weights.at("upsamplers.0.conv"), output, output, 3));
@@ -37,7 +39,7 @@ impl Decoder {
             levels: levels.collect(),
             conv_in: Conv::load(&weights.at("conv_in"), config.latent_channels, channels[0], 3),
             mid: MidBlock::load(config, &weights.at("mid_block"), channels[0]),
-            norm_out: Norm::load(config, &weights.at("conv_norm_out"), channels[last]),
+            norm_out: layers::norm(config, &weights.at("conv_norm_out"), channels[last]),
             conv_out: Conv::load(&weights.at("conv_out"), channels[last], 3, 3),
         }
     }
@@ -49,7 +51,7 @@ impl Decoder {
         let mut x = self.mid.forward(x, tap);
         for (level, (resnets, doubling)) in self.levels.iter().enumerate() {
             for resnet in resnets {
-                x = resnet.forward(x);
+                x = resnet.forward(x, None);
             }
             if let Some(conv) = doubling {
                 x = conv.forward(ops::upsample_nearest_2x(x));

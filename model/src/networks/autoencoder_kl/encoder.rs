@@ -2,10 +2,12 @@
 
 use burn::tensor::Tensor;
 
-use super::layers::{Conv, MidBlock, Norm, Resnet};
+use super::layers::{self, MidBlock};
 use super::{AutoencoderKlConfig, Tap};
 use crate::checkpoint::TensorReader;
+use crate::nn::conv::{Conv, GroupNorm};
 use crate::nn::ops;
+use crate::nn::resnet::Resnet;
 
 /// The encoder.
 #[derive(Debug)]
@@ -13,7 +15,7 @@ pub struct Encoder {
     conv_in: Conv,
     levels: Vec<(Vec<Resnet>, Option<Conv>)>,
     mid: MidBlock,
-    norm_out: Norm,
+    norm_out: GroupNorm,
     conv_out: Conv,
 }
 
@@ -26,7 +28,7 @@ impl Encoder {
             let weights = weights.at(format!("down_blocks.{level}"));
             let resnets = (0..config.layers_per_block).map(|i| {
                 let input = if i == 0 { channels[level.saturating_sub(1)] } else { output };
-                Resnet::load(config, &weights.at(format!("resnets.{i}")), input, output)
+                layers::resnet(config, &weights.at(format!("resnets.{i}")), input, output)
             });
             let resnets = resnets.collect();
             let halving = (level < last).then(|| Conv::load(&weights.at("downsamplers.0.conv"), output, output, 3));
@@ -36,7 +38,7 @@ impl Encoder {
             levels: levels.collect(),
             conv_in: Conv::load(&weights.at("conv_in"), 3, channels[0], 3),
             mid: MidBlock::load(config, &weights.at("mid_block"), channels[last]),
-            norm_out: Norm::load(config, &weights.at("conv_norm_out"), channels[last]),
+            norm_out: layers::norm(config, &weights.at("conv_norm_out"), channels[last]),
             conv_out: Conv::load(&weights.at("conv_out"), channels[last], 2 * config.latent_channels, 3),
         }
     }
@@ -47,10 +49,10 @@ impl Encoder {
         tap("conv_in", &x);
         for (level, (resnets, halving)) in self.levels.iter().enumerate() {
             for resnet in resnets {
-                x = resnet.forward(x);
+                x = resnet.forward(x, None);
             }
             if let Some(conv) = halving {
-                x = conv.forward_halving(x);
+                x = conv.forward_halving_from_corner(x);
             }
             tap(&format!("down_blocks.{level}"), &x);
         }

@@ -1,10 +1,11 @@
-//! FLUX's autoencoder (diffusers' AutoencoderKL): pixels to latents and back.
+//! diffusers' AutoencoderKL, the autoencoder of FLUX.1 and of Stable Diffusion: pixels to latents and back.
 //!
 //! There are two spaces of latents: those of the autoencoder's encoder and decoder, `z`, and *model latents* of the
 //! diffusion model, `(z - shift) * scale`. Public functions use model latents unless documented otherwise. Reference:
 //! diffusers, `autoencoder_kl.py` and `vae.py` (<https://arxiv.org/abs/2112.10752>).
 
 mod config;
+mod cross_fade;
 mod decoder;
 mod encoder;
 #[cfg(feature = "cuda")]
@@ -16,11 +17,13 @@ mod tiled;
 use burn::tensor::{DType, Tensor};
 
 pub use self::config::AutoencoderKlConfig;
+pub use self::cross_fade::CrossFade;
 pub use self::decoder::Decoder;
 pub use self::encoder::Encoder;
 pub use self::tiled::Tiling;
 use crate::checkpoint::TensorReader;
 use crate::nn::accelerated::Accelerated;
+use crate::nn::conv::Conv;
 
 /// Receives intermediate values under the names of the reference, for comparisons: `[B, C, H, W]`.
 pub type Tap<'a> = dyn FnMut(&str, &Tensor<4>) + 'a;
@@ -32,6 +35,13 @@ pub struct Posterior {
     pub mean: Tensor<4>,
     /// Logarithm of the variance, clamped to -30..20 as in the reference.
     pub logvar: Tensor<4>,
+}
+
+impl Posterior {
+    /// A sample, `mean + exp(logvar / 2) * noise`, for standard normal `noise` of the same shape.
+    pub fn sample(&self, noise: Tensor<4>) -> Tensor<4> {
+        self.mean.clone() + self.logvar.clone().div_scalar(2.0).exp() * noise
+    }
 }
 
 /// The decoder in an accelerated implementation.
@@ -46,6 +56,10 @@ pub struct AutoencoderKl {
     config: AutoencoderKlConfig,
     encoder: Option<Encoder>,
     decoder: Decoder,
+    /// Mixes the channels of the moments that the encoder returns.
+    quant_conv: Option<Conv>,
+    /// Mixes the channels of latents before the decoder.
+    post_quant_conv: Option<Conv>,
     /// The decoder on an NVIDIA GPU. It holds addresses of the weights above.
     fast: Accelerated<dyn Passes>,
 }
@@ -62,12 +76,17 @@ impl AutoencoderKl {
     pub fn load_decoder(config: &AutoencoderKlConfig, weights: &TensorReader) -> Self {
         key_map::apply(weights);
         weights.tolerate("encoder.*");
+        weights.tolerate("quant_conv.*");
         Self::new(config, None, weights)
     }
 
     fn new(config: &AutoencoderKlConfig, encoder: Option<Encoder>, weights: &TensorReader) -> Self {
         let decoder = Decoder::load(config, &weights.at("decoder"));
-        Self { config: config.clone(), encoder, fast: Accelerated::new(), decoder }
+        let is_mixed = config.quant_conv.unwrap_or_else(|| weights.has("post_quant_conv.weight"));
+        let conv = |name: &str, channels: usize| Conv::load(&weights.at(name), channels, channels, 1);
+        let quant_conv = (is_mixed && encoder.is_some()).then(|| conv("quant_conv", 2 * config.latent_channels));
+        let post_quant_conv = is_mixed.then(|| conv("post_quant_conv", config.latent_channels));
+        Self { config: config.clone(), encoder, fast: Accelerated::new(), decoder, quant_conv, post_quant_conv }
     }
 
     fn fast(&self) -> Option<&dyn Passes> {
@@ -110,18 +129,47 @@ impl AutoencoderKl {
         self.decode_whole(model_latents)
     }
 
+    /// Draws the images of a batch one by one, so that the memory for it does not grow with the batch.
+    ///
+    /// # Shapes
+    ///
+    /// - model_latents: `[B, C, H, W]`
+    /// - output: a `[1, 3, 8H, 8W]` in 0..1 for each row
+    pub fn decode_each(&self, model_latents: Tensor<4>) -> impl Iterator<Item = Tensor<4>> {
+        let [batch, ..] = model_latents.dims();
+        (0..batch).map(move |row| self.decode(model_latents.clone().narrow(0, row, 1)))
+    }
+
     fn decode_whole(&self, model_latents: Tensor<4>) -> Tensor<4> {
         if let Some(fast) = self.fast() {
-            return fast.decode(&model_latents);
+            return match &self.post_quant_conv {
+                // The fast decoder takes model latents.
+                Some(_) => fast.decode(&self.to_model_latents(self.mixed_latents(model_latents, &mut |_, _| ()))),
+                None => fast.decode(&model_latents),
+            };
         }
         to_unit_range(self.decode_raw(model_latents, &mut |_, _| ()))
     }
 
     /// [`AutoencoderKl::decode`] before the change of range, showing `vae_latents` and intermediate values to `tap`.
     pub fn decode_raw(&self, model_latents: Tensor<4>, tap: &mut Tap<'_>) -> Tensor<4> {
+        let latents = self.mixed_latents(model_latents, tap);
+        self.decoder.forward(latents, tap)
+    }
+
+    /// [`AutoencoderKl::decode_raw`] in tiles, as diffusers cuts and fades them.
+    pub fn decode_raw_cross_faded(&self, model_latents: &Tensor<4>, tiles: &CrossFade) -> Tensor<4> {
+        tiles.decode(model_latents, |tile| self.decode_raw(tile, &mut |_, _| ()))
+    }
+
+    /// Model latents to what the decoder reads, `[B, C, H, W]`.
+    fn mixed_latents(&self, model_latents: Tensor<4>, tap: &mut Tap<'_>) -> Tensor<4> {
         let latents = model_latents.div_scalar(self.config.scaling_factor).add_scalar(self.config.shift_factor);
         tap("vae_latents", &latents);
-        self.decoder.forward(latents, tap)
+        let Some(conv) = &self.post_quant_conv else { return latents };
+        let latents = conv.forward(conv.adopt(latents));
+        tap("post_quant_conv", &latents);
+        latents
     }
 
     /// RGB in -1..1, `[B, 3, 8H, 8W]`, to the mode of the posterior as model latents, `[B, C, H, W]`; `None` if only
@@ -132,7 +180,11 @@ impl AutoencoderKl {
 
     /// The posterior of an image, showing intermediate values to `tap`; `None` if only the decoder was loaded.
     pub fn posterior(&self, image: Tensor<4>, tap: &mut Tap<'_>) -> Option<Posterior> {
-        let moments = self.encoder.as_ref()?.forward(image, tap);
+        let mut moments = self.encoder.as_ref()?.forward(image, tap);
+        if let Some(conv) = &self.quant_conv {
+            moments = conv.forward(moments);
+            tap("quant_conv", &moments);
+        }
         let channels = self.config.latent_channels;
         let mean = moments.clone().narrow(1, 0, channels);
         Some(Posterior { mean, logvar: moments.narrow(1, channels, channels).clamp(-30.0, 20.0) })

@@ -6,29 +6,13 @@ use burn::tensor::{Bool, Device, Tensor};
 use super::JinaClipConfig;
 use super::merged::Merged;
 use crate::checkpoint::TensorReader;
+use crate::nn::layer_norm::LayerNorm;
 use crate::nn::ops;
 use crate::nn::rope::RopeTable;
 
-/// A layer norm with weight and bias.
-#[derive(Debug)]
-pub(super) struct Norm {
-    pub(super) weight: Tensor<1>,
-    pub(super) bias: Tensor<1>,
-    eps: f64,
-}
-
-impl Norm {
-    pub(super) fn load(config: &JinaClipConfig, weights: &TensorReader) -> Self {
-        Self {
-            weight: weights.vector("weight", config.hidden_size),
-            bias: weights.vector("bias", config.hidden_size),
-            eps: config.layer_norm_eps,
-        }
-    }
-
-    pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        ops::layer_norm(x, Some((self.weight.clone(), self.bias.clone())), self.eps)
-    }
+/// A layer norm of this network.
+pub(super) fn norm(config: &JinaClipConfig, weights: &TensorReader) -> LayerNorm {
+    LayerNorm::load(weights, config.hidden_size, config.layer_norm_eps)
 }
 
 /// The rotary tables of `len` positions.
@@ -45,10 +29,10 @@ pub(super) struct Layer {
     heads: usize,
     pub(super) qkv: Linear,
     pub(super) out_proj: Linear,
-    pub(super) norm1: Norm,
+    pub(super) norm1: LayerNorm,
     pub(super) fc1: Linear,
     pub(super) fc2: Linear,
-    pub(super) norm2: Norm,
+    pub(super) norm2: LayerNorm,
 }
 
 impl Layer {
@@ -58,10 +42,10 @@ impl Layer {
             heads: config.heads,
             qkv: weights.linear("mixer.Wqkv", hidden, 3 * hidden),
             out_proj: weights.linear("mixer.out_proj", hidden, hidden),
-            norm1: Norm::load(config, &weights.plain().at("norm1")),
+            norm1: norm(config, &weights.plain().at("norm1")),
             fc1: weights.linear("mlp.fc1", hidden, inner),
             fc2: weights.linear("mlp.fc2", inner, hidden),
-            norm2: Norm::load(config, &weights.plain().at("norm2")),
+            norm2: norm(config, &weights.plain().at("norm2")),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use burn::tensor::{DType, Tensor};
 
 use super::JinaClip;
-use super::encoder::{self, Norm};
+use super::encoder;
 use crate::cuda::BF16;
 use crate::cuda::bridge::{self, Pins};
 use crate::cuda::kernels::{NormKind, RopeTables};
@@ -23,6 +23,7 @@ use crate::cuda::{self, CudaError, Gpu, launch};
 use crate::networks::text_passes::FastTextPass;
 use crate::networks::token_lru::{TextCounts, TokenLru};
 use crate::nn::block::Heads;
+use crate::nn::layer_norm::LayerNorm;
 use crate::nn::rope::RopeTable;
 use crate::tokens::TokenBatch;
 
@@ -165,7 +166,7 @@ impl Weights {
             return Err(CudaError::Unsupported { what: "the size of a head", found: heads.dim, wanted: "at most 256" });
         }
         let pins = Pins::new(gpu);
-        let norm = |norm: &Norm| Ok::<_, CudaError>((pins.vector(&norm.weight)?, pins.vector(&norm.bias)?));
+        let norm = |norm: &LayerNorm| Ok::<_, CudaError>((pins.vector(&norm.weight)?, pins.vector(&norm.bias)?));
         let layer = |layer: &encoder::Layer| {
             Ok::<_, CudaError>(LayerWeights {
                 qkv: pins.linear(&layer.qkv)?,

@@ -18,12 +18,13 @@ use burn::tensor::module::embedding;
 use burn::tensor::{DType, Tensor, TensorData};
 
 pub use self::config::{JinaClipConfig, TaskAdapter};
-use self::encoder::{Layer, Norm, rotary};
+use self::encoder::{Layer, norm, rotary};
 use self::merged::Merged;
 use crate::checkpoint::TensorReader;
 use crate::error::TokenError;
 use crate::networks::text_passes::{FastTextPass, TextPasses};
 use crate::networks::token_lru::TextCounts;
+use crate::nn::layer_norm::LayerNorm;
 use crate::tokens::TokenBatch;
 
 /// Prefixes of the text tower: the published layout, the tower saved alone, a repacked file with merged adapters.
@@ -41,7 +42,7 @@ pub struct JinaClip {
     config: JinaClipConfig,
     word_embeddings: Tensor<2>,
     token_type: Tensor<3>,
-    emb_ln: Norm,
+    emb_ln: LayerNorm,
     layers: Vec<Layer>,
     /// On an NVIDIA GPU they include one on the weights above.
     passes: TextPasses<2>,
@@ -59,7 +60,7 @@ impl JinaClip {
             config: config.clone(),
             word_embeddings: merged.embedding("embeddings.word_embeddings", [config.vocab_size, hidden]),
             token_type: token_types.narrow(0, 0, 1).unsqueeze_dim(0),
-            emb_ln: Norm::load(config, &weights.at("emb_ln")),
+            emb_ln: norm(config, &weights.at("emb_ln")),
             layers: (0..config.layers)
                 .map(|i| Layer::load(config, &merged.at(format!("encoder.layers.{i}"))))
                 .collect(),

@@ -1,8 +1,8 @@
 //! Embeddings of time, pooled text and caption features.
 
 use burn::nn::Linear;
+use burn::tensor::Tensor;
 use burn::tensor::activation::silu;
-use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::NextDitConfig;
 use super::block::norm;
@@ -10,25 +10,7 @@ use super::config::TIME_FEATURES;
 use crate::checkpoint::TensorReader;
 use crate::nn::block::Norm;
 use crate::nn::ops;
-
-/// Largest period of the time sinusoid.
-pub(super) const TIME_PERIOD_MAX: f64 = 10_000.0;
-
-/// The time in 0..1, *not* multiplied by 1000, as cosines followed by sines.
-///
-/// # Shapes
-///
-/// - output: `[batch, 256]` in f32
-pub fn time_sinusoid(times: &[f32], device: &Device) -> Tensor<2> {
-    let half = TIME_FEATURES / 2;
-    let mut values = Vec::with_capacity(times.len() * TIME_FEATURES);
-    for &t in times {
-        let angle = |k: usize| f64::from(t) * (-TIME_PERIOD_MAX.ln() * k as f64 / half as f64).exp();
-        values.extend((0..half).map(|k| angle(k).cos() as f32));
-        values.extend((0..half).map(|k| angle(k).sin() as f32));
-    }
-    Tensor::from_data(TensorData::new(values, [times.len(), TIME_FEATURES]), (device, DType::F32))
-}
+use crate::nn::sinusoid::sinusoid;
 
 /// `t_embedder`: the sinusoid through Linear, SiLU, Linear.
 #[derive(Debug)]
@@ -50,7 +32,8 @@ impl TimeEmbedder {
     /// `[batch]` times to `[batch, adaln_dim]`.
     pub fn forward(&self, times: &[f32]) -> Tensor<2> {
         let weight = self.input.weight.val();
-        let sinusoid = time_sinusoid(times, &weight.device()).cast(weight.dtype());
+        // The time is in 0..1, not multiplied by 1000.
+        let sinusoid = sinusoid(times, TIME_FEATURES, &weight.device()).cast(weight.dtype());
         ops::linear(silu(ops::linear(sinusoid, &self.input)), &self.output)
     }
 }
@@ -105,19 +88,5 @@ impl CaptionEmbedder {
     pub fn forward(&self, features: Tensor<3>) -> Tensor<3> {
         let features = features.cast(self.norm.weight.dtype());
         ops::linear(self.norm.forward(features), &self.projection)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sinusoid_has_cosines_first_and_no_factor_of_a_thousand() {
-        let values: Vec<f32> = time_sinusoid(&[0.0, 0.5], &Device::flex()).try_into_vec_as().expect("f32 on the CPU");
-        assert_eq!(values[..128], [1.0; 128]);
-        assert_eq!(values[128..256], [0.0; 128]);
-        assert_eq!(values[256], 0.5f32.cos());
-        assert_eq!(values[256 + 128], 0.5f32.sin());
     }
 }

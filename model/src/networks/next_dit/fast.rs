@@ -11,7 +11,6 @@ use burn::tensor::{DType, Tensor};
 use super::block::heads;
 use super::conditioned::{Caption, Conditioned};
 use super::config::TIME_FEATURES;
-use super::embed::TIME_PERIOD_MAX;
 use super::{NextDit, Passes, ROW_MULTIPLE, final_layer};
 use crate::cuda::BF16;
 use crate::cuda::bridge::{self, Pins};
@@ -27,6 +26,7 @@ use crate::cuda::stack::{self, BlockModulation, BlockWeights, Buffers, Geometry,
 use crate::cuda::{self, CudaError, Gpu, launch};
 use crate::nn::block::{self as nn, Block, Gate};
 use crate::nn::rope::RopeTable;
+use crate::nn::sinusoid;
 
 /// Addresses of a network's weights, valid as long as the network, which owns this value.
 pub struct FastNextDit {
@@ -355,7 +355,7 @@ impl Weights {
         let batch = times.len();
         let stream = session.stream;
         let [a, b] = [vectors.a.in_scratch(base), vectors.b.in_scratch(base)];
-        session.kernels.time_sinusoid(stream, times, a, TIME_FEATURES / 2, TIME_PERIOD_MAX)?;
+        session.kernels.time_sinusoid(stream, times, a, TIME_FEATURES / 2, sinusoid::PERIOD_MAX)?;
         session.products.run(stream, &Product::linear(batch, a, &self.time[0], b))?;
         session.kernels.silu_each(stream, b, b, batch * self.adaln_dim)?;
         session.products.run(stream, &Product::linear(batch, b, &self.time[1], a))?;

@@ -12,7 +12,9 @@ use crate::cuda::product::{Layer, Matrix};
 use crate::cuda::{CudaError, Gpu};
 use crate::networks::autoencoder_kl::AutoencoderKlConfig;
 use crate::networks::autoencoder_kl::decoder::Decoder;
-use crate::networks::autoencoder_kl::layers::{self, Attention, Conv, Norm, Resnet};
+use crate::networks::autoencoder_kl::layers::Attention;
+use crate::nn::conv::{self, Conv};
+use crate::nn::resnet::Resnet;
 
 /// Rows of the last filter as one matrix: three channels for each of its nine positions, padded to whole vectors.
 pub const TAPS: usize = 32;
@@ -145,12 +147,12 @@ impl Pinning {
         Ok(at)
     }
 
-    fn norm(&self, norm: &Norm) -> Result<GroupNorm, CudaError> {
+    fn norm(&self, norm: &conv::GroupNorm) -> Result<GroupNorm, CudaError> {
         Ok(GroupNorm {
             weight: self.pins.vector(&norm.weight)?,
             bias: self.pins.vector(&norm.bias)?,
-            groups: norm.groups,
-            eps: layers::EPS as f32,
+            groups: norm.kind.groups,
+            eps: norm.kind.eps as f32,
         })
     }
 
