@@ -32,6 +32,23 @@ pub struct TensorEntry {
     pub(super) range: Range<usize>,
 }
 
+impl TensorEntry {
+    /// The tensor divided along its first axis into `count` pieces of equal length, if it can be.
+    pub(super) fn pieces(&self, count: usize) -> Option<Vec<Self>> {
+        let (&rows, rest) = self.shape.split_first()?;
+        if count == 0 || !rows.is_multiple_of(count) {
+            return None;
+        }
+        let shape: Vec<usize> = std::iter::once(rows / count).chain(rest.iter().copied()).collect();
+        let bytes = self.range.len() / count;
+        let piece = |i: usize| {
+            let start = self.range.start + i * bytes;
+            Self { dtype: self.dtype, shape: shape.clone(), range: start..start + bytes }
+        };
+        Some((0..count).map(piece).collect())
+    }
+}
+
 /// A memory-mapped file with a header that has been checked.
 #[derive(Debug)]
 pub struct SafetensorsFile {

@@ -1,5 +1,7 @@
 //! Reads the tensors of a component by name in the working type, and tracks which were read, missing or unused.
 
+mod parts;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -143,9 +145,17 @@ impl TensorReader {
     /// # Errors
     /// Lists every key of an adapter that names no module of this component.
     pub fn merge(&self, adapters: LoraSet) -> Result<(), LoadError> {
+        self.merge_named(adapters, &|_| Vec::new())
+    }
+
+    /// As [`TensorReader::merge`], for modules that adapters may call by further names.
+    ///
+    /// # Errors
+    /// As [`TensorReader::merge`].
+    pub fn merge_named(&self, adapters: LoraSet, names: &dyn Fn(&str) -> Vec<String>) -> Result<(), LoadError> {
         let mut shared = self.shared.borrow_mut();
         let shapes = shared.tensors.iter().map(|(name, at)| (name.clone(), at.entry.shape.clone())).collect();
-        let adapters = adapters.resolve(&shapes)?;
+        let adapters = adapters.resolve(&shapes, names)?;
         shared.adapters = Some(adapters);
         Ok(())
     }

@@ -1,4 +1,7 @@
-//! Text to token ids by a checkpoint's `tokenizer.json`, with an account of what a length limit cuts off.
+//! Text to token ids by a checkpoint's `tokenizer.json` or by CLIP's vocabulary, with an account of what a length limit cuts
+//! off.
+
+mod clip;
 
 use std::path::Path;
 
@@ -12,7 +15,7 @@ mod expansion;
 /// How much of the lost text is quoted, in characters.
 const QUOTE_CHARS: usize = 40;
 
-/// A tokenizer as one of the two encoders uses it. It needs no device and is shared between threads.
+/// A tokenizer as one text encoder uses it. It needs no device and is shared between threads.
 #[derive(Debug, Clone)]
 pub struct TextTokenizer {
     tokenizer: Tokenizer,
@@ -53,6 +56,25 @@ impl TextTokenizer {
         Self::open(path, "<s>", Some("</s>"), "<pad>")
     }
 
+    /// CLIP's of a folder with `vocab.json`, `merges.txt` and `tokenizer_config.json`: `<|startoftext|>` before and
+    /// `<|endoftext|>` after the text, and the padding that the folder names.
+    ///
+    /// # Errors
+    /// When a file cannot be read, is malformed, or lacks these tokens or the entry of a byte.
+    pub fn clip(dir: &Path) -> Result<Self, LoadError> {
+        clip::from_folder(dir)
+    }
+
+    /// CLIP's with the vocabulary of the published models, padding with `<|endoftext|>` as CLIP-L does.
+    pub fn clip_l() -> Self {
+        clip::built_in(clip::END).expect("the built-in vocabulary is complete")
+    }
+
+    /// As [`clip_l`](Self::clip_l), padding with `!`, whose id is 0, as CLIP-G does.
+    pub fn clip_g() -> Self {
+        clip::built_in(clip::ZERO).expect("the built-in vocabulary is complete")
+    }
+
     fn open(path: &Path, begin: &str, end: Option<&str>, pad: &str) -> Result<Self, LoadError> {
         let fail = |reason: String| LoadError::Tokenizer { path: path.to_owned(), reason };
         let bytes = read_bounded(path, TOKENIZER_BYTES_MAX)?;
@@ -74,6 +96,21 @@ impl TextTokenizer {
             .map_err(|error| fail(format!("it cannot tokenize arbitrary text: {error}")))?;
         let (begin, end, pad) = (id(begin)?, end.map(id).transpose()?, id(pad)?);
         Ok(Self { tokenizer, begin, end, pad })
+    }
+
+    /// The id before every text.
+    pub fn begin_id(&self) -> u32 {
+        self.begin
+    }
+
+    /// The id after every text, if the encoder expects one.
+    pub fn end_id(&self) -> Option<u32> {
+        self.end
+    }
+
+    /// The ids of the text alone.
+    pub fn ids(&self, text: &str) -> Vec<u32> {
+        self.pieces(text).into_iter().map(|(id, _)| id).collect()
     }
 
     /// The id that pads short texts.

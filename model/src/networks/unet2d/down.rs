@@ -1,0 +1,143 @@
+//! The way down and the middle, which the U-Net and its control network have in common.
+
+use burn::tensor::Tensor;
+
+use super::conditioning::Conditioning;
+use super::config::{Level, UnetConfig};
+use super::tap::{Scope, Tap, Tapped};
+use super::time::TimeEmbedding;
+use super::transformer::{Transformer, TransformerKind};
+use crate::checkpoint::TensorReader;
+use crate::nn::conv::Conv;
+use crate::nn::resnet::Resnet;
+
+/// The transformer of a level.
+pub(super) fn transformer(config: &UnetConfig, level: &Level, weights: &TensorReader) -> Transformer {
+    let kind = TransformerKind {
+        channels: level.channels,
+        heads: level.heads,
+        depth: level.depth,
+        context_dim: config.cross_attention_dim,
+        groups: config.norm_num_groups,
+    };
+    Transformer::load(weights, kind)
+}
+
+/// A residual block of the U-Net.
+pub(super) fn resnet(config: &UnetConfig, weights: &TensorReader, channels: [usize; 2]) -> Resnet {
+    Resnet::load(weights, config.norm(), channels, Some(config.time_dim()))
+}
+
+#[derive(Debug)]
+struct DownBlock {
+    layers: Vec<(Resnet, Option<Transformer>)>,
+    halving: Option<Conv>,
+}
+
+#[derive(Debug)]
+struct MidBlock {
+    first: Resnet,
+    transformer: Transformer,
+    second: Resnet,
+}
+
+/// `conv_in`, the embeddings, `down_blocks` and `mid_block`.
+#[derive(Debug)]
+pub(super) struct Downward {
+    conv_in: Conv,
+    time: TimeEmbedding,
+    blocks: Vec<DownBlock>,
+    mid: MidBlock,
+}
+
+/// What the way down leaves for the way up.
+pub(super) struct Bottom {
+    /// After the middle, `[B, channels, h, w]`.
+    pub(super) x: Tensor<4>,
+    /// What each layer of the way up reads besides, in the order in which they were made.
+    pub(super) skips: Vec<Tensor<4>>,
+    /// `[B, time_dim]`, after its SiLU.
+    pub(super) time: Tensor<2>,
+}
+
+impl Downward {
+    pub(super) fn load(config: &UnetConfig, weights: &TensorReader) -> Self {
+        let levels = &config.levels;
+        let last = levels.len() - 1;
+        let block = |index: usize, level: &Level| {
+            let weights = weights.at(format!("down_blocks.{index}"));
+            let layer = |i: usize| {
+                let input = if i == 0 { levels[index.saturating_sub(1)].channels } else { level.channels };
+                let resnet = resnet(config, &weights.at(format!("resnets.{i}")), [input, level.channels]);
+                let attention = weights.at(format!("attentions.{i}"));
+                (resnet, level.has_attention.then(|| transformer(config, level, &attention)))
+            };
+            let halving = (index < last)
+                .then(|| Conv::load(&weights.at("downsamplers.0.conv"), level.channels, level.channels, 3));
+            DownBlock { layers: (0..config.layers_per_block).map(layer).collect(), halving }
+        };
+        let bottom = &levels[last];
+        let mid = weights.at("mid_block");
+        let mid_resnet = |i: usize| resnet(config, &mid.at(format!("resnets.{i}")), [bottom.channels; 2]);
+        Self {
+            conv_in: Conv::load(&weights.at("conv_in"), config.in_channels, levels[0].channels, 3),
+            time: TimeEmbedding::load(config, weights),
+            blocks: levels.iter().enumerate().map(|(index, level)| block(index, level)).collect(),
+            mid: MidBlock {
+                first: mid_resnet(0),
+                transformer: transformer(config, bottom, &mid.at("attentions.0")),
+                second: mid_resnet(1),
+            },
+        }
+    }
+
+    /// `hint` is added after the first convolution, `[B, channels, H, W]`.
+    pub(super) fn forward(
+        &self,
+        sample: Tensor<4>,
+        times: &[f32],
+        conditioning: &Conditioning,
+        hint: Option<Tensor<4>>,
+        tap: &mut Tap<'_>,
+    ) -> Bottom {
+        let time = self.time.forward(times, &conditioning.pooled, &conditioning.sizes, tap);
+        let [batch, ..] = sample.dims();
+        let time_dim = time.dims()[1];
+        let time = time.expand([batch, time_dim]);
+        let context = conditioning.context.clone().cast(self.conv_in.weight.dtype());
+        let mut x = self.conv_in.forward(self.conv_in.adopt(sample));
+        if let Some(hint) = hint {
+            x = x + hint;
+        }
+        tap("conv_in", Tapped::Images(x.clone()));
+        let mut skips = vec![x.clone()];
+        for (index, block) in self.blocks.iter().enumerate() {
+            let mut scope = Scope::new(tap, format!("down_blocks.{index}"));
+            for (i, (resnet, transformer)) in block.layers.iter().enumerate() {
+                x = resnet.forward(x, Some(&time));
+                scope.images(&format!("resnets.{i}"), &x);
+                if let Some(transformer) = transformer {
+                    x = transformer.forward(x, &context, &mut scope.at(&format!("attentions.{i}")));
+                }
+                skips.push(x.clone());
+            }
+            if let Some(conv) = &block.halving {
+                x = conv.forward_halving(x);
+                skips.push(x.clone());
+            }
+            scope.images("", &x);
+        }
+        let mut scope = Scope::new(tap, "mid_block");
+        x = self.mid.first.forward(x, Some(&time));
+        scope.images("resnets.0", &x);
+        x = self.mid.transformer.forward(x, &context, &mut scope.at("attentions.0"));
+        x = self.mid.second.forward(x, Some(&time));
+        scope.images("", &x);
+        Bottom { x, skips, time }
+    }
+
+    /// Casts an image to the type of the weights.
+    pub(super) fn adopt(&self, image: Tensor<4>) -> Tensor<4> {
+        self.conv_in.adopt(image)
+    }
+}

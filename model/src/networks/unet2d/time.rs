@@ -1,0 +1,84 @@
+//! How the network is told the time, the pooled text and the sizes.
+
+use burn::nn::Linear;
+use burn::tensor::{DType, Tensor};
+
+use super::config::UnetConfig;
+use super::tap::{Tap, Tapped};
+use crate::checkpoint::TensorReader;
+use crate::nn::ops;
+use crate::nn::sinusoid::sinusoid;
+
+/// Linear, SiLU, Linear.
+#[derive(Debug)]
+struct Mlp {
+    input: Linear,
+    output: Linear,
+}
+
+impl Mlp {
+    fn load(weights: &TensorReader, input: usize, output: usize) -> Self {
+        Self {
+            input: weights.linear("linear_1", input, output, true),
+            output: weights.linear("linear_2", output, output, true),
+        }
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let x = x.cast(self.input.weight.val().dtype());
+        ops::linear(ops::silu(ops::linear(x, &self.input)), &self.output)
+    }
+}
+
+/// `time_embedding` and `add_embedding`.
+#[derive(Debug)]
+pub(super) struct TimeEmbedding {
+    time: Mlp,
+    added: Mlp,
+    time_features: usize,
+    size_features: usize,
+    added_features: usize,
+}
+
+impl TimeEmbedding {
+    pub(super) fn load(config: &UnetConfig, weights: &TensorReader) -> Self {
+        let time_features = config.levels[0].channels;
+        Self {
+            time: Mlp::load(&weights.at("time_embedding"), time_features, config.time_dim()),
+            added: Mlp::load(&weights.at("add_embedding"), config.added_features, config.time_dim()),
+            time_features,
+            size_features: config.size_features,
+            added_features: config.added_features,
+        }
+    }
+
+    /// The embedding that every residual block reads, after its SiLU.
+    ///
+    /// # Shapes
+    ///
+    /// - times: one for each row, or one for all
+    /// - pooled: `[B, pooled_dim]`
+    /// - sizes: the same number for each row, so that `pooled_dim + numbers * size_features` is `added_features`
+    /// - output: `[B, time_dim]`
+    pub(super) fn forward(
+        &self,
+        times: &[f32],
+        pooled: &Tensor<2>,
+        sizes: &[Vec<f32>],
+        tap: &mut Tap<'_>,
+    ) -> Tensor<2> {
+        let [batch, pooled_dim] = pooled.dims();
+        let device = pooled.device();
+        let sinusoids = sinusoid(times, self.time_features, &device);
+        tap("time_proj", Tapped::Vectors(sinusoids.clone()));
+        let time = self.time.forward(sinusoids);
+        tap("time_embedding", Tapped::Vectors(time.clone()));
+        let features = self.added_features - pooled_dim;
+        let sizes = sinusoid(&sizes.concat(), self.size_features, &device).reshape([batch, features]);
+        let added = Tensor::cat(vec![pooled.clone().cast(DType::F32), sizes], 1);
+        tap("add_embedding_input", Tapped::Vectors(added.clone()));
+        let added = self.added.forward(added);
+        tap("add_embedding", Tapped::Vectors(added.clone()));
+        ops::silu(time + added)
+    }
+}

@@ -1,0 +1,146 @@
+//! The transformer of a level: self-attention, attention to the text and a gated feed-forward over all positions.
+
+use burn::nn::Linear;
+use burn::tensor::Tensor;
+
+use super::tap::Scope;
+use crate::checkpoint::TensorReader;
+use crate::nn::conv::{GroupNorm, GroupNormKind, pointwise};
+use crate::nn::layer_norm::LayerNorm;
+use crate::nn::ops;
+
+/// Epsilon of the group norm before a transformer; not in the configuration of diffusers.
+const NORM_EPS: f64 = 1e-6;
+/// Epsilon of the layer norms.
+const LAYER_NORM_EPS: f64 = 1e-5;
+/// Width of the feed-forward in widths of the transformer.
+const FEED_FORWARD: usize = 4;
+
+/// Sizes of a transformer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TransformerKind {
+    pub(super) channels: usize,
+    pub(super) heads: usize,
+    pub(super) depth: usize,
+    pub(super) context_dim: usize,
+    pub(super) groups: usize,
+}
+
+/// Group norm, linear, blocks, linear, with a residual sum (diffusers' `Transformer2DModel`).
+#[derive(Debug)]
+pub(super) struct Transformer {
+    norm: GroupNorm,
+    proj_in: Linear,
+    blocks: Vec<Block>,
+    proj_out: Linear,
+}
+
+impl Transformer {
+    pub(super) fn load(weights: &TensorReader, kind: TransformerKind) -> Self {
+        let channels = kind.channels;
+        let norm = GroupNormKind { groups: kind.groups, eps: NORM_EPS };
+        let block = |i: usize| Block::load(&weights.at(format!("transformer_blocks.{i}")), kind);
+        Self {
+            norm: GroupNorm::load(&weights.at("norm"), norm, channels),
+            proj_in: pointwise(&weights.at("proj_in"), channels, channels),
+            blocks: (0..kind.depth).map(block).collect(),
+            proj_out: pointwise(&weights.at("proj_out"), channels, channels),
+        }
+    }
+
+    /// # Shapes
+    ///
+    /// - x: `[B, channels, H, W]`
+    /// - context: `[B, T, context_dim]`
+    /// - output: `[B, channels, H, W]`
+    pub(super) fn forward(&self, x: Tensor<4>, context: &Tensor<3>, scope: &mut Scope<'_, '_>) -> Tensor<4> {
+        let [batch, channels, height, width] = x.dims();
+        let tokens = self.norm.forward(x.clone()).reshape([batch, channels, height * width]).swap_dims(1, 2);
+        let mut tokens = ops::linear(tokens, &self.proj_in);
+        for (i, block) in self.blocks.iter().enumerate() {
+            tokens = block.forward(tokens, context, &mut scope.at(&format!("transformer_blocks.{i}")));
+        }
+        let tokens = ops::linear(tokens, &self.proj_out);
+        let out = x + tokens.swap_dims(1, 2).reshape([batch, channels, height, width]);
+        scope.images("", &out);
+        out
+    }
+}
+
+/// Attention to the tokens themselves or to the text.
+#[derive(Debug)]
+struct Attention {
+    heads: usize,
+    q: Linear,
+    k: Linear,
+    v: Linear,
+    out: Linear,
+}
+
+impl Attention {
+    fn load(weights: &TensorReader, channels: usize, heads: usize, context_dim: usize) -> Self {
+        Self {
+            heads,
+            q: weights.linear("to_q", channels, channels, false),
+            k: weights.linear("to_k", context_dim, channels, false),
+            v: weights.linear("to_v", context_dim, channels, false),
+            out: weights.linear("to_out.0", channels, channels, true),
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
+        let [batch, length, channels] = x.dims();
+        let split = |x: Tensor<3>, layer: &Linear| {
+            let x = ops::linear(x, layer);
+            let [batch, length, channels] = x.dims();
+            x.reshape([batch, length, self.heads, channels / self.heads])
+        };
+        let (k, v) = (split(context.clone(), &self.k), split(context, &self.v));
+        let out = ops::attention(split(x, &self.q), k, v, None, false);
+        ops::linear(out.reshape([batch, length, channels]), &self.out)
+    }
+}
+
+/// One block: three branches, each after a norm and with a residual sum.
+#[derive(Debug)]
+struct Block {
+    norms: [LayerNorm; 3],
+    own: Attention,
+    text: Attention,
+    /// To values and gates, values first (GEGLU, Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
+    value_gate: Linear,
+    down: Linear,
+}
+
+impl Block {
+    fn load(weights: &TensorReader, kind: TransformerKind) -> Self {
+        let TransformerKind { channels, heads, context_dim, .. } = kind;
+        let inner = FEED_FORWARD * channels;
+        let norm = |name: &str| LayerNorm::load(&weights.at(name), channels, LAYER_NORM_EPS);
+        Self {
+            norms: [norm("norm1"), norm("norm2"), norm("norm3")],
+            own: Attention::load(&weights.at("attn1"), channels, heads, channels),
+            text: Attention::load(&weights.at("attn2"), channels, heads, context_dim),
+            value_gate: weights.linear("ff.net.0.proj", channels, 2 * inner, true),
+            down: weights.linear("ff.net.2", inner, channels, true),
+        }
+    }
+
+    fn forward(&self, x: Tensor<3>, context: &Tensor<3>, scope: &mut Scope<'_, '_>) -> Tensor<3> {
+        let normed = self.norms[0].forward(x.clone());
+        let out = self.own.forward(normed.clone(), normed);
+        scope.tokens("attn1", &out);
+        let x = x + out;
+        let out = self.text.forward(self.norms[1].forward(x.clone()), context.clone());
+        scope.tokens("attn2", &out);
+        let x = x + out;
+        let both = ops::linear(self.norms[2].forward(x.clone()), &self.value_gate);
+        let inner = both.dims()[2] / 2;
+        let (value, gate) = (both.clone().narrow(2, 0, inner), both.narrow(2, inner, inner));
+        let out = ops::linear(value * ops::gelu(gate), &self.down);
+        scope.tokens("ff", &out);
+        let x = x + out;
+        scope.tokens("", &x);
+        x
+    }
+}
