@@ -25,6 +25,27 @@ pub fn combine(guidance: &Guidance, conditional: Tensor<4>, unconditional: Tenso
     guided.mul(factor)
 }
 
+/// Scales a guided prediction towards the deviation of the conditional one and mixes both by `share`: 0 keeps the guided one
+/// (Lin et al. 2023, <https://arxiv.org/abs/2305.08891>, section 3.4). The deviation is over all axes but the first, with
+/// N - 1.
+///
+/// # Shapes
+///
+/// - guided, conditional: `[batch, channels, height, width]` in f32
+/// - output: the same
+pub fn rescale(guided: Tensor<4>, conditional: &Tensor<4>, share: f64) -> Tensor<4> {
+    let factor = deviations(conditional.clone()).div(deviations(guided.clone()).clamp_min(f32::MIN_POSITIVE));
+    let scaled = guided.clone().mul(factor);
+    scaled.mul_scalar(share).add(guided.mul_scalar(1.0 - share))
+}
+
+/// Standard deviation of each sample: `[batch, c, h, w]` to `[batch, 1, 1, 1]`.
+fn deviations(x: Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = x.dims();
+    let rows = x.reshape([batch, channels * height * width]);
+    rows.var(1).sqrt().reshape([batch, 1, 1, 1])
+}
+
 /// Euclidean norm of each sample: `[batch, c, h, w]` to `[batch, 1, 1, 1]`.
 fn norms(x: Tensor<4>) -> Tensor<4> {
     x.square().sum_dims(&[1, 2, 3]).sqrt()
@@ -54,6 +75,14 @@ mod tests {
         for (value, expected) in guided.iter().zip([3.0, 4.0, 1.0, 0.0]) {
             assert!((value - expected).abs() < 1e-6, "{guided:?}");
         }
+    }
+
+    #[test]
+    fn rescaling_gives_the_conditional_deviation() {
+        let guided = rows([[0.0, 4.0], [1.0, 3.0]]);
+        let conditional = rows([[0.0, 1.0], [5.0, 7.0]]);
+        assert_eq!(values(rescale(guided.clone(), &conditional, 1.0)), [0.0, 1.0, 1.0, 3.0]);
+        assert_eq!(values(rescale(guided, &conditional, 0.5)), [0.0, 2.5, 1.0, 3.0]);
     }
 
     #[test]

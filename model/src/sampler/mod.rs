@@ -1,4 +1,5 @@
-//! Flow matching: from noise at t = 0 to latents at t = 1.
+//! From noise to latents: flow matching, from noise at t = 0 to latents at t = 1, and in [`diffusion`] the discrete times of
+//! Stable Diffusion.
 //!
 //! Nothing here names a network. [`schedule`] makes the grid of times in `f64`, [`solver`] walks it over any velocity
 //! field and any state, [`guidance`] mixes the conditional and the unconditional velocity, and [`noise`] makes the state
@@ -6,6 +7,7 @@
 //! `transport` package: `t` runs from 0 (noise) to 1 (data),
 //! `v = data - noise`, `sigma = 1 - t`.
 
+pub mod diffusion;
 pub mod guidance;
 pub mod noise;
 pub mod philox;

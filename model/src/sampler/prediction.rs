@@ -46,6 +46,23 @@ impl NoiseLevel {
         Self { alpha, sigma: ratio * alpha }
     }
 
+    /// Of a training time of such a model, by its entry of the table `alphas_cumprod`.
+    pub fn of_alpha_cumprod(alpha: f64) -> Self {
+        Self { alpha: alpha.sqrt(), sigma: (1.0 - alpha).sqrt() }
+    }
+
+    /// The ratio of noise to data.
+    pub fn ratio(&self) -> f64 {
+        self.sigma / self.alpha
+    }
+
+    /// The same ratio with an `alpha` of 1, the scale of k-diffusion and of diffusers' Euler scheduler. The noise must not be
+    /// pure.
+    #[must_use]
+    pub fn variance_exploding(&self) -> Self {
+        Self { alpha: 1.0, sigma: self.ratio() }
+    }
+
     /// The time on the straight path with the same ratio of noise to data.
     pub fn t(&self) -> f64 {
         self.alpha / (self.alpha + self.sigma)
