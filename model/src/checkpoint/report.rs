@@ -36,7 +36,7 @@ pub struct LoraReport {
     pub path: PathBuf,
     /// The requested strength.
     pub strength: f32,
-    /// The format: `LoRA` or `LoKr`.
+    /// The format: `LoRA`, `LoHa`, `LoKr` or `DoRA`.
     pub format: &'static str,
     /// The source of the scale, such as `adapter_config.json`.
     pub scale_source: &'static str,

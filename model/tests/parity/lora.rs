@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Tensor;
-use sakuga_model::checkpoint::adapters::LoraSet;
+use sakuga_model::checkpoint::adapters::{LoraSet, Selection};
 use sakuga_model::checkpoint::weight_files;
 use sakuga_model::networks::next_dit::{Caption, NextDit, NextDitConfig, key_map};
 use sakuga_model_core::LoraChoice;
@@ -63,7 +63,7 @@ fn run(part: &Part, specs: &[LoraChoice]) -> Tensor<4> {
     let (network, report) = load_files("transformer", &files, |reader| {
         reader.rename(key_map::canonical_name);
         reader
-            .merge(LoraSet::open(specs).unwrap_or_else(|error| panic!("{error}")))
+            .merge(LoraSet::open(specs, Selection::DENOISER).unwrap_or_else(|error| panic!("{error}")))
             .unwrap_or_else(|error| panic!("{error}"));
         let config =
             NextDitConfig::from_json(&json(&dir.join("config.json")), reader).unwrap_or_else(|error| panic!("{error}"));

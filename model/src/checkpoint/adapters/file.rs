@@ -1,4 +1,4 @@
-//! One adapter file: its format, the module of each key, the scale.
+//! One adapter file: its modules, the tensors that they change, and the scale of each.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,58 +7,14 @@ use burn::tensor::{Device, Tensor};
 use safetensors::Dtype;
 use serde_json::Value;
 
-use super::LoraChoice;
-use super::patch::{Factor, Patch};
+use super::decompose::{DoraRule, Magnitudes};
+use super::keys::{AdaptedPart, Module, Parts, Role, is_of_text_encoder, split};
+use super::modules::ModuleTable;
+use super::patch::{Delta, Factor, Patch};
 use super::scale::ScaleRule;
-use crate::checkpoint::{LoraReport, SafetensorsFile, TensorEntry, decode_f32, read_json};
+use super::{LoraChoice, Selection};
+use crate::checkpoint::{LoraReport, SafetensorsFile, decode_f32, read_json};
 use crate::error::LoadError;
-
-/// Prefixes before a dotted module path, longest first.
-const DOTTED_PREFIXES: [&str; 10] = [
-    "unet.base_model.model.diffusion_model.",
-    "base_model.model.diffusion_model.",
-    "transformer.base_model.model.",
-    "transformer.diffusion_model.",
-    "unet.base_model.model.",
-    "model.diffusion_model.",
-    "base_model.model.",
-    "diffusion_model.",
-    "transformer.",
-    "",
-];
-/// Prefixes before a module path whose dots were replaced by underscores.
-const FLAT_PREFIXES: [&str; 2] = ["lycoris_", "lora_unet_"];
-/// What the keys of a text encoder's adapter begin with.
-const TEXT_ENCODER_PREFIXES: [&str; 8] = [
-    "lora_te",
-    "lycoris_te",
-    "lora_text_encoder",
-    "lycoris_text_encoder",
-    "text_encoder",
-    "te1_",
-    "te2_",
-    "cond_stage_model.",
-];
-/// Suffixes of keys, and the role of their tensors.
-const SUFFIXES: [(&str, &str); 17] = [
-    (".lora_A.default.weight", "down"),
-    (".lora_B.default.weight", "up"),
-    (".lora_A.weight", "down"),
-    (".lora_B.weight", "up"),
-    (".lora_down.weight", "down"),
-    (".lora_up.weight", "up"),
-    (".alpha", "alpha"),
-    (".lokr_w1_a", "w1_a"),
-    (".lokr_w1_b", "w1_b"),
-    (".lokr_w1", "w1"),
-    (".lokr_w2_a", "w2_a"),
-    (".lokr_w2_b", "w2_b"),
-    (".lokr_w2", "w2"),
-    (".w_norm", "norm_weight"),
-    (".b_norm", "norm_bias"),
-    (".diff", "weight_difference"),
-    (".diff_b", "bias_difference"),
-];
 
 /// An adapter whose keys are parsed but not yet matched to a checkpoint.
 #[derive(Debug)]
@@ -67,22 +23,12 @@ pub(super) struct AdapterFile {
     file: SafetensorsFile,
     modules: BTreeMap<Module, Parts>,
     scale: ScaleRule,
-    is_lokr: bool,
+    dora_rule: Option<DoraRule>,
 }
-
-/// A module as the keys name it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Module {
-    path: String,
-    /// Whether dots of the path were replaced by underscores.
-    flat: bool,
-}
-
-type Parts = BTreeMap<&'static str, TensorEntry>;
 
 impl AdapterFile {
-    /// Opens an adapter.
-    pub(super) fn open(spec: &LoraChoice) -> Result<Self, LoadError> {
+    /// Opens an adapter and keeps what it changes in the selected part.
+    pub(super) fn open(spec: &LoraChoice, selection: Selection) -> Result<Self, LoadError> {
         let (weights, config) = locate(&spec.path)?;
         let file = SafetensorsFile::open(&weights)?;
         let mut problems = Vec::new();
@@ -90,7 +36,9 @@ impl AdapterFile {
             problems.push(format!("its strength {} is not a finite number", spec.strength));
         }
         let mut modules: BTreeMap<Module, Parts> = BTreeMap::new();
-        let of_text_encoder: Vec<&String> = file.entries().keys().filter(|key| is_of_text_encoder(key)).collect();
+        // Where nothing but the denoiser can be adapted, one fault stands for all of an encoder's keys.
+        let is_foreign = |key: &str| !selection.has_other_parts && is_of_text_encoder(key);
+        let of_text_encoder: Vec<&String> = file.entries().keys().filter(|key| is_foreign(key)).collect();
         if let Some(first) = of_text_encoder.first() {
             problems.push(format!(
                 "it adapts a text encoder, by {} keys such as `{first}`; only the transformer can be adapted here, so export \
@@ -98,39 +46,59 @@ impl AdapterFile {
                 of_text_encoder.len()
             ));
         }
-        for (key, entry) in file.entries().iter().filter(|(key, _)| !is_of_text_encoder(key)) {
+        for (key, entry) in file.entries().iter().filter(|(key, _)| !is_foreign(key)) {
             if !matches!(entry.dtype, Dtype::F32 | Dtype::BF16 | Dtype::F16 | Dtype::F64) {
                 problems.push(format!("the type {} of key `{key}` is not one of F32, BF16, F16, F64", entry.dtype));
             }
             match split(key) {
-                Some((module, role)) => {
+                Some((part, module, role)) if part == selection.part => {
                     if modules.entry(module).or_default().insert(role, entry.clone()).is_some() {
                         problems.push(format!("key `{key}` repeats another key of its module"));
                     }
                 }
-                None => {
-                    problems.push(format!("key `{key}` is of no kind known here (LoRA, LoKr and norm differences are)"))
+                Some(_) if selection.has_other_parts => {}
+                Some((part, ..)) => {
+                    problems.push(format!("key `{key}` changes a {part:?}, which this model does not have"))
                 }
+                None => problems.push(format!(
+                    "key `{key}` is of no kind known here (LoRA, LoHa, LoKr, DoRA and norm differences are)"
+                )),
             }
         }
-        if modules.is_empty() && problems.is_empty() {
+        if file.entries().is_empty() {
             problems.push("it has no tensors".to_owned());
         }
-        let has_alphas = modules.values().any(|parts| parts.contains_key("alpha"));
-        let scale = ScaleRule::new(config.as_ref(), file.metadata(), has_alphas, &mut problems);
-        let is_lokr = modules.values().any(|parts| parts.keys().any(|role| role.starts_with('w') && role.len() <= 4));
+        let has = |role: Role| modules.values().any(|parts| parts.contains_key(&role));
+        let part = match selection.part {
+            AdaptedPart::Denoiser => "unet",
+            AdaptedPart::TextEncoder => "text_encoder",
+            AdaptedPart::TextEncoder2 => "text_encoder_2",
+        };
+        let has_magnitudes = has(Role::Magnitude) || has(Role::MagnitudeOfOutputs);
+        let scale =
+            ScaleRule::new(config.as_ref(), (file.metadata(), part), [has(Role::Alpha), has_magnitudes], &mut problems);
         if !problems.is_empty() {
             return Err(LoadError::Lora { path: spec.path.clone(), problems });
         }
-        Ok(Self { spec: spec.clone(), file, modules, scale, is_lokr })
+        Ok(Self { spec: spec.clone(), file, modules, scale, dora_rule: selection.dora_rule })
     }
 
     /// What to report about it once every module has been found in the checkpoint.
     pub(super) fn report(&self) -> LoraReport {
+        let has = |roles: &[Role]| self.modules.values().any(|parts| roles.iter().any(|role| parts.contains_key(role)));
+        let format = if has(&[Role::Magnitude, Role::MagnitudeOfOutputs]) {
+            "DoRA"
+        } else if has(&[Role::Hadamard1A]) {
+            "LoHa"
+        } else if has(&[Role::Kronecker1, Role::Kronecker1A]) {
+            "LoKr"
+        } else {
+            "LoRA"
+        };
         LoraReport {
             path: self.spec.path.clone(),
             strength: self.spec.strength,
-            format: if self.is_lokr { "LoKr" } else { "LoRA" },
+            format,
             scale_source: self.scale.source(),
             modules: self.modules.len(),
         }
@@ -142,39 +110,28 @@ impl AdapterFile {
     }
 
     /// The tensors of a checkpoint that it changes, and how.
-    pub(super) fn patches(&self, shapes: &BTreeMap<String, Vec<usize>>) -> Result<Vec<(String, Patch)>, LoadError> {
-        let mut by_flat_path: BTreeMap<String, Vec<&str>> = BTreeMap::new();
-        for path in shapes.keys().filter_map(|name| name.strip_suffix(".weight")) {
-            by_flat_path.entry(path.replace('.', "_")).or_default().push(path);
-        }
+    pub(super) fn patches(
+        &self,
+        shapes: &BTreeMap<String, Vec<usize>>,
+        table: &ModuleTable,
+    ) -> Result<Vec<(String, Patch)>, LoadError> {
         let mut patches = Vec::new();
         let mut problems = Vec::new();
         for (module, parts) in &self.modules {
-            let path = if module.flat {
-                match by_flat_path.get(&module.path).map(Vec::as_slice) {
-                    Some([path]) => *path,
-                    Some(paths) => {
-                        problems.push(format!("module `{}` could be any of {paths:?}", module.path));
-                        continue;
-                    }
-                    None => {
-                        problems.push(format!("module `{}` is not in this checkpoint", module.path));
-                        continue;
-                    }
+            let path = match table.find(module) {
+                Ok(path) => path,
+                Err(problem) => {
+                    problems.push(problem);
+                    continue;
                 }
-            } else {
-                module.path.as_str()
             };
             match self.module_patches(path, parts) {
                 Ok(found) => {
                     for (name, patch) in found {
-                        match (shapes.get(&name), patch.shape()) {
-                            (None, _) => problems.push(format!("tensor `{name}` is not in this checkpoint")),
-                            (Some(shape), Some(change)) if *shape == change => patches.push((name, patch)),
-                            (Some(shape), Some(change)) => {
-                                problems.push(format!("it changes `{name}` as {change:?}, but that is {shape:?}"));
-                            }
-                            (Some(_), None) => problems.push(format!("the factors for `{name}` do not fit each other")),
+                        match shapes.get(&name).map(|shape| patch.check(&name, shape)) {
+                            Some(Ok(())) => patches.push((name, patch)),
+                            Some(Err(problem)) => problems.push(problem),
+                            None => problems.push(format!("tensor `{name}` is not in this checkpoint")),
                         }
                     }
                 }
@@ -186,42 +143,27 @@ impl AdapterFile {
 
     /// The patches of one module: at most one for its weight and one for its bias.
     fn module_patches(&self, path: &str, parts: &Parts) -> Result<Vec<(String, Patch)>, String> {
-        let entry = |role: &str| parts.get(role).cloned();
-        let strength = self.spec.strength;
         let mut patches = Vec::new();
-        if let (Some(down), Some(up)) = (entry("down"), entry("up")) {
-            let scale = strength * self.scale(path, parts, down.shape.first().copied())?;
-            patches.push((format!("{path}.weight"), Patch::LowRank { down, up, scale }));
-        } else if parts.contains_key("down") || parts.contains_key("up") {
-            return Err("only one of its two LoRA factors is there".to_owned());
-        }
-        let factor = |whole: &str, a: &str, b: &str| match (entry(whole), entry(a), entry(b)) {
-            (Some(entry), None, None) => Ok(Some(Factor::Whole(entry))),
-            (None, Some(a), Some(b)) => Ok(Some(Factor::Product(a, b))),
-            (None, None, None) => Ok(None),
-            _ => Err(format!("its LoKr factor needs either {whole} or both {a} and {b}")),
+        let mut add = |tensor: &str, delta: Delta, scale: f32, magnitudes: Option<Magnitudes>| {
+            let patch = Patch { delta, scale, strength: self.spec.strength, magnitudes };
+            patches.push((format!("{path}.{tensor}"), patch));
         };
-        match (factor("w1", "w1_a", "w1_b")?, factor("w2", "w2_a", "w2_b")?) {
-            (Some(left), Some(right)) => {
-                let rank = [&right, &left].into_iter().find_map(|factor| match factor {
-                    Factor::Product(_, b) => b.shape.first().copied(),
-                    Factor::Whole(_) => None,
-                });
-                // Whole factors have no rank: LyCORIS sets alpha to the rank then, which is a scale of one.
-                let scale = if rank.is_some() { self.scale(path, parts, rank)? } else { 1.0 };
-                patches.push((format!("{path}.weight"), Patch::Kronecker { left, right, scale: strength * scale }));
+        let deltas = [low_rank(parts)?, hadamard(parts)?, kronecker(parts)?];
+        let mut deltas = deltas.into_iter().flatten();
+        let magnitudes = self.magnitudes(parts)?;
+        match (deltas.next(), deltas.next()) {
+            // Whole factors have no rank: LyCORIS sets alpha to the rank then, which is a scale of one.
+            (Some((delta, rank)), None) => {
+                let scale = rank.map_or(Ok(1.0), |rank| self.scale(path, parts, rank))?;
+                add("weight", delta, scale, magnitudes);
             }
-            (None, None) => {}
-            _ => return Err("only one of its two LoKr factors is there".to_owned()),
+            (Some(_), Some(_)) => return Err("it mixes factors of different kinds".to_owned()),
+            (None, _) if magnitudes.is_some() => return Err("it has magnitudes but no factors".to_owned()),
+            (None, _) => {}
         }
-        for (role, tensor) in [
-            ("norm_weight", "weight"),
-            ("norm_bias", "bias"),
-            ("weight_difference", "weight"),
-            ("bias_difference", "bias"),
-        ] {
-            if let Some(difference) = entry(role) {
-                patches.push((format!("{path}.{tensor}"), Patch::Whole { difference, scale: strength }));
+        for (role, tensor) in [(Role::WeightDifference, "weight"), (Role::BiasDifference, "bias")] {
+            if let Some(difference) = parts.get(&role) {
+                add(tensor, Delta::Whole(difference.clone()), 1.0, None);
             }
         }
         if patches.is_empty() {
@@ -230,9 +172,21 @@ impl AdapterFile {
         Ok(patches)
     }
 
+    fn magnitudes(&self, parts: &Parts) -> Result<Option<Magnitudes>, String> {
+        let found = [(Role::Magnitude, false, DoraRule::Lycoris), (Role::MagnitudeOfOutputs, true, DoraRule::Peft)];
+        let mut found = found.into_iter().filter_map(|(role, is_vector, rule)| {
+            let rule = self.dora_rule.unwrap_or(rule);
+            Some(Magnitudes { entry: parts.get(&role)?.clone(), is_vector, rule })
+        });
+        match (found.next(), found.next()) {
+            (_, Some(_)) => Err("it has magnitudes of two kinds".to_owned()),
+            (magnitudes, None) => Ok(magnitudes),
+        }
+    }
+
     /// Scale of a module of this rank, by the rules of the module's documentation.
-    fn scale(&self, path: &str, parts: &Parts, rank: Option<usize>) -> Result<f32, String> {
-        let alpha = match parts.get("alpha") {
+    fn scale(&self, path: &str, parts: &Parts, rank: usize) -> Result<f32, String> {
+        let alpha = match parts.get(&Role::Alpha) {
             Some(entry) if entry.shape.iter().product::<usize>() == 1 => {
                 let value: Tensor<1> = decode_f32(&self.file, entry, [1], &Device::flex());
                 Some(value.into_scalar::<f32>())
@@ -244,6 +198,67 @@ impl AdapterFile {
     }
 }
 
+/// A change and its rank, if it has one.
+type Found = Option<(Delta, Option<usize>)>;
+
+fn low_rank(parts: &Parts) -> Result<Found, String> {
+    let entry = |role: Role| parts.get(&role).cloned();
+    match (entry(Role::Down), entry(Role::Up), entry(Role::Middle)) {
+        (Some(down), Some(up), middle) => {
+            let rank = down.shape.first().copied();
+            Ok(Some((Delta::LowRank { down, up, middle }, Some(rank.unwrap_or(0)))))
+        }
+        (None, None, None) => Ok(None),
+        _ => Err("only one of its two LoRA factors is there".to_owned()),
+    }
+}
+
+fn hadamard(parts: &Parts) -> Result<Found, String> {
+    let first = factor(parts, None, [Role::Hadamard1A, Role::Hadamard1B], Some(Role::Hadamard1Core), "hada_w1")?;
+    let second = factor(parts, None, [Role::Hadamard2A, Role::Hadamard2B], Some(Role::Hadamard2Core), "hada_w2")?;
+    match (first, second) {
+        (Some(first), Some(second)) => {
+            let rank = first.rank();
+            Ok(Some((Delta::Hadamard([first, second]), rank)))
+        }
+        (None, None) => Ok(None),
+        _ => Err("only one of its two LoHa factors is there".to_owned()),
+    }
+}
+
+fn kronecker(parts: &Parts) -> Result<Found, String> {
+    let left = factor(parts, Some(Role::Kronecker1), [Role::Kronecker1A, Role::Kronecker1B], None, "w1")?;
+    let core = Some(Role::Kronecker2Core);
+    let right = factor(parts, Some(Role::Kronecker2), [Role::Kronecker2A, Role::Kronecker2B], core, "w2")?;
+    match (left, right) {
+        (Some(left), Some(right)) => {
+            let rank = right.rank().or(left.rank());
+            Ok(Some((Delta::Kronecker { left, right }, rank)))
+        }
+        (None, None) => Ok(None),
+        _ => Err("only one of its two LoKr factors is there".to_owned()),
+    }
+}
+
+/// A factor stored whole, as a product, or as a product around a core.
+fn factor(
+    parts: &Parts,
+    whole: Option<Role>,
+    product: [Role; 2],
+    core: Option<Role>,
+    name: &str,
+) -> Result<Option<Factor>, String> {
+    let entry = |role: Option<Role>| role.and_then(|role| parts.get(&role).cloned());
+    let [a, b] = product.map(|role| parts.get(&role).cloned());
+    match (entry(whole), a, b, entry(core)) {
+        (Some(whole), None, None, None) => Ok(Some(Factor::Whole(whole))),
+        (None, Some(a), Some(b), None) => Ok(Some(Factor::Product(a, b))),
+        (None, Some(a), Some(b), Some(core)) => Ok(Some(Factor::Cored { core, a, b })),
+        (None, None, None, None) => Ok(None),
+        _ => Err(format!("its factor needs either {name} or both {name}_a and {name}_b")),
+    }
+}
+
 /// The weight file and the parsed `adapter_config.json`, if there is one.
 fn locate(path: &Path) -> Result<(PathBuf, Option<Value>), LoadError> {
     let metadata = std::fs::metadata(path).map_err(|source| LoadError::read(path, source))?;
@@ -252,23 +267,4 @@ fn locate(path: &Path) -> Result<(PathBuf, Option<Value>), LoadError> {
     let config = weights.with_file_name("adapter_config.json");
     let applies = weights.file_name().is_some_and(|name| name == "adapter_model.safetensors") && config.is_file();
     Ok((weights, if applies { Some(read_json(&config)?) } else { None }))
-}
-
-/// Whether a key belongs to a text encoder.
-fn is_of_text_encoder(key: &str) -> bool {
-    let bare = key.strip_prefix("base_model.model.").unwrap_or(key);
-    TEXT_ENCODER_PREFIXES.iter().any(|prefix| bare.starts_with(prefix))
-}
-
-/// Splits a key into module and role.
-fn split(key: &str) -> Option<(Module, &'static str)> {
-    let (path, role) = SUFFIXES.iter().find_map(|(suffix, role)| Some((key.strip_suffix(suffix)?, *role)))?;
-    let module = match FLAT_PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix)) {
-        Some(path) => Module { path: path.to_owned(), flat: true },
-        None => {
-            let path = DOTTED_PREFIXES.iter().find_map(|prefix| path.strip_prefix(prefix))?;
-            Module { path: path.to_owned(), flat: false }
-        }
-    };
-    (!module.path.is_empty()).then_some((module, role))
 }

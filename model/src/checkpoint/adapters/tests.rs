@@ -27,7 +27,7 @@ fn checkpoint(dir: &Path) -> TensorReader {
 fn merged(path: &Path, strength: f32) -> Result<(Vec<f32>, Vec<f32>, LoraReport), LoadError> {
     let dir = tempfile::tempdir().unwrap();
     let reader = checkpoint(dir.path());
-    reader.merge(LoraSet::open(&[LoraChoice { path: path.to_owned(), strength }])?)?;
+    reader.merge(LoraSet::open(&[LoraChoice { path: path.to_owned(), strength }], Selection::DENOISER)?)?;
     let values = |tensor: Tensor<1>| tensor.try_into_vec_as::<f32>().unwrap();
     let matrix = reader.tensor::<2>("layers.0.attention.qkv.weight", [2, 2]).reshape([4]);
     let norm = reader.vector("layers.0.norm.weight", 2);
@@ -86,7 +86,7 @@ fn single_files_scale_by_alpha_or_not_at_all() {
     );
     let reader = checkpoint(dir.path());
     let specs = [without, again].map(|path| LoraChoice { path, strength: 1.0 });
-    reader.merge(LoraSet::open(&specs).unwrap()).unwrap();
+    reader.merge(LoraSet::open(&specs, Selection::DENOISER).unwrap()).unwrap();
     let matrix: Tensor<2> = reader.tensor(&format!("{MODULE}.weight"), [2, 2]);
     assert_eq!(matrix.try_into_vec_as::<f32>().unwrap(), [3.0, 22.0, 7.0, 44.0]);
 }
@@ -149,8 +149,8 @@ fn lokr_factors_whole_or_split_and_norms() {
 fn everything_that_does_not_fit_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, tensors: &[Stored]| write_file(dir.path(), name, tensors);
-    let unknown = file("unknown.safetensors", &[Stored::f32("x.hada_w1_a", &[1], &[0.0])]);
-    assert!(problems(merged(&unknown, 1.0))[0].contains("`x.hada_w1_a`"));
+    let unknown = file("unknown.safetensors", &[Stored::f32("x.oft_blocks", &[1], &[0.0])]);
+    assert!(problems(merged(&unknown, 1.0))[0].contains("`x.oft_blocks`"));
     let mut tensors = factors("layers.9.attention.qkv.lora_A.weight", "layers.9.attention.qkv.lora_B.weight");
     tensors.extend(factors("lora_unet_layers_8_x.lora_down.weight", "lora_unet_layers_8_x.lora_up.weight"));
     let elsewhere = problems(merged(&file("elsewhere.safetensors", &tensors), 1.0));
