@@ -1,11 +1,8 @@
 //! Facts about a loaded checkpoint, from its index, its networks and its files.
 
-use sakuga_model_core::{EncoderInfo, Guidance, ModelInfo, Sampling, SizeLimits, Solver, Stage, limits};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
+use sakuga_model_core::{EncoderInfo, Guidance, ModelInfo, PromptText, Sampling, SizeLimits, Solver, Stage, limits};
 
 use super::LoadOptions;
-use super::layout::PARTS;
 use super::networks::Networks;
 use crate::checkpoint::{ConfigFields, LoadReport, ModelFolder};
 use crate::error::LoadError;
@@ -132,6 +129,9 @@ pub(super) fn model_info(
         fingerprint,
         default_system_prompt: keys.system_prompt.clone(),
         default_plain_system_prompt: keys.plain_system_prompt.clone(),
+        prompt_text: PromptText::Markup,
+        solvers: &Solver::ALL,
+        has_shift: true,
         sampling: keys.sampling,
     }
 }
@@ -156,52 +156,9 @@ fn part_name(component: &str) -> String {
 
 /// The part whose weights `offload_text_encoder` keeps in host memory.
 const OFFLOADED_PART: &str = "text_encoder";
-/// Bytes at the beginning of each weight file that are hashed: its header and the first weights. Two trainings of one
-/// geometry have equal headers; hashing every byte of a checkpoint would take longer than loading it.
-const FINGERPRINT_BYTES: u64 = 16 << 20;
-
-/// SHA-256 over each part's configuration, and each weight file's name, length and first bytes.
-pub(super) fn fingerprint(folder: &ModelFolder) -> Result<String, LoadError> {
-    use std::fs::File;
-    use std::io::{Read, copy};
-
-    let mut hash = Sha256::new();
-    for part in PARTS {
-        let component = folder.component(part)?;
-        hash_json(&mut hash, component.config());
-        for path in crate::checkpoint::weight_files(component.dir())? {
-            let file = File::open(&path).map_err(|source| LoadError::read(&path, source))?;
-            let length = file.metadata().map_err(|source| LoadError::read(&path, source))?.len();
-            hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
-            hash.update(length.to_le_bytes());
-            copy(&mut file.take(FINGERPRINT_BYTES), &mut HashWriter(&mut hash))
-                .map_err(|source| LoadError::read(&path, source))?;
-        }
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Objects are hashed with sorted keys, as `serde_json` keeps them.
-fn hash_json(hash: &mut Sha256, value: &Value) {
-    hash.update(value.to_string());
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

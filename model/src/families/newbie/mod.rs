@@ -7,22 +7,19 @@
 
 mod denoise;
 mod info;
-mod insight;
 mod layout;
 mod networks;
 pub mod text;
 
-use std::cell::RefCell;
-use std::fmt::Display;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use burn::tensor::Tensor;
 use sakuga_model_core::{
     ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo, Observer, Outcome, PreviewMethod,
-    Progress, Rgb8, Sampling, Stage, StageProfile, StepDone, StepReport, Timings, TokenCount, TokenCounter,
+    Progress, Sampling, Stage, Timings, TokenCount, TokenCounter,
 };
 
 pub use denoise::Denoiser;
@@ -32,15 +29,19 @@ pub use networks::{Networks, TextFeatures, load_transformer};
 pub use super::{LoadOptions, WarmUpSize};
 
 use super::FamilyModel;
+use super::drawing::Drawing;
+use super::fingerprint;
+use super::profiler::Profiler;
+use super::steps::{BatchStep, StepReporter};
 use crate::checkpoint::{LoadReport, ModelFolder};
 use crate::error::{LoadError, TokenError};
 use crate::networks::next_dit;
-use crate::pixels::read_rgb8;
-use crate::sampler::{Interval, Schedule, noise};
+use crate::sampler::{Schedule, noise};
 use crate::tokens::TokenBatch;
+use layout::PARTS;
 pub(super) use layout::single_file;
 
-use info::{IndexKeys, fingerprint, model_info, token_limits, weight_bytes};
+use info::{IndexKeys, model_info, token_limits, weight_bytes};
 use text::{GEMMA_PAD_MULTIPLE, Tokenizers};
 
 /// Gemma's padding id; its mask makes it invisible.
@@ -96,7 +97,7 @@ impl Pipeline {
         let facts = options.facts.get_or_read(|| -> Result<_, LoadError> {
             let tokenizer = |part: &str| dir.join(part).join("tokenizer.json");
             let tokenizers = Tokenizers::open(&tokenizer("text_encoder"), &tokenizer("clip_model"), limits)?;
-            Ok(Facts { tokenizers: Arc::new(tokenizers), fingerprint: fingerprint(&folder)? })
+            Ok(Facts { tokenizers: Arc::new(tokenizers), fingerprint: fingerprint::of_folder(&folder, &PARTS)? })
         })?;
         let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone());
         let weight_bytes = weight_bytes(&reports, &options);
@@ -173,7 +174,7 @@ impl Pipeline {
         if observer(Progress::Stage(Stage::TextEncode)).is_break() {
             return stopped(0);
         }
-        let profiler = Profiler::begin(self, spec.profile, Stage::TextEncode);
+        let profiler = Profiler::begin(&self.networks.place, spec.profile, Stage::TextEncode);
         let clock = Instant::now();
         let (features, counts) = self.encode_text(spec)?;
         timings.text_encode = clock.elapsed();
@@ -184,7 +185,7 @@ impl Pipeline {
             return stopped(0);
         }
 
-        let profiler = Profiler::begin(self, spec.profile, Stage::Denoise);
+        let profiler = Profiler::begin(&self.networks.place, spec.profile, Stage::Denoise);
         let latents = match self.denoise(spec, &features, &mut timings, observer)? {
             ControlFlow::Continue(latents) => latents,
             ControlFlow::Break(after_step) => return stopped(after_step),
@@ -196,9 +197,9 @@ impl Pipeline {
         if observer(Progress::Stage(Stage::Decode)).is_break() {
             return stopped(timings.steps.len() as u32);
         }
-        let profiler = Profiler::begin(self, spec.profile, Stage::Decode);
+        let profiler = Profiler::begin(&self.networks.place, spec.profile, Stage::Decode);
         let clock = Instant::now();
-        let images = self.draw(latents)?;
+        let images = self.drawing().draw(latents)?;
         timings.decode = clock.elapsed();
         if profiler.finish(observer)?.is_break() {
             return stopped(timings.steps.len() as u32);
@@ -245,9 +246,8 @@ impl Pipeline {
             self.sync("preparing the steps")?;
             timings.prepare += clock.elapsed();
 
-            let mut reports = StepObserver {
-                pipeline: self,
-                denoiser: &denoiser,
+            let mut reports = StepReporter {
+                drawing: self.drawing(),
                 first_image,
                 steps_before: batch * steps,
                 steps_total: batches * steps,
@@ -257,7 +257,16 @@ impl Pipeline {
                 observer: &mut *observer,
                 failure: None,
             };
-            let walk = denoiser.run(&schedule, noise, &mut |interval| reports.observe(interval));
+            let walk = denoiser.run(&schedule, noise, &mut |interval| {
+                let step = BatchStep {
+                    index: interval.index as u32,
+                    t: interval.t,
+                    sigma: interval.sigma,
+                    guidance_active: denoiser.is_guided(interval.t_start),
+                    evaluations: interval.evaluations as u32,
+                };
+                reports.report(&step, &|| interval.predicted_data())
+            });
             if let Some(failure) = reports.failure {
                 return Err(failure);
             }
@@ -269,49 +278,14 @@ impl Pipeline {
         Ok(ControlFlow::Continue(finished))
     }
 
-    #[tracing::instrument(level = "debug", skip_all)]
-    fn draw(&self, latents: Vec<Tensor<4>>) -> Result<Vec<Rgb8>, EngineError> {
-        let mut images = Vec::new();
-        for batch in latents {
-            let values: Vec<f32> = batch.try_to_vec_as().map_err(self.device_error("reading the latents"))?;
-            if values.iter().any(|value| !value.is_finite()) {
-                return Err(EngineError::NotFinite { part: "latents" });
-            }
-            for image in self.networks.decode(batch) {
-                let read = read_rgb8(image).map_err(self.device_error("decoding"))?;
-                if !read.is_finite {
-                    return Err(EngineError::NotFinite { part: "image" });
-                }
-                images.extend(read.images);
-            }
-        }
-        Ok(images)
-    }
-
-    fn preview(&self, latents: Tensor<4>, method: PreviewMethod) -> Result<Vec<Rgb8>, EngineError> {
-        let images = match method {
-            PreviewMethod::Linear => {
-                return self.networks.linear_preview.draw(latents).map_err(self.device_error("drawing a preview"));
-            }
-            PreviewMethod::Decoder => match &self.networks.tiny_decoder {
-                Some(decoder) => vec![decoder.decode(latents)],
-                None => self.networks.decode(latents).collect(),
-            },
-        };
-        let mut previews = Vec::new();
-        for batch in images {
-            previews.extend(read_rgb8(batch).map_err(self.device_error("drawing a preview"))?.images);
-        }
-        Ok(previews)
-    }
-
-    /// Turns an error of the device into one of the engine.
-    fn device_error<E: Display>(&self, doing: &'static str) -> impl FnOnce(E) -> EngineError {
-        move |error| self.networks.device_error(doing, &error.to_string())
+    fn drawing(&self) -> Drawing<'_> {
+        let Networks { vae, tiny_decoder, linear_preview, place, .. } = &self.networks;
+        Drawing { vae, tiny_decoder: tiny_decoder.as_ref(), linear_preview, place }
     }
 
     fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
-        self.networks.sync().map_err(self.device_error(doing))
+        let place = &self.networks.place;
+        place.sync().map_err(|error| place.device_error(doing, &error))
     }
 }
 
@@ -333,7 +307,7 @@ impl FamilyModel for Pipeline {
     }
 
     fn memory_bytes(&self) -> Option<(u64, u64)> {
-        self.networks.memory_bytes()
+        self.networks.place.memory_bytes()
     }
 
     fn weight_bytes(&self) -> u64 {
@@ -350,87 +324,6 @@ impl FamilyModel for Pipeline {
 
     fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
         Pipeline::generate(self, spec, observer)
-    }
-}
-
-/// Measures where the time of one stage goes, if the request asks for it. Dropped early, it stops measuring.
-struct Profiler<'a> {
-    pipeline: &'a Pipeline,
-    stage: Stage,
-    begun: Option<Instant>,
-}
-
-impl<'a> Profiler<'a> {
-    fn begin(pipeline: &'a Pipeline, is_wanted: bool, stage: Stage) -> Self {
-        if is_wanted {
-            pipeline.networks.start_profile();
-        }
-        Self { pipeline, stage, begun: is_wanted.then(Instant::now) }
-    }
-
-    fn finish(mut self, observer: &mut Observer<'_>) -> Result<ControlFlow<()>, EngineError> {
-        let Some(begun) = self.begun.take() else { return Ok(ControlFlow::Continue(())) };
-        let wall_ms = begun.elapsed().as_secs_f64() * 1e3;
-        let networks = &self.pipeline.networks;
-        let spans = networks.finish_profile().map_err(self.pipeline.device_error("measuring where the time goes"))?;
-        // A ceiling for each part: clocks fall under load and recover after it.
-        let peaks = networks.measure_peaks().map_err(self.pipeline.device_error("measuring what the device can do"))?;
-        Ok(observer(Progress::Profile(StageProfile { stage: self.stage, spans, wall_ms, peaks })))
-    }
-}
-
-impl Drop for Profiler<'_> {
-    fn drop(&mut self) {
-        if self.begun.is_some() {
-            self.pipeline.networks.drop_profile();
-        }
-    }
-}
-
-/// Turns the intervals of one batch into progress of the whole request.
-struct StepObserver<'a, 'b> {
-    pipeline: &'a Pipeline,
-    denoiser: &'a Denoiser<'a>,
-    first_image: u32,
-    steps_before: u32,
-    steps_total: u32,
-    evaluations_before: u32,
-    clock: Instant,
-    durations: &'a mut Vec<Duration>,
-    observer: &'a mut Observer<'b>,
-    failure: Option<EngineError>,
-}
-
-impl StepObserver<'_, '_> {
-    fn observe(&mut self, interval: &Interval<'_, Tensor<4>>) -> ControlFlow<()> {
-        // Work is queued on a GPU: without this wait the clock would measure the queueing.
-        if let Err(failure) = self.pipeline.sync("computing a step") {
-            self.failure = Some(failure);
-            return ControlFlow::Break(());
-        }
-        let duration = self.clock.elapsed();
-        self.durations.push(duration);
-        let failure = RefCell::new(None);
-        let previews = |method: PreviewMethod| {
-            self.pipeline.preview(interval.predicted_data(), method).unwrap_or_else(|error| {
-                *failure.borrow_mut() = Some(error);
-                Vec::new()
-            })
-        };
-        let report = StepReport {
-            index: self.steps_before + interval.index as u32,
-            total: self.steps_total,
-            t: interval.t,
-            sigma: interval.sigma,
-            duration,
-            guidance_active: self.denoiser.is_guided(interval.t_start),
-            evaluations: self.evaluations_before + interval.evaluations as u32,
-        };
-        let step = StepDone { report, first_image: self.first_image, draw_previews: &previews };
-        let flow = (self.observer)(Progress::Step(step));
-        self.failure = failure.into_inner();
-        self.clock = Instant::now();
-        if self.failure.is_some() { ControlFlow::Break(()) } else { flow }
     }
 }
 

@@ -1,16 +1,16 @@
 //! The networks of a checkpoint on one device: text encoders, denoiser and decoders.
 
-use std::time::Instant;
-
 use burn::tensor::{DType, Device, Tensor};
-use sakuga_model_core::{ComputePath, LoraChoice, Precision};
+use sakuga_model_core::{ComputePath, LoraChoice, MemoryProbe, Precision};
 
 use super::LoadOptions;
 use super::layout::components;
-use crate::checkpoint::adapters::LoraSet;
+use crate::checkpoint::adapters::{LoraSet, Selection};
 use crate::checkpoint::{Component, LoadReport, ModelFolder, TensorReader, WeightSource, weight_files};
 use crate::device::{OpenDevice, dtype};
 use crate::error::{LoadError, TokenError};
+use crate::families::load_clock::LoadClock;
+use crate::families::place::Place;
 use crate::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 use crate::networks::gemma3::{Gemma3, Gemma3Config};
 use crate::networks::jina_clip::{JinaClip, JinaClipConfig};
@@ -33,10 +33,7 @@ pub struct Networks {
     pub tiny_decoder: Option<TinyDecoder>,
     /// Latents to colours.
     pub linear_preview: LinearPreview,
-    pub(super) device: Device,
-    /// The device as the fast path sees it, if it takes it.
-    #[cfg(feature = "cuda")]
-    pub(super) gpu: Option<std::sync::Arc<crate::cuda::Gpu>>,
+    pub(super) place: Place,
 }
 
 /// What both encoders make of the rows of a request.
@@ -112,17 +109,7 @@ impl Networks {
         if !is_description {
             device.memory_cleanup();
         }
-        let networks = Self {
-            gemma,
-            jina,
-            transformer,
-            vae,
-            tiny_decoder,
-            linear_preview,
-            device: device.clone(),
-            #[cfg(feature = "cuda")]
-            gpu: crate::cuda::of(device),
-        };
+        let networks = Self { gemma, jina, transformer, vae, tiny_decoder, linear_preview, place: Place::new(device) };
         if is_description {
             return Ok((networks, reports));
         }
@@ -141,7 +128,7 @@ impl Networks {
 
     /// The device that everything lives on.
     pub fn device(&self) -> &Device {
-        &self.device
+        self.place.device()
     }
 
     /// Waits until everything that was asked for is computed.
@@ -150,12 +137,36 @@ impl Networks {
     ///
     /// The device failed, now or at something that was queued since the last call. What was computed is worthless then.
     pub fn sync(&self) -> Result<(), String> {
-        self.device.sync().map_err(|error| error.to_string())?;
-        #[cfg(feature = "cuda")]
-        if let Some(fault) = self.gpu.as_ref().and_then(|gpu| gpu.take_fault()) {
-            return Err(fault.to_string());
-        }
-        Ok(())
+        self.place.sync()
+    }
+
+    /// Reads how much device memory is held: none on a device that cannot say.
+    pub fn memory_probe(&self) -> MemoryProbe {
+        self.place.memory_probe()
+    }
+
+    /// Which implementation computes each network, so that a fallback is visible.
+    pub fn compute_paths(&self) -> Vec<ComputePath> {
+        let in_fp8 = if self.is_fp8() { ", products in fp8" } else { "" };
+        [
+            ("next_dit", self.transformer.is_fast(), in_fp8),
+            ("gemma3", self.gemma.is_fast(), ""),
+            ("jina_clip", self.jina.is_fast(), ""),
+            ("autoencoder_kl", self.vae.is_fast(), ""),
+        ]
+        .map(|(network, is_fast, note)| self.place.compute_path(network, is_fast, note))
+        .into()
+    }
+
+    #[cfg(feature = "cuda")]
+    fn is_fp8(&self) -> bool {
+        self.transformer.is_fp8()
+    }
+
+    #[cfg(not(feature = "cuda"))]
+    #[expect(clippy::unused_self, reason = "the same call with GPU code needs it")]
+    fn is_fp8(&self) -> bool {
+        false
     }
 
     /// Runs both encoders over the rows of a request.
@@ -169,36 +180,9 @@ impl Networks {
         Ok(TextFeatures { caption, pooled: self.jina.pooled(jina)? })
     }
 
-    /// Draws the images of a batch one by one, so that the VAE's memory does not grow with the batch.
-    ///
-    /// # Shapes
-    ///
-    /// - latents: `[batch, channels, height, width]` in the model's scale
-    /// - output: a `[1, 3, 8 height, 8 width]` in 0..1 per row
+    /// Draws the images of a batch: [`AutoencoderKl::decode_each`].
     pub fn decode(&self, latents: Tensor<4>) -> impl Iterator<Item = Tensor<4>> {
-        let [batch, ..] = latents.dims();
-        (0..batch).map(move |row| self.vae.decode(latents.clone().narrow(0, row, 1)))
-    }
-}
-
-/// Times parts that are loaded one after the other.
-struct LoadClock {
-    start: Instant,
-    part: Instant,
-}
-
-impl LoadClock {
-    fn new() -> Self {
-        let now = Instant::now();
-        Self { start: now, part: now }
-    }
-
-    /// The report of a part that is loaded now, since the one before was.
-    fn stamp(&mut self, report: LoadReport) -> LoadReport {
-        let now = Instant::now();
-        let stamped = LoadReport { begin: self.part - self.start, duration: now - self.part, ..report };
-        self.part = now;
-        stamped
+        self.vae.decode_each(latents)
     }
 }
 
@@ -260,7 +244,7 @@ fn read_transformer(
     weights.rename(next_dit::key_map::canonical_name);
     let config = component.parse(|value| NextDitConfig::from_json(value, weights))?;
     if !loras.is_empty() {
-        weights.merge(LoraSet::open(loras)?)?;
+        weights.merge(LoraSet::open(loras, Selection::DENOISER)?)?;
     }
     let transformer = NextDit::load(&config, weights);
     Ok((transformer, weights.finish()?))

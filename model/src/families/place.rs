@@ -1,32 +1,57 @@
-//! Introspection of the networks: which implementation computes each, how much memory they hold, where time goes.
+//! The device that the networks of a model live on: which implementation computes each, how much memory they hold, where time
+//! goes.
 
 use std::sync::Arc;
 
+use burn::tensor::Device;
 use sakuga_model_core::{ComputePath, EngineError, MemoryPool, MemoryProbe, Peaks, ProfileSpan};
 
-use super::networks::Networks;
 use crate::shortage;
 
-impl Networks {
-    /// Which implementation computes each network, so that a fallback is visible.
-    pub fn compute_paths(&self) -> Vec<ComputePath> {
-        let networks = [
-            ("next_dit", self.transformer.is_fast()),
-            ("gemma3", self.gemma.is_fast()),
-            ("jina_clip", self.jina.is_fast()),
-            ("autoencoder_kl", self.vae.is_fast()),
-        ];
-        networks.map(|(network, is_fast)| self.compute_path(network, is_fast)).into()
+/// A device, and as the fast path sees it.
+pub(crate) struct Place {
+    device: Device,
+    /// If the fast path takes it.
+    #[cfg(feature = "cuda")]
+    gpu: Option<Arc<crate::cuda::Gpu>>,
+}
+
+impl Place {
+    /// The place of networks on `device`.
+    pub(crate) fn new(device: &Device) -> Self {
+        Self {
+            device: device.clone(),
+            #[cfg(feature = "cuda")]
+            gpu: crate::cuda::of(device),
+        }
     }
 
+    /// The device.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Waits until everything that was asked for is computed.
+    ///
+    /// # Errors
+    ///
+    /// The device failed, now or at something that was queued since the last call. What was computed is worthless then.
+    pub(crate) fn sync(&self) -> Result<(), String> {
+        self.device.sync().map_err(|error| error.to_string())?;
+        #[cfg(feature = "cuda")]
+        if let Some(fault) = self.gpu.as_ref().and_then(|gpu| gpu.take_fault()) {
+            return Err(fault.to_string());
+        }
+        Ok(())
+    }
+
+    /// Which implementation computes a network, so that a fallback is visible. `note` is added to the fast one's name.
     #[cfg(feature = "cuda")]
-    fn compute_path(&self, network: &'static str, is_fast: bool) -> ComputePath {
+    pub(crate) fn compute_path(&self, network: &'static str, is_fast: bool, note: &str) -> ComputePath {
         use crate::cuda;
         let reason = match (&self.gpu, is_fast) {
             (Some(gpu), true) => {
-                let in_fp8 = network == "next_dit" && self.transformer.is_fp8();
-                let products = if in_fp8 { ", products in fp8" } else { "" };
-                let implementation = format!("{} and kernels of our own{products}", gpu.versions());
+                let implementation = format!("{} and kernels of our own{note}", gpu.versions());
                 return ComputePath { network, implementation, reason: String::new() };
             }
             (Some(_), false) => "this network's precision or sizes are not for the fast path; the log says which",
@@ -41,12 +66,12 @@ impl Networks {
 
     #[cfg(not(feature = "cuda"))]
     #[expect(clippy::unused_self, reason = "the same call with GPU code needs it")]
-    fn compute_path(&self, network: &'static str, _is_fast: bool) -> ComputePath {
+    pub(crate) fn compute_path(&self, network: &'static str, _is_fast: bool, _note: &str) -> ComputePath {
         ComputePath { network, implementation: "burn".into(), reason: String::new() }
     }
 
     /// Reads how much device memory is held: none on a device that cannot say.
-    pub fn memory_probe(&self) -> MemoryProbe {
+    pub(crate) fn memory_probe(&self) -> MemoryProbe {
         let device = self.device().clone();
         #[cfg(feature = "cuda")]
         let gpu = self.gpu.clone();
@@ -74,7 +99,7 @@ impl Networks {
 
     /// The error of a device that failed with this message while it was `doing` something: out of memory, with the
     /// numbers that are known, if the message says so.
-    pub(super) fn device_error(&self, doing: &'static str, message: &str) -> EngineError {
+    pub(crate) fn device_error(&self, doing: &'static str, message: &str) -> EngineError {
         shortage::read(message, || self.memory_bytes())
             .map_or_else(|| shortage::device_lost(doing, message), EngineError::OutOfMemory)
     }
@@ -89,7 +114,7 @@ impl Networks {
     }
 
     /// Starts to measure the time of each operation, where the device can.
-    pub(super) fn start_profile(&self) {
+    pub(crate) fn start_profile(&self) {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = &self.gpu {
             gpu.start_profile();
@@ -97,7 +122,7 @@ impl Networks {
     }
 
     /// Stops to measure and drops the measurements.
-    pub(super) fn drop_profile(&self) {
+    pub(crate) fn drop_profile(&self) {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = &self.gpu {
             gpu.drop_profile();
@@ -110,7 +135,7 @@ impl Networks {
     /// # Errors
     ///
     /// What the device says if it failed.
-    pub(super) fn finish_profile(&self) -> Result<Vec<ProfileSpan>, String> {
+    pub(crate) fn finish_profile(&self) -> Result<Vec<ProfileSpan>, String> {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = &self.gpu {
             let spans = gpu.finish_profile().map_err(|error| error.to_string())?;
@@ -126,7 +151,7 @@ impl Networks {
     /// # Errors
     ///
     /// What the device says if it failed.
-    pub(super) fn measure_peaks(&self) -> Result<Option<Peaks>, String> {
+    pub(crate) fn measure_peaks(&self) -> Result<Option<Peaks>, String> {
         #[cfg(feature = "cuda")]
         if let Some(gpu) = &self.gpu {
             return gpu.measure_peaks().map_err(|error| error.to_string());

@@ -1,0 +1,76 @@
+//! Latents to images and previews.
+
+use burn::tensor::Tensor;
+use sakuga_model_core::{EngineError, PreviewMethod, Rgb8};
+
+use super::place::Place;
+use crate::networks::autoencoder_kl::AutoencoderKl;
+use crate::networks::tiny_decoder::TinyDecoder;
+use crate::pixels::read_rgb8;
+use crate::preview::LinearPreview;
+
+/// What draws the latents of a model.
+pub(crate) struct Drawing<'a> {
+    /// Latents to pixels.
+    pub(crate) vae: &'a AutoencoderKl,
+    /// Latents to rough pixels, if the model has one.
+    pub(crate) tiny_decoder: Option<&'a TinyDecoder>,
+    /// Latents to colours.
+    pub(crate) linear_preview: &'a LinearPreview,
+    /// Where they are.
+    pub(crate) place: &'a Place,
+}
+
+impl Drawing<'_> {
+    /// The images of finished batches, `[batch, channels, height, width]` each in the model's scale.
+    ///
+    /// # Errors
+    ///
+    /// A value is not finite, or the device fails.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub(crate) fn draw(&self, latents: Vec<Tensor<4>>) -> Result<Vec<Rgb8>, EngineError> {
+        let mut images = Vec::new();
+        for batch in latents {
+            let values: Result<Vec<f32>, _> = batch.try_to_vec_as();
+            let values = values.map_err(|error| self.device_error("reading the latents", error))?;
+            if values.iter().any(|value| !value.is_finite()) {
+                return Err(EngineError::NotFinite { part: "latents" });
+            }
+            for image in self.vae.decode_each(batch) {
+                let read = read_rgb8(image).map_err(|error| self.device_error("decoding", error))?;
+                if !read.is_finite {
+                    return Err(EngineError::NotFinite { part: "image" });
+                }
+                images.extend(read.images);
+            }
+        }
+        Ok(images)
+    }
+
+    /// Small images of unfinished latents.
+    ///
+    /// # Errors
+    ///
+    /// The device fails.
+    pub(crate) fn preview(&self, latents: Tensor<4>, method: PreviewMethod) -> Result<Vec<Rgb8>, EngineError> {
+        const DOING: &str = "drawing a preview";
+        let images = match method {
+            PreviewMethod::Linear => {
+                return self.linear_preview.draw(latents).map_err(|error| self.device_error(DOING, error));
+            }
+            PreviewMethod::Decoder => match self.tiny_decoder {
+                Some(decoder) => vec![decoder.decode(latents)],
+                None => self.vae.decode_each(latents).collect(),
+            },
+        };
+        let mut previews = Vec::new();
+        for batch in images {
+            previews.extend(read_rgb8(batch).map_err(|error| self.device_error(DOING, error))?.images);
+        }
+        Ok(previews)
+    }
+
+    fn device_error(&self, doing: &'static str, error: impl std::fmt::Display) -> EngineError {
+        self.place.device_error(doing, &error.to_string())
+    }
+}
