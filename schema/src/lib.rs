@@ -43,6 +43,7 @@ mod position;
 mod prompt;
 pub mod reference;
 mod render;
+mod render_tags;
 mod rule;
 pub mod rules;
 mod source;
