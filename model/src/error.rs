@@ -92,7 +92,7 @@ pub enum FamilyError {
         known: String,
     },
     /// The family is known, and this program cannot run it.
-    #[error("{}: this is a {family} checkpoint, which is not supported yet; supported is {supported}", .path.display())]
+    #[error("{}: this is a {family} checkpoint, which is not supported yet; supported are {supported}", .path.display())]
     NotSupported {
         /// The folder or file.
         path: PathBuf,

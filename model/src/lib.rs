@@ -5,7 +5,7 @@
 //! the order of the work of each kind, and says how to add one; [`checkpoint`] reads weights and merges adapters; the
 //! [`networks`] compute; [`sampler`] owns schedules, solvers, guidance and noise; [`tokenizer`] makes token ids.
 //!
-//! Shapes in the documentation: B batch, L padded text length, C = 16 latent channels, H and W of the latents (an eighth of
+//! Shapes in the documentation: B batch, L padded text length, C latent channels, H and W of the latents (an eighth of
 //! the image), N image tokens, S sequence length, D width of a network.
 //!
 //! A network imports burn, `nn`, [`checkpoint`] and, with the feature `cuda`, the module `cuda`; no network imports

@@ -36,7 +36,7 @@ pub use limit::Limit;
 pub use loading::{ComputePath, LoadingPhase};
 pub use lora::{InvalidLora, LoraChoice};
 pub use memory::{MemoryNeed, MemoryPool, MemoryProbe, SmallerRequest};
-pub use model_info::{EncoderInfo, ModelInfo};
+pub use model_info::{EncoderInfo, ModelInfo, PromptText};
 pub use opening::{ModelDescription, ModelSource, OpenOptions};
 pub use options::{InvalidSizes, ModelOptions, WarmUp};
 pub use profile::{Cost, Peaks, ProfileSpan, StageProfile, sum_spans};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Sampling, SizeLimits, Stage};
+use crate::{Sampling, SizeLimits, Solver, SpecError, Stage};
 
 /// What a loaded model is.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,8 +31,43 @@ pub struct ModelInfo {
     pub default_system_prompt: String,
     /// The same for a prompt without markup, if the model was trained with another one for these.
     pub default_plain_system_prompt: String,
+    /// How it reads prompts.
+    pub prompt_text: PromptText,
+    /// The solvers that it can be sampled with.
+    pub solvers: &'static [Solver],
+    /// Whether its times can be shifted. Otherwise the shift of a request is 1.
+    pub has_shift: bool,
     /// The sampling options of a request that gives none.
     pub sampling: Sampling,
+}
+
+impl ModelInfo {
+    /// Checks that the model has what a request samples with.
+    ///
+    /// # Errors
+    ///
+    /// [`SpecError::Unsupported`] for the first option that it does not have.
+    pub fn check_sampling(&self, sampling: &Sampling) -> Result<(), SpecError> {
+        let refuse = |field, given, supported| Err(SpecError::Unsupported { field, given, supported });
+        if !self.solvers.contains(&sampling.solver) {
+            let names: Vec<&str> = self.solvers.iter().map(|solver| solver.name()).collect();
+            return refuse("sampling.solver", sampling.solver.to_string(), names.join(" or "));
+        }
+        if !self.has_shift && sampling.shift != 1.0 {
+            return refuse("sampling.shift", sampling.shift.to_string(), "1".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// How a model reads prompts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PromptText {
+    /// As markup: blocks of elements, or a bare caption.
+    #[default]
+    Markup,
+    /// As a list of tags.
+    Tags,
 }
 
 /// A text encoder.

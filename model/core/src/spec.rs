@@ -161,6 +161,16 @@ pub enum SpecError {
         /// Its height.
         smaller_height_px: u32,
     },
+    /// A field has a value that this model does not have.
+    #[error("{field} is {given}, which this model does not have: use {supported}")]
+    Unsupported {
+        /// The field.
+        field: &'static str,
+        /// What was asked for.
+        given: String,
+        /// What may be asked for.
+        supported: String,
+    },
     /// A count is out of its range.
     #[error("{field} is {given}: use {min} to {max}")]
     OutOfRange {

@@ -153,7 +153,7 @@ mod tests {
     use sakuga_model_core::LoraChoice;
 
     use super::*;
-    use crate::checkpoint::adapters::LoraSet;
+    use crate::checkpoint::adapters::{LoraSet, Selection};
     use crate::checkpoint::testing::{HeapAllocator, Stored, write_file};
     use crate::checkpoint::{LoadReport, TensorReader, WeightSource};
 
@@ -189,7 +189,7 @@ mod tests {
         let reader = TensorReader::open("transformer", &[file], &Device::flex(), DType::BF16).expect("readable");
         reader.read_from(weights);
         if !loras.is_empty() {
-            reader.merge(LoraSet::open(loras).expect("readable")).expect("it fits");
+            reader.merge(LoraSet::open(loras, Selection::DENOISER).expect("readable")).expect("it fits");
         }
         let tensors = [
             reader.tensor::<2>(&format!("{QKV}.weight"), [2, 2]).reshape([4]),

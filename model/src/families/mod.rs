@@ -21,8 +21,15 @@
 //!    and tests with made-up files. `load` below calls the new module.
 //! 5. Nothing changes in `sakuga-model-core` or the server, unless the family has options that no request has yet.
 
+mod drawing;
+mod fingerprint;
+mod load_clock;
 pub mod newbie;
+mod place;
+mod profiler;
 mod recognise;
+pub mod sdxl;
+mod steps;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -134,8 +141,12 @@ pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, 
             let (pipeline, reports) = newbie::Pipeline::load(path, options)?;
             Ok((Box::new(pipeline), reports))
         }
-        family @ (Family::StableDiffusionXl | Family::StableDiffusionXlRefiner) => {
-            let supported = Family::NewBie.name();
+        Family::StableDiffusionXl => {
+            let (pipeline, reports) = sdxl::Pipeline::load(path, &options)?;
+            Ok((Box::new(pipeline), reports))
+        }
+        family @ Family::StableDiffusionXlRefiner => {
+            let supported = "NewBie and Stable Diffusion XL's base model";
             Err(FamilyError::NotSupported { path: owned(), family: family.name(), supported }.into())
         }
     }

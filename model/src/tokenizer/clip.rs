@@ -21,6 +21,7 @@ use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{AddedToken, SplitDelimiterBehavior, Tokenizer};
 
 use super::TextTokenizer;
+use crate::bounded::{CONFIG_BYTES_MAX, read_bounded};
 use crate::checkpoint::read_json;
 use crate::error::LoadError;
 
@@ -53,7 +54,8 @@ pub(super) fn from_folder(dir: &Path) -> Result<TextTokenizer, LoadError> {
         .ok_or_else(|| fail("an entry is not the id of a token".to_owned()))?;
     let path = dir.join("merges.txt");
     let fail = |reason: String| LoadError::Tokenizer { path: path.clone(), reason };
-    let text = std::fs::read_to_string(&path).map_err(|source| LoadError::read(&path, source))?;
+    let text =
+        String::from_utf8(read_bounded(&path, CONFIG_BYTES_MAX)?).map_err(|_| fail("it is not UTF-8".to_owned()))?;
     let lines = text.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
     let merges: Merges = lines
         .map(|line| line.split_once(' ').map(|(a, b)| (a.to_owned(), b.to_owned())))
@@ -151,7 +153,7 @@ mod tests {
     #[test]
     fn incomplete_folders_are_refused_by_file() {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let complaint = || from_folder(dir.path()).err().expect("incomplete").to_string();
+        let complaint = || from_folder(dir.path()).expect_err("incomplete").to_string();
         assert!(complaint().contains("vocab.json"), "{}", complaint());
         let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("writable");
         write("vocab.json", r#"{"a": 0}"#);

@@ -2,6 +2,7 @@
 //! off.
 
 mod clip;
+mod expansion;
 
 use std::path::Path;
 
@@ -9,8 +10,6 @@ use tokenizers::Tokenizer;
 
 use crate::bounded::{TOKENIZER_BYTES_MAX, read_bounded};
 use crate::error::LoadError;
-
-mod expansion;
 
 /// How much of the lost text is quoted, in characters.
 const QUOTE_CHARS: usize = 40;

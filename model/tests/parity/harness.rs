@@ -14,6 +14,8 @@ use sakuga_model::tokens::TokenBatch;
 use sakuga_model_core::{DeviceChoice, Precision};
 use serde_json::Value;
 
+use crate::PLACES;
+
 /// The device of all comparisons: the CPU, or what `SAKUGA_DEVICE` names (`cuda:0`, in a build with that feature). The
 /// tolerances are for f32.
 pub fn open_device() -> OpenDevice {
@@ -31,11 +33,22 @@ pub fn say(message: &str) {
     let _ = writeln!(std::io::stderr(), "parity: {message}");
 }
 
+/// Where the fixture sets of a test program are.
+pub struct Places {
+    /// The environment variable that names a set.
+    pub variable: &'static str,
+    /// The set to use without it, seen from this crate.
+    pub beside: &'static str,
+    /// A set in this crate, which is used besides.
+    pub own: Option<&'static str>,
+}
+
 /// Runs `check` on the part `name` of every fixture set that has it, and fails with all differences.
 pub fn for_each_set(name: &str, check: impl Fn(&mut Part)) {
     let sets = sets();
     if sets.is_empty() {
-        say(&format!("{name} skipped: no fixture set (set SAKUGA_FIXTURES to a directory with a manifest.json)"));
+        let variable = PLACES.variable;
+        say(&format!("{name} skipped: no fixture set (set {variable} to a directory with a manifest.json)"));
     }
     let mut failures = Vec::new();
     for set in sets {
@@ -51,18 +64,19 @@ pub fn for_each_set(name: &str, check: impl Fn(&mut Part)) {
 }
 
 /// Directories of the existing fixture sets.
-fn sets() -> Vec<PathBuf> {
+pub fn sets() -> Vec<PathBuf> {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut sets = vec![crate_dir.join("testdata/parity")];
-    match std::env::var_os("SAKUGA_FIXTURES") {
+    let Places { variable, beside, own } = PLACES;
+    let mut sets: Vec<PathBuf> = own.map(|own| crate_dir.join(own)).into_iter().collect();
+    match std::env::var_os(variable) {
         Some(dir) => {
             let dir = PathBuf::from(dir);
             // Relative to where cargo was called, which is not the directory that tests run in.
             let dir = if dir.is_dir() { dir } else { crate_dir.join("..").join(dir) };
-            assert!(dir.join("manifest.json").is_file(), "SAKUGA_FIXTURES: {} has no manifest.json", dir.display());
+            assert!(dir.join("manifest.json").is_file(), "{variable}: {} has no manifest.json", dir.display());
             sets.push(dir);
         }
-        None => sets.push(crate_dir.join("../../shared/fixtures")),
+        None => sets.push(crate_dir.join(beside)),
     }
     sets.retain(|set| set.join("manifest.json").is_file());
     sets
@@ -128,6 +142,14 @@ impl Tensors {
         let (_, dtype, bytes) = self.entry(name);
         assert_eq!(*dtype, Dtype::I64, "type of {name}");
         bytes.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect()
+    }
+
+    /// A tensor of floating-point or whole numbers on the host.
+    pub fn numbers(&self, name: &str) -> Vec<f32> {
+        if self.entry(name).1 == Dtype::I64 {
+            return self.i64s(name).into_iter().map(|value| value as f32).collect();
+        }
+        self.f32s(name)
     }
 
     /// A byte tensor on the host.
@@ -197,14 +219,30 @@ impl Part {
 
     /// The tolerance that the manifest gives under `kind`.
     pub fn tolerance(&self, kind: &str) -> Tolerance {
-        let limits = &self.tolerances[kind];
+        self.tolerance_at(&format!("/{kind}"))
+    }
+
+    /// The tolerance that the manifest gives at this JSON pointer.
+    pub fn tolerance_at(&self, pointer: &str) -> Tolerance {
+        let limits = self.tolerances.pointer(pointer).cloned().unwrap_or_default();
         let tolerance = Tolerance { max_abs: limits["max_abs"].as_f64(), rel_l2: limits["rel_l2"].as_f64() };
         assert!(
             tolerance.max_abs.is_some() || tolerance.rel_l2.is_some(),
-            "manifest.json has no tolerance_float32.{kind} for {}",
+            "manifest.json has no tolerance_float32{pointer} for {}",
             self.name
         );
         tolerance
+    }
+
+    /// The number that the manifest gives at this JSON pointer of the part's tolerances.
+    pub fn number(&self, pointer: &str) -> f64 {
+        let value = self.tolerances.pointer(pointer).and_then(Value::as_f64);
+        value.unwrap_or_else(|| panic!("manifest.json has no tolerance_float32{pointer} for {}", self.name))
+    }
+
+    /// Counts a comparison that a caller made itself.
+    pub fn count(&mut self) {
+        self.compared += 1;
     }
 
     /// Records a difference that is not numeric.

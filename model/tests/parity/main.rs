@@ -6,6 +6,7 @@
 //! sizes and tolerances are read from the set. Without a set the tests print that they are skipped, and pass.
 
 mod gemma3;
+#[allow(dead_code, reason = "two test programs share it and each uses a part")]
 mod harness;
 mod jina_clip;
 mod lora;
@@ -13,3 +14,7 @@ mod next_dit;
 mod pipeline;
 mod sampler;
 mod vae;
+
+/// Where the fixture sets are.
+const PLACES: harness::Places =
+    harness::Places { variable: "SAKUGA_FIXTURES", beside: "../../shared/fixtures", own: Some("testdata/parity") };

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use sakuga_model_core::{
     EncoderInfo, EngineError, EngineInfo, GenerationSpec, Guidance, ImageModel, MemoryNeed, MemoryShortage, ModelInfo,
-    ModelOpener, Observer, OpenModel, Outcome, PreviewMethod, Progress, Rgb8, Sampling, SizeLimits, Solver, Stage,
-    StepDone, StepReport, Timings, TokenCount, TokenCounter,
+    ModelOpener, Observer, OpenModel, Outcome, PreviewMethod, Progress, PromptText, Rgb8, Sampling, SizeLimits, Solver,
+    Stage, StepDone, StepReport, Timings, TokenCount, TokenCounter,
 };
 
 mod figures;
@@ -104,6 +104,9 @@ fn info(script: &Script) -> EngineInfo {
             fingerprint: "0".repeat(64),
             default_system_prompt: "You draw gradients. ".into(),
             default_plain_system_prompt: "You draw plain gradients. ".into(),
+            prompt_text: PromptText::Markup,
+            solvers: &Solver::ALL,
+            has_shift: true,
             sampling: SAMPLING,
         },
     }

@@ -1,6 +1,6 @@
 //! Collects the faults of a request, field by field, each with the nearest value that is allowed.
 
-use sakuga_model_core::{ModelInfo, PartialSampling, Sampling, limits};
+use sakuga_model_core::{ModelInfo, PartialSampling, Sampling, SpecError, limits};
 use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Severity, Strictness};
 
 use super::{Negative, NegativeForm, PromptForm};
@@ -183,11 +183,16 @@ impl Faults {
     }
 
     /// Fills in the model's defaults and checks the bounds. `steps_max` is the server's own limit.
-    pub fn sampling(&mut self, given: &PartialSampling, defaults: &Sampling, steps_max: u32) -> Sampling {
+    pub fn sampling(&mut self, given: &PartialSampling, model: &ModelInfo, steps_max: u32) -> Sampling {
+        let defaults = &model.sampling;
         let mut sampling = given.or(&Sampling { steps: defaults.steps.min(steps_max), ..*defaults });
         sampling.steps = self.count(limits::STEPS.field, sampling.steps, steps_max);
         for fault in sampling.faults() {
             self.add(fault.field, Violation::OUT_OF_RANGE, fault.text);
+        }
+        if let Err(SpecError::Unsupported { field, given, supported }) = model.check_sampling(&sampling) {
+            let text = format!("`{}` does not have {given}; use {supported}", model.name);
+            self.add(field, Violation::OUT_OF_RANGE, text);
         }
         sampling
     }

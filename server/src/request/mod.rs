@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use sakuga_model_core::{GenerationSpec, ModelInfo, PartialSampling, PreviewMethod, TokenCounter};
+use sakuga_model_core::{GenerationSpec, ModelInfo, PartialSampling, PreviewMethod, PromptText, TokenCounter};
 use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Prompt, Strictness};
 
 use crate::error::{ServerError, Violation};
@@ -221,6 +221,22 @@ impl RequestRules<'_> {
         if is_plain { &self.model.default_plain_system_prompt } else { &self.model.default_system_prompt }
     }
 
+    /// The text of a prompt as the model's encoders read it.
+    pub fn model_text(&self, prompt: &Prompt) -> String {
+        match self.model.prompt_text {
+            PromptText::Markup => prompt.to_model_text(),
+            PromptText::Tags => prompt.to_tags(),
+        }
+    }
+
+    /// As [`model_text`](Self::model_text), of a negative prompt.
+    pub fn negative_text(&self, negative: &NegativePrompt) -> String {
+        match self.model.prompt_text {
+            PromptText::Markup => negative.to_model_text(),
+            PromptText::Tags => negative.to_tags(),
+        }
+    }
+
     /// Refuses the name of a model that is not there; empty is the default.
     ///
     /// # Errors
@@ -255,7 +271,7 @@ impl UncheckedRequest {
         let default = prompt.as_ref().map_or("", |prompt| rules.default_system_prompt(prompt));
         let system_prompt =
             faults.system_prompt("system_prompt", self.system_prompt, own_system_prompt.map(before_text), default);
-        let negative_text = negative.as_ref().map(NegativePrompt::to_model_text).unwrap_or_default();
+        let negative_text = negative.as_ref().map(|negative| rules.negative_text(negative)).unwrap_or_default();
         let negative_own = negative_own.map(|own| if negative_text.is_empty() { own } else { before_text(own) });
         let negative_system_prompt = faults.system_prompt(
             "negative_system_prompt",
@@ -267,7 +283,7 @@ impl UncheckedRequest {
         let height_px = faults.edge("height", self.height_px, model);
         faults.pixels(width_px, height_px, limits);
         let spec = GenerationSpec {
-            text: prompt.as_ref().map(Prompt::to_model_text).unwrap_or_default(),
+            text: prompt.as_ref().map(|prompt| rules.model_text(prompt)).unwrap_or_default(),
             system_prompt,
             negative: negative_text,
             negative_system_prompt,
@@ -275,7 +291,7 @@ impl UncheckedRequest {
             height_px,
             images: faults.count("images", self.images.max(1), limits.images_max),
             seed: 0,
-            sampling: faults.sampling(&self.sampling, &model.sampling, limits.steps_max),
+            sampling: faults.sampling(&self.sampling, model, limits.steps_max),
             max_batch: 0,
             profile: self.profile,
         };

@@ -50,7 +50,8 @@ impl PromptService for Prompts {
         &self,
         request: Request<FormatPromptRequest>,
     ) -> Result<Response<FormatPromptResponse>, Status> {
-        off_reactor(move |_| format(request.into_inner())).await.map(Response::new)
+        let context = Arc::clone(&self.context);
+        off_reactor(move |_| format(&context, request.into_inner())).await.map(Response::new)
     }
 
     async fn get_schema(&self, _: Request<GetSchemaRequest>) -> Result<Response<GetSchemaResponse>, Status> {
@@ -89,7 +90,7 @@ fn validate(
     response.negative_system_prompt = checked.negative_system_prompt.clone().unwrap_or_default();
     if let Some(prompt) = &checked.prompt {
         response.canonical_xml = prompt.to_xml();
-        response.model_text = prompt.to_model_text();
+        response.model_text = rules.model_text(prompt);
         let system_prompt = checked.system_prompt.map(before_text);
         let system_prompt = system_prompt.as_deref().unwrap_or_else(|| rules.default_system_prompt(prompt));
         let counts = context.tokens.count(system_prompt, &response.model_text);
@@ -97,7 +98,7 @@ fn validate(
         response.token_counts = counts.iter().map(to_proto::token_count).collect();
         if let Some(negative) = &checked.negative {
             response.negative_canonical_xml = negative.to_xml();
-            response.negative_model_text = negative.to_model_text();
+            response.negative_model_text = rules.negative_text(negative);
             let own = checked.negative_system_prompt.map(before_text);
             let counts = context.tokens.count(own.as_deref().unwrap_or(system_prompt), &response.negative_model_text);
             let read = &response.negative_model_text;
@@ -132,7 +133,7 @@ fn parse(context: &Context, request: ParsePromptRequest) -> Result<ParsePromptRe
     }
 }
 
-fn format(request: FormatPromptRequest) -> Result<FormatPromptResponse, ServerError> {
+fn format(context: &Context, request: FormatPromptRequest) -> Result<FormatPromptResponse, ServerError> {
     let Some(typed) = request.prompt else {
         return Err(ServerError::invalid("prompt", Violation::REQUIRED, "there is nothing to write; set `prompt`"));
     };
@@ -141,7 +142,7 @@ fn format(request: FormatPromptRequest) -> Result<FormatPromptResponse, ServerEr
     if !faults.is_empty() {
         return Err(ServerError::InvalidRequest(faults));
     }
-    let (canonical_xml, model_text) = (prompt.to_xml(), prompt.to_model_text());
+    let (canonical_xml, model_text) = (prompt.to_xml(), context.rules().model_text(&prompt));
     let bytes = canonical_xml.len() + model_text.len();
     if bytes > Limits::CONTENT_BYTES_MAX {
         let text =

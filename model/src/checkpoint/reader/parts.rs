@@ -58,7 +58,7 @@ mod tests {
         let values = |name: &str| -> Vec<f32> { reader.tensor(name, [2, 2]).try_into_vec_as().expect("f32") };
         assert_eq!((values("q"), values("k")), (vec![1.0, 2.0, 3.0, 4.0], vec![5.0, 6.0, 7.0, 8.0]));
         reader.divide(|name| (name == "odd").then(|| vec!["x".to_owned(), "y".to_owned()]));
-        let error = reader.finish().err().expect("a stack of two cannot have three rows").to_string();
+        let error = reader.finish().expect_err("a stack of two cannot have three rows").to_string();
         assert!(error.contains("not a stack of 2 layers"), "{error}");
     }
 }

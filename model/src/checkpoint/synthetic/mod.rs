@@ -20,6 +20,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+pub(crate) use init::Init;
+pub(crate) use layout::TensorSpec;
 pub use preset::{DitSize, GemmaSize, JinaSize, Preset, VaeSize};
 
 /// The notice for users of the checkpoint.
@@ -101,14 +103,14 @@ fn model_index(preset: &Preset) -> Value {
     })
 }
 
-fn write_json(path: &Path, value: &Value) -> Result<(), SyntheticError> {
+pub(crate) fn write_json(path: &Path, value: &Value) -> Result<(), SyntheticError> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir).map_err(at(dir))?;
     }
     fs::write(path, value.to_string()).map_err(at(path))
 }
 
-fn write_tensors(path: &Path, tensors: &[layout::TensorSpec], seed: u64) -> Result<(), SyntheticError> {
+pub(crate) fn write_tensors(path: &Path, tensors: &[TensorSpec], seed: u64) -> Result<(), SyntheticError> {
     file::write(path, tensors, seed).map_err(at(path))
 }
 

@@ -1,0 +1,142 @@
+//! One evaluation of the denoiser: guidance, control networks, and what a network for inpainting reads besides.
+
+use burn::tensor::Tensor;
+use sakuga_model_core::Guidance;
+
+use super::text::TextFeatures;
+use crate::networks::unet2d::{Conditioning, ControlNet, Residuals, Unet, acts};
+use crate::sampler::diffusion::Step;
+use crate::sampler::guidance;
+
+/// An image that steers the U-Net through a control network.
+pub struct Control<'a> {
+    /// The network.
+    pub network: &'a ControlNet,
+    /// `[1, 3, 8H, 8W]`, 0..1.
+    pub image: Tensor<4>,
+    /// Factor on its residuals.
+    pub scale: f64,
+    /// The share of the steps at which it begins to act.
+    pub start: f64,
+    /// The share of the steps at which it ends.
+    pub end: f64,
+    /// Whether it acts on the conditional half only, less in shallow layers, so that it works without a prompt.
+    pub guess_mode: bool,
+}
+
+/// A prompt and the sizes that the network is told with it.
+#[derive(Debug, Clone)]
+pub struct Prompted {
+    /// What the network reads of the text.
+    pub text: TextFeatures,
+    /// In pixels: see [`Conditioning::sizes`].
+    pub sizes: Vec<f32>,
+}
+
+/// The denoiser for one batch of images of the same prompt.
+pub struct Denoiser<'a> {
+    unet: &'a Unet,
+    images: usize,
+    /// Rows for the negative prompt, then for the prompt; without guidance for the prompt alone.
+    conditioning: Conditioning,
+    /// Of the prompt alone, for control networks in guess mode.
+    conditional: Conditioning,
+    guidance: Guidance,
+    rescale: f64,
+    controls: Vec<Control<'a>>,
+    /// Mask and latents of the masked image, `[images, 5, H, W]`, for a network with 9 input channels.
+    masked: Option<Tensor<4>>,
+}
+
+impl<'a> Denoiser<'a> {
+    /// For `images` images. Both prompts have contexts of equal length; the negative one is left out where guidance never acts.
+    pub fn new(unet: &'a Unet, images: usize, positive: &Prompted, negative: &Prompted, guidance: Guidance) -> Self {
+        let conditional = conditioning(&[positive], images);
+        let is_guided = guidance.is_ever_active();
+        let conditioning = if is_guided { conditioning(&[negative, positive], images) } else { conditional.clone() };
+        Self { unet, images, conditioning, conditional, guidance, rescale: 0.0, controls: Vec::new(), masked: None }
+    }
+
+    /// Whether a step computes both halves.
+    pub fn is_guided(&self, step: &Step) -> bool {
+        self.guidance.is_active(step.from.t() as f32)
+    }
+
+    /// Rescales guided predictions by this share: see [`guidance::rescale`].
+    #[must_use]
+    pub fn with_rescale(self, share: f64) -> Self {
+        Self { rescale: share, ..self }
+    }
+
+    /// With control networks.
+    #[must_use]
+    pub fn with_controls(self, controls: Vec<Control<'a>>) -> Self {
+        Self { controls, ..self }
+    }
+
+    /// With mask and latents of the masked image, `[images, 5, H, W]`.
+    #[must_use]
+    pub fn with_masked(self, masked: Tensor<4>) -> Self {
+        Self { masked: Some(masked), ..self }
+    }
+
+    /// What the network is told, rows of both halves of guidance.
+    pub fn conditioning(&self) -> &Conditioning {
+        &self.conditioning
+    }
+
+    /// The input of the network for latents `[images, C, H, W]` in a step: rows of both halves, with the masked image if there
+    /// is one.
+    pub fn input(&self, latents: &Tensor<4>, step: &Step) -> Tensor<4> {
+        let latents = match &self.masked {
+            Some(masked) => Tensor::cat(vec![latents.clone(), masked.clone()], 1),
+            None => latents.clone(),
+        };
+        latents.repeat_dim(0, if self.is_guided(step) { 2 } else { 1 })
+    }
+
+    /// The guided prediction `[images, C, H, W]` in a step, the `index`-th of `count`, for latents as the network reads them.
+    pub fn evaluate(&self, latents: &Tensor<4>, step: &Step, (index, count): (usize, usize)) -> Tensor<4> {
+        let times = [step.time as f32];
+        let is_guided = self.is_guided(step);
+        let told = if is_guided { &self.conditioning } else { &self.conditional };
+        let control = self.residuals(latents, step, (index, count));
+        let out = self.unet.forward(self.input(latents, step), &times, told, control.as_ref(), &mut |_, _| ());
+        if !is_guided {
+            return out;
+        }
+        let half = |i: usize| out.clone().narrow(0, i * self.images, self.images);
+        let (unconditional, conditional) = (half(0), half(1));
+        let guided = guidance::combine(&self.guidance, conditional.clone(), unconditional);
+        if self.rescale > 0.0 { guidance::rescale(guided, &conditional, self.rescale) } else { guided }
+    }
+
+    /// The sum of what the control networks add in this step.
+    fn residuals(&self, latents: &Tensor<4>, step: &Step, (index, count): (usize, usize)) -> Option<Residuals> {
+        let is_guided = self.is_guided(step);
+        let acting = self.controls.iter().filter(|control| acts(index, count, control.start, control.end));
+        let residuals = acting.map(|control| {
+            let on_both = is_guided && !control.guess_mode;
+            let (rows, told) = if on_both { (2, &self.conditioning) } else { (1, &self.conditional) };
+            let input = latents.clone().repeat_dim(0, rows);
+            let image = control.image.clone().repeat_dim(0, rows * self.images);
+            let residuals = control.network.forward(input, &[step.time as f32], told, image, &mut |_, _| ());
+            let residuals = if control.guess_mode { residuals.scaled_by_depth() } else { residuals };
+            let residuals = residuals.scaled(control.scale);
+            if is_guided && control.guess_mode { residuals.for_second_half() } else { residuals }
+        });
+        residuals.reduce(|sum, more| sum.plus(&more))
+    }
+}
+
+/// Rows for `images` images of each prompt.
+fn conditioning(prompts: &[&Prompted], images: usize) -> Conditioning {
+    let context = prompts.iter().map(|prompt| prompt.text.context.clone().repeat_dim(0, images));
+    let pooled = prompts.iter().map(|prompt| prompt.text.pooled.clone().repeat_dim(0, images));
+    let sizes = prompts.iter().flat_map(|prompt| std::iter::repeat_n(prompt.sizes.clone(), images));
+    Conditioning {
+        context: Tensor::cat(context.collect(), 0),
+        pooled: Tensor::cat(pooled.collect(), 0),
+        sizes: sizes.collect(),
+    }
+}

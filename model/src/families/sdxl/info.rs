@@ -1,0 +1,97 @@
+//! Facts about a loaded checkpoint.
+
+use sakuga_model_core::{EncoderInfo, Guidance, ModelInfo, PromptText, Sampling, SizeLimits, Solver, Stage};
+
+use super::networks::Networks;
+use super::scheduler::SchedulerConfig;
+use super::source::Source;
+use super::text::CHUNKS_MAX;
+use crate::checkpoint::{ConfigFields, LoadReport};
+use crate::error::LoadError;
+use crate::sampler::diffusion;
+
+/// Edge of the published model's images, in pixels.
+const SIZE_DEFAULT_PX: usize = 1024;
+/// Longest edge that is ever offered, in pixels.
+const EDGE_MAX_PX: usize = 8192;
+/// The largest image has the area of a square with this many times the default edge.
+const AREA_EDGE_FACTOR: u64 = 2;
+/// Steps and guidance that the authors recommend.
+const STEPS_DEFAULT: u32 = 30;
+const GUIDANCE_DEFAULT: f32 = 7.0;
+
+/// The solvers of requests: Euler, and DPM++ 2M.
+const SOLVERS: [Solver; 2] = [Solver::Euler, Solver::Dpm];
+
+/// The keys of `model_index.json` that this family reads; every one may be absent.
+pub(super) struct IndexKeys {
+    name: String,
+    notice: String,
+    default_size_px: usize,
+    /// Whether no negative prompt is the same as zeros, and not as the empty text.
+    pub(super) zeros_for_no_negative: bool,
+}
+
+impl IndexKeys {
+    /// Reads the keys of a model's index.
+    ///
+    /// # Errors
+    ///
+    /// Every key of the wrong type or out of range, in one error.
+    pub(super) fn read(source: &Source) -> Result<Self, LoadError> {
+        let index = source.index();
+        let fields = ConfigFields::new(&index);
+        let path = source.path();
+        let stem = if path.is_file() { path.file_stem() } else { path.file_name() };
+        let own_name = stem.map(|name| name.to_string_lossy().into_owned());
+        let keys = Self {
+            name: fields.text_or("_sakuga_name", own_name.as_deref().unwrap_or("model")),
+            notice: fields.text_or("_sakuga_notice", ""),
+            default_size_px: fields.count_or("_sakuga_default_size_px", SIZE_DEFAULT_PX, 1..=EDGE_MAX_PX),
+            zeros_for_no_negative: fields.flag_or("force_zeros_for_empty_prompt", true),
+        };
+        let path = path.join("model_index.json");
+        fields.finish().map_err(|source| LoadError::Config { path, source })?;
+        Ok(keys)
+    }
+}
+
+/// What the loaded checkpoint is.
+pub(super) fn model_info(
+    keys: &IndexKeys,
+    networks: &Networks,
+    scheduler: &SchedulerConfig,
+    reports: &[LoadReport],
+    fingerprint: String,
+) -> ModelInfo {
+    let factor = networks.vae.config().factor();
+    let default_size = (keys.default_size_px / factor * factor).max(factor);
+    let inside = networks.text.g.config().tokens - 2;
+    let encoder = |name| EncoderInfo { name, tokens_max: (CHUNKS_MAX * inside) as u32 };
+    let solver = match scheduler.solver {
+        diffusion::Solver::DpmPp { .. } => Solver::Dpm,
+        _ => Solver::Euler,
+    };
+    ModelInfo {
+        name: keys.name.clone(),
+        family: "sdxl",
+        parameters: reports.iter().map(|report| (report.component.clone(), report.parameters)).collect(),
+        encoders: vec![encoder("clip_l"), encoder("clip_g")],
+        stages: vec![Stage::TextEncode, Stage::Denoise, Stage::Decode],
+        default_size_px: default_size as u32,
+        size: SizeLimits {
+            multiple_px: factor as u32,
+            edge_max_px: (EDGE_MAX_PX / factor * factor) as u32,
+            pixels_max: (default_size as u64 * AREA_EDGE_FACTOR).pow(2),
+        },
+        has_preview_decoder: false,
+        notice: keys.notice.clone(),
+        fingerprint,
+        default_system_prompt: String::new(),
+        default_plain_system_prompt: String::new(),
+        prompt_text: PromptText::Tags,
+        solvers: &SOLVERS,
+        has_shift: false,
+        sampling: Sampling { solver, steps: STEPS_DEFAULT, guidance: Guidance::new(GUIDANCE_DEFAULT), shift: 1.0 },
+    }
+}

@@ -1,0 +1,23 @@
+//! Stable Diffusion XL: a U-Net conditioned on two CLIP text encoders, with an autoencoder of 4 channels.
+//!
+//! [`scheduler`] reads which noise the model was trained with, and which solver and schedule its folder asks for. [`prompt`] has
+//! the grammars of prompts and their chunks, [`embedding`] the files of textual inversion, [`text`] what the U-Net reads of a
+//! prompt. [`denoise`] evaluates the U-Net under guidance with control networks, [`image`] prepares images and masks,
+//! [`adapters`] knows the names of modules in adapter files.
+
+pub mod adapters;
+pub mod denoise;
+pub mod embedding;
+pub mod image;
+mod info;
+mod networks;
+mod pipeline;
+pub mod prompt;
+pub mod scheduler;
+pub mod single_file;
+mod source;
+pub mod synthetic;
+pub mod text;
+
+pub use networks::Networks;
+pub use pipeline::Pipeline;

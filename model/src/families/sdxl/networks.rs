@@ -1,0 +1,144 @@
+//! The networks of a checkpoint on one device.
+
+use burn::tensor::Device;
+use sakuga_model_core::{ComputePath, LoraChoice, Precision};
+
+use super::adapters::merge;
+use super::embedding::Embeddings;
+use super::source::{Source, SourcePart};
+use super::text::TextEncoders;
+use crate::checkpoint::adapters::{AdaptedPart, LoraSet, Selection};
+use crate::checkpoint::{LoadReport, TensorReader, WeightSource};
+use crate::device::{OpenDevice, dtype};
+use crate::error::LoadError;
+use crate::families::LoadOptions;
+use crate::families::load_clock::LoadClock;
+use crate::families::place::Place;
+use crate::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
+use crate::networks::clip_text::{ClipText, ClipTextConfig};
+use crate::networks::unet2d::{Unet, UnetConfig};
+use crate::preview::LinearPreview;
+use crate::tokenizer::TextTokenizer;
+
+/// Sizes that the base model is told besides the text.
+const SIZES: usize = 6;
+
+/// All networks of a checkpoint.
+pub struct Networks {
+    /// Noisy latents to predictions.
+    pub unet: Unet,
+    /// Texts to what the U-Net reads.
+    pub text: TextEncoders,
+    /// Latents to pixels.
+    pub vae: AutoencoderKl,
+    /// Latents to colours.
+    pub linear_preview: LinearPreview,
+    pub(super) place: Place,
+}
+
+impl Networks {
+    /// Reads every part of a model, for these tokenizers.
+    ///
+    /// # Errors
+    ///
+    /// The first part that is missing, malformed, or does not fit the others; or options that this family does not have.
+    pub(super) fn load(
+        source: &Source,
+        options: &LoadOptions,
+        tokenizers: [TextTokenizer; 2],
+    ) -> Result<(Self, Vec<LoadReport>), LoadError> {
+        let OpenDevice { device, precision, .. } = &options.device;
+        if *precision == Precision::Fp8 {
+            return Err(LoadError::layout(source.path(), "this family does not compute in fp8; choose bf16 or f32"));
+        }
+        if options.offload_text_encoder {
+            let reason = "this family does not keep its text encoders in the host's memory; leave that out";
+            return Err(LoadError::layout(source.path(), reason));
+        }
+        let mut clock = LoadClock::new();
+        let mut reports = Vec::new();
+        let read = |part: usize| -> Result<SourcePart, LoadError> {
+            let part = source.part(part, device, dtype(*precision))?;
+            part.reader.read_from(options.weights.clone());
+            Ok(part)
+        };
+
+        let part = read(0)?;
+        let config = part.parse(UnetConfig::from_json)?;
+        let weights = &part.reader;
+        Unet::rename(&config, weights);
+        adapt(weights, &options.loras, AdaptedPart::Denoiser, Some(&config))?;
+        let unet = Unet::load(&config, weights);
+        reports.push(clock.stamp(weights.finish()?));
+
+        let mut clip = |index: usize, which: AdaptedPart| -> Result<ClipText, LoadError> {
+            let part = read(index)?;
+            let config = part.parse(ClipTextConfig::from_json)?;
+            let weights = &part.reader;
+            ClipText::rename(weights);
+            adapt(weights, &options.loras, which, None)?;
+            let network = ClipText::load(&config, weights);
+            reports.push(clock.stamp(weights.finish()?));
+            Ok(network)
+        };
+        let l = clip(1, AdaptedPart::TextEncoder)?;
+        let g = clip(2, AdaptedPart::TextEncoder2)?;
+
+        let part = read(3)?;
+        let vae = AutoencoderKl::load_decoder(&part.parse(AutoencoderKlConfig::from_json)?, &part.reader);
+        reports.push(clock.stamp(part.reader.finish()?));
+
+        check_widths(source, &unet, [&l, &g], &vae)?;
+        let linear_preview = LinearPreview::find(&source.path().join("preview_decoder"), unet.config().in_channels)?;
+        if !matches!(options.weights, WeightSource::Headers) {
+            device.memory_cleanup();
+        }
+        let text = TextEncoders { l: Some(l), g, tokenizers, embeddings: Embeddings::default() };
+        Ok((Self { unet, text, vae, linear_preview, place: Place::new(device) }, reports))
+    }
+
+    /// The device that everything lives on.
+    pub fn device(&self) -> &Device {
+        self.place.device()
+    }
+
+    /// Which implementation computes each network.
+    pub fn compute_paths(&self) -> Vec<ComputePath> {
+        [("unet", false), ("clip_l", false), ("clip_g", false), ("autoencoder_kl", self.vae.is_fast())]
+            .map(|(network, is_fast)| self.place.compute_path(network, is_fast, ""))
+            .into()
+    }
+}
+
+fn adapt(
+    weights: &TensorReader,
+    loras: &[LoraChoice],
+    part: AdaptedPart,
+    unet: Option<&UnetConfig>,
+) -> Result<(), LoadError> {
+    if loras.is_empty() {
+        return Ok(());
+    }
+    merge(weights, LoraSet::open(loras, Selection::one_of(part))?, unet)
+}
+
+/// Checks that the parts fit each other.
+fn check_widths(source: &Source, unet: &Unet, [l, g]: [&ClipText; 2], vae: &AutoencoderKl) -> Result<(), LoadError> {
+    let (unet, [l, g]) = (unet.config(), [l.config(), g.config()]);
+    let mut faults = Vec::new();
+    let mut differ = |what: &str, needed: usize, found: usize| {
+        if needed != found {
+            faults.push(format!("the U-Net reads {needed} {what}, but there are {found}"));
+        }
+    };
+    differ("values of each token", unet.cross_attention_dim, l.hidden_size + g.hidden_size);
+    differ("latent channels", unet.in_channels, vae.config().latent_channels);
+    differ("latent channels (its output)", unet.out_channels, vae.config().latent_channels);
+    let pooled = g.projection_dim.unwrap_or(0);
+    differ("values of pooled text and sizes", unet.added_features, pooled + SIZES * unet.size_features);
+    differ("tokens of CLIP-L", g.tokens, l.tokens);
+    if g.projection_dim.is_none() {
+        faults.push("text_encoder_2 has no projection (CLIPTextModelWithProjection)".to_owned());
+    }
+    if faults.is_empty() { Ok(()) } else { Err(LoadError::layout(source.path(), faults.join("; "))) }
+}

@@ -1,0 +1,369 @@
+//! The order of the work: text, noise, steps, pixels.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+use sakuga_model_core::{
+    ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo, Observer, Outcome, PreviewMethod,
+    Progress, Sampling, Solver, SpecError, Stage, Timings, TokenCount, TokenCounter,
+};
+
+use super::denoise::{Denoiser, Prompted};
+use super::info::{IndexKeys, model_info};
+use super::networks::Networks;
+use super::prompt::PromptRules;
+use super::scheduler::SchedulerConfig;
+use super::source::Source;
+use super::text::{STATE_FROM_END, TokenizerPair};
+use crate::checkpoint::LoadReport;
+use crate::error::LoadError;
+use crate::families::drawing::Drawing;
+use crate::families::profiler::Profiler;
+use crate::families::steps::{BatchStep, StepReporter};
+use crate::families::{FamilyModel, LoadOptions, WarmUpSize};
+use crate::sampler::diffusion::{self, Curve};
+use crate::sampler::noise;
+
+/// Values of working memory for each pixel of a batch, about: those of the decoder's widest layers, a few copies of 256
+/// channels at full size.
+const DECODER_PIXEL_VALUES: u64 = 1024;
+
+/// What is read of a checkpoint besides its networks, and is the same at every opening.
+struct Facts {
+    tokenizers: TokenizerPair,
+    fingerprint: String,
+}
+
+/// A loaded checkpoint.
+pub struct Pipeline {
+    networks: Networks,
+    tokenizers: Arc<TokenizerPair>,
+    scheduler: SchedulerConfig,
+    info: ModelInfo,
+    weight_bytes: u64,
+    zeros_for_no_negative: bool,
+}
+
+impl Pipeline {
+    /// Loads a diffusers folder (`model_index.json`, `unet/`, `text_encoder/`, `text_encoder_2/`, `vae/`, `scheduler/`, and
+    /// `tokenizer/` and `tokenizer_2/` if they are there), or one file with all parts under LDM's names.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, malformed or does not fit, with the file.
+    pub fn load(path: &Path, options: &LoadOptions) -> Result<(Self, Vec<LoadReport>), LoadError> {
+        let source = Source::open(path)?;
+        let keys = IndexKeys::read(&source)?;
+        let scheduler = source.scheduler()?;
+        let facts = options.facts.get_or_read(|| -> Result<_, LoadError> {
+            Ok(Facts { tokenizers: TokenizerPair::open(path)?, fingerprint: source.fingerprint()? })
+        })?;
+        let (networks, reports) = Networks::load(&source, options, facts.tokenizers.tokenizers.clone())?;
+        let info = model_info(&keys, &networks, &scheduler, &reports, facts.fingerprint.clone());
+        let pipeline = Self {
+            networks,
+            tokenizers: Arc::new(facts.tokenizers.clone()),
+            scheduler,
+            info,
+            weight_bytes: reports.iter().map(|report| report.bytes).sum(),
+            zeros_for_no_negative: keys.zeros_for_no_negative,
+        };
+        Ok((pipeline, reports))
+    }
+
+    /// The sampler of a request: Euler with the schedule of the checkpoint, or DPM++ 2M with that of Karras.
+    fn sampling(&self, sampling: &Sampling) -> Result<SchedulerConfig, SpecError> {
+        self.info.check_sampling(sampling)?;
+        let config = self.scheduler.clone();
+        Ok(match sampling.solver {
+            Solver::Dpm => SchedulerConfig { solver: diffusion::Solver::DPM_PP_2M, curve: Curve::Karras, ..config },
+            Solver::Euler | Solver::Midpoint | Solver::Rk4 => {
+                SchedulerConfig { solver: diffusion::Solver::Euler, ..config }
+            }
+        })
+    }
+
+    fn prompts(&self, spec: &GenerationSpec) -> [Prompted; 2] {
+        let text = &self.networks.text;
+        let rules = PromptRules::default();
+        let encode = |prompt: &str| text.encode(rules, prompt, STATE_FROM_END);
+        let positive = encode(&spec.text);
+        let negative = if spec.negative.is_empty() && self.zeros_for_no_negative {
+            positive.zeros()
+        } else {
+            encode(&spec.negative)
+        };
+        let size = [spec.height_px as f32, spec.width_px as f32];
+        let sizes = [size, [0.0, 0.0], size].concat();
+        text.aligned(rules, STATE_FROM_END, [positive, negative]).map(|text| Prompted { text, sizes: sizes.clone() })
+    }
+
+    fn drawing(&self) -> Drawing<'_> {
+        let Networks { vae, linear_preview, place, .. } = &self.networks;
+        Drawing { vae, tiny_decoder: None, linear_preview, place }
+    }
+
+    fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
+        let place = &self.networks.place;
+        place.sync().map_err(|error| place.device_error(doing, &error))
+    }
+
+    /// All batches of a request, one after the other; the latents of each.
+    #[tracing::instrument(level = "debug", skip_all)]
+    fn denoise(
+        &self,
+        spec: &GenerationSpec,
+        config: &SchedulerConfig,
+        [positive, negative]: &[Prompted; 2],
+        timings: &mut Timings,
+        observer: &mut Observer<'_>,
+    ) -> Result<ControlFlow<u32, Vec<Tensor<4>>>, EngineError> {
+        let Sampling { steps, guidance, .. } = spec.sampling;
+        let sampler = config.sampler(steps as usize);
+        let factor = self.networks.vae.config().factor();
+        let [height, width] = [spec.height_px, spec.width_px].map(|edge| edge as usize / factor);
+        let channels = self.networks.vae.config().latent_channels;
+        let batches = spec.images.div_ceil(spec.batch_size());
+        let mut finished = Vec::with_capacity(batches as usize);
+        for batch in 0..batches {
+            let first_image = batch * spec.batch_size();
+            let images = spec.batch_size().min(spec.images - first_image) as usize;
+            let clock = Instant::now();
+            let denoiser = Denoiser::new(&self.networks.unet, images, positive, negative, guidance);
+            let shape = [channels, height, width];
+            let noise = noise::batch(spec.seed, first_image, images, shape, self.networks.device());
+            let start = noise.mul_scalar(config.initial_factor(&sampler));
+            self.sync("preparing the steps")?;
+            timings.prepare += clock.elapsed();
+
+            let mut reports = StepReporter {
+                drawing: self.drawing(),
+                first_image,
+                steps_before: batch * steps,
+                steps_total: batches * steps,
+                evaluations_before: batch * steps,
+                clock: Instant::now(),
+                durations: &mut timings.steps,
+                observer: &mut *observer,
+                failure: None,
+            };
+            let total = sampler.steps.len();
+            let walk = sampler.run(
+                0..total,
+                start,
+                &mut |x, _, index| denoiser.evaluate(x, &sampler.steps[index], (index, total)),
+                &mut |_| unreachable!("the solvers of requests draw no noise"),
+                &mut |done| {
+                    let step = &sampler.steps[done.index];
+                    let t = step.to.t();
+                    let step = BatchStep {
+                        index: done.index as u32 + 1,
+                        t,
+                        sigma: 1.0 - t,
+                        guidance_active: denoiser.is_guided(step),
+                        evaluations: done.index as u32 + 1,
+                    };
+                    match reports.report(&step, &|| done.data.clone()) {
+                        ControlFlow::Continue(()) => ControlFlow::Continue(None),
+                        ControlFlow::Break(()) => ControlFlow::Break(()),
+                    }
+                },
+            );
+            if let Some(failure) = reports.failure {
+                return Err(failure);
+            }
+            match walk {
+                ControlFlow::Continue(latents) => finished.push(latents),
+                ControlFlow::Break(_) => return Ok(ControlFlow::Break(timings.steps.len() as u32)),
+            }
+        }
+        Ok(ControlFlow::Continue(finished))
+    }
+}
+
+impl FamilyModel for Pipeline {
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn tokens(&self) -> Arc<dyn TokenCounter> {
+        Arc::clone(&self.tokenizers) as Arc<dyn TokenCounter>
+    }
+
+    fn compute_paths(&self) -> Vec<ComputePath> {
+        self.networks.compute_paths()
+    }
+
+    fn memory_probe(&self) -> MemoryProbe {
+        self.networks.place.memory_probe()
+    }
+
+    fn memory_bytes(&self) -> Option<(u64, u64)> {
+        self.networks.place.memory_bytes()
+    }
+
+    fn weight_bytes(&self) -> u64 {
+        self.weight_bytes
+    }
+
+    fn pixel_values(&self) -> u64 {
+        DECODER_PIXEL_VALUES
+    }
+
+    fn warm_up(&self, sizes: &[WarmUpSize]) -> Result<(), EngineError> {
+        for &WarmUpSize { width_px, height_px, images, .. } in sizes {
+            let defaults = self.info.sampling;
+            // Both halves of guidance and then one alone, whatever the model's default is.
+            let guidance = Guidance { until: 0.5, renorm: defaults.guidance.renorm, ..Guidance::new(2.0) };
+            let sampling = Sampling { steps: 2, guidance, ..defaults };
+            let spec = GenerationSpec { images, ..GenerationSpec::new("cat", width_px, height_px, sampling) };
+            self.generate(&spec, &mut |progress| {
+                if let Progress::Step(step) = progress {
+                    step.previews(PreviewMethod::Linear);
+                    step.previews(PreviewMethod::Decoder);
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(())
+    }
+
+    #[tracing::instrument(level = "info", skip_all, fields(width_px = spec.width_px, height_px = spec.height_px, images = spec.images, steps = spec.sampling.steps))]
+    fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
+        spec.check(&self.info.size)?;
+        let config = self.sampling(&spec.sampling)?;
+        let begun = Instant::now();
+        let mut timings = Timings::default();
+        let place = &self.networks.place;
+        let stopped = |after_step| Ok(Outcome::Stopped { after_step });
+
+        if observer(Progress::Stage(Stage::TextEncode)).is_break() {
+            return stopped(0);
+        }
+        let profiler = Profiler::begin(place, spec.profile, Stage::TextEncode);
+        let clock = Instant::now();
+        let prompts = self.prompts(spec);
+        self.sync("reading the text")?;
+        timings.text_encode = clock.elapsed();
+        let counts: Vec<TokenCount> = self.tokenizers.count(&spec.system_prompt, &spec.text);
+        if profiler.finish(observer)?.is_break()
+            || observer(Progress::TextEncoded(counts)).is_break()
+            || observer(Progress::Stage(Stage::Denoise)).is_break()
+        {
+            return stopped(0);
+        }
+
+        let profiler = Profiler::begin(place, spec.profile, Stage::Denoise);
+        let latents = match self.denoise(spec, &config, &prompts, &mut timings, observer)? {
+            ControlFlow::Continue(latents) => latents,
+            ControlFlow::Break(after_step) => return stopped(after_step),
+        };
+        let steps = timings.steps.len() as u32;
+        if profiler.finish(observer)?.is_break() || observer(Progress::Stage(Stage::Decode)).is_break() {
+            return stopped(steps);
+        }
+        let profiler = Profiler::begin(place, spec.profile, Stage::Decode);
+        let clock = Instant::now();
+        let images = self.drawing().draw(latents)?;
+        timings.decode = clock.elapsed();
+        if profiler.finish(observer)?.is_break() {
+            return stopped(steps);
+        }
+        timings.total = begun.elapsed();
+        Ok(Outcome::Finished { images, timings })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sakuga_model_core::{Rgb8, limits};
+
+    use super::*;
+    use crate::device::OpenDevice;
+    use crate::families::sdxl::synthetic;
+
+    fn pipeline() -> (tempfile::TempDir, Pipeline) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        synthetic::write(dir.path(), 1).expect("writable");
+        let options = LoadOptions::new(OpenDevice::cpu());
+        let (pipeline, reports) = Pipeline::load(dir.path(), &options).unwrap_or_else(|error| panic!("{error}"));
+        let parts: Vec<&str> = reports.iter().map(|report| report.component.as_str()).collect();
+        assert_eq!(parts, ["unet", "text_encoder", "text_encoder_2", "vae"]);
+        (dir, pipeline)
+    }
+
+    fn spec(pipeline: &Pipeline) -> GenerationSpec {
+        let sampling = Sampling { steps: 3, ..pipeline.info.sampling };
+        GenerationSpec { seed: 7, images: 2, ..GenerationSpec::new("1girl, (red hat:1.2)", 32, 48, sampling) }
+    }
+
+    fn draw(pipeline: &Pipeline, spec: &GenerationSpec) -> Vec<Rgb8> {
+        match pipeline.generate(spec, &mut |_| ControlFlow::Continue(())) {
+            Ok(Outcome::Finished { images, .. }) => images,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_picture_depends_on_seed_prompt_negative_and_solver_and_not_on_its_batch() {
+        let (_dir, pipeline) = pipeline();
+        let spec = spec(&pipeline);
+        let first = draw(&pipeline, &spec);
+        assert_eq!((first.len(), first[0].width_px, first[0].height_px), (2, 32, 48));
+        assert_ne!(first[0], first[1]);
+        assert_eq!(draw(&pipeline, &spec), first);
+        for (alone, together) in draw(&pipeline, &GenerationSpec { max_batch: 1, ..spec.clone() }).iter().zip(&first) {
+            let difference = alone.pixels.iter().zip(&together.pixels).map(|(a, b)| a.abs_diff(*b)).max();
+            assert!(difference <= Some(1), "{difference:?}");
+        }
+        let dpm = Sampling { solver: Solver::Dpm, ..spec.sampling };
+        for changed in [
+            GenerationSpec { seed: 8, ..spec.clone() },
+            GenerationSpec { text: "1girl, (red hat:1.3)".into(), ..spec.clone() },
+            GenerationSpec { negative: "blurry".into(), ..spec.clone() },
+            GenerationSpec { sampling: dpm, ..spec.clone() },
+        ] {
+            assert_ne!(draw(&pipeline, &changed), first, "{changed:?}");
+        }
+    }
+
+    #[test]
+    fn steps_are_reported_and_can_be_stopped() {
+        let (_dir, pipeline) = pipeline();
+        let mut levels = Vec::new();
+        let outcome = pipeline.generate(&spec(&pipeline), &mut |progress| {
+            let Progress::Step(step) = progress else { return ControlFlow::Continue(()) };
+            assert_eq!(step.previews(PreviewMethod::Linear).len(), 2);
+            levels.push((step.report.index, step.report.t));
+            if step.report.index == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        assert!(matches!(outcome, Ok(Outcome::Stopped { after_step: 2 })), "{outcome:?}");
+        assert!(levels[0].1 < levels[1].1 && levels[1].1 < 1.0, "{levels:?}");
+    }
+
+    #[test]
+    fn options_that_this_family_does_not_have_are_refused() {
+        let (_dir, pipeline) = pipeline();
+        let spec = spec(&pipeline);
+        for (sampling, field) in [
+            (Sampling { shift: 6.0, ..spec.sampling }, "sampling.shift"),
+            (Sampling { solver: Solver::Rk4, ..spec.sampling }, "sampling.solver"),
+            (Sampling { steps: limits::STEPS.max + 1, ..spec.sampling }, "steps"),
+        ] {
+            let spec = GenerationSpec { sampling, ..spec.clone() };
+            let error = pipeline.generate(&spec, &mut |_| ControlFlow::Continue(())).expect_err("refused");
+            assert!(error.to_string().contains(field), "{error}");
+        }
+    }
+
+    #[test]
+    fn tokens_are_counted_in_chunks() {
+        let (_dir, pipeline) = pipeline();
+        let counts = pipeline.tokens().count("", "red hat BREAK blue sky");
+        let found: Vec<_> = counts.iter().map(|count| (count.encoder, count.tokens)).collect();
+        assert_eq!(found, [("clip_l", 4), ("clip_g", 4)]);
+    }
+}
