@@ -1,3 +1,5 @@
+//! Settings of other programs, read into requests.
+
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{ImageMetadata, Solver};
 use serde_json::json;

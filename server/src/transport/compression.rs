@@ -92,6 +92,10 @@ fn gunzip(compressed: &[u8], bytes_max: usize) -> Result<Vec<u8>, TransportRefus
 }
 
 fn unzstd(compressed: &[u8], bytes_max: usize) -> Result<Vec<u8>, TransportRefusal> {
+    // The decoder takes no frame at all for an empty message.
+    if compressed.is_empty() {
+        return Err(TransportRefusal::Malformed);
+    }
     // One byte more than is accepted tells a message that is too large from one that is damaged.
     let mut message = vec![0; bytes_max + 1];
     match zstd::bulk::decompress_to_buffer(compressed, message.as_mut_slice()) {
