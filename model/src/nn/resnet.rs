@@ -12,7 +12,7 @@ use crate::checkpoint::TensorReader;
 pub(crate) struct Resnet {
     pub(crate) norm1: GroupNorm,
     pub(crate) conv1: Conv,
-    /// From the time embedding to a value for each channel, in networks that are told the time.
+    /// From the time embedding to a value for each channel, in networks with a time embedding.
     pub(crate) time: Option<Linear>,
     pub(crate) norm2: GroupNorm,
     pub(crate) conv2: Conv,

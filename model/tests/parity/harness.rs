@@ -38,7 +38,7 @@ pub struct Places {
     /// The environment variable that names a set.
     pub variable: &'static str,
     /// The set to use without it, seen from this crate.
-    pub beside: &'static str,
+    pub shared: &'static str,
     /// A set in this crate, which is used besides.
     pub own: Option<&'static str>,
 }
@@ -66,7 +66,7 @@ pub fn for_each_set(name: &str, check: impl Fn(&mut Part)) {
 /// Directories of the existing fixture sets.
 pub fn sets() -> Vec<PathBuf> {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let Places { variable, beside, own } = PLACES;
+    let Places { variable, shared, own } = PLACES;
     let mut sets: Vec<PathBuf> = own.map(|own| crate_dir.join(own)).into_iter().collect();
     match std::env::var_os(variable) {
         Some(dir) => {
@@ -76,7 +76,7 @@ pub fn sets() -> Vec<PathBuf> {
             assert!(dir.join("manifest.json").is_file(), "{variable}: {} has no manifest.json", dir.display());
             sets.push(dir);
         }
-        None => sets.push(crate_dir.join(beside)),
+        None => sets.push(crate_dir.join(shared)),
     }
     sets.retain(|set| set.join("manifest.json").is_file());
     sets

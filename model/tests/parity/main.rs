@@ -17,4 +17,4 @@ mod vae;
 
 /// Where the fixture sets are.
 const PLACES: harness::Places =
-    harness::Places { variable: "SAKUGA_FIXTURES", beside: "../../shared/fixtures", own: Some("testdata/parity") };
+    harness::Places { variable: "SAKUGA_FIXTURES", shared: "../../shared/fixtures", own: Some("testdata/parity") };

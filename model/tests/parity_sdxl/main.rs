@@ -24,4 +24,4 @@ mod vae;
 
 /// Where the fixture sets are.
 const PLACES: harness::Places =
-    harness::Places { variable: "SAKUGA_FIXTURES_SDXL", beside: "../../shared/fixtures-sdxl", own: None };
+    harness::Places { variable: "SAKUGA_FIXTURES_SDXL", shared: "../../shared/fixtures-sdxl", own: None };

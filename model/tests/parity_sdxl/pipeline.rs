@@ -202,14 +202,14 @@ impl<'a> Run<'a> {
         prefix: &str,
     ) -> Tensor<4> {
         let tolerance = self.part.tolerance("unet_input_text_embeds_encoder_hidden_states");
-        let told = denoiser.conditioning().clone();
+        let conditioning = denoiser.conditioning().clone();
         let name = |tensor: &str| format!("{prefix}{tensor}");
         let case = self.name.clone();
-        let sizes: Vec<f32> = told.sizes.concat();
-        let shape = [told.sizes.len(), told.sizes[0].len()];
-        self.part.compare("told", &case, &name("encoder_hidden_states"), told.context, None, tolerance);
-        self.part.compare("told", &case, &name("text_embeds"), told.pooled, None, tolerance);
-        self.part.compare("told", &case, &name("time_ids"), tensor::<2>(sizes, shape), None, tolerance);
+        let sizes: Vec<f32> = conditioning.sizes.concat();
+        let shape = [conditioning.sizes.len(), conditioning.sizes[0].len()];
+        self.part.compare("input", &case, &name("encoder_hidden_states"), conditioning.context, None, tolerance);
+        self.part.compare("input", &case, &name("text_embeds"), conditioning.pooled, None, tolerance);
+        self.part.compare("input", &case, &name("time_ids"), tensor::<2>(sizes, shape), None, tolerance);
         let (mut times, mut states, mut first) = (Vec::new(), Vec::new(), None);
         // A control network's share of the steps is one of the steps that are run.
         let (begin, count) = (range.start, range.len());
@@ -232,7 +232,7 @@ impl<'a> Run<'a> {
             },
         );
         let ControlFlow::Continue(latents) = walk else { unreachable!("nothing stops the walk") };
-        self.part.compare("told", &case, &name("unet_input"), first.expect("there are steps"), None, tolerance);
+        self.part.compare("input", &case, &name("unet_input"), first.expect("there are steps"), None, tolerance);
         let expected = self.part.tensors.f32s(&format!("{case}.{}", name("timesteps")));
         if times.len() != expected.len() || times.iter().zip(&expected).any(|(a, b)| (a - b).abs() > 2e-3) {
             self.part.fail(format!("{case}.{} are {times:?}, the reference {expected:?}", name("timesteps")));
@@ -340,8 +340,8 @@ impl<'a> Run<'a> {
         if is_nine {
             let start = self.input::<4>("noise.0").mul_scalar(self.config.initial_factor(&self.sampler));
             let masked = encode(mask.hide(image), self.input("noise.1"));
-            let told = Tensor::cat(vec![mask.latents().repeat_dim(0, images), masked], 1);
-            let denoiser = self.denoiser(&networks.inpaint, &prompts, images).with_masked(told);
+            let masked = Tensor::cat(vec![mask.latents().repeat_dim(0, images), masked], 1);
+            let denoiser = self.denoiser(&networks.inpaint, &prompts, images).with_masked(masked);
             let latents = self.walk(&denoiser, first..total, start, &|_, _| None, "");
             self.finish(model, latents);
             return;

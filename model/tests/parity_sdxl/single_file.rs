@@ -48,8 +48,8 @@ fn check(part: &mut Part) {
             Unet::load(&unet_config, reader)
         });
         let sample = part.tensors.tensor::<4>(&format!("{owner}.sample"));
-        let told = conditioning(part, &owner);
-        let out = unet.forward(sample.clone(), &times(part, &owner), &told, None, &mut |_, _| ());
+        let rows = conditioning(part, &owner);
+        let out = unet.forward(sample.clone(), &times(part, &owner), &rows, None, &mut |_, _| ());
         part.compare("file", &name, "unet_out", out, None, tolerance);
 
         let vae_config = AutoencoderKlConfig::from_json(&config("vae")).expect("a valid configuration");
@@ -118,13 +118,13 @@ fn check_control(part: &mut Part) {
     let file = part.dir.join("controlnet_ldm_names.safetensors");
     let renamed = load_files("control", &[file], |reader| ControlNet::load(&config, reader)).0;
     let original = load::control(&dir);
-    let (told, times) = (conditioning(part, "base"), times(part, "base"));
+    let (rows, times) = (conditioning(part, "base"), times(part, "base"));
     let sample = part.tensors.tensor::<4>("base.sample");
     let [batch, _, height, width] = sample.dims();
     let factor = config.factor();
     let image = burn::tensor::Tensor::<4>::ones([batch, 3, factor * height, factor * width], &device()).mul_scalar(0.3);
     let mid = |network: &ControlNet| -> Vec<f32> {
-        let residuals = network.forward(sample.clone(), &times, &told, image.clone(), &mut |_, _| ());
+        let residuals = network.forward(sample.clone(), &times, &rows, image.clone(), &mut |_, _| ());
         residuals.mid.try_into_vec_as().expect("f32 on the CPU")
     };
     if mid(&renamed) != mid(&original) {

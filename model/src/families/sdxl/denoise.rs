@@ -24,7 +24,7 @@ pub struct Control<'a> {
     pub guess_mode: bool,
 }
 
-/// A prompt and the sizes that the network is told with it.
+/// A prompt and the sizes that the network reads with it.
 #[derive(Debug, Clone)]
 pub struct Prompted {
     /// What the network reads of the text.
@@ -80,7 +80,7 @@ impl<'a> Denoiser<'a> {
         Self { masked: Some(masked), ..self }
     }
 
-    /// What the network is told, rows of both halves of guidance.
+    /// What the network reads with the latents, rows of both halves of guidance.
     pub fn conditioning(&self) -> &Conditioning {
         &self.conditioning
     }
@@ -99,9 +99,9 @@ impl<'a> Denoiser<'a> {
     pub fn evaluate(&self, latents: &Tensor<4>, step: &Step, (index, count): (usize, usize)) -> Tensor<4> {
         let times = [step.time as f32];
         let is_guided = self.is_guided(step);
-        let told = if is_guided { &self.conditioning } else { &self.conditional };
+        let conditioning = if is_guided { &self.conditioning } else { &self.conditional };
         let control = self.residuals(latents, step, (index, count));
-        let out = self.unet.forward(self.input(latents, step), &times, told, control.as_ref(), &mut |_, _| ());
+        let out = self.unet.forward(self.input(latents, step), &times, conditioning, control.as_ref(), &mut |_, _| ());
         if !is_guided {
             return out;
         }
@@ -117,10 +117,10 @@ impl<'a> Denoiser<'a> {
         let acting = self.controls.iter().filter(|control| acts(index, count, control.start, control.end));
         let residuals = acting.map(|control| {
             let on_both = is_guided && !control.guess_mode;
-            let (rows, told) = if on_both { (2, &self.conditioning) } else { (1, &self.conditional) };
+            let (rows, conditioning) = if on_both { (2, &self.conditioning) } else { (1, &self.conditional) };
             let input = latents.clone().repeat_dim(0, rows);
             let image = control.image.clone().repeat_dim(0, rows * self.images);
-            let residuals = control.network.forward(input, &[step.time as f32], told, image, &mut |_, _| ());
+            let residuals = control.network.forward(input, &[step.time as f32], conditioning, image, &mut |_, _| ());
             let residuals = if control.guess_mode { residuals.scaled_by_depth() } else { residuals };
             let residuals = residuals.scaled(control.scale);
             if is_guided && control.guess_mode { residuals.for_second_half() } else { residuals }

@@ -20,7 +20,7 @@ use crate::networks::unet2d::{Unet, UnetConfig};
 use crate::preview::LinearPreview;
 use crate::tokenizer::TextTokenizer;
 
-/// Sizes that the base model is told besides the text.
+/// Sizes that the base model reads with the text.
 const SIZES: usize = 6;
 
 /// All networks of a checkpoint.

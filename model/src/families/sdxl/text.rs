@@ -61,7 +61,7 @@ impl TokenCounter for TokenizerPair {
 /// What the U-Net reads of one prompt.
 #[derive(Debug, Clone)]
 pub struct TextFeatures {
-    /// `[1, T, width]`: the states of all chunks, one after the other, those of CLIP-L beside those of CLIP-G.
+    /// `[1, T, width]`: the states of all chunks, one after the other, features of CLIP-L and then of CLIP-G.
     pub context: Tensor<3>,
     /// `[1, pooled_dim]`: of CLIP-G, for the first chunk.
     pub pooled: Tensor<2>,

@@ -1,8 +1,8 @@
-//! What the U-Net and its control network are told.
+//! What the U-Net and its control network read with the noisy latents.
 
 use burn::tensor::Tensor;
 
-/// What the network is told besides the noisy latents and the time.
+/// What the network reads with the noisy latents and the time.
 #[derive(Debug, Clone)]
 pub struct Conditioning {
     /// The text's features, `[B, T, cross_attention_dim]`.

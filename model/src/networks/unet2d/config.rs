@@ -129,7 +129,7 @@ impl UnetConfig {
         4 * self.levels[0].channels
     }
 
-    /// How many sizes the network is told besides the pooled text: 6 in the base model, 5 in the refiner.
+    /// How many sizes the network reads with the pooled text: 6 in the base model, 5 in the refiner.
     pub fn sizes(&self, pooled_dim: usize) -> usize {
         self.added_features.saturating_sub(pooled_dim) / self.size_features
     }

@@ -1,4 +1,4 @@
-//! How the network is told the time, the pooled text and the sizes.
+//! Embeddings of the time, the pooled text and the sizes.
 
 use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};

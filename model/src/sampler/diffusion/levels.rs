@@ -14,7 +14,7 @@ const BETA: f64 = 0.6;
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
-    /// The time that the network is told.
+    /// The time that the network reads.
     pub time: f64,
     /// Before the step.
     pub from: NoiseLevel,

@@ -57,7 +57,7 @@ impl NoiseTable {
         self.alphas.len()
     }
 
-    /// Whether there is none.
+    /// Whether the table has no entry.
     pub fn is_empty(&self) -> bool {
         self.alphas.is_empty()
     }

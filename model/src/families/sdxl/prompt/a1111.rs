@@ -4,7 +4,7 @@
 //! backslash makes the next bracket or backslash literal and disappears before anything else. A bracket that is not closed
 //! counts to the end, a closing one without a partner is text, and `[x:1.3]` is no weight. Neighbours of equal weight are
 //! joined. BREAK as a word of its own ends a chunk; in a weighted bracket it is text with the weight -1 times the factor, which
-//! is what that program does. A number that is none, such as `1.2.3`, is text here; there it is an error.
+//! is what that program does. Digits that are no number, such as `1.2.3`, are text here; there they are an error.
 //!
 //! A chunk is filled with end tokens. If it is full and a comma is among its last 20 tokens, what follows the comma moves to the
 //! next chunk. CLIP-G reads zeros after the first end token.
