@@ -268,14 +268,20 @@ mod tests {
             Err(error) => error.to_string(),
             Ok(_) => panic!("it was loaded"),
         };
-        let sdxl = file(&[
+        let refiner = file(&[
+            ("model.diffusion_model.input_blocks.0.0.weight", &[384, 4, 3, 3]),
+            ("model.diffusion_model.label_emb.0.0.weight", &[1536, 2560]),
+        ]);
+        let error = refusal(refiner.path());
+        assert!(error.contains("Stable Diffusion XL refiner checkpoint, which is not supported yet"), "{error}");
+        let error = refusal(folder(r#"{"_class_name": "StableDiffusionXLImg2ImgPipeline"}"#).path());
+        assert!(error.contains("Stable Diffusion XL refiner checkpoint, which is not supported yet"), "{error}");
+        let unet_alone = file(&[
             ("model.diffusion_model.input_blocks.0.0.weight", &[320, 4, 3, 3]),
             ("model.diffusion_model.label_emb.0.0.weight", &[1280, 2816]),
         ]);
-        let error = refusal(sdxl.path());
-        assert!(error.contains("Stable Diffusion XL checkpoint, which is not supported yet"), "{error}");
-        let error = refusal(folder(r#"{"_class_name": "StableDiffusionXLPipeline"}"#).path());
-        assert!(error.contains("Stable Diffusion XL checkpoint, which is not supported yet"), "{error}");
+        let error = refusal(unet_alone.path());
+        assert!(error.contains("it has no tensors `conditioner.embedders.0.transformer.*`"), "{error}");
         let error = refusal(file(&NEWBIE).path());
         for part in [
             "only the transformer of a NewBie model; make a folder",
