@@ -101,8 +101,8 @@ pub fn open_database(folder: &Path) -> Result<(RedbStore, Vec<DamagedValue>), St
     let noted = std::fs::read_to_string(&note).ok();
     // Damaged values make the checksum of their page wrong; without one it is something else.
     if !is_sound && (damaged.is_empty() || noted.is_some()) {
-        let noted = noted.as_deref().unwrap_or("the checksums of its pages are wrong").trim();
-        return Err(StoreError::Corrupt(format!("{}: {noted}", path.display())));
+        let wrong = || format!("{}: the checksums of its pages are wrong", path.display());
+        return Err(StoreError::Corrupt(noted.map_or_else(wrong, |noted| noted.trim().to_owned())));
     }
     if noted.is_some() {
         tracing::info!(file = %path.display(), "damage was noted, and the file is sound again");

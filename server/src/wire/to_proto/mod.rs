@@ -17,11 +17,13 @@ use crate::wire::{sampling, status};
 mod findings;
 mod observe;
 mod system;
+mod telemetry;
 mod tokens;
 
 pub use findings::diagnostics;
-pub use observe::{activity, compute_path, loading_phase, profile, telemetry};
+pub use observe::{activity, compute_path, loading_phase, profile};
 pub use system::{gpu_stats, model, server_info};
+pub use telemetry::telemetry;
 pub use tokens::token_count;
 
 /// What the events of one job say besides what happened.
