@@ -1,3 +1,5 @@
+//! Files of each program, read into requests.
+
 //! Settings of other programs, read into requests.
 
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
