@@ -193,6 +193,9 @@ pub fn default_negative_system_prompt<'a>(negative: &str, system_prompt: &'a str
     if negative.is_empty() { "" } else { system_prompt }
 }
 
+/// Findings about a syntax that models which read tags know.
+const KNOWN_TO_TAG_MODELS: [&str; 2] = ["weight-syntax", "escaped-parenthesis"];
+
 /// What a request is checked against.
 #[derive(Clone, Copy)]
 pub struct RequestRules<'a> {
@@ -227,6 +230,11 @@ impl RequestRules<'_> {
             PromptText::Markup => prompt.to_model_text(),
             PromptText::Tags => prompt.to_tags(),
         }
+    }
+
+    /// Whether a finding about a prompt holds for the model: one that reads tags knows weights and escaped brackets.
+    pub fn holds(&self, finding: &Diagnostic) -> bool {
+        self.model.prompt_text == PromptText::Markup || !KNOWN_TO_TAG_MODELS.contains(&finding.code)
     }
 
     /// As [`model_text`](Self::model_text), of a negative prompt.
@@ -307,6 +315,7 @@ impl UncheckedRequest {
             given_ms => Duration::from_millis(given_ms.into()).max(Limits::STATS_INTERVAL_MIN),
         };
         let (faults, mut diagnostics) = faults.into_parts();
+        diagnostics.retain(|finding| rules.holds(finding));
         let prompt = match prompt {
             Some(prompt) if faults.is_empty() => prompt,
             _ => return Err(ServerError::InvalidRequest(faults)),

@@ -86,6 +86,7 @@ fn validate(
     let valid = checked.is_valid();
     let mut response = ValidatePromptResponse { valid, ..ValidatePromptResponse::default() };
     let mut diagnostics = checked.diagnostics;
+    diagnostics.retain(|finding| rules.holds(finding));
     response.system_prompt = checked.system_prompt.clone().unwrap_or_default();
     response.negative_system_prompt = checked.negative_system_prompt.clone().unwrap_or_default();
     if let Some(prompt) = &checked.prompt {
