@@ -5,10 +5,11 @@
 //! not known beforehand. Host and device share one address space on every 64-bit system that CUDA supports.
 
 use cudarc::driver::result;
-use cudarc::driver::sys::{self, CUdeviceptr};
+use cudarc::driver::sys::CUdeviceptr;
 
 use super::error::CudaError;
 use super::locked_memory::LockedMemory;
+pub use super::locked_memory::copy;
 use super::session::Session;
 
 /// Pinned memory in pieces, freed on drop. The owner waits for the device before.
@@ -39,14 +40,4 @@ impl HostMemory {
             .map_err(CudaError::driver("copy weights to the host"))?;
         Ok(at)
     }
-}
-
-/// Queues a copy between any two addresses that are valid on the device.
-///
-/// # Errors
-///
-/// The driver refuses.
-pub fn copy(session: &Session<'_>, from: u64, to: u64, bytes: usize) -> Result<(), CudaError> {
-    // SAFETY: the addresses are the caller's promise.
-    unsafe { sys::cuMemcpyAsync(to, from, bytes, session.stream) }.result().map_err(CudaError::driver("copy weights"))
 }

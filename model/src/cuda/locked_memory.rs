@@ -9,7 +9,6 @@ use cudarc::driver::sys::{self, CU_MEMHOSTALLOC_DEVICEMAP, CU_MEMHOSTALLOC_PORTA
 
 use super::error::CudaError;
 use super::gpu::Gpu;
-use super::host_memory;
 use super::session::Session;
 
 /// Page-locked memory, freed on drop. The device reads it at the same address as the host.
@@ -106,7 +105,7 @@ pub fn host_copy_rate(gpu: &Gpu, bytes: usize) -> Result<f64, CudaError> {
         let timed = || {
             wait()?;
             let clock = Instant::now();
-            host_memory::copy(session, memory.address(), to, bytes)?;
+            copy(session, memory.address(), to, bytes)?;
             wait()?;
             Ok(bytes as f64 / clock.elapsed().as_secs_f64())
         };
@@ -117,4 +116,14 @@ pub fn host_copy_rate(gpu: &Gpu, bytes: usize) -> Result<f64, CudaError> {
         rates.sort_by(f64::total_cmp);
         Ok(rates[COPIES / 2])
     })
+}
+
+/// Queues a copy between any two addresses that are valid on the device.
+///
+/// # Errors
+///
+/// The driver refuses.
+pub fn copy(session: &Session<'_>, from: u64, to: u64, bytes: usize) -> Result<(), CudaError> {
+    // SAFETY: the addresses are the caller's promise.
+    unsafe { sys::cuMemcpyAsync(to, from, bytes, session.stream) }.result().map_err(CudaError::driver("copy weights"))
 }
