@@ -5,6 +5,9 @@
 //! the flow is served. The queue's clock is the tag that was served last. A flow that was idle starts at that clock, so it
 //! cannot save up turns; and no tag is more than one turn ahead of the clock when its flow was idle, so no entry waits
 //! forever.
+//!
+//! An entry that is ready, one whose model is on the device, may be served before entries that are not. How often that may
+//! happen to one entry is bounded by [`OVERTAKEN_MAX`]. If every entry is ready, the order is that of the tags.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,6 +17,10 @@ use crate::job_id::JobId;
 
 /// The length of a low turn; a normal one is a quarter of it, and a high one a quarter of that.
 const TURN: u64 = 16;
+
+/// How often an entry may be overtaken by entries behind it that are ready; then it is served, ready or not. Larger values
+/// mean fewer loads of models, smaller ones a shorter wait for jobs of a model that is not loaded.
+pub const OVERTAKEN_MAX: u32 = 8;
 
 /// The order of service: the lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,10 +33,19 @@ struct Tag {
 /// One client at one priority.
 type Flow = (Arc<str>, Priority);
 
+/// An entry that waits.
+#[derive(Debug)]
+struct Waiting<T> {
+    id: JobId,
+    entry: T,
+    /// How often an entry behind it was served first.
+    overtaken: u32,
+}
+
 /// A fair queue with a capacity.
 #[derive(Debug)]
 pub struct Queue<T> {
-    waiting: BTreeMap<Tag, (JobId, T)>,
+    waiting: BTreeMap<Tag, Waiting<T>>,
     tags: HashMap<JobId, Tag>,
     /// The last tag of each flow that is ahead of the clock.
     flows: HashMap<Flow, u64>,
@@ -77,13 +93,18 @@ impl<T> Queue<T> {
         self.arrivals += 1;
         self.flows.insert((client.clone(), priority), tag.time);
         self.tags.insert(id.clone(), tag);
-        self.waiting.insert(tag, (id, entry));
+        self.waiting.insert(tag, Waiting { id, entry, overtaken: 0 });
         self.waiting.range(..tag).count()
     }
 
-    /// Removes the first entry.
-    pub fn pop(&mut self) -> Option<T> {
-        let (tag, (id, entry)) = self.waiting.pop_first()?;
+    /// Removes the entry to serve: the first that is ready or was overtaken [`OVERTAKEN_MAX`] times, or the first of all if
+    /// there is no such entry.
+    pub fn pop(&mut self, is_ready: impl Fn(&T) -> bool) -> Option<T> {
+        let is_due = |waiting: &Waiting<T>| waiting.overtaken >= OVERTAKEN_MAX || is_ready(&waiting.entry);
+        let due = self.waiting.iter().find(|(_, waiting)| is_due(waiting));
+        let tag = *due.or_else(|| self.waiting.first_key_value())?.0;
+        self.waiting.range_mut(..tag).for_each(|(_, waiting)| waiting.overtaken += 1);
+        let Waiting { id, entry, .. } = self.waiting.remove(&tag)?;
         self.tags.remove(&id);
         self.clock = self.clock.max(tag.time);
         let clock = self.clock;
@@ -95,7 +116,15 @@ impl<T> Queue<T> {
     pub fn remove(&mut self, id: &JobId) -> Option<(usize, T)> {
         let place = self.place(id)?;
         let tag = self.tags.remove(id)?;
-        self.waiting.remove(&tag).map(|(_, entry)| (place, entry))
+        self.waiting.remove(&tag).map(|waiting| (place, waiting.entry))
+    }
+
+    /// Removes the entries that match, in the order of service.
+    pub fn remove_all(&mut self, matches: impl Fn(&T) -> bool) -> Vec<T> {
+        let removed: Vec<Waiting<T>> =
+            self.waiting.extract_if(.., |_, waiting| matches(&waiting.entry)).map(|(_, waiting)| waiting).collect();
+        removed.iter().for_each(|waiting| _ = self.tags.remove(&waiting.id));
+        removed.into_iter().map(|waiting| waiting.entry).collect()
     }
 
     /// The number of entries before an entry.
@@ -108,12 +137,12 @@ impl<T> Queue<T> {
     pub fn drain(&mut self) -> Vec<T> {
         self.tags.clear();
         self.flows.clear();
-        std::mem::take(&mut self.waiting).into_values().map(|(_, entry)| entry).collect()
+        std::mem::take(&mut self.waiting).into_values().map(|waiting| waiting.entry).collect()
     }
 
     /// All entries, in the order of service.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        self.waiting.values().map(|(_, entry)| entry)
+        self.waiting.values().map(|waiting| &waiting.entry)
     }
 }
 
@@ -144,7 +173,7 @@ mod tests {
     }
 
     fn served(mut queue: Queue<usize>) -> Vec<usize> {
-        std::iter::from_fn(move || queue.pop()).collect()
+        std::iter::from_fn(move || queue.pop(|_| true)).collect()
     }
 
     #[test]
@@ -175,7 +204,29 @@ mod tests {
         assert_eq!(queue.remove(&ids[1]), Some((1, 1)));
         assert_eq!((queue.remove(&ids[1]), queue.place(&ids[2])), (None, Some(1)));
         assert_eq!(queue.drain(), [0, 2]);
-        assert_eq!((queue.pop(), queue.place(&ids[2])), (None, None));
+        assert_eq!((queue.pop(|_| true), queue.place(&ids[2])), (None, None));
+    }
+
+    #[test]
+    fn an_entry_that_is_ready_goes_first_until_the_others_were_overtaken_too_often() {
+        let mut queue = filled(&[(0, Priority::Normal); 20]);
+        // Two of the first three are not ready.
+        let is_ready = |number: &usize| ![0, 2].contains(number);
+        let order: Vec<usize> = std::iter::from_fn(|| queue.pop(is_ready)).take(11).collect();
+        assert_eq!(order, [1, 3, 4, 5, 6, 7, 8, 9, 0, 10, 2]);
+    }
+
+    #[test]
+    fn if_no_entry_is_ready_the_first_is_served() {
+        let mut queue = filled(&[(0, Priority::Normal); 3]);
+        assert_eq!(std::iter::from_fn(|| queue.pop(|_| false)).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn entries_that_match_are_removed_together() {
+        let mut queue = filled(&[(0, Priority::Normal); 4]);
+        assert_eq!(queue.remove_all(|number| number % 2 == 0), [0, 2]);
+        assert_eq!((queue.len(), served(queue)), (2, vec![1, 3]));
     }
 
     fn any_priority() -> impl Strategy<Value = Priority> {
@@ -214,7 +265,7 @@ mod tests {
                         model.push((id, (name, priority), number));
                     }
                     Act::Pop => {
-                        let popped = queue.pop();
+                        let popped = queue.pop(|_| true);
                         prop_assert_eq!(popped.is_some(), !model.is_empty());
                         if let Some(number) = popped {
                             let at = model.iter().position(|(_, _, waiting)| *waiting == number).expect("was pushed");
@@ -247,9 +298,47 @@ mod tests {
                 for (name, priority) in &flood {
                     queue.push(JobId::new(), &client(*name), *priority, 1);
                 }
-                served |= queue.pop() == Some(0);
+                served |= queue.pop(|_| true) == Some(0);
             }
             prop_assert!(served);
+        }
+
+        /// No entry is overtaken more than so many times, whatever is ready when, and an entry is served before others only
+        /// if it is ready or was overtaken that often.
+        #[test]
+        fn overtaking_is_bounded(
+            acts in prop::collection::vec((prop::option::of((0..3_u8, 0..3_u8, any_priority())), 0..8_u8), 0..120),
+        ) {
+            let mut queue = Queue::new(usize::MAX);
+            let mut overtaken: HashMap<usize, u32> = HashMap::new();
+            let mut model_of: HashMap<usize, u8> = HashMap::new();
+            for (number, (pushed, loaded)) in acts.into_iter().enumerate() {
+                if let Some((name, model, priority)) = pushed {
+                    model_of.insert(number, model);
+                    queue.push(JobId::new(), &client(name), priority, number);
+                    continue;
+                }
+                let is_ready = |number: &usize| loaded & (1 << model_of[number]) != 0;
+                let order: Vec<usize> = queue.iter().copied().collect();
+                let Some(popped) = queue.pop(is_ready) else { continue };
+                let place = order.iter().position(|waiting| *waiting == popped).expect("it waited");
+                for before in &order[..place] {
+                    let count = overtaken.entry(*before).or_default();
+                    *count += 1;
+                    prop_assert!(*count <= OVERTAKEN_MAX);
+                    prop_assert!(!is_ready(before), "a ready entry was overtaken");
+                }
+                let count = overtaken.get(&popped).copied().unwrap_or_default();
+                prop_assert!(place == 0 || is_ready(&popped) || count == OVERTAKEN_MAX);
+            }
+        }
+
+        /// If everything is ready, the first entry is served: with one model the order is that of the tags.
+        #[test]
+        fn with_one_model_nothing_is_overtaken(entries in prop::collection::vec((0..4_u8, any_priority()), 0..40)) {
+            let queue = filled(&entries);
+            let order: Vec<usize> = queue.iter().copied().collect();
+            prop_assert_eq!(served(queue), order);
         }
     }
 }

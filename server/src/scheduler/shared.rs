@@ -109,7 +109,7 @@ impl Shared {
             if state.is_closing || state.epoch != epoch {
                 return None;
             }
-            if let Some(job) = state.queue.pop() {
+            if let Some(job) = state.queue.pop(|_| true) {
                 state.running = Some(Running::new(&job));
                 state.announce_positions(0);
                 return Some(job);
