@@ -4,5 +4,5 @@
 //	job, err := client.Generate(ctx, sakuga.Request("1girl, solo, blue_hair"))
 //	pictures, err := job.Pictures()
 //
-// The packages generation/v1, prompt/v1 and system/v1 are generated from the protos.
+// The packages generation/v1, model/v1, prompt/v1 and system/v1 are generated from the protos.
 package sakuga

@@ -105,6 +105,7 @@ pub fn stage_name(stage: wire::Stage) -> &'static str {
         wire::Stage::Denoise => "denoise",
         wire::Stage::Decode => "decode",
         wire::Stage::EncodeImage => "encode image",
+        wire::Stage::LoadModel => "load model",
         wire::Stage::Unspecified => "working",
     }
 }

@@ -5,6 +5,7 @@
 //! | [`prompt::v1`] | the typed prompt, its diagnostics, and `PromptService` |
 //! | [`generation::v1`] | requests, jobs, the stream of events, `GenerationService` and `JobService` |
 //! | [`system::v1`] | the server, its models and its device, and `SystemService` |
+//! | [`model::v1`] | where the weights of the models are, and `ModelService` |
 //! | [`internal`] | what only the server reads and writes; not part of the API |
 //!
 //! The code in `src/gen` is committed and compared with the protos by `tests/bootstrap.rs`, so building needs no
@@ -47,6 +48,15 @@ pub mod generation {
     #[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all, unused_qualifications)]
     pub mod v1 {
         include!("gen/sakuga.generation.v1.rs");
+    }
+}
+
+/// Where the weights of the models are.
+pub mod model {
+    /// Version 1.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all, unused_qualifications)]
+    pub mod v1 {
+        include!("gen/sakuga.model.v1.rs");
     }
 }
 

@@ -15,6 +15,7 @@ const FILES: &[&str] = &[
     "sakuga/generation/v1/job.proto",
     "sakuga/generation/v1/job_service.proto",
     "sakuga/generation/v1/request.proto",
+    "sakuga/model/v1/model_service.proto",
     "sakuga/prompt/v1/diagnostic.proto",
     "sakuga/prompt/v1/prompt.proto",
     "sakuga/prompt/v1/prompt_service.proto",

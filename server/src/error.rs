@@ -13,12 +13,22 @@ pub enum ServerError {
     #[error("{}", summary(.0))]
     InvalidRequest(Vec<Violation>),
     /// There is no such model.
-    #[error("there is no model `{name}`; this server has {}", .known.join(", "))]
+    #[error("there is no model `{name}`; {}this server has {}", suggestion(.nearest.as_deref()), .known.join(", "))]
     UnknownModel {
         /// What was asked for.
         name: String,
         /// What there is.
         known: Vec<String>,
+        /// The known name that is most like it, if one is.
+        nearest: Option<String>,
+    },
+    /// The model could not be loaded.
+    #[error("model `{model}` cannot be loaded: {reason}")]
+    ModelUnusable {
+        /// Its name.
+        model: String,
+        /// Why.
+        reason: String,
     },
     /// As many jobs wait as may.
     #[error("{waiting} jobs wait already; try again in {} s", .retry_after.as_secs_f32().ceil())]
@@ -194,6 +204,11 @@ fn time(time: Duration, is_needed: bool) -> String {
     let units = if is_needed { units.ceil() } else { units.floor() };
     let value = if digits == 0 { units } else { units / 10.0 };
     format!("{value:.digits$} {name}")
+}
+
+/// The name that was probably meant.
+fn suggestion(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default()
 }
 
 /// What to do about too large a job.

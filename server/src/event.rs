@@ -155,6 +155,8 @@ pub struct FinishedImage {
 pub struct JobTimings {
     /// In the queue.
     pub queued: Duration,
+    /// The weights of the model to the device; `None`: they were there.
+    pub load_model: Option<Duration>,
     /// Text encoders.
     pub text_encode: Duration,
     /// All steps.

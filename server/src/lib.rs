@@ -6,14 +6,15 @@
 //!    the message.
 //! 2. `jobs/create.rs` finds the job of a repeated call or admits the call, the cheap checks first: the client's rate in
 //!    `rate.rs`, then a place in the queue in `scheduler/reservation.rs`.
-//! 3. Only then `jobs/prepare.rs` has the request checked: `wire/from_proto.rs` and `wire/sampling.rs` turn it into a
+//! 3. Only then `jobs/prepare.rs` finds the model in `models/catalog.rs` and has the request checked: `wire/from_proto.rs` and `wire/sampling.rs` turn it into a
 //!    [`request::UncheckedRequest`], and `request/mod.rs` with `request/faults.rs` into a [`request::Request`] with every
 //!    default filled in, or into all of its faults. Bounds come from [`sakuga_model_core::limits`].
 //! 4. `jobs/record.rs` and the first events are committed by `store/writer.rs`; the request becomes a [`job::Job`] with a
 //!    journal and waits in `scheduler/queue.rs`.
-//! 5. `scheduler/worker.rs`, on the one thread that owns the model, passes its
+//! 5. `scheduler/worker.rs`, on the one thread that owns the models, loads the job's model if it is not on the device, for
+//!    which `models/table.rs` says what is evicted. Then it passes the job's
 //!    [`GenerationSpec`](sakuga_model_core::GenerationSpec) to [`ImageModel::generate`](sakuga_model_core::ImageModel::generate),
-//!    through `metrics/engine.rs`. `engine/burn.rs` has opened that model, or `engine/scripted.rs` in tests.
+//!    through `metrics/engine.rs`. `engine/burn.rs` opens models, or `engine/scripted.rs` in tests.
 //! 6. `encoder/finish.rs` turns the pixels into files on a thread of its own (`picture.rs`), `encoder/sink.rs` puts them into
 //!    `store/artifacts.rs`, and the terminal event is published.
 //!
@@ -28,8 +29,9 @@
 //!    `service/event_stream.rs`, from which `service/generation.rs` and `service/watch_stream.rs` send the same bytes to every
 //!    client. The pieces of pictures are read from the artifact store in `jobs/artifacts.rs` when they are sent.
 //!
-//! [`app`] puts everything together, [`config`] reads the options. [`metrics`] counts, [`trace`] exports to a collector, and
-//! [`telemetry`] keeps what was sampled during a job, and [`maintenance`] works on the data folder of a server that is stopped. Errors are [`error::ServerError`] until [`wire::status`] turns them
+//! [`models`] knows the models and where their weights are. [`app`] puts everything together, [`config`] reads the options.
+//! [`metrics`] counts, [`trace`] exports to a collector, [`telemetry`] keeps what was sampled during a job, and [`maintenance`]
+//! works on the data folder of a server that is stopped. Errors are [`error::ServerError`] until [`wire::status`] turns them
 //! into gRPC statuses.
 //!
 //! # Invariants
@@ -40,7 +42,7 @@
 //!   reader sees it. After a restart jobs that waited wait again, those that ran start again, and no sequence number is used
 //!   twice.
 //! - Nothing waits for a reader: a slow one misses previews and samples, and gaps in the sequence numbers show it.
-//! - [`engine`] and [`scheduler`] name no type of the wire and no tensor. Only [`wire`], [`service`] and [`jobs`] name types
+//! - [`engine`], [`models`] and [`scheduler`] name no type of the wire and no tensor. Only [`wire`], [`service`] and [`jobs`] name types
 //!   of the wire; [`app`] registers the services.
 //! - No file names a network or a text encoder of a model: those are lists in
 //!   [`ModelInfo`](sakuga_model_core::ModelInfo).
@@ -67,6 +69,7 @@ pub mod limits;
 pub mod log;
 pub mod maintenance;
 pub mod metrics;
+pub mod models;
 pub mod picture;
 pub mod preview;
 pub mod rate;

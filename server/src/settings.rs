@@ -57,6 +57,17 @@ pub(crate) fn mebibytes_bound(text: &str) -> Result<Bound<u64>, String> {
     Ok((mebibytes > 0).then_some(mebibytes << 20))
 }
 
+/// An amount of memory, as bytes, such as `24GiB` or `800MiB`.
+pub(crate) fn memory(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32); 4] = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40)];
+    let remedy = "write a whole number of KiB, MiB, GiB or TiB, such as 24GiB";
+    let text = text.trim();
+    let found = UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+    let (digits, shift) = found.ok_or_else(|| format!("is not an amount of memory; {remedy}"))?;
+    let count: u64 = digits.trim_end().parse().map_err(|_| format!("is not an amount of memory; {remedy}"))?;
+    count.checked_mul(1 << shift).ok_or_else(|| format!("is more than any memory has; {remedy}"))
+}
+
 /// An address and a port.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
     read(text, "is not an address with a port; write such as 127.0.0.1:50051")
@@ -94,6 +105,16 @@ mod tests {
     fn zero_turns_a_bound_off() {
         assert_eq!((seconds_bound("0"), seconds_bound("2")), (Ok(None), Ok(Some(Duration::from_secs(2)))));
         assert_eq!((mebibytes_bound("0"), mebibytes_bound("3")), (Ok(None), Ok(Some(3 << 20))));
+    }
+
+    #[test]
+    fn an_amount_of_memory_has_a_unit() {
+        assert_eq!((memory("24GiB"), memory(" 800 MiB ")), (Ok(24 << 30), Ok(800 << 20)));
+        assert_eq!((memory("0GiB"), memory("3KiB"), memory("1TiB")), (Ok(0), Ok(3 << 10), Ok(1 << 40)));
+        for text in ["", "24", "24GB", "GiB", "-1GiB", "1.5GiB", "99999999999TiB"] {
+            let refused = memory(text).expect_err("not an amount");
+            assert!(refused.contains("such as 24GiB"), "{text}: {refused}");
+        }
     }
 
     #[test]

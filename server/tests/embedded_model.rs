@@ -8,11 +8,13 @@ use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::{
-    GenerateEvent, GenerateRequest, PreviewMethod, PreviewOptions, Sampling, Solver, Started,
+    GenerateEvent, GenerateRequest, PreviewMethod, PreviewOptions, Sampling, Solver, Stage, Started,
 };
+use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
+use sakuga_proto::model::v1::{self as model, ModelState};
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_proto::system::v1::{ListModelsRequest, Model};
-use sakuga_server::config::EngineChoice;
+use sakuga_server::config::{ConfiguredModel, EngineChoice, ModelsConfig};
 use sakuga_server::{App, BackgroundServer, Config};
 use tonic::transport::Channel;
 
@@ -22,7 +24,7 @@ const XML: &str = "<character_1>\n<n>rem</n>\n<gender>1girl</gender>\n<appearanc
 fn config(cache_dir: &std::path::Path) -> Config {
     let burn =
         ModelOptions { device: DeviceChoice::Cpu, cache_dir: Some(cache_dir.to_owned()), ..ModelOptions::default() };
-    Config { engine: EngineChoice::Burn(burn), ..Config::default() }
+    Config { models: EngineChoice::Burn(burn).into(), ..Config::default() }
 }
 
 async fn draw(client: &mut GenerationServiceClient<Channel>, images: u32, seed: u64) -> Vec<GenerateEvent> {
@@ -135,7 +137,7 @@ async fn a_model_says_how_it_draws_unless_a_request_does() {
     }
     std::fs::write(&index, serde_json::Value::Object(keys).to_string()).expect("writable");
     let burn = ModelOptions { device: DeviceChoice::Cpu, model: Some(folder), ..ModelOptions::default() };
-    let server = Running::start(Config { engine: EngineChoice::Burn(burn), ..Config::default() }).await;
+    let server = Running::start(Config { models: EngineChoice::Burn(burn).into(), ..Config::default() }).await;
 
     let model = server.model().await;
     let stated = model.default_sampling.expect("defaults");
@@ -172,11 +174,72 @@ async fn a_folder_that_is_no_model_is_named() {
     let empty = tempfile::tempdir().expect("a temporary folder");
     let burn =
         ModelOptions { device: DeviceChoice::Cpu, model: Some(empty.path().to_owned()), ..ModelOptions::default() };
-    let error = App::build(Config { engine: EngineChoice::Burn(burn), ..Config::default() }).await.err();
+    let error = App::build(Config { models: EngineChoice::Burn(burn).into(), ..Config::default() }).await.err();
     let text = error.expect("an empty folder is no model").to_string();
     assert!(text.contains(&empty.path().display().to_string()), "{text}");
     let burn = ModelOptions { device: DeviceChoice::Cuda(4000), ..ModelOptions::default() };
-    let error = App::build(Config { engine: EngineChoice::Burn(burn), ..Config::default() }).await.err();
+    let error = App::build(Config { models: EngineChoice::Burn(burn).into(), ..Config::default() }).await.err();
     let text = error.expect("there is no such GPU").to_string();
     assert!(text.contains("--device cpu"), "{text}");
+}
+
+/// The embedded model twice, under two names.
+fn two_models(cache_dir: &std::path::Path, device_budget: Option<u64>) -> Config {
+    let named = |name: &str| {
+        let options = ModelOptions {
+            device: DeviceChoice::Cpu,
+            cache_dir: Some(cache_dir.to_owned()),
+            ..ModelOptions::default()
+        };
+        ConfiguredModel { name: Some(name.to_owned()), engine: EngineChoice::Burn(options) }
+    };
+    let models = ModelsConfig { models: vec![named("one"), named("two")], device_budget, host_budget: Some(0) };
+    Config { models, ..Config::default() }
+}
+
+#[tokio::test]
+async fn two_models_take_turns_on_a_device_that_has_room_for_one() {
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let drawn_by = async |client: &mut GenerationServiceClient<Channel>, model: &str| {
+        let request = GenerateRequest {
+            prompt: Some(Prompt::Xml(XML.into())),
+            sampling: Some(Sampling { steps: 2, ..Sampling::default() }),
+            model: model.to_owned(),
+            width: 64,
+            height: 96,
+            seed: Some(5),
+            ..GenerateRequest::default()
+        };
+        let events = events(client, request).await;
+        assert_eq!(started(&events).resolved.as_ref().expect("the request").model, model);
+        let loads = events.iter().filter(|event| match &event.event {
+            Some(Event::Stage(begun)) => begun.stage() == Stage::LoadModel,
+            _ => false,
+        });
+        (loads.count(), pixels(&events))
+    };
+
+    let server = Running::start(two_models(cache.path(), None)).await;
+    let mut client = GenerationServiceClient::new(server.channel.clone());
+    let (loads, expected) = drawn_by(&mut client, "one").await;
+    assert_eq!((loads, drawn_by(&mut client, "two").await), (0, (0, expected.clone())), "both are loaded");
+    let bytes = statuses(&server).await[0].weight_bytes;
+    assert!(bytes > 0);
+    drop(client);
+    server.stop().await;
+
+    let server = Running::start(two_models(cache.path(), Some(bytes))).await;
+    let mut client = GenerationServiceClient::new(server.channel.clone());
+    for (model, loads) in [("one", 0), ("two", 1), ("two", 0), ("one", 1)] {
+        assert_eq!(drawn_by(&mut client, model).await, (loads, expected.clone()), "{model}");
+    }
+    let states: Vec<ModelState> = statuses(&server).await.iter().map(model::ModelStatus::state).collect();
+    assert_eq!(states, [ModelState::Loaded, ModelState::Unloaded], "the CPU has no use for copies in host memory");
+    drop(client);
+    server.stop().await;
+}
+
+async fn statuses(server: &Running) -> Vec<model::ModelStatus> {
+    let mut models = ModelServiceClient::new(server.channel.clone());
+    models.list_models(model::ListModelsRequest {}).await.expect("an answer").into_inner().models
 }

@@ -39,7 +39,7 @@ async fn a_folder_draws_through_the_server() {
     sakuga_model::families::sdxl::synthetic::write(dir.path(), 1).expect("writable");
     let model = Some(dir.path().to_owned());
     let burn = ModelOptions { device: DeviceChoice::Cpu, model, ..ModelOptions::default() };
-    let config = Config { engine: EngineChoice::Burn(burn), ..Config::default() };
+    let config = Config { models: EngineChoice::Burn(burn).into(), ..Config::default() };
     let server = App::build(config).await.unwrap_or_else(|error| panic!("{error}")).spawn();
     let channel = Channel::from_shared(server.url().to_owned()).expect("a URL").connect().await.expect("it listens");
     let mut system = SystemServiceClient::new(channel.clone());

@@ -39,7 +39,7 @@ impl TestServer {
             cache_dir: Some(cache.path().to_owned()),
             ..ModelOptions::default()
         };
-        let mut server = Self::start(Config { engine: EngineChoice::Burn(burn), ..Config::default() }).await;
+        let mut server = Self::start(Config { models: EngineChoice::Burn(burn).into(), ..Config::default() }).await;
         server._cache = Some(cache);
         server
     }
@@ -86,6 +86,6 @@ pub fn scripted_config(step_ms: u64) -> Config {
 
 /// The same, with faults.
 pub fn faulty_config(step_ms: u64, faults: Vec<ScriptedFault>) -> Config {
-    let script = Script { step_ms, text_encode_ms: 1, decode_ms: 1, default_size_px: 64, faults };
-    Config { engine: EngineChoice::Scripted(script), ..Config::default() }
+    let script = Script { step_ms, text_encode_ms: 1, decode_ms: 1, default_size_px: 64, faults, ..Script::default() };
+    Config { models: EngineChoice::Scripted(script).into(), ..Config::default() }
 }

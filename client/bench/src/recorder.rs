@@ -102,6 +102,7 @@ fn stage_name(stage: wire::Stage) -> &'static str {
         wire::Stage::Denoise => "denoise",
         wire::Stage::Decode => "decode",
         wire::Stage::EncodeImage => "encode_image",
+        wire::Stage::LoadModel => "load_model",
         wire::Stage::Unspecified => "other",
     }
 }

@@ -28,6 +28,7 @@ def test_a_picture_by_reflection_alone(embedded: Server, tmp_path: Path) -> None
     lines = ended.stdout.splitlines()
     for service in (
         "sakuga.generation.v1.GenerationService",
+        "sakuga.model.v1.ModelService",
         "sakuga.prompt.v1.PromptService",
         "sakuga.system.v1.SystemService",
         "grpc.health.v1.Health",

@@ -23,9 +23,6 @@ pub trait ImageModel: Send {
 /// Is called for every stage and step of a generation; [`ControlFlow::Break`] stops it.
 pub type Observer<'a> = dyn FnMut(Progress<'_>) -> ControlFlow<()> + 'a;
 
-/// Opens a model. It is called again after the device was lost.
-pub type ModelOpener = Arc<dyn Fn() -> Result<OpenModel, EngineError> + Send + Sync>;
-
 /// A model that is ready, and the handles with which other threads look at it.
 pub struct OpenModel {
     /// The model.

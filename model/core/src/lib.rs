@@ -1,7 +1,7 @@
 //! The plain data and the traits that image models and the programs that run them share.
 //!
 //! An [`ImageModel`] takes a [`GenerationSpec`], reports [`Progress`] while it works, and returns an [`Outcome`] or an
-//! [`EngineError`]. A [`ModelOpener`] opens one as an [`OpenModel`], whose [`EngineInfo`] says what it is. Nothing here
+//! [`EngineError`]. A [`ModelSource`] opens one as an [`OpenModel`], whose [`EngineInfo`] says what it is. Nothing here
 //! names a tensor, a runtime or a message of the wire, so the server needs no tensor library to be built and tested.
 //!
 //! Bounds of a request that hold for every model are stated once, in [`limits`] and in [`Sampling::NUMBERS`].
@@ -29,7 +29,7 @@ mod stage;
 mod tokens;
 
 pub use device::{DeviceChoice, Precision, UnknownDevice, UnknownPrecision};
-pub use engine::{EngineInfo, ImageModel, ModelOpener, Observer, OpenModel};
+pub use engine::{EngineInfo, ImageModel, Observer, OpenModel};
 pub use error::{EngineError, MemoryShortage, panic_message};
 pub use image::Rgb8;
 pub use limit::Limit;

@@ -3,6 +3,8 @@
 /// A stage of a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
+    /// The weights are put on the device. The server reports it, not the model, and only if they were not there.
+    LoadModel,
     /// The text encoders read the prompt.
     TextEncode,
     /// The sampler carries noise to latents.
@@ -17,6 +19,7 @@ impl Stage {
     /// The lower-case name, such as `text_encode`, as metrics and the activity have it.
     pub fn name(self) -> &'static str {
         match self {
+            Stage::LoadModel => "load_model",
             Stage::TextEncode => "text_encode",
             Stage::Denoise => "denoise",
             Stage::Decode => "decode",

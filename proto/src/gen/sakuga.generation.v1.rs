@@ -738,6 +738,9 @@ pub struct Timings {
     /// From `accepted` to `completed`.
     #[prost(message, optional, tag = "6")]
     pub total: ::core::option::Option<::prost_types::Duration>,
+    /// The weights of the model to the device. Absent: they were there.
+    #[prost(message, optional, tag = "7")]
+    pub load_model: ::core::option::Option<::prost_types::Duration>,
 }
 impl ::prost::Name for Timings {
     const NAME: &'static str = "Timings";
@@ -783,6 +786,8 @@ pub enum Stage {
     Decode = 3,
     /// Pixels become PNG.
     EncodeImage = 4,
+    /// The weights of the model are put on the device. Comes before the other stages, and only if they were not there.
+    LoadModel = 5,
 }
 impl Stage {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -796,6 +801,7 @@ impl Stage {
             Self::Denoise => "STAGE_DENOISE",
             Self::Decode => "STAGE_DECODE",
             Self::EncodeImage => "STAGE_ENCODE_IMAGE",
+            Self::LoadModel => "STAGE_LOAD_MODEL",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -806,6 +812,7 @@ impl Stage {
             "STAGE_DENOISE" => Some(Self::Denoise),
             "STAGE_DECODE" => Some(Self::Decode),
             "STAGE_ENCODE_IMAGE" => Some(Self::EncodeImage),
+            "STAGE_LOAD_MODEL" => Some(Self::LoadModel),
             _ => None,
         }
     }

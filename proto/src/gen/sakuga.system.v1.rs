@@ -115,7 +115,8 @@ pub struct Activity {
     /// The job that has the device. Empty: none.
     #[prost(string, tag = "5")]
     pub job_id: ::prost::alloc::string::String,
-    /// The part of the pipeline that it is in: `text_encode`, `denoise`, `decode` or `encode_image`. Empty: none.
+    /// The part of the pipeline that it is in: `load_model`, `text_encode`, `denoise`, `decode` or
+    /// `encode_image`. Empty: none.
     #[prost(string, tag = "6")]
     pub stage: ::prost::alloc::string::String,
     /// Steps of it that are done.
@@ -267,13 +268,13 @@ pub struct GetServerInfoResponse {
     /// Jobs that wait or run.
     #[prost(uint32, tag = "7")]
     pub jobs: u32,
-    /// Median time of the latest steps. Absent until a step was measured.
+    /// Median time of the latest steps of the default model. Absent until a step was measured.
     #[prost(message, optional, tag = "8")]
     pub step_time: ::core::option::Option<::prost_types::Duration>,
-    /// How it became ready, in order.
+    /// How the default model became ready, in order.
     #[prost(message, repeated, tag = "9")]
     pub loading: ::prost::alloc::vec::Vec<LoadingPhase>,
-    /// How the network's operations are computed.
+    /// How the operations of the default model's networks are computed.
     #[prost(message, repeated, tag = "10")]
     pub compute_paths: ::prost::alloc::vec::Vec<ComputePath>,
 }
@@ -603,7 +604,7 @@ pub mod system_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// The models that Generate accepts.
+        /// The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are.
         pub async fn list_models(
             &mut self,
             request: impl tonic::IntoRequest<super::ListModelsRequest>,
@@ -707,7 +708,7 @@ pub mod system_service_server {
             tonic::Response<crate::system::v1::GetServerInfoResponse>,
             tonic::Status,
         >;
-        /// The models that Generate accepts.
+        /// The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are.
         async fn list_models(
             &self,
             request: tonic::Request<crate::system::v1::ListModelsRequest>,

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::health::{HealthNames, end_watches, mirror_engine_status, report_drain};
+use super::health::{HealthNames, end_watches, mirror_status, report_drain};
 use super::{App, AppError};
 use crate::scheduler::Scheduler;
 use crate::store::StoreError;
@@ -41,8 +41,8 @@ impl App {
             _retention,
             ..
         } = self;
-        let names = Arc::new(HealthNames::new(&context.engine.model.name));
-        let mirror = mirror_engine_status(&context.scheduler, health.clone(), names.clone()).await;
+        let names = Arc::new(HealthNames::new(&context.models));
+        let mirror = mirror_status(&context.scheduler, health.clone(), names.clone()).await;
         let corruption = context.jobs.corruption();
         tokio::select! {
             served = &mut serve => return served.map_err(AppError::Transport),

@@ -3,9 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
-use sakuga_model_core::EngineError;
-
 use crate::auth::error::CredentialError;
+use crate::models::StartError;
 use crate::store::place::OpenError;
 
 /// Why the server could not start or had to stop.
@@ -33,9 +32,9 @@ pub enum AppError {
     /// Keys, certificates or tokens cannot be used.
     #[error(transparent)]
     Credentials(#[from] CredentialError),
-    /// The engine cannot be opened.
+    /// The models cannot be served.
     #[error(transparent)]
-    Engine(#[from] EngineError),
+    Models(#[from] StartError),
     /// The store of jobs cannot be opened.
     #[error("the jobs of this server cannot be opened: {0}")]
     Open(#[from] OpenError),

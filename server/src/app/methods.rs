@@ -51,15 +51,14 @@ pub(super) fn limits(method: &MethodDescriptor) -> MessageLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::auth::access::{Access, Scope, Scopes, access};
+    use crate::auth::access::rule;
 
     #[test]
     fn every_method_has_an_access_rule() {
         let methods: Vec<String> = all().iter().map(name).collect();
         assert!(methods.len() >= 10, "{methods:?}");
-        let admin = Access::Scoped(Scopes::one(Scope::Admin));
         for method in methods {
-            assert_ne!(access(&format!("/{method}")), admin, "say in auth::access who may call {method}");
+            assert!(rule(&format!("/{method}")).is_some(), "say in auth::access who may call {method}");
         }
     }
 

@@ -5,13 +5,13 @@ mod error;
 mod health;
 mod listen;
 mod methods;
+mod models;
 mod routes;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use sakuga_model_core::{EngineError, ModelOpener};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -19,14 +19,14 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic_health::server::HealthReporter;
 
 pub use self::error::AppError;
-use crate::config::{Config, EngineChoice};
+use crate::config::Config;
 use crate::encoder::Encoder;
-use crate::engine::scripted;
-use crate::gpu::{self, DeviceSample, Sampler, Subscription};
+use crate::gpu::{DeviceSample, Sampler, Subscription};
 use crate::jobs::{Dependencies, Jobs};
-use crate::metrics::{Metrics, QueueFigures, engine};
+use crate::metrics::{Metrics, QueueFigures};
+use crate::models::{ModelState, ModelStatus};
 use crate::retention::RetentionGate;
-use crate::scheduler::{EngineStatus, EngineThread, Scheduler};
+use crate::scheduler::{EngineStatus, Scheduler};
 use crate::service::Context;
 use crate::store::place::{DataPlace, OpenError};
 use crate::store::writer::StoreWriter;
@@ -42,6 +42,7 @@ use crate::transport::metrics_listener::{self, Page};
 use crate::transport::reload::Reloader;
 use crate::transport::serve::{self, Serving};
 use listen::{Sockets, warn_about_exposure};
+use models::Opened;
 use routes::routes;
 
 /// Interval of the device samples that streams without events carry, to show that the server is alive.
@@ -51,7 +52,7 @@ const LARGE_ANSWERS: usize = 4;
 /// How long the page of metrics waits for a sample of the device.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A server whose socket is bound and whose engine is open.
+/// A server whose socket is bound and whose models are open.
 pub struct App {
     local_addr: SocketAddr,
     metrics_addr: Option<SocketAddr>,
@@ -73,7 +74,7 @@ pub struct App {
 }
 
 impl App {
-    /// Binds the socket, opens the store and the engine, and wires everything up. The socket is first: a second server on
+    /// Binds the socket, opens the store and the models, and wires everything up. The socket is first: a second server on
     /// the port finds it taken before it waits for the store of the first.
     ///
     /// # Errors
@@ -114,33 +115,22 @@ impl App {
         warn_about_exposure(&config, &credentials);
 
         let before_engine = begun.elapsed();
-        let (thread, ready) = EngineThread::open(engine::metered(opener(&config), metrics.engine.clone()))?;
-        let ready = ready.await.unwrap_or_else(|_| Err(EngineError::Panicked("the engine's thread is gone".into())));
-        let mut ready = ready?;
-        ready.info.loading.iter_mut().for_each(|phase| phase.begin += before_engine);
-        let mut probe = gpu::probe(&ready.info.device);
-        let sample = probe.sample();
-        let device_memory = sample.memory_total_bytes;
-        ready.info.device = gpu::full_name(&ready.info.device, &sample);
-        let model = &ready.info.model;
-        tracing::info!(engine = ready.info.kind, device = ready.info.device, model = model.name, "engine open");
-        if !model.notice.is_empty() {
-            tracing::warn!(notice = model.notice, "about the model");
-        }
-
-        let mut limits = config.limits;
-        limits.pixels_max = ready.info.pixels_max.map_or(limits.pixels_max, |pixels| limits.pixels_max.min(pixels));
+        let Opened { thread, table, models, probe, device_memory } =
+            models::open(&config, &metrics, before_engine).await?;
+        let (limits, memory_budget) = (config.limits, table.budget());
         let sampler = Arc::new(Sampler::start(probe)?);
         let writer = Arc::new(StoreWriter::start(store)?);
         let gate = Arc::new(RetentionGate::new(config.jobs.retention));
         let artifact_fault = StoreFault::default();
         let encoder = Encoder::start(artifacts.clone(), gate.clone(), artifact_fault.clone(), Handle::current())?;
         let telemetry = Telemetry::default();
-        let scheduler = Scheduler::start(thread, encoder, sampler.clone(), telemetry.clone(), &limits);
+        let model_metrics = metrics.models.clone();
+        let scheduler =
+            Scheduler::start(thread, table, encoder, sampler.clone(), telemetry.clone(), model_metrics, &limits);
         let scheduler = Arc::new(scheduler);
         let jobs = Jobs::new(Dependencies {
-            engine: ready.info.clone(),
-            tokens: ready.tokens.clone(),
+            models: models.clone(),
+            memory_budget,
             limits: limits.clone(),
             scheduler: scheduler.clone(),
             device_memory,
@@ -162,8 +152,8 @@ impl App {
             streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
             large_answers: Arc::new(Semaphore::new(LARGE_ANSWERS)),
             latest_sample,
-            engine: ready.info,
-            tokens: ready.tokens,
+            models,
+            memory_budget,
             limits,
             activity: scheduler.activity_probe(),
             scheduler,
@@ -225,15 +215,6 @@ impl App {
     }
 }
 
-/// What opens the configured engine.
-fn opener(config: &Config) -> ModelOpener {
-    match &config.engine {
-        EngineChoice::Scripted(script) => scripted::opener(script.clone()),
-        #[cfg(feature = "burn")]
-        EngineChoice::Burn(burn) => crate::engine::burn::opener(burn.clone()),
-    }
-}
-
 /// What exports calls and jobs to the collector, if there is one.
 fn observer(config: &Config) -> Result<Option<Arc<dyn Observer>>, AppError> {
     let Some(endpoint) = &config.otlp_endpoint else { return Ok(None) };
@@ -252,14 +233,19 @@ fn observer(config: &Config) -> Result<Option<Arc<dyn Observer>>, AppError> {
 /// The text of the page of metrics: counters, and the queue, the memory and the device at the moment.
 fn metrics_page(metrics: Arc<Metrics>, context: &Arc<Context>) -> Page {
     let live = context.scheduler.live().count();
-    let status = context.scheduler.engine_status();
+    let (status, models) = (context.scheduler.engine_status(), context.scheduler.model_statuses());
     let (observer, sampler) = (context.activity.clone(), context.sampler.clone());
     Box::new(move || {
         let (metrics, observer, sampler) = (metrics.clone(), observer.clone(), sampler.clone());
-        let (live, status) = (live.clone(), status.clone());
+        let (live, status, models) = (live.clone(), status.clone(), models.clone());
         Box::pin(async move {
             let sample = tokio::time::timeout(SAMPLE_TIMEOUT, sample(&sampler)).await.ok().flatten();
-            let queue = QueueFigures { live: *live.borrow(), is_serving: *status.borrow() == EngineStatus::Serving };
+            let is_loaded = |model: &ModelStatus| (model.name.clone(), model.state == ModelState::Loaded);
+            let queue = QueueFigures {
+                live: *live.borrow(),
+                is_serving: *status.borrow() == EngineStatus::Serving,
+                models: models.borrow().iter().map(is_loaded).collect(),
+            };
             metrics.page(queue, &observer.pools(), sample.as_ref())
         })
     })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use sakuga_proto::generation::v1::generation_service_server::GenerationServiceServer;
 use sakuga_proto::generation::v1::job_service_server::JobServiceServer;
+use sakuga_proto::model::v1::model_service_server::ModelServiceServer;
 use sakuga_proto::prompt::v1::prompt_service_server::PromptServiceServer;
 use sakuga_proto::system::v1::system_service_server::SystemServiceServer;
 use tonic::codec::CompressionEncoding;
@@ -17,6 +18,7 @@ use crate::limits::Limits;
 use crate::service::Context;
 use crate::service::generation::Generation;
 use crate::service::jobs::JobCalls;
+use crate::service::models::Models;
 use crate::service::prompt::Prompts;
 use crate::service::reflection::{Descriptors, Reflection};
 use crate::service::system::System;
@@ -56,10 +58,15 @@ pub(super) fn routes(context: &Arc<Context>) -> Result<(Routes, HealthReporter),
         .max_decoding_message_size(PUBLIC_BYTES_MAX)
         .send_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip);
+    let models = ModelServiceServer::new(Models::new(context.clone()))
+        .max_encoding_message_size(Limits::ANSWER_BYTES_MAX)
+        .send_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip);
     let routes = Routes::new(generation)
         .add_service(job_calls)
         .add_service(prompts)
         .add_service(system)
+        .add_service(models)
         .add_service(health_service.max_decoding_message_size(PUBLIC_BYTES_MAX))
         .add_service(reflection)
         .add_service(older_reflection);

@@ -98,13 +98,15 @@ const GENERATE: Access = Access::Scoped(Scopes::one(Scope::Generate));
 const METRICS: Access = Access::Scoped(Scopes::one(Scope::Generate).and(Scopes::one(Scope::Metrics)));
 const ADMIN: Access = Access::Scoped(Scopes::one(Scope::Admin));
 
-/// The rule of each package or service; the first whose name begins the path applies.
+/// The rule of each package, service or method; the first whose name begins the path applies.
 const RULES: &[(&str, Access)] = &[
     ("/grpc.health.v1.Health/", Access::Open),
     ("/grpc.reflection.", Access::Known),
     ("/sakuga.prompt.", GENERATE),
     ("/sakuga.generation.", GENERATE),
     ("/sakuga.system.", METRICS),
+    ("/sakuga.model.v1.ModelService/ListModels", METRICS),
+    ("/sakuga.model.", ADMIN),
 ];
 
 /// Whether the method is of a service that every program may call, whatever the server does: health and reflection. Their
@@ -115,7 +117,12 @@ pub fn is_public(path: &str) -> bool {
 
 /// The access rule of a path. A path without a rule needs `admin`: a new service is closed until a rule opens it.
 pub fn access(path: &str) -> Access {
-    RULES.iter().find(|(prefix, _)| path.starts_with(prefix)).map_or(ADMIN, |(_, access)| *access)
+    rule(path).unwrap_or(ADMIN)
+}
+
+/// The rule that is stated for a path, if one is.
+pub(crate) fn rule(path: &str) -> Option<Access> {
+    RULES.iter().find(|(prefix, _)| path.starts_with(prefix)).map(|(_, access)| *access)
 }
 
 #[cfg(test)]
@@ -145,6 +152,10 @@ mod tests {
     fn a_path_without_a_rule_needs_admin() {
         assert_eq!(access("/sakuga.prompt.v1.PromptService/ValidatePrompt"), GENERATE);
         assert_eq!(access("/grpc.health.v1.Health/Check"), Access::Open);
+        assert_eq!(access("/sakuga.model.v1.ModelService/ListModels"), METRICS);
+        for method in ["LoadModel", "UnloadModel"] {
+            assert_eq!(rule(&format!("/sakuga.model.v1.ModelService/{method}")), Some(ADMIN), "{method}");
+        }
         for path in
             ["/", "/grpc.health.v1.HealthX/Check", "/sakuga.admin.v1.A/B", "sakuga.prompt.v1.P/V", "/SAKUGA.prompt."]
         {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use clap::{Args, Command, FromArgMatches as _};
 
 pub use self::jobs::JobsConfig;
-pub use self::model::EngineChoice;
+pub use self::model::{ConfiguredModel, EngineChoice, ModelsConfig};
 pub use self::report::{Setting, settings};
 use crate::auth::token_command;
 use crate::engine::scripted::Script;
@@ -36,8 +36,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Limits, keys and tokens of connections and calls.
     pub transport: TransportConfig,
-    /// The engine.
-    pub engine: EngineChoice,
+    /// The models.
+    pub models: ModelsConfig,
     /// What a request may ask for.
     pub limits: Limits,
     /// Where jobs are kept, and for how long.
@@ -117,7 +117,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             transport: TransportConfig::default(),
-            engine: EngineChoice::Scripted(Script::default()),
+            models: EngineChoice::Scripted(Script::default()).into(),
             limits: Limits::default(),
             jobs: JobsConfig::default(),
             drain_timeout: Duration::from_secs(30),
@@ -182,7 +182,7 @@ impl Config {
             folders.push(("data-dir", folder));
         }
         #[cfg(feature = "burn")]
-        if let EngineChoice::Burn(options) = &self.engine
+        if let Some(EngineChoice::Burn(options)) = self.models.models.first().map(|model| &model.engine)
             && let Some(folder) = &options.cache_dir
         {
             folders.push(("cache-dir", folder));
@@ -264,7 +264,7 @@ impl Settings {
         let Self { server, engine, limits, jobs, transport, log } = self;
         Config {
             listen: server.listen,
-            engine: engine.into_choice(limits.pixels_max),
+            models: engine.into_models(limits.pixels_max),
             jobs: jobs.into_config(server.listen.port(), layers.is_given("keep-mib"), environment),
             limits,
             transport,

@@ -1,4 +1,4 @@
-//! Which engine runs, on which device, with which model.
+//! Which engine runs, on which device, with which models.
 
 use std::path::{Path, PathBuf};
 
@@ -8,9 +8,51 @@ use sakuga_model_core::ModelOptions;
 use sakuga_model_core::{DeviceChoice, LoraChoice, Precision, WarmUp, limits};
 
 use crate::engine::scripted::Script;
-use crate::settings::{Bound, number, read};
+use crate::gpu;
+use crate::models::MemoryBudget;
+use crate::settings::{Bound, memory, number, read};
 
-/// The engine.
+/// Bytes of the name that a model is given.
+const MODEL_NAME_BYTES_MAX: usize = 64;
+
+/// The models, and what their weights may take.
+#[derive(Clone, Debug)]
+pub struct ModelsConfig {
+    /// The models; the first is the default.
+    pub models: Vec<ConfiguredModel>,
+    /// Bytes of the device's memory that all weights may take; `None`: no limit.
+    pub device_budget: Option<u64>,
+    /// Bytes of host memory that copies of weights may take; `None`: half of the host's memory.
+    pub host_budget: Option<u64>,
+}
+
+/// A model, and the engine that runs it.
+#[derive(Clone, Debug)]
+pub struct ConfiguredModel {
+    /// Its name; `None`: the one that the model itself has.
+    pub name: Option<String>,
+    /// How it is run.
+    pub engine: EngineChoice,
+}
+
+impl From<EngineChoice> for ModelsConfig {
+    /// One model, under its own name, without a budget.
+    fn from(engine: EngineChoice) -> Self {
+        let models = vec![ConfiguredModel { name: None, engine }];
+        Self { models, device_budget: None, host_budget: None }
+    }
+}
+
+impl ModelsConfig {
+    /// What weights may take. Without a limit on the device there are no copies in host memory.
+    pub(crate) fn budget(&self) -> MemoryBudget {
+        let host = || self.host_budget.or_else(|| gpu::host_memory_bytes().map(|bytes| bytes / 2)).unwrap_or(0);
+        let host_bytes = if self.device_budget.is_some() { host() } else { 0 };
+        MemoryBudget { device_bytes: self.device_budget, host_bytes }
+    }
+}
+
+/// The engine of a model.
 #[derive(Clone, Debug)]
 pub enum EngineChoice {
     /// Gradients on a timetable.
@@ -42,12 +84,26 @@ pub(super) struct EngineSettings {
     /// capability 9.0 (H100, H200) and cuBLASLt 12.9 or newer, and the server says at its start what is missing.
     #[arg(long, value_name = "auto|bf16|f32|fp8", default_value = "auto", value_parser = precision)]
     precision: Bound<Precision>,
-    /// The model: a diffusers folder as published (model_index.json, transformer, text_encoder, clip_model, vae), or
-    /// `embedded`, the small one within this program.
-    #[arg(long, value_name = "DIR|embedded", default_value = "embedded")]
-    model: PathBuf,
-    /// A LoRA or LoKr adapter to merge into the model: a .safetensors file or a PEFT folder, with a factor on its effect
-    /// (1 is as trained). Can be given several times; a list in the file, and in the environment separated like the
+    /// A model: a diffusers folder as published (model_index.json, transformer, text_encoder, clip_model, vae), or
+    /// `embedded`, the small one within this program. Requests choose it by NAME, by default the name that the model itself
+    /// has; a folder with `=` in its path is written with `./` or `/` first. Can be given several times, and the first is
+    /// the default; a list in the file, and in the environment separated like the folders of PATH. With `--engine scripted`
+    /// folders are not read.
+    #[arg(long = "model", value_name = "[NAME=]DIR|embedded", default_value = "embedded", value_parser = model)]
+    models: Vec<NamedCheckpoint>,
+    /// Device memory that the weights of all models may take together, such as 24GiB. If a job needs a model that has no
+    /// room, the models that have not been used for the longest time are evicted to host memory or, if that is full,
+    /// dropped, to be read from their files again. Only weights count: leave room for what jobs need. At the start models are
+    /// loaded in order, as far as there is room. By default there is no limit, and all models stay loaded.
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    memory_budget: Option<u64>,
+    /// Host memory that copies of weights may take together with --memory-budget, such as 64GiB. A copy is made when a model
+    /// is loaded, is page-locked, and stays until the model is unloaded. By default half of the host's memory; 0MiB: no
+    /// copies.
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
+    host_memory_budget: Option<u64>,
+    /// A LoRA or LoKr adapter to merge into the first model: a .safetensors file or a PEFT folder, with a factor on its
+    /// effect (1 is as trained). Can be given several times; a list in the file, and in the environment separated like the
     /// folders of PATH.
     #[arg(long = "lora", value_name = "PATH[=SCALE]", value_parser = lora)]
     loras: Vec<LoraChoice>,
@@ -69,6 +125,32 @@ pub(super) struct EngineSettings {
     /// With `--engine scripted`: how long a step takes, and at most the encoders and the decoder.
     #[arg(long, value_name = "MS", default_value = "50", value_parser = number::<u64>(0..=60_000))]
     scripted_step_ms: u64,
+}
+
+/// A checkpoint and the name that requests give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NamedCheckpoint {
+    name: Option<String>,
+    path: PathBuf,
+}
+
+/// Reads `NAME=PATH` or `PATH`. What stands before the first `=` is a name if it has only letters, digits, `.`, `_` and `-`.
+fn model(text: &str) -> Result<NamedCheckpoint, String> {
+    let is_name = |name: &str| {
+        let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+        name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.chars().all(is_allowed)
+    };
+    let (name, path) = match text.split_once('=') {
+        Some((name, path)) if is_name(name) => (Some(name), path),
+        _ => (None, text),
+    };
+    if path.is_empty() || name.is_some_and(|name| name.len() > MODEL_NAME_BYTES_MAX) {
+        return Err(format!(
+            "is not a model; write a folder, `embedded`, or `=` and one of them after a name of at most \
+             {MODEL_NAME_BYTES_MAX} letters, digits, `.`, `_` and `-`"
+        ));
+    }
+    Ok(NamedCheckpoint { name: name.map(str::to_owned), path: path.into() })
 }
 
 fn device(text: &str) -> Result<DeviceChoice, String> {
@@ -125,18 +207,27 @@ impl EngineSettings {
     }
 
     /// `pixels_max` bounds the sizes of the warm-up.
-    #[cfg_attr(not(feature = "burn"), expect(unused_variables, reason = "the scripted engine has no warm-up"))]
-    pub(super) fn into_choice(self, pixels_max: u64) -> EngineChoice {
+    pub(super) fn into_models(self, pixels_max: u64) -> ModelsConfig {
+        let configured = |(place, model): (usize, &NamedCheckpoint)| ConfiguredModel {
+            name: model.name.clone(),
+            engine: self.choice(&model.path, place == 0, pixels_max),
+        };
+        let models = self.models.iter().enumerate().map(configured).collect();
+        ModelsConfig { models, device_budget: self.memory_budget, host_budget: self.host_memory_budget }
+    }
+
+    #[cfg_attr(not(feature = "burn"), expect(unused_variables, reason = "the scripted engine reads no checkpoint"))]
+    fn choice(&self, checkpoint: &Path, is_first: bool, pixels_max: u64) -> EngineChoice {
         #[cfg(feature = "burn")]
         if self.engine == EngineKind::Burn {
             return EngineChoice::Burn(ModelOptions {
                 device: self.device,
                 precision: self.precision,
-                model: (self.model.as_os_str() != "embedded").then_some(self.model),
-                loras: self.loras,
-                cache_dir: self.cache_dir,
+                model: (checkpoint.as_os_str() != "embedded").then(|| checkpoint.to_owned()),
+                loras: if is_first { self.loras.clone() } else { Vec::new() },
+                cache_dir: self.cache_dir.clone(),
                 max_batch: self.max_batch,
-                warm_up: self.warm_up,
+                warm_up: self.warm_up.clone(),
                 pixels_max,
                 offload_text_encoder: self.offload_text_encoder,
             });
@@ -169,5 +260,37 @@ mod tests {
         for text in ["x.safetensors", "x.safetensors=0.8", "a=b/x.safetensors", "C:/x.safetensors", "dir:1/x"] {
             assert!(lora(text).is_ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_model_has_a_folder_and_perhaps_a_name() {
+        let read =
+            |name: Option<&str>, path: &str| Ok(NamedCheckpoint { name: name.map(str::to_owned), path: path.into() });
+        for (text, expected) in [
+            ("embedded", read(None, "embedded")),
+            ("/models/newbie", read(None, "/models/newbie")),
+            ("photo=/models/photo", read(Some("photo"), "/models/photo")),
+            ("v1.2_a-b=embedded", read(Some("v1.2_a-b"), "embedded")),
+            ("photo=a=b", read(Some("photo"), "a=b")),
+            ("./photo=a", read(None, "./photo=a")),
+            ("=a", read(None, "=a")),
+            ("-x=a", read(None, "-x=a")),
+        ] {
+            assert_eq!(model(text), expected, "{text}");
+        }
+        for text in ["", "photo=", &format!("{}=a", "x".repeat(65))] {
+            assert!(model(text).is_err_and(|reason| reason.contains("is not a model")), "{text}");
+        }
+    }
+
+    #[test]
+    fn copies_in_host_memory_need_a_budget_of_the_device() {
+        let config = |device_budget, host_budget| {
+            let config = ModelsConfig::from(EngineChoice::Scripted(Script::default()));
+            ModelsConfig { device_budget, host_budget, ..config }.budget()
+        };
+        assert_eq!(config(None, Some(5)), MemoryBudget::default());
+        assert_eq!(config(Some(9), Some(5)), MemoryBudget { device_bytes: Some(9), host_bytes: 5 });
+        assert!(config(Some(9), None).host_bytes > 0, "half of what the host has");
     }
 }

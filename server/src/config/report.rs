@@ -62,6 +62,9 @@ pub(super) fn effective(command: &Command, layers: &Layers, config: &Config) -> 
         (None, Some(_)) if name == "keep-mib" && config.jobs.place == DataPlace::Memory => {
             format!("{name} = {} # the default in memory\n", quoted(&(config.jobs.retention.bytes >> 20).to_string()))
         }
+        (None, Some(default)) if layers::is_list(argument) => {
+            format!("{name} = [{}] # the default\n", quoted(&default))
+        }
         (None, Some(default)) => format!("{name} = {} # the default\n", quoted(&default)),
         (None, None) => format!("# {name} is not set\n"),
     };

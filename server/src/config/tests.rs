@@ -151,8 +151,13 @@ fn the_precision_is_one_of_four_words() {
         [("auto", None), ("bf16", Some(Precision::Bf16)), ("f32", Some(Precision::F32)), ("fp8", Some(Precision::Fp8))]
     {
         match load(&["--engine", "burn", "--precision", word], &[]) {
-            Ok(Config { engine: EngineChoice::Burn(burn), .. }) => assert_eq!(burn.precision, choice, "{word}"),
-            other => panic!("{word}: {other:?}"),
+            Ok(config) => match &config.models.models[..] {
+                [ConfiguredModel { name: None, engine: EngineChoice::Burn(burn) }] => {
+                    assert_eq!(burn.precision, choice, "{word}");
+                }
+                other => panic!("{word}: {other:?}"),
+            },
+            Err(error) => panic!("{word}: {error}"),
         }
     }
     let found = problems(load(&["--engine", "burn", "--precision", "int8"], &[]));
@@ -162,4 +167,32 @@ fn the_precision_is_one_of_four_words() {
 #[test]
 fn unknown_flags_are_clap_s_to_report() {
     assert!(matches!(load(&["--no-such-flag"], &[]), Err(ConfigError::Flags(_))));
+}
+
+#[test]
+fn models_can_be_given_several_times_and_the_first_is_the_default() {
+    let names = |config: &Config| config.models.models.iter().map(|model| model.name.clone()).collect::<Vec<_>>();
+    let flags = ["--engine", "scripted", "--model", "a=x", "--model", "y", "--memory-budget", "24GiB"];
+    let config = load(&flags, &[("SAKUGA_HOST_MEMORY_BUDGET", "1GiB")]).expect("valid");
+    assert_eq!(names(&config), [Some("a".into()), None]);
+    assert_eq!((config.models.device_budget, config.models.host_budget), (Some(24 << 30), Some(1 << 30)));
+    for written in ["model = \"a=x\"\n", "model = [\"a=x\"]\n"] {
+        let (_file, path) = file(written);
+        assert_eq!(names(&load(&["--config", &path], &[]).expect("valid")), [Some("a".into())], "{written}");
+    }
+    assert_eq!(names(&load(&[], &[]).expect("valid")), [None]);
+    let found = problems(load(&["--model", "a=", "--memory-budget", "24"], &[]));
+    assert!(found[0].contains("--model: `a=` is not a model") && found[1].contains("such as 24GiB"), "{found:?}");
+}
+
+#[cfg(feature = "burn")]
+#[test]
+fn adapters_change_the_first_model_only() {
+    let flags = ["--engine", "burn", "--model", "a=x", "--model", "b=y", "--lora", "style=0.5"];
+    let config = load(&flags, &[]).expect("valid");
+    let adapters = config.models.models.iter().map(|model| match &model.engine {
+        EngineChoice::Burn(options) => options.loras.len(),
+        EngineChoice::Scripted(_) => panic!("burn was asked for"),
+    });
+    assert_eq!(adapters.collect::<Vec<_>>(), [1, 0]);
 }

@@ -23,13 +23,15 @@ pub struct FinishTask {
     pub timings: Timings,
     /// How long the job waited in the queue.
     pub queued: Duration,
+    /// How long its model took to be loaded; `None`: it was on the device.
+    pub load_model: Option<Duration>,
     /// Steps that were done.
     pub steps_done: u32,
 }
 
 impl FinishTask {
     pub(super) fn run(self, sink: &ArtifactSink) {
-        let FinishTask { job, images, timings, queued, steps_done } = self;
+        let FinishTask { job, images, timings, queued, load_model, steps_done } = self;
         let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
         let _entered = span.enter();
         job.events.publish(EventBody::Stage(Stage::EncodeImage));
@@ -62,6 +64,7 @@ impl FinishTask {
         finished.iter().enumerate().for_each(|(index, image)| announce(&job, index as u32, image.size));
         let timings = JobTimings {
             queued,
+            load_model,
             text_encode: timings.text_encode,
             denoise: timings.denoise(),
             decode: timings.decode,

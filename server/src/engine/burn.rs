@@ -6,19 +6,11 @@ use std::sync::Arc;
 
 use sakuga_model::error::{DeviceError, LoadError};
 use sakuga_model::open::{ModelFiles, OpenError};
-use sakuga_model_core::{
-    EngineError, ModelDescription, ModelOpener, ModelOptions, ModelSource, OpenModel, OpenOptions,
-};
+use sakuga_model_core::{EngineError, ModelDescription, ModelOptions, ModelSource, OpenModel, OpenOptions};
 
 /// The model of these options.
 pub fn source(options: ModelOptions) -> Arc<dyn ModelSource> {
     Arc::new(Source(ModelFiles::new(options)))
-}
-
-/// Opens the model of these options.
-pub fn opener(options: ModelOptions) -> ModelOpener {
-    let source = source(options);
-    Arc::new(move || source.open(OpenOptions::default()))
 }
 
 /// States errors in terms of this program's options.
@@ -93,7 +85,9 @@ mod tests {
     fn the_cpu_refuses_fp8_and_says_what_to_choose() {
         let options =
             ModelOptions { device: DeviceChoice::Cpu, precision: Some(Precision::Fp8), ..ModelOptions::default() };
-        let Err(EngineError::Device(error)) = opener(options)() else { panic!("it was opened, or refused otherwise") };
+        let Err(EngineError::Device(error)) = source(options).open(OpenOptions::default()) else {
+            panic!("it was opened, or refused otherwise")
+        };
         for part in ["NVIDIA GPU", "choose bf16", "--precision fp8 was asked for"] {
             assert!(error.contains(part), "{part} is not in: {error}");
         }
@@ -107,7 +101,9 @@ mod tests {
             cache_dir: Some(file.path().to_owned()),
             ..ModelOptions::default()
         };
-        let Err(EngineError::Model(error)) = opener(options)() else { panic!("it was opened, or refused otherwise") };
+        let Err(EngineError::Model(error)) = source(options).open(OpenOptions::default()) else {
+            panic!("it was opened, or refused otherwise")
+        };
         assert!(error.contains("cannot write") && error.contains("--cache-dir"), "{error}");
     }
 
@@ -116,7 +112,7 @@ mod tests {
         let open = |model: &str| {
             let options =
                 ModelOptions { device: DeviceChoice::Cpu, model: Some(model.into()), ..ModelOptions::default() };
-            match opener(options)() {
+            match source(options).open(OpenOptions::default()) {
                 Err(EngineError::Model(error)) => error,
                 _ => panic!("it was opened, or refused otherwise"),
             }

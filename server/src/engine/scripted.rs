@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use sakuga_model_core::{
-    EncoderInfo, EngineError, EngineInfo, GenerationSpec, Guidance, ImageModel, MemoryNeed, MemoryShortage, ModelInfo,
-    ModelOpener, Observer, OpenModel, Outcome, PreviewMethod, Progress, PromptText, Rgb8, Sampling, SizeLimits, Solver,
-    Stage, StepDone, StepReport, Timings, TokenCount, TokenCounter,
+    EncoderInfo, EngineError, EngineInfo, GenerationSpec, Guidance, ImageModel, MemoryNeed, MemoryShortage,
+    ModelDescription, ModelInfo, ModelSource, Observer, OpenModel, OpenOptions, Outcome, PreviewMethod, Progress,
+    PromptText, Rgb8, Sampling, SizeLimits, Solver, Stage, StepDone, StepReport, Timings, TokenCount, TokenCounter,
 };
 
 mod figures;
@@ -31,13 +31,28 @@ pub struct Script {
     pub decode_ms: u64,
     /// Default width and height, in pixels.
     pub default_size_px: u32,
+    /// Bytes of its weights, on the device and in host memory.
+    pub weight_bytes: u64,
+    /// How long opening it from its files takes, in milliseconds. From host memory it takes no time.
+    pub load_ms: u64,
+    /// The openings that fail, counted from 1 over the life of the server.
+    pub failing_openings: Vec<u64>,
     /// What goes wrong.
     pub faults: Vec<ScriptedFault>,
 }
 
 impl Default for Script {
     fn default() -> Self {
-        Self { step_ms: 50, text_encode_ms: 20, decode_ms: 20, default_size_px: 512, faults: Vec::new() }
+        Self {
+            step_ms: 50,
+            text_encode_ms: 20,
+            decode_ms: 20,
+            default_size_px: 512,
+            weight_bytes: 64 << 20,
+            load_ms: 0,
+            failing_openings: Vec::new(),
+            faults: Vec::new(),
+        }
     }
 }
 
@@ -67,19 +82,56 @@ pub enum Fault {
     Hang(u64),
 }
 
-/// An opener of engines that follow `script` together: jobs count on when the engine is opened again.
-pub fn opener(script: Script) -> ModelOpener {
-    let script = Arc::new(script);
-    let jobs = Arc::new(AtomicU64::new(0));
-    Arc::new(move || {
-        let memory = figures::Memory::default();
+/// A model that follows `script`: its jobs count on when it is opened again.
+pub fn source(script: Script) -> Arc<dyn ModelSource> {
+    Arc::new(ScriptedSource {
+        script: Arc::new(script),
+        jobs: Arc::default(),
+        openings: AtomicU64::new(0),
+        has_host_copy: AtomicBool::new(false),
+    })
+}
+
+struct ScriptedSource {
+    script: Arc<Script>,
+    jobs: Arc<AtomicU64>,
+    /// How often it was opened.
+    openings: AtomicU64,
+    /// Whether it pretends to have a copy of its weights in host memory.
+    has_host_copy: AtomicBool,
+}
+
+impl ModelSource for ScriptedSource {
+    fn describe(&self) -> Result<ModelDescription, EngineError> {
+        let info = EngineInfo { loading: Vec::new(), compute_paths: Vec::new(), ..info(&self.script) };
+        Ok(ModelDescription { info, tokens: Arc::new(WordCounter), host_copy_bytes: self.script.weight_bytes })
+    }
+
+    fn open(&self, options: OpenOptions) -> Result<OpenModel, EngineError> {
+        let opening = self.openings.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.script.load_ms > 0 && !self.has_host_copy.load(Ordering::Relaxed) {
+            thread::sleep(Duration::from_millis(self.script.load_ms));
+        }
+        if self.script.failing_openings.contains(&opening) {
+            return Err(EngineError::Model(format!("the script fails opening {opening}")));
+        }
+        self.has_host_copy.store(options.keeps_host_copy, Ordering::Relaxed);
+        let memory = figures::Memory::of_weights(self.script.weight_bytes);
         Ok(OpenModel {
-            info: info(&script),
+            info: info(&self.script),
             tokens: Arc::new(WordCounter),
             memory: memory.probe(),
-            model: Box::new(ScriptedModel { script: script.clone(), jobs: jobs.clone(), memory }),
+            model: Box::new(ScriptedModel { script: self.script.clone(), jobs: self.jobs.clone(), memory }),
         })
-    })
+    }
+
+    fn host_copy_bytes(&self) -> u64 {
+        if self.has_host_copy.load(Ordering::Relaxed) { self.script.weight_bytes } else { 0 }
+    }
+
+    fn drop_host_copy(&self) {
+        self.has_host_copy.store(false, Ordering::Relaxed);
+    }
 }
 
 fn info(script: &Script) -> EngineInfo {
@@ -88,8 +140,8 @@ fn info(script: &Script) -> EngineInfo {
         kind: "scripted",
         device: "cpu".into(),
         precision: "f32".into(),
-        memory: MemoryNeed { fixed_bytes: 0, pixel_bytes: figures::PIXEL_BYTES, batch_max: 0 },
-        loading: figures::loading(),
+        memory: MemoryNeed { fixed_bytes: script.weight_bytes, pixel_bytes: figures::PIXEL_BYTES, batch_max: 0 },
+        loading: figures::loading(script.weight_bytes),
         compute_paths: figures::compute_paths(),
         model: ModelInfo {
             name: "scripted".into(),

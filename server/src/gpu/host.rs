@@ -7,6 +7,13 @@ use sysinfo::{CpuRefreshKind, MemoryRefreshKind, Pid, ProcessRefreshKind, Proces
 
 use super::{DeviceSample, Probe, ProcessMemory, StatsSource};
 
+/// Bytes of this host's memory, if known.
+pub(super) fn memory_bytes() -> Option<u64> {
+    let kinds = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(kinds).ok()?;
+    Some(system.total_memory()).filter(|bytes| *bytes > 0)
+}
+
 /// Asks the operating system.
 pub struct HostProbe {
     /// `None` on a system that sysinfo does not know.

@@ -126,6 +126,11 @@ pub fn probe(device: &str) -> Box<dyn Probe> {
     Box::new(host::HostProbe::new())
 }
 
+/// Bytes of the host's memory, if known.
+pub fn host_memory_bytes() -> Option<u64> {
+    host::memory_bytes()
+}
+
 /// The device with its make, if a sample has it: `cuda:0 NVIDIA H100 80GB HBM3`.
 pub fn full_name(device: &str, sample: &DeviceSample) -> String {
     match sample.source {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sakuga_model_core::GenerationSpec;
 
+use crate::models::ModelId;
 use crate::picture::TextChunk;
 use crate::preview::PreviewPolicy;
 
@@ -15,6 +16,8 @@ pub struct JobRequest {
     pub request_id: String,
     /// The client, for shares of the device and limits per client.
     pub client: Arc<str>,
+    /// The model that draws it.
+    pub model: ModelId,
     /// The job's share of the device.
     pub priority: Priority,
     /// Whether the job survives a shutdown: it then waits for the next start instead of ending as cancelled.

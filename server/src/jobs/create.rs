@@ -166,11 +166,13 @@ impl Jobs {
         Ok(Admitted { prepared, reservation, position })
     }
 
-    /// Refuses a job that by estimate does not fit into the device's memory.
+    /// Refuses a job that by estimate does not fit into the device's memory next to the weights of other models.
     fn check_memory(&self, request: &JobRequest) -> Result<(), ServerError> {
-        let Dependencies { engine, limits, device_memory, .. } = &self.dependencies;
-        let needed = engine.memory.needed(&request.spec);
-        match limits.job_memory_max.or(*device_memory) {
+        let Dependencies { models, memory_budget, limits, device_memory, .. } = &self.dependencies;
+        let needed = models.get(request.model).info.memory.needed(&request.spec);
+        let others = models.weights_next_to(request.model, memory_budget.device_bytes);
+        let left = device_memory.map(|device| device.saturating_sub(others));
+        match limits.job_memory_max.or(left) {
             Some(limit) if needed > limit => Err(ServerError::Memory { needed, limit }),
             _ => Ok(()),
         }

@@ -12,6 +12,7 @@ use crate::error::{ServerError, Violation};
 use crate::job::JobRequest;
 use crate::job_id::JobId;
 use crate::limits::Limits;
+use crate::request::RequestRules;
 use crate::wire::to_proto::JobContext;
 use crate::wire::{from_proto, metadata, to_proto};
 
@@ -38,16 +39,18 @@ pub(super) fn prepare(
     message: generation::GenerateRequest,
     policy: JobPolicy,
 ) -> Result<Prepared, ServerError> {
-    let checked = from_proto::unchecked(message).check(dependencies.rules(), draw_seed)?;
+    let model = dependencies.models.find(&message.model)?;
+    let checked = from_proto::unchecked(message).check(RequestRules::of(model), draw_seed)?;
     let resolved = to_proto::resolved(&checked);
     let metadata: Vec<_> = (0..checked.spec().images)
-        .map(|index| metadata::image_metadata(&checked, &resolved, &dependencies.engine, index))
+        .map(|index| metadata::image_metadata(&checked, &resolved, &model.info, index))
         .collect();
     check_size(&resolved, &metadata)?;
     let texts = metadata.iter().map(|metadata| metadata::text_chunks(metadata, &checked));
     let request = JobRequest {
         request_id: checked.request_id().to_owned(),
         client,
+        model: model.id,
         priority: policy.priority,
         is_kept: dependencies.is_durable && policy.grace.is_none_or(|grace| !grace.is_zero()),
         spec: checked.spec().clone(),
@@ -55,8 +58,8 @@ pub(super) fn prepare(
         stats_interval: checked.stats_interval(),
         texts: texts.collect::<Result<_, _>>().map_err(|error| ServerError::Internal(error.to_string()))?,
     };
-    let device = dependencies.engine.device.clone();
-    let model_notice = dependencies.engine.model.notice.clone();
+    let device = model.info.device.clone();
+    let model_notice = model.info.model.notice.clone();
     let diagnostics = checked.diagnostics().to_vec();
     Ok(Prepared { context: JobContext { job_id, resolved, device, model_notice, metadata }, request, diagnostics })
 }

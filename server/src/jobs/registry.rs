@@ -7,7 +7,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sakuga_model_core::{EngineInfo, TokenCounter};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -18,8 +17,8 @@ use crate::job::JobHandle;
 use crate::job_id::JobId;
 use crate::journal::{Entry, Journal};
 use crate::limits::Limits;
+use crate::models::{Catalog, MemoryBudget};
 use crate::rate::{CallerRates, Rate};
-use crate::request::RequestRules;
 use crate::retention::RetentionGate;
 use crate::scheduler::Scheduler;
 use crate::store::writer::StoreWriter;
@@ -29,11 +28,11 @@ use crate::trace::Observer;
 
 /// What the registry needs of the rest of the server.
 pub struct Dependencies {
-    /// What the engine is.
-    pub engine: EngineInfo,
-    /// Its tokenisers.
-    pub tokens: Arc<dyn TokenCounter>,
-    /// What a request may ask for.
+    /// The models, with what requests for each may ask for.
+    pub models: Arc<Catalog>,
+    /// What weights may take.
+    pub memory_budget: MemoryBudget,
+    /// How much is served at once.
     pub limits: Limits,
     /// Decides which job has the device.
     pub scheduler: Arc<Scheduler>,
@@ -56,11 +55,6 @@ pub struct Dependencies {
 }
 
 impl Dependencies {
-    /// What requests are checked against.
-    pub(super) fn rules(&self) -> RequestRules<'_> {
-        RequestRules { model: &self.engine.model, tokens: self.tokens.as_ref(), limits: &self.limits }
-    }
-
     /// Why new jobs cannot be stored, if they cannot.
     pub(super) fn store_fault(&self) -> Option<StoreError> {
         self.writer.fault().or_else(|| self.artifact_fault.get())

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sakuga_model_core::{TokenCount, TokenCounter};
+use sakuga_model_core::{ModelDescription, TokenCount, TokenCounter};
 use sakuga_proto::generation::v1::{GenerateRequest, JobOptions, Sampling, generate_request};
 
 use super::*;
@@ -13,8 +13,10 @@ use crate::engine::scripted::{self, Script};
 use crate::error::ServerError;
 use crate::gpu::{self, Sampler};
 use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::models::{Catalog, MemoryBudget, ModelId, ServedModel};
 use crate::retention::{Retention, RetentionGate};
-use crate::scheduler::{EngineThread, Scheduler};
+use crate::scheduler::{EngineThread, Ready, Scheduler};
 use crate::store::artifacts::ObjectArtifacts;
 use crate::store::redb::RedbStore;
 use crate::store::writer::StoreWriter;
@@ -37,8 +39,9 @@ impl TokenCounter for Counting {
 /// A registry over stores in memory whose engine takes an hour for a step.
 async fn registry(limits: Limits) -> (Arc<Jobs>, Arc<Counting>) {
     let script = Script { step_ms: 3_600_000, ..Script::default() };
-    let (thread, ready) = EngineThread::open(scripted::opener(script)).expect("a thread");
-    let ready = ready.await.expect("an answer").expect("the scripted engine opens");
+    let (thread, ready) =
+        EngineThread::open(vec![scripted::source(script)], MemoryBudget::default()).expect("a thread");
+    let Ready { models, table } = ready.await.expect("an answer").unwrap_or_else(|error| panic!("{error}"));
     let store: Arc<dyn JobStore> = Arc::new(RedbStore::in_memory().expect("memory"));
     let artifacts = Arc::new(ObjectArtifacts::in_memory());
     let gate = Arc::new(RetentionGate::new(Retention::default()));
@@ -46,11 +49,14 @@ async fn registry(limits: Limits) -> (Arc<Jobs>, Arc<Counting>) {
     let runtime = tokio::runtime::Handle::current();
     let encoder = Encoder::start(artifacts.clone(), gate.clone(), fault.clone(), runtime).expect("a thread");
     let sampler = Arc::new(Sampler::start(gpu::probe("cpu")).expect("a thread"));
-    let scheduler = Scheduler::start(thread, encoder, sampler, Telemetry::default(), &limits);
-    let tokens = Arc::new(Counting { inner: ready.tokens, calls: AtomicUsize::new(0) });
+    let metrics = Metrics::new([]).models;
+    let scheduler = Scheduler::start(thread, table, encoder, sampler, Telemetry::default(), metrics, &limits);
+    let ModelDescription { info, tokens, .. } = models.into_iter().next().expect("a model");
+    let tokens = Arc::new(Counting { inner: tokens, calls: AtomicUsize::new(0) });
+    let served = ServedModel { id: ModelId::DEFAULT, info, tokens: tokens.clone(), limits: limits.clone() };
     let jobs = Jobs::new(Dependencies {
-        engine: ready.info,
-        tokens: tokens.clone(),
+        models: Arc::new(Catalog::new(vec![served])),
+        memory_budget: MemoryBudget::default(),
         limits,
         scheduler: Arc::new(scheduler),
         device_memory: None,

@@ -3,17 +3,41 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sakuga_model_core::{EngineError, GenerationSpec, ImageModel, ModelOpener, Observer, OpenModel, Outcome, Progress};
+use sakuga_model_core::{
+    EngineError, GenerationSpec, ImageModel, ModelDescription, ModelSource, Observer, OpenModel, OpenOptions, Outcome,
+    Progress,
+};
 
 use super::EngineMetrics;
 
-/// An opener whose models are counted, also when they are opened again.
-pub fn metered(opener: ModelOpener, metrics: EngineMetrics) -> ModelOpener {
-    Arc::new(move || {
-        let open = opener()?;
-        let model = Box::new(MeteredModel { inner: open.model, metrics: metrics.clone() });
+/// A source whose models are counted, also when they are opened again.
+pub fn metered(source: Arc<dyn ModelSource>, metrics: EngineMetrics) -> Arc<dyn ModelSource> {
+    Arc::new(MeteredSource { inner: source, metrics })
+}
+
+struct MeteredSource {
+    inner: Arc<dyn ModelSource>,
+    metrics: EngineMetrics,
+}
+
+impl ModelSource for MeteredSource {
+    fn describe(&self) -> Result<ModelDescription, EngineError> {
+        self.inner.describe()
+    }
+
+    fn open(&self, options: OpenOptions) -> Result<OpenModel, EngineError> {
+        let open = self.inner.open(options)?;
+        let model = Box::new(MeteredModel { inner: open.model, metrics: self.metrics.clone() });
         Ok(OpenModel { model, ..open })
-    })
+    }
+
+    fn host_copy_bytes(&self) -> u64 {
+        self.inner.host_copy_bytes()
+    }
+
+    fn drop_host_copy(&self) {
+        self.inner.drop_host_copy();
+    }
 }
 
 struct MeteredModel {

@@ -20,8 +20,10 @@ use crate::gpu::DeviceSample;
 
 mod device;
 pub mod engine;
+mod models;
 
 use device::DeviceMetrics;
+pub use models::ModelMetrics;
 
 /// The label of methods that this server does not have: a client must not fill the memory with invented names.
 const OTHER: &str = "other";
@@ -35,6 +37,8 @@ pub struct Metrics {
     pub calls: CallMetrics,
     /// Of the jobs that the engine runs.
     pub engine: EngineMetrics,
+    /// Of the models.
+    pub models: ModelMetrics,
     queue: QueueMetrics,
     device: DeviceMetrics,
 }
@@ -106,12 +110,14 @@ struct QueueMetrics {
 }
 
 /// The state of the scheduler, at the time of the scrape.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QueueFigures {
     /// Jobs without a terminal event, the running one included.
     pub live: usize,
     /// Whether the engine is open.
     pub is_serving: bool,
+    /// Every model, and whether it is on the device.
+    pub models: Vec<(Arc<str>, bool)>,
 }
 
 impl Metrics {
@@ -135,6 +141,7 @@ impl Metrics {
                 step: histogram(),
                 stages: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 18))),
             },
+            models: ModelMetrics::new(),
             queue: QueueMetrics::default(),
             device: DeviceMetrics::default(),
         };
@@ -142,7 +149,7 @@ impl Metrics {
     }
 
     fn registered(mut self) -> Self {
-        let Self { registry, connections, calls, engine, queue, device } = &mut self;
+        let Self { registry, connections, calls, engine, models, queue, device } = &mut self;
         registry.register("connections", "Open connections", connections.open.clone());
         registry.register(
             "connections_refused",
@@ -167,6 +174,7 @@ impl Metrics {
         registry.register("stage_seconds", "Time of a part of the pipeline, by stage", engine.stages.clone());
         registry.register("jobs_live", "Jobs that wait or run", queue.jobs.clone());
         registry.register("engine_serving", "1 while the engine is open, 0 while it is lost", queue.serving.clone());
+        models.register(registry);
         device.register(registry);
         self
     }
@@ -175,6 +183,7 @@ impl Metrics {
     pub fn page(&self, queue: QueueFigures, pools: &[MemoryPool], sample: Option<&DeviceSample>) -> String {
         self.queue.jobs.set(queue.live as i64);
         self.queue.serving.set(queue.is_serving.into());
+        self.models.set(&queue.models);
         self.device.set_pools(pools);
         if let Some(sample) = sample {
             self.device.set(sample);
@@ -228,8 +237,11 @@ mod tests {
             pcie: Some(pcie),
             ..DeviceSample::default()
         };
+        metrics.models.loaded(&"a".into(), Duration::from_millis(500));
+        metrics.models.evicted(&"b".into());
+        let models = vec![("a".into(), true), ("b".into(), false)];
         let pools = [MemoryPool { name: "scratch", used_bytes: 5, held_bytes: 8 }];
-        let page = metrics.page(QueueFigures { live: 2, is_serving: true }, &pools, Some(&sample));
+        let page = metrics.page(QueueFigures { live: 2, is_serving: true, models }, &pools, Some(&sample));
         for line in [
             "sakuga_grpc_calls_total{method=\"a.B/C\",code=\"UNAUTHENTICATED\"} 1",
             "sakuga_step_seconds_count 1",
@@ -241,6 +253,10 @@ mod tests {
             "sakuga_device_pcie_receive_bytes_per_second{device=\"0\"} 2000.0",
             "sakuga_engine_memory_used_bytes{pool=\"scratch\"} 5",
             "sakuga_engine_memory_held_bytes{pool=\"scratch\"} 8",
+            "sakuga_model_loaded{model=\"a\"} 1",
+            "sakuga_model_loaded{model=\"b\"} 0",
+            "sakuga_model_load_seconds_sum{model=\"a\"} 0.5",
+            "sakuga_model_evictions_total{model=\"b\"} 1",
             "# EOF",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");

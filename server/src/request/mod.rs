@@ -10,6 +10,7 @@ use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Prompt, S
 
 use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
+use crate::models::ServedModel;
 use crate::preview::{PreviewFormat, PreviewPolicy};
 
 mod cut;
@@ -30,8 +31,6 @@ pub struct UncheckedRequest {
     pub strictness: Strictness,
     /// What not to draw.
     pub negative: Option<NegativeForm>,
-    /// The model.
-    pub model: String,
     /// The system prompt; `None`: the model's default.
     pub system_prompt: Option<String>,
     /// The system prompt of the negative prompt; `None`: the one in front of its text, or else the prompt's.
@@ -207,7 +206,12 @@ pub struct RequestRules<'a> {
     pub limits: &'a Limits,
 }
 
-impl RequestRules<'_> {
+impl<'a> RequestRules<'a> {
+    /// The rules of requests for a model.
+    pub fn of(model: &'a ServedModel) -> Self {
+        Self { model: &model.info.model, tokens: model.tokens.as_ref(), limits: &model.limits }
+    }
+
     /// The options with which this server checks prompts.
     pub fn check_options(&self, strictness: Strictness) -> CheckOptions<'static> {
         let mut options = CheckOptions { strictness, ..CheckOptions::default() };
@@ -244,18 +248,6 @@ impl RequestRules<'_> {
             PromptText::Tags => negative.to_tags(),
         }
     }
-
-    /// Refuses the name of a model that is not there; empty is the default.
-    ///
-    /// # Errors
-    ///
-    /// [`ServerError::UnknownModel`].
-    pub fn check_model(&self, name: &str) -> Result<(), ServerError> {
-        if name.is_empty() || name == self.model.name {
-            return Ok(());
-        }
-        Err(ServerError::UnknownModel { name: name.to_owned(), known: vec![self.model.name.clone()] })
-    }
 }
 
 impl UncheckedRequest {
@@ -263,10 +255,9 @@ impl UncheckedRequest {
     ///
     /// # Errors
     ///
-    /// [`ServerError::UnknownModel`], or [`ServerError::InvalidRequest`] with every fault.
+    /// [`ServerError::InvalidRequest`] with every fault.
     pub fn check(self, rules: RequestRules<'_>, draw_seed: impl FnOnce() -> u64) -> Result<Request, ServerError> {
         let RequestRules { model, limits, .. } = rules;
-        rules.check_model(&self.model)?;
         let mut faults = Faults::new(self.faults);
         let options = rules.check_options(self.strictness);
         let request_id = faults.request_id(self.request_id);

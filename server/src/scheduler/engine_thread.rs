@@ -1,75 +1,75 @@
-//! [`EngineThread`]: the thread that owns the engine.
+//! [`EngineThread`]: the thread that owns the models on the device.
 
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use sakuga_model_core::{EngineError, EngineInfo, ModelOpener, TokenCounter};
+use sakuga_model_core::ModelSource;
 use tokio::sync::oneshot;
 
 use super::context::WorkerContext;
-use super::worker::{self, Worker};
+use super::residents::{Residents, Sources};
+use super::start::{Ready, start};
+use super::worker::Worker;
+use crate::models::{MemoryBudget, ModelId, StartError};
 
-/// What is known of an engine once it is open.
-pub struct Ready {
-    /// What the engine is.
-    pub info: EngineInfo,
-    /// Its tokenisers.
-    pub tokens: Arc<dyn TokenCounter>,
-}
-
-/// The thread that owns the engine.
+/// The thread that owns the models on the device.
 pub struct EngineThread {
     begin: mpsc::Sender<Arc<WorkerContext>>,
     thread: JoinHandle<()>,
-    opener: ModelOpener,
+    sources: Sources,
 }
 
 impl EngineThread {
-    /// Starts the thread and opens the engine on it; the receiver gets the result.
+    /// Starts the thread and opens as many models on it as the budget allows; the receiver gets the result.
     ///
     /// # Errors
     ///
     /// The system's error if there can be no thread.
-    pub fn open(opener: ModelOpener) -> std::io::Result<(Self, oneshot::Receiver<Result<Ready, EngineError>>)> {
+    pub fn open(
+        sources: Vec<Arc<dyn ModelSource>>,
+        budget: MemoryBudget,
+    ) -> std::io::Result<(Self, oneshot::Receiver<Result<Ready, StartError>>)> {
+        let sources: Sources = sources.into();
         let (ready, opened) = oneshot::channel();
         let (begin, context) = mpsc::channel::<Arc<WorkerContext>>();
-        let own = opener.clone();
+        let own = sources.clone();
         let thread = thread::Builder::new().name("sakuga-engine".into()).spawn(move || {
-            let open = match worker::open(&own) {
-                Ok(open) => open,
-                Err(error) => {
+            let residents = match start(own, budget) {
+                Ok((residents, opened)) => {
                     // Ignored by a receiver that was dropped.
+                    let _ = ready.send(Ok(opened));
+                    residents
+                }
+                Err(error) => {
                     let _ = ready.send(Err(error));
                     return;
                 }
             };
-            let _ = ready.send(Ok(Ready { info: open.info.clone(), tokens: open.tokens.clone() }));
             if let Ok(context) = context.recv() {
-                context.shared.set_memory_probe(Some(open.memory.clone()));
-                Worker { context, opener: own, epoch: 0 }.work(open);
+                Worker { context, residents, epoch: 0 }.work();
             }
         })?;
-        Ok((Self { begin, thread, opener }, opened))
+        Ok((Self { begin, thread, sources }, opened))
     }
 
     /// Starts to draw a scheduler's jobs.
     pub(super) fn begin(&self, context: Arc<WorkerContext>) {
-        // Fails only if the engine was not opened, and then there is no scheduler.
+        // Fails only if no model was opened, and then there is no scheduler.
         let _ = self.begin.send(context);
     }
 
-    /// Replaces a thread whose engine hangs by a new thread with a new engine.
+    /// Replaces a thread whose engine hangs in a job of `model` by a new thread that opens the models again.
     ///
     /// # Errors
     ///
     /// The system's error if there can be no thread.
-    pub(super) fn replace(&mut self, context: Arc<WorkerContext>, epoch: u64) -> std::io::Result<()> {
-        let opener = self.opener.clone();
+    pub(super) fn replace(&mut self, context: Arc<WorkerContext>, epoch: u64, model: ModelId) -> std::io::Result<()> {
+        let residents = Residents::new(self.sources.clone());
         self.thread = thread::Builder::new().name("sakuga-engine".into()).spawn(move || {
-            let worker = Worker { context, opener, epoch };
-            if let Some(open) = worker.reopen() {
-                worker.work(open);
+            let mut worker = Worker { context, residents, epoch };
+            if worker.reopen(model) {
+                worker.work();
             }
         })?;
         Ok(())

@@ -57,7 +57,7 @@ impl Estimator {
     }
 
     /// When a refused client should try again: `until_room` within the bounds, where it is known.
-    pub fn retry_after(&self, until_room: Option<Duration>) -> Duration {
+    pub fn retry_after(until_room: Option<Duration>) -> Duration {
         until_room.unwrap_or(RETRY_MIN).clamp(RETRY_MIN, RETRY_MAX)
     }
 }
@@ -102,7 +102,7 @@ pub(crate) mod tests {
         let estimator = Estimator::default();
         assert_eq!(estimator.time_left(&spec(64, 10), 10), None);
         assert_eq!(estimator.step_time(), None);
-        assert_eq!(estimator.retry_after(None), RETRY_MIN);
+        assert_eq!(Estimator::retry_after(None), RETRY_MIN);
     }
 
     #[test]
@@ -144,8 +144,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_retry_hint_is_bounded() {
-        let estimator = Estimator::default();
-        assert_eq!(estimator.retry_after(Some(Duration::from_secs(7))), Duration::from_secs(7));
-        assert_eq!(estimator.retry_after(Some(Duration::from_secs(86_400))), RETRY_MAX);
+        assert_eq!(Estimator::retry_after(Some(Duration::from_secs(7))), Duration::from_secs(7));
+        assert_eq!(Estimator::retry_after(Some(Duration::from_secs(86_400))), RETRY_MAX);
     }
 }

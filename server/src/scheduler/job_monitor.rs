@@ -21,6 +21,8 @@ pub(super) struct JobMonitor<'a> {
     pub(super) steps_done: u32,
     /// Time between the end of each step and the end of the step before it.
     pub(super) in_steps: Duration,
+    /// How long loading its model took; `None`: the model was on the device.
+    pub(super) load_time: Option<Duration>,
     /// When the latest [`PACE_STEPS`] steps ended; before the first, when denoising began.
     marks: Vec<Instant>,
     /// When each picture was last previewed.
@@ -30,7 +32,16 @@ pub(super) struct JobMonitor<'a> {
 impl<'a> JobMonitor<'a> {
     pub(super) fn new(context: &'a WorkerContext, job: &'a Job, epoch: u64) -> Self {
         let previewed = vec![None; job.request.spec.images as usize];
-        Self { context, job, epoch, steps_done: 0, in_steps: Duration::ZERO, marks: Vec::new(), previewed }
+        Self {
+            context,
+            job,
+            epoch,
+            steps_done: 0,
+            in_steps: Duration::ZERO,
+            load_time: None,
+            marks: Vec::new(),
+            previewed,
+        }
     }
 
     /// Handles a report. `Break` stops the engine: the job is cancelled, or the worker was replaced.
@@ -68,7 +79,7 @@ impl<'a> JobMonitor<'a> {
         let report = step.report;
         self.steps_done = report.index;
         let left = report.total.saturating_sub(report.index);
-        self.context.shared.step_done(&self.job.request.spec, &report);
+        self.context.shared.step_done(&self.job.request, &report);
         self.job.events.publish(EventBody::Step { report, eta: self.eta(left) });
         let step_ms = report.duration.as_secs_f64() * 1e3;
         tracing::debug!(step = report.index, total = report.total, step_ms, "step");
@@ -90,7 +101,7 @@ impl<'a> JobMonitor<'a> {
         self.marks.push(now);
         let steps = self.marks.len().saturating_sub(1).max(1) as u32;
         let pace = self.marks.first().map_or(Duration::ZERO, |first| now.duration_since(*first) / steps);
-        pace.saturating_mul(steps_left) + self.context.shared.overhead(&self.job.request.spec)
+        pace.saturating_mul(steps_left) + self.context.shared.overhead(&self.job.request)
     }
 
     fn preview(&mut self, step: &StepDone<'_>) {

@@ -1,22 +1,27 @@
-//! Decides which job has the device: admission, a queue, and one thread that owns the engine.
+//! Decides which job has the device and which models are on it: admission, a queue, and one thread that owns the models.
 //!
 //! [`queue`], [`estimator`] and `state` are plain data; `shared` puts them behind a lock; `worker` runs on the engine's
 //! thread. Every method of [`Scheduler`] but [`Scheduler::close`] returns at once and may be called from any thread. Locks
 //! are taken in the order scheduler, then journal, and none is held while an engine runs.
 
+mod command;
 mod context;
 mod engine_thread;
 pub mod estimator;
 mod job_monitor;
 pub mod queue;
 mod reservation;
+mod residents;
 mod scheduler_handle;
 mod shared;
+mod start;
 mod state;
 mod watchdog;
 mod worker;
 
-pub use engine_thread::{EngineThread, Ready};
+pub use command::ModelChange;
+pub use engine_thread::EngineThread;
 pub use reservation::{QueuePosition, Reservation};
 pub use scheduler_handle::{JobProgress, Scheduler};
 pub use shared::EngineStatus;
+pub use start::Ready;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::estimator::Estimator;
 use super::shared::Shared;
 use crate::error::ServerError;
 use crate::job::JobRequest;
@@ -41,11 +42,11 @@ impl Reservation {
         }
         let waiting = state.queue.len() + state.reserved;
         if waiting >= state.queue.capacity() {
-            return Err(ServerError::QueueFull { waiting, retry_after: state.estimator.retry_after(state.eta(0)) });
+            return Err(ServerError::QueueFull { waiting, retry_after: Estimator::retry_after(state.time_left()) });
         }
         let jobs = live_jobs + state.reserved_by.get(client).copied().unwrap_or(0);
         if state.client_jobs_max > 0 && jobs >= state.client_jobs_max {
-            let retry_after = state.estimator.retry_after(state.eta(0));
+            let retry_after = Estimator::retry_after(state.time_left());
             return Err(ServerError::ClientJobs { client: client.to_string(), jobs, retry_after });
         }
         state.reserved += 1;
@@ -63,16 +64,21 @@ impl Reservation {
     ///
     /// # Errors
     ///
-    /// [`ServerError::DeadlineTooShort`] if by measured times the job cannot end within `timeout`.
+    /// [`ServerError::ModelUnusable`] if its model could not be loaded, and [`ServerError::DeadlineTooShort`] if by measured
+    /// times the job cannot end within `timeout`.
     pub fn position(&self, request: &JobRequest, timeout: Option<Duration>) -> Result<QueuePosition, ServerError> {
         let state = self.shared.state();
+        if let Some(error) = state.model_error(request.model) {
+            return Err(error);
+        }
         let place = state.queue.place_of_next(&request.client, request.priority);
-        let eta = state.eta(place);
-        let whole = eta.zip(state.estimator.time_left(&request.spec, request.spec.sampling.steps));
-        if let (Some(given), Some((wait, work))) = (timeout, whole)
-            && wait + work > given
+        let forecast = state.forecast_to(place);
+        let eta = forecast.as_ref().map(|forecast| forecast.time);
+        let end = forecast.and_then(|forecast| forecast.after(request)).map(|forecast| forecast.time);
+        if let (Some(given), Some(needed)) = (timeout, end)
+            && needed > given
         {
-            return Err(ServerError::DeadlineTooShort { needed: wait + work, given });
+            return Err(ServerError::DeadlineTooShort { needed, given });
         }
         Ok(QueuePosition { position: place + state.running_jobs(), eta })
     }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
+use super::command::ModelChange;
 use super::context::WorkerContext;
 use super::engine_thread::EngineThread;
 use super::reservation::Reservation;
@@ -18,6 +19,8 @@ use crate::gpu::Sampler;
 use crate::job::{Job, JobHandle, LiveJobs};
 use crate::job_id::JobId;
 use crate::limits::Limits;
+use crate::metrics::ModelMetrics;
+use crate::models::{ModelId, ModelStatus, ModelTable};
 use crate::telemetry::{ActivityProbe, Telemetry};
 
 /// How long dropping the scheduler waits for the worker. A step takes a few seconds at most; the thread of an engine that
@@ -53,18 +56,21 @@ pub struct Scheduler {
 }
 
 impl Scheduler {
-    /// Starts to feed an open engine with jobs.
+    /// Starts to feed the engine's thread with jobs. `models` is the table that opening the thread returned.
     pub fn start(
         thread: EngineThread,
+        models: ModelTable,
         encoder: Encoder,
         sampler: Arc<Sampler>,
         telemetry: Telemetry,
+        metrics: ModelMetrics,
         limits: &Limits,
     ) -> Self {
-        let shared = Arc::new(Shared::new(limits));
+        let shared = Arc::new(Shared::new(limits, models));
         let live: Arc<LiveJobs> = Arc::default();
         let activity = shared.activity_probe();
-        let context = Arc::new(WorkerContext { shared: shared.clone(), encoder, sampler, telemetry, activity });
+        let context =
+            Arc::new(WorkerContext { shared: shared.clone(), encoder, sampler, telemetry, metrics, activity });
         let watched = Arc::downgrade(&context);
         thread.begin(context);
         let thread = Arc::new(Mutex::new(Some(thread)));
@@ -103,8 +109,7 @@ impl Scheduler {
     pub fn progress(&self, id: &JobId) -> Option<JobProgress> {
         let state = self.shared.state();
         if let Some(running) = state.running.as_ref().filter(|running| running.id == *id) {
-            let eta = state.estimator.time_left(&running.spec, running.steps_left);
-            return Some(JobProgress::Running { step: running.step, steps: running.steps, eta });
+            return Some(JobProgress::Running { step: running.step, steps: running.steps, eta: state.time_left() });
         }
         let place = state.queue.place(id)?;
         Some(JobProgress::Waiting { position: place + state.running_jobs(), eta: state.eta(place) })
@@ -134,14 +139,33 @@ impl Scheduler {
         self.shared.engine_status()
     }
 
+    /// Every model and where its weights are, now and whenever one changes.
+    pub fn model_statuses(&self) -> watch::Receiver<Vec<ModelStatus>> {
+        self.shared.model_statuses()
+    }
+
+    /// Has a model put on the device or taken off it, before the next job. The receiver gets the result once that is done,
+    /// or nothing if the scheduler is closed before. Dropping it cancels a change that was not begun.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::ShuttingDown`] or [`ServerError::EngineUnavailable`].
+    pub fn change_model(
+        &self,
+        model: ModelId,
+        change: ModelChange,
+    ) -> Result<oneshot::Receiver<Result<(), ServerError>>, ServerError> {
+        self.shared.command(model, change)
+    }
+
     /// Reports on the activity of the scheduler and its engine.
     pub fn activity_probe(&self) -> ActivityProbe {
         self.shared.activity_probe()
     }
 
-    /// Median time of the latest steps; `None` before the first.
-    pub fn step_time(&self) -> Option<Duration> {
-        self.shared.state().estimator.step_time()
+    /// Median time of the latest steps of a model; `None` before the first.
+    pub fn step_time(&self, model: ModelId) -> Option<Duration> {
+        self.shared.state().estimator(model).step_time()
     }
 
     /// Cancels all jobs, ends the worker after its present step and waits for it, at most for `patience`.

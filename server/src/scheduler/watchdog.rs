@@ -36,7 +36,7 @@ pub(super) fn start(
             running.journal.publish(EventBody::Failed(ServerError::Engine(EngineError::Hung(silence_max))));
             live.remove(&running.id);
             let Some(thread) = &mut *thread.lock() else { return };
-            if let Err(error) = thread.replace(context.clone(), epoch) {
+            if let Err(error) = thread.replace(context.clone(), epoch, running.model) {
                 context.shared.engine_lost(&format!("the system provides no thread: {error}"));
             }
         }

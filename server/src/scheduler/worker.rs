@@ -1,83 +1,110 @@
-//! [`Worker`]: draws jobs one by one, and opens the engine again when it was lost.
+//! [`Worker`]: draws jobs one by one, moves models as jobs and calls need, and opens the models again when the device was
+//! lost.
 
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sakuga_model_core::{EngineError, EngineInfo, GenerationSpec, ModelOpener, OpenModel, Outcome, Rgb8, Timings};
+use sakuga_model_core::{EngineError, EngineInfo, GenerationSpec, Outcome, Progress, Rgb8, Stage, Timings};
 
+use super::command::{ModelChange, ModelCommand};
 use super::context::WorkerContext;
 use super::job_monitor::JobMonitor;
-use super::shared::Shared;
+use super::residents::Residents;
+use super::shared::{Shared, Work};
 use crate::encoder::FinishTask;
 use crate::error::ServerError;
 use crate::event::EventBody;
 use crate::job::Job;
+use crate::models::ModelId;
 
-/// Time between two attempts to open a lost engine.
+/// Time between two attempts to open the models of a lost device.
 const REOPEN_PAUSE: Duration = Duration::from_secs(10);
 
 /// Draws a scheduler's jobs on the engine's thread.
 pub(super) struct Worker {
     pub(super) context: Arc<WorkerContext>,
-    pub(super) opener: ModelOpener,
+    pub(super) residents: Residents,
     /// Differs from the scheduler's epoch once the watchdog has replaced this worker.
     pub(super) epoch: u64,
 }
 
+/// Whether the device can be used for the next job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Device {
+    Usable,
+    /// All models have to be closed, and opened again.
+    Lost,
+}
+
+/// A job that the model did not end by itself.
+struct Failure {
+    error: ServerError,
+    device: Device,
+}
+
 impl Worker {
     /// Draws jobs until the scheduler is closed or the worker is replaced.
-    pub(super) fn work(&self, open: OpenModel) {
-        let _guard = LostOnPanic(&self.context.shared);
-        let mut open = open;
-        while let Some(job) = self.context.shared.next(self.epoch) {
-            if !self.draw(&mut open, job) {
-                self.context.shared.set_memory_probe(None);
-                drop(open);
-                match self.reopen() {
-                    Some(opened) => open = opened,
-                    None => return,
-                }
+    pub(super) fn work(mut self) {
+        let context = self.context.clone();
+        let shared = &context.shared;
+        let _guard = LostOnPanic(shared);
+        if let Some(probe) = self.residents.memory_probe() {
+            shared.set_memory_probe(Some(probe));
+        }
+        while let Some(work) = shared.next(self.epoch) {
+            let (model, device) = match work {
+                Work::Job(job) => (job.request.model, self.draw(*job)),
+                Work::Command(command) => (command.model, self.carry_out(command)),
+            };
+            if device == Device::Lost && !self.reopen(model) {
+                return;
             }
         }
     }
 
-    /// Draws a job. Returns whether the engine can be used again.
-    fn draw(&self, open: &mut OpenModel, job: Job) -> bool {
-        let OpenModel { model, info, .. } = open;
-        let shared = &self.context.shared;
+    /// Draws a job; first loads its model if that is not on the device.
+    fn draw(&mut self, job: Job) -> Device {
+        let context = self.context.clone();
+        let shared = &context.shared;
         let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
         let _entered = span.enter();
         if let Some(reason) = job.handle.cancel_reason() {
             job.cancelled(0, reason);
-            shared.job_done(self.epoch, &job.request.spec, None);
-            return true;
+            shared.job_done(self.epoch, &job.request, None);
+            return Device::Usable;
         }
-        let begun = Instant::now();
-        let queued = begun.duration_since(job.accepted);
+        let started = Instant::now();
+        let queued = started.duration_since(job.accepted);
         tracing::info!(queued_ms = queued.as_millis() as u64, "started");
         job.events.publish(EventBody::Started);
         let events = job.events.clone();
-        let statistics = self.context.sampler.subscribe(job.request.stats_interval, move |sample| {
+        let statistics = context.sampler.subscribe(job.request.stats_interval, move |sample| {
             events.publish(EventBody::GpuStats(sample.clone()));
         });
-        let activity = self.context.activity.clone();
-        let recording = self.context.telemetry.record(&job.handle.id, &self.context.sampler, activity);
-        let mut monitor = JobMonitor::new(&self.context, &job, self.epoch);
-        let drawn =
-            catch_unwind(AssertUnwindSafe(|| model.generate(&job.request.spec, &mut |event| monitor.observe(event))));
+        let recording = context.telemetry.record(&job.handle.id, &context.sampler, context.activity.clone());
+        let mut monitor = JobMonitor::new(&context, &job, self.epoch);
+        let loaded = self.load_for(&job, &mut monitor);
+        let begun = Instant::now();
+        let drawn = match loaded {
+            Ok(ControlFlow::Continue(())) => self.generate(&job, &mut monitor),
+            Ok(ControlFlow::Break(())) => Ok(Outcome::Stopped { after_step: 0 }),
+            Err(failure) => Err(failure),
+        };
         drop((statistics, recording));
-        let (steps_done, in_steps) = (monitor.steps_done, monitor.in_steps);
-        let drawn = drawn.unwrap_or_else(|panic| Err(EngineError::panicked(panic.as_ref())));
+        let (steps_done, in_steps, load_time) = (monitor.steps_done, monitor.in_steps, monitor.load_time);
         let is_finished = matches!(drawn, Ok(Outcome::Finished { .. }));
         let overhead = begun.elapsed().saturating_sub(in_steps);
-        if !shared.job_done(self.epoch, &job.request.spec, is_finished.then_some(overhead)) {
+        if !shared.job_done(self.epoch, &job.request, is_finished.then_some(overhead)) {
             tracing::warn!("the engine that hung has returned; its job had failed by then");
-            return true;
+            return Device::Usable;
         }
         match drawn {
-            Ok(Outcome::Finished { images, timings }) => self.finish(job, images, timings, queued, steps_done),
+            Ok(Outcome::Finished { images, timings }) => {
+                self.finish(job, images, timings, Waits { queued, load_model: load_time }, steps_done);
+            }
             Ok(Outcome::Stopped { .. }) => match job.handle.cancel_reason() {
                 Some(reason) => {
                     tracing::info!(at_step = steps_done, ?reason, "cancelled");
@@ -85,49 +112,167 @@ impl Worker {
                 }
                 None => fail(&job, ServerError::Internal("the engine stopped without being asked".into())),
             },
-            Err(error) => {
-                let is_fatal = error.is_fatal();
-                fail(&job, with_remedy(error, info, &job.request.spec));
-                return !is_fatal;
+            Err(Failure { error, device }) => {
+                fail(&job, error);
+                return device;
             }
         }
-        true
+        Device::Usable
     }
 
-    fn finish(&self, job: Job, images: Vec<Rgb8>, timings: Timings, queued: Duration, steps_done: u32) {
+    /// Loads the model of a job unless it is on the device. `Break`: the job is cancelled or the worker was replaced, and
+    /// nothing was loaded.
+    fn load_for(&mut self, job: &Job, monitor: &mut JobMonitor<'_>) -> Result<ControlFlow<()>, Failure> {
+        let model = job.request.model;
+        if self.residents.is_open(model) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        if monitor.observe(Progress::Stage(Stage::LoadModel)).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        match self.load(model) {
+            Ok(took) => {
+                monitor.load_time = Some(took);
+                Ok(ControlFlow::Continue(()))
+            }
+            Err(error @ EngineError::DeviceLost(_)) => Err(Failure { error: error.into(), device: Device::Lost }),
+            Err(error) => Err(Failure { error: self.context.shared.unusable(model, &error), device: Device::Usable }),
+        }
+    }
+
+    /// Generates the pictures of a job whose model is on the device.
+    fn generate(&mut self, job: &Job, monitor: &mut JobMonitor<'_>) -> Result<Outcome, Failure> {
+        let Some(open) = self.residents.get_mut(job.request.model) else {
+            let error = ServerError::Internal("the model is not on the device".into());
+            return Err(Failure { error, device: Device::Usable });
+        };
+        self.context.shared.set_memory_probe(Some(open.memory.clone()));
+        let spec = &job.request.spec;
+        let drawn = catch_unwind(AssertUnwindSafe(|| open.model.generate(spec, &mut |event| monitor.observe(event))));
+        let drawn = drawn.unwrap_or_else(|panic| Err(EngineError::panicked(panic.as_ref())));
+        drawn.map_err(|error| {
+            let device = if error.is_fatal() { Device::Lost } else { Device::Usable };
+            Failure { error: with_remedy(error, &open.info, spec), device }
+        })
+    }
+
+    fn finish(&self, job: Job, images: Vec<Rgb8>, timings: Timings, waits: Waits, steps_done: u32) {
         if images.len() != job.request.spec.images as usize {
             let text = format!("the engine drew {} pictures of {}", images.len(), job.request.spec.images);
             return fail(&job, ServerError::Internal(text));
         }
-        self.context.encoder.finish(FinishTask { job, images, timings, queued, steps_done });
+        let Waits { queued, load_model } = waits;
+        self.context.encoder.finish(FinishTask { job, images, timings, queued, load_model, steps_done });
     }
 
-    /// Opens the engine again, and tries until that works; `None` when the worker has to end.
-    pub(super) fn reopen(&self) -> Option<OpenModel> {
-        let shared = &self.context.shared;
+    /// Carries out a command, unless its caller is gone.
+    fn carry_out(&mut self, command: ModelCommand) -> Device {
+        let ModelCommand { model, change, done } = command;
+        if done.is_closed() {
+            return Device::Usable;
+        }
+        let (result, device) = match change {
+            ModelChange::Unload => {
+                self.residents.close(model);
+                self.residents.drop_host_copy(model);
+                self.context.shared.change_models(self.epoch, |models| models.unloaded(model));
+                (Ok(()), Device::Usable)
+            }
+            ModelChange::Load if self.residents.is_open(model) => (Ok(()), Device::Usable),
+            ModelChange::Load => match self.load(model) {
+                Ok(_) => (Ok(()), Device::Usable),
+                Err(error @ EngineError::DeviceLost(_)) => (Err(error.into()), Device::Lost),
+                Err(error) => (Err(self.context.shared.unusable(model, &error)), Device::Usable),
+            },
+        };
+        // The caller may have hung up meanwhile.
+        let _ = done.send(result);
+        device
+    }
+
+    /// Loads a model and returns how long that took. Models that the budget has no room for are closed before. If it fails,
+    /// the jobs that wait for the model end, unless the device was lost.
+    fn load(&mut self, model: ModelId) -> Result<Duration, EngineError> {
+        let loaded = self.try_load(model);
+        match &loaded {
+            Ok(_) => {}
+            Err(EngineError::DeviceLost(_)) => {
+                self.context.shared.change_models(self.epoch, |models| models.load_broken(model));
+            }
+            Err(error) => self.mark_failed(model, error),
+        }
+        loaded
+    }
+
+    fn try_load(&mut self, model: ModelId) -> Result<Duration, EngineError> {
+        let WorkerContext { shared, metrics, .. } = &*self.context;
+        // A worker that was replaced changes nothing that others see; it ends after this job.
+        let plan = shared.change_models(self.epoch, |models| models.begin_load(model)).unwrap_or_default();
+        let name = shared.model_name(model);
+        for evicted in plan.evicted {
+            self.residents.close(evicted);
+            let evicted = shared.model_name(evicted);
+            metrics.evicted(&evicted);
+            tracing::info!(model = &*evicted, for_model = &*name, "model evicted");
+        }
+        let begun = Instant::now();
+        let open = self.residents.open(model, plan.options)?;
+        shared.set_memory_probe(Some(open.memory.clone()));
+        let (took, host_bytes) = (begun.elapsed(), self.residents.host_bytes(model));
+        shared.change_models(self.epoch, |models| models.loaded(model, took, host_bytes));
+        metrics.loaded(&name, took);
+        tracing::info!(model = &*name, load_ms = took.as_millis() as u64, host_bytes, "model loaded");
+        Ok(took)
+    }
+
+    /// Marks a model as failed for this reason, and ends the jobs that wait for it.
+    fn mark_failed(&self, model: ModelId, error: &EngineError) {
+        self.residents.drop_host_copy(model);
+        self.context.shared.model_failed(self.epoch, model, error);
+    }
+
+    /// After the device was lost: closes all models and opens those again that were open, and `needed`. Tries until at least
+    /// one can be opened; the others have failed then. Returns false when the worker has to end.
+    pub(super) fn reopen(&mut self, needed: ModelId) -> bool {
+        let context = self.context.clone();
+        let shared = &context.shared;
+        shared.set_memory_probe(None);
+        self.residents.close_all();
+        let mut lost = shared.change_models(self.epoch, |models| models.lose_device()).unwrap_or_default();
+        if !lost.contains(&needed) {
+            lost.push(needed);
+        }
         loop {
             tracing::warn!("opening the engine again");
-            match open(&self.opener) {
-                Ok(open) => {
-                    shared.set_memory_probe(Some(open.memory.clone()));
-                    shared.engine_recovered();
-                    return Some(open);
-                }
-                Err(error) => {
-                    tracing::error!(%error, "the engine is lost");
-                    shared.engine_unavailable(&error.to_string());
+            let mut failures = Vec::new();
+            for model in &lost {
+                if let Err(error) = self.try_load(*model) {
+                    shared.change_models(self.epoch, |models| models.load_broken(*model));
+                    failures.push((*model, error));
                 }
             }
+            let first = match failures.first() {
+                Some((_, error)) if failures.len() == lost.len() => error,
+                _ => {
+                    failures.iter().for_each(|(model, error)| self.mark_failed(*model, error));
+                    shared.engine_recovered();
+                    return true;
+                }
+            };
+            tracing::error!(error = %first, "the engine is lost");
+            shared.engine_unavailable(&first.to_string());
             if shared.pause(REOPEN_PAUSE) || !shared.is_current(self.epoch) {
-                return None;
+                return false;
             }
         }
     }
 }
 
-/// Opens an engine; a panic becomes an error.
-pub(super) fn open(opener: &ModelOpener) -> Result<OpenModel, EngineError> {
-    catch_unwind(AssertUnwindSafe(|| opener())).unwrap_or_else(|panic| Err(EngineError::panicked(panic.as_ref())))
+/// How long a job waited before its first step.
+struct Waits {
+    queued: Duration,
+    /// `None`: its model was on the device.
+    load_model: Option<Duration>,
 }
 
 /// The engine's error; one of memory gets what was needed and a smaller request that would fit.

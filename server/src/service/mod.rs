@@ -4,6 +4,7 @@ mod caller;
 mod event_stream;
 pub mod generation;
 pub mod jobs;
+pub mod models;
 pub mod prompt;
 pub mod reflection;
 pub mod system;
@@ -14,9 +15,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use futures::Stream;
-use sakuga_model_core::{EngineInfo, TokenCounter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -24,7 +23,7 @@ use crate::error::ServerError;
 use crate::gpu::{DeviceSample, Sampler};
 use crate::jobs::Jobs;
 use crate::limits::Limits;
-use crate::request::RequestRules;
+use crate::models::{Catalog, MemoryBudget};
 use crate::scheduler::Scheduler;
 use crate::telemetry::ActivityProbe;
 use crate::transport::large_answer::LargeAnswer;
@@ -35,11 +34,11 @@ type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// What the services share.
 pub struct Context {
-    /// What the engine is.
-    pub engine: EngineInfo,
-    /// Its tokenisers.
-    pub tokens: Arc<dyn TokenCounter>,
-    /// What a request may ask for.
+    /// The models, with what requests for each may ask for.
+    pub models: Arc<Catalog>,
+    /// What weights may take.
+    pub memory_budget: MemoryBudget,
+    /// How much is served at once.
     pub limits: Limits,
     /// Decides which job has the device.
     pub scheduler: Arc<Scheduler>,
@@ -73,11 +72,6 @@ impl Context {
     async fn large_answer(&self) -> LargeAnswer {
         // The semaphore is never closed; without a permit the answer is not bounded, and not refused either.
         LargeAnswer::new(self.large_answers.clone().acquire_owned().await.ok())
-    }
-
-    /// What requests are checked against.
-    fn rules(&self) -> RequestRules<'_> {
-        RequestRules { model: &self.engine.model, tokens: self.tokens.as_ref(), limits: &self.limits }
     }
 }
 

@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use super::{CallAlive, Context, off_reactor};
 use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
-use crate::request::{INNER_NEGATIVE, PromptForm, before_text, describe, over_long};
+use crate::request::{INNER_NEGATIVE, PromptForm, RequestRules, before_text, describe, over_long};
 use crate::wire::{from_proto, to_proto};
 
 /// Checks and converts prompts.
@@ -65,8 +65,8 @@ fn validate(
     alive: &CallAlive,
     request: ValidatePromptRequest,
 ) -> Result<ValidatePromptResponse, ServerError> {
-    let rules = context.rules();
-    rules.check_model(&request.model)?;
+    let model = context.models.find(&request.model)?;
+    let rules = RequestRules::of(model);
     let mut faults = Vec::new();
     let options = rules.check_options(from_proto::strictness(request.strictness, &mut faults));
     let form = match request.prompt {
@@ -94,14 +94,14 @@ fn validate(
         response.model_text = rules.model_text(prompt);
         let system_prompt = checked.system_prompt.map(before_text);
         let system_prompt = system_prompt.as_deref().unwrap_or_else(|| rules.default_system_prompt(prompt));
-        let counts = context.tokens.count(system_prompt, &response.model_text);
+        let counts = model.tokens.count(system_prompt, &response.model_text);
         diagnostics.extend(over_long::findings("", &form.text(), &response.model_text, &counts));
         response.token_counts = counts.iter().map(to_proto::token_count).collect();
         if let Some(negative) = &checked.negative {
             response.negative_canonical_xml = negative.to_xml();
             response.negative_model_text = rules.negative_text(negative);
             let own = checked.negative_system_prompt.map(before_text);
-            let counts = context.tokens.count(own.as_deref().unwrap_or(system_prompt), &response.negative_model_text);
+            let counts = model.tokens.count(own.as_deref().unwrap_or(system_prompt), &response.negative_model_text);
             let read = &response.negative_model_text;
             diagnostics.extend(over_long::findings(INNER_NEGATIVE, &form.text(), read, &counts));
             response.negative_token_counts = counts.iter().map(to_proto::token_count).collect();
@@ -113,7 +113,8 @@ fn validate(
 
 fn parse(context: &Context, request: ParsePromptRequest) -> Result<ParsePromptResponse, ServerError> {
     let mut faults = Vec::new();
-    let options = context.rules().check_options(from_proto::strictness(request.strictness, &mut faults));
+    let options = RequestRules::of(context.models.default_model())
+        .check_options(from_proto::strictness(request.strictness, &mut faults));
     let checked = sakuga_schema::check(&request.xml, &options);
     faults.extend(checked.diagnostics.iter().filter(|finding| finding.severity == Severity::Error).map(|finding| {
         let field = if finding.path.is_empty() { "xml" } else { &finding.path };
@@ -143,7 +144,8 @@ fn format(context: &Context, request: FormatPromptRequest) -> Result<FormatPromp
     if !faults.is_empty() {
         return Err(ServerError::InvalidRequest(faults));
     }
-    let (canonical_xml, model_text) = (prompt.to_xml(), context.rules().model_text(&prompt));
+    let (canonical_xml, model_text) =
+        (prompt.to_xml(), RequestRules::of(context.models.default_model()).model_text(&prompt));
     let bytes = canonical_xml.len() + model_text.len();
     if bytes > Limits::CONTENT_BYTES_MAX {
         let text =

@@ -43,12 +43,15 @@ impl SystemService for System {
     ) -> Result<Response<GetServerInfoResponse>, Status> {
         let context = &self.context;
         let jobs = *context.scheduler.live().count().borrow();
-        let step_time = context.scheduler.step_time();
-        Ok(Response::new(to_proto::server_info(&context.engine, &context.limits, context.started, jobs, step_time)))
+        let model = context.models.default_model();
+        let step_time = context.scheduler.step_time(model.id);
+        Ok(Response::new(to_proto::server_info(model, context.started, jobs, step_time)))
     }
 
     async fn list_models(&self, _: Request<ListModelsRequest>) -> Result<Response<ListModelsResponse>, Status> {
-        Ok(Response::new(ListModelsResponse { models: vec![to_proto::model(&self.context.engine.model)] }))
+        Ok(Response::new(ListModelsResponse {
+            models: self.context.models.iter().map(|model| to_proto::model(&model.info.model)).collect(),
+        }))
     }
 
     async fn watch_gpu_stats(

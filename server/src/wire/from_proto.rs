@@ -33,7 +33,6 @@ pub fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
                 NegativeForm::Typed(Box::new((&typed).into()))
             }
         }),
-        model: request.model,
         system_prompt: request.system_prompt,
         negative_system_prompt: request.negative_system_prompt,
         sampling: sampling::from_proto(request.sampling.unwrap_or_default(), &mut faults),

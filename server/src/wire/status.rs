@@ -47,6 +47,9 @@ pub fn to_rpc(error: &ServerError) -> pb::Status {
         ServerError::UnknownModel { known, .. } => {
             metadata.insert("models".into(), cut(&known.join(",")));
         }
+        ServerError::ModelUnusable { model, .. } => {
+            metadata.insert("model".into(), cut(model));
+        }
         ServerError::QueueFull { waiting, .. } => {
             metadata.insert("waiting".into(), waiting.to_string());
         }
@@ -120,6 +123,7 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
     match error {
         ServerError::InvalidRequest(_) => (Code::InvalidArgument, "INVALID_REQUEST", None),
         ServerError::UnknownModel { .. } => (Code::NotFound, "MODEL_NOT_FOUND", None),
+        ServerError::ModelUnusable { .. } => (Code::FailedPrecondition, "MODEL_UNUSABLE", None),
         ServerError::QueueFull { retry_after, .. } => (Code::ResourceExhausted, "QUEUE_FULL", Some(*retry_after)),
         ServerError::TooManyStreams { .. } => {
             (Code::ResourceExhausted, "TOO_MANY_STREAMS", Some(Duration::from_secs(1)))

@@ -27,7 +27,7 @@ impl Host {
     ) -> Self {
         let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, ..Script::default() };
         let config = Config {
-            engine: EngineChoice::Scripted(script),
+            models: EngineChoice::Scripted(script).into(),
             drain_timeout: std::time::Duration::ZERO,
             jobs,
             ..Config::default()

@@ -218,7 +218,7 @@ struct Server {
 
 async fn server(disk: &Disk, step_ms: u64) -> Server {
     let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, ..Script::default() };
-    let config = Config { engine: EngineChoice::Scripted(script), ..Config::default() };
+    let config = Config { models: EngineChoice::Scripted(script).into(), ..Config::default() };
     let shelf = Shelf { inner: ObjectArtifacts::in_memory(), disk: disk.clone() };
     let store = Arc::new(disk.store().expect("the disk works"));
     let app = App::build_over(config, store, Arc::new(shelf)).await.expect("the server starts");

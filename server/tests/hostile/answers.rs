@@ -12,6 +12,7 @@ use sakuga_proto::generation::v1::{
     GetJobTelemetryRequest, ImageFormat, JobState, ListJobsRequest, PreviewMethod, PreviewOptions, Sampling,
     WatchJobRequest, generate_request,
 };
+use sakuga_proto::model::v1::LoadModelRequest;
 use sakuga_proto::prompt::v1::{
     FormatPromptRequest, ParsePromptRequest, Prompt, ValidatePromptRequest, validate_prompt_request,
 };
@@ -126,7 +127,7 @@ async fn every_answer_fits_into_what_a_plain_client_takes() {
     let script = Script { step_ms: 0, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() };
     // The largest limits that an operator can set.
     let limits = Limits { images_max: 16, queued_max: 10_000, ..Limits::default() };
-    let config = Config { engine: EngineChoice::Scripted(script), limits, ..Config::default() };
+    let config = Config { models: EngineChoice::Scripted(script).into(), limits, ..Config::default() };
     let background = App::build(config).await.expect("it starts").spawn();
     let channel =
         Endpoint::from_shared(background.url().to_owned()).expect("a URL").connect().await.expect("it listens");
@@ -204,6 +205,11 @@ async fn every_answer_fits_into_what_a_plain_client_takes() {
     server.call("sakuga.prompt.v1.PromptService/GetSchema", Vec::new(), 1).await.expect("the schema");
     for method in ["GetServerInfo", "ListModels"] {
         server.call(&format!("sakuga.system.v1.SystemService/{method}"), Vec::new(), 1).await.expect("an answer");
+    }
+    server.call("sakuga.model.v1.ModelService/ListModels", Vec::new(), 1).await.expect("an answer");
+    for method in ["UnloadModel", "LoadModel"] {
+        let message = LoadModelRequest { name: "scripted".into() }.encode_to_vec();
+        server.call(&format!("sakuga.model.v1.ModelService/{method}"), message, 1).await.expect("an answer");
     }
     let stats = WatchGpuStatsRequest { interval_ms: 100, all_devices: true }.encode_to_vec();
     server.call("sakuga.system.v1.SystemService/WatchGpuStats", stats, ENDLESS).await.expect("samples");

@@ -28,8 +28,9 @@ fn create(options: JobOptions) -> CreateJobRequest {
 #[tokio::test]
 async fn times_behind_the_last_moment_are_refused() {
     let script = Script { step_ms: 0, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() };
-    let app =
-        App::build(Config { engine: EngineChoice::Scripted(script), ..Config::default() }).await.expect("it starts");
+    let app = App::build(Config { models: EngineChoice::Scripted(script).into(), ..Config::default() })
+        .await
+        .expect("it starts");
     let url = app.url();
     let (stop, stopped) = oneshot::channel::<()>();
     let served = tokio::spawn(app.run_until(async { _ = stopped.await }));

@@ -33,7 +33,7 @@ struct Server {
 impl Server {
     async fn start(step_ms: u64, transport: TransportConfig) -> Self {
         let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() };
-        let config = Config { engine: EngineChoice::Scripted(script), transport, ..Config::default() };
+        let config = Config { models: EngineChoice::Scripted(script).into(), transport, ..Config::default() };
         let background = App::build(config).await.expect("it starts").spawn();
         Self { url: background.url().to_owned(), background }
     }

@@ -13,6 +13,7 @@ use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
     CreateJobRequest, GenerateRequest, GetArtifactRequest, GetJobRequest, Sampling, WatchJobRequest, generate_request,
 };
+use sakuga_proto::model::v1::LoadModelRequest;
 use sakuga_proto::prompt::v1::{ParsePromptRequest, ValidatePromptRequest, validate_prompt_request};
 use sakuga_server::config::EngineChoice;
 use sakuga_server::engine::scripted::Script;
@@ -65,6 +66,7 @@ fn good(input: &str, job_id: &str) -> Vec<Vec<u8>> {
             GetArtifactRequest { job_id, ..GetArtifactRequest::default() }.encode_to_vec()
         }
         "sakuga.generation.v1.GetJobRequest" => GetJobRequest { job_id }.encode_to_vec(),
+        "sakuga.model.v1.LoadModelRequest" => LoadModelRequest { name: "scripted".into() }.encode_to_vec(),
         "sakuga.prompt.v1.ValidatePromptRequest" => {
             let prompt = Some(validate_prompt_request::Prompt::Xml(XML.into()));
             ValidatePromptRequest { prompt, ..ValidatePromptRequest::default() }.encode_to_vec()
@@ -108,7 +110,7 @@ impl Target {
                 Script { step_ms: 0, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() };
             // Large pictures take long to encode, and are refused no differently.
             let limits = Limits { pixels_max: 128 * 128, queued_max: 100_000, ..Limits::default() };
-            let config = Config { engine: EngineChoice::Scripted(script), limits, ..Config::default() };
+            let config = Config { models: EngineChoice::Scripted(script).into(), limits, ..Config::default() };
             let background = App::build(config).await.expect("it starts").spawn();
             let url = background.url().to_owned();
             let channel = Endpoint::from_shared(url).expect("a URL").connect().await.expect("it listens");

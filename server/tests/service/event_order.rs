@@ -14,6 +14,8 @@ use sakuga_server::job::{Job, JobHandle, JobRequest, Priority};
 use sakuga_server::job_id::JobId;
 use sakuga_server::journal::{EventEncoder, Journal, JournalHooks, Next, Reader};
 use sakuga_server::limits::Limits;
+use sakuga_server::metrics::Metrics;
+use sakuga_server::models::{MemoryBudget, ModelId};
 use sakuga_server::preview::{PreviewFormat, PreviewPolicy};
 use sakuga_server::retention::Retention;
 use sakuga_server::retention::RetentionGate;
@@ -71,6 +73,7 @@ fn job_request(plan: &Plan) -> JobRequest {
     JobRequest {
         request_id: "property".into(),
         client: "property".into(),
+        model: ModelId::DEFAULT,
         priority: Priority::Normal,
         is_kept: false,
         spec: GenerationSpec {
@@ -99,15 +102,24 @@ fn job_request(plan: &Plan) -> JobRequest {
 }
 
 fn scheduler(script: Script) -> Arc<Scheduler> {
-    let (thread, ready) = EngineThread::open(scripted::opener(script)).expect("a thread");
-    ready.blocking_recv().expect("an answer").expect("the scripted engine opens");
+    let (thread, ready) =
+        EngineThread::open(vec![scripted::source(script)], MemoryBudget::default()).expect("a thread");
+    let ready = ready.blocking_recv().expect("an answer").unwrap_or_else(|error| panic!("{error}"));
     let sampler = Arc::new(Sampler::start(gpu::probe("cpu")).expect("a thread"));
     let artifacts = Arc::new(ObjectArtifacts::in_memory());
     // Nobody counts or deletes ended jobs here.
     let gate = Arc::new(RetentionGate::new(Retention { count: usize::MAX, ..Retention::default() }));
     let encoder = Encoder::start(artifacts, gate, StoreFault::default(), RUNTIME.handle().clone()).expect("a thread");
     let limits = Limits { queued_max: 3, ..Limits::default() };
-    Arc::new(Scheduler::start(thread, encoder, sampler, Telemetry::default(), &limits))
+    Arc::new(Scheduler::start(
+        thread,
+        ready.table,
+        encoder,
+        sampler,
+        Telemetry::default(),
+        Metrics::new([]).models,
+        &limits,
+    ))
 }
 
 /// What the encoder puts pictures away with.
@@ -168,7 +180,7 @@ proptest! {
         step_ms in 0..2_u64,
         is_shut_down in any::<bool>(),
     ) {
-        let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 16, faults };
+        let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 16, faults, ..Script::default() };
         let scheduler = scheduler(script);
         let store = Arc::new(RedbStore::in_memory().expect("memory"));
         let writer = Arc::new(StoreWriter::start(store).expect("a thread"));

@@ -50,9 +50,9 @@ async fn a_client_asks_as_often_as_it_may() {
 
 #[tokio::test]
 async fn what_does_not_fit_into_memory_is_refused() {
-    let limits = Limits { job_memory_max: Some(1 << 20), ..Limits::default() };
+    let limits = Limits { job_memory_max: Some(65 << 20), ..Limits::default() };
     let server = Server::start(Config { limits, ..scripted(quick()) }).await;
-    create(&server, request(1), JobOptions::default()).await.expect("64 x 64 pixels fit");
+    create(&server, request(1), JobOptions::default()).await.expect("64 MiB of weights and 64 x 64 pixels fit");
     let large = GenerateRequest { width: 1024, height: 1024, ..request(1) };
     let refused = create(&server, large, JobOptions::default()).await.expect_err("6 MiB do not");
     assert_eq!(refusal(&refused), (Code::FailedPrecondition, "NOT_ENOUGH_MEMORY".into(), false));

@@ -8,6 +8,7 @@ mod event_order;
 mod happy_path;
 mod jobs;
 mod limits;
+mod models;
 mod observe;
 mod overload;
 mod previews;

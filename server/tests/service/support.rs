@@ -59,12 +59,12 @@ impl Server {
 
 /// A configuration with the scripted engine.
 pub fn scripted(script: Script) -> Config {
-    Config { engine: EngineChoice::Scripted(script), ..Config::default() }
+    Config { models: EngineChoice::Scripted(script).into(), ..Config::default() }
 }
 
 /// A script without waiting, of small pictures.
 pub fn quick() -> Script {
-    Script { step_ms: 0, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, faults: Vec::new() }
+    Script { step_ms: 0, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() }
 }
 
 /// A script whose steps take so many milliseconds.

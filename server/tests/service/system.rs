@@ -69,6 +69,7 @@ async fn health_is_reported_for_each_service() {
         "",
         "sakuga.generation.v1.GenerationService",
         "sakuga.generation.v1.JobService",
+        "sakuga.model.v1.ModelService",
         "sakuga.prompt.v1.PromptService",
         "sakuga.system.v1.SystemService",
         "model/scripted",
@@ -98,6 +99,7 @@ async fn reflection_lists_the_public_services() {
         "grpc.reflection.v1.ServerReflection",
         "sakuga.generation.v1.GenerationService",
         "sakuga.generation.v1.JobService",
+        "sakuga.model.v1.ModelService",
         "sakuga.prompt.v1.PromptService",
         "sakuga.system.v1.SystemService",
     ];

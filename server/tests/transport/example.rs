@@ -19,6 +19,8 @@ const SET: &[(&str, &str)] = &[
 const EXAMPLES: &[(&str, &str)] = &[
     // The default of a program with the model.
     ("engine", "\"burn\""),
+    ("memory-budget", "\"24GiB\""),
+    ("host-memory-budget", "\"64GiB\""),
     ("lora", "[\"/var/lib/sakuga/style.safetensors=0.8\"]"),
     ("cache-dir", "\"/var/cache/sakuga\""),
     ("artifacts", "\"s3://bucket/sakuga\""),

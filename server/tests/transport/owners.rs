@@ -14,6 +14,7 @@ use sakuga_proto::generation::v1::{
     CancelJobRequest, CreateJobRequest, DeleteJobRequest, GenerateRequest, GetArtifactRequest, GetJobRequest,
     GetJobTelemetryRequest, Job, JobFilter, JobState, ListJobsRequest, Sampling, WatchJobRequest, generate_request,
 };
+use sakuga_proto::model::v1::{LoadModelRequest, UnloadModelRequest};
 use sakuga_proto::prompt::v1::validate_prompt_request;
 use sakuga_proto::prompt::v1::{FormatPromptRequest, ParsePromptRequest, Prompt, ValidatePromptRequest};
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
@@ -40,6 +41,8 @@ enum Rule {
     Metrics,
     /// The scope `generate`, and the job is the caller's own; for others it does not exist.
     Owner,
+    /// The scope `admin`.
+    Admin,
 }
 
 /// A method, its rule, and a message for a job.
@@ -82,6 +85,13 @@ const ROWS: &[Row] = &[
     }),
     ("sakuga.generation.v1.JobService/DeleteJob", Rule::Owner, |job_id| {
         DeleteJobRequest { job_id: job_id.into() }.encode_to_vec()
+    }),
+    ("sakuga.model.v1.ModelService/ListModels", Rule::Metrics, |_| Vec::new()),
+    ("sakuga.model.v1.ModelService/LoadModel", Rule::Admin, |_| {
+        LoadModelRequest { name: "scripted".into() }.encode_to_vec()
+    }),
+    ("sakuga.model.v1.ModelService/UnloadModel", Rule::Admin, |_| {
+        UnloadModelRequest { name: "scripted".into() }.encode_to_vec()
     }),
     ("sakuga.prompt.v1.PromptService/ValidatePrompt", Rule::Generate, |_| {
         let prompt = Some(validate_prompt_request::Prompt::Xml("<caption>The sea.</caption>".into()));
@@ -131,7 +141,9 @@ fn expected(rule: Rule, who: Who) -> Answer {
         (Who::Nobody, _) => (Code::Unauthenticated, "TOKEN_MISSING"),
         (Who::Guesser | Who::Revoked, _) => (Code::Unauthenticated, "TOKEN_UNKNOWN"),
         (Who::Expired, _) => (Code::Unauthenticated, "TOKEN_EXPIRED"),
-        (Who::Admin | Who::Alice, _) | (_, Rule::Known | Rule::Metrics) => OK,
+        (Who::Admin, _) | (_, Rule::Known | Rule::Metrics) => OK,
+        (_, Rule::Admin) => (Code::PermissionDenied, "SCOPE_MISSING"),
+        (Who::Alice, _) => OK,
         (Who::Metrics, _) => (Code::PermissionDenied, "SCOPE_MISSING"),
         (Who::Bob, Rule::Owner) => (Code::NotFound, "JOB_NOT_FOUND"),
         (Who::Bob, _) => OK,

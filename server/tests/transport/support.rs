@@ -34,8 +34,8 @@ impl Server {
 
     /// A server whose steps take so many milliseconds.
     pub async fn start_with(transport: TransportConfig, step_ms: u64) -> Self {
-        let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, faults: Vec::new() };
-        let config = Config { engine: EngineChoice::Scripted(script), transport, ..Config::default() };
+        let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() };
+        let config = Config { models: EngineChoice::Scripted(script).into(), transport, ..Config::default() };
         let background = App::build(config).await.expect("the server starts").spawn();
         let (url, address, metrics) = (background.url().to_owned(), background.local_addr(), background.metrics_addr());
         Self { url, address, metrics, background }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use sakuga_proto::generation::v1::GenerateRequest;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
+use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
+use sakuga_proto::model::v1::{ListModelsRequest, LoadModelRequest, UnloadModelRequest};
 use sakuga_proto::prompt::v1::GetSchemaRequest;
 use sakuga_proto::prompt::v1::prompt_service_client::PromptServiceClient;
 use tonic::{Code, Request, Status};
@@ -55,6 +57,23 @@ async fn only_those_with_a_token_for_it_come_in() {
     let refused = prompts.get_schema(bearer(GetSchemaRequest {}, "m")).await.expect_err("grafana may not");
     assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "SCOPE_MISSING"));
     assert_eq!(refused.get_details_error_info().expect("ErrorInfo").metadata["scope"], "generate");
+
+    let mut models = ModelServiceClient::new(channel.clone());
+    for token in ["a", "m", "r"] {
+        models.list_models(bearer(ListModelsRequest {}, token)).await.expect("all three may look");
+    }
+    let name = || "scripted".to_owned();
+    for token in ["a", "m"] {
+        let load = models.load_model(bearer(LoadModelRequest { name: name() }, token)).await.expect_err("refused");
+        let unload =
+            models.unload_model(bearer(UnloadModelRequest { name: name() }, token)).await.expect_err("refused");
+        for refused in [load, unload] {
+            assert_eq!((refused.code(), reason(&refused).as_str()), (Code::PermissionDenied, "SCOPE_MISSING"));
+            assert_eq!(refused.get_details_error_info().expect("ErrorInfo").metadata["scope"], "admin");
+        }
+    }
+    models.unload_model(bearer(UnloadModelRequest { name: name() }, "r")).await.expect("root may");
+    models.load_model(bearer(LoadModelRequest { name: name() }, "r")).await.expect("root may");
 
     HealthClient::new(channel.clone()).check(HealthCheckRequest::default()).await.expect("balancers have no token");
     server.stop().await;

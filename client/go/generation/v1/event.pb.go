@@ -40,6 +40,8 @@ const (
 	Stage_STAGE_DECODE Stage = 3
 	// Pixels become PNG.
 	Stage_STAGE_ENCODE_IMAGE Stage = 4
+	// The weights of the model are put on the device. Comes before the other stages, and only if they were not there.
+	Stage_STAGE_LOAD_MODEL Stage = 5
 )
 
 // Enum value maps for Stage.
@@ -50,6 +52,7 @@ var (
 		2: "STAGE_DENOISE",
 		3: "STAGE_DECODE",
 		4: "STAGE_ENCODE_IMAGE",
+		5: "STAGE_LOAD_MODEL",
 	}
 	Stage_value = map[string]int32{
 		"STAGE_UNSPECIFIED":  0,
@@ -57,6 +60,7 @@ var (
 		"STAGE_DENOISE":      2,
 		"STAGE_DECODE":       3,
 		"STAGE_ENCODE_IMAGE": 4,
+		"STAGE_LOAD_MODEL":   5,
 	}
 )
 
@@ -1487,7 +1491,9 @@ type Timings struct {
 	// Pixels to PNG.
 	EncodeImage *durationpb.Duration `protobuf:"bytes,5,opt,name=encode_image,json=encodeImage,proto3" json:"encode_image,omitempty"`
 	// From `accepted` to `completed`.
-	Total         *durationpb.Duration `protobuf:"bytes,6,opt,name=total,proto3" json:"total,omitempty"`
+	Total *durationpb.Duration `protobuf:"bytes,6,opt,name=total,proto3" json:"total,omitempty"`
+	// The weights of the model to the device. Absent: they were there.
+	LoadModel     *durationpb.Duration `protobuf:"bytes,7,opt,name=load_model,json=loadModel,proto3" json:"load_model,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1560,6 +1566,13 @@ func (x *Timings) GetEncodeImage() *durationpb.Duration {
 func (x *Timings) GetTotal() *durationpb.Duration {
 	if x != nil {
 		return x.Total
+	}
+	return nil
+}
+
+func (x *Timings) GetLoadModel() *durationpb.Duration {
+	if x != nil {
+		return x.LoadModel
 	}
 	return nil
 }
@@ -1726,7 +1739,7 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\x06device\x18\x06 \x01(\tR\x06device\x12\x14\n" +
 	"\x05model\x18\a \x01(\tR\x05model\x12\x1d\n" +
 	"\n" +
-	"model_text\x18\b \x01(\tR\tmodelText\"\xcf\x02\n" +
+	"model_text\x18\b \x01(\tR\tmodelText\"\x89\x03\n" +
 	"\aTimings\x121\n" +
 	"\x06queued\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06queued\x12:\n" +
 	"\vtext_encode\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\n" +
@@ -1734,16 +1747,19 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\adenoise\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\adenoise\x121\n" +
 	"\x06decode\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06decode\x12<\n" +
 	"\fencode_image\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vencodeImage\x12/\n" +
-	"\x05total\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05total\"`\n" +
+	"\x05total\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05total\x128\n" +
+	"\n" +
+	"load_model\x18\a \x01(\v2\x19.google.protobuf.DurationR\tloadModel\"`\n" +
 	"\tCancelled\x12\x17\n" +
 	"\aat_step\x18\x01 \x01(\rR\x06atStep\x12:\n" +
-	"\x06reason\x18\x02 \x01(\x0e2\".sakuga.generation.v1.CancelReasonR\x06reason*r\n" +
+	"\x06reason\x18\x02 \x01(\x0e2\".sakuga.generation.v1.CancelReasonR\x06reason*\x88\x01\n" +
 	"\x05Stage\x12\x15\n" +
 	"\x11STAGE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11STAGE_TEXT_ENCODE\x10\x01\x12\x11\n" +
 	"\rSTAGE_DENOISE\x10\x02\x12\x10\n" +
 	"\fSTAGE_DECODE\x10\x03\x12\x16\n" +
-	"\x12STAGE_ENCODE_IMAGE\x10\x04*\xa1\x01\n" +
+	"\x12STAGE_ENCODE_IMAGE\x10\x04\x12\x14\n" +
+	"\x10STAGE_LOAD_MODEL\x10\x05*\xa1\x01\n" +
 	"\fCancelReason\x12\x1d\n" +
 	"\x19CANCEL_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19CANCEL_REASON_CLIENT_GONE\x10\x01\x12\x1b\n" +
@@ -1830,12 +1846,13 @@ var file_sakuga_generation_v1_event_proto_depIdxs = []int32{
 	22, // 31: sakuga.generation.v1.Timings.decode:type_name -> google.protobuf.Duration
 	22, // 32: sakuga.generation.v1.Timings.encode_image:type_name -> google.protobuf.Duration
 	22, // 33: sakuga.generation.v1.Timings.total:type_name -> google.protobuf.Duration
-	1,  // 34: sakuga.generation.v1.Cancelled.reason:type_name -> sakuga.generation.v1.CancelReason
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	22, // 34: sakuga.generation.v1.Timings.load_model:type_name -> google.protobuf.Duration
+	1,  // 35: sakuga.generation.v1.Cancelled.reason:type_name -> sakuga.generation.v1.CancelReason
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_event_proto_init() }

@@ -77,11 +77,11 @@ type GetServerInfoResponse struct {
 	Limits *Limits `protobuf:"bytes,6,opt,name=limits,proto3" json:"limits,omitempty"`
 	// Jobs that wait or run.
 	Jobs uint32 `protobuf:"varint,7,opt,name=jobs,proto3" json:"jobs,omitempty"`
-	// Median time of the latest steps. Absent until a step was measured.
+	// Median time of the latest steps of the default model. Absent until a step was measured.
 	StepTime *durationpb.Duration `protobuf:"bytes,8,opt,name=step_time,json=stepTime,proto3" json:"step_time,omitempty"`
-	// How it became ready, in order.
+	// How the default model became ready, in order.
 	Loading []*LoadingPhase `protobuf:"bytes,9,rep,name=loading,proto3" json:"loading,omitempty"`
-	// How the network's operations are computed.
+	// How the operations of the default model's networks are computed.
 	ComputePaths  []*ComputePath `protobuf:"bytes,10,rep,name=compute_paths,json=computePaths,proto3" json:"compute_paths,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -33,7 +33,7 @@ const (
 type SystemServiceClient interface {
 	// Version, device, limits and queue.
 	GetServerInfo(ctx context.Context, in *GetServerInfoRequest, opts ...grpc.CallOption) (*GetServerInfoResponse, error)
-	// The models that Generate accepts.
+	// The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
 	// Samples of the device until the caller hangs up. A slow reader gets the newest.
 	WatchGpuStats(ctx context.Context, in *WatchGpuStatsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchGpuStatsResponse], error)
@@ -115,7 +115,7 @@ type SystemService_WatchActivityClient = grpc.ServerStreamingClient[WatchActivit
 type SystemServiceServer interface {
 	// Version, device, limits and queue.
 	GetServerInfo(context.Context, *GetServerInfoRequest) (*GetServerInfoResponse, error)
-	// The models that Generate accepts.
+	// The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
 	// Samples of the device until the caller hangs up. A slow reader gets the newest.
 	WatchGpuStats(*WatchGpuStatsRequest, grpc.ServerStreamingServer[WatchGpuStatsResponse]) error

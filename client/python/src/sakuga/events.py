@@ -24,6 +24,8 @@ class Stage(enum.Enum):
     """The VAE turns latents into pixels."""
     ENCODE_IMAGE = 4
     """Pixels become PNG."""
+    LOAD_MODEL = 5
+    """The weights of the model are put on the device. Comes first, and only if they were not there."""
 
     @classmethod
     def _missing_(cls, value: object) -> "Stage":
@@ -222,6 +224,8 @@ class Timings:
     """Pixels to PNG."""
     total: timedelta
     """From acceptance to the end."""
+    load_model: timedelta | None = None
+    """The weights of the model to the device. `None`: they were there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

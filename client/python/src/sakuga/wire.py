@@ -37,6 +37,7 @@ def timings(wire: event_pb2.Timings) -> Timings:
         decode=span(wire.decode),
         encode_image=span(wire.encode_image),
         total=span(wire.total),
+        load_model=span(wire.load_model) if wire.HasField("load_model") else None,
     )
 
 

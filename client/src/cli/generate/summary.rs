@@ -93,6 +93,7 @@ pub fn json(completed: &Completed, facts: &Facts, places: &Places<'_>, origin: O
         "steps": facts.total_steps,
         "timings_ms": {
             "queued": milliseconds(timings.queued),
+            "load_model": milliseconds(timings.load_model),
             "text_encode": milliseconds(timings.text_encode),
             "denoise": milliseconds(timings.denoise),
             "decode": milliseconds(timings.decode),
@@ -113,6 +114,7 @@ fn timings_text(timings: &Timings) -> String {
     let duration = |time: Option<prost_types::Duration>| time.and_then(time::duration).unwrap_or_default();
     let parts: Vec<String> = [
         ("queue", timings.queued),
+        ("load", timings.load_model),
         ("text", timings.text_encode),
         ("denoise", timings.denoise),
         ("decode", timings.decode),

@@ -8,17 +8,16 @@ use sakuga_model_core::{
     ComputePath, Cost, GenerationSpec, LoadingPhase, MemoryPool, MemoryProbe, Peaks, ProfileSpan, Stage, StageProfile,
 };
 
-/// Bytes of the weights that the script pretends to have.
-const WEIGHTS: u64 = 64 << 20;
 /// Bytes that a pixel takes while it is drawn: the picture and its noise.
 pub(super) const PIXEL_BYTES: u64 = 6;
 /// What the pretended device reaches.
 const PEAKS: Peaks = Peaks { flops_per_second: 100e12, bytes_per_second: 2e12 };
 
 /// How the engine was opened.
-pub(super) fn loading() -> Vec<LoadingPhase> {
+pub(super) fn loading(weight_bytes: u64) -> Vec<LoadingPhase> {
     let mut begin = Duration::ZERO;
-    [("device", 2, 0), ("text_encoder", 5, WEIGHTS / 2), ("denoiser", 4, WEIGHTS / 2), ("warm-up", 1, 0)]
+    let part_bytes = weight_bytes / 2;
+    [("device", 2, 0), ("text_encoder", 5, part_bytes), ("denoiser", 4, part_bytes), ("warm-up", 1, 0)]
         .map(|(name, took_ms, bytes)| {
             let duration = Duration::from_millis(took_ms);
             let phase = LoadingPhase { name: name.into(), begin, duration, bytes };
@@ -35,25 +34,33 @@ pub(super) fn compute_paths() -> Vec<ComputePath> {
 }
 
 /// The memory that jobs take: written by the model's thread, read by any.
-#[derive(Clone, Default)]
-pub(super) struct Memory(Arc<AtomicU64>);
+#[derive(Clone)]
+pub(super) struct Memory {
+    weight_bytes: u64,
+    taken: Arc<AtomicU64>,
+}
 
 impl Memory {
+    /// Weights of so many bytes, and no job.
+    pub(super) fn of_weights(weight_bytes: u64) -> Self {
+        Self { weight_bytes, taken: Arc::default() }
+    }
+
     /// Takes what a job needs until the guard is dropped.
     pub(super) fn take(&self, spec: &GenerationSpec) -> Taken<'_> {
         let pixels = u64::from(spec.width_px) * u64::from(spec.height_px) * u64::from(spec.images);
-        self.0.store(pixels * PIXEL_BYTES, Ordering::Relaxed);
-        Taken(&self.0)
+        self.taken.store(pixels * PIXEL_BYTES, Ordering::Relaxed);
+        Taken(&self.taken)
     }
 
     /// Reads what is taken.
     pub(super) fn probe(&self) -> MemoryProbe {
-        let taken = self.0.clone();
+        let (weights, taken) = (self.weight_bytes, self.taken.clone());
         Arc::new(move || {
             let scratch = taken.load(Ordering::Relaxed);
             let pool = |name, used_bytes, held_bytes| MemoryPool { name, used_bytes, held_bytes };
             let held = if scratch == 0 { 0 } else { scratch.next_power_of_two() };
-            vec![pool("weights and tensors", WEIGHTS, WEIGHTS), pool("scratch", scratch, held)]
+            vec![pool("weights and tensors", weights, weights), pool("scratch", scratch, held)]
         })
     }
 }
@@ -96,7 +103,7 @@ pub(super) fn profile(stage: Stage, took: Duration, steps: u32) -> StageProfile 
             Stage::TextEncode => spans("text_encoder", 1, 1),
             Stage::Denoise => spans("denoiser", 2, steps),
             Stage::Decode => spans("decoder", 1, 1),
-            Stage::EncodeImage => Vec::new(),
+            Stage::LoadModel | Stage::EncodeImage => Vec::new(),
         },
         wall_ms,
         peaks: Some(PEAKS),
@@ -117,7 +124,7 @@ mod tests {
 
     #[test]
     fn phases_follow_one_another() {
-        let phases = loading();
+        let phases = loading(64 << 20);
         assert!(phases.windows(2).all(|pair| pair[0].begin + pair[0].duration == pair[1].begin), "{phases:?}");
     }
 }

@@ -15,12 +15,14 @@ use crate::request::{Request, default_negative_system_prompt};
 use crate::wire::{sampling, status};
 
 mod findings;
+mod models;
 mod observe;
 mod system;
 mod telemetry;
 mod tokens;
 
 pub use findings::diagnostics;
+pub use models::model_status;
 pub use observe::{activity, compute_path, loading_phase, profile};
 pub use system::{gpu_stats, model, server_info};
 pub use telemetry::telemetry;
@@ -100,6 +102,7 @@ fn started(context: &JobContext) -> generation::Started {
 /// A part of the pipeline.
 fn stage(stage: Stage) -> generation::Stage {
     match stage {
+        Stage::LoadModel => generation::Stage::LoadModel,
         Stage::TextEncode => generation::Stage::TextEncode,
         Stage::Denoise => generation::Stage::Denoise,
         Stage::Decode => generation::Stage::Decode,
@@ -152,6 +155,7 @@ fn completed(context: &JobContext, images: Vec<FinishedImage>, timings: &JobTimi
             decode: duration(timings.decode),
             encode_image: duration(timings.encode_image),
             total: duration(timings.total),
+            load_model: timings.load_model.and_then(duration),
         }),
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use sakuga_model_core::{EngineInfo, ModelInfo};
+use sakuga_model_core::ModelInfo;
 use sakuga_proto::system::v1 as system;
 
 use super::{compute_path, duration, loading_phase, saturate, timestamp};
 use crate::gpu::{DeviceSample, StatsSource};
-use crate::limits::Limits;
+use crate::models::ServedModel;
 use crate::wire::sampling;
 
 /// A sample of the device.
@@ -51,14 +51,14 @@ pub fn model(info: &ModelInfo) -> system::Model {
     }
 }
 
-/// What the server is.
+/// What the server is; engine, device and limits are those of its default model.
 pub fn server_info(
-    engine: &EngineInfo,
-    limits: &Limits,
+    model: &ServedModel,
     started: SystemTime,
     jobs: usize,
     step_time: Option<Duration>,
 ) -> system::GetServerInfoResponse {
+    let ServedModel { info: engine, limits, .. } = model;
     system::GetServerInfoResponse {
         version: env!("CARGO_PKG_VERSION").into(),
         device: engine.device.clone(),

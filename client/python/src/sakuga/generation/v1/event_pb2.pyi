@@ -41,6 +41,8 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     """The VAE turns latents into pixels."""
     STAGE_ENCODE_IMAGE: _Stage.ValueType  # 4
     """Pixels become PNG."""
+    STAGE_LOAD_MODEL: _Stage.ValueType  # 5
+    """The weights of the model are put on the device. Comes before the other stages, and only if they were not there."""
 
 class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
     """The parts of the pipeline."""
@@ -55,6 +57,8 @@ STAGE_DECODE: Stage.ValueType  # 3
 """The VAE turns latents into pixels."""
 STAGE_ENCODE_IMAGE: Stage.ValueType  # 4
 """Pixels become PNG."""
+STAGE_LOAD_MODEL: Stage.ValueType  # 5
+"""The weights of the model are put on the device. Comes before the other stages, and only if they were not there."""
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 class _CancelReason:
@@ -728,6 +732,7 @@ class Timings(_message.Message):
     DECODE_FIELD_NUMBER: _builtins.int
     ENCODE_IMAGE_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
+    LOAD_MODEL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def queued(self) -> _duration_pb2.Duration:
         """In the queue."""
@@ -752,6 +757,10 @@ class Timings(_message.Message):
     def total(self) -> _duration_pb2.Duration:
         """From `accepted` to `completed`."""
 
+    @_builtins.property
+    def load_model(self) -> _duration_pb2.Duration:
+        """The weights of the model to the device. Absent: they were there."""
+
     def __init__(
         self,
         *,
@@ -761,10 +770,11 @@ class Timings(_message.Message):
         decode: _duration_pb2.Duration | None = ...,
         encode_image: _duration_pb2.Duration | None = ...,
         total: _duration_pb2.Duration | None = ...,
+        load_model: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "denoise", b"denoise", "encode_image", b"encode_image", "queued", b"queued", "text_encode", b"text_encode", "total", b"total"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "denoise", b"denoise", "encode_image", b"encode_image", "load_model", b"load_model", "queued", b"queued", "text_encode", b"text_encode", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "denoise", b"denoise", "encode_image", b"encode_image", "queued", b"queued", "text_encode", b"text_encode", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "denoise", b"denoise", "encode_image", b"encode_image", "load_model", b"load_model", "queued", b"queued", "text_encode", b"text_encode", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -39,7 +39,9 @@ class Activity(_message.Message):
     job_id: _builtins.str
     """The job that has the device. Empty: none."""
     stage: _builtins.str
-    """The part of the pipeline that it is in: `text_encode`, `denoise`, `decode` or `encode_image`. Empty: none."""
+    """The part of the pipeline that it is in: `load_model`, `text_encode`, `denoise`, `decode` or
+    `encode_image`. Empty: none.
+    """
     step: _builtins.int
     """Steps of it that are done."""
     steps: _builtins.int

@@ -75,15 +75,15 @@ class GetServerInfoResponse(_message.Message):
 
     @_builtins.property
     def step_time(self) -> _duration_pb2.Duration:
-        """Median time of the latest steps. Absent until a step was measured."""
+        """Median time of the latest steps of the default model. Absent until a step was measured."""
 
     @_builtins.property
     def loading(self) -> _containers.RepeatedCompositeFieldContainer[_activity_pb2.LoadingPhase]:
-        """How it became ready, in order."""
+        """How the default model became ready, in order."""
 
     @_builtins.property
     def compute_paths(self) -> _containers.RepeatedCompositeFieldContainer[_activity_pb2.ComputePath]:
-        """How the network's operations are computed."""
+        """How the operations of the default model's networks are computed."""
 
     def __init__(
         self,

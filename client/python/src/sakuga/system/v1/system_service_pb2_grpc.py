@@ -53,7 +53,7 @@ class SystemServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """The models that Generate accepts.
+        """The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,7 @@ class SystemServiceStub:
     GetServerInfo: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.GetServerInfoRequest, _system_service_pb2.GetServerInfoResponse]
     """Version, device, limits and queue."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_system_service_pb2.ListModelsRequest, _system_service_pb2.ListModelsResponse]
-    """The models that Generate accepts."""
+    """The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are."""
     WatchGpuStats: _grpc.UnaryStreamMultiCallable[_system_service_pb2.WatchGpuStatsRequest, _system_service_pb2.WatchGpuStatsResponse]
     """Samples of the device until the caller hangs up. A slow reader gets the newest."""
     WatchActivity: _grpc.UnaryStreamMultiCallable[_system_service_pb2.WatchActivityRequest, _system_service_pb2.WatchActivityResponse]
@@ -50,7 +50,7 @@ class SystemServiceAsyncStub(SystemServiceStub):
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_system_service_pb2.GetServerInfoRequest, _system_service_pb2.GetServerInfoResponse]  # type: ignore[assignment]
     """Version, device, limits and queue."""
     ListModels: _aio.UnaryUnaryMultiCallable[_system_service_pb2.ListModelsRequest, _system_service_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """The models that Generate accepts."""
+    """The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are."""
     WatchGpuStats: _aio.UnaryStreamMultiCallable[_system_service_pb2.WatchGpuStatsRequest, _system_service_pb2.WatchGpuStatsResponse]  # type: ignore[assignment]
     """Samples of the device until the caller hangs up. A slow reader gets the newest."""
     WatchActivity: _aio.UnaryStreamMultiCallable[_system_service_pb2.WatchActivityRequest, _system_service_pb2.WatchActivityResponse]  # type: ignore[assignment]
@@ -73,7 +73,7 @@ class SystemServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _system_service_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_system_service_pb2.ListModelsResponse, _abc.Awaitable[_system_service_pb2.ListModelsResponse]]:
-        """The models that Generate accepts."""
+        """The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are."""
 
     @_abc_1.abstractmethod
     def WatchGpuStats(

@@ -89,21 +89,21 @@ export type GetServerInfoResponse = Message<"sakuga.system.v1.GetServerInfoRespo
   jobs: number;
 
   /**
-   * Median time of the latest steps. Absent until a step was measured.
+   * Median time of the latest steps of the default model. Absent until a step was measured.
    *
    * @generated from field: google.protobuf.Duration step_time = 8;
    */
   stepTime?: Duration | undefined;
 
   /**
-   * How it became ready, in order.
+   * How the default model became ready, in order.
    *
    * @generated from field: repeated sakuga.system.v1.LoadingPhase loading = 9;
    */
   loading: LoadingPhase[];
 
   /**
-   * How the network's operations are computed.
+   * How the operations of the default model's networks are computed.
    *
    * @generated from field: repeated sakuga.system.v1.ComputePath compute_paths = 10;
    */
@@ -451,7 +451,7 @@ export const SystemService: GenService<{
     output: typeof GetServerInfoResponseSchema;
   },
   /**
-   * The models that Generate accepts.
+   * The models that Generate accepts. `sakuga.model.v1.ModelService` also says where their weights are.
    *
    * @generated from rpc sakuga.system.v1.SystemService.ListModels
    */

@@ -1,0 +1,56 @@
+//! Figures of the models: which are on the device, and how often and how long they were loaded.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// The label with the name of a model.
+type ModelLabel = [(&'static str, Arc<str>); 1];
+
+/// Of the models.
+#[derive(Clone, Debug)]
+pub struct ModelMetrics {
+    loaded: Family<ModelLabel, Gauge>,
+    load: Family<ModelLabel, Histogram>,
+    evictions: Family<ModelLabel, Counter>,
+}
+
+impl ModelMetrics {
+    pub(super) fn new() -> Self {
+        Self {
+            loaded: Family::default(),
+            // From 10 ms, a small model, to 11 minutes, a large one from a slow disk.
+            load: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 2.0, 17))),
+            evictions: Family::default(),
+        }
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register("model_loaded", "1 while the model is on the device, by model", self.loaded.clone());
+        registry.register("model_load_seconds", "Time of putting a model on the device, by model", self.load.clone());
+        let evictions = "Models that left the device to make room for another, by model";
+        registry.register("model_evictions", evictions, self.evictions.clone());
+    }
+
+    /// Counts a load that took so long.
+    pub fn loaded(&self, model: &Arc<str>, took: Duration) {
+        self.load.get_or_create(&[("model", model.clone())]).observe(took.as_secs_f64());
+    }
+
+    /// Counts an eviction.
+    pub fn evicted(&self, model: &Arc<str>) {
+        self.evictions.get_or_create(&[("model", model.clone())]).inc();
+    }
+
+    /// Takes over whether each model is on the device.
+    pub(super) fn set(&self, models: &[(Arc<str>, bool)]) {
+        for (model, is_loaded) in models {
+            self.loaded.get_or_create(&[("model", model.clone())]).set((*is_loaded).into());
+        }
+    }
+}

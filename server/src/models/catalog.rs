@@ -1,0 +1,143 @@
+//! [`Catalog`]: the models by name, with what requests for them are checked against.
+
+use std::sync::Arc;
+
+use sakuga_model_core::{EngineInfo, TokenCounter};
+
+use super::ModelId;
+use crate::error::ServerError;
+use crate::limits::Limits;
+
+/// How similar a known name has to be to be suggested for an unknown one, from 0 to 1.
+const SIMILARITY_MIN: f64 = 0.75;
+
+/// A model of this server, on the device or not.
+#[derive(Clone)]
+pub struct ServedModel {
+    /// Which one.
+    pub id: ModelId,
+    /// What it is, and how it is run.
+    pub info: EngineInfo,
+    /// Its tokenizers.
+    pub tokens: Arc<dyn TokenCounter>,
+    /// What a request for it may ask for.
+    pub limits: Limits,
+}
+
+impl ServedModel {
+    /// Whether it draws requests that name no model.
+    pub fn is_default(&self) -> bool {
+        self.id == ModelId::DEFAULT
+    }
+
+    /// What `GenerateRequest.model` names.
+    pub fn name(&self) -> &str {
+        &self.info.model.name
+    }
+
+    /// Bytes that its weights take on the device.
+    pub fn weight_bytes(&self) -> u64 {
+        self.info.memory.fixed_bytes
+    }
+}
+
+/// The models of this server in the order of the configuration; the first is the default.
+pub struct Catalog(Vec<ServedModel>);
+
+impl Catalog {
+    /// The catalog of these models.
+    ///
+    /// # Panics
+    ///
+    /// There is no model, or a model's id is not its place.
+    pub fn new(models: Vec<ServedModel>) -> Self {
+        assert!(!models.is_empty(), "a server has a model");
+        assert!(models.iter().enumerate().all(|(place, model)| model.id.index() == place), "ids are places");
+        Self(models)
+    }
+
+    /// The model of requests that name none.
+    pub fn default_model(&self) -> &ServedModel {
+        &self.0[0]
+    }
+
+    /// The model of this id.
+    pub fn get(&self, id: ModelId) -> &ServedModel {
+        &self.0[id.index()]
+    }
+
+    /// The model that a request names; empty is the default.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::UnknownModel`].
+    pub fn find(&self, name: &str) -> Result<&ServedModel, ServerError> {
+        if name.is_empty() {
+            return Ok(self.default_model());
+        }
+        self.iter().find(|model| model.name() == name).ok_or_else(|| self.unknown(name))
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &ServedModel> {
+        self.0.iter()
+    }
+
+    /// The most bytes that the weights of other models take on the device while `id` runs, under this budget.
+    pub fn weights_next_to(&self, id: ModelId, device_budget: Option<u64>) -> u64 {
+        let others: u64 = self.iter().filter(|model| model.id != id).map(ServedModel::weight_bytes).sum();
+        let left = device_budget.map_or(u64::MAX, |budget| budget.saturating_sub(self.get(id).weight_bytes()));
+        others.min(left)
+    }
+
+    fn unknown(&self, name: &str) -> ServerError {
+        let known: Vec<String> = self.iter().map(|model| model.name().to_owned()).collect();
+        let wanted = name.to_lowercase();
+        let scored = known.iter().map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &wanted), known));
+        let best = scored.max_by(|one, other| one.0.total_cmp(&other.0));
+        let nearest = best.filter(|(similarity, _)| *similarity >= SIMILARITY_MIN).map(|(_, known)| known.clone());
+        ServerError::UnknownModel { name: name.to_owned(), known, nearest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::scripted::{Script, source};
+    use crate::models::NamedSource;
+
+    fn catalog(models: &[(&str, u64)]) -> Catalog {
+        let served = ModelId::all(models.len()).zip(models).map(|(id, (name, weight_bytes))| {
+            let script = Script { weight_bytes: *weight_bytes, ..Script::default() };
+            let source = NamedSource::over(source(script), Some((*name).to_owned()));
+            let description = source.describe().expect("a script has no files");
+            ServedModel { id, info: description.info, tokens: description.tokens, limits: Limits::default() }
+        });
+        Catalog::new(served.collect())
+    }
+
+    #[test]
+    fn a_model_is_found_by_name_and_the_first_without_one() {
+        let catalog = catalog(&[("anime", 1), ("photo", 2)]);
+        assert_eq!(catalog.find("").map(|model| model.name().to_owned()), Ok("anime".into()));
+        assert_eq!(catalog.find("photo").map(|model| model.id.index()), Ok(1));
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones_and_the_nearest() {
+        let catalog = catalog(&[("anime", 1), ("photo", 2)]);
+        let error = |name: &str| catalog.find(name).err().expect("not a model").to_string();
+        let suggested = error("Photos");
+        assert!(suggested.contains("did you mean `photo`") && suggested.contains("anime, photo"), "{suggested}");
+        let other = error("zzz");
+        assert!(!other.contains("did you mean") && other.contains("anime, photo"), "{other}");
+    }
+
+    #[test]
+    fn other_weights_are_those_that_the_budget_leaves_room_for() {
+        let catalog = catalog(&[("a", 4), ("b", 3), ("c", 2)]);
+        let a = ModelId::DEFAULT;
+        assert_eq!((catalog.weights_next_to(a, None), catalog.weights_next_to(a, Some(6))), (5, 2));
+        assert_eq!((catalog.weights_next_to(a, Some(100)), catalog.weights_next_to(a, Some(4))), (5, 0));
+    }
+}

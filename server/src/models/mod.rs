@@ -1,0 +1,40 @@
+//! The models that this server serves: what they are, where their weights are, and which leave the device for others.
+//!
+//! [`Catalog`] has what does not change: names, tokenizers and limits. [`ModelTable`] has what does, as plain data that the
+//! [scheduler](crate::scheduler) keeps under its lock and its engine thread acts on; [`ResidentSet`] decides in it which
+//! models are evicted.
+//!
+//! A budget counts weights only. What a job needs besides is checked when the job is created.
+
+mod budget;
+mod catalog;
+mod error;
+mod named;
+mod resident_set;
+mod table;
+
+pub use budget::MemoryBudget;
+pub use catalog::{Catalog, ServedModel};
+pub use error::StartError;
+pub use named::NamedSource;
+pub use resident_set::ResidentSet;
+pub use table::{LoadPlan, ModelFacts, ModelState, ModelStatus, ModelTable};
+
+/// A model of this server, by its place in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelId(usize);
+
+impl ModelId {
+    /// The model of requests that name none: the first of the configuration.
+    pub const DEFAULT: Self = Self(0);
+
+    /// The place in the configuration, from 0.
+    pub fn index(self) -> usize {
+        self.0
+    }
+
+    /// All models of a server that has so many.
+    pub fn all(count: usize) -> impl Iterator<Item = Self> {
+        (0..count).map(Self)
+    }
+}

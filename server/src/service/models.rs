@@ -1,0 +1,80 @@
+//! `sakuga.model.v1.ModelService`: where the weights of the models are, and calls that move them.
+
+use std::sync::Arc;
+
+use sakuga_proto::model::v1::model_service_server::ModelService;
+use sakuga_proto::model::v1::{
+    ListModelsRequest, ListModelsResponse, LoadModelRequest, LoadModelResponse, ModelStatus, UnloadModelRequest,
+    UnloadModelResponse,
+};
+use tonic::{Request, Response, Status};
+
+use super::{Context, refuse};
+use crate::error::{ServerError, Violation};
+use crate::models::ServedModel;
+use crate::scheduler::ModelChange;
+use crate::wire::to_proto;
+
+/// Shows and moves models.
+pub struct Models {
+    context: Arc<Context>,
+}
+
+impl Models {
+    /// The service.
+    pub fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+
+    /// Every model as it is now.
+    fn statuses(&self) -> Vec<ModelStatus> {
+        let statuses = self.context.scheduler.model_statuses();
+        let statuses = statuses.borrow();
+        self.context
+            .models
+            .iter()
+            .zip(statuses.iter())
+            .map(|(served, status)| to_proto::model_status(served, status))
+            .collect()
+    }
+
+    /// Has the engine's thread change where a model is, and returns the model after that.
+    async fn change(&self, name: &str, change: ModelChange) -> Result<ModelStatus, ServerError> {
+        if name.is_empty() {
+            let text = "name the model; ListModels has the names";
+            return Err(ServerError::invalid("name", Violation::REQUIRED, text));
+        }
+        let model: &ServedModel = self.context.models.find(name)?;
+        let changed = self.context.scheduler.change_model(model.id, change)?;
+        // The scheduler drops commands when it is closed.
+        changed.await.unwrap_or(Err(ServerError::ShuttingDown))?;
+        Ok(self.statuses().swap_remove(model.id.index()))
+    }
+}
+
+#[tonic::async_trait]
+impl ModelService for Models {
+    async fn list_models(&self, _: Request<ListModelsRequest>) -> Result<Response<ListModelsResponse>, Status> {
+        let budget = self.context.memory_budget;
+        Ok(Response::new(ListModelsResponse {
+            models: self.statuses(),
+            memory_budget_bytes: budget.device_bytes,
+            host_memory_budget_bytes: budget.host_bytes,
+        }))
+    }
+
+    async fn load_model(&self, request: Request<LoadModelRequest>) -> Result<Response<LoadModelResponse>, Status> {
+        let changed = self.change(&request.into_inner().name, ModelChange::Load).await;
+        let model = changed.map_err(|error| refuse(&error))?;
+        Ok(Response::new(LoadModelResponse { model: Some(model) }))
+    }
+
+    async fn unload_model(
+        &self,
+        request: Request<UnloadModelRequest>,
+    ) -> Result<Response<UnloadModelResponse>, Status> {
+        let changed = self.change(&request.into_inner().name, ModelChange::Unload).await;
+        let model = changed.map_err(|error| refuse(&error))?;
+        Ok(Response::new(UnloadModelResponse { model: Some(model) }))
+    }
+}

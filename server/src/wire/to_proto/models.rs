@@ -1,0 +1,28 @@
+//! Where the weights of the models are.
+
+use sakuga_proto::model::v1 as model;
+
+use super::{model as information, timestamp};
+use crate::models::{ModelState, ModelStatus, ServedModel};
+
+/// A model and where its weights are.
+pub fn model_status(served: &ServedModel, status: &ModelStatus) -> model::ModelStatus {
+    let (state, failure) = match &status.state {
+        ModelState::Unloaded => (model::ModelState::Unloaded, ""),
+        ModelState::OnHost => (model::ModelState::OnHost, ""),
+        ModelState::Loading => (model::ModelState::Loading, ""),
+        ModelState::Loaded => (model::ModelState::Loaded, ""),
+        ModelState::Failed(reason) => (model::ModelState::Failed, reason.as_str()),
+    };
+    model::ModelStatus {
+        name: served.name().to_owned(),
+        is_default: served.is_default(),
+        state: state.into(),
+        failure: failure.to_owned(),
+        weight_bytes: served.weight_bytes(),
+        host_bytes: status.host_bytes,
+        last_used: status.last_used.map(timestamp),
+        family: served.info.model.family.to_owned(),
+        information: Some(information(&served.info.model)),
+    }
+}
