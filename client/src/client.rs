@@ -1,6 +1,7 @@
 //! The client: a connection and everything that can be done over it.
 
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
+use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::prompt::v1::prompt_service_client::PromptServiceClient;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 
@@ -65,6 +66,11 @@ impl Client {
     /// `sakuga.system.v1.SystemService`, as generated.
     pub fn system(&self) -> SystemServiceClient<Transport> {
         self.connection.system()
+    }
+
+    /// `sakuga.model.v1.ModelService`, as generated.
+    pub fn models(&self) -> ModelServiceClient<Transport> {
+        self.connection.models()
     }
 
     /// `sakuga.generation.v1.JobService`, as generated.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
+use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::prompt::v1::prompt_service_client::PromptServiceClient;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use tonic::service::interceptor::InterceptedService;
@@ -108,6 +109,10 @@ impl Connection {
 
     pub(crate) fn system(&self) -> SystemServiceClient<Transport> {
         SystemServiceClient::new(self.transport()).max_decoding_message_size(self.options.max_message_bytes)
+    }
+
+    pub(crate) fn models(&self) -> ModelServiceClient<Transport> {
+        ModelServiceClient::new(self.transport()).max_decoding_message_size(self.options.max_message_bytes)
     }
 
     pub(crate) fn jobs(&self) -> JobServiceClient<Transport> {

@@ -6,6 +6,7 @@ use clap::Args;
 use sakuga_client::Client;
 use sakuga_client::proto::generation::v1::Sampling;
 use sakuga_client::proto::json;
+use sakuga_client::proto::model::v1 as model;
 use sakuga_client::proto::system::v1::{
     GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListModelsRequest, ListModelsResponse, LoadingPhase,
     SamplingDefaults, WatchGpuStatsRequest,
@@ -14,6 +15,7 @@ use serde_json::json;
 
 use super::exit::{self, Exit};
 use super::failure::Failure;
+use super::models;
 use super::output;
 use super::progress::device_line;
 use super::server::{self, ServerArguments};
@@ -33,8 +35,8 @@ pub struct InfoArguments {
     #[command(flatten)]
     server: ServerArguments,
 
-    /// Print one JSON object: {"address", "server", "models", "device"}, each part as protobuf JSON; "device" is null if
-    /// the server has no sample
+    /// Print one JSON object: {"address", "server", "models", "states", "device"}, each part as protobuf JSON; "states" says
+    /// where the weights of the models are; it is null if the server does not say that, and "device" if it has no sample
     #[arg(long)]
     json: bool,
 }
@@ -43,6 +45,8 @@ struct Info {
     address: String,
     server: GetServerInfoResponse,
     models: ListModelsResponse,
+    /// `None`: the server has no ModelService.
+    states: Option<model::ListModelsResponse>,
     device: Option<GpuStats>,
 }
 
@@ -52,10 +56,12 @@ pub fn run(arguments: &InfoArguments, terminal: &Terminal) -> Result<Exit, Failu
     if arguments.json {
         let unreadable = |error: json::JsonError| Failure::not_json(error);
         let device = info.device.as_ref().map(json::dynamic).transpose().map_err(unreadable)?;
+        let states = info.states.as_ref().map(json::dynamic).transpose().map_err(unreadable)?;
         output::print_json(&json!({
             "address": info.address,
             "server": json::dynamic(&info.server).map_err(unreadable)?,
             "models": json::dynamic(&info.models).map_err(unreadable)?,
+            "states": states,
             "device": device,
         }))?;
     } else {
@@ -68,9 +74,11 @@ async fn ask(server: &ServerArguments) -> Result<Info, Failure> {
     let client = server.connect().await?;
     let server = server::answer(&client, client.system().get_server_info(GetServerInfoRequest {})).await?;
     let models = server::answer(&client, client.system().list_models(ListModelsRequest {})).await?;
+    // An older server has no ModelService.
+    let states = server::answer(&client, client.models().list_models(model::ListModelsRequest {})).await.ok();
     // A server without statistics is described without them.
     let device = tokio::time::timeout(SAMPLE_TIMEOUT, sample(&client)).await.ok().flatten();
-    Ok(Info { address: client.address().to_owned(), server, models, device })
+    Ok(Info { address: client.address().to_owned(), server, models, states, device })
 }
 
 async fn sample(client: &Client) -> Option<GpuStats> {
@@ -121,6 +129,11 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
         let mut fact = |name: &str, value: String| lines.push(format!("  {:<14} {}", one_line(name), one_line(&value)));
         if !model.notice.is_empty() {
             fact("notice", model.notice.clone());
+        }
+        if let Some(status) =
+            info.states.iter().flat_map(|listed| &listed.models).find(|status| status.name == model.name)
+        {
+            fact("weights", format!("{}, {}", units::bytes(status.weight_bytes), models::state(status.state())));
         }
         let mut parts: Vec<_> = model.parameters.iter().collect();
         parts.sort();

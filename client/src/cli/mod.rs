@@ -20,6 +20,7 @@ mod info;
 mod inline;
 mod input;
 mod jobs;
+mod models;
 mod output;
 mod profile;
 mod progress;
@@ -41,7 +42,8 @@ use terminal::Terminal;
 
 /// Pictures from structured prompts: check a prompt, draw it, show the request in a picture.
 ///
-/// `validate`, `fmt`, `show`, `import`, `schema` and `completions` need no server; `generate`, `jobs`, `top`, `info` and `bench` do.
+/// `validate`, `fmt`, `show`, `import`, `schema` and `completions` need no server; `generate`, `jobs`, `models`, `top`, `info`
+/// and `bench` do.
 #[derive(Debug, Parser)]
 #[command(name = "sakuga", version, max_term_width = 110, after_long_help = exit::MANUAL)]
 struct Arguments {
@@ -62,6 +64,7 @@ enum Command {
     Import(import::ImportArguments),
     Info(info::InfoArguments),
     Jobs(jobs::JobsArguments),
+    Models(models::ModelsArguments),
     Top(top::TopArguments),
     Bench(Box<bench::BenchArguments>),
     Schema(schema::SchemaArguments),
@@ -121,6 +124,7 @@ impl Command {
             Self::Import(arguments) => import::run(&arguments, terminal),
             Self::Info(arguments) => info::run(&arguments, terminal),
             Self::Jobs(arguments) => jobs::run(&arguments, terminal),
+            Self::Models(arguments) => models::run(&arguments),
             Self::Top(arguments) => top::run(&arguments, terminal),
             Self::Bench(arguments) => bench::run(&arguments, terminal),
             Self::Schema(arguments) => schema::run(&arguments),

@@ -84,6 +84,14 @@ pub async fn answer<T>(
     }
 }
 
+/// The answer of a call that may take as long as it needs. A connection that is lost ends it.
+pub async fn answer_without_limit<T>(
+    client: &Client,
+    call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+) -> Result<T, Failure> {
+    call.await.map(tonic::Response::into_inner).map_err(|status| client.explain(&status).into())
+}
+
 /// A runtime for one command, with two threads, so that the connection is served while pictures are written.
 pub fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()

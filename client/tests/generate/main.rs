@@ -10,4 +10,5 @@ mod hostile;
 mod info;
 mod jobs;
 mod library;
+mod models;
 mod top;
