@@ -4,7 +4,7 @@
         job = client.generate(pathlib.Path("prompt.xml"), seed=7)
         job.picture.save("girl.png")
 
-The packages `sakuga.prompt`, `sakuga.generation` and `sakuga.system` are generated from the protos.
+The packages `sakuga.prompt`, `sakuga.generation`, `sakuga.model` and `sakuga.system` are generated from the protos.
 """
 
 from sakuga.async_client import AsyncClient

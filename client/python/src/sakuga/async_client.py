@@ -19,6 +19,7 @@ from sakuga.generation.v1 import (
     job_service_pb2_grpc,
     request_pb2,
 )
+from sakuga.model.v1 import model_service_pb2, model_service_pb2_grpc
 from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2, prompt_service_pb2_grpc
 from sakuga.prompts import Parsed, Report
 from sakuga.request import Options, PromptLike, build, fill, seconds
@@ -30,7 +31,7 @@ _Answer = TypeVar("_Answer")
 class AsyncClient:
     """A connection to a server for asyncio: the methods of `Client`, to be awaited. It belongs to one event loop.
 
-    The generated stubs `prompts`, `generations`, `jobs` and `system` are for calls without a method.
+    The generated stubs `prompts`, `generations`, `jobs`, `model_service` and `system` are for calls without a method.
     """
 
     def __init__(
@@ -52,6 +53,8 @@ class AsyncClient:
         """`sakuga.generation.v1.GenerationService`, as generated."""
         self.jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
         """`sakuga.generation.v1.JobService`, as generated."""
+        self.model_service = model_service_pb2_grpc.ModelServiceStub(self._channel)
+        """`sakuga.model.v1.ModelService`, as generated."""
         self.system = system_service_pb2_grpc.SystemServiceStub(self._channel)
         """`sakuga.system.v1.SystemService`, as generated."""
 
@@ -153,6 +156,21 @@ class AsyncClient:
         """The models of the server; the first is the default."""
         answer = await self._ask(lambda: self.system.ListModels(system_service_pb2.ListModelsRequest()))
         return list(answer.models)
+
+    async def list_models(self) -> list[model_service_pb2.ModelStatus]:
+        """The models of the server and where their weights are; the first is the default."""
+        request = model_service_pb2.ListModelsRequest()
+        return list((await self._ask(lambda: self.model_service.ListModels(request))).models)
+
+    async def load_model(self, name: str) -> model_service_pb2.ModelStatus:
+        """Puts a model on the device, and returns once it is there. Needs the scope `admin`."""
+        request = fill(model_service_pb2.LoadModelRequest, name=name)
+        return (await self._ask(lambda: self.model_service.LoadModel(request))).model
+
+    async def unload_model(self, name: str) -> model_service_pb2.ModelStatus:
+        """Takes a model off the device and out of the server's memory. Needs the scope `admin`."""
+        request = fill(model_service_pb2.UnloadModelRequest, name=name)
+        return (await self._ask(lambda: self.model_service.UnloadModel(request))).model
 
     async def watch_device(self, *, interval_ms: int = 0, all_devices: bool = False) -> AsyncIterator[DeviceStats]:
         """Samples of the device, or of all devices of the machine, until the iterator is closed."""
