@@ -156,7 +156,15 @@ impl<'a> Reading<'a> {
             let vocabulary = self.options.vocabulary.unwrap_or_else(|| Vocabulary::built_in());
             rules::check_meaning(&lowered.outline, source, vocabulary, &mut findings);
             read.envelope = contents.envelope.unwrap_or(lowered.outline.envelope);
-            read.prompt = Some(lowered.outline.to_prompt());
+            let prompt = lowered.outline.to_prompt();
+            let is_caption_only = prompt == Prompt { caption: prompt.caption.clone(), ..Prompt::default() };
+            // A caption in front of the negative prompt is that of the prompt.
+            let start = contents.blocks.start;
+            let is_first = |part: usize| !source.get(start..part).unwrap_or_default().contains('<');
+            if lowered.first_negative_part.is_some_and(is_first) && is_caption_only && prompt.caption.is_some() {
+                findings.push(negative_split::perhaps_whole(start..start));
+            }
+            read.prompt = Some(prompt);
             inner = lowered.negative;
         }
         read.negative = self.inner_negative(contents, inner, &mut findings);

@@ -29,6 +29,8 @@ pub(crate) struct Lowered<'t> {
     pub(crate) outline: Outline<'t>,
     /// The content of the negative prompt, if one stood among the blocks.
     pub(crate) negative: Vec<Node<'t>>,
+    /// Where the first element of the negative grammar begins that stood among the blocks, with no element around it.
+    pub(crate) first_negative_part: Option<usize>,
 }
 
 /// Reads the nodes of a prompt; `caption` is the caption of a JSON object around them.
@@ -51,7 +53,11 @@ pub(crate) fn prompt<'t>(
     for field in lowering.take_captions(Place::Top, caption) {
         lowering.add_caption(field);
     }
-    Lowered { outline: lowering.outline, negative: lowering.negative }
+    Lowered {
+        outline: lowering.outline,
+        negative: lowering.negative,
+        first_negative_part: lowering.first_negative_part,
+    }
 }
 
 /// Reads the nodes of a negative prompt; `caption` is the caption of a JSON object around them.
@@ -111,6 +117,8 @@ struct Lowering<'t, 'f> {
     captions: Vec<Text<'t>>,
     /// The content of negative prompts that stood among the blocks.
     negative: Vec<Node<'t>>,
+    /// See [`Lowered`].
+    first_negative_part: Option<usize>,
     /// Prefixes that are declared for the attributes of XML Schema itself.
     schema_prefixes: Vec<String>,
 }
@@ -125,6 +133,7 @@ impl<'t, 'f> Lowering<'t, 'f> {
             strays: Vec::new(),
             captions: Vec::new(),
             negative: Vec::new(),
+            first_negative_part: None,
             schema_prefixes: Vec::new(),
         }
     }
@@ -241,6 +250,7 @@ impl<'t, 'f> Lowering<'t, 'f> {
             return None;
         }
         if is_part && path.is_empty() {
+            self.first_negative_part.get_or_insert(element.open.start);
             self.findings.push(negative_split::part(&element));
             self.negative.push(Node::Element(element));
             return None;

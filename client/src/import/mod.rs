@@ -6,7 +6,7 @@
 //! | ComfyUI | `prompt` (the API form), `workflow` (the editor's form), or either as a JSON file |
 //! | NovelAI | `Comment` behind `Software: NovelAI` |
 //! | InvokeAI | `invokeai_metadata`, before version 3 `sd-metadata` |
-//! | Sakuga | `sakuga`, read by [`picture`](crate::picture) |
+//! | Sakuga | `sakuga`, read by [`picture`] |
 //!
 //! The request asks for the same content, not for the same picture: another model draws it from other noise. What has no
 //! counterpart in a request is listed in [`Imported::left_out`].

@@ -51,6 +51,16 @@ pub(crate) fn alone(span: Range<usize>) -> Finding {
         .help("give a negative prompt by `--negative FILE` or in `negative` of the request, and write what to draw")
 }
 
+/// Elements of the negative grammar and a caption, which belongs to both grammars.
+pub(crate) fn perhaps_whole(span: Range<usize>) -> Finding {
+    Finding::new(&RULE, span, "this may be a negative prompt as a whole: nothing but its `<caption>` would be drawn")
+        .into_error()
+        .help(
+            "give a negative prompt by `--negative FILE` or in `negative` of the request; if the caption is to be drawn, put \
+             the other elements into `<negative_prompt>`",
+        )
+}
+
 /// A second negative prompt.
 pub(crate) fn several(span: Range<usize>) -> Finding {
     Finding::new(&RULE, span, "a second negative prompt").into_error().help("make them one")

@@ -93,7 +93,10 @@ async fn work(name: &str, given: &ArgMatches) -> Result<bool, MaintenanceError> 
             let checked = check::check(&folder).await?;
             Ok(print(&checked) && checked.problems.is_empty())
         }
-        "repair" => Ok(print(&repair::repair(&folder)?)),
+        "repair" => {
+            let repaired = repair::repair(&folder)?;
+            Ok(print(&repaired) && repaired.is_whole())
+        }
         "export" => {
             let out = path("out").unwrap_or(Path::new("-"));
             if is_stdio(out) {

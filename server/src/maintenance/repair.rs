@@ -34,6 +34,13 @@ pub struct Repaired {
     pub old: Option<PathBuf>,
 }
 
+impl Repaired {
+    /// Whether every job is kept with all of its events, as far as can be known.
+    pub fn is_whole(&self) -> bool {
+        self.lost.is_empty() && self.shortened.is_empty() && !self.was_salvaged
+    }
+}
+
 impl fmt::Display for Repaired {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(old) = &self.old else { return writeln!(formatter, "nothing is damaged, and nothing was changed") };
@@ -46,7 +53,8 @@ impl fmt::Display for Repaired {
         if self.was_salvaged {
             writeln!(
                 formatter,
-                "the pages of the database were read one by one: jobs that were deleted lately may be there again"
+                "the pages of the database were read one by one: a job whose pages cannot be read is missing without its name, \
+                 and jobs that were deleted lately may be there again"
             )?;
         }
         writeln!(formatter, "{} jobs are kept; the old database is {}", self.jobs, old.display())
