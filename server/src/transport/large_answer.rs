@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Response;
-use http_body_util::{BodyExt as _, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
 use tokio::sync::OwnedSemaphorePermit;
+use tonic::Status;
 use tonic::body::Body;
 
 /// Marks a response, as its extension, as one that is encoded before it is sent. Until then it holds a permit.
@@ -30,9 +32,34 @@ pub(super) async fn encode(response: Response<Body>) -> Response<Body> {
         Ok(collected) => {
             let trailers = collected.trailers().cloned();
             let bytes: Bytes = collected.to_bytes();
-            let whole = Full::new(bytes).with_trailers(async move { trailers.map(Ok) });
+            let frames = [Some(Frame::data(bytes)), trailers.map(Frame::trailers)];
+            // The length of the data must not be known: HTTP/1.1 would end the answer there, before gRPC-Web's trailers.
+            let whole = StreamBody::new(tokio_stream::iter(frames.into_iter().flatten().map(Ok::<_, Status>)));
             Response::from_parts(parts, Body::new(whole))
         }
         Err(status) => status.into_http(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body::Body as _;
+    use http_body_util::Full;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_trailers_are_kept_and_the_length_is_unknown() {
+        let trailers =
+            http::HeaderMap::from_iter([("grpc-status".parse().expect("a name"), "0".parse().expect("a value"))]);
+        let sent = trailers.clone();
+        let body = Full::new(Bytes::from_static(b"message")).with_trailers(async move { Some(Ok(sent)) });
+        let mut response = Response::new(Body::new(body));
+        response.extensions_mut().insert(LargeAnswer::new(None));
+        let body = encode(response).await.into_body();
+        assert_eq!(body.size_hint().exact(), None, "a gRPC-Web answer has more than its messages");
+        let read = body.collect().await.expect("a body");
+        assert_eq!(read.trailers(), Some(&trailers));
+        assert_eq!(read.to_bytes(), "message");
     }
 }
