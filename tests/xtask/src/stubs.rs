@@ -59,7 +59,7 @@ pub fn write(workspace: &Workspace) -> anyhow::Result<()> {
 ///
 /// # Errors
 ///
-/// They differ, or as for [`write`].
+/// They differ, or as for [`write()`].
 pub fn compare(workspace: &Workspace) -> anyhow::Result<()> {
     let generated = generate(workspace)?;
     for folder in FOLDERS {
