@@ -122,7 +122,8 @@ fn record_text(info: &png::Info<'_>) -> Result<Option<String>, PictureError> {
     Ok(chunk.map(|chunk| chunk.text.clone()))
 }
 
-fn parse_record(text: &str) -> Result<ImageMetadata, PictureError> {
+/// The metadata of the text of a record.
+pub(crate) fn parse_record(text: &str) -> Result<ImageMetadata, PictureError> {
     let unreadable = |error: json::JsonError| PictureError::Record(error.to_string());
     // The version first, since a newer record may have unknown fields.
     let metadata: ImageMetadata = json::from_str(text, UnknownFields::Ignore).map_err(unreadable)?;

@@ -1,5 +1,6 @@
 //! The text that AUTOMATIC1111's web UI and its relatives write: prompt, `Negative prompt:`, and one line of settings.
 
+use super::reason;
 use super::settings::Settings;
 
 const NEGATIVE: &str = "Negative prompt:";
@@ -43,14 +44,14 @@ fn set(settings: &mut Settings, key: &str, value: &str) {
             let (width, height) = value.split_once('x').unwrap_or_default();
             (settings.width, settings.height) = (width.trim().parse().ok(), height.trim().parse().ok());
         }
-        "Model" => settings.leave_out(key, value, "the model that drew it; this request goes to the server's model"),
+        "Model" => settings.leave_out(key, value, reason::OTHER_MODEL),
         "Schedule type" if value == "Automatic" || value == "Karras" => {}
-        "Clip skip" => settings.leave_out(key, value, "this model's text encoders have no layers to skip"),
+        "Clip skip" => settings.leave_out(key, value, reason::NO_CLIP_SKIP),
         _ if SILENT.contains(&key) => {}
         _ if key.starts_with("Hires") || key == "Denoising strength" => {
-            settings.leave_out(key, value, "there is no second pass; ask for the final size");
+            settings.leave_out(key, value, reason::NO_SECOND_PASS);
         }
-        _ => settings.leave_out(key, value, "no counterpart in a request"),
+        _ => settings.leave_out(key, value, reason::NO_COUNTERPART),
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::json_value::{number, shown, text, whole};
 use super::settings::Settings;
-use super::{ImportError, Program};
+use super::{ImportError, Program, reason};
 
 /// Reads either form.
 pub(super) fn read(metadata: &str) -> Result<Settings, ImportError> {
@@ -25,26 +25,22 @@ fn since_version_3(object: &Map<String, Value>) -> Settings {
     settings.negative = text(object.get("negative_prompt")).to_owned();
     if let Some(model) = object.get("model") {
         let name = model.get("name").or_else(|| model.get("model_name")).map(shown).unwrap_or_default();
-        settings.leave_out("model", name, "the model that drew it; this request goes to the server's model");
+        settings.leave_out("model", name, reason::OTHER_MODEL);
     }
     for adapter in object.get("loras").and_then(Value::as_array).into_iter().flatten() {
         let name = adapter.pointer("/model/name").or_else(|| adapter.pointer("/lora/model_name"));
         let name = name.map(shown).unwrap_or_default();
-        settings.leave_out(
-            "lora",
-            name,
-            "an adapter of another model; load one made for this model when the server starts (--lora)",
-        );
+        settings.leave_out("lora", name, reason::OTHER_ADAPTER);
     }
     for (key, reason) in [
         ("positive_style_prompt", "this model has one prompt for all encoders"),
         ("negative_style_prompt", "this model has one negative prompt for all encoders"),
-        ("controlnets", "no counterpart in a request"),
-        ("ipAdapters", "no counterpart in a request"),
-        ("t2iAdapters", "no counterpart in a request"),
-        ("init_image", "no counterpart in a request"),
-        ("strength", "no counterpart in a request"),
-        ("clip_skip", "this model's text encoders have no layers to skip"),
+        ("controlnets", reason::NO_COUNTERPART),
+        ("ipAdapters", reason::NO_COUNTERPART),
+        ("t2iAdapters", reason::NO_COUNTERPART),
+        ("init_image", reason::NO_COUNTERPART),
+        ("strength", reason::NO_COUNTERPART),
+        ("clip_skip", reason::NO_CLIP_SKIP),
     ] {
         let value = object.get(key).filter(|value| !value.is_null() && **value != 0);
         let value = value.filter(|value| value.as_array().is_none_or(|list| !list.is_empty()));
@@ -63,7 +59,7 @@ fn before_version_3(object: &Map<String, Value>, image: &Map<String, Value>) -> 
     let mut settings = common(image, "sampler");
     (settings.prompt, settings.negative) = split_negative(prompt);
     let model = object.get("model_weights").map(shown).unwrap_or_default();
-    settings.leave_out("model", model, "the model that drew it; this request goes to the server's model");
+    settings.leave_out("model", model, reason::OTHER_MODEL);
     settings
 }
 

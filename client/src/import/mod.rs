@@ -20,6 +20,7 @@ mod invokeai;
 mod json_value;
 mod novelai;
 mod png_texts;
+mod reason;
 mod settings;
 mod tags;
 
@@ -140,7 +141,7 @@ pub fn import(file: &[u8]) -> Result<Imported, ImportError> {
         return Err(ImportError::TooLarge { bytes: file.len() });
     }
     if file.starts_with(png_texts::SIGNATURE) {
-        return from_texts(file, &png_texts::read(file)?);
+        return from_texts(&png_texts::read(file)?);
     }
     let text = std::str::from_utf8(file).map_err(|_| ImportError::UnknownFormat)?;
     if text.len() > MAX_TEXT_BYTES {
@@ -152,12 +153,11 @@ pub fn import(file: &[u8]) -> Result<Imported, ImportError> {
 
 /// The settings of the texts of a picture. The most specific keyword is read: ComfyUI's nodes for galleries write
 /// `parameters` next to `prompt`, and there it holds the final values.
-fn from_texts(file: &[u8], texts: &[PngText]) -> Result<Imported, ImportError> {
+fn from_texts(texts: &[PngText]) -> Result<Imported, ImportError> {
     let find = |keyword: &str| texts.iter().find(|text| text.keyword == keyword).map(|text| text.text.as_str());
-    if find(picture::KEYWORD).is_some() {
-        let record = picture::read_record(file)?;
-        let mut request = record.metadata.request.unwrap_or_default();
-        request.seed = Some(record.metadata.seed);
+    if let Some(text) = find(picture::KEYWORD) {
+        let metadata = picture::parse_record(text)?;
+        let request = GenerateRequest { seed: Some(metadata.seed), ..metadata.request.unwrap_or_default() };
         return Ok(Imported { program: Program::Sakuga, request, left_out: Vec::new() });
     }
     if find("Software").is_some_and(|software| software.starts_with("NovelAI"))

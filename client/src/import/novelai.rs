@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::json_value::{number, shown, text, whole};
 use super::settings::Settings;
-use super::{ImportError, Program};
+use super::{ImportError, Program, reason};
 
 /// Keys that change nothing a request could express, or that repeat another key.
 const SILENT: &[&str] = &[
@@ -84,7 +84,7 @@ pub(super) fn read(comment: &str) -> Result<Settings, ImportError> {
         let is_off = matches!(value, Value::Null | Value::Bool(false)) || value == 0 || value.as_f64() == Some(0.0);
         let is_empty = value.as_array().is_some_and(Vec::is_empty) || value.as_str().is_some_and(str::is_empty);
         if !is_off && !is_empty && !SILENT.contains(&key.as_str()) {
-            settings.leave_out(key, shown(value), "no counterpart in a request");
+            settings.leave_out(key, shown(value), reason::NO_COUNTERPART);
         }
     }
     Ok(settings)

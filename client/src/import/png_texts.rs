@@ -80,8 +80,8 @@ fn international_chunk(data: &[u8], most: usize) -> Result<Option<PngText>, Impo
 fn inflate(packed: &[u8], most: usize) -> Result<Vec<u8>, ImportError> {
     use std::io::Read as _;
     let mut text = Vec::new();
-    let decoder = flate2::read::ZlibDecoder::new(packed).take(most as u64 + 1);
-    std::io::BufReader::new(decoder)
+    flate2::read::ZlibDecoder::new(packed)
+        .take(most as u64 + 1)
         .read_to_end(&mut text)
         .map_err(|_| ImportError::Damaged("a compressed text cannot be read"))?;
     if text.len() > most { Err(ImportError::TooMuchText) } else { Ok(text) }

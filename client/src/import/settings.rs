@@ -4,7 +4,7 @@ use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{GenerateRequest, Sampling, Solver};
 use sakuga_schema::{Character, NegativePrompt, TagList};
 
-use super::{Imported, LeftOut, Program, tags};
+use super::{Imported, LeftOut, Program, reason, tags};
 
 /// The longest value that is repeated in [`LeftOut::value`], in characters.
 const LONGEST_VALUE: usize = 120;
@@ -91,7 +91,7 @@ impl Settings {
         for instruction in instructions {
             let is_adapter = ["<lora:", "<lyco:"].iter().any(|start| instruction.starts_with(start));
             let reason = if is_adapter {
-                "an adapter of another model; load one made for this model when the server starts (--lora)"
+                reason::OTHER_ADAPTER
             } else {
                 "this model reads plain tags: weights, schedules, embeddings and keywords have no effect"
             };

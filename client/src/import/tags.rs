@@ -1,9 +1,8 @@
 //! Tag lists of other programs as typed prompts: instructions are taken out, and tags go to the element they belong in.
 
-use sakuga_schema::{Character, CheckOptions, Fix, Gender, GeneralTags, Prompt, Vocabulary, check};
+use std::cell::RefCell;
 
-/// Rounds of fixes at the most: taking out one instruction can reveal the next.
-const MAX_ROUNDS: usize = 8;
+use sakuga_schema::{Character, CheckOptions, Gender, GeneralTags, Prompt, Vocabulary, apply_fixes, check};
 
 /// A piece between commas with more words than this is a part of a sentence.
 const MOST_WORDS: usize = 6;
@@ -21,26 +20,17 @@ pub(super) struct Sorted {
 
 /// The text without weights, adapters and keywords, and those that were taken out.
 pub(super) fn plain(text: &str) -> (String, Vec<String>) {
-    let mut text = text.trim().to_owned();
+    // The spans of findings are those of the text of their round.
+    let current = RefCell::new(String::new());
     let mut instructions = Vec::new();
-    for _ in 0..MAX_ROUNDS {
-        let mut edits = Vec::new();
-        let mut end = 0;
-        for diagnostic in check(&text, &CheckOptions::default()).diagnostics {
-            let Some(fix) = diagnostic.fix.filter(|fix| !fix.edits.is_empty()) else { continue };
-            let is_free = fix.edits.iter().all(|edit| edit.span.start >= end);
-            if INSTRUCTIONS.contains(&diagnostic.code) && is_free {
-                instructions.push(text[diagnostic.span].to_owned());
-                end = fix.edits.iter().map(|edit| edit.span.end).max().unwrap_or(end);
-                edits.extend(fix.edits);
-            }
-        }
-        let fixed = Fix { description: String::new(), edits }.apply(&text);
-        if fixed == text {
-            break;
-        }
-        text = fixed;
-    }
+    let find = |text: &str| {
+        text.clone_into(&mut current.borrow_mut());
+        let found = check(text, &CheckOptions::default()).diagnostics.into_iter();
+        found.filter(|diagnostic| INSTRUCTIONS.contains(&diagnostic.code)).collect()
+    };
+    let text = apply_fixes(text.trim(), find, |diagnostic| {
+        instructions.push(current.borrow()[diagnostic.span.clone()].to_owned());
+    });
     (text, instructions)
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::json_value::{number, shown, whole};
 use super::settings::Settings;
-use super::{ImportError, Program};
+use super::{ImportError, Program, reason};
 use graph::{Graph, Input, Node};
 
 /// The longest chain of nodes that is followed.
@@ -65,10 +65,10 @@ pub(super) fn read(text: &str) -> Result<Settings, ImportError> {
     model(&graph, conditioned, &mut settings);
     let denoise = number(find(&graph, scheduler, &["denoise"]).as_ref());
     if let Some(denoise) = denoise.filter(|denoise| *denoise < 1.0) {
-        settings.leave_out("denoise", denoise, "there is no image to begin from");
+        settings.leave_out("denoise", denoise, reason::NO_INIT_IMAGE);
     }
     for other in &samplers[1..] {
-        settings.leave_out("sampler", &other.class, "there is no second pass; ask for the final size");
+        settings.leave_out("sampler", &other.class, reason::NO_SECOND_PASS);
     }
     Ok(settings)
 }
@@ -138,7 +138,7 @@ fn latent(graph: &Graph, sampler: &Node, settings: &mut Settings) {
     settings.width = whole(find(graph, latent, &["width", "value", "int"]).as_ref());
     settings.height = whole(find(graph, latent, &["height", "value", "int"]).as_ref());
     if latent.input("width").is_none() {
-        settings.leave_out("latent image", &latent.class, "there is no image to begin from");
+        settings.leave_out("latent image", &latent.class, reason::NO_INIT_IMAGE);
     }
 }
 
@@ -149,15 +149,11 @@ fn model(graph: &Graph, conditioned: &Node, settings: &mut Settings) {
         let Some(current) = node else { return };
         if let Some(Input::Value(name)) = current.input("lora_name") {
             let strength = find(graph, current, &["strength_model"]).map(|strength| format!(":{strength}"));
-            settings.leave_out(
-                "lora",
-                shown(name) + strength.as_deref().unwrap_or_default(),
-                "an adapter of another model; load one made for this model when the server starts (--lora)",
-            );
+            settings.leave_out("lora", shown(name) + strength.as_deref().unwrap_or_default(), reason::OTHER_ADAPTER);
         }
         let checkpoint = ["ckpt_name", "unet_name", "model_name"].iter().find_map(|name| current.input(name));
         if let Some(Input::Value(name)) = checkpoint {
-            settings.leave_out("model", shown(name), "the model that drew it; this request goes to the server's model");
+            settings.leave_out("model", shown(name), reason::OTHER_MODEL);
             return;
         }
         node = graph.follow(current, "model");
