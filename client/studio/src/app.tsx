@@ -1,0 +1,119 @@
+/** The page. */
+import { Match, Show, Switch, createSignal, onMount } from "solid-js";
+
+import { canDraw, drawPrompt, estimate, isRefused, notice } from "./state/actions";
+import { info, phase, refresh, start } from "./state/connection";
+import { watchDevice } from "./state/device";
+import { refreshHistory } from "./state/history";
+import { followJobs, liveJobs } from "./state/jobs";
+import { watchPrompt } from "./state/prompt";
+import { keepSettings } from "./state/settings";
+import { keepTheme } from "./state/theme";
+import { keepLanguage, t, timeText } from "./text";
+import { Canvas } from "./view/canvas";
+import { Connect } from "./view/connect";
+import { DevicePanel } from "./view/device";
+import { DropZone } from "./view/drop";
+import { Header, type Tab } from "./view/header";
+import { History } from "./view/history";
+import { Spark } from "./view/icons";
+import { JobList } from "./view/jobs";
+import { PromptPanel } from "./view/prompt";
+import { SettingsPanel } from "./view/settings";
+
+export function App() {
+  const [tab, setTab] = createSignal<Tab>(location.hash === "#history" ? "history" : "draw");
+  keepTheme();
+  keepLanguage();
+  keepSettings();
+  watchPrompt();
+  watchDevice(() => liveJobs().some(({ status }) => status === "running"));
+  followJobs(() => {
+    // The step time of the estimate, and the history, are those after this job.
+    void refresh().catch(() => undefined);
+    void refreshHistory();
+  });
+  onMount(() => void start());
+  const show = (next: Tab): void => {
+    setTab(next);
+    history.replaceState(null, "", `#${next}`);
+  };
+  // A connection that is lost for a moment must not take the studio away from under a person's hands.
+  const [wasReady, setWasReady] = createSignal(false);
+  const isOpen = () => {
+    if (phase() === "ready") {
+      setWasReady(true);
+    }
+    return phase() === "ready" || (wasReady() && phase() === "lost");
+  };
+  return (
+    <Show when={isOpen()} fallback={<Connect />}>
+      <Header tab={tab()} onTab={show} />
+      <Show when={phase() === "lost"}>
+        <p class="banner" role="alert">
+          {t("connect.lost")}
+        </p>
+      </Show>
+      <main>
+        <Switch>
+          <Match when={tab() === "draw"}>
+            <DrawView />
+          </Match>
+          <Match when={tab() === "history"}>
+            <History
+              onUse={() => {
+                show("draw");
+              }}
+            />
+          </Match>
+        </Switch>
+      </main>
+      <DropZone />
+    </Show>
+  );
+}
+
+function DrawView() {
+  const draw = (): void => {
+    void drawPrompt();
+  };
+  return (
+    <div
+      class="desk"
+      onKeyDown={(event) => {
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !event.defaultPrevented) {
+          event.preventDefault();
+          draw();
+        }
+      }}
+    >
+      <PromptPanel onSubmit={draw} />
+      <div class="middle">
+        <Canvas />
+        <JobList />
+      </div>
+      <aside aria-label={t("settings.title")}>
+        <SettingsPanel />
+        <div class="submit">
+          <button class="primary" type="button" disabled={!canDraw()} onClick={draw} title={t("draw.shortcut")}>
+            <Spark />
+            {t("draw.submit")}
+            <Show when={estimate()}>{(time) => <small>{t("draw.estimate", { time: timeText(time()) })}</small>}</Show>
+          </button>
+          <Show when={isRefused()}>
+            <p class="problem">{t("draw.invalid")}</p>
+          </Show>
+          <Show when={notice()}>
+            {(message) => (
+              <p classList={{ problem: message().isProblem, fine: !message().isProblem }} role="status" dir="auto">
+                {message().text}
+              </p>
+            )}
+          </Show>
+        </div>
+        <DevicePanel />
+        <p class="faint version">{info()?.version && `Sakuga ${info()?.version ?? ""}`}</p>
+      </aside>
+    </div>
+  );
+}

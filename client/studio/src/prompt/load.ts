@@ -1,0 +1,64 @@
+/** Files that can be dropped on the page: a prompt as text or XML, or a picture of Sakuga. */
+import { fromJsonString } from "@bufbuild/protobuf";
+
+import { type ImageMetadata, ImageMetadataSchema } from "../sakuga/gen/sakuga/generation/v1/event_pb.js";
+import { isPng, pngText } from "./png";
+
+/** Bytes that a file may have. */
+const PICTURE_BYTES_MAX = 64 << 20;
+const TEXT_BYTES_MAX = 256 << 10;
+
+/** The keyword of the text chunk with the request of a picture. */
+const KEYWORD = "sakuga";
+
+/** What a file holds. */
+export type Loaded =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "picture"; readonly metadata: ImageMetadata };
+
+/** Why a file cannot be loaded, as the name of a message. */
+export class LoadError extends Error {
+  constructor(readonly key: "load.large" | "load.binary" | "load.foreign" | "load.damaged") {
+    super(key);
+  }
+}
+
+/** Reads a file. */
+export async function loadFile(file: Blob): Promise<Loaded> {
+  if (file.size > PICTURE_BYTES_MAX) {
+    throw new LoadError("load.large");
+  }
+  const data = new Uint8Array(await file.arrayBuffer());
+  if (isPng(data)) {
+    return { kind: "picture", metadata: await readMetadata(data) };
+  }
+  if (data.length > TEXT_BYTES_MAX) {
+    throw new LoadError("load.large");
+  }
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(data);
+    if (text.includes("\0")) {
+      throw new LoadError("load.binary");
+    }
+    return { kind: "text", text };
+  } catch {
+    throw new LoadError("load.binary");
+  }
+}
+
+async function readMetadata(data: Uint8Array): Promise<ImageMetadata> {
+  let text: string | undefined;
+  try {
+    text = await pngText(data, KEYWORD);
+  } catch {
+    throw new LoadError("load.damaged");
+  }
+  if (text === undefined) {
+    throw new LoadError("load.foreign");
+  }
+  try {
+    return fromJsonString(ImageMetadataSchema, text, { ignoreUnknownFields: true });
+  } catch {
+    throw new LoadError("load.damaged");
+  }
+}

@@ -1,0 +1,107 @@
+/** What buttons, keys and dropped files do. */
+import { createMemo, createSignal } from "solid-js";
+import { clone, create } from "@bufbuild/protobuf";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+
+import { Severity } from "../sakuga/web.js";
+import { type GenerateRequest, GenerateRequestSchema, PreviewMethod, PreviewOptionsSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import { LoadError, loadFile } from "../prompt/load";
+import { negativeText, promptText } from "../prompt/request";
+import { t } from "../text";
+import { explainFailure, info, server } from "./connection";
+import { draw } from "./jobs";
+import { currentCheck, setText, text } from "./prompt";
+import { adopt, currentModel, requestOptions, seedOf, setSettings, settings } from "./settings";
+
+/** A message about the last action; it goes away with the next. */
+export const [notice, setNotice] = createSignal<{ readonly text: string; readonly isProblem: boolean }>();
+
+const [isSubmitting, setSubmitting] = createSignal(false);
+export { isSubmitting };
+
+/** Whether the prompt that stands there is known to be refused. */
+export const isRefused = createMemo(
+  () => currentCheck()?.answer.diagnostics.some(({ severity }) => severity === Severity.ERROR) ?? false,
+);
+
+export const canDraw = (): boolean => !isRefused() && seedOf(settings.seed) !== null && !isSubmitting();
+
+/** How long the request will take at most by the steps that were measured, in milliseconds. */
+export const estimate = (): number | undefined => {
+  const step = info()?.stepTime;
+  const steps = settings.steps ?? currentModel()?.defaultSampling?.steps;
+  return step && steps ? durationMs(step) * steps * settings.images : undefined;
+};
+
+/** Draws the prompt with the settings. */
+export async function drawPrompt(): Promise<void> {
+  if (canDraw()) {
+    await submit(create(GenerateRequestSchema, { ...requestOptions(), prompt: { case: "xml", value: text() } }));
+  }
+}
+
+/** Draws a request again: the same pictures on the same device. */
+export async function redraw(request: GenerateRequest): Promise<void> {
+  await submit(withPreviews(request));
+}
+
+/** Draws a request with a new seed. */
+export async function vary(request: GenerateRequest): Promise<void> {
+  const varied = withPreviews(request);
+  delete varied.seed;
+  await submit(varied);
+}
+
+/** Puts prompt and settings of a request into the editor. */
+export async function usePrompt(request: GenerateRequest): Promise<boolean> {
+  try {
+    setText(await promptText(request, server()));
+    adopt(request, negativeText(request));
+    setNotice(undefined);
+    return true;
+  } catch (error) {
+    setNotice({ text: explainFailure(error), isProblem: true });
+    return false;
+  }
+}
+
+/** An empty prompt. */
+export function newPrompt(): void {
+  setText("");
+  setSettings({ negative: "", systemPrompt: undefined, negativeSystemPrompt: undefined });
+}
+
+/** Loads a file that was chosen or dropped. */
+export async function openFile(file: File): Promise<void> {
+  try {
+    const loaded = await loadFile(file);
+    if (loaded.kind === "text") {
+      setText(loaded.text);
+    } else if (!loaded.metadata.request) {
+      throw new LoadError("load.damaged");
+    } else if (!(await usePrompt(loaded.metadata.request))) {
+      return;
+    }
+    setNotice({ text: t("load.done", { name: file.name }), isProblem: false });
+  } catch (error) {
+    setNotice({ text: error instanceof LoadError ? t(error.key) : explainFailure(error), isProblem: true });
+  }
+}
+
+async function submit(request: GenerateRequest): Promise<void> {
+  setSubmitting(true);
+  setNotice(undefined);
+  try {
+    await draw(request);
+  } catch (error) {
+    setNotice({ text: explainFailure(error), isProblem: true });
+  } finally {
+    setSubmitting(false);
+  }
+}
+
+function withPreviews(request: GenerateRequest): GenerateRequest {
+  const copy = clone(GenerateRequestSchema, request);
+  copy.preview = create(PreviewOptionsSchema, { method: PreviewMethod.LINEAR, maxEdge: 512 });
+  return copy;
+}

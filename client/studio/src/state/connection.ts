@@ -1,0 +1,99 @@
+/** The connection to the server of this page. */
+import { createSignal } from "solid-js";
+import { Code } from "@connectrpc/connect";
+
+import { type Client, ConnectionLost, RequestRefused, SakugaError, connect } from "../sakuga/web.js";
+import { explain } from "../sakuga/errors.js";
+import type { GetServerInfoResponse, Model } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
+import { forget, isString, load, save } from "./storage";
+
+/** What the page can do at the moment. */
+export type Phase = "connecting" | "ready" | "needs-token" | "lost";
+
+const RETRY_MS = 2000;
+const TOKEN = "token";
+
+const [phase, setPhase] = createSignal<Phase>("connecting");
+const [problem, setProblem] = createSignal("");
+const [info, setInfo] = createSignal<GetServerInfoResponse>();
+const [models, setModels] = createSignal<readonly Model[]>([]);
+
+let client: Client | undefined;
+let retry: ReturnType<typeof setTimeout> | undefined;
+
+export { info, models, phase, problem };
+
+/** The client. Before the first connection its calls fail like those of a lost one. */
+export function server(): Client {
+  client ??= connect(address());
+  return client;
+}
+
+/** Connects with the token that this tab keeps, if it keeps one. */
+export async function start(): Promise<void> {
+  await open(load("session", TOKEN, isString));
+}
+
+/** Connects with a token, and keeps it until the tab is closed. */
+export async function signIn(token: string): Promise<void> {
+  await open(token);
+  if (phase() === "ready") {
+    save("session", TOKEN, token.trim());
+  }
+}
+
+/** Forgets the token. */
+export function signOut(): void {
+  forget("session", TOKEN);
+  location.reload();
+}
+
+/**
+ * Notes the error of a call: a token that is no longer valid is asked for again, and a lost connection is opened again.
+ * Returns what to show.
+ */
+export function explainFailure(error: unknown): string {
+  const explained = explain(error);
+  if (explained instanceof RequestRefused && explained.code === Code.Unauthenticated) {
+    setPhase("needs-token");
+  } else if (explained instanceof ConnectionLost && phase() === "ready") {
+    setPhase("lost");
+    setProblem(explained.message);
+    retry = setTimeout(() => void start(), RETRY_MS);
+  }
+  return explained.message;
+}
+
+/** Reads the queue, the step time and the models again. */
+export async function refresh(): Promise<void> {
+  setInfo(await server().info());
+  setModels(await server().models());
+}
+
+async function open(token: string | undefined): Promise<void> {
+  clearTimeout(retry);
+  try {
+    client = connect(address(), { token });
+    await refresh();
+    setProblem("");
+    setPhase("ready");
+  } catch (error) {
+    const isRefused = error instanceof RequestRefused && error.code === Code.Unauthenticated;
+    // A token that cannot be sent at all is as wrong as one that the server does not know.
+    const isBadToken = token !== undefined && error instanceof SakugaError && error.name === "AddressError";
+    if (isRefused || isBadToken) {
+      setProblem(token === undefined ? "" : error.message);
+      setPhase("needs-token");
+      return;
+    }
+    setProblem(error instanceof Error ? error.message : String(error));
+    setPhase("lost");
+    retry = setTimeout(() => void open(token), RETRY_MS);
+  }
+}
+
+/** The server of this page, with the port that browsers leave out of addresses. */
+function address(): string {
+  const { protocol, hostname, port } = location;
+  return `${protocol}//${hostname}:${port || (protocol === "https:" ? "443" : "80")}`;
+}

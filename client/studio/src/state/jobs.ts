@@ -1,0 +1,378 @@
+/** The jobs of this page: their progress, their previews and their pictures. */
+import { createEffect, createMemo, onCleanup, untrack } from "solid-js";
+import { createStore, produce } from "solid-js/store";
+import { create } from "@bufbuild/protobuf";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
+
+import { ConnectionLost, type GenerateEvent, JobCancelled, JobState, RequestRefused, Stage } from "../sakuga/web.js";
+import type { Job as JobRecord } from "../sakuga/gen/sakuga/generation/v1/job_pb.js";
+import { type GenerateRequest, GenerateRequestSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import { explainFailure, phase, server } from "./connection";
+import { noteSample } from "./device";
+import { type Frame, Pictures } from "./pictures";
+import { isRecord, load, save } from "./storage";
+import { isVisible } from "./visibility";
+
+/** Jobs whose events are followed at once; the others are asked for from time to time. See `visibility`. */
+const FOLLOWED_MAX = 2;
+/** Jobs that stay on the page; older ones are in the history. */
+const SHOWN_MAX = 12;
+const ASK_MS = 1500;
+/** Jobs of which the number of the last event is kept. */
+const REMEMBERED_MAX = 50;
+
+export type Status = "queued" | "running" | "completed" | "failed" | "cancelled";
+
+/** A job on the page. */
+export interface ShownJob {
+  readonly id: string;
+  status: Status;
+  request: GenerateRequest | undefined;
+  images: number;
+  /** Jobs before this one. */
+  position: number | undefined;
+  /** When it starts or ends, in milliseconds since 1970. */
+  due: number | undefined;
+  stage: Stage;
+  step: number;
+  steps: number;
+  /** The previews of each step that came, in the order of the steps. */
+  frames: readonly Frame[];
+  /** Addresses of the finished pictures. */
+  pictures: readonly string[];
+  seeds: readonly bigint[];
+  problem: string;
+  notice: string;
+  isCancelling: boolean;
+}
+
+const [state, setState] = createStore<{ jobs: ShownJob[]; selected: string | undefined }>({
+  jobs: [],
+  selected: undefined,
+});
+const pictures = new Map<string, Pictures>();
+/** The number of the last event of each job, so that a reload continues behind it. */
+const lastEvents = new Map(Object.entries(load("session", "events", isRecord) ?? {}).map(([id, n]) => [id, String(n)]));
+
+export const jobs = (): readonly ShownJob[] => state.jobs;
+export const isLive = (job: ShownJob): boolean => job.status === "queued" || job.status === "running";
+export const liveJobs = createMemo(() => state.jobs.filter(isLive));
+/** The job in the middle of the page. */
+export const selectedJob = createMemo(() => state.jobs.find(({ id }) => id === state.selected) ?? state.jobs[0]);
+
+export function selectJob(id: string): void {
+  setState("selected", id);
+}
+
+/** Submits a request as a job that the server keeps. */
+export async function draw(request: GenerateRequest): Promise<void> {
+  const named = create(GenerateRequestSchema, { ...request, requestId: randomId() });
+  const { job } = await server().jobs.createJob({ request: named });
+  if (job) {
+    show(job);
+    selectJob(job.jobId);
+  }
+}
+
+export async function cancelJob(id: string): Promise<void> {
+  change(id, { isCancelling: true });
+  try {
+    apply(await server().cancel(id));
+  } catch (error) {
+    change(id, { isCancelling: false, problem: explainFailure(error) });
+  }
+}
+
+/** Takes an ended job off the page; it stays in the history. */
+export function dismissJob(id: string): void {
+  setState("jobs", (all) => all.filter((job) => job.id !== id));
+  pictures.get(id)?.release();
+  pictures.delete(id);
+}
+
+/** Shows the jobs that wait or run, and follows them. Called once. `onEnd` is called when one has ended. */
+export function followJobs(onEnd: (id: string) => void): void {
+  createEffect(() => {
+    if (phase() === "ready") {
+      void untrack(restore);
+    }
+  });
+  const followed = createMemo(
+    () => {
+      // The running ones first, then the ones that wait for the shortest time.
+      const live = [...liveJobs()].sort((a, b) => rank(a) - rank(b));
+      return phase() === "ready" && isVisible() ? live.slice(0, FOLLOWED_MAX).map(({ id }) => id) : [];
+    },
+    [],
+    { equals: (a, b) => a.join() === b.join() },
+  );
+  const open = new Map<string, { close(): void }>();
+  createEffect(() => {
+    const wanted = followed();
+    for (const [id, stream] of open) {
+      if (!wanted.includes(id)) {
+        stream.close();
+        open.delete(id);
+      }
+    }
+    for (const id of wanted) {
+      if (!open.has(id)) {
+        open.set(id, follow(id, onEnd, () => open.delete(id)));
+      }
+    }
+  });
+  const asking = setInterval(() => {
+    if (phase() === "ready" && isVisible() && liveJobs().length > followed().length) {
+      void ask(onEnd);
+    }
+  }, ASK_MS);
+  onCleanup(() => {
+    clearInterval(asking);
+    for (const stream of open.values()) {
+      stream.close();
+    }
+  });
+}
+
+function rank(job: ShownJob): number {
+  return job.status === "running" ? -1 : (job.position ?? 0);
+}
+
+async function restore(): Promise<void> {
+  try {
+    for await (const job of server().listJobs({ states: [JobState.QUEUED, JobState.RUNNING] })) {
+      if (state.jobs.some(({ id }) => id === job.jobId)) {
+        apply(job);
+      } else {
+        show(job);
+      }
+    }
+  } catch (error) {
+    explainFailure(error);
+  }
+}
+
+/** Asks for the state of live jobs whose events are not followed. */
+async function ask(onEnd: (id: string) => void): Promise<void> {
+  for (const { id } of liveJobs()) {
+    try {
+      const job = await server().job(id);
+      apply(job);
+      if (job.state > JobState.RUNNING) {
+        onEnd(id);
+      }
+    } catch (error) {
+      explainFailure(error);
+      return;
+    }
+  }
+}
+
+/** Follows the events of a job until its end or until it is closed. */
+function follow(id: string, onEnd: (id: string) => void, ended: () => void): { close(): void } {
+  const after = lastEvents.get(id);
+  const stream = server().watch(id, after !== undefined && /^\d+$/.test(after) ? BigInt(after) : undefined);
+  let isClosed = false;
+  const run = async (): Promise<void> => {
+    try {
+      for await (const event of stream) {
+        handle(id, event);
+        remember(id, event.sequence);
+      }
+      const finished = await stream.pictures();
+      const kept = picturesOf(id);
+      kept.finish(finished.map(({ data }) => data));
+      change(id, { status: "completed", pictures: kept.finished, due: undefined });
+    } catch (error) {
+      if (isClosed) {
+        return;
+      }
+      await settle(id, error);
+    }
+    ended();
+    onEnd(id);
+  };
+  void run();
+  return {
+    close() {
+      isClosed = true;
+      stream.close();
+    },
+  };
+}
+
+/** Notes why the events of a job ended without pictures. */
+async function settle(id: string, error: unknown): Promise<void> {
+  if (error instanceof JobCancelled) {
+    change(id, { status: "cancelled", step: error.atStep, due: undefined });
+    return;
+  }
+  if (error instanceof RequestRefused && error.code === Code.OutOfRange) {
+    // The events after the last known one are no longer kept. The job itself says how it is.
+    lastEvents.delete(id);
+  }
+  const problem = explainFailure(error);
+  if (error instanceof ConnectionLost) {
+    // The events continue when the connection is there again.
+    return;
+  }
+  try {
+    const job = await server().job(id);
+    apply(job);
+    if (job.state === JobState.FAILED) {
+      change(id, { problem: job.error?.message ?? problem });
+    }
+  } catch (unreachable) {
+    change(id, { status: "failed", problem: explainFailure(unreachable) });
+  }
+}
+
+function handle(id: string, { event }: GenerateEvent): void {
+  switch (event.case) {
+    case "queued":
+      change(id, { status: "queued", position: event.value.position, due: dueAfter(event.value.eta) });
+      break;
+    case "started": {
+      const { resolved, seeds, modelNotice } = event.value;
+      change(id, { status: "running", position: undefined, due: undefined, notice: modelNotice, seeds });
+      if (resolved) {
+        change(id, { request: resolved, images: resolved.images || 1, steps: resolved.sampling?.steps ?? 0 });
+      }
+      break;
+    }
+    case "stage":
+      change(id, { status: "running", stage: event.value.stage });
+      break;
+    case "step":
+      change(id, {
+        status: "running",
+        stage: Stage.DENOISE,
+        step: event.value.index,
+        steps: event.value.total,
+        due: dueAfter(event.value.eta),
+      });
+      break;
+    case "preview": {
+      const kept = picturesOf(id);
+      kept.preview(event.value.step, event.value.imageIndex, event.value.data);
+      change(id, { frames: kept.frames });
+      break;
+    }
+    case "gpuStats":
+      noteSample(event.value);
+      break;
+    case "requeued":
+      pictures.get(id)?.release();
+      pictures.delete(id);
+      change(id, { status: "queued", frames: [], step: 0, stage: Stage.UNSPECIFIED });
+      break;
+    default:
+  }
+}
+
+/** Puts a job on the page. */
+function show(job: JobRecord): void {
+  setState(
+    produce((all) => {
+      all.jobs.unshift({
+        id: job.jobId,
+        status: "queued",
+        request: job.request,
+        images: job.request?.images || 1,
+        position: undefined,
+        due: undefined,
+        stage: Stage.UNSPECIFIED,
+        step: 0,
+        steps: job.request?.sampling?.steps ?? 0,
+        frames: [],
+        pictures: [],
+        seeds: [],
+        problem: "",
+        notice: "",
+        isCancelling: false,
+      });
+    }),
+  );
+  apply(job);
+  for (const old of state.jobs.filter((shown) => !isLive(shown)).slice(SHOWN_MAX)) {
+    dismissJob(old.id);
+  }
+}
+
+/** Takes over the state of a job. */
+function apply(job: JobRecord): void {
+  const statuses: Partial<Record<JobState, Status>> = {
+    [JobState.QUEUED]: "queued",
+    [JobState.RUNNING]: "running",
+    [JobState.COMPLETED]: "completed",
+    [JobState.FAILED]: "failed",
+    [JobState.CANCELLED]: "cancelled",
+  };
+  const status = statuses[job.state];
+  if (status === undefined) {
+    return;
+  }
+  change(job.jobId, {
+    status,
+    position: job.queuePosition,
+    due: dueAfter(job.eta),
+    ...(job.step === undefined ? {} : { step: job.step }),
+    ...(job.stepTotal === undefined ? {} : { steps: job.stepTotal }),
+    ...(job.error === undefined ? {} : { problem: job.error.message }),
+  });
+  if (status === "completed") {
+    void fetchPictures(job);
+  }
+}
+
+/** Reads the pictures of a job that ended while its events were not followed. */
+async function fetchPictures(job: JobRecord): Promise<void> {
+  const shown = state.jobs.find(({ id }) => id === job.jobId);
+  if (!shown || shown.pictures.length > 0) {
+    return;
+  }
+  try {
+    const data: Uint8Array[] = [];
+    for (const index of job.images.keys()) {
+      data.push(await server().artifact(job.jobId, index));
+    }
+    const kept = picturesOf(job.jobId);
+    kept.finish(data);
+    change(job.jobId, { pictures: kept.finished });
+  } catch (error) {
+    change(job.jobId, { problem: explainFailure(error) });
+  }
+}
+
+function change(id: string, fields: Partial<ShownJob>): void {
+  setState("jobs", (job) => job.id === id, fields);
+}
+
+function picturesOf(id: string): Pictures {
+  let kept = pictures.get(id);
+  if (!kept) {
+    kept = new Pictures();
+    pictures.set(id, kept);
+  }
+  return kept;
+}
+
+function remember(id: string, sequence: bigint): void {
+  // The newest are at the end.
+  lastEvents.delete(id);
+  lastEvents.set(id, String(sequence));
+  for (const old of [...lastEvents.keys()].slice(0, -REMEMBERED_MAX)) {
+    lastEvents.delete(old);
+  }
+  save("session", "events", Object.fromEntries(lastEvents));
+}
+
+function dueAfter(eta: Parameters<typeof durationMs>[0] | undefined): number | undefined {
+  return eta === undefined ? undefined : Date.now() + durationMs(eta);
+}
+
+/** `crypto.randomUUID` is missing on pages without TLS on other machines. */
+function randomId(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

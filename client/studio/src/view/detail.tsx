@@ -1,0 +1,178 @@
+/** One picture of the history, with its request and what can be done with it. */
+import { Show, createEffect, createResource, createSignal, on, onCleanup } from "solid-js";
+import { Dialog } from "@kobalte/core/dialog";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+
+import { JobState } from "../sakuga/web.js";
+import { negativeText, promptText } from "../prompt/request";
+import { redraw, usePrompt, vary } from "../state/actions";
+import { explainFailure, server } from "../state/connection";
+import { type Entry, deleteJob } from "../state/history";
+import { dismissJob } from "../state/jobs";
+import { language, t } from "../text";
+import { download } from "./download";
+import { Bin, Cross, Dice, Download, Pencil, Repeat } from "./icons";
+
+export function Detail(props: { entry: Entry | undefined; onClose: () => void; onUse: () => void }) {
+  return (
+    <Dialog open={props.entry !== undefined} onOpenChange={(isOpen) => !isOpen && props.onClose()}>
+      <Dialog.Portal>
+        <Dialog.Overlay class="overlay" />
+        <Dialog.Content class="dialog">
+          <Show when={props.entry}>{(entry) => <Content entry={entry()} onClose={props.onClose} onUse={props.onUse} />}</Show>
+        </Dialog.Content>
+      </Dialog.Portal>
+    </Dialog>
+  );
+}
+
+function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }) {
+  const [isAsking, setAsking] = createSignal(false);
+  const [problem, setProblem] = createSignal("");
+  const [address] = createResource(
+    () => (props.entry.job.state === JobState.COMPLETED ? props.entry : undefined),
+    async ({ job, image }) => {
+      const data = await server().artifact(job.jobId, image);
+      return URL.createObjectURL(new Blob([data.slice()], { type: "image/png" }));
+    },
+  );
+  const [text] = createResource(
+    () => props.entry.job.request,
+    (request) => promptText(request, server()),
+  );
+  createEffect(
+    on(address, (shown) => {
+      onCleanup(() => {
+        if (shown !== undefined) {
+          URL.revokeObjectURL(shown);
+        }
+      });
+    }),
+  );
+  const request = () => props.entry.job.request;
+  const info = () => props.entry.job.images[props.entry.image];
+  const negative = () => {
+    const given = request();
+    return given ? negativeText(given) : "";
+  };
+  const created = () => {
+    const time = props.entry.job.createTime;
+    return time ? timestampDate(time).toLocaleString(language()) : "";
+  };
+  const act = async (action: () => Promise<unknown>): Promise<void> => {
+    try {
+      await action();
+      props.onUse();
+      props.onClose();
+    } catch (error) {
+      setProblem(explainFailure(error));
+    }
+  };
+  const remove = async (): Promise<void> => {
+    try {
+      await deleteJob(props.entry.job.jobId);
+      dismissJob(props.entry.job.jobId);
+      props.onClose();
+    } catch (error) {
+      setProblem(explainFailure(error));
+    }
+  };
+  return (
+    <>
+      <header class="line">
+        <Dialog.Title class="dialog-title">{t("picture.details")}</Dialog.Title>
+        <Dialog.CloseButton class="icon-button" aria-label={t("picture.close")}>
+          <Cross />
+        </Dialog.CloseButton>
+      </header>
+      <div class="detail">
+        <div class="detail-picture">
+          <Show when={!address.error && address()} fallback={<p class="faint">{props.entry.job.error?.message ?? ""}</p>}>
+            {(source) => <img src={source()} alt={props.entry.title} />}
+          </Show>
+        </div>
+        <div class="detail-text">
+          <h3>{t("picture.prompt")}</h3>
+          <pre tabindex="0" dir="auto">
+            {text.error ? props.entry.title : text()}
+          </pre>
+          <Show when={negative()}>
+            <h3>{t("picture.negative")}</h3>
+            <pre tabindex="0" dir="auto">
+              {negative()}
+            </pre>
+          </Show>
+          <dl>
+            <dt>{t("settings.model")}</dt>
+            <dd dir="auto">{request()?.model}</dd>
+            <dt>{t("settings.size")}</dt>
+            <dd>
+              {request()?.width} × {request()?.height}
+            </dd>
+            <dt>{t("settings.steps")}</dt>
+            <dd>{request()?.sampling?.steps}</dd>
+            <dt>{t("settings.guidance")}</dt>
+            <dd>{request()?.sampling?.guidanceScale?.toFixed(2)}</dd>
+            <dt>{t("picture.seed")}</dt>
+            <dd>{String(info()?.metadata?.seed ?? request()?.seed ?? "")}</dd>
+            <dt>{t("picture.created")}</dt>
+            <dd>{created()}</dd>
+          </dl>
+          <Show when={problem()}>
+            <p class="problem" role="alert">
+              {problem()}
+            </p>
+          </Show>
+          <Show when={request()}>
+            {(given) => (
+              <div class="actions">
+                <Show when={!address.error && address()}>
+                  {(source) => (
+                    <button
+                      type="button"
+                      onClick={() => {
+                        download(source(), props.entry.job.jobId, props.entry.image);
+                      }}
+                    >
+                      <Download />
+                      {t("picture.download")}
+                    </button>
+                  )}
+                </Show>
+                <button type="button" onClick={() => void act(() => vary(given()))}>
+                  <Dice />
+                  {t("picture.vary")}
+                </button>
+                <button type="button" onClick={() => void act(() => redraw(given()))}>
+                  <Repeat />
+                  {t("picture.redraw")}
+                </button>
+                <button type="button" onClick={() => void act(() => usePrompt(given()))}>
+                  <Pencil />
+                  {t("picture.use")}
+                </button>
+                <button type="button" class="cancel" aria-expanded={isAsking()} onClick={() => setAsking(!isAsking())}>
+                  <Bin />
+                  {t("picture.delete")}
+                </button>
+              </div>
+            )}
+          </Show>
+          <Show when={isAsking()}>
+            <div class="notice" role="group" aria-label={t("picture.delete")}>
+              <p>{t("picture.delete.ask")}</p>
+              <div class="actions">
+                <button type="button" class="danger" onClick={() => void remove()}>
+                  {t("picture.delete.yes")}
+                </button>
+                <button type="button" onClick={() => setAsking(false)}>
+                  {t("picture.keep")}
+                </button>
+              </div>
+            </div>
+          </Show>
+        </div>
+      </div>
+    </>
+  );
+}

@@ -1,0 +1,60 @@
+/** The jobs of this page in a row. */
+import { For, Show } from "solid-js";
+
+import { titleOf } from "../prompt/request";
+import { type ShownJob, dismissJob, isLive, jobs, selectJob, selectedJob } from "../state/jobs";
+import { t } from "../text";
+import { statusText } from "./canvas";
+import { Cross } from "./icons";
+
+export function JobList() {
+  return (
+    <Show when={jobs().length > 0}>
+      <ul class="jobs" aria-label={t("job.list")}>
+        <For each={jobs()}>{(job) => <Card job={job} />}</For>
+      </ul>
+    </Show>
+  );
+}
+
+function Card(props: { job: ShownJob }) {
+  const picture = () =>
+    props.job.pictures[0] ?? props.job.frames.at(-1)?.images.find((address) => address !== undefined);
+  const title = () => titleOf(props.job.request);
+  return (
+    <li class={`job ${props.job.status}`}>
+      <button
+        type="button"
+        class="choose"
+        aria-pressed={selectedJob()?.id === props.job.id}
+        aria-label={`${statusText(props.job)}: ${title().slice(0, 120)}`}
+        onClick={() => {
+          selectJob(props.job.id);
+        }}
+      >
+        <Show when={picture()} fallback={<i class="blank" aria-hidden="true" />}>
+          {(address) => <img src={address()} alt="" />}
+        </Show>
+        <Show when={isLive(props.job)}>
+          <progress
+            max={Math.max(1, props.job.steps)}
+            value={props.job.status === "queued" ? 0 : props.job.step}
+            aria-label={t("job.progress")}
+          />
+        </Show>
+      </button>
+      <Show when={!isLive(props.job)}>
+        <button
+          type="button"
+          class="icon-button dismiss"
+          aria-label={t("job.dismiss")}
+          onClick={() => {
+            dismissJob(props.job.id);
+          }}
+        >
+          <Cross />
+        </button>
+      </Show>
+    </li>
+  );
+}

@@ -1,0 +1,95 @@
+/** The prompt: its form, its text, or both, and what the server finds in it. */
+import { For, Show, createSignal } from "solid-js";
+
+import { newPrompt, openFile } from "../state/actions";
+import { isString, load, save } from "../state/storage";
+import { t } from "../text";
+import { Editor } from "./editor";
+import { Findings, TokenMeters } from "./findings";
+import { PromptForm } from "./form";
+import { File, Plus } from "./icons";
+
+const VIEWS = ["form", "xml", "both"] as const;
+type View = (typeof VIEWS)[number];
+const isView = (value: unknown): value is View => isString(value) && VIEWS.some((view) => view === value);
+
+export function PromptPanel(props: { onSubmit: () => void }) {
+  const [view, setView] = createSignal<View>(load("local", "view", isView) ?? "form");
+  let file!: HTMLInputElement;
+  return (
+    <section class="panel prompt" data-view={view()} aria-label={t("prompt.title")}>
+      <header class="line">
+        <h2>{t("prompt.title")}</h2>
+        <div class="segments" role="radiogroup" aria-label={t("prompt.title")}>
+          <For each={VIEWS}>
+            {(one) => (
+              <label>
+                <input
+                  type="radio"
+                  name="view"
+                  checked={view() === one}
+                  onChange={() => {
+                    setView(one);
+                    save("local", "view", one);
+                  }}
+                />
+                <span>{t(`prompt.${one}`)}</span>
+              </label>
+            )}
+          </For>
+        </div>
+        <div class="group">
+          <button
+            class="icon-button"
+            type="button"
+            title={t("prompt.new")}
+            aria-label={t("prompt.new")}
+            onClick={newPrompt}
+          >
+            <Plus />
+          </button>
+          <button
+            class="icon-button"
+            type="button"
+            title={t("prompt.open.help")}
+            aria-label={t("prompt.open")}
+            onClick={() => {
+              file.click();
+            }}
+          >
+            <File />
+          </button>
+        </div>
+        <input
+          class="hidden"
+          ref={file}
+          type="file"
+          tabindex="-1"
+          aria-hidden="true"
+          accept=".xml,.txt,.json,.png,text/*,image/png"
+          onChange={(event) => {
+            const chosen = event.currentTarget.files?.[0];
+            event.currentTarget.value = "";
+            if (chosen) {
+              void openFile(chosen);
+            }
+          }}
+        />
+      </header>
+      <div class="views">
+        <Show when={view() !== "xml"}>
+          <div class="form-view">
+            <PromptForm />
+          </div>
+        </Show>
+        <Show when={view() !== "form"}>
+          <Editor onSubmit={props.onSubmit} />
+        </Show>
+      </div>
+      <footer>
+        <TokenMeters />
+        <Findings />
+      </footer>
+    </section>
+  );
+}

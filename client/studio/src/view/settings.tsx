@@ -1,0 +1,290 @@
+/** How to draw: size, steps, guidance, seed, images, model. */
+import { For, type JSX, Show, createUniqueId } from "solid-js";
+
+import { Solver } from "../sakuga/web.js";
+import { info, models } from "../state/connection";
+import {
+  RATIOS,
+  type Ratio,
+  type Settings,
+  currentModel,
+  resetSampling,
+  seedOf,
+  setSettings,
+  settings,
+  size,
+  sizeMultiple,
+} from "../state/settings";
+import { t } from "../text";
+import { Dice } from "./icons";
+
+const SOLVERS = [
+  [Solver.EULER, "Euler"],
+  [Solver.MIDPOINT, "Midpoint"],
+  [Solver.RK4, "RK4"],
+  [Solver.DPM, "DPM-Solver++"],
+] as const;
+
+export function SettingsPanel() {
+  return (
+    <section class="panel settings" aria-label={t("settings.title")}>
+      <Show when={models().length > 1}>
+        <Model />
+      </Show>
+      <Size />
+      <div class="pair">
+        <NumberField
+          label={t("settings.steps")}
+          value={settings.steps}
+          fallback={currentModel()?.defaultSampling?.steps}
+          min={1}
+          max={info()?.limits?.maxSteps ?? 200}
+          step={1}
+          onChange={(steps) => setSettings({ steps })}
+        />
+        <NumberField
+          label={t("settings.guidance")}
+          value={settings.guidance}
+          fallback={currentModel()?.defaultSampling?.guidanceScale}
+          min={1}
+          max={30}
+          step={0.1}
+          onChange={(guidance) => setSettings({ guidance })}
+        />
+      </div>
+      <div class="pair">
+        <Seed />
+        <NumberField
+          label={t("settings.images")}
+          value={settings.images}
+          fallback={1}
+          min={1}
+          max={info()?.limits?.maxImages ?? 4}
+          step={1}
+          onChange={(images) => setSettings({ images: images ?? 1 })}
+        />
+      </div>
+      <Negative />
+      <Advanced />
+    </section>
+  );
+}
+
+function Model() {
+  const id = createUniqueId();
+  return (
+    <div class="field">
+      <label for={id}>{t("settings.model")}</label>
+      <select
+        id={id}
+        value={currentModel()?.name ?? ""}
+        onChange={(event) => {
+          const name = event.currentTarget.value;
+          setSettings({ model: name === models()[0]?.name ? "" : name });
+        }}
+      >
+        <For each={models()}>{({ name }) => <option value={name}>{name}</option>}</For>
+      </select>
+    </div>
+  );
+}
+
+function Size() {
+  const ratios = [...Object.keys(RATIOS), "free"] as Ratio[];
+  const choose = (ratio: Ratio): void => {
+    setSettings(ratio === "free" ? { ratio, ...size() } : { ratio });
+  };
+  return (
+    <fieldset class="field sizes">
+      <legend>
+        {t("settings.size")}
+        <span class="faint">
+          {size().width} × {size().height}
+        </span>
+      </legend>
+      <div class="ratios">
+        <For each={ratios}>
+          {(ratio) => (
+            <label>
+              <input type="radio" name="ratio" checked={settings.ratio === ratio} onChange={() => choose(ratio)} />
+              <span>
+                <i class="shape" data-ratio={ratio} aria-hidden="true" />
+                {ratio === "free" ? t("settings.free") : ratio}
+              </span>
+            </label>
+          )}
+        </For>
+      </div>
+      <Show when={settings.ratio === "free"}>
+        <div class="pair">
+          <Length label={t("settings.width")} name="width" />
+          <Length label={t("settings.height")} name="height" />
+        </div>
+      </Show>
+    </fieldset>
+  );
+}
+
+function Length(props: { label: string; name: "width" | "height" }) {
+  const round = (value: number | undefined) => {
+    const multiple = sizeMultiple();
+    return Math.max(multiple, Math.round((value ?? 0) / multiple) * multiple);
+  };
+  return (
+    <NumberField
+      label={props.label}
+      value={size()[props.name]}
+      fallback={currentModel()?.defaultSize}
+      min={sizeMultiple()}
+      max={8192}
+      step={sizeMultiple()}
+      onChange={(value) => setSettings({ [props.name]: round(value) })}
+    />
+  );
+}
+
+function Seed() {
+  const id = createUniqueId();
+  const isWrong = () => seedOf(settings.seed) === null;
+  return (
+    <div class="field">
+      <label for={id}>{t("settings.seed")}</label>
+      <div class="with-button">
+        <input
+          id={id}
+          inputmode="numeric"
+          autocomplete="off"
+          placeholder={t("settings.seed.random")}
+          value={settings.seed}
+          aria-invalid={isWrong()}
+          aria-describedby={isWrong() ? `${id}-wrong` : undefined}
+          onInput={(event) => setSettings({ seed: event.currentTarget.value })}
+        />
+        <button
+          class="icon-button"
+          type="button"
+          aria-label={t("settings.seed.random")}
+          title={t("settings.seed.random")}
+          onClick={() => setSettings({ seed: "" })}
+        >
+          <Dice />
+        </button>
+      </div>
+      <Show when={isWrong()}>
+        <p class="problem" id={`${id}-wrong`}>
+          {t("settings.seed.wrong")}
+        </p>
+      </Show>
+    </div>
+  );
+}
+
+function Negative() {
+  const id = createUniqueId();
+  return (
+    <div class="field">
+      <label for={id}>{t("prompt.negative")}</label>
+      <textarea
+        id={id}
+        rows="2"
+        dir="auto"
+        spellcheck={false}
+        placeholder={t("prompt.negative.help")}
+        value={settings.negative}
+        onInput={(event) => setSettings({ negative: event.currentTarget.value })}
+      />
+    </div>
+  );
+}
+
+function Advanced() {
+  const solver = createUniqueId();
+  const system = createUniqueId();
+  const defaults = () => currentModel()?.defaultSampling;
+  const number = (
+    label: string,
+    name: "guidanceFrom" | "guidanceUntil" | "guidanceRenorm" | "shift",
+    range: readonly [number, number, number],
+  ): JSX.Element => (
+    <NumberField
+      label={label}
+      value={settings[name]}
+      fallback={defaults()?.[name]}
+      min={range[0]}
+      max={range[1]}
+      step={range[2]}
+      onChange={(value) => setSettings({ [name]: value } as Partial<Settings>)}
+    />
+  );
+  return (
+    <details class="advanced">
+      <summary>{t("settings.advanced")}</summary>
+      <div class="field">
+        <label for={solver}>{t("settings.solver")}</label>
+        <select
+          id={solver}
+          value={settings.solver}
+          onChange={(event) => setSettings({ solver: SOLVERS[event.currentTarget.selectedIndex - 1]?.[0] ?? Solver.UNSPECIFIED })}
+        >
+          <option value={Solver.UNSPECIFIED}>{t("settings.solver.default")}</option>
+          <For each={SOLVERS}>{([value, name]) => <option value={value}>{name}</option>}</For>
+        </select>
+      </div>
+      <div class="pair">
+        {number(t("settings.shift"), "shift", [0.1, 20, 0.1])}
+        {number(t("settings.renorm"), "guidanceRenorm", [0, 100, 0.1])}
+      </div>
+      <div class="pair">
+        {number(t("settings.from"), "guidanceFrom", [0, 1, 0.05])}
+        {number(t("settings.until"), "guidanceUntil", [0, 1, 0.05])}
+      </div>
+      <div class="field">
+        <label for={system}>{t("settings.system")}</label>
+        <textarea
+          id={system}
+          rows="2"
+          dir="auto"
+          placeholder={currentModel()?.defaultSystemPrompt || t("settings.system.default")}
+          value={settings.systemPrompt ?? ""}
+          onInput={(event) => setSettings({ systemPrompt: event.currentTarget.value || undefined })}
+        />
+      </div>
+      <button class="link" type="button" onClick={resetSampling}>
+        {t("settings.reset")}
+      </button>
+    </details>
+  );
+}
+
+/** A number within bounds; empty is the default, which stands there faintly. */
+function NumberField(props: {
+  label: string;
+  value: number | undefined;
+  fallback: number | undefined;
+  min: number;
+  max: number;
+  step: number;
+  onChange: (value: number | undefined) => void;
+}) {
+  const id = createUniqueId();
+  const shown = () => (props.value === undefined ? "" : String(Number(props.value.toFixed(4))));
+  return (
+    <div class="field">
+      <label for={id}>{props.label}</label>
+      <input
+        id={id}
+        type="number"
+        min={props.min}
+        max={props.max}
+        step={props.step}
+        placeholder={props.fallback === undefined ? t("settings.default") : String(Number(props.fallback.toFixed(4)))}
+        value={shown()}
+        onChange={(event) => {
+          const typed = event.currentTarget.valueAsNumber;
+          props.onChange(Number.isNaN(typed) ? undefined : Math.min(props.max, Math.max(props.min, typed)));
+          event.currentTarget.value = shown();
+        }}
+      />
+    </div>
+  );
+}

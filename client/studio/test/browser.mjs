@@ -1,0 +1,184 @@
+// What the tests share: servers, a browser without a window, and what a page may not do.
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+import { chromium } from "playwright-core";
+
+const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const SCREENSHOTS = process.env.SAKUGA_STUDIO_SCREENSHOTS;
+
+/** A machine that builds at the same time is slow. */
+const PATIENCE = 30_000;
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+const servers = [];
+const folder = mkdtempSync(join(tmpdir(), "sakuga-studio-"));
+let browser;
+
+/** Starts the browser and two servers: one that is open, and one with a token. */
+export async function begin() {
+  browser = await chromium.launch({ executablePath: process.env.SAKUGA_CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+  const made = await run(["token", "new", "--name", "artist", "--scope", "generate"]);
+  writeFileSync(join(folder, "tokens"), made.stderr);
+  return {
+    studio: await serve(["--scripted-step-ms", "60", "--data-dir", join(folder, "data")]),
+    secured: await serve(["--tokens", join(folder, "tokens"), "--data-dir", "memory"]),
+    token: made.stdout.trim(),
+  };
+}
+
+/** Ends all of that. */
+export async function end() {
+  await browser?.close();
+  for (const server of servers) {
+    server.kill("SIGTERM");
+    await new Promise((resolve) => server.once("exit", resolve));
+  }
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** Runs the server's program to its end. */
+function run(args) {
+  const child = spawn(process.env.SAKUGA_SERVER_BIN, args);
+  const output = { stdout: "", stderr: "" };
+  for (const name of Object.keys(output)) {
+    child[name].on("data", (data) => (output[name] += data));
+  }
+  return new Promise((resolve) => child.once("exit", () => resolve(output)));
+}
+
+/** Starts a server that draws gradients; the address of its studio. */
+async function serve(args) {
+  const child = spawn(process.env.SAKUGA_SERVER_BIN, ["--listen", "127.0.0.1:0", "--engine", "scripted", ...args], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  servers.push(child);
+  for await (const line of createInterface({ input: child.stdout })) {
+    if (line.startsWith("studio at ")) {
+      return line.slice("studio at ".length);
+    }
+  }
+  throw new Error("the server printed no address of its studio");
+}
+
+/** The page of a new visitor. What the browser complains about, and any request elsewhere, fails the test. */
+export async function open(t, url, { store = {}, isReady = true, ...options } = {}) {
+  const context = await browser.newContext({
+    viewport: { width: 1360, height: 860 },
+    locale: "en-US",
+    acceptDownloads: true,
+    ...options,
+  });
+  context.setDefaultTimeout(PATIENCE);
+  const complaints = [];
+  const page = await context.newPage();
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("request", (request) => {
+    if (!request.url().startsWith(url) && !request.url().startsWith("blob:")) {
+      complaints.push(`request to ${request.url()}`);
+    }
+  });
+  page.on("dialog", async (dialog) => {
+    complaints.push(`dialog: ${dialog.message()}`);
+    await dialog.dismiss();
+  });
+  await page.addInitScript((kept) => {
+    // Once: a reload keeps what the page has stored since.
+    if (localStorage.getItem("visited") === null) {
+      localStorage.setItem("visited", "yes");
+      for (const [name, value] of Object.entries(kept)) {
+        localStorage.setItem(`sakuga.studio.${name}`, JSON.stringify(value));
+      }
+    }
+    globalThis.violations = [];
+    addEventListener("securitypolicyviolation", (event) => {
+      globalThis.violations.push(`${event.violatedDirective} ${event.blockedURI}`);
+    });
+  }, store);
+  t.after(async () => {
+    const violations = await page.evaluate(() => globalThis.violations).catch(() => []);
+    await context.close();
+    // Chromium gives what is typed into a selection a style of its own, which the policy drops.
+    complaints.push(...violations.filter((violation) => !violation.startsWith("style-src-attr")));
+    assert.deepEqual(complaints, []);
+  });
+  await page.goto(url);
+  if (isReady) {
+    await checked(page);
+  }
+  return page;
+}
+
+/** Waits until the server has checked the prompt that stands there. */
+export function checked(page) {
+  return page.locator(".findings[data-checked=true]").waitFor();
+}
+
+/** Draws in so many steps. */
+export async function draw(page, steps) {
+  if (steps !== undefined) {
+    await page.getByRole("spinbutton", { name: "Steps" }).fill(String(steps));
+    await page.getByRole("spinbutton", { name: "Steps" }).blur();
+  }
+  await page.getByRole("button", { name: /^Draw( about .*)?$/ }).click();
+}
+
+/** The first finished picture in the middle. */
+export function finished(page) {
+  return page.locator(".images img[data-final=true]").first();
+}
+
+/** The prompt that the page keeps. */
+export function textOf(page) {
+  return page.evaluate(() => JSON.parse(localStorage.getItem("sakuga.studio.prompt")));
+}
+
+/** Drops a file on the page. */
+export function drop(page, name, type, data) {
+  return page.evaluate(
+    ([name, type, bytes]) => {
+      const transfer = new DataTransfer();
+      transfer.items.add(new File([new Uint8Array(bytes)], name, { type }));
+      for (const kind of ["dragenter", "dragover", "drop"]) {
+        document.body.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: transfer }));
+      }
+    },
+    [name, type, [...data]],
+  );
+}
+
+/** What hinders people with screen readers, seriously. */
+export async function barriers(page) {
+  // By the protocol of the debugger: the page's policy lets in no script but those of the server.
+  await page.evaluate(readFileSync(AXE, "utf8"));
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
+  const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  return serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join(" | ")}`);
+}
+
+/** By how many pixels the page is wider than the screen. */
+export function overflow(page) {
+  return page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+}
+
+/** For a person to look at, in the folder `SAKUGA_STUDIO_SCREENSHOTS`. */
+export async function screenshot(page, name) {
+  if (SCREENSHOTS !== undefined) {
+    mkdirSync(SCREENSHOTS, { recursive: true });
+    await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+  }
+}

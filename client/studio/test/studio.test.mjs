@@ -1,0 +1,244 @@
+// The studio on live servers: what a person does, and what must not happen to one.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { after, before, test } from "node:test";
+
+import { barriers, begin, checked, draw, drop, end, finished, open, overflow, screenshot, textOf } from "./browser.mjs";
+
+let studio;
+let secured;
+let token;
+
+before(async () => {
+  ({ studio, secured, token } = await begin());
+});
+
+after(end);
+
+const MISTAKE = "<character_1>\n<gender>1girl</gender>\n<appearence>blue_hair</appearence>\n</character_1>\n";
+
+test("a mistake is shown at its place, and its fix removes it", async (t) => {
+  const page = await open(t, studio, { store: { view: "xml", prompt: "" } });
+  await page.locator(".cm-content").click();
+  await page.keyboard.insertText(MISTAKE);
+  const finding = page.locator(".finding", { hasText: "appearence" }).first();
+  await finding.waitFor();
+  assert.match(await finding.innerText(), /Line 3, column 1/);
+  assert.match(await page.locator(".cm-lintRange").first().innerText(), /appearence/);
+  await screenshot(page, "finding");
+  await finding.getByRole("button", { name: /^Fix/ }).click();
+  await page.locator(".finding", { hasText: "appearence" }).waitFor({ state: "detached" });
+  assert.equal(await textOf(page), MISTAKE.replaceAll("appearence", "appearance"));
+  await page.locator(".cm-content").click();
+  await page.keyboard.press("Control+z");
+  await page.locator(".finding", { hasText: "appearence" }).first().waitFor();
+});
+
+test("form and text are in step, and nothing else changes", async (t) => {
+  const text = "<!-- mine -->\n<character_1>\n<gender>1girl</gender>\n  <appearance>a_b,   c</appearance>\n</character_1>\n";
+  const page = await open(t, studio, { store: { view: "both", prompt: text } });
+  await page.getByRole("combobox", { name: "Clothing" }).fill("hat,");
+  await page.locator(".cm-content", { hasText: "<clothing>hat</clothing>" }).waitFor();
+  assert.equal(await textOf(page), text.replace("c</appearance>", "c</appearance>\n<clothing>hat</clothing>"));
+  await page.getByRole("button", { name: "Remove hat" }).click();
+  await page.locator(".cm-content", { hasText: "hat" }).waitFor({ state: "detached" });
+  assert.equal(await textOf(page), text);
+  await page.locator(".cm-content").click();
+  await page.keyboard.press("Control+End");
+  await page.keyboard.insertText("<caption>The sea.</caption>\n");
+  await page.waitForFunction(() => document.querySelector("textarea")?.value === "The sea.");
+  await page.getByRole("button", { name: "Add a character" }).click();
+  await page.getByRole("region", { name: "Character 2" }).waitFor();
+});
+
+test("a generation shows its previews and ends with the picture", async (t) => {
+  const page = await open(t, studio);
+  await page.getByLabel("Images").fill("2");
+  await page.getByLabel("Images").blur();
+  await draw(page);
+  await page.locator(".frames li:nth-child(3)").waitFor();
+  assert.equal(await page.locator(".images img").count(), 2);
+  const early = await page.locator(".images img").first().getAttribute("src");
+  await page.waitForFunction((src) => document.querySelector(".images img").getAttribute("src") !== src, early);
+  await screenshot(page, "drawing");
+  await finished(page).waitFor();
+  assert.ok((await page.locator(".frames li").count()) >= 4, "three previews and the picture");
+  await page.waitForFunction(() => document.querySelector(".images img[data-final=true]").naturalWidth > 0);
+  await page.getByRole("button", { name: "Show step 2", exact: true }).click();
+  assert.equal(await page.locator(".images img[data-final=true]").count(), 0);
+  assert.deepEqual(await barriers(page), []);
+  await screenshot(page, "finished");
+});
+
+test("jobs wait for one another, and each is cancelled", async (t) => {
+  const page = await open(t, studio);
+  await draw(page, 150);
+  await page.locator("[data-step]").waitFor();
+  await draw(page);
+  await page.locator(".job.queued").waitFor();
+  await draw(page);
+  await page.locator(".job").nth(2).waitFor();
+  for (let cancelled = 1; cancelled <= 3; cancelled += 1) {
+    await page.locator(".job.queued .choose, .job.running .choose").first().click();
+    await page.getByRole("button", { name: "Cancel", exact: true }).click();
+    await page.locator(".job.cancelled").nth(cancelled - 1).waitFor();
+  }
+  assert.equal(await page.locator(".job.queued, .job.running").count(), 0);
+});
+
+test("after a reload a job continues behind its last event", async (t) => {
+  const page = await open(t, studio);
+  await draw(page, 80);
+  await page.waitForFunction(() => Number(document.querySelector("[data-step]")?.dataset.step) >= 5);
+  const before = Number(await page.locator("[data-step]").getAttribute("data-step"));
+  await page.reload();
+  const step = page.locator("[data-step]");
+  await step.waitFor();
+  assert.ok(Number(await step.getAttribute("data-step")) >= before, "it did not start again");
+  await finished(page).waitFor();
+  const first = Number(await page.locator(".frames li span").first().innerText());
+  assert.ok(first > before, `the first preview after the reload is that of step ${first}, not one of before`);
+});
+
+test("a saved picture brings its request back, and other files are refused", async (t) => {
+  const page = await open(t, studio, { store: { prompt: "<caption>A whale &amp; a star.</caption>\n" } });
+  await page.getByLabel("Seed").fill("41");
+  await page.getByText("4:3").click();
+  await draw(page, 6);
+  await finished(page).waitFor();
+  const [saved] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "Download" }).click(),
+  ]);
+  const picture = readFileSync(await saved.path());
+  const fresh = await open(t, studio, { store: { prompt: "", view: "xml" } });
+  await drop(fresh, "saved.png", "image/png", picture);
+  await fresh.getByText("Loaded saved.png").waitFor();
+  assert.match(await textOf(fresh), /<caption>A whale &amp; a star\.<\/caption>/);
+  assert.equal(await fresh.getByLabel("Seed").inputValue(), "41");
+  assert.equal(await fresh.getByRole("spinbutton", { name: "Steps" }).inputValue(), "6");
+  assert.ok(await fresh.getByRole("radio", { name: "4:3" }).isChecked());
+
+  await drop(fresh, "prompt.xml", "text/xml", Buffer.from("<caption>From a file.</caption>"));
+  await fresh.locator(".cm-content", { hasText: "From a file." }).waitFor();
+  await drop(fresh, "damaged.png", "image/png", picture.subarray(0, 60));
+  await fresh.getByText("This picture holds no request of Sakuga.").waitFor();
+  await drop(fresh, "noise.bin", "application/octet-stream", Buffer.from([0xff, 0, 0xfe]));
+  await fresh.getByText("The file is no text and no PNG picture.").waitFor();
+});
+
+test("the history shows, searches, draws again and deletes", async (t) => {
+  const page = await open(t, studio, { store: { prompt: "<caption>A lighthouse.</caption>" } });
+  await draw(page, 5);
+  await finished(page).waitFor();
+  await page.getByRole("link", { name: "History" }).click();
+  await page.getByLabel("Search prompts and models").fill("lighthouse");
+  await page.locator(".tile img").first().waitFor();
+  assert.equal(await page.locator(".tile").count(), 1);
+  await page.locator(".tile").first().click();
+  const dialog = page.getByRole("dialog");
+  await dialog.locator("img").waitFor();
+  assert.match(await dialog.locator("pre").first().innerText(), /A lighthouse\./);
+  assert.deepEqual(await barriers(page), []);
+  await screenshot(page, "history");
+  await dialog.getByRole("button", { name: "Vary" }).click();
+  await page.locator(".job").nth(1).waitFor();
+  await finished(page).waitFor();
+  await page.getByRole("link", { name: "History" }).click();
+  await page.waitForFunction(() => document.querySelectorAll(".tile img").length === 2);
+  for (const left of [1, 0]) {
+    await page.locator(".tile").first().click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("button", { name: "Delete for good" }).click();
+    await page.waitForFunction((count) => document.querySelectorAll(".tile").length === count, left);
+  }
+});
+
+test("a server with tokens asks for one, and keeps the studio closed without it", async (t) => {
+  const page = await open(t, secured, { isReady: false });
+  const field = page.getByLabel("Token");
+  await field.waitFor();
+  assert.deepEqual(await barriers(page), []);
+  await field.fill("sakuga_wrong");
+  await page.getByRole("button", { name: "Open the studio" }).click();
+  await page.getByRole("alert").waitFor();
+  await field.fill(token);
+  await page.getByRole("button", { name: "Open the studio" }).click();
+  await checked(page);
+  await draw(page, 4);
+  await finished(page).waitFor();
+  await page.reload();
+  await checked(page);
+  assert.ok(!(await page.evaluate(() => JSON.stringify(localStorage))).includes(token), "it is kept for this tab only");
+});
+
+const HOSTILE = [
+  "<script>document.title='hit'</script>",
+  "<img src=x onerror=document.title='hit'>",
+  "\u202egnol dna desrever\u202c",
+  "\u001b[31mred\u001b[0m",
+  "x".repeat(20_000),
+  "{{7*7}}${7*7}",
+];
+
+test("hostile texts are shown as text", async (t) => {
+  const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+  const caption = escaped(HOSTILE.join(" "));
+  const tags = HOSTILE.slice(0, 3).map(escaped).join(", ");
+  const text =
+    `<character_1>\n<gender>1girl</gender>\n<appearance>${tags}</appearance>\n</character_1>\n` +
+    `<caption>${caption}</caption>\n<bad>${HOSTILE[0]}</bad>`;
+  const page = await open(t, studio, { store: { prompt: text, view: "both" } });
+  await page.locator(".finding").first().waitFor();
+  assert.equal(await page.locator(".tag").count(), 3);
+  const drawn = caption.replaceAll("\u001b", "").slice(0, 2000);
+  await drop(page, `${HOSTILE[0]}.xml`, "text/xml", Buffer.from(`<caption>${drawn}</caption>`));
+  await page.getByText("Loaded <script>").waitFor();
+  await checked(page);
+  await draw(page, 4);
+  await finished(page).waitFor();
+  assert.ok((await overflow(page)) <= 0, "a long word does not make the page wider");
+  await page.getByRole("link", { name: "History" }).click();
+  await page.locator(".tile img").first().waitFor();
+  await page.locator(".tile").first().click();
+  await page.getByRole("dialog").locator("pre").first().waitFor();
+  assert.ok((await overflow(page)) <= 0, "nor the history");
+  assert.equal(await page.title(), "Sakuga Studio");
+  assert.equal(await page.locator("img[src=x]").count(), 0);
+});
+
+test("screen readers, both appearances, three languages, from a phone to a wide screen", async (t) => {
+  for (const [language, colorScheme, width] of [
+    ["en", "light", 1360],
+    ["ja", "dark", 900],
+    ["zh", "light", 390],
+    ["en", "dark", 2200],
+  ]) {
+    const store = { language, view: width > 1000 ? "both" : "form" };
+    const page = await open(t, studio, { store, colorScheme, viewport: { width, height: 844 } });
+    const name = `${language}-${colorScheme}-${width}`;
+    assert.deepEqual(await barriers(page), [], name);
+    assert.ok((await overflow(page)) <= 0, `${name}: the page is not wider than the screen`);
+    await screenshot(page, name);
+  }
+});
+
+test("everything can be reached and drawn by keyboard", async (t) => {
+  const page = await open(t, studio);
+  const reached = new Set();
+  for (let presses = 0; presses < 80; presses += 1) {
+    await page.keyboard.press("Tab");
+    reached.add(
+      await page.evaluate(() => {
+        const at = document.activeElement;
+        return (at?.getAttribute("aria-label") ?? at?.labels?.[0]?.innerText ?? at?.innerText ?? "").trim();
+      }),
+    );
+  }
+  for (const wanted of ["Clothing", "Steps", "Seed", "Language", "Appearance", "Add a character", "Draw"]) {
+    assert.ok([...reached].some((label) => label.startsWith(wanted)), `${wanted} in ${[...reached].join(" | ")}`);
+  }
+  await page.getByRole("spinbutton", { name: "Steps" }).fill("4");
+  await page.keyboard.press("Control+Enter");
+  await finished(page).waitFor();
+});
