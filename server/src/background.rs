@@ -14,6 +14,7 @@ pub struct BackgroundServer {
     url: String,
     local_addr: SocketAddr,
     metrics_addr: Option<SocketAddr>,
+    studio_addr: Option<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<(), AppError>>,
 }
@@ -25,13 +26,14 @@ impl App {
     ///
     /// There is no tokio runtime.
     pub fn spawn(self) -> BackgroundServer {
-        let (url, local_addr, metrics_addr) = (self.url(), self.local_addr(), self.metrics_addr());
+        let (url, local_addr) = (self.url(), self.local_addr());
+        let (metrics_addr, studio_addr) = (self.metrics_addr(), self.studio_addr());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(self.run_until(async {
             // A dropped sender stops the server too.
             let _ = stopped.await;
         }));
-        BackgroundServer { url, local_addr, metrics_addr, stop: Some(stop), task }
+        BackgroundServer { url, local_addr, metrics_addr, studio_addr, stop: Some(stop), task }
     }
 }
 
@@ -49,6 +51,11 @@ impl BackgroundServer {
     /// The address of the metrics, if they are served.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics_addr
+    }
+
+    /// The address of the studio, if it is served.
+    pub fn studio_addr(&self) -> Option<SocketAddr> {
+        self.studio_addr
     }
 
     /// Begins to drain and stop. A second call does nothing.

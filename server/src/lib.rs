@@ -29,6 +29,7 @@
 //!    `service/event_stream.rs`, from which `service/generation.rs` and `service/watch_stream.rs` send the same bytes to every
 //!    client. The pieces of pictures are read from the artifact store in `jobs/artifacts.rs` when they are sent.
 //!
+//! [`studio`] serves a page for browsers and the calls that it makes, on a port of its own.
 //! [`models`] knows the models and where their weights are. [`app`] puts everything together, [`config`] reads the options.
 //! [`metrics`] counts, [`trace`] exports to a collector, [`telemetry`] keeps what was sampled during a job, and [`maintenance`]
 //! works on the data folder of a server that is stopped. Errors are [`error::ServerError`] until [`wire::status`] turns them
@@ -79,6 +80,7 @@ pub mod scheduler;
 pub mod service;
 mod settings;
 pub mod store;
+pub mod studio;
 mod sync;
 pub mod telemetry;
 pub mod trace;

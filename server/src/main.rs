@@ -71,7 +71,10 @@ fn serve(config: Config) -> Result<(), sakuga_server::AppError> {
         let app = App::build(config).await?;
         // The pipe may be closed; the log has the address too.
         let _ = writeln!(std::io::stdout(), "listening on {}", app.url());
-        tracing::info!(address = %app.local_addr(), "listening");
+        if let Some(url) = app.studio_url() {
+            let _ = writeln!(std::io::stdout(), "studio at {url}");
+        }
+        tracing::info!(address = %app.local_addr(), studio = app.studio_url(), "listening");
         app.run_until(shutdown).await
     });
     // A check that is still running must not hold up the exit.

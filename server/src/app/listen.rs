@@ -16,6 +16,8 @@ pub(super) struct Sockets {
     pub(super) api: (TcpListener, SocketAddr),
     /// Of the metrics, if they are served.
     pub(super) metrics: Option<(TcpListener, SocketAddr)>,
+    /// Of the studio, if it is served.
+    pub(super) studio: Option<(TcpListener, SocketAddr)>,
 }
 
 impl Sockets {
@@ -25,8 +27,25 @@ impl Sockets {
             Some(address) => Some(bind(address, "--metrics-listen").await?),
             None => None,
         };
-        Ok(Self { api, metrics })
+        let studio = bind_first(&config.studio.addresses(config.listen), "--studio").await?;
+        Ok(Self { api, metrics, studio })
     }
+}
+
+/// The first of the addresses whose port is not taken; `None` if there is no address.
+async fn bind_first(
+    addresses: &[SocketAddr],
+    flag: &'static str,
+) -> Result<Option<(TcpListener, SocketAddr)>, AppError> {
+    let mut taken = None;
+    for address in addresses {
+        match bind(*address, flag).await {
+            Ok(bound) => return Ok(Some(bound)),
+            Err(error @ AppError::PortTaken { .. }) => taken = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    taken.map_or(Ok(None), Err)
 }
 
 async fn bind(address: SocketAddr, flag: &'static str) -> Result<(TcpListener, SocketAddr), AppError> {

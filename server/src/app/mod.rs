@@ -31,6 +31,7 @@ use crate::service::Context;
 use crate::store::place::{DataPlace, OpenError};
 use crate::store::writer::StoreWriter;
 use crate::store::{ArtifactStore, JobStore, StoreFault};
+use crate::studio::layer::StudioLayer;
 use crate::telemetry::Telemetry;
 use crate::trace::Observer;
 use crate::transport::connection::Connections;
@@ -56,6 +57,7 @@ const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct App {
     local_addr: SocketAddr,
     metrics_addr: Option<SocketAddr>,
+    studio_addr: Option<SocketAddr>,
     is_encrypted: bool,
     serving: Serving,
     stop_accepting: CancellationToken,
@@ -173,7 +175,22 @@ impl App {
         });
         let messages = Messages::new(methods, config.transport.handshake_timeout);
         let layer = CallLayer::new(&credentials, messages, metrics.calls.clone(), observer.clone());
-        let serving = serve::serve(&config.transport, layer, routes, incoming, stop_accepting.clone());
+        let is_encrypted = credentials.tls.is_some();
+        let studio_addr = sockets.studio.as_ref().map(|(_, address)| *address);
+        let studio = sockets.studio.map(|(listener, _)| {
+            let incoming = Incoming::start(listener, credentials.tls.clone(), connections.clone());
+            let page = StudioLayer::new(&config.studio, is_encrypted);
+            serve::serve_studio(
+                &config.transport,
+                page,
+                layer.clone(),
+                routes.clone(),
+                incoming,
+                stop_accepting.clone(),
+            )
+        });
+        let api = serve::serve(&config.transport, layer, routes, incoming, stop_accepting.clone());
+        let serving = serve::both(api, studio);
         let metrics_addr = sockets.metrics.as_ref().map(|(_, address)| *address);
         let metrics_listener = sockets.metrics.map(|(listener, address)| {
             tracing::info!(%address, "serving metrics");
@@ -182,7 +199,8 @@ impl App {
         Ok(Self {
             local_addr,
             metrics_addr,
-            is_encrypted: credentials.tls.is_some(),
+            studio_addr,
+            is_encrypted,
             serving,
             stop_accepting,
             connections,
@@ -207,6 +225,17 @@ impl App {
     /// Where the metrics are served, if they are.
     pub fn metrics_addr(&self) -> Option<SocketAddr> {
         self.metrics_addr
+    }
+
+    /// The address of the studio as a person opens it, if it is served.
+    pub fn studio_url(&self) -> Option<String> {
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        self.studio_addr.map(|address| format!("{scheme}://{address}/"))
+    }
+
+    /// Where the studio is served, if it is.
+    pub fn studio_addr(&self) -> Option<SocketAddr> {
+        self.studio_addr
     }
 
     /// Where the server listens; with port 0 in the configuration, the port that the system chose.

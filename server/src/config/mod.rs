@@ -25,6 +25,7 @@ use crate::log::LogConfig;
 use crate::maintenance;
 use crate::settings::{address, is_loopback, read, seconds};
 use crate::store::place::DataPlace;
+use crate::studio::config::StudioConfig;
 use crate::transport::TransportConfig;
 use crate::transport::credentials::Credentials;
 use layers::{Layers, only_checks};
@@ -34,6 +35,8 @@ use layers::{Layers, only_checks};
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// Where the studio listens.
+    pub studio: StudioConfig,
     /// Limits, keys and tokens of connections and calls.
     pub transport: TransportConfig,
     /// The models.
@@ -72,6 +75,8 @@ pub(crate) struct Settings {
     limits: Limits,
     #[command(flatten)]
     jobs: jobs::JobSettings,
+    #[command(flatten)]
+    studio: StudioConfig,
     #[command(flatten)]
     transport: TransportConfig,
     #[command(flatten)]
@@ -116,6 +121,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            studio: StudioConfig::default(),
             transport: TransportConfig::default(),
             models: EngineChoice::Scripted(Script::default()).into(),
             limits: Limits::default(),
@@ -256,17 +262,21 @@ impl Settings {
                  127.0.0.1, or allow it with --insecure-listen"
             ));
         }
+        let has_identities =
+            self.transport.tokens.is_some() || self.transport.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        problems.extend(self.studio.problem(is_encrypted, has_identities, insecure_listen));
         problems.extend(self.engine.problem());
         problems
     }
 
     fn into_config(self, layers: &Layers, environment: &dyn Fn(&str) -> Option<String>) -> Config {
-        let Self { server, engine, limits, jobs, transport, log } = self;
+        let Self { server, engine, limits, jobs, studio, transport, log } = self;
         Config {
             listen: server.listen,
             models: engine.into_models(limits.pixels_max),
             jobs: jobs.into_config(server.listen.port(), layers.is_given("keep-mib"), environment),
             limits,
+            studio,
             transport,
             drain_timeout: server.drain_timeout,
             otlp_endpoint: server.otlp_endpoint,

@@ -15,6 +15,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 use super::config::TransportConfig;
 use super::layer::CallLayer;
 use super::listener::Incoming;
+use crate::studio::layer::StudioLayer;
 
 /// What a page may read of an answer: where gRPC-Web puts the status of a call without a body.
 const EXPOSED: [HeaderName; 3] = [
@@ -37,19 +38,46 @@ pub fn serve(
     stop: CancellationToken,
 ) -> Serving {
     let is_web = config.grpc_web();
-    let router = Server::builder()
+    let router = within_limits(config)
         .accept_http1(is_web)
+        .layer(option_layer(is_web.then(|| cors(&config.cors_origins))))
+        .layer(option_layer(is_web.then(GrpcWebLayer::new)))
+        .layer(layer)
+        .add_routes(routes);
+    Box::pin(router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()))
+}
+
+/// Builds the server of the studio: its page, gRPC-Web, then `layer`, then the services, within the same limits.
+pub fn serve_studio(
+    config: &TransportConfig,
+    page: StudioLayer,
+    layer: CallLayer,
+    routes: Routes,
+    incoming: Incoming,
+    stop: CancellationToken,
+) -> Serving {
+    let router =
+        within_limits(config).accept_http1(true).layer(page).layer(GrpcWebLayer::new()).layer(layer).add_routes(routes);
+    Box::pin(router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()))
+}
+
+/// Serves both until both have ended, or one has failed.
+pub fn both(api: Serving, studio: Option<Serving>) -> Serving {
+    match studio {
+        Some(studio) => Box::pin(async move { tokio::try_join!(api, studio).map(|_| ()) }),
+        None => api,
+    }
+}
+
+/// A server with the limits of HTTP/2.
+fn within_limits(config: &TransportConfig) -> Server {
+    Server::builder()
         .max_concurrent_streams(config.connection_streams_max)
         .http2_max_header_list_size(config.header_bytes_max)
         .http2_keepalive_interval(Some(config.keepalive_interval))
         .http2_keepalive_timeout(Some(config.keepalive_timeout))
         .http2_max_pending_accept_reset_streams(Some(config.pending_resets_max))
         .http2_max_local_error_reset_streams(Some(config.fault_resets_max))
-        .layer(option_layer(is_web.then(|| cors(&config.cors_origins))))
-        .layer(option_layer(is_web.then(GrpcWebLayer::new)))
-        .layer(layer)
-        .add_routes(routes);
-    Box::pin(router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()))
 }
 
 fn cors(origins: &[String]) -> CorsLayer {

@@ -27,6 +27,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("tls-client-ca", "\"/etc/sakuga/clients-ca.pem\""),
     ("admin-certificate", "[\"CN=ops\"]"),
     ("cors-origin", "[\"https://studio.example\"]"),
+    ("studio-host", "[\"studio.example\"]"),
     ("otlp-endpoint", "\"http://localhost:4317\""),
 ];
 /// Characters of a line.

@@ -12,5 +12,6 @@ mod program;
 #[path = "../hostile/raw.rs"]
 mod raw;
 mod strangers;
+mod studio;
 mod support;
 mod tokens;

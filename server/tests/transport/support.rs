@@ -24,6 +24,7 @@ pub struct Server {
     pub url: String,
     pub address: std::net::SocketAddr,
     pub metrics: Option<std::net::SocketAddr>,
+    pub studio: Option<std::net::SocketAddr>,
     background: BackgroundServer,
 }
 
@@ -35,10 +36,16 @@ impl Server {
     /// A server whose steps take so many milliseconds.
     pub async fn start_with(transport: TransportConfig, step_ms: u64) -> Self {
         let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() };
-        let config = Config { models: EngineChoice::Scripted(script).into(), transport, ..Config::default() };
+        Self::start_config(Config { models: EngineChoice::Scripted(script).into(), transport, ..Config::default() })
+            .await
+    }
+
+    /// A server of this configuration.
+    pub async fn start_config(config: Config) -> Self {
         let background = App::build(config).await.expect("the server starts").spawn();
-        let (url, address, metrics) = (background.url().to_owned(), background.local_addr(), background.metrics_addr());
-        Self { url, address, metrics, background }
+        let (url, address) = (background.url().to_owned(), background.local_addr());
+        let (metrics, studio) = (background.metrics_addr(), background.studio_addr());
+        Self { url, address, metrics, studio, background }
     }
 
     pub async fn channel(&self) -> Channel {
