@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 use crate::workspace::Workspace;
-use crate::{llvm, process};
+use crate::{llvm, process, studio};
 
 /// A first release build with CUDA took 9 minutes on two cores.
 const LIMIT: Duration = Duration::from_secs(90 * 60);
@@ -28,12 +28,13 @@ pub struct Built {
     pub dist: Option<PathBuf>,
 }
 
-/// Builds `sakuga-server` and `sakuga` in release.
+/// Builds `sakuga-server`, with the studio's page where npm is installed, and `sakuga` in release.
 ///
 /// # Errors
 ///
 /// The build fails, or the target folder cannot be written.
 pub fn release(workspace: &Workspace, cuda: bool) -> anyhow::Result<Built> {
+    studio::build_if_possible(workspace)?;
     let packages = ["--package", "sakuga-server", "--package", "sakuga-client"];
     let mut command = workspace.cargo(["build", "--locked", "--release"]);
     command.args(packages);

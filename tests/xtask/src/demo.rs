@@ -20,6 +20,9 @@ const PROMPT: &str = "schema/examples/two_girls.xml";
 /// The seed: fixed, so that every demo draws the picture of the README.
 const SEED: &str = "20250826";
 
+/// Where a server without options serves the studio.
+const STUDIO: &str = "http://127.0.0.1:50052/";
+
 /// Checking a prompt takes milliseconds.
 const VALIDATE_LIMIT: Duration = Duration::from_secs(60);
 
@@ -38,6 +41,9 @@ pub struct Options {
     /// The device to draw on; any but `cpu` builds the server with CUDA.
     #[arg(long, value_name = "cpu|auto|cuda:N", default_value = "cpu")]
     device: String,
+    /// Leave the server running at the end, until Ctrl-C, for drawing in its studio.
+    #[arg(long)]
+    stay: bool,
 }
 
 /// Runs the demo and prints where its results are.
@@ -55,7 +61,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
 
     println!("building the server and the command line");
     let built = build::release(workspace, options.device != "cpu")?;
-    perform(workspace, &built, &options.device, &files)
+    perform(workspace, &built, &options.device, &files, options.stay)
 }
 
 /// Runs the demo with the programs that the tests use, as a test of the demo.
@@ -68,11 +74,11 @@ pub fn rehearse(workspace: &Workspace) -> anyhow::Result<()> {
     fs::create_dir_all(&out).with_context(|| format!("cannot make the folder {}", out.display()))?;
     let files = Files::new(&out);
     files.remove_old()?;
-    perform(workspace, &build::like_tests(workspace)?, "cpu", &files)
+    perform(workspace, &build::like_tests(workspace)?, "cpu", &files, false)
 }
 
-/// Starts a server, draws through it, stops it, and checks the results.
-fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files) -> anyhow::Result<()> {
+/// Starts a server, draws through it, checks the results, and stops it; with `stay` only when a person says so.
+fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files, stay: bool) -> anyhow::Result<()> {
     let sakuga = |arguments: &[&str]| {
         let mut command = Command::new(&built.client);
         command.args(arguments).current_dir(&workspace.root);
@@ -83,7 +89,7 @@ fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files) ->
     println!("server at {} on {device}, log in {}", server.url(), workspace.shorten(&files.log).display());
     let drawn = draw(sakuga, &server, files);
     // Stopped after a failure too, before the failure is reported.
-    let stopped = server.stop();
+    let (server, stopped) = if stay && drawn.is_ok() { (Some(server), Ok(())) } else { (None, server.stop()) };
     let called = drawn.map_err(|error| anyhow!("{error:#}{}", server::tail_of(&files.log)))?;
     stopped?;
     report(sakuga, files)?;
@@ -99,7 +105,18 @@ fn perform(workspace: &Workspace, built: &Built, device: &str, files: &Files) ->
     );
     println!("events    {} ({} lines)", workspace.shorten(&files.events).display(), results.events);
     println!("report    {}", workspace.shorten(&files.report).display());
-    Ok(())
+    match server {
+        Some(server) => {
+            let studio = server.studio().context("the server does not serve the studio")?;
+            println!("studio    {studio} (until Ctrl-C)");
+            server.stay()
+        }
+        None => {
+            let program = workspace.shorten(&built.server).display();
+            println!("studio    start {program} and open {STUDIO}, or run `cargo xtask demo --stay`");
+            Ok(())
+        }
+    }
 }
 
 /// Checks the prompt, then draws it, both on the inherited terminal. Returns when drawing was called for.

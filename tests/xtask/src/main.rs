@@ -1,4 +1,4 @@
-//! The commands of Sakuga: `cargo xtask demo`, `test`, `build`, `dist`, `python` and `stubs`.
+//! The commands of Sakuga: `cargo xtask demo`, `test`, `build`, `studio`, `dist`, `python` and `stubs`.
 //!
 //! They need a Rust toolchain, a C compiler, Python 3 and the package registries, and leave everything they make under
 //! Cargo's target folder.
@@ -16,6 +16,7 @@ mod process;
 mod python;
 mod server;
 mod stubs;
+mod studio;
 mod test;
 mod workspace;
 
@@ -41,6 +42,8 @@ enum Command {
     Test(test::Options),
     /// Build the server and the command line in release.
     Build(BuildOptions),
+    /// Build the studio's page with npm. Builds of the server that follow have it.
+    Studio,
     /// Build a release: archives of the server, the command line and the Python package, with checksums, licences and
     /// bills of materials.
     Dist(dist::Options),
@@ -77,6 +80,11 @@ fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Build(options) => {
             let built = build::release(&workspace, options.cuda)?;
             println!("{}\n{}", built.server.display(), built.client.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Studio => {
+            studio::build(&workspace)?;
+            println!("the page is built; a server that is built from now on has it");
             Ok(ExitCode::SUCCESS)
         }
         Command::Dist(options) => dist::run(&workspace, &options).map(|()| ExitCode::SUCCESS),

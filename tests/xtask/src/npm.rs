@@ -1,4 +1,4 @@
-//! npm packages under the target folder: buf, and what the TypeScript client needs.
+//! npm packages under the target folder: buf, and what the TypeScript client and the studio need.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,11 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// The files of a package that say what to install.
 const PACKAGE: [&str; 2] = ["package.json", "package-lock.json"];
+
+/// Whether npm can be called.
+pub fn is_installed() -> bool {
+    Command::new("npm").arg("--version").output().is_ok_and(|output| output.status.success())
+}
 
 /// Installs what a package of the repository needs into a folder, unless the same is there, and returns the folder of the
 /// programs that come with it.

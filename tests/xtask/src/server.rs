@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,12 @@ use crate::{interrupt, process};
 
 /// What the server prints on standard output once it accepts connections.
 const READY: &str = "listening on ";
+
+/// What it prints next if it serves the studio.
+const STUDIO: &str = "studio at ";
+
+/// The second line follows the first at once.
+const STUDIO_LIMIT: Duration = Duration::from_secs(10);
 
 /// Loading the embedded model takes seconds.
 const START_LIMIT: Duration = Duration::from_secs(180);
@@ -26,6 +32,7 @@ const TAIL_LINES: usize = 20;
 pub struct Server {
     child: Child,
     url: String,
+    studio: Receiver<String>,
 }
 
 impl Server {
@@ -56,11 +63,12 @@ impl Server {
             .spawn()
             .with_context(|| format!("cannot start {}", process::display(command)))?;
         let stdout = child.stdout.take();
-        let mut server = Self { child, url: String::new() };
-        // One line is ever sent.
+        // One line is ever sent through each.
         let (sender, receiver) = sync_channel(1);
+        let (studio_sender, studio) = sync_channel(1);
+        let mut server = Self { child, url: String::new(), studio };
         if let Some(stdout) = stdout {
-            thread::spawn(move || copy(BufReader::new(stdout), file, &sender));
+            thread::spawn(move || copy(BufReader::new(stdout), file, &[(READY, sender), (STUDIO, studio_sender)]));
         }
         let start = Instant::now();
         loop {
@@ -88,6 +96,29 @@ impl Server {
         &self.url
     }
 
+    /// Where it serves the studio; `None` if it does not.
+    pub fn studio(&self) -> Option<String> {
+        self.studio.recv_timeout(STUDIO_LIMIT).ok()
+    }
+
+    /// Waits until it has ended or an interrupt has come, and stops it.
+    ///
+    /// # Errors
+    ///
+    /// Its exit code is not 0.
+    pub fn stay(mut self) -> anyhow::Result<()> {
+        while !interrupt::raised() {
+            match self.child.try_wait().context("cannot wait for the server")? {
+                None => {}
+                // Ctrl-C in a terminal ends it too.
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => bail!("the server ended by itself: {status}"),
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        self.stop()
+    }
+
     /// Stops it and waits for its end.
     ///
     /// # Errors
@@ -108,12 +139,14 @@ impl Drop for Server {
     }
 }
 
-/// Copies the server's lines to the log and sends the address of the first that has one.
-fn copy(lines: impl BufRead, mut log: File, ready: &SyncSender<String>) {
+/// Copies the server's lines to the log, and sends the address of the first that begins with each of these words.
+fn copy(lines: impl BufRead, mut log: File, addresses: &[(&str, SyncSender<String>)]) {
     for line in lines.lines().map_while(Result::ok) {
-        if let Some(url) = line.strip_prefix(READY) {
-            // The waiting thread may have stopped at its limit.
-            let _ = ready.try_send(url.trim().to_owned());
+        for (words, sender) in addresses {
+            if let Some(url) = line.strip_prefix(words) {
+                // The waiting thread may have stopped at its limit.
+                let _ = sender.try_send(url.trim().to_owned());
+            }
         }
         let _ = writeln!(log, "{line}");
     }
@@ -143,11 +176,11 @@ mod tests {
 
     #[test]
     fn the_address_is_read_and_the_server_is_stopped() {
-        let script =
-            "trap 'exit 0' TERM; echo hello; echo listening on http://127.0.0.1:4242; while :; do sleep 0.02; done";
+        let script = "trap 'exit 0' TERM; echo hello; echo listening on http://127.0.0.1:4242; echo studio at http://x/; while :; do sleep 0.02; done";
         let (folder, server) = start(script, Duration::from_secs(20));
         let server = server.unwrap();
         assert_eq!(server.url(), "http://127.0.0.1:4242");
+        assert_eq!(server.studio().as_deref(), Some("http://x/"));
         server.stop().unwrap();
         assert!(fs::read_to_string(folder.path().join("server.log")).unwrap().starts_with("hello\n"));
     }

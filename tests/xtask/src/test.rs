@@ -7,6 +7,7 @@ mod dist;
 mod languages;
 mod protos;
 mod slowest;
+mod studio;
 mod summary;
 mod tally;
 mod training;

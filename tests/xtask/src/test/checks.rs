@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use crate::test::context::Context;
-use crate::test::{Verdict, deny, dist, languages, protos, slowest, tally, training};
+use crate::test::{Verdict, deny, dist, languages, protos, slowest, studio, tally, training};
 use crate::{demo, llvm};
 
 /// One check.
@@ -28,6 +28,11 @@ pub const CHECKS: &[Check] = &[
         name: "stubs",
         what: "the generated code of the clients is that of the protos",
         run: languages::stubs_are_current,
+    },
+    Check {
+        name: "page",
+        what: "the studio's page is built for what follows; its types fit, and its unit tests pass",
+        run: studio::page,
     },
     Check { name: "kernels", what: "the GPU's own kernels compile", run: kernels },
     Check { name: "licences", what: "licences, bans and sources of the crates (cargo-deny)", run: deny::licences },
@@ -53,6 +58,7 @@ pub const CHECKS: &[Check] = &[
         what: "the clients in Go, TypeScript, Java and Python against live servers",
         run: languages::check,
     },
+    Check { name: "studio", what: "the studio in a browser, on a live server", run: studio::browser },
 ];
 
 fn format(context: &Context<'_>) -> anyhow::Result<Verdict> {

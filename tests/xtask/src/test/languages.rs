@@ -258,6 +258,7 @@ mod tests {
             ("client/java/pom.xml", format!("<artifactId>sakuga-client</artifactId>\n  <version>{version}</version>")),
             ("client/python/pyproject.toml", format!("version = \"{version}\"")),
             ("client/typescript/package.json", format!("\"version\": \"{version}\"")),
+            ("client/studio/package.json", format!("\"version\": \"{version}\"")),
         ] {
             let text = fs::read_to_string(root.join(file)).expect("the file is there");
             assert!(text.contains(&line), "{file} has no `{line}`");
