@@ -9,6 +9,7 @@ import { followJobs, liveJobs } from "./state/jobs";
 import { watchPrompt } from "./state/prompt";
 import { keepSettings } from "./state/settings";
 import { keepTheme } from "./state/theme";
+import { restoreTags } from "./state/vocabulary";
 import { keepLanguage, t, timeText } from "./text";
 import { Canvas } from "./view/canvas";
 import { Connect } from "./view/connect";
@@ -33,7 +34,10 @@ export function App() {
     void refresh().catch(() => undefined);
     void refreshHistory();
   });
-  onMount(() => void start());
+  onMount(() => {
+    void start();
+    void restoreTags();
+  });
   const show = (next: Tab): void => {
     setTab(next);
     history.replaceState(null, "", `#${next}`);

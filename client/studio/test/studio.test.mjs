@@ -35,7 +35,8 @@ test("a mistake is shown at its place, and its fix removes it", async (t) => {
 });
 
 test("form and text are in step, and nothing else changes", async (t) => {
-  const text = "<!-- mine -->\n<character_1>\n<gender>1girl</gender>\n  <appearance>a_b,   c</appearance>\n</character_1>\n";
+  const text =
+    "<!-- mine -->\n<character_1>\n<gender>1girl</gender>\n  <appearance>a_b,   c</appearance>\n</character_1>\n";
   const page = await open(t, studio, { store: { view: "both", prompt: text } });
   await page.getByRole("combobox", { name: "Clothing" }).fill("hat,");
   await page.locator(".cm-content", { hasText: "<clothing>hat</clothing>" }).waitFor();
@@ -81,7 +82,10 @@ test("jobs wait for one another, and each is cancelled", async (t) => {
   for (let cancelled = 1; cancelled <= 3; cancelled += 1) {
     await page.locator(".job.queued .choose, .job.running .choose").first().click();
     await page.getByRole("button", { name: "Cancel", exact: true }).click();
-    await page.locator(".job.cancelled").nth(cancelled - 1).waitFor();
+    await page
+      .locator(".job.cancelled")
+      .nth(cancelled - 1)
+      .waitFor();
   }
   assert.equal(await page.locator(".job.queued, .job.running").count(), 0);
 });
@@ -127,6 +131,31 @@ test("a saved picture brings its request back, and other files are refused", asy
   await fresh.getByText("The file is no text and no PNG picture.").waitFor();
 });
 
+test("tags are completed from a list that a person gives, by name and by alias", async (t) => {
+  const page = await open(t, studio, { store: { view: "both" } });
+  const list = "name,category,count,aliases\nplaid_scarf,0,41000,checkered_scarf\nplain_scarf,0,900,\n";
+  await drop(page, "tags.csv", "text/csv", Buffer.from(list));
+  await page.getByText("Loaded tags.csv: 2 tags").waitFor();
+  await page.reload();
+  await page.getByText("Completion from tags.csv").waitFor();
+  const field = page.getByRole("combobox", { name: "Clothing" });
+  await field.pressSequentially("check");
+  const option = page.locator("datalist option[value=plaid_scarf]");
+  await option.waitFor({ state: "attached" });
+  assert.equal(await option.getAttribute("label"), "41k ← checkered_scarf");
+  await field.fill("");
+  await page.locator(".cm-line", { hasText: "<clothing>" }).click();
+  await page.keyboard.press("End");
+  for (let moves = 0; moves < "</clothing>".length; moves += 1) {
+    await page.keyboard.press("ArrowLeft");
+  }
+  await page.keyboard.type(", plaid");
+  await page.locator(".cm-tooltip-autocomplete li", { hasText: "plaid_scarf" }).first().click();
+  await page.locator(".cm-line", { hasText: ", plaid_scarf</clothing>" }).waitFor();
+  await drop(page, "none.csv", "text/csv", Buffer.from("no list"));
+  await page.getByText("The list has no tags.").waitFor();
+});
+
 test("the history shows, searches, draws again and deletes", async (t) => {
   const page = await open(t, studio, { store: { prompt: "<caption>A lighthouse.</caption>" } });
   await draw(page, 5);
@@ -135,7 +164,7 @@ test("the history shows, searches, draws again and deletes", async (t) => {
   await page.getByLabel("Search prompts and models").fill("lighthouse");
   await page.locator(".tile img").first().waitFor();
   assert.equal(await page.locator(".tile").count(), 1);
-  await page.locator(".tile").first().click();
+  await page.locator(".tile .open").first().click();
   const dialog = page.getByRole("dialog");
   await dialog.locator("img").waitFor();
   assert.match(await dialog.locator("pre").first().innerText(), /A lighthouse\./);
@@ -146,8 +175,20 @@ test("the history shows, searches, draws again and deletes", async (t) => {
   await finished(page).waitFor();
   await page.getByRole("link", { name: "History" }).click();
   await page.waitForFunction(() => document.querySelectorAll(".tile img").length === 2);
+  for (const tile of await page.locator(".tile .pick").all()) {
+    await tile.focus();
+    await page.keyboard.press("Enter");
+  }
+  await page.getByRole("button", { name: "Compare (2 of 2)" }).click();
+  await dialog.locator(".compare img").nth(1).waitFor();
+  await dialog.getByRole("slider").press("Home");
+  assert.match((await dialog.locator(".compare .over").getAttribute("style")) ?? "", /100%/);
+  assert.deepEqual(await dialog.locator("tbody th").allInnerTexts(), ["seed"]);
+  assert.deepEqual(await barriers(page), []);
+  await screenshot(page, "compare");
+  await dialog.getByRole("button", { name: "Close" }).click();
   for (const left of [1, 0]) {
-    await page.locator(".tile").first().click();
+    await page.locator(".tile .open").first().click();
     await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
     await page.getByRole("button", { name: "Delete for good" }).click();
     await page.waitForFunction((count) => document.querySelectorAll(".tile").length === count, left);
@@ -200,7 +241,7 @@ test("hostile texts are shown as text", async (t) => {
   assert.ok((await overflow(page)) <= 0, "a long word does not make the page wider");
   await page.getByRole("link", { name: "History" }).click();
   await page.locator(".tile img").first().waitFor();
-  await page.locator(".tile").first().click();
+  await page.locator(".tile .open").first().click();
   await page.getByRole("dialog").locator("pre").first().waitFor();
   assert.ok((await overflow(page)) <= 0, "nor the history");
   assert.equal(await page.title(), "Sakuga Studio");
@@ -236,7 +277,10 @@ test("everything can be reached and drawn by keyboard", async (t) => {
     );
   }
   for (const wanted of ["Clothing", "Steps", "Seed", "Language", "Appearance", "Add a character", "Draw"]) {
-    assert.ok([...reached].some((label) => label.startsWith(wanted)), `${wanted} in ${[...reached].join(" | ")}`);
+    assert.ok(
+      [...reached].some((label) => label.startsWith(wanted)),
+      `${wanted} in ${[...reached].join(" | ")}`,
+    );
   }
   await page.getByRole("spinbutton", { name: "Steps" }).fill("4");
   await page.keyboard.press("Control+Enter");

@@ -25,7 +25,10 @@ const TEXT = `<!-- a comment with <caption>no caption</caption> -->
 
 const appearance = { in: "character", number: 1, name: "appearance" } as const;
 
-function changed(text: string, edit: (document: ReturnType<typeof readDocument>) => ReturnType<typeof setValue>): string {
+function changed(
+  text: string,
+  edit: (document: ReturnType<typeof readDocument>) => ReturnType<typeof setValue>,
+): string {
   return applyEdits(text, edit(readDocument(text)));
 }
 
@@ -109,7 +112,14 @@ describe("editing", () => {
   });
 
   it("survives any value", () => {
-    for (const value of ["<script>alert(1)</script>", "]]>", "\u202eabc", "\u001b[31m", "x".repeat(10_000), "</appearance>"]) {
+    for (const value of [
+      "<script>alert(1)</script>",
+      "]]>",
+      "\u202eabc",
+      "\u001b[31m",
+      "x".repeat(10_000),
+      "</appearance>",
+    ]) {
       const edited = changed(TEXT, (document) => setValue(document, appearance, value));
       expect(valueAt(readDocument(edited), appearance)).toBe(value);
     }

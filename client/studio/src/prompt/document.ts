@@ -77,7 +77,10 @@ export function leafOf(block: Block | undefined, name: string): Leaf | undefined
 
 /** The tags of a value. */
 export function tagsOf(value: string | undefined): string[] {
-  return (value ?? "").split(",").map((tag) => tag.trim()).filter((tag) => tag !== "");
+  return (value ?? "")
+    .split(",")
+    .map((tag) => tag.trim())
+    .filter((tag) => tag !== "");
 }
 
 /** A value as it stands between tags. */

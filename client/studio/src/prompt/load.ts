@@ -1,4 +1,4 @@
-/** Files that can be dropped on the page: a prompt as text or XML, or a picture of Sakuga. */
+/** Files that can be dropped on the page: a prompt as text or XML, a picture of Sakuga, or a list of tags. */
 import { fromJsonString } from "@bufbuild/protobuf";
 
 import { type ImageMetadata, ImageMetadataSchema } from "../sakuga/gen/sakuga/generation/v1/event_pb.js";
@@ -14,17 +14,19 @@ const KEYWORD = "sakuga";
 /** What a file holds. */
 export type Loaded =
   | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "tags"; readonly csv: string }
   | { readonly kind: "picture"; readonly metadata: ImageMetadata };
 
 /** Why a file cannot be loaded, as the name of a message. */
 export class LoadError extends Error {
-  constructor(readonly key: "load.large" | "load.binary" | "load.foreign" | "load.damaged") {
+  constructor(readonly key: "load.large" | "load.binary" | "load.foreign" | "load.damaged" | "load.no-tags") {
     super(key);
   }
 }
 
-/** Reads a file. */
-export async function loadFile(file: Blob): Promise<Loaded> {
+/** Reads a file. A list of tags is known by its name, which ends in `.csv`. */
+export async function loadFile(file: File): Promise<Loaded> {
+  const isList = file.name.toLowerCase().endsWith(".csv");
   if (file.size > PICTURE_BYTES_MAX) {
     throw new LoadError("load.large");
   }
@@ -32,7 +34,7 @@ export async function loadFile(file: Blob): Promise<Loaded> {
   if (isPng(data)) {
     return { kind: "picture", metadata: await readMetadata(data) };
   }
-  if (data.length > TEXT_BYTES_MAX) {
+  if (!isList && data.length > TEXT_BYTES_MAX) {
     throw new LoadError("load.large");
   }
   try {
@@ -40,7 +42,7 @@ export async function loadFile(file: Blob): Promise<Loaded> {
     if (text.includes("\0")) {
       throw new LoadError("load.binary");
     }
-    return { kind: "text", text };
+    return isList ? { kind: "tags", csv: text } : { kind: "text", text };
   } catch {
     throw new LoadError("load.binary");
   }

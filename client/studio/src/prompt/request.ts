@@ -32,7 +32,10 @@ export function negativeText(request: GenerateRequest): string {
 export function titleOf(request: GenerateRequest | undefined): string {
   const prompt = request?.prompt;
   if (prompt?.case === "xml") {
-    return prompt.value.replace(/<[^<>]*>/g, " ").replace(/\s+/g, " ").trim();
+    return prompt.value
+      .replace(/<[^<>]*>/g, " ")
+      .replace(/\s+/g, " ")
+      .trim();
   }
   if (prompt?.case !== "typed") {
     return "";

@@ -4,7 +4,12 @@ import { clone, create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 
 import { Severity } from "../sakuga/web.js";
-import { type GenerateRequest, GenerateRequestSchema, PreviewMethod, PreviewOptionsSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import {
+  type GenerateRequest,
+  GenerateRequestSchema,
+  PreviewMethod,
+  PreviewOptionsSchema,
+} from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { LoadError, loadFile } from "../prompt/load";
 import { negativeText, promptText } from "../prompt/request";
 import { t } from "../text";
@@ -12,6 +17,7 @@ import { explainFailure, info, server } from "./connection";
 import { draw } from "./jobs";
 import { currentCheck, setText, text } from "./prompt";
 import { adopt, currentModel, requestOptions, seedOf, setSettings, settings } from "./settings";
+import { setTags } from "./vocabulary";
 
 /** A message about the last action; it goes away with the next. */
 export const [notice, setNotice] = createSignal<{ readonly text: string; readonly isProblem: boolean }>();
@@ -75,6 +81,14 @@ export function newPrompt(): void {
 export async function openFile(file: File): Promise<void> {
   try {
     const loaded = await loadFile(file);
+    if (loaded.kind === "tags") {
+      const count = await setTags(file.name, loaded.csv);
+      if (count === 0) {
+        throw new LoadError("load.no-tags");
+      }
+      setNotice({ text: t("load.tags", { name: file.name, n: count }), isProblem: false });
+      return;
+    }
     if (loaded.kind === "text") {
       setText(loaded.text);
     } else if (!loaded.metadata.request) {

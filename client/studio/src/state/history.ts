@@ -36,7 +36,10 @@ const entries = createMemo(() =>
 
 /** The entries with every word of the query in their prompt or model. */
 export const foundEntries = createMemo(() => {
-  const words = query().toLowerCase().split(/[\s,]+/).filter((word) => word !== "");
+  const words = query()
+    .toLowerCase()
+    .split(/[\s,]+/)
+    .filter((word) => word !== "");
   if (words.length === 0) {
     return entries();
   }

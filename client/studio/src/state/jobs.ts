@@ -118,7 +118,10 @@ export function followJobs(onEnd: (id: string) => void): void {
     }
     for (const id of wanted) {
       if (!open.has(id)) {
-        open.set(id, follow(id, onEnd, () => open.delete(id)));
+        open.set(
+          id,
+          follow(id, onEnd, () => open.delete(id)),
+        );
       }
     }
   });

@@ -26,7 +26,8 @@ export const en = {
   "prompt.editor": "Text of the prompt",
   "prompt.new": "New",
   "prompt.open": "Open a file…",
-  "prompt.open.help": "A prompt as text or XML, or a picture of Sakuga. You can also drop it anywhere on this page.",
+  "prompt.open.help":
+    "A prompt as text or XML, a picture of Sakuga, or a list of tags as CSV. You can also drop it anywhere on this page.",
   "prompt.drop": "Drop a prompt or a picture",
   "prompt.plain": "This text has no elements that the form could show.",
   "prompt.convert": "Turn it into XML",
@@ -64,6 +65,9 @@ export const en = {
   "field.resolution": "Resolution",
   "field.objects": "Objects",
   "field.other": "Other",
+
+  "tags.from": "Completion from {name}",
+  "tags.remove": "Remove the list of tags",
 
   "check.none": "No findings. This prompt can be drawn.",
   "check.busy": "Checking…",
@@ -153,6 +157,16 @@ export const en = {
   "history.more": "Load older ones",
   "history.count": "Entries: {n}",
 
+  "compare.title": "Compare",
+  "compare.open": "Compare ({n} of 2)",
+  "compare.pick": "Choose for comparison",
+  "compare.left": "Left",
+  "compare.right": "Right",
+  "compare.slider": "How much of the left picture is shown",
+  "compare.differences": "How the requests differ",
+  "compare.same": "The requests are the same.",
+  "compare.field": "Field",
+
   "device.title": "Device",
   "device.host": "Host",
   "device.load": "Load",
@@ -164,6 +178,8 @@ export const en = {
   "load.binary": "The file is no text and no PNG picture.",
   "load.foreign": "This picture holds no request of Sakuga.",
   "load.damaged": "The request in this picture is damaged.",
+  "load.no-tags": "The list has no tags. Its lines are `name,category,count,aliases`.",
+  "load.tags": "Loaded {name}: {n} tags to complete from",
   "load.done": "Loaded {name}",
 
   "time.seconds": "{n} s",

@@ -27,7 +27,9 @@ export function t(key: Key, values: Readonly<Record<string, string | number>> = 
 /** A time as a person says it. */
 export function timeText(milliseconds: number): string {
   const seconds = Math.max(1, Math.round(milliseconds / 1000));
-  return seconds < 90 ? t("time.seconds", { n: seconds }) : t("time.minutes", { m: Math.floor(seconds / 60), s: seconds % 60 });
+  return seconds < 90
+    ? t("time.seconds", { n: seconds })
+    : t("time.minutes", { m: Math.floor(seconds / 60), s: seconds % 60 });
 }
 
 /** Keeps the language and says it in the document. Called once. */

@@ -28,7 +28,8 @@ export const ja: Texts = {
   "prompt.editor": "プロンプトのテキスト",
   "prompt.new": "新規",
   "prompt.open": "ファイルを開く…",
-  "prompt.open.help": "テキストや XML のプロンプト、または Sakuga の画像。ページにドロップすることもできます。",
+  "prompt.open.help":
+    "テキストや XML のプロンプト、Sakuga の画像、または CSV のタグリスト。ページにドロップすることもできます。",
   "prompt.drop": "プロンプトか画像をドロップ",
   "prompt.plain": "このテキストにはフォームで表示できる要素がありません。",
   "prompt.convert": "XML に変換",
@@ -66,6 +67,9 @@ export const ja: Texts = {
   "field.resolution": "解像度",
   "field.objects": "小物",
   "field.other": "その他",
+
+  "tags.from": "補完リスト: {name}",
+  "tags.remove": "タグのリストを外す",
 
   "check.none": "問題はありません。描画できます。",
   "check.busy": "確認しています…",
@@ -155,6 +159,16 @@ export const ja: Texts = {
   "history.more": "古いものを読み込む",
   "history.count": "{n} 件",
 
+  "compare.title": "比較",
+  "compare.open": "比較（{n} / 2）",
+  "compare.pick": "比較に選ぶ",
+  "compare.left": "左",
+  "compare.right": "右",
+  "compare.slider": "左の絵を見せる割合",
+  "compare.differences": "リクエストの違い",
+  "compare.same": "リクエストは同じです。",
+  "compare.field": "項目",
+
   "device.title": "デバイス",
   "device.host": "ホスト",
   "device.load": "負荷",
@@ -166,6 +180,8 @@ export const ja: Texts = {
   "load.binary": "テキストでも PNG 画像でもありません。",
   "load.foreign": "この画像に Sakuga のリクエストはありません。",
   "load.damaged": "この画像のリクエストは壊れています。",
+  "load.no-tags": "リストにタグがありません。各行は `name,category,count,aliases` です。",
+  "load.tags": "{name} を読み込みました: 補完できるタグ {n} 件",
   "load.done": "{name} を読み込みました",
 
   "time.seconds": "{n} 秒",

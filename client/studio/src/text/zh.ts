@@ -28,7 +28,7 @@ export const zh: Texts = {
   "prompt.editor": "提示词文本",
   "prompt.new": "新建",
   "prompt.open": "打开文件…",
-  "prompt.open.help": "文本或 XML 格式的提示词，或 Sakuga 生成的图片。也可以直接拖放到页面上。",
+  "prompt.open.help": "文本或 XML 格式的提示词、Sakuga 生成的图片，或 CSV 标签列表。也可以直接拖放到页面上。",
   "prompt.drop": "拖放提示词或图片",
   "prompt.plain": "此文本中没有表单可以显示的元素。",
   "prompt.convert": "转换为 XML",
@@ -66,6 +66,9 @@ export const zh: Texts = {
   "field.resolution": "分辨率",
   "field.objects": "物品",
   "field.other": "其他",
+
+  "tags.from": "补全词表：{name}",
+  "tags.remove": "移除标签列表",
 
   "check.none": "没有问题，可以绘制。",
   "check.busy": "正在检查…",
@@ -155,6 +158,16 @@ export const zh: Texts = {
   "history.more": "加载更早的",
   "history.count": "{n} 个条目",
 
+  "compare.title": "对比",
+  "compare.open": "对比（{n} / 2）",
+  "compare.pick": "选入对比",
+  "compare.left": "左",
+  "compare.right": "右",
+  "compare.slider": "左图显示的比例",
+  "compare.differences": "请求的差异",
+  "compare.same": "两个请求相同。",
+  "compare.field": "字段",
+
   "device.title": "设备",
   "device.host": "主机",
   "device.load": "负载",
@@ -166,6 +179,8 @@ export const zh: Texts = {
   "load.binary": "该文件既不是文本，也不是 PNG 图片。",
   "load.foreign": "此图片中没有 Sakuga 的请求。",
   "load.damaged": "此图片中的请求已损坏。",
+  "load.no-tags": "列表中没有标签。每行应为 `name,category,count,aliases`。",
+  "load.tags": "已加载 {name}：{n} 个可补全的标签",
   "load.done": "已加载 {name}",
 
   "time.seconds": "{n} 秒",

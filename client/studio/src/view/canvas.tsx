@@ -52,7 +52,13 @@ function Pegs() {
 function Sheet(props: { job: ShownJob }) {
   // The step whose previews are shown; none: the newest.
   const [step, setStep] = createSignal<number>();
-  createEffect(on(() => [props.job.id, props.job.status], () => setStep(undefined), { defer: true }));
+  createEffect(
+    on(
+      () => [props.job.id, props.job.status],
+      () => setStep(undefined),
+      { defer: true },
+    ),
+  );
   const frame = createMemo(() => {
     const frames = props.job.frames;
     return frames.find((one) => one.step === step()) ?? (props.job.pictures.length === 0 ? frames.at(-1) : undefined);
@@ -72,9 +78,7 @@ function Sheet(props: { job: ShownJob }) {
             {(address, index) => (
               <Show
                 when={address()}
-                fallback={
-                  <svg class="blank" viewBox={`0 0 ${size().width} ${size().height}`} aria-hidden="true" />
-                }
+                fallback={<svg class="blank" viewBox={`0 0 ${size().width} ${size().height}`} aria-hidden="true" />}
               >
                 <img
                   src={address()}
@@ -178,9 +182,7 @@ function Progress(props: { job: ShownJob }) {
             {(position) => t("job.queued.position", { n: position() })}
           </Show>
           <Show when={props.job.status === "running" && props.job.step > 0}>
-            <span data-step={props.job.step}>
-              {t("job.step", { step: props.job.step, steps: props.job.steps })}
-            </span>
+            <span data-step={props.job.step}>{t("job.step", { step: props.job.step, steps: props.job.steps })}</span>
           </Show>
           <Show when={isLive(props.job) && (left() ?? 0) > 0}> · {t("job.left", { time: timeText(left() ?? 0) })}</Show>
         </p>

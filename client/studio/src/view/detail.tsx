@@ -1,15 +1,15 @@
 /** One picture of the history, with its request and what can be done with it. */
-import { Show, createEffect, createResource, createSignal, on, onCleanup } from "solid-js";
+import { Show, createResource, createSignal } from "solid-js";
 import { Dialog } from "@kobalte/core/dialog";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 
-import { JobState } from "../sakuga/web.js";
 import { negativeText, promptText } from "../prompt/request";
 import { redraw, usePrompt, vary } from "../state/actions";
 import { explainFailure, server } from "../state/connection";
 import { type Entry, deleteJob } from "../state/history";
 import { dismissJob } from "../state/jobs";
 import { language, t } from "../text";
+import { artifactAddress } from "./artifact";
 import { download } from "./download";
 import { Bin, Cross, Dice, Download, Pencil, Repeat } from "./icons";
 
@@ -19,7 +19,9 @@ export function Detail(props: { entry: Entry | undefined; onClose: () => void; o
       <Dialog.Portal>
         <Dialog.Overlay class="overlay" />
         <Dialog.Content class="dialog">
-          <Show when={props.entry}>{(entry) => <Content entry={entry()} onClose={props.onClose} onUse={props.onUse} />}</Show>
+          <Show when={props.entry}>
+            {(entry) => <Content entry={entry()} onClose={props.onClose} onUse={props.onUse} />}
+          </Show>
         </Dialog.Content>
       </Dialog.Portal>
     </Dialog>
@@ -29,25 +31,10 @@ export function Detail(props: { entry: Entry | undefined; onClose: () => void; o
 function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }) {
   const [isAsking, setAsking] = createSignal(false);
   const [problem, setProblem] = createSignal("");
-  const [address] = createResource(
-    () => (props.entry.job.state === JobState.COMPLETED ? props.entry : undefined),
-    async ({ job, image }) => {
-      const data = await server().artifact(job.jobId, image);
-      return URL.createObjectURL(new Blob([data.slice()], { type: "image/png" }));
-    },
-  );
+  const address = artifactAddress(() => props.entry);
   const [text] = createResource(
     () => props.entry.job.request,
     (request) => promptText(request, server()),
-  );
-  createEffect(
-    on(address, (shown) => {
-      onCleanup(() => {
-        if (shown !== undefined) {
-          URL.revokeObjectURL(shown);
-        }
-      });
-    }),
   );
   const request = () => props.entry.job.request;
   const info = () => props.entry.job.images[props.entry.image];
@@ -87,7 +74,7 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
       </header>
       <div class="detail">
         <div class="detail-picture">
-          <Show when={!address.error && address()} fallback={<p class="faint">{props.entry.job.error?.message ?? ""}</p>}>
+          <Show when={address()} fallback={<p class="faint">{props.entry.job.error?.message ?? ""}</p>}>
             {(source) => <img src={source()} alt={props.entry.title} />}
           </Show>
         </div>
@@ -126,7 +113,7 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
           <Show when={request()}>
             {(given) => (
               <div class="actions">
-                <Show when={!address.error && address()}>
+                <Show when={address()}>
                   {(source) => (
                     <button
                       type="button"

@@ -14,7 +14,9 @@ import { type Diagnostic, Severity } from "../sakuga/web.js";
 import { CHARACTERS_MAX, CHARACTER_ORDER, GENDERS, GENERAL_ORDER, SUGGESTIONS } from "../prompt/fields";
 import { readDocument } from "../prompt/document";
 import { ByteOffsets } from "../prompt/offsets";
+import { countText, matches } from "../prompt/vocabulary";
 import { currentCheck, fixEdits, setText, text } from "../state/prompt";
+import { vocabulary } from "../state/vocabulary";
 import { language, t } from "../text";
 
 const COLOURS = HighlightStyle.define([
@@ -71,6 +73,9 @@ const SCHEMA = {
       .map((name) => ({ name, top: false })),
   ],
 };
+
+/** Tags of the list that are offered at once. */
+const LISTED = 40;
 
 let focus: ((from: number, to: number) => void) | undefined;
 
@@ -194,9 +199,19 @@ function completeTag(context: CompletionContext): CompletionResult | null {
   const { characters, general } = readDocument(context.state.doc.toString());
   const leaves = [...characters, ...(general ? [general] : [])].flatMap((block) => block.leaves);
   const leaf = leaves.find(({ inner }) => inner.from <= context.pos && context.pos <= inner.to);
-  const options = leaf && leaf.name in SUGGESTIONS ? SUGGESTIONS[leaf.name as keyof typeof SUGGESTIONS] : [];
-  if (options.length === 0) {
+  if (!leaf || !(leaf.name in SUGGESTIONS)) {
     return null;
   }
-  return { from: Math.max(word?.from ?? context.pos, leaf?.inner.from ?? 0), options: options.map((label) => ({ label })) };
+  const from = Math.max(word?.from ?? context.pos, leaf.inner.from);
+  const own = SUGGESTIONS[leaf.name as keyof typeof SUGGESTIONS].map((label) => ({ label, boost: 1 }));
+  const typed = context.state.sliceDoc(from, context.pos);
+  const listed = matches(vocabulary()?.tags ?? [], typed, LISTED).map(({ tag, alias }, index) => ({
+    label: alias ?? tag.name,
+    apply: tag.name,
+    detail: alias === undefined ? countText(tag.count) : `${tag.name} ${countText(tag.count)}`,
+    boost: -index,
+  }));
+  const options = [...own, ...listed.filter(({ apply }) => !own.some(({ label }) => label === apply))];
+  // With a list the options depend on every letter that is typed.
+  return { from, options, ...(vocabulary() ? {} : { validFor: /^[^,<>&\n]*$/ }) };
 }

@@ -19,5 +19,5 @@ export const Dice = icon("M5 5h14v14H5zM9 9h.01M15 9h.01M12 12h.01M9 15h.01M15 1
 export const Bin = icon("M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13");
 export const File = icon("M7 3h7l4 4v14H7zM14 3v4h4");
 export const Info = icon("M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18zM12 11v5M12 8h.01");
-export const Sun = icon("M12 8a4 4 0 1 0 0 8a4 4 0 0 0 0-8zM12 2v3M12 19v3M2 12h3M19 12h3M5 5l2 2M17 17l2 2M19 5l-2 2M7 17l-2 2");
+export const Halves = icon("M4 5h7v14H4zM14 5h6v14h-6M12.500 3v18");
 export const Spark = icon("M12 3l1.800 6.200L20 11l-6.200 1.800L12 19l-1.800-6.200L4 11l6.200-1.800z");

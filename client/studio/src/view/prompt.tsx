@@ -3,6 +3,7 @@ import { For, Show, createSignal } from "solid-js";
 
 import { newPrompt, openFile } from "../state/actions";
 import { isString, load, save } from "../state/storage";
+import { forgetTags, vocabulary } from "../state/vocabulary";
 import { t } from "../text";
 import { Editor } from "./editor";
 import { Findings, TokenMeters } from "./findings";
@@ -66,7 +67,7 @@ export function PromptPanel(props: { onSubmit: () => void }) {
           type="file"
           tabindex="-1"
           aria-hidden="true"
-          accept=".xml,.txt,.json,.png,text/*,image/png"
+          accept=".xml,.txt,.json,.png,.csv,text/*,image/png"
           onChange={(event) => {
             const chosen = event.currentTarget.files?.[0];
             event.currentTarget.value = "";
@@ -87,6 +88,16 @@ export function PromptPanel(props: { onSubmit: () => void }) {
         </Show>
       </div>
       <footer>
+        <Show when={vocabulary()}>
+          {(list) => (
+            <p class="faint line">
+              <span dir="auto">{t("tags.from", { name: list().name })}</span>
+              <button class="link" type="button" onClick={() => void forgetTags()}>
+                {t("tags.remove")}
+              </button>
+            </p>
+          )}
+        </Show>
         <TokenMeters />
         <Findings />
       </footer>

@@ -224,7 +224,9 @@ function Advanced() {
         <select
           id={solver}
           value={settings.solver}
-          onChange={(event) => setSettings({ solver: SOLVERS[event.currentTarget.selectedIndex - 1]?.[0] ?? Solver.UNSPECIFIED })}
+          onChange={(event) =>
+            setSettings({ solver: SOLVERS[event.currentTarget.selectedIndex - 1]?.[0] ?? Solver.UNSPECIFIED })
+          }
         >
           <option value={Solver.UNSPECIFIED}>{t("settings.solver.default")}</option>
           <For each={SOLVERS}>{([value, name]) => <option value={value}>{name}</option>}</For>

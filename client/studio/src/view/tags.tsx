@@ -1,9 +1,14 @@
 /** A list of tags: each can be removed, and new ones are typed or taken from suggestions. */
-import { For, createUniqueId } from "solid-js";
+import { For, createMemo, createSignal, createUniqueId } from "solid-js";
 
 import { tagsOf } from "../prompt/document";
+import { countText, matches } from "../prompt/vocabulary";
+import { vocabulary } from "../state/vocabulary";
 import { t } from "../text";
 import { Cross } from "./icons";
+
+/** Tags of the list that are offered at once. */
+const OFFERED = 30;
 
 export function TagField(props: {
   label: string;
@@ -13,7 +18,19 @@ export function TagField(props: {
 }) {
   const id = createUniqueId();
   const tags = () => tagsOf(props.value);
+  const [typed, setTyped] = createSignal("");
   let input!: HTMLInputElement;
+
+  // Our own suggestions, and behind them those of the list of tags for what is typed.
+  const offered = createMemo(() => {
+    const own = props.suggestions.map((word) => ({ word, label: "" }));
+    const listed = matches(vocabulary()?.tags ?? [], typed(), OFFERED).map(({ tag, alias }) => ({
+      word: tag.name,
+      label: alias === undefined ? countText(tag.count) : `${countText(tag.count)} ← ${alias}`,
+    }));
+    const isNew = ({ word }: { word: string }) => !props.suggestions.includes(word);
+    return [...own, ...listed.filter(isNew)].filter(({ word }) => !tags().includes(word));
+  });
 
   const change = (next: readonly string[]): void => {
     props.onChange(next.join(", "));
@@ -21,6 +38,7 @@ export function TagField(props: {
   const commit = (): void => {
     const added = tagsOf(input.value);
     input.value = "";
+    setTyped("");
     if (added.length > 0) {
       change([...tags(), ...added]);
     }
@@ -39,15 +57,15 @@ export function TagField(props: {
       change(tags().slice(0, -1));
     }
   };
-  const onInput = (): void => {
-    const isChosen = props.suggestions.includes(input.value) && !input.value.includes(",");
-    if (input.value.endsWith(",") || (isChosen && !hasLonger(input.value))) {
+  const onInput = (event: InputEvent): void => {
+    // A word that was chosen comes as a replacement, or as no kind of input at all.
+    const isChosen = event.inputType === "insertReplacementText" || (event.inputType as unknown) === undefined;
+    if (input.value.endsWith(",") || (isChosen && offered().some(({ word }) => word === input.value))) {
       commit();
+      return;
     }
+    setTyped(input.value);
   };
-  // While `1girl` could become `1girl, 1boy`, it is not taken yet.
-  const hasLonger = (typed: string): boolean =>
-    props.suggestions.some((word) => word !== typed && word.startsWith(typed));
 
   return (
     <div class="field tag-field">
@@ -84,7 +102,7 @@ export function TagField(props: {
           onBlur={commit}
         />
         <datalist id={`${id}-words`}>
-          <For each={props.suggestions.filter((word) => !tags().includes(word))}>{(word) => <option value={word} />}</For>
+          <For each={offered()}>{({ word, label }) => <option value={word} label={label || word} />}</For>
         </datalist>
       </div>
     </div>

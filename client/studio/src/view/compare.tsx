@@ -1,0 +1,99 @@
+/** Two pictures of the history in one frame, divided by a line that can be moved, and how their requests differ. */
+import { For, Show, createMemo, createSignal, createUniqueId } from "solid-js";
+import { Dialog } from "@kobalte/core/dialog";
+
+import { differences } from "../prompt/difference";
+import type { Entry } from "../state/history";
+import { t } from "../text";
+import { artifactAddress } from "./artifact";
+import { Cross } from "./icons";
+
+export function Compare(props: { entries: readonly Entry[]; isOpen: boolean; onClose: () => void }) {
+  return (
+    <Dialog open={props.isOpen} onOpenChange={(isOpen) => !isOpen && props.onClose()}>
+      <Dialog.Portal>
+        <Dialog.Overlay class="overlay" />
+        <Dialog.Content class="dialog">
+          <header class="line">
+            <Dialog.Title class="dialog-title">{t("compare.title")}</Dialog.Title>
+            <Dialog.CloseButton class="icon-button" aria-label={t("picture.close")}>
+              <Cross />
+            </Dialog.CloseButton>
+          </header>
+          <Show when={props.entries[0]}>
+            {(left) => <Show when={props.entries[1]}>{(right) => <Pair left={left()} right={right()} />}</Show>}
+          </Show>
+        </Dialog.Content>
+      </Dialog.Portal>
+    </Dialog>
+  );
+}
+
+function Pair(props: { left: Entry; right: Entry }) {
+  const id = createUniqueId();
+  const [share, setShare] = createSignal(50);
+  const left = artifactAddress(() => props.left);
+  const right = artifactAddress(() => props.right);
+  const rows = createMemo(() => differences(props.left.job.request, props.right.job.request));
+  return (
+    <div class="detail">
+      <div>
+        <div class="compare">
+          <Show when={right()}>
+            {(source) => <img src={source()} alt={`${t("compare.right")}: ${props.right.title}`} />}
+          </Show>
+          <Show when={left()}>
+            {(source) => (
+              <img
+                class="over"
+                src={source()}
+                alt={`${t("compare.left")}: ${props.left.title}`}
+                style={{ "clip-path": `inset(0 ${100 - share()}% 0 0)` }}
+              />
+            )}
+          </Show>
+          <i class="divide" aria-hidden="true" style={{ left: `${share()}%` }} />
+        </div>
+        <label class="hidden" for={id}>
+          {t("compare.slider")}
+        </label>
+        <input
+          id={id}
+          class="slider"
+          type="range"
+          min="0"
+          max="100"
+          value={share()}
+          onInput={(event) => setShare(event.currentTarget.valueAsNumber)}
+        />
+      </div>
+      <div class="detail-text">
+        <h3>{t("compare.differences")}</h3>
+        <Show when={rows().length > 0} fallback={<p class="faint">{t("compare.same")}</p>}>
+          <div class="table" tabindex="0" role="region" aria-label={t("compare.differences")}>
+            <table>
+              <thead>
+                <tr>
+                  <th scope="col">{t("compare.field")}</th>
+                  <th scope="col">{t("compare.left")}</th>
+                  <th scope="col">{t("compare.right")}</th>
+                </tr>
+              </thead>
+              <tbody>
+                <For each={rows()}>
+                  {(row) => (
+                    <tr>
+                      <th scope="row">{row.field}</th>
+                      <td dir="auto">{row.left}</td>
+                      <td dir="auto">{row.right}</td>
+                    </tr>
+                  )}
+                </For>
+              </tbody>
+            </table>
+          </div>
+        </Show>
+      </div>
+    </div>
+  );
+}
