@@ -163,7 +163,7 @@ export function drop(page, name, type, data) {
 
 /** What hinders people with screen readers, seriously. */
 export async function barriers(page) {
-  // By the protocol of the debugger: the page's policy lets in no script but those of the server.
+  // By the protocol of the debugger: the page's policy accepts scripts of the server only.
   await page.evaluate(readFileSync(AXE, "utf8"));
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
   const serious = violations.filter(({ impact }) => impact === "serious" || impact === "critical");

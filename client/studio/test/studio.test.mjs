@@ -125,11 +125,33 @@ test("a saved picture brings its request back, and other files are refused", asy
 
   await drop(fresh, "prompt.xml", "text/xml", Buffer.from("<caption>From a file.</caption>"));
   await fresh.locator(".cm-content", { hasText: "From a file." }).waitFor();
+  await drop(
+    fresh,
+    "other.png",
+    "image/png",
+    pictureOfOthers("a cat, 1girl\nNegative prompt: dog\nSteps: 9, Sampler: X, Seed: 5, Size: 64x96"),
+  );
+  await fresh.getByText("Loaded other.png. Not carried over: Sampler").waitFor();
+  assert.equal(await textOf(fresh), "a cat, 1girl");
+  assert.equal(await fresh.getByLabel("Negative prompt").inputValue(), "dog");
+  assert.equal(await fresh.getByLabel("Height").inputValue(), "96");
+  await fresh.getByText("Form", { exact: true }).click();
+  await fresh.getByRole("button", { name: "Turn it into XML" }).click();
+  await fresh.getByRole("region", { name: "Whole picture" }).waitFor();
   await drop(fresh, "damaged.png", "image/png", picture.subarray(0, 60));
-  await fresh.getByText("This picture holds no request of Sakuga.").waitFor();
+  await fresh.getByText(/This picture holds no request of Sakuga/).waitFor();
   await drop(fresh, "noise.bin", "application/octet-stream", Buffer.from([0xff, 0, 0xfe]));
   await fresh.getByText("The file is no text and no PNG picture.").waitFor();
 });
+
+/** A picture as other programs write it: without pixels, which nobody reads here. */
+function pictureOfOthers(parameters) {
+  const body = Buffer.concat([Buffer.from("tEXtparameters\0"), Buffer.from(parameters, "latin1")]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(body.length - 4);
+  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+  return Buffer.concat([signature, length, body, Buffer.alloc(4), Buffer.alloc(12)]);
+}
 
 test("tags are completed from a list that a person gives, by name and by alias", async (t) => {
   const page = await open(t, studio, { store: { view: "both" } });

@@ -29,7 +29,7 @@ pub(super) enum Found {
     Instructions(&'static str),
 }
 
-/// The file at the path of a URL; `None` if there is none.
+/// The file at the path of a URL; `None` if there is no such file.
 pub(super) fn find(path: &str) -> Option<Found> {
     let name = match path.strip_prefix('/')? {
         "" => "index.html",

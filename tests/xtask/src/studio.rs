@@ -18,7 +18,7 @@ const PAGE: &str = "client/studio/dist";
 /// The sources of the TypeScript client: the page uses them, and `src/sakuga` is a link to them.
 const CLIENT: &str = "client/typescript/src";
 
-/// What there is beside the sources in a folder where somebody works.
+/// What else a folder has in which somebody works.
 const NOT_SOURCES: [&str; 2] = ["dist", "node_modules"];
 
 /// The name of the file that says what was built.

@@ -52,7 +52,7 @@ describe("reading", () => {
     expect(readDocument(text).caption?.value).toBe("good");
   });
 
-  it("replaces entities and leaves what is none", () => {
+  it("replaces entities and leaves other text", () => {
     expect(unescapeValue("&lt;&#65;&#x42;&amp;amp; &nbsp; &#99999999;")).toBe("<AB&amp; &nbsp; &#99999999;");
   });
 

@@ -2,6 +2,7 @@
 import { fromJsonString } from "@bufbuild/protobuf";
 
 import { type ImageMetadata, ImageMetadataSchema } from "../sakuga/gen/sakuga/generation/v1/event_pb.js";
+import { PARAMETERS, type Parameters, readParameters } from "./parameters";
 import { isPng, pngText } from "./png";
 
 /** Bytes that a file may have. */
@@ -15,6 +16,7 @@ const KEYWORD = "sakuga";
 export type Loaded =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "tags"; readonly csv: string }
+  | { readonly kind: "parameters"; readonly parameters: Parameters }
   | { readonly kind: "picture"; readonly metadata: ImageMetadata };
 
 /** Why a file cannot be loaded, as the name of a message. */
@@ -32,7 +34,7 @@ export async function loadFile(file: File): Promise<Loaded> {
   }
   const data = new Uint8Array(await file.arrayBuffer());
   if (isPng(data)) {
-    return { kind: "picture", metadata: await readMetadata(data) };
+    return readPicture(data);
   }
   if (!isList && data.length > TEXT_BYTES_MAX) {
     throw new LoadError("load.large");
@@ -48,18 +50,24 @@ export async function loadFile(file: File): Promise<Loaded> {
   }
 }
 
-async function readMetadata(data: Uint8Array): Promise<ImageMetadata> {
-  let text: string | undefined;
+async function readPicture(data: Uint8Array): Promise<Loaded> {
+  let own: string | undefined;
+  let foreign: string | undefined;
   try {
-    text = await pngText(data, KEYWORD);
+    own = await pngText(data, KEYWORD);
+    foreign = own === undefined ? await pngText(data, PARAMETERS) : undefined;
   } catch {
     throw new LoadError("load.damaged");
   }
-  if (text === undefined) {
-    throw new LoadError("load.foreign");
+  if (own === undefined) {
+    const parameters = foreign === undefined ? undefined : readParameters(foreign);
+    if (!parameters) {
+      throw new LoadError("load.foreign");
+    }
+    return { kind: "parameters", parameters };
   }
   try {
-    return fromJsonString(ImageMetadataSchema, text, { ignoreUnknownFields: true });
+    return { kind: "picture", metadata: fromJsonString(ImageMetadataSchema, own, { ignoreUnknownFields: true }) };
   } catch {
     throw new LoadError("load.damaged");
   }

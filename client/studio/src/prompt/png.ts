@@ -11,7 +11,7 @@ export function isPng(data: Uint8Array): boolean {
 }
 
 /**
- * The text of a keyword, from an `iTXt`, `tEXt` or `zTXt` chunk; `undefined` if there is none, or the file is damaged before
+ * The text of a keyword, from an `iTXt`, `tEXt` or `zTXt` chunk; `undefined` if there is no such chunk, or the file is damaged before
  * it.
  */
 export async function pngText(data: Uint8Array, keyword: string): Promise<string | undefined> {

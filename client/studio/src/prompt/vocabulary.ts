@@ -17,7 +17,7 @@ export interface Match {
 /** Lines that are read. */
 const TAGS_MAX = 500_000;
 
-/** Reads a list. Lines that are none are left out; a list without any tag is empty. The most frequent tag comes first. */
+/** Reads a list. Other lines are skipped; a text without any tag gives an empty list. The most frequent tag comes first. */
 export function readVocabulary(csv: string): KnownTag[] {
   const tags: KnownTag[] = [];
   for (const line of csv.split("\n")) {

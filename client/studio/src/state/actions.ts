@@ -89,6 +89,15 @@ export async function openFile(file: File): Promise<void> {
       setNotice({ text: t("load.tags", { name: file.name, n: count }), isProblem: false });
       return;
     }
+    if (loaded.kind === "parameters") {
+      const { prompt, negative, unused, ...given } = loaded.parameters;
+      setText(prompt);
+      setSettings({ negative, ...given, ratio: given.width && given.height ? "free" : settings.ratio });
+      const name = file.name;
+      const rest = unused.join(", ");
+      setNotice({ text: t(rest === "" ? "load.done" : "load.parameters", { name, rest }), isProblem: false });
+      return;
+    }
     if (loaded.kind === "text") {
       setText(loaded.text);
     } else if (!loaded.metadata.request) {

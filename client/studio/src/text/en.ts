@@ -176,8 +176,9 @@ export const en = {
 
   "load.large": "The file is too large.",
   "load.binary": "The file is no text and no PNG picture.",
-  "load.foreign": "This picture holds no request of Sakuga.",
+  "load.foreign": "This picture holds no request of Sakuga and no settings that can be read.",
   "load.damaged": "The request in this picture is damaged.",
+  "load.parameters": "Loaded {name}. Not carried over: {rest}",
   "load.no-tags": "The list has no tags. Its lines are `name,category,count,aliases`.",
   "load.tags": "Loaded {name}: {n} tags to complete from",
   "load.done": "Loaded {name}",

@@ -178,8 +178,9 @@ export const ja: Texts = {
 
   "load.large": "ファイルが大きすぎます。",
   "load.binary": "テキストでも PNG 画像でもありません。",
-  "load.foreign": "この画像に Sakuga のリクエストはありません。",
+  "load.foreign": "この画像に Sakuga のリクエストも、読み取れる設定もありません。",
   "load.damaged": "この画像のリクエストは壊れています。",
+  "load.parameters": "{name} を読み込みました。引き継がない設定: {rest}",
   "load.no-tags": "リストにタグがありません。各行は `name,category,count,aliases` です。",
   "load.tags": "{name} を読み込みました: 補完できるタグ {n} 件",
   "load.done": "{name} を読み込みました",

@@ -177,8 +177,9 @@ export const zh: Texts = {
 
   "load.large": "文件太大。",
   "load.binary": "该文件既不是文本，也不是 PNG 图片。",
-  "load.foreign": "此图片中没有 Sakuga 的请求。",
+  "load.foreign": "此图片中没有 Sakuga 的请求，也没有可读取的设置。",
   "load.damaged": "此图片中的请求已损坏。",
+  "load.parameters": "已加载 {name}。未采用：{rest}",
   "load.no-tags": "列表中没有标签。每行应为 `name,category,count,aliases`。",
   "load.tags": "已加载 {name}：{n} 个可补全的标签",
   "load.done": "已加载 {name}",

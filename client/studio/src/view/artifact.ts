@@ -5,7 +5,7 @@ import { JobState } from "../sakuga/web.js";
 import { explainFailure, server } from "../state/connection";
 import type { Entry } from "../state/history";
 
-/** The address; `undefined` until the picture is there, or if there is none. */
+/** The address; `undefined` until the picture is loaded, or if the job has no picture. */
 export function artifactAddress(entry: Accessor<Entry>): Accessor<string | undefined> {
   const [address] = createResource(
     () => (entry().job.state === JobState.COMPLETED ? entry() : undefined),
