@@ -1,5 +1,7 @@
 //! Two runs compared: the figures of each and their ratio, and the settings in which they differ.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use maud::html;
 
 use super::chart::{self, Chart};
@@ -38,13 +40,7 @@ impl Line {
 /// Every setting, network size or prompt in which two runs differ, so that their figures cannot be compared.
 pub fn differences(a: &Record, b: &Record) -> Vec<String> {
     let mut found = a.protocol.differences(&b.protocol);
-    // Programs differ in which parameters they count; another network differs by more.
-    let size = |record: &Record| record.system.parameters.get("next_dit").map(|count| super::stats::bytes_f64(*count));
-    if let (Some(a), Some(b)) = (size(a), size(b))
-        && (a - b).abs() > a.max(b) * SIZE_TOLERANCE
-    {
-        found.push(format!("parameters of next_dit: {a} and {b}"));
-    }
+    found.extend(network_differences(&a.system.parameters, &b.system.parameters));
     for case in &a.cases {
         if twin(b, case).is_some_and(|twin| twin.prompt != case.prompt) {
             found.push(format!("the prompt of the case {}", case.name));
@@ -54,6 +50,27 @@ pub fn differences(a: &Record, b: &Record) -> Vec<String> {
         found.push("the cases: none is in both".to_owned());
     }
     found
+}
+
+/// The networks whose sizes differ by more than what programs count differently, and the largest network of each run if the
+/// other run does not have it. Empty if a run does not state its networks.
+fn network_differences(a: &BTreeMap<String, u64>, b: &BTreeMap<String, u64>) -> Vec<String> {
+    if a.is_empty() || b.is_empty() {
+        return Vec::new();
+    }
+    let largest = [a, b].map(|parts| parts.iter().max_by_key(|(_, count)| **count).map(|(name, _)| name));
+    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    let text = |count: Option<&u64>| count.map_or_else(|| "none".to_owned(), u64::to_string);
+    let differs = |name: &String| match (a.get(name), b.get(name)) {
+        (Some(a), Some(b)) => {
+            let (a, b) = (super::stats::bytes_f64(*a), super::stats::bytes_f64(*b));
+            (a - b).abs() > a.max(b) * SIZE_TOLERANCE
+        }
+        // One program may leave out a small part, such as the decoder of previews.
+        _ => largest.contains(&Some(name)),
+    };
+    let differing = names.into_iter().filter(|name| differs(name));
+    differing.map(|name| format!("parameters of {name}: {} and {}", text(a.get(name)), text(b.get(name)))).collect()
 }
 
 fn twin<'a>(record: &'a Record, case: &CaseRecord) -> Option<&'a CaseRecord> {
@@ -236,6 +253,10 @@ mod tests {
         sized.system.parameters.insert("next_dit".to_owned(), 3_000);
         assert_eq!(differences(&sized, &b)[3], "the prompt of the case two-xml");
         assert_eq!(differences(&sized, &b)[2], "parameters of next_dit: 3000 and 1000");
+        sized.system.parameters = [("unet".to_owned(), 5_000), ("next_dit".to_owned(), 1_000)].into();
+        assert_eq!(differences(&sized, &b)[2], "parameters of unet: 5000 and none");
+        sized.system.parameters = [("tiny_decoder".to_owned(), 10), ("next_dit".to_owned(), 1_000)].into();
+        assert_eq!(differences(&sized, &b).len(), 3, "a small part that one side does not count");
         let expected = ["sampling.steps: 20 and 28", "width: 256 and 512", "the prompt of the case two-xml"];
         assert_eq!(differences(&a, &b), expected);
         b.cases[0].name = "other".to_owned();
