@@ -1,9 +1,10 @@
 //! Image models in burn: text in, pictures out. This crate knows nothing of the server.
 //!
 //! [`ModelFiles`](open::ModelFiles) describes a checkpoint without reading its weights, opens it on a device as a
-//! [`sakuga_model_core::OpenModel`], and opens it again from a copy of the weights in host memory. Below it, data flows one way: [`families`] recognises the kind of a checkpoint and has
-//! the order of the work of each kind, and says how to add one; [`checkpoint`] reads weights and merges adapters; the
-//! [`networks`] compute; [`sampler`] owns schedules, solvers, guidance and noise; [`tokenizer`] makes token ids.
+//! [`sakuga_model_core::OpenModel`], and opens it again from a copy of the weights in host memory. Below it, data flows one
+//! way: [`families`] recognises the kind of a checkpoint, has the order of the work of each kind, and says how to add one;
+//! [`checkpoint`] reads weights and merges adapters; the [`networks`] compute; [`sampler`] owns schedules, solvers, guidance
+//! and noise; [`tokenizer`] makes token ids.
 //!
 //! Shapes in the documentation: B batch, L padded text length, C latent channels, H and W of the latents (an eighth of
 //! the image), N image tokens, S sequence length, D width of a network.

@@ -6,9 +6,10 @@
 //!    the message.
 //! 2. `jobs/create.rs` finds the job of a repeated call or admits the call, the cheap checks first: the client's rate in
 //!    `rate.rs`, then a place in the queue in `scheduler/reservation.rs`.
-//! 3. Only then `jobs/prepare.rs` finds the model in `models/catalog.rs` and has the request checked: `wire/from_proto.rs` and `wire/sampling.rs` turn it into a
-//!    [`request::UncheckedRequest`], and `request/mod.rs` with `request/faults.rs` into a [`request::Request`] with every
-//!    default filled in, or into all of its faults. Bounds come from [`sakuga_model_core::limits`].
+//! 3. Only then `jobs/prepare.rs` finds the model in `models/catalog.rs` and has the request checked: `wire/from_proto.rs`
+//!    and `wire/sampling.rs` turn it into a [`request::UncheckedRequest`], and `request/mod.rs` with `request/faults.rs` into
+//!    a [`request::Request`] with every default filled in, or into all of its faults. Bounds come from
+//!    [`sakuga_model_core::limits`].
 //! 4. `jobs/record.rs` and the first events are committed by `store/writer.rs`; the request becomes a [`job::Job`] with a
 //!    journal and waits in `scheduler/queue.rs`.
 //! 5. `scheduler/worker.rs`, on the one thread that owns the models, loads the job's model if it is not on the device, for

@@ -6,23 +6,29 @@
 //!
 //! # How to add a family
 //!
-//! 1. Networks that are not there yet go into `networks/`, one folder each: a configuration read with
+//! 1. `networks/NAME/`: each network that is not there yet, with a configuration read by
 //!    [`ConfigFields`](crate::checkpoint::ConfigFields), a `load` that takes its tensors from a
-//!    [`TensorReader`](crate::checkpoint::TensorReader) under their published names, and a forward pass. Put inputs and
-//!    outputs of the authors' code into a fixture set and compare in `tests/parity/`.
-//! 2. `families/NAME/mod.rs` holds the loaded parts and implements [`FamilyModel`]: facts
-//!    ([`ModelInfo`] with encoders and stages as lists), tokenizers, warm-up and `generate`.
-//!    `families/newbie/` is the example: `layout.rs` names the parts of a folder, `networks.rs` loads them, `text.rs`
-//!    tokenizes, `denoise.rs` evaluates the denoiser under guidance, `info.rs` has the defaults. Every reader gets
-//!    [`LoadOptions::weights`]: networks that were loaded from headers alone describe the model and compute nothing.
-//! 3. A denoiser that predicts noise or v and not a velocity is converted by
-//!    [`Prediction`](crate::sampler::Prediction); the solvers stay as they are.
-//! 4. `recognise.rs`: a variant of [`Family`] with its `_class_name`s, the tensors by which a single file is recognised,
-//!    and tests with made-up files. `load` below calls the new module.
-//! 5. Nothing changes in `sakuga-model-core` or the server, unless the family has options that no request has yet.
+//!    [`TensorReader`](crate::checkpoint::TensorReader) under their published names, and a forward pass. Compare inputs and
+//!    outputs of the authors' code in a test program of its own, as `tests/parity_sdxl/` does with `tests/parity/harness.rs`.
+//! 2. `recognise.rs`: a variant of [`Family`] with its `_class_name`s and the tensors by which a single file is recognised.
+//!    [`load`] calls the new module.
+//! 3. `families/NAME/`, after the example of `families/sdxl/`:
+//!    - `source.rs` finds the parts of a folder or file, `networks.rs` loads them. Every reader gets
+//!      [`LoadOptions::weights`]: networks that were loaded from headers alone describe the model and compute nothing.
+//!    - `info.rs` fills [`ModelInfo`]: encoders, stages, solvers, sizes and defaults. `index_keys.rs` reads the keys that every
+//!      family has. [`PromptText`](sakuga_model_core::PromptText) says how the server renders prompts for it.
+//!    - `text.rs` tokenizes and counts, `denoise.rs` evaluates the denoiser under guidance, `preview.rs` has the linear preview of
+//!      its latents, `adapters.rs` maps names of adapters to its tensors, `synthetic.rs` writes small random checkpoints.
+//!    - `pipeline.rs` implements [`FamilyModel`]. `Drawing` decodes, `StepReporter` reports steps and previews, `Profiler` reports
+//!      operations, `fingerprint.rs` identifies the files.
+//! 4. The solver: flow matching is integrated by [`sampler::solver`](crate::sampler::solver). Noise and v predictions at discrete
+//!    training times use [`sampler::diffusion`](crate::sampler::diffusion).
+//! 5. `server/tests/` draws with a synthetic checkpoint. `sakuga-model-core` and the server change only if the family reads
+//!    prompts in a new form or has options that no request has yet.
 
 mod drawing;
 mod fingerprint;
+mod index_keys;
 mod load_clock;
 pub mod newbie;
 mod place;

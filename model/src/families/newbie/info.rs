@@ -1,11 +1,12 @@
 //! Facts about a loaded checkpoint, from its index, its networks and its files.
 
-use sakuga_model_core::{EncoderInfo, Guidance, ModelInfo, PromptText, Sampling, SizeLimits, Solver, Stage, limits};
+use sakuga_model_core::{EncoderInfo, Guidance, ModelInfo, PromptText, Sampling, SizeLimits, Solver, Stage};
 
 use super::LoadOptions;
 use super::networks::Networks;
 use crate::checkpoint::{ConfigFields, LoadReport, ModelFolder};
 use crate::error::LoadError;
+use crate::families::index_keys::{CommonKeys, Defaults};
 use crate::families::newbie::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT};
 
 /// What Gemma read before XML captions in training; the final space belongs to it.
@@ -26,14 +27,19 @@ const AREA_EDGE_FACTOR: u32 = 4;
 pub const SAMPLING_DEFAULT: Sampling =
     Sampling { solver: Solver::Euler, steps: 28, guidance: Guidance::new(5.0), shift: 6.0 };
 
+const DEFAULTS: Defaults = Defaults {
+    size_px: SIZE_DEFAULT_PX,
+    edge_max_px: EDGE_MAX_PX,
+    sampling: SAMPLING_DEFAULT,
+    solvers: &Solver::ALL,
+    has_shift: true,
+};
+
 /// The keys that this project adds to `model_index.json`; every one may be absent. An empty system prompt means none.
 pub(super) struct IndexKeys {
-    pub name: String,
-    pub notice: String,
+    pub common: CommonKeys,
     pub system_prompt: String,
     pub plain_system_prompt: String,
-    pub default_size_px: usize,
-    pub sampling: Sampling,
     pub token_limits: [usize; 2],
 }
 
@@ -45,14 +51,10 @@ impl IndexKeys {
     /// Every key of the wrong type or out of range, in one error.
     pub fn read(folder: &ModelFolder) -> Result<Self, LoadError> {
         let fields = ConfigFields::new(folder.index());
-        let folder_name = folder.dir().file_name().map(|name| name.to_string_lossy().into_owned());
         let keys = Self {
-            name: fields.text_or("_sakuga_name", folder_name.as_deref().unwrap_or("model")),
-            notice: fields.text_or("_sakuga_notice", ""),
+            common: CommonKeys::read(&fields, folder.dir(), &DEFAULTS),
             system_prompt: fields.text_or("_sakuga_system_prompt", SYSTEM_PROMPT_DEFAULT),
             plain_system_prompt: fields.text_or("_sakuga_system_prompt", PLAIN_SYSTEM_PROMPT_DEFAULT),
-            default_size_px: fields.count_or("_sakuga_default_size_px", SIZE_DEFAULT_PX, 1..=EDGE_MAX_PX),
-            sampling: sampling(&fields),
             token_limits: [
                 fields.count_or("_sakuga_gemma_tokens_max", GEMMA_TOKENS_DEFAULT, 8..=131_072),
                 fields.count_or("_sakuga_jina_tokens_max", JINA_TOKENS_DEFAULT, 8..=8192),
@@ -62,34 +64,6 @@ impl IndexKeys {
         fields.finish().map_err(|source| LoadError::Config { path, source })?;
         Ok(keys)
     }
-}
-
-/// The `_sakuga_default_*` keys of the sampler. Their bounds are those of a request.
-fn sampling(fields: &ConfigFields<'_>) -> Sampling {
-    let mut sampling = SAMPLING_DEFAULT;
-    let solver = fields.text_or("_sakuga_default_solver", sampling.solver.name()).parse();
-    sampling.solver = solver.unwrap_or_else(|error| {
-        fields.reject(format!("`_sakuga_default_solver`: {error}"));
-        sampling.solver
-    });
-    let steps = limits::STEPS.min as usize..=limits::STEPS.max as usize;
-    sampling.steps = fields.count_or("_sakuga_default_steps", sampling.steps as usize, steps) as u32;
-    let key = |field: &str| format!("_sakuga_default_{}", field.rsplit('.').next().unwrap_or(field));
-    for number in Sampling::NUMBERS {
-        let range = decimal(number.limit.min)..=decimal(number.limit.max);
-        let value = fields.number_or(&key(number.limit.field), decimal(number.get(&sampling)), range);
-        number.set(&mut sampling, value as f32);
-    }
-    // Each number is within its bounds here; the faults are numbers that do not go together.
-    for fault in sampling.faults() {
-        fields.reject(format!("`{}`: {}", key(fault.field), fault.text));
-    }
-    sampling
-}
-
-/// The number that is written like this one: 0.1 and not 0.10000000149.
-fn decimal(number: f32) -> f64 {
-    number.to_string().parse().unwrap_or(f64::from(number))
 }
 
 /// The most tokens that Gemma and Jina CLIP read.
@@ -109,11 +83,11 @@ pub(super) fn model_info(
     let dit = networks.transformer.config();
     let multiple = dit.patch_size * networks.vae.config().factor();
     let edge_max = (dit.axes_lens[1].min(dit.axes_lens[2]) * multiple).min(EDGE_MAX_PX / multiple * multiple);
-    let default_size = (keys.default_size_px.min(edge_max) / multiple * multiple).max(multiple);
+    let default_size = (keys.common.default_size_px.min(edge_max) / multiple * multiple).max(multiple);
     let encoder = |name, tokens: usize| EncoderInfo { name, tokens_max: tokens as u32 };
     let [gemma_tokens, jina_tokens] = token_limits(keys, networks);
     ModelInfo {
-        name: keys.name.clone(),
+        name: keys.common.name.clone(),
         family: "newbie",
         parameters: reports.iter().map(|report| (part_name(&report.component), report.parameters)).collect(),
         encoders: vec![encoder("gemma3", gemma_tokens), encoder("jina_clip", jina_tokens)],
@@ -125,14 +99,14 @@ pub(super) fn model_info(
             pixels_max: (default_size as u64 * u64::from(AREA_EDGE_FACTOR)).pow(2),
         },
         has_preview_decoder: networks.tiny_decoder.is_some(),
-        notice: keys.notice.clone(),
+        notice: keys.common.notice.clone(),
         fingerprint,
         default_system_prompt: keys.system_prompt.clone(),
         default_plain_system_prompt: keys.plain_system_prompt.clone(),
         prompt_text: PromptText::Markup,
-        solvers: &Solver::ALL,
-        has_shift: true,
-        sampling: keys.sampling,
+        solvers: DEFAULTS.solvers,
+        has_shift: DEFAULTS.has_shift,
+        sampling: keys.common.sampling,
     }
 }
 
@@ -171,8 +145,8 @@ mod tests {
     #[test]
     fn a_silent_index_has_the_authors_defaults() {
         let keys = keys(json!({})).expect("every key is optional");
-        assert_eq!(keys.sampling, SAMPLING_DEFAULT);
-        assert_eq!((keys.system_prompt.as_str(), keys.notice.as_str()), (SYSTEM_PROMPT_DEFAULT, ""));
+        assert_eq!(keys.common.sampling, SAMPLING_DEFAULT);
+        assert_eq!((keys.system_prompt.as_str(), keys.common.notice.as_str()), (SYSTEM_PROMPT_DEFAULT, ""));
         assert_eq!(keys.plain_system_prompt, PLAIN_SYSTEM_PROMPT_DEFAULT);
     }
 
@@ -184,7 +158,7 @@ mod tests {
         let keys = keys(index).expect("all in range");
         let guidance = Guidance { until: 0.5, renorm: 1.0, ..Guidance::new(3.5) };
         let expected = Sampling { solver: Solver::Dpm, steps: 20, guidance, shift: 1.0 };
-        assert_eq!(keys.sampling, expected);
+        assert_eq!(keys.common.sampling, expected);
         assert_eq!((keys.system_prompt.as_str(), keys.plain_system_prompt.as_str()), ("", ""), "none, not the default");
     }
 

@@ -8,6 +8,7 @@ use super::source::Source;
 use super::text::CHUNKS_MAX;
 use crate::checkpoint::{ConfigFields, LoadReport};
 use crate::error::LoadError;
+use crate::families::index_keys::{CommonKeys, Defaults};
 use crate::sampler::diffusion;
 
 /// Edge of the published model's images, in pixels.
@@ -25,29 +26,34 @@ const SOLVERS: [Solver; 2] = [Solver::Euler, Solver::Dpm];
 
 /// The keys of `model_index.json` that this family reads; every one may be absent.
 pub(super) struct IndexKeys {
-    name: String,
-    notice: String,
-    default_size_px: usize,
+    common: CommonKeys,
     /// Whether no negative prompt is the same as zeros, and not as the empty text.
     pub(super) zeros_for_no_negative: bool,
 }
 
 impl IndexKeys {
-    /// Reads the keys of a model's index.
+    /// Reads the keys of a model's index. The solver of a request that names none is that of the scheduler.
     ///
     /// # Errors
     ///
     /// Every key of the wrong type or out of range, in one error.
-    pub(super) fn read(source: &Source) -> Result<Self, LoadError> {
+    pub(super) fn read(source: &Source, scheduler: &SchedulerConfig) -> Result<Self, LoadError> {
         let index = source.index();
         let fields = ConfigFields::new(&index);
+        let solver = match scheduler.solver {
+            diffusion::Solver::DpmPp { .. } => Solver::Dpm,
+            _ => Solver::Euler,
+        };
+        let defaults = Defaults {
+            size_px: SIZE_DEFAULT_PX,
+            edge_max_px: EDGE_MAX_PX,
+            sampling: Sampling { solver, steps: STEPS_DEFAULT, guidance: Guidance::new(GUIDANCE_DEFAULT), shift: 1.0 },
+            solvers: &SOLVERS,
+            has_shift: false,
+        };
         let path = source.path();
-        let stem = if path.is_file() { path.file_stem() } else { path.file_name() };
-        let own_name = stem.map(|name| name.to_string_lossy().into_owned());
         let keys = Self {
-            name: fields.text_or("_sakuga_name", own_name.as_deref().unwrap_or("model")),
-            notice: fields.text_or("_sakuga_notice", ""),
-            default_size_px: fields.count_or("_sakuga_default_size_px", SIZE_DEFAULT_PX, 1..=EDGE_MAX_PX),
+            common: CommonKeys::read(&fields, path, &defaults),
             zeros_for_no_negative: fields.flag_or("force_zeros_for_empty_prompt", true),
         };
         let path = path.join("model_index.json");
@@ -60,20 +66,15 @@ impl IndexKeys {
 pub(super) fn model_info(
     keys: &IndexKeys,
     networks: &Networks,
-    scheduler: &SchedulerConfig,
     reports: &[LoadReport],
     fingerprint: String,
 ) -> ModelInfo {
     let factor = networks.vae.config().factor();
-    let default_size = (keys.default_size_px / factor * factor).max(factor);
+    let default_size = (keys.common.default_size_px / factor * factor).max(factor);
     let inside = networks.text.g.config().tokens - 2;
     let encoder = |name| EncoderInfo { name, tokens_max: (CHUNKS_MAX * inside) as u32 };
-    let solver = match scheduler.solver {
-        diffusion::Solver::DpmPp { .. } => Solver::Dpm,
-        _ => Solver::Euler,
-    };
     ModelInfo {
-        name: keys.name.clone(),
+        name: keys.common.name.clone(),
         family: "sdxl",
         parameters: reports.iter().map(|report| (report.component.clone(), report.parameters)).collect(),
         encoders: vec![encoder("clip_l"), encoder("clip_g")],
@@ -85,13 +86,13 @@ pub(super) fn model_info(
             pixels_max: (default_size as u64 * AREA_EDGE_FACTOR).pow(2),
         },
         has_preview_decoder: false,
-        notice: keys.notice.clone(),
+        notice: keys.common.notice.clone(),
         fingerprint,
         default_system_prompt: String::new(),
         default_plain_system_prompt: String::new(),
         prompt_text: PromptText::Tags,
         solvers: &SOLVERS,
         has_shift: false,
-        sampling: Sampling { solver, steps: STEPS_DEFAULT, guidance: Guidance::new(GUIDANCE_DEFAULT), shift: 1.0 },
+        sampling: keys.common.sampling,
     }
 }

@@ -56,13 +56,13 @@ impl Pipeline {
     /// What is missing, malformed or does not fit, with the file.
     pub fn load(path: &Path, options: &LoadOptions) -> Result<(Self, Vec<LoadReport>), LoadError> {
         let source = Source::open(path)?;
-        let keys = IndexKeys::read(&source)?;
         let scheduler = source.scheduler()?;
+        let keys = IndexKeys::read(&source, &scheduler)?;
         let facts = options.facts.get_or_read(|| -> Result<_, LoadError> {
             Ok(Facts { tokenizers: TokenizerPair::open(path)?, fingerprint: source.fingerprint()? })
         })?;
         let (networks, reports) = Networks::load(&source, options, facts.tokenizers.tokenizers.clone())?;
-        let info = model_info(&keys, &networks, &scheduler, &reports, facts.fingerprint.clone());
+        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone());
         let pipeline = Self {
             networks,
             tokenizers: Arc::new(facts.tokenizers.clone()),
