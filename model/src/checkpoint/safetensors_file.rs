@@ -54,7 +54,6 @@ impl TensorEntry {
 pub struct SafetensorsFile {
     path: PathBuf,
     map: Mmap,
-    header_end: usize,
     entries: BTreeMap<String, TensorEntry>,
     metadata: BTreeMap<String, String>,
 }
@@ -70,13 +69,7 @@ impl SafetensorsFile {
         // fault the read; the documentation asks not to rewrite checkpoints in place while they are loaded.
         let map = unsafe { Mmap::map(&file) }.map_err(|source| LoadError::read(path, source))?;
         let parsed = parse(&map).map_err(|reason| LoadError::Safetensors { path: path.to_owned(), reason })?;
-        Ok(Self {
-            path: path.to_owned(),
-            map,
-            header_end: parsed.header_end,
-            entries: parsed.entries,
-            metadata: parsed.metadata,
-        })
+        Ok(Self { path: path.to_owned(), map, entries: parsed.entries, metadata: parsed.metadata })
     }
 
     /// The file.
@@ -94,11 +87,6 @@ impl SafetensorsFile {
         &self.metadata
     }
 
-    /// Length prefix and header, as they are in the file: names, types, shapes and offsets of all tensors.
-    pub fn header_bytes(&self) -> &[u8] {
-        &self.map[..self.header_end]
-    }
-
     /// The little-endian bytes of a tensor. `entry` must come from [`SafetensorsFile::entries`] of this file.
     pub fn bytes(&self, entry: &TensorEntry) -> &[u8] {
         &self.map[entry.range.clone()]
@@ -106,7 +94,6 @@ impl SafetensorsFile {
 }
 
 struct Parsed {
-    header_end: usize,
     entries: BTreeMap<String, TensorEntry>,
     metadata: BTreeMap<String, String>,
 }
@@ -172,7 +159,7 @@ fn parse(file: &[u8]) -> Result<Parsed, String> {
     if covered != file.len() {
         return Err(format!("{} bytes at its end belong to no tensor", file.len() - covered));
     }
-    Ok(Parsed { header_end: data_start, entries, metadata })
+    Ok(Parsed { entries, metadata })
 }
 
 #[cfg(test)]

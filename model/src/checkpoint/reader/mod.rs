@@ -180,11 +180,6 @@ impl TensorReader {
         self.shared.borrow().files.iter().map(|file| file.path().to_owned()).collect()
     }
 
-    /// Shows every file's header (names, types, shapes, offsets) to `see`, for a fingerprint.
-    pub fn each_header(&self, mut see: impl FnMut(&Path, &[u8])) {
-        self.shared.borrow().files.iter().for_each(|file| see(file.path(), file.header_bytes()));
-    }
-
     /// All names under this prefix, without it.
     pub fn names(&self) -> Vec<String> {
         let shared = self.shared.borrow();

@@ -51,15 +51,6 @@ impl Solver {
     /// UniPC of order 2.
     pub const UNIPC: Self = Self::UniPc { order: 2, growth: Growth::Bh2, lower_order_final: true };
 
-    /// Whether steps draw noise.
-    pub fn draws_noise(self) -> bool {
-        match self {
-            Self::EulerAncestral => true,
-            Self::Ddim { eta } => eta > 0.0,
-            Self::DpmPp { .. } | Self::Euler | Self::UniPc { .. } => false,
-        }
-    }
-
     /// The scale of the states in diffusers.
     pub fn scale(self) -> Scale {
         match self {
