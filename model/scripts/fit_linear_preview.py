@@ -1,4 +1,4 @@
-"""Fits the linear latent -> RGB map of `src/preview.rs` for FLUX.1's 16-channel latent space.
+"""Fits the linear latent -> RGB map of `src/families/newbie/preview.rs` for FLUX.1's 16-channel latent space.
 
     pip install numpy safetensors ml_dtypes
     python fit_linear_preview.py taef1_encoder.safetensors

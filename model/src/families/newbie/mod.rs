@@ -9,6 +9,7 @@ mod denoise;
 mod info;
 mod layout;
 mod networks;
+mod preview;
 pub mod text;
 
 use std::ops::ControlFlow;

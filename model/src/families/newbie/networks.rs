@@ -5,6 +5,7 @@ use sakuga_model_core::{ComputePath, LoraChoice, MemoryProbe, Precision};
 
 use super::LoadOptions;
 use super::layout::components;
+use super::preview;
 use crate::checkpoint::adapters::{LoraSet, Selection};
 use crate::checkpoint::{Component, LoadReport, ModelFolder, TensorReader, WeightSource, weight_files};
 use crate::device::{OpenDevice, dtype};
@@ -103,9 +104,9 @@ impl Networks {
             }
             Some(Err(_)) | None => None,
         };
-        let linear_preview = LinearPreview::find(&preview_dir, transformer.config().in_channels)?;
-        // Tensors are moved together, and what held them on their way is given back. Afterwards the fast paths take the
-        // addresses of the weights, which then cannot be moved any more.
+        let linear_preview = LinearPreview::find(&preview_dir, transformer.config().in_channels, preview::LATENTS)?;
+        // Compacts the memory of the weights and frees what loading used. The fast paths take the addresses of the weights
+        // afterwards, so the weights must not move after this.
         if !is_description {
             device.memory_cleanup();
         }

@@ -12,6 +12,7 @@ pub mod image;
 mod info;
 mod networks;
 mod pipeline;
+mod preview;
 pub mod prompt;
 pub mod scheduler;
 pub mod single_file;

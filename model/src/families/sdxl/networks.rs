@@ -5,6 +5,7 @@ use sakuga_model_core::{ComputePath, LoraChoice, Precision};
 
 use super::adapters::merge;
 use super::embedding::Embeddings;
+use super::preview;
 use super::source::{Source, SourcePart};
 use super::text::TextEncoders;
 use crate::checkpoint::adapters::{AdaptedPart, LoraSet, Selection};
@@ -89,7 +90,8 @@ impl Networks {
         reports.push(clock.stamp(part.reader.finish()?));
 
         check_widths(source, &unet, [&l, &g], &vae)?;
-        let linear_preview = LinearPreview::find(&source.path().join("preview_decoder"), unet.config().in_channels)?;
+        let preview_dir = source.path().join("preview_decoder");
+        let linear_preview = LinearPreview::find(&preview_dir, unet.config().out_channels, preview::LATENTS)?;
         if !matches!(options.weights, WeightSource::Headers) {
             device.memory_cleanup();
         }
