@@ -8,7 +8,7 @@ use sakuga_client::proto::generation::v1::Sampling;
 use sakuga_client::proto::json;
 use sakuga_client::proto::model::v1 as model;
 use sakuga_client::proto::system::v1::{
-    GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListModelsRequest, ListModelsResponse, LoadingPhase,
+    GetServerInfoRequest, GetServerInfoResponse, GpuStats, ListModelsRequest, ListModelsResponse, LoadingPhase, Model,
     SamplingDefaults, WatchGpuStatsRequest,
 };
 use serde_json::json;
@@ -140,9 +140,15 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
         for (part, parameters) in parts {
             fact(part, format!("{:.1} million parameters", precise(*parameters) / 1e6));
         }
-        fact("size", format!("{0}x{0}", model.default_size));
+        for encoder in &model.text_encoders {
+            fact(&encoder.name, format!("reads {}", units::count(encoder.max_tokens as usize, "token")));
+        }
+        fact("size", size(model));
         if let Some(sampling) = &model.default_sampling {
             fact("sampling", default_sampling(sampling));
+        }
+        if !model.solvers.is_empty() {
+            fact("solvers", model.solvers.join(", "));
         }
         fact(
             "previews",
@@ -154,6 +160,17 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// `1024x1024, up to 16.8 megapixels in multiples of 16 px`. An older server states the default alone.
+fn size(model: &Model) -> String {
+    let default = format!("{0}x{0}", model.default_size);
+    match model.size_multiple {
+        0 => default,
+        multiple => {
+            format!("{default}, up to {:.1} megapixels in multiples of {multiple} px", precise(model.max_pixels) / 1e6)
+        }
+    }
 }
 
 /// `device 0.1 s, next_dit 2.1 s (6.5 GiB, 3.1 GiB/s)`.

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use sakuga_client::proto::system::v1::system_service_server::{SystemService, SystemServiceServer};
 use sakuga_client::proto::system::v1::{
     Activity, ComputePath, GetServerInfoRequest, GetServerInfoResponse, GpuStats, Limits, ListModelsRequest,
-    ListModelsResponse, LoadingPhase, MemoryPool, Model, ProcessMemory, SamplingDefaults, StatsSource,
+    ListModelsResponse, LoadingPhase, MemoryPool, Model, ProcessMemory, SamplingDefaults, StatsSource, TextEncoder,
     WatchActivityRequest, WatchActivityResponse, WatchGpuStatsRequest, WatchGpuStatsResponse,
 };
 use tokio::net::TcpListener;
@@ -80,6 +80,10 @@ impl SystemService for System {
             default_size: 1024,
             notice: "the weights are random".to_owned(),
             default_sampling: Some(default_sampling),
+            text_encoders: vec![TextEncoder { name: "gemma3".to_owned(), max_tokens: 512 }],
+            solvers: vec!["euler".to_owned(), "dpm".to_owned()],
+            size_multiple: 16,
+            max_pixels: 4_194_304,
             ..Model::default()
         };
         Ok(Response::new(ListModelsResponse { models: vec![model] }))
@@ -174,7 +178,9 @@ async fn a_server_is_described() {
         .says("attention      burn (the driver is too old)")
         .says("the weights are random")
         .says("3500.0 million parameters")
-        .says("1024x1024")
+        .says("gemma3         reads 512 tokens")
+        .says("1024x1024, up to 4.2 megapixels in multiples of 16 px")
+        .says("solvers        euler, dpm")
         .says("dpm, 20 steps, guidance 3.5 while t < 0.5, renorm 1, shift 2");
     assert!(!run.stdout.contains('\u{1b}'), "{run:#?}");
     let object = info(&address, &["--json"]).await.expect(0).json();

@@ -378,6 +378,30 @@ pub struct Model {
     /// How it draws unless a request says otherwise.
     #[prost(message, optional, tag = "8")]
     pub default_sampling: ::core::option::Option<SamplingDefaults>,
+    /// Its text encoders, in the order of the token counts of `sakuga.prompt.v1.ValidatePromptResponse`.
+    #[prost(message, repeated, tag = "9")]
+    pub text_encoders: ::prost::alloc::vec::Vec<TextEncoder>,
+    /// The stages of a generation in order, such as `text_encode`, `denoise` and `decode`.
+    #[prost(string, repeated, tag = "10")]
+    pub stages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The solvers that a request may choose: `euler`, `midpoint`, `rk4` or `dpm`.
+    #[prost(string, repeated, tag = "11")]
+    pub solvers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether a request may shift its times. Otherwise `Sampling.shift` must be 1 or absent.
+    #[prost(bool, tag = "12")]
+    pub has_shift: bool,
+    /// Width and height of a request are multiples of this, in pixels.
+    #[prost(uint32, tag = "13")]
+    pub size_multiple: u32,
+    /// The longest edge in pixels.
+    #[prost(uint32, tag = "14")]
+    pub max_edge: u32,
+    /// The most pixels of one picture: what the model can draw, or less if the server's limit is lower.
+    #[prost(uint64, tag = "15")]
+    pub max_pixels: u64,
+    /// How its encoders read a prompt.
+    #[prost(enumeration = "PromptText", tag = "16")]
+    pub prompt_text: i32,
 }
 impl ::prost::Name for Model {
     const NAME: &'static str = "Model";
@@ -387,6 +411,26 @@ impl ::prost::Name for Model {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.system.v1.Model".into()
+    }
+}
+/// A text encoder of a model.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TextEncoder {
+    /// Its name, such as `gemma3`.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The most tokens that it reads, special tokens included; what is beyond is cut off.
+    #[prost(uint32, tag = "2")]
+    pub max_tokens: u32,
+}
+impl ::prost::Name for TextEncoder {
+    const NAME: &'static str = "TextEncoder";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.TextEncoder".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.TextEncoder".into()
     }
 }
 /// What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out.
@@ -493,6 +537,39 @@ impl ::prost::Name for WatchActivityResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.system.v1.WatchActivityResponse".into()
+    }
+}
+/// How a model reads prompts. Every request may use every form of prompt; the server renders it for the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PromptText {
+    /// Never sent.
+    Unspecified = 0,
+    /// As markup: blocks of elements, or a caption.
+    Markup = 1,
+    /// As a list of tags.
+    Tags = 2,
+}
+impl PromptText {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "PROMPT_TEXT_UNSPECIFIED",
+            Self::Markup => "PROMPT_TEXT_MARKUP",
+            Self::Tags => "PROMPT_TEXT_TAGS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "PROMPT_TEXT_UNSPECIFIED" => Some(Self::Unspecified),
+            "PROMPT_TEXT_MARKUP" => Some(Self::Markup),
+            "PROMPT_TEXT_TAGS" => Some(Self::Tags),
+            _ => None,
+        }
     }
 }
 /// Generated client implementations.

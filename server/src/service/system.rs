@@ -49,9 +49,7 @@ impl SystemService for System {
     }
 
     async fn list_models(&self, _: Request<ListModelsRequest>) -> Result<Response<ListModelsResponse>, Status> {
-        Ok(Response::new(ListModelsResponse {
-            models: self.context.models.iter().map(|model| to_proto::model(&model.info.model)).collect(),
-        }))
+        Ok(Response::new(ListModelsResponse { models: self.context.models.iter().map(to_proto::model).collect() }))
     }
 
     async fn watch_gpu_stats(

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
-use sakuga_proto::system::v1::{GetServerInfoRequest, ListModelsRequest, StatsSource, WatchGpuStatsRequest};
+use sakuga_proto::system::v1::{
+    GetServerInfoRequest, ListModelsRequest, PromptText, StatsSource, WatchGpuStatsRequest,
+};
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -36,6 +38,14 @@ async fn the_server_tells_what_it_is() {
     assert!(!models[0].notice.is_empty());
     let sampling = models[0].default_sampling.as_ref().expect("defaults");
     assert_eq!((sampling.solver.as_str(), sampling.steps, sampling.shift), ("euler", 28, 6.0));
+    assert_eq!(models[0].text_encoders.len(), 2);
+    assert!(models[0].text_encoders.iter().all(|encoder| !encoder.name.is_empty() && encoder.max_tokens > 0));
+    assert_eq!(models[0].stages, ["text_encode", "denoise", "decode"]);
+    assert_eq!(models[0].solvers, ["euler", "midpoint", "rk4", "dpm"]);
+    assert!(models[0].has_shift);
+    assert_eq!((models[0].size_multiple, models[0].max_pixels), (limits.size_multiple, limits.max_pixels));
+    assert!(u64::from(models[0].max_edge) >= u64::from(models[0].default_size));
+    assert_eq!(models[0].prompt_text(), PromptText::Markup);
     server.stop().await;
 }
 

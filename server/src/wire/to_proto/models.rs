@@ -23,6 +23,6 @@ pub fn model_status(served: &ServedModel, status: &ModelStatus) -> model::ModelS
         host_bytes: status.host_bytes,
         last_used: status.last_used.map(timestamp),
         family: served.info.model.family.to_owned(),
-        information: Some(information(&served.info.model)),
+        information: Some(information(served)),
     }
 }

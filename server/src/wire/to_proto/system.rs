@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use sakuga_model_core::ModelInfo;
+use sakuga_model_core::PromptText;
 use sakuga_proto::system::v1 as system;
 
 use super::{compute_path, duration, loading_phase, saturate, timestamp};
@@ -38,7 +38,8 @@ pub fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
 }
 
 /// A model.
-pub fn model(info: &ModelInfo) -> system::Model {
+pub fn model(served: &ServedModel) -> system::Model {
+    let info = &served.info.model;
     system::Model {
         name: info.name.clone(),
         parameters: info.parameters.iter().map(|(part, count)| (part.clone(), *count)).collect(),
@@ -48,6 +49,22 @@ pub fn model(info: &ModelInfo) -> system::Model {
         fingerprint: info.fingerprint.clone(),
         default_system_prompt: info.default_system_prompt.clone(),
         default_sampling: Some(sampling::defaults(&info.sampling)),
+        text_encoders: info
+            .encoders
+            .iter()
+            .map(|encoder| system::TextEncoder { name: encoder.name.into(), max_tokens: encoder.tokens_max })
+            .collect(),
+        stages: info.stages.iter().map(|stage| stage.name().into()).collect(),
+        solvers: info.solvers.iter().map(|solver| solver.name().into()).collect(),
+        has_shift: info.has_shift,
+        size_multiple: info.size.multiple_px,
+        max_edge: info.size.edge_max_px,
+        max_pixels: info.size.pixels_max.min(served.limits.pixels_max),
+        prompt_text: match info.prompt_text {
+            PromptText::Markup => system::PromptText::Markup,
+            PromptText::Tags => system::PromptText::Tags,
+        }
+        .into(),
     }
 }
 
