@@ -30,7 +30,7 @@ pub enum ServerError {
         /// Why.
         reason: String,
     },
-    /// As many jobs wait as may.
+    /// The queue is full.
     #[error("{waiting} jobs wait already; try again in {} s", .retry_after.as_secs_f32().ceil())]
     QueueFull {
         /// Jobs that wait.

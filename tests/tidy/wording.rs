@@ -10,6 +10,7 @@ use crate::tree;
 /// What is refused, and what to write instead.
 const REFUSED: &[(&str, &str)] = &[
     ("anew", "again"),
+    ("as may be", "at the limit of"),
     ("are none", "there are no …, or: not"),
     ("beside", "next to, or: and"),
     ("give up", "cancel, or: stop"),
@@ -30,9 +31,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("mended", "fixed"),
     ("mends", "fixes"),
     ("scribe", "encoder"),
+    ("shelf", "store"),
     ("tell of", "describe"),
     ("tells of", "describes"),
     ("told", "notified, instructed, distinguished, or: given"),
+    ("treatment", "options"),
     ("unlawful", "invalid"),
     ("whichever", "the one that"),
     ("whoever", "callers that, or: anyone who"),
@@ -51,9 +54,11 @@ const TEXTS: &[&str] = &[
 /// What is generated, quoted, or names the words to refuse them.
 const LEFT_OUT: &[&str] = &[
     "client/go/generation/",
+    "client/go/model/",
     "client/go/prompt/",
     "client/go/system/",
     "client/python/src/sakuga/generation/",
+    "client/python/src/sakuga/model/",
     "client/python/src/sakuga/prompt/",
     "client/python/src/sakuga/system/",
     "client/typescript/src/gen/",

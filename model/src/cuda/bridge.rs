@@ -224,7 +224,9 @@ impl Pins {
     /// As [`tensor`](Self::tensor), and if the weight is stored in another order.
     pub fn linear(&self, layer: &Linear) -> Result<Layer, CudaError> {
         let weight = self.tensor(&layer.weight.val())?;
-        let [d_input, d_output] = weight.shape[..] else { return Err(unlocated("a weight is no matrix".to_owned())) };
+        let [d_input, d_output] = weight.shape[..] else {
+            return Err(unlocated("a weight is not a matrix".to_owned()));
+        };
         let row_stride = weight.output_stride()?;
         let bias = layer.bias.as_ref().map(|bias| self.vector(&bias.val())).transpose()?;
         Ok(Layer { weight: Matrix { at: weight.at, row_stride }, bias, d_input, d_output })

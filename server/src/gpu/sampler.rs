@@ -143,7 +143,8 @@ fn sample_until_closed(shared: &Shared, mut probe: Box<dyn Probe>) {
                 continue;
             }
             (subscriber.deliver)(&devices);
-            // On the beat, however long the sample took, unless it took longer than the beat.
+            // The time of sampling does not add up: the next sample is due one interval after this one was due, or one
+            // interval from now if that moment has passed.
             let next = subscriber.due + subscriber.interval;
             let done = Instant::now();
             subscriber.due = if next > done { next } else { done + subscriber.interval };

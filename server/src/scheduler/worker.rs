@@ -231,8 +231,8 @@ impl Worker {
         self.context.shared.model_failed(self.epoch, model, error);
     }
 
-    /// After the device was lost: closes all models and opens those again that were open, and `needed`. Tries until at least
-    /// one can be opened; the others have failed then. Returns false when the worker has to end.
+    /// Recovers from a lost device: closes all models, and opens `needed` and those that were open before. Retries until at
+    /// least one is open; the others are marked as failed. Returns false when the worker has to end.
     pub(super) fn reopen(&mut self, needed: ModelId) -> bool {
         let context = self.context.clone();
         let shared = &context.shared;

@@ -60,7 +60,7 @@ fn client_id<T>(request: &Request<T>) -> Result<Arc<str>, ServerError> {
 pub(super) fn check_options(options: &JobOptions) -> Result<(), ServerError> {
     let mut faults = Vec::new();
     if Priority::try_from(options.priority).is_err() {
-        let text = format!("{} is no priority that this server knows", options.priority);
+        let text = format!("this server does not know the priority {}", options.priority);
         faults.push(Violation::new("options.priority", Violation::UNKNOWN_VALUE, text));
     }
     for (field, time) in [("options.timeout", options.timeout), ("options.disconnect_grace", options.disconnect_grace)]

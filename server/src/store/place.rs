@@ -23,8 +23,8 @@ pub enum DataPlace {
 }
 
 impl DataPlace {
-    /// The place unless another is named: a folder of the user's for each port, and memory for a port that the system
-    /// chooses: after a restart such a server has another port.
+    /// The default place. A fixed port has a folder of its own in the user's data directory. A port that the system chooses
+    /// changes with each start, so its jobs are kept in memory.
     pub fn of_port(port: u16, variable: impl Fn(&str) -> Option<String>) -> Self {
         let named = |name: &str| variable(name).filter(|value| Path::new(value).is_absolute()).map(PathBuf::from);
         let state = named("XDG_STATE_HOME").or_else(|| named("HOME").map(|home| home.join(".local/state")));

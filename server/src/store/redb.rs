@@ -335,7 +335,7 @@ impl JobStore for RedbStore {
             Ok(table.get(job)?.map_or(0, |below| below.value()))
         })?;
         if below > SEQUENCE_MAX {
-            return Err(StoreError::Damaged(format!("{below} is no number of events that a job can have")));
+            return Err(StoreError::Damaged(format!("a job cannot have {below} events")));
         }
         Ok(below)
     }

@@ -39,7 +39,7 @@ pub struct OpenCall {
 }
 
 impl OpenCalls {
-    /// Begins a call. When as many are open as may be, the address with the most of them loses its oldest.
+    /// Begins a call. At the limit of open calls, the oldest call of the address with the most open calls is closed.
     pub fn begin(self: &Arc<Self>, address: Option<IpAddr>) -> OpenCall {
         let mut state = lock(&self.state);
         if state.calls.len() >= OPEN_CALLS_MAX

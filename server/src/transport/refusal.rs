@@ -47,9 +47,7 @@ pub enum TransportRefusal {
     #[error("too many messages are arriving at the moment; try again")]
     Busy,
     /// A newer call took the place of this one.
-    #[error(
-        "as many health checks and reflections are open as may be, and this one is the oldest of its address; call again"
-    )]
+    #[error("too many health checks and reflections are open, and this one was the oldest of its address; call again")]
     Displaced,
     /// The call was open for as long as a call of its service may.
     #[error("calls of this service end after {} s; call again", .limit.as_secs())]

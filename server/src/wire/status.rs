@@ -160,7 +160,7 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
     }
 }
 
-/// As many violations as may be and as fit, the first ones first.
+/// The first violations, as many as are allowed and fit.
 fn bad_request(violations: &[Violation], bytes_max: usize) -> Any {
     let mut details = pb::BadRequest::default();
     for violation in violations.iter().take(VIOLATIONS_MAX) {

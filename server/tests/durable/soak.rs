@@ -113,7 +113,7 @@ async fn a_server_that_is_busy_for_long_does_not_grow() {
         return;
     }
     assert!(rate >= JOBS_A_MINUTE as f64, "{rate:.0} jobs a minute");
-    // Nothing waits once the last client has gone, and as many jobs are kept as may be.
+    // Nothing waits once the last client has gone, and no more jobs are kept than the limit allows.
     let first = sizes.first().expect("more than a tenth has passed");
     assert!(last.resident_kib <= first.resident_kib + GROWTH_KIB_MAX, "{first} became {last}");
     assert!(last.files <= first.files + FILES_MAX, "{first} became {last}");

@@ -24,7 +24,7 @@ use crate::support::{Dice, PATIENCE, Seen, request};
 /// What a disk does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-enum Mood {
+enum Health {
     Works,
     Full,
     Fails,
@@ -38,7 +38,7 @@ struct Disk {
 
 #[derive(Debug, Default)]
 struct DiskState {
-    mood: AtomicU8,
+    health: AtomicU8,
     /// Writes until the power goes; 0: it stays.
     writes_left: AtomicU64,
     content: Mutex<Content>,
@@ -56,17 +56,17 @@ struct Content {
 }
 
 impl Disk {
-    fn set(&self, mood: Mood) {
-        self.shared.mood.store(mood as u8, Ordering::SeqCst);
+    fn set(&self, health: Health) {
+        self.shared.health.store(health as u8, Ordering::SeqCst);
     }
 
     fn check(&self) -> io::Result<()> {
         if self.shared.content.lock().expect("no panic").is_off {
             return Err(io::Error::other("the power is gone"));
         }
-        match self.shared.mood.load(Ordering::SeqCst) {
-            mood if mood == Mood::Full as u8 => Err(io::Error::from(io::ErrorKind::StorageFull)),
-            mood if mood == Mood::Fails as u8 => Err(io::Error::from_raw_os_error(5)),
+        match self.shared.health.load(Ordering::SeqCst) {
+            health if health == Health::Full as u8 => Err(io::Error::from(io::ErrorKind::StorageFull)),
+            health if health == Health::Fails as u8 => Err(io::Error::from_raw_os_error(5)),
             _ => Ok(()),
         }
     }
@@ -190,13 +190,13 @@ fn a_torn_write_loses_nothing_that_was_acknowledged() {
 }
 
 /// Pictures on a disk that fails on cue.
-struct Shelf {
+struct FailingArtifacts {
     inner: ObjectArtifacts,
     disk: Disk,
 }
 
 #[tonic::async_trait]
-impl ArtifactStore for Shelf {
+impl ArtifactStore for FailingArtifacts {
     async fn put(&self, job: &str, image_index: u32, file: Bytes) -> Result<(), StoreError> {
         self.disk.check().map_err(|error| StoreError::from_io(&error))?;
         self.inner.put(job, image_index, file).await
@@ -219,9 +219,9 @@ struct Server {
 async fn server(disk: &Disk, step_ms: u64) -> Server {
     let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, ..Script::default() };
     let config = Config { models: EngineChoice::Scripted(script).into(), ..Config::default() };
-    let shelf = Shelf { inner: ObjectArtifacts::in_memory(), disk: disk.clone() };
+    let artifacts = FailingArtifacts { inner: ObjectArtifacts::in_memory(), disk: disk.clone() };
     let store = Arc::new(disk.store().expect("the disk works"));
-    let app = App::build_over(config, store, Arc::new(shelf)).await.expect("the server starts");
+    let app = App::build_over(config, store, Arc::new(artifacts)).await.expect("the server starts");
     let background = app.spawn();
     let url = background.url().to_owned();
     let channel = Endpoint::from_shared(url).expect("a URL").connect().await.expect("it listens");
@@ -241,8 +241,8 @@ impl Server {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_refuses_new_jobs_and_the_running_job_waits_for_space() {
-    for (mood, code, reason) in
-        [(Mood::Full, Code::ResourceExhausted, "DISK_FULL"), (Mood::Fails, Code::Unavailable, "STORE_UNAVAILABLE")]
+    for (health, code, reason) in
+        [(Health::Full, Code::ResourceExhausted, "DISK_FULL"), (Health::Fails, Code::Unavailable, "STORE_UNAVAILABLE")]
     {
         let disk = Disk::default();
         let mut server = server(&disk, 5).await;
@@ -251,7 +251,7 @@ async fn a_full_disk_refuses_new_jobs_and_the_running_job_waits_for_space() {
         let mut jobs = server.jobs.clone();
         // It has begun when the disk goes, and not ended.
         let _ = tokio::time::timeout(Duration::from_millis(40), seen.follow(&mut jobs, &job_id)).await;
-        disk.set(mood);
+        disk.set(health);
         for attempt in 0..3 {
             let refused = server.create(&format!("refused {attempt}"), 1).await.expect_err("there is no room");
             assert_eq!(refused.code(), code, "{refused:?}");
@@ -261,8 +261,8 @@ async fn a_full_disk_refuses_new_jobs_and_the_running_job_waits_for_space() {
         }
         // Nobody sees what is not written down, the end of the job above all.
         let _ = tokio::time::timeout(Duration::from_millis(300), seen.follow(&mut jobs, &job_id)).await;
-        assert!(!seen.is_over(), "{mood:?}");
-        disk.set(Mood::Works);
+        assert!(!seen.is_over(), "{health:?}");
+        disk.set(Health::Works);
         tokio::time::timeout(PATIENCE, seen.follow(&mut jobs, &job_id)).await.expect("it ends").expect("it lives");
         assert!(matches!(seen.events.last().expect("events").event, Some(Event::Completed(_))));
         seen.assert_whole(&mut jobs, &job_id).await;

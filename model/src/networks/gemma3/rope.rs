@@ -24,7 +24,7 @@ impl AllPositions {
         }
     }
 
-    /// Those of a layer. Padding is on the right, so causality hides it from every token of a text.
+    /// The positions of a layer. Padding is on the right, so the causal mask hides it from every token of a text.
     pub(super) fn of(&self, kind: LayerKind) -> Positions<'_> {
         match kind {
             LayerKind::Sliding => Positions { rope: &self.sliding, mask: self.window.as_ref(), is_causal: true },
