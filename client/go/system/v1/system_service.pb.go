@@ -23,6 +23,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// How a model reads prompts. Every request may use every form of prompt; the server renders it for the model.
+type PromptText int32
+
+const (
+	// Never sent.
+	PromptText_PROMPT_TEXT_UNSPECIFIED PromptText = 0
+	// As markup: blocks of elements, or a caption.
+	PromptText_PROMPT_TEXT_MARKUP PromptText = 1
+	// As a list of tags.
+	PromptText_PROMPT_TEXT_TAGS PromptText = 2
+)
+
+// Enum value maps for PromptText.
+var (
+	PromptText_name = map[int32]string{
+		0: "PROMPT_TEXT_UNSPECIFIED",
+		1: "PROMPT_TEXT_MARKUP",
+		2: "PROMPT_TEXT_TAGS",
+	}
+	PromptText_value = map[string]int32{
+		"PROMPT_TEXT_UNSPECIFIED": 0,
+		"PROMPT_TEXT_MARKUP":      1,
+		"PROMPT_TEXT_TAGS":        2,
+	}
+)
+
+func (x PromptText) Enum() *PromptText {
+	p := new(PromptText)
+	*p = x
+	return p
+}
+
+func (x PromptText) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PromptText) Descriptor() protoreflect.EnumDescriptor {
+	return file_sakuga_system_v1_system_service_proto_enumTypes[0].Descriptor()
+}
+
+func (PromptText) Type() protoreflect.EnumType {
+	return &file_sakuga_system_v1_system_service_proto_enumTypes[0]
+}
+
+func (x PromptText) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PromptText.Descriptor instead.
+func (PromptText) EnumDescriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{0}
+}
+
 // Asks for a description of the server.
 type GetServerInfoRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -381,8 +434,24 @@ type Model struct {
 	DefaultSystemPrompt string `protobuf:"bytes,7,opt,name=default_system_prompt,json=defaultSystemPrompt,proto3" json:"default_system_prompt,omitempty"`
 	// How it draws unless a request says otherwise.
 	DefaultSampling *SamplingDefaults `protobuf:"bytes,8,opt,name=default_sampling,json=defaultSampling,proto3" json:"default_sampling,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Its text encoders, in the order of the token counts of `sakuga.prompt.v1.ValidatePromptResponse`.
+	TextEncoders []*TextEncoder `protobuf:"bytes,9,rep,name=text_encoders,json=textEncoders,proto3" json:"text_encoders,omitempty"`
+	// The stages of a generation in order, such as `text_encode`, `denoise` and `decode`.
+	Stages []string `protobuf:"bytes,10,rep,name=stages,proto3" json:"stages,omitempty"`
+	// The solvers that a request may choose: `euler`, `midpoint`, `rk4` or `dpm`.
+	Solvers []string `protobuf:"bytes,11,rep,name=solvers,proto3" json:"solvers,omitempty"`
+	// Whether a request may shift its times. Otherwise `Sampling.shift` must be 1 or absent.
+	HasShift bool `protobuf:"varint,12,opt,name=has_shift,json=hasShift,proto3" json:"has_shift,omitempty"`
+	// Width and height of a request are multiples of this, in pixels.
+	SizeMultiple uint32 `protobuf:"varint,13,opt,name=size_multiple,json=sizeMultiple,proto3" json:"size_multiple,omitempty"`
+	// The longest edge in pixels.
+	MaxEdge uint32 `protobuf:"varint,14,opt,name=max_edge,json=maxEdge,proto3" json:"max_edge,omitempty"`
+	// The most pixels of one picture: what the model can draw, or less if the server's limit is lower.
+	MaxPixels uint64 `protobuf:"varint,15,opt,name=max_pixels,json=maxPixels,proto3" json:"max_pixels,omitempty"`
+	// How its encoders read a prompt.
+	PromptText    PromptText `protobuf:"varint,16,opt,name=prompt_text,json=promptText,proto3,enum=sakuga.system.v1.PromptText" json:"prompt_text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Model) Reset() {
@@ -471,6 +540,117 @@ func (x *Model) GetDefaultSampling() *SamplingDefaults {
 	return nil
 }
 
+func (x *Model) GetTextEncoders() []*TextEncoder {
+	if x != nil {
+		return x.TextEncoders
+	}
+	return nil
+}
+
+func (x *Model) GetStages() []string {
+	if x != nil {
+		return x.Stages
+	}
+	return nil
+}
+
+func (x *Model) GetSolvers() []string {
+	if x != nil {
+		return x.Solvers
+	}
+	return nil
+}
+
+func (x *Model) GetHasShift() bool {
+	if x != nil {
+		return x.HasShift
+	}
+	return false
+}
+
+func (x *Model) GetSizeMultiple() uint32 {
+	if x != nil {
+		return x.SizeMultiple
+	}
+	return 0
+}
+
+func (x *Model) GetMaxEdge() uint32 {
+	if x != nil {
+		return x.MaxEdge
+	}
+	return 0
+}
+
+func (x *Model) GetMaxPixels() uint64 {
+	if x != nil {
+		return x.MaxPixels
+	}
+	return 0
+}
+
+func (x *Model) GetPromptText() PromptText {
+	if x != nil {
+		return x.PromptText
+	}
+	return PromptText_PROMPT_TEXT_UNSPECIFIED
+}
+
+// A text encoder of a model.
+type TextEncoder struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, such as `gemma3`.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The most tokens that it reads, special tokens included; what is beyond is cut off.
+	MaxTokens     uint32 `protobuf:"varint,2,opt,name=max_tokens,json=maxTokens,proto3" json:"max_tokens,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TextEncoder) Reset() {
+	*x = TextEncoder{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TextEncoder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TextEncoder) ProtoMessage() {}
+
+func (x *TextEncoder) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TextEncoder.ProtoReflect.Descriptor instead.
+func (*TextEncoder) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *TextEncoder) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *TextEncoder) GetMaxTokens() uint32 {
+	if x != nil {
+		return x.MaxTokens
+	}
+	return 0
+}
+
 // What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out.
 type SamplingDefaults struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -494,7 +674,7 @@ type SamplingDefaults struct {
 
 func (x *SamplingDefaults) Reset() {
 	*x = SamplingDefaults{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[6]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -506,7 +686,7 @@ func (x *SamplingDefaults) String() string {
 func (*SamplingDefaults) ProtoMessage() {}
 
 func (x *SamplingDefaults) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[6]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -519,7 +699,7 @@ func (x *SamplingDefaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SamplingDefaults.ProtoReflect.Descriptor instead.
 func (*SamplingDefaults) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{6}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *SamplingDefaults) GetSolver() string {
@@ -584,7 +764,7 @@ type WatchGpuStatsRequest struct {
 
 func (x *WatchGpuStatsRequest) Reset() {
 	*x = WatchGpuStatsRequest{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[7]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -596,7 +776,7 @@ func (x *WatchGpuStatsRequest) String() string {
 func (*WatchGpuStatsRequest) ProtoMessage() {}
 
 func (x *WatchGpuStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[7]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -609,7 +789,7 @@ func (x *WatchGpuStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchGpuStatsRequest.ProtoReflect.Descriptor instead.
 func (*WatchGpuStatsRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{7}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WatchGpuStatsRequest) GetIntervalMs() uint32 {
@@ -637,7 +817,7 @@ type WatchGpuStatsResponse struct {
 
 func (x *WatchGpuStatsResponse) Reset() {
 	*x = WatchGpuStatsResponse{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[8]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -649,7 +829,7 @@ func (x *WatchGpuStatsResponse) String() string {
 func (*WatchGpuStatsResponse) ProtoMessage() {}
 
 func (x *WatchGpuStatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[8]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -662,7 +842,7 @@ func (x *WatchGpuStatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchGpuStatsResponse.ProtoReflect.Descriptor instead.
 func (*WatchGpuStatsResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{8}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WatchGpuStatsResponse) GetStats() *GpuStats {
@@ -683,7 +863,7 @@ type WatchActivityRequest struct {
 
 func (x *WatchActivityRequest) Reset() {
 	*x = WatchActivityRequest{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[9]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -695,7 +875,7 @@ func (x *WatchActivityRequest) String() string {
 func (*WatchActivityRequest) ProtoMessage() {}
 
 func (x *WatchActivityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[9]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -708,7 +888,7 @@ func (x *WatchActivityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchActivityRequest.ProtoReflect.Descriptor instead.
 func (*WatchActivityRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{9}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WatchActivityRequest) GetIntervalMs() uint32 {
@@ -729,7 +909,7 @@ type WatchActivityResponse struct {
 
 func (x *WatchActivityResponse) Reset() {
 	*x = WatchActivityResponse{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[10]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +921,7 @@ func (x *WatchActivityResponse) String() string {
 func (*WatchActivityResponse) ProtoMessage() {}
 
 func (x *WatchActivityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[10]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +934,7 @@ func (x *WatchActivityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchActivityResponse.ProtoReflect.Descriptor instead.
 func (*WatchActivityResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{10}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WatchActivityResponse) GetActivity() *Activity {
@@ -794,7 +974,7 @@ const file_sakuga_system_v1_system_service_proto_rawDesc = "" +
 	"\rsize_multiple\x18\x06 \x01(\rR\fsizeMultiple\"\x13\n" +
 	"\x11ListModelsRequest\"E\n" +
 	"\x12ListModelsResponse\x12/\n" +
-	"\x06models\x18\x01 \x03(\v2\x17.sakuga.system.v1.ModelR\x06models\"\xb3\x03\n" +
+	"\x06models\x18\x01 \x03(\v2\x17.sakuga.system.v1.ModelR\x06models\"\xe4\x05\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12G\n" +
 	"\n" +
@@ -805,10 +985,25 @@ const file_sakuga_system_v1_system_service_proto_rawDesc = "" +
 	"\x06notice\x18\x05 \x01(\tR\x06notice\x12 \n" +
 	"\vfingerprint\x18\x06 \x01(\tR\vfingerprint\x122\n" +
 	"\x15default_system_prompt\x18\a \x01(\tR\x13defaultSystemPrompt\x12M\n" +
-	"\x10default_sampling\x18\b \x01(\v2\".sakuga.system.v1.SamplingDefaultsR\x0fdefaultSampling\x1a=\n" +
+	"\x10default_sampling\x18\b \x01(\v2\".sakuga.system.v1.SamplingDefaultsR\x0fdefaultSampling\x12B\n" +
+	"\rtext_encoders\x18\t \x03(\v2\x1d.sakuga.system.v1.TextEncoderR\ftextEncoders\x12\x16\n" +
+	"\x06stages\x18\n" +
+	" \x03(\tR\x06stages\x12\x18\n" +
+	"\asolvers\x18\v \x03(\tR\asolvers\x12\x1b\n" +
+	"\thas_shift\x18\f \x01(\bR\bhasShift\x12#\n" +
+	"\rsize_multiple\x18\r \x01(\rR\fsizeMultiple\x12\x19\n" +
+	"\bmax_edge\x18\x0e \x01(\rR\amaxEdge\x12\x1d\n" +
+	"\n" +
+	"max_pixels\x18\x0f \x01(\x04R\tmaxPixels\x12=\n" +
+	"\vprompt_text\x18\x10 \x01(\x0e2\x1c.sakuga.system.v1.PromptTextR\n" +
+	"promptText\x1a=\n" +
 	"\x0fParametersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xf2\x01\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"@\n" +
+	"\vTextEncoder\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"max_tokens\x18\x02 \x01(\rR\tmaxTokens\"\xf2\x01\n" +
 	"\x10SamplingDefaults\x12\x16\n" +
 	"\x06solver\x18\x01 \x01(\tR\x06solver\x12\x14\n" +
 	"\x05steps\x18\x02 \x01(\rR\x05steps\x12%\n" +
@@ -828,7 +1023,12 @@ const file_sakuga_system_v1_system_service_proto_rawDesc = "" +
 	"\vinterval_ms\x18\x01 \x01(\rR\n" +
 	"intervalMs\"O\n" +
 	"\x15WatchActivityResponse\x126\n" +
-	"\bactivity\x18\x01 \x01(\v2\x1a.sakuga.system.v1.ActivityR\bactivity2\x92\x03\n" +
+	"\bactivity\x18\x01 \x01(\v2\x1a.sakuga.system.v1.ActivityR\bactivity*W\n" +
+	"\n" +
+	"PromptText\x12\x1b\n" +
+	"\x17PROMPT_TEXT_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12PROMPT_TEXT_MARKUP\x10\x01\x12\x14\n" +
+	"\x10PROMPT_TEXT_TAGS\x10\x022\x92\x03\n" +
 	"\rSystemService\x12`\n" +
 	"\rGetServerInfo\x12&.sakuga.system.v1.GetServerInfoRequest\x1a'.sakuga.system.v1.GetServerInfoResponse\x12W\n" +
 	"\n" +
@@ -849,51 +1049,56 @@ func file_sakuga_system_v1_system_service_proto_rawDescGZIP() []byte {
 	return file_sakuga_system_v1_system_service_proto_rawDescData
 }
 
-var file_sakuga_system_v1_system_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_sakuga_system_v1_system_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_sakuga_system_v1_system_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_sakuga_system_v1_system_service_proto_goTypes = []any{
-	(*GetServerInfoRequest)(nil),  // 0: sakuga.system.v1.GetServerInfoRequest
-	(*GetServerInfoResponse)(nil), // 1: sakuga.system.v1.GetServerInfoResponse
-	(*Limits)(nil),                // 2: sakuga.system.v1.Limits
-	(*ListModelsRequest)(nil),     // 3: sakuga.system.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),    // 4: sakuga.system.v1.ListModelsResponse
-	(*Model)(nil),                 // 5: sakuga.system.v1.Model
-	(*SamplingDefaults)(nil),      // 6: sakuga.system.v1.SamplingDefaults
-	(*WatchGpuStatsRequest)(nil),  // 7: sakuga.system.v1.WatchGpuStatsRequest
-	(*WatchGpuStatsResponse)(nil), // 8: sakuga.system.v1.WatchGpuStatsResponse
-	(*WatchActivityRequest)(nil),  // 9: sakuga.system.v1.WatchActivityRequest
-	(*WatchActivityResponse)(nil), // 10: sakuga.system.v1.WatchActivityResponse
-	nil,                           // 11: sakuga.system.v1.Model.ParametersEntry
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
-	(*LoadingPhase)(nil),          // 14: sakuga.system.v1.LoadingPhase
-	(*ComputePath)(nil),           // 15: sakuga.system.v1.ComputePath
-	(*GpuStats)(nil),              // 16: sakuga.system.v1.GpuStats
-	(*Activity)(nil),              // 17: sakuga.system.v1.Activity
+	(PromptText)(0),               // 0: sakuga.system.v1.PromptText
+	(*GetServerInfoRequest)(nil),  // 1: sakuga.system.v1.GetServerInfoRequest
+	(*GetServerInfoResponse)(nil), // 2: sakuga.system.v1.GetServerInfoResponse
+	(*Limits)(nil),                // 3: sakuga.system.v1.Limits
+	(*ListModelsRequest)(nil),     // 4: sakuga.system.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),    // 5: sakuga.system.v1.ListModelsResponse
+	(*Model)(nil),                 // 6: sakuga.system.v1.Model
+	(*TextEncoder)(nil),           // 7: sakuga.system.v1.TextEncoder
+	(*SamplingDefaults)(nil),      // 8: sakuga.system.v1.SamplingDefaults
+	(*WatchGpuStatsRequest)(nil),  // 9: sakuga.system.v1.WatchGpuStatsRequest
+	(*WatchGpuStatsResponse)(nil), // 10: sakuga.system.v1.WatchGpuStatsResponse
+	(*WatchActivityRequest)(nil),  // 11: sakuga.system.v1.WatchActivityRequest
+	(*WatchActivityResponse)(nil), // 12: sakuga.system.v1.WatchActivityResponse
+	nil,                           // 13: sakuga.system.v1.Model.ParametersEntry
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
+	(*LoadingPhase)(nil),          // 16: sakuga.system.v1.LoadingPhase
+	(*ComputePath)(nil),           // 17: sakuga.system.v1.ComputePath
+	(*GpuStats)(nil),              // 18: sakuga.system.v1.GpuStats
+	(*Activity)(nil),              // 19: sakuga.system.v1.Activity
 }
 var file_sakuga_system_v1_system_service_proto_depIdxs = []int32{
-	12, // 0: sakuga.system.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
-	2,  // 1: sakuga.system.v1.GetServerInfoResponse.limits:type_name -> sakuga.system.v1.Limits
-	13, // 2: sakuga.system.v1.GetServerInfoResponse.step_time:type_name -> google.protobuf.Duration
-	14, // 3: sakuga.system.v1.GetServerInfoResponse.loading:type_name -> sakuga.system.v1.LoadingPhase
-	15, // 4: sakuga.system.v1.GetServerInfoResponse.compute_paths:type_name -> sakuga.system.v1.ComputePath
-	5,  // 5: sakuga.system.v1.ListModelsResponse.models:type_name -> sakuga.system.v1.Model
-	11, // 6: sakuga.system.v1.Model.parameters:type_name -> sakuga.system.v1.Model.ParametersEntry
-	6,  // 7: sakuga.system.v1.Model.default_sampling:type_name -> sakuga.system.v1.SamplingDefaults
-	16, // 8: sakuga.system.v1.WatchGpuStatsResponse.stats:type_name -> sakuga.system.v1.GpuStats
-	17, // 9: sakuga.system.v1.WatchActivityResponse.activity:type_name -> sakuga.system.v1.Activity
-	0,  // 10: sakuga.system.v1.SystemService.GetServerInfo:input_type -> sakuga.system.v1.GetServerInfoRequest
-	3,  // 11: sakuga.system.v1.SystemService.ListModels:input_type -> sakuga.system.v1.ListModelsRequest
-	7,  // 12: sakuga.system.v1.SystemService.WatchGpuStats:input_type -> sakuga.system.v1.WatchGpuStatsRequest
-	9,  // 13: sakuga.system.v1.SystemService.WatchActivity:input_type -> sakuga.system.v1.WatchActivityRequest
-	1,  // 14: sakuga.system.v1.SystemService.GetServerInfo:output_type -> sakuga.system.v1.GetServerInfoResponse
-	4,  // 15: sakuga.system.v1.SystemService.ListModels:output_type -> sakuga.system.v1.ListModelsResponse
-	8,  // 16: sakuga.system.v1.SystemService.WatchGpuStats:output_type -> sakuga.system.v1.WatchGpuStatsResponse
-	10, // 17: sakuga.system.v1.SystemService.WatchActivity:output_type -> sakuga.system.v1.WatchActivityResponse
-	14, // [14:18] is the sub-list for method output_type
-	10, // [10:14] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	14, // 0: sakuga.system.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
+	3,  // 1: sakuga.system.v1.GetServerInfoResponse.limits:type_name -> sakuga.system.v1.Limits
+	15, // 2: sakuga.system.v1.GetServerInfoResponse.step_time:type_name -> google.protobuf.Duration
+	16, // 3: sakuga.system.v1.GetServerInfoResponse.loading:type_name -> sakuga.system.v1.LoadingPhase
+	17, // 4: sakuga.system.v1.GetServerInfoResponse.compute_paths:type_name -> sakuga.system.v1.ComputePath
+	6,  // 5: sakuga.system.v1.ListModelsResponse.models:type_name -> sakuga.system.v1.Model
+	13, // 6: sakuga.system.v1.Model.parameters:type_name -> sakuga.system.v1.Model.ParametersEntry
+	8,  // 7: sakuga.system.v1.Model.default_sampling:type_name -> sakuga.system.v1.SamplingDefaults
+	7,  // 8: sakuga.system.v1.Model.text_encoders:type_name -> sakuga.system.v1.TextEncoder
+	0,  // 9: sakuga.system.v1.Model.prompt_text:type_name -> sakuga.system.v1.PromptText
+	18, // 10: sakuga.system.v1.WatchGpuStatsResponse.stats:type_name -> sakuga.system.v1.GpuStats
+	19, // 11: sakuga.system.v1.WatchActivityResponse.activity:type_name -> sakuga.system.v1.Activity
+	1,  // 12: sakuga.system.v1.SystemService.GetServerInfo:input_type -> sakuga.system.v1.GetServerInfoRequest
+	4,  // 13: sakuga.system.v1.SystemService.ListModels:input_type -> sakuga.system.v1.ListModelsRequest
+	9,  // 14: sakuga.system.v1.SystemService.WatchGpuStats:input_type -> sakuga.system.v1.WatchGpuStatsRequest
+	11, // 15: sakuga.system.v1.SystemService.WatchActivity:input_type -> sakuga.system.v1.WatchActivityRequest
+	2,  // 16: sakuga.system.v1.SystemService.GetServerInfo:output_type -> sakuga.system.v1.GetServerInfoResponse
+	5,  // 17: sakuga.system.v1.SystemService.ListModels:output_type -> sakuga.system.v1.ListModelsResponse
+	10, // 18: sakuga.system.v1.SystemService.WatchGpuStats:output_type -> sakuga.system.v1.WatchGpuStatsResponse
+	12, // 19: sakuga.system.v1.SystemService.WatchActivity:output_type -> sakuga.system.v1.WatchActivityResponse
+	16, // [16:20] is the sub-list for method output_type
+	12, // [12:16] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_system_v1_system_service_proto_init() }
@@ -908,13 +1113,14 @@ func file_sakuga_system_v1_system_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_system_v1_system_service_proto_rawDesc), len(file_sakuga_system_v1_system_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   12,
+			NumEnums:      1,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_sakuga_system_v1_system_service_proto_goTypes,
 		DependencyIndexes: file_sakuga_system_v1_system_service_proto_depIdxs,
+		EnumInfos:         file_sakuga_system_v1_system_service_proto_enumTypes,
 		MessageInfos:      file_sakuga_system_v1_system_service_proto_msgTypes,
 	}.Build()
 	File_sakuga_system_v1_system_service_proto = out.File

@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from sakuga.system.v1 import activity_pb2 as _activity_pb2
 from sakuga.system.v1 import gpu_stats_pb2 as _gpu_stats_pb2
 import builtins as _builtins
@@ -21,6 +22,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _PromptText:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PromptTextEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PromptText.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PROMPT_TEXT_UNSPECIFIED: _PromptText.ValueType  # 0
+    """Never sent."""
+    PROMPT_TEXT_MARKUP: _PromptText.ValueType  # 1
+    """As markup: blocks of elements, or a caption."""
+    PROMPT_TEXT_TAGS: _PromptText.ValueType  # 2
+    """As a list of tags."""
+
+class PromptText(_PromptText, metaclass=_PromptTextEnumTypeWrapper):
+    """How a model reads prompts. Every request may use every form of prompt; the server renders it for the model."""
+
+PROMPT_TEXT_UNSPECIFIED: PromptText.ValueType  # 0
+"""Never sent."""
+PROMPT_TEXT_MARKUP: PromptText.ValueType  # 1
+"""As markup: blocks of elements, or a caption."""
+PROMPT_TEXT_TAGS: PromptText.ValueType  # 2
+"""As a list of tags."""
+Global___PromptText: _TypeAlias = PromptText  # noqa: Y015
 
 @_typing.final
 class GetServerInfoRequest(_message.Message):
@@ -224,6 +249,14 @@ class Model(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _builtins.int
     DEFAULT_SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
     DEFAULT_SAMPLING_FIELD_NUMBER: _builtins.int
+    TEXT_ENCODERS_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    SOLVERS_FIELD_NUMBER: _builtins.int
+    HAS_SHIFT_FIELD_NUMBER: _builtins.int
+    SIZE_MULTIPLE_FIELD_NUMBER: _builtins.int
+    MAX_EDGE_FIELD_NUMBER: _builtins.int
+    MAX_PIXELS_FIELD_NUMBER: _builtins.int
+    PROMPT_TEXT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What GenerateRequest.model names."""
     default_size: _builtins.int
@@ -238,6 +271,16 @@ class Model(_message.Message):
     """
     default_system_prompt: _builtins.str
     """What the text encoders read before a prompt unless a request says otherwise."""
+    has_shift: _builtins.bool
+    """Whether a request may shift its times. Otherwise `Sampling.shift` must be 1 or absent."""
+    size_multiple: _builtins.int
+    """Width and height of a request are multiples of this, in pixels."""
+    max_edge: _builtins.int
+    """The longest edge in pixels."""
+    max_pixels: _builtins.int
+    """The most pixels of one picture: what the model can draw, or less if the server's limit is lower."""
+    prompt_text: Global___PromptText.ValueType
+    """How its encoders read a prompt."""
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Parameters of each part by its name, such as `next_dit`; the parts depend on the family of the model."""
@@ -245,6 +288,18 @@ class Model(_message.Message):
     @_builtins.property
     def default_sampling(self) -> Global___SamplingDefaults:
         """How it draws unless a request says otherwise."""
+
+    @_builtins.property
+    def text_encoders(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextEncoder]:
+        """Its text encoders, in the order of the token counts of `sakuga.prompt.v1.ValidatePromptResponse`."""
+
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The stages of a generation in order, such as `text_encode`, `denoise` and `decode`."""
+
+    @_builtins.property
+    def solvers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The solvers that a request may choose: `euler`, `midpoint`, `rk4` or `dpm`."""
 
     def __init__(
         self,
@@ -257,14 +312,48 @@ class Model(_message.Message):
         fingerprint: _builtins.str = ...,
         default_system_prompt: _builtins.str = ...,
         default_sampling: Global___SamplingDefaults | None = ...,
+        text_encoders: _abc.Iterable[Global___TextEncoder] | None = ...,
+        stages: _abc.Iterable[_builtins.str] | None = ...,
+        solvers: _abc.Iterable[_builtins.str] | None = ...,
+        has_shift: _builtins.bool = ...,
+        size_multiple: _builtins.int = ...,
+        max_edge: _builtins.int = ...,
+        max_pixels: _builtins.int = ...,
+        prompt_text: Global___PromptText.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "default_size", b"default_size", "default_system_prompt", b"default_system_prompt", "fingerprint", b"fingerprint", "has_preview_decoder", b"has_preview_decoder", "name", b"name", "notice", b"notice", "parameters", b"parameters"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "default_size", b"default_size", "default_system_prompt", b"default_system_prompt", "fingerprint", b"fingerprint", "has_preview_decoder", b"has_preview_decoder", "has_shift", b"has_shift", "max_edge", b"max_edge", "max_pixels", b"max_pixels", "name", b"name", "notice", b"notice", "parameters", b"parameters", "prompt_text", b"prompt_text", "size_multiple", b"size_multiple", "solvers", b"solvers", "stages", b"stages", "text_encoders", b"text_encoders"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class TextEncoder(_message.Message):
+    """A text encoder of a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    MAX_TOKENS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, such as `gemma3`."""
+    max_tokens: _builtins.int
+    """The most tokens that it reads, special tokens included; what is beyond is cut off."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        max_tokens: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_tokens", b"max_tokens", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextEncoder: _TypeAlias = TextEncoder  # noqa: Y015
 
 @_typing.final
 class SamplingDefaults(_message.Message):

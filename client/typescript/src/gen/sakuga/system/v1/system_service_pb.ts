@@ -2,8 +2,8 @@
 // @generated from file sakuga/system/v1/system_service.proto (package sakuga.system.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Activity, ComputePath, LoadingPhase } from "./activity_pb.js";
@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/system/v1/system_service.proto.
  */
 export const file_sakuga_system_v1_system_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzYWt1Z2Evc3lzdGVtL3YxL3N5c3RlbV9zZXJ2aWNlLnByb3RvEhBzYWt1Z2Euc3lzdGVtLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0ItUCChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIOCgZkZXZpY2UYAiABKAkSEQoJcHJlY2lzaW9uGAMgASgJEg4KBmVuZ2luZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZsaW1pdHMYBiABKAsyGC5zYWt1Z2Euc3lzdGVtLnYxLkxpbWl0cxIMCgRqb2JzGAcgASgNEiwKCXN0ZXBfdGltZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgdsb2FkaW5nGAkgAygLMh4uc2FrdWdhLnN5c3RlbS52MS5Mb2FkaW5nUGhhc2USNAoNY29tcHV0ZV9wYXRocxgKIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuQ29tcHV0ZVBhdGgiiAEKBkxpbWl0cxIYChBtYXhfcHJvbXB0X2J5dGVzGAEgASgNEhIKCm1heF9waXhlbHMYAiABKAQSEgoKbWF4X2ltYWdlcxgDIAEoDRIRCgltYXhfc3RlcHMYBCABKA0SEgoKbWF4X3F1ZXVlZBgFIAEoDRIVCg1zaXplX211bHRpcGxlGAYgASgNIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ij0KEkxpc3RNb2RlbHNSZXNwb25zZRInCgZtb2RlbHMYASADKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsIroCCgVNb2RlbBIMCgRuYW1lGAEgASgJEjsKCnBhcmFtZXRlcnMYAiADKAsyJy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsLlBhcmFtZXRlcnNFbnRyeRIUCgxkZWZhdWx0X3NpemUYAyABKA0SGwoTaGFzX3ByZXZpZXdfZGVjb2RlchgEIAEoCBIOCgZub3RpY2UYBSABKAkSEwoLZmluZ2VycHJpbnQYBiABKAkSHQoVZGVmYXVsdF9zeXN0ZW1fcHJvbXB0GAcgASgJEjwKEGRlZmF1bHRfc2FtcGxpbmcYCCABKAsyIi5zYWt1Z2Euc3lzdGVtLnYxLlNhbXBsaW5nRGVmYXVsdHMaMQoPUGFyYW1ldGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoBDoCOAEioAEKEFNhbXBsaW5nRGVmYXVsdHMSDgoGc29sdmVyGAEgASgJEg0KBXN0ZXBzGAIgASgNEhYKDmd1aWRhbmNlX3NjYWxlGAMgASgCEhYKDmd1aWRhbmNlX3VudGlsGAQgASgCEhcKD2d1aWRhbmNlX3Jlbm9ybRgFIAEoAhINCgVzaGlmdBgGIAEoAhIVCg1ndWlkYW5jZV9mcm9tGAcgASgCIkAKFFdhdGNoR3B1U3RhdHNSZXF1ZXN0EhMKC2ludGVydmFsX21zGAEgASgNEhMKC2FsbF9kZXZpY2VzGAIgASgIIkIKFVdhdGNoR3B1U3RhdHNSZXNwb25zZRIpCgVzdGF0cxgBIAEoCzIaLnNha3VnYS5zeXN0ZW0udjEuR3B1U3RhdHMiKwoUV2F0Y2hBY3Rpdml0eVJlcXVlc3QSEwoLaW50ZXJ2YWxfbXMYASABKA0iRQoVV2F0Y2hBY3Rpdml0eVJlc3BvbnNlEiwKCGFjdGl2aXR5GAEgASgLMhouc2FrdWdhLnN5c3RlbS52MS5BY3Rpdml0eTKSAwoNU3lzdGVtU2VydmljZRJgCg1HZXRTZXJ2ZXJJbmZvEiYuc2FrdWdhLnN5c3RlbS52MS5HZXRTZXJ2ZXJJbmZvUmVxdWVzdBonLnNha3VnYS5zeXN0ZW0udjEuR2V0U2VydmVySW5mb1Jlc3BvbnNlElcKCkxpc3RNb2RlbHMSIy5zYWt1Z2Euc3lzdGVtLnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiQuc2FrdWdhLnN5c3RlbS52MS5MaXN0TW9kZWxzUmVzcG9uc2USYgoNV2F0Y2hHcHVTdGF0cxImLnNha3VnYS5zeXN0ZW0udjEuV2F0Y2hHcHVTdGF0c1JlcXVlc3QaJy5zYWt1Z2Euc3lzdGVtLnYxLldhdGNoR3B1U3RhdHNSZXNwb25zZTABEmIKDVdhdGNoQWN0aXZpdHkSJi5zYWt1Z2Euc3lzdGVtLnYxLldhdGNoQWN0aXZpdHlSZXF1ZXN0Gicuc2FrdWdhLnN5c3RlbS52MS5XYXRjaEFjdGl2aXR5UmVzcG9uc2UwAUKVAQoUZGV2LnNha3VnYS5zeXN0ZW0udjFCElN5c3RlbVNlcnZpY2VQcm90b1ABWiBzYWt1Z2EuZGV2L2dvL3N5c3RlbS92MTtzeXN0ZW12MaICA1NLU6oCEFNha3VnYS5TeXN0ZW0uVjG6AgNTS1PKAhBTYWt1Z2FcU3lzdGVtXFYx6gISU2FrdWdhOjpTeXN0ZW06OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sakuga_system_v1_activity, file_sakuga_system_v1_gpu_stats]);
+  fileDesc("CiVzYWt1Z2Evc3lzdGVtL3YxL3N5c3RlbV9zZXJ2aWNlLnByb3RvEhBzYWt1Z2Euc3lzdGVtLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0ItUCChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIOCgZkZXZpY2UYAiABKAkSEQoJcHJlY2lzaW9uGAMgASgJEg4KBmVuZ2luZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZsaW1pdHMYBiABKAsyGC5zYWt1Z2Euc3lzdGVtLnYxLkxpbWl0cxIMCgRqb2JzGAcgASgNEiwKCXN0ZXBfdGltZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgdsb2FkaW5nGAkgAygLMh4uc2FrdWdhLnN5c3RlbS52MS5Mb2FkaW5nUGhhc2USNAoNY29tcHV0ZV9wYXRocxgKIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuQ29tcHV0ZVBhdGgiiAEKBkxpbWl0cxIYChBtYXhfcHJvbXB0X2J5dGVzGAEgASgNEhIKCm1heF9waXhlbHMYAiABKAQSEgoKbWF4X2ltYWdlcxgDIAEoDRIRCgltYXhfc3RlcHMYBCABKA0SEgoKbWF4X3F1ZXVlZBgFIAEoDRIVCg1zaXplX211bHRpcGxlGAYgASgNIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ij0KEkxpc3RNb2RlbHNSZXNwb25zZRInCgZtb2RlbHMYASADKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsIpQECgVNb2RlbBIMCgRuYW1lGAEgASgJEjsKCnBhcmFtZXRlcnMYAiADKAsyJy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsLlBhcmFtZXRlcnNFbnRyeRIUCgxkZWZhdWx0X3NpemUYAyABKA0SGwoTaGFzX3ByZXZpZXdfZGVjb2RlchgEIAEoCBIOCgZub3RpY2UYBSABKAkSEwoLZmluZ2VycHJpbnQYBiABKAkSHQoVZGVmYXVsdF9zeXN0ZW1fcHJvbXB0GAcgASgJEjwKEGRlZmF1bHRfc2FtcGxpbmcYCCABKAsyIi5zYWt1Z2Euc3lzdGVtLnYxLlNhbXBsaW5nRGVmYXVsdHMSNAoNdGV4dF9lbmNvZGVycxgJIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuVGV4dEVuY29kZXISDgoGc3RhZ2VzGAogAygJEg8KB3NvbHZlcnMYCyADKAkSEQoJaGFzX3NoaWZ0GAwgASgIEhUKDXNpemVfbXVsdGlwbGUYDSABKA0SEAoIbWF4X2VkZ2UYDiABKA0SEgoKbWF4X3BpeGVscxgPIAEoBBIxCgtwcm9tcHRfdGV4dBgQIAEoDjIcLnNha3VnYS5zeXN0ZW0udjEuUHJvbXB0VGV4dBoxCg9QYXJhbWV0ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASIvCgtUZXh0RW5jb2RlchIMCgRuYW1lGAEgASgJEhIKCm1heF90b2tlbnMYAiABKA0ioAEKEFNhbXBsaW5nRGVmYXVsdHMSDgoGc29sdmVyGAEgASgJEg0KBXN0ZXBzGAIgASgNEhYKDmd1aWRhbmNlX3NjYWxlGAMgASgCEhYKDmd1aWRhbmNlX3VudGlsGAQgASgCEhcKD2d1aWRhbmNlX3Jlbm9ybRgFIAEoAhINCgVzaGlmdBgGIAEoAhIVCg1ndWlkYW5jZV9mcm9tGAcgASgCIkAKFFdhdGNoR3B1U3RhdHNSZXF1ZXN0EhMKC2ludGVydmFsX21zGAEgASgNEhMKC2FsbF9kZXZpY2VzGAIgASgIIkIKFVdhdGNoR3B1U3RhdHNSZXNwb25zZRIpCgVzdGF0cxgBIAEoCzIaLnNha3VnYS5zeXN0ZW0udjEuR3B1U3RhdHMiKwoUV2F0Y2hBY3Rpdml0eVJlcXVlc3QSEwoLaW50ZXJ2YWxfbXMYASABKA0iRQoVV2F0Y2hBY3Rpdml0eVJlc3BvbnNlEiwKCGFjdGl2aXR5GAEgASgLMhouc2FrdWdhLnN5c3RlbS52MS5BY3Rpdml0eSpXCgpQcm9tcHRUZXh0EhsKF1BST01QVF9URVhUX1VOU1BFQ0lGSUVEEAASFgoSUFJPTVBUX1RFWFRfTUFSS1VQEAESFAoQUFJPTVBUX1RFWFRfVEFHUxACMpIDCg1TeXN0ZW1TZXJ2aWNlEmAKDUdldFNlcnZlckluZm8SJi5zYWt1Z2Euc3lzdGVtLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0Gicuc2FrdWdhLnN5c3RlbS52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2USVwoKTGlzdE1vZGVscxIjLnNha3VnYS5zeXN0ZW0udjEuTGlzdE1vZGVsc1JlcXVlc3QaJC5zYWt1Z2Euc3lzdGVtLnYxLkxpc3RNb2RlbHNSZXNwb25zZRJiCg1XYXRjaEdwdVN0YXRzEiYuc2FrdWdhLnN5c3RlbS52MS5XYXRjaEdwdVN0YXRzUmVxdWVzdBonLnNha3VnYS5zeXN0ZW0udjEuV2F0Y2hHcHVTdGF0c1Jlc3BvbnNlMAESYgoNV2F0Y2hBY3Rpdml0eRImLnNha3VnYS5zeXN0ZW0udjEuV2F0Y2hBY3Rpdml0eVJlcXVlc3QaJy5zYWt1Z2Euc3lzdGVtLnYxLldhdGNoQWN0aXZpdHlSZXNwb25zZTABQpUBChRkZXYuc2FrdWdhLnN5c3RlbS52MUISU3lzdGVtU2VydmljZVByb3RvUAFaIHNha3VnYS5kZXYvZ28vc3lzdGVtL3YxO3N5c3RlbXYxogIDU0tTqgIQU2FrdWdhLlN5c3RlbS5WMboCA1NLU8oCEFNha3VnYVxTeXN0ZW1cVjHqAhJTYWt1Z2E6OlN5c3RlbTo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sakuga_system_v1_activity, file_sakuga_system_v1_gpu_stats]);
 
 /**
  * Asks for a description of the server.
@@ -271,6 +271,62 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
    * @generated from field: sakuga.system.v1.SamplingDefaults default_sampling = 8;
    */
   defaultSampling?: SamplingDefaults | undefined;
+
+  /**
+   * Its text encoders, in the order of the token counts of `sakuga.prompt.v1.ValidatePromptResponse`.
+   *
+   * @generated from field: repeated sakuga.system.v1.TextEncoder text_encoders = 9;
+   */
+  textEncoders: TextEncoder[];
+
+  /**
+   * The stages of a generation in order, such as `text_encode`, `denoise` and `decode`.
+   *
+   * @generated from field: repeated string stages = 10;
+   */
+  stages: string[];
+
+  /**
+   * The solvers that a request may choose: `euler`, `midpoint`, `rk4` or `dpm`.
+   *
+   * @generated from field: repeated string solvers = 11;
+   */
+  solvers: string[];
+
+  /**
+   * Whether a request may shift its times. Otherwise `Sampling.shift` must be 1 or absent.
+   *
+   * @generated from field: bool has_shift = 12;
+   */
+  hasShift: boolean;
+
+  /**
+   * Width and height of a request are multiples of this, in pixels.
+   *
+   * @generated from field: uint32 size_multiple = 13;
+   */
+  sizeMultiple: number;
+
+  /**
+   * The longest edge in pixels.
+   *
+   * @generated from field: uint32 max_edge = 14;
+   */
+  maxEdge: number;
+
+  /**
+   * The most pixels of one picture: what the model can draw, or less if the server's limit is lower.
+   *
+   * @generated from field: uint64 max_pixels = 15;
+   */
+  maxPixels: bigint;
+
+  /**
+   * How its encoders read a prompt.
+   *
+   * @generated from field: sakuga.system.v1.PromptText prompt_text = 16;
+   */
+  promptText: PromptText;
 };
 
 /**
@@ -279,6 +335,34 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
  */
 export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
   messageDesc(file_sakuga_system_v1_system_service, 5);
+
+/**
+ * A text encoder of a model.
+ *
+ * @generated from message sakuga.system.v1.TextEncoder
+ */
+export type TextEncoder = Message<"sakuga.system.v1.TextEncoder"> & {
+  /**
+   * Its name, such as `gemma3`.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The most tokens that it reads, special tokens included; what is beyond is cut off.
+   *
+   * @generated from field: uint32 max_tokens = 2;
+   */
+  maxTokens: number;
+};
+
+/**
+ * Describes the message sakuga.system.v1.TextEncoder.
+ * Use `create(TextEncoderSchema)` to create a new message.
+ */
+export const TextEncoderSchema: GenMessage<TextEncoder> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 6);
 
 /**
  * What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out.
@@ -341,7 +425,7 @@ export type SamplingDefaults = Message<"sakuga.system.v1.SamplingDefaults"> & {
  * Use `create(SamplingDefaultsSchema)` to create a new message.
  */
 export const SamplingDefaultsSchema: GenMessage<SamplingDefaults> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 6);
+  messageDesc(file_sakuga_system_v1_system_service, 7);
 
 /**
  * Asks for samples.
@@ -369,7 +453,7 @@ export type WatchGpuStatsRequest = Message<"sakuga.system.v1.WatchGpuStatsReques
  * Use `create(WatchGpuStatsRequestSchema)` to create a new message.
  */
 export const WatchGpuStatsRequestSchema: GenMessage<WatchGpuStatsRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 7);
+  messageDesc(file_sakuga_system_v1_system_service, 8);
 
 /**
  * One sample.
@@ -390,7 +474,7 @@ export type WatchGpuStatsResponse = Message<"sakuga.system.v1.WatchGpuStatsRespo
  * Use `create(WatchGpuStatsResponseSchema)` to create a new message.
  */
 export const WatchGpuStatsResponseSchema: GenMessage<WatchGpuStatsResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 8);
+  messageDesc(file_sakuga_system_v1_system_service, 9);
 
 /**
  * Asks for activity.
@@ -411,7 +495,7 @@ export type WatchActivityRequest = Message<"sakuga.system.v1.WatchActivityReques
  * Use `create(WatchActivityRequestSchema)` to create a new message.
  */
 export const WatchActivityRequestSchema: GenMessage<WatchActivityRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 9);
+  messageDesc(file_sakuga_system_v1_system_service, 10);
 
 /**
  * What the server does.
@@ -432,7 +516,41 @@ export type WatchActivityResponse = Message<"sakuga.system.v1.WatchActivityRespo
  * Use `create(WatchActivityResponseSchema)` to create a new message.
  */
 export const WatchActivityResponseSchema: GenMessage<WatchActivityResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 10);
+  messageDesc(file_sakuga_system_v1_system_service, 11);
+
+/**
+ * How a model reads prompts. Every request may use every form of prompt; the server renders it for the model.
+ *
+ * @generated from enum sakuga.system.v1.PromptText
+ */
+export enum PromptText {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: PROMPT_TEXT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * As markup: blocks of elements, or a caption.
+   *
+   * @generated from enum value: PROMPT_TEXT_MARKUP = 1;
+   */
+  MARKUP = 1,
+
+  /**
+   * As a list of tags.
+   *
+   * @generated from enum value: PROMPT_TEXT_TAGS = 2;
+   */
+  TAGS = 2,
+}
+
+/**
+ * Describes the enum sakuga.system.v1.PromptText.
+ */
+export const PromptTextSchema: GenEnum<PromptText> = /*@__PURE__*/
+  enumDesc(file_sakuga_system_v1_system_service, 0);
 
 /**
  * Describes the server, its models and its device.
