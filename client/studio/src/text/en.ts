@@ -6,7 +6,7 @@ export const en = {
   "nav.history": "History",
   "nav.language": "Language",
   "nav.theme": "Appearance",
-  "nav.theme.auto": "Like the system",
+  "nav.theme.auto": "Auto",
   "nav.theme.light": "Light",
   "nav.theme.dark": "Dark",
   "nav.skip": "Skip to the picture",

@@ -8,7 +8,7 @@ export const ja: Texts = {
   "nav.history": "履歴",
   "nav.language": "言語",
   "nav.theme": "外観",
-  "nav.theme.auto": "システムに合わせる",
+  "nav.theme.auto": "自動",
   "nav.theme.light": "ライト",
   "nav.theme.dark": "ダーク",
   "nav.skip": "画像へ移動",

@@ -8,7 +8,7 @@ export const zh: Texts = {
   "nav.history": "历史",
   "nav.language": "语言",
   "nav.theme": "外观",
-  "nav.theme.auto": "跟随系统",
+  "nav.theme.auto": "自动",
   "nav.theme.light": "浅色",
   "nav.theme.dark": "深色",
   "nav.skip": "跳到图片",
