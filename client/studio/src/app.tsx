@@ -2,7 +2,7 @@
 import { Match, Show, Switch, createSignal, onMount } from "solid-js";
 
 import { canDraw, drawPrompt, estimate, isRefused, notice } from "./state/actions";
-import { info, phase, refresh, start } from "./state/connection";
+import { info, phase, refresh, start, watchConnection } from "./state/connection";
 import { watchDevice } from "./state/device";
 import { refreshHistory } from "./state/history";
 import { followJobs, liveJobs } from "./state/jobs";
@@ -27,6 +27,7 @@ export function App() {
   keepTheme();
   keepLanguage();
   keepSettings();
+  watchConnection();
   watchPrompt();
   watchDevice(() => liveJobs().some(({ status }) => status === "running"));
   followJobs(() => {

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -59,6 +60,29 @@ function run(args) {
     child[name].on("data", (data) => (output[name] += data));
   }
   return new Promise((resolve) => child.once("exit", () => resolve(output)));
+}
+
+/** A port that is free. */
+export function freePort() {
+  return new Promise((resolve) => {
+    const probe = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}
+
+/** Starts a server that keeps its jobs in a folder of its own, and returns what ends it without any warning. */
+export async function serveAt(port, name) {
+  const address = `127.0.0.1:${port}`;
+  const url = await serve(["--studio", address, "--scripted-step-ms", "60", "--data-dir", join(folder, name)]);
+  const server = servers.at(-1);
+  const kill = async () => {
+    servers.splice(servers.indexOf(server), 1);
+    server.kill("SIGKILL");
+    await new Promise((resolve) => server.once("exit", resolve));
+  };
+  return { url, kill };
 }
 
 /** Starts a server that draws gradients; the address of its studio. */

@@ -3,7 +3,21 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
-import { barriers, begin, checked, draw, drop, end, finished, open, overflow, screenshot, textOf } from "./browser.mjs";
+import {
+  barriers,
+  begin,
+  checked,
+  draw,
+  drop,
+  end,
+  finished,
+  freePort,
+  open,
+  overflow,
+  screenshot,
+  serveAt,
+  textOf,
+} from "./browser.mjs";
 
 let studio;
 let secured;
@@ -102,6 +116,20 @@ test("after a reload a job continues behind its last event", async (t) => {
   await finished(page).waitFor();
   const first = Number(await page.locator(".frames li span").first().innerText());
   assert.ok(first > before, `the first preview after the reload is that of step ${first}, not one of before`);
+});
+
+test("a job survives the crash of its server, and the page finds it again", async (t) => {
+  const port = await freePort();
+  const { url, kill } = await serveAt(port, "crash");
+  const page = await open(t, url);
+  await draw(page, 60);
+  await page.waitForFunction(() => Number(document.querySelector("[data-step]")?.dataset.step) >= 5);
+  await kill();
+  await page.getByRole("alert").filter({ hasText: "No connection" }).waitFor();
+  assert.ok(await page.getByRole("region", { name: "Character 1" }).isVisible(), "what one wrote stays on the screen");
+  await serveAt(port, "crash");
+  await finished(page).waitFor();
+  assert.equal(await page.getByRole("alert").count(), 0);
 });
 
 test("a saved picture brings its request back, and other files are refused", async (t) => {

@@ -1,16 +1,18 @@
 /** The connection to the server of this page. */
-import { createSignal } from "solid-js";
+import { createEffect, createSignal, onCleanup } from "solid-js";
 import { Code } from "@connectrpc/connect";
 
 import { type Client, ConnectionLost, RequestRefused, SakugaError, connect } from "../sakuga/web.js";
 import { explain } from "../sakuga/errors.js";
 import type { GetServerInfoResponse, Model } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
 import { forget, isString, load, save } from "./storage";
+import { isVisible } from "./visibility";
 
 /** What the page can do at the moment. */
 export type Phase = "connecting" | "ready" | "needs-token" | "lost";
 
 const RETRY_MS = 2000;
+const ASK_MS = 3000;
 const TOKEN = "token";
 
 const [phase, setPhase] = createSignal<Phase>("connecting");
@@ -62,6 +64,21 @@ export function explainFailure(error: unknown): string {
     retry = setTimeout(() => void start(), RETRY_MS);
   }
   return explained.message;
+}
+
+/** Asks the server from time to time whether it is there, while the page is seen. Called once. */
+export function watchConnection(): void {
+  createEffect(() => {
+    if (phase() !== "ready" || !isVisible()) {
+      return;
+    }
+    const asking = setInterval(() => {
+      server().info().then(setInfo, explainFailure);
+    }, ASK_MS);
+    onCleanup(() => {
+      clearInterval(asking);
+    });
+  });
 }
 
 /** Reads the queue, the step time and the models again. */
