@@ -12,11 +12,12 @@ import {
 } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { LoadError, loadFile } from "../prompt/load";
 import { negativeText, promptText } from "../prompt/request";
+import { seedOf } from "../prompt/size";
 import { t } from "../text";
 import { explainFailure, info, server } from "./connection";
 import { draw } from "./jobs";
 import { currentCheck, setText, text } from "./prompt";
-import { adopt, currentModel, requestOptions, seedOf, setSettings, settings } from "./settings";
+import { adopt, currentModel, requestOptions, setSettings, settings } from "./settings";
 import { setTags } from "./vocabulary";
 
 /** A message about the last action; it goes away with the next. */

@@ -5,13 +5,9 @@ import { createStore } from "solid-js/store";
 import { type Options, PreviewMethod, Solver } from "../sakuga/web.js";
 import type { GenerateRequest } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import type { Model } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
+import { RATIOS, type Ratio, seedOf, sizeOf } from "../prompt/size";
 import { info, models } from "./connection";
 import { isRecord, load, save } from "./storage";
-
-/** Names and values of the ratios of width to height. */
-export const RATIOS = { "1:1": 1, "3:4": 3 / 4, "4:3": 4 / 3, "9:16": 9 / 16, "16:9": 16 / 9 } as const;
-
-export type Ratio = keyof typeof RATIOS | "free";
 
 export interface Settings {
   /** Empty: the server's default. */
@@ -56,8 +52,6 @@ const DEFAULTS: Settings = {
   negativeSystemPrompt: undefined,
 };
 
-const SEED_MAX = 2n ** 64n - 1n;
-
 export const [settings, setSettings] = createStore<Settings>({ ...DEFAULTS, ...restored() });
 
 /** Keeps the settings when they change. Called once. */
@@ -84,26 +78,6 @@ export function size(): { width: number; height: number } {
     return { width: settings.width || side, height: settings.height || side };
   }
   return sizeOf(RATIOS[settings.ratio], side, sizeMultiple());
-}
-
-/** The size of a ratio with about `side * side` pixels, and not more. */
-export function sizeOf(ratio: number, side: number, multiple: number): { width: number; height: number } {
-  const round = (length: number) => Math.max(multiple, Math.round(length / multiple) * multiple);
-  const width = round(side * Math.sqrt(ratio));
-  let height = round(width / ratio);
-  if (width * height > side * side) {
-    height = Math.max(multiple, Math.floor((side * side) / width / multiple) * multiple);
-  }
-  return { width, height };
-}
-
-/** The seed as a number; `undefined`: a new one; `null`: what stands there is no seed. */
-export function seedOf(text: string): bigint | undefined | null {
-  const word = text.trim();
-  if (word === "") {
-    return undefined;
-  }
-  return /^\d{1,20}$/.test(word) && BigInt(word) <= SEED_MAX ? BigInt(word) : null;
 }
 
 /** The settings as the fields of a request. */

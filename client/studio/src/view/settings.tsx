@@ -2,14 +2,12 @@
 import { For, type JSX, Show, createUniqueId } from "solid-js";
 
 import { Solver } from "../sakuga/web.js";
+import { RATIOS, type Ratio, seedOf } from "../prompt/size";
 import { info, models } from "../state/connection";
 import {
-  RATIOS,
-  type Ratio,
   type Settings,
   currentModel,
   resetSampling,
-  seedOf,
   setSettings,
   settings,
   size,

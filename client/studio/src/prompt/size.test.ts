@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 
-import { RATIOS, seedOf, sizeOf } from "./settings";
+import { RATIOS, seedOf, sizeOf } from "./size";
 
 it("keeps the area, the ratio and the multiple", () => {
   for (const side of [256, 1024]) {
