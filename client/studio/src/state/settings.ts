@@ -68,7 +68,25 @@ export function currentModel(): Model | undefined {
 
 /** Width and height are multiples of this. */
 export function sizeMultiple(): number {
-  return info()?.limits?.sizeMultiple || 16;
+  return currentModel()?.sizeMultiple || info()?.limits?.sizeMultiple || 16;
+}
+
+/** The solvers that a request may choose, with the names that people know. */
+export const SOLVERS = [
+  { solver: Solver.EULER, name: "euler", title: "Euler" },
+  { solver: Solver.MIDPOINT, name: "midpoint", title: "Midpoint" },
+  { solver: Solver.RK4, name: "rk4", title: "RK4" },
+  { solver: Solver.DPM, name: "dpm", title: "DPM-Solver++" },
+] as const;
+
+/** Those of the model that draws. */
+export function solvers(): (typeof SOLVERS)[number][] {
+  return SOLVERS.filter(({ name }) => currentModel()?.solvers.includes(name));
+}
+
+/** Whether the model that draws can shift its times. */
+export function hasShift(): boolean {
+  return currentModel()?.hasShift ?? false;
 }
 
 /** The size that is drawn: as many pixels as the model's default, in the chosen ratio. */
@@ -89,13 +107,14 @@ export function requestOptions(): Options {
     ...size(),
     images: settings.images,
     sampling: {
-      solver: settings.solver,
+      // What another model could do is not asked of this one.
+      solver: solvers().some(({ solver }) => solver === settings.solver) ? settings.solver : Solver.UNSPECIFIED,
       ...given("steps", settings.steps),
       ...given("guidanceScale", settings.guidance),
       ...given("guidanceFrom", settings.guidanceFrom),
       ...given("guidanceUntil", settings.guidanceUntil),
       ...given("guidanceRenorm", settings.guidanceRenorm),
-      ...given("shift", settings.shift),
+      ...given("shift", hasShift() ? settings.shift : undefined),
     },
     ...(typeof seed === "bigint" ? { seed } : {}),
     ...given("systemPrompt", settings.systemPrompt),

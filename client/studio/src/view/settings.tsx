@@ -7,21 +7,16 @@ import { info, models } from "../state/connection";
 import {
   type Settings,
   currentModel,
+  hasShift,
   resetSampling,
   setSettings,
   settings,
   size,
   sizeMultiple,
+  solvers,
 } from "../state/settings";
 import { t } from "../text";
 import { Dice } from "./icons";
-
-const SOLVERS = [
-  [Solver.EULER, "Euler"],
-  [Solver.MIDPOINT, "Midpoint"],
-  [Solver.RK4, "RK4"],
-  [Solver.DPM, "DPM-Solver++"],
-] as const;
 
 export function SettingsPanel() {
   return (
@@ -134,7 +129,7 @@ function Length(props: { label: string; name: "width" | "height" }) {
       value={size()[props.name]}
       fallback={currentModel()?.defaultSize}
       min={sizeMultiple()}
-      max={8192}
+      max={currentModel()?.maxEdge || 8192}
       step={sizeMultiple()}
       onChange={(value) => setSettings({ [props.name]: round(value) })}
     />
@@ -223,15 +218,15 @@ function Advanced() {
           id={solver}
           value={settings.solver}
           onChange={(event) =>
-            setSettings({ solver: SOLVERS[event.currentTarget.selectedIndex - 1]?.[0] ?? Solver.UNSPECIFIED })
+            setSettings({ solver: solvers()[event.currentTarget.selectedIndex - 1]?.solver ?? Solver.UNSPECIFIED })
           }
         >
           <option value={Solver.UNSPECIFIED}>{t("settings.solver.default")}</option>
-          <For each={SOLVERS}>{([value, name]) => <option value={value}>{name}</option>}</For>
+          <For each={solvers()}>{({ solver: value, title }) => <option value={value}>{title}</option>}</For>
         </select>
       </div>
       <div class="pair">
-        {number(t("settings.shift"), "shift", [0.1, 20, 0.1])}
+        <Show when={hasShift()}>{number(t("settings.shift"), "shift", [0.1, 20, 0.1])}</Show>
         {number(t("settings.renorm"), "guidanceRenorm", [0, 100, 0.1])}
       </div>
       <div class="pair">
