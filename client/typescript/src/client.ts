@@ -96,11 +96,11 @@ export class Client {
   async create(
     prompt: PromptLike,
     options: Options = {},
-    options: Omit<MessageInitShape<typeof JobOptionsSchema>, "$typeName"> = {},
+    jobOptions: Omit<MessageInitShape<typeof JobOptionsSchema>, "$typeName"> = {},
   ): Promise<Job> {
     const request = requestOf(prompt, options);
     request.requestId ||= randomId();
-    const answer = await new Retry().ask(() => this.jobs.createJob({ request, options }));
+    const answer = await new Retry().ask(() => this.jobs.createJob({ request, options: jobOptions }));
     return this.watch(answer.job!.jobId);
   }
 
