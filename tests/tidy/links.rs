@@ -98,7 +98,7 @@ fn broken(path: &str, markdown: &str, text_of: &dyn Fn(&str) -> Option<String>) 
 /// Documentation of modules that names files, and the folders in which those are.
 const ROUTES: &[(&str, &[&str])] = &[
     ("server/src/lib.rs", &["server/src"]),
-    ("model/src/families/mod.rs", &["model", "model/src", "model/src/families", "model/src/families/newbie"]),
+    ("model/src/families/mod.rs", &["model", "model/src", "model/src/families", "model/src/families/sdxl"]),
 ];
 
 /// Files and folders in backticks in the documentation of a module that `exists` finds in none of the folders. A name in

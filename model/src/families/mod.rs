@@ -23,7 +23,7 @@
 //!      operations, `fingerprint.rs` identifies the files.
 //! 4. The solver: flow matching is integrated by [`sampler::solver`](crate::sampler::solver). Noise and v predictions at discrete
 //!    training times use [`sampler::diffusion`](crate::sampler::diffusion).
-//! 5. `server/tests/` draws with a synthetic checkpoint. `sakuga-model-core` and the server change only if the family reads
+//! 5. A test of the server draws with a synthetic checkpoint. `sakuga-model-core` and the server change only if the family reads
 //!    prompts in a new form or has options that no request has yet.
 
 mod drawing;
