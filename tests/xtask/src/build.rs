@@ -28,13 +28,13 @@ pub struct Built {
     pub dist: Option<PathBuf>,
 }
 
-/// Builds `sakuga-server`, with the studio's page where npm is installed, and `sakuga` in release.
+/// Builds `sakuga-server`, with the studio's page if it can be built, and `sakuga` in release.
 ///
 /// # Errors
 ///
 /// The build fails, or the target folder cannot be written.
 pub fn release(workspace: &Workspace, cuda: bool) -> anyhow::Result<Built> {
-    studio::build_if_possible(workspace)?;
+    studio::build_if_possible(workspace);
     let packages = ["--package", "sakuga-server", "--package", "sakuga-client"];
     let mut command = workspace.cargo(["build", "--locked", "--release"]);
     command.args(packages);

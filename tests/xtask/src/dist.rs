@@ -8,9 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 
 use crate::build::{self, Built};
-use crate::process;
 use crate::python::Environment;
 use crate::workspace::Workspace;
+use crate::{process, studio};
 
 /// Building the wheel takes a second.
 const WHEEL_LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -37,6 +37,10 @@ pub struct Options {
 pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let out = options.out.clone().unwrap_or_else(|| workspace.target.join("dist"));
     let environment = Environment::prepare(workspace).context("the wheel is built with Python")?;
+    if studio::is_possible() {
+        // An error of the network must not lead to a release without the page.
+        studio::build(workspace)?;
+    }
     let built = build::release(workspace, options.cuda)?;
     let wheel = wheel(workspace, &environment, &workspace.target.join("wheel"))?;
     let mut packer = workspace.cargo(["run", "--locked", "--quiet", "--package", "sakuga-dist", "--"]);

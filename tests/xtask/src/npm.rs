@@ -15,9 +15,19 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// The files of a package that say what to install.
 const PACKAGE: [&str; 2] = ["package.json", "package-lock.json"];
 
-/// Whether npm can be called.
-pub fn is_installed() -> bool {
-    Command::new("npm").arg("--version").output().is_ok_and(|output| output.status.success())
+/// Whether npm can be called, and Node.js has at least this version.
+pub fn is_installed(node: (u32, u32)) -> bool {
+    let printed = |program: &str| {
+        let output = Command::new(program).arg("--version").output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    printed("npm").is_some() && printed("node").as_deref().and_then(version).is_some_and(|found| found >= node)
+}
+
+/// The first two numbers of what Node.js prints, such as `v20.19.1`.
+fn version(printed: &str) -> Option<(u32, u32)> {
+    let mut numbers = printed.trim().strip_prefix('v')?.split('.').map(|number| number.parse().ok());
+    Some((numbers.next()??, numbers.next()??))
 }
 
 /// Installs what a package of the repository needs into a folder, unless the same is there, and returns the folder of the
@@ -45,4 +55,16 @@ pub fn install(package: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
         return Err(error);
     }
     Ok(programs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(version("v20.9.1\n"), Some((20, 9)));
+        assert!(version("v20.9.1") < Some((20, 19)) && version("v22.0.0") > Some((20, 19)));
+        assert!(["", "20.1.0", "v20", "vx.1"].iter().all(|printed| version(printed).is_none()));
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 
 use crate::workspace::Workspace;
 use crate::{files, npm, process};
@@ -27,8 +27,16 @@ const STAMP: &str = "built.json";
 /// Bundling takes seconds.
 const BUILD_LIMIT: Duration = Duration::from_secs(10 * 60);
 
-/// What is needed where npm is missing.
+/// The oldest Node.js that the bundler runs on.
+const NODE: (u32, u32) = (20, 19);
+
+/// What is needed where [`is_possible`] is false.
 pub const NEEDED: &str = "Node.js 20.19 or later with npm is not installed";
+
+/// Whether the page can be built here.
+pub fn is_possible() -> bool {
+    npm::is_installed(NODE)
+}
 
 /// Builds the page, unless it is that of the sources already, and returns the folder in which npm's programs and the sources
 /// are.
@@ -56,17 +64,12 @@ pub fn build(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Builds the page where npm is installed; says so where it is not. The server is built either way.
-///
-/// # Errors
-///
-/// Those of [`build`].
-pub fn build_if_possible(workspace: &Workspace) -> anyhow::Result<()> {
-    if npm::is_installed() {
-        return build(workspace).map(|_| ());
+/// Builds the page if that is possible, and otherwise says why not: the server is built either way.
+pub fn build_if_possible(workspace: &Workspace) {
+    let outcome = if is_possible() { build(workspace).map(|_| ()) } else { Err(anyhow!(NEEDED)) };
+    if let Err(error) = outcome {
+        println!("the server is built without the studio's page: {error:#}");
     }
-    println!("without the studio's page: {NEEDED}");
-    Ok(())
 }
 
 /// Puts the sources, with what the links in them lead to, and the packages of npm into the target folder: nothing is written

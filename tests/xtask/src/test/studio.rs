@@ -3,17 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::build;
 use crate::studio::{self, NEEDED};
 use crate::test::context::Context;
 use crate::test::{Verdict, tally};
-use crate::{build, npm};
 
 /// Where Debian and others put Chromium.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
 /// Builds the page, so that the programs of the later checks have it, and checks its sources.
 pub fn page(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    if !npm::is_installed() {
+    if !studio::is_possible() {
         return Ok(Verdict::skipped(format!("the studio's page: {NEEDED}")));
     }
     let folder = studio::build(context.workspace())?;
@@ -25,7 +25,7 @@ pub fn page(context: &Context<'_>) -> anyhow::Result<Verdict> {
 
 /// Uses the page of a server like a person, in a browser without a window.
 pub fn browser(context: &Context<'_>) -> anyhow::Result<Verdict> {
-    if !npm::is_installed() {
+    if !studio::is_possible() {
         return Ok(Verdict::skipped(format!("the studio in a browser: {NEEDED}")));
     }
     let Some(chromium) = chromium() else {
