@@ -13,6 +13,7 @@ const ENDED = [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED];
 export interface Entry {
   readonly key: string;
   readonly job: JobRecord;
+  /** Its index, by which the server knows it. */
   readonly image: number;
   readonly title: string;
 }
@@ -29,8 +30,9 @@ export { historyProblem, isLoading, query, setQuery };
 const entries = createMemo(() =>
   records().flatMap((job): Entry[] => {
     const title = titleOf(job.request);
-    const count = Math.max(1, job.images.length);
-    return Array.from({ length: count }, (_, image) => ({ key: `${job.jobId}/${image}`, job, image, title }));
+    // The index of a picture is that in its batch, of which a job may have drawn a part.
+    const drawn = job.images.length === 0 ? [0] : job.images.map(({ metadata }, at) => metadata?.imageIndex ?? at);
+    return drawn.map((image) => ({ key: `${job.jobId}/${image}`, job, image, title }));
   }),
 );
 

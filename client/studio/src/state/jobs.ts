@@ -337,8 +337,8 @@ async function fetchPictures(job: JobRecord): Promise<void> {
   }
   try {
     const data: Uint8Array[] = [];
-    for (const index of job.images.keys()) {
-      data.push(await server().artifact(job.jobId, index));
+    for (const [at, { metadata }] of job.images.entries()) {
+      data.push(await server().artifact(job.jobId, metadata?.imageIndex ?? at));
     }
     const kept = picturesOf(job.jobId);
     kept.finish(data);

@@ -37,7 +37,7 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
     (request) => promptText(request, server()),
   );
   const request = () => props.entry.job.request;
-  const info = () => props.entry.job.images[props.entry.image];
+  const info = () => props.entry.job.images.find(({ metadata }) => metadata?.imageIndex === props.entry.image);
   const negative = () => {
     const given = request();
     return given ? negativeText(given) : "";
