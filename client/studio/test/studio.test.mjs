@@ -70,7 +70,7 @@ test("a generation shows its previews and ends with the picture", async (t) => {
   const page = await open(t, studio);
   await page.getByLabel("Images").fill("2");
   await page.getByLabel("Images").blur();
-  await draw(page);
+  await draw(page, 80);
   await page.locator(".frames li:nth-child(3)").waitFor();
   assert.equal(await page.locator(".images img").count(), 2);
   const early = await page.locator(".images img").first().getAttribute("src");
@@ -87,7 +87,7 @@ test("a generation shows its previews and ends with the picture", async (t) => {
 
 test("jobs wait for one another, and each is cancelled", async (t) => {
   const page = await open(t, studio);
-  await draw(page, 150);
+  await draw(page, 200);
   await page.locator("[data-step]").waitFor();
   await draw(page);
   await page.locator(".job.queued").waitFor();
@@ -106,7 +106,7 @@ test("jobs wait for one another, and each is cancelled", async (t) => {
 
 test("after a reload a job continues behind its last event", async (t) => {
   const page = await open(t, studio);
-  await draw(page, 80);
+  await draw(page, 160);
   await page.waitForFunction(() => Number(document.querySelector("[data-step]")?.dataset.step) >= 5);
   const before = Number(await page.locator("[data-step]").getAttribute("data-step"));
   await page.reload();
