@@ -70,7 +70,7 @@ test("a generation shows its previews and ends with the picture", async (t) => {
   const page = await open(t, studio);
   await page.getByLabel("Images").fill("2");
   await page.getByLabel("Images").blur();
-  await draw(page, 80);
+  await draw(page, 60);
   await page.locator(".frames li:nth-child(3)").waitFor();
   assert.equal(await page.locator(".images img").count(), 2);
   const early = await page.locator(".images img").first().getAttribute("src");
