@@ -47,7 +47,7 @@ async fn fill(jobs: &mut JobServiceClient<Channel>) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_long_lists_at_once_take_a_bounded_memory() {
-    let server = Server::start();
+    let server = Server::start(0);
     let last = fill(&mut connect(&server).await).await;
     for what in ["ListJobs", "GetJob"] {
         let before = server.reset_peak();
@@ -80,24 +80,28 @@ async fn many_long_lists_at_once_take_a_bounded_memory() {
 /// A list that matches nothing reads every job; the server stops reading when its caller is gone.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_that_nobody_waits_for_ends() {
-    let server = Server::start();
+    let server = Server::start(0);
     let mut jobs = connect(&server).await;
     fill(&mut jobs).await;
     let nothing = ListJobsRequest {
         filter: Some(JobFilter { request_id: "no such".into(), ..JobFilter::default() }),
         ..ListJobsRequest::default()
     };
-    let begun = (Instant::now(), server.ticks());
-    jobs.list_jobs(nothing.clone()).await.expect("an empty list");
-    let whole = (begun.0.elapsed(), server.ticks() - begun.1);
-    let before = server.ticks();
+    // The fastest of some: a machine that is busy with other things stretches them.
+    let mut whole = (Duration::MAX, Duration::MAX);
+    for _ in 0..5 {
+        let begun = (Instant::now(), server.cpu());
+        jobs.list_jobs(nothing.clone()).await.expect("an empty list");
+        whole = whole.min((begun.0.elapsed(), server.cpu().saturating_sub(begun.1)));
+    }
+    let before = server.cpu();
     for _ in 0..20 {
         let call = jobs.list_jobs(nothing.clone());
         // Gone long before the list would be there.
         let _ = tokio::time::timeout(whole.0 / 20, call).await;
     }
     tokio::time::sleep(Duration::from_millis(100).max(whole.0)).await;
-    let spent = server.ticks() - before;
-    println!("a whole search takes {} ms of CPU, twenty that were dropped {} ms", whole.1 * 10, spent * 10);
-    assert!(spent <= 10 * whole.1.max(2), "{spent} instead of {}", 20 * whole.1);
+    let spent = server.cpu().saturating_sub(before);
+    println!("a whole search takes {:.1?} of CPU, twenty that were dropped {spent:.1?}", whole.1);
+    assert!(spent <= 10 * whole.1.max(Duration::from_millis(20)), "{spent:?} instead of {:?}", 20 * whole.1);
 }

@@ -1,10 +1,11 @@
 //! Shutting down: new jobs are refused, waiting ones are cancelled, the running one ends well or in time.
 
+use std::error::Error as _;
 use std::time::{Duration, Instant};
 
 use sakuga_proto::generation::v1::CancelReason;
 use sakuga_server::Config;
-use tonic::Code;
+use tonic::{Code, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -36,7 +37,7 @@ async fn the_running_job_ends_and_the_waiting_one_is_cancelled() {
 
 #[tokio::test]
 async fn a_job_that_takes_too_long_is_cancelled_at_its_next_step() {
-    let config = Config { drain_timeout: Duration::from_millis(100), ..scripted(steps_of_ms(20)) };
+    let config = Config { drain_timeout: Duration::from_millis(100), ..scripted(steps_of_ms(200)) };
     let mut server = Server::start(config).await;
     let mut running = server.generation().generate(request(200)).await.expect("accepted").into_inner();
     until(&mut running, "step").await;
@@ -47,7 +48,8 @@ async fn a_job_that_takes_too_long_is_cancelled_at_its_next_step() {
     assert_eq!(cancelled.reason(), CancelReason::Shutdown);
     assert!(cancelled.at_step < 200);
     server.stopped().await.expect("a clean end");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    // All steps would take 40 s.
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -61,10 +63,19 @@ async fn endless_streams_do_not_hold_up_the_end() {
     let health = HealthClient::new(server.channel.clone()).watch(HealthCheckRequest::default()).await;
     let mut health = health.expect("health").into_inner();
     stats.message().await.expect("a sample");
-    let begun = Instant::now();
     server.begin_stop();
-    while let Ok(Some(_)) = stats.message().await {}
-    while let Ok(Some(_)) = health.message().await {}
+    read_to_the_end(&mut stats).await;
+    read_to_the_end(&mut health).await;
     server.stopped().await.expect("a clean end");
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+/// Reads a stream to its end, which the server has to say: a connection that is closed in the end breaks its streams.
+async fn read_to_the_end<T>(stream: &mut Streaming<T>) {
+    loop {
+        match stream.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(status) => return assert!(status.source().is_none(), "{status:?}"),
+        }
+    }
 }

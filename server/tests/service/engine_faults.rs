@@ -89,7 +89,7 @@ async fn a_hanging_step_delays_but_does_not_break() {
 #[tokio::test]
 async fn an_engine_that_hangs_is_abandoned_and_opened_again() {
     let limits = Limits { silence_max: Some(Duration::from_millis(400)), ..Limits::default() };
-    let faults = vec![fault(1, 2, Fault::Hang(3_000))];
+    let faults = vec![fault(1, 2, Fault::Hang(20_000))];
     let server = Server::start(Config { limits, ..scripted(Script { faults, ..quick() }) }).await;
     let mut hanging = server.generation().generate(request(3)).await.expect("accepted").into_inner();
     until(&mut hanging, "step").await;
@@ -100,7 +100,7 @@ async fn an_engine_that_hangs_is_abandoned_and_opened_again() {
     assert_eq!((status.code, reason(status).as_str()), (Code::Unavailable as i32, "ENGINE_HUNG"));
     // The one that waited is drawn while the old engine still hangs.
     expect_event!(rest(&mut waiting).await.last().unwrap(), Completed);
-    assert!(begun.elapsed() < Duration::from_millis(2_500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
     expect_event!(run(&server, request(1)).await.last().unwrap(), Completed);
     server.stop().await;
 }

@@ -221,9 +221,10 @@ async fn a_collector_that_does_not_answer_delays_nothing() {
         for _ in 0..10 {
             expect_event!(run(&server, request(50)).await.last().unwrap(), Completed);
         }
-        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+        // Were each of them delayed until an attempt to export times out, they would take 100 s.
+        assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
         let begun = Instant::now();
         server.stop().await;
-        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
     }
 }

@@ -23,7 +23,8 @@ async fn connections_get_goaway_and_new_ones_are_refused() {
     let reader = tokio::spawn(async move { to_the_end(&mut connection).await });
     let begun = Instant::now();
     server.stop().await;
-    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    // The connection would stay open for five minutes.
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     assert_eq!(goaway_code(&reader.await.expect("read")), Some(0), "NO_ERROR: a friendly end");
     TcpStream::connect(address).await.expect_err("the socket is closed");
 }

@@ -71,8 +71,12 @@ async fn silent_connections_are_closed_soon_and_idle_ones_later() {
     let mut silent = TcpStream::connect(server.address).await.expect("connected");
     let mut idle = TcpStream::connect(server.address).await.expect("connected");
     idle.write_all(&hello()).await.expect("sent");
-    to_the_end(&mut silent).await;
-    assert!(begun.elapsed() >= Duration::from_millis(100) && begun.elapsed() < Duration::from_millis(600));
+    tokio::select! {
+        biased;
+        _ = to_the_end(&mut silent) => {}
+        _ = to_the_end(&mut idle) => panic!("the idle connection is closed first"),
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(100), "{:?}", begun.elapsed());
     to_the_end(&mut idle).await;
     assert!(begun.elapsed() >= Duration::from_millis(600), "{:?}", begun.elapsed());
     ask(server.channel().await, None).await.expect("others are served");
@@ -145,12 +149,11 @@ async fn a_handshake_that_never_ends_is_closed() {
     let mut slow = TcpStream::connect(server.address).await.expect("connected");
     // The head of a record, whose rest never comes.
     slow.write_all(&[22, 3, 1, 2, 0, 1]).await.expect("sent");
-    let (begun, mut others) = (Instant::now(), Vec::new());
+    let mut others = Vec::new();
     for _ in 0..20 {
         others.push(authority.connect(&server, None).await.expect("others are not held up"));
     }
     to_the_end(&mut slow).await;
-    assert!(begun.elapsed() < Duration::from_secs(5));
     server.stop().await;
 }
 

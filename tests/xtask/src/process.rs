@@ -163,7 +163,7 @@ mod tests {
         let start = Instant::now();
         let error = run(&mut shell("exec sleep 30"), Duration::from_millis(200)).unwrap_err();
         assert!(format!("{error:#}").contains("no end after"), "{error:#}");
-        assert!(start.elapsed() < Duration::from_secs(5));
+        assert!(start.elapsed() < Duration::from_secs(25));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod checks;
 mod context;
 mod deny;
 mod dist;
+mod failures;
 mod languages;
 mod protos;
 mod slowest;
@@ -20,6 +21,7 @@ use anyhow::bail;
 use crate::interrupt;
 use crate::test::checks::{CHECKS, Check};
 use crate::test::context::Context;
+use crate::test::failures::Failure;
 use crate::test::slowest::Timed;
 use crate::test::summary::Row;
 use crate::workspace::Workspace;
@@ -52,6 +54,8 @@ pub struct Verdict {
     pub skipped: Vec<String>,
     /// How long each test took, of a check that knows.
     pub timed: Vec<Timed>,
+    /// What the failed tests printed, of a check that knows.
+    pub failures: Vec<Failure>,
 }
 
 impl Verdict {

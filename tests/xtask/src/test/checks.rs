@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use crate::test::context::Context;
-use crate::test::{Verdict, deny, dist, languages, protos, slowest, studio, tally, training};
+use crate::test::{Verdict, deny, dist, failures, languages, protos, slowest, studio, tally, training};
 use crate::{demo, llvm};
 
 /// One check.
@@ -153,6 +153,8 @@ fn test(context: &Context<'_>) -> anyhow::Result<Verdict> {
     let success = success && documented;
     let mut verdict = tally::read(&format!("{output}{examples}"));
     verdict.timed = slowest::read(&output);
+    verdict.failures = failures::read(&output);
+    verdict.failures.extend(failures::read(&examples));
     verdict.skipped.append(&mut skipped);
     if verdict.passed + verdict.failed == 0 {
         bail!("cargo test ran no test");

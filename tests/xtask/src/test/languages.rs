@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use crate::python::Environment;
 use crate::server::Server;
 use crate::test::context::Context;
+use crate::test::failures::Failure;
 use crate::test::{Verdict, tally};
 use crate::workspace::Workspace;
 use crate::{build, files, npm, stubs};
@@ -59,9 +60,7 @@ pub fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
                 if found.passed + found.failed == 0 {
                     failed.push(format!("{language}: no test ran"));
                 }
-                verdict.passed += found.passed;
-                verdict.failed += found.failed;
-                verdict.skipped.extend(found.skipped);
+                add(&mut verdict, found);
             }
             Err(error) => failed.push(format!("{language}: {error:#}")),
         }
@@ -71,9 +70,7 @@ pub fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
     }
     println!("--- Python");
     let found = python(context, &program)?;
-    verdict.passed += found.passed;
-    verdict.failed += found.failed;
-    verdict.skipped.extend(found.skipped);
+    add(&mut verdict, found);
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(verdict)
 }
@@ -156,7 +153,7 @@ fn go(context: &Context<'_>, servers: &Servers) -> anyhow::Result<Verdict> {
     // What is remembered of an earlier run is not what these servers do.
     command.args(["test", "-count=1", "-v", "./..."]).current_dir(&folder);
     let (success, output) = context.tee(servers.name_to(&mut command))?;
-    conclude("Go", success, tally::read_go(&output))
+    conclude("Go", success, &output, tally::read_go(&output))
 }
 
 fn typescript(context: &Context<'_>, servers: &Servers) -> anyhow::Result<Verdict> {
@@ -166,7 +163,7 @@ fn typescript(context: &Context<'_>, servers: &Servers) -> anyhow::Result<Verdic
     command.args(["run", "--silent", "test"]).current_dir(&folder);
     command.env("SAKUGA_TEST_COOKBOOK", context.workspace().root.join("client/COOKBOOK.md"));
     let (success, output) = context.tee(servers.name_to(&mut command))?;
-    conclude("TypeScript", success, tally::read_tap(&output))
+    conclude("TypeScript", success, &output, tally::read_tap(&output))
 }
 
 /// The package in the target folder, with its dependencies: nothing is written into the source folders.
@@ -193,7 +190,7 @@ fn java(context: &Context<'_>, servers: &Servers) -> anyhow::Result<Verdict> {
         .arg(format!("-DbuildFolder={}", target.display()));
     command.current_dir(context.workspace().root.join("client/java"));
     let (success, output) = context.tee(servers.name_to(&mut command))?;
-    conclude("Java", success, tally::read_surefire(&output))
+    conclude("Java", success, &output, tally::read_surefire(&output))
 }
 
 fn python(context: &Context<'_>, program: &Path) -> anyhow::Result<Verdict> {
@@ -205,9 +202,7 @@ fn python(context: &Context<'_>, program: &Path) -> anyhow::Result<Verdict> {
     match Environment::with(context.workspace(), "client/python/oldest.txt", "python-oldest") {
         Ok(oldest) => {
             let with_oldest = pytest(context, program, &oldest, "oldest", WITH_OLDEST)?;
-            verdict.passed += with_oldest.passed;
-            verdict.failed += with_oldest.failed;
-            verdict.skipped.extend(with_oldest.skipped);
+            add(&mut verdict, with_oldest);
         }
         Err(error) => verdict.skipped.push(format!("Python with the oldest packages: {error:#}")),
     }
@@ -232,13 +227,21 @@ fn pytest(
     if verdict.passed + verdict.failed == 0 {
         bail!("pytest ran no test");
     }
-    conclude("Python", success, verdict)
+    conclude("Python", success, &output, verdict)
 }
 
-/// The counts of a client's tests. A failure that no line counts is one.
-fn conclude(language: &str, success: bool, mut verdict: Verdict) -> anyhow::Result<Verdict> {
-    if !success && verdict.failed == 0 {
-        verdict.failed = 1;
+fn add(verdict: &mut Verdict, found: Verdict) {
+    verdict.passed += found.passed;
+    verdict.failed += found.failed;
+    verdict.skipped.extend(found.skipped);
+    verdict.failures.extend(found.failures);
+}
+
+/// The counts of a client's tests. A failure that no line counts is one. The last lines of the output say what failed.
+fn conclude(language: &str, success: bool, output: &str, mut verdict: Verdict) -> anyhow::Result<Verdict> {
+    if !success {
+        verdict.failed = verdict.failed.max(1);
+        verdict.failures.push(Failure::new(format!("the {language} client"), output));
     }
     for skipped in &mut verdict.skipped {
         *skipped = format!("{language}: {skipped}");
@@ -267,8 +270,10 @@ mod tests {
 
     #[test]
     fn a_failure_that_no_line_counts_is_one() {
-        assert_eq!(conclude("Go", false, Verdict::default()).unwrap().failed, 1);
+        let verdict = conclude("Go", false, "FAIL\n", Verdict::default()).unwrap();
+        assert_eq!(verdict.failed, 1);
+        assert_eq!(verdict.failures, [Failure::new("the Go client", "FAIL")]);
         let skipped = Verdict { passed: 2, skipped: vec!["TestA".into()], ..Verdict::default() };
-        assert_eq!(conclude("Go", true, skipped).unwrap().skipped, ["Go: TestA"]);
+        assert_eq!(conclude("Go", true, "", skipped).unwrap().skipped, ["Go: TestA"]);
     }
 }

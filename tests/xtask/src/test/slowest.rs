@@ -37,14 +37,19 @@ pub fn runner(context: &Context<'_>) -> anyhow::Result<String> {
     Ok(format!("target.{host}.runner = ['sh', '-c', '{script}']"))
 }
 
+/// The test program that the runner names in this line, without its hash.
+pub fn program(line: &str) -> Option<&str> {
+    let file = line.strip_prefix(PROGRAM)?;
+    Some(file.rsplit_once('-').map_or(file, |(name, _)| name))
+}
+
 /// The tests in the output of test programs, in its order.
 pub fn read(output: &str) -> Vec<Timed> {
     let mut program = "";
     let mut found = Vec::new();
     for line in output.lines() {
-        if let Some(file) = line.strip_prefix(PROGRAM) {
-            // Cargo ends the name of a test program in a hash.
-            program = file.rsplit_once('-').map_or(file, |(name, _)| name);
+        if let Some(file) = self::program(line) {
+            program = file;
         } else if let Some(timed) = line.strip_prefix("test ").and_then(|rest| of_line(program, rest)) {
             found.push(timed);
         }

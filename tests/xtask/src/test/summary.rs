@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::test::Verdict;
+use crate::test::failures::{self, Failure};
 
 /// One line of the table.
 pub struct Row {
@@ -13,6 +14,7 @@ pub struct Row {
     pub failed: u64,
     skipped: Vec<String>,
     error: Option<String>,
+    failures: Vec<Failure>,
     time: Duration,
 }
 
@@ -20,10 +22,12 @@ impl Row {
     /// An error of a check counts as one failure.
     pub fn new(name: &'static str, outcome: anyhow::Result<Verdict>, time: Duration) -> Self {
         match outcome {
-            Ok(Verdict { passed, failed, skipped, .. }) => Self { name, passed, failed, skipped, error: None, time },
+            Ok(Verdict { passed, failed, skipped, failures, .. }) => {
+                Self { name, passed, failed, skipped, error: None, failures, time }
+            }
             Err(error) => {
                 let error = Some(format!("{error:#}"));
-                Self { name, passed: 0, failed: 1, skipped: Vec::new(), error, time }
+                Self { name, passed: 0, failed: 1, skipped: Vec::new(), error, failures: Vec::new(), time }
             }
         }
     }
@@ -37,7 +41,8 @@ impl Row {
     }
 }
 
-/// The table, the reasons, and the line of counts, which comes last and has no line break after it.
+/// The table, the reasons, what the failed tests printed, and the line of counts, which comes last and has no line break
+/// after it.
 pub fn render(rows: &[Row]) -> String {
     let mut text =
         format!("{:<11} {:<8} {:>6} {:>6} {:>7} {:>9}\n", "check", "result", "passed", "failed", "skipped", "time");
@@ -58,6 +63,7 @@ pub fn render(rows: &[Row]) -> String {
             let _ = writeln!(text, "failed {}: {error}", row.name);
         }
     }
+    text.push_str(&failures::render(rows.iter().flat_map(|row| &row.failures)));
     let passed: u64 = rows.iter().map(|row| row.passed).sum();
     let failed: u64 = rows.iter().map(|row| row.failed).sum();
     let skipped: usize = rows.iter().map(|row| row.skipped.len()).sum();
@@ -71,11 +77,13 @@ mod tests {
 
     #[test]
     fn the_last_line_is_the_counts_alone() {
+        let failures = vec![Failure::new("durable kill", "it was lost")];
+        let failing = Verdict { passed: 40, failed: 2, failures, ..Verdict::default() };
         let rows = [
             Row::new("format", Ok(Verdict::passed()), Duration::from_millis(1200)),
             Row::new("advisories", Ok(Verdict::skipped("no network")), Duration::from_secs(1)),
             Row::new("docs", Err(anyhow::anyhow!("a warning")), Duration::from_secs(2)),
-            Row::new("test", Ok(Verdict { passed: 40, failed: 2, ..Verdict::default() }), Duration::from_secs(100)),
+            Row::new("test", Ok(failing), Duration::from_secs(100)),
         ];
         let text = render(&rows);
         assert_eq!(text.lines().last(), Some("41 passed, 3 failed, 1 skipped"));
@@ -85,5 +93,6 @@ mod tests {
         let total = text.lines().find(|line| line.starts_with("all ")).expect("there is a total");
         assert!(total.ends_with("  104.2 s"), "{text}");
         assert!(text.contains("skipped in advisories: no network\nfailed docs: a warning\n"), "{text}");
+        assert!(text.contains("\nfailed: durable kill\n    it was lost\n\n41 passed"), "{text}");
     }
 }
