@@ -34,6 +34,7 @@ impl App {
             health,
             mut drain_timeout,
             place,
+            store,
             observer,
             _reloader,
             _metrics_listener,
@@ -72,6 +73,15 @@ impl App {
         let scheduler = context.scheduler.clone();
         // A failure to join is a panic of the worker, which is logged already.
         let _ = tokio::task::spawn_blocking(move || scheduler.close(FLUSH_TIMEOUT)).await;
+        let jobs = context.jobs.clone();
+        // Here, and not when the last task of a connection lets go of it: the process may end before.
+        let closed = tokio::task::spawn_blocking(move || {
+            jobs.close_writer();
+            if let Some(store) = store {
+                store.close();
+            }
+        });
+        let _ = closed.await;
         if let Some(observer) = observer {
             let _ = tokio::task::spawn_blocking(move || observer.close(COLLECTOR_TIMEOUT)).await;
         }

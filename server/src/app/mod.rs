@@ -66,6 +66,8 @@ pub struct App {
     health: HealthReporter,
     drain_timeout: Duration,
     place: DataPlace,
+    /// The store of jobs, if it was opened here: it is closed at the end.
+    store: Option<Arc<dyn JobStore>>,
     observer: Option<Arc<dyn Observer>>,
     _reloader: Reloader,
     _metrics_listener: Option<AbortOnDropHandle<()>>,
@@ -85,7 +87,8 @@ impl App {
     pub async fn build(config: Config) -> Result<Self, AppError> {
         let sockets = Sockets::bind(&config).await?;
         let (jobs, artifacts) = config.jobs.place.open(config.jobs.artifacts.as_deref())?;
-        Self::build_on(config, sockets, jobs, artifacts).await
+        let app = Self::build_on(config, sockets, jobs.clone(), artifacts).await?;
+        Ok(Self { store: Some(jobs), ..app })
     }
 
     /// The same over stores of the caller's.
@@ -208,6 +211,7 @@ impl App {
             health,
             drain_timeout: config.drain_timeout,
             place,
+            store: None,
             observer,
             _reloader: credentials.watch(),
             _metrics_listener: metrics_listener,

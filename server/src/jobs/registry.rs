@@ -125,6 +125,11 @@ impl Jobs {
         Ok(done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?)
     }
 
+    /// Commits what waits. What comes afterwards is not stored. May block on a disk.
+    pub fn close_writer(&self) {
+        self.dependencies.writer.close();
+    }
+
     /// The signal that the store of jobs was found to be damaged.
     pub fn corruption(&self) -> Corruption {
         self.dependencies.writer.store().corruption()

@@ -103,6 +103,14 @@ pub async fn check(folder: &DataFolder) -> Result<Checked, MaintenanceError> {
         }
         Err(error) => return Err(error),
     };
+    if store.lacks_last_commit() {
+        checked.add(
+            folder.database(),
+            None,
+            "the last commit cannot be read: the power failed, or the file is damaged",
+            REPAIR,
+        );
+    }
     if let Err(error) = store.verify() {
         checked.add(database, None, error, REPAIR);
         return Ok(checked);

@@ -104,7 +104,10 @@ async fn work(name: &str, given: &ArgMatches) -> Result<bool, MaintenanceError> 
                 eprint!("{exported}");
                 return Ok(exported.left_out.is_empty());
             }
-            let file = new_file(out).map_err(|error| MaintenanceError::File { path: out.to_owned(), error })?;
+            let file = new_file(out).map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => MaintenanceError::OutExists(out.to_owned()),
+                _ => MaintenanceError::File { path: out.to_owned(), error },
+            })?;
             match export::export(&folder, io::BufWriter::new(&file), out).await {
                 Ok(exported) => {
                     file.sync_all().map_err(|error| MaintenanceError::File { path: out.to_owned(), error })?;

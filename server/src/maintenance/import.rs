@@ -99,7 +99,16 @@ struct Job {
 /// # Errors
 ///
 /// [`MaintenanceError`] if the archive is not one, is cut off or altered, or the folder cannot be written.
+/// [`MaintenanceError::Partly`] also says what was done before.
 pub async fn import(folder: &DataFolder, archive: impl Read) -> Result<Imported, MaintenanceError> {
+    let mut imported = Imported::default();
+    match add_all(folder, archive, &mut imported).await {
+        Ok(()) => Ok(imported),
+        Err(error) => Err(MaintenanceError::Partly { done: imported.to_string(), error: error.into() }),
+    }
+}
+
+async fn add_all(folder: &DataFolder, archive: impl Read, imported: &mut Imported) -> Result<(), MaintenanceError> {
     let (store, _) = place::open_database(folder.path()).map_err(|error| folder.failed(error))?;
     let mut tar = tar::Archive::new(archive);
     let mut entries = Entries { entries: tar.entries().map_err(broken)? };
@@ -107,16 +116,15 @@ pub async fn import(folder: &DataFolder, archive: impl Read) -> Result<Imported,
         Some((name, file)) if name == HEAD => archive::check_head(&read_json(HEAD, &file)?)?,
         _ => archive::check_head(&Value::Null)?,
     }
-    let mut imported = Imported::default();
     loop {
         let Some((name, file)) = entries.next()? else {
-            return Err(broken(format!("it is cut off: {END} is missing; {imported}")));
+            return Err(broken(format!("it is cut off: {END} is missing")));
         };
         if name == END {
             let jobs = imported.added + imported.known + imported.refused.len();
             return match read_json(END, &file)?["jobs"].as_u64() {
-                Some(count) if count == jobs as u64 => Ok(imported),
-                _ => Err(broken(format!("{END} says another number of jobs than there are; {imported}"))),
+                Some(count) if count == jobs as u64 => Ok(()),
+                _ => Err(broken(format!("{END} says another number of jobs than there are"))),
             };
         }
         let id = name.strip_prefix("jobs/").and_then(|rest| rest.strip_suffix("/job.json"));

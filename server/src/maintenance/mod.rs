@@ -36,7 +36,18 @@ pub enum MaintenanceError {
         /// What the system says.
         error: io::Error,
     },
+    /// The file that is to be written is there already.
+    #[error("{} is there already and is not replaced; name a new file with --out, or move that one away", .0.display())]
+    OutExists(PathBuf),
     /// The file is not an archive of jobs, or not a whole one.
     #[error("the archive cannot be used: {0}")]
     Archive(String),
+    /// What was imported until an error came.
+    #[error("{error}; before that, {}", .done.trim_end())]
+    Partly {
+        /// What was done, in words.
+        done: String,
+        /// Why it was not all.
+        error: Box<MaintenanceError>,
+    },
 }

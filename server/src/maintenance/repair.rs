@@ -45,7 +45,10 @@ impl fmt::Display for Repaired {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(old) = &self.old else { return writeln!(formatter, "nothing is damaged, and nothing was changed") };
         for job in &self.lost {
-            writeln!(formatter, "job {job}: its record cannot be read; it is left out")?;
+            writeln!(
+                formatter,
+                "job {job}: its record cannot be read; it is left out, and its pictures stay in their folder"
+            )?;
         }
         for (job, events) in &self.shortened {
             writeln!(formatter, "job {job}: its first {events} events are left out")?;
@@ -54,7 +57,7 @@ impl fmt::Display for Repaired {
             writeln!(
                 formatter,
                 "the pages of the database were read one by one: a job whose pages cannot be read is missing without its name, \
-                 and jobs that were deleted lately may be there again"
+                 a job whose last state cannot be read is drawn again, and jobs that were deleted lately may be there again"
             )?;
         }
         writeln!(formatter, "{} jobs are kept; the old database is {}", self.jobs, old.display())
@@ -78,16 +81,29 @@ pub fn repair(folder: &DataFolder) -> Result<Repaired, MaintenanceError> {
     }
     let is_sound = has_right_checksums(&database).unwrap_or(false);
     let source = match folder.read().and_then(|store| store.verify().map(|_| store).map_err(failed)) {
-        Ok(source) => Some(source),
+        // Pages of the last commit that are not damaged are found one by one.
+        Ok(source) => Some(source).filter(|source| !source.lacks_last_commit()),
         Err(MaintenanceError::Store { error: StoreError::Corrupt(_), .. }) => None,
         Err(error) => return Err(error),
     };
-    let mut repaired = {
-        let target = RedbStore::open(Backing::File(rebuilt.clone()))
-            .map_err(|error| MaintenanceError::Store { path: rebuilt.clone(), error })?;
-        match source {
-            Some(source) => copy(&source, &target).map_err(failed)?,
-            None => salvage_pages(folder, &target).map_err(failed)?,
+    let target = || {
+        let opened = RedbStore::open(Backing::File(rebuilt.clone()));
+        opened.map_err(|error| MaintenanceError::Store { path: rebuilt.clone(), error })
+    };
+    let copied = match source {
+        Some(source) => match copy(&source, &target()?) {
+            Ok(repaired) => Some(repaired),
+            // All of it can be read in order, and not every job by its key.
+            Err(StoreError::Corrupt(_)) => None,
+            Err(error) => return Err(failed(error)),
+        },
+        None => None,
+    };
+    let mut repaired = match copied {
+        Some(repaired) => repaired,
+        None => {
+            remove_if_there(&rebuilt)?;
+            salvage_pages(folder, &target()?).map_err(failed)?
         }
     };
     if is_sound && !repaired.was_salvaged && repaired.lost.is_empty() && repaired.shortened.is_empty() {

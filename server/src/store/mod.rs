@@ -1,7 +1,7 @@
 //! Storage of jobs, events and pictures: two small traits, each with one implementation.
 //!
 //! Damage of a file is found here: `seal` puts a checksum in front of each value, `guard` catches the panics of the database,
-//! `verify` reads everything once, and [`salvage`] reads what is left of a database that cannot be opened.
+//! `bounded` keeps it from allocating what a damaged page names, `verify` reads everything once, and [`salvage`] reads what is left of a database that cannot be opened.
 //!
 //! A store holds bytes under keys and does not interpret them. [`redb`] keeps jobs and events in one file of an embedded
 //! database, [`artifacts`] keeps pictures in a folder, in memory or in an S3-compatible store. [`writer`] is the thread that
@@ -13,6 +13,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 pub mod artifacts;
+mod bounded;
 mod corruption;
 mod fault;
 mod guard;
@@ -125,6 +126,9 @@ pub trait JobStore: Send + Sync {
     fn corruption(&self) -> Corruption {
         Corruption::default()
     }
+    /// Closes the store at the end of the process: afterwards every call fails. A store without this loses nothing, but its next
+    /// opening may take longer.
+    fn close(&self) {}
     /// Where the store is, for messages to operators.
     fn location(&self) -> String {
         "memory".to_owned()

@@ -97,6 +97,14 @@ pub fn open_database(folder: &Path) -> Result<(RedbStore, Vec<DamagedValue>), St
     let is_sound = is_new || has_right_checksums(&path)?;
     let store = RedbStore::open(Backing::File(path.clone()))?;
     let damaged = store.verify()?;
+    if store.lacks_last_commit() {
+        tracing::error!(
+            file = %path.display(),
+            "the last commit cannot be read, and the state before it is used: nothing acknowledged is lost if the power failed \
+             while it was written; otherwise the file is damaged, and the jobs of that commit are drawn again or missing: \
+             restore a backup, and before a start run `sakuga-server store repair`"
+        );
+    }
     let note = damage_note(&path);
     let noted = std::fs::read_to_string(&note).ok();
     // Damaged values make the checksum of their page wrong; without one it is something else.

@@ -8,15 +8,16 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use redb::backends::InMemoryBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition, WriteTransaction,
 };
 
+use super::bounded::Bounded;
 use super::guard::caught;
 use super::overlay::Overlay;
 use super::seal::{self, Key};
@@ -85,6 +86,9 @@ pub struct RedbStore {
     /// Length of the file after the last commit: nobody else makes it shorter.
     len: AtomicU64,
     corruption: Corruption,
+    /// Whether the last commit could not be read when the store was opened, so that it has the state before it.
+    lacks_last_commit: bool,
+    is_closed: AtomicBool,
 }
 
 impl RedbStore {
@@ -94,10 +98,11 @@ impl RedbStore {
     ///
     /// [`StoreError`].
     pub fn open(backing: Backing) -> Result<Self, StoreError> {
-        let database = open(&backing)?;
+        let (database, lacks_last_commit) = open(&backing)?;
         let (identity, len) = backing.file().and_then(identity).unzip();
         let (open, len) = (Mutex::new(Some(Arc::new(database))), AtomicU64::new(len.unwrap_or(0)));
-        Ok(Self { backing, open, identity, len, corruption: Corruption::default() })
+        let corruption = Corruption::default();
+        Ok(Self { backing, open, identity, len, corruption, lacks_last_commit, is_closed: AtomicBool::new(false) })
     }
 
     /// A store that ends with the process.
@@ -107,6 +112,12 @@ impl RedbStore {
     /// [`StoreError`] if a thread's memory is exhausted.
     pub fn in_memory() -> Result<Self, StoreError> {
         Self::open(Backing::Backend(Box::new(|| Ok(Box::new(InMemoryBackend::new())))))
+    }
+
+    /// Whether the last commit could not be read when the store was opened, so that it has the state before it: the power failed
+    /// while it was written, or the file is damaged.
+    pub fn lacks_last_commit(&self) -> bool {
+        self.lacks_last_commit
     }
 
     /// Does something with the database; opens it again first if it failed before.
@@ -130,6 +141,9 @@ impl RedbStore {
 
     fn database(&self) -> Result<Arc<Database>, StoreError> {
         let mut slot = self.open.lock();
+        if self.is_closed.load(Ordering::Acquire) {
+            return Err(StoreError::Io("it is closed: the server is shutting down".into()));
+        }
         if let Some(database) = &*slot {
             return Ok(database.clone());
         }
@@ -139,7 +153,7 @@ impl RedbStore {
         {
             return Err(self.note(StoreError::Corrupt(self.located("the file was deleted or emptied"))));
         }
-        let database = open(&self.backing).map_err(|error| self.note(error))?;
+        let (database, _) = open(&self.backing).map_err(|error| self.note(error))?;
         Ok(slot.insert(Arc::new(database)).clone())
     }
 
@@ -213,40 +227,53 @@ fn identity(_: &Path) -> Option<((u64, u64), u64)> {
 ///
 /// [`StoreError`] if the file cannot be opened as a database.
 pub fn has_right_checksums(path: &Path) -> Result<bool, StoreError> {
-    let mut database = open(&Backing::ReadOnly(path.to_owned()))?;
+    let (mut database, _) = open(&Backing::ReadOnly(path.to_owned()))?;
     let checked = caught(|| database.check_integrity());
     close(database);
     // What a check reports otherwise than by its answer is damage as well.
     Ok(matches!(checked, Ok(Ok(true))))
 }
 
-fn open(backing: &Backing) -> Result<Database, StoreError> {
+/// How far redb is with the repair of a file when the last commit turned out to be unreadable, and it looks at the one before.
+const PROGRESS_AT_FALLBACK: f64 = 0.3;
+
+/// Opens a database, and says whether its last commit could not be read, so that it has the state before it.
+fn open(backing: &Backing) -> Result<(Database, bool), StoreError> {
     let located = |error: StoreError| match (error, backing.file()) {
         (StoreError::Corrupt(what), Some(path)) => StoreError::Corrupt(format!("{}: {what}", path.display())),
         (error, _) => error,
     };
     // Opened apart from the database, which may panic: an error here is one of the system's.
-    let backend: Option<Box<dyn StorageBackend>> = match backing {
-        Backing::File(_) => None,
-        Backing::ReadOnly(path) => Some(Box::new(Overlay::open(path)?)),
-        Backing::Backend(make) => Some(make().map_err(|error| StoreError::from_io(&error))?),
+    let backend: Box<dyn StorageBackend> = match backing {
+        Backing::File(path) => Box::new(file(path)?),
+        Backing::ReadOnly(path) => Box::new(Overlay::open(path)?),
+        Backing::Backend(make) => make().map_err(|error| StoreError::from_io(&error))?,
     };
     let opened = caught(|| {
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES);
-        let database = match (backend, backing) {
-            (Some(backend), _) => builder.create_with_backend(Boxed(backend)),
-            (None, Backing::File(path) | Backing::ReadOnly(path)) => builder.create(path),
-            (None, Backing::Backend(_)) => builder.create_with_backend(InMemoryBackend::new()),
-        };
+        let falls_back = Arc::new(AtomicBool::new(false));
+        let noted = falls_back.clone();
+        builder.set_repair_callback(move |session| {
+            if session.progress() == PROGRESS_AT_FALLBACK {
+                noted.store(true, Ordering::Relaxed);
+            }
+        });
+        let database = builder.create_with_backend(Bounded(backend));
         let database = database.map_err(|error| match error {
             DatabaseError::DatabaseAlreadyOpen => StoreError::InUse,
             other => store_error(&other.into()),
         })?;
         prepare(&database).map_err(|error| store_error(&error))?;
-        Ok(database)
+        Ok((database, falls_back.load(Ordering::Relaxed)))
     });
     opened.unwrap_or_else(|panic| Err(StoreError::Corrupt(panic))).map_err(located)
+}
+
+/// The file of a database, made if it is not there.
+fn file(path: &Path) -> Result<FileBackend, StoreError> {
+    let opened = std::fs::File::options().read(true).write(true).create(true).truncate(false).open(path);
+    FileBackend::new(opened.map_err(|error| StoreError::from_io(&error))?).map_err(|error| store_error(&error.into()))
 }
 
 /// Creates the tables, so that readers find them; writes nothing if they exist.
@@ -351,6 +378,12 @@ impl JobStore for RedbStore {
         self.corruption.clone()
     }
 
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        // A reader may hold it for a moment longer, and then closes it.
+        close(self.open.lock().take());
+    }
+
     fn location(&self) -> String {
         self.backing.file().map_or_else(|| "memory".to_owned(), |path| path.display().to_string())
     }
@@ -403,36 +436,6 @@ fn store_error(error: &redb::Error) -> StoreError {
         | redb::Error::TableIsMultimap(_)
         | redb::Error::TableDoesNotExist(_)) => StoreError::Corrupt(other.to_string()),
         other => StoreError::Io(other.to_string()),
-    }
-}
-
-/// A backend behind a pointer.
-#[derive(Debug)]
-struct Boxed(Box<dyn StorageBackend>);
-
-impl StorageBackend for Boxed {
-    fn len(&self) -> Result<u64, io::Error> {
-        self.0.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), io::Error> {
-        self.0.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> Result<(), io::Error> {
-        self.0.set_len(len)
-    }
-
-    fn sync_data(&self) -> Result<(), io::Error> {
-        self.0.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> Result<(), io::Error> {
-        self.0.write(offset, data)
-    }
-
-    fn close(&self) -> Result<(), io::Error> {
-        self.0.close()
     }
 }
 

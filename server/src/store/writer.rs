@@ -34,7 +34,7 @@ enum Batch {
 pub struct StoreWriter {
     shared: Arc<Shared>,
     store: Arc<dyn JobStore>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Default)]
@@ -48,6 +48,8 @@ struct Shared {
 struct State {
     waiting: VecDeque<Batch>,
     is_closing: bool,
+    /// The thread has ended: nothing is committed any more.
+    is_closed: bool,
 }
 
 impl StoreWriter {
@@ -60,7 +62,7 @@ impl StoreWriter {
         let shared = Arc::new(Shared::default());
         let (own, kept) = (shared.clone(), store.clone());
         let thread = thread::Builder::new().name("sakuga-store".into()).spawn(move || own.work(kept.as_ref()))?;
-        Ok(Self { shared, store, thread: Some(thread) })
+        Ok(Self { shared, store, thread: Mutex::new(Some(thread)) })
     }
 
     /// The store, for reading.
@@ -89,24 +91,33 @@ impl StoreWriter {
         self.shared.fault.get()
     }
 
-    fn push(&self, batch: Batch) {
-        self.shared.state.lock().waiting.push_back(batch);
-        self.shared.wake.notify_one();
-    }
-}
-
-impl Drop for StoreWriter {
-    fn drop(&mut self) {
+    /// Commits what waits, unless the store fails, and ends the thread. What comes afterwards is not committed.
+    pub fn close(&self) {
         self.shared.state.lock().is_closing = true;
         self.shared.wake.notify_one();
         // The thread itself may drop the last handle, in a `committed` callback. It cannot join itself then, and ends once
         // nothing waits.
-        if let Some(thread) = self.thread.take()
+        if let Some(thread) = self.thread.lock().take()
             && thread.thread().id() != thread::current().id()
             && thread.join().is_err()
         {
             tracing::error!("the store's thread panicked");
         }
+    }
+
+    fn push(&self, batch: Batch) {
+        let mut state = self.shared.state.lock();
+        // Dropped, which answers a caller that waits.
+        if !state.is_closed {
+            state.waiting.push_back(batch);
+            self.shared.wake.notify_one();
+        }
+    }
+}
+
+impl Drop for StoreWriter {
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -122,6 +133,7 @@ impl Shared {
         let mut state = self.state.lock();
         while state.waiting.is_empty() {
             if state.is_closing {
+                state.is_closed = true;
                 return None;
             }
             self.wake.wait(&mut state);

@@ -57,7 +57,7 @@ async fn jobs_come_to_another_folder_as_they_were() {
     let (status, said) = store("export", &from, &["--out", text(&archive)]);
     assert_eq!((status, said.contains("4 jobs and 2 pictures")), (0, true), "{said}");
     let (status, said) = store("export", &from, &["--out", text(&archive)]);
-    assert!(status == 1 && said.contains("jobs.tar"), "an archive is not replaced: {said}");
+    assert!(status == 1 && said.contains("jobs.tar") && said.contains("--out"), "an archive is not replaced: {said}");
     let listed = std::process::Command::new("tar").arg("-tf").arg(&archive).output().expect("tar runs");
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(listed.starts_with("sakuga-jobs.json\n") && listed.ends_with("end.json\n"), "{listed}");
@@ -130,6 +130,13 @@ async fn an_archive_that_is_altered_or_cut_off_is_refused() {
             std::fs::remove_dir_all(&to).expect("removed");
         }
     }
+    // What was added before the archive ends stays, and its number is named.
+    std::fs::write(&bad, &good[..good.len() * 2 / 3]).expect("written");
+    std::fs::create_dir(&to).expect("made");
+    let (status, said) = store("import", &to, &[text(&bad)]);
+    let is_said = said.contains("cut off") && said.contains("before that, ") && said.contains(" jobs were imported");
+    assert!(status == 1 && is_said && !said.contains("before that, 0 jobs"), "{said}");
+    std::fs::remove_dir_all(&to).expect("removed");
     for content in [&b""[..], b"no archive", &[0; 10_240]] {
         std::fs::write(&bad, content).expect("written");
         std::fs::create_dir_all(&to).expect("made");

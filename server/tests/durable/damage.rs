@@ -67,6 +67,8 @@ async fn fill(folder: &Path) -> BTreeMap<String, Known> {
     }
     drop(jobs);
     assert_eq!(server.terminate(), Some(0));
+    // The second bit of this byte says that the database was not closed, and its last commit is not beyond doubt then.
+    assert_eq!(std::fs::read(folder.join("jobs.redb")).expect("there")[9] & 2, 0, "it was closed");
     known
 }
 
@@ -83,7 +85,8 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What was lost of the jobs, and whether the store was found to be damaged while it served them.
+/// What was lost of the jobs, and whether the store was found to be damaged while it served them. After a repair a job whose
+/// newest state was lost is drawn again, which counts as lost.
 async fn compare(server: &Program, known: &BTreeMap<String, Known>) -> (usize, bool) {
     let mut jobs = server.jobs().await;
     let (mut lost, mut is_damaged) = (0, false);
@@ -101,6 +104,11 @@ async fn compare(server: &Program, known: &BTreeMap<String, Known>) -> (usize, b
     };
     for (job_id, known) in known {
         match get(&mut jobs, job_id).await {
+            Ok(job) if job.attempt > known.job.attempt => {
+                assert_eq!(job.request, known.job.request, "never altered");
+                lost += 1;
+                continue;
+            }
             Ok(job) => assert_eq!(Job { oldest_sequence: 0, ..job }, known.job, "never altered"),
             Err(status) => {
                 lost += 1;
@@ -144,7 +152,7 @@ async fn watch(jobs: &mut Jobs, job_id: &str, seen: &mut Seen) -> Result<(), Sta
     Ok(())
 }
 
-/// Damages a file; how many places were touched.
+/// Damages a file; how many jobs that may cost.
 fn damage(file: &Path, dice: &mut Dice) -> usize {
     let len = std::fs::metadata(file).expect("there").len();
     let opened = std::fs::File::options().read(true).write(true).open(file).expect("writable");
@@ -161,7 +169,8 @@ fn damage(file: &Path, dice: &mut Dice) -> usize {
         opened.read_exact_at(&mut byte, at).expect("there");
         opened.write_all_at(&[byte[0] ^ (1 << dice.roll(8))], at).expect("written");
     }
-    count
+    // A number in a page can be the end of one record and the beginning of the next.
+    2 * count
 }
 
 fn assert_no_panic(log: &Path) -> String {
@@ -183,12 +192,12 @@ async fn damaged_bytes_are_never_served_and_a_repair_brings_back_the_rest() {
         let folder = work.path().join(format!("seed-{seed}"));
         copy(&good, &folder);
         let mut dice = Dice(seed * 7919);
-        let places = damage(&folder.join("jobs.redb"), &mut dice);
+        let most = damage(&folder.join("jobs.redb"), &mut dice);
         let log = work.path().join("log");
         let mut needs_repair = true;
         if let Some(server) = Program::try_start(&folder, &ARGUMENTS, &log) {
             let (lost, is_damaged) = compare(&server, &known).await;
-            assert!(is_damaged || lost <= places, "seed {seed}: {lost} jobs lost by {places} places");
+            assert!(is_damaged || lost <= most, "seed {seed}: {lost} jobs lost, and {most} may be");
             needs_repair = is_damaged || lost > 0;
             if is_damaged {
                 stopped += 1;
@@ -202,11 +211,12 @@ async fn damaged_bytes_are_never_served_and_a_repair_brings_back_the_rest() {
         let said = assert_no_panic(&log);
         assert!(!needs_repair || said.contains("jobs.redb") && said.contains("store repair"), "seed {seed}: {said}");
         let (status, said) = store("repair", &folder, &[]);
-        assert_eq!(status, 0, "seed {seed}: {said}");
+        let is_whole = !said.contains("left out") && !said.contains("read one by one");
+        assert_eq!(status, i32::from(!is_whole), "seed {seed}: {said}");
         repaired += usize::from(said.contains("the old database is"));
         let server = Program::try_start(&folder, &ARGUMENTS, &log).unwrap_or_else(|| panic!("seed {seed}: {said}"));
         let (lost, is_damaged) = compare(&server, &known).await;
-        assert!(!is_damaged && lost <= places, "seed {seed}: {lost} jobs lost by {places} places; {said}");
+        assert!(!is_damaged && lost <= most, "seed {seed}: {lost} jobs lost, and {most} may be; {said}");
         assert_eq!(server.terminate(), Some(0));
         assert_no_panic(&log);
         let (status, said) = store("check", &folder, &[]);
@@ -310,7 +320,7 @@ async fn a_database_that_is_overwritten_while_it_is_open_is_found_by_the_next_st
     let said = assert_no_panic(&log);
     assert!(said.contains("jobs.redb") && said.contains("store repair"), "{said}");
     let (status, said) = store("repair", &folder, &[]);
-    assert_eq!((status, said.contains("0 jobs are kept")), (0, true), "{said}");
+    assert_eq!((status, said.contains("0 jobs are kept")), (1, true), "{said}");
 }
 
 #[test]
