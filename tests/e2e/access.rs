@@ -34,8 +34,12 @@ async fn the_client_draws_through_tls_with_a_certificate_and_a_token() {
     let hash = token_file::hex(&token_file::hash(b"secret"));
     std::fs::write(path("tokens"), format!("alice generate sha256:{hash}\n")).unwrap();
     let mut config = scripted_config(1);
-    config.transport.tls =
-        Some(TlsFiles { cert: path("server.pem"), key: path("server.key"), client_ca: Some(path("ca.pem")) });
+    config.transport.tls = Some(TlsFiles {
+        cert: path("server.pem"),
+        key: path("server.key"),
+        client_ca: Some(path("ca.pem")),
+        client_crl: None,
+    });
     config.transport.tokens = Some(path("tokens"));
     let server = TestServer::start(config).await;
 

@@ -121,8 +121,11 @@ fn table(listed: &ListModelsResponse) -> String {
         text
     });
     if let Some(budget) = listed.memory_budget_bytes {
-        let host = units::bytes(listed.host_memory_budget_bytes);
-        let _ = writeln!(text, "weights may take {} on the device and {host} in host memory", units::bytes(budget));
+        let host = match listed.host_memory_budget_bytes {
+            0 => "; no copies are kept in host memory".to_owned(),
+            bytes => format!(" and {} in host memory", units::bytes(bytes)),
+        };
+        let _ = writeln!(text, "weights may take {} on the device{host}", units::bytes(budget));
     }
     text
 }
@@ -172,6 +175,8 @@ mod tests {
         assert!(table(&listed).starts_with(lines), "{}", table(&listed));
         assert!(!table(&listed).contains('\u{1b}') && !table(&listed).contains("weights may take"));
         listed.memory_budget_bytes = Some(4 << 30);
-        assert!(table(&listed).ends_with("weights may take 4.0 GiB on the device and 0 B in host memory\n"));
+        assert!(
+            table(&listed).ends_with("weights may take 4.0 GiB on the device; no copies are kept in host memory\n")
+        );
     }
 }

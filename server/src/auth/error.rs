@@ -1,6 +1,6 @@
 //! The error of files that hold credentials.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file of keys, certificates or tokens that cannot be read or does not hold what it should.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,5 +15,10 @@ pub struct CredentialError {
 impl CredentialError {
     pub(crate) fn new(path: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
         Self { path: path.into(), problem: problem.into() }
+    }
+
+    /// Reads such a file.
+    pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Self> {
+        std::fs::read(path).map_err(|error| Self::new(path, format!("{error}; name a file that can be read")))
     }
 }

@@ -22,9 +22,20 @@ pub struct ClientIdentity {
     pub scopes: Scopes,
 }
 
+/// What a certificate is in a revocation list: its issuer's name in DER, and its serial number.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CertificateId {
+    /// The name of its issuer in DER.
+    pub issuer: Arc<[u8]>,
+    /// Its serial number, the bytes of a big-endian integer.
+    pub serial: Arc<[u8]>,
+}
+
 /// A client's certificate, which the server's client CA signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
+    /// What it is in a revocation list.
+    pub id: CertificateId,
     /// Its SHA-256 in lower-case hexadecimal.
     pub fingerprint: Arc<str>,
     /// Its subject, such as `CN=alice`, and its alternative names, such as `DNS:alice.example`.
@@ -111,6 +122,7 @@ mod tests {
 
     fn certificate(names: &[&str]) -> ClientCertificate {
         ClientCertificate {
+            id: CertificateId { issuer: [0x30, 0].into(), serial: [1].into() },
             fingerprint: "ab".repeat(32).into(),
             names: names.iter().map(|name| (*name).to_owned()).collect(),
             expires: SystemTime::now(),

@@ -36,6 +36,9 @@ pub enum Refusal {
     /// The client's certificate has expired since the connection began.
     #[error("the client's certificate has expired; connect with a new one")]
     ExpiredCertificate,
+    /// A revocation list names the client's certificate.
+    #[error("the client's certificate was revoked; ask the server's operator for a new one")]
+    RevokedCertificate,
     /// The token or certificate lacks the scope of the method.
     #[error("the token or certificate has the scope `{held}`, and this call needs `{needed}`")]
     WrongScope {
@@ -81,6 +84,7 @@ impl Refusal {
             Self::ExpiredToken => (Code::Unauthenticated, "TOKEN_EXPIRED"),
             Self::RevokedToken => (Code::Unauthenticated, "TOKEN_REVOKED"),
             Self::ExpiredCertificate => (Code::Unauthenticated, "CERTIFICATE_EXPIRED"),
+            Self::RevokedCertificate => (Code::Unauthenticated, "CERTIFICATE_REVOKED"),
             Self::WrongScope { .. } => (Code::PermissionDenied, "SCOPE_MISSING"),
             Self::OverQuota(OverQuota::Concurrent { .. }) => (Code::ResourceExhausted, "CLIENT_CONCURRENCY_LIMIT"),
             Self::OverQuota(OverQuota::Rate { .. }) => (Code::ResourceExhausted, "CLIENT_RATE_LIMIT"),

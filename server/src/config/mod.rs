@@ -228,11 +228,16 @@ fn command() -> Command {
 }
 
 /// The files of TLS.
-const TLS: [&str; 3] = ["tls-cert", "tls-key", "tls-client-ca"];
+const TLS: [&str; 4] = ["tls-cert", "tls-key", "tls-client-ca", "tls-client-crl"];
 
 /// A file of TLS without those that it needs.
 fn half_of_tls(layers: &Layers) -> Option<String> {
-    let [cert, key, client_ca] = TLS.map(|name| layers.is_given(name));
+    let [cert, key, client_ca, client_crl] = TLS.map(|name| layers.is_given(name));
+    if client_crl && !client_ca {
+        return Some(
+            "--tls-client-ca is missing: --tls-client-crl lists certificates that its CAs have revoked".into(),
+        );
+    }
     let missing = match (cert, key) {
         (true, true) => return None,
         (false, false) if !client_ca => return None,

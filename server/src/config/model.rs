@@ -99,7 +99,7 @@ pub(super) struct EngineSettings {
     memory_budget: Option<u64>,
     /// Host memory that copies of weights may take together with --memory-budget, such as 64GiB. A copy is made when a model
     /// is loaded, is page-locked, and stays until the model is unloaded. By default half of the host's memory; 0MiB: no
-    /// copies.
+    /// copies. On the CPU none are made.
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     host_memory_budget: Option<u64>,
     /// A LoRA or LoKr adapter to merge into the first model: a .safetensors file or a PEFT folder, with a factor on its

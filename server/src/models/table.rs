@@ -99,9 +99,10 @@ impl ModelTable {
         &self.residents
     }
 
-    /// What weights may take.
+    /// What weights may take. Without a device that can use copies in host memory there is no budget for them.
     pub fn budget(&self) -> MemoryBudget {
-        self.budget
+        let has_copies = self.entries.iter().any(|entry| entry.facts.host_copy_bytes > 0);
+        MemoryBudget { host_bytes: if has_copies { self.budget.host_bytes } else { 0 }, ..self.budget }
     }
 
     /// The name of a model.
@@ -279,5 +280,16 @@ mod tests {
         table.used(models[0]);
         assert_eq!(table.lose_device(), [models[1], models[0]], "the least recently used first");
         assert!(!table.is_loaded(models[0]) && !load(&mut table, models[0]).options.skips_warm_up);
+    }
+
+    #[test]
+    fn a_device_that_uses_no_copies_has_no_budget_for_them() {
+        let (table, _) = table(2, Some(10), 30);
+        assert_eq!(table.budget().host_bytes, 30);
+        let facts =
+            |id: ModelId| ModelFacts { name: id.index().to_string().into(), weight_bytes: 10, host_copy_bytes: 0 };
+        let budget = MemoryBudget { device_bytes: Some(10), host_bytes: 30 };
+        let table = ModelTable::new(ModelId::all(2).map(facts), budget);
+        assert_eq!(table.budget(), MemoryBudget { device_bytes: Some(10), host_bytes: 0 });
     }
 }

@@ -20,7 +20,6 @@ use super::{Context, Messages, refuse};
 use crate::error::{ServerError, Violation};
 use crate::job_id::JobId;
 use crate::jobs::{Call, Jobs, PageLimits};
-use crate::limits::Limits;
 use crate::wire::to_proto;
 
 /// Jobs of a page unless the caller says otherwise, and at most.
@@ -28,6 +27,8 @@ const PAGE: u32 = 50;
 const PAGE_MAX: u32 = 200;
 /// Most bytes of the jobs of a page. Clients refuse messages above 4 MiB by default, and one job may have 3.5 MiB.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of a picture in one message of GetArtifact: what a stream that is not read holds.
+const ARTIFACT_BYTES: u64 = 64 * 1024;
 /// Time between two `progress` messages unless the caller says otherwise, and at least.
 const PROGRESS: Duration = Duration::from_secs(5);
 const PROGRESS_MIN: Duration = Duration::from_millis(100);
@@ -132,7 +133,7 @@ impl JobService for JobCalls {
             let (jobs, id, sha256, total_size) = (jobs.clone(), id.clone(), image.sha256.clone(), image.size);
             async move {
                 let (offset, permit) = state.filter(|(offset, _)| *offset < end)?;
-                let next = end.min(offset + Limits::CHUNK_BYTES_MAX as u64);
+                let next = end.min(offset + ARTIFACT_BYTES);
                 match jobs.piece(&id, image_index, offset..next).await {
                     Ok(data) => {
                         let format = ImageFormat::Png.into();

@@ -131,6 +131,11 @@ pub struct TlsFiles {
     /// has the scopes of --certificate-scopes and owns the jobs of the names in its certificate.
     #[arg(long = "tls-client-ca", value_name = "FILE")]
     pub client_ca: Option<PathBuf>,
+    /// Refuse the client certificates that these revocation lists name, in PEM, one list for each CA that signs client
+    /// certificates; a certificate whose CA has no list is refused too. The file is read again when it changes, and calls of a
+    /// certificate that was revoked end then. Needs --tls-client-ca.
+    #[arg(long = "tls-client-crl", value_name = "FILE")]
+    pub client_crl: Option<PathBuf>,
 }
 
 impl Default for TransportConfig {

@@ -31,7 +31,7 @@ impl Credentials {
     pub fn load(config: &TransportConfig) -> Result<Self, CredentialError> {
         let tls = config.tls.as_ref().map(|files| Tls::load(files, config.grpc_web()).map(Arc::new)).transpose()?;
         for problem in config.tls.iter().flat_map(tls::validity_problems) {
-            tracing::warn!(%problem, "clients will refuse the certificate");
+            tracing::warn!(%problem, "a certificate or revocation list is out of date");
         }
         let tokens = config.tokens.as_ref().map(|path| Tokens::load(path).map(Arc::new)).transpose()?;
         let requires_certificate = config.tls.as_ref().is_some_and(|files| files.client_ca.is_some());

@@ -1,17 +1,20 @@
-//! What ends a call before its answer does: its token was revoked or its certificate expired, a newer call displaced it, its
-//! time is over.
+//! What ends a call before its answer does: its token or certificate was revoked, its certificate expired, a newer call
+//! displaced it, its time is over.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Sleep;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::Status;
 
 use super::open_calls::OpenCall;
 use super::refusal::TransportRefusal;
+use super::revocation::Revoked;
+use crate::auth::identity::CertificateId;
 use crate::auth::refusal::Refusal;
 
 /// Ready, with the status that ends the call, as soon as one of the reasons holds.
@@ -21,6 +24,7 @@ pub struct Cutoff {
     displaced: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     expires: Option<(Pin<Box<Sleep>>, Duration)>,
     certificate: Option<Pin<Box<Sleep>>>,
+    certificate_revoked: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     _open_call: Option<OpenCall>,
 }
 
@@ -34,6 +38,17 @@ impl Cutoff {
     /// Ends the call when the client's certificate expires, which is in `left`.
     pub fn certificate_expires(mut self, left: Duration) -> Self {
         self.certificate = Some(Box::pin(tokio::time::sleep(left)));
+        self
+    }
+
+    /// Ends the call when a revocation list names the client's certificate.
+    pub fn certificate_revoked(mut self, mut revoked: watch::Receiver<Revoked>, certificate: CertificateId) -> Self {
+        self.certificate_revoked = Some(Box::pin(async move {
+            if revoked.wait_for(|revoked| revoked.contains(&certificate)).await.is_err() {
+                // The lists are not read any more: the server is ending.
+                std::future::pending::<()>().await;
+            }
+        }));
         self
     }
 
@@ -64,6 +79,11 @@ impl Future for Cutoff {
             && certificate.as_mut().poll(context).is_ready()
         {
             return Poll::Ready(Refusal::ExpiredCertificate.to_status());
+        }
+        if let Some(revoked) = &mut self.certificate_revoked
+            && revoked.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Refusal::RevokedCertificate.to_status());
         }
         if let Some((expires, limit)) = &mut self.expires
             && expires.as_mut().poll(context).is_ready()

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
@@ -24,8 +24,10 @@ use super::cutoff::Cutoff;
 use super::large_answer;
 use super::message::Messages;
 use super::open_calls::OpenCalls;
+use super::outgoing::{BoundBody, Outgoing};
 use super::refusal::with_reason;
 use super::refusal_log::RefusalLog;
+use super::revocation::Revoked;
 use crate::auth::access::{Access, access, is_public};
 use crate::auth::bearer::take_bearer;
 use crate::auth::identity::CertificateScopes;
@@ -42,10 +44,13 @@ const OPEN_CALL_TIMEOUT: Duration = Duration::from_secs(600);
 pub struct CallLayer {
     tokens: Option<Arc<Tokens>>,
     certificates: CertificateScopes,
+    /// The certificates that are revoked, if there are lists of them.
+    revoked: Option<watch::Receiver<Revoked>>,
     /// Whether a call without token and certificate is refused.
     needs_identity: bool,
     messages: Messages,
     open_calls: Arc<OpenCalls>,
+    outgoing: Outgoing,
     refusals: Arc<RefusalLog>,
     metrics: CallMetrics,
     observer: Option<Arc<dyn Observer>>,
@@ -70,9 +75,11 @@ impl CallLayer {
         Self {
             tokens: credentials.tokens.clone(),
             certificates: credentials.certificates.clone(),
+            revoked: credentials.tls.as_ref().and_then(|tls| tls.revoked()),
             needs_identity: credentials.requires_identity(),
             messages,
             open_calls: Arc::default(),
+            outgoing: Outgoing::default(),
             refusals: Arc::default(),
             metrics,
             observer,
@@ -108,6 +115,12 @@ impl CallLayer {
             let left =
                 certificate.expires.duration_since(SystemTime::now()).map_err(|_| Refusal::ExpiredCertificate)?;
             admitted.cutoff = admitted.cutoff.certificate_expires(left);
+            if let Some(revoked) = &self.revoked {
+                if revoked.borrow().contains(&certificate.id) {
+                    return Err(Refusal::RevokedCertificate);
+                }
+                admitted.cutoff = admitted.cutoff.certificate_revoked(revoked.clone(), certificate.id.clone());
+            }
         }
         let (identity, quota) = match &self.tokens {
             None => (certificate.map(|one| self.certificates.identity(&one)).ok_or(Refusal::NoToken)?, None),
@@ -210,7 +223,7 @@ where
                 status = &mut cutoff => return Ok(call.ended(&status)),
                 answer = inner.call(Request::from_parts(parts, body)) => large_answer::encode(answer?).await,
             };
-            Ok(watch(call, cutoff, answer))
+            Ok(watch(call, cutoff, answer, &layer.outgoing))
         };
         Box::pin(answer.instrument(span))
     }
@@ -224,8 +237,8 @@ fn call_span(path: &str, observed: Option<&dyn CallObserver>) -> tracing::Span {
     tracing::info_span!("call", path, call_id, trace_id, client = tracing::field::Empty)
 }
 
-/// Follows an answer to its end, or to the cutoff.
-fn watch(mut call: Call, cutoff: Pin<Box<Cutoff>>, answer: Response<Body>) -> Response<Body> {
+/// Follows an answer to its end, or to the cutoff, within the bounds of what is not read.
+fn watch(mut call: Call, cutoff: Pin<Box<Cutoff>>, answer: Response<Body>, outgoing: &Outgoing) -> Response<Body> {
     let (mut parts, body) = answer.into_parts();
     compression::offer(&mut parts.headers);
     // The status of an answer without a body is in its headers.
@@ -233,7 +246,7 @@ fn watch(mut call: Call, cutoff: Pin<Box<Cutoff>>, answer: Response<Body>) -> Re
     if let Some(status) = Status::from_header_map(&parts.headers).as_ref().and_then(with_reason) {
         return call.ended(&status);
     }
-    Response::from_parts(parts, Body::new(WatchedBody { inner: Some(body), call, cutoff }))
+    Response::from_parts(parts, Body::new(WatchedBody { inner: Some(outgoing.bound(body)), call, cutoff }))
 }
 
 /// A call until its answer has ended or was dropped.
@@ -280,7 +293,7 @@ impl Drop for Call {
 
 struct WatchedBody {
     /// Dropped at the cutoff, which ends the work for it.
-    inner: Option<Body>,
+    inner: Option<BoundBody>,
     call: Call,
     cutoff: Pin<Box<Cutoff>>,
 }

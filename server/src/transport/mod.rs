@@ -2,8 +2,9 @@
 //!
 //! A connection passes [`listener`] (a bound on their number, TLS, time limits; its life is in [`connection`]), and each
 //! of its calls passes [`layer`]: authentication, authorisation and quotas by [`crate::auth`], then the limits of its
-//! [`message`], then counting until the answer has ended. [`serve`] adds the limits of HTTP/2, gRPC-Web and CORS. Certificates and tokens are files that
-//! [`reload`] reads again when they change, without a restart.
+//! [`message`], then counting until the answer has ended, and a bound on what of it waits to be read. [`serve`] adds the limits
+//! of HTTP/2, gRPC-Web and CORS. Certificates, revocation lists and tokens are files that [`reload`] reads again when they
+//! change, without a restart.
 
 mod compression;
 pub mod config;
@@ -17,9 +18,11 @@ pub mod listener;
 pub mod message;
 pub mod metrics_listener;
 mod open_calls;
+mod outgoing;
 pub mod refusal;
 mod refusal_log;
 pub mod reload;
+mod revocation;
 pub mod serve;
 pub mod tls;
 

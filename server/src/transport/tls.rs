@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
@@ -16,8 +17,9 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::time::ASN1Time;
 
 use super::config::TlsFiles;
+use super::revocation::{self, Revoked};
 use crate::auth::error::CredentialError;
-use crate::auth::identity::ClientCertificate;
+use crate::auth::identity::{CertificateId, ClientCertificate};
 use crate::auth::token_file::hex;
 
 /// The server's side of TLS. A handshake uses the newest keys; an open connection keeps those that it began with.
@@ -25,6 +27,8 @@ pub struct Tls {
     files: TlsFiles,
     speaks_http1: bool,
     current: RwLock<Arc<ServerConfig>>,
+    /// The certificates that the newest revocation lists name.
+    revoked: watch::Sender<Revoked>,
 }
 
 impl Tls {
@@ -35,7 +39,8 @@ impl Tls {
     /// [`CredentialError`] names the file that cannot be used.
     pub fn load(files: &TlsFiles, speaks_http1: bool) -> Result<Self, CredentialError> {
         let current = RwLock::new(Arc::new(server_config(files, speaks_http1)?));
-        Ok(Self { files: files.clone(), speaks_http1, current })
+        let revoked = watch::Sender::new(revoked(files)?);
+        Ok(Self { files: files.clone(), speaks_http1, current, revoked })
     }
 
     /// Reads the files again. Sessions are not resumed across a change: a client whose CA was removed is refused.
@@ -45,14 +50,21 @@ impl Tls {
     /// Those of [`Tls::load`]; the keys stay as they were.
     pub fn reload(&self) -> Result<(), CredentialError> {
         let fresh = Arc::new(server_config(&self.files, self.speaks_http1)?);
+        let revoked = revoked(&self.files)?;
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        self.revoked.send_replace(revoked);
         Ok(())
     }
 
     /// The files that it is made from.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let TlsFiles { cert, key, client_ca } = &self.files;
-        [cert, key].into_iter().chain(client_ca).map(AsRef::as_ref)
+        let TlsFiles { cert, key, client_ca, client_crl } = &self.files;
+        [cert, key].into_iter().chain(client_ca).chain(client_crl).map(AsRef::as_ref)
+    }
+
+    /// The certificates that are revoked, now and when the lists change; `None` without lists.
+    pub fn revoked(&self) -> Option<watch::Receiver<Revoked>> {
+        self.files.client_crl.is_some().then(|| self.revoked.subscribe())
     }
 
     /// The acceptor of the next handshake.
@@ -80,6 +92,7 @@ fn read_certificate(certificate: &[u8]) -> Option<ClientCertificate> {
     });
     let not_after = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
     Some(ClientCertificate {
+        id: CertificateId { issuer: parsed.issuer().as_raw().into(), serial: parsed.raw_serial().into() },
         fingerprint: hex(&Sha256::digest(certificate)).into(),
         names: subject.into_iter().chain(alternative).collect(),
         expires: UNIX_EPOCH.checked_add(Duration::from_secs(not_after))?,
@@ -93,7 +106,14 @@ fn ip_text(bytes: &[u8]) -> String {
     <[u8; 16]>::try_from(bytes).map_or_else(|_| hex(bytes), |bytes| IpAddr::from(bytes).to_string())
 }
 
-/// The certificates of these files that are not valid now. Files that cannot be read have none.
+/// The certificates that the revocation lists of these files name.
+fn revoked(files: &TlsFiles) -> Result<Revoked, CredentialError> {
+    let Some(path) = &files.client_crl else { return Ok(Revoked::default()) };
+    revocation::revoked(path, &revocation::lists(path)?).map(Arc::new)
+}
+
+/// The certificates of these files that are not valid now, and the revocation lists that are outdated. Files that cannot be
+/// read have none.
 pub fn validity_problems(files: &TlsFiles) -> Vec<CredentialError> {
     let paths = [Some(&files.cert), files.client_ca.as_ref()].into_iter().flatten();
     let of_file = |path: &PathBuf| {
@@ -101,7 +121,8 @@ pub fn validity_problems(files: &TlsFiles) -> Vec<CredentialError> {
         let problems = found.iter().filter_map(|certificate| validity_problem(certificate));
         problems.map(|problem| CredentialError::new(path, problem)).collect::<Vec<_>>()
     };
-    paths.flat_map(of_file).collect()
+    let outdated = files.client_crl.iter().flat_map(|path| revocation::outdated(path));
+    paths.flat_map(of_file).chain(outdated).collect()
 }
 
 fn validity_problem(certificate: &CertificateDer<'_>) -> Option<String> {
@@ -123,7 +144,7 @@ fn server_config(files: &TlsFiles, speaks_http1: bool) -> Result<ServerConfig, C
     // Named, so that it does not matter which other crates bring one for the process.
     let provider = Arc::new(ring::default_provider());
     let chain = certificates(&files.cert)?;
-    let key = PrivateKeyDer::from_pem_slice(&read(&files.key)?).map_err(|error| {
+    let key = PrivateKeyDer::from_pem_slice(&CredentialError::read(&files.key)?).map_err(|error| {
         CredentialError::new(&files.key, format!("no private key can be read: {error:?}; write it as PEM"))
     })?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
@@ -137,7 +158,10 @@ fn server_config(files: &TlsFiles, speaks_http1: bool) -> Result<ServerConfig, C
             for certificate in certificates(path)? {
                 roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
             }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            if let Some(path) = &files.client_crl {
+                verifier = verifier.with_crls(revocation::lists(path)?).only_check_end_entity_revocation();
+            }
             builder.with_client_cert_verifier(verifier.build().map_err(|error| unusable(error.to_string()))?)
         }
     };
@@ -155,7 +179,7 @@ fn server_config(files: &TlsFiles, speaks_http1: bool) -> Result<ServerConfig, C
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CredentialError> {
-    let text = read(path)?;
+    let text = CredentialError::read(path)?;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
@@ -164,8 +188,4 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CredentialE
             Err(CredentialError::new(path, format!("no certificate can be read: {error:?}; write it as PEM")))
         }
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, CredentialError> {
-    std::fs::read(path).map_err(|error| CredentialError::new(path, format!("{error}; name a file that can be read")))
 }

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use sakuga_proto::system::v1::WatchGpuStatsRequest;
+use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_server::transport::TlsFiles;
 use sakuga_server::transport::TransportConfig;
+use sakuga_server::transport::credentials::Credentials;
 use sakuga_server::{App, Config};
-use tonic::Code;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
-use crate::support::{Authority, Server, ask, eventually, exchange, line};
+use crate::support::{Authority, PATIENCE, Server, ask, eventually, exchange, line};
 
 fn config(tls: TlsFiles) -> TransportConfig {
     TransportConfig { tls: Some(tls), reload_interval: Duration::from_millis(20), ..TransportConfig::default() }
@@ -96,10 +100,63 @@ async fn files_that_cannot_be_used_are_named() {
         (TlsFiles { key: other_key, ..good.clone() }, "other.key"),
         (TlsFiles { key: empty.clone(), ..good.clone() }, "empty"),
         (TlsFiles { cert: empty.clone(), ..good.clone() }, "empty"),
-        (TlsFiles { client_ca: Some(empty), ..good }, "empty"),
+        (TlsFiles { client_ca: Some(empty.clone()), ..good.clone() }, "empty"),
+        (TlsFiles { client_ca: Some(authority.path("ca.pem")), client_crl: Some(empty), ..good }, "empty"),
     ] {
         let failed =
             App::build(Config { transport: config(tls), ..Config::default() }).await.err().expect("not usable");
         assert!(failed.to_string().contains(named), "{failed}");
     }
+}
+
+#[tokio::test]
+async fn a_revoked_certificate_is_refused_and_its_open_calls_end() {
+    let authority = Authority::new();
+    let list = authority.path("revoked.pem");
+    std::fs::write(&list, authority.revoke(&[1], false)).expect("written");
+    let tls = TlsFiles {
+        client_ca: Some(authority.path("ca.pem")),
+        client_crl: Some(list.clone()),
+        ..authority.sign_server()
+    };
+    let server = Server::start(config(tls)).await;
+    let revoked = authority.connect(&server, Some(authority.sign_numbered("mallory", 1))).await;
+    if let Ok(channel) = revoked {
+        ask(channel, None).await.expect_err("it was revoked before");
+    }
+    let channel = authority.connect(&server, Some(authority.sign_numbered("alice", 2))).await.expect("not revoked");
+    let other = authority.connect(&server, Some(authority.sign_numbered("bob", 3))).await.expect("not revoked");
+    let watch = WatchGpuStatsRequest { interval_ms: 100, all_devices: false };
+    let mut watch =
+        SystemServiceClient::new(channel.clone()).watch_gpu_stats(watch).await.expect("samples").into_inner();
+
+    exchange(&list, "nonsense");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    ask(channel.clone(), None).await.expect("a bad file changes nothing");
+    exchange(&list, &authority.revoke(&[1, 2], false));
+    let status = loop {
+        match tokio::time::timeout(PATIENCE, watch.message()).await.expect("samples, or the end") {
+            Ok(sample) => assert!(sample.is_some(), "a stream does not end as if all were well"),
+            Err(status) => break status,
+        }
+    };
+    let reason = |status: &Status| status.get_details_error_info().expect("ErrorInfo").reason;
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unauthenticated, "CERTIFICATE_REVOKED"));
+    let refused = ask(channel, None).await.expect_err("its connection is open, and it is revoked");
+    assert_eq!(reason(&refused), "CERTIFICATE_REVOKED");
+    if let Ok(channel) = authority.connect(&server, Some(authority.sign_numbered("alice", 2))).await {
+        ask(channel, None).await.expect_err("it does not come in again");
+    }
+    ask(other, None).await.expect("the others go on");
+    server.stop().await;
+}
+
+#[test]
+fn a_list_that_is_outdated_is_noticed_by_the_check_of_the_configuration() {
+    let authority = Authority::new();
+    let list = authority.path("revoked.pem");
+    std::fs::write(&list, authority.revoke(&[1], true)).expect("written");
+    let tls = TlsFiles { client_ca: Some(authority.path("ca.pem")), client_crl: Some(list), ..authority.sign_server() };
+    let problems = Credentials::problems(&config(tls));
+    assert!(problems.len() == 1 && problems[0].contains("fetch the newest list"), "{problems:?}");
 }

@@ -25,6 +25,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("cache-dir", "\"/var/cache/sakuga\""),
     ("artifacts", "\"s3://bucket/sakuga\""),
     ("tls-client-ca", "\"/etc/sakuga/clients-ca.pem\""),
+    ("tls-client-crl", "\"/etc/sakuga/clients-crl.pem\""),
     ("admin-certificate", "[\"CN=ops\"]"),
     ("cors-origin", "[\"https://studio.example\"]"),
     ("studio-host", "[\"studio.example\"]"),
@@ -105,6 +106,7 @@ fn the_example_is_a_configuration_also_with_all_that_is_commented_out() {
     let authority = Authority::new();
     authority.sign_server();
     std::fs::write(authority.path("clients-ca.pem"), authority.pem()).expect("written");
+    std::fs::write(authority.path("clients-crl.pem"), authority.revoke(&[1], false)).expect("written");
     std::fs::write(authority.path("tokens"), "").expect("written");
     let folder = text(authority.folder.path());
     let here =

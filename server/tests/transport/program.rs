@@ -201,6 +201,7 @@ fn half_a_lock_is_a_problem() {
         (&["--tls-cert=a"][..], "--tls-key is missing"),
         (&["--tls-key=a"], "--tls-cert is missing"),
         (&["--tls-client-ca=a"], "--tls-cert is missing"),
+        (&["--tls-cert=a", "--tls-key=b", "--tls-client-crl=c"], "--tls-client-ca is missing"),
         (&["--listen=0.0.0.0:1"], "--tls-cert and --tls-key"),
         (&["--metrics-listen=0.0.0.0:1"], "--insecure-listen"),
         (&["--cors-origin=studio.example"], "not an origin"),

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa, KeyIdMethod, KeyPair,
+    RevokedCertParams,
+};
 use sakuga_proto::system::v1::GetServerInfoRequest;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_server::auth::token_file;
@@ -106,6 +109,36 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).expect("signed").pem(), key.serialize_pem())
     }
 
+    /// A certificate with a serial number.
+    pub fn sign_numbered(&self, name: &str, serial: u64) -> (String, String) {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new([name.to_owned(), "127.0.0.1".to_owned()]).expect("parameters");
+        params.serial_number = Some(serial.into());
+        (params.signed_by(&key, &self.issuer).expect("signed").pem(), key.serialize_pem())
+    }
+
+    /// A list of revoked certificates, which was to be replaced yesterday or is to be replaced tomorrow.
+    pub fn revoke(&self, serials: &[u64], is_outdated: bool) -> String {
+        let now = std::time::SystemTime::now();
+        let day = Duration::from_secs(86_400);
+        let next = if is_outdated { now - day } else { now + day };
+        let revoked = |serial: &u64| RevokedCertParams {
+            serial_number: (*serial).into(),
+            revocation_time: now.into(),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let params = CertificateRevocationListParams {
+            this_update: (now - 2 * day).into(),
+            next_update: next.into(),
+            crl_number: 1_u64.into(),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        params.signed_by(&self.issuer).expect("signed").pem().expect("text")
+    }
+
     /// Signs for the server a certificate that has expired.
     pub fn sign_expired_server(&self) -> TlsFiles {
         let key = KeyPair::generate().expect("a key");
@@ -114,7 +147,7 @@ impl Authority {
         params.not_after = rcgen::date_time_ymd(2020, 1, 1);
         exchange(&self.path("server.pem"), &params.signed_by(&key, &self.issuer).expect("signed").pem());
         exchange(&self.path("server.key"), &key.serialize_pem());
-        TlsFiles { cert: self.path("server.pem"), key: self.path("server.key"), client_ca: None }
+        TlsFiles { cert: self.path("server.pem"), key: self.path("server.key"), client_ca: None, client_crl: None }
     }
 
     /// Signs for the server, into the files that it reads.
@@ -122,7 +155,7 @@ impl Authority {
         let (cert, key) = self.sign("localhost");
         exchange(&self.path("server.pem"), &cert);
         exchange(&self.path("server.key"), &key);
-        TlsFiles { cert: self.path("server.pem"), key: self.path("server.key"), client_ca: None }
+        TlsFiles { cert: self.path("server.pem"), key: self.path("server.key"), client_ca: None, client_crl: None }
     }
 
     /// Connects to a server that shows a certificate of this CA.
