@@ -15,6 +15,8 @@ export default defineConfig({
     chunkSizeWarningLimit: 1000,
     // No file may become a `data:` address, and no script an inline one: the server's content security policy forbids both.
     assetsInlineLimit: 0,
+    // The licences of the packages in the bundle, which the page links to.
+    license: { fileName: "licences.txt" },
     modulePreload: { polyfill: false },
   },
   // `npm run dev` shows the page of the sources with the calls of a server that runs.

@@ -117,7 +117,9 @@ function DrawView() {
           </Show>
         </div>
         <DevicePanel />
-        <p class="faint version">{info()?.version && `Sakuga ${info()?.version ?? ""}`}</p>
+        <p class="faint version">
+          Sakuga {info()?.version} · <a href="/licences.txt">{t("app.licences")}</a>
+        </p>
       </aside>
     </div>
   );

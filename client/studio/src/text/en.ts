@@ -1,7 +1,7 @@
 /** The texts of the page in English. Other languages have the same keys. */
 export const en = {
   "app.title": "Sakuga Studio",
-  "app.tagline": "Draw anime pictures from structured prompts",
+  "app.licences": "Licences",
   "nav.draw": "Draw",
   "nav.history": "History",
   "nav.language": "Language",

@@ -3,7 +3,7 @@ import type { Texts } from "./en";
 /** The texts of the page in Japanese. */
 export const ja: Texts = {
   "app.title": "Sakuga スタジオ",
-  "app.tagline": "構造化プロンプトからアニメ絵を描く",
+  "app.licences": "ライセンス",
   "nav.draw": "描画",
   "nav.history": "履歴",
   "nav.language": "言語",

@@ -3,7 +3,7 @@ import type { Texts } from "./en";
 /** The texts of the page in Chinese. */
 export const zh: Texts = {
   "app.title": "Sakuga 画室",
-  "app.tagline": "用结构化提示词绘制动漫图片",
+  "app.licences": "许可证",
   "nav.draw": "绘制",
   "nav.history": "历史",
   "nav.language": "语言",
