@@ -19,7 +19,7 @@ const (
 
 // Picture is one finished picture. Its checksum was compared with the server's.
 type Picture struct {
-	// Index is its index in the request, from 0.
+	// Index is its index in the batch, from 0.
 	Index int
 	// Data is the PNG file.
 	Data []byte
@@ -83,6 +83,10 @@ func (a *assembler) finish(images []*generationv1.ImageInfo, fetch func(index ui
 	pictures := make([]Picture, 0, len(images))
 	for position, image := range images {
 		index := uint32(position)
+		if metadata := image.GetMetadata(); metadata != nil {
+			// A job may have drawn a part of its batch.
+			index = metadata.GetImageIndex()
+		}
 		var data []byte
 		if found := a.parts[index]; found != nil {
 			data = found.data
@@ -96,7 +100,7 @@ func (a *assembler) finish(images []*generationv1.ImageInfo, fetch func(index ui
 		if uint64(len(data)) != image.GetSize() || !strings.EqualFold(hex.EncodeToString(sum[:]), image.GetSha256()) {
 			return nil, damaged(index, "%d bytes arrived that are not the %d bytes of %s", len(data), image.GetSize(), image.GetSha256())
 		}
-		pictures = append(pictures, Picture{Index: position, Data: data, Info: image})
+		pictures = append(pictures, Picture{Index: int(index), Data: data, Info: image})
 	}
 	return pictures, nil
 }

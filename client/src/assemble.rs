@@ -106,7 +106,8 @@ impl Assembler {
     /// Checks the pictures against the descriptions of the server.
     pub(crate) fn finish(mut self, images: Vec<ImageInfo>) -> Result<Vec<Picture>, ClientError> {
         let mut pictures = Vec::with_capacity(images.len().min(self.parts.len()));
-        for (image_index, image) in (0_u32..).zip(images) {
+        for (position, image) in images.into_iter().enumerate() {
+            let image_index = image.index_at(position);
             let damaged = |reason: String| ClientError::Damaged { image_index, reason };
             let Some(part) = self.parts.remove(&image_index) else {
                 return Err(damaged("it was announced as finished and did not arrive".to_owned()));

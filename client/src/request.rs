@@ -130,6 +130,13 @@ impl GenerationBuilder {
         self
     }
 
+    /// Draws only these pictures of the batch of [`GenerationBuilder::images`], by index from 0. Each is bit for bit the one
+    /// of the whole batch, and keeps its index.
+    pub fn image_indices(mut self, indices: impl IntoIterator<Item = u32>) -> Self {
+        self.request.image_indices = indices.into_iter().collect();
+        self
+    }
+
     /// Seed of the noise.
     pub fn seed(mut self, seed: u64) -> Self {
         self.request.seed = Some(seed);

@@ -82,6 +82,30 @@ fn an_image_does_not_depend_on_its_batch() {
 }
 
 #[test]
+fn an_image_that_is_drawn_alone_has_the_bits_of_the_whole_request() {
+    let pipeline = pipeline();
+    for max_batch in [0, 2] {
+        let whole = GenerationSpec { images: 3, max_batch, ..spec() };
+        let together = draw(&pipeline, &whole);
+        for indices in [vec![1], vec![2], vec![0, 2]] {
+            let wanted: Vec<Rgb8> = indices.iter().map(|index: &u32| together[*index as usize].clone()).collect();
+            let drawn = draw(&pipeline, &GenerationSpec { image_indices: indices.clone(), ..whole.clone() });
+            assert!(drawn == wanted, "{indices:?} of batches of {max_batch}");
+        }
+    }
+    let mut steps = Vec::new();
+    let last = GenerationSpec { images: 3, max_batch: 2, image_indices: vec![2], ..spec() };
+    let outcome = pipeline.generate(&last, &mut |progress| {
+        if let Progress::Step(step) = progress {
+            steps.push((step.report.index, step.report.total, step.first_image));
+        }
+        ControlFlow::Continue(())
+    });
+    assert!(matches!(outcome, Ok(Outcome::Finished { .. })), "{outcome:?}");
+    assert_eq!(steps, [1, 2, 3, 4, 5, 6].map(|index| (index, 6, 2)), "the first batch is not computed");
+}
+
+#[test]
 fn every_field_of_a_request_matters() {
     let pipeline = pipeline();
     let base = draw(&pipeline, &spec());

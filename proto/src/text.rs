@@ -33,6 +33,11 @@ pub fn lines(text: &str) -> String {
     text.split('\n').map(one_line).collect::<Vec<_>>().join("\n")
 }
 
+/// `1 error`, `2 errors`.
+pub fn count(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +51,11 @@ mod tests {
         }
         assert_eq!(one_line("a\n\tb"), "a  b");
         assert_eq!(lines("a\r\nb\tc\u{1b}[2J"), "a\u{fffd}\nb c\u{fffd}[2J");
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!([0, 1, 2].map(|number| count(number, "job")), ["0 jobs", "1 job", "2 jobs"]);
     }
 
     #[test]

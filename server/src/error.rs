@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sakuga_model_core::{EngineError, MemoryShortage, SmallerRequest};
+use sakuga_proto::text::count;
 
 use crate::store::StoreError;
 
@@ -31,7 +32,7 @@ pub enum ServerError {
         reason: String,
     },
     /// The queue is full.
-    #[error("{waiting} jobs wait already; try again in {} s", .retry_after.as_secs_f32().ceil())]
+    #[error("{} waiting already; try again in {} s", count(*.waiting, "job"), .retry_after.as_secs_f32().ceil())]
     QueueFull {
         /// Jobs that wait.
         waiting: usize,
@@ -39,13 +40,13 @@ pub enum ServerError {
         retry_after: Duration,
     },
     /// As many streams are open as may.
-    #[error("{limit} streams are open already; read them to their end or drop them")]
+    #[error("{} open already; read them to their end or drop them", count(*.limit, "stream"))]
     TooManyStreams {
         /// The limit.
         limit: usize,
     },
     /// A client has as many jobs as it may.
-    #[error("`{client}` has {jobs} jobs queued or running, as many as one client may; wait for one to end")]
+    #[error("`{client}` has {} queued or running, as many as one client may; wait for one to end", count(*.jobs, "job"))]
     ClientJobs {
         /// The client.
         client: String,
@@ -55,7 +56,7 @@ pub enum ServerError {
         retry_after: Duration,
     },
     /// A client asks too often.
-    #[error("`{client}` asks for more than {rate} jobs a minute; try again in {} s", .retry_after.as_secs_f32().ceil())]
+    #[error("`{client}` asks for more than {} a minute; try again in {} s", count(*.rate as usize, "job"), .retry_after.as_secs_f32().ceil())]
     ClientRate {
         /// The client.
         client: String,
@@ -136,7 +137,7 @@ pub enum ServerError {
     #[error("job {0} has not ended; cancel it first")]
     NotEnded(String),
     /// The server was stopped under a job too often.
-    #[error("the server was stopped {attempts} times during this job; if the job is the cause, ask for less")]
+    #[error("the server was stopped {} during this job; if the job is the cause, ask for less", count(*.attempts as usize, "time"))]
     Interrupted {
         /// How often it was begun.
         attempts: u32,
@@ -180,6 +181,8 @@ impl Violation {
     pub const UNKNOWN_VALUE: &'static str = "unknown-value";
     /// A text is too long or holds what it may not.
     pub const BAD_TEXT: &'static str = "bad-text";
+    /// A value is there twice that may be there once.
+    pub const DUPLICATE: &'static str = "duplicate";
     /// Two fields say different things.
     pub const CONFLICT: &'static str = "conflict";
 

@@ -59,6 +59,10 @@ async fn a_picture_draws_itself_again() {
     repeated.request_id = resolved.request_id.clone();
     assert_eq!(repeated, resolved, "a resolved request resolves to itself");
 
+    let alone = follow(client.generation().request(resolved.clone()).image_indices([1])).await.unwrap();
+    let [alone] = &alone.completed().pictures[..] else { panic!("one picture") };
+    assert_eq!((alone.image_index, &alone.bytes), (1, &same.bytes), "the same file");
+
     let other = follow(client.generation().request(resolved).seed(record.seed.wrapping_add(9))).await.unwrap();
     assert_ne!(other.completed().pictures[1].pixels_sha256, second.pixels_sha256, "the seed matters");
     server.stop().await;

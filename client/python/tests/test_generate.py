@@ -87,6 +87,22 @@ def test_several_pictures_come_in_their_order(client: sakuga.Client, two_girls: 
     assert job.pictures is pictures
 
 
+def test_a_picture_of_a_batch_is_drawn_alone(client: sakuga.Client, two_girls: str) -> None:
+    batch = client.generate(two_girls, seed=1, images=3, steps=2, width=64, height=64, deadline=LIMIT_S).pictures
+    job = client.generate(
+        two_girls, seed=1, images=3, image_indices=[2], steps=2, width=64, height=64, deadline=LIMIT_S
+    )
+    assert (job.picture.index, job.picture.data) == (2, batch[2].data)
+    assert client.artifact(job.id, 2) == batch[2].data
+    whole = client.submit(batch[2].request, deadline=LIMIT_S).pictures
+    assert [picture.data for picture in whole] == [picture.data for picture in batch]
+    with pytest.raises(sakuga.RequestRefused, match="image_indices"):
+        _ = client.generate(two_girls, images=3, image_indices=[3], deadline=LIMIT_S).picture
+    for wrong in ([], [-1], 2):
+        with pytest.raises(sakuga.RequestError, match="image_indices"):
+            client.generate(two_girls, images=3, image_indices=wrong)  # type: ignore[arg-type]
+
+
 def test_typed_prompts_are_drawn(client: sakuga.Client) -> None:
     tags = prompt_pb2.TagList
     girl = prompt_pb2.Character(n="$character_1$", gender=prompt_pb2.GENDER_GIRL, appearance=tags(tags=["blue_hair"]))

@@ -12,7 +12,7 @@ const MAX_PICTURES = 1024;
 
 /** One finished picture. Its checksum was compared with the server's. */
 export interface Picture {
-  /** Index of the picture in the request, from 0. */
+  /** Index of the picture in its batch, from 0. */
   readonly index: number;
   /** The PNG file. */
   readonly data: Uint8Array;
@@ -94,7 +94,8 @@ export class Assembler {
       throw new ProtocolError("the job is completed and has no picture");
     }
     const pictures: Picture[] = [];
-    for (const [index, info] of images.entries()) {
+    for (const [position, info] of images.entries()) {
+      const index = info.metadata?.imageIndex ?? position;
       const data = this.parts.get(index)?.bytes() ?? (await fetch?.(index)) ?? new Uint8Array();
       const sum = bytesToHex(sha256(data));
       if (BigInt(data.length) !== info.size || sum !== info.sha256.toLowerCase()) {

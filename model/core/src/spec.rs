@@ -1,5 +1,7 @@
 //! One request for images as the model gets it, and the check against what the model can do.
 
+use std::ops::Range;
+
 use crate::{Limit, Sampling, SamplingFault, limits};
 
 /// One request: checked by the server, with every default filled in.
@@ -23,6 +25,8 @@ pub struct GenerationSpec {
     pub seed: u64,
     /// How the latents are integrated and guided.
     pub sampling: Sampling,
+    /// Indices of the images that are drawn, ascending; empty: all. Each is bit-exactly the one of the whole request.
+    pub image_indices: Vec<u32>,
     /// The most images computed at once; 0: as many as the model takes.
     pub max_batch: u32,
     /// Whether to measure where the device's time goes. It costs some percent of the time and changes no pixel.
@@ -42,14 +46,33 @@ impl GenerationSpec {
             images: 1,
             seed: 0,
             sampling,
+            image_indices: Vec::new(),
             max_batch: 0,
             profile: false,
         }
     }
 
-    /// Images computed at once.
-    pub fn batch_size(&self) -> u32 {
-        if self.max_batch == 0 { self.images } else { self.max_batch.min(self.images) }
+    /// The indices of the images that are drawn, ascending.
+    pub fn drawn(&self) -> Vec<u32> {
+        if self.image_indices.is_empty() { (0..self.images).collect() } else { self.image_indices.clone() }
+    }
+
+    /// Whether an image is drawn.
+    pub fn draws(&self, image_index: u32) -> bool {
+        if self.image_indices.is_empty() {
+            image_index < self.images
+        } else {
+            self.image_indices.contains(&image_index)
+        }
+    }
+
+    /// The images that are computed at once, batch by batch. A batch without an image that is drawn is left out; the others
+    /// are those of the whole request, since in a batch of another size sums are rounded differently.
+    pub fn batches(&self) -> Vec<Range<u32>> {
+        let size = if self.max_batch == 0 { self.images } else { self.max_batch.min(self.images) };
+        let batches =
+            (0..self.images).step_by(size.max(1) as usize).map(|first| first..(first + size).min(self.images));
+        batches.filter(|batch| batch.clone().any(|image_index| self.draws(image_index))).collect()
     }
 
     /// Checks every number against the bounds of all models and `size`, those of one model.
@@ -63,6 +86,15 @@ impl GenerationSpec {
         size.check_area(self.width_px, self.height_px)?;
         check(&limits::IMAGES, self.images)?;
         check(&limits::STEPS, self.sampling.steps)?;
+        if let Some(given) = self.image_indices.iter().find(|index| **index >= self.images) {
+            let max = (self.images - 1).to_string();
+            return Err(SpecError::OutOfRange {
+                field: "image_indices",
+                given: given.to_string(),
+                min: "0".into(),
+                max,
+            });
+        }
         self.sampling.faults().into_iter().next().map_or(Ok(()), |fault| Err(SpecError::Sampling(fault)))
     }
 }
@@ -237,10 +269,29 @@ mod tests {
     }
 
     #[test]
+    fn batches_are_those_of_the_whole_request_without_the_ones_that_nobody_wants() {
+        let spec = |max_batch, image_indices: &[u32]| GenerationSpec {
+            images: 5,
+            max_batch,
+            image_indices: image_indices.to_vec(),
+            ..spec(64, 64)
+        };
+        let batches = |max_batch, image_indices: &[u32]| -> Vec<[u32; 2]> {
+            spec(max_batch, image_indices).batches().iter().map(|batch| [batch.start, batch.end]).collect()
+        };
+        assert_eq!((batches(0, &[]), batches(0, &[3])), (vec![[0, 5]], vec![[0, 5]]));
+        assert_eq!((batches(2, &[]), batches(2, &[0, 4])), (vec![[0, 2], [2, 4], [4, 5]], vec![[0, 2], [4, 5]]));
+        assert_eq!((batches(1, &[2]), batches(9, &[1])), (vec![[2, 3]], vec![[0, 5]]));
+        assert_eq!((spec(0, &[]).drawn(), spec(0, &[1, 4]).drawn()), (vec![0, 1, 2, 3, 4], vec![1, 4]));
+        assert!(spec(0, &[1]).draws(1) && !spec(0, &[1]).draws(0) && spec(0, &[]).draws(4) && !spec(0, &[]).draws(5));
+    }
+
+    #[test]
     fn every_number_is_bounded() {
         let mut broken = vec![
             GenerationSpec { images: 0, ..spec(64, 64) },
             GenerationSpec { images: 17, ..spec(64, 64) },
+            GenerationSpec { images: 3, image_indices: vec![0, 3], ..spec(64, 64) },
             GenerationSpec { sampling: Sampling { steps: 0, ..spec(64, 64).sampling }, ..spec(64, 64) },
             GenerationSpec { sampling: Sampling { steps: 201, ..spec(64, 64).sampling }, ..spec(64, 64) },
         ];

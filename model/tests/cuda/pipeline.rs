@@ -71,6 +71,18 @@ fn a_profile_names_the_operations_of_every_network() {
 }
 
 #[test]
+fn an_image_that_is_drawn_alone_has_the_bits_of_the_whole_request() {
+    let Some(device) = gpu() else { return };
+    let pipeline = pipeline(device);
+    let whole = GenerationSpec { images: 4, ..spec("1girl, solo", 256, 192, 4) };
+    let (together, _) = draw(&pipeline, &whole);
+    for max_batch in [0, 4] {
+        let (drawn, _) = draw(&pipeline, &GenerationSpec { image_indices: vec![1, 3], max_batch, ..whole.clone() });
+        assert!(drawn == [together[1].clone(), together[3].clone()], "in batches of {max_batch}");
+    }
+}
+
+#[test]
 fn memory_stays_where_the_warm_up_left_it() {
     let Some(device) = gpu() else { return };
     let pipeline = pipeline(device);

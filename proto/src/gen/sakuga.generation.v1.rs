@@ -24,7 +24,7 @@ pub struct GenerateRequest {
     /// Height in pixels, a multiple of 16. 0: the model's default.
     #[prost(uint32, tag = "11")]
     pub height: u32,
-    /// How many pictures, 1 to the server's limit. 0: one.
+    /// How many pictures the batch has, 1 to the server's limit. 0: one. `image_indices` draws some of them.
     #[prost(uint32, tag = "12")]
     pub images: u32,
     /// Start of the noise. Image i of any request with this seed begins from the same noise, whatever the batch. Absent:
@@ -45,6 +45,16 @@ pub struct GenerateRequest {
     /// that of the prompt, and none if the negative prompt is empty. Present and empty: none.
     #[prost(string, optional, tag = "17")]
     pub negative_system_prompt: ::core::option::Option<::prost::alloc::string::String>,
+    /// Which pictures of the batch to draw, by index from 0 to one below `images`; each at most once. Empty: all of them. A
+    /// picture has the same bytes as in the whole batch, and its index everywhere: in events, artifacts and metadata. Pictures
+    /// that are computed together in the whole batch are computed together for any of them, since sums are rounded
+    /// differently in batches of another size; only those that are named are decoded, kept and sent.
+    #[prost(uint32, repeated, tag = "26")]
+    pub image_indices: ::prost::alloc::vec::Vec<u32>,
+    /// What a client made the prompts of this request from. The server draws the prompts of the request and copies this into the
+    /// metadata of the pictures; it changes no pixel. Absent: the prompts were written as they are.
+    #[prost(message, optional, tag = "27")]
+    pub expansion: ::core::option::Option<Expansion>,
     /// What to draw: exactly one of its two forms.
     #[prost(oneof = "generate_request::Prompt", tags = "2, 3")]
     pub prompt: ::core::option::Option<generate_request::Prompt>,
@@ -83,6 +93,35 @@ impl ::prost::Name for GenerateRequest {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.generation.v1.GenerateRequest".into()
+    }
+}
+/// What a client made prompts from, by its own choices. All of it together has at most twice the bytes of a prompt.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Expansion {
+    /// The prompt with its alternatives and wildcards.
+    #[prost(string, tag = "1")]
+    pub template: ::prost::alloc::string::String,
+    /// The negative prompt with its own. Empty: nothing was chosen in it.
+    #[prost(string, tag = "2")]
+    pub negative_template: ::prost::alloc::string::String,
+    /// The seed of the choices.
+    #[prost(uint64, tag = "3")]
+    pub seed: u64,
+    /// Which of the prompts of that seed this is, from 0.
+    #[prost(uint32, tag = "4")]
+    pub variation: u32,
+    /// What was chosen, in the order of the places where it stands.
+    #[prost(string, repeated, tag = "5")]
+    pub choices: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for Expansion {
+    const NAME: &'static str = "Expansion";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Expansion".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Expansion".into()
     }
 }
 /// How the latents are integrated. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`; those of a
@@ -419,7 +458,7 @@ pub struct Started {
     /// The request with every default filled in: sent again, it makes the same pictures on the same device.
     #[prost(message, optional, tag = "1")]
     pub resolved: ::core::option::Option<GenerateRequest>,
-    /// The seed of each picture's noise.
+    /// The seed of each picture's noise, in the order of `completed.images`.
     #[prost(uint64, repeated, tag = "2")]
     pub seeds: ::prost::alloc::vec::Vec<u64>,
     /// The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`.
@@ -497,7 +536,7 @@ impl ::prost::Name for Step {
 /// A preview of the picture while it is drawn: the picture that the current velocity predicts.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Preview {
-    /// Which picture of the request.
+    /// Which picture of the batch.
     #[prost(uint32, tag = "1")]
     pub image_index: u32,
     /// The step after which it was made.
@@ -601,7 +640,7 @@ impl ::prost::Name for ProfileSpan {
 /// A piece of a finished picture. Pieces come in order, one picture after the other, at most 1 MiB each.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ImageChunk {
-    /// Which picture of the request.
+    /// Which picture of the batch.
     #[prost(uint32, tag = "1")]
     pub image_index: u32,
     /// How it is encoded.
@@ -630,7 +669,7 @@ impl ::prost::Name for ImageChunk {
 /// Terminal: every picture was sent.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Completed {
-    /// One entry a picture, in order.
+    /// One entry for each picture that was drawn, by ascending `metadata.image_index`.
     #[prost(message, repeated, tag = "1")]
     pub images: ::prost::alloc::vec::Vec<ImageInfo>,
     /// Where the time went.
@@ -688,10 +727,11 @@ pub struct ImageMetadata {
     /// The program that made it, such as `sakuga-server 0.1.0`.
     #[prost(string, tag = "2")]
     pub software: ::prost::alloc::string::String,
-    /// The request with every default filled in, for all pictures of the job.
+    /// The request with every default filled in, for the whole batch: without `image_indices`, so that a picture drawn alone
+    /// has the same file.
     #[prost(message, optional, tag = "3")]
     pub request: ::core::option::Option<GenerateRequest>,
-    /// Which picture of the request this is.
+    /// Which picture of the batch this is.
     #[prost(uint32, tag = "4")]
     pub image_index: u32,
     /// The seed of this picture's noise.
@@ -1461,7 +1501,7 @@ pub struct GetArtifactRequest {
     /// The job.
     #[prost(string, tag = "1")]
     pub job_id: ::prost::alloc::string::String,
-    /// Which picture of the request.
+    /// Which picture of the batch.
     #[prost(uint32, tag = "2")]
     pub image_index: u32,
     /// Bytes to leave out at the beginning.

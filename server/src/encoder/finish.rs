@@ -17,7 +17,7 @@ use crate::picture::{self, EncodeError};
 pub struct FinishTask {
     /// The job.
     pub job: Job,
-    /// Its pictures.
+    /// Its pictures, as [`GenerationSpec::drawn`](sakuga_model_core::GenerationSpec::drawn) names them.
     pub images: Vec<Rgb8>,
     /// Where the engine's time went.
     pub timings: Timings,
@@ -38,16 +38,17 @@ impl FinishTask {
         sink.gate.wait_for_room(&job.handle);
         let begun = Instant::now();
         let mut finished = Vec::with_capacity(images.len());
-        for (index, picture) in images.into_iter().enumerate() {
+        let drawn = job.request.spec.drawn();
+        for ((position, index), picture) in drawn.iter().copied().enumerate().zip(images) {
             if job.handle.cancel_reason().is_none() {
-                match store(&job, index, &picture, sink) {
+                match store(&job, position, index, &picture, sink) {
                     Ok(image) => {
                         finished.push(image);
                         continue;
                     }
                     Err(error) if job.handle.cancel_reason().is_none() => {
                         tracing::error!(%error, "failed");
-                        sink.discard(&job.handle, index as u32 + 1);
+                        sink.discard(&job.handle, index + 1);
                         job.events.publish(EventBody::Failed(error));
                         return;
                     }
@@ -57,11 +58,11 @@ impl FinishTask {
             }
             let reason = job.handle.cancel_reason().unwrap_or(CancelReason::Requested);
             tracing::info!(at_step = steps_done, ?reason, "cancelled");
-            sink.discard(&job.handle, index as u32 + 1);
+            sink.discard(&job.handle, index + 1);
             return job.cancelled(steps_done, reason);
         }
         // All pieces are stored before the first is announced.
-        finished.iter().enumerate().for_each(|(index, image)| announce(&job, index as u32, image.size));
+        drawn.iter().zip(&finished).for_each(|(index, image)| announce(&job, *index, image.size));
         let timings = JobTimings {
             queued,
             load_model,
@@ -76,10 +77,16 @@ impl FinishTask {
     }
 }
 
-/// Encodes and stores a picture.
-fn store(job: &Job, index: usize, picture: &Rgb8, sink: &ArtifactSink) -> Result<FinishedImage, ServerError> {
-    let (file, image) = encode(job, index, picture).map_err(|error| ServerError::Internal(error.to_string()))?;
-    sink.put(&job.handle, index as u32, file)?;
+/// Encodes and stores a picture, the one at `position` of those that are drawn.
+fn store(
+    job: &Job,
+    position: usize,
+    image_index: u32,
+    picture: &Rgb8,
+    sink: &ArtifactSink,
+) -> Result<FinishedImage, ServerError> {
+    let (file, image) = encode(job, position, picture).map_err(|error| ServerError::Internal(error.to_string()))?;
+    sink.put(&job.handle, image_index, file)?;
     Ok(image)
 }
 
@@ -91,8 +98,8 @@ fn announce(job: &Job, image_index: u32, total_size: u64) {
     }
 }
 
-fn encode(job: &Job, index: usize, picture: &Rgb8) -> Result<(Bytes, FinishedImage), EncodeError> {
-    let texts = job.request.texts.get(index).map_or(&[][..], Vec::as_slice);
+fn encode(job: &Job, position: usize, picture: &Rgb8) -> Result<(Bytes, FinishedImage), EncodeError> {
+    let texts = job.request.texts.get(position).map_or(&[][..], Vec::as_slice);
     let file = Bytes::from(picture::encode_png(picture, texts)?);
     let image = FinishedImage {
         sha256: picture::sha256_hex(&file),

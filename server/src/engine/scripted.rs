@@ -205,7 +205,8 @@ impl ImageModel for ScriptedModel {
         if profile(spec, Stage::Decode, decode, observer).is_break() {
             return stopped(total);
         }
-        let images = (0..spec.images).map(|image| gradient(spec, image, spec.width_px, spec.height_px, 1.0)).collect();
+        let image = |index| gradient(spec, index, spec.width_px, spec.height_px, 1.0);
+        let images = spec.drawn().into_iter().map(image).collect();
         let total = begun.elapsed();
         Ok(Outcome::Finished {
             images,

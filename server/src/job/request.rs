@@ -28,7 +28,7 @@ pub struct JobRequest {
     pub preview: PreviewPolicy,
     /// Least time between two samples of the device.
     pub stats_interval: Duration,
-    /// The text chunks of each picture's file.
+    /// The text chunks of the file of each picture that is drawn.
     pub texts: Vec<Vec<TextChunk>>,
 }
 

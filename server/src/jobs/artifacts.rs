@@ -1,7 +1,7 @@
 //! Reads pictures, for GetArtifact and for the events that carry their pieces. A picture of an ended job is compared with its
 //! SHA-256 before the first piece of it is sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -22,15 +22,18 @@ use crate::store::{ArtifactStore, StoreError};
 /// The pictures of a job that a stream has compared with their SHA-256.
 #[derive(Default)]
 pub struct CheckedPictures {
-    /// Size and SHA-256 of each picture; empty while the job has not completed.
-    expected: Vec<(u64, String)>,
+    /// Size and SHA-256 of each picture by its index; empty while the job has not completed.
+    expected: BTreeMap<u32, (u64, String)>,
     checked: BTreeSet<u32>,
 }
 
 impl CheckedPictures {
     /// None of the job's pictures is checked yet.
     pub fn of(job: &generation::Job) -> Self {
-        let expected = job.images.iter().map(|image| (image.size, image.sha256.clone())).collect();
+        let of_image = |(position, image): (usize, &generation::ImageInfo)| {
+            (image.index_at(position), (image.size, image.sha256.clone()))
+        };
+        let expected = job.images.iter().enumerate().map(of_image).collect();
         Self { expected, checked: BTreeSet::new() }
     }
 }
@@ -74,12 +77,14 @@ impl Jobs {
     ) -> Result<(JobId, generation::ImageInfo), ServerError> {
         let (id, record) = self.accessible(caller, job_id).await?;
         let why = match record.job().state() {
-            generation::JobState::Completed => "it has fewer",
+            generation::JobState::Completed => "it was not asked for",
             _ if record.is_ended() => "it was not completed",
             _ => "it has not ended yet",
         };
         let missing = || ServerError::NoPicture { job_id: id.to_string(), image_index, why };
-        let image = record.into_job().images.into_iter().nth(image_index as usize).ok_or_else(missing)?;
+        let mut images = record.into_job().images.into_iter().enumerate();
+        let found = images.find(|(position, image)| image.index_at(*position) == image_index);
+        let (_, image) = found.ok_or_else(missing)?;
         self.check_picture(&id, image_index, (image.size, &image.sha256)).await?;
         Ok((id, image))
     }
@@ -107,7 +112,7 @@ impl Jobs {
     /// [`ServerError::Store`], also if the job was deleted meanwhile.
     pub async fn event(&self, id: &JobId, entry: Entry, pictures: &mut CheckedPictures) -> Result<Bytes, ServerError> {
         let Some(piece) = entry.piece else { return Ok(entry.message) };
-        let expected = pictures.expected.get(piece.image_index as usize);
+        let expected = pictures.expected.get(&piece.image_index);
         if let Some((size, sha256)) = expected
             && pictures.checked.insert(piece.image_index)
         {

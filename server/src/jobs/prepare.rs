@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use prost::Message as _;
 use sakuga_proto::generation::v1::{self as generation};
+use sakuga_proto::text::count;
 use sakuga_schema::Diagnostic;
 
 use super::policy::JobPolicy;
@@ -42,9 +43,9 @@ pub(super) fn prepare(
     let model = dependencies.models.find(&message.model)?;
     let checked = from_proto::unchecked(message).check(RequestRules::of(model), draw_seed)?;
     let resolved = to_proto::resolved(&checked);
-    let metadata: Vec<_> = (0..checked.spec().images)
-        .map(|index| metadata::image_metadata(&checked, &resolved, &model.info, index))
-        .collect();
+    let drawn = checked.spec().drawn().into_iter();
+    let metadata: Vec<_> =
+        drawn.map(|index| metadata::image_metadata(&checked, &resolved, &model.info, index)).collect();
     check_size(&resolved, &metadata)?;
     let texts = metadata.iter().map(|metadata| metadata::text_chunks(metadata, &checked));
     let request = JobRequest {
@@ -76,9 +77,9 @@ fn check_size(
     }
     let fitting = (Limits::CONTENT_BYTES_MAX.saturating_sub(resolved.encoded_len()) / each.max(1)).max(1);
     let text = format!(
-        "each picture repeats the request, and with prompts of this length {} pictures do not fit into a message; use at \
-         most {fitting}, or shorter prompts",
-        metadata.len()
+        "each picture repeats the request, and with prompts of this length a message does not hold {}; use at most \
+         {fitting}, or shorter prompts",
+        count(metadata.len(), "picture")
     );
     Err(ServerError::invalid("images", Violation::OUT_OF_RANGE, text))
 }

@@ -146,9 +146,10 @@ impl Record {
         self.job().end_time.is_some()
     }
 
-    /// Size in bytes and SHA-256 of each picture of a job that completed.
-    pub fn pictures(&self) -> Vec<(u64, &str)> {
-        self.job().images.iter().map(|image| (image.size, image.sha256.as_str())).collect()
+    /// Index, size in bytes and SHA-256 of each picture of a job that completed.
+    pub fn pictures(&self) -> Vec<(u32, (u64, &str))> {
+        let images = self.job().images.iter().enumerate();
+        images.map(|(position, image)| (image.index_at(position), (image.size, image.sha256.as_str()))).collect()
     }
 
     /// Leaves out the events before a gap or a damaged one, and notes from which one on they are kept. Returns how many are
@@ -246,7 +247,7 @@ impl Record {
         self.job().images.iter().map(|image| image.size).sum()
     }
 
-    /// The number of pictures that were asked for.
+    /// The number of pictures of the batch: one more than the largest index that a picture of the job can have.
     pub(super) fn picture_count(&self) -> u32 {
         self.job().request.as_ref().map_or(0, |request| request.images)
     }

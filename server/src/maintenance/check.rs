@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
+use sakuga_proto::text::count;
+
 use super::MaintenanceError;
 use super::folder::DataFolder;
 use crate::jobs::{Record, check_picture};
@@ -56,11 +58,12 @@ impl fmt::Display for Checked {
             writeln!(formatter, "{problem}")?;
         }
         let Self { jobs, open, events, pictures, picture_bytes, problems } = self;
-        write!(formatter, "{jobs} jobs, {open} of them not ended, {events} events, {pictures} pictures of ")?;
+        let (jobs, events, pictures) = (count(*jobs, "job"), count(*events, "event"), count(*pictures, "picture"));
+        write!(formatter, "{jobs}, {open} of them not ended, {events}, {pictures} of ")?;
         write!(formatter, "{:.1} MiB: ", *picture_bytes as f64 / f64::from(1 << 20))?;
         match problems.len() {
             0 => writeln!(formatter, "nothing is damaged"),
-            count => writeln!(formatter, "{count} problems"),
+            found => writeln!(formatter, "{}", count(found, "problem")),
         }
     }
 }
@@ -160,7 +163,7 @@ fn check_events(
     let missing = record.keep_whole(&mut events);
     checked.events += events.len();
     if damaged + missing > 0 {
-        let what = format!("{} events are damaged or come before a gap", damaged + missing);
+        let what = format!("{} damaged, or before a gap", count(damaged + missing, "event"));
         checked.add(folder.database(), Some(job), what, REPAIR);
     }
     match store.reserved(job) {
@@ -177,8 +180,8 @@ async fn check_pictures(
     job: &str,
     record: &Record,
 ) -> Result<(), MaintenanceError> {
-    for (index, expected) in record.pictures().into_iter().enumerate() {
-        match check_picture(&folder.pictures, job, index as u32, expected).await {
+    for (index, expected) in record.pictures() {
+        match check_picture(&folder.pictures, job, index, expected).await {
             Ok(()) => {
                 checked.pictures += 1;
                 checked.picture_bytes += expected.0;

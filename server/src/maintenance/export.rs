@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use bytes::Bytes;
+use sakuga_proto::text::count;
 use serde_json::{Value, json};
 
 use super::archive::{self, Entry, Sum};
@@ -32,7 +33,8 @@ impl fmt::Display for Exported {
         for (job, error) in &self.left_out {
             writeln!(formatter, "job {job}: left out: {error}")?;
         }
-        writeln!(formatter, "{} jobs and {} pictures are in the archive", self.jobs, self.pictures)
+        let (jobs, pictures) = (count(self.jobs, "job"), count(self.pictures, "picture"));
+        writeln!(formatter, "{jobs} and {pictures} are in the archive")
     }
 }
 
@@ -104,9 +106,9 @@ async fn add_job<W: Write>(
 ) -> Result<(), MaintenanceError> {
     let (bytes, events) = (record.encode(), archive::join(events));
     let mut pictures = Vec::new();
-    for (index, expected) in record.pictures().into_iter().enumerate() {
+    for (index, expected) in record.pictures() {
         // Looked at twice, so that only one picture at a time is in memory.
-        match folder.picture(job, index as u32, expected).await {
+        match folder.picture(job, index, expected).await {
             Ok(file) => pictures.push(Some(Sum::of(&file))),
             Err(error @ StoreError::Damaged(_)) => {
                 exported.left_out.push((job.to_owned(), error));
@@ -119,9 +121,9 @@ async fn add_job<W: Write>(
     archive.add_json(&format!("jobs/{job}/job.json"), &entry.json())?;
     archive.add(&format!("jobs/{job}/record.pb"), &bytes)?;
     archive.add(&format!("jobs/{job}/events.pb"), &events)?;
-    for (index, (sum, expected)) in entry.pictures.iter().zip(record.pictures()).enumerate() {
+    for (sum, (index, expected)) in entry.pictures.iter().zip(record.pictures()) {
         if sum.is_some() {
-            let file = folder.picture(job, index as u32, expected).await.map_err(|error| folder.failed(error))?;
+            let file = folder.picture(job, index, expected).await.map_err(|error| folder.failed(error))?;
             archive.add(&format!("jobs/{job}/pictures/{index}.png"), &file)?;
             exported.pictures += 1;
         }

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use bytes::Bytes;
+use sakuga_proto::text::count;
 use serde_json::Value;
 
 use super::archive::{self, END, Entry, HEAD, Sum};
@@ -31,7 +32,8 @@ impl fmt::Display for Imported {
             writeln!(formatter, "job {job}: not imported: {why}")?;
         }
         let Self { added, known, refused } = self;
-        writeln!(formatter, "{added} jobs were imported, {known} were there already, {} were refused", refused.len())
+        let added = count(*added, "job");
+        writeln!(formatter, "{added} imported, {known} already there, {} refused", refused.len())
     }
 }
 
@@ -91,7 +93,7 @@ struct Job {
     record: Record,
     reserved: u64,
     events: Vec<Bytes>,
-    pictures: Vec<Option<Bytes>>,
+    pictures: Vec<(u32, Option<Bytes>)>,
 }
 
 /// Adds the jobs of an archive. Each job is added as a whole or not at all; what was added before an error stays.
@@ -151,12 +153,12 @@ fn read_job<R: Read>(entries: &mut Entries<'_, R>, id: &str, entry: &Entry) -> R
         return Err(broken(format!("job {id} has another number of pictures than its record says")));
     }
     let mut pictures = Vec::new();
-    for (index, (sum, (size, sha256))) in entry.pictures.iter().zip(expected).enumerate() {
+    for (sum, (index, (size, sha256))) in entry.pictures.iter().zip(expected) {
         if sum.as_ref().is_some_and(|sum| (sum.bytes, sum.sha256.as_str()) != (size, sha256)) {
             return Err(broken(format!("picture {index} of job {id} is not the one of its record")));
         }
         let file = sum.as_ref().map(|sum| entries.expect(&format!("jobs/{id}/pictures/{index}.png"), sum));
-        pictures.push(file.transpose()?);
+        pictures.push((index, file.transpose()?));
     }
     Ok(Job { id: id.to_owned(), record, reserved: entry.reserved, events, pictures })
 }
@@ -208,8 +210,8 @@ async fn add(folder: &DataFolder, store: &RedbStore, job: Job) -> Result<bool, R
         writes.push(Write::PutEvent { job: id.clone(), sequence, previous, event });
     }
     // The pictures come first: a job without its pictures is damage, pictures without a job are not.
-    for (index, file) in pictures.into_iter().enumerate() {
-        let (Some(file), index) = (file, index as u32) else { continue };
+    for (index, file) in pictures {
+        let Some(file) = file else { continue };
         match folder.pictures.size(&id, index).await? {
             None => folder.pictures.put(&id, index, file).await?,
             Some(size) if size == file.len() as u64 && folder.pictures.get(&id, index, 0..size).await? == file => {}

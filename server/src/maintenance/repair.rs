@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use sakuga_proto::text::count;
 
 use super::MaintenanceError;
 use super::folder::DataFolder;
@@ -51,7 +52,7 @@ impl fmt::Display for Repaired {
             )?;
         }
         for (job, events) in &self.shortened {
-            writeln!(formatter, "job {job}: its first {events} events are left out")?;
+            writeln!(formatter, "job {job}: its beginning is left out, {}", count(*events, "event"))?;
         }
         if self.was_salvaged {
             writeln!(
@@ -60,7 +61,7 @@ impl fmt::Display for Repaired {
                  a job whose last state cannot be read is drawn again, and jobs that were deleted lately may be there again"
             )?;
         }
-        writeln!(formatter, "{} jobs are kept; the old database is {}", self.jobs, old.display())
+        writeln!(formatter, "{} kept; the old database is {}", count(self.jobs, "job"), old.display())
     }
 }
 

@@ -3,7 +3,7 @@
 use sakuga_model_core::{ModelInfo, PartialSampling, Sampling, SpecError, limits};
 use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Severity, Strictness};
 
-use super::{Negative, NegativeForm, PromptForm};
+use super::{Expansion, Negative, NegativeForm, PromptForm};
 use crate::error::Violation;
 use crate::limits::Limits;
 use crate::preview::PreviewPolicy;
@@ -182,6 +182,34 @@ impl Faults {
         given.min(max)
     }
 
+    /// The indices of the pictures that are drawn, ascending. Each has to be one of the batch, and be there once.
+    pub fn image_indices(&mut self, given: Vec<u32>, images: u32) -> Vec<u32> {
+        const FIELD: &str = "image_indices";
+        let last = images.saturating_sub(1);
+        if given.len() > images as usize {
+            let text = format!(
+                "{} indices are too many for a batch of {images}; use each of 0 to {last} at most once",
+                given.len()
+            );
+            self.add(FIELD, Violation::OUT_OF_RANGE, text);
+            return Vec::new();
+        }
+        for (place, index) in given.iter().enumerate() {
+            if *index >= images {
+                let text = format!("the batch of {images} has no picture {index}; use 0 to {last}, or raise `images`");
+                self.add(format!("{FIELD}[{place}]"), Violation::OUT_OF_RANGE, text);
+            } else if given[..place].contains(index) {
+                let text = format!("picture {index} is named twice; remove one of the two");
+                self.add(format!("{FIELD}[{place}]"), Violation::DUPLICATE, text);
+            }
+        }
+        let mut indices = given;
+        indices.retain(|index| *index < images);
+        indices.sort_unstable();
+        indices.dedup();
+        indices
+    }
+
     /// Fills in the model's defaults and checks the bounds. `steps_max` is the server's own limit.
     pub fn sampling(&mut self, given: &PartialSampling, model: &ModelInfo, steps_max: u32) -> Sampling {
         let defaults = &model.sampling;
@@ -195,6 +223,15 @@ impl Faults {
             self.add(field, Violation::OUT_OF_RANGE, text);
         }
         sampling
+    }
+
+    /// What the prompts were made from, at most so many bytes of it.
+    pub fn expansion(&mut self, given: Option<&Expansion>, bytes_max: usize) {
+        let bytes = given.map_or(0, Expansion::bytes);
+        if bytes > bytes_max {
+            let text = format!("{bytes} bytes are too many; use at most {bytes_max}, or leave it out");
+            self.add("expansion", Violation::BAD_TEXT, text);
+        }
     }
 
     pub fn preview_edge(&mut self, given_px: u32) -> u32 {

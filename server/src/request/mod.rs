@@ -14,9 +14,11 @@ use crate::models::ServedModel;
 use crate::preview::{PreviewFormat, PreviewPolicy};
 
 mod cut;
+mod expansion;
 mod faults;
 pub mod over_long;
 
+pub use expansion::Expansion;
 use faults::Faults;
 pub use faults::describe;
 
@@ -41,8 +43,10 @@ pub struct UncheckedRequest {
     pub width_px: u32,
     /// Height in pixels.
     pub height_px: u32,
-    /// How many pictures.
+    /// How many pictures the batch has.
     pub images: u32,
+    /// Which of them are drawn; empty: all.
+    pub image_indices: Vec<u32>,
     /// Seed of the noise.
     pub seed: Option<u64>,
     /// How previews are made.
@@ -59,6 +63,8 @@ pub struct UncheckedRequest {
     pub stats_interval_ms: u32,
     /// Whether to measure where the device's time goes.
     pub profile: bool,
+    /// What the prompts were made from.
+    pub expansion: Option<Expansion>,
     /// Faults that were found while the message was read.
     pub faults: Vec<Violation>,
 }
@@ -120,6 +126,7 @@ pub struct Request {
     spec: GenerationSpec,
     preview: PreviewPolicy,
     stats_interval: Duration,
+    expansion: Option<Expansion>,
     diagnostics: Vec<Diagnostic>,
 }
 
@@ -162,6 +169,11 @@ impl Request {
     /// Least time between two samples of the device.
     pub fn stats_interval(&self) -> Duration {
         self.stats_interval
+    }
+
+    /// What its prompts were made from.
+    pub fn expansion(&self) -> Option<&Expansion> {
+        self.expansion.as_ref()
     }
 
     /// What was found about its prompts, none of it an error.
@@ -281,6 +293,7 @@ impl UncheckedRequest {
         let width_px = faults.edge("width", self.width_px, model);
         let height_px = faults.edge("height", self.height_px, model);
         faults.pixels(width_px, height_px, limits);
+        let images = faults.count("images", self.images.max(1), limits.images_max);
         let spec = GenerationSpec {
             text: prompt.as_ref().map(|prompt| rules.model_text(prompt)).unwrap_or_default(),
             system_prompt,
@@ -288,7 +301,8 @@ impl UncheckedRequest {
             negative_system_prompt,
             width_px,
             height_px,
-            images: faults.count("images", self.images.max(1), limits.images_max),
+            images,
+            image_indices: faults.image_indices(self.image_indices, images),
             seed: 0,
             sampling: faults.sampling(&self.sampling, model, limits.steps_max),
             max_batch: 0,
@@ -305,6 +319,7 @@ impl UncheckedRequest {
             0 => Limits::STATS_INTERVAL_DEFAULT,
             given_ms => Duration::from_millis(given_ms.into()).max(Limits::STATS_INTERVAL_MIN),
         };
+        faults.expansion(self.expansion.as_ref(), 2 * limits.prompt_bytes_max);
         let (faults, mut diagnostics) = faults.into_parts();
         diagnostics.retain(|finding| rules.holds(finding));
         let prompt = match prompt {
@@ -332,6 +347,7 @@ impl UncheckedRequest {
             spec: GenerationSpec { seed: self.seed.unwrap_or_else(draw_seed), ..spec },
             preview,
             stats_interval,
+            expansion: self.expansion,
             diagnostics,
         })
     }

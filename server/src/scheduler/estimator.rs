@@ -92,6 +92,7 @@ pub(crate) mod tests {
             images: 1,
             seed: 1,
             sampling: Sampling { solver: Solver::Euler, steps, guidance: Guidance::new(5.0), shift: 6.0 },
+            image_indices: Vec::new(),
             max_batch: 0,
             profile: false,
         }

@@ -107,9 +107,13 @@ impl<'a> JobMonitor<'a> {
     fn preview(&mut self, step: &StepDone<'_>) {
         let policy = &self.job.request.preview;
         let first = step.first_image as usize;
-        let last = self.previewed.get(first).copied().flatten();
+        let batch = self.previewed.get(first..).unwrap_or_default();
+        let last = batch.iter().copied().flatten().next();
         let Some(method) = policy.due(step.report.index, last, Instant::now()) else { return };
         for (index, picture) in step.previews(method).into_iter().enumerate() {
+            if !self.job.request.spec.draws((first + index) as u32) {
+                continue;
+            }
             let Some(previewed) = self.previewed.get_mut(first + index) else { break };
             *previewed = Some(Instant::now());
             self.context.encoder.preview(PreviewTask {

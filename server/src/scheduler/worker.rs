@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sakuga_model_core::{EngineError, EngineInfo, GenerationSpec, Outcome, Progress, Rgb8, Stage, Timings};
+use sakuga_proto::text::count;
 
 use super::command::{ModelChange, ModelCommand};
 use super::context::WorkerContext;
@@ -157,8 +158,9 @@ impl Worker {
     }
 
     fn finish(&self, job: Job, images: Vec<Rgb8>, timings: Timings, waits: Waits, steps_done: u32) {
-        if images.len() != job.request.spec.images as usize {
-            let text = format!("the engine drew {} pictures of {}", images.len(), job.request.spec.images);
+        let wanted = job.request.spec.drawn().len();
+        if images.len() != wanted {
+            let text = format!("the engine drew {} of {wanted}", count(images.len(), "picture"));
             return fail(&job, ServerError::Internal(text));
         }
         let Waits { queued, load_model } = waits;

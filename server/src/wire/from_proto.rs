@@ -10,7 +10,7 @@ use sakuga_schema::{Prompt, Strictness};
 
 use crate::error::Violation;
 use crate::preview::PreviewFormat;
-use crate::request::{NegativeForm, PromptForm, UncheckedRequest};
+use crate::request::{Expansion, NegativeForm, PromptForm, UncheckedRequest};
 use crate::wire::enumeration::known;
 use crate::wire::sampling;
 
@@ -39,6 +39,7 @@ pub fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
         width_px: request.width,
         height_px: request.height,
         images: request.images,
+        image_indices: request.image_indices,
         seed: request.seed,
         preview_method: preview_method(preview.method, &mut faults),
         preview_format: preview_format(preview.format, &mut faults),
@@ -47,6 +48,13 @@ pub fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
         preview_min_interval_ms: preview.min_interval_ms,
         stats_interval_ms: request.gpu_stats_interval_ms,
         profile: request.profile,
+        expansion: request.expansion.map(|expansion| Expansion {
+            template: expansion.template,
+            negative_template: expansion.negative_template,
+            seed: expansion.seed,
+            variation: expansion.variation,
+            choices: expansion.choices,
+        }),
         faults,
     }
 }

@@ -11,8 +11,8 @@ use crate::request::Request;
 const VERSION: u32 = 1;
 const SOFTWARE: &str = concat!("sakuga-server ", env!("CARGO_PKG_VERSION"));
 
-/// The record in the file of one picture. `request_id` and `profile` are left out: they change no pixel, and without them
-/// the same request makes the same file.
+/// The record in the file of one picture. `request_id`, `profile` and `image_indices` are left out: they change no pixel, and
+/// without them the same picture has the same file.
 pub fn image_metadata(
     request: &Request,
     resolved: &GenerateRequest,
@@ -22,7 +22,12 @@ pub fn image_metadata(
     ImageMetadata {
         version: VERSION,
         software: SOFTWARE.into(),
-        request: Some(GenerateRequest { request_id: String::new(), profile: false, ..resolved.clone() }),
+        request: Some(GenerateRequest {
+            request_id: String::new(),
+            profile: false,
+            image_indices: Vec::new(),
+            ..resolved.clone()
+        }),
         image_index,
         seed: request.spec().seed,
         device: engine.device.clone(),

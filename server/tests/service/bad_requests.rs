@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sakuga_proto::generation::v1::{GenerateRequest, PreviewOptions, Sampling, generate_request};
+use sakuga_proto::generation::v1::{Expansion, GenerateRequest, PreviewOptions, Sampling, generate_request};
 use sakuga_proto::prompt::v1::{Character, NegativePrompt, Prompt, Strictness, TagList};
 use tonic::{Code, Status};
 use tonic_types::{StatusExt as _, pb};
@@ -67,6 +67,36 @@ async fn every_fault_of_a_request_is_reported_at_once() {
     assert_eq!(found.len(), 14, "{found:?}");
     let info = status.get_details_error_info().expect("ErrorInfo");
     assert_eq!((info.reason.as_str(), info.domain.as_str()), ("INVALID_REQUEST", "sakuga.dev"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn pictures_that_the_batch_does_not_have_are_named() {
+    let server = Server::start(scripted(quick())).await;
+    let given = |images, image_indices| GenerateRequest { images, image_indices, ..request(1) };
+    let found = violations(&refuse(&server, given(4, vec![1, 4, 1])).await);
+    assert_eq!(found["image_indices[1]"].0, "out-of-range", "{found:?}");
+    assert!(found["image_indices[1]"].1.contains("use 0 to 3, or raise `images`"), "{found:?}");
+    assert_eq!((found["image_indices[2]"].0.as_str(), found.len()), ("duplicate", 2), "{found:?}");
+    let found = violations(&refuse(&server, given(0, vec![1])).await);
+    assert!(found["image_indices[0]"].1.contains("the batch of 1 has no picture 1"), "{found:?}");
+    let found = violations(&refuse(&server, given(2, vec![0; 3])).await);
+    assert_eq!((found["image_indices"].0.as_str(), found.len()), ("out-of-range", 1), "{found:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_prompt_was_made_from_is_bounded() {
+    let server = Server::start(scripted(quick())).await;
+    let templates = [
+        Expansion { template: "x".repeat(200 << 10), ..Expansion::default() },
+        Expansion { choices: vec!["y".repeat(1000); 200], ..Expansion::default() },
+    ];
+    for expansion in templates {
+        let found = violations(&refuse(&server, GenerateRequest { expansion: Some(expansion), ..request(1) }).await);
+        assert_eq!((found["expansion"].0.as_str(), found.len()), ("bad-text", 1), "{found:?}");
+        assert!(found["expansion"].1.contains("use at most 131072"), "{found:?}");
+    }
     server.stop().await;
 }
 

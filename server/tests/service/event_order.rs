@@ -86,6 +86,7 @@ fn job_request(plan: &Plan) -> JobRequest {
             images: plan.images,
             seed: 1,
             sampling: Sampling { solver: Solver::Euler, steps: plan.steps, guidance: Guidance::new(5.0), shift: 6.0 },
+            image_indices: Vec::new(),
             max_batch: 0,
             profile: plan.steps.is_multiple_of(2),
         },

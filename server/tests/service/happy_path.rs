@@ -1,10 +1,14 @@
 //! A request becomes pictures, and its events come in the documented order.
 
+use std::collections::BTreeSet;
+
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
-use sakuga_proto::generation::v1::{GenerateRequest, ImageMetadata, Stage};
+use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
+use sakuga_proto::generation::v1::{GenerateRequest, GetArtifactRequest, ImageInfo, ImageMetadata, Stage};
 use sakuga_proto::json::{self, UnknownFields};
 use sakuga_server::picture::{METADATA_KEYWORD, PARAMETERS_KEYWORD, sha256_hex};
+use tonic::Code;
 
 use crate::support::{Server, expect_event, files, names, quick, request, run, scripted};
 
@@ -83,6 +87,53 @@ async fn the_resolved_request_sent_again_makes_the_same_file() {
     assert!(started.model_notice.contains("scripted"));
     let second = run(&server, resolved).await;
     assert_eq!(files(&first), files(&second));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_picture_of_a_batch_drawn_alone_has_the_same_file() {
+    let server = Server::start(scripted(quick())).await;
+    let batch = || GenerateRequest { images: 4, seed: Some(7), ..request(2) };
+    let whole = files(&run(&server, batch()).await);
+    // In any order; they come in ascending order.
+    let some = GenerateRequest { image_indices: vec![3, 1], request_id: "some".into(), ..batch() };
+    let events = run(&server, some.clone()).await;
+    let completed = expect_event!(events.last().unwrap(), Completed);
+    assert_eq!(files(&events), [whole[1].clone(), whole[3].clone()]);
+    let index = |info: &ImageInfo| info.metadata.as_ref().map(|metadata| metadata.image_index);
+    assert_eq!(completed.images.iter().map(index).collect::<Vec<_>>(), [Some(1), Some(3)]);
+    let chunks: BTreeSet<u32> = events
+        .iter()
+        .filter_map(|event| match &event.event {
+            Some(Event::ImageChunk(chunk)) => Some(chunk.image_index),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(chunks, [1, 3].into());
+    let started = events.iter().find(|event| matches!(event.event, Some(Event::Started(_)))).unwrap();
+    let started = expect_event!(started, Started);
+    assert_eq!(started.seeds, [7, 7]);
+    let resolved = started.resolved.clone().expect("the resolved request");
+    assert_eq!((resolved.images, &resolved.image_indices), (4, &vec![1, 3]));
+    let again = run(&server, GenerateRequest { request_id: String::new(), ..resolved }).await;
+    assert_eq!(files(&again), files(&events));
+    // Artifacts have the indices of the batch.
+    let mut jobs = JobServiceClient::new(server.channel.clone());
+    let job_id = events[0].job_id.clone();
+    for (image_index, expected) in [(0, None), (1, Some(&whole[1])), (2, None), (3, Some(&whole[3])), (4, None)] {
+        let call = GetArtifactRequest { job_id: job_id.clone(), image_index, ..GetArtifactRequest::default() };
+        let answer = jobs.get_artifact(call).await;
+        let Some(expected) = expected else {
+            assert_eq!(answer.expect_err("it was not drawn").code(), Code::NotFound, "{image_index}");
+            continue;
+        };
+        let mut pieces = answer.expect("it was drawn").into_inner();
+        let mut file = Vec::new();
+        while let Some(piece) = pieces.message().await.expect("the stream does not break") {
+            file.extend_from_slice(&piece.chunk.expect("a piece").data);
+        }
+        assert!(&file == expected, "{image_index}");
+    }
     server.stop().await;
 }
 

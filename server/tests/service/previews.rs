@@ -58,6 +58,17 @@ async fn every_picture_of_the_batch_is_shown() {
 }
 
 #[tokio::test]
+async fn only_pictures_that_are_drawn_are_shown() {
+    let server = Server::start(scripted(steps_of_ms(40))).await;
+    let preview = PreviewOptions { method: PreviewMethod::Linear.into(), ..PreviewOptions::default() };
+    let preview = Some(PreviewOptions { min_interval_ms: 60_000, ..preview });
+    let events = run(&server, GenerateRequest { images: 4, image_indices: vec![2], preview, ..request(3) }).await;
+    let which: Vec<(u32, u32)> = previews(&events).iter().map(|preview| (preview.step, preview.image_index)).collect();
+    assert_eq!(which, [(1, 2)], "the interval counts from the picture that is shown");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn none_are_sent_unasked_and_the_interval_holds() {
     let server = Server::start(scripted(steps_of_ms(10))).await;
     assert!(previews(&run(&server, request(3)).await).is_empty());

@@ -624,7 +624,7 @@ type Started struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The request with every default filled in: sent again, it makes the same pictures on the same device.
 	Resolved *GenerateRequest `protobuf:"bytes,1,opt,name=resolved,proto3" json:"resolved,omitempty"`
-	// The seed of each picture's noise.
+	// The seed of each picture's noise, in the order of `completed.images`.
 	Seeds []uint64 `protobuf:"varint,2,rep,packed,name=seeds,proto3" json:"seeds,omitempty"`
 	// The device, such as `cuda:0 NVIDIA H100 80GB HBM3` or `cpu`.
 	Device string `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
@@ -850,7 +850,7 @@ func (x *Step) GetEvaluations() uint32 {
 // A preview of the picture while it is drawn: the picture that the current velocity predicts.
 type Preview struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which picture of the request.
+	// Which picture of the batch.
 	ImageIndex uint32 `protobuf:"varint,1,opt,name=image_index,json=imageIndex,proto3" json:"image_index,omitempty"`
 	// The step after which it was made.
 	Step uint32 `protobuf:"varint,2,opt,name=step,proto3" json:"step,omitempty"`
@@ -1143,7 +1143,7 @@ func (x *ProfileSpan) GetBytes() float64 {
 // A piece of a finished picture. Pieces come in order, one picture after the other, at most 1 MiB each.
 type ImageChunk struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which picture of the request.
+	// Which picture of the batch.
 	ImageIndex uint32 `protobuf:"varint,1,opt,name=image_index,json=imageIndex,proto3" json:"image_index,omitempty"`
 	// How it is encoded.
 	Format ImageFormat `protobuf:"varint,2,opt,name=format,proto3,enum=sakuga.generation.v1.ImageFormat" json:"format,omitempty"`
@@ -1225,7 +1225,7 @@ func (x *ImageChunk) GetData() []byte {
 // Terminal: every picture was sent.
 type Completed struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One entry a picture, in order.
+	// One entry for each picture that was drawn, by ascending `metadata.image_index`.
 	Images []*ImageInfo `protobuf:"bytes,1,rep,name=images,proto3" json:"images,omitempty"`
 	// Where the time went.
 	Timings       *Timings `protobuf:"bytes,2,opt,name=timings,proto3" json:"timings,omitempty"`
@@ -1375,9 +1375,10 @@ type ImageMetadata struct {
 	Version uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	// The program that made it, such as `sakuga-server 0.1.0`.
 	Software string `protobuf:"bytes,2,opt,name=software,proto3" json:"software,omitempty"`
-	// The request with every default filled in, for all pictures of the job.
+	// The request with every default filled in, for the whole batch: without `image_indices`, so that a picture drawn alone
+	// has the same file.
 	Request *GenerateRequest `protobuf:"bytes,3,opt,name=request,proto3" json:"request,omitempty"`
-	// Which picture of the request this is.
+	// Which picture of the batch this is.
 	ImageIndex uint32 `protobuf:"varint,4,opt,name=image_index,json=imageIndex,proto3" json:"image_index,omitempty"`
 	// The seed of this picture's noise.
 	Seed uint64 `protobuf:"varint,5,opt,name=seed,proto3" json:"seed,omitempty"`

@@ -810,7 +810,7 @@ type GetArtifactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The job.
 	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// Which picture of the request.
+	// Which picture of the batch.
 	ImageIndex uint32 `protobuf:"varint,2,opt,name=image_index,json=imageIndex,proto3" json:"image_index,omitempty"`
 	// Bytes to leave out at the beginning.
 	Offset uint64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`

@@ -229,7 +229,7 @@ type GenerateRequest struct {
 	Width uint32 `protobuf:"varint,10,opt,name=width,proto3" json:"width,omitempty"`
 	// Height in pixels, a multiple of 16. 0: the model's default.
 	Height uint32 `protobuf:"varint,11,opt,name=height,proto3" json:"height,omitempty"`
-	// How many pictures, 1 to the server's limit. 0: one.
+	// How many pictures the batch has, 1 to the server's limit. 0: one. `image_indices` draws some of them.
 	Images uint32 `protobuf:"varint,12,opt,name=images,proto3" json:"images,omitempty"`
 	// Start of the noise. Image i of any request with this seed begins from the same noise, whatever the batch. Absent:
 	// the server draws one; 0 is a seed like any other.
@@ -244,8 +244,16 @@ type GenerateRequest struct {
 	// Read by Gemma before the negative prompt. Absent: the system prompt in front of the negative prompt's text, or else
 	// that of the prompt, and none if the negative prompt is empty. Present and empty: none.
 	NegativeSystemPrompt *string `protobuf:"bytes,17,opt,name=negative_system_prompt,json=negativeSystemPrompt,proto3,oneof" json:"negative_system_prompt,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// Which pictures of the batch to draw, by index from 0 to one below `images`; each at most once. Empty: all of them. A
+	// picture has the same bytes as in the whole batch, and its index everywhere: in events, artifacts and metadata. Pictures
+	// that are computed together in the whole batch are computed together for any of them, since sums are rounded
+	// differently in batches of another size; only those that are named are decoded, kept and sent.
+	ImageIndices []uint32 `protobuf:"varint,26,rep,packed,name=image_indices,json=imageIndices,proto3" json:"image_indices,omitempty"`
+	// What a client made the prompts of this request from. The server draws the prompts of the request and copies this into the
+	// metadata of the pictures; it changes no pixel. Absent: the prompts were written as they are.
+	Expansion     *Expansion `protobuf:"bytes,27,opt,name=expansion,proto3" json:"expansion,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GenerateRequest) Reset() {
@@ -419,6 +427,20 @@ func (x *GenerateRequest) GetNegativeSystemPrompt() string {
 	return ""
 }
 
+func (x *GenerateRequest) GetImageIndices() []uint32 {
+	if x != nil {
+		return x.ImageIndices
+	}
+	return nil
+}
+
+func (x *GenerateRequest) GetExpansion() *Expansion {
+	if x != nil {
+		return x.Expansion
+	}
+	return nil
+}
+
 type isGenerateRequest_Prompt interface {
 	isGenerateRequest_Prompt()
 }
@@ -455,6 +477,88 @@ func (*GenerateRequest_NegativeText) isGenerateRequest_Negative() {}
 
 func (*GenerateRequest_NegativePrompt) isGenerateRequest_Negative() {}
 
+// What a client made prompts from, by its own choices. All of it together has at most twice the bytes of a prompt.
+type Expansion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The prompt with its alternatives and wildcards.
+	Template string `protobuf:"bytes,1,opt,name=template,proto3" json:"template,omitempty"`
+	// The negative prompt with its own. Empty: nothing was chosen in it.
+	NegativeTemplate string `protobuf:"bytes,2,opt,name=negative_template,json=negativeTemplate,proto3" json:"negative_template,omitempty"`
+	// The seed of the choices.
+	Seed uint64 `protobuf:"varint,3,opt,name=seed,proto3" json:"seed,omitempty"`
+	// Which of the prompts of that seed this is, from 0.
+	Variation uint32 `protobuf:"varint,4,opt,name=variation,proto3" json:"variation,omitempty"`
+	// What was chosen, in the order of the places where it stands.
+	Choices       []string `protobuf:"bytes,5,rep,name=choices,proto3" json:"choices,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Expansion) Reset() {
+	*x = Expansion{}
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Expansion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Expansion) ProtoMessage() {}
+
+func (x *Expansion) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Expansion.ProtoReflect.Descriptor instead.
+func (*Expansion) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Expansion) GetTemplate() string {
+	if x != nil {
+		return x.Template
+	}
+	return ""
+}
+
+func (x *Expansion) GetNegativeTemplate() string {
+	if x != nil {
+		return x.NegativeTemplate
+	}
+	return ""
+}
+
+func (x *Expansion) GetSeed() uint64 {
+	if x != nil {
+		return x.Seed
+	}
+	return 0
+}
+
+func (x *Expansion) GetVariation() uint32 {
+	if x != nil {
+		return x.Variation
+	}
+	return 0
+}
+
+func (x *Expansion) GetChoices() []string {
+	if x != nil {
+		return x.Choices
+	}
+	return nil
+}
+
 // How the latents are integrated. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`; those of a
 // model that says nothing are its authors': 28 Euler steps, guidance 5 throughout and unbounded, shift 6.
 type Sampling struct {
@@ -485,7 +589,7 @@ type Sampling struct {
 
 func (x *Sampling) Reset() {
 	*x = Sampling{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[1]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +601,7 @@ func (x *Sampling) String() string {
 func (*Sampling) ProtoMessage() {}
 
 func (x *Sampling) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[1]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +614,7 @@ func (x *Sampling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sampling.ProtoReflect.Descriptor instead.
 func (*Sampling) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{1}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Sampling) GetSolver() Solver {
@@ -581,7 +685,7 @@ type PreviewOptions struct {
 
 func (x *PreviewOptions) Reset() {
 	*x = PreviewOptions{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[2]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -593,7 +697,7 @@ func (x *PreviewOptions) String() string {
 func (*PreviewOptions) ProtoMessage() {}
 
 func (x *PreviewOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[2]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -606,7 +710,7 @@ func (x *PreviewOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewOptions.ProtoReflect.Descriptor instead.
 func (*PreviewOptions) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{2}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *PreviewOptions) GetMethod() PreviewMethod {
@@ -648,7 +752,7 @@ var File_sakuga_generation_v1_request_proto protoreflect.FileDescriptor
 
 const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\n" +
-	"\"sakuga/generation/v1/request.proto\x12\x14sakuga.generation.v1\x1a\x1dsakuga/prompt/v1/prompt.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"\x97\x06\n" +
+	"\"sakuga/generation/v1/request.proto\x12\x14sakuga.generation.v1\x1a\x1dsakuga/prompt/v1/prompt.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"\xfb\x06\n" +
 	"\x0fGenerateRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -670,13 +774,21 @@ const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\apreview\x18\x0e \x01(\v2$.sakuga.generation.v1.PreviewOptionsR\apreview\x121\n" +
 	"\x15gpu_stats_interval_ms\x18\x0f \x01(\rR\x12gpuStatsIntervalMs\x12\x18\n" +
 	"\aprofile\x18\x10 \x01(\bR\aprofile\x129\n" +
-	"\x16negative_system_prompt\x18\x11 \x01(\tH\x04R\x14negativeSystemPrompt\x88\x01\x01B\b\n" +
+	"\x16negative_system_prompt\x18\x11 \x01(\tH\x04R\x14negativeSystemPrompt\x88\x01\x01\x12#\n" +
+	"\rimage_indices\x18\x1a \x03(\rR\fimageIndices\x12=\n" +
+	"\texpansion\x18\x1b \x01(\v2\x1f.sakuga.generation.v1.ExpansionR\texpansionB\b\n" +
 	"\x06promptB\n" +
 	"\n" +
 	"\bnegativeB\x10\n" +
 	"\x0e_system_promptB\a\n" +
 	"\x05_seedB\x19\n" +
-	"\x17_negative_system_prompt\"\xf7\x02\n" +
+	"\x17_negative_system_prompt\"\xa0\x01\n" +
+	"\tExpansion\x12\x1a\n" +
+	"\btemplate\x18\x01 \x01(\tR\btemplate\x12+\n" +
+	"\x11negative_template\x18\x02 \x01(\tR\x10negativeTemplate\x12\x12\n" +
+	"\x04seed\x18\x03 \x01(\x04R\x04seed\x12\x1c\n" +
+	"\tvariation\x18\x04 \x01(\rR\tvariation\x12\x18\n" +
+	"\achoices\x18\x05 \x03(\tR\achoices\"\xf7\x02\n" +
 	"\bSampling\x124\n" +
 	"\x06solver\x18\x01 \x01(\x0e2\x1c.sakuga.generation.v1.SolverR\x06solver\x12\x14\n" +
 	"\x05steps\x18\x02 \x01(\rR\x05steps\x12*\n" +
@@ -730,32 +842,34 @@ func file_sakuga_generation_v1_request_proto_rawDescGZIP() []byte {
 }
 
 var file_sakuga_generation_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_sakuga_generation_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_sakuga_generation_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
 var file_sakuga_generation_v1_request_proto_goTypes = []any{
 	(Solver)(0),               // 0: sakuga.generation.v1.Solver
 	(PreviewMethod)(0),        // 1: sakuga.generation.v1.PreviewMethod
 	(ImageFormat)(0),          // 2: sakuga.generation.v1.ImageFormat
 	(*GenerateRequest)(nil),   // 3: sakuga.generation.v1.GenerateRequest
-	(*Sampling)(nil),          // 4: sakuga.generation.v1.Sampling
-	(*PreviewOptions)(nil),    // 5: sakuga.generation.v1.PreviewOptions
-	(*v1.Prompt)(nil),         // 6: sakuga.prompt.v1.Prompt
-	(v1.Strictness)(0),        // 7: sakuga.prompt.v1.Strictness
-	(*v1.NegativePrompt)(nil), // 8: sakuga.prompt.v1.NegativePrompt
+	(*Expansion)(nil),         // 4: sakuga.generation.v1.Expansion
+	(*Sampling)(nil),          // 5: sakuga.generation.v1.Sampling
+	(*PreviewOptions)(nil),    // 6: sakuga.generation.v1.PreviewOptions
+	(*v1.Prompt)(nil),         // 7: sakuga.prompt.v1.Prompt
+	(v1.Strictness)(0),        // 8: sakuga.prompt.v1.Strictness
+	(*v1.NegativePrompt)(nil), // 9: sakuga.prompt.v1.NegativePrompt
 }
 var file_sakuga_generation_v1_request_proto_depIdxs = []int32{
-	6, // 0: sakuga.generation.v1.GenerateRequest.typed:type_name -> sakuga.prompt.v1.Prompt
-	7, // 1: sakuga.generation.v1.GenerateRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
-	8, // 2: sakuga.generation.v1.GenerateRequest.negative_prompt:type_name -> sakuga.prompt.v1.NegativePrompt
-	4, // 3: sakuga.generation.v1.GenerateRequest.sampling:type_name -> sakuga.generation.v1.Sampling
-	5, // 4: sakuga.generation.v1.GenerateRequest.preview:type_name -> sakuga.generation.v1.PreviewOptions
-	0, // 5: sakuga.generation.v1.Sampling.solver:type_name -> sakuga.generation.v1.Solver
-	1, // 6: sakuga.generation.v1.PreviewOptions.method:type_name -> sakuga.generation.v1.PreviewMethod
-	2, // 7: sakuga.generation.v1.PreviewOptions.format:type_name -> sakuga.generation.v1.ImageFormat
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	7, // 0: sakuga.generation.v1.GenerateRequest.typed:type_name -> sakuga.prompt.v1.Prompt
+	8, // 1: sakuga.generation.v1.GenerateRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
+	9, // 2: sakuga.generation.v1.GenerateRequest.negative_prompt:type_name -> sakuga.prompt.v1.NegativePrompt
+	5, // 3: sakuga.generation.v1.GenerateRequest.sampling:type_name -> sakuga.generation.v1.Sampling
+	6, // 4: sakuga.generation.v1.GenerateRequest.preview:type_name -> sakuga.generation.v1.PreviewOptions
+	4, // 5: sakuga.generation.v1.GenerateRequest.expansion:type_name -> sakuga.generation.v1.Expansion
+	0, // 6: sakuga.generation.v1.Sampling.solver:type_name -> sakuga.generation.v1.Solver
+	1, // 7: sakuga.generation.v1.PreviewOptions.method:type_name -> sakuga.generation.v1.PreviewMethod
+	2, // 8: sakuga.generation.v1.PreviewOptions.format:type_name -> sakuga.generation.v1.ImageFormat
+	9, // [9:9] is the sub-list for method output_type
+	9, // [9:9] is the sub-list for method input_type
+	9, // [9:9] is the sub-list for extension type_name
+	9, // [9:9] is the sub-list for extension extendee
+	0, // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_request_proto_init() }
@@ -769,14 +883,14 @@ func file_sakuga_generation_v1_request_proto_init() {
 		(*GenerateRequest_NegativeText)(nil),
 		(*GenerateRequest_NegativePrompt)(nil),
 	}
-	file_sakuga_generation_v1_request_proto_msgTypes[1].OneofWrappers = []any{}
+	file_sakuga_generation_v1_request_proto_msgTypes[2].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_generation_v1_request_proto_rawDesc), len(file_sakuga_generation_v1_request_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   3,
+			NumMessages:   4,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -22,7 +22,7 @@ class Picture:
     """One finished picture."""
 
     index: int
-    """Index of the picture in the request, from 0."""
+    """Index of the picture in its batch, from 0."""
     data: bytes = field(repr=False)
     """The PNG file."""
     sha256: str
@@ -62,6 +62,12 @@ class _Part:
     data: bytearray
 
 
+def _indexed(images: Iterable[event_pb2.ImageInfo]) -> Iterator[tuple[int, event_pb2.ImageInfo]]:
+    """Each picture with its index in the batch, of which the job may have drawn a part."""
+    for position, image in enumerate(images):
+        yield (image.metadata.image_index if image.HasField("metadata") else position), image
+
+
 class Assembler:
     """The pictures of one job, as far as they have arrived."""
 
@@ -97,9 +103,9 @@ class Assembler:
         """Whether earlier pieces of the picture are missing, so that this one is useless."""
         return chunk.offset > 0 and chunk.image_index not in self._parts
 
-    def missing(self, count: int) -> list[int]:
-        """Those of the first `count` pictures of which no piece has arrived."""
-        return [index for index in range(count) if index not in self._parts]
+    def missing(self, images: Iterable[event_pb2.ImageInfo]) -> list[int]:
+        """The indices of those of these pictures of which no piece has arrived."""
+        return [index for index, _ in _indexed(images) if index not in self._parts]
 
     def put(self, index: int, data: bytes) -> None:
         """Adds a whole picture."""
@@ -108,7 +114,7 @@ class Assembler:
     def finish(self, images: Iterable[event_pb2.ImageInfo]) -> tuple[Picture, ...]:
         """Checks the pictures against their descriptions."""
         pictures = []
-        for index, image in enumerate(images):
+        for index, image in _indexed(images):
             part = self._parts.pop(index, None)
             if part is None:
                 raise DamagedPicture(index, "it was announced as finished and did not arrive")

@@ -26,7 +26,7 @@ class Reader:
         """The pictures that have to be fetched and added with `put` before this message is read."""
         if not self._can_fetch or message.WhichOneof("event") != "completed":
             return []
-        return self._assembler.missing(len(message.completed.images))
+        return self._assembler.missing(message.completed.images)
 
     def put(self, index: int, data: bytes) -> None:
         """Adds a picture that was fetched."""

@@ -1,7 +1,7 @@
 """Builds a request from arguments. An argument that is left out is not sent, so the server and the model choose."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeVar, cast
 
@@ -38,7 +38,9 @@ class Options(TypedDict, total=False):
     height: int
     """Height in pixels, a multiple of 16."""
     images: int
-    """Number of pictures."""
+    """Number of pictures of the batch."""
+    image_indices: Sequence[int]
+    """Draw only these pictures of the batch, by index from 0, each the same bytes as in the whole batch. By default all."""
     model: str
     """The model, by its name in `Client.models`."""
     system_prompt: str
@@ -76,6 +78,8 @@ class Options(TypedDict, total=False):
     """Shortest time between two samples of the device."""
     profile: bool
     """Measure the operations on the device, for `Profile` events. The pictures are the same."""
+    expansion: request_pb2.Expansion
+    """What the prompts were made from, for the metadata of the pictures. It changes no pixel."""
 
 
 _PLAIN: Final = (
@@ -112,6 +116,14 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
         request.strictness = prompt_service_pb2.STRICTNESS_STRICT
     for name in _PLAIN:
         _put(request, name, given, name)
+    _put_indices(request, options.get("image_indices"))
+    match options.get("expansion"):
+        case None:
+            pass
+        case request_pb2.Expansion() as expansion:
+            request.expansion.CopyFrom(expansion)
+        case other:
+            raise RequestError(f"`expansion` is an Expansion, not {type(other).__name__}")
     for name in _SAMPLING:
         _put(request.sampling, name, given, name)
     request.sampling.solver = request_pb2.Solver.ValueType(number(request_pb2.Solver.DESCRIPTOR, options.get("solver")))
@@ -183,6 +195,18 @@ def _read(path: Path) -> str:
         raise RequestError(
             f"{path} is not UTF-8 text: {error.reason} at byte {error.start}; save it as UTF-8, or decode it and pass the text"
         ) from error
+
+
+def _put_indices(request: request_pb2.GenerateRequest, given: Sequence[int] | None) -> None:
+    """Puts the indices of the pictures that are drawn. No index at all would mean every picture, so it is refused."""
+    if given is None:
+        return
+    try:
+        request.image_indices.extend(given)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RequestError(f"`image_indices` cannot be {given!r}: {error}") from error
+    if not request.image_indices:
+        raise RequestError("`image_indices` names no picture; leave it out for all of them")
 
 
 def _put(message: Message, name: str, given: Mapping[str, Any], option: str) -> None:

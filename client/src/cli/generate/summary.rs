@@ -9,8 +9,8 @@ use sakuga_client::proto::time::{self, milliseconds};
 use sakuga_client::{Completed, Picture};
 use serde_json::{Value, json};
 
-use super::compose::Origin;
 use super::facts::Facts;
+use super::origin::Origin;
 use crate::cli::output::shown;
 use crate::cli::profile;
 use crate::cli::terminal::Terminal;
@@ -36,8 +36,8 @@ pub fn text(
 ) -> String {
     let bold = terminal.style().bold();
     let mut lines = Vec::new();
-    for (picture, path) in completed.pictures.iter().zip(places.paths) {
-        let seed = seed_of(picture, facts).map(|seed| format!(", seed {seed}")).unwrap_or_default();
+    for (position, (picture, path)) in completed.pictures.iter().zip(places.paths).enumerate() {
+        let seed = seed_of(position, picture, facts).map(|seed| format!(", seed {seed}")).unwrap_or_default();
         let size = units::bytes(picture.bytes.len() as u64);
         let name = shown(path);
         lines.push(format!("{}  {}x{}, {size}{seed}", bold.apply_to(name), picture.width, picture.height));
@@ -69,7 +69,8 @@ pub fn json(completed: &Completed, facts: &Facts, places: &Places<'_>, origin: O
         .pictures
         .iter()
         .zip(places.paths)
-        .map(|(picture, path)| {
+        .enumerate()
+        .map(|(position, (picture, path))| {
             json!({
                 "file": path.display().to_string(),
                 "sha256": picture.sha256,
@@ -77,7 +78,8 @@ pub fn json(completed: &Completed, facts: &Facts, places: &Places<'_>, origin: O
                 "width": picture.width,
                 "height": picture.height,
                 "bytes": picture.bytes.len(),
-                "seed": seed_of(picture, facts),
+                "seed": seed_of(position, picture, facts),
+                "image_index": picture.image_index,
             })
         })
         .collect();
@@ -129,9 +131,10 @@ fn timings_text(timings: &Timings) -> String {
     format!("{}{parts}", units::duration(duration(timings.total)))
 }
 
-fn seed_of(picture: &Picture, facts: &Facts) -> Option<u64> {
+/// The seed of the picture at `position` of those that were drawn.
+fn seed_of(position: usize, picture: &Picture, facts: &Facts) -> Option<u64> {
     let from_record = picture.metadata.as_ref().map(|metadata| metadata.seed);
-    let from_start = || facts.started.as_ref()?.seeds.get(picture.image_index as usize).copied();
+    let from_start = || facts.started.as_ref()?.seeds.get(position).copied();
     from_record.or_else(from_start)
 }
 

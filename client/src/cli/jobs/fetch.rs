@@ -1,5 +1,6 @@
 //! `sakuga jobs fetch`: the pictures of a completed job, each checked before it is written.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -28,7 +29,7 @@ pub struct FetchArguments {
     #[arg(long, short, value_name = "FILE", default_value = "out.png")]
     out: PathBuf,
 
-    /// Only this picture of the job, counted from 0
+    /// Only this picture of the batch, counted from 0
     #[arg(long, value_name = "INDEX")]
     image: Option<u32>,
 }
@@ -40,14 +41,17 @@ pub fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit, Failur
         let (client, job_id) = super::connect(&arguments.server, &arguments.job_id).await?;
         let images = super::get(&client, job_id.clone()).await?.images;
         let is_several = images.len() > 1 && arguments.image.is_none();
+        let known: BTreeMap<u32, &ImageInfo> =
+            images.iter().enumerate().map(|(position, image)| (image.index_at(position), image)).collect();
         let wanted = match arguments.image {
             Some(image_index) => vec![image_index],
             // A job without pictures is asked for its first one, so that the server says why it has no picture.
-            None => (0..images.len().max(1) as u32).collect(),
+            None if known.is_empty() => vec![0],
+            None => known.keys().copied().collect(),
         };
         for image_index in wanted {
             let path = if is_several { numbered(&arguments.out, image_index) } else { arguments.out.clone() };
-            fetch(&client, &job_id, image_index, images.get(image_index as usize), &path).await?;
+            fetch(&client, &job_id, image_index, known.get(&image_index).copied(), &path).await?;
             output::print(format_args!("{}\n", output::shown(&path)))?;
         }
         Ok(Exit::Ok)

@@ -221,7 +221,7 @@ impl Pipeline {
         Ok((features, tokens.counts))
     }
 
-    /// All batches of a request, one after the other; the latents of each.
+    /// All batches of a request, one after the other; the latents of each image that is drawn.
     #[tracing::instrument(level = "debug", skip_all)]
     fn denoise(
         &self,
@@ -235,24 +235,24 @@ impl Pipeline {
         let factor = self.networks.vae.config().factor();
         let size = [spec.height_px, spec.width_px].map(|edge| edge as usize / factor);
         let channels = self.networks.transformer.config().in_channels;
-        let batches = spec.images.div_ceil(spec.batch_size());
-        let mut finished = Vec::with_capacity(batches as usize);
-        for batch in 0..batches {
-            let first_image = batch * spec.batch_size();
-            let images = spec.batch_size().min(spec.images - first_image) as usize;
+        let batches = spec.batches();
+        let steps_total = batches.len() as u32 * steps;
+        let mut finished = Vec::with_capacity(spec.images as usize);
+        for (turn, batch) in (0..).zip(batches) {
+            let images = batch.len();
             let clock = Instant::now();
             let denoiser = Denoiser::new(&self.networks.transformer, features, guidance, images, size);
             let shape = [channels, size[0], size[1]];
-            let noise = noise::batch(spec.seed, first_image, images, shape, self.networks.device());
+            let noise = noise::batch(spec.seed, batch.start, images, shape, self.networks.device());
             self.sync("preparing the steps")?;
             timings.prepare += clock.elapsed();
 
             let mut reports = StepReporter {
                 drawing: self.drawing(),
-                first_image,
-                steps_before: batch * steps,
-                steps_total: batches * steps,
-                evaluations_before: batch * spec.sampling.evaluations(),
+                first_image: batch.start,
+                steps_before: turn * steps,
+                steps_total,
+                evaluations_before: turn * spec.sampling.evaluations(),
                 clock: Instant::now(),
                 durations: &mut timings.steps,
                 observer: &mut *observer,
@@ -272,7 +272,10 @@ impl Pipeline {
                 return Err(failure);
             }
             match walk {
-                ControlFlow::Continue(latents) => finished.push(latents),
+                ControlFlow::Continue(latents) => {
+                    let drawn = (0..images).zip(batch).filter(|(_, image_index)| spec.draws(*image_index));
+                    finished.extend(drawn.map(|(row, _)| latents.clone().narrow(0, row, 1)));
+                }
                 ControlFlow::Break(_) => return Ok(ControlFlow::Break(timings.steps.len() as u32)),
             }
         }

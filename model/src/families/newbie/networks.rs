@@ -110,7 +110,8 @@ impl Networks {
         if !is_description {
             device.memory_cleanup();
         }
-        let networks = Self { gemma, jina, transformer, vae, tiny_decoder, linear_preview, place: Place::new(device) };
+        let networks =
+            Self { gemma, jina, transformer, vae, tiny_decoder, linear_preview, place: Place::new(device, *precision) };
         if is_description {
             return Ok((networks, reports));
         }

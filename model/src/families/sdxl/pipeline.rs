@@ -111,7 +111,7 @@ impl Pipeline {
         place.sync().map_err(|error| place.device_error(doing, &error))
     }
 
-    /// All batches of a request, one after the other; the latents of each.
+    /// All batches of a request, one after the other; the latents of each image that is drawn.
     #[tracing::instrument(level = "debug", skip_all)]
     fn denoise(
         &self,
@@ -126,25 +126,25 @@ impl Pipeline {
         let factor = self.networks.vae.config().factor();
         let [height, width] = [spec.height_px, spec.width_px].map(|edge| edge as usize / factor);
         let channels = self.networks.vae.config().latent_channels;
-        let batches = spec.images.div_ceil(spec.batch_size());
-        let mut finished = Vec::with_capacity(batches as usize);
-        for batch in 0..batches {
-            let first_image = batch * spec.batch_size();
-            let images = spec.batch_size().min(spec.images - first_image) as usize;
+        let batches = spec.batches();
+        let steps_total = batches.len() as u32 * steps;
+        let mut finished = Vec::with_capacity(spec.images as usize);
+        for (turn, batch) in (0..).zip(batches) {
+            let images = batch.len();
             let clock = Instant::now();
             let denoiser = Denoiser::new(&self.networks.unet, images, positive, negative, guidance);
             let shape = [channels, height, width];
-            let noise = noise::batch(spec.seed, first_image, images, shape, self.networks.device());
+            let noise = noise::batch(spec.seed, batch.start, images, shape, self.networks.device());
             let start = noise.mul_scalar(config.initial_factor(&sampler));
             self.sync("preparing the steps")?;
             timings.prepare += clock.elapsed();
 
             let mut reports = StepReporter {
                 drawing: self.drawing(),
-                first_image,
-                steps_before: batch * steps,
-                steps_total: batches * steps,
-                evaluations_before: batch * steps,
+                first_image: batch.start,
+                steps_before: turn * steps,
+                steps_total,
+                evaluations_before: turn * steps,
                 clock: Instant::now(),
                 durations: &mut timings.steps,
                 observer: &mut *observer,
@@ -176,7 +176,10 @@ impl Pipeline {
                 return Err(failure);
             }
             match walk {
-                ControlFlow::Continue(latents) => finished.push(latents),
+                ControlFlow::Continue(latents) => {
+                    let drawn = (0..images).zip(batch).filter(|(_, image_index)| spec.draws(*image_index));
+                    finished.extend(drawn.map(|(row, _)| latents.clone().narrow(0, row, 1)));
+                }
                 ControlFlow::Break(_) => return Ok(ControlFlow::Break(timings.steps.len() as u32)),
             }
         }
@@ -319,6 +322,8 @@ mod tests {
             let difference = alone.pixels.iter().zip(&together.pixels).map(|(a, b)| a.abs_diff(*b)).max();
             assert!(difference <= Some(1), "{difference:?}");
         }
+        let second = draw(&pipeline, &GenerationSpec { image_indices: vec![1], ..spec.clone() });
+        assert!(second == first[1..], "the second picture alone");
         let dpm = Sampling { solver: Solver::Dpm, ..spec.sampling };
         for changed in [
             GenerationSpec { seed: 8, ..spec.clone() },

@@ -47,7 +47,7 @@ impl JobSpans {
         let attributes = [
             KeyValue::new("sakuga.job.id", id.to_string()),
             KeyValue::new("sakuga.job.client", request.client.to_string()),
-            KeyValue::new("sakuga.job.images", i64::from(spec.images)),
+            KeyValue::new("sakuga.job.images", spec.drawn().len() as i64),
             KeyValue::new("sakuga.job.steps", i64::from(spec.sampling.steps)),
             KeyValue::new("sakuga.job.width", i64::from(spec.width_px)),
             KeyValue::new("sakuga.job.height", i64::from(spec.height_px)),

@@ -39,7 +39,7 @@ pub struct JobContext {
     pub device: String,
     /// What a user must know about the model.
     pub model_notice: String,
-    /// What each picture's file says of itself.
+    /// What the file of each picture that is drawn says of itself.
     pub metadata: Vec<generation::ImageMetadata>,
 }
 
@@ -188,6 +188,7 @@ pub fn resolved(request: &Request) -> generation::GenerateRequest {
         width: spec.width_px,
         height: spec.height_px,
         images: spec.images,
+        image_indices: spec.image_indices.clone(),
         seed: Some(spec.seed),
         preview: Some(generation::PreviewOptions {
             method: preview_method(policy.method).into(),
@@ -198,6 +199,13 @@ pub fn resolved(request: &Request) -> generation::GenerateRequest {
         }),
         gpu_stats_interval_ms: saturate(request.stats_interval().as_millis()),
         profile: spec.profile,
+        expansion: request.expansion().map(|expansion| generation::Expansion {
+            template: expansion.template.clone(),
+            negative_template: expansion.negative_template.clone(),
+            seed: expansion.seed,
+            variation: expansion.variation,
+            choices: expansion.choices.clone(),
+        }),
         // Left out where it is the default: the file of a request that gives none is the same as before the field existed.
         negative_system_prompt: Some(&spec.negative_system_prompt).filter(|own| *own != default).cloned(),
     }

@@ -315,7 +315,7 @@ class Started(_message.Message):
 
     @_builtins.property
     def seeds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """The seed of each picture's noise."""
+        """The seed of each picture's noise, in the order of `completed.images`."""
 
     def __init__(
         self,
@@ -421,7 +421,7 @@ class Preview(_message.Message):
     HEIGHT_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     image_index: _builtins.int
-    """Which picture of the request."""
+    """Which picture of the batch."""
     step: _builtins.int
     """The step after which it was made."""
     method: _request_pb2.PreviewMethod.ValueType
@@ -568,7 +568,7 @@ class ImageChunk(_message.Message):
     TOTAL_SIZE_FIELD_NUMBER: _builtins.int
     DATA_FIELD_NUMBER: _builtins.int
     image_index: _builtins.int
-    """Which picture of the request."""
+    """Which picture of the batch."""
     format: _request_pb2.ImageFormat.ValueType
     """How it is encoded."""
     offset: _builtins.int
@@ -604,7 +604,7 @@ class Completed(_message.Message):
     TIMINGS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImageInfo]:
-        """One entry a picture, in order."""
+        """One entry for each picture that was drawn, by ascending `metadata.image_index`."""
 
     @_builtins.property
     def timings(self) -> Global___Timings:
@@ -687,7 +687,7 @@ class ImageMetadata(_message.Message):
     software: _builtins.str
     """The program that made it, such as `sakuga-server 0.1.0`."""
     image_index: _builtins.int
-    """Which picture of the request this is."""
+    """Which picture of the batch this is."""
     seed: _builtins.int
     """The seed of this picture's noise."""
     device: _builtins.str
@@ -698,7 +698,9 @@ class ImageMetadata(_message.Message):
     """The prompt as the text encoders read it."""
     @_builtins.property
     def request(self) -> _request_pb2.GenerateRequest:
-        """The request with every default filled in, for all pictures of the job."""
+        """The request with every default filled in, for the whole batch: without `image_indices`, so that a picture drawn alone
+        has the same file.
+        """
 
     def __init__(
         self,

@@ -423,7 +423,7 @@ class GetArtifactRequest(_message.Message):
     job_id: _builtins.str
     """The job."""
     image_index: _builtins.int
-    """Which picture of the request."""
+    """Which picture of the batch."""
     offset: _builtins.int
     """Bytes to leave out at the beginning."""
     limit: _builtins.int

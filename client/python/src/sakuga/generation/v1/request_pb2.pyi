@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from sakuga.prompt.v1 import prompt_pb2 as _prompt_pb2
 from sakuga.prompt.v1 import prompt_service_pb2 as _prompt_service_pb2
@@ -130,6 +132,8 @@ class GenerateRequest(_message.Message):
     GPU_STATS_INTERVAL_MS_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     NEGATIVE_SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
+    IMAGE_INDICES_FIELD_NUMBER: _builtins.int
+    EXPANSION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names the job for its caller, at most 64 characters: logs and `accepted` carry it. Empty: the server makes one."""
     xml: _builtins.str
@@ -149,7 +153,7 @@ class GenerateRequest(_message.Message):
     height: _builtins.int
     """Height in pixels, a multiple of 16. 0: the model's default."""
     images: _builtins.int
-    """How many pictures, 1 to the server's limit. 0: one."""
+    """How many pictures the batch has, 1 to the server's limit. 0: one. `image_indices` draws some of them."""
     seed: _builtins.int
     """Start of the noise. Image i of any request with this seed begins from the same noise, whatever the batch. Absent:
     the server draws one; 0 is a seed like any other.
@@ -180,6 +184,20 @@ class GenerateRequest(_message.Message):
     def preview(self) -> Global___PreviewOptions:
         """What previews to send."""
 
+    @_builtins.property
+    def image_indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Which pictures of the batch to draw, by index from 0 to one below `images`; each at most once. Empty: all of them. A
+        picture has the same bytes as in the whole batch, and its index everywhere: in events, artifacts and metadata. Pictures
+        that are computed together in the whole batch are computed together for any of them, since sums are rounded
+        differently in batches of another size; only those that are named are decoded, kept and sent.
+        """
+
+    @_builtins.property
+    def expansion(self) -> Global___Expansion:
+        """What a client made the prompts of this request from. The server draws the prompts of the request and copies this into the
+        metadata of the pictures; it changes no pixel. Absent: the prompts were written as they are.
+        """
+
     def __init__(
         self,
         *,
@@ -200,10 +218,12 @@ class GenerateRequest(_message.Message):
         gpu_stats_interval_ms: _builtins.int = ...,
         profile: _builtins.bool = ...,
         negative_system_prompt: _builtins.str | None = ...,
+        image_indices: _abc.Iterable[_builtins.int] | None = ...,
+        expansion: Global___Expansion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "prompt", b"prompt", "sampling", b"sampling", "seed", b"seed", "system_prompt", b"system_prompt", "typed", b"typed", "xml", b"xml"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "expansion", b"expansion", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "prompt", b"prompt", "sampling", b"sampling", "seed", b"seed", "system_prompt", b"system_prompt", "typed", b"typed", "xml", b"xml"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "gpu_stats_interval_ms", b"gpu_stats_interval_ms", "height", b"height", "images", b"images", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "profile", b"profile", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "seed", b"seed", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "expansion", b"expansion", "gpu_stats_interval_ms", b"gpu_stats_interval_ms", "height", b"height", "image_indices", b"image_indices", "images", b"images", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "profile", b"profile", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "seed", b"seed", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__negative_system_prompt: _TypeAlias = _typing.Literal["negative_system_prompt"]  # noqa: Y015
     _WhichOneofArgType__negative_system_prompt: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt"]  # noqa: Y015
@@ -227,6 +247,46 @@ class GenerateRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_prompt) -> _WhichOneofReturnType_prompt | None: ...
 
 Global___GenerateRequest: _TypeAlias = GenerateRequest  # noqa: Y015
+
+@_typing.final
+class Expansion(_message.Message):
+    """What a client made prompts from, by its own choices. All of it together has at most twice the bytes of a prompt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEMPLATE_FIELD_NUMBER: _builtins.int
+    NEGATIVE_TEMPLATE_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    VARIATION_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
+    template: _builtins.str
+    """The prompt with its alternatives and wildcards."""
+    negative_template: _builtins.str
+    """The negative prompt with its own. Empty: nothing was chosen in it."""
+    seed: _builtins.int
+    """The seed of the choices."""
+    variation: _builtins.int
+    """Which of the prompts of that seed this is, from 0."""
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was chosen, in the order of the places where it stands."""
+
+    def __init__(
+        self,
+        *,
+        template: _builtins.str = ...,
+        negative_template: _builtins.str = ...,
+        seed: _builtins.int = ...,
+        variation: _builtins.int = ...,
+        choices: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "negative_template", b"negative_template", "seed", b"seed", "template", b"template", "variation", b"variation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Expansion: _TypeAlias = Expansion  # noqa: Y015
 
 @_typing.final
 class Sampling(_message.Message):

@@ -77,8 +77,10 @@ final class Assembler {
       throw new SakugaException.Protocol("the job is completed and has no picture");
     }
     List<Picture> pictures = new ArrayList<>();
-    for (int index = 0; index < images.size(); index++) {
-      ImageInfo info = images.get(index);
+    for (int position = 0; position < images.size(); position++) {
+      ImageInfo info = images.get(position);
+      // A job may have drawn a part of its batch.
+      int index = info.hasMetadata() ? info.getMetadata().getImageIndex() : position;
       Pieces part = parts.get(index);
       byte[] data = part != null ? part.bytes() : fetch != null ? fetch.apply(index) : new byte[0];
       String sum = sha256(data);

@@ -8,7 +8,7 @@ import java.nio.file.Path;
 /**
  * One finished picture. Its checksum was compared with the server's.
  *
- * @param index its index in the request, from 0
+ * @param index its index in the batch, from 0
  * @param data the PNG file
  * @param info size, checksums and metadata; the request in the metadata, sent again, draws the same picture on the same device
  */

@@ -269,7 +269,7 @@ export type Started = Message<"sakuga.generation.v1.Started"> & {
   resolved?: GenerateRequest | undefined;
 
   /**
-   * The seed of each picture's noise.
+   * The seed of each picture's noise, in the order of `completed.images`.
    *
    * @generated from field: repeated uint64 seeds = 2;
    */
@@ -395,7 +395,7 @@ export const StepSchema: GenMessage<Step> = /*@__PURE__*/
  */
 export type Preview = Message<"sakuga.generation.v1.Preview"> & {
   /**
-   * Which picture of the request.
+   * Which picture of the batch.
    *
    * @generated from field: uint32 image_index = 1;
    */
@@ -579,7 +579,7 @@ export const ProfileSpanSchema: GenMessage<ProfileSpan> = /*@__PURE__*/
  */
 export type ImageChunk = Message<"sakuga.generation.v1.ImageChunk"> & {
   /**
-   * Which picture of the request.
+   * Which picture of the batch.
    *
    * @generated from field: uint32 image_index = 1;
    */
@@ -628,7 +628,7 @@ export const ImageChunkSchema: GenMessage<ImageChunk> = /*@__PURE__*/
  */
 export type Completed = Message<"sakuga.generation.v1.Completed"> & {
   /**
-   * One entry a picture, in order.
+   * One entry for each picture that was drawn, by ascending `metadata.image_index`.
    *
    * @generated from field: repeated sakuga.generation.v1.ImageInfo images = 1;
    */
@@ -726,14 +726,15 @@ export type ImageMetadata = Message<"sakuga.generation.v1.ImageMetadata"> & {
   software: string;
 
   /**
-   * The request with every default filled in, for all pictures of the job.
+   * The request with every default filled in, for the whole batch: without `image_indices`, so that a picture drawn alone
+   * has the same file.
    *
    * @generated from field: sakuga.generation.v1.GenerateRequest request = 3;
    */
   request?: GenerateRequest | undefined;
 
   /**
-   * Which picture of the request this is.
+   * Which picture of the batch this is.
    *
    * @generated from field: uint32 image_index = 4;
    */

@@ -433,7 +433,7 @@ export type GetArtifactRequest = Message<"sakuga.generation.v1.GetArtifactReques
   jobId: string;
 
   /**
-   * Which picture of the request.
+   * Which picture of the batch.
    *
    * @generated from field: uint32 image_index = 2;
    */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/generation/v1/request.proto.
  */
 export const file_sakuga_generation_v1_request: GenFile = /*@__PURE__*/
-  fileDesc("CiJzYWt1Z2EvZ2VuZXJhdGlvbi92MS9yZXF1ZXN0LnByb3RvEhRzYWt1Z2EuZ2VuZXJhdGlvbi52MSLeBAoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoDeG1sGAIgASgJSAASKQoFdHlwZWQYAyABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYBCABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSFwoNbmVnYXRpdmVfdGV4dBgFIAEoCUgBEjsKD25lZ2F0aXZlX3Byb21wdBgGIAEoCzIgLnNha3VnYS5wcm9tcHQudjEuTmVnYXRpdmVQcm9tcHRIARINCgVtb2RlbBgHIAEoCRIaCg1zeXN0ZW1fcHJvbXB0GAggASgJSAKIAQESMAoIc2FtcGxpbmcYCSABKAsyHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TYW1wbGluZxINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SDgoGaW1hZ2VzGAwgASgNEhEKBHNlZWQYDSABKARIA4gBARI1CgdwcmV2aWV3GA4gASgLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuUHJldmlld09wdGlvbnMSHQoVZ3B1X3N0YXRzX2ludGVydmFsX21zGA8gASgNEg8KB3Byb2ZpbGUYECABKAgSIwoWbmVnYXRpdmVfc3lzdGVtX3Byb21wdBgRIAEoCUgEiAEBQggKBnByb21wdEIKCghuZWdhdGl2ZUIQCg5fc3lzdGVtX3Byb21wdEIHCgVfc2VlZEIZChdfbmVnYXRpdmVfc3lzdGVtX3Byb21wdCKlAgoIU2FtcGxpbmcSLAoGc29sdmVyGAEgASgOMhwuc2FrdWdhLmdlbmVyYXRpb24udjEuU29sdmVyEg0KBXN0ZXBzGAIgASgNEhsKDmd1aWRhbmNlX3NjYWxlGAMgASgCSACIAQESGwoOZ3VpZGFuY2VfdW50aWwYBCABKAJIAYgBARIcCg9ndWlkYW5jZV9yZW5vcm0YBSABKAJIAogBARISCgVzaGlmdBgGIAEoAkgDiAEBEhoKDWd1aWRhbmNlX2Zyb20YByABKAJIBIgBAUIRCg9fZ3VpZGFuY2Vfc2NhbGVCEQoPX2d1aWRhbmNlX3VudGlsQhIKEF9ndWlkYW5jZV9yZW5vcm1CCAoGX3NoaWZ0QhAKDl9ndWlkYW5jZV9mcm9tIrgBCg5QcmV2aWV3T3B0aW9ucxIzCgZtZXRob2QYASABKA4yIy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5QcmV2aWV3TWV0aG9kEjEKBmZvcm1hdBgCIAEoDjIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlRm9ybWF0EhAKCG1heF9lZGdlGAMgASgNEhMKC2V2ZXJ5X3N0ZXBzGAQgASgNEhcKD21pbl9pbnRlcnZhbF9tcxgFIAEoDSpnCgZTb2x2ZXISFgoSU09MVkVSX1VOU1BFQ0lGSUVEEAASEAoMU09MVkVSX0VVTEVSEAESEwoPU09MVkVSX01JRFBPSU5UEAISDgoKU09MVkVSX1JLNBADEg4KClNPTFZFUl9EUE0QBCp/Cg1QcmV2aWV3TWV0aG9kEh4KGlBSRVZJRVdfTUVUSE9EX1VOU1BFQ0lGSUVEEAASFwoTUFJFVklFV19NRVRIT0RfTk9ORRABEhkKFVBSRVZJRVdfTUVUSE9EX0xJTkVBUhACEhoKFlBSRVZJRVdfTUVUSE9EX0RFQ09ERVIQAypvCgtJbWFnZUZvcm1hdBIcChhJTUFHRV9GT1JNQVRfVU5TUEVDSUZJRUQQABIVChFJTUFHRV9GT1JNQVRfSlBFRxABEhQKEElNQUdFX0ZPUk1BVF9QTkcQAhIVChFJTUFHRV9GT1JNQVRfV0VCUBADQqcBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCDFJlcXVlc3RQcm90b1ABWihzYWt1Z2EuZGV2L2dvL2dlbmVyYXRpb24vdjE7Z2VuZXJhdGlvbnYxogIDU0tHqgIUU2FrdWdhLkdlbmVyYXRpb24uVjG6AgNTS0fKAhRTYWt1Z2FcR2VuZXJhdGlvblxWMeoCFlNha3VnYTo6R2VuZXJhdGlvbjo6VjFiBnByb3RvMw", [file_sakuga_prompt_v1_prompt, file_sakuga_prompt_v1_prompt_service]);
+  fileDesc("CiJzYWt1Z2EvZ2VuZXJhdGlvbi92MS9yZXF1ZXN0LnByb3RvEhRzYWt1Z2EuZ2VuZXJhdGlvbi52MSKpBQoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoDeG1sGAIgASgJSAASKQoFdHlwZWQYAyABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYBCABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSFwoNbmVnYXRpdmVfdGV4dBgFIAEoCUgBEjsKD25lZ2F0aXZlX3Byb21wdBgGIAEoCzIgLnNha3VnYS5wcm9tcHQudjEuTmVnYXRpdmVQcm9tcHRIARINCgVtb2RlbBgHIAEoCRIaCg1zeXN0ZW1fcHJvbXB0GAggASgJSAKIAQESMAoIc2FtcGxpbmcYCSABKAsyHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TYW1wbGluZxINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SDgoGaW1hZ2VzGAwgASgNEhEKBHNlZWQYDSABKARIA4gBARI1CgdwcmV2aWV3GA4gASgLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuUHJldmlld09wdGlvbnMSHQoVZ3B1X3N0YXRzX2ludGVydmFsX21zGA8gASgNEg8KB3Byb2ZpbGUYECABKAgSIwoWbmVnYXRpdmVfc3lzdGVtX3Byb21wdBgRIAEoCUgEiAEBEhUKDWltYWdlX2luZGljZXMYGiADKA0SMgoJZXhwYW5zaW9uGBsgASgLMh8uc2FrdWdhLmdlbmVyYXRpb24udjEuRXhwYW5zaW9uQggKBnByb21wdEIKCghuZWdhdGl2ZUIQCg5fc3lzdGVtX3Byb21wdEIHCgVfc2VlZEIZChdfbmVnYXRpdmVfc3lzdGVtX3Byb21wdCJqCglFeHBhbnNpb24SEAoIdGVtcGxhdGUYASABKAkSGQoRbmVnYXRpdmVfdGVtcGxhdGUYAiABKAkSDAoEc2VlZBgDIAEoBBIRCgl2YXJpYXRpb24YBCABKA0SDwoHY2hvaWNlcxgFIAMoCSKlAgoIU2FtcGxpbmcSLAoGc29sdmVyGAEgASgOMhwuc2FrdWdhLmdlbmVyYXRpb24udjEuU29sdmVyEg0KBXN0ZXBzGAIgASgNEhsKDmd1aWRhbmNlX3NjYWxlGAMgASgCSACIAQESGwoOZ3VpZGFuY2VfdW50aWwYBCABKAJIAYgBARIcCg9ndWlkYW5jZV9yZW5vcm0YBSABKAJIAogBARISCgVzaGlmdBgGIAEoAkgDiAEBEhoKDWd1aWRhbmNlX2Zyb20YByABKAJIBIgBAUIRCg9fZ3VpZGFuY2Vfc2NhbGVCEQoPX2d1aWRhbmNlX3VudGlsQhIKEF9ndWlkYW5jZV9yZW5vcm1CCAoGX3NoaWZ0QhAKDl9ndWlkYW5jZV9mcm9tIrgBCg5QcmV2aWV3T3B0aW9ucxIzCgZtZXRob2QYASABKA4yIy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5QcmV2aWV3TWV0aG9kEjEKBmZvcm1hdBgCIAEoDjIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlRm9ybWF0EhAKCG1heF9lZGdlGAMgASgNEhMKC2V2ZXJ5X3N0ZXBzGAQgASgNEhcKD21pbl9pbnRlcnZhbF9tcxgFIAEoDSpnCgZTb2x2ZXISFgoSU09MVkVSX1VOU1BFQ0lGSUVEEAASEAoMU09MVkVSX0VVTEVSEAESEwoPU09MVkVSX01JRFBPSU5UEAISDgoKU09MVkVSX1JLNBADEg4KClNPTFZFUl9EUE0QBCp/Cg1QcmV2aWV3TWV0aG9kEh4KGlBSRVZJRVdfTUVUSE9EX1VOU1BFQ0lGSUVEEAASFwoTUFJFVklFV19NRVRIT0RfTk9ORRABEhkKFVBSRVZJRVdfTUVUSE9EX0xJTkVBUhACEhoKFlBSRVZJRVdfTUVUSE9EX0RFQ09ERVIQAypvCgtJbWFnZUZvcm1hdBIcChhJTUFHRV9GT1JNQVRfVU5TUEVDSUZJRUQQABIVChFJTUFHRV9GT1JNQVRfSlBFRxABEhQKEElNQUdFX0ZPUk1BVF9QTkcQAhIVChFJTUFHRV9GT1JNQVRfV0VCUBADQqcBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCDFJlcXVlc3RQcm90b1ABWihzYWt1Z2EuZGV2L2dvL2dlbmVyYXRpb24vdjE7Z2VuZXJhdGlvbnYxogIDU0tHqgIUU2FrdWdhLkdlbmVyYXRpb24uVjG6AgNTS0fKAhRTYWt1Z2FcR2VuZXJhdGlvblxWMeoCFlNha3VnYTo6R2VuZXJhdGlvbjo6VjFiBnByb3RvMw", [file_sakuga_prompt_v1_prompt, file_sakuga_prompt_v1_prompt_service]);
 
 /**
  * One request for pictures. Every field but the prompt has a default; `started` shows what each became.
@@ -119,7 +119,7 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
   height: number;
 
   /**
-   * How many pictures, 1 to the server's limit. 0: one.
+   * How many pictures the batch has, 1 to the server's limit. 0: one. `image_indices` draws some of them.
    *
    * @generated from field: uint32 images = 12;
    */
@@ -162,6 +162,24 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
    * @generated from field: optional string negative_system_prompt = 17;
    */
   negativeSystemPrompt?: string | undefined;
+
+  /**
+   * Which pictures of the batch to draw, by index from 0 to one below `images`; each at most once. Empty: all of them. A
+   * picture has the same bytes as in the whole batch, and its index everywhere: in events, artifacts and metadata. Pictures
+   * that are computed together in the whole batch are computed together for any of them, since sums are rounded
+   * differently in batches of another size; only those that are named are decoded, kept and sent.
+   *
+   * @generated from field: repeated uint32 image_indices = 26;
+   */
+  imageIndices: number[];
+
+  /**
+   * What a client made the prompts of this request from. The server draws the prompts of the request and copies this into the
+   * metadata of the pictures; it changes no pixel. Absent: the prompts were written as they are.
+   *
+   * @generated from field: sakuga.generation.v1.Expansion expansion = 27;
+   */
+  expansion?: Expansion | undefined;
 };
 
 /**
@@ -170,6 +188,55 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
  */
 export const GenerateRequestSchema: GenMessage<GenerateRequest> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_request, 0);
+
+/**
+ * What a client made prompts from, by its own choices. All of it together has at most twice the bytes of a prompt.
+ *
+ * @generated from message sakuga.generation.v1.Expansion
+ */
+export type Expansion = Message<"sakuga.generation.v1.Expansion"> & {
+  /**
+   * The prompt with its alternatives and wildcards.
+   *
+   * @generated from field: string template = 1;
+   */
+  template: string;
+
+  /**
+   * The negative prompt with its own. Empty: nothing was chosen in it.
+   *
+   * @generated from field: string negative_template = 2;
+   */
+  negativeTemplate: string;
+
+  /**
+   * The seed of the choices.
+   *
+   * @generated from field: uint64 seed = 3;
+   */
+  seed: bigint;
+
+  /**
+   * Which of the prompts of that seed this is, from 0.
+   *
+   * @generated from field: uint32 variation = 4;
+   */
+  variation: number;
+
+  /**
+   * What was chosen, in the order of the places where it stands.
+   *
+   * @generated from field: repeated string choices = 5;
+   */
+  choices: string[];
+};
+
+/**
+ * Describes the message sakuga.generation.v1.Expansion.
+ * Use `create(ExpansionSchema)` to create a new message.
+ */
+export const ExpansionSchema: GenMessage<Expansion> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_request, 1);
 
 /**
  * How the latents are integrated. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`; those of a
@@ -239,7 +306,7 @@ export type Sampling = Message<"sakuga.generation.v1.Sampling"> & {
  * Use `create(SamplingSchema)` to create a new message.
  */
 export const SamplingSchema: GenMessage<Sampling> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 1);
+  messageDesc(file_sakuga_generation_v1_request, 2);
 
 /**
  * What previews to send.
@@ -288,7 +355,7 @@ export type PreviewOptions = Message<"sakuga.generation.v1.PreviewOptions"> & {
  * Use `create(PreviewOptionsSchema)` to create a new message.
  */
 export const PreviewOptionsSchema: GenMessage<PreviewOptions> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 2);
+  messageDesc(file_sakuga_generation_v1_request, 3);
 
 /**
  * The solvers.

@@ -1,0 +1,24 @@
+//! [`Expansion`]: what a client made the prompts of a request from.
+
+/// What a client made the prompts of a request from. Nothing of it is read here; the metadata of the pictures has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expansion {
+    /// The prompt with its alternatives.
+    pub template: String,
+    /// The negative prompt with its alternatives.
+    pub negative_template: String,
+    /// The seed of the choices.
+    pub seed: u64,
+    /// Which of the prompts of that seed this is.
+    pub variation: u32,
+    /// What was chosen.
+    pub choices: Vec<String>,
+}
+
+impl Expansion {
+    /// Bytes that it takes in a message, by a bound from above for texts of any length.
+    pub fn bytes(&self) -> usize {
+        let choices: usize = self.choices.iter().map(|choice| choice.len() + 6).sum();
+        self.template.len() + self.negative_template.len() + choices
+    }
+}
