@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt::{self, Display};
 use std::time::Duration;
 
-use crate::SpecError;
+use crate::{Precision, SpecError};
 
 /// Why a model could not be opened, or a request failed. The texts say what to do.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -19,10 +19,12 @@ pub enum EngineError {
     #[error(transparent)]
     Spec(#[from] SpecError),
     /// The result holds numbers that are not finite.
-    #[error("the {part} gave numbers that are not finite; try a smaller guidance_scale, or f32 instead of bf16")]
+    #[error("the {part} gave numbers that are not finite; try a smaller guidance_scale{}", wider(*.precision))]
     NotFinite {
         /// `latents` or `image`.
         part: &'static str,
+        /// What the model computes in.
+        precision: Precision,
     },
     /// The request failed; the model can be used again.
     #[error("{0}")]
@@ -64,6 +66,15 @@ impl Display for MemoryShortage {
     }
 }
 
+/// Precisions with a larger range or smaller steps than one, as advice.
+fn wider(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "",
+        Precision::Bf16 => ", or have the operator load the model in f32 instead of bf16",
+        Precision::Fp8 => ", or have the operator load the model in bf16 instead of fp8",
+    }
+}
+
 impl EngineError {
     /// Whether the model must be opened again before the next request.
     pub fn is_fatal(&self) -> bool {
@@ -97,6 +108,14 @@ mod tests {
             EngineError::OutOfMemory(shortage).to_string(),
             "the device has no memory left for this job: no room (1 of the device's 8 bytes are free)"
         );
+    }
+
+    #[test]
+    fn only_a_wider_precision_is_advised() {
+        let text = |precision| EngineError::NotFinite { part: "latents", precision }.to_string();
+        assert!(text(Precision::F32).ends_with("try a smaller guidance_scale"));
+        assert!(text(Precision::Bf16).ends_with("in f32 instead of bf16"));
+        assert!(text(Precision::Fp8).ends_with("in bf16 instead of fp8"));
     }
 
     #[test]

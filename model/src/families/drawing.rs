@@ -22,7 +22,7 @@ pub(crate) struct Drawing<'a> {
 }
 
 impl Drawing<'_> {
-    /// The images of finished batches, `[batch, channels, height, width]` each in the model's scale.
+    /// The images of finished latents, `[batch, channels, height, width]` each in the model's scale.
     ///
     /// # Errors
     ///
@@ -34,12 +34,12 @@ impl Drawing<'_> {
             let values: Result<Vec<f32>, _> = batch.try_to_vec_as();
             let values = values.map_err(|error| self.device_error("reading the latents", error))?;
             if values.iter().any(|value| !value.is_finite()) {
-                return Err(EngineError::NotFinite { part: "latents" });
+                return Err(self.not_finite("latents"));
             }
             for image in self.vae.decode_each(batch) {
                 let read = read_rgb8(image).map_err(|error| self.device_error("decoding", error))?;
                 if !read.is_finite {
-                    return Err(EngineError::NotFinite { part: "image" });
+                    return Err(self.not_finite("image"));
                 }
                 images.extend(read.images);
             }
@@ -68,6 +68,10 @@ impl Drawing<'_> {
             previews.extend(read_rgb8(batch).map_err(|error| self.device_error(DOING, error))?.images);
         }
         Ok(previews)
+    }
+
+    fn not_finite(&self, part: &'static str) -> EngineError {
+        EngineError::NotFinite { part, precision: self.place.precision() }
     }
 
     fn device_error(&self, doing: &'static str, error: impl std::fmt::Display) -> EngineError {

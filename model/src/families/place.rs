@@ -4,23 +4,25 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use sakuga_model_core::{ComputePath, EngineError, MemoryPool, MemoryProbe, Peaks, ProfileSpan};
+use sakuga_model_core::{ComputePath, EngineError, MemoryPool, MemoryProbe, Peaks, Precision, ProfileSpan};
 
 use crate::shortage;
 
 /// A device, and as the fast path sees it.
 pub(crate) struct Place {
     device: Device,
+    precision: Precision,
     /// If the fast path takes it.
     #[cfg(feature = "cuda")]
     gpu: Option<Arc<crate::cuda::Gpu>>,
 }
 
 impl Place {
-    /// The place of networks on `device`.
-    pub(crate) fn new(device: &Device) -> Self {
+    /// The place of networks on `device` that compute in `precision`.
+    pub(crate) fn new(device: &Device, precision: Precision) -> Self {
         Self {
             device: device.clone(),
+            precision,
             #[cfg(feature = "cuda")]
             gpu: crate::cuda::of(device),
         }
@@ -29,6 +31,11 @@ impl Place {
     /// The device.
     pub(crate) fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// What the networks compute in.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Waits until everything that was asked for is computed.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use sakuga_proto::text;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -55,10 +56,14 @@ pub enum Refusal {
 fn over_share(over: &OverQuota) -> String {
     match over {
         OverQuota::Concurrent { limit } => {
-            format!("{limit} calls of this token are open already; wait for one to end, or cancel it")
+            format!(
+                "{} of this token open already; wait for one to end, or cancel it",
+                text::count(*limit as usize, "call")
+            )
         }
         OverQuota::Rate { limit: Rate { calls, per }, retry_after } => format!(
-            "this token may make {calls} calls in {} s; try again in {} s",
+            "this token may make {} in {} s; try again in {} s",
+            text::count(calls.get() as usize, "call"),
             per.as_secs(),
             retry_after.as_secs_f32().ceil()
         ),

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use sakuga_proto::text::count;
+
 use super::artifacts::ObjectArtifacts;
 use super::redb::{Backing, RedbStore, damage_note, has_right_checksums};
 use super::{ArtifactStore, DamagedValue, JobStore, StoreError};
@@ -166,9 +168,10 @@ fn lost_database(database: &Path, pictures: &Path) -> Result<(), StoreError> {
         return Ok(());
     }
     Err(StoreError::Corrupt(format!(
-        "{} is missing or empty, and {} has the pictures of {jobs} jobs; to begin without these jobs, move that folder away",
+        "{} is missing or empty, and {} has the pictures of {}; to begin without them, move that folder away",
         database.display(),
-        pictures.display()
+        pictures.display(),
+        count(jobs, "job")
     )))
 }
 
@@ -230,7 +233,7 @@ mod tests {
             let file = database(folder.path());
             if remove { std::fs::remove_file(&file) } else { std::fs::write(&file, "") }.expect("done");
             let error = place.open(None).map(drop).expect_err("the jobs are lost").to_string();
-            for part in [file.to_str().expect("a plain path"), "pictures of 1 jobs", "store repair"] {
+            for part in [file.to_str().expect("a plain path"), "pictures of 1 job;", "store repair"] {
                 assert!(error.contains(part), "{part} is not in {error}");
             }
         }

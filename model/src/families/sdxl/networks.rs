@@ -96,7 +96,7 @@ impl Networks {
             device.memory_cleanup();
         }
         let text = TextEncoders { l: Some(l), g, tokenizers, embeddings: Embeddings::default() };
-        Ok((Self { unet, text, vae, linear_preview, place: Place::new(device) }, reports))
+        Ok((Self { unet, text, vae, linear_preview, place: Place::new(device, *precision) }, reports))
     }
 
     /// The device that everything lives on.
