@@ -39,6 +39,7 @@
 //! | `request` | the builder of a request |
 //! | `follow` | one job over many connections |
 //! | `generation`, `event`, `assemble` | the stream of events, checked; pictures from their pieces |
+//! | [`expand`] | prompts with alternatives and wildcards |
 //! | [`import`] | settings of other programs as a request |
 //! | `error` | typed errors with the server's details |
 //! | `client` | the entry point over all of them |
@@ -51,6 +52,7 @@ mod connection;
 mod credentials;
 mod error;
 mod event;
+pub mod expand;
 mod follow;
 mod generation;
 pub mod import;

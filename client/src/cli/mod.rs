@@ -26,6 +26,7 @@ mod profile;
 mod progress;
 mod render;
 mod replace;
+mod request_file;
 mod request_text;
 mod schema;
 mod server;

@@ -20,7 +20,12 @@ pub fn prompt(request: &GenerateRequest, characters: usize) -> String {
         Some(Prompt::Typed(prompt)) => typed(&prompt.into()),
         None => String::new(),
     };
-    let text = one_line(&text).split_whitespace().collect::<Vec<_>>().join(" ");
+    shortened(&text, characters)
+}
+
+/// A text on one line of at most this many characters.
+pub fn shortened(text: &str, characters: usize) -> String {
+    let text = one_line(text).split_whitespace().collect::<Vec<_>>().join(" ");
     if text.chars().count() <= characters {
         return text;
     }

@@ -1,5 +1,6 @@
 //! `sakuga show`: the request in a picture's file.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -88,27 +89,38 @@ fn describe(input: &Input, record: &Record, [sha256, pixels_sha256]: [&str; 2], 
     fact("sampling", &request.sampling.map(|sampling| sampling.to_string()).unwrap_or_default());
     fact("sha256", sha256);
     fact("pixels", pixels_sha256);
-    let mut sections: Vec<(&str, String)> = Vec::new();
+    let mut sections: Vec<(Cow<'_, str>, String)> = Vec::new();
     if let Some(system_prompt) = &request.system_prompt {
         let text = if system_prompt.is_empty() { "(none)" } else { system_prompt };
-        sections.push(("System prompt", one_line(text)));
+        sections.push(("System prompt".into(), one_line(text)));
     }
     match &request.prompt {
-        Some(Prompt::Xml(text)) => sections.push(("Prompt", text.clone())),
-        Some(Prompt::Typed(prompt)) => sections.push(("Prompt", sakuga_schema::Prompt::from(prompt).to_xml())),
+        Some(Prompt::Xml(text)) => sections.push(("Prompt".into(), text.clone())),
+        Some(Prompt::Typed(prompt)) => sections.push(("Prompt".into(), sakuga_schema::Prompt::from(prompt).to_xml())),
         None => {}
     }
     match &request.negative {
         Some(Negative::NegativeText(text)) if text.is_empty() => {}
-        Some(Negative::NegativeText(text)) => sections.push(("Negative prompt", text.clone())),
+        Some(Negative::NegativeText(text)) => sections.push(("Negative prompt".into(), text.clone())),
         Some(Negative::NegativePrompt(negative)) => {
-            sections.push(("Negative prompt", sakuga_schema::NegativePrompt::from(negative).to_xml()));
+            sections.push(("Negative prompt".into(), sakuga_schema::NegativePrompt::from(negative).to_xml()));
         }
         None => {}
     }
     if let Some(system_prompt) = &request.negative_system_prompt {
         let text = if system_prompt.is_empty() { "(none)" } else { system_prompt };
-        sections.push(("System prompt of the negative prompt", one_line(text)));
+        sections.push(("System prompt of the negative prompt".into(), one_line(text)));
+    }
+    if let Some(expansion) = &request.expansion {
+        let title = format!("Expanded from (seed {}, variation {})", expansion.seed, expansion.variation);
+        // Indented, so that no line of a template looks like one of this program.
+        let indented = |text: &str| text.trim_end().lines().map(|line| format!("  {line}\n")).collect::<String>();
+        let mut text = indented(&expansion.template);
+        if !expansion.negative_template.is_empty() {
+            text += &format!("negative prompt:\n{}", indented(&expansion.negative_template));
+        }
+        let chosen: Vec<String> = expansion.choices.iter().map(|choice| one_line(choice)).collect();
+        sections.push((title.into(), format!("{text}chosen: {}", chosen.join(" | "))));
     }
     for (title, text) in sections {
         let text = highlight::xml(text.trim_end(), &terminal.style());

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub use sakuga_client::proto::text::count;
+
 /// `0.4 s`, `42 s`, `3 min 20 s`, `2 h 5 min`.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
@@ -44,11 +46,6 @@ pub fn bytes(bytes: u64) -> String {
         unit = larger;
     }
     format!("{value:.1} {unit}")
-}
-
-/// `1 error`, `2 errors`.
-pub fn count(count: usize, one: &str) -> String {
-    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 #[cfg(test)]

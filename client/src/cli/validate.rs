@@ -12,6 +12,7 @@ use super::failure::Failure;
 use super::input::{self, Input};
 use super::output;
 use super::render;
+use super::request_file;
 use super::terminal::{Stream, Terminal};
 
 const AFTER_HELP: &str = "\
@@ -74,6 +75,9 @@ pub fn run(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exit, F
         output::print_json(&to_json(&outcome))?;
     } else {
         output::print(report(&input, &outcome, terminal))?;
+        if let Some(hint) = request_file::hint(&input) {
+            output::say(format_args!("help: {}: {hint}", one_line(&input.name)));
+        }
     }
     Ok(if outcome.is_valid { Exit::Ok } else { Exit::Invalid })
 }

@@ -143,3 +143,11 @@ fn a_tag_list_can_be_named() {
     assert!(!named["diagnostics"].to_string().contains("zorble_eyes"), "{named}");
     run(directory.path(), &["validate", "a.xml", "--vocabulary", "none.csv"], b"").expect(2).says("none.csv");
 }
+
+#[test]
+fn a_request_in_json_is_recognised() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("request.json"), r#"{"xml": "1girl", "seed": "7"}"#).unwrap();
+    let run = run(directory.path(), &["validate", "request.json"], b"");
+    run.expect(0).says("it is a request in JSON; draw it with `sakuga generate --from request.json`");
+}

@@ -18,10 +18,10 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::fake::{Act, Fake, chunks, completed, job, opening, step};
 use crate::support::{Run, collect, command};
 
-const PROMPT: &str = "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n";
+pub const PROMPT: &str = "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n";
 
 /// A directory with a prompt in it, and the command run there against `fake`.
-async fn generate(fake: &Fake, directory: &Path, arguments: &[&str]) -> Run {
+pub async fn generate(fake: &Fake, directory: &Path, arguments: &[&str]) -> Run {
     std::fs::write(directory.join("prompt.xml"), PROMPT).unwrap();
     let mut command = command(directory);
     command.arg("generate").args(arguments).args(["--server", &fake.address.to_string()]).stdin(Stdio::null());
@@ -30,7 +30,7 @@ async fn generate(fake: &Fake, directory: &Path, arguments: &[&str]) -> Run {
     collect(output.unwrap())
 }
 
-fn names(directory: &Path) -> Vec<String> {
+pub fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -283,7 +283,7 @@ async fn a_job_that_the_server_cancels_ends_the_command() {
 }
 
 /// A picture with this record. The fake's pictures have the pixels "pixels".
-fn picture_with(record: &ImageMetadata) -> Vec<u8> {
+pub fn picture_with(record: &ImageMetadata) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, 2, 1);
     encoder.set_color(png::ColorType::Rgb);
@@ -436,9 +436,15 @@ async fn a_picture_of_a_batch_says_what_becomes_of_the_others() {
     let arguments = ["--from", "b-1.png", "--out", "c.png", "--images", "1"];
     let run = generate(&fake, directory.path(), &arguments).await;
     run.expect(0).says("note: b-1.png is picture 2 of 3, so --images 1 does not draw it but the first ones");
-    assert!(run.stderr.contains("use --images 2 or more, or leave it out"), "{run:#?}");
+    assert!(run.stderr.contains("leave --images out, and --image-index 1 draws it alone"), "{run:#?}");
     let run = generate(&fake, directory.path(), &["--from", "b-1.png", "--out", "c.png", "--images", "2"]).await;
     assert!(run.stderr.contains("2 pictures of its request are drawn, this one as c-1.png"), "{run:#?}");
+    let run = generate(&fake, directory.path(), &["--from", "b-1.png", "--out", "c.png", "--image-index", "1"]).await;
+    assert!(!run.expect(0).stderr.contains("is picture 2 of 3"), "{run:#?}");
+    let run = generate(&fake, directory.path(), &["--from", "b-1.png", "--out", "c.png", "--image-index", "0,2"]).await;
+    assert!(run.stderr.contains("b-1.png is picture 2 of 3 and is not drawn"), "{run:#?}");
+    let sent: Vec<Vec<u32>> = fake.requests().into_iter().map(|(request, _)| request.image_indices).collect();
+    assert_eq!(sent, [vec![], vec![], vec![1], vec![0, 2]]);
 }
 
 #[tokio::test]

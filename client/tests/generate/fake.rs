@@ -52,21 +52,27 @@ pub struct Fake {
 impl Fake {
     /// Starts a server that refuses calls with `refusal`, or plays `acts` for each.
     pub async fn start(refusal: Option<Status>, acts: Vec<Act>) -> Self {
-        Self::serve(refusal, acts, None).await
+        Self::serve(refusal, vec![], acts, None).await
+    }
+
+    /// A server that refuses as many calls as there are `refusals`, and then plays `acts` for each.
+    pub async fn busy_at_first(refusals: Vec<Status>, acts: Vec<Act>) -> Self {
+        Self::serve(None, refusals, acts, None).await
     }
 
     /// A server that plays `acts` and says what it is.
     pub async fn playing_as(acts: Vec<Act>, system: System) -> Self {
-        Self::serve(None, acts, Some(system)).await
+        Self::serve(None, vec![], acts, Some(system)).await
     }
 
-    async fn serve(refusal: Option<Status>, acts: Vec<Act>, system: Option<System>) -> Self {
+    async fn serve(refusal: Option<Status>, first: Vec<Status>, acts: Vec<Act>, system: Option<System>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (hang_up, hung_up) = watch::channel(false);
         let (stop, mut stopped) = mpsc::channel::<()>(1);
-        let service = Script { refusal, acts, requests: requests.clone(), hang_up: Arc::new(hang_up) };
+        let first = Mutex::new(first);
+        let service = Script { refusal, first, acts, requests: requests.clone(), hang_up: Arc::new(hang_up) };
         let server = tonic::transport::Server::builder()
             .add_service(GenerationServiceServer::new(service))
             .add_optional_service(system.map(SystemServiceServer::new))
@@ -95,6 +101,7 @@ impl Fake {
 
 struct Script {
     refusal: Option<Status>,
+    first: Mutex<Vec<Status>>,
     acts: Vec<Act>,
     requests: Requests,
     hang_up: Arc<watch::Sender<bool>>,
@@ -107,8 +114,8 @@ impl GenerationService for Script {
     async fn generate(&self, request: Request<GenerateRequest>) -> Result<Response<Self::GenerateStream>, Status> {
         let timeout = request.metadata().get("grpc-timeout").and_then(|value| value.to_str().ok()).map(str::to_owned);
         self.requests.lock().unwrap().push((request.into_inner(), timeout));
-        if let Some(refusal) = &self.refusal {
-            return Err(refusal.clone());
+        if let Some(refusal) = self.first.lock().unwrap().pop().or_else(|| self.refusal.clone()) {
+            return Err(refusal);
         }
         let (sender, receiver) = mpsc::channel(4);
         tokio::spawn(play(self.acts.clone(), sender, self.hang_up.clone()));

@@ -10,5 +10,6 @@ mod hostile;
 mod info;
 mod jobs;
 mod library;
+mod many;
 mod models;
 mod top;

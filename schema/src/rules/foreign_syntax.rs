@@ -23,7 +23,10 @@ pub(crate) fn finding(span: std::ops::Range<usize>, written: &str, instruction: 
         Instruction::Embedding => {
             ("textual inversions are not supported", "remove it, and describe what it stands for")
         }
-        Instruction::Wildcard => ("nothing is chosen or expanded here", "expand it before the prompt is sent"),
+        Instruction::Wildcard => (
+            "nothing is chosen or expanded here",
+            "choose before the prompt is sent, as `sakuga generate --expand` does",
+        ),
         Instruction::Schedule => ("a prompt holds for every step", "write one of the two, or both"),
         Instruction::Keyword => {
             ("a prompt is not split into parts", "remove it; characters are kept apart by their blocks")

@@ -30,7 +30,6 @@ async fn list(jobs: &mut Jobs) -> Vec<Job> {
 async fn picture(jobs: &mut Jobs, job_id: &str) -> String {
     let job = jobs.get_job(GetJobRequest { job_id: job_id.into() }).await.expect("kept").into_inner().job;
     let image_index = job.expect("a job").images[0].index_at(0);
-    assert_eq!(image_index, 2);
     let call = GetArtifactRequest { job_id: job_id.into(), image_index, ..GetArtifactRequest::default() };
     let mut stream = jobs.get_artifact(call).await.expect("kept").into_inner();
     let mut file = Vec::new();
@@ -142,7 +141,7 @@ async fn an_archive_that_is_altered_or_cut_off_is_refused() {
     std::fs::write(&bad, &good[..good.len() * 2 / 3]).expect("written");
     std::fs::create_dir(&to).expect("made");
     let (status, said) = store("import", &to, &[text(&bad)]);
-    let is_said = said.contains("cut off") && said.contains("before that, ") && said.contains(" jobs were imported");
+    let is_said = said.contains("cut off") && said.contains("before that, ") && said.contains(" imported, ");
     assert!(status == 1 && is_said && !said.contains("before that, 0 jobs"), "{said}");
     std::fs::remove_dir_all(&to).expect("removed");
     for content in [&b""[..], b"no archive", &[0; 10_240]] {

@@ -7,7 +7,7 @@ mod series;
 mod steps;
 
 pub use canvas::{COLORS, Chart, number};
-pub use raster::png;
+pub use raster::{Raster, png, rasterize};
 
 use super::figures::{Figures, Part, text_ms};
 use super::record::{Record, StatsSample, TextKind};

@@ -28,12 +28,40 @@ static FONTS: LazyLock<Arc<Database>> = LazyLock::new(|| {
 /// [`BenchError::Chart`] with the error of resvg.
 pub fn png(chart: &Chart) -> Result<Vec<u8>, BenchError> {
     let wrong = |reason: String| BenchError::Chart { name: format!("{} as PNG", chart.name), reason };
+    pixels(&chart.file(), SCALE)
+        .and_then(|pixels| pixels.encode_png().map_err(|error| error.to_string()))
+        .map_err(wrong)
+}
+
+/// Pixels of an SVG document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raster {
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+    /// Red, green, blue and alpha, 8 bit each, row by row; the colours are multiplied by alpha.
+    pub rgba: Vec<u8>,
+}
+
+/// The pixels of an SVG document, whose texts are set in [DejaVu Sans](https://dejavu-fonts.github.io). `name` is for errors.
+///
+/// # Errors
+///
+/// [`BenchError::Chart`]: it is not an SVG document, or too large.
+pub fn rasterize(name: &str, svg: &str) -> Result<Raster, BenchError> {
+    let wrong = |reason| BenchError::Chart { name: name.to_owned(), reason };
+    let pixels = pixels(svg, 1.0).map_err(wrong)?;
+    Ok(Raster { width_px: pixels.width(), height_px: pixels.height(), rgba: pixels.take() })
+}
+
+fn pixels(svg: &str, scale: f32) -> Result<Pixmap, String> {
     let options = Options { fontdb: FONTS.clone(), font_family: FAMILY.to_owned(), ..Options::default() };
-    let tree = Tree::from_str(&chart.file(), &options).map_err(|error| wrong(error.to_string()))?;
-    let size = tree.size().to_int_size().scale_by(SCALE).ok_or_else(|| wrong("it has no size".to_owned()))?;
-    let mut pixels = Pixmap::new(size.width(), size.height()).ok_or_else(|| wrong("it is too large".to_owned()))?;
-    resvg::render(&tree, Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
-    pixels.encode_png().map_err(|error| wrong(error.to_string()))
+    let tree = Tree::from_str(svg, &options).map_err(|error| error.to_string())?;
+    let size = tree.size().to_int_size().scale_by(scale).ok_or("it has no size")?;
+    let mut pixels = Pixmap::new(size.width(), size.height()).ok_or("it is too large")?;
+    resvg::render(&tree, Transform::from_scale(scale, scale), &mut pixels.as_mut());
+    Ok(pixels)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use sakuga_client::proto::generation::v1 as wire;
 
 use super::sampling::SamplingArguments;
+use super::variations::{ExpandArguments, ManyArguments};
 use crate::cli::check::CheckArguments;
 use crate::cli::exit;
 use crate::cli::server::ServerArguments;
@@ -38,13 +39,13 @@ diagnostics of `sakuga validate --json`.
 #[command(after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
 pub struct GenerateArguments {
     /// The prompt; `-` for stdin
-    #[arg(value_name = "FILE", required_unless_present = "from")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["from", "batch"])]
     pub file: Option<PathBuf>,
 
     #[command(flatten)]
     pub server: ServerArguments,
 
-    /// Where to write the picture
+    /// Where to write the picture; with --batch, --matrix and --expand=N the folder of the pictures
     #[arg(long, short, value_name = "PNG")]
     pub out: PathBuf,
 
@@ -68,6 +69,11 @@ pub struct GenerateArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub images: Option<u32>,
 
+    /// Draw only this picture of the batch, counted from 0, bit for bit as in the whole batch; can be repeated, or a list
+    /// with commas
+    #[arg(long = "image-index", value_name = "I", value_delimiter = ',')]
+    pub image_indices: Vec<u32>,
+
     /// The model, as `sakuga info` lists it [default: the server's]
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
@@ -90,6 +96,12 @@ pub struct GenerateArguments {
 
     #[command(flatten)]
     pub sampling: SamplingArguments,
+
+    #[command(flatten)]
+    pub expand: ExpandArguments,
+
+    #[command(flatten)]
+    pub many: ManyArguments,
 
     #[command(flatten)]
     pub previews: PreviewArguments,

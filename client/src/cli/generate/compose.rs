@@ -1,23 +1,23 @@
 //! From arguments and files to the request. Invalid prompts are reported here, before the server is asked.
 
-use std::path::Path;
-
-use sakuga_client::picture;
 use sakuga_client::proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_client::proto::generation::v1::{GenerateRequest, PreviewMethod};
-use sakuga_client::proto::json::{self, UnknownFields};
 use sakuga_client::proto::prompt::v1::Strictness;
 use sakuga_client::proto::text::one_line;
 use sakuga_schema::{Diagnostic, Severity};
 
 use super::arguments::{GenerateArguments, Seed};
+use super::expansion;
+use super::origin::{self, Origin};
 use super::sampling::is_guidance_off;
+use super::texts::Texts;
 use crate::cli::check::{Checker, Kind, Outcome};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::input::{self, Input};
-use crate::cli::output::{self, say};
+use crate::cli::input::Input;
+use crate::cli::output::say;
 use crate::cli::render::{self, Finding};
+use crate::cli::request_file;
 use crate::cli::terminal::{Stream, Terminal};
 use crate::cli::units;
 
@@ -44,49 +44,56 @@ pub struct CheckedText {
     pub findings: Vec<Finding>,
 }
 
-/// A picture whose request is sent again.
-pub struct Origin {
-    /// The file, as given.
-    pub name: String,
-    /// Its index in the request.
-    pub image_index: u32,
-    /// SHA-256 of its pixels.
-    pub pixels_sha256: String,
-    /// The device that drew it.
-    pub device: String,
-    /// Whether something but the previews was changed on the command line.
-    pub is_changed: bool,
-}
-
 /// The findings of an invalid prompt, already printed to stderr unless `--json` is on.
 pub struct Refusal {
     /// The findings of both texts.
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads the inputs, checks the prompts and fills in the request. `shows_pictures` says whether the terminal can show
-/// previews.
+/// What every request of a command begins with.
+pub struct Base {
+    /// The request of `--from`, or an empty one.
+    pub request: GenerateRequest,
+    /// The picture that it comes from.
+    pub origin: Option<Origin>,
+    /// Checks the texts.
+    pub checker: Checker,
+    /// Whether the terminal can show previews.
+    pub shows_pictures: bool,
+    /// Whether the request is one of many: then only what is wrong is reported.
+    pub is_one_of_many: bool,
+}
+
+impl Base {
+    /// Reads the request of `--from`, and the tag list.
+    pub fn read(arguments: &GenerateArguments, shows_pictures: bool) -> Result<Self, Failure> {
+        let checker = Checker::new(&arguments.check)?;
+        let (request, origin) = match &arguments.from {
+            Some(path) => origin::read(path)?,
+            None => (GenerateRequest::default(), None),
+        };
+        Ok(Self { request, origin, checker, shows_pictures, is_one_of_many: false })
+    }
+}
+
+/// Checks the texts and fills in the request.
 pub fn compose(
     arguments: &GenerateArguments,
-    shows_pictures: bool,
+    base: &Base,
+    given: Texts,
     terminal: &Terminal,
 ) -> Result<Result<Composed, Refusal>, Failure> {
-    let stdin = Some(Path::new("-"));
-    if arguments.file.as_deref() == stdin && arguments.negative.as_deref() == stdin {
-        return Err(Failure::new(Exit::Unreadable, "stdin cannot be both the prompt and the negative prompt"));
-    }
-    let checker = Checker::new(&arguments.check)?;
-    let (mut request, mut origin) = match &arguments.from {
-        Some(path) => read_origin(path)?,
-        None => (GenerateRequest::default(), None),
-    };
+    let Base { checker, shows_pictures, .. } = base;
+    let (mut request, mut origin) = (base.request.clone(), base.origin.clone());
     let before = request.clone();
     let mut texts = Vec::new();
     let mut refused = false;
     let mut diagnostics = Vec::new();
     let mut take = |kind: Kind, input: Input| {
         let mut outcome = checker.check(kind, &input);
-        report(&input, &outcome, arguments, terminal);
+        if !(base.is_one_of_many && outcome.is_valid) {
+            report(&input, &outcome, arguments, terminal);
+        }
         let text = String::from_utf8_lossy(&input.bytes).into_owned();
         texts.push(CheckedText { kind, input, findings: outcome.findings() });
         refused |= !outcome.is_valid;
@@ -94,8 +101,13 @@ pub fn compose(
         (text, outcome)
     };
     let mut has_negative = false;
-    if let Some(path) = &arguments.file {
-        let (text, outcome) = take(Kind::Prompt, input::read_prompt(path, "generate")?);
+    let mut names = [None, None];
+    if given.prompt.is_some() || given.negative.is_some() {
+        request.expansion = given.expansion;
+    }
+    if let Some(input) = given.prompt {
+        names[0] = Some(one_line(&input.name));
+        let (text, outcome) = take(Kind::Prompt, input);
         request.prompt = Some(Prompt::Xml(text));
         let strictness = if arguments.check.strict { Strictness::Strict } else { Strictness::Lenient };
         request.strictness = strictness.into();
@@ -108,12 +120,13 @@ pub fn compose(
             (request.negative, request.negative_system_prompt) = (None, None);
         }
     }
-    if let Some(path) = &arguments.negative {
-        let (text, _) = take(Kind::Negative, input::read_negative(path)?);
+    if let Some(input) = given.negative {
+        names[1] = Some(one_line(&input.name));
+        let (text, _) = take(Kind::Negative, input);
         (request.negative, request.negative_system_prompt) = (Some(Negative::NegativeText(text)), None);
     }
-    if let (true, Some(path), Some(negative)) = (has_negative, &arguments.file, &arguments.negative) {
-        let message = format!("two negative prompts: one inside {} and {}", path.display(), negative.display());
+    if let (true, [Some(prompt), Some(negative)]) = (has_negative, &names) {
+        let message = format!("two negative prompts: one inside {prompt} and {negative}");
         return Err(Failure::new(Exit::Invalid, message).with_help("remove one of the two"));
     }
     if refused {
@@ -121,39 +134,22 @@ pub fn compose(
     }
     apply_settings(&mut request, arguments);
     if let Some(origin) = &mut origin {
-        origin.is_changed = request != before;
+        // Which pictures of a batch are drawn changes none of them.
+        origin.is_changed =
+            GenerateRequest { image_indices: before.image_indices.clone(), ..request.clone() } != before;
     }
-    apply_previews(&mut request, arguments, shows_pictures);
+    apply_previews(&mut request, arguments, *shows_pictures);
     request.profile = arguments.profile;
-    let mut notes = without_effect(&request, has_negative, arguments, shows_pictures);
-    notes.extend(origin.as_ref().and_then(|origin| batch_note(origin, before.images, &request, &arguments.out)));
-    if let (true, Some(path)) = (has_negative, &arguments.file) {
-        notes.insert(0, format!("the negative prompt inside {} is used", one_line(&path.display().to_string())));
+    let mut notes = without_effect(&request, has_negative, arguments, *shows_pictures);
+    notes.extend(origin.as_ref().and_then(|origin| origin.batch_note(&request, &arguments.out)));
+    if let (true, [Some(prompt), _]) = (has_negative, &names) {
+        notes.insert(0, format!("the negative prompt inside {prompt} is used"));
     }
-    if !arguments.quiet {
+    notes.extend(request.expansion.as_ref().filter(|_| names != [None, None]).map(expansion::note));
+    if !(arguments.quiet || base.is_one_of_many) {
         notes.iter().for_each(|note| say(format_args!("note: {note}")));
     }
     Ok(Ok(Composed { request, texts, origin, notes }))
-}
-
-/// What happens to the other pictures of a batch that a picture comes from.
-fn batch_note(origin: &Origin, images_before: u32, request: &GenerateRequest, out: &Path) -> Option<String> {
-    let (images, index) = (request.images.max(1), origin.image_index);
-    if images_before <= 1 {
-        return None;
-    }
-    let place = format!("{} is picture {} of {images_before}", one_line(&origin.name), u64::from(index) + 1);
-    Some(match index < images {
-        true if images == 1 => format!("{place}, and the only one that is drawn"),
-        true => format!(
-            "{place}: {images} pictures of its request are drawn, this one as {}",
-            output::shown(&output::numbered(out, index))
-        ),
-        false => format!(
-            "{place}, so --images {images} does not draw it but the first ones; use --images {} or more, or leave it out",
-            u64::from(index) + 1
-        ),
-    })
 }
 
 /// Arguments that change nothing, with what to do instead.
@@ -198,34 +194,6 @@ fn without_effect(
     notes
 }
 
-/// The request in a picture, or in a JSON file as `sakuga import` writes it, which comes from no picture.
-fn read_origin(path: &Path) -> Result<(GenerateRequest, Option<Origin>), Failure> {
-    let input = input::read_picture(path)?;
-    if input.bytes.trim_ascii_start().starts_with(b"{") {
-        let text = std::str::from_utf8(&input.bytes).map_err(|error| Failure::unreadable(path, error))?;
-        let mut request: GenerateRequest =
-            json::from_str(text, UnknownFields::Refuse).map_err(|error| Failure::unreadable(path, error))?;
-        request.request_id.clear();
-        return Ok((request, None));
-    }
-    let record = picture::read_record(&input.bytes).map_err(|error| Failure::unreadable(path, error))?;
-    let pixels_sha256 = picture::pixels_sha256(&input.bytes).map_err(|error| Failure::unreadable(path, error))?;
-    let metadata = record.metadata;
-    let Some(mut request) = metadata.request else {
-        return Err(Failure::unreadable(path, "its record holds no request"));
-    };
-    // The identifier belongs to an earlier job.
-    request.request_id.clear();
-    let origin = Origin {
-        name: input.name,
-        image_index: metadata.image_index,
-        pixels_sha256,
-        device: metadata.device,
-        is_changed: false,
-    };
-    Ok((request, Some(origin)))
-}
-
 fn report(input: &Input, outcome: &Outcome, arguments: &GenerateArguments, terminal: &Terminal) {
     if arguments.json && !outcome.is_valid {
         return;
@@ -242,6 +210,9 @@ fn report(input: &Input, outcome: &Outcome, arguments: &GenerateArguments, termi
         say("");
     }
     let name = one_line(&input.name);
+    if let Some(hint) = request_file::hint(input) {
+        say(format_args!("help: {name}: {hint}"));
+    }
     if !outcome.is_valid {
         say(format_args!("{name}: not valid, nothing was sent; {}", render::tally(&findings)));
     } else if findings.len() > serious.len() {
@@ -257,6 +228,9 @@ fn apply_settings(request: &mut GenerateRequest, arguments: &GenerateArguments) 
         request.height = size.height_px;
     }
     request.images = arguments.images.unwrap_or(request.images);
+    if !arguments.image_indices.is_empty() {
+        request.image_indices.clone_from(&arguments.image_indices);
+    }
     match arguments.seed {
         Some(Seed::Fixed(seed)) => request.seed = Some(seed),
         Some(Seed::Random) => request.seed = None,

@@ -2,11 +2,18 @@
 
 mod arguments;
 mod compose;
+mod expansion;
 mod facts;
+mod interruption;
+mod many;
+mod origin;
 mod preview;
 mod sampling;
 mod session;
+mod setting;
 mod summary;
+mod texts;
+mod variations;
 
 use std::path::Path;
 use std::time::Duration;
@@ -22,16 +29,22 @@ use super::output;
 use super::server::{self, ServerArguments};
 use super::terminal::Terminal;
 pub use arguments::GenerateArguments;
-use compose::{Composed, Refusal};
+use compose::{Base, Composed, Refusal};
+use expansion::Expander;
+use interruption::interruption;
 use preview::InlinePictures;
 use session::{Ending, Session};
+use texts::Texts;
 
 /// How long CancelJob may take after an interruption.
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs the command.
 pub fn run(arguments: &GenerateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
-    let result = compose_and_draw(arguments, terminal);
+    let result = match arguments.many.are_wanted(&arguments.expand) {
+        true => many::run(arguments, terminal),
+        false => compose_and_draw(arguments, terminal),
+    };
     if !arguments.json {
         return result.map(|(exit, _)| exit);
     }
@@ -47,7 +60,13 @@ pub fn run(arguments: &GenerateArguments, terminal: &Terminal) -> Result<Exit, F
 fn compose_and_draw(arguments: &GenerateArguments, terminal: &Terminal) -> Result<(Exit, Value), Failure> {
     let may_show = !(arguments.previews.no_inline || arguments.json || arguments.quiet);
     let inline = if may_show { InlinePictures::detect() } else { None };
-    let composed = match compose::compose(arguments, inline.is_some(), terminal)? {
+    let base = Base::read(arguments, inline.is_some())?;
+    let mut texts = Texts::read(arguments)?;
+    if arguments.expand.expand.is_some() {
+        let seed = expansion::given_seed(arguments).unwrap_or_else(expansion::random_seed);
+        texts = Expander::new(arguments.expand.wildcards.as_deref(), seed)?.expand(&texts, 0)?;
+    }
+    let composed = match compose::compose(arguments, &base, texts, terminal)? {
         Ok(composed) => composed,
         Err(refusal) => return Ok((Exit::Invalid, refusal_json(&refusal))),
     };
@@ -118,25 +137,6 @@ async fn cancel(server: &ServerArguments, job_id: &str) {
         client.jobs().cancel_job(wire::CancelJobRequest { job_id: job_id.to_owned() }).await.ok()
     };
     let _ = tokio::time::timeout(CANCEL_TIMEOUT, cancel).await;
-}
-
-/// Waits for Ctrl-C or SIGTERM and returns its name.
-async fn interruption() -> &'static str {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            return tokio::select! {
-                _ = tokio::signal::ctrl_c() => "Ctrl-C",
-                _ = terminate.recv() => "SIGTERM",
-            };
-        }
-    }
-    // Without a handler the system ends the process.
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
-    "Ctrl-C"
 }
 
 fn refusal_json(refusal: &Refusal) -> Value {

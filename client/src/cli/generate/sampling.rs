@@ -123,6 +123,34 @@ impl FromArgMatches for SamplingArguments {
     }
 }
 
+/// Sets the value of an option, by its name, to what a text stands for.
+///
+/// # Errors
+///
+/// What is wrong with the text, or that there is no such option.
+pub fn set(sampling: &mut Sampling, name: &str, value: &str) -> Result<(), String> {
+    match name {
+        "steps" => {
+            let steps = value.parse().ok().filter(|steps| *steps > 0);
+            sampling.steps = steps.ok_or_else(|| format!("`{value}` is not a whole number from 1 on"))?;
+        }
+        "solver" => {
+            let solver = Solver::from_str(value, true).map_err(|_| {
+                let known = Solver::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+                let known: Vec<String> = known.map(|known| known.get_name().to_owned()).collect();
+                format!("there is no solver `{value}`; there are {}", known.join(", "))
+            })?;
+            sampling.solver = solver.to_wire().into();
+        }
+        _ => {
+            let option = NUMBERS.iter().find(|option| option.long == name);
+            let option = option.ok_or_else(|| format!("there is no option `{name}`"))?;
+            *(option.field)(sampling) = Some(finite(value)?);
+        }
+    }
+    Ok(())
+}
+
 /// Whether a request turns guidance off, so that its negative prompt has no effect.
 pub fn is_guidance_off(sampling: &Sampling) -> bool {
     sampling.guidance_scale == Some(1.0) || sampling.guidance_until.is_some_and(|until| until <= 0.0)

@@ -8,6 +8,7 @@ use sakuga_client::proto::generation::v1::{Job, JobFilter};
 use super::pages;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::units;
 
 /// Length of a UUID.
 const WHOLE: usize = 36;
@@ -33,8 +34,8 @@ pub fn short(jobs: &[Job]) -> Vec<String> {
     jobs.iter().map(|job| job.job_id.clone()).collect()
 }
 
-/// The job that the user means: a whole identifier, the beginning or end of one, or a `request_id`. Anything that matches
-/// no job is returned as it is, so that the server says what is wrong with it.
+/// The job that the user means: a whole identifier, the beginning or end of one, or a `request_id`. A part of an identifier
+/// that matches no job is an error; anything else is returned as it is, so that the server says what is wrong with it.
 pub async fn resolve(client: &Client, given: &str) -> Result<String, Failure> {
     if given.len() >= WHOLE || given.len() < SHORT_MIN {
         return Ok(given.to_owned());
@@ -52,6 +53,13 @@ fn find(jobs: &[Job], given: &str) -> Result<String, Failure> {
     let found: Vec<&str> = jobs.iter().filter(is_meant).map(|job| job.job_id.as_str()).collect();
     match found[..] {
         [one] => Ok(one.to_owned()),
+        [] if given.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') => {
+            let text = format!(
+                "there is no job `{given}`: none of your newest {} has an identifier that begins or ends so",
+                units::count(jobs.len(), "job")
+            );
+            Err(Failure::new(Exit::Server, text).with_help("`sakuga jobs list` shows your jobs"))
+        }
         [] => Ok(given.to_owned()),
         [first, second, ..] => {
             let text = format!("`{given}` stands for {} jobs, such as {first} and {second}", found.len());
@@ -85,6 +93,9 @@ mod tests {
         assert_eq!(find(&jobs, "yours").unwrap(), TWO);
         assert_eq!(find(&jobs, "done").unwrap(), "done");
         assert_eq!(find(&jobs, "nothing").unwrap(), "nothing");
+        let failure = find(&jobs, "deadbeef").unwrap_err();
+        assert!(failure.message().contains("there is no job `deadbeef`"), "{failure:?}");
+        assert_eq!(failure.exit(), Exit::Server);
         for ambiguous in ["0198f3a1", "567890ab"] {
             assert!(find(&jobs, ambiguous).unwrap_err().message().contains("stands for 2 jobs"));
         }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use sakuga_client::ServerError;
-use sakuga_client::proto::generation::v1::{Job, JobState};
+use sakuga_client::proto::generation::v1::{GenerateRequest, Job, JobState};
 use sakuga_client::proto::text::one_line;
 use sakuga_client::proto::time;
 
@@ -24,6 +24,8 @@ pub fn table(jobs: &[Job]) -> String {
 
 /// Characters of a prompt in a list and in a description.
 const PROMPT_IN_LIST: usize = 48;
+/// Characters of an outcome in a list, so that one long error does not move every prompt; `jobs get` has all of it.
+const OUTCOME_IN_LIST: usize = 40;
 const PROMPT_WHOLE: usize = 400;
 
 /// One job a line: identifier, state, local time, size, seed, outcome, prompt.
@@ -39,7 +41,7 @@ pub fn list(jobs: &[Job], ids: &[String]) -> String {
                 job.create_time.map_or_else(|| "-".to_owned(), clock::seconds),
                 request_text::size(&request),
                 request.seed.map_or_else(|| "-".to_owned(), |seed| format!("seed {seed}")),
-                outcome(job),
+                request_text::shortened(&outcome(job), OUTCOME_IN_LIST),
                 request_text::prompt(&request, PROMPT_IN_LIST),
             ]
         })
@@ -96,6 +98,16 @@ pub fn outcome(job: &Job) -> String {
     }
 }
 
+/// How many pictures, and which ones of a larger batch: `2 of 4: 0, 3`.
+fn pictures(request: &GenerateRequest) -> String {
+    let (images, indices) = (request.images.max(1), &request.image_indices);
+    if indices.is_empty() {
+        return images.to_string();
+    }
+    let named: Vec<String> = indices.iter().map(u32::to_string).collect();
+    format!("{} of {images}: {}", indices.len(), named.join(", "))
+}
+
 /// One job, a fact a line.
 pub fn describe(job: &Job) -> String {
     let mut facts = vec![
@@ -113,7 +125,7 @@ pub fn describe(job: &Job) -> String {
         let seed = request.seed.map(|seed| seed.to_string()).unwrap_or_default();
         let size = request_text::size(request);
         let sampling = request.sampling.map(|sampling| sampling.to_string()).unwrap_or_default();
-        let images = request.images.max(1).to_string();
+        let images = pictures(request);
         for (name, fact) in
             [("prompt", prompt), ("size", size), ("pictures", images), ("seed", seed), ("sampling", sampling)]
         {
@@ -154,6 +166,32 @@ pub fn describe(job: &Job) -> String {
 mod tests {
     use super::*;
     use sakuga_client::proto::generation::v1::{Cancelled, ImageInfo};
+
+    #[test]
+    fn a_long_error_does_not_move_the_other_columns() {
+        let mut failed = Job { job_id: "a".into(), ..Job::default() };
+        failed.set_state(JobState::Failed);
+        failed.error = Some(tonic_types::pb::Status { message: "too long ".repeat(40), ..Default::default() });
+        let mut done = Job { job_id: "b".into(), ..Job::default() };
+        done.set_state(JobState::Completed);
+        let xml = |text: &str| {
+            let prompt = Some(sakuga_client::proto::generation::v1::generate_request::Prompt::Xml(text.into()));
+            Some(GenerateRequest { prompt, ..GenerateRequest::default() })
+        };
+        (failed.request, done.request) = (xml("fox"), xml("cat"));
+        let list = list(&[failed, done], &["a".into(), "b".into()]);
+        let lines: Vec<&str> = list.lines().collect();
+        let place = |line: &str, word: &str| line.find(word).unwrap_or_else(|| panic!("{word} is not in {line}"));
+        assert_eq!(place(lines[0], "fox"), place(lines[1], "cat"), "{list}");
+        assert!(lines.iter().all(|line| line.len() < 100), "{list}");
+    }
+
+    #[test]
+    fn pictures_of_a_larger_batch_are_named() {
+        let request = |images, image_indices| GenerateRequest { images, image_indices, ..GenerateRequest::default() };
+        assert_eq!(pictures(&request(0, vec![])), "1");
+        assert_eq!(pictures(&request(4, vec![0, 3])), "2 of 4: 0, 3");
+    }
 
     #[test]
     fn each_state_says_what_matters_in_it() {
