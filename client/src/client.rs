@@ -1,5 +1,6 @@
 //! The client: a connection and everything that can be done over it.
 
+use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::prompt::v1::prompt_service_client::PromptServiceClient;
@@ -71,6 +72,11 @@ impl Client {
     /// `sakuga.model.v1.ModelService`, as generated.
     pub fn models(&self) -> ModelServiceClient<Transport> {
         self.connection.models()
+    }
+
+    /// `sakuga.asset.v1.AssetService`, as generated.
+    pub fn assets(&self) -> AssetServiceClient<Transport> {
+        self.connection.assets()
     }
 
     /// `sakuga.generation.v1.JobService`, as generated.

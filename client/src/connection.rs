@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
@@ -113,6 +114,10 @@ impl Connection {
 
     pub(crate) fn models(&self) -> ModelServiceClient<Transport> {
         ModelServiceClient::new(self.transport()).max_decoding_message_size(self.options.max_message_bytes)
+    }
+
+    pub(crate) fn assets(&self) -> AssetServiceClient<Transport> {
+        AssetServiceClient::new(self.transport()).max_decoding_message_size(self.options.max_message_bytes)
     }
 
     pub(crate) fn jobs(&self) -> JobServiceClient<Transport> {

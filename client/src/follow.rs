@@ -37,7 +37,7 @@ impl Default for Resume {
 
 impl Resume {
     /// The delays of the retries. They carry jitter, so that many clients do not reconnect at one moment.
-    fn delays(self) -> ExponentialBuilder {
+    pub(crate) fn delays(self) -> ExponentialBuilder {
         ExponentialBuilder::new()
             .with_min_delay(DELAY_MIN)
             .with_max_delay(DELAY_MAX)
@@ -201,7 +201,7 @@ impl Watch<'_> {
 
 /// Whether the same call can succeed later: the connection failed, or the server restarts. A server whose engine is
 /// unavailable is reported at once, since nothing says that it recovers.
-fn is_temporary(status: &Status, error: &ClientError) -> bool {
+pub(crate) fn is_temporary(status: &Status, error: &ClientError) -> bool {
     match error {
         ClientError::ConnectionLost { .. } | ClientError::NothingListens { .. } | ClientError::Unreachable { .. } => {
             true

@@ -39,6 +39,7 @@
 //! | `request` | the builder of a request |
 //! | `follow` | one job over many connections |
 //! | `generation`, `event`, `assemble` | the stream of events, checked; pictures from their pieces |
+//! | `asset` | files that requests refer to: upload, download, list, delete |
 //! | [`expand`] | prompts with alternatives and wildcards |
 //! | [`import`] | settings of other programs as a request |
 //! | `error` | typed errors with the server's details |
@@ -47,6 +48,7 @@
 #![forbid(unsafe_code)]
 
 mod assemble;
+mod asset;
 mod client;
 mod connection;
 mod credentials;
@@ -60,6 +62,7 @@ pub mod picture;
 mod request;
 
 pub use assemble::Picture;
+pub use asset::{AssetError, AssetFile};
 pub use client::Client;
 pub use connection::{ConnectOptions, DEFAULT_ADDRESS, Transport};
 pub use credentials::{Authorization, BadToken, TlsOptions, Token};

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`prompt::v1`] | the typed prompt, its diagnostics, and `PromptService` |
 //! | [`generation::v1`] | requests, jobs, the stream of events, `GenerationService` and `JobService` |
+//! | [`asset::v1`] | files of clients that requests refer to, and `AssetService` |
 //! | [`system::v1`] | the server, its models and its device, and `SystemService` |
 //! | [`model::v1`] | where the weights of the models are, and `ModelService` |
 //! | [`internal`] | what only the server reads and writes; not part of the API |
@@ -48,6 +49,15 @@ pub mod generation {
     #[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all, unused_qualifications)]
     pub mod v1 {
         include!("gen/sakuga.generation.v1.rs");
+    }
+}
+
+/// Files of clients.
+pub mod asset {
+    /// Version 1.
+    #[allow(missing_docs, clippy::all, clippy::pedantic, rustdoc::all, unused_qualifications)]
+    pub mod v1 {
+        include!("gen/sakuga.asset.v1.rs");
     }
 }
 

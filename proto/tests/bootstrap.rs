@@ -10,6 +10,7 @@ use prost_reflect::prost::Message as _;
 
 /// Every file of the public API.
 const FILES: &[&str] = &[
+    "sakuga/asset/v1/asset_service.proto",
     "sakuga/generation/v1/event.proto",
     "sakuga/generation/v1/generation_service.proto",
     "sakuga/generation/v1/job.proto",
@@ -140,6 +141,8 @@ fn generated(
     let builder = tonic_prost_build::configure()
         .out_dir(out.path())
         .build_transport(false)
+        .bytes(".sakuga.asset.v1.GetAssetResponse.data")
+        .bytes(".sakuga.asset.v1.UploadAssetRequest.data")
         .bytes(".sakuga.generation.v1.Preview.data")
         .bytes(".sakuga.generation.v1.ImageChunk.data")
         .extern_path(".google.rpc", "::tonic_types::pb")

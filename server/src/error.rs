@@ -5,6 +5,7 @@ use std::time::Duration;
 use sakuga_model_core::{EngineError, MemoryShortage, SmallerRequest};
 use sakuga_proto::text::count;
 
+use crate::assets::AssetError;
 use crate::store::StoreError;
 
 /// Why a call was refused or a job failed.
@@ -142,6 +143,9 @@ pub enum ServerError {
         /// How often it was begun.
         attempts: u32,
     },
+    /// A call on assets is refused. [`ServerError::Store`] and [`ServerError::InvalidRequest`] have the other reasons.
+    #[error(transparent)]
+    Asset(AssetError),
     /// Jobs cannot be written down.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -189,6 +193,18 @@ impl Violation {
     /// A fault of `field`.
     pub fn new(field: impl Into<String>, reason: &'static str, description: impl Into<String>) -> Self {
         Self { field: field.into(), description: description.into(), reason }
+    }
+}
+
+impl From<AssetError> for ServerError {
+    fn from(error: AssetError) -> Self {
+        let text = error.to_string();
+        match error {
+            AssetError::Store(error) => Self::Store(error),
+            AssetError::TooLong { .. } => Self::invalid("data", Violation::OUT_OF_RANGE, text),
+            AssetError::OtherSize { .. } => Self::invalid("start.size", Violation::CONFLICT, text),
+            error => Self::Asset(error),
+        }
     }
 }
 

@@ -31,8 +31,8 @@
 //!    client. The pieces of pictures are read from the artifact store in `jobs/artifacts.rs` when they are sent.
 //!
 //! [`studio`] serves a page for browsers and the calls that it makes, on a port of its own.
-//! [`models`] knows the models and where their weights are. [`app`] puts everything together, [`config`] reads the options.
-//! [`metrics`] counts, [`trace`] exports to a collector, [`telemetry`] keeps what was sampled during a job, and [`maintenance`]
+//! [`assets`] keeps the files of clients that requests refer to. [`models`] knows the models and where their weights are.
+//! [`app`] puts everything together, [`config`] reads the options. [`metrics`] counts, [`trace`] exports to a collector, [`telemetry`] keeps what was sampled during a job, and [`maintenance`]
 //! works on the data folder of a server that is stopped. Errors are [`error::ServerError`] until [`wire::status`] turns them
 //! into gRPC statuses.
 //!
@@ -44,8 +44,8 @@
 //!   reader sees it. After a restart jobs that waited wait again, those that ran start again, and no sequence number is used
 //!   twice.
 //! - Nothing waits for a reader: a slow one misses previews and samples, and gaps in the sequence numbers show it.
-//! - [`engine`], [`models`] and [`scheduler`] name no type of the wire and no tensor. Only [`wire`], [`service`] and [`jobs`] name types
-//!   of the wire; [`app`] registers the services.
+//! - [`engine`], [`models`] and [`scheduler`] name no type of the wire and no tensor. Only [`wire`], [`service`], [`jobs`] and
+//!   [`assets`] name types of the wire; [`app`] registers the services.
 //! - No file names a network or a text encoder of a model: those are lists in
 //!   [`ModelInfo`](sakuga_model_core::ModelInfo).
 //! - Without the feature `burn` the crate holds no tensor code, and all of its tests pass.
@@ -54,6 +54,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod assets;
 pub mod auth;
 pub mod background;
 pub mod config;

@@ -99,11 +99,12 @@ impl<'a> Source<'a> {
         if names.contains("sakuga_model") && !is_or_within(within, "engine/burn") {
             findings.push(format!("{}: names sakuga_model; only server/src/engine/burn.rs may", self.path));
         }
-        // Stored jobs are messages of the wire contract.
-        let converts = ["wire", "service", "jobs"].iter().any(|module| is_or_within(within, module));
+        // Stored jobs and assets are messages of the wire contract.
+        let converts = ["wire", "service", "jobs", "assets"].iter().any(|module| is_or_within(within, module));
         // The composition root registers the services, which are types of the wire.
         if self.names_messages() && !converts && !is_or_within(within, "app") {
-            findings.push(format!("{}: names sakuga_proto; only server/src/wire, service and jobs may", self.path));
+            findings
+                .push(format!("{}: names sakuga_proto; only server/src/wire, service, jobs and assets may", self.path));
         }
         findings
     }

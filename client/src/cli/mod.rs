@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 use sakuga_client::proto::text::one_line;
 
+mod assets;
 mod bench;
 mod check;
 mod clock;
@@ -43,8 +44,8 @@ use terminal::Terminal;
 
 /// Pictures from structured prompts: check a prompt, draw it, show the request in a picture.
 ///
-/// `validate`, `fmt`, `show`, `import`, `schema` and `completions` need no server; `generate`, `jobs`, `models`, `top`, `info`
-/// and `bench` do.
+/// `validate`, `fmt`, `show`, `import`, `schema` and `completions` need no server; `generate`, `jobs`, `models`,
+/// `assets`, `top`, `info` and `bench` do.
 #[derive(Debug, Parser)]
 #[command(name = "sakuga", version, max_term_width = 110, after_long_help = exit::MANUAL)]
 struct Arguments {
@@ -66,6 +67,7 @@ enum Command {
     Info(info::InfoArguments),
     Jobs(jobs::JobsArguments),
     Models(models::ModelsArguments),
+    Assets(assets::AssetsArguments),
     Top(top::TopArguments),
     Bench(Box<bench::BenchArguments>),
     Schema(schema::SchemaArguments),
@@ -126,6 +128,7 @@ impl Command {
             Self::Info(arguments) => info::run(&arguments, terminal),
             Self::Jobs(arguments) => jobs::run(&arguments, terminal),
             Self::Models(arguments) => models::run(&arguments),
+            Self::Assets(arguments) => assets::run(&arguments),
             Self::Top(arguments) => top::run(&arguments, terminal),
             Self::Bench(arguments) => bench::run(&arguments, terminal),
             Self::Schema(arguments) => schema::run(&arguments),

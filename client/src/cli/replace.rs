@@ -12,11 +12,42 @@ use tempfile::{NamedTempFile, TempPath};
 ///
 /// [`ErrorKind::InvalidInput`] if `path` names anything but a regular file; what the file system reports.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    check(path)?;
-    let mut temporary = temporary_near(path)?;
-    temporary.write_all(bytes)?;
-    temporary.as_file().sync_all()?;
-    persist(temporary.into_temp_path(), path)
+    let mut replacement = Replacement::begin(path)?;
+    replacement.file().write_all(bytes)?;
+    replacement.finish()
+}
+
+/// A file that is written piece by piece and takes the place of `path` when it is whole. Dropped before that, it is removed.
+pub struct Replacement {
+    temporary: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// An empty file next to `path`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write()`].
+    pub fn begin(path: &Path) -> io::Result<Self> {
+        check(path)?;
+        Ok(Self { temporary: temporary_near(path)?, path: path.to_owned() })
+    }
+
+    /// The file to write to.
+    pub fn file(&mut self) -> &mut File {
+        self.temporary.as_file_mut()
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write()`].
+    pub fn finish(self) -> io::Result<()> {
+        self.temporary.as_file().sync_all()?;
+        persist(self.temporary.into_temp_path(), &self.path)
+    }
 }
 
 /// Fails if a file cannot be written to `path`.

@@ -3,6 +3,7 @@
 #[path = "../support.rs"]
 mod support;
 
+mod assets;
 mod bench;
 mod command;
 mod fake;

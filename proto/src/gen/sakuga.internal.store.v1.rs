@@ -35,3 +35,29 @@ impl ::prost::Name for JobRecord {
         "/sakuga.internal.store.v1.JobRecord".into()
     }
 }
+/// What the server's store keeps of an asset of one owner. The bytes are in a file that its SHA-256 names, once for all owners.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AssetRecord {
+    /// The asset as clients see it, without `expire_time`.
+    #[prost(message, optional, tag = "1")]
+    pub asset: ::core::option::Option<super::super::super::asset::v1::Asset>,
+    /// The name of the credential that owns the asset. Empty if the server asked for none.
+    #[prost(string, tag = "2")]
+    pub owner: ::prost::alloc::string::String,
+    /// When the owner used it last.
+    #[prost(message, optional, tag = "3")]
+    pub use_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Version of the record.
+    #[prost(uint32, tag = "4")]
+    pub version: u32,
+}
+impl ::prost::Name for AssetRecord {
+    const NAME: &'static str = "AssetRecord";
+    const PACKAGE: &'static str = "sakuga.internal.store.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.internal.store.v1.AssetRecord".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.internal.store.v1.AssetRecord".into()
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sakuga_proto::asset::v1::asset_service_server::AssetServiceServer;
 use sakuga_proto::generation::v1::generation_service_server::GenerationServiceServer;
 use sakuga_proto::generation::v1::job_service_server::JobServiceServer;
 use sakuga_proto::model::v1::model_service_server::ModelServiceServer;
@@ -15,6 +16,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::models::{Catalog, ModelState, ModelStatus};
 use crate::scheduler::{EngineStatus, Scheduler};
+use crate::service::assets::AssetCalls;
 use crate::service::generation::Generation;
 use crate::service::jobs::JobCalls;
 use crate::service::models::Models;
@@ -22,8 +24,12 @@ use crate::service::prompt::Prompts;
 use crate::service::system::System;
 
 /// Services that answer also while the engine is lost.
-const ALWAYS: [&str; 3] =
-    [PromptServiceServer::<Prompts>::NAME, SystemServiceServer::<System>::NAME, ModelServiceServer::<Models>::NAME];
+const ALWAYS: [&str; 4] = [
+    AssetServiceServer::<AssetCalls>::NAME,
+    PromptServiceServer::<Prompts>::NAME,
+    SystemServiceServer::<System>::NAME,
+    ModelServiceServer::<Models>::NAME,
+];
 /// The server as a whole (the empty name), and the services that need the engine.
 const WITH_ENGINE: [&str; 3] = ["", GenerationServiceServer::<Generation>::NAME, JobServiceServer::<JobCalls>::NAME];
 

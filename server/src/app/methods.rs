@@ -2,7 +2,7 @@
 
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 
-use super::routes::PUBLIC_BYTES_MAX;
+use super::routes::{PIECE_BYTES_MAX, PUBLIC_BYTES_MAX};
 use crate::transport::message::MessageLimits;
 
 /// A message with a prompt: its text, typed or not, the negative one and a system prompt.
@@ -12,6 +12,11 @@ const QUESTION: MessageLimits = MessageLimits { bytes_max: 16 * 1024, fields_max
 /// A message of a service that needs no token.
 const PUBLIC: MessageLimits = MessageLimits { bytes_max: PUBLIC_BYTES_MAX, fields_max: 64 };
 
+/// A message with a piece of a file.
+const PIECE: MessageLimits = MessageLimits { bytes_max: PIECE_BYTES_MAX, fields_max: 256 };
+
+/// The method whose messages have pieces of a file.
+const WITH_PIECE: &str = "sakuga.asset.v1.AssetService/UploadAsset";
 /// The methods whose messages have a prompt.
 const WITH_PROMPT: &[&str] = &[
     "sakuga.generation.v1.GenerationService/Generate",
@@ -45,7 +50,11 @@ pub(super) fn limits(method: &MethodDescriptor) -> MessageLimits {
     if name.starts_with("grpc.") {
         return PUBLIC;
     }
-    if WITH_PROMPT.contains(&name.as_str()) { PROMPT } else { QUESTION }
+    match name.as_str() {
+        WITH_PIECE => PIECE,
+        name if WITH_PROMPT.contains(&name) => PROMPT,
+        _ => QUESTION,
+    }
 }
 
 #[cfg(test)]
@@ -65,7 +74,7 @@ mod tests {
     #[test]
     fn messages_with_prompts_are_those_of_existing_methods() {
         let methods: Vec<String> = all().iter().map(name).collect();
-        for named in WITH_PROMPT {
+        for named in WITH_PROMPT.iter().chain(&[WITH_PIECE]) {
             assert!(methods.iter().any(|method| method == named), "there is no {named}");
         }
     }

@@ -19,6 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic_health::server::HealthReporter;
 
 pub use self::error::AppError;
+use crate::assets::Assets;
 use crate::config::Config;
 use crate::encoder::Encoder;
 use crate::gpu::{DeviceSample, Sampler, Subscription};
@@ -30,7 +31,7 @@ use crate::scheduler::{EngineStatus, Scheduler};
 use crate::service::Context;
 use crate::store::place::{DataPlace, OpenError};
 use crate::store::writer::StoreWriter;
-use crate::store::{ArtifactStore, JobStore, StoreFault};
+use crate::store::{ArtifactStore, JobStore, StoreError, StoreFault};
 use crate::studio::layer::StudioLayer;
 use crate::telemetry::Telemetry;
 use crate::trace::Observer;
@@ -73,8 +74,8 @@ pub struct App {
     _metrics_listener: Option<AbortOnDropHandle<()>>,
     /// Keeps the newest sample of the device up to date.
     _heartbeat: Subscription,
-    /// Deletes old jobs.
-    _retention: AbortOnDropHandle<()>,
+    /// Delete old jobs and assets.
+    _retention: [AbortOnDropHandle<()>; 2],
 }
 
 impl App {
@@ -125,6 +126,12 @@ impl App {
         let (limits, memory_budget) = (config.limits, table.budget());
         let sampler = Arc::new(Sampler::start(probe)?);
         let writer = Arc::new(StoreWriter::start(store)?);
+        let assets = {
+            let (place, writer, settings) = (config.jobs.place.clone(), writer.clone(), config.jobs.assets.clone());
+            let opened = tokio::task::spawn_blocking(move || Assets::open(&place, writer, settings)).await;
+            let opened = opened.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())));
+            opened.map_err(|error| AppError::Recover(OpenError { place: config.jobs.place.clone(), error }))?
+        };
         let gate = Arc::new(RetentionGate::new(config.jobs.retention));
         let artifact_fault = StoreFault::default();
         let encoder = Encoder::start(artifacts.clone(), gate.clone(), artifact_fault.clone(), Handle::current())?;
@@ -142,6 +149,7 @@ impl App {
             writer,
             artifacts,
             artifact_fault,
+            assets: assets.clone(),
             telemetry,
             gate,
             observer: observer.clone(),
@@ -154,6 +162,8 @@ impl App {
         let heartbeat = sampler.subscribe(HEARTBEAT, move |sample| _ = newest.send_replace(Some(sample.clone())));
         let context = Arc::new(Context {
             jobs: jobs.clone(),
+            assets: assets.clone(),
+            asset_idle: config.jobs.assets.idle,
             streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
             large_answers: Arc::new(Semaphore::new(LARGE_ANSWERS)),
             latest_sample,
@@ -168,7 +178,10 @@ impl App {
         });
 
         let (routes, health) = routes(&context)?;
-        let retention = AbortOnDropHandle::new(tokio::spawn(jobs.retention_loop()));
+        let retention = [
+            AbortOnDropHandle::new(tokio::spawn(jobs.retention_loop())),
+            AbortOnDropHandle::new(tokio::spawn(assets.retention_loop())),
+        ];
         let stop_accepting = CancellationToken::new();
         let (listener, local_addr) = sockets.api;
         let incoming = Incoming::start(listener, credentials.tls.clone(), connections.clone());

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sakuga_proto::asset::v1::asset_service_server::AssetServiceServer;
 use sakuga_proto::generation::v1::generation_service_server::GenerationServiceServer;
 use sakuga_proto::generation::v1::job_service_server::JobServiceServer;
 use sakuga_proto::model::v1::model_service_server::ModelServiceServer;
@@ -16,6 +17,7 @@ use tonic_reflection::pb::v1alpha::server_reflection_server::ServerReflectionSer
 use super::AppError;
 use crate::limits::Limits;
 use crate::service::Context;
+use crate::service::assets::AssetCalls;
 use crate::service::generation::Generation;
 use crate::service::jobs::JobCalls;
 use crate::service::models::Models;
@@ -25,6 +27,8 @@ use crate::service::system::System;
 
 /// Bytes of a message to a service that needs no token.
 pub(super) const PUBLIC_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of a message with a piece of a file: 256 KiB, and the tag and length in front of it.
+pub(super) const PIECE_BYTES_MAX: usize = Limits::CHUNK_BYTES_MAX + 64;
 
 /// The services, and what reports the health. The transport bounds the messages to them; see [`super::methods`].
 pub(super) fn routes(context: &Arc<Context>) -> Result<(Routes, HealthReporter), AppError> {
@@ -39,6 +43,11 @@ pub(super) fn routes(context: &Arc<Context>) -> Result<(Routes, HealthReporter),
     let generation = GenerationServiceServer::new(Generation::new(context.clone()))
         .max_encoding_message_size(Limits::ANSWER_BYTES_MAX);
     let job_calls = JobServiceServer::new(JobCalls::new(context.clone()))
+        .max_encoding_message_size(Limits::ANSWER_BYTES_MAX)
+        .send_compressed(CompressionEncoding::Zstd)
+        .send_compressed(CompressionEncoding::Gzip);
+    let assets = AssetServiceServer::new(AssetCalls::new(context.clone()))
+        .max_decoding_message_size(PIECE_BYTES_MAX)
         .max_encoding_message_size(Limits::ANSWER_BYTES_MAX)
         .send_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip);
@@ -64,6 +73,7 @@ pub(super) fn routes(context: &Arc<Context>) -> Result<(Routes, HealthReporter),
         .send_compressed(CompressionEncoding::Gzip);
     let routes = Routes::new(generation)
         .add_service(job_calls)
+        .add_service(assets)
         .add_service(prompts)
         .add_service(system)
         .add_service(models)

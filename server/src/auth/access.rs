@@ -102,6 +102,7 @@ const ADMIN: Access = Access::Scoped(Scopes::one(Scope::Admin));
 const RULES: &[(&str, Access)] = &[
     ("/grpc.health.v1.Health/", Access::Open),
     ("/grpc.reflection.", Access::Known),
+    ("/sakuga.asset.", GENERATE),
     ("/sakuga.prompt.", GENERATE),
     ("/sakuga.generation.", GENERATE),
     ("/sakuga.system.", METRICS),

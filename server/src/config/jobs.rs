@@ -1,14 +1,15 @@
-//! Where jobs are kept, and for how long.
+//! Where jobs and assets are kept, and for how long.
 
 use std::time::Duration;
 
 use clap::Args;
 
+use crate::assets::AssetSettings;
 use crate::retention::Retention;
 use crate::settings::number;
 use crate::store::place::DataPlace;
 
-/// MiB of pictures that are kept in memory unless the setting says otherwise: memory is scarcer than a disk.
+/// MiB of pictures, and of the assets of one client, without a data folder unless the setting says otherwise: memory is scarcer than a disk.
 const KEEP_MIB_IN_MEMORY: u64 = 256;
 const HOUR_S: u64 = 3600;
 
@@ -21,6 +22,8 @@ pub struct JobsConfig {
     pub artifacts: Option<String>,
     /// For how long.
     pub retention: Retention,
+    /// What clients may upload, and for how long it is kept.
+    pub assets: AssetSettings,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -47,14 +50,22 @@ pub(super) struct JobSettings {
     /// deleted first. Meanwhile there may be up to 64 jobs more; then the next picture waits.
     #[arg(long, value_name = "MIB", default_value = "10240", value_parser = number::<u64>(0..=1 << 40))]
     keep_mib: u64,
+    /// How many MiB the assets of one client may take together: pictures and adapters that it uploads. 256 with
+    /// `--data-dir memory` unless it is given; they are in a temporary folder then.
+    #[arg(long, value_name = "MIB", default_value = "4096", value_parser = number::<u64>(0..=1 << 40))]
+    asset_mib: u64,
+    /// How long an asset is kept after its last use.
+    #[arg(long, value_name = "HOURS", default_value = "168", value_parser = number::<u64>(0..=1_000_000))]
+    asset_keep_hours: u64,
 }
 
 impl JobSettings {
-    /// `port` has its own folder with `auto`; `environment` says where the user's folders are.
+    /// `port` has its own folder with `auto`; `environment` says where the user's folders are, and `is_given` which settings are
+    /// not those by default.
     pub(super) fn into_config(
         self,
         port: u16,
-        is_keep_mib_given: bool,
+        is_given: &dyn Fn(&str) -> bool,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> JobsConfig {
         let place = match self.data_dir.as_str() {
@@ -62,14 +73,21 @@ impl JobSettings {
             "memory" => DataPlace::Memory,
             folder => DataPlace::Folder(folder.into()),
         };
-        let is_default_in_memory = place == DataPlace::Memory && !is_keep_mib_given;
-        let mib = if is_default_in_memory { self.keep_mib.min(KEEP_MIB_IN_MEMORY) } else { self.keep_mib };
+        let mebibytes = |setting: &str, mib: u64| {
+            let is_default_in_memory = place == DataPlace::Memory && !is_given(setting);
+            (if is_default_in_memory { mib.min(KEEP_MIB_IN_MEMORY) } else { mib }) << 20
+        };
         let retention = Retention {
             age: Duration::from_secs(self.keep_hours * HOUR_S),
             event_age: Duration::from_secs(self.keep_steps_hours * HOUR_S),
             count: self.keep_jobs,
-            bytes: mib << 20,
+            bytes: mebibytes("keep-mib", self.keep_mib),
         };
-        JobsConfig { place, artifacts: self.artifacts, retention }
+        let assets = AssetSettings {
+            quota: mebibytes("asset-mib", self.asset_mib),
+            keep: Duration::from_secs(self.asset_keep_hours * HOUR_S),
+            ..AssetSettings::default()
+        };
+        JobsConfig { place, artifacts: self.artifacts, retention, assets }
     }
 }

@@ -43,7 +43,7 @@ pub struct Config {
     pub models: ModelsConfig,
     /// What a request may ask for.
     pub limits: Limits,
-    /// Where jobs are kept, and for how long.
+    /// Where jobs and assets are kept, and for how long.
     pub jobs: JobsConfig,
     /// How long the running job may go on after the signal to stop.
     pub drain_timeout: Duration,
@@ -279,7 +279,7 @@ impl Settings {
         Config {
             listen: server.listen,
             models: engine.into_models(limits.pixels_max),
-            jobs: jobs.into_config(server.listen.port(), layers.is_given("keep-mib"), environment),
+            jobs: jobs.into_config(server.listen.port(), &|setting| layers.is_given(setting), environment),
             limits,
             studio,
             transport,

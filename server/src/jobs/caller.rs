@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::assets::AssetOwner;
+
 /// On whose behalf a call acts on jobs.
 #[derive(Clone, Debug)]
 pub struct Caller {
@@ -19,6 +21,11 @@ impl Caller {
     /// Whether the call may know of a job and act on it.
     pub(super) fn may_access(&self, owner: &str) -> bool {
         self.sees_all || *self.owner == *owner || self.former_owner.as_deref() == Some(owner)
+    }
+
+    /// Whose assets the call may use: the owner's alone, also for a call that acts on every job.
+    pub fn asset_owner(&self) -> AssetOwner {
+        AssetOwner { name: self.owner.clone(), former: self.former_owner.clone() }
     }
 
     /// The key under which a repeated call with this `request_id` finds its job; empty without a `request_id`.

@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::caller::Caller;
 use super::record::Record;
+use crate::assets::Assets;
 use crate::error::{ServerError, Violation};
 use crate::job::JobHandle;
 use crate::job_id::JobId;
@@ -44,6 +45,8 @@ pub struct Dependencies {
     pub artifacts: Arc<dyn ArtifactStore>,
     /// Set while pictures cannot be written.
     pub artifact_fault: StoreFault,
+    /// The files that requests refer to.
+    pub assets: Arc<Assets>,
     /// Samples of the device during the newest jobs.
     pub telemetry: Telemetry,
     /// The index of ended jobs.

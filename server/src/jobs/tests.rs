@@ -8,6 +8,7 @@ use sakuga_model_core::{ModelDescription, TokenCount, TokenCounter};
 use sakuga_proto::generation::v1::{GenerateRequest, JobOptions, Sampling, generate_request};
 
 use super::*;
+use crate::assets::{AssetSettings, Assets};
 use crate::encoder::Encoder;
 use crate::engine::scripted::{self, Script};
 use crate::error::ServerError;
@@ -18,6 +19,7 @@ use crate::models::{Catalog, MemoryBudget, ModelId, ServedModel};
 use crate::retention::{Retention, RetentionGate};
 use crate::scheduler::{EngineThread, Ready, Scheduler};
 use crate::store::artifacts::ObjectArtifacts;
+use crate::store::place::DataPlace;
 use crate::store::redb::RedbStore;
 use crate::store::writer::StoreWriter;
 use crate::store::{JobStore, StoreFault};
@@ -54,15 +56,18 @@ async fn registry(limits: Limits) -> (Arc<Jobs>, Arc<Counting>) {
     let ModelDescription { info, tokens, .. } = models.into_iter().next().expect("a model");
     let tokens = Arc::new(Counting { inner: tokens, calls: AtomicUsize::new(0) });
     let served = ServedModel { id: ModelId::DEFAULT, info, tokens: tokens.clone(), limits: limits.clone() };
+    let writer = Arc::new(StoreWriter::start(store).expect("a thread"));
+    let assets = Assets::open(&DataPlace::Memory, writer.clone(), AssetSettings::default()).expect("readable");
     let jobs = Jobs::new(Dependencies {
         models: Arc::new(Catalog::new(vec![served])),
         memory_budget: MemoryBudget::default(),
         limits,
         scheduler: Arc::new(scheduler),
         device_memory: None,
-        writer: Arc::new(StoreWriter::start(store).expect("a thread")),
+        writer,
         artifacts,
         artifact_fault: fault,
+        assets,
         telemetry: Telemetry::default(),
         gate,
         observer: None,

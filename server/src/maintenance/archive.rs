@@ -1,15 +1,19 @@
-//! The archive of jobs: a tar file that other programs can read.
+//! The archive of jobs and assets: a tar file that other programs can read.
 //!
 //! ```text
-//! sakuga-jobs.json                  {"format": "sakuga jobs", "version": 1, "software": "sakuga-server 0.1.0"}
+//! sakuga-jobs.json                  {"format": "sakuga jobs", "version": 2, "software": "sakuga-server 0.1.0"}
 //! jobs/ID/job.json                  what follows of this job: bytes and SHA-256 of each file, and `reserved`
 //! jobs/ID/record.pb                 sakuga.internal.store.v1.JobRecord
 //! jobs/ID/events.pb                 every event as sakuga.generation.v1.GenerateEvent, each behind its length as a varint
 //! jobs/ID/pictures/0.png            its pictures, those that are not missing or altered
-//! end.json                          {"jobs": 12}
+//! assets/SHA256/asset.json          what follows of this asset: bytes and SHA-256 of each file
+//! assets/SHA256/0.pb                sakuga.internal.store.v1.AssetRecord of each owner
+//! assets/SHA256/file                the uploaded file
+//! end.json                          {"jobs": 12, "assets": 3}
 //! ```
 //!
-//! The files of a job follow its `job.json` in this order. `end.json` is last: an archive without it was cut off.
+//! The files of a job follow its `job.json` in this order, and those of an asset its `asset.json`. The assets follow the jobs.
+//! `end.json` is last: an archive without it was cut off. Version 1 had no assets.
 
 use bytes::{Buf as _, Bytes};
 use prost::encoding::{decode_varint, encode_varint};
@@ -21,8 +25,8 @@ use super::MaintenanceError;
 pub const HEAD: &str = "sakuga-jobs.json";
 /// The last entry.
 pub const END: &str = "end.json";
-/// The version of the format that this program writes and reads.
-pub const VERSION: u64 = 1;
+/// The version of the format that this program writes. It reads the earlier one too.
+pub const VERSION: u64 = 2;
 /// Bytes of the JSON files.
 pub const JSON_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of a record.
@@ -33,6 +37,8 @@ pub const EVENTS_BYTES_MAX: u64 = 1 << 30;
 pub const PICTURE_BYTES_MAX: u64 = 1 << 30;
 /// Pictures of a job.
 const PICTURES_MAX: usize = 16;
+/// Owners of an asset.
+const OWNERS_MAX: usize = 4096;
 
 /// The contents of the first entry.
 pub fn head() -> Value {
@@ -47,9 +53,9 @@ pub fn head() -> Value {
 /// [`MaintenanceError::Archive`] for another format or version.
 pub fn check_head(head: &Value) -> Result<(), MaintenanceError> {
     match (head["format"].as_str(), head["version"].as_u64()) {
-        (Some("sakuga jobs"), Some(VERSION)) => Ok(()),
+        (Some("sakuga jobs"), Some(1..=VERSION)) => Ok(()),
         (Some("sakuga jobs"), version) => Err(MaintenanceError::Archive(format!(
-            "its version is {}, and this program reads version {VERSION}; use a newer one",
+            "its version is {}, and this program reads versions up to {VERSION}; use a newer one",
             version.map_or_else(|| "not a number".into(), |version| version.to_string())
         ))),
         _ => Err(MaintenanceError::Archive(format!("it does not begin with {HEAD} of `sakuga-server store export`"))),
@@ -118,6 +124,28 @@ impl Entry {
     }
 }
 
+/// What an archive holds of an asset, as its `asset.json` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AssetEntry {
+    /// The uploaded file.
+    pub file: Sum,
+    /// The record of each owner.
+    pub records: Vec<Sum>,
+}
+
+impl AssetEntry {
+    /// The contents of `asset.json`.
+    pub fn json(&self) -> Value {
+        json!({ "file": self.file.json(), "records": self.records.iter().map(Sum::json).collect::<Vec<_>>() })
+    }
+
+    /// Reads the contents of `asset.json`; `None` if they are not what [`AssetEntry::json`] writes.
+    pub fn read(value: &Value) -> Option<Self> {
+        let records = value["records"].as_array().filter(|records| records.len() <= OWNERS_MAX)?;
+        Some(Self { file: Sum::read(&value["file"])?, records: records.iter().map(Sum::read).collect::<Option<_>>()? })
+    }
+}
+
 /// Encoded events, one behind the other.
 pub fn join<'a>(events: impl IntoIterator<Item = &'a Bytes>) -> Vec<u8> {
     let mut joined = Vec::new();
@@ -154,10 +182,13 @@ mod tests {
             pictures: vec![Some(Sum::of(b"picture")), None],
         };
         assert_eq!(Entry::read(&entry.json()), Some(entry));
+        let asset = AssetEntry { file: Sum::of(b"file"), records: vec![Sum::of(b"record")] };
+        assert_eq!(AssetEntry::read(&asset.json()), Some(asset));
         check_head(&head()).expect("its own");
-        for other in [json!({}), json!({ "format": "sakuga jobs", "version": 2 }), json!([1])] {
+        check_head(&json!({ "format": "sakuga jobs", "version": 1 })).expect("the earlier one");
+        for other in [json!({}), json!({ "format": "sakuga jobs", "version": 3 }), json!([1])] {
             assert!(check_head(&other).is_err(), "{other}");
-            assert_eq!(Entry::read(&other), None);
+            assert_eq!((Entry::read(&other), AssetEntry::read(&other)), (None, None));
         }
     }
 

@@ -8,6 +8,7 @@ use sakuga_proto::text::count;
 
 use super::MaintenanceError;
 use super::folder::DataFolder;
+use crate::assets::{AssetId, AssetRecord};
 use crate::jobs::{Record, check_picture};
 use crate::store::redb::{damage_note, has_right_checksums};
 use crate::store::{JobStore as _, StoreError};
@@ -48,6 +49,10 @@ pub struct Checked {
     pub pictures: usize,
     /// Bytes of the pictures.
     pub picture_bytes: u64,
+    /// Assets, one for each owner that has it.
+    pub assets: usize,
+    /// Bytes of the files of assets.
+    pub asset_bytes: u64,
     /// What is damaged.
     pub problems: Vec<Problem>,
 }
@@ -57,10 +62,12 @@ impl fmt::Display for Checked {
         for problem in &self.problems {
             writeln!(formatter, "{problem}")?;
         }
-        let Self { jobs, open, events, pictures, picture_bytes, problems } = self;
+        let Self { jobs, open, events, pictures, picture_bytes, assets, asset_bytes, problems } = self;
+        let mebibytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
         let (jobs, events, pictures) = (count(*jobs, "job"), count(*events, "event"), count(*pictures, "picture"));
         write!(formatter, "{jobs}, {open} of them not ended, {events}, {pictures} of ")?;
-        write!(formatter, "{:.1} MiB: ", *picture_bytes as f64 / f64::from(1 << 20))?;
+        write!(formatter, "{:.1} MiB, {} of ", mebibytes(*picture_bytes), count(*assets, "asset"))?;
+        write!(formatter, "{:.1} MiB: ", mebibytes(*asset_bytes))?;
         match problems.len() {
             0 => writeln!(formatter, "nothing is damaged"),
             found => writeln!(formatter, "{}", count(found, "problem")),
@@ -137,6 +144,7 @@ pub async fn check(folder: &DataFolder) -> Result<Checked, MaintenanceError> {
             }
         }
     }
+    check_assets(&mut checked, folder, &store)?;
     drop(store);
     let is_sound = has_right_checksums(&folder.database()).map_err(|error| folder.failed(error))?;
     if !is_sound && checked.problems.is_empty() {
@@ -170,6 +178,46 @@ fn check_events(
         Ok(_) => {}
         Err(error @ StoreError::Damaged(_)) => checked.add(folder.database(), Some(job), error, REPAIR),
         Err(error) => return Err(folder.failed(error)),
+    }
+    Ok(())
+}
+
+/// Compares the files of assets with their names, and finds those that nobody has.
+fn check_assets(
+    checked: &mut Checked,
+    folder: &DataFolder,
+    store: &crate::store::redb::RedbStore,
+) -> Result<(), MaintenanceError> {
+    const UPLOAD: &str = "restore the file from a backup, or upload it again";
+    let mut known = BTreeSet::new();
+    for (key, bytes) in store.assets().map_err(|error| folder.failed(error))? {
+        let id = AssetId::of_key(&key);
+        let is_new = id.is_some_and(|id| known.insert(id));
+        match bytes.and_then(|bytes| AssetRecord::of(&key, &bytes)) {
+            Ok(record) => {
+                checked.assets += 1;
+                if !is_new {
+                    continue;
+                }
+                let path = folder.assets.path(record.id()).map_err(|error| folder.failed(error))?;
+                match folder.assets.check(record.id(), record.size()) {
+                    Ok(()) => checked.asset_bytes += record.size(),
+                    Err(error @ StoreError::Damaged(_)) => checked.add(path, None, error, UPLOAD),
+                    Err(error) => return Err(folder.failed(error)),
+                }
+            }
+            Err(error) => {
+                let name = id.map(|id| format!("asset {id}: ")).unwrap_or_default();
+                checked.add(folder.database(), None, format!("{name}{error}"), REPAIR);
+            }
+        }
+    }
+    for id in folder.assets.ids().into_iter().filter(|id| !known.contains(id)) {
+        let path = folder.assets.path(id).map_err(|error| folder.failed(error))?;
+        checked.add(path, None, "nobody has this asset", "the next start removes it");
+    }
+    for file in folder.assets.unfinished() {
+        checked.add(file, None, "an asset was being uploaded when the server ended", "the next start removes it");
     }
     Ok(())
 }

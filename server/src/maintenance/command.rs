@@ -32,13 +32,13 @@ pub fn command() -> Command {
     let on_folder =
         |name: &'static str, about: &'static str| Command::new(name).about(about).arg(folder()).arg(artifacts());
     Command::new(NAME)
-        .about("Check, repair, export or import the jobs of a server that is stopped")
+        .about("Check, repair, export or import the jobs and assets of a server that is stopped")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(on_folder("check", "List what is damaged; change nothing. Exit status 1 if anything is"))
         .subcommand(on_folder(
             "repair",
-            "Make a new database of every job that can be read, and keep the old file next to it. Change nothing if nothing \
+            "Make a new database of every job and asset that can be read, and keep the old file next to it. Change nothing if nothing \
              is damaged",
         ))
         .subcommand(
@@ -52,7 +52,7 @@ pub fn command() -> Command {
             ),
         )
         .subcommand(
-            on_folder("import", "Add the jobs of an archive. Jobs that are there already are never replaced").arg(
+            on_folder("import", "Add the jobs and assets of an archive. Those that are there already are never replaced").arg(
                 Arg::new("archive")
                     .value_name("FILE")
                     .required(true)

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::MaintenanceError;
+use crate::assets::files::AssetFiles;
 use crate::store::artifacts::ObjectArtifacts;
-use crate::store::place;
+use crate::store::place::{self, DataPlace};
 use crate::store::redb::{Backing, RedbStore};
 use crate::store::{ArtifactStore as _, StoreError};
 
@@ -13,6 +14,8 @@ pub struct DataFolder {
     path: PathBuf,
     /// Its pictures.
     pub pictures: ObjectArtifacts,
+    /// The files of its assets.
+    pub assets: AssetFiles,
 }
 
 impl DataFolder {
@@ -31,7 +34,8 @@ impl DataFolder {
             Some(url) => place::artifacts_at(url),
             None => ObjectArtifacts::in_folder(&place::pictures(path)),
         };
-        Ok(Self { path: path.to_owned(), pictures: pictures.map_err(failed)? })
+        let assets = AssetFiles::of(&DataPlace::Folder(path.to_owned()));
+        Ok(Self { path: path.to_owned(), pictures: pictures.map_err(failed)?, assets })
     }
 
     /// The folder.

@@ -1,15 +1,18 @@
-//! `store import`: adds the jobs of an archive to a data folder. A job that the folder has is left as it is.
+//! `store import`: adds the jobs and assets of an archive to a data folder. What the folder has is left as it is.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::io::Read;
+use std::io::{Read, Write as _};
 use std::path::Path;
 
 use bytes::Bytes;
 use sakuga_proto::text::count;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
-use super::archive::{self, END, Entry, HEAD, Sum};
+use super::archive::{self, AssetEntry, END, Entry, HEAD, Sum};
 use super::{MaintenanceError, folder::DataFolder};
+use crate::assets::{AssetId, AssetRecord};
 use crate::job_id::JobId;
 use crate::jobs::Record;
 use crate::store::redb::RedbStore;
@@ -22,6 +25,10 @@ pub struct Imported {
     pub added: usize,
     /// Jobs that the folder had already, with the same contents.
     pub known: usize,
+    /// Assets, one for each owner, that were added.
+    pub assets: usize,
+    /// Assets that the folder had already.
+    pub known_assets: usize,
     /// Jobs that were not added, and why.
     pub refused: Vec<(String, String)>,
 }
@@ -31,9 +38,10 @@ impl fmt::Display for Imported {
         for (job, why) in &self.refused {
             writeln!(formatter, "job {job}: not imported: {why}")?;
         }
-        let Self { added, known, refused } = self;
-        let added = count(*added, "job");
-        writeln!(formatter, "{added} imported, {known} already there, {} refused", refused.len())
+        let Self { added, known, assets, known_assets, refused } = self;
+        let (added, assets) = (count(*added, "job"), count(*assets, "asset"));
+        writeln!(formatter, "{added} imported, {known} already there, {} refused", refused.len())?;
+        writeln!(formatter, "{assets} imported, {known_assets} already there")
     }
 }
 
@@ -70,6 +78,32 @@ impl<R: Read> Entries<'_, R> {
         Ok(Some((name, file.into())))
     }
 
+    /// Writes the next file, which has to have this name and sum, into `out`.
+    fn expect_into(&mut self, name: &str, sum: &Sum, out: &mut std::fs::File) -> Result<(), MaintenanceError> {
+        let entry = self.entries.next().ok_or_else(|| broken(format!("it is cut off before {name}")))?;
+        let mut entry = entry.map_err(broken)?;
+        if entry.path().map_err(broken)?.to_str() != Some(name) || !entry.header().entry_type().is_file() {
+            return Err(broken(format!("something else is where {name} has to be")));
+        }
+        if entry.size() != sum.bytes {
+            return Err(broken(format!("the size of {name} is wrong; fetch the archive again")));
+        }
+        let (mut hash, mut piece, mut read) = (Sha256::new(), vec![0; 256 * 1024], 0);
+        loop {
+            let bytes = entry.read(&mut piece).map_err(broken)?;
+            if bytes == 0 {
+                break;
+            }
+            read += bytes as u64;
+            hash.update(&piece[..bytes]);
+            out.write_all(&piece[..bytes]).map_err(|error| MaintenanceError::File { path: name.into(), error })?;
+        }
+        if read != sum.bytes || sakuga_proto::digest::hex(&hash.finalize()) != sum.sha256 {
+            return Err(broken(format!("the checksum of {name} is wrong; fetch the archive again")));
+        }
+        Ok(())
+    }
+
     /// The contents of the next file, which has to have this name and sum.
     fn expect(&mut self, name: &str, sum: &Sum) -> Result<Bytes, MaintenanceError> {
         match self.next()? {
@@ -96,7 +130,7 @@ struct Job {
     pictures: Vec<(u32, Option<Bytes>)>,
 }
 
-/// Adds the jobs of an archive. Each job is added as a whole or not at all; what was added before an error stays.
+/// Adds the jobs and assets of an archive. Each is added as a whole or not at all; what was added before an error stays.
 ///
 /// # Errors
 ///
@@ -118,16 +152,28 @@ async fn add_all(folder: &DataFolder, archive: impl Read, imported: &mut Importe
         Some((name, file)) if name == HEAD => archive::check_head(&read_json(HEAD, &file)?)?,
         _ => archive::check_head(&Value::Null)?,
     }
+    let known = store.assets().map_err(|error| folder.failed(error))?.into_iter().map(|(key, _)| key).collect();
+    let mut assets = 0;
     loop {
         let Some((name, file)) = entries.next()? else {
             return Err(broken(format!("it is cut off: {END} is missing")));
         };
         if name == END {
             let jobs = imported.added + imported.known + imported.refused.len();
-            return match read_json(END, &file)?["jobs"].as_u64() {
-                Some(count) if count == jobs as u64 => Ok(()),
-                _ => Err(broken(format!("{END} says another number of jobs than there are"))),
+            let end = read_json(END, &file)?;
+            // Version 1 had no assets.
+            return match (end["jobs"].as_u64(), end["assets"].as_u64().unwrap_or(0)) {
+                (Some(count), asset_count) if count == jobs as u64 && asset_count == assets => Ok(()),
+                _ => Err(broken(format!("{END} says another number of jobs or assets than there are"))),
             };
+        }
+        if let Some(id) = name.strip_prefix("assets/").and_then(|rest| rest.strip_suffix("/asset.json")) {
+            let id = AssetId::parse(id).ok_or_else(|| broken(format!("{name:?} is not the beginning of an asset")))?;
+            let entry = AssetEntry::read(&read_json(&name, &file)?);
+            let entry = entry.ok_or_else(|| broken(format!("{name} is not readable")))?;
+            add_asset(folder, (&store, &known), &mut entries, (id, &entry), imported)?;
+            assets += 1;
+            continue;
         }
         let id = name.strip_prefix("jobs/").and_then(|rest| rest.strip_suffix("/job.json"));
         let id = id.filter(|id| JobId::parse(id).is_some_and(|parsed| parsed.as_str() == *id));
@@ -224,6 +270,44 @@ async fn add(folder: &DataFolder, store: &RedbStore, job: Job) -> Result<bool, R
     }
     store.commit(&writes)?;
     Ok(true)
+}
+
+/// Adds an asset for every owner that does not have it. `known`: the keys of the records that the store has.
+fn add_asset<R: Read>(
+    folder: &DataFolder,
+    (store, known): (&RedbStore, &BTreeSet<Vec<u8>>),
+    entries: &mut Entries<'_, R>,
+    (id, entry): (AssetId, &AssetEntry),
+    imported: &mut Imported,
+) -> Result<(), MaintenanceError> {
+    let failed = |error: StoreError| folder.failed(error);
+    let mut writes = Vec::new();
+    for (number, sum) in entry.records.iter().enumerate() {
+        let record = entries.expect(&format!("assets/{id}/{number}.pb"), sum)?;
+        let record = AssetRecord::read(&record).map_err(broken)?;
+        if record.id() != id || record.size() != entry.file.bytes {
+            return Err(broken(format!("a record of asset {id} is that of another")));
+        }
+        match known.contains(&record.key()) {
+            true => imported.known_assets += 1,
+            false => writes.push(Write::PutAsset { key: record.key(), record: record.encode() }),
+        }
+    }
+    if entry.file.sha256 != id.to_string() {
+        return Err(broken(format!("the file of asset {id} is another")));
+    }
+    let (mut file, path) = folder.assets.begin().map_err(failed)?;
+    let name = format!("assets/{id}/file");
+    if let Err(error) = entries.expect_into(&name, &entry.file, &mut file) {
+        // Half a file is of no use.
+        let _ = std::fs::remove_file(path);
+        return Err(error);
+    }
+    // The file comes first: a record without its file is damage.
+    folder.assets.keep(&path, id).map_err(failed)?;
+    store.commit(&writes).map_err(failed)?;
+    imported.assets += writes.len();
+    Ok(())
 }
 
 /// Opens the file of an archive.

@@ -1,8 +1,8 @@
 //! Work on the data folder of a server that is stopped: `sakuga-server store check|repair|export|import`.
 //!
-//! [`mod@check`] lists what is damaged and changes nothing. [`mod@repair`] makes a new database of every job that can be read, and
-//! keeps the old file. [`mod@export`] writes jobs, events and pictures into one [`archive`], and [`import`] adds the jobs of such an
-//! archive to a folder; it never replaces anything.
+//! [`mod@check`] lists what is damaged and changes nothing. [`mod@repair`] makes a new database of every job and every record of an
+//! asset that can be read, and keeps the old file. [`mod@export`] writes jobs, events, pictures and assets into one [`archive`],
+//! and [`import`] adds those of such an archive to a folder; it never replaces anything.
 
 pub mod archive;
 pub mod check;
@@ -39,7 +39,7 @@ pub enum MaintenanceError {
     /// The file that is to be written is there already.
     #[error("{} is there already and is not replaced; name a new file with --out, or move that one away", .0.display())]
     OutExists(PathBuf),
-    /// The file is not an archive of jobs, or not a whole one.
+    /// The file is not such an archive, or not a whole one.
     #[error("the archive cannot be used: {0}")]
     Archive(String),
     /// What was imported until an error came.

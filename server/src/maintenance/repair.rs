@@ -1,4 +1,4 @@
-//! `store repair`: makes a new database of every job that can be read, and keeps the old file.
+//! `store repair`: makes a new database of every job and every record of an asset that can be read, and keeps the old file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,6 +10,7 @@ use sakuga_proto::text::count;
 
 use super::MaintenanceError;
 use super::folder::DataFolder;
+use crate::assets::{AssetId, AssetRecord};
 use crate::jobs::Record;
 use crate::store::redb::{Backing, RedbStore, damage_note, has_right_checksums};
 use crate::store::salvage::{self, Found};
@@ -27,6 +28,10 @@ pub struct Repaired {
     pub jobs: usize,
     /// Jobs whose record could not be read: they are only in the old file.
     pub lost: Vec<String>,
+    /// Records of assets that are kept.
+    pub assets: usize,
+    /// Assets of which a record could not be read: it is only in the old file.
+    pub lost_assets: Vec<AssetId>,
     /// Jobs that are kept without their first events, and how many those were.
     pub shortened: Vec<(String, usize)>,
     /// Whether the database could not be opened, so that its pages were read one by one.
@@ -38,7 +43,7 @@ pub struct Repaired {
 impl Repaired {
     /// Whether every job is kept with all of its events, as far as can be known.
     pub fn is_whole(&self) -> bool {
-        self.lost.is_empty() && self.shortened.is_empty() && !self.was_salvaged
+        self.lost.is_empty() && self.lost_assets.is_empty() && self.shortened.is_empty() && !self.was_salvaged
     }
 }
 
@@ -51,6 +56,12 @@ impl fmt::Display for Repaired {
                 "job {job}: its record cannot be read; it is left out, and its pictures stay in their folder"
             )?;
         }
+        for id in &self.lost_assets {
+            writeln!(
+                formatter,
+                "asset {id}: a record of it cannot be read; it is left out, and has to be uploaded again"
+            )?;
+        }
         for (job, events) in &self.shortened {
             writeln!(formatter, "job {job}: its beginning is left out, {}", count(*events, "event"))?;
         }
@@ -58,10 +69,12 @@ impl fmt::Display for Repaired {
             writeln!(
                 formatter,
                 "the pages of the database were read one by one: a job whose pages cannot be read is missing without its name, \
-                 a job whose last state cannot be read is drawn again, and jobs that were deleted lately may be there again"
+                 a job whose last state cannot be read is drawn again, and jobs and assets that were deleted lately may be there \
+                 again"
             )?;
         }
-        writeln!(formatter, "{} kept; the old database is {}", count(self.jobs, "job"), old.display())
+        let (jobs, assets) = (count(self.jobs, "job"), count(self.assets, "asset"));
+        writeln!(formatter, "{jobs} kept, and {assets}; the old database is {}", old.display())
     }
 }
 
@@ -107,7 +120,7 @@ pub fn repair(folder: &DataFolder) -> Result<Repaired, MaintenanceError> {
             salvage_pages(folder, &target()?).map_err(failed)?
         }
     };
-    if is_sound && !repaired.was_salvaged && repaired.lost.is_empty() && repaired.shortened.is_empty() {
+    if is_sound && repaired.is_whole() {
         remove_if_there(&rebuilt)?;
         remove_if_there(&damage_note(&database))?;
         return Ok(repaired);
@@ -182,6 +195,16 @@ impl Repaired {
 /// Copies what can be read of a database that can be opened.
 fn copy(source: &RedbStore, target: &RedbStore) -> Result<Repaired, StoreError> {
     let mut repaired = Repaired::default();
+    let mut writes = Vec::new();
+    for (key, bytes) in source.assets()? {
+        match bytes.and_then(|bytes| AssetRecord::of(&key, &bytes).map(|_| bytes)) {
+            Ok(record) => writes.push(Write::PutAsset { key, record }),
+            Err(newer @ StoreError::Newer(_)) => return Err(newer),
+            Err(_) => repaired.lost_assets.extend(AssetId::of_key(&key)),
+        }
+    }
+    repaired.assets = writes.len();
+    target.commit(&writes)?;
     let mut before: Option<String> = None;
     loop {
         let scanned = source.jobs(before.as_deref(), SCAN)?;
@@ -204,15 +227,32 @@ fn copy(source: &RedbStore, target: &RedbStore) -> Result<Repaired, StoreError> 
 fn salvage_pages(folder: &DataFolder, target: &RedbStore) -> Result<Repaired, StoreError> {
     let mut repaired = Repaired { was_salvaged: true, ..Repaired::default() };
     let mut records: BTreeMap<String, Record> = BTreeMap::new();
+    let mut assets: BTreeMap<Vec<u8>, AssetRecord> = BTreeMap::new();
     salvage::scan(&folder.database(), |found| {
-        if let Found::Job { job, record } = found
-            && let Ok(record) = Record::of(&job, &record)
-            && records.get(&job).is_none_or(|known| known.age() < record.age())
-        {
-            records.insert(job, record);
+        match found {
+            Found::Job { job, record } => {
+                if let Ok(record) = Record::of(&job, &record)
+                    && records.get(&job).is_none_or(|known| known.age() < record.age())
+                {
+                    records.insert(job, record);
+                }
+            }
+            Found::Asset { key, record } => {
+                // Without its file it was deleted.
+                if let Ok(record) = AssetRecord::of(&key, &record)
+                    && assets.get(&key).is_none_or(|known| known.used() < record.used())
+                    && folder.assets.path(record.id())?.exists()
+                {
+                    assets.insert(key, record);
+                }
+            }
+            Found::Event { .. } => {}
         }
         Ok(())
     })?;
+    repaired.assets = assets.len();
+    let put = |(key, record): (Vec<u8>, AssetRecord)| Write::PutAsset { key, record: record.encode() };
+    target.commit(&assets.into_iter().map(put).collect::<Vec<_>>())?;
     // Events may be many: they wait in the new database until all of a job are there.
     let mut batch = (Vec::new(), 0);
     salvage::scan(&folder.database(), |found| match found {

@@ -1,5 +1,6 @@
 //! The gRPC services, one file each: decode, call, encode. They decide nothing themselves.
 
+pub mod assets;
 mod caller;
 mod event_stream;
 pub mod generation;
@@ -12,13 +13,14 @@ mod watch_stream;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures::Stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::assets::Assets;
 use crate::error::ServerError;
 use crate::gpu::{DeviceSample, Sampler};
 use crate::jobs::Jobs;
@@ -44,6 +46,10 @@ pub struct Context {
     pub scheduler: Arc<Scheduler>,
     /// The jobs.
     pub jobs: Arc<Jobs>,
+    /// The files of clients.
+    pub assets: Arc<Assets>,
+    /// How long a call that uploads may send nothing.
+    pub asset_idle: Duration,
     /// One permit for each stream of events that may be open.
     pub streams: Arc<Semaphore>,
     /// One permit for each answer with whole jobs that may be in the making.

@@ -1,9 +1,9 @@
-//! Storage of jobs, events and pictures: two small traits, each with one implementation.
+//! Storage of jobs, events, pictures and the records of assets: two small traits, each with one implementation.
 //!
 //! Damage of a file is found here: `seal` puts a checksum in front of each value, `guard` catches the panics of the database,
 //! `bounded` keeps it from allocating what a damaged page names, `verify` reads everything once, and [`salvage`] reads what is left of a database that cannot be opened.
 //!
-//! A store holds bytes under keys and does not interpret them. [`redb`] keeps jobs and events in one file of an embedded
+//! A store holds bytes under keys and does not interpret them. [`redb`] keeps jobs, events and records of assets in one file of an embedded
 //! database, [`artifacts`] keeps pictures in a folder, in memory or in an S3-compatible store. [`writer`] is the thread that
 //! commits for all jobs.
 
@@ -27,10 +27,12 @@ pub mod writer;
 
 pub use corruption::Corruption;
 pub use fault::StoreFault;
-pub use verify::DamagedValue;
+pub use verify::{DamagedValue, ValueOwner};
 
 /// The id of a job and its record, or what is wrong with the record.
 pub type StoredRecord = (String, Result<Vec<u8>, StoreError>);
+/// The key of an asset's record and the record, or what is wrong with it.
+pub type StoredAsset = (Vec<u8>, Result<Vec<u8>, StoreError>);
 
 /// One change. A batch of changes is applied whole or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,7 +83,22 @@ pub enum Write {
         /// Its name key; empty if it has none.
         name: Vec<u8>,
     },
+    /// Writes the record of an asset; replaces the one that was there.
+    PutAsset {
+        /// Its key, of [`ASSET_KEY_BYTES`].
+        key: Vec<u8>,
+        /// The encoded record.
+        record: Vec<u8>,
+    },
+    /// Deletes the record of an asset.
+    DeleteAsset {
+        /// Its key.
+        key: Vec<u8>,
+    },
 }
+
+/// Bytes of the key of an asset's record.
+pub const ASSET_KEY_BYTES: usize = 64;
 
 /// Jobs and their events. Every call may block on a disk.
 pub trait JobStore: Send + Sync {
@@ -122,6 +139,12 @@ pub trait JobStore: Send + Sync {
     ///
     /// [`StoreError`].
     fn named(&self, name: &[u8]) -> Result<Option<String>, StoreError>;
+    /// The records of all assets.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    fn assets(&self) -> Result<Vec<StoredAsset>, StoreError>;
     /// The signal that the store was found to be damaged. A store that cannot be damaged never sets it.
     fn corruption(&self) -> Corruption {
         Corruption::default()

@@ -8,7 +8,7 @@ use sakuga_proto::text::count;
 
 use super::artifacts::ObjectArtifacts;
 use super::redb::{Backing, RedbStore, damage_note, has_right_checksums};
-use super::{ArtifactStore, DamagedValue, JobStore, StoreError};
+use super::{ArtifactStore, DamagedValue, JobStore, StoreError, ValueOwner};
 use crate::job_id::JobId;
 
 /// Jobs and events, and pictures.
@@ -50,10 +50,12 @@ impl DataPlace {
             Self::Folder(folder) => {
                 make_private(folder).map_err(|error| failed(StoreError::from_io(&error)))?;
                 let pictures = pictures(folder);
-                lost_database(&database(folder), &pictures).map_err(failed)?;
+                lost_database(&database(folder), &pictures, &assets(folder)).map_err(failed)?;
                 let (jobs, damaged) = open_database(folder).map_err(failed)?;
-                for DamagedValue { job, error } in damaged {
+                for DamagedValue { owner, error } in damaged {
                     let (file, folder) = (jobs.location(), folder.display());
+                    // A damaged asset is named where the assets are opened.
+                    let ValueOwner::Job(job) = owner else { continue };
                     tracing::error!(
                         file, job_id = job, %error,
                         "a stored value is damaged and is set aside; restore the folder from a backup, or remove what is \
@@ -86,6 +88,11 @@ pub fn database(folder: &Path) -> PathBuf {
 /// The folder of pictures in a data folder.
 pub fn pictures(folder: &Path) -> PathBuf {
     folder.join("pictures")
+}
+
+/// The folder of assets in a data folder.
+pub fn assets(folder: &Path) -> PathBuf {
+    folder.join("assets")
 }
 
 /// Opens the database of a folder, or makes an empty one, after reading all of it once. Returns the values that are damaged.
@@ -155,24 +162,32 @@ impl DataPlace {
     }
 }
 
-/// Finds a database that was deleted or emptied while the pictures of its jobs are still there: opening it would make an empty
-/// store.
-fn lost_database(database: &Path, pictures: &Path) -> Result<(), StoreError> {
+/// Finds a database that was deleted or emptied while the pictures of its jobs or the files of its assets are still there:
+/// opening it would make an empty store.
+fn lost_database(database: &Path, pictures: &Path, assets: &Path) -> Result<(), StoreError> {
     if std::fs::metadata(database).is_ok_and(|file| file.len() > 0) {
         return Ok(());
     }
-    let folders = std::fs::read_dir(pictures).into_iter().flatten().filter_map(Result::ok);
-    let is_job = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| JobId::parse(name).is_some());
-    let jobs = folders.filter(|entry| is_job(&entry.file_name())).count();
-    if jobs == 0 {
-        return Ok(());
+    let entries_of = |folder: &Path, is_ours: fn(&str) -> bool| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+        entries.filter(|entry| entry.file_name().to_str().is_some_and(is_ours)).count()
+    };
+    let lost = |folder: &Path, what: String| {
+        Err(StoreError::Corrupt(format!(
+            "{} is missing or empty, and {} has {what}; to begin without them, move that folder away",
+            database.display(),
+            folder.display()
+        )))
+    };
+    let jobs = entries_of(pictures, |name| JobId::parse(name).is_some());
+    if jobs > 0 {
+        return lost(pictures, format!("the pictures of {}", count(jobs, "job")));
     }
-    Err(StoreError::Corrupt(format!(
-        "{} is missing or empty, and {} has the pictures of {}; to begin without them, move that folder away",
-        database.display(),
-        pictures.display(),
-        count(jobs, "job")
-    )))
+    let files = entries_of(assets, |name| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    if files > 0 {
+        return lost(assets, format!("the files of {}", count(files, "asset")));
+    }
+    Ok(())
 }
 
 /// Makes a folder that others cannot look into: prompts are nobody else's business.
@@ -236,6 +251,17 @@ mod tests {
             for part in [file.to_str().expect("a plain path"), "pictures of 1 job;", "store repair"] {
                 assert!(error.contains(part), "{part} is not in {error}");
             }
+            // The files of assets are nothing that a new store may forget either.
+            let elsewhere = tempfile::tempdir().expect("a temporary folder");
+            std::fs::rename(pictures(folder.path()), elsewhere.path().join("pictures")).expect("moved");
+            std::fs::create_dir_all(assets(folder.path())).expect("made");
+            let asset = assets(folder.path()).join("0f".repeat(32));
+            std::fs::write(&asset, "x").expect("written");
+            let error = place.open(None).map(drop).expect_err("the assets are lost").to_string();
+            assert!(error.contains("files of 1 asset;"), "{error}");
+            std::fs::remove_file(&asset).expect("removed");
+            let _ = std::fs::remove_dir(pictures(folder.path()));
+            std::fs::rename(elsewhere.path().join("pictures"), pictures(folder.path())).expect("moved back");
         }
     }
 

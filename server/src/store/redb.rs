@@ -1,4 +1,4 @@
-//! [`RedbStore`]: jobs and events in one file, an embedded copy-on-write B-tree whose commits are atomic and checksummed.
+//! [`RedbStore`]: jobs, events and records of assets in one file, an embedded copy-on-write B-tree whose commits are atomic and checksummed.
 //!
 //! After an I/O error the database refuses everything. It is then opened again, which restores its last commit. Where its file
 //! was damaged the database panics or reports corruption: then the store refuses everything, notes that next to the file, and
@@ -21,13 +21,14 @@ use super::bounded::Bounded;
 use super::guard::caught;
 use super::overlay::Overlay;
 use super::seal::{self, Key};
-use super::{Corruption, JobStore, StoreError, StoredRecord, Write};
+use super::{Corruption, JobStore, StoreError, StoredAsset, StoredRecord, Write};
 
 pub(super) const JOBS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("jobs");
 pub(super) const EVENTS: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("events");
 pub(super) const RESERVED: TableDefinition<'_, &str, u64> = TableDefinition::new("reserved");
 pub(super) const NAMES: TableDefinition<'_, &[u8], &str> = TableDefinition::new("names");
-const TABLES: usize = 4;
+pub(super) const ASSETS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("assets");
+const TABLES: usize = 5;
 /// Memory for pages; jobs in work need little.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// Bytes of records after which a scan of jobs ends early.
@@ -287,6 +288,7 @@ fn prepare(database: &Database) -> Result<(), redb::Error> {
     transaction.open_table(EVENTS)?;
     transaction.open_table(RESERVED)?;
     transaction.open_table(NAMES)?;
+    transaction.open_table(ASSETS)?;
     transaction.commit()?;
     Ok(())
 }
@@ -374,6 +376,19 @@ impl JobStore for RedbStore {
         })
     }
 
+    fn assets(&self) -> Result<Vec<StoredAsset>, StoreError> {
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(ASSETS)?;
+            let mut found = Vec::new();
+            for entry in table.iter()? {
+                let (key, record) = entry?;
+                let (key, stored) = (key.value(), record.value());
+                found.push((key.to_vec(), seal::open(Key::Asset(key), stored).map(<[u8]>::to_vec)));
+            }
+            Ok(found)
+        })
+    }
+
     fn corruption(&self) -> Corruption {
         self.corruption.clone()
     }
@@ -394,6 +409,7 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), redb::E
     let mut events = transaction.open_table(EVENTS)?;
     let mut reserved = transaction.open_table(RESERVED)?;
     let mut names = transaction.open_table(NAMES)?;
+    let mut assets = transaction.open_table(ASSETS)?;
     for write in writes {
         match write {
             Write::PutJob { job, record } => {
@@ -418,6 +434,10 @@ fn apply(transaction: &WriteTransaction, writes: &[Write]) -> Result<(), redb::E
                     names.remove(name.as_slice())?;
                 }
             }
+            Write::PutAsset { key, record } => {
+                assets.insert(key.as_slice(), seal::seal(Key::Asset(key), record).as_slice())?;
+            }
+            Write::DeleteAsset { key } => _ = assets.remove(key.as_slice())?,
         }
     }
     Ok(())
@@ -477,5 +497,10 @@ mod tests {
         assert_eq!((store.job("b"), store.named(b"n"), store.reserved("b")), (Ok(None), Ok(None), Ok(0)));
         assert_eq!(store.events("b", 0), Ok(vec![]));
         assert_eq!(store.events("c", 0).expect("readable").len(), 1, "the others are left alone");
+        let asset = |record: &[u8]| Write::PutAsset { key: vec![7; 64], record: record.to_vec() };
+        store.commit(&[asset(b"one"), asset(b"two")]).expect("room");
+        assert_eq!(store.assets(), Ok(vec![(vec![7; 64], Ok(b"two".to_vec()))]));
+        store.commit(&[Write::DeleteAsset { key: vec![7; 64] }]).expect("room");
+        assert_eq!(store.assets(), Ok(vec![]));
     }
 }

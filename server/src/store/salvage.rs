@@ -1,4 +1,4 @@
-//! Reads jobs and events out of a database file whose structure is damaged, without the database: every page that can be a
+//! Reads jobs, events and records of assets out of a database file whose structure is damaged, without the database: every page that can be a
 //! leaf is read by itself, and what it holds counts only if its checksum is right.
 //!
 //! A leaf begins with its kind in one byte, an unused one, and the number of its entries in two; then come the ends of its keys
@@ -24,6 +24,8 @@ const HEAD: usize = 4;
 const LEAF_BYTES_MAX: usize = 64 << 20;
 /// Bytes of a job's id.
 const ID_BYTES: usize = 36;
+/// Bytes of the key of an asset; no other key has so many.
+const ASSET_KEY: usize = super::ASSET_KEY_BYTES;
 /// Bytes of the key of an event: the length of the id, the id, and the number.
 const EVENT_KEY_BYTES: usize = 1 + ID_BYTES + 8;
 
@@ -47,6 +49,13 @@ pub enum Found {
         previous: Option<u64>,
         /// The encoded event.
         event: Vec<u8>,
+    },
+    /// The record of an asset, which may be older than another one with the same key, or deleted.
+    Asset {
+        /// Its key.
+        key: Vec<u8>,
+        /// The encoded record.
+        record: Vec<u8>,
     },
 }
 
@@ -97,7 +106,7 @@ fn leaf(file: &File, start: u64, left: usize, head: &[u8], count: usize) -> io::
         let start = if entry == 0 { offsets } else { offset(&page, entry - 1)? };
         offset(&page, entry)?.checked_sub(start)
     };
-    if !(0..count).filter_map(key).any(|length| length == ID_BYTES || length == EVENT_KEY_BYTES) {
+    if !(0..count).filter_map(key).any(|length| [ID_BYTES, EVENT_KEY_BYTES, ASSET_KEY].contains(&length)) {
         return Ok(None);
     }
     // Damaged offsets do not hide the rest: the largest one that can be is where the leaf ends.
@@ -114,7 +123,7 @@ fn offset(page: &[u8], place: usize) -> Option<usize> {
     Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize)
 }
 
-/// What a leaf holds of the two tables.
+/// What a leaf holds of the three tables.
 fn entries(page: &[u8], count: usize) -> impl Iterator<Item = Found> {
     let part = move |place: usize| {
         let start = if place == 0 { HEAD + 8 * count } else { offset(page, place - 1)? };
@@ -123,12 +132,16 @@ fn entries(page: &[u8], count: usize) -> impl Iterator<Item = Found> {
     (0..count).filter_map(move |entry| found(part(entry)?, part(count + entry)?))
 }
 
-/// The value, if key and checksum are those of a job or an event.
+/// The value, if key and checksum are those of a job, an event or an asset.
 fn found(key: &[u8], stored: &[u8]) -> Option<Found> {
     if key.len() == ID_BYTES {
         let job = id(key)?;
         let record = seal::open(Key::Job(&job), stored).ok()?.to_vec();
         return Some(Found::Job { job, record });
+    }
+    if key.len() == ASSET_KEY {
+        let record = seal::open(Key::Asset(key), stored).ok()?.to_vec();
+        return Some(Found::Asset { key: key.to_vec(), record });
     }
     let (length, rest) = key.split_first()?;
     let (job, number) = rest.split_at_checked(ID_BYTES).filter(|_| usize::from(*length) == ID_BYTES)?;
@@ -158,7 +171,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("jobs.redb");
         let store = RedbStore::open(Backing::File(path.clone())).expect("a new store");
-        let (mut records, mut events) = (BTreeMap::new(), BTreeMap::new());
+        let (mut records, mut events, mut assets) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for number in 0..40_u64 {
             let job = JobId::new().to_string();
             // Of all sizes, up to many pages.
@@ -170,6 +183,9 @@ mod tests {
                 let previous = sequence.checked_sub(1);
                 writes.push(Write::PutEvent { job: job.clone(), sequence, previous, event });
             }
+            let (key, asset) = (vec![number as u8; ASSET_KEY], vec![1; 1 + 7 * number as usize]);
+            writes.push(Write::PutAsset { key: key.clone(), record: asset.clone() });
+            assets.insert(key, asset);
             store.commit(&writes).expect("room");
             records.insert(job, record);
         }
@@ -177,15 +193,18 @@ mod tests {
         assert!(matches!(scan(&path, |_| Ok(())), Err(StoreError::InUse)));
         drop(store);
         let (mut found_records, mut found_events) = (BTreeMap::new(), BTreeMap::new());
+        let mut found_assets = BTreeMap::new();
         scan(&path, |found| {
             match found {
                 Found::Job { job, record } => _ = found_records.insert(job, record),
                 Found::Event { job, sequence, event, .. } => _ = found_events.insert((job, sequence), event),
+                Found::Asset { key, record } => _ = found_assets.insert(key, record),
             }
             Ok(())
         })
         .expect("readable");
         assert_eq!(found_records, records);
         assert_eq!(found_events, events);
+        assert_eq!(found_assets, assets);
     }
 }

@@ -4,20 +4,29 @@ use bytes::Bytes;
 use redb::{ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _};
 
 use super::StoreError;
-use super::redb::{EVENTS, JOBS, NAMES, RESERVED, RedbStore};
+use super::redb::{ASSETS, EVENTS, JOBS, NAMES, RESERVED, RedbStore};
 use super::seal::{self, Key};
+
+/// What a value of a database belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValueOwner {
+    /// A job, with its id.
+    Job(String),
+    /// An asset, with the key of its record.
+    Asset(Vec<u8>),
+}
 
 /// A value that is not what was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DamagedValue {
-    /// The job that it belongs to.
-    pub job: String,
+    /// What it belongs to.
+    pub owner: ValueOwner,
     /// What is wrong.
     pub error: StoreError,
 }
 
 impl RedbStore {
-    /// Reads every key and value, and returns the values that are not what was written: records of jobs and events.
+    /// Reads every key and value, and returns the values that are not what was written: records of jobs, events and records of assets.
     ///
     /// # Errors
     ///
@@ -26,7 +35,9 @@ impl RedbStore {
         self.with(|database| {
             let transaction = database.begin_read()?;
             let mut damaged = Vec::new();
-            let mut note = |job: &str, error: StoreError| damaged.push(DamagedValue { job: job.to_owned(), error });
+            let mut note = |job: &str, error: StoreError| {
+                damaged.push(DamagedValue { owner: ValueOwner::Job(job.to_owned()), error })
+            };
             let (mut last, mut count) = (String::new(), 0);
             let table = transaction.open_table(JOBS)?;
             for entry in table.iter()? {
@@ -72,6 +83,18 @@ impl RedbStore {
                 let _ = (name.value(), job.value());
             }
             complete(count, table.len()?, "names")?;
+            let (table, mut count, mut last) = (transaction.open_table(ASSETS)?, 0, Vec::new());
+            for entry in table.iter()? {
+                count += 1;
+                let (key, record) = entry?;
+                let key = key.value();
+                in_order(last.as_slice() < key, "assets")?;
+                last = key.to_vec();
+                if let Err(error) = seal::open(Key::Asset(key), record.value()) {
+                    damaged.push(DamagedValue { owner: ValueOwner::Asset(key.to_vec()), error });
+                }
+            }
+            complete(count, table.len()?, "assets")?;
             Ok(damaged)
         })
     }

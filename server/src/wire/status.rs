@@ -12,6 +12,7 @@ use sakuga_model_core::{EngineError, SmallerRequest};
 use tonic::{Code, Status};
 use tonic_types::pb;
 
+use crate::assets::AssetError;
 use crate::error::{ServerError, Violation};
 use crate::grpc::ERROR_DOMAIN;
 use crate::store::StoreError;
@@ -92,6 +93,7 @@ pub fn to_rpc(error: &ServerError) -> pb::Status {
         ServerError::Interrupted { attempts } => {
             metadata.insert("attempts".into(), attempts.to_string());
         }
+        ServerError::Asset(error) => asset_facts(error, &mut metadata),
         ServerError::UnknownJob(_)
         | ServerError::Store(_)
         | ServerError::ShuttingDown
@@ -111,6 +113,33 @@ pub fn to_rpc(error: &ServerError) -> pb::Status {
         status.details.push(bad_request(violations, left));
     }
     status
+}
+
+/// The facts of a refusal of assets.
+fn asset_facts(error: &AssetError, facts: &mut HashMap<String, String>) {
+    let mut state = |name: &str, value: String| _ = facts.insert(name.into(), value);
+    match error {
+        AssetError::Offset { offset, size } => {
+            state("offset", offset.to_string());
+            state("size", size.to_string());
+        }
+        AssetError::Quota { used, quota, .. } => {
+            state("used_bytes", used.to_string());
+            state("quota_bytes", quota.to_string());
+        }
+        AssetError::TooManyAssets { limit } | AssetError::TooManyUploads { limit } => state("limit", limit.to_string()),
+        AssetError::Idle { limit, offset } => {
+            state("limit_ms", limit.as_millis().to_string());
+            state("offset", offset.to_string());
+        }
+        AssetError::HashMismatch { found, .. } => state("sha256", found.to_string()),
+        AssetError::Unknown(_)
+        | AssetError::Superseded
+        | AssetError::TooLong { .. }
+        | AssetError::OtherSize { .. }
+        | AssetError::Unusable(_)
+        | AssetError::Store(_) => {}
+    }
 }
 
 /// The machine-readable reason, as `ErrorInfo` carries it.
@@ -142,6 +171,22 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
         ServerError::SequenceRange { .. } => (Code::OutOfRange, "SEQUENCE_NOT_KEPT", None),
         ServerError::NotEnded(_) => (Code::FailedPrecondition, "JOB_NOT_ENDED", None),
         ServerError::Interrupted { .. } => (Code::Aborted, "INTERRUPTED_TOO_OFTEN", None),
+        ServerError::Asset(AssetError::Unknown(_)) => (Code::NotFound, "ASSET_NOT_FOUND", None),
+        ServerError::Asset(AssetError::Offset { .. }) => (Code::OutOfRange, "UPLOAD_OFFSET", None),
+        ServerError::Asset(AssetError::Quota { .. }) => (Code::ResourceExhausted, "ASSET_QUOTA", None),
+        ServerError::Asset(AssetError::TooManyAssets { .. }) => (Code::ResourceExhausted, "TOO_MANY_ASSETS", None),
+        ServerError::Asset(AssetError::TooManyUploads { .. }) => {
+            (Code::ResourceExhausted, "TOO_MANY_UPLOADS", Some(Duration::from_secs(1)))
+        }
+        ServerError::Asset(AssetError::Idle { .. }) => (Code::DeadlineExceeded, "UPLOAD_IDLE", None),
+        ServerError::Asset(AssetError::Superseded) => (Code::Aborted, "UPLOAD_SUPERSEDED", None),
+        ServerError::Asset(AssetError::HashMismatch { .. }) => (Code::InvalidArgument, "ASSET_HASH_MISMATCH", None),
+        ServerError::Asset(AssetError::Unusable(_)) => (Code::InvalidArgument, "ASSET_UNUSABLE", None),
+        // Errors of the store and of single fields are other variants.
+        ServerError::Asset(AssetError::TooLong { .. } | AssetError::OtherSize { .. }) => {
+            (Code::InvalidArgument, "INVALID_REQUEST", None)
+        }
+        ServerError::Asset(AssetError::Store(_)) => (Code::Unavailable, "STORE_UNAVAILABLE", Some(STORE_RETRY)),
         ServerError::Store(StoreError::Full(_)) => (Code::ResourceExhausted, "DISK_FULL", Some(STORE_RETRY)),
         ServerError::Store(StoreError::Exhausted(_)) => (Code::ResourceExhausted, "HOST_EXHAUSTED", Some(STORE_RETRY)),
         ServerError::Store(StoreError::Damaged(_)) => (Code::DataLoss, "DATA_LOST", None),

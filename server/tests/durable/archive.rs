@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use sakuga_proto::asset::v1::GetAssetRequest;
 use sakuga_proto::generation::v1::{GetArtifactRequest, GetJobRequest, Job, JobState, ListJobsRequest};
 use sakuga_server::picture::sha256_hex;
 
-use crate::program::{Jobs, Program, store};
+use crate::program::{Assets, Jobs, Program, store};
 use crate::support::{PATIENCE, Seen, request};
+use crate::uploads::{parts, picture as png};
 
 const QUICK: [&str; 2] = ["--scripted-step-ms", "0"];
 
@@ -39,6 +41,20 @@ async fn picture(jobs: &mut Jobs, job_id: &str) -> String {
     sha256_hex(&file)
 }
 
+async fn upload(assets: &mut Assets, shade: u8) -> String {
+    let uploaded = assets.upload_asset(tokio_stream::iter(parts(&png(shade), 0))).await.expect("kept").into_inner();
+    uploaded.asset.expect("an asset").sha256
+}
+
+async fn asset(assets: &mut Assets, sha256: &str) -> Result<Vec<u8>, tonic::Status> {
+    let call = GetAssetRequest { sha256: sha256.into(), ..GetAssetRequest::default() };
+    let (mut stream, mut file) = (assets.get_asset(call).await?.into_inner(), Vec::new());
+    while let Some(piece) = stream.message().await? {
+        file.extend(piece.data);
+    }
+    Ok(file)
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("a plain path")
 }
@@ -57,12 +73,13 @@ async fn jobs_come_to_another_folder_as_they_were() {
     for name in ["runs", "waits"] {
         jobs.create_job(request(name, 100)).await.expect("accepted");
     }
+    let sha256 = upload(&mut server.assets().await, 1).await;
     assert_eq!(store("export", &from, &["--out", text(&archive)]).0, 1, "a server uses the folder");
     assert!(!archive.exists());
     server.kill();
 
     let (status, said) = store("export", &from, &["--out", text(&archive)]);
-    assert_eq!((status, said.contains("4 jobs and 2 pictures")), (0, true), "{said}");
+    assert_eq!((status, said.contains("4 jobs and 2 pictures, and 1 asset,")), (0, true), "{said}");
     let (status, said) = store("export", &from, &["--out", text(&archive)]);
     assert!(status == 1 && said.contains("jobs.tar") && said.contains("--out"), "an archive is not replaced: {said}");
     let listed = std::process::Command::new("tar").arg("-tf").arg(&archive).output().expect("tar runs");
@@ -72,8 +89,10 @@ async fn jobs_come_to_another_folder_as_they_were() {
 
     let (status, said) = store("import", &to, &[text(&archive)]);
     assert_eq!((status, said.contains("4 jobs imported, 0 already there")), (0, true), "{said}");
+    assert!(said.contains("1 asset imported, 0 already there"), "{said}");
     let (status, said) = store("import", &to, &[text(&archive)]);
     assert_eq!((status, said.contains("0 jobs imported, 4 already there")), (0, true), "{said}");
+    assert!(said.contains("0 assets imported, 1 already there"), "{said}");
     assert_eq!(store("check", &to, &[]).0, 0);
 
     let (mut old, mut new) = (Vec::new(), Vec::new());
@@ -90,6 +109,7 @@ async fn jobs_come_to_another_folder_as_they_were() {
             assert_eq!(ended.job.expect("a job").state(), JobState::Completed);
             found.push((job.job_id.clone(), job.request_id, seen.pixels(), picture(&mut jobs, &job.job_id).await));
         }
+        assert_eq!(asset(&mut server.assets().await, &sha256).await.expect("it came along"), png(1));
         // Names came along: a repeated call finds its job.
         let made = jobs.create_job(request("one", 3)).await.expect("known").into_inner();
         assert!(made.existed);
@@ -116,6 +136,9 @@ async fn an_archive_that_is_altered_or_cut_off_is_refused() {
     for number in 0..3 {
         draw(&mut jobs, &number.to_string()).await;
     }
+    for shade in 0..8 {
+        upload(&mut server.assets().await, shade).await;
+    }
     drop(jobs);
     assert_eq!(server.terminate(), Some(0));
     assert_eq!(store("export", &from, &["--out", text(&archive)]).0, 0);
@@ -133,7 +156,8 @@ async fn an_archive_that_is_altered_or_cut_off_is_refused() {
             assert!(!said.contains("panicked"), "{said}");
             // What came before the damage is whole.
             let (checked, said) = store("check", &to, &[]);
-            assert!(checked == 0 || said.contains("no job has these pictures"), "{what} at {at}: {said}");
+            let is_left_over = said.contains("no job has these pictures") || said.contains("nobody has this asset");
+            assert!(checked == 0 || is_left_over, "{what} at {at}: {said}");
             std::fs::remove_dir_all(&to).expect("removed");
         }
     }
@@ -163,4 +187,44 @@ fn a_folder_that_is_not_there_is_named() {
     assert!(!missing.exists());
     let usage = std::process::Command::new(env!("CARGO_BIN_EXE_sakuga-server")).args(["store", "check"]).output();
     assert_eq!(usage.expect("it runs").status.code(), Some(64));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_asset_survives_a_kill_and_its_damage_is_found_and_not_sent() {
+    let work = tempfile::tempdir().expect("a temporary folder");
+    let server = Program::start(work.path(), &QUICK);
+    let mut assets = server.assets().await;
+    let [sound, altered, gone] =
+        [upload(&mut assets, 1).await, upload(&mut assets, 2).await, upload(&mut assets, 3).await];
+    drop(assets);
+    server.kill();
+    let (status, said) = store("check", work.path(), &[]);
+    assert_eq!((status, said.contains("3 assets of")), (0, true), "{said}");
+    let file = |sha256: &str| work.path().join("assets").join(sha256);
+    std::fs::write(file(&altered), png(9)).expect("written");
+    std::fs::remove_file(file(&gone)).expect("removed");
+    let server = Program::start(work.path(), &QUICK);
+    let mut assets = server.assets().await;
+    assert_eq!(asset(&mut assets, &sound).await.expect("it is sound"), png(1));
+    for sha256 in [&altered, &gone] {
+        let lost = asset(&mut assets, sha256).await.expect_err("it is not what it was");
+        assert_eq!(lost.code(), tonic::Code::DataLoss, "{lost:?}");
+        assert!(lost.message().contains(sha256.as_str()), "{lost:?}");
+    }
+    drop(assets);
+    assert_eq!(server.terminate(), Some(0));
+    let (status, said) = store("check", work.path(), &[]);
+    assert_eq!((status, said.contains("2 problems")), (1, true), "{said}");
+    let (status, said) = store("export", work.path(), &["--out", text(&work.path().join("out.tar"))]);
+    assert_eq!((status, said.matches("left out").count(), said.contains("and 1 asset,")), (1, 2, true), "{said}");
+    // A database whose structure is damaged is read page by page.
+    let database = work.path().join("jobs.redb");
+    let mut bytes = std::fs::read(&database).expect("there");
+    bytes[..64].fill(0xff);
+    std::fs::write(&database, bytes).expect("written");
+    let (_, said) = store("repair", work.path(), &[]);
+    assert!(said.contains("and 2 assets;"), "those that have a file: {said}");
+    let server = Program::start(work.path(), &QUICK);
+    assert_eq!(asset(&mut server.assets().await, &sound).await.expect("it is sound"), png(1));
+    assert_eq!(server.terminate(), Some(0));
 }

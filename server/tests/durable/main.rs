@@ -22,3 +22,5 @@ mod retention;
 mod soak;
 mod store_faults;
 mod support;
+#[path = "../service/uploads.rs"]
+mod uploads;

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use tonic::transport::{Channel, Endpoint};
 
@@ -22,6 +23,9 @@ pub fn store(command: &str, folder: &Path, arguments: &[&str]) -> (i32, String) 
 
 /// A client of a server.
 pub type Jobs = JobServiceClient<Channel>;
+
+/// A client of a server, for its assets.
+pub type Assets = AssetServiceClient<Channel>;
 
 /// A running server. It dies with this.
 pub struct Program {
@@ -91,6 +95,12 @@ impl Program {
     pub async fn jobs(&self) -> Jobs {
         let channel = Endpoint::from_shared(self.url.clone()).expect("a URL").connect().await.expect("it listens");
         JobServiceClient::new(channel)
+    }
+
+    /// A client of it, for its assets.
+    pub async fn assets(&self) -> Assets {
+        let channel = Endpoint::from_shared(self.url.clone()).expect("a URL").connect().await.expect("it listens");
+        AssetServiceClient::new(channel)
     }
 
     /// Memory that it holds, in KiB.

@@ -10,7 +10,7 @@ use sakuga_server::config::JobsConfig;
 use sakuga_server::store::artifacts::ObjectArtifacts;
 use sakuga_server::store::place::DataPlace;
 use sakuga_server::store::redb::RedbStore;
-use sakuga_server::store::{JobStore, StoreError, StoredRecord, Write};
+use sakuga_server::store::{JobStore, StoreError, StoredAsset, StoredRecord, Write};
 
 use crate::host::Host;
 use crate::support::{PATIENCE, request};
@@ -50,6 +50,10 @@ impl JobStore for Slow {
 
     fn named(&self, name: &[u8]) -> Result<Option<String>, StoreError> {
         self.inner.named(name)
+    }
+
+    fn assets(&self) -> Result<Vec<StoredAsset>, StoreError> {
+        self.inner.assets()
     }
 }
 

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
+use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
+use sakuga_proto::asset::v1::{DeleteAssetRequest, GetAssetRequest, ListAssetsRequest};
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
     CancelJobRequest, CreateJobRequest, DeleteJobRequest, GenerateRequest, GetArtifactRequest, GetJobRequest,
@@ -26,6 +28,7 @@ use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
 
 use crate::raw::RawCodec;
+use crate::uploads::{parts, picture};
 
 /// Bytes that a client takes unless it is configured otherwise.
 const PLAIN_BYTES_MAX: usize = 4 << 20;
@@ -89,6 +92,24 @@ impl Server {
         }
         Ok(messages)
     }
+}
+
+/// A PNG of more than two mebibytes.
+fn noise() -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 1024, 1024);
+    encoder.set_color(png::ColorType::Rgb);
+    let mut state = 1_u32;
+    let pixels: Vec<u8> = (0..3 << 20)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        })
+        .collect();
+    let mut writer = encoder.write_header().expect("memory");
+    writer.write_image_data(&pixels).expect("memory");
+    writer.finish().expect("memory");
+    file
 }
 
 fn job_service(method: &str) -> String {
@@ -226,6 +247,24 @@ async fn every_answer_fits_into_what_a_plain_client_takes() {
             server.call(&method, message, 1).await.expect("an answer");
         }
     }
+    // A page of the most assets, and a large one.
+    let mut assets = AssetServiceClient::new(channel.clone());
+    let mut uploaded = String::new();
+    for shade in 0..=220 {
+        let file = if shade == 0 { noise() } else { picture(shade) };
+        let answer = assets.upload_asset(tokio_stream::iter(parts(&file, 0))).await.expect("kept").into_inner();
+        uploaded = if shade == 0 { answer.asset.expect("an asset").sha256 } else { uploaded };
+    }
+    let asset_service = |method: &str| format!("sakuga.asset.v1.AssetService/{method}");
+    let start = parts(&noise(), 0)[0].encode_to_vec();
+    server.call(&asset_service("UploadAsset"), start, 1).await.expect("it is there");
+    let list = ListAssetsRequest { page_size: 200, ..ListAssetsRequest::default() }.encode_to_vec();
+    server.call(&asset_service("ListAssets"), list, 1).await.expect("a page");
+    let get = GetAssetRequest { sha256: uploaded.clone(), ..GetAssetRequest::default() }.encode_to_vec();
+    server.call(&asset_service("GetAsset"), get, usize::MAX).await.expect("to the end");
+    let delete = DeleteAssetRequest { sha256: uploaded }.encode_to_vec();
+    server.call(&asset_service("DeleteAsset"), delete, 1).await.expect("it is there");
+    drop(assets);
     let delete = DeleteJobRequest { job_id: last_job }.encode_to_vec();
     server.call(&job_service("DeleteJob"), delete, 1).await.expect("it has ended");
 

@@ -8,4 +8,6 @@ mod messages;
 mod network;
 mod raw;
 mod requests;
+#[path = "../service/uploads.rs"]
+mod uploads;
 mod wire;

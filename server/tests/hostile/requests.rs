@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config as RunnerConfig, RngSeed, TestCaseError, TestRunner};
 use prost::Message as _;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
+use sakuga_proto::asset::v1::{GetAssetRequest, UploadAssetRequest};
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
     CreateJobRequest, GenerateRequest, GetArtifactRequest, GetJobRequest, Sampling, WatchJobRequest, generate_request,
@@ -55,6 +56,14 @@ fn drawing() -> GenerateRequest {
 fn good(input: &str, job_id: &str) -> Vec<Vec<u8>> {
     let job_id = job_id.to_owned();
     let message = match input {
+        "sakuga.asset.v1.UploadAssetRequest" => {
+            let parts: Vec<UploadAssetRequest> = crate::uploads::parts(&crate::uploads::picture(1), 0);
+            return parts.iter().map(UploadAssetRequest::encode_to_vec).collect();
+        }
+        "sakuga.asset.v1.GetAssetRequest" => {
+            let sha256 = sakuga_server::picture::sha256_hex(b"x");
+            GetAssetRequest { sha256, ..GetAssetRequest::default() }.encode_to_vec()
+        }
         "sakuga.generation.v1.GenerateRequest" => drawing().encode_to_vec(),
         "sakuga.generation.v1.CreateJobRequest" => {
             CreateJobRequest { request: Some(drawing()), options: None }.encode_to_vec()

@@ -1,5 +1,6 @@
 //! The service over a real socket with the scripted engine: one file a behaviour.
 
+mod assets;
 mod bad_requests;
 mod cancellation;
 mod drain;
@@ -20,3 +21,4 @@ mod support;
 mod system;
 #[cfg(feature = "otlp")]
 mod traces;
+mod uploads;

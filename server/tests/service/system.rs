@@ -107,6 +107,7 @@ async fn reflection_lists_the_public_services() {
     let expected = [
         "grpc.health.v1.Health",
         "grpc.reflection.v1.ServerReflection",
+        "sakuga.asset.v1.AssetService",
         "sakuga.generation.v1.GenerationService",
         "sakuga.generation.v1.JobService",
         "sakuga.model.v1.ModelService",

@@ -15,3 +15,5 @@ mod strangers;
 mod studio;
 mod support;
 mod tokens;
+#[path = "../service/uploads.rs"]
+mod uploads;

@@ -1,4 +1,4 @@
-//! Who may call which method, and whose jobs a call reaches: a table of every method, every credential and the owner of the job.
+//! Who may call which method, and whose jobs and assets a call reaches: a table of every method, every credential and the owner.
 //!
 //! The methods come from the descriptors of the server: a new one fails the test until it has a row.
 
@@ -8,6 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
+use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
+use sakuga_proto::asset::v1::upload_asset_request::Part;
+use sakuga_proto::asset::v1::{
+    DeleteAssetRequest, GetAssetRequest, ListAssetsRequest, UploadAssetRequest, UploadAssetResponse, UploadStart,
+};
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
@@ -27,6 +32,7 @@ use tonic_types::StatusExt as _;
 
 use crate::raw::RawCodec;
 use crate::support::{Authority, PATIENCE, Server, exchange, line, with_tokens};
+use crate::uploads::{parts, picture};
 
 /// Who may call a method, and what a call that may is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +47,15 @@ enum Rule {
     Metrics,
     /// The scope `generate`, and the job is the caller's own; for others it does not exist.
     Owner,
+    /// The scope `generate`, and the asset is the caller's own; for others, also an admin, it does not exist.
+    AssetOwner,
+    /// The scope `generate`; the owner of the asset need not send it again, and every other one has to.
+    Upload,
     /// The scope `admin`.
     Admin,
 }
 
-/// A method, its rule, and a message for a job.
+/// A method, its rule, and a message for a job or an asset.
 type Row = (&'static str, Rule, fn(&str) -> Vec<u8>);
 
 fn drawing() -> GenerateRequest {
@@ -58,6 +68,17 @@ fn drawing() -> GenerateRequest {
 
 /// Every method of the server.
 const ROWS: &[Row] = &[
+    ("sakuga.asset.v1.AssetService/UploadAsset", Rule::Upload, |sha256| {
+        let start = UploadStart { sha256: sha256.into(), size: 75, offset: 0 };
+        UploadAssetRequest { part: Some(Part::Start(start)) }.encode_to_vec()
+    }),
+    ("sakuga.asset.v1.AssetService/GetAsset", Rule::AssetOwner, |sha256| {
+        GetAssetRequest { sha256: sha256.into(), ..GetAssetRequest::default() }.encode_to_vec()
+    }),
+    ("sakuga.asset.v1.AssetService/ListAssets", Rule::Generate, |_| ListAssetsRequest::default().encode_to_vec()),
+    ("sakuga.asset.v1.AssetService/DeleteAsset", Rule::AssetOwner, |sha256| {
+        DeleteAssetRequest { sha256: sha256.into() }.encode_to_vec()
+    }),
     ("grpc.health.v1.Health/Check", Rule::Open, |_| HealthCheckRequest::default().encode_to_vec()),
     ("grpc.health.v1.Health/Watch", Rule::Open, |_| HealthCheckRequest::default().encode_to_vec()),
     // `list_services` of both versions is field 7.
@@ -141,6 +162,8 @@ fn expected(rule: Rule, who: Who) -> Answer {
         (Who::Nobody, _) => (Code::Unauthenticated, "TOKEN_MISSING"),
         (Who::Guesser | Who::Revoked, _) => (Code::Unauthenticated, "TOKEN_UNKNOWN"),
         (Who::Expired, _) => (Code::Unauthenticated, "TOKEN_EXPIRED"),
+        (Who::Bob | Who::Admin, Rule::AssetOwner) => (Code::NotFound, "ASSET_NOT_FOUND"),
+        (Who::Bob | Who::Admin, Rule::Upload) => (Code::OutOfRange, "UPLOAD_OFFSET"),
         (Who::Admin, _) | (_, Rule::Known | Rule::Metrics) => OK,
         (_, Rule::Admin) => (Code::PermissionDenied, "SCOPE_MISSING"),
         (Who::Alice, _) => OK,
@@ -187,6 +210,23 @@ impl Caller {
         job_id
     }
 
+    async fn upload(&self, file: &[u8]) -> Result<UploadAssetResponse, Status> {
+        let call = self.request(tokio_stream::iter(parts(file, 0)));
+        Ok(AssetServiceClient::new(self.channel.clone()).upload_asset(call).await?.into_inner())
+    }
+
+    async fn assets(&self) -> (Vec<String>, u64) {
+        let call = self.request(ListAssetsRequest::default());
+        let listed =
+            AssetServiceClient::new(self.channel.clone()).list_assets(call).await.expect("a list").into_inner();
+        (listed.assets.into_iter().map(|asset| asset.sha256).collect(), listed.used_bytes)
+    }
+
+    async fn delete_asset(&self, sha256: &str) -> Result<(), Status> {
+        let call = self.request(DeleteAssetRequest { sha256: sha256.into() });
+        AssetServiceClient::new(self.channel.clone()).delete_asset(call).await.map(drop)
+    }
+
     fn jobs(&self) -> JobServiceClient<Channel> {
         JobServiceClient::new(self.channel.clone())
     }
@@ -231,13 +271,21 @@ fn every_method_has_a_row() {
     assert_eq!(rows, methods());
 }
 
-/// Calls every method as every caller, each time with a new job of Alice.
+/// Calls every method as every caller, each time with a new job or asset of Alice.
 async fn check_table(alice: &Caller, callers: &[(Who, Caller)]) {
-    let mut failures = Vec::new();
+    let (mut failures, mut shade) = (Vec::new(), 0);
     for (method, rule, message) in ROWS {
         for (who, caller) in callers {
-            let job_id = if *rule == Rule::Owner { alice.ended_job().await } else { String::new() };
-            let answer = caller.call(method, message(&job_id)).await;
+            let name = match rule {
+                Rule::Owner => alice.ended_job().await,
+                Rule::AssetOwner | Rule::Upload => {
+                    shade += 1;
+                    let uploaded = alice.upload(&picture(shade)).await.expect("kept");
+                    uploaded.asset.expect("an asset").sha256
+                }
+                _ => String::new(),
+            };
+            let answer = caller.call(method, message(&name)).await;
             let found = match &answer {
                 Ok(_) => (Code::Ok, String::new()),
                 Err(status) => (status.code(), reason(status)),
@@ -390,6 +438,39 @@ async fn lists_names_and_errors_say_nothing_of_the_jobs_of_others() {
         answers.push((refused.code(), refused.message().replace(id, ""), info.reason, info.metadata));
     }
     assert_eq!(answers[0], answers[1]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_assets_of_others_are_neither_read_nor_guessed() {
+    let (server, _file, callers) = with_callers(1).await;
+    let [alice, bob, admin] = [Who::Alice, Who::Bob, Who::Admin].map(|who| of(&callers, who));
+    let (file, never) = (picture(200), picture(201));
+    let hers = alice.upload(&file).await.expect("kept").asset.expect("an asset").sha256;
+    for other in [&bob, &admin] {
+        assert_eq!(other.assets().await, (vec![], 0));
+        // What she has and what nobody has are answered alike, and the upload of either needs every byte.
+        let mut answers = Vec::new();
+        for file in [&file, &never] {
+            let sha256 = sakuga_server::picture::sha256_hex(file);
+            let refused = other.delete_asset(&sha256).await.expect_err("not theirs");
+            let info = refused.get_details_error_info().expect("ErrorInfo");
+            answers.push((refused.code(), refused.message().replace(&sha256, ""), info.reason, info.metadata));
+        }
+        assert_eq!(answers[0], answers[1]);
+    }
+    let his = bob.upload(&file).await.expect("his own");
+    assert!(!his.existed, "nothing shows that it was there");
+    assert_eq!(his.asset.expect("an asset").sha256, hers);
+    assert_eq!(alice.assets().await, bob.assets().await, "each has its own");
+    alice.delete_asset(&hers).await.expect("her own");
+    assert_eq!((alice.assets().await.1, bob.assets().await.0), (0, vec![hers.clone()]));
+    bob.call(
+        "sakuga.asset.v1.AssetService/GetAsset",
+        GetAssetRequest { sha256: hers, ..GetAssetRequest::default() }.encode_to_vec(),
+    )
+    .await
+    .expect("his is there still");
     server.stop().await;
 }
 

@@ -29,8 +29,14 @@ const GO_PLUGINS: [&str; 2] =
 const TEMPLATES: [&str; 2] = ["buf.gen.yaml", "buf.gen.google.yaml"];
 
 /// The folders that hold nothing but generated code.
-const FOLDERS: [&str; 5] =
-    ["client/go/generation", "client/go/model", "client/go/prompt", "client/go/system", "client/typescript/src/gen"];
+const FOLDERS: [&str; 6] = [
+    "client/go/asset",
+    "client/go/generation",
+    "client/go/model",
+    "client/go/prompt",
+    "client/go/system",
+    "client/typescript/src/gen",
+];
 
 /// Installs buf under the target folder and returns the folder of its program.
 ///

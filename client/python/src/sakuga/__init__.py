@@ -4,9 +4,11 @@
         job = client.generate(pathlib.Path("prompt.xml"), seed=7)
         job.picture.save("girl.png")
 
-The packages `sakuga.prompt`, `sakuga.generation`, `sakuga.model` and `sakuga.system` are generated from the protos.
+The packages `sakuga.prompt`, `sakuga.generation`, `sakuga.asset`, `sakuga.model` and `sakuga.system` are generated from the
+protos.
 """
 
+from sakuga.assets import FileLike
 from sakuga.async_client import AsyncClient
 from sakuga.async_job import AsyncJob
 from sakuga.client import Client
@@ -69,6 +71,7 @@ __all__ = [
     "Diagnostic",
     "Edit",
     "Event",
+    "FileLike",
     "Fix",
     "Job",
     "JobCancelled",

@@ -1,11 +1,14 @@
 """The connection to a server for asyncio, and a method for each of its calls."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 import grpc
 
+from sakuga.asset.v1 import asset_service_pb2, asset_service_pb2_grpc
+from sakuga.assets import Download, FileLike, Upload
 from sakuga.async_job import AsyncGenerateCall, AsyncJob, AsyncWatchCall, ask_again, fetch
 from sakuga.calls import PriorityName, creation, settings, strictness, validation
 from sakuga.connection import open_async_channel
@@ -24,6 +27,7 @@ from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2, prompt_service_pb2_
 from sakuga.prompts import Parsed, Report
 from sakuga.request import Options, PromptLike, build, fill, seconds
 from sakuga.system.v1 import activity_pb2, system_service_pb2, system_service_pb2_grpc
+from sakuga.watch import Backoff
 
 _Answer = TypeVar("_Answer")
 
@@ -31,7 +35,8 @@ _Answer = TypeVar("_Answer")
 class AsyncClient:
     """A connection to a server for asyncio: the methods of `Client`, to be awaited. It belongs to one event loop.
 
-    The generated stubs `prompts`, `generations`, `jobs`, `model_service` and `system` are for calls without a method.
+    The generated stubs `prompts`, `generations`, `jobs`, `asset_service`, `model_service` and `system` are for calls without
+    a method.
     """
 
     def __init__(
@@ -53,6 +58,8 @@ class AsyncClient:
         """`sakuga.generation.v1.GenerationService`, as generated."""
         self.jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
         """`sakuga.generation.v1.JobService`, as generated."""
+        self.asset_service = asset_service_pb2_grpc.AssetServiceStub(self._channel)
+        """`sakuga.asset.v1.AssetService`, as generated."""
         self.model_service = model_service_pb2_grpc.ModelServiceStub(self._channel)
         """`sakuga.model.v1.ModelService`, as generated."""
         self.system = system_service_pb2_grpc.SystemServiceStub(self._channel)
@@ -147,6 +154,46 @@ class AsyncClient:
         """Deletes an ended job with its pictures."""
         request = fill(job_service_pb2.DeleteJobRequest, job_id=job_id)
         await self._ask(lambda: self.jobs.DeleteJob(request))
+
+    async def upload_asset(self, source: FileLike) -> asset_service_pb2.Asset:
+        """Uploads a file, and returns its asset. As `Client.upload_asset`."""
+        upload, backoff = Upload(source), Backoff()
+        while True:
+            try:
+                return (await self.asset_service.UploadAsset(upload.parts())).asset
+            except grpc.RpcError as error:
+                refused = explain(error, self.address)
+                if not upload.continues(refused):
+                    await asyncio.sleep(backoff.after(refused))
+
+    async def get_asset(self, sha256: str) -> bytes:
+        """The bytes of an asset. As `Client.get_asset`."""
+        download, backoff = Download(sha256), Backoff()
+        while True:
+            try:
+                async for response in self.asset_service.GetAsset(download.request()):
+                    download.add(response)
+                    backoff.succeeded()
+                return download.finish()
+            except grpc.RpcError as error:
+                await asyncio.sleep(backoff.after(explain(error, self.address)))
+
+    async def list_assets(self) -> AsyncIterator[asset_service_pb2.Asset]:
+        """The assets of this client, the newest first. Pages are fetched as they are needed."""
+        request = asset_service_pb2.ListAssetsRequest()
+        while True:
+            page = await self._ask(lambda: self.asset_service.ListAssets(request))
+            for asset in page.assets:
+                yield asset
+            # A server could send empty pages, or the same token, for ever.
+            if not page.assets or page.next_page_token in ("", request.page_token):
+                return
+            request.page_token = page.next_page_token
+
+    async def delete_asset(self, sha256: str) -> None:
+        """Deletes an asset. Jobs that wait and refer to it will fail."""
+        request = fill(asset_service_pb2.DeleteAssetRequest, sha256=sha256)
+        await self._ask(lambda: self.asset_service.DeleteAsset(request))
 
     async def info(self) -> system_service_pb2.GetServerInfoResponse:
         """Version, device, limits and queue of the server."""

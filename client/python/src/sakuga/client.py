@@ -6,6 +6,8 @@ from typing import Self, TypeVar, Unpack
 
 import grpc
 
+from sakuga.asset.v1 import asset_service_pb2, asset_service_pb2_grpc
+from sakuga.assets import Download, FileLike, Upload
 from sakuga.calls import PriorityName, creation, settings, strictness, validation
 from sakuga.connection import open_channel
 from sakuga.credentials import Pem
@@ -33,7 +35,8 @@ _Answer = TypeVar("_Answer")
 class Client:
     """A connection to a server. It may be shared between threads.
 
-    The generated stubs `prompts`, `generations`, `jobs`, `model_service` and `system` are for calls without a method.
+    The generated stubs `prompts`, `generations`, `jobs`, `asset_service`, `model_service` and `system` are for calls without
+    a method.
     """
 
     def __init__(
@@ -61,6 +64,8 @@ class Client:
         """`sakuga.generation.v1.GenerationService`, as generated."""
         self.jobs = job_service_pb2_grpc.JobServiceStub(self._channel)
         """`sakuga.generation.v1.JobService`, as generated."""
+        self.asset_service = asset_service_pb2_grpc.AssetServiceStub(self._channel)
+        """`sakuga.asset.v1.AssetService`, as generated."""
         self.model_service = model_service_pb2_grpc.ModelServiceStub(self._channel)
         """`sakuga.model.v1.ModelService`, as generated."""
         self.system = system_service_pb2_grpc.SystemServiceStub(self._channel)
@@ -163,6 +168,46 @@ class Client:
         """Deletes an ended job with its pictures."""
         request = fill(job_service_pb2.DeleteJobRequest, job_id=job_id)
         self._ask(lambda: self.jobs.DeleteJob(request))
+
+    def upload_asset(self, source: FileLike) -> asset_service_pb2.Asset:
+        """Uploads a picture or an adapter, bytes or a path, and returns its asset, whose `sha256` requests name. After a lost
+        connection it goes on where it was. What the server has as an asset of this client is not sent again."""
+        upload, retry = Upload(source), Retry()
+        while True:
+            try:
+                return self.asset_service.UploadAsset(upload.parts()).asset
+            except grpc.RpcError as error:
+                refused = explain(error, self.address)
+                if not upload.continues(refused):
+                    retry.after(refused)
+
+    def get_asset(self, sha256: str) -> bytes:
+        """The bytes of an asset, compared with their SHA-256. After a lost connection it goes on where it was."""
+        download, retry = Download(sha256), Retry()
+        while True:
+            try:
+                for response in self.asset_service.GetAsset(download.request()):
+                    download.add(response)
+                    retry.succeeded()
+                return download.finish()
+            except grpc.RpcError as error:
+                retry.after(explain(error, self.address))
+
+    def list_assets(self) -> Iterator[asset_service_pb2.Asset]:
+        """The assets of this client, the newest first. Pages are fetched as they are needed."""
+        request = asset_service_pb2.ListAssetsRequest()
+        while True:
+            page = self._ask(lambda: self.asset_service.ListAssets(request))
+            yield from page.assets
+            # A server could send empty pages, or the same token, for ever.
+            if not page.assets or page.next_page_token in ("", request.page_token):
+                return
+            request.page_token = page.next_page_token
+
+    def delete_asset(self, sha256: str) -> None:
+        """Deletes an asset. Jobs that wait and refer to it will fail."""
+        request = fill(asset_service_pb2.DeleteAssetRequest, sha256=sha256)
+        self._ask(lambda: self.asset_service.DeleteAsset(request))
 
     def info(self) -> system_service_pb2.GetServerInfoResponse:
         """Version, device, limits and queue of the server."""

@@ -1,0 +1,1 @@
+"""The protobuf package `sakuga.asset.v1`, generated."""

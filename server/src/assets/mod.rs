@@ -1,0 +1,36 @@
+//! Files of clients that requests refer to: pictures and adapters, each under the SHA-256 of its bytes.
+//!
+//! [`Assets`] keeps them. An asset belongs to one owner; the same bytes of two owners are one file on the disk, and nothing that
+//! an owner sees depends on what others have: each uploads in full, and quotas count the bytes of each owner.
+//!
+//! - `upload` appends the bytes of a call to an `unfinished` file, which a later call continues, and `examine` finds out what a
+//!   whole file is before it is kept.
+//! - `record` is what the store keeps of an asset of one owner, `index` and `state` hold all of them in memory, and [`files`] is the folder.
+//! - [`decode_picture`] is the only place where the server decodes a picture of a client.
+//!
+//! For the rest of the server: [`Assets::bytes`] and [`Assets::path`], with [`Assets::find`] for what an asset is.
+
+mod decode;
+mod error;
+mod examine;
+pub mod files;
+mod id;
+mod index;
+mod profile;
+mod record;
+mod registry;
+mod settings;
+mod state;
+#[cfg(test)]
+mod tests;
+mod unfinished;
+mod upload;
+
+pub use decode::{DecodedPicture, PictureError, PictureFacts, PictureFormat, PictureLimits, decode_picture};
+pub use error::AssetError;
+pub use id::{AssetId, AssetOwner};
+pub use profile::ColorProfile;
+pub use record::AssetRecord;
+pub use registry::{Assets, Page, Usage};
+pub use settings::AssetSettings;
+pub use upload::{Begun, Upload};
