@@ -102,6 +102,7 @@ impl EventKind {
 pub fn stage_name(stage: wire::Stage) -> &'static str {
     match stage {
         wire::Stage::TextEncode => "encode text",
+        wire::Stage::VaeEncode => "encode pixels",
         wire::Stage::Denoise => "denoise",
         wire::Stage::Decode => "decode",
         wire::Stage::EncodeImage => "encode image",

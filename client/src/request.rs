@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{
-    GenerateEvent, GenerateRequest, ImageFormat, PreviewMethod, PreviewOptions, Sampling, Solver,
+    GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, PreviewMethod, PreviewOptions, Sampling, SecondPass,
+    Solver,
 };
 use sakuga_proto::prompt::v1::Strictness;
 
@@ -140,6 +141,24 @@ impl GenerationBuilder {
     /// Seed of the noise.
     pub fn seed(mut self, seed: u64) -> Self {
         self.request.seed = Some(seed);
+        self
+    }
+
+    /// Begins from this image. See [`InitImage`] for its strength and size.
+    pub fn init(mut self, init: InitImage) -> Self {
+        self.request.init = Some(init);
+        self
+    }
+
+    /// Draws only a part of the image again.
+    pub fn mask(mut self, mask: Mask) -> Self {
+        self.request.mask = Some(mask);
+        self
+    }
+
+    /// Enlarges the pictures and draws them again.
+    pub fn second_pass(mut self, second: SecondPass) -> Self {
+        self.request.second_pass = Some(second);
         self
     }
 

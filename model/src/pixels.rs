@@ -1,6 +1,6 @@
-//! From tensors on the device to 8-bit images on the host.
+//! From tensors on the device to 8-bit images on the host, and back.
 
-use burn::tensor::{DType, Tensor, TensorReadError};
+use burn::tensor::{DType, Device, Tensor, TensorData, TensorReadError};
 use sakuga_model_core::Rgb8;
 
 /// Images of a batch that were read back, with what they were made of.
@@ -42,6 +42,15 @@ pub fn read_rgb8(images: Tensor<4>) -> Result<Read, TensorReadError> {
     Ok(Read { images, is_finite })
 }
 
+/// An image as the encoder reads it, `[1, 3, height, width]` in -1..1, in f32.
+pub fn signed_pixels(image: &Rgb8, device: &Device) -> Tensor<4> {
+    let signed =
+        |channel: usize| image.pixels.iter().skip(channel).step_by(3).map(|&level| f32::from(level) / 127.5 - 1.0);
+    let values: Vec<f32> = (0..3).flat_map(signed).collect();
+    let shape = [1, 3, image.height_px as usize, image.width_px as usize];
+    Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
+}
+
 /// `round(255 x)`, 0 for what is no number. Half is added and the rest cut off: rounding itself is a call of a function for
 /// each of three million values.
 pub(crate) fn level(value: f32) -> u8 {
@@ -51,7 +60,6 @@ pub(crate) fn level(value: f32) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use burn::tensor::{Device, TensorData};
 
     #[test]
     fn pixels_are_interleaved_rounded_and_clamped() {
@@ -61,6 +69,14 @@ mod tests {
         assert!(read.is_finite);
         assert_eq!((read.images[0].width_px, read.images[0].height_px), (2, 1));
         assert_eq!(read.images[0].pixels, [0, 128, 255, 255, 0, 0]);
+    }
+
+    #[test]
+    fn every_level_comes_back() {
+        let pixels: Vec<u8> = (0..=255).flat_map(|level| [level, 255 - level, level / 2]).collect();
+        let image = Rgb8 { width_px: 16, height_px: 16, pixels };
+        let unit = signed_pixels(&image, &Device::flex()).add_scalar(1.0).div_scalar(2.0);
+        assert_eq!(read_rgb8(unit).expect("the CPU does not fail").images, [image]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ const FILES: &[&str] = &[
     "sakuga/asset/v1/asset_service.proto",
     "sakuga/generation/v1/event.proto",
     "sakuga/generation/v1/generation_service.proto",
+    "sakuga/generation/v1/image_input.proto",
     "sakuga/generation/v1/job.proto",
     "sakuga/generation/v1/job_service.proto",
     "sakuga/generation/v1/request.proto",
@@ -145,6 +146,7 @@ fn generated(
         .bytes(".sakuga.asset.v1.UploadAssetRequest.data")
         .bytes(".sakuga.generation.v1.Preview.data")
         .bytes(".sakuga.generation.v1.ImageChunk.data")
+        .bytes(".sakuga.generation.v1.ImageSource.inline")
         .extern_path(".google.rpc", "::tonic_types::pb")
         .client_mod_attribute(".", "#[cfg(feature = \"client\")]")
         .server_mod_attribute(".", "#[cfg(feature = \"server\")]");

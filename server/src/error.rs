@@ -40,6 +40,9 @@ pub enum ServerError {
         /// When a place will probably be free.
         retry_after: Duration,
     },
+    /// The images of the jobs that wait take as much memory as they may.
+    #[error("the images of the jobs that wait take as much memory as they may; try again in a few seconds")]
+    ImagesFull,
     /// As many streams are open as may.
     #[error("{} open already; read them to their end or drop them", count(*.limit, "stream"))]
     TooManyStreams {
@@ -187,6 +190,10 @@ impl Violation {
     pub const BAD_TEXT: &'static str = "bad-text";
     /// A value is there twice that may be there once.
     pub const DUPLICATE: &'static str = "duplicate";
+    /// A file is not an image, or one that cannot be read.
+    pub const BAD_IMAGE: &'static str = "bad-image";
+    /// The model cannot do what is asked for.
+    pub const UNSUPPORTED: &'static str = "unsupported";
     /// Two fields say different things.
     pub const CONFLICT: &'static str = "conflict";
 

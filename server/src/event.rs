@@ -44,7 +44,12 @@ pub enum EventBody {
     /// The job has the device.
     Started,
     /// A part of the pipeline begins.
-    Stage(Stage),
+    Stage {
+        /// The part.
+        stage: Stage,
+        /// The pass that it belongs to, from 1.
+        pass: u32,
+    },
     /// A step is done.
     Step {
         /// Its figures.
@@ -108,7 +113,7 @@ impl EventBody {
             | EventBody::Queued { .. }
             | EventBody::Requeued { .. }
             | EventBody::Started
-            | EventBody::Stage(_)
+            | EventBody::Stage { .. }
             | EventBody::Step { .. }
             | EventBody::Profile(_)
             | EventBody::ImageChunk { .. } => EventClass::State,
@@ -161,6 +166,8 @@ pub struct JobTimings {
     pub text_encode: Duration,
     /// All steps.
     pub denoise: Duration,
+    /// Pixels to latents; `None`: nothing was encoded.
+    pub vae_encode: Option<Duration>,
     /// Latents to pixels.
     pub decode: Duration,
     /// Pixels to PNG.

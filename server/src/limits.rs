@@ -65,6 +65,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Bytes of a message with a prompt, its text, typed or not, the negative one and a system prompt, without images.
+    pub const PROMPT_MESSAGE_BYTES_MAX: usize = 512 * 1024;
+    /// Bytes of a message with a prompt and the files of two images.
+    pub const IMAGES_MESSAGE_BYTES_MAX: usize = Self::PROMPT_MESSAGE_BYTES_MAX + 2 * limits::INLINE_BYTES.max;
+    /// Bytes of the decoded images of all jobs that have not ended.
+    pub const HELD_IMAGE_BYTES_MAX: usize = 512 << 20;
     /// Bytes of any message from the server: as many as clients take by default.
     pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
     /// Bytes of what varies in a message from the server, such as a job or samples; the rest is small.
@@ -95,7 +101,13 @@ mod tests {
 
     /// The texts that state ranges to users, those of their fields that must, and whether every number of `Sampling`
     /// must.
-    const TEXTS: [(&str, &str, &[&str], bool); 3] = [
+    const TEXTS: [(&str, &str, &[&str], bool); 4] = [
+        (
+            "image_input.proto",
+            include_str!("../../proto/sakuga/generation/v1/image_input.proto"),
+            &["strength", "feather", "padding", "factor", "steps"],
+            false,
+        ),
         ("request.proto", include_str!("../../proto/sakuga/generation/v1/request.proto"), &["steps", "max_edge"], true),
         ("arguments.rs", include_str!("../../client/src/cli/generate/arguments.rs"), &["max_edge"], false),
         ("request.py", include_str!("../../client/python/src/sakuga/request.py"), &[], true),

@@ -8,7 +8,8 @@ use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::{
-    GenerateEvent, GenerateRequest, PreviewMethod, PreviewOptions, Sampling, Solver, Stage, Started,
+    Box as MaskBox, GenerateEvent, GenerateRequest, ImageSource, InitImage, Mask, PreviewMethod, PreviewOptions,
+    Sampling, SecondPass, Solver, Stage, Started, image_source,
 };
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::model::v1::{self as model, ModelState};
@@ -113,6 +114,68 @@ async fn the_embedded_model_draws_the_same_picture_after_a_restart() {
     }
     assert_eq!(drawn[0], drawn[1]);
     assert_eq!(std::fs::read_dir(cache.path()).expect("a folder").count(), 1, "it was unpacked once");
+}
+
+/// A picture is drawn again in whole, in part and larger; with the files, its record draws the same pixels.
+#[tokio::test]
+async fn the_embedded_model_begins_from_a_picture_of_its_own() {
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    let server = Running::start(config(cache.path())).await;
+    assert!(server.model().await.encodes_images);
+    let mut client = GenerationServiceClient::new(server.channel.clone());
+    let mut drawn = async |request: GenerateRequest| {
+        let events = events(&mut client, request).await;
+        let mut file = Vec::new();
+        let mut passes = Vec::new();
+        for event in &events {
+            match &event.event {
+                Some(Event::ImageChunk(chunk)) => file.extend_from_slice(&chunk.data),
+                Some(Event::Step(step)) => passes.push(step.pass_number),
+                _ => {}
+            }
+        }
+        let Some(Event::Completed(completed)) = events.last().and_then(|event| event.event.clone()) else {
+            panic!("not completed: {:?}", events.last());
+        };
+        (file, passes, completed.images[0].clone())
+    };
+    let plain = GenerateRequest {
+        prompt: Some(Prompt::Xml(XML.into())),
+        sampling: Some(Sampling { steps: 4, ..Sampling::default() }),
+        width: 64,
+        height: 64,
+        seed: Some(5),
+        ..GenerateRequest::default()
+    };
+    let (file, ..) = drawn(plain.clone()).await;
+    let source = ImageSource { source: Some(image_source::Source::Inline(file.clone().into())) };
+    let init = InitImage { image: Some(source), strength: Some(0.5), ..InitImage::default() };
+    let area = MaskBox { left: 16, top: 8, width: 32, height: 16 };
+    let mask = Mask { boxes: vec![area], feather: 4, ..Mask::default() };
+    let asked = GenerateRequest { init: Some(init.clone()), mask: Some(mask), seed: Some(6), ..plain.clone() };
+    let (part, passes, info) = drawn(asked).await;
+    assert_eq!(passes, [1, 1]);
+    let decode = |file: &[u8]| image::load_from_memory(file).expect("a PNG file").into_rgb8();
+    let (before, after) = (decode(&file), decode(&part));
+    let changed = before.enumerate_pixels().filter(|(x, y, pixel)| {
+        let near = (12..52).contains(x) && (4..28).contains(y);
+        assert!(near || after.get_pixel(*x, *y) == *pixel, "{x}, {y}");
+        after.get_pixel(*x, *y) != *pixel
+    });
+    assert!(changed.count() > 100);
+    let mut again = info.metadata.expect("a record").request.expect("the request");
+    assert!(matches!(
+        again.init.as_ref().and_then(|init| init.image.as_ref()?.source.as_ref()),
+        Some(image_source::Source::Asset(_))
+    ));
+    again.init.as_mut().expect("the image").image = init.image.clone();
+    assert_eq!(drawn(again).await.2.pixels_sha256, info.pixels_sha256);
+
+    let second = SecondPass { strength: Some(0.5), ..SecondPass::default() };
+    let (_, passes, info) = drawn(GenerateRequest { second_pass: Some(second), ..plain }).await;
+    assert_eq!((passes, info.width, info.height), (vec![1, 1, 1, 1, 2, 2], 96, 96));
+    drop(client);
+    server.stop().await;
 }
 
 #[tokio::test]

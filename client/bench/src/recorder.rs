@@ -99,6 +99,7 @@ pub fn milliseconds(duration: Duration) -> f64 {
 fn stage_name(stage: wire::Stage) -> &'static str {
     match stage {
         wire::Stage::TextEncode => "text_encode",
+        wire::Stage::VaeEncode => "vae_encode",
         wire::Stage::Denoise => "denoise",
         wire::Stage::Decode => "decode",
         wire::Stage::EncodeImage => "encode_image",
@@ -191,7 +192,7 @@ mod tests {
             denoise: Some(prost_types::Duration { seconds: 1, nanos: 500_000_000 }),
             ..wire::Timings::default()
         };
-        let begin = wire::StageBegun { stage: wire::Stage::Denoise.into() };
+        let begin = wire::StageBegun { stage: wire::Stage::Denoise.into(), pass_number: 1 };
         let completed = wire::Completed { timings: Some(timings), ..wire::Completed::default() };
         for (event, seen) in [
             (event(0, 100, Event::Accepted(wire::Accepted::default())), 1),

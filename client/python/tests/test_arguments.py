@@ -14,7 +14,7 @@ import sakuga
 from sakuga import wire
 from sakuga.connection import Address
 from sakuga.errors import span
-from sakuga.generation.v1 import event_pb2, job_pb2, job_service_pb2
+from sakuga.generation.v1 import event_pb2, image_input_pb2, job_pb2, job_service_pb2
 from sakuga.request import build
 
 
@@ -51,6 +51,57 @@ def test_a_negative_prompt_has_a_system_prompt_of_its_own() -> None:
     assert build("1girl", {"negative_system_prompt": "You are bad. "}).negative_system_prompt == "You are bad. "
     assert build("1girl", {"negative_system_prompt": ""}).HasField("negative_system_prompt")
     assert not build("1girl", {}).HasField("negative_system_prompt")
+
+
+def test_images_fill_their_messages(tmp_path: Path) -> None:
+    path = tmp_path / "girl.png"
+    path.write_bytes(b"a file")
+    sha256 = "ab" * 32
+    request = build(
+        "1girl",
+        {
+            "init": path,
+            "strength": 0.5,
+            "canvas": (8, 16),
+            "mask": sha256,
+            "mask_boxes": [(1, 2, 3, 4), (5, 6, 7, 8)],
+            "feather": 9,
+            "masked_only": True,
+            "padding": 10,
+            "hires": 1.5,
+            "hires_upscaler": "latent_bilinear",
+            "hires_strength": 0.25,
+            "hires_steps": 11,
+        },
+    )
+    assert (request.init.image.inline, request.init.strength) == (b"a file", 0.5)
+    assert (request.init.canvas.left, request.init.canvas.top) == (8, 16)
+    assert (request.mask.image.asset, request.mask.feather, request.mask.masked_only.padding) == (sha256, 9, 10)
+    assert [(box.left, box.top, box.width, box.height) for box in request.mask.boxes] == [(1, 2, 3, 4), (5, 6, 7, 8)]
+    second = request.second_pass
+    assert (second.factor, second.strength, second.steps) == (1.5, 0.25, 11)
+    assert second.upscaler == image_input_pb2.UPSCALER_LATENT_BILINEAR
+    assert build("1girl", {"init": b"a file", "resize": "pad"}).init.resize == image_input_pb2.RESIZE_MODE_PAD
+    assert not build("1girl", {"canvas": "center"}).init.canvas.HasField("left")
+    plain = build("1girl", {"masked_only": False})
+    assert not any(plain.HasField(name) for name in ("init", "mask", "second_pass"))
+
+
+def test_images_that_no_request_holds_are_refused(tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    large.write_bytes(bytes((2 << 20) + 1))
+    wrong: list[dict[str, object]] = [
+        {"init": large},
+        {"mask": "girl.png"},
+        {"canvas": (1, 2, 3)},
+        {"mask_boxes": [(1, 2, 3)]},
+        {"padding": 5},
+        {"resize": "cover"},
+        {"hires_upscaler": "esrgan"},
+    ]
+    for options in wrong:
+        with pytest.raises(sakuga.RequestError, match=next(iter(options)).split("_")[0] + "|is not one of"):
+            build("1girl", cast(sakuga.Options, options))
 
 
 def test_a_file_without_end_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import generate
 import sakuga
 from sakuga import wire
 from sakuga.generation.v1 import event_pb2, request_pb2
+from sakuga.images import ImageOptions
 from sakuga.prompt.v1 import diagnostic_pb2
 from sakuga.system.v1 import gpu_stats_pb2
 from sakuga.wording import number, word
@@ -57,6 +58,9 @@ def test_every_kind_of_event_is_known() -> None:
 def test_options_are_the_fields_of_a_request() -> None:
     fields = {field.name for field in request_pb2.GenerateRequest.DESCRIPTOR.fields}
     fields -= {"xml", "typed", "negative_text", "negative_prompt", "strictness", "sampling", "preview"}
+    # Images have options of their own, for each field of their messages.
+    fields -= {"init", "mask", "second_pass"}
+    fields |= ImageOptions.__annotations__.keys()
     fields |= {"negative", "strict", "preview"}
     fields |= {field.name for field in request_pb2.Sampling.DESCRIPTOR.fields}
     fields |= {

@@ -48,6 +48,35 @@ def test_every_event_of_a_job_comes_in_order(client: sakuga.Client, two_girls: s
     assert next(job, None) is None
 
 
+def test_an_image_is_drawn_again_and_a_second_pass_is_reported(client: sakuga.Client) -> None:
+    first = client.generate("1girl, solo", steps=4, width=64, height=64, seed=3, deadline=LIMIT_S).picture.data
+    job = client.generate(
+        "1girl, solo", init=first, strength=0.5, hires=1.5, steps=8, width=64, height=64, seed=3, deadline=LIMIT_S
+    )
+    events = list(job)
+    stages = [(event.stage, event.pass_number) for event in events if isinstance(event, sakuga.StageBegun)]
+    assert stages == [
+        (sakuga.Stage.TEXT_ENCODE, 1),
+        (sakuga.Stage.VAE_ENCODE, 1),
+        (sakuga.Stage.DENOISE, 1),
+        (sakuga.Stage.DECODE, 1),
+        (sakuga.Stage.VAE_ENCODE, 2),
+        (sakuga.Stage.DENOISE, 2),
+        (sakuga.Stage.DECODE, 2),
+        (sakuga.Stage.ENCODE_IMAGE, 2),
+    ]
+    assert [step.pass_number for step in events if isinstance(step, sakuga.Step)] == [1] * 4 + [2] * 4
+    assert job.completed is not None and job.completed.timings.vae_encode is not None
+    assert png_size(job.picture.data) == (96, 96)
+    request = job.picture.request
+    assert request.init.image.asset == hashlib.sha256(first).hexdigest()
+    with pytest.raises(sakuga.RequestRefused) as refused:
+        client.submit(request)
+    assert [violation.field for violation in refused.value.violations] == ["init.image.asset"]
+    request.init.image.inline = first
+    assert client.submit(request).picture.pixels_sha256 == job.picture.pixels_sha256
+
+
 @pytest.mark.parametrize("form", MAGIC)
 def test_previews_come_in_the_form_that_was_asked_for(client: sakuga.Client, form: str) -> None:
     job = client.generate(

@@ -154,6 +154,7 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
             "previews",
             if model.has_preview_decoder { "linear, decoder (tiny)" } else { "linear, decoder (full)" }.into(),
         );
+        fact("images", if model.encodes_images { "to begin from, masks, second pass" } else { "none" }.into());
         if !model.fingerprint.is_empty() {
             fact("hash", model.fingerprint.clone());
         }

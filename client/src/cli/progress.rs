@@ -185,6 +185,9 @@ pub fn step_line(step: &Step) -> String {
         parts.push(format!("{} left", units::duration(eta)));
     }
     parts.push(if step.guidance_active { "guided".to_owned() } else { "unguided".to_owned() });
+    if step.pass_number > 1 {
+        parts.push("second pass".to_owned());
+    }
     parts.join(", ")
 }
 
@@ -257,7 +260,9 @@ mod tests {
             eta: Some(prost_types::Duration { seconds: 2, nanos: 300_000_000 }),
             guidance_active: true,
             evaluations: 3,
+            pass_number: 1,
         };
         assert_eq!(step_line(&step), "143 ms/step, 2.3 s left, guided");
+        assert_eq!(step_line(&Step { pass_number: 2, ..step }), "143 ms/step, 2.3 s left, guided, second pass");
     }
 }

@@ -1,15 +1,76 @@
 //! Parts of a request as text for people.
 
-use sakuga_client::proto::generation::v1::GenerateRequest;
 use sakuga_client::proto::generation::v1::generate_request::Prompt;
+use sakuga_client::proto::generation::v1::{
+    Box as MaskBox, Canvas, GenerateRequest, ImageSource, InitImage, Mask, ResizeMode, SecondPass, Upscaler,
+    image_source,
+};
 use sakuga_client::proto::text::one_line;
 use sakuga_schema::{Gender, TagList};
+
+use super::units;
 
 /// `1024x1024`, or `-` for a request whose size is not set.
 pub fn size(request: &GenerateRequest) -> String {
     match (request.width, request.height) {
         (0, 0) => "-".to_owned(),
         (width, height) => format!("{width}x{height}"),
+    }
+}
+
+/// The image that pictures begin from, and whether it is a file that the record names by its hash.
+pub fn init(init: &InitImage) -> (String, bool) {
+    let (file, is_named) = source(init.image.as_ref());
+    let mut parts = vec![format!("an image, {file}")];
+    parts.extend(init.strength.map(|strength| format!("strength {strength}")));
+    match init.resize() {
+        ResizeMode::Unspecified => {}
+        ResizeMode::Crop => parts.push("cropped".to_owned()),
+        ResizeMode::Pad => parts.push("padded".to_owned()),
+        ResizeMode::Stretch => parts.push("stretched".to_owned()),
+    }
+    if let Some(Canvas { left, top }) = init.canvas {
+        let place = |edge: Option<u32>| edge.map_or("the middle".to_owned(), |edge| edge.to_string());
+        parts.push(format!("on a canvas at {}, {}", place(left), place(top)));
+    }
+    (parts.join(", "), is_named)
+}
+
+/// What of an image is drawn again, and whether a file says so that the record names by its hash.
+pub fn mask(mask: &Mask) -> (String, bool) {
+    let (file, is_named) = source(mask.image.as_ref());
+    let mut parts = Vec::new();
+    if mask.image.is_some() {
+        parts.push(format!("an image, {file}"));
+    }
+    let area = |area: &MaskBox| format!("{},{},{},{}", area.left, area.top, area.width, area.height);
+    parts.extend(mask.boxes.iter().map(area));
+    if mask.feather > 0 {
+        parts.push(format!("feather {}", mask.feather));
+    }
+    if let Some(only) = mask.masked_only {
+        let padding = only.padding.map(|padding| format!(" with padding {padding}")).unwrap_or_default();
+        parts.push(format!("drawn alone{padding}"));
+    }
+    (parts.join(", "), is_named)
+}
+
+/// `1.5 times as large by lanczos, strength 0.5 of 20 steps`.
+pub fn second_pass(second: &SecondPass) -> String {
+    let upscaler = match second.upscaler() {
+        Upscaler::LatentBilinear => "latent-bilinear",
+        Upscaler::Unspecified | Upscaler::Lanczos => "lanczos",
+    };
+    let number = |value: Option<f32>| value.map_or("default".to_owned(), |value| value.to_string());
+    let (factor, strength) = (number(second.factor), number(second.strength));
+    format!("{factor} times as large by {upscaler}, strength {strength} of {} steps", second.steps)
+}
+
+fn source(source: Option<&ImageSource>) -> (String, bool) {
+    match source.and_then(|source| source.source.as_ref()) {
+        Some(image_source::Source::Asset(sha256)) => (format!("SHA-256 {sha256}"), true),
+        Some(image_source::Source::Inline(bytes)) => (units::bytes(bytes.len() as u64), false),
+        None => ("without a file".to_owned(), false),
     }
 }
 

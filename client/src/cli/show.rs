@@ -16,6 +16,7 @@ use super::failure::Failure;
 use super::highlight;
 use super::input::{self, Input};
 use super::output;
+use super::request_text;
 use super::terminal::Terminal;
 use super::units;
 use sakuga_client::proto::text::one_line;
@@ -87,6 +88,11 @@ fn describe(input: &Input, record: &Record, [sha256, pixels_sha256]: [&str; 2], 
     fact("device", &metadata.device);
     fact("seed", &seed(metadata.seed, metadata.image_index, request));
     fact("sampling", &request.sampling.map(|sampling| sampling.to_string()).unwrap_or_default());
+    let (init, init_file) = request.init.as_ref().map(request_text::init).unwrap_or_default();
+    let (mask, mask_file) = request.mask.as_ref().map(request_text::mask).unwrap_or_default();
+    fact("begins as", &init);
+    fact("mask", &mask);
+    fact("2nd pass", &request.second_pass.as_ref().map(request_text::second_pass).unwrap_or_default());
     fact("sha256", sha256);
     fact("pixels", pixels_sha256);
     let mut sections: Vec<(Cow<'_, str>, String)> = Vec::new();
@@ -126,7 +132,12 @@ fn describe(input: &Input, record: &Record, [sha256, pixels_sha256]: [&str; 2], 
         let text = highlight::xml(text.trim_end(), &terminal.style());
         lines.push(format!("\n{}\n{text}", bold.apply_to(title)));
     }
-    let again = format!("sakuga generate --from '{}' --out again.png", one_line(&input.name));
+    let mut again = format!("sakuga generate --from '{}' --out again.png", one_line(&input.name));
+    for (option, is_needed) in [(" --init FILE", init_file), (" --mask FILE", mask_file)] {
+        if is_needed {
+            again.push_str(option);
+        }
+    }
     lines.push(format!("\nTo draw it again: {}\n", terminal.style().cyan().apply_to(again)));
     lines.join("\n")
 }

@@ -3,7 +3,10 @@
 use sakuga_client::picture;
 use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::generate_request::{Negative, Prompt};
-use sakuga_client::proto::generation::v1::{GenerateRequest, ImageMetadata, Sampling, Solver};
+use sakuga_client::proto::generation::v1::{
+    Box as MaskBox, GenerateRequest, ImageMetadata, ImageSource, InitImage, Mask, Sampling, SecondPass, Solver,
+    image_source,
+};
 use sakuga_client::proto::json;
 
 use crate::GOOD;
@@ -48,6 +51,30 @@ fn record() -> ImageMetadata {
         model: "newbie@abc".to_owned(),
         model_text: "\u{1b}[2J".to_owned(),
     }
+}
+
+#[test]
+fn images_and_the_second_pass_are_shown_with_what_is_needed_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let asset = image_source::Source::Asset("ab".repeat(32));
+    let mut record = record();
+    let request = record.request.as_mut().unwrap();
+    request.init = Some(InitImage {
+        image: Some(ImageSource { source: Some(asset) }),
+        strength: Some(0.6),
+        ..InitImage::default()
+    });
+    let area = MaskBox { left: 1, top: 2, width: 3, height: 4 };
+    request.mask = Some(Mask { boxes: vec![area], feather: 5, ..Mask::default() });
+    request.second_pass =
+        Some(SecondPass { factor: Some(1.5), strength: Some(0.5), steps: 9, ..SecondPass::default() });
+    std::fs::write(directory.path().join("a.png"), png(Some(&json::to_string(&record).unwrap()))).unwrap();
+    run(directory.path(), &["show", "a.png"], b"")
+        .expect(0)
+        .says(&format!("an image, SHA-256 {}, strength 0.6", "ab".repeat(32)))
+        .says("1,2,3,4, feather 5")
+        .says("1.5 times as large by lanczos, strength 0.5 of 9 steps")
+        .says("--from 'a.png' --out again.png --init FILE");
 }
 
 #[test]

@@ -38,6 +38,57 @@ pub fn names(directory: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn images_are_sent_and_named_by_their_hash_afterwards() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("girl.png"), b"a drawing").unwrap();
+    std::fs::write(directory.path().join("large.png"), vec![0; (2 << 20) + 1]).unwrap();
+    let fake = Fake::playing(job(2, &[b"a whole png file"])).await;
+    let arguments = [
+        "prompt.xml",
+        "--out",
+        "out.png",
+        "--init",
+        "girl.png",
+        "--strength",
+        "0.6",
+        "--mask-box",
+        "1,2,3,4",
+        "--feather",
+        "5",
+        "--hires",
+        "1.5",
+    ];
+    generate(&fake, directory.path(), &arguments).await.expect(0);
+    let (request, _) = fake.requests().remove(0);
+    let init = request.init.clone().unwrap();
+    let source = wire::image_source::Source::Inline(b"a drawing".to_vec().into());
+    assert_eq!((init.image.unwrap().source, init.strength), (Some(source), Some(0.6)));
+    let mask = request.mask.clone().unwrap();
+    assert_eq!((mask.boxes[0].width, mask.feather), (3, 5));
+    assert_eq!(request.second_pass.unwrap().factor, Some(1.5));
+
+    // The request of a record names the file by its hash: the note says which one is missing.
+    let mut recorded = request;
+    let asset = wire::image_source::Source::Asset(sha256_hex(b"a drawing"));
+    recorded.init.as_mut().unwrap().image = Some(wire::ImageSource { source: Some(asset.clone()) });
+    std::fs::write(directory.path().join("record.json"), json::to_string(&recorded).unwrap()).unwrap();
+    let arguments = ["--from", "record.json", "--out", "again.png"];
+    generate(&fake, directory.path(), &arguments).await.expect(0).says(&sha256_hex(b"a drawing")).says("with --init");
+    assert_eq!(fake.requests()[1].0.init.clone().unwrap().image.unwrap().source, Some(asset));
+    let arguments = ["--from", "record.json", "--init", "girl.png", "--out", "again.png"];
+    generate(&fake, directory.path(), &arguments).await.expect(0);
+    let sent = fake.requests()[2].0.init.clone().unwrap();
+    assert_eq!(sent.strength, Some(0.6), "what the record says stays");
+
+    let too_large = ["prompt.xml", "--init", "large.png", "--out", "out.png"];
+    generate(&fake, directory.path(), &too_large).await.expect(2).says("at most 2.0 MiB");
+    let over_itself = ["prompt.xml", "--init", "girl.png", "--out", "girl.png"];
+    generate(&fake, directory.path(), &over_itself).await.expect(2).says("--init");
+    let both = ["prompt.xml", "--init", "girl.png", "--mask", "girl.png", "--mask-box", "1,2,3,4", "--out", "out.png"];
+    generate(&fake, directory.path(), &both).await.expect(2).says("cannot be used with");
+}
+
+#[tokio::test]
 async fn pictures_previews_and_events_are_written() {
     let directory = tempfile::tempdir().unwrap();
     let mut acts = job(3, &[b"a whole png file"]);

@@ -185,7 +185,7 @@ pub fn opening(steps: u32, images: u32) -> Vec<Act> {
 }
 
 pub fn stage(stage: Stage) -> Act {
-    Act::Send(Event::Stage(StageBegun { stage: stage.into() }))
+    Act::Send(Event::Stage(StageBegun { stage: stage.into(), pass_number: 1 }))
 }
 
 pub fn step(index: u32, total: u32) -> Act {
@@ -198,6 +198,7 @@ pub fn step(index: u32, total: u32) -> Act {
         eta: Some(prost_types::Duration { seconds: 2, nanos: 300_000_000 }),
         guidance_active: true,
         evaluations: index,
+        pass_number: 1,
     }))
 }
 

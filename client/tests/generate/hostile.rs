@@ -99,7 +99,7 @@ fn events() -> Vec<Event> {
         Event::Accepted(Accepted { diagnostics: vec![diagnostic, negative], ..Accepted::default() }),
         Event::Queued(Queued { position: 1, ..Queued::default() }),
         Event::Started(Started { seeds: vec![1], ..Started::default() }),
-        Event::Stage(StageBegun { stage: Stage::Denoise.into() }),
+        Event::Stage(StageBegun { stage: Stage::Denoise.into(), pass_number: 1 }),
         Event::Step(Step { index: 1, total: 1, ..Step::default() }),
         Event::GpuStats(GpuStats::default()),
         Event::Profile(Profile { spans: vec![span], device_ms: 1.0, ..Profile::default() }),

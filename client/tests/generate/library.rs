@@ -132,7 +132,7 @@ async fn a_cancelled_job_says_at_which_step() {
 #[tokio::test]
 async fn events_of_a_newer_server_are_passed_on_as_unknown() {
     let mut acts = opening(1, 1);
-    acts.push(Act::Send(WireEvent::Stage(wire::StageBegun { stage: 99 })));
+    acts.push(Act::Send(WireEvent::Stage(wire::StageBegun { stage: 99, pass_number: 1 })));
     acts.extend(job(1, &[b"file"]).into_iter().skip(4));
     let (kinds, _, error) = drain(acts).await;
     assert!(error.is_none(), "{error:?}");

@@ -18,11 +18,31 @@ pub const PROMPT_BYTES: Limit<usize> = Limit { field: "prompt", min: 1, max: 64 
 /// Bytes of a system prompt.
 pub const SYSTEM_PROMPT_BYTES: Limit<usize> = Limit { field: "system_prompt", min: 0, max: 8 * 1024 };
 
+/// The share of a schedule that is computed when an image is changed. Also at least one step must be computed.
+pub const STRENGTH: Limit<f32> = Limit { field: "init.strength", min: 0.0, max: 1.0 };
+/// Pixels over which the edge of a mask is soft.
+pub const FEATHER_PX: Limit<u32> = Limit { field: "mask.feather", min: 0, max: 256 };
+/// Pixels around a mask that are drawn with it if it is drawn alone.
+pub const PADDING_PX: Limit<u32> = Limit { field: "mask.masked_only.padding", min: 0, max: 1024 };
+/// Rectangles of a mask.
+pub const BOXES: Limit<usize> = Limit { field: "mask.boxes", min: 0, max: 64 };
+/// The size after a second pass, as a multiple of the size before it. Also the larger size must be one that the model draws.
+pub const FACTOR: Limit<f32> = Limit { field: "second_pass.factor", min: 1.0, max: 4.0 };
+/// The share of its schedule that a second pass computes.
+pub const SECOND_STRENGTH: Limit<f32> = Limit { field: "second_pass.strength", min: 0.0, max: 1.0 };
+/// Intervals of the schedule of a second pass.
+pub const SECOND_STEPS: Limit<u32> = Limit { field: "second_pass.steps", ..STEPS };
+/// Bytes of a picture within a request.
+pub const INLINE_BYTES: Limit<usize> = Limit { field: "inline", min: 1, max: 2 << 20 };
+
 /// The field and the range of every limit, such as `("sampling.steps", "1 to 200")`.
 pub fn all() -> Vec<(&'static str, String)> {
     let numbers = Sampling::NUMBERS.iter().map(|number| (number.limit.field, number.limit.to_string()));
-    let mut all: Vec<_> = [STEPS, IMAGES, PREVIEW_EDGE_PX].map(|limit| (limit.field, limit.to_string())).into();
-    all.extend([REQUEST_ID_CHARS, PROMPT_BYTES, SYSTEM_PROMPT_BYTES].map(|limit| (limit.field, limit.to_string())));
+    let counts = [STEPS, IMAGES, PREVIEW_EDGE_PX, FEATHER_PX, PADDING_PX, SECOND_STEPS];
+    let mut all: Vec<_> = counts.map(|limit| (limit.field, limit.to_string())).into();
+    let lengths = [REQUEST_ID_CHARS, PROMPT_BYTES, SYSTEM_PROMPT_BYTES, BOXES, INLINE_BYTES];
+    all.extend(lengths.map(|limit| (limit.field, limit.to_string())));
+    all.extend([STRENGTH, FACTOR, SECOND_STRENGTH].map(|limit| (limit.field, limit.to_string())));
     all.extend(numbers);
     all
 }

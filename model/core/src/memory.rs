@@ -33,7 +33,8 @@ pub struct MemoryNeed {
 impl MemoryNeed {
     /// Bytes that a request needs.
     pub fn needed(&self, spec: &GenerationSpec) -> u64 {
-        let pixels = u64::from(spec.width_px) * u64::from(spec.height_px) * u64::from(self.batch(spec.images));
+        let largest = spec.passes().map(|pass| pass.pixels()).max().unwrap_or(0);
+        let pixels = largest * u64::from(self.batch(spec.images));
         self.fixed_bytes.saturating_add(pixels.saturating_mul(self.pixel_bytes))
     }
 

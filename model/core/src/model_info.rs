@@ -15,7 +15,7 @@ pub struct ModelInfo {
     pub parameters: BTreeMap<String, u64>,
     /// The text encoders, in the order in which [`TokenCounter`](crate::TokenCounter) counts.
     pub encoders: Vec<EncoderInfo>,
-    /// The stages of a generation, in order.
+    /// The stages of a generation from noise in one pass, in order.
     pub stages: Vec<Stage>,
     /// Width and height of a request that names none, in pixels.
     pub default_size_px: u32,
@@ -23,6 +23,9 @@ pub struct ModelInfo {
     pub size: SizeLimits,
     /// Whether it has a tiny decoder for previews.
     pub has_preview_decoder: bool,
+    /// Whether requests may bring an initial image with or without a mask, or ask for a second pass: the checkpoint has an
+    /// encoder of pixels.
+    pub encodes_images: bool,
     /// What a user must know, such as that the weights are random. Empty: nothing.
     pub notice: String,
     /// SHA-256 over the configuration of its parts and the beginning of its weight files, in lower-case hexadecimal.

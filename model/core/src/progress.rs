@@ -6,6 +6,8 @@ use crate::{Rgb8, Stage, StageProfile, TokenCount};
 
 /// One report to the observer.
 pub enum Progress<'a> {
+    /// A pass begins: 2 before the first stage of a second pass. The first pass is not reported.
+    Pass(u32),
     /// A stage begins.
     Stage(Stage),
     /// The text encoders have read the prompt: the count of each, in the order of the model's encoders.
@@ -49,8 +51,10 @@ impl StepDone<'_> {
 pub struct StepReport {
     /// From 1 to `total`.
     pub index: u32,
-    /// Steps of the whole request: intervals times batches.
+    /// Steps of the whole request that are computed: those of each pass, times batches.
     pub total: u32,
+    /// The pass that the step belongs to: 1, or 2 if the request has a second one.
+    pub pass: u32,
     /// Time reached: 0 is noise, 1 is the image.
     pub t: f64,
     /// Share of noise left: `1 - t`.
@@ -73,7 +77,9 @@ pub struct Timings {
     pub prepare: Duration,
     /// Each step.
     pub steps: Vec<Duration>,
-    /// Latents to pixels, all images.
+    /// Pixels to latents: of an initial image, and before a second pass.
+    pub vae_encode: Duration,
+    /// Latents to pixels, all images of all passes.
     pub decode: Duration,
     /// All of it.
     pub total: Duration,

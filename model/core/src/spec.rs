@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{Limit, Sampling, SamplingFault, limits};
+use crate::{InitImage, Limit, Sampling, SamplingFault, SecondPass, computed_steps, least_strength, limits};
 
 /// One request: checked by the server, with every default filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,9 +15,9 @@ pub struct GenerationSpec {
     pub negative: String,
     /// The system prompt of `negative`. Which encoders read it is up to the model.
     pub negative_system_prompt: String,
-    /// Width in pixels.
+    /// Width at which the first pass draws, in pixels.
     pub width_px: u32,
-    /// Height in pixels.
+    /// Height at which the first pass draws, in pixels.
     pub height_px: u32,
     /// How many images.
     pub images: u32,
@@ -27,6 +27,10 @@ pub struct GenerationSpec {
     pub sampling: Sampling,
     /// Indices of the images that are drawn, ascending; empty: all. Each is bit-exactly the one of the whole request.
     pub image_indices: Vec<u32>,
+    /// What the images begin from; `None`: from noise alone.
+    pub init: Option<InitImage>,
+    /// A second pass at a larger size.
+    pub second_pass: Option<SecondPass>,
     /// The most images computed at once; 0: as many as the model takes.
     pub max_batch: u32,
     /// Whether to measure where the device's time goes. It costs some percent of the time and changes no pixel.
@@ -47,9 +51,30 @@ impl GenerationSpec {
             seed: 0,
             sampling,
             image_indices: Vec::new(),
+            init: None,
+            second_pass: None,
             max_batch: 0,
             profile: false,
         }
+    }
+
+    /// The passes, in order: one, or two.
+    pub fn passes(&self) -> impl Iterator<Item = Pass> {
+        let strength = self.init.as_ref().map_or(1.0, |init| init.strength);
+        let first =
+            Pass { width_px: self.width_px, height_px: self.height_px, grid_steps: self.sampling.steps, strength };
+        let second = self.second_pass.as_ref().map(|second| Pass {
+            width_px: second.width_px,
+            height_px: second.height_px,
+            grid_steps: second.steps,
+            strength: second.strength,
+        });
+        std::iter::once(first).chain(second)
+    }
+
+    /// Steps that are computed for each batch, in all passes.
+    pub fn computed_steps(&self) -> u32 {
+        self.passes().map(|pass| pass.steps()).sum()
     }
 
     /// The indices of the images that are drawn, ascending.
@@ -95,8 +120,80 @@ impl GenerationSpec {
                 max,
             });
         }
-        self.sampling.faults().into_iter().next().map_or(Ok(()), |fault| Err(SpecError::Sampling(fault)))
+        if let Some(fault) = self.sampling.faults().into_iter().next() {
+            return Err(SpecError::Sampling(fault));
+        }
+        self.check_init()?;
+        let Some(second) = &self.second_pass else { return Ok(()) };
+        size.check_edge("second_pass.width_px", second.width_px)?;
+        size.check_edge("second_pass.height_px", second.height_px)?;
+        size.check_area(second.width_px, second.height_px)?;
+        check(&limits::SECOND_STEPS, second.steps)?;
+        check_strength(&limits::SECOND_STRENGTH, second.strength, second.steps)
     }
+
+    fn check_init(&self) -> Result<(), SpecError> {
+        let Some(init) = &self.init else { return Ok(()) };
+        let size = (self.width_px, self.height_px);
+        let same = |field, found| match found == size {
+            true => Ok(()),
+            false => Err(SpecError::InitSize { field, width_px: size.0, height_px: size.1 }),
+        };
+        same("init.image", (init.image.width_px, init.image.height_px))?;
+        if let Some(mask) = &init.mask {
+            same("init.mask", (mask.width_px(), mask.height_px()))?;
+        }
+        if self.second_pass.is_some() && (init.mask.is_some() || init.region.is_some()) {
+            let (given, supported) = ("a mask as well".to_owned(), "one of the two".to_owned());
+            return Err(SpecError::Unsupported { field: "second_pass", given, supported });
+        }
+        if let Some(region) = &init.region {
+            let (width_px, height_px) = (region.whole.width_px, region.whole.height_px);
+            let is_whole = (region.mask.width_px(), region.mask.height_px()) == (width_px, height_px);
+            if !is_whole || !region.area.fits(width_px, height_px) {
+                return Err(SpecError::InitSize { field: "init.region", width_px, height_px });
+            }
+        }
+        check_strength(&limits::STRENGTH, init.strength, self.sampling.steps)
+    }
+}
+
+/// What one pass of a request computes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pass {
+    /// Width in pixels.
+    pub width_px: u32,
+    /// Height in pixels.
+    pub height_px: u32,
+    /// Intervals of the whole schedule.
+    pub grid_steps: u32,
+    /// The share of the schedule that is computed.
+    pub strength: f32,
+}
+
+impl Pass {
+    /// Steps that are computed for each batch.
+    pub fn steps(&self) -> u32 {
+        computed_steps(self.grid_steps, self.strength)
+    }
+
+    /// Pixels of an image.
+    pub fn pixels(&self) -> u64 {
+        u64::from(self.width_px) * u64::from(self.height_px)
+    }
+}
+
+fn check_strength(limit: &Limit<f32>, given: f32, steps: u32) -> Result<(), SpecError> {
+    check(limit, given)?;
+    if computed_steps(steps, given) > 0 {
+        return Ok(());
+    }
+    Err(SpecError::NoStep {
+        field: limit.field,
+        given: given.to_string(),
+        steps,
+        least: least_strength(steps).to_string(),
+    })
 }
 
 fn check<T: PartialOrd + Copy + ToString>(limit: &Limit<T>, given: T) -> Result<(), SpecError> {
@@ -193,6 +290,28 @@ pub enum SpecError {
         /// Its height.
         smaller_height_px: u32,
     },
+    /// At this strength no step is computed.
+    #[error("{field} is {given}, which computes none of {steps} steps: use at least {least}")]
+    NoStep {
+        /// The field.
+        field: &'static str,
+        /// What was asked for.
+        given: String,
+        /// Intervals of the schedule.
+        steps: u32,
+        /// The least strength that computes one.
+        least: String,
+    },
+    /// A part of the initial image has another size than it must.
+    #[error("{field} does not fit {width_px} x {height_px} pixels: use this size")]
+    InitSize {
+        /// The part.
+        field: &'static str,
+        /// The width that it must have.
+        width_px: u32,
+        /// The height that it must have.
+        height_px: u32,
+    },
     /// A field has a value that this model does not have.
     #[error("{field} is {given}, which this model does not have: use {supported}")]
     Unsupported {
@@ -222,8 +341,10 @@ pub enum SpecError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::{Guidance, Solver};
+    use crate::{Area, Guidance, Mask, Region, Rgb8, Solver, Upscaler};
 
     const SIZE: SizeLimits = SizeLimits { multiple_px: 16, edge_max_px: 8192, pixels_max: 2048 * 2048 };
 
@@ -302,9 +423,58 @@ mod tests {
                 broken.push(spec);
             }
         }
+        broken.extend(broken_edits());
         for spec in broken {
             let error = spec.check(&SIZE).expect_err("out of bounds").to_string();
             assert!(error.contains("use "), "{error}");
         }
+    }
+
+    fn init(width_px: u32, height_px: u32, strength: f32) -> InitImage {
+        let pixels = vec![0; 3 * (width_px * height_px) as usize];
+        InitImage { image: Arc::new(Rgb8 { width_px, height_px, pixels }), strength, mask: None, region: None }
+    }
+
+    fn second(width_px: u32, strength: f32, steps: u32) -> SecondPass {
+        SecondPass { width_px, height_px: 96, upscaler: Upscaler::Lanczos, strength, steps }
+    }
+
+    /// Initial images and second passes that no model draws.
+    fn broken_edits() -> Vec<GenerationSpec> {
+        let with = |init| GenerationSpec { init: Some(init), ..spec(64, 64) };
+        let enlarged = |second| GenerationSpec { second_pass: Some(second), ..spec(64, 64) };
+        let good = || init(64, 64, 0.5);
+        let mask = |edge| Arc::new(Mask::empty(edge, 64));
+        let area = |left_px| Area { left_px, top_px: 0, width_px: 64, height_px: 64 };
+        let region = |left_px, mask| Region { whole: Arc::clone(&good().image), mask, area: area(left_px) };
+        vec![
+            with(init(64, 48, 0.5)),
+            with(init(64, 64, 0.0)),
+            with(init(64, 64, 1.1)),
+            with(init(64, 64, f32::NAN)),
+            with(init(64, 64, 0.01)),
+            with(InitImage { mask: Some(mask(32)), ..good() }),
+            with(InitImage { region: Some(region(1, mask(64))), ..good() }),
+            with(InitImage { region: Some(region(0, mask(32))), ..good() }),
+            GenerationSpec {
+                second_pass: Some(second(96, 0.5, 20)),
+                ..with(InitImage { mask: Some(mask(64)), ..good() })
+            },
+            enlarged(second(100, 0.5, 20)),
+            enlarged(second(16_384, 0.5, 20)),
+            enlarged(second(96, 0.01, 20)),
+            enlarged(second(96, 0.5, 0)),
+            enlarged(second(96, 0.5, 201)),
+        ]
+    }
+
+    #[test]
+    fn passes_have_their_sizes_and_steps() {
+        let both =
+            GenerationSpec { init: Some(init(64, 64, 0.6)), second_pass: Some(second(96, 0.5, 21)), ..spec(64, 64) };
+        assert_eq!(both.check(&SIZE), Ok(()));
+        let passes: Vec<_> = both.passes().map(|pass| (pass.pixels(), pass.steps())).collect();
+        assert_eq!(passes, [(64 * 64, 16), (96 * 96, 10)]);
+        assert_eq!((both.computed_steps(), spec(64, 64).computed_steps()), (26, 28));
     }
 }

@@ -7,6 +7,8 @@ pub enum Stage {
     LoadModel,
     /// The text encoders read the prompt.
     TextEncode,
+    /// The encoder turns pixels into latents: those of the initial image, or those that a second pass begins from.
+    VaeEncode,
     /// The sampler carries noise to latents.
     Denoise,
     /// The decoder turns latents into pixels.
@@ -21,6 +23,7 @@ impl Stage {
         match self {
             Stage::LoadModel => "load_model",
             Stage::TextEncode => "text_encode",
+            Stage::VaeEncode => "vae_encode",
             Stage::Denoise => "denoise",
             Stage::Decode => "decode",
             Stage::EncodeImage => "encode_image",

@@ -1,12 +1,12 @@
 //! Latents to images and previews.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 use sakuga_model_core::{EngineError, PreviewMethod, Rgb8};
 
 use super::place::Place;
 use crate::networks::autoencoder_kl::AutoencoderKl;
 use crate::networks::tiny_decoder::TinyDecoder;
-use crate::pixels::read_rgb8;
+use crate::pixels::{read_rgb8, signed_pixels};
 use crate::preview::LinearPreview;
 
 /// What draws the latents of a model.
@@ -45,6 +45,24 @@ impl Drawing<'_> {
             }
         }
         Ok(images)
+    }
+
+    /// The latents of images of one size, `[images, channels, height, width]` in f32 and in the model's scale: the mode of the
+    /// posterior, so that nothing is drawn at random.
+    ///
+    /// # Errors
+    ///
+    /// The model has no encoder, or the device fails.
+    #[tracing::instrument(level = "debug", skip_all)]
+    pub(crate) fn encode(&self, images: &[Rgb8]) -> Result<Tensor<4>, EngineError> {
+        let encode = |image: &Rgb8| self.vae.encode(signed_pixels(image, self.place.device()));
+        let latents: Option<Vec<Tensor<4>>> = images.iter().map(encode).collect();
+        let Some(latents) = latents else {
+            return Err(EngineError::Failed("the model has no encoder of pixels".into()));
+        };
+        let latents = Tensor::cat(latents, 0).cast(DType::F32);
+        self.place.sync().map_err(|error| self.device_error("encoding an image", error))?;
+        Ok(latents)
     }
 
     /// Small images of unfinished latents.

@@ -31,10 +31,12 @@ mod fingerprint;
 mod index_keys;
 mod load_clock;
 pub mod newbie;
+mod passes;
 mod place;
 mod profiler;
 mod recognise;
 pub mod sdxl;
+mod start;
 mod steps;
 
 use std::path::Path;

@@ -28,11 +28,13 @@ pub(crate) struct StepReporter<'a, 'b> {
     pub(crate) drawing: Drawing<'a>,
     /// Index of the batch's first image.
     pub(crate) first_image: u32,
-    /// Steps of the batches before.
+    /// The pass that it belongs to.
+    pub(crate) pass: u32,
+    /// Steps of the batches and passes before.
     pub(crate) steps_before: u32,
-    /// Steps of all batches.
+    /// Steps of all batches and passes.
     pub(crate) steps_total: u32,
-    /// Evaluations of the batches before.
+    /// Evaluations of the batches and passes before.
     pub(crate) evaluations_before: u32,
     /// When the running step began.
     pub(crate) clock: Instant,
@@ -63,6 +65,7 @@ impl StepReporter<'_, '_> {
         let report = StepReport {
             index: self.steps_before + step.index,
             total: self.steps_total,
+            pass: self.pass,
             t: step.t,
             sigma: step.sigma,
             duration,

@@ -18,4 +18,4 @@ pub mod solver;
 pub use noise::standard_normal;
 pub use prediction::{NoiseLevel, Prediction};
 pub use schedule::Schedule;
-pub use solver::{Interval, State, integrate};
+pub use solver::{Interval, State, integrate, integrate_from};

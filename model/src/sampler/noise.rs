@@ -7,7 +7,8 @@
 //! * counter `[b mod 2^32, b / 2^32, i, 0]` with the block `b = e / 4`,
 //!
 //! converted to `f32` and rounded to the nearest bf16 (ties to even), as the model's own demo rounds its noise to the
-//! model's type before it integrates in `f32`. The fourth counter word is the stream: 0 is initial noise.
+//! model's type before it integrates in `f32`. The fourth counter word is the stream: 0 in the table is initial noise,
+//! and a second pass has [another](Stream).
 //!
 //! So the noise does not depend on the device, the precision of the model or the batch, and image `i` of a request for
 //! many equals image `i` of any other request with the same seed and size. The first eight elements:
@@ -24,14 +25,24 @@ use half::bf16;
 
 use super::philox::normal4;
 
-/// The stream of initial noise (the fourth counter word).
-const STREAM_INITIAL: u32 = 0;
+/// What noise is for: the fourth counter word, so that equal seeds give independent noise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// The first pass.
+    Initial = 0,
+    /// The second pass, at a larger size.
+    SecondPass = 1,
+}
 
-/// The first `count` elements of the noise of image `image_index`, rounded to bf16.
+/// The first `count` elements of the initial noise of image `image_index`, rounded to bf16.
 pub fn standard_normal(seed: u64, image_index: u32, count: usize) -> Vec<f32> {
+    standard_normal_of(Stream::Initial, seed, image_index, count)
+}
+
+fn standard_normal_of(stream: Stream, seed: u64, image_index: u32, count: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(count.next_multiple_of(4));
     for block in 0..count.div_ceil(4) as u64 {
-        let counter = [block as u32, (block >> 32) as u32, image_index, STREAM_INITIAL];
+        let counter = [block as u32, (block >> 32) as u32, image_index, stream as u32];
         let normals = normal4(key(seed), counter);
         values.extend(normals.map(|x| bf16::from_f32(x as f32).to_f32()));
     }
@@ -39,15 +50,28 @@ pub fn standard_normal(seed: u64, image_index: u32, count: usize) -> Vec<f32> {
     values
 }
 
-/// The noise of the images `first_image..first_image + images` as one batch.
+/// The initial noise of the images `first_image..first_image + images` as one batch.
 ///
 /// # Shapes
 ///
 /// - output: `[images, channels, height, width]` in f32; `shape` is `[channels, height, width]`
 pub fn batch(seed: u64, first_image: u32, images: usize, shape: [usize; 3], device: &Device) -> Tensor<4> {
+    batch_of(Stream::Initial, seed, first_image, images, shape, device)
+}
+
+/// As [`batch`], of a stream.
+pub fn batch_of(
+    stream: Stream,
+    seed: u64,
+    first_image: u32,
+    images: usize,
+    shape: [usize; 3],
+    device: &Device,
+) -> Tensor<4> {
     let [channels, height, width] = shape;
     let per_image = channels * height * width;
-    let values: Vec<f32> = (0..images as u32).flat_map(|i| standard_normal(seed, first_image + i, per_image)).collect();
+    let of = |image: u32| standard_normal_of(stream, seed, first_image + image, per_image);
+    let values: Vec<f32> = (0..images as u32).flat_map(of).collect();
     Tensor::from_data(TensorData::new(values, [images, channels, height, width]), (device, burn::tensor::DType::F32))
 }
 
@@ -82,6 +106,14 @@ mod tests {
         for count in [0, 1, 3, 4, 5, 99] {
             assert_eq!(standard_normal(9, 2, count), long[..count]);
         }
+    }
+
+    #[test]
+    fn streams_are_independent() {
+        assert_eq!(standard_normal_of(Stream::Initial, 9, 2, 64), standard_normal(9, 2, 64));
+        let (first, second) = (standard_normal(9, 2, 4096), standard_normal_of(Stream::SecondPass, 9, 2, 4096));
+        let correlation: f32 = first.iter().zip(&second).map(|(a, b)| a * b).sum::<f32>() / 4096.0;
+        assert!(correlation.abs() < 0.06, "{correlation}");
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl State for Vec<f64> {
 pub struct Interval<'a, S> {
     /// From 1 to `total`.
     pub index: usize,
-    /// All intervals of the grid.
+    /// All intervals that are walked.
     pub total: usize,
     /// Time at the start of the interval.
     pub t_start: f64,
@@ -73,10 +73,23 @@ pub fn integrate<S: State>(
     velocity: &mut dyn FnMut(&S, f64) -> S,
     observe: &mut dyn FnMut(&Interval<'_, S>) -> ControlFlow<()>,
 ) -> ControlFlow<usize, S> {
-    let total = schedule.intervals();
+    integrate_from(schedule, 0, noise, velocity, &mut |state, _| state, observe)
+}
+
+/// As [`integrate`], from point `first` of the grid on, with `start` the state there. `constrain(state, point)` gets the state
+/// that was reached at every later point and returns the one to go on from.
+pub fn integrate_from<S: State>(
+    schedule: &Schedule,
+    first: usize,
+    start: S,
+    velocity: &mut dyn FnMut(&S, f64) -> S,
+    constrain: &mut dyn FnMut(S, usize) -> S,
+    observe: &mut dyn FnMut(&Interval<'_, S>) -> ControlFlow<()>,
+) -> ControlFlow<usize, S> {
+    let total = schedule.intervals().saturating_sub(first);
     let mut multistep = Multistep::default();
-    let mut state = noise;
-    for i in 0..total {
+    let mut state = start;
+    for i in first..first + total {
         let (t, t_next) = (schedule.times()[i], schedule.times()[i + 1]);
         let start_velocity = velocity(&state, t);
         let next = match schedule.solver() {
@@ -85,20 +98,21 @@ pub fn integrate<S: State>(
             Solver::Rk4 => three_eighths(&state, &start_velocity, t, t_next, velocity),
             Solver::Dpm => multistep.advance(&state, &start_velocity, schedule.sigmas(), i),
         };
+        let next = constrain(next, i + 1);
         let interval = Interval {
-            index: i + 1,
+            index: i + 1 - first,
             total,
             t_start: t,
             t: t_next,
             sigma: schedule.sigmas()[i + 1],
-            evaluations: (i + 1) * schedule.solver().evaluations_per_step() as usize,
+            evaluations: (i + 1 - first) * schedule.solver().evaluations_per_step() as usize,
             state: &next,
             start: &state,
             start_velocity: &start_velocity,
             start_sigma: schedule.sigmas()[i],
         };
         if observe(&interval).is_break() {
-            return ControlFlow::Break(i + 1);
+            return ControlFlow::Break(i + 1 - first);
         }
         state = next;
     }
@@ -223,6 +237,53 @@ mod tests {
                 if interval.index == 4 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
         assert_eq!(stopped, ControlFlow::Break(4));
+    }
+
+    /// Data with the noise of a later point is carried to the same data, and only the rest of the grid is walked.
+    #[test]
+    fn a_walk_can_begin_at_a_later_point() {
+        let (data, noise) = (0.5, 2.0);
+        for solver in Solver::ALL {
+            let schedule = Schedule::new(solver, 9, 6.0);
+            let (t, sigma) = (schedule.times()[4], schedule.sigmas()[4]);
+            let (mut calls, mut steps) = (0, Vec::new());
+            let end = integrate_from(
+                &schedule,
+                4,
+                vec![t * data + sigma * noise],
+                &mut |_, _| {
+                    calls += 1;
+                    vec![data - noise]
+                },
+                &mut |state, _| state,
+                &mut |interval| {
+                    steps.push((interval.index, interval.total));
+                    ControlFlow::Continue(())
+                },
+            );
+            let ControlFlow::Continue(end) = end else { panic!("{solver} stopped") };
+            assert!((end[0] - data).abs() < 1e-12, "{solver}: {end:?}");
+            assert_eq!(calls, 5 * solver.evaluations_per_step() as usize, "{solver}");
+            assert_eq!(steps, [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)], "{solver}");
+        }
+    }
+
+    #[test]
+    fn the_next_step_goes_on_from_the_constrained_state() {
+        let schedule = Schedule::new(Solver::Euler, 4, 1.0);
+        let mut points = Vec::new();
+        let end = integrate_from(
+            &schedule,
+            1,
+            vec![0.25],
+            &mut |_, _| vec![1.0],
+            &mut |state, point| {
+                points.push(point);
+                vec![state[0] + 1.0]
+            },
+            &mut |_| ControlFlow::Continue(()),
+        );
+        assert_eq!((end, points), (ControlFlow::Continue(vec![4.0]), vec![2, 3, 4]));
     }
 
     #[test]

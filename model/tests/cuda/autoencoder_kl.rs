@@ -88,6 +88,32 @@ fn the_plain_decoder_on_the_gpu_is_hardly_closer() {
     assert!(fast >= plain - 3.0, "fast {fast} dB, plain {plain} dB");
 }
 
+/// Images are encoded by burn's operations, in bf16 as the weights.
+#[test]
+fn latents_are_those_of_the_encoder_on_the_cpu() {
+    let Some(OpenDevice { device, .. }) = gpu() else { return };
+    let dir = checkpoint();
+    let part = ModelFolder::open(dir.path()).and_then(|folder| folder.component("vae")).expect("the part is there");
+    let config = part.parse(AutoencoderKlConfig::from_json).expect("a configuration");
+    let encode = |device: &Device, dtype: DType, [height, width]: [usize; 2]| -> Vec<f32> {
+        let vae = AutoencoderKl::load_available(&config, &part.reader(device, dtype).expect("readable"));
+        let pixels: Vec<f32> = (0..3 * 64 * height * width).map(|place| (place as f32 * 0.003).sin()).collect();
+        let image = Tensor::<1>::from_data(pixels.as_slice(), device).reshape([1, 3, 8 * height, 8 * width]);
+        let latents = vae.encode(image).expect("the encoder is loaded");
+        assert_eq!(latents.dims(), [1, CHANNELS, height, width]);
+        latents.cast(DType::F32).try_into_vec_as().expect("the device works")
+    };
+    for size in SIZES {
+        let expected = encode(&Device::flex(), DType::F32, size);
+        let found = encode(&device, DType::BF16, size);
+        let power: f64 = expected.iter().map(|value| f64::from(*value).powi(2)).sum();
+        let error: f64 = found.iter().zip(&expected).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum();
+        println!("latents {size:?}: relative error {:.4}", (error / power).sqrt());
+        assert!((error / power).sqrt() < 0.05, "latents {size:?}: {error} of {power}");
+        assert_eq!(encode(&device, DType::BF16, size), found, "the same bits");
+    }
+}
+
 #[test]
 fn the_same_latents_give_the_same_bits() {
     let Some(OpenDevice { device, .. }) = gpu() else { return };

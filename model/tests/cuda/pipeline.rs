@@ -1,12 +1,15 @@
 //! The whole pipeline on the GPU: its reports and its memory.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use burn::tensor::{DType, Tensor};
 use sakuga_model::checkpoint::synthetic::{self, Preset, VaeSize};
 use sakuga_model::device::OpenDevice;
 use sakuga_model::families::newbie::{LoadOptions, Pipeline, SAMPLING_DEFAULT, WarmUpSize};
-use sakuga_model_core::{GenerationSpec, Outcome, Progress, Rgb8, Sampling, Stage, StageProfile};
+use sakuga_model_core::{
+    Area, GenerationSpec, InitImage, Mask, Outcome, Progress, Rgb8, Sampling, SecondPass, Stage, StageProfile, Upscaler,
+};
 
 use crate::gpu;
 
@@ -68,6 +71,37 @@ fn a_profile_names_the_operations_of_every_network() {
     // Cached texts cost the device nothing.
     let (_, again) = draw(&pipeline, &spec);
     assert!(again[0].spans.is_empty(), "{:?}", again[0]);
+}
+
+/// An initial image with a mask, and a second pass: what is kept is kept, and the same request gives the same bits.
+#[test]
+fn images_are_encoded_kept_and_enlarged() {
+    let Some(device) = gpu() else { return };
+    let pipeline = pipeline(device);
+    let pixels: Vec<u8> = (0..3 * 256 * 192).map(|place| (place / 600) as u8).collect();
+    let image = Arc::new(Rgb8 { width_px: 256, height_px: 192, pixels });
+    let mut mask = Mask::empty(256, 192);
+    mask.mark(&Area { left_px: 64, top_px: 40, width_px: 80, height_px: 90 });
+    let init = InitImage { image: Arc::clone(&image), strength: 0.5, mask: Some(Arc::new(mask.clone())), region: None };
+    let masked = GenerationSpec { init: Some(init.clone()), profile: true, ..spec("1girl, solo", 256, 192, 6) };
+    let (pictures, profiles) = draw(&pipeline, &masked);
+    let stages: Vec<Stage> = profiles.iter().map(|profile| profile.stage).collect();
+    assert_eq!(stages, [Stage::TextEncode, Stage::VaeEncode, Stage::Denoise, Stage::Decode]);
+    let pixels = pictures[0].pixels.as_chunks::<3>().0.iter().zip(image.pixels.as_chunks::<3>().0);
+    let changed = pixels.zip(mask.levels()).filter(|((found, before), level)| {
+        assert!(**level > 0 || found == before);
+        found != before
+    });
+    assert!(changed.count() > 5000);
+    assert_eq!(draw(&pipeline, &masked).0, pictures);
+    for upscaler in Upscaler::ALL {
+        let second = SecondPass { width_px: 384, height_px: 288, upscaler, strength: 0.5, steps: 4 };
+        let init = InitImage { mask: None, ..init.clone() };
+        let spec = GenerationSpec { second_pass: Some(second), init: Some(init), profile: false, ..masked.clone() };
+        let pictures = draw(&pipeline, &spec).0;
+        assert_eq!((pictures[0].width_px, pictures[0].height_px), (384, 288));
+        assert_eq!(draw(&pipeline, &spec).0, pictures, "{upscaler}");
+    }
 }
 
 #[test]

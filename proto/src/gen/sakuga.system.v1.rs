@@ -381,7 +381,8 @@ pub struct Model {
     /// Its text encoders, in the order of the token counts of `sakuga.prompt.v1.ValidatePromptResponse`.
     #[prost(message, repeated, tag = "9")]
     pub text_encoders: ::prost::alloc::vec::Vec<TextEncoder>,
-    /// The stages of a generation in order, such as `text_encode`, `denoise` and `decode`.
+    /// The stages of a generation from noise in one pass, in order, such as `text_encode`, `denoise` and `decode`. An image to
+    /// begin from and a second pass add `vae_encode`.
     #[prost(string, repeated, tag = "10")]
     pub stages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The solvers that a request may choose: `euler`, `midpoint`, `rk4` or `dpm`.
@@ -402,6 +403,9 @@ pub struct Model {
     /// How its encoders read a prompt.
     #[prost(enumeration = "PromptText", tag = "16")]
     pub prompt_text: i32,
+    /// Whether requests may give an image to begin from, or ask for a second pass: the checkpoint has the VAE's encoder.
+    #[prost(bool, tag = "17")]
+    pub encodes_images: bool,
 }
 impl ::prost::Name for Model {
     const NAME: &'static str = "Model";

@@ -3,10 +3,14 @@
 use prost_reflect::{DescriptorPool, MethodDescriptor};
 
 use super::routes::{PIECE_BYTES_MAX, PUBLIC_BYTES_MAX};
+use crate::limits::Limits;
 use crate::transport::message::MessageLimits;
 
-/// A message with a prompt: its text, typed or not, the negative one and a system prompt.
-const PROMPT: MessageLimits = MessageLimits { bytes_max: 512 * 1024, fields_max: 4096 };
+/// A message with a prompt.
+const PROMPT: MessageLimits = MessageLimits { bytes_max: Limits::PROMPT_MESSAGE_BYTES_MAX, fields_max: 4096 };
+/// A message with a prompt and the files of two images.
+const PROMPT_AND_IMAGES: MessageLimits =
+    MessageLimits { bytes_max: Limits::IMAGES_MESSAGE_BYTES_MAX, fields_max: PROMPT.fields_max };
 /// A message with names and numbers.
 const QUESTION: MessageLimits = MessageLimits { bytes_max: 16 * 1024, fields_max: 256 };
 /// A message of a service that needs no token.
@@ -17,10 +21,11 @@ const PIECE: MessageLimits = MessageLimits { bytes_max: PIECE_BYTES_MAX, fields_
 
 /// The method whose messages have pieces of a file.
 const WITH_PIECE: &str = "sakuga.asset.v1.AssetService/UploadAsset";
+/// The methods whose messages have a prompt and may have images.
+const WITH_IMAGES: &[&str] =
+    &["sakuga.generation.v1.GenerationService/Generate", "sakuga.generation.v1.JobService/CreateJob"];
 /// The methods whose messages have a prompt.
 const WITH_PROMPT: &[&str] = &[
-    "sakuga.generation.v1.GenerationService/Generate",
-    "sakuga.generation.v1.JobService/CreateJob",
     "sakuga.prompt.v1.PromptService/FormatPrompt",
     "sakuga.prompt.v1.PromptService/ParsePrompt",
     "sakuga.prompt.v1.PromptService/ValidatePrompt",
@@ -52,6 +57,7 @@ pub(super) fn limits(method: &MethodDescriptor) -> MessageLimits {
     }
     match name.as_str() {
         WITH_PIECE => PIECE,
+        name if WITH_IMAGES.contains(&name) => PROMPT_AND_IMAGES,
         name if WITH_PROMPT.contains(&name) => PROMPT,
         _ => QUESTION,
     }
@@ -74,7 +80,7 @@ mod tests {
     #[test]
     fn messages_with_prompts_are_those_of_existing_methods() {
         let methods: Vec<String> = all().iter().map(name).collect();
-        for named in WITH_PROMPT.iter().chain(&[WITH_PIECE]) {
+        for named in WITH_PROMPT.iter().chain(WITH_IMAGES).chain(&[WITH_PIECE]) {
             assert!(methods.iter().any(|method| method == named), "there is no {named}");
         }
     }

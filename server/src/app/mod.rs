@@ -23,6 +23,7 @@ use crate::assets::Assets;
 use crate::config::Config;
 use crate::encoder::Encoder;
 use crate::gpu::{DeviceSample, Sampler, Subscription};
+use crate::job::HeldImages;
 use crate::jobs::{Dependencies, Jobs};
 use crate::metrics::{Metrics, QueueFigures};
 use crate::models::{ModelState, ModelStatus};
@@ -154,6 +155,7 @@ impl App {
             gate,
             observer: observer.clone(),
             is_durable: config.jobs.place != DataPlace::Memory,
+            held_images: HeldImages::default(),
         });
         let place = config.jobs.place;
         let failed = |error| AppError::Recover(OpenError { place: place.clone(), error });

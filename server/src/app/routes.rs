@@ -41,8 +41,10 @@ pub(super) fn routes(context: &Arc<Context>) -> Result<(Routes, HealthReporter),
     // Compressed requests are decompressed before they come here. Answers are compressed if the client accepts that, but
     // those of events and pictures are not: what is large in them is a compressed picture already.
     let generation = GenerationServiceServer::new(Generation::new(context.clone()))
+        .max_decoding_message_size(Limits::IMAGES_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(Limits::ANSWER_BYTES_MAX);
     let job_calls = JobServiceServer::new(JobCalls::new(context.clone()))
+        .max_decoding_message_size(Limits::IMAGES_MESSAGE_BYTES_MAX)
         .max_encoding_message_size(Limits::ANSWER_BYTES_MAX)
         .send_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip);

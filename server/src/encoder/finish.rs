@@ -34,7 +34,8 @@ impl FinishTask {
         let FinishTask { job, images, timings, queued, load_model, steps_done } = self;
         let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
         let _entered = span.enter();
-        job.events.publish(EventBody::Stage(Stage::EncodeImage));
+        let pass = job.request.spec.passes().count() as u32;
+        job.events.publish(EventBody::Stage { stage: Stage::EncodeImage, pass });
         sink.gate.wait_for_room(&job.handle);
         let begun = Instant::now();
         let mut finished = Vec::with_capacity(images.len());
@@ -68,6 +69,7 @@ impl FinishTask {
             load_model,
             text_encode: timings.text_encode,
             denoise: timings.denoise(),
+            vae_encode: Some(timings.vae_encode).filter(|time| !time.is_zero()),
             decode: timings.decode,
             encode_image: begun.elapsed(),
             total: job.accepted.elapsed(),

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use sakuga_model_core::{
     EncoderInfo, EngineError, EngineInfo, GenerationSpec, Guidance, ImageModel, MemoryNeed, MemoryShortage,
-    ModelDescription, ModelInfo, ModelSource, Observer, OpenModel, OpenOptions, Outcome, PreviewMethod, Progress,
-    PromptText, Rgb8, Sampling, SizeLimits, Solver, Stage, StepDone, StepReport, Timings, TokenCount, TokenCounter,
+    ModelDescription, ModelInfo, ModelSource, Observer, OpenModel, OpenOptions, Outcome, Pass, PreviewMethod, Progress,
+    PromptText, Rgb8, Sampling, SecondPass, SizeLimits, Solver, Stage, StepDone, StepReport, Timings, TokenCount,
+    TokenCounter, Upscaler,
 };
 
 mod figures;
@@ -152,6 +153,7 @@ fn info(script: &Script) -> EngineInfo {
             default_size_px: script.default_size_px,
             size: SizeLimits { multiple_px: 16, edge_max_px: 8192, pixels_max: 8192 * 8192 },
             has_preview_decoder: true,
+            encodes_images: true,
             notice: "scripted engine: no model is loaded, the pictures are gradients".into(),
             fingerprint: "0".repeat(64),
             default_system_prompt: "You draw gradients. ".into(),
@@ -180,68 +182,115 @@ impl ImageModel for ScriptedModel {
             return stopped(0);
         }
         let text_encode = self.pass(self.script.text_encode_ms);
-        if profile(spec, Stage::TextEncode, text_encode, observer).is_break()
-            || observer(Progress::Stage(Stage::Denoise)).is_break()
-        {
+        if profile(spec, Stage::TextEncode, text_encode, observer).is_break() {
             return stopped(0);
         }
-        self.play(job, 0)?;
-        let total = spec.sampling.steps;
-        let mut steps = Vec::new();
-        for index in 1..=total {
-            let duration = self.pass(self.script.step_ms);
-            steps.push(duration);
-            if self.step(spec, index, duration, observer).is_break() {
-                return stopped(index);
+        let mut timings = Timings { text_encode, ..Timings::default() };
+        let mut size = (spec.width_px, spec.height_px);
+        for (number, pass) in (1..).zip(spec.passes()) {
+            if self.begin_pass(spec, number, &mut timings, observer).is_break() {
+                return stopped(timings.steps.len() as u32);
             }
-            self.play(job, index)?;
+            size = (pass.width_px, pass.height_px);
+            let before = timings.steps.len();
+            if number == 1 {
+                self.play(job, 0)?;
+            }
+            for index in 1..=pass.steps() {
+                let duration = self.pass(self.script.step_ms);
+                timings.steps.push(duration);
+                let done = timings.steps.len() as u32;
+                if self.step(spec, number, &pass, index, done, duration, observer).is_break() {
+                    return stopped(done);
+                }
+                self.play(job, done)?;
+            }
+            if profile(spec, Stage::Denoise, timings.steps[before..].iter().sum(), observer).is_break() {
+                return stopped(timings.steps.len() as u32);
+            }
         }
-        if profile(spec, Stage::Denoise, steps.iter().sum(), observer).is_break()
-            || observer(Progress::Stage(Stage::Decode)).is_break()
-        {
-            return stopped(total);
+        if self.code(spec, Stage::Decode, &mut timings.decode, observer).is_break() {
+            return stopped(timings.steps.len() as u32);
         }
-        let decode = self.pass(self.script.decode_ms);
-        if profile(spec, Stage::Decode, decode, observer).is_break() {
-            return stopped(total);
-        }
-        let image = |index| gradient(spec, index, spec.width_px, spec.height_px, 1.0);
-        let images = spec.drawn().into_iter().map(image).collect();
-        let total = begun.elapsed();
-        Ok(Outcome::Finished {
-            images,
-            timings: Timings { text_encode, prepare: Duration::ZERO, steps, decode, total },
-        })
+        let image = |index| gradient(spec, index, size.0, size.1, 1.0);
+        let drawn = spec.drawn().into_iter().map(image);
+        let images = match &spec.init {
+            Some(init) => drawn.map(|image| init.composed(image)).collect(),
+            None => drawn.collect(),
+        };
+        timings.total = begun.elapsed();
+        Ok(Outcome::Finished { images, timings })
     }
 }
 
 impl ScriptedModel {
+    /// The stages before the steps of a pass, in the order of the models in burn.
+    fn begin_pass(
+        &self,
+        spec: &GenerationSpec,
+        number: u32,
+        timings: &mut Timings,
+        observer: &mut Observer<'_>,
+    ) -> ControlFlow<()> {
+        match (number, &spec.init, &spec.second_pass) {
+            (1, Some(_), _) => self.code(spec, Stage::VaeEncode, &mut timings.vae_encode, observer)?,
+            (2, _, Some(SecondPass { upscaler: Upscaler::Lanczos, .. })) => {
+                self.code(spec, Stage::Decode, &mut timings.decode, observer)?;
+                observer(Progress::Pass(2))?;
+                self.code(spec, Stage::VaeEncode, &mut timings.vae_encode, observer)?;
+            }
+            (2, ..) => observer(Progress::Pass(2))?,
+            _ => {}
+        }
+        observer(Progress::Stage(Stage::Denoise))
+    }
+
+    /// A stage of the VAE.
+    fn code(
+        &self,
+        spec: &GenerationSpec,
+        stage: Stage,
+        time: &mut Duration,
+        observer: &mut Observer<'_>,
+    ) -> ControlFlow<()> {
+        observer(Progress::Stage(stage))?;
+        let took = self.pass(self.script.decode_ms);
+        *time += took;
+        profile(spec, stage, took, observer)
+    }
+
+    /// Reports step `index` of a pass, the one of number `done` of the request.
+    #[expect(clippy::too_many_arguments, reason = "the place of the step in its pass and in the request")]
     fn step(
         &self,
         spec: &GenerationSpec,
+        number: u32,
+        pass: &Pass,
         index: u32,
+        done: u32,
         duration: Duration,
         observer: &mut Observer<'_>,
     ) -> ControlFlow<()> {
-        let Sampling { solver, steps, guidance, shift } = spec.sampling;
-        let linear = index as f32 / steps as f32;
+        let Sampling { solver, guidance, shift, .. } = spec.sampling;
+        let linear = (pass.grid_steps - pass.steps() + index) as f32 / pass.grid_steps as f32;
         let t = linear / (linear + shift - shift * linear);
         let previews = |method| {
             let shrink = match method {
                 PreviewMethod::Linear => 8,
                 PreviewMethod::Decoder => 1,
             };
-            let (width_px, height_px) = ((spec.width_px / shrink).max(1), (spec.height_px / shrink).max(1));
+            let (width_px, height_px) = ((pass.width_px / shrink).max(1), (pass.height_px / shrink).max(1));
             (0..spec.images).map(|image| gradient(spec, image, width_px, height_px, t)).collect()
         };
         let report = StepReport {
-            index,
-            total: steps,
+            index: done,
+            total: spec.computed_steps(),
+            pass: number,
             t: t.into(),
             sigma: (1.0 - t).into(),
             duration,
             guidance_active: guidance.is_active(t),
-            evaluations: index * solver.evaluations_per_step(),
+            evaluations: done * solver.evaluations_per_step(),
         };
         observer(Progress::Step(StepDone { report, first_image: 0, draw_previews: &previews }))
     }
@@ -282,7 +331,7 @@ fn profile(spec: &GenerationSpec, stage: Stage, took: Duration, observer: &mut O
     if !spec.profile {
         return ControlFlow::Continue(());
     }
-    observer(Progress::Profile(figures::profile(stage, took, spec.sampling.steps)))
+    observer(Progress::Profile(figures::profile(stage, took, spec.computed_steps())))
 }
 
 /// A picture that depends on nothing but its arguments: a colour ramp of the seed, under noise that clears with `t`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sakuga_model_core::GenerationSpec;
 
+use super::held_images::HeldRoom;
 use crate::models::ModelId;
 use crate::picture::TextChunk;
 use crate::preview::PreviewPolicy;
@@ -24,6 +25,8 @@ pub struct JobRequest {
     pub is_kept: bool,
     /// What the engine draws.
     pub spec: GenerationSpec,
+    /// The room that the images of `spec` take.
+    pub held_images: Option<HeldRoom>,
     /// Which previews are sent.
     pub preview: PreviewPolicy,
     /// Least time between two samples of the device.

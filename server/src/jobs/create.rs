@@ -287,7 +287,7 @@ fn log(id: &JobId, request: &JobRequest) {
         request_id = request.request_id,
         client = &*request.client,
         images = spec.images,
-        steps = spec.sampling.steps,
+        steps = spec.computed_steps(),
         width_px = spec.width_px,
         height_px = spec.height_px,
         "accepted"

@@ -40,8 +40,12 @@ pub(super) fn prepare(
     message: generation::GenerateRequest,
     policy: JobPolicy,
 ) -> Result<Prepared, ServerError> {
+    check_text(&message)?;
     let model = dependencies.models.find(&message.model)?;
-    let checked = from_proto::unchecked(message).check(RequestRules::of(model), draw_seed)?;
+    let unchecked = from_proto::unchecked(message);
+    // A file within the request is kept as its hash alone, so the job cannot be drawn again after a restart.
+    let has_inline_file = unchecked.images.has_inline_file();
+    let checked = unchecked.check(RequestRules::of(model), draw_seed)?;
     let resolved = to_proto::resolved(&checked);
     let drawn = checked.spec().drawn().into_iter();
     let metadata: Vec<_> =
@@ -53,8 +57,9 @@ pub(super) fn prepare(
         client,
         model: model.id,
         priority: policy.priority,
-        is_kept: dependencies.is_durable && policy.grace.is_none_or(|grace| !grace.is_zero()),
+        is_kept: dependencies.is_durable && !has_inline_file && policy.grace.is_none_or(|grace| !grace.is_zero()),
         spec: checked.spec().clone(),
+        held_images: dependencies.held_images.hold(checked.spec())?,
         preview: checked.preview(),
         stats_interval: checked.stats_interval(),
         texts: texts.collect::<Result<_, _>>().map_err(|error| ServerError::Internal(error.to_string()))?,
@@ -63,6 +68,21 @@ pub(super) fn prepare(
     let model_notice = model.info.model.notice.clone();
     let diagnostics = checked.diagnostics().to_vec();
     Ok(Prepared { context: JobContext { job_id, resolved, device, model_notice, metadata }, request, diagnostics })
+}
+
+/// Refuses a request whose texts are larger than any prompt: the room in a message is for images.
+fn check_text(message: &generation::GenerateRequest) -> Result<(), ServerError> {
+    let sources = [
+        message.init.as_ref().and_then(|init| init.image.as_ref()),
+        message.mask.as_ref().and_then(|mask| mask.image.as_ref()),
+    ];
+    let images: usize = sources.into_iter().flatten().map(prost::Message::encoded_len).sum();
+    let (bytes, bytes_max) = (message.encoded_len().saturating_sub(images), Limits::PROMPT_MESSAGE_BYTES_MAX);
+    if bytes <= bytes_max {
+        return Ok(());
+    }
+    let text = format!("the request has {bytes} bytes besides its images; shorten the texts to {bytes_max} in all");
+    Err(ServerError::invalid("prompt", Violation::OUT_OF_RANGE, text))
 }
 
 /// Refuses a job that would not fit into a message once it has completed: each of its pictures repeats the request.

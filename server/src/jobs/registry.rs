@@ -14,7 +14,7 @@ use super::caller::Caller;
 use super::record::Record;
 use crate::assets::Assets;
 use crate::error::{ServerError, Violation};
-use crate::job::JobHandle;
+use crate::job::{HeldImages, JobHandle};
 use crate::job_id::JobId;
 use crate::journal::{Entry, Journal};
 use crate::limits::Limits;
@@ -55,6 +55,8 @@ pub struct Dependencies {
     pub observer: Option<Arc<dyn Observer>>,
     /// Whether the store outlives this process.
     pub is_durable: bool,
+    /// Room for the images of jobs.
+    pub held_images: HeldImages,
 }
 
 impl Dependencies {

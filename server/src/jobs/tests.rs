@@ -13,6 +13,7 @@ use crate::encoder::Encoder;
 use crate::engine::scripted::{self, Script};
 use crate::error::ServerError;
 use crate::gpu::{self, Sampler};
+use crate::job::HeldImages;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::models::{Catalog, MemoryBudget, ModelId, ServedModel};
@@ -72,6 +73,7 @@ async fn registry(limits: Limits) -> (Arc<Jobs>, Arc<Counting>) {
         gate,
         observer: None,
         is_durable: false,
+        held_images: HeldImages::default(),
     });
     (jobs, tokens)
 }

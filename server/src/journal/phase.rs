@@ -22,7 +22,7 @@ impl Phase {
     pub(super) fn is_valid_transition(self, body: &EventBody, is_first: bool) -> bool {
         match (body, body.class()) {
             (_, EventClass::Terminal) | (EventBody::Requeued { .. }, _) => self < Self::Ended,
-            (_, EventClass::Lossy) | (EventBody::Step { .. } | EventBody::Stage(_) | EventBody::Profile(_), _) => {
+            (_, EventClass::Lossy) | (EventBody::Step { .. } | EventBody::Stage { .. } | EventBody::Profile(_), _) => {
                 self == Self::Running
             }
             (EventBody::Accepted { .. }, _) => is_first,

@@ -128,7 +128,7 @@ async fn previews_are_bounded_in_bytes_but_one_is_always_kept_and_samples_are_on
 #[tokio::test]
 async fn every_reader_gets_everything_from_its_number_on() {
     let bench = Bench::begun().await;
-    bench.journal.publish(EventBody::Stage(Stage::Denoise));
+    bench.journal.publish(EventBody::Stage { stage: Stage::Denoise, pass: 1 });
     bench.settle().await;
     assert_eq!(numbers(&mut bench.read(0)).await, [0, 1, 2]);
     assert_eq!(numbers(&mut bench.read(2)).await, [2]);
@@ -150,7 +150,7 @@ async fn dropping_the_last_reader_calls_the_hook() {
     assert_eq!(bench.calls.unwatched.load(Ordering::SeqCst), 1);
     bench.journal.seal();
     assert_eq!(bench.read(2).next().await, Next::Sealed);
-    assert!(!bench.journal.publish(EventBody::Stage(Stage::Denoise)));
+    assert!(!bench.journal.publish(EventBody::Stage { stage: Stage::Denoise, pass: 1 }));
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ fn any_body() -> impl Strategy<Value = EventBody> {
         Just(EventBody::Queued { position: 1, eta: None }),
         Just(EventBody::Requeued { attempt: 2 }),
         Just(EventBody::Started),
-        Just(EventBody::Stage(Stage::Denoise)),
+        Just(EventBody::Stage { stage: Stage::Denoise, pass: 1 }),
         Just(preview(100_000)),
         Just(EventBody::GpuStats(DeviceSample::default())),
         Just(EventBody::ImageChunk { image_index: 0, offset: 0, total_size: 1, len: 1 }),

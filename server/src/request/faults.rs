@@ -29,6 +29,11 @@ impl Faults {
         self.violations.push(Violation::new(field, reason, description));
     }
 
+    /// Adds faults that were found elsewhere.
+    pub fn extend(&mut self, faults: Vec<Violation>) {
+        self.violations.extend(faults);
+    }
+
     pub fn request_id(&mut self, given: String) -> String {
         let chars = given.chars().count();
         let chars_max = limits::REQUEST_ID_CHARS.max;

@@ -16,7 +16,10 @@ use crate::preview::{PreviewFormat, PreviewPolicy};
 mod cut;
 mod expansion;
 mod faults;
+pub mod images;
 pub mod over_long;
+
+use images::{Images, NoUploads, Surroundings, UncheckedImages, Uploads};
 
 pub use expansion::Expansion;
 use faults::Faults;
@@ -44,9 +47,11 @@ pub struct UncheckedRequest {
     /// Height in pixels.
     pub height_px: u32,
     /// How many pictures the batch has.
-    pub images: u32,
+    pub count: u32,
     /// Which of them are drawn; empty: all.
     pub image_indices: Vec<u32>,
+    /// The image to begin from, a mask and a second pass.
+    pub images: UncheckedImages,
     /// Seed of the noise.
     pub seed: Option<u64>,
     /// How previews are made.
@@ -124,6 +129,9 @@ pub struct Request {
     negative: Option<NegativePrompt>,
     model: String,
     spec: GenerationSpec,
+    width_px: u32,
+    height_px: u32,
+    images: Images,
     preview: PreviewPolicy,
     stats_interval: Duration,
     expansion: Option<Expansion>,
@@ -159,6 +167,21 @@ impl Request {
     /// What the engine has to draw.
     pub fn spec(&self) -> &GenerationSpec {
         &self.spec
+    }
+
+    /// Width and height that the request asks for, in pixels: those of its pictures before a second pass.
+    pub fn size_px(&self) -> [u32; 2] {
+        [self.width_px, self.height_px]
+    }
+
+    /// Width and height of its pictures, in pixels.
+    pub fn picture_size_px(&self) -> [u32; 2] {
+        self.spec.second_pass.as_ref().map_or(self.size_px(), |second| [second.width_px, second.height_px])
+    }
+
+    /// The image to begin from, the mask and the second pass.
+    pub fn images(&self) -> &Images {
+        &self.images
     }
 
     /// What previews to send.
@@ -216,12 +239,14 @@ pub struct RequestRules<'a> {
     pub tokens: &'a dyn TokenCounter,
     /// What a request may ask for.
     pub limits: &'a Limits,
+    /// Files that the caller uploaded.
+    pub uploads: &'a dyn Uploads,
 }
 
 impl<'a> RequestRules<'a> {
     /// The rules of requests for a model.
     pub fn of(model: &'a ServedModel) -> Self {
-        Self { model: &model.info.model, tokens: model.tokens.as_ref(), limits: &model.limits }
+        Self { model: &model.info.model, tokens: model.tokens.as_ref(), limits: &model.limits, uploads: &NoUploads }
     }
 
     /// The options with which this server checks prompts.
@@ -269,7 +294,7 @@ impl UncheckedRequest {
     ///
     /// [`ServerError::InvalidRequest`] with every fault.
     pub fn check(self, rules: RequestRules<'_>, draw_seed: impl FnOnce() -> u64) -> Result<Request, ServerError> {
-        let RequestRules { model, limits, .. } = rules;
+        let RequestRules { model, limits, uploads, .. } = rules;
         let mut faults = Faults::new(self.faults);
         let options = rules.check_options(self.strictness);
         let request_id = faults.request_id(self.request_id);
@@ -293,18 +318,26 @@ impl UncheckedRequest {
         let width_px = faults.edge("width", self.width_px, model);
         let height_px = faults.edge("height", self.height_px, model);
         faults.pixels(width_px, height_px, limits);
-        let images = faults.count("images", self.images.max(1), limits.images_max);
+        let count = faults.count("images", self.count.max(1), limits.images_max);
+        let sampling = faults.sampling(&self.sampling, model, limits.steps_max);
+        let pixels_max = limits.pixels_max;
+        let around = Surroundings { uploads, model, pixels_max, width_px, height_px, steps: sampling.steps };
+        let images::Checked { images, drawn, faults: image_faults } = self.images.check(around);
+        faults.extend(image_faults);
+        let [drawn_width_px, drawn_height_px] = drawn.size_px.unwrap_or([width_px, height_px]);
         let spec = GenerationSpec {
             text: prompt.as_ref().map(|prompt| rules.model_text(prompt)).unwrap_or_default(),
             system_prompt,
             negative: negative_text,
             negative_system_prompt,
-            width_px,
-            height_px,
-            images,
-            image_indices: faults.image_indices(self.image_indices, images),
+            width_px: drawn_width_px,
+            height_px: drawn_height_px,
+            images: count,
+            image_indices: faults.image_indices(self.image_indices, count),
             seed: 0,
-            sampling: faults.sampling(&self.sampling, model, limits.steps_max),
+            sampling,
+            init: drawn.init,
+            second_pass: drawn.second_pass,
             max_batch: 0,
             profile: self.profile,
         };
@@ -345,6 +378,9 @@ impl UncheckedRequest {
             negative,
             model: model.name.clone(),
             spec: GenerationSpec { seed: self.seed.unwrap_or_else(draw_seed), ..spec },
+            width_px,
+            height_px,
+            images,
             preview,
             stats_interval,
             expansion: self.expansion,

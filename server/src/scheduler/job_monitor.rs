@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sakuga_model_core::{Progress, Stage, StepDone, TokenCount};
 
 use super::context::WorkerContext;
+use super::estimator::equal_steps_left;
 use crate::encoder::PreviewTask;
 use crate::event::EventBody;
 use crate::job::Job;
@@ -19,6 +20,8 @@ pub(super) struct JobMonitor<'a> {
     job: &'a Job,
     epoch: u64,
     pub(super) steps_done: u32,
+    /// The pass that the engine computes, from 1.
+    pass: u32,
     /// Time between the end of each step and the end of the step before it.
     pub(super) in_steps: Duration,
     /// How long loading its model took; `None`: the model was on the device.
@@ -37,6 +40,7 @@ impl<'a> JobMonitor<'a> {
             job,
             epoch,
             steps_done: 0,
+            pass: 1,
             in_steps: Duration::ZERO,
             load_time: None,
             marks: Vec::new(),
@@ -50,6 +54,7 @@ impl<'a> JobMonitor<'a> {
             return ControlFlow::Break(());
         }
         match event {
+            Progress::Pass(pass) => self.pass = pass,
             Progress::Stage(stage) => {
                 if stage == Stage::Denoise {
                     self.marks = vec![Instant::now()];
@@ -57,7 +62,7 @@ impl<'a> JobMonitor<'a> {
                 self.context.shared.stage_begun(stage);
                 // The engine stops before it begins a stage of a cancelled job.
                 if self.job.handle.cancel_reason().is_none() {
-                    self.job.events.publish(EventBody::Stage(stage));
+                    self.job.events.publish(EventBody::Stage { stage, pass: self.pass });
                 }
             }
             Progress::TextEncoded(counts) => {
@@ -78,7 +83,7 @@ impl<'a> JobMonitor<'a> {
     fn step(&mut self, step: &StepDone<'_>) {
         let report = step.report;
         self.steps_done = report.index;
-        let left = report.total.saturating_sub(report.index);
+        let left = equal_steps_left(&self.job.request.spec, &report);
         self.context.shared.step_done(&self.job.request, &report);
         self.job.events.publish(EventBody::Step { report, eta: self.eta(left) });
         let step_ms = report.duration.as_secs_f64() * 1e3;
@@ -90,7 +95,7 @@ impl<'a> JobMonitor<'a> {
 
     /// Time until the pictures with `steps_left` steps to go: at this job's pace, previews included, and with the overhead
     /// of the last job.
-    fn eta(&mut self, steps_left: u32) -> Duration {
+    fn eta(&mut self, steps_left: f64) -> Duration {
         let now = Instant::now();
         if let Some(before) = self.marks.last() {
             self.in_steps += now.duration_since(*before);
@@ -101,7 +106,7 @@ impl<'a> JobMonitor<'a> {
         self.marks.push(now);
         let steps = self.marks.len().saturating_sub(1).max(1) as u32;
         let pace = self.marks.first().map_or(Duration::ZERO, |first| now.duration_since(*first) / steps);
-        pace.saturating_mul(steps_left) + self.context.shared.overhead(&self.job.request)
+        pace.mul_f64(steps_left) + self.context.shared.overhead(&self.job.request)
     }
 
     fn preview(&mut self, step: &StepDone<'_>) {

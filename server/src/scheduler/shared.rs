@@ -180,10 +180,10 @@ impl Shared {
 
     pub(super) fn step_done(&self, request: &JobRequest, report: &StepReport) {
         let JobRequest { model, spec, .. } = request;
-        // A batch that is computed in turns has `spec.sampling.steps` steps in each turn.
-        let turns = (report.total / spec.sampling.steps.max(1)).max(1);
+        // A batch that is computed in turns has `spec.computed_steps()` steps in each turn.
+        let turns = (report.total / spec.computed_steps().max(1)).max(1);
         let mut state = self.state.lock();
-        state.estimator_mut(*model).step_done(spec, report.duration, turns);
+        state.estimator_mut(*model).step_done(spec, report.pass, report.duration, turns);
         if let Some(running) = &mut state.running {
             running.steps_left = report.total.saturating_sub(report.index).div_ceil(turns);
             (running.step, running.steps) = (report.index, report.total);

@@ -62,11 +62,11 @@ impl Running {
         Self {
             id: job.handle.id.clone(),
             model: job.request.model,
-            steps_left: spec.sampling.steps,
+            steps_left: spec.computed_steps(),
             stage: None,
             load_end: None,
             step: 0,
-            steps: spec.sampling.steps,
+            steps: spec.computed_steps(),
             spec,
             last_report: Instant::now(),
             journal: job.events.clone(),
@@ -161,7 +161,7 @@ impl Forecast<'_> {
             self.time += self.state.models.load_time(*model)?;
         }
         self.residents.insert(*model);
-        self.time += self.state.estimator(*model).time_left(spec, spec.sampling.steps)?;
+        self.time += self.state.estimator(*model).time_left(spec, spec.computed_steps())?;
         Some(self)
     }
 }

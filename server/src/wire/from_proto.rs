@@ -12,7 +12,7 @@ use crate::error::Violation;
 use crate::preview::PreviewFormat;
 use crate::request::{Expansion, NegativeForm, PromptForm, UncheckedRequest};
 use crate::wire::enumeration::known;
-use crate::wire::sampling;
+use crate::wire::{images, sampling};
 
 /// A request.
 pub fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
@@ -38,7 +38,7 @@ pub fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
         sampling: sampling::from_proto(request.sampling.unwrap_or_default(), &mut faults),
         width_px: request.width,
         height_px: request.height,
-        images: request.images,
+        count: request.images,
         image_indices: request.image_indices,
         seed: request.seed,
         preview_method: preview_method(preview.method, &mut faults),
@@ -55,6 +55,7 @@ pub fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
             variation: expansion.variation,
             choices: expansion.choices,
         }),
+        images: images::from_proto(request.init, request.mask, request.second_pass, &mut faults),
         faults,
     }
 }

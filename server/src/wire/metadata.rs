@@ -1,11 +1,14 @@
 //! The metadata in a picture's file: protobuf JSON for programs and a few lines for people.
 
+use std::fmt::Write as _;
+
 use sakuga_model_core::EngineInfo;
 use sakuga_proto::generation::v1::{GenerateRequest, ImageMetadata};
 use sakuga_proto::json::{self, JsonError};
 
 use crate::picture::{DESCRIPTION_KEYWORD, METADATA_KEYWORD, PARAMETERS_KEYWORD, TextChunk};
 use crate::request::Request;
+use crate::request::images::{Images, SecondPassFacts};
 
 /// Version of the record.
 const VERSION: u32 = 1;
@@ -51,12 +54,13 @@ pub fn text_chunks(metadata: &ImageMetadata, request: &Request) -> Result<Vec<Te
 
 fn description(metadata: &ImageMetadata, request: &Request) -> String {
     let spec = request.spec();
+    let [width_px, height_px] = request.picture_size_px();
     format!(
         "{}\n\n{}, {}x{}, picture {} of {}, seed {}, {} {} steps, guidance {}, shift {}, model {}, device {}",
         spec.text,
         metadata.software,
-        spec.width_px,
-        spec.height_px,
+        width_px,
+        height_px,
         metadata.image_index + 1,
         spec.images,
         spec.seed,
@@ -76,16 +80,36 @@ fn parameters(metadata: &ImageMetadata, request: &Request) -> String {
         "" => String::new(),
         text => format!("Negative prompt: {text}\n"),
     };
+    let [width_px, height_px] = request.size_px();
     format!(
-        "{}\n{negative}Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}, Version: {}",
+        "{}\n{negative}Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}{}, Version: {}",
         spec.text.trim(),
         spec.sampling.steps,
         spec.sampling.solver.title(),
         spec.sampling.guidance.scale,
         metadata.seed,
-        spec.width_px,
-        spec.height_px,
+        width_px,
+        height_px,
         metadata.model,
+        passes(request),
         metadata.software,
     )
+}
+
+/// What [`parameters`] says about an initial image and a second pass, by the names of AUTOMATIC1111's web UI.
+fn passes(request: &Request) -> String {
+    let Images { init, mask, second_pass } = request.images();
+    let mut text = String::new();
+    // Both strengths have the same name there, and that of the second pass is the one for a picture with two.
+    let strength = second_pass.map(|second| second.strength).or(init.as_ref().map(|init| init.strength));
+    if let Some(strength) = strength {
+        _ = write!(text, ", Denoising strength: {strength}");
+    }
+    if let Some(mask) = mask {
+        _ = write!(text, ", Mask blur: {}", mask.feather_px);
+    }
+    if let Some(SecondPassFacts { factor, upscaler, steps, .. }) = second_pass {
+        _ = write!(text, ", Hires upscale: {factor}, Hires steps: {steps}, Hires upscaler: {upscaler}");
+    }
+    text
 }

@@ -3,6 +3,7 @@
 pub mod deadline;
 mod enumeration;
 pub mod from_proto;
+pub mod images;
 pub mod metadata;
 pub mod sampling;
 pub mod status;

@@ -25,6 +25,8 @@ pub const DETAILS_BYTES_MAX: usize = 6 * 1024;
 const TEXT_BYTES_MAX: usize = 480;
 /// When to try again after the engine was lost: it is being opened meanwhile.
 const REOPEN_RETRY: Duration = Duration::from_secs(10);
+/// When to try again while the images of other jobs take all the memory that they may.
+const IMAGES_RETRY: Duration = Duration::from_secs(5);
 /// When to try again after jobs could not be stored.
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
@@ -98,6 +100,7 @@ pub fn to_rpc(error: &ServerError) -> pb::Status {
         | ServerError::Store(_)
         | ServerError::ShuttingDown
         | ServerError::EngineUnavailable(_)
+        | ServerError::ImagesFull
         | ServerError::Engine(_)
         | ServerError::Internal(_) => {}
     }
@@ -154,6 +157,7 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
         ServerError::UnknownModel { .. } => (Code::NotFound, "MODEL_NOT_FOUND", None),
         ServerError::ModelUnusable { .. } => (Code::FailedPrecondition, "MODEL_UNUSABLE", None),
         ServerError::QueueFull { retry_after, .. } => (Code::ResourceExhausted, "QUEUE_FULL", Some(*retry_after)),
+        ServerError::ImagesFull => (Code::ResourceExhausted, "IMAGES_FULL", Some(IMAGES_RETRY)),
         ServerError::TooManyStreams { .. } => {
             (Code::ResourceExhausted, "TOO_MANY_STREAMS", Some(Duration::from_secs(1)))
         }

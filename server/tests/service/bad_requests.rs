@@ -10,7 +10,7 @@ use tonic_types::{StatusExt as _, pb};
 use crate::support::{Server, XML, quick, request, scripted};
 
 /// Field to (reason, description) of every violation.
-fn violations(status: &Status) -> BTreeMap<String, (String, String)> {
+pub fn violations(status: &Status) -> BTreeMap<String, (String, String)> {
     use prost::Message as _;
     let rpc = pb::Status::decode(status.details()).expect("google.rpc.Status");
     assert_eq!((rpc.code, rpc.message.as_str()), (status.code() as i32, status.message()));
@@ -162,7 +162,13 @@ async fn an_unknown_model_is_not_found() {
 #[tokio::test]
 async fn a_hostile_prompt_is_refused_within_the_header_limit() {
     let server = Server::start(scripted(quick())).await;
-    for xml in ["<a>".repeat(20_000), "x".repeat(400 << 10), "\0".into(), "<character_1><zzz>".repeat(2000)] {
+    for xml in [
+        "<a>".repeat(20_000),
+        "x".repeat(400 << 10),
+        "x".repeat(4 << 20),
+        "\0".into(),
+        "<character_1><zzz>".repeat(2000),
+    ] {
         let prompt = Some(generate_request::Prompt::Xml(xml));
         let strictness = Strictness::Strict.into();
         let status = refuse(&server, GenerateRequest { prompt, strictness, ..request(1) }).await;
@@ -170,9 +176,13 @@ async fn a_hostile_prompt_is_refused_within_the_header_limit() {
         assert!(status.details().len() <= 6 * 1024, "{}", status.details().len());
         assert!((1..=20).contains(&violations(&status).len()));
     }
-    let prompt = Some(generate_request::Prompt::Xml("x".repeat(1 << 20)));
+    let prompt = Some(generate_request::Prompt::Xml("x".repeat(5 << 20)));
     let status = refuse(&server, GenerateRequest { prompt, ..request(1) }).await;
-    assert_eq!(status.code(), Code::ResourceExhausted, "a message over 512 KiB is not read at all: {status:?}");
+    assert_eq!(
+        status.code(),
+        Code::ResourceExhausted,
+        "a message without room for the largest images is not read at all: {status:?}"
+    );
     assert_eq!(status.get_details_error_info().expect("ErrorInfo").reason, "MESSAGE_TOO_LARGE");
     server.stop().await;
 }

@@ -77,19 +77,17 @@ fn job_request(plan: &Plan) -> JobRequest {
         priority: Priority::Normal,
         is_kept: false,
         spec: GenerationSpec {
-            text: "a sentence".into(),
-            system_prompt: String::new(),
-            negative: String::new(),
-            negative_system_prompt: String::new(),
-            width_px: 16,
-            height_px: 16,
             images: plan.images,
             seed: 1,
-            sampling: Sampling { solver: Solver::Euler, steps: plan.steps, guidance: Guidance::new(5.0), shift: 6.0 },
-            image_indices: Vec::new(),
-            max_batch: 0,
             profile: plan.steps.is_multiple_of(2),
+            ..GenerationSpec::new(
+                "a sentence",
+                16,
+                16,
+                Sampling { solver: Solver::Euler, steps: plan.steps, guidance: Guidance::new(5.0), shift: 6.0 },
+            )
         },
+        held_images: None,
         preview: PreviewPolicy {
             method: Some(PreviewMethod::Linear),
             format: PreviewFormat::Png,

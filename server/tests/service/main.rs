@@ -7,6 +7,7 @@ mod drain;
 mod engine_faults;
 mod event_order;
 mod happy_path;
+mod images;
 mod jobs;
 mod limits;
 mod models;

@@ -42,6 +42,8 @@ const (
 	Stage_STAGE_ENCODE_IMAGE Stage = 4
 	// The weights of the model are put on the device. Comes before the other stages, and only if they were not there.
 	Stage_STAGE_LOAD_MODEL Stage = 5
+	// The VAE turns pixels into latents: those of the image that the pictures begin from, or those that a second pass enlarges.
+	Stage_STAGE_VAE_ENCODE Stage = 6
 )
 
 // Enum value maps for Stage.
@@ -53,6 +55,7 @@ var (
 		3: "STAGE_DECODE",
 		4: "STAGE_ENCODE_IMAGE",
 		5: "STAGE_LOAD_MODEL",
+		6: "STAGE_VAE_ENCODE",
 	}
 	Stage_value = map[string]int32{
 		"STAGE_UNSPECIFIED":  0,
@@ -61,6 +64,7 @@ var (
 		"STAGE_DECODE":       3,
 		"STAGE_ENCODE_IMAGE": 4,
 		"STAGE_LOAD_MODEL":   5,
+		"STAGE_VAE_ENCODE":   6,
 	}
 )
 
@@ -696,7 +700,9 @@ func (x *Started) GetModelNotice() string {
 type StageBegun struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The part.
-	Stage         Stage `protobuf:"varint,1,opt,name=stage,proto3,enum=sakuga.generation.v1.Stage" json:"stage,omitempty"`
+	Stage Stage `protobuf:"varint,1,opt,name=stage,proto3,enum=sakuga.generation.v1.Stage" json:"stage,omitempty"`
+	// The pass that it belongs to: 1, or 2 if the request has a second one.
+	PassNumber    uint32 `protobuf:"varint,2,opt,name=pass_number,json=passNumber,proto3" json:"pass_number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -738,12 +744,19 @@ func (x *StageBegun) GetStage() Stage {
 	return Stage_STAGE_UNSPECIFIED
 }
 
+func (x *StageBegun) GetPassNumber() uint32 {
+	if x != nil {
+		return x.PassNumber
+	}
+	return 0
+}
+
 // A step is done.
 type Step struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// From 1 to `total`.
 	Index uint32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	// Steps of this job.
+	// Steps of this job that are computed, in all passes.
 	Total uint32 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
 	// Time reached: 0 is noise, 1 is the picture.
 	T float32 `protobuf:"fixed32,3,opt,name=t,proto3" json:"t,omitempty"`
@@ -756,7 +769,9 @@ type Step struct {
 	// Whether guidance was active at the start of the step.
 	GuidanceActive bool `protobuf:"varint,7,opt,name=guidance_active,json=guidanceActive,proto3" json:"guidance_active,omitempty"`
 	// Evaluations of the network so far; a guided one computes both halves and counts once.
-	Evaluations   uint32 `protobuf:"varint,8,opt,name=evaluations,proto3" json:"evaluations,omitempty"`
+	Evaluations uint32 `protobuf:"varint,8,opt,name=evaluations,proto3" json:"evaluations,omitempty"`
+	// The pass that it belongs to: 1, or 2 if the request has a second one.
+	PassNumber    uint32 `protobuf:"varint,9,opt,name=pass_number,json=passNumber,proto3" json:"pass_number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -843,6 +858,13 @@ func (x *Step) GetGuidanceActive() bool {
 func (x *Step) GetEvaluations() uint32 {
 	if x != nil {
 		return x.Evaluations
+	}
+	return 0
+}
+
+func (x *Step) GetPassNumber() uint32 {
+	if x != nil {
+		return x.PassNumber
 	}
 	return 0
 }
@@ -1494,7 +1516,9 @@ type Timings struct {
 	// From `accepted` to `completed`.
 	Total *durationpb.Duration `protobuf:"bytes,6,opt,name=total,proto3" json:"total,omitempty"`
 	// The weights of the model to the device. Absent: they were there.
-	LoadModel     *durationpb.Duration `protobuf:"bytes,7,opt,name=load_model,json=loadModel,proto3" json:"load_model,omitempty"`
+	LoadModel *durationpb.Duration `protobuf:"bytes,7,opt,name=load_model,json=loadModel,proto3" json:"load_model,omitempty"`
+	// Pixels to latents, of the image that the pictures begin from and before a second pass. Absent: nothing was encoded.
+	VaeEncode     *durationpb.Duration `protobuf:"bytes,8,opt,name=vae_encode,json=vaeEncode,proto3" json:"vae_encode,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1574,6 +1598,13 @@ func (x *Timings) GetTotal() *durationpb.Duration {
 func (x *Timings) GetLoadModel() *durationpb.Duration {
 	if x != nil {
 		return x.LoadModel
+	}
+	return nil
+}
+
+func (x *Timings) GetVaeEncode() *durationpb.Duration {
+	if x != nil {
+		return x.VaeEncode
 	}
 	return nil
 }
@@ -1671,10 +1702,12 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\bresolved\x18\x01 \x01(\v2%.sakuga.generation.v1.GenerateRequestR\bresolved\x12\x14\n" +
 	"\x05seeds\x18\x02 \x03(\x04R\x05seeds\x12\x16\n" +
 	"\x06device\x18\x03 \x01(\tR\x06device\x12!\n" +
-	"\fmodel_notice\x18\x04 \x01(\tR\vmodelNotice\"?\n" +
+	"\fmodel_notice\x18\x04 \x01(\tR\vmodelNotice\"`\n" +
 	"\n" +
 	"StageBegun\x121\n" +
-	"\x05stage\x18\x01 \x01(\x0e2\x1b.sakuga.generation.v1.StageR\x05stage\"\xe7\x01\n" +
+	"\x05stage\x18\x01 \x01(\x0e2\x1b.sakuga.generation.v1.StageR\x05stage\x12\x1f\n" +
+	"\vpass_number\x18\x02 \x01(\rR\n" +
+	"passNumber\"\x88\x02\n" +
 	"\x04Step\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\rR\x05index\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\rR\x05total\x12\f\n" +
@@ -1683,7 +1716,9 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\astep_ms\x18\x05 \x01(\x02R\x06stepMs\x12+\n" +
 	"\x03eta\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x03eta\x12'\n" +
 	"\x0fguidance_active\x18\a \x01(\bR\x0eguidanceActive\x12 \n" +
-	"\vevaluations\x18\b \x01(\rR\vevaluations\"\xf8\x01\n" +
+	"\vevaluations\x18\b \x01(\rR\vevaluations\x12\x1f\n" +
+	"\vpass_number\x18\t \x01(\rR\n" +
+	"passNumber\"\xf8\x01\n" +
 	"\aPreview\x12\x1f\n" +
 	"\vimage_index\x18\x01 \x01(\rR\n" +
 	"imageIndex\x12\x12\n" +
@@ -1740,7 +1775,7 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\x06device\x18\x06 \x01(\tR\x06device\x12\x14\n" +
 	"\x05model\x18\a \x01(\tR\x05model\x12\x1d\n" +
 	"\n" +
-	"model_text\x18\b \x01(\tR\tmodelText\"\x89\x03\n" +
+	"model_text\x18\b \x01(\tR\tmodelText\"\xc3\x03\n" +
 	"\aTimings\x121\n" +
 	"\x06queued\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06queued\x12:\n" +
 	"\vtext_encode\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\n" +
@@ -1750,17 +1785,20 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\fencode_image\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vencodeImage\x12/\n" +
 	"\x05total\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05total\x128\n" +
 	"\n" +
-	"load_model\x18\a \x01(\v2\x19.google.protobuf.DurationR\tloadModel\"`\n" +
+	"load_model\x18\a \x01(\v2\x19.google.protobuf.DurationR\tloadModel\x128\n" +
+	"\n" +
+	"vae_encode\x18\b \x01(\v2\x19.google.protobuf.DurationR\tvaeEncode\"`\n" +
 	"\tCancelled\x12\x17\n" +
 	"\aat_step\x18\x01 \x01(\rR\x06atStep\x12:\n" +
-	"\x06reason\x18\x02 \x01(\x0e2\".sakuga.generation.v1.CancelReasonR\x06reason*\x88\x01\n" +
+	"\x06reason\x18\x02 \x01(\x0e2\".sakuga.generation.v1.CancelReasonR\x06reason*\x9e\x01\n" +
 	"\x05Stage\x12\x15\n" +
 	"\x11STAGE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11STAGE_TEXT_ENCODE\x10\x01\x12\x11\n" +
 	"\rSTAGE_DENOISE\x10\x02\x12\x10\n" +
 	"\fSTAGE_DECODE\x10\x03\x12\x16\n" +
 	"\x12STAGE_ENCODE_IMAGE\x10\x04\x12\x14\n" +
-	"\x10STAGE_LOAD_MODEL\x10\x05*\xa1\x01\n" +
+	"\x10STAGE_LOAD_MODEL\x10\x05\x12\x14\n" +
+	"\x10STAGE_VAE_ENCODE\x10\x06*\xa1\x01\n" +
 	"\fCancelReason\x12\x1d\n" +
 	"\x19CANCEL_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19CANCEL_REASON_CLIENT_GONE\x10\x01\x12\x1b\n" +
@@ -1848,12 +1886,13 @@ var file_sakuga_generation_v1_event_proto_depIdxs = []int32{
 	22, // 32: sakuga.generation.v1.Timings.encode_image:type_name -> google.protobuf.Duration
 	22, // 33: sakuga.generation.v1.Timings.total:type_name -> google.protobuf.Duration
 	22, // 34: sakuga.generation.v1.Timings.load_model:type_name -> google.protobuf.Duration
-	1,  // 35: sakuga.generation.v1.Cancelled.reason:type_name -> sakuga.generation.v1.CancelReason
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	22, // 35: sakuga.generation.v1.Timings.vae_encode:type_name -> google.protobuf.Duration
+	1,  // 36: sakuga.generation.v1.Cancelled.reason:type_name -> sakuga.generation.v1.CancelReason
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_event_proto_init() }

@@ -244,6 +244,12 @@ type GenerateRequest struct {
 	// Read by Gemma before the negative prompt. Absent: the system prompt in front of the negative prompt's text, or else
 	// that of the prompt, and none if the negative prompt is empty. Present and empty: none.
 	NegativeSystemPrompt *string `protobuf:"bytes,17,opt,name=negative_system_prompt,json=negativeSystemPrompt,proto3,oneof" json:"negative_system_prompt,omitempty"`
+	// The image that the pictures begin from. Absent: they begin from noise alone.
+	Init *InitImage `protobuf:"bytes,18,opt,name=init,proto3" json:"init,omitempty"`
+	// What of the image is drawn again. Absent: everything.
+	Mask *Mask `protobuf:"bytes,19,opt,name=mask,proto3" json:"mask,omitempty"`
+	// A second pass at a larger size. Absent: there is one pass.
+	SecondPass *SecondPass `protobuf:"bytes,20,opt,name=second_pass,json=secondPass,proto3" json:"second_pass,omitempty"`
 	// Which pictures of the batch to draw, by index from 0 to one below `images`; each at most once. Empty: all of them. A
 	// picture has the same bytes as in the whole batch, and its index everywhere: in events, artifacts and metadata. Pictures
 	// that are computed together in the whole batch are computed together for any of them, since sums are rounded
@@ -425,6 +431,27 @@ func (x *GenerateRequest) GetNegativeSystemPrompt() string {
 		return *x.NegativeSystemPrompt
 	}
 	return ""
+}
+
+func (x *GenerateRequest) GetInit() *InitImage {
+	if x != nil {
+		return x.Init
+	}
+	return nil
+}
+
+func (x *GenerateRequest) GetMask() *Mask {
+	if x != nil {
+		return x.Mask
+	}
+	return nil
+}
+
+func (x *GenerateRequest) GetSecondPass() *SecondPass {
+	if x != nil {
+		return x.SecondPass
+	}
+	return nil
 }
 
 func (x *GenerateRequest) GetImageIndices() []uint32 {
@@ -752,7 +779,7 @@ var File_sakuga_generation_v1_request_proto protoreflect.FileDescriptor
 
 const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\n" +
-	"\"sakuga/generation/v1/request.proto\x12\x14sakuga.generation.v1\x1a\x1dsakuga/prompt/v1/prompt.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"\xfb\x06\n" +
+	"\"sakuga/generation/v1/request.proto\x12\x14sakuga.generation.v1\x1a&sakuga/generation/v1/image_input.proto\x1a\x1dsakuga/prompt/v1/prompt.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"\xa3\b\n" +
 	"\x0fGenerateRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -774,7 +801,11 @@ const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\apreview\x18\x0e \x01(\v2$.sakuga.generation.v1.PreviewOptionsR\apreview\x121\n" +
 	"\x15gpu_stats_interval_ms\x18\x0f \x01(\rR\x12gpuStatsIntervalMs\x12\x18\n" +
 	"\aprofile\x18\x10 \x01(\bR\aprofile\x129\n" +
-	"\x16negative_system_prompt\x18\x11 \x01(\tH\x04R\x14negativeSystemPrompt\x88\x01\x01\x12#\n" +
+	"\x16negative_system_prompt\x18\x11 \x01(\tH\x04R\x14negativeSystemPrompt\x88\x01\x01\x123\n" +
+	"\x04init\x18\x12 \x01(\v2\x1f.sakuga.generation.v1.InitImageR\x04init\x12.\n" +
+	"\x04mask\x18\x13 \x01(\v2\x1a.sakuga.generation.v1.MaskR\x04mask\x12A\n" +
+	"\vsecond_pass\x18\x14 \x01(\v2 .sakuga.generation.v1.SecondPassR\n" +
+	"secondPass\x12#\n" +
 	"\rimage_indices\x18\x1a \x03(\rR\fimageIndices\x12=\n" +
 	"\texpansion\x18\x1b \x01(\v2\x1f.sakuga.generation.v1.ExpansionR\texpansionB\b\n" +
 	"\x06promptB\n" +
@@ -854,22 +885,28 @@ var file_sakuga_generation_v1_request_proto_goTypes = []any{
 	(*v1.Prompt)(nil),         // 7: sakuga.prompt.v1.Prompt
 	(v1.Strictness)(0),        // 8: sakuga.prompt.v1.Strictness
 	(*v1.NegativePrompt)(nil), // 9: sakuga.prompt.v1.NegativePrompt
+	(*InitImage)(nil),         // 10: sakuga.generation.v1.InitImage
+	(*Mask)(nil),              // 11: sakuga.generation.v1.Mask
+	(*SecondPass)(nil),        // 12: sakuga.generation.v1.SecondPass
 }
 var file_sakuga_generation_v1_request_proto_depIdxs = []int32{
-	7, // 0: sakuga.generation.v1.GenerateRequest.typed:type_name -> sakuga.prompt.v1.Prompt
-	8, // 1: sakuga.generation.v1.GenerateRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
-	9, // 2: sakuga.generation.v1.GenerateRequest.negative_prompt:type_name -> sakuga.prompt.v1.NegativePrompt
-	5, // 3: sakuga.generation.v1.GenerateRequest.sampling:type_name -> sakuga.generation.v1.Sampling
-	6, // 4: sakuga.generation.v1.GenerateRequest.preview:type_name -> sakuga.generation.v1.PreviewOptions
-	4, // 5: sakuga.generation.v1.GenerateRequest.expansion:type_name -> sakuga.generation.v1.Expansion
-	0, // 6: sakuga.generation.v1.Sampling.solver:type_name -> sakuga.generation.v1.Solver
-	1, // 7: sakuga.generation.v1.PreviewOptions.method:type_name -> sakuga.generation.v1.PreviewMethod
-	2, // 8: sakuga.generation.v1.PreviewOptions.format:type_name -> sakuga.generation.v1.ImageFormat
-	9, // [9:9] is the sub-list for method output_type
-	9, // [9:9] is the sub-list for method input_type
-	9, // [9:9] is the sub-list for extension type_name
-	9, // [9:9] is the sub-list for extension extendee
-	0, // [0:9] is the sub-list for field type_name
+	7,  // 0: sakuga.generation.v1.GenerateRequest.typed:type_name -> sakuga.prompt.v1.Prompt
+	8,  // 1: sakuga.generation.v1.GenerateRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
+	9,  // 2: sakuga.generation.v1.GenerateRequest.negative_prompt:type_name -> sakuga.prompt.v1.NegativePrompt
+	5,  // 3: sakuga.generation.v1.GenerateRequest.sampling:type_name -> sakuga.generation.v1.Sampling
+	6,  // 4: sakuga.generation.v1.GenerateRequest.preview:type_name -> sakuga.generation.v1.PreviewOptions
+	10, // 5: sakuga.generation.v1.GenerateRequest.init:type_name -> sakuga.generation.v1.InitImage
+	11, // 6: sakuga.generation.v1.GenerateRequest.mask:type_name -> sakuga.generation.v1.Mask
+	12, // 7: sakuga.generation.v1.GenerateRequest.second_pass:type_name -> sakuga.generation.v1.SecondPass
+	4,  // 8: sakuga.generation.v1.GenerateRequest.expansion:type_name -> sakuga.generation.v1.Expansion
+	0,  // 9: sakuga.generation.v1.Sampling.solver:type_name -> sakuga.generation.v1.Solver
+	1,  // 10: sakuga.generation.v1.PreviewOptions.method:type_name -> sakuga.generation.v1.PreviewMethod
+	2,  // 11: sakuga.generation.v1.PreviewOptions.format:type_name -> sakuga.generation.v1.ImageFormat
+	12, // [12:12] is the sub-list for method output_type
+	12, // [12:12] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_request_proto_init() }
@@ -877,6 +914,7 @@ func file_sakuga_generation_v1_request_proto_init() {
 	if File_sakuga_generation_v1_request_proto != nil {
 		return
 	}
+	file_sakuga_generation_v1_image_input_proto_init()
 	file_sakuga_generation_v1_request_proto_msgTypes[0].OneofWrappers = []any{
 		(*GenerateRequest_Xml)(nil),
 		(*GenerateRequest_Typed)(nil),

@@ -436,7 +436,8 @@ type Model struct {
 	DefaultSampling *SamplingDefaults `protobuf:"bytes,8,opt,name=default_sampling,json=defaultSampling,proto3" json:"default_sampling,omitempty"`
 	// Its text encoders, in the order of the token counts of `sakuga.prompt.v1.ValidatePromptResponse`.
 	TextEncoders []*TextEncoder `protobuf:"bytes,9,rep,name=text_encoders,json=textEncoders,proto3" json:"text_encoders,omitempty"`
-	// The stages of a generation in order, such as `text_encode`, `denoise` and `decode`.
+	// The stages of a generation from noise in one pass, in order, such as `text_encode`, `denoise` and `decode`. An image to
+	// begin from and a second pass add `vae_encode`.
 	Stages []string `protobuf:"bytes,10,rep,name=stages,proto3" json:"stages,omitempty"`
 	// The solvers that a request may choose: `euler`, `midpoint`, `rk4` or `dpm`.
 	Solvers []string `protobuf:"bytes,11,rep,name=solvers,proto3" json:"solvers,omitempty"`
@@ -449,7 +450,9 @@ type Model struct {
 	// The most pixels of one picture: what the model can draw, or less if the server's limit is lower.
 	MaxPixels uint64 `protobuf:"varint,15,opt,name=max_pixels,json=maxPixels,proto3" json:"max_pixels,omitempty"`
 	// How its encoders read a prompt.
-	PromptText    PromptText `protobuf:"varint,16,opt,name=prompt_text,json=promptText,proto3,enum=sakuga.system.v1.PromptText" json:"prompt_text,omitempty"`
+	PromptText PromptText `protobuf:"varint,16,opt,name=prompt_text,json=promptText,proto3,enum=sakuga.system.v1.PromptText" json:"prompt_text,omitempty"`
+	// Whether requests may give an image to begin from, or ask for a second pass: the checkpoint has the VAE's encoder.
+	EncodesImages bool `protobuf:"varint,17,opt,name=encodes_images,json=encodesImages,proto3" json:"encodes_images,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -594,6 +597,13 @@ func (x *Model) GetPromptText() PromptText {
 		return x.PromptText
 	}
 	return PromptText_PROMPT_TEXT_UNSPECIFIED
+}
+
+func (x *Model) GetEncodesImages() bool {
+	if x != nil {
+		return x.EncodesImages
+	}
+	return false
 }
 
 // A text encoder of a model.
@@ -974,7 +984,7 @@ const file_sakuga_system_v1_system_service_proto_rawDesc = "" +
 	"\rsize_multiple\x18\x06 \x01(\rR\fsizeMultiple\"\x13\n" +
 	"\x11ListModelsRequest\"E\n" +
 	"\x12ListModelsResponse\x12/\n" +
-	"\x06models\x18\x01 \x03(\v2\x17.sakuga.system.v1.ModelR\x06models\"\xe4\x05\n" +
+	"\x06models\x18\x01 \x03(\v2\x17.sakuga.system.v1.ModelR\x06models\"\x8b\x06\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12G\n" +
 	"\n" +
@@ -996,7 +1006,8 @@ const file_sakuga_system_v1_system_service_proto_rawDesc = "" +
 	"\n" +
 	"max_pixels\x18\x0f \x01(\x04R\tmaxPixels\x12=\n" +
 	"\vprompt_text\x18\x10 \x01(\x0e2\x1c.sakuga.system.v1.PromptTextR\n" +
-	"promptText\x1a=\n" +
+	"promptText\x12%\n" +
+	"\x0eencodes_images\x18\x11 \x01(\bR\rencodesImages\x1a=\n" +
 	"\x0fParametersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"@\n" +

@@ -49,6 +49,7 @@ from sakuga.events import (
     Timings,
     Unknown,
 )
+from sakuga.images import ImageLike
 from sakuga.job import Job
 from sakuga.pictures import Picture
 from sakuga.prompts import Diagnostic, Edit, Fix, Parsed, Report, Severity, TokenCount
@@ -73,6 +74,7 @@ __all__ = [
     "Event",
     "FileLike",
     "Fix",
+    "ImageLike",
     "Job",
     "JobCancelled",
     "JobFailed",

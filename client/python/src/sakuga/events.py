@@ -26,6 +26,8 @@ class Stage(enum.Enum):
     """Pixels become PNG."""
     LOAD_MODEL = 5
     """The weights of the model are put on the device. Comes first, and only if they were not there."""
+    VAE_ENCODE = 6
+    """The VAE turns pixels into latents: of the image to begin from, and before a second pass."""
 
     @classmethod
     def _missing_(cls, value: object) -> "Stage":
@@ -106,6 +108,8 @@ class StageBegun(Header):
 
     stage: Stage
     """The stage."""
+    pass_number: int = 1
+    """The pass that it belongs to: 1, or 2 if the request has a second one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +119,7 @@ class Step(Header):
     index: int
     """From 1 to `total`."""
     total: int
-    """Steps of this job."""
+    """Steps of this job that are computed, in all passes."""
     t: float
     """Time reached: 0 is noise, 1 is the picture."""
     sigma: float
@@ -128,6 +132,8 @@ class Step(Header):
     """Whether guidance was active at the start of the step."""
     evaluations: int
     """Evaluations of the network so far."""
+    pass_number: int = 1
+    """The pass that it belongs to: 1, or 2 if the request has a second one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,6 +232,8 @@ class Timings:
     """From acceptance to the end."""
     load_model: timedelta | None = None
     """The weights of the model to the device. `None`: they were there."""
+    vae_encode: timedelta | None = None
+    """Pixels to latents. `None`: nothing was encoded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypedDict, TypeVar, cast
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from google.protobuf.message import Message
 
 from sakuga.errors import RequestError
 from sakuga.generation.v1 import request_pb2
+from sakuga.images import ImageOptions, put_images
 from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2
 from sakuga.wording import number
 
@@ -24,7 +25,7 @@ _SECONDS_MAX: Final = 365 * 24 * 3600
 """The longest time limit, a year."""
 
 
-class Options(TypedDict, total=False):
+class Options(ImageOptions, total=False):
     """How to draw."""
 
     negative: str | os.PathLike[str] | prompt_pb2.NegativePrompt
@@ -136,6 +137,7 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
     )
     for name in _PREVIEW:
         _put(preview, name, given, f"preview_{name}")
+    put_images(request, given)
     return request
 
 

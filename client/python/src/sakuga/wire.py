@@ -38,6 +38,7 @@ def timings(wire: event_pb2.Timings) -> Timings:
         encode_image=span(wire.encode_image),
         total=span(wire.total),
         load_model=span(wire.load_model) if wire.HasField("load_model") else None,
+        vae_encode=span(wire.vae_encode) if wire.HasField("vae_encode") else None,
     )
 
 
@@ -84,7 +85,7 @@ def plain(wire: event_pb2.GenerateEvent, header: HeaderFields) -> Event:
                 model_notice=started.model_notice,
             )
         case "stage":
-            return StageBegun(**header, stage=Stage(wire.stage.stage))
+            return StageBegun(**header, stage=Stage(wire.stage.stage), pass_number=wire.stage.pass_number)
         case "step":
             step = wire.step
             return Step(
@@ -97,6 +98,7 @@ def plain(wire: event_pb2.GenerateEvent, header: HeaderFields) -> Event:
                 eta=span(step.eta) if step.HasField("eta") else None,
                 guidance_active=step.guidance_active,
                 evaluations=step.evaluations,
+                pass_number=step.pass_number,
             )
         case "preview":
             preview = wire.preview

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use sakuga_client::proto::generation::v1 as wire;
 
+use super::images::ImageArguments;
 use super::sampling::SamplingArguments;
 use super::variations::{ExpandArguments, ManyArguments};
 use crate::cli::check::CheckArguments;
@@ -21,6 +22,16 @@ it is complete and its checksum is right. An existing regular file is replaced; 
 
 Ctrl-C cancels the job at its next step; only previews and events are written then. If the connection breaks or the \
 server restarts, the program reconnects for up to a minute, and the job continues.
+
+--init begins from an image, which --strength changes much or little; --mask and --mask-box draw a part of it again, \
+--canvas draws around it, and --hires adds a second pass at a larger size:
+
+    sakuga generate prompt.xml --init girl.png --strength 0.6 --out other.png
+    sakuga generate prompt.xml --init girl.png --strength 1 --mask-box 60,20,130,90 --feather 8 --out hair.png
+    sakuga generate prompt.xml --init girl.png --strength 1 --canvas 384x256 --out wide.png
+    sakuga generate prompt.xml --hires 1.5 --hires-strength 0.5 --out large.png
+
+The record of a picture has the SHA-256 of such files, not the files: give them again with --from.
 
 --events writes each event as a line of protobuf JSON (sakuga.generation.v1.GenerateEvent) when it arrives. The bytes of \
 previews and pictures are left out; `data` in the line holds their number and SHA-256.
@@ -66,8 +77,8 @@ pub struct GenerateArguments {
     pub size: Option<Size>,
 
     /// Number of pictures, each from its own noise [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub images: Option<u32>,
+    #[arg(long = "images", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: Option<u32>,
 
     /// Draw only this picture of the batch, counted from 0, bit for bit as in the whole batch; can be repeated, or a list
     /// with commas
@@ -102,6 +113,9 @@ pub struct GenerateArguments {
 
     #[command(flatten)]
     pub many: ManyArguments,
+
+    #[command(flatten)]
+    pub images: ImageArguments,
 
     #[command(flatten)]
     pub previews: PreviewArguments,

@@ -8,6 +8,7 @@ use sakuga_schema::{Diagnostic, Severity};
 
 use super::arguments::{GenerateArguments, Seed};
 use super::expansion;
+use super::images::with_hashes;
 use super::origin::{self, Origin};
 use super::sampling::is_guidance_off;
 use super::texts::Texts;
@@ -133,14 +134,18 @@ pub fn compose(
         return Ok(Err(Refusal { diagnostics }));
     }
     apply_settings(&mut request, arguments);
+    arguments.images.apply(&mut request)?;
     if let Some(origin) = &mut origin {
-        // Which pictures of a batch are drawn changes none of them.
-        origin.is_changed =
-            GenerateRequest { image_indices: before.image_indices.clone(), ..request.clone() } != before;
+        // Which pictures of a batch are drawn changes none of them, and records name files by their hashes.
+        let request = with_hashes(request.clone());
+        origin.is_changed = GenerateRequest { image_indices: before.image_indices.clone(), ..request } != before;
     }
     apply_previews(&mut request, arguments, *shows_pictures);
     request.profile = arguments.profile;
     let mut notes = without_effect(&request, has_negative, arguments, *shows_pictures);
+    if let Some(path) = &arguments.from {
+        notes.extend(arguments.images.notes(&before, &one_line(&path.display().to_string())));
+    }
     notes.extend(origin.as_ref().and_then(|origin| origin.batch_note(&request, &arguments.out)));
     if let (true, [Some(prompt), _]) = (has_negative, &names) {
         notes.insert(0, format!("the negative prompt inside {prompt} is used"));
@@ -227,7 +232,7 @@ fn apply_settings(request: &mut GenerateRequest, arguments: &GenerateArguments) 
         request.width = size.width_px;
         request.height = size.height_px;
     }
-    request.images = arguments.images.unwrap_or(request.images);
+    request.images = arguments.count.unwrap_or(request.images);
     if !arguments.image_indices.is_empty() {
         request.image_indices.clone_from(&arguments.image_indices);
     }

@@ -4,6 +4,7 @@ mod arguments;
 mod compose;
 mod expansion;
 mod facts;
+mod images;
 mod interruption;
 mod many;
 mod origin;
@@ -84,7 +85,8 @@ fn compose_and_draw(arguments: &GenerateArguments, terminal: &Terminal) -> Resul
 /// Fails if the picture or the events would replace what was read, or each other.
 fn check_results(arguments: &GenerateArguments) -> Result<(), Failure> {
     let texts = [("the prompt", arguments.file.as_deref()), ("--negative", arguments.negative.as_deref())];
-    let texts: Vec<(&str, &Path)> = texts.into_iter().filter_map(|(name, path)| Some((name, path?))).collect();
+    let texts = texts.into_iter().filter_map(|(name, path)| Some((name, path?)));
+    let texts: Vec<(&str, &Path)> = texts.chain(arguments.images.files()).collect();
     output::check_apart(&[("--out", &arguments.out)], &texts)?;
     let Some(events) = arguments.events.as_deref() else { return Ok(()) };
     output::check_is_file(events, "--events")?;

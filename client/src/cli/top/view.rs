@@ -287,6 +287,7 @@ mod tests {
             eta: Some(prost_types::Duration { seconds: 2, nanos: 300_000_000 }),
             guidance_active: true,
             evaluations: 14,
+            pass_number: 1,
         };
         model.apply(Update::Step("job-1".into(), step));
         let picture = Picture::new(32, 32, vec![200; 3 * 32 * 32]).expect("as many bytes");

@@ -9,7 +9,7 @@ use super::networks::TextFeatures;
 use crate::device;
 use crate::networks::next_dit::{Conditioned, NextDit};
 use crate::sampler::guidance::combine;
-use crate::sampler::{Interval, Schedule, integrate};
+use crate::sampler::{Interval, Schedule, integrate_from};
 
 /// Everything that the evaluations of one batch share.
 pub struct Denoiser<'a> {
@@ -97,14 +97,26 @@ impl<'a> Denoiser<'a> {
         }
     }
 
-    /// Carries `noise` along `schedule`; see [`integrate`].
+    /// Carries `noise` along `schedule`; see [`integrate_from`].
     pub fn run(
         &self,
         schedule: &Schedule,
         noise: Tensor<4>,
         observe: &mut dyn FnMut(&Interval<'_, Tensor<4>>) -> ControlFlow<()>,
     ) -> ControlFlow<usize, Tensor<4>> {
-        integrate(schedule, noise, &mut |x, t| self.velocity(x, t), observe)
+        self.run_from(schedule, 0, noise, &mut |state, _| state, observe)
+    }
+
+    /// Carries `start`, the state at point `first` of `schedule`, to its end; see [`integrate_from`].
+    pub fn run_from(
+        &self,
+        schedule: &Schedule,
+        first: usize,
+        start: Tensor<4>,
+        constrain: &mut dyn FnMut(Tensor<4>, usize) -> Tensor<4>,
+        observe: &mut dyn FnMut(&Interval<'_, Tensor<4>>) -> ControlFlow<()>,
+    ) -> ControlFlow<usize, Tensor<4>> {
+        integrate_from(schedule, first, start, &mut |x, t| self.velocity(x, t), constrain, observe)
     }
 }
 

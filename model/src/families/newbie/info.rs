@@ -99,6 +99,7 @@ pub(super) fn model_info(
             pixels_max: (default_size as u64 * u64::from(AREA_EDGE_FACTOR)).pow(2),
         },
         has_preview_decoder: networks.tiny_decoder.is_some(),
+        encodes_images: networks.vae.encodes(),
         notice: keys.common.notice.clone(),
         fingerprint,
         default_system_prompt: keys.system_prompt.clone(),

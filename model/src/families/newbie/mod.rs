@@ -32,12 +32,13 @@ pub use super::{LoadOptions, WarmUpSize};
 use super::FamilyModel;
 use super::drawing::Drawing;
 use super::fingerprint;
+use super::passes::{self, Flow, PassPlan};
 use super::profiler::Profiler;
 use super::steps::{BatchStep, StepReporter};
 use crate::checkpoint::{LoadReport, ModelFolder};
 use crate::error::{LoadError, TokenError};
 use crate::networks::next_dit;
-use crate::sampler::{Schedule, noise};
+use crate::sampler::{Schedule, State as _, noise};
 use crate::tokens::TokenBatch;
 use layout::PARTS;
 pub(super) use layout::single_file;
@@ -168,6 +169,7 @@ impl Pipeline {
     #[tracing::instrument(level = "info", skip_all, fields(width_px = spec.width_px, height_px = spec.height_px, images = spec.images, steps = spec.sampling.steps))]
     pub fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
         spec.check(&self.info.size)?;
+        passes::check(spec, &self.info)?;
         let begun = Instant::now();
         let mut timings = Timings::default();
         let stopped = |after_step| Ok(Outcome::Stopped { after_step });
@@ -179,32 +181,16 @@ impl Pipeline {
         let clock = Instant::now();
         let (features, counts) = self.encode_text(spec)?;
         timings.text_encode = clock.elapsed();
-        if profiler.finish(observer)?.is_break()
-            || observer(Progress::TextEncoded(counts.into())).is_break()
-            || observer(Progress::Stage(Stage::Denoise)).is_break()
-        {
+        if profiler.finish(observer)?.is_break() || observer(Progress::TextEncoded(counts.into())).is_break() {
             return stopped(0);
         }
-
-        let profiler = Profiler::begin(&self.networks.place, spec.profile, Stage::Denoise);
-        let latents = match self.denoise(spec, &features, &mut timings, observer)? {
-            ControlFlow::Continue(latents) => latents,
+        let mut denoise = |plan: &PassPlan, timings: &mut Timings, observer: &mut Observer<'_>| {
+            self.denoise(spec, &features, plan, timings, observer)
+        };
+        let images = match passes::draw(spec, &self.drawing(), &mut timings, observer, &mut denoise)? {
+            ControlFlow::Continue(images) => images,
             ControlFlow::Break(after_step) => return stopped(after_step),
         };
-        if profiler.finish(observer)?.is_break() {
-            return stopped(timings.steps.len() as u32);
-        }
-
-        if observer(Progress::Stage(Stage::Decode)).is_break() {
-            return stopped(timings.steps.len() as u32);
-        }
-        let profiler = Profiler::begin(&self.networks.place, spec.profile, Stage::Decode);
-        let clock = Instant::now();
-        let images = self.drawing().draw(latents)?;
-        timings.decode = clock.elapsed();
-        if profiler.finish(observer)?.is_break() {
-            return stopped(timings.steps.len() as u32);
-        }
         timings.total = begun.elapsed();
         Ok(Outcome::Finished { images, timings })
     }
@@ -221,44 +207,55 @@ impl Pipeline {
         Ok((features, tokens.counts))
     }
 
-    /// All batches of a request, one after the other; the latents of each image that is drawn.
-    #[tracing::instrument(level = "debug", skip_all)]
+    /// All batches of a pass, one after the other; the latents of each.
+    #[tracing::instrument(level = "debug", skip_all, fields(pass = plan.number))]
     fn denoise(
         &self,
         spec: &GenerationSpec,
         features: &TextFeatures,
+        plan: &PassPlan,
         timings: &mut Timings,
         observer: &mut Observer<'_>,
-    ) -> Result<ControlFlow<u32, Vec<Tensor<4>>>, EngineError> {
-        let Sampling { solver, steps, guidance, shift } = spec.sampling;
-        let schedule = Schedule::new(solver, steps as usize, f64::from(shift));
+    ) -> Flow<Vec<Tensor<4>>> {
+        let Sampling { solver, guidance, shift, .. } = spec.sampling;
+        let schedule = Schedule::new(solver, plan.pass.grid_steps as usize, f64::from(shift));
+        let (first, steps) = (plan.steps_skipped(), plan.pass.steps());
         let factor = self.networks.vae.config().factor();
-        let size = [spec.height_px, spec.width_px].map(|edge| edge as usize / factor);
+        let size = [plan.pass.height_px, plan.pass.width_px].map(|edge| edge as usize / factor);
         let channels = self.networks.transformer.config().in_channels;
         let batches = spec.batches();
-        let steps_total = batches.len() as u32 * steps;
-        let mut finished = Vec::with_capacity(spec.images as usize);
+        let mut finished = Vec::with_capacity(batches.len());
         for (turn, batch) in (0..).zip(batches) {
             let images = batch.len();
             let clock = Instant::now();
             let denoiser = Denoiser::new(&self.networks.transformer, features, guidance, images, size);
             let shape = [channels, size[0], size[1]];
-            let noise = noise::batch(spec.seed, batch.start, images, shape, self.networks.device());
+            let noise = noise::batch_of(plan.stream(), spec.seed, batch.start, images, shape, self.networks.device());
+            let init = plan.start.latents(turn as usize, images);
+            // The straight path from noise to the initial image, at a point of the grid.
+            let at = |point: usize| match &init {
+                Some(init) => Tensor::combine(&[(schedule.times()[point], init), (schedule.sigmas()[point], &noise)]),
+                None => noise.clone(),
+            };
+            // At the beginning of the grid is noise alone, also with an initial image.
+            let start = if first == 0 { noise.clone() } else { at(first) };
             self.sync("preparing the steps")?;
             timings.prepare += clock.elapsed();
 
             let mut reports = StepReporter {
                 drawing: self.drawing(),
                 first_image: batch.start,
-                steps_before: turn * steps,
-                steps_total,
-                evaluations_before: turn * spec.sampling.evaluations(),
+                pass: plan.number,
+                steps_before: plan.steps_before + turn * steps,
+                steps_total: plan.steps_total,
+                evaluations_before: (plan.steps_before + turn * steps) * solver.evaluations_per_step(),
                 clock: Instant::now(),
                 durations: &mut timings.steps,
                 observer: &mut *observer,
                 failure: None,
             };
-            let walk = denoiser.run(&schedule, noise, &mut |interval| {
+            let mut constrain = |drawn: Tensor<4>, point: usize| plan.start.keep(drawn, || at(point));
+            let walk = denoiser.run_from(&schedule, first, start, &mut constrain, &mut |interval| {
                 let step = BatchStep {
                     index: interval.index as u32,
                     t: interval.t,
@@ -266,16 +263,14 @@ impl Pipeline {
                     guidance_active: denoiser.is_guided(interval.t_start),
                     evaluations: interval.evaluations as u32,
                 };
-                reports.report(&step, &|| interval.predicted_data())
+                let end = schedule.intervals();
+                reports.report(&step, &|| plan.start.keep(interval.predicted_data(), || at(end)))
             });
             if let Some(failure) = reports.failure {
                 return Err(failure);
             }
             match walk {
-                ControlFlow::Continue(latents) => {
-                    let drawn = (0..images).zip(batch).filter(|(_, image_index)| spec.draws(*image_index));
-                    finished.extend(drawn.map(|(row, _)| latents.clone().narrow(0, row, 1)));
-                }
+                ControlFlow::Continue(latents) => finished.push(latents),
                 ControlFlow::Break(_) => return Ok(ControlFlow::Break(timings.steps.len() as u32)),
             }
         }

@@ -28,7 +28,7 @@ pub struct Networks {
     pub jina: JinaClip,
     /// Latents to velocities.
     pub transformer: NextDit,
-    /// Latents to pixels.
+    /// Latents to pixels and back.
     pub vae: AutoencoderKl,
     /// Latents to rough pixels, if the checkpoint has one.
     pub tiny_decoder: Option<TinyDecoder>,
@@ -88,7 +88,7 @@ impl Networks {
         let jina_report = clock.stamp(weights.finish()?);
 
         let weights = reader(&vae)?;
-        let vae = AutoencoderKl::load_decoder(&vae.parse(AutoencoderKlConfig::from_json)?, &weights);
+        let vae = AutoencoderKl::load_available(&vae.parse(AutoencoderKlConfig::from_json)?, &weights);
         let vae_report = clock.stamp(weights.finish()?);
 
         check_widths(folder, &transformer, &gemma, &jina, &vae)?;

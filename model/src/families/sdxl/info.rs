@@ -86,6 +86,7 @@ pub(super) fn model_info(
             pixels_max: (default_size as u64 * AREA_EDGE_FACTOR).pow(2),
         },
         has_preview_decoder: false,
+        encodes_images: networks.vae.encodes(),
         notice: keys.common.notice.clone(),
         fingerprint,
         default_system_prompt: String::new(),

@@ -86,7 +86,7 @@ impl Networks {
         let g = clip(2, AdaptedPart::TextEncoder2)?;
 
         let part = read(3)?;
-        let vae = AutoencoderKl::load_decoder(&part.parse(AutoencoderKlConfig::from_json)?, &part.reader);
+        let vae = AutoencoderKl::load_available(&part.parse(AutoencoderKlConfig::from_json)?, &part.reader);
         reports.push(clock.stamp(part.reader.finish()?));
 
         check_widths(source, &unet, [&l, &g], &vae)?;

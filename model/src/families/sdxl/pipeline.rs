@@ -17,10 +17,11 @@ use super::networks::Networks;
 use super::prompt::PromptRules;
 use super::scheduler::SchedulerConfig;
 use super::source::Source;
-use super::text::{STATE_FROM_END, TokenizerPair};
+use super::text::{STATE_FROM_END, TextFeatures, TokenizerPair};
 use crate::checkpoint::LoadReport;
 use crate::error::LoadError;
 use crate::families::drawing::Drawing;
+use crate::families::passes::{self, Flow, PassPlan};
 use crate::families::profiler::Profiler;
 use crate::families::steps::{BatchStep, StepReporter};
 use crate::families::{FamilyModel, LoadOptions, WarmUpSize};
@@ -86,7 +87,8 @@ impl Pipeline {
         })
     }
 
-    fn prompts(&self, spec: &GenerationSpec) -> [Prompted; 2] {
+    /// What the U-Net reads of the prompt and of the negative prompt.
+    fn texts(&self, spec: &GenerationSpec) -> [TextFeatures; 2] {
         let text = &self.networks.text;
         let rules = PromptRules::default();
         let encode = |prompt: &str| text.encode(rules, prompt, STATE_FROM_END);
@@ -96,9 +98,7 @@ impl Pipeline {
         } else {
             encode(&spec.negative)
         };
-        let size = [spec.height_px as f32, spec.width_px as f32];
-        let sizes = [size, [0.0, 0.0], size].concat();
-        text.aligned(rules, STATE_FROM_END, [positive, negative]).map(|text| Prompted { text, sizes: sizes.clone() })
+        text.aligned(rules, STATE_FROM_END, [positive, negative])
     }
 
     fn drawing(&self) -> Drawing<'_> {
@@ -111,40 +111,53 @@ impl Pipeline {
         place.sync().map_err(|error| place.device_error(doing, &error))
     }
 
-    /// All batches of a request, one after the other; the latents of each image that is drawn.
-    #[tracing::instrument(level = "debug", skip_all)]
+    /// All batches of a pass, one after the other; the latents of each.
+    #[tracing::instrument(level = "debug", skip_all, fields(pass = plan.number))]
     fn denoise(
         &self,
         spec: &GenerationSpec,
         config: &SchedulerConfig,
-        [positive, negative]: &[Prompted; 2],
+        texts: &[TextFeatures; 2],
+        plan: &PassPlan,
         timings: &mut Timings,
         observer: &mut Observer<'_>,
-    ) -> Result<ControlFlow<u32, Vec<Tensor<4>>>, EngineError> {
-        let Sampling { steps, guidance, .. } = spec.sampling;
-        let sampler = config.sampler(steps as usize);
+    ) -> Flow<Vec<Tensor<4>>> {
+        let guidance = spec.sampling.guidance;
+        let sampler = config.sampler(plan.pass.grid_steps as usize);
+        let (first, steps) = (plan.steps_skipped(), plan.pass.steps());
+        let size = [plan.pass.height_px as f32, plan.pass.width_px as f32];
+        let sizes = [size, [0.0, 0.0], size].concat();
+        let [positive, negative] = texts.clone().map(|text| Prompted { text, sizes: sizes.clone() });
         let factor = self.networks.vae.config().factor();
-        let [height, width] = [spec.height_px, spec.width_px].map(|edge| edge as usize / factor);
+        let [height, width] = [plan.pass.height_px, plan.pass.width_px].map(|edge| edge as usize / factor);
         let channels = self.networks.vae.config().latent_channels;
         let batches = spec.batches();
-        let steps_total = batches.len() as u32 * steps;
-        let mut finished = Vec::with_capacity(spec.images as usize);
+        let mut finished = Vec::with_capacity(batches.len());
         for (turn, batch) in (0..).zip(batches) {
             let images = batch.len();
             let clock = Instant::now();
-            let denoiser = Denoiser::new(&self.networks.unet, images, positive, negative, guidance);
+            let denoiser = Denoiser::new(&self.networks.unet, images, &positive, &negative, guidance);
             let shape = [channels, height, width];
-            let noise = noise::batch(spec.seed, batch.start, images, shape, self.networks.device());
-            let start = noise.mul_scalar(config.initial_factor(&sampler));
+            let noise = noise::batch_of(plan.stream(), spec.seed, batch.start, images, shape, self.networks.device());
+            let init = plan.start.latents(turn as usize, images);
+            // The initial image with the noise of the beginning of a step; after the last one, without.
+            let at =
+                |step: usize| init.as_ref().map_or_else(|| noise.clone(), |init| sampler.add_noise(init, &noise, step));
+            // At the beginning of the schedule is noise alone, also with an initial image.
+            let start = match first {
+                0 => noise.clone().mul_scalar(config.initial_factor(&sampler)),
+                first => at(first),
+            };
             self.sync("preparing the steps")?;
             timings.prepare += clock.elapsed();
 
             let mut reports = StepReporter {
                 drawing: self.drawing(),
                 first_image: batch.start,
-                steps_before: turn * steps,
-                steps_total,
-                evaluations_before: turn * steps,
+                pass: plan.number,
+                steps_before: plan.steps_before + turn * steps,
+                steps_total: plan.steps_total,
+                evaluations_before: plan.steps_before + turn * steps,
                 clock: Instant::now(),
                 durations: &mut timings.steps,
                 observer: &mut *observer,
@@ -152,7 +165,7 @@ impl Pipeline {
             };
             let total = sampler.steps.len();
             let walk = sampler.run(
-                0..total,
+                first..total,
                 start,
                 &mut |x, _, index| denoiser.evaluate(x, &sampler.steps[index], (index, total)),
                 &mut |_| unreachable!("the solvers of requests draw no noise"),
@@ -160,14 +173,16 @@ impl Pipeline {
                     let step = &sampler.steps[done.index];
                     let t = step.to.t();
                     let step = BatchStep {
-                        index: done.index as u32 + 1,
+                        index: (done.index - first) as u32 + 1,
                         t,
                         sigma: 1.0 - t,
                         guidance_active: denoiser.is_guided(step),
-                        evaluations: done.index as u32 + 1,
+                        evaluations: (done.index - first) as u32 + 1,
                     };
-                    match reports.report(&step, &|| done.data.clone()) {
-                        ControlFlow::Continue(()) => ControlFlow::Continue(None),
+                    let next = done.index + 1;
+                    let kept = plan.start.keeps().then(|| plan.start.keep(done.state.clone(), || at(next)));
+                    match reports.report(&step, &|| plan.start.keep(done.data.clone(), || at(total))) {
+                        ControlFlow::Continue(()) => ControlFlow::Continue(kept),
                         ControlFlow::Break(()) => ControlFlow::Break(()),
                     }
                 },
@@ -176,10 +191,7 @@ impl Pipeline {
                 return Err(failure);
             }
             match walk {
-                ControlFlow::Continue(latents) => {
-                    let drawn = (0..images).zip(batch).filter(|(_, image_index)| spec.draws(*image_index));
-                    finished.extend(drawn.map(|(row, _)| latents.clone().narrow(0, row, 1)));
-                }
+                ControlFlow::Continue(latents) => finished.push(latents),
                 ControlFlow::Break(_) => return Ok(ControlFlow::Break(timings.steps.len() as u32)),
             }
         }
@@ -237,6 +249,7 @@ impl FamilyModel for Pipeline {
     #[tracing::instrument(level = "info", skip_all, fields(width_px = spec.width_px, height_px = spec.height_px, images = spec.images, steps = spec.sampling.steps))]
     fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
         spec.check(&self.info.size)?;
+        passes::check(spec, &self.info)?;
         let config = self.sampling(&spec.sampling)?;
         let begun = Instant::now();
         let mut timings = Timings::default();
@@ -248,33 +261,20 @@ impl FamilyModel for Pipeline {
         }
         let profiler = Profiler::begin(place, spec.profile, Stage::TextEncode);
         let clock = Instant::now();
-        let prompts = self.prompts(spec);
+        let texts = self.texts(spec);
         self.sync("reading the text")?;
         timings.text_encode = clock.elapsed();
         let counts: Vec<TokenCount> = self.tokenizers.count(&spec.system_prompt, &spec.text);
-        if profiler.finish(observer)?.is_break()
-            || observer(Progress::TextEncoded(counts)).is_break()
-            || observer(Progress::Stage(Stage::Denoise)).is_break()
-        {
+        if profiler.finish(observer)?.is_break() || observer(Progress::TextEncoded(counts)).is_break() {
             return stopped(0);
         }
-
-        let profiler = Profiler::begin(place, spec.profile, Stage::Denoise);
-        let latents = match self.denoise(spec, &config, &prompts, &mut timings, observer)? {
-            ControlFlow::Continue(latents) => latents,
+        let mut denoise = |plan: &PassPlan, timings: &mut Timings, observer: &mut Observer<'_>| {
+            self.denoise(spec, &config, &texts, plan, timings, observer)
+        };
+        let images = match passes::draw(spec, &self.drawing(), &mut timings, observer, &mut denoise)? {
+            ControlFlow::Continue(images) => images,
             ControlFlow::Break(after_step) => return stopped(after_step),
         };
-        let steps = timings.steps.len() as u32;
-        if profiler.finish(observer)?.is_break() || observer(Progress::Stage(Stage::Decode)).is_break() {
-            return stopped(steps);
-        }
-        let profiler = Profiler::begin(place, spec.profile, Stage::Decode);
-        let clock = Instant::now();
-        let images = self.drawing().draw(latents)?;
-        timings.decode = clock.elapsed();
-        if profiler.finish(observer)?.is_break() {
-            return stopped(steps);
-        }
         timings.total = begun.elapsed();
         Ok(Outcome::Finished { images, timings })
     }
@@ -282,7 +282,7 @@ impl FamilyModel for Pipeline {
 
 #[cfg(test)]
 mod tests {
-    use sakuga_model_core::{Rgb8, limits};
+    use sakuga_model_core::{Area, InitImage, Mask, Rgb8, SecondPass, Upscaler, limits};
 
     use super::*;
     use crate::device::OpenDevice;
@@ -333,6 +333,52 @@ mod tests {
         ] {
             assert_ne!(draw(&pipeline, &changed), first, "{changed:?}");
         }
+    }
+
+    #[test]
+    fn images_begin_from_an_image_keep_what_a_mask_keeps_and_have_a_second_pass() {
+        let (_dir, pipeline) = pipeline();
+        let pixels: Vec<u8> = (0..3 * 32 * 48).map(|place| (place / 20) as u8).collect();
+        let image = Arc::new(Rgb8 { width_px: 32, height_px: 48, pixels });
+        let mut mask = Mask::empty(32, 48);
+        mask.mark(&Area { left_px: 8, top_px: 8, width_px: 16, height_px: 16 });
+        let mut spec = spec(&pipeline);
+        spec.sampling.steps = 6;
+        let from_noise = draw(&pipeline, &spec);
+        for solver in [Solver::Euler, Solver::Dpm] {
+            spec.sampling.solver = solver;
+            let init = InitImage { image: Arc::clone(&image), strength: 0.5, mask: None, region: None };
+            let changed = GenerationSpec { init: Some(init.clone()), ..spec.clone() };
+            let (mut steps, mut pixels) = (Vec::new(), Vec::new());
+            let outcome = pipeline.generate(&changed, &mut |progress| {
+                if let Progress::Step(step) = progress {
+                    steps.push((step.report.index, step.report.total));
+                }
+                ControlFlow::Continue(())
+            });
+            if let Ok(Outcome::Finished { images, .. }) = outcome {
+                pixels = images;
+            }
+            assert_eq!((steps, pixels.len()), (vec![(1, 3), (2, 3), (3, 3)], 2), "{solver}");
+            assert_eq!(draw(&pipeline, &changed), pixels);
+            let masked = InitImage { mask: Some(Arc::new(mask.clone())), ..init.clone() };
+            for picture in draw(&pipeline, &GenerationSpec { init: Some(masked), ..spec.clone() }) {
+                let both = picture.pixels.as_chunks::<3>().0.iter().zip(image.pixels.as_chunks::<3>().0);
+                let differing = both.zip(mask.levels()).filter(|((found, before), level)| {
+                    assert!(**level > 0 || found == before);
+                    found != before
+                });
+                assert!(differing.count() > 100, "{solver}");
+            }
+            let whole = InitImage { strength: 1.0, ..init };
+            let alone = GenerationSpec { init: Some(whole), ..spec.clone() };
+            assert_eq!(draw(&pipeline, &alone), draw(&pipeline, &spec), "all noise");
+        }
+        spec.sampling.solver = Solver::Euler;
+        let second = SecondPass { width_px: 48, height_px: 72, upscaler: Upscaler::Lanczos, strength: 0.5, steps: 4 };
+        let enlarged = draw(&pipeline, &GenerationSpec { second_pass: Some(second), ..spec.clone() });
+        assert_eq!((enlarged[0].width_px, enlarged[0].height_px, enlarged.len()), (48, 72, 2));
+        assert_ne!(enlarged[0], from_noise[0].resampled(48, 72));
     }
 
     #[test]

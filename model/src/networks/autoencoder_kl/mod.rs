@@ -20,6 +20,7 @@ pub use self::config::AutoencoderKlConfig;
 pub use self::cross_fade::CrossFade;
 pub use self::decoder::Decoder;
 pub use self::encoder::Encoder;
+use self::tiled::Scale;
 pub use self::tiled::Tiling;
 use crate::checkpoint::TensorReader;
 use crate::nn::accelerated::Accelerated;
@@ -72,7 +73,17 @@ impl AutoencoderKl {
         Self::new(config, Some(encoder), weights)
     }
 
-    /// Reads the decoder only, which is enough for text-to-image.
+    /// Reads the decoder, and the encoder if the file has one. Call [`TensorReader::finish`] before using the result.
+    pub fn load_available(config: &AutoencoderKlConfig, weights: &TensorReader) -> Self {
+        key_map::apply(weights);
+        if weights.has("encoder.conv_in.weight") {
+            let encoder = Encoder::load(config, &weights.at("encoder"));
+            return Self::new(config, Some(encoder), weights);
+        }
+        Self::load_decoder(config, weights)
+    }
+
+    /// Reads the decoder only.
     pub fn load_decoder(config: &AutoencoderKlConfig, weights: &TensorReader) -> Self {
         key_map::apply(weights);
         weights.tolerate("encoder.*");
@@ -110,6 +121,11 @@ impl AutoencoderKl {
         Self { fast: Accelerated::none(), ..self }
     }
 
+    /// Whether it has an encoder.
+    pub fn encodes(&self) -> bool {
+        self.encoder.is_some()
+    }
+
     /// The configuration.
     pub fn config(&self) -> &AutoencoderKlConfig {
         &self.config
@@ -124,7 +140,8 @@ impl AutoencoderKl {
     pub fn decode_tiled(&self, model_latents: Tensor<4>, tiling: &Tiling) -> Tensor<4> {
         let [_, _, height, width] = model_latents.dims();
         if tiling.cuts(height, width) {
-            return tiled::decode(&model_latents, tiling, self.config.factor(), |tile| self.decode_whole(tile));
+            let scale = Scale { tile: 1, result: self.config.factor() };
+            return tiled::apply(&model_latents, tiling, scale, |tile| self.decode_whole(tile));
         }
         self.decode_whole(model_latents)
     }
@@ -173,8 +190,26 @@ impl AutoencoderKl {
     }
 
     /// RGB in -1..1, `[B, 3, 8H, 8W]`, to the mode of the posterior as model latents, `[B, C, H, W]`; `None` if only
-    /// the decoder was loaded.
+    /// the decoder was loaded. Large images are encoded in tiles.
     pub fn encode(&self, image: Tensor<4>) -> Option<Tensor<4>> {
+        self.encode_tiled(image, &Tiling::DEFAULT)
+    }
+
+    /// [`AutoencoderKl::encode`] with this tiling.
+    pub fn encode_tiled(&self, image: Tensor<4>, tiling: &Tiling) -> Option<Tensor<4>> {
+        self.encoder.as_ref()?;
+        let [_, _, height, width] = image.dims();
+        let factor = self.config.factor();
+        if tiling.cuts(height / factor, width / factor) {
+            let scale = Scale { tile: factor, result: 1 };
+            // There is an encoder, so each tile has latents.
+            let encode = |tile: Tensor<4>| self.encode_whole(tile.clone()).unwrap_or(tile);
+            return Some(tiled::apply(&image, tiling, scale, encode));
+        }
+        self.encode_whole(image)
+    }
+
+    fn encode_whole(&self, image: Tensor<4>) -> Option<Tensor<4>> {
         self.posterior(image, &mut |_, _| ()).map(|posterior| self.to_model_latents(posterior.mean))
     }
 
@@ -234,6 +269,21 @@ mod tests {
         assert_eq!(latents.try_into_vec_as::<f32>().unwrap(), [0.5, 0.5, 0.0, 0.0]);
         let posterior = vae.posterior(zeros([1, 3, 8, 4]), &mut |_, _| ()).unwrap();
         assert_eq!(posterior.logvar.try_into_vec_as::<f32>().unwrap(), [20.0, 20.0, -30.0, -30.0]);
+    }
+
+    #[test]
+    fn an_encoder_is_loaded_if_the_file_has_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = AutoencoderKlConfig::from_json(&json!({"latent_channels": 2, "block_out_channels": [2, 2, 4],
+            "norm_num_groups": 2, "layers_per_block": 1}))
+        .unwrap();
+        for (name, encodes) in [("encoder.conv_in.weight", true), ("decoder.conv_in.weight", false)] {
+            let path = write_file(dir.path(), name, &[Stored::f32(name, &[2, 3, 3, 3], &[0.0; 54])]);
+            let reader = TensorReader::open("vae", &[path], &Device::flex(), DType::F32).unwrap();
+            let vae = AutoencoderKl::load_available(&config, &reader);
+            let image = Tensor::<4>::zeros([1, 3, 8, 8], (&Device::flex(), DType::F32));
+            assert_eq!((vae.encodes(), vae.encode(image).is_some()), (encodes, encodes));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Decoding large images in overlapping tiles, so that memory does not grow with the image.
+//! Decoding and encoding large images in overlapping tiles, so that memory does not grow with the image.
 //!
 //! A group norm uses the statistics of its whole input, so a tile is slightly lighter or darker than the same part of
 //! the whole image. Neighbouring tiles overlap and are blended across the overlap, so a difference is spread over many
@@ -56,23 +56,30 @@ fn ramp(tiles: &[Range<usize>], at: usize, factor: usize) -> Vec<f32> {
     (0..length).map(weight).collect()
 }
 
-/// Decodes latents `[B, C, H, W]` in tiles to `[B, 3, factor H, factor W]`; `decode` does one tile.
-pub fn decode(
-    latents: &Tensor<4>,
-    tiling: &Tiling,
-    factor: usize,
-    decode: impl Fn(Tensor<4>) -> Tensor<4>,
-) -> Tensor<4> {
-    let [batch, _, height, width] = latents.dims();
-    let device = latents.device();
+/// Values along an edge for each latent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scale {
+    /// Of what is cut into tiles.
+    pub tile: usize,
+    /// Of what each tile becomes.
+    pub result: usize,
+}
+
+/// Cuts `input` into tiles, applies `work` to each, and blends the results in f32: `[B, C, tile H, tile W]` to
+/// `[B, D, result H, result W]`.
+pub fn apply(input: &Tensor<4>, tiling: &Tiling, scale: Scale, work: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+    let [batch, channels, height, width] = input.dims();
+    let [height, width] = [height, width].map(|edge| edge / scale.tile);
+    let device = input.device();
     let (rows, columns) = (tiling.along(height), tiling.along(width));
-    let size = [batch, 3, height * factor, width * factor];
-    let mut sum = Tensor::<4>::zeros(size, (&device, DType::F32));
-    let mut total = Tensor::<4>::zeros([1, 1, size[2], size[3]], (&device, DType::F32));
+    let factor = scale.result;
+    let mut sum: Option<Tensor<4>> = None;
+    let mut total = Tensor::<4>::zeros([1, 1, height * factor, width * factor], (&device, DType::F32));
     let vector = |values: Vec<f32>| Tensor::<1>::from_data(values.as_slice(), (&device, DType::F32));
     for (i, row) in rows.iter().enumerate() {
         for (j, column) in columns.iter().enumerate() {
-            let tile = latents.clone().slice([0..batch, 0..latents.dims()[1], row.clone(), column.clone()]);
+            let cut = |range: &Range<usize>| range.start * scale.tile..range.end * scale.tile;
+            let tile = input.clone().slice([0..batch, 0..channels, cut(row), cut(column)]);
             let down = vector(ramp(&rows, i, factor)).reshape([1, 1, -1, 1]);
             let across = vector(ramp(&columns, j, factor)).reshape([1, 1, 1, -1]);
             let weight: Tensor<4> = down * across;
@@ -80,14 +87,18 @@ pub fn decode(
                 let pixels = |range: &Range<usize>| range.start * factor..range.end * factor;
                 [0..batch, 0..channels, pixels(row), pixels(column)]
             };
-            let image = decode(tile).cast(DType::F32) * weight.clone();
-            let before = sum.clone().slice(place(3, batch));
-            sum = sum.slice_assign(place(3, batch), before + image);
+            let result = work(tile).cast(DType::F32) * weight.clone();
+            let depth = result.dims()[1];
+            let zeros = || Tensor::zeros([batch, depth, height * factor, width * factor], (&device, DType::F32));
+            let all = sum.unwrap_or_else(zeros);
+            let before = all.clone().slice(place(depth, batch));
+            sum = Some(all.slice_assign(place(depth, batch), before + result));
             let before = total.clone().slice(place(1, 1));
             total = total.slice_assign(place(1, 1), before + weight);
         }
     }
-    sum / total
+    // An edge has at least one tile.
+    sum.map_or_else(|| input.clone(), |sum| sum / total)
 }
 
 #[cfg(test)]
@@ -124,8 +135,21 @@ mod tests {
         let values: Vec<f32> = (0..2 * 3 * 13 * 19).map(|i| (i as f32 * 0.37).sin()).collect();
         let latents = Tensor::<1>::from_data(values.as_slice(), &device).reshape([2, 3, 13, 19]);
         let enlarge = |x: Tensor<4>| crate::nn::ops::upsample_nearest_2x(x);
-        let [tiled, whole] = [decode(&latents, &TILING, 2, enlarge), enlarge(latents)];
+        let [tiled, whole] = [apply(&latents, &TILING, Scale { tile: 1, result: 2 }, enlarge), enlarge(latents)];
         assert_eq!(tiled.dims(), [2, 3, 26, 38]);
+        let difference: f32 = (tiled - whole).abs().max().into_scalar();
+        assert!(difference < 1e-6, "{difference}");
+        let shrink = |x: Tensor<4>| {
+            let [batch, channels, height, width] = x.dims();
+            x.reshape([batch * channels, height / 2, 2, width / 2, 2]).narrow(2, 0, 1).narrow(4, 0, 1).reshape([
+                batch,
+                channels,
+                height / 2,
+                width / 2,
+            ])
+        };
+        let image = enlarge(Tensor::<1>::from_data(values.as_slice(), &device).reshape([2, 3, 13, 19]));
+        let [tiled, whole] = [apply(&image, &TILING, Scale { tile: 2, result: 1 }, shrink), shrink(image)];
         let difference: f32 = (tiled - whole).abs().max().into_scalar();
         assert!(difference < 1e-6, "{difference}");
     }
@@ -136,7 +160,7 @@ mod tests {
     fn a_difference_between_tiles_is_spread_over_the_overlap() {
         let latents = Tensor::<4>::zeros([1, 3, 8, 14], (&Device::flex(), DType::F32));
         let calls = std::cell::Cell::new(0.0_f32);
-        let tiled = decode(&latents, &TILING, 8, |tile| {
+        let tiled = apply(&latents, &TILING, Scale { tile: 1, result: 8 }, |tile| {
             calls.set(calls.get() + 1.0);
             crate::nn::ops::upsample_nearest_2x(crate::nn::ops::upsample_nearest_2x(
                 crate::nn::ops::upsample_nearest_2x(tile),

@@ -48,7 +48,7 @@ impl Memory {
 
     /// Takes what a job needs until the guard is dropped.
     pub(super) fn take(&self, spec: &GenerationSpec) -> Taken<'_> {
-        let pixels = u64::from(spec.width_px) * u64::from(spec.height_px) * u64::from(spec.images);
+        let pixels = spec.passes().map(|pass| pass.pixels()).max().unwrap_or(0) * u64::from(spec.images);
         self.taken.store(pixels * PIXEL_BYTES, Ordering::Relaxed);
         Taken(&self.taken)
     }
@@ -102,6 +102,7 @@ pub(super) fn profile(stage: Stage, took: Duration, steps: u32) -> StageProfile 
         spans: match stage {
             Stage::TextEncode => spans("text_encoder", 1, 1),
             Stage::Denoise => spans("denoiser", 2, steps),
+            Stage::VaeEncode => spans("encoder", 1, 1),
             Stage::Decode => spans("decoder", 1, 1),
             Stage::LoadModel | Stage::EncodeImage => Vec::new(),
         },

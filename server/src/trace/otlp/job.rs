@@ -48,7 +48,7 @@ impl JobSpans {
             KeyValue::new("sakuga.job.id", id.to_string()),
             KeyValue::new("sakuga.job.client", request.client.to_string()),
             KeyValue::new("sakuga.job.images", spec.drawn().len() as i64),
-            KeyValue::new("sakuga.job.steps", i64::from(spec.sampling.steps)),
+            KeyValue::new("sakuga.job.steps", i64::from(spec.computed_steps())),
             KeyValue::new("sakuga.job.width", i64::from(spec.width_px)),
             KeyValue::new("sakuga.job.height", i64::from(spec.height_px)),
         ];
@@ -116,7 +116,7 @@ impl JobObserver for JobSpans {
         match &event.body {
             EventBody::Started => self.starts(at),
             EventBody::Requeued { .. } => self.waits(at),
-            EventBody::Stage(stage) => self.begin_part(stage.name(), at),
+            EventBody::Stage { stage, .. } => self.begin_part(stage.name(), at),
             EventBody::Step { report, .. } => self.step(at, report),
             EventBody::Completed { .. } => self.ends(at, "completed"),
             EventBody::Failed(error) => {

@@ -12,7 +12,7 @@ use crate::event::{CancelReason, Event, EventBody, FinishedImage, JobTimings, Pr
 use crate::job_id::JobId;
 use crate::preview::PreviewFormat;
 use crate::request::{Request, default_negative_system_prompt};
-use crate::wire::{sampling, status};
+use crate::wire::{images, sampling, status};
 
 mod findings;
 mod models;
@@ -56,8 +56,8 @@ pub fn event(context: &JobContext, event: Event) -> generation::GenerateEvent {
         }),
         EventBody::Requeued { attempt } => generate_event::Event::Requeued(generation::Requeued { attempt }),
         EventBody::Started => generate_event::Event::Started(started(context)),
-        EventBody::Stage(stage) => {
-            generate_event::Event::Stage(generation::StageBegun { stage: self::stage(stage).into() })
+        EventBody::Stage { stage, pass } => {
+            generate_event::Event::Stage(generation::StageBegun { stage: self::stage(stage).into(), pass_number: pass })
         }
         EventBody::Step { report, eta } => generate_event::Event::Step(step(&report, eta)),
         EventBody::Profile(measured) => generate_event::Event::Profile(profile(measured)),
@@ -104,6 +104,7 @@ fn stage(stage: Stage) -> generation::Stage {
     match stage {
         Stage::LoadModel => generation::Stage::LoadModel,
         Stage::TextEncode => generation::Stage::TextEncode,
+        Stage::VaeEncode => generation::Stage::VaeEncode,
         Stage::Denoise => generation::Stage::Denoise,
         Stage::Decode => generation::Stage::Decode,
         Stage::EncodeImage => generation::Stage::EncodeImage,
@@ -120,6 +121,7 @@ fn step(report: &StepReport, eta: Duration) -> generation::Step {
         eta: duration(eta),
         guidance_active: report.guidance_active,
         evaluations: report.evaluations,
+        pass_number: report.pass,
     }
 }
 
@@ -156,6 +158,7 @@ fn completed(context: &JobContext, images: Vec<FinishedImage>, timings: &JobTimi
             encode_image: duration(timings.encode_image),
             total: duration(timings.total),
             load_model: timings.load_model.and_then(duration),
+            vae_encode: timings.vae_encode.and_then(duration),
         }),
     }
 }
@@ -174,7 +177,8 @@ pub fn resolved(request: &Request) -> generation::GenerateRequest {
     let spec = request.spec();
     let policy = request.preview();
     let default = default_negative_system_prompt(&spec.negative, &spec.system_prompt);
-    generation::GenerateRequest {
+    let [width, height] = request.size_px();
+    let mut resolved = generation::GenerateRequest {
         request_id: request.request_id().to_owned(),
         prompt: Some(generate_request::Prompt::Typed(request.prompt().into())),
         strictness: match request.strictness() {
@@ -185,8 +189,8 @@ pub fn resolved(request: &Request) -> generation::GenerateRequest {
         model: request.model().to_owned(),
         system_prompt: Some(spec.system_prompt.clone()),
         sampling: Some(sampling::to_proto(&spec.sampling)),
-        width: spec.width_px,
-        height: spec.height_px,
+        width,
+        height,
         images: spec.images,
         image_indices: spec.image_indices.clone(),
         seed: Some(spec.seed),
@@ -208,7 +212,10 @@ pub fn resolved(request: &Request) -> generation::GenerateRequest {
         }),
         // Left out where it is the default: the file of a request that gives none is the same as before the field existed.
         negative_system_prompt: Some(&spec.negative_system_prompt).filter(|own| *own != default).cloned(),
-    }
+        ..generation::GenerateRequest::default()
+    };
+    images::fill(&mut resolved, request.images());
+    resolved
 }
 
 fn preview_method(method: Option<PreviewMethod>) -> generation::PreviewMethod {

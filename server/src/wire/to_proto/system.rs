@@ -45,6 +45,7 @@ pub fn model(served: &ServedModel) -> system::Model {
         parameters: info.parameters.iter().map(|(part, count)| (part.clone(), *count)).collect(),
         default_size: info.default_size_px,
         has_preview_decoder: info.has_preview_decoder,
+        encodes_images: info.encodes_images,
         notice: info.notice.clone(),
         fingerprint: info.fingerprint.clone(),
         default_system_prompt: info.default_system_prompt.clone(),

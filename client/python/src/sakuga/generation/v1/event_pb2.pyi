@@ -43,6 +43,8 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     """Pixels become PNG."""
     STAGE_LOAD_MODEL: _Stage.ValueType  # 5
     """The weights of the model are put on the device. Comes before the other stages, and only if they were not there."""
+    STAGE_VAE_ENCODE: _Stage.ValueType  # 6
+    """The VAE turns pixels into latents: those of the image that the pictures begin from, or those that a second pass enlarges."""
 
 class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
     """The parts of the pipeline."""
@@ -59,6 +61,8 @@ STAGE_ENCODE_IMAGE: Stage.ValueType  # 4
 """Pixels become PNG."""
 STAGE_LOAD_MODEL: Stage.ValueType  # 5
 """The weights of the model are put on the device. Comes before the other stages, and only if they were not there."""
+STAGE_VAE_ENCODE: Stage.ValueType  # 6
+"""The VAE turns pixels into latents: those of the image that the pictures begin from, or those that a second pass enlarges."""
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 class _CancelReason:
@@ -340,16 +344,20 @@ class StageBegun(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     STAGE_FIELD_NUMBER: _builtins.int
+    PASS_NUMBER_FIELD_NUMBER: _builtins.int
     stage: Global___Stage.ValueType
     """The part."""
+    pass_number: _builtins.int
+    """The pass that it belongs to: 1, or 2 if the request has a second one."""
     def __init__(
         self,
         *,
         stage: Global___Stage.ValueType = ...,
+        pass_number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pass_number", b"pass_number", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -369,10 +377,11 @@ class Step(_message.Message):
     ETA_FIELD_NUMBER: _builtins.int
     GUIDANCE_ACTIVE_FIELD_NUMBER: _builtins.int
     EVALUATIONS_FIELD_NUMBER: _builtins.int
+    PASS_NUMBER_FIELD_NUMBER: _builtins.int
     index: _builtins.int
     """From 1 to `total`."""
     total: _builtins.int
-    """Steps of this job."""
+    """Steps of this job that are computed, in all passes."""
     t: _builtins.float
     """Time reached: 0 is noise, 1 is the picture."""
     sigma: _builtins.float
@@ -383,6 +392,8 @@ class Step(_message.Message):
     """Whether guidance was active at the start of the step."""
     evaluations: _builtins.int
     """Evaluations of the network so far; a guided one computes both halves and counts once."""
+    pass_number: _builtins.int
+    """The pass that it belongs to: 1, or 2 if the request has a second one."""
     @_builtins.property
     def eta(self) -> _duration_pb2.Duration:
         """Time left until the pictures, from the steps measured so far."""
@@ -398,10 +409,11 @@ class Step(_message.Message):
         eta: _duration_pb2.Duration | None = ...,
         guidance_active: _builtins.bool = ...,
         evaluations: _builtins.int = ...,
+        pass_number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["eta", b"eta"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["eta", b"eta", "evaluations", b"evaluations", "guidance_active", b"guidance_active", "index", b"index", "sigma", b"sigma", "step_ms", b"step_ms", "t", b"t", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["eta", b"eta", "evaluations", b"evaluations", "guidance_active", b"guidance_active", "index", b"index", "pass_number", b"pass_number", "sigma", b"sigma", "step_ms", b"step_ms", "t", b"t", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -735,6 +747,7 @@ class Timings(_message.Message):
     ENCODE_IMAGE_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     LOAD_MODEL_FIELD_NUMBER: _builtins.int
+    VAE_ENCODE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def queued(self) -> _duration_pb2.Duration:
         """In the queue."""
@@ -763,6 +776,10 @@ class Timings(_message.Message):
     def load_model(self) -> _duration_pb2.Duration:
         """The weights of the model to the device. Absent: they were there."""
 
+    @_builtins.property
+    def vae_encode(self) -> _duration_pb2.Duration:
+        """Pixels to latents, of the image that the pictures begin from and before a second pass. Absent: nothing was encoded."""
+
     def __init__(
         self,
         *,
@@ -773,10 +790,11 @@ class Timings(_message.Message):
         encode_image: _duration_pb2.Duration | None = ...,
         total: _duration_pb2.Duration | None = ...,
         load_model: _duration_pb2.Duration | None = ...,
+        vae_encode: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "denoise", b"denoise", "encode_image", b"encode_image", "load_model", b"load_model", "queued", b"queued", "text_encode", b"text_encode", "total", b"total"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "denoise", b"denoise", "encode_image", b"encode_image", "load_model", b"load_model", "queued", b"queued", "text_encode", b"text_encode", "total", b"total", "vae_encode", b"vae_encode"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "denoise", b"denoise", "encode_image", b"encode_image", "load_model", b"load_model", "queued", b"queued", "text_encode", b"text_encode", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decode", b"decode", "denoise", b"denoise", "encode_image", b"encode_image", "load_model", b"load_model", "queued", b"queued", "text_encode", b"text_encode", "total", b"total", "vae_encode", b"vae_encode"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

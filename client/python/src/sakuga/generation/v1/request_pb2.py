@@ -13,11 +13,12 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from sakuga.generation.v1 import image_input_pb2 as sakuga_dot_generation_dot_v1_dot_image__input__pb2
 from sakuga.prompt.v1 import prompt_pb2 as sakuga_dot_prompt_dot_v1_dot_prompt__pb2
 from sakuga.prompt.v1 import prompt_service_pb2 as sakuga_dot_prompt_dot_v1_dot_prompt__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"sakuga/generation/v1/request.proto\x12\x14sakuga.generation.v1\x1a\x1dsakuga/prompt/v1/prompt.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"\xa9\x05\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x03xml\x18\x02 \x01(\tH\x00\x12)\n\x05typed\x18\x03 \x01(\x0b\x32\x18.sakuga.prompt.v1.PromptH\x00\x12\x30\n\nstrictness\x18\x04 \x01(\x0e\x32\x1c.sakuga.prompt.v1.Strictness\x12\x17\n\rnegative_text\x18\x05 \x01(\tH\x01\x12;\n\x0fnegative_prompt\x18\x06 \x01(\x0b\x32 .sakuga.prompt.v1.NegativePromptH\x01\x12\r\n\x05model\x18\x07 \x01(\t\x12\x1a\n\rsystem_prompt\x18\x08 \x01(\tH\x02\x88\x01\x01\x12\x30\n\x08sampling\x18\t \x01(\x0b\x32\x1e.sakuga.generation.v1.Sampling\x12\r\n\x05width\x18\n \x01(\r\x12\x0e\n\x06height\x18\x0b \x01(\r\x12\x0e\n\x06images\x18\x0c \x01(\r\x12\x11\n\x04seed\x18\r \x01(\x04H\x03\x88\x01\x01\x12\x35\n\x07preview\x18\x0e \x01(\x0b\x32$.sakuga.generation.v1.PreviewOptions\x12\x1d\n\x15gpu_stats_interval_ms\x18\x0f \x01(\r\x12\x0f\n\x07profile\x18\x10 \x01(\x08\x12#\n\x16negative_system_prompt\x18\x11 \x01(\tH\x04\x88\x01\x01\x12\x15\n\rimage_indices\x18\x1a \x03(\r\x12\x32\n\texpansion\x18\x1b \x01(\x0b\x32\x1f.sakuga.generation.v1.ExpansionB\x08\n\x06promptB\n\n\x08negativeB\x10\n\x0e_system_promptB\x07\n\x05_seedB\x19\n\x17_negative_system_prompt\"j\n\tExpansion\x12\x10\n\x08template\x18\x01 \x01(\t\x12\x19\n\x11negative_template\x18\x02 \x01(\t\x12\x0c\n\x04seed\x18\x03 \x01(\x04\x12\x11\n\tvariation\x18\x04 \x01(\r\x12\x0f\n\x07\x63hoices\x18\x05 \x03(\t\"\xa5\x02\n\x08Sampling\x12,\n\x06solver\x18\x01 \x01(\x0e\x32\x1c.sakuga.generation.v1.Solver\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x1b\n\x0eguidance_scale\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x1b\n\x0eguidance_until\x18\x04 \x01(\x02H\x01\x88\x01\x01\x12\x1c\n\x0fguidance_renorm\x18\x05 \x01(\x02H\x02\x88\x01\x01\x12\x12\n\x05shift\x18\x06 \x01(\x02H\x03\x88\x01\x01\x12\x1a\n\rguidance_from\x18\x07 \x01(\x02H\x04\x88\x01\x01\x42\x11\n\x0f_guidance_scaleB\x11\n\x0f_guidance_untilB\x12\n\x10_guidance_renormB\x08\n\x06_shiftB\x10\n\x0e_guidance_from\"\xb8\x01\n\x0ePreviewOptions\x12\x33\n\x06method\x18\x01 \x01(\x0e\x32#.sakuga.generation.v1.PreviewMethod\x12\x31\n\x06\x66ormat\x18\x02 \x01(\x0e\x32!.sakuga.generation.v1.ImageFormat\x12\x10\n\x08max_edge\x18\x03 \x01(\r\x12\x13\n\x0b\x65very_steps\x18\x04 \x01(\r\x12\x17\n\x0fmin_interval_ms\x18\x05 \x01(\r*g\n\x06Solver\x12\x16\n\x12SOLVER_UNSPECIFIED\x10\x00\x12\x10\n\x0cSOLVER_EULER\x10\x01\x12\x13\n\x0fSOLVER_MIDPOINT\x10\x02\x12\x0e\n\nSOLVER_RK4\x10\x03\x12\x0e\n\nSOLVER_DPM\x10\x04*\x7f\n\rPreviewMethod\x12\x1e\n\x1aPREVIEW_METHOD_UNSPECIFIED\x10\x00\x12\x17\n\x13PREVIEW_METHOD_NONE\x10\x01\x12\x19\n\x15PREVIEW_METHOD_LINEAR\x10\x02\x12\x1a\n\x16PREVIEW_METHOD_DECODER\x10\x03*o\n\x0bImageFormat\x12\x1c\n\x18IMAGE_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11IMAGE_FORMAT_JPEG\x10\x01\x12\x14\n\x10IMAGE_FORMAT_PNG\x10\x02\x12\x15\n\x11IMAGE_FORMAT_WEBP\x10\x03\x42\xa7\x01\n\x18\x64\x65v.sakuga.generation.v1B\x0cRequestProtoP\x01Z(sakuga.dev/go/generation/v1;generationv1\xa2\x02\x03SKG\xaa\x02\x14Sakuga.Generation.V1\xba\x02\x03SKG\xca\x02\x14Sakuga\\Generation\\V1\xea\x02\x16Sakuga::Generation::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"sakuga/generation/v1/request.proto\x12\x14sakuga.generation.v1\x1a&sakuga/generation/v1/image_input.proto\x1a\x1dsakuga/prompt/v1/prompt.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"\xb9\x06\n\x0fGenerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x03xml\x18\x02 \x01(\tH\x00\x12)\n\x05typed\x18\x03 \x01(\x0b\x32\x18.sakuga.prompt.v1.PromptH\x00\x12\x30\n\nstrictness\x18\x04 \x01(\x0e\x32\x1c.sakuga.prompt.v1.Strictness\x12\x17\n\rnegative_text\x18\x05 \x01(\tH\x01\x12;\n\x0fnegative_prompt\x18\x06 \x01(\x0b\x32 .sakuga.prompt.v1.NegativePromptH\x01\x12\r\n\x05model\x18\x07 \x01(\t\x12\x1a\n\rsystem_prompt\x18\x08 \x01(\tH\x02\x88\x01\x01\x12\x30\n\x08sampling\x18\t \x01(\x0b\x32\x1e.sakuga.generation.v1.Sampling\x12\r\n\x05width\x18\n \x01(\r\x12\x0e\n\x06height\x18\x0b \x01(\r\x12\x0e\n\x06images\x18\x0c \x01(\r\x12\x11\n\x04seed\x18\r \x01(\x04H\x03\x88\x01\x01\x12\x35\n\x07preview\x18\x0e \x01(\x0b\x32$.sakuga.generation.v1.PreviewOptions\x12\x1d\n\x15gpu_stats_interval_ms\x18\x0f \x01(\r\x12\x0f\n\x07profile\x18\x10 \x01(\x08\x12#\n\x16negative_system_prompt\x18\x11 \x01(\tH\x04\x88\x01\x01\x12-\n\x04init\x18\x12 \x01(\x0b\x32\x1f.sakuga.generation.v1.InitImage\x12(\n\x04mask\x18\x13 \x01(\x0b\x32\x1a.sakuga.generation.v1.Mask\x12\x35\n\x0bsecond_pass\x18\x14 \x01(\x0b\x32 .sakuga.generation.v1.SecondPass\x12\x15\n\rimage_indices\x18\x1a \x03(\r\x12\x32\n\texpansion\x18\x1b \x01(\x0b\x32\x1f.sakuga.generation.v1.ExpansionB\x08\n\x06promptB\n\n\x08negativeB\x10\n\x0e_system_promptB\x07\n\x05_seedB\x19\n\x17_negative_system_prompt\"j\n\tExpansion\x12\x10\n\x08template\x18\x01 \x01(\t\x12\x19\n\x11negative_template\x18\x02 \x01(\t\x12\x0c\n\x04seed\x18\x03 \x01(\x04\x12\x11\n\tvariation\x18\x04 \x01(\r\x12\x0f\n\x07\x63hoices\x18\x05 \x03(\t\"\xa5\x02\n\x08Sampling\x12,\n\x06solver\x18\x01 \x01(\x0e\x32\x1c.sakuga.generation.v1.Solver\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x1b\n\x0eguidance_scale\x18\x03 \x01(\x02H\x00\x88\x01\x01\x12\x1b\n\x0eguidance_until\x18\x04 \x01(\x02H\x01\x88\x01\x01\x12\x1c\n\x0fguidance_renorm\x18\x05 \x01(\x02H\x02\x88\x01\x01\x12\x12\n\x05shift\x18\x06 \x01(\x02H\x03\x88\x01\x01\x12\x1a\n\rguidance_from\x18\x07 \x01(\x02H\x04\x88\x01\x01\x42\x11\n\x0f_guidance_scaleB\x11\n\x0f_guidance_untilB\x12\n\x10_guidance_renormB\x08\n\x06_shiftB\x10\n\x0e_guidance_from\"\xb8\x01\n\x0ePreviewOptions\x12\x33\n\x06method\x18\x01 \x01(\x0e\x32#.sakuga.generation.v1.PreviewMethod\x12\x31\n\x06\x66ormat\x18\x02 \x01(\x0e\x32!.sakuga.generation.v1.ImageFormat\x12\x10\n\x08max_edge\x18\x03 \x01(\r\x12\x13\n\x0b\x65very_steps\x18\x04 \x01(\r\x12\x17\n\x0fmin_interval_ms\x18\x05 \x01(\r*g\n\x06Solver\x12\x16\n\x12SOLVER_UNSPECIFIED\x10\x00\x12\x10\n\x0cSOLVER_EULER\x10\x01\x12\x13\n\x0fSOLVER_MIDPOINT\x10\x02\x12\x0e\n\nSOLVER_RK4\x10\x03\x12\x0e\n\nSOLVER_DPM\x10\x04*\x7f\n\rPreviewMethod\x12\x1e\n\x1aPREVIEW_METHOD_UNSPECIFIED\x10\x00\x12\x17\n\x13PREVIEW_METHOD_NONE\x10\x01\x12\x19\n\x15PREVIEW_METHOD_LINEAR\x10\x02\x12\x1a\n\x16PREVIEW_METHOD_DECODER\x10\x03*o\n\x0bImageFormat\x12\x1c\n\x18IMAGE_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11IMAGE_FORMAT_JPEG\x10\x01\x12\x14\n\x10IMAGE_FORMAT_PNG\x10\x02\x12\x15\n\x11IMAGE_FORMAT_WEBP\x10\x03\x42\xa7\x01\n\x18\x64\x65v.sakuga.generation.v1B\x0cRequestProtoP\x01Z(sakuga.dev/go/generation/v1;generationv1\xa2\x02\x03SKG\xaa\x02\x14Sakuga.Generation.V1\xba\x02\x03SKG\xca\x02\x14Sakuga\\Generation\\V1\xea\x02\x16Sakuga::Generation::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,18 +26,18 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.generation.v1.reques
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030dev.sakuga.generation.v1B\014RequestProtoP\001Z(sakuga.dev/go/generation/v1;generationv1\242\002\003SKG\252\002\024Sakuga.Generation.V1\272\002\003SKG\312\002\024Sakuga\\Generation\\V1\352\002\026Sakuga::Generation::V1'
-  _globals['_SOLVER']._serialized_start=1405
-  _globals['_SOLVER']._serialized_end=1508
-  _globals['_PREVIEWMETHOD']._serialized_start=1510
-  _globals['_PREVIEWMETHOD']._serialized_end=1637
-  _globals['_IMAGEFORMAT']._serialized_start=1639
-  _globals['_IMAGEFORMAT']._serialized_end=1750
-  _globals['_GENERATEREQUEST']._serialized_start=131
-  _globals['_GENERATEREQUEST']._serialized_end=812
-  _globals['_EXPANSION']._serialized_start=814
-  _globals['_EXPANSION']._serialized_end=920
-  _globals['_SAMPLING']._serialized_start=923
-  _globals['_SAMPLING']._serialized_end=1216
-  _globals['_PREVIEWOPTIONS']._serialized_start=1219
-  _globals['_PREVIEWOPTIONS']._serialized_end=1403
+  _globals['_SOLVER']._serialized_start=1589
+  _globals['_SOLVER']._serialized_end=1692
+  _globals['_PREVIEWMETHOD']._serialized_start=1694
+  _globals['_PREVIEWMETHOD']._serialized_end=1821
+  _globals['_IMAGEFORMAT']._serialized_start=1823
+  _globals['_IMAGEFORMAT']._serialized_end=1934
+  _globals['_GENERATEREQUEST']._serialized_start=171
+  _globals['_GENERATEREQUEST']._serialized_end=996
+  _globals['_EXPANSION']._serialized_start=998
+  _globals['_EXPANSION']._serialized_end=1104
+  _globals['_SAMPLING']._serialized_start=1107
+  _globals['_SAMPLING']._serialized_end=1400
+  _globals['_PREVIEWOPTIONS']._serialized_start=1403
+  _globals['_PREVIEWOPTIONS']._serialized_end=1587
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from sakuga.generation.v1 import image_input_pb2 as _image_input_pb2
 from sakuga.prompt.v1 import prompt_pb2 as _prompt_pb2
 from sakuga.prompt.v1 import prompt_service_pb2 as _prompt_service_pb2
 import builtins as _builtins
@@ -132,6 +133,9 @@ class GenerateRequest(_message.Message):
     GPU_STATS_INTERVAL_MS_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     NEGATIVE_SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
+    INIT_FIELD_NUMBER: _builtins.int
+    MASK_FIELD_NUMBER: _builtins.int
+    SECOND_PASS_FIELD_NUMBER: _builtins.int
     IMAGE_INDICES_FIELD_NUMBER: _builtins.int
     EXPANSION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
@@ -185,6 +189,18 @@ class GenerateRequest(_message.Message):
         """What previews to send."""
 
     @_builtins.property
+    def init(self) -> _image_input_pb2.InitImage:
+        """The image that the pictures begin from. Absent: they begin from noise alone."""
+
+    @_builtins.property
+    def mask(self) -> _image_input_pb2.Mask:
+        """What of the image is drawn again. Absent: everything."""
+
+    @_builtins.property
+    def second_pass(self) -> _image_input_pb2.SecondPass:
+        """A second pass at a larger size. Absent: there is one pass."""
+
+    @_builtins.property
     def image_indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Which pictures of the batch to draw, by index from 0 to one below `images`; each at most once. Empty: all of them. A
         picture has the same bytes as in the whole batch, and its index everywhere: in events, artifacts and metadata. Pictures
@@ -218,12 +234,15 @@ class GenerateRequest(_message.Message):
         gpu_stats_interval_ms: _builtins.int = ...,
         profile: _builtins.bool = ...,
         negative_system_prompt: _builtins.str | None = ...,
+        init: _image_input_pb2.InitImage | None = ...,
+        mask: _image_input_pb2.Mask | None = ...,
+        second_pass: _image_input_pb2.SecondPass | None = ...,
         image_indices: _abc.Iterable[_builtins.int] | None = ...,
         expansion: Global___Expansion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "expansion", b"expansion", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "prompt", b"prompt", "sampling", b"sampling", "seed", b"seed", "system_prompt", b"system_prompt", "typed", b"typed", "xml", b"xml"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "expansion", b"expansion", "init", b"init", "mask", b"mask", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "prompt", b"prompt", "sampling", b"sampling", "second_pass", b"second_pass", "seed", b"seed", "system_prompt", b"system_prompt", "typed", b"typed", "xml", b"xml"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "expansion", b"expansion", "gpu_stats_interval_ms", b"gpu_stats_interval_ms", "height", b"height", "image_indices", b"image_indices", "images", b"images", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "profile", b"profile", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "seed", b"seed", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "expansion", b"expansion", "gpu_stats_interval_ms", b"gpu_stats_interval_ms", "height", b"height", "image_indices", b"image_indices", "images", b"images", "init", b"init", "mask", b"mask", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "profile", b"profile", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "second_pass", b"second_pass", "seed", b"seed", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__negative_system_prompt: _TypeAlias = _typing.Literal["negative_system_prompt"]  # noqa: Y015
     _WhichOneofArgType__negative_system_prompt: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt"]  # noqa: Y015

@@ -257,6 +257,7 @@ class Model(_message.Message):
     MAX_EDGE_FIELD_NUMBER: _builtins.int
     MAX_PIXELS_FIELD_NUMBER: _builtins.int
     PROMPT_TEXT_FIELD_NUMBER: _builtins.int
+    ENCODES_IMAGES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What GenerateRequest.model names."""
     default_size: _builtins.int
@@ -281,6 +282,8 @@ class Model(_message.Message):
     """The most pixels of one picture: what the model can draw, or less if the server's limit is lower."""
     prompt_text: Global___PromptText.ValueType
     """How its encoders read a prompt."""
+    encodes_images: _builtins.bool
+    """Whether requests may give an image to begin from, or ask for a second pass: the checkpoint has the VAE's encoder."""
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Parameters of each part by its name, such as `next_dit`; the parts depend on the family of the model."""
@@ -295,7 +298,9 @@ class Model(_message.Message):
 
     @_builtins.property
     def stages(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The stages of a generation in order, such as `text_encode`, `denoise` and `decode`."""
+        """The stages of a generation from noise in one pass, in order, such as `text_encode`, `denoise` and `decode`. An image to
+        begin from and a second pass add `vae_encode`.
+        """
 
     @_builtins.property
     def solvers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -320,10 +325,11 @@ class Model(_message.Message):
         max_edge: _builtins.int = ...,
         max_pixels: _builtins.int = ...,
         prompt_text: Global___PromptText.ValueType = ...,
+        encodes_images: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "default_size", b"default_size", "default_system_prompt", b"default_system_prompt", "fingerprint", b"fingerprint", "has_preview_decoder", b"has_preview_decoder", "has_shift", b"has_shift", "max_edge", b"max_edge", "max_pixels", b"max_pixels", "name", b"name", "notice", b"notice", "parameters", b"parameters", "prompt_text", b"prompt_text", "size_multiple", b"size_multiple", "solvers", b"solvers", "stages", b"stages", "text_encoders", b"text_encoders"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "default_size", b"default_size", "default_system_prompt", b"default_system_prompt", "encodes_images", b"encodes_images", "fingerprint", b"fingerprint", "has_preview_decoder", b"has_preview_decoder", "has_shift", b"has_shift", "max_edge", b"max_edge", "max_pixels", b"max_pixels", "name", b"name", "notice", b"notice", "parameters", b"parameters", "prompt_text", b"prompt_text", "size_multiple", b"size_multiple", "solvers", b"solvers", "stages", b"stages", "text_encoders", b"text_encoders"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

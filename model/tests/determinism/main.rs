@@ -1,5 +1,7 @@
 //! The same request gives the same picture: repeated, in any batch, and with any other outputs.
 
+mod images;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -146,7 +148,7 @@ fn watching_changes_nothing() {
             }
             Progress::Step(step) => {
                 let report = step.report;
-                assert_eq!((report.total, report.evaluations), (6, 2 * report.index));
+                assert_eq!((report.total, report.evaluations, report.pass), (6, 2 * report.index, 1));
                 assert!((report.t + report.sigma - 1.0).abs() < 1e-12 && !report.duration.is_zero());
                 let linear = step.previews(PreviewMethod::Linear);
                 assert_eq!(
@@ -158,6 +160,7 @@ fn watching_changes_nothing() {
                 guided.push(report.guidance_active);
             }
             Progress::Profile(profile) => panic!("nobody asked for {profile:?}"),
+            Progress::Pass(pass) => panic!("nobody asked for pass {pass}"),
         }
         ControlFlow::Continue(())
     });

@@ -1,0 +1,46 @@
+//! A second pass at a larger size.
+
+use std::fmt;
+
+/// Enlarges every image of a request and draws it again from a part of the schedule, with noise of its own.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SecondPass {
+    /// Width of the images after it, in pixels.
+    pub width_px: u32,
+    /// Height of the images after it, in pixels.
+    pub height_px: u32,
+    /// How the images of the first pass are enlarged.
+    pub upscaler: Upscaler,
+    /// The share of its schedule that is computed, above 0 and at most 1.
+    pub strength: f32,
+    /// Intervals of its whole schedule.
+    pub steps: u32,
+}
+
+/// How images are enlarged between two passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Upscaler {
+    /// The pixels, with Lanczos' kernel: latents are decoded, and the enlarged pixels encoded again.
+    Lanczos,
+    /// The latents, bilinear. It needs no decoder, and draws softer edges.
+    LatentBilinear,
+}
+
+impl Upscaler {
+    /// All upscalers.
+    pub const ALL: [Self; 2] = [Self::Lanczos, Self::LatentBilinear];
+
+    /// The lower-case name, such as `latent-bilinear`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lanczos => "lanczos",
+            Self::LatentBilinear => "latent-bilinear",
+        }
+    }
+}
+
+impl fmt::Display for Upscaler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,169 @@
+//! What a request says about images: the one that its pictures begin from, a mask, and a second pass.
+//!
+//! [`UncheckedImages`] is what came. [`UncheckedImages::check`] reads the files and checks everything. [`Images`] is the
+//! result: the files as their hashes, and every default filled in. The pixels themselves are in [`Drawn`], for the model.
+
+mod check;
+mod placement;
+mod region;
+mod source;
+
+use bytes::Bytes;
+use sakuga_model_core::{Area, Upscaler};
+
+pub use check::{Checked, Drawn, Surroundings};
+pub use source::{NoUploads, Uploads};
+
+/// The strength of an image if a request gives none.
+const STRENGTH_DEFAULT: f32 = 0.75;
+/// The strength of a second pass if a request gives none.
+const SECOND_STRENGTH_DEFAULT: f32 = 0.5;
+/// The factor of a second pass if a request gives none.
+const FACTOR_DEFAULT: f32 = 1.5;
+/// Pixels around a mask that are drawn with it if a request does not say how many.
+const PADDING_DEFAULT_PX: u32 = 32;
+
+/// What a request says about images, as it came.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UncheckedImages {
+    /// The image to begin from.
+    pub init: Option<UncheckedInit>,
+    /// What of it is drawn again.
+    pub mask: Option<UncheckedMask>,
+    /// The second pass.
+    pub second_pass: Option<UncheckedSecondPass>,
+}
+
+impl UncheckedImages {
+    /// Whether a file is within the request itself, so that it is not kept after the job.
+    pub fn has_inline_file(&self) -> bool {
+        let init = self.init.as_ref().and_then(|init| init.image.as_ref());
+        let mask = self.mask.as_ref().and_then(|mask| mask.image.as_ref());
+        [init, mask].into_iter().flatten().any(|source| matches!(source, Source::Inline(_)))
+    }
+}
+
+/// Where a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// In the request.
+    Inline(Bytes),
+    /// Uploaded before, under this hash.
+    Asset(String),
+}
+
+/// The image to begin from, as it came.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UncheckedInit {
+    /// Its file.
+    pub image: Option<Source>,
+    /// The share of the schedule that is computed.
+    pub strength: Option<f32>,
+    /// How it gets the size of the picture.
+    pub resize: Option<ResizeMode>,
+    /// Where it lies on a larger picture.
+    pub canvas: Option<UncheckedCanvas>,
+}
+
+/// Where an image lies on a larger picture, as it came; `None`: centred.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UncheckedCanvas {
+    /// Columns left of it.
+    pub left_px: Option<u32>,
+    /// Rows above it.
+    pub top_px: Option<u32>,
+}
+
+/// What of the image is drawn again, as it came.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UncheckedMask {
+    /// The file of a mask.
+    pub image: Option<Source>,
+    /// Rectangles.
+    pub boxes: Vec<Area>,
+    /// Pixels over which its edge is soft.
+    pub feather_px: u32,
+    /// Whether its surroundings are drawn alone.
+    pub masked_only: Option<UncheckedMaskedOnly>,
+}
+
+/// How the surroundings of a mask are drawn alone, as it came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UncheckedMaskedOnly {
+    /// Pixels around the mask.
+    pub padding_px: Option<u32>,
+}
+
+/// A second pass, as it came; 0 and `None` mean the default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct UncheckedSecondPass {
+    /// The size after it, as a multiple of the size before it.
+    pub factor: Option<f32>,
+    /// How pictures are enlarged.
+    pub upscaler: Option<Upscaler>,
+    /// The share of its schedule that is computed.
+    pub strength: Option<f32>,
+    /// Intervals of its schedule.
+    pub steps: u32,
+}
+
+/// How an image gets the size of the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResizeMode {
+    /// Scaled to cover it, and cut.
+    Crop,
+    /// Scaled to fit into it, and extended.
+    Pad,
+    /// Scaled to its width and height.
+    Stretch,
+}
+
+/// What a checked request says about images, every default filled in.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Images {
+    /// The image to begin from.
+    pub init: Option<Init>,
+    /// What of it is drawn again.
+    pub mask: Option<MaskFacts>,
+    /// The second pass.
+    pub second_pass: Option<SecondPassFacts>,
+}
+
+/// The image to begin from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Init {
+    /// SHA-256 of its file.
+    pub sha256: String,
+    /// The share of the schedule that is computed.
+    pub strength: f32,
+    /// How it got the size of the picture; `None`: it had it, or lies on a canvas.
+    pub resize: Option<ResizeMode>,
+    /// Columns left of it and rows above it, if the picture is larger.
+    pub canvas: Option<[u32; 2]>,
+}
+
+/// What of the image is drawn again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MaskFacts {
+    /// SHA-256 of its file, if it has one.
+    pub sha256: Option<String>,
+    /// Rectangles.
+    pub boxes: Vec<Area>,
+    /// Pixels over which its edge is soft.
+    pub feather_px: u32,
+    /// Pixels around it that are drawn with it, if its surroundings are drawn alone.
+    pub padding_px: Option<u32>,
+}
+
+/// The second pass.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SecondPassFacts {
+    /// The size after it, as a multiple of the size before it.
+    pub factor: f32,
+    /// How pictures are enlarged.
+    pub upscaler: Upscaler,
+    /// The share of its schedule that is computed.
+    pub strength: f32,
+    /// Intervals of its schedule.
+    pub steps: u32,
+}

@@ -1,0 +1,78 @@
+//! Reads the files of a request.
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use sakuga_model_core::{Rgb8, limits};
+use sakuga_proto::digest::sha256_hex;
+
+use super::Source;
+use crate::assets::{DecodedPicture, PictureLimits, decode_picture};
+use crate::error::Violation;
+
+/// Held while a file is decoded, which takes up to 20 bytes of memory a pixel.
+static DECODING: Mutex<()> = Mutex::new(());
+
+/// Files that the caller of a request uploaded before.
+pub trait Uploads: Sync {
+    /// The bytes of the file with this SHA-256.
+    ///
+    /// # Errors
+    ///
+    /// Why they are not there.
+    fn bytes(&self, sha256: &str) -> Result<Bytes, String>;
+}
+
+/// The uploads of a caller who has not uploaded anything.
+pub struct NoUploads;
+
+impl Uploads for NoUploads {
+    fn bytes(&self, _sha256: &str) -> Result<Bytes, String> {
+        Err("is not kept here".to_owned())
+    }
+}
+
+/// A file that was read.
+pub struct File {
+    /// SHA-256 of its bytes.
+    pub sha256: String,
+    /// Its pixels.
+    pub image: Rgb8,
+}
+
+/// Reads a file.
+///
+/// # Errors
+///
+/// What is wrong with it. `field` is the path of the source.
+pub fn read(field: &str, source: &Source, uploads: &dyn Uploads) -> Result<File, Violation> {
+    let (field, bytes) = match source {
+        Source::Inline(bytes) => (format!("{field}.inline"), bytes.clone()),
+        Source::Asset(sha256) => {
+            let field = format!("{field}.asset");
+            let missing = |why: String| {
+                let text = format!("the file with SHA-256 {} {why}; send the file itself in `inline`", shown(sha256));
+                Violation::new(field.clone(), Violation::REQUIRED, text)
+            };
+            let bytes = uploads.bytes(sha256).map_err(missing)?;
+            (field, bytes)
+        }
+    };
+    let (len, bytes_max) = (bytes.len(), limits::INLINE_BYTES.max);
+    if matches!(source, Source::Inline(_)) && len > bytes_max {
+        let text = format!("{len} bytes are too many; use at most {bytes_max}: compress the image, or make it smaller");
+        return Err(Violation::new(field, Violation::OUT_OF_RANGE, text));
+    }
+    let decoded = {
+        let _one_at_a_time = DECODING.lock();
+        decode_picture(&bytes, &PictureLimits::default())
+    };
+    let DecodedPicture { rgb, width, height, .. } =
+        decoded.map_err(|error| Violation::new(field, Violation::BAD_IMAGE, error.to_string()))?;
+    let image = Rgb8 { width_px: width, height_px: height, pixels: rgb };
+    Ok(File { sha256: sha256_hex(&bytes), image })
+}
+
+/// The beginning of a name that may be of any length.
+fn shown(sha256: &str) -> String {
+    sha256.chars().filter(|character| !character.is_control()).take(64).collect()
+}
