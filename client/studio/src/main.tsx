@@ -6,6 +6,7 @@ import "./style/desk.css";
 import "./style/prompt.css";
 import "./style/picture.css";
 import "./style/settings.css";
+import "./style/image.css";
 import "./style/history.css";
 import "./style/screens.css";
 

@@ -167,9 +167,51 @@ test("a saved picture brings its request back, and other files are refused", asy
   await fresh.getByRole("button", { name: "Turn it into XML" }).click();
   await fresh.getByRole("region", { name: "Whole picture" }).waitFor();
   await drop(fresh, "damaged.png", "image/png", picture.subarray(0, 60));
-  await fresh.getByText(/This picture holds no request of Sakuga/).waitFor();
+  await fresh.getByText("damaged").waitFor();
   await drop(fresh, "noise.bin", "application/octet-stream", Buffer.from([0xff, 0, 0xfe]));
   await fresh.getByText("The file is no text and no PNG picture.").waitFor();
+});
+
+test("pictures begin from an image, and a painted mask says what of it is drawn again", async (t) => {
+  const page = await open(t, studio);
+  await drop(page, "photo.png", "image/png", await page.screenshot({ clip: { x: 0, y: 0, width: 256, height: 256 } }));
+  await page.getByRole("img", { name: "The image to begin from: photo.png" }).waitFor();
+  await page.getByRole("button", { name: "Paint a mask" }).click();
+  const board = page.getByRole("application");
+  const { x, y, width, height } = await board.boundingBox();
+  await page.mouse.move(x + width / 4, y + height / 4);
+  await page.mouse.down();
+  await page.mouse.move(x + width / 2, y + height / 2, { steps: 4 });
+  await page.mouse.up();
+  await board.press("Shift+ArrowRight");
+  const white = () =>
+    board.evaluate((canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      return data.filter((_, at) => at % 4 === 3).reduce((count, alpha) => count + (alpha > 127 ? 1 : 0), 0);
+    });
+  const painted = await white();
+  assert.ok(painted > 500 && painted < (256 * 256) / 2, `${painted} pixels are painted`);
+  assert.deepEqual(await barriers(page), []);
+  await screenshot(page, "mask");
+  await page.getByRole("button", { name: "Use this mask" }).click();
+  await page.getByRole("img", { name: "The mask" }).waitFor();
+  await page.getByRole("button", { name: "Change the mask" }).click();
+  await page.waitForFunction(() => document.querySelector(".board canvas") !== null);
+  await page.waitForTimeout(300);
+  assert.ok(Math.abs((await white()) - painted) < painted / 20, "the mask is there again");
+  await page.getByRole("dialog").getByRole("button", { name: "Close" }).click();
+  const sent = page.waitForRequest((request) => request.url().endsWith("/CreateJob"));
+  await draw(page, 8);
+  const body = (await sent).postDataBuffer().toString("latin1");
+  assert.equal(body.split("\u0089PNG").length - 1, 2, "the image and its mask are in the request");
+  await finished(page).waitFor();
+  await page.getByRole("button", { name: "Edit this prompt" }).click();
+  await page.getByRole("img", { name: "The mask" }).waitFor();
+  await draw(page);
+  await page.locator(".job.completed").nth(1).waitFor();
+  await page.getByRole("button", { name: "Begin from noise again" }).click();
+  await page.getByRole("button", { name: "Begin from this" }).first().click();
+  await page.getByRole("img", { name: /^The image to begin from/ }).waitFor();
 });
 
 /** A picture as other programs write it: without pixels, which nobody reads here. */

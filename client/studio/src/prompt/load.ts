@@ -3,6 +3,7 @@ import { fromJsonString } from "@bufbuild/protobuf";
 
 import { type ImageMetadata, ImageMetadataSchema } from "../sakuga/gen/sakuga/generation/v1/event_pb.js";
 import { PARAMETERS, type Parameters, readParameters } from "./parameters";
+import { pictureType } from "./picture";
 import { isPng, pngText } from "./png";
 
 /** Bytes that a file may have. */
@@ -17,11 +18,12 @@ export type Loaded =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "tags"; readonly csv: string }
   | { readonly kind: "parameters"; readonly parameters: Parameters }
+  | { readonly kind: "image"; readonly data: Uint8Array<ArrayBuffer> }
   | { readonly kind: "picture"; readonly metadata: ImageMetadata };
 
 /** Why a file cannot be loaded, as the name of a message. */
 export class LoadError extends Error {
-  constructor(readonly key: "load.large" | "load.binary" | "load.foreign" | "load.damaged" | "load.no-tags") {
+  constructor(readonly key: "load.large" | "load.binary" | "load.damaged" | "load.no-tags") {
     super(key);
   }
 }
@@ -34,7 +36,10 @@ export async function loadFile(file: File): Promise<Loaded> {
   }
   const data = new Uint8Array(await file.arrayBuffer());
   if (isPng(data)) {
-    return readPicture(data);
+    return readRequest(data);
+  }
+  if (pictureType(data) !== undefined) {
+    return { kind: "image", data };
   }
   if (!isList && data.length > TEXT_BYTES_MAX) {
     throw new LoadError("load.large");
@@ -50,7 +55,7 @@ export async function loadFile(file: File): Promise<Loaded> {
   }
 }
 
-async function readPicture(data: Uint8Array): Promise<Loaded> {
+async function readRequest(data: Uint8Array<ArrayBuffer>): Promise<Loaded> {
   let own: string | undefined;
   let foreign: string | undefined;
   try {
@@ -61,10 +66,7 @@ async function readPicture(data: Uint8Array): Promise<Loaded> {
   }
   if (own === undefined) {
     const parameters = foreign === undefined ? undefined : readParameters(foreign);
-    if (!parameters) {
-      throw new LoadError("load.foreign");
-    }
-    return { kind: "parameters", parameters };
+    return parameters ? { kind: "parameters", parameters } : { kind: "image", data };
   }
   try {
     return { kind: "picture", metadata: fromJsonString(ImageMetadataSchema, own, { ignoreUnknownFields: true }) };

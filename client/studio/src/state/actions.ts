@@ -1,6 +1,6 @@
 /** What buttons, keys and dropped files do. */
 import { createMemo, createSignal } from "solid-js";
-import { clone, create } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 
 import { Severity } from "../sakuga/web.js";
@@ -15,6 +15,7 @@ import { negativeText, promptText } from "../prompt/request";
 import { seedOf } from "../prompt/size";
 import { t } from "../text";
 import { explainFailure, info, server } from "./connection";
+import { adoptImage, beginFrom, canBegin, clearImage, imageOptions, withFiles } from "./image";
 import { draw } from "./jobs";
 import { currentCheck, setText, text } from "./prompt";
 import { adopt, currentModel, requestOptions, setSettings, settings } from "./settings";
@@ -43,7 +44,9 @@ export const estimate = (): number | undefined => {
 /** Draws the prompt with the settings. */
 export async function drawPrompt(): Promise<void> {
   if (canDraw()) {
-    await submit(create(GenerateRequestSchema, { ...requestOptions(), prompt: { case: "xml", value: text() } }));
+    await submit(
+      create(GenerateRequestSchema, { ...requestOptions(), ...imageOptions(), prompt: { case: "xml", value: text() } }),
+    );
   }
 }
 
@@ -64,6 +67,7 @@ export async function usePrompt(request: GenerateRequest): Promise<boolean> {
   try {
     setText(await promptText(request, server()));
     adopt(request, negativeText(request));
+    await adoptImage(request);
     setNotice(undefined);
     return true;
   } catch (error) {
@@ -75,6 +79,7 @@ export async function usePrompt(request: GenerateRequest): Promise<boolean> {
 /** An empty prompt. */
 export function newPrompt(): void {
   setText("");
+  clearImage();
   setSettings({ negative: "", systemPrompt: undefined, negativeSystemPrompt: undefined });
 }
 
@@ -88,6 +93,10 @@ export async function openFile(file: File): Promise<void> {
         throw new LoadError("load.no-tags");
       }
       setNotice({ text: t("load.tags", { name: file.name, n: count }), isProblem: false });
+      return;
+    }
+    if (loaded.kind === "image") {
+      await begin(file.name, loaded.data);
       return;
     }
     if (loaded.kind === "parameters") {
@@ -112,6 +121,33 @@ export async function openFile(file: File): Promise<void> {
   }
 }
 
+/** Begins from a file that was chosen, whatever it says about how it was drawn. */
+export async function openImage(file: File): Promise<void> {
+  await begin(file.name, new Uint8Array(await file.arrayBuffer()));
+}
+
+/** Begins from a finished picture. */
+export async function beginFromArtifact(jobId: string, image: number): Promise<void> {
+  try {
+    await begin(`${jobId.slice(0, 8)}-${image}`, new Uint8Array(await server().artifact(jobId, image)));
+  } catch (error) {
+    setNotice({ text: explainFailure(error), isProblem: true });
+  }
+}
+
+async function begin(name: string, data: Uint8Array<ArrayBuffer>): Promise<void> {
+  if (!canBegin()) {
+    setNotice({ text: t("image.none"), isProblem: true });
+    return;
+  }
+  try {
+    await beginFrom(name, data);
+    setNotice({ text: t("load.done", { name }), isProblem: false });
+  } catch {
+    setNotice({ text: t("load.damaged"), isProblem: true });
+  }
+}
+
 async function submit(request: GenerateRequest): Promise<void> {
   setSubmitting(true);
   setNotice(undefined);
@@ -125,7 +161,7 @@ async function submit(request: GenerateRequest): Promise<void> {
 }
 
 function withPreviews(request: GenerateRequest): GenerateRequest {
-  const copy = clone(GenerateRequestSchema, request);
+  const copy = withFiles(request);
   copy.preview = create(PreviewOptionsSchema, { method: PreviewMethod.LINEAR, maxEdge: 512 });
   return copy;
 }

@@ -2,16 +2,18 @@
 import { For, Index, Show, createEffect, createMemo, createSignal, on, onCleanup } from "solid-js";
 
 import { Stage } from "../sakuga/web.js";
-import { redraw, usePrompt, vary } from "../state/actions";
+import { beginFromArtifact, redraw, usePrompt, vary } from "../state/actions";
+import { canBegin } from "../state/image";
 import { type ShownJob, cancelJob, isLive, selectedJob } from "../state/jobs";
 import { titleOf } from "../prompt/request";
 import { type Key, t, timeText } from "../text";
 import { download } from "./download";
-import { Cross, Dice, Download, Pencil, Repeat } from "./icons";
+import { Cross, Dice, Download, Halves, Pencil, Repeat } from "./icons";
 
 const STAGES: Partial<Record<Stage, Key>> = {
   [Stage.LOAD_MODEL]: "job.load",
   [Stage.TEXT_ENCODE]: "job.text",
+  [Stage.VAE_ENCODE]: "job.image-read",
   [Stage.DECODE]: "job.decode",
   [Stage.ENCODE_IMAGE]: "job.encode",
 };
@@ -241,6 +243,12 @@ function Actions(props: { job: ShownJob }) {
             <Repeat />
             {t("picture.redraw")}
           </button>
+          <Show when={canBegin() && props.job.pictures.length > 0}>
+            <button type="button" onClick={() => void beginFromArtifact(props.job.id, 0)}>
+              <Halves />
+              {t("image.use")}
+            </button>
+          </Show>
           <button type="button" title={titleOf(request())} onClick={() => void usePrompt(request())}>
             <Pencil />
             {t("picture.use")}

@@ -1,0 +1,184 @@
+/** The image that the next pictures begin from, and what of it is drawn again. Neither outlives the page. */
+import { createSignal } from "solid-js";
+import { clone, create } from "@bufbuild/protobuf";
+import { sha256 } from "@noble/hashes/sha2.js";
+import { bytesToHex } from "@noble/hashes/utils.js";
+
+import {
+  type ImageSource,
+  ImageSourceSchema,
+  type InitImage,
+  InitImageSchema,
+  type Mask,
+  MaskSchema,
+  ResizeMode,
+  type SecondPass,
+  SecondPassSchema,
+} from "../sakuga/gen/sakuga/generation/v1/image_input_pb.js";
+import { type GenerateRequest, GenerateRequestSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
+import { type Picture, readPicture } from "../prompt/picture";
+import { t } from "../text";
+import { currentModel } from "./settings";
+
+/** A picture of this page, with an address that `<img>` shows, or one that the server has from an earlier request. */
+export interface StartImage {
+  readonly source: ImageSource;
+  readonly name: string;
+  readonly picture: (Picture & { readonly address: string }) | undefined;
+}
+
+/** A mask: white is drawn again. */
+export interface StartMask {
+  /** Absent: an earlier request marks it by rectangles. */
+  readonly source: ImageSource | undefined;
+  readonly address: string | undefined;
+}
+
+export const STRENGTH = 0.75;
+/** Pixels over which drawn and kept pixels are mixed. */
+const FEATHER = 8;
+
+/** Files of this page by their SHA-256, the newest ones: a request that names one of them is sent with the file again. */
+const files = new Map<string, Uint8Array<ArrayBuffer>>();
+const FILES_MAX = 8;
+
+const [image, setImage] = createSignal<StartImage>();
+const [mask, setMaskSignal] = createSignal<StartMask>();
+const [strength, setStrength] = createSignal(STRENGTH);
+const [resize, setResize] = createSignal(ResizeMode.CROP);
+/** What else an earlier request said about its image and its mask. */
+let earlier: { init: InitImage | undefined; mask: Mask | undefined } = { init: undefined, mask: undefined };
+
+export { image, mask, resize, setResize, setStrength, strength };
+
+const [secondPass, setSecondPass] = createSignal<SecondPass>();
+
+export { secondPass };
+
+/** Draws every picture again at a larger size, or not. What is not given stays as it is. */
+export function changeSecondPass(change: { factor?: number; strength?: number } | undefined): void {
+  if (change === undefined) {
+    setSecondPass(undefined);
+    return;
+  }
+  const old = secondPass();
+  const next = old ? clone(SecondPassSchema, old) : create(SecondPassSchema);
+  setSecondPass(Object.assign(next, change));
+}
+
+/** Whether the model that draws can begin from an image. */
+export const canBegin = (): boolean => currentModel()?.encodesImages ?? false;
+
+/** Begins from this file. Throws if it is damaged. */
+export async function beginFrom(name: string, data: Uint8Array<ArrayBuffer>): Promise<void> {
+  const picture = await readPicture(data);
+  clearImage();
+  const source = inline(picture.data);
+  setImage({ source, name, picture: { ...picture, address: URL.createObjectURL(new Blob([picture.data])) } });
+}
+
+/** Draws again what is white in this file; `undefined`: everything. */
+export function setMask(file: Uint8Array<ArrayBuffer> | undefined): void {
+  const old = mask()?.address;
+  if (old !== undefined) {
+    URL.revokeObjectURL(old);
+  }
+  earlier.mask = undefined;
+  setMaskSignal(
+    file && {
+      source: inline(file),
+      address: URL.createObjectURL(new Blob([file], { type: "image/png" })),
+    },
+  );
+}
+
+/** The request with the files of this page in place of their names. */
+export function withFiles(request: GenerateRequest): GenerateRequest {
+  const copy = clone(GenerateRequestSchema, request);
+  if (copy.init?.image) {
+    copy.init.image = fileNamed(copy.init.image);
+  }
+  if (copy.mask?.image) {
+    copy.mask.image = fileNamed(copy.mask.image);
+  }
+  return copy;
+}
+
+/** A file in a request; it is remembered. */
+function inline(file: Uint8Array<ArrayBuffer>): ImageSource {
+  files.set(bytesToHex(sha256(file)), file);
+  for (const old of [...files.keys()].slice(0, -FILES_MAX)) {
+    files.delete(old);
+  }
+  return create(ImageSourceSchema, { source: { case: "inline", value: file } });
+}
+
+function fileNamed(source: ImageSource): ImageSource {
+  const file = source.source.case === "asset" ? files.get(source.source.value) : undefined;
+  return file ? inline(file) : source;
+}
+
+/** Begins from noise again. */
+export function clearImage(): void {
+  const old = image()?.picture?.address;
+  if (old !== undefined) {
+    URL.revokeObjectURL(old);
+  }
+  setMask(undefined);
+  earlier = { init: undefined, mask: undefined };
+  setImage(undefined);
+}
+
+/** The fields of a request for the image and its mask. */
+export function imageOptions(): { init?: InitImage; mask?: Mask; secondPass?: SecondPass } {
+  const second = secondPass();
+  if (!canBegin()) {
+    return {};
+  }
+  return { ...startOptions(), ...(second ? { secondPass: second } : {}) };
+}
+
+function startOptions(): { init?: InitImage; mask?: Mask } {
+  const shown = image();
+  if (!shown) {
+    return {};
+  }
+  const init = earlier.init ? clone(InitImageSchema, earlier.init) : create(InitImageSchema);
+  init.image = shown.source;
+  init.strength = strength();
+  init.resize = resize();
+  const painted = mask();
+  if (!painted) {
+    return { init };
+  }
+  const drawn = earlier.mask ? clone(MaskSchema, earlier.mask) : create(MaskSchema, { feather: FEATHER });
+  if (painted.source) {
+    drawn.image = painted.source;
+  }
+  return { init, mask: drawn };
+}
+
+/** Takes over the image of an earlier request: a file of this page, or one that the server has. */
+export async function adoptImage(earlierRequest: GenerateRequest): Promise<void> {
+  const request = withFiles(earlierRequest);
+  clearImage();
+  setSecondPass(request.secondPass);
+  setStrength(request.init?.strength ?? STRENGTH);
+  setResize(request.init?.resize ?? ResizeMode.CROP);
+  const source = request.init?.image;
+  if (!source) {
+    return;
+  }
+  if (source.source.case === "inline") {
+    await beginFrom(t("image.title"), source.source.value.slice());
+  } else {
+    setImage({ source, name: source.source.value?.slice(0, 12) ?? "", picture: undefined });
+  }
+  const painted = request.mask?.image?.source;
+  if (painted?.case === "inline") {
+    setMask(painted.value.slice());
+  } else if (request.mask) {
+    setMaskSignal({ source: request.mask.image, address: undefined });
+  }
+  earlier = { init: request.init, mask: request.mask };
+}

@@ -1,0 +1,178 @@
+/** The image that pictures begin from: chosen, weighed, and masked. */
+import { Show, createSignal, createUniqueId } from "solid-js";
+
+import { ResizeMode } from "../sakuga/gen/sakuga/generation/v1/image_input_pb.js";
+import { openImage } from "../state/actions";
+import {
+  canBegin,
+  changeSecondPass,
+  clearImage,
+  image,
+  mask,
+  resize,
+  secondPass,
+  setMask,
+  setResize,
+  setStrength,
+  strength,
+} from "../state/image";
+import { t } from "../text";
+import { Cross, File, Pencil } from "./icons";
+import { NumberField } from "./number";
+import { Painter } from "./painter";
+
+export function StartImageField() {
+  let file!: HTMLInputElement;
+  return (
+    <Show when={canBegin()}>
+      <fieldset class="field start">
+        <legend>{t("image.title")}</legend>
+        <Show
+          when={image()}
+          fallback={
+            <button class="quiet" type="button" title={t("image.help")} onClick={() => file.click()}>
+              <File />
+              {t("image.choose")}
+            </button>
+          }
+        >
+          <Chosen />
+        </Show>
+        <input
+          class="hidden"
+          ref={file}
+          type="file"
+          tabindex="-1"
+          aria-hidden="true"
+          accept="image/png,image/jpeg,image/webp"
+          onChange={(event) => {
+            const chosen = event.currentTarget.files?.[0];
+            event.currentTarget.value = "";
+            if (chosen) {
+              void openImage(chosen);
+            }
+          }}
+        />
+      </fieldset>
+    </Show>
+  );
+}
+
+/** Every picture is drawn again at a larger size. */
+export function SecondPassField() {
+  return (
+    <Show when={canBegin()}>
+      <fieldset class="field">
+        <legend class="hidden">{t("second.title")}</legend>
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={secondPass() !== undefined}
+            onChange={(event) => {
+              changeSecondPass(event.currentTarget.checked ? {} : undefined);
+            }}
+          />
+          {t("second.title")}
+        </label>
+        <Show when={secondPass()}>
+          {(second) => (
+            <div class="pair">
+              <NumberField
+                label={t("second.factor")}
+                value={second().factor}
+                fallback={1.5}
+                min={1}
+                max={4}
+                step={0.1}
+                onChange={(factor) => {
+                  changeSecondPass({ factor: factor ?? 1.5 });
+                }}
+              />
+              <NumberField
+                label={t("image.strength")}
+                value={second().strength}
+                fallback={0.5}
+                min={0.05}
+                max={1}
+                step={0.05}
+                onChange={(share) => {
+                  changeSecondPass({ strength: share ?? 0.5 });
+                }}
+              />
+            </div>
+          )}
+        </Show>
+      </fieldset>
+    </Show>
+  );
+}
+
+function Chosen() {
+  const id = createUniqueId();
+  const [isPainting, setPainting] = createSignal(false);
+  return (
+    <>
+      <div class="start-image">
+        <Show
+          when={image()?.picture}
+          fallback={<p class="faint">{t("image.earlier", { name: image()?.name ?? "" })}</p>}
+        >
+          {(picture) => <img src={picture().address} alt={t("image.alt", { name: image()?.name ?? "" })} />}
+        </Show>
+        <Show when={mask()?.address}>{(address) => <img class="mask" src={address()} alt={t("mask.alt")} />}</Show>
+        <button class="icon-button" type="button" aria-label={t("image.remove")} onClick={clearImage}>
+          <Cross />
+        </button>
+      </div>
+      <div class="field">
+        <label for={`${id}-strength`}>
+          {t("image.strength")} <output>{strength().toFixed(2)}</output>
+        </label>
+        <input
+          id={`${id}-strength`}
+          class="slider"
+          type="range"
+          min="0.05"
+          max="1"
+          step="0.05"
+          value={strength()}
+          onInput={(event) => setStrength(event.currentTarget.valueAsNumber)}
+        />
+      </div>
+      <div class="field">
+        <label for={`${id}-resize`}>{t("image.resize")}</label>
+        <select
+          id={`${id}-resize`}
+          value={resize()}
+          onChange={(event) => setResize(MODES[event.currentTarget.selectedIndex] ?? ResizeMode.CROP)}
+        >
+          <option value={ResizeMode.CROP}>{t("image.crop")}</option>
+          <option value={ResizeMode.PAD}>{t("image.pad")}</option>
+          <option value={ResizeMode.STRETCH}>{t("image.stretch")}</option>
+        </select>
+      </div>
+      <div class="actions">
+        <Show when={image()?.picture}>
+          <button type="button" onClick={() => setPainting(true)}>
+            <Pencil />
+            {t(mask() ? "mask.change" : "mask.paint")}
+          </button>
+        </Show>
+        <Show when={mask()}>
+          <button
+            type="button"
+            onClick={() => {
+              setMask(undefined);
+            }}
+          >
+            {t("mask.remove")}
+          </button>
+        </Show>
+      </div>
+      <Painter isOpen={isPainting()} onClose={() => setPainting(false)} />
+    </>
+  );
+}
+
+/** In the order of the list. */
+const MODES = [ResizeMode.CROP, ResizeMode.PAD, ResizeMode.STRETCH] as const;
