@@ -142,14 +142,17 @@ impl Assets {
     pub async fn bytes(&self, owner: &AssetOwner, id: AssetId) -> Result<Bytes, AssetError> {
         let size = self.find(owner, id)?.size;
         let files = self.files.clone();
-        blocking(move || {
-            let bytes = files.read(id, 0..size)?;
-            if AssetId::of_bytes(&bytes) != id {
-                return Err(StoreError::Damaged(format!("the file of asset {id} is not what was uploaded")));
-            }
-            Ok(bytes)
-        })
-        .await
+        blocking(move || read_whole(&files, id, size)).await
+    }
+
+    /// The same on a thread that may block.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Assets::bytes`].
+    pub fn read(&self, owner: &AssetOwner, id: AssetId) -> Result<Bytes, AssetError> {
+        let size = self.find(owner, id)?.size;
+        Ok(read_whole(&self.files, id, size)?)
     }
 
     /// The file of an asset, compared with its SHA-256. It is not changed, and removed when no owner has the asset any more:
@@ -296,6 +299,15 @@ impl Assets {
             }
         }
     }
+}
+
+/// The bytes of a file, compared with its name.
+fn read_whole(files: &AssetFiles, id: AssetId, size: u64) -> Result<Bytes, StoreError> {
+    let bytes = files.read(id, 0..size)?;
+    if AssetId::of_bytes(&bytes) != id {
+        return Err(StoreError::Damaged(format!("the file of asset {id} is not what was uploaded")));
+    }
+    Ok(bytes)
 }
 
 fn put(record: &AssetRecord) -> Write {

@@ -19,6 +19,7 @@ use super::policy::JobPolicy;
 use super::prepare::{Prepared, prepare};
 use super::record::{Creation, Record};
 use super::registry::{Dependencies, Jobs, Live};
+use crate::assets::AssetOwner;
 use crate::error::ServerError;
 use crate::event::{CancelReason, EventBody};
 use crate::job::{Job, JobHandle, JobRequest};
@@ -120,7 +121,8 @@ impl Jobs {
         gone: CancellationToken,
     ) -> Result<Lookup, ServerError> {
         let Some(jobs) = self.this.upgrade() else { return Err(ServerError::ShuttingDown) };
-        let (key, id, client, request) = (key.to_owned(), id.clone(), call.caller.client.clone(), call.request.clone());
+        let (key, id, request) = (key.to_owned(), id.clone(), call.request.clone());
+        let caller = (call.caller.client.clone(), call.caller.asset_owner());
         let span = tracing::Span::current();
         let work = move || {
             let store = jobs.dependencies.writer.store();
@@ -136,7 +138,7 @@ impl Jobs {
                 false => Ok(()),
             };
             is_gone()?;
-            let admitted = span.in_scope(|| jobs.admit(id, client, request, policy))?;
+            let admitted = span.in_scope(|| jobs.admit(id, caller, request, policy))?;
             is_gone()?;
             Ok(Lookup::New(Box::new(admitted)))
         };
@@ -148,7 +150,7 @@ impl Jobs {
     fn admit(
         &self,
         id: JobId,
-        client: Arc<str>,
+        (client, owner): (Arc<str>, AssetOwner),
         request: generation::GenerateRequest,
         policy: JobPolicy,
     ) -> Result<Admitted, ServerError> {
@@ -160,7 +162,7 @@ impl Jobs {
             return Err(ServerError::ClientRate { client: client.to_string(), rate, retry_after });
         }
         let reservation = self.dependencies.scheduler.reserve(&client)?;
-        let prepared = prepare(&self.dependencies, id, client, request, policy)?;
+        let prepared = prepare(&self.dependencies, id, (client, &owner), request, policy)?;
         self.check_memory(&prepared.request)?;
         let position = reservation.position(&prepared.request, policy.timeout)?;
         Ok(Admitted { prepared, reservation, position })

@@ -18,6 +18,7 @@ mod retention_loop;
 mod stored_events;
 #[cfg(test)]
 mod tests;
+mod uploads;
 mod watch;
 
 pub use artifacts::{CheckedPictures, check_picture};

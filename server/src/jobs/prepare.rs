@@ -9,6 +9,8 @@ use sakuga_schema::Diagnostic;
 
 use super::policy::JobPolicy;
 use super::registry::Dependencies;
+use super::uploads::OwnPictures;
+use crate::assets::AssetOwner;
 use crate::error::{ServerError, Violation};
 use crate::job::JobRequest;
 use crate::job_id::JobId;
@@ -28,7 +30,7 @@ pub(super) struct Prepared {
 }
 
 /// Checks a request: parses its prompts, counts their tokens and fills in the defaults. The resolved request of an earlier
-/// run is returned unchanged.
+/// run is returned unchanged. Its assets are those of `owner`.
 ///
 /// # Errors
 ///
@@ -36,7 +38,7 @@ pub(super) struct Prepared {
 pub(super) fn prepare(
     dependencies: &Dependencies,
     job_id: JobId,
-    client: Arc<str>,
+    (client, owner): (Arc<str>, &AssetOwner),
     message: generation::GenerateRequest,
     policy: JobPolicy,
 ) -> Result<Prepared, ServerError> {
@@ -45,7 +47,8 @@ pub(super) fn prepare(
     let unchecked = from_proto::unchecked(message);
     // A file within the request is kept as its hash alone, so the job cannot be drawn again after a restart.
     let has_inline_file = unchecked.images.has_inline_file();
-    let checked = unchecked.check(RequestRules::of(model), draw_seed)?;
+    let uploads = OwnPictures { assets: &dependencies.assets, owner };
+    let checked = unchecked.check(RequestRules { uploads: &uploads, ..RequestRules::of(model) }, draw_seed)?;
     let resolved = to_proto::resolved(&checked);
     let drawn = checked.spec().drawn().into_iter();
     let metadata: Vec<_> =

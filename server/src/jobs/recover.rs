@@ -12,6 +12,7 @@ use super::prepare::{Prepared, prepare};
 use super::record::Record;
 use super::registry::Jobs;
 use super::stored_events;
+use crate::assets::AssetOwner;
 use crate::error::ServerError;
 use crate::event::EventBody;
 use crate::job::JobHandle;
@@ -109,7 +110,8 @@ impl Jobs {
         let was_running = job.state() == generation::JobState::Running;
         let policy = JobPolicy::read(&job.options.unwrap_or_default());
         let request = job.request.clone().unwrap_or_default();
-        let prepared = prepare(&self.dependencies, id.clone(), job.client_id.as_str().into(), request, policy);
+        let client = (job.client_id.as_str().into(), &AssetOwner::named(record.owner()));
+        let prepared = prepare(&self.dependencies, id.clone(), client, request, policy);
         let prepared = prepared.and_then(|prepared| match job.attempt >= self.dependencies.limits.attempts_max {
             true if was_running => Err(ServerError::Interrupted { attempts: job.attempt }),
             _ => Ok(prepared),

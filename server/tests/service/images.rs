@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::digest::sha256_hex;
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
@@ -16,6 +17,7 @@ use sakuga_server::store::place::DataPlace;
 
 use crate::bad_requests::violations;
 use crate::support::{Server, expect_event, files, quick, request, run, scripted, steps_of_ms};
+use crate::uploads::parts;
 
 /// A PNG file of so many pixels, whose colours depend on their place.
 fn png(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
@@ -360,5 +362,39 @@ async fn a_job_with_a_file_of_its_own_ends_with_its_server() {
     assert_eq!(ended.state(), JobState::Cancelled);
     assert_eq!(ended.cancelled.expect("why").reason(), CancelReason::Shutdown);
     assert!(matches!(state(&server, &plain).await.state(), JobState::Queued | JobState::Running));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_uploaded_picture_is_drawn_from_like_one_within_the_request() {
+    let server = Server::start(scripted(quick())).await;
+    let mut assets = AssetServiceClient::new(server.channel.clone());
+    let (file, mask_file) = (png(64, 64, colours), png(64, 64, right_half(64)));
+    for file in [&file, &mask_file] {
+        assets.upload_asset(tokio_stream::iter(parts(file, 0))).await.expect("kept");
+    }
+    let adapter = b"{\"t\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}";
+    let adapter = [&(adapter.len() as u64).to_le_bytes()[..], adapter, &[7]].concat();
+    assets.upload_asset(tokio_stream::iter(parts(&adapter, 0))).await.expect("kept");
+    let asked = |init_image, mask_image| GenerateRequest {
+        init: Some(InitImage { image: init_image, ..InitImage::default() }),
+        mask: Some(Mask { image: mask_image, ..Mask::default() }),
+        seed: Some(3),
+        ..request(10)
+    };
+    let (sha256, mask_sha256) = (sha256_hex(&file), sha256_hex(&mask_file));
+    let inline = files(&run(&server, asked(inline(&file), inline(&mask_file))).await);
+    let named = files(&run(&server, asked(asset(&sha256), asset(&mask_sha256))).await);
+    assert!(pixels(&inline[0]) == pixels(&named[0]), "the same picture");
+    // What is missing, and what is not a picture, is named with its field.
+    for (init_image, mask_image, field, part) in [
+        (asset(&sha256_hex(b"never")), asset(&mask_sha256), "init.image.asset", "does not exist"),
+        (asset(&sha256), asset(&sha256_hex(&adapter)), "mask.image.asset", "is not a picture"),
+    ] {
+        let refused = server.generation().generate(asked(init_image, mask_image)).await.expect_err(field);
+        let found = violations(&refused);
+        assert!(found[field].1.contains(part), "{field}: {found:?}");
+    }
+    drop(assets);
     server.stop().await;
 }

@@ -50,7 +50,10 @@ pub fn read(field: &str, source: &Source, uploads: &dyn Uploads) -> Result<File,
         Source::Asset(sha256) => {
             let field = format!("{field}.asset");
             let missing = |why: String| {
-                let text = format!("the file with SHA-256 {} {why}; send the file itself in `inline`", shown(sha256));
+                let text = format!(
+                    "the asset {} {why}; name a picture that you uploaded, or send the file itself in `inline`",
+                    shown(sha256)
+                );
                 Violation::new(field.clone(), Violation::REQUIRED, text)
             };
             let bytes = uploads.bytes(sha256).map_err(missing)?;

@@ -1,0 +1,29 @@
+//! The assets of a job's owner, for the files that its request names.
+
+use bytes::Bytes;
+use sakuga_proto::asset::v1::{Asset, asset::Facts};
+
+use crate::assets::{AssetError, AssetId, AssetOwner, Assets};
+use crate::request::images::Uploads;
+
+/// The pictures among the assets of an owner.
+pub(super) struct OwnPictures<'a> {
+    pub(super) assets: &'a Assets,
+    pub(super) owner: &'a AssetOwner,
+}
+
+impl Uploads for OwnPictures<'_> {
+    fn bytes(&self, sha256: &str) -> Result<Bytes, String> {
+        let id = AssetId::parse(sha256).ok_or("has no valid name, which is 64 digits of 0 to 9 and a to f")?;
+        // The assets of others do not exist.
+        let missing = || "does not exist".to_owned();
+        let Ok(Asset { facts, .. }) = self.assets.find(self.owner, id) else { return Err(missing()) };
+        if !matches!(facts, Some(Facts::Picture(_))) {
+            return Err("is not a picture".into());
+        }
+        self.assets.read(self.owner, id).map_err(|error| match error {
+            AssetError::Unknown(_) => missing(),
+            error => format!("cannot be read: {error}"),
+        })
+    }
+}
