@@ -107,6 +107,7 @@ pub fn stage_name(stage: wire::Stage) -> &'static str {
         wire::Stage::Decode => "decode",
         wire::Stage::EncodeImage => "encode image",
         wire::Stage::LoadModel => "load model",
+        wire::Stage::LoadAdapters => "load adapters",
         wire::Stage::Unspecified => "working",
     }
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use sakuga_proto::generation::v1::adapter::Source;
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{
-    GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, PreviewMethod, PreviewOptions, Sampling, SecondPass,
-    Solver,
+    Adapter, GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, PreviewMethod, PreviewOptions, Sampling,
+    SecondPass, Solver,
 };
 use sakuga_proto::prompt::v1::Strictness;
 
@@ -61,6 +62,13 @@ impl GenerationBuilder {
     /// The model, by its name in ListModels.
     pub fn model(mut self, name: impl Into<String>) -> Self {
         self.request.model = name.into();
+        self
+    }
+
+    /// Adds an adapter, by its name in ListAdapters, with factors on its effect on the denoiser and on the text encoders.
+    pub fn adapter(mut self, name: impl Into<String>, scale: f32, text_scale: f32) -> Self {
+        let source = Some(Source::Name(name.into()));
+        self.request.adapters.push(Adapter { source, scale: Some(scale), text_scale: Some(text_scale) });
         self
     }
 

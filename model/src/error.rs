@@ -209,6 +209,9 @@ pub enum LoadError {
         /// One sentence for each fault, naming the key.
         problems: Vec<String>,
     },
+    /// A changed weight cannot be quantised.
+    #[error("cannot quantise a weight with adapters: {0}")]
+    Quantise(String),
     /// The family of the checkpoint is unknown or not supported.
     #[error(transparent)]
     Family(#[from] FamilyError),

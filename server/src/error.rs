@@ -194,6 +194,8 @@ impl Violation {
     pub const BAD_IMAGE: &'static str = "bad-image";
     /// The model cannot do what is asked for.
     pub const UNSUPPORTED: &'static str = "unsupported";
+    /// An adapter is not for the model.
+    pub const DOES_NOT_FIT: &'static str = "does-not-fit";
     /// Two fields say different things.
     pub const CONFLICT: &'static str = "conflict";
 

@@ -6,9 +6,9 @@
 //!    the message.
 //! 2. `jobs/create.rs` finds the job of a repeated call or admits the call, the cheap checks first: the client's rate in
 //!    `rate.rs`, then a place in the queue in `scheduler/reservation.rs`.
-//! 3. Only then `jobs/prepare.rs` finds the model in `models/catalog.rs` and has the request checked: `wire/from_proto.rs`
-//!    and `wire/sampling.rs` turn it into a [`request::UncheckedRequest`], and `request/mod.rs` with `request/faults.rs` into
-//!    a [`request::Request`] with every default filled in, or into all of its faults. Bounds come from
+//! 3. Only then `jobs/prepare.rs` finds the model in `models/catalog.rs` and the [`adapters`], and has the request checked:
+//!    `wire/from_proto.rs` and `wire/sampling.rs` turn it into a [`request::UncheckedRequest`], and `request/mod.rs` with
+//!    `request/faults.rs` into a [`request::Request`] with every default filled in, or into all of its faults. Bounds come from
 //!    [`sakuga_model_core::limits`].
 //! 4. `jobs/record.rs` and the first events are committed by `store/writer.rs`; the request becomes a [`job::Job`] with a
 //!    journal and waits in `scheduler/queue.rs`.
@@ -31,8 +31,9 @@
 //!    client. The pieces of pictures are read from the artifact store in `jobs/artifacts.rs` when they are sent.
 //!
 //! [`studio`] serves a page for browsers and the calls that it makes, on a port of its own.
-//! [`assets`] keeps the files of clients that requests refer to. [`models`] knows the models and where their weights are.
-//! [`app`] puts everything together, [`config`] reads the options. [`metrics`] counts, [`trace`] exports to a collector, [`telemetry`] keeps what was sampled during a job, and [`maintenance`]
+//! [`assets`] keeps the files of clients that requests refer to. [`models`] knows the models and where their weights are, and
+//! [`adapters`] the folder of adapters. [`app`] puts everything together, [`config`] reads the options. [`metrics`] counts,
+//! [`trace`] exports to a collector, [`telemetry`] keeps what was sampled during a job, and [`maintenance`]
 //! works on the data folder of a server that is stopped. Errors are [`error::ServerError`] until [`wire::status`] turns them
 //! into gRPC statuses.
 //!
@@ -53,6 +54,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod adapters;
 pub mod app;
 pub mod assets;
 pub mod auth;

@@ -256,7 +256,8 @@ fn two_models(cache_dir: &std::path::Path, device_budget: Option<u64>) -> Config
         };
         ConfiguredModel { name: Some(name.to_owned()), engine: EngineChoice::Burn(options) }
     };
-    let models = ModelsConfig { models: vec![named("one"), named("two")], device_budget, host_budget: Some(0) };
+    let models = vec![named("one"), named("two")];
+    let models = ModelsConfig { models, device_budget, host_budget: Some(0), adapters: None };
     Config { models, ..Config::default() }
 }
 

@@ -104,6 +104,7 @@ fn stage_name(stage: wire::Stage) -> &'static str {
         wire::Stage::Decode => "decode",
         wire::Stage::EncodeImage => "encode_image",
         wire::Stage::LoadModel => "load_model",
+        wire::Stage::LoadAdapters => "load_adapters",
         wire::Stage::Unspecified => "other",
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
 use sakuga_client::proto::text::one_line;
 
+mod adapters;
 mod assets;
 mod bench;
 mod check;
@@ -44,7 +45,7 @@ use terminal::Terminal;
 
 /// Pictures from structured prompts: check a prompt, draw it, show the request in a picture.
 ///
-/// `validate`, `fmt`, `show`, `import`, `schema` and `completions` need no server; `generate`, `jobs`, `models`,
+/// `validate`, `fmt`, `show`, `import`, `schema` and `completions` need no server; `generate`, `jobs`, `models`, `adapters`,
 /// `assets`, `top`, `info` and `bench` do.
 #[derive(Debug, Parser)]
 #[command(name = "sakuga", version, max_term_width = 110, after_long_help = exit::MANUAL)]
@@ -67,6 +68,7 @@ enum Command {
     Info(info::InfoArguments),
     Jobs(jobs::JobsArguments),
     Models(models::ModelsArguments),
+    Adapters(adapters::AdaptersArguments),
     Assets(assets::AssetsArguments),
     Top(top::TopArguments),
     Bench(Box<bench::BenchArguments>),
@@ -128,6 +130,7 @@ impl Command {
             Self::Info(arguments) => info::run(&arguments, terminal),
             Self::Jobs(arguments) => jobs::run(&arguments, terminal),
             Self::Models(arguments) => models::run(&arguments),
+            Self::Adapters(arguments) => adapters::run(&arguments),
             Self::Assets(arguments) => assets::run(&arguments),
             Self::Top(arguments) => top::run(&arguments, terminal),
             Self::Bench(arguments) => bench::run(&arguments, terminal),

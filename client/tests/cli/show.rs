@@ -50,6 +50,7 @@ fn record() -> ImageMetadata {
         device: "cpu".to_owned(),
         model: "newbie@abc".to_owned(),
         model_text: "\u{1b}[2J".to_owned(),
+        ..ImageMetadata::default()
     }
 }
 

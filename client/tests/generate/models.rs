@@ -1,12 +1,12 @@
-//! `sakuga models`, against a server of two models.
+//! `sakuga models` and `sakuga adapters`, against a server of two models.
 
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 use sakuga_client::proto::model::v1::model_service_server::{ModelService, ModelServiceServer};
 use sakuga_client::proto::model::v1::{
-    ListModelsRequest, ListModelsResponse, LoadModelRequest, LoadModelResponse, ModelState, ModelStatus,
-    UnloadModelRequest, UnloadModelResponse,
+    AdapterFit, AdapterStatus, ListAdaptersRequest, ListAdaptersResponse, ListModelsRequest, ListModelsResponse,
+    LoadModelRequest, LoadModelResponse, ModelState, ModelStatus, UnloadModelRequest, UnloadModelResponse,
 };
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -58,12 +58,22 @@ impl ModelService for Two {
             _ => Err(Status::not_found("there is no such model")),
         }
     }
+
+    async fn list_adapters(&self, _: Request<ListAdaptersRequest>) -> Result<Response<ListAdaptersResponse>, Status> {
+        let fits = vec![AdapterFit { model: "anime".into(), is_usable: true, modules: 5, ..AdapterFit::default() }];
+        let adapter = AdapterStatus { name: "ink".into(), algorithm: "LoKr".into(), fits, ..AdapterStatus::default() };
+        Ok(Response::new(ListAdaptersResponse { adapters: vec![adapter], unusable: Vec::new() }))
+    }
 }
 
 async fn models(address: &str, arguments: &[&str]) -> Run {
+    run(address, "models", arguments).await
+}
+
+async fn run(address: &str, name: &str, arguments: &[&str]) -> Run {
     let directory = tempfile::tempdir().unwrap();
     let mut command = command(directory.path());
-    command.arg("models").args(arguments).env("SAKUGA_SERVER", address).stdin(Stdio::null());
+    command.arg(name).args(arguments).env("SAKUGA_SERVER", address).stdin(Stdio::null());
     collect(tokio::process::Command::from(command).output().await.unwrap())
 }
 
@@ -90,4 +100,8 @@ async fn models_are_listed_loaded_and_unloaded() {
     models(&address, &["unload", "poto"]).await.expect(3).says("there is no such model");
     assert_eq!(*two.calls.lock().unwrap(), ["load photo", "unload photo", "unload poto"]);
     models(&address, &["load"]).await.expect(2).says("<NAME>");
+
+    run(&address, "adapters", &[]).await.expect(0).says("ink  LoKr, 0 B, fits anime\n");
+    let listed = run(&address, "adapters", &["--json"]).await.expect(0).json();
+    assert_eq!(listed["adapters"][0]["fits"][0]["isUsable"], true);
 }

@@ -4,8 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::{
-    ComputePath, EngineError, GenerationSpec, LoadingPhase, MemoryNeed, MemoryProbe, ModelInfo, Outcome, Progress,
-    TokenCounter,
+    AdapterInspector, ComputePath, EngineError, GenerationSpec, LoadingPhase, MemoryNeed, MemoryProbe, ModelInfo,
+    Outcome, Progress, TokenCounter,
 };
 
 /// A loaded model. It generates the images of one request at a time, on one thread.
@@ -33,6 +33,8 @@ pub struct OpenModel {
     pub tokens: Arc<dyn TokenCounter>,
     /// Reads how much memory it holds.
     pub memory: MemoryProbe,
+    /// Checks adapters of requests; `None`: the model takes none.
+    pub adapters: Option<Arc<dyn AdapterInspector>>,
 }
 
 /// What runs a model, and the model.

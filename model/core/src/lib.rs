@@ -8,6 +8,8 @@
 
 #![forbid(unsafe_code)]
 
+mod adapter;
+mod adapter_choice;
 mod device;
 mod engine;
 mod error;
@@ -33,6 +35,8 @@ mod stage;
 mod strength;
 mod tokens;
 
+pub use adapter::{AdapterDescription, AdapterInspector};
+pub use adapter_choice::AdapterChoice;
 pub use device::{DeviceChoice, Precision, UnknownDevice, UnknownPrecision};
 pub use engine::{EngineInfo, ImageModel, Observer, OpenModel};
 pub use error::{EngineError, MemoryShortage, panic_message};

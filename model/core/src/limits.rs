@@ -17,6 +17,12 @@ pub const REQUEST_ID_CHARS: Limit<usize> = Limit { field: "request_id", min: 0, 
 pub const PROMPT_BYTES: Limit<usize> = Limit { field: "prompt", min: 1, max: 64 * 1024 };
 /// Bytes of a system prompt.
 pub const SYSTEM_PROMPT_BYTES: Limit<usize> = Limit { field: "system_prompt", min: 0, max: 8 * 1024 };
+/// Adapters of one request. This and the next two are not in [`all`], whose fields are found by the last part of their name.
+pub const ADAPTERS: Limit<usize> = Limit { field: "adapters", min: 0, max: 8 };
+/// Factor on an adapter's effect on the denoiser.
+pub const ADAPTER_SCALE: Limit<f32> = Limit { field: "adapters.scale", min: -10.0, max: 10.0 };
+/// Factor on an adapter's effect on the text encoders.
+pub const ADAPTER_TEXT_SCALE: Limit<f32> = Limit { field: "adapters.text_scale", min: -10.0, max: 10.0 };
 
 /// The share of a schedule that is computed when an image is changed. Also at least one step must be computed.
 pub const STRENGTH: Limit<f32> = Limit { field: "init.strength", min: 0.0, max: 1.0 };

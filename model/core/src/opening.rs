@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{EngineError, EngineInfo, OpenModel, TokenCounter};
+use crate::{AdapterInspector, EngineError, EngineInfo, OpenModel, TokenCounter};
 
 /// A model on disk that can be described, opened on its device, dropped, and opened again.
 pub trait ModelSource: Send + Sync {
@@ -49,6 +49,8 @@ pub struct ModelDescription {
     pub info: EngineInfo,
     /// Its tokenizers.
     pub tokens: Arc<dyn TokenCounter>,
+    /// Checks adapters of requests; `None`: the model takes none.
+    pub adapters: Option<Arc<dyn AdapterInspector>>,
     /// Bytes that a copy of its weights takes in host memory; 0: there can be none on this device.
     pub host_copy_bytes: u64,
 }

@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use crate::{InitImage, Limit, Sampling, SamplingFault, SecondPass, computed_steps, least_strength, limits};
+use crate::{
+    AdapterChoice, InitImage, Limit, Sampling, SamplingFault, SecondPass, computed_steps, least_strength, limits,
+};
 
 /// One request: checked by the server, with every default filled in.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +37,8 @@ pub struct GenerationSpec {
     pub max_batch: u32,
     /// Whether to measure where the device's time goes. It costs some percent of the time and changes no pixel.
     pub profile: bool,
+    /// Adapters that are applied to the model for this request, in this order.
+    pub adapters: Vec<AdapterChoice>,
 }
 
 impl GenerationSpec {
@@ -55,6 +59,7 @@ impl GenerationSpec {
             second_pass: None,
             max_batch: 0,
             profile: false,
+            adapters: Vec::new(),
         }
     }
 
@@ -119,6 +124,11 @@ impl GenerationSpec {
                 min: "0".into(),
                 max,
             });
+        }
+        check(&limits::ADAPTERS, self.adapters.len())?;
+        for adapter in &self.adapters {
+            check(&limits::ADAPTER_SCALE, adapter.scale)?;
+            check(&limits::ADAPTER_TEXT_SCALE, adapter.text_scale)?;
         }
         if let Some(fault) = self.sampling.faults().into_iter().next() {
             return Err(SpecError::Sampling(fault));

@@ -5,6 +5,8 @@
 pub enum Stage {
     /// The weights are put on the device. The server reports it, not the model, and only if they were not there.
     LoadModel,
+    /// The weights are changed to those with the request's adapters, or back to those without; only if they were others.
+    LoadAdapters,
     /// The text encoders read the prompt.
     TextEncode,
     /// The encoder turns pixels into latents: those of the initial image, or those that a second pass begins from.
@@ -22,6 +24,7 @@ impl Stage {
     pub fn name(self) -> &'static str {
         match self {
             Stage::LoadModel => "load_model",
+            Stage::LoadAdapters => "load_adapters",
             Stage::TextEncode => "text_encode",
             Stage::VaeEncode => "vae_encode",
             Stage::Denoise => "denoise",

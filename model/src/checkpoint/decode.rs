@@ -16,6 +16,12 @@ pub(crate) fn decode_f32<const D: usize>(
     shape: [usize; D],
     device: &Device,
 ) -> Tensor<D> {
+    // Half of the bytes are copied to the device; the conversion is exact.
+    if entry.dtype == Dtype::BF16 {
+        let values = decode(&[(file, entry)], shape, DType::BF16);
+        let values: Tensor<D> = Tensor::from_data(values, (device, DType::BF16));
+        return values.cast(DType::F32);
+    }
     Tensor::from_data(decode(&[(file, entry)], shape, DType::F32), (device, DType::F32))
 }
 

@@ -1,4 +1,4 @@
-//! A memory-mapped safetensors file: a validated header and byte ranges, without copies.
+//! A safetensors file, mapped or in memory: a validated header and byte ranges.
 //!
 //! The format is an 8-byte little-endian header length, a JSON header, then the data
 //! (<https://github.com/huggingface/safetensors#format>). The header is checked here rather than by the crate's own
@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -49,11 +49,29 @@ impl TensorEntry {
     }
 }
 
-/// A memory-mapped file with a header that has been checked.
+/// The bytes of a file.
+#[derive(Debug)]
+enum Content {
+    Mapped(Mmap),
+    Memory(Vec<u8>),
+}
+
+impl Deref for Content {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Mapped(map) => map,
+            Self::Memory(bytes) => bytes,
+        }
+    }
+}
+
+/// A file with a header that has been checked.
 #[derive(Debug)]
 pub struct SafetensorsFile {
     path: PathBuf,
-    map: Mmap,
+    content: Content,
     entries: BTreeMap<String, TensorEntry>,
     metadata: BTreeMap<String, String>,
 }
@@ -68,8 +86,25 @@ impl SafetensorsFile {
         // SAFETY: the map is only read, and only within its length. Another process shrinking the file meanwhile would
         // fault the read; the documentation asks not to rewrite checkpoints in place while they are loaded.
         let map = unsafe { Mmap::map(&file) }.map_err(|source| LoadError::read(path, source))?;
-        let parsed = parse(&map).map_err(|reason| LoadError::Safetensors { path: path.to_owned(), reason })?;
-        Ok(Self { path: path.to_owned(), map, entries: parsed.entries, metadata: parsed.metadata })
+        Self::of(path, Content::Mapped(map))
+    }
+
+    /// Checks the header of a file that was read from `path`.
+    ///
+    /// # Errors
+    /// It is truncated or has an invalid header.
+    pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, LoadError> {
+        Self::of(path, Content::Memory(bytes))
+    }
+
+    fn of(path: &Path, content: Content) -> Result<Self, LoadError> {
+        let parsed = parse(&content).map_err(|reason| LoadError::Safetensors { path: path.to_owned(), reason })?;
+        Ok(Self { path: path.to_owned(), content, entries: parsed.entries, metadata: parsed.metadata })
+    }
+
+    /// Bytes of the file.
+    pub fn size(&self) -> usize {
+        self.content.len()
     }
 
     /// The file.
@@ -89,7 +124,7 @@ impl SafetensorsFile {
 
     /// The little-endian bytes of a tensor. `entry` must come from [`SafetensorsFile::entries`] of this file.
     pub fn bytes(&self, entry: &TensorEntry) -> &[u8] {
-        &self.map[entry.range.clone()]
+        &self.content[entry.range.clone()]
     }
 }
 

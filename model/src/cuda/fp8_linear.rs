@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use burn::module::Param;
 use burn::nn::Linear;
 use burn::tensor::{DType, Tensor};
 
@@ -167,6 +168,17 @@ impl Fp8Linear {
 impl Quantised for Fp8Linear {
     fn weight(&self) -> Tensor<2> {
         Self::weight(self)
+    }
+
+    fn d_input(&self) -> usize {
+        self.d_input
+    }
+
+    fn quantise(&self, weight: Tensor<2>) -> Result<Box<dyn Quantised>, String> {
+        let layer = Linear { weight: Param::from_tensor(weight), bias: None };
+        Self::of(&self.gpu, &layer)
+            .map(|layer| -> Box<dyn Quantised> { Box::new(layer) })
+            .map_err(|error| error.to_string())
     }
 }
 

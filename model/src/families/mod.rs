@@ -25,7 +25,10 @@
 //!    training times use [`sampler::diffusion`](crate::sampler::diffusion).
 //! 5. A test of the server draws with a synthetic checkpoint. `sakuga-model-core` and the server change only if the family reads
 //!    prompts in a new form or has options that no request has yet.
+//! 6. Adapters of requests: lend the weights of each network as `nn::adaptable` names them, keep the names and shapes of its tensors
+//!    for [`AdapterInspector`], and implement [`FamilyModel::switch_adapters`] with `families/adapters.rs`.
 
+mod adapters;
 mod drawing;
 mod fingerprint;
 mod index_keys;
@@ -43,7 +46,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sakuga_model_core::{
-    ComputePath, EngineError, GenerationSpec, LoraChoice, MemoryProbe, ModelInfo, Observer, Outcome, TokenCounter,
+    AdapterChoice, AdapterInspector, ComputePath, EngineError, GenerationSpec, LoraChoice, MemoryProbe, ModelInfo,
+    Observer, Outcome, TokenCounter,
 };
 
 use crate::checkpoint::{FileFacts, LoadReport, WeightSource};
@@ -125,7 +129,29 @@ pub trait FamilyModel: Send {
     /// A size is out of bounds, or the device has no memory for it.
     fn warm_up(&self, sizes: &[WarmUpSize]) -> Result<(), EngineError>;
 
-    /// Generates the images of `spec`. `observer` is called for every stage and step.
+    /// Checks adapters of requests; `None`: this family takes none.
+    fn adapters(&self) -> Option<Arc<dyn AdapterInspector>> {
+        None
+    }
+
+    /// Whether the weights are those of a request with these adapters.
+    fn has_adapters(&self, adapters: &[AdapterChoice]) -> bool {
+        adapters.is_empty()
+    }
+
+    /// Changes the weights to those of a request with these adapters. Without any, they have the very bits that they were
+    /// loaded with. After an error they have these too.
+    ///
+    /// # Errors
+    ///
+    /// An adapter cannot be read, has changed since it was chosen, or does not fit; or the device fails.
+    fn switch_adapters(&mut self, _adapters: &[AdapterChoice]) -> Result<(), EngineError> {
+        Err(EngineError::Failed(
+            "models of this family take no adapters per request; merge them with --lora".to_owned(),
+        ))
+    }
+
+    /// Generates the images of `spec` with the weights as they are. `observer` is called for every stage and step.
     ///
     /// # Errors
     ///

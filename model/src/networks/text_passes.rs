@@ -67,6 +67,12 @@ impl<const D: usize> TextPasses<D> {
         self.kept.get_or(tokens, bytes, compute)
     }
 
+    /// Drops what depends on weights that were replaced: cached results, and the accelerated pass.
+    pub(crate) fn weights_changed(&mut self) {
+        self.forget_texts();
+        self.fast.rebuild();
+    }
+
     /// How often a cache saved work on a text: the accelerated pass's, if it is built.
     pub(crate) fn text_counts(&self) -> TextCounts {
         self.fast.built().map_or_else(|| self.kept.counts(), FastTextPass::text_counts)

@@ -24,6 +24,13 @@ impl<P: ?Sized> Accelerated<P> {
         self.0.get_or_init(build).as_deref()
     }
 
+    /// Drops an implementation whose addresses are no longer those of the weights; the next use builds another.
+    pub(crate) fn rebuild(&mut self) {
+        if self.built().is_some() {
+            *self = Self::new();
+        }
+    }
+
     /// The implementation, if it was built.
     pub(crate) fn built(&self) -> Option<&P> {
         self.0.get()?.as_deref()
@@ -60,7 +67,12 @@ mod tests {
         assert_eq!([build(Some(1)), build(Some(2)), build(None)], [Some(&1); 3]);
         assert_eq!(accelerated.built(), Some(&1));
         assert_eq!(calls.get(), 1);
-        assert_eq!(Accelerated::<u8>::none().get_or_build(|| Some(Box::new(1))), None);
+        let mut accelerated = accelerated;
+        accelerated.rebuild();
+        assert_eq!(accelerated.get_or_build(|| Some(Box::new(5))), Some(&5));
+        let mut none = Accelerated::<u8>::none();
+        none.rebuild();
+        assert_eq!(none.get_or_build(|| Some(Box::new(1))), None);
         assert_eq!(Accelerated::from(Box::new(3_u8)).get_or_build(|| None), Some(&3));
     }
 }

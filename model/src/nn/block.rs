@@ -41,6 +41,17 @@ pub(crate) enum Projection {
 pub(crate) trait Quantised: Any + Debug + Send + Sync {
     /// The dequantised weight, `[d_input, d_output]` in bf16.
     fn weight(&self) -> Tensor<2>;
+
+    /// Its inputs.
+    fn d_input(&self) -> usize;
+
+    /// Another weight of the same sizes in the same type, from `[d_input, d_output]` in bf16, stored by output as in
+    /// checkpoints.
+    ///
+    /// # Errors
+    ///
+    /// The device fails.
+    fn quantise(&self, weight: Tensor<2>) -> Result<Box<dyn Quantised>, String>;
 }
 
 impl Projection {

@@ -1,6 +1,7 @@
 //! Layers and arithmetic that several networks share.
 
 pub(crate) mod accelerated;
+pub(crate) mod adaptable;
 pub(crate) mod block;
 pub(crate) mod conv;
 pub(crate) mod layer_norm;

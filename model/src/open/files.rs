@@ -72,7 +72,7 @@ impl ModelFiles {
         let host_copy_bytes = reports.iter().filter(|_| has_host_copy).map(|report| report.upload_bytes).sum();
         let sizes = warm_up::sizes(inner.info(), options, device.name != "cpu");
         let info = engine_info(inner.as_ref(), &reports, &device, &sizes, options.max_batch)?;
-        Ok(ModelDescription { info, tokens: inner.tokens(), host_copy_bytes })
+        Ok(ModelDescription { info, tokens: inner.tokens(), adapters: inner.adapters(), host_copy_bytes })
     }
 
     /// Opens the model on its device.
@@ -103,8 +103,9 @@ impl ModelFiles {
         }
         let info = EngineInfo { loading: loading.finish(), compute_paths: inner.compute_paths(), ..info };
         let (tokens, memory, ready_pixels) = (inner.tokens(), inner.memory_probe(), info.pixels_max);
+        let adapters = inner.adapters();
         let model = Box::new(GuardedModel::new(inner, device.device, options.max_batch, ready_pixels));
-        Ok(OpenModel { model, info, tokens, memory })
+        Ok(OpenModel { model, info, tokens, memory, adapters })
     }
 
     fn folder(&self) -> Result<PathBuf, OpenError> {

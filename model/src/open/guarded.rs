@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use burn::tensor::Device;
-use sakuga_model_core::{EngineError, GenerationSpec, ImageModel, Observer, Outcome, panic_message};
+use sakuga_model_core::{EngineError, GenerationSpec, ImageModel, Observer, Outcome, Progress, Stage, panic_message};
 
 use super::warm_up;
 use crate::families::FamilyModel;
@@ -47,7 +47,17 @@ impl ImageModel for GuardedModel {
             (asked, max) => asked.min(max),
         };
         let spec = GenerationSpec { max_batch: warm_up::batch(max_batch, self.ready_pixels, pixels), ..spec.clone() };
-        match catch_unwind(AssertUnwindSafe(|| self.inner.generate(&spec, observer))) {
+        let inner = &mut self.inner;
+        let generate = AssertUnwindSafe(|| {
+            if !inner.has_adapters(&spec.adapters) {
+                if observer(Progress::Stage(Stage::LoadAdapters)).is_break() {
+                    return Ok(Outcome::Stopped { after_step: 0 });
+                }
+                inner.switch_adapters(&spec.adapters)?;
+            }
+            inner.generate(&spec, observer)
+        });
+        match catch_unwind(generate) {
             Ok(generated) => generated,
             // The tensor library panics when an allocation fails; other panics are resumed.
             Err(panic) => match shortage::read(panic_message(panic.as_ref()), || self.inner.memory_bytes()) {

@@ -133,3 +133,6 @@ fn add_adapters(model: &mut ModelInfo, adapters: &[&LoraReport]) -> Result<(), O
 fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -308,6 +308,10 @@ pub struct GenerateRequest {
     /// A second pass at a larger size. Absent: there is one pass.
     #[prost(message, optional, tag = "20")]
     pub second_pass: ::core::option::Option<SecondPass>,
+    /// Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order; ListAdapters has their names. At
+    /// most 8. A request without adapters gives the same bits as if none had ever been used.
+    #[prost(message, repeated, tag = "25")]
+    pub adapters: ::prost::alloc::vec::Vec<Adapter>,
     /// Which pictures of the batch to draw, by index from 0 to one below `images`; each at most once. Empty: all of them. A
     /// picture has the same bytes as in the whole batch, and its index everywhere: in events, artifacts and metadata. Pictures
     /// that are computed together in the whole batch are computed together for any of them, since sums are rounded
@@ -356,6 +360,43 @@ impl ::prost::Name for GenerateRequest {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.generation.v1.GenerateRequest".into()
+    }
+}
+/// An adapter of a request.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Adapter {
+    /// Factor on its effect on the denoiser, -10 to 10; 0 has no effect. Absent: 1, as trained.
+    #[prost(float, optional, tag = "3")]
+    pub scale: ::core::option::Option<f32>,
+    /// Factor on its effect on the text encoders, -10 to 10; 0 has no effect. Absent: the same as `scale`.
+    #[prost(float, optional, tag = "4")]
+    pub text_scale: ::core::option::Option<f32>,
+    /// Which adapter. Required.
+    #[prost(oneof = "adapter::Source", tags = "1, 2")]
+    pub source: ::core::option::Option<adapter::Source>,
+}
+/// Nested message and enum types in `Adapter`.
+pub mod adapter {
+    /// Which adapter. Required.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Source {
+        /// Its name, as ListAdapters gives it.
+        #[prost(string, tag = "1")]
+        Name(::prost::alloc::string::String),
+        /// The SHA-256 of its content in 64 hexadecimal digits, as ListAdapters gives it. `started` and the record in a picture's
+        /// file name adapters by it, so that the same content is used again.
+        #[prost(string, tag = "2")]
+        Sha256(::prost::alloc::string::String),
+    }
+}
+impl ::prost::Name for Adapter {
+    const NAME: &'static str = "Adapter";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Adapter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Adapter".into()
     }
 }
 /// What a client made prompts from, by its own choices. All of it together has at most twice the bytes of a prompt.
@@ -1015,6 +1056,9 @@ pub struct ImageMetadata {
     /// The prompt as the text encoders read it.
     #[prost(string, tag = "8")]
     pub model_text: ::prost::alloc::string::String,
+    /// The adapters of the request, by name and content.
+    #[prost(message, repeated, tag = "10")]
+    pub adapters: ::prost::alloc::vec::Vec<AppliedAdapter>,
 }
 impl ::prost::Name for ImageMetadata {
     const NAME: &'static str = "ImageMetadata";
@@ -1024,6 +1068,32 @@ impl ::prost::Name for ImageMetadata {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.generation.v1.ImageMetadata".into()
+    }
+}
+/// An adapter with which a picture was drawn.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AppliedAdapter {
+    /// Its name at the time.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The SHA-256 of its content in 64 hexadecimal digits.
+    #[prost(string, tag = "2")]
+    pub sha256: ::prost::alloc::string::String,
+    /// Factor on its effect on the denoiser.
+    #[prost(float, tag = "3")]
+    pub scale: f32,
+    /// Factor on its effect on the text encoders.
+    #[prost(float, tag = "4")]
+    pub text_scale: f32,
+}
+impl ::prost::Name for AppliedAdapter {
+    const NAME: &'static str = "AppliedAdapter";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.AppliedAdapter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.AppliedAdapter".into()
     }
 }
 /// Where the time went.
@@ -1102,6 +1172,9 @@ pub enum Stage {
     LoadModel = 5,
     /// The VAE turns pixels into latents: those of the image that the pictures begin from, or those that a second pass enlarges.
     VaeEncode = 6,
+    /// The weights are changed to those with the adapters of the request, or back to those without. Comes before the encoders, and
+    /// only if the weights were others.
+    LoadAdapters = 7,
 }
 impl Stage {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1117,6 +1190,7 @@ impl Stage {
             Self::EncodeImage => "STAGE_ENCODE_IMAGE",
             Self::LoadModel => "STAGE_LOAD_MODEL",
             Self::VaeEncode => "STAGE_VAE_ENCODE",
+            Self::LoadAdapters => "STAGE_LOAD_ADAPTERS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1129,6 +1203,7 @@ impl Stage {
             "STAGE_ENCODE_IMAGE" => Some(Self::EncodeImage),
             "STAGE_LOAD_MODEL" => Some(Self::LoadModel),
             "STAGE_VAE_ENCODE" => Some(Self::VaeEncode),
+            "STAGE_LOAD_ADAPTERS" => Some(Self::LoadAdapters),
             _ => None,
         }
     }

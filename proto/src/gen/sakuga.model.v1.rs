@@ -144,6 +144,136 @@ impl ::prost::Name for UnloadModelResponse {
         "/sakuga.model.v1.UnloadModelResponse".into()
     }
 }
+/// Asks for the adapters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAdaptersRequest {}
+impl ::prost::Name for ListAdaptersRequest {
+    const NAME: &'static str = "ListAdaptersRequest";
+    const PACKAGE: &'static str = "sakuga.model.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.model.v1.ListAdaptersRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.model.v1.ListAdaptersRequest".into()
+    }
+}
+/// The adapters.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAdaptersResponse {
+    /// By name.
+    #[prost(message, repeated, tag = "1")]
+    pub adapters: ::prost::alloc::vec::Vec<AdapterStatus>,
+    /// Files that are in the server's folder of adapters and cannot be used.
+    #[prost(message, repeated, tag = "2")]
+    pub unusable: ::prost::alloc::vec::Vec<UnusableAdapter>,
+}
+impl ::prost::Name for ListAdaptersResponse {
+    const NAME: &'static str = "ListAdaptersResponse";
+    const PACKAGE: &'static str = "sakuga.model.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.model.v1.ListAdaptersResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.model.v1.ListAdaptersResponse".into()
+    }
+}
+/// One adapter.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AdapterStatus {
+    /// What `Adapter.name` names: the name of its file without the extension, or of its folder.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The SHA-256 of its file in 64 hexadecimal digits; of a folder, that of `adapter_model.safetensors` followed by
+    /// `adapter_config.json`.
+    #[prost(string, tag = "2")]
+    pub sha256: ::prost::alloc::string::String,
+    /// Bytes of its weights.
+    #[prost(uint64, tag = "3")]
+    pub size: u64,
+    /// `LoRA`, `LoHa`, `LoKr` or `DoRA`.
+    #[prost(string, tag = "4")]
+    pub algorithm: ::prost::alloc::string::String,
+    /// The largest rank of its modules. 0: they have none.
+    #[prost(uint32, tag = "5")]
+    pub rank: u32,
+    /// The base model that its metadata name. Empty: they name none.
+    #[prost(string, tag = "6")]
+    pub base_model: ::prost::alloc::string::String,
+    /// The trigger words that its metadata name, or the tags that were most frequent in its training.
+    #[prost(string, repeated, tag = "7")]
+    pub trigger_words: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whether it fits each model that takes adapters.
+    #[prost(message, repeated, tag = "8")]
+    pub fits: ::prost::alloc::vec::Vec<AdapterFit>,
+}
+impl ::prost::Name for AdapterStatus {
+    const NAME: &'static str = "AdapterStatus";
+    const PACKAGE: &'static str = "sakuga.model.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.model.v1.AdapterStatus".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.model.v1.AdapterStatus".into()
+    }
+}
+/// Whether an adapter fits a model.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AdapterFit {
+    /// The model.
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    /// Whether a request can use it with this model. If not, `problems` says why.
+    #[prost(bool, tag = "2")]
+    pub is_usable: bool,
+    /// Modules of the denoiser that it changes.
+    #[prost(uint32, tag = "3")]
+    pub modules: u32,
+    /// Modules of the text encoders that it changes.
+    #[prost(uint32, tag = "4")]
+    pub text_modules: u32,
+    /// Modules and keys of the adapter for which the model has no counterpart.
+    #[prost(uint32, tag = "5")]
+    pub unmatched: u32,
+    /// What does not match, the first few.
+    #[prost(string, repeated, tag = "6")]
+    pub problems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What does not match in its part for the text encoders. With `Adapter.text_scale` 0 that part is not used.
+    #[prost(string, repeated, tag = "7")]
+    pub text_problems: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The known layout that is most like its own, such as `FLUX.1, diffusers names`. Empty: it fits, or none is like it.
+    #[prost(string, tag = "8")]
+    pub nearest_layout: ::prost::alloc::string::String,
+}
+impl ::prost::Name for AdapterFit {
+    const NAME: &'static str = "AdapterFit";
+    const PACKAGE: &'static str = "sakuga.model.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.model.v1.AdapterFit".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.model.v1.AdapterFit".into()
+    }
+}
+/// A file that cannot be used.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UnusableAdapter {
+    /// The name of the file or folder.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Why not.
+    #[prost(string, tag = "2")]
+    pub reason: ::prost::alloc::string::String,
+}
+impl ::prost::Name for UnusableAdapter {
+    const NAME: &'static str = "UnusableAdapter";
+    const PACKAGE: &'static str = "sakuga.model.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.model.v1.UnusableAdapter".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.model.v1.UnusableAdapter".into()
+    }
+}
 /// Where the weights of a model are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -349,6 +479,31 @@ pub mod model_service_client {
                 .insert(GrpcMethod::new("sakuga.model.v1.ModelService", "UnloadModel"));
             self.inner.unary(req, path, codec).await
         }
+        /// The adapters that requests may use, and which models they fit.
+        pub async fn list_adapters(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAdaptersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAdaptersResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.model.v1.ModelService/ListAdapters",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sakuga.model.v1.ModelService", "ListAdapters"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 // This file is @generated by prost-build.
@@ -391,6 +546,14 @@ pub mod model_service_server {
             request: tonic::Request<crate::model::v1::UnloadModelRequest>,
         ) -> std::result::Result<
             tonic::Response<crate::model::v1::UnloadModelResponse>,
+            tonic::Status,
+        >;
+        /// The adapters that requests may use, and which models they fit.
+        async fn list_adapters(
+            &self,
+            request: tonic::Request<crate::model::v1::ListAdaptersRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::model::v1::ListAdaptersResponse>,
             tonic::Status,
         >;
     }
@@ -591,6 +754,53 @@ pub mod model_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = UnloadModelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.model.v1.ModelService/ListAdapters" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAdaptersSvc<T: ModelService>(pub Arc<T>);
+                    impl<
+                        T: ModelService,
+                    > tonic::server::UnaryService<crate::model::v1::ListAdaptersRequest>
+                    for ListAdaptersSvc<T> {
+                        type Response = crate::model::v1::ListAdaptersResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::model::v1::ListAdaptersRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as ModelService>::list_adapters(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAdaptersSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

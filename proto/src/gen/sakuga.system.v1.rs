@@ -115,7 +115,7 @@ pub struct Activity {
     /// The job that has the device. Empty: none.
     #[prost(string, tag = "5")]
     pub job_id: ::prost::alloc::string::String,
-    /// The part of the pipeline that it is in: `load_model`, `text_encode`, `denoise`, `decode` or
+    /// The part of the pipeline that it is in: `load_model`, `load_adapters`, `text_encode`, `denoise`, `decode` or
     /// `encode_image`. Empty: none.
     #[prost(string, tag = "6")]
     pub stage: ::prost::alloc::string::String,

@@ -17,7 +17,7 @@ pub(crate) fn finding(span: std::ops::Range<usize>, written: &str, instruction: 
     let written = excerpt(written);
     let (what, help) = match instruction {
         Instruction::Adapter => (
-            "adapters are merged when the server starts (`sakuga-server --lora FILE=WEIGHT`), not by a prompt",
+            "adapters are a field of the request (`sakuga generate --adapter NAME:SCALE`), not of the prompt",
             "remove it",
         ),
         Instruction::Embedding => {

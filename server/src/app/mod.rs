@@ -9,6 +9,7 @@ mod models;
 mod routes;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,6 +20,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic_health::server::HealthReporter;
 
 pub use self::error::AppError;
+use crate::adapters::Adapters;
 use crate::assets::Assets;
 use crate::config::Config;
 use crate::encoder::Encoder;
@@ -26,7 +28,7 @@ use crate::gpu::{DeviceSample, Sampler, Subscription};
 use crate::job::HeldImages;
 use crate::jobs::{Dependencies, Jobs};
 use crate::metrics::{Metrics, QueueFigures};
-use crate::models::{ModelState, ModelStatus};
+use crate::models::{Catalog, ModelState, ModelStatus};
 use crate::retention::RetentionGate;
 use crate::scheduler::{EngineStatus, Scheduler};
 use crate::service::Context;
@@ -75,6 +77,8 @@ pub struct App {
     _metrics_listener: Option<AbortOnDropHandle<()>>,
     /// Keeps the newest sample of the device up to date.
     _heartbeat: Subscription,
+    /// Watches the folder of adapters.
+    _adapters: AbortOnDropHandle<()>,
     /// Delete old jobs and assets.
     _retention: [AbortOnDropHandle<()>; 2],
 }
@@ -124,6 +128,7 @@ impl App {
         let before_engine = begun.elapsed();
         let Opened { thread, table, models, probe, device_memory } =
             models::open(&config, &metrics, before_engine).await?;
+        let adapters = open_adapters(config.models.adapters.clone(), &models).await?;
         let (limits, memory_budget) = (config.limits, table.budget());
         let sampler = Arc::new(Sampler::start(probe)?);
         let writer = Arc::new(StoreWriter::start(store)?);
@@ -143,6 +148,7 @@ impl App {
         let scheduler = Arc::new(scheduler);
         let jobs = Jobs::new(Dependencies {
             models: models.clone(),
+            adapters: adapters.clone(),
             memory_budget,
             limits: limits.clone(),
             scheduler: scheduler.clone(),
@@ -170,6 +176,7 @@ impl App {
             large_answers: Arc::new(Semaphore::new(LARGE_ANSWERS)),
             latest_sample,
             models,
+            adapters: adapters.clone(),
             memory_budget,
             limits,
             activity: scheduler.activity_probe(),
@@ -180,6 +187,7 @@ impl App {
         });
 
         let (routes, health) = routes(&context)?;
+        let adapters = AbortOnDropHandle::new(tokio::spawn(adapters.keep_up_to_date()));
         let retention = [
             AbortOnDropHandle::new(tokio::spawn(jobs.retention_loop())),
             AbortOnDropHandle::new(tokio::spawn(assets.retention_loop())),
@@ -231,6 +239,7 @@ impl App {
             _reloader: credentials.watch(),
             _metrics_listener: metrics_listener,
             _heartbeat: heartbeat,
+            _adapters: adapters,
             _retention: retention,
         })
     }
@@ -261,6 +270,13 @@ impl App {
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
+}
+
+/// The adapters in `folder`, which fit these models or not. Reading the folder takes a while if it is large.
+async fn open_adapters(folder: Option<PathBuf>, models: &Catalog) -> Result<Arc<Adapters>, AppError> {
+    let inspectors = models.iter().map(|model| model.adapters.clone()).collect();
+    let opened = tokio::task::spawn_blocking(move || Adapters::new(folder, inspectors)).await;
+    opened.map(Arc::new).map_err(|error| AppError::Thread(std::io::Error::other(error)))
 }
 
 /// What exports calls and jobs to the collector, if there is one.

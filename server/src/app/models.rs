@@ -39,7 +39,7 @@ pub(super) async fn open(config: &Config, metrics: &Metrics, since_start: Durati
     let mut probe = gpu::probe(models.first().map_or("cpu", |model| &model.info.device));
     let sample = probe.sample();
     let served = ModelId::all(models.len()).zip(models).map(|(id, description)| {
-        let ModelDescription { mut info, tokens, .. } = description;
+        let ModelDescription { mut info, tokens, adapters, .. } = description;
         info.loading.iter_mut().for_each(|phase| phase.begin += since_start);
         info.device = gpu::full_name(&info.device, &sample);
         let is_loaded = table.is_loaded(id);
@@ -49,7 +49,7 @@ pub(super) async fn open(config: &Config, metrics: &Metrics, since_start: Durati
         }
         let pixels_max =
             info.pixels_max.map_or(config.limits.pixels_max, |pixels| config.limits.pixels_max.min(pixels));
-        ServedModel { id, info, tokens, limits: Limits { pixels_max, ..config.limits.clone() } }
+        ServedModel { id, info, tokens, limits: Limits { pixels_max, ..config.limits.clone() }, adapters }
     });
     let models = Arc::new(Catalog::new(served.collect()));
     Ok(Opened { thread, table, models, probe, device_memory: sample.memory_total_bytes })

@@ -107,6 +107,7 @@ const RULES: &[(&str, Access)] = &[
     ("/sakuga.generation.", GENERATE),
     ("/sakuga.system.", METRICS),
     ("/sakuga.model.v1.ModelService/ListModels", METRICS),
+    ("/sakuga.model.v1.ModelService/ListAdapters", METRICS),
     ("/sakuga.model.", ADMIN),
 ];
 
@@ -153,7 +154,9 @@ mod tests {
     fn a_path_without_a_rule_needs_admin() {
         assert_eq!(access("/sakuga.prompt.v1.PromptService/ValidatePrompt"), GENERATE);
         assert_eq!(access("/grpc.health.v1.Health/Check"), Access::Open);
-        assert_eq!(access("/sakuga.model.v1.ModelService/ListModels"), METRICS);
+        for method in ["ListModels", "ListAdapters"] {
+            assert_eq!(access(&format!("/sakuga.model.v1.ModelService/{method}")), METRICS, "{method}");
+        }
         for method in ["LoadModel", "UnloadModel"] {
             assert_eq!(rule(&format!("/sakuga.model.v1.ModelService/{method}")), Some(ADMIN), "{method}");
         }

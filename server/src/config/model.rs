@@ -24,6 +24,8 @@ pub struct ModelsConfig {
     pub device_budget: Option<u64>,
     /// Bytes of host memory that copies of weights may take; `None`: half of the host's memory.
     pub host_budget: Option<u64>,
+    /// The folder of the adapters that requests may use.
+    pub adapters: Option<PathBuf>,
 }
 
 /// A model, and the engine that runs it.
@@ -39,7 +41,7 @@ impl From<EngineChoice> for ModelsConfig {
     /// One model, under its own name, without a budget.
     fn from(engine: EngineChoice) -> Self {
         let models = vec![ConfiguredModel { name: None, engine }];
-        Self { models, device_budget: None, host_budget: None }
+        Self { models, device_budget: None, host_budget: None, adapters: None }
     }
 }
 
@@ -102,11 +104,16 @@ pub(super) struct EngineSettings {
     /// copies. On the CPU none are made.
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     host_memory_budget: Option<u64>,
-    /// A LoRA or LoKr adapter to merge into the first model: a .safetensors file or a PEFT folder, with a factor on its
-    /// effect (1 is as trained). Can be given several times; a list in the file, and in the environment separated like the
+    /// An adapter to merge into the first model for all requests: a .safetensors file or a PEFT folder, with a factor on its
+    /// effect (1 is as trained). Adapters that each request chooses are in the folder --adapters. Can be given several times; a list in the file, and in the environment separated like the
     /// folders of PATH.
     #[arg(long = "lora", value_name = "PATH[=SCALE]", value_parser = lora)]
     loras: Vec<LoraChoice>,
+    /// A folder of adapters that requests may use by their names: .safetensors files (LoRA, LoHa, LoKr, DoRA) and PEFT folders.
+    /// It is watched: a file is offered a moment after it was copied there. While a job with adapters runs, the weights
+    /// that they change take device memory twice.
+    #[arg(long, value_name = "FOLDER")]
+    adapters: Option<PathBuf>,
     /// Where the embedded model is unpacked. By default $XDG_CACHE_HOME/sakuga, or ~/.cache/sakuga.
     #[arg(long, value_name = "DIR")]
     cache_dir: Option<PathBuf>,
@@ -213,7 +220,8 @@ impl EngineSettings {
             engine: self.choice(&model.path, place == 0, pixels_max),
         };
         let models = self.models.iter().enumerate().map(configured).collect();
-        ModelsConfig { models, device_budget: self.memory_budget, host_budget: self.host_memory_budget }
+        let (device_budget, host_budget) = (self.memory_budget, self.host_memory_budget);
+        ModelsConfig { models, device_budget, host_budget, adapters: self.adapters }
     }
 
     #[cfg_attr(not(feature = "burn"), expect(unused_variables, reason = "the scripted engine reads no checkpoint"))]

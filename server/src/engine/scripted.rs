@@ -8,12 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use sakuga_model_core::{
-    EncoderInfo, EngineError, EngineInfo, GenerationSpec, Guidance, ImageModel, MemoryNeed, MemoryShortage,
-    ModelDescription, ModelInfo, ModelSource, Observer, OpenModel, OpenOptions, Outcome, Pass, PreviewMethod, Progress,
-    PromptText, Rgb8, Sampling, SecondPass, SizeLimits, Solver, Stage, StepDone, StepReport, Timings, TokenCount,
-    TokenCounter, Upscaler,
+    AdapterChoice, EncoderInfo, EngineError, EngineInfo, GenerationSpec, Guidance, ImageModel, MemoryNeed,
+    MemoryShortage, ModelDescription, ModelInfo, ModelSource, Observer, OpenModel, OpenOptions, Outcome, Pass,
+    PreviewMethod, Progress, PromptText, Rgb8, Sampling, SecondPass, SizeLimits, Solver, Stage, StepDone, StepReport,
+    Timings, TokenCount, TokenCounter, Upscaler,
 };
 
+mod adapters;
 mod figures;
 
 /// The sampling options of a request that gives none.
@@ -105,7 +106,12 @@ struct ScriptedSource {
 impl ModelSource for ScriptedSource {
     fn describe(&self) -> Result<ModelDescription, EngineError> {
         let info = EngineInfo { loading: Vec::new(), compute_paths: Vec::new(), ..info(&self.script) };
-        Ok(ModelDescription { info, tokens: Arc::new(WordCounter), host_copy_bytes: self.script.weight_bytes })
+        Ok(ModelDescription {
+            info,
+            tokens: Arc::new(WordCounter),
+            adapters: Some(Arc::new(adapters::Headers)),
+            host_copy_bytes: self.script.weight_bytes,
+        })
     }
 
     fn open(&self, options: OpenOptions) -> Result<OpenModel, EngineError> {
@@ -122,7 +128,13 @@ impl ModelSource for ScriptedSource {
             info: info(&self.script),
             tokens: Arc::new(WordCounter),
             memory: memory.probe(),
-            model: Box::new(ScriptedModel { script: self.script.clone(), jobs: self.jobs.clone(), memory }),
+            adapters: Some(Arc::new(adapters::Headers)),
+            model: Box::new(ScriptedModel {
+                script: self.script.clone(),
+                jobs: self.jobs.clone(),
+                memory,
+                applied: Vec::new(),
+            }),
         })
     }
 
@@ -170,6 +182,8 @@ struct ScriptedModel {
     script: Arc<Script>,
     jobs: Arc<AtomicU64>,
     memory: figures::Memory,
+    /// The adapters of the last job.
+    applied: Vec<AdapterChoice>,
 }
 
 impl ImageModel for ScriptedModel {
@@ -178,6 +192,12 @@ impl ImageModel for ScriptedModel {
         let job = self.jobs.fetch_add(1, Ordering::Relaxed) + 1;
         let stopped = |after_step| Ok(Outcome::Stopped { after_step });
         let _taken = self.memory.take(spec);
+        if self.applied != spec.adapters {
+            if observer(Progress::Stage(Stage::LoadAdapters)).is_break() {
+                return stopped(0);
+            }
+            self.applied.clone_from(&spec.adapters);
+        }
         if observer(Progress::Stage(Stage::TextEncode)).is_break() {
             return stopped(0);
         }

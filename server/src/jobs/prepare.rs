@@ -39,12 +39,14 @@ pub(super) fn prepare(
     dependencies: &Dependencies,
     job_id: JobId,
     (client, owner): (Arc<str>, &AssetOwner),
-    message: generation::GenerateRequest,
+    mut message: generation::GenerateRequest,
     policy: JobPolicy,
 ) -> Result<Prepared, ServerError> {
     check_text(&message)?;
     let model = dependencies.models.find(&message.model)?;
-    let unchecked = from_proto::unchecked(message);
+    let adapters = from_proto::adapters(std::mem::take(&mut message.adapters));
+    let mut unchecked = from_proto::unchecked(message);
+    unchecked.adapters = dependencies.adapters.choose(adapters, model, &mut unchecked.faults);
     // A file within the request is kept as its hash alone, so the job cannot be drawn again after a restart.
     let has_inline_file = unchecked.images.has_inline_file();
     let uploads = OwnPictures { assets: &dependencies.assets, owner };

@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::caller::Caller;
 use super::record::Record;
+use crate::adapters::Adapters;
 use crate::assets::Assets;
 use crate::error::{ServerError, Violation};
 use crate::job::{HeldImages, JobHandle};
@@ -31,6 +32,8 @@ use crate::trace::Observer;
 pub struct Dependencies {
     /// The models, with what requests for each may ask for.
     pub models: Arc<Catalog>,
+    /// The adapters that requests may use.
+    pub adapters: Arc<Adapters>,
     /// What weights may take.
     pub memory_budget: MemoryBudget,
     /// How much is served at once.

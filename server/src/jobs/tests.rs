@@ -8,6 +8,7 @@ use sakuga_model_core::{ModelDescription, TokenCount, TokenCounter};
 use sakuga_proto::generation::v1::{GenerateRequest, JobOptions, Sampling, generate_request};
 
 use super::*;
+use crate::adapters::Adapters;
 use crate::assets::{AssetSettings, Assets};
 use crate::encoder::Encoder;
 use crate::engine::scripted::{self, Script};
@@ -54,13 +55,14 @@ async fn registry(limits: Limits) -> (Arc<Jobs>, Arc<Counting>) {
     let sampler = Arc::new(Sampler::start(gpu::probe("cpu")).expect("a thread"));
     let metrics = Metrics::new([]).models;
     let scheduler = Scheduler::start(thread, table, encoder, sampler, Telemetry::default(), metrics, &limits);
-    let ModelDescription { info, tokens, .. } = models.into_iter().next().expect("a model");
+    let ModelDescription { info, tokens, adapters, .. } = models.into_iter().next().expect("a model");
     let tokens = Arc::new(Counting { inner: tokens, calls: AtomicUsize::new(0) });
-    let served = ServedModel { id: ModelId::DEFAULT, info, tokens: tokens.clone(), limits: limits.clone() };
+    let served = ServedModel { id: ModelId::DEFAULT, info, tokens: tokens.clone(), limits: limits.clone(), adapters };
     let writer = Arc::new(StoreWriter::start(store).expect("a thread"));
     let assets = Assets::open(&DataPlace::Memory, writer.clone(), AssetSettings::default()).expect("readable");
     let jobs = Jobs::new(Dependencies {
         models: Arc::new(Catalog::new(vec![served])),
+        adapters: Arc::new(Adapters::new(None, Vec::new())),
         memory_budget: MemoryBudget::default(),
         limits,
         scheduler: Arc::new(scheduler),

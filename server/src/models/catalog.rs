@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use sakuga_model_core::{EngineInfo, TokenCounter};
+use sakuga_model_core::{AdapterInspector, EngineInfo, TokenCounter};
 
-use super::ModelId;
+use super::{ModelId, nearest};
 use crate::error::ServerError;
 use crate::limits::Limits;
-
-/// How similar a known name has to be to be suggested for an unknown one, from 0 to 1.
-const SIMILARITY_MIN: f64 = 0.75;
 
 /// A model of this server, on the device or not.
 #[derive(Clone)]
@@ -22,6 +19,8 @@ pub struct ServedModel {
     pub tokens: Arc<dyn TokenCounter>,
     /// What a request for it may ask for.
     pub limits: Limits,
+    /// Checks adapters of requests; `None`: it takes none.
+    pub adapters: Option<Arc<dyn AdapterInspector>>,
 }
 
 impl ServedModel {
@@ -92,16 +91,15 @@ impl Catalog {
 
     fn unknown(&self, name: &str) -> ServerError {
         let known: Vec<String> = self.iter().map(|model| model.name().to_owned()).collect();
-        let wanted = name.to_lowercase();
-        let scored = known.iter().map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &wanted), known));
-        let best = scored.max_by(|one, other| one.0.total_cmp(&other.0));
-        let nearest = best.filter(|(similarity, _)| *similarity >= SIMILARITY_MIN).map(|(_, known)| known.clone());
+        let nearest = nearest(name, &known).first().map(|known| (*known).clone());
         ServerError::UnknownModel { name: name.to_owned(), known, nearest }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sakuga_model_core::ModelDescription;
+
     use super::*;
     use crate::engine::scripted::{Script, source};
     use crate::models::NamedSource;
@@ -111,7 +109,8 @@ mod tests {
             let script = Script { weight_bytes: *weight_bytes, ..Script::default() };
             let source = NamedSource::over(source(script), Some((*name).to_owned()));
             let description = source.describe().expect("a script has no files");
-            ServedModel { id, info: description.info, tokens: description.tokens, limits: Limits::default() }
+            let ModelDescription { info, tokens, adapters, .. } = description;
+            ServedModel { id, info, tokens, limits: Limits::default(), adapters }
         });
         Catalog::new(served.collect())
     }

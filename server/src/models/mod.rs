@@ -11,6 +11,7 @@ mod catalog;
 mod error;
 mod named;
 mod resident_set;
+mod similar;
 mod table;
 
 pub use budget::MemoryBudget;
@@ -18,6 +19,7 @@ pub use catalog::{Catalog, ServedModel};
 pub use error::StartError;
 pub use named::NamedSource;
 pub use resident_set::ResidentSet;
+pub use similar::nearest;
 pub use table::{LoadPlan, ModelFacts, ModelState, ModelStatus, ModelTable};
 
 /// A model of this server, by its place in the configuration.

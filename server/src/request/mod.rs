@@ -5,7 +5,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use sakuga_model_core::{GenerationSpec, ModelInfo, PartialSampling, PreviewMethod, PromptText, TokenCounter};
+use sakuga_model_core::{
+    AdapterChoice, GenerationSpec, ModelInfo, PartialSampling, PreviewMethod, PromptText, TokenCounter,
+};
 use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Prompt, Strictness};
 
 use crate::error::{ServerError, Violation};
@@ -70,6 +72,8 @@ pub struct UncheckedRequest {
     pub profile: bool,
     /// What the prompts were made from.
     pub expansion: Option<Expansion>,
+    /// The adapters that were found for it.
+    pub adapters: Vec<AdapterChoice>,
     /// Faults that were found while the message was read.
     pub faults: Vec<Violation>,
 }
@@ -340,6 +344,7 @@ impl UncheckedRequest {
             second_pass: drawn.second_pass,
             max_batch: 0,
             profile: self.profile,
+            adapters: self.adapters,
         };
         let preview = PreviewPolicy {
             method: self.preview_method,

@@ -34,6 +34,7 @@ pub(super) fn start(sources: Sources, budget: MemoryBudget) -> Result<(Residents
             (1, None) => residents.open(model, OpenOptions::default()).map(|open| ModelDescription {
                 info: open.info.clone(),
                 tokens: open.tokens.clone(),
+                adapters: open.adapters.clone(),
                 host_copy_bytes: 0,
             }),
             _ => describe(source.as_ref()),
@@ -52,6 +53,7 @@ pub(super) fn start(sources: Sources, budget: MemoryBudget) -> Result<(Residents
             let open = residents.open(model, plan.options).map_err(|error| fault(model, error))?;
             models[model.index()].info.clone_from(&open.info);
             models[model.index()].tokens = open.tokens.clone();
+            models[model.index()].adapters = open.adapters.clone();
             table.loaded(model, begun.elapsed(), residents.host_bytes(model));
         }
     }

@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+use crate::adapters::Adapters;
 use crate::assets::Assets;
 use crate::error::ServerError;
 use crate::gpu::{DeviceSample, Sampler};
@@ -38,6 +39,8 @@ type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 pub struct Context {
     /// The models, with what requests for each may ask for.
     pub models: Arc<Catalog>,
+    /// The adapters that requests may use.
+    pub adapters: Arc<Adapters>,
     /// What weights may take.
     pub memory_budget: MemoryBudget,
     /// How much is served at once.

@@ -1,11 +1,11 @@
-//! `sakuga.model.v1.ModelService`: where the weights of the models are, and calls that move them.
+//! `sakuga.model.v1.ModelService`: where the weights of the models are, calls that move them, and the adapters.
 
 use std::sync::Arc;
 
 use sakuga_proto::model::v1::model_service_server::ModelService;
 use sakuga_proto::model::v1::{
-    ListModelsRequest, ListModelsResponse, LoadModelRequest, LoadModelResponse, ModelStatus, UnloadModelRequest,
-    UnloadModelResponse,
+    ListAdaptersRequest, ListAdaptersResponse, ListModelsRequest, ListModelsResponse, LoadModelRequest,
+    LoadModelResponse, ModelStatus, UnloadModelRequest, UnloadModelResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -76,5 +76,15 @@ impl ModelService for Models {
         let changed = self.change(&request.into_inner().name, ModelChange::Unload).await;
         let model = changed.map_err(|error| refuse(&error))?;
         Ok(Response::new(UnloadModelResponse { model: Some(model) }))
+    }
+
+    async fn list_adapters(&self, _: Request<ListAdaptersRequest>) -> Result<Response<ListAdaptersResponse>, Status> {
+        let listing = self.context.adapters.listing();
+        let models = &self.context.models;
+        let adapters = listing.adapters.iter().map(|adapter| to_proto::adapter_status(adapter, models.iter()));
+        Ok(Response::new(ListAdaptersResponse {
+            adapters: adapters.collect(),
+            unusable: listing.unusable.iter().map(to_proto::unusable_adapter).collect(),
+        }))
     }
 }

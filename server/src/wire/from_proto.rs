@@ -8,6 +8,7 @@ use sakuga_proto::prompt::v1 as prompt;
 use sakuga_proto::schema::unknown_genders;
 use sakuga_schema::{Prompt, Strictness};
 
+use crate::adapters::{AdapterSource, RequestedAdapter};
 use crate::error::Violation;
 use crate::preview::PreviewFormat;
 use crate::request::{Expansion, NegativeForm, PromptForm, UncheckedRequest};
@@ -56,8 +57,21 @@ pub fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
             choices: expansion.choices,
         }),
         images: images::from_proto(request.init, request.mask, request.second_pass, &mut faults),
+        adapters: Vec::new(),
         faults,
     }
+}
+
+/// The adapters that a request names, each as it came.
+pub fn adapters(adapters: Vec<generation::Adapter>) -> Vec<RequestedAdapter> {
+    let adapter = |generation::Adapter { source, scale, text_scale }| {
+        let source = source.map(|source| match source {
+            generation::adapter::Source::Name(name) => AdapterSource::Name(name),
+            generation::adapter::Source::Sha256(sha256) => AdapterSource::Sha256(sha256),
+        });
+        RequestedAdapter { source, scale, text_scale }
+    };
+    adapters.into_iter().map(adapter).collect()
 }
 
 /// How strictly text is read.

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use sakuga_model_core::EngineInfo;
-use sakuga_proto::generation::v1::{GenerateRequest, ImageMetadata};
+use sakuga_model_core::{AdapterChoice, EngineInfo};
+use sakuga_proto::generation::v1::{AppliedAdapter, GenerateRequest, ImageMetadata};
 use sakuga_proto::json::{self, JsonError};
 
 use crate::picture::{DESCRIPTION_KEYWORD, METADATA_KEYWORD, PARAMETERS_KEYWORD, TextChunk};
@@ -36,7 +36,13 @@ pub fn image_metadata(
         device: engine.device.clone(),
         model: format!("{}@{}", engine.model.name, engine.model.fingerprint),
         model_text: request.spec().text.clone(),
+        adapters: request.spec().adapters.iter().map(applied).collect(),
     }
+}
+
+fn applied(choice: &AdapterChoice) -> AppliedAdapter {
+    let AdapterChoice { name, sha256, scale, text_scale, .. } = choice.clone();
+    AppliedAdapter { name, sha256, scale, text_scale }
 }
 
 /// The text chunks of one picture's file.
@@ -55,8 +61,10 @@ pub fn text_chunks(metadata: &ImageMetadata, request: &Request) -> Result<Vec<Te
 fn description(metadata: &ImageMetadata, request: &Request) -> String {
     let spec = request.spec();
     let [width_px, height_px] = request.picture_size_px();
+    let adapters: String =
+        spec.adapters.iter().map(|adapter| format!(", {} at {}", adapter.name, adapter.scale)).collect();
     format!(
-        "{}\n\n{}, {}x{}, picture {} of {}, seed {}, {} {} steps, guidance {}, shift {}, model {}, device {}",
+        "{}\n\n{}, {}x{}, picture {} of {}, seed {}, {} {} steps, guidance {}, shift {}, model {}{adapters}, device {}",
         spec.text,
         metadata.software,
         width_px,
@@ -81,8 +89,11 @@ fn parameters(metadata: &ImageMetadata, request: &Request) -> String {
         text => format!("Negative prompt: {text}\n"),
     };
     let [width_px, height_px] = request.size_px();
+    // The form in which these programs write adapters into the prompt.
+    let adapters: String =
+        spec.adapters.iter().map(|adapter| format!(" <lora:{}:{}>", adapter.name, adapter.scale)).collect();
     format!(
-        "{}\n{negative}Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}{}, Version: {}",
+        "{}{adapters}\n{negative}Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}{}, Version: {}",
         spec.text.trim(),
         spec.sampling.steps,
         spec.sampling.solver.title(),

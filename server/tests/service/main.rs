@@ -1,5 +1,6 @@
 //! The service over a real socket with the scripted engine: one file a behaviour.
 
+mod adapters;
 mod assets;
 mod bad_requests;
 mod cancellation;

@@ -35,6 +35,7 @@ fn config(scripts: Vec<Script>, room: Option<u64>, host_budget: u64) -> Config {
         models: scripts.into_iter().enumerate().map(configured).collect(),
         device_budget: room.map(|models| models * WEIGHTS),
         host_budget: Some(host_budget),
+        adapters: None,
     };
     Config { models, ..Config::default() }
 }

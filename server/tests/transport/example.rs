@@ -21,6 +21,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("engine", "\"burn\""),
     ("memory-budget", "\"24GiB\""),
     ("host-memory-budget", "\"64GiB\""),
+    ("adapters", "\"/var/lib/sakuga/adapters\""),
     ("lora", "[\"/var/lib/sakuga/style.safetensors=0.8\"]"),
     ("cache-dir", "\"/var/cache/sakuga\""),
     ("artifacts", "\"s3://bucket/sakuga\""),

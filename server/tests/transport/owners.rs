@@ -107,6 +107,7 @@ const ROWS: &[Row] = &[
     ("sakuga.generation.v1.JobService/DeleteJob", Rule::Owner, |job_id| {
         DeleteJobRequest { job_id: job_id.into() }.encode_to_vec()
     }),
+    ("sakuga.model.v1.ModelService/ListAdapters", Rule::Metrics, |_| Vec::new()),
     ("sakuga.model.v1.ModelService/ListModels", Rule::Metrics, |_| Vec::new()),
     ("sakuga.model.v1.ModelService/LoadModel", Rule::Admin, |_| {
         LoadModelRequest { name: "scripted".into() }.encode_to_vec()

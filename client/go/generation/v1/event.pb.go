@@ -44,6 +44,9 @@ const (
 	Stage_STAGE_LOAD_MODEL Stage = 5
 	// The VAE turns pixels into latents: those of the image that the pictures begin from, or those that a second pass enlarges.
 	Stage_STAGE_VAE_ENCODE Stage = 6
+	// The weights are changed to those with the adapters of the request, or back to those without. Comes before the encoders, and
+	// only if the weights were others.
+	Stage_STAGE_LOAD_ADAPTERS Stage = 7
 )
 
 // Enum value maps for Stage.
@@ -56,15 +59,17 @@ var (
 		4: "STAGE_ENCODE_IMAGE",
 		5: "STAGE_LOAD_MODEL",
 		6: "STAGE_VAE_ENCODE",
+		7: "STAGE_LOAD_ADAPTERS",
 	}
 	Stage_value = map[string]int32{
-		"STAGE_UNSPECIFIED":  0,
-		"STAGE_TEXT_ENCODE":  1,
-		"STAGE_DENOISE":      2,
-		"STAGE_DECODE":       3,
-		"STAGE_ENCODE_IMAGE": 4,
-		"STAGE_LOAD_MODEL":   5,
-		"STAGE_VAE_ENCODE":   6,
+		"STAGE_UNSPECIFIED":   0,
+		"STAGE_TEXT_ENCODE":   1,
+		"STAGE_DENOISE":       2,
+		"STAGE_DECODE":        3,
+		"STAGE_ENCODE_IMAGE":  4,
+		"STAGE_LOAD_MODEL":    5,
+		"STAGE_VAE_ENCODE":    6,
+		"STAGE_LOAD_ADAPTERS": 7,
 	}
 )
 
@@ -1409,7 +1414,9 @@ type ImageMetadata struct {
 	// The model's name and fingerprint, `name@fingerprint`, as ListModels gives them.
 	Model string `protobuf:"bytes,7,opt,name=model,proto3" json:"model,omitempty"`
 	// The prompt as the text encoders read it.
-	ModelText     string `protobuf:"bytes,8,opt,name=model_text,json=modelText,proto3" json:"model_text,omitempty"`
+	ModelText string `protobuf:"bytes,8,opt,name=model_text,json=modelText,proto3" json:"model_text,omitempty"`
+	// The adapters of the request, by name and content.
+	Adapters      []*AppliedAdapter `protobuf:"bytes,10,rep,name=adapters,proto3" json:"adapters,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1500,6 +1507,86 @@ func (x *ImageMetadata) GetModelText() string {
 	return ""
 }
 
+func (x *ImageMetadata) GetAdapters() []*AppliedAdapter {
+	if x != nil {
+		return x.Adapters
+	}
+	return nil
+}
+
+// An adapter with which a picture was drawn.
+type AppliedAdapter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name at the time.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The SHA-256 of its content in 64 hexadecimal digits.
+	Sha256 string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// Factor on its effect on the denoiser.
+	Scale float32 `protobuf:"fixed32,3,opt,name=scale,proto3" json:"scale,omitempty"`
+	// Factor on its effect on the text encoders.
+	TextScale     float32 `protobuf:"fixed32,4,opt,name=text_scale,json=textScale,proto3" json:"text_scale,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AppliedAdapter) Reset() {
+	*x = AppliedAdapter{}
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AppliedAdapter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AppliedAdapter) ProtoMessage() {}
+
+func (x *AppliedAdapter) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AppliedAdapter.ProtoReflect.Descriptor instead.
+func (*AppliedAdapter) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *AppliedAdapter) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AppliedAdapter) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *AppliedAdapter) GetScale() float32 {
+	if x != nil {
+		return x.Scale
+	}
+	return 0
+}
+
+func (x *AppliedAdapter) GetTextScale() float32 {
+	if x != nil {
+		return x.TextScale
+	}
+	return 0
+}
+
 // Where the time went.
 type Timings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1525,7 +1612,7 @@ type Timings struct {
 
 func (x *Timings) Reset() {
 	*x = Timings{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[14]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1537,7 +1624,7 @@ func (x *Timings) String() string {
 func (*Timings) ProtoMessage() {}
 
 func (x *Timings) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[14]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1550,7 +1637,7 @@ func (x *Timings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Timings.ProtoReflect.Descriptor instead.
 func (*Timings) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{14}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Timings) GetQueued() *durationpb.Duration {
@@ -1622,7 +1709,7 @@ type Cancelled struct {
 
 func (x *Cancelled) Reset() {
 	*x = Cancelled{}
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[15]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1634,7 +1721,7 @@ func (x *Cancelled) String() string {
 func (*Cancelled) ProtoMessage() {}
 
 func (x *Cancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_event_proto_msgTypes[15]
+	mi := &file_sakuga_generation_v1_event_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1647,7 +1734,7 @@ func (x *Cancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancelled.ProtoReflect.Descriptor instead.
 func (*Cancelled) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{15}
+	return file_sakuga_generation_v1_event_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Cancelled) GetAtStep() uint32 {
@@ -1764,7 +1851,7 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\x05width\x18\x03 \x01(\rR\x05width\x12\x16\n" +
 	"\x06height\x18\x04 \x01(\rR\x06height\x12\x12\n" +
 	"\x04size\x18\x05 \x01(\x04R\x04size\x12?\n" +
-	"\bmetadata\x18\x06 \x01(\v2#.sakuga.generation.v1.ImageMetadataR\bmetadata\"\x88\x02\n" +
+	"\bmetadata\x18\x06 \x01(\v2#.sakuga.generation.v1.ImageMetadataR\bmetadata\"\xca\x02\n" +
 	"\rImageMetadata\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1a\n" +
 	"\bsoftware\x18\x02 \x01(\tR\bsoftware\x12?\n" +
@@ -1775,7 +1862,15 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\x06device\x18\x06 \x01(\tR\x06device\x12\x14\n" +
 	"\x05model\x18\a \x01(\tR\x05model\x12\x1d\n" +
 	"\n" +
-	"model_text\x18\b \x01(\tR\tmodelText\"\xc3\x03\n" +
+	"model_text\x18\b \x01(\tR\tmodelText\x12@\n" +
+	"\badapters\x18\n" +
+	" \x03(\v2$.sakuga.generation.v1.AppliedAdapterR\badapters\"q\n" +
+	"\x0eAppliedAdapter\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x14\n" +
+	"\x05scale\x18\x03 \x01(\x02R\x05scale\x12\x1d\n" +
+	"\n" +
+	"text_scale\x18\x04 \x01(\x02R\ttextScale\"\xc3\x03\n" +
 	"\aTimings\x121\n" +
 	"\x06queued\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x06queued\x12:\n" +
 	"\vtext_encode\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\n" +
@@ -1790,7 +1885,7 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"vae_encode\x18\b \x01(\v2\x19.google.protobuf.DurationR\tvaeEncode\"`\n" +
 	"\tCancelled\x12\x17\n" +
 	"\aat_step\x18\x01 \x01(\rR\x06atStep\x12:\n" +
-	"\x06reason\x18\x02 \x01(\x0e2\".sakuga.generation.v1.CancelReasonR\x06reason*\x9e\x01\n" +
+	"\x06reason\x18\x02 \x01(\x0e2\".sakuga.generation.v1.CancelReasonR\x06reason*\xb7\x01\n" +
 	"\x05Stage\x12\x15\n" +
 	"\x11STAGE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11STAGE_TEXT_ENCODE\x10\x01\x12\x11\n" +
@@ -1798,7 +1893,8 @@ const file_sakuga_generation_v1_event_proto_rawDesc = "" +
 	"\fSTAGE_DECODE\x10\x03\x12\x16\n" +
 	"\x12STAGE_ENCODE_IMAGE\x10\x04\x12\x14\n" +
 	"\x10STAGE_LOAD_MODEL\x10\x05\x12\x14\n" +
-	"\x10STAGE_VAE_ENCODE\x10\x06*\xa1\x01\n" +
+	"\x10STAGE_VAE_ENCODE\x10\x06\x12\x17\n" +
+	"\x13STAGE_LOAD_ADAPTERS\x10\a*\xa1\x01\n" +
 	"\fCancelReason\x12\x1d\n" +
 	"\x19CANCEL_REASON_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19CANCEL_REASON_CLIENT_GONE\x10\x01\x12\x1b\n" +
@@ -1821,7 +1917,7 @@ func file_sakuga_generation_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_sakuga_generation_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sakuga_generation_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_sakuga_generation_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_sakuga_generation_v1_event_proto_goTypes = []any{
 	(Stage)(0),                    // 0: sakuga.generation.v1.Stage
 	(CancelReason)(0),             // 1: sakuga.generation.v1.CancelReason
@@ -1839,60 +1935,62 @@ var file_sakuga_generation_v1_event_proto_goTypes = []any{
 	(*Completed)(nil),             // 13: sakuga.generation.v1.Completed
 	(*ImageInfo)(nil),             // 14: sakuga.generation.v1.ImageInfo
 	(*ImageMetadata)(nil),         // 15: sakuga.generation.v1.ImageMetadata
-	(*Timings)(nil),               // 16: sakuga.generation.v1.Timings
-	(*Cancelled)(nil),             // 17: sakuga.generation.v1.Cancelled
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(*v1.GpuStats)(nil),           // 19: sakuga.system.v1.GpuStats
-	(*status.Status)(nil),         // 20: google.rpc.Status
-	(*v11.Diagnostic)(nil),        // 21: sakuga.prompt.v1.Diagnostic
-	(*durationpb.Duration)(nil),   // 22: google.protobuf.Duration
-	(*GenerateRequest)(nil),       // 23: sakuga.generation.v1.GenerateRequest
-	(PreviewMethod)(0),            // 24: sakuga.generation.v1.PreviewMethod
-	(ImageFormat)(0),              // 25: sakuga.generation.v1.ImageFormat
+	(*AppliedAdapter)(nil),        // 16: sakuga.generation.v1.AppliedAdapter
+	(*Timings)(nil),               // 17: sakuga.generation.v1.Timings
+	(*Cancelled)(nil),             // 18: sakuga.generation.v1.Cancelled
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(*v1.GpuStats)(nil),           // 20: sakuga.system.v1.GpuStats
+	(*status.Status)(nil),         // 21: google.rpc.Status
+	(*v11.Diagnostic)(nil),        // 22: sakuga.prompt.v1.Diagnostic
+	(*durationpb.Duration)(nil),   // 23: google.protobuf.Duration
+	(*GenerateRequest)(nil),       // 24: sakuga.generation.v1.GenerateRequest
+	(PreviewMethod)(0),            // 25: sakuga.generation.v1.PreviewMethod
+	(ImageFormat)(0),              // 26: sakuga.generation.v1.ImageFormat
 }
 var file_sakuga_generation_v1_event_proto_depIdxs = []int32{
-	18, // 0: sakuga.generation.v1.GenerateEvent.time:type_name -> google.protobuf.Timestamp
+	19, // 0: sakuga.generation.v1.GenerateEvent.time:type_name -> google.protobuf.Timestamp
 	4,  // 1: sakuga.generation.v1.GenerateEvent.accepted:type_name -> sakuga.generation.v1.Accepted
 	5,  // 2: sakuga.generation.v1.GenerateEvent.queued:type_name -> sakuga.generation.v1.Queued
 	6,  // 3: sakuga.generation.v1.GenerateEvent.started:type_name -> sakuga.generation.v1.Started
 	7,  // 4: sakuga.generation.v1.GenerateEvent.stage:type_name -> sakuga.generation.v1.StageBegun
 	8,  // 5: sakuga.generation.v1.GenerateEvent.step:type_name -> sakuga.generation.v1.Step
 	9,  // 6: sakuga.generation.v1.GenerateEvent.preview:type_name -> sakuga.generation.v1.Preview
-	19, // 7: sakuga.generation.v1.GenerateEvent.gpu_stats:type_name -> sakuga.system.v1.GpuStats
+	20, // 7: sakuga.generation.v1.GenerateEvent.gpu_stats:type_name -> sakuga.system.v1.GpuStats
 	12, // 8: sakuga.generation.v1.GenerateEvent.image_chunk:type_name -> sakuga.generation.v1.ImageChunk
 	13, // 9: sakuga.generation.v1.GenerateEvent.completed:type_name -> sakuga.generation.v1.Completed
-	20, // 10: sakuga.generation.v1.GenerateEvent.failed:type_name -> google.rpc.Status
-	17, // 11: sakuga.generation.v1.GenerateEvent.cancelled:type_name -> sakuga.generation.v1.Cancelled
+	21, // 10: sakuga.generation.v1.GenerateEvent.failed:type_name -> google.rpc.Status
+	18, // 11: sakuga.generation.v1.GenerateEvent.cancelled:type_name -> sakuga.generation.v1.Cancelled
 	3,  // 12: sakuga.generation.v1.GenerateEvent.requeued:type_name -> sakuga.generation.v1.Requeued
 	10, // 13: sakuga.generation.v1.GenerateEvent.profile:type_name -> sakuga.generation.v1.Profile
-	21, // 14: sakuga.generation.v1.Accepted.diagnostics:type_name -> sakuga.prompt.v1.Diagnostic
-	22, // 15: sakuga.generation.v1.Queued.eta:type_name -> google.protobuf.Duration
-	23, // 16: sakuga.generation.v1.Started.resolved:type_name -> sakuga.generation.v1.GenerateRequest
+	22, // 14: sakuga.generation.v1.Accepted.diagnostics:type_name -> sakuga.prompt.v1.Diagnostic
+	23, // 15: sakuga.generation.v1.Queued.eta:type_name -> google.protobuf.Duration
+	24, // 16: sakuga.generation.v1.Started.resolved:type_name -> sakuga.generation.v1.GenerateRequest
 	0,  // 17: sakuga.generation.v1.StageBegun.stage:type_name -> sakuga.generation.v1.Stage
-	22, // 18: sakuga.generation.v1.Step.eta:type_name -> google.protobuf.Duration
-	24, // 19: sakuga.generation.v1.Preview.method:type_name -> sakuga.generation.v1.PreviewMethod
-	25, // 20: sakuga.generation.v1.Preview.format:type_name -> sakuga.generation.v1.ImageFormat
+	23, // 18: sakuga.generation.v1.Step.eta:type_name -> google.protobuf.Duration
+	25, // 19: sakuga.generation.v1.Preview.method:type_name -> sakuga.generation.v1.PreviewMethod
+	26, // 20: sakuga.generation.v1.Preview.format:type_name -> sakuga.generation.v1.ImageFormat
 	0,  // 21: sakuga.generation.v1.Profile.stage:type_name -> sakuga.generation.v1.Stage
 	11, // 22: sakuga.generation.v1.Profile.spans:type_name -> sakuga.generation.v1.ProfileSpan
-	25, // 23: sakuga.generation.v1.ImageChunk.format:type_name -> sakuga.generation.v1.ImageFormat
+	26, // 23: sakuga.generation.v1.ImageChunk.format:type_name -> sakuga.generation.v1.ImageFormat
 	14, // 24: sakuga.generation.v1.Completed.images:type_name -> sakuga.generation.v1.ImageInfo
-	16, // 25: sakuga.generation.v1.Completed.timings:type_name -> sakuga.generation.v1.Timings
+	17, // 25: sakuga.generation.v1.Completed.timings:type_name -> sakuga.generation.v1.Timings
 	15, // 26: sakuga.generation.v1.ImageInfo.metadata:type_name -> sakuga.generation.v1.ImageMetadata
-	23, // 27: sakuga.generation.v1.ImageMetadata.request:type_name -> sakuga.generation.v1.GenerateRequest
-	22, // 28: sakuga.generation.v1.Timings.queued:type_name -> google.protobuf.Duration
-	22, // 29: sakuga.generation.v1.Timings.text_encode:type_name -> google.protobuf.Duration
-	22, // 30: sakuga.generation.v1.Timings.denoise:type_name -> google.protobuf.Duration
-	22, // 31: sakuga.generation.v1.Timings.decode:type_name -> google.protobuf.Duration
-	22, // 32: sakuga.generation.v1.Timings.encode_image:type_name -> google.protobuf.Duration
-	22, // 33: sakuga.generation.v1.Timings.total:type_name -> google.protobuf.Duration
-	22, // 34: sakuga.generation.v1.Timings.load_model:type_name -> google.protobuf.Duration
-	22, // 35: sakuga.generation.v1.Timings.vae_encode:type_name -> google.protobuf.Duration
-	1,  // 36: sakuga.generation.v1.Cancelled.reason:type_name -> sakuga.generation.v1.CancelReason
-	37, // [37:37] is the sub-list for method output_type
-	37, // [37:37] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	24, // 27: sakuga.generation.v1.ImageMetadata.request:type_name -> sakuga.generation.v1.GenerateRequest
+	16, // 28: sakuga.generation.v1.ImageMetadata.adapters:type_name -> sakuga.generation.v1.AppliedAdapter
+	23, // 29: sakuga.generation.v1.Timings.queued:type_name -> google.protobuf.Duration
+	23, // 30: sakuga.generation.v1.Timings.text_encode:type_name -> google.protobuf.Duration
+	23, // 31: sakuga.generation.v1.Timings.denoise:type_name -> google.protobuf.Duration
+	23, // 32: sakuga.generation.v1.Timings.decode:type_name -> google.protobuf.Duration
+	23, // 33: sakuga.generation.v1.Timings.encode_image:type_name -> google.protobuf.Duration
+	23, // 34: sakuga.generation.v1.Timings.total:type_name -> google.protobuf.Duration
+	23, // 35: sakuga.generation.v1.Timings.load_model:type_name -> google.protobuf.Duration
+	23, // 36: sakuga.generation.v1.Timings.vae_encode:type_name -> google.protobuf.Duration
+	1,  // 37: sakuga.generation.v1.Cancelled.reason:type_name -> sakuga.generation.v1.CancelReason
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_event_proto_init() }
@@ -1924,7 +2022,7 @@ func file_sakuga_generation_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_generation_v1_event_proto_rawDesc), len(file_sakuga_generation_v1_event_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -250,6 +250,9 @@ type GenerateRequest struct {
 	Mask *Mask `protobuf:"bytes,19,opt,name=mask,proto3" json:"mask,omitempty"`
 	// A second pass at a larger size. Absent: there is one pass.
 	SecondPass *SecondPass `protobuf:"bytes,20,opt,name=second_pass,json=secondPass,proto3" json:"second_pass,omitempty"`
+	// Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order; ListAdapters has their names. At
+	// most 8. A request without adapters gives the same bits as if none had ever been used.
+	Adapters []*Adapter `protobuf:"bytes,25,rep,name=adapters,proto3" json:"adapters,omitempty"`
 	// Which pictures of the batch to draw, by index from 0 to one below `images`; each at most once. Empty: all of them. A
 	// picture has the same bytes as in the whole batch, and its index everywhere: in events, artifacts and metadata. Pictures
 	// that are computed together in the whole batch are computed together for any of them, since sums are rounded
@@ -454,6 +457,13 @@ func (x *GenerateRequest) GetSecondPass() *SecondPass {
 	return nil
 }
 
+func (x *GenerateRequest) GetAdapters() []*Adapter {
+	if x != nil {
+		return x.Adapters
+	}
+	return nil
+}
+
 func (x *GenerateRequest) GetImageIndices() []uint32 {
 	if x != nil {
 		return x.ImageIndices
@@ -504,6 +514,112 @@ func (*GenerateRequest_NegativeText) isGenerateRequest_Negative() {}
 
 func (*GenerateRequest_NegativePrompt) isGenerateRequest_Negative() {}
 
+// An adapter of a request.
+type Adapter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which adapter. Required.
+	//
+	// Types that are valid to be assigned to Source:
+	//
+	//	*Adapter_Name
+	//	*Adapter_Sha256
+	Source isAdapter_Source `protobuf_oneof:"source"`
+	// Factor on its effect on the denoiser, -10 to 10; 0 has no effect. Absent: 1, as trained.
+	Scale *float32 `protobuf:"fixed32,3,opt,name=scale,proto3,oneof" json:"scale,omitempty"`
+	// Factor on its effect on the text encoders, -10 to 10; 0 has no effect. Absent: the same as `scale`.
+	TextScale     *float32 `protobuf:"fixed32,4,opt,name=text_scale,json=textScale,proto3,oneof" json:"text_scale,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Adapter) Reset() {
+	*x = Adapter{}
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Adapter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Adapter) ProtoMessage() {}
+
+func (x *Adapter) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Adapter.ProtoReflect.Descriptor instead.
+func (*Adapter) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Adapter) GetSource() isAdapter_Source {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *Adapter) GetName() string {
+	if x != nil {
+		if x, ok := x.Source.(*Adapter_Name); ok {
+			return x.Name
+		}
+	}
+	return ""
+}
+
+func (x *Adapter) GetSha256() string {
+	if x != nil {
+		if x, ok := x.Source.(*Adapter_Sha256); ok {
+			return x.Sha256
+		}
+	}
+	return ""
+}
+
+func (x *Adapter) GetScale() float32 {
+	if x != nil && x.Scale != nil {
+		return *x.Scale
+	}
+	return 0
+}
+
+func (x *Adapter) GetTextScale() float32 {
+	if x != nil && x.TextScale != nil {
+		return *x.TextScale
+	}
+	return 0
+}
+
+type isAdapter_Source interface {
+	isAdapter_Source()
+}
+
+type Adapter_Name struct {
+	// Its name, as ListAdapters gives it.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3,oneof"`
+}
+
+type Adapter_Sha256 struct {
+	// The SHA-256 of its content in 64 hexadecimal digits, as ListAdapters gives it. `started` and the record in a picture's
+	// file name adapters by it, so that the same content is used again.
+	Sha256 string `protobuf:"bytes,2,opt,name=sha256,proto3,oneof"`
+}
+
+func (*Adapter_Name) isAdapter_Source() {}
+
+func (*Adapter_Sha256) isAdapter_Source() {}
+
 // What a client made prompts from, by its own choices. All of it together has at most twice the bytes of a prompt.
 type Expansion struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -523,7 +639,7 @@ type Expansion struct {
 
 func (x *Expansion) Reset() {
 	*x = Expansion{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[1]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -535,7 +651,7 @@ func (x *Expansion) String() string {
 func (*Expansion) ProtoMessage() {}
 
 func (x *Expansion) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[1]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -548,7 +664,7 @@ func (x *Expansion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Expansion.ProtoReflect.Descriptor instead.
 func (*Expansion) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{1}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Expansion) GetTemplate() string {
@@ -616,7 +732,7 @@ type Sampling struct {
 
 func (x *Sampling) Reset() {
 	*x = Sampling{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[2]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +744,7 @@ func (x *Sampling) String() string {
 func (*Sampling) ProtoMessage() {}
 
 func (x *Sampling) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[2]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +757,7 @@ func (x *Sampling) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sampling.ProtoReflect.Descriptor instead.
 func (*Sampling) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{2}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Sampling) GetSolver() Solver {
@@ -712,7 +828,7 @@ type PreviewOptions struct {
 
 func (x *PreviewOptions) Reset() {
 	*x = PreviewOptions{}
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[3]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -724,7 +840,7 @@ func (x *PreviewOptions) String() string {
 func (*PreviewOptions) ProtoMessage() {}
 
 func (x *PreviewOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_request_proto_msgTypes[3]
+	mi := &file_sakuga_generation_v1_request_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -737,7 +853,7 @@ func (x *PreviewOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewOptions.ProtoReflect.Descriptor instead.
 func (*PreviewOptions) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{3}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *PreviewOptions) GetMethod() PreviewMethod {
@@ -779,7 +895,7 @@ var File_sakuga_generation_v1_request_proto protoreflect.FileDescriptor
 
 const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\n" +
-	"\"sakuga/generation/v1/request.proto\x12\x14sakuga.generation.v1\x1a&sakuga/generation/v1/image_input.proto\x1a\x1dsakuga/prompt/v1/prompt.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"\xa3\b\n" +
+	"\"sakuga/generation/v1/request.proto\x12\x14sakuga.generation.v1\x1a&sakuga/generation/v1/image_input.proto\x1a\x1dsakuga/prompt/v1/prompt.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"\xde\b\n" +
 	"\x0fGenerateRequest\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tR\trequestId\x12\x12\n" +
@@ -805,7 +921,8 @@ const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\x04init\x18\x12 \x01(\v2\x1f.sakuga.generation.v1.InitImageR\x04init\x12.\n" +
 	"\x04mask\x18\x13 \x01(\v2\x1a.sakuga.generation.v1.MaskR\x04mask\x12A\n" +
 	"\vsecond_pass\x18\x14 \x01(\v2 .sakuga.generation.v1.SecondPassR\n" +
-	"secondPass\x12#\n" +
+	"secondPass\x129\n" +
+	"\badapters\x18\x19 \x03(\v2\x1d.sakuga.generation.v1.AdapterR\badapters\x12#\n" +
 	"\rimage_indices\x18\x1a \x03(\rR\fimageIndices\x12=\n" +
 	"\texpansion\x18\x1b \x01(\v2\x1f.sakuga.generation.v1.ExpansionR\texpansionB\b\n" +
 	"\x06promptB\n" +
@@ -813,7 +930,16 @@ const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\bnegativeB\x10\n" +
 	"\x0e_system_promptB\a\n" +
 	"\x05_seedB\x19\n" +
-	"\x17_negative_system_prompt\"\xa0\x01\n" +
+	"\x17_negative_system_prompt\"\x9b\x01\n" +
+	"\aAdapter\x12\x14\n" +
+	"\x04name\x18\x01 \x01(\tH\x00R\x04name\x12\x18\n" +
+	"\x06sha256\x18\x02 \x01(\tH\x00R\x06sha256\x12\x19\n" +
+	"\x05scale\x18\x03 \x01(\x02H\x01R\x05scale\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"text_scale\x18\x04 \x01(\x02H\x02R\ttextScale\x88\x01\x01B\b\n" +
+	"\x06sourceB\b\n" +
+	"\x06_scaleB\r\n" +
+	"\v_text_scale\"\xa0\x01\n" +
 	"\tExpansion\x12\x1a\n" +
 	"\btemplate\x18\x01 \x01(\tR\btemplate\x12+\n" +
 	"\x11negative_template\x18\x02 \x01(\tR\x10negativeTemplate\x12\x12\n" +
@@ -873,40 +999,42 @@ func file_sakuga_generation_v1_request_proto_rawDescGZIP() []byte {
 }
 
 var file_sakuga_generation_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_sakuga_generation_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_sakuga_generation_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_sakuga_generation_v1_request_proto_goTypes = []any{
 	(Solver)(0),               // 0: sakuga.generation.v1.Solver
 	(PreviewMethod)(0),        // 1: sakuga.generation.v1.PreviewMethod
 	(ImageFormat)(0),          // 2: sakuga.generation.v1.ImageFormat
 	(*GenerateRequest)(nil),   // 3: sakuga.generation.v1.GenerateRequest
-	(*Expansion)(nil),         // 4: sakuga.generation.v1.Expansion
-	(*Sampling)(nil),          // 5: sakuga.generation.v1.Sampling
-	(*PreviewOptions)(nil),    // 6: sakuga.generation.v1.PreviewOptions
-	(*v1.Prompt)(nil),         // 7: sakuga.prompt.v1.Prompt
-	(v1.Strictness)(0),        // 8: sakuga.prompt.v1.Strictness
-	(*v1.NegativePrompt)(nil), // 9: sakuga.prompt.v1.NegativePrompt
-	(*InitImage)(nil),         // 10: sakuga.generation.v1.InitImage
-	(*Mask)(nil),              // 11: sakuga.generation.v1.Mask
-	(*SecondPass)(nil),        // 12: sakuga.generation.v1.SecondPass
+	(*Adapter)(nil),           // 4: sakuga.generation.v1.Adapter
+	(*Expansion)(nil),         // 5: sakuga.generation.v1.Expansion
+	(*Sampling)(nil),          // 6: sakuga.generation.v1.Sampling
+	(*PreviewOptions)(nil),    // 7: sakuga.generation.v1.PreviewOptions
+	(*v1.Prompt)(nil),         // 8: sakuga.prompt.v1.Prompt
+	(v1.Strictness)(0),        // 9: sakuga.prompt.v1.Strictness
+	(*v1.NegativePrompt)(nil), // 10: sakuga.prompt.v1.NegativePrompt
+	(*InitImage)(nil),         // 11: sakuga.generation.v1.InitImage
+	(*Mask)(nil),              // 12: sakuga.generation.v1.Mask
+	(*SecondPass)(nil),        // 13: sakuga.generation.v1.SecondPass
 }
 var file_sakuga_generation_v1_request_proto_depIdxs = []int32{
-	7,  // 0: sakuga.generation.v1.GenerateRequest.typed:type_name -> sakuga.prompt.v1.Prompt
-	8,  // 1: sakuga.generation.v1.GenerateRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
-	9,  // 2: sakuga.generation.v1.GenerateRequest.negative_prompt:type_name -> sakuga.prompt.v1.NegativePrompt
-	5,  // 3: sakuga.generation.v1.GenerateRequest.sampling:type_name -> sakuga.generation.v1.Sampling
-	6,  // 4: sakuga.generation.v1.GenerateRequest.preview:type_name -> sakuga.generation.v1.PreviewOptions
-	10, // 5: sakuga.generation.v1.GenerateRequest.init:type_name -> sakuga.generation.v1.InitImage
-	11, // 6: sakuga.generation.v1.GenerateRequest.mask:type_name -> sakuga.generation.v1.Mask
-	12, // 7: sakuga.generation.v1.GenerateRequest.second_pass:type_name -> sakuga.generation.v1.SecondPass
-	4,  // 8: sakuga.generation.v1.GenerateRequest.expansion:type_name -> sakuga.generation.v1.Expansion
-	0,  // 9: sakuga.generation.v1.Sampling.solver:type_name -> sakuga.generation.v1.Solver
-	1,  // 10: sakuga.generation.v1.PreviewOptions.method:type_name -> sakuga.generation.v1.PreviewMethod
-	2,  // 11: sakuga.generation.v1.PreviewOptions.format:type_name -> sakuga.generation.v1.ImageFormat
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	8,  // 0: sakuga.generation.v1.GenerateRequest.typed:type_name -> sakuga.prompt.v1.Prompt
+	9,  // 1: sakuga.generation.v1.GenerateRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
+	10, // 2: sakuga.generation.v1.GenerateRequest.negative_prompt:type_name -> sakuga.prompt.v1.NegativePrompt
+	6,  // 3: sakuga.generation.v1.GenerateRequest.sampling:type_name -> sakuga.generation.v1.Sampling
+	7,  // 4: sakuga.generation.v1.GenerateRequest.preview:type_name -> sakuga.generation.v1.PreviewOptions
+	11, // 5: sakuga.generation.v1.GenerateRequest.init:type_name -> sakuga.generation.v1.InitImage
+	12, // 6: sakuga.generation.v1.GenerateRequest.mask:type_name -> sakuga.generation.v1.Mask
+	13, // 7: sakuga.generation.v1.GenerateRequest.second_pass:type_name -> sakuga.generation.v1.SecondPass
+	4,  // 8: sakuga.generation.v1.GenerateRequest.adapters:type_name -> sakuga.generation.v1.Adapter
+	5,  // 9: sakuga.generation.v1.GenerateRequest.expansion:type_name -> sakuga.generation.v1.Expansion
+	0,  // 10: sakuga.generation.v1.Sampling.solver:type_name -> sakuga.generation.v1.Solver
+	1,  // 11: sakuga.generation.v1.PreviewOptions.method:type_name -> sakuga.generation.v1.PreviewMethod
+	2,  // 12: sakuga.generation.v1.PreviewOptions.format:type_name -> sakuga.generation.v1.ImageFormat
+	13, // [13:13] is the sub-list for method output_type
+	13, // [13:13] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_request_proto_init() }
@@ -921,14 +1049,18 @@ func file_sakuga_generation_v1_request_proto_init() {
 		(*GenerateRequest_NegativeText)(nil),
 		(*GenerateRequest_NegativePrompt)(nil),
 	}
-	file_sakuga_generation_v1_request_proto_msgTypes[2].OneofWrappers = []any{}
+	file_sakuga_generation_v1_request_proto_msgTypes[1].OneofWrappers = []any{
+		(*Adapter_Name)(nil),
+		(*Adapter_Sha256)(nil),
+	}
+	file_sakuga_generation_v1_request_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_generation_v1_request_proto_rawDesc), len(file_sakuga_generation_v1_request_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -491,6 +491,372 @@ func (x *UnloadModelResponse) GetModel() *ModelStatus {
 	return nil
 }
 
+// Asks for the adapters.
+type ListAdaptersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAdaptersRequest) Reset() {
+	*x = ListAdaptersRequest{}
+	mi := &file_sakuga_model_v1_model_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAdaptersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAdaptersRequest) ProtoMessage() {}
+
+func (x *ListAdaptersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_model_v1_model_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAdaptersRequest.ProtoReflect.Descriptor instead.
+func (*ListAdaptersRequest) Descriptor() ([]byte, []int) {
+	return file_sakuga_model_v1_model_service_proto_rawDescGZIP(), []int{7}
+}
+
+// The adapters.
+type ListAdaptersResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By name.
+	Adapters []*AdapterStatus `protobuf:"bytes,1,rep,name=adapters,proto3" json:"adapters,omitempty"`
+	// Files that are in the server's folder of adapters and cannot be used.
+	Unusable      []*UnusableAdapter `protobuf:"bytes,2,rep,name=unusable,proto3" json:"unusable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAdaptersResponse) Reset() {
+	*x = ListAdaptersResponse{}
+	mi := &file_sakuga_model_v1_model_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAdaptersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAdaptersResponse) ProtoMessage() {}
+
+func (x *ListAdaptersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_model_v1_model_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAdaptersResponse.ProtoReflect.Descriptor instead.
+func (*ListAdaptersResponse) Descriptor() ([]byte, []int) {
+	return file_sakuga_model_v1_model_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ListAdaptersResponse) GetAdapters() []*AdapterStatus {
+	if x != nil {
+		return x.Adapters
+	}
+	return nil
+}
+
+func (x *ListAdaptersResponse) GetUnusable() []*UnusableAdapter {
+	if x != nil {
+		return x.Unusable
+	}
+	return nil
+}
+
+// One adapter.
+type AdapterStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What `Adapter.name` names: the name of its file without the extension, or of its folder.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The SHA-256 of its file in 64 hexadecimal digits; of a folder, that of `adapter_model.safetensors` followed by
+	// `adapter_config.json`.
+	Sha256 string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
+	// Bytes of its weights.
+	Size uint64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	// `LoRA`, `LoHa`, `LoKr` or `DoRA`.
+	Algorithm string `protobuf:"bytes,4,opt,name=algorithm,proto3" json:"algorithm,omitempty"`
+	// The largest rank of its modules. 0: they have none.
+	Rank uint32 `protobuf:"varint,5,opt,name=rank,proto3" json:"rank,omitempty"`
+	// The base model that its metadata name. Empty: they name none.
+	BaseModel string `protobuf:"bytes,6,opt,name=base_model,json=baseModel,proto3" json:"base_model,omitempty"`
+	// The trigger words that its metadata name, or the tags that were most frequent in its training.
+	TriggerWords []string `protobuf:"bytes,7,rep,name=trigger_words,json=triggerWords,proto3" json:"trigger_words,omitempty"`
+	// Whether it fits each model that takes adapters.
+	Fits          []*AdapterFit `protobuf:"bytes,8,rep,name=fits,proto3" json:"fits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdapterStatus) Reset() {
+	*x = AdapterStatus{}
+	mi := &file_sakuga_model_v1_model_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdapterStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdapterStatus) ProtoMessage() {}
+
+func (x *AdapterStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_model_v1_model_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdapterStatus.ProtoReflect.Descriptor instead.
+func (*AdapterStatus) Descriptor() ([]byte, []int) {
+	return file_sakuga_model_v1_model_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AdapterStatus) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AdapterStatus) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
+func (x *AdapterStatus) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *AdapterStatus) GetAlgorithm() string {
+	if x != nil {
+		return x.Algorithm
+	}
+	return ""
+}
+
+func (x *AdapterStatus) GetRank() uint32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *AdapterStatus) GetBaseModel() string {
+	if x != nil {
+		return x.BaseModel
+	}
+	return ""
+}
+
+func (x *AdapterStatus) GetTriggerWords() []string {
+	if x != nil {
+		return x.TriggerWords
+	}
+	return nil
+}
+
+func (x *AdapterStatus) GetFits() []*AdapterFit {
+	if x != nil {
+		return x.Fits
+	}
+	return nil
+}
+
+// Whether an adapter fits a model.
+type AdapterFit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The model.
+	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// Whether a request can use it with this model. If not, `problems` says why.
+	IsUsable bool `protobuf:"varint,2,opt,name=is_usable,json=isUsable,proto3" json:"is_usable,omitempty"`
+	// Modules of the denoiser that it changes.
+	Modules uint32 `protobuf:"varint,3,opt,name=modules,proto3" json:"modules,omitempty"`
+	// Modules of the text encoders that it changes.
+	TextModules uint32 `protobuf:"varint,4,opt,name=text_modules,json=textModules,proto3" json:"text_modules,omitempty"`
+	// Modules and keys of the adapter for which the model has no counterpart.
+	Unmatched uint32 `protobuf:"varint,5,opt,name=unmatched,proto3" json:"unmatched,omitempty"`
+	// What does not match, the first few.
+	Problems []string `protobuf:"bytes,6,rep,name=problems,proto3" json:"problems,omitempty"`
+	// What does not match in its part for the text encoders. With `Adapter.text_scale` 0 that part is not used.
+	TextProblems []string `protobuf:"bytes,7,rep,name=text_problems,json=textProblems,proto3" json:"text_problems,omitempty"`
+	// The known layout that is most like its own, such as `FLUX.1, diffusers names`. Empty: it fits, or none is like it.
+	NearestLayout string `protobuf:"bytes,8,opt,name=nearest_layout,json=nearestLayout,proto3" json:"nearest_layout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdapterFit) Reset() {
+	*x = AdapterFit{}
+	mi := &file_sakuga_model_v1_model_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdapterFit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdapterFit) ProtoMessage() {}
+
+func (x *AdapterFit) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_model_v1_model_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdapterFit.ProtoReflect.Descriptor instead.
+func (*AdapterFit) Descriptor() ([]byte, []int) {
+	return file_sakuga_model_v1_model_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *AdapterFit) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *AdapterFit) GetIsUsable() bool {
+	if x != nil {
+		return x.IsUsable
+	}
+	return false
+}
+
+func (x *AdapterFit) GetModules() uint32 {
+	if x != nil {
+		return x.Modules
+	}
+	return 0
+}
+
+func (x *AdapterFit) GetTextModules() uint32 {
+	if x != nil {
+		return x.TextModules
+	}
+	return 0
+}
+
+func (x *AdapterFit) GetUnmatched() uint32 {
+	if x != nil {
+		return x.Unmatched
+	}
+	return 0
+}
+
+func (x *AdapterFit) GetProblems() []string {
+	if x != nil {
+		return x.Problems
+	}
+	return nil
+}
+
+func (x *AdapterFit) GetTextProblems() []string {
+	if x != nil {
+		return x.TextProblems
+	}
+	return nil
+}
+
+func (x *AdapterFit) GetNearestLayout() string {
+	if x != nil {
+		return x.NearestLayout
+	}
+	return ""
+}
+
+// A file that cannot be used.
+type UnusableAdapter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name of the file or folder.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Why not.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UnusableAdapter) Reset() {
+	*x = UnusableAdapter{}
+	mi := &file_sakuga_model_v1_model_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UnusableAdapter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UnusableAdapter) ProtoMessage() {}
+
+func (x *UnusableAdapter) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_model_v1_model_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UnusableAdapter.ProtoReflect.Descriptor instead.
+func (*UnusableAdapter) Descriptor() ([]byte, []int) {
+	return file_sakuga_model_v1_model_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *UnusableAdapter) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UnusableAdapter) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 var File_sakuga_model_v1_model_service_proto protoreflect.FileDescriptor
 
 const file_sakuga_model_v1_model_service_proto_rawDesc = "" +
@@ -521,7 +887,34 @@ const file_sakuga_model_v1_model_service_proto_rawDesc = "" +
 	"\x12UnloadModelRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"I\n" +
 	"\x13UnloadModelResponse\x122\n" +
-	"\x05model\x18\x01 \x01(\v2\x1c.sakuga.model.v1.ModelStatusR\x05model*\xa5\x01\n" +
+	"\x05model\x18\x01 \x01(\v2\x1c.sakuga.model.v1.ModelStatusR\x05model\"\x15\n" +
+	"\x13ListAdaptersRequest\"\x90\x01\n" +
+	"\x14ListAdaptersResponse\x12:\n" +
+	"\badapters\x18\x01 \x03(\v2\x1e.sakuga.model.v1.AdapterStatusR\badapters\x12<\n" +
+	"\bunusable\x18\x02 \x03(\v2 .sakuga.model.v1.UnusableAdapterR\bunusable\"\xf6\x01\n" +
+	"\rAdapterStatus\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06sha256\x18\x02 \x01(\tR\x06sha256\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x04R\x04size\x12\x1c\n" +
+	"\talgorithm\x18\x04 \x01(\tR\talgorithm\x12\x12\n" +
+	"\x04rank\x18\x05 \x01(\rR\x04rank\x12\x1d\n" +
+	"\n" +
+	"base_model\x18\x06 \x01(\tR\tbaseModel\x12#\n" +
+	"\rtrigger_words\x18\a \x03(\tR\ftriggerWords\x12/\n" +
+	"\x04fits\x18\b \x03(\v2\x1b.sakuga.model.v1.AdapterFitR\x04fits\"\x82\x02\n" +
+	"\n" +
+	"AdapterFit\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\x12\x1b\n" +
+	"\tis_usable\x18\x02 \x01(\bR\bisUsable\x12\x18\n" +
+	"\amodules\x18\x03 \x01(\rR\amodules\x12!\n" +
+	"\ftext_modules\x18\x04 \x01(\rR\vtextModules\x12\x1c\n" +
+	"\tunmatched\x18\x05 \x01(\rR\tunmatched\x12\x1a\n" +
+	"\bproblems\x18\x06 \x03(\tR\bproblems\x12#\n" +
+	"\rtext_problems\x18\a \x03(\tR\ftextProblems\x12%\n" +
+	"\x0enearest_layout\x18\b \x01(\tR\rnearestLayout\"=\n" +
+	"\x0fUnusableAdapter\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason*\xa5\x01\n" +
 	"\n" +
 	"ModelState\x12\x1b\n" +
 	"\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
@@ -529,12 +922,13 @@ const file_sakuga_model_v1_model_service_proto_rawDesc = "" +
 	"\x13MODEL_STATE_ON_HOST\x10\x02\x12\x17\n" +
 	"\x13MODEL_STATE_LOADING\x10\x03\x12\x16\n" +
 	"\x12MODEL_STATE_LOADED\x10\x04\x12\x16\n" +
-	"\x12MODEL_STATE_FAILED\x10\x052\x93\x02\n" +
+	"\x12MODEL_STATE_FAILED\x10\x052\xf0\x02\n" +
 	"\fModelService\x12U\n" +
 	"\n" +
 	"ListModels\x12\".sakuga.model.v1.ListModelsRequest\x1a#.sakuga.model.v1.ListModelsResponse\x12R\n" +
 	"\tLoadModel\x12!.sakuga.model.v1.LoadModelRequest\x1a\".sakuga.model.v1.LoadModelResponse\x12X\n" +
-	"\vUnloadModel\x12#.sakuga.model.v1.UnloadModelRequest\x1a$.sakuga.model.v1.UnloadModelResponseB\x8e\x01\n" +
+	"\vUnloadModel\x12#.sakuga.model.v1.UnloadModelRequest\x1a$.sakuga.model.v1.UnloadModelResponse\x12[\n" +
+	"\fListAdapters\x12$.sakuga.model.v1.ListAdaptersRequest\x1a%.sakuga.model.v1.ListAdaptersResponseB\x8e\x01\n" +
 	"\x13dev.sakuga.model.v1B\x11ModelServiceProtoP\x01Z\x1esakuga.dev/go/model/v1;modelv1\xa2\x02\x03SKM\xaa\x02\x0fSakuga.Model.V1\xba\x02\x03SKM\xca\x02\x0fSakuga\\Model\\V1\xea\x02\x11Sakuga::Model::V1b\x06proto3"
 
 var (
@@ -550,7 +944,7 @@ func file_sakuga_model_v1_model_service_proto_rawDescGZIP() []byte {
 }
 
 var file_sakuga_model_v1_model_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_sakuga_model_v1_model_service_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_sakuga_model_v1_model_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_sakuga_model_v1_model_service_proto_goTypes = []any{
 	(ModelState)(0),               // 0: sakuga.model.v1.ModelState
 	(*ListModelsRequest)(nil),     // 1: sakuga.model.v1.ListModelsRequest
@@ -560,27 +954,37 @@ var file_sakuga_model_v1_model_service_proto_goTypes = []any{
 	(*LoadModelResponse)(nil),     // 5: sakuga.model.v1.LoadModelResponse
 	(*UnloadModelRequest)(nil),    // 6: sakuga.model.v1.UnloadModelRequest
 	(*UnloadModelResponse)(nil),   // 7: sakuga.model.v1.UnloadModelResponse
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
-	(*v1.Model)(nil),              // 9: sakuga.system.v1.Model
+	(*ListAdaptersRequest)(nil),   // 8: sakuga.model.v1.ListAdaptersRequest
+	(*ListAdaptersResponse)(nil),  // 9: sakuga.model.v1.ListAdaptersResponse
+	(*AdapterStatus)(nil),         // 10: sakuga.model.v1.AdapterStatus
+	(*AdapterFit)(nil),            // 11: sakuga.model.v1.AdapterFit
+	(*UnusableAdapter)(nil),       // 12: sakuga.model.v1.UnusableAdapter
+	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
+	(*v1.Model)(nil),              // 14: sakuga.system.v1.Model
 }
 var file_sakuga_model_v1_model_service_proto_depIdxs = []int32{
-	3, // 0: sakuga.model.v1.ListModelsResponse.models:type_name -> sakuga.model.v1.ModelStatus
-	0, // 1: sakuga.model.v1.ModelStatus.state:type_name -> sakuga.model.v1.ModelState
-	8, // 2: sakuga.model.v1.ModelStatus.last_used:type_name -> google.protobuf.Timestamp
-	9, // 3: sakuga.model.v1.ModelStatus.information:type_name -> sakuga.system.v1.Model
-	3, // 4: sakuga.model.v1.LoadModelResponse.model:type_name -> sakuga.model.v1.ModelStatus
-	3, // 5: sakuga.model.v1.UnloadModelResponse.model:type_name -> sakuga.model.v1.ModelStatus
-	1, // 6: sakuga.model.v1.ModelService.ListModels:input_type -> sakuga.model.v1.ListModelsRequest
-	4, // 7: sakuga.model.v1.ModelService.LoadModel:input_type -> sakuga.model.v1.LoadModelRequest
-	6, // 8: sakuga.model.v1.ModelService.UnloadModel:input_type -> sakuga.model.v1.UnloadModelRequest
-	2, // 9: sakuga.model.v1.ModelService.ListModels:output_type -> sakuga.model.v1.ListModelsResponse
-	5, // 10: sakuga.model.v1.ModelService.LoadModel:output_type -> sakuga.model.v1.LoadModelResponse
-	7, // 11: sakuga.model.v1.ModelService.UnloadModel:output_type -> sakuga.model.v1.UnloadModelResponse
-	9, // [9:12] is the sub-list for method output_type
-	6, // [6:9] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	3,  // 0: sakuga.model.v1.ListModelsResponse.models:type_name -> sakuga.model.v1.ModelStatus
+	0,  // 1: sakuga.model.v1.ModelStatus.state:type_name -> sakuga.model.v1.ModelState
+	13, // 2: sakuga.model.v1.ModelStatus.last_used:type_name -> google.protobuf.Timestamp
+	14, // 3: sakuga.model.v1.ModelStatus.information:type_name -> sakuga.system.v1.Model
+	3,  // 4: sakuga.model.v1.LoadModelResponse.model:type_name -> sakuga.model.v1.ModelStatus
+	3,  // 5: sakuga.model.v1.UnloadModelResponse.model:type_name -> sakuga.model.v1.ModelStatus
+	10, // 6: sakuga.model.v1.ListAdaptersResponse.adapters:type_name -> sakuga.model.v1.AdapterStatus
+	12, // 7: sakuga.model.v1.ListAdaptersResponse.unusable:type_name -> sakuga.model.v1.UnusableAdapter
+	11, // 8: sakuga.model.v1.AdapterStatus.fits:type_name -> sakuga.model.v1.AdapterFit
+	1,  // 9: sakuga.model.v1.ModelService.ListModels:input_type -> sakuga.model.v1.ListModelsRequest
+	4,  // 10: sakuga.model.v1.ModelService.LoadModel:input_type -> sakuga.model.v1.LoadModelRequest
+	6,  // 11: sakuga.model.v1.ModelService.UnloadModel:input_type -> sakuga.model.v1.UnloadModelRequest
+	8,  // 12: sakuga.model.v1.ModelService.ListAdapters:input_type -> sakuga.model.v1.ListAdaptersRequest
+	2,  // 13: sakuga.model.v1.ModelService.ListModels:output_type -> sakuga.model.v1.ListModelsResponse
+	5,  // 14: sakuga.model.v1.ModelService.LoadModel:output_type -> sakuga.model.v1.LoadModelResponse
+	7,  // 15: sakuga.model.v1.ModelService.UnloadModel:output_type -> sakuga.model.v1.UnloadModelResponse
+	9,  // 16: sakuga.model.v1.ModelService.ListAdapters:output_type -> sakuga.model.v1.ListAdaptersResponse
+	13, // [13:17] is the sub-list for method output_type
+	9,  // [9:13] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_model_v1_model_service_proto_init() }
@@ -595,7 +999,7 @@ func file_sakuga_model_v1_model_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_model_v1_model_service_proto_rawDesc), len(file_sakuga_model_v1_model_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   7,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

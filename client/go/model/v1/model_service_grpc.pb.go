@@ -19,9 +19,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ModelService_ListModels_FullMethodName  = "/sakuga.model.v1.ModelService/ListModels"
-	ModelService_LoadModel_FullMethodName   = "/sakuga.model.v1.ModelService/LoadModel"
-	ModelService_UnloadModel_FullMethodName = "/sakuga.model.v1.ModelService/UnloadModel"
+	ModelService_ListModels_FullMethodName   = "/sakuga.model.v1.ModelService/ListModels"
+	ModelService_LoadModel_FullMethodName    = "/sakuga.model.v1.ModelService/LoadModel"
+	ModelService_UnloadModel_FullMethodName  = "/sakuga.model.v1.ModelService/UnloadModel"
+	ModelService_ListAdapters_FullMethodName = "/sakuga.model.v1.ModelService/ListAdapters"
 )
 
 // ModelServiceClient is the client API for ModelService service.
@@ -39,6 +40,8 @@ type ModelServiceClient interface {
 	// Takes a model off the device and frees its copy in host memory. The running job is finished first. The next job of the
 	// model loads it again.
 	UnloadModel(ctx context.Context, in *UnloadModelRequest, opts ...grpc.CallOption) (*UnloadModelResponse, error)
+	// The adapters that requests may use, and which models they fit.
+	ListAdapters(ctx context.Context, in *ListAdaptersRequest, opts ...grpc.CallOption) (*ListAdaptersResponse, error)
 }
 
 type modelServiceClient struct {
@@ -79,6 +82,16 @@ func (c *modelServiceClient) UnloadModel(ctx context.Context, in *UnloadModelReq
 	return out, nil
 }
 
+func (c *modelServiceClient) ListAdapters(ctx context.Context, in *ListAdaptersRequest, opts ...grpc.CallOption) (*ListAdaptersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAdaptersResponse)
+	err := c.cc.Invoke(ctx, ModelService_ListAdapters_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ModelServiceServer is the server API for ModelService service.
 // All implementations must embed UnimplementedModelServiceServer
 // for forward compatibility.
@@ -94,6 +107,8 @@ type ModelServiceServer interface {
 	// Takes a model off the device and frees its copy in host memory. The running job is finished first. The next job of the
 	// model loads it again.
 	UnloadModel(context.Context, *UnloadModelRequest) (*UnloadModelResponse, error)
+	// The adapters that requests may use, and which models they fit.
+	ListAdapters(context.Context, *ListAdaptersRequest) (*ListAdaptersResponse, error)
 	mustEmbedUnimplementedModelServiceServer()
 }
 
@@ -112,6 +127,9 @@ func (UnimplementedModelServiceServer) LoadModel(context.Context, *LoadModelRequ
 }
 func (UnimplementedModelServiceServer) UnloadModel(context.Context, *UnloadModelRequest) (*UnloadModelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method UnloadModel not implemented")
+}
+func (UnimplementedModelServiceServer) ListAdapters(context.Context, *ListAdaptersRequest) (*ListAdaptersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAdapters not implemented")
 }
 func (UnimplementedModelServiceServer) mustEmbedUnimplementedModelServiceServer() {}
 func (UnimplementedModelServiceServer) testEmbeddedByValue()                      {}
@@ -188,6 +206,24 @@ func _ModelService_UnloadModel_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ModelService_ListAdapters_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAdaptersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ModelServiceServer).ListAdapters(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ModelService_ListAdapters_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ModelServiceServer).ListAdapters(ctx, req.(*ListAdaptersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ModelService_ServiceDesc is the grpc.ServiceDesc for ModelService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -206,6 +242,10 @@ var ModelService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UnloadModel",
 			Handler:    _ModelService_UnloadModel_Handler,
+		},
+		{
+			MethodName: "ListAdapters",
+			Handler:    _ModelService_ListAdapters_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

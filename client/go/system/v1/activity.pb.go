@@ -36,7 +36,7 @@ type Activity struct {
 	Queued uint32 `protobuf:"varint,4,opt,name=queued,proto3" json:"queued,omitempty"`
 	// The job that has the device. Empty: none.
 	JobId string `protobuf:"bytes,5,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
-	// The part of the pipeline that it is in: `load_model`, `text_encode`, `denoise`, `decode` or
+	// The part of the pipeline that it is in: `load_model`, `load_adapters`, `text_encode`, `denoise`, `decode` or
 	// `encode_image`. Empty: none.
 	Stage string `protobuf:"bytes,6,opt,name=stage,proto3" json:"stage,omitempty"`
 	// Steps of it that are done.

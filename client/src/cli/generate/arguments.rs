@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use sakuga_client::proto::generation::v1 as wire;
 
+use super::adapter;
 use super::images::ImageArguments;
 use super::sampling::SamplingArguments;
 use super::variations::{ExpandArguments, ManyArguments};
@@ -88,6 +89,15 @@ pub struct GenerateArguments {
     /// The model, as `sakuga info` lists it [default: the server's]
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
+
+    /// An adapter of the server, as `sakuga adapters` lists it, and factors on its effect on the denoiser and on the text
+    /// encoders, -10 to 10 [default: 1, and the same]. Can be given several times, and then replaces those of --from
+    #[arg(long = "adapter", value_name = "NAME[:SCALE[:TEXT_SCALE]]", value_parser = adapter::parse)]
+    pub adapters: Vec<wire::Adapter>,
+
+    /// Leave out the adapters of --from
+    #[arg(long, conflicts_with = "adapters")]
+    pub no_adapters: bool,
 
     /// System prompt of the text encoder; empty for none [default: the model's]
     #[arg(long, value_name = "TEXT")]

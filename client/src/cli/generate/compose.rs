@@ -1,7 +1,7 @@
 //! From arguments and files to the request. Invalid prompts are reported here, before the server is asked.
 
 use sakuga_client::proto::generation::v1::generate_request::{Negative, Prompt};
-use sakuga_client::proto::generation::v1::{GenerateRequest, PreviewMethod};
+use sakuga_client::proto::generation::v1::{AppliedAdapter, GenerateRequest, PreviewMethod};
 use sakuga_client::proto::prompt::v1::Strictness;
 use sakuga_client::proto::text::one_line;
 use sakuga_schema::{Diagnostic, Severity};
@@ -147,6 +147,9 @@ pub fn compose(
         notes.extend(arguments.images.notes(&before, &one_line(&path.display().to_string())));
     }
     notes.extend(origin.as_ref().and_then(|origin| origin.batch_note(&request, &arguments.out)));
+    if request.adapters == before.adapters {
+        notes.extend(origin.iter().flat_map(|origin| &origin.adapters).map(adapter_note));
+    }
     if let (true, [Some(prompt), _]) = (has_negative, &names) {
         notes.insert(0, format!("the negative prompt inside {prompt} is used"));
     }
@@ -155,6 +158,13 @@ pub fn compose(
         notes.iter().for_each(|note| say(format_args!("note: {note}")));
     }
     Ok(Ok(Composed { request, texts, origin, notes }))
+}
+
+/// The name of an adapter that the request has by its content.
+fn adapter_note(adapter: &AppliedAdapter) -> String {
+    let AppliedAdapter { name, sha256, scale, text_scale } = adapter;
+    let (name, sha256) = (one_line(name), one_line(sha256));
+    format!("the adapter `{name}` at {scale} (text encoders: {text_scale}) is the one with the SHA-256 {sha256}")
 }
 
 /// Arguments that change nothing, with what to do instead.
@@ -243,6 +253,9 @@ fn apply_settings(request: &mut GenerateRequest, arguments: &GenerateArguments) 
     }
     if let Some(model) = &arguments.model {
         request.model.clone_from(model);
+    }
+    if !arguments.adapters.is_empty() || arguments.no_adapters {
+        request.adapters.clone_from(&arguments.adapters);
     }
     if let Some(system_prompt) = &arguments.system_prompt {
         request.system_prompt = Some(system_prompt.clone());

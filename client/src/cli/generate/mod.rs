@@ -1,5 +1,6 @@
 //! `sakuga generate`: from a prompt to pictures, through a server.
 
+mod adapter;
 mod arguments;
 mod compose;
 mod expansion;

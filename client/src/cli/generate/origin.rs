@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use sakuga_client::picture;
-use sakuga_client::proto::generation::v1::GenerateRequest;
+use sakuga_client::proto::generation::v1::{AppliedAdapter, GenerateRequest};
 use sakuga_client::proto::json::{self, UnknownFields};
 use sakuga_client::proto::text::one_line;
 
@@ -24,6 +24,8 @@ pub struct Origin {
     pub pixels_sha256: String,
     /// The device that drew it.
     pub device: String,
+    /// The adapters that it was drawn with.
+    pub adapters: Vec<AppliedAdapter>,
     /// Whether something but the previews was changed on the command line.
     pub is_changed: bool,
 }
@@ -78,6 +80,7 @@ pub fn read(path: &Path) -> Result<(GenerateRequest, Option<Origin>), Failure> {
         images: request.images,
         pixels_sha256,
         device: metadata.device,
+        adapters: metadata.adapters,
         is_changed: false,
     };
     Ok((request, Some(origin)))

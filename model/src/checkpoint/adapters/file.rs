@@ -1,39 +1,59 @@
-//! One adapter file: its modules, the tensors that they change, and the scale of each.
+//! One adapter: its modules, the tensors that they change, and the scale of each.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
 use safetensors::Dtype;
-use serde_json::Value;
 
+use super::Selection;
+use super::content::AdapterContent;
 use super::decompose::{DoraRule, Magnitudes};
 use super::keys::{AdaptedPart, Module, Parts, Role, is_of_text_encoder, split};
-use super::modules::ModuleTable;
+use super::modules::{AdaptableTensors, Target};
 use super::patch::{Delta, Factor, Patch};
 use super::scale::ScaleRule;
-use super::{LoraChoice, Selection};
-use crate::checkpoint::{LoraReport, SafetensorsFile, decode_f32, read_json};
+use crate::checkpoint::{LoraReport, SafetensorsFile, decode_f32};
 use crate::error::LoadError;
 
 /// An adapter whose keys are parsed but not yet matched to a checkpoint.
 #[derive(Debug)]
 pub(super) struct AdapterFile {
-    spec: LoraChoice,
-    file: SafetensorsFile,
+    content: Arc<AdapterContent>,
+    strength: f32,
     modules: BTreeMap<Module, Parts>,
     scale: ScaleRule,
     dora_rule: Option<DoraRule>,
 }
 
+/// What an adapter changes in a part of a checkpoint.
+pub(super) struct Patches {
+    /// Changes by the name of their tensor.
+    pub(super) patches: Vec<(String, Patch)>,
+    /// The largest rank of a module; 0: none has a rank.
+    pub(super) rank: usize,
+    /// One for each module that does not fit.
+    pub(super) problems: Vec<String>,
+}
+
 impl AdapterFile {
-    /// Opens an adapter and keeps what it changes in the selected part.
-    pub(super) fn open(spec: &LoraChoice, selection: Selection) -> Result<Self, LoadError> {
-        let (weights, config) = locate(&spec.path)?;
-        let file = SafetensorsFile::open(&weights)?;
+    /// Parses the keys of what an adapter changes in the selected part.
+    ///
+    /// # Errors
+    /// Every key of an unknown kind or for another part, and a scale that cannot be used.
+    pub(super) fn open(content: Arc<AdapterContent>, strength: f32, selection: Selection) -> Result<Self, LoadError> {
+        let path = content.path().to_owned();
+        let (file, problems) = Self::parse(content, strength, selection);
+        if problems.is_empty() { Ok(file) } else { Err(LoadError::Lora { path, problems }) }
+    }
+
+    /// As [`open`](Self::open), with the faults next to what could be parsed.
+    pub(super) fn parse(content: Arc<AdapterContent>, strength: f32, selection: Selection) -> (Self, Vec<String>) {
+        let file = content.file();
         let mut problems = Vec::new();
-        if !spec.strength.is_finite() {
-            problems.push(format!("its strength {} is not a finite number", spec.strength));
+        if !strength.is_finite() {
+            problems.push(format!("its strength {strength} is not a finite number"));
         }
         let mut modules: BTreeMap<Module, Parts> = BTreeMap::new();
         // Where nothing but the denoiser can be adapted, one fault stands for all of an encoder's keys.
@@ -47,11 +67,12 @@ impl AdapterFile {
             ));
         }
         for (key, entry) in file.entries().iter().filter(|(key, _)| !is_foreign(key)) {
-            if !matches!(entry.dtype, Dtype::F32 | Dtype::BF16 | Dtype::F16 | Dtype::F64) {
-                problems.push(format!("the type {} of key `{key}` is not one of F32, BF16, F16, F64", entry.dtype));
-            }
             match split(key) {
                 Some((part, module, role)) if part == selection.part => {
+                    if !matches!(entry.dtype, Dtype::F32 | Dtype::BF16 | Dtype::F16 | Dtype::F64) {
+                        let dtype = entry.dtype;
+                        problems.push(format!("the type {dtype} of key `{key}` is not one of F32, BF16, F16, F64"));
+                    }
                     if modules.entry(module).or_default().insert(role, entry.clone()).is_some() {
                         problems.push(format!("key `{key}` repeats another key of its module"));
                     }
@@ -60,6 +81,8 @@ impl AdapterFile {
                 Some((part, ..)) => {
                     problems.push(format!("key `{key}` changes a {part:?}, which this model does not have"))
                 }
+                // Of all parts, the denoiser's reports it.
+                None if selection.part != AdaptedPart::Denoiser => {}
                 None => problems.push(format!(
                     "key `{key}` is of no kind known here (LoRA, LoHa, LoKr, DoRA and norm differences are)"
                 )),
@@ -75,18 +98,24 @@ impl AdapterFile {
             AdaptedPart::TextEncoder2 => "text_encoder_2",
         };
         let has_magnitudes = has(Role::Magnitude) || has(Role::MagnitudeOfOutputs);
-        let scale =
-            ScaleRule::new(config.as_ref(), (file.metadata(), part), [has(Role::Alpha), has_magnitudes], &mut problems);
-        if !problems.is_empty() {
-            return Err(LoadError::Lora { path: spec.path.clone(), problems });
-        }
-        Ok(Self { spec: spec.clone(), file, modules, scale, dora_rule: selection.dora_rule })
+        let scale = ScaleRule::new(
+            content.config(),
+            (file.metadata(), part),
+            [has(Role::Alpha), has_magnitudes],
+            &mut problems,
+        );
+        (Self { content, strength, modules, scale, dora_rule: selection.dora_rule }, problems)
     }
 
-    /// What to report about it once every module has been found in the checkpoint.
-    pub(super) fn report(&self) -> LoraReport {
+    /// How many modules it changes in the part that was selected.
+    pub(super) fn modules(&self) -> usize {
+        self.modules.len()
+    }
+
+    /// The algorithm; that of most consequence if there are several.
+    pub(super) fn algorithm(&self) -> &'static str {
         let has = |roles: &[Role]| self.modules.values().any(|parts| roles.iter().any(|role| parts.contains_key(role)));
-        let format = if has(&[Role::Magnitude, Role::MagnitudeOfOutputs]) {
+        if has(&[Role::Magnitude, Role::MagnitudeOfOutputs]) {
             "DoRA"
         } else if has(&[Role::Hadamard1A]) {
             "LoHa"
@@ -94,11 +123,15 @@ impl AdapterFile {
             "LoKr"
         } else {
             "LoRA"
-        };
+        }
+    }
+
+    /// What to report about it once every module has been found in the checkpoint.
+    pub(super) fn report(&self) -> LoraReport {
         LoraReport {
-            path: self.spec.path.clone(),
-            strength: self.spec.strength,
-            format,
+            path: self.path(),
+            strength: self.strength,
+            format: self.algorithm(),
             scale_source: self.scale.source(),
             modules: self.modules.len(),
         }
@@ -106,46 +139,58 @@ impl AdapterFile {
 
     /// The file that holds its weights.
     pub(super) fn weights(&self) -> &SafetensorsFile {
-        &self.file
+        self.content.file()
     }
 
-    /// The tensors of a checkpoint that it changes, and how.
-    pub(super) fn patches(
-        &self,
-        shapes: &BTreeMap<String, Vec<usize>>,
-        table: &ModuleTable,
-    ) -> Result<Vec<(String, Patch)>, LoadError> {
-        let mut patches = Vec::new();
-        let mut problems = Vec::new();
+    /// The file or folder.
+    pub(super) fn path(&self) -> PathBuf {
+        self.content.path().to_owned()
+    }
+
+    /// The tensors of a checkpoint that it changes, and how; or every module that does not fit.
+    pub(super) fn patches(&self, tensors: &AdaptableTensors) -> Patches {
+        let mut found = Patches { patches: Vec::new(), rank: 0, problems: Vec::new() };
         for (module, parts) in &self.modules {
-            let path = match table.find(module) {
-                Ok(path) => path,
-                Err(problem) => {
-                    problems.push(problem);
-                    continue;
-                }
-            };
-            match self.module_patches(path, parts) {
-                Ok(found) => {
-                    for (name, patch) in found {
-                        match shapes.get(&name).map(|shape| patch.check(&name, shape)) {
-                            Some(Ok(())) => patches.push((name, patch)),
-                            Some(Err(problem)) => problems.push(problem),
-                            None => problems.push(format!("tensor `{name}` is not in this checkpoint")),
-                        }
-                    }
-                }
-                Err(problem) => problems.push(format!("module `{path}`: {problem}")),
+            match self.checked_patches(tensors, module, parts, &mut found.rank) {
+                Ok(patches) => found.patches.extend(patches),
+                Err(problem) => found.problems.push(problem),
             }
         }
-        if problems.is_empty() { Ok(patches) } else { Err(LoadError::Lora { path: self.spec.path.clone(), problems }) }
+        found
+    }
+
+    /// The patches of one module, of which each fits its tensor.
+    fn checked_patches(
+        &self,
+        tensors: &AdaptableTensors,
+        module: &Module,
+        parts: &Parts,
+        rank: &mut usize,
+    ) -> Result<Vec<(String, Patch)>, String> {
+        let target = tensors.find(module)?;
+        // Patterns of a configuration are about the names that the trainer knew.
+        let trained = if module.flat { &target.path } else { &module.path };
+        let found = self.module_patches(target, trained, parts, rank);
+        let patches = found.map_err(|problem| format!("module `{}`: {problem}", module.path))?;
+        for (name, patch) in &patches {
+            let shape = tensors.shape(name).ok_or_else(|| format!("tensor `{name}` is not in this checkpoint"))?;
+            patch.check(name, shape)?;
+        }
+        Ok(patches)
     }
 
     /// The patches of one module: at most one for its weight and one for its bias.
-    fn module_patches(&self, path: &str, parts: &Parts) -> Result<Vec<(String, Patch)>, String> {
+    fn module_patches(
+        &self,
+        target: &Target,
+        trained: &str,
+        parts: &Parts,
+        rank_max: &mut usize,
+    ) -> Result<Vec<(String, Patch)>, String> {
         let mut patches = Vec::new();
+        let Target { path, rows } = target;
         let mut add = |tensor: &str, delta: Delta, scale: f32, magnitudes: Option<Magnitudes>| {
-            let patch = Patch { delta, scale, strength: self.spec.strength, magnitudes };
+            let patch = Patch { delta, scale, strength: self.strength, magnitudes, rows: rows.clone() };
             patches.push((format!("{path}.{tensor}"), patch));
         };
         let deltas = [low_rank(parts)?, hadamard(parts)?, kronecker(parts)?];
@@ -154,7 +199,8 @@ impl AdapterFile {
         match (deltas.next(), deltas.next()) {
             // Whole factors have no rank: LyCORIS sets alpha to the rank then, which is a scale of one.
             (Some((delta, rank)), None) => {
-                let scale = rank.map_or(Ok(1.0), |rank| self.scale(path, parts, rank))?;
+                let scale = rank.map_or(Ok(1.0), |rank| self.scale(trained, parts, rank))?;
+                *rank_max = rank.unwrap_or(0).max(*rank_max);
                 add("weight", delta, scale, magnitudes);
             }
             (Some(_), Some(_)) => return Err("it mixes factors of different kinds".to_owned()),
@@ -188,7 +234,7 @@ impl AdapterFile {
     fn scale(&self, path: &str, parts: &Parts, rank: usize) -> Result<f32, String> {
         let alpha = match parts.get(&Role::Alpha) {
             Some(entry) if entry.shape.iter().product::<usize>() == 1 => {
-                let value: Tensor<1> = decode_f32(&self.file, entry, [1], &Device::flex());
+                let value: Tensor<1> = decode_f32(self.weights(), entry, [1], &Device::flex());
                 Some(value.into_scalar::<f32>())
             }
             Some(entry) => return Err(format!("its alpha has the shape {:?} and not one value", entry.shape)),
@@ -257,14 +303,4 @@ fn factor(
         (None, None, None, None) => Ok(None),
         _ => Err(format!("its factor needs either {name} or both {name}_a and {name}_b")),
     }
-}
-
-/// The weight file and the parsed `adapter_config.json`, if there is one.
-fn locate(path: &Path) -> Result<(PathBuf, Option<Value>), LoadError> {
-    let metadata = std::fs::metadata(path).map_err(|source| LoadError::read(path, source))?;
-    let weights = if metadata.is_dir() { path.join("adapter_model.safetensors") } else { path.to_owned() };
-    // A config applies only to the file of this name in its directory.
-    let config = weights.with_file_name("adapter_config.json");
-    let applies = weights.file_name().is_some_and(|name| name == "adapter_model.safetensors") && config.is_file();
-    Ok((weights, if applies { Some(read_json(&config)?) } else { None }))
 }

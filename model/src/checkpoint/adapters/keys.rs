@@ -16,9 +16,11 @@ pub enum AdaptedPart {
 }
 
 /// Prefixes before a dotted module path, longest first where one begins with another, and their part.
-const DOTTED_PREFIXES: [(&str, AdaptedPart); 13] = [
+const DOTTED_PREFIXES: [(&str, AdaptedPart); 15] = [
+    ("text_encoder_2.base_model.model.", AdaptedPart::TextEncoder2),
     ("unet.base_model.model.diffusion_model.", AdaptedPart::Denoiser),
     ("base_model.model.diffusion_model.", AdaptedPart::Denoiser),
+    ("text_encoder.base_model.model.", AdaptedPart::TextEncoder),
     ("transformer.base_model.model.", AdaptedPart::Denoiser),
     ("transformer.diffusion_model.", AdaptedPart::Denoiser),
     ("unet.base_model.model.", AdaptedPart::Denoiser),
@@ -32,7 +34,13 @@ const DOTTED_PREFIXES: [(&str, AdaptedPart); 13] = [
     ("", AdaptedPart::Denoiser),
 ];
 /// Prefixes before a module path whose dots were replaced by underscores, and their part.
-const FLAT_PREFIXES: [(&str, AdaptedPart); 5] = [
+const FLAT_PREFIXES: [(&str, AdaptedPart); 11] = [
+    ("lycoris_text_encoder_", AdaptedPart::TextEncoder),
+    ("lora_text_encoder_", AdaptedPart::TextEncoder),
+    ("lora_transformer_", AdaptedPart::Denoiser),
+    ("lycoris_te1_", AdaptedPart::TextEncoder),
+    ("lycoris_te2_", AdaptedPart::TextEncoder2),
+    ("lycoris_te_", AdaptedPart::TextEncoder),
     ("lycoris_", AdaptedPart::Denoiser),
     ("lora_unet_", AdaptedPart::Denoiser),
     ("lora_te1_", AdaptedPart::TextEncoder),
@@ -131,6 +139,7 @@ const PROCESSOR: [(&str, &str); 4] =
 /// A module as the keys name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Module {
+    /// Without the prefix of the part.
     pub(super) path: String,
     /// Whether dots of the path were replaced by underscores.
     pub(super) flat: bool,

@@ -5,24 +5,31 @@
 //! `adapter_config.json`; `lora_alpha` of the file's metadata; otherwise 1. A key that matches no module of the checkpoint is an
 //! error.
 //!
-//! A file may change several parts of a model. Each part takes what is for it, by [`Selection`].
+//! A file may change several parts of a model. Each part takes what is for it, by [`Selection`]. [`describe`] says what a file is
+//! and whether it fits, from headers alone.
 
+mod content;
 mod decompose;
+mod describe;
 mod file;
 mod keys;
+mod layouts;
 mod modules;
 mod patch;
 mod scale;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use sakuga_model_core::LoraChoice;
 
+pub use self::content::AdapterContent;
 pub use self::decompose::DoraRule;
+pub use self::describe::{PartTensors, describe};
 use self::file::AdapterFile;
 pub use self::keys::AdaptedPart;
-use self::modules::ModuleTable;
+pub use self::modules::{AdaptableTensors, Alias};
 use self::patch::Patch;
 use crate::checkpoint::LoraReport;
 use crate::error::LoadError;
@@ -62,27 +69,45 @@ impl LoraSet {
     /// # Errors
     /// A file cannot be read; or lists every key of an unknown or unsupported kind.
     pub fn open(specs: &[LoraChoice], selection: Selection) -> Result<Self, LoadError> {
-        let open = |spec| AdapterFile::open(spec, selection);
-        let adapters = specs.iter().map(open).collect::<Result<_, _>>()?;
+        let open = |spec: &LoraChoice| Ok((Arc::new(AdapterContent::map(&spec.path)?), spec.strength));
+        let contents = specs.iter().map(open).collect::<Result<Vec<_>, LoadError>>()?;
+        Self::of(contents, selection)
+    }
+
+    /// As [`open`](Self::open), of adapters that were read, each with its strength.
+    ///
+    /// # Errors
+    /// Lists every key of an unknown or unsupported kind.
+    pub fn of(
+        contents: impl IntoIterator<Item = (Arc<AdapterContent>, f32)>,
+        selection: Selection,
+    ) -> Result<Self, LoadError> {
+        let open = |(content, strength)| AdapterFile::open(content, strength, selection);
+        let adapters = contents.into_iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { adapters, reports: Vec::new(), patches: BTreeMap::new() })
     }
 
-    /// Finds the tensor that each module of each adapter changes among `shapes`, the checkpoint's tensors.
-    /// `names` gives other names of a module.
-    pub(crate) fn resolve(
-        mut self,
-        shapes: &BTreeMap<String, Vec<usize>>,
-        names: &dyn Fn(&str) -> Vec<String>,
-    ) -> Result<Self, LoadError> {
-        let table = ModuleTable::new(shapes.keys(), names);
+    /// Finds the tensor that each module of each adapter changes among `tensors`.
+    ///
+    /// # Errors
+    /// Lists every module of an adapter that does not fit.
+    pub(crate) fn resolve(mut self, tensors: &AdaptableTensors) -> Result<Self, LoadError> {
         for (index, adapter) in self.adapters.iter().enumerate() {
-            let patches = adapter.patches(shapes, &table)?;
+            let found = adapter.patches(tensors);
+            if !found.problems.is_empty() {
+                return Err(LoadError::Lora { path: adapter.path(), problems: found.problems });
+            }
             self.reports.push(adapter.report());
-            for (name, patch) in patches {
+            for (name, patch) in found.patches {
                 self.patches.entry(name).or_default().push((index, patch));
             }
         }
         Ok(self)
+    }
+
+    /// How many modules the adapters change in the selected part.
+    pub(crate) fn modules(&self) -> usize {
+        self.adapters.iter().map(AdapterFile::modules).sum()
     }
 
     /// What each adapter changed.

@@ -1,42 +1,80 @@
 //! Finding the module of a checkpoint that an adapter's key names.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::keys::Module;
 
-/// The modules of a checkpoint under all of their names.
-pub(super) struct ModuleTable {
-    /// Paths by name with dots; each module is there under its own name and its others.
-    dotted: BTreeMap<String, String>,
-    /// Paths by name with underscores for dots. Two modules may have the same one.
-    flat: BTreeMap<String, Vec<String>>,
+/// Another name of a module, or of some of its outputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alias {
+    /// The name, with dots.
+    pub name: String,
+    /// The rows of the module's weight that have this name; `None`: all.
+    pub rows: Option<Range<usize>>,
 }
 
-impl ModuleTable {
-    /// The modules of the tensors `names`; `others` gives further names of a module.
-    pub(super) fn new<'a>(names: impl Iterator<Item = &'a String>, others: &dyn Fn(&str) -> Vec<String>) -> Self {
-        let mut table = Self { dotted: BTreeMap::new(), flat: BTreeMap::new() };
-        for path in names.filter_map(|name| name.strip_suffix(".weight")) {
-            for name in others(path).into_iter().chain([path.to_owned()]) {
-                let paths = table.flat.entry(name.replace('.', "_")).or_default();
-                if !paths.iter().any(|known| known == path) {
-                    paths.push(path.to_owned());
+impl From<String> for Alias {
+    fn from(name: String) -> Self {
+        Self { name, rows: None }
+    }
+}
+
+/// The tensors of a part of a checkpoint, and the names by which adapters call its modules.
+#[derive(Debug)]
+pub struct AdaptableTensors {
+    shapes: BTreeMap<String, Vec<usize>>,
+    /// Modules by name with dots; each module is there under its own name and its others.
+    dotted: BTreeMap<String, Target>,
+    /// Modules by name with underscores for dots. Two modules may have the same one.
+    flat: BTreeMap<String, Vec<Target>>,
+}
+
+/// A module of the checkpoint, or some of its outputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    /// The module's path in the checkpoint.
+    pub(super) path: String,
+    /// The rows of its weight; `None`: all.
+    pub(super) rows: Option<Range<usize>>,
+}
+
+impl AdaptableTensors {
+    /// Tensors of these names and shapes; `others` gives further names of a module.
+    pub fn new(shapes: BTreeMap<String, Vec<usize>>, others: &dyn Fn(&str) -> Vec<Alias>) -> Self {
+        let mut table = Self { shapes: BTreeMap::new(), dotted: BTreeMap::new(), flat: BTreeMap::new() };
+        for path in shapes.keys().filter_map(|name| name.strip_suffix(".weight")) {
+            for Alias { name, rows } in others(path).into_iter().chain([path.to_owned().into()]) {
+                let target = Target { path: path.to_owned(), rows };
+                let targets = table.flat.entry(name.replace('.', "_")).or_default();
+                if !targets.contains(&target) {
+                    targets.push(target.clone());
                 }
-                table.dotted.insert(name, path.to_owned());
+                table.dotted.insert(name, target);
             }
         }
+        table.shapes = shapes;
         table
     }
 
-    /// The module's path in the checkpoint, or why there is none.
-    pub(super) fn find<'a>(&'a self, module: &'a Module) -> Result<&'a str, String> {
-        if !module.flat {
-            return Ok(self.dotted.get(&module.path).map_or(&module.path, String::as_str));
+    /// The shape of a tensor.
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.shapes.get(name).map(Vec::as_slice)
+    }
+
+    /// The module in the checkpoint, or why there is none.
+    pub(super) fn find(&self, module: &Module) -> Result<&Target, String> {
+        let Module { path, flat } = module;
+        if !flat {
+            return self.dotted.get(path).ok_or_else(|| format!("module `{path}` is not in this checkpoint"));
         }
-        match self.flat.get(&module.path).map(Vec::as_slice) {
-            Some([path]) => Ok(path),
-            Some(paths) => Err(format!("module `{}` could be any of {paths:?}", module.path)),
-            None => Err(format!("module `{}` is not in this checkpoint", module.path)),
+        match self.flat.get(path).map(Vec::as_slice) {
+            Some([target]) => Ok(target),
+            Some(targets) => {
+                let paths: Vec<&str> = targets.iter().map(|target| target.path.as_str()).collect();
+                Err(format!("module `{path}` could be any of {paths:?}"))
+            }
+            None => Err(format!("module `{path}` is not in this checkpoint")),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The change of one tensor by one adapter module.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor};
 
 use super::decompose::Magnitudes;
@@ -15,6 +17,8 @@ pub(super) struct Patch {
     pub(super) strength: f32,
     /// Of DoRA.
     pub(super) magnitudes: Option<Magnitudes>,
+    /// The rows of the tensor that it changes; `None`: all.
+    pub(super) rows: Option<Range<usize>>,
 }
 
 /// A change before it is scaled. A convolution's kernel counts to the columns: `[out, in, h, w]` is `out` rows.
@@ -168,6 +172,11 @@ impl Patch {
         let Some(change) = self.delta.shape() else {
             return Err(format!("the factors for `{name}` do not fit each other"));
         };
+        let mut part = shape.to_vec();
+        if let (Some(rows), Some(all)) = (&self.rows, part.first_mut()) {
+            *all = rows.len();
+        }
+        let shape = part.as_slice();
         if change != shape && (shape.len() < 2 || rows_columns(&change) != rows_columns(shape)) {
             return Err(format!("it changes `{name}` as {change:?}, but that is {shape:?}"));
         }
@@ -176,6 +185,16 @@ impl Patch {
 
     /// The tensor with the change, in f32. The shape was [checked](Self::check).
     pub(super) fn apply<const D: usize>(&self, file: &SafetensorsFile, base: Tensor<D>) -> Tensor<D> {
+        let Some(Range { start, end }) = self.rows.clone() else { return self.change(file, base) };
+        let all = base.dims()[0];
+        let part = |from: usize, to: usize| base.clone().narrow(0, from, to - from);
+        let changed = self.change(file, part(start, end));
+        let before = (start > 0).then(|| part(0, start));
+        let after = (end < all).then(|| part(end, all));
+        Tensor::cat(before.into_iter().chain([changed]).chain(after).collect(), 0)
+    }
+
+    fn change<const D: usize>(&self, file: &SafetensorsFile, base: Tensor<D>) -> Tensor<D> {
         let (shape, device) = (base.dims(), base.device());
         let delta = self.delta.tensor(file, &device).reshape(shape);
         match &self.magnitudes {

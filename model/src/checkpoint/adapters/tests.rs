@@ -154,7 +154,7 @@ fn everything_that_does_not_fit_is_named() {
     let mut tensors = factors("layers.9.attention.qkv.lora_A.weight", "layers.9.attention.qkv.lora_B.weight");
     tensors.extend(factors("lora_unet_layers_8_x.lora_down.weight", "lora_unet_layers_8_x.lora_up.weight"));
     let elsewhere = problems(merged(&file("elsewhere.safetensors", &tensors), 1.0));
-    assert!(elsewhere.iter().any(|p| p.contains("layers.9.attention.qkv.weight")), "{elsewhere:?}");
+    assert!(elsewhere.iter().any(|p| p.contains("`layers.9.attention.qkv`")), "{elsewhere:?}");
     assert!(elsewhere.iter().any(|p| p.contains("layers_8_x")), "{elsewhere:?}");
     let half = file("half.safetensors", &factors(&format!("{MODULE}.lora_A.weight"), "other.lora_B.weight"));
     assert_eq!(problems(merged(&half, 1.0)).len(), 2);
@@ -167,4 +167,35 @@ fn everything_that_does_not_fit_is_named() {
     let good = file("good.safetensors", &factors(&key("lora_A"), &key("lora_B")));
     assert!(problems(merged(&good, f32::NAN))[0].contains("strength"));
     assert!(matches!(merged(Path::new("gone"), 1.0), Err(LoadError::Read { .. })));
+}
+
+#[test]
+fn some_outputs_of_a_module_can_have_a_name_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let names = |path: &str| -> Vec<Alias> {
+        let rows = |name: &str, rows| Alias { name: format!("layers.0.attn.{name}"), rows: Some(rows) };
+        if path == MODULE { vec![rows("to_q", 0..1), rows("to_k", 1..2)] } else { Vec::new() }
+    };
+    let key = |part: &str, end: &str| format!("transformer.layers.0.attn.{part}.{end}.weight");
+    let tensors = [
+        Stored::f32(&key("to_q", "lora_A"), &[1, 2], &[1.0, 10.0]),
+        Stored::f32(&key("to_q", "lora_B"), &[1, 1], &[1.0]),
+        Stored::f32(&key("to_k", "lora_A"), &[1, 2], &[1.0, 10.0]),
+        Stored::f32(&key("to_k", "lora_B"), &[1, 1], &[2.0]),
+    ];
+    let path = write_file(dir.path(), "split.safetensors", &tensors);
+    let merge = |path: &Path| {
+        let reader = checkpoint(dir.path());
+        let set = LoraSet::open(&[LoraChoice { path: path.to_owned(), strength: 1.0 }], Selection::DENOISER)?;
+        reader.merge_named(set, &names)?;
+        let matrix: Tensor<2> = reader.tensor(&format!("{MODULE}.weight"), [2, 2]);
+        Ok::<_, LoadError>(matrix.try_into_vec_as::<f32>().unwrap())
+    };
+    assert_eq!(merge(&path).unwrap(), [2.0, 12.0, 5.0, 24.0], "as one module with both rows");
+    let tall = [
+        Stored::f32(&key("to_q", "lora_A"), &[1, 2], &[1.0, 10.0]),
+        Stored::f32(&key("to_q", "lora_B"), &[2, 1], &[1.0, 2.0]),
+    ];
+    let error = merge(&write_file(dir.path(), "tall.safetensors", &tall)).unwrap_err().to_string();
+    assert!(error.contains("as [2, 2], but that is [1, 2]"), "{error}");
 }

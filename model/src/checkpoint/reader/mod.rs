@@ -17,7 +17,7 @@ use safetensors::Dtype;
 use super::decode::decode;
 use super::host_copy::HostCopy;
 use super::{LoadReport, SafetensorsFile, TensorEntry};
-use crate::checkpoint::adapters::LoraSet;
+use crate::checkpoint::adapters::{AdaptableTensors, Alias, LoraSet};
 use crate::error::{LoadError, WeightsError, WrongShape};
 
 /// A component's tensors, scoped to a name prefix. Clones share the files and the record of what was read.
@@ -152,12 +152,26 @@ impl TensorReader {
     ///
     /// # Errors
     /// As [`TensorReader::merge`].
-    pub fn merge_named(&self, adapters: LoraSet, names: &dyn Fn(&str) -> Vec<String>) -> Result<(), LoadError> {
-        let mut shared = self.shared.borrow_mut();
-        let shapes = shared.tensors.iter().map(|(name, at)| (name.clone(), at.entry.shape.clone())).collect();
-        let adapters = adapters.resolve(&shapes, names)?;
-        shared.adapters = Some(adapters);
+    pub fn merge_named(&self, adapters: LoraSet, names: &dyn Fn(&str) -> Vec<Alias>) -> Result<(), LoadError> {
+        self.merge_into(adapters, &self.adaptable(names))
+    }
+
+    /// As [`TensorReader::merge_named`], into the tensors that [`adaptable`](Self::adaptable) returned.
+    ///
+    /// # Errors
+    /// As [`TensorReader::merge`].
+    pub fn merge_into(&self, adapters: LoraSet, tensors: &AdaptableTensors) -> Result<(), LoadError> {
+        self.shared.borrow_mut().adapters = Some(adapters.resolve(tensors)?);
         Ok(())
+    }
+
+    /// The names and shapes of all tensors under this prefix, which they keep, for adapters that are applied later. `names` gives
+    /// further names of a module. Call it after [`TensorReader::rename`].
+    pub fn adaptable(&self, names: &dyn Fn(&str) -> Vec<Alias>) -> AdaptableTensors {
+        let shared = self.shared.borrow();
+        let tensors = shared.tensors.iter().filter(|(name, _)| name.starts_with(&self.prefix));
+        let shapes = tensors.map(|(name, at)| (name.clone(), at.entry.shape.clone())).collect();
+        AdaptableTensors::new(shapes, names)
     }
 
     /// The same reader with `prefix` and a dot before every name.

@@ -18,10 +18,10 @@ const PIECE: usize = 1 << 14;
 /// Bytes of one bf16.
 const ELEMENT_BYTES: usize = 2;
 
-/// Writes `tensors` as bf16, in the order given.
-pub fn write(path: &Path, tensors: &[TensorSpec], seed: u64) -> io::Result<()> {
+/// Writes `tensors` as bf16, in the order given, with these metadata.
+pub fn write(path: &Path, tensors: &[TensorSpec], seed: u64, metadata: &[(&str, &str)]) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
-    let header = header(tensors);
+    let header = header(tensors, metadata);
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(&header)?;
     let mut bytes = Vec::new();
@@ -46,9 +46,10 @@ pub fn write(path: &Path, tensors: &[TensorSpec], seed: u64) -> io::Result<()> {
 }
 
 /// The JSON header, padded with spaces to a multiple of 8 bytes as the format asks.
-fn header(tensors: &[TensorSpec]) -> Vec<u8> {
+fn header(tensors: &[TensorSpec], metadata: &[(&str, &str)]) -> Vec<u8> {
     let mut entries = Map::new();
-    entries.insert("__metadata__".into(), json!({ "format": "pt" }));
+    let metadata = [("format", "pt")].iter().chain(metadata).map(|&(key, value)| (key.to_owned(), json!(value)));
+    entries.insert("__metadata__".into(), Value::Object(metadata.collect()));
     let mut offset = 0;
     for tensor in tensors {
         let end = offset + tensor.elements() * ELEMENT_BYTES;

@@ -8,6 +8,7 @@
 //!
 //! `model_index.json` has a notice that the weights are random.
 
+mod adapter;
 mod file;
 mod init;
 mod layout;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+pub use adapter::{AdapterLayout, AdapterPreset, write_adapter};
 pub(crate) use init::Init;
 pub(crate) use layout::TensorSpec;
 pub use preset::{DitSize, GemmaSize, JinaSize, Preset, VaeSize};
@@ -111,7 +113,7 @@ pub(crate) fn write_json(path: &Path, value: &Value) -> Result<(), SyntheticErro
 }
 
 pub(crate) fn write_tensors(path: &Path, tensors: &[TensorSpec], seed: u64) -> Result<(), SyntheticError> {
-    file::write(path, tensors, seed).map_err(at(path))
+    file::write(path, tensors, seed, &[]).map_err(at(path))
 }
 
 fn at(path: &Path) -> impl FnOnce(io::Error) -> SyntheticError + '_ {

@@ -5,6 +5,8 @@
 //! A [`Pipeline`] is used from one thread at a time; it holds no channel and no runtime and prints nothing. Its observer is
 //! called between steps, on the same thread, and can stop the work by returning [`ControlFlow::Break`].
 
+mod adaptable;
+mod adapters;
 mod denoise;
 mod info;
 mod layout;
@@ -19,8 +21,8 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use sakuga_model_core::{
-    ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo, Observer, Outcome, PreviewMethod,
-    Progress, Sampling, Stage, Timings, TokenCount, TokenCounter,
+    AdapterChoice, AdapterInspector, ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo,
+    Observer, Outcome, PreviewMethod, Progress, Sampling, Stage, Timings, TokenCount, TokenCounter,
 };
 
 pub use denoise::Denoiser;
@@ -40,6 +42,7 @@ use crate::error::{LoadError, TokenError};
 use crate::networks::next_dit;
 use crate::sampler::{Schedule, State as _, noise};
 use crate::tokens::TokenBatch;
+use adapters::AppliedAdapters;
 use layout::PARTS;
 pub(super) use layout::single_file;
 
@@ -72,6 +75,7 @@ struct Facts {
 /// A loaded checkpoint with its tokenizers.
 pub struct Pipeline {
     networks: Networks,
+    applied: AppliedAdapters,
     tokenizers: Arc<Tokenizers>,
     info: ModelInfo,
     weight_bytes: u64,
@@ -103,7 +107,8 @@ impl Pipeline {
         })?;
         let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone());
         let weight_bytes = weight_bytes(&reports, &options);
-        Ok((Self { networks, tokenizers: Arc::clone(&facts.tokenizers), info, weight_bytes }, reports))
+        let (tokenizers, applied) = (Arc::clone(&facts.tokenizers), AppliedAdapters::default());
+        Ok((Self { networks, applied, tokenizers, info, weight_bytes }, reports))
     }
 
     /// Facts about the model.
@@ -319,6 +324,25 @@ impl FamilyModel for Pipeline {
 
     fn warm_up(&self, sizes: &[WarmUpSize]) -> Result<(), EngineError> {
         Pipeline::warm_up(self, sizes)
+    }
+
+    fn adapters(&self) -> Option<Arc<dyn AdapterInspector>> {
+        Some(self.networks.adaptable.clone())
+    }
+
+    fn has_adapters(&self, adapters: &[AdapterChoice]) -> bool {
+        self.applied.are(adapters)
+    }
+
+    fn switch_adapters(&mut self, adapters: &[AdapterChoice]) -> Result<(), EngineError> {
+        let was_fast = self.networks.is_fast();
+        self.applied.switch(&mut self.networks, adapters).map_err(|error| EngineError::Failed(error.to_string()))?;
+        self.sync("changing adapters")?;
+        if self.networks.is_fast() != was_fast {
+            let reason = "the networks have no fast path with these adapters; the log says why";
+            return Err(EngineError::DeviceLost(reason.to_owned()));
+        }
+        self.sync("changing adapters")
     }
 
     fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {

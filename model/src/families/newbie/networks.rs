@@ -1,12 +1,14 @@
 //! The networks of a checkpoint on one device: text encoders, denoiser and decoders.
 
+use std::sync::Arc;
+
 use burn::tensor::{DType, Device, Tensor};
 use sakuga_model_core::{ComputePath, LoraChoice, MemoryProbe, Precision};
 
 use super::LoadOptions;
+use super::adaptable::{AdaptableParts, Masters, transformer_reader};
 use super::layout::components;
 use super::preview;
-use crate::checkpoint::adapters::{LoraSet, Selection};
 use crate::checkpoint::{Component, LoadReport, ModelFolder, TensorReader, WeightSource, weight_files};
 use crate::device::{OpenDevice, dtype};
 use crate::error::{LoadError, TokenError};
@@ -35,6 +37,9 @@ pub struct Networks {
     /// Latents to colours.
     pub linear_preview: LinearPreview,
     pub(super) place: Place,
+    /// The tensors that adapters of requests may change.
+    pub(super) adaptable: Arc<AdaptableParts>,
+    pub(super) masters: Masters,
 }
 
 /// What both encoders make of the rows of a request.
@@ -63,7 +68,12 @@ impl Networks {
         };
         let mut clock = LoadClock::new();
         let [part, text_encoder, clip_model, vae] = components(folder)?;
-        let (mut transformer, mut report) = read_transformer(&part, &reader(&part)?, &options.loras)?;
+        let weights = transformer_reader(&part, device, dtype, options.weights.clone(), &options.loras)?;
+        let (mut transformer, mut report) = read_transformer(&part, &weights)?;
+        let config = transformer.config().clone();
+        let denoiser = weights.adaptable(&|path| next_dit::key_map::aliases(&config, path));
+        drop(weights);
+        let masters = Masters::new(part, options.weights.clone(), options.loras.clone());
         if *precision == Precision::Fp8 {
             report.bytes = report.bytes.saturating_sub(fp8_bytes_saved(&transformer));
             if !is_description {
@@ -81,6 +91,8 @@ impl Networks {
         } else {
             Gemma3::load(&config, &weights)
         };
+        let gemma_tensors = (!options.offload_text_encoder).then(|| weights.at("layers").adaptable(&Gemma3::aliases));
+        let adaptable = Arc::new(AdaptableParts { denoiser, gemma: gemma_tensors });
         let gemma_report = clock.stamp(weights.finish()?);
 
         let weights = reader(&clip_model)?;
@@ -110,8 +122,8 @@ impl Networks {
         if !is_description {
             device.memory_cleanup();
         }
-        let networks =
-            Self { gemma, jina, transformer, vae, tiny_decoder, linear_preview, place: Place::new(device, *precision) };
+        let place = Place::new(device, *precision);
+        let networks = Self { gemma, jina, transformer, vae, tiny_decoder, linear_preview, place, adaptable, masters };
         if is_description {
             return Ok((networks, reports));
         }
@@ -158,6 +170,11 @@ impl Networks {
         ]
         .map(|(network, is_fast, note)| self.place.compute_path(network, is_fast, note))
         .into()
+    }
+
+    /// Which of the networks that adapters may change are on the fast path.
+    pub(super) fn is_fast(&self) -> [bool; 2] {
+        [self.transformer.is_fast(), self.gemma.is_fast()]
     }
 
     #[cfg(feature = "cuda")]
@@ -234,20 +251,12 @@ pub fn load_transformer(
     loras: &[LoraChoice],
 ) -> Result<(NextDit, LoadReport), LoadError> {
     let component = folder.component("transformer")?;
-    let weights = component.reader(device, dtype)?;
-    read_transformer(&component, &weights, loras)
+    let weights = transformer_reader(&component, device, dtype, WeightSource::Files, loras)?;
+    read_transformer(&component, &weights)
 }
 
-fn read_transformer(
-    component: &Component,
-    weights: &TensorReader,
-    loras: &[LoraChoice],
-) -> Result<(NextDit, LoadReport), LoadError> {
-    weights.rename(next_dit::key_map::canonical_name);
+fn read_transformer(component: &Component, weights: &TensorReader) -> Result<(NextDit, LoadReport), LoadError> {
     let config = component.parse(|value| NextDitConfig::from_json(value, weights))?;
-    if !loras.is_empty() {
-        weights.merge(LoraSet::open(loras, Selection::DENOISER)?)?;
-    }
     let transformer = NextDit::load(&config, weights);
     Ok((transformer, weights.finish()?))
 }

@@ -15,8 +15,8 @@ pub fn merge(weights: &TensorReader, adapters: LoraSet, unet: Option<&UnetConfig
     match unet {
         Some(config) => {
             let names = Names::new(config);
-            weights.merge_named(adapters, &|path| vec![names.ldm(path)])
+            weights.merge_named(adapters, &|path| vec![names.ldm(path).into()])
         }
-        None => weights.merge_named(adapters, &|path| vec![format!("text_model.{path}")]),
+        None => weights.merge_named(adapters, &|path| vec![format!("text_model.{path}").into()]),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Gemma3Config;
 use crate::checkpoint::TensorReader;
+use crate::nn::adaptable::BlockNames;
 use crate::nn::block::{Block, BlockKind, Gate, Heads, Norm, Pairing, Projection};
 
 /// Reads one decoder layer.
@@ -16,8 +17,7 @@ pub(super) fn load(config: &Gemma3Config, weights: &TensorReader) -> Block {
     };
     let stream_norm = |name: &str| norm(weights, name, hidden_size);
     let head_norm = |name: &str| norm(&attention, name, head_dim);
-    let qkv = [("q_proj", heads.query * head_dim), ("k_proj", heads.kv * head_dim), ("v_proj", heads.kv * head_dim)];
-    let gate_up = [("mlp.gate_proj", intermediate_size), ("mlp.up_proj", intermediate_size)];
+    let (qkv, gate_up) = (qkv(config), gate_up(config));
     Block {
         kind: BlockKind {
             heads,
@@ -33,6 +33,38 @@ pub(super) fn load(config: &Gemma3Config, weights: &TensorReader) -> Block {
         ffn_norm: [stream_norm("pre_feedforward_layernorm"), stream_norm("post_feedforward_layernorm")],
         head_norm: Some([head_norm("q_norm"), head_norm("k_norm")]),
         modulation: None,
+    }
+}
+
+/// The modules of the attention's input, and their outputs.
+fn qkv(config: &Gemma3Config) -> [(&'static str, usize); 3] {
+    let Heads { query, kv, dim } = heads(config);
+    [("q_proj", query * dim), ("k_proj", kv * dim), ("v_proj", kv * dim)]
+}
+
+/// The modules of the feed-forward's input, and their outputs.
+fn gate_up(config: &Gemma3Config) -> [(&'static str, usize); 2] {
+    [("mlp.gate_proj", config.intermediate_size), ("mlp.up_proj", config.intermediate_size)]
+}
+
+/// The names that [`load`] reads for layer `index`.
+pub(super) fn names(config: &Gemma3Config, index: usize) -> BlockNames {
+    let path = |name: &str| format!("layers.{index}.{name}");
+    let attention = |name: &str| path(&format!("self_attn.{name}"));
+    BlockNames {
+        qkv: qkv(config).map(|(name, rows)| (attention(name), rows)).into(),
+        out: (attention("o_proj"), config.hidden_size),
+        gate_up: gate_up(config).map(|(name, rows)| (path(name), rows)).into(),
+        down: (path("mlp.down_proj"), config.hidden_size),
+        norms: [
+            "input_layernorm",
+            "post_attention_layernorm",
+            "pre_feedforward_layernorm",
+            "post_feedforward_layernorm",
+        ]
+        .map(path),
+        head_norms: ["q_norm", "k_norm"].map(attention),
+        modulation: String::new(),
     }
 }
 

@@ -23,9 +23,11 @@ use burn::tensor::{DType, Tensor, bf16};
 pub use self::config::{Gemma3Config, LayerKind};
 use self::rope::AllPositions;
 use crate::checkpoint::TensorReader;
+use crate::checkpoint::adapters::Alias;
 use crate::error::TokenError;
 use crate::networks::text_passes::{FastTextPass, TextPasses};
 use crate::networks::token_lru::TextCounts;
+use crate::nn::adaptable::{self, AdaptableWeight};
 use crate::nn::block::Block;
 use crate::nn::ops;
 use crate::tokens::TokenBatch;
@@ -119,6 +121,24 @@ impl Gemma3 {
     #[must_use]
     pub fn plain(self) -> Self {
         Self { passes: self.passes.plain(), ..self }
+    }
+
+    /// Other names by which adapters call a module: those with the prefixes of larger checkpoints.
+    pub fn aliases(path: &str) -> Vec<Alias> {
+        PREFIXES.iter().map(|prefix| format!("{prefix}{path}").into()).collect()
+    }
+
+    /// The weights of all loaded layers, under the names without a prefix. Call [`weights_changed`](Self::weights_changed) after
+    /// a change.
+    pub(crate) fn adaptable(&mut self) -> Vec<AdaptableWeight<'_>> {
+        let config = &self.config;
+        let layers = self.blocks.iter_mut().enumerate();
+        layers.flat_map(|(index, block)| adaptable::block(block::names(config, index), block)).collect()
+    }
+
+    /// Drops what depends on the weights before a change.
+    pub(crate) fn weights_changed(&mut self) {
+        self.passes.weights_changed();
     }
 
     /// How often the cache saved work on a text since the network was loaded.

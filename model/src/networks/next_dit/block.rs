@@ -2,6 +2,7 @@
 
 use super::NextDitConfig;
 use crate::checkpoint::TensorReader;
+use crate::nn::adaptable::BlockNames;
 use crate::nn::block::{Block, BlockKind, Gate, Heads, Norm, Pairing, Projection};
 
 /// Reads one block; `modulated` says whether it has `adaLN_modulation`.
@@ -21,6 +22,20 @@ pub(super) fn load(config: &NextDitConfig, weights: &TensorReader, modulated: bo
         ffn_norm: [stream_norm("ffn_norm1"), stream_norm("ffn_norm2")],
         head_norm: config.qk_norm.then(|| [head_norm("q_norm"), head_norm("k_norm")]),
         modulation: modulated.then(|| weights.linear("adaLN_modulation.1", config.adaln_dim, 4 * dim, true)),
+    }
+}
+
+/// The names that [`load`] reads for the block at `path`.
+pub(super) fn names(config: &NextDitConfig, path: &str) -> BlockNames {
+    let path = |name: &str| format!("{path}.{name}");
+    BlockNames {
+        qkv: vec![(path("attention.qkv"), heads(config).width())],
+        out: (path("attention.out"), config.dim),
+        gate_up: ["w1", "w3"].map(|name| (path(&format!("feed_forward.{name}")), config.ffn_dim)).into(),
+        down: (path("feed_forward.w2"), config.dim),
+        norms: ["attention_norm1", "attention_norm2", "ffn_norm1", "ffn_norm2"].map(path),
+        head_norms: ["attention.q_norm", "attention.k_norm"].map(path),
+        modulation: path("adaLN_modulation.1"),
     }
 }
 

@@ -30,6 +30,7 @@ use burn::tensor::{DType, Tensor};
 
 use crate::checkpoint::TensorReader;
 use crate::nn::accelerated::Accelerated;
+use crate::nn::adaptable::{self, AdaptableWeight};
 use crate::nn::block::{Block, Positions};
 use crate::nn::ops;
 pub use crate::nn::rope::RopeTable;
@@ -116,6 +117,41 @@ impl NextDit {
     #[must_use]
     pub fn plain(self) -> Self {
         Self { fast: Accelerated::none(), ..self }
+    }
+
+    /// All weights under the names that [`load`](Self::load) reads. Call [`weights_changed`](Self::weights_changed) after a
+    /// change.
+    pub(crate) fn adaptable(&mut self) -> Vec<AdaptableWeight<'_>> {
+        let Self {
+            config, time, pooled, caption, patches, context_refiner, noise_refiner, layers, final_layer, ..
+        } = self;
+        let config: &NextDitConfig = config;
+        let mut weights = vec![adaptable::norm("cap_embedder.0", &mut caption.norm)];
+        let mut linears = vec![
+            ("t_embedder.mlp.0", &mut time.input),
+            ("t_embedder.mlp.2", &mut time.output),
+            ("cap_embedder.1", &mut caption.projection),
+            ("x_embedder", patches),
+            ("final_layer.linear", &mut final_layer.linear),
+            ("final_layer.adaLN_modulation.1", &mut final_layer.modulation),
+        ];
+        if let Some(PooledTextEmbedder { norm, projection, joined }) = pooled {
+            weights.push(adaptable::norm("clip_text_pooled_proj.0", norm));
+            linears.extend([("clip_text_pooled_proj.1", projection), ("time_text_embed.1", joined)]);
+        }
+        weights.extend(linears.into_iter().flat_map(|(path, layer)| adaptable::linear(path, layer)));
+        let stacks =
+            [("context_refiner", context_refiner), ("noise_refiner", noise_refiner), ("layers", layers)].into_iter();
+        weights.extend(stacks.flat_map(|(name, blocks)| {
+            let blocks = blocks.iter_mut().enumerate();
+            blocks.flat_map(move |(i, block)| adaptable::block(block::names(config, &format!("{name}.{i}")), block))
+        }));
+        weights
+    }
+
+    /// Drops the fast path, which holds the addresses of the weights before a change. The next evaluation builds it again.
+    pub(crate) fn weights_changed(&mut self) {
+        self.fast.rebuild();
     }
 
     /// Sizes of the network.

@@ -104,7 +104,7 @@ pub(super) fn profile(stage: Stage, took: Duration, steps: u32) -> StageProfile 
             Stage::Denoise => spans("denoiser", 2, steps),
             Stage::VaeEncode => spans("encoder", 1, 1),
             Stage::Decode => spans("decoder", 1, 1),
-            Stage::LoadModel | Stage::EncodeImage => Vec::new(),
+            Stage::LoadModel | Stage::LoadAdapters | Stage::EncodeImage => Vec::new(),
         },
         wall_ms,
         peaks: Some(PEAKS),

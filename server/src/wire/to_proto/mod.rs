@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use sakuga_model_core::{PreviewMethod, Stage, StepReport};
+use sakuga_model_core::{AdapterChoice, PreviewMethod, Stage, StepReport};
 use sakuga_proto::generation::v1::{self as generation, generate_event, generate_request};
 use sakuga_proto::prompt::v1 as prompt;
 use sakuga_schema::Strictness;
@@ -14,6 +14,7 @@ use crate::preview::PreviewFormat;
 use crate::request::{Request, default_negative_system_prompt};
 use crate::wire::{images, sampling, status};
 
+mod adapters;
 mod findings;
 mod models;
 mod observe;
@@ -21,6 +22,7 @@ mod system;
 mod telemetry;
 mod tokens;
 
+pub use adapters::{adapter_status, unusable_adapter};
 pub use findings::diagnostics;
 pub use models::model_status;
 pub use observe::{activity, compute_path, loading_phase, profile};
@@ -103,6 +105,7 @@ fn started(context: &JobContext) -> generation::Started {
 fn stage(stage: Stage) -> generation::Stage {
     match stage {
         Stage::LoadModel => generation::Stage::LoadModel,
+        Stage::LoadAdapters => generation::Stage::LoadAdapters,
         Stage::TextEncode => generation::Stage::TextEncode,
         Stage::VaeEncode => generation::Stage::VaeEncode,
         Stage::Denoise => generation::Stage::Denoise,
@@ -212,10 +215,20 @@ pub fn resolved(request: &Request) -> generation::GenerateRequest {
         }),
         // Left out where it is the default: the file of a request that gives none is the same as before the field existed.
         negative_system_prompt: Some(&spec.negative_system_prompt).filter(|own| *own != default).cloned(),
+        adapters: spec.adapters.iter().map(adapter).collect(),
         ..generation::GenerateRequest::default()
     };
     images::fill(&mut resolved, request.images());
     resolved
+}
+
+/// An adapter by its content, so that the same one is used again.
+fn adapter(choice: &AdapterChoice) -> generation::Adapter {
+    generation::Adapter {
+        source: Some(generation::adapter::Source::Sha256(choice.sha256.clone())),
+        scale: Some(choice.scale),
+        text_scale: Some(choice.text_scale),
+    }
 }
 
 fn preview_method(method: Option<PreviewMethod>) -> generation::PreviewMethod {

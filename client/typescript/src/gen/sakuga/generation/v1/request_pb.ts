@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/generation/v1/request.proto.
  */
 export const file_sakuga_generation_v1_request: GenFile = /*@__PURE__*/
-  fileDesc("CiJzYWt1Z2EvZ2VuZXJhdGlvbi92MS9yZXF1ZXN0LnByb3RvEhRzYWt1Z2EuZ2VuZXJhdGlvbi52MSK5BgoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoDeG1sGAIgASgJSAASKQoFdHlwZWQYAyABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYBCABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSFwoNbmVnYXRpdmVfdGV4dBgFIAEoCUgBEjsKD25lZ2F0aXZlX3Byb21wdBgGIAEoCzIgLnNha3VnYS5wcm9tcHQudjEuTmVnYXRpdmVQcm9tcHRIARINCgVtb2RlbBgHIAEoCRIaCg1zeXN0ZW1fcHJvbXB0GAggASgJSAKIAQESMAoIc2FtcGxpbmcYCSABKAsyHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TYW1wbGluZxINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SDgoGaW1hZ2VzGAwgASgNEhEKBHNlZWQYDSABKARIA4gBARI1CgdwcmV2aWV3GA4gASgLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuUHJldmlld09wdGlvbnMSHQoVZ3B1X3N0YXRzX2ludGVydmFsX21zGA8gASgNEg8KB3Byb2ZpbGUYECABKAgSIwoWbmVnYXRpdmVfc3lzdGVtX3Byb21wdBgRIAEoCUgEiAEBEi0KBGluaXQYEiABKAsyHy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Jbml0SW1hZ2USKAoEbWFzaxgTIAEoCzIaLnNha3VnYS5nZW5lcmF0aW9uLnYxLk1hc2sSNQoLc2Vjb25kX3Bhc3MYFCABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TZWNvbmRQYXNzEhUKDWltYWdlX2luZGljZXMYGiADKA0SMgoJZXhwYW5zaW9uGBsgASgLMh8uc2FrdWdhLmdlbmVyYXRpb24udjEuRXhwYW5zaW9uQggKBnByb21wdEIKCghuZWdhdGl2ZUIQCg5fc3lzdGVtX3Byb21wdEIHCgVfc2VlZEIZChdfbmVnYXRpdmVfc3lzdGVtX3Byb21wdCJqCglFeHBhbnNpb24SEAoIdGVtcGxhdGUYASABKAkSGQoRbmVnYXRpdmVfdGVtcGxhdGUYAiABKAkSDAoEc2VlZBgDIAEoBBIRCgl2YXJpYXRpb24YBCABKA0SDwoHY2hvaWNlcxgFIAMoCSKlAgoIU2FtcGxpbmcSLAoGc29sdmVyGAEgASgOMhwuc2FrdWdhLmdlbmVyYXRpb24udjEuU29sdmVyEg0KBXN0ZXBzGAIgASgNEhsKDmd1aWRhbmNlX3NjYWxlGAMgASgCSACIAQESGwoOZ3VpZGFuY2VfdW50aWwYBCABKAJIAYgBARIcCg9ndWlkYW5jZV9yZW5vcm0YBSABKAJIAogBARISCgVzaGlmdBgGIAEoAkgDiAEBEhoKDWd1aWRhbmNlX2Zyb20YByABKAJIBIgBAUIRCg9fZ3VpZGFuY2Vfc2NhbGVCEQoPX2d1aWRhbmNlX3VudGlsQhIKEF9ndWlkYW5jZV9yZW5vcm1CCAoGX3NoaWZ0QhAKDl9ndWlkYW5jZV9mcm9tIrgBCg5QcmV2aWV3T3B0aW9ucxIzCgZtZXRob2QYASABKA4yIy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5QcmV2aWV3TWV0aG9kEjEKBmZvcm1hdBgCIAEoDjIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlRm9ybWF0EhAKCG1heF9lZGdlGAMgASgNEhMKC2V2ZXJ5X3N0ZXBzGAQgASgNEhcKD21pbl9pbnRlcnZhbF9tcxgFIAEoDSpnCgZTb2x2ZXISFgoSU09MVkVSX1VOU1BFQ0lGSUVEEAASEAoMU09MVkVSX0VVTEVSEAESEwoPU09MVkVSX01JRFBPSU5UEAISDgoKU09MVkVSX1JLNBADEg4KClNPTFZFUl9EUE0QBCp/Cg1QcmV2aWV3TWV0aG9kEh4KGlBSRVZJRVdfTUVUSE9EX1VOU1BFQ0lGSUVEEAASFwoTUFJFVklFV19NRVRIT0RfTk9ORRABEhkKFVBSRVZJRVdfTUVUSE9EX0xJTkVBUhACEhoKFlBSRVZJRVdfTUVUSE9EX0RFQ09ERVIQAypvCgtJbWFnZUZvcm1hdBIcChhJTUFHRV9GT1JNQVRfVU5TUEVDSUZJRUQQABIVChFJTUFHRV9GT1JNQVRfSlBFRxABEhQKEElNQUdFX0ZPUk1BVF9QTkcQAhIVChFJTUFHRV9GT1JNQVRfV0VCUBADQqcBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCDFJlcXVlc3RQcm90b1ABWihzYWt1Z2EuZGV2L2dvL2dlbmVyYXRpb24vdjE7Z2VuZXJhdGlvbnYxogIDU0tHqgIUU2FrdWdhLkdlbmVyYXRpb24uVjG6AgNTS0fKAhRTYWt1Z2FcR2VuZXJhdGlvblxWMeoCFlNha3VnYTo6R2VuZXJhdGlvbjo6VjFiBnByb3RvMw", [file_sakuga_generation_v1_image_input, file_sakuga_prompt_v1_prompt, file_sakuga_prompt_v1_prompt_service]);
+  fileDesc("CiJzYWt1Z2EvZ2VuZXJhdGlvbi92MS9yZXF1ZXN0LnByb3RvEhRzYWt1Z2EuZ2VuZXJhdGlvbi52MSLqBgoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoDeG1sGAIgASgJSAASKQoFdHlwZWQYAyABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYBCABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSFwoNbmVnYXRpdmVfdGV4dBgFIAEoCUgBEjsKD25lZ2F0aXZlX3Byb21wdBgGIAEoCzIgLnNha3VnYS5wcm9tcHQudjEuTmVnYXRpdmVQcm9tcHRIARINCgVtb2RlbBgHIAEoCRIaCg1zeXN0ZW1fcHJvbXB0GAggASgJSAKIAQESMAoIc2FtcGxpbmcYCSABKAsyHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TYW1wbGluZxINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SDgoGaW1hZ2VzGAwgASgNEhEKBHNlZWQYDSABKARIA4gBARI1CgdwcmV2aWV3GA4gASgLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuUHJldmlld09wdGlvbnMSHQoVZ3B1X3N0YXRzX2ludGVydmFsX21zGA8gASgNEg8KB3Byb2ZpbGUYECABKAgSIwoWbmVnYXRpdmVfc3lzdGVtX3Byb21wdBgRIAEoCUgEiAEBEi0KBGluaXQYEiABKAsyHy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Jbml0SW1hZ2USKAoEbWFzaxgTIAEoCzIaLnNha3VnYS5nZW5lcmF0aW9uLnYxLk1hc2sSNQoLc2Vjb25kX3Bhc3MYFCABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TZWNvbmRQYXNzEi8KCGFkYXB0ZXJzGBkgAygLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuQWRhcHRlchIVCg1pbWFnZV9pbmRpY2VzGBogAygNEjIKCWV4cGFuc2lvbhgbIAEoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkV4cGFuc2lvbkIICgZwcm9tcHRCCgoIbmVnYXRpdmVCEAoOX3N5c3RlbV9wcm9tcHRCBwoFX3NlZWRCGQoXX25lZ2F0aXZlX3N5c3RlbV9wcm9tcHQiewoHQWRhcHRlchIOCgRuYW1lGAEgASgJSAASEAoGc2hhMjU2GAIgASgJSAASEgoFc2NhbGUYAyABKAJIAYgBARIXCgp0ZXh0X3NjYWxlGAQgASgCSAKIAQFCCAoGc291cmNlQggKBl9zY2FsZUINCgtfdGV4dF9zY2FsZSJqCglFeHBhbnNpb24SEAoIdGVtcGxhdGUYASABKAkSGQoRbmVnYXRpdmVfdGVtcGxhdGUYAiABKAkSDAoEc2VlZBgDIAEoBBIRCgl2YXJpYXRpb24YBCABKA0SDwoHY2hvaWNlcxgFIAMoCSKlAgoIU2FtcGxpbmcSLAoGc29sdmVyGAEgASgOMhwuc2FrdWdhLmdlbmVyYXRpb24udjEuU29sdmVyEg0KBXN0ZXBzGAIgASgNEhsKDmd1aWRhbmNlX3NjYWxlGAMgASgCSACIAQESGwoOZ3VpZGFuY2VfdW50aWwYBCABKAJIAYgBARIcCg9ndWlkYW5jZV9yZW5vcm0YBSABKAJIAogBARISCgVzaGlmdBgGIAEoAkgDiAEBEhoKDWd1aWRhbmNlX2Zyb20YByABKAJIBIgBAUIRCg9fZ3VpZGFuY2Vfc2NhbGVCEQoPX2d1aWRhbmNlX3VudGlsQhIKEF9ndWlkYW5jZV9yZW5vcm1CCAoGX3NoaWZ0QhAKDl9ndWlkYW5jZV9mcm9tIrgBCg5QcmV2aWV3T3B0aW9ucxIzCgZtZXRob2QYASABKA4yIy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5QcmV2aWV3TWV0aG9kEjEKBmZvcm1hdBgCIAEoDjIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlRm9ybWF0EhAKCG1heF9lZGdlGAMgASgNEhMKC2V2ZXJ5X3N0ZXBzGAQgASgNEhcKD21pbl9pbnRlcnZhbF9tcxgFIAEoDSpnCgZTb2x2ZXISFgoSU09MVkVSX1VOU1BFQ0lGSUVEEAASEAoMU09MVkVSX0VVTEVSEAESEwoPU09MVkVSX01JRFBPSU5UEAISDgoKU09MVkVSX1JLNBADEg4KClNPTFZFUl9EUE0QBCp/Cg1QcmV2aWV3TWV0aG9kEh4KGlBSRVZJRVdfTUVUSE9EX1VOU1BFQ0lGSUVEEAASFwoTUFJFVklFV19NRVRIT0RfTk9ORRABEhkKFVBSRVZJRVdfTUVUSE9EX0xJTkVBUhACEhoKFlBSRVZJRVdfTUVUSE9EX0RFQ09ERVIQAypvCgtJbWFnZUZvcm1hdBIcChhJTUFHRV9GT1JNQVRfVU5TUEVDSUZJRUQQABIVChFJTUFHRV9GT1JNQVRfSlBFRxABEhQKEElNQUdFX0ZPUk1BVF9QTkcQAhIVChFJTUFHRV9GT1JNQVRfV0VCUBADQqcBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCDFJlcXVlc3RQcm90b1ABWihzYWt1Z2EuZGV2L2dvL2dlbmVyYXRpb24vdjE7Z2VuZXJhdGlvbnYxogIDU0tHqgIUU2FrdWdhLkdlbmVyYXRpb24uVjG6AgNTS0fKAhRTYWt1Z2FcR2VuZXJhdGlvblxWMeoCFlNha3VnYTo6R2VuZXJhdGlvbjo6VjFiBnByb3RvMw", [file_sakuga_generation_v1_image_input, file_sakuga_prompt_v1_prompt, file_sakuga_prompt_v1_prompt_service]);
 
 /**
  * One request for pictures. Every field but the prompt has a default; `started` shows what each became.
@@ -187,6 +187,14 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
   secondPass?: SecondPass | undefined;
 
   /**
+   * Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order; ListAdapters has their names. At
+   * most 8. A request without adapters gives the same bits as if none had ever been used.
+   *
+   * @generated from field: repeated sakuga.generation.v1.Adapter adapters = 25;
+   */
+  adapters: Adapter[];
+
+  /**
    * Which pictures of the batch to draw, by index from 0 to one below `images`; each at most once. Empty: all of them. A
    * picture has the same bytes as in the whole batch, and its index everywhere: in events, artifacts and metadata. Pictures
    * that are computed together in the whole batch are computed together for any of them, since sums are rounded
@@ -211,6 +219,58 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
  */
 export const GenerateRequestSchema: GenMessage<GenerateRequest> = /*@__PURE__*/
   messageDesc(file_sakuga_generation_v1_request, 0);
+
+/**
+ * An adapter of a request.
+ *
+ * @generated from message sakuga.generation.v1.Adapter
+ */
+export type Adapter = Message<"sakuga.generation.v1.Adapter"> & {
+  /**
+   * Which adapter. Required.
+   *
+   * @generated from oneof sakuga.generation.v1.Adapter.source
+   */
+  source: {
+    /**
+     * Its name, as ListAdapters gives it.
+     *
+     * @generated from field: string name = 1;
+     */
+    value: string;
+    case: "name";
+  } | {
+    /**
+     * The SHA-256 of its content in 64 hexadecimal digits, as ListAdapters gives it. `started` and the record in a picture's
+     * file name adapters by it, so that the same content is used again.
+     *
+     * @generated from field: string sha256 = 2;
+     */
+    value: string;
+    case: "sha256";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Factor on its effect on the denoiser, -10 to 10; 0 has no effect. Absent: 1, as trained.
+   *
+   * @generated from field: optional float scale = 3;
+   */
+  scale?: number | undefined;
+
+  /**
+   * Factor on its effect on the text encoders, -10 to 10; 0 has no effect. Absent: the same as `scale`.
+   *
+   * @generated from field: optional float text_scale = 4;
+   */
+  textScale?: number | undefined;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.Adapter.
+ * Use `create(AdapterSchema)` to create a new message.
+ */
+export const AdapterSchema: GenMessage<Adapter> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_request, 1);
 
 /**
  * What a client made prompts from, by its own choices. All of it together has at most twice the bytes of a prompt.
@@ -259,7 +319,7 @@ export type Expansion = Message<"sakuga.generation.v1.Expansion"> & {
  * Use `create(ExpansionSchema)` to create a new message.
  */
 export const ExpansionSchema: GenMessage<Expansion> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 1);
+  messageDesc(file_sakuga_generation_v1_request, 2);
 
 /**
  * How the latents are integrated. Each model has its own defaults, `sakuga.system.v1.Model.default_sampling`; those of a
@@ -329,7 +389,7 @@ export type Sampling = Message<"sakuga.generation.v1.Sampling"> & {
  * Use `create(SamplingSchema)` to create a new message.
  */
 export const SamplingSchema: GenMessage<Sampling> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 2);
+  messageDesc(file_sakuga_generation_v1_request, 3);
 
 /**
  * What previews to send.
@@ -378,7 +438,7 @@ export type PreviewOptions = Message<"sakuga.generation.v1.PreviewOptions"> & {
  * Use `create(PreviewOptionsSchema)` to create a new message.
  */
 export const PreviewOptionsSchema: GenMessage<PreviewOptions> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_request, 3);
+  messageDesc(file_sakuga_generation_v1_request, 4);
 
 /**
  * The solvers.

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/model/v1/model_service.proto.
  */
 export const file_sakuga_model_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNzYWt1Z2EvbW9kZWwvdjEvbW9kZWxfc2VydmljZS5wcm90bxIPc2FrdWdhLm1vZGVsLnYxIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ip4BChJMaXN0TW9kZWxzUmVzcG9uc2USLAoGbW9kZWxzGAEgAygLMhwuc2FrdWdhLm1vZGVsLnYxLk1vZGVsU3RhdHVzEiAKE21lbW9yeV9idWRnZXRfYnl0ZXMYAiABKARIAIgBARIgChhob3N0X21lbW9yeV9idWRnZXRfYnl0ZXMYAyABKARCFgoUX21lbW9yeV9idWRnZXRfYnl0ZXMigwIKC01vZGVsU3RhdHVzEgwKBG5hbWUYASABKAkSEgoKaXNfZGVmYXVsdBgCIAEoCBIqCgVzdGF0ZRgDIAEoDjIbLnNha3VnYS5tb2RlbC52MS5Nb2RlbFN0YXRlEg8KB2ZhaWx1cmUYBCABKAkSFAoMd2VpZ2h0X2J5dGVzGAUgASgEEhIKCmhvc3RfYnl0ZXMYBiABKAQSLQoJbGFzdF91c2VkGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZmYW1pbHkYCCABKAkSLAoLaW5mb3JtYXRpb24YCSABKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsIiAKEExvYWRNb2RlbFJlcXVlc3QSDAoEbmFtZRgBIAEoCSJAChFMb2FkTW9kZWxSZXNwb25zZRIrCgVtb2RlbBgBIAEoCzIcLnNha3VnYS5tb2RlbC52MS5Nb2RlbFN0YXR1cyIiChJVbmxvYWRNb2RlbFJlcXVlc3QSDAoEbmFtZRgBIAEoCSJCChNVbmxvYWRNb2RlbFJlc3BvbnNlEisKBW1vZGVsGAEgASgLMhwuc2FrdWdhLm1vZGVsLnYxLk1vZGVsU3RhdHVzKqUBCgpNb2RlbFN0YXRlEhsKF01PREVMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGAoUTU9ERUxfU1RBVEVfVU5MT0FERUQQARIXChNNT0RFTF9TVEFURV9PTl9IT1NUEAISFwoTTU9ERUxfU1RBVEVfTE9BRElORxADEhYKEk1PREVMX1NUQVRFX0xPQURFRBAEEhYKEk1PREVMX1NUQVRFX0ZBSUxFRBAFMpMCCgxNb2RlbFNlcnZpY2USVQoKTGlzdE1vZGVscxIiLnNha3VnYS5tb2RlbC52MS5MaXN0TW9kZWxzUmVxdWVzdBojLnNha3VnYS5tb2RlbC52MS5MaXN0TW9kZWxzUmVzcG9uc2USUgoJTG9hZE1vZGVsEiEuc2FrdWdhLm1vZGVsLnYxLkxvYWRNb2RlbFJlcXVlc3QaIi5zYWt1Z2EubW9kZWwudjEuTG9hZE1vZGVsUmVzcG9uc2USWAoLVW5sb2FkTW9kZWwSIy5zYWt1Z2EubW9kZWwudjEuVW5sb2FkTW9kZWxSZXF1ZXN0GiQuc2FrdWdhLm1vZGVsLnYxLlVubG9hZE1vZGVsUmVzcG9uc2VCjgEKE2Rldi5zYWt1Z2EubW9kZWwudjFCEU1vZGVsU2VydmljZVByb3RvUAFaHnNha3VnYS5kZXYvZ28vbW9kZWwvdjE7bW9kZWx2MaICA1NLTaoCD1Nha3VnYS5Nb2RlbC5WMboCA1NLTcoCD1Nha3VnYVxNb2RlbFxWMeoCEVNha3VnYTo6TW9kZWw6OlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_sakuga_system_v1_system_service]);
+  fileDesc("CiNzYWt1Z2EvbW9kZWwvdjEvbW9kZWxfc2VydmljZS5wcm90bxIPc2FrdWdhLm1vZGVsLnYxIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ip4BChJMaXN0TW9kZWxzUmVzcG9uc2USLAoGbW9kZWxzGAEgAygLMhwuc2FrdWdhLm1vZGVsLnYxLk1vZGVsU3RhdHVzEiAKE21lbW9yeV9idWRnZXRfYnl0ZXMYAiABKARIAIgBARIgChhob3N0X21lbW9yeV9idWRnZXRfYnl0ZXMYAyABKARCFgoUX21lbW9yeV9idWRnZXRfYnl0ZXMigwIKC01vZGVsU3RhdHVzEgwKBG5hbWUYASABKAkSEgoKaXNfZGVmYXVsdBgCIAEoCBIqCgVzdGF0ZRgDIAEoDjIbLnNha3VnYS5tb2RlbC52MS5Nb2RlbFN0YXRlEg8KB2ZhaWx1cmUYBCABKAkSFAoMd2VpZ2h0X2J5dGVzGAUgASgEEhIKCmhvc3RfYnl0ZXMYBiABKAQSLQoJbGFzdF91c2VkGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZmYW1pbHkYCCABKAkSLAoLaW5mb3JtYXRpb24YCSABKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsIiAKEExvYWRNb2RlbFJlcXVlc3QSDAoEbmFtZRgBIAEoCSJAChFMb2FkTW9kZWxSZXNwb25zZRIrCgVtb2RlbBgBIAEoCzIcLnNha3VnYS5tb2RlbC52MS5Nb2RlbFN0YXR1cyIiChJVbmxvYWRNb2RlbFJlcXVlc3QSDAoEbmFtZRgBIAEoCSJCChNVbmxvYWRNb2RlbFJlc3BvbnNlEisKBW1vZGVsGAEgASgLMhwuc2FrdWdhLm1vZGVsLnYxLk1vZGVsU3RhdHVzIhUKE0xpc3RBZGFwdGVyc1JlcXVlc3QifAoUTGlzdEFkYXB0ZXJzUmVzcG9uc2USMAoIYWRhcHRlcnMYASADKAsyHi5zYWt1Z2EubW9kZWwudjEuQWRhcHRlclN0YXR1cxIyCgh1bnVzYWJsZRgCIAMoCzIgLnNha3VnYS5tb2RlbC52MS5VbnVzYWJsZUFkYXB0ZXIisgEKDUFkYXB0ZXJTdGF0dXMSDAoEbmFtZRgBIAEoCRIOCgZzaGEyNTYYAiABKAkSDAoEc2l6ZRgDIAEoBBIRCglhbGdvcml0aG0YBCABKAkSDAoEcmFuaxgFIAEoDRISCgpiYXNlX21vZGVsGAYgASgJEhUKDXRyaWdnZXJfd29yZHMYByADKAkSKQoEZml0cxgIIAMoCzIbLnNha3VnYS5tb2RlbC52MS5BZGFwdGVyRml0IqkBCgpBZGFwdGVyRml0Eg0KBW1vZGVsGAEgASgJEhEKCWlzX3VzYWJsZRgCIAEoCBIPCgdtb2R1bGVzGAMgASgNEhQKDHRleHRfbW9kdWxlcxgEIAEoDRIRCgl1bm1hdGNoZWQYBSABKA0SEAoIcHJvYmxlbXMYBiADKAkSFQoNdGV4dF9wcm9ibGVtcxgHIAMoCRIWCg5uZWFyZXN0X2xheW91dBgIIAEoCSIvCg9VbnVzYWJsZUFkYXB0ZXISDAoEbmFtZRgBIAEoCRIOCgZyZWFzb24YAiABKAkqpQEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVDSUZJRUQQABIYChRNT0RFTF9TVEFURV9VTkxPQURFRBABEhcKE01PREVMX1NUQVRFX09OX0hPU1QQAhIXChNNT0RFTF9TVEFURV9MT0FESU5HEAMSFgoSTU9ERUxfU1RBVEVfTE9BREVEEAQSFgoSTU9ERUxfU1RBVEVfRkFJTEVEEAUy8AIKDE1vZGVsU2VydmljZRJVCgpMaXN0TW9kZWxzEiIuc2FrdWdhLm1vZGVsLnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiMuc2FrdWdhLm1vZGVsLnYxLkxpc3RNb2RlbHNSZXNwb25zZRJSCglMb2FkTW9kZWwSIS5zYWt1Z2EubW9kZWwudjEuTG9hZE1vZGVsUmVxdWVzdBoiLnNha3VnYS5tb2RlbC52MS5Mb2FkTW9kZWxSZXNwb25zZRJYCgtVbmxvYWRNb2RlbBIjLnNha3VnYS5tb2RlbC52MS5VbmxvYWRNb2RlbFJlcXVlc3QaJC5zYWt1Z2EubW9kZWwudjEuVW5sb2FkTW9kZWxSZXNwb25zZRJbCgxMaXN0QWRhcHRlcnMSJC5zYWt1Z2EubW9kZWwudjEuTGlzdEFkYXB0ZXJzUmVxdWVzdBolLnNha3VnYS5tb2RlbC52MS5MaXN0QWRhcHRlcnNSZXNwb25zZUKOAQoTZGV2LnNha3VnYS5tb2RlbC52MUIRTW9kZWxTZXJ2aWNlUHJvdG9QAVoec2FrdWdhLmRldi9nby9tb2RlbC92MTttb2RlbHYxogIDU0tNqgIPU2FrdWdhLk1vZGVsLlYxugIDU0tNygIPU2FrdWdhXE1vZGVsXFYx6gIRU2FrdWdhOjpNb2RlbDo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_sakuga_system_v1_system_service]);
 
 /**
  * Asks for the models.
@@ -228,6 +228,218 @@ export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__P
   messageDesc(file_sakuga_model_v1_model_service, 6);
 
 /**
+ * Asks for the adapters.
+ *
+ * @generated from message sakuga.model.v1.ListAdaptersRequest
+ */
+export type ListAdaptersRequest = Message<"sakuga.model.v1.ListAdaptersRequest"> & {
+};
+
+/**
+ * Describes the message sakuga.model.v1.ListAdaptersRequest.
+ * Use `create(ListAdaptersRequestSchema)` to create a new message.
+ */
+export const ListAdaptersRequestSchema: GenMessage<ListAdaptersRequest> = /*@__PURE__*/
+  messageDesc(file_sakuga_model_v1_model_service, 7);
+
+/**
+ * The adapters.
+ *
+ * @generated from message sakuga.model.v1.ListAdaptersResponse
+ */
+export type ListAdaptersResponse = Message<"sakuga.model.v1.ListAdaptersResponse"> & {
+  /**
+   * By name.
+   *
+   * @generated from field: repeated sakuga.model.v1.AdapterStatus adapters = 1;
+   */
+  adapters: AdapterStatus[];
+
+  /**
+   * Files that are in the server's folder of adapters and cannot be used.
+   *
+   * @generated from field: repeated sakuga.model.v1.UnusableAdapter unusable = 2;
+   */
+  unusable: UnusableAdapter[];
+};
+
+/**
+ * Describes the message sakuga.model.v1.ListAdaptersResponse.
+ * Use `create(ListAdaptersResponseSchema)` to create a new message.
+ */
+export const ListAdaptersResponseSchema: GenMessage<ListAdaptersResponse> = /*@__PURE__*/
+  messageDesc(file_sakuga_model_v1_model_service, 8);
+
+/**
+ * One adapter.
+ *
+ * @generated from message sakuga.model.v1.AdapterStatus
+ */
+export type AdapterStatus = Message<"sakuga.model.v1.AdapterStatus"> & {
+  /**
+   * What `Adapter.name` names: the name of its file without the extension, or of its folder.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The SHA-256 of its file in 64 hexadecimal digits; of a folder, that of `adapter_model.safetensors` followed by
+   * `adapter_config.json`.
+   *
+   * @generated from field: string sha256 = 2;
+   */
+  sha256: string;
+
+  /**
+   * Bytes of its weights.
+   *
+   * @generated from field: uint64 size = 3;
+   */
+  size: bigint;
+
+  /**
+   * `LoRA`, `LoHa`, `LoKr` or `DoRA`.
+   *
+   * @generated from field: string algorithm = 4;
+   */
+  algorithm: string;
+
+  /**
+   * The largest rank of its modules. 0: they have none.
+   *
+   * @generated from field: uint32 rank = 5;
+   */
+  rank: number;
+
+  /**
+   * The base model that its metadata name. Empty: they name none.
+   *
+   * @generated from field: string base_model = 6;
+   */
+  baseModel: string;
+
+  /**
+   * The trigger words that its metadata name, or the tags that were most frequent in its training.
+   *
+   * @generated from field: repeated string trigger_words = 7;
+   */
+  triggerWords: string[];
+
+  /**
+   * Whether it fits each model that takes adapters.
+   *
+   * @generated from field: repeated sakuga.model.v1.AdapterFit fits = 8;
+   */
+  fits: AdapterFit[];
+};
+
+/**
+ * Describes the message sakuga.model.v1.AdapterStatus.
+ * Use `create(AdapterStatusSchema)` to create a new message.
+ */
+export const AdapterStatusSchema: GenMessage<AdapterStatus> = /*@__PURE__*/
+  messageDesc(file_sakuga_model_v1_model_service, 9);
+
+/**
+ * Whether an adapter fits a model.
+ *
+ * @generated from message sakuga.model.v1.AdapterFit
+ */
+export type AdapterFit = Message<"sakuga.model.v1.AdapterFit"> & {
+  /**
+   * The model.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * Whether a request can use it with this model. If not, `problems` says why.
+   *
+   * @generated from field: bool is_usable = 2;
+   */
+  isUsable: boolean;
+
+  /**
+   * Modules of the denoiser that it changes.
+   *
+   * @generated from field: uint32 modules = 3;
+   */
+  modules: number;
+
+  /**
+   * Modules of the text encoders that it changes.
+   *
+   * @generated from field: uint32 text_modules = 4;
+   */
+  textModules: number;
+
+  /**
+   * Modules and keys of the adapter for which the model has no counterpart.
+   *
+   * @generated from field: uint32 unmatched = 5;
+   */
+  unmatched: number;
+
+  /**
+   * What does not match, the first few.
+   *
+   * @generated from field: repeated string problems = 6;
+   */
+  problems: string[];
+
+  /**
+   * What does not match in its part for the text encoders. With `Adapter.text_scale` 0 that part is not used.
+   *
+   * @generated from field: repeated string text_problems = 7;
+   */
+  textProblems: string[];
+
+  /**
+   * The known layout that is most like its own, such as `FLUX.1, diffusers names`. Empty: it fits, or none is like it.
+   *
+   * @generated from field: string nearest_layout = 8;
+   */
+  nearestLayout: string;
+};
+
+/**
+ * Describes the message sakuga.model.v1.AdapterFit.
+ * Use `create(AdapterFitSchema)` to create a new message.
+ */
+export const AdapterFitSchema: GenMessage<AdapterFit> = /*@__PURE__*/
+  messageDesc(file_sakuga_model_v1_model_service, 10);
+
+/**
+ * A file that cannot be used.
+ *
+ * @generated from message sakuga.model.v1.UnusableAdapter
+ */
+export type UnusableAdapter = Message<"sakuga.model.v1.UnusableAdapter"> & {
+  /**
+   * The name of the file or folder.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Why not.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message sakuga.model.v1.UnusableAdapter.
+ * Use `create(UnusableAdapterSchema)` to create a new message.
+ */
+export const UnusableAdapterSchema: GenMessage<UnusableAdapter> = /*@__PURE__*/
+  messageDesc(file_sakuga_model_v1_model_service, 11);
+
+/**
  * Where the weights of a model are.
  *
  * @generated from enum sakuga.model.v1.ModelState
@@ -320,6 +532,16 @@ export const ModelService: GenService<{
     methodKind: "unary";
     input: typeof UnloadModelRequestSchema;
     output: typeof UnloadModelResponseSchema;
+  },
+  /**
+   * The adapters that requests may use, and which models they fit.
+   *
+   * @generated from rpc sakuga.model.v1.ModelService.ListAdapters
+   */
+  listAdapters: {
+    methodKind: "unary";
+    input: typeof ListAdaptersRequestSchema;
+    output: typeof ListAdaptersResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_sakuga_model_v1_model_service, 0);

@@ -56,7 +56,7 @@ export type Activity = Message<"sakuga.system.v1.Activity"> & {
   jobId: string;
 
   /**
-   * The part of the pipeline that it is in: `load_model`, `text_encode`, `denoise`, `decode` or
+   * The part of the pipeline that it is in: `load_model`, `load_adapters`, `text_encode`, `denoise`, `decode` or
    * `encode_image`. Empty: none.
    *
    * @generated from field: string stage = 6;

@@ -1,0 +1,121 @@
+//! The files of an adapter: its weights and, of a PEFT folder, its configuration.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::bounded::{CONFIG_BYTES_MAX, read_bounded};
+use crate::checkpoint::SafetensorsFile;
+use crate::error::LoadError;
+
+/// The weights of an adapter, and the parsed `adapter_config.json` if there is one.
+#[derive(Debug)]
+pub struct AdapterContent {
+    path: PathBuf,
+    file: SafetensorsFile,
+    config: Option<Value>,
+}
+
+/// The files of an adapter.
+struct Files {
+    weights: PathBuf,
+    config: Option<PathBuf>,
+}
+
+impl Files {
+    /// The files of the adapter at `path`. A configuration applies only to the file `adapter_model.safetensors` next to it.
+    fn of(path: &Path) -> Result<Self, LoadError> {
+        let metadata = std::fs::metadata(path).map_err(|source| LoadError::read(path, source))?;
+        let weights = if metadata.is_dir() { path.join("adapter_model.safetensors") } else { path.to_owned() };
+        let config = weights.with_file_name("adapter_config.json");
+        let applies = weights.file_name().is_some_and(|name| name == "adapter_model.safetensors") && config.is_file();
+        Ok(Self { weights, config: applies.then_some(config) })
+    }
+
+    /// The bytes of the configuration.
+    fn config(&self) -> Result<Option<(&Path, Vec<u8>)>, LoadError> {
+        let read = |path: &'_ PathBuf| read_bounded(path, CONFIG_BYTES_MAX);
+        self.config.as_ref().map(|path| Ok((path.as_path(), read(path)?))).transpose()
+    }
+}
+
+impl AdapterContent {
+    /// Maps the files of the adapter at `path`, a file or a folder.
+    ///
+    /// # Errors
+    /// A file cannot be read, is truncated, or is malformed.
+    pub fn map(path: &Path) -> Result<Self, LoadError> {
+        let files = Files::of(path)?;
+        let config = files.config()?.map(|(path, bytes)| parse(path, &bytes)).transpose()?;
+        Ok(Self { path: path.to_owned(), file: SafetensorsFile::open(&files.weights)?, config })
+    }
+
+    /// Reads the files into memory, where later changes on disk do not reach them.
+    ///
+    /// # Errors
+    /// As [`map`](Self::map), or their [`digest`](Self::digest) is not `sha256`.
+    pub fn read(path: &Path, sha256: &str) -> Result<Self, LoadError> {
+        let files = Files::of(path)?;
+        let bytes = std::fs::read(&files.weights).map_err(|source| LoadError::read(&files.weights, source))?;
+        let mut hash = Sha256::new();
+        hash.update(&bytes);
+        let config = files.config()?;
+        if let Some((_, bytes)) = &config {
+            hash.update(bytes);
+        }
+        if hexadecimal(hash) != sha256 {
+            let problem = format!("its content is no longer the one with the SHA-256 {sha256}; send the request again");
+            return Err(LoadError::Lora { path: path.to_owned(), problems: vec![problem] });
+        }
+        let config = config.map(|(path, bytes)| parse(path, &bytes)).transpose()?;
+        Ok(Self { path: path.to_owned(), file: SafetensorsFile::from_bytes(&files.weights, bytes)?, config })
+    }
+
+    /// The SHA-256 of the adapter at `path` in lower-case hexadecimal digits: of the file, or of a folder's weights followed by
+    /// its configuration.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn digest(path: &Path) -> Result<String, LoadError> {
+        let files = Files::of(path)?;
+        let failed = |source| LoadError::read(&files.weights, source);
+        let mut file = File::open(&files.weights).map_err(failed)?;
+        let (mut hash, mut chunk) = (Sha256::new(), vec![0; 1 << 20]);
+        loop {
+            match file.read(&mut chunk).map_err(failed)? {
+                0 => break,
+                count => hash.update(&chunk[..count]),
+            }
+        }
+        if let Some((_, bytes)) = files.config()? {
+            hash.update(bytes);
+        }
+        Ok(hexadecimal(hash))
+    }
+
+    /// The file or folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file with its weights.
+    pub fn file(&self) -> &SafetensorsFile {
+        &self.file
+    }
+
+    /// Its configuration.
+    pub(super) fn config(&self) -> Option<&Value> {
+        self.config.as_ref()
+    }
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> Result<Value, LoadError> {
+    serde_json::from_slice(bytes).map_err(|source| LoadError::Json { path: path.to_owned(), source })
+}
+
+fn hexadecimal(hash: Sha256) -> String {
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,155 @@
+//! Finding the adapters that a request names, or every fault with the nearest remedy.
+
+use sakuga_model_core::{AdapterChoice, Limit, limits};
+
+use super::listing::{ListedAdapter, Listing};
+use crate::error::Violation;
+use crate::models::{ServedModel, nearest};
+
+/// Problems of an adapter that are quoted in a violation.
+const PROBLEMS_SHOWN: usize = 3;
+
+/// An adapter as a request names it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequestedAdapter {
+    /// Which one; `None`: the request does not say.
+    pub source: Option<AdapterSource>,
+    /// Factor on its effect on the denoiser; `None`: 1.
+    pub scale: Option<f32>,
+    /// Factor on its effect on the text encoders; `None`: as `scale`.
+    pub text_scale: Option<f32>,
+}
+
+/// Which adapter a request means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AdapterSource {
+    /// The one with this name.
+    Name(String),
+    /// The one with this content, in hexadecimal digits.
+    Sha256(String),
+}
+
+impl RequestedAdapter {
+    /// Whether the listing has it.
+    pub(super) fn is_in(&self, listing: &Listing) -> bool {
+        self.source.as_ref().is_none_or(|source| find(source, listing).is_some())
+    }
+}
+
+fn find<'a>(source: &AdapterSource, listing: &'a Listing) -> Option<&'a ListedAdapter> {
+    listing.adapters.iter().find(|adapter| match source {
+        AdapterSource::Name(name) => adapter.name == *name,
+        AdapterSource::Sha256(sha256) => adapter.sha256().eq_ignore_ascii_case(sha256),
+    })
+}
+
+/// The adapters for `model`. Every fault is added to `faults`.
+pub(super) fn choose(
+    requested: &[RequestedAdapter],
+    listing: &Listing,
+    has_folder: bool,
+    model: &ServedModel,
+    faults: &mut Vec<Violation>,
+) -> Vec<AdapterChoice> {
+    let max = limits::ADAPTERS.max;
+    if requested.len() > max {
+        let text = format!("{} adapters are too many; use at most {max}", requested.len());
+        faults.push(Violation::new(limits::ADAPTERS.field, Violation::OUT_OF_RANGE, text));
+        return Vec::new();
+    }
+    if model.adapters.is_none() {
+        let text = format!(
+            "`{}` takes no adapters per request; the operator can merge them at the start of the server with --lora",
+            model.name()
+        );
+        faults.push(Violation::new(limits::ADAPTERS.field, Violation::CONFLICT, text));
+        return Vec::new();
+    }
+    let mut chosen = Vec::with_capacity(requested.len());
+    for (index, adapter) in requested.iter().enumerate() {
+        let field = |name: &str| format!("adapters[{index}]{name}");
+        let scale = adapter.scale.unwrap_or(1.0);
+        let text_scale = adapter.text_scale.unwrap_or(scale);
+        let is_in_range = [
+            in_range(field(".scale"), limits::ADAPTER_SCALE, scale, faults),
+            adapter.text_scale.is_none()
+                || in_range(field(".text_scale"), limits::ADAPTER_TEXT_SCALE, text_scale, faults),
+        ];
+        let Some(source) = &adapter.source else {
+            let text = "set `name` to the name of an adapter or `sha256` to its content; ListAdapters has both";
+            faults.push(Violation::new(field(""), Violation::REQUIRED, text));
+            continue;
+        };
+        let Some(found) = find(source, listing) else {
+            let (name, text) = unknown(source, listing, has_folder);
+            faults.push(Violation::new(field(name), Violation::UNKNOWN_VALUE, text));
+            continue;
+        };
+        let Some(description) = found.description(model.id) else { continue };
+        let problems = description.problems_at(text_scale);
+        if !problems.is_empty() {
+            let text = misfit(found, model, &problems, &description.nearest_layout);
+            faults.push(Violation::new(field(""), Violation::DOES_NOT_FIT, text));
+        } else if is_in_range == [true; 2] {
+            let (name, path, sha256) = (found.name.clone(), found.path.clone(), description.sha256.clone());
+            chosen.push(AdapterChoice { name, path, sha256, scale, text_scale });
+        }
+    }
+    chosen
+}
+
+fn in_range(field: String, limit: Limit<f32>, given: f32, faults: &mut Vec<Violation>) -> bool {
+    let is_in_range = limit.contains(given);
+    if !is_in_range {
+        let text = format!("{given} is out of range; use {limit}");
+        faults.push(Violation::new(field, Violation::OUT_OF_RANGE, text));
+    }
+    is_in_range
+}
+
+/// The field of an adapter that is not there, and what is.
+fn unknown(source: &AdapterSource, listing: &Listing, has_folder: bool) -> (&'static str, String) {
+    if !has_folder {
+        let text = "this server has no adapters; its operator names a folder with --adapters";
+        return ("", text.to_owned());
+    }
+    match source {
+        AdapterSource::Sha256(sha256) => {
+            let text = format!(
+                "this server has no adapter with the SHA-256 {sha256}; put the file into its folder of adapters, or leave the \
+                 adapter out for another picture"
+            );
+            (".sha256", text)
+        }
+        AdapterSource::Name(name) => {
+            if let Some(file) = listing.unusable.iter().find(|file| file.name == *name) {
+                return (".name", format!("`{name}` cannot be used: {}", file.reason));
+            }
+            let known: Vec<&str> = listing.adapters.iter().map(|adapter| adapter.name.as_str()).collect();
+            let text = match nearest(name, &known)[..] {
+                [] if known.is_empty() => format!("there is no adapter `{name}`; the server's folder has none"),
+                [] => format!("there is no adapter `{name}`; ListAdapters has the {} that there are", known.len()),
+                ref names => format!("there is no adapter `{name}`; did you mean {}?", quoted(names)),
+            };
+            (".name", text)
+        }
+    }
+}
+
+fn quoted(names: &[&&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ")
+}
+
+/// Why an adapter cannot be used with a model.
+fn misfit(adapter: &ListedAdapter, model: &ServedModel, problems: &[&str], nearest_layout: &str) -> String {
+    let shown = problems.iter().take(PROBLEMS_SHOWN).copied().collect::<Vec<_>>().join("; ");
+    let more = match problems.len().saturating_sub(PROBLEMS_SHOWN) {
+        0 => String::new(),
+        more => format!("; and {more} more, which ListAdapters has"),
+    };
+    let layout = match nearest_layout {
+        "" => String::new(),
+        layout => format!(" Its names are most like those of: {layout}."),
+    };
+    format!("`{}` does not fit the model `{}`: {shown}{more}.{layout}", adapter.name, model.name())
+}

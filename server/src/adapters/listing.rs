@@ -1,0 +1,53 @@
+//! [`Listing`]: what is known of the adapters at one time.
+
+use std::path::PathBuf;
+
+use sakuga_model_core::AdapterDescription;
+
+use crate::models::ModelId;
+
+/// What is known of the adapters at one time.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// By name.
+    pub adapters: Vec<ListedAdapter>,
+    /// By name.
+    pub unusable: Vec<UnusableFile>,
+}
+
+/// An adapter that requests may name.
+#[derive(Clone, Debug)]
+pub struct ListedAdapter {
+    /// The name of its file without the extension, or of its folder.
+    pub name: String,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What it is for each model, by [`ModelId`]; `None`: the model takes no adapters.
+    pub descriptions: Vec<Option<AdapterDescription>>,
+}
+
+/// A file or folder that is no adapter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnusableFile {
+    /// Its name, without the extension.
+    pub name: String,
+    /// Why it cannot be used.
+    pub reason: String,
+}
+
+impl ListedAdapter {
+    /// What it is, for any model. Content and metadata are the same for all.
+    pub fn any_description(&self) -> Option<&AdapterDescription> {
+        self.descriptions.iter().flatten().next()
+    }
+
+    /// What it is for a model; `None`: the model takes no adapters.
+    pub fn description(&self, model: ModelId) -> Option<&AdapterDescription> {
+        self.descriptions.get(model.index())?.as_ref()
+    }
+
+    /// SHA-256 of its content.
+    pub fn sha256(&self) -> &str {
+        self.any_description().map_or("", |description| &description.sha256)
+    }
+}

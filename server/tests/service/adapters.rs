@@ -1,0 +1,157 @@
+//! Adapters of requests: the watched folder, what is listed, and what is refused before a job is accepted.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use sakuga_proto::generation::v1::adapter::Source;
+use sakuga_proto::generation::v1::{Adapter, GenerateEvent, GenerateRequest, Stage};
+use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
+use sakuga_proto::model::v1::{ListAdaptersRequest, ListAdaptersResponse};
+use sakuga_server::Config;
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::support::{PATIENCE, Server, expect_event, files, name, quick, request, run, scripted};
+
+/// Writes a safetensors file with a value for each name.
+fn write(folder: &Path, file: &str, names: &[&str]) {
+    let entry = |(index, name): (usize, &&str)| {
+        let (begin, end) = (4 * index, 4 * index + 4);
+        format!(r#""{name}":{{"dtype":"F32","shape":[1],"data_offsets":[{begin},{end}]}}"#)
+    };
+    let entries: Vec<String> = names.iter().enumerate().map(entry).collect();
+    let header = format!("{{{}}}", entries.join(","));
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend_from_slice(header.as_bytes());
+    bytes.resize(bytes.len() + 4 * names.len(), 0);
+    fs::write(folder.join(format!("{file}.safetensors")), bytes).expect("writable");
+}
+
+async fn start(folder: &Path) -> Server {
+    let mut config: Config = scripted(quick());
+    config.models.adapters = Some(folder.to_owned());
+    Server::start(config).await
+}
+
+async fn list(server: &Server) -> ListAdaptersResponse {
+    let mut models = ModelServiceClient::new(server.channel.clone());
+    models.list_adapters(ListAdaptersRequest {}).await.expect("an answer").into_inner()
+}
+
+fn named(name: &str) -> Adapter {
+    Adapter { source: Some(Source::Name(name.into())), ..Adapter::default() }
+}
+
+fn with(adapters: Vec<Adapter>) -> GenerateRequest {
+    GenerateRequest { adapters, seed: Some(7), ..request(1) }
+}
+
+/// Field, reason and text of each violation.
+async fn violations(server: &Server, request: GenerateRequest) -> Vec<(String, String, String)> {
+    let refused: Status = server.generation().generate(request).await.expect_err("refused");
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused:?}");
+    let found = refused.get_details_bad_request().expect("details").field_violations;
+    found.into_iter().map(|violation| (violation.field, violation.reason, violation.description)).collect()
+}
+
+fn is_switched(events: &[GenerateEvent]) -> bool {
+    events.iter().any(|event| name(event) == "stage" && expect_event!(event, Stage).stage() == Stage::LoadAdapters)
+}
+
+#[tokio::test]
+async fn adapters_are_listed_used_and_recorded_by_their_content() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write(folder.path(), "ink", &["a", "b", "text.c"]);
+    let server = start(folder.path()).await;
+    let listed = list(&server).await.adapters;
+    let fit = &listed[0].fits[0];
+    assert_eq!((listed.len(), listed[0].name.as_str(), listed[0].algorithm.as_str()), (1, "ink", "LoRA"));
+    assert_eq!((fit.model.as_str(), fit.is_usable, fit.modules, fit.text_modules), ("scripted", true, 2, 1));
+
+    assert!(!is_switched(&run(&server, with(Vec::new())).await), "no adapters, nothing to change");
+    let adapter = Adapter { scale: Some(0.5), ..named("ink") };
+    let events = run(&server, with(vec![adapter.clone()])).await;
+    assert!(is_switched(&events));
+    let started = events.iter().find(|event| name(event) == "started").expect("it started");
+    let resolved = expect_event!(started, Started).resolved.clone().expect("the request");
+    let by_content =
+        Adapter { source: Some(Source::Sha256(listed[0].sha256.clone())), scale: Some(0.5), text_scale: Some(0.5) };
+    assert_eq!(resolved.adapters, [by_content]);
+    let completed = expect_event!(events.last().expect("events"), Completed);
+    let metadata = completed.images[0].metadata.as_ref().expect("metadata");
+    let applied = &metadata.adapters[0];
+    assert_eq!((applied.name.as_str(), &applied.sha256, applied.scale), ("ink", &listed[0].sha256, 0.5));
+    let text = String::from_utf8_lossy(&files(&events)[0]).into_owned();
+    assert!(text.contains("<lora:ink:0.5>") && text.contains(&listed[0].sha256), "the file names it");
+
+    // The resolved request, as a picture carries it, gives the same file, and does not switch again.
+    let again = run(&server, GenerateRequest { request_id: String::new(), ..resolved }).await;
+    assert_eq!((is_switched(&again), files(&again)), (false, files(&events)));
+    assert!(is_switched(&run(&server, with(Vec::new())).await), "back to the model itself");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_fault_of_adapters_is_a_violation() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write(folder.path(), "ink-wash", &["a"]);
+    write(folder.path(), "other", &["foreign.x"]);
+    fs::write(folder.path().join("half.safetensors"), "version https://git-lfs.github.com/spec/v1").expect("writable");
+    let server = start(folder.path()).await;
+    assert_eq!(list(&server).await.unusable[0].name, "half");
+    let scaled = |scale, text_scale| Adapter { scale: Some(scale), text_scale, ..named("ink-wash") };
+    let digest = "ab".repeat(32);
+    for (adapters, field, reason, text) in [
+        (vec![named("ink-wsh")], "adapters[0].name", "unknown-value", "did you mean `ink-wash`?"),
+        (vec![named("half")], "adapters[0].name", "unknown-value", "cannot be used"),
+        (vec![named("other")], "adapters[0]", "does-not-fit", "`foreign.x`"),
+        (vec![named("other")], "adapters[0]", "does-not-fit", "another model"),
+        (vec![Adapter::default()], "adapters[0]", "required", "ListAdapters"),
+        (vec![named("ink-wash"); 9], "adapters", "out-of-range", "at most 8"),
+        (vec![scaled(f32::NAN, None)], "adapters[0].scale", "out-of-range", "-10 to 10"),
+        (vec![scaled(1.0, Some(11.0))], "adapters[0].text_scale", "out-of-range", "-10 to 10"),
+        (
+            vec![named("ink-wash"), Adapter { source: Some(Source::Sha256(digest.clone())), ..Adapter::default() }],
+            "adapters[1].sha256",
+            "unknown-value",
+            digest.as_str(),
+        ),
+    ] {
+        let found = violations(&server, with(adapters)).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].0.as_str(), found[0].1.as_str()), (field, reason), "{found:?}");
+        assert!(found[0].2.contains(text), "{found:?}");
+    }
+    let both = violations(&server, GenerateRequest { width: 7, ..with(vec![named("zzz")]) }).await;
+    assert_eq!(both.iter().map(|fault| fault.0.as_str()).collect::<Vec<_>>(), ["adapters[0].name", "width"]);
+    server.stop().await;
+
+    let server = Server::start(scripted(quick())).await;
+    let found = violations(&server, with(vec![named("ink-wash")])).await;
+    assert!(found[0].2.contains("--adapters"), "{found:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_copied_into_the_folder_is_offered_once_it_is_complete() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let server = start(folder.path()).await;
+    assert_eq!(list(&server).await, ListAdaptersResponse::default());
+    write(folder.path(), "new", &["a"]);
+    let offered = async {
+        while list(&server).await.adapters.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, offered).await.expect("it is offered");
+    run(&server, with(vec![named("new")])).await;
+    fs::remove_file(folder.path().join("new.safetensors")).expect("removable");
+    let gone = async {
+        while !list(&server).await.adapters.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("it is gone");
+    server.stop().await;
+}
