@@ -14,7 +14,7 @@ import sakuga
 from sakuga import wire
 from sakuga.connection import Address
 from sakuga.errors import span
-from sakuga.generation.v1 import event_pb2, image_input_pb2, job_pb2, job_service_pb2
+from sakuga.generation.v1 import event_pb2, image_input_pb2, job_pb2, job_service_pb2, request_pb2
 from sakuga.request import build
 
 
@@ -102,6 +102,18 @@ def test_images_that_no_request_holds_are_refused(tmp_path: Path) -> None:
     for options in wrong:
         with pytest.raises(sakuga.RequestError, match=next(iter(options)).split("_")[0] + "|is not one of"):
             build("1girl", cast(sakuga.Options, options))
+
+
+def test_adapters_are_names_with_factors() -> None:
+    given = request_pb2.Adapter(sha256="ab" * 32)
+    adapters = build("1girl", {"adapters": ["ink", ("wash", 0.5), ("line", 1, 0), given]}).adapters
+    assert [adapter.name or adapter.sha256 for adapter in adapters] == ["ink", "wash", "line", "ab" * 32]
+    assert [adapter.HasField("scale") for adapter in adapters] == [False, True, True, False]
+    assert (adapters[1].scale, adapters[2].text_scale) == (0.5, 0.0)
+    wrong: list[Any] = [7, ("ink", "much"), ("ink", 1, 2, 3), (0.5, "ink")]
+    for value in wrong:
+        with pytest.raises(sakuga.RequestError):
+            build("1girl", {"adapters": [value]})
 
 
 def test_a_file_without_end_is_refused(tmp_path: Path) -> None:

@@ -1,5 +1,9 @@
 """Several models in one server: listed, chosen, loaded and unloaded."""
 
+import asyncio
+import struct
+from pathlib import Path
+
 import pytest
 
 import sakuga
@@ -44,3 +48,34 @@ def test_an_unknown_model_is_answered_with_the_known_ones(start_server: StartSer
         assert refused.value.reason == "MODEL_NOT_FOUND"
         with pytest.raises(sakuga.RequestRefused, match="anime, photo"):
             client.load_model("nothing")
+
+
+def test_adapters_are_listed_and_used_by_name(start_server: StartServer, two_girls: str, tmp_path: Path) -> None:
+    folder = tmp_path / "adapters"
+    folder.mkdir()
+    header = b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+    (folder / "ink.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    server = start_server("--engine", "scripted", "--scripted-step-ms", "0", "--adapters", str(folder))
+    with sakuga.Client(server.address) as client:
+        (ink,) = client.list_adapters()
+        assert (ink.name, ink.fits[0].model, ink.fits[0].is_usable) == ("ink", "scripted", True)
+        small = sakuga.Options(steps=1, width=64, height=64)
+        job = client.generate(two_girls, adapters=[("ink", 0.5)], deadline=LIMIT_S, **small)
+        stages = [event.stage for event in job if isinstance(event, sakuga.StageBegun)]
+        assert stages[0] is sakuga.Stage.LOAD_ADAPTERS
+        (adapter,) = job.picture.request.adapters
+        assert (adapter.sha256, adapter.scale, adapter.text_scale) == (ink.sha256, 0.5, 0.5)
+        # The request in the picture names the adapter by its content.
+        again = client.submit(job.picture.request, deadline=LIMIT_S)
+        assert again.picture.data == job.picture.data
+        with pytest.raises(sakuga.RequestRefused, match="did you mean `ink`"):
+            client.generate(two_girls, adapters=["inc"], **small)
+
+    async def listed() -> list[str]:
+        async with sakuga.AsyncClient(server.address) as client:
+            job = await client.generate(two_girls, adapters=["ink"], deadline=LIMIT_S, **small)
+            async for _ in job:
+                pass
+            return [adapter.name for adapter in await client.list_adapters()]
+
+    assert asyncio.run(listed()) == ["ink"]

@@ -53,10 +53,11 @@ from sakuga.images import ImageLike
 from sakuga.job import Job
 from sakuga.pictures import Picture
 from sakuga.prompts import Diagnostic, Edit, Fix, Parsed, Report, Severity, TokenCount
-from sakuga.request import Options, PromptLike
+from sakuga.request import AdapterLike, Options, PromptLike
 
 __all__ = [
     "Accepted",
+    "AdapterLike",
     "AddressError",
     "AsyncClient",
     "AsyncJob",

@@ -219,6 +219,11 @@ class AsyncClient:
         request = fill(model_service_pb2.UnloadModelRequest, name=name)
         return (await self._ask(lambda: self.model_service.UnloadModel(request))).model
 
+    async def list_adapters(self) -> list[model_service_pb2.AdapterStatus]:
+        """The adapters of the server, and which models they fit."""
+        request = model_service_pb2.ListAdaptersRequest()
+        return list((await self._ask(lambda: self.model_service.ListAdapters(request))).adapters)
+
     async def watch_device(self, *, interval_ms: int = 0, all_devices: bool = False) -> AsyncIterator[DeviceStats]:
         """Samples of the device, or of all devices of the machine, until the iterator is closed."""
         request = fill(system_service_pb2.WatchGpuStatsRequest, interval_ms=interval_ms, all_devices=all_devices)

@@ -232,6 +232,11 @@ class Client:
         request = fill(model_service_pb2.UnloadModelRequest, name=name)
         return self._ask(lambda: self.model_service.UnloadModel(request)).model
 
+    def list_adapters(self) -> list[model_service_pb2.AdapterStatus]:
+        """The adapters of the server, and which models they fit."""
+        request = model_service_pb2.ListAdaptersRequest()
+        return list(self._ask(lambda: self.model_service.ListAdapters(request)).adapters)
+
     def watch_device(self, *, interval_ms: int = 0, all_devices: bool = False) -> Iterator[DeviceStats]:
         """Samples of the device, or of all devices of the machine, until the iterator is closed."""
         request = fill(system_service_pb2.WatchGpuStatsRequest, interval_ms=interval_ms, all_devices=all_devices)

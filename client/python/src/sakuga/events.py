@@ -28,6 +28,8 @@ class Stage(enum.Enum):
     """The weights of the model are put on the device. Comes first, and only if they were not there."""
     VAE_ENCODE = 6
     """The VAE turns pixels into latents: of the image to begin from, and before a second pass."""
+    LOAD_ADAPTERS = 7
+    """The weights are changed to those with the adapters of the request, or back to those without."""
 
     @classmethod
     def _missing_(cls, value: object) -> "Stage":

@@ -13,6 +13,9 @@ from sakuga.images import ImageOptions, put_images
 from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2
 from sakuga.wording import number
 
+AdapterLike: TypeAlias = str | tuple[str, float] | tuple[str, float, float] | request_pb2.Adapter
+"""The name of an adapter, perhaps with factors on its effect on the denoiser and on the text encoders; or the message."""
+
 PromptLike: TypeAlias = str | os.PathLike[str] | prompt_pb2.Prompt
 """The text of a prompt, the path of a file with it, or the typed form."""
 
@@ -44,6 +47,9 @@ class Options(ImageOptions, total=False):
     """Draw only these pictures of the batch, by index from 0, each the same bytes as in the whole batch. By default all."""
     model: str
     """The model, by its name in `Client.models`."""
+    adapters: Sequence[AdapterLike]
+    """Adapters that change the model for this request, by their names in `Client.list_adapters`, at most 8: `"ink"`,
+    `("ink", 0.8)`, or `("ink", 0.8, 0.0)` with a factor of its own for the text encoders."""
     system_prompt: str
     """System prompt of the text encoder; empty for none."""
     negative_system_prompt: str
@@ -125,6 +131,7 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
             request.expansion.CopyFrom(expansion)
         case other:
             raise RequestError(f"`expansion` is an Expansion, not {type(other).__name__}")
+    request.adapters.extend(_adapter(given) for given in options.get("adapters") or ())
     for name in _SAMPLING:
         _put(request.sampling, name, given, name)
     request.sampling.solver = request_pb2.Solver.ValueType(number(request_pb2.Solver.DESCRIPTOR, options.get("solver")))
@@ -168,6 +175,21 @@ def seconds(name: str, value: float | None) -> float | None:
     if not is_number or not 0 <= value <= _SECONDS_MAX:
         raise RequestError(f"`{name}` is a number of seconds from 0 to {_SECONDS_MAX}, not {value!r}")
     return value
+
+
+def _adapter(given: AdapterLike) -> request_pb2.Adapter:
+    """An adapter of a request."""
+    match given:
+        case request_pb2.Adapter():
+            return given
+        case str(name):
+            return fill(request_pb2.Adapter, name=name)
+        case (str(name), scale):
+            return fill(request_pb2.Adapter, name=name, scale=scale)
+        case (str(name), scale, text_scale):
+            return fill(request_pb2.Adapter, name=name, scale=scale, text_scale=text_scale)
+        case _:
+            raise RequestError(f"an adapter is a name, or a tuple of a name and one or two factors, not {given!r}")
 
 
 def _put_text(message: Message, name: str, given: object, option: str, typed: str) -> None:

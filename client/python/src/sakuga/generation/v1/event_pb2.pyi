@@ -45,6 +45,10 @@ class _StageEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Stage.ValueType
     """The weights of the model are put on the device. Comes before the other stages, and only if they were not there."""
     STAGE_VAE_ENCODE: _Stage.ValueType  # 6
     """The VAE turns pixels into latents: those of the image that the pictures begin from, or those that a second pass enlarges."""
+    STAGE_LOAD_ADAPTERS: _Stage.ValueType  # 7
+    """The weights are changed to those with the adapters of the request, or back to those without. Comes before the encoders, and
+    only if the weights were others.
+    """
 
 class Stage(_Stage, metaclass=_StageEnumTypeWrapper):
     """The parts of the pipeline."""
@@ -63,6 +67,10 @@ STAGE_LOAD_MODEL: Stage.ValueType  # 5
 """The weights of the model are put on the device. Comes before the other stages, and only if they were not there."""
 STAGE_VAE_ENCODE: Stage.ValueType  # 6
 """The VAE turns pixels into latents: those of the image that the pictures begin from, or those that a second pass enlarges."""
+STAGE_LOAD_ADAPTERS: Stage.ValueType  # 7
+"""The weights are changed to those with the adapters of the request, or back to those without. Comes before the encoders, and
+only if the weights were others.
+"""
 Global___Stage: _TypeAlias = Stage  # noqa: Y015
 
 class _CancelReason:
@@ -694,6 +702,7 @@ class ImageMetadata(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     MODEL_TEXT_FIELD_NUMBER: _builtins.int
+    ADAPTERS_FIELD_NUMBER: _builtins.int
     version: _builtins.int
     """Version of this record: 1."""
     software: _builtins.str
@@ -714,6 +723,10 @@ class ImageMetadata(_message.Message):
         has the same file.
         """
 
+    @_builtins.property
+    def adapters(self) -> _containers.RepeatedCompositeFieldContainer[Global___AppliedAdapter]:
+        """The adapters of the request, by name and content."""
+
     def __init__(
         self,
         *,
@@ -725,14 +738,49 @@ class ImageMetadata(_message.Message):
         device: _builtins.str = ...,
         model: _builtins.str = ...,
         model_text: _builtins.str = ...,
+        adapters: _abc.Iterable[Global___AppliedAdapter] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["device", b"device", "image_index", b"image_index", "model", b"model", "model_text", b"model_text", "request", b"request", "seed", b"seed", "software", b"software", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapters", b"adapters", "device", b"device", "image_index", b"image_index", "model", b"model", "model_text", b"model_text", "request", b"request", "seed", b"seed", "software", b"software", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImageMetadata: _TypeAlias = ImageMetadata  # noqa: Y015
+
+@_typing.final
+class AppliedAdapter(_message.Message):
+    """An adapter with which a picture was drawn."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    TEXT_SCALE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name at the time."""
+    sha256: _builtins.str
+    """The SHA-256 of its content in 64 hexadecimal digits."""
+    scale: _builtins.float
+    """Factor on its effect on the denoiser."""
+    text_scale: _builtins.float
+    """Factor on its effect on the text encoders."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        scale: _builtins.float = ...,
+        text_scale: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "scale", b"scale", "sha256", b"sha256", "text_scale", b"text_scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AppliedAdapter: _TypeAlias = AppliedAdapter  # noqa: Y015
 
 @_typing.final
 class Timings(_message.Message):

@@ -136,6 +136,7 @@ class GenerateRequest(_message.Message):
     INIT_FIELD_NUMBER: _builtins.int
     MASK_FIELD_NUMBER: _builtins.int
     SECOND_PASS_FIELD_NUMBER: _builtins.int
+    ADAPTERS_FIELD_NUMBER: _builtins.int
     IMAGE_INDICES_FIELD_NUMBER: _builtins.int
     EXPANSION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
@@ -201,6 +202,12 @@ class GenerateRequest(_message.Message):
         """A second pass at a larger size. Absent: there is one pass."""
 
     @_builtins.property
+    def adapters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Adapter]:
+        """Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order; ListAdapters has their names. At
+        most 8. A request without adapters gives the same bits as if none had ever been used.
+        """
+
+    @_builtins.property
     def image_indices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Which pictures of the batch to draw, by index from 0 to one below `images`; each at most once. Empty: all of them. A
         picture has the same bytes as in the whole batch, and its index everywhere: in events, artifacts and metadata. Pictures
@@ -237,12 +244,13 @@ class GenerateRequest(_message.Message):
         init: _image_input_pb2.InitImage | None = ...,
         mask: _image_input_pb2.Mask | None = ...,
         second_pass: _image_input_pb2.SecondPass | None = ...,
+        adapters: _abc.Iterable[Global___Adapter] | None = ...,
         image_indices: _abc.Iterable[_builtins.int] | None = ...,
         expansion: Global___Expansion | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "expansion", b"expansion", "init", b"init", "mask", b"mask", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "prompt", b"prompt", "sampling", b"sampling", "second_pass", b"second_pass", "seed", b"seed", "system_prompt", b"system_prompt", "typed", b"typed", "xml", b"xml"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "expansion", b"expansion", "gpu_stats_interval_ms", b"gpu_stats_interval_ms", "height", b"height", "image_indices", b"image_indices", "images", b"images", "init", b"init", "mask", b"mask", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "profile", b"profile", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "second_pass", b"second_pass", "seed", b"seed", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt", "_seed", b"_seed", "_system_prompt", b"_system_prompt", "adapters", b"adapters", "expansion", b"expansion", "gpu_stats_interval_ms", b"gpu_stats_interval_ms", "height", b"height", "image_indices", b"image_indices", "images", b"images", "init", b"init", "mask", b"mask", "model", b"model", "negative", b"negative", "negative_prompt", b"negative_prompt", "negative_system_prompt", b"negative_system_prompt", "negative_text", b"negative_text", "preview", b"preview", "profile", b"profile", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "second_pass", b"second_pass", "seed", b"seed", "strictness", b"strictness", "system_prompt", b"system_prompt", "typed", b"typed", "width", b"width", "xml", b"xml"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__negative_system_prompt: _TypeAlias = _typing.Literal["negative_system_prompt"]  # noqa: Y015
     _WhichOneofArgType__negative_system_prompt: _TypeAlias = _typing.Literal["_negative_system_prompt", b"_negative_system_prompt"]  # noqa: Y015
@@ -266,6 +274,53 @@ class GenerateRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_prompt) -> _WhichOneofReturnType_prompt | None: ...
 
 Global___GenerateRequest: _TypeAlias = GenerateRequest  # noqa: Y015
+
+@_typing.final
+class Adapter(_message.Message):
+    """An adapter of a request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    TEXT_SCALE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name, as ListAdapters gives it."""
+    sha256: _builtins.str
+    """The SHA-256 of its content in 64 hexadecimal digits, as ListAdapters gives it. `started` and the record in a picture's
+    file name adapters by it, so that the same content is used again.
+    """
+    scale: _builtins.float
+    """Factor on its effect on the denoiser, -10 to 10; 0 has no effect. Absent: 1, as trained."""
+    text_scale: _builtins.float
+    """Factor on its effect on the text encoders, -10 to 10; 0 has no effect. Absent: the same as `scale`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        scale: _builtins.float | None = ...,
+        text_scale: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_scale", b"_scale", "_text_scale", b"_text_scale", "name", b"name", "scale", b"scale", "sha256", b"sha256", "source", b"source", "text_scale", b"text_scale"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_scale", b"_scale", "_text_scale", b"_text_scale", "name", b"name", "scale", b"scale", "sha256", b"sha256", "source", b"source", "text_scale", b"text_scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__scale: _TypeAlias = _typing.Literal["scale"]  # noqa: Y015
+    _WhichOneofArgType__scale: _TypeAlias = _typing.Literal["_scale", b"_scale"]  # noqa: Y015
+    _WhichOneofReturnType__text_scale: _TypeAlias = _typing.Literal["text_scale"]  # noqa: Y015
+    _WhichOneofArgType__text_scale: _TypeAlias = _typing.Literal["_text_scale", b"_text_scale"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["name", "sha256"]  # noqa: Y015
+    _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__scale) -> _WhichOneofReturnType__scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__text_scale) -> _WhichOneofReturnType__text_scale | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
+
+Global___Adapter: _TypeAlias = Adapter  # noqa: Y015
 
 @_typing.final
 class Expansion(_message.Message):

@@ -257,3 +257,186 @@ class UnloadModelResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UnloadModelResponse: _TypeAlias = UnloadModelResponse  # noqa: Y015
+
+@_typing.final
+class ListAdaptersRequest(_message.Message):
+    """Asks for the adapters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAdaptersRequest: _TypeAlias = ListAdaptersRequest  # noqa: Y015
+
+@_typing.final
+class ListAdaptersResponse(_message.Message):
+    """The adapters."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADAPTERS_FIELD_NUMBER: _builtins.int
+    UNUSABLE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def adapters(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdapterStatus]:
+        """By name."""
+
+    @_builtins.property
+    def unusable(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnusableAdapter]:
+        """Files that are in the server's folder of adapters and cannot be used."""
+
+    def __init__(
+        self,
+        *,
+        adapters: _abc.Iterable[Global___AdapterStatus] | None = ...,
+        unusable: _abc.Iterable[Global___UnusableAdapter] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapters", b"adapters", "unusable", b"unusable"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAdaptersResponse: _TypeAlias = ListAdaptersResponse  # noqa: Y015
+
+@_typing.final
+class AdapterStatus(_message.Message):
+    """One adapter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    ALGORITHM_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    BASE_MODEL_FIELD_NUMBER: _builtins.int
+    TRIGGER_WORDS_FIELD_NUMBER: _builtins.int
+    FITS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What `Adapter.name` names: the name of its file without the extension, or of its folder."""
+    sha256: _builtins.str
+    """The SHA-256 of its file in 64 hexadecimal digits; of a folder, that of `adapter_model.safetensors` followed by
+    `adapter_config.json`.
+    """
+    size: _builtins.int
+    """Bytes of its weights."""
+    algorithm: _builtins.str
+    """`LoRA`, `LoHa`, `LoKr` or `DoRA`."""
+    rank: _builtins.int
+    """The largest rank of its modules. 0: they have none."""
+    base_model: _builtins.str
+    """The base model that its metadata name. Empty: they name none."""
+    @_builtins.property
+    def trigger_words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The trigger words that its metadata name, or the tags that were most frequent in its training."""
+
+    @_builtins.property
+    def fits(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdapterFit]:
+        """Whether it fits each model that takes adapters."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        sha256: _builtins.str = ...,
+        size: _builtins.int = ...,
+        algorithm: _builtins.str = ...,
+        rank: _builtins.int = ...,
+        base_model: _builtins.str = ...,
+        trigger_words: _abc.Iterable[_builtins.str] | None = ...,
+        fits: _abc.Iterable[Global___AdapterFit] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["algorithm", b"algorithm", "base_model", b"base_model", "fits", b"fits", "name", b"name", "rank", b"rank", "sha256", b"sha256", "size", b"size", "trigger_words", b"trigger_words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdapterStatus: _TypeAlias = AdapterStatus  # noqa: Y015
+
+@_typing.final
+class AdapterFit(_message.Message):
+    """Whether an adapter fits a model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    IS_USABLE_FIELD_NUMBER: _builtins.int
+    MODULES_FIELD_NUMBER: _builtins.int
+    TEXT_MODULES_FIELD_NUMBER: _builtins.int
+    UNMATCHED_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    TEXT_PROBLEMS_FIELD_NUMBER: _builtins.int
+    NEAREST_LAYOUT_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model."""
+    is_usable: _builtins.bool
+    """Whether a request can use it with this model. If not, `problems` says why."""
+    modules: _builtins.int
+    """Modules of the denoiser that it changes."""
+    text_modules: _builtins.int
+    """Modules of the text encoders that it changes."""
+    unmatched: _builtins.int
+    """Modules and keys of the adapter for which the model has no counterpart."""
+    nearest_layout: _builtins.str
+    """The known layout that is most like its own, such as `FLUX.1, diffusers names`. Empty: it fits, or none is like it."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What does not match, the first few."""
+
+    @_builtins.property
+    def text_problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What does not match in its part for the text encoders. With `Adapter.text_scale` 0 that part is not used."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        is_usable: _builtins.bool = ...,
+        modules: _builtins.int = ...,
+        text_modules: _builtins.int = ...,
+        unmatched: _builtins.int = ...,
+        problems: _abc.Iterable[_builtins.str] | None = ...,
+        text_problems: _abc.Iterable[_builtins.str] | None = ...,
+        nearest_layout: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_usable", b"is_usable", "model", b"model", "modules", b"modules", "nearest_layout", b"nearest_layout", "problems", b"problems", "text_modules", b"text_modules", "text_problems", b"text_problems", "unmatched", b"unmatched"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdapterFit: _TypeAlias = AdapterFit  # noqa: Y015
+
+@_typing.final
+class UnusableAdapter(_message.Message):
+    """A file that cannot be used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The name of the file or folder."""
+    reason: _builtins.str
+    """Why not."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnusableAdapter: _TypeAlias = UnusableAdapter  # noqa: Y015

@@ -34,6 +34,11 @@ class ModelServiceStub:
                 request_serializer=sakuga_dot_model_dot_v1_dot_model__service__pb2.UnloadModelRequest.SerializeToString,
                 response_deserializer=sakuga_dot_model_dot_v1_dot_model__service__pb2.UnloadModelResponse.FromString,
                 _registered_method=True)
+        self.ListAdapters = channel.unary_unary(
+                '/sakuga.model.v1.ModelService/ListAdapters',
+                request_serializer=sakuga_dot_model_dot_v1_dot_model__service__pb2.ListAdaptersRequest.SerializeToString,
+                response_deserializer=sakuga_dot_model_dot_v1_dot_model__service__pb2.ListAdaptersResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -64,6 +69,13 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAdapters(self, request, context):
+        """The adapters that requests may use, and which models they fit.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -81,6 +93,11 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.UnloadModel,
                     request_deserializer=sakuga_dot_model_dot_v1_dot_model__service__pb2.UnloadModelRequest.FromString,
                     response_serializer=sakuga_dot_model_dot_v1_dot_model__service__pb2.UnloadModelResponse.SerializeToString,
+            ),
+            'ListAdapters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAdapters,
+                    request_deserializer=sakuga_dot_model_dot_v1_dot_model__service__pb2.ListAdaptersRequest.FromString,
+                    response_serializer=sakuga_dot_model_dot_v1_dot_model__service__pb2.ListAdaptersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -165,6 +182,33 @@ class ModelService:
             '/sakuga.model.v1.ModelService/UnloadModel',
             sakuga_dot_model_dot_v1_dot_model__service__pb2.UnloadModelRequest.SerializeToString,
             sakuga_dot_model_dot_v1_dot_model__service__pb2.UnloadModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAdapters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sakuga.model.v1.ModelService/ListAdapters',
+            sakuga_dot_model_dot_v1_dot_model__service__pb2.ListAdaptersRequest.SerializeToString,
+            sakuga_dot_model_dot_v1_dot_model__service__pb2.ListAdaptersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -44,6 +44,8 @@ class ModelServiceStub:
     """Takes a model off the device and frees its copy in host memory. The running job is finished first. The next job of the
     model loads it again.
     """
+    ListAdapters: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListAdaptersRequest, _model_service_pb2.ListAdaptersResponse]
+    """The adapters that requests may use, and which models they fit."""
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -61,6 +63,8 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """Takes a model off the device and frees its copy in host memory. The running job is finished first. The next job of the
     model loads it again.
     """
+    ListAdapters: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListAdaptersRequest, _model_service_pb2.ListAdaptersResponse]  # type: ignore[assignment]
+    """The adapters that requests may use, and which models they fit."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """The models of the server: where their weights are, and calls that move them. Changes need the scope `admin`."""
@@ -93,5 +97,13 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes a model off the device and frees its copy in host memory. The running job is finished first. The next job of the
         model loads it again.
         """
+
+    @_abc_1.abstractmethod
+    def ListAdapters(
+        self,
+        request: _model_service_pb2.ListAdaptersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ListAdaptersResponse, _abc.Awaitable[_model_service_pb2.ListAdaptersResponse]]:
+        """The adapters that requests may use, and which models they fit."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

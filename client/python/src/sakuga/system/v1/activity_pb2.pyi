@@ -39,7 +39,7 @@ class Activity(_message.Message):
     job_id: _builtins.str
     """The job that has the device. Empty: none."""
     stage: _builtins.str
-    """The part of the pipeline that it is in: `load_model`, `text_encode`, `denoise`, `decode` or
+    """The part of the pipeline that it is in: `load_model`, `load_adapters`, `text_encode`, `denoise`, `decode` or
     `encode_image`. Empty: none.
     """
     step: _builtins.int
