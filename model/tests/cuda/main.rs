@@ -5,6 +5,7 @@
 //! cargo test --release -p sakuga-model --features cuda --test cuda -- --test-threads 1
 //! ```
 
+mod adapters;
 mod autoencoder_kl;
 mod fp8;
 mod host_copy;
