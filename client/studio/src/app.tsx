@@ -1,6 +1,7 @@
 /** The page. */
 import { Match, Show, Switch, createSignal, onMount } from "solid-js";
 
+import { watchAdapters } from "./state/adapters";
 import { canDraw, drawPrompt, estimate, isRefused, notice } from "./state/actions";
 import { info, phase, refresh, start, watchConnection } from "./state/connection";
 import { watchDevice } from "./state/device";
@@ -29,6 +30,7 @@ export function App() {
   keepSettings();
   watchConnection();
   watchPrompt();
+  watchAdapters();
   watchDevice(() => liveJobs().some(({ status }) => status === "running"));
   followJobs(() => {
     // The step time of the estimate, and the history, are those after this job.

@@ -7,6 +7,7 @@ import "./style/prompt.css";
 import "./style/picture.css";
 import "./style/settings.css";
 import "./style/image.css";
+import "./style/adapters.css";
 import "./style/history.css";
 import "./style/screens.css";
 

@@ -14,6 +14,7 @@ import { LoadError, loadFile } from "../prompt/load";
 import { negativeText, promptText } from "../prompt/request";
 import { seedOf } from "../prompt/size";
 import { t } from "../text";
+import { adapterOptions, adoptAdapters } from "./adapters";
 import { explainFailure, info, server } from "./connection";
 import { adoptImage, beginFrom, canBegin, clearImage, imageOptions, withFiles } from "./image";
 import { draw } from "./jobs";
@@ -45,7 +46,12 @@ export const estimate = (): number | undefined => {
 export async function drawPrompt(): Promise<void> {
   if (canDraw()) {
     await submit(
-      create(GenerateRequestSchema, { ...requestOptions(), ...imageOptions(), prompt: { case: "xml", value: text() } }),
+      create(GenerateRequestSchema, {
+        ...requestOptions(),
+        ...imageOptions(),
+        ...adapterOptions(),
+        prompt: { case: "xml", value: text() },
+      }),
     );
   }
 }
@@ -68,6 +74,7 @@ export async function usePrompt(request: GenerateRequest): Promise<boolean> {
     setText(await promptText(request, server()));
     adopt(request, negativeText(request));
     await adoptImage(request);
+    adoptAdapters(request);
     setNotice(undefined);
     return true;
   } catch (error) {

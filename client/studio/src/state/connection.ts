@@ -1,9 +1,13 @@
 /** The connection to the server of this page. */
 import { createEffect, createSignal, onCleanup } from "solid-js";
-import { Code } from "@connectrpc/connect";
+import { Code, type Client as Stub, createClient } from "@connectrpc/connect";
+import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
 import { type Client, ConnectionLost, RequestRefused, SakugaError, connect } from "../sakuga/web.js";
+import { baseUrl, checkedToken } from "../sakuga/address.js";
+import { authorization } from "../sakuga/client.js";
 import { explain } from "../sakuga/errors.js";
+import { ModelService } from "../sakuga/gen/sakuga/model/v1/model_service_pb.js";
 import type { GetServerInfoResponse, Model } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
 import { forget, isString, load, save } from "./storage";
 import { isVisible } from "./visibility";
@@ -21,6 +25,7 @@ const [info, setInfo] = createSignal<GetServerInfoResponse>();
 const [models, setModels] = createSignal<readonly Model[]>([]);
 
 let client: Client | undefined;
+let secret: string | undefined;
 let retry: ReturnType<typeof setTimeout> | undefined;
 
 export { info, models, phase, problem };
@@ -29,6 +34,17 @@ export { info, models, phase, problem };
 export function server(): Client {
   client ??= connect(address());
   return client;
+}
+
+/** The generated stub of the calls about models and adapters, which the client does not have. */
+export function modelService(): Stub<typeof ModelService> {
+  const token = secret === undefined ? undefined : checkedToken(secret);
+  const transport = createGrpcWebTransport({
+    baseUrl: baseUrl(address(), token),
+    interceptors: token === undefined ? [] : [authorization(token)],
+    useBinaryFormat: true,
+  });
+  return createClient(ModelService, transport);
 }
 
 /** Connects with the token that this tab keeps, if it keeps one. */
@@ -91,6 +107,7 @@ async function open(token: string | undefined): Promise<void> {
   clearTimeout(retry);
   try {
     client = connect(address(), { token });
+    secret = token;
     await refresh();
     setProblem("");
     setPhase("ready");

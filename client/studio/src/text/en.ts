@@ -132,6 +132,12 @@ export const en = {
 
   "second.title": "A second, larger pass",
   "second.factor": "Factor",
+  "adapters.title": "Adapters",
+  "adapters.add": "Add an adapter…",
+  "adapters.remove": "Remove {name}",
+  "adapters.weight": "Weight of {name}",
+  "adapters.words": "Trained with: {words}",
+  "adapters.unusable": "It does not fit this model and is left out.",
 
   "draw.submit": "Draw",
   "draw.estimate": "about {time}",
@@ -154,6 +160,7 @@ export const en = {
   "job.load": "Loading the model",
   "job.text": "Reading the prompt",
   "job.image-read": "Reading the image",
+  "job.adapters": "Loading adapters",
   "job.decode": "Decoding",
   "job.encode": "Saving",
   "job.image": "Image {n}",

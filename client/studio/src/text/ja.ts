@@ -134,6 +134,12 @@ export const ja: Texts = {
 
   "second.title": "二回目に大きく描く",
   "second.factor": "倍率",
+  "adapters.title": "アダプター",
+  "adapters.add": "アダプターを追加…",
+  "adapters.remove": "{name} を外す",
+  "adapters.weight": "{name} の重み",
+  "adapters.words": "学習に使われた語: {words}",
+  "adapters.unusable": "このモデルに合わないため使われません。",
 
   "draw.submit": "描く",
   "draw.estimate": "約 {time}",
@@ -156,6 +162,7 @@ export const ja: Texts = {
   "job.load": "モデルを読み込み中",
   "job.text": "プロンプトを読み取り中",
   "job.image-read": "画像を読み取り中",
+  "job.adapters": "アダプターを読み込み中",
   "job.decode": "デコード中",
   "job.encode": "保存中",
   "job.image": "画像 {n}",

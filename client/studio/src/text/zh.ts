@@ -133,6 +133,12 @@ export const zh: Texts = {
 
   "second.title": "第二遍放大绘制",
   "second.factor": "倍数",
+  "adapters.title": "适配器",
+  "adapters.add": "添加适配器…",
+  "adapters.remove": "移除 {name}",
+  "adapters.weight": "{name} 的权重",
+  "adapters.words": "训练用词：{words}",
+  "adapters.unusable": "与此模型不匹配，不会使用。",
 
   "draw.submit": "绘制",
   "draw.estimate": "约 {time}",
@@ -155,6 +161,7 @@ export const zh: Texts = {
   "job.load": "正在加载模型",
   "job.text": "正在读取提示词",
   "job.image-read": "正在读取图片",
+  "job.adapters": "正在加载适配器",
   "job.decode": "正在解码",
   "job.encode": "正在保存",
   "job.image": "图片 {n}",

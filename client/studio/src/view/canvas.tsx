@@ -12,6 +12,7 @@ import { Cross, Dice, Download, Halves, Pencil, Repeat } from "./icons";
 
 const STAGES: Partial<Record<Stage, Key>> = {
   [Stage.LOAD_MODEL]: "job.load",
+  [Stage.LOAD_ADAPTERS]: "job.adapters",
   [Stage.TEXT_ENCODE]: "job.text",
   [Stage.VAE_ENCODE]: "job.image-read",
   [Stage.DECODE]: "job.decode",

@@ -16,6 +16,7 @@ import {
   solvers,
 } from "../state/settings";
 import { t } from "../text";
+import { Adapters } from "./adapters";
 import { Dice } from "./icons";
 import { SecondPassField, StartImageField } from "./image";
 import { NumberField } from "./number";
@@ -62,6 +63,7 @@ export function SettingsPanel() {
       <Negative />
       <StartImageField />
       <SecondPassField />
+      <Adapters />
       <Advanced />
     </section>
   );
