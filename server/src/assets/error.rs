@@ -34,12 +34,12 @@ pub enum AssetError {
         quota: u64,
     },
     /// The owner has as many assets as it may.
-    #[error("there are {limit} assets already, as many as may be; delete those that you do not need")]
+    #[error("there are {limit} assets already, which is the limit; delete those that you do not need")]
     TooManyAssets {
         /// The bound.
         limit: usize,
     },
-    /// As many uploads are open as may be.
+    /// The limit of open uploads is reached.
     #[error("{limit} uploads are open already; finish them first")]
     TooManyUploads {
         /// The bound.
