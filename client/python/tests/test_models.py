@@ -59,8 +59,7 @@ def test_adapters_are_listed_and_used_by_name(start_server: StartServer, two_gir
     with sakuga.Client(server.address) as client:
         (ink,) = client.list_adapters()
         assert (ink.name, ink.fits[0].model, ink.fits[0].is_usable) == ("ink", "scripted", True)
-        small = sakuga.Options(steps=1, width=64, height=64)
-        job = client.generate(two_girls, adapters=[("ink", 0.5)], deadline=LIMIT_S, **small)
+        job = client.generate(two_girls, adapters=[("ink", 0.5)], steps=1, width=64, height=64, deadline=LIMIT_S)
         stages = [event.stage for event in job if isinstance(event, sakuga.StageBegun)]
         assert stages[0] is sakuga.Stage.LOAD_ADAPTERS
         (adapter,) = job.picture.request.adapters
@@ -69,11 +68,11 @@ def test_adapters_are_listed_and_used_by_name(start_server: StartServer, two_gir
         again = client.submit(job.picture.request, deadline=LIMIT_S)
         assert again.picture.data == job.picture.data
         with pytest.raises(sakuga.RequestRefused, match="did you mean `ink`"):
-            client.generate(two_girls, adapters=["inc"], **small)
+            client.generate(two_girls, adapters=["inc"], steps=1, width=64, height=64)
 
     async def listed() -> list[str]:
         async with sakuga.AsyncClient(server.address) as client:
-            job = await client.generate(two_girls, adapters=["ink"], deadline=LIMIT_S, **small)
+            job = await client.generate(two_girls, adapters=["ink"], steps=1, width=64, height=64, deadline=LIMIT_S)
             async for _ in job:
                 pass
             return [adapter.name for adapter in await client.list_adapters()]
