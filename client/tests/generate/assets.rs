@@ -22,13 +22,13 @@ use crate::support::{Run, collect, command};
 
 /// What the server has, and what it was asked.
 #[derive(Clone, Default)]
-struct Shelf {
+struct Assets {
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     calls: Arc<Mutex<Vec<String>>>,
     is_damaged: bool,
 }
 
-impl Shelf {
+impl Assets {
     fn note(&self, call: String) -> usize {
         let mut calls = self.calls.lock().unwrap();
         let kind = call.split(' ').next().unwrap().to_owned();
@@ -51,7 +51,7 @@ fn asset(sha256: &str, file: &[u8]) -> Asset {
 type Pieces = Pin<Box<dyn Stream<Item = Result<GetAssetResponse, Status>> + Send>>;
 
 #[tonic::async_trait]
-impl AssetService for Shelf {
+impl AssetService for Assets {
     type GetAssetStream = Pieces;
 
     async fn upload_asset(
@@ -113,10 +113,10 @@ impl AssetService for Shelf {
     }
 }
 
-async fn start(shelf: &Shelf) -> String {
+async fn start(fake: &Assets) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let server = tonic::transport::Server::builder().add_service(AssetServiceServer::new(shelf.clone()));
+    let server = tonic::transport::Server::builder().add_service(AssetServiceServer::new(fake.clone()));
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     address
 }
@@ -130,15 +130,15 @@ async fn assets(directory: &std::path::Path, address: &str, arguments: &[&str]) 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn assets_are_uploaded_and_fetched_across_cuts_listed_and_deleted() {
     let directory = tempfile::tempdir().unwrap();
-    let shelf = Shelf::default();
-    let address = start(&shelf).await;
+    let fake = Assets::default();
+    let address = start(&fake).await;
     let file: Vec<u8> = (0..700_000_u32).map(|place| (place * 31 % 251) as u8).collect();
     std::fs::write(directory.path().join("sketch.png"), &file).unwrap();
     let sha256 = sha256_hex(&file);
 
     let run = assets(directory.path(), &address, &["upload", "sketch.png"]).await;
     run.expect(0).says(&format!("{sha256}  PNG  683.6 KiB  4x2, alpha on white\n"));
-    assert_eq!(*shelf.calls.lock().unwrap(), ["upload 0", "upload 0", "upload 262144"]);
+    assert_eq!(*fake.calls.lock().unwrap(), ["upload 0", "upload 0", "upload 262144"]);
     let run = assets(directory.path(), &address, &["upload", "none.png"]).await;
     run.expect(2).says("none.png");
 
@@ -153,7 +153,7 @@ async fn assets_are_uploaded_and_fetched_across_cuts_listed_and_deleted() {
     let run = assets(directory.path(), &address, &["get", &sha256[..6], "--out", "back.png"]).await;
     run.expect(0).says("back.png");
     assert!(std::fs::read(directory.path().join("back.png")).unwrap() == file);
-    assert_eq!(shelf.calls.lock().unwrap()[3..], ["get 0", "get 350000"]);
+    assert_eq!(fake.calls.lock().unwrap()[3..], ["get 0", "get 350000"]);
     assets(directory.path(), &address, &["get", "0123456", "-o", "x"]).await.expect(3).says("no asset begins with");
 
     assets(directory.path(), &address, &["delete", &sha256]).await.expect(0).says("is deleted");
@@ -165,10 +165,10 @@ async fn assets_are_uploaded_and_fetched_across_cuts_listed_and_deleted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_asset_that_arrives_damaged_is_not_written() {
     let directory = tempfile::tempdir().unwrap();
-    let shelf = Shelf { is_damaged: true, ..Shelf::default() };
-    let address = start(&shelf).await;
+    let fake = Assets { is_damaged: true, ..Assets::default() };
+    let address = start(&fake).await;
     let sha256 = sha256_hex(b"a picture");
-    shelf.files.lock().unwrap().insert(sha256.clone(), b"a picture".to_vec());
+    fake.files.lock().unwrap().insert(sha256.clone(), b"a picture".to_vec());
     std::fs::write(directory.path().join("old.png"), "kept").unwrap();
     assets(directory.path(), &address, &["get", &sha256, "-o", "old.png"]).await.expect(3).says("arrived damaged");
     assert_eq!(std::fs::read(directory.path().join("old.png")).unwrap(), b"kept");

@@ -22,7 +22,7 @@ const EXTENSION: &str = "safetensors";
 /// The weights and the configuration of a PEFT folder.
 const PEFT_FILES: [&str; 2] = ["adapter_model.safetensors", "adapter_config.json"];
 /// Adapters that are listed at most.
-const ADAPTERS_MAX: usize = 4096;
+const ADAPTERS_MAX: usize = 1024;
 
 /// A folder, and what is known of each adapter in it.
 pub(super) struct FolderWatch {

@@ -82,9 +82,9 @@ impl ModelService for Models {
         let listing = self.context.adapters.listing();
         let models = &self.context.models;
         let adapters = listing.adapters.iter().map(|adapter| to_proto::adapter_status(adapter, models.iter()));
-        Ok(Response::new(ListAdaptersResponse {
+        Ok(Response::new(to_proto::adapters(ListAdaptersResponse {
             adapters: adapters.collect(),
             unusable: listing.unusable.iter().map(to_proto::unusable_adapter).collect(),
-        }))
+        })))
     }
 }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use sakuga_proto::asset::v1::GetAssetRequest;
-use sakuga_proto::generation::v1::{GetArtifactRequest, GetJobRequest, Job, JobState, ListJobsRequest};
+use sakuga_proto::generation::v1::{
+    CreateJobRequest, GetArtifactRequest, GetJobRequest, Job, JobState, ListJobsRequest,
+};
 use sakuga_server::picture::sha256_hex;
 
 use crate::program::{Assets, Jobs, Program, store};
@@ -12,13 +14,17 @@ use crate::uploads::{parts, picture as png};
 
 const QUICK: [&str; 2] = ["--scripted-step-ms", "0"];
 
-async fn draw(jobs: &mut Jobs, name: &str) -> String {
+/// A request for one picture of a batch, which keeps its index.
+fn third_of_three(name: &str) -> CreateJobRequest {
     let mut call = request(name, 3);
     if let Some(request) = &mut call.request {
-        // One picture of a batch, which keeps its index.
         (request.images, request.image_indices) = (3, vec![2]);
     }
-    let made = jobs.create_job(call).await.expect("accepted").into_inner();
+    call
+}
+
+async fn draw(jobs: &mut Jobs, name: &str) -> String {
+    let made = jobs.create_job(third_of_three(name)).await.expect("accepted").into_inner();
     let job_id = made.job.expect("a job").job_id;
     let mut seen = Seen::default();
     tokio::time::timeout(PATIENCE, seen.follow(jobs, &job_id)).await.expect("in time").expect("it lives");
@@ -111,7 +117,7 @@ async fn jobs_come_to_another_folder_as_they_were() {
         }
         assert_eq!(asset(&mut server.assets().await, &sha256).await.expect("it came along"), png(1));
         // Names came along: a repeated call finds its job.
-        let made = jobs.create_job(request("one", 3)).await.expect("known").into_inner();
+        let made = jobs.create_job(third_of_three("one")).await.expect("known").into_inner();
         assert!(made.existed);
     }
     assert_eq!((old.len(), &old), (4, &new));

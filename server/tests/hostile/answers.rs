@@ -227,7 +227,10 @@ async fn every_answer_fits_into_what_a_plain_client_takes() {
     for method in ["GetServerInfo", "ListModels"] {
         server.call(&format!("sakuga.system.v1.SystemService/{method}"), Vec::new(), 1).await.expect("an answer");
     }
-    server.call("sakuga.model.v1.ModelService/ListModels", Vec::new(), 1).await.expect("an answer");
+    // The bound of a folder with many adapters is tested where the answer is made.
+    for method in ["ListModels", "ListAdapters"] {
+        server.call(&format!("sakuga.model.v1.ModelService/{method}"), Vec::new(), 1).await.expect("an answer");
+    }
     for method in ["UnloadModel", "LoadModel"] {
         let message = LoadModelRequest { name: "scripted".into() }.encode_to_vec();
         server.call(&format!("sakuga.model.v1.ModelService/{method}"), message, 1).await.expect("an answer");

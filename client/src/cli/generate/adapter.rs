@@ -19,7 +19,8 @@ pub fn parse(text: &str) -> Result<Adapter, String> {
         scales.insert(0, scale);
         name = head;
     }
-    if let Some((head, number)) = name.rsplit_once([':', '=', '@'])
+    if scales.len() < 2
+        && let Some((head, number)) = name.rsplit_once([':', '=', '@'])
         && !head.is_empty()
         && let with_point = number.trim().replace(',', ".")
         && with_point.parse::<f32>().is_ok()

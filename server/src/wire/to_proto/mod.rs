@@ -22,7 +22,7 @@ mod system;
 mod telemetry;
 mod tokens;
 
-pub use adapters::{adapter_status, unusable_adapter};
+pub use adapters::{adapter_status, adapters, unusable_adapter};
 pub use findings::diagnostics;
 pub use models::model_status;
 pub use observe::{activity, compute_path, loading_phase, profile};
