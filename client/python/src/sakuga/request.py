@@ -131,7 +131,7 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
             request.expansion.CopyFrom(expansion)
         case other:
             raise RequestError(f"`expansion` is an Expansion, not {type(other).__name__}")
-    request.adapters.extend(_adapter(given) for given in options.get("adapters") or ())
+    request.adapters.extend(_adapters(options.get("adapters")))
     for name in _SAMPLING:
         _put(request.sampling, name, given, name)
     request.sampling.solver = request_pb2.Solver.ValueType(number(request_pb2.Solver.DESCRIPTOR, options.get("solver")))
@@ -175,6 +175,19 @@ def seconds(name: str, value: float | None) -> float | None:
     if not is_number or not 0 <= value <= _SECONDS_MAX:
         raise RequestError(f"`{name}` is a number of seconds from 0 to {_SECONDS_MAX}, not {value!r}")
     return value
+
+
+def _adapters(given: object) -> list[request_pb2.Adapter]:
+    """The adapters of a request. A name alone would be read letter by letter, so it is refused."""
+    match given:
+        case None:
+            return []
+        case str() | bytes():
+            raise RequestError("`adapters` is a list, as in `adapters=['ink']`")
+        case Sequence() as several:
+            return [_adapter(one) for one in several]
+        case _:
+            raise RequestError(f"`adapters` is a list of adapters, not {type(given).__name__}")
 
 
 def _adapter(given: AdapterLike) -> request_pb2.Adapter:
