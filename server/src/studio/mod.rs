@@ -1,8 +1,8 @@
 //! The studio: a page for people, and the gRPC-Web calls that it makes, on a port of its own.
 //!
-//! [`assets`] has the files of the page, which `build.rs` puts into the program. [`request_check`] refuses what another
-//! page, or a name that an attacker points at this machine, makes a browser send. [`layer`] puts both before the calls,
-//! which then pass the same layers as those of gRPC: the same tokens, quotas, limits and owners. [`config`] says where it
+//! `assets.rs` has the files of the page, which `build.rs` puts into the program. `request_check.rs` refuses what another
+//! page, or a name that an attacker points at this machine, makes a browser send. `layer.rs` puts both before the calls,
+//! which then pass the same layers as those of gRPC: the same tokens, quotas, limits and owners. `config.rs` says where it
 //! listens.
 
 mod assets;
