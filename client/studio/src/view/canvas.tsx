@@ -9,6 +9,7 @@ import { titleOf } from "../prompt/request";
 import { type Key, t, timeText } from "../text";
 import { download } from "./download";
 import { Cross, Dice, Download, Halves, Pencil, Repeat } from "./icons";
+import { ProgressBar } from "./progress";
 
 const STAGES: Partial<Record<Stage, Key>> = {
   [Stage.LOAD_MODEL]: "job.load",
@@ -169,13 +170,7 @@ function Progress(props: { job: ShownJob }) {
   const status = () => statusText(props.job);
   return (
     <div class="status">
-      <Show when={isLive(props.job)}>
-        <progress
-          max={Math.max(1, props.job.steps)}
-          value={props.job.status === "queued" ? 0 : props.job.step}
-          aria-label={t("job.progress")}
-        />
-      </Show>
+      <ProgressBar job={props.job} />
       <div class="line">
         <p role="status">
           <strong class={props.job.status}>{status()}</strong>

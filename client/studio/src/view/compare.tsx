@@ -1,31 +1,19 @@
 /** Two pictures of the history in one frame, divided by a line that can be moved, and how their requests differ. */
 import { For, Show, createMemo, createSignal, createUniqueId } from "solid-js";
-import { Dialog } from "@kobalte/core/dialog";
 
 import { differences } from "../prompt/difference";
 import type { Entry } from "../state/history";
 import { t } from "../text";
 import { artifactAddress } from "./artifact";
-import { Cross } from "./icons";
+import { FramedDialog } from "./dialog";
 
 export function Compare(props: { entries: readonly Entry[]; isOpen: boolean; onClose: () => void }) {
   return (
-    <Dialog open={props.isOpen} onOpenChange={(isOpen) => !isOpen && props.onClose()}>
-      <Dialog.Portal>
-        <Dialog.Overlay class="overlay" />
-        <Dialog.Content class="dialog">
-          <header class="line">
-            <Dialog.Title class="dialog-title">{t("compare.title")}</Dialog.Title>
-            <Dialog.CloseButton class="icon-button" aria-label={t("picture.close")}>
-              <Cross />
-            </Dialog.CloseButton>
-          </header>
-          <Show when={props.entries[0]}>
-            {(left) => <Show when={props.entries[1]}>{(right) => <Pair left={left()} right={right()} />}</Show>}
-          </Show>
-        </Dialog.Content>
-      </Dialog.Portal>
-    </Dialog>
+    <FramedDialog title={t("compare.title")} isOpen={props.isOpen} onClose={props.onClose}>
+      <Show when={props.entries[0]}>
+        {(left) => <Show when={props.entries[1]}>{(right) => <Pair left={left()} right={right()} />}</Show>}
+      </Show>
+    </FramedDialog>
   );
 }
 

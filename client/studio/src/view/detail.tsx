@@ -1,6 +1,5 @@
 /** One picture of the history, with its request and what can be done with it. */
 import { Show, createResource, createSignal } from "solid-js";
-import { Dialog } from "@kobalte/core/dialog";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 
 import { negativeText, promptText } from "../prompt/request";
@@ -10,21 +9,17 @@ import { type Entry, deleteJob } from "../state/history";
 import { dismissJob } from "../state/jobs";
 import { language, t } from "../text";
 import { artifactAddress } from "./artifact";
+import { FramedDialog } from "./dialog";
 import { download } from "./download";
-import { Bin, Cross, Dice, Download, Pencil, Repeat } from "./icons";
+import { Bin, Dice, Download, Pencil, Repeat } from "./icons";
 
 export function Detail(props: { entry: Entry | undefined; onClose: () => void; onUse: () => void }) {
   return (
-    <Dialog open={props.entry !== undefined} onOpenChange={(isOpen) => !isOpen && props.onClose()}>
-      <Dialog.Portal>
-        <Dialog.Overlay class="overlay" />
-        <Dialog.Content class="dialog">
-          <Show when={props.entry}>
-            {(entry) => <Content entry={entry()} onClose={props.onClose} onUse={props.onUse} />}
-          </Show>
-        </Dialog.Content>
-      </Dialog.Portal>
-    </Dialog>
+    <FramedDialog title={t("picture.details")} isOpen={props.entry !== undefined} onClose={props.onClose}>
+      <Show when={props.entry}>
+        {(entry) => <Content entry={entry()} onClose={props.onClose} onUse={props.onUse} />}
+      </Show>
+    </FramedDialog>
   );
 }
 
@@ -66,12 +61,6 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
   };
   return (
     <>
-      <header class="line">
-        <Dialog.Title class="dialog-title">{t("picture.details")}</Dialog.Title>
-        <Dialog.CloseButton class="icon-button" aria-label={t("picture.close")}>
-          <Cross />
-        </Dialog.CloseButton>
-      </header>
       <div class="detail">
         <div class="detail-picture">
           <Show when={address()} fallback={<p class="faint">{props.entry.job.error?.message ?? ""}</p>}>

@@ -20,6 +20,7 @@ import { t } from "../text";
 import { Cross, File, Pencil } from "./icons";
 import { NumberField } from "./number";
 import { Painter } from "./painter";
+import { FilePicker } from "./picker";
 
 export function StartImageField() {
   let file!: HTMLInputElement;
@@ -38,20 +39,10 @@ export function StartImageField() {
         >
           <Chosen />
         </Show>
-        <input
-          class="hidden"
-          ref={file}
-          type="file"
-          tabindex="-1"
-          aria-hidden="true"
+        <FilePicker
           accept="image/png,image/jpeg,image/webp"
-          onChange={(event) => {
-            const chosen = event.currentTarget.files?.[0];
-            event.currentTarget.value = "";
-            if (chosen) {
-              void openImage(chosen);
-            }
-          }}
+          ref={(element) => (file = element)}
+          onChoose={(chosen) => void openImage(chosen)}
         />
       </fieldset>
     </Show>

@@ -6,6 +6,7 @@ import { type ShownJob, dismissJob, isLive, jobs, selectJob, selectedJob } from 
 import { t } from "../text";
 import { statusText } from "./canvas";
 import { Cross } from "./icons";
+import { ProgressBar } from "./progress";
 
 export function JobList() {
   return (
@@ -35,13 +36,7 @@ function Card(props: { job: ShownJob }) {
         <Show when={picture()} fallback={<i class="blank" aria-hidden="true" />}>
           {(address) => <img src={address()} alt="" />}
         </Show>
-        <Show when={isLive(props.job)}>
-          <progress
-            max={Math.max(1, props.job.steps)}
-            value={props.job.status === "queued" ? 0 : props.job.step}
-            aria-label={t("job.progress")}
-          />
-        </Show>
+        <ProgressBar job={props.job} />
       </button>
       <Show when={!isLive(props.job)}>
         <button

@@ -1,11 +1,10 @@
 /** A mask is painted on the image: what is painted is drawn again. */
 import { Show, createEffect, createSignal, createUniqueId, on } from "solid-js";
-import { Dialog } from "@kobalte/core/dialog";
 
 import { fileOf } from "../prompt/picture";
 import { image, mask, setMask } from "../state/image";
 import { t } from "../text";
-import { Cross } from "./icons";
+import { FramedDialog } from "./dialog";
 
 /** How far one press of an arrow key moves the brush, as a share of the image. */
 const KEY_STEP = 1 / 32;
@@ -15,29 +14,18 @@ const COLOUR = "#e5573f";
 
 export function Painter(props: { isOpen: boolean; onClose: () => void }) {
   return (
-    <Dialog open={props.isOpen} onOpenChange={(isOpen) => !isOpen && props.onClose()}>
-      <Dialog.Portal>
-        <Dialog.Overlay class="overlay" />
-        <Dialog.Content class="dialog">
-          <header class="line">
-            <Dialog.Title class="dialog-title">{t("mask.title")}</Dialog.Title>
-            <Dialog.CloseButton class="icon-button" aria-label={t("picture.close")}>
-              <Cross />
-            </Dialog.CloseButton>
-          </header>
-          <Show when={image()?.picture}>
-            {(picture) => (
-              <Board
-                address={picture().address}
-                width={picture().width}
-                height={picture().height}
-                onClose={props.onClose}
-              />
-            )}
-          </Show>
-        </Dialog.Content>
-      </Dialog.Portal>
-    </Dialog>
+    <FramedDialog title={t("mask.title")} isOpen={props.isOpen} onClose={props.onClose}>
+      <Show when={image()?.picture}>
+        {(picture) => (
+          <Board
+            address={picture().address}
+            width={picture().width}
+            height={picture().height}
+            onClose={props.onClose}
+          />
+        )}
+      </Show>
+    </FramedDialog>
   );
 }
 

@@ -9,6 +9,7 @@ import { Editor } from "./editor";
 import { Findings, TokenMeters } from "./findings";
 import { PromptForm } from "./form";
 import { File, Plus } from "./icons";
+import { FilePicker } from "./picker";
 
 const VIEWS = ["form", "xml", "both"] as const;
 type View = (typeof VIEWS)[number];
@@ -61,20 +62,10 @@ export function PromptPanel(props: { onSubmit: () => void }) {
             <File />
           </button>
         </div>
-        <input
-          class="hidden"
-          ref={file}
-          type="file"
-          tabindex="-1"
-          aria-hidden="true"
+        <FilePicker
           accept=".xml,.txt,.json,.png,.csv,text/*,image/png"
-          onChange={(event) => {
-            const chosen = event.currentTarget.files?.[0];
-            event.currentTarget.value = "";
-            if (chosen) {
-              void openFile(chosen);
-            }
-          }}
+          ref={(element) => (file = element)}
+          onChoose={(chosen) => void openFile(chosen)}
         />
       </header>
       <div class="views">
