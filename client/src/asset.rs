@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use backon::BackoffBuilder as _;
 use sakuga_proto::asset::v1::upload_asset_request::Part;
 use sakuga_proto::asset::v1::{
-    Asset, DeleteAssetRequest, GetAssetRequest, ListAssetsRequest, UploadAssetRequest, UploadAssetResponse, UploadStart,
+    Asset, DeleteAssetRequest, GetAssetRequest, ListAssetsRequest, ListAssetsResponse, UploadAssetRequest,
+    UploadAssetResponse, UploadStart,
 };
 use sakuga_proto::digest::hex;
 use sha2::{Digest as _, Sha256};
@@ -203,22 +204,22 @@ impl Client {
         }
     }
 
-    /// All assets of this client, newest first.
+    /// All assets of this client, newest first, and what they use of its quota.
     ///
     /// # Errors
     ///
     /// [`ClientError`].
-    pub async fn list_assets(&self) -> Result<Vec<Asset>, ClientError> {
+    pub async fn list_assets(&self) -> Result<ListAssetsResponse, ClientError> {
         let (mut assets, mut page_token) = (Vec::new(), String::new());
         loop {
             let call = ListAssetsRequest { page_size: 200, page_token: page_token.clone() };
-            let page = self.assets().list_assets(call).await.map_err(|status| self.explain(&status))?.into_inner();
+            let mut page = self.assets().list_assets(call).await.map_err(|status| self.explain(&status))?.into_inner();
             // A server could send empty pages, or the same token, for ever.
             let is_last =
                 page.assets.is_empty() || page.next_page_token.is_empty() || page.next_page_token == page_token;
-            assets.extend(page.assets);
+            assets.append(&mut page.assets);
             if is_last {
-                return Ok(assets);
+                return Ok(ListAssetsResponse { assets, next_page_token: String::new(), ..page });
             }
             page_token = page.next_page_token;
         }

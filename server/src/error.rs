@@ -1,8 +1,9 @@
 //! What the service refuses or fails with. [`wire::status`](crate::wire::status) turns it into a gRPC status, once.
 
+use std::fmt::Display;
 use std::time::Duration;
 
-use sakuga_model_core::{EngineError, MemoryShortage, SmallerRequest};
+use sakuga_model_core::{EngineError, Limit, MemoryShortage, SmallerRequest};
 use sakuga_proto::text::count;
 
 use crate::assets::AssetError;
@@ -202,6 +203,11 @@ impl Violation {
     /// A fault of `field`.
     pub fn new(field: impl Into<String>, reason: &'static str, description: impl Into<String>) -> Self {
         Self { field: field.into(), description: description.into(), reason }
+    }
+
+    /// A number of `field` that is not within its limit.
+    pub fn out_of_range<T: Display>(field: impl Into<String>, limit: &Limit<T>, given: T) -> Self {
+        Self::new(field, Self::OUT_OF_RANGE, format!("{given} is out of range; use {limit}"))
     }
 }
 

@@ -4,14 +4,14 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use sakuga_client::proto::asset::v1::{Asset, AssetKind, ColorProfile, ListAssetsRequest, ListAssetsResponse, asset};
+use sakuga_client::proto::asset::v1::{Asset, AssetKind, ColorProfile, ListAssetsResponse, asset};
 use sakuga_client::proto::json;
 use sakuga_client::proto::text::{count, one_line};
 use sakuga_client::{AssetError, AssetFile, Client, Resume};
 
 use super::exit::{self, Exit};
 use super::failure::Failure;
-use super::server::{self, ServerArguments, answer};
+use super::server::{self, ServerArguments};
 use super::{clock, output, replace, units};
 
 /// Digits of a SHA-256.
@@ -118,10 +118,7 @@ async fn upload(arguments: &UploadArguments) -> Result<Exit, Failure> {
 
 async fn list(arguments: &ListArguments) -> Result<Exit, Failure> {
     let client = arguments.server.connect().await?;
-    let assets = client.list_assets().await?;
-    let usage = ListAssetsRequest { page_size: 1, page_token: String::new() };
-    let usage = answer(&client, client.assets().list_assets(usage)).await?;
-    let listed = ListAssetsResponse { assets, next_page_token: String::new(), ..usage };
+    let listed = client.list_assets().await?;
     if arguments.json {
         output::print_json_text(&json::to_string(&listed).map_err(Failure::not_json)?)?;
     } else {
@@ -160,7 +157,7 @@ async fn resolve(client: &Client, given: &str) -> Result<String, Failure> {
     if given.len() >= WHOLE || given.len() < SHORT_MIN {
         return Ok(given.to_owned());
     }
-    find(&client.list_assets().await?, given)
+    find(&client.list_assets().await?.assets, given)
 }
 
 fn find(assets: &[Asset], given: &str) -> Result<String, Failure> {

@@ -19,7 +19,7 @@ pub struct InitImage {
     pub strength: f32,
     /// What is drawn again, of the same size; `None`: everything.
     pub mask: Option<Arc<Mask>>,
-    /// The larger image that `image` is a part of; `None`: there is none.
+    /// The larger image that `image` is a part of; `None`: `image` is the whole image.
     pub region: Option<Region>,
 }
 

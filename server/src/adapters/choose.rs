@@ -101,8 +101,7 @@ pub(super) fn choose(
 fn in_range(field: String, limit: Limit<f32>, given: f32, faults: &mut Vec<Violation>) -> bool {
     let is_in_range = limit.contains(given);
     if !is_in_range {
-        let text = format!("{given} is out of range; use {limit}");
-        faults.push(Violation::new(field, Violation::OUT_OF_RANGE, text));
+        faults.push(Violation::out_of_range(field, &limit, given));
     }
     is_in_range
 }

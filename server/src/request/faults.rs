@@ -245,7 +245,7 @@ impl Faults {
         }
         let limit = limits::PREVIEW_EDGE_PX;
         if !limit.contains(given_px) {
-            self.add(limit.field, Violation::OUT_OF_RANGE, format!("{given_px} is out of range; use {limit}"));
+            self.violations.push(Violation::out_of_range(limit.field, &limit, given_px));
         }
         given_px
     }

@@ -13,16 +13,10 @@ use sakuga_proto::asset::v1::{
 use tonic::{Request, Response, Status, Streaming};
 
 use super::caller::caller;
-use super::{Context, Messages, refuse};
+use super::{Context, Messages, pages, refuse};
 use crate::assets::{AssetError, AssetId, AssetOwner, Assets, Begun, Page, Upload};
 use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
-
-/// Assets of a page unless the caller says otherwise, and at most.
-const PAGE: u32 = 50;
-const PAGE_MAX: u32 = 200;
-/// Most bytes of the assets of a page.
-const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Stores, sends, lists and deletes the files of clients.
 pub struct AssetCalls {
@@ -92,9 +86,8 @@ impl AssetService for AssetCalls {
     async fn list_assets(&self, request: Request<ListAssetsRequest>) -> Result<Response<ListAssetsResponse>, Status> {
         let owner = owner(&request)?;
         let ListAssetsRequest { page_size, page_token } = request.into_inner();
-        let limit = if page_size == 0 { PAGE } else { page_size.min(PAGE_MAX) };
-        let after = page_start(&page_token).map_err(|error| refuse(&error))?;
-        let (assets, next) = self.assets().list(&owner, after, limit as usize, PAGE_BYTES_MAX);
+        let after = pages::start(&page_token, Page::parse).map_err(|error| refuse(&error))?;
+        let (assets, next) = self.assets().list(&owner, after, pages::entries(page_size), pages::BYTES_MAX);
         let usage = self.assets().usage(&owner);
         Ok(Response::new(ListAssetsResponse {
             assets,
@@ -183,16 +176,6 @@ fn owner<T>(request: &Request<T>) -> Result<AssetOwner, Status> {
 fn id(field: &str, text: &str) -> Result<AssetId, Status> {
     let what = "write the SHA-256 of the file: 64 digits of 0 to 9 and a to f";
     AssetId::parse(text).ok_or_else(|| fault(field, Violation::BAD_TEXT, what))
-}
-
-/// Where a page begins.
-fn page_start(token: &str) -> Result<Option<Page>, ServerError> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let text = "this is not a page token; use next_page_token of the page before, or leave it empty";
-    let page = Page::parse(token).ok_or_else(|| ServerError::invalid("page_token", Violation::BAD_TEXT, text))?;
-    Ok(Some(page))
 }
 
 fn fault(field: &str, reason: &'static str, text: &str) -> Status {

@@ -16,17 +16,12 @@ use tonic::{Request, Response, Status};
 use super::caller::{caller, check_options};
 use super::event_stream::EventStream;
 use super::watch_stream::Watch;
-use super::{Context, Messages, refuse};
+use super::{Context, Messages, pages, refuse};
 use crate::error::{ServerError, Violation};
 use crate::job_id::JobId;
 use crate::jobs::{Call, Jobs, PageLimits};
 use crate::wire::to_proto;
 
-/// Jobs of a page unless the caller says otherwise, and at most.
-const PAGE: u32 = 50;
-const PAGE_MAX: u32 = 200;
-/// Most bytes of the jobs of a page. Clients refuse messages above 4 MiB by default, and one job may have 3.5 MiB.
-const PAGE_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of a picture in one message of GetArtifact: what a stream that is not read holds.
 const ARTIFACT_BYTES: u64 = 64 * 1024;
 /// Time between two `progress` messages unless the caller says otherwise, and at least.
@@ -95,10 +90,11 @@ impl JobService for JobCalls {
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Result<Response<ListJobsResponse>, Status> {
         let caller = caller(&request)?;
         let message = request.into_inner();
-        let limit = if message.page_size == 0 { PAGE } else { message.page_size.min(PAGE_MAX) };
-        let before = page_start(&message.page_token).map_err(|error| refuse(&error))?;
+        // The id below which the page begins: that of the last job of the page before.
+        let before = pages::start(&message.page_token, JobId::parse).map_err(|error| refuse(&error))?;
+        let before = before.map(|id| id.to_string());
         let filter = message.filter.unwrap_or_default();
-        let limits = PageLimits { jobs: limit as usize, bytes: PAGE_BYTES_MAX };
+        let limits = PageLimits { jobs: pages::entries(message.page_size), bytes: pages::BYTES_MAX };
         let large = self.context.large_answer().await;
         let listed = self.jobs().list(&caller, before, limits, move |job| matches(&filter, job)).await;
         let (jobs, has_more) = listed.map_err(|error| refuse(&error))?;
@@ -165,16 +161,6 @@ impl JobService for JobCalls {
         self.jobs().delete(&caller, &request.into_inner().job_id).await.map_err(|error| refuse(&error))?;
         Ok(Response::new(DeleteJobResponse {}))
     }
-}
-
-/// The id below which a page begins: that of the last job of the page before.
-fn page_start(token: &str) -> Result<Option<String>, ServerError> {
-    if token.is_empty() {
-        return Ok(None);
-    }
-    let text = "this is not a page token; use next_page_token of the page before, or leave it empty";
-    let id = JobId::parse(token).ok_or_else(|| ServerError::invalid("page_token", Violation::BAD_TEXT, text))?;
-    Ok(Some(id.to_string()))
 }
 
 /// Whether a job is one of those that a filter asks for.

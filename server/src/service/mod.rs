@@ -6,6 +6,7 @@ mod event_stream;
 pub mod generation;
 pub mod jobs;
 pub mod models;
+mod pages;
 pub mod prompt;
 pub mod reflection;
 pub mod system;

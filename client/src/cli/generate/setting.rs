@@ -96,7 +96,7 @@ const OTHERS: [Setting; 7] = [
 ///
 /// # Errors
 ///
-/// There is none, and these are there.
+/// The setting does not exist; the text names those that do.
 pub fn find(name: &str) -> Result<Setting, String> {
     let plain = name.trim().to_lowercase().replace('_', "-");
     let plain = if plain == "guidance-scale" { "guidance" } else { &plain };

@@ -62,7 +62,7 @@ impl AdaptableTensors {
         self.shapes.get(name).map(Vec::as_slice)
     }
 
-    /// The module in the checkpoint, or why there is none.
+    /// The module in the checkpoint, or why none matches.
     pub(super) fn find(&self, module: &Module) -> Result<&Target, String> {
         let Module { path, flat } = module;
         if !flat {

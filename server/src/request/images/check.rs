@@ -107,7 +107,7 @@ impl Check<'_> {
 
     fn within<T: PartialOrd + Copy + std::fmt::Display>(&mut self, limit: &Limit<T>, given: T) {
         if !limit.contains(given) {
-            self.add(limit.field, Violation::OUT_OF_RANGE, format!("{given} is out of range; use {limit}"));
+            self.faults.push(Violation::out_of_range(limit.field, limit, given));
         }
     }
 

@@ -67,7 +67,7 @@ pub fn read(output: &str) -> Vec<Failure> {
     failures
 }
 
-/// The failures, each with its last lines; empty if there is none.
+/// The failures, each with its last lines; empty without failures.
 pub fn render<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> String {
     let mut text = String::new();
     let mut left_out = 0;

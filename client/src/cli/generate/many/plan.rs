@@ -23,7 +23,7 @@ use crate::cli::terminal::Terminal;
 pub struct Planned {
     /// The name of its pictures, without ending.
     pub name: String,
-    /// The request, or why there is none.
+    /// The request, or why it cannot be made.
     pub request: Result<GenerateRequest, Failure>,
 }
 

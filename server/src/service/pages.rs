@@ -1,0 +1,28 @@
+//! Pages of lists: how many entries and bytes they have, and where they begin.
+
+use crate::error::{ServerError, Violation};
+
+/// Entries of a page unless the caller says otherwise, and at most.
+const ENTRIES: u32 = 50;
+const ENTRIES_MAX: u32 = 200;
+/// Most bytes of the entries of a page. Clients refuse messages above 4 MiB by default, and one job may have 3.5 MiB.
+pub(super) const BYTES_MAX: usize = 1024 * 1024;
+
+/// The most entries of a page, for what a call asks for; 0: the default.
+pub(super) fn entries(page_size: u32) -> usize {
+    if page_size == 0 { ENTRIES as usize } else { page_size.min(ENTRIES_MAX) as usize }
+}
+
+/// Where a page begins, as `parse` reads its token; `None`: at the beginning of the list.
+///
+/// # Errors
+///
+/// [`ServerError`] if `parse` cannot read the token.
+pub(super) fn start<T>(token: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, ServerError> {
+    if token.is_empty() {
+        return Ok(None);
+    }
+    let text = "this is not a page token; use next_page_token of the page before, or leave it empty";
+    let invalid = || ServerError::invalid("page_token", Violation::BAD_TEXT, text);
+    parse(token).ok_or_else(invalid).map(Some)
+}
