@@ -137,7 +137,7 @@ fn parts(gpu: &Arc<Gpu>, size_px: usize) -> Result<(), Failure> {
         (5, 1, 128, 128),
     ] {
         let at = image(divisor, output);
-        let shape = Shape { height: at.height, width: at.width, input, output, kernel: 3 };
+        let shape = Shape { height: at.height, width: at.width, input, output, kernel: 3, stride: 1, padding: 1 };
         let [x, y] = [at.with_channels(input), at].map(|image| image.elements() * 2);
         let elapsed = timed(gpu, &[x, y, input * output * 9 * 2], |session, places| {
             let operands = Operands { x: places[0], filter: places[2], y: places[1] };

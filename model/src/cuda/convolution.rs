@@ -28,22 +28,31 @@ const NOTES_MAX: usize = Note::CUDNN_NUMERICAL_NOTE_TYPE_COUNT as usize;
 const UNWANTED: [Note; 2] =
     [Note::CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC, Note::CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION];
 
-/// A convolution with stride 1 over one bf16 image that keeps height and width.
+/// A convolution over one bf16 image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Shape {
-    /// Rows of the image.
+    /// Rows of the result.
     pub height: usize,
-    /// Columns of the image.
+    /// Columns of the result.
     pub width: usize,
     /// Channels of the input, a multiple of 8.
     pub input: usize,
     /// Channels of the result, a multiple of 8.
     pub output: usize,
-    /// Side of the filter, odd; the image is padded with zeros by half of it.
+    /// Side of the filter.
     pub kernel: usize,
+    /// Rows and columns of the input from one value of the result to the next.
+    pub stride: usize,
+    /// Rows or columns of zeros on each side of the input that the convolution reads besides it.
+    pub padding: usize,
 }
 
 impl Shape {
+    /// Rows and columns of the input.
+    pub fn input_size(&self) -> [usize; 2] {
+        [self.height, self.width].map(|size| (size - 1) * self.stride + self.kernel - 2 * self.padding)
+    }
+
     /// Multiplications and additions.
     pub fn flops(&self) -> usize {
         2 * self.height * self.width * self.input * self.output * self.kernel * self.kernel
@@ -53,7 +62,7 @@ impl Shape {
 /// Addresses of one call.
 #[derive(Debug, Clone, Copy)]
 pub struct Operands {
-    /// The image, `[height, width, input]`.
+    /// The image, of [`Shape::input_size`] and `input` channels.
     pub x: u64,
     /// The filter, `[output, kernel, kernel, input]`.
     pub filter: u64,
@@ -170,11 +179,13 @@ fn plan(handle: cudnnHandle_t, shape: &Shape, workspace_bytes: usize) -> Result<
 fn graph(handle: cudnnHandle_t, shape: &Shape) -> Result<Descriptor, CudaError> {
     let [height, width, input, output, kernel] =
         [shape.height, shape.width, shape.input, shape.output, shape.kernel].map(|size| size as i64);
+    let [input_height, input_width] = shape.input_size().map(|size| size as i64);
+    let [stride, padding] = [shape.stride, shape.padding].map(|size| size as i64);
     let tensor = |id: i64, [n, c, h, w]: [i64; 4]| {
         let strides = [h * w * c, 1, w * c, c];
         describe(id, cudnnDataType_t::CUDNN_DATA_BFLOAT16, [n, c, h, w], strides, false)
     };
-    let x = tensor(IDS[0], [1, input, height, width])?;
+    let x = tensor(IDS[0], [1, input, input_height, input_width])?;
     let filter = tensor(IDS[1], [output, input, kernel, kernel])?;
     let y = tensor(IDS[2], [1, output, height, width])?;
 
@@ -186,9 +197,9 @@ fn graph(handle: cudnnHandle_t, shape: &Shape) -> Result<Descriptor, CudaError> 
     convolution.set(Name::CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, Type::CUDNN_TYPE_INT64, &[2_i64])?;
     for (name, each) in [
         (Name::CUDNN_ATTR_CONVOLUTION_DILATIONS, 1),
-        (Name::CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, 1),
-        (Name::CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, kernel / 2),
-        (Name::CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, kernel / 2),
+        (Name::CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, stride),
+        (Name::CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, padding),
+        (Name::CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, padding),
     ] {
         convolution.set(name, Type::CUDNN_TYPE_INT64, &[each; 2])?;
     }
@@ -242,8 +253,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_counted() {
-        let shape = Shape { height: 4, width: 2, input: 8, output: 16, kernel: 3 };
-        assert_eq!(shape.flops(), 2 * 8 * 8 * 16 * 9);
+    fn work_is_counted_and_the_size_of_the_input_follows_from_that_of_the_result() {
+        let shape = Shape { height: 4, width: 2, input: 8, output: 16, kernel: 3, stride: 1, padding: 1 };
+        assert_eq!((shape.flops(), shape.input_size()), (2 * 8 * 8 * 16 * 9, [4, 2]));
+        assert_eq!(Shape { stride: 2, padding: 0, ..shape }.input_size(), [9, 5]);
     }
 }

@@ -54,6 +54,18 @@ impl Image {
         Self { height: 2 * self.height, width: 2 * self.width, ..self }
     }
 
+    /// The same with half the height and width, which are even.
+    #[must_use]
+    pub fn halved(self) -> Self {
+        Self { height: self.height / 2, width: self.width / 2, ..self }
+    }
+
+    /// The same with a row and a column more.
+    #[must_use]
+    pub fn extended(self) -> Self {
+        Self { height: self.height + 1, width: self.width + 1, ..self }
+    }
+
     /// Bytes of the sums that [`ImageKernels::merge`] leaves.
     pub fn partials_bytes(&self) -> usize {
         self.spread().blocks * 2 * self.channels * size_of::<f32>()
@@ -114,6 +126,7 @@ pub struct ImageKernels {
     group_table: CUfunction,
     scale_shift: CUfunction,
     channels_last: CUfunction,
+    channels_first: CUfunction,
     rearrange: CUfunction,
     softmax_rows: CUfunction,
     gather_rgb: CUfunction,
@@ -136,6 +149,7 @@ impl ImageKernels {
             group_table: function(image, "group_table")?,
             scale_shift: function(image, "scale_shift")?,
             channels_last: function(image, "channels_last")?,
+            channels_first: function(image, "channels_first")?,
             rearrange: function(image, "rearrange")?,
             softmax_rows: function(image, "softmax_rows")?,
             gather_rgb: function(image, "gather_rgb")?,
@@ -234,6 +248,23 @@ impl ImageKernels {
             elements
         ];
         launch_each(self.channels_last, elements as u64, stream, &mut arguments)
+    }
+
+    /// `(x + bias - shift) * scale` of the first `channels` of an image, as planes in f32, `[channels, height, width]`. A `bias`
+    /// of 0 is left out.
+    pub fn channels_first(
+        &self,
+        stream: CUstream,
+        image: Image,
+        (x, bias): (u64, u64),
+        out: u64,
+        channels: usize,
+        (shift, scale): (f32, f32),
+    ) -> Result<(), CudaError> {
+        let (pixels, in_channels) = (image.pixels() as i64, image.channels as i32);
+        let elements = pixels * channels as i64;
+        let mut arguments = arguments![x, in_channels, bias, out, pixels, shift, scale, elements];
+        launch_each(self.channels_first, elements as u64, stream, &mut arguments)
     }
 
     /// A bf16 operand of four axes with its axes in this order; the rows of `out`, the last axis, are `pitch` apart.

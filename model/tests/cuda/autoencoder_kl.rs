@@ -1,4 +1,4 @@
-//! The decoder on vendor libraries and our kernels, compared with burn's operations in f32 on the CPU.
+//! The decoder and the encoder on vendor libraries and our kernels, compared with burn's operations in f32 on the CPU.
 
 use std::path::Path;
 
@@ -88,7 +88,6 @@ fn the_plain_decoder_on_the_gpu_is_hardly_closer() {
     assert!(fast >= plain - 3.0, "fast {fast} dB, plain {plain} dB");
 }
 
-/// Images are encoded by burn's operations, in bf16 as the weights.
 #[test]
 fn latents_are_those_of_the_encoder_on_the_cpu() {
     let Some(OpenDevice { device, .. }) = gpu() else { return };
@@ -97,6 +96,7 @@ fn latents_are_those_of_the_encoder_on_the_cpu() {
     let config = part.parse(AutoencoderKlConfig::from_json).expect("a configuration");
     let encode = |device: &Device, dtype: DType, [height, width]: [usize; 2]| -> Vec<f32> {
         let vae = AutoencoderKl::load_available(&config, &part.reader(device, dtype).expect("readable"));
+        assert_eq!(vae.encodes_fast(), dtype == DType::BF16, "the log says why the fast path is not taken");
         let pixels: Vec<f32> = (0..3 * 64 * height * width).map(|place| (place as f32 * 0.003).sin()).collect();
         let image = Tensor::<1>::from_data(pixels.as_slice(), device).reshape([1, 3, 8 * height, 8 * width]);
         let latents = vae.encode(image).expect("the encoder is loaded");

@@ -208,6 +208,18 @@ extern "C" __global__ void channels_last(
     out[i] = to_bf16(value);
 }
 
+// The first channels of an image as planes of `pixels` values, (x + bias - shift) * scale; without a bias if it is null.
+extern "C" __global__ void channels_first(
+    const bf16 *__restrict__ x, int in_channels, const bf16 *__restrict__ bias, float *__restrict__ out,
+    long long pixels, float shift, float scale, long long elements) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= elements) return;
+    int channel = (int)(i / pixels);
+    float value = to_float(x[i % pixels * in_channels + channel]);
+    if (bias) value += to_float(bias[channel]);
+    out[i] = (value - shift) * scale;
+}
+
 struct Axes {
     long long extent[4], stride[4];
 };

@@ -12,11 +12,11 @@ use crate::nn::resnet::Resnet;
 /// The encoder.
 #[derive(Debug)]
 pub struct Encoder {
-    conv_in: Conv,
-    levels: Vec<(Vec<Resnet>, Option<Conv>)>,
-    mid: MidBlock,
-    norm_out: GroupNorm,
-    conv_out: Conv,
+    pub(super) conv_in: Conv,
+    pub(super) levels: Vec<(Vec<Resnet>, Option<Conv>)>,
+    pub(super) mid: MidBlock,
+    pub(super) norm_out: GroupNorm,
+    pub(super) conv_out: Conv,
 }
 
 impl Encoder {

@@ -45,10 +45,11 @@ impl Posterior {
     }
 }
 
-/// The decoder in an accelerated implementation.
+/// The decoder or the encoder in an accelerated implementation.
 trait Passes: Send + Sync {
-    /// Model latents `[B, C, H, W]` to RGB in 0..1, `[B, 3, 8H, 8W]`, in f32.
-    fn decode(&self, model_latents: &Tensor<4>) -> Tensor<4>;
+    /// Of a decoder, model latents `[B, C, H, W]` to RGB in 0..1, `[B, 3, 8H, 8W]`; of an encoder, RGB in -1..1 to the mode of
+    /// the posterior as model latents. The result is in f32.
+    fn run(&self, input: &Tensor<4>) -> Tensor<4>;
 }
 
 /// Both halves of the autoencoder.
@@ -62,7 +63,9 @@ pub struct AutoencoderKl {
     /// Mixes the channels of latents before the decoder.
     post_quant_conv: Option<Conv>,
     /// The decoder on an NVIDIA GPU. It holds addresses of the weights above.
-    fast: Accelerated<dyn Passes>,
+    fast_decoder: Accelerated<dyn Passes>,
+    /// The encoder on an NVIDIA GPU, likewise.
+    fast_encoder: Accelerated<dyn Passes>,
 }
 
 impl AutoencoderKl {
@@ -97,11 +100,12 @@ impl AutoencoderKl {
         let conv = |name: &str, channels: usize| Conv::load(&weights.at(name), channels, channels, 1);
         let quant_conv = (is_mixed && encoder.is_some()).then(|| conv("quant_conv", 2 * config.latent_channels));
         let post_quant_conv = is_mixed.then(|| conv("post_quant_conv", config.latent_channels));
-        Self { config: config.clone(), encoder, fast: Accelerated::new(), decoder, quant_conv, post_quant_conv }
+        let [fast_decoder, fast_encoder] = [Accelerated::new(), Accelerated::new()];
+        Self { config: config.clone(), encoder, decoder, quant_conv, post_quant_conv, fast_decoder, fast_encoder }
     }
 
-    fn fast(&self) -> Option<&dyn Passes> {
-        self.fast.get_or_build(|| {
+    fn fast_decoder(&self) -> Option<&dyn Passes> {
+        self.fast_decoder.get_or_build(|| {
             #[cfg(feature = "cuda")]
             return fast::FastDecoder::of(&self.config, &self.decoder)
                 .map(|fast| -> Box<dyn Passes> { Box::new(fast) });
@@ -110,15 +114,31 @@ impl AutoencoderKl {
         })
     }
 
+    /// Built with the first image that is encoded: a model that encodes none needs no memory for it.
+    fn fast_encoder(&self) -> Option<&dyn Passes> {
+        self.fast_encoder.get_or_build(|| {
+            #[cfg(feature = "cuda")]
+            return fast::FastEncoder::of(&self.config, self.encoder.as_ref()?, self.quant_conv.as_ref())
+                .map(|fast| -> Box<dyn Passes> { Box::new(fast) });
+            #[cfg(not(feature = "cuda"))]
+            return None;
+        })
+    }
+
     /// Whether images are decoded by vendor libraries and our kernels instead of burn's operations.
     pub fn is_fast(&self) -> bool {
-        self.fast().is_some()
+        self.fast_decoder().is_some()
+    }
+
+    /// Whether images are encoded by vendor libraries and our kernels. The first call prepares that.
+    pub fn encodes_fast(&self) -> bool {
+        self.fast_encoder().is_some()
     }
 
     /// The same network on burn's operations only, for comparison with the fast path.
     #[must_use]
     pub fn plain(self) -> Self {
-        Self { fast: Accelerated::none(), ..self }
+        Self { fast_decoder: Accelerated::none(), fast_encoder: Accelerated::none(), ..self }
     }
 
     /// Whether it has an encoder.
@@ -158,11 +178,11 @@ impl AutoencoderKl {
     }
 
     fn decode_whole(&self, model_latents: Tensor<4>) -> Tensor<4> {
-        if let Some(fast) = self.fast() {
+        if let Some(fast) = self.fast_decoder() {
             return match &self.post_quant_conv {
                 // The fast decoder takes model latents.
-                Some(_) => fast.decode(&self.to_model_latents(self.mixed_latents(model_latents, &mut |_, _| ()))),
-                None => fast.decode(&model_latents),
+                Some(_) => fast.run(&self.to_model_latents(self.mixed_latents(model_latents, &mut |_, _| ()))),
+                None => fast.run(&model_latents),
             };
         }
         to_unit_range(self.decode_raw(model_latents, &mut |_, _| ()))
@@ -210,6 +230,9 @@ impl AutoencoderKl {
     }
 
     fn encode_whole(&self, image: Tensor<4>) -> Option<Tensor<4>> {
+        if let Some(fast) = self.fast_encoder() {
+            return Some(fast.run(&image));
+        }
         self.posterior(image, &mut |_, _| ()).map(|posterior| self.to_model_latents(posterior.mean))
     }
 

@@ -1,7 +1,7 @@
 //! The scratch memory of one image.
 
 use super::F32;
-use super::weights::{Residual, TAPS, Weights};
+use super::weights::{DecoderWeights, EncoderWeights, Middle, Residual, TAPS};
 use crate::cuda::BF16;
 use crate::cuda::image_kernels::Image;
 use crate::cuda::session::{Layout, Place};
@@ -50,18 +50,23 @@ impl Needs {
         output
     }
 
-    fn of(weights: &Weights, [height, width]: [usize; 2]) -> Self {
+    fn middle(&mut self, image: Image, middle: &Middle) -> Image {
+        let image = self.residual(image, &middle.first);
+        if middle.attention.is_some() {
+            let chunks = Chunks::of(image.pixels());
+            self.images(image, image, image);
+            self.hidden = self.hidden.max(4 * chunks.tokens_bytes(image.channels));
+            self.normed = self.normed.max(chunks.scores_bytes() + chunks.weights_bytes());
+        }
+        self.residual(image, &middle.second)
+    }
+
+    /// Of a decoder and latents of this height and width.
+    fn of_decoder(weights: &DecoderWeights, [height, width]: [usize; 2]) -> Self {
         let mut needs = Self::default();
         let mut image = Image { height, width, channels: weights.conv_in.output };
         needs.images(image, image.with_channels(weights.conv_in.input), image);
-        image = needs.residual(image, &weights.first);
-        if weights.attention.is_some() {
-            let chunks = Chunks::of(image.pixels());
-            needs.images(image, image, image);
-            needs.hidden = needs.hidden.max(4 * chunks.tokens_bytes(image.channels));
-            needs.normed = needs.normed.max(chunks.scores_bytes() + chunks.weights_bytes());
-        }
-        image = needs.residual(image, &weights.second);
+        image = needs.middle(image, &weights.middle);
         for (blocks, doubling) in &weights.levels {
             image = blocks.iter().fold(image, |image, block| needs.residual(image, block));
             if let Some(conv) = doubling {
@@ -73,11 +78,40 @@ impl Needs {
         needs.hidden = needs.hidden.max(image.pixels() * TAPS * F32 as usize);
         needs
     }
+
+    /// Of an encoder and an image of this height and width.
+    fn of_encoder(weights: &EncoderWeights, [height, width]: [usize; 2]) -> Self {
+        let mut needs = Self::default();
+        let mut image = Image { height, width, channels: weights.conv_in.output };
+        needs.images(image, image.with_channels(weights.conv_in.input), image);
+        for (blocks, halving) in &weights.levels {
+            image = blocks.iter().fold(image, |image, block| needs.residual(image, block));
+            if let Some(conv) = halving {
+                let halved = image.halved().with_channels(conv.output);
+                needs.images(halved, image.extended(), halved);
+                image = halved;
+            }
+        }
+        image = needs.middle(image, &weights.middle);
+        let moments = image.with_channels(weights.conv_out.output);
+        needs.images(moments, image, moments);
+        needs.images(moments, moments, moments);
+        needs
+    }
 }
 
 impl Buffers {
-    pub fn new(layout: &mut Layout, weights: &Weights, latent_size: [usize; 2]) -> Self {
-        let needs = Needs::of(weights, latent_size);
+    /// For a decoder and latents of this height and width.
+    pub fn of_decoder(layout: &mut Layout, weights: &DecoderWeights, size: [usize; 2]) -> Self {
+        Self::new(layout, Needs::of_decoder(weights, size))
+    }
+
+    /// For an encoder and an image of this height and width.
+    pub fn of_encoder(layout: &mut Layout, weights: &EncoderWeights, size: [usize; 2]) -> Self {
+        Self::new(layout, Needs::of_encoder(weights, size))
+    }
+
+    fn new(layout: &mut Layout, needs: Needs) -> Self {
         Self {
             x: layout.bytes(needs.x),
             normed: layout.bytes(needs.normed),
@@ -128,7 +162,7 @@ mod tests {
     use super::*;
     use crate::cuda::image_kernels::GroupNorm;
     use crate::cuda::product::{Layer, Matrix};
-    use crate::networks::autoencoder_kl::fast::weights::{Convolution, SelfAttention};
+    use crate::networks::autoencoder_kl::fast::weights::{Convolution, Owned, SelfAttention};
 
     fn norm() -> GroupNorm {
         GroupNorm { weight: 0, bias: 0, groups: 32, eps: 1e-6 }
@@ -148,42 +182,65 @@ mod tests {
         Layer { weight: Matrix { at: 0, row_stride: d_input }, bias: None, d_input, d_output }
     }
 
+    fn middle(channels: usize) -> Middle {
+        let [q, k, v, out] = [0; 4].map(|_| layer(channels, channels));
+        let attention = Some(SelfAttention { norm: norm(), q, k, v, out });
+        Middle { first: residual(channels, channels), attention, second: residual(channels, channels) }
+    }
+
     /// FLUX's decoder.
-    fn weights() -> Weights {
+    fn decoder() -> DecoderWeights {
         let level = |input: usize, output: usize, doubled: bool| {
             let blocks = vec![residual(input, output), residual(output, output), residual(output, output)];
             (blocks, doubled.then(|| conv(output, output)))
         };
-        Weights {
+        DecoderWeights {
             latent_channels: 16,
             divisor: 0.3611,
             shift: 0.1159,
             conv_in: conv(16, 512),
-            first: residual(512, 512),
-            attention: Some(SelfAttention {
-                norm: norm(),
-                q: layer(512, 512),
-                k: layer(512, 512),
-                v: layer(512, 512),
-                out: layer(512, 512),
-            }),
-            second: residual(512, 512),
+            middle: middle(512),
             levels: vec![level(512, 512, true), level(512, 512, true), level(512, 256, true), level(256, 128, false)],
             norm_out: norm(),
             taps: layer(128, TAPS),
             bias_out: 0,
-            filters: Vec::new(),
-            pins: None,
+            owned: Owned::default(),
+        }
+    }
+
+    /// FLUX's encoder.
+    fn encoder() -> EncoderWeights {
+        let level = |input: usize, output: usize, halved: bool| {
+            (vec![residual(input, output), residual(output, output)], halved.then(|| conv(output, output)))
+        };
+        EncoderWeights {
+            latent_channels: 16,
+            shift: 0.1159,
+            scale: 0.3611,
+            conv_in: conv(8, 128),
+            levels: vec![level(128, 128, true), level(128, 256, true), level(256, 512, true), level(512, 512, false)],
+            middle: middle(512),
+            norm_out: norm(),
+            conv_out: conv(512, 32),
+            quant: None,
+            owned: Owned::default(),
         }
     }
 
     #[test]
     fn a_picture_of_1024_fits_into_its_share_of_memory() {
-        let needs = Needs::of(&weights(), [128, 128]);
+        let needs = Needs::of_decoder(&decoder(), [128, 128]);
         let megabyte = 1 << 20;
         // 256 channels at full size twice, 128 once.
         assert_eq!((needs.x, needs.normed, needs.hidden), (512 * megabyte, 512 * megabyte, 256 * megabyte));
         assert!(needs.partials < 5 * megabyte);
+        // The encoder has 128 channels at full size, and in the middle as many scores as the decoder.
+        let encoding = Needs::of_encoder(&encoder(), [1024, 1024]);
+        assert_eq!((encoding.x, encoding.normed), (256 * megabyte, 384 * megabyte));
+        // Where there are few scores: a row and a column more, before a level is halved.
+        let small = Needs::of_encoder(&encoder(), [64, 64]);
+        assert_eq!(small.normed, 65 * 65 * 128 * 2);
+        assert!(encoding.hidden <= needs.hidden && encoding.partials <= needs.partials, "{encoding:?}");
     }
 
     #[test]

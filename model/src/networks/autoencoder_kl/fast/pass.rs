@@ -1,7 +1,7 @@
-//! Decodes one image.
+//! Decodes or encodes one image.
 
 use super::memory::{Buffers, Chunks};
-use super::weights::{Convolution, Residual, SelfAttention, TAPS, Weights};
+use super::weights::{Convolution, DecoderWeights, EncoderWeights, Middle, Residual, SelfAttention, TAPS};
 use crate::cuda::BF16;
 use crate::cuda::CudaError;
 use crate::cuda::convolution::{Operands, Shape};
@@ -14,7 +14,7 @@ use crate::cuda::session::Session;
 /// Side of every filter but those of shortcuts.
 const KERNEL: usize = 3;
 
-/// One image on its way through the decoder.
+/// One image on its way through the decoder or the encoder.
 pub struct Pass<'p, 's> {
     session: &'p mut Session<'s>,
     x: u64,
@@ -32,26 +32,21 @@ impl<'p, 's> Pass<'p, 's> {
         Self { session, x, normed, hidden, partials, table }
     }
 
-    pub fn decode(&mut self, weights: &Weights, latents: &Operand, row: usize, out: u64) -> Result<(), CudaError> {
-        let [_, _, height, width] = latents.shape[..] else { unreachable!("latents have four axes") };
-        let stream = self.session.stream;
-        self.session.enter("autoencoder_kl");
-        let mut image = Image { height, width, channels: weights.conv_in.output };
-        let range = (weights.divisor, weights.shift);
-        let kernels = self.session.image_kernels;
-        kernels.channels_last(stream, latents, row, self.normed, weights.conv_in.input, range)?;
-        // The middle counts as level 0.
-        self.session.layer(Some(0));
-        self.convolve(image, &weights.conv_in, self.x)?;
-        self.merge(image, Terms { x: self.x, bias: weights.conv_in.bias, residual: 0 })?;
-
-        let terms = self.residual(&mut image, &weights.first)?;
-        self.merge(image, terms)?;
-        if let Some(attention) = &weights.attention {
-            self.attend(image, attention)?;
-        }
-        let terms = self.residual(&mut image, &weights.second)?;
-        self.merge(image, terms)?;
+    /// One row of model latents, f32 `[rows, channels, height, width]`, to RGB in 0..1: f32 `[3, 8 height, 8 width]` at `out`.
+    ///
+    /// # Errors
+    ///
+    /// A library or the driver refuses.
+    pub fn decode(
+        &mut self,
+        weights: &DecoderWeights,
+        latents: &Operand,
+        row: usize,
+        out: u64,
+    ) -> Result<(), CudaError> {
+        let (stream, kernels) = (self.session.stream, self.session.image_kernels);
+        let mut image = self.begin(latents, row, &weights.conv_in, (weights.divisor, weights.shift))?;
+        self.middle(&mut image, &weights.middle)?;
 
         for (level, (blocks, doubling)) in weights.levels.iter().enumerate() {
             self.session.layer(Some(level + 1));
@@ -88,6 +83,96 @@ impl<'p, 's> Pass<'p, 's> {
         self.session.mark("gather colours", Cost { flops: 0.0, bytes: (image.pixels() * (TAPS + 3) * 4) as f64 })
     }
 
+    /// One row of RGB in -1..1, f32 `[rows, 3, height, width]`, to the mode of the posterior as model latents: f32
+    /// `[channels, height / 8, width / 8]` at `out`.
+    ///
+    /// # Errors
+    ///
+    /// A library or the driver refuses.
+    pub fn encode(
+        &mut self,
+        weights: &EncoderWeights,
+        pixels: &Operand,
+        row: usize,
+        out: u64,
+    ) -> Result<(), CudaError> {
+        let (stream, kernels) = (self.session.stream, self.session.image_kernels);
+        let mut image = self.begin(pixels, row, &weights.conv_in, (1.0, 0.0))?;
+        for (level, (blocks, halving)) in weights.levels.iter().enumerate() {
+            self.session.layer(Some(level + 1));
+            for block in blocks {
+                let terms = self.residual(&mut image, block)?;
+                self.merge(image, terms)?;
+            }
+            if let Some(conv) = halving {
+                self.halved(&mut image, conv)?;
+            }
+        }
+        self.session.layer(Some(0));
+        self.middle(&mut image, &weights.middle)?;
+
+        self.session.layer(None);
+        self.normalise(image, &weights.norm_out, 0, self.x, true)?;
+        let moments = image.with_channels(weights.conv_out.output);
+        self.convolve(moments, &weights.conv_out, self.hidden)?;
+        let biased = match &weights.quant {
+            None => (self.hidden, weights.conv_out.bias),
+            Some(layer) => {
+                self.merge(moments, Terms { x: self.hidden, bias: weights.conv_out.bias, residual: 0 })?;
+                let product = Product::linear(moments.pixels(), self.x, layer, self.normed);
+                self.session.products.run(stream, &product)?;
+                (self.normed, 0)
+            }
+        };
+        let range = (weights.shift, weights.scale);
+        kernels.channels_first(stream, moments, biased, out, weights.latent_channels, range)?;
+        self.session.mark("latents", Cost::moved(2 * moments.elements()))
+    }
+
+    /// A row of an image of f32 values, `value / divisor + shift`, through the first convolution to the stream.
+    fn begin(
+        &mut self,
+        values: &Operand,
+        row: usize,
+        conv: &Convolution,
+        range: (f32, f32),
+    ) -> Result<Image, CudaError> {
+        let [_, _, height, width] = values.shape[..] else { unreachable!("images have four axes") };
+        let stream = self.session.stream;
+        self.session.enter("autoencoder_kl");
+        let image = Image { height, width, channels: conv.output };
+        self.session.image_kernels.channels_last(stream, values, row, self.normed, conv.input, range)?;
+        // The middle counts as level 0.
+        self.session.layer(Some(0));
+        self.convolve(image, conv, self.x)?;
+        self.merge(image, Terms { x: self.x, bias: conv.bias, residual: 0 })?;
+        Ok(image)
+    }
+
+    fn middle(&mut self, image: &mut Image, middle: &Middle) -> Result<(), CudaError> {
+        let terms = self.residual(image, &middle.first)?;
+        self.merge(*image, terms)?;
+        if let Some(attention) = &middle.attention {
+            self.attend(*image, attention)?;
+        }
+        let terms = self.residual(image, &middle.second)?;
+        self.merge(*image, terms)
+    }
+
+    /// The convolution with stride 2 of the stream, which reads zeros below and to the right of it: the image is copied to one
+    /// with a row and a column of zeros more, since not every engine of cuDNN pads two sides only.
+    fn halved(&mut self, image: &mut Image, conv: &Convolution) -> Result<(), CudaError> {
+        let row_bytes = |image: &Image| image.width * image.channels * BF16 as usize;
+        let extended = image.extended();
+        self.session.zero(self.normed, extended.elements() * BF16 as usize)?;
+        let (from, to) = ((self.x, row_bytes(image)), (self.normed, row_bytes(&extended)));
+        self.session.copy_rows(from, to, row_bytes(image), image.height)?;
+        self.session.mark("zeros for halving", Cost::moved(3 * image.elements()))?;
+        *image = image.halved().with_channels(conv.output);
+        self.convolve_by(*image, conv, self.x, (2, 0))?;
+        self.merge(*image, Terms { x: self.x, bias: conv.bias, residual: 0 })
+    }
+
     /// The convolution after upsampling, from `normed` to the stream.
     fn enlarged(&mut self, image: &mut Image, conv: &Convolution) -> Result<(), CudaError> {
         *image = image.doubled().with_channels(conv.output);
@@ -118,10 +203,22 @@ impl<'p, 's> Pass<'p, 's> {
         Ok(Terms { x: self.hidden, bias: block.conv2.bias, residual })
     }
 
-    /// From `normed` to `y`; `image` is the result.
+    /// From `normed` to `y`, of the same height and width; `image` is the result.
     fn convolve(&mut self, image: Image, conv: &Convolution, y: u64) -> Result<(), CudaError> {
-        let shape =
-            Shape { height: image.height, width: image.width, input: conv.input, output: conv.output, kernel: KERNEL };
+        self.convolve_by(image, conv, y, (1, KERNEL / 2))
+    }
+
+    /// From `normed` to `y` with this stride and padding; `image` is the result.
+    fn convolve_by(
+        &mut self,
+        image: Image,
+        conv: &Convolution,
+        y: u64,
+        (stride, padding): (usize, usize),
+    ) -> Result<(), CudaError> {
+        let Image { height, width, .. } = image;
+        let (input, output) = (conv.input, conv.output);
+        let shape = Shape { height, width, input, output, kernel: KERNEL, stride, padding };
         let operands = Operands { x: self.normed, filter: conv.filter, y };
         self.session.convolutions.run(self.session.stream, &shape, operands)?;
         self.session.mark("convolution", Cost::product(image.pixels(), KERNEL * KERNEL * conv.input, conv.output))
