@@ -1,11 +1,15 @@
 //! The server with a checkpoint of Stable Diffusion XL, of random weights, on the CPU.
 #![cfg(feature = "burn")]
 
+use std::path::Path;
+
 use sakuga_model_core::{DeviceChoice, ModelOptions};
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
-use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, Sampling, Solver};
+use sakuga_proto::generation::v1::{Adapter, GenerateEvent, GenerateRequest, Sampling, Solver, adapter};
+use sakuga_proto::model::v1::ListAdaptersRequest;
+use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::system::v1::ListModelsRequest;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_server::config::EngineChoice;
@@ -24,13 +28,34 @@ fn request(solver: Solver) -> GenerateRequest {
     }
 }
 
-async fn events(client: &mut GenerationServiceClient<Channel>, solver: Solver) -> Vec<GenerateEvent> {
-    let mut stream = client.generate(request(solver)).await.expect("accepted").into_inner();
+async fn events(client: &mut GenerationServiceClient<Channel>, request: GenerateRequest) -> Vec<GenerateEvent> {
+    let mut stream = client.generate(request).await.expect("accepted").into_inner();
     let mut events = Vec::new();
     while let Some(response) = stream.message().await.expect("the stream does not break") {
         events.push(response.event.expect("every message has an event"));
     }
     events
+}
+
+/// SHA-256 of the pixels of the picture that was drawn.
+fn pixels(events: &[GenerateEvent]) -> String {
+    let Some(Event::Completed(completed)) = events.last().and_then(|event| event.event.clone()) else {
+        panic!("not completed: {events:?}");
+    };
+    assert_eq!((completed.images[0].width, completed.images[0].height), (32, 48));
+    completed.images[0].pixels_sha256.clone()
+}
+
+/// An adapter of rank 1 for one module.
+fn write_adapter(path: &Path, module: &str, [outputs, inputs]: [usize; 2]) {
+    let header = format!(
+        r#"{{"{module}.lora_down.weight":{{"dtype":"F32","shape":[1,{inputs}],"data_offsets":[0,{0}]}},"{module}.lora_up.weight":{{"dtype":"F32","shape":[{outputs},1],"data_offsets":[{0},{1}]}}}}"#,
+        4 * inputs,
+        4 * (inputs + outputs)
+    );
+    let values = 0.5_f32.to_le_bytes().repeat(inputs + outputs);
+    let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &values].concat();
+    std::fs::write(path, file).expect("writable");
 }
 
 #[tokio::test]
@@ -39,7 +64,11 @@ async fn a_folder_draws_through_the_server() {
     sakuga_model::families::sdxl::synthetic::write(dir.path(), 1).expect("writable");
     let model = Some(dir.path().to_owned());
     let burn = ModelOptions { device: DeviceChoice::Cpu, model, ..ModelOptions::default() };
-    let config = Config { models: EngineChoice::Burn(burn).into(), ..Config::default() };
+    let mut config = Config { models: EngineChoice::Burn(burn).into(), ..Config::default() };
+    let adapters = tempfile::tempdir().expect("a temporary folder");
+    write_adapter(&adapters.path().join("unet.safetensors"), "lora_unet_mid_block_attentions_0_proj_in", [16, 16]);
+    write_adapter(&adapters.path().join("other.safetensors"), "lora_unet_layers_0_attention_out", [16, 16]);
+    config.models.adapters = Some(adapters.path().to_owned());
     let server = App::build(config).await.unwrap_or_else(|error| panic!("{error}")).spawn();
     let channel = Channel::from_shared(server.url().to_owned()).expect("a URL").connect().await.expect("it listens");
     let mut system = SystemServiceClient::new(channel.clone());
@@ -47,22 +76,29 @@ async fn a_folder_draws_through_the_server() {
     assert_eq!(models[0].name, "random-sdxl");
     assert!(models[0].parameters.contains_key("unet"), "{:?}", models[0].parameters);
 
-    let mut client = GenerationServiceClient::new(channel);
+    let mut client = GenerationServiceClient::new(channel.clone());
     let mut drawn = Vec::new();
     for solver in [Solver::Unspecified, Solver::Dpm] {
-        let events = events(&mut client, solver).await;
-        let Some(Event::Completed(completed)) = events.last().and_then(|event| event.event.clone()) else {
-            panic!("not completed: {events:?}");
-        };
-        assert_eq!((completed.images[0].width, completed.images[0].height), (32, 48));
-        drawn.push(completed.images[0].pixels_sha256.clone());
+        drawn.push(pixels(&events(&mut client, request(solver)).await));
     }
     assert_ne!(drawn[0], drawn[1]);
+
+    let mut lists = ModelServiceClient::new(channel.clone());
+    let listed = lists.list_adapters(ListAdaptersRequest {}).await.expect("an answer").into_inner().adapters;
+    let fits: Vec<_> = listed.iter().map(|adapter| (adapter.name.as_str(), adapter.fits[0].is_usable)).collect();
+    assert_eq!(fits, [("other", false), ("unet", true)]);
+    let adapter = |name: &str| Adapter { source: Some(adapter::Source::Name(name.into())), ..Adapter::default() };
+    let with = |name: &str| GenerateRequest { adapters: vec![adapter(name)], ..request(Solver::Unspecified) };
+    assert_ne!(pixels(&events(&mut client, with("unet")).await), drawn[0], "it has an effect");
+    assert_eq!(pixels(&events(&mut client, request(Solver::Unspecified)).await), drawn[0], "the model itself");
+    let refused = client.generate(with("other")).await.expect_err("an adapter of another model");
+    let violations = refused.get_details_bad_request().expect("what is wrong").field_violations;
+    assert_eq!((violations[0].field.as_str(), violations[0].reason.as_str()), ("adapters[0]", "does-not-fit"));
     let refused = client.generate(request(Solver::Rk4)).await.expect_err("a solver that the model does not have");
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
     let violations = refused.get_details_bad_request().expect("what is wrong").field_violations;
     assert_eq!((violations.len(), violations[0].field.as_str()), (1, "sampling.solver"));
     assert!(violations[0].description.contains("euler or dpm"), "{violations:?}");
-    drop((client, system));
+    drop((client, lists, system));
     server.stop().await.expect("a clean end");
 }

@@ -85,7 +85,9 @@ fn changed(
     Ok(match place {
         WeightPlace::Matrix(weight) => WeightValue::Matrix(Param::from_tensor(matrix(weight.val()))),
         WeightPlace::Bias(bias) => WeightValue::Bias(Param::from_tensor(patched(adapters, parts, bias.val()))),
-        WeightPlace::Norm(weight) => WeightValue::Norm(patched(adapters, parts, (**weight).clone())),
+        WeightPlace::Vector(weight) => WeightValue::Vector(patched(adapters, parts, (**weight).clone())),
+        WeightPlace::Table(weight) => WeightValue::Table(patched(adapters, parts, (**weight).clone())),
+        WeightPlace::Filter(weight) => WeightValue::Filter(patched(adapters, parts, (**weight).clone())),
         WeightPlace::Projection(Projection::Loaded(layer)) => {
             let weight = Param::from_tensor(matrix(layer.weight.val()));
             WeightValue::Projection(Projection::Loaded(burn::nn::Linear { weight, bias: layer.bias.clone() }))
@@ -134,7 +136,7 @@ impl RecentAdapters {
     /// # Errors
     ///
     /// The file cannot be read, or has another content than when it was chosen.
-    pub(super) fn read(&mut self, choice: &AdapterChoice) -> Result<Arc<AdapterContent>, LoadError> {
+    fn read(&mut self, choice: &AdapterChoice) -> Result<Arc<AdapterContent>, LoadError> {
         let kept = self.0.iter().position(|(sha256, _)| *sha256 == choice.sha256);
         let found = match kept {
             Some(index) => self.0.remove(index),
@@ -143,6 +145,24 @@ impl RecentAdapters {
         let content = found.1.clone();
         self.0.push(found);
         Ok(content)
+    }
+
+    /// The adapters of `choices` that have an effect on the denoiser, and those that have one on text encoders.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub(super) fn read_all(&mut self, choices: &[AdapterChoice]) -> Result<[Strengths; 2], LoadError> {
+        let mut parts = [Vec::new(), Vec::new()];
+        for choice in choices {
+            let content = self.read(choice)?;
+            for (part, strength) in parts.iter_mut().zip([choice.scale, choice.text_scale]) {
+                if strength != 0.0 {
+                    part.push((content.clone(), strength));
+                }
+            }
+        }
+        Ok(parts)
     }
 
     /// Drops the least recently used ones beyond the bound. Those in use are kept by their users.
@@ -157,9 +177,16 @@ impl RecentAdapters {
     }
 }
 
-/// The strength of each adapter that has an effect on a part.
-pub(super) fn with_strength(
-    choices: &[(Arc<AdapterContent>, f32)],
-) -> impl Iterator<Item = (Arc<AdapterContent>, f32)> + '_ {
-    choices.iter().filter(|(_, strength)| *strength != 0.0).cloned()
+/// Whether two lists of adapters give the same weights.
+pub(super) fn have_same_effect(some: &[AdapterChoice], others: &[AdapterChoice]) -> bool {
+    let effect = |choice: &AdapterChoice| (choice.sha256.clone(), choice.scale, choice.text_scale);
+    some.iter().map(effect).eq(others.iter().map(effect))
+}
+
+/// Adapters that have an effect on a part of a model, each with its strength.
+pub(super) type Strengths = Vec<(Arc<AdapterContent>, f32)>;
+
+/// The original of a weight of a network without quantised ones, which is never asked for.
+pub(super) fn no_master(_: &[(String, usize)], _: usize) -> Result<Tensor<2>, LoadError> {
+    Err(LoadError::Quantise("this network is not quantised".to_owned()))
 }

@@ -7,6 +7,9 @@ use burn::nn::Linear;
 use burn::tensor::Tensor;
 
 use super::block::{Block, Norm, Projection};
+use super::conv::{Conv, GroupNorm};
+use super::layer_norm::LayerNorm;
+use super::resnet::Resnet;
 
 /// A weight of a loaded network, and the tensors of the checkpoint that it consists of.
 pub(crate) struct AdaptableWeight<'a> {
@@ -22,8 +25,12 @@ pub(crate) enum WeightPlace<'a> {
     Matrix(&'a mut Param<Tensor<2>>),
     /// `[d_output]`
     Bias(&'a mut Param<Tensor<1>>),
-    /// `[width]`
-    Norm(&'a mut Tensor<1>),
+    /// Of a norm, or the bias of a convolution: `[width]`
+    Vector(&'a mut Tensor<1>),
+    /// Embeddings: `[rows, width]`
+    Table(&'a mut Tensor<2>),
+    /// Of a convolution: `[output, input, kernel, kernel]`
+    Filter(&'a mut Tensor<4>),
     /// `[d_input, d_output]`, perhaps quantised.
     Projection(&'a mut Projection),
 }
@@ -35,8 +42,12 @@ pub(crate) enum WeightValue {
     Matrix(Param<Tensor<2>>),
     /// `[d_output]`
     Bias(Param<Tensor<1>>),
-    /// `[width]`
-    Norm(Tensor<1>),
+    /// Of a norm, or the bias of a convolution: `[width]`
+    Vector(Tensor<1>),
+    /// Embeddings: `[rows, width]`
+    Table(Tensor<2>),
+    /// Of a convolution: `[output, input, kernel, kernel]`
+    Filter(Tensor<4>),
     /// `[d_input, d_output]`, perhaps quantised.
     Projection(Projection),
 }
@@ -47,7 +58,9 @@ impl WeightPlace<'_> {
         match (self, value) {
             (Self::Matrix(place), WeightValue::Matrix(value)) => swap(*place, value),
             (Self::Bias(place), WeightValue::Bias(value)) => swap(*place, value),
-            (Self::Norm(place), WeightValue::Norm(value)) => swap(*place, value),
+            (Self::Vector(place), WeightValue::Vector(value)) => swap(*place, value),
+            (Self::Table(place), WeightValue::Table(value)) => swap(*place, value),
+            (Self::Filter(place), WeightValue::Filter(value)) => swap(*place, value),
             (Self::Projection(place), WeightValue::Projection(value)) => swap(*place, value),
             _ => debug_assert!(false, "weights of two kinds"),
         }
@@ -66,7 +79,50 @@ pub(crate) fn linear<'a>(path: &str, layer: &'a mut Linear) -> Vec<AdaptableWeig
 /// The weight of a norm at `path`.
 pub(crate) fn norm<'a>(path: &str, norm: &'a mut Norm) -> AdaptableWeight<'a> {
     let [width] = norm.weight.dims();
-    AdaptableWeight { parts: vec![(format!("{path}.weight"), width)], place: WeightPlace::Norm(&mut norm.weight) }
+    AdaptableWeight { parts: vec![(format!("{path}.weight"), width)], place: WeightPlace::Vector(&mut norm.weight) }
+}
+
+/// A table of embeddings at `path`.
+pub(crate) fn table<'a>(path: &str, table: &'a mut Tensor<2>) -> AdaptableWeight<'a> {
+    let [rows, _] = table.dims();
+    AdaptableWeight { parts: vec![(format!("{path}.weight"), rows)], place: WeightPlace::Table(table) }
+}
+
+/// The filter and the bias of a convolution at `path`.
+pub(crate) fn conv<'a>(path: &str, conv: &'a mut Conv) -> Vec<AdaptableWeight<'a>> {
+    let [output, ..] = conv.weight.dims();
+    let weight = vec![(format!("{path}.weight"), output)];
+    vec![
+        AdaptableWeight { parts: weight, place: WeightPlace::Filter(&mut conv.weight) },
+        vector(path, "bias", &mut conv.bias),
+    ]
+}
+
+/// The weight and the bias of a group norm at `path`.
+pub(crate) fn group_norm<'a>(path: &str, norm: &'a mut GroupNorm) -> Vec<AdaptableWeight<'a>> {
+    vec![vector(path, "weight", &mut norm.weight), vector(path, "bias", &mut norm.bias)]
+}
+
+/// The weight and the bias of a layer norm at `path`.
+pub(crate) fn layer_norm<'a>(path: &str, norm: &'a mut LayerNorm) -> Vec<AdaptableWeight<'a>> {
+    vec![vector(path, "weight", &mut norm.weight), vector(path, "bias", &mut norm.bias)]
+}
+
+/// All weights of a residual block at `path`.
+pub(crate) fn resnet<'a>(path: &str, block: &'a mut Resnet) -> Vec<AdaptableWeight<'a>> {
+    let at = |name: &str| format!("{path}.{name}");
+    let mut weights = group_norm(&at("norm1"), &mut block.norm1);
+    weights.extend(conv(&at("conv1"), &mut block.conv1));
+    weights.extend(block.time.iter_mut().flat_map(|layer| linear(&at("time_emb_proj"), layer)));
+    weights.extend(group_norm(&at("norm2"), &mut block.norm2));
+    weights.extend(conv(&at("conv2"), &mut block.conv2));
+    weights.extend(block.shortcut.iter_mut().flat_map(|shortcut| conv(&at("conv_shortcut"), shortcut)));
+    weights
+}
+
+fn vector<'a>(path: &str, tensor: &str, place: &'a mut Tensor<1>) -> AdaptableWeight<'a> {
+    let [width] = place.dims();
+    AdaptableWeight { parts: vec![(format!("{path}.{tensor}"), width)], place: WeightPlace::Vector(place) }
 }
 
 /// The modules that the parts of a [`Block`] are in a checkpoint, each with its outputs.

@@ -167,7 +167,8 @@ impl ::prost::Name for TensorFacts {
         "/sakuga.asset.v1.TensorFacts".into()
     }
 }
-/// Asks for the bytes of an asset.
+/// Asks for the bytes of an asset. The call that reads all of it ends with DATA_LOSS before the last bytes if they are not those
+/// that were uploaded. A part is not compared: a client that continues after a cut compares the whole file with its SHA-256.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetAssetRequest {
     /// Its SHA-256 in lower-case hexadecimal. Required.

@@ -308,8 +308,8 @@ pub struct GenerateRequest {
     /// A second pass at a larger size. Absent: there is one pass.
     #[prost(message, optional, tag = "20")]
     pub second_pass: ::core::option::Option<SecondPass>,
-    /// Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order; ListAdapters has their names. At
-    /// most 8. A request without adapters gives the same bits as if none had ever been used.
+    /// Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order: those that ListAdapters names, and
+    /// files that the caller uploaded. At most 8. A request without adapters gives the same bits as if none had ever been used.
     #[prost(message, repeated, tag = "25")]
     pub adapters: ::prost::alloc::vec::Vec<Adapter>,
     /// Which pictures of the batch to draw, by index from 0 to one below `images`; each at most once. Empty: all of them. A
@@ -383,7 +383,8 @@ pub mod adapter {
         /// Its name, as ListAdapters gives it.
         #[prost(string, tag = "1")]
         Name(::prost::alloc::string::String),
-        /// The SHA-256 of its content in 64 hexadecimal digits, as ListAdapters gives it. `started` and the record in a picture's
+        /// The SHA-256 of its content in 64 hexadecimal digits: as ListAdapters gives it, or that of a safetensors file which the
+        /// caller uploaded (`sakuga.asset.v1.AssetService`) and keeps until the job has begun. `started` and the record in a picture's
         /// file name adapters by it, so that the same content is used again.
         #[prost(string, tag = "2")]
         Sha256(::prost::alloc::string::String),

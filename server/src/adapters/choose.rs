@@ -30,32 +30,59 @@ pub enum AdapterSource {
 }
 
 impl RequestedAdapter {
-    /// Whether the listing has it.
-    pub(super) fn is_in(&self, listing: &Listing) -> bool {
-        self.source.as_ref().is_none_or(|source| find(source, listing).is_some())
+    /// Whether it is known whether it can be used.
+    pub(super) fn is_in(&self, offer: &Offer<'_>) -> bool {
+        self.source.as_ref().is_none_or(|source| find(source, offer).is_some() || offer.fault(source).is_some())
     }
 }
 
-fn find<'a>(source: &AdapterSource, listing: &'a Listing) -> Option<&'a ListedAdapter> {
-    listing.adapters.iter().find(|adapter| match source {
+/// What a caller may choose from.
+#[derive(Clone, Copy)]
+pub(super) struct Offer<'a> {
+    /// The folder.
+    pub(super) listing: &'a Listing,
+    /// Files that the caller uploaded, or why they cannot be used, by their SHA-256.
+    pub(super) uploaded: &'a [(String, Result<ListedAdapter, String>)],
+}
+
+impl Offer<'_> {
+    /// Why an uploaded file cannot be used.
+    fn fault(&self, source: &AdapterSource) -> Option<&str> {
+        let AdapterSource::Sha256(wanted) = source else { return None };
+        let (_, found) = self.uploaded.iter().find(|(sha256, _)| sha256 == wanted)?;
+        found.as_ref().err().map(String::as_str)
+    }
+}
+
+fn find<'a>(source: &AdapterSource, offer: &Offer<'a>) -> Option<&'a ListedAdapter> {
+    let is_meant = |adapter: &&ListedAdapter| match source {
         AdapterSource::Name(name) => adapter.name == *name,
         AdapterSource::Sha256(sha256) => adapter.sha256().eq_ignore_ascii_case(sha256),
+    };
+    let uploaded = || offer.uploaded.iter().filter_map(|(_, found)| found.as_ref().ok());
+    let by_content = matches!(source, AdapterSource::Sha256(_)).then(uploaded).into_iter().flatten();
+    offer.listing.adapters.iter().chain(by_content).find(is_meant)
+}
+
+/// The hashes that a request names and the folder does not have.
+pub(super) fn is_uploaded<'a>(
+    requested: &'a [RequestedAdapter],
+    listing: &'a Listing,
+) -> impl Iterator<Item = &'a str> {
+    let folder = Offer { listing, uploaded: &[] };
+    requested.iter().filter_map(move |adapter| match adapter.source.as_ref()? {
+        source @ AdapterSource::Sha256(sha256) if find(source, &folder).is_none() => Some(sha256.as_str()),
+        _ => None,
     })
 }
 
-/// The adapters for `model`. Every fault is added to `faults`.
-pub(super) fn choose(
-    requested: &[RequestedAdapter],
-    listing: &Listing,
-    has_folder: bool,
-    model: &ServedModel,
-    faults: &mut Vec<Violation>,
-) -> Vec<AdapterChoice> {
+/// Whether a request for `model` may have so many adapters. If not, the fault is added to `faults`.
+pub(super) fn may_have(requested: &[RequestedAdapter], model: &ServedModel, faults: &mut Vec<Violation>) -> bool {
     let max = limits::ADAPTERS.max;
     if requested.len() > max {
         let text = format!("{} adapters are too many; use at most {max}", requested.len());
         faults.push(Violation::new(limits::ADAPTERS.field, Violation::OUT_OF_RANGE, text));
-        return Vec::new();
+        return false;
     }
     if model.adapters.is_none() {
         let text = format!(
@@ -63,8 +90,19 @@ pub(super) fn choose(
             model.name()
         );
         faults.push(Violation::new(limits::ADAPTERS.field, Violation::CONFLICT, text));
-        return Vec::new();
+        return false;
     }
+    true
+}
+
+/// The adapters for `model`. Every fault is added to `faults`.
+pub(super) fn choose(
+    requested: &[RequestedAdapter],
+    offer: Offer<'_>,
+    has_folder: bool,
+    model: &ServedModel,
+    faults: &mut Vec<Violation>,
+) -> Vec<AdapterChoice> {
     let mut chosen = Vec::with_capacity(requested.len());
     for (index, adapter) in requested.iter().enumerate() {
         let field = |name: &str| format!("adapters[{index}]{name}");
@@ -80,8 +118,8 @@ pub(super) fn choose(
             faults.push(Violation::new(field(""), Violation::REQUIRED, text));
             continue;
         };
-        let Some(found) = find(source, listing) else {
-            let (name, text) = unknown(source, listing, has_folder);
+        let Some(found) = find(source, &offer) else {
+            let (name, text) = unknown(source, &offer, has_folder);
             faults.push(Violation::new(field(name), Violation::UNKNOWN_VALUE, text));
             continue;
         };
@@ -107,18 +145,23 @@ fn in_range(field: String, limit: Limit<f32>, given: f32, faults: &mut Vec<Viola
 }
 
 /// The field of an adapter that is not there, and what is.
-fn unknown(source: &AdapterSource, listing: &Listing, has_folder: bool) -> (&'static str, String) {
-    if !has_folder {
-        let text = "this server has no adapters; its operator names a folder with --adapters";
-        return ("", text.to_owned());
-    }
+fn unknown(source: &AdapterSource, offer: &Offer<'_>, has_folder: bool) -> (&'static str, String) {
+    let listing = offer.listing;
     match source {
         AdapterSource::Sha256(sha256) => {
-            let text = format!(
-                "this server has no adapter with the SHA-256 {sha256}; put the file into its folder of adapters, or leave the \
-                 adapter out for another picture"
-            );
+            let text = match offer.fault(source) {
+                Some(reason) => format!("the file that you uploaded under {sha256} cannot be used: {reason}"),
+                None => format!(
+                    "there is no adapter with the SHA-256 {sha256} in the server's folder or among the files that you \
+                     uploaded; upload it, or leave it out for another picture"
+                ),
+            };
             (".sha256", text)
+        }
+        AdapterSource::Name(_) if !has_folder => {
+            let text = "this server has no adapters of its own; its operator names a folder with --adapters, or you upload \
+                        the file and name it by its SHA-256";
+            (".name", text.to_owned())
         }
         AdapterSource::Name(name) => {
             if let Some(file) = listing.unusable.iter().find(|file| file.name == *name) {

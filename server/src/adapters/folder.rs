@@ -7,15 +7,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::SystemTime;
 
-use sakuga_model_core::{AdapterDescription, AdapterInspector, EngineError};
-
+use super::inspect::{Descriptions, Inspectors, inspect};
 use super::listing::{ListedAdapter, Listing, UnusableFile};
-
-/// One inspector for each model, in the order of the configuration; `None`: the model takes no adapters.
-pub type Inspectors = Vec<Option<Arc<dyn AdapterInspector>>>;
 
 /// The extension of an adapter's file.
 const EXTENSION: &str = "safetensors";
@@ -48,7 +43,7 @@ enum State {
     /// It is new or has changed; it is read if it is the same in the next scan.
     Fresh,
     /// It was read.
-    Read(Result<Vec<Option<AdapterDescription>>, String>),
+    Read(Result<Descriptions, String>),
 }
 
 impl FolderWatch {
@@ -95,24 +90,15 @@ impl FolderWatch {
     }
 
     /// What the file is for each model.
-    fn inspect(&self, path: &Path) -> Result<Vec<Option<AdapterDescription>>, String> {
-        let of_model = |inspector: &Option<Arc<dyn AdapterInspector>>| -> Result<_, EngineError> {
-            inspector.as_ref().map(|inspector| inspector.inspect(path)).transpose()
-        };
-        let descriptions: Result<Vec<_>, _> = self.inspectors.iter().map(of_model).collect();
-        match descriptions {
-            Ok(descriptions) if descriptions.iter().all(Option::is_none) => {
-                Err("no model of this server takes adapters".to_owned())
-            }
-            Ok(descriptions) => {
-                tracing::info!(adapter = name(path), "adapter found");
-                Ok(descriptions)
-            }
+    fn inspect(&self, path: &Path) -> Result<Descriptions, String> {
+        let inspected = inspect(&self.inspectors, path);
+        match &inspected {
+            Ok(_) => tracing::info!(adapter = name(path), "adapter found"),
             Err(error) => {
-                tracing::warn!(adapter = name(path), %error, "a file in the folder of adapters cannot be used");
-                Err(error.to_string())
+                tracing::warn!(adapter = name(path), error, "a file in the folder of adapters cannot be used");
             }
         }
+        inspected
     }
 
     fn listing(&self) -> Listing {
@@ -171,6 +157,10 @@ fn stamp(path: PathBuf) -> Option<(PathBuf, Stamp)> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use sakuga_model_core::{AdapterDescription, AdapterInspector, EngineError};
+
     use super::*;
 
     /// Takes files that begin with `good`.

@@ -1,11 +1,15 @@
-//! Adapters that requests may use: the files of the server's folder, what they are, and which models they fit.
+//! Adapters that requests may use: the files of the server's folder and those that clients uploaded, what they are, and which
+//! models they fit.
 //!
-//! [`Adapters`] keeps a [`Listing`] of the folder up to date and finds the adapters that a request names in it. The models say
-//! what a file is, by their [`AdapterInspector`](sakuga_model_core::AdapterInspector)s; nothing here knows a format.
+//! [`Adapters`] keeps a [`Listing`] of the folder up to date and finds the adapters that a request names: in it, and by their
+//! SHA-256 also among the files that the caller [uploaded](Uploads). The models say what a file is, by their
+//! [`AdapterInspector`](sakuga_model_core::AdapterInspector)s; nothing here knows a format.
 
 mod choose;
 mod folder;
+mod inspect;
 mod listing;
+mod uploaded;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -14,9 +18,12 @@ use std::time::Duration;
 use sakuga_model_core::AdapterChoice;
 
 pub use choose::{AdapterSource, RequestedAdapter};
+use choose::{Offer, is_uploaded};
 use folder::FolderWatch;
-pub use folder::Inspectors;
+pub use inspect::Inspectors;
 pub use listing::{ListedAdapter, Listing, UnusableFile};
+use uploaded::UploadedAdapters;
+pub use uploaded::Uploads;
 
 use crate::error::Violation;
 use crate::models::ServedModel;
@@ -29,13 +36,14 @@ pub struct Adapters {
     /// `None`: the server has no folder of adapters.
     watch: Option<Mutex<FolderWatch>>,
     listing: RwLock<Arc<Listing>>,
+    uploaded: UploadedAdapters,
 }
 
 impl Adapters {
     /// The adapters in `folder`, which is read at once. `inspectors` has one for each model, in the order of the configuration.
     pub fn new(folder: Option<PathBuf>, inspectors: Inspectors) -> Self {
-        let watch = folder.map(|folder| Mutex::new(FolderWatch::new(folder, inspectors)));
-        let adapters = Self { watch, listing: RwLock::default() };
+        let watch = folder.map(|folder| Mutex::new(FolderWatch::new(folder, inspectors.clone())));
+        let adapters = Self { watch, listing: RwLock::default(), uploaded: UploadedAdapters::new(inspectors) };
         adapters.scan();
         adapters
     }
@@ -69,25 +77,32 @@ impl Adapters {
         }
     }
 
-    /// The adapters that a request for `model` names. Every fault is added to `faults`.
+    /// The adapters that a request for `model` names, in the folder or among the caller's `uploads`. Every fault is added to
+    /// `faults`. Reads an uploaded file that is new. Blocks.
     pub fn choose(
         &self,
         requested: Vec<RequestedAdapter>,
         model: &ServedModel,
+        uploads: &dyn Uploads,
         faults: &mut Vec<Violation>,
     ) -> Vec<AdapterChoice> {
-        if requested.is_empty() {
+        if requested.is_empty() || !choose::may_have(&requested, model, faults) {
             return Vec::new();
         }
-        let listing = self.listing();
-        // A file may have been added a moment ago.
-        let listing = match requested.iter().all(|adapter| adapter.is_in(&listing)) {
-            true => listing,
-            false => {
-                self.scan();
-                self.listing()
+        let mut listing = self.listing();
+        let mut uploaded = Vec::new();
+        for sha256 in is_uploaded(&requested, &listing) {
+            if let Some(found) = self.uploaded.find(sha256, uploads) {
+                uploaded.push((sha256.to_owned(), found));
             }
-        };
-        choose::choose(&requested, &listing, self.watch.is_some(), model, faults)
+        }
+        // A file may have been added a moment ago.
+        let is_known = |adapter: &RequestedAdapter| adapter.is_in(&Offer { listing: &listing, uploaded: &uploaded });
+        if !requested.iter().all(is_known) {
+            self.scan();
+            listing = self.listing();
+        }
+        let offer = Offer { listing: &listing, uploaded: &uploaded };
+        choose::choose(&requested, offer, self.watch.is_some(), model, faults)
     }
 }

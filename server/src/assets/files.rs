@@ -165,7 +165,12 @@ impl AssetFiles {
         Ok(bytes.into())
     }
 
-    fn open(&self, id: AssetId) -> Result<File, StoreError> {
+    /// Opens the file of an asset.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]; [`StoreError::Damaged`] if it is missing.
+    pub(super) fn open(&self, id: AssetId) -> Result<File, StoreError> {
         File::open(self.path(id)?).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => StoreError::Damaged(format!("the file of asset {id} is missing")),
             _ => StoreError::from_io(&error),

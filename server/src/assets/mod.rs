@@ -8,7 +8,8 @@
 //! - `record` is what the store keeps of an asset of one owner, `index` and `state` hold all of them in memory, and [`files`] is the folder.
 //! - [`decode_picture`] is the only place where the server decodes a picture of a client.
 //!
-//! For the rest of the server: [`Assets::bytes`] and [`Assets::path`], with [`Assets::find`] for what an asset is.
+//! For the rest of the server: [`Assets::find`] for what an asset is, and [`Assets::bytes`], [`Assets::reader`] and [`Assets::file`]
+//! for its content.
 
 mod decode;
 mod error;
@@ -17,6 +18,7 @@ pub mod files;
 mod id;
 mod index;
 mod profile;
+mod reader;
 mod record;
 mod registry;
 mod settings;
@@ -30,6 +32,7 @@ pub use decode::{DecodedPicture, PictureError, PictureFacts, PictureFormat, Pict
 pub use error::AssetError;
 pub use id::{AssetId, AssetOwner};
 pub use profile::ColorProfile;
+pub use reader::AssetReader;
 pub use record::AssetRecord;
 pub use registry::{Assets, Page, Usage};
 pub use settings::AssetSettings;

@@ -155,26 +155,14 @@ impl Assets {
         Ok(read_whole(&self.files, id, size)?)
     }
 
-    /// The file of an asset, compared with its SHA-256. It is not changed, and removed when no owner has the asset any more:
-    /// open it soon. Counts as a use.
+    /// The file of an asset that [`Assets::find`] has found. Its content is not compared with its SHA-256 here. It is not
+    /// changed, and removed when no owner has the asset any more.
     ///
     /// # Errors
     ///
-    /// As of [`Assets::bytes`].
-    pub async fn path(&self, owner: &AssetOwner, id: AssetId) -> Result<PathBuf, AssetError> {
-        let size = self.find(owner, id)?.size;
-        let files = self.files.clone();
-        blocking(move || files.check(id, size).and_then(|()| files.path(id))).await
-    }
-
-    /// A part of an asset that [`Assets::path`] has checked.
-    ///
-    /// # Errors
-    ///
-    /// [`AssetError::Store`].
-    pub async fn piece(&self, id: AssetId, range: std::ops::Range<u64>) -> Result<Bytes, AssetError> {
-        let files = self.files.clone();
-        blocking(move || files.read(id, range)).await
+    /// [`StoreError`] if there is no folder of assets.
+    pub fn file(&self, id: AssetId) -> Result<PathBuf, StoreError> {
+        self.files.path(id)
     }
 
     /// At most `limit` assets of an owner, newest first, from behind `after` on; and where the next page begins. Fewer if they

@@ -1,18 +1,21 @@
-//! The assets of a job's owner, for the files that its request names.
+//! The assets of a job's owner, for the files that its request names: pictures and adapters.
+
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use sakuga_proto::asset::v1::{Asset, asset::Facts};
 
+use crate::adapters;
 use crate::assets::{AssetError, AssetId, AssetOwner, Assets};
 use crate::request::images::Uploads;
 
-/// The pictures among the assets of an owner.
-pub(super) struct OwnPictures<'a> {
+/// The assets of an owner.
+pub(super) struct OwnFiles<'a> {
     pub(super) assets: &'a Assets,
     pub(super) owner: &'a AssetOwner,
 }
 
-impl Uploads for OwnPictures<'_> {
+impl Uploads for OwnFiles<'_> {
     fn bytes(&self, sha256: &str) -> Result<Bytes, String> {
         let id = AssetId::parse(sha256).ok_or("has no valid name, which is 64 digits of 0 to 9 and a to f")?;
         // The assets of others do not exist.
@@ -25,5 +28,17 @@ impl Uploads for OwnPictures<'_> {
             AssetError::Unknown(_) => missing(),
             error => format!("cannot be read: {error}"),
         })
+    }
+}
+
+impl adapters::Uploads for OwnFiles<'_> {
+    fn tensors(&self, sha256: &str) -> Option<Result<PathBuf, String>> {
+        let id = AssetId::parse(sha256)?;
+        // The assets of others do not exist.
+        let Asset { facts, .. } = self.assets.find(self.owner, id).ok()?;
+        if !matches!(facts, Some(Facts::Tensors(_))) {
+            return Some(Err("it is a picture, and adapters are safetensors files".to_owned()));
+        }
+        Some(self.assets.file(id).map_err(|error| format!("it cannot be read: {error}")))
     }
 }

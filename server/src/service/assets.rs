@@ -62,19 +62,19 @@ impl AssetService for AssetCalls {
             let text = format!("the file has {} bytes; begin within them", asset.size);
             return Err(refuse(&ServerError::invalid("offset", Violation::OUT_OF_RANGE, text)));
         }
-        assets.path(&owner, id).await.map_err(refuse_asset)?;
         let end = if limit == 0 { asset.size } else { asset.size.min(offset.saturating_add(limit)) };
+        let reader = assets.reader(id, asset.size, offset..end).await.map_err(refuse_asset)?;
         // The first message states the asset, also if no bytes are asked for.
-        let first = (Some(asset), offset, permit);
-        let pieces = stream::unfold(Some(first), move |state| {
-            let assets = assets.clone();
-            async move {
-                let (asset, offset, permit) = state.filter(|(asset, offset, _)| asset.is_some() || *offset < end)?;
-                let next = end.min(offset + Limits::CHUNK_BYTES_MAX as u64);
-                match assets.piece(id, offset..next).await {
-                    Ok(data) => Some((Ok(GetAssetResponse { asset, offset, data }), Some((None, next, permit)))),
-                    Err(error) => Some((Err(refuse_asset(error)), None)),
+        let first = (Some(asset), reader, permit);
+        let pieces = stream::unfold(Some(first), |state| async move {
+            let (asset, reader, permit) =
+                state.filter(|(asset, reader, _)| asset.is_some() || !reader.is_finished())?;
+            let offset = reader.offset();
+            match reader.next(Limits::CHUNK_BYTES_MAX).await {
+                Ok((data, reader)) => {
+                    Some((Ok(GetAssetResponse { asset, offset, data }), Some((None, reader, permit))))
                 }
+                Err(error) => Some((Err(refuse_asset(error)), None)),
             }
         });
         let mut answer = Response::new(pieces.boxed());

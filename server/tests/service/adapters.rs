@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::generation::v1::adapter::Source;
 use sakuga_proto::generation::v1::{Adapter, GenerateEvent, GenerateRequest, Stage};
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
@@ -13,6 +14,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::support::{PATIENCE, Server, expect_event, files, name, quick, request, run, scripted};
+use crate::uploads::{parts, picture};
 
 /// Writes a safetensors file with a value for each name.
 fn write(folder: &Path, file: &str, names: &[&str]) {
@@ -130,6 +132,47 @@ async fn every_fault_of_adapters_is_a_violation() {
     let server = Server::start(scripted(quick())).await;
     let found = violations(&server, with(vec![named("ink-wash")])).await;
     assert!(found[0].2.contains("--adapters"), "{found:?}");
+    server.stop().await;
+}
+
+/// Also on a server without a folder of adapters.
+#[tokio::test]
+async fn an_uploaded_file_is_an_adapter_by_its_hash() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write(folder.path(), "own", &["a", "text.b"]);
+    write(folder.path(), "other", &["foreign.x"]);
+    let file = |name: &str| fs::read(folder.path().join(format!("{name}.safetensors"))).expect("written");
+    let server = Server::start(scripted(quick())).await;
+    let mut assets = AssetServiceClient::new(server.channel.clone());
+    let mut upload = async |file: &[u8]| -> Adapter {
+        let sent = assets.upload_asset(tokio_stream::iter(parts(file, 0))).await.expect("kept").into_inner();
+        let sha256 = sent.asset.expect("an asset").sha256;
+        Adapter { source: Some(Source::Sha256(sha256)), scale: Some(0.5), text_scale: Some(0.5) }
+    };
+    let [own, other, image] = [&file("own")[..], &file("other"), &picture(3)];
+    let [own, other, image] = [upload(own).await, upload(other).await, upload(image).await];
+    let events = run(&server, with(vec![own.clone()])).await;
+    assert!(is_switched(&events));
+    let started = events.iter().find(|event| name(event) == "started").expect("it started");
+    let resolved = expect_event!(started, Started).resolved.clone().expect("the request");
+    assert_eq!(resolved.adapters, std::slice::from_ref(&own));
+    let again = run(&server, GenerateRequest { request_id: String::new(), ..resolved }).await;
+    assert_eq!((is_switched(&again), files(&again)), (false, files(&events)));
+    for (adapter, field, reason, text) in [
+        (other, "adapters[0]", "does-not-fit", "`foreign.x`"),
+        (image, "adapters[0].sha256", "unknown-value", "it is a picture"),
+        (
+            Adapter { source: Some(Source::Sha256("x".into())), ..own },
+            "adapters[0].sha256",
+            "unknown-value",
+            "upload it",
+        ),
+    ] {
+        let found = violations(&server, with(vec![adapter])).await;
+        assert_eq!((found.len(), found[0].0.as_str(), found[0].1.as_str()), (1, field, reason), "{found:?}");
+        assert!(found[0].2.contains(text), "{found:?}");
+    }
+    drop(assets);
     server.stop().await;
 }
 

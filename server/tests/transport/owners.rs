@@ -16,8 +16,9 @@ use sakuga_proto::asset::v1::{
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
-    CancelJobRequest, CreateJobRequest, DeleteJobRequest, GenerateRequest, GetArtifactRequest, GetJobRequest,
-    GetJobTelemetryRequest, Job, JobFilter, JobState, ListJobsRequest, Sampling, WatchJobRequest, generate_request,
+    Adapter, CancelJobRequest, CreateJobRequest, DeleteJobRequest, GenerateRequest, GetArtifactRequest, GetJobRequest,
+    GetJobTelemetryRequest, Job, JobFilter, JobState, ListJobsRequest, Sampling, WatchJobRequest, adapter,
+    generate_request,
 };
 use sakuga_proto::model::v1::{LoadModelRequest, UnloadModelRequest};
 use sakuga_proto::prompt::v1::validate_prompt_request;
@@ -472,6 +473,37 @@ async fn the_assets_of_others_are_neither_read_nor_guessed() {
     )
     .await
     .expect("his is there still");
+    server.stop().await;
+}
+
+/// An uploaded adapter is one for its owner alone, until another owner has uploaded it in full.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn adapters_are_found_among_the_assets_of_their_owner_alone() {
+    let (server, _file, callers) = with_callers(1).await;
+    let [alice, bob, admin] = [Who::Alice, Who::Bob, Who::Admin].map(|who| of(&callers, who));
+    let header = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let file = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat();
+    let hers = alice.upload(&file).await.expect("kept").asset.expect("an asset").sha256;
+    let with = |sha256: &str| {
+        let adapter = Adapter { source: Some(adapter::Source::Sha256(sha256.into())), ..Adapter::default() };
+        GenerateRequest { adapters: vec![adapter], ..drawing() }
+    };
+    alice.create(with(&hers)).await.expect("her own");
+    for other in [&bob, &admin] {
+        // What she has and what nobody has are answered alike.
+        let mut answers = Vec::new();
+        for sha256 in [hers.clone(), "ab".repeat(32)] {
+            let refused = other.create(with(&sha256)).await.expect_err("not theirs");
+            let violations = refused.get_details_bad_request().expect("details").field_violations;
+            assert_eq!((violations.len(), violations[0].field.as_str()), (1, "adapters[0].sha256"));
+            answers.push((refused.code(), violations[0].description.replace(&sha256, "")));
+        }
+        assert_eq!(answers[0], answers[1]);
+    }
+    assert!(!bob.upload(&file).await.expect("his own").existed);
+    bob.create(with(&hers)).await.expect("his own");
+    alice.delete_asset(&hers).await.expect("her own");
+    alice.create(with(&hers)).await.expect_err("it is hers no more");
     server.stop().await;
 }
 

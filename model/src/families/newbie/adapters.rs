@@ -1,14 +1,12 @@
 //! The adapters of the current request on the networks: the Next-DiT and Gemma 3.
 
-use std::sync::Arc;
-
 use sakuga_model_core::AdapterChoice;
 
 use super::adaptable::{NO_JINA, OFFLOADED};
 use super::networks::Networks;
-use crate::checkpoint::adapters::{AdaptedPart, AdapterContent, LoraSet, Selection};
+use crate::checkpoint::adapters::{AdaptedPart, LoraSet, Selection};
 use crate::error::LoadError;
-use crate::families::adapters::{Originals, RecentAdapters, with_strength};
+use crate::families::adapters::{Originals, RecentAdapters, Strengths, have_same_effect, no_master};
 
 /// Device memory that stays free when originals of quantised weights are kept on the device.
 const FREE_BYTES_MIN: u64 = 8 << 30;
@@ -26,8 +24,7 @@ pub(super) struct AppliedAdapters {
 impl AppliedAdapters {
     /// Whether the networks are those of a request with these adapters.
     pub(super) fn are(&self, wanted: &[AdapterChoice]) -> bool {
-        let effect = |choice: &AdapterChoice| (choice.sha256.clone(), choice.scale, choice.text_scale);
-        self.applied.iter().map(effect).eq(wanted.iter().map(effect))
+        have_same_effect(&self.applied, wanted)
     }
 
     /// Takes the applied adapters back and applies these. If that fails, none is applied.
@@ -58,14 +55,8 @@ impl AppliedAdapters {
     }
 
     fn change(&mut self, networks: &mut Networks, wanted: &[AdapterChoice]) -> Result<(), LoadError> {
-        let mut parts = [Vec::new(), Vec::new()];
-        for choice in wanted {
-            let content = self.recent.read(choice)?;
-            parts[0].push((content.clone(), choice.scale));
-            parts[1].push((content, choice.text_scale));
-        }
+        let [denoiser, text] = self.recent.read_all(wanted)?;
         let tensors = networks.adaptable.clone();
-        let [denoiser, text] = parts.map(|part| with_strength(&part).collect::<Vec<(Arc<AdapterContent>, f32)>>());
         let set = LoraSet::of(denoiser, Selection::one_of(AdaptedPart::Denoiser))?.resolve(&tensors.denoiser)?;
         let Networks { transformer, masters, place, .. } = networks;
         let (mut reader, device) = (None, place.device().clone());
@@ -80,8 +71,7 @@ impl AppliedAdapters {
         refuse(&text, AdaptedPart::TextEncoder2, NO_JINA)?;
         let Some(tensors) = &tensors.gemma else { return refuse(&text, AdaptedPart::TextEncoder, OFFLOADED) };
         let set = LoraSet::of(text, Selection::one_of(AdaptedPart::TextEncoder))?.resolve(tensors)?;
-        let mut never = |_: &[(String, usize)], _| Err(LoadError::Quantise("Gemma 3 is not quantised".to_owned()));
-        self.gemma.change(&set, networks.gemma.adaptable(), &mut never)?;
+        self.gemma.change(&set, networks.gemma.adaptable(), &mut no_master)?;
         if self.gemma.is_changed() {
             networks.gemma.weights_changed();
         }
@@ -90,7 +80,7 @@ impl AppliedAdapters {
 }
 
 /// Refuses adapters that change a part which cannot be changed, for this reason.
-fn refuse(adapters: &[(Arc<AdapterContent>, f32)], part: AdaptedPart, reason: &str) -> Result<(), LoadError> {
+fn refuse(adapters: &Strengths, part: AdaptedPart, reason: &str) -> Result<(), LoadError> {
     for adapter in adapters {
         if LoraSet::of([adapter.clone()], Selection::one_of(part))?.modules() > 0 {
             return Err(LoadError::Lora { path: adapter.0.path().to_owned(), problems: vec![reason.to_owned()] });

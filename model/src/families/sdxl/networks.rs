@@ -1,14 +1,16 @@
 //! The networks of a checkpoint on one device.
 
+use std::sync::Arc;
+
 use burn::tensor::Device;
 use sakuga_model_core::{ComputePath, LoraChoice, Precision};
 
-use super::adapters::merge;
+use super::adapters::{AdaptableParts, adaptable};
 use super::embedding::Embeddings;
 use super::preview;
 use super::source::{Source, SourcePart};
 use super::text::TextEncoders;
-use crate::checkpoint::adapters::{AdaptedPart, LoraSet, Selection};
+use crate::checkpoint::adapters::{AdaptableTensors, AdaptedPart, LoraSet, Selection};
 use crate::checkpoint::{LoadReport, TensorReader, WeightSource};
 use crate::device::{OpenDevice, dtype};
 use crate::error::LoadError;
@@ -18,6 +20,7 @@ use crate::families::place::Place;
 use crate::networks::autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 use crate::networks::clip_text::{ClipText, ClipTextConfig};
 use crate::networks::unet2d::{Unet, UnetConfig};
+use crate::nn::adaptable::AdaptableWeight;
 use crate::preview::LinearPreview;
 use crate::tokenizer::TextTokenizer;
 
@@ -35,6 +38,8 @@ pub struct Networks {
     /// Latents to colours.
     pub linear_preview: LinearPreview,
     pub(super) place: Place,
+    /// The tensors that adapters of requests may change.
+    pub(super) adaptable: Arc<AdaptableParts>,
 }
 
 impl Networks {
@@ -68,22 +73,22 @@ impl Networks {
         let config = part.parse(UnetConfig::from_json)?;
         let weights = &part.reader;
         Unet::rename(&config, weights);
-        adapt(weights, &options.loras, AdaptedPart::Denoiser, Some(&config))?;
+        let unet_tensors = adapt(weights, &options.loras, AdaptedPart::Denoiser, Some(&config))?;
         let unet = Unet::load(&config, weights);
         reports.push(clock.stamp(weights.finish()?));
 
-        let mut clip = |index: usize, which: AdaptedPart| -> Result<ClipText, LoadError> {
+        let mut clip = |index: usize, which: AdaptedPart| -> Result<(ClipText, AdaptableTensors), LoadError> {
             let part = read(index)?;
             let config = part.parse(ClipTextConfig::from_json)?;
             let weights = &part.reader;
             ClipText::rename(weights);
-            adapt(weights, &options.loras, which, None)?;
+            let tensors = adapt(weights, &options.loras, which, None)?;
             let network = ClipText::load(&config, weights);
             reports.push(clock.stamp(weights.finish()?));
-            Ok(network)
+            Ok((network, tensors))
         };
-        let l = clip(1, AdaptedPart::TextEncoder)?;
-        let g = clip(2, AdaptedPart::TextEncoder2)?;
+        let (l, l_tensors) = clip(1, AdaptedPart::TextEncoder)?;
+        let (g, g_tensors) = clip(2, AdaptedPart::TextEncoder2)?;
 
         let part = read(3)?;
         let vae = AutoencoderKl::load_available(&part.parse(AutoencoderKlConfig::from_json)?, &part.reader);
@@ -96,7 +101,16 @@ impl Networks {
             device.memory_cleanup();
         }
         let text = TextEncoders { l: Some(l), g, tokenizers, embeddings: Embeddings::default() };
-        Ok((Self { unet, text, vae, linear_preview, place: Place::new(device, *precision) }, reports))
+        let place = Place::new(device, *precision);
+        let adaptable = Arc::new(AdaptableParts([unet_tensors, l_tensors, g_tensors]));
+        Ok((Self { unet, text, vae, linear_preview, place, adaptable }, reports))
+    }
+
+    /// The weights that adapters of requests may change: of the U-Net, CLIP-L and CLIP-G.
+    pub(super) fn adaptable_weights(&mut self) -> [Vec<AdaptableWeight<'_>>; 3] {
+        let TextEncoders { l, g, .. } = &mut self.text;
+        let l = l.as_mut().map(ClipText::adaptable).unwrap_or_default();
+        [self.unet.adaptable(), l, g.adaptable()]
     }
 
     /// The device that everything lives on.
@@ -112,16 +126,18 @@ impl Networks {
     }
 }
 
+/// Merges adapters into a part that will be read. Returns its tensors.
 fn adapt(
     weights: &TensorReader,
     loras: &[LoraChoice],
     part: AdaptedPart,
     unet: Option<&UnetConfig>,
-) -> Result<(), LoadError> {
-    if loras.is_empty() {
-        return Ok(());
+) -> Result<AdaptableTensors, LoadError> {
+    let tensors = adaptable(weights, unet);
+    if !loras.is_empty() {
+        weights.merge_into(LoraSet::open(loras, Selection::one_of(part))?, &tensors)?;
     }
-    merge(weights, LoraSet::open(loras, Selection::one_of(part))?, unet)
+    Ok(tensors)
 }
 
 /// Checks that the parts fit each other.

@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use sakuga_model_core::{
-    ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo, Observer, Outcome, PreviewMethod,
-    Progress, Sampling, Solver, SpecError, Stage, Timings, TokenCount, TokenCounter,
+    AdapterChoice, AdapterInspector, ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo,
+    Observer, Outcome, PreviewMethod, Progress, Sampling, Solver, SpecError, Stage, Timings, TokenCount, TokenCounter,
 };
 
+use super::adapters::AppliedAdapters;
 use super::denoise::{Denoiser, Prompted};
 use super::info::{IndexKeys, model_info};
 use super::networks::Networks;
@@ -41,6 +42,7 @@ struct Facts {
 /// A loaded checkpoint.
 pub struct Pipeline {
     networks: Networks,
+    applied: AppliedAdapters,
     tokenizers: Arc<TokenizerPair>,
     scheduler: SchedulerConfig,
     info: ModelInfo,
@@ -66,6 +68,7 @@ impl Pipeline {
         let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone());
         let pipeline = Self {
             networks,
+            applied: AppliedAdapters::default(),
             tokenizers: Arc::new(facts.tokenizers.clone()),
             scheduler,
             info,
@@ -244,6 +247,19 @@ impl FamilyModel for Pipeline {
             })?;
         }
         Ok(())
+    }
+
+    fn adapters(&self) -> Option<Arc<dyn AdapterInspector>> {
+        Some(self.networks.adaptable.clone())
+    }
+
+    fn has_adapters(&self, adapters: &[AdapterChoice]) -> bool {
+        self.applied.are(adapters)
+    }
+
+    fn switch_adapters(&mut self, adapters: &[AdapterChoice]) -> Result<(), EngineError> {
+        self.applied.switch(&mut self.networks, adapters).map_err(|error| EngineError::Failed(error.to_string()))?;
+        self.sync("changing adapters")
     }
 
     #[tracing::instrument(level = "info", skip_all, fields(width_px = spec.width_px, height_px = spec.height_px, images = spec.images, steps = spec.sampling.steps))]

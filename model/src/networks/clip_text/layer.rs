@@ -5,6 +5,7 @@ use burn::tensor::{Tensor, activation};
 
 use super::config::{Activation, ClipTextConfig};
 use crate::checkpoint::TensorReader;
+use crate::nn::adaptable::{self, AdaptableWeight};
 use crate::nn::layer_norm::LayerNorm;
 use crate::nn::ops;
 
@@ -40,6 +41,23 @@ impl Layer {
             fc1: weights.linear("mlp.fc1", width, inner, true),
             fc2: weights.linear("mlp.fc2", inner, width, true),
         }
+    }
+
+    /// All weights of the layer at `path`.
+    pub(super) fn adaptable(&mut self, path: &str) -> Vec<AdaptableWeight<'_>> {
+        let mut weights = adaptable::layer_norm(&format!("{path}.layer_norm1"), &mut self.norm1);
+        weights.extend(adaptable::layer_norm(&format!("{path}.layer_norm2"), &mut self.norm2));
+        let layers = [
+            ("self_attn.q_proj", &mut self.q),
+            ("self_attn.k_proj", &mut self.k),
+            ("self_attn.v_proj", &mut self.v),
+            ("self_attn.out_proj", &mut self.out),
+            ("mlp.fc1", &mut self.fc1),
+            ("mlp.fc2", &mut self.fc2),
+        ];
+        weights
+            .extend(layers.into_iter().flat_map(|(name, layer)| adaptable::linear(&format!("{path}.{name}"), layer)));
+        weights
     }
 
     /// `[B, L, hidden_size]` to the same.

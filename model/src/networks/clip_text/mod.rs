@@ -14,6 +14,7 @@ use burn::tensor::{Bool, Int, Tensor, TensorData};
 pub use self::config::{Activation, ClipTextConfig};
 use self::layer::Layer;
 use crate::checkpoint::{TensorReader, linear_of};
+use crate::nn::adaptable::{self, AdaptableWeight};
 use crate::nn::layer_norm::LayerNorm;
 use crate::nn::ops;
 
@@ -86,6 +87,21 @@ impl ClipText {
             projection,
             config: config.clone(),
         }
+    }
+
+    /// All weights under the names that [`load`](Self::load) reads.
+    pub(crate) fn adaptable(&mut self) -> Vec<AdaptableWeight<'_>> {
+        let Self { tokens, positions, layers, norm, projection, .. } = self;
+        let mut weights = vec![
+            adaptable::table("embeddings.token_embedding", tokens),
+            adaptable::table("embeddings.position_embedding", positions),
+        ];
+        for (index, layer) in layers.iter_mut().enumerate() {
+            weights.extend(layer.adaptable(&format!("encoder.layers.{index}")));
+        }
+        weights.extend(adaptable::layer_norm("final_layer_norm", norm));
+        weights.extend(projection.iter_mut().flat_map(|layer| adaptable::linear("text_projection", layer)));
+        weights
     }
 
     /// The configuration.

@@ -8,6 +8,7 @@ use super::tap::{Scope, Tap, Tapped};
 use super::time::TimeEmbedding;
 use super::transformer::{Transformer, TransformerKind};
 use crate::checkpoint::TensorReader;
+use crate::nn::adaptable::{self, AdaptableWeight};
 use crate::nn::conv::Conv;
 use crate::nn::resnet::Resnet;
 
@@ -50,6 +51,18 @@ pub(super) struct Downward {
     mid: MidBlock,
 }
 
+/// All weights of the layers of a level at `path`.
+pub(super) fn layers<'a>(
+    path: &str,
+    layers: &'a mut [(Resnet, Option<Transformer>)],
+) -> impl Iterator<Item = AdaptableWeight<'a>> {
+    layers.iter_mut().enumerate().flat_map(move |(i, (resnet, transformer))| {
+        let mut weights = adaptable::resnet(&format!("{path}.resnets.{i}"), resnet);
+        weights.extend(transformer.iter_mut().flat_map(|layer| layer.adaptable(&format!("{path}.attentions.{i}"))));
+        weights
+    })
+}
+
 /// What the way down leaves for the way up.
 pub(super) struct Bottom {
     /// After the middle, `[B, channels, h, w]`.
@@ -89,6 +102,23 @@ impl Downward {
                 second: mid_resnet(1),
             },
         }
+    }
+
+    /// All weights.
+    pub(super) fn adaptable(&mut self) -> Vec<AdaptableWeight<'_>> {
+        let mut weights = adaptable::conv("conv_in", &mut self.conv_in);
+        weights.extend(self.time.adaptable());
+        for (index, block) in self.blocks.iter_mut().enumerate() {
+            let path = format!("down_blocks.{index}");
+            weights.extend(layers(&path, &mut block.layers));
+            let halving = block.halving.iter_mut();
+            weights.extend(halving.flat_map(|conv| adaptable::conv(&format!("{path}.downsamplers.0.conv"), conv)));
+        }
+        let MidBlock { first, transformer, second } = &mut self.mid;
+        weights.extend(adaptable::resnet("mid_block.resnets.0", first));
+        weights.extend(transformer.adaptable("mid_block.attentions.0"));
+        weights.extend(adaptable::resnet("mid_block.resnets.1", second));
+        weights
     }
 
     /// `hint` is added after the first convolution, `[B, channels, H, W]`.

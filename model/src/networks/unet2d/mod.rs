@@ -23,6 +23,7 @@ pub use self::names::Names;
 pub use self::tap::{Tap, Tapped};
 use self::up::Upward;
 use crate::checkpoint::TensorReader;
+use crate::nn::adaptable::AdaptableWeight;
 
 /// The U-Net.
 #[derive(Debug)]
@@ -41,6 +42,13 @@ impl Unet {
     /// Reads the network, after [`rename`](Self::rename). Call [`TensorReader::finish`] before using the result.
     pub fn load(config: &UnetConfig, weights: &TensorReader) -> Self {
         Self { down: Downward::load(config, weights), up: Upward::load(config, weights), config: config.clone() }
+    }
+
+    /// All weights under the names that [`load`](Self::load) reads.
+    pub(crate) fn adaptable(&mut self) -> Vec<AdaptableWeight<'_>> {
+        let mut weights = self.down.adaptable();
+        weights.extend(self.up.adaptable());
+        weights
     }
 
     /// The configuration.

@@ -6,6 +6,7 @@ use burn::tensor::{DType, Tensor};
 use super::config::UnetConfig;
 use super::tap::{Tap, Tapped};
 use crate::checkpoint::TensorReader;
+use crate::nn::adaptable::{self, AdaptableWeight};
 use crate::nn::ops;
 use crate::nn::sinusoid::sinusoid;
 
@@ -50,6 +51,17 @@ impl TimeEmbedding {
             size_features: config.size_features,
             added_features: config.added_features,
         }
+    }
+
+    /// All weights.
+    pub(super) fn adaptable(&mut self) -> Vec<AdaptableWeight<'_>> {
+        let layers = [
+            ("time_embedding.linear_1", &mut self.time.input),
+            ("time_embedding.linear_2", &mut self.time.output),
+            ("add_embedding.linear_1", &mut self.added.input),
+            ("add_embedding.linear_2", &mut self.added.output),
+        ];
+        layers.into_iter().flat_map(|(path, layer)| adaptable::linear(path, layer)).collect()
     }
 
     /// The embedding that every residual block reads, after its SiLU.

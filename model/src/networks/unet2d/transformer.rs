@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 
 use super::tap::Scope;
 use crate::checkpoint::TensorReader;
+use crate::nn::adaptable::{self, AdaptableWeight};
 use crate::nn::conv::{GroupNorm, GroupNormKind, pointwise};
 use crate::nn::layer_norm::LayerNorm;
 use crate::nn::ops;
@@ -67,6 +68,19 @@ impl Transformer {
     }
 }
 
+impl Transformer {
+    /// All weights of the transformer at `path`.
+    pub(super) fn adaptable(&mut self, path: &str) -> Vec<AdaptableWeight<'_>> {
+        let mut weights = adaptable::group_norm(&format!("{path}.norm"), &mut self.norm);
+        weights.extend(adaptable::linear(&format!("{path}.proj_in"), &mut self.proj_in));
+        for (i, block) in self.blocks.iter_mut().enumerate() {
+            weights.extend(block.adaptable(&format!("{path}.transformer_blocks.{i}")));
+        }
+        weights.extend(adaptable::linear(&format!("{path}.proj_out"), &mut self.proj_out));
+        weights
+    }
+}
+
 /// Attention to the tokens themselves or to the text.
 #[derive(Debug)]
 struct Attention {
@@ -86,6 +100,12 @@ impl Attention {
             v: weights.linear("to_v", context_dim, channels, false),
             out: weights.linear("to_out.0", channels, channels, true),
         }
+    }
+
+    fn adaptable(&mut self, path: &str) -> Vec<AdaptableWeight<'_>> {
+        let Self { q, k, v, out, .. } = self;
+        let layers = [("to_q", q), ("to_k", k), ("to_v", v), ("to_out.0", out)];
+        layers.into_iter().flat_map(|(name, layer)| adaptable::linear(&format!("{path}.{name}"), layer)).collect()
     }
 
     fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
@@ -124,6 +144,18 @@ impl Block {
             value_gate: weights.linear("ff.net.0.proj", channels, 2 * inner, true),
             down: weights.linear("ff.net.2", inner, channels, true),
         }
+    }
+
+    fn adaptable(&mut self, path: &str) -> Vec<AdaptableWeight<'_>> {
+        let Self { norms, own, text, value_gate, down } = self;
+        let norms = (1..).zip(norms);
+        let mut weights: Vec<_> =
+            norms.flat_map(|(i, norm)| adaptable::layer_norm(&format!("{path}.norm{i}"), norm)).collect();
+        weights.extend(own.adaptable(&format!("{path}.attn1")));
+        weights.extend(text.adaptable(&format!("{path}.attn2")));
+        weights.extend(adaptable::linear(&format!("{path}.ff.net.0.proj"), value_gate));
+        weights.extend(adaptable::linear(&format!("{path}.ff.net.2"), down));
+        weights
     }
 
     fn forward(&self, x: Tensor<3>, context: &Tensor<3>, scope: &mut Scope<'_, '_>) -> Tensor<3> {

@@ -4,10 +4,11 @@ use burn::tensor::Tensor;
 
 use super::conditioning::Conditioning;
 use super::config::UnetConfig;
-use super::down::{Bottom, resnet, transformer};
+use super::down::{Bottom, layers, resnet, transformer};
 use super::tap::{Scope, Tap, Tapped};
 use super::transformer::Transformer;
 use crate::checkpoint::TensorReader;
+use crate::nn::adaptable::{self, AdaptableWeight};
 use crate::nn::conv::{Conv, GroupNorm};
 use crate::nn::ops;
 use crate::nn::resnet::Resnet;
@@ -52,6 +53,20 @@ impl Upward {
             norm_out: GroupNorm::load(&weights.at("conv_norm_out"), config.norm(), channels),
             conv_out: Conv::load(&weights.at("conv_out"), channels, config.out_channels, 3),
         }
+    }
+
+    /// All weights.
+    pub(super) fn adaptable(&mut self) -> Vec<AdaptableWeight<'_>> {
+        let mut weights = Vec::new();
+        for (index, block) in self.blocks.iter_mut().enumerate() {
+            let path = format!("up_blocks.{index}");
+            weights.extend(layers(&path, &mut block.layers));
+            let doubling = block.doubling.iter_mut();
+            weights.extend(doubling.flat_map(|conv| adaptable::conv(&format!("{path}.upsamplers.0.conv"), conv)));
+        }
+        weights.extend(adaptable::group_norm("conv_norm_out", &mut self.norm_out));
+        weights.extend(adaptable::conv("conv_out", &mut self.conv_out));
+        weights
     }
 
     /// `[B, out_channels, H, W]`

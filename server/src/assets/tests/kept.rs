@@ -99,8 +99,28 @@ async fn the_same_bytes_of_two_owners_are_one_file_and_neither_learns_of_it() {
     assert_eq!((used(&kept, "alice"), used(&kept, "bob")), (file.len() as u64, file.len() as u64));
     kept.assets.delete(&alice, id).await.expect("hers");
     assert_eq!(kept.assets.bytes(&bob, id).await, Ok(file.clone().into()));
-    let path = kept.assets.path(&bob, id).await.expect("checked");
-    assert_eq!(std::fs::read(path).expect("there"), file);
+    let path = kept.assets.file(id).expect("a folder");
+    assert_eq!(std::fs::read(&path).expect("there"), file);
+    let whole = async |part: std::ops::Range<u64>| {
+        let mut reader = kept.assets.reader(id, file.len() as u64, part).await?;
+        let mut found = Vec::new();
+        while !reader.is_finished() {
+            let piece;
+            (piece, reader) = reader.next(7).await?;
+            found.extend_from_slice(&piece);
+        }
+        Ok::<_, AssetError>(found)
+    };
+    let size = file.len() as u64;
+    assert_eq!((whole(0..size).await, whole(3..9).await), (Ok(file.clone()), Ok(file[3..9].to_vec())));
+    let mut altered = file.clone();
+    altered[0] ^= 1;
+    std::fs::write(&path, &altered).expect("written");
+    assert!(matches!(whole(0..size).await, Err(AssetError::Store(_))), "before its last piece");
+    assert_eq!(whole(3..9).await, Ok(file[3..9].to_vec()), "a part is not compared");
+    std::fs::write(&path, &file[..5]).expect("written");
+    assert!(whole(3..9).await.is_err(), "it is too short");
+    std::fs::write(&path, &file).expect("written");
     let kept = kept.reopen();
     assert_eq!(kept.assets.bytes(&bob, id).await, Ok(file.into()), "also after a restart");
     assert_eq!(kept.assets.bytes(&alice, id).await, Err(AssetError::Unknown(id)));

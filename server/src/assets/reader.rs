@@ -1,0 +1,85 @@
+//! [`AssetReader`]: an asset piece by piece.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::ops::Range;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::error::AssetError;
+use super::files::AssetFiles;
+use super::id::AssetId;
+use super::registry::{Assets, blocking};
+use crate::store::StoreError;
+
+/// An asset, or a part of it, that is read piece by piece. A whole asset is compared with its SHA-256 before its last piece is
+/// given away; a part cannot be, and whoever has all parts compares them.
+#[derive(Debug)]
+pub struct AssetReader {
+    id: AssetId,
+    file: File,
+    /// What is left to read.
+    left: Range<u64>,
+    /// Of what was read. `None`: it is a part.
+    hash: Option<Sha256>,
+}
+
+impl Assets {
+    /// Opens a part of an asset of `size` bytes that [`Assets::find`] has found.
+    ///
+    /// # Errors
+    ///
+    /// [`AssetError::Store`] if its file is missing.
+    pub async fn reader(&self, id: AssetId, size: u64, part: Range<u64>) -> Result<AssetReader, AssetError> {
+        let files = self.files.clone();
+        blocking(move || AssetReader::open(&files, id, size, part)).await
+    }
+}
+
+impl AssetReader {
+    fn open(files: &AssetFiles, id: AssetId, size: u64, part: Range<u64>) -> Result<Self, StoreError> {
+        let mut file = files.open(id)?;
+        file.seek(SeekFrom::Start(part.start)).map_err(|error| StoreError::from_io(&error))?;
+        let hash = (part == (0..size)).then(Sha256::new);
+        Ok(Self { id, file, left: part, hash })
+    }
+
+    /// Where the next piece begins in the file.
+    pub fn offset(&self) -> u64 {
+        self.left.start
+    }
+
+    /// Whether everything was read.
+    pub fn is_finished(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// The next piece, of at most `limit` bytes, and the reader for those behind it.
+    ///
+    /// # Errors
+    ///
+    /// [`AssetError::Store`] if the file is too short or is not what was uploaded.
+    pub async fn next(mut self, limit: usize) -> Result<(Bytes, Self), AssetError> {
+        blocking(move || self.read(limit).map(|piece| (piece, self))).await
+    }
+
+    fn read(&mut self, limit: usize) -> Result<Bytes, StoreError> {
+        let damaged = |what: &str| StoreError::Damaged(format!("the file of asset {} {what}", self.id));
+        let length = (self.left.end - self.left.start).min(limit as u64);
+        let mut piece = Vec::new();
+        let read = (&mut self.file).take(length).read_to_end(&mut piece);
+        read.map_err(|error| StoreError::from_io(&error))?;
+        if piece.len() as u64 != length {
+            return Err(damaged("is shorter than what was uploaded"));
+        }
+        self.left.start += length;
+        if let Some(hash) = &mut self.hash {
+            hash.update(&piece);
+            if self.left.is_empty() && AssetId::of(hash.clone()) != self.id {
+                return Err(damaged("is not what was uploaded"));
+            }
+        }
+        Ok(piece.into())
+    }
+}
