@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
+	assetv1 "sakuga.dev/go/asset/v1"
 	generationv1 "sakuga.dev/go/generation/v1"
 	promptv1 "sakuga.dev/go/prompt/v1"
 	systemv1 "sakuga.dev/go/system/v1"
@@ -20,7 +21,8 @@ import (
 
 // Client is a connection to a server. It may be used by several goroutines.
 type Client struct {
-	// Prompts, Generations, Jobs and System are the generated stubs, for calls without a method.
+	// Assets, Prompts, Generations, Jobs and System are the generated stubs, for calls without a method.
+	Assets      assetv1.AssetServiceClient
 	Prompts     promptv1.PromptServiceClient
 	Generations generationv1.GenerationServiceClient
 	Jobs        generationv1.JobServiceClient
@@ -41,6 +43,7 @@ func New(address string, options ...Option) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
+		Assets:      assetv1.NewAssetServiceClient(connection),
 		Prompts:     promptv1.NewPromptServiceClient(connection),
 		Generations: generationv1.NewGenerationServiceClient(connection),
 		Jobs:        generationv1.NewJobServiceClient(connection),

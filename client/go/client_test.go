@@ -3,7 +3,11 @@ package sakuga_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -19,6 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	sakuga "sakuga.dev/go"
+	assetv1 "sakuga.dev/go/asset/v1"
 	generationv1 "sakuga.dev/go/generation/v1"
 )
 
@@ -301,7 +306,7 @@ func TestTLSWithAToken(t *testing.T) {
 	}
 }
 
-func TestTheExampleRuns(t *testing.T) {
+func TestTheExamplesRun(t *testing.T) {
 	from, to := filepath.Join(t.TempDir(), "prompt.xml"), filepath.Join(t.TempDir(), "picture.png")
 	if err := os.WriteFile(from, []byte(prompt), 0o600); err != nil {
 		t.Fatal(err)
@@ -311,7 +316,100 @@ func TestTheExampleRuns(t *testing.T) {
 	if output, err := example.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
-	if picture, err := os.ReadFile(to); err != nil || !bytes.HasPrefix(picture, []byte("\x89PNG")) {
+	changed := filepath.Join(t.TempDir(), "changed.png")
+	example = exec.CommandContext(t.Context(), "go", "run", "./examples/inpaint", from, to, changed)
+	example.Env = append(os.Environ(), "SAKUGA_SERVER="+environment(t, "SAKUGA_TEST_SERVER"))
+	if output, err := example.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	for _, file := range []string{to, changed} {
+		if picture, err := os.ReadFile(file); err != nil || !bytes.HasPrefix(picture, []byte("\x89PNG")) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// tensors is a safetensors file with so many bytes of data.
+func tensors(size int) []byte {
+	header := fmt.Sprintf(`{"a":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}`, size, size)
+	file := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+	file = append(file, header...)
+	for i := range size {
+		file = append(file, byte(i*i/7))
+	}
+	return file
+}
+
+func TestImagesAreUploadedAndInpainted(t *testing.T) {
+	client := server(t)
+	job, err := client.Generate(t.Context(), request(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pictures, err := job.Pictures()
+	if err != nil {
+		t.Fatal(err)
+	}
+	asset, err := client.UploadAsset(t.Context(), bytes.NewReader(pictures[0].Data))
+	if err != nil || asset.GetPicture().GetWidth() != 64 {
+		t.Fatal(asset, err)
+	}
+	changed := sakuga.FromImage(request(4), sakuga.UploadedImage(asset), 0.5)
+	sakuga.InpaintBox(changed, &generationv1.Box{Left: 16, Top: 16, Width: 32, Height: 32})
+	job, err = client.Generate(t.Context(), changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pictures, err = job.Pictures(); err != nil {
+		t.Fatal(err)
+	}
+	resolved := pictures[0].Info.GetMetadata().GetRequest()
+	if resolved.GetInit().GetImage().GetAsset() != asset.GetSha256() || len(resolved.GetMask().GetBoxes()) != 1 {
+		t.Fatal(resolved)
+	}
+	// A mask needs an image to begin from.
+	_, err = client.Generate(t.Context(), sakuga.Inpaint(request(1), sakuga.InlineImage(pictures[0].Data), 4))
+	var refused *sakuga.Error
+	if !errors.As(err, &refused) || len(refused.Violations) == 0 {
+		t.Fatal(err)
+	}
+	if err := client.DeleteAsset(t.Context(), asset.GetSha256()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnUploadContinuesWhereItWas(t *testing.T) {
+	client, file := server(t), tensors(600_000)
+	digest := sha256.Sum256(file)
+	stream, err := client.Assets.UploadAsset(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := &assetv1.UploadStart{Sha256: hex.EncodeToString(digest[:]), Size: uint64(len(file))}
+	for _, part := range []*assetv1.UploadAssetRequest{
+		{Part: &assetv1.UploadAssetRequest_Start{Start: start}},
+		{Part: &assetv1.UploadAssetRequest_Data{Data: file[:100_000]}},
+	} {
+		if err := stream.Send(part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := stream.CloseAndRecv(); status.Code(err) != codes.OutOfRange {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "adapter.safetensors")
+	if err := os.WriteFile(path, file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	asset, err := client.UploadAssetFile(t.Context(), path)
+	if err != nil || asset.GetSha256() != start.GetSha256() || asset.GetTensors().GetTensors() != 1 {
+		t.Fatal(asset, err)
+	}
+	adapter := sakuga.UploadedAdapter(asset, 0.5)
+	if adapter.GetSha256() != start.GetSha256() || adapter.GetScale() != 0.5 {
+		t.Fatal(adapter)
+	}
+	if err := client.DeleteAsset(t.Context(), start.GetSha256()); err != nil {
 		t.Fatal(err)
 	}
 }

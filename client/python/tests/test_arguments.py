@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 import sakuga
 from sakuga import wire
+from sakuga.asset.v1 import asset_service_pb2
 from sakuga.connection import Address
 from sakuga.errors import span
 from sakuga.generation.v1 import event_pb2, image_input_pb2, job_pb2, job_service_pb2, request_pb2
@@ -102,6 +103,23 @@ def test_images_that_no_request_holds_are_refused(tmp_path: Path) -> None:
     for options in wrong:
         with pytest.raises(sakuga.RequestError, match=next(iter(options)).split("_")[0] + "|is not one of"):
             build("1girl", cast(sakuga.Options, options))
+
+
+def test_files_are_bytes_paths_and_uploaded_ones(tmp_path: Path) -> None:
+    digest = "Ab" * 32
+    path = tmp_path / "girl.png"
+    path.write_bytes(b"content")
+    for given in (b"content", path, str(path)):
+        assert build("1girl", {"init": given}).init.image.inline == b"content"
+    for uploaded in (digest, asset_service_pb2.Asset(sha256=digest.lower())):
+        request = build("1girl", {"init": uploaded, "mask": uploaded, "adapters": [uploaded, (uploaded, 0.5)]})
+        named = [request.init.image.asset, request.mask.image.asset, *(one.sha256 for one in request.adapters)]
+        assert named == [digest.lower()] * 4
+    # 64 characters that are no digits are a path.
+    with pytest.raises(FileNotFoundError):
+        build("1girl", {"init": "z" * 64})
+    with pytest.raises(sakuga.RequestError, match="`init` is bytes, a path, an Asset"):
+        build("1girl", {"init": 7})  # type: ignore[typeddict-item]
 
 
 def test_adapters_are_names_with_factors() -> None:

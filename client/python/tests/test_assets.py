@@ -44,6 +44,21 @@ def test_what_is_no_picture_is_refused(client: sakuga.Client) -> None:
         client.upload_asset(7)  # type: ignore[arg-type]
     with pytest.raises(FileNotFoundError):
         client.upload_asset("/no/such/file.png")
+    with pytest.raises(sakuga.RequestError, match="SHA-256 of an asset"):
+        client.upload_asset("ab" * 32)
+
+
+def test_requests_name_uploaded_files(scripted: Server) -> None:
+    with sakuga.Client(scripted.address) as client:
+        picture = client.generate("1girl", steps=1, width=64, height=32, deadline=LIMIT_S).picture
+        image, adapter = client.upload_asset(picture.data), client.upload_asset(tensors(4))
+        job = client.generate(
+            "1girl", init=image, adapters=[(adapter, 0.5)], steps=2, width=64, height=32, deadline=LIMIT_S
+        )
+        request = job.picture.request
+        assert (request.init.image.asset, request.adapters[0].sha256) == (image.sha256, adapter.sha256)
+        for asset in (image, adapter):
+            client.delete_asset(asset.sha256)
 
 
 def test_an_upload_goes_on_after_a_cut(scripted: Server) -> None:

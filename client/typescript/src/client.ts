@@ -1,7 +1,9 @@
 import { type MessageInitShape, create } from "@bufbuild/protobuf";
 import { type Client as Stub, type Interceptor, type Transport, createClient } from "@connectrpc/connect";
 
+import { uploadAsset } from "./assets.js";
 import { explain } from "./errors.js";
+import { type Asset, AssetService } from "./gen/sakuga/asset/v1/asset_service_pb.js";
 import { GenerationService } from "./gen/sakuga/generation/v1/generation_service_pb.js";
 import type { JobOptionsSchema, Job as JobState } from "./gen/sakuga/generation/v1/job_pb.js";
 import {
@@ -32,6 +34,8 @@ export type Options = Omit<MessageInitShape<typeof GenerateRequestSchema>, "prom
 
 /** A connection to a server. `sakuga/node` and `sakuga/web` make one. */
 export class Client {
+  /** `sakuga.asset.v1.AssetService`, as generated. */
+  readonly assets: Stub<typeof AssetService>;
   /** `sakuga.prompt.v1.PromptService`, as generated. */
   readonly prompts: Stub<typeof PromptService>;
   /** `sakuga.generation.v1.GenerationService`, as generated. */
@@ -49,6 +53,7 @@ export class Client {
     transport: Transport,
     private readonly end: () => void = () => {},
   ) {
+    this.assets = createClient(AssetService, transport);
     this.prompts = createClient(PromptService, transport);
     this.generations = createClient(GenerationService, transport);
     this.jobs = createClient(JobService, transport);
@@ -148,6 +153,20 @@ export class Client {
   /** Deletes an ended job with its pictures. */
   async delete(jobId: string): Promise<void> {
     await ask(() => this.jobs.deleteJob({ jobId }));
+  }
+
+  /**
+   * Uploads a picture (PNG, JPEG, WebP) or an adapter (safetensors). Requests name it: see `fromImage` and `uploadedAdapter`.
+   * After a lost connection it continues where it was. A file that the server has as an asset of this client is not sent again.
+   * Browsers cannot send a stream, so this is for Node.
+   */
+  async uploadAsset(file: Uint8Array): Promise<Asset> {
+    return uploadAsset(this.assets, file);
+  }
+
+  /** Deletes an asset of this client. */
+  async deleteAsset(sha256: string): Promise<void> {
+    await ask(() => this.assets.deleteAsset({ sha256 }));
   }
 
   /** Version, device, limits and queue of the server. */

@@ -1,6 +1,7 @@
 /**
  * Client of Sakuga: anime pictures from structured prompts. `connect` of `sakuga/node` or `sakuga/web` makes a `Client`.
  */
+export { type ImageLike, type Inpainting, fromImage, uploadedAdapter } from "./assets.js";
 export { Client, type Options, type PromptLike } from "./client.js";
 export {
   AddressError,
@@ -19,6 +20,7 @@ export {
 export { Job } from "./job.js";
 export type { Picture } from "./pictures.js";
 export type { CallLimits } from "./watch.js";
+export type { Asset } from "./gen/sakuga/asset/v1/asset_service_pb.js";
 export { CancelReason, type GenerateEvent, Stage } from "./gen/sakuga/generation/v1/event_pb.js";
 export { JobState, Priority } from "./gen/sakuga/generation/v1/job_pb.js";
 export { type GenerateRequest, ImageFormat, PreviewMethod, Solver } from "./gen/sakuga/generation/v1/request_pb.js";

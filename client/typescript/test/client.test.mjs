@@ -1,6 +1,7 @@
 // Drives the servers that `cargo xtask test languages` starts, over gRPC and, as a browser does, over gRPC-Web.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -185,19 +186,63 @@ test("TLS with a token", { skip: SAKUGA_TEST_TLS_SERVER ? skip : "SAKUGA_TEST_TL
   await assert.rejects(connectNode(SAKUGA_TEST_TLS_SERVER, { ca }).models(), { reason: "TOKEN_MISSING" });
 });
 
-test("the example runs", { skip }, async () => {
+/** A safetensors file with so many bytes of data. */
+function tensors(size) {
+  const header = Buffer.from(`{"a":{"dtype":"U8","shape":[${size}],"data_offsets":[0,${size}]}}`);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return Buffer.concat([length, header, Buffer.from(Array.from({ length: size }, (_, index) => (index * index) / 7))]);
+}
+
+test("images are uploaded and inpainted", { skip }, async () => {
+  const client = connectNode();
+  const drawn = await (await client.generate(PROMPT, { ...size, sampling: { steps: 1 } })).picture();
+  const asset = await client.uploadAsset(drawn.data);
+  assert.deepEqual([asset.facts.case, asset.facts.value.width], ["picture", 64]);
+  const boxes = [{ left: 16, top: 16, width: 32, height: 32 }];
+  const options = { ...size, sampling: { steps: 4 }, ...node.fromImage(asset, 0.5, { boxes, feather: 4 }) };
+  const { init, mask } = (await (await client.generate(PROMPT, options)).picture()).info.metadata.request;
+  assert.equal(init.image.source.value, asset.sha256);
+  assert.deepEqual([mask.boxes.length, mask.feather], [1, 4]);
+  // A mask needs something that is white.
+  const { mask: alone } = node.fromImage(drawn.data, 0.5, { mask: drawn.data });
+  await assert.rejects(client.generate(PROMPT, { ...size, mask: alone }), node.RequestRefused);
+  await client.deleteAsset(asset.sha256);
+});
+
+test("an upload continues where it was", { skip }, async () => {
+  const client = connectNode();
+  const file = tensors(600_000);
+  const sha256 = createHash("sha256").update(file).digest("hex");
+  async function* begun() {
+    yield { part: { case: "start", value: { sha256, size: BigInt(file.length) } } };
+    yield { part: { case: "data", value: file.subarray(0, 100_000) } };
+  }
+  await assert.rejects(client.assets.uploadAsset(begun()), /continue at offset 100000/);
+  const asset = await client.uploadAsset(file);
+  assert.deepEqual([asset.sha256, asset.facts.case], [sha256, "tensors"]);
+  assert.deepEqual(node.uploadedAdapter(asset, 0.5), { source: { case: "sha256", value: sha256 }, scale: 0.5 });
+  await client.deleteAsset(sha256);
+});
+
+test("the examples run", { skip }, async () => {
   const folder = await mkdtemp(path.join(tmpdir(), "sakuga-"));
   try {
     await writeFile(path.join(folder, "prompt.xml"), PROMPT);
-    const example = fileURLToPath(new URL("../examples/generate.mjs", import.meta.url));
-    const run = spawn(process.execPath, [example, "prompt.xml", "picture.png"], {
-      cwd: folder,
-      env: { ...process.env, SAKUGA_SERVER: SAKUGA_TEST_SERVER },
-      stdio: "ignore",
-    });
-    const [code] = await once(run, "exit");
-    assert.equal(code, 0);
-    assert.ok((await readFile(path.join(folder, "picture.png"))).length > 100);
+    for (const [name, ...files] of [
+      ["generate", "picture.png"],
+      ["inpaint", "picture.png", "changed.png"],
+    ]) {
+      const example = fileURLToPath(new URL(`../examples/${name}.mjs`, import.meta.url));
+      const run = spawn(process.execPath, [example, "prompt.xml", ...files], {
+        cwd: folder,
+        env: { ...process.env, SAKUGA_SERVER: SAKUGA_TEST_SERVER },
+        stdio: "ignore",
+      });
+      const [code] = await once(run, "exit");
+      assert.equal(code, 0, name);
+      assert.ok((await readFile(path.join(folder, files.at(-1)))).length > 100);
+    }
   } finally {
     await rm(folder, { recursive: true });
   }

@@ -8,7 +8,6 @@ The packages `sakuga.prompt`, `sakuga.generation`, `sakuga.asset`, `sakuga.model
 protos.
 """
 
-from sakuga.assets import FileLike
 from sakuga.async_client import AsyncClient
 from sakuga.async_job import AsyncJob
 from sakuga.client import Client
@@ -49,7 +48,7 @@ from sakuga.events import (
     Timings,
     Unknown,
 )
-from sakuga.images import ImageLike
+from sakuga.files import FileLike, ImageLike
 from sakuga.job import Job
 from sakuga.pictures import Picture
 from sakuga.prompts import Diagnostic, Edit, Fix, Parsed, Report, Severity, TokenCount

@@ -5,14 +5,12 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final
 
 from sakuga.asset.v1 import asset_service_pb2
 from sakuga.errors import ProtocolError, RequestError, RequestRefused, SakugaError
+from sakuga.files import FileLike, hash_of
 from sakuga.request import fill
-
-FileLike: TypeAlias = bytes | str | os.PathLike[str]
-"""The bytes of a file, or its path."""
 
 _PIECE_BYTES: Final = 256 << 10
 """Bytes of a message: as many as the server takes."""
@@ -26,6 +24,8 @@ class Upload:
 
     def __init__(self, source: FileLike) -> None:
         """Reads the file once, for its size and its SHA-256. A path that cannot be read is Python's own `OSError`."""
+        if hash_of(source) is not None:
+            raise RequestError("that is the SHA-256 of an asset and not a file; for a file of that name, write Path(name)")
         if isinstance(source, str | os.PathLike):
             self._source: bytes | Path = Path(source)
         elif isinstance(source, bytes):

@@ -8,13 +8,14 @@ from typing import Self, TypeVar, Unpack
 import grpc
 
 from sakuga.asset.v1 import asset_service_pb2, asset_service_pb2_grpc
-from sakuga.assets import Download, FileLike, Upload
+from sakuga.assets import Download, Upload
 from sakuga.async_job import AsyncGenerateCall, AsyncJob, AsyncWatchCall, ask_again, fetch
 from sakuga.calls import PriorityName, creation, settings, strictness, validation
 from sakuga.connection import open_async_channel
 from sakuga.credentials import Pem
 from sakuga.device import DeviceStats
 from sakuga.errors import RequestError, explain
+from sakuga.files import FileLike
 from sakuga.generation.v1 import (
     generation_service_pb2_grpc,
     job_pb2,

@@ -3,28 +3,24 @@
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, TypedDict
+from typing import Any, Final, Literal, TypedDict
 
 from google.protobuf.message import Message
 
 from sakuga.errors import RequestError
+from sakuga.files import ImageLike, hash_of
 from sakuga.generation.v1 import image_input_pb2, request_pb2
 from sakuga.wording import number
 
-ImageLike: TypeAlias = bytes | os.PathLike[str] | str
-"""The content of a file, its path, or the SHA-256 of an uploaded file as a `str` of 64 hexadecimal digits."""
-
 _INLINE_BYTES_MAX: Final = 2 << 20
 """The largest file within a request."""
-
-_HASH_DIGITS: Final = 64
 
 
 class ImageOptions(TypedDict, total=False):
     """What to begin from, what of it to draw again, and a second pass."""
 
     init: ImageLike
-    """The image to begin from: PNG, JPEG or WebP of at most 2 MiB."""
+    """The image to begin from: PNG, JPEG or WebP of at most 2 MiB, or an uploaded one of any size."""
     strength: float
     """Share of the steps that are computed, 0 to 1: small values change the image little. By default 0.75."""
     resize: Literal["crop", "pad", "stretch"]
@@ -113,17 +109,17 @@ def _put_boxes(request: request_pb2.GenerateRequest, boxes: Any) -> None:
 
 
 def _put_file(source: image_input_pb2.ImageSource, given: object, option: str) -> None:
+    if (sha256 := hash_of(given)) is not None:
+        source.asset = sha256
+        return
     match given:
         case bytes(content):
             pass
-        case str(sha256) if len(sha256) == _HASH_DIGITS and sha256.isalnum():
-            source.asset = sha256
-            return
-        case os.PathLike():
+        case str() | os.PathLike():
             with Path(given).open("rb") as file:
                 content = file.read(_INLINE_BYTES_MAX + 1)
         case _:
-            raise RequestError(f"`{option}` is bytes, a path or a SHA-256, not {given!r}"[:200])
+            raise RequestError(f"`{option}` is bytes, a path, an Asset or a SHA-256, not {given!r}"[:200])
     if len(content) > _INLINE_BYTES_MAX:
         raise RequestError(f"`{option}` has more than {_INLINE_BYTES_MAX >> 20} MiB; save it smaller, or upload it")
     source.inline = content

@@ -7,14 +7,21 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from google.protobuf.message import Message
 
+from sakuga.asset.v1 import asset_service_pb2
 from sakuga.errors import RequestError
+from sakuga.files import hash_of
 from sakuga.generation.v1 import request_pb2
 from sakuga.images import ImageOptions, put_images
 from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2
 from sakuga.wording import number
 
-AdapterLike: TypeAlias = str | tuple[str, float] | tuple[str, float, float] | request_pb2.Adapter
-"""The name of an adapter, perhaps with factors on its effect on the denoiser and on the text encoders; or the message."""
+_AdapterName: TypeAlias = str | asset_service_pb2.Asset
+
+AdapterLike: TypeAlias = (
+    _AdapterName | tuple[_AdapterName, float] | tuple[_AdapterName, float, float] | request_pb2.Adapter
+)
+"""The name of an adapter, or an uploaded one by its `Asset` or its SHA-256 of 64 hexadecimal digits; perhaps with factors on its
+effect on the denoiser and on the text encoders. Or the message."""
 
 PromptLike: TypeAlias = str | os.PathLike[str] | prompt_pb2.Prompt
 """The text of a prompt, the path of a file with it, or the typed form."""
@@ -48,8 +55,8 @@ class Options(ImageOptions, total=False):
     model: str
     """The model, by its name in `Client.models`."""
     adapters: Sequence[AdapterLike]
-    """Adapters that change the model for this request, by their names in `Client.list_adapters`, at most 8: `"ink"`,
-    `("ink", 0.8)`, or `("ink", 0.8, 0.0)` with a factor of its own for the text encoders."""
+    """Adapters that change the model for this request, at most 8, by their names in `Client.list_adapters` or as uploaded files:
+    `"ink"`, `("ink", 0.8)`, or `(asset, 0.8, 0.0)` with a factor of its own for the text encoders."""
     system_prompt: str
     """System prompt of the text encoder; empty for none."""
     negative_system_prompt: str
@@ -195,14 +202,23 @@ def _adapter(given: AdapterLike) -> request_pb2.Adapter:
     match given:
         case request_pb2.Adapter():
             return given
-        case str(name):
-            return fill(request_pb2.Adapter, name=name)
-        case (str(name), scale):
-            return fill(request_pb2.Adapter, name=name, scale=scale)
-        case (str(name), scale, text_scale):
-            return fill(request_pb2.Adapter, name=name, scale=scale, text_scale=text_scale)
-        case _:
-            raise RequestError(f"an adapter is a name, or a tuple of a name and one or two factors, not {given!r}")
+        case (name, scale):
+            return fill(request_pb2.Adapter, scale=scale, **_adapter_name(name, given))
+        case (name, scale, text_scale):
+            return fill(request_pb2.Adapter, scale=scale, text_scale=text_scale, **_adapter_name(name, given))
+        case name:
+            return fill(request_pb2.Adapter, **_adapter_name(name, given))
+
+
+def _adapter_name(name: object, given: object) -> dict[str, str]:
+    """The field that names an adapter."""
+    if (sha256 := hash_of(name)) is not None:
+        return {"sha256": sha256}
+    if isinstance(name, str):
+        return {"name": name}
+    raise RequestError(
+        f"an adapter is a name or an Asset, or a tuple of it and one or two factors, not {given!r}"[:200]
+    )
 
 
 def _put_text(message: Message, name: str, given: object, option: str, typed: str) -> None:

@@ -1,5 +1,8 @@
 package dev.sakuga;
 
+import dev.sakuga.asset.v1.Asset;
+import dev.sakuga.asset.v1.AssetServiceGrpc;
+import dev.sakuga.asset.v1.DeleteAssetRequest;
 import dev.sakuga.generation.v1.CancelJobRequest;
 import dev.sakuga.generation.v1.CreateJobRequest;
 import dev.sakuga.generation.v1.DeleteJobRequest;
@@ -39,6 +42,8 @@ import dev.sakuga.system.v1.WatchGpuStatsRequest;
 import dev.sakuga.system.v1.WatchGpuStatsResponse;
 import io.grpc.Context;
 import io.grpc.ManagedChannel;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Iterator;
 import java.util.List;
@@ -286,6 +291,28 @@ public final class SakugaClient implements AutoCloseable {
    */
   public void delete(String jobId) {
     ask(() -> jobs.deleteJob(DeleteJobRequest.newBuilder().setJobId(jobId).build()));
+  }
+
+  /**
+   * Uploads a picture (PNG, JPEG, WebP) or an adapter (safetensors). Requests name it: see {@link Images}. After a lost connection
+   * it continues where it was. A file that the server has as an asset of this client is not sent again.
+   *
+   * @param file the file
+   * @return the asset
+   * @throws IOException if the file cannot be read
+   */
+  public Asset uploadAsset(Path file) throws IOException {
+    return new Upload(AssetServiceGrpc.newStub(channel), file).run();
+  }
+
+  /**
+   * Deletes an asset of this client.
+   *
+   * @param sha256 the asset
+   */
+  public void deleteAsset(String sha256) {
+    DeleteAssetRequest request = DeleteAssetRequest.newBuilder().setSha256(sha256).build();
+    ask(() -> AssetServiceGrpc.newBlockingStub(channel).deleteAsset(request));
   }
 
   /**

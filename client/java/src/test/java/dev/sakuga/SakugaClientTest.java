@@ -6,6 +6,13 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.protobuf.ByteString;
+import dev.sakuga.asset.v1.Asset;
+import dev.sakuga.asset.v1.AssetServiceGrpc;
+import dev.sakuga.asset.v1.UploadAssetRequest;
+import dev.sakuga.asset.v1.UploadAssetResponse;
+import dev.sakuga.asset.v1.UploadStart;
+import dev.sakuga.generation.v1.Box;
 import dev.sakuga.generation.v1.CancelReason;
 import dev.sakuga.generation.v1.GenerateEvent;
 import dev.sakuga.generation.v1.GenerateRequest;
@@ -18,6 +25,7 @@ import dev.sakuga.prompt.v1.Diagnostic;
 import dev.sakuga.prompt.v1.ValidatePromptResponse;
 import dev.sakuga.system.v1.WatchGpuStatsRequest;
 import io.grpc.Status;
+import io.grpc.stub.StreamObserver;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -25,13 +33,19 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.URI;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalLong;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -235,21 +249,103 @@ class SakugaClientTest {
 
   @Test
   @EnabledIfEnvironmentVariable(named = SERVER, matches = ".+")
-  void theExampleRuns(@TempDir Path folder) throws Exception {
+  void theExamplesRun(@TempDir Path folder) throws Exception {
     Path prompt = Files.writeString(folder.resolve("prompt.xml"), PROMPT);
     Path picture = folder.resolve("picture.png");
-    ProcessBuilder example =
-        new ProcessBuilder(
-            Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-            "-cp",
-            System.getProperty("java.class.path"),
-            "dev.sakuga.examples.Generate",
-            prompt.toString(),
-            picture.toString());
+    Path changed = folder.resolve("changed.png");
+    runExample("Generate", prompt, picture);
+    assertTrue(Files.size(picture) > 100);
+    runExample("Inpaint", prompt, picture, changed);
+    assertTrue(Files.size(changed) > 100);
+  }
+
+  private static void runExample(String name, Path... files) throws Exception {
+    String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
+    List<String> command =
+        new ArrayList<>(List.of(java, "-cp", System.getProperty("java.class.path"), "dev.sakuga.examples." + name));
+    for (Path file : files) {
+      command.add(file.toString());
+    }
+    ProcessBuilder example = new ProcessBuilder(command);
     example.environment().put("SAKUGA_SERVER", System.getenv(SERVER));
     example.redirectOutput(ProcessBuilder.Redirect.DISCARD).redirectError(ProcessBuilder.Redirect.DISCARD);
-    assertEquals(0, example.start().waitFor());
-    assertTrue(Files.size(picture) > 100);
+    assertEquals(0, example.start().waitFor(), name);
+  }
+
+  @Test
+  @EnabledIfEnvironmentVariable(named = SERVER, matches = ".+")
+  void imagesAreUploadedAndInpainted(@TempDir Path folder) throws Exception {
+    try (SakugaClient client = connect()) {
+      Path file = folder.resolve("girl.png");
+      try (Job job = client.generate(request(1).build())) {
+        job.pictures().get(0).save(file);
+      }
+      Asset asset = client.uploadAsset(file);
+      assertEquals(64, asset.getPicture().getWidth());
+      GenerateRequest.Builder changed = Images.from(request(4), Images.uploaded(asset), 0.5f);
+      Images.inpaint(changed, Box.newBuilder().setLeft(16).setTop(16).setWidth(32).setHeight(32).build());
+      try (Job job = client.generate(changed.build())) {
+        GenerateRequest resolved = job.pictures().get(0).info().getMetadata().getRequest();
+        assertEquals(asset.getSha256(), resolved.getInit().getImage().getAsset());
+        assertEquals(1, resolved.getMask().getBoxesCount());
+      }
+      // A mask needs an image to begin from.
+      GenerateRequest alone = Images.inpaint(request(1), Images.inline(Files.readAllBytes(file)), 4).build();
+      assertThrows(SakugaException.RequestRefused.class, () -> client.generate(alone));
+      client.deleteAsset(asset.getSha256());
+    }
+  }
+
+  @Test
+  @EnabledIfEnvironmentVariable(named = SERVER, matches = ".+")
+  void anUploadContinuesWhereItWas(@TempDir Path folder) throws Exception {
+    byte[] file = tensors(600_000);
+    Path path = Files.write(folder.resolve("adapter.safetensors"), file);
+    String sha256 = HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(file));
+    try (SakugaClient client = connect()) {
+      CompletableFuture<Throwable> refused = new CompletableFuture<>();
+      StreamObserver<UploadAssetRequest> call =
+          AssetServiceGrpc.newStub(client.channel())
+              .uploadAsset(
+                  new StreamObserver<>() {
+                    @Override
+                    public void onNext(UploadAssetResponse response) {}
+
+                    @Override
+                    public void onError(Throwable error) {
+                      refused.complete(error);
+                    }
+
+                    @Override
+                    public void onCompleted() {
+                      refused.complete(null);
+                    }
+                  });
+      UploadStart start = UploadStart.newBuilder().setSha256(sha256).setSize(file.length).build();
+      call.onNext(UploadAssetRequest.newBuilder().setStart(start).build());
+      call.onNext(UploadAssetRequest.newBuilder().setData(ByteString.copyFrom(file, 0, 100_000)).build());
+      call.onCompleted();
+      assertEquals(Status.Code.OUT_OF_RANGE, Status.fromThrowable(refused.get()).getCode());
+      Asset asset = client.uploadAsset(path);
+      assertEquals(sha256, asset.getSha256());
+      assertEquals(1, asset.getTensors().getTensors());
+      assertEquals(sha256, Images.adapter(asset, 0.5f).getSha256());
+      client.deleteAsset(sha256);
+      assertThrows(IOException.class, () -> client.uploadAsset(folder.resolve("missing")));
+    }
+  }
+
+  /** A safetensors file with so many bytes of data. */
+  private static byte[] tensors(int size) {
+    byte[] header =
+        String.format("{\"a\":{\"dtype\":\"U8\",\"shape\":[%d],\"data_offsets\":[0,%d]}}", size, size)
+            .getBytes(StandardCharsets.US_ASCII);
+    ByteBuffer file = ByteBuffer.allocate(8 + header.length + size).order(ByteOrder.LITTLE_ENDIAN);
+    file.putLong(header.length).put(header);
+    for (int i = 0; i < size; i++) {
+      file.put((byte) (i * i / 7));
+    }
+    return file.array();
   }
 
   @Test
