@@ -1,6 +1,7 @@
 //! The text that AUTOMATIC1111's web UI and its relatives write: prompt, `Negative prompt:`, and one line of settings.
 
 use super::reason;
+use super::second_pass::Second;
 use super::settings::Settings;
 
 const NEGATIVE: &str = "Negative prompt:";
@@ -28,10 +29,28 @@ pub(super) fn read(text: &str) -> Option<Settings> {
         let text = head[at..].join("\n");
         settings.negative = text.trim_start().trim_start_matches(NEGATIVE).trim().to_owned();
     }
-    for (key, value) in pairs(&line) {
+    let mut pairs = pairs(&line);
+    settings.second = second_pass(&mut pairs);
+    for (key, value) in pairs {
         set(&mut settings, &key, &value);
     }
     Some(settings)
+}
+
+/// The second pass, "hires. fix", and takes its settings away. With it, the denoising strength is its own.
+fn second_pass(pairs: &mut Vec<(String, String)>) -> Option<Second> {
+    let mut take = |key: &str| {
+        let at = pairs.iter().position(|(found, _)| found == key)?;
+        Some(pairs.remove(at).1)
+    };
+    let upscale = take("Hires upscale")?;
+    Some(Second {
+        factor: upscale.parse().unwrap_or(f64::NAN),
+        strength: take("Denoising strength").and_then(|strength| strength.parse().ok()),
+        // 0: as many as the first pass.
+        steps: take("Hires steps").and_then(|steps| steps.parse().ok()).filter(|steps| *steps > 0),
+        upscaler: take("Hires upscaler").unwrap_or_default(),
+    })
 }
 
 fn set(settings: &mut Settings, key: &str, value: &str) {
@@ -48,9 +67,8 @@ fn set(settings: &mut Settings, key: &str, value: &str) {
         "Schedule type" if value == "Automatic" || value == "Karras" => {}
         "Clip skip" => settings.leave_out(key, value, reason::NO_CLIP_SKIP),
         _ if SILENT.contains(&key) => {}
-        _ if key.starts_with("Hires") || key == "Denoising strength" => {
-            settings.leave_out(key, value, reason::NO_SECOND_PASS);
-        }
+        "Denoising strength" => settings.leave_out(key, value, reason::NO_INIT_IMAGE),
+        "Mask blur" => settings.leave_out(key, value, reason::NO_MASK),
         _ => settings.leave_out(key, value, reason::NO_COUNTERPART),
     }
 }

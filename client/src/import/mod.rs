@@ -21,6 +21,7 @@ mod json_value;
 mod novelai;
 mod png_texts;
 mod reason;
+mod second_pass;
 mod settings;
 mod tags;
 

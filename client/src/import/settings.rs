@@ -4,6 +4,7 @@ use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{GenerateRequest, Sampling, Solver};
 use sakuga_schema::{Character, NegativePrompt, TagList};
 
+use super::second_pass::Second;
 use super::{Imported, LeftOut, Program, reason, tags};
 
 /// The longest value that is repeated in [`LeftOut::value`], in characters.
@@ -23,6 +24,8 @@ pub(super) struct Settings {
     pub(super) seed: Option<u64>,
     pub(super) width: Option<u32>,
     pub(super) height: Option<u32>,
+    /// The second pass.
+    pub(super) second: Option<Second>,
     pub(super) left_out: Vec<LeftOut>,
 }
 
@@ -45,6 +48,11 @@ impl Settings {
         let mut request = GenerateRequest { seed: self.seed, ..GenerateRequest::default() };
         self.set_size(&mut request);
         request.sampling = self.sampling();
+        if let Some(second) = self.second.take() {
+            let (second, notes) = second.into_request(self.steps);
+            request.second_pass = second;
+            notes.into_iter().for_each(|(name, value, reason)| self.leave_out(name, value, reason));
+        }
         let prompt = self.typed_prompt();
         request.prompt = Some(Prompt::Typed((&prompt).into()));
         let negative = std::mem::take(&mut self.negative);

@@ -3,7 +3,7 @@
 //! Settings of other programs, read into requests.
 
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
-use sakuga_proto::generation::v1::{ImageMetadata, Solver};
+use sakuga_proto::generation::v1::{ImageMetadata, Solver, Upscaler};
 use serde_json::json;
 
 use super::*;
@@ -81,6 +81,49 @@ fn an_a1111_text_becomes_a_typed_request() {
             ]
         );
     }
+}
+
+#[test]
+fn a_second_pass_of_a1111_is_carried_over_and_what_an_image_needs_is_listed() {
+    let text = "1girl\nSteps: 20, Seed: 1, Size: 512x768, Denoising strength: 0.4, Hires upscale: 1.5, Hires steps: 10, \
+                Hires upscaler: R-ESRGAN 4x+";
+    let imported = import(text.as_bytes()).expect("an infotext");
+    let second = imported.request.second_pass.expect("a second pass");
+    assert_eq!((second.factor, second.strength, second.steps), (Some(1.5), Some(0.4), 25));
+    assert_eq!(second.upscaler(), Upscaler::Lanczos);
+    assert_eq!(left_out(&imported), [("upscaler", "R-ESRGAN 4x+")]);
+    let text = "1girl\nSteps: 20, Seed: 1, Denoising strength: 0.75, Mask blur: 4";
+    let imported = import(text.as_bytes()).expect("an infotext");
+    assert_eq!((imported.request.second_pass, imported.request.init.is_some()), (None, false));
+    assert_eq!(left_out(&imported), [("Denoising strength", "0.75"), ("Mask blur", "4")]);
+    assert!(imported.left_out[0].reason.contains("--strength") && imported.left_out[1].reason.contains("--feather"));
+}
+
+#[test]
+fn a_second_sampler_of_comfyui_is_a_second_pass_if_it_enlarges_the_first() {
+    let mut graph = api_graph();
+    graph["11"] = json!({"class_type": "LatentUpscaleBy", "inputs": {"upscale_method": "bilinear", "scale_by": 1.5,
+        "samples": ["3", 0]}});
+    graph["12"] = json!({"class_type": "KSampler", "inputs": {"seed": 42, "steps": 12, "cfg": 6.5, "denoise": 0.5,
+        "sampler_name": "dpmpp_2m", "positive": ["6", 0], "negative": ["7", 0], "latent_image": ["11", 0]}});
+    let carried = |graph: &Value| {
+        let imported = import(graph.to_string().as_bytes()).expect("a graph");
+        let second = imported.request.second_pass.map(|second| {
+            (second.factor, second.strength, second.steps, second.upscaler())
+        });
+        (second, imported.left_out.iter().any(|one| one.name == "sampler"))
+    };
+    let expected = (Some(1.5), Some(0.5), 24, Upscaler::LatentBilinear);
+    assert_eq!(carried(&graph), (Some(expected), false));
+    // Through pixels, to a size.
+    graph["13"] = json!({"class_type": "VAEDecode", "inputs": {"samples": ["3", 0]}});
+    graph["14"] = json!({"class_type": "ImageScale", "inputs": {"upscale_method": "lanczos", "width": 1664,
+        "height": 2432, "image": ["13", 0]}});
+    graph["11"] = json!({"class_type": "VAEEncode", "inputs": {"pixels": ["14", 0]}});
+    assert_eq!(carried(&graph), (Some((Some(2.0), Some(0.5), 24, Upscaler::Lanczos)), false));
+    // Without a change of the size it is no second pass.
+    graph["11"] = json!({"class_type": "VAEEncode", "inputs": {"pixels": ["13", 0]}});
+    assert_eq!(carried(&graph), (None, true));
 }
 
 #[test]

@@ -30,12 +30,22 @@ pub struct AdapterDescription {
     pub problems: Vec<String>,
     /// Why the model cannot use its part for text encoders. With [`AdapterChoice::text_scale`](crate::AdapterChoice::text_scale) 0 that part is not used.
     pub text_problems: Vec<String>,
+    /// Bytes of device memory that the weights of the denoiser which it changes take while it is applied, next to the originals.
+    pub denoiser_bytes: u64,
+    /// The same of text encoders.
+    pub text_bytes: u64,
     /// The known layout whose names are most like its own, such as `Stable Diffusion XL (kohya)`. Empty if it fits, or if no
     /// layout is like it.
     pub nearest_layout: String,
 }
 
 impl AdapterDescription {
+    /// Bytes of device memory that it takes while it is applied with these scales.
+    pub fn device_bytes(&self, scale: f32, text_scale: f32) -> u64 {
+        let used = |bytes: u64, scale: f32| if scale == 0.0 { 0 } else { bytes };
+        used(self.denoiser_bytes, scale).saturating_add(used(self.text_bytes, text_scale))
+    }
+
     /// Why the model cannot use it with this scale of its part for text encoders. Empty: it can.
     pub fn problems_at(&self, text_scale: f32) -> Vec<&str> {
         let text = self.text_problems.iter().filter(|_| text_scale != 0.0);

@@ -16,4 +16,7 @@ pub struct AdapterChoice {
     pub scale: f32,
     /// Factor on its effect on the text encoders.
     pub text_scale: f32,
+    /// Bytes of device memory that it takes, as [`AdapterDescription::device_bytes`](crate::AdapterDescription::device_bytes)
+    /// has it.
+    pub device_bytes: u64,
 }

@@ -18,6 +18,15 @@ pub trait ImageModel: Send {
     /// What went wrong. After an error that [is fatal](EngineError::is_fatal), and after a panic, the model must be dropped
     /// and opened again.
     fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError>;
+
+    /// Frees device memory that only the last request needed, such as that of its adapters, before another model takes memory.
+    ///
+    /// # Errors
+    ///
+    /// As of [`generate`](Self::generate).
+    fn release(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
 }
 
 /// Is called for every stage and step of a generation; [`ControlFlow::Break`] stops it.

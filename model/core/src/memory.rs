@@ -35,7 +35,16 @@ impl MemoryNeed {
     pub fn needed(&self, spec: &GenerationSpec) -> u64 {
         let largest = spec.passes().map(|pass| pass.pixels()).max().unwrap_or(0);
         let pixels = largest * u64::from(self.batch(spec.images));
-        self.fixed_bytes.saturating_add(pixels.saturating_mul(self.pixel_bytes))
+        let fixed = self.fixed_bytes.saturating_add(self.adapter_bytes(spec));
+        fixed.saturating_add(pixels.saturating_mul(self.pixel_bytes))
+    }
+
+    /// Bytes that the adapters of a request take at most. Several may change the same weights, which are there once; all
+    /// together change no more than all weights, or than what the largest of them changes.
+    fn adapter_bytes(&self, spec: &GenerationSpec) -> u64 {
+        let each = || spec.adapters.iter().map(|adapter| adapter.device_bytes);
+        let all = each().fold(0, u64::saturating_add);
+        each().max().unwrap_or(0).max(all.min(self.fixed_bytes))
     }
 
     /// The next smaller request. Besides [`fixed_bytes`](Self::fixed_bytes) it needs about half as much memory or less:
@@ -67,4 +76,30 @@ pub struct SmallerRequest {
     pub width_px: u32,
     /// Height in pixels.
     pub height_px: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{AdapterChoice, Guidance, Sampling, Solver};
+
+    #[test]
+    fn adapters_take_memory_but_never_more_than_all_weights_or_the_largest_of_them() {
+        let need = MemoryNeed { fixed_bytes: 100, pixel_bytes: 1, batch_max: 0 };
+        let sampling = Sampling { solver: Solver::Euler, steps: 1, guidance: Guidance::new(2.0), shift: 1.0 };
+        let with = |bytes: &[u64]| {
+            let adapter = |device_bytes: &u64| AdapterChoice {
+                name: String::new(),
+                path: "x".into(),
+                sha256: String::new(),
+                scale: 1.0,
+                text_scale: 1.0,
+                device_bytes: *device_bytes,
+            };
+            let adapters = bytes.iter().map(adapter).collect();
+            need.needed(&GenerationSpec { adapters, ..GenerationSpec::new("", 2, 3, sampling) })
+        };
+        assert_eq!([with(&[]), with(&[10]), with(&[10, 20])], [106, 116, 136]);
+        assert_eq!([with(&[80, 80]), with(&[150, 80])], [206, 256]);
+    }
 }

@@ -151,6 +151,15 @@ pub trait FamilyModel: Send {
         ))
     }
 
+    /// Takes adapters back, and frees the device memory that only they needed.
+    ///
+    /// # Errors
+    ///
+    /// The device fails.
+    fn release_adapters(&mut self) -> Result<(), EngineError> {
+        if self.has_adapters(&[]) { Ok(()) } else { self.switch_adapters(&[]) }
+    }
+
     /// Generates the images of `spec` with the weights as they are. `observer` is called for every stage and step.
     ///
     /// # Errors

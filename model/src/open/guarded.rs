@@ -14,7 +14,7 @@ use crate::shortage;
 pub(super) struct GuardedModel {
     inner: Box<dyn FamilyModel>,
     /// After the model, whose memory it returns.
-    _memory: ReturnMemory,
+    memory: ReturnMemory,
     /// The most images computed at once; 0: no such bound.
     max_batch: u32,
     /// Pixels for which memory was allocated by the warm-up.
@@ -23,19 +23,25 @@ pub(super) struct GuardedModel {
 
 impl GuardedModel {
     pub(super) fn new(inner: Box<dyn FamilyModel>, device: Device, max_batch: u32, ready_pixels: Option<u64>) -> Self {
-        Self { inner, _memory: ReturnMemory(device), max_batch, ready_pixels }
+        Self { inner, memory: ReturnMemory(device), max_batch, ready_pixels }
     }
 }
 
 /// Returns memory that no tensor uses to the device when it is dropped, so that another model can have it.
 struct ReturnMemory(Device);
 
-impl Drop for ReturnMemory {
-    fn drop(&mut self) {
+impl ReturnMemory {
+    fn return_unused(&self) {
         // burn frees tensors when its queue is worked off. A device that failed has nothing to return.
         if self.0.sync().is_ok() {
             self.0.memory_cleanup();
         }
+    }
+}
+
+impl Drop for ReturnMemory {
+    fn drop(&mut self) {
+        self.return_unused();
     }
 }
 
@@ -65,5 +71,11 @@ impl ImageModel for GuardedModel {
                 None => resume_unwind(panic),
             },
         }
+    }
+
+    fn release(&mut self) -> Result<(), EngineError> {
+        self.inner.release_adapters()?;
+        self.memory.return_unused();
+        Ok(())
     }
 }

@@ -50,7 +50,7 @@ fn describe(open: &OpenModel, path: &Path) -> AdapterDescription {
 
 fn choice(open: &OpenModel, path: &Path, scale: f32) -> AdapterChoice {
     let AdapterDescription { sha256, .. } = describe(open, path);
-    AdapterChoice { name: "style".into(), path: path.to_owned(), sha256, scale, text_scale: scale }
+    AdapterChoice { name: "style".into(), path: path.to_owned(), sha256, scale, text_scale: scale, device_bytes: 0 }
 }
 
 /// The picture with these adapters, and whether the weights were switched.
@@ -148,7 +148,12 @@ fn what_an_adapter_is_and_whether_it_fits_is_known_without_using_it() {
     let found = describe(&open, &path);
     assert_eq!((found.algorithm.as_str(), found.rank, found.unmatched), ("LoRA", 7, 0));
     assert_eq!((found.base_model.as_str(), found.trigger_words), ("random weights", vec!["random style".to_owned()]));
-    assert_eq!((found.bytes, found.sha256.len()), (fs::metadata(path).expect("written").len(), 64));
+    assert_eq!((found.bytes, found.sha256.len()), (fs::metadata(&path).expect("written").len(), 64));
+    // The weights that it changes, once more: in bf16 they take half.
+    let in_bf16 = describe(&fixture.open(Precision::Bf16, Vec::new()), &path);
+    assert_eq!((found.denoiser_bytes, found.text_bytes), (2 * in_bf16.denoiser_bytes, 0));
+    assert_eq!((in_bf16.device_bytes(0.5, 1.0), in_bf16.device_bytes(0.0, 1.0)), (in_bf16.denoiser_bytes, 0));
+    assert!(in_bf16.denoiser_bytes > 0);
 }
 
 #[test]

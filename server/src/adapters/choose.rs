@@ -130,7 +130,8 @@ pub(super) fn choose(
             faults.push(Violation::new(field(""), Violation::DOES_NOT_FIT, text));
         } else if is_in_range == [true; 2] {
             let (name, path, sha256) = (found.name.clone(), found.path.clone(), description.sha256.clone());
-            chosen.push(AdapterChoice { name, path, sha256, scale, text_scale });
+            let device_bytes = description.device_bytes(scale, text_scale);
+            chosen.push(AdapterChoice { name, path, sha256, scale, text_scale, device_bytes });
         }
     }
     chosen

@@ -241,6 +241,11 @@ impl ImageModel for ScriptedModel {
         timings.total = begun.elapsed();
         Ok(Outcome::Finished { images, timings })
     }
+
+    fn release(&mut self) -> Result<(), EngineError> {
+        self.applied.clear();
+        Ok(())
+    }
 }
 
 impl ScriptedModel {

@@ -71,6 +71,10 @@ impl ImageModel for MeteredModel {
         }
         drawn
     }
+
+    fn release(&mut self) -> Result<(), EngineError> {
+        self.inner.release()
+    }
 }
 
 /// Counts the job's end, also that by a panic.

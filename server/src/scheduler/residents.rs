@@ -40,6 +40,15 @@ impl Residents {
         Ok(self.open[model.index()].insert(opened))
     }
 
+    /// Frees the device memory that only the last requests of the open models needed.
+    pub(super) fn release(&mut self) -> Result<(), EngineError> {
+        let release = |open: &mut OpenModel| catch_unwind(AssertUnwindSafe(|| open.model.release()));
+        for open in self.open.iter_mut().flatten() {
+            release(open).unwrap_or_else(|panic| Err(EngineError::panicked(panic.as_ref())))?;
+        }
+        Ok(())
+    }
+
     /// Closes a model, which frees its device memory.
     pub(super) fn close(&mut self, model: ModelId) {
         self.open[model.index()] = None;

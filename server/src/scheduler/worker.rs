@@ -218,6 +218,8 @@ impl Worker {
             tracing::info!(model = &*evicted, for_model = &*name, "model evicted");
         }
         let begun = Instant::now();
+        // A model that failed at this is as lost as one that failed at a job.
+        self.residents.release().map_err(|error| EngineError::DeviceLost(error.to_string()))?;
         let open = self.residents.open(model, plan.options)?;
         shared.set_memory_probe(Some(open.memory.clone()));
         let (took, host_bytes) = (begun.elapsed(), self.residents.host_bytes(model));

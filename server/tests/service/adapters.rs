@@ -8,8 +8,10 @@ use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::generation::v1::adapter::Source;
 use sakuga_proto::generation::v1::{Adapter, GenerateEvent, GenerateRequest, Stage};
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
-use sakuga_proto::model::v1::{ListAdaptersRequest, ListAdaptersResponse};
+use sakuga_proto::model::v1::{ListAdaptersRequest, ListAdaptersResponse, LoadModelRequest, UnloadModelRequest};
 use sakuga_server::Config;
+use sakuga_server::config::{ConfiguredModel, EngineChoice, ModelsConfig};
+use sakuga_server::limits::Limits;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -132,6 +134,43 @@ async fn every_fault_of_adapters_is_a_violation() {
     let server = Server::start(scripted(quick())).await;
     let found = violations(&server, with(vec![named("ink-wash")])).await;
     assert!(found[0].2.contains("--adapters"), "{found:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn adapters_count_as_memory_and_make_room_for_another_model() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write(folder.path(), "ink", &["a", "b", "text.c"]);
+    let named_model = |name: &str| ConfiguredModel {
+        name: Some(name.to_owned()),
+        engine: EngineChoice::Scripted(quick()),
+    };
+    let models = ModelsConfig {
+        models: vec![named_model("one"), named_model("two")],
+        device_budget: None,
+        host_budget: None,
+        adapters: Some(folder.path().to_owned()),
+    };
+    let server = Server::start(Config { models, ..Config::default() }).await;
+    let adapted = || with(vec![named("ink")]);
+    assert!(is_switched(&run(&server, adapted()).await));
+    assert!(!is_switched(&run(&server, adapted()).await), "the same adapters again");
+    let mut lists = ModelServiceClient::new(server.channel.clone());
+    lists.unload_model(UnloadModelRequest { name: "two".into() }).await.expect("unloaded");
+    lists.load_model(LoadModelRequest { name: "two".into() }).await.expect("loaded");
+    assert!(is_switched(&run(&server, adapted()).await), "they were taken back before the other model was loaded");
+    drop(lists);
+    server.stop().await;
+
+    // 64 MiB of weights and the pixels fit, and 3 MiB for three modules do not.
+    let limits = Limits { job_memory_max: Some(65 << 20), ..Limits::default() };
+    let mut config = Config { limits, ..scripted(quick()) };
+    config.models.adapters = Some(folder.path().to_owned());
+    let server = Server::start(config).await;
+    run(&server, with(Vec::new())).await;
+    let refused = server.generation().generate(adapted()).await.expect_err("refused before it is accepted");
+    let reason = refused.get_details_error_info().map(|info| info.reason);
+    assert_eq!((refused.code(), reason.as_deref()), (Code::FailedPrecondition, Some("NOT_ENOUGH_MEMORY")));
     server.stop().await;
 }
 

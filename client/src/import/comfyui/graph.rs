@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 /// The most nodes that are read.
 const MOST_NODES: usize = 10_000;
 
+/// The longest chain of nodes that is followed.
+pub(super) const DEPTH: usize = 32;
+
 /// An input of a node.
 #[derive(Clone, Debug)]
 pub(super) enum Input {
@@ -51,11 +54,24 @@ impl Graph {
         self.0.values()
     }
 
+    /// A value of a node, or of the node that it comes from.
+    pub(super) fn find(&self, node: &Node, names: &[&str]) -> Option<Value> {
+        let mut node = node;
+        for _ in 0..DEPTH {
+            let (name, input) = names.iter().find_map(|name| Some((name, node.input(name)?)))?;
+            match input {
+                Input::Value(value) => return Some(value.clone()),
+                Input::Link(_) => node = self.follow(node, name)?,
+            }
+        }
+        None
+    }
+
     /// The node behind an input; nodes that only pass a value on are skipped.
     pub(super) fn follow(&self, node: &Node, name: &str) -> Option<&Node> {
         let mut name = name;
         let mut node = node;
-        for _ in 0..super::DEPTH {
+        for _ in 0..DEPTH {
             let Input::Link(id) = node.input(name)? else { return None };
             let next = self.0.get(id)?;
             if next.class != "Reroute" {
@@ -106,6 +122,8 @@ fn widgets(class: &str) -> &'static [&'static str] {
         "CFGGuider" => &["cfg"],
         "CheckpointLoaderSimple" | "CheckpointLoader" => &["ckpt_name"],
         "UNETLoader" => &["unet_name"],
+        "LatentUpscaleBy" | "ImageScaleBy" => &["upscale_method", "scale_by"],
+        "LatentUpscale" | "ImageScale" => &["upscale_method", "width", "height"],
         "LoraLoader" => &["lora_name", "strength_model", "strength_clip"],
         "LoraLoaderModelOnly" => &["lora_name", "strength_model"],
         name if name.starts_with("Empty") && name.contains("Latent") => &["width", "height", "batch_size"],

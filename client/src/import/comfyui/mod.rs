@@ -1,6 +1,7 @@
 //! ComfyUI's graphs: the sampler is found, and its inputs are followed to texts, numbers and names.
 
 mod graph;
+mod second_pass;
 
 use std::collections::HashSet;
 
@@ -9,10 +10,7 @@ use serde_json::Value;
 use super::json_value::{number, shown, whole};
 use super::settings::Settings;
 use super::{ImportError, Program, reason};
-use graph::{Graph, Input, Node};
-
-/// The longest chain of nodes that is followed.
-const DEPTH: usize = 32;
+use graph::{DEPTH, Graph, Input, Node};
 
 /// Inputs that lead from one conditioning to the one that it is made of.
 const CONDITIONINGS: &[&str] =
@@ -56,19 +54,22 @@ pub(super) fn read(text: &str) -> Result<Settings, ImportError> {
     }
     let scheduler = graph.follow(sampler, "sigmas").unwrap_or(sampler);
     let noise = graph.follow(sampler, "noise").unwrap_or(sampler);
-    settings.steps = whole(find(&graph, scheduler, &["steps", "value", "int"]).as_ref());
-    settings.guidance_scale = number(find(&graph, conditioned, &["cfg", "value", "float"]).as_ref());
-    settings.seed = whole(find(&graph, noise, &["seed", "noise_seed", "value"]).as_ref());
+    settings.steps = whole(graph.find(scheduler, &["steps", "value", "int"]).as_ref());
+    settings.guidance_scale = number(graph.find(conditioned, &["cfg", "value", "float"]).as_ref());
+    settings.seed = whole(graph.find(noise, &["seed", "noise_seed", "value"]).as_ref());
     let select = graph.follow(sampler, "sampler").unwrap_or(sampler);
-    settings.sampler = find(&graph, select, &["sampler_name"]).map(|name| shown(&name));
+    settings.sampler = graph.find(select, &["sampler_name"]).map(|name| shown(&name));
     latent(&graph, sampler, &mut settings);
     model(&graph, conditioned, &mut settings);
-    let denoise = number(find(&graph, scheduler, &["denoise"]).as_ref());
+    let denoise = number(graph.find(scheduler, &["denoise"]).as_ref());
     if let Some(denoise) = denoise.filter(|denoise| *denoise < 1.0) {
         settings.leave_out("denoise", denoise, reason::NO_INIT_IMAGE);
     }
     for other in &samplers[1..] {
-        settings.leave_out("sampler", &other.class, reason::NO_SECOND_PASS);
+        match second_pass::read(&graph, sampler, other, &settings).filter(|_| settings.second.is_none()) {
+            Some(second) => settings.second = Some(second),
+            None => settings.leave_out("sampler", &other.class, reason::OTHER_PASS),
+        }
     }
     Ok(settings)
 }
@@ -120,25 +121,12 @@ fn collect(graph: &Graph, node: &Node, seen: &mut HashSet<String>, depth: usize,
     }
 }
 
-/// A value of a node, or of the node that it comes from.
-fn find(graph: &Graph, node: &Node, names: &[&str]) -> Option<Value> {
-    let mut node = node;
-    for _ in 0..DEPTH {
-        let (name, input) = names.iter().find_map(|name| Some((name, node.input(name)?)))?;
-        match input {
-            Input::Value(value) => return Some(value.clone()),
-            Input::Link(_) => node = graph.follow(node, name)?,
-        }
-    }
-    None
-}
-
 fn latent(graph: &Graph, sampler: &Node, settings: &mut Settings) {
     let Some(latent) = graph.follow(sampler, "latent_image") else { return };
-    settings.width = whole(find(graph, latent, &["width", "value", "int"]).as_ref());
-    settings.height = whole(find(graph, latent, &["height", "value", "int"]).as_ref());
+    settings.width = whole(graph.find(latent, &["width", "value", "int"]).as_ref());
+    settings.height = whole(graph.find(latent, &["height", "value", "int"]).as_ref());
     if latent.input("width").is_none() {
-        settings.leave_out("latent image", &latent.class, reason::NO_INIT_IMAGE);
+        settings.leave_out("latent image", &latent.class, reason::NO_LATENT_IMAGE);
     }
 }
 
@@ -148,7 +136,7 @@ fn model(graph: &Graph, conditioned: &Node, settings: &mut Settings) {
     for _ in 0..DEPTH {
         let Some(current) = node else { return };
         if let Some(Input::Value(name)) = current.input("lora_name") {
-            let strength = find(graph, current, &["strength_model"]).map(|strength| format!(":{strength}"));
+            let strength = graph.find(current, &["strength_model"]).map(|strength| format!(":{strength}"));
             settings.leave_out("lora", shown(name) + strength.as_deref().unwrap_or_default(), reason::OTHER_ADAPTER);
         }
         let checkpoint = ["ckpt_name", "unet_name", "model_name"].iter().find_map(|name| current.input(name));

@@ -1,6 +1,6 @@
 //! What an adapter's file is and whether a model can use it, from headers alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,6 +26,8 @@ pub struct PartTensors<'a> {
     pub part: AdaptedPart,
     /// Its tensors, or why they cannot be changed.
     pub tensors: Result<&'a AdaptableTensors, &'a str>,
+    /// Bytes of device memory for each value of a weight that is changed.
+    pub value_bytes: u64,
 }
 
 /// Describes the adapter at `path`, a file or a folder, for a model with these parts.
@@ -43,13 +45,17 @@ pub fn describe(path: &Path, parts: &[PartTensors<'_>]) -> Result<AdapterDescrip
         ..AdapterDescription::default()
     };
     let mut algorithms = Vec::new();
-    for PartTensors { part, tensors } in parts {
+    for PartTensors { part, tensors, value_bytes } in parts {
         let (file, mut problems) = AdapterFile::parse(content.clone(), 1.0, Selection::one_of(*part));
-        let mut matched = 0;
+        let (mut matched, mut changed_bytes) = (0, 0);
         match tensors {
             Ok(tensors) => {
                 let found = file.patches(tensors);
                 matched = file.modules() - found.problems.len();
+                // The parts of a tensor may have a patch each.
+                let changed: BTreeSet<&str> = found.patches.iter().map(|(name, _)| name.as_str()).collect();
+                let values = |name: &str| tensors.shape(name).into_iter().flatten().product::<usize>() as u64;
+                changed_bytes = changed.into_iter().map(values).sum::<u64>() * value_bytes;
                 problems.extend(found.problems);
                 description.rank = description.rank.max(found.rank as u32);
             }
@@ -64,10 +70,12 @@ pub fn describe(path: &Path, parts: &[PartTensors<'_>]) -> Result<AdapterDescrip
         match part {
             AdaptedPart::Denoiser => {
                 description.modules += matched as u32;
+                description.denoiser_bytes += changed_bytes;
                 description.problems.extend(problems);
             }
             AdaptedPart::TextEncoder | AdaptedPart::TextEncoder2 => {
                 description.text_modules += matched as u32;
+                description.text_bytes += changed_bytes;
                 description.text_problems.extend(problems);
             }
         }

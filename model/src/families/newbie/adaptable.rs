@@ -22,14 +22,19 @@ pub(super) struct AdaptableParts {
     pub(super) denoiser: AdaptableTensors,
     /// Of Gemma 3; `None`: its weights are in host memory.
     pub(super) gemma: Option<AdaptableTensors>,
+    /// Bytes of device memory for each value that is changed, of both. Of a quantised weight there is the changed one, and its
+    /// original in bf16.
+    pub(super) value_bytes: [u64; 2],
 }
 
 impl AdapterInspector for AdaptableParts {
     fn inspect(&self, path: &Path) -> Result<AdapterDescription, EngineError> {
+        let [denoiser, gemma] = self.value_bytes;
+        let part = |part, tensors, value_bytes| PartTensors { part, tensors, value_bytes };
         let parts = [
-            PartTensors { part: AdaptedPart::Denoiser, tensors: Ok(&self.denoiser) },
-            PartTensors { part: AdaptedPart::TextEncoder, tensors: self.gemma.as_ref().ok_or(OFFLOADED) },
-            PartTensors { part: AdaptedPart::TextEncoder2, tensors: Err(NO_JINA) },
+            part(AdaptedPart::Denoiser, Ok(&self.denoiser), denoiser),
+            part(AdaptedPart::TextEncoder, self.gemma.as_ref().ok_or(OFFLOADED), gemma),
+            part(AdaptedPart::TextEncoder2, Err(NO_JINA), 0),
         ];
         describe(path, &parts).map_err(|error| EngineError::Model(error.to_string()))
     }
@@ -76,6 +81,11 @@ impl Masters {
             self.kept.push((name.to_owned(), weight.clone()));
         }
         Ok(weight)
+    }
+
+    /// Frees the device memory of those that were read.
+    pub(super) fn forget(&mut self) {
+        self.kept.clear();
     }
 
     fn open(&self, device: &Device) -> Result<TensorReader, LoadError> {

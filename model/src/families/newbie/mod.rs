@@ -345,6 +345,14 @@ impl FamilyModel for Pipeline {
         self.sync("changing adapters")
     }
 
+    fn release_adapters(&mut self) -> Result<(), EngineError> {
+        if !self.has_adapters(&[]) {
+            self.switch_adapters(&[])?;
+        }
+        self.networks.masters.forget();
+        Ok(())
+    }
+
     fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
         Pipeline::generate(self, spec, observer)
     }

@@ -92,7 +92,10 @@ impl Networks {
             Gemma3::load(&config, &weights)
         };
         let gemma_tensors = (!options.offload_text_encoder).then(|| weights.at("layers").adaptable(&Gemma3::aliases));
-        let adaptable = Arc::new(AdaptableParts { denoiser, gemma: gemma_tensors });
+        let value_bytes = dtype.size() as u64;
+        let denoiser_value_bytes = if *precision == Precision::Fp8 { 1 + value_bytes } else { value_bytes };
+        let value_bytes = [denoiser_value_bytes, value_bytes];
+        let adaptable = Arc::new(AdaptableParts { denoiser, gemma: gemma_tensors, value_bytes });
         let gemma_report = clock.stamp(weights.finish()?);
 
         let weights = reader(&clip_model)?;

@@ -37,14 +37,20 @@ pub(super) fn adaptable(weights: &TensorReader, unet: Option<&UnetConfig>) -> Ad
     }
 }
 
-/// The tensors of each part that adapters may change: the U-Net, CLIP-L, CLIP-G.
+/// What adapters may change.
 #[derive(Debug)]
-pub(super) struct AdaptableParts(pub(super) [AdaptableTensors; 3]);
+pub(super) struct AdaptableParts {
+    /// The tensors of each part: the U-Net, CLIP-L, CLIP-G.
+    pub(super) tensors: [AdaptableTensors; 3],
+    /// Bytes of device memory for each value that is changed.
+    pub(super) value_bytes: u64,
+}
 
 impl AdapterInspector for AdaptableParts {
     fn inspect(&self, path: &Path) -> Result<AdapterDescription, EngineError> {
-        let parts = PARTS.into_iter().zip(&self.0).map(|(part, tensors)| PartTensors { part, tensors: Ok(tensors) });
-        let parts: Vec<PartTensors<'_>> = parts.collect();
+        let value_bytes = self.value_bytes;
+        let part = |(part, tensors)| PartTensors { part, tensors: Ok(tensors), value_bytes };
+        let parts: Vec<PartTensors<'_>> = PARTS.into_iter().zip(&self.tensors).map(part).collect();
         describe(path, &parts).map_err(|error| EngineError::Model(error.to_string()))
     }
 }
@@ -93,7 +99,7 @@ impl AppliedAdapters {
     fn change(&mut self, networks: &mut Networks, wanted: &[AdapterChoice]) -> Result<(), LoadError> {
         let [denoiser, text] = self.recent.read_all(wanted)?;
         let tensors = networks.adaptable.clone();
-        let changes = PARTS.into_iter().zip([denoiser, text.clone(), text]).zip(&tensors.0);
+        let changes = PARTS.into_iter().zip([denoiser, text.clone(), text]).zip(&tensors.tensors);
         let targets = self.originals.iter_mut().zip(networks.adaptable_weights());
         for (((part, adapters), tensors), (originals, weights)) in changes.zip(targets) {
             let set = LoraSet::of(adapters, Selection::one_of(part))?.resolve(tensors)?;

@@ -102,7 +102,9 @@ impl Networks {
         }
         let text = TextEncoders { l: Some(l), g, tokenizers, embeddings: Embeddings::default() };
         let place = Place::new(device, *precision);
-        let adaptable = Arc::new(AdaptableParts([unet_tensors, l_tensors, g_tensors]));
+        let tensors = [unet_tensors, l_tensors, g_tensors];
+        let value_bytes = dtype(*precision).size() as u64;
+        let adaptable = Arc::new(AdaptableParts { tensors, value_bytes });
         Ok((Self { unet, text, vae, linear_preview, place, adaptable }, reports))
     }
 

@@ -13,6 +13,9 @@ use sha2::{Digest, Sha256};
 /// Bytes of a file that is read.
 const BYTES_MAX: u64 = 64 << 20;
 
+/// Bytes of device memory that a module takes.
+const MODULE_BYTES: u64 = 1 << 20;
+
 /// Describes adapters.
 pub(super) struct Headers;
 
@@ -33,6 +36,8 @@ impl AdapterInspector for Headers {
             algorithm: "LoRA".into(),
             rank: 4,
             modules: names.len() as u32 - text_modules - unmatched,
+            denoiser_bytes: MODULE_BYTES * (names.len() as u64 - u64::from(text_modules + unmatched)),
+            text_bytes: MODULE_BYTES * u64::from(text_modules),
             text_modules,
             unmatched,
             problems: foreign.map(problem).into_iter().collect(),
