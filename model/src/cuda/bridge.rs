@@ -6,7 +6,9 @@
 //! burn may move tensors to free pages of memory. An address is therefore held by a handle on the memory: for the time
 //! of a [`call`], or as long as a network's [`Pins`] live.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::mem::replace;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
@@ -130,6 +132,50 @@ pub fn call<const D: usize>(
 pub struct Pins {
     gpu: Arc<Gpu>,
     held: Mutex<Vec<Hold>>,
+    batch: Mutex<Batch>,
+}
+
+/// Tensors that are located together: see [`Pins::batched`].
+enum Batch {
+    /// Each is located when it is asked for.
+    Off,
+    /// What was asked for so far.
+    Asked(Vec<Asked>),
+    /// Where those are, in the same order.
+    Located(VecDeque<Operand>),
+}
+
+/// A tensor that burn has been asked to locate.
+struct Asked {
+    operand: Arc<Mutex<Option<Operand>>>,
+    /// The result of the operation, without which burn need not run it.
+    done: Tensor<1>,
+}
+
+impl Asked {
+    fn new<const D: usize>(gpu: &Arc<Gpu>, tensor: &Tensor<D>) -> Self {
+        let operand = Arc::new(Mutex::new(None));
+        let answer = Arc::clone(&operand);
+        let done = call(gpu, &[handle(tensor)], [1], tensor.dtype(), move |_, operands, _| {
+            *lock(&answer) = operands.first().cloned();
+            Ok(())
+        });
+        Self { operand, done }
+    }
+
+    /// Makes burn run everything that it was asked for.
+    fn wait(&self, gpu: &Gpu) -> Result<(), CudaError> {
+        self.done.device().sync().map_err(|error| unlocated(error.to_string()))?;
+        gpu.take_fault().map_or(Ok(()), Err)
+    }
+
+    fn operand(self) -> Result<Operand, CudaError> {
+        lock(&self.operand).take().ok_or_else(|| unlocated("its operation was not run".to_owned()))
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Pins {
@@ -141,7 +187,33 @@ impl std::fmt::Debug for Pins {
 impl Pins {
     /// None yet.
     pub fn new(gpu: &Arc<Gpu>) -> Self {
-        Self { gpu: Arc::clone(gpu), held: Mutex::default() }
+        Self { gpu: Arc::clone(gpu), held: Mutex::default(), batch: Mutex::new(Batch::Off) }
+    }
+
+    /// What `pin` makes of a network's weights, and what keeps their addresses valid.
+    ///
+    /// `pin` runs twice, and must ask for the same tensors in the same order: the first time for placeholders, after which the
+    /// device is waited for once, and not for each tensor.
+    ///
+    /// # Errors
+    ///
+    /// As [`tensor`](Self::tensor), and those of `pin`.
+    pub fn batched<T>(
+        gpu: &Arc<Gpu>,
+        pin: impl Fn(&Self) -> Result<T, CudaError>,
+    ) -> Result<(T, Self), CudaError> {
+        let pins = Self { batch: Mutex::new(Batch::Asked(Vec::new())), ..Self::new(gpu) };
+        drop(pin(&pins)?);
+        let asked = match replace(&mut *lock(&pins.batch), Batch::Off) {
+            Batch::Asked(asked) => asked,
+            Batch::Off | Batch::Located(_) => Vec::new(),
+        };
+        if let Some(last) = asked.last() {
+            last.wait(gpu)?;
+        }
+        let located = asked.into_iter().map(Asked::operand).collect::<Result<VecDeque<_>, _>>()?;
+        *lock(&pins.batch) = Batch::Located(located);
+        Ok((pin(&pins)?, pins))
     }
 
     /// The device.
@@ -155,20 +227,21 @@ impl Pins {
     ///
     /// The device fails, or the tensor is not on it.
     pub fn tensor<const D: usize>(&self, tensor: &Tensor<D>) -> Result<Operand, CudaError> {
-        let slot = Arc::new(Mutex::new(None));
-        let answer = Arc::clone(&slot);
-        let done: Tensor<1> = call(&self.gpu, &[handle(tensor)], [1], tensor.dtype(), move |_, operands, _| {
-            *answer.lock().unwrap_or_else(PoisonError::into_inner) = operands.first().cloned();
-            Ok(())
-        });
-        // Makes burn run the operation now.
-        done.device().sync().map_err(|error| unlocated(error.to_string()))?;
-        if let Some(fault) = self.gpu.take_fault() {
-            return Err(fault);
-        }
-        let operand = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let operand = operand.ok_or_else(|| unlocated("its operation was not run".to_owned()))?;
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(operand.hold.clone());
+        let operand = match &mut *lock(&self.batch) {
+            Batch::Off => {
+                let asked = Asked::new(&self.gpu, tensor);
+                asked.wait(&self.gpu)?;
+                asked.operand()?
+            }
+            Batch::Asked(asked) => {
+                asked.push(Asked::new(&self.gpu, tensor));
+                return Ok(placeholder(tensor.dims()));
+            }
+            Batch::Located(located) => {
+                located.pop_front().ok_or_else(|| unlocated("it was not asked for the first time".to_owned()))?
+            }
+        };
+        lock(&self.held).push(operand.hold.clone());
         Ok(operand)
     }
 
@@ -231,4 +304,13 @@ impl Pins {
         let bias = layer.bias.as_ref().map(|bias| self.vector(&bias.val())).transpose()?;
         Ok(Layer { weight: Matrix { at: weight.at, row_stride }, bias, d_input, d_output })
     }
+}
+
+/// An operand at no address, a matrix stored by output as in checkpoints.
+fn placeholder<const D: usize>(shape: [usize; D]) -> Operand {
+    let strides = match shape.as_slice() {
+        [d_input, _] => vec![1, *d_input],
+        other => vec![1; other.len()],
+    };
+    Operand { at: 0, shape: shape.to_vec(), strides, hold: Hold::new(()) }
 }

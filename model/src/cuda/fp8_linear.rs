@@ -84,6 +84,15 @@ impl Fp8Linear {
     ///
     /// As [`check`]; the weights are not stored by output as in checkpoints; or the device fails.
     pub fn of(gpu: &Arc<Gpu>, layer: &Linear) -> Result<Self, CudaError> {
+        let quantised = Self::queued(gpu, layer)?;
+        let doing = "quantise weights to fp8";
+        let done = quantised.packed.device().sync();
+        done.map_err(|error| CudaError::Driver { doing, reason: error.to_string() })?;
+        gpu.take_fault().map_or(Ok(quantised), Err)
+    }
+
+    /// As [`of`](Self::of), without waiting: a failure of the device shows at the next wait.
+    fn queued(gpu: &Arc<Gpu>, layer: &Linear) -> Result<Self, CudaError> {
         check(layer)?;
         let weight = layer.weight.val();
         let [d_input, d_output] = weight.dims();
@@ -99,12 +108,7 @@ impl Fp8Linear {
         let packed: Tensor<1> = device.memory_persistent_allocations(weight, |weight| {
             bridge::call(gpu, &[bridge::handle(&weight)], [length], DType::BF16, round)
         });
-        let doing = "quantise weights to fp8";
-        device.sync().map_err(|error| CudaError::Driver { doing, reason: error.to_string() })?;
-        match gpu.take_fault() {
-            Some(fault) => Err(fault),
-            None => Ok(Self { gpu: Arc::clone(gpu), packed, d_input, d_output }),
-        }
+        Ok(Self { gpu: Arc::clone(gpu), packed, d_input, d_output })
     }
 
     /// Its inputs and outputs.
@@ -176,7 +180,7 @@ impl Quantised for Fp8Linear {
 
     fn quantise(&self, weight: Tensor<2>) -> Result<Box<dyn Quantised>, String> {
         let layer = Linear { weight: Param::from_tensor(weight), bias: None };
-        Self::of(&self.gpu, &layer)
+        Self::queued(&self.gpu, &layer)
             .map(|layer| -> Box<dyn Quantised> { Box::new(layer) })
             .map_err(|error| error.to_string())
     }

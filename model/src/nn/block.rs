@@ -46,11 +46,11 @@ pub(crate) trait Quantised: Any + Debug + Send + Sync {
     fn d_input(&self) -> usize;
 
     /// Another weight of the same sizes in the same type, from `[d_input, d_output]` in bf16, stored by output as in
-    /// checkpoints.
+    /// checkpoints. The work is queued: a failure of the device shows when it is waited for.
     ///
     /// # Errors
     ///
-    /// The device fails.
+    /// The weight has another type or layout.
     fn quantise(&self, weight: Tensor<2>) -> Result<Box<dyn Quantised>, String>;
 }
 

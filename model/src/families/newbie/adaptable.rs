@@ -57,14 +57,15 @@ impl Masters {
         Self { component, stamps, source, loras, kept: Vec::new() }
     }
 
-    /// A weight `[d_output, d_input]` of these parts. `reader` is opened for the first one that is read.
+    /// A weight `[d_output, d_input]` of these parts. `reader` is opened for the first one that is read. `keeps` says whether one
+    /// that was read stays on the device.
     pub(super) fn get(
         &mut self,
         reader: &mut Option<TensorReader>,
         device: &Device,
         parts: &[(String, usize)],
         d_input: usize,
-        keeps: bool,
+        keeps: &dyn Fn() -> bool,
     ) -> Result<Tensor<2>, LoadError> {
         let name = parts.first().map_or("", |(name, _)| name.as_str());
         if let Some((_, kept)) = self.kept.iter().find(|(kept, _)| kept == name) {
@@ -77,7 +78,7 @@ impl Masters {
         let modules: Vec<(&str, usize)> =
             parts.iter().map(|(name, rows)| (name.strip_suffix(".weight").unwrap_or(name), *rows)).collect();
         let weight = reader.linear_stack(&modules, d_input).weight.val().transpose();
-        if keeps {
+        if keeps() {
             self.kept.push((name.to_owned(), weight.clone()));
         }
         Ok(weight)

@@ -60,9 +60,10 @@ impl AppliedAdapters {
         let set = LoraSet::of(denoiser, Selection::one_of(AdaptedPart::Denoiser))?.resolve(&tensors.denoiser)?;
         let Networks { transformer, masters, place, .. } = networks;
         let (mut reader, device) = (None, place.device().clone());
+        // Asking the driver takes longer than changing a weight.
+        let keeps = || place.memory_bytes().is_some_and(|(free, _)| free > FREE_BYTES_MIN);
         let mut master = |parts: &[(String, usize)], d_input: usize| {
-            let keeps = place.memory_bytes().is_some_and(|(free, _)| free > FREE_BYTES_MIN);
-            masters.get(&mut reader, &device, parts, d_input, keeps)
+            masters.get(&mut reader, &device, parts, d_input, &keeps)
         };
         self.denoiser.change(&set, transformer.adaptable(), &mut master)?;
         if self.denoiser.is_changed() {

@@ -51,7 +51,7 @@ struct Weights {
     modulations: Vec<Layer>,
     final_modulation: Layer,
     final_linear: Layer,
-    _pins: Pins,
+    _pins: Option<Pins>,
 }
 
 struct Pooled {
@@ -131,16 +131,20 @@ impl Passes for FastNextDit {
     }
 }
 
+/// A norm with this epsilon.
+fn norm_kind(eps: f64) -> NormKind {
+    NormKind { eps: eps as f32, weight_offset: 0.0 }
+}
+
 impl Weights {
     fn pin(gpu: &Arc<Gpu>, network: &NextDit) -> Result<Self, CudaError> {
         let config = &network.config;
-        let kind = |eps: f64| NormKind { eps: eps as f32, weight_offset: 0.0 };
         let geometry = Geometry {
             dim: config.dim,
             ffn: config.ffn_dim,
             heads: heads(config),
-            norm: kind(config.norm_eps),
-            head_norm: kind(config.qk_norm_eps),
+            norm: norm_kind(config.norm_eps),
+            head_norm: norm_kind(config.qk_norm_eps),
             gate: Gate::Silu,
         };
         geometry.check()?;
@@ -154,13 +158,19 @@ impl Weights {
                 return Err(CudaError::Unsupported { what, found, wanted: "a multiple of 8 up to 8192" });
             }
         }
-        let pins = Pins::new(gpu);
+        let (weights, pins) = Pins::batched(gpu, |pins| Self::located(geometry, network, pins))?;
+        Ok(Self { _pins: Some(pins), ..weights })
+    }
+
+    /// The addresses of the weights.
+    fn located(geometry: Geometry, network: &NextDit, pins: &Pins) -> Result<Self, CudaError> {
+        let config = &network.config;
         let linear = |layer: &burn::nn::Linear| pins.linear(layer);
         let vector = |tensor: &Tensor<1>| pins.vector(tensor);
         let projection = |layer: &nn::Projection| match layer {
             nn::Projection::Loaded(layer) => pins.linear(layer).map(Projection::Bf16),
             nn::Projection::Quantised(layer) => {
-                Fp8Linear::downcast(layer.as_ref()).and_then(|layer| layer.pin(&pins)).map(Projection::Fp8)
+                Fp8Linear::downcast(layer.as_ref()).and_then(|layer| layer.pin(pins)).map(Projection::Fp8)
             }
         };
         let block = |block: &Block| BlockWeights::pin(block, |norm| vector(&norm.weight), projection);
@@ -170,7 +180,7 @@ impl Weights {
         };
         let pooled = network.pooled.as_ref().map(|pooled| {
             Ok::<_, CudaError>(Pooled {
-                norm: (vector(&pooled.norm.weight)?, kind(pooled.norm.eps)),
+                norm: (vector(&pooled.norm.weight)?, norm_kind(pooled.norm.eps)),
                 projection: linear(&pooled.projection)?,
                 joined: linear(&pooled.joined)?,
             })
@@ -182,7 +192,7 @@ impl Weights {
             cap_feat_dim: config.cap_feat_dim,
             time: [linear(&network.time.input)?, linear(&network.time.output)?],
             pooled: pooled.transpose()?,
-            caption_norm: (vector(&network.caption.norm.weight)?, kind(network.caption.norm.eps)),
+            caption_norm: (vector(&network.caption.norm.weight)?, norm_kind(network.caption.norm.eps)),
             caption: linear(&network.caption.projection)?,
             patches: linear(&network.patches)?,
             context_refiner: blocks(&network.context_refiner)?,
@@ -192,7 +202,7 @@ impl Weights {
             modulations: modulations(&network.layers)?,
             final_modulation: linear(&network.final_layer.modulation)?,
             final_linear: linear(&network.final_layer.linear)?,
-            _pins: pins,
+            _pins: None,
         })
     }
 
