@@ -147,7 +147,14 @@ fn choice(inspector: &dyn AdapterInspector, path: &Path) -> Result<AdapterChoice
         return Err(format!("{}: {problem}", path.display()).into());
     }
     println!("{}: rank {}, {} modules, {} bytes", path.display(), found.rank, found.modules, found.bytes);
-    Ok(AdapterChoice { name: "style".into(), path: path.to_owned(), sha256: found.sha256, scale: 1.0, text_scale: 0.0, device_bytes: 0 })
+    Ok(AdapterChoice {
+        name: "style".into(),
+        path: path.to_owned(),
+        sha256: found.sha256,
+        scale: 1.0,
+        text_scale: 0.0,
+        device_bytes: 0,
+    })
 }
 
 fn milliseconds(time: Option<Duration>) -> f64 {

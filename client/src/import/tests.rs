@@ -108,9 +108,10 @@ fn a_second_sampler_of_comfyui_is_a_second_pass_if_it_enlarges_the_first() {
         "sampler_name": "dpmpp_2m", "positive": ["6", 0], "negative": ["7", 0], "latent_image": ["11", 0]}});
     let carried = |graph: &Value| {
         let imported = import(graph.to_string().as_bytes()).expect("a graph");
-        let second = imported.request.second_pass.map(|second| {
-            (second.factor, second.strength, second.steps, second.upscaler())
-        });
+        let second = imported
+            .request
+            .second_pass
+            .map(|second| (second.factor, second.strength, second.steps, second.upscaler()));
         (second, imported.left_out.iter().any(|one| one.name == "sampler"))
     };
     let expected = (Some(1.5), Some(0.5), 24, Upscaler::LatentBilinear);

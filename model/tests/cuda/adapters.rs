@@ -35,7 +35,14 @@ fn open(folder: &Path, precision: Precision, loras: Vec<LoraChoice>) -> OpenMode
 fn choice(open: &OpenModel, path: &Path, scale: f32) -> AdapterChoice {
     let found = open.adapters.as_ref().expect("adapters").inspect(path).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(found.problems_at(scale), Vec::<&str>::new());
-    AdapterChoice { name: "style".into(), path: path.to_owned(), sha256: found.sha256, scale, text_scale: scale, device_bytes: 0 }
+    AdapterChoice {
+        name: "style".into(),
+        path: path.to_owned(),
+        sha256: found.sha256,
+        scale,
+        text_scale: scale,
+        device_bytes: 0,
+    }
 }
 
 /// The picture, and whether the weights were switched for it.

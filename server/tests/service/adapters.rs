@@ -141,10 +141,8 @@ async fn every_fault_of_adapters_is_a_violation() {
 async fn adapters_count_as_memory_and_make_room_for_another_model() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write(folder.path(), "ink", &["a", "b", "text.c"]);
-    let named_model = |name: &str| ConfiguredModel {
-        name: Some(name.to_owned()),
-        engine: EngineChoice::Scripted(quick()),
-    };
+    let named_model =
+        |name: &str| ConfiguredModel { name: Some(name.to_owned()), engine: EngineChoice::Scripted(quick()) };
     let models = ModelsConfig {
         models: vec![named_model("one"), named_model("two")],
         device_budget: None,

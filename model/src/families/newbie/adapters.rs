@@ -62,9 +62,8 @@ impl AppliedAdapters {
         let (mut reader, device) = (None, place.device().clone());
         // Asking the driver takes longer than changing a weight.
         let keeps = || place.memory_bytes().is_some_and(|(free, _)| free > FREE_BYTES_MIN);
-        let mut master = |parts: &[(String, usize)], d_input: usize| {
-            masters.get(&mut reader, &device, parts, d_input, &keeps)
-        };
+        let mut master =
+            |parts: &[(String, usize)], d_input: usize| masters.get(&mut reader, &device, parts, d_input, &keeps);
         self.denoiser.change(&set, transformer.adaptable(), &mut master)?;
         if self.denoiser.is_changed() {
             transformer.weights_changed();

@@ -105,7 +105,14 @@ fn describe(pipeline: &Pipeline, path: &Path) -> AdapterDescription {
 fn choice(pipeline: &Pipeline, path: &Path, scale: f32) -> AdapterChoice {
     let found = describe(pipeline, path);
     assert_eq!(found.problems_at(scale), Vec::<&str>::new());
-    AdapterChoice { name: "style".into(), path: path.to_owned(), sha256: found.sha256, scale, text_scale: scale, device_bytes: 0 }
+    AdapterChoice {
+        name: "style".into(),
+        path: path.to_owned(),
+        sha256: found.sha256,
+        scale,
+        text_scale: scale,
+        device_bytes: 0,
+    }
 }
 
 /// The picture with these adapters.
@@ -181,7 +188,8 @@ fn an_adapter_of_another_model_is_described_and_changes_nothing() {
     let path = write_file(fixture.folder.path(), "foreign.safetensors", &foreign);
     let found = describe(&pipeline, &path);
     assert_eq!((found.modules, found.unmatched, found.nearest_layout.as_str()), (0, 1, "Lumina 2 or Z-Image"));
-    let wrong = AdapterChoice { name: "x".into(), path, sha256: found.sha256, scale: 1.0, text_scale: 1.0, device_bytes: 0 };
+    let wrong =
+        AdapterChoice { name: "x".into(), path, sha256: found.sha256, scale: 1.0, text_scale: 1.0, device_bytes: 0 };
     let error = pipeline.switch_adapters(&[wrong]).expect_err("it fits nothing");
     assert!(error.to_string().contains("layers.0.attention.qkv"), "{error}");
     assert!(pipeline.has_adapters(&[]) && draw(&mut pipeline, &[]) == before);
