@@ -7,7 +7,7 @@ use sakuga_model_core::{DeviceChoice, ModelOptions};
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
-use sakuga_proto::generation::v1::{Adapter, GenerateEvent, GenerateRequest, Sampling, Solver, adapter};
+use sakuga_proto::generation::v1::{Adapter, GenerateEvent, GenerateRequest, NoiseSchedule, Sampling, Solver, adapter};
 use sakuga_proto::model::v1::ListAdaptersRequest;
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::system::v1::ListModelsRequest;
@@ -17,10 +17,10 @@ use sakuga_server::{App, Config};
 use tonic::transport::Channel;
 use tonic_types::StatusExt;
 
-fn request(solver: Solver) -> GenerateRequest {
+fn request(solver: Solver, schedule: NoiseSchedule) -> GenerateRequest {
     GenerateRequest {
         prompt: Some(Prompt::Xml("1girl, (red hat:1.2), [night sky]".into())),
-        sampling: Some(Sampling { steps: 2, solver: solver.into(), ..Sampling::default() }),
+        sampling: Some(Sampling { steps: 2, solver: solver.into(), schedule: schedule.into(), ..Sampling::default() }),
         width: 32,
         height: 48,
         seed: Some(5),
@@ -78,27 +78,54 @@ async fn a_folder_draws_through_the_server() {
 
     let mut client = GenerationServiceClient::new(channel.clone());
     let mut drawn = Vec::new();
-    for solver in [Solver::Unspecified, Solver::Dpm] {
-        drawn.push(pixels(&events(&mut client, request(solver)).await));
+    let mut schedules = Vec::new();
+    let choices = [
+        (Solver::Unspecified, NoiseSchedule::Unspecified),
+        (Solver::Dpm, NoiseSchedule::Unspecified),
+        (Solver::Dpm, NoiseSchedule::Native),
+        (Solver::EulerAncestral, NoiseSchedule::Karras),
+        (Solver::Unipc, NoiseSchedule::Exponential),
+        (Solver::Ddim, NoiseSchedule::Native),
+    ];
+    for (solver, schedule) in choices {
+        let events = events(&mut client, request(solver, schedule)).await;
+        let resolved = events.iter().find_map(|event| match &event.event {
+            Some(Event::Started(started)) => started.resolved.as_ref()?.sampling,
+            _ => None,
+        });
+        schedules.push(resolved.expect("a job starts with its resolved request").schedule());
+        drawn.push(pixels(&events));
     }
     assert_ne!(drawn[0], drawn[1]);
+    // DPM++ 2M has Karras' schedule unless another one is chosen; other solvers have the model's.
+    assert_eq!(schedules[..3], [NoiseSchedule::Native, NoiseSchedule::Karras, NoiseSchedule::Native]);
 
     let mut lists = ModelServiceClient::new(channel.clone());
     let listed = lists.list_adapters(ListAdaptersRequest {}).await.expect("an answer").into_inner().adapters;
     let fits: Vec<_> = listed.iter().map(|adapter| (adapter.name.as_str(), adapter.fits[0].is_usable)).collect();
     assert_eq!(fits, [("other", false), ("unet", true)]);
     let adapter = |name: &str| Adapter { source: Some(adapter::Source::Name(name.into())), ..Adapter::default() };
-    let with = |name: &str| GenerateRequest { adapters: vec![adapter(name)], ..request(Solver::Unspecified) };
+    let with = |name: &str| GenerateRequest {
+        adapters: vec![adapter(name)],
+        ..request(Solver::Unspecified, NoiseSchedule::Unspecified)
+    };
     assert_ne!(pixels(&events(&mut client, with("unet")).await), drawn[0], "it has an effect");
-    assert_eq!(pixels(&events(&mut client, request(Solver::Unspecified)).await), drawn[0], "the model itself");
+    assert_eq!(
+        pixels(&events(&mut client, request(Solver::Unspecified, NoiseSchedule::Unspecified)).await),
+        drawn[0],
+        "the model itself"
+    );
     let refused = client.generate(with("other")).await.expect_err("an adapter of another model");
     let violations = refused.get_details_bad_request().expect("what is wrong").field_violations;
     assert_eq!((violations[0].field.as_str(), violations[0].reason.as_str()), ("adapters[0]", "does-not-fit"));
-    let refused = client.generate(request(Solver::Rk4)).await.expect_err("a solver that the model does not have");
+    let refused = client
+        .generate(request(Solver::Rk4, NoiseSchedule::Unspecified))
+        .await
+        .expect_err("a solver that the model does not have");
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
     let violations = refused.get_details_bad_request().expect("what is wrong").field_violations;
     assert_eq!((violations.len(), violations[0].field.as_str()), (1, "sampling.solver"));
-    assert!(violations[0].description.contains("euler or dpm"), "{violations:?}");
+    assert!(violations[0].description.contains("euler or dpm or euler_ancestral"), "{violations:?}");
     drop((client, lists, system));
     server.stop().await.expect("a clean end");
 }

@@ -25,7 +25,7 @@ pub trait Uploads {
 /// What the files are that clients uploaded as adapters. A file is read once; its SHA-256 says whether it is the same.
 pub(super) struct UploadedAdapters {
     inspectors: Inspectors,
-    /// By SHA-256. Whoever asks must have the file.
+    /// By SHA-256. Found only for callers that have the file.
     known: Mutex<BTreeMap<String, Descriptions>>,
 }
 

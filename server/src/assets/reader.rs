@@ -14,7 +14,7 @@ use super::registry::{Assets, blocking};
 use crate::store::StoreError;
 
 /// An asset, or a part of it, that is read piece by piece. A whole asset is compared with its SHA-256 before its last piece is
-/// given away; a part cannot be, and whoever has all parts compares them.
+/// given away; a part cannot be, and a client that has all parts compares them.
 #[derive(Debug)]
 pub struct AssetReader {
     id: AssetId,

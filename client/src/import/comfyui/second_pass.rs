@@ -8,7 +8,7 @@ use super::graph::{DEPTH, Graph, Node};
 /// Inputs that lead from latents or pixels to those that they are made of.
 const SOURCES: [&str; 5] = ["samples", "latent_image", "pixels", "image", "upscale_image"];
 
-/// The second pass that `sampler` is for the result of `first`, whose settings are known. `None`: it is none.
+/// The second pass that `sampler` is for the result of `first`, whose settings are known. `None`: it is not one.
 pub(super) fn read(graph: &Graph, first: &Node, sampler: &Node, settings: &Settings) -> Option<Second> {
     let mut node = graph.follow(sampler, "latent_image")?;
     let (mut factor, mut upscaler) = (None, String::new());
