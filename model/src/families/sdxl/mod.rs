@@ -6,6 +6,7 @@
 //! [`adapters`] knows the names of modules in adapter files.
 
 pub mod adapters;
+mod applied;
 pub mod denoise;
 pub mod embedding;
 pub mod image;

@@ -12,7 +12,7 @@ use sakuga_model_core::{
     TokenCounter,
 };
 
-use super::adapters::AppliedAdapters;
+use super::applied::AppliedAdapters;
 use super::denoise::{Denoiser, Prompted};
 use super::info::{IndexKeys, model_info};
 use super::networks::Networks;
