@@ -7,7 +7,7 @@ use std::path::Path;
 use sakuga_model_core::{AdapterDescription, AdapterInspector, EngineError};
 
 use crate::checkpoint::TensorReader;
-use crate::checkpoint::adapters::{AdaptableTensors, AdaptedPart, Alias, LoraSet, PartTensors, Selection, describe};
+use crate::checkpoint::adapters::{AdaptableTensors, AdaptedPart, Alias, LoraSet, PartTensors, describe};
 use crate::error::LoadError;
 use crate::networks::unet2d::{Names, UnetConfig};
 
