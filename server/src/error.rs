@@ -150,6 +150,9 @@ pub enum ServerError {
     /// A call on assets is refused. [`ServerError::Store`] and [`ServerError::InvalidRequest`] have the other reasons.
     #[error(transparent)]
     Asset(AssetError),
+    /// The job ended without a picture because it was cancelled.
+    #[error("the job was cancelled: {0}")]
+    Cancelled(&'static str),
     /// Jobs cannot be written down.
     #[error("{0}")]
     Store(#[from] StoreError),

@@ -30,7 +30,8 @@
 //!    `service/event_stream.rs`, from which `service/generation.rs` and `service/watch_stream.rs` send the same bytes to every
 //!    client. The pieces of pictures are read from the artifact store in `jobs/artifacts.rs` when they are sent.
 //!
-//! [`studio`] serves a page for browsers and the calls that it makes, on a port of its own.
+//! [`studio`] serves a page for browsers and the calls that it makes, on a port of its own, and there [`openai`] serves
+//! OpenAI's images API: the calls of gRPC in another form.
 //! [`assets`] keeps the files of clients that requests refer to. [`models`] knows the models and where their weights are, and
 //! [`adapters`] the folder of adapters. [`app`] puts everything together, [`config`] reads the options. [`metrics`] counts,
 //! [`trace`] exports to a collector, [`telemetry`] keeps what was sampled during a job, and [`maintenance`]
@@ -45,8 +46,8 @@
 //!   reader sees it. After a restart jobs that waited wait again, those that ran start again, and no sequence number is used
 //!   twice.
 //! - Nothing waits for a reader: a slow one misses previews and samples, and gaps in the sequence numbers show it.
-//! - [`engine`], [`models`] and [`scheduler`] name no type of the wire and no tensor. Only [`wire`], [`service`], [`jobs`] and
-//!   [`assets`] name types of the wire; [`app`] registers the services.
+//! - [`engine`], [`models`] and [`scheduler`] name no type of the wire and no tensor. Only [`wire`], [`service`], [`openai`],
+//!   [`jobs`] and [`assets`] name types of the wire; [`app`] registers the services.
 //! - No file names a network or a text encoder of a model: those are lists in
 //!   [`ModelInfo`](sakuga_model_core::ModelInfo).
 //! - Without the feature `burn` the crate holds no tensor code, and all of its tests pass.
@@ -75,6 +76,7 @@ pub mod log;
 pub mod maintenance;
 pub mod metrics;
 pub mod models;
+pub mod openai;
 pub mod picture;
 pub mod preview;
 pub mod rate;

@@ -69,6 +69,9 @@ impl Limits {
     pub const PROMPT_MESSAGE_BYTES_MAX: usize = 512 * 1024;
     /// Bytes of a message with a prompt and the files of two images.
     pub const IMAGES_MESSAGE_BYTES_MAX: usize = Self::PROMPT_MESSAGE_BYTES_MAX + 2 * limits::INLINE_BYTES.max;
+    /// Bytes of the body of a request over HTTP: a prompt whose every character may be escaped, and two files in base64.
+    pub const HTTP_BODY_BYTES_MAX: usize =
+        2 * Self::PROMPT_MESSAGE_BYTES_MAX + 2 * limits::INLINE_BYTES.max.div_ceil(3) * 4;
     /// Bytes of the decoded images of all jobs that have not ended.
     pub const HELD_IMAGE_BYTES_MAX: usize = 512 << 20;
     /// Bytes of any message from the server: as many as clients take by default.

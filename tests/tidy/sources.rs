@@ -100,11 +100,14 @@ impl<'a> Source<'a> {
             findings.push(format!("{}: names sakuga_model; only server/src/engine/burn.rs may", self.path));
         }
         // Stored jobs and assets are messages of the wire contract.
-        let converts = ["wire", "service", "jobs", "assets"].iter().any(|module| is_or_within(within, module));
+        let converts =
+            ["wire", "service", "openai", "jobs", "assets"].iter().any(|module| is_or_within(within, module));
         // The composition root registers the services, which are types of the wire.
         if self.names_messages() && !converts && !is_or_within(within, "app") {
-            findings
-                .push(format!("{}: names sakuga_proto; only server/src/wire, service, jobs and assets may", self.path));
+            findings.push(format!(
+                "{}: names sakuga_proto; only server/src/wire, service, openai, jobs and assets may",
+                self.path
+            ));
         }
         findings
     }

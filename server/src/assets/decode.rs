@@ -154,16 +154,55 @@ pub enum PictureError {
 ///
 /// [`PictureError`] says what is wrong with the file, and what to do.
 pub fn decode_picture(bytes: &[u8], limits: &PictureLimits) -> Result<DecodedPicture, PictureError> {
+    decode(bytes, limits)
+}
+
+/// The opacity of every pixel of a picture, in the order of its rows, with its width and height; `None` if it has no alpha
+/// channel. Costs as much as [`decode_picture`].
+///
+/// # Errors
+///
+/// As of [`decode_picture`].
+pub fn decode_alpha(bytes: &[u8], limits: &PictureLimits) -> Result<Option<AlphaChannel>, PictureError> {
+    decode(bytes, limits)
+}
+
+/// Width and height of a picture after its EXIF orientation, from the beginning of the file: the pixels are not decoded.
+///
+/// # Errors
+///
+/// As of [`decode_picture`].
+pub fn picture_size(bytes: &[u8], limits: &PictureLimits) -> Result<(u32, u32), PictureError> {
+    decode(bytes, limits)
+}
+
+/// The opacity of the pixels of a picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlphaChannel {
+    /// 0 is transparent, 255 opaque: rows from the top, `width * height` bytes.
+    pub levels: Vec<u8>,
+    /// Pixels of a row, after the orientation.
+    pub width: u32,
+    /// Rows, after the orientation.
+    pub height: u32,
+}
+
+/// What is read of a file whose size is within the limits.
+trait Reading: Sized {
+    fn read(decoder: impl ImageDecoder, format: PictureFormat) -> Result<Self, PictureError>;
+}
+
+fn decode<T: Reading>(bytes: &[u8], limits: &PictureLimits) -> Result<T, PictureError> {
     let format = PictureFormat::of(bytes).ok_or(PictureError::UnknownFormat)?;
     if bytes.len() as u64 > limits.bytes_max {
         return Err(PictureError::TooManyBytes { bytes: bytes.len() as u64, limit: limits.bytes_max });
     }
     // The decoders are not ours, and the bytes are anybody's.
-    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(bytes, format, limits)));
+    let decoded = panic::catch_unwind(AssertUnwindSafe(|| open(bytes, format, limits)));
     decoded.unwrap_or_else(|_| Err(PictureError::Broken { format, why: "the decoder failed on it".into() }))
 }
 
-fn decode(bytes: &[u8], format: PictureFormat, limits: &PictureLimits) -> Result<DecodedPicture, PictureError> {
+fn open<T: Reading>(bytes: &[u8], format: PictureFormat, limits: &PictureLimits) -> Result<T, PictureError> {
     let broken = |error: image::ImageError| PictureError::Broken { format, why: error.to_string() };
     match format {
         PictureFormat::Png => {
@@ -197,32 +236,74 @@ fn decode(bytes: &[u8], format: PictureFormat, limits: &PictureLimits) -> Result
     }
 }
 
-fn read(
-    mut decoder: impl ImageDecoder,
+fn read<T: Reading>(
+    decoder: impl ImageDecoder,
     format: PictureFormat,
     limits: &PictureLimits,
-) -> Result<DecodedPicture, PictureError> {
-    let broken = |error: image::ImageError| PictureError::Broken { format, why: error.to_string() };
+) -> Result<T, PictureError> {
     let (width, height) = decoder.dimensions();
     if width.max(height) > limits.edge_max || u64::from(width) * u64::from(height) > limits.pixels_max {
         return Err(PictureError::TooManyPixels { width, height, limits: *limits });
     }
-    // Metadata that cannot be read is not there: a picture does not depend on it.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let profile = decoder.icc_profile().ok().flatten();
+    T::read(decoder, format)
+}
+
+/// Metadata that cannot be read is not there: a picture does not depend on it.
+fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
+    decoder.orientation().unwrap_or(Orientation::NoTransforms)
+}
+
+/// The picture after this orientation.
+fn pixels(
+    decoder: impl ImageDecoder,
+    orientation: Orientation,
+    format: PictureFormat,
+) -> Result<DynamicImage, PictureError> {
+    let broken = |error: image::ImageError| PictureError::Broken { format, why: error.to_string() };
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     picture.apply_orientation(orientation);
-    let (width, height) = (picture.width(), picture.height());
-    let has_alpha = picture.color().has_alpha();
-    let is_grey = !picture.color().has_color();
-    let (rgb, color_profile) = if has_alpha {
-        let (rgba, profile) = to_srgb(picture.into_rgba8().into_raw(), profile.as_deref(), is_grey, true);
-        (on_white(&rgba), profile)
-    } else {
-        to_srgb(picture.into_rgb8().into_raw(), profile.as_deref(), is_grey, false)
-    };
-    let facts = PictureFacts { format, orientation: orientation.to_exif(), has_alpha, color_profile };
-    Ok(DecodedPicture { rgb, width, height, facts })
+    Ok(picture)
+}
+
+impl Reading for DecodedPicture {
+    fn read(mut decoder: impl ImageDecoder, format: PictureFormat) -> Result<Self, PictureError> {
+        let orientation = orientation(&mut decoder);
+        let profile = decoder.icc_profile().ok().flatten();
+        let picture = pixels(decoder, orientation, format)?;
+        let (width, height) = (picture.width(), picture.height());
+        let has_alpha = picture.color().has_alpha();
+        let is_grey = !picture.color().has_color();
+        let (rgb, color_profile) = if has_alpha {
+            let (rgba, profile) = to_srgb(picture.into_rgba8().into_raw(), profile.as_deref(), is_grey, true);
+            (on_white(&rgba), profile)
+        } else {
+            to_srgb(picture.into_rgb8().into_raw(), profile.as_deref(), is_grey, false)
+        };
+        let facts = PictureFacts { format, orientation: orientation.to_exif(), has_alpha, color_profile };
+        Ok(DecodedPicture { rgb, width, height, facts })
+    }
+}
+
+impl Reading for Option<AlphaChannel> {
+    fn read(mut decoder: impl ImageDecoder, format: PictureFormat) -> Result<Self, PictureError> {
+        let orientation = orientation(&mut decoder);
+        let picture = pixels(decoder, orientation, format)?;
+        if !picture.color().has_alpha() {
+            return Ok(None);
+        }
+        let (width, height) = (picture.width(), picture.height());
+        let levels = picture.into_rgba8().into_raw().chunks_exact(4).map(|pixel| pixel[3]).collect();
+        Ok(Some(AlphaChannel { levels, width, height }))
+    }
+}
+
+impl Reading for (u32, u32) {
+    fn read(mut decoder: impl ImageDecoder, _: PictureFormat) -> Result<Self, PictureError> {
+        use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+        let (width, height) = decoder.dimensions();
+        let is_turned = matches!(orientation(&mut decoder), Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH);
+        Ok(if is_turned { (height, width) } else { (width, height) })
+    }
 }
 
 /// Composites pixels on white.

@@ -6,7 +6,8 @@
 //! - `upload` appends the bytes of a call to an `unfinished` file, which a later call continues, and `examine` finds out what a
 //!   whole file is before it is kept.
 //! - `record` is what the store keeps of an asset of one owner, `index` and `state` hold all of them in memory, and [`files`] is the folder.
-//! - [`decode_picture`] is the only place where the server decodes a picture of a client.
+//! - `decode` is the only place where the server decodes a picture of a client: [`decode_picture`] and, for masks,
+//!   [`decode_alpha`].
 //!
 //! For the rest of the server: [`Assets::bytes`] and [`Assets::path`], with [`Assets::find`] for what an asset is.
 
@@ -26,7 +27,10 @@ mod tests;
 mod unfinished;
 mod upload;
 
-pub use decode::{DecodedPicture, PictureError, PictureFacts, PictureFormat, PictureLimits, decode_picture};
+pub use decode::{
+    AlphaChannel, DecodedPicture, PictureError, PictureFacts, PictureFormat, PictureLimits, decode_alpha,
+    decode_picture, picture_size,
+};
 pub use error::AssetError;
 pub use id::{AssetId, AssetOwner};
 pub use profile::ColorProfile;

@@ -48,6 +48,14 @@ pub enum Refusal {
         /// Those of which any is needed.
         needed: Scopes,
     },
+    /// The signature of a picture's URL is not this server's.
+    #[error(
+        "the signature of the URL is not valid; signatures are those of one run of the server, so ask for a new URL"
+    )]
+    BadSignature,
+    /// A picture's URL has expired.
+    #[error("the URL has expired; ask for a new one, or fetch the picture with GetArtifact")]
+    ExpiredUrl,
     /// The token is over its quota.
     #[error("{}", over_share(.0))]
     OverQuota(OverQuota),
@@ -91,6 +99,8 @@ impl Refusal {
             Self::ExpiredCertificate => (Code::Unauthenticated, "CERTIFICATE_EXPIRED"),
             Self::RevokedCertificate => (Code::Unauthenticated, "CERTIFICATE_REVOKED"),
             Self::WrongScope { .. } => (Code::PermissionDenied, "SCOPE_MISSING"),
+            Self::BadSignature => (Code::PermissionDenied, "URL_SIGNATURE"),
+            Self::ExpiredUrl => (Code::PermissionDenied, "URL_EXPIRED"),
             Self::OverQuota(OverQuota::Concurrent { .. }) => (Code::ResourceExhausted, "CLIENT_CONCURRENCY_LIMIT"),
             Self::OverQuota(OverQuota::Rate { .. }) => (Code::ResourceExhausted, "CLIENT_RATE_LIMIT"),
         }

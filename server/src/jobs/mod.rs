@@ -28,3 +28,4 @@ pub use migrate::migrate;
 pub use query::PageLimits;
 pub use record::Record;
 pub use registry::{Dependencies, Jobs};
+pub use uploads::OwnPictures;

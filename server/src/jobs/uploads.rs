@@ -7,9 +7,11 @@ use crate::assets::{AssetError, AssetId, AssetOwner, Assets};
 use crate::request::images::Uploads;
 
 /// The pictures among the assets of an owner.
-pub(super) struct OwnPictures<'a> {
-    pub(super) assets: &'a Assets,
-    pub(super) owner: &'a AssetOwner,
+pub struct OwnPictures<'a> {
+    /// The files of all clients.
+    pub assets: &'a Assets,
+    /// Whose of them.
+    pub owner: &'a AssetOwner,
 }
 
 impl Uploads for OwnPictures<'_> {

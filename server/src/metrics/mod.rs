@@ -63,6 +63,10 @@ pub struct ConnectionMetrics {
 type MethodAndCode = [(&'static str, Arc<str>); 2];
 type OneLabel = [(&'static str, &'static str); 1];
 
+/// The name under which a request is counted, as an extension of it: that of its route, where the path has an id in it.
+#[derive(Clone, Copy, Debug)]
+pub struct MethodName(pub &'static str);
+
 /// Of calls.
 #[derive(Clone, Debug)]
 pub struct CallMetrics {

@@ -1,7 +1,8 @@
-//! The gRPC services, one file each: decode, call, encode. They decide nothing themselves.
+//! The gRPC services, one file each: decode, call, encode. They decide nothing themselves. [`crate::openai`] makes the same
+//! calls from HTTP.
 
 pub mod assets;
-mod caller;
+pub(crate) mod caller;
 mod event_stream;
 pub mod generation;
 pub mod jobs;
@@ -72,7 +73,7 @@ pub struct Context {
 
 impl Context {
     /// A permit for a stream of events, to be held while the stream is open.
-    fn stream_permit(&self) -> Result<OwnedSemaphorePermit, Status> {
+    pub(crate) fn stream_permit(&self) -> Result<OwnedSemaphorePermit, Status> {
         let permit = self.streams.clone().try_acquire_owned();
         permit.map_err(|_| refuse(&ServerError::TooManyStreams { limit: self.limits.streams_max }))
     }
@@ -87,7 +88,7 @@ impl Context {
 
 /// Whether a call is still there; cheap to ask in the middle of its work.
 #[derive(Clone, Debug)]
-struct CallAlive(CancellationToken);
+pub(crate) struct CallAlive(CancellationToken);
 
 impl CallAlive {
     /// Ends the work of a call that is gone.
@@ -95,7 +96,7 @@ impl CallAlive {
     /// # Errors
     ///
     /// [`ServerError::Internal`], which nobody receives.
-    fn check(&self) -> Result<(), ServerError> {
+    pub(crate) fn check(&self) -> Result<(), ServerError> {
         match self.0.is_cancelled() {
             true => Err(ServerError::Internal("the call is gone".into())),
             false => Ok(()),
@@ -104,7 +105,7 @@ impl CallAlive {
 }
 
 /// Runs milliseconds of computation on a thread that may block. `work` asks between its parts whether the call is still there.
-async fn off_reactor<T: Send + 'static>(
+pub(crate) async fn off_reactor<T: Send + 'static>(
     work: impl FnOnce(&CallAlive) -> Result<T, ServerError> + Send + 'static,
 ) -> Result<T, Status> {
     let span = tracing::Span::current();
@@ -122,7 +123,7 @@ async fn off_reactor<T: Send + 'static>(
 }
 
 /// The status of a refusal. It is logged at `debug` only: a client may cause many.
-fn refuse(error: &ServerError) -> Status {
+pub(crate) fn refuse(error: &ServerError) -> Status {
     let status = status::to_status(error);
     tracing::debug!(code = ?status.code(), %error, "refused");
     status

@@ -33,7 +33,7 @@ use crate::auth::bearer::take_bearer;
 use crate::auth::identity::CertificateScopes;
 use crate::auth::refusal::Refusal;
 use crate::auth::tokens::Tokens;
-use crate::metrics::CallMetrics;
+use crate::metrics::{CallMetrics, MethodName};
 use crate::trace::{CallObserver, Observer};
 
 /// How long a health check or a reflection may be open. Those who watch the health watch it again.
@@ -175,7 +175,8 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let layer = self.layer.clone();
-        let method = layer.metrics.method(request.uri().path());
+        let name = request.extensions().get().map_or(request.uri().path(), |MethodName(name)| name);
+        let method = layer.metrics.method(name);
         let observed = layer.observe(&mut request, &method);
         let span = call_span(request.uri().path(), observed.as_deref());
         let peer = request.extensions().get::<Peer>().cloned();

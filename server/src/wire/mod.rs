@@ -3,6 +3,7 @@
 pub mod deadline;
 mod enumeration;
 pub mod from_proto;
+pub mod http;
 pub mod images;
 pub mod metadata;
 pub mod sampling;

@@ -97,6 +97,7 @@ pub fn to_rpc(error: &ServerError) -> pb::Status {
         }
         ServerError::Asset(error) => asset_facts(error, &mut metadata),
         ServerError::UnknownJob(_)
+        | ServerError::Cancelled(_)
         | ServerError::Store(_)
         | ServerError::ShuttingDown
         | ServerError::EngineUnavailable(_)
@@ -173,6 +174,7 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
         ServerError::NoPicture { .. } => (Code::NotFound, "PICTURE_NOT_FOUND", None),
         ServerError::NoTelemetry(_) => (Code::NotFound, "TELEMETRY_NOT_KEPT", None),
         ServerError::SequenceRange { .. } => (Code::OutOfRange, "SEQUENCE_NOT_KEPT", None),
+        ServerError::Cancelled(_) => (Code::Cancelled, "JOB_CANCELLED", None),
         ServerError::NotEnded(_) => (Code::FailedPrecondition, "JOB_NOT_ENDED", None),
         ServerError::Interrupted { .. } => (Code::Aborted, "INTERRUPTED_TOO_OFTEN", None),
         ServerError::Asset(AssetError::Unknown(_)) => (Code::NotFound, "ASSET_NOT_FOUND", None),

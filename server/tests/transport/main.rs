@@ -7,6 +7,7 @@ mod ending;
 mod example;
 mod floods;
 mod metrics;
+mod openai;
 mod owners;
 mod program;
 #[path = "../hostile/raw.rs"]

@@ -6,6 +6,7 @@ mod deny;
 mod dist;
 mod failures;
 mod languages;
+mod openai;
 mod protos;
 mod slowest;
 mod studio;

@@ -12,12 +12,12 @@ use bytes::Bytes;
 use sakuga_model_core::{Area, Upscaler};
 
 pub use check::{Checked, Drawn, Surroundings};
-pub use source::{NoUploads, Uploads};
+pub use source::{NoUploads, Uploads, decode_alone};
 
 /// The strength of an image if a request gives none.
-const STRENGTH_DEFAULT: f32 = 0.75;
+pub const STRENGTH_DEFAULT: f32 = 0.75;
 /// The strength of a second pass if a request gives none.
-const SECOND_STRENGTH_DEFAULT: f32 = 0.5;
+pub const SECOND_STRENGTH_DEFAULT: f32 = 0.5;
 /// The factor of a second pass if a request gives none.
 const FACTOR_DEFAULT: f32 = 1.5;
 /// Pixels around a mask that are drawn with it if a request does not say how many.

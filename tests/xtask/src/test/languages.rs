@@ -11,7 +11,7 @@ use crate::python::Environment;
 use crate::server::Server;
 use crate::test::context::Context;
 use crate::test::failures::Failure;
-use crate::test::{Verdict, tally};
+use crate::test::{Verdict, openai, tally};
 use crate::workspace::Workspace;
 use crate::{build, files, npm, stubs};
 
@@ -70,6 +70,8 @@ pub fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
     }
     println!("--- Python");
     let found = python(context, &program)?;
+    add(&mut verdict, found);
+    let found = openai::check(context, &program)?;
     add(&mut verdict, found);
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(verdict)
@@ -230,7 +232,8 @@ fn pytest(
     conclude("Python", success, &output, verdict)
 }
 
-fn add(verdict: &mut Verdict, found: Verdict) {
+/// Adds what was found to the rest.
+pub(super) fn add(verdict: &mut Verdict, found: Verdict) {
     verdict.passed += found.passed;
     verdict.failed += found.failed;
     verdict.skipped.extend(found.skipped);
@@ -238,7 +241,7 @@ fn add(verdict: &mut Verdict, found: Verdict) {
 }
 
 /// The counts of a client's tests. A failure that no line counts is one. The last lines of the output say what failed.
-fn conclude(language: &str, success: bool, output: &str, mut verdict: Verdict) -> anyhow::Result<Verdict> {
+pub(super) fn conclude(language: &str, success: bool, output: &str, mut verdict: Verdict) -> anyhow::Result<Verdict> {
     if !success {
         verdict.failed = verdict.failed.max(1);
         verdict.failures.push(Failure::new(format!("the {language} client"), output));
