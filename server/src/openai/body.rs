@@ -1,8 +1,11 @@
 //! Reads the body of a request: JSON or a form.
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::form;
@@ -47,7 +50,76 @@ pub(super) fn object(text: &[u8]) -> Result<Map<String, Value>, ServerError> {
     let malformed = |error: serde_json::Error| {
         ServerError::invalid("body", Violation::BAD_TEXT, format!("the body is not a JSON object: {error}"))
     };
-    serde_json::from_slice(text).map_err(malformed)
+    match serde_json::from_slice::<Unique>(text).map_err(malformed)? {
+        Unique(Value::Object(object)) => Ok(object),
+        Unique(_) => Err(ServerError::invalid("body", Violation::BAD_TEXT, "the body is not a JSON object")),
+    }
+}
+
+/// A JSON value whose objects have each name once: which of two values would be meant cannot be known.
+struct Unique(Value);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueVisitor).map(Unique)
+    }
+}
+
+struct UniqueVisitor;
+
+impl<'de> Visitor<'de> for UniqueVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut values = Vec::new();
+        while let Some(Unique(value)) = list.next_element()? {
+            values.push(value);
+        }
+        Ok(Value::Array(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
+        let mut values = Map::new();
+        while let Some((name, Unique(value))) = object.next_entry::<String, Unique>()? {
+            if values.contains_key(&name) {
+                return Err(A::Error::custom(format!("`{name}` is there twice")));
+            }
+            values.insert(name, value);
+        }
+        Ok(Value::Object(values))
+    }
 }
 
 /// At least how many values a JSON text has, before memory is taken for them.
@@ -84,6 +156,7 @@ mod tests {
     #[test]
     fn what_is_no_object_is_refused_with_its_place() {
         assert!(refused("{\n\"n\": }").contains("line 2 column 6"));
+        assert!(refused("{\"a\": 1,\n\"b\": {\"n\": 1, \"n\": 2}}").contains("`n` is there twice at line 2"));
         for text in ["", "[]", "7", "{\"a\": 1} {}", "\u{0}"] {
             assert!(refused(text).contains("not a JSON object"), "{text}");
         }

@@ -112,6 +112,9 @@ impl Drawing {
                 None => request.prompt = Some(generate_request::Prompt::Xml(prompt)),
             }
         }
+        if request.prompt.is_none() && parameters.fault_count() == 0 {
+            parameters.fault("prompt", Violation::REQUIRED, "there is nothing to draw; write a prompt");
+        }
         request.images = parameters.whole("n", 1, sakuga_model_core::limits::IMAGES.max).unwrap_or(1);
         parameters.choice("quality", &[("auto", ()), ("high", ())]);
         parameters.choice("background", &[("auto", ()), ("opaque", ())]);
@@ -511,6 +514,7 @@ mod tests {
     #[test]
     fn combinations_that_contradict_are_refused() {
         for (body, field) in [
+            (json!({}), "prompt"),
             (json!({ "stream": true, "response_format": "url" }), "response_format"),
             (json!({ "partial_images": 2 }), "partial_images"),
             (json!({ "stream": true, "partial_images": 4 }), "partial_images"),
@@ -526,6 +530,10 @@ mod tests {
             (json!({ "sakuga": { "preview": { "method": "PREVIEW_METHOD_LINEAR" } } }), "sakuga.preview"),
             (json!({ "prompt": "a", "sakuga": { "typed": { "caption": "b" } } }), "prompt"),
         ] {
+            let mut body = body;
+            if field != "prompt" {
+                body["prompt"] = json!("1girl");
+            }
             assert_eq!(faults(body.clone())[0].0, field, "{body}");
         }
         let typed = generation(json!({ "prompt": "", "sakuga": { "typed": { "caption": "b" } } }));

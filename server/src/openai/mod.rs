@@ -2,10 +2,10 @@
 //! events, `GET /v1/models`, and pictures by signed URLs.
 //!
 //! A request passes the layers of gRPC: tokens, scopes, quotas and the bounds of its body in `transport/layer.rs`. Then
-//! [`body`] reads its parameters from JSON or from a form, [`parameters`] checks them by name, and [`drawing`] turns them into
-//! the `GenerateRequest` that [`Jobs::create`](crate::jobs::Jobs::create) takes, as of a gRPC call. [`images`] answers with
-//! the pictures, [`events`] with a stream of events that resumes at a [`cursor`]. Refusals are gRPC statuses;
-//! [`studio::api`](crate::studio::api) gives them OpenAI's form.
+//! `body.rs` and `form.rs` read its parameters, `parameters.rs` checks them by name, and `drawing.rs` turns them into the
+//! `GenerateRequest` that [`Jobs::create`](crate::jobs::Jobs::create) takes, as of a gRPC call. `images.rs` answers with the
+//! pictures, `events.rs` with a stream of events that resumes at a cursor (`cursor.rs`), and `signed_url.rs` with pictures by
+//! URL. Refusals are gRPC statuses; [`studio::api`](crate::studio::api) gives them OpenAI's form.
 
 mod body;
 mod cursor;
@@ -40,7 +40,7 @@ use tonic::body::Body;
 use tonic::metadata::MetadataMap;
 use tower::Service;
 
-use crate::error::ServerError;
+use crate::error::{ServerError, Violation};
 use crate::jobs::Caller;
 use crate::limits::Limits;
 use crate::service::caller::{CLIENT_ID, caller};
@@ -128,11 +128,7 @@ impl Api {
         let mut metadata = MetadataMap::from_headers(parts.headers.clone());
         if let Some(user) = user {
             let name = user.parse().map_err(|_| {
-                refuse(&ServerError::invalid(
-                    "user",
-                    crate::error::Violation::BAD_TEXT,
-                    "write printable ASCII characters",
-                ))
+                refuse(&ServerError::invalid("user", Violation::BAD_TEXT, "write printable ASCII characters"))
             })?;
             metadata.insert(CLIENT_ID, name);
         }

@@ -381,7 +381,15 @@ async fn every_fault_is_named_with_its_place() {
         (json!({ "prompt": "1girl", "quality": "low" }), "quality", "`low`"),
         (json!({ "prompt": "1girl", "sakuga": { "sampling": { "steps": 201 } } }), "sakuga.sampling.steps", "201"),
         (json!({}), "prompt", "prompt"),
-        (json!({ "prompt": "<character_1>\n  <gender>1girl</gendr>\n</character_1>" }), "prompt", "line 2, column"),
+        (
+            json!({
+                "prompt": "<character_1>\n  <gender>1girl</gendr>\n</character_1>",
+                "sakuga": { "strictness": "STRICTNESS_STRICT" },
+            }),
+            "prompt",
+            "line 2, column",
+        ),
+        (json!({ "prompt": "1girl", "sakuga": { "adapters": [{ "name": "ink" }] } }), "sakuga.adapters[0]", "adapters"),
     ] {
         let answer = api.post(GENERATIONS, &body).await;
         assert_eq!(answer.error(), (400, param.into(), "INVALID_REQUEST".into()), "{body}: {}", answer.text());
