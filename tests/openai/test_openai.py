@@ -96,7 +96,7 @@ def test_partial_pictures(client):
     assert {picture(event.b64_json) for event in [*partials, completed]} == {(64, 64)}
     assert len({event.b64_json for event in [*partials, completed]}) == 4
     assert completed.usage.input_tokens > 0
-    assert completed.sakuga["seed"] == 7
+    assert completed.sakuga["seed"] == "7"
 
 
 def test_partial_pictures_asynchronously():

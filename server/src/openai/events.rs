@@ -213,7 +213,7 @@ impl Events {
                     "job_id": self.id.as_str(),
                     "event_id": cursor.to_string(),
                     "image_index": image_index,
-                    "seed": seed,
+                    "seed": seed.to_string(),
                 },
             });
             let [before, after] = around_base64(&rest);

@@ -60,6 +60,7 @@ impl Api {
         let (completed, time) = feed.completed().await?;
         let finished = Finished::of(&self, &id, completed, output).await;
         self.check(&caller, &finished).await?;
+        let seeds: Vec<String> = finished.seeds.iter().map(|(_, seed)| seed.to_string()).collect();
         let rest = json!({
             "created": time,
             "background": "opaque",
@@ -67,7 +68,7 @@ impl Api {
             "quality": "high",
             "size": finished.size,
             "usage": finished.usage,
-            "sakuga": { "job_id": id.as_str(), "seeds": finished.seeds.iter().map(|(_, seed)| seed).collect::<Vec<_>>() },
+            "sakuga": { "job_id": id.as_str(), "seeds": seeds },
         });
         let answer = if has_urls {
             self.urls(parts, &finished, rest)
