@@ -5,8 +5,8 @@ use std::time::Duration;
 use sakuga_proto::generation::v1::adapter::Source;
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{
-    Adapter, GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, PreviewMethod, PreviewOptions, Sampling,
-    SecondPass, Solver,
+    Adapter, GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, NoiseSchedule, PreviewMethod,
+    PreviewOptions, Sampling, SecondPass, Solver,
 };
 use sakuga_proto::prompt::v1::Strictness;
 
@@ -87,6 +87,12 @@ impl GenerationBuilder {
     /// The solver.
     pub fn solver(mut self, solver: Solver) -> Self {
         self.sampling().solver = solver.into();
+        self
+    }
+
+    /// The noise levels that the solver walks.
+    pub fn schedule(mut self, schedule: NoiseSchedule) -> Self {
+        self.sampling().schedule = schedule.into();
         self
     }
 

@@ -150,6 +150,9 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
         if !model.solvers.is_empty() {
             fact("solvers", model.solvers.join(", "));
         }
+        if model.schedules.len() > 1 {
+            fact("schedules", model.schedules.join(", "));
+        }
         fact(
             "previews",
             if model.has_preview_decoder { "linear, decoder (tiny)" } else { "linear, decoder (full)" }.into(),
@@ -199,7 +202,11 @@ fn whole(figure: f64) -> u64 {
 fn default_sampling(defaults: &SamplingDefaults) -> String {
     let steps = units::count(defaults.steps as usize, "step");
     // The solver's name as the server wrote it: this version may not know it.
-    format!("{}, {steps}, {}", defaults.solver, Sampling::from(defaults).numbers())
+    let schedule = match defaults.schedule.as_str() {
+        "" | "native" => String::new(),
+        schedule => format!(" {schedule}"),
+    };
+    format!("{}{schedule}, {steps}, {}", defaults.solver, Sampling::from(defaults).numbers())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]

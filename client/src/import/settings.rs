@@ -130,20 +130,37 @@ impl Settings {
         if let Some(sampler) = self.sampler.take() {
             match solver(&sampler) {
                 Some(solver) => sampling.set_solver(solver),
-                None => self.leave_out("sampler", sampler, "no solver of this name; the model's own is used"),
+                None => {
+                    let reason = match is_of_some_models(&sampler) {
+                        true => {
+                            "not every model has this solver: name it by --solver (euler_ancestral, ddim or unipc) for one that has"
+                        }
+                        false => "no solver of this name; the model's own is used",
+                    };
+                    self.leave_out("sampler", sampler, reason);
+                }
             }
         }
         (sampling != Sampling::default()).then_some(sampling)
     }
 }
 
-/// The solver that a sampler is nearest to. Ancestral and stochastic samplers add noise, which no solver here does.
-fn solver(sampler: &str) -> Option<Solver> {
+/// A sampler's name without what programs write differently: `k_euler_ancestral` and `Euler Ancestral` are the same.
+fn sampler_key(sampler: &str) -> String {
     let name: String = sampler.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
     let name = name.strip_prefix("sample").unwrap_or(&name);
-    let name =
-        name.strip_prefix('k').filter(|rest| rest.starts_with("euler") || rest.starts_with("dpm")).unwrap_or(name);
-    match name {
+    let of_k_diffusion = name.strip_prefix('k').filter(|rest| rest.starts_with("euler") || rest.starts_with("dpm"));
+    of_k_diffusion.unwrap_or(name).to_owned()
+}
+
+/// Whether a sampler is a solver that only models with a diffusion schedule have.
+fn is_of_some_models(sampler: &str) -> bool {
+    ["eulera", "eulerancestral", "ddim", "unipc"].contains(&sampler_key(sampler).as_str())
+}
+
+/// The solver of every model that a sampler is.
+fn solver(sampler: &str) -> Option<Solver> {
+    match sampler_key(sampler).as_str() {
         "euler" => Some(Solver::Euler),
         "midpoint" => Some(Solver::Midpoint),
         "rk4" => Some(Solver::Rk4),

@@ -17,5 +17,5 @@ pub mod solver;
 
 pub use noise::standard_normal;
 pub use prediction::{NoiseLevel, Prediction};
-pub use schedule::Schedule;
+pub use schedule::{SOLVERS, Schedule};
 pub use solver::{Interval, State, integrate, integrate_from};

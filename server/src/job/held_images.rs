@@ -44,13 +44,19 @@ impl HeldImages {
 
 #[cfg(test)]
 mod tests {
-    use sakuga_model_core::{Guidance, InitImage, Rgb8, Sampling, Solver};
+    use sakuga_model_core::{Guidance, InitImage, NoiseSchedule, Rgb8, Sampling, Solver};
 
     use super::*;
 
     #[test]
     fn room_is_given_back_when_a_job_ends() {
-        let sampling = Sampling { solver: Solver::Euler, steps: 4, guidance: Guidance::new(5.0), shift: 6.0 };
+        let sampling = Sampling {
+            solver: Solver::Euler,
+            schedule: NoiseSchedule::Native,
+            steps: 4,
+            guidance: Guidance::new(5.0),
+            shift: 6.0,
+        };
         let plain = GenerationSpec::new("", 64, 64, sampling);
         let image = Rgb8 { width_px: 64, height_px: 64, pixels: vec![0; 3 * 64 * 64] };
         let init = InitImage { image: Arc::new(image), strength: 0.5, mask: None, region: None };

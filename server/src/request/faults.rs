@@ -217,8 +217,10 @@ impl Faults {
 
     /// Fills in the model's defaults and checks the bounds. `steps_max` is the server's own limit.
     pub fn sampling(&mut self, given: &PartialSampling, model: &ModelInfo, steps_max: u32) -> Sampling {
-        let defaults = &model.sampling;
-        let mut sampling = given.or(&Sampling { steps: defaults.steps.min(steps_max), ..*defaults });
+        let mut sampling = given.resolve(model);
+        if given.steps.is_none() {
+            sampling.steps = sampling.steps.min(steps_max);
+        }
         sampling.steps = self.count(limits::STEPS.field, sampling.steps, steps_max);
         for fault in sampling.faults() {
             self.add(fault.field, Violation::OUT_OF_RANGE, fault.text);

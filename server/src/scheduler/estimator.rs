@@ -124,10 +124,16 @@ pub(crate) mod tests {
     use super::*;
     use std::sync::Arc;
 
-    use sakuga_model_core::{Guidance, InitImage, Rgb8, Sampling, Solver};
+    use sakuga_model_core::{Guidance, InitImage, NoiseSchedule, Rgb8, Sampling, Solver};
 
     pub(crate) fn spec(edge_px: u32, steps: u32) -> GenerationSpec {
-        let sampling = Sampling { solver: Solver::Euler, steps, guidance: Guidance::new(5.0), shift: 6.0 };
+        let sampling = Sampling {
+            solver: Solver::Euler,
+            schedule: NoiseSchedule::Native,
+            steps,
+            guidance: Guidance::new(5.0),
+            shift: 6.0,
+        };
         GenerationSpec { seed: 1, ..GenerationSpec::new("a sentence", edge_px, edge_px, sampling) }
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use sakuga_model_core::{GenerationSpec, Guidance, PreviewMethod, Sampling, Solver};
+use sakuga_model_core::{GenerationSpec, Guidance, NoiseSchedule, PreviewMethod, Sampling, Solver};
 use sakuga_server::encoder::Encoder;
 use sakuga_server::engine::scripted::{self, Fault, Script, ScriptedFault};
 use sakuga_server::event::{CancelReason, Event, EventBody, EventClass};
@@ -84,7 +84,13 @@ fn job_request(plan: &Plan) -> JobRequest {
                 "a sentence",
                 16,
                 16,
-                Sampling { solver: Solver::Euler, steps: plan.steps, guidance: Guidance::new(5.0), shift: 6.0 },
+                Sampling {
+                    solver: Solver::Euler,
+                    schedule: NoiseSchedule::Native,
+                    steps: plan.steps,
+                    guidance: Guidance::new(5.0),
+                    shift: 6.0,
+                },
             )
         },
         held_images: None,

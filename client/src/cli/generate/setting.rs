@@ -32,8 +32,17 @@ macro_rules! sampling_settings {
 }
 
 /// Settings of the sampling, by the names of their options.
-const SAMPLING: [Setting; 7] =
-    sampling_settings!("steps", "solver", "guidance", "guidance-from", "guidance-until", "guidance-renorm", "shift");
+const SAMPLING: [Setting; 9] = sampling_settings!(
+    "steps",
+    "solver",
+    "schedule",
+    "guidance",
+    "guidance-from",
+    "guidance-until",
+    "guidance-renorm",
+    "guidance-rescale",
+    "shift"
+);
 
 /// Every other setting.
 const OTHERS: [Setting; 7] = [
@@ -162,7 +171,7 @@ mod tests {
         };
         assert!(message("step", "1").contains("there is no setting `step`; there are steps, solver"));
         assert!(message("steps", "0").starts_with("steps: `0` is not a whole number"));
-        assert!(message("solver", "ddim").contains("euler"));
+        assert!(message("solver", "heun").contains("euler"));
         assert!(message("guidance", "NaN").contains("not a finite number"));
         assert!(message("width", "100").contains("use 96 or 112"));
         assert!(message("width", "x").contains("not a number of pixels"));

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use sakuga_model_core::{
-    ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo, Observer, Outcome, PreviewMethod,
-    Progress, Sampling, Solver, SpecError, Stage, Timings, TokenCount, TokenCounter,
+    ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo, NoiseSchedule, Observer, Outcome,
+    PreviewMethod, Progress, Sampling, Solver, SpecError, Stage, Timings, TokenCount, TokenCounter,
 };
 
 use super::denoise::{Denoiser, Prompted};
@@ -26,7 +26,7 @@ use crate::families::profiler::Profiler;
 use crate::families::steps::{BatchStep, StepReporter};
 use crate::families::{FamilyModel, LoadOptions, WarmUpSize};
 use crate::sampler::diffusion::{self, Curve};
-use crate::sampler::noise;
+use crate::sampler::noise::{self, Stream};
 
 /// Values of working memory for each pixel of a batch, about: those of the decoder's widest layers, a few copies of 256
 /// channels at full size.
@@ -75,16 +75,25 @@ impl Pipeline {
         Ok((pipeline, reports))
     }
 
-    /// The sampler of a request: Euler with the schedule of the checkpoint, or DPM++ 2M with that of Karras.
+    /// The sampler of a request. A solver that the scheduler configuration names too has its parameters from there, except
+    /// DPM++ 2M, which is always the same.
     fn sampling(&self, sampling: &Sampling) -> Result<SchedulerConfig, SpecError> {
         self.info.check_sampling(sampling)?;
         let config = self.scheduler.clone();
-        Ok(match sampling.solver {
-            Solver::Dpm => SchedulerConfig { solver: diffusion::Solver::DPM_PP_2M, curve: Curve::Karras, ..config },
-            Solver::Euler | Solver::Midpoint | Solver::Rk4 => {
-                SchedulerConfig { solver: diffusion::Solver::Euler, ..config }
-            }
-        })
+        let solver = match (sampling.solver, config.solver) {
+            (Solver::Dpm, _) => diffusion::Solver::DPM_PP_2M,
+            (Solver::EulerAncestral, _) => diffusion::Solver::EulerAncestral,
+            (Solver::Ddim, _) => diffusion::Solver::Ddim { eta: 0.0 },
+            (Solver::UniPc, unipc @ diffusion::Solver::UniPc { .. }) => unipc,
+            (Solver::UniPc, _) => diffusion::Solver::UNIPC,
+            (Solver::Euler | Solver::Midpoint | Solver::Rk4, _) => diffusion::Solver::Euler,
+        };
+        let curve = match sampling.schedule {
+            NoiseSchedule::Native => config.curve,
+            NoiseSchedule::Karras => Curve::Karras,
+            NoiseSchedule::Exponential => Curve::Exponential,
+        };
+        Ok(SchedulerConfig { solver, curve, ..config })
     }
 
     /// What the U-Net reads of the prompt and of the negative prompt.
@@ -138,7 +147,8 @@ impl Pipeline {
             let clock = Instant::now();
             let denoiser = Denoiser::new(&self.networks.unet, images, &positive, &negative, guidance);
             let shape = [channels, height, width];
-            let noise = noise::batch_of(plan.stream(), spec.seed, batch.start, images, shape, self.networks.device());
+            let draw = |stream| noise::batch_of(stream, spec.seed, batch.start, images, shape, self.networks.device());
+            let noise = draw(plan.stream());
             let init = plan.start.latents(turn as usize, images);
             // The initial image with the noise of the beginning of a step; after the last one, without.
             let at =
@@ -168,7 +178,7 @@ impl Pipeline {
                 first..total,
                 start,
                 &mut |x, _, index| denoiser.evaluate(x, &sampler.steps[index], (index, total)),
-                &mut |_| unreachable!("the solvers of requests draw no noise"),
+                &mut |index| draw(Stream::Step { pass: plan.number, index: index as u32 }),
                 &mut |done| {
                     let step = &sampler.steps[done.index];
                     let t = step.to.t();
@@ -324,15 +334,33 @@ mod tests {
         }
         let second = draw(&pipeline, &GenerationSpec { image_indices: vec![1], ..spec.clone() });
         assert!(second == first[1..], "the second picture alone");
-        let dpm = Sampling { solver: Solver::Dpm, ..spec.sampling };
+        let by = |solver, schedule| Sampling { solver, schedule, ..spec.sampling };
+        let rescaled = Guidance { rescale: 0.7, ..spec.sampling.guidance };
         for changed in [
             GenerationSpec { seed: 8, ..spec.clone() },
             GenerationSpec { text: "1girl, (red hat:1.3)".into(), ..spec.clone() },
             GenerationSpec { negative: "blurry".into(), ..spec.clone() },
-            GenerationSpec { sampling: dpm, ..spec.clone() },
+            GenerationSpec { sampling: by(Solver::Dpm, NoiseSchedule::Native), ..spec.clone() },
+            GenerationSpec { sampling: by(Solver::Ddim, NoiseSchedule::Native), ..spec.clone() },
+            GenerationSpec { sampling: by(Solver::UniPc, NoiseSchedule::Exponential), ..spec.clone() },
+            GenerationSpec { sampling: by(Solver::EulerAncestral, NoiseSchedule::Native), ..spec.clone() },
+            GenerationSpec { sampling: by(Solver::Euler, NoiseSchedule::Karras), ..spec.clone() },
+            GenerationSpec { sampling: Sampling { guidance: rescaled, ..spec.sampling }, ..spec.clone() },
         ] {
             assert_ne!(draw(&pipeline, &changed), first, "{changed:?}");
         }
+    }
+
+    /// The noise that a solver adds is a function of seed, picture, pass and step.
+    #[test]
+    fn an_ancestral_picture_is_the_same_again_and_alone() {
+        let (_dir, pipeline) = pipeline();
+        let mut spec = spec(&pipeline);
+        spec.sampling.solver = Solver::EulerAncestral;
+        let first = draw(&pipeline, &spec);
+        assert_eq!(draw(&pipeline, &spec), first);
+        let second = draw(&pipeline, &GenerationSpec { image_indices: vec![1], ..spec.clone() });
+        assert!(second == first[1..], "the second picture alone");
     }
 
     #[test]
@@ -345,7 +373,7 @@ mod tests {
         let mut spec = spec(&pipeline);
         spec.sampling.steps = 6;
         let from_noise = draw(&pipeline, &spec);
-        for solver in [Solver::Euler, Solver::Dpm] {
+        for solver in [Solver::Euler, Solver::Dpm, Solver::EulerAncestral, Solver::Ddim, Solver::UniPc] {
             spec.sampling.solver = solver;
             let init = InitImage { image: Arc::clone(&image), strength: 0.5, mask: None, region: None };
             let changed = GenerationSpec { init: Some(init.clone()), ..spec.clone() };
@@ -402,6 +430,7 @@ mod tests {
         for (sampling, field) in [
             (Sampling { shift: 6.0, ..spec.sampling }, "sampling.shift"),
             (Sampling { solver: Solver::Rk4, ..spec.sampling }, "sampling.solver"),
+            (Sampling { solver: Solver::Ddim, schedule: NoiseSchedule::Karras, ..spec.sampling }, "sampling.schedule"),
             (Sampling { steps: limits::STEPS.max + 1, ..spec.sampling }, "steps"),
         ] {
             let spec = GenerationSpec { sampling, ..spec.clone() };

@@ -57,6 +57,7 @@ pub fn model(served: &ServedModel) -> system::Model {
             .collect(),
         stages: info.stages.iter().map(|stage| stage.name().into()).collect(),
         solvers: info.solvers.iter().map(|solver| solver.name().into()).collect(),
+        schedules: info.schedules.iter().map(|schedule| schedule.name().into()).collect(),
         has_shift: info.has_shift,
         size_multiple: info.size.multiple_px,
         max_edge: info.size.edge_max_px,
