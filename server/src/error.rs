@@ -11,7 +11,7 @@ use crate::store::StoreError;
 
 /// Why a call was refused or a job failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum ServerError {
+pub(crate) enum ServerError {
     /// The request is wrong; every fault is listed.
     #[error("{}", summary(.0))]
     InvalidRequest(Vec<Violation>),
@@ -169,7 +169,7 @@ pub enum ServerError {
 
 /// One fault of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
+pub(crate) struct Violation {
     /// The field, such as `sampling.steps`, or the place in the prompt, such as `character_2/appearance`.
     pub field: String,
     /// What is wrong, where, and how to fix it.
@@ -180,33 +180,33 @@ pub struct Violation {
 
 impl Violation {
     /// Something that has to be there is not.
-    pub const REQUIRED: &'static str = "required";
+    pub(crate) const REQUIRED: &'static str = "required";
     /// A number is out of its range.
-    pub const OUT_OF_RANGE: &'static str = "out-of-range";
+    pub(crate) const OUT_OF_RANGE: &'static str = "out-of-range";
     /// A size is no multiple of what it must be.
-    pub const NOT_A_MULTIPLE: &'static str = "not-a-multiple";
+    pub(crate) const NOT_A_MULTIPLE: &'static str = "not-a-multiple";
     /// An enumeration has no such value.
-    pub const UNKNOWN_VALUE: &'static str = "unknown-value";
+    pub(crate) const UNKNOWN_VALUE: &'static str = "unknown-value";
     /// A text is too long or holds what it may not.
-    pub const BAD_TEXT: &'static str = "bad-text";
+    pub(crate) const BAD_TEXT: &'static str = "bad-text";
     /// A value is there twice that may be there once.
-    pub const DUPLICATE: &'static str = "duplicate";
+    pub(crate) const DUPLICATE: &'static str = "duplicate";
     /// A file is not an image, or one that cannot be read.
-    pub const BAD_IMAGE: &'static str = "bad-image";
+    pub(crate) const BAD_IMAGE: &'static str = "bad-image";
     /// The model cannot do what is asked for.
-    pub const UNSUPPORTED: &'static str = "unsupported";
+    pub(crate) const UNSUPPORTED: &'static str = "unsupported";
     /// An adapter is not for the model.
-    pub const DOES_NOT_FIT: &'static str = "does-not-fit";
+    pub(crate) const DOES_NOT_FIT: &'static str = "does-not-fit";
     /// Two fields say different things.
-    pub const CONFLICT: &'static str = "conflict";
+    pub(crate) const CONFLICT: &'static str = "conflict";
 
     /// A fault of `field`.
-    pub fn new(field: impl Into<String>, reason: &'static str, description: impl Into<String>) -> Self {
+    pub(crate) fn new(field: impl Into<String>, reason: &'static str, description: impl Into<String>) -> Self {
         Self { field: field.into(), description: description.into(), reason }
     }
 
     /// A number of `field` that is not within its limit.
-    pub fn out_of_range<T: Display>(field: impl Into<String>, limit: &Limit<T>, given: T) -> Self {
+    pub(crate) fn out_of_range<T: Display>(field: impl Into<String>, limit: &Limit<T>, given: T) -> Self {
         Self::new(field, Self::OUT_OF_RANGE, format!("{given} is out of range; use {limit}"))
     }
 }
@@ -225,7 +225,7 @@ impl From<AssetError> for ServerError {
 
 impl ServerError {
     /// The error of a request with a single fault.
-    pub fn invalid(field: impl Into<String>, reason: &'static str, description: impl Into<String>) -> Self {
+    pub(crate) fn invalid(field: impl Into<String>, reason: &'static str, description: impl Into<String>) -> Self {
         Self::InvalidRequest(vec![Violation::new(field, reason, description)])
     }
 }

@@ -14,7 +14,7 @@ use crate::format;
 /// # Errors
 ///
 /// Those of [`Chart::draw`].
-pub fn section(record: &Record, others: &[Record]) -> Result<Markup, BenchError> {
+pub(crate) fn section(record: &Record, others: &[Record]) -> Result<Markup, BenchError> {
     if others.is_empty() {
         return Ok(html! {});
     }

@@ -22,7 +22,7 @@ use super::terminal::{Stream, Terminal};
 /// file is reported as well, and left out.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
-pub struct FmtArguments {
+pub(crate) struct FmtArguments {
     /// The prompt; `-` for stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -48,7 +48,7 @@ pub struct FmtArguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &FmtArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &FmtArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let checker = Checker::new(&arguments.reading)?;
     let kind = if arguments.negative { Kind::Negative } else { Kind::Prompt };
     let input = input::read_prompt(&arguments.file, "fmt")?;

@@ -85,7 +85,7 @@ enum Command {
 }
 
 /// Runs the command that the process was started with.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

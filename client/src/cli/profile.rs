@@ -12,7 +12,7 @@ use sakuga_client::stage_name;
 const LINES: usize = 8;
 
 /// The table; empty if there are no profiles.
-pub fn table(profiles: &[Profile]) -> String {
+pub(crate) fn table(profiles: &[Profile]) -> String {
     let mut rows = Vec::new();
     for profile in profiles {
         let stage = stage_name(profile.stage());

@@ -10,10 +10,10 @@
 pub mod diffusion;
 pub mod guidance;
 pub mod noise;
-pub mod philox;
-pub mod prediction;
+pub(crate) mod philox;
+pub(crate) mod prediction;
 pub mod schedule;
-pub mod solver;
+pub(crate) mod solver;
 
 pub use noise::standard_normal;
 pub use prediction::{NoiseLevel, Prediction};

@@ -17,7 +17,7 @@ fn embeddings_match_their_references() {
 }
 
 /// An embedding of a set under a name.
-pub fn embeddings(part: &Part, file: &str, name: &str, encoders: &TextEncoders) -> Embeddings {
+pub(crate) fn embeddings(part: &Part, file: &str, name: &str, encoders: &TextEncoders) -> Embeddings {
     let l = encoders.l.as_ref().expect("the base model has CLIP-L");
     let widths = [l.config().hidden_size, encoders.g.config().hidden_size];
     let device: Device = device();

@@ -45,7 +45,7 @@ impl Default for PictureLimits {
 
 /// The format of a picture's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PictureFormat {
+pub(crate) enum PictureFormat {
     /// PNG.
     Png,
     /// JPEG.
@@ -56,7 +56,7 @@ pub enum PictureFormat {
 
 impl PictureFormat {
     /// The format of a file that begins with these bytes: 12 are enough.
-    pub fn of(head: &[u8]) -> Option<Self> {
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
         match image::guess_format(head).ok()? {
             ImageFormat::Png => Some(Self::Png),
             ImageFormat::Jpeg => Some(Self::Jpeg),
@@ -66,7 +66,7 @@ impl PictureFormat {
     }
 
     /// The name that people know.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Png => "PNG",
             Self::Jpeg => "JPEG",
@@ -77,7 +77,7 @@ impl PictureFormat {
 
 /// What a file says besides its pixels, and what was done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PictureFacts {
+pub(crate) struct PictureFacts {
     /// The format.
     pub format: PictureFormat,
     /// The EXIF orientation that was applied, 1 to 8; 1: none.
@@ -90,7 +90,7 @@ pub struct PictureFacts {
 
 /// A decoded picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodedPicture {
+pub(crate) struct DecodedPicture {
     /// sRGB in 8 bits: rows from the top, `3 * width * height` bytes.
     pub rgb: Vec<u8>,
     /// Pixels of a row, after the orientation.
@@ -103,7 +103,7 @@ pub struct DecodedPicture {
 
 /// Why a file is not decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PictureError {
+pub(crate) enum PictureError {
     /// The file is of another format.
     #[error("it is not a PNG, JPEG or WebP file; convert it to one of them")]
     UnknownFormat,
@@ -153,7 +153,7 @@ pub enum PictureError {
 /// # Errors
 ///
 /// [`PictureError`] says what is wrong with the file, and what to do.
-pub fn decode_picture(bytes: &[u8], limits: &PictureLimits) -> Result<DecodedPicture, PictureError> {
+pub(crate) fn decode_picture(bytes: &[u8], limits: &PictureLimits) -> Result<DecodedPicture, PictureError> {
     let format = PictureFormat::of(bytes).ok_or(PictureError::UnknownFormat)?;
     if bytes.len() as u64 > limits.bytes_max {
         return Err(PictureError::TooManyBytes { bytes: bytes.len() as u64, limit: limits.bytes_max });

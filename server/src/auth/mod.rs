@@ -8,12 +8,12 @@
 //! No secret is logged: a token is identified by its name, and the `authorization` header is removed from the request
 //! before any service sees it.
 
-pub mod access;
-pub mod bearer;
-pub mod error;
-pub mod identity;
-pub mod quota;
-pub mod refusal;
+pub(crate) mod access;
+pub(crate) mod bearer;
+pub(crate) mod error;
+pub(crate) mod identity;
+pub(crate) mod quota;
+pub(crate) mod refusal;
 pub mod token_command;
 pub mod token_file;
-pub mod tokens;
+pub(crate) mod tokens;

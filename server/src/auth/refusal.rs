@@ -18,7 +18,7 @@ const RETRY_CONCURRENT: Duration = Duration::from_secs(1);
 
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// It has no token.
     #[error("this server needs a token; send `authorization: Bearer <token>`")]
     NoToken,
@@ -97,12 +97,12 @@ impl Refusal {
     }
 
     /// The stable name of the reason.
-    pub fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         self.kind().1
     }
 
     /// The status with its details.
-    pub fn to_status(&self) -> Status {
+    pub(crate) fn to_status(self) -> Status {
         let (code, reason) = self.kind();
         let mut details = ErrorDetails::new();
         let metadata: HashMap<String, String> = match self {
@@ -116,7 +116,7 @@ impl Refusal {
         details.set_error_info(reason, ERROR_DOMAIN, metadata);
         match self {
             Self::OverQuota(OverQuota::Concurrent { .. }) => _ = details.set_retry_info(Some(RETRY_CONCURRENT)),
-            Self::OverQuota(OverQuota::Rate { retry_after, .. }) => _ = details.set_retry_info(Some(*retry_after)),
+            Self::OverQuota(OverQuota::Rate { retry_after, .. }) => _ = details.set_retry_info(Some(retry_after)),
             _ => {}
         }
         Status::with_error_details(code, self.to_string(), details)

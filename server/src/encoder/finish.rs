@@ -14,7 +14,7 @@ use crate::picture::{self, EncodeError};
 
 /// A job whose pictures are drawn.
 #[derive(Debug)]
-pub struct FinishTask {
+pub(crate) struct FinishTask {
     /// The job.
     pub job: Job,
     /// Its pictures, as [`GenerationSpec::drawn`](sakuga_model_core::GenerationSpec::drawn) names them.

@@ -11,7 +11,7 @@ use crate::preview::{self, PreviewPolicy};
 
 /// A picture to be previewed.
 #[derive(Debug)]
-pub struct PreviewTask {
+pub(crate) struct PreviewTask {
     /// Its job.
     pub handle: JobHandle,
     /// Where the preview is published.

@@ -8,12 +8,14 @@ mod host;
 mod nvml;
 mod pcie;
 mod sampler;
+#[cfg(test)]
+mod sampling_cost;
 
-pub use sampler::{Devices, Sampler, Subscription};
+pub(crate) use sampler::{Sampler, Subscription};
 
 /// One sample. What the source does not report is `None`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DeviceSample {
+pub(crate) struct DeviceSample {
     /// When it was taken.
     pub time: SystemTime,
     /// Where it comes from.
@@ -52,7 +54,7 @@ pub struct DeviceSample {
 
 /// The current rates of a device over PCIe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PcieRate {
+pub(crate) struct PcieRate {
     /// Received, in bytes a second.
     pub receive_bytes_per_second: u64,
     /// Sent, in bytes a second.
@@ -61,7 +63,7 @@ pub struct PcieRate {
 
 /// The device's memory that one process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProcessMemory {
+pub(crate) struct ProcessMemory {
     /// The process.
     pub pid: u32,
     /// Bytes that it holds.
@@ -96,7 +98,7 @@ impl Default for DeviceSample {
 
 /// Where a sample comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatsSource {
+pub(crate) enum StatsSource {
     /// NVIDIA's management library.
     Nvml,
     /// The operating system.
@@ -104,7 +106,7 @@ pub enum StatsSource {
 }
 
 /// Takes samples.
-pub trait Probe: Send {
+pub(crate) trait Probe: Send {
     /// A sample of the engine's device, now.
     fn sample(&mut self) -> DeviceSample;
 
@@ -115,7 +117,7 @@ pub trait Probe: Send {
 }
 
 /// The probe for an engine's device: NVML for `cuda:N` if the library is installed, else the host.
-pub fn probe(device: &str) -> Box<dyn Probe> {
+pub(crate) fn probe(device: &str) -> Box<dyn Probe> {
     let index = device.strip_prefix("cuda:").and_then(|rest| rest.split_whitespace().next()?.parse().ok());
     if let Some(index) = index {
         match nvml::NvmlProbe::open(index) {
@@ -127,12 +129,12 @@ pub fn probe(device: &str) -> Box<dyn Probe> {
 }
 
 /// Bytes of the host's memory, if known.
-pub fn host_memory_bytes() -> Option<u64> {
+pub(crate) fn host_memory_bytes() -> Option<u64> {
     host::memory_bytes()
 }
 
 /// The device with its make, if a sample has it: `cuda:0 NVIDIA H100 80GB HBM3`.
-pub fn full_name(device: &str, sample: &DeviceSample) -> String {
+pub(crate) fn full_name(device: &str, sample: &DeviceSample) -> String {
     match sample.source {
         StatsSource::Nvml => format!("{device} {}", sample.name),
         StatsSource::Host => device.to_owned(),

@@ -10,7 +10,7 @@ use crate::sync::lock;
 
 /// Samples of one moment.
 #[derive(Clone, Copy, Debug)]
-pub struct Devices<'a> {
+pub(crate) struct Devices<'a> {
     /// The engine's device.
     pub own: &'a DeviceSample,
     /// The machine's other devices.
@@ -18,13 +18,13 @@ pub struct Devices<'a> {
 }
 
 /// The thread that samples. Dropping it ends the thread.
-pub struct Sampler {
+pub(crate) struct Sampler {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// Keeps samples coming until it is dropped.
-pub struct Subscription {
+pub(crate) struct Subscription {
     shared: Arc<Shared>,
     id: u64,
 }
@@ -58,7 +58,7 @@ impl Sampler {
     /// # Errors
     ///
     /// What the system says if there can be no thread.
-    pub fn start(probe: Box<dyn Probe>) -> std::io::Result<Self> {
+    pub(crate) fn start(probe: Box<dyn Probe>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let own = shared.clone();
         let thread =
@@ -67,7 +67,7 @@ impl Sampler {
     }
 
     /// Hands `deliver` a sample at once and then every `interval`, on the sampler's thread: it must not wait.
-    pub fn subscribe(
+    pub(crate) fn subscribe(
         &self,
         interval: Duration,
         mut deliver: impl FnMut(&DeviceSample) + Send + 'static,
@@ -76,7 +76,7 @@ impl Sampler {
     }
 
     /// The same with the machine's other devices.
-    pub fn subscribe_all(
+    pub(crate) fn subscribe_all(
         &self,
         interval: Duration,
         deliver: impl FnMut(&Devices<'_>) + Send + 'static,

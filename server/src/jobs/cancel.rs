@@ -15,7 +15,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`] or [`ServerError::Store`].
-    pub async fn cancel(&self, caller: &Caller, job_id: &str) -> Result<generation::Job, ServerError> {
+    pub(crate) async fn cancel(&self, caller: &Caller, job_id: &str) -> Result<generation::Job, ServerError> {
         let (id, record) = self.accessible(caller, job_id).await?;
         if record.is_ended() {
             return Ok(self.with_progress(record.into_job()));
@@ -40,7 +40,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`], [`ServerError::NotEnded`] or [`ServerError::Store`].
-    pub async fn delete(&self, caller: &Caller, job_id: &str) -> Result<(), ServerError> {
+    pub(crate) async fn delete(&self, caller: &Caller, job_id: &str) -> Result<(), ServerError> {
         let (id, record) = self.accessible(caller, job_id).await?;
         if !record.is_ended() {
             return Err(ServerError::NotEnded(id.to_string()));

@@ -21,7 +21,7 @@ const SCAN: usize = 256;
 
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exported {
+pub(crate) struct Exported {
     /// Jobs.
     pub jobs: usize,
     /// Pictures.
@@ -79,7 +79,7 @@ impl<W: Write> Archive<W> {
 /// # Errors
 ///
 /// [`MaintenanceError`] if the database cannot be read to its end, or the archive cannot be written.
-pub async fn export(folder: &DataFolder, out: impl Write, path: &Path) -> Result<Exported, MaintenanceError> {
+pub(crate) async fn export(folder: &DataFolder, out: impl Write, path: &Path) -> Result<Exported, MaintenanceError> {
     let failed = |error: StoreError| folder.failed(error);
     let store = folder.read()?;
     store.verify().map_err(failed)?;

@@ -4,13 +4,13 @@
 //! asset that can be read, and keeps the old file. [`mod@export`] writes jobs, events, pictures and assets into one [`archive`],
 //! and [`import`] adds those of such an archive to a folder; it never replaces anything.
 
-pub mod archive;
-pub mod check;
+pub(crate) mod archive;
+pub(crate) mod check;
 pub mod command;
-pub mod export;
-pub mod folder;
-pub mod import;
-pub mod repair;
+pub(crate) mod export;
+pub(crate) mod folder;
+pub(crate) mod import;
+pub(crate) mod repair;
 
 use std::io;
 use std::path::PathBuf;

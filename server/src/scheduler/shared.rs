@@ -18,7 +18,7 @@ use crate::telemetry::{ActivityProbe, RunningJob, SchedulerSnapshot};
 
 /// Whether the engine can draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EngineStatus {
+pub(crate) enum EngineStatus {
     /// It can.
     Serving,
     /// The engine was lost and could not be opened again; the text says why.

@@ -1,15 +1,15 @@
 //! The gRPC services, one file each: decode, call, encode. They decide nothing themselves.
 
-pub mod assets;
+pub(crate) mod assets;
 mod caller;
 mod event_stream;
-pub mod generation;
-pub mod jobs;
-pub mod models;
+pub(crate) mod generation;
+pub(crate) mod jobs;
+pub(crate) mod models;
 mod pages;
-pub mod prompt;
-pub mod reflection;
-pub mod system;
+pub(crate) mod prompt;
+pub(crate) mod reflection;
+pub(crate) mod system;
 mod watch_stream;
 
 use std::pin::Pin;
@@ -37,7 +37,7 @@ use crate::wire::status;
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// What the services share.
-pub struct Context {
+pub(crate) struct Context {
     /// The models, with what requests for each may ask for.
     pub models: Arc<Catalog>,
     /// The adapters that requests may use.

@@ -18,12 +18,12 @@ mod corruption;
 mod fault;
 mod guard;
 mod overlay;
-pub mod place;
+pub(crate) mod place;
 pub mod redb;
-pub mod salvage;
+pub(crate) mod salvage;
 mod seal;
 mod verify;
-pub mod writer;
+pub(crate) mod writer;
 
 pub use corruption::Corruption;
 pub use fault::StoreFault;

@@ -43,13 +43,13 @@ const GRPC_WEB: &[u8] = b"application/grpc-web";
 
 /// Serves the page before the calls.
 #[derive(Clone, Debug)]
-pub struct StudioLayer {
+pub(crate) struct StudioLayer {
     check: RequestCheck,
 }
 
 impl StudioLayer {
     /// For a server under the names of the configuration.
-    pub fn new(config: &StudioConfig, is_encrypted: bool) -> Self {
+    pub(crate) fn new(config: &StudioConfig, is_encrypted: bool) -> Self {
         Self { check: RequestCheck::new(is_encrypted, &config.hosts) }
     }
 }
@@ -64,7 +64,7 @@ impl<S> Layer<S> for StudioLayer {
 
 /// A service with the page before it.
 #[derive(Clone, Debug)]
-pub struct StudioService<S> {
+pub(crate) struct StudioService<S> {
     inner: S,
     check: RequestCheck,
 }

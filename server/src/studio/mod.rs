@@ -6,6 +6,6 @@
 //! listens.
 
 mod assets;
-pub mod config;
-pub mod layer;
+pub(crate) mod config;
+pub(crate) mod layer;
 mod request_check;

@@ -24,7 +24,7 @@ use crate::metrics::ConnectionMetrics;
 use crate::sync::lock;
 
 /// The connections that are open.
-pub struct Connections {
+pub(crate) struct Connections {
     connections_max: usize,
     handshake_timeout: Duration,
     idle_timeout: Duration,
@@ -35,7 +35,7 @@ pub struct Connections {
 
 impl Connections {
     /// No connection is open yet.
-    pub fn new(config: &TransportConfig, metrics: ConnectionMetrics) -> Self {
+    pub(crate) fn new(config: &TransportConfig, metrics: ConnectionMetrics) -> Self {
         Self {
             connections_max: config.connections_max,
             handshake_timeout: config.handshake_timeout,
@@ -47,14 +47,14 @@ impl Connections {
     }
 
     /// How long a handshake may take.
-    pub fn handshake_timeout(&self) -> Duration {
+    pub(crate) fn handshake_timeout(&self) -> Duration {
         self.handshake_timeout
     }
 
     /// A slot for a new connection. When all are taken, another connection is closed for it: the one that has been idle
     /// for longest, of those without an identity if there are any; else the oldest whose calls have no identity; else
     /// `None`.
-    pub fn admit(self: &Arc<Self>) -> Option<Slot> {
+    pub(crate) fn admit(self: &Arc<Self>) -> Option<Slot> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let activity = Arc::new(Activity::new(self.handshake_timeout, self.idle_timeout));
         let mut open = lock(&self.open);
@@ -75,20 +75,20 @@ impl Connections {
     }
 
     /// Closes every open connection, with or without calls. Used at the end of a drain.
-    pub fn close_all(&self) {
+    pub(crate) fn close_all(&self) {
         for activity in lock(&self.open).values() {
             activity.closing.cancel();
         }
     }
 
     /// Counts a failed handshake.
-    pub fn handshake_failed(&self) {
+    pub(crate) fn handshake_failed(&self) {
         self.metrics.handshakes_failed.inc();
     }
 }
 
 /// One of the connections that may be open; freed when dropped.
-pub struct Slot {
+pub(crate) struct Slot {
     id: u64,
     activity: Arc<Activity>,
     connections: Arc<Connections>,
@@ -96,7 +96,7 @@ pub struct Slot {
 
 impl Slot {
     /// Ready when the slot was given to another connection.
-    pub fn evicted(&self) -> WaitForCancellationFutureOwned {
+    pub(crate) fn evicted(&self) -> WaitForCancellationFutureOwned {
         self.activity.closing.clone().cancelled_owned()
     }
 }
@@ -111,7 +111,7 @@ impl Drop for Slot {
 
 /// The open calls of a connection, and since when it has none.
 #[derive(Debug)]
-pub struct Activity {
+pub(crate) struct Activity {
     state: Mutex<ActivityState>,
     closing: CancellationToken,
     handshake_timeout: Duration,
@@ -143,7 +143,7 @@ impl Activity {
     }
 
     /// Counts a call until the guard is dropped. A connection that only answers keepalive probes is idle.
-    pub fn begin_call(self: &Arc<Self>) -> CallGuard {
+    pub(crate) fn begin_call(self: &Arc<Self>) -> CallGuard {
         lock(&self.state).calls += 1;
         CallGuard { activity: self.clone(), is_identified: false }
     }
@@ -190,14 +190,14 @@ enum Expendable {
 
 /// One call of a connection.
 #[derive(Debug)]
-pub struct CallGuard {
+pub(crate) struct CallGuard {
     activity: Arc<Activity>,
     is_identified: bool,
 }
 
 impl CallGuard {
     /// Notes that the call has an identity, or needs none.
-    pub fn identify(&mut self) {
+    pub(crate) fn identify(&mut self) {
         if !std::mem::replace(&mut self.is_identified, true) {
             let mut state = lock(&self.activity.state);
             state.identified_calls += 1;
@@ -217,7 +217,7 @@ impl Drop for CallGuard {
 
 /// What a call knows of its connection, as an extension of its request.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// The client's address.
     pub address: SocketAddr,
     /// The client's certificate.
@@ -227,7 +227,7 @@ pub struct Peer {
 }
 
 /// A connection, encrypted or not. It reads as closed by the client when it is idle for too long or is evicted.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: Stream,
     peer: Peer,
     timer: Pin<Box<Sleep>>,
@@ -238,7 +238,7 @@ pub struct Connection {
 }
 
 /// The socket, with TLS or without.
-pub enum Stream {
+pub(crate) enum Stream {
     /// Without TLS.
     Plain(TcpStream),
     /// With TLS.
@@ -247,7 +247,7 @@ pub enum Stream {
 
 impl Connection {
     /// A connection that has passed its handshake.
-    pub fn new(stream: Stream, address: SocketAddr, slot: Slot) -> Self {
+    pub(crate) fn new(stream: Stream, address: SocketAddr, slot: Slot) -> Self {
         let certificate = match &stream {
             Stream::Plain(_) => None,
             Stream::Tls(stream) => super::tls::client_certificate(stream.get_ref().1),

@@ -24,7 +24,7 @@ const ARRIVING_BYTES_MAX: usize = 64 << 20;
 
 /// What the messages of a method may be.
 #[derive(Clone, Copy, Debug)]
-pub struct MessageLimits {
+pub(crate) struct MessageLimits {
     /// Bytes of a message.
     pub bytes_max: usize,
     /// Fields of a message, those within its messages included, each element of a repeated field counted.
@@ -33,7 +33,7 @@ pub struct MessageLimits {
 
 /// The methods of the server, with the limits of their messages.
 #[derive(Clone)]
-pub struct Messages {
+pub(crate) struct Messages {
     methods: Arc<HashMap<String, (MethodDescriptor, MessageLimits)>>,
     arriving: Arc<Semaphore>,
     timeout: Duration,
@@ -41,7 +41,7 @@ pub struct Messages {
 
 impl Messages {
     /// `timeout` is how long a message may take to arrive.
-    pub fn new(methods: impl IntoIterator<Item = (MethodDescriptor, MessageLimits)>, timeout: Duration) -> Self {
+    pub(crate) fn new(methods: impl IntoIterator<Item = (MethodDescriptor, MessageLimits)>, timeout: Duration) -> Self {
         let path = |method: &MethodDescriptor| format!("/{}/{}", method.parent_service().full_name(), method.name());
         let methods = methods.into_iter().map(|(method, limits)| (path(&method), (method, limits))).collect();
         Self { methods: Arc::new(methods), arriving: Arc::new(Semaphore::new(ARRIVING_BYTES_MAX)), timeout }

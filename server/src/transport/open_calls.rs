@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use crate::sync::lock;
 
 /// Calls that may be open, over all addresses.
-pub const OPEN_CALLS_MAX: usize = 256;
+pub(crate) const OPEN_CALLS_MAX: usize = 256;
 
 /// The calls that are open.
 #[derive(Default)]
-pub struct OpenCalls {
+pub(crate) struct OpenCalls {
     state: Mutex<State>,
 }
 
@@ -32,7 +32,7 @@ struct Entry {
 }
 
 /// One of the calls, until it is dropped.
-pub struct OpenCall {
+pub(crate) struct OpenCall {
     id: u64,
     displaced: CancellationToken,
     calls: Arc<OpenCalls>,
@@ -40,7 +40,7 @@ pub struct OpenCall {
 
 impl OpenCalls {
     /// Begins a call. At the limit of open calls, the oldest call of the address with the most open calls is closed.
-    pub fn begin(self: &Arc<Self>, address: Option<IpAddr>) -> OpenCall {
+    pub(crate) fn begin(self: &Arc<Self>, address: Option<IpAddr>) -> OpenCall {
         let mut state = lock(&self.state);
         if state.calls.len() >= OPEN_CALLS_MAX
             && let Some(oldest) = oldest_of_the_busiest(&state.calls)
@@ -66,7 +66,7 @@ fn oldest_of_the_busiest(calls: &[Entry]) -> Option<usize> {
 
 impl OpenCall {
     /// Cancelled when a newer call takes the place of this one.
-    pub fn displaced(&self) -> CancellationToken {
+    pub(crate) fn displaced(&self) -> CancellationToken {
         self.displaced.clone()
     }
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use sakuga_proto::asset::v1::GetAssetRequest;
+use sakuga_proto::digest::sha256_hex;
 use sakuga_proto::generation::v1::{
     CreateJobRequest, GetArtifactRequest, GetJobRequest, Job, JobState, ListJobsRequest,
 };
-use sakuga_server::picture::sha256_hex;
 
 use crate::program::{Assets, Jobs, Program, store};
 use crate::support::{PATIENCE, Seen, request};

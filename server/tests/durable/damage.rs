@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use sakuga_proto::digest::sha256_hex;
 use sakuga_proto::generation::v1::{
     CreateJobRequest, GenerateEvent, GenerateRequest, GetArtifactRequest, GetJobRequest, Job, ListJobsRequest,
 };
-use sakuga_server::picture::sha256_hex;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 

@@ -12,14 +12,14 @@ use tonic::transport::{Channel, Endpoint};
 use crate::support::PATIENCE;
 
 /// A running server.
-pub struct Host {
+pub(crate) struct Host {
     pub jobs: JobServiceClient<Channel>,
     background: BackgroundServer,
 }
 
 impl Host {
     /// Starts a server whose steps take so many milliseconds.
-    pub async fn start(
+    pub(crate) async fn start(
         store: Arc<dyn JobStore>,
         artifacts: Arc<dyn ArtifactStore>,
         jobs: JobsConfig,
@@ -40,7 +40,7 @@ impl Host {
     }
 
     /// Goes down well and waits for the end.
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         drop(self.jobs);
         tokio::time::timeout(PATIENCE, self.background.stop()).await.expect("it ends").expect("it ends well");
     }

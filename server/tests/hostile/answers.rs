@@ -20,8 +20,8 @@ use sakuga_proto::prompt::v1::{
 };
 use sakuga_proto::system::v1::{WatchActivityRequest, WatchGpuStatsRequest};
 use sakuga_server::config::EngineChoice;
+use sakuga_server::config::Limits;
 use sakuga_server::engine::scripted::Script;
-use sakuga_server::limits::Limits;
 use sakuga_server::{App, Config};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};

@@ -11,8 +11,8 @@ use sakuga_proto::generation::v1::{
     Sampling, WatchJobRequest, generate_request,
 };
 use sakuga_server::config::EngineChoice;
+use sakuga_server::config::TransportConfig;
 use sakuga_server::engine::scripted::Script;
-use sakuga_server::transport::TransportConfig;
 use sakuga_server::{App, BackgroundServer, Config};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};

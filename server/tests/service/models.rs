@@ -12,7 +12,6 @@ use sakuga_proto::model::v1::{
 };
 use sakuga_server::config::{ConfiguredModel, EngineChoice, ModelsConfig};
 use sakuga_server::engine::scripted::{Fault, Script};
-use sakuga_server::scheduler::queue::OVERTAKEN_MAX;
 use sakuga_server::{App, Config};
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -24,6 +23,8 @@ use crate::support::{PATIENCE, Server, expect_event, fault, name, quick, request
 
 /// Bytes of each model's weights.
 const WEIGHTS: u64 = 1000;
+/// How many jobs of a loaded model may go before one that waits for another model; `scheduler/queue.rs` has the bound.
+const OVERTAKEN_MAX: u32 = 8;
 
 /// A server of these scripts, named `a`, `b` and so on. The budget has room for `room` models.
 fn config(scripts: Vec<Script>, room: Option<u64>, host_budget: u64) -> Config {

@@ -10,7 +10,7 @@ const ANCHORS: &[&str] = &["crate", "self", "super"];
 
 /// One thing that a module says.
 #[derive(Debug)]
-pub enum Item {
+pub(crate) enum Item {
     /// It declares an item of this name.
     Declared(String),
     /// `use path as name`; no name for `use path::*`.
@@ -48,7 +48,7 @@ pub enum Item {
 }
 
 /// What a module says, in the order of its source; what is compiled for tests alone is left out.
-pub fn items(stream: TokenStream) -> Vec<Item> {
+pub(crate) fn items(stream: TokenStream) -> Vec<Item> {
     let tokens: Vec<TokenTree> = stream.into_iter().collect();
     let mut found = Vec::new();
     let mut path_attribute = None;

@@ -16,7 +16,7 @@ const HALF: f64 = 0.33;
 
 /// One row.
 #[derive(Clone, Debug, Default)]
-pub struct Row {
+pub(crate) struct Row {
     /// What it is.
     pub name: String,
     /// Its bars: from, to, colour.
@@ -28,12 +28,12 @@ pub struct Row {
 }
 
 /// The height of a chart with this many rows.
-pub fn height_px(rows: usize) -> u32 {
+pub(crate) fn height_px(rows: usize) -> u32 {
     AXIS_PX + ROW_PX * u32::try_from(rows).unwrap_or(u32::MAX / ROW_PX).max(1)
 }
 
 /// Draws rows from the top down, and a vertical line at `mark`.
-pub fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>) -> Painted {
+pub(crate) fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>) -> Painted {
     let bars = rows.iter().flat_map(|row| &row.bars).map(|(_, end, _)| *end);
     let dots = rows.iter().flat_map(|row| row.dots.iter().copied());
     let longest = bars.chain(dots).chain(mark).fold(1e-9, f64::max);

@@ -8,7 +8,7 @@ const SHA256_DIGITS: usize = 64;
 
 /// Parses `NAME[:SCALE[:TEXT_SCALE]]`. A name of 64 hexadecimal digits is the SHA-256 of the adapter's content. A name may hold
 /// colons: only numbers behind the last ones are scales.
-pub fn parse(text: &str) -> Result<Adapter, String> {
+pub(crate) fn parse(text: &str) -> Result<Adapter, String> {
     let mut name = text.trim();
     let mut scales = Vec::new();
     while let Some((head, number)) = name.rsplit_once(':').filter(|_| scales.len() < 2) {

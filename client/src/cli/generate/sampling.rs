@@ -60,13 +60,13 @@ const NUMBERS: &[NumberOption] = &[
 
 /// The sampling options of the command line; what is absent was not given.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SamplingArguments {
+pub(crate) struct SamplingArguments {
     given: Sampling,
 }
 
 impl SamplingArguments {
     /// Puts what was given into a request.
-    pub fn apply(&self, request: &mut Option<Sampling>) {
+    pub(crate) fn apply(&self, request: &mut Option<Sampling>) {
         let mut given = self.given;
         if given == Sampling::default() {
             return;
@@ -146,7 +146,7 @@ impl FromArgMatches for SamplingArguments {
 /// # Errors
 ///
 /// What is wrong with the text, or that there is no such option.
-pub fn set(sampling: &mut Sampling, name: &str, value: &str) -> Result<(), String> {
+pub(crate) fn set(sampling: &mut Sampling, name: &str, value: &str) -> Result<(), String> {
     match name {
         "steps" => {
             let steps = value.parse().ok().filter(|steps| *steps > 0);
@@ -177,7 +177,7 @@ fn named<T: ValueEnum>(kind: &str, name: &str) -> Result<T, String> {
 }
 
 /// Whether a request turns guidance off, so that its negative prompt has no effect.
-pub fn is_guidance_off(sampling: &Sampling) -> bool {
+pub(crate) fn is_guidance_off(sampling: &Sampling) -> bool {
     sampling.guidance_scale == Some(1.0) || sampling.guidance_until.is_some_and(|until| until <= 0.0)
 }
 

@@ -8,7 +8,7 @@ use crate::cli::size::Size;
 
 /// A setting of a request that has a name.
 #[derive(Clone, Copy)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// The name.
     pub key: &'static str,
     set: fn(&mut GenerateRequest, &str) -> Result<(), String>,
@@ -20,7 +20,7 @@ impl Setting {
     /// # Errors
     ///
     /// What is wrong with the text.
-    pub fn set(&self, request: &mut GenerateRequest, value: &str) -> Result<(), String> {
+    pub(crate) fn set(&self, request: &mut GenerateRequest, value: &str) -> Result<(), String> {
         (self.set)(request, value.trim()).map_err(|error| format!("{}: {error}", self.key))
     }
 }
@@ -106,7 +106,7 @@ const OTHERS: [Setting; 7] = [
 /// # Errors
 ///
 /// The setting does not exist; the text names those that do.
-pub fn find(name: &str) -> Result<Setting, String> {
+pub(crate) fn find(name: &str) -> Result<Setting, String> {
     let plain = name.trim().to_lowercase().replace('_', "-");
     let plain = if plain == "guidance-scale" { "guidance" } else { &plain };
     let mut all = SAMPLING.iter().chain(&OTHERS);

@@ -10,7 +10,7 @@ use crate::cli::units;
 use sakuga_client::proto::text::one_line;
 
 /// The state, a fact a line.
-pub fn text(model: &Model) -> String {
+pub(crate) fn text(model: &Model) -> String {
     let mut lines = vec![one_line(&model.address)];
     if let Some(server) = &model.server {
         let text = format!("{} {}, {}, {}", server.version, server.engine, server.device, server.precision);

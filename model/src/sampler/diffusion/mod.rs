@@ -8,8 +8,8 @@
 mod beta;
 pub mod levels;
 mod multistep;
-pub mod solver;
-pub mod table;
+pub(crate) mod solver;
+pub(crate) mod table;
 mod unipc;
 
 pub use levels::{Curve, Ending, Grid, Named, Spacing, Step};

@@ -13,7 +13,7 @@ use crate::error::Violation;
 static DECODING: Mutex<()> = Mutex::new(());
 
 /// Files that the caller of a request uploaded before.
-pub trait Uploads: Sync {
+pub(crate) trait Uploads: Sync {
     /// The bytes of the file with this SHA-256.
     ///
     /// # Errors
@@ -23,7 +23,7 @@ pub trait Uploads: Sync {
 }
 
 /// The uploads of a caller who has not uploaded anything.
-pub struct NoUploads;
+pub(crate) struct NoUploads;
 
 impl Uploads for NoUploads {
     fn bytes(&self, _sha256: &str) -> Result<Bytes, String> {
@@ -32,7 +32,7 @@ impl Uploads for NoUploads {
 }
 
 /// A file that was read.
-pub struct File {
+pub(crate) struct File {
     /// SHA-256 of its bytes.
     pub sha256: String,
     /// Its pixels.
@@ -44,7 +44,7 @@ pub struct File {
 /// # Errors
 ///
 /// What is wrong with it. `field` is the path of the source.
-pub fn read(field: &str, source: &Source, uploads: &dyn Uploads) -> Result<File, Violation> {
+pub(crate) fn read(field: &str, source: &Source, uploads: &dyn Uploads) -> Result<File, Violation> {
     let (field, bytes) = match source {
         Source::Inline(bytes) => (format!("{field}.inline"), bytes.clone()),
         Source::Asset(sha256) => {

@@ -9,7 +9,7 @@ use crate::test::{Verdict, deny, dist, failures, languages, protos, slowest, stu
 use crate::{demo, llvm};
 
 /// One check.
-pub struct Check {
+pub(crate) struct Check {
     /// What a person types to run it alone.
     pub name: &'static str,
     /// What it checks, for the list of checks.
@@ -19,7 +19,7 @@ pub struct Check {
 }
 
 /// Every check.
-pub const CHECKS: &[Check] = &[
+pub(crate) const CHECKS: &[Check] = &[
     Check { name: "format", what: "Rust is formatted", run: format },
     Check { name: "fetch", what: "Cargo.lock is current and every crate can be downloaded", run: fetch },
     Check { name: "python", what: "our Python is formatted, has no lint, and its types fit", run: python },

@@ -49,7 +49,7 @@ enum Outcome {
 }
 
 /// Runs the command.
-pub fn run(arguments: &GenerateArguments, terminal: &Terminal) -> Result<(Exit, Value), Failure> {
+pub(crate) fn run(arguments: &GenerateArguments, terminal: &Terminal) -> Result<(Exit, Value), Failure> {
     check_options(arguments)?;
     let source = match &arguments.many.batch {
         Some(path) => Source::Rows(rows::read(path)?),

@@ -18,7 +18,7 @@ const MAX_PROMPT_BYTES: u64 = 1 << 20;
 const ENDINGS: [&str; 2] = ["xml", "txt"];
 
 /// One prompt of a batch.
-pub struct Row {
+pub(crate) struct Row {
     /// The name of its picture, without ending.
     pub name: String,
     /// The prompt, or why it cannot be read.
@@ -34,7 +34,7 @@ pub struct Row {
 /// # Errors
 ///
 /// The folder or the file cannot be read as a whole. What is wrong with one prompt is in its row.
-pub fn read(path: &Path) -> Result<Vec<Row>, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Vec<Row>, Failure> {
     let rows = if path.is_dir() { of_folder(path)? } else { of_csv(path)? };
     if rows.is_empty() {
         return Err(Failure::unreadable(path, "it has no prompt")

@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use sakuga_server::gpu::{self, DeviceSample, Sampler, StatsSource};
+use crate::gpu::{self, DeviceSample, Sampler, StatsSource};
 
 /// Samples over which the cost is measured: three seconds.
 const SAMPLES: u32 = 30;
