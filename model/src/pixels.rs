@@ -51,7 +51,7 @@ pub(crate) fn signed_pixels(image: &Rgb8, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
 }
 
-/// `round(255 x)`, 0 for what is no number. Half is added and the rest cut off: rounding itself is a call of a function for
+/// `round(255 x)`, 0 for what is not a number. Half is added and the rest cut off: rounding itself is a call of a function for
 /// each of three million values.
 pub(crate) fn level(value: f32) -> u8 {
     (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8

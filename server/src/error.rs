@@ -183,7 +183,7 @@ impl Violation {
     pub(crate) const REQUIRED: &'static str = "required";
     /// A number is out of its range.
     pub(crate) const OUT_OF_RANGE: &'static str = "out-of-range";
-    /// A size is no multiple of what it must be.
+    /// A size is not a multiple of what it must be.
     pub(crate) const NOT_A_MULTIPLE: &'static str = "not-a-multiple";
     /// An enumeration has no such value.
     pub(crate) const UNKNOWN_VALUE: &'static str = "unknown-value";

@@ -16,7 +16,7 @@
 //!    which `models/table.rs` says what is evicted. Then it passes the job's
 //!    [`GenerationSpec`](sakuga_model_core::GenerationSpec) to [`ImageModel::generate`](sakuga_model_core::ImageModel::generate),
 //!    through `metrics/engine.rs`. `engine/burn.rs` opens models, or `engine/scripted.rs` in tests.
-//! 6. `encoder/finish.rs` turns the pixels into files on a thread of its own (`picture.rs`), `encoder/sink.rs` puts them into
+//! 6. `encoder/finish.rs` turns the pixels into files on its own thread (`picture.rs`), `encoder/sink.rs` puts them into
 //!    `store/artifacts.rs`, and the terminal event is published.
 //!
 //! # The route of one event
@@ -30,7 +30,7 @@
 //!    `service/event_stream.rs`, from which `service/generation.rs` and `service/watch_stream.rs` send the same bytes to every
 //!    client. The pieces of pictures are read from the artifact store in `jobs/artifacts.rs` when they are sent.
 //!
-//! `studio` serves a page for browsers and the calls that it makes, on a port of its own.
+//! `studio` serves a page for browsers and the calls that it makes, on its own port.
 //! `assets` keeps the files of clients that requests refer to. `models` knows the models and where their weights are, and
 //! `adapters` the folder of adapters. `app` puts everything together, [`config`] reads the options. `metrics` counts,
 //! `trace` exports to a collector, `telemetry` keeps what was sampled during a job, and [`maintenance`]

@@ -1,4 +1,4 @@
-//! Finished pictures: PNG files that say of themselves how they were made, and their fingerprints.
+//! Encodes finished pictures, with text chunks that record how they were made.
 
 pub(crate) use sakuga_proto::digest::sha256_hex;
 

@@ -238,7 +238,7 @@ async fn a_folder_that_is_no_model_is_named() {
     let burn =
         ModelOptions { device: DeviceChoice::Cpu, model: Some(empty.path().to_owned()), ..ModelOptions::default() };
     let error = App::build(Config { models: EngineChoice::Burn(burn).into(), ..Config::default() }).await.err();
-    let text = error.expect("an empty folder is no model").to_string();
+    let text = error.expect("an empty folder is not a model").to_string();
     assert!(text.contains(&empty.path().display().to_string()), "{text}");
     let burn = ModelOptions { device: DeviceChoice::Cuda(4000), ..ModelOptions::default() };
     let error = App::build(Config { models: EngineChoice::Burn(burn).into(), ..Config::default() }).await.err();

@@ -75,7 +75,7 @@ impl<'a> Source<'a> {
         names.collect()
     }
 
-    /// Whether it names a message: anything of `sakuga_proto` but its helpers for values that are no messages.
+    /// Whether it names a message: anything of `sakuga_proto` but its helpers for values that are not messages.
     fn names_messages(&self) -> bool {
         let mut rest = self.tokens.as_slice();
         while let Some(place) =
@@ -111,7 +111,24 @@ impl<'a> Source<'a> {
 }
 
 /// Networks and text encoders of models, as they are written in code and in texts. To the server they are names in lists.
-const NETWORKS: [&str; 7] = ["gemma", "jina", "next-dit", "nextdit", "next_dit", "autoencoder_kl", "autoencoderkl"];
+const NETWORKS: [&str; 16] = [
+    "gemma",
+    "jina",
+    "clip_text",
+    "cliptext",
+    "clip-l",
+    "clip_l",
+    "clip-g",
+    "next-dit",
+    "nextdit",
+    "next_dit",
+    "unet",
+    "u-net",
+    "controlnet",
+    "autoencoder_kl",
+    "autoencoderkl",
+    "tiny_decoder",
+];
 
 /// The networks that a file of the server names, in code, comments or texts.
 fn named_networks(path: &str, text: &str) -> Vec<String> {

@@ -15,13 +15,13 @@ pub(crate) struct TrackedFile {
 }
 
 impl TrackedFile {
-    /// Its text, unless it is no text.
+    /// Its text, unless it is not text.
     pub(crate) fn text(&self) -> Option<&str> {
         str::from_utf8(&self.content).ok()
     }
 }
 
-/// Every file, or `None`, with a message, where the tree is no checkout of git.
+/// Every file, or `None`, with a message, where the tree is not a checkout of git.
 pub(crate) fn files() -> Option<Vec<TrackedFile>> {
     let root = repository();
     let output = Command::new("git")

@@ -210,7 +210,7 @@ mod tests {
         counted.stats = vec![sample(100.0, 0.0, 0, Some(1000.0)), sample(600.0, 0.0, 0, Some(1100.0))];
         assert_eq!(energy_joules(&counted), Some(400.0), "200 W for two seconds");
         counted.stats.pop();
-        assert_eq!(energy_joules(&counted), Some(600.0), "one reading of a counter is no difference");
+        assert_eq!(energy_joules(&counted), Some(600.0), "one reading of a counter is not a difference");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(crate) fn section(record: &Record, others: &[Record]) -> Result<Markup, Benc
             @if !differences.is_empty() {
                 p.notice { (name(other)) " has other settings: " (differences.join("; ")) "." }
             }
-            // Without the name that a chart has on a page of its own: there is one for each other run.
+            // Without the name that a chart has on its own page: there is one for each other run.
             figure { (PreEscaped(chart.inline())) }
         }
         @for other in others {

@@ -133,7 +133,7 @@ async fn get(arguments: &GetArguments) -> Result<Exit, Failure> {
     output::check_writable(out)?;
     let client = arguments.server.connect().await?;
     let sha256 = resolve(&client, &arguments.sha256).await?;
-    // In a file of its own until it is whole.
+    // In its own file until it is whole.
     let unwritable = |error: std::io::Error| Failure::unwritable(out, error);
     let mut replacement = replace::Replacement::begin(out).map_err(unwritable)?;
     client.download_asset(&sha256, Resume::default(), replacement.file()).await.map_err(|error| failure(error, out))?;

@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &FmtArguments, terminal: &Terminal) -> Result<Exit,
             Exit::Invalid,
             format!("{name}: the file holds a negative prompt as well, which the canonical form has no place for"),
         )
-        .with_help("move the negative prompt to a file of its own, and give it to `sakuga generate` with --negative"));
+        .with_help("move the negative prompt to its own file, and give it to `sakuga generate` with --negative"));
     }
     let is_canonical = input.bytes == outcome.canonical.as_bytes();
     if arguments.check {
@@ -112,7 +112,7 @@ fn report(name: &str, bytes: &[u8], kind: Kind, outcome: &Outcome, terminal: &Te
     }
     if let Some(negative) = &outcome.negative {
         say(format_args!(
-            "note: the negative prompt is not a part of the canonical form; write it to a file of its own and give it to \
+            "note: the negative prompt is not a part of the canonical form; write it to its own file and give it to \
              `sakuga generate` with --negative:\n{}",
             lines(negative.trim_end())
         ));

@@ -93,7 +93,7 @@ pub(crate) fn run() -> ExitCode {
                 output::say(usage_message(&error).trim_end());
                 return Exit::Unreadable.into();
             }
-            // Help and version. A closed pipe is no error.
+            // Help and version. A closed pipe is not an error.
             let _ = error.print();
             return Exit::Ok.into();
         }

@@ -57,7 +57,7 @@ fn colour_sequence(text: &str) -> Option<usize> {
     parameters[length..].starts_with('m').then_some("\u{1b}[".len() + length + 1)
 }
 
-/// Prints a result. A closed pipe, such as that of `head`, is no error.
+/// Prints a result. A closed pipe, such as that of `head`, is not an error.
 pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
     print_bytes(guard(&text.to_string(), STDOUT_COLOURS.load(Ordering::Relaxed)).as_bytes())
 }

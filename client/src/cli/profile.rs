@@ -8,7 +8,7 @@ use sakuga_client::proto::generation::v1::Profile;
 use sakuga_client::proto::text::one_line;
 use sakuga_client::stage_name;
 
-/// Operations of a stage that have a line of their own; the others share one.
+/// Operations of a stage that have their own line; the others share one.
 const LINES: usize = 8;
 
 /// The table; empty if there are no profiles.

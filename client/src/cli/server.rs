@@ -61,7 +61,7 @@ impl ServerArguments {
         let (text, origin) = match &self.token_file {
             Some(path) => {
                 let bytes = input::read_file(path, MAX_TOKEN_BYTES)?;
-                // Text that is not UTF-8 is no token, which `Token::new` reports.
+                // Text that is not UTF-8 is not a token, which `Token::new` reports.
                 (String::from_utf8_lossy(&bytes).into_owned(), path.as_path())
             }
             None => match std::env::var(VARIABLE) {

@@ -9,7 +9,7 @@
 //! 1. `networks/NAME/`: each network that is not there yet, with a configuration read by
 //!    [`ConfigFields`](crate::checkpoint::ConfigFields), a `load` that takes its tensors from a
 //!    [`TensorReader`](crate::checkpoint::TensorReader) under their published names, and a forward pass. Compare inputs and
-//!    outputs of the authors' code in a test program of its own, as `tests/parity_sdxl/` does with `tests/parity/harness.rs`.
+//!    outputs of the authors' code in its own test program, as `tests/parity_sdxl/` does with `tests/parity/harness.rs`.
 //! 2. `recognise.rs`: a variant of [`Family`] with its `_class_name`s and the tensors by which a single file is recognised.
 //!    [`load`] calls the new module.
 //! 3. `families/NAME/`, after the example of `families/sdxl/`:

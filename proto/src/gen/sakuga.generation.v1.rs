@@ -157,7 +157,7 @@ impl ::prost::Name for MaskedOnly {
     }
 }
 /// A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
-/// with noise of its own under the same seed. Not together with a mask.
+/// with its own noise under the same seed. Not together with a mask.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct SecondPass {
     /// The size after it, as a multiple of width and height, 1 to 4, rounded down to a multiple of 16. Absent: 1.5.

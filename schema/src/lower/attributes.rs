@@ -1,4 +1,4 @@
-//! Attributes: the grammar knows two, nobody writes them, and XML has some of its own.
+//! Attributes: the grammar knows two, nobody writes them, and XML has its own.
 
 use super::Lowering;
 use crate::grammar::AttributeDecl;

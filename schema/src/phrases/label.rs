@@ -152,7 +152,7 @@ pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
         if let Some(content) = dashed(behind).or_else(|| bracketed(&line[..start], behind)) {
             return Some((label, line.len() - content.len()));
         }
-        // `Negative prompt` on a line of its own needs no mark; `prompt` may be a word.
+        // `Negative prompt` on its own line needs no mark; `prompt` may be a word.
         let is_clear = words.contains(' ') || words.contains("提示") || words.contains("プロンプト");
         if behind.trim().is_empty() && is_clear {
             return Some((label, line.len()));

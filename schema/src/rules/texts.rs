@@ -16,7 +16,7 @@ struct Passage<'a> {
     text: &'a str,
     /// Where it stands.
     span: Range<usize>,
-    /// Whether it stands there as it is, so that every part of it has a place of its own.
+    /// Whether it stands there as it is, so that every part of it has its own place.
     is_verbatim: bool,
     /// Whether `<` and `&` are escaped where it stands.
     is_escaped: bool,

@@ -26,7 +26,7 @@ pub(crate) struct ListedAdapter {
     pub descriptions: Vec<Option<AdapterDescription>>,
 }
 
-/// A file or folder that is no adapter.
+/// A file or folder that is not an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnusableFile {
     /// Its name, without the extension.

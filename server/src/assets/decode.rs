@@ -129,7 +129,7 @@ pub(crate) enum PictureError {
         limits: PictureLimits,
     },
     /// The file has several frames.
-    #[error("it is animated; save the frame that you mean as a picture of its own")]
+    #[error("it is animated; save the frame that you mean as its own picture")]
     Animated,
     /// The JPEG has too many scans.
     #[error("the JPEG has {scans} scans, and {JPEG_SCANS_MAX} are decoded; save it again")]

@@ -76,7 +76,7 @@ struct Admitted {
 struct Name {
     /// Empty if the call has no `request_id`.
     key: Vec<u8>,
-    /// SHA-256 of the call; empty likewise.
+    /// SHA-256 of the call; also empty.
     fingerprint: Vec<u8>,
 }
 

@@ -226,7 +226,7 @@ pub(crate) fn before_text(system_prompt: String) -> String {
     system_prompt + " "
 }
 
-/// The system prompt of a negative prompt that has none of its own. The empty text is read without one, as in training.
+/// The system prompt of a negative prompt that names none. The empty text is read without one, as in training.
 pub(crate) fn default_negative_system_prompt<'a>(negative: &str, system_prompt: &'a str) -> &'a str {
     if negative.is_empty() { "" } else { system_prompt }
 }

@@ -25,7 +25,7 @@ pub enum DataPlace {
 }
 
 impl DataPlace {
-    /// The default place. A fixed port has a folder of its own in the user's data directory. A port that the system chooses
+    /// The default place. A fixed port has its own folder in the user's data directory. A port that the system chooses
     /// changes with each start, so its jobs are kept in memory.
     pub fn of_port(port: u16, variable: impl Fn(&str) -> Option<String>) -> Self {
         let named = |name: &str| variable(name).filter(|value| Path::new(value).is_absolute()).map(PathBuf::from);

@@ -94,7 +94,7 @@ where
     }
 }
 
-/// The answer to a request that is no call; `None` for a call.
+/// The answer to a request that is not a call; `None` for a call.
 fn answer<B>(check: &RequestCheck, request: &Request<B>) -> Option<Response<Body>> {
     if let Err(refused) = check.check(request) {
         tracing::debug!(%refused, "request to the studio refused");

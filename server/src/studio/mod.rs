@@ -1,4 +1,4 @@
-//! The studio: a page for people, and the gRPC-Web calls that it makes, on a port of its own.
+//! The studio: a page for people, and the gRPC-Web calls that it makes, on its own port.
 //!
 //! `assets.rs` has the files of the page, which `build.rs` puts into the program. `request_check.rs` refuses what another
 //! page, or a name that an attacker points at this machine, makes a browser send. `layer.rs` puts both before the calls,

@@ -87,7 +87,7 @@ fn gunzip(compressed: &[u8], bytes_max: usize) -> Result<Vec<u8>, TransportRefus
     if message.len() > bytes_max {
         return Err(TransportRefusal::TooLarge { limit: bytes_max });
     }
-    // What follows the end of the stream is no part of the message.
+    // What follows the end of the stream is not part of the message.
     if decoder.into_inner().is_empty() { Ok(message) } else { Err(TransportRefusal::Malformed) }
 }
 

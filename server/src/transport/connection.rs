@@ -253,7 +253,7 @@ impl Connection {
             Stream::Tls(stream) => super::tls::client_certificate(stream.get_ref().1),
         };
         let activity = slot.activity.clone();
-        // The first byte has a timeout of its own, which begins after the handshake.
+        // The first byte has its own timeout, which begins after the handshake.
         lock(&activity.state).since = Instant::now();
         Self {
             stream,

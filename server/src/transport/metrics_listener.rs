@@ -1,4 +1,4 @@
-//! The page of metrics over HTTP, on a listener of its own with small limits.
+//! The page of metrics over HTTP, on its own listener with small limits.
 
 use std::future::Future;
 use std::io;

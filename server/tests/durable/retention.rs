@@ -80,7 +80,7 @@ async fn flood(host: &Host) {
         let mut jobs = host.jobs.clone();
         clients.push(tokio::spawn(async move {
             for round in 0..JOBS_EACH {
-                // A full queue is no place to be in: come again.
+                // The queue is full: poll again later.
                 while let Err(status) = jobs.create_job(request(&format!("{client}-{round}"), 1)).await {
                     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
                     tokio::time::sleep(Duration::from_millis(5)).await;

@@ -29,7 +29,7 @@ const SHOWN: usize = 20;
 const MEMORY_KIB_MAX: u64 = 32 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server in a process of its own, whose CPU time and memory can be read.
+/// A server in its own process, whose CPU time and memory can be read.
 pub(crate) struct Server {
     child: Child,
     pub url: String,

@@ -107,7 +107,7 @@ fn any_map(field: &FieldDescriptor, texts: &[String], depth: usize) -> BoxedStra
         Value::U32(key) => MapKey::U32(key),
         Value::U64(key) => MapKey::U64(key),
         Value::String(key) => MapKey::String(key),
-        other => panic!("{other:?} is no key"),
+        other => panic!("{other:?} is not a key"),
     });
     vec((key, value), 0..4).prop_map(|entries| Value::Map(entries.into_iter().collect())).boxed()
 }

@@ -37,7 +37,7 @@ const NEXT_MAX: Duration = Duration::from_millis(20);
 /// Cases of one method in one turn.
 const CASES: u32 = 32;
 
-/// What tonic says of bytes that are no message; INTERNAL is the code that gRPC has for it.
+/// What tonic says of bytes that are not a message; INTERNAL is the code that gRPC has for it.
 const UNDECODABLE: &str = "failed to decode Protobuf message";
 
 const XML: &str = "<caption>A girl looks at the sea.</caption>";

@@ -46,7 +46,7 @@ impl Running {
         let mut errors = child.stderr.take().expect("piped");
         std::thread::spawn(move || {
             let mut text = String::new();
-            // What is no text is not looked for.
+            // What is not text is not looked for.
             let _ = errors.read_to_string(&mut text);
             let _ = sender.send(text);
         });

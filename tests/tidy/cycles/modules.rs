@@ -122,7 +122,7 @@ impl Tree {
             return Some(module);
         }
         if let Some(import) = here.imports.get(name) {
-            // `use a::a` in a module with a child `a` is no circle, but `use self::a as a` would be.
+            // `use a::a` in a module with a child `a` is not a cycle, but `use self::a as a` would be.
             let target: Vec<String> = import.iter().chain(rest).cloned().collect();
             return self.follow(module, &target, left - 1);
         }
@@ -140,7 +140,7 @@ impl Tree {
         module.items.contains(name) || module.children.contains_key(name) || module.imports.contains_key(name)
     }
 
-    /// Adds a module that has a file of its own. Its children's files lie in `folder`.
+    /// Adds a module that has its own file. Its children's files lie in `folder`.
     fn add_file(
         &mut self,
         name: &str,

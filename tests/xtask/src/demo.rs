@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the two-character example, from XML to PNG, through a server of its own.
+//! `cargo xtask demo`: the two-character example, from XML to PNG, through its own server.
 
 mod outcome;
 

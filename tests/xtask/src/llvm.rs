@@ -19,7 +19,7 @@ const BUNDLE: &str = "tracel/tracel-llvm-23.1.0-4/.tracel-llvm-installed";
 /// 92 MB come over the network and are unpacked.
 const FETCH_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Where the build shall look for LLVM.
+/// Where the build looks for LLVM.
 pub(crate) struct Llvm {
     /// What `XDG_DATA_HOME` must be; `None` leaves it as it is.
     data_home: Option<PathBuf>,

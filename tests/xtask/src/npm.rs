@@ -50,7 +50,7 @@ pub(crate) fn install(package: &Path, folder: &Path) -> anyhow::Result<PathBuf> 
     // A package per platform contains the program; an installation script would download it if that package were missing.
     command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]).current_dir(folder);
     if let Err(error) = process::run(&mut command, INSTALL_LIMIT) {
-        // The next call shall not take what is there for a whole installation.
+        // The next call must not take a partial installation for a complete one.
         let _ = fs::remove_file(folder.join(PACKAGE[0]));
         return Err(error);
     }

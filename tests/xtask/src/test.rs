@@ -74,7 +74,7 @@ impl Verdict {
 ///
 /// # Errors
 ///
-/// A named check does not exist, or the run was interrupted. A check that fails is no error but an exit code.
+/// A named check does not exist, or the run was interrupted. A check that fails is not an error but an exit code.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<ExitCode> {
     let checks = select(&options.only)?;
     if options.list {

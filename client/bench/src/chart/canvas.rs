@@ -86,7 +86,7 @@ impl Chart {
         named.replace(INK_SVG, "currentColor")
     }
 
-    /// The chart as an SVG file of its own, on white.
+    /// The chart as a separate SVG file, on white.
     pub fn file(&self) -> String {
         let head = self.svg.find('>').map_or(0, |end| end + 1);
         let (head, body) = self.svg.split_at(head);

@@ -14,7 +14,7 @@ pub(crate) fn parse(text: &str) -> Result<Adapter, String> {
     while let Some((head, number)) = name.rsplit_once(':').filter(|_| scales.len() < 2) {
         let Ok(scale) = number.trim().parse::<f32>() else { break };
         if !scale.is_finite() {
-            return Err(format!("`{number}` is no factor; write a finite number, as in `{head}:0.8`"));
+            return Err(format!("`{number}` is not a factor; write a finite number, as in `{head}:0.8`"));
         }
         scales.insert(0, scale);
         name = head;

@@ -269,12 +269,7 @@ mod tests {
         assert_eq!((given.steps, given.solver()), (7, wire::Solver::Dpm));
         assert_eq!(parse("generate --solver euler_a").given.solver(), wire::Solver::EulerAncestral);
         for (place, option) in NUMBERS.iter().enumerate() {
-            assert_eq!(
-                *(option.field)(&mut given),
-                Some((place + 1) as f32),
-                "--{} fills a field of its own",
-                option.long
-            );
+            assert_eq!(*(option.field)(&mut given), Some((place + 1) as f32), "--{} fills its own field", option.long);
         }
         let message = json::dynamic(&given).unwrap();
         for field in json::descriptor::<Sampling>().unwrap().fields() {

@@ -1,4 +1,4 @@
-//! One snapshot as plain text, for scripts and streams that are no terminal.
+//! One snapshot as plain text, for scripts and streams that are not a terminal.
 
 use sakuga_client::proto::system::v1::{Activity, GpuStats};
 

@@ -24,10 +24,10 @@ pub(crate) enum Init {
         /// The same for the grain.
         grain: f64,
     },
-    /// `[dim, patch]`: every element of a patch goes to an element of its own, unchanged. The stream has three zones:
+    /// `[dim, patch]`: every element of a patch goes to its own element, unchanged. The stream has three zones:
     /// the first `patch` elements carry the latents, the next is the keel, the rest is free for what blocks make.
     Place,
-    /// `[dim]`: one number for each zone, scattered by a tenth of itself.
+    /// `[dim]`: one number for each zone, with a standard deviation of a tenth of it.
     Zones {
         /// In the zone of the latents.
         latents: f64,

@@ -190,7 +190,7 @@ impl<'t> Scanner<'t> {
     }
 }
 
-/// The character of the escape at `at`, and its end. Half a surrogate pair is no character and reads as U+FFFD.
+/// The character of the escape at `at`, and its end. Half a surrogate pair is not a character and reads as U+FFFD.
 pub(in crate::envelope) fn escaped(text: &str, at: usize) -> Option<(char, usize)> {
     let character = match text.as_bytes().get(at + 1)? {
         b'"' => '"',

@@ -1,4 +1,4 @@
-//! What the scripted model reports of itself: invented but consistent, so that its display can be tested.
+//! What the scripted model reports: invented but consistent figures, so that their display can be tested.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -4,7 +4,7 @@ use sakuga_model_core::{Area, Rgb8};
 
 use super::ResizeMode;
 
-/// How an image became as large as the picture. The file of a mask of the same size is placed likewise.
+/// How an image became as large as the picture. The file of a mask of the same size is placed in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Placement {
     /// As a whole; `None`: it had the size.

@@ -41,7 +41,7 @@ pub(crate) struct JobContext {
     pub device: String,
     /// What a user must know about the model.
     pub model_notice: String,
-    /// What the file of each picture that is drawn says of itself.
+    /// The text chunks of the file of each picture that is drawn.
     pub metadata: Vec<generation::ImageMetadata>,
 }
 

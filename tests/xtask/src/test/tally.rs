@@ -161,7 +161,7 @@ parity::vae skipped: no fixture set
 gemma3 skipped for a/b: the set does not have this part
 taef1: skipped, there is no a/b
 test jobs_are_skipped ... ok
-the files (2) skipped: they are no Rust
+the files (2) skipped: they are not Rust
 ";
         let verdict = read(output);
         assert_eq!((verdict.passed, verdict.skipped.len()), (6, 3), "{verdict:?}");

@@ -174,7 +174,7 @@ fn check_apart(items: &[Planned]) -> Result<(), Failure> {
             if let Some(other) = writers.insert(file.clone(), &item.name) {
                 let file = one_line(&file.display().to_string());
                 let text = format!("{} and {} would both write {file}", one_line(other), one_line(&item.name));
-                return Err(Failure::new(Exit::Unreadable, text).with_help("give each prompt a name of its own"));
+                return Err(Failure::new(Exit::Unreadable, text).with_help("give each prompt its own name"));
             }
         }
     }

@@ -47,7 +47,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Row>, Failure> {
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         let text = format!("two prompts have the name {}", one_line(pair[0]));
-        return Err(Failure::unreadable(path, text).with_help("give each a name of its own"));
+        return Err(Failure::unreadable(path, text).with_help("give each its own name"));
     }
     Ok(rows)
 }
