@@ -32,7 +32,6 @@ pub(crate) enum Instruction {
 /// What a piece of a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pattern {
-    /// A weight.
     Weight,
     /// A weight of zero or less, which asks for less of a thing.
     Against,
@@ -49,7 +48,6 @@ pub(crate) enum Pattern {
 pub(crate) struct Found {
     /// Where it stands.
     pub(crate) span: Range<usize>,
-    /// What it is.
     pub(crate) pattern: Pattern,
     /// What is written instead; `None` if only a person can say.
     pub(crate) plain: Option<String>,

@@ -33,7 +33,6 @@ pub(crate) enum ServerError {
         /// Why.
         reason: String,
     },
-    /// The queue is full.
     #[error("{} waiting already; try again in {} s", count(*.waiting, "job"), .retry_after.as_secs_f32().ceil())]
     QueueFull {
         /// Jobs that wait.
@@ -46,16 +45,11 @@ pub(crate) enum ServerError {
     ImagesFull,
     /// As many streams are open as may.
     #[error("{} open already; read them to their end or drop them", count(*.limit, "stream"))]
-    TooManyStreams {
-        /// The limit.
-        limit: usize,
-    },
+    TooManyStreams { limit: usize },
     /// A client has as many jobs as it may.
     #[error("`{client}` has {} queued or running, as many as one client may; wait for one to end", count(*.jobs, "job"))]
     ClientJobs {
-        /// The client.
         client: String,
-        /// Its jobs.
         jobs: usize,
         /// When to try again.
         retry_after: Duration,
@@ -63,7 +57,6 @@ pub(crate) enum ServerError {
     /// A client asks too often.
     #[error("`{client}` asks for more than {} a minute; try again in {} s", count(*.rate as usize, "job"), .retry_after.as_secs_f32().ceil())]
     ClientRate {
-        /// The client.
         client: String,
         /// Jobs that it may ask for in a minute.
         rate: u32,
@@ -103,7 +96,6 @@ pub(crate) enum ServerError {
     NameTaken {
         /// The name.
         request_id: String,
-        /// Its job.
         job_id: String,
     },
     /// There is no such job.
@@ -112,7 +104,6 @@ pub(crate) enum ServerError {
     /// There is no such picture.
     #[error("job {job_id} has no picture {image_index}: {why}")]
     NoPicture {
-        /// The job.
         job_id: String,
         /// Which picture.
         image_index: u32,
@@ -129,7 +120,6 @@ pub(crate) enum ServerError {
         "event {asked} of job {job_id} is not there; the oldest that is kept is {oldest}, and {next} will come next"
     )]
     SequenceRange {
-        /// The job.
         job_id: String,
         /// What was asked for.
         asked: u64,

@@ -145,7 +145,6 @@ pub(crate) struct Preview {
 pub(crate) struct FinishedImage {
     /// SHA-256 of the file.
     pub sha256: String,
-    /// SHA-256 of the pixels.
     pub pixels_sha256: String,
     /// Width in pixels.
     pub width_px: u32,
@@ -158,7 +157,6 @@ pub(crate) struct FinishedImage {
 /// Where a job's time went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct JobTimings {
-    /// In the queue.
     pub queued: Duration,
     /// The weights of the model to the device; `None`: they were there.
     pub load_model: Option<Duration>,

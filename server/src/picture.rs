@@ -17,7 +17,6 @@ pub(crate) const PARAMETERS_KEYWORD: &str = "parameters";
 pub(crate) struct TextChunk {
     /// Its keyword, 1 to 79 Latin-1 characters.
     pub keyword: &'static str,
-    /// Its text.
     pub text: String,
 }
 

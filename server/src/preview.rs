@@ -24,7 +24,6 @@ pub(crate) enum PreviewFormat {
     /// JPEG, quality 85.
     #[default]
     Jpeg,
-    /// PNG.
     Png,
     /// WebP, lossless.
     Webp,

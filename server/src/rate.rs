@@ -70,7 +70,6 @@ impl<C: Clock> RateLimiter<C> {
         Self { rate, state: Governor::direct_with_clock(rate.quota(), clock) }
     }
 
-    /// The rate.
     pub(crate) fn rate(&self) -> Rate {
         self.rate
     }

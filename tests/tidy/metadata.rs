@@ -9,7 +9,6 @@ use serde_json::Value;
 /// A library or a program of the workspace.
 #[derive(Debug)]
 pub(crate) struct Target {
-    /// Its package.
     pub package: String,
     /// The file that it begins with, as a path in the repository.
     pub source: PathBuf,

@@ -10,7 +10,6 @@ use sakuga_tidy::repository;
 pub(crate) struct TrackedFile {
     /// Its path in the repository, with `/`.
     pub path: String,
-    /// Its content.
     pub content: Vec<u8>,
 }
 

@@ -6,7 +6,6 @@ use super::stats::{Spread, bytes_f64};
 /// Bytes of a MiB.
 const MIB: f64 = 1_048_576.0;
 
-/// The median: `117.5`.
 pub(crate) fn median(spread: Option<Spread>, unit: f64) -> String {
     spread.map(|spread| number(spread.median / unit)).unwrap_or_default()
 }

@@ -28,7 +28,6 @@ pub(crate) struct CheckArguments {
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A prompt.
     Prompt,
     /// A negative prompt.
     Negative,
@@ -37,7 +36,6 @@ pub(crate) enum Kind {
 /// The outcome of a check, the same for both kinds.
 #[derive(Debug)]
 pub(crate) struct Outcome {
-    /// Whether it is valid.
     pub is_valid: bool,
     /// The findings.
     pub diagnostics: Vec<Diagnostic>,

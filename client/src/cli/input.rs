@@ -37,7 +37,6 @@ pub(crate) fn read_negative(path: &Path) -> Result<Input, Failure> {
     })
 }
 
-/// Reads a picture.
 pub(crate) fn read_picture(path: &Path) -> Result<Input, Failure> {
     read(path, MAX_PICTURE_BYTES, |_| String::new())
 }

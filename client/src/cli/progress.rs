@@ -83,7 +83,6 @@ impl Progress {
         }
     }
 
-    /// Shows an event.
     pub(crate) fn show(&mut self, event: &Event) {
         match &event.kind {
             EventKind::Accepted(_) => self.phase("accepted", ""),

@@ -3,9 +3,7 @@
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Size {
-    /// Width.
     pub width_px: u32,
-    /// Height.
     pub height_px: u32,
 }
 

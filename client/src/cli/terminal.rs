@@ -17,7 +17,6 @@ pub(crate) struct Terminal {
     pub is_unicode: bool,
     /// Columns to fill.
     pub width: usize,
-    /// Whether stderr is a terminal.
     pub stderr_is_watched: bool,
 }
 

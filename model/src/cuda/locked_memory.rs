@@ -59,7 +59,6 @@ impl LockedMemory {
         self.address as u64
     }
 
-    /// The memory as values.
     pub(crate) fn values_mut<T: Plain>(&mut self) -> &mut [T] {
         // SAFETY: the driver gave so many bytes, aligned to a page; the reference is exclusive; and every bit pattern is a
         // value of `T`, whatever the memory contains.

@@ -76,7 +76,6 @@ pub(crate) struct Branch {
 }
 
 impl Input {
-    /// Bytes of one of its values.
     fn value_bytes(self) -> usize {
         match self {
             Self::Bf16(_) => 2,

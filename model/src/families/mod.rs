@@ -100,7 +100,6 @@ pub struct WarmUpSize {
 
 /// A loaded checkpoint of any family.
 pub trait FamilyModel: Send {
-    /// What the model is.
     fn info(&self) -> &ModelInfo;
 
     /// The tokenizers, which other threads may use to count tokens.

@@ -114,7 +114,6 @@ impl Tensors {
         self.entries.contains_key(name)
     }
 
-    /// Names of all tensors.
     pub(crate) fn names(&self) -> Vec<String> {
         self.entries.keys().cloned().collect()
     }
@@ -125,7 +124,6 @@ impl Tensors {
         self.entries.keys().filter(|name| !touched.contains(*name)).cloned().collect()
     }
 
-    /// The shape of a tensor.
     pub(crate) fn shape(&self, name: &str) -> Vec<usize> {
         self.entry(name).0.clone()
     }

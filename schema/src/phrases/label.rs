@@ -5,7 +5,6 @@ use std::ops::Range;
 /// What a label announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Label {
-    /// The prompt.
     Prompt,
     /// The negative prompt.
     Negative,

@@ -20,7 +20,6 @@ struct Passage<'a> {
     is_verbatim: bool,
     /// Whether `<` and `&` are escaped where it stands.
     is_escaped: bool,
-    /// Whether it is one tag.
     is_tag: bool,
 }
 

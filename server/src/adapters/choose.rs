@@ -23,7 +23,6 @@ pub(crate) struct RequestedAdapter {
 /// Which adapter a request means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum AdapterSource {
-    /// The one with this name.
     Name(String),
     /// The one with this content, in hexadecimal digits.
     Sha256(String),

@@ -32,7 +32,6 @@ pub struct PictureLimits {
     pub bytes_max: u64,
     /// Pixels of its longer edge.
     pub edge_max: u32,
-    /// Pixels.
     pub pixels_max: u64,
 }
 
@@ -46,9 +45,7 @@ impl Default for PictureLimits {
 /// The format of a picture's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PictureFormat {
-    /// PNG.
     Png,
-    /// JPEG.
     Jpeg,
     /// WebP, lossy or lossless.
     Webp,
@@ -78,7 +75,6 @@ impl PictureFormat {
 /// What a file says besides its pixels, and what was done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PictureFacts {
-    /// The format.
     pub format: PictureFormat,
     /// The EXIF orientation that was applied, 1 to 8; 1: none.
     pub orientation: u8,
@@ -88,7 +84,6 @@ pub(crate) struct PictureFacts {
     pub color_profile: ColorProfile,
 }
 
-/// A decoded picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DecodedPicture {
     /// sRGB in 8 bits: rows from the top, `3 * width * height` bytes.
@@ -110,7 +105,6 @@ pub(crate) enum PictureError {
     /// The file is too large.
     #[error("the file has {bytes} bytes, and a picture may have {limit}; compress it, or make it smaller")]
     TooManyBytes {
-        /// Its bytes.
         bytes: u64,
         /// The bound.
         limit: u64,
@@ -121,9 +115,7 @@ pub(crate) enum PictureError {
         .limits.edge_max, .limits.pixels_max
     )]
     TooManyPixels {
-        /// Its width.
         width: u32,
-        /// Its height.
         height: u32,
         /// The bounds.
         limits: PictureLimits,
@@ -133,14 +125,10 @@ pub(crate) enum PictureError {
     Animated,
     /// The JPEG has too many scans.
     #[error("the JPEG has {scans} scans, and {JPEG_SCANS_MAX} are decoded; save it again")]
-    TooManyScans {
-        /// Its scans.
-        scans: usize,
-    },
+    TooManyScans { scans: usize },
     /// The file is damaged, or uses what the decoder does not know.
     #[error("the {} file cannot be decoded: {why}; save it again", .format.name())]
     Broken {
-        /// Its format.
         format: PictureFormat,
         /// What the decoder says.
         why: String,

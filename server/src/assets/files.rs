@@ -110,7 +110,6 @@ impl AssetFiles {
         }
     }
 
-    /// The assets that have a file.
     pub(crate) fn ids(&self) -> Vec<AssetId> {
         // A temporary folder is empty at first.
         let Place::Folder(folder) = &self.place else { return Vec::new() };

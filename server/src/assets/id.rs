@@ -33,7 +33,6 @@ impl AssetId {
         Self(hash.finalize().into())
     }
 
-    /// The id of these bytes.
     pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
@@ -75,7 +74,6 @@ pub(crate) struct AssetOwner {
 }
 
 impl AssetOwner {
-    /// The owner with this name.
     pub(crate) fn named(name: impl Into<Arc<str>>) -> Self {
         Self { name: name.into(), former: None }
     }

@@ -19,7 +19,6 @@ const RETRY_CONCURRENT: Duration = Duration::from_secs(1);
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// It has no token.
     #[error("this server needs a token; send `authorization: Bearer <token>`")]
     NoToken,
     /// Its `authorization` header is not a bearer token.
@@ -28,7 +27,6 @@ pub(crate) enum Refusal {
     /// No line of the token file has the token's hash.
     #[error("the token is unknown; ask the server's operator for one")]
     UnknownToken,
-    /// The token has expired.
     #[error("the token has expired; ask the server's operator for a new one")]
     ExpiredToken,
     /// The token was removed or has expired while the call was open.

@@ -15,7 +15,6 @@ use crate::picture::{self, EncodeError};
 /// A job whose pictures are drawn.
 #[derive(Debug)]
 pub(crate) struct FinishTask {
-    /// The job.
     pub job: Job,
     /// Its pictures, as [`GenerationSpec::drawn`](sakuga_model_core::GenerationSpec::drawn) names them.
     pub images: Vec<Rgb8>,

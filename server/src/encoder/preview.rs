@@ -12,7 +12,6 @@ use crate::preview::{self, PreviewPolicy};
 /// A picture to be previewed.
 #[derive(Debug)]
 pub(crate) struct PreviewTask {
-    /// Its job.
     pub handle: JobHandle,
     /// Where the preview is published.
     pub events: Arc<Journal>,

@@ -30,15 +30,12 @@ pub(crate) struct DeviceSample {
     pub memory_utilization_percent: Option<f32>,
     /// Bytes in use.
     pub memory_used_bytes: Option<u64>,
-    /// Bytes in all.
     pub memory_total_bytes: Option<u64>,
     /// Bytes that this process holds.
     pub process_memory_bytes: Option<u64>,
     /// Clock of the multiprocessors, in MHz.
     pub sm_clock_mhz: Option<u32>,
-    /// Clock of the memory, in MHz.
     pub memory_clock_mhz: Option<u32>,
-    /// Power, in watts.
     pub power_watts: Option<f32>,
     /// Temperature, in degrees Celsius.
     pub temperature_celsius: Option<f32>,
@@ -55,7 +52,6 @@ pub(crate) struct DeviceSample {
 /// The current rates of a device over PCIe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PcieRate {
-    /// Received, in bytes a second.
     pub receive_bytes_per_second: u64,
     /// Sent, in bytes a second.
     pub send_bytes_per_second: u64,
@@ -64,11 +60,9 @@ pub(crate) struct PcieRate {
 /// The device's memory that one process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ProcessMemory {
-    /// The process.
     pub pid: u32,
     /// Bytes that it holds.
     pub bytes: u64,
-    /// Whether it is this server.
     pub is_server: bool,
 }
 

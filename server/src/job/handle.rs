@@ -10,7 +10,6 @@ use crate::job_id::JobId;
 /// Identifies a job and cancels it. Clones refer to the same job.
 #[derive(Clone, Debug)]
 pub(crate) struct JobHandle {
-    /// The job.
     pub id: JobId,
     cancellation: Arc<Cancellation>,
 }

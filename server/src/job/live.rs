@@ -75,7 +75,6 @@ impl LiveJobs {
         self.count.subscribe()
     }
 
-    /// The handles of all live jobs.
     pub(crate) fn handles(&self) -> Vec<JobHandle> {
         self.jobs.lock().values().map(|(handle, _)| handle.clone()).collect()
     }

@@ -27,7 +27,6 @@ impl Jobs {
         Ok(self.with_progress(self.record(&id).await?.into_job()))
     }
 
-    /// Cancels a live job.
     pub(super) fn cancel_live(&self, id: &JobId, reason: CancelReason) {
         let handle = self.live.lock().get(id).map(|live| live.handle.clone());
         if let Some(handle) = handle {

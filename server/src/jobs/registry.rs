@@ -143,7 +143,6 @@ impl Jobs {
         self.dependencies.writer.store().corruption()
     }
 
-    /// The journal of a live job.
     pub(super) fn live_journal(&self, id: &JobId) -> Option<Arc<Journal>> {
         self.live.lock().get(id).map(|live| live.journal.clone())
     }

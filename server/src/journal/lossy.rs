@@ -63,7 +63,6 @@ impl LossyEvents {
         self.entries.get(index).map(|(_, entry)| entry)
     }
 
-    /// Bytes of all previews.
     #[cfg(test)]
     pub(super) fn preview_bytes(&self) -> usize {
         self.preview_bytes

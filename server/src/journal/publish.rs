@@ -50,7 +50,6 @@ impl Journal {
         Self { job, writer, hooks, state }
     }
 
-    /// The job.
     #[cfg(test)]
     pub(crate) fn job(&self) -> &JobId {
         &self.job

@@ -10,7 +10,6 @@ use super::publish::Journal;
 /// What a reader gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// An event.
     Event(Entry),
     /// The terminal event was read.
     End,

@@ -29,11 +29,9 @@ pub(crate) const END: &str = "end.json";
 pub(crate) const VERSION: u64 = 2;
 /// Bytes of the JSON files.
 pub(crate) const JSON_BYTES_MAX: u64 = 1 << 20;
-/// Bytes of a record.
 pub(crate) const RECORD_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of the events of a job.
 pub(crate) const EVENTS_BYTES_MAX: u64 = 1 << 30;
-/// Bytes of a picture.
 pub(crate) const PICTURE_BYTES_MAX: u64 = 1 << 30;
 /// Pictures of a job.
 const PICTURES_MAX: usize = 16;
@@ -65,7 +63,6 @@ pub(crate) fn check_head(head: &Value) -> Result<(), MaintenanceError> {
 /// A file of an archive: its size and its SHA-256.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sum {
-    /// Bytes.
     pub bytes: u64,
     /// SHA-256 in lower-case hexadecimal.
     pub sha256: String,
@@ -91,9 +88,7 @@ impl Sum {
 pub(crate) struct Entry {
     /// The first sequence number that no reader can have seen.
     pub reserved: u64,
-    /// The record.
     pub record: Sum,
-    /// The events.
     pub events: Sum,
     /// The pictures; `None`: missing in the folder that was exported.
     pub pictures: Vec<Option<Sum>>,

@@ -19,7 +19,6 @@ const SCAN: usize = 256;
 /// Something that is damaged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// The file.
     pub file: PathBuf,
     /// The job, if it is known.
     pub job: Option<String>,
@@ -43,11 +42,8 @@ pub(crate) struct Checked {
     pub jobs: usize,
     /// Those of them that have not ended.
     pub open: usize,
-    /// Events.
     pub events: usize,
-    /// Pictures.
     pub pictures: usize,
-    /// Bytes of the pictures.
     pub picture_bytes: u64,
     /// Assets, one for each owner that has it.
     pub assets: usize,

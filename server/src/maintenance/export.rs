@@ -22,11 +22,8 @@ const SCAN: usize = 256;
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Exported {
-    /// Jobs.
     pub jobs: usize,
-    /// Pictures.
     pub pictures: usize,
-    /// Assets.
     pub assets: usize,
     /// What could not be written, with its job or asset.
     pub left_out: Vec<(String, StoreError)>,

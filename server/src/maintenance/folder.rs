@@ -12,9 +12,7 @@ use crate::store::{ArtifactStore as _, StoreError};
 /// The files of a server that is stopped.
 pub(crate) struct DataFolder {
     path: PathBuf,
-    /// Its pictures.
     pub pictures: ObjectArtifacts,
-    /// The files of its assets.
     pub assets: AssetFiles,
 }
 
@@ -38,7 +36,6 @@ impl DataFolder {
         Ok(Self { path: path.to_owned(), pictures: pictures.map_err(failed)?, assets })
     }
 
-    /// The folder.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

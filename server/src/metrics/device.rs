@@ -14,7 +14,6 @@ use crate::gpu::DeviceSample;
 /// Figures that are not whole numbers, by device.
 type Figures = Family<[(&'static str, String); 1], Gauge<f64, AtomicU64>>;
 
-/// Of the device.
 #[derive(Debug, Default)]
 pub(super) struct DeviceMetrics {
     utilization: Figures,

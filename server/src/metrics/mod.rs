@@ -28,22 +28,17 @@ pub(crate) use models::ModelMetrics;
 /// The label of methods that this server does not have: a client must not fill the memory with invented names.
 const OTHER: &str = "other";
 
-/// All metrics.
 pub(crate) struct Metrics {
     registry: Registry,
-    /// Of connections.
     pub connections: ConnectionMetrics,
-    /// Of calls.
     pub calls: CallMetrics,
     /// Of the jobs that the engine runs.
     pub engine: EngineMetrics,
-    /// Of the models.
     pub models: ModelMetrics,
     queue: QueueMetrics,
     device: DeviceMetrics,
 }
 
-/// Of connections.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionMetrics {
     /// Open now.
@@ -63,7 +58,6 @@ pub(crate) struct ConnectionMetrics {
 type MethodAndCode = [(&'static str, Arc<str>); 2];
 type OneLabel = [(&'static str, &'static str); 1];
 
-/// Of calls.
 #[derive(Clone, Debug)]
 pub(crate) struct CallMetrics {
     methods: Arc<HashSet<Arc<str>>>,

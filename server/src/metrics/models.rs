@@ -12,7 +12,6 @@ use prometheus_client::registry::Registry;
 /// The label with the name of a model.
 type ModelLabel = [(&'static str, Arc<str>); 1];
 
-/// Of the models.
 #[derive(Clone, Debug)]
 pub(crate) struct ModelMetrics {
     loaded: Family<ModelLabel, Gauge>,

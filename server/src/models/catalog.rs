@@ -11,7 +11,6 @@ use crate::limits::Limits;
 /// A model of this server, on the device or not.
 #[derive(Clone)]
 pub(crate) struct ServedModel {
-    /// Which one.
     pub id: ModelId,
     /// What it is, and how it is run.
     pub info: EngineInfo,

@@ -25,9 +25,7 @@ pub(crate) enum ModelState {
 /// A model as it is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ModelStatus {
-    /// Which one.
     pub id: ModelId,
-    /// Its name.
     pub name: Arc<str>,
     /// Where its weights are.
     pub state: ModelState,
@@ -40,7 +38,6 @@ pub(crate) struct ModelStatus {
 /// What the table has to know of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ModelFacts {
-    /// Its name.
     pub name: Arc<str>,
     /// Bytes of its weights on the device.
     pub weight_bytes: u64,
@@ -53,7 +50,6 @@ pub(crate) struct ModelFacts {
 pub(crate) struct LoadPlan {
     /// The models that have to leave the device before.
     pub evicted: Vec<ModelId>,
-    /// How it is opened.
     pub options: OpenOptions,
 }
 
@@ -105,7 +101,6 @@ impl ModelTable {
         MemoryBudget { host_bytes: if has_copies { self.budget.host_bytes } else { 0 }, ..self.budget }
     }
 
-    /// The name of a model.
     pub(crate) fn name(&self, model: ModelId) -> &Arc<str> {
         &self.entry(model).facts.name
     }

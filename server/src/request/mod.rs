@@ -83,7 +83,6 @@ pub(crate) struct UncheckedRequest {
 pub(crate) enum PromptForm {
     /// Text in any envelope.
     Text(String),
-    /// Typed.
     Typed(Box<Prompt>),
 }
 
@@ -108,9 +107,7 @@ impl PromptForm {
 /// A negative prompt as it came.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum NegativeForm {
-    /// Text.
     Text(String),
-    /// Typed.
     Typed(Box<NegativePrompt>),
 }
 
@@ -148,7 +145,6 @@ impl Request {
         &self.request_id
     }
 
-    /// The prompt.
     pub(crate) fn prompt(&self) -> &Prompt {
         &self.prompt
     }
@@ -158,12 +154,10 @@ impl Request {
         self.strictness
     }
 
-    /// The negative prompt.
     pub(crate) fn negative(&self) -> Option<&NegativePrompt> {
         self.negative.as_ref()
     }
 
-    /// The model.
     pub(crate) fn model(&self) -> &str {
         &self.model
     }

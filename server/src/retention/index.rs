@@ -51,7 +51,6 @@ impl RetentionIndex {
         self.bytes += bytes;
     }
 
-    /// Removes a job.
     pub(super) fn remove(&mut self, job: &str) {
         if let Some((end, bytes)) = self.sizes.remove(job) {
             let key = (end, job.to_owned());

@@ -30,7 +30,6 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 /// How far a live job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobProgress {
-    /// It waits.
     Waiting {
         /// Jobs before it, the running one included.
         position: usize,
@@ -41,7 +40,6 @@ pub(crate) enum JobProgress {
     Running {
         /// Steps that are done.
         step: u32,
-        /// All steps.
         steps: u32,
         /// When it will end; `None` until a step was measured.
         eta: Option<Duration>,

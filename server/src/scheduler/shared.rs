@@ -264,7 +264,6 @@ impl Shared {
         unusable(&self.state.lock().models, model, error)
     }
 
-    /// The name of a model.
     pub(super) fn model_name(&self, model: ModelId) -> Arc<str> {
         self.state.lock().models.name(model).clone()
     }

@@ -48,7 +48,6 @@ pub(crate) struct Context {
     pub limits: Limits,
     /// Decides which job has the device.
     pub scheduler: Arc<Scheduler>,
-    /// The jobs.
     pub jobs: Arc<Jobs>,
     /// The files of clients.
     pub assets: Arc<Assets>,

@@ -106,7 +106,6 @@ enum Question {
     Nothing,
 }
 
-/// The answer to a question.
 enum Answer {
     /// An encoded `FileDescriptorProto`.
     File(Vec<u8>),

@@ -35,13 +35,11 @@ pub(crate) struct SchedulerSnapshot {
 /// The job that has the device, and its progress.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RunningJob {
-    /// The job.
     pub job_id: JobId,
     /// Its stage; `None` before the first.
     pub stage: Option<Stage>,
     /// Steps that are done.
     pub step: u32,
-    /// All steps.
     pub steps: u32,
 }
 

@@ -19,7 +19,6 @@ pub(crate) struct Series {
 }
 
 impl Series {
-    /// Samples of the device.
     pub(crate) fn samples(&self) -> impl DoubleEndedIterator<Item = &DeviceSample> + ExactSizeIterator {
         self.samples.iter()
     }

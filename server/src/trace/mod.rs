@@ -52,9 +52,7 @@ pub(crate) trait JobObserver: Send {
 /// A span that others can be part of, by the names that W3C Trace Context gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TraceParent {
-    /// The trace.
     pub trace_id: u128,
-    /// The span.
     pub span_id: u64,
     /// Whether the trace is kept.
     pub is_sampled: bool,

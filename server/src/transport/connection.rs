@@ -241,7 +241,6 @@ pub(crate) struct Connection {
 pub(crate) enum Stream {
     /// Without TLS.
     Plain(TcpStream),
-    /// With TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
 

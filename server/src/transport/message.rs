@@ -25,7 +25,6 @@ const ARRIVING_BYTES_MAX: usize = 64 << 20;
 /// What the messages of a method may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MessageLimits {
-    /// Bytes of a message.
     pub bytes_max: usize,
     /// Fields of a message, those within its messages included, each element of a repeated field counted.
     pub fields_max: usize,

@@ -15,7 +15,6 @@ use crate::request::{Expansion, NegativeForm, PromptForm, UncheckedRequest};
 use crate::wire::enumeration::known;
 use crate::wire::{images, sampling};
 
-/// A request.
 pub(crate) fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
     let mut faults = Vec::new();
     let preview = request.preview.unwrap_or_default();

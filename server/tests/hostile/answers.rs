@@ -32,7 +32,6 @@ use crate::uploads::{parts, picture};
 
 /// Bytes that a client takes unless it is configured otherwise.
 const PLAIN_BYTES_MAX: usize = 4 << 20;
-/// Bytes of a prompt.
 const PROMPT_BYTES: usize = 64 * 1024;
 /// Messages that are read of a stream that does not end by itself.
 const ENDLESS: usize = 3;

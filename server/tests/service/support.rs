@@ -85,7 +85,6 @@ pub(crate) fn request(steps: u32) -> GenerateRequest {
     }
 }
 
-/// The next event.
 pub(crate) async fn next(stream: &mut Streaming<GenerateResponse>) -> Option<GenerateEvent> {
     let message = tokio::time::timeout(PATIENCE, stream.message()).await.expect("an event in time");
     message.expect("the stream does not break").map(|response| response.event.expect("every message has an event"))

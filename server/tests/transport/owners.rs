@@ -200,7 +200,6 @@ impl Caller {
         tokio::time::timeout(PATIENCE, answer.into_inner().message()).await.expect("an answer in time")
     }
 
-    /// A job of this caller that has ended.
     async fn ended_job(&self) -> String {
         let mut generation = GenerationServiceClient::new(self.channel.clone());
         let mut stream = generation.generate(self.request(drawing())).await.expect("accepted").into_inner();

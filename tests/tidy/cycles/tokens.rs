@@ -19,30 +19,25 @@ pub(crate) enum Item {
         path: Vec<String>,
         /// The name that it brings into scope.
         name: Option<String>,
-        /// Its line.
         line: usize,
     },
     /// A path in code, or in a `use` within a function.
     Path {
         /// Its segments, the first of which is `crate`, `self` or `super`.
         path: Vec<String>,
-        /// Its line.
         line: usize,
     },
     /// `mod name { … }`
     InlineModule {
-        /// Its name.
         name: String,
         /// What stands between the braces.
         body: TokenStream,
     },
     /// `mod name;`
     FileModule {
-        /// Its name.
         name: String,
         /// The file of `#[path = "…"]`.
         path: Option<String>,
-        /// Its line.
         line: usize,
     },
 }

@@ -14,7 +14,6 @@ use crate::process;
 use crate::server::{self, Server};
 use crate::workspace::Workspace;
 
-/// The prompt.
 const PROMPT: &str = "schema/examples/two_girls.xml";
 
 /// The seed: fixed, so that every demo draws the picture of the README.

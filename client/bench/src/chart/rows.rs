@@ -14,7 +14,6 @@ const NAME_PX: u32 = 190;
 /// Half the height of a bar, where a row has the height 1.
 const HALF: f64 = 0.33;
 
-/// One row.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Row {
     /// What it is.

@@ -10,11 +10,8 @@ use crate::cli::terminal::Terminal;
 /// Shows a run while it is measured.
 #[derive(Debug)]
 pub(crate) enum Progress {
-    /// A bar.
     Bar(ProgressBar),
-    /// Lines.
     Lines,
-    /// Nothing.
     Nothing,
 }
 

@@ -188,7 +188,6 @@ pub(crate) enum PreviewMethod {
 }
 
 impl PreviewMethod {
-    /// The method on the wire.
     pub(crate) fn to_wire(self) -> wire::PreviewMethod {
         match self {
             Self::None => wire::PreviewMethod::None,
@@ -210,7 +209,6 @@ pub(crate) enum PreviewFormat {
 }
 
 impl PreviewFormat {
-    /// The format on the wire.
     pub(crate) fn to_wire(self) -> wire::ImageFormat {
         match self {
             Self::Jpeg => wire::ImageFormat::Jpeg,
@@ -225,7 +223,6 @@ impl PreviewFormat {
 pub(crate) enum Seed {
     /// -1: the server chooses.
     Random,
-    /// This one.
     Fixed(u64),
 }
 

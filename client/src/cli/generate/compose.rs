@@ -24,7 +24,6 @@ use crate::cli::units;
 
 /// A request that is ready to be sent.
 pub(crate) struct Composed {
-    /// The request.
     pub request: GenerateRequest,
     /// The texts that were read, with their findings; none for a request from a picture.
     pub texts: Vec<CheckedText>,
@@ -39,9 +38,7 @@ pub(crate) struct Composed {
 pub(crate) struct CheckedText {
     /// Whether it is the prompt or the negative prompt.
     pub kind: Kind,
-    /// The text.
     pub input: Input,
-    /// The findings.
     pub findings: Vec<Finding>,
 }
 

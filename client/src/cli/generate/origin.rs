@@ -20,7 +20,6 @@ pub(crate) struct Origin {
     pub image_index: u32,
     /// Pictures of its batch.
     pub images: u32,
-    /// SHA-256 of its pixels.
     pub pixels_sha256: String,
     /// The device that drew it.
     pub device: String,

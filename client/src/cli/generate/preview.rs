@@ -24,7 +24,6 @@ const MAX_BYTES: u64 = 1 << 30;
 /// What a file takes at least.
 const FILE_BYTES: u64 = 4096;
 
-/// Previews as files.
 pub(crate) struct PreviewFiles {
     directory: PathBuf,
     written: usize,
@@ -95,7 +94,6 @@ impl InlinePictures {
         self.protocol.show(&preview.data, PREVIEW_COLUMNS);
     }
 
-    /// Shows a result.
     pub(crate) fn show_result(&self, file: &[u8]) {
         self.protocol.show(file, RESULT_COLUMNS);
     }

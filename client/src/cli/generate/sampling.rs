@@ -181,7 +181,6 @@ pub(crate) fn is_guidance_off(sampling: &Sampling) -> bool {
     sampling.guidance_scale == Some(1.0) || sampling.guidance_until.is_some_and(|until| until <= 0.0)
 }
 
-/// The solvers.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Solver {
     /// One evaluation a step.

@@ -44,7 +44,6 @@ const SAMPLING: [Setting; 9] = sampling_settings!(
     "shift"
 );
 
-/// Every other setting.
 const OTHERS: [Setting; 7] = [
     Setting {
         key: "seed",

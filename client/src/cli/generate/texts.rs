@@ -12,7 +12,6 @@ use crate::cli::input::{self, Input};
 /// The texts of a request before they are checked.
 #[derive(Clone, Default)]
 pub(crate) struct Texts {
-    /// The prompt.
     pub prompt: Option<Input>,
     /// The negative prompt.
     pub negative: Option<Input>,

@@ -41,7 +41,6 @@ pub(crate) enum Update {
 pub(crate) enum Action {
     /// None outside the model.
     None,
-    /// Quit.
     Quit,
     /// Cancel this job.
     Cancel(String),
@@ -86,7 +85,6 @@ pub(crate) struct Device {
 /// The running job, from its own events.
 #[derive(Default)]
 pub(crate) struct Running {
-    /// The job.
     pub job_id: String,
     /// Its last step.
     pub step: Option<Step>,

@@ -65,7 +65,6 @@ impl Canvas {
         self.has_shading
     }
 
-    /// Fills a shape.
     pub(crate) fn fill(&mut self, shape: &Shape, color: Rgb) {
         self.fill_faded(shape, color, 1.0);
     }

@@ -118,7 +118,6 @@ impl Shape {
         Self(rect.and_then(PathBuilder::from_oval))
     }
 
-    /// A circle.
     #[must_use]
     pub(crate) fn circle(center: Point, radius: f32) -> Self {
         Self::ellipse(center, radius, radius)
@@ -130,7 +129,6 @@ impl Shape {
         Self(Rect::from_ltrb(left, top, right, bottom).map(PathBuilder::from_rect))
     }
 
-    /// A polygon.
     #[must_use]
     pub(crate) fn polygon(points: &[Point]) -> Self {
         let knots: Vec<Knot> = points.iter().map(|&(x, y)| k(x, y)).collect();

@@ -15,11 +15,9 @@ pub(super) struct Members<'v> {
     tags: Option<&'v Value>,
     /// Elements of the prompt with their names; the key's place is absent for an entry of `characters`.
     elements: Vec<Element<'v>>,
-    /// The caption.
     pub(super) caption: Option<&'v Value>,
     /// The negative prompts; more than one is a fault.
     pub(super) negative: Vec<&'v Value>,
-    /// The system prompt.
     pub(super) system_prompt: Option<&'v Value>,
     /// Second prompts.
     pub(super) second: Vec<Range<usize>>,

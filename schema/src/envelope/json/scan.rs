@@ -10,7 +10,6 @@ const DEEPEST: usize = 128;
 pub(super) struct Value {
     /// The whole value.
     pub(super) span: Range<usize>,
-    /// What it is.
     pub(super) kind: Kind,
     /// The inside of each key, and the value.
     pub(super) members: Vec<(Range<usize>, Value)>,

@@ -27,7 +27,6 @@ pub(super) fn loading(weight_bytes: u64) -> Vec<LoadingPhase> {
         .into()
 }
 
-/// How it computes.
 pub(super) fn compute_paths() -> Vec<ComputePath> {
     let path = |network, reason: &str| ComputePath { network, implementation: "script".into(), reason: reason.into() };
     vec![path("products", ""), path("attention", "the script loads no kernels")]

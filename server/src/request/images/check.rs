@@ -20,7 +20,6 @@ use crate::error::Violation;
 pub(crate) struct Surroundings<'a> {
     /// Files that the caller uploaded.
     pub uploads: &'a dyn Uploads,
-    /// The model.
     pub model: &'a ModelInfo,
     /// Pixels that a picture may have.
     pub pixels_max: u64,
@@ -50,7 +49,6 @@ pub(crate) struct Drawn {
     pub size_px: Option<[u32; 2]>,
     /// What the pictures begin from.
     pub init: Option<InitImage>,
-    /// The second pass.
     pub second_pass: Option<SecondPass>,
 }
 

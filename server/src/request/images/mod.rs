@@ -30,7 +30,6 @@ pub(crate) struct UncheckedImages {
     pub init: Option<UncheckedInit>,
     /// What of it is drawn again.
     pub mask: Option<UncheckedMask>,
-    /// The second pass.
     pub second_pass: Option<UncheckedSecondPass>,
 }
 
@@ -125,7 +124,6 @@ pub(crate) struct Images {
     pub init: Option<Init>,
     /// What of it is drawn again.
     pub mask: Option<MaskFacts>,
-    /// The second pass.
     pub second_pass: Option<SecondPassFacts>,
 }
 
@@ -155,7 +153,6 @@ pub(crate) struct MaskFacts {
     pub padding_px: Option<u32>,
 }
 
-/// The second pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct SecondPassFacts {
     /// The size after it, as a multiple of the size before it.

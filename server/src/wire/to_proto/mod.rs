@@ -33,11 +33,9 @@ pub(crate) use tokens::token_count;
 /// What the events of one job say besides what happened.
 #[derive(Clone, Debug)]
 pub(crate) struct JobContext {
-    /// The job.
     pub job_id: JobId,
     /// The request, complete.
     pub resolved: generation::GenerateRequest,
-    /// The device.
     pub device: String,
     /// What a user must know about the model.
     pub model_notice: String,
@@ -45,7 +43,6 @@ pub(crate) struct JobContext {
     pub metadata: Vec<generation::ImageMetadata>,
 }
 
-/// One event.
 pub(crate) fn event(context: &JobContext, event: Event) -> generation::GenerateEvent {
     let body = match event.body {
         EventBody::Accepted { diagnostics } => generate_event::Event::Accepted(generation::Accepted {

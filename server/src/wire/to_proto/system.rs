@@ -37,7 +37,6 @@ pub(crate) fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
     }
 }
 
-/// A model.
 pub(crate) fn model(served: &ServedModel) -> system::Model {
     let info = &served.info.model;
     system::Model {

@@ -8,7 +8,6 @@ use crate::test::context::Context;
 use crate::test::{Verdict, deny, dist, failures, languages, protos, slowest, studio, tally, training};
 use crate::{demo, llvm};
 
-/// One check.
 pub(crate) struct Check {
     /// What a person types to run it alone.
     pub name: &'static str,
@@ -18,7 +17,6 @@ pub(crate) struct Check {
     pub run: fn(&Context<'_>) -> anyhow::Result<Verdict>,
 }
 
-/// Every check.
 pub(crate) const CHECKS: &[Check] = &[
     Check { name: "format", what: "Rust is formatted", run: format },
     Check { name: "fetch", what: "Cargo.lock is current and every crate can be downloaded", run: fetch },

@@ -22,7 +22,6 @@ const PROGRAM: &str = "test program: ";
 pub(crate) struct Timed {
     /// Its program without folder and hash, and its name: `parity vae::decoder`.
     pub name: String,
-    /// Seconds.
     pub seconds: f64,
 }
 

@@ -110,7 +110,6 @@ fn create_folder(folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| Failure::unwritable(folder, error))
 }
 
-/// One job.
 struct Job {
     name: String,
     /// `None` if it cannot be drawn.

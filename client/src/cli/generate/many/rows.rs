@@ -25,7 +25,6 @@ pub(crate) struct Row {
     pub prompt: Result<Input, String>,
     /// Its own negative prompt.
     pub negative: Option<Input>,
-    /// Its settings.
     pub settings: Vec<(Setting, String)>,
 }
 

@@ -9,7 +9,6 @@ use super::{Specs, TensorSpec};
 use crate::checkpoint::synthetic::init::Init;
 use crate::checkpoint::synthetic::preset::VaeSize;
 
-/// Channels of the latents.
 const LATENT_CHANNELS: usize = 16;
 /// Spread of a convolution's response to a smooth input of spread 1.
 const MIX: f64 = 1.4;

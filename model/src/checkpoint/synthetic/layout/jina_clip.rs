@@ -47,7 +47,6 @@ pub(crate) fn config(jina: &JinaSize) -> Value {
     })
 }
 
-/// All tensors.
 pub(crate) fn tensors(jina: &JinaSize) -> Vec<TensorSpec> {
     let JinaSize { hidden, ffn, lora_rank: rank, .. } = *jina;
     let mut specs = Specs::default();

@@ -53,7 +53,6 @@ pub(crate) fn config(dit: &DitSize, gemma: &GemmaSize, jina: &JinaSize) -> Value
     })
 }
 
-/// All tensors.
 pub(crate) fn tensors(dit: &DitSize, gemma: &GemmaSize, jina: &JinaSize) -> Vec<TensorSpec> {
     let dim = dit.dim;
     let adaln = dim.min(1024);
