@@ -85,7 +85,6 @@ mod service;
 mod settings;
 pub mod store;
 mod studio;
-mod sync;
 mod telemetry;
 mod trace;
 mod transport;

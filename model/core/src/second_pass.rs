@@ -27,7 +27,7 @@ pub enum Upscaler {
 }
 
 impl Upscaler {
-    /// All upscalers.
+    /// Every upscaler, in the order of the documentation.
     pub const ALL: [Self; 2] = [Self::Lanczos, Self::LatentBilinear];
 
     /// The lower-case name, such as `latent-bilinear`.

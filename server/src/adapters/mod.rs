@@ -8,9 +8,10 @@ mod folder;
 mod listing;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use sakuga_model_core::AdapterChoice;
 
 pub(crate) use choose::{AdapterSource, RequestedAdapter};
@@ -42,15 +43,15 @@ impl Adapters {
 
     /// What is known of the folder.
     pub(crate) fn listing(&self) -> Arc<Listing> {
-        self.listing.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.listing.read().clone()
     }
 
     /// Scans the folder and reads what is new in it. Blocks.
     pub(crate) fn scan(&self) {
         let Some(watch) = &self.watch else { return };
-        let changed = watch.lock().unwrap_or_else(PoisonError::into_inner).scan();
+        let changed = watch.lock().scan();
         if let Some(listing) = changed {
-            *self.listing.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(listing);
+            *self.listing.write() = Arc::new(listing);
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use parking_lot::RwLock;
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 use tokio_util::sync::CancellationToken;
@@ -81,7 +82,7 @@ impl Tokens {
         if entries.is_empty() {
             tracing::warn!(file = %self.path.display(), "no token is valid: the file is missing or empty");
         }
-        let mut current = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.known.write();
         let before = std::mem::take(&mut *current);
         *current = Arc::new(known(entries, &before));
         let is_kept = |old: &KnownToken| current.iter().any(|new| new.is_same(old));
@@ -129,7 +130,7 @@ impl Tokens {
     }
 
     fn current(&self) -> Arc<Vec<KnownToken>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known.read().clone()
     }
 }
 

@@ -1,12 +1,13 @@
 //! The thread that samples, as often as its fastest subscriber wants, and not at all without one.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use parking_lot::{Condvar, Mutex};
+
 use super::{DeviceSample, Probe};
 use crate::limits::Limits;
-use crate::sync::lock;
 
 /// Samples of one moment.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +87,7 @@ impl Sampler {
 
     fn enlist(&self, interval: Duration, wants_others: bool, deliver: Deliver) -> Subscription {
         let interval = interval.max(Limits::STATS_INTERVAL_MIN);
-        let mut subscribers = lock(&self.shared.subscribers);
+        let mut subscribers = self.shared.subscribers.lock();
         let id = subscribers.next_id;
         subscribers.next_id += 1;
         subscribers.list.push(Subscriber { id, interval, due: Instant::now(), wants_others, deliver });
@@ -98,13 +99,13 @@ impl Sampler {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        lock(&self.shared.subscribers).list.retain(|subscriber| subscriber.id != self.id);
+        self.shared.subscribers.lock().list.retain(|subscriber| subscriber.id != self.id);
     }
 }
 
 impl Drop for Sampler {
     fn drop(&mut self) {
-        lock(&self.shared.subscribers).is_closing = true;
+        self.shared.subscribers.lock().is_closing = true;
         self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take() {
             // A sample takes milliseconds; a panic in the probe has already been printed.
@@ -115,21 +116,18 @@ impl Drop for Sampler {
 
 fn sample_until_closed(shared: &Shared, mut probe: Box<dyn Probe>) {
     loop {
-        let mut subscribers = lock(&shared.subscribers);
+        let mut subscribers = shared.subscribers.lock();
         loop {
             if subscribers.is_closing {
                 return;
             }
             let now = Instant::now();
             let next = subscribers.list.iter().map(|subscriber| subscriber.due).min();
-            subscribers = match next {
-                None => shared.changed.wait(subscribers).unwrap_or_else(PoisonError::into_inner),
-                Some(due) if due > now => {
-                    let waited = shared.changed.wait_timeout(subscribers, due - now);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
+            match next {
+                None => shared.changed.wait(&mut subscribers),
+                Some(due) if due > now => _ = shared.changed.wait_for(&mut subscribers, due - now),
                 Some(_) => break,
-            };
+            }
         }
         let now = Instant::now();
         let wants_others = subscribers.list.iter().any(|one| one.wants_others && one.due <= now);
@@ -137,7 +135,7 @@ fn sample_until_closed(shared: &Shared, mut probe: Box<dyn Probe>) {
         let own = probe.sample();
         let others = if wants_others { probe.others() } else { Vec::new() };
         let devices = Devices { own: &own, others: &others };
-        for subscriber in lock(&shared.subscribers).list.iter_mut().filter(|one| one.due <= now) {
+        for subscriber in shared.subscribers.lock().list.iter_mut().filter(|one| one.due <= now) {
             // It subscribed to all devices during this round; the next round includes it.
             if subscriber.wants_others && !wants_others {
                 continue;

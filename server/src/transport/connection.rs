@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -21,7 +22,6 @@ use tonic::transport::server::Connected;
 use super::config::TransportConfig;
 use crate::auth::identity::ClientCertificate;
 use crate::metrics::ConnectionMetrics;
-use crate::sync::lock;
 
 /// The connections that are open.
 pub(crate) struct Connections {
@@ -57,7 +57,7 @@ impl Connections {
     pub(crate) fn admit(self: &Arc<Self>) -> Option<Slot> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let activity = Arc::new(Activity::new(self.handshake_timeout, self.idle_timeout));
-        let mut open = lock(&self.open);
+        let mut open = self.open.lock();
         if open.len() >= self.connections_max {
             let candidates = open.iter().filter_map(|(id, activity)| Some((activity.expendable()?, *id)));
             let Some((_, longest)) = candidates.min() else {
@@ -76,7 +76,7 @@ impl Connections {
 
     /// Closes every open connection, with or without calls. Used at the end of a drain.
     pub(crate) fn close_all(&self) {
-        for activity in lock(&self.open).values() {
+        for activity in self.open.lock().values() {
             activity.closing.cancel();
         }
     }
@@ -103,7 +103,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut open = lock(&self.connections.open);
+        let mut open = self.connections.open.lock();
         open.remove(&self.id);
         self.connections.metrics.open.set(open.len() as i64);
     }
@@ -144,12 +144,12 @@ impl Activity {
 
     /// Counts a call until the guard is dropped. A connection that only answers keepalive probes is idle.
     pub(crate) fn begin_call(self: &Arc<Self>) -> CallGuard {
-        lock(&self.state).calls += 1;
+        self.state.lock().calls += 1;
         CallGuard { activity: self.clone(), is_identified: false }
     }
 
     fn received_bytes(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if !state.has_received {
             state.has_received = true;
             state.since = Instant::now();
@@ -158,7 +158,7 @@ impl Activity {
 
     /// How expendable the connection is, the most first; `None` if it has calls with an identity.
     fn expendable(&self) -> Option<(Expendable, Instant)> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let rank = match (state.calls, state.identified_calls, state.had_identity) {
             (0, _, false) => Expendable::IdleStranger,
             (0, _, true) => Expendable::Idle,
@@ -170,7 +170,7 @@ impl Activity {
 
     /// When the connection is closed as idle, unless a call begins before.
     fn deadline(&self) -> Instant {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let timeout = if state.has_received { self.idle_timeout } else { self.handshake_timeout };
         let since = if state.calls == 0 { state.since } else { Instant::now() };
         since + timeout
@@ -199,7 +199,7 @@ impl CallGuard {
     /// Notes that the call has an identity, or needs none.
     pub(crate) fn identify(&mut self) {
         if !std::mem::replace(&mut self.is_identified, true) {
-            let mut state = lock(&self.activity.state);
+            let mut state = self.activity.state.lock();
             state.identified_calls += 1;
             state.had_identity = true;
         }
@@ -208,7 +208,7 @@ impl CallGuard {
 
 impl Drop for CallGuard {
     fn drop(&mut self) {
-        let mut state = lock(&self.activity.state);
+        let mut state = self.activity.state.lock();
         state.calls -= 1;
         state.identified_calls -= usize::from(self.is_identified);
         state.since = Instant::now();
@@ -253,7 +253,7 @@ impl Connection {
         };
         let activity = slot.activity.clone();
         // The first byte has its own timeout, which begins after the handshake.
-        lock(&activity.state).since = Instant::now();
+        activity.state.lock().since = Instant::now();
         Self {
             stream,
             timer: Box::pin(tokio::time::sleep_until(activity.deadline())),

@@ -3,11 +3,10 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
-
-use crate::sync::lock;
 
 /// Calls that may be open, over all addresses.
 pub(crate) const OPEN_CALLS_MAX: usize = 256;
@@ -41,7 +40,7 @@ pub(crate) struct OpenCall {
 impl OpenCalls {
     /// Begins a call. At the limit of open calls, the oldest call of the address with the most open calls is closed.
     pub(crate) fn begin(self: &Arc<Self>, address: Option<IpAddr>) -> OpenCall {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.calls.len() >= OPEN_CALLS_MAX
             && let Some(oldest) = oldest_of_the_busiest(&state.calls)
         {
@@ -73,7 +72,7 @@ impl OpenCall {
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
-        lock(&self.calls.state).calls.retain(|call| call.id != self.id);
+        self.calls.state.lock().calls.retain(|call| call.id != self.id);
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -51,7 +52,7 @@ impl Tls {
     pub(crate) fn reload(&self) -> Result<(), CredentialError> {
         let fresh = Arc::new(server_config(&self.files, self.speaks_http1)?);
         let revoked = revoked(&self.files)?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        *self.current.write() = fresh;
         self.revoked.send_replace(revoked);
         Ok(())
     }
@@ -69,7 +70,7 @@ impl Tls {
 
     /// The acceptor of the next handshake.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone().into()
+        self.current.read().clone().into()
     }
 }
 
