@@ -246,7 +246,7 @@ async fn a_full_disk_refuses_new_jobs_and_the_running_job_waits_for_space() {
     {
         let disk = Disk::default();
         let mut server = server(&disk, 5).await;
-        let job_id = server.create("running", 20).await.expect("accepted");
+        let job_id = server.create("running", 100).await.expect("accepted");
         let mut seen = Seen::default();
         let mut jobs = server.jobs.clone();
         // It has begun when the disk goes, and not ended.

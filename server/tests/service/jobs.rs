@@ -309,7 +309,9 @@ async fn a_job_ends_with_its_last_reader_only_if_it_was_asked_to() {
         (graceful, true),
         (JobOptions::default(), false),
     ] {
-        let job_id = create(&server, request(60), options).await.expect("accepted").job_id;
+        // Four seconds for those that are cancelled before.
+        let steps = if ends { 200 } else { 10 };
+        let job_id = create(&server, request(steps), options).await.expect("accepted").job_id;
         let mut stream = watch(&server, &job_id, None).await.expect("there");
         events(&mut stream, |event| name(event) == "step").await;
         drop(stream);

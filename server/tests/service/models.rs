@@ -222,7 +222,8 @@ async fn a_model_that_cannot_be_loaded_is_refused_until_a_load_succeeds() {
 #[tokio::test]
 async fn jobs_of_a_loaded_model_go_first_within_the_bound() {
     let server = Server::start(config(vec![steps_of_ms(10), quick()], Some(1), 0)).await;
-    let first = create(&server, "a", 20).await;
+    // A second, in which the others are created.
+    let first = create(&server, "a", 100).await;
     let other = create(&server, "b", 1).await;
     let mut same = Vec::new();
     for _ in 0..OVERTAKEN_MAX + 2 {
