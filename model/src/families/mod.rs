@@ -19,8 +19,8 @@
 //!      family has. [`PromptText`](sakuga_model_core::PromptText) says how the server renders prompts for it.
 //!    - `text.rs` tokenizes and counts, `denoise.rs` evaluates the denoiser under guidance, `preview.rs` has the linear preview of
 //!      its latents, `adapters.rs` maps names of adapters to its tensors, `synthetic.rs` writes small random checkpoints.
-//!    - `pipeline.rs` implements [`FamilyModel`]. `Drawing` decodes, `StepReporter` reports steps and previews, `Profiler` reports
-//!      operations, `fingerprint.rs` identifies the files.
+//!    - `pipeline.rs` implements [`FamilyModel`], and `FamilyStages` of `generate.rs`: it reads texts and computes steps. `Drawing`
+//!      decodes, `StepReporter` reports steps and previews, `Profiler` reports operations, `fingerprint.rs` identifies the files.
 //! 4. The solver: flow matching is integrated by [`sampler::solver`](crate::sampler::solver). Noise and v predictions at discrete
 //!    training times use [`sampler::diffusion`](crate::sampler::diffusion).
 //! 5. A test of the server draws with a synthetic checkpoint. `sakuga-model-core` and the server change only if the family reads
@@ -31,6 +31,7 @@
 mod adapters;
 mod drawing;
 mod fingerprint;
+mod generate;
 mod index_keys;
 mod load_clock;
 pub mod newbie;
@@ -100,6 +101,7 @@ pub struct WarmUpSize {
 
 /// A loaded checkpoint of any family.
 pub trait FamilyModel: Send {
+    /// Name, sizes, encoders, stages and defaults.
     fn info(&self) -> &ModelInfo;
 
     /// The tokenizers, which other threads may use to count tokens.
