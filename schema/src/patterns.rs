@@ -311,7 +311,7 @@ fn markdown(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<Stri
             add(open..close, Pattern::Markdown, Some(inside[..length].trim().to_owned()));
             from = close;
         }
-        // The other mark stands behind the next comma: `**red scarf, snow**`.
+        // The other mark stands after the next comma: `**red scarf, snow**`.
         let is_edge = piece.starts_with(marks) || piece.ends_with(marks);
         let plain = piece.trim_matches(|mark: char| marks.contains(mark));
         if is_edge && marks.len() == 2 && has_word(plain) && !plain.contains(marks) {

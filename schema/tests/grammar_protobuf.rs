@@ -220,7 +220,7 @@ impl Walk<'_> {
         self.seen.insert(found.full_name().to_owned());
         let name = found.name();
         let prefix = name.to_uppercase();
-        // A name that begins with a digit behind its prefix is not valid in C#.
+        // A name that begins with a digit after its prefix is not valid in C#.
         let constant = |value: &str| format!("{prefix}_{}", value.trim_start_matches(char::is_numeric).to_uppercase());
         let expected = std::iter::once("unspecified").chain(values.iter().copied());
         for (value, number) in expected.clone().zip(0..) {

@@ -18,7 +18,7 @@ rule! {
 
 const HELP: &str = "move it to its own file (`sakuga generate --negative FILE`), or to `negative` of the request";
 
-/// A negative prompt behind its label.
+/// A negative prompt after its label.
 pub(crate) fn labelled(label: Range<usize>, content: Range<usize>) -> Finding {
     let span = if label.is_empty() { content } else { label };
     Finding::new(&RULE, span, "what follows is read as the negative prompt").help(HELP)

@@ -14,7 +14,7 @@ rule! {
     good: "<character_1>\n<n>miku</n>\n<gender>1girl</gender>\n</character_1>\n";
 }
 
-/// A tag with something behind its name that is not an attribute.
+/// A tag with something after its name that is not an attribute.
 pub(crate) fn attributes(tag: Range<usize>, junk: Range<usize>, source: &str) -> Finding {
     let message = format!("`{}` is not an attribute and is left out", excerpt(&source[junk.clone()]));
     Finding::new(&RULE, tag, message).fix("remove it", [remove(junk)])

@@ -49,7 +49,7 @@ pub(crate) struct Usage {
     pub quota: u64,
 }
 
-/// Where a page of a list begins: behind the asset with this time and name.
+/// Where a page of a list begins: after the asset with this time and name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Page {
     created: SystemTime,

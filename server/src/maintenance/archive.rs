@@ -141,7 +141,7 @@ impl AssetEntry {
     }
 }
 
-/// Encoded events, one behind the other.
+/// Encoded events, one after the other.
 pub(crate) fn join<'a>(events: impl IntoIterator<Item = &'a Bytes>) -> Vec<u8> {
     let mut joined = Vec::new();
     for event in events {

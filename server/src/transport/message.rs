@@ -142,7 +142,7 @@ fn packed(kind: &Kind, value: &[u8]) -> usize {
     }
 }
 
-/// A number of at most ten bytes, and what is behind it.
+/// A number of at most ten bytes, and what is after it.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0_u64;
     for (place, byte) in bytes.iter().take(10).enumerate() {

@@ -153,7 +153,7 @@ async fn an_archive_that_is_altered_or_cut_off_is_refused() {
         let (mut flipped, cut) = (good.clone(), good[..at].to_vec());
         flipped[at] ^= 0x10;
         for (what, bytes) in [("flipped", flipped), ("cut", cut)] {
-            // Padding has no meaning, and nothing but padding comes behind the last file.
+            // Padding has no meaning, and nothing but padding comes after the last file.
             let is_padding = if what == "flipped" { good[at] == 0 } else { good[at..].iter().all(|byte| *byte == 0) };
             std::fs::write(&bad, bytes).expect("written");
             std::fs::create_dir(&to).expect("made");

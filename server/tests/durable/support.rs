@@ -64,7 +64,7 @@ impl Seen {
         self.events.last().is_some_and(is_terminal)
     }
 
-    /// Goes on behind the last event until the end or until the connection breaks.
+    /// Goes on after the last event until the end or until the connection breaks.
     pub(crate) async fn follow(&mut self, jobs: &mut JobServiceClient<Channel>, job_id: &str) -> Result<(), Status> {
         let call = WatchJobRequest {
             job_id: job_id.into(),

@@ -124,7 +124,7 @@ impl Graph {
 /// Name and version.
 type Id = (String, String);
 
-/// The packages that `cargo tree` lists: `name vVERSION`, and more behind it.
+/// The packages that `cargo tree` lists: `name vVERSION`, and more after it.
 fn linked(tree: &str) -> anyhow::Result<BTreeSet<Id>> {
     let mut found = BTreeSet::new();
     for line in tree.lines().filter(|line| !line.is_empty()) {

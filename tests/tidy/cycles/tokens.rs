@@ -232,7 +232,7 @@ fn path_of(attribute: &Group) -> Option<String> {
     (name.trim() == "path").then(|| value.trim().trim_matches('"').to_owned())
 }
 
-/// Where the item ends whose attributes begin here: behind its first `;` or its first braces.
+/// Where the item ends whose attributes begin here: after its first `;` or its first braces.
 fn end_of_item(tokens: &[TokenTree], at: usize) -> usize {
     let end = tokens[at..].iter().position(|token| match token {
         TokenTree::Punct(mark) => mark.as_char() == ';',

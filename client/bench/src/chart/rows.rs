@@ -43,7 +43,7 @@ pub(crate) fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>
         .margin_right(24)
         .x_label_area_size(40)
         .y_label_area_size(NAME_PX)
-        // Room for the values behind the bars.
+        // Room for the values after the bars.
         .build_cartesian_2d(0.0..longest * 1.3, 0.0..count)?;
     chart
         .configure_mesh()

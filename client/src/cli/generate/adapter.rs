@@ -7,7 +7,7 @@ use sakuga_client::proto::generation::v1::adapter::Source;
 const SHA256_DIGITS: usize = 64;
 
 /// Parses `NAME[:SCALE[:TEXT_SCALE]]`. A name of 64 hexadecimal digits is the SHA-256 of the adapter's content. A name may hold
-/// colons: only numbers behind the last ones are scales.
+/// colons: only numbers after the last ones are scales.
 pub(crate) fn parse(text: &str) -> Result<Adapter, String> {
     let mut name = text.trim();
     let mut scales = Vec::new();

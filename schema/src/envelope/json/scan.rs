@@ -152,7 +152,7 @@ impl<'t> Scanner<'t> {
         Ok(items)
     }
 
-    /// Leaves the cursor behind the closing quote; every escape is checked, so that decoding cannot fail.
+    /// Leaves the cursor after the closing quote; every escape is checked, so that decoding cannot fail.
     fn string(&mut self) -> Result<(), Fault> {
         let start = self.at;
         self.at += 1;

@@ -159,7 +159,7 @@ impl Axis {
     }
 }
 
-/// The parts of a text between separators; one behind a backslash does not separate.
+/// The parts of a text between separators; one after a backslash does not separate.
 fn split(text: &str, separator: char) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut is_escaped = false;
