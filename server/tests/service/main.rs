@@ -16,6 +16,8 @@ mod overload;
 mod previews;
 mod prompts;
 mod reflection;
+#[path = "../shared/server.rs"]
+mod server;
 mod slow_reader;
 mod support;
 mod system;

@@ -1,76 +1,16 @@
-//! A server in this process, clients of it, and what every story needs.
-
-use std::time::Duration;
+//! Requests, events and what else every test of the service needs.
 
 use sakuga_proto::generation::v1::generate_event::Event;
-use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, GenerateResponse, Sampling, generate_request};
-use sakuga_server::config::EngineChoice;
-use sakuga_server::engine::scripted::{Fault, Script, ScriptedFault};
-use sakuga_server::{App, AppError, BackgroundServer, Config};
+use sakuga_server::engine::scripted::{Fault, ScriptedFault};
 use tonic::Streaming;
-use tonic::transport::Channel;
 
-/// Longer than any step of any story; a story that waits this long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) use crate::server::{PATIENCE, TestServer as Server, quick, scripted, steps_of_ms};
 
 /// A prompt that is valid in every mode.
 pub(crate) const XML: &str = "<character_1>\n<n>rem</n>\n<gender>1girl</gender>\n<appearance>blue_hair</appearance>\n\
                        </character_1>\n\n<general_tags>\n<count>1girl</count>\n</general_tags>\n\n\
                        <caption>A girl looks at the sea.</caption>\n";
-
-/// A running server and a connection to it.
-pub(crate) struct Server {
-    pub channel: Channel,
-    pub url: String,
-    background: BackgroundServer,
-}
-
-impl Server {
-    pub(crate) async fn start(config: Config) -> Self {
-        let background = App::build(config).await.expect("the server starts").spawn();
-        let url = background.url().to_owned();
-        let channel = Channel::from_shared(url.clone()).expect("a URL").connect().await.expect("the server listens");
-        Self { channel, url, background }
-    }
-
-    pub(crate) fn generation(&self) -> GenerationServiceClient<Channel> {
-        GenerationServiceClient::new(self.channel.clone())
-    }
-
-    /// Begins to shut down.
-    pub(crate) fn begin_stop(&mut self) {
-        self.background.begin_stop();
-    }
-
-    /// Waits until the server has ended.
-    pub(crate) async fn stopped(self) -> Result<(), AppError> {
-        let Self { channel, background, .. } = self;
-        drop(channel);
-        tokio::time::timeout(PATIENCE, background.ended()).await.expect("the server stops in time")
-    }
-
-    /// Shuts down and waits for the end.
-    pub(crate) async fn stop(mut self) {
-        self.begin_stop();
-        self.stopped().await.expect("the server stops well");
-    }
-}
-
-/// A configuration with the scripted engine.
-pub(crate) fn scripted(script: Script) -> Config {
-    Config { models: EngineChoice::Scripted(script).into(), ..Config::default() }
-}
-
-/// A script without waiting, of small pictures.
-pub(crate) fn quick() -> Script {
-    Script { step_ms: 0, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() }
-}
-
-/// A script whose steps take so many milliseconds.
-pub(crate) fn steps_of_ms(step_ms: u64) -> Script {
-    Script { step_ms, ..quick() }
-}
 
 pub(crate) fn fault(job: u64, after_step: u32, fault: Fault) -> ScriptedFault {
     ScriptedFault { job, after_step, fault }

@@ -1,4 +1,4 @@
-//! A server with TLS and tokens, and keys for it.
+//! Keys and tokens for servers.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,56 +10,12 @@ use rcgen::{
 use sakuga_proto::system::v1::GetServerInfoRequest;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_server::auth::token_file;
-use sakuga_server::config::EngineChoice;
-use sakuga_server::config::TlsFiles;
-use sakuga_server::config::TransportConfig;
-use sakuga_server::engine::scripted::Script;
-use sakuga_server::{App, BackgroundServer, Config};
+use sakuga_server::config::{TlsFiles, TransportConfig};
 use tempfile::TempDir;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
-/// A story that waits this long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A running server.
-pub(crate) struct Server {
-    pub url: String,
-    pub address: std::net::SocketAddr,
-    pub metrics: Option<std::net::SocketAddr>,
-    pub studio: Option<std::net::SocketAddr>,
-    background: BackgroundServer,
-}
-
-impl Server {
-    pub(crate) async fn start(transport: TransportConfig) -> Self {
-        Self::start_with(transport, 1).await
-    }
-
-    /// A server whose steps take so many milliseconds.
-    pub(crate) async fn start_with(transport: TransportConfig, step_ms: u64) -> Self {
-        let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() };
-        Self::start_config(Config { models: EngineChoice::Scripted(script).into(), transport, ..Config::default() })
-            .await
-    }
-
-    /// A server of this configuration.
-    pub(crate) async fn start_config(config: Config) -> Self {
-        let background = App::build(config).await.expect("the server starts").spawn();
-        let (url, address) = (background.url().to_owned(), background.local_addr());
-        let (metrics, studio) = (background.metrics_addr(), background.studio_addr());
-        Self { url, address, metrics, studio, background }
-    }
-
-    pub(crate) async fn channel(&self) -> Channel {
-        Channel::from_shared(self.url.clone()).expect("a URL").connect().await.expect("the server listens")
-    }
-
-    pub(crate) async fn stop(self) {
-        let ended = tokio::time::timeout(PATIENCE, self.background.stop()).await.expect("the server stops in time");
-        ended.expect("the server stops well");
-    }
-}
+pub(crate) use crate::server::{PATIENCE, TestServer as Server};
 
 /// Asks for what needs a token of any kind.
 pub(crate) async fn ask(channel: Channel, token: Option<&str>) -> Result<(), Status> {
