@@ -21,7 +21,7 @@
 //!      its latents, `adapters.rs` maps names of adapters to its tensors, `synthetic.rs` writes small random checkpoints.
 //!    - `pipeline.rs` implements [`FamilyModel`], and `FamilyStages` of `generate.rs`: it reads texts and computes steps. `Drawing`
 //!      decodes, `StepReporter` reports steps and previews, `Profiler` reports operations, `fingerprint.rs` identifies the files.
-//! 4. The solver: flow matching is integrated by [`sampler::solver`](crate::sampler::solver). Noise and v predictions at discrete
+//! 4. The solver: flow matching is integrated by `sampler::solver`. Noise and v predictions at discrete
 //!    training times use [`sampler::diffusion`](crate::sampler::diffusion).
 //! 5. A test of the server draws with a synthetic checkpoint. `sakuga-model-core` and the server change only if the family reads
 //!    prompts in a new form or has options that no request has yet.

@@ -1,9 +1,9 @@
 //! From noise to latents: flow matching, from noise at t = 0 to latents at t = 1, and in [`diffusion`] the discrete times of
 //! Stable Diffusion.
 //!
-//! Nothing here names a network. [`schedule`] makes the grid of times in `f64`, [`solver`] walks it over any velocity
+//! Nothing here names a network. [`schedule`] makes the grid of times in `f64`, `solver` walks it over any velocity
 //! field and any state, [`guidance`] mixes the conditional and the unconditional velocity, and [`noise`] makes the state
-//! to start from. [`prediction`] reads the data from what a denoiser predicts: the solvers of [`diffusion`] work on it. The
+//! to start from. `prediction` reads the data from what a denoiser predicts: the solvers of [`diffusion`] work on it. The
 //! conventions of flow matching are those of NewBie's `transport` package: `t` runs from 0 (noise) to 1 (data),
 //! `v = data - noise`, `sigma = 1 - t`.
 

@@ -1,8 +1,8 @@
 //! Work on the data folder of a server that is stopped: `sakuga-server store check|repair|export|import`.
 //!
-//! [`mod@check`] lists what is damaged and changes nothing. [`mod@repair`] makes a new database of every job and every record of an
-//! asset that can be read, and keeps the old file. [`mod@export`] writes jobs, events, pictures and assets into one [`archive`],
-//! and [`import`] adds those of such an archive to a folder; it never replaces anything.
+//! `check` lists what is damaged and changes nothing. `repair` makes a new database of every job and every record of an
+//! asset that can be read, and keeps the old file. `export` writes jobs, events, pictures and assets into one `archive`,
+//! and `import` adds those of such an archive to a folder; it never replaces anything.
 
 pub(crate) mod archive;
 pub(crate) mod check;
