@@ -141,6 +141,11 @@ impl FromArgMatches for SamplingArguments {
     }
 }
 
+/// The names of all options, in the order of the help.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ["steps", "solver", "schedule"].into_iter().chain(NUMBERS.iter().map(|option| option.long))
+}
+
 /// Sets the value of an option, by its name, to what a text stands for.
 ///
 /// # Errors
