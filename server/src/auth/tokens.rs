@@ -96,12 +96,6 @@ impl Tokens {
         known.iter().filter(|token| token.has_expired(now)).for_each(|token| token.revoked.cancel());
     }
 
-    /// The name and scopes of every token.
-    #[cfg(test)]
-    pub(crate) fn list(&self) -> Vec<ClientIdentity> {
-        self.current().iter().map(|token| token.identity.clone()).collect()
-    }
-
     /// Whose token this is. Every hash is compared, each in constant time, so that the time says neither how close a guess
     /// is nor which line matched.
     ///

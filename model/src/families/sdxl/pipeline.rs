@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use sakuga_model_core::{
-    ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo, NoiseSchedule, Observer, Outcome, Sampling,
-    Solver, SpecError, Timings, TokenCount, TokenCounter,
+    ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo, NoiseSchedule, Observer, Outcome,
+    Sampling, Solver, SpecError, Timings, TokenCount, TokenCounter,
 };
 
 use super::denoise::{Denoiser, Prompted};
