@@ -168,6 +168,19 @@ mod tests {
     }
 
     #[test]
+    fn the_client_and_the_language_repeat_the_same_limits() {
+        let client = include_str!("../../client/src/import/settings.rs");
+        let steps = format!("const STEPS: RangeInclusive<u32> = {:?};", limits::STEPS.min..=limits::STEPS.max);
+        let guidance = Sampling::NUMBERS.iter().find(|number| number.name() == "guidance_scale").expect("it is listed");
+        let (min, max) = (guidance.limit.min, guidance.limit.max);
+        let guidance = format!("const GUIDANCE_SCALE: RangeInclusive<f64> = {:?};", min..=max);
+        for constant in [steps, guidance] {
+            assert!(client.contains(&constant), "{constant}");
+        }
+        assert_eq!(sakuga_schema::Limits::DEFAULT.max_bytes, limits::PROMPT_BYTES.max);
+    }
+
+    #[test]
     fn a_range_is_read_where_it_is_stated() {
         let proto =
             "  // Scale, 1 to 30. Absent: 5.\n  optional float guidance_scale = 3;\n  // 2 to 3\n  float x = 1;";

@@ -7,7 +7,7 @@ use crate::{Limit, ModelInfo, NoiseSchedule, Solver};
 /// How latents are integrated and guided: of one request, or the defaults of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// The solver.
+    /// The method that integrates from noise to picture.
     pub solver: Solver,
     /// The noise levels that it walks.
     pub schedule: NoiseSchedule,
@@ -135,12 +135,12 @@ impl SamplingNumber {
         self.limit.field.rsplit('.').next().unwrap_or(self.limit.field)
     }
 
-    /// Its value.
+    /// The value of the field of `sampling`.
     pub fn get(&self, sampling: &Sampling) -> f32 {
         (self.get)(sampling)
     }
 
-    /// Sets its value.
+    /// Writes `value` into the field of `sampling`; the range is not checked.
     pub fn set(&self, sampling: &mut Sampling, value: f32) {
         *(self.get_mut)(sampling) = value;
     }

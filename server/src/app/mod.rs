@@ -323,7 +323,6 @@ fn metrics_page(metrics: Arc<Metrics>, context: &Arc<Context>) -> Page {
     })
 }
 
-/// One sample of the device.
 async fn sample(sampler: &Sampler) -> Option<DeviceSample> {
     let (sender, receiver) = oneshot::channel();
     let mut sender = Some(sender);

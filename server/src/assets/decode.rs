@@ -32,7 +32,6 @@ pub struct PictureLimits {
     pub bytes_max: u64,
     /// Pixels of its longer edge.
     pub edge_max: u32,
-    /// Pixels.
     pub pixels_max: u64,
 }
 
@@ -45,10 +44,8 @@ impl Default for PictureLimits {
 
 /// The format of a picture's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PictureFormat {
-    /// PNG.
+pub(crate) enum PictureFormat {
     Png,
-    /// JPEG.
     Jpeg,
     /// WebP, lossy or lossless.
     Webp,
@@ -56,7 +53,7 @@ pub enum PictureFormat {
 
 impl PictureFormat {
     /// The format of a file that begins with these bytes: 12 are enough.
-    pub fn of(head: &[u8]) -> Option<Self> {
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
         match image::guess_format(head).ok()? {
             ImageFormat::Png => Some(Self::Png),
             ImageFormat::Jpeg => Some(Self::Jpeg),
@@ -66,7 +63,7 @@ impl PictureFormat {
     }
 
     /// The name that people know.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Png => "PNG",
             Self::Jpeg => "JPEG",
@@ -77,8 +74,7 @@ impl PictureFormat {
 
 /// What a file says besides its pixels, and what was done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PictureFacts {
-    /// The format.
+pub(crate) struct PictureFacts {
     pub format: PictureFormat,
     /// The EXIF orientation that was applied, 1 to 8; 1: none.
     pub orientation: u8,
@@ -88,9 +84,8 @@ pub struct PictureFacts {
     pub color_profile: ColorProfile,
 }
 
-/// A decoded picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodedPicture {
+pub(crate) struct DecodedPicture {
     /// sRGB in 8 bits: rows from the top, `3 * width * height` bytes.
     pub rgb: Vec<u8>,
     /// Pixels of a row, after the orientation.
@@ -103,14 +98,13 @@ pub struct DecodedPicture {
 
 /// Why a file is not decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PictureError {
+pub(crate) enum PictureError {
     /// The file is of another format.
     #[error("it is not a PNG, JPEG or WebP file; convert it to one of them")]
     UnknownFormat,
     /// The file is too large.
     #[error("the file has {bytes} bytes, and a picture may have {limit}; compress it, or make it smaller")]
     TooManyBytes {
-        /// Its bytes.
         bytes: u64,
         /// The bound.
         limit: u64,
@@ -121,26 +115,20 @@ pub enum PictureError {
         .limits.edge_max, .limits.pixels_max
     )]
     TooManyPixels {
-        /// Its width.
         width: u32,
-        /// Its height.
         height: u32,
         /// The bounds.
         limits: PictureLimits,
     },
     /// The file has several frames.
-    #[error("it is animated; save the frame that you mean as a picture of its own")]
+    #[error("it is animated; save the frame that you mean as its own picture")]
     Animated,
     /// The JPEG has too many scans.
     #[error("the JPEG has {scans} scans, and {JPEG_SCANS_MAX} are decoded; save it again")]
-    TooManyScans {
-        /// Its scans.
-        scans: usize,
-    },
+    TooManyScans { scans: usize },
     /// The file is damaged, or uses what the decoder does not know.
     #[error("the {} file cannot be decoded: {why}; save it again", .format.name())]
     Broken {
-        /// Its format.
         format: PictureFormat,
         /// What the decoder says.
         why: String,
@@ -153,7 +141,7 @@ pub enum PictureError {
 /// # Errors
 ///
 /// [`PictureError`] says what is wrong with the file, and what to do.
-pub fn decode_picture(bytes: &[u8], limits: &PictureLimits) -> Result<DecodedPicture, PictureError> {
+pub(crate) fn decode_picture(bytes: &[u8], limits: &PictureLimits) -> Result<DecodedPicture, PictureError> {
     decode(bytes, limits)
 }
 
@@ -163,7 +151,7 @@ pub fn decode_picture(bytes: &[u8], limits: &PictureLimits) -> Result<DecodedPic
 /// # Errors
 ///
 /// As of [`decode_picture`].
-pub fn decode_alpha(bytes: &[u8], limits: &PictureLimits) -> Result<Option<AlphaChannel>, PictureError> {
+pub(crate) fn decode_alpha(bytes: &[u8], limits: &PictureLimits) -> Result<Option<AlphaChannel>, PictureError> {
     decode(bytes, limits)
 }
 
@@ -172,19 +160,19 @@ pub fn decode_alpha(bytes: &[u8], limits: &PictureLimits) -> Result<Option<Alpha
 /// # Errors
 ///
 /// As of [`decode_picture`].
-pub fn picture_size(bytes: &[u8], limits: &PictureLimits) -> Result<(u32, u32), PictureError> {
+pub(crate) fn picture_size(bytes: &[u8], limits: &PictureLimits) -> Result<(u32, u32), PictureError> {
     decode(bytes, limits)
 }
 
 /// The opacity of the pixels of a picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AlphaChannel {
+pub(crate) struct AlphaChannel {
     /// 0 is transparent, 255 opaque: rows from the top, `width * height` bytes.
-    pub levels: Vec<u8>,
+    pub(crate) levels: Vec<u8>,
     /// Pixels of a row, after the orientation.
-    pub width: u32,
+    pub(crate) width: u32,
     /// Rows, after the orientation.
-    pub height: u32,
+    pub(crate) height: u32,
 }
 
 /// What is read of a file whose size is within the limits.

@@ -14,7 +14,7 @@
 mod decode;
 mod error;
 mod examine;
-pub mod files;
+pub(crate) mod files;
 mod id;
 mod index;
 mod profile;
@@ -27,14 +27,10 @@ mod tests;
 mod unfinished;
 mod upload;
 
-pub use decode::{
-    AlphaChannel, DecodedPicture, PictureError, PictureFacts, PictureFormat, PictureLimits, decode_alpha,
-    decode_picture, picture_size,
-};
-pub use error::AssetError;
-pub use id::{AssetId, AssetOwner};
-pub use profile::ColorProfile;
-pub use record::AssetRecord;
-pub use registry::{Assets, Page, Usage};
+pub(crate) use decode::{AlphaChannel, DecodedPicture, PictureLimits, decode_alpha, decode_picture, picture_size};
+pub(crate) use error::AssetError;
+pub(crate) use id::{AssetId, AssetOwner};
+pub(crate) use record::AssetRecord;
+pub(crate) use registry::{Assets, Page};
 pub use settings::AssetSettings;
-pub use upload::{Begun, Upload};
+pub(crate) use upload::{Begun, Upload};

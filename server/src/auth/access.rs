@@ -85,7 +85,7 @@ impl FromStr for Scopes {
 
 /// What a method needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Nothing: load balancers check the health and have no token.
     Open,
     /// Any valid token or certificate.
@@ -118,12 +118,12 @@ const RULES: &[(&str, Access)] = &[
 
 /// Whether every program may call this, whatever the server does: health, reflection, and what needs no token. Such calls have
 /// limits of their own.
-pub fn is_public(path: &str) -> bool {
+pub(crate) fn is_public(path: &str) -> bool {
     path.starts_with("/grpc.") || access(path) == Access::Open
 }
 
 /// The access rule of a path. A path without a rule needs `admin`: a new service is closed until a rule opens it.
-pub fn access(path: &str) -> Access {
+pub(crate) fn access(path: &str) -> Access {
     rule(path).unwrap_or(ADMIN)
 }
 

@@ -7,11 +7,11 @@ use crate::assets::{AssetError, AssetId, AssetOwner, Assets};
 use crate::request::images::Uploads;
 
 /// The pictures among the assets of an owner.
-pub struct OwnPictures<'a> {
+pub(crate) struct OwnPictures<'a> {
     /// The files of all clients.
-    pub assets: &'a Assets,
+    pub(crate) assets: &'a Assets,
     /// Whose of them.
-    pub owner: &'a AssetOwner,
+    pub(crate) owner: &'a AssetOwner,
 }
 
 impl Uploads for OwnPictures<'_> {

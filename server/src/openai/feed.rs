@@ -1,5 +1,7 @@
 //! [`Feed`]: the events of a job, decoded, without the pieces of its pictures.
 
+use std::future::poll_fn;
+
 use prost::Message as _;
 use sakuga_proto::generation::v1::{CancelReason, Completed, GenerateEvent, generate_event::Event};
 use tonic::{Code, Status};
@@ -23,7 +25,7 @@ impl Feed {
     /// [`ServerError::ShuttingDown`], or [`ServerError::Internal`] for an event that cannot be decoded.
     pub(super) async fn next(&mut self) -> Result<Option<GenerateEvent>, ServerError> {
         loop {
-            match self.0.next().await {
+            match poll_fn(|context| self.0.poll_next(context)).await {
                 // Pictures are read from the store when the job has completed.
                 Next::Event(entry) if entry.piece.is_some() => {}
                 Next::Event(entry) => {

@@ -55,13 +55,13 @@ const CONVERSIONS: usize = 2;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The paths whose requests have a body, and the bytes that it may have.
-pub fn bodies() -> [(String, usize); 2] {
+pub(crate) fn bodies() -> [(String, usize); 2] {
     ["/v1/images/generations", "/v1/images/edits"].map(|path| (path.to_owned(), Limits::HTTP_BODY_BYTES_MAX))
 }
 
 /// The API as a service.
 #[derive(Clone)]
-pub struct OpenAi(Arc<Api>);
+pub(crate) struct OpenAi(Arc<Api>);
 
 struct Api {
     context: Arc<Context>,
@@ -76,7 +76,7 @@ impl OpenAi {
     /// # Errors
     ///
     /// The system gives no random numbers for the key that signs URLs.
-    pub fn new(context: Arc<Context>, is_encrypted: bool) -> io::Result<Self> {
+    pub(crate) fn new(context: Arc<Context>, is_encrypted: bool) -> io::Result<Self> {
         let scheme = if is_encrypted { "https" } else { "http" };
         let conversions = Arc::new(Semaphore::new(CONVERSIONS));
         Ok(Self(Arc::new(Api { context, signer: Signer::new()?, conversions, scheme })))

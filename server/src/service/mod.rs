@@ -1,16 +1,16 @@
-//! The gRPC services, one file each: decode, call, encode. They decide nothing themselves. [`crate::openai`] makes the same
+//! The gRPC services, one file each: decode, call, encode. They decide nothing themselves. `openai` makes the same
 //! calls from HTTP.
 
-pub mod assets;
+pub(crate) mod assets;
 pub(crate) mod caller;
 mod event_stream;
-pub mod generation;
-pub mod jobs;
-pub mod models;
+pub(crate) mod generation;
+pub(crate) mod jobs;
+pub(crate) mod models;
 mod pages;
-pub mod prompt;
-pub mod reflection;
-pub mod system;
+pub(crate) mod prompt;
+pub(crate) mod reflection;
+pub(crate) mod system;
 mod watch_stream;
 
 use std::pin::Pin;
@@ -38,7 +38,7 @@ use crate::wire::status;
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// What the services share.
-pub struct Context {
+pub(crate) struct Context {
     /// The models, with what requests for each may ask for.
     pub models: Arc<Catalog>,
     /// The adapters that requests may use.
@@ -49,7 +49,6 @@ pub struct Context {
     pub limits: Limits,
     /// Decides which job has the device.
     pub scheduler: Arc<Scheduler>,
-    /// The jobs.
     pub jobs: Arc<Jobs>,
     /// The files of clients.
     pub assets: Arc<Assets>,

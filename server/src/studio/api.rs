@@ -20,13 +20,13 @@ use crate::metrics::MethodName;
 use crate::wire::http::{error_body, error_response};
 
 /// What the path of every request to the API begins with.
-pub const PREFIX: &str = "/v1/";
+pub(crate) const PREFIX: &str = "/v1/";
 /// The media type of a stream of events.
-pub const EVENT_STREAM: &str = "text/event-stream";
+pub(crate) const EVENT_STREAM: &str = "text/event-stream";
 
 /// What a path of the API names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route<'a> {
+pub(crate) enum Route<'a> {
     /// Pictures from a prompt.
     Generations,
     /// Pictures from a picture and a prompt.
@@ -45,7 +45,7 @@ pub enum Route<'a> {
 
 impl<'a> Route<'a> {
     /// The names of the routes, without the slash in front.
-    pub const TEMPLATES: [&'static str; 7] = [
+    pub(crate) const TEMPLATES: [&'static str; 7] = [
         "v1/images/generations",
         "v1/images/edits",
         "v1/images/generations/{id}/events",
@@ -56,7 +56,7 @@ impl<'a> Route<'a> {
     ];
 
     /// What a path names; `None` if there is nothing at it.
-    pub fn of(path: &'a str) -> Option<Self> {
+    pub(crate) fn of(path: &'a str) -> Option<Self> {
         let segments: Vec<&str> = path.strip_prefix(PREFIX)?.splitn(5, '/').collect();
         let route = match segments[..] {
             ["images", "generations"] => Self::Generations,
@@ -88,13 +88,13 @@ impl<'a> Route<'a> {
 
 /// Leads the requests of the API to the service `api`, or refuses them if the API is switched off.
 #[derive(Clone, Debug)]
-pub struct ApiLayer<H> {
+pub(crate) struct ApiLayer<H> {
     api: Option<H>,
 }
 
 impl<H> ApiLayer<H> {
     /// `None`: the API is switched off.
-    pub fn new(api: Option<H>) -> Self {
+    pub(crate) fn new(api: Option<H>) -> Self {
         Self { api }
     }
 }
@@ -109,7 +109,7 @@ impl<S, H: Clone> Layer<S> for ApiLayer<H> {
 
 /// A service with the API before it.
 #[derive(Clone, Debug)]
-pub struct ApiService<S, H> {
+pub(crate) struct ApiService<S, H> {
     inner: S,
     api: Option<H>,
 }

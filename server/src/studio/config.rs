@@ -11,10 +11,11 @@ use crate::settings::{address, defaults, is_loopback};
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(next_help_heading = "Studio")]
 pub struct StudioConfig {
-    /// Serve the studio, a page for browsers, and OpenAI's images API at this address: `ADDR:PORT`, `off`, or `auto`. `auto` serves it on the
-    /// loopback, at the port after that of --listen or any other that is free, if --listen is on the loopback, and
-    /// otherwise not at all. The address is printed on standard output as `studio at http://ADDR:PORT/`. Where other
-    /// machines reach it, it needs --tls-cert, and --tokens or --tls-client-ca, unless --insecure-listen.
+    /// Serve the studio, a page for browsers, and OpenAI's images API at this address: `ADDR:PORT`, `off`, or `auto`.
+    /// `auto` serves it on the loopback, at the port after that of --listen or any other that is free, if --listen is on
+    /// the loopback, and otherwise not at all. The address is printed on standard output as `studio at
+    /// http://ADDR:PORT/`. Where other machines reach it, it needs --tls-cert, and --tokens or --tls-client-ca, unless
+    /// --insecure-listen.
     #[arg(long = "studio", value_name = "ADDR:PORT|auto|off", default_value = "auto")]
     pub place: StudioPlace,
     /// A name by which browsers reach the studio, such as `studio.example`; `localhost` and plain addresses always do.

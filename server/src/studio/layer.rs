@@ -46,13 +46,13 @@ const GRPC_WEB: &[u8] = b"application/grpc-web";
 
 /// Serves the page before the calls.
 #[derive(Clone, Debug)]
-pub struct StudioLayer {
+pub(crate) struct StudioLayer {
     check: RequestCheck,
 }
 
 impl StudioLayer {
     /// For a server under the names of the configuration.
-    pub fn new(config: &StudioConfig, is_encrypted: bool) -> Self {
+    pub(crate) fn new(config: &StudioConfig, is_encrypted: bool) -> Self {
         Self { check: RequestCheck::new(is_encrypted, &config.hosts) }
     }
 }
@@ -67,7 +67,7 @@ impl<S> Layer<S> for StudioLayer {
 
 /// A service with the page before it.
 #[derive(Clone, Debug)]
-pub struct StudioService<S> {
+pub(crate) struct StudioService<S> {
     inner: S,
     check: RequestCheck,
 }
@@ -97,7 +97,7 @@ where
     }
 }
 
-/// The answer to a request that is no call; `None` for a call, and for a request of OpenAI's API.
+/// The answer to a request that is not a call; `None` for a call, and for a request of OpenAI's API.
 fn answer<B>(check: &RequestCheck, request: &Request<B>) -> Option<Response<Body>> {
     let is_api = request.uri().path().starts_with(PREFIX);
     if let Err(refused) = check.check(request) {

@@ -54,7 +54,7 @@ impl RequestCheck {
         Self { scheme: if is_encrypted { "https" } else { "http" }, hosts: hosts.into() }
     }
 
-    /// Refuses what does not come from the studio's page, from its address bar, or from a program that is no browser.
+    /// Refuses what does not come from the studio's page, from its address bar, or from a program that is not a browser.
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Refused> {
         let host = host(request)?;
         if !self.is_ours(host.host()) {

@@ -41,7 +41,7 @@ const OPEN_CALL_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Authenticates, authorises, bounds and counts the calls of a service.
 #[derive(Clone)]
-pub struct CallLayer {
+pub(crate) struct CallLayer {
     tokens: Option<Arc<Tokens>>,
     certificates: CertificateScopes,
     /// The certificates that are revoked, if there are lists of them.
@@ -66,7 +66,7 @@ struct Admitted {
 
 impl CallLayer {
     /// The layer over these credentials, for the methods of `messages`.
-    pub fn new(
+    pub(crate) fn new(
         credentials: &Credentials,
         messages: Messages,
         metrics: CallMetrics,
@@ -154,7 +154,7 @@ impl<S> Layer<S> for CallLayer {
 
 /// A service whose calls are authenticated, bounded and counted.
 #[derive(Clone)]
-pub struct CallService<S> {
+pub(crate) struct CallService<S> {
     inner: S,
     layer: CallLayer,
 }

@@ -24,8 +24,7 @@ const ARRIVING_BYTES_MAX: usize = 64 << 20;
 
 /// What the messages of a method may be.
 #[derive(Clone, Copy, Debug)]
-pub struct MessageLimits {
-    /// Bytes of a message.
+pub(crate) struct MessageLimits {
     pub bytes_max: usize,
     /// Fields of a message, those within its messages included, each element of a repeated field counted.
     pub fields_max: usize,
@@ -33,7 +32,7 @@ pub struct MessageLimits {
 
 /// The methods of the server, with the limits of their messages.
 #[derive(Clone)]
-pub struct Messages {
+pub(crate) struct Messages {
     methods: Arc<HashMap<String, (MethodDescriptor, MessageLimits)>>,
     /// Paths of plain HTTP, with the bytes that the body of a request may have.
     bodies: Arc<HashMap<String, usize>>,
@@ -43,7 +42,7 @@ pub struct Messages {
 
 impl Messages {
     /// `timeout` is how long a message may take to arrive.
-    pub fn new(methods: impl IntoIterator<Item = (MethodDescriptor, MessageLimits)>, timeout: Duration) -> Self {
+    pub(crate) fn new(methods: impl IntoIterator<Item = (MethodDescriptor, MessageLimits)>, timeout: Duration) -> Self {
         let path = |method: &MethodDescriptor| format!("/{}/{}", method.parent_service().full_name(), method.name());
         let methods = methods.into_iter().map(|(method, limits)| (path(&method), (method, limits))).collect();
         let arriving = Arc::new(Semaphore::new(ARRIVING_BYTES_MAX));
@@ -173,7 +172,7 @@ fn packed(kind: &Kind, value: &[u8]) -> usize {
     }
 }
 
-/// A number of at most ten bytes, and what is behind it.
+/// A number of at most ten bytes, and what is after it.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0_u64;
     for (place, byte) in bytes.iter().take(10).enumerate() {

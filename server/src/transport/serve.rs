@@ -31,10 +31,10 @@ const EXPOSED: [HeaderName; 3] = [
 const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// Serves until it is cancelled; then sends GOAWAY on every connection and ends when the last call has ended.
-pub type Serving = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
+pub(crate) type Serving = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
 
 /// Builds the server: CORS, gRPC-Web, then `layer`, then the services.
-pub fn serve(
+pub(crate) fn serve(
     config: &TransportConfig,
     layer: CallLayer,
     routes: Routes,
@@ -52,7 +52,7 @@ pub fn serve(
 }
 
 /// Builds the server of the studio: its page, OpenAI's API, gRPC-Web, then `layer`, then the services, within the same limits.
-pub fn serve_studio<A>(
+pub(crate) fn serve_studio<A>(
     config: &TransportConfig,
     (page, api): (StudioLayer, ApiLayer<A>),
     layer: CallLayer,
@@ -75,7 +75,7 @@ where
 }
 
 /// Serves both until both have ended, or one has failed.
-pub fn both(api: Serving, studio: Option<Serving>) -> Serving {
+pub(crate) fn both(api: Serving, studio: Option<Serving>) -> Serving {
     match studio {
         Some(studio) => Box::pin(async move { tokio::try_join!(api, studio).map(|_| ()) }),
         None => api,

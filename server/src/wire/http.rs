@@ -63,7 +63,7 @@ fn kind(status: u16) -> &'static str {
 
 /// The body of an error: `{"error": {message, type, param, code}}`. `code` is the reason. `param` is the first field that is
 /// wrong, and `sakuga` has the other details: every violation, and the facts of the reason.
-pub fn error_body(status: &Status) -> Value {
+pub(crate) fn error_body(status: &Status) -> Value {
     error(status).1
 }
 
@@ -90,7 +90,7 @@ fn error(status: &Status) -> (u16, Value) {
 }
 
 /// The answer to a request that is refused.
-pub fn error_response(status: &Status) -> Response<Body> {
+pub(crate) fn error_response(status: &Status) -> Response<Body> {
     let (http, body) = error(status);
     let mut answer = json_response(&body);
     *answer.status_mut() = StatusCode::from_u16(http).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -112,7 +112,7 @@ fn whole_seconds(delay: Duration) -> u64 {
 }
 
 /// An answer with a JSON body.
-pub fn json_response(body: &Value) -> Response<Body> {
+pub(crate) fn json_response(body: &Value) -> Response<Body> {
     let mut answer = Response::new(Body::new(Full::new(Bytes::from(body.to_string()))));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer

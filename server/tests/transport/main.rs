@@ -12,6 +12,8 @@ mod owners;
 mod program;
 #[path = "../hostile/raw.rs"]
 mod raw;
+#[path = "../shared/server.rs"]
+mod server;
 mod strangers;
 mod studio;
 mod support;

@@ -13,13 +13,13 @@ use crate::error::Violation;
 static DECODING: Mutex<()> = Mutex::new(());
 
 /// Decodes a file of a request while no other is decoded.
-pub fn decode_alone<T>(decode: impl FnOnce() -> T) -> T {
+pub(crate) fn decode_alone<T>(decode: impl FnOnce() -> T) -> T {
     let _one_at_a_time = DECODING.lock();
     decode()
 }
 
 /// Files that the caller of a request uploaded before.
-pub trait Uploads: Sync {
+pub(crate) trait Uploads: Sync {
     /// The bytes of the file with this SHA-256.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ pub trait Uploads: Sync {
 }
 
 /// The uploads of a caller who has not uploaded anything.
-pub struct NoUploads;
+pub(crate) struct NoUploads;
 
 impl Uploads for NoUploads {
     fn bytes(&self, _sha256: &str) -> Result<Bytes, String> {
@@ -38,7 +38,7 @@ impl Uploads for NoUploads {
 }
 
 /// A file that was read.
-pub struct File {
+pub(crate) struct File {
     /// SHA-256 of its bytes.
     pub sha256: String,
     /// Its pixels.
@@ -50,7 +50,7 @@ pub struct File {
 /// # Errors
 ///
 /// What is wrong with it. `field` is the path of the source.
-pub fn read(field: &str, source: &Source, uploads: &dyn Uploads) -> Result<File, Violation> {
+pub(crate) fn read(field: &str, source: &Source, uploads: &dyn Uploads) -> Result<File, Violation> {
     let (field, bytes) = match source {
         Source::Inline(bytes) => (format!("{field}.inline"), bytes.clone()),
         Source::Asset(sha256) => {

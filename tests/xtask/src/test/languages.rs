@@ -22,7 +22,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const FLAGS: [&str; 7] = ["--listen", "127.0.0.1:0", "--engine", "scripted", "--queue-size", "8", "--grpc-web"];
 
 /// The folder of the Python client.
-pub const PYTHON_CLIENT: &str = "client/python";
+pub(crate) const PYTHON_CLIENT: &str = "client/python";
 
 /// The tests that use what differs between versions of gRPC and protobuf.
 const WITH_OLDEST: &[&str] = &[
@@ -44,7 +44,7 @@ const LANGUAGES: [(&str, [&str; 2], &str, Run); 3] = [
 type Run = fn(&Context<'_>, &Servers) -> anyhow::Result<Verdict>;
 
 /// Runs the tests of every client whose toolchain is there, and names the others.
-pub fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
+pub(crate) fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
     let program = build::like_tests(context.workspace())?.server;
     let servers = Servers::start(context, &program)?;
     let mut verdict = Verdict { skipped: servers.skipped.clone(), ..Verdict::default() };
@@ -78,7 +78,7 @@ pub fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
 }
 
 /// The generated code of the clients is that of the protos.
-pub fn stubs_are_current(context: &Context<'_>) -> anyhow::Result<Verdict> {
+pub(crate) fn stubs_are_current(context: &Context<'_>) -> anyhow::Result<Verdict> {
     for (tool, argument, needed) in [("go", "version", "Go"), ("npm", "--version", "Node.js with npm")] {
         if !Command::new(tool).arg(argument).output().is_ok_and(|output| output.status.success()) {
             return Ok(Verdict::skipped(format!("the stubs: {needed} is not installed")));
