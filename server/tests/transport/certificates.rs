@@ -155,7 +155,7 @@ fn a_list_that_is_outdated_is_noticed_by_the_check_of_the_configuration() {
     let list = authority.path("revoked.pem");
     std::fs::write(&list, authority.revoke(&[1], true)).expect("written");
     let TlsFiles { cert, key, .. } = authority.sign_server();
-    let mut arguments = vec!["sakuga-server".into(), "--check-config".into()];
+    let mut arguments = vec!["sakuga-server".into(), "--check-config".into(), "--data-dir=memory".into()];
     let files =
         [("tls-cert", cert), ("tls-key", key), ("tls-client-ca", authority.path("ca.pem")), ("tls-client-crl", list)];
     for (setting, file) in files {
