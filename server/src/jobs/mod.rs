@@ -27,4 +27,4 @@ pub(crate) use create::Call;
 pub(crate) use query::PageLimits;
 pub(crate) use record::Record;
 pub(crate) use registry::{Dependencies, Jobs};
-pub(crate) use uploads::OwnPictures;
+pub(crate) use uploads::OwnFiles;

@@ -20,7 +20,7 @@ use super::pictures::{Part, around_base64, body};
 use super::{Api, with_job};
 use crate::error::ServerError;
 use crate::job_id::JobId;
-use crate::jobs::{Call, Caller, OwnPictures};
+use crate::jobs::{Call, Caller, OwnFiles};
 use crate::service::caller::check_options;
 use crate::service::{off_reactor, refuse};
 use crate::wire::http::json_response;
@@ -92,7 +92,7 @@ impl Api {
         off_reactor(move |alive| {
             let parameters = Handle::current().block_on(super::body::read(&headers, body))?;
             alive.check()?;
-            let uploads = OwnPictures { assets: &context.assets, owner: &owner };
+            let uploads = OwnFiles { assets: &context.assets, owner: &owner };
             Drawing::read(endpoint, parameters, &context.models, &uploads)
         })
         .await
