@@ -53,7 +53,7 @@ pub(crate) const CHECKS: &[Check] = &[
     },
     Check {
         name: "languages",
-        what: "the clients in Go, TypeScript, Java and Python against live servers",
+        what: "the clients in Go, TypeScript, Java and Python, and those of OpenAI, against live servers",
         run: languages::check,
     },
     Check { name: "studio", what: "the studio in a browser, on a live server", run: studio::browser },
