@@ -50,7 +50,7 @@ impl Messages {
     }
 
     /// With paths of plain HTTP whose requests have a body, and the bytes that it may have.
-    pub fn with_bodies(self, bodies: impl IntoIterator<Item = (String, usize)>) -> Self {
+    pub(crate) fn with_bodies(self, bodies: impl IntoIterator<Item = (String, usize)>) -> Self {
         Self { bodies: Arc::new(bodies.into_iter().collect()), ..self }
     }
 
