@@ -24,6 +24,7 @@ mod refusal_log;
 pub mod reload;
 mod revocation;
 pub mod serve;
+mod stall;
 pub mod tls;
 
 pub use config::{TlsFiles, TransportConfig};
