@@ -385,6 +385,7 @@ fn words(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, 
     const KEYWORDS: &[&str] =
         &["BREAK", "ADDCOMM", "ADDBASE", "ADDCOL", "ADDROW", "ADDP", "AND_PERP", "AND_SALT", "AND_TOPK", "AND"];
     let is_shouted = !piece.bytes().any(|byte| byte.is_ascii_lowercase()) && piece.contains(' ');
+    let has_groups = piece.contains(['{', '[']);
     let mut parameter: Option<usize> = None;
     let mut at = 0;
     for word in piece.split_inclusive(char::is_whitespace) {
@@ -404,7 +405,7 @@ fn words(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, 
         // `red_hair|blue_hair`; `|_|` is an emoticon.
         let is_word = |side: &str| side.chars().filter(|letter| letter.is_alphabetic()).count() >= 2;
         let is_choice = word.split_once('|').is_some_and(|(left, right)| is_word(left) && is_word(right));
-        if is_choice && !piece.contains(['{', '[']) {
+        if is_choice && !has_groups {
             add(span.clone(), Pattern::Instruction(Instruction::Keyword), None);
         }
         if KEYWORDS.contains(&word) && !is_shouted && !is_capital(before) && !is_capital(behind) {

@@ -211,7 +211,10 @@ fn no_parameter(line: &str, start: usize) -> Option<Mark> {
 /// Where the settings of AUTOMATIC1111's program begin in a line, which may have lost its line breaks.
 fn infotext_start(line: &str) -> Option<usize> {
     let is_word = |at: &usize| !line[..*at].ends_with(|before: char| before.is_alphanumeric());
-    line.match_indices("Steps:").map(|(at, _)| at).filter(is_word).find(|at| is_infotext(&line[*at..]))
+    // Each look goes through the rest of the line.
+    const LOOKS_MAX: usize = 8;
+    let places = line.match_indices("Steps:").map(|(at, _)| at).filter(is_word).take(LOOKS_MAX);
+    places.into_iter().find(|at| is_infotext(&line[*at..]))
 }
 
 /// Whether a line is a rule of dashes or the like.

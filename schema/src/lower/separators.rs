@@ -111,6 +111,7 @@ fn pieces(value: &str) -> (Vec<Piece>, Vec<Separator>) {
     let mut pieces = Vec::new();
     let mut separators = Vec::new();
     let mut start = 0;
+    let has_lines = value.contains('\n');
     let ends_at = |at: usize, character: char, kind: Option<separator::Kind>, separators: &mut Vec<Separator>| {
         if let Some(kind) = kind {
             separators.push(Separator { span: at..at + character.len_utf8(), kind });
@@ -120,7 +121,7 @@ fn pieces(value: &str) -> (Vec<Piece>, Vec<Separator>) {
         let kind = match character {
             ',' => None,
             // `1、long hair` begins an entry of a list.
-            '、' if ends_with_list_number(&value[..at]) && value.contains('\n') => continue,
+            '、' if has_lines && ends_with_list_number(&value[..at]) => continue,
             '，' | '、' | '﹐' | '﹑' | '､' | '︐' | '︑' | '،' | '፣' | 'ꓹ' => {
                 Some(separator::Kind::WideComma)
             }

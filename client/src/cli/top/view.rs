@@ -271,6 +271,7 @@ fn draw_queue(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
+    use sakuga_client::proto::generation::v1::generate_request::Prompt;
     use sakuga_client::proto::generation::v1::{GenerateRequest, Job, JobState, Step};
     use sakuga_client::proto::system::v1::{GetServerInfoResponse, MemoryPool, ProcessMemory, StatsSource};
 
@@ -380,7 +381,7 @@ mod tests {
         let request = GenerateRequest {
             width: 832,
             height: 1216,
-            xml: "<caption>a fox</caption>".into(),
+            prompt: Some(Prompt::Xml("<caption>a fox</caption>".into())),
             ..GenerateRequest::default()
         };
         let state = JobState::Running.into();
