@@ -20,6 +20,7 @@ pub(crate) mod escaped_twice;
 pub(crate) mod forbidden_markup;
 pub(crate) mod foreign_format;
 pub(crate) mod foreign_syntax;
+pub(crate) mod full_width;
 pub(crate) mod gender_against_count;
 pub(crate) mod ignored_markup;
 pub(crate) mod invalid_value;
@@ -52,7 +53,7 @@ pub(crate) mod wrong_place;
 
 /// Every rule, in the order of its code.
 pub fn all() -> &'static [RuleDoc] {
-    static ALL: [RuleDoc; 41] = [
+    static ALL: [RuleDoc; 42] = [
         bad_encoding::RULE,
         count_mismatch::RULE,
         duplicate_element::RULE,
@@ -65,6 +66,7 @@ pub fn all() -> &'static [RuleDoc] {
         forbidden_markup::RULE,
         foreign_format::RULE,
         foreign_syntax::RULE,
+        full_width::RULE,
         gender_against_count::RULE,
         ignored_markup::RULE,
         invalid_value::RULE,

@@ -35,7 +35,7 @@ pub fn parse(text: &str, command: String) -> Result<Record, BenchError> {
     };
     let model = recorder.resolved.as_ref().map(|request| request.model.clone()).unwrap_or_default();
     let system = System {
-        engine: "a server of sakuga".to_owned(),
+        engine: "sakuga-server".to_owned(),
         device: recorder.device.clone(),
         notice: recorder.notice.clone(),
         model: if model.is_empty() { "the default model".to_owned() } else { model },

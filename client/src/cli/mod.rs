@@ -1,8 +1,9 @@
 //! The commands and their common arguments. Each command returns its exit code or a failure.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches as _, Parser, Subcommand};
 use sakuga_client::proto::text::one_line;
 
 mod adapters;
@@ -11,6 +12,7 @@ mod bench;
 mod check;
 mod clock;
 mod event_log;
+mod examples;
 mod excerpt;
 mod exit;
 mod failure;
@@ -74,8 +76,6 @@ enum Command {
     Bench(Box<bench::BenchArguments>),
     Schema(schema::SchemaArguments),
     /// Print a completion script for a shell
-    ///
-    /// For example: `sakuga completions bash > ~/.local/share/bash-completion/completions/sakuga`
     #[command(after_long_help = exit::MANUAL)]
     Completions {
         /// The shell.
@@ -86,7 +86,7 @@ enum Command {
 
 /// Runs the command that the process was started with.
 pub(crate) fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => {
             if error.exit_code() != 0 {
@@ -109,11 +109,18 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+/// Parses a command line, with examples in the help of each command.
+fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Arguments, clap::Error> {
+    let mut command = examples::added(Arguments::command());
+    let mut matches = command.try_get_matches_from_mut(words)?;
+    Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
 /// The message of an error on the command line. It repeats arguments, such as the name of a file, so it comes from parsing
 /// them once more with everything invisible replaced.
 fn usage_message(error: &clap::Error) -> String {
     let visible = std::env::args_os().map(|argument| one_line(&argument.to_string_lossy()));
-    match Arguments::try_parse_from(visible) {
+    match parse(visible) {
         Err(visible) if visible.exit_code() != 0 => visible.render().to_string(),
         _ => one_line(&error.render().to_string()),
     }

@@ -8,7 +8,8 @@ use crate::grammar::{ElementDecl, TextDecl, TextKind};
 use crate::names::{self, Meaning, Place, Target};
 use crate::outline::{Block, Field, Tag};
 use crate::rules::{
-    duplicate_element, empty_element, invalid_value, renamed_element, stray_text, unknown_element, wrong_place,
+    duplicate_element, empty_element, escaped_twice, invalid_value, renamed_element, stray_text, unknown_element,
+    wrong_place,
 };
 use crate::tags::collapse;
 use crate::tree::{Element, Node, Text};
@@ -103,6 +104,8 @@ impl<'t> Lowering<'t, '_> {
         }
         if stray_text::is_punctuation(&text.value) {
             self.findings.push(stray_text::punctuation(text.trimmed_span(), &text.value).at(path));
+        } else if self.is_hidden_markup(&text) {
+            self.findings.push(escaped_twice::between_elements(text.trimmed_span(), &text.value).at(path));
         } else {
             let span = text.trimmed_span();
             self.findings.push(stray_text::in_block(span, &text.value, fallback, self.source).at(path));

@@ -56,7 +56,7 @@ pub(super) fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usiz
 
 /// The number and the text of a weight in the marks of Chinese and Japanese keyboards: `（蓝发：1.2）`, `蓝发：1.3`.
 fn wide(piece: &str) -> Option<(String, String)> {
-    if !piece.contains('：') {
+    if !piece.contains(['：', '（']) {
         return None;
     }
     let narrow: String = piece

@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::{escaped_parenthesis, escaped_twice, foreign_syntax, markdown, negative_split, placeholder, weight_syntax};
+use super::{
+    escaped_parenthesis, escaped_twice, foreign_syntax, full_width, markdown, negative_split, placeholder,
+    weight_syntax,
+};
 use crate::findings::{Finding, Findings, excerpt, remove, replace};
 use crate::outline::{Block, Field, Tag};
 use crate::patterns::{self, Found, Pattern};
@@ -101,6 +104,9 @@ fn check(passage: &Passage<'_>, source: &str, path: impl Fn() -> String, finding
         let can_edit = source.get(passage.span.clone()).is_some_and(|written| !written.contains('<'));
         escaped_twice::check(passage.text, &passage.span, can_edit, &path, findings);
     }
+    if passage.is_escaped && passage.text.contains("</") {
+        escaped_twice::check_tags(passage.text, &passage.span, &path, findings);
+    }
     if let Some(label) = negative_label(passage.text) {
         let span = passage.place(label.clone());
         findings.push(negative_split::label_in_text(span, &passage.text[label]).at(path()));
@@ -114,6 +120,7 @@ fn finding(passage: &Passage<'_>, found: &Found, span: Range<usize>) -> Finding 
         Pattern::Against => weight_syntax::against(span, written),
         Pattern::Placeholder => placeholder::finding(span, written),
         Pattern::Markdown => markdown::finding(span, written),
+        Pattern::Wide => full_width::finding(span, written),
         Pattern::Instruction(instruction) => foreign_syntax::finding(span, written, instruction),
     }
 }

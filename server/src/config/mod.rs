@@ -219,7 +219,10 @@ fn command() -> Command {
         .about("Generates anime images from typed XML prompts, over gRPC.")
         .long_about(None::<&str>)
         .after_help(
-            "Every option can also be given as an environment variable or, under the same name without the dashes, in \
+            "Examples:\n  sakuga-server\n  sakuga-server --model /models/anime --device cuda:0 --data-dir /var/lib/sakuga\n  \
+             sakuga-server --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tokens tokens\n  \
+             sakuga-server --config sakuga-server.toml --check-config\n\n\
+             Every option can also be given as an environment variable or, under the same name without the dashes, in \
              the TOML file of --config. Flags win over the environment, and that over the file.\n\n\
              Exit status: 0 after a shutdown by signal, 1 if the server cannot start or fails, 64 if the configuration \
              is wrong.",

@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 use super::config::TransportConfig;
+use super::stall::Stall;
 use crate::auth::identity::ClientCertificate;
 use crate::metrics::ConnectionMetrics;
 
@@ -28,6 +29,7 @@ pub(crate) struct Connections {
     connections_max: usize,
     handshake_timeout: Duration,
     idle_timeout: Duration,
+    stall_timeout: Duration,
     next_id: AtomicU64,
     open: Mutex<HashMap<u64, Arc<Activity>>>,
     metrics: ConnectionMetrics,
@@ -40,6 +42,7 @@ impl Connections {
             connections_max: config.connections_max,
             handshake_timeout: config.handshake_timeout,
             idle_timeout: config.idle_timeout,
+            stall_timeout: config.keepalive_interval + config.keepalive_timeout,
             next_id: AtomicU64::new(0),
             open: Mutex::default(),
             metrics,
@@ -232,6 +235,7 @@ pub(crate) struct Connection {
     peer: Peer,
     timer: Pin<Box<Sleep>>,
     evicted: Pin<Box<WaitForCancellationFutureOwned>>,
+    stall: Stall,
     received: Counter,
     sent: Counter,
     _slot: Slot,
@@ -258,6 +262,7 @@ impl Connection {
             stream,
             timer: Box::pin(tokio::time::sleep_until(activity.deadline())),
             evicted: Box::pin(slot.evicted()),
+            stall: Stall::new(slot.connections.stall_timeout),
             peer: Peer { address, certificate, activity },
             received: slot.connections.metrics.received_bytes.clone(),
             sent: slot.connections.metrics.sent_bytes.clone(),
@@ -317,7 +322,7 @@ impl AsyncWrite for Connection {
         if let Poll::Ready(Ok(bytes)) = written {
             this.sent.inc_by(bytes as u64);
         }
-        written
+        this.stall.pass(written, context)
     }
 
     fn poll_write_vectored(
@@ -333,7 +338,7 @@ impl AsyncWrite for Connection {
         if let Poll::Ready(Ok(bytes)) = written {
             this.sent.inc_by(bytes as u64);
         }
-        written
+        this.stall.pass(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -344,17 +349,22 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        let flushed = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
+        };
+        // A flush of a plain socket never waits, and would hide that a write does.
+        if flushed.is_pending() { this.stall.pass(flushed, context) } else { flushed }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        let shut = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        };
+        this.stall.pass(shut, context)
     }
 }
 

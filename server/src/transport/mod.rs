@@ -24,6 +24,7 @@ mod refusal_log;
 pub(crate) mod reload;
 mod revocation;
 pub(crate) mod serve;
+mod stall;
 pub(crate) mod tls;
 
 pub use config::{TlsFiles, TransportConfig};

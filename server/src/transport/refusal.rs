@@ -113,7 +113,11 @@ pub(crate) fn with_reason(status: &Status) -> Option<Status> {
         _ => return None,
     };
     let details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, HashMap::new());
-    Some(Status::with_error_details(code, status.message(), details))
+    let message = match (status.code(), status.message()) {
+        (Code::Unimplemented, "") => "the server has no such method; check the name, or update the server",
+        (_, message) => message,
+    };
+    Some(Status::with_error_details(code, message, details))
 }
 
 #[cfg(test)]
@@ -138,6 +142,7 @@ mod tests {
         let named = with_reason(&Status::unimplemented("no such method")).expect("a reason");
         assert_eq!((named.code(), named.message()), (Code::Unimplemented, "no such method"));
         assert_eq!(named.get_details_error_info().expect("ErrorInfo").reason, "METHOD_NOT_FOUND");
+        assert!(with_reason(&Status::unimplemented("")).expect("a reason").message().contains("no such method"));
         assert!(with_reason(&TransportRefusal::Compressed.to_status()).is_none());
         assert!(with_reason(&Status::cancelled("gone")).is_none());
     }

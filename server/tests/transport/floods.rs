@@ -99,6 +99,44 @@ async fn a_call_keeps_its_connection_open() {
     server.stop().await;
 }
 
+/// The headers of a call in the static table's names and literal values.
+fn call(stream: u32, path: &str) -> Vec<u8> {
+    let mut fields = vec![0x83, 0x86];
+    for (name, value) in [(&[0x04][..], path), (&[0x0f, 0x10], "application/grpc")] {
+        fields.extend(name);
+        fields.push(value.len() as u8);
+        fields.extend(value.as_bytes());
+    }
+    [frame(1, 0b100, stream, &fields), frame(0, 1, stream, &[0; 5])].concat()
+}
+
+#[tokio::test]
+async fn a_client_that_no_longer_reads_its_socket_is_disconnected() {
+    let config = TransportConfig {
+        keepalive_interval: Duration::from_millis(500),
+        keepalive_timeout: Duration::from_millis(500),
+        ..TransportConfig::default()
+    };
+    let server = Server::start(config).await;
+    let mut connection = TcpStream::connect(server.address).await.expect("connected");
+    // Large windows, so that only the buffers of the sockets end what the server can send.
+    let window = [&[0, 4][..], &0x7fff_ffff_u32.to_be_bytes()].concat();
+    let mut start = [PREFACE, &frame(4, 0, 0, &window), &frame(8, 0, 0, &0x4000_0000_u32.to_be_bytes())].concat();
+    for stream in (1..400).step_by(2) {
+        start.extend(call(stream, "/sakuga.prompt.v1.PromptService/GetSchema"));
+    }
+    connection.write_all(&start).await.expect("sent");
+    // Frames without effect, until the connection is gone.
+    let priority = frame(2, 0, 1, &[0, 0, 0, 0, 16]);
+    let until = Instant::now() + PATIENCE;
+    while connection.write_all(&priority).await.is_ok() {
+        assert!(Instant::now() < until, "it holds its connection for as long as it likes");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    ask(server.channel().await, None).await.expect("others are served");
+    server.stop().await;
+}
+
 #[tokio::test]
 async fn an_idle_flood_gives_way_to_those_who_come() {
     let server = Server::start(TransportConfig { connections_max: 8, ..TransportConfig::default() }).await;

@@ -17,7 +17,7 @@ use crate::workspace::Workspace;
 const PROMPT: &str = "schema/examples/two_girls.xml";
 
 /// The seed: fixed, so that every demo draws the picture of the README.
-const SEED: &str = "20250826";
+const SEED: &str = "7";
 
 /// Where a server without options serves the studio.
 const STUDIO: &str = "http://127.0.0.1:50052/";

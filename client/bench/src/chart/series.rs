@@ -52,7 +52,7 @@ pub(crate) fn paint(
     let (head, body) = area.split_vertically(18);
     legend(&head, cases.iter().map(|(name, color, _)| (*name, *color)))?;
     let range = range.unwrap_or_else(|| around(low, high));
-    let mut chart = plane(&body, (around(begin, end), "s from the begin"), (range, axis), 10)?;
+    let mut chart = plane(&body, (around(begin, end), "seconds since the start"), (range, axis), 10)?;
     for (_, color, lines) in cases {
         for line in lines {
             // One sample makes no line, so it gets a dot. Dots on all samples would be most of the page's bytes.

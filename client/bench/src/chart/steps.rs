@@ -30,11 +30,11 @@ pub(crate) fn paint(area: &Area<'_>, cases: &[CaseRecord]) -> Painted {
         let shift = (as_f64(place) - (as_f64(cases.len()) - 1.0) / 2.0) * 0.12;
         let points = case.repeats.iter().flat_map(|job| &job.steps);
         dots.draw_series(
-            points.map(|step| Circle::new((f64::from(step.index) + shift, step.ms), 2, color.mix(0.7).filled())),
+            points.map(|step| Circle::new((f64::from(step.index) + shift, step.ms), 3, color.mix(0.7).filled())),
         )?;
     }
 
-    let mut boxes = plane(&right, (0.0..as_f64(cases.len().max(1)), "quartiles, least, most"), (times, ""), 0)?;
+    let mut boxes = plane(&right, (0.0..as_f64(cases.len().max(1)), "quartiles, minimum, maximum"), (times, ""), 0)?;
     for (place, (case, color)) in cases.iter().zip(COLORS.iter().cycle()).enumerate() {
         let steps = case.repeats.iter().flat_map(|job| &job.steps).map(|step| step.ms);
         let Some(spread) = Spread::of(steps) else { continue };
