@@ -132,6 +132,10 @@ impl EventEncoder for Notes {
         self.0.lock().expect("no panic").push(event);
         (Bytes::new(), None)
     }
+
+    fn set_labels(&mut self, _: Vec<String>) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// Cancels jobs without readers.

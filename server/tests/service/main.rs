@@ -10,6 +10,7 @@ mod event_order;
 mod happy_path;
 mod images;
 mod jobs;
+mod labels;
 mod limits;
 mod models;
 mod observe;
