@@ -31,7 +31,7 @@ pub struct PageLimits {
 pub struct Listed {
     /// The jobs, the newest first.
     pub jobs: Vec<generation::Job>,
-    /// The id below which the next page begins; `None`: there is none.
+    /// The id below which the next page begins; `None`: this is the last page.
     pub next: Option<String>,
 }
 
