@@ -27,6 +27,12 @@ impl JobId {
         Some(Self(uuid.to_string().into()))
     }
 
+    /// When an id was made, in milliseconds since 1970, if the text is one with a time.
+    pub fn milliseconds(text: &str) -> Option<i64> {
+        let (seconds, nanos) = Uuid::try_parse(text).ok()?.get_timestamp()?.to_unix();
+        i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))
+    }
+
     /// The id as text, in lower case.
     pub(crate) fn as_str(&self) -> &str {
         &self.0

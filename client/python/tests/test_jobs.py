@@ -119,6 +119,14 @@ def test_jobs_are_listed_and_deleted(client: sakuga.Client) -> None:
     completed = job_service_pb2.JobFilter(states=[job_pb2.JOB_STATE_COMPLETED])
     listed = [job.job_id for job in client.list_jobs(completed)]
     assert [job_id for job_id in listed if job_id in ids] == ids[::-1]
+    labelled = client.label(ids[1], add=["favourite"])
+    assert list(labelled.labels) == ["favourite"]
+    for search in (job_service_pb2.JobFilter(labels=["favourite"]), job_service_pb2.JobFilter(text="LISTED-1 1girl")):
+        assert [job.job_id for job in client.list_jobs(search)] == [ids[1]]
+    assert not client.label(ids[1], remove=["favourite"]).labels
+    with pytest.raises(sakuga.RequestError, match="list"):
+        client.label(ids[1], add="favourite")
+    assert client.artifact(ids[1], max_edge=32).startswith(b"\xff\xd8\xff")
     client.delete(ids[0])
     with pytest.raises(sakuga.RequestRefused) as refused:
         client.job(ids[0])

@@ -152,6 +152,18 @@ pub(crate) fn check_picture(path: &Path) -> Result<(), Failure> {
     check_writable(path)
 }
 
+/// Fails if a smaller version of a picture cannot be written to `path`, or if its extension is not that of a JPEG.
+pub fn check_thumbnail(path: &Path) -> Result<(), Failure> {
+    check_is_file(path, "--out")?;
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_lowercase();
+    if !["", "jpg", "jpeg"].contains(&extension.as_str()) {
+        let jpeg = shown(&path.with_extension("jpg"));
+        return Err(Failure::new(Exit::Unreadable, format_args!("{}: --max-edge writes JPEG files", shown(path)))
+            .with_help(format!("write --out {jpeg}")));
+    }
+    check_writable(path)
+}
+
 /// Fails if `path` is `-`: a result is written to a file.
 pub(crate) fn check_is_file(path: &Path, option: &str) -> Result<(), Failure> {
     if path == Path::new("-") {

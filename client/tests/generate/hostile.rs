@@ -16,8 +16,8 @@ use sakuga_client::proto::generation::v1::{
     Accepted, CancelJobRequest, CancelJobResponse, Completed, CreateJobRequest, CreateJobResponse, DeleteJobRequest,
     DeleteJobResponse, GenerateEvent, GenerateRequest, GetArtifactRequest, GetArtifactResponse, GetJobRequest,
     GetJobResponse, GetJobTelemetryRequest, GetJobTelemetryResponse, ImageChunk, ImageInfo, ImageMetadata, Job,
-    JobState, ListJobsRequest, ListJobsResponse, Profile, ProfileSpan, Queued, Stage, StageBegun, Started, Step,
-    WatchJobRequest, WatchJobResponse,
+    JobState, LabelJobRequest, LabelJobResponse, ListJobsRequest, ListJobsResponse, Profile, ProfileSpan, Queued,
+    Stage, StageBegun, Started, Step, WatchJobRequest, WatchJobResponse,
 };
 use sakuga_client::proto::json;
 use sakuga_client::proto::prompt::v1::{Character, Diagnostic, Prompt as TypedPrompt, Severity};
@@ -163,6 +163,10 @@ impl JobService for Hostile {
             jobs: vec![job(Prompt::Xml(EVIL.to_owned()))],
             ..Default::default()
         })))
+    }
+
+    async fn label_job(&self, _: Request<LabelJobRequest>) -> Result<Response<LabelJobResponse>, Status> {
+        Ok(Response::new(fill(&LabelJobResponse::default())))
     }
 
     async fn cancel_job(&self, _: Request<CancelJobRequest>) -> Result<Response<CancelJobResponse>, Status> {

@@ -1506,6 +1506,9 @@ pub struct Job {
     /// All steps. Absent unless the job has the device.
     #[prost(uint32, optional, tag = "20")]
     pub step_total: ::core::option::Option<u32>,
+    /// Short texts by which people find it again, such as `favourite`, in the order in which LabelJob added them.
+    #[prost(string, repeated, tag = "21")]
+    pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 impl ::prost::Name for Job {
     const NAME: &'static str = "Job";
@@ -1840,6 +1843,16 @@ pub struct JobFilter {
     /// Those accepted before this time.
     #[prost(message, optional, tag = "5")]
     pub created_before: ::core::option::Option<::prost_types::Timestamp>,
+    /// Words, separated by spaces or `_`, each of which occurs in the prompt, the `request_id`, the model's name or a label,
+    /// also as a part of a word and in other capitals. At most 256 bytes.
+    #[prost(string, tag = "6")]
+    pub text: ::prost::alloc::string::String,
+    /// Those that have all of these labels. At most 16.
+    #[prost(string, repeated, tag = "7")]
+    pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Those of this model.
+    #[prost(string, tag = "8")]
+    pub model: ::prost::alloc::string::String,
 }
 impl ::prost::Name for JobFilter {
     const NAME: &'static str = "JobFilter";
@@ -1854,7 +1867,8 @@ impl ::prost::Name for JobFilter {
 /// A page of jobs.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListJobsResponse {
-    /// The newest first.
+    /// The newest first. A call with `text`, `labels` or `model` looks at 8192 jobs at most, so its page can have fewer jobs than
+    /// asked for, or none, and yet not be the last.
     #[prost(message, repeated, tag = "1")]
     pub jobs: ::prost::alloc::vec::Vec<Job>,
     /// Where the next page begins. Empty: this is the last.
@@ -1869,6 +1883,46 @@ impl ::prost::Name for ListJobsResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.generation.v1.ListJobsResponse".into()
+    }
+}
+/// Which job, and how its labels change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LabelJobRequest {
+    /// The job.
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    /// Labels that it gets: 1 to 32 characters each, without control characters and without spaces at the ends.
+    #[prost(string, repeated, tag = "2")]
+    pub add: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Labels that it loses. None of them may be in `add`.
+    #[prost(string, repeated, tag = "3")]
+    pub remove: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for LabelJobRequest {
+    const NAME: &'static str = "LabelJobRequest";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.LabelJobRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.LabelJobRequest".into()
+    }
+}
+/// The job.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LabelJobResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+}
+impl ::prost::Name for LabelJobResponse {
+    const NAME: &'static str = "LabelJobResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.LabelJobResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.LabelJobResponse".into()
     }
 }
 /// Which job.
@@ -1920,6 +1974,10 @@ pub struct GetArtifactRequest {
     /// Bytes at the most. 0: to the end.
     #[prost(uint64, tag = "4")]
     pub limit: u64,
+    /// Sends a JPEG of the picture, made smaller until its longer edge has at most this many pixels, 16 to 2048, instead of its
+    /// file. It has no metadata. The server keeps those that were asked for last, in memory. 0: the file.
+    #[prost(uint32, tag = "5")]
+    pub max_edge: u32,
 }
 impl ::prost::Name for GetArtifactRequest {
     const NAME: &'static str = "GetArtifactRequest";
@@ -1937,7 +1995,7 @@ pub struct GetArtifactResponse {
     /// The piece, in order.
     #[prost(message, optional, tag = "1")]
     pub chunk: ::core::option::Option<ImageChunk>,
-    /// SHA-256 of the whole file, in lower-case hexadecimal.
+    /// SHA-256 of the whole file that is sent, in lower-case hexadecimal.
     #[prost(string, tag = "2")]
     pub sha256: ::prost::alloc::string::String,
 }
@@ -2194,6 +2252,8 @@ pub mod job_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Lists jobs, the newest first.
+        ///
+        /// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
         pub async fn list_jobs(
             &mut self,
             request: impl tonic::IntoRequest<super::ListJobsRequest>,
@@ -2216,6 +2276,34 @@ pub mod job_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "ListJobs"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+        /// nothing, so the call can be repeated. Labels are kept and deleted with the job.
+        ///
+        /// INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
+        pub async fn label_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LabelJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LabelJobResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.generation.v1.JobService/LabelJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "LabelJob"));
             self.inner.unary(req, path, codec).await
         }
         /// Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
@@ -2243,7 +2331,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "CancelJob"));
             self.inner.unary(req, path, codec).await
         }
-        /// Streams a picture of a completed job, or a part of it.
+        /// Streams a picture of a completed job, a part of it, or a smaller version of it.
         pub async fn get_artifact(
             &mut self,
             request: impl tonic::IntoRequest<super::GetArtifactRequest>,
@@ -2584,11 +2672,24 @@ pub mod job_service_server {
             tonic::Status,
         >;
         /// Lists jobs, the newest first.
+        ///
+        /// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
         async fn list_jobs(
             &self,
             request: tonic::Request<crate::generation::v1::ListJobsRequest>,
         ) -> std::result::Result<
             tonic::Response<crate::generation::v1::ListJobsResponse>,
+            tonic::Status,
+        >;
+        /// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+        /// nothing, so the call can be repeated. Labels are kept and deleted with the job.
+        ///
+        /// INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
+        async fn label_job(
+            &self,
+            request: tonic::Request<crate::generation::v1::LabelJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::generation::v1::LabelJobResponse>,
             tonic::Status,
         >;
         /// Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
@@ -2608,7 +2709,7 @@ pub mod job_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Streams a picture of a completed job, or a part of it.
+        /// Streams a picture of a completed job, a part of it, or a smaller version of it.
         async fn get_artifact(
             &self,
             request: tonic::Request<crate::generation::v1::GetArtifactRequest>,
@@ -2891,6 +2992,53 @@ pub mod job_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListJobsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.generation.v1.JobService/LabelJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct LabelJobSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<crate::generation::v1::LabelJobRequest>
+                    for LabelJobSvc<T> {
+                        type Response = crate::generation::v1::LabelJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::generation::v1::LabelJobRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::label_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LabelJobSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -56,10 +56,21 @@ pub(crate) async fn check_picture(
         hash.update(artifacts.get(job, image_index, offset..end).await?);
         offset = end;
     }
-    if hex(&hash.finalize()) == sha256 {
-        return Ok(());
+    compare(image_index, &hex(&hash.finalize()), sha256)
+}
+
+/// Compares the SHA-256 of a picture's file with that of what was written.
+///
+/// # Errors
+///
+/// [`StoreError::Damaged`] if they differ.
+pub(super) fn compare(image_index: u32, found: &str, sha256: &str) -> Result<(), StoreError> {
+    match found == sha256 {
+        true => Ok(()),
+        false => Err(StoreError::Damaged(format!(
+            "picture {image_index} is not what was written: its SHA-256 is not {sha256}"
+        ))),
     }
-    Err(StoreError::Damaged(format!("picture {image_index} is not what was written: its SHA-256 is not {sha256}")))
 }
 
 impl Jobs {
@@ -75,6 +86,18 @@ impl Jobs {
         job_id: &str,
         image_index: u32,
     ) -> Result<(JobId, generation::ImageInfo), ServerError> {
+        let (id, image) = self.described(caller, job_id, image_index).await?;
+        self.check_picture(&id, image_index, (image.size, &image.sha256)).await?;
+        Ok((id, image))
+    }
+
+    /// The description of a picture of a job, without a look at its file.
+    pub(super) async fn described(
+        &self,
+        caller: &Caller,
+        job_id: &str,
+        image_index: u32,
+    ) -> Result<(JobId, generation::ImageInfo), ServerError> {
         let (id, record) = self.accessible(caller, job_id).await?;
         let why = match record.job().state() {
             generation::JobState::Completed => "it was not asked for",
@@ -85,7 +108,6 @@ impl Jobs {
         let mut images = record.into_job().images.into_iter().enumerate();
         let found = images.find(|(position, image)| image.index_at(*position) == image_index);
         let (_, image) = found.ok_or_else(missing)?;
-        self.check_picture(&id, image_index, (image.size, &image.sha256)).await?;
         Ok((id, image))
     }
 

@@ -26,4 +26,9 @@ impl EventEncoder for JobEventEncoder {
         let record = self.record.apply(&message).then(|| self.record.encode());
         (message.encode_to_vec().into(), record)
     }
+
+    fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8> {
+        self.record.set_labels(labels);
+        self.record.encode()
+    }
 }

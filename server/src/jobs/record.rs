@@ -116,6 +116,11 @@ impl Record {
         self.0.job.get_or_insert_default()
     }
 
+    /// Replaces the labels of the job.
+    pub(super) fn set_labels(&mut self, labels: Vec<String>) {
+        self.job_mut().labels = labels;
+    }
+
     /// The job without the rest.
     pub(crate) fn into_job(self) -> generation::Job {
         self.0.job.unwrap_or_default()

@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::caller::Caller;
 use super::record::Record;
+use super::thumbnails::Thumbnails;
 use crate::adapters::Adapters;
 use crate::assets::Assets;
 use crate::error::{ServerError, Violation};
@@ -86,6 +87,9 @@ pub(crate) struct Jobs {
     pub(super) rates: Option<CallerRates>,
     /// One is held while a named job is created, so that a repeated call finds it; the hash of the name chooses it.
     name_locks: [tokio::sync::Mutex<()>; NAME_LOCKS],
+    /// Held while the record of an ended job is read and changed, or deleted.
+    pub(super) record_changes: tokio::sync::Mutex<()>,
+    pub(super) thumbnails: Thumbnails,
 }
 
 /// A job without a terminal event.
@@ -114,6 +118,8 @@ impl Jobs {
             ended: Mutex::default(),
             rates,
             name_locks: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            record_changes: tokio::sync::Mutex::default(),
+            thumbnails: Thumbnails::default(),
         })
     }
 

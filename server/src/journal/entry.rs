@@ -9,6 +9,8 @@ use crate::job_id::JobId;
 pub(crate) trait EventEncoder: Send {
     /// The encoded event, and the job's encoded record if the event changed it.
     fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>);
+    /// Replaces the labels in the job's record, and returns the encoded record.
+    fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8>;
 }
 
 /// Called by the journal when a job loses its readers or ends. No lock is held during the calls.

@@ -96,6 +96,16 @@ impl Journal {
         true
     }
 
+    /// Replaces the labels of the job, which is no event. They are committed after everything that was published before.
+    pub fn set_labels(self: &Arc<Self>, labels: Vec<String>) {
+        let mut state = self.state.lock();
+        let record = state.set_labels(labels);
+        let (count, reserved, journal) = (state.states.len(), state.reserve_asked, self.clone());
+        let writes = vec![Write::PutJob { job: self.job.to_string(), record: record.clone() }];
+        // The lock is held, as in `publish`.
+        self.writer.write(writes, move || journal.committed(count, reserved, Some(record), false));
+    }
+
     fn committed(&self, count: usize, reserved: u64, record: Option<Vec<u8>>, is_terminal: bool) {
         let mut state = self.state.lock();
         if let Some(record) = record {

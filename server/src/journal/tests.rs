@@ -30,6 +30,10 @@ impl EventEncoder for Numbers {
         };
         (Bytes::from(vec![0; bytes]), None)
     }
+
+    fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8> {
+        labels.concat().into_bytes()
+    }
 }
 
 #[derive(Default)]

@@ -139,6 +139,10 @@ impl EventEncoder for Notes {
         self.0.lock().push(event);
         (Bytes::new(), None)
     }
+
+    fn set_labels(&mut self, _: Vec<String>) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// Cancels jobs without readers.

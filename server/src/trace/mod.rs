@@ -116,6 +116,10 @@ impl EventEncoder for ObservedEncoder {
         self.observer.note(&event);
         self.encoder.encode(event)
     }
+
+    fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8> {
+        self.encoder.set_labels(labels)
+    }
 }
 
 #[cfg(test)]

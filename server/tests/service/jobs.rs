@@ -184,7 +184,7 @@ async fn pictures_are_fetched_whole_and_in_parts() {
     let job_id = job.expect("accepted").job_id;
     let whole = files(&all(&server, &job_id, None).await).remove(0);
     let fetch = async |image_index, offset, limit| -> Result<Vec<u8>, Status> {
-        let message = GetArtifactRequest { job_id: job_id.clone(), image_index, offset, limit };
+        let message = GetArtifactRequest { job_id: job_id.clone(), image_index, offset, limit, max_edge: 0 };
         let mut stream = jobs(&server).get_artifact(message).await?.into_inner();
         let mut bytes = Vec::new();
         while let Some(piece) = stream.message().await? {

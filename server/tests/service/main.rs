@@ -9,6 +9,7 @@ mod engine_faults;
 mod happy_path;
 mod images;
 mod jobs;
+mod labels;
 mod limits;
 mod models;
 mod observe;

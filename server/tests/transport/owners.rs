@@ -11,13 +11,15 @@ use prost_reflect::DescriptorPool;
 use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::asset::v1::upload_asset_request::Part;
 use sakuga_proto::asset::v1::{
-    DeleteAssetRequest, GetAssetRequest, ListAssetsRequest, UploadAssetRequest, UploadAssetResponse, UploadStart,
+    DeleteAssetRequest, GetAssetRequest, ListAssetsRequest, UploadAssetPartRequest, UploadAssetRequest,
+    UploadAssetResponse, UploadStart,
 };
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
     CancelJobRequest, CreateJobRequest, DeleteJobRequest, GenerateRequest, GetArtifactRequest, GetJobRequest,
-    GetJobTelemetryRequest, Job, JobFilter, JobState, ListJobsRequest, Sampling, WatchJobRequest, generate_request,
+    GetJobTelemetryRequest, Job, JobFilter, JobState, LabelJobRequest, ListJobsRequest, Sampling, WatchJobRequest,
+    generate_request,
 };
 use sakuga_proto::model::v1::{LoadModelRequest, UnloadModelRequest};
 use sakuga_proto::prompt::v1::validate_prompt_request;
@@ -72,6 +74,11 @@ const ROWS: &[Row] = &[
         let start = UploadStart { sha256: sha256.into(), size: 75, offset: 0 };
         UploadAssetRequest { part: Some(Part::Start(start)) }.encode_to_vec()
     }),
+    ("sakuga.asset.v1.AssetService/UploadAssetPart", Rule::Upload, |sha256| {
+        // Where nobody's upload is.
+        let start = Some(UploadStart { sha256: sha256.into(), size: 75, offset: 1 });
+        UploadAssetPartRequest { start, data: b"x".to_vec() }.encode_to_vec()
+    }),
     ("sakuga.asset.v1.AssetService/GetAsset", Rule::AssetOwner, |sha256| {
         GetAssetRequest { sha256: sha256.into(), ..GetAssetRequest::default() }.encode_to_vec()
     }),
@@ -103,6 +110,9 @@ const ROWS: &[Row] = &[
     }),
     ("sakuga.generation.v1.JobService/CancelJob", Rule::Owner, |job_id| {
         CancelJobRequest { job_id: job_id.into() }.encode_to_vec()
+    }),
+    ("sakuga.generation.v1.JobService/LabelJob", Rule::Owner, |job_id| {
+        LabelJobRequest { job_id: job_id.into(), add: vec!["favourite".into()], remove: vec![] }.encode_to_vec()
     }),
     ("sakuga.generation.v1.JobService/DeleteJob", Rule::Owner, |job_id| {
         DeleteJobRequest { job_id: job_id.into() }.encode_to_vec()

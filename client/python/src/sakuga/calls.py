@@ -2,11 +2,13 @@
 
 import os
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal
 
 from sakuga.connection import Address
 from sakuga.credentials import CA_VARIABLE, TOKEN_VARIABLE, Credentials, Pem
+from sakuga.errors import RequestError
 from sakuga.generation.v1 import job_pb2, job_service_pb2
 from sakuga.prompt.v1 import prompt_service_pb2
 from sakuga.request import Options, PromptLike, build, fill, put_prompt, seconds
@@ -54,3 +56,11 @@ def creation(
     if (limit := seconds("timeout", timeout)) is not None:
         treat.timeout.FromTimedelta(timedelta(seconds=limit))
     return fill(job_service_pb2.CreateJobRequest, request=request, options=treat)
+
+
+def labelling(job_id: str, add: Iterable[str], remove: Iterable[str]) -> job_service_pb2.LabelJobRequest:
+    """Asks for a change of the labels of a job. A label alone would be read letter by letter, so it is refused."""
+    for name, labels in (("add", add), ("remove", remove)):
+        if isinstance(labels, str | bytes):
+            raise RequestError(f"`{name}` is a list, as in `{name}=['favourite']`")
+    return fill(job_service_pb2.LabelJobRequest, job_id=job_id, add=add, remove=remove)

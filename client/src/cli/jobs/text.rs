@@ -42,7 +42,7 @@ pub(crate) fn list(jobs: &[Job], ids: &[String]) -> String {
                 request_text::size(&request),
                 request.seed.map_or_else(|| "-".to_owned(), |seed| format!("seed {seed}")),
                 request_text::shortened(&outcome(job), OUTCOME_IN_LIST),
-                request_text::prompt(&request, PROMPT_IN_LIST),
+                labelled(job, request_text::prompt(&request, PROMPT_IN_LIST)),
             ]
         })
         .collect();
@@ -55,6 +55,11 @@ pub(crate) fn list(jobs: &[Job], ids: &[String]) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
         text
     })
+}
+
+/// A prompt behind the labels of its job: `[favourite] a fox`.
+fn labelled(job: &Job, prompt: String) -> String {
+    if job.labels.is_empty() { prompt } else { format!("[{}] {prompt}", one_line(&job.labels.join(", "))) }
 }
 
 /// Identifier, state, age and outcome.
@@ -119,6 +124,9 @@ pub(crate) fn describe(job: &Job) -> String {
     let outcome = outcome(job);
     if !outcome.is_empty() {
         facts.push(("", outcome));
+    }
+    if !job.labels.is_empty() {
+        facts.push(("labels", one_line(&job.labels.join(", "))));
     }
     if let Some(request) = &job.request {
         let prompt = request_text::prompt(request, PROMPT_WHOLE);
@@ -209,6 +217,10 @@ mod tests {
         job.cancelled = Some(Cancelled { at_step: 3, reason: 1 });
         assert_eq!(outcome(&job), "after step 3");
         assert_eq!(table(&[job.clone()]), "j  cancelled  ?  after step 3\n");
+        job.labels = vec!["favourite".into(), "cover".into()];
+        assert!(describe(&job).contains("labels    favourite, cover\n"), "{}", describe(&job));
+        assert!(list(&[job.clone()], &["j".into()]).ends_with("[favourite, cover]\n"));
+        job.labels.clear();
         assert!(describe(&job).contains("state     cancelled\n          after step 3\n"), "{}", describe(&job));
     }
 }
