@@ -18,9 +18,9 @@ import {
 } from "./browser.mjs";
 
 /** Generations of the test for memory; a person can ask for more. */
-const GENERATIONS = Number(process.env.SAKUGA_STUDIO_GENERATIONS ?? 16);
+const GENERATIONS = Number(process.env.SAKUGA_STUDIO_GENERATIONS ?? 10);
 /** Jobs of 16 pictures in the test of a long history. */
-const LONG_HISTORY = Number(process.env.SAKUGA_STUDIO_HISTORY ?? 25);
+const LONG_HISTORY = Number(process.env.SAKUGA_STUDIO_HISTORY ?? 20);
 
 let studio;
 
@@ -140,7 +140,7 @@ test("pictures of other programs bring prompt and settings, and what is left out
   assert.equal(await page.getByRole("spinbutton", { name: "Steps" }).inputValue(), "12");
 });
 
-test("a long history scrolls with few elements, and the server finds what is not loaded", async (t) => {
+test("a long history scrolls with few elements, and is searched", async (t) => {
   const page = await open(t, studio);
   await createJob(page, { prompt: "The very first whale.", steps: 1, width: 64, height: 64 });
   for (let job = 0; job < LONG_HISTORY; job += 1) {
