@@ -26,7 +26,7 @@ const NODE: (u32, u32) = (20, 0);
 const LIMIT: &str = "rate=1/h";
 
 /// Runs the tests of both clients, and names the one whose toolchain is missing.
-pub fn check(context: &Context<'_>, program: &Path) -> anyhow::Result<Verdict> {
+pub(super) fn check(context: &Context<'_>, program: &Path) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
     match Environment::with(context.workspace(), "tests/openai/requirements.txt", "python-openai") {
         Ok(environment) => {
