@@ -9,6 +9,7 @@
 mod budget;
 mod catalog;
 mod error;
+mod name;
 mod named;
 mod resident_set;
 mod similar;
@@ -17,6 +18,9 @@ mod table;
 pub use budget::MemoryBudget;
 pub use catalog::{Catalog, ServedModel};
 pub use error::StartError;
+#[cfg(feature = "burn")]
+pub(crate) use name::is_model_name;
+pub(crate) use name::{MODEL_NAME_BYTES_MAX, has_name_letters};
 pub use named::NamedSource;
 pub use resident_set::ResidentSet;
 pub use similar::nearest;
