@@ -49,6 +49,11 @@ impl FolderPart {
         Self { is_optional: true, ..self }
     }
 
+    /// The directory, if it has weights.
+    pub(super) fn network_name(&self) -> Option<&'static str> {
+        self.has_weights.then_some(self.name)
+    }
+
     /// The names that are read among those of the directory's files.
     fn select(&self, names: &BTreeSet<String>) -> Result<Vec<String>, String> {
         let mut read: Vec<String> = Vec::new();

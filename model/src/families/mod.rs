@@ -57,6 +57,7 @@ use crate::checkpoint::{FileFacts, LoadReport, WeightSource};
 use crate::device::OpenDevice;
 use crate::error::{FamilyError, LoadError};
 pub use folder_files::FolderFiles;
+use folder_files::FolderPart;
 pub use recognise::{Family, of_index, recognise};
 
 /// How a checkpoint is loaded.
@@ -205,4 +206,13 @@ pub fn files_of_folder(index: &Value, paths: &[String]) -> Result<FolderFiles, L
 fn not_supported(path: &Path, family: Family) -> LoadError {
     let supported = "NewBie and Stable Diffusion XL's base model";
     FamilyError::NotSupported { path: path.to_owned(), family: family.name(), supported }.into()
+}
+
+/// The directories with weights of a family's folder, in the order in which they are loaded.
+pub(crate) fn part_names(family: Family) -> Vec<&'static str> {
+    let folder = match family {
+        Family::NewBie => newbie::FOLDER,
+        Family::StableDiffusionXl | Family::StableDiffusionXlRefiner => sdxl::FOLDER,
+    };
+    folder.iter().filter_map(FolderPart::network_name).collect()
 }

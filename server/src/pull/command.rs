@@ -12,8 +12,10 @@ use reqwest::Url;
 use super::checksum::is_hex;
 use super::disk::SystemDisk;
 use super::error::{Bytes, PullError, shown};
+use super::find;
 use super::folder::ModelsFolder;
 use super::http::Timing;
+use super::inspect;
 use super::licence::{Decision, Licence};
 use super::progress::Progress;
 use super::source::PullSource;
@@ -36,7 +38,7 @@ pub fn command() -> Command {
     };
     let name = || Arg::new("name").value_name("NAME").required(true).help("The name, as `models list` shows it");
     Command::new(NAME)
-        .about("Download models, list those that are there, and delete them")
+        .about("Download models, list those that are there, delete them, and say what a file is")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(
@@ -72,6 +74,19 @@ pub fn command() -> Command {
                 ),
         )
         .subcommand(Command::new("list").about("List the models that are there, and those that were pulled in part").arg(folder()))
+        .subcommand(
+            Command::new("inspect")
+                .about("Say what a file or a folder is, from its headers, and what to do with it. Exit status 1 if the server has no use for it")
+                .arg(
+                    Arg::new("path")
+                        .value_name("FILE|FOLDER|NAME")
+                        .required(true)
+                        .value_parser(value_parser!(PathBuf))
+                        .help("A file, a folder, or the name of a pulled model"),
+                )
+                .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON"))
+                .arg(folder()),
+        )
         .subcommand(Command::new("remove").about("Delete a model that was pulled").arg(name()).arg(folder()))
 }
 
@@ -102,7 +117,15 @@ pub fn run(
 fn work(name: &str, given: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Result<bool, PullError> {
     let chosen = given.get_one::<PathBuf>("models").map(PathBuf::as_path);
     let no_home = || PullError::Setup("there is no home for the models; name a folder with --models".to_owned());
-    let folder = ModelsFolder::chosen(chosen, variable).ok_or_else(no_home)?;
+    let folder = ModelsFolder::chosen(chosen, variable);
+    if name == "inspect" {
+        let path = given.get_one::<PathBuf>("path").cloned().unwrap_or_default();
+        let path = if path.exists() { Ok(path) } else { find::checkpoint(&path, folder.as_ref()) };
+        let (text, is_useful) =
+            path.and_then(|path| inspect::report(&path, given.get_flag("json"))).map_err(PullError::Setup)?;
+        return Ok(print(&text) && is_useful);
+    }
+    let folder = folder.ok_or_else(no_home)?;
     let text = |name: &str| given.get_one::<String>(name).cloned();
     match name {
         "list" => Ok(print(&list(&folder))),

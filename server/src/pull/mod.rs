@@ -1,9 +1,10 @@
-//! `sakuga-server models pull|list|remove`: models from a hub or a URL in the folder of models.
+//! `sakuga-server models pull|list|remove|inspect`: models from a hub or a URL in the folder of models, and what files are.
 //!
 //! [`source`] reads what is to be pulled. [`mod@transfer`] does it: `hub` asks the hub for the files, their sizes and checksums and
 //! the licence, the model crate says which files its loader reads, [`licence`] has the terms accepted, `fetch` downloads each
-//! file with resume and verification over `http`, and [`folder`] publishes the whole folder at once. [`find`] is what `--model NAME` means, [`record`] is the
-//! file that says where a model came from, [`disk`] is where files are written, and [`command`] is the program.
+//! file with resume and verification over `http`, and [`folder`] publishes the whole folder at once. [`find`] is what
+//! `--model NAME` means, [`record`] is the file that says where a model came from, [`mod@inspect`] prints what any file is,
+//! [`disk`] is where files are written, and [`command`] is the program.
 //!
 //! # Guarantees
 //!
@@ -21,6 +22,7 @@ pub mod find;
 pub mod folder;
 mod http;
 mod hub;
+pub mod inspect;
 pub mod licence;
 mod partial;
 mod paths;

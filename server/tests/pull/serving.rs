@@ -67,6 +67,14 @@ fn a_pulled_model_is_served_by_its_name_and_draws() {
         "{listed}"
     );
 
+    let inspected = text(&run(&["models", "inspect", "tiny"]).stdout);
+    for part in ["a Stable Diffusion XL model, as a folder", "prediction: epsilon", "unet: ", "sakuga-server --model"] {
+        assert!(inspected.contains(part), "{part}: {inspected}");
+    }
+    let json = run(&["models", "inspect", "--json", "tiny"]);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&text(&json.stdout)).expect("JSON")["usage"], "model");
+    assert_eq!(run(&["models", "inspect", "/dev/null"]).status.code(), Some(1));
+
     draw(home.path());
 
     let unknown = run(&["--model", "other"]);

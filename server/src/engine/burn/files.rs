@@ -8,6 +8,18 @@ use serde_json::Value;
 /// The files of a published folder, divided.
 pub use sakuga_model::families::FolderFiles;
 
+/// What a file or folder is.
+pub use sakuga_model::inspect::{Inspection, Usage};
+
+/// What a file or folder is, from headers alone.
+///
+/// # Errors
+///
+/// It cannot be read, in words.
+pub fn inspect(path: &Path) -> Result<Inspection, String> {
+    sakuga_model::inspect::inspect(path).map_err(|error| error.to_string())
+}
+
 /// Which files of a published folder are read, from its `model_index.json` and the paths of all files.
 ///
 /// # Errors
