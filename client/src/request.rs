@@ -5,8 +5,8 @@ use std::time::Duration;
 use sakuga_proto::generation::v1::adapter::Source;
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{
-    Adapter, GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, PreviewMethod, PreviewOptions, Sampling,
-    SecondPass, Solver,
+    Adapter, GenerateEvent, GenerateRequest, ImageFormat, InitImage, Mask, NoiseSchedule, PreviewMethod,
+    PreviewOptions, Sampling, SecondPass, Solver,
 };
 use sakuga_proto::prompt::v1::Strictness;
 
@@ -90,6 +90,12 @@ impl GenerationBuilder {
         self
     }
 
+    /// The noise levels that the solver walks.
+    pub fn schedule(mut self, schedule: NoiseSchedule) -> Self {
+        self.sampling().schedule = schedule.into();
+        self
+    }
+
     /// Number of steps from noise to picture.
     pub fn steps(mut self, steps: u32) -> Self {
         self.sampling().steps = steps;
@@ -114,7 +120,7 @@ impl GenerationBuilder {
         self
     }
 
-    /// Limits the norm of the guided velocity to this multiple of the conditional velocity's; 0 is no limit.
+    /// Limits the norm of the guided velocity to this multiple of the conditional velocity's; 0 means no limit.
     pub fn guidance_renorm(mut self, factor: f32) -> Self {
         self.sampling().guidance_renorm = Some(factor);
         self

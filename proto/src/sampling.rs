@@ -2,11 +2,13 @@
 
 use std::fmt;
 
-use crate::generation::v1::{Sampling, Solver};
+use crate::generation::v1::{NoiseSchedule, Sampling, Solver};
 use crate::system::v1::SamplingDefaults;
 
 /// What the names of [`Solver`] begin with.
 const SOLVER_PREFIX: &str = "SOLVER_";
+/// What the names of [`NoiseSchedule`] begin with.
+const SCHEDULE_PREFIX: &str = "NOISE_SCHEDULE_";
 
 impl Sampling {
     /// The solver's name as commands write it, such as `dpm`; empty if none is given.
@@ -14,6 +16,14 @@ impl Sampling {
         match self.solver() {
             Solver::Unspecified => String::new(),
             solver => solver.as_str_name().trim_start_matches(SOLVER_PREFIX).to_lowercase(),
+        }
+    }
+
+    /// The noise schedule's name as commands write it, such as `karras`; empty if none is given.
+    pub fn schedule_name(&self) -> String {
+        match self.schedule() {
+            NoiseSchedule::Unspecified => String::new(),
+            schedule => schedule.as_str_name().trim_start_matches(SCHEDULE_PREFIX).to_lowercase(),
         }
     }
 
@@ -34,6 +44,9 @@ impl Sampling {
         if let Some(factor) = self.guidance_renorm.filter(|factor| *factor > 0.0) {
             parts.push(format!("renorm {factor}"));
         }
+        if let Some(share) = self.guidance_rescale.filter(|share| *share > 0.0) {
+            parts.push(format!("rescale {share}"));
+        }
         if let Some(shift) = self.shift {
             parts.push(format!("shift {shift}"));
         }
@@ -49,15 +62,22 @@ impl fmt::Display for Sampling {
             1 => "1 step".to_owned(),
             steps => format!("{steps} steps"),
         };
-        let parts = [self.solver_name(), steps, self.numbers()];
+        // The model's own schedule goes without saying.
+        let schedule = match self.schedule() {
+            NoiseSchedule::Native => String::new(),
+            _ => self.schedule_name(),
+        };
+        let solver = [self.solver_name(), schedule].join(" ").trim().to_owned();
+        let parts = [solver, steps, self.numbers()];
         formatter.write_str(&parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", "))
     }
 }
 
-/// The options of a request that gives each default of a model. A solver with an unknown name is left out.
+/// The options of a request that gives each default of a model. A solver or schedule with an unknown name is left out.
 impl From<&SamplingDefaults> for Sampling {
     fn from(defaults: &SamplingDefaults) -> Self {
         let solver = Solver::from_str_name(&format!("{SOLVER_PREFIX}{}", defaults.solver.to_uppercase()));
+        let schedule = NoiseSchedule::from_str_name(&format!("{SCHEDULE_PREFIX}{}", defaults.schedule.to_uppercase()));
         Self {
             solver: solver.unwrap_or_default().into(),
             steps: defaults.steps,
@@ -65,7 +85,9 @@ impl From<&SamplingDefaults> for Sampling {
             guidance_from: Some(defaults.guidance_from),
             guidance_until: Some(defaults.guidance_until),
             guidance_renorm: Some(defaults.guidance_renorm),
+            guidance_rescale: Some(defaults.guidance_rescale),
             shift: Some(defaults.shift),
+            schedule: schedule.unwrap_or_default().into(),
         }
     }
 }
@@ -86,6 +108,10 @@ mod tests {
         sampling.guidance_from = Some(0.25);
         assert_eq!(sampling.numbers(), "guidance 3.5 while 0.25 <= t < 0.5, renorm 1, shift 6");
         (sampling.guidance_until, sampling.guidance_renorm) = (Some(1.0), None);
+        sampling.schedule = NoiseSchedule::Karras.into();
+        assert!(sampling.to_string().starts_with("dpm karras, 20 steps"), "{sampling}");
+        sampling.schedule = NoiseSchedule::Native.into();
+        assert!(sampling.to_string().starts_with("dpm, 20 steps"), "{sampling}");
         assert_eq!(sampling.numbers(), "guidance 3.5 while 0.25 <= t, shift 6");
         assert_eq!(Sampling { steps: 1, ..Sampling::default() }.to_string(), "1 step");
         assert_eq!(Sampling::default().to_string(), "");

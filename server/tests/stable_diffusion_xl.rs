@@ -5,7 +5,7 @@ use sakuga_model_core::{DeviceChoice, ModelOptions};
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
-use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, Sampling, Solver};
+use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, NoiseSchedule, Sampling, Solver};
 use sakuga_proto::system::v1::ListModelsRequest;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_server::config::EngineChoice;
@@ -13,10 +13,10 @@ use sakuga_server::{App, Config};
 use tonic::transport::Channel;
 use tonic_types::StatusExt;
 
-fn request(solver: Solver) -> GenerateRequest {
+fn request(solver: Solver, schedule: NoiseSchedule) -> GenerateRequest {
     GenerateRequest {
         prompt: Some(Prompt::Xml("1girl, (red hat:1.2), [night sky]".into())),
-        sampling: Some(Sampling { steps: 2, solver: solver.into(), ..Sampling::default() }),
+        sampling: Some(Sampling { steps: 2, solver: solver.into(), schedule: schedule.into(), ..Sampling::default() }),
         width: 32,
         height: 48,
         seed: Some(5),
@@ -24,8 +24,8 @@ fn request(solver: Solver) -> GenerateRequest {
     }
 }
 
-async fn events(client: &mut GenerationServiceClient<Channel>, solver: Solver) -> Vec<GenerateEvent> {
-    let mut stream = client.generate(request(solver)).await.expect("accepted").into_inner();
+async fn events(client: &mut GenerationServiceClient<Channel>, request: GenerateRequest) -> Vec<GenerateEvent> {
+    let mut stream = client.generate(request).await.expect("accepted").into_inner();
     let mut events = Vec::new();
     while let Some(response) = stream.message().await.expect("the stream does not break") {
         events.push(response.event.expect("every message has an event"));
@@ -49,8 +49,22 @@ async fn a_folder_draws_through_the_server() {
 
     let mut client = GenerationServiceClient::new(channel);
     let mut drawn = Vec::new();
-    for solver in [Solver::Unspecified, Solver::Dpm] {
-        let events = events(&mut client, solver).await;
+    let mut schedules = Vec::new();
+    let choices = [
+        (Solver::Unspecified, NoiseSchedule::Unspecified),
+        (Solver::Dpm, NoiseSchedule::Unspecified),
+        (Solver::Dpm, NoiseSchedule::Native),
+        (Solver::EulerAncestral, NoiseSchedule::Karras),
+        (Solver::Unipc, NoiseSchedule::Exponential),
+        (Solver::Ddim, NoiseSchedule::Native),
+    ];
+    for (solver, schedule) in choices {
+        let events = events(&mut client, request(solver, schedule)).await;
+        let resolved = events.iter().find_map(|event| match &event.event {
+            Some(Event::Started(started)) => started.resolved.as_ref()?.sampling,
+            _ => None,
+        });
+        schedules.push(resolved.expect("a job starts with its resolved request").schedule());
         let Some(Event::Completed(completed)) = events.last().and_then(|event| event.event.clone()) else {
             panic!("not completed: {events:?}");
         };
@@ -58,11 +72,16 @@ async fn a_folder_draws_through_the_server() {
         drawn.push(completed.images[0].pixels_sha256.clone());
     }
     assert_ne!(drawn[0], drawn[1]);
-    let refused = client.generate(request(Solver::Rk4)).await.expect_err("a solver that the model does not have");
+    // DPM++ 2M has Karras' schedule unless another one is chosen; other solvers have the model's.
+    assert_eq!(schedules[..3], [NoiseSchedule::Native, NoiseSchedule::Karras, NoiseSchedule::Native]);
+    let refused = client
+        .generate(request(Solver::Rk4, NoiseSchedule::Unspecified))
+        .await
+        .expect_err("a solver that the model does not have");
     assert_eq!(refused.code(), tonic::Code::InvalidArgument);
     let violations = refused.get_details_bad_request().expect("what is wrong").field_violations;
     assert_eq!((violations.len(), violations[0].field.as_str()), (1, "sampling.solver"));
-    assert!(violations[0].description.contains("euler or dpm"), "{violations:?}");
+    assert!(violations[0].description.contains("euler or dpm or euler_ancestral"), "{violations:?}");
     drop((client, system));
     server.stop().await.expect("a clean end");
 }

@@ -31,7 +31,7 @@ const SAMPLE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Prints version, device, limits, queue, loading times, compute paths, models, and one sample of the device.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
-pub struct InfoArguments {
+pub(crate) struct InfoArguments {
     #[command(flatten)]
     server: ServerArguments,
 
@@ -51,7 +51,7 @@ struct Info {
 }
 
 /// Runs the command.
-pub fn run(arguments: &InfoArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &InfoArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let info = server::runtime()?.block_on(ask(&arguments.server))?;
     if arguments.json {
         let unreadable = |error: json::JsonError| Failure::not_json(error);
@@ -150,6 +150,9 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
         if !model.solvers.is_empty() {
             fact("solvers", model.solvers.join(", "));
         }
+        if model.schedules.len() > 1 {
+            fact("schedules", model.schedules.join(", "));
+        }
         fact(
             "previews",
             if model.has_preview_decoder { "linear, decoder (tiny)" } else { "linear, decoder (full)" }.into(),
@@ -199,7 +202,11 @@ fn whole(figure: f64) -> u64 {
 fn default_sampling(defaults: &SamplingDefaults) -> String {
     let steps = units::count(defaults.steps as usize, "step");
     // The solver's name as the server wrote it: this version may not know it.
-    format!("{}, {steps}, {}", defaults.solver, Sampling::from(defaults).numbers())
+    let schedule = match defaults.schedule.as_str() {
+        "" | "native" => String::new(),
+        schedule => format!(" {schedule}"),
+    };
+    format!("{}{schedule}, {steps}, {}", defaults.solver, Sampling::from(defaults).numbers())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "one digit behind the point is shown")]

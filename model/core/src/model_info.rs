@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Sampling, SizeLimits, Solver, SpecError, Stage};
+use crate::{NoiseSchedule, Sampling, SizeLimits, Solver, SpecError, Stage};
 
 /// What a loaded model is.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,8 @@ pub struct ModelInfo {
     pub prompt_text: PromptText,
     /// The solvers that it can be sampled with.
     pub solvers: &'static [Solver],
+    /// The noise schedules that it can be sampled with; those other than its own go with every solver but DDIM.
+    pub schedules: &'static [NoiseSchedule],
     /// Whether its times can be shifted. Otherwise the shift of a request is 1.
     pub has_shift: bool,
     /// The sampling options of a request that gives none.
@@ -56,6 +58,14 @@ impl ModelInfo {
             let names: Vec<&str> = self.solvers.iter().map(|solver| solver.name()).collect();
             return refuse("sampling.solver", sampling.solver.to_string(), names.join(" or "));
         }
+        if !self.schedules.contains(&sampling.schedule) {
+            let names: Vec<&str> = self.schedules.iter().map(|schedule| schedule.name()).collect();
+            return refuse("sampling.schedule", sampling.schedule.to_string(), names.join(" or "));
+        }
+        if sampling.solver == Solver::Ddim && sampling.schedule != NoiseSchedule::Native {
+            let given = format!("{} with the solver {}", sampling.schedule, sampling.solver);
+            return refuse("sampling.schedule", given, NoiseSchedule::Native.to_string());
+        }
         if !self.has_shift && sampling.shift != 1.0 {
             return refuse("sampling.shift", sampling.shift.to_string(), "1".to_owned());
         }
@@ -73,7 +83,7 @@ pub enum PromptText {
     Tags,
 }
 
-/// A text encoder.
+/// A text encoder, and how much it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncoderInfo {
     /// Its name, such as `gemma3`.

@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use crate::{Limit, Solver};
+use crate::{Limit, NoiseSchedule, Solver};
 
 /// How latents are integrated and guided: of one request, or the defaults of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// The solver.
+    /// The method that integrates from noise to picture.
     pub solver: Solver,
+    /// The noise levels that it walks.
+    pub schedule: NoiseSchedule,
     /// *Intervals* between noise and image, for every solver.
     pub steps: u32,
     /// Classifier-free guidance.
@@ -29,12 +31,15 @@ pub struct Guidance {
     pub until: f32,
     /// Bounds the norm of the guided prediction to this multiple of the conditional one's, for each image. 0: no bound.
     pub renorm: f32,
+    /// Share by which the guided prediction is scaled to the deviation of the conditional one, for each image (Lin et al. 2023,
+    /// arXiv:2305.08891, section 3.4). 0: not at all.
+    pub rescale: f32,
 }
 
 impl Guidance {
     /// Guidance of this scale at every time, without a bound on the norm.
     pub const fn new(scale: f32) -> Self {
-        Self { scale, from: 0.0, until: 1.0, renorm: 0.0 }
+        Self { scale, from: 0.0, until: 1.0, renorm: 0.0, rescale: 0.0 }
     }
 
     /// Whether an evaluation at time `t` needs the unconditional half.
@@ -53,6 +58,8 @@ impl Guidance {
 pub struct PartialSampling {
     /// [`Sampling::solver`].
     pub solver: Option<Solver>,
+    /// [`Sampling::schedule`].
+    pub schedule: Option<NoiseSchedule>,
     /// [`Sampling::steps`].
     pub steps: Option<u32>,
     /// [`Guidance::scale`].
@@ -63,21 +70,35 @@ pub struct PartialSampling {
     pub guidance_until: Option<f32>,
     /// [`Guidance::renorm`].
     pub guidance_renorm: Option<f32>,
+    /// [`Guidance::rescale`].
+    pub guidance_rescale: Option<f32>,
     /// [`Sampling::shift`].
     pub shift: Option<f32>,
 }
 
 impl PartialSampling {
+    /// The given options, and the defaults of a model for the others. A solver other than the model's gets the schedule that is
+    /// usual for it, of those that the model offers.
+    pub fn resolve(&self, defaults: &Sampling, offered: &[NoiseSchedule]) -> Sampling {
+        let mut sampling = self.or(defaults);
+        if self.schedule.is_none() && sampling.solver != defaults.solver {
+            sampling.schedule = NoiseSchedule::usual(sampling.solver, offered);
+        }
+        sampling
+    }
+
     /// The given options, and those of `defaults` for the others.
-    pub fn or(&self, defaults: &Sampling) -> Sampling {
+    fn or(&self, defaults: &Sampling) -> Sampling {
         Sampling {
             solver: self.solver.unwrap_or(defaults.solver),
+            schedule: self.schedule.unwrap_or(defaults.schedule),
             steps: self.steps.unwrap_or(defaults.steps),
             guidance: Guidance {
                 scale: self.guidance_scale.unwrap_or(defaults.guidance.scale),
                 from: self.guidance_from.unwrap_or(defaults.guidance.from),
                 until: self.guidance_until.unwrap_or(defaults.guidance.until),
                 renorm: self.guidance_renorm.unwrap_or(defaults.guidance.renorm),
+                rescale: self.guidance_rescale.unwrap_or(defaults.guidance.rescale),
             },
             shift: self.shift.unwrap_or(defaults.shift),
         }
@@ -114,12 +135,12 @@ impl SamplingNumber {
         self.limit.field.rsplit('.').next().unwrap_or(self.limit.field)
     }
 
-    /// Its value.
+    /// The value of the field of `sampling`.
     pub fn get(&self, sampling: &Sampling) -> f32 {
         (self.get)(sampling)
     }
 
-    /// Sets its value.
+    /// Writes `value` into the field of `sampling`; the range is not checked.
     pub fn set(&self, sampling: &mut Sampling, value: f32) {
         *(self.get_mut)(sampling) = value;
     }
@@ -148,6 +169,11 @@ impl Sampling {
             limit: Limit { field: "sampling.guidance_renorm", min: 0.0, max: 100.0 },
             get: |sampling| sampling.guidance.renorm,
             get_mut: |sampling| &mut sampling.guidance.renorm,
+        },
+        SamplingNumber {
+            limit: Limit { field: "sampling.guidance_rescale", min: 0.0, max: 1.0 },
+            get: |sampling| sampling.guidance.rescale,
+            get_mut: |sampling| &mut sampling.guidance.rescale,
         },
         SamplingNumber {
             limit: Limit { field: "sampling.shift", min: 0.1, max: 20.0 },
@@ -186,22 +212,33 @@ impl Sampling {
 mod tests {
     use super::*;
 
-    const DEFAULTS: Sampling = Sampling { solver: Solver::Euler, steps: 28, guidance: Guidance::new(5.0), shift: 6.0 };
+    const DEFAULTS: Sampling = Sampling {
+        solver: Solver::Euler,
+        schedule: NoiseSchedule::Native,
+        steps: 28,
+        guidance: Guidance::new(5.0),
+        shift: 6.0,
+    };
 
     #[test]
     fn given_options_replace_the_defaults() {
         assert_eq!(PartialSampling::default().or(&DEFAULTS), DEFAULTS);
         let given = PartialSampling {
             solver: Some(Solver::Dpm),
+            schedule: Some(NoiseSchedule::Exponential),
             steps: Some(4),
             guidance_scale: Some(2.0),
             guidance_from: Some(0.25),
             guidance_until: Some(0.5),
             guidance_renorm: Some(1.0),
+            guidance_rescale: Some(0.7),
             shift: Some(3.0),
         };
-        let guidance = Guidance { scale: 2.0, from: 0.25, until: 0.5, renorm: 1.0 };
-        assert_eq!(given.or(&DEFAULTS), Sampling { solver: Solver::Dpm, steps: 4, guidance, shift: 3.0 });
+        let guidance = Guidance { scale: 2.0, from: 0.25, until: 0.5, renorm: 1.0, rescale: 0.7 };
+        assert_eq!(
+            given.or(&DEFAULTS),
+            Sampling { solver: Solver::Dpm, schedule: NoiseSchedule::Exponential, steps: 4, guidance, shift: 3.0 }
+        );
     }
 
     #[test]

@@ -14,18 +14,33 @@ pub enum Solver {
     /// The 3/8 rule of Runge and Kutta, which is what `torchdiffeq` calls `rk4`: four evaluations a step.
     Rk4,
     /// DPM-Solver++ in its multistep form of order 2, with first and last step of order 1 (Lu et al. 2022,
-    /// arXiv:2211.01095, algorithm 2), on uniform flow times: one evaluation a step.
+    /// arXiv:2211.01095, algorithm 2): one evaluation a step. Flow models are sampled on uniform flow times.
     Dpm,
+    /// Euler steps to a lower noise level, each followed by fresh noise up to the wanted one (k-diffusion's
+    /// `sample_euler_ancestral` with `eta` 1): one evaluation a step. Pictures do not converge as steps are added.
+    EulerAncestral,
+    /// Denoising diffusion implicit models (Song et al. 2020, arXiv:2010.02502, equation 12 with sigma 0): one evaluation a step.
+    Ddim,
+    /// UniPC of order 2, a predictor with a corrector (Zhao et al. 2023, arXiv:2302.04867): one evaluation a step.
+    UniPc,
 }
 
 impl Solver {
-    /// All solvers.
-    pub const ALL: [Solver; 4] = [Solver::Euler, Solver::Midpoint, Solver::Rk4, Solver::Dpm];
+    /// Every solver, in the order of the documentation.
+    pub const ALL: [Solver; 7] = [
+        Solver::Euler,
+        Solver::Midpoint,
+        Solver::Rk4,
+        Solver::Dpm,
+        Solver::EulerAncestral,
+        Solver::Ddim,
+        Solver::UniPc,
+    ];
 
     /// How often a step evaluates the denoiser.
     pub const fn evaluations_per_step(self) -> u32 {
         match self {
-            Solver::Euler | Solver::Dpm => 1,
+            Solver::Euler | Solver::Dpm | Solver::EulerAncestral | Solver::Ddim | Solver::UniPc => 1,
             Solver::Midpoint => 2,
             Solver::Rk4 => 4,
         }
@@ -38,6 +53,9 @@ impl Solver {
             Solver::Midpoint => "midpoint",
             Solver::Rk4 => "rk4",
             Solver::Dpm => "dpm",
+            Solver::EulerAncestral => "euler_ancestral",
+            Solver::Ddim => "ddim",
+            Solver::UniPc => "unipc",
         }
     }
 
@@ -48,6 +66,9 @@ impl Solver {
             Solver::Midpoint => "midpoint",
             Solver::Rk4 => "RK4",
             Solver::Dpm => "DPM-Solver++",
+            Solver::EulerAncestral => "Euler a",
+            Solver::Ddim => "DDIM",
+            Solver::UniPc => "UniPC",
         }
     }
 }
@@ -59,11 +80,12 @@ impl fmt::Display for Solver {
 }
 
 /// Other names of solvers, in diffusers and elsewhere.
-const ALIASES: [(&str, Solver); 2] = [("dpmpp", Solver::Dpm), ("dpmpp_2m", Solver::Dpm)];
+const ALIASES: [(&str, Solver); 3] =
+    [("dpmpp", Solver::Dpm), ("dpmpp_2m", Solver::Dpm), ("euler_a", Solver::EulerAncestral)];
 
 /// The text names none of the solvers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown solver `{0}`: use euler, midpoint, rk4 or dpm")]
+#[error("unknown solver `{0}`: use {names}", names = Solver::ALL.map(Solver::name).join(", "))]
 pub struct UnknownSolver(String);
 
 impl FromStr for Solver {
@@ -86,6 +108,8 @@ mod tests {
             assert_eq!(solver.to_string().parse(), Ok(solver));
         }
         assert_eq!("dpmpp_2m".parse(), Ok(Solver::Dpm));
-        assert!("heun".parse::<Solver>().is_err());
+        assert_eq!("euler_a".parse(), Ok(Solver::EulerAncestral));
+        let error = "heun".parse::<Solver>().expect_err("unknown").to_string();
+        assert!(error.ends_with("use euler, midpoint, rk4, dpm, euler_ancestral, ddim, unipc"), "{error}");
     }
 }

@@ -1,8 +1,9 @@
 //! The keys that this project adds to `model_index.json`, as far as every family has them.
 
 use std::path::Path;
+use std::str::FromStr;
 
-use sakuga_model_core::{Sampling, Solver, limits};
+use sakuga_model_core::{NoiseSchedule, Sampling, Solver, limits};
 
 use crate::checkpoint::ConfigFields;
 
@@ -29,13 +30,15 @@ pub(super) struct Defaults {
     pub sampling: Sampling,
     /// The solvers that it can be sampled with.
     pub solvers: &'static [Solver],
+    /// The noise schedules that it can be sampled with.
+    pub schedules: &'static [NoiseSchedule],
     /// Whether its times can be shifted.
     pub has_shift: bool,
 }
 
 impl CommonKeys {
     /// Reads the keys of the model at `path`. Values that are wrong are rejected in `fields`.
-    pub fn read(fields: &ConfigFields<'_>, path: &Path, defaults: &Defaults) -> Self {
+    pub(crate) fn read(fields: &ConfigFields<'_>, path: &Path, defaults: &Defaults) -> Self {
         let own_name = if path.is_file() { path.file_stem() } else { path.file_name() };
         let own_name = own_name.map(|name| name.to_string_lossy().into_owned());
         Self {
@@ -50,17 +53,14 @@ impl CommonKeys {
 /// The `_sakuga_default_*` keys of the sampler. Their bounds are those of a request.
 fn sampling(fields: &ConfigFields<'_>, defaults: &Defaults) -> Sampling {
     let mut sampling = defaults.sampling;
-    match fields.text_or("_sakuga_default_solver", sampling.solver.name()).parse() {
-        Ok(solver) if defaults.solvers.contains(&solver) => sampling.solver = solver,
-        Ok(solver) => {
-            let names: Vec<&str> = defaults.solvers.iter().map(|solver| solver.name()).collect();
-            fields.reject(format!(
-                "`_sakuga_default_solver` is {solver}, which this family does not have: use {}",
-                names.join(" or ")
-            ));
-        }
-        Err(error) => fields.reject(format!("`_sakuga_default_solver`: {error}")),
-    }
+    let solver = named(fields, "_sakuga_default_solver", sampling.solver, defaults.solvers, Solver::name);
+    // The schedule that goes with the solver, unless the index names one.
+    let usual = match solver == sampling.solver {
+        true => sampling.schedule,
+        false => NoiseSchedule::usual(solver, defaults.schedules),
+    };
+    sampling.schedule = named(fields, "_sakuga_default_schedule", usual, defaults.schedules, NoiseSchedule::name);
+    sampling.solver = solver;
     let steps = limits::STEPS.min as usize..=limits::STEPS.max as usize;
     sampling.steps = fields.count_or("_sakuga_default_steps", sampling.steps as usize, steps) as u32;
     let key = |field: &str| format!("_sakuga_default_{}", field.rsplit('.').next().unwrap_or(field));
@@ -83,6 +83,23 @@ fn sampling(fields: &ConfigFields<'_>, defaults: &Defaults) -> Sampling {
     sampling
 }
 
+/// The value of a key that names one of those offered; `default` if the key is absent or wrong.
+fn named<T: Copy + PartialEq + FromStr>(
+    fields: &ConfigFields<'_>,
+    key: &str,
+    default: T,
+    offered: &[T],
+    name: impl Fn(T) -> &'static str,
+) -> T {
+    let text = fields.text_or(key, name(default));
+    text.parse().ok().filter(|value| offered.contains(value)).unwrap_or_else(|| {
+        let names: Vec<&str> = offered.iter().map(|value| name(*value)).collect();
+        let names = names.join(" or ");
+        fields.reject(format!("`{key}` is `{text}`, which this family does not have: use {names}"));
+        default
+    })
+}
+
 /// The number that is written like this one: 0.1 and not 0.10000000149.
 fn decimal(number: f32) -> f64 {
     number.to_string().parse().unwrap_or(f64::from(number))
@@ -98,8 +115,15 @@ mod tests {
     const DEFAULTS: Defaults = Defaults {
         size_px: 1024,
         edge_max_px: 8192,
-        sampling: Sampling { solver: Solver::Dpm, steps: 30, guidance: Guidance::new(7.0), shift: 1.0 },
+        sampling: Sampling {
+            solver: Solver::Dpm,
+            schedule: NoiseSchedule::Karras,
+            steps: 30,
+            guidance: Guidance::new(7.0),
+            shift: 1.0,
+        },
         solvers: &[Solver::Euler, Solver::Dpm],
+        schedules: &NoiseSchedule::ALL,
         has_shift: false,
     };
 
@@ -120,11 +144,18 @@ mod tests {
     fn keys_change_the_defaults() {
         let keys = read(json!({
             "_sakuga_name": "a", "_sakuga_notice": "b", "_sakuga_default_size_px": 512,
-            "_sakuga_default_solver": "euler", "_sakuga_default_steps": 20, "_sakuga_default_guidance_scale": 4.5,
+            "_sakuga_default_solver": "euler", "_sakuga_default_schedule": "karras",
+            "_sakuga_default_steps": 20, "_sakuga_default_guidance_scale": 4.5,
         }))
         .expect("valid keys");
         assert_eq!((keys.name.as_str(), keys.notice.as_str(), keys.default_size_px), ("a", "b", 512));
-        let expected = Sampling { solver: Solver::Euler, steps: 20, guidance: Guidance::new(4.5), shift: 1.0 };
+        let expected = Sampling {
+            solver: Solver::Euler,
+            schedule: NoiseSchedule::Karras,
+            steps: 20,
+            guidance: Guidance::new(4.5),
+            shift: 1.0,
+        };
         assert_eq!(keys.sampling, expected);
     }
 

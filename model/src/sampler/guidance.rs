@@ -16,10 +16,19 @@ use sakuga_model_core::Guidance;
 pub fn combine(guidance: &Guidance, conditional: Tensor<4>, unconditional: Tensor<4>) -> Tensor<4> {
     let difference = conditional.clone().sub(unconditional.clone());
     let guided = unconditional.add(difference.mul_scalar(guidance.scale));
-    if guidance.renorm <= 0.0 {
+    let guided = bounded(guidance.renorm, guided, &conditional);
+    match guidance.rescale > 0.0 {
+        true => rescale(guided, &conditional, f64::from(guidance.rescale)),
+        false => guided,
+    }
+}
+
+/// The guided prediction, its norm at most `renorm` times the conditional one's for each sample; 0: without a bound.
+fn bounded(renorm: f32, guided: Tensor<4>, conditional: &Tensor<4>) -> Tensor<4> {
+    if renorm <= 0.0 {
         return guided;
     }
-    let bound = norms(conditional).mul_scalar(guidance.renorm);
+    let bound = norms(conditional.clone()).mul_scalar(renorm);
     // A prediction of zero has nothing to bound; the floor keeps 0 / 0 out.
     let factor = bound.div(norms(guided.clone()).clamp_min(f32::MIN_POSITIVE)).clamp_max(1.0);
     guided.mul(factor)

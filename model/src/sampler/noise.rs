@@ -7,8 +7,8 @@
 //! * counter `[b mod 2^32, b / 2^32, i, 0]` with the block `b = e / 4`,
 //!
 //! converted to `f32` and rounded to the nearest bf16 (ties to even), as the model's own demo rounds its noise to the
-//! model's type before it integrates in `f32`. The fourth counter word is the stream: 0 in the table is initial noise,
-//! and a second pass has [another](Stream).
+//! model's type before it integrates in `f32`. The fourth counter word is the stream: 0 in the table is initial noise, a
+//! second pass has 1, and the noise that a solver adds in step `k` of pass `p` has `65536 p + k`.
 //!
 //! So the noise does not depend on the device, the precision of the model or the batch, and image `i` of a request for
 //! many equals image `i` of any other request with the same seed and size. The first eight elements:
@@ -29,9 +29,27 @@ use super::philox::normal4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     /// The first pass.
-    Initial = 0,
+    Initial,
     /// The second pass, at a larger size.
-    SecondPass = 1,
+    SecondPass,
+    /// What a solver adds in a step.
+    Step {
+        /// The pass, from 1.
+        pass: u32,
+        /// The step on the whole grid of the pass, from 0.
+        index: u32,
+    },
+}
+
+impl Stream {
+    /// The fourth counter word.
+    const fn word(self) -> u32 {
+        match self {
+            Self::Initial => 0,
+            Self::SecondPass => 1,
+            Self::Step { pass, index } => pass << 16 | index,
+        }
+    }
 }
 
 /// The first `count` elements of the initial noise of image `image_index`, rounded to bf16.
@@ -42,7 +60,7 @@ pub fn standard_normal(seed: u64, image_index: u32, count: usize) -> Vec<f32> {
 fn standard_normal_of(stream: Stream, seed: u64, image_index: u32, count: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(count.next_multiple_of(4));
     for block in 0..count.div_ceil(4) as u64 {
-        let counter = [block as u32, (block >> 32) as u32, image_index, stream as u32];
+        let counter = [block as u32, (block >> 32) as u32, image_index, stream.word()];
         let normals = normal4(key(seed), counter);
         values.extend(normals.map(|x| bf16::from_f32(x as f32).to_f32()));
     }
@@ -114,6 +132,8 @@ mod tests {
         let (first, second) = (standard_normal(9, 2, 4096), standard_normal_of(Stream::SecondPass, 9, 2, 4096));
         let correlation: f32 = first.iter().zip(&second).map(|(a, b)| a * b).sum::<f32>() / 4096.0;
         assert!(correlation.abs() < 0.06, "{correlation}");
+        let step = |pass, index| standard_normal_of(Stream::Step { pass, index }, 9, 2, 8);
+        assert!(step(1, 0) != step(1, 1) && step(1, 1) != step(2, 1) && step(1, 0) != standard_normal(9, 2, 8));
     }
 
     #[test]

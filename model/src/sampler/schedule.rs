@@ -13,6 +13,9 @@
 
 use sakuga_model_core::Solver;
 
+/// The solvers for flow matching. [`Schedule`] and [`integrate`](super::integrate) take no others: models refuse them before.
+pub const SOLVERS: [Solver; 4] = [Solver::Euler, Solver::Midpoint, Solver::Rk4, Solver::Dpm];
+
 /// The sigma at which DPM's uniform flow times begin, before the shift. The reference stops short of pure noise because
 /// its own data prediction divides by `1 - sigma`; ours does not, but the grid is part of the result.
 const DPM_SIGMA_START: f64 = 1.0 - 1e-3;
@@ -49,15 +52,17 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// The grid of `solver` with so many intervals and this time shift.
+    /// The grid of `solver`, one of [`SOLVERS`], with so many intervals and this time shift.
     pub fn new(solver: Solver, intervals: usize, shift: f64) -> Self {
+        debug_assert!(SOLVERS.contains(&solver), "{solver} is not for flow matching");
         match solver {
             Solver::Dpm => {
                 let sigmas = dpm_sigmas(intervals, shift);
                 let times = sigmas.iter().map(|sigma| 1.0 - sigma).collect();
                 Self { solver, sigmas, times }
             }
-            Solver::Euler | Solver::Midpoint | Solver::Rk4 => {
+            // DDIM without fresh noise is Euler's rule on a straight path; the others never come here.
+            Solver::Euler | Solver::Midpoint | Solver::Rk4 | Solver::Ddim | Solver::EulerAncestral | Solver::UniPc => {
                 let times = ode_times(intervals, shift);
                 let sigmas = times.iter().map(|t| 1.0 - t).collect();
                 Self { solver, sigmas, times }

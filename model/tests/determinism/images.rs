@@ -5,9 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use sakuga_model::families::newbie::SAMPLING_DEFAULT;
+use sakuga_model::sampler::SOLVERS;
 use sakuga_model_core::{
     Area, EngineError, GenerationSpec, InitImage, Mask, Outcome, PreviewMethod, Progress, Region, Rgb8, Sampling,
-    SecondPass, Solver, SpecError, Stage, Upscaler,
+    SecondPass, SpecError, Stage, Upscaler,
 };
 
 use crate::{draw, pipeline};
@@ -65,7 +66,7 @@ fn more_strength_is_farther_from_the_image_and_all_of_it_is_noise_alone() {
 #[test]
 fn only_the_rest_of_the_schedule_is_computed_by_every_solver() {
     let pipeline = pipeline();
-    for solver in Solver::ALL {
+    for solver in SOLVERS {
         let mut spec = from_image(0.7, None);
         (spec.sampling.solver, spec.sampling.steps, spec.images, spec.max_batch) = (solver, 10, 2, 1);
         let (mut stages, mut steps) = (Vec::new(), Vec::new());

@@ -187,9 +187,9 @@ impl<'a> Run<'a> {
     }
 
     fn denoiser<'d>(&self, unet: &'d Unet, [positive, negative]: &[Prompted; 2], images: usize) -> Denoiser<'d> {
-        let guidance = Guidance::new(self.number("cfg", 1.0) as f32);
-        let denoiser = Denoiser::new(unet, images, positive, negative, guidance);
-        denoiser.with_rescale(self.number("guidance_rescale", 0.0))
+        let rescale = self.number("guidance_rescale", 0.0) as f32;
+        let guidance = Guidance { rescale, ..Guidance::new(self.number("cfg", 1.0) as f32) };
+        Denoiser::new(unet, images, positive, negative, guidance)
     }
 
     /// Walks steps and compares what the network gets, the times and the states. `prefix` is before their names.

@@ -157,7 +157,7 @@ impl ::prost::Name for MaskedOnly {
     }
 }
 /// A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
-/// with noise of its own under the same seed. Not together with a mask.
+/// with its own noise under the same seed. Not together with a mask.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct SecondPass {
     /// The size after it, as a multiple of width and height, 1 to 4, rounded down to a multiple of 16. Absent: 1.5.
@@ -295,8 +295,8 @@ pub struct GenerateRequest {
     /// time; the pictures are the same.
     #[prost(bool, tag = "16")]
     pub profile: bool,
-    /// Read by Gemma before the negative prompt. Absent: the system prompt in front of the negative prompt's text, or else
-    /// that of the prompt, and none if the negative prompt is empty. Present and empty: none.
+    /// Read before the negative prompt by the encoders that take a system prompt. Absent: the system prompt in front of the
+    /// negative prompt's text, or else that of the prompt, and none if the negative prompt is empty. Present and empty: none.
     #[prost(string, optional, tag = "17")]
     pub negative_system_prompt: ::core::option::Option<::prost::alloc::string::String>,
     /// The image that the pictures begin from. Absent: they begin from noise alone.
@@ -325,7 +325,7 @@ pub struct GenerateRequest {
     /// What to draw: exactly one of its two forms.
     #[prost(oneof = "generate_request::Prompt", tags = "2, 3")]
     pub prompt: ::core::option::Option<generate_request::Prompt>,
-    /// What the picture must not be. Absent: the empty text that the model was trained with.
+    /// What the picture must not show. Absent: the empty text.
     #[prost(oneof = "generate_request::Negative", tags = "5, 6")]
     pub negative: ::core::option::Option<generate_request::Negative>,
 }
@@ -341,7 +341,7 @@ pub mod generate_request {
         #[prost(message, tag = "3")]
         Typed(super::super::super::prompt::v1::Prompt),
     }
-    /// What the picture must not be. Absent: the empty text that the model was trained with.
+    /// What the picture must not show. Absent: the empty text.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Negative {
         /// Text: a negative document or plain tags.
@@ -459,6 +459,14 @@ pub struct Sampling {
     /// Above 0 it must be below `guidance_until`. 0: from the beginning. Absent: the model's default.
     #[prost(float, optional, tag = "7")]
     pub guidance_from: ::core::option::Option<f32>,
+    /// The noise levels that the solver walks. Each model offers some, `sakuga.system.v1.Model.schedules`.
+    #[prost(enumeration = "NoiseSchedule", tag = "8")]
+    pub schedule: i32,
+    /// Share by which the guided prediction is scaled to the deviation of the conditional one, per image, 0 to 1 (Lin et al.
+    /// 2023, arXiv:2305.08891, section 3.4): models with zero terminal SNR are made for about 0.7. 0: off. Absent: the model's
+    /// default.
+    #[prost(float, optional, tag = "9")]
+    pub guidance_rescale: ::core::option::Option<f32>,
 }
 impl ::prost::Name for Sampling {
     const NAME: &'static str = "Sampling";
@@ -511,8 +519,15 @@ pub enum Solver {
     Midpoint = 2,
     /// The 3/8 rule of Runge and Kutta: four evaluations a step.
     Rk4 = 3,
-    /// DPM-Solver++ multistep, order 2: one evaluation a step.
+    /// DPM-Solver++ multistep, order 2 ("DPM++ 2M"): one evaluation a step.
     Dpm = 4,
+    /// Euler with fresh noise after each step ("Euler a"): one evaluation a step. The noise depends on the seed, the picture and
+    /// the step only.
+    EulerAncestral = 5,
+    /// DDIM without fresh noise: one evaluation a step.
+    Ddim = 6,
+    /// UniPC, order 2: one evaluation a step.
+    Unipc = 7,
 }
 impl Solver {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -526,6 +541,9 @@ impl Solver {
             Self::Midpoint => "SOLVER_MIDPOINT",
             Self::Rk4 => "SOLVER_RK4",
             Self::Dpm => "SOLVER_DPM",
+            Self::EulerAncestral => "SOLVER_EULER_ANCESTRAL",
+            Self::Ddim => "SOLVER_DDIM",
+            Self::Unipc => "SOLVER_UNIPC",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -536,6 +554,47 @@ impl Solver {
             "SOLVER_MIDPOINT" => Some(Self::Midpoint),
             "SOLVER_RK4" => Some(Self::Rk4),
             "SOLVER_DPM" => Some(Self::Dpm),
+            "SOLVER_EULER_ANCESTRAL" => Some(Self::EulerAncestral),
+            "SOLVER_DDIM" => Some(Self::Ddim),
+            "SOLVER_UNIPC" => Some(Self::Unipc),
+            _ => None,
+        }
+    }
+}
+/// How the noise levels of the steps lie between the first and the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum NoiseSchedule {
+    /// The usual one of the solver: Karras for `SOLVER_DPM` where the model offers it, else the model's default for its default
+    /// solver and `NOISE_SCHEDULE_NATIVE` for others.
+    Unspecified = 0,
+    /// The model's own: shifted flow times, or the training times of its scheduler configuration.
+    Native = 1,
+    /// By the power of Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`.
+    Karras = 2,
+    /// By equal ratios. Not with `SOLVER_DDIM`.
+    Exponential = 3,
+}
+impl NoiseSchedule {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "NOISE_SCHEDULE_UNSPECIFIED",
+            Self::Native => "NOISE_SCHEDULE_NATIVE",
+            Self::Karras => "NOISE_SCHEDULE_KARRAS",
+            Self::Exponential => "NOISE_SCHEDULE_EXPONENTIAL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "NOISE_SCHEDULE_UNSPECIFIED" => Some(Self::Unspecified),
+            "NOISE_SCHEDULE_NATIVE" => Some(Self::Native),
+            "NOISE_SCHEDULE_KARRAS" => Some(Self::Karras),
+            "NOISE_SCHEDULE_EXPONENTIAL" => Some(Self::Exponential),
             _ => None,
         }
     }

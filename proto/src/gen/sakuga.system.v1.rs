@@ -385,7 +385,7 @@ pub struct Model {
     /// begin from and a second pass add `vae_encode`.
     #[prost(string, repeated, tag = "10")]
     pub stages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The solvers that a request may choose: `euler`, `midpoint`, `rk4` or `dpm`.
+    /// The solvers that a request may choose: `euler`, `midpoint`, `rk4`, `dpm`, `euler_ancestral`, `ddim` or `unipc`.
     #[prost(string, repeated, tag = "11")]
     pub solvers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// Whether a request may shift its times. Otherwise `Sampling.shift` must be 1 or absent.
@@ -406,6 +406,9 @@ pub struct Model {
     /// Whether requests may give an image to begin from, or ask for a second pass: the checkpoint has the VAE's encoder.
     #[prost(bool, tag = "17")]
     pub encodes_images: bool,
+    /// The noise schedules that a request may choose: `native`, `karras` or `exponential`.
+    #[prost(string, repeated, tag = "18")]
+    pub schedules: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 impl ::prost::Name for Model {
     const NAME: &'static str = "Model";
@@ -440,7 +443,7 @@ impl ::prost::Name for TextEncoder {
 /// What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SamplingDefaults {
-    /// The solver: `euler`, `midpoint`, `rk4` or `dpm`.
+    /// The solver, one of `Model.solvers`.
     #[prost(string, tag = "1")]
     pub solver: ::prost::alloc::string::String,
     /// Intervals from noise to picture.
@@ -461,6 +464,12 @@ pub struct SamplingDefaults {
     /// Guidance is active from this t on.
     #[prost(float, tag = "7")]
     pub guidance_from: f32,
+    /// The noise schedule of the default solver, one of `Model.schedules`.
+    #[prost(string, tag = "8")]
+    pub schedule: ::prost::alloc::string::String,
+    /// Share by which guided predictions are scaled to the deviation of the conditional ones. 0: off.
+    #[prost(float, tag = "9")]
+    pub guidance_rescale: f32,
 }
 impl ::prost::Name for SamplingDefaults {
     const NAME: &'static str = "SamplingDefaults";
@@ -478,7 +487,7 @@ pub struct WatchGpuStatsRequest {
     /// Least time between two samples, in milliseconds, at least 100. 0: 500.
     #[prost(uint32, tag = "1")]
     pub interval_ms: u32,
-    /// Also the other devices of the machine, each with a message of its own.
+    /// Also the other devices of the machine, each with its own message.
     #[prost(bool, tag = "2")]
     pub all_devices: bool,
 }

@@ -1,7 +1,7 @@
 //! Opens the model, and states its errors in terms of this program's options. No file outside of this module names the model
 //! crate.
 
-pub mod files;
+pub(crate) mod files;
 
 use std::io::ErrorKind;
 use std::path::{Component, Path};
@@ -12,7 +12,7 @@ use sakuga_model::open::{ModelFiles, OpenError};
 use sakuga_model_core::{EngineError, ModelDescription, ModelOptions, ModelSource, OpenModel, OpenOptions};
 
 /// The model of these options.
-pub fn source(options: ModelOptions) -> Arc<dyn ModelSource> {
+pub(crate) fn source(options: ModelOptions) -> Arc<dyn ModelSource> {
     Arc::new(Source(ModelFiles::new(options)))
 }
 

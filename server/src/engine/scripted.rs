@@ -9,16 +9,22 @@ use std::time::{Duration, Instant};
 
 use sakuga_model_core::{
     AdapterChoice, EncoderInfo, EngineError, EngineInfo, GenerationSpec, Guidance, ImageModel, MemoryNeed,
-    MemoryShortage, ModelDescription, ModelInfo, ModelSource, Observer, OpenModel, OpenOptions, Outcome, Pass,
-    PreviewMethod, Progress, PromptText, Rgb8, Sampling, SecondPass, SizeLimits, Solver, Stage, StepDone, StepReport,
-    Timings, TokenCount, TokenCounter, Upscaler,
+    MemoryShortage, ModelDescription, ModelInfo, ModelSource, NoiseSchedule, Observer, OpenModel, OpenOptions, Outcome,
+    Pass, PreviewMethod, Progress, PromptText, Rgb8, Sampling, SecondPass, SizeLimits, Solver, Stage, StepDone,
+    StepReport, Timings, TokenCount, TokenCounter, Upscaler,
 };
 
 mod adapters;
 mod figures;
 
 /// The sampling options of a request that gives none.
-const SAMPLING: Sampling = Sampling { solver: Solver::Euler, steps: 28, guidance: Guidance::new(5.0), shift: 6.0 };
+const SAMPLING: Sampling = Sampling {
+    solver: Solver::Euler,
+    schedule: NoiseSchedule::Native,
+    steps: 28,
+    guidance: Guidance::new(5.0),
+    shift: 6.0,
+};
 /// The names of the text encoders.
 const ENCODERS: [&str; 2] = ["main_encoder", "pooled_encoder"];
 
@@ -172,6 +178,7 @@ fn info(script: &Script) -> EngineInfo {
             default_plain_system_prompt: "You draw plain gradients. ".into(),
             prompt_text: PromptText::Markup,
             solvers: &Solver::ALL,
+            schedules: &NoiseSchedule::ALL,
             has_shift: true,
             sampling: SAMPLING,
         },

@@ -12,11 +12,11 @@ use crate::limits::Limits;
 const UNIT_BYTES: usize = 1024;
 
 /// Room for images, given back when the last holder is dropped.
-pub type HeldRoom = Arc<OwnedSemaphorePermit>;
+pub(crate) type HeldRoom = Arc<OwnedSemaphorePermit>;
 
 /// The room for the images of all jobs that have not ended.
 #[derive(Debug)]
-pub struct HeldImages(Arc<Semaphore>);
+pub(crate) struct HeldImages(Arc<Semaphore>);
 
 impl Default for HeldImages {
     fn default() -> Self {
@@ -34,7 +34,7 @@ impl HeldImages {
     /// # Errors
     ///
     /// [`ServerError::ImagesFull`] if there is not enough.
-    pub fn hold(&self, spec: &GenerationSpec) -> Result<Option<HeldRoom>, ServerError> {
+    pub(crate) fn hold(&self, spec: &GenerationSpec) -> Result<Option<HeldRoom>, ServerError> {
         let Some(init) = &spec.init else { return Ok(None) };
         let units = u32::try_from(init.bytes().div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
         let room = self.0.clone().try_acquire_many_owned(units);
@@ -44,13 +44,19 @@ impl HeldImages {
 
 #[cfg(test)]
 mod tests {
-    use sakuga_model_core::{Guidance, InitImage, Rgb8, Sampling, Solver};
+    use sakuga_model_core::{Guidance, InitImage, NoiseSchedule, Rgb8, Sampling, Solver};
 
     use super::*;
 
     #[test]
     fn room_is_given_back_when_a_job_ends() {
-        let sampling = Sampling { solver: Solver::Euler, steps: 4, guidance: Guidance::new(5.0), shift: 6.0 };
+        let sampling = Sampling {
+            solver: Solver::Euler,
+            schedule: NoiseSchedule::Native,
+            steps: 4,
+            guidance: Guidance::new(5.0),
+            shift: 6.0,
+        };
         let plain = GenerationSpec::new("", 64, 64, sampling);
         let image = Rgb8 { width_px: 64, height_px: 64, pixels: vec![0; 3 * 64 * 64] };
         let init = InitImage { image: Arc::new(image), strength: 0.5, mask: None, region: None };

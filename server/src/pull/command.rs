@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::sync::Mutex;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use parking_lot::Mutex;
 use reqwest::Url;
 
 use super::checksum::is_hex;
@@ -250,7 +250,7 @@ impl Progress for Bar {
             }
         }
         self.bar.set_position(done);
-        let mut last = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut last = self.file.lock();
         if *last != file {
             file.clone_into(&mut last);
             let of = total.map(|total| format!(" of {}", Bytes(total))).unwrap_or_default();

@@ -17,24 +17,24 @@ use super::record::RecordedFile;
 #[derive(Clone, Debug)]
 pub(super) struct FileToPull {
     /// Its path in the model's folder.
-    pub path: String,
-    pub url: Url,
+    pub(super) path: String,
+    pub(super) url: Url,
     /// Its length, if the server stated one.
-    pub bytes: Option<u64>,
+    pub(super) bytes: Option<u64>,
     /// Its checksum, if one is known.
-    pub checksum: Option<Checksum>,
+    pub(super) checksum: Option<Checksum>,
 }
 
 /// Downloads files into a folder.
 pub(super) struct Fetcher<'f> {
-    pub http: &'f Http,
-    pub disk: &'f dyn Disk,
-    pub progress: &'f dyn Progress,
-    pub folder: &'f Path,
+    pub(super) http: &'f Http,
+    pub(super) disk: &'f dyn Disk,
+    pub(super) progress: &'f dyn Progress,
+    pub(super) folder: &'f Path,
     /// Bytes of all files, if they are known.
-    pub total: Option<u64>,
+    pub(super) total: Option<u64>,
     /// Makes an error of a server one of the pull.
-    pub refused: &'f dyn Fn(&FileToPull, HttpError) -> PullError,
+    pub(super) refused: &'f dyn Fn(&FileToPull, HttpError) -> PullError,
 }
 
 /// Why an attempt ended before the file was whole.
@@ -58,7 +58,7 @@ impl From<PullError> for Ended {
 
 impl Fetcher<'_> {
     /// Downloads a file unless it is there, and verifies it. `before` are the bytes of the files before it.
-    pub async fn fetch(&self, file: &FileToPull, before: u64) -> Result<RecordedFile, PullError> {
+    pub(super) async fn fetch(&self, file: &FileToPull, before: u64) -> Result<RecordedFile, PullError> {
         let target = paths::place(self.folder, &file.path)?;
         let shown = |bytes: u64| self.progress.at(&file.path, before + bytes, self.total.or(file.bytes));
         // A file that an earlier run finished is verified again, and not asked for.

@@ -41,7 +41,7 @@ pub(super) struct ModelLock {
 
 impl ModelLock {
     /// What the unfinished files are from; an empty text if there was no pull yet.
-    pub fn source(&self) -> String {
+    pub(super) fn source(&self) -> String {
         let mut text = String::new();
         let mut file = &self.file;
         let read = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(SOURCE_BYTES_MAX).read_to_string(&mut text));
@@ -49,7 +49,7 @@ impl ModelLock {
     }
 
     /// Keeps what the files that follow are from.
-    pub fn set_source(&self, text: &str) -> Result<(), PullError> {
+    pub(super) fn set_source(&self, text: &str) -> Result<(), PullError> {
         let mut file = &self.file;
         let written =
             file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(text.as_bytes()));

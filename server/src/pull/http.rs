@@ -95,35 +95,35 @@ pub(super) struct Http {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Resume<'v> {
     /// Bytes that are there already.
-    pub offset: u64,
+    pub(super) offset: u64,
     /// The entity tag of the file that they are from.
-    pub validator: Option<&'v str>,
+    pub(super) validator: Option<&'v str>,
 }
 
 /// A successful answer, and what the first server said before it redirected.
 pub(super) struct Answer {
-    pub response: Response,
+    pub(super) response: Response,
     /// `X-Linked-ETag` or the entity tag of the first server, without quotes.
-    pub linked_etag: Option<String>,
+    pub(super) linked_etag: Option<String>,
     /// `X-Linked-Size` of the first server.
-    pub linked_size: Option<u64>,
+    pub(super) linked_size: Option<u64>,
 }
 
 impl Answer {
     /// The strong entity tag of the server that sends the content.
-    pub fn validator(&self) -> Option<String> {
+    pub(super) fn validator(&self) -> Option<String> {
         let tag = text(self.response.headers(), ETAG.as_str())?;
         (tag.starts_with('"') && tag.len() <= 256).then_some(tag)
     }
 
     /// The whole content of at most `bytes_max` bytes.
-    pub async fn bytes(mut self, bytes_max: u64) -> Result<Vec<u8>, HttpError> {
+    pub(super) async fn bytes(mut self, bytes_max: u64) -> Result<Vec<u8>, HttpError> {
         bounded(&mut self.response, bytes_max).await
     }
 }
 
 impl Http {
-    pub fn new(timing: Timing, credentials: Option<Credentials>) -> Result<Self, PullError> {
+    pub(super) fn new(timing: Timing, credentials: Option<Credentials>) -> Result<Self, PullError> {
         // As everywhere in this program; an error says that a default is installed already.
         let _ = ring::default_provider().install_default();
         let builder = || {
@@ -137,12 +137,12 @@ impl Http {
         Ok(Self { proxied: made(builder())?, direct: made(builder().no_proxy())?, credentials, timing })
     }
 
-    pub fn timing(&self) -> Timing {
+    pub(super) fn timing(&self) -> Timing {
         self.timing
     }
 
     /// Gets a URL, following redirects.
-    pub async fn get(&self, url: &Url, resume: Resume<'_>) -> Result<Answer, HttpError> {
+    pub(super) async fn get(&self, url: &Url, resume: Resume<'_>) -> Result<Answer, HttpError> {
         let mut url = url.clone();
         let first = url.origin();
         let (mut linked_etag, mut linked_size) = (None, None);

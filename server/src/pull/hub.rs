@@ -22,24 +22,24 @@ const LICENCE_FILES: [&str; 6] = ["LICENSE", "LICENSE.md", "LICENSE.txt", "LICEN
 /// A file of a repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HubFile {
-    pub path: String,
-    pub bytes: u64,
-    pub checksum: Checksum,
+    pub(super) path: String,
+    pub(super) bytes: u64,
+    pub(super) checksum: Checksum,
 }
 
 /// A repository at one commit.
 #[derive(Clone, Debug)]
 pub(super) struct Listing {
-    pub commit: String,
-    pub files: Vec<HubFile>,
-    pub licence: Licence,
+    pub(super) commit: String,
+    pub(super) files: Vec<HubFile>,
+    pub(super) licence: Licence,
 }
 
 /// A hub.
 pub(super) struct Hub<'h> {
-    pub http: &'h Http,
-    pub endpoint: &'h Url,
-    pub model: &'h HubModel,
+    pub(super) http: &'h Http,
+    pub(super) endpoint: &'h Url,
+    pub(super) model: &'h HubModel,
 }
 
 impl Hub<'_> {
@@ -53,14 +53,14 @@ impl Hub<'_> {
     }
 
     /// The place of a file at a commit.
-    pub fn file_url(&self, commit: &str, path: &str) -> Url {
+    pub(super) fn file_url(&self, commit: &str, path: &str) -> Url {
         let mut end = vec!["resolve", commit];
         end.extend(path.split('/'));
         self.url(&[], &end)
     }
 
     /// Asks for the files, and for the licence's text if there is one.
-    pub async fn listing(&self) -> Result<Listing, PullError> {
+    pub(super) async fn listing(&self) -> Result<Listing, PullError> {
         let mut url = self.url(&["api", "models"], &["revision", &self.model.revision]);
         url.set_query(Some("blobs=true"));
         let bytes = self.read(&url, LISTING_BYTES_MAX).await?;
@@ -84,7 +84,7 @@ impl Hub<'_> {
     }
 
     /// A small file, whole.
-    pub async fn small_file(&self, commit: &str, path: &str) -> Result<Vec<u8>, PullError> {
+    pub(super) async fn small_file(&self, commit: &str, path: &str) -> Result<Vec<u8>, PullError> {
         self.read(&self.file_url(commit, path), SMALL_FILE_BYTES_MAX).await
     }
 
@@ -108,7 +108,7 @@ impl Hub<'_> {
     }
 
     /// The error, and what to do about it.
-    pub fn refused(&self, error: HttpError) -> PullError {
+    pub(super) fn refused(&self, error: HttpError) -> PullError {
         let page = self.url(&[], &[]);
         let remedy = match &error {
             HttpError::Refused(refusal) => match (refusal.status, refusal.code.as_deref()) {

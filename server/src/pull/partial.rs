@@ -36,7 +36,7 @@ pub(super) struct PartialFile {
 impl PartialFile {
     /// Opens what is there of `target`, or a new file, and computes the checksum of what is there. `length` is that of the whole
     /// file, if it is known. `read` is called with the bytes that were read so far.
-    pub fn open(target: &Path, length: Option<u64>, mut read: impl FnMut(u64)) -> Result<Self, PullError> {
+    pub(super) fn open(target: &Path, length: Option<u64>, mut read: impl FnMut(u64)) -> Result<Self, PullError> {
         let [path, tag_path] = [PARTIAL, TAG].map(|end| with_end(target, end));
         paths::plain_file_or_nothing(&path)?;
         paths::plain_file_or_nothing(&tag_path)?;
@@ -58,13 +58,13 @@ impl PartialFile {
 
     /// Makes a whole file of an earlier run an unfinished one, so that it is verified before it is used. Returns whether there
     /// is one, of `length` bytes if that is known.
-    pub fn reopen_whole(target: &Path, length: Option<u64>) -> Result<bool, PullError> {
+    pub(super) fn reopen_whole(target: &Path, length: Option<u64>) -> Result<bool, PullError> {
         let Some(bytes) = paths::plain_file_or_nothing(target)? else { return Ok(false) };
         fs::rename(target, with_end(target, PARTIAL)).map_err(at(target))?;
         Ok(length.is_none_or(|length| length == bytes))
     }
 
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
 
@@ -77,7 +77,7 @@ impl PartialFile {
     }
 
     /// Appends bytes. After an error the file has what was written of them, or less.
-    pub fn append(&mut self, disk: &dyn Disk, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn append(&mut self, disk: &dyn Disk, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = disk.append(&mut self.file, bytes) {
             // A part of them may be there, and no checksum counts it.
             self.file.set_len(self.bytes)?;
@@ -89,7 +89,7 @@ impl PartialFile {
     }
 
     /// Begins again from nothing.
-    pub fn restart(&mut self) -> Result<(), PullError> {
+    pub(super) fn restart(&mut self) -> Result<(), PullError> {
         let cut = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
         cut.map_err(at(&self.path))?;
         (self.bytes, self.sha256, self.git_blob) = (0, Sha256::new(), self.length.map(git_header));
@@ -99,12 +99,12 @@ impl PartialFile {
     }
 
     /// The entity tag of what the bytes are from.
-    pub fn tag(&self) -> Option<String> {
+    pub(super) fn tag(&self) -> Option<String> {
         fs::read_to_string(&self.tag_path).ok().filter(|tag| !tag.is_empty() && tag.len() <= 256 && tag.is_ascii())
     }
 
     /// Keeps the entity tag of what is appended from now on.
-    pub fn set_tag(&self, tag: Option<&str>) -> Result<(), PullError> {
+    pub(super) fn set_tag(&self, tag: Option<&str>) -> Result<(), PullError> {
         match tag {
             Some(tag) => fs::write(&self.tag_path, tag).map_err(at(&self.tag_path)),
             None => {
@@ -115,12 +115,12 @@ impl PartialFile {
     }
 
     /// SHA-256 of the bytes.
-    pub fn sha256(&self) -> String {
+    pub(super) fn sha256(&self) -> String {
         hex(&self.sha256.clone().finalize())
     }
 
     /// The kind of checksum, the one that is expected and the one that the bytes have, if they differ.
-    pub fn difference(&self, expected: &Checksum) -> Option<(&'static str, String, String)> {
+    pub(super) fn difference(&self, expected: &Checksum) -> Option<(&'static str, String, String)> {
         let (kind, expected, found) = match expected {
             Checksum::Sha256(expected) => ("SHA-256", expected, self.sha256()),
             Checksum::GitBlob(expected) => (
@@ -133,7 +133,7 @@ impl PartialFile {
     }
 
     /// Makes the whole file durable and gives it its name.
-    pub fn finish(self, target: &Path) -> Result<(), PullError> {
+    pub(super) fn finish(self, target: &Path) -> Result<(), PullError> {
         self.file.sync_all().map_err(at(&self.path))?;
         drop(self.file);
         let _ = fs::remove_file(&self.tag_path);
@@ -141,7 +141,7 @@ impl PartialFile {
     }
 
     /// Deletes it.
-    pub fn delete(self) {
+    pub(super) fn delete(self) {
         drop(self.file);
         // What stays is found to be wrong again.
         let _ = fs::remove_file(&self.path);

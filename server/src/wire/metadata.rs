@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use sakuga_model_core::{AdapterChoice, EngineInfo};
+use sakuga_model_core::{AdapterChoice, EngineInfo, NoiseSchedule, Sampling};
 use sakuga_proto::generation::v1::{AppliedAdapter, GenerateRequest, ImageMetadata};
 use sakuga_proto::json::{self, JsonError};
 
@@ -16,7 +16,7 @@ const SOFTWARE: &str = concat!("sakuga-server ", env!("CARGO_PKG_VERSION"));
 
 /// The record in the file of one picture. `request_id`, `profile` and `image_indices` are left out: they change no pixel, and
 /// without them the same picture has the same file.
-pub fn image_metadata(
+pub(crate) fn image_metadata(
     request: &Request,
     resolved: &GenerateRequest,
     engine: &EngineInfo,
@@ -50,7 +50,7 @@ fn applied(choice: &AdapterChoice) -> AppliedAdapter {
 /// # Errors
 ///
 /// [`JsonError`] if the descriptor set is broken.
-pub fn text_chunks(metadata: &ImageMetadata, request: &Request) -> Result<Vec<TextChunk>, JsonError> {
+pub(crate) fn text_chunks(metadata: &ImageMetadata, request: &Request) -> Result<Vec<TextChunk>, JsonError> {
     Ok(vec![
         TextChunk { keyword: METADATA_KEYWORD, text: json::to_string(metadata)? },
         TextChunk { keyword: DESCRIPTION_KEYWORD, text: description(metadata, request) },
@@ -73,7 +73,7 @@ fn description(metadata: &ImageMetadata, request: &Request) -> String {
         spec.images,
         spec.seed,
         spec.sampling.steps,
-        spec.sampling.solver.title(),
+        sampler_title(&spec.sampling),
         spec.sampling.guidance.scale,
         spec.sampling.shift,
         metadata.model,
@@ -96,7 +96,7 @@ fn parameters(metadata: &ImageMetadata, request: &Request) -> String {
         "{}{adapters}\n{negative}Steps: {}, Sampler: {}, CFG scale: {}, Seed: {}, Size: {}x{}, Model: {}{}, Version: {}",
         spec.text.trim(),
         spec.sampling.steps,
-        spec.sampling.solver.title(),
+        sampler_title(&spec.sampling),
         spec.sampling.guidance.scale,
         metadata.seed,
         width_px,
@@ -105,6 +105,16 @@ fn parameters(metadata: &ImageMetadata, request: &Request) -> String {
         passes(request),
         metadata.software,
     )
+}
+
+/// Solver and schedule, such as `DPM-Solver++ Karras`; the model's own schedule is not named.
+fn sampler_title(sampling: &Sampling) -> String {
+    let schedule = match sampling.schedule {
+        NoiseSchedule::Native => "",
+        NoiseSchedule::Karras => " Karras",
+        NoiseSchedule::Exponential => " Exponential",
+    };
+    format!("{}{schedule}", sampling.solver.title())
 }
 
 /// What [`parameters`] says about an initial image and a second pass, by the names of AUTOMATIC1111's web UI.

@@ -1,6 +1,6 @@
 //! Sampling options between the wire and the model: the only file that names both.
 
-use sakuga_model_core::{PartialSampling, Sampling, Solver};
+use sakuga_model_core::{NoiseSchedule, PartialSampling, Sampling, Solver};
 use sakuga_proto::generation::v1 as generation;
 use sakuga_proto::system::v1 as system;
 
@@ -8,27 +8,38 @@ use super::enumeration::known;
 use crate::error::Violation;
 
 /// The options that a request gives; a solver that this server does not know is a fault.
-pub fn from_proto(given: generation::Sampling, faults: &mut Vec<Violation>) -> PartialSampling {
+pub(crate) fn from_proto(given: generation::Sampling, faults: &mut Vec<Violation>) -> PartialSampling {
     PartialSampling {
         solver: solver(given.solver, faults),
+        schedule: schedule(given.schedule, faults),
         steps: Some(given.steps).filter(|steps| *steps > 0),
         guidance_scale: given.guidance_scale,
         guidance_from: given.guidance_from,
         guidance_until: given.guidance_until,
         guidance_renorm: given.guidance_renorm,
+        guidance_rescale: given.guidance_rescale,
         shift: given.shift,
     }
 }
 
 /// The options of a request with every default filled in.
-pub fn to_proto(sampling: &Sampling) -> generation::Sampling {
-    let Sampling { solver, steps, guidance, shift } = *sampling;
+pub(crate) fn to_proto(sampling: &Sampling) -> generation::Sampling {
+    let Sampling { solver, schedule, steps, guidance, shift } = *sampling;
     generation::Sampling {
         solver: match solver {
             Solver::Euler => generation::Solver::Euler,
             Solver::Midpoint => generation::Solver::Midpoint,
             Solver::Rk4 => generation::Solver::Rk4,
             Solver::Dpm => generation::Solver::Dpm,
+            Solver::EulerAncestral => generation::Solver::EulerAncestral,
+            Solver::Ddim => generation::Solver::Ddim,
+            Solver::UniPc => generation::Solver::Unipc,
+        }
+        .into(),
+        schedule: match schedule {
+            NoiseSchedule::Native => generation::NoiseSchedule::Native,
+            NoiseSchedule::Karras => generation::NoiseSchedule::Karras,
+            NoiseSchedule::Exponential => generation::NoiseSchedule::Exponential,
         }
         .into(),
         steps,
@@ -36,20 +47,23 @@ pub fn to_proto(sampling: &Sampling) -> generation::Sampling {
         guidance_from: Some(guidance.from),
         guidance_until: Some(guidance.until),
         guidance_renorm: Some(guidance.renorm),
+        guidance_rescale: Some(guidance.rescale),
         shift: Some(shift),
     }
 }
 
 /// The defaults of a model.
-pub fn defaults(sampling: &Sampling) -> system::SamplingDefaults {
-    let Sampling { solver, steps, guidance, shift } = *sampling;
+pub(crate) fn defaults(sampling: &Sampling) -> system::SamplingDefaults {
+    let Sampling { solver, schedule, steps, guidance, shift } = *sampling;
     system::SamplingDefaults {
         solver: solver.name().into(),
+        schedule: schedule.name().into(),
         steps,
         guidance_scale: guidance.scale,
         guidance_from: guidance.from,
         guidance_until: guidance.until,
         guidance_renorm: guidance.renorm,
+        guidance_rescale: guidance.rescale,
         shift,
     }
 }
@@ -61,6 +75,18 @@ fn solver(value: i32, faults: &mut Vec<Violation>) -> Option<Solver> {
         generation::Solver::Midpoint => Solver::Midpoint,
         generation::Solver::Rk4 => Solver::Rk4,
         generation::Solver::Dpm => Solver::Dpm,
+        generation::Solver::EulerAncestral => Solver::EulerAncestral,
+        generation::Solver::Ddim => Solver::Ddim,
+        generation::Solver::Unipc => Solver::UniPc,
+    })
+}
+
+fn schedule(value: i32, faults: &mut Vec<Violation>) -> Option<NoiseSchedule> {
+    Some(match known(value, "sampling.schedule", faults)? {
+        generation::NoiseSchedule::Unspecified => return None,
+        generation::NoiseSchedule::Native => NoiseSchedule::Native,
+        generation::NoiseSchedule::Karras => NoiseSchedule::Karras,
+        generation::NoiseSchedule::Exponential => NoiseSchedule::Exponential,
     })
 }
 
@@ -72,15 +98,25 @@ mod tests {
 
     #[test]
     fn every_option_comes_back_as_it_was_sent() {
-        for solver in Solver::ALL {
-            let mut sampling = Sampling { solver, steps: 7, guidance: Guidance::new(5.0), shift: 6.0 };
+        for (solver, schedule) in Solver::ALL.into_iter().zip(NoiseSchedule::ALL.into_iter().cycle()) {
+            let mut sampling = Sampling { solver, schedule, steps: 7, guidance: Guidance::new(5.0), shift: 6.0 };
             for (place, number) in Sampling::NUMBERS.iter().enumerate() {
                 number.set(&mut sampling, 0.5 + place as f32);
             }
             let mut faults = Vec::new();
             let given = from_proto(to_proto(&sampling), &mut faults);
-            let other = Sampling { solver: Solver::Euler, steps: 1, ..sampling };
-            assert_eq!((given.or(&other), faults.len()), (sampling, 0));
+            let expected = PartialSampling {
+                solver: Some(solver),
+                schedule: Some(schedule),
+                steps: Some(7),
+                guidance_scale: Some(sampling.guidance.scale),
+                guidance_from: Some(sampling.guidance.from),
+                guidance_until: Some(sampling.guidance.until),
+                guidance_renorm: Some(sampling.guidance.renorm),
+                guidance_rescale: Some(sampling.guidance.rescale),
+                shift: Some(sampling.shift),
+            };
+            assert_eq!((given, faults.len()), (expected, 0));
         }
     }
 

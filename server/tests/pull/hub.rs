@@ -18,40 +18,40 @@ use serde_json::{Value, json};
 use sha1_smol::Sha1;
 
 /// The commit of the only revision.
-pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// A request that arrived.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    pub path: String,
-    pub token: Option<String>,
-    pub range: Option<String>,
-    pub if_range: Option<String>,
+pub(crate) struct Seen {
+    pub(crate) path: String,
+    pub(crate) token: Option<String>,
+    pub(crate) range: Option<String>,
+    pub(crate) if_range: Option<String>,
 }
 
 /// What the servers do, which a test may change.
 #[derive(Default)]
-pub struct Behaviour {
+pub(crate) struct Behaviour {
     /// Files of the repository, by path.
-    pub files: BTreeMap<String, Vec<u8>>,
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
     /// Answers of the hub that come before all others.
-    pub refusals: VecDeque<(StatusCode, &'static str)>,
+    pub(crate) refusals: VecDeque<(StatusCode, &'static str)>,
     /// Bytes after which answers of the other server end.
-    pub cuts: VecDeque<usize>,
+    pub(crate) cuts: VecDeque<usize>,
     /// Bytes after which one answer of the other server becomes silent.
-    pub silence: Option<usize>,
+    pub(crate) silence: Option<usize>,
     /// Whether the other server sends another last byte.
-    pub is_corrupt: bool,
+    pub(crate) is_corrupt: bool,
     /// Changes the entity tags of the other server.
-    pub generation: u32,
+    pub(crate) generation: u32,
     /// More entries of the listing.
-    pub siblings: Vec<Value>,
+    pub(crate) siblings: Vec<Value>,
     /// Where files are redirected to instead.
-    pub redirect: Option<String>,
+    pub(crate) redirect: Option<String>,
     /// Requests to the hub.
-    pub hub: Vec<Seen>,
+    pub(crate) hub: Vec<Seen>,
     /// Requests to the other server.
-    pub storage: Vec<Seen>,
+    pub(crate) storage: Vec<Seen>,
 }
 
 #[derive(Clone)]
@@ -62,37 +62,37 @@ struct Server {
 }
 
 /// A hub, and the server that has its files.
-pub struct FakeHub {
+pub(crate) struct FakeHub {
     behaviour: Arc<Mutex<Behaviour>>,
-    pub address: SocketAddr,
-    pub storage: SocketAddr,
+    pub(crate) address: SocketAddr,
+    pub(crate) storage: SocketAddr,
 }
 
 impl FakeHub {
     /// Starts both on the loopback, with these files. They end with the test program.
-    pub fn start(files: BTreeMap<String, Vec<u8>>) -> Self {
+    pub(crate) fn start(files: BTreeMap<String, Vec<u8>>) -> Self {
         let behaviour = Arc::new(Mutex::new(Behaviour { files, ..Behaviour::default() }));
         let storage = serve(Server { behaviour: Arc::clone(&behaviour), storage: None });
         let address = serve(Server { behaviour: Arc::clone(&behaviour), storage: Some(storage) });
         Self { behaviour, address, storage }
     }
 
-    pub fn endpoint(&self) -> String {
+    pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    pub fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
+    pub(crate) fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
         self.behaviour.lock().expect("no test panics with it")
     }
 
     /// Requests to the server of the files since the last call.
-    pub fn downloads(&self) -> Vec<Seen> {
+    pub(crate) fn downloads(&self) -> Vec<Seen> {
         std::mem::take(&mut self.behaviour().storage)
     }
 }
 
 /// All files below a folder, by path.
-pub fn files_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn files_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     fn collect(folder: &Path, prefix: &str, files: &mut BTreeMap<String, Vec<u8>>) {
         for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry")) {
             let name = format!("{prefix}{}", entry.file_name().to_str().expect("a plain name"));

@@ -15,19 +15,19 @@ use sakuga_server::pull::{ModelsFolder, Progress, PullError, PullOptions, Pulled
 use crate::hub::{FakeHub, files_of};
 
 /// The only file of [`one_file`].
-pub const FILE: &str = "tiny.safetensors";
-pub const SOURCE: &str = "hf:owner/tiny";
-pub const TOKEN: &str = "hf_secret";
+pub(crate) const FILE: &str = "tiny.safetensors";
+pub(crate) const SOURCE: &str = "hf:owner/tiny";
+pub(crate) const TOKEN: &str = "hf_secret";
 
 /// A repository with one file of 300 kB, which is no model.
-pub fn one_file() -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn one_file() -> BTreeMap<String, Vec<u8>> {
     let content = (0..300_000_u32)
         .flat_map(|number| (number.wrapping_mul(2_654_435_761) >> 24).to_le_bytes().into_iter().take(1));
     BTreeMap::from([(FILE.to_owned(), content.collect())])
 }
 
 /// A repository with a model of random weights, and files that nothing reads.
-pub fn model() -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn model() -> BTreeMap<String, Vec<u8>> {
     let dir = tempfile::tempdir().expect("a temporary folder");
     sakuga_model::families::sdxl::synthetic::write(dir.path(), 1).expect("writable");
     let mut files = files_of(dir.path());
@@ -45,7 +45,7 @@ pub fn model() -> BTreeMap<String, Vec<u8>> {
 
 /// Remembers notes.
 #[derive(Default)]
-pub struct Notes(Mutex<Vec<String>>);
+pub(crate) struct Notes(Mutex<Vec<String>>);
 
 impl Progress for Notes {
     fn at(&self, _: &str, done: u64, total: Option<u64>) {
@@ -58,14 +58,14 @@ impl Progress for Notes {
 }
 
 /// A disk with room for so many bytes.
-pub struct SmallDisk {
+pub(crate) struct SmallDisk {
     room: AtomicU64,
     /// Whether it says how much room there is.
-    pub is_known: bool,
+    pub(crate) is_known: bool,
 }
 
 impl SmallDisk {
-    pub fn new(room: u64, is_known: bool) -> Self {
+    pub(crate) fn new(room: u64, is_known: bool) -> Self {
         Self { room: room.into(), is_known }
     }
 }
@@ -85,28 +85,28 @@ impl Disk for SmallDisk {
 }
 
 /// A pull into a folder of its own.
-pub struct Trial {
-    pub folder: tempfile::TempDir,
-    pub hub: FakeHub,
-    pub source: String,
-    pub name: Option<String>,
-    pub sha256: Option<String>,
-    pub repeats: usize,
-    pub notes: Notes,
+pub(crate) struct Trial {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) hub: FakeHub,
+    pub(crate) source: String,
+    pub(crate) name: Option<String>,
+    pub(crate) sha256: Option<String>,
+    pub(crate) repeats: usize,
+    pub(crate) notes: Notes,
 }
 
 impl Trial {
-    pub fn new(files: BTreeMap<String, Vec<u8>>) -> Self {
+    pub(crate) fn new(files: BTreeMap<String, Vec<u8>>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (hub, source) = (FakeHub::start(files), SOURCE.to_owned());
         Self { folder, hub, source, name: None, sha256: None, repeats: 4, notes: Notes::default() }
     }
 
-    pub fn models(&self) -> ModelsFolder {
+    pub(crate) fn models(&self) -> ModelsFolder {
         ModelsFolder::new(self.folder.path().join("models"))
     }
 
-    pub async fn run(&self, disk: &dyn Disk) -> Result<Pulled, PullError> {
+    pub(crate) async fn run(&self, disk: &dyn Disk) -> Result<Pulled, PullError> {
         let options = PullOptions {
             source: self.source.parse().expect("a source"),
             name: self.name.clone(),
@@ -127,23 +127,23 @@ impl Trial {
         pull(&options).await
     }
 
-    pub async fn pull(&self) -> Result<Pulled, PullError> {
+    pub(crate) async fn pull(&self) -> Result<Pulled, PullError> {
         self.run(&SystemDisk).await
     }
 
     /// The error of a pull, which names no secret.
-    pub async fn error(&self) -> String {
+    pub(crate) async fn error(&self) -> String {
         let error = self.pull().await.expect_err("refused").to_string();
         assert!(!error.contains("secret") && !error.contains('\u{7}'), "{error}");
         error
     }
 
-    pub fn said(&self, part: &str) -> bool {
+    pub(crate) fn said(&self, part: &str) -> bool {
         self.notes.0.lock().expect("no test panics with it").iter().any(|note| note.contains(part))
     }
 
     /// The content of the file that was pulled.
-    pub fn content(&self) -> Vec<u8> {
+    pub(crate) fn content(&self) -> Vec<u8> {
         std::fs::read(self.folder.path().join("models/tiny").join(FILE)).expect("a whole file")
     }
 }

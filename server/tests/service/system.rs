@@ -1,4 +1,4 @@
-//! What the server says of itself: models, limits, statistics, health, reflection.
+//! What the server reports: models, limits, statistics, health, reflection.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -41,7 +41,8 @@ async fn the_server_tells_what_it_is() {
     assert_eq!(models[0].text_encoders.len(), 2);
     assert!(models[0].text_encoders.iter().all(|encoder| !encoder.name.is_empty() && encoder.max_tokens > 0));
     assert_eq!(models[0].stages, ["text_encode", "denoise", "decode"]);
-    assert_eq!(models[0].solvers, ["euler", "midpoint", "rk4", "dpm"]);
+    assert_eq!(models[0].solvers, ["euler", "midpoint", "rk4", "dpm", "euler_ancestral", "ddim", "unipc"]);
+    assert_eq!(models[0].schedules, ["native", "karras", "exponential"]);
     assert!(models[0].has_shift);
     assert_eq!((models[0].size_multiple, models[0].max_pixels), (limits.size_multiple, limits.max_pixels));
     assert!(u64::from(models[0].max_edge) >= u64::from(models[0].default_size));

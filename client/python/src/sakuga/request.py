@@ -49,7 +49,7 @@ class Options(ImageOptions, total=False):
     """The model, by its name in `Client.models`."""
     adapters: Sequence[AdapterLike]
     """Adapters that change the model for this request, by their names in `Client.list_adapters`, at most 8: `"ink"`,
-    `("ink", 0.8)`, or `("ink", 0.8, 0.0)` with a factor of its own for the text encoders."""
+    `("ink", 0.8)`, or `("ink", 0.8, 0.0)` with its own factor for the text encoders."""
     system_prompt: str
     """System prompt of the text encoder; empty for none."""
     negative_system_prompt: str
@@ -59,8 +59,10 @@ class Options(ImageOptions, total=False):
     """Identifies the job for its caller, at most 64 characters."""
     steps: int
     """Number of steps from noise to picture."""
-    solver: Literal["euler", "midpoint", "rk4", "dpm"]
-    """The solver."""
+    solver: Literal["euler", "midpoint", "rk4", "dpm", "euler_ancestral", "ddim", "unipc"]
+    """The solver; `info().model.solvers` lists those of the model."""
+    schedule: Literal["native", "karras", "exponential"]
+    """Noise levels of the steps. By default Karras for `dpm` where the model offers it, else the model's own."""
     guidance_scale: float
     """Scale of classifier-free guidance, 1 to 30."""
     guidance_from: float
@@ -69,6 +71,8 @@ class Options(ImageOptions, total=False):
     """Guidance is active while t is below this, 0 to 1: t is 0 for noise and 1 for the picture."""
     guidance_renorm: float
     """Limits the norm of the guided velocity to this multiple of the conditional velocity's, 0 to 100. 0: no limit."""
+    guidance_rescale: float
+    """Share by which the guided prediction is scaled to the deviation of the conditional one, 0 to 1. 0: off."""
     shift: float
     """Shift of the time schedule, 0.1 to 20: larger values spend more steps near the noise."""
     preview: Literal["none", "linear", "decoder"]
@@ -101,7 +105,7 @@ _PLAIN: Final = (
     "gpu_stats_interval_ms",
     "profile",
 )
-_SAMPLING: Final = tuple(field.name for field in request_pb2.Sampling.DESCRIPTOR.fields if field.name != "solver")
+_SAMPLING: Final = tuple(field.name for field in request_pb2.Sampling.DESCRIPTOR.fields if field.name not in ("solver", "schedule"))
 _PREVIEW: Final = ("max_edge", "every_steps", "min_interval_ms")
 
 
@@ -135,6 +139,9 @@ def build(prompt: PromptLike, options: Options) -> request_pb2.GenerateRequest:
     for name in _SAMPLING:
         _put(request.sampling, name, given, name)
     request.sampling.solver = request_pb2.Solver.ValueType(number(request_pb2.Solver.DESCRIPTOR, options.get("solver")))
+    request.sampling.schedule = request_pb2.NoiseSchedule.ValueType(
+        number(request_pb2.NoiseSchedule.DESCRIPTOR, options.get("schedule"))
+    )
     preview = request.preview
     preview.method = request_pb2.PreviewMethod.ValueType(
         number(request_pb2.PreviewMethod.DESCRIPTOR, options.get("preview"))
@@ -225,7 +232,7 @@ def _read(path: Path) -> str:
     with path.open("rb") as file:
         content = file.read(_TEXT_BYTES_MAX + 1)
     if len(content) > _TEXT_BYTES_MAX:
-        raise RequestError(f"{path} has more than {_TEXT_BYTES_MAX >> 20} MiB, so it is no prompt")
+        raise RequestError(f"{path} has more than {_TEXT_BYTES_MAX >> 20} MiB, so it is not a prompt")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -44,6 +44,13 @@ const NUMBERS: &[NumberOption] = &[
         field: |sampling| &mut sampling.guidance_renorm,
     },
     NumberOption {
+        long: "guidance-rescale",
+        value_name: "F",
+        help: "Scale the guided prediction by this share to the deviation of the conditional one; 0 for not at all, about 0.7 \
+               for models with zero terminal SNR [default: the model's]",
+        field: |sampling| &mut sampling.guidance_rescale,
+    },
+    NumberOption {
         long: "shift",
         value_name: "F",
         help: "Shift of the time schedule: larger values spend more steps on the composition [default: the model's]",
@@ -53,13 +60,13 @@ const NUMBERS: &[NumberOption] = &[
 
 /// The sampling options of the command line; what is absent was not given.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SamplingArguments {
+pub(crate) struct SamplingArguments {
     given: Sampling,
 }
 
 impl SamplingArguments {
     /// Puts what was given into a request.
-    pub fn apply(&self, request: &mut Option<Sampling>) {
+    pub(crate) fn apply(&self, request: &mut Option<Sampling>) {
         let mut given = self.given;
         if given == Sampling::default() {
             return;
@@ -67,6 +74,9 @@ impl SamplingArguments {
         let target = request.get_or_insert_default();
         if given.solver != 0 {
             target.solver = given.solver;
+        }
+        if given.schedule != 0 {
+            target.schedule = given.schedule;
         }
         if given.steps != 0 {
             target.steps = given.steps;
@@ -90,10 +100,17 @@ impl Args for SamplingArguments {
             .value_name("NAME")
             .help("The solver [default: the model's]")
             .value_parser(EnumValueParser::<Solver>::new());
+        let schedule = Arg::new("schedule")
+            .long("schedule")
+            .value_name("NAME")
+            .help(
+                "The noise levels of the steps [default: karras with dpm where the model offers it, else the model's]",
+            )
+            .value_parser(EnumValueParser::<Schedule>::new());
         let numbers = NUMBERS.iter().map(|option| {
             Arg::new(option.long).long(option.long).value_name(option.value_name).help(option.help).value_parser(finite)
         });
-        let options = [steps, solver].into_iter().chain(numbers);
+        let options = [steps, solver, schedule].into_iter().chain(numbers);
         command.args(options.map(|option| option.help_heading(HEADING)))
     }
 
@@ -112,6 +129,7 @@ impl FromArgMatches for SamplingArguments {
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         let mut given = Sampling {
             solver: matches.get_one::<Solver>("solver").map_or(0, |solver| solver.to_wire().into()),
+            schedule: matches.get_one::<Schedule>("schedule").map_or(0, |schedule| schedule.to_wire().into()),
             steps: matches.get_one("steps").copied().unwrap_or_default(),
             ..Sampling::default()
         };
@@ -123,24 +141,27 @@ impl FromArgMatches for SamplingArguments {
     }
 }
 
+/// The names of all options, in the order of the help.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ["steps", "solver", "schedule"].into_iter().chain(NUMBERS.iter().map(|option| option.long))
+}
+
 /// Sets the value of an option, by its name, to what a text stands for.
 ///
 /// # Errors
 ///
 /// What is wrong with the text, or that there is no such option.
-pub fn set(sampling: &mut Sampling, name: &str, value: &str) -> Result<(), String> {
+pub(crate) fn set(sampling: &mut Sampling, name: &str, value: &str) -> Result<(), String> {
     match name {
         "steps" => {
             let steps = value.parse().ok().filter(|steps| *steps > 0);
             sampling.steps = steps.ok_or_else(|| format!("`{value}` is not a whole number from 1 on"))?;
         }
         "solver" => {
-            let solver = Solver::from_str(value, true).map_err(|_| {
-                let known = Solver::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-                let known: Vec<String> = known.map(|known| known.get_name().to_owned()).collect();
-                format!("there is no solver `{value}`; there are {}", known.join(", "))
-            })?;
-            sampling.solver = solver.to_wire().into();
+            sampling.solver = named::<Solver>("solver", value)?.to_wire().into();
+        }
+        "schedule" => {
+            sampling.schedule = named::<Schedule>("schedule", value)?.to_wire().into();
         }
         _ => {
             let option = NUMBERS.iter().find(|option| option.long == name);
@@ -151,12 +172,20 @@ pub fn set(sampling: &mut Sampling, name: &str, value: &str) -> Result<(), Strin
     Ok(())
 }
 
+/// The value of this name, or what values there are.
+fn named<T: ValueEnum>(kind: &str, name: &str) -> Result<T, String> {
+    T::from_str(name, true).map_err(|_| {
+        let known = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+        let known: Vec<String> = known.map(|known| known.get_name().to_owned()).collect();
+        format!("there is no {kind} `{name}`; there are {}", known.join(", "))
+    })
+}
+
 /// Whether a request turns guidance off, so that its negative prompt has no effect.
-pub fn is_guidance_off(sampling: &Sampling) -> bool {
+pub(crate) fn is_guidance_off(sampling: &Sampling) -> bool {
     sampling.guidance_scale == Some(1.0) || sampling.guidance_until.is_some_and(|until| until <= 0.0)
 }
 
-/// The solvers.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Solver {
     /// One evaluation a step.
@@ -167,6 +196,14 @@ enum Solver {
     Rk4,
     /// DPM-Solver++ multistep of order 2: one evaluation a step.
     Dpm,
+    /// Euler with fresh noise after each step: one evaluation a step.
+    #[value(name = "euler_ancestral", alias = "euler_a")]
+    EulerAncestral,
+    /// One evaluation a step.
+    Ddim,
+    /// Predictor and corrector of order 2: one evaluation a step.
+    #[value(name = "unipc")]
+    UniPc,
 }
 
 impl Solver {
@@ -176,6 +213,30 @@ impl Solver {
             Self::Midpoint => wire::Solver::Midpoint,
             Self::Rk4 => wire::Solver::Rk4,
             Self::Dpm => wire::Solver::Dpm,
+            Self::EulerAncestral => wire::Solver::EulerAncestral,
+            Self::Ddim => wire::Solver::Ddim,
+            Self::UniPc => wire::Solver::Unipc,
+        }
+    }
+}
+
+/// The noise schedules.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Schedule {
+    /// The model's own.
+    Native,
+    /// By the power of Karras et al.: more steps at little noise.
+    Karras,
+    /// By equal ratios.
+    Exponential,
+}
+
+impl Schedule {
+    fn to_wire(self) -> wire::NoiseSchedule {
+        match self {
+            Self::Native => wire::NoiseSchedule::Native,
+            Self::Karras => wire::NoiseSchedule::Karras,
+            Self::Exponential => wire::NoiseSchedule::Exponential,
         }
     }
 }
@@ -207,15 +268,12 @@ mod tests {
     fn every_field_of_sampling_has_an_option() {
         let numbers: Vec<String> =
             NUMBERS.iter().enumerate().map(|(place, option)| format!("--{} {}", option.long, place + 1)).collect();
-        let mut given = parse(&format!("generate --steps 7 --solver dpm {}", numbers.join(" "))).given;
+        let mut given =
+            parse(&format!("generate --steps 7 --solver dpm --schedule karras {}", numbers.join(" "))).given;
         assert_eq!((given.steps, given.solver()), (7, wire::Solver::Dpm));
+        assert_eq!(parse("generate --solver euler_a").given.solver(), wire::Solver::EulerAncestral);
         for (place, option) in NUMBERS.iter().enumerate() {
-            assert_eq!(
-                *(option.field)(&mut given),
-                Some((place + 1) as f32),
-                "--{} fills a field of its own",
-                option.long
-            );
+            assert_eq!(*(option.field)(&mut given), Some((place + 1) as f32), "--{} fills its own field", option.long);
         }
         let message = json::dynamic(&given).unwrap();
         for field in json::descriptor::<Sampling>().unwrap().fields() {

@@ -1,6 +1,8 @@
 //! Facts about a loaded checkpoint, from its index, its networks and its files.
 
-use sakuga_model_core::{EncoderInfo, Guidance, ModelInfo, PromptText, Sampling, SizeLimits, Solver, Stage};
+use sakuga_model_core::{
+    EncoderInfo, Guidance, ModelInfo, NoiseSchedule, PromptText, Sampling, SizeLimits, Solver, Stage,
+};
 
 use super::LoadOptions;
 use super::networks::Networks;
@@ -8,6 +10,7 @@ use crate::checkpoint::{ConfigFields, LoadReport, ModelFolder};
 use crate::error::LoadError;
 use crate::families::index_keys::{CommonKeys, Defaults};
 use crate::families::newbie::text::{GEMMA_TOKENS_DEFAULT, JINA_TOKENS_DEFAULT};
+use crate::sampler::SOLVERS;
 
 /// What Gemma read before XML captions in training; the final space belongs to it.
 const SYSTEM_PROMPT_DEFAULT: &str =
@@ -24,14 +27,20 @@ const EDGE_MAX_PX: usize = 16_384;
 const AREA_EDGE_FACTOR: u32 = 4;
 
 /// How the model's authors sample: 28 Euler intervals at shift 6, guidance 5 throughout and unbounded.
-pub const SAMPLING_DEFAULT: Sampling =
-    Sampling { solver: Solver::Euler, steps: 28, guidance: Guidance::new(5.0), shift: 6.0 };
+pub const SAMPLING_DEFAULT: Sampling = Sampling {
+    solver: Solver::Euler,
+    schedule: NoiseSchedule::Native,
+    steps: 28,
+    guidance: Guidance::new(5.0),
+    shift: 6.0,
+};
 
 const DEFAULTS: Defaults = Defaults {
     size_px: SIZE_DEFAULT_PX,
     edge_max_px: EDGE_MAX_PX,
     sampling: SAMPLING_DEFAULT,
-    solvers: &Solver::ALL,
+    solvers: &SOLVERS,
+    schedules: &[NoiseSchedule::Native],
     has_shift: true,
 };
 
@@ -49,7 +58,7 @@ impl IndexKeys {
     /// # Errors
     ///
     /// Every key of the wrong type or out of range, in one error.
-    pub fn read(folder: &ModelFolder) -> Result<Self, LoadError> {
+    pub(crate) fn read(folder: &ModelFolder) -> Result<Self, LoadError> {
         let fields = ConfigFields::new(folder.index());
         let keys = Self {
             common: CommonKeys::read(&fields, folder.dir(), &DEFAULTS),
@@ -106,6 +115,7 @@ pub(super) fn model_info(
         default_plain_system_prompt: keys.plain_system_prompt.clone(),
         prompt_text: PromptText::Markup,
         solvers: DEFAULTS.solvers,
+        schedules: DEFAULTS.schedules,
         has_shift: DEFAULTS.has_shift,
         sampling: keys.common.sampling,
     }
@@ -158,7 +168,8 @@ mod tests {
             "_sakuga_default_solver": "dpmpp", "_sakuga_system_prompt": ""});
         let keys = keys(index).expect("all in range");
         let guidance = Guidance { until: 0.5, renorm: 1.0, ..Guidance::new(3.5) };
-        let expected = Sampling { solver: Solver::Dpm, steps: 20, guidance, shift: 1.0 };
+        let expected =
+            Sampling { solver: Solver::Dpm, schedule: NoiseSchedule::Native, steps: 20, guidance, shift: 1.0 };
         assert_eq!(keys.common.sampling, expected);
         assert_eq!((keys.system_prompt.as_str(), keys.plain_system_prompt.as_str()), ("", ""), "none, not the default");
     }
@@ -172,6 +183,6 @@ mod tests {
         for key in ["steps", "guidance_scale", "guidance_until", "guidance_renorm", "shift", "solver"] {
             assert!(error.contains(&format!("`_sakuga_default_{key}`")), "{key}: {error}");
         }
-        assert!(error.contains("use euler, midpoint, rk4 or dpm"), "{error}");
+        assert!(error.contains("use euler or midpoint or rk4 or dpm"), "{error}");
     }
 }

@@ -42,7 +42,6 @@ pub struct Denoiser<'a> {
     /// Of the prompt alone, for control networks in guess mode.
     conditional: Conditioning,
     guidance: Guidance,
-    rescale: f64,
     controls: Vec<Control<'a>>,
     /// Mask and latents of the masked image, `[images, 5, H, W]`, for a network with 9 input channels.
     masked: Option<Tensor<4>>,
@@ -54,18 +53,12 @@ impl<'a> Denoiser<'a> {
         let conditional = conditioning(&[positive], images);
         let is_guided = guidance.is_ever_active();
         let conditioning = if is_guided { conditioning(&[negative, positive], images) } else { conditional.clone() };
-        Self { unet, images, conditioning, conditional, guidance, rescale: 0.0, controls: Vec::new(), masked: None }
+        Self { unet, images, conditioning, conditional, guidance, controls: Vec::new(), masked: None }
     }
 
     /// Whether a step computes both halves.
     pub fn is_guided(&self, step: &Step) -> bool {
         self.guidance.is_active(step.from.t() as f32)
-    }
-
-    /// Rescales guided predictions by this share: see [`guidance::rescale`].
-    #[must_use]
-    pub fn with_rescale(self, share: f64) -> Self {
-        Self { rescale: share, ..self }
     }
 
     /// With control networks.
@@ -107,8 +100,7 @@ impl<'a> Denoiser<'a> {
         }
         let half = |i: usize| out.clone().narrow(0, i * self.images, self.images);
         let (unconditional, conditional) = (half(0), half(1));
-        let guided = guidance::combine(&self.guidance, conditional.clone(), unconditional);
-        if self.rescale > 0.0 { guidance::rescale(guided, &conditional, self.rescale) } else { guided }
+        guidance::combine(&self.guidance, conditional, unconditional)
     }
 
     /// The sum of what the control networks add in this step.

@@ -1,6 +1,8 @@
 //! Facts about a loaded checkpoint.
 
-use sakuga_model_core::{EncoderInfo, Guidance, ModelInfo, PromptText, Sampling, SizeLimits, Solver, Stage};
+use sakuga_model_core::{
+    EncoderInfo, Guidance, ModelInfo, NoiseSchedule, PromptText, Sampling, SizeLimits, Solver, Stage,
+};
 
 use super::networks::Networks;
 use super::scheduler::SchedulerConfig;
@@ -21,8 +23,8 @@ const AREA_EDGE_FACTOR: u64 = 2;
 const STEPS_DEFAULT: u32 = 30;
 const GUIDANCE_DEFAULT: f32 = 7.0;
 
-/// The solvers of requests: Euler, and DPM++ 2M.
-const SOLVERS: [Solver; 2] = [Solver::Euler, Solver::Dpm];
+/// The solvers of requests.
+const SOLVERS: [Solver; 5] = [Solver::Euler, Solver::Dpm, Solver::EulerAncestral, Solver::Ddim, Solver::UniPc];
 
 /// The keys of `model_index.json` that this family reads; every one may be absent.
 pub(super) struct IndexKeys {
@@ -42,13 +44,19 @@ impl IndexKeys {
         let fields = ConfigFields::new(&index);
         let solver = match scheduler.solver {
             diffusion::Solver::DpmPp { .. } => Solver::Dpm,
-            _ => Solver::Euler,
+            diffusion::Solver::Euler => Solver::Euler,
+            diffusion::Solver::EulerAncestral => Solver::EulerAncestral,
+            diffusion::Solver::Ddim { .. } => Solver::Ddim,
+            diffusion::Solver::UniPc { .. } => Solver::UniPc,
         };
+        let schedule = NoiseSchedule::usual(solver, &NoiseSchedule::ALL);
+        let guidance = Guidance::new(GUIDANCE_DEFAULT);
         let defaults = Defaults {
             size_px: SIZE_DEFAULT_PX,
             edge_max_px: EDGE_MAX_PX,
-            sampling: Sampling { solver, steps: STEPS_DEFAULT, guidance: Guidance::new(GUIDANCE_DEFAULT), shift: 1.0 },
+            sampling: Sampling { solver, schedule, steps: STEPS_DEFAULT, guidance, shift: 1.0 },
             solvers: &SOLVERS,
+            schedules: &NoiseSchedule::ALL,
             has_shift: false,
         };
         let path = source.path();
@@ -93,6 +101,7 @@ pub(super) fn model_info(
         default_plain_system_prompt: String::new(),
         prompt_text: PromptText::Tags,
         solvers: &SOLVERS,
+        schedules: &NoiseSchedule::ALL,
         has_shift: false,
         sampling: keys.common.sampling,
     }

@@ -1,4 +1,4 @@
-//! The order of the work: text, noise, steps, pixels.
+//! Reads the texts of a request and computes its steps; `families/generate.rs` has the order of the work.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use sakuga_model_core::{
-    ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo, Observer, Outcome, PreviewMethod,
-    Progress, Sampling, Solver, SpecError, Stage, Timings, TokenCount, TokenCounter,
+    ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo, NoiseSchedule, Observer, Outcome,
+    Sampling, Solver, SpecError, Timings, TokenCount, TokenCounter,
 };
 
 use super::denoise::{Denoiser, Prompted};
@@ -21,12 +21,12 @@ use super::text::{STATE_FROM_END, TextFeatures, TokenizerPair};
 use crate::checkpoint::LoadReport;
 use crate::error::LoadError;
 use crate::families::drawing::Drawing;
-use crate::families::passes::{self, Flow, PassPlan};
-use crate::families::profiler::Profiler;
+use crate::families::generate::{FamilyStages, generate, with_previews};
+use crate::families::passes::{Flow, PassPlan};
 use crate::families::steps::{BatchStep, StepReporter};
 use crate::families::{FamilyModel, LoadOptions, WarmUpSize};
 use crate::sampler::diffusion::{self, Curve};
-use crate::sampler::noise;
+use crate::sampler::noise::{self, Stream};
 
 /// Values of working memory for each pixel of a batch, about: those of the decoder's widest layers, a few copies of 256
 /// channels at full size.
@@ -75,16 +75,24 @@ impl Pipeline {
         Ok((pipeline, reports))
     }
 
-    /// The sampler of a request: Euler with the schedule of the checkpoint, or DPM++ 2M with that of Karras.
-    fn sampling(&self, sampling: &Sampling) -> Result<SchedulerConfig, SpecError> {
-        self.info.check_sampling(sampling)?;
+    /// The sampler of a request. A solver that the scheduler configuration names too has its parameters from there, except
+    /// DPM++ 2M, which is always the same.
+    fn sampling(&self, sampling: &Sampling) -> SchedulerConfig {
         let config = self.scheduler.clone();
-        Ok(match sampling.solver {
-            Solver::Dpm => SchedulerConfig { solver: diffusion::Solver::DPM_PP_2M, curve: Curve::Karras, ..config },
-            Solver::Euler | Solver::Midpoint | Solver::Rk4 => {
-                SchedulerConfig { solver: diffusion::Solver::Euler, ..config }
-            }
-        })
+        let solver = match (sampling.solver, config.solver) {
+            (Solver::Dpm, _) => diffusion::Solver::DPM_PP_2M,
+            (Solver::EulerAncestral, _) => diffusion::Solver::EulerAncestral,
+            (Solver::Ddim, _) => diffusion::Solver::Ddim { eta: 0.0 },
+            (Solver::UniPc, unipc @ diffusion::Solver::UniPc { .. }) => unipc,
+            (Solver::UniPc, _) => diffusion::Solver::UNIPC,
+            (Solver::Euler | Solver::Midpoint | Solver::Rk4, _) => diffusion::Solver::Euler,
+        };
+        let curve = match sampling.schedule {
+            NoiseSchedule::Native => config.curve,
+            NoiseSchedule::Karras => Curve::Karras,
+            NoiseSchedule::Exponential => Curve::Exponential,
+        };
+        SchedulerConfig { solver, curve, ..config }
     }
 
     /// What the U-Net reads of the prompt and of the negative prompt.
@@ -101,30 +109,47 @@ impl Pipeline {
         text.aligned(rules, STATE_FROM_END, [positive, negative])
     }
 
+    fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
+        let place = &self.networks.place;
+        place.sync().map_err(|error| place.device_error(doing, &error))
+    }
+}
+
+impl FamilyStages for Pipeline {
+    type Conditioning = [TextFeatures; 2];
+
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
     fn drawing(&self) -> Drawing<'_> {
         let Networks { vae, linear_preview, place, .. } = &self.networks;
         Drawing { vae, tiny_decoder: None, linear_preview, place }
     }
 
-    fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
-        let place = &self.networks.place;
-        place.sync().map_err(|error| place.device_error(doing, &error))
+    fn check(&self, spec: &GenerationSpec) -> Result<(), SpecError> {
+        self.info.check_sampling(&spec.sampling)
     }
 
-    /// All batches of a pass, one after the other; the latents of each.
+    fn encode_text(&self, spec: &GenerationSpec) -> Result<([TextFeatures; 2], Vec<TokenCount>), EngineError> {
+        let texts = self.texts(spec);
+        self.sync("reading the text")?;
+        Ok((texts, self.tokenizers.count(&spec.system_prompt, &spec.text)))
+    }
+
     #[tracing::instrument(level = "debug", skip_all, fields(pass = plan.number))]
     fn denoise(
         &self,
         spec: &GenerationSpec,
-        config: &SchedulerConfig,
         texts: &[TextFeatures; 2],
         plan: &PassPlan,
         timings: &mut Timings,
         observer: &mut Observer<'_>,
     ) -> Flow<Vec<Tensor<4>>> {
         let guidance = spec.sampling.guidance;
+        let config = self.sampling(&spec.sampling);
         let sampler = config.sampler(plan.pass.grid_steps as usize);
-        let (first, steps) = (plan.steps_skipped(), plan.pass.steps());
+        let first = plan.steps_skipped();
         let size = [plan.pass.height_px as f32, plan.pass.width_px as f32];
         let sizes = [size, [0.0, 0.0], size].concat();
         let [positive, negative] = texts.clone().map(|text| Prompted { text, sizes: sizes.clone() });
@@ -138,7 +163,8 @@ impl Pipeline {
             let clock = Instant::now();
             let denoiser = Denoiser::new(&self.networks.unet, images, &positive, &negative, guidance);
             let shape = [channels, height, width];
-            let noise = noise::batch_of(plan.stream(), spec.seed, batch.start, images, shape, self.networks.device());
+            let draw = |stream| noise::batch_of(stream, spec.seed, batch.start, images, shape, self.networks.device());
+            let noise = draw(plan.stream());
             let init = plan.start.latents(turn as usize, images);
             // The initial image with the noise of the beginning of a step; after the last one, without.
             let at =
@@ -151,24 +177,15 @@ impl Pipeline {
             self.sync("preparing the steps")?;
             timings.prepare += clock.elapsed();
 
-            let mut reports = StepReporter {
-                drawing: self.drawing(),
-                first_image: batch.start,
-                pass: plan.number,
-                steps_before: plan.steps_before + turn * steps,
-                steps_total: plan.steps_total,
-                evaluations_before: plan.steps_before + turn * steps,
-                clock: Instant::now(),
-                durations: &mut timings.steps,
-                observer: &mut *observer,
-                failure: None,
-            };
+            let first_image = batch.start;
+            let mut reports =
+                StepReporter::begin(self.drawing(), plan, turn, first_image, 1, &mut timings.steps, &mut *observer);
             let total = sampler.steps.len();
             let walk = sampler.run(
                 first..total,
                 start,
                 &mut |x, _, index| denoiser.evaluate(x, &sampler.steps[index], (index, total)),
-                &mut |_| unreachable!("the solvers of requests draw no noise"),
+                &mut |index| draw(Stream::Step { pass: plan.number, index: index as u32 }),
                 &mut |done| {
                     let step = &sampler.steps[done.index];
                     let t = step.to.t();
@@ -187,12 +204,9 @@ impl Pipeline {
                     }
                 },
             );
-            if let Some(failure) = reports.failure {
-                return Err(failure);
-            }
-            match walk {
+            match reports.finish(walk)? {
                 ControlFlow::Continue(latents) => finished.push(latents),
-                ControlFlow::Break(_) => return Ok(ControlFlow::Break(timings.steps.len() as u32)),
+                ControlFlow::Break(steps) => return Ok(ControlFlow::Break(steps)),
             }
         }
         Ok(ControlFlow::Continue(finished))
@@ -235,54 +249,19 @@ impl FamilyModel for Pipeline {
             let guidance = Guidance { until: 0.5, renorm: defaults.guidance.renorm, ..Guidance::new(2.0) };
             let sampling = Sampling { steps: 2, guidance, ..defaults };
             let spec = GenerationSpec { images, ..GenerationSpec::new("cat", width_px, height_px, sampling) };
-            self.generate(&spec, &mut |progress| {
-                if let Progress::Step(step) = progress {
-                    step.previews(PreviewMethod::Linear);
-                    step.previews(PreviewMethod::Decoder);
-                }
-                ControlFlow::Continue(())
-            })?;
+            generate(self, &spec, &mut with_previews)?;
         }
         Ok(())
     }
 
-    #[tracing::instrument(level = "info", skip_all, fields(width_px = spec.width_px, height_px = spec.height_px, images = spec.images, steps = spec.sampling.steps))]
     fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
-        spec.check(&self.info.size)?;
-        passes::check(spec, &self.info)?;
-        let config = self.sampling(&spec.sampling)?;
-        let begun = Instant::now();
-        let mut timings = Timings::default();
-        let place = &self.networks.place;
-        let stopped = |after_step| Ok(Outcome::Stopped { after_step });
-
-        if observer(Progress::Stage(Stage::TextEncode)).is_break() {
-            return stopped(0);
-        }
-        let profiler = Profiler::begin(place, spec.profile, Stage::TextEncode);
-        let clock = Instant::now();
-        let texts = self.texts(spec);
-        self.sync("reading the text")?;
-        timings.text_encode = clock.elapsed();
-        let counts: Vec<TokenCount> = self.tokenizers.count(&spec.system_prompt, &spec.text);
-        if profiler.finish(observer)?.is_break() || observer(Progress::TextEncoded(counts)).is_break() {
-            return stopped(0);
-        }
-        let mut denoise = |plan: &PassPlan, timings: &mut Timings, observer: &mut Observer<'_>| {
-            self.denoise(spec, &config, &texts, plan, timings, observer)
-        };
-        let images = match passes::draw(spec, &self.drawing(), &mut timings, observer, &mut denoise)? {
-            ControlFlow::Continue(images) => images,
-            ControlFlow::Break(after_step) => return stopped(after_step),
-        };
-        timings.total = begun.elapsed();
-        Ok(Outcome::Finished { images, timings })
+        generate(self, spec, observer)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use sakuga_model_core::{Area, InitImage, Mask, Rgb8, SecondPass, Upscaler, limits};
+    use sakuga_model_core::{Area, InitImage, Mask, PreviewMethod, Progress, Rgb8, SecondPass, Upscaler, limits};
 
     use super::*;
     use crate::device::OpenDevice;
@@ -324,15 +303,33 @@ mod tests {
         }
         let second = draw(&pipeline, &GenerationSpec { image_indices: vec![1], ..spec.clone() });
         assert!(second == first[1..], "the second picture alone");
-        let dpm = Sampling { solver: Solver::Dpm, ..spec.sampling };
+        let by = |solver, schedule| Sampling { solver, schedule, ..spec.sampling };
+        let rescaled = Guidance { rescale: 0.7, ..spec.sampling.guidance };
         for changed in [
             GenerationSpec { seed: 8, ..spec.clone() },
             GenerationSpec { text: "1girl, (red hat:1.3)".into(), ..spec.clone() },
             GenerationSpec { negative: "blurry".into(), ..spec.clone() },
-            GenerationSpec { sampling: dpm, ..spec.clone() },
+            GenerationSpec { sampling: by(Solver::Dpm, NoiseSchedule::Native), ..spec.clone() },
+            GenerationSpec { sampling: by(Solver::Ddim, NoiseSchedule::Native), ..spec.clone() },
+            GenerationSpec { sampling: by(Solver::UniPc, NoiseSchedule::Exponential), ..spec.clone() },
+            GenerationSpec { sampling: by(Solver::EulerAncestral, NoiseSchedule::Native), ..spec.clone() },
+            GenerationSpec { sampling: by(Solver::Euler, NoiseSchedule::Karras), ..spec.clone() },
+            GenerationSpec { sampling: Sampling { guidance: rescaled, ..spec.sampling }, ..spec.clone() },
         ] {
             assert_ne!(draw(&pipeline, &changed), first, "{changed:?}");
         }
+    }
+
+    /// The noise that a solver adds is a function of seed, picture, pass and step.
+    #[test]
+    fn an_ancestral_picture_is_the_same_again_and_alone() {
+        let (_dir, pipeline) = pipeline();
+        let mut spec = spec(&pipeline);
+        spec.sampling.solver = Solver::EulerAncestral;
+        let first = draw(&pipeline, &spec);
+        assert_eq!(draw(&pipeline, &spec), first);
+        let second = draw(&pipeline, &GenerationSpec { image_indices: vec![1], ..spec.clone() });
+        assert!(second == first[1..], "the second picture alone");
     }
 
     #[test]
@@ -345,7 +342,7 @@ mod tests {
         let mut spec = spec(&pipeline);
         spec.sampling.steps = 6;
         let from_noise = draw(&pipeline, &spec);
-        for solver in [Solver::Euler, Solver::Dpm] {
+        for solver in [Solver::Euler, Solver::Dpm, Solver::EulerAncestral, Solver::Ddim, Solver::UniPc] {
             spec.sampling.solver = solver;
             let init = InitImage { image: Arc::clone(&image), strength: 0.5, mask: None, region: None };
             let changed = GenerationSpec { init: Some(init.clone()), ..spec.clone() };
@@ -402,6 +399,7 @@ mod tests {
         for (sampling, field) in [
             (Sampling { shift: 6.0, ..spec.sampling }, "sampling.shift"),
             (Sampling { solver: Solver::Rk4, ..spec.sampling }, "sampling.solver"),
+            (Sampling { solver: Solver::Ddim, schedule: NoiseSchedule::Karras, ..spec.sampling }, "sampling.schedule"),
             (Sampling { steps: limits::STEPS.max + 1, ..spec.sampling }, "steps"),
         ] {
             let spec = GenerationSpec { sampling, ..spec.clone() };

@@ -34,17 +34,17 @@ pub(crate) enum Source {
 
 impl Layer {
     /// A transparent layer.
-    pub fn new(side: usize) -> Self {
+    pub(crate) fn new(side: usize) -> Self {
         Self { side, pixels: vec![[0; 4]; side * side], drawn: Bounds::EMPTY }
     }
 
     /// Pixels in a row and in a column.
-    pub fn side(&self) -> usize {
+    pub(crate) fn side(&self) -> usize {
         self.side
     }
 
     /// Fills a path.
-    pub fn fill(
+    pub(crate) fn fill(
         &mut self,
         rasterizer: &mut Rasterizer,
         path: &Path,
@@ -79,7 +79,7 @@ impl Layer {
     }
 
     /// Lays another layer of the same size over this one.
-    pub fn compose(&mut self, over: &Self) {
+    pub(crate) fn compose(&mut self, over: &Self) {
         if over.side != self.side || over.drawn.is_empty() {
             return;
         }
@@ -99,7 +99,7 @@ impl Layer {
 
 impl Clip {
     /// The inside of a path.
-    pub fn new(rasterizer: &mut Rasterizer, path: &Path, view: Transform) -> Self {
+    pub(crate) fn new(rasterizer: &mut Rasterizer, path: &Path, view: Transform) -> Self {
         let everything = rasterizer.everything();
         let side = everything.right;
         let mut coverage = vec![0; side * side];

@@ -26,15 +26,15 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     /// No pixels.
-    pub const EMPTY: Self = Self { left: usize::MAX, top: usize::MAX, right: 0, bottom: 0 };
+    pub(crate) const EMPTY: Self = Self { left: usize::MAX, top: usize::MAX, right: 0, bottom: 0 };
 
     /// Whether there is no pixel inside.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.left >= self.right || self.top >= self.bottom
     }
 
     /// The smallest rectangle around both.
-    pub fn union(self, other: Self) -> Self {
+    pub(crate) fn union(self, other: Self) -> Self {
         Self {
             left: self.left.min(other.left),
             top: self.top.min(other.top),
@@ -55,7 +55,7 @@ pub(crate) struct Rasterizer {
 
 impl Rasterizer {
     /// A rasterizer for a square of `side` pixels.
-    pub fn new(side: usize) -> Self {
+    pub(crate) fn new(side: usize) -> Self {
         // Two more cells a row: an edge on the right border writes beyond it.
         let stride = side + 2;
         Self { side, stride, cells: vec![0.0; stride * side], edges: Vec::with_capacity(256) }
@@ -65,7 +65,7 @@ impl Rasterizer {
     ///
     /// Coverage is the running sum of what the edges added: 0 outside, 1 inside, -1 inside of a clockwise outline, more
     /// where an outline overlaps itself; its absolute value, at most 1, is what counts. Spans without any are left out.
-    pub fn rasterize(
+    pub(crate) fn rasterize(
         &mut self,
         path: &Path,
         view: Transform,
@@ -111,7 +111,7 @@ impl Rasterizer {
     }
 
     /// The pixels of the whole picture.
-    pub fn everything(&self) -> Bounds {
+    pub(crate) fn everything(&self) -> Bounds {
         Bounds { left: 0, top: 0, right: self.side, bottom: self.side }
     }
 

@@ -6,17 +6,17 @@ use sakuga_model::families;
 use serde_json::Value;
 
 /// The files of a published folder, divided.
-pub use sakuga_model::families::FolderFiles;
+pub(crate) use sakuga_model::families::FolderFiles;
 
 /// What a file or folder is.
-pub use sakuga_model::inspect::{Inspection, Usage};
+pub(crate) use sakuga_model::inspect::{Inspection, Usage};
 
 /// What a file or folder is, from headers alone.
 ///
 /// # Errors
 ///
 /// It cannot be read, in words.
-pub fn inspect(path: &Path) -> Result<Inspection, String> {
+pub(crate) fn inspect(path: &Path) -> Result<Inspection, String> {
     sakuga_model::inspect::inspect(path).map_err(|error| error.to_string())
 }
 
@@ -25,7 +25,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, String> {
 /// # Errors
 ///
 /// Why it cannot be loaded, in words.
-pub fn of_folder(index: &Value, paths: &[String]) -> Result<FolderFiles, String> {
+pub(crate) fn of_folder(index: &Value, paths: &[String]) -> Result<FolderFiles, String> {
     families::files_of_folder(index, paths).map_err(|error| error.to_string())
 }
 
@@ -34,6 +34,6 @@ pub fn of_folder(index: &Value, paths: &[String]) -> Result<FolderFiles, String>
 /// # Errors
 ///
 /// Why it is not known, in words.
-pub fn family(path: &Path) -> Result<&'static str, String> {
+pub(crate) fn family(path: &Path) -> Result<&'static str, String> {
     families::recognise(path).map(families::Family::name).map_err(|error| error.to_string())
 }

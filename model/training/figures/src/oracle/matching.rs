@@ -27,7 +27,7 @@ pub(super) struct Choice {
 
 impl Observation {
     /// The means of two by two pixels.
-    pub fn halved(image: &Image) -> Self {
+    pub(crate) fn halved(image: &Image) -> Self {
         let (width, side) = (image.width_px as usize, image.width_px as usize / 2);
         let mean = |x: usize, y: usize, channel: usize| {
             let at = |dx: usize, dy: usize| u32::from(image.rgb[3 * ((2 * y + dy) * width + 2 * x + dx) + channel]);
@@ -39,12 +39,12 @@ impl Observation {
     }
 
     /// The colour of a pixel.
-    pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
+    pub(crate) fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
         self.rgb[y * self.side + x]
     }
 
     /// Which drawing is nearest, judged by the pixels at which they differ: each is a layer over the ground.
-    pub fn nearest(&self, ground: &Ground, drawings: &[Layer]) -> Choice {
+    pub(crate) fn nearest(&self, ground: &Ground, drawings: &[Layer]) -> Choice {
         let drawn = drawings.iter().fold(Bounds::EMPTY, |bounds, drawing| bounds.union(drawing.drawn));
         let mut errors = vec![0_i64; drawings.len()];
         let mut colors = vec![[0_u8; 3]; drawings.len()];
@@ -84,7 +84,7 @@ impl Observation {
     }
 
     /// The place near `nominal` at which `draw` fits best over the ground.
-    pub fn register(&self, ground: &Ground, nominal: Placement, draw: impl Fn(Placement) -> Layer) -> Placement {
+    pub(crate) fn register(&self, ground: &Ground, nominal: Placement, draw: impl Fn(Placement) -> Layer) -> Placement {
         let zoom = self.side as f32 / SIDE_PX as f32;
         let (mut best, mut best_error) = (nominal, i64::MAX);
         for size in [0.98, 1.0, 1.02] {
@@ -155,7 +155,7 @@ pub(super) struct Ground {
 
 impl Ground {
     /// Drawings of the same backdrop, with the layers of the other figures over them: those behind, those before.
-    pub fn new(seen: &Observation, backdrops: &[Layer], behind: &[&Layer], before: &[&Layer]) -> Self {
+    pub(crate) fn new(seen: &Observation, backdrops: &[Layer], behind: &[&Layer], before: &[&Layer]) -> Self {
         let error = |index: usize, [red, green, blue, _]: [u8; 4]| {
             squared_distance(seen.rgb[index], [red, green, blue]).min(ERROR_CAP)
         };
