@@ -33,7 +33,7 @@
 //! `studio` serves a page for browsers and the calls that it makes, on its own port, and there `openai` serves OpenAI's images
 //! API: the calls of gRPC in another form.
 //! `assets` keeps the files of clients that requests refer to. `models` knows the models and where their weights are, and
-//! `adapters` the folder of adapters. `app` puts everything together, [`config`] reads the options. `metrics` counts,
+//! `adapters` the folder of adapters. `pull` downloads models. `app` puts everything together, [`config`] reads the options. `metrics` counts,
 //! `trace` exports to a collector, `telemetry` keeps what was sampled during a job, and [`maintenance`]
 //! works on the data folder of a server that is stopped. Errors are `error::ServerError` until `wire::status` turns them
 //! into gRPC statuses.
@@ -79,6 +79,8 @@ mod models;
 mod openai;
 mod picture;
 mod preview;
+#[cfg(feature = "burn")]
+pub mod pull;
 mod rate;
 mod request;
 mod retention;

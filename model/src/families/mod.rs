@@ -31,6 +31,7 @@
 mod adapters;
 mod drawing;
 mod fingerprint;
+mod folder_files;
 mod generate;
 mod index_keys;
 mod load_clock;
@@ -51,9 +52,14 @@ use sakuga_model_core::{
     Observer, Outcome, TokenCounter,
 };
 
+use serde_json::Value;
+
 use crate::checkpoint::{FileFacts, LoadReport, WeightSource};
 use crate::device::OpenDevice;
 use crate::error::{FamilyError, LoadError};
+pub use folder_files::FolderFiles;
+use folder_files::FolderPart;
+use recognise::of_index;
 pub use recognise::{Family, recognise};
 
 /// How a checkpoint is loaded.
@@ -166,11 +172,11 @@ pub trait FamilyModel: Send {
 ///
 /// The family is unknown or not supported, or a part is missing, malformed or does not fit.
 pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, Vec<LoadReport>), LoadError> {
-    let owned = || path.to_owned();
     match recognise(path)? {
         family @ Family::NewBie if path.is_file() => {
             let remedy = newbie::single_file(path);
-            Err(FamilyError::OnePart { path: owned(), family: family.name(), part: "transformer", remedy }.into())
+            Err(FamilyError::OnePart { path: path.to_owned(), family: family.name(), part: "transformer", remedy }
+                .into())
         }
         Family::NewBie => {
             let (pipeline, reports) = newbie::Pipeline::load(path, options)?;
@@ -180,9 +186,35 @@ pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, 
             let (pipeline, reports) = sdxl::Pipeline::load(path, &options)?;
             Ok((Box::new(pipeline), reports))
         }
-        family @ Family::StableDiffusionXlRefiner => {
-            let supported = "NewBie and Stable Diffusion XL's base model";
-            Err(FamilyError::NotSupported { path: owned(), family: family.name(), supported }.into())
-        }
+        family @ Family::StableDiffusionXlRefiner => Err(not_supported(path, family)),
     }
+}
+
+/// Which files of a published folder [`load`] reads, from its `model_index.json` and the paths of its files, separated by `/`:
+/// known before any other file is there.
+///
+/// # Errors
+///
+/// The family is unknown or not supported, or every part that has no usable files.
+pub fn files_of_folder(index: &Value, paths: &[String]) -> Result<FolderFiles, LoadError> {
+    let path = Path::new("model_index.json");
+    match of_index(path, index)? {
+        Family::NewBie => folder_files::select(newbie::FOLDER, paths),
+        Family::StableDiffusionXl => folder_files::select(sdxl::FOLDER, paths),
+        family @ Family::StableDiffusionXlRefiner => Err(not_supported(path, family)),
+    }
+}
+
+fn not_supported(path: &Path, family: Family) -> LoadError {
+    let supported = "NewBie and Stable Diffusion XL's base model";
+    FamilyError::NotSupported { path: path.to_owned(), family: family.name(), supported }.into()
+}
+
+/// The directories with weights of a family's folder, in the order in which they are loaded.
+pub(crate) fn part_names(family: Family) -> Vec<&'static str> {
+    let folder = match family {
+        Family::NewBie => newbie::FOLDER,
+        Family::StableDiffusionXl | Family::StableDiffusionXlRefiner => sdxl::FOLDER,
+    };
+    folder.iter().filter_map(FolderPart::network_name).collect()
 }

@@ -167,7 +167,7 @@ impl Loaded {
         // What is not valid is a problem already and was left out, so that the rest is checked together.
         let matches = command.clone().try_get_matches_from(layers.arguments())?;
         let settings = Settings::from_arg_matches(&matches)?;
-        problems.extend(settings.problems(is_encrypted));
+        problems.extend(settings.problems(is_encrypted, &environment));
         let config = settings.into_config(&layers, &environment);
         let only_checks = only_checks(&flags);
         if only_checks && problems.is_empty() {
@@ -214,7 +214,7 @@ impl Config {
 /// The program's command line.
 fn command() -> Command {
     let command = Settings::augment_args(Command::new("sakuga-server"));
-    layers::with_own_flags(command)
+    let command = layers::with_own_flags(command)
         .version(env!("CARGO_PKG_VERSION"))
         .about("Generates anime images from typed XML prompts, over gRPC.")
         .long_about(None::<&str>)
@@ -229,7 +229,10 @@ fn command() -> Command {
         )
         .args_conflicts_with_subcommands(true)
         .subcommand(token_command::command())
-        .subcommand(maintenance::command::command())
+        .subcommand(maintenance::command::command());
+    #[cfg(feature = "burn")]
+    let command = command.subcommand(crate::pull::command::command());
+    command
 }
 
 /// The files of TLS.
@@ -254,7 +257,7 @@ fn half_of_tls(layers: &Layers) -> Option<String> {
 
 impl Settings {
     /// What is wrong with a combination of settings that are each valid.
-    fn problems(&self, is_encrypted: bool) -> Vec<String> {
+    fn problems(&self, is_encrypted: bool, environment: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
         let mut problems = Vec::new();
         let ServerSettings { listen, insecure_listen, .. } = self.server;
         if !is_loopback(listen.ip()) && !insecure_listen && !is_encrypted {
@@ -275,7 +278,7 @@ impl Settings {
         let has_identities =
             self.transport.tokens.is_some() || self.transport.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         problems.extend(self.studio.problem(is_encrypted, has_identities, insecure_listen));
-        problems.extend(self.engine.problem());
+        problems.extend(self.engine.problems(environment));
         problems
     }
 
@@ -283,7 +286,7 @@ impl Settings {
         let Self { server, engine, limits, jobs, studio, transport, log } = self;
         Config {
             listen: server.listen,
-            models: engine.into_models(limits.pixels_max),
+            models: engine.into_models(limits.pixels_max, environment),
             jobs: jobs.into_config(server.listen.port(), &|setting| layers.is_given(setting), environment),
             limits,
             studio,

@@ -9,6 +9,7 @@
 mod budget;
 mod catalog;
 mod error;
+mod name;
 mod named;
 mod resident_set;
 mod similar;
@@ -17,6 +18,9 @@ mod table;
 pub(crate) use budget::MemoryBudget;
 pub(crate) use catalog::{Catalog, ServedModel};
 pub(crate) use error::StartError;
+#[cfg(feature = "burn")]
+pub(crate) use name::is_model_name;
+pub(crate) use name::{MODEL_NAME_BYTES_MAX, has_name_letters};
 pub(crate) use named::NamedSource;
 pub(crate) use resident_set::ResidentSet;
 pub(crate) use similar::nearest;

@@ -44,7 +44,7 @@ use crate::sampler::{Schedule, State as _, noise};
 use crate::tokens::TokenBatch;
 use adapters::AppliedAdapters;
 use layout::PARTS;
-pub(super) use layout::single_file;
+pub(super) use layout::{FOLDER, single_file};
 
 use info::{IndexKeys, model_info, token_limits, weight_bytes};
 use text::{GEMMA_PAD_MULTIPLE, Tokenizers};
