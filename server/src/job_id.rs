@@ -28,7 +28,7 @@ impl JobId {
     }
 
     /// When an id was made, in milliseconds since 1970, if the text is one with a time.
-    pub fn milliseconds(text: &str) -> Option<i64> {
+    pub(crate) fn milliseconds(text: &str) -> Option<i64> {
         let (seconds, nanos) = Uuid::try_parse(text).ok()?.get_timestamp()?.to_unix();
         i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))
     }

@@ -20,7 +20,7 @@ pub(crate) fn with_offset(time: prost_types::Timestamp) -> String {
 /// # Errors
 ///
 /// The forms that are read.
-pub fn moment(text: &str) -> Result<prost_types::Timestamp, String> {
+pub(crate) fn moment(text: &str) -> Result<prost_types::Timestamp, String> {
     read(text, Timestamp::now(), &TimeZone::system()).ok_or_else(|| {
         "write how long ago (`2h`, `3days`), a date (`2026-11-29`), or a date and time (`2026-11-29 20:00`)".to_owned()
     })

@@ -48,7 +48,7 @@ const EXAMPLES: &[(&str, &[&str])] = &[
 ];
 
 /// The command with the examples in front of what its long help ends with.
-pub fn added(mut command: Command) -> Command {
+pub(crate) fn added(mut command: Command) -> Command {
     for (words, examples) in EXAMPLES {
         command = with(command, words, examples);
     }

@@ -153,7 +153,7 @@ pub(crate) fn check_picture(path: &Path) -> Result<(), Failure> {
 }
 
 /// Fails if a smaller version of a picture cannot be written to `path`, or if its extension is not that of a JPEG.
-pub fn check_thumbnail(path: &Path) -> Result<(), Failure> {
+pub(crate) fn check_thumbnail(path: &Path) -> Result<(), Failure> {
     check_is_file(path, "--out")?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_lowercase();
     if !["", "jpg", "jpeg"].contains(&extension.as_str()) {

@@ -31,7 +31,7 @@ pub(super) fn faults(field: &str, labels: &[String]) -> Vec<Violation> {
 
 /// A change of the labels of a job.
 #[derive(Clone, Debug, Default)]
-pub struct LabelChange {
+pub(crate) struct LabelChange {
     add: Vec<String>,
     remove: Vec<String>,
 }
@@ -42,7 +42,7 @@ impl LabelChange {
     /// # Errors
     ///
     /// [`ServerError::InvalidRequest`] with every label that is not valid, or both added and removed.
-    pub fn new(add: Vec<String>, remove: Vec<String>) -> Result<Self, ServerError> {
+    pub(crate) fn new(add: Vec<String>, remove: Vec<String>) -> Result<Self, ServerError> {
         let mut faults = faults("add", &add);
         faults.extend(self::faults("remove", &remove));
         for (place, _) in remove.iter().enumerate().filter(|(_, label)| add.contains(label)) {
@@ -78,7 +78,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`] or [`ServerError::Store`].
-    pub async fn label(
+    pub(crate) async fn label(
         &self,
         caller: &Caller,
         job_id: &str,

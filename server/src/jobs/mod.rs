@@ -28,7 +28,7 @@ pub(crate) use artifacts::{CheckedPictures, check_picture};
 pub(crate) use caller::Caller;
 pub(crate) use create::Call;
 pub(crate) use labels::LabelChange;
-pub(crate) use query::PageLimits;
+pub(crate) use query::{Listed, PageLimits};
 pub(crate) use record::Record;
 pub(crate) use registry::{Dependencies, Jobs};
 pub(crate) use search::JobQuery;

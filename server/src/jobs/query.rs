@@ -28,7 +28,7 @@ pub(crate) struct PageLimits {
 
 /// A page of jobs.
 #[derive(Debug)]
-pub struct Listed {
+pub(crate) struct Listed {
     /// The jobs, the newest first.
     pub jobs: Vec<generation::Job>,
     /// The id below which the next page begins; `None`: this is the last page.

@@ -16,7 +16,7 @@ const ACCEPTANCE_MS: i64 = 10 * 60 * 1000;
 
 /// Which jobs a list is about.
 #[derive(Clone, Debug, Default)]
-pub struct JobQuery {
+pub(crate) struct JobQuery {
     filter: generation::JobFilter,
     /// The words of the filter's text, in lower case.
     words: Vec<String>,
@@ -28,7 +28,7 @@ impl JobQuery {
     /// # Errors
     ///
     /// [`ServerError::InvalidRequest`] with every fault of its text and labels.
-    pub fn read(filter: generation::JobFilter) -> Result<Self, ServerError> {
+    pub(crate) fn read(filter: generation::JobFilter) -> Result<Self, ServerError> {
         let mut faults = Vec::new();
         if filter.text.len() > TEXT_BYTES_MAX {
             let text = format!("the text has {} bytes; use at most {TEXT_BYTES_MAX}", filter.text.len());
@@ -44,7 +44,7 @@ impl JobQuery {
     }
 
     /// Whether the list has the job.
-    pub fn matches(&self, job: &generation::Job) -> bool {
+    pub(crate) fn matches(&self, job: &generation::Job) -> bool {
         let Self { filter, words } = self;
         let created = job.create_time.map_or((0, 0), |time| (time.seconds, time.nanos));
         (filter.states.is_empty() || filter.states.contains(&job.state))
@@ -58,14 +58,14 @@ impl JobQuery {
     }
 
     /// The most jobs that a call with this query looks at; `None`: all.
-    pub fn looked_at_max(&self) -> Option<usize> {
+    pub(crate) fn looked_at_max(&self) -> Option<usize> {
         let Self { filter, words } = self;
         let searches = !words.is_empty() || !filter.labels.is_empty() || !filter.model.is_empty();
         searches.then_some(SEARCHED_MAX)
     }
 
     /// The id above every job of the list, if its time is bounded: ids begin with the milliseconds of their creation.
-    pub fn upper_id(&self) -> Option<String> {
+    pub(crate) fn upper_id(&self) -> Option<String> {
         let before = self.filter.created_before?;
         // An id with this beginning is above it.
         let at_ms = u64::try_from(milliseconds(before)?).ok()?.checked_add(1)?;
@@ -73,7 +73,7 @@ impl JobQuery {
     }
 
     /// Whether this job and all that have lower ids are too old for the list.
-    pub fn is_older(&self, job_id: &str) -> bool {
+    pub(crate) fn is_older(&self, job_id: &str) -> bool {
         let from = self.filter.created_from.and_then(milliseconds);
         from.zip(JobId::milliseconds(job_id)).is_some_and(|(from, id)| id.saturating_add(ACCEPTANCE_MS) < from)
     }

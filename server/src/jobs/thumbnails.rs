@@ -27,7 +27,7 @@ const MADE_AT_ONCE: usize = 2;
 
 /// A JPEG of a picture.
 #[derive(Clone, Debug)]
-pub struct Thumbnail {
+pub(crate) struct Thumbnail {
     /// The file.
     pub file: Bytes,
     /// Its SHA-256, in lower-case hexadecimal.
@@ -123,7 +123,7 @@ impl Jobs {
     /// # Errors
     ///
     /// As of [`Jobs::picture`], and [`ServerError::InvalidRequest`] for an edge that is out of range.
-    pub async fn thumbnail(
+    pub(crate) async fn thumbnail(
         &self,
         caller: &Caller,
         job_id: &str,

@@ -97,7 +97,7 @@ impl Journal {
     }
 
     /// Replaces the labels of the job, which is no event. They are committed after everything that was published before.
-    pub fn set_labels(self: &Arc<Self>, labels: Vec<String>) {
+    pub(crate) fn set_labels(self: &Arc<Self>, labels: Vec<String>) {
         let mut state = self.state.lock();
         let record = state.set_labels(labels);
         let (count, reserved, journal) = (state.states.len(), state.reserve_asked, self.clone());
