@@ -22,5 +22,6 @@ pub mod training;
 
 pub use figure::Figure;
 pub use image::Image;
-pub use render::{render, render_at, render_batch};
+pub use layout::Size;
+pub use render::{render, render_at, render_batch, render_sized};
 pub use scene::{Constraints, HeldOut, Scene};
