@@ -35,6 +35,7 @@ mod spec;
 mod stage;
 mod strength;
 mod tokens;
+mod vocabulary;
 
 pub use adapter::{AdapterDescription, AdapterInspector};
 pub use adapter_choice::AdapterChoice;
@@ -61,3 +62,4 @@ pub use spec::{GenerationSpec, Pass, SizeLimits, SpecError};
 pub use stage::Stage;
 pub use strength::{computed_steps, least_strength};
 pub use tokens::{TokenCount, TokenCounter};
+pub use vocabulary::ModelVocabulary;

@@ -99,6 +99,8 @@ enum Command {
         #[command(flatten)]
         which: Which,
     },
+    /// Write the `vocabulary.json` of a checkpoint that is trained on these figures.
+    Vocabulary,
     /// Measure how fast one core draws.
     Speed {
         /// How many pictures.
@@ -139,6 +141,7 @@ fn main() -> ExitCode {
         }
         Command::Judge { images, seed, which } => judge(&images, seed, &which),
         Command::Oracle { count, seed, verbose, which } => own_error_rate(count, seed, verbose, &which),
+        Command::Vocabulary => writeln!(io::stdout(), "{:#}", sakuga_figures::vocabulary()),
         Command::Speed { count } => speed(count),
     };
     match outcome {

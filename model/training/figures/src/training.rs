@@ -59,7 +59,7 @@ const SYNONYMS: &[(&str, &[&str])] = &[
 ];
 
 /// Words that say nothing about a figure, by the element of `<general_tags>` they stand in.
-const ASIDES: &[(&str, &[&str])] = &[
+pub(crate) const ASIDES: &[(&str, &[&str])] = &[
     ("artists", &["artist:someone", "artist:unknown"]),
     ("style", &["anime_style", "official_art", "illustration", "digital_art"]),
     ("perspective", &["straight-on", "from_front", "looking_at_viewer"]),
@@ -69,6 +69,12 @@ const ASIDES: &[(&str, &[&str])] = &[
     ("resolution", &["max_high_resolution", "high_resolution"]),
     ("other", &["cute", "height_difference", "looking_at_viewer", "detailed", "no_text"]),
 ];
+
+/// The other names of a tag that are tags themselves.
+pub(crate) fn other_names(tag: &str) -> impl Iterator<Item = &'static str> {
+    let names = SYNONYMS.iter().filter(move |(name, _)| *name == tag).flat_map(|(_, others)| others.iter());
+    names.flat_map(|others| others.split(", "))
+}
 
 const NAMES: &[&str] = &["original_character", "original", "unnamed", "hero", "heroine", "friend"];
 
