@@ -81,10 +81,9 @@ fn list(runtime: &tokio::runtime::Runtime, arguments: &ListArguments) -> Result<
     let (models, described) = runtime.block_on(async {
         let client = arguments.server.connect().await?;
         let models = answer(&client, client.models().list_models(ListModelsRequest {})).await?;
-        let described = match arguments.json {
-            true => Vec::new(),
-            false => answer(&client, client.system().list_models(system::ListModelsRequest {})).await?.models,
-        };
+        // A server that does not describe its models still lists them.
+        let described = answer(&client, client.system().list_models(system::ListModelsRequest {})).await;
+        let described = described.map(|listed| listed.models).unwrap_or_default();
         Ok::<_, Failure>((models, described))
     })?;
     if arguments.json {

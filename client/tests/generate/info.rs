@@ -186,6 +186,7 @@ async fn a_server_is_described() {
         .says("3500.0 million parameters")
         .says("gemma3         reads 512 tokens")
         .says("1024x1024, up to 4.2 megapixels in multiples of 16 px")
+        .says("trained with   1 tag, up to 4 characters, 320x192")
         .says("solvers        euler, dpm")
         .says("dpm, 20 steps, guidance 3.5 while t < 0.5, renorm 1, shift 2");
     assert!(!run.stdout.contains('\u{1b}'), "{run:#?}");

@@ -80,6 +80,8 @@ fn attribute_tags() -> Vec<(&'static str, String)> {
 
 #[cfg(test)]
 mod tests {
+    use sakuga_schema::{Character, GeneralTags};
+
     use super::*;
     use crate::rng::Rng;
     use crate::{Constraints, Scene};
@@ -90,8 +92,8 @@ mod tests {
         for index in 0..300 {
             let scene = Scene::random(&mut Rng::for_stream(7, index), &Constraints::default());
             let prompt = scene.to_prompt();
-            let general = prompt.general_tags.iter().flat_map(|general| general.tag_lists());
-            let lists = prompt.characters.iter().flat_map(|character| character.tag_lists()).chain(general);
+            let general = prompt.general_tags.iter().flat_map(GeneralTags::tag_lists);
+            let lists = prompt.characters.iter().flat_map(Character::tag_lists).chain(general);
             for (element, tags) in lists {
                 for tag in tags {
                     let known = vocabulary["tags"][element].as_array().is_some_and(|list| list.contains(&json!(tag)));
