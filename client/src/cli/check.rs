@@ -86,7 +86,7 @@ impl Checker {
     }
 
     /// Adds advice about tags that the model in a folder was not trained with.
-    pub fn for_model(self, folder: &Path) -> Result<Self, Failure> {
+    pub(crate) fn for_model(self, folder: &Path) -> Result<Self, Failure> {
         Ok(Self { model_tags: Some(read_model_tags(folder)?), ..self })
     }
 

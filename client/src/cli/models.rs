@@ -149,7 +149,7 @@ fn training_lines(models: &[system::Model]) -> String {
 }
 
 /// `156 tags, up to 4 characters, 256x256, 320x192`.
-pub fn trained_with(vocabulary: &system::ModelVocabulary) -> String {
+pub(crate) fn trained_with(vocabulary: &system::ModelVocabulary) -> String {
     let tags = vocabulary.elements.iter().map(|element| element.tags.len()).sum();
     let sizes = vocabulary.sizes.iter().map(|size| format!("{}x{}", size.width, size.height)).take(SIZES_SHOWN_MAX);
     let parts =

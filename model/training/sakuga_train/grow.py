@@ -1,7 +1,7 @@
 """A deeper network with thinner feed-forward layers from a trained one, as the start of a training.
 
 Each joint block becomes two. The hidden units of its feed-forward layer that contribute most are dealt out to both, with
-their output matrices fitted anew by least squares; the second block's attention begins as a copy with its gate nearly shut.
+their output matrices fitted again by least squares; the second block's attention begins as a copy with its gate nearly shut.
 """
 
 import json

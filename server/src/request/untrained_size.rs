@@ -7,7 +7,7 @@ use sakuga_schema::{Diagnostic, Fix, Position, Severity};
 const CODE: &str = "unknown-to-model";
 
 /// A warning if the model states its training sizes and this one is not covered by them.
-pub fn finding(model: &ModelInfo, width_px: u32, height_px: u32) -> Option<Diagnostic> {
+pub(super) fn finding(model: &ModelInfo, width_px: u32, height_px: u32) -> Option<Diagnostic> {
     let vocabulary = model.vocabulary.as_deref().filter(|known| !known.covers_size(width_px, height_px))?;
     let mut sizes: Vec<String> =
         vocabulary.sizes_px.iter().map(|[width, height]| format!("{width}x{height}")).collect();

@@ -35,17 +35,17 @@ pub(crate) enum Source {
 
 impl Layer {
     /// A transparent layer.
-    pub fn new(width: usize, height: usize) -> Self {
+    pub(crate) fn new(width: usize, height: usize) -> Self {
         Self { width, height, pixels: vec![[0; 4]; width * height], drawn: Bounds::EMPTY }
     }
 
     /// Pixels in a row, and rows.
-    pub fn size(&self) -> (usize, usize) {
+    pub(crate) fn size(&self) -> (usize, usize) {
         (self.width, self.height)
     }
 
     /// Fills a path.
-    pub fn fill(
+    pub(crate) fn fill(
         &mut self,
         rasterizer: &mut Rasterizer,
         path: &Path,
@@ -80,7 +80,7 @@ impl Layer {
     }
 
     /// Lays another layer of the same size over this one.
-    pub fn compose(&mut self, over: &Self) {
+    pub(crate) fn compose(&mut self, over: &Self) {
         if over.size() != self.size() || over.drawn.is_empty() {
             return;
         }
@@ -100,7 +100,7 @@ impl Layer {
 
 impl Clip {
     /// The inside of a path.
-    pub fn new(rasterizer: &mut Rasterizer, path: &Path, view: Transform) -> Self {
+    pub(crate) fn new(rasterizer: &mut Rasterizer, path: &Path, view: Transform) -> Self {
         let everything = rasterizer.everything();
         let width = everything.right;
         let mut coverage = vec![0; width * everything.bottom];

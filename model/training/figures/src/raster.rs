@@ -29,12 +29,12 @@ impl Bounds {
     pub const EMPTY: Self = Self { left: usize::MAX, top: usize::MAX, right: 0, bottom: 0 };
 
     /// Whether there is no pixel inside.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.left >= self.right || self.top >= self.bottom
     }
 
     /// The smallest rectangle around both.
-    pub fn union(self, other: Self) -> Self {
+    pub(crate) fn union(self, other: Self) -> Self {
         Self {
             left: self.left.min(other.left),
             top: self.top.min(other.top),
@@ -56,7 +56,7 @@ pub(crate) struct Rasterizer {
 
 impl Rasterizer {
     /// A rasterizer for pictures of one size in pixels.
-    pub fn new(width: usize, height: usize) -> Self {
+    pub(crate) fn new(width: usize, height: usize) -> Self {
         // Two more cells a row: an edge on the right border writes beyond it.
         let stride = width + 2;
         Self { width, height, stride, cells: vec![0.0; stride * height], edges: Vec::with_capacity(256) }
@@ -66,7 +66,7 @@ impl Rasterizer {
     ///
     /// Coverage is the running sum of what the edges added: 0 outside, 1 inside, -1 inside of a clockwise outline, more
     /// where an outline overlaps itself; its absolute value, at most 1, is what counts. Spans without any are left out.
-    pub fn rasterize(
+    pub(crate) fn rasterize(
         &mut self,
         path: &Path,
         view: Transform,
@@ -112,7 +112,7 @@ impl Rasterizer {
     }
 
     /// The pixels of the whole picture.
-    pub fn everything(&self) -> Bounds {
+    pub(crate) fn everything(&self) -> Bounds {
         Bounds { left: 0, top: 0, right: self.width, bottom: self.height }
     }
 

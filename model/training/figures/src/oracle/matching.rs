@@ -28,7 +28,7 @@ pub(super) struct Choice {
 
 impl Observation {
     /// The means of two by two pixels.
-    pub fn halved(image: &Image) -> Self {
+    pub(crate) fn halved(image: &Image) -> Self {
         let row = image.width_px as usize;
         let (width, height) = (row / 2, image.height_px as usize / 2);
         let mean = |x: usize, y: usize, channel: usize| {
@@ -42,22 +42,22 @@ impl Observation {
     }
 
     /// The size of the picture before it was halved.
-    pub fn full_size(&self) -> Size {
+    pub(crate) fn full_size(&self) -> Size {
         Size::new(2 * self.width as u32, 2 * self.height as u32)
     }
 
     /// A transparent layer of the same size.
-    pub fn blank(&self) -> Layer {
+    pub(crate) fn blank(&self) -> Layer {
         Layer::new(self.width, self.height)
     }
 
     /// The colour of a pixel.
-    pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
+    pub(crate) fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
         self.rgb[y * self.width + x]
     }
 
     /// Which drawing is nearest, judged by the pixels at which they differ: each is a layer over the ground.
-    pub fn nearest(&self, ground: &Ground, drawings: &[Layer]) -> Choice {
+    pub(crate) fn nearest(&self, ground: &Ground, drawings: &[Layer]) -> Choice {
         let drawn = drawings.iter().fold(Bounds::EMPTY, |bounds, drawing| bounds.union(drawing.drawn));
         let mut errors = vec![0_i64; drawings.len()];
         let mut colors = vec![[0_u8; 3]; drawings.len()];
@@ -97,7 +97,7 @@ impl Observation {
     }
 
     /// The place near `nominal` at which `draw` fits best over the ground.
-    pub fn register(&self, ground: &Ground, nominal: Placement, draw: impl Fn(Placement) -> Layer) -> Placement {
+    pub(crate) fn register(&self, ground: &Ground, nominal: Placement, draw: impl Fn(Placement) -> Layer) -> Placement {
         let zoom = 0.5;
         let (mut best, mut best_error) = (nominal, i64::MAX);
         for size in [0.98, 1.0, 1.02] {
@@ -168,7 +168,7 @@ pub(super) struct Ground {
 
 impl Ground {
     /// Drawings of the same backdrop, with the layers of the other figures over them: those behind, those before.
-    pub fn new(seen: &Observation, backdrops: &[Layer], behind: &[&Layer], before: &[&Layer]) -> Self {
+    pub(crate) fn new(seen: &Observation, backdrops: &[Layer], behind: &[&Layer], before: &[&Layer]) -> Self {
         let error = |index: usize, [red, green, blue, _]: [u8; 4]| {
             squared_distance(seen.rgb[index], [red, green, blue]).min(ERROR_CAP)
         };
