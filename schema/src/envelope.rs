@@ -40,9 +40,7 @@ pub(crate) struct Contents<'t> {
     pub(crate) negative: Option<Range<usize>>,
     /// How a replacement is written into the text that was handed in.
     pub(crate) write_back: WriteBack,
-    /// The system prompt.
     pub(crate) system_prompt: Option<String>,
-    /// The system prompt of the negative prompt.
     pub(crate) negative_system_prompt: Option<String>,
     /// What stood around the blocks, if it was no markup.
     pub(crate) envelope: Option<Envelope>,
@@ -55,11 +53,9 @@ pub(crate) struct Contents<'t> {
 pub(crate) struct Wrapper {
     /// Where it stands in the text that was handed in.
     pub(crate) span: Range<usize>,
-    /// What it is.
     pub(crate) kind: WrapperKind,
 }
 
-/// A kind of wrapper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WrapperKind {
     /// A JSON object.
@@ -71,7 +67,6 @@ pub(crate) enum WrapperKind {
 /// Which document a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Document {
-    /// A prompt.
     Prompt,
     /// A negative prompt.
     Negative,

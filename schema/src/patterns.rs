@@ -32,7 +32,6 @@ pub(crate) enum Instruction {
 /// What a piece of a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pattern {
-    /// A weight.
     Weight,
     /// A weight of zero or less, which asks for less of a thing.
     Against,
@@ -49,7 +48,6 @@ pub(crate) enum Pattern {
 pub(crate) struct Found {
     /// Where it stands.
     pub(crate) span: Range<usize>,
-    /// What it is.
     pub(crate) pattern: Pattern,
     /// What is written instead; `None` if only a person can say.
     pub(crate) plain: Option<String>,
@@ -313,7 +311,7 @@ fn markdown(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<Stri
             add(open..close, Pattern::Markdown, Some(inside[..length].trim().to_owned()));
             from = close;
         }
-        // The other mark stands behind the next comma: `**red scarf, snow**`.
+        // The other mark stands after the next comma: `**red scarf, snow**`.
         let is_edge = piece.starts_with(marks) || piece.ends_with(marks);
         let plain = piece.trim_matches(|mark: char| marks.contains(mark));
         if is_edge && marks.len() == 2 && has_word(plain) && !plain.contains(marks) {

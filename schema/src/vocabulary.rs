@@ -78,7 +78,7 @@ impl Vocabulary {
     }
 
     /// Reads a list as tag completion tools write them: `name,category,count,"alias,alias"`, with or without a line of
-    /// headings; the columns behind the name may be missing. Adult tags are recognised as far as their words tell, and
+    /// headings; the columns after the name may be missing. Adult tags are recognised as far as their words tell, and
     /// never suggested.
     ///
     /// # Errors

@@ -164,7 +164,7 @@ pub fn html(a: &Record, b: &Record, lines: &[Line], chart: &Chart, differences: 
         @if !differences.is_empty() {
             p.notice { "They differ in their settings: " (differences.join("; ")) "." }
         }
-        (figure(chart, "Medians. Figures that are no cost, such as the busy share, are in the table alone."))
+        (figure(chart, "Medians. Figures that are not a cost, such as the busy share, are in the table alone."))
         (table(lines).to_html())
         h2 { "Made by" }
         pre { (command) }

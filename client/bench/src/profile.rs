@@ -19,12 +19,12 @@ impl<'a> From<&'a ProfileSpan> for Span<'a> {
 }
 
 /// The profiled picture: the additional one, or the only one of a record of one picture.
-pub fn picture(record: &Record) -> Option<&JobRecord> {
+pub(crate) fn picture(record: &Record) -> Option<&JobRecord> {
     record.profiled.iter().chain(record.jobs()).find(|job| !job.profile.is_empty())
 }
 
 /// How much longer the steps of the profiled picture took than the measured ones.
-pub fn cost(record: &Record) -> Option<String> {
+pub(crate) fn cost(record: &Record) -> Option<String> {
     let job = record.profiled.as_ref()?;
     let with = Spread::of(job.steps.iter().map(|step| step.ms))?.median;
     let without = Figures::of_run(record).step_ms?.median;
@@ -37,7 +37,7 @@ pub fn cost(record: &Record) -> Option<String> {
 }
 
 /// One table for each part of the pipeline that was measured, with a heading.
-pub fn tables(record: &Record) -> Vec<(String, Table)> {
+pub(crate) fn tables(record: &Record) -> Vec<(String, Table)> {
     let Some(job) = picture(record) else { return Vec::new() };
     job.profile
         .iter()

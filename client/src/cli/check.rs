@@ -22,7 +22,7 @@ const MAX_MODEL_TAGS: usize = 2048;
 
 /// How a prompt is read.
 #[derive(Debug, Args)]
-pub struct CheckArguments {
+pub(crate) struct CheckArguments {
     /// Accept only what the XSD accepts, instead of repairing what can be repaired without loss
     #[arg(long)]
     pub strict: bool,
@@ -35,8 +35,7 @@ pub struct CheckArguments {
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A prompt.
+pub(crate) enum Kind {
     Prompt,
     /// A negative prompt.
     Negative,
@@ -44,8 +43,7 @@ pub enum Kind {
 
 /// The outcome of a check, the same for both kinds.
 #[derive(Debug)]
-pub struct Outcome {
-    /// Whether it is valid.
+pub(crate) struct Outcome {
     pub is_valid: bool,
     /// The findings.
     pub diagnostics: Vec<Diagnostic>,
@@ -63,14 +61,14 @@ pub struct Outcome {
 
 impl Outcome {
     /// The findings for display.
-    pub fn findings(&self) -> Vec<Finding> {
+    pub(crate) fn findings(&self) -> Vec<Finding> {
         self.diagnostics.iter().map(Finding::from).collect()
     }
 }
 
 /// A checker with the options of the user.
 #[derive(Debug)]
-pub struct Checker {
+pub(crate) struct Checker {
     strictness: Strictness,
     vocabulary: Option<Vocabulary>,
     /// The tags of the model by element.
@@ -79,7 +77,7 @@ pub struct Checker {
 
 impl Checker {
     /// A checker with the tag list that the options name.
-    pub fn new(arguments: &CheckArguments) -> Result<Self, Failure> {
+    pub(crate) fn new(arguments: &CheckArguments) -> Result<Self, Failure> {
         let vocabulary = arguments.vocabulary.as_deref().map(read_vocabulary).transpose()?;
         let strictness = if arguments.strict { Strictness::Strict } else { Strictness::Lenient };
         Ok(Self { strictness, vocabulary, model_tags: None })
@@ -91,12 +89,12 @@ impl Checker {
     }
 
     /// Checks an input.
-    pub fn check(&self, kind: Kind, input: &Input) -> Outcome {
+    pub(crate) fn check(&self, kind: Kind, input: &Input) -> Outcome {
         self.check_bytes(kind, &input.bytes)
     }
 
     /// Checks bytes; what is not UTF-8 is a finding.
-    pub fn check_bytes(&self, kind: Kind, bytes: &[u8]) -> Outcome {
+    pub(crate) fn check_bytes(&self, kind: Kind, bytes: &[u8]) -> Outcome {
         let options = CheckOptions {
             strictness: self.strictness,
             limits: Limits::default(),

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// `2026-11-29 20:02:11`, in local time.
-pub fn seconds(time: prost_types::Timestamp) -> String {
+pub(crate) fn seconds(time: prost_types::Timestamp) -> String {
     format(time, "%Y-%m-%d %H:%M:%S", &TimeZone::system())
 }
 
 /// `2026-11-29 20:02:11 +01:00`, in local time.
-pub fn with_offset(time: prost_types::Timestamp) -> String {
+pub(crate) fn with_offset(time: prost_types::Timestamp) -> String {
     format(time, "%Y-%m-%d %H:%M:%S %:z", &TimeZone::system())
 }
 

@@ -85,7 +85,7 @@ enum Command {
 }
 
 /// Runs the command that the process was started with.
-pub fn run() -> ExitCode {
+pub(crate) fn run() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -93,7 +93,7 @@ pub fn run() -> ExitCode {
                 output::say(usage_message(&error).trim_end());
                 return Exit::Unreadable.into();
             }
-            // Help and version. A closed pipe is no error.
+            // Help and version. A closed pipe is not an error.
             let _ = error.print();
             return Exit::Ok.into();
         }

@@ -24,7 +24,7 @@ const SIZES_SHOWN_MAX: usize = 8;
 /// where the server requires one.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL, args_conflicts_with_subcommands = true)]
-pub struct ModelsArguments {
+pub(crate) struct ModelsArguments {
     #[command(subcommand)]
     action: Option<Action>,
 
@@ -67,7 +67,7 @@ struct OneArguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &ModelsArguments) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &ModelsArguments) -> Result<Exit, Failure> {
     let runtime = server::runtime()?;
     match arguments.action.as_ref() {
         None => list(&runtime, &arguments.list),
@@ -174,7 +174,7 @@ fn row(model: &ModelStatus) -> [String; 4] {
 }
 
 /// Where the weights are, in a word or two.
-pub fn state(state: ModelState) -> &'static str {
+pub(crate) fn state(state: ModelState) -> &'static str {
     match state {
         ModelState::Unspecified => "unknown",
         ModelState::Unloaded => "unloaded",

@@ -40,7 +40,7 @@ An input that cannot be read at all gives one diagnostic with the code `unreadab
 /// a system prompt before it.
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
-pub struct ValidateArguments {
+pub(crate) struct ValidateArguments {
     /// The prompt; `-` for stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -62,7 +62,7 @@ pub struct ValidateArguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let prepared = Checker::new(&arguments.check)
         .and_then(|checker| match &arguments.model {
             Some(folder) => checker.for_model(folder),

@@ -93,7 +93,7 @@ fn hostile_input_is_diagnosed() {
     let nested = format!("{}{}", "<a>".repeat(20_000), "</a>".repeat(20_000));
     let bomb = "<!DOCTYPE p [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><caption>&b;</caption>";
     let inputs: [(&[u8], &str); 6] = [
-        (b"\xff\xfe\x00<", "bytes that are no UTF-8"),
+        (b"\xff\xfe\x00<", "bytes that are not UTF-8"),
         (b"<caption>a\0b</caption>", "a NUL"),
         (nested.as_bytes(), "deep nesting"),
         (bomb.as_bytes(), "entities"),

@@ -36,7 +36,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::fake::{Act, Fake};
 use crate::support::{Run, collect, command};
 
-/// Colours, a title, a cleared screen, text direction, an invisible character, and a line of its own.
+/// Colours, a title, a cleared screen, text direction, an invisible character, and a separate line.
 const EVIL: &str = "e\u{1b}[31m\u{1b}]0;t\u{7}\u{9b}2J\u{202e}\u{2066}\u{200b}\u{8}\r\nINJECTED\tx";
 const FILE: &[u8] = b"a picture";
 

@@ -19,7 +19,7 @@ use crate::fake::Fake;
 use crate::support::{Run, collect, command};
 
 /// A server that tells what it is, and is otherwise still.
-pub struct System;
+pub(crate) struct System;
 
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 

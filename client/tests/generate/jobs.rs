@@ -29,7 +29,7 @@ const LONG: &str = "0198f3a1-7c2e-7aaa-8bbb-1234567890ab";
 
 /// What the server keeps, and what it was asked.
 #[derive(Clone, Default)]
-pub struct Kept {
+pub(crate) struct Kept {
     calls: Arc<Mutex<Vec<String>>>,
     is_damaged: bool,
     /// Whether every page is empty and announces another one.

@@ -25,9 +25,9 @@ pub type Observer<'a> = dyn FnMut(Progress<'_>) -> ControlFlow<()> + 'a;
 
 /// A model that is ready, and the handles with which other threads look at it.
 pub struct OpenModel {
-    /// The model.
+    /// Draws; owned by one thread at a time.
     pub model: Box<dyn ImageModel>,
-    /// What it is.
+    /// Its model, device and precision as they were opened.
     pub info: EngineInfo,
     /// Its tokenizers.
     pub tokens: Arc<dyn TokenCounter>,
@@ -46,7 +46,7 @@ pub struct EngineInfo {
     pub device: String,
     /// `bf16`, `f32` or `fp8`.
     pub precision: String,
-    /// The model.
+    /// Name, sizes, encoders, stages and defaults.
     pub model: ModelInfo,
     /// Device memory that requests need.
     pub memory: MemoryNeed,

@@ -86,7 +86,7 @@ pub enum PromptText {
     Tags,
 }
 
-/// A text encoder.
+/// A text encoder, and how much it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncoderInfo {
     /// Its name, such as `gemma3`.

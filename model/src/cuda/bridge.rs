@@ -29,7 +29,7 @@ type Body = dyn Fn(&mut Session<'_>, &[Operand], u64) -> Result<(), CudaError> +
 
 /// The body of a [`call`] with the shape and type of its result.
 #[derive(Clone)]
-pub struct Work {
+pub(crate) struct Work {
     shape: Shape,
     dtype: DType,
     gpu: Arc<Gpu>,
@@ -38,7 +38,7 @@ pub struct Work {
 
 /// An operation of five operands; unused ones repeat the last.
 #[backend_extension(Cube, Fusion)]
-pub trait DeviceWork: Backend {
+pub(crate) trait DeviceWork: Backend {
     /// Runs `work` on the operands. The result has no gaps.
     #[fusion(dtype = work.dtype, shape = work.shape.clone())]
     fn device_work(
@@ -98,10 +98,10 @@ fn unlocated(reason: String) -> CudaError {
 }
 
 /// A tensor of any rank as an operand of [`call`].
-pub type Handle = FloatTensor<Dispatch>;
+pub(crate) type Handle = FloatTensor<Dispatch>;
 
 /// A tensor as an operand of [`call`].
-pub fn handle<const D: usize>(tensor: &Tensor<D>) -> Handle {
+pub(crate) fn handle<const D: usize>(tensor: &Tensor<D>) -> Handle {
     tensor.clone().into_dispatch()
 }
 
@@ -111,7 +111,7 @@ pub fn handle<const D: usize>(tensor: &Tensor<D>) -> Handle {
 /// # Panics
 ///
 /// If there is no operand, or there are more than five.
-pub fn call<const D: usize>(
+pub(crate) fn call<const D: usize>(
     gpu: &Arc<Gpu>,
     operands: &[Handle],
     shape: [usize; D],
@@ -127,7 +127,7 @@ pub fn call<const D: usize>(
 }
 
 /// Addresses of a network's weights, which stay valid as long as this lives.
-pub struct Pins {
+pub(crate) struct Pins {
     gpu: Arc<Gpu>,
     held: Mutex<Vec<Hold>>,
 }
@@ -140,12 +140,12 @@ impl std::fmt::Debug for Pins {
 
 impl Pins {
     /// None yet.
-    pub fn new(gpu: &Arc<Gpu>) -> Self {
+    pub(crate) fn new(gpu: &Arc<Gpu>) -> Self {
         Self { gpu: Arc::clone(gpu), held: Mutex::default() }
     }
 
     /// The device.
-    pub fn gpu(&self) -> &Arc<Gpu> {
+    pub(crate) fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
     }
 
@@ -154,7 +154,7 @@ impl Pins {
     /// # Errors
     ///
     /// The device fails, or the tensor is not on it.
-    pub fn tensor<const D: usize>(&self, tensor: &Tensor<D>) -> Result<Operand, CudaError> {
+    pub(crate) fn tensor<const D: usize>(&self, tensor: &Tensor<D>) -> Result<Operand, CudaError> {
         let slot = Arc::new(Mutex::new(None));
         let answer = Arc::clone(&slot);
         let done: Tensor<1> = call(&self.gpu, &[handle(tensor)], [1], tensor.dtype(), move |_, operands, _| {
@@ -177,7 +177,7 @@ impl Pins {
     /// # Errors
     ///
     /// As [`tensor`](Self::tensor).
-    pub fn vector(&self, tensor: &Tensor<1>) -> Result<u64, CudaError> {
+    pub(crate) fn vector(&self, tensor: &Tensor<1>) -> Result<u64, CudaError> {
         self.tensor(tensor).map(|operand| operand.at)
     }
 
@@ -186,7 +186,7 @@ impl Pins {
     /// # Errors
     ///
     /// As [`tensor`](Self::tensor), and if its rows are not contiguous.
-    pub fn table(&self, tensor: &Tensor<2>) -> Result<Matrix, CudaError> {
+    pub(crate) fn table(&self, tensor: &Tensor<2>) -> Result<Matrix, CudaError> {
         let table = self.tensor(tensor)?;
         match table.strides[..] {
             [row_stride, 1] => Ok(Matrix { at: table.at, row_stride }),
@@ -203,7 +203,7 @@ impl Pins {
     /// # Errors
     ///
     /// As [`tensor`](Self::tensor), and if the strides of cosines and sines differ.
-    pub fn positions(&self, cosine: &Tensor<3>, sine: &Tensor<3>) -> Result<PositionTables, CudaError> {
+    pub(crate) fn positions(&self, cosine: &Tensor<3>, sine: &Tensor<3>) -> Result<PositionTables, CudaError> {
         let [cosine, sine] = [self.tensor(cosine)?, self.tensor(sine)?];
         match (&cosine.strides[..], &sine.strides[..]) {
             (&[_, stride, 1], &[_, other, 1]) if stride == other => {
@@ -222,7 +222,7 @@ impl Pins {
     /// # Errors
     ///
     /// As [`tensor`](Self::tensor), and if the weight is stored in another order.
-    pub fn linear(&self, layer: &Linear) -> Result<Layer, CudaError> {
+    pub(crate) fn linear(&self, layer: &Linear) -> Result<Layer, CudaError> {
         let weight = self.tensor(&layer.weight.val())?;
         let [d_input, d_output] = weight.shape[..] else {
             return Err(unlocated("a weight is not a matrix".to_owned()));

@@ -9,7 +9,7 @@
 //! 1. `networks/NAME/`: each network that is not there yet, with a configuration read by
 //!    [`ConfigFields`](crate::checkpoint::ConfigFields), a `load` that takes its tensors from a
 //!    [`TensorReader`](crate::checkpoint::TensorReader) under their published names, and a forward pass. Compare inputs and
-//!    outputs of the authors' code in a test program of its own, as `tests/parity_sdxl/` does with `tests/parity/harness.rs`.
+//!    outputs of the authors' code in its own test program, as `tests/parity_sdxl/` does with `tests/parity/harness.rs`.
 //! 2. `recognise.rs`: a variant of [`Family`] with its `_class_name`s and the tensors by which a single file is recognised.
 //!    [`load`] calls the new module.
 //! 3. `families/NAME/`, after the example of `families/sdxl/`:
@@ -19,9 +19,9 @@
 //!      family has. [`PromptText`](sakuga_model_core::PromptText) says how the server renders prompts for it.
 //!    - `text.rs` tokenizes and counts, `denoise.rs` evaluates the denoiser under guidance, `preview.rs` has the linear preview of
 //!      its latents, `adapters.rs` maps names of adapters to its tensors, `synthetic.rs` writes small random checkpoints.
-//!    - `pipeline.rs` implements [`FamilyModel`]. `Drawing` decodes, `StepReporter` reports steps and previews, `Profiler` reports
-//!      operations, `fingerprint.rs` identifies the files.
-//! 4. The solver: flow matching is integrated by [`sampler::solver`](crate::sampler::solver). Noise and v predictions at discrete
+//!    - `pipeline.rs` implements [`FamilyModel`], and `FamilyStages` of `generate.rs`: it reads texts and computes steps. `Drawing`
+//!      decodes, `StepReporter` reports steps and previews, `Profiler` reports operations, `fingerprint.rs` identifies the files.
+//! 4. The solver: flow matching is integrated by `sampler::solver`. Noise and v predictions at discrete
 //!    training times use [`sampler::diffusion`](crate::sampler::diffusion).
 //! 5. A test of the server draws with a synthetic checkpoint. `sakuga-model-core` and the server change only if the family reads
 //!    prompts in a new form or has options that no request has yet.
@@ -31,6 +31,7 @@
 mod adapters;
 mod drawing;
 mod fingerprint;
+mod generate;
 mod index_keys;
 mod load_clock;
 pub mod newbie;
@@ -101,7 +102,7 @@ pub struct WarmUpSize {
 
 /// A loaded checkpoint of any family.
 pub trait FamilyModel: Send {
-    /// What the model is.
+    /// Name, sizes, encoders, stages and defaults.
     fn info(&self) -> &ModelInfo;
 
     /// The tokenizers, which other threads may use to count tokens.

@@ -42,7 +42,6 @@ pub(crate) trait Quantised: Any + Debug + Send + Sync {
     /// The dequantised weight, `[d_input, d_output]` in bf16.
     fn weight(&self) -> Tensor<2>;
 
-    /// Its inputs.
     fn d_input(&self) -> usize;
 
     /// Another weight of the same sizes in the same type, from `[d_input, d_output]` in bf16, stored by output as in

@@ -1,4 +1,4 @@
-"""Pictures and texts from `sakuga-figures dataset`, shard by shard, read and removed by a thread of its own."""
+"""Pictures and texts from `sakuga-figures dataset`, shard by shard, read and removed by its own thread."""
 
 import json
 import queue

@@ -157,7 +157,7 @@ impl ::prost::Name for MaskedOnly {
     }
 }
 /// A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
-/// with noise of its own under the same seed. Not together with a mask.
+/// with its own noise under the same seed. Not together with a mask.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct SecondPass {
     /// The size after it, as a multiple of width and height, 1 to 4, rounded down to a multiple of 16. Absent: 1.5.
@@ -295,8 +295,8 @@ pub struct GenerateRequest {
     /// time; the pictures are the same.
     #[prost(bool, tag = "16")]
     pub profile: bool,
-    /// Read by Gemma before the negative prompt. Absent: the system prompt in front of the negative prompt's text, or else
-    /// that of the prompt, and none if the negative prompt is empty. Present and empty: none.
+    /// Read before the negative prompt by the encoders that take a system prompt. Absent: the system prompt in front of the
+    /// negative prompt's text, or else that of the prompt, and none if the negative prompt is empty. Present and empty: none.
     #[prost(string, optional, tag = "17")]
     pub negative_system_prompt: ::core::option::Option<::prost::alloc::string::String>,
     /// The image that the pictures begin from. Absent: they begin from noise alone.
@@ -325,7 +325,7 @@ pub struct GenerateRequest {
     /// What to draw: exactly one of its two forms.
     #[prost(oneof = "generate_request::Prompt", tags = "2, 3")]
     pub prompt: ::core::option::Option<generate_request::Prompt>,
-    /// What the picture must not be. Absent: the empty text that the model was trained with.
+    /// What the picture must not show. Absent: the empty text.
     #[prost(oneof = "generate_request::Negative", tags = "5, 6")]
     pub negative: ::core::option::Option<generate_request::Negative>,
 }
@@ -341,7 +341,7 @@ pub mod generate_request {
         #[prost(message, tag = "3")]
         Typed(super::super::super::prompt::v1::Prompt),
     }
-    /// What the picture must not be. Absent: the empty text that the model was trained with.
+    /// What the picture must not show. Absent: the empty text.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Negative {
         /// Text: a negative document or plain tags.

@@ -553,7 +553,7 @@ pub struct WatchGpuStatsRequest {
     /// Least time between two samples, in milliseconds, at least 100. 0: 500.
     #[prost(uint32, tag = "1")]
     pub interval_ms: u32,
-    /// Also the other devices of the machine, each with a message of its own.
+    /// Also the other devices of the machine, each with its own message.
     #[prost(bool, tag = "2")]
     pub all_devices: bool,
 }

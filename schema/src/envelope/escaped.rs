@@ -70,7 +70,7 @@ fn has_escaped_tag(text: &str) -> bool {
     })
 }
 
-/// What stands behind an escaped `<`, however often it is escaped.
+/// What stands after an escaped `<`, however often it is escaped.
 fn bracket(text: &str) -> Option<(&str, usize)> {
     let mut rest = text.strip_prefix('&')?;
     while let Some(inside) = rest.strip_prefix("amp;") {

@@ -75,7 +75,7 @@ impl Opening<'_, '_> {
         Ok(())
     }
 
-    /// Leaves out talk around a code fence, but for a negative prompt behind its label.
+    /// Leaves out talk around a code fence, but for a negative prompt after its label.
     fn leave_out_talk(&mut self, talk: Range<usize>) -> Result<(), Stop> {
         let talk = self.trimmed(talk);
         if talk.is_empty() {
@@ -95,7 +95,7 @@ impl Opening<'_, '_> {
             self.report(envelope_removed::talk(talk.clone(), &self.source.text[talk]));
             return Ok(());
         };
-        // The paragraph behind the label; what follows it is talk again.
+        // The paragraph after the label; what follows it is talk again.
         let behind = &self.source.text[content..talk.end];
         let skipped = behind.len() - behind.trim_start().len();
         let end = behind[skipped..].find("\n\n").map_or(talk.end, |offset| content + skipped + offset);

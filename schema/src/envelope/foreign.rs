@@ -99,7 +99,7 @@ fn is_dictionary(text: &str) -> bool {
     behind.starts_with([':', '=']) && is_member(name)
 }
 
-/// Whether a tag of the grammar begins behind a bracket in other characters.
+/// Whether a tag of the grammar begins after a bracket in other characters.
 fn has_tag_behind(text: &str, bracket: &str) -> bool {
     text.match_indices(bracket).any(|(at, _)| {
         let inside = &text[at + bracket.len()..];

@@ -190,7 +190,7 @@ pub(super) fn settings_start(text: &str) -> Option<usize> {
     lines.into_iter().find(|at| is_infotext(&text[*at..]))
 }
 
-/// Whether a text begins with the settings that AUTOMATIC1111's program and its kin write behind a prompt.
+/// Whether a text begins with the settings that AUTOMATIC1111's program and its kin write after a prompt.
 fn is_infotext(text: &str) -> bool {
     const OTHERS: &[&str] = &["Sampler:", "CFG scale:", "Seed:", "Size:", "Model:", "Model hash:", "Schedule type:"];
     let line = text.lines().next().unwrap_or_default();

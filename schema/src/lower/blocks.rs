@@ -14,7 +14,6 @@ use crate::tags::collapse;
 use crate::tree::{Element, Node, Text};
 
 impl<'t> Lowering<'t, '_> {
-    /// A numbered character.
     pub(super) fn character(&mut self, mut element: Element<'t>, number: u32) {
         let path = format!("character_{number}");
         let decl = Place::Top.decl().child(&path);

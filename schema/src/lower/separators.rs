@@ -14,7 +14,6 @@ use crate::tree::{Element, Node, Text};
 struct Separator {
     /// Where it stands in the value of the text.
     span: Range<usize>,
-    /// What it is.
     kind: separator::Kind,
 }
 

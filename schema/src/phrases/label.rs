@@ -5,7 +5,6 @@ use std::ops::Range;
 /// What a label announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Label {
-    /// The prompt.
     Prompt,
     /// The negative prompt.
     Negative,
@@ -152,7 +151,7 @@ pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
         if let Some(content) = dashed(behind).or_else(|| bracketed(&line[..start], behind)) {
             return Some((label, line.len() - content.len()));
         }
-        // `Negative prompt` on a line of its own needs no mark; `prompt` may be a word.
+        // `Negative prompt` on its own line needs no mark; `prompt` may be a word.
         let is_clear = words.contains(' ') || words.contains("提示") || words.contains("プロンプト");
         if behind.trim().is_empty() && is_clear {
             return Some((label, line.len()));
@@ -166,14 +165,14 @@ pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
     None
 }
 
-/// The content behind a label and a dash, as in `Negative - lowres`.
+/// The content after a label and a dash, as in `Negative - lowres`.
 fn dashed(behind: &str) -> Option<&str> {
     let dash = behind.strip_prefix(' ')?.trim_start();
     let content = dash.strip_prefix(['-', '–', '—'])?.strip_prefix(' ')?.trim_start();
     (!content.is_empty()).then_some(content)
 }
 
-/// The content behind a label in brackets, as in `[Negative] lowres`.
+/// The content after a label in brackets, as in `[Negative] lowres`.
 fn bracketed<'l>(before: &str, behind: &'l str) -> Option<&'l str> {
     const PAIRS: &[(char, char)] = &[('[', ']'), ('【', '】')];
     let (_, close) = PAIRS.iter().find(|(open, _)| before.ends_with(*open))?;
@@ -184,7 +183,7 @@ fn bracketed<'l>(before: &str, behind: &'l str) -> Option<&'l str> {
 /// The label of a negative prompt inside a line: `negative prompt:` is clear wherever it stands.
 pub(crate) fn inline_negative(line: &str) -> Option<Range<usize>> {
     const WORDS: &[&str] = &["negative prompt", "负面提示词", "反向提示词", "ネガティブプロンプト", "부정 프롬프트"];
-    /// Clear only behind the end of a sentence or a part: `…; Negative: lowres`.
+    /// Clear only after the end of a sentence or a part: `…; Negative: lowres`.
     const SHORT: &[&str] = &["negatives", "negative"];
     if !line.contains([':', '：']) {
         return None;

@@ -16,11 +16,10 @@ struct Passage<'a> {
     text: &'a str,
     /// Where it stands.
     span: Range<usize>,
-    /// Whether it stands there as it is, so that every part of it has a place of its own.
+    /// Whether it stands there as it is, so that every part of it has its own place.
     is_verbatim: bool,
     /// Whether `<` and `&` are escaped where it stands.
     is_escaped: bool,
-    /// Whether it is one tag.
     is_tag: bool,
 }
 
@@ -56,7 +55,7 @@ fn weighted_group(tags: &[Tag<'_>], source: &str) -> Option<(Finding, usize)> {
     let (end, inside) = patterns::weighted_group(text).filter(|(end, _)| !text[..*end].contains(['<', '&']))?;
     let start = first.span.start;
     let length = tags.iter().take_while(|tag| tag.span.end <= start + end).count();
-    // Nothing else may stand in the last tag, such as `_hair` behind the group.
+    // Nothing else may stand in the last tag, such as `_hair` after the group.
     let is_whole = tags.get(length.checked_sub(1)?)?.span.end == start + end;
     let edits = [start..start + inside.start, start + inside.end..start + end];
     is_whole.then(|| (weight_syntax::group(start..start + end, &text[..end], edits), length))

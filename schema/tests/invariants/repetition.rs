@@ -104,7 +104,7 @@ const SURROUNDINGS: &[(&str, &str)] = &[
 ];
 
 /// Every text with its name, each about `length` bytes long.
-pub fn texts(length: usize) -> impl Iterator<Item = (String, String)> {
+pub(crate) fn texts(length: usize) -> impl Iterator<Item = (String, String)> {
     let pairs = UNITS.iter().flat_map(|unit| SURROUNDINGS.iter().map(move |around| (unit, around)));
     pairs.map(move |(unit, (before, after))| {
         let room = length - before.len() - after.len();

@@ -15,7 +15,7 @@ use sakuga_model_core::{AdapterDescription, AdapterInspector, EngineError};
 use super::listing::{ListedAdapter, Listing, UnusableFile};
 
 /// One inspector for each model, in the order of the configuration; `None`: the model takes no adapters.
-pub type Inspectors = Vec<Option<Arc<dyn AdapterInspector>>>;
+pub(crate) type Inspectors = Vec<Option<Arc<dyn AdapterInspector>>>;
 
 /// The extension of an adapter's file.
 const EXTENSION: &str = "safetensors";
@@ -28,7 +28,6 @@ const ADAPTERS_MAX: usize = 1024;
 pub(super) struct FolderWatch {
     folder: PathBuf,
     inspectors: Inspectors,
-    /// By path.
     known: BTreeMap<PathBuf, Known>,
     /// Whether the folder was scanned before.
     is_started: bool,

@@ -6,7 +6,6 @@ use super::routes::{PIECE_BYTES_MAX, PUBLIC_BYTES_MAX};
 use crate::limits::Limits;
 use crate::transport::message::MessageLimits;
 
-/// A message with a prompt.
 const PROMPT: MessageLimits = MessageLimits { bytes_max: Limits::PROMPT_MESSAGE_BYTES_MAX, fields_max: 4096 };
 /// A message with a prompt and the files of two images.
 const PROMPT_AND_IMAGES: MessageLimits =
@@ -31,7 +30,6 @@ const WITH_PROMPT: &[&str] = &[
     "sakuga.prompt.v1.PromptService/ValidatePrompt",
 ];
 
-/// Every method.
 pub(super) fn all() -> Vec<MethodDescriptor> {
     let sets = [
         sakuga_proto::FILE_DESCRIPTOR_SET,

@@ -18,16 +18,18 @@ use clap::{Args, Command, FromArgMatches as _};
 pub use self::jobs::JobsConfig;
 pub use self::model::{ConfiguredModel, EngineChoice, ModelsConfig};
 pub use self::report::{Setting, settings};
+pub use crate::assets::AssetSettings;
 use crate::auth::token_command;
 use crate::engine::scripted::Script;
-use crate::limits::Limits;
-use crate::log::LogConfig;
+pub use crate::limits::Limits;
+pub use crate::log::LogConfig;
 use crate::maintenance;
+pub use crate::retention::Retention;
 use crate::settings::{address, is_loopback, read, seconds};
-use crate::store::place::DataPlace;
-use crate::studio::config::StudioConfig;
-use crate::transport::TransportConfig;
+pub use crate::store::place::DataPlace;
+pub use crate::studio::config::{StudioConfig, StudioPlace};
 use crate::transport::credentials::Credentials;
+pub use crate::transport::{TlsFiles, TransportConfig};
 use layers::{Layers, only_checks};
 
 /// All that can be configured.

@@ -86,12 +86,12 @@ pub(super) struct EngineSettings {
     /// capability 9.0 (H100, H200) and cuBLASLt 12.9 or newer, and the server says at its start what is missing.
     #[arg(long, value_name = "auto|bf16|f32|fp8", default_value = "auto", value_parser = precision)]
     precision: Bound<Precision>,
-    /// A model: a diffusers folder as published (model_index.json, transformer, text_encoder, clip_model, vae), or
-    /// `embedded`, the small one within this program. Requests choose it by NAME, by default the name that the model itself
-    /// has; a folder with `=` in its path is written with `./` or `/` first. Can be given several times, and the first is
-    /// the default; a list in the file, and in the environment separated like the folders of PATH. With `--engine scripted`
-    /// folders are not read.
-    #[arg(long = "model", value_name = "[NAME=]DIR|embedded", default_value = "embedded", value_parser = model)]
+    /// A model of the NewBie or Stable Diffusion XL family: a folder in the layout of diffusers (model_index.json and a
+    /// folder for each network), a single .safetensors file of Stable Diffusion XL, or `embedded`, the small model within
+    /// this program. Requests choose it by NAME; the default is the name in the checkpoint. Write `./` or `/` in front of a
+    /// path that contains `=`. Can be given several times, and the first is the default; a list in the file, and in the
+    /// environment separated like the folders of PATH. With `--engine scripted` checkpoints are not read.
+    #[arg(long = "model", value_name = "[NAME=]PATH|embedded", default_value = "embedded", value_parser = model)]
     models: Vec<NamedCheckpoint>,
     /// Device memory that the weights of all models may take together, such as 24GiB. If a job needs a model that has no
     /// room, the models that have not been used for the longest time are evicted to host memory or, if that is full,
@@ -105,8 +105,8 @@ pub(super) struct EngineSettings {
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     host_memory_budget: Option<u64>,
     /// An adapter to merge into the first model for all requests: a .safetensors file or a PEFT folder, with a factor on its
-    /// effect (1 is as trained). Adapters that each request chooses are in the folder --adapters. Can be given several times; a list in the file, and in the environment separated like the
-    /// folders of PATH.
+    /// effect (1 is as trained). Adapters that each request chooses are in the folder --adapters. Can be given
+    /// several times; a list in the file, and in the environment separated like the folders of PATH.
     #[arg(long = "lora", value_name = "PATH[=SCALE]", value_parser = lora)]
     loras: Vec<LoraChoice>,
     /// A folder of adapters that requests may use by their names: .safetensors files (LoRA, LoHa, LoKr, DoRA) and PEFT folders.

@@ -38,7 +38,7 @@ fn the_defaults_are_valid_and_local() {
     assert_eq!(config.jobs.place, DataPlace::Memory, "no home is known here");
     let kept = load(&["--data-dir", "/jobs", "--keep-jobs", "3"], &[]).expect("valid").jobs;
     assert_eq!(kept.place, DataPlace::Folder("/jobs".into()));
-    assert_eq!(kept.retention, crate::retention::Retention { count: 3, ..Default::default() });
+    assert_eq!(kept.retention, Retention { count: 3, ..Default::default() });
 }
 
 #[test]

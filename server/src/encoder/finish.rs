@@ -14,8 +14,7 @@ use crate::picture::{self, EncodeError};
 
 /// A job whose pictures are drawn.
 #[derive(Debug)]
-pub struct FinishTask {
-    /// The job.
+pub(crate) struct FinishTask {
     pub job: Job,
     /// Its pictures, as [`GenerationSpec::drawn`](sakuga_model_core::GenerationSpec::drawn) names them.
     pub images: Vec<Rgb8>,

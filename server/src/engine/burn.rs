@@ -9,7 +9,7 @@ use sakuga_model::open::{ModelFiles, OpenError};
 use sakuga_model_core::{EngineError, ModelDescription, ModelOptions, ModelSource, OpenModel, OpenOptions};
 
 /// The model of these options.
-pub fn source(options: ModelOptions) -> Arc<dyn ModelSource> {
+pub(crate) fn source(options: ModelOptions) -> Arc<dyn ModelSource> {
     Arc::new(Source(ModelFiles::new(options)))
 }
 

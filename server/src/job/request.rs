@@ -12,7 +12,7 @@ use crate::preview::PreviewPolicy;
 
 /// What a checked request asks of the engine, the scheduler and the encoder.
 #[derive(Clone, Debug)]
-pub struct JobRequest {
+pub(crate) struct JobRequest {
     /// The caller's name for the request.
     pub request_id: String,
     /// The client, for shares of the device and limits per client.
@@ -25,7 +25,8 @@ pub struct JobRequest {
     pub is_kept: bool,
     /// What the engine draws.
     pub spec: GenerationSpec,
-    /// The room that the images of `spec` take.
+    /// The room that the images of `spec` take; it is free again when the request is dropped.
+    #[allow(dead_code, reason = "kept for its Drop")]
     pub held_images: Option<HeldRoom>,
     /// Which previews are sent.
     pub preview: PreviewPolicy,
@@ -37,7 +38,7 @@ pub struct JobRequest {
 
 /// A job's share of the device while other jobs wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Priority {
+pub(crate) enum Priority {
     /// A quarter of a normal job's.
     Low,
     /// One share.

@@ -21,7 +21,7 @@ use crate::store::{ArtifactStore, StoreError};
 
 /// The pictures of a job that a stream has compared with their SHA-256.
 #[derive(Default)]
-pub struct CheckedPictures {
+pub(crate) struct CheckedPictures {
     /// Size and SHA-256 of each picture by its index; empty while the job has not completed.
     expected: BTreeMap<u32, (u64, String)>,
     checked: BTreeSet<u32>,
@@ -29,7 +29,7 @@ pub struct CheckedPictures {
 
 impl CheckedPictures {
     /// None of the job's pictures is checked yet.
-    pub fn of(job: &generation::Job) -> Self {
+    pub(crate) fn of(job: &generation::Job) -> Self {
         let of_image = |(position, image): (usize, &generation::ImageInfo)| {
             (image.index_at(position), (image.size, image.sha256.clone()))
         };
@@ -43,7 +43,7 @@ impl CheckedPictures {
 /// # Errors
 ///
 /// [`StoreError::Damaged`] if it is not what was written, or cannot be read as a whole.
-pub async fn check_picture(
+pub(crate) async fn check_picture(
     artifacts: &dyn ArtifactStore,
     job: &str,
     image_index: u32,
@@ -69,7 +69,7 @@ impl Jobs {
     ///
     /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`], [`ServerError::NoPicture`], or [`ServerError::Store`], also
     /// for a file that is missing or not what was written.
-    pub async fn picture(
+    pub(crate) async fn picture(
         &self,
         caller: &Caller,
         job_id: &str,
@@ -99,7 +99,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError::Store`].
-    pub async fn piece(&self, id: &JobId, image_index: u32, range: Range<u64>) -> Result<Bytes, ServerError> {
+    pub(crate) async fn piece(&self, id: &JobId, image_index: u32, range: Range<u64>) -> Result<Bytes, ServerError> {
         let piece = self.dependencies.artifacts.get(id.as_str(), image_index, range).await;
         Ok(piece.map_err(|error| error.of_job(id.as_str()))?)
     }
@@ -110,7 +110,12 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError::Store`], also if the job was deleted meanwhile.
-    pub async fn event(&self, id: &JobId, entry: Entry, pictures: &mut CheckedPictures) -> Result<Bytes, ServerError> {
+    pub(crate) async fn event(
+        &self,
+        id: &JobId,
+        entry: Entry,
+        pictures: &mut CheckedPictures,
+    ) -> Result<Bytes, ServerError> {
         let Some(piece) = entry.piece else { return Ok(entry.message) };
         let expected = pictures.expected.get(&piece.image_index);
         if let Some((size, sha256)) = expected

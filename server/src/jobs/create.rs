@@ -34,7 +34,7 @@ const FIRST_READER: Duration = Duration::from_secs(10);
 
 /// A call that asks for a job.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub(crate) struct Call {
     /// On whose behalf.
     pub caller: Caller,
     /// What to draw.
@@ -48,7 +48,7 @@ pub struct Call {
 }
 
 /// The job of a call.
-pub struct Created {
+pub(crate) struct Created {
     /// The job as it is now.
     pub job: generation::Job,
     /// Its events from the first on, if the call asked for them.
@@ -76,7 +76,7 @@ struct Admitted {
 struct Name {
     /// Empty if the call has no `request_id`.
     key: Vec<u8>,
-    /// SHA-256 of the call; empty likewise.
+    /// SHA-256 of the call; also empty.
     fingerprint: Vec<u8>,
 }
 
@@ -86,7 +86,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError`]; then there is no job.
-    pub async fn create(self: &Arc<Self>, call: Call) -> Result<Created, ServerError> {
+    pub(crate) async fn create(self: &Arc<Self>, call: Call) -> Result<Created, ServerError> {
         let jobs = self.clone();
         // Dropped with the call: a request of a call that is gone is not checked any further, and not stored.
         let gone = CancellationToken::new();

@@ -21,10 +21,10 @@ mod tests;
 mod uploads;
 mod watch;
 
-pub use artifacts::{CheckedPictures, check_picture};
-pub use caller::Caller;
-pub use create::{Call, Created};
-pub use migrate::migrate;
-pub use query::PageLimits;
-pub use record::Record;
-pub use registry::{Dependencies, Jobs};
+pub(crate) use artifacts::{CheckedPictures, check_picture};
+pub(crate) use caller::Caller;
+pub(crate) use create::Call;
+pub(crate) use query::PageLimits;
+pub(crate) use record::Record;
+pub(crate) use registry::{Dependencies, Jobs};
+pub(crate) use uploads::OwnFiles;

@@ -9,7 +9,7 @@ use sakuga_schema::Diagnostic;
 
 use super::policy::JobPolicy;
 use super::registry::Dependencies;
-use super::uploads::OwnPictures;
+use super::uploads::OwnFiles;
 use crate::assets::AssetOwner;
 use crate::error::{ServerError, Violation};
 use crate::job::JobRequest;
@@ -49,7 +49,7 @@ pub(super) fn prepare(
     unchecked.adapters = dependencies.adapters.choose(adapters, model, &mut unchecked.faults);
     // A file within the request is kept as its hash alone, so the job cannot be drawn again after a restart.
     let has_inline_file = unchecked.images.has_inline_file();
-    let uploads = OwnPictures { assets: &dependencies.assets, owner };
+    let uploads = OwnFiles { assets: &dependencies.assets, owner };
     let checked = unchecked.check(RequestRules { uploads: &uploads, ..RequestRules::of(model) }, draw_seed)?;
     let resolved = to_proto::resolved(&checked);
     let drawn = checked.spec().drawn().into_iter();

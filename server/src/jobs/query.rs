@@ -18,7 +18,7 @@ const SCAN: usize = 256;
 
 /// The bounds of a page.
 #[derive(Clone, Copy, Debug)]
-pub struct PageLimits {
+pub(crate) struct PageLimits {
     /// Most jobs.
     pub jobs: usize,
     /// Most bytes of all encoded jobs together. A page has at least one job, however large that is.
@@ -31,7 +31,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`] or [`ServerError::Store`].
-    pub async fn get(&self, caller: &Caller, job_id: &str) -> Result<generation::Job, ServerError> {
+    pub(crate) async fn get(&self, caller: &Caller, job_id: &str) -> Result<generation::Job, ServerError> {
         let (_, record) = self.accessible(caller, job_id).await?;
         Ok(self.with_progress(record.into_job()))
     }
@@ -68,7 +68,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError::Store`].
-    pub async fn list(
+    pub(crate) async fn list(
         &self,
         caller: &Caller,
         before: Option<String>,
@@ -124,7 +124,7 @@ impl Jobs {
     ///
     /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`], [`ServerError::NoTelemetry`] or
     /// [`ServerError::Store`].
-    pub async fn telemetry(&self, caller: &Caller, job_id: &str) -> Result<Series, ServerError> {
+    pub(crate) async fn telemetry(&self, caller: &Caller, job_id: &str) -> Result<Series, ServerError> {
         let (id, record) = self.accessible(caller, job_id).await?;
         match self.dependencies.telemetry.of(&id) {
             Some(series) => Ok(series),
@@ -134,7 +134,7 @@ impl Jobs {
     }
 
     /// Whether a live job is one that the caller may know of.
-    pub fn may_access_live(&self, caller: &Caller, id: &JobId) -> bool {
+    pub(crate) fn may_access_live(&self, caller: &Caller, id: &JobId) -> bool {
         caller.sees_all || self.live.lock().get(id).is_some_and(|live| caller.may_access(&live.owner))
     }
 }

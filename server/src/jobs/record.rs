@@ -20,7 +20,7 @@ const UNKNOWN_SEQUENCES: u64 = 1 << 20;
 
 /// What the store keeps of a job besides its events.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record(JobRecord);
+pub(crate) struct Record(JobRecord);
 
 /// What a new job's record needs besides its request.
 pub(super) struct Creation {
@@ -63,7 +63,7 @@ impl Record {
     /// # Errors
     ///
     /// [`StoreError::Damaged`] if the bytes are not a record, [`StoreError::Newer`] if a newer server wrote it.
-    pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let mut record = JobRecord::decode(bytes)
             .map_err(|error| StoreError::Damaged(format!("a job's record cannot be decoded: {error}")))?;
         if record.job.is_none() {
@@ -86,7 +86,7 @@ impl Record {
     /// # Errors
     ///
     /// [`StoreError`] as of [`Record::decode`], with the job, and [`StoreError::Damaged`] for the record of another job.
-    pub fn of(job_id: &str, bytes: &[u8]) -> Result<Self, StoreError> {
+    pub(crate) fn of(job_id: &str, bytes: &[u8]) -> Result<Self, StoreError> {
         let record = Self::decode(bytes).map_err(|error| error.of_job(job_id))?;
         match record.job().job_id == job_id {
             true => Ok(record),
@@ -95,7 +95,7 @@ impl Record {
     }
 
     /// The encoded record, in the newest version.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         self.0.encode_to_vec()
     }
 
@@ -105,7 +105,7 @@ impl Record {
     }
 
     /// The job as clients see it.
-    pub fn job(&self) -> &generation::Job {
+    pub(crate) fn job(&self) -> &generation::Job {
         // Always there: `decode` and `new` see to it.
         static NONE: std::sync::LazyLock<generation::Job> = std::sync::LazyLock::new(generation::Job::default);
         self.0.job.as_ref().unwrap_or(&NONE)
@@ -117,7 +117,7 @@ impl Record {
     }
 
     /// The job without the rest.
-    pub fn into_job(self) -> generation::Job {
+    pub(crate) fn into_job(self) -> generation::Job {
         self.0.job.unwrap_or_default()
     }
 
@@ -127,7 +127,7 @@ impl Record {
     }
 
     /// The key under which a repeated call finds the job; empty if it has none.
-    pub fn name_key(&self) -> &[u8] {
+    pub(crate) fn name_key(&self) -> &[u8] {
         &self.0.name_key
     }
 
@@ -142,19 +142,19 @@ impl Record {
     }
 
     /// Whether the job has ended.
-    pub fn is_ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         self.job().end_time.is_some()
     }
 
     /// Index, size in bytes and SHA-256 of each picture of a job that completed.
-    pub fn pictures(&self) -> Vec<(u32, (u64, &str))> {
+    pub(crate) fn pictures(&self) -> Vec<(u32, (u64, &str))> {
         let images = self.job().images.iter().enumerate();
         images.map(|(position, image)| (image.index_at(position), (image.size, image.sha256.as_str()))).collect()
     }
 
     /// Leaves out the events before a gap or a damaged one, and notes from which one on they are kept. Returns how many are
     /// left out.
-    pub fn keep_whole(&mut self, events: &mut Vec<(u64, Bytes)>) -> usize {
+    pub(crate) fn keep_whole(&mut self, events: &mut Vec<(u64, Bytes)>) -> usize {
         let whole = stored_events::whole_from(&self.job().job_id, self.is_ended(), events);
         let before = events.len();
         events.retain(|(sequence, _)| *sequence >= whole);
@@ -168,7 +168,7 @@ impl Record {
 
     /// The events with their sequence numbers, from within the encoded events; `None` if one is not an event of this job, or
     /// they are not in order.
-    pub fn number(&self, events: &[Bytes]) -> Option<Vec<(u64, Bytes)>> {
+    pub(crate) fn number(&self, events: &[Bytes]) -> Option<Vec<(u64, Bytes)>> {
         let mut last = None;
         let number = |message: &Bytes| {
             let event = stored_events::decode(0, message).ok()?;
@@ -179,7 +179,7 @@ impl Record {
     }
 
     /// The first sequence number that no event of the job can have, where the store does not say.
-    pub fn safe_sequence(&self, events: &[(u64, Bytes)]) -> u64 {
+    pub(crate) fn safe_sequence(&self, events: &[(u64, Bytes)]) -> u64 {
         let last = events.last().map_or(0, |(sequence, _)| sequence + 1);
         self.job().next_sequence.max(last) + UNKNOWN_SEQUENCES
     }
@@ -221,7 +221,7 @@ impl Record {
     }
 
     /// Brings an old state of the record up to its events.
-    pub fn catch_up(&mut self, events: &[(u64, Bytes)]) {
+    pub(crate) fn catch_up(&mut self, events: &[(u64, Bytes)]) {
         for (sequence, message) in events {
             if *sequence >= self.next_sequence()
                 && let Ok(event) = stored_events::decode(*sequence, message)
@@ -232,12 +232,12 @@ impl Record {
     }
 
     /// The sequence number of the next event, as of this state.
-    pub fn next_sequence(&self) -> u64 {
+    pub(crate) fn next_sequence(&self) -> u64 {
         self.job().next_sequence
     }
 
     /// Orders the states of one job that were stored one after the other.
-    pub fn age(&self) -> (bool, u32, u64) {
+    pub(crate) fn age(&self) -> (bool, u32, u64) {
         let job = self.job();
         (self.is_ended(), job.attempt, job.next_sequence)
     }

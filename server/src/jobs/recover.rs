@@ -38,7 +38,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot be read or written, or a newer server wrote it.
-    pub async fn recover(self: &Arc<Self>) -> Result<(), StoreError> {
+    pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), StoreError> {
         let jobs = self.clone();
         let done = tokio::task::spawn_blocking(move || jobs.recover_all()).await;
         done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?;

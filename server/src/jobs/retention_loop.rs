@@ -29,7 +29,7 @@ impl Jobs {
     }
 
     /// Deletes jobs whenever the retention bounds are exceeded, and checks their age from time to time. Never returns.
-    pub async fn retention_loop(self: Arc<Self>) {
+    pub(crate) async fn retention_loop(self: Arc<Self>) {
         loop {
             self.delete_surplus().await;
             // A timeout is the other reason to check.

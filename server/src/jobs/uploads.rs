@@ -6,13 +6,15 @@ use sakuga_proto::asset::v1::{Asset, asset::Facts};
 use crate::assets::{AssetError, AssetId, AssetOwner, Assets};
 use crate::request::images::Uploads;
 
-/// The pictures among the assets of an owner.
-pub(super) struct OwnPictures<'a> {
-    pub(super) assets: &'a Assets,
-    pub(super) owner: &'a AssetOwner,
+/// The assets of an owner.
+pub(crate) struct OwnFiles<'a> {
+    /// The files of all clients.
+    pub(crate) assets: &'a Assets,
+    /// Whose of them.
+    pub(crate) owner: &'a AssetOwner,
 }
 
-impl Uploads for OwnPictures<'_> {
+impl Uploads for OwnFiles<'_> {
     fn bytes(&self, sha256: &str) -> Result<Bytes, String> {
         let id = AssetId::parse(sha256).ok_or("has no valid name, which is 64 digits of 0 to 9 and a to f")?;
         // The assets of others do not exist.

@@ -8,7 +8,7 @@ use sakuga_model_core::{PreviewMethod, Stage};
 
 use bytes::Bytes;
 
-use super::lossy::LossyKind;
+use super::lossy::{LossyKind, PREVIEW_BYTES_MAX, PREVIEWS_MAX};
 use super::state::RESERVE;
 use super::*;
 use crate::event::{CancelReason, Event, EventBody, EventClass, JobTimings, Preview};

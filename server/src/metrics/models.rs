@@ -12,9 +12,8 @@ use prometheus_client::registry::Registry;
 /// The label with the name of a model.
 type ModelLabel = [(&'static str, Arc<str>); 1];
 
-/// Of the models.
 #[derive(Clone, Debug)]
-pub struct ModelMetrics {
+pub(crate) struct ModelMetrics {
     loaded: Family<ModelLabel, Gauge>,
     load: Family<ModelLabel, Histogram>,
     evictions: Family<ModelLabel, Counter>,
@@ -38,12 +37,12 @@ impl ModelMetrics {
     }
 
     /// Counts a load that took so long.
-    pub fn loaded(&self, model: &Arc<str>, took: Duration) {
+    pub(crate) fn loaded(&self, model: &Arc<str>, took: Duration) {
         self.load.get_or_create(&[("model", model.clone())]).observe(took.as_secs_f64());
     }
 
     /// Counts an eviction.
-    pub fn evicted(&self, model: &Arc<str>) {
+    pub(crate) fn evicted(&self, model: &Arc<str>) {
         self.evictions.get_or_create(&[("model", model.clone())]).inc();
     }
 

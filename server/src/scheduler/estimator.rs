@@ -15,7 +15,7 @@ const RETRY_MAX: Duration = Duration::from_secs(60);
 /// its passes; this underestimates large pictures somewhat, since attention grows faster than the pixels. What a job takes
 /// outside its steps is taken as proportional to the pixels that are encoded and decoded.
 #[derive(Debug, Default)]
-pub struct Estimator {
+pub(crate) struct Estimator {
     steps: VecDeque<Measured>,
     /// Seconds that the last job took outside its steps, per pixel that was encoded or decoded.
     overhead_s: Option<f64>,
@@ -31,7 +31,7 @@ struct Measured {
 impl Estimator {
     /// Records a step of a pass, counted from 1. A job whose pictures are computed in several turns has
     /// `turns * spec.computed_steps()` steps, each for its share of the pictures.
-    pub fn step_done(&mut self, spec: &GenerationSpec, pass: u32, step: Duration, turns: u32) {
+    pub(crate) fn step_done(&mut self, spec: &GenerationSpec, pass: u32, step: Duration, turns: u32) {
         let Some(pass) = spec.passes().nth(pass.saturating_sub(1) as usize) else { return };
         if self.steps.len() == REMEMBERED {
             self.steps.pop_front();
@@ -41,17 +41,17 @@ impl Estimator {
     }
 
     /// Records the time that a whole job took outside its steps.
-    pub fn job_done(&mut self, spec: &GenerationSpec, overhead: Duration) {
+    pub(crate) fn job_done(&mut self, spec: &GenerationSpec, overhead: Duration) {
         self.overhead_s = Some(overhead.as_secs_f64() / coded_pixels(spec));
     }
 
     /// Median time of the latest steps; `None` before the first.
-    pub fn step_time(&self) -> Option<Duration> {
+    pub(crate) fn step_time(&self) -> Option<Duration> {
         median(self.steps.iter().map(|measured| measured.step))
     }
 
     /// The time that a job needs for its last `steps_left` steps and its overhead; `None` before the first step.
-    pub fn time_left(&self, spec: &GenerationSpec, steps_left: u32) -> Option<Duration> {
+    pub(crate) fn time_left(&self, spec: &GenerationSpec, steps_left: u32) -> Option<Duration> {
         let unit_s = median(self.steps.iter().map(|measured| Duration::from_secs_f64(measured.unit_s * 1e6)))?;
         let steps_s = unit_s.as_secs_f64() / 1e6 * units_left(spec, steps_left);
         let overhead_s = self.overhead_s.unwrap_or(0.0) * coded_pixels(spec);
@@ -60,13 +60,13 @@ impl Estimator {
     }
 
     /// When a refused client should try again: `until_room` within the bounds, where it is known.
-    pub fn retry_after(until_room: Option<Duration>) -> Duration {
+    pub(crate) fn retry_after(until_room: Option<Duration>) -> Duration {
         until_room.unwrap_or(RETRY_MIN).clamp(RETRY_MIN, RETRY_MAX)
     }
 }
 
 /// The steps that are left after one, in steps of its own pass: those of a larger second pass count as more.
-pub fn equal_steps_left(spec: &GenerationSpec, report: &StepReport) -> f64 {
+pub(crate) fn equal_steps_left(spec: &GenerationSpec, report: &StepReport) -> f64 {
     let turns = (report.total / spec.computed_steps().max(1)).max(1);
     let passes: Vec<Pass> = spec.passes().collect();
     let own = passes.get(report.pass.saturating_sub(1) as usize).map_or(1.0, |pass| step_units(spec, pass));

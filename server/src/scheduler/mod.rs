@@ -7,9 +7,11 @@
 mod command;
 mod context;
 mod engine_thread;
-pub mod estimator;
+pub(crate) mod estimator;
+#[cfg(test)]
+mod event_order_tests;
 mod job_monitor;
-pub mod queue;
+pub(crate) mod queue;
 mod reservation;
 mod residents;
 mod scheduler_handle;
@@ -19,9 +21,9 @@ mod state;
 mod watchdog;
 mod worker;
 
-pub use command::ModelChange;
-pub use engine_thread::EngineThread;
-pub use reservation::{QueuePosition, Reservation};
-pub use scheduler_handle::{JobProgress, Scheduler};
-pub use shared::EngineStatus;
-pub use start::Ready;
+pub(crate) use command::ModelChange;
+pub(crate) use engine_thread::EngineThread;
+pub(crate) use reservation::{QueuePosition, Reservation};
+pub(crate) use scheduler_handle::{JobProgress, Scheduler};
+pub(crate) use shared::EngineStatus;
+pub(crate) use start::Ready;

@@ -9,7 +9,7 @@ use crate::error::ServerError;
 use crate::job::JobRequest;
 
 /// A place in the queue that is held for a job. Dropping it frees the place; a live job is counted without it.
-pub struct Reservation {
+pub(crate) struct Reservation {
     /// `None`: a job of an earlier run, which does not count against its client's limit.
     client: Option<Arc<str>>,
     shared: Arc<Shared>,
@@ -17,7 +17,7 @@ pub struct Reservation {
 
 /// Where a job will be in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueuePosition {
+pub(crate) struct QueuePosition {
     /// Jobs before it, the running one included.
     pub position: usize,
     /// When it will start; `None` until a step was measured.
@@ -66,7 +66,11 @@ impl Reservation {
     ///
     /// [`ServerError::ModelUnusable`] if its model could not be loaded, and [`ServerError::DeadlineTooShort`] if by measured
     /// times the job cannot end within `timeout`.
-    pub fn position(&self, request: &JobRequest, timeout: Option<Duration>) -> Result<QueuePosition, ServerError> {
+    pub(crate) fn position(
+        &self,
+        request: &JobRequest,
+        timeout: Option<Duration>,
+    ) -> Result<QueuePosition, ServerError> {
         let state = self.shared.state();
         if let Some(error) = state.model_error(request.model) {
             return Err(error);

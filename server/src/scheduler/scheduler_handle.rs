@@ -29,8 +29,7 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How far a live job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobProgress {
-    /// It waits.
+pub(crate) enum JobProgress {
     Waiting {
         /// Jobs before it, the running one included.
         position: usize,
@@ -41,7 +40,6 @@ pub enum JobProgress {
     Running {
         /// Steps that are done.
         step: u32,
-        /// All steps.
         steps: u32,
         /// When it will end; `None` until a step was measured.
         eta: Option<Duration>,
@@ -49,7 +47,7 @@ pub enum JobProgress {
 }
 
 /// The handle. Dropping it cancels all jobs and joins the worker.
-pub struct Scheduler {
+pub(crate) struct Scheduler {
     shared: Arc<Shared>,
     live: Arc<LiveJobs>,
     thread: Arc<Mutex<Option<EngineThread>>>,
@@ -57,7 +55,7 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// Starts to feed the engine's thread with jobs. `models` is the table that opening the thread returned.
-    pub fn start(
+    pub(crate) fn start(
         thread: EngineThread,
         models: ModelTable,
         encoder: Encoder,
@@ -81,7 +79,7 @@ impl Scheduler {
     }
 
     /// The jobs without a terminal event, for [`Job::new`].
-    pub fn live(&self) -> &Arc<LiveJobs> {
+    pub(crate) fn live(&self) -> &Arc<LiveJobs> {
         &self.live
     }
 
@@ -91,22 +89,22 @@ impl Scheduler {
     ///
     /// [`ServerError::ShuttingDown`], [`ServerError::EngineUnavailable`], [`ServerError::QueueFull`] or
     /// [`ServerError::ClientJobs`].
-    pub fn reserve(&self, client: &Arc<str>) -> Result<Reservation, ServerError> {
+    pub(crate) fn reserve(&self, client: &Arc<str>) -> Result<Reservation, ServerError> {
         Reservation::new(&self.shared, client, self.live.of_client(client))
     }
 
     /// Reserves a place for a job of an earlier run, which was admitted then.
-    pub fn reserve_for_earlier_run(&self) -> Reservation {
+    pub(crate) fn reserve_for_earlier_run(&self) -> Reservation {
         Reservation::of_earlier_run(&self.shared)
     }
 
     /// Enqueues the job; publishes `Queued` if its position changed while the job was stored.
-    pub fn enqueue(&self, job: Job, announced_position: usize) {
+    pub(crate) fn enqueue(&self, job: Job, announced_position: usize) {
         self.shared.enqueue(job, announced_position);
     }
 
     /// How far a job is; `None` if it neither waits nor runs.
-    pub fn progress(&self, id: &JobId) -> Option<JobProgress> {
+    pub(crate) fn progress(&self, id: &JobId) -> Option<JobProgress> {
         let state = self.shared.state();
         if let Some(running) = state.running.as_ref().filter(|running| running.id == *id) {
             return Some(JobProgress::Running { step: running.step, steps: running.steps, eta: state.time_left() });
@@ -116,31 +114,31 @@ impl Scheduler {
     }
 
     /// Cancels a job: at once if it waits, at its next step if it runs. Does nothing to a job that has ended.
-    pub fn cancel(&self, handle: &JobHandle, reason: CancelReason) {
+    pub(crate) fn cancel(&self, handle: &JobHandle, reason: CancelReason) {
         self.shared.cancel(handle, reason);
     }
 
     /// Refuses new jobs and cancels those that wait; the running one continues.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         for job in self.shared.drain() {
             job.cancelled(0, CancelReason::Shutdown);
         }
     }
 
     /// Cancels every live job.
-    pub fn cancel_all(&self) {
+    pub(crate) fn cancel_all(&self) {
         for handle in self.live.handles() {
             self.cancel(&handle, CancelReason::Shutdown);
         }
     }
 
     /// Whether the engine can draw, now and whenever that changes.
-    pub fn engine_status(&self) -> watch::Receiver<EngineStatus> {
+    pub(crate) fn engine_status(&self) -> watch::Receiver<EngineStatus> {
         self.shared.engine_status()
     }
 
     /// Every model and where its weights are, now and whenever one changes.
-    pub fn model_statuses(&self) -> watch::Receiver<Vec<ModelStatus>> {
+    pub(crate) fn model_statuses(&self) -> watch::Receiver<Vec<ModelStatus>> {
         self.shared.model_statuses()
     }
 
@@ -150,7 +148,7 @@ impl Scheduler {
     /// # Errors
     ///
     /// [`ServerError::ShuttingDown`] or [`ServerError::EngineUnavailable`].
-    pub fn change_model(
+    pub(crate) fn change_model(
         &self,
         model: ModelId,
         change: ModelChange,
@@ -159,17 +157,17 @@ impl Scheduler {
     }
 
     /// Reports on the activity of the scheduler and its engine.
-    pub fn activity_probe(&self) -> ActivityProbe {
+    pub(crate) fn activity_probe(&self) -> ActivityProbe {
         self.shared.activity_probe()
     }
 
     /// Median time of the latest steps of a model; `None` before the first.
-    pub fn step_time(&self, model: ModelId) -> Option<Duration> {
+    pub(crate) fn step_time(&self, model: ModelId) -> Option<Duration> {
         self.shared.state().estimator(model).step_time()
     }
 
     /// Cancels all jobs, ends the worker after its present step and waits for it, at most for `patience`.
-    pub fn close(&self, patience: Duration) {
+    pub(crate) fn close(&self, patience: Duration) {
         self.drain();
         self.cancel_all();
         self.shared.close();

@@ -18,7 +18,7 @@ use crate::telemetry::{ActivityProbe, RunningJob, SchedulerSnapshot};
 
 /// Whether the engine can draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EngineStatus {
+pub(crate) enum EngineStatus {
     /// It can.
     Serving,
     /// The engine was lost and could not be opened again; the text says why.
@@ -264,7 +264,6 @@ impl Shared {
         unusable(&self.state.lock().models, model, error)
     }
 
-    /// The name of a model.
     pub(super) fn model_name(&self, model: ModelId) -> Arc<str> {
         self.state.lock().models.name(model).clone()
     }

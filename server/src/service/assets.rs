@@ -19,13 +19,13 @@ use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
 
 /// Stores, sends, lists and deletes the files of clients.
-pub struct AssetCalls {
+pub(crate) struct AssetCalls {
     context: Arc<Context>,
 }
 
 impl AssetCalls {
     /// The service.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 

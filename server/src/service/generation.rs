@@ -15,13 +15,13 @@ use crate::jobs::Call;
 use crate::wire::{deadline, to_proto};
 
 /// Creates a job and streams its events.
-pub struct Generation {
+pub(crate) struct Generation {
     context: Arc<Context>,
 }
 
 impl Generation {
     /// The service.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 }

@@ -29,13 +29,13 @@ const PROGRESS: Duration = Duration::from_secs(5);
 const PROGRESS_MIN: Duration = Duration::from_millis(100);
 
 /// Creates, shows, cancels and deletes jobs.
-pub struct JobCalls {
+pub(crate) struct JobCalls {
     context: Arc<Context>,
 }
 
 impl JobCalls {
     /// The service.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 

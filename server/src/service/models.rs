@@ -16,13 +16,13 @@ use crate::scheduler::ModelChange;
 use crate::wire::to_proto;
 
 /// Shows and moves models.
-pub struct Models {
+pub(crate) struct Models {
     context: Arc<Context>,
 }
 
 impl Models {
     /// The service.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 

@@ -17,13 +17,13 @@ use crate::request::{INNER_NEGATIVE, PromptForm, RequestRules, before_text, desc
 use crate::wire::{from_proto, to_proto};
 
 /// Checks and converts prompts.
-pub struct Prompts {
+pub(crate) struct Prompts {
     context: Arc<Context>,
 }
 
 impl Prompts {
     /// The service.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 }

@@ -12,25 +12,24 @@ const ACTIVITY_MAX: usize = SAMPLES_MAX / 5;
 
 /// The samples of one job, in order. Of a very long job only the end is kept.
 #[derive(Clone, Debug, Default)]
-pub struct Series {
+pub(crate) struct Series {
     samples: VecDeque<DeviceSample>,
     activity: VecDeque<Activity>,
     is_cut: bool,
 }
 
 impl Series {
-    /// Samples of the device.
-    pub fn samples(&self) -> impl DoubleEndedIterator<Item = &DeviceSample> + ExactSizeIterator {
+    pub(crate) fn samples(&self) -> impl DoubleEndedIterator<Item = &DeviceSample> + ExactSizeIterator {
         self.samples.iter()
     }
 
     /// Activity of the server.
-    pub fn activity(&self) -> impl DoubleEndedIterator<Item = &Activity> + ExactSizeIterator {
+    pub(crate) fn activity(&self) -> impl DoubleEndedIterator<Item = &Activity> + ExactSizeIterator {
         self.activity.iter()
     }
 
     /// Whether only the end is kept.
-    pub fn is_cut(&self) -> bool {
+    pub(crate) fn is_cut(&self) -> bool {
         self.is_cut
     }
 

@@ -13,7 +13,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Why a call is refused, or ended before its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TransportRefusal {
+pub(crate) enum TransportRefusal {
     /// The message is larger than its method takes.
     #[error("the message is larger than the {limit} bytes that this method takes")]
     TooLarge {
@@ -74,12 +74,12 @@ impl TransportRefusal {
     }
 
     /// The stable name of the reason.
-    pub fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         self.kind().1
     }
 
     /// The status with its details.
-    pub fn to_status(&self) -> Status {
+    pub(crate) fn to_status(self) -> Status {
         let (code, reason) = self.kind();
         let limit = match self {
             Self::TooLarge { limit } | Self::TooManyFields { limit } => Some(("limit", limit.to_string())),
@@ -99,7 +99,7 @@ impl TransportRefusal {
 
 /// Adds the reason to a status of tonic: for a method that does not exist, bytes that are not a message, a deadline that
 /// passed. `None` if the status has details already, or is not one of these.
-pub fn with_reason(status: &Status) -> Option<Status> {
+pub(crate) fn with_reason(status: &Status) -> Option<Status> {
     if !status.details().is_empty() {
         return None;
     }

@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use sakuga_proto::digest::sha256_hex;
 use sakuga_proto::generation::v1::{CreateJobRequest, GetJobRequest, JobState};
 use sakuga_proto::generation::v1::{DeleteJobRequest, GenerateRequest, GetArtifactRequest};
-use sakuga_server::picture::sha256_hex;
 use sakuga_server::store::ArtifactStore as _;
 use sakuga_server::store::artifacts::ObjectArtifacts;
 use tonic::{Code, Status};

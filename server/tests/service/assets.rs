@@ -9,10 +9,10 @@ use sakuga_proto::asset::v1::{
     Asset, AssetKind, ColorProfile, DeleteAssetRequest, GetAssetRequest, ListAssetsRequest, PictureFacts, TensorFacts,
     UploadAssetRequest, UploadAssetResponse, UploadStart, asset,
 };
+use sakuga_proto::digest::sha256_hex;
 use sakuga_server::Config;
-use sakuga_server::assets::AssetSettings;
+use sakuga_server::config::AssetSettings;
 use sakuga_server::config::JobsConfig;
-use sakuga_server::picture::sha256_hex;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;

@@ -6,7 +6,6 @@ mod bad_requests;
 mod cancellation;
 mod drain;
 mod engine_faults;
-mod event_order;
 mod happy_path;
 mod images;
 mod jobs;
@@ -17,7 +16,8 @@ mod overload;
 mod previews;
 mod prompts;
 mod reflection;
-mod sampling_cost;
+#[path = "../shared/server.rs"]
+mod server;
 mod slow_reader;
 mod support;
 mod system;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sakuga_server::transport::TransportConfig;
+use sakuga_server::config::TransportConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -19,7 +19,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The start of a connection.
-pub fn hello() -> Vec<u8> {
+pub(crate) fn hello() -> Vec<u8> {
     [PREFACE, &frame(4, 0, 0, &[])].concat()
 }
 
@@ -29,7 +29,7 @@ fn headers(stream: u32) -> Vec<u8> {
 }
 
 /// Everything until the server closes.
-pub async fn to_the_end(connection: &mut TcpStream) -> Vec<u8> {
+pub(crate) async fn to_the_end(connection: &mut TcpStream) -> Vec<u8> {
     let mut read = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut read)).await.expect("it is closed in time");
     // A reset is an end as well.
@@ -38,7 +38,7 @@ pub async fn to_the_end(connection: &mut TcpStream) -> Vec<u8> {
 }
 
 /// What the server's first frame says.
-pub async fn settings(connection: &mut TcpStream) -> Vec<u8> {
+pub(crate) async fn settings(connection: &mut TcpStream) -> Vec<u8> {
     let mut head = [0; 9];
     connection.read_exact(&mut head).await.expect("settings");
     assert_eq!(head[3], 4, "SETTINGS come first");
@@ -48,7 +48,7 @@ pub async fn settings(connection: &mut TcpStream) -> Vec<u8> {
 }
 
 /// The error code of the connection's end, if the server gave one.
-pub fn goaway_code(mut bytes: &[u8]) -> Option<u32> {
+pub(crate) fn goaway_code(mut bytes: &[u8]) -> Option<u32> {
     while let Some((head, rest)) = bytes.split_at_checked(9) {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
         if head[3] == 7 {

@@ -24,7 +24,7 @@ use sakuga_proto::prompt::v1::validate_prompt_request;
 use sakuga_proto::prompt::v1::{FormatPromptRequest, ParsePromptRequest, Prompt, ValidatePromptRequest};
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_proto::system::v1::{Activity, WatchActivityRequest, WatchGpuStatsRequest};
-use sakuga_server::transport::{TlsFiles, TransportConfig};
+use sakuga_server::config::{TlsFiles, TransportConfig};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -200,7 +200,6 @@ impl Caller {
         tokio::time::timeout(PATIENCE, answer.into_inner().message()).await.expect("an answer in time")
     }
 
-    /// A job of this caller that has ended.
     async fn ended_job(&self) -> String {
         let mut generation = GenerationServiceClient::new(self.channel.clone());
         let mut stream = generation.generate(self.request(drawing())).await.expect("accepted").into_inner();
@@ -453,7 +452,7 @@ async fn the_assets_of_others_are_neither_read_nor_guessed() {
         // What she has and what nobody has are answered alike, and the upload of either needs every byte.
         let mut answers = Vec::new();
         for file in [&file, &never] {
-            let sha256 = sakuga_server::picture::sha256_hex(file);
+            let sha256 = sakuga_proto::digest::sha256_hex(file);
             let refused = other.delete_asset(&sha256).await.expect_err("not theirs");
             let info = refused.get_details_error_info().expect("ErrorInfo");
             answers.push((refused.code(), refused.message().replace(&sha256, ""), info.reason, info.metadata));

@@ -179,7 +179,6 @@ fn all_keys(plan: &Plan) -> u64 {
     jobs(plan, |_| false).iter().map(|job| job.images.len() as u64).sum()
 }
 
-/// What the server is, and the model.
 async fn ask_server(client: &Client, name: &str) -> Result<(Model, Session), EvalError> {
     let mut system = client.system();
     let info = system.get_server_info(GetServerInfoRequest {}).await.map_err(|status| client.explain(&status))?;

@@ -14,9 +14,8 @@ const NAME_PX: u32 = 190;
 /// Half the height of a bar, where a row has the height 1.
 const HALF: f64 = 0.33;
 
-/// One row.
 #[derive(Clone, Debug, Default)]
-pub struct Row {
+pub(crate) struct Row {
     /// What it is.
     pub name: String,
     /// Its bars: from, to, colour.
@@ -28,12 +27,12 @@ pub struct Row {
 }
 
 /// The height of a chart with this many rows.
-pub fn height_px(rows: usize) -> u32 {
+pub(crate) fn height_px(rows: usize) -> u32 {
     AXIS_PX + ROW_PX * u32::try_from(rows).unwrap_or(u32::MAX / ROW_PX).max(1)
 }
 
 /// Draws rows from the top down, and a vertical line at `mark`.
-pub fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>) -> Painted {
+pub(crate) fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>) -> Painted {
     let bars = rows.iter().flat_map(|row| &row.bars).map(|(_, end, _)| *end);
     let dots = rows.iter().flat_map(|row| row.dots.iter().copied());
     let longest = bars.chain(dots).chain(mark).fold(1e-9, f64::max);
@@ -44,7 +43,7 @@ pub fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>) -> Pa
         .margin_right(24)
         .x_label_area_size(40)
         .y_label_area_size(NAME_PX)
-        // Room for the values behind the bars.
+        // Room for the values after the bars.
         .build_cartesian_2d(0.0..longest * 1.3, 0.0..count)?;
     chart
         .configure_mesh()

@@ -8,14 +8,14 @@ use crate::record::CaseRecord;
 use crate::stats::{Spread, as_f64};
 
 /// Height of the chart.
-pub const HEIGHT_PX: u32 = 360;
+pub(crate) const HEIGHT_PX: u32 = 360;
 /// Where the boxes begin.
 const SPLIT_PX: u32 = 620;
 /// Half the width of a box, where a case has the width 1.
 const HALF: f64 = 0.18;
 
 /// Draws both panels.
-pub fn paint(area: &Area<'_>, cases: &[CaseRecord]) -> Painted {
+pub(crate) fn paint(area: &Area<'_>, cases: &[CaseRecord]) -> Painted {
     let steps = || cases.iter().flat_map(|case| &case.repeats).flat_map(|job| &job.steps);
     let Some(spread) = Spread::of(steps().map(|step| step.ms)) else { return Ok(()) };
     let times = around(spread.min, spread.max);

@@ -49,7 +49,7 @@ class Options(ImageOptions, total=False):
     """The model, by its name in `Client.models`."""
     adapters: Sequence[AdapterLike]
     """Adapters that change the model for this request, by their names in `Client.list_adapters`, at most 8: `"ink"`,
-    `("ink", 0.8)`, or `("ink", 0.8, 0.0)` with a factor of its own for the text encoders."""
+    `("ink", 0.8)`, or `("ink", 0.8, 0.0)` with its own factor for the text encoders."""
     system_prompt: str
     """System prompt of the text encoder; empty for none."""
     negative_system_prompt: str
@@ -232,7 +232,7 @@ def _read(path: Path) -> str:
     with path.open("rb") as file:
         content = file.read(_TEXT_BYTES_MAX + 1)
     if len(content) > _TEXT_BYTES_MAX:
-        raise RequestError(f"{path} has more than {_TEXT_BYTES_MAX >> 20} MiB, so it is no prompt")
+        raise RequestError(f"{path} has more than {_TEXT_BYTES_MAX >> 20} MiB, so it is not a prompt")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -35,7 +35,7 @@ Figures that a server does not report are left out, and the report lists them.";
 /// Draws pictures by a fixed protocol and writes every sample, a report with charts, and the figures.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
-pub struct BenchArguments {
+pub(crate) struct BenchArguments {
     #[command(subcommand)]
     other: Option<Other>,
 
@@ -153,7 +153,7 @@ fn failed(error: BenchError) -> Failure {
 }
 
 /// Runs the command.
-pub fn run(arguments: &BenchArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &BenchArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     match &arguments.other {
         None => measure(&arguments.run, terminal),
         Some(Other::Compare(arguments)) => compare(arguments, terminal),

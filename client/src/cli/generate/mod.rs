@@ -30,7 +30,7 @@ use super::failure::Failure;
 use super::output;
 use super::server::{self, ServerArguments};
 use super::terminal::Terminal;
-pub use arguments::GenerateArguments;
+pub(crate) use arguments::GenerateArguments;
 use compose::{Base, Composed, Refusal};
 use expansion::Expander;
 use interruption::interruption;
@@ -42,7 +42,7 @@ use texts::Texts;
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs the command.
-pub fn run(arguments: &GenerateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &GenerateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let result = match arguments.many.are_wanted(&arguments.expand) {
         true => many::run(arguments, terminal),
         false => compose_and_draw(arguments, terminal),

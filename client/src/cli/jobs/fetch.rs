@@ -17,7 +17,7 @@ use crate::cli::units;
 
 /// Which pictures, and where to.
 #[derive(Debug, Args)]
-pub struct FetchArguments {
+pub(crate) struct FetchArguments {
     /// The job, as for `jobs get`
     #[arg(value_name = "JOB")]
     job_id: String,
@@ -35,7 +35,7 @@ pub struct FetchArguments {
 }
 
 /// Runs the command.
-pub fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit, Failure> {
+pub(crate) fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit, Failure> {
     output::check_picture(&arguments.out)?;
     runtime.block_on(async {
         let (client, job_id) = super::connect(&arguments.server, &arguments.job_id).await?;

@@ -18,7 +18,7 @@ use super::terminal::Terminal;
 mod fetch;
 mod id;
 mod pages;
-pub mod text;
+pub(crate) mod text;
 mod watch;
 
 /// List, watch, cancel, fetch and delete the jobs that a server keeps
@@ -26,7 +26,7 @@ mod watch;
 /// A job outlives the program that created it and, with a data folder, a restart of the server.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
-pub struct JobsArguments {
+pub(crate) struct JobsArguments {
     #[command(subcommand)]
     action: Action,
 }
@@ -107,7 +107,7 @@ impl State {
 }
 
 /// Runs the command.
-pub fn run(arguments: &JobsArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &JobsArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let runtime = server::runtime()?;
     match &arguments.action {
         Action::List(arguments) => list(&runtime, arguments),

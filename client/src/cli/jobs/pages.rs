@@ -8,7 +8,7 @@ use crate::cli::server::answer;
 
 /// At most `limit` jobs, the newest first. An empty page or a repeated token ends the list, since a server could send
 /// either for ever.
-pub async fn list(client: &Client, filter: &JobFilter, limit: usize) -> Result<Vec<Job>, Failure> {
+pub(crate) async fn list(client: &Client, filter: &JobFilter, limit: usize) -> Result<Vec<Job>, Failure> {
     let (mut jobs, mut page_token) = (Vec::new(), String::new());
     while jobs.len() < limit {
         let page_size = u32::try_from(limit - jobs.len()).unwrap_or(u32::MAX);

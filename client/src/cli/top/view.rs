@@ -21,7 +21,7 @@ const POOLS_MAX: usize = 4;
 const RUNNING_ROWS: u16 = 10;
 
 /// Draws everything.
-pub fn draw(frame: &mut Frame<'_>, model: &Model) {
+pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model) {
     let devices = model.devices.len().clamp(1, DEVICES_MAX);
     let pools = model.now().map_or(0, |activity| activity.pools.len().min(POOLS_MAX));
     let rows = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
@@ -157,7 +157,7 @@ fn draw_running(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 }
 
 /// `job 0198, denoise, step 4 of 12`.
-pub fn place(now: &Activity) -> String {
+pub(crate) fn place(now: &Activity) -> String {
     let stage = if now.stage.is_empty() { "begins".to_owned() } else { now.stage.replace('_', " ") };
     one_line(&format!("job {}, {stage}, step {} of {}", now.job_id, now.step, now.steps))
 }
@@ -194,12 +194,12 @@ fn draw_memory(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 }
 
 /// `scratch                 24.0 KiB of 32.0 KiB held`.
-pub fn pool_line(name: &str, used: u64, held: u64) -> String {
+pub(crate) fn pool_line(name: &str, used: u64, held: u64) -> String {
     format!("{:<22} {} of {} held", one_line(name), units::bytes(used), units::bytes(held))
 }
 
 /// `held by this server 30.1 MiB, by process 77 1.0 GiB`.
-pub fn processes_line(now: &Activity) -> String {
+pub(crate) fn processes_line(now: &Activity) -> String {
     if now.processes.is_empty() {
         return "the driver does not report which processes hold memory".to_owned();
     }

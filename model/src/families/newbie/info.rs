@@ -60,7 +60,7 @@ impl IndexKeys {
     /// # Errors
     ///
     /// Every key of the wrong type or out of range, in one error.
-    pub fn read(folder: &ModelFolder) -> Result<Self, LoadError> {
+    pub(crate) fn read(folder: &ModelFolder) -> Result<Self, LoadError> {
         let fields = ConfigFields::new(folder.index());
         let keys = Self {
             common: CommonKeys::read(&fields, folder.dir(), &DEFAULTS),

@@ -51,7 +51,7 @@ impl Embeddings {
         for (key, entry) in file.entries() {
             let Some((_, encoder)) = KEYS.iter().find(|(name, _)| name == key) else {
                 return Err(fail(format!(
-                    "`{key}` is no tensor of an embedding for this family (clip_l, clip_g, emb_params)"
+                    "`{key}` is not a tensor of an embedding for this family (clip_l, clip_g, emb_params)"
                 )));
             };
             let width = widths[*encoder as usize];

@@ -66,7 +66,7 @@ impl SingleFile {
     ///
     /// # Errors
     ///
-    /// It is no safetensors file, is a variant that is not supported, lacks a U-Net or CLIP-G, or has tensors of which nothing
+    /// It is not a safetensors file, is a variant that is not supported, lacks a U-Net or CLIP-G, or has tensors of which nothing
     /// is known.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
         let file = SafetensorsFile::open(path)?;

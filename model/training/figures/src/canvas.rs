@@ -21,7 +21,7 @@ pub(crate) struct Canvas {
 }
 
 /// The width of a contour in figure units.
-pub const LINE_WIDTH: f32 = 1.3;
+pub(crate) const LINE_WIDTH: f32 = 1.3;
 
 impl Canvas {
     /// A transparent canvas.

@@ -26,7 +26,7 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     /// No pixels.
-    pub const EMPTY: Self = Self { left: usize::MAX, top: usize::MAX, right: 0, bottom: 0 };
+    pub(crate) const EMPTY: Self = Self { left: usize::MAX, top: usize::MAX, right: 0, bottom: 0 };
 
     /// Whether there is no pixel inside.
     pub(crate) fn is_empty(&self) -> bool {

@@ -6,7 +6,7 @@ use super::{model as information, timestamp};
 use crate::models::{ModelState, ModelStatus, ServedModel};
 
 /// A model and where its weights are.
-pub fn model_status(served: &ServedModel, status: &ModelStatus) -> model::ModelStatus {
+pub(crate) fn model_status(served: &ServedModel, status: &ModelStatus) -> model::ModelStatus {
     let (state, failure) = match &status.state {
         ModelState::Unloaded => (model::ModelState::Unloaded, ""),
         ModelState::OnHost => (model::ModelState::OnHost, ""),

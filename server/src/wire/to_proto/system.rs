@@ -11,7 +11,7 @@ use crate::models::ServedModel;
 use crate::wire::sampling;
 
 /// A sample of the device.
-pub fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
+pub(crate) fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
     system::GpuStats {
         time: Some(timestamp(sample.time)),
         source: match sample.source {
@@ -37,8 +37,7 @@ pub fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
     }
 }
 
-/// A model.
-pub fn model(served: &ServedModel) -> system::Model {
+pub(crate) fn model(served: &ServedModel) -> system::Model {
     let info = &served.info.model;
     system::Model {
         name: info.name.clone(),
@@ -83,7 +82,7 @@ fn vocabulary(vocabulary: &ModelVocabulary) -> system::ModelVocabulary {
 }
 
 /// What the server is; engine, device and limits are those of its default model.
-pub fn server_info(
+pub(crate) fn server_info(
     model: &ServedModel,
     started: SystemTime,
     jobs: usize,

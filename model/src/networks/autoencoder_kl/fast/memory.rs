@@ -12,7 +12,7 @@ const SCORES_MAX: usize = 64 << 20;
 
 /// Buffers in scratch memory.
 #[derive(Debug, Clone, Copy)]
-pub struct Buffers {
+pub(crate) struct Buffers {
     pub x: Place,
     pub normed: Place,
     pub hidden: Place,
@@ -76,7 +76,7 @@ impl Needs {
 }
 
 impl Buffers {
-    pub fn new(layout: &mut Layout, weights: &Weights, latent_size: [usize; 2]) -> Self {
+    pub(crate) fn new(layout: &mut Layout, weights: &Weights, latent_size: [usize; 2]) -> Self {
         let needs = Needs::of(weights, latent_size);
         Self {
             x: layout.bytes(needs.x),
@@ -90,7 +90,7 @@ impl Buffers {
 
 /// Attention scores in chunks of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chunks {
+pub(crate) struct Chunks {
     positions: usize,
     /// Elements from one row of scores to the next.
     pub stride: usize,
@@ -99,21 +99,21 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    pub fn of(positions: usize) -> Self {
+    pub(crate) fn of(positions: usize) -> Self {
         let stride = positions.next_multiple_of(8);
         let rows = (SCORES_MAX / stride / 128 * 128).max(128).min(positions);
         Self { positions, stride, rows }
     }
 
-    pub fn scores_bytes(&self) -> usize {
+    pub(crate) fn scores_bytes(&self) -> usize {
         aligned(self.rows * self.stride * F32 as usize)
     }
 
-    pub fn weights_bytes(&self) -> usize {
+    pub(crate) fn weights_bytes(&self) -> usize {
         aligned(self.rows * self.stride * BF16 as usize)
     }
 
-    pub fn tokens_bytes(&self, channels: usize) -> usize {
+    pub(crate) fn tokens_bytes(&self, channels: usize) -> usize {
         aligned(self.positions * channels * BF16 as usize)
     }
 }

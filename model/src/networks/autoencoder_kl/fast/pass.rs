@@ -15,7 +15,7 @@ use crate::cuda::session::Session;
 const KERNEL: usize = 3;
 
 /// One image on its way through the decoder.
-pub struct Pass<'p, 's> {
+pub(crate) struct Pass<'p, 's> {
     session: &'p mut Session<'s>,
     x: u64,
     normed: u64,
@@ -25,14 +25,20 @@ pub struct Pass<'p, 's> {
 }
 
 impl<'p, 's> Pass<'p, 's> {
-    pub fn new(session: &'p mut Session<'s>, base: u64, buffers: &Buffers) -> Self {
+    pub(crate) fn new(session: &'p mut Session<'s>, base: u64, buffers: &Buffers) -> Self {
         let [x, normed, hidden, partials, table] =
             [buffers.x, buffers.normed, buffers.hidden, buffers.partials, buffers.table]
                 .map(|place| place.in_scratch(base));
         Self { session, x, normed, hidden, partials, table }
     }
 
-    pub fn decode(&mut self, weights: &Weights, latents: &Operand, row: usize, out: u64) -> Result<(), CudaError> {
+    pub(crate) fn decode(
+        &mut self,
+        weights: &Weights,
+        latents: &Operand,
+        row: usize,
+        out: u64,
+    ) -> Result<(), CudaError> {
         let [_, _, height, width] = latents.shape[..] else { unreachable!("latents have four axes") };
         let stream = self.session.stream;
         self.session.enter("autoencoder_kl");

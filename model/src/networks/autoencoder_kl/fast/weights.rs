@@ -17,10 +17,10 @@ use crate::nn::conv::{self, Conv};
 use crate::nn::resnet::Resnet;
 
 /// Rows of the last filter as one matrix: three channels for each of its nine positions, padded to whole vectors.
-pub const TAPS: usize = 32;
+pub(crate) const TAPS: usize = 32;
 
 /// Addresses of all weights.
-pub struct Weights {
+pub(crate) struct Weights {
     pub latent_channels: usize,
     /// From model latents to the decoder's own.
     pub divisor: f32,
@@ -42,14 +42,14 @@ pub struct Weights {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct Convolution {
+pub(crate) struct Convolution {
     pub filter: u64,
     pub bias: u64,
     pub input: usize,
     pub output: usize,
 }
 
-pub struct Residual {
+pub(crate) struct Residual {
     pub norm1: GroupNorm,
     pub conv1: Convolution,
     pub norm2: GroupNorm,
@@ -57,7 +57,7 @@ pub struct Residual {
     pub shortcut: Option<Layer>,
 }
 
-pub struct SelfAttention {
+pub(crate) struct SelfAttention {
     pub norm: GroupNorm,
     pub q: Layer,
     pub k: Layer,
@@ -66,17 +66,17 @@ pub struct SelfAttention {
 }
 
 /// Pins weights, and copies those whose layout differs from that of the kernels.
-pub struct Pinning {
+pub(crate) struct Pinning {
     pins: Pins,
     filters: Vec<Tensor<4>>,
 }
 
 impl Pinning {
-    pub fn new(gpu: &Arc<Gpu>) -> Self {
+    pub(crate) fn new(gpu: &Arc<Gpu>) -> Self {
         Self { pins: Pins::new(gpu), filters: Vec::new() }
     }
 
-    pub fn decoder(mut self, config: &AutoencoderKlConfig, decoder: &Decoder) -> Result<Weights, CudaError> {
+    pub(crate) fn decoder(mut self, config: &AutoencoderKlConfig, decoder: &Decoder) -> Result<Weights, CudaError> {
         for &channels in &config.block_out_channels {
             if !channels.is_multiple_of(8) || channels > CHANNELS_MAX {
                 return Err(CudaError::Unsupported {
