@@ -18,8 +18,8 @@ use crate::preview::{PreviewFormat, PreviewPolicy};
 mod cut;
 mod expansion;
 mod faults;
-pub mod images;
-pub mod over_long;
+pub(crate) mod images;
+pub(crate) mod over_long;
 mod untrained_size;
 
 use images::{Images, NoUploads, Surroundings, UncheckedImages, Uploads};
@@ -249,7 +249,7 @@ impl<'a> RequestRules<'a> {
     }
 
     /// The options with which this server checks prompts.
-    pub fn check_options(&self, strictness: Strictness) -> CheckOptions<'a> {
+    pub(crate) fn check_options(&self, strictness: Strictness) -> CheckOptions<'a> {
         let model_tags = self.model.vocabulary.as_deref().map(|vocabulary| &vocabulary.tags);
         let mut options = CheckOptions { strictness, model_tags, ..CheckOptions::default() };
         options.limits.max_bytes = self.limits.prompt_bytes_max;
