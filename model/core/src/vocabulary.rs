@@ -14,11 +14,6 @@ pub struct ModelVocabulary {
 }
 
 impl ModelVocabulary {
-    /// The number of tags.
-    pub fn tag_count(&self) -> usize {
-        self.tags.values().map(Vec::len).sum()
-    }
-
     /// Whether both edges and the area of a size are between the smallest and the largest of training.
     pub fn covers_size(&self, width_px: u32, height_px: u32) -> bool {
         let is_between = |values: &mut dyn Iterator<Item = u64>, value: u64| {
