@@ -48,6 +48,7 @@ pub(crate) mod unescaped_markup;
 pub(crate) mod unknown_attribute;
 pub(crate) mod unknown_element;
 pub(crate) mod unknown_tag;
+pub(crate) mod unknown_to_model;
 pub(crate) mod weight_syntax;
 pub(crate) mod wrong_place;
 
@@ -94,6 +95,7 @@ pub fn all() -> &'static [RuleDoc] {
         unknown_attribute::RULE,
         unknown_element::RULE,
         unknown_tag::RULE,
+        unknown_to_model::RULE,
         weight_syntax::RULE,
         wrong_place::RULE,
     ];
@@ -128,13 +130,18 @@ pub(crate) fn check_list_meaning(block: &Block<'_>, source: &str, findings: &mut
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::check::check;
     use crate::diagnostic::{Diagnostic, Edit, Severity, apply_edits};
     use crate::options::{CheckOptions, Strictness};
 
     fn diagnostics(text: &str, rule: &RuleDoc, strictness: Strictness) -> Vec<Diagnostic> {
-        let options = CheckOptions { strictness, limits: rule.limits, vocabulary: None };
+        let tags = BTreeMap::from([("appearance".to_owned(), vec!["blue_hair".to_owned(), "cat_ears".to_owned()])]);
+        // Every prompt has tags that these are not, so only the rule about them may see them.
+        let model_tags = (rule.code == unknown_to_model::RULE.code).then_some(&tags);
+        let options = CheckOptions { strictness, limits: rule.limits, vocabulary: None, model_tags };
         check(text, &options).diagnostics
     }
 

@@ -242,7 +242,7 @@ fn is_plain(tag: &str) -> bool {
 }
 
 /// Lower case, underscores for spaces, without the backslashes of `\(`.
-fn plain(tag: &str) -> String {
+pub(crate) fn plain(tag: &str) -> String {
     let mut spelling = String::with_capacity(tag.len());
     push_plain(tag, &mut spelling);
     spelling

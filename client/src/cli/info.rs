@@ -144,6 +144,9 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
             fact(&encoder.name, format!("reads {}", units::count(encoder.max_tokens as usize, "token")));
         }
         fact("size", size(model));
+        if let Some(vocabulary) = &model.vocabulary {
+            fact("trained with", models::trained_with(vocabulary));
+        }
         if let Some(sampling) = &model.default_sampling {
             fact("sampling", default_sampling(sampling));
         }

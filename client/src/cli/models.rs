@@ -7,12 +7,16 @@ use sakuga_client::proto::json;
 use sakuga_client::proto::model::v1::{
     ListModelsRequest, ListModelsResponse, LoadModelRequest, ModelState, ModelStatus, UnloadModelRequest,
 };
+use sakuga_client::proto::system::v1 as system;
 use sakuga_client::proto::text::one_line;
 
 use super::exit::{self, Exit};
 use super::failure::Failure;
 use super::server::{self, ServerArguments, answer, answer_without_limit};
 use super::{clock, output, units};
+
+/// Most training sizes of a model that are shown.
+const SIZES_SHOWN_MAX: usize = 8;
 
 /// List the models of a server, load them and unload them
 ///
@@ -74,14 +78,18 @@ pub(crate) fn run(arguments: &ModelsArguments) -> Result<Exit, Failure> {
 }
 
 fn list(runtime: &tokio::runtime::Runtime, arguments: &ListArguments) -> Result<Exit, Failure> {
-    let models = runtime.block_on(async {
+    let (models, described) = runtime.block_on(async {
         let client = arguments.server.connect().await?;
-        answer(&client, client.models().list_models(ListModelsRequest {})).await
+        let models = answer(&client, client.models().list_models(ListModelsRequest {})).await?;
+        // A server that does not describe its models still lists them.
+        let described = answer(&client, client.system().list_models(system::ListModelsRequest {})).await;
+        let described = described.map(|listed| listed.models).unwrap_or_default();
+        Ok::<_, Failure>((models, described))
     })?;
     if arguments.json {
         output::print_json_text(&json::to_string(&models).map_err(Failure::not_json)?)?;
     } else {
-        output::print(table(&models))?;
+        output::print(table(&models) + &training_lines(&described))?;
     }
     Ok(Exit::Ok)
 }
@@ -128,6 +136,25 @@ fn table(listed: &ListModelsResponse) -> String {
         let _ = writeln!(text, "weights may take {} on the device{host}", units::bytes(budget));
     }
     text
+}
+
+/// One line for each model that states what it was trained with.
+fn training_lines(models: &[system::Model]) -> String {
+    models.iter().fold(String::new(), |mut text, model| {
+        if let Some(vocabulary) = &model.vocabulary {
+            let _ = writeln!(text, "{} was trained with {}", one_line(&model.name), trained_with(vocabulary));
+        }
+        text
+    })
+}
+
+/// `156 tags, up to 4 characters, 256x256, 320x192`.
+pub(crate) fn trained_with(vocabulary: &system::ModelVocabulary) -> String {
+    let tags = vocabulary.elements.iter().map(|element| element.tags.len()).sum();
+    let sizes = vocabulary.sizes.iter().map(|size| format!("{}x{}", size.width, size.height)).take(SIZES_SHOWN_MAX);
+    let parts =
+        [units::count(tags, "tag"), format!("up to {}", units::count(vocabulary.max_characters as usize, "character"))];
+    parts.into_iter().chain(sizes).collect::<Vec<_>>().join(", ")
 }
 
 fn row(model: &ModelStatus) -> [String; 4] {

@@ -53,6 +53,10 @@ pub(crate) struct ValidateArguments {
     #[arg(long)]
     negative: bool,
 
+    /// Folder of the model that the prompt is for: with its `vocabulary.json`, tags that it was not trained with are named
+    #[arg(long, value_name = "FOLDER", conflicts_with = "negative")]
+    model: Option<PathBuf>,
+
     #[command(flatten)]
     check: CheckArguments,
 }
@@ -60,6 +64,10 @@ pub(crate) struct ValidateArguments {
 /// Runs the command.
 pub(crate) fn run(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let prepared = Checker::new(&arguments.check)
+        .and_then(|checker| match &arguments.model {
+            Some(folder) => checker.for_model(folder),
+            None => Ok(checker),
+        })
         .and_then(|checker| Ok((checker, input::read_prompt(&arguments.file, "validate")?)));
     let (checker, input) = match prepared {
         Ok(prepared) => prepared,

@@ -151,3 +151,17 @@ fn a_request_in_json_is_recognised() {
     let run = run(directory.path(), &["validate", "request.json"], b"");
     run.expect(0).says("it is a request in JSON; draw it with `sakuga generate --from request.json`");
 }
+
+#[test]
+fn tags_that_the_model_was_not_trained_with_are_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let text = b"<character_1><n></n><gender>1girl</gender><appearance>teal_hair, blue_hair</appearance></character_1>";
+    std::fs::write(folder.path().join("vocabulary.json"), r#"{"tags": {"appearance": ["blue_hair"]}}"#).unwrap();
+    validate(text, &["--model", path]).expect(0).says("advice[unknown-to-model]").says("teal_hair").says("`blue_hair`");
+    assert!(!validate(text, &[]).expect(0).stdout.contains("unknown-to-model"), "no model was named");
+    std::fs::write(folder.path().join("vocabulary.json"), r#"{"tags": 3}"#).unwrap();
+    validate(text, &["--model", path]).expect(2);
+    std::fs::remove_file(folder.path().join("vocabulary.json")).unwrap();
+    validate(text, &["--model", path]).expect(2);
+}

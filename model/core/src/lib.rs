@@ -37,6 +37,7 @@ mod spec_error;
 mod stage;
 mod strength;
 mod tokens;
+mod vocabulary;
 
 pub use adapter::{AdapterDescription, AdapterInspector};
 pub use adapter_choice::AdapterChoice;
@@ -65,3 +66,4 @@ pub use spec_error::SpecError;
 pub use stage::Stage;
 pub use strength::{computed_steps, least_strength};
 pub use tokens::{TokenCount, TokenCounter};
+pub use vocabulary::ModelVocabulary;

@@ -43,6 +43,7 @@ mod recognise;
 pub mod sdxl;
 mod start;
 mod steps;
+mod vocabulary;
 
 use std::path::Path;
 use std::sync::Arc;

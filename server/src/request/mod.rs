@@ -20,6 +20,7 @@ mod expansion;
 mod faults;
 pub(crate) mod images;
 pub(crate) mod over_long;
+mod untrained_size;
 
 use images::{Images, NoUploads, Surroundings, UncheckedImages, Uploads};
 
@@ -248,8 +249,9 @@ impl<'a> RequestRules<'a> {
     }
 
     /// The options with which this server checks prompts.
-    pub(crate) fn check_options(&self, strictness: Strictness) -> CheckOptions<'static> {
-        let mut options = CheckOptions { strictness, ..CheckOptions::default() };
+    pub(crate) fn check_options(&self, strictness: Strictness) -> CheckOptions<'a> {
+        let model_tags = self.model.vocabulary.as_deref().map(|vocabulary| &vocabulary.tags);
+        let mut options = CheckOptions { strictness, model_tags, ..CheckOptions::default() };
         options.limits.max_bytes = self.limits.prompt_bytes_max;
         // The checker can only estimate; here the model's own tokenisers count.
         options.limits.encoder_tokens = usize::MAX;
@@ -365,6 +367,7 @@ impl UncheckedRequest {
         let counts = rules.tokens.count(&spec.system_prompt, &spec.text);
         let sent = self.prompt.as_ref().map_or(Cow::Borrowed(""), PromptForm::text);
         diagnostics.extend(over_long::findings("", &sent, &spec.text, &counts));
+        diagnostics.extend(untrained_size::finding(model, width_px, height_px));
         if !(spec.negative.is_empty() && spec.negative_system_prompt.is_empty()) {
             let counts = rules.tokens.count(&spec.negative_system_prompt, &spec.negative);
             // A negative prompt inside the prompt's text has its places there.

@@ -5,7 +5,7 @@ use sakuga_proto::generation::v1::{
     CancelJobRequest, GenerateRequest, GetArtifactRequest, ImageFormat, Job, JobFilter, JobOptions, JobState,
     LabelJobRequest, ListJobsRequest, generate_request,
 };
-use sakuga_server::picture::sha256_hex;
+use sakuga_proto::digest::sha256_hex;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 

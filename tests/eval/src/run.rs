@@ -209,7 +209,7 @@ fn now() -> String {
 async fn show(plan: &Plan, client: &Client, job: Job) -> Result<Vec<Shown>, EvalError> {
     let scene = job.case.scene(plan.seed, job.scene);
     let seed = job.case.noise_seed(plan.seed, job.scene);
-    let Some(text) = job.form.text(&scene) else {
+    let Some(text) = job.form.text(job.case, &scene) else {
         let to_draw = scene.clone();
         let drawn = tokio::task::spawn_blocking(move || render(&to_draw)).await?;
         let shown = Shown {

@@ -37,6 +37,7 @@ use super::fingerprint;
 use super::generate::{FamilyStages, generate, with_previews};
 use super::passes::{Flow, PassPlan};
 use super::steps::{BatchStep, StepReporter};
+use super::vocabulary;
 use crate::checkpoint::{LoadReport, ModelFolder};
 use crate::error::{LoadError, TokenError};
 use crate::networks::next_dit;
@@ -105,7 +106,8 @@ impl Pipeline {
             let tokenizers = Tokenizers::open(&tokenizer("text_encoder"), &tokenizer("clip_model"), limits)?;
             Ok(Facts { tokenizers: Arc::new(tokenizers), fingerprint: fingerprint::of_folder(&folder, &PARTS)? })
         })?;
-        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone());
+        let vocabulary = vocabulary::read(dir)?;
+        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone(), vocabulary);
         let weight_bytes = weight_bytes(&reports, &options);
         let (tokenizers, applied) = (Arc::clone(&facts.tokenizers), AppliedAdapters::default());
         Ok((Self { networks, applied, tokenizers, info, weight_bytes }, reports))

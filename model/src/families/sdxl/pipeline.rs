@@ -24,6 +24,7 @@ use crate::families::drawing::Drawing;
 use crate::families::generate::{FamilyStages, generate, with_previews};
 use crate::families::passes::{Flow, PassPlan};
 use crate::families::steps::{BatchStep, StepReporter};
+use crate::families::vocabulary;
 use crate::families::{FamilyModel, LoadOptions, WarmUpSize};
 use crate::sampler::diffusion::{self, Curve};
 use crate::sampler::noise::{self, Stream};
@@ -63,7 +64,8 @@ impl Pipeline {
             Ok(Facts { tokenizers: TokenizerPair::open(path)?, fingerprint: source.fingerprint()? })
         })?;
         let (networks, reports) = Networks::load(&source, options, facts.tokenizers.tokenizers.clone())?;
-        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone());
+        let vocabulary = vocabulary::read(source.path())?;
+        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone(), vocabulary);
         let pipeline = Self {
             networks,
             tokenizers: Arc::new(facts.tokenizers.clone()),

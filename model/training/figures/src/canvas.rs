@@ -4,6 +4,7 @@ use tiny_skia_path::{LineCap, LineJoin, PathStroker, Stroke, Transform};
 
 use crate::attributes::Style;
 use crate::layer::{Clip, Layer, Source};
+use crate::layout::Size;
 use crate::palette::{Ramp, Rgb};
 use crate::raster::Rasterizer;
 use crate::shape::{Point, Shape};
@@ -23,13 +24,13 @@ pub(crate) struct Canvas {
 pub(crate) const LINE_WIDTH: f32 = 1.3;
 
 impl Canvas {
-    /// A transparent square canvas.
+    /// A transparent canvas.
     #[must_use]
-    pub(crate) fn new(side_px: u32, style: Style) -> Self {
-        let side = side_px as usize;
+    pub(crate) fn new(size: Size, style: Style) -> Self {
+        let (width, height) = (size.width_px as usize, size.height_px as usize);
         Self {
-            layer: Layer::new(side),
-            rasterizer: Rasterizer::new(side),
+            layer: Layer::new(width, height),
+            rasterizer: Rasterizer::new(width, height),
             stroker: PathStroker::new(),
             view: Transform::identity(),
             clip: None,
@@ -65,6 +66,7 @@ impl Canvas {
         self.has_shading
     }
 
+    /// Fills a shape.
     pub(crate) fn fill(&mut self, shape: &Shape, color: Rgb) {
         self.fill_faded(shape, color, 1.0);
     }

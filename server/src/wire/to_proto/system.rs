@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use sakuga_model_core::PromptText;
+use sakuga_model_core::{ModelVocabulary, PromptText};
 use sakuga_proto::system::v1 as system;
 
 use super::{compute_path, duration, loading_phase, saturate, timestamp};
@@ -66,6 +66,18 @@ pub(crate) fn model(served: &ServedModel) -> system::Model {
             PromptText::Tags => system::PromptText::Tags,
         }
         .into(),
+        vocabulary: info.vocabulary.as_deref().map(vocabulary),
+    }
+}
+
+fn vocabulary(vocabulary: &ModelVocabulary) -> system::ModelVocabulary {
+    let element =
+        |(element, tags): (&String, &Vec<String>)| system::ElementTags { element: element.clone(), tags: tags.clone() };
+    let size = |&[width, height]: &[u32; 2]| system::TrainedSize { width, height };
+    system::ModelVocabulary {
+        elements: vocabulary.tags.iter().map(element).collect(),
+        sizes: vocabulary.sizes_px.iter().map(size).collect(),
+        max_characters: vocabulary.characters_max,
     }
 }
 
