@@ -64,6 +64,7 @@ pub mod config;
 mod encoder;
 pub mod engine;
 mod error;
+mod estimate;
 mod event;
 mod gpu;
 mod grpc;

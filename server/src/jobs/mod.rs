@@ -4,9 +4,13 @@
 mod artifacts;
 mod caller;
 mod cancel;
+mod changes;
 mod create;
+mod estimate;
 mod event_encoder;
 mod hooks;
+mod measurements;
+mod memory;
 mod migrate;
 mod policy;
 mod prepare;
