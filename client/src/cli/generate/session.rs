@@ -125,6 +125,16 @@ impl Session {
         Ok(None)
     }
 
+    /// Whether a person watches the progress.
+    pub fn is_watched(&self) -> bool {
+        self.terminal.stderr_is_watched && !self.is_quiet
+    }
+
+    /// Prints a line that stays.
+    pub fn note(&self, line: &str) {
+        self.progress.note(line);
+    }
+
     /// Removes the progress display.
     pub(crate) fn close(&self) {
         self.progress.close();
