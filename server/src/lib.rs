@@ -32,6 +32,7 @@
 //!
 //! `studio` serves a page for browsers and the calls that it makes, on its own port, and there `openai` serves OpenAI's images
 //! API: the calls of gRPC in another form.
+//! `estimate` says what jobs take, from measurements of those that were drawn.
 //! `assets` keeps the files of clients that requests refer to. `models` knows the models and where their weights are, and
 //! `adapters` the folder of adapters. `app` puts everything together, [`config`] reads the options. `metrics` counts,
 //! `trace` exports to a collector, `telemetry` keeps what was sampled during a job, and [`maintenance`]

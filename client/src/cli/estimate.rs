@@ -32,13 +32,13 @@ The exit code is 3 if the server would refuse the job, with what would have to c
     mut_arg("out", |argument| argument.required(false).default_value("estimate.png").hide(true)),
     mut_arg("json", |argument| argument.help("Print protobuf JSON (sakuga.generation.v1.Estimate)")),
 )]
-pub struct EstimateArguments {
+pub(crate) struct EstimateArguments {
     #[command(flatten)]
     generate: GenerateArguments,
 }
 
 /// Runs the command.
-pub fn run(arguments: &EstimateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &EstimateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let arguments = &arguments.generate;
     let request = match generate::request(arguments, terminal)? {
         Ok(request) => request,
@@ -70,7 +70,7 @@ fn options(timeout: Option<Duration>) -> JobOptions {
 }
 
 /// One line for a job that is about to be drawn; `None` if nothing of its model was measured or the server does not say.
-pub async fn hint(client: &sakuga_client::Client, request: &GenerateRequest) -> Option<String> {
+pub(crate) async fn hint(client: &sakuga_client::Client, request: &GenerateRequest) -> Option<String> {
     /// A job whose estimate takes longer than this is begun without one.
     const PATIENCE: Duration = Duration::from_secs(1);
     /// Nobody plans around less.

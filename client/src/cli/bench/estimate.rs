@@ -34,7 +34,7 @@ const INIT_BYTES_MAX: usize = 2 << 20;
 /// use the server or its device.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
-pub struct EstimateArguments {
+pub(crate) struct EstimateArguments {
     #[command(flatten)]
     server: ServerArguments,
 
@@ -97,7 +97,7 @@ impl Held {
 }
 
 /// Runs the command.
-pub fn run(arguments: &EstimateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &EstimateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let total = u64::from(arguments.learn) + u64::from(arguments.jobs);
     let progress = Progress::new(arguments.quiet || arguments.json, terminal, total);
     let measured = server::runtime()?.block_on(measure(arguments, &progress));

@@ -81,7 +81,7 @@ fn compose_and_draw(arguments: &GenerateArguments, terminal: &Terminal) -> Resul
 }
 
 /// The request of the arguments, or what is wrong with the prompt as JSON. Nothing is sent.
-pub fn request(
+pub(crate) fn request(
     arguments: &GenerateArguments,
     terminal: &Terminal,
 ) -> Result<Result<wire::GenerateRequest, Value>, Failure> {

@@ -126,12 +126,12 @@ impl Session {
     }
 
     /// Whether a person watches the progress.
-    pub fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         self.terminal.stderr_is_watched && !self.is_quiet
     }
 
     /// Prints a line that stays.
-    pub fn note(&self, line: &str) {
+    pub(crate) fn note(&self, line: &str) {
         self.progress.note(line);
     }
 
