@@ -9,8 +9,8 @@ use sakuga_proto::generation::v1::{
 use sakuga_proto::model::v1::ListModelsRequest;
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_server::Config;
-use sakuga_server::config::Limits;
-use sakuga_server::store::place::DataPlace;
+use sakuga_server::config::{DataPlace, Limits};
+
 use tonic::{Code, Status};
 
 use crate::bad_requests::violations;
