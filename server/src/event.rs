@@ -7,6 +7,7 @@ use sakuga_model_core::{PreviewMethod, Stage, StageProfile, StepReport};
 use sakuga_schema::Diagnostic;
 
 use crate::error::ServerError;
+use crate::estimate::JobMeasurements;
 use crate::gpu::DeviceSample;
 use crate::preview::PreviewFormat;
 
@@ -80,6 +81,8 @@ pub(crate) enum EventBody {
         images: Vec<FinishedImage>,
         /// Where the time went.
         timings: JobTimings,
+        /// What was measured, for estimates. It is stored with the job and not sent.
+        measured: Box<JobMeasurements>,
     },
     /// Terminal: what went wrong.
     Failed(ServerError),

@@ -32,6 +32,7 @@
 //!
 //! `studio` serves a page for browsers and the calls that it makes, on its own port, and there `openai` serves OpenAI's images
 //! API: the calls of gRPC in another form.
+//! `estimate` says what jobs take, from measurements of those that were drawn.
 //! `assets` keeps the files of clients that requests refer to. `models` knows the models and where their weights are, and
 //! `adapters` the folder of adapters. `pull` downloads models. `app` puts everything together, [`config`] reads the options. `metrics` counts,
 //! `trace` exports to a collector, `telemetry` keeps what was sampled during a job, and [`maintenance`]
@@ -64,6 +65,7 @@ pub mod config;
 mod encoder;
 pub mod engine;
 mod error;
+mod estimate;
 mod event;
 mod gpu;
 mod grpc;

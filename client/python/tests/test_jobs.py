@@ -33,6 +33,21 @@ def test_a_kept_job_draws_what_generate_draws(client: sakuga.Client, two_girls: 
     assert client.artifact(job.id) == job.picture.data
 
 
+def test_an_estimate_creates_nothing(client: sakuga.Client, two_girls: str) -> None:
+    before = len(list(client.list_jobs()))
+    estimate = client.estimate(two_girls, steps=5, width=64, height=64, timeout=LIMIT_S)
+    assert estimate.fits and estimate.steps == 5 and estimate.tokens and estimate.memory_needed_bytes > 0
+    assert estimate.time.low.ToTimedelta() < estimate.time.expected.ToTimedelta() < estimate.time.high.ToTimedelta()
+    assert len(list(client.list_jobs())) == before
+    picture = client.generate(two_girls, seed=7, steps=5, width=64, height=64, deadline=LIMIT_S).picture
+    assert client.estimate(picture.request).learned_jobs >= 1
+    with pytest.raises(sakuga.RequestRefused) as refused:
+        client.estimate(two_girls, steps=999)
+    assert [violation.field for violation in refused.value.violations] == ["sampling.steps"]
+    with pytest.raises(sakuga.RequestError, match="change its fields"):
+        client.estimate(picture.request, steps=9)
+
+
 @pytest.mark.parametrize("cuts", [1, 5])
 def test_a_cut_connection_loses_nothing(scripted: Server, two_girls: str, cuts: int) -> None:
     with Proxy(scripted.address) as proxy, sakuga.Client(proxy.address) as client:

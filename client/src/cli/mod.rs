@@ -11,6 +11,7 @@ mod assets;
 mod bench;
 mod check;
 mod clock;
+mod estimate;
 mod event_log;
 mod examples;
 mod excerpt;
@@ -47,8 +48,8 @@ use terminal::Terminal;
 
 /// Pictures from structured prompts: check a prompt, draw it, show the request in a picture.
 ///
-/// `validate`, `fmt`, `show`, `import`, `schema` and `completions` need no server; `generate`, `jobs`, `models`, `adapters`,
-/// `assets`, `top`, `info` and `bench` do.
+/// `validate`, `fmt`, `show`, `import`, `schema` and `completions` need no server; `generate`, `estimate`, `jobs`, `models`,
+/// `adapters`, `assets`, `top`, `info` and `bench` do.
 #[derive(Debug, Parser)]
 #[command(name = "sakuga", version, max_term_width = 110, after_long_help = exit::MANUAL)]
 struct Arguments {
@@ -65,6 +66,7 @@ enum Command {
     Validate(validate::ValidateArguments),
     Fmt(fmt::FmtArguments),
     Generate(Box<generate::GenerateArguments>),
+    Estimate(Box<estimate::EstimateArguments>),
     Show(show::ShowArguments),
     Import(import::ImportArguments),
     Info(info::InfoArguments),
@@ -132,6 +134,7 @@ impl Command {
             Self::Validate(arguments) => validate::run(&arguments, terminal),
             Self::Fmt(arguments) => fmt::run(&arguments, terminal),
             Self::Generate(arguments) => generate::run(&arguments, terminal),
+            Self::Estimate(arguments) => estimate::run(&arguments, terminal),
             Self::Show(arguments) => show::run(&arguments, terminal),
             Self::Import(arguments) => import::run(&arguments, terminal),
             Self::Info(arguments) => info::run(&arguments, terminal),

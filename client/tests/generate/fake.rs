@@ -10,8 +10,9 @@ use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::generate_event::Event;
 use sakuga_client::proto::generation::v1::generation_service_server::{GenerationService, GenerationServiceServer};
 use sakuga_client::proto::generation::v1::{
-    Accepted, Completed, GenerateEvent, GenerateRequest, GenerateResponse, ImageChunk, ImageFormat, ImageInfo, Preview,
-    PreviewMethod, Stage, StageBegun, Started, Step, Timings,
+    Accepted, Completed, Estimate, EstimateRequest, EstimateResponse, EstimatedTime, FieldValue, GenerateEvent,
+    GenerateRequest, GenerateResponse, ImageChunk, ImageFormat, ImageInfo, Obstacle, ObstacleKind, Preview,
+    PreviewMethod, RequestChange, Stage, StageBegun, Started, Step, Timings,
 };
 use sakuga_client::proto::system::v1::system_service_server::SystemServiceServer;
 use tokio::net::TcpListener;
@@ -122,6 +123,39 @@ impl GenerationService for Script {
         Ok(Response::new(Box::pin(
             ReceiverStream::new(receiver).map(|item| item.map(|response| Encoded::of(&response))),
         )))
+    }
+
+    async fn estimate(&self, request: Request<EstimateRequest>) -> Result<Response<EstimateResponse>, Status> {
+        if let Some(refusal) = &self.refusal {
+            return Err(refusal.clone());
+        }
+        Ok(Response::new(EstimateResponse { estimate: Some(estimate(&request.into_inner())) }))
+    }
+}
+
+/// What the script estimates for a request that fits: it does, unless it asks for several pictures.
+fn estimate(asked: &EstimateRequest) -> Estimate {
+    let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    let images = asked.request.as_ref().map_or(0, |request| request.images);
+    let change = RequestChange {
+        fields: vec![FieldValue { field: "images".to_owned(), value: "1".to_owned() }],
+        description: "ask for 1 instead of 4 images".to_owned(),
+    };
+    let obstacle = Obstacle {
+        kind: ObstacleKind::Memory.into(),
+        description: "the request needs more memory".to_owned(),
+        changes: vec![change],
+    };
+    Estimate {
+        model: "script".to_owned(),
+        device: "cpu".to_owned(),
+        learned_jobs: 20,
+        time: Some(EstimatedTime { expected: seconds(12), low: seconds(11), high: seconds(14) }),
+        steps: asked.request.as_ref().and_then(|request| request.sampling).map_or(28, |sampling| sampling.steps),
+        eta: asked.options.and_then(|options| options.timeout),
+        fits: images < 2,
+        obstacles: if images < 2 { vec![] } else { vec![obstacle] },
+        ..Estimate::default()
     }
 }
 

@@ -268,7 +268,8 @@ pub struct GetServerInfoResponse {
     /// Jobs that wait or run.
     #[prost(uint32, tag = "7")]
     pub jobs: u32,
-    /// Median time of the latest steps of the default model. Absent until a step was measured.
+    /// Median time of the latest steps of the default model. Absent until a step was measured. ListModels of
+    /// `sakuga.model.v1.ModelService` has that of every model; `Estimate` says what a request takes.
     #[prost(message, optional, tag = "8")]
     pub step_time: ::core::option::Option<::prost_types::Duration>,
     /// How the default model became ready, in order.

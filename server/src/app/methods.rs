@@ -22,8 +22,11 @@ const PIECE: MessageLimits = MessageLimits { bytes_max: PIECE_BYTES_MAX, fields_
 const WITH_PIECE: &[&str] =
     &["sakuga.asset.v1.AssetService/UploadAsset", "sakuga.asset.v1.AssetService/UploadAssetPart"];
 /// The methods whose messages have a prompt and may have images.
-const WITH_IMAGES: &[&str] =
-    &["sakuga.generation.v1.GenerationService/Generate", "sakuga.generation.v1.JobService/CreateJob"];
+const WITH_IMAGES: &[&str] = &[
+    "sakuga.generation.v1.GenerationService/Estimate",
+    "sakuga.generation.v1.GenerationService/Generate",
+    "sakuga.generation.v1.JobService/CreateJob",
+];
 /// The methods whose messages have a prompt.
 const WITH_PROMPT: &[&str] = &[
     "sakuga.prompt.v1.PromptService/FormatPrompt",

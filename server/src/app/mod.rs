@@ -57,6 +57,8 @@ use routes::routes;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Answers with whole jobs that may be in the making at once.
 const LARGE_ANSWERS: usize = 4;
+/// Requests that are estimated at once.
+const ESTIMATES: usize = 4;
 /// How long the page of metrics waits for a sample of the device.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -177,6 +179,7 @@ impl App {
             assets: assets.clone(),
             asset_idle: config.jobs.assets.idle,
             streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
+            estimates: Arc::new(Semaphore::new(ESTIMATES)),
             large_answers: Arc::new(Semaphore::new(LARGE_ANSWERS)),
             latest_sample,
             models,

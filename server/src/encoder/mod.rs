@@ -8,6 +8,6 @@ mod preview;
 mod sink;
 mod thread;
 
-pub(crate) use finish::FinishTask;
+pub(crate) use finish::{FinishTask, OnEncoded};
 pub(crate) use preview::PreviewTask;
 pub(crate) use thread::Encoder;

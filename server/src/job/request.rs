@@ -6,6 +6,7 @@ use std::time::Duration;
 use sakuga_model_core::GenerationSpec;
 
 use super::held_images::HeldRoom;
+use crate::estimate::JobWork;
 use crate::models::ModelId;
 use crate::picture::TextChunk;
 use crate::preview::PreviewPolicy;
@@ -25,6 +26,8 @@ pub(crate) struct JobRequest {
     pub is_kept: bool,
     /// What the engine draws.
     pub spec: GenerationSpec,
+    /// How much there is to do in each of its parts.
+    pub work: JobWork,
     /// The room that the images of `spec` take; it is free again when the request is dropped.
     #[allow(dead_code, reason = "kept for its Drop")]
     pub held_images: Option<HeldRoom>,

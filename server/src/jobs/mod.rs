@@ -4,10 +4,14 @@
 mod artifacts;
 mod caller;
 mod cancel;
+mod changes;
 mod create;
+mod estimate;
 mod event_encoder;
 mod hooks;
 mod labels;
+mod measurements;
+mod memory;
 mod migrate;
 mod policy;
 mod prepare;

@@ -1,17 +1,17 @@
 //! [`Record`]: what the store keeps of a job besides its events.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use prost::Message as _;
 use sakuga_proto::generation::v1::{self as generation, generate_event};
-use sakuga_proto::internal::store::v1::JobRecord;
+use sakuga_proto::internal::store::v1::{JobMeasurements, JobRecord};
 
 use super::policy::JobPolicy;
 use super::stored_events;
 use crate::store::StoreError;
 use crate::trace::TraceParent;
-use crate::wire::to_proto::{JobContext, timestamp};
+use crate::wire::to_proto::{self, JobContext, timestamp};
 
 /// The version that this server writes. It reads older ones.
 pub(super) const VERSION: u32 = 1;
@@ -34,12 +34,14 @@ pub(super) struct Creation {
     /// The key under which a repeated call finds the job; empty if the call has no `request_id`.
     pub name_key: Vec<u8>,
     pub trace_parent: Option<TraceParent>,
+    /// How long the job is expected to take from its start.
+    pub estimated_time: Option<Duration>,
 }
 
 impl Record {
     /// The record of a job that is accepted now.
     pub(super) fn new(context: &JobContext, creation: Creation) -> Self {
-        let Creation { client, owner, options, fingerprint, name_key, trace_parent } = creation;
+        let Creation { client, owner, options, fingerprint, name_key, trace_parent, estimated_time } = creation;
         let now = SystemTime::now();
         let deadline = JobPolicy::read(&options).timeout.and_then(|timeout| now.checked_add(timeout));
         let job = generation::Job {
@@ -52,10 +54,19 @@ impl Record {
             create_time: Some(timestamp(now)),
             deadline: deadline.map(timestamp),
             attempt: 1,
+            estimated_time: estimated_time.and_then(to_proto::duration),
             ..generation::Job::default()
         };
         let trace_parent = trace_parent.map(|parent| parent.to_string()).unwrap_or_default();
-        Self(JobRecord { job: Some(job), fingerprint, name_key, trace_parent, version: VERSION, owner })
+        Self(JobRecord {
+            job: Some(job),
+            fingerprint,
+            name_key,
+            trace_parent,
+            version: VERSION,
+            owner,
+            measurements: None,
+        })
     }
 
     /// Decodes a record of any version up to `VERSION` and converts it to that version.
@@ -146,6 +157,16 @@ impl Record {
         self.0.trace_parent.parse().ok()
     }
 
+    /// What was measured while the job was drawn, if it is completed.
+    pub(super) fn measurements(&self) -> Option<&JobMeasurements> {
+        self.0.measurements.as_ref()
+    }
+
+    /// Notes what was measured while the job was drawn. It is stored with the next event that changes the record.
+    pub(super) fn set_measurements(&mut self, measurements: JobMeasurements) {
+        self.0.measurements = Some(measurements);
+    }
+
     /// Whether the job has ended.
     pub(crate) fn is_ended(&self) -> bool {
         self.job().end_time.is_some()
@@ -206,6 +227,7 @@ impl Record {
             Some(generate_event::Event::Completed(completed)) => {
                 job.set_state(JobState::Completed);
                 job.images.clone_from(&completed.images);
+                job.actual_time = completed.timings.as_ref().and_then(run_time);
             }
             Some(generate_event::Event::Failed(error)) => {
                 job.set_state(JobState::Failed);
@@ -256,6 +278,13 @@ impl Record {
     pub(super) fn picture_count(&self) -> u32 {
         self.job().request.as_ref().map_or(0, |request| request.images)
     }
+}
+
+/// The time from the start of a job to its pictures.
+fn run_time(timings: &generation::Timings) -> Option<prost_types::Duration> {
+    let time = |time: Option<prost_types::Duration>| time.and_then(|time| Duration::try_from(time).ok());
+    let run = time(timings.total)?.checked_sub(time(timings.queued).unwrap_or_default())?;
+    to_proto::duration(run)
 }
 
 #[cfg(test)]

@@ -190,7 +190,7 @@ fn any_body() -> impl Strategy<Value = EventBody> {
         Just(preview(100_000)),
         Just(EventBody::GpuStats(DeviceSample::default())),
         Just(EventBody::ImageChunk { image_index: 0, offset: 0, total_size: 1, len: 1 }),
-        Just(EventBody::Completed { images: vec![], timings: JobTimings::default() }),
+        Just(EventBody::Completed { images: vec![], timings: JobTimings::default(), measured: Box::default() }),
         Just(EventBody::Failed(crate::error::ServerError::ShuttingDown)),
         Just(EventBody::Cancelled { at_step: 0, reason: CancelReason::Requested }),
     ]

@@ -237,6 +237,7 @@ mod tests {
         };
         metrics.models.loaded(&"a".into(), Duration::from_millis(500));
         metrics.models.evicted(&"b".into());
+        metrics.models.estimated(&"a".into(), 1.02);
         let models = vec![("a".into(), true), ("b".into(), false)];
         let pools = [MemoryPool { name: "scratch", used_bytes: 5, held_bytes: 8 }];
         let page = metrics.page(QueueFigures { live: 2, is_serving: true, models }, &pools, Some(&sample));
@@ -255,6 +256,8 @@ mod tests {
             "sakuga_model_loaded{model=\"b\"} 0",
             "sakuga_model_load_seconds_sum{model=\"a\"} 0.5",
             "sakuga_model_evictions_total{model=\"b\"} 1",
+            "sakuga_job_time_ratio_bucket{le=\"1.0\",model=\"a\"} 0",
+            "sakuga_job_time_ratio_bucket{le=\"1.05\",model=\"a\"} 1",
             "# EOF",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use sakuga_model_core::{
-    AdapterChoice, GenerationSpec, ModelInfo, PartialSampling, PreviewMethod, PromptText, TokenCounter,
+    AdapterChoice, GenerationSpec, ModelInfo, PartialSampling, PreviewMethod, PromptText, TokenCount, TokenCounter,
 };
 use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Prompt, Strictness};
 
@@ -138,6 +138,7 @@ pub(crate) struct Request {
     stats_interval: Duration,
     expansion: Option<Expansion>,
     diagnostics: Vec<Diagnostic>,
+    tokens: [Vec<TokenCount>; 2],
 }
 
 impl Request {
@@ -196,6 +197,11 @@ impl Request {
     /// What its prompts were made from.
     pub(crate) fn expansion(&self) -> Option<&Expansion> {
         self.expansion.as_ref()
+    }
+
+    /// Tokens of the prompt and of the negative prompt for each text encoder.
+    pub(crate) fn tokens(&self) -> [&[TokenCount]; 2] {
+        self.tokens.each_ref().map(Vec::as_slice)
     }
 
     /// What was found about its prompts, none of it an error.
@@ -368,14 +374,14 @@ impl UncheckedRequest {
         let sent = self.prompt.as_ref().map_or(Cow::Borrowed(""), PromptForm::text);
         diagnostics.extend(over_long::findings("", &sent, &spec.text, &counts));
         diagnostics.extend(untrained_size::finding(model, width_px, height_px));
+        let negative_counts = rules.tokens.count(&spec.negative_system_prompt, &spec.negative);
         if !(spec.negative.is_empty() && spec.negative_system_prompt.is_empty()) {
-            let counts = rules.tokens.count(&spec.negative_system_prompt, &spec.negative);
             // A negative prompt inside the prompt's text has its places there.
             let (path, sent) = match is_inner {
                 true => (INNER_NEGATIVE, self.prompt.as_ref().map_or(Cow::Borrowed(""), PromptForm::text)),
                 false => ("negative", self.negative.as_ref().map_or(Cow::Borrowed(""), NegativeForm::text)),
             };
-            diagnostics.extend(over_long::findings(path, &sent, &spec.negative, &counts));
+            diagnostics.extend(over_long::findings(path, &sent, &spec.negative, &negative_counts));
         }
         Ok(Request {
             request_id,
@@ -391,6 +397,7 @@ impl UncheckedRequest {
             stats_interval,
             expansion: self.expansion,
             diagnostics,
+            tokens: [counts, negative_counts],
         })
     }
 }

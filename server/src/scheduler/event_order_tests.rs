@@ -11,6 +11,7 @@ use tokio::runtime::Runtime;
 
 use crate::encoder::Encoder;
 use crate::engine::scripted::{self, Fault, Script, ScriptedFault};
+use crate::estimate::JobWork;
 use crate::event::{CancelReason, Event, EventBody, EventClass};
 use crate::gpu::{self, Sampler};
 use crate::job::{Job, JobHandle, JobRequest, Priority};
@@ -71,37 +72,37 @@ fn fault() -> impl Strategy<Value = ScriptedFault> {
 }
 
 fn job_request(plan: &Plan) -> JobRequest {
+    let sampling = Sampling {
+        solver: Solver::Euler,
+        schedule: NoiseSchedule::Native,
+        steps: plan.steps,
+        guidance: Guidance::new(5.0),
+        shift: 6.0,
+    };
+    let spec = GenerationSpec {
+        images: plan.images,
+        seed: 1,
+        profile: plan.steps.is_multiple_of(2),
+        ..GenerationSpec::new("a sentence", 16, 16, sampling)
+    };
+    let preview = PreviewPolicy {
+        method: Some(PreviewMethod::Linear),
+        format: PreviewFormat::Png,
+        max_edge_px: 64,
+        every_steps: 1,
+        min_interval: Duration::ZERO,
+    };
+    let info = scripted::source(Script::default()).describe().unwrap_or_else(|error| panic!("{error}")).info;
     JobRequest {
         request_id: "property".into(),
         client: "property".into(),
         model: ModelId::DEFAULT,
         priority: Priority::Normal,
         is_kept: false,
-        spec: GenerationSpec {
-            images: plan.images,
-            seed: 1,
-            profile: plan.steps.is_multiple_of(2),
-            ..GenerationSpec::new(
-                "a sentence",
-                16,
-                16,
-                Sampling {
-                    solver: Solver::Euler,
-                    schedule: NoiseSchedule::Native,
-                    steps: plan.steps,
-                    guidance: Guidance::new(5.0),
-                    shift: 6.0,
-                },
-            )
-        },
+        work: JobWork::new(&spec, &info, [&[], &[]], &preview),
+        spec,
         held_images: None,
-        preview: PreviewPolicy {
-            method: Some(PreviewMethod::Linear),
-            format: PreviewFormat::Png,
-            max_edge_px: 64,
-            every_steps: 1,
-            min_interval: Duration::ZERO,
-        },
+        preview,
         stats_interval: Duration::from_millis(100),
         texts: Vec::new(),
     }

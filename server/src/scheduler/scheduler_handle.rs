@@ -9,14 +9,16 @@ use tokio::sync::{oneshot, watch};
 use super::command::ModelChange;
 use super::context::WorkerContext;
 use super::engine_thread::EngineThread;
-use super::reservation::Reservation;
+use super::reservation::{self, Reservation};
 use super::shared::{EngineStatus, Shared};
+use super::state::Forecasted;
 use super::watchdog;
 use crate::encoder::Encoder;
 use crate::error::ServerError;
+use crate::estimate::{JobMeasurements, JobWork};
 use crate::event::CancelReason;
 use crate::gpu::Sampler;
-use crate::job::{Job, JobHandle, LiveJobs};
+use crate::job::{Job, JobHandle, JobRequest, LiveJobs};
 use crate::job_id::JobId;
 use crate::limits::Limits;
 use crate::metrics::ModelMetrics;
@@ -107,7 +109,11 @@ impl Scheduler {
     pub(crate) fn progress(&self, id: &JobId) -> Option<JobProgress> {
         let state = self.shared.state();
         if let Some(running) = state.running.as_ref().filter(|running| running.id == *id) {
-            return Some(JobProgress::Running { step: running.step, steps: running.steps, eta: state.time_left() });
+            return Some(JobProgress::Running {
+                step: running.step,
+                steps: running.steps,
+                eta: running.time_to_pictures(state.estimator(running.model)),
+            });
         }
         let place = state.queue.place(id)?;
         Some(JobProgress::Waiting { position: place + state.running_jobs(), eta: state.eta(place) })
@@ -159,6 +165,38 @@ impl Scheduler {
     /// Reports on the activity of the scheduler and its engine.
     pub(crate) fn activity_probe(&self) -> ActivityProbe {
         self.shared.activity_probe()
+    }
+
+    /// What would be expected of a job, and why it would be refused in spite of being valid, if it would. Nothing is created.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::ShuttingDown`], [`ServerError::EngineUnavailable`] or [`ServerError::ModelUnusable`].
+    pub(crate) fn forecast(&self, request: &JobRequest) -> Result<(Forecasted, Option<ServerError>), ServerError> {
+        let live_jobs = self.live.of_client(&request.client);
+        let state = self.shared.state();
+        reservation::unavailable(&self.shared, &state)?;
+        if let Some(error) = state.model_error(request.model) {
+            return Err(error);
+        }
+        let refusal = reservation::admit(&state, &request.client, live_jobs).err();
+        Ok((state.forecasted(request), refusal))
+    }
+
+    /// Seconds that work of a model takes until its pictures; `None`: nothing of it was measured.
+    pub(crate) fn predict(&self, model: ModelId, work: &JobWork, switches_adapters: bool) -> Option<f64> {
+        let state = self.shared.state();
+        state.estimator(model).predict(work, switches_adapters).map(|prediction| prediction.seconds())
+    }
+
+    /// Learns from jobs of earlier runs of the server, the oldest first.
+    pub(crate) fn restore_measurements(&self, model: ModelId, jobs: &[JobMeasurements]) {
+        self.shared.restore(model, jobs);
+    }
+
+    /// Jobs of a model that estimates are learnt from.
+    pub(crate) fn learned_jobs(&self, model: ModelId) -> u32 {
+        self.shared.state().estimator(model).jobs()
     }
 
     /// Median time of the latest steps of a model; `None` before the first.

@@ -56,6 +56,8 @@ pub(crate) struct Context {
     pub asset_idle: Duration,
     /// One permit for each stream of events that may be open.
     pub streams: Arc<Semaphore>,
+    /// One permit for each request that may be estimated at once: it may hold decoded images.
+    pub estimates: Arc<Semaphore>,
     /// One permit for each answer with whole jobs that may be in the making.
     pub large_answers: Arc<Semaphore>,
     /// The newest sample of the device, for streams on which nothing happens.

@@ -34,7 +34,11 @@ impl Models {
             .models
             .iter()
             .zip(statuses.iter())
-            .map(|(served, status)| to_proto::model_status(served, status))
+            .map(|(served, status)| {
+                let scheduler = &self.context.scheduler;
+                let learned = (scheduler.step_time(served.id), scheduler.learned_jobs(served.id));
+                to_proto::model_status(served, status, learned)
+            })
             .collect()
     }
 

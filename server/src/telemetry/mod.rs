@@ -62,6 +62,15 @@ impl Telemetry {
         Some(series.clone())
     }
 
+    /// Energy of the device during a job that had it for `took`, in joules. Samples do not begin and end with the job: what lies
+    /// between them is carried over in proportion. `None`: the device does not measure it, or the job was too short.
+    pub(crate) fn joules(&self, job: &JobId, took: Duration) -> Option<f64> {
+        let series = self.jobs.lock().iter().find(|(id, _)| id == job).map(|(_, series)| series.clone())?;
+        let (joules, span) = series.lock().energy()?;
+        let is_enough = span >= took / 2 && span >= 2 * SAMPLE_PERIOD;
+        is_enough.then(|| joules * took.as_secs_f64() / span.as_secs_f64())
+    }
+
     /// Drops the series of a job.
     pub(crate) fn forget(&self, job: &JobId) {
         self.jobs.lock().retain(|(id, _)| id != job);

@@ -24,7 +24,7 @@ pub(crate) async fn create(server: &Server, request: GenerateRequest, options: J
     Ok(jobs(server).create_job(message).await?.into_inner().job.expect("a job"))
 }
 
-async fn get(server: &Server, job_id: &str) -> Result<Job, Status> {
+pub(crate) async fn get(server: &Server, job_id: &str) -> Result<Job, Status> {
     let message = GetJobRequest { job_id: job_id.into() };
     Ok(jobs(server).get_job(message).await?.into_inner().job.expect("a job"))
 }

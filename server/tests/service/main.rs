@@ -6,6 +6,7 @@ mod bad_requests;
 mod cancellation;
 mod drain;
 mod engine_faults;
+mod estimates;
 mod happy_path;
 mod images;
 mod jobs;

@@ -27,7 +27,7 @@ const WEIGHTS: u64 = 1000;
 const OVERTAKEN_MAX: u32 = 8;
 
 /// A server of these scripts, named `a`, `b` and so on. The budget has room for `room` models.
-fn config(scripts: Vec<Script>, room: Option<u64>, host_budget: u64) -> Config {
+pub(crate) fn config(scripts: Vec<Script>, room: Option<u64>, host_budget: u64) -> Config {
     let configured = |(index, script): (usize, Script)| ConfiguredModel {
         name: Some(["a", "b", "c"][index].to_owned()),
         engine: EngineChoice::Scripted(Script { weight_bytes: WEIGHTS, ..script }),

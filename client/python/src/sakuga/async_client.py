@@ -10,12 +10,13 @@ import grpc
 from sakuga.asset.v1 import asset_service_pb2, asset_service_pb2_grpc
 from sakuga.assets import Download, FileLike, Upload
 from sakuga.async_job import AsyncGenerateCall, AsyncJob, AsyncWatchCall, ask_again, fetch
-from sakuga.calls import PriorityName, creation, labelling, settings, strictness, validation
+from sakuga.calls import PriorityName, creation, estimation, labelling, settings, strictness, validation
 from sakuga.connection import open_async_channel
 from sakuga.credentials import Pem
 from sakuga.device import DeviceStats
 from sakuga.errors import RequestError, explain
 from sakuga.generation.v1 import (
+    generation_service_pb2,
     generation_service_pb2_grpc,
     job_pb2,
     job_service_pb2,
@@ -98,6 +99,18 @@ class AsyncClient:
             raise RequestError(f"a request is a `GenerateRequest`, not {type(request).__name__}")
         call = AsyncGenerateCall(self.generations, request, seconds("deadline", deadline), self.address)
         return await AsyncJob.accepted(call)
+
+    async def estimate(
+        self,
+        prompt: PromptLike | request_pb2.GenerateRequest,
+        *,
+        priority: PriorityName = "normal",
+        timeout: float | None = None,
+        **options: Unpack[Options],
+    ) -> generation_service_pb2.Estimate:
+        """What a job would take and when it would start, without creating it. As `Client.estimate`."""
+        request = estimation(prompt, options, priority=priority, timeout=timeout)
+        return (await self._ask(lambda: self.generations.Estimate(request))).estimate
 
     async def create(
         self,

@@ -8,12 +8,13 @@ import grpc
 
 from sakuga.asset.v1 import asset_service_pb2, asset_service_pb2_grpc
 from sakuga.assets import Download, FileLike, Upload
-from sakuga.calls import PriorityName, creation, labelling, settings, strictness, validation
+from sakuga.calls import PriorityName, creation, estimation, labelling, settings, strictness, validation
 from sakuga.connection import open_channel
 from sakuga.credentials import Pem
 from sakuga.device import DeviceStats
 from sakuga.errors import RequestError, explain
 from sakuga.generation.v1 import (
+    generation_service_pb2,
     generation_service_pb2_grpc,
     job_pb2,
     job_service_pb2,
@@ -109,6 +110,22 @@ class Client:
         if not isinstance(request, request_pb2.GenerateRequest):
             raise RequestError(f"a request is a `GenerateRequest`, not {type(request).__name__}")
         return Job(GenerateCall(self.generations, request, seconds("deadline", deadline), self.address))
+
+    def estimate(
+        self,
+        prompt: PromptLike | request_pb2.GenerateRequest,
+        *,
+        priority: PriorityName = "normal",
+        timeout: float | None = None,
+        **options: Unpack[Options],
+    ) -> generation_service_pb2.Estimate:
+        """What a job would take and when it would start, without creating it: time with an interval, memory, energy, tokens.
+
+        Takes the options of `create`, or a whole request. If the job would be refused, `fits` is false and `obstacles` has
+        what would have to change. Raises `RequestRefused` for a request that is not valid.
+        """
+        request = estimation(prompt, options, priority=priority, timeout=timeout)
+        return self._ask(lambda: self.generations.Estimate(request)).estimate
 
     def create(
         self,

@@ -1,5 +1,6 @@
 //! `sakuga bench`: measures a server, compares runs and makes reports. The crate `sakuga-bench` computes and draws.
 
+mod estimate;
 mod files;
 mod measure;
 mod progress;
@@ -46,6 +47,7 @@ pub(crate) struct BenchArguments {
 #[derive(Debug, Subcommand)]
 enum Other {
     Compare(CompareArguments),
+    Estimate(estimate::EstimateArguments),
     Report(ReportArguments),
 }
 
@@ -157,6 +159,7 @@ pub(crate) fn run(arguments: &BenchArguments, terminal: &Terminal) -> Result<Exi
     match &arguments.other {
         None => measure(&arguments.run, terminal),
         Some(Other::Compare(arguments)) => compare(arguments, terminal),
+        Some(Other::Estimate(arguments)) => estimate::run(arguments, terminal),
         Some(Other::Report(arguments)) => report(arguments),
     }
 }

@@ -125,6 +125,16 @@ impl Session {
         Ok(None)
     }
 
+    /// Whether a person watches the progress.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.terminal.stderr_is_watched && !self.is_quiet
+    }
+
+    /// Prints a line that stays.
+    pub(crate) fn note(&self, line: &str) {
+        self.progress.note(line);
+    }
+
     /// Removes the progress display.
     pub(crate) fn close(&self) {
         self.progress.close();

@@ -15,6 +15,7 @@ use crate::request::{Request, default_negative_system_prompt};
 use crate::wire::{images, sampling, status};
 
 mod adapters;
+mod estimate;
 mod findings;
 mod models;
 mod observe;
@@ -23,6 +24,7 @@ mod telemetry;
 mod tokens;
 
 pub(crate) use adapters::{adapter_status, adapters, unusable_adapter};
+pub(crate) use estimate::{estimate, part, part_kind};
 pub(crate) use findings::diagnostics;
 pub(crate) use models::model_status;
 pub(crate) use observe::{activity, compute_path, loading_phase, profile};
@@ -72,7 +74,7 @@ pub(crate) fn event(context: &JobContext, event: Event) -> generation::GenerateE
                 data: Bytes::new(),
             })
         }
-        EventBody::Completed { images, timings } => {
+        EventBody::Completed { images, timings, .. } => {
             generate_event::Event::Completed(completed(context, images, &timings))
         }
         EventBody::Failed(error) => generate_event::Event::Failed(status::to_rpc(&error)),
