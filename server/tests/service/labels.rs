@@ -1,11 +1,11 @@
 //! Jobs are found again: by their labels, by words of their prompts, by model and by time; and shown by thumbnails.
 
 use prost_types::Timestamp;
+use sakuga_proto::digest::sha256_hex;
 use sakuga_proto::generation::v1::{
     CancelJobRequest, GenerateRequest, GetArtifactRequest, ImageFormat, Job, JobFilter, JobOptions, JobState,
     LabelJobRequest, ListJobsRequest, generate_request,
 };
-use sakuga_proto::digest::sha256_hex;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 

@@ -81,7 +81,6 @@ def _job_options(priority: PriorityName, timeout: float | None) -> job_pb2.JobOp
     return treat
 
 
-
 def labelling(job_id: str, add: Iterable[str], remove: Iterable[str]) -> job_service_pb2.LabelJobRequest:
     """Asks for a change of the labels of a job. A label alone would be read letter by letter, so it is refused."""
     for name, labels in (("add", add), ("remove", remove)):
