@@ -129,10 +129,14 @@ func (c *Client) Job(ctx context.Context, jobID string) (*generationv1.Job, erro
 	return answer.GetJob(), explain(err)
 }
 
+// emptyPagesMax is how many empty pages, one after the other, end a list.
+const emptyPagesMax = 100
+
 // ListJobs ranges over kept jobs, the newest first. Pages are fetched as they are needed. filter may be nil.
 func (c *Client) ListJobs(ctx context.Context, filter *generationv1.JobFilter) iter.Seq2[*generationv1.Job, error] {
 	return func(yield func(*generationv1.Job, error) bool) {
 		request := &generationv1.ListJobsRequest{Filter: filter}
+		emptyPages := 0
 		for {
 			page, err := c.Jobs.ListJobs(ctx, request)
 			if err != nil {
@@ -144,9 +148,13 @@ func (c *Client) ListJobs(ctx context.Context, filter *generationv1.JobFilter) i
 					return
 				}
 			}
-			// A server could send empty pages, or the same token, for ever.
+			emptyPages++
+			if len(page.GetJobs()) > 0 {
+				emptyPages = 0
+			}
+			// A search has empty pages. A server could send them, or the same token, for ever.
 			token := page.GetNextPageToken()
-			if len(page.GetJobs()) == 0 || token == "" || token == request.GetPageToken() {
+			if emptyPages == emptyPagesMax || token == "" || token == request.GetPageToken() {
 				return
 			}
 			request.PageToken = token

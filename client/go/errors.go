@@ -82,7 +82,7 @@ func (e *CancelledError) Error() string {
 	return fmt.Sprintf("the job was cancelled after %d steps: %s", e.AtStep, e.Reason)
 }
 
-// explain decodes the error of a call. Errors that are no status are returned as they are.
+// explain decodes the error of a call. Errors that are not a status are returned as they are.
 func explain(err error) error {
 	if found, ok := status.FromError(err); ok && err != nil {
 		return decode(found, false)

@@ -21,7 +21,7 @@ PACKAGE = HERE / "src"
 def generate(target: Path) -> list[Path]:
     """Writes every module under `target` and returns them, relative to it and sorted."""
     protos = sorted(path.relative_to(PROTO).as_posix() for path in PROTO.glob("sakuga/**/*.proto"))
-    # What the server keeps on its disk is no part of the API.
+    # What the server keeps on its disk is not part of the API.
     protos = [proto for proto in protos if not proto.startswith("sakuga/internal/")]
     services = [proto for proto in protos if re.search(r"^service ", (PROTO / proto).read_text("utf-8"), re.MULTILINE)]
     # The plugin is in the interpreter's folder, which need not be the first on the path.
@@ -65,7 +65,7 @@ def main() -> None:
     """Replaces the generated modules."""
     argparse.ArgumentParser(description=__doc__).parse_args()
     for folder in PACKAGE.glob("sakuga/*/v1"):
-        # No module written by hand lies in a folder of its own.
+        # No module written by hand lies in its own folder.
         shutil.rmtree(folder.parent)
     modules = generate(PACKAGE)
     size = sum((PACKAGE / module).stat().st_size for module in modules)

@@ -53,8 +53,15 @@ impl AssetFile {
     ///
     /// # Errors
     ///
-    /// The system's error if the file cannot be read.
+    /// The system's error if the file cannot be read, and one of the kind [`io::ErrorKind::InvalidInput`] for a device, a
+    /// pipe or a socket, which have no size and may have no end.
     pub fn open(path: &Path) -> io::Result<Self> {
+        // Before it is opened: opening a pipe waits for a writer.
+        let kind = std::fs::metadata(path)?.file_type();
+        if !kind.is_file() {
+            let what = if kind.is_dir() { "a directory" } else { "a device, pipe or socket" };
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}; name a regular file")));
+        }
         let mut file = File::open(path)?;
         let (mut hash, mut piece, mut size) = (Sha256::new(), vec![0; PIECE_BYTES], 0);
         loop {
@@ -241,4 +248,27 @@ fn held_bytes(error: &ClientError) -> Option<u64> {
     let ClientError::Refused(error) = error else { return None };
     let is_offset = matches!(error.reason.as_deref(), Some("UPLOAD_OFFSET" | "UPLOAD_IDLE"));
     error.metadata.get("offset").filter(|_| is_offset)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn only_regular_files_are_read() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("picture.png");
+        std::fs::write(&path, b"abc").expect("written");
+        let link = folder.path().join("link.png");
+        std::os::unix::fs::symlink(&path, &link).expect("linked");
+        assert_eq!(AssetFile::open(&link).expect("a file").size(), 3);
+        // Neither ends when it is read.
+        let socket = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("bound");
+        for path in [Path::new("/dev/zero"), &socket, folder.path()] {
+            let error = AssetFile::open(path).expect_err("no regular file");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{}", path.display());
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
+use sakuga_proto::generation::v1::{Estimate, EstimateRequest, GenerateRequest, JobOptions};
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::prompt::v1::prompt_service_client::PromptServiceClient;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
@@ -41,6 +42,18 @@ impl Client {
     /// A request for pictures, to be filled in and started.
     pub fn generation(&self) -> GenerationBuilder {
         GenerationBuilder::new(self.connection.clone())
+    }
+
+    /// What a job would take and when it would start, without creating it. The request is checked as for a job.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Server`] if the request is not valid or the server takes no jobs, and those of a lost connection.
+    pub async fn estimate(&self, request: GenerateRequest, options: JobOptions) -> Result<Estimate, ClientError> {
+        let message = EstimateRequest { request: Some(request), options: Some(options) };
+        let answer = self.connection.generations().estimate(message).await;
+        let answer = answer.map_err(|status| self.explain(&status))?;
+        Ok(answer.into_inner().estimate.unwrap_or_default())
     }
 
     /// Follows an existing job from its first event, or after `after_sequence`, across lost connections. Dropping the

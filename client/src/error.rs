@@ -215,7 +215,6 @@ impl ClientError {
     }
 }
 
-/// `error` and its causes.
 fn causes<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {

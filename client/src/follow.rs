@@ -1,4 +1,4 @@
-//! Follows one job across lost connections: after each the watch goes on behind the last event, so no event comes twice.
+//! Follows one job across lost connections: each new watch begins after the last event, so no event comes twice.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
@@ -101,7 +101,7 @@ impl Follower {
         }
     }
 
-    /// Follows an existing job from its first event, or behind the event `after`.
+    /// Follows an existing job from its first event, or after the event `after`.
     pub(crate) fn start(
         connection: &Connection,
         job_id: String,

@@ -120,7 +120,7 @@ impl GenerationBuilder {
         self
     }
 
-    /// Limits the norm of the guided velocity to this multiple of the conditional velocity's; 0 is no limit.
+    /// Limits the norm of the guided velocity to this multiple of the conditional velocity's; 0 means no limit.
     pub fn guidance_renorm(mut self, factor: f32) -> Self {
         self.sampling().guidance_renorm = Some(factor);
         self

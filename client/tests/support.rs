@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 /// What a run of the program left.
 #[derive(Debug)]
-pub struct Run {
+pub(crate) struct Run {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -15,26 +15,26 @@ pub struct Run {
 impl Run {
     #[track_caller]
     #[allow(dead_code, reason = "each test binary uses a part of this file")]
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:#?}"))
     }
 
     #[track_caller]
-    pub fn expect(&self, code: i32) -> &Self {
+    pub(crate) fn expect(&self, code: i32) -> &Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
         self
     }
 
     #[track_caller]
     #[allow(dead_code, reason = "each test binary uses a part of this file")]
-    pub fn says(&self, part: &str) -> &Self {
+    pub(crate) fn says(&self, part: &str) -> &Self {
         assert!(self.stdout.contains(part) || self.stderr.contains(part), "{part:?} is missing in {self:#?}");
         self
     }
 }
 
 /// The program with an environment of which nothing leaks in.
-pub fn command(directory: &Path) -> Command {
+pub(crate) fn command(directory: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sakuga"));
     command
         .current_dir(directory)
@@ -48,7 +48,7 @@ pub fn command(directory: &Path) -> Command {
     command
 }
 
-pub fn collect(output: Output) -> Run {
+pub(crate) fn collect(output: Output) -> Run {
     Run {
         code: output.status.code(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -58,7 +58,7 @@ pub fn collect(output: Output) -> Run {
 
 /// Runs the program with `stdin`.
 #[allow(dead_code, reason = "each test binary uses a part of this file")]
-pub fn run(directory: &Path, arguments: &[&str], stdin: &[u8]) -> Run {
+pub(crate) fn run(directory: &Path, arguments: &[&str], stdin: &[u8]) -> Run {
     let mut child = command(directory)
         .args(arguments)
         .stdin(Stdio::piped())

@@ -80,7 +80,7 @@ fn open_cuda(index: usize, precision: Option<Precision>) -> Result<OpenDevice, D
 fn check_fp8(device: &Device) -> Result<(), crate::cuda::CudaError> {
     /// Rows, inner size and columns that everything divides.
     const PROBED: [usize; 3] = [1024; 3];
-    let missing = || crate::cuda::CudaError::NoFp8 { found: "this device is no NVIDIA GPU".to_owned() };
+    let missing = || crate::cuda::CudaError::NoFp8 { found: "this device is not an NVIDIA GPU".to_owned() };
     crate::cuda::open(device).ok_or_else(missing)??.check_fp8(&[PROBED])
 }
 

@@ -2,7 +2,7 @@
 //!
 //! [`ModelFiles`](open::ModelFiles) describes a checkpoint without reading its weights, opens it on a device as a
 //! [`sakuga_model_core::OpenModel`], and opens it again from a copy of the weights in host memory. Below it, data flows one
-//! way: [`families`] recognises the kind of a checkpoint, has the order of the work of each kind, and says how to add one;
+//! way: [`inspect`] says what any file is, [`families`] recognises the kind of a checkpoint, has the order of the work of each kind, and says how to add one;
 //! [`checkpoint`] reads weights and merges adapters; the [`networks`] compute; [`sampler`] owns schedules, solvers, guidance
 //! and noise; [`tokenizer`] makes token ids.
 //!
@@ -19,11 +19,12 @@ pub mod cuda;
 pub mod device;
 pub mod error;
 pub mod families;
+pub mod inspect;
 pub mod networks;
 pub(crate) mod nn;
 pub mod open;
-pub mod pixels;
-pub mod preview;
+mod pixels;
+mod preview;
 pub mod sampler;
 mod shortage;
 pub mod tokenizer;

@@ -5,7 +5,7 @@ use sakuga_model_core::Rgb8;
 
 /// Images of a batch that were read back, with what they were made of.
 #[derive(Debug)]
-pub struct Read {
+pub(crate) struct Read {
     /// One image per row of the batch.
     pub images: Vec<Rgb8>,
     /// Whether every value was finite.
@@ -21,7 +21,7 @@ pub struct Read {
 /// # Errors
 ///
 /// When the device fails.
-pub fn read_rgb8(images: Tensor<4>) -> Result<Read, TensorReadError> {
+pub(crate) fn read_rgb8(images: Tensor<4>) -> Result<Read, TensorReadError> {
     let [batch, channels, height, width] = images.dims();
     debug_assert_eq!(channels, 3, "RGB");
     // As the device has them: the host interleaves the planes while it rounds, which costs it nothing more.
@@ -43,7 +43,7 @@ pub fn read_rgb8(images: Tensor<4>) -> Result<Read, TensorReadError> {
 }
 
 /// An image as the encoder reads it, `[1, 3, height, width]` in -1..1, in f32.
-pub fn signed_pixels(image: &Rgb8, device: &Device) -> Tensor<4> {
+pub(crate) fn signed_pixels(image: &Rgb8, device: &Device) -> Tensor<4> {
     let signed =
         |channel: usize| image.pixels.iter().skip(channel).step_by(3).map(|&level| f32::from(level) / 127.5 - 1.0);
     let values: Vec<f32> = (0..3).flat_map(signed).collect();
@@ -51,7 +51,7 @@ pub fn signed_pixels(image: &Rgb8, device: &Device) -> Tensor<4> {
     Tensor::from_data(TensorData::new(values, shape), (device, DType::F32))
 }
 
-/// `round(255 x)`, 0 for what is no number. Half is added and the rest cut off: rounding itself is a call of a function for
+/// `round(255 x)`, 0 for what is not a number. Half is added and the rest cut off: rounding itself is a call of a function for
 /// each of three million values.
 pub(crate) fn level(value: f32) -> u8 {
     (value.clamp(0.0, 1.0) * 255.0 + 0.5) as u8

@@ -9,10 +9,10 @@ use xsd_parser::models::schema::xs::{
 };
 
 /// (element, attribute) -> fixed value.
-pub type FixedValues = BTreeMap<(String, String), String>;
+pub(crate) type FixedValues = BTreeMap<(String, String), String>;
 
 /// The fixed values of all attributes of elements whose type extends another one in place.
-pub fn values(schemas: &Schemas) -> FixedValues {
+pub(crate) fn values(schemas: &Schemas) -> FixedValues {
     let mut values = FixedValues::new();
     for (_, schema) in schemas.schemas() {
         for content in &schema.schema.content {

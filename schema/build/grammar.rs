@@ -20,7 +20,7 @@ const TEXT_TYPES: [(&str, &str); 4] = [("Tags", "Tags"), ("Name", "Token"), ("Pr
 const EXAMPLE: &str = "Example: ";
 
 /// The source of the statics: `PROMPT` and `NEGATIVE_PROMPT`, and what they refer to.
-pub fn tables(types: &MetaTypes, fixed: &FixedValues) -> Result<String> {
+pub(crate) fn tables(types: &MetaTypes, fixed: &FixedValues) -> Result<String> {
     let mut writer = Writer { types, fixed, lists: BTreeMap::new(), source: String::new() };
     for (constant, name) in [("PROMPT", "prompt"), ("NEGATIVE_PROMPT", "negative_prompt")] {
         let (ident, meta) = types

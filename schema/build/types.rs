@@ -10,7 +10,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 /// The two documents and their types, read through quick-xml.
 ///
 /// Texts are plain strings; `tests/oracle/convert.rs` refuses the values that the XSD's patterns refuse.
-pub fn config(config: Config) -> Config {
+pub(crate) fn config(config: Config) -> Config {
     let documents = ["prompt", "negative_prompt"].map(|name| (IdentType::Element, name));
     config
         .with_quick_xml_deserialize()
@@ -25,7 +25,7 @@ pub fn config(config: Config) -> Config {
 ///
 /// In the XSD each extends `Character` by attributes with fixed values; sixteen types would be sixteen copies of the same
 /// reader. `tests/oracle/events.rs` compares the attributes with the grammar's tables before the readers see the element.
-pub fn share_character(mut types: MetaTypes) -> MetaTypes {
+pub(crate) fn share_character(mut types: MetaTypes) -> MetaTypes {
     let base_of = |type_: &TypeIdent| match types.get_resolved_type(type_).map(|meta| &meta.variant) {
         Some(MetaTypeVariant::ComplexType(ComplexMeta { base: Base::Extension(base), .. })) => Some(base.clone()),
         _ => None,
@@ -54,7 +54,7 @@ pub fn share_character(mut types: MetaTypes) -> MetaTypes {
 }
 
 /// The source of the module, formatted.
-pub fn source(module: &Module) -> Result<String> {
+pub(crate) fn source(module: &Module) -> Result<String> {
     use quote::ToTokens;
 
     let file = syn::parse2(module.to_token_stream())?;

@@ -17,7 +17,7 @@ use crate::position::PositionMap;
 use crate::prompt::{NegativePrompt, Prompt};
 use crate::rules::{
     self, bad_encoding, empty_prompt, envelope_removed, escaped_twice, forbidden_markup, invalid_value, negative_split,
-    over_long, plain_text, too_large, unescaped_markup,
+    over_long, plain_text, too_large, unescaped_markup, unknown_to_model,
 };
 use crate::syntax;
 use crate::tree::{Element, Node, Tree};
@@ -155,6 +155,9 @@ impl<'a> Reading<'a> {
             let lowered = lower::prompt(source, tree.nodes, caption, &mut findings);
             let vocabulary = self.options.vocabulary.unwrap_or_else(|| Vocabulary::built_in());
             rules::check_meaning(&lowered.outline, source, vocabulary, &mut findings);
+            if let Some(tags) = self.options.model_tags {
+                unknown_to_model::check(&lowered.outline, tags, &mut findings);
+            }
             read.envelope = contents.envelope.unwrap_or(lowered.outline.envelope);
             let prompt = lowered.outline.to_prompt();
             let is_caption_only = prompt == Prompt { caption: prompt.caption.clone(), ..Prompt::default() };

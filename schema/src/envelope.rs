@@ -10,6 +10,7 @@ mod foreign;
 mod html;
 mod invisible;
 mod json;
+mod mapping;
 mod markup;
 mod plain;
 mod segments;
@@ -27,6 +28,11 @@ use crate::source::Source;
 
 pub(crate) use plain::decode_entities;
 
+/// Whether a tag of the grammar stands in a text.
+pub(crate) fn has_tag(text: &str) -> bool {
+    markup::first_tag(text).is_some()
+}
+
 /// The text of the blocks, and the way back from it to the text that was handed in.
 #[derive(Debug)]
 pub(crate) struct Contents<'t> {
@@ -40,9 +46,7 @@ pub(crate) struct Contents<'t> {
     pub(crate) negative: Option<Range<usize>>,
     /// How a replacement is written into the text that was handed in.
     pub(crate) write_back: WriteBack,
-    /// The system prompt.
     pub(crate) system_prompt: Option<String>,
-    /// The system prompt of the negative prompt.
     pub(crate) negative_system_prompt: Option<String>,
     /// What stood around the blocks, if it was no markup.
     pub(crate) envelope: Option<Envelope>,
@@ -55,11 +59,9 @@ pub(crate) struct Contents<'t> {
 pub(crate) struct Wrapper {
     /// Where it stands in the text that was handed in.
     pub(crate) span: Range<usize>,
-    /// What it is.
     pub(crate) kind: WrapperKind,
 }
 
-/// A kind of wrapper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WrapperKind {
     /// A JSON object.
@@ -71,7 +73,6 @@ pub(crate) enum WrapperKind {
 /// Which document a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Document {
-    /// A prompt.
     Prompt,
     /// A negative prompt.
     Negative,
@@ -148,8 +149,10 @@ impl<'t> Opening<'t, '_> {
             }
             self.unwrap()?;
         }
+        self.refuse_mapping()?;
         self.split_segments()?;
         self.refuse_foreign()?;
+        self.note_field();
         self.trim_plain();
         Ok(())
     }
@@ -164,6 +167,7 @@ impl<'t> Opening<'t, '_> {
             self.remove_unknown_root();
             self.open_fence()?;
             self.remove_quotes();
+            self.remove_quote_marks();
             self.cut_talk_before_json();
             if self.window == window && self.source.text.len() == length {
                 break;
@@ -225,7 +229,7 @@ impl<'t> Opening<'t, '_> {
 
     /// Takes a range as the text of the negative prompt.
     fn take_negative(&mut self, range: Range<usize>, label: Range<usize>) -> Result<(), Stop> {
-        let range = self.trimmed(range);
+        let range = self.without_pair(self.trimmed(range), &label);
         if range.is_empty() {
             return Ok(());
         }
@@ -243,6 +247,48 @@ impl<'t> Opening<'t, '_> {
         self.report(negative_split::labelled(label, range.clone()));
         self.negative = Some(range);
         Ok(())
+    }
+
+    /// The range without the quotes around it, or without the bracket that was opened before its label.
+    fn without_pair(&self, range: Range<usize>, label: &Range<usize>) -> Range<usize> {
+        const PAIRS: &[(char, char)] = &[('(', ')'), ('[', ']'), ('（', '）')];
+        let text = &self.source.text[range.clone()];
+        let written = &self.source.text[label.clone()];
+        let opened = PAIRS.iter().find(|(open, close)| written.starts_with(*open) && !written.contains(*close));
+        if let Some((open, close)) = opened
+            && text.ends_with(*close)
+            && !text.contains(*open)
+        {
+            return self.trimmed(range.start..range.end - close.len_utf8());
+        }
+        let is_quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+        match ['"', '\''].into_iter().find(|quote| is_quoted(*quote) && text.matches(*quote).count() == 2) {
+            Some(_) => self.trimmed(range.start + 1..range.end - 1),
+            None => range,
+        }
+    }
+
+    /// The mark `>` of a quotation before every line.
+    fn remove_quote_marks(&mut self) {
+        let window = self.trimmed(self.window.clone());
+        let text = &self.source.text[window.clone()];
+        let is_quoted = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('>');
+        if !text.starts_with('>') || !text.contains('\n') || !text.lines().all(is_quoted) {
+            return;
+        }
+        let mut changes: Vec<crate::source::Change> = Vec::new();
+        let mut at = window.start;
+        for line in text.split_inclusive('\n') {
+            let mark = line.find('>').map(|mark| at + mark);
+            at += line.len();
+            if let Some(mark) = mark {
+                let blank = usize::from(self.source.text[mark + 1..].starts_with(' '));
+                changes.push((mark..mark + 1 + blank, std::borrow::Cow::Borrowed("")));
+            }
+        }
+        let spans: Vec<Range<usize>> = changes.iter().map(|(span, _)| span.clone()).collect();
+        self.report(envelope_removed::quote_marks(&spans));
+        self.replace(&changes);
     }
 
     /// Cuts off a last paragraph of talk.

@@ -97,7 +97,6 @@ impl Finding {
 /// How a replacement is written into the text that was handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WriteBack {
-    /// As it is.
     Verbatim,
     /// Inside a JSON string.
     Json,

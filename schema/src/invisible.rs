@@ -6,8 +6,9 @@ use crate::source::Change;
 
 /// The invisible characters from an offset on, and what each is read as: nothing, or a blank.
 pub(crate) fn changes(text: &str, from: usize) -> Vec<Change> {
-    // All of them are beyond ASCII, and begin with one of these bytes.
-    let is_suspicious = text.bytes().any(|byte| matches!(byte, 0xC2 | 0xCD | 0xD8 | 0xE1..=0xE3 | 0xEF | 0xF0 | 0xF3));
+    // All of them but one are beyond ASCII, and begin with one of these bytes.
+    let is_suspicious =
+        text.bytes().any(|byte| matches!(byte, 0x7F | 0xC2 | 0xCD | 0xD8 | 0xE1..=0xE3 | 0xEF | 0xF0 | 0xF3));
     if !is_suspicious {
         return Vec::new();
     }
@@ -27,7 +28,7 @@ pub(crate) fn changes(text: &str, from: usize) -> Vec<Change> {
 
 /// What a character that is written as a reference is read as, if nobody would see it.
 pub(crate) fn referenced(character: char) -> Option<&'static str> {
-    if character.is_ascii() {
+    if character.is_ascii() && character != '\u{7F}' {
         return None;
     }
     // Between two letters.
@@ -53,7 +54,16 @@ fn replacement(character: char, before: Option<char>, after: Option<char>) -> Op
             let is_flag = before.is_some_and(|before| before == '\u{1F3F4}' || is_tag(before));
             (!is_flag).then_some("")
         }
-        '\u{80}'..='\u{9F}'
+        // They choose the form of an emoji, a symbol or an ideograph.
+        '\u{FE00}'..='\u{FE0F}' => {
+            let has_forms = |side: char| match side {
+                '0'..='9' | '#' | '*' => after == Some('\u{20E3}'),
+                '\u{FE00}'..='\u{FE0F}' => false,
+                side => matches!(side, '©' | '®') || u32::from(side) >= 0x2000 || is_joining(side),
+            };
+            (!before.is_some_and(has_forms)).then_some("")
+        }
+        '\u{7F}'..='\u{9F}'
         | '\u{AD}'
         | '\u{34F}'
         | '\u{61C}'
@@ -71,7 +81,8 @@ fn replacement(character: char, before: Option<char>, after: Option<char>) -> Op
         | '\u{3164}'
         | '\u{FEFF}'
         | '\u{FFA0}'
-        | '\u{FFF9}'..='\u{FFFB}'
+        | '\u{FFF0}'..='\u{FFFC}'
+        | '\u{FDD0}'..='\u{FDEF}'
         | '\u{1D173}'..='\u{1D17A}'
         | '\u{E0000}'..='\u{E001F}'
         | '\u{E0080}'..='\u{E01EF}' => Some(""),
@@ -104,18 +115,38 @@ mod tests {
 
     #[test]
     fn invisible_characters_are_found() {
-        for text in
-            ["a\u{200B}b", "so\u{AD}ft", "a\u{FEFF}", "\u{202E}abc", "long\u{A0}hair", "a\u{200D}b", "\u{E0041}"]
-        {
+        for text in [
+            "a\u{200B}b",
+            "so\u{AD}ft",
+            "a\u{FEFF}",
+            "\u{202E}abc",
+            "long\u{A0}hair",
+            "a\u{200D}b",
+            "\u{E0041}",
+            "a\u{FE0F}b",
+            "❤\u{FE0F}\u{FE01}",
+            "a\u{7F}",
+            "a\u{FFFC}",
+            "1\u{FE0F}",
+        ] {
             assert!(!is_clean(text), "{text:?}");
         }
     }
 
     #[test]
     fn what_belongs_to_a_script_or_an_emoji_stays() {
-        for text in
-            ["猫耳", "👩\u{200D}👧", "می\u{200C}خواهم", "a,\u{3000}b", "❤\u{FE0F}", "क\u{200D}ष", "é à ö", "a b"]
-        {
+        for text in [
+            "猫耳",
+            "👩\u{200D}👧",
+            "می\u{200C}خواهم",
+            "a,\u{3000}b",
+            "❤\u{FE0F}",
+            "क\u{200D}ष",
+            "é à ö",
+            "a b",
+            "1\u{FE0F}\u{20E3}",
+            "©\u{FE0F}",
+        ] {
             assert!(is_clean(text), "{text:?}");
         }
     }

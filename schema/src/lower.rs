@@ -19,7 +19,9 @@ use crate::names::{self, Certainty, Meaning, Place, Target};
 use crate::outline::{Block, Field, Outline};
 use crate::phrases::{self, is_negative_name, is_positive_name};
 use crate::prompt::NegativePrompt;
-use crate::rules::{self, envelope_removed, negative_split, renamed_element, stray_text, unknown_element};
+use crate::rules::{
+    self, envelope_removed, escaped_twice, negative_split, renamed_element, stray_text, unknown_element,
+};
 use crate::tree::{Element, Node, Text};
 use strays::{Origin, Stray};
 
@@ -281,9 +283,20 @@ impl<'t, 'f> Lowering<'t, 'f> {
     /// Text between the blocks. Tags go to the general tags, talk is left out; a sentence may be either a caption or
     /// talk, which only a person knows.
     fn top_text(&mut self, text: &Text<'t>) {
+        if let Some(text) = self.without_frames(text) {
+            self.framed_text(&text);
+        }
+    }
+
+    fn framed_text(&mut self, text: &Text<'t>) {
         let span = text.trimmed_span();
+        let has_blocks = self.outline.general.is_some() || !self.outline.characters.is_empty();
         if stray_text::is_punctuation(&text.value) {
             self.findings.push(stray_text::punctuation(span, &text.value));
+        } else if self.is_hidden_markup(text) {
+            self.findings.push(escaped_twice::between_elements(span, &text.value));
+        } else if has_blocks && phrases::announces_another(&text.value) {
+            self.findings.push(envelope_removed::several_prompts(span));
         } else if phrases::is_talk(&text.value) {
             self.findings.push(envelope_removed::talk(span, text.value.trim()));
         } else if phrases::is_sentence(&text.value) {

@@ -181,7 +181,7 @@ pub(crate) fn is_field_of(place: Place, word: &str) -> bool {
     exact(place, word).or_else(|| alias(place, word)).is_some()
 }
 
-/// The set of letters of a word; what is no letter shares the remaining bits.
+/// The set of letters of a word; what is not a letter shares the remaining bits.
 fn letters_of(word: &str) -> u32 {
     word.bytes().fold(0, |letters, byte| letters | 1 << (byte % 32))
 }
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn aliases_lead_to_elements_of_the_law_and_are_none_themselves() {
         for (place, word, name) in ALIASES {
-            assert!(place.decl().child(name).is_some(), "{name} is no element of {place:?}");
+            assert!(place.decl().child(name).is_some(), "{name} is not an element of {place:?}");
             assert!(place.decl().child(word).is_none(), "{word} is an element of {place:?}");
         }
     }

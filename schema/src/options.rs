@@ -1,5 +1,7 @@
 //! How a prompt is to be checked.
 
+use std::collections::BTreeMap;
+
 use crate::limits::Limits;
 use crate::vocabulary::Vocabulary;
 
@@ -22,4 +24,6 @@ pub struct CheckOptions<'a> {
     pub limits: Limits,
     /// The tags to compare with; `None` takes the built-in ones.
     pub vocabulary: Option<&'a Vocabulary>,
+    /// The tags that the model of the prompt was trained with, by element, for the advice `unknown-to-model`. `None`: not known.
+    pub model_tags: Option<&'a BTreeMap<String, Vec<String>>>,
 }

@@ -59,7 +59,6 @@ pub(crate) struct Field<'t> {
     pub(crate) text: Cow<'t, str>,
 }
 
-/// A tag.
 #[derive(Clone, Debug)]
 pub(crate) struct Tag<'t> {
     /// The tag, trimmed.
@@ -96,7 +95,6 @@ impl<'t> Block<'t> {
 }
 
 impl<'t> Outline<'t> {
-    /// Every block.
     pub(crate) fn blocks(&self) -> impl Iterator<Item = &Block<'t>> {
         self.characters.iter().chain(&self.general)
     }

@@ -32,7 +32,6 @@ pub(crate) enum Instruction {
 /// What a piece of a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pattern {
-    /// A weight.
     Weight,
     /// A weight of zero or less, which asks for less of a thing.
     Against,
@@ -42,6 +41,8 @@ pub(crate) enum Pattern {
     Instruction(Instruction),
     /// Marks of Markdown.
     Markdown,
+    /// Letters and digits of full width.
+    Wide,
 }
 
 /// A pattern in a text.
@@ -49,7 +50,6 @@ pub(crate) enum Pattern {
 pub(crate) struct Found {
     /// Where it stands.
     pub(crate) span: Range<usize>,
-    /// What it is.
     pub(crate) pattern: Pattern,
     /// What is written instead; `None` if only a person can say.
     pub(crate) plain: Option<String>,
@@ -122,13 +122,17 @@ fn is_suspicious(text: &str) -> bool {
     let bytes = text.as_bytes();
     bytes.iter().enumerate().any(|(index, byte)| match byte {
         b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'*' | b'`' | b'~' | b'#' | b':' | b'|' => true,
+        b'-' if bytes.get(index + 1).is_some_and(u8::is_ascii_alphabetic) => {
+            index == 0 || matches!(bytes[index - 1], b' ' | b',' | b'\n')
+        }
         b'_' | b'-' | b'+' | b'.' => bytes.get(index + 1) == Some(byte),
+        b'Y' => bytes.get(index + 1) == Some(&b'O'),
         b'$' | b'%' => index == 0,
         // BREAK, AND, ADD…
         b'A' | b'B' => bytes.get(index + 1).is_some_and(u8::is_ascii_uppercase),
         b'T' => matches!(bytes.get(index + 1), Some(b'O' | b'B')),
-        // The first byte of `：`.
-        0xEF => bytes.get(index + 1) == Some(&0xBC) && bytes.get(index + 2) == Some(&0x9A),
+        // The first byte of `：` and of other characters of full width.
+        0xEF => matches!(bytes.get(index + 1), Some(0xBC | 0xBD)),
         // The first byte of `…`.
         0xE2 => bytes.get(index + 2) == Some(&0xA6),
         _ => false,
@@ -156,16 +160,60 @@ fn scan_piece(piece: &str, at: usize, is_tag: bool, found: &mut Vec<Found>) {
     markdown(piece, &mut add);
     words(piece, is_tag, &mut add);
     weights(piece, is_tag, &mut add);
+    excluded(piece, &mut add);
+    wide(piece, is_tag, &mut add);
     found[before..].sort_by_key(|found| found.span.start);
 }
 
 /// `<lora:style:0.8>` and the like.
 fn adapters(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
     for (at, _) in piece.match_indices('<') {
-        let Some(length) = adapter(&piece[at..]) else { continue };
+        let Some(length) = adapter(&piece[at..]) else {
+            // `<random:a, b>` is cut at its comma.
+            let inside = &piece[at + 1..];
+            let is_choice = |word: &&str| {
+                inside.get(..word.len()).is_some_and(|name| name.eq_ignore_ascii_case(word))
+                    && inside[word.len()..].starts_with(':')
+            };
+            if CHOICES.iter().any(is_choice) && !inside.contains('>') {
+                add(at..piece.len(), Pattern::Instruction(Instruction::Wildcard), None);
+            }
+            continue;
+        };
         let instruction = instruction_of(&piece[at + 1..at + length]);
         let plain = (instruction != Instruction::Wildcard).then(String::new);
         add(at..at + length, Pattern::Instruction(instruction), plain);
+    }
+}
+
+/// `-lowres`, as searches exclude a tag.
+fn excluded(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+    const SHORTEST: usize = 3;
+    let is_word = piece.strip_prefix('-').is_some_and(|word| {
+        let letters = word.bytes().take_while(u8::is_ascii_alphabetic).count();
+        letters >= SHORTEST && !word.ends_with('-') && !word.contains(". ")
+    });
+    if is_word {
+        add(0..piece.len(), Pattern::Against, None);
+    }
+}
+
+/// `１girl`, `ｌｏｎｇ＿ｈａｉｒ`. In a sentence of Chinese or Japanese such digits and letters are usual.
+fn wide(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, Option<String>)) {
+    let is_wide = |character: char| matches!(character, '０'..='９' | 'Ａ'..='Ｚ' | 'ａ'..='ｚ' | '＿');
+    let mut previous = None;
+    let is_mixed = piece.chars().any(|character| {
+        let last = previous.replace(character);
+        last.is_some_and(|last: char| {
+            is_wide(last) && character.is_ascii_alphanumeric() || last.is_ascii_alphanumeric() && is_wide(character)
+        })
+    });
+    if is_mixed || (is_tag && piece.chars().any(is_wide)) {
+        let narrow = |character: char| match character {
+            '！'..='～' => char::from_u32(u32::from(character) - 0xFEE0).unwrap_or(character),
+            other => other,
+        };
+        add(0..piece.len(), Pattern::Wide, Some(piece.chars().map(narrow).collect()));
     }
 }
 
@@ -285,9 +333,9 @@ fn wildcards(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<Str
         let name = &piece[open + 2..];
         let end = name.find("__").filter(|end| *end > 0);
         let is_name = |name: &str| {
-            name.chars()
-                .all(|character| character.is_alphanumeric() || matches!(character, '_' | '/' | '-' | '*' | '.' | ' '))
-                && name.starts_with(|first: char| first.is_alphanumeric() || first == '*')
+            name.chars().all(|character| {
+                character.is_alphanumeric() || matches!(character, '_' | '/' | '-' | '*' | '.' | ' ' | '~' | '@')
+            }) && name.starts_with(|first: char| first.is_alphanumeric() || matches!(first, '*' | '~' | '@'))
                 && name.contains(char::is_alphabetic)
         };
         match end.filter(|end| is_name(&name[..*end])) {
@@ -313,7 +361,7 @@ fn markdown(piece: &str, add: &mut impl FnMut(Range<usize>, Pattern, Option<Stri
             add(open..close, Pattern::Markdown, Some(inside[..length].trim().to_owned()));
             from = close;
         }
-        // The other mark stands behind the next comma: `**red scarf, snow**`.
+        // The other mark stands after the next comma: `**red scarf, snow**`.
         let is_edge = piece.starts_with(marks) || piece.ends_with(marks);
         let plain = piece.trim_matches(|mark: char| marks.contains(mark));
         if is_edge && marks.len() == 2 && has_word(plain) && !plain.contains(marks) {
@@ -335,6 +383,7 @@ fn words(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, 
     const KEYWORDS: &[&str] =
         &["BREAK", "ADDCOMM", "ADDBASE", "ADDCOL", "ADDROW", "ADDP", "AND_PERP", "AND_SALT", "AND_TOPK", "AND"];
     let is_shouted = !piece.bytes().any(|byte| byte.is_ascii_lowercase()) && piece.contains(' ');
+    let has_groups = piece.contains(['{', '[']);
     let mut parameter: Option<usize> = None;
     let mut at = 0;
     for word in piece.split_inclusive(char::is_whitespace) {
@@ -349,6 +398,12 @@ fn words(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usize>, Pattern, 
         let behind = piece[span.end..].split_whitespace().next();
         // Between tags of a field it is a separator.
         if word == "|" && !is_tag && before.is_some() && behind.is_some() {
+            add(span.clone(), Pattern::Instruction(Instruction::Keyword), None);
+        }
+        // `red_hair|blue_hair`; `|_|` is an emoticon.
+        let is_word = |side: &str| side.chars().filter(|letter| letter.is_alphabetic()).count() >= 2;
+        let is_choice = word.split_once('|').is_some_and(|(left, right)| is_word(left) && is_word(right));
+        if is_choice && !has_groups {
             add(span.clone(), Pattern::Instruction(Instruction::Keyword), None);
         }
         if KEYWORDS.contains(&word) && !is_shouted && !is_capital(before) && !is_capital(behind) {
@@ -406,6 +461,9 @@ mod tests {
             ("__hair/colour__", "__hair/colour__", Wildcard),
             ("{long|short}_hair", "{long|short}", Wildcard),
             ("{2$$red|blue}", "{2$$red|blue}", Wildcard),
+            ("<random:red", "<random:red", Wildcard),
+            ("__~hair__", "__~hair__", Wildcard),
+            ("red_hair|blue_hair", "red_hair|blue_hair", Keyword),
             ("${season}", "${season}", Wildcard),
             ("[black|white]_hair", "[black|white]", Schedule),
             ("[red_eyes:blue_eyes:0.5]", "[red_eyes:blue_eyes:0.5]", Schedule),
@@ -417,6 +475,20 @@ mod tests {
             let found: Vec<_> =
                 patterns(tag, true).into_iter().map(|(written, pattern, _)| (written, pattern)).collect();
             assert_eq!(found, [(written.to_owned(), Pattern::Instruction(instruction))], "{tag}");
+        }
+    }
+
+    #[test]
+    fn excluded_and_wide_tags_are_found() {
+        assert_eq!(patterns("-lowres", true), [("-lowres".to_owned(), Pattern::Against, None)]);
+        let found = patterns("1girl, -lowres, rain", false);
+        assert_eq!(found, [("-lowres".to_owned(), Pattern::Against, None)]);
+        assert_eq!(
+            patterns("ｌｏｎｇ＿hair", true),
+            [("ｌｏｎｇ＿hair".to_owned(), Pattern::Wide, Some("long_hair".to_owned()))]
+        );
+        for (text, is_tag) in [("-_-", true), ("-o-", true), ("１人の少女。", false), ("（笑）", true)] {
+            assert_eq!(patterns(text, is_tag), [], "{text}");
         }
     }
 

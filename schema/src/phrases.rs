@@ -4,7 +4,7 @@ mod label;
 mod talk;
 
 pub(crate) use label::{Label, heading, inline_negative, is_negative_name, is_positive_name};
-pub(crate) use talk::{is_announcement, is_greeting, is_sentence, is_talk, is_title};
+pub(crate) use talk::{announces_another, is_announcement, is_greeting, is_sentence, is_talk, is_title};
 
 /// Whether a text begins with some words, whatever their case.
 pub(crate) fn starts_with(text: &str, words: &str) -> bool {

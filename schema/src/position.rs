@@ -44,7 +44,7 @@ impl<'t> Cursor<'t> {
         Cursor { text, offset: 0, position: Position::START }
     }
 
-    /// Moves forward to `offset` and returns its place. An offset behind the cursor leaves it where it is.
+    /// Moves forward to `offset` and returns its place. An offset after the cursor leaves it where it is.
     pub(crate) fn seek(&mut self, offset: usize) -> Position {
         let mut offset = offset.min(self.text.len());
         while !self.text.is_char_boundary(offset) {

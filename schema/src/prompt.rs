@@ -113,9 +113,9 @@ impl fmt::Display for Gender {
     }
 }
 
-/// The text is no gender.
+/// The text is not a gender.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no gender; write one of `1girl`, `1boy`, `1other`")]
+#[error("`{0}` is not a gender; write one of `1girl`, `1boy`, `1other`")]
 pub struct ParseGenderError(pub String);
 
 impl FromStr for Gender {

@@ -217,7 +217,7 @@ fn rule_pages(page: &mut String) {
     page.push_str(
         "## Rules\n\n\
          Every finding carries the code of its rule. A lenient check repairs what can be repaired without loss and says \
-         so; in a strict check whatever the XSD refuses is an error. Findings that are no errors never make a prompt \
+         so; in a strict check whatever the XSD refuses is an error. Findings that are not errors never make a prompt \
          invalid.\n\n\
          | code | lenient | strict |\n|---|---|---|\n",
     );

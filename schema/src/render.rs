@@ -14,7 +14,7 @@
 //! <caption>She waves.</caption>
 //! ```
 //!
-//! Blocks follow the order of the XSD, with a blank line between; an element stands on a line of its own; `<n>` is always
+//! Blocks follow the order of the XSD, with a blank line between; an element stands on its own line; `<n>` is always
 //! there, an empty tag list never. The training data was written without a root and without escapes, so the model's text
 //! has neither.
 

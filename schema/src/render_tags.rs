@@ -11,7 +11,7 @@
 
 use crate::prompt::{Gender, NegativePrompt, Prompt};
 
-/// Names that stand for no known character, and are no tags.
+/// Names that stand for no known character, and are not tags.
 const PLACEHOLDERS: [&str; 1] = ["original_character"];
 /// Tags of so few characters are emoticons, such as `>_<`, whose underscores are part of them.
 const EMOTICON_CHARS: usize = 4;

@@ -20,6 +20,7 @@ pub(crate) mod escaped_twice;
 pub(crate) mod forbidden_markup;
 pub(crate) mod foreign_format;
 pub(crate) mod foreign_syntax;
+pub(crate) mod full_width;
 pub(crate) mod gender_against_count;
 pub(crate) mod ignored_markup;
 pub(crate) mod invalid_value;
@@ -47,12 +48,13 @@ pub(crate) mod unescaped_markup;
 pub(crate) mod unknown_attribute;
 pub(crate) mod unknown_element;
 pub(crate) mod unknown_tag;
+pub(crate) mod unknown_to_model;
 pub(crate) mod weight_syntax;
 pub(crate) mod wrong_place;
 
 /// Every rule, in the order of its code.
 pub fn all() -> &'static [RuleDoc] {
-    static ALL: [RuleDoc; 41] = [
+    static ALL: [RuleDoc; 42] = [
         bad_encoding::RULE,
         count_mismatch::RULE,
         duplicate_element::RULE,
@@ -65,6 +67,7 @@ pub fn all() -> &'static [RuleDoc] {
         forbidden_markup::RULE,
         foreign_format::RULE,
         foreign_syntax::RULE,
+        full_width::RULE,
         gender_against_count::RULE,
         ignored_markup::RULE,
         invalid_value::RULE,
@@ -92,6 +95,7 @@ pub fn all() -> &'static [RuleDoc] {
         unknown_attribute::RULE,
         unknown_element::RULE,
         unknown_tag::RULE,
+        unknown_to_model::RULE,
         weight_syntax::RULE,
         wrong_place::RULE,
     ];
@@ -126,13 +130,18 @@ pub(crate) fn check_list_meaning(block: &Block<'_>, source: &str, findings: &mut
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::check::check;
     use crate::diagnostic::{Diagnostic, Edit, Severity, apply_edits};
     use crate::options::{CheckOptions, Strictness};
 
     fn diagnostics(text: &str, rule: &RuleDoc, strictness: Strictness) -> Vec<Diagnostic> {
-        let options = CheckOptions { strictness, limits: rule.limits, vocabulary: None };
+        let tags = BTreeMap::from([("appearance".to_owned(), vec!["blue_hair".to_owned(), "cat_ears".to_owned()])]);
+        // Every prompt has tags that these are not, so only the rule about them may see them.
+        let model_tags = (rule.code == unknown_to_model::RULE.code).then_some(&tags);
+        let options = CheckOptions { strictness, limits: rule.limits, vocabulary: None, model_tags };
         check(text, &options).diagnostics
     }
 

@@ -1,7 +1,7 @@
 //! From text to a spanned tree. Nothing fails here: every fault becomes a finding and reading goes on.
 //!
 //! quick-xml reads the events ([`walk`]). In front of it stands [`scan`], because a prompt's `>_<` is not markup, and
-//! behind it the [`recovery`]: end tags that do not match, elements that are never closed, tags without `>`.
+//! after it the [`recovery`]: end tags that do not match, elements that are never closed, tags without `>`.
 
 mod ends;
 mod recovery;

@@ -126,13 +126,57 @@ pub(crate) fn collapse(text: &str) -> Cow<'_, str> {
     Cow::Owned(collapsed)
 }
 
-/// The length of a list's mark at the beginning of a line: `- `, `• `, `1. `.
+/// `1、` or `一、` at the beginning of a line: the length of the number with its mark, and what follows.
+fn numbered_with_comma(line: &str) -> Option<(usize, &str)> {
+    let (number, behind) = line.split_once('、')?;
+    is_list_number(number).then(|| (line.len() - behind.len(), behind))
+}
+
+/// Whether a text is a number of one or two digits: `12`, `十二`.
+pub(crate) fn is_list_number(text: &str) -> bool {
+    const NUMERALS: &[char] = &['一', '二', '三', '四', '五', '六', '七', '八', '九', '十'];
+    let is_digit = |digit: char| digit.is_ascii_digit() || NUMERALS.contains(&digit);
+    (1..=2).contains(&text.chars().take(3).count()) && text.chars().all(is_digit)
+}
+
+/// The length of a list's mark at the beginning of a line: `- `, `• `, `1. `, `(1) `, `① `, `一、`, `- [x] `.
 pub(crate) fn list_mark(line: &str) -> usize {
+    let mark = plain_list_mark(line);
+    let behind = &line[mark..];
+    let is_box = mark > 0 && ["[ ] ", "[x] ", "[X] "].iter().any(|mark| behind.starts_with(mark));
+    let is_bare_box = line.starts_with(['☐', '☑', '✅', '✓', '✔', '→', '➤', '►', '⁃', '∙']);
+    match () {
+        () if is_box && behind.len() > 4 => mark + behind.len() - behind[4..].trim_start().len(),
+        () if mark == 0 && is_bare_box => {
+            let behind = line.trim_start_matches(|character: char| !character.is_whitespace());
+            if behind.trim().is_empty() { 0 } else { line.len() - behind.trim_start().len() }
+        }
+        () => mark,
+    }
+}
+
+fn plain_list_mark(line: &str) -> usize {
     let bullet = line.strip_prefix(['-', '*', '+', '•', '·', '・', '–', '—', '◦', '▪', '●', '‣']);
     if let Some(behind) = bullet {
         let blank = behind.len() - behind.trim_start().len();
         let is_mark = blank > 0 || !line.starts_with(['-', '*', '+']);
         return if is_mark && !behind.trim().is_empty() { line.len() - behind.len() + blank } else { 0 };
+    }
+    // `(1) `, `a) `, and numbers of one character or with `、`.
+    let (first, rest) = line.split_at(line.chars().next().map_or(0, char::len_utf8));
+    let is_circled = first.starts_with(|first: char| matches!(first, '①'..='⑳' | '⑴'..='⒇' | '❶'..='❿' | '➀'..='➓'));
+    if is_circled && !rest.trim().is_empty() {
+        return line.len() - rest.trim_start().len();
+    }
+    if let Some((number, behind)) = numbered_with_comma(line) {
+        return if behind.trim().is_empty() { 0 } else { number + behind.len() - behind.trim_start().len() };
+    }
+    let inside = line.strip_prefix(['(', '（']).and_then(|inside| inside.split_once([')', '）']));
+    let inside = inside
+        .filter(|(number, _)| (1..=2).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit()));
+    if let Some((_, behind)) = inside.filter(|(_, behind)| behind.starts_with([' ', '\t']) && !behind.trim().is_empty())
+    {
+        return line.len() - behind.trim_start().len();
     }
     let digits = line.bytes().take_while(u8::is_ascii_digit).count();
     let behind = line[digits..].strip_prefix(['.', ')', '、']).filter(|_| (1..=3).contains(&digits));

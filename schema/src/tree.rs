@@ -19,9 +19,7 @@ pub(crate) struct Tree<'t> {
 /// An element or a text.
 #[derive(Debug)]
 pub(crate) enum Node<'t> {
-    /// An element.
     Element(Element<'t>),
-    /// A text.
     Text(Text<'t>),
 }
 
@@ -38,22 +36,18 @@ pub(crate) struct Element<'t> {
     pub(crate) close: Option<EndTag>,
     /// Where the element ends.
     pub(crate) end: usize,
-    /// Its attributes.
     pub(crate) attributes: Vec<Attribute<'t>>,
     /// What stands inside.
     pub(crate) children: Vec<Node<'t>>,
 }
 
-/// An end tag.
 #[derive(Clone, Debug)]
 pub(crate) struct EndTag {
-    /// The tag.
     pub(crate) tag: Range<usize>,
     /// The name inside.
     pub(crate) name: Range<usize>,
 }
 
-/// An attribute.
 #[derive(Debug)]
 pub(crate) struct Attribute<'t> {
     /// The name, with its prefix.

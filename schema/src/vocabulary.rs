@@ -78,7 +78,7 @@ impl Vocabulary {
     }
 
     /// Reads a list as tag completion tools write them: `name,category,count,"alias,alias"`, with or without a line of
-    /// headings; the columns behind the name may be missing. Adult tags are recognised as far as their words tell, and
+    /// headings; the columns after the name may be missing. Adult tags are recognised as far as their words tell, and
     /// never suggested.
     ///
     /// # Errors
@@ -242,7 +242,7 @@ fn is_plain(tag: &str) -> bool {
 }
 
 /// Lower case, underscores for spaces, without the backslashes of `\(`.
-fn plain(tag: &str) -> String {
+pub(crate) fn plain(tag: &str) -> String {
     let mut spelling = String::with_capacity(tag.len());
     push_plain(tag, &mut spelling);
     spelling

@@ -216,7 +216,7 @@ fn is_quiet(tag: &str) -> bool {
     let is_plain = |character: char| match character {
         ';' | '|' | '/' => false,
         // Letters that nobody sees.
-        '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{17B4}' | '\u{17B5}' => false,
+        '\u{7F}' | '\u{115F}' | '\u{1160}' | '\u{3164}' | '\u{FFA0}' | '\u{17B4}' | '\u{17B5}' => false,
         other => other.is_ascii() || other.is_alphanumeric(),
     };
     tag.chars().all(is_plain)

@@ -30,10 +30,10 @@ fn every_kind_of_difference_is_noticed() {
         (
             "  TagList other = 12;",
             "  TagList other = 12;\n  TagList weather = 13;",
-            "GeneralTags: `weather` is no element",
+            "GeneralTags: `weather` is not an element",
         ),
-        ("  string caption = 3;", "  string caption = 3;\n  string title = 4;", "Prompt: `title` is no element"),
-        ("  TagList artists = 2;", "  TagList artist = 2;", "GeneralTags: `artist` is no element"),
+        ("  string caption = 3;", "  string caption = 3;\n  string title = 4;", "Prompt: `title` is not an element"),
+        ("  TagList artists = 2;", "  TagList artist = 2;", "GeneralTags: `artist` is not an element"),
         ("artists = 2;", "artists = 13;", "GeneralTags: `artists` has number 13, not 2"),
         ("  TagList count = 1;", "  TagList number = 1;", "GeneralTags: field 1 is `number`, not `count`"),
         ("repeated Character characters", "Character characters", "Prompt.characters: must be repeated"),
@@ -47,7 +47,7 @@ fn every_kind_of_difference_is_noticed() {
         ("What the character wears", "Required. What the character wears", "Character.clothing: is not required"),
         ("  Gender gender", "  string gender", "Character.gender: must be an enum"),
         ("  GENDER_OTHER = 3;", "", "Gender: `1other` is missing"),
-        ("  GENDER_OTHER = 3;", "  GENDER_OTHER = 3;\n  GENDER_ROBOT = 4;", "Gender: GENDER_ROBOT is no value"),
+        ("  GENDER_OTHER = 3;", "  GENDER_OTHER = 3;\n  GENDER_ROBOT = 4;", "Gender: GENDER_ROBOT is not a value"),
         ("GENDER_GIRL = 1", "GENDER_GIRL = 5", "Gender: GENDER_GIRL has number 5, not 1"),
         ("GENDER_BOY", "GENDER_1BOY", "Gender: `1boy` is missing"),
         ("repeated string tags", "string tags", "TagList.tags: must be repeated"),
@@ -159,7 +159,7 @@ impl Walk<'_> {
                 None => self.say(format!("{name}: field {} is `{}`, and there is none", index + 1, found.name())),
             }
             if expected.iter().all(|field| field.name != found.name()) {
-                self.say(format!("{name}: `{}` is no element", found.name()));
+                self.say(format!("{name}: `{}` is not an element", found.name()));
             }
         }
     }
@@ -220,7 +220,7 @@ impl Walk<'_> {
         self.seen.insert(found.full_name().to_owned());
         let name = found.name();
         let prefix = name.to_uppercase();
-        // A name that begins with a digit behind its prefix is not valid in C#.
+        // A name that begins with a digit after its prefix is not valid in C#.
         let constant = |value: &str| format!("{prefix}_{}", value.trim_start_matches(char::is_numeric).to_uppercase());
         let expected = std::iter::once("unspecified").chain(values.iter().copied());
         for (value, number) in expected.clone().zip(0..) {
@@ -234,7 +234,7 @@ impl Walk<'_> {
         }
         for found in found.values() {
             if expected.clone().all(|value| constant(value) != found.name()) {
-                self.say(format!("{name}: {} is no value", found.name()));
+                self.say(format!("{name}: {} is not a value", found.name()));
             }
         }
     }

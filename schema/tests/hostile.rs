@@ -135,7 +135,7 @@ fn bytes_that_are_no_text_are_refused() {
     assert_eq!((place.line, place.column), (2, 3));
     assert!(
         check_bytes(b"\xEF\xBB\xBF<caption>x</caption>", &CheckOptions::default()).is_valid(),
-        "a mark is no fault"
+        "a mark is not a fault"
     );
 }
 

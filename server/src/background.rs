@@ -1,4 +1,4 @@
-//! A server in a task of its own, for programs that embed one, and for tests.
+//! A server in its own task, for programs that embed one, and for tests.
 
 use std::net::SocketAddr;
 use std::panic;

@@ -11,7 +11,7 @@ use crate::store::StoreError;
 
 /// Why a call was refused or a job failed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum ServerError {
+pub(crate) enum ServerError {
     /// The request is wrong; every fault is listed.
     #[error("{}", summary(.0))]
     InvalidRequest(Vec<Violation>),
@@ -33,7 +33,6 @@ pub enum ServerError {
         /// Why.
         reason: String,
     },
-    /// The queue is full.
     #[error("{} waiting already; try again in {} s", count(*.waiting, "job"), .retry_after.as_secs_f32().ceil())]
     QueueFull {
         /// Jobs that wait.
@@ -46,16 +45,11 @@ pub enum ServerError {
     ImagesFull,
     /// As many streams are open as may.
     #[error("{} open already; read them to their end or drop them", count(*.limit, "stream"))]
-    TooManyStreams {
-        /// The limit.
-        limit: usize,
-    },
+    TooManyStreams { limit: usize },
     /// A client has as many jobs as it may.
     #[error("`{client}` has {} queued or running, as many as one client may; wait for one to end", count(*.jobs, "job"))]
     ClientJobs {
-        /// The client.
         client: String,
-        /// Its jobs.
         jobs: usize,
         /// When to try again.
         retry_after: Duration,
@@ -63,7 +57,6 @@ pub enum ServerError {
     /// A client asks too often.
     #[error("`{client}` asks for more than {} a minute; try again in {} s", count(*.rate as usize, "job"), .retry_after.as_secs_f32().ceil())]
     ClientRate {
-        /// The client.
         client: String,
         /// Jobs that it may ask for in a minute.
         rate: u32,
@@ -103,7 +96,6 @@ pub enum ServerError {
     NameTaken {
         /// The name.
         request_id: String,
-        /// Its job.
         job_id: String,
     },
     /// There is no such job.
@@ -112,7 +104,6 @@ pub enum ServerError {
     /// There is no such picture.
     #[error("job {job_id} has no picture {image_index}: {why}")]
     NoPicture {
-        /// The job.
         job_id: String,
         /// Which picture.
         image_index: u32,
@@ -129,7 +120,6 @@ pub enum ServerError {
         "event {asked} of job {job_id} is not there; the oldest that is kept is {oldest}, and {next} will come next"
     )]
     SequenceRange {
-        /// The job.
         job_id: String,
         /// What was asked for.
         asked: u64,
@@ -150,6 +140,9 @@ pub enum ServerError {
     /// A call on assets is refused. [`ServerError::Store`] and [`ServerError::InvalidRequest`] have the other reasons.
     #[error(transparent)]
     Asset(AssetError),
+    /// The job ended without a picture because it was cancelled.
+    #[error("the job was cancelled: {0}")]
+    Cancelled(&'static str),
     /// Jobs cannot be written down.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -169,7 +162,7 @@ pub enum ServerError {
 
 /// One fault of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
+pub(crate) struct Violation {
     /// The field, such as `sampling.steps`, or the place in the prompt, such as `character_2/appearance`.
     pub field: String,
     /// What is wrong, where, and how to fix it.
@@ -180,33 +173,33 @@ pub struct Violation {
 
 impl Violation {
     /// Something that has to be there is not.
-    pub const REQUIRED: &'static str = "required";
+    pub(crate) const REQUIRED: &'static str = "required";
     /// A number is out of its range.
-    pub const OUT_OF_RANGE: &'static str = "out-of-range";
-    /// A size is no multiple of what it must be.
-    pub const NOT_A_MULTIPLE: &'static str = "not-a-multiple";
+    pub(crate) const OUT_OF_RANGE: &'static str = "out-of-range";
+    /// A size is not a multiple of what it must be.
+    pub(crate) const NOT_A_MULTIPLE: &'static str = "not-a-multiple";
     /// An enumeration has no such value.
-    pub const UNKNOWN_VALUE: &'static str = "unknown-value";
+    pub(crate) const UNKNOWN_VALUE: &'static str = "unknown-value";
     /// A text is too long or holds what it may not.
-    pub const BAD_TEXT: &'static str = "bad-text";
+    pub(crate) const BAD_TEXT: &'static str = "bad-text";
     /// A value is there twice that may be there once.
-    pub const DUPLICATE: &'static str = "duplicate";
+    pub(crate) const DUPLICATE: &'static str = "duplicate";
     /// A file is not an image, or one that cannot be read.
-    pub const BAD_IMAGE: &'static str = "bad-image";
+    pub(crate) const BAD_IMAGE: &'static str = "bad-image";
     /// The model cannot do what is asked for.
-    pub const UNSUPPORTED: &'static str = "unsupported";
+    pub(crate) const UNSUPPORTED: &'static str = "unsupported";
     /// An adapter is not for the model.
-    pub const DOES_NOT_FIT: &'static str = "does-not-fit";
+    pub(crate) const DOES_NOT_FIT: &'static str = "does-not-fit";
     /// Two fields say different things.
-    pub const CONFLICT: &'static str = "conflict";
+    pub(crate) const CONFLICT: &'static str = "conflict";
 
     /// A fault of `field`.
-    pub fn new(field: impl Into<String>, reason: &'static str, description: impl Into<String>) -> Self {
+    pub(crate) fn new(field: impl Into<String>, reason: &'static str, description: impl Into<String>) -> Self {
         Self { field: field.into(), description: description.into(), reason }
     }
 
     /// A number of `field` that is not within its limit.
-    pub fn out_of_range<T: Display>(field: impl Into<String>, limit: &Limit<T>, given: T) -> Self {
+    pub(crate) fn out_of_range<T: Display>(field: impl Into<String>, limit: &Limit<T>, given: T) -> Self {
         Self::new(field, Self::OUT_OF_RANGE, format!("{given} is out of range; use {limit}"))
     }
 }
@@ -225,7 +218,7 @@ impl From<AssetError> for ServerError {
 
 impl ServerError {
     /// The error of a request with a single fault.
-    pub fn invalid(field: impl Into<String>, reason: &'static str, description: impl Into<String>) -> Self {
+    pub(crate) fn invalid(field: impl Into<String>, reason: &'static str, description: impl Into<String>) -> Self {
         Self::InvalidRequest(vec![Violation::new(field, reason, description)])
     }
 }

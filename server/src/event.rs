@@ -7,12 +7,13 @@ use sakuga_model_core::{PreviewMethod, Stage, StageProfile, StepReport};
 use sakuga_schema::Diagnostic;
 
 use crate::error::ServerError;
+use crate::estimate::JobMeasurements;
 use crate::gpu::DeviceSample;
 use crate::preview::PreviewFormat;
 
 /// One event of a job.
 #[derive(Clone, Debug)]
-pub struct Event {
+pub(crate) struct Event {
     /// Position in the job's events, from 0.
     pub sequence: u64,
     /// When it happened.
@@ -23,7 +24,7 @@ pub struct Event {
 
 /// What happened.
 #[derive(Clone, Debug)]
-pub enum EventBody {
+pub(crate) enum EventBody {
     /// The request has a job.
     Accepted {
         /// Findings about the prompt.
@@ -80,6 +81,8 @@ pub enum EventBody {
         images: Vec<FinishedImage>,
         /// Where the time went.
         timings: JobTimings,
+        /// What was measured, for estimates. It is stored with the job and not sent.
+        measured: Box<JobMeasurements>,
     },
     /// Terminal: what went wrong.
     Failed(ServerError),
@@ -94,7 +97,7 @@ pub enum EventBody {
 
 /// How an event is treated when its reader is slow, and when it may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventClass {
+pub(crate) enum EventClass {
     /// Never lost.
     State,
     /// Dropped for newer ones.
@@ -105,7 +108,7 @@ pub enum EventClass {
 
 impl EventBody {
     /// How this event is treated.
-    pub fn class(&self) -> EventClass {
+    pub(crate) fn class(&self) -> EventClass {
         match self {
             EventBody::Preview(_) | EventBody::GpuStats(_) => EventClass::Lossy,
             EventBody::Completed { .. } | EventBody::Failed(_) | EventBody::Cancelled { .. } => EventClass::Terminal,
@@ -123,7 +126,7 @@ impl EventBody {
 
 /// A look at what is being drawn.
 #[derive(Clone, Debug)]
-pub struct Preview {
+pub(crate) struct Preview {
     /// Which picture.
     pub image_index: u32,
     /// The step after which it was made.
@@ -142,10 +145,9 @@ pub struct Preview {
 
 /// One finished picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FinishedImage {
+pub(crate) struct FinishedImage {
     /// SHA-256 of the file.
     pub sha256: String,
-    /// SHA-256 of the pixels.
     pub pixels_sha256: String,
     /// Width in pixels.
     pub width_px: u32,
@@ -157,8 +159,7 @@ pub struct FinishedImage {
 
 /// Where a job's time went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct JobTimings {
-    /// In the queue.
+pub(crate) struct JobTimings {
     pub queued: Duration,
     /// The weights of the model to the device; `None`: they were there.
     pub load_model: Option<Duration>,
@@ -179,7 +180,7 @@ pub struct JobTimings {
 /// Why a job was cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum CancelReason {
+pub(crate) enum CancelReason {
     /// The stream was dropped.
     ClientGone = 1,
     /// A call asked for it.

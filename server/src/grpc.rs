@@ -1,4 +1,4 @@
 //! What gRPC leaves to this server to name: the domain of its reasons.
 
 /// `domain` of every `google.rpc.ErrorInfo` of this server; `proto/ERRORS.md` lists the reasons.
-pub const ERROR_DOMAIN: &str = "sakuga.dev";
+pub(crate) const ERROR_DOMAIN: &str = "sakuga.dev";

@@ -7,28 +7,34 @@ use uuid::Uuid;
 
 /// Identifies a job: a UUID of version 7, so ids sort by creation time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct JobId(Arc<str>);
+pub(crate) struct JobId(Arc<str>);
 
 impl JobId {
     /// A new unique id.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Uuid::now_v7().to_string().into())
     }
 
     /// The id with this text, which the store holds; not checked.
-    pub fn named(text: &str) -> Self {
+    pub(crate) fn named(text: &str) -> Self {
         Self(text.into())
     }
 
     /// The id that a client wrote, in capitals or not; `None` if the text is not a UUID with hyphens.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         // The parser accepts other lengths for forms without hyphens, with braces and with a prefix.
         let uuid = Uuid::try_parse(text).ok().filter(|_| text.len() == 36)?;
         Some(Self(uuid.to_string().into()))
     }
 
+    /// When an id was made, in milliseconds since 1970, if the text is one with a time.
+    pub(crate) fn milliseconds(text: &str) -> Option<i64> {
+        let (seconds, nanos) = Uuid::try_parse(text).ok()?.get_timestamp()?.to_unix();
+        i64::try_from(seconds).ok()?.checked_mul(1000)?.checked_add(i64::from(nanos / 1_000_000))
+    }
+
     /// The id as text, in lower case.
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -6,23 +6,23 @@
 //!    the message.
 //! 2. `jobs/create.rs` finds the job of a repeated call or admits the call, the cheap checks first: the client's rate in
 //!    `rate.rs`, then a place in the queue in `scheduler/reservation.rs`.
-//! 3. Only then `jobs/prepare.rs` finds the model in `models/catalog.rs` and the [`adapters`], and has the request checked:
-//!    `wire/from_proto.rs` and `wire/sampling.rs` turn it into a [`request::UncheckedRequest`], and `request/mod.rs` with
-//!    `request/faults.rs` into a [`request::Request`] with every default filled in, or into all of its faults. Bounds come from
+//! 3. Only then `jobs/prepare.rs` finds the model in `models/catalog.rs` and the `adapters`, and has the request checked:
+//!    `wire/from_proto.rs` and `wire/sampling.rs` turn it into a `request::UncheckedRequest`, and `request/mod.rs` with
+//!    `request/faults.rs` into a `request::Request` with every default filled in, or into all of its faults. Bounds come from
 //!    [`sakuga_model_core::limits`].
-//! 4. `jobs/record.rs` and the first events are committed by `store/writer.rs`; the request becomes a [`job::Job`] with a
+//! 4. `jobs/record.rs` and the first events are committed by `store/writer.rs`; the request becomes a `job::Job` with a
 //!    journal and waits in `scheduler/queue.rs`.
 //! 5. `scheduler/worker.rs`, on the one thread that owns the models, loads the job's model if it is not on the device, for
 //!    which `models/table.rs` says what is evicted. Then it passes the job's
 //!    [`GenerationSpec`](sakuga_model_core::GenerationSpec) to [`ImageModel::generate`](sakuga_model_core::ImageModel::generate),
 //!    through `metrics/engine.rs`. `engine/burn.rs` opens models, or `engine/scripted.rs` in tests.
-//! 6. `encoder/finish.rs` turns the pixels into files on a thread of its own (`picture.rs`), `encoder/sink.rs` puts them into
+//! 6. `encoder/finish.rs` turns the pixels into files on its own thread (`picture.rs`), `encoder/sink.rs` puts them into
 //!    `store/artifacts.rs`, and the terminal event is published.
 //!
 //! # The route of one event
 //!
 //! 1. `scheduler/job_monitor.rs` gets [`Progress`](sakuga_model_core::Progress) from the model; `encoder/` adds previews
-//!    (`preview.rs`) and pictures; `gpu/sampler.rs` adds samples of the device. Each becomes an [`event::EventBody`].
+//!    (`preview.rs`) and pictures; `gpu/sampler.rs` adds samples of the device. Each becomes an `event::EventBody`.
 //! 2. `journal/state.rs` numbers it and refuses what is out of order; `jobs/event_encoder.rs` with `wire/to_proto/` encodes
 //!    it, once for the store and all readers.
 //! 3. `store/writer.rs` writes it before a reader may see it, unless it is a preview or a sample, which a slow reader may miss.
@@ -30,23 +30,25 @@
 //!    `service/event_stream.rs`, from which `service/generation.rs` and `service/watch_stream.rs` send the same bytes to every
 //!    client. The pieces of pictures are read from the artifact store in `jobs/artifacts.rs` when they are sent.
 //!
-//! [`studio`] serves a page for browsers and the calls that it makes, on a port of its own.
-//! [`assets`] keeps the files of clients that requests refer to. [`models`] knows the models and where their weights are, and
-//! [`adapters`] the folder of adapters. [`app`] puts everything together, [`config`] reads the options. [`metrics`] counts,
-//! [`trace`] exports to a collector, [`telemetry`] keeps what was sampled during a job, and [`maintenance`]
-//! works on the data folder of a server that is stopped. Errors are [`error::ServerError`] until [`wire::status`] turns them
+//! `studio` serves a page for browsers and the calls that it makes, on its own port, and there `openai` serves OpenAI's images
+//! API: the calls of gRPC in another form.
+//! `estimate` says what jobs take, from measurements of those that were drawn.
+//! `assets` keeps the files of clients that requests refer to. `models` knows the models and where their weights are, and
+//! `adapters` the folder of adapters. `pull` downloads models. `app` puts everything together, [`config`] reads the options. `metrics` counts,
+//! `trace` exports to a collector, `telemetry` keeps what was sampled during a job, and [`maintenance`]
+//! works on the data folder of a server that is stopped. Errors are `error::ServerError` until `wire::status` turns them
 //! into gRPC statuses.
 //!
 //! # Invariants
 //!
-//! - Every accepted job has exactly one terminal event, and it is the last: a [`job::Job`] that is dropped without one
-//!   ends as failed, and a [`journal`] refuses events after it.
+//! - Every accepted job has exactly one terminal event, and it is the last: a `job::Job` that is dropped without one
+//!   ends as failed, and a `journal` refuses events after it.
 //! - What was acknowledged is not lost: a job is written before its caller gets the answer, and a state event before a
 //!   reader sees it. After a restart jobs that waited wait again, those that ran start again, and no sequence number is used
 //!   twice.
 //! - Nothing waits for a reader: a slow one misses previews and samples, and gaps in the sequence numbers show it.
-//! - [`engine`], [`models`] and [`scheduler`] name no type of the wire and no tensor. Only [`wire`], [`service`], [`jobs`] and
-//!   [`assets`] name types of the wire; [`app`] registers the services.
+//! - [`engine`], `models` and `scheduler` name no type of the wire and no tensor. Only `wire`, `service`, `openai`, `jobs` and
+//!   `assets` name types of the wire; `app` registers the services.
 //! - No file names a network or a text encoder of a model: those are lists in
 //!   [`ModelInfo`](sakuga_model_core::ModelInfo).
 //! - Without the feature `burn` the crate holds no tensor code, and all of its tests pass.
@@ -54,42 +56,45 @@
 
 #![forbid(unsafe_code)]
 
-pub mod adapters;
-pub mod app;
-pub mod assets;
+mod adapters;
+mod app;
+mod assets;
 pub mod auth;
-pub mod background;
+mod background;
 pub mod config;
-pub mod encoder;
+mod encoder;
 pub mod engine;
-pub mod error;
-pub mod event;
-pub mod gpu;
-pub mod grpc;
-pub mod job;
-pub mod job_id;
-pub mod jobs;
-pub mod journal;
-pub mod limits;
+mod error;
+mod estimate;
+mod event;
+mod gpu;
+mod grpc;
+mod job;
+mod job_id;
+mod jobs;
+mod journal;
+mod limits;
 pub mod log;
 pub mod maintenance;
-pub mod metrics;
-pub mod models;
-pub mod picture;
-pub mod preview;
-pub mod rate;
-pub mod request;
-pub mod retention;
-pub mod scheduler;
-pub mod service;
+mod metrics;
+mod models;
+mod openai;
+mod picture;
+mod preview;
+#[cfg(feature = "burn")]
+pub mod pull;
+mod rate;
+mod request;
+mod retention;
+mod scheduler;
+mod service;
 mod settings;
 pub mod store;
-pub mod studio;
-mod sync;
-pub mod telemetry;
-pub mod trace;
-pub mod transport;
-pub mod wire;
+mod studio;
+mod telemetry;
+mod trace;
+mod transport;
+mod wire;
 
 pub use app::{App, AppError};
 pub use background::BackgroundServer;

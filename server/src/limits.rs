@@ -69,6 +69,9 @@ impl Limits {
     pub const PROMPT_MESSAGE_BYTES_MAX: usize = 512 * 1024;
     /// Bytes of a message with a prompt and the files of two images.
     pub const IMAGES_MESSAGE_BYTES_MAX: usize = Self::PROMPT_MESSAGE_BYTES_MAX + 2 * limits::INLINE_BYTES.max;
+    /// Bytes of the body of a request over HTTP: a prompt whose every character may be escaped, and two files in base64.
+    pub const HTTP_BODY_BYTES_MAX: usize =
+        2 * Self::PROMPT_MESSAGE_BYTES_MAX + 2 * limits::INLINE_BYTES.max.div_ceil(3) * 4;
     /// Bytes of the decoded images of all jobs that have not ended.
     pub const HELD_IMAGE_BYTES_MAX: usize = 512 << 20;
     /// Bytes of any message from the server: as many as clients take by default.
@@ -162,6 +165,19 @@ mod tests {
                 assert!(stated.contains(&field), "{file} does not state the range of {field}: {stated:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_client_and_the_language_repeat_the_same_limits() {
+        let client = include_str!("../../client/src/import/settings.rs");
+        let steps = format!("const STEPS: RangeInclusive<u32> = {:?};", limits::STEPS.min..=limits::STEPS.max);
+        let guidance = Sampling::NUMBERS.iter().find(|number| number.name() == "guidance_scale").expect("it is listed");
+        let (min, max) = (guidance.limit.min, guidance.limit.max);
+        let guidance = format!("const GUIDANCE_SCALE: RangeInclusive<f64> = {:?};", min..=max);
+        for constant in [steps, guidance] {
+            assert!(client.contains(&constant), "{constant}");
+        }
+        assert_eq!(sakuga_schema::Limits::DEFAULT.max_bytes, limits::PROMPT_BYTES.max);
     }
 
     #[test]

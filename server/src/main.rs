@@ -30,6 +30,14 @@ fn main() -> ExitCode {
         };
     }
     let environment = |name: &str| std::env::var(name).ok();
+    #[cfg(feature = "burn")]
+    if std::env::args_os().nth(1).is_some_and(|word| word == sakuga_server::pull::command::NAME) {
+        return match sakuga_server::pull::command::run(std::env::args_os().skip(1), &environment) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(shown) => explain(&ConfigError::Flags(shown)),
+        };
+    }
     let config = match Loaded::load(std::env::args_os(), environment) {
         Ok(Loaded { effective: Some(effective), .. }) => return print(&effective),
         Ok(Loaded { config, .. }) => config,

@@ -1,29 +1,28 @@
-//! Finished pictures: PNG files that say of themselves how they were made, and their fingerprints.
+//! Encodes finished pictures, with text chunks that record how they were made.
 
-pub use sakuga_proto::digest::sha256_hex;
+pub(crate) use sakuga_proto::digest::sha256_hex;
 
 use sakuga_model_core::Rgb8;
 
 /// Keyword of the text chunk that holds the metadata as protobuf JSON.
-pub const METADATA_KEYWORD: &str = "sakuga";
+pub(crate) const METADATA_KEYWORD: &str = "sakuga";
 /// Keyword of the text chunk that people read; the PNG specification's own.
-pub const DESCRIPTION_KEYWORD: &str = "Description";
+pub(crate) const DESCRIPTION_KEYWORD: &str = "Description";
 
 /// Keyword of the text chunk that galleries read, in the form of AUTOMATIC1111's web UI.
-pub const PARAMETERS_KEYWORD: &str = "parameters";
+pub(crate) const PARAMETERS_KEYWORD: &str = "parameters";
 
 /// One international text chunk of a PNG file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TextChunk {
+pub(crate) struct TextChunk {
     /// Its keyword, 1 to 79 Latin-1 characters.
     pub keyword: &'static str,
-    /// Its text.
     pub text: String,
 }
 
 /// Why a picture could not be encoded.
 #[derive(Debug, thiserror::Error)]
-pub enum EncodeError {
+pub(crate) enum EncodeError {
     /// The pixels do not fit the size.
     #[error("a picture of {width_px}x{height_px} pixels came with {bytes} bytes")]
     Size {
@@ -47,7 +46,7 @@ pub enum EncodeError {
 /// # Errors
 ///
 /// [`EncodeError::Size`] if it has not.
-pub fn check_size(picture: &Rgb8) -> Result<(), EncodeError> {
+pub(crate) fn check_size(picture: &Rgb8) -> Result<(), EncodeError> {
     let expected = 3 * u128::from(picture.width_px) * u128::from(picture.height_px);
     if expected == picture.pixels.len() as u128 && expected > 0 {
         return Ok(());
@@ -61,7 +60,7 @@ pub fn check_size(picture: &Rgb8) -> Result<(), EncodeError> {
 /// # Errors
 ///
 /// What the encoder says.
-pub fn encode_png(picture: &Rgb8, texts: &[TextChunk]) -> Result<Vec<u8>, EncodeError> {
+pub(crate) fn encode_png(picture: &Rgb8, texts: &[TextChunk]) -> Result<Vec<u8>, EncodeError> {
     check_size(picture)?;
     let mut file = Vec::new();
     let mut info = png::Info::with_size(picture.width_px, picture.height_px);

@@ -20,11 +20,10 @@ const PREVIEW_BYTES_MAX: usize = 3 * 1024 * 1024;
 
 /// How previews are encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PreviewFormat {
+pub(crate) enum PreviewFormat {
     /// JPEG, quality 85.
     #[default]
     Jpeg,
-    /// PNG.
     Png,
     /// WebP, lossless.
     Webp,
@@ -32,7 +31,7 @@ pub enum PreviewFormat {
 
 /// What previews to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PreviewPolicy {
+pub(crate) struct PreviewPolicy {
     /// How they are made; `None` for no previews.
     pub method: Option<PreviewMethod>,
     /// How they are encoded.
@@ -47,10 +46,10 @@ pub struct PreviewPolicy {
 
 impl PreviewPolicy {
     /// The longer edge unless a request says otherwise, in pixels.
-    pub const MAX_EDGE_DEFAULT_PX: u32 = 512;
+    pub(crate) const MAX_EDGE_DEFAULT_PX: u32 = 512;
 
     /// How to draw previews after this step, if they are due. `last` is when each picture was drawn last.
-    pub fn due(&self, step: u32, last: Option<Instant>, now: Instant) -> Option<PreviewMethod> {
+    pub(crate) fn due(&self, step: u32, last: Option<Instant>, now: Instant) -> Option<PreviewMethod> {
         let is_turn = step.is_multiple_of(self.every_steps.max(1));
         let is_time = last.is_none_or(|last| now.duration_since(last) >= self.min_interval);
         self.method.filter(|_| is_turn && is_time)
@@ -59,7 +58,7 @@ impl PreviewPolicy {
 
 /// A preview, resized and encoded.
 #[derive(Clone, Debug)]
-pub struct EncodedPreview {
+pub(crate) struct EncodedPreview {
     /// Width in pixels.
     pub width_px: u32,
     /// Height in pixels.
@@ -73,7 +72,7 @@ pub struct EncodedPreview {
 /// # Errors
 ///
 /// What the encoder says.
-pub fn encode(picture: Rgb8, format: PreviewFormat, max_edge_px: u32) -> Result<EncodedPreview, EncodeError> {
+pub(crate) fn encode(picture: Rgb8, format: PreviewFormat, max_edge_px: u32) -> Result<EncodedPreview, EncodeError> {
     let mut picture = shrink(picture, max_edge_px)?;
     loop {
         let data = encode_file(&picture, format)?;

@@ -53,14 +53,14 @@ impl Rate {
 }
 
 /// A rate of one caller.
-pub struct RateLimiter<C: Clock = MonotonicClock> {
+pub(crate) struct RateLimiter<C: Clock = MonotonicClock> {
     rate: Rate,
     state: Governor<NotKeyed, InMemoryState, C, NoOpMiddleware<C::Instant>>,
 }
 
 impl RateLimiter {
     /// Nothing is used yet.
-    pub fn new(rate: Rate) -> Self {
+    pub(crate) fn new(rate: Rate) -> Self {
         Self::with_clock(rate, MonotonicClock)
     }
 }
@@ -70,8 +70,7 @@ impl<C: Clock> RateLimiter<C> {
         Self { rate, state: Governor::direct_with_clock(rate.quota(), clock) }
     }
 
-    /// The rate.
-    pub fn rate(&self) -> Rate {
+    pub(crate) fn rate(&self) -> Rate {
         self.rate
     }
 
@@ -80,7 +79,7 @@ impl<C: Clock> RateLimiter<C> {
     /// # Errors
     ///
     /// How long to wait until there is room for one; then nothing is counted.
-    pub fn take(&self) -> Result<(), Duration> {
+    pub(crate) fn take(&self) -> Result<(), Duration> {
         self.state.check().map_err(|until| until.wait_time_from(self.state.clock().now()))
     }
 }
@@ -90,14 +89,14 @@ type Slot = u16;
 
 /// One rate for each caller. The memory is bounded: there are 65 536 states, and a caller has the one that a secret hash
 /// of its name chooses. Two callers share a state with a probability of 1 in 65 536; neither can choose with whom.
-pub struct CallerRates<C: Clock = MonotonicClock> {
+pub(crate) struct CallerRates<C: Clock = MonotonicClock> {
     hasher: RandomState,
     state: Governor<Slot, HashMapStateStore<Slot>, C, NoOpMiddleware<C::Instant>>,
 }
 
 impl CallerRates {
     /// Nothing is used yet.
-    pub fn new(rate: Rate) -> Self {
+    pub(crate) fn new(rate: Rate) -> Self {
         Self::with_clock(rate, MonotonicClock)
     }
 }
@@ -112,7 +111,7 @@ impl<C: Clock> CallerRates<C> {
     /// # Errors
     ///
     /// How long to wait until there is room for one; then nothing is counted.
-    pub fn take(&self, caller: &str) -> Result<(), Duration> {
+    pub(crate) fn take(&self, caller: &str) -> Result<(), Duration> {
         let slot = (self.hasher.hash_one(caller) & u64::from(Slot::MAX)) as Slot;
         self.state.check_key(&slot).map_err(|until| until.wait_time_from(self.state.clock().now()))
     }

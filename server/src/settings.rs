@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args, Command};
 
 /// A bound that 0 turns off. clap reads a plain `Option` as an argument that may be missing, and this alias as a value.
-pub type Bound<T> = Option<T>;
+pub(crate) type Bound<T> = Option<T>;
 
 /// The settings of a group without any flag, variable or file.
 ///

@@ -16,8 +16,13 @@ use sakuga_proto::model::v1::{self as model, ModelState};
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_proto::system::v1::{ListModelsRequest, Model};
 use sakuga_server::config::{ConfiguredModel, EngineChoice, ModelsConfig};
-use sakuga_server::{App, BackgroundServer, Config};
+use sakuga_server::{App, Config};
 use tonic::transport::Channel;
+
+use crate::server::TestServer;
+
+#[path = "shared/server.rs"]
+mod server;
 
 const XML: &str = "<character_1>\n<n>rem</n>\n<gender>1girl</gender>\n<appearance>blue_hair</appearance>\n\
                    </character_1>\n\n<caption>A girl looks at the sea.</caption>\n";
@@ -67,29 +72,9 @@ fn started(events: &[GenerateEvent]) -> &Started {
     started.expect("the job started")
 }
 
-/// A server in this process, and a connection to it.
-struct Running {
-    channel: Channel,
-    background: BackgroundServer,
-}
-
-impl Running {
-    async fn start(config: Config) -> Self {
-        let background = App::build(config).await.unwrap_or_else(|error| panic!("{error}")).spawn();
-        let url = background.url().to_owned();
-        let channel = Channel::from_shared(url).expect("a URL").connect().await.expect("the server listens");
-        Self { channel, background }
-    }
-
-    async fn model(&self) -> Model {
-        let mut system = SystemServiceClient::new(self.channel.clone());
-        system.list_models(ListModelsRequest {}).await.expect("an answer").into_inner().models.remove(0)
-    }
-
-    async fn stop(self) {
-        drop(self.channel);
-        self.background.stop().await.expect("a clean end");
-    }
+async fn served_model(server: &TestServer) -> Model {
+    let mut system = SystemServiceClient::new(server.channel.clone());
+    system.list_models(ListModelsRequest {}).await.expect("an answer").into_inner().models.remove(0)
 }
 
 #[tokio::test]
@@ -97,12 +82,12 @@ async fn the_embedded_model_draws_the_same_picture_after_a_restart() {
     let cache = tempfile::tempdir().expect("a temporary folder");
     let mut drawn = Vec::new();
     for _ in 0..2 {
-        let server = Running::start(config(cache.path())).await;
+        let server = TestServer::start(config(cache.path())).await;
         let mut client = GenerationServiceClient::new(server.channel.clone());
         let events = draw(&mut client, 2, 5).await;
         let previews = events.iter().filter(|event| matches!(event.event, Some(Event::Preview(_)))).count();
         assert_eq!(previews, 4, "two pictures, two steps");
-        let model = server.model().await;
+        let model = served_model(&server).await;
         assert_eq!(started(&events).model_notice, model.notice);
         assert_eq!(model.notice.contains("random"), model.name.starts_with("random-"), "{model:?}");
         let both = pixels(&events);
@@ -120,8 +105,8 @@ async fn the_embedded_model_draws_the_same_picture_after_a_restart() {
 #[tokio::test]
 async fn the_embedded_model_begins_from_a_picture_of_its_own() {
     let cache = tempfile::tempdir().expect("a temporary folder");
-    let server = Running::start(config(cache.path())).await;
-    assert!(server.model().await.encodes_images);
+    let server = TestServer::start(config(cache.path())).await;
+    assert!(served_model(&server).await.encodes_images);
     let mut client = GenerationServiceClient::new(server.channel.clone());
     let mut drawn = async |request: GenerateRequest| {
         let events = events(&mut client, request).await;
@@ -181,7 +166,7 @@ async fn the_embedded_model_begins_from_a_picture_of_its_own() {
 #[tokio::test]
 async fn a_model_says_how_it_draws_unless_a_request_does() {
     let cache = tempfile::tempdir().expect("a temporary folder");
-    Running::start(config(cache.path())).await.stop().await;
+    TestServer::start(config(cache.path())).await.stop().await;
     let folder =
         std::fs::read_dir(cache.path()).expect("a folder").next().expect("the model").expect("readable").path();
     let index = folder.join("model_index.json");
@@ -200,9 +185,9 @@ async fn a_model_says_how_it_draws_unless_a_request_does() {
     }
     std::fs::write(&index, serde_json::Value::Object(keys).to_string()).expect("writable");
     let burn = ModelOptions { device: DeviceChoice::Cpu, model: Some(folder), ..ModelOptions::default() };
-    let server = Running::start(Config { models: EngineChoice::Burn(burn).into(), ..Config::default() }).await;
+    let server = TestServer::start(Config { models: EngineChoice::Burn(burn).into(), ..Config::default() }).await;
 
-    let model = server.model().await;
+    let model = served_model(&server).await;
     let stated = model.default_sampling.expect("defaults");
     assert_eq!((stated.solver.as_str(), stated.steps, stated.guidance_scale), ("midpoint", 3, 2.5));
     assert_eq!((stated.guidance_until, stated.guidance_renorm, stated.shift), (0.5, 1.0, 2.0));
@@ -238,7 +223,7 @@ async fn a_folder_that_is_no_model_is_named() {
     let burn =
         ModelOptions { device: DeviceChoice::Cpu, model: Some(empty.path().to_owned()), ..ModelOptions::default() };
     let error = App::build(Config { models: EngineChoice::Burn(burn).into(), ..Config::default() }).await.err();
-    let text = error.expect("an empty folder is no model").to_string();
+    let text = error.expect("an empty folder is not a model").to_string();
     assert!(text.contains(&empty.path().display().to_string()), "{text}");
     let burn = ModelOptions { device: DeviceChoice::Cuda(4000), ..ModelOptions::default() };
     let error = App::build(Config { models: EngineChoice::Burn(burn).into(), ..Config::default() }).await.err();
@@ -283,7 +268,7 @@ async fn two_models_take_turns_on_a_device_that_has_room_for_one() {
         (loads.count(), pixels(&events))
     };
 
-    let server = Running::start(two_models(cache.path(), None)).await;
+    let server = TestServer::start(two_models(cache.path(), None)).await;
     let mut client = GenerationServiceClient::new(server.channel.clone());
     let (loads, expected) = drawn_by(&mut client, "one").await;
     assert_eq!((loads, drawn_by(&mut client, "two").await), (0, (0, expected.clone())), "both are loaded");
@@ -292,7 +277,7 @@ async fn two_models_take_turns_on_a_device_that_has_room_for_one() {
     drop(client);
     server.stop().await;
 
-    let server = Running::start(two_models(cache.path(), Some(bytes))).await;
+    let server = TestServer::start(two_models(cache.path(), Some(bytes))).await;
     let mut client = GenerationServiceClient::new(server.channel.clone());
     for (model, loads) in [("one", 0), ("two", 1), ("two", 0), ("one", 1)] {
         assert_eq!(drawn_by(&mut client, model).await, (loads, expected.clone()), "{model}");
@@ -303,7 +288,7 @@ async fn two_models_take_turns_on_a_device_that_has_room_for_one() {
     server.stop().await;
 }
 
-async fn statuses(server: &Running) -> Vec<model::ModelStatus> {
+async fn statuses(server: &TestServer) -> Vec<model::ModelStatus> {
     let mut models = ModelServiceClient::new(server.channel.clone());
     models.list_models(model::ListModelsRequest {}).await.expect("an answer").into_inner().models
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use sakuga_client::{Client, ClientError, ConnectOptions, TlsOptions, Token};
 use sakuga_server::auth::token_file;
-use sakuga_server::transport::TlsFiles;
+use sakuga_server::config::TlsFiles;
 use sakuga_tests::job::follow;
 use sakuga_tests::server::{TestServer, scripted_config};
 use tonic::Code;

@@ -107,7 +107,7 @@ fn subcommands(source: &str) -> BTreeSet<String> {
         {
             let body: Vec<TokenTree> = body.stream().into_iter().collect();
             for (index, token) in body.iter().enumerate() {
-                // A variant stands first, behind a comma, or behind its attributes.
+                // A variant stands first, after a comma, or after its attributes.
                 let starts = index == 0
                     || matches!(&body[index - 1], TokenTree::Punct(comma) if comma.as_char() == ',')
                     || matches!(&body[index - 1], TokenTree::Group(group) if group.delimiter() == proc_macro2::Delimiter::Bracket);

@@ -8,7 +8,6 @@ use crate::tree;
 /// Compared byte for byte with a report whose pictures lie in a temporary folder.
 const GOLDEN: &str = "/golden/";
 
-/// Lines of the README.
 const README_LINES_MAX: usize = 150;
 
 /// The targets of a text's links, with their lines; links within code are left out.

@@ -8,15 +8,14 @@ use serde_json::Value;
 
 /// A library or a program of the workspace.
 #[derive(Debug)]
-pub struct Target {
-    /// Its package.
+pub(crate) struct Target {
     pub package: String,
     /// The file that it begins with, as a path in the repository.
     pub source: PathBuf,
 }
 
 /// Cargo's answer, without the network: what is needed here has been compiled.
-pub fn cargo(arguments: &[&str]) -> String {
+pub(crate) fn cargo(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
         .args(arguments)
         .args(["--offline"])
@@ -28,13 +27,13 @@ pub fn cargo(arguments: &[&str]) -> String {
 }
 
 /// `cargo metadata` of the workspace, without its dependencies.
-pub fn metadata() -> Value {
+pub(crate) fn metadata() -> Value {
     let printed = cargo(&["metadata", "--format-version", "1", "--no-deps"]);
     serde_json::from_str(&printed).expect("cargo metadata prints JSON")
 }
 
 /// Every library and program of the workspace.
-pub fn targets() -> Vec<Target> {
+pub(crate) fn targets() -> Vec<Target> {
     let metadata = metadata();
     let root = Path::new(metadata["workspace_root"].as_str().expect("a root")).to_owned();
     let mut targets = Vec::new();

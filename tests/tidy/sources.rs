@@ -75,7 +75,7 @@ impl<'a> Source<'a> {
         names.collect()
     }
 
-    /// Whether it names a message: anything of `sakuga_proto` but its helpers for values that are no messages.
+    /// Whether it names a message: anything of `sakuga_proto` but its helpers for values that are not messages.
     fn names_messages(&self) -> bool {
         let mut rest = self.tokens.as_slice();
         while let Some(place) =
@@ -91,6 +91,29 @@ impl<'a> Source<'a> {
         false
     }
 
+    /// The locks of `std` that the server imports. It has one kind: those of `parking_lot`, which no panic poisons.
+    fn other_locks(&self) -> Vec<String> {
+        if !self.path.starts_with("server/src/") {
+            return Vec::new();
+        }
+        let name = |token: &TokenTree| match token {
+            TokenTree::Ident(name) => name.to_string(),
+            _ => String::new(),
+        };
+        let mut findings = Vec::new();
+        for (at, window) in self.tokens.windows(5).enumerate() {
+            if ["use", "std", "", "", "sync"].iter().zip(window).any(|(expected, token)| name(token) != *expected) {
+                continue;
+            }
+            let is_end = |token: &&TokenTree| matches!(token, TokenTree::Punct(mark) if mark.as_char() == ';');
+            let path = self.tokens[at + 5..].iter().take_while(|token| !is_end(token));
+            let locks = path.map(name).filter(|name| ["Condvar", "Mutex", "RwLock"].contains(&name.as_str()));
+            findings
+                .extend(locks.take(1).map(|lock| format!("{}: imports {lock} of std; use parking_lot's", self.path)));
+        }
+        findings
+    }
+
     /// Within the server, the model is named by one adapter, and the wire's types only where they are converted.
     fn crossed_borders(&self) -> Vec<String> {
         let Some(within) = self.path.strip_prefix("server/src/") else { return Vec::new() };
@@ -100,18 +123,38 @@ impl<'a> Source<'a> {
             findings.push(format!("{}: names sakuga_model; only server/src/engine/burn.rs may", self.path));
         }
         // Stored jobs and assets are messages of the wire contract.
-        let converts = ["wire", "service", "jobs", "assets"].iter().any(|module| is_or_within(within, module));
+        let converts =
+            ["wire", "service", "openai", "jobs", "assets"].iter().any(|module| is_or_within(within, module));
         // The composition root registers the services, which are types of the wire.
         if self.names_messages() && !converts && !is_or_within(within, "app") {
-            findings
-                .push(format!("{}: names sakuga_proto; only server/src/wire, service, jobs and assets may", self.path));
+            findings.push(format!(
+                "{}: names sakuga_proto; only server/src/wire, service, openai, jobs and assets may",
+                self.path
+            ));
         }
         findings
     }
 }
 
 /// Networks and text encoders of models, as they are written in code and in texts. To the server they are names in lists.
-const NETWORKS: [&str; 7] = ["gemma", "jina", "next-dit", "nextdit", "next_dit", "autoencoder_kl", "autoencoderkl"];
+const NETWORKS: [&str; 16] = [
+    "gemma",
+    "jina",
+    "clip_text",
+    "cliptext",
+    "clip-l",
+    "clip_l",
+    "clip-g",
+    "next-dit",
+    "nextdit",
+    "next_dit",
+    "unet",
+    "u-net",
+    "controlnet",
+    "autoencoder_kl",
+    "autoencoderkl",
+    "tiny_decoder",
+];
 
 /// The networks that a file of the server names, in code, comments or texts.
 fn named_networks(path: &str, text: &str) -> Vec<String> {
@@ -177,6 +220,11 @@ fn the_server_keeps_its_borders() {
 }
 
 #[test]
+fn the_server_has_one_kind_of_lock() {
+    over_all(|source| source.other_locks());
+}
+
+#[test]
 fn the_server_names_no_network() {
     over_all(|source| named_networks(source.path, source.text));
 }
@@ -211,6 +259,15 @@ fn unfinished_code_is_found_in_code_alone() {
     let good =
         "// todo!()\nfn a() { let ignore = \"dbg!(1)\"; let todo = !true; b(ignore, todo) }\n/// #[ignore]\nstruct S;";
     assert!(Source::new("a.rs", good).unfinished().is_empty());
+}
+
+#[test]
+fn a_lock_of_std_is_found() {
+    let locks = |path, text| Source::new(path, text).other_locks().len();
+    assert_eq!(locks("server/src/a.rs", "use std::sync::{Arc, Mutex};"), 1);
+    assert_eq!(locks("server/src/a.rs", "use std::sync::Arc;\nuse std::sync::RwLock;"), 1);
+    assert_eq!(locks("server/src/a.rs", "use std::sync::Arc;\nuse parking_lot::Mutex;"), 0);
+    assert_eq!(locks("client/src/a.rs", "use std::sync::Mutex;"), 0);
 }
 
 #[test]

@@ -7,22 +7,21 @@ use sakuga_tidy::repository;
 
 /// One file of the repository.
 #[derive(Debug)]
-pub struct TrackedFile {
+pub(crate) struct TrackedFile {
     /// Its path in the repository, with `/`.
     pub path: String,
-    /// Its content.
     pub content: Vec<u8>,
 }
 
 impl TrackedFile {
-    /// Its text, unless it is no text.
-    pub fn text(&self) -> Option<&str> {
+    /// Its text, unless it is not text.
+    pub(crate) fn text(&self) -> Option<&str> {
         str::from_utf8(&self.content).ok()
     }
 }
 
-/// Every file, or `None`, with a message, where the tree is no checkout of git.
-pub fn files() -> Option<Vec<TrackedFile>> {
+/// Every file, or `None`, with a message, where the tree is not a checkout of git.
+pub(crate) fn files() -> Option<Vec<TrackedFile>> {
     let root = repository();
     let output = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])

@@ -50,7 +50,7 @@ def say(text):
 
 
 def prompt_of(file):
-    # What the server's encoders read of these files: the text without the line end behind it.
+    # What the server's encoders read of these files: the text without the line end after it.
     return (PROMPTS / file).read_text(encoding="utf-8").rstrip("\n")
 
 

@@ -146,7 +146,7 @@ def release():
 
 
 def comparable(group, value, dump):
-    """What counts of a result; for Gemma the tokens that are no padding, one a row."""
+    """What counts of a result; for Gemma the tokens that are not padding, one a row."""
     return value[dump["gemma_ids"] != GEMMA_PAD] if group == "gemma" else value
 
 

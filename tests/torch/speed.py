@@ -78,7 +78,7 @@ def in_modes(args, call, compile_parts):
         measured["eager"] = measure(call, args)
     if args.compile:
         for part in compile_parts:
-            # Every shape gets kernels of its own: the fastest without changing the model.
+            # Every shape gets its own kernels: the fastest without changing the model.
             part.compile(dynamic=False, mode=args.compile_mode)
         measured["compiled"] = measure(call, args)
     return measured

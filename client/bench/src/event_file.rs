@@ -18,7 +18,7 @@ pub fn parse(text: &str, command: String) -> Result<Record, BenchError> {
     let mut recorder = Recorder::default();
     let mut begun_unix_ms = None;
     for (index, line) in text.lines().enumerate() {
-        // A line also has the sizes of the bytes that it leaves out, which are no field of the event.
+        // A line also has the sizes of the bytes that it leaves out, which are not a field of the event.
         let event: GenerateEvent = json::from_str(line, UnknownFields::Ignore)
             .map_err(|error| BenchError::Event { line: index + 1, reason: error.to_string() })?;
         if let Some(time) = event.time {
@@ -35,7 +35,7 @@ pub fn parse(text: &str, command: String) -> Result<Record, BenchError> {
     };
     let model = recorder.resolved.as_ref().map(|request| request.model.clone()).unwrap_or_default();
     let system = System {
-        engine: "a server of sakuga".to_owned(),
+        engine: "sakuga-server".to_owned(),
         device: recorder.device.clone(),
         notice: recorder.notice.clone(),
         model: if model.is_empty() { "the default model".to_owned() } else { model },

@@ -111,12 +111,12 @@ impl Figures {
 }
 
 /// Times of the text encoders for texts of one kind, in milliseconds.
-pub fn text_ms(record: &Record, kind: TextKind) -> Option<Spread> {
+pub(crate) fn text_ms(record: &Record, kind: TextKind) -> Option<Spread> {
     Spread::of(record.texts.iter().filter(|text| text.kind == kind).filter_map(|text| reported(text.ms)))
 }
 
 /// The time from the start of the program to its readiness, in milliseconds.
-pub fn loading_ms(record: &Record) -> Option<f64> {
+pub(crate) fn loading_ms(record: &Record) -> Option<f64> {
     let begin = record.loading.iter().map(|phase| phase.begin_ms).reduce(f64::min)?;
     let end = record.loading.iter().map(|phase| phase.begin_ms + phase.duration_ms).reduce(f64::max)?;
     Some(end - begin)
@@ -210,7 +210,7 @@ mod tests {
         counted.stats = vec![sample(100.0, 0.0, 0, Some(1000.0)), sample(600.0, 0.0, 0, Some(1100.0))];
         assert_eq!(energy_joules(&counted), Some(400.0), "200 W for two seconds");
         counted.stats.pop();
-        assert_eq!(energy_joules(&counted), Some(600.0), "one reading of a counter is no difference");
+        assert_eq!(energy_joules(&counted), Some(600.0), "one reading of a counter is not a difference");
     }
 
     #[test]

@@ -6,13 +6,12 @@ use super::stats::{Spread, bytes_f64};
 /// Bytes of a MiB.
 const MIB: f64 = 1_048_576.0;
 
-/// The median: `117.5`.
-pub fn median(spread: Option<Spread>, unit: f64) -> String {
+pub(crate) fn median(spread: Option<Spread>, unit: f64) -> String {
     spread.map(|spread| number(spread.median / unit)).unwrap_or_default()
 }
 
 /// The median with its quartiles: `117.5 (116.4 to 119)`.
-pub fn quartiles(spread: Option<Spread>, unit: f64) -> String {
+pub(crate) fn quartiles(spread: Option<Spread>, unit: f64) -> String {
     let text = |spread: Spread| {
         let [low, median, high] =
             [spread.lower_quartile, spread.median, spread.upper_quartile].map(|value| number(value / unit));
@@ -22,23 +21,23 @@ pub fn quartiles(spread: Option<Spread>, unit: f64) -> String {
 }
 
 /// Mean and standard deviation: `98.2 ± 1.4`.
-pub fn mean(spread: Option<Spread>, unit: f64) -> String {
+pub(crate) fn mean(spread: Option<Spread>, unit: f64) -> String {
     let text = |spread: Spread| format!("{} ± {}", number(spread.mean / unit), number(spread.deviation / unit));
     spread.map(text).unwrap_or_default()
 }
 
 /// Bytes in MiB: `0`, `1.25`.
-pub fn mib(bytes: Option<u64>) -> String {
+pub(crate) fn mib(bytes: Option<u64>) -> String {
     bytes.map(|bytes| number(bytes_f64(bytes) / MIB)).unwrap_or_default()
 }
 
 /// A share in percent: `1.2 %`.
-pub fn percent(share: Option<f64>) -> String {
+pub(crate) fn percent(share: Option<f64>) -> String {
     share.map(|share| format!("{} %", number(share * 100.0))).unwrap_or_default()
 }
 
 /// How many times as much: `1.013`.
-pub fn ratio(ratio: Option<f64>) -> String {
+pub(crate) fn ratio(ratio: Option<f64>) -> String {
     ratio.map(|ratio| format!("{ratio:.3}")).unwrap_or_default()
 }
 

@@ -8,7 +8,7 @@ use super::chart::Chart;
 const STYLE: &str = include_str!("page.css");
 
 /// A page with this content.
-pub fn page(title: &str, content: &Markup) -> String {
+pub(crate) fn page(title: &str, content: &Markup) -> String {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -25,7 +25,7 @@ pub fn page(title: &str, content: &Markup) -> String {
 }
 
 /// A key figure: name, value with unit, and a remark.
-pub fn tile(name: &str, value: &str, unit: &str, remark: &str) -> Markup {
+pub(crate) fn tile(name: &str, value: &str, unit: &str, remark: &str) -> Markup {
     html! {
         @if !value.is_empty() {
             div.tile {
@@ -38,7 +38,7 @@ pub fn tile(name: &str, value: &str, unit: &str, remark: &str) -> Markup {
 }
 
 /// A chart with a caption. The chart is the output of plotters, which escapes its texts.
-pub fn figure(chart: &Chart, caption: &str) -> Markup {
+pub(crate) fn figure(chart: &Chart, caption: &str) -> Markup {
     html! {
         figure id=(chart.name) {
             (PreEscaped(chart.inline()))
@@ -48,7 +48,7 @@ pub fn figure(chart: &Chart, caption: &str) -> Markup {
 }
 
 /// When a run began: `2026-11-26T13:02:28Z`.
-pub fn time(unix_ms: u64) -> String {
+pub(crate) fn time(unix_ms: u64) -> String {
     let since = std::time::Duration::from_millis(unix_ms);
     let time = std::time::SystemTime::UNIX_EPOCH.checked_add(since);
     // The formatter fails beyond the year 9999, and a record can hold any number.

@@ -48,19 +48,19 @@ pub fn write(record: &Record, charts: &[Chart], pictures: &Pictures, others: &[R
         p.soft { (record.protocol) }
         p.soft { (engine(record)) }
         @if !system.notice.is_empty() { p.notice { (system.notice) } }
-        (tiles(&figures))
-        @if pictures.result.is_some() || !pictures.previews.is_empty() {
-            h2 { "Pictures" }
-            @if !pictures.previews.is_empty() { div.strip { @for preview in &pictures.previews { (shown(preview, "")) } } }
-            @if let Some(result) = &pictures.result { p { (shown(result, "picture")) } }
+        @if let Some(result) = &pictures.result { p { (shown(result, "picture")) } }
+        @if !pictures.previews.is_empty() {
+            p.soft { "Its previews, from the first to the last:" }
+            div.strip { @for preview in &pictures.previews { (shown(preview, "")) } }
         }
+        (tiles(&figures))
         h2 { "Cases" }
         p.soft { "Medians, with quartiles in parentheses." }
         (summary::times(record).to_html())
         @let device = summary::device(record);
         @if device.head.len() > 1 {
-            p.soft { "Means with the standard deviation, of the samples while steps are computed. Memory: maximum minus minimum, "
-                "over all measured pictures." }
+            p.soft { "Means with the standard deviation, of the samples while steps are computed. Range of memory: maximum "
+                "minus minimum over all measured pictures." }
             (device.to_html())
         }
         (others)
@@ -76,7 +76,7 @@ pub fn write(record: &Record, charts: &[Chart], pictures: &Pictures, others: &[R
         (not_reported(record, &figures))
         h2 { "Made by" }
         pre { (record.command) }
-        p.soft { (record.program) ", " (time(record.begun_unix_ms)) ". Every sample is in run.json." }
+        p.soft { (record.program) ", " (time(record.begun_unix_ms)) ". `sakuga bench --out FOLDER` writes every sample to run.json." }
     };
     Ok(page(&format!("{} on {}", system.model, system.device), &content))
 }
@@ -95,7 +95,10 @@ fn tiles(figures: &Figures) -> Markup {
     let quartiles = |spread: Option<super::stats::Spread>, unit: f64| {
         let text = |spread: super::stats::Spread| {
             let [low, high] = [spread.lower_quartile, spread.upper_quartile].map(|value| chart::number(value / unit));
-            format!("median of {}, quartiles {low} and {high}", spread.count)
+            match spread.count {
+                1 => "one value".to_owned(),
+                count => format!("median of {count}, quartiles {low} and {high}"),
+            }
         };
         spread.map(text).unwrap_or_default()
     };
@@ -106,12 +109,12 @@ fn tiles(figures: &Figures) -> Markup {
             (tile("one step", &format::median(step, 1.0), "ms", &quartiles(step, 1.0)))
             (tile("one picture", &format::median(figures.picture_ms, 1e3), "s", &quartiles(figures.picture_ms, 1e3)))
             (tile("busy", &format::mean(figures.utilization_percent, 1.0), "%", &samples.unwrap_or_default()))
-            (tile("memory moves", &format::mib(figures.memory_movement_bytes), "MiB", &match figures.memory_max_bytes {
+            (tile("range of memory in use", &format::mib(figures.memory_movement_bytes), "MiB", &match figures.memory_max_bytes {
                 Some(_) => format!("at most {} MiB in use", format::mib(figures.memory_max_bytes)),
                 None => String::new(),
             }))
             (tile("jitter of steps", &format::percent(step.and_then(|spread| spread.quartile_jitter())), "",
-                &format!("IQR/median; p99 is {} medians", format::ratio(tail))))
+                &format!("interquartile range / median; p99 is {} medians", format::ratio(tail))))
             (tile("energy of a picture", &format::median(figures.energy_joules, 1.0), "J",
                 &format!("at {} W", format::mean(figures.power_watts, 1.0))))
         }

@@ -14,7 +14,7 @@ use crate::format;
 /// # Errors
 ///
 /// Those of [`Chart::draw`].
-pub fn section(record: &Record, others: &[Record]) -> Result<Markup, BenchError> {
+pub(crate) fn section(record: &Record, others: &[Record]) -> Result<Markup, BenchError> {
     if others.is_empty() {
         return Ok(html! {});
     }
@@ -29,7 +29,7 @@ pub fn section(record: &Record, others: &[Record]) -> Result<Markup, BenchError>
             @if !differences.is_empty() {
                 p.notice { (name(other)) " has other settings: " (differences.join("; ")) "." }
             }
-            // Without the name that a chart has on a page of its own: there is one for each other run.
+            // Without the name that a chart has on its own page: there is one for each other run.
             figure { (PreEscaped(chart.inline())) }
         }
         @for other in others {

@@ -68,7 +68,7 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 }
 
 /// Largest minus smallest value; `None` without values.
-pub fn movement(values: impl IntoIterator<Item = u64>) -> Option<u64> {
+pub(crate) fn movement(values: impl IntoIterator<Item = u64>) -> Option<u64> {
     let mut values = values.into_iter();
     let first = values.next()?;
     let (low, high) = values.fold((first, first), |(low, high), value| (low.min(value), high.max(value)));
@@ -77,13 +77,13 @@ pub fn movement(values: impl IntoIterator<Item = u64>) -> Option<u64> {
 
 /// A count or a number of bytes, for arithmetic.
 #[expect(clippy::cast_precision_loss, reason = "figures of a measurement are shown with four digits at the most")]
-pub fn as_f64(count: usize) -> f64 {
+pub(crate) fn as_f64(count: usize) -> f64 {
     count as f64
 }
 
 /// Bytes, for arithmetic.
 #[expect(clippy::cast_precision_loss, reason = "figures of a measurement are shown with four digits at the most")]
-pub fn bytes_f64(bytes: u64) -> f64 {
+pub(crate) fn bytes_f64(bytes: u64) -> f64 {
     bytes as f64
 }
 

@@ -1,6 +1,6 @@
 //! Tables for the terminal and for pages.
 
-use comfy_table::{CellAlignment, presets};
+use comfy_table::{CellAlignment, ContentArrangement, presets};
 use maud::{Markup, html};
 
 /// A table: the first column names the rows, the others hold figures.
@@ -33,7 +33,10 @@ impl Table {
 
     /// The table for a terminal.
     pub fn to_text(&self, is_unicode: bool) -> String {
+        /// Columns of the terminal that a table may take; wider cells are wrapped.
+        const WIDTH: u16 = 100;
         let mut table = comfy_table::Table::new();
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
         table.load_style(if is_unicode { presets::UTF8_HORIZONTAL_ONLY } else { presets::ASCII_NO_BORDERS });
         table.set_header(&self.head);
         table.add_rows(&self.rows);
@@ -54,7 +57,7 @@ impl Table {
                         @for row in &self.rows {
                             tr {
                                 @for (column, cell) in row.iter().enumerate() {
-                                    @if column == 0 { th scope="row" { (cell) } } @else { td { (cell) } }
+                                    @if column == 0 { th scope="row" { (cell) } } @else { td { (unbroken(cell)) } }
                                 }
                             }
                         }
@@ -63,6 +66,11 @@ impl Table {
             }
         }
     }
+}
+
+/// A figure that stays on one line with its deviation, and quartiles with each other.
+fn unbroken(cell: &str) -> String {
+    cell.replace(" ± ", "\u{a0}±\u{a0}").replace(" to ", "\u{a0}to\u{a0}")
 }
 
 #[cfg(test)]
@@ -88,6 +96,22 @@ mod tests {
         let one = text.lines().find(|line| line.contains("<one>")).unwrap();
         let two = text.lines().find(|line| line.contains("two")).unwrap();
         assert_eq!((one.find('2'), one.ends_with('2')), (two.find('3'), true), "{text}");
+    }
+
+    #[test]
+    fn figures_of_a_page_break_before_their_quartiles_only() {
+        assert_eq!(unbroken("117.5 (116.4 to 119)"), "117.5 (116.4\u{a0}to\u{a0}119)");
+        assert_eq!(unbroken("97.3 ± 9"), "97.3\u{a0}±\u{a0}9");
+    }
+
+    #[test]
+    fn wide_tables_are_wrapped() {
+        let head: Vec<String> = (0..9).map(|column| format!("column {column} of many")).collect();
+        let head: Vec<&str> = head.iter().map(String::as_str).collect();
+        let mut table = Table::new(&head);
+        table.rows.push(vec!["117.5 (116.4 to 119)".to_owned(); 9]);
+        let text = table.to_text(true);
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 """Files on the server: uploaded across a cut connection, listed, fetched and deleted."""
 
 import asyncio
+import os
 import threading
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def test_a_picture_is_uploaded_listed_fetched_and_deleted(client: sakuga.Client,
         with pytest.raises(sakuga.RequestRefused) as refused:
             call(asset.sha256)
         assert refused.value.reason == "ASSET_NOT_FOUND"
+
+
+def test_only_regular_files_are_read(client: sakuga.Client, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (Path("/dev/zero"), pipe, tmp_path):
+        with pytest.raises(sakuga.RequestError, match="regular file"):
+            client.upload_asset(path)
 
 
 def test_what_is_no_picture_is_refused(client: sakuga.Client) -> None:

@@ -33,6 +33,21 @@ def test_a_kept_job_draws_what_generate_draws(client: sakuga.Client, two_girls: 
     assert client.artifact(job.id) == job.picture.data
 
 
+def test_an_estimate_creates_nothing(client: sakuga.Client, two_girls: str) -> None:
+    before = len(list(client.list_jobs()))
+    estimate = client.estimate(two_girls, steps=5, width=64, height=64, timeout=LIMIT_S)
+    assert estimate.fits and estimate.steps == 5 and estimate.tokens and estimate.memory_needed_bytes > 0
+    assert estimate.time.low.ToTimedelta() < estimate.time.expected.ToTimedelta() < estimate.time.high.ToTimedelta()
+    assert len(list(client.list_jobs())) == before
+    picture = client.generate(two_girls, seed=7, steps=5, width=64, height=64, deadline=LIMIT_S).picture
+    assert client.estimate(picture.request).learned_jobs >= 1
+    with pytest.raises(sakuga.RequestRefused) as refused:
+        client.estimate(two_girls, steps=999)
+    assert [violation.field for violation in refused.value.violations] == ["sampling.steps"]
+    with pytest.raises(sakuga.RequestError, match="change its fields"):
+        client.estimate(picture.request, steps=9)
+
+
 @pytest.mark.parametrize("cuts", [1, 5])
 def test_a_cut_connection_loses_nothing(scripted: Server, two_girls: str, cuts: int) -> None:
     with Proxy(scripted.address) as proxy, sakuga.Client(proxy.address) as client:
@@ -119,6 +134,14 @@ def test_jobs_are_listed_and_deleted(client: sakuga.Client) -> None:
     completed = job_service_pb2.JobFilter(states=[job_pb2.JOB_STATE_COMPLETED])
     listed = [job.job_id for job in client.list_jobs(completed)]
     assert [job_id for job_id in listed if job_id in ids] == ids[::-1]
+    labelled = client.label(ids[1], add=["favourite"])
+    assert list(labelled.labels) == ["favourite"]
+    for search in (job_service_pb2.JobFilter(labels=["favourite"]), job_service_pb2.JobFilter(text="LISTED-1 1girl")):
+        assert [job.job_id for job in client.list_jobs(search)] == [ids[1]]
+    assert not client.label(ids[1], remove=["favourite"]).labels
+    with pytest.raises(sakuga.RequestError, match="list"):
+        client.label(ids[1], add="favourite")
+    assert client.artifact(ids[1], max_edge=32).startswith(b"\xff\xd8\xff")
     client.delete(ids[0])
     with pytest.raises(sakuga.RequestRefused) as refused:
         client.job(ids[0])

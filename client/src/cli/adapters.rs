@@ -18,7 +18,7 @@ use super::{output, units};
 /// `--adapters`, a moment after they were copied there.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
-pub struct AdaptersArguments {
+pub(crate) struct AdaptersArguments {
     #[command(flatten)]
     server: ServerArguments,
 
@@ -28,7 +28,7 @@ pub struct AdaptersArguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &AdaptersArguments) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &AdaptersArguments) -> Result<Exit, Failure> {
     let listed = server::runtime()?.block_on(async {
         let client = arguments.server.connect().await?;
         answer(&client, client.models().list_adapters(ListAdaptersRequest {})).await

@@ -24,7 +24,7 @@ const SHORT_MIN: usize = 4;
 /// Requests name an asset by its SHA-256. An asset belongs to the token or certificate that uploaded it.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
-pub struct AssetsArguments {
+pub(crate) struct AssetsArguments {
     #[command(subcommand)]
     action: Action,
 }
@@ -90,7 +90,7 @@ struct DeleteArguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &AssetsArguments) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &AssetsArguments) -> Result<Exit, Failure> {
     let runtime = server::runtime()?;
     match &arguments.action {
         Action::Upload(arguments) => runtime.block_on(upload(arguments)),
@@ -133,7 +133,7 @@ async fn get(arguments: &GetArguments) -> Result<Exit, Failure> {
     output::check_writable(out)?;
     let client = arguments.server.connect().await?;
     let sha256 = resolve(&client, &arguments.sha256).await?;
-    // In a file of its own until it is whole.
+    // In its own file until it is whole.
     let unwritable = |error: std::io::Error| Failure::unwritable(out, error);
     let mut replacement = replace::Replacement::begin(out).map_err(unwritable)?;
     client.download_asset(&sha256, Resume::default(), replacement.file()).await.map_err(|error| failure(error, out))?;

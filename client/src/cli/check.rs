@@ -1,5 +1,6 @@
 //! Checking a prompt on this machine: the common part of `validate`, `fmt` and `generate`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -12,9 +13,16 @@ use super::render::Finding;
 /// The largest tag list that is read.
 const MAX_VOCABULARY_BYTES: u64 = 256 << 20;
 
+/// The file in the folder of a model that states its tags.
+const MODEL_VOCABULARY: &str = "vocabulary.json";
+/// The largest such file that is read.
+const MAX_MODEL_VOCABULARY_BYTES: u64 = 1 << 20;
+/// The most tags that it may hold, as for the server.
+const MAX_MODEL_TAGS: usize = 2048;
+
 /// How a prompt is read.
 #[derive(Debug, Args)]
-pub struct CheckArguments {
+pub(crate) struct CheckArguments {
     /// Accept only what the XSD accepts, instead of repairing what can be repaired without loss
     #[arg(long)]
     pub strict: bool,
@@ -27,8 +35,7 @@ pub struct CheckArguments {
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A prompt.
+pub(crate) enum Kind {
     Prompt,
     /// A negative prompt.
     Negative,
@@ -36,8 +43,7 @@ pub enum Kind {
 
 /// The outcome of a check, the same for both kinds.
 #[derive(Debug)]
-pub struct Outcome {
-    /// Whether it is valid.
+pub(crate) struct Outcome {
     pub is_valid: bool,
     /// The findings.
     pub diagnostics: Vec<Diagnostic>,
@@ -55,37 +61,45 @@ pub struct Outcome {
 
 impl Outcome {
     /// The findings for display.
-    pub fn findings(&self) -> Vec<Finding> {
+    pub(crate) fn findings(&self) -> Vec<Finding> {
         self.diagnostics.iter().map(Finding::from).collect()
     }
 }
 
 /// A checker with the options of the user.
 #[derive(Debug)]
-pub struct Checker {
+pub(crate) struct Checker {
     strictness: Strictness,
     vocabulary: Option<Vocabulary>,
+    /// The tags of the model by element.
+    model_tags: Option<BTreeMap<String, Vec<String>>>,
 }
 
 impl Checker {
     /// A checker with the tag list that the options name.
-    pub fn new(arguments: &CheckArguments) -> Result<Self, Failure> {
+    pub(crate) fn new(arguments: &CheckArguments) -> Result<Self, Failure> {
         let vocabulary = arguments.vocabulary.as_deref().map(read_vocabulary).transpose()?;
         let strictness = if arguments.strict { Strictness::Strict } else { Strictness::Lenient };
-        Ok(Self { strictness, vocabulary })
+        Ok(Self { strictness, vocabulary, model_tags: None })
+    }
+
+    /// Adds advice about tags that the model in a folder was not trained with.
+    pub(crate) fn for_model(self, folder: &Path) -> Result<Self, Failure> {
+        Ok(Self { model_tags: Some(read_model_tags(folder)?), ..self })
     }
 
     /// Checks an input.
-    pub fn check(&self, kind: Kind, input: &Input) -> Outcome {
+    pub(crate) fn check(&self, kind: Kind, input: &Input) -> Outcome {
         self.check_bytes(kind, &input.bytes)
     }
 
     /// Checks bytes; what is not UTF-8 is a finding.
-    pub fn check_bytes(&self, kind: Kind, bytes: &[u8]) -> Outcome {
+    pub(crate) fn check_bytes(&self, kind: Kind, bytes: &[u8]) -> Outcome {
         let options = CheckOptions {
             strictness: self.strictness,
             limits: Limits::default(),
             vocabulary: self.vocabulary.as_ref(),
+            model_tags: self.model_tags.as_ref(),
         };
         if let (Kind::Negative, Ok(text)) = (kind, std::str::from_utf8(bytes)) {
             let checked = sakuga_schema::check_negative(text, &options);
@@ -125,4 +139,21 @@ impl Checker {
 fn read_vocabulary(path: &Path) -> Result<Vocabulary, Failure> {
     let csv = input::read_file(path, MAX_VOCABULARY_BYTES)?;
     Vocabulary::from_csv(csv.as_slice()).map_err(|error| Failure::unreadable(path, error))
+}
+
+/// The part of the file that a check needs; the server reads all of it.
+#[derive(serde::Deserialize)]
+struct ModelVocabularyFile {
+    tags: BTreeMap<String, Vec<String>>,
+}
+
+fn read_model_tags(folder: &Path) -> Result<BTreeMap<String, Vec<String>>, Failure> {
+    let path = folder.join(MODEL_VOCABULARY);
+    let help = "name the folder of a model that states its tags, or leave out `--model`";
+    let text = input::read_file(&path, MAX_MODEL_VOCABULARY_BYTES).map_err(|failure| failure.with_help(help))?;
+    let file: ModelVocabularyFile = serde_json::from_slice(&text).map_err(|error| Failure::unreadable(&path, error))?;
+    if file.tags.values().map(Vec::len).sum::<usize>() > MAX_MODEL_TAGS {
+        return Err(Failure::unreadable(&path, format_args!("it has more than {MAX_MODEL_TAGS} tags")));
+    }
+    Ok(file.tags)
 }

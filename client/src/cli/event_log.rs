@@ -37,7 +37,7 @@ struct Data {
 
 /// A file of events. Clones write to the same file.
 #[derive(Clone, Debug)]
-pub struct EventLog {
+pub(crate) struct EventLog {
     state: Arc<Mutex<State>>,
 }
 
@@ -52,7 +52,7 @@ struct State {
 
 impl EventLog {
     /// Creates the file, or empties a regular one.
-    pub fn create(path: &Path) -> Result<Self, Failure> {
+    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
         output::create_parent(path)?;
         let file = replace::create(path).map_err(|error| Failure::unwritable(path, error))?;
         let state = State { writer: LineWriter::new(file), path: path.to_owned(), lines: 0, bytes: 0, error: None };
@@ -60,7 +60,7 @@ impl EventLog {
     }
 
     /// Writes an event. An error is kept for [`EventLog::check`].
-    pub fn record(&self, event: &GenerateEvent) {
+    pub(crate) fn record(&self, event: &GenerateEvent) {
         let mut state = self.lock();
         if state.error.is_some() {
             return;
@@ -79,13 +79,13 @@ impl EventLog {
     }
 
     /// Fails if an event could not be written.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
         let state = self.lock();
         state.error.as_ref().map_or(Ok(()), |error| Err(Failure::unwritable(&state.path, error)))
     }
 
     /// The path and the number of lines.
-    pub fn summary(&self) -> (PathBuf, u64) {
+    pub(crate) fn summary(&self) -> (PathBuf, u64) {
         let state = self.lock();
         (state.path.clone(), state.lines)
     }
@@ -96,7 +96,7 @@ impl EventLog {
 }
 
 /// An event as one line of JSON.
-pub fn to_line(event: &GenerateEvent) -> Result<String, String> {
+pub(crate) fn to_line(event: &GenerateEvent) -> Result<String, String> {
     let mut event = event.clone();
     let bytes = match &mut event.event {
         Some(Event::Preview(preview)) => Some(std::mem::take(&mut preview.data)),

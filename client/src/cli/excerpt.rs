@@ -19,19 +19,19 @@ const MAX_SPAN_LINES: usize = 6;
 /// Every character that could move the cursor, hide text or turn its direction is replaced by a visible one of as many
 /// bytes, so that offsets into the checked bytes stay offsets into the text that is shown.
 #[derive(Debug)]
-pub struct Excerpt {
+pub(crate) struct Excerpt {
     name: String,
     text: String,
 }
 
 impl Excerpt {
     /// The text of `bytes` and its name.
-    pub fn new(name: &str, bytes: &[u8]) -> Self {
+    pub(crate) fn new(name: &str, bytes: &[u8]) -> Self {
         Self { name: one_line(name), text: visible(bytes) }
     }
 
     /// The part of `span` to underline: on character boundaries, inside the text, and of a readable length.
-    pub fn clamp(&self, span: &Range<usize>) -> Range<usize> {
+    pub(crate) fn clamp(&self, span: &Range<usize>) -> Range<usize> {
         let start = self.floor(span.start);
         let mut end = self.floor(span.end.max(start));
         let marked = &self.text[start..end];
@@ -45,7 +45,7 @@ impl Excerpt {
     }
 
     /// Whether the lines of `span` are too long to be shown whole.
-    pub fn is_long(&self, span: &Range<usize>) -> bool {
+    pub(crate) fn is_long(&self, span: &Range<usize>) -> bool {
         let lines = self.lines_of(span);
         self.text[lines].split('\n').any(|line| line.len() > MAX_LINE_BYTES)
     }

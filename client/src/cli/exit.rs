@@ -22,7 +22,7 @@ pub enum Exit {
 }
 
 /// The table of the manual.
-pub const MANUAL: &str = "\
+pub(crate) const MANUAL: &str = "\
 Exit codes:
   0  done; for `validate`: the prompt is valid
   1  the prompt is not valid; for `fmt --check`: it is not in canonical form

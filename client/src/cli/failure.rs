@@ -11,7 +11,7 @@ use super::units;
 
 /// A message, facts that belong to it, and the exit code.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     exit: Exit,
     message: String,
     facts: Vec<String>,
@@ -21,60 +21,60 @@ pub struct Failure {
 
 impl Failure {
     /// A failure with a message that starts in lower case and has no full stop.
-    pub fn new(exit: Exit, message: impl Display) -> Self {
+    pub(crate) fn new(exit: Exit, message: impl Display) -> Self {
         Self { exit, message: message.to_string(), facts: Vec::new(), help: None, server_error: None }
     }
 
     /// An input that cannot be read.
-    pub fn unreadable(path: &Path, error: impl Display) -> Self {
+    pub(crate) fn unreadable(path: &Path, error: impl Display) -> Self {
         Self::new(Exit::Unreadable, format_args!("cannot read {}: {error}", path.display()))
     }
 
     /// An output that cannot be written.
-    pub fn unwritable(path: &Path, error: impl Display) -> Self {
+    pub(crate) fn unwritable(path: &Path, error: impl Display) -> Self {
         Self::new(Exit::Unwritable, format_args!("cannot write {}: {error}", path.display()))
     }
 
     /// A server that did not answer in time.
-    pub fn no_answer(address: &str, after: std::time::Duration) -> Self {
+    pub(crate) fn no_answer(address: &str, after: std::time::Duration) -> Self {
         let text = format!("the server at {address} did not answer within {}", units::duration(after));
         Self::new(Exit::Connection, text)
             .with_help("the program at this address may not be a Sakuga server, or the server is overloaded")
     }
 
     /// A message of the server that cannot be written as JSON.
-    pub fn not_json(error: impl Display) -> Self {
+    pub(crate) fn not_json(error: impl Display) -> Self {
         Self::new(Exit::Server, format_args!("the answer of the server cannot be written as JSON: {error}"))
     }
 
     /// Adds what to do.
-    pub fn with_help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// The exit code.
-    pub fn exit(&self) -> Exit {
+    pub(crate) fn exit(&self) -> Exit {
         self.exit
     }
 
     /// What went wrong, as one line that may hold text of a server or a file.
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
     /// Facts below the message, one a line.
-    pub fn facts(&self) -> &[String] {
+    pub(crate) fn facts(&self) -> &[String] {
         &self.facts
     }
 
     /// What to do.
-    pub fn help(&self) -> Option<&str> {
+    pub(crate) fn help(&self) -> Option<&str> {
         self.help.as_deref()
     }
 
     /// The failure as `--json` prints it.
-    pub fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         let mut object = json!({
             "status": if self.exit == Exit::Cancelled { "cancelled" } else { "failed" },
             "message": self.message,

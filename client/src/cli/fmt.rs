@@ -22,7 +22,7 @@ use super::terminal::{Stream, Terminal};
 /// file is reported as well, and left out.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
-pub struct FmtArguments {
+pub(crate) struct FmtArguments {
     /// The prompt; `-` for stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -48,7 +48,7 @@ pub struct FmtArguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &FmtArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &FmtArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let checker = Checker::new(&arguments.reading)?;
     let kind = if arguments.negative { Kind::Negative } else { Kind::Prompt };
     let input = input::read_prompt(&arguments.file, "fmt")?;
@@ -76,7 +76,7 @@ pub fn run(arguments: &FmtArguments, terminal: &Terminal) -> Result<Exit, Failur
             Exit::Invalid,
             format!("{name}: the file holds a negative prompt as well, which the canonical form has no place for"),
         )
-        .with_help("move the negative prompt to a file of its own, and give it to `sakuga generate` with --negative"));
+        .with_help("move the negative prompt to its own file, and give it to `sakuga generate` with --negative"));
     }
     let is_canonical = input.bytes == outcome.canonical.as_bytes();
     if arguments.check {
@@ -112,7 +112,7 @@ fn report(name: &str, bytes: &[u8], kind: Kind, outcome: &Outcome, terminal: &Te
     }
     if let Some(negative) = &outcome.negative {
         say(format_args!(
-            "note: the negative prompt is not a part of the canonical form; write it to a file of its own and give it to \
+            "note: the negative prompt is not a part of the canonical form; write it to its own file and give it to \
              `sakuga generate` with --negative:\n{}",
             lines(negative.trim_end())
         ));

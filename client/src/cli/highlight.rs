@@ -5,7 +5,7 @@ use console::Style;
 use sakuga_client::proto::text::lines;
 
 /// `xml` with its tags coloured, safe for a terminal.
-pub fn xml(xml: &str, style: &Style) -> String {
+pub(crate) fn xml(xml: &str, style: &Style) -> String {
     let tag_style = style.clone().cyan();
     let mut coloured = String::with_capacity(xml.len() * 2);
     let mut rest = xml;

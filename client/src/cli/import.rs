@@ -24,7 +24,7 @@ use super::units;
 /// For example: `sakuga import old.png --out request.json && sakuga generate --from request.json --out new.png`
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
-pub struct ImportArguments {
+pub(crate) struct ImportArguments {
     /// A PNG file, or a file with the settings as text or JSON; `-` for stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -35,7 +35,7 @@ pub struct ImportArguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &ImportArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &ImportArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let input = input::read_bytes(&arguments.file, MAX_FILE_BYTES as u64)?;
     let imported = import::import(&input.bytes).map_err(|error| Failure::unreadable(&arguments.file, error))?;
     let unreadable = |error: &dyn std::fmt::Display| Failure::unreadable(&arguments.file, error);

@@ -31,7 +31,7 @@ const SAMPLE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Prints version, device, limits, queue, loading times, compute paths, models, and one sample of the device.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
-pub struct InfoArguments {
+pub(crate) struct InfoArguments {
     #[command(flatten)]
     server: ServerArguments,
 
@@ -51,7 +51,7 @@ struct Info {
 }
 
 /// Runs the command.
-pub fn run(arguments: &InfoArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &InfoArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let info = server::runtime()?.block_on(ask(&arguments.server))?;
     if arguments.json {
         let unreadable = |error: json::JsonError| Failure::not_json(error);
@@ -144,6 +144,9 @@ fn describe(info: &Info, terminal: &Terminal) -> String {
             fact(&encoder.name, format!("reads {}", units::count(encoder.max_tokens as usize, "token")));
         }
         fact("size", size(model));
+        if let Some(vocabulary) = &model.vocabulary {
+            fact("trained with", models::trained_with(vocabulary));
+        }
         if let Some(sampling) = &model.default_sampling {
             fact("sampling", default_sampling(sampling));
         }

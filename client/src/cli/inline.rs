@@ -25,7 +25,7 @@ const ANSWER_KEYS_MAX: usize = 256;
 
 /// How a terminal displays a picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// iTerm2's: a file inside an escape sequence.
     Iterm,
     /// kitty's: PNG in pieces.
@@ -36,7 +36,7 @@ pub enum Protocol {
 
 impl Protocol {
     /// The protocol of the terminal, if there is one.
-    pub fn detect() -> Option<Self> {
+    pub(crate) fn detect() -> Option<Self> {
         if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
             return None;
         }
@@ -50,7 +50,7 @@ impl Protocol {
     }
 
     /// Shows the picture in a file, `columns` wide. One that cannot be decoded is skipped.
-    pub fn show(self, file: &[u8], columns: u32) {
+    pub(crate) fn show(self, file: &[u8], columns: u32) {
         let Some(shown) = decode(file).and_then(|picture| self.encode(&picture, columns)) else { return };
         let mut stdout = std::io::stdout().lock();
         // A closed terminal is noticed by the other output.
@@ -168,7 +168,7 @@ fn png(picture: &DynamicImage) -> Option<Vec<u8>> {
 }
 
 /// Decodes with bounds, since a server may send anything.
-pub fn decode(file: &[u8]) -> Option<DynamicImage> {
+pub(crate) fn decode(file: &[u8]) -> Option<DynamicImage> {
     let mut reader = ImageReader::new(Cursor::new(file)).with_guessed_format().ok()?;
     let mut limits = Limits::default();
     limits.max_image_width = Some(16_384);

@@ -16,7 +16,7 @@ const MAX_PICTURE_BYTES: u64 = 1 << 30;
 
 /// An input and its name.
 #[derive(Clone, Debug)]
-pub struct Input {
+pub(crate) struct Input {
     /// The path as it was given, or `stdin`.
     pub name: String,
     /// The file; `None` for stdin.
@@ -26,29 +26,28 @@ pub struct Input {
 }
 
 /// Reads the text of a prompt. `command` is the subcommand, for the hint where text was given instead of a file.
-pub fn read_prompt(path: &Path, command: &str) -> Result<Input, Failure> {
+pub(crate) fn read_prompt(path: &Path, command: &str) -> Result<Input, Failure> {
     read(path, MAX_PROMPT_BYTES, |text| format!("to give text instead of a file: echo {text} | sakuga {command} -"))
 }
 
 /// Reads the text of a negative prompt that an option names.
-pub fn read_negative(path: &Path) -> Result<Input, Failure> {
+pub(crate) fn read_negative(path: &Path) -> Result<Input, Failure> {
     read(path, MAX_PROMPT_BYTES, |text| {
         format!("to give text instead of a file: echo {text} | sakuga generate FILE --negative -")
     })
 }
 
-/// Reads a picture.
-pub fn read_picture(path: &Path) -> Result<Input, Failure> {
+pub(crate) fn read_picture(path: &Path) -> Result<Input, Failure> {
     read(path, MAX_PICTURE_BYTES, |_| String::new())
 }
 
 /// Reads a file or stdin, up to this size.
-pub fn read_bytes(path: &Path, max_bytes: u64) -> Result<Input, Failure> {
+pub(crate) fn read_bytes(path: &Path, max_bytes: u64) -> Result<Input, Failure> {
     read(path, max_bytes, |_| String::new())
 }
 
 /// Reads a file of at most this size.
-pub fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read_file(path: &Path, max_bytes: u64) -> Result<Vec<u8>, Failure> {
     read_bounded(path, max_bytes).map_err(|error| Failure::unreadable(path, error))
 }
 

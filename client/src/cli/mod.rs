@@ -1,8 +1,9 @@
 //! The commands and their common arguments. Each command returns its exit code or a failure.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{ColorChoice, CommandFactory, Parser, Subcommand};
+use clap::{ColorChoice, CommandFactory, FromArgMatches as _, Parser, Subcommand};
 use sakuga_client::proto::text::one_line;
 
 mod adapters;
@@ -10,7 +11,9 @@ mod assets;
 mod bench;
 mod check;
 mod clock;
+mod estimate;
 mod event_log;
+mod examples;
 mod excerpt;
 mod exit;
 mod failure;
@@ -45,8 +48,8 @@ use terminal::Terminal;
 
 /// Pictures from structured prompts: check a prompt, draw it, show the request in a picture.
 ///
-/// `validate`, `fmt`, `show`, `import`, `schema` and `completions` need no server; `generate`, `jobs`, `models`, `adapters`,
-/// `assets`, `top`, `info` and `bench` do.
+/// `validate`, `fmt`, `show`, `import`, `schema` and `completions` need no server; `generate`, `estimate`, `jobs`, `models`,
+/// `adapters`, `assets`, `top`, `info` and `bench` do.
 #[derive(Debug, Parser)]
 #[command(name = "sakuga", version, max_term_width = 110, after_long_help = exit::MANUAL)]
 struct Arguments {
@@ -63,6 +66,7 @@ enum Command {
     Validate(validate::ValidateArguments),
     Fmt(fmt::FmtArguments),
     Generate(Box<generate::GenerateArguments>),
+    Estimate(Box<estimate::EstimateArguments>),
     Show(show::ShowArguments),
     Import(import::ImportArguments),
     Info(info::InfoArguments),
@@ -74,8 +78,6 @@ enum Command {
     Bench(Box<bench::BenchArguments>),
     Schema(schema::SchemaArguments),
     /// Print a completion script for a shell
-    ///
-    /// For example: `sakuga completions bash > ~/.local/share/bash-completion/completions/sakuga`
     #[command(after_long_help = exit::MANUAL)]
     Completions {
         /// The shell.
@@ -85,15 +87,15 @@ enum Command {
 }
 
 /// Runs the command that the process was started with.
-pub fn run() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+pub(crate) fn run() -> ExitCode {
+    let arguments = match parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => {
             if error.exit_code() != 0 {
                 output::say(usage_message(&error).trim_end());
                 return Exit::Unreadable.into();
             }
-            // Help and version. A closed pipe is no error.
+            // Help and version. A closed pipe is not an error.
             let _ = error.print();
             return Exit::Ok.into();
         }
@@ -109,11 +111,18 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Parses a command line, with examples in the help of each command.
+fn parse(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Arguments, clap::Error> {
+    let mut command = examples::added(Arguments::command());
+    let mut matches = command.try_get_matches_from_mut(words)?;
+    Arguments::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
 /// The message of an error on the command line. It repeats arguments, such as the name of a file, so it comes from parsing
 /// them once more with everything invisible replaced.
 fn usage_message(error: &clap::Error) -> String {
     let visible = std::env::args_os().map(|argument| one_line(&argument.to_string_lossy()));
-    match Arguments::try_parse_from(visible) {
+    match parse(visible) {
         Err(visible) if visible.exit_code() != 0 => visible.render().to_string(),
         _ => one_line(&error.render().to_string()),
     }
@@ -125,6 +134,7 @@ impl Command {
             Self::Validate(arguments) => validate::run(&arguments, terminal),
             Self::Fmt(arguments) => fmt::run(&arguments, terminal),
             Self::Generate(arguments) => generate::run(&arguments, terminal),
+            Self::Estimate(arguments) => estimate::run(&arguments, terminal),
             Self::Show(arguments) => show::run(&arguments, terminal),
             Self::Import(arguments) => import::run(&arguments, terminal),
             Self::Info(arguments) => info::run(&arguments, terminal),

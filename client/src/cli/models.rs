@@ -7,6 +7,7 @@ use sakuga_client::proto::json;
 use sakuga_client::proto::model::v1::{
     ListModelsRequest, ListModelsResponse, LoadModelRequest, ModelState, ModelStatus, UnloadModelRequest,
 };
+use sakuga_client::proto::system::v1 as system;
 use sakuga_client::proto::text::one_line;
 
 use super::exit::{self, Exit};
@@ -14,13 +15,16 @@ use super::failure::Failure;
 use super::server::{self, ServerArguments, answer, answer_without_limit};
 use super::{clock, output, units};
 
+/// Most training sizes of a model that are shown.
+const SIZES_SHOWN_MAX: usize = 8;
+
 /// List the models of a server, load them and unload them
 ///
 /// A model that is not on the device is loaded for its next job. Loading and unloading need a token with the scope `admin`
 /// where the server requires one.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL, args_conflicts_with_subcommands = true)]
-pub struct ModelsArguments {
+pub(crate) struct ModelsArguments {
     #[command(subcommand)]
     action: Option<Action>,
 
@@ -63,7 +67,7 @@ struct OneArguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &ModelsArguments) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &ModelsArguments) -> Result<Exit, Failure> {
     let runtime = server::runtime()?;
     match arguments.action.as_ref() {
         None => list(&runtime, &arguments.list),
@@ -74,14 +78,18 @@ pub fn run(arguments: &ModelsArguments) -> Result<Exit, Failure> {
 }
 
 fn list(runtime: &tokio::runtime::Runtime, arguments: &ListArguments) -> Result<Exit, Failure> {
-    let models = runtime.block_on(async {
+    let (models, described) = runtime.block_on(async {
         let client = arguments.server.connect().await?;
-        answer(&client, client.models().list_models(ListModelsRequest {})).await
+        let models = answer(&client, client.models().list_models(ListModelsRequest {})).await?;
+        // A server that does not describe its models still lists them.
+        let described = answer(&client, client.system().list_models(system::ListModelsRequest {})).await;
+        let described = described.map(|listed| listed.models).unwrap_or_default();
+        Ok::<_, Failure>((models, described))
     })?;
     if arguments.json {
         output::print_json_text(&json::to_string(&models).map_err(Failure::not_json)?)?;
     } else {
-        output::print(table(&models))?;
+        output::print(table(&models) + &training_lines(&described))?;
     }
     Ok(Exit::Ok)
 }
@@ -130,6 +138,25 @@ fn table(listed: &ListModelsResponse) -> String {
     text
 }
 
+/// One line for each model that states what it was trained with.
+fn training_lines(models: &[system::Model]) -> String {
+    models.iter().fold(String::new(), |mut text, model| {
+        if let Some(vocabulary) = &model.vocabulary {
+            let _ = writeln!(text, "{} was trained with {}", one_line(&model.name), trained_with(vocabulary));
+        }
+        text
+    })
+}
+
+/// `156 tags, up to 4 characters, 256x256, 320x192`.
+pub(crate) fn trained_with(vocabulary: &system::ModelVocabulary) -> String {
+    let tags = vocabulary.elements.iter().map(|element| element.tags.len()).sum();
+    let sizes = vocabulary.sizes.iter().map(|size| format!("{}x{}", size.width, size.height)).take(SIZES_SHOWN_MAX);
+    let parts =
+        [units::count(tags, "tag"), format!("up to {}", units::count(vocabulary.max_characters as usize, "character"))];
+    parts.into_iter().chain(sizes).collect::<Vec<_>>().join(", ")
+}
+
 fn row(model: &ModelStatus) -> [String; 4] {
     let default = if model.is_default { " (default)" } else { "" };
     let mut rest = Vec::new();
@@ -147,7 +174,7 @@ fn row(model: &ModelStatus) -> [String; 4] {
 }
 
 /// Where the weights are, in a word or two.
-pub fn state(state: ModelState) -> &'static str {
+pub(crate) fn state(state: ModelState) -> &'static str {
     match state {
         ModelState::Unspecified => "unknown",
         ModelState::Unloaded => "unloaded",

@@ -22,13 +22,13 @@ static STDOUT_COLOURS: AtomicBool = AtomicBool::new(false);
 static STDERR_COLOURS: AtomicBool = AtomicBool::new(false);
 
 /// Lets colours pass where the terminal shows them.
-pub fn set_colours(terminal: &Terminal) {
+pub(crate) fn set_colours(terminal: &Terminal) {
     STDOUT_COLOURS.store(terminal.is_coloured(Stream::Stdout), Ordering::Relaxed);
     STDERR_COLOURS.store(terminal.is_coloured(Stream::Stderr), Ordering::Relaxed);
 }
 
 /// The text with every invisible character but line breaks, tabs and, if `colours` are on, colour sequences replaced.
-pub fn guard(text: &str, colours: bool) -> Cow<'_, str> {
+pub(crate) fn guard(text: &str, colours: bool) -> Cow<'_, str> {
     let is_bad = |character: char| is_invisible(character) && !matches!(character, '\n' | '\t');
     if !text.contains(is_bad) {
         return Cow::Borrowed(text);
@@ -57,18 +57,18 @@ fn colour_sequence(text: &str) -> Option<usize> {
     parameters[length..].starts_with('m').then_some("\u{1b}[".len() + length + 1)
 }
 
-/// Prints a result. A closed pipe, such as that of `head`, is no error.
-pub fn print(text: impl Display) -> Result<(), Failure> {
+/// Prints a result. A closed pipe, such as that of `head`, is not an error.
+pub(crate) fn print(text: impl Display) -> Result<(), Failure> {
     print_bytes(guard(&text.to_string(), STDOUT_COLOURS.load(Ordering::Relaxed)).as_bytes())
 }
 
 /// Prints a document that a program may read: exactly as it is, unless stdout is a terminal.
-pub fn print_document(text: &str) -> Result<(), Failure> {
+pub(crate) fn print_document(text: &str) -> Result<(), Failure> {
     if io::stdout().is_terminal() { print(text) } else { print_bytes(text.as_bytes()) }
 }
 
 /// Prints a result that is not text.
-pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -79,17 +79,17 @@ pub fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Prints one JSON value on a line.
-pub fn print_json(value: &Value) -> Result<(), Failure> {
+pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
     print_json_text(&value.to_string())
 }
 
 /// Prints JSON on a line.
-pub fn print_json_text(json: &str) -> Result<(), Failure> {
+pub(crate) fn print_json_text(json: &str) -> Result<(), Failure> {
     print_bytes(format!("{}\n", escape_json(json)).as_bytes())
 }
 
 /// The same JSON with every invisible character escaped. They occur within strings only.
-pub fn escape_json(json: &str) -> String {
+pub(crate) fn escape_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
         if is_invisible(character) {
@@ -105,13 +105,13 @@ pub fn escape_json(json: &str) -> String {
 }
 
 /// Prints to stderr. A closed stderr is ignored.
-pub fn say(line: impl Display) {
+pub(crate) fn say(line: impl Display) {
     let text = line.to_string();
     let _ = writeln!(io::stderr(), "{}", guard(&text, STDERR_COLOURS.load(Ordering::Relaxed)));
 }
 
 /// Prints a failure to stderr.
-pub fn say_failure(failure: &Failure, terminal: &Terminal) {
+pub(crate) fn say_failure(failure: &Failure, terminal: &Terminal) {
     let bold = terminal.error_style().bold();
     say(format_args!("{}: {}", bold.clone().red().apply_to("error"), one_line(failure.message())));
     for fact in failure.facts() {
@@ -123,23 +123,23 @@ pub fn say_failure(failure: &Failure, terminal: &Terminal) {
 }
 
 /// A path for printing.
-pub fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     one_line(&path.display().to_string())
 }
 
 /// Writes a file so that `path` names either what it named before or all of `bytes`.
-pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     replace::write(path, bytes).map_err(|error| Failure::unwritable(path, error))
 }
 
 /// Fails, before a long job, if its result cannot be written to `path`.
-pub fn check_writable(path: &Path) -> Result<(), Failure> {
+pub(crate) fn check_writable(path: &Path) -> Result<(), Failure> {
     create_parent(path)?;
     replace::check_writable(path).map_err(|error| Failure::unwritable(path, error))
 }
 
 /// Fails, before a job, if `path` has the extension of a picture format other than PNG, or cannot be written.
-pub fn check_picture(path: &Path) -> Result<(), Failure> {
+pub(crate) fn check_picture(path: &Path) -> Result<(), Failure> {
     const OTHERS: [&str; 12] =
         ["avif", "bmp", "gif", "heic", "jpe", "jpeg", "jpg", "jxl", "qoi", "tif", "tiff", "webp"];
     check_is_file(path, "--out")?;
@@ -152,8 +152,20 @@ pub fn check_picture(path: &Path) -> Result<(), Failure> {
     check_writable(path)
 }
 
+/// Fails if a smaller version of a picture cannot be written to `path`, or if its extension is not that of a JPEG.
+pub(crate) fn check_thumbnail(path: &Path) -> Result<(), Failure> {
+    check_is_file(path, "--out")?;
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_lowercase();
+    if !["", "jpg", "jpeg"].contains(&extension.as_str()) {
+        let jpeg = shown(&path.with_extension("jpg"));
+        return Err(Failure::new(Exit::Unreadable, format_args!("{}: --max-edge writes JPEG files", shown(path)))
+            .with_help(format!("write --out {jpeg}")));
+    }
+    check_writable(path)
+}
+
 /// Fails if `path` is `-`: a result is written to a file.
-pub fn check_is_file(path: &Path, option: &str) -> Result<(), Failure> {
+pub(crate) fn check_is_file(path: &Path, option: &str) -> Result<(), Failure> {
     if path == Path::new("-") {
         return Err(Failure::new(Exit::Unreadable, format_args!("{option} does not write to stdout"))
             .with_help(format!("name a file; {option} ./- is one named `-`")));
@@ -162,7 +174,7 @@ pub fn check_is_file(path: &Path, option: &str) -> Result<(), Failure> {
 }
 
 /// Fails if a result would replace another file of the same command: each pair is an option and its path.
-pub fn check_apart(results: &[(&str, &Path)], others: &[(&str, &Path)]) -> Result<(), Failure> {
+pub(crate) fn check_apart(results: &[(&str, &Path)], others: &[(&str, &Path)]) -> Result<(), Failure> {
     let place = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     for (index, (option, path)) in results.iter().enumerate() {
         let same = results[..index].iter().chain(others).find(|(_, other)| place(other) == place(path));
@@ -175,12 +187,12 @@ pub fn check_apart(results: &[(&str, &Path)], others: &[(&str, &Path)]) -> Resul
 }
 
 /// Creates the directory that `path` lies in.
-pub fn create_parent(path: &Path) -> Result<(), Failure> {
+pub(crate) fn create_parent(path: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(replace::parent_of(path)).map_err(|error| Failure::unwritable(path, error))
 }
 
 /// `out.png` and 1 to `out-1.png`.
-pub fn numbered(path: &Path, image_index: u32) -> PathBuf {
+pub(crate) fn numbered(path: &Path, image_index: u32) -> PathBuf {
     let mut name = path.file_stem().unwrap_or_default().to_owned();
     name.push(format!("-{image_index}"));
     if let Some(extension) = path.extension() {

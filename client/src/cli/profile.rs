@@ -8,11 +8,11 @@ use sakuga_client::proto::generation::v1::Profile;
 use sakuga_client::proto::text::one_line;
 use sakuga_client::stage_name;
 
-/// Operations of a stage that have a line of their own; the others share one.
+/// Operations of a stage that have their own line; the others share one.
 const LINES: usize = 8;
 
 /// The table; empty if there are no profiles.
-pub fn table(profiles: &[Profile]) -> String {
+pub(crate) fn table(profiles: &[Profile]) -> String {
     let mut rows = Vec::new();
     for profile in profiles {
         let stage = stage_name(profile.stage());

@@ -17,7 +17,7 @@ use sakuga_client::{Event, EventKind, stage_name};
 const STEP_LINES: u32 = 8;
 
 /// Shows a job while it runs.
-pub struct Progress {
+pub(crate) struct Progress {
     display: Display,
 }
 
@@ -29,7 +29,7 @@ enum Display {
 
 impl Progress {
     /// A display that suits the terminal.
-    pub fn new(is_quiet: bool, terminal: &Terminal) -> Self {
+    pub(crate) fn new(is_quiet: bool, terminal: &Terminal) -> Self {
         if is_quiet {
             return Self { display: Display::Nothing };
         }
@@ -56,7 +56,7 @@ impl Progress {
     }
 
     /// Prints a line that stays, above the bar.
-    pub fn note(&self, line: &str) {
+    pub(crate) fn note(&self, line: &str) {
         match &self.display {
             Display::Bars { group, .. } => {
                 let _ = group.println(line);
@@ -67,7 +67,7 @@ impl Progress {
     }
 
     /// Runs `print`, which writes to the terminal, while the bar is hidden.
-    pub fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
+    pub(crate) fn suspend<T>(&self, print: impl FnOnce() -> T) -> T {
         match &self.display {
             Display::Bars { group, .. } => group.suspend(print),
             Display::Lines { .. } | Display::Nothing => print(),
@@ -75,7 +75,7 @@ impl Progress {
     }
 
     /// Removes the bar.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         if let Display::Bars { group, bar, device, .. } = &self.display {
             bar.finish_and_clear();
             device.finish_and_clear();
@@ -83,8 +83,7 @@ impl Progress {
         }
     }
 
-    /// Shows an event.
-    pub fn show(&mut self, event: &Event) {
+    pub(crate) fn show(&mut self, event: &Event) {
         match &event.kind {
             EventKind::Accepted(_) => self.phase("accepted", ""),
             EventKind::Queued(queued) => self.queued(queued.position, queued.eta.and_then(time::duration)),
@@ -179,7 +178,7 @@ fn cut(text: &str, columns: usize) -> String {
 }
 
 /// `143 ms/step, 2.3 s left, guided`.
-pub fn step_line(step: &Step) -> String {
+pub(crate) fn step_line(step: &Step) -> String {
     let mut parts = vec![format!("{}/step", units::step_time(step.step_ms))];
     if let Some(eta) = step.eta.and_then(time::duration) {
         parts.push(format!("{} left", units::duration(eta)));
@@ -192,7 +191,7 @@ pub fn step_line(step: &Step) -> String {
 }
 
 /// `NVIDIA H100: 98 % busy, 21.3 of 79.6 GiB, 512 W, 61 °C, 1980 MHz`.
-pub fn device_line(stats: &GpuStats) -> String {
+pub(crate) fn device_line(stats: &GpuStats) -> String {
     let mut parts = Vec::new();
     let is_host = stats.source() == StatsSource::Host;
     if let Some(percent) = stats.utilization_percent {

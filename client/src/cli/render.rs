@@ -20,7 +20,7 @@ const MAX_EDIT_LABELS: usize = 4;
 
 /// One finding, of the checker in this program or of a server.
 #[derive(Clone, Debug)]
-pub struct Finding {
+pub(crate) struct Finding {
     code: String,
     severity: Severity,
     message: String,
@@ -57,23 +57,23 @@ impl From<&wire::Diagnostic> for Finding {
 
 impl Finding {
     /// How much it matters.
-    pub fn severity(&self) -> Severity {
+    pub(crate) fn severity(&self) -> Severity {
         self.severity
     }
 
     /// Whether a server made it in the negative prompt, whose paths begin with `negative`.
-    pub fn is_of_negative(&self) -> bool {
+    pub(crate) fn is_of_negative(&self) -> bool {
         self.path == "negative" || self.path.starts_with("negative/")
     }
 
     /// Whether it is the same rule at the same place.
-    pub fn is_same_as(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         self.code == other.code && self.span == other.span
     }
 }
 
 /// The findings with the lines they refer to, formatted for `stream`.
-pub fn findings(name: &str, bytes: &[u8], findings: &[Finding], terminal: &Terminal, stream: Stream) -> String {
+pub(crate) fn findings(name: &str, bytes: &[u8], findings: &[Finding], terminal: &Terminal, stream: Stream) -> String {
     let excerpt = Excerpt::new(name, bytes);
     let handler = handler(terminal, stream);
     let mut rendered = String::new();
@@ -97,7 +97,7 @@ pub fn findings(name: &str, bytes: &[u8], findings: &[Finding], terminal: &Termi
 }
 
 /// `2 errors, 1 warning, 3 pieces of advice`, `no findings`.
-pub fn tally(findings: &[Finding]) -> String {
+pub(crate) fn tally(findings: &[Finding]) -> String {
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let parts: Vec<String> =
         [(Severity::Error, "error", ""), (Severity::Warning, "warning", ""), (Severity::Advice, "piece", " of advice")]

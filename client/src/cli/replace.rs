@@ -11,14 +11,14 @@ use tempfile::{NamedTempFile, TempPath};
 /// # Errors
 ///
 /// [`ErrorKind::InvalidInput`] if `path` names anything but a regular file; what the file system reports.
-pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut replacement = Replacement::begin(path)?;
     replacement.file().write_all(bytes)?;
     replacement.finish()
 }
 
 /// A file that is written piece by piece and takes the place of `path` when it is whole. Dropped before that, it is removed.
-pub struct Replacement {
+pub(crate) struct Replacement {
     temporary: NamedTempFile,
     path: PathBuf,
 }
@@ -29,13 +29,13 @@ impl Replacement {
     /// # Errors
     ///
     /// Those of [`write()`].
-    pub fn begin(path: &Path) -> io::Result<Self> {
+    pub(crate) fn begin(path: &Path) -> io::Result<Self> {
         check(path)?;
         Ok(Self { temporary: temporary_near(path)?, path: path.to_owned() })
     }
 
     /// The file to write to.
-    pub fn file(&mut self) -> &mut File {
+    pub(crate) fn file(&mut self) -> &mut File {
         self.temporary.as_file_mut()
     }
 
@@ -44,7 +44,7 @@ impl Replacement {
     /// # Errors
     ///
     /// Those of [`write()`].
-    pub fn finish(self) -> io::Result<()> {
+    pub(crate) fn finish(self) -> io::Result<()> {
         self.temporary.as_file().sync_all()?;
         persist(self.temporary.into_temp_path(), &self.path)
     }
@@ -55,7 +55,7 @@ impl Replacement {
 /// # Errors
 ///
 /// Those of [`write()`].
-pub fn check_writable(path: &Path) -> io::Result<()> {
+pub(crate) fn check_writable(path: &Path) -> io::Result<()> {
     check(path)?;
     temporary_near(path).map(drop)
 }
@@ -65,7 +65,7 @@ pub fn check_writable(path: &Path) -> io::Result<()> {
 /// # Errors
 ///
 /// Those of [`write()`].
-pub fn create(path: &Path) -> io::Result<File> {
+pub(crate) fn create(path: &Path) -> io::Result<File> {
     check(path)?;
     let mut options = File::options();
     options.write(true).create(true).truncate(false);
@@ -83,7 +83,7 @@ pub fn create(path: &Path) -> io::Result<File> {
 }
 
 /// The directory that `path` lies in.
-pub fn parent_of(path: &Path) -> PathBuf {
+pub(crate) fn parent_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),

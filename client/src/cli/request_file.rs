@@ -12,7 +12,7 @@ use super::output;
 const MAX_BYTES: usize = 1 << 20;
 
 /// What to do with an input that is a request in JSON, as `sakuga import` writes it, and no prompt.
-pub fn hint(input: &Input) -> Option<String> {
+pub(crate) fn hint(input: &Input) -> Option<String> {
     let is_small = input.bytes.len() <= MAX_BYTES && input.bytes.trim_ascii_start().starts_with(b"{");
     let text = std::str::from_utf8(&input.bytes).ok().filter(|_| is_small)?;
     let request: GenerateRequest = json::from_str(text.trim(), UnknownFields::Refuse).ok()?;

@@ -11,7 +11,7 @@ use sakuga_schema::{Gender, TagList};
 use super::units;
 
 /// `1024x1024`, or `-` for a request whose size is not set.
-pub fn size(request: &GenerateRequest) -> String {
+pub(crate) fn size(request: &GenerateRequest) -> String {
     match (request.width, request.height) {
         (0, 0) => "-".to_owned(),
         (width, height) => format!("{width}x{height}"),
@@ -19,7 +19,7 @@ pub fn size(request: &GenerateRequest) -> String {
 }
 
 /// The image that pictures begin from, and whether it is a file that the record names by its hash.
-pub fn init(init: &InitImage) -> (String, bool) {
+pub(crate) fn init(init: &InitImage) -> (String, bool) {
     let (file, is_named) = source(init.image.as_ref());
     let mut parts = vec![format!("an image, {file}")];
     parts.extend(init.strength.map(|strength| format!("strength {strength}")));
@@ -37,7 +37,7 @@ pub fn init(init: &InitImage) -> (String, bool) {
 }
 
 /// What of an image is drawn again, and whether a file says so that the record names by its hash.
-pub fn mask(mask: &Mask) -> (String, bool) {
+pub(crate) fn mask(mask: &Mask) -> (String, bool) {
     let (file, is_named) = source(mask.image.as_ref());
     let mut parts = Vec::new();
     if mask.image.is_some() {
@@ -56,7 +56,7 @@ pub fn mask(mask: &Mask) -> (String, bool) {
 }
 
 /// `1.5 times as large by lanczos, strength 0.5 of 20 steps`.
-pub fn second_pass(second: &SecondPass) -> String {
+pub(crate) fn second_pass(second: &SecondPass) -> String {
     let upscaler = match second.upscaler() {
         Upscaler::LatentBilinear => "latent-bilinear",
         Upscaler::Unspecified | Upscaler::Lanczos => "lanczos",
@@ -75,7 +75,7 @@ fn source(source: Option<&ImageSource>) -> (String, bool) {
 }
 
 /// The prompt on one line of at most this many characters.
-pub fn prompt(request: &GenerateRequest, characters: usize) -> String {
+pub(crate) fn prompt(request: &GenerateRequest, characters: usize) -> String {
     let text = match &request.prompt {
         Some(Prompt::Xml(text)) => without_tags(text),
         Some(Prompt::Typed(prompt)) => typed(&prompt.into()),
@@ -85,7 +85,7 @@ pub fn prompt(request: &GenerateRequest, characters: usize) -> String {
 }
 
 /// A text on one line of at most this many characters.
-pub fn shortened(text: &str, characters: usize) -> String {
+pub(crate) fn shortened(text: &str, characters: usize) -> String {
     let text = one_line(text).split_whitespace().collect::<Vec<_>>().join(" ");
     if text.chars().count() <= characters {
         return text;

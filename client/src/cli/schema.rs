@@ -16,7 +16,7 @@ use super::output;
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
 #[group(multiple = false)]
-pub struct SchemaArguments {
+pub(crate) struct SchemaArguments {
     /// The XSD of the prompt language (this is the default)
     #[arg(long)]
     xsd: bool,
@@ -31,7 +31,7 @@ pub struct SchemaArguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &SchemaArguments) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &SchemaArguments) -> Result<Exit, Failure> {
     if arguments.descriptor {
         if std::io::stdout().is_terminal() {
             return Err(Failure::new(Exit::Unreadable, "the descriptor set is binary and stdout is a terminal")

@@ -20,7 +20,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The server of a command.
 #[derive(Debug, Args)]
-pub struct ServerArguments {
+pub(crate) struct ServerArguments {
     /// The server: `https://host:port`, `http://host:port`, `host:port`, or `host` for port 50051
     #[arg(long, value_name = "URL", env = "SAKUGA_SERVER", default_value = DEFAULT_ADDRESS)]
     server: String,
@@ -45,7 +45,7 @@ pub struct ServerArguments {
 
 impl ServerArguments {
     /// Connects as the arguments and the environment say.
-    pub async fn connect(&self) -> Result<Client, Failure> {
+    pub(crate) async fn connect(&self) -> Result<Client, Failure> {
         let read = |path: &PathBuf| input::read_file(path, MAX_PEM_BYTES);
         let identity = match (&self.cert, &self.key) {
             (Some(cert), Some(key)) => Some((read(cert)?, read(key)?)),
@@ -61,7 +61,7 @@ impl ServerArguments {
         let (text, origin) = match &self.token_file {
             Some(path) => {
                 let bytes = input::read_file(path, MAX_TOKEN_BYTES)?;
-                // Text that is not UTF-8 is no token, which `Token::new` reports.
+                // Text that is not UTF-8 is not a token, which `Token::new` reports.
                 (String::from_utf8_lossy(&bytes).into_owned(), path.as_path())
             }
             None => match std::env::var(VARIABLE) {
@@ -74,7 +74,7 @@ impl ServerArguments {
 }
 
 /// The answer of a call, within a time limit.
-pub async fn answer<T>(
+pub(crate) async fn answer<T>(
     client: &Client,
     call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 ) -> Result<T, Failure> {
@@ -85,7 +85,7 @@ pub async fn answer<T>(
 }
 
 /// The answer of a call that may take as long as it needs. A connection that is lost ends it.
-pub async fn answer_without_limit<T>(
+pub(crate) async fn answer_without_limit<T>(
     client: &Client,
     call: impl Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 ) -> Result<T, Failure> {
@@ -93,7 +93,7 @@ pub async fn answer_without_limit<T>(
 }
 
 /// A runtime for one command, with two threads, so that the connection is served while pictures are written.
-pub fn runtime() -> Result<Runtime, Failure> {
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

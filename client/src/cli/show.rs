@@ -27,7 +27,7 @@ use sakuga_client::proto::text::one_line;
 /// --from` draws the picture again.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
-pub struct ShowArguments {
+pub(crate) struct ShowArguments {
     /// A PNG file that Sakuga made; `-` for stdin
     #[arg(value_name = "FILE.png")]
     file: PathBuf,
@@ -39,7 +39,7 @@ pub struct ShowArguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &ShowArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &ShowArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let input = input::read_picture(&arguments.file)?;
     let record = picture::read_record(&input.bytes).map_err(|error| Failure::unreadable(&arguments.file, error))?;
     let sha256 = sha256_hex(&input.bytes);

@@ -2,16 +2,14 @@
 
 /// Width and height in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    /// Width.
+pub(crate) struct Size {
     pub width_px: u32,
-    /// Height.
     pub height_px: u32,
 }
 
 impl Size {
     /// Parses `1024x1536`. Both edges are multiples of 16.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("write width and height in pixels, such as `1024x1536`, not `{text}`");
         let (width, height) = text.split_once(['x', 'X', '×']).ok_or_else(wrong)?;
         let edge = |edge: &str| edge.trim().parse::<u32>().map_err(|_| wrong());

@@ -10,20 +10,19 @@ const MAX_WIDTH: usize = 120;
 
 /// The streams of this process.
 #[derive(Clone, Copy, Debug)]
-pub struct Terminal {
+pub(crate) struct Terminal {
     stdout_is_coloured: bool,
     stderr_is_coloured: bool,
     /// Whether box-drawing characters are shown as such.
     pub is_unicode: bool,
     /// Columns to fill.
     pub width: usize,
-    /// Whether stderr is a terminal.
     pub stderr_is_watched: bool,
 }
 
 impl Terminal {
     /// The streams of this process, with the user's choice of colours.
-    pub fn new(color: ColorChoice) -> Self {
+    pub(crate) fn new(color: ColorChoice) -> Self {
         let stdout_is_watched = std::io::stdout().is_terminal();
         let stderr_is_watched = std::io::stderr().is_terminal();
         let is_coloured = |is_watched: bool| match color {
@@ -44,17 +43,17 @@ impl Terminal {
     }
 
     /// A style for stdout.
-    pub fn style(&self) -> Style {
+    pub(crate) fn style(&self) -> Style {
         Style::new().force_styling(self.stdout_is_coloured)
     }
 
     /// A style for stderr.
-    pub fn error_style(&self) -> Style {
+    pub(crate) fn error_style(&self) -> Style {
         Style::new().force_styling(self.stderr_is_coloured)
     }
 
     /// Whether a stream shows colours.
-    pub fn is_coloured(&self, stream: Stream) -> bool {
+    pub(crate) fn is_coloured(&self, stream: Stream) -> bool {
         match stream {
             Stream::Stdout => self.stdout_is_coloured,
             Stream::Stderr => self.stderr_is_coloured,
@@ -64,7 +63,7 @@ impl Terminal {
 
 /// Where a text goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stream {
+pub(crate) enum Stream {
     /// Results.
     Stdout,
     /// Progress and messages.

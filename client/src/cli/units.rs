@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-pub use sakuga_client::proto::text::count;
+pub(crate) use sakuga_client::proto::text::count;
 
 /// `0.4 s`, `42 s`, `3 min 20 s`, `2 h 5 min`.
-pub fn duration(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
     if seconds < 0.001 {
         return "0 s".to_owned();
@@ -25,13 +25,13 @@ pub fn duration(duration: Duration) -> String {
 }
 
 /// `143 ms`, `2.31 s`: time of one step.
-pub fn step_time(milliseconds: f32) -> String {
+pub(crate) fn step_time(milliseconds: f32) -> String {
     if milliseconds < 1000.0 { format!("{milliseconds:.0} ms") } else { format!("{:.2} s", milliseconds / 1000.0) }
 }
 
 /// `512 B`, `3.4 KiB`, `1.3 MiB`, `79.6 GiB`.
 #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
-pub fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} B");

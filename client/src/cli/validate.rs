@@ -40,7 +40,7 @@ An input that cannot be read at all gives one diagnostic with the code `unreadab
 /// a system prompt before it.
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
-pub struct ValidateArguments {
+pub(crate) struct ValidateArguments {
     /// The prompt; `-` for stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
@@ -53,13 +53,21 @@ pub struct ValidateArguments {
     #[arg(long)]
     negative: bool,
 
+    /// Folder of the model that the prompt is for: with its `vocabulary.json`, tags that it was not trained with are named
+    #[arg(long, value_name = "FOLDER", conflicts_with = "negative")]
+    model: Option<PathBuf>,
+
     #[command(flatten)]
     check: CheckArguments,
 }
 
 /// Runs the command.
-pub fn run(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &ValidateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let prepared = Checker::new(&arguments.check)
+        .and_then(|checker| match &arguments.model {
+            Some(folder) => checker.for_model(folder),
+            None => Ok(checker),
+        })
         .and_then(|checker| Ok((checker, input::read_prompt(&arguments.file, "validate")?)));
     let (checker, input) = match prepared {
         Ok(prepared) => prepared,

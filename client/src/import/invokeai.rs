@@ -11,7 +11,7 @@ pub(super) fn read(metadata: &str) -> Result<Settings, ImportError> {
     let value: Value =
         serde_json::from_str(metadata).map_err(|error| ImportError::unreadable(Program::InvokeAi, error))?;
     let Value::Object(object) = &value else {
-        return Err(ImportError::unreadable(Program::InvokeAi, "it is no JSON object"));
+        return Err(ImportError::unreadable(Program::InvokeAi, "it is not a JSON object"));
     };
     match object.get("image").and_then(Value::as_object) {
         Some(image) => Ok(before_version_3(object, image)),

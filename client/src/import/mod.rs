@@ -187,7 +187,7 @@ fn from_plain(text: &str, place: &'static str) -> Result<Imported, ImportError> 
 
 fn from_json(text: &str) -> Result<Imported, ImportError> {
     let Ok(Value::Object(object)) = serde_json::from_str::<Value>(text) else {
-        return Err(ImportError::NothingFound("the JSON file, which is no JSON object"));
+        return Err(ImportError::NothingFound("the JSON file, which is not a JSON object"));
     };
     let has = |key: &str| object.contains_key(key);
     let read: Result<(Program, Settings), ImportError> = if has("positive_prompt") || has("model_weights") {
@@ -198,7 +198,7 @@ fn from_json(text: &str) -> Result<Imported, ImportError> {
         comfyui::read(text).map(|settings| (Program::ComfyUi, settings))
     } else {
         let request = json::from_str(text, UnknownFields::Refuse)
-            .map_err(|_| ImportError::NothingFound("the JSON file, which is no request of Sakuga either"))?;
+            .map_err(|_| ImportError::NothingFound("the JSON file, which is not a request of Sakuga either"))?;
         return Ok(Imported { program: Program::Sakuga, request, left_out: Vec::new() });
     };
     read.map(|(program, settings)| settings.into_imported(program))

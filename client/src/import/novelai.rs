@@ -47,7 +47,7 @@ pub(super) fn read(comment: &str) -> Result<Settings, ImportError> {
     let value: Value =
         serde_json::from_str(comment).map_err(|error| ImportError::unreadable(Program::NovelAi, error))?;
     let Value::Object(object) = &value else {
-        return Err(ImportError::unreadable(Program::NovelAi, "it is no JSON object"));
+        return Err(ImportError::unreadable(Program::NovelAi, "it is not a JSON object"));
     };
     let mut settings = Settings {
         prompt: text(object.get("prompt")).to_owned(),

@@ -1,6 +1,6 @@
 //! The text chunks of a PNG file, without its pixels.
 //!
-//! The `png` crate reads texts behind the pixels only after decoding these, which a file of a few kilobytes can make cost
+//! The `png` crate reads the texts that follow the pixels only after decoding these, which a file of a few kilobytes can make cost
 //! seconds; here chunks are skipped by their length.
 
 use super::{ImportError, MAX_TEXT_BYTES};

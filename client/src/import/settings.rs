@@ -1,5 +1,7 @@
 //! [`Settings`]: what all programs say in other words, and the request that it becomes.
 
+use std::ops::RangeInclusive;
+
 use sakuga_proto::generation::v1::generate_request::{Negative, Prompt};
 use sakuga_proto::generation::v1::{GenerateRequest, Sampling, Solver};
 use sakuga_schema::{Character, NegativePrompt, TagList};
@@ -9,6 +11,10 @@ use super::{Imported, LeftOut, Program, reason, tags};
 
 /// The longest value that is repeated in [`LeftOut::value`], in characters.
 const LONGEST_VALUE: usize = 120;
+/// What the API takes as steps. The client knows no table of limits; a test of `server/src/limits.rs` compares these two.
+const STEPS: RangeInclusive<u32> = 1..=200;
+/// What the API takes as guidance scale.
+const GUIDANCE_SCALE: RangeInclusive<f64> = 1.0..=30.0;
 
 /// The settings of a picture in the terms of most programs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -123,16 +129,16 @@ impl Settings {
     fn sampling(&mut self) -> Option<Sampling> {
         let mut sampling = Sampling::default();
         if let Some(steps) = self.steps.filter(|steps| *steps > 0) {
-            sampling.steps = steps.min(200);
-            if steps > 200 {
-                self.leave_out("steps", steps, "200 is the most");
+            sampling.steps = steps.min(*STEPS.end());
+            if sampling.steps != steps {
+                self.leave_out("steps", steps, "reduced to the most that the API takes");
             }
         }
         if let Some(scale) = self.guidance_scale.filter(|scale| scale.is_finite()) {
-            let within = scale.clamp(1.0, 30.0);
+            let within = scale.clamp(*GUIDANCE_SCALE.start(), *GUIDANCE_SCALE.end());
             sampling.guidance_scale = Some(within as f32);
             if within != scale {
-                self.leave_out("guidance", scale, "moved into the range from 1 to 30");
+                self.leave_out("guidance", scale, "moved into the range of the API");
             }
         }
         if let Some(sampler) = self.sampler.take() {

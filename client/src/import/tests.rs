@@ -251,7 +251,7 @@ fn what_holds_no_settings_is_refused_by_name() {
     let message = |file: &[u8]| import(file).expect_err("no settings").to_string();
     assert!(message(&png_with(&[("Comment", "hello")])).contains("no settings"));
     assert!(message(b"a fox in the snow").contains("no settings"));
-    assert!(message(b"{\"a\": 1}").contains("no request of Sakuga"));
+    assert!(message(b"{\"a\": 1}").contains("not a request of Sakuga"));
     assert!(message(b"\xff\xd8\xff\xe0").contains("neither a PNG file nor text"));
     assert!(message(b"\x89PNG\r\n\x1a\n\0\0\xff\xfftEXt").contains("longer than the file"));
 }

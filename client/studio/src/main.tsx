@@ -13,5 +13,6 @@ import "./style/screens.css";
 
 const root = document.getElementById("studio");
 if (root) {
+  root.replaceChildren();
   render(() => <App />, root);
 }

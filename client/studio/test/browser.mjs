@@ -36,7 +36,7 @@ export async function begin() {
   const made = await run(["token", "new", "--name", "artist", "--scope", "generate"]);
   writeFileSync(join(folder, "tokens"), made.stderr);
   return {
-    studio: await serve(["--scripted-step-ms", "60", "--data-dir", join(folder, "data")]),
+    studio: await serve(["--scripted-step-ms", "60", "--max-images", "16", "--data-dir", join(folder, "data")]),
     secured: await serve(["--tokens", join(folder, "tokens"), "--data-dir", "memory"]),
     token: made.stdout.trim(),
   };
@@ -159,6 +159,42 @@ export async function draw(page, steps) {
     await page.getByRole("spinbutton", { name: "Steps" }).blur();
   }
   await page.getByRole("button", { name: /^Draw( about .*)?$/ }).click();
+}
+
+/** Draws without the page, and waits for the end: the messages are written by hand, field by field. */
+export function createJob(page, { prompt, steps, width, height, images = 1 }) {
+  return page.evaluate(
+    async ({ prompt, steps, width, height, images }) => {
+      const number = (value) => (value < 128 ? [value] : [(value & 127) | 128, ...number(value >> 7)]);
+      const field = (at, bytes) => [...number((at << 3) | 2), ...number(bytes.length), ...bytes];
+      const text = (value) => [...new TextEncoder().encode(value)];
+      const call = async (method, message) => {
+        const frame = new Uint8Array([0, ...new Uint8Array(new Uint32Array([message.length]).buffer).reverse(), ...message]);
+        const headers = { "content-type": "application/grpc-web+proto", "x-grpc-web": "1" };
+        const path = `/sakuga.generation.v1.JobService/${method}`;
+        const answer = await fetch(path, { method: "POST", headers, body: frame });
+        return new TextDecoder("latin1").decode(await answer.arrayBuffer());
+      };
+      const request = [
+        ...field(2, text(`<caption>${prompt}</caption>`)),
+        // `sampling.steps`, width, height and images.
+        ...[...field(9, [0x10, ...number(steps)]), 0x50, ...number(width), 0x58, ...number(height), 0x60, ...number(images)],
+      ];
+      const [job] = /[0-9a-f]{8}-[0-9a-f-]{27}/.exec(await call("CreateJob", field(1, request)));
+      // The stream of its events ends with the job.
+      await call("WatchJob", field(1, text(job)));
+    },
+    { prompt, steps, width, height, images },
+  );
+}
+
+/** Bytes that the scripts of the page hold. */
+export async function heap(page) {
+  const session = await page.context().newCDPSession(page);
+  await session.send("HeapProfiler.collectGarbage");
+  const { usedSize } = await session.send("Runtime.getHeapUsage");
+  await session.detach();
+  return usedSize;
 }
 
 /** The first finished picture in the middle. */

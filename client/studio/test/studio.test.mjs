@@ -253,7 +253,8 @@ test("the history shows, searches, draws again and deletes", async (t) => {
   await draw(page, 5);
   await finished(page).waitFor();
   await page.getByRole("link", { name: "History" }).click();
-  await page.getByLabel("Search prompts and models").fill("lighthouse");
+  await page.getByLabel("Search prompts, labels and models").fill("lighthouse");
+  await page.waitForFunction(() => document.querySelectorAll(".tile").length === 1);
   await page.locator(".tile img").first().waitFor();
   assert.equal(await page.locator(".tile").count(), 1);
   await page.locator(".tile .open").first().click();

@@ -93,7 +93,7 @@ fn hostile_input_is_diagnosed() {
     let nested = format!("{}{}", "<a>".repeat(20_000), "</a>".repeat(20_000));
     let bomb = "<!DOCTYPE p [<!ENTITY a \"aaaa\"><!ENTITY b \"&a;&a;\">]><caption>&b;</caption>";
     let inputs: [(&[u8], &str); 6] = [
-        (b"\xff\xfe\x00<", "bytes that are no UTF-8"),
+        (b"\xff\xfe\x00<", "bytes that are not UTF-8"),
         (b"<caption>a\0b</caption>", "a NUL"),
         (nested.as_bytes(), "deep nesting"),
         (bomb.as_bytes(), "entities"),
@@ -150,4 +150,18 @@ fn a_request_in_json_is_recognised() {
     std::fs::write(directory.path().join("request.json"), r#"{"xml": "1girl", "seed": "7"}"#).unwrap();
     let run = run(directory.path(), &["validate", "request.json"], b"");
     run.expect(0).says("it is a request in JSON; draw it with `sakuga generate --from request.json`");
+}
+
+#[test]
+fn tags_that_the_model_was_not_trained_with_are_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let text = b"<character_1><n></n><gender>1girl</gender><appearance>teal_hair, blue_hair</appearance></character_1>";
+    std::fs::write(folder.path().join("vocabulary.json"), r#"{"tags": {"appearance": ["blue_hair"]}}"#).unwrap();
+    validate(text, &["--model", path]).expect(0).says("advice[unknown-to-model]").says("teal_hair").says("`blue_hair`");
+    assert!(!validate(text, &[]).expect(0).stdout.contains("unknown-to-model"), "no model was named");
+    std::fs::write(folder.path().join("vocabulary.json"), r#"{"tags": 3}"#).unwrap();
+    validate(text, &["--model", path]).expect(2);
+    std::fs::remove_file(folder.path().join("vocabulary.json")).unwrap();
+    validate(text, &["--model", path]).expect(2);
 }

@@ -9,7 +9,8 @@ use sakuga_client::proto::asset::v1::asset_service_server::{AssetService, AssetS
 use sakuga_client::proto::asset::v1::upload_asset_request::Part;
 use sakuga_client::proto::asset::v1::{
     Asset, AssetKind, DeleteAssetRequest, DeleteAssetResponse, GetAssetRequest, GetAssetResponse, ListAssetsRequest,
-    ListAssetsResponse, PictureFacts, UploadAssetRequest, UploadAssetResponse, asset,
+    ListAssetsResponse, PictureFacts, UploadAssetPartRequest, UploadAssetPartResponse, UploadAssetRequest,
+    UploadAssetResponse, asset,
 };
 use sakuga_client::proto::digest::sha256_hex;
 use tokio::net::TcpListener;
@@ -80,6 +81,13 @@ impl AssetService for Assets {
         }
         assert_eq!(sha256_hex(&file), start.sha256);
         Ok(Response::new(UploadAssetResponse { asset: Some(asset(&start.sha256, &file)), existed: false }))
+    }
+
+    async fn upload_asset_part(
+        &self,
+        _: Request<UploadAssetPartRequest>,
+    ) -> Result<Response<UploadAssetPartResponse>, Status> {
+        Err(Status::unimplemented("nobody asks"))
     }
 
     async fn get_asset(&self, request: Request<GetAssetRequest>) -> Result<Response<Pieces>, Status> {

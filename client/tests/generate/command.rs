@@ -18,10 +18,10 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::fake::{Act, Fake, chunks, completed, job, opening, step};
 use crate::support::{Run, collect, command};
 
-pub const PROMPT: &str = "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n";
+pub(crate) const PROMPT: &str = "<character_1>\n<n></n>\n<gender>1girl</gender>\n</character_1>\n";
 
 /// A directory with a prompt in it, and the command run there against `fake`.
-pub async fn generate(fake: &Fake, directory: &Path, arguments: &[&str]) -> Run {
+pub(crate) async fn generate(fake: &Fake, directory: &Path, arguments: &[&str]) -> Run {
     std::fs::write(directory.join("prompt.xml"), PROMPT).unwrap();
     let mut command = command(directory);
     command.arg("generate").args(arguments).args(["--server", &fake.address.to_string()]).stdin(Stdio::null());
@@ -30,7 +30,7 @@ pub async fn generate(fake: &Fake, directory: &Path, arguments: &[&str]) -> Run 
     collect(output.unwrap())
 }
 
-pub fn names(directory: &Path) -> Vec<String> {
+pub(crate) fn names(directory: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
@@ -334,7 +334,7 @@ async fn a_job_that_the_server_cancels_ends_the_command() {
 }
 
 /// A picture with this record. The fake's pictures have the pixels "pixels".
-pub fn picture_with(record: &ImageMetadata) -> Vec<u8> {
+pub(crate) fn picture_with(record: &ImageMetadata) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, 2, 1);
     encoder.set_color(png::ColorType::Rgb);

@@ -10,8 +10,9 @@ use sakuga_client::proto::digest::sha256_hex;
 use sakuga_client::proto::generation::v1::generate_event::Event;
 use sakuga_client::proto::generation::v1::generation_service_server::{GenerationService, GenerationServiceServer};
 use sakuga_client::proto::generation::v1::{
-    Accepted, Completed, GenerateEvent, GenerateRequest, GenerateResponse, ImageChunk, ImageFormat, ImageInfo, Preview,
-    PreviewMethod, Stage, StageBegun, Started, Step, Timings,
+    Accepted, Completed, Estimate, EstimateRequest, EstimateResponse, EstimatedTime, FieldValue, GenerateEvent,
+    GenerateRequest, GenerateResponse, ImageChunk, ImageFormat, ImageInfo, Obstacle, ObstacleKind, Preview,
+    PreviewMethod, RequestChange, Stage, StageBegun, Started, Step, Timings,
 };
 use sakuga_client::proto::system::v1::system_service_server::SystemServiceServer;
 use tokio::net::TcpListener;
@@ -28,7 +29,7 @@ type Requests = Arc<Mutex<Vec<(GenerateRequest, Option<String>)>>>;
 /// What the server does next.
 #[derive(Clone, Debug)]
 #[expect(clippy::large_enum_variant, reason = "a test holds few of them")]
-pub enum Act {
+pub(crate) enum Act {
     /// Sends an event with the next number.
     Send(Event),
     /// Leaves out so many numbers.
@@ -42,7 +43,7 @@ pub enum Act {
 }
 
 /// A running server.
-pub struct Fake {
+pub(crate) struct Fake {
     pub address: SocketAddr,
     requests: Requests,
     hung_up: watch::Receiver<bool>,
@@ -51,17 +52,17 @@ pub struct Fake {
 
 impl Fake {
     /// Starts a server that refuses calls with `refusal`, or plays `acts` for each.
-    pub async fn start(refusal: Option<Status>, acts: Vec<Act>) -> Self {
+    pub(crate) async fn start(refusal: Option<Status>, acts: Vec<Act>) -> Self {
         Self::serve(refusal, vec![], acts, None).await
     }
 
     /// A server that refuses as many calls as there are `refusals`, and then plays `acts` for each.
-    pub async fn busy_at_first(refusals: Vec<Status>, acts: Vec<Act>) -> Self {
+    pub(crate) async fn busy_at_first(refusals: Vec<Status>, acts: Vec<Act>) -> Self {
         Self::serve(None, refusals, acts, None).await
     }
 
     /// A server that plays `acts` and says what it is.
-    pub async fn playing_as(acts: Vec<Act>, system: System) -> Self {
+    pub(crate) async fn playing_as(acts: Vec<Act>, system: System) -> Self {
         Self::serve(None, vec![], acts, Some(system)).await
     }
 
@@ -84,17 +85,17 @@ impl Fake {
     }
 
     /// A server that plays `acts`.
-    pub async fn playing(acts: Vec<Act>) -> Self {
+    pub(crate) async fn playing(acts: Vec<Act>) -> Self {
         Self::start(None, acts).await
     }
 
     /// The requests so far, each with its `grpc-timeout`.
-    pub fn requests(&self) -> Vec<(GenerateRequest, Option<String>)> {
+    pub(crate) fn requests(&self) -> Vec<(GenerateRequest, Option<String>)> {
         self.requests.lock().unwrap().clone()
     }
 
     /// Waits until a client has hung up on [`Act::Hang`].
-    pub async fn wait_for_hang_up(&mut self) -> bool {
+    pub(crate) async fn wait_for_hang_up(&mut self) -> bool {
         tokio::time::timeout(Duration::from_secs(10), self.hung_up.wait_for(|is_hung_up| *is_hung_up)).await.is_ok()
     }
 }
@@ -122,6 +123,39 @@ impl GenerationService for Script {
         Ok(Response::new(Box::pin(
             ReceiverStream::new(receiver).map(|item| item.map(|response| Encoded::of(&response))),
         )))
+    }
+
+    async fn estimate(&self, request: Request<EstimateRequest>) -> Result<Response<EstimateResponse>, Status> {
+        if let Some(refusal) = &self.refusal {
+            return Err(refusal.clone());
+        }
+        Ok(Response::new(EstimateResponse { estimate: Some(estimate(&request.into_inner())) }))
+    }
+}
+
+/// What the script estimates for a request that fits: it does, unless it asks for several pictures.
+fn estimate(asked: &EstimateRequest) -> Estimate {
+    let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+    let images = asked.request.as_ref().map_or(0, |request| request.images);
+    let change = RequestChange {
+        fields: vec![FieldValue { field: "images".to_owned(), value: "1".to_owned() }],
+        description: "ask for 1 instead of 4 images".to_owned(),
+    };
+    let obstacle = Obstacle {
+        kind: ObstacleKind::Memory.into(),
+        description: "the request needs more memory".to_owned(),
+        changes: vec![change],
+    };
+    Estimate {
+        model: "script".to_owned(),
+        device: "cpu".to_owned(),
+        learned_jobs: 20,
+        time: Some(EstimatedTime { expected: seconds(12), low: seconds(11), high: seconds(14) }),
+        steps: asked.request.as_ref().and_then(|request| request.sampling).map_or(28, |sampling| sampling.steps),
+        eta: asked.options.and_then(|options| options.timeout),
+        fits: images < 2,
+        obstacles: if images < 2 { vec![] } else { vec![obstacle] },
+        ..Estimate::default()
     }
 }
 
@@ -165,7 +199,7 @@ async fn play(
 }
 
 /// The events before the first step.
-pub fn opening(steps: u32, images: u32) -> Vec<Act> {
+pub(crate) fn opening(steps: u32, images: u32) -> Vec<Act> {
     let resolved = GenerateRequest {
         images,
         sampling: Some(sakuga_client::proto::generation::v1::Sampling { steps, ..Default::default() }),
@@ -184,11 +218,11 @@ pub fn opening(steps: u32, images: u32) -> Vec<Act> {
     ]
 }
 
-pub fn stage(stage: Stage) -> Act {
+pub(crate) fn stage(stage: Stage) -> Act {
     Act::Send(Event::Stage(StageBegun { stage: stage.into(), pass_number: 1 }))
 }
 
-pub fn step(index: u32, total: u32) -> Act {
+pub(crate) fn step(index: u32, total: u32) -> Act {
     Act::Send(Event::Step(Step {
         index,
         total,
@@ -202,7 +236,7 @@ pub fn step(index: u32, total: u32) -> Act {
     }))
 }
 
-pub fn preview(image_index: u32, step: u32, data: &[u8]) -> Act {
+pub(crate) fn preview(image_index: u32, step: u32, data: &[u8]) -> Act {
     Act::Send(Event::Preview(Preview {
         image_index,
         step,
@@ -215,7 +249,7 @@ pub fn preview(image_index: u32, step: u32, data: &[u8]) -> Act {
 }
 
 /// A picture in two pieces.
-pub fn chunks(image_index: u32, file: &[u8]) -> Vec<Act> {
+pub(crate) fn chunks(image_index: u32, file: &[u8]) -> Vec<Act> {
     let (first, second) = file.split_at(file.len() / 2);
     let chunk = |offset: usize, data: &[u8]| {
         Act::Send(Event::ImageChunk(ImageChunk {
@@ -229,7 +263,7 @@ pub fn chunks(image_index: u32, file: &[u8]) -> Vec<Act> {
     vec![chunk(0, first), chunk(first.len(), second)]
 }
 
-pub fn completed(files: &[&[u8]]) -> Act {
+pub(crate) fn completed(files: &[&[u8]]) -> Act {
     let images = files
         .iter()
         .map(|file| ImageInfo {
@@ -250,7 +284,7 @@ pub fn completed(files: &[&[u8]]) -> Act {
 }
 
 /// A whole job that goes well.
-pub fn job(steps: u32, files: &[&[u8]]) -> Vec<Act> {
+pub(crate) fn job(steps: u32, files: &[&[u8]]) -> Vec<Act> {
     let mut acts = opening(steps, u32::try_from(files.len()).unwrap());
     for index in 1..=steps {
         acts.push(step(index, steps));

@@ -16,8 +16,8 @@ use sakuga_client::proto::generation::v1::{
     Accepted, CancelJobRequest, CancelJobResponse, Completed, CreateJobRequest, CreateJobResponse, DeleteJobRequest,
     DeleteJobResponse, GenerateEvent, GenerateRequest, GetArtifactRequest, GetArtifactResponse, GetJobRequest,
     GetJobResponse, GetJobTelemetryRequest, GetJobTelemetryResponse, ImageChunk, ImageInfo, ImageMetadata, Job,
-    JobState, ListJobsRequest, ListJobsResponse, Profile, ProfileSpan, Queued, Stage, StageBegun, Started, Step,
-    WatchJobRequest, WatchJobResponse,
+    JobState, LabelJobRequest, LabelJobResponse, ListJobsRequest, ListJobsResponse, Profile, ProfileSpan, Queued,
+    Stage, StageBegun, Started, Step, WatchJobRequest, WatchJobResponse,
 };
 use sakuga_client::proto::json;
 use sakuga_client::proto::prompt::v1::{Character, Diagnostic, Prompt as TypedPrompt, Severity};
@@ -36,7 +36,7 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 use crate::fake::{Act, Fake};
 use crate::support::{Run, collect, command};
 
-/// Colours, a title, a cleared screen, text direction, an invisible character, and a line of its own.
+/// Colours, a title, a cleared screen, text direction, an invisible character, and a separate line.
 const EVIL: &str = "e\u{1b}[31m\u{1b}]0;t\u{7}\u{9b}2J\u{202e}\u{2066}\u{200b}\u{8}\r\nINJECTED\tx";
 const FILE: &[u8] = b"a picture";
 
@@ -163,6 +163,10 @@ impl JobService for Hostile {
             jobs: vec![job(Prompt::Xml(EVIL.to_owned()))],
             ..Default::default()
         })))
+    }
+
+    async fn label_job(&self, _: Request<LabelJobRequest>) -> Result<Response<LabelJobResponse>, Status> {
+        Ok(Response::new(fill(&LabelJobResponse::default())))
     }
 
     async fn cancel_job(&self, _: Request<CancelJobRequest>) -> Result<Response<CancelJobResponse>, Status> {

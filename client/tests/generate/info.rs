@@ -5,9 +5,10 @@ use std::process::Stdio;
 
 use sakuga_client::proto::system::v1::system_service_server::{SystemService, SystemServiceServer};
 use sakuga_client::proto::system::v1::{
-    Activity, ComputePath, GetServerInfoRequest, GetServerInfoResponse, GpuStats, Limits, ListModelsRequest,
-    ListModelsResponse, LoadingPhase, MemoryPool, Model, ProcessMemory, SamplingDefaults, StatsSource, TextEncoder,
-    WatchActivityRequest, WatchActivityResponse, WatchGpuStatsRequest, WatchGpuStatsResponse,
+    Activity, ComputePath, ElementTags, GetServerInfoRequest, GetServerInfoResponse, GpuStats, Limits,
+    ListModelsRequest, ListModelsResponse, LoadingPhase, MemoryPool, Model, ModelVocabulary, ProcessMemory,
+    SamplingDefaults, StatsSource, TextEncoder, TrainedSize, WatchActivityRequest, WatchActivityResponse,
+    WatchGpuStatsRequest, WatchGpuStatsResponse,
 };
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
@@ -18,7 +19,7 @@ use crate::fake::Fake;
 use crate::support::{Run, collect, command};
 
 /// A server that tells what it is, and is otherwise still.
-pub struct System;
+pub(crate) struct System;
 
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -84,6 +85,11 @@ impl SystemService for System {
             solvers: vec!["euler".to_owned(), "dpm".to_owned()],
             size_multiple: 16,
             max_pixels: 4_194_304,
+            vocabulary: Some(ModelVocabulary {
+                elements: vec![ElementTags { element: "style".to_owned(), tags: vec!["chibi".to_owned()] }],
+                sizes: vec![TrainedSize { width: 320, height: 192 }],
+                max_characters: 4,
+            }),
             ..Model::default()
         };
         Ok(Response::new(ListModelsResponse { models: vec![model] }))
@@ -180,6 +186,7 @@ async fn a_server_is_described() {
         .says("3500.0 million parameters")
         .says("gemma3         reads 512 tokens")
         .says("1024x1024, up to 4.2 megapixels in multiples of 16 px")
+        .says("trained with   1 tag, up to 4 characters, 320x192")
         .says("solvers        euler, dpm")
         .says("dpm, 20 steps, guidance 3.5 while t < 0.5, renorm 1, shift 2");
     assert!(!run.stdout.contains('\u{1b}'), "{run:#?}");

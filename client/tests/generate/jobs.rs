@@ -14,7 +14,8 @@ use sakuga_client::proto::generation::v1::{
     Accepted, CancelJobRequest, CancelJobResponse, Cancelled, Completed, CreateJobRequest, CreateJobResponse,
     DeleteJobRequest, DeleteJobResponse, GenerateEvent, GenerateRequest, GetArtifactRequest, GetArtifactResponse,
     GetJobRequest, GetJobResponse, GetJobTelemetryRequest, GetJobTelemetryResponse, ImageChunk, ImageInfo, Job,
-    JobState, ListJobsRequest, ListJobsResponse, Requeued, Step, WatchJobRequest, WatchJobResponse,
+    JobState, LabelJobRequest, LabelJobResponse, ListJobsRequest, ListJobsResponse, Requeued, Step, WatchJobRequest,
+    WatchJobResponse,
 };
 use tokio::net::TcpListener;
 use tokio_stream::Stream;
@@ -24,12 +25,14 @@ use tonic::{Request, Response, Status};
 use crate::support::{Run, collect, command};
 
 const FILE: &[u8] = b"a picture";
+/// A smaller version of it.
+const SMALL: &[u8] = b"a small picture";
 /// A job with a request.
 const LONG: &str = "0198f3a1-7c2e-7aaa-8bbb-1234567890ab";
 
 /// What the server keeps, and what it was asked.
 #[derive(Clone, Default)]
-pub struct Kept {
+pub(crate) struct Kept {
     calls: Arc<Mutex<Vec<String>>>,
     is_damaged: bool,
     /// Whether every page is empty and announces another one.
@@ -105,14 +108,29 @@ impl JobService for Kept {
             self.calls.lock().unwrap().push("list".to_owned());
             return Ok(Response::new(ListJobsResponse { jobs: vec![], next_page_token: "more".to_owned() }));
         }
+        let ListJobsRequest { filter, page_token: token, .. } = request.into_inner();
+        let filter = filter.unwrap_or_default();
+        if !filter.text.is_empty() {
+            let times = (filter.created_from.map(|time| time.seconds), filter.created_before.is_some());
+            let call = format!("search {} {:?} {} {times:?} {token}", filter.text, filter.labels, filter.model);
+            self.calls.lock().unwrap().push(call);
+            // An empty page before the one with the job.
+            let (jobs, next) = if token.is_empty() { (vec![], "more") } else { (vec![job(LONG)?], "") };
+            return Ok(Response::new(ListJobsResponse { jobs, next_page_token: next.to_owned() }));
+        }
         // One on a page.
-        let token = request.into_inner().page_token;
         let (name, next) = match token.as_str() {
             "" => ("done", "more"),
             "more" => ("gone", "last"),
             _ => (LONG, ""),
         };
         Ok(Response::new(ListJobsResponse { jobs: vec![job(name)?], next_page_token: next.to_owned() }))
+    }
+
+    async fn label_job(&self, request: Request<LabelJobRequest>) -> Result<Response<LabelJobResponse>, Status> {
+        let LabelJobRequest { job_id, add, remove } = request.into_inner();
+        self.calls.lock().unwrap().push(format!("label {job_id} +{add:?} -{remove:?}"));
+        Ok(Response::new(LabelJobResponse { job: Some(Job { labels: add, ..job(&job_id)? }) }))
     }
 
     async fn cancel_job(&self, request: Request<CancelJobRequest>) -> Result<Response<CancelJobResponse>, Status> {
@@ -123,13 +141,15 @@ impl JobService for Kept {
         &self,
         request: Request<GetArtifactRequest>,
     ) -> Result<Response<Self::GetArtifactStream>, Status> {
-        job(&request.into_inner().job_id)?;
-        let file = if self.is_damaged { b"a bicture" } else { FILE };
+        let GetArtifactRequest { job_id, max_edge, .. } = request.into_inner();
+        job(&job_id)?;
+        let sent = if max_edge > 0 { SMALL } else { FILE };
+        let file = if self.is_damaged { b"a bicture" } else { sent };
         let pieces: Vec<_> = file
             .chunks(4)
             .map(|data| {
                 let chunk = ImageChunk { data: data.to_vec().into(), ..ImageChunk::default() };
-                Ok(GetArtifactResponse { chunk: Some(chunk), sha256: sha256_hex(FILE) })
+                Ok(GetArtifactResponse { chunk: Some(chunk), sha256: sha256_hex(sent) })
             })
             .collect();
         Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))
@@ -188,6 +208,25 @@ async fn jobs_are_listed_shown_cancelled_and_deleted() {
 }
 
 #[tokio::test]
+async fn jobs_are_labelled_and_searched_over_empty_pages() {
+    let directory = tempfile::tempdir().unwrap();
+    let kept = Kept::default();
+    let address = kept.serve().await;
+    let run = async |arguments: &[&str]| jobs(&address, directory.path(), arguments).await;
+    run(&["label", "done", "--add", "favourite", "--remove", "old"]).await.expect(0).says("labels    favourite");
+    run(&["label", "done"]).await.expect(2).says("--add");
+    let search = ["list", "--query", "a fox", "--label", "favourite", "--model", "newbie"];
+    let times = ["--since", "2023-11-14T22:13:20Z", "--until", "1h"];
+    run(&[&search[..], &times].concat()).await.expect(0).says("a fox in the snow");
+    run(&["list", "--since", "yesterday"]).await.expect(2).says("how long ago");
+    let search = r#"search a fox ["favourite"] newbie (Some(1700000000), true) "#;
+    assert_eq!(
+        *kept.calls.lock().unwrap(),
+        [r#"label done +["favourite"] -["old"]"#, search, &format!("{search}more")]
+    );
+}
+
+#[tokio::test]
 async fn a_watch_goes_on_behind_the_last_event() {
     let directory = tempfile::tempdir().unwrap();
     let kept = Kept::default();
@@ -208,6 +247,10 @@ async fn pictures_are_checked_before_they_are_written() {
     let address = Kept::default().serve().await;
     jobs(&address, directory.path(), &["fetch", "done", "--out", "a.png"]).await.expect(0).says("a.png");
     assert_eq!(std::fs::read(directory.path().join("a.png")).unwrap(), FILE);
+    jobs(&address, directory.path(), &["fetch", "done", "--max-edge", "64"]).await.expect(0).says("out.jpg");
+    assert_eq!(std::fs::read(directory.path().join("out.jpg")).unwrap(), SMALL);
+    let png = jobs(&address, directory.path(), &["fetch", "done", "--max-edge", "64", "--out", "a.png"]).await;
+    png.expect(2).says("--max-edge writes JPEG files").says("--out a.jpg");
     let address = Kept { is_damaged: true, ..Kept::default() }.serve().await;
     jobs(&address, directory.path(), &["fetch", "done", "--out", "b.png"]).await.expect(3).says("arrived damaged");
     assert!(!directory.path().join("b.png").exists());
@@ -219,7 +262,7 @@ async fn a_list_of_empty_pages_ends() {
     let kept = Kept { is_endless: true, ..Kept::default() };
     let address = kept.serve().await;
     jobs(&address, directory.path(), &["list"]).await.expect(0).says("no jobs");
-    assert_eq!(*kept.calls.lock().unwrap(), ["list"]);
+    assert_eq!(*kept.calls.lock().unwrap(), ["list"; 2], "the second page has the token of the first");
 }
 
 #[tokio::test]

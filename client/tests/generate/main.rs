@@ -6,6 +6,7 @@ mod support;
 mod assets;
 mod bench;
 mod command;
+mod estimate;
 mod fake;
 mod hostile;
 mod info;

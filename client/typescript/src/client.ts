@@ -26,6 +26,9 @@ import {
 import { Job } from "./job.js";
 import { type CallLimits, Retry, WatchCall, fetchArtifact, generateCall } from "./watch.js";
 
+/** Empty pages one after the other after which a list ends. */
+const EMPTY_PAGES_MAX = 100;
+
 /** The text of a prompt, or its typed form. */
 export type PromptLike = string | Prompt;
 
@@ -124,15 +127,22 @@ export class Client {
     filter?: Omit<MessageInitShape<typeof JobFilterSchema>, "$typeName">,
   ): AsyncGenerator<JobState, void, undefined> {
     let pageToken = "";
+    let emptyPages = 0;
     for (;;) {
       const page = await ask(() => this.jobs.listJobs(filter === undefined ? { pageToken } : { filter, pageToken }));
       yield* page.jobs;
-      // A server could send empty pages, or the same token, for ever.
-      if (page.jobs.length === 0 || page.nextPageToken === "" || page.nextPageToken === pageToken) {
+      emptyPages = page.jobs.length === 0 ? emptyPages + 1 : 0;
+      // A search has empty pages. A server could send them, or the same token, for ever.
+      if (emptyPages === EMPTY_PAGES_MAX || page.nextPageToken === "" || page.nextPageToken === pageToken) {
         return;
       }
       pageToken = page.nextPageToken;
     }
+  }
+
+  /** Adds and removes labels of a kept job, by which `JobFilter.labels` and `JobFilter.text` find it. */
+  async label(jobId: string, change: { add?: string[]; remove?: string[] }): Promise<JobState> {
+    return (await new Retry().ask(() => this.jobs.labelJob({ jobId, ...change }))).job!;
   }
 
   /** Cancels a kept job: at once if it waits, at its next step if it runs. */
@@ -140,9 +150,9 @@ export class Client {
     return (await new Retry().ask(() => this.jobs.cancelJob({ jobId }))).job!;
   }
 
-  /** A picture of a completed job, as a PNG file. */
-  async artifact(jobId: string, imageIndex = 0): Promise<Uint8Array> {
-    return fetchArtifact(this.jobs, jobId, imageIndex);
+  /** A picture of a completed job, as a PNG file; with `maxEdge`, a JPEG whose longer edge has at most so many pixels. */
+  async artifact(jobId: string, imageIndex = 0, { maxEdge = 0 } = {}): Promise<Uint8Array> {
+    return fetchArtifact(this.jobs, jobId, imageIndex, maxEdge);
   }
 
   /** Samples of the device while a job ran, for the newest jobs since the start of the server. */

@@ -146,13 +146,19 @@ export class WatchCall implements Source {
   }
 }
 
-/** Reads a picture of a completed job. After a lost connection it continues at the next byte. */
-export async function fetchArtifact(stub: Stub<typeof JobService>, jobId: string, imageIndex: number): Promise<Uint8Array> {
+/** Reads a picture of a completed job, or a smaller version of it. After a lost connection it continues at the next byte. */
+export async function fetchArtifact(
+  stub: Stub<typeof JobService>,
+  jobId: string,
+  imageIndex: number,
+  maxEdge = 0,
+): Promise<Uint8Array> {
   const retry = new Retry();
   let pieces: Pieces | undefined;
   while (pieces === undefined || pieces.received < pieces.total) {
     try {
-      for await (const { chunk } of stub.getArtifact({ jobId, imageIndex, offset: BigInt(pieces?.received ?? 0) })) {
+      const offset = BigInt(pieces?.received ?? 0);
+      for await (const { chunk } of stub.getArtifact({ jobId, imageIndex, offset, maxEdge })) {
         if (chunk === undefined || chunk.totalSize > BigInt(MAX_PICTURE_BYTES)) {
           throw new DamagedPicture(imageIndex, `the server sent more than the ${MAX_PICTURE_BYTES} bytes allowed`);
         }

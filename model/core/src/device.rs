@@ -9,7 +9,7 @@ pub enum DeviceChoice {
     /// The first GPU; the CPU only in a program that has no GPU code at all.
     #[default]
     Auto,
-    /// The CPU.
+    /// The CPU; always available.
     Cpu,
     /// The CUDA GPU of this index, counted from 0.
     Cuda(usize),

@@ -34,9 +34,9 @@ pub type Observer<'a> = dyn FnMut(Progress<'_>) -> ControlFlow<()> + 'a;
 
 /// A model that is ready, and the handles with which other threads look at it.
 pub struct OpenModel {
-    /// The model.
+    /// Draws; owned by one thread at a time.
     pub model: Box<dyn ImageModel>,
-    /// What it is.
+    /// Its model, device and precision as they were opened.
     pub info: EngineInfo,
     /// Its tokenizers.
     pub tokens: Arc<dyn TokenCounter>,
@@ -55,7 +55,7 @@ pub struct EngineInfo {
     pub device: String,
     /// `bf16`, `f32` or `fp8`.
     pub precision: String,
-    /// The model.
+    /// Name, sizes, encoders, stages and defaults.
     pub model: ModelInfo,
     /// Device memory that requests need.
     pub memory: MemoryNeed,
@@ -65,4 +65,17 @@ pub struct EngineInfo {
     pub loading: Vec<LoadingPhase>,
     /// The implementation of each network.
     pub compute_paths: Vec<ComputePath>,
+}
+
+impl EngineInfo {
+    /// The most images in one evaluation: the fast path takes 64 rows, two for each image.
+    const BATCH_MAX: u64 = 32;
+
+    /// How many images of so many pixels are computed at once: at most those for which memory was allocated, at most the model's
+    /// own bound and at most `asked`; 0 there, and in the answer: no bound.
+    pub fn images_at_once(&self, asked: u32, pixels: u64) -> u32 {
+        let ready = self.pixels_max.map(|ready| (ready / pixels.max(1)).clamp(1, Self::BATCH_MAX) as u32);
+        let bounds = [asked, self.memory.batch_max, ready.unwrap_or(0)];
+        bounds.into_iter().filter(|bound| *bound > 0).min().unwrap_or(0)
+    }
 }

@@ -15,7 +15,7 @@ pub const PREVIEW_EDGE_PX: Limit<u32> = Limit { field: "preview.max_edge", min: 
 pub const REQUEST_ID_CHARS: Limit<usize> = Limit { field: "request_id", min: 0, max: 64 };
 /// Bytes of a prompt's text. It is sent three times in one message: typed, negative and as the text encoders read it.
 pub const PROMPT_BYTES: Limit<usize> = Limit { field: "prompt", min: 1, max: 64 * 1024 };
-/// Bytes of a system prompt.
+/// Bytes of a system prompt in UTF-8.
 pub const SYSTEM_PROMPT_BYTES: Limit<usize> = Limit { field: "system_prompt", min: 0, max: 8 * 1024 };
 /// Adapters of one request. This and the next two are not in [`all`], whose fields are found by the last part of their name.
 pub const ADAPTERS: Limit<usize> = Limit { field: "adapters", min: 0, max: 8 };

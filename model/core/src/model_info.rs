@@ -1,8 +1,9 @@
 //! What a loaded model is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::{NoiseSchedule, Sampling, SizeLimits, Solver, SpecError, Stage};
+use crate::{ModelVocabulary, NoiseSchedule, Sampling, SizeLimits, Solver, SpecError, Stage};
 
 /// What a loaded model is.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +45,8 @@ pub struct ModelInfo {
     pub has_shift: bool,
     /// The sampling options of a request that gives none.
     pub sampling: Sampling,
+    /// What it was trained with; `None`: its folder does not state it.
+    pub vocabulary: Option<Arc<ModelVocabulary>>,
 }
 
 impl ModelInfo {
@@ -83,7 +86,7 @@ pub enum PromptText {
     Tags,
 }
 
-/// A text encoder.
+/// A text encoder, and how much it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncoderInfo {
     /// Its name, such as `gemma3`.

@@ -28,7 +28,7 @@ pub trait ModelSource: Send + Sync {
     fn drop_host_copy(&self);
 }
 
-/// How a model is opened.
+/// Choices of one call of [`ModelSource::open`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OpenOptions {
     /// Keep a copy of the weights in host memory, from which a later opening with this option reads them. The first one fills

@@ -8,7 +8,7 @@ use crate::{DeviceChoice, LoraChoice, Precision};
 /// How a model is opened.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ModelOptions {
-    /// The device.
+    /// Where the networks run.
     pub device: DeviceChoice,
     /// The floating-point precision; `None`: bf16 on a GPU, f32 on the CPU.
     pub precision: Option<Precision>,
@@ -35,7 +35,7 @@ pub enum WarmUp {
     /// On a GPU the default size and the largest that may be asked for, on the CPU none.
     #[default]
     Auto,
-    /// None.
+    /// Nothing is drawn before the first job.
     None,
     /// These, as width and height in pixels. Larger images cannot be asked for then.
     Sizes(Vec<(u32, u32)>),

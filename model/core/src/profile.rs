@@ -74,7 +74,7 @@ pub struct Peaks {
 /// Where the device's time in one stage went.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StageProfile {
-    /// The stage.
+    /// The stage that was measured.
     pub stage: Stage,
     /// The operations, summed up by network, layer and name, in the order of first appearance. Empty where the device
     /// cannot measure them: burn's own operations are not seen.

@@ -27,7 +27,7 @@ pub enum PreviewMethod {
     Decoder,
 }
 
-/// A step that is done.
+/// A step of the denoiser that is done, with its latents for a preview.
 pub struct StepDone<'a> {
     /// Its numbers.
     pub report: StepReport,
@@ -75,13 +75,13 @@ pub struct Timings {
     pub text_encode: Duration,
     /// What is computed once before the first step, such as positions, masks and noise.
     pub prepare: Duration,
-    /// Each step.
+    /// One duration for each step, in order.
     pub steps: Vec<Duration>,
     /// Pixels to latents: of an initial image, and before a second pass.
     pub vae_encode: Duration,
     /// Latents to pixels, all images of all passes.
     pub decode: Duration,
-    /// All of it.
+    /// From the start to the last pixel.
     pub total: Duration,
 }
 

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::{Limit, ModelInfo, NoiseSchedule, Solver};
+use crate::{Limit, NoiseSchedule, Solver};
 
 /// How latents are integrated and guided: of one request, or the defaults of a model.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sampling {
-    /// The solver.
+    /// The method that integrates from noise to picture.
     pub solver: Solver,
     /// The noise levels that it walks.
     pub schedule: NoiseSchedule,
@@ -77,12 +77,12 @@ pub struct PartialSampling {
 }
 
 impl PartialSampling {
-    /// The given options, and the defaults of a model for the others. The schedule of another solver than the model's is that
-    /// which is usual for it.
-    pub fn resolve(&self, model: &ModelInfo) -> Sampling {
-        let mut sampling = self.or(&model.sampling);
-        if self.schedule.is_none() && sampling.solver != model.sampling.solver {
-            sampling.schedule = NoiseSchedule::usual(sampling.solver, model.schedules);
+    /// The given options, and the defaults of a model for the others. A solver other than the model's gets the schedule that is
+    /// usual for it, of those that the model offers.
+    pub fn resolve(&self, defaults: &Sampling, offered: &[NoiseSchedule]) -> Sampling {
+        let mut sampling = self.or(defaults);
+        if self.schedule.is_none() && sampling.solver != defaults.solver {
+            sampling.schedule = NoiseSchedule::usual(sampling.solver, offered);
         }
         sampling
     }
@@ -135,12 +135,12 @@ impl SamplingNumber {
         self.limit.field.rsplit('.').next().unwrap_or(self.limit.field)
     }
 
-    /// Its value.
+    /// The value of the field of `sampling`.
     pub fn get(&self, sampling: &Sampling) -> f32 {
         (self.get)(sampling)
     }
 
-    /// Sets its value.
+    /// Writes `value` into the field of `sampling`; the range is not checked.
     pub fn set(&self, sampling: &mut Sampling, value: f32) {
         *(self.get_mut)(sampling) = value;
     }

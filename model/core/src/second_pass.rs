@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Enlarges every image of a request and draws it again from a part of the schedule, with noise of its own.
+/// Enlarges every image of a request and draws it again from a part of the schedule, with its own noise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SecondPass {
     /// Width of the images after it, in pixels.
@@ -27,7 +27,7 @@ pub enum Upscaler {
 }
 
 impl Upscaler {
-    /// All upscalers.
+    /// Every upscaler, in the order of the documentation.
     pub const ALL: [Self; 2] = [Self::Lanczos, Self::LatentBilinear];
 
     /// The lower-case name, such as `latent-bilinear`.

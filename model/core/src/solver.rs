@@ -26,7 +26,7 @@ pub enum Solver {
 }
 
 impl Solver {
-    /// All solvers.
+    /// Every solver, in the order of the documentation.
     pub const ALL: [Solver; 7] = [
         Solver::Euler,
         Solver::Midpoint,

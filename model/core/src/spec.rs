@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::{
-    AdapterChoice, InitImage, Limit, Sampling, SamplingFault, SecondPass, computed_steps, least_strength, limits,
+    AdapterChoice, InitImage, Limit, Sampling, SecondPass, SizeLimits, SpecError, computed_steps, least_strength,
+    limits,
 };
 
 /// One request: checked by the server, with every default filled in.
@@ -212,141 +213,6 @@ fn check<T: PartialOrd + Copy + ToString>(limit: &Limit<T>, given: T) -> Result<
     }
     let (given, min, max) = (given.to_string(), limit.min.to_string(), limit.max.to_string());
     Err(SpecError::OutOfRange { field: limit.field, given, min, max })
-}
-
-/// The sizes that a loaded model can generate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SizeLimits {
-    /// Both edges are multiples of this: the decoder's factor times the denoiser's patch size.
-    pub multiple_px: u32,
-    /// Longest edge, in pixels.
-    pub edge_max_px: u32,
-    /// Most pixels of one image: attention's cost grows with their square.
-    pub pixels_max: u64,
-}
-
-impl SizeLimits {
-    fn check_area(&self, width_px: u32, height_px: u32) -> Result<(), SpecError> {
-        let pixels = u64::from(width_px) * u64::from(height_px);
-        if pixels <= self.pixels_max {
-            return Ok(());
-        }
-        // The largest size of the same shape that is allowed, but for rounding.
-        let scale = (self.pixels_max as f64 / pixels as f64).sqrt();
-        let multiple = self.multiple_px;
-        let smaller = |edge: u32| ((f64::from(edge) * scale) as u32 / multiple * multiple).max(multiple);
-        Err(SpecError::Area {
-            width_px,
-            height_px,
-            pixels_max: self.pixels_max,
-            smaller_width_px: smaller(width_px),
-            smaller_height_px: smaller(height_px),
-        })
-    }
-
-    fn check_edge(&self, field: &'static str, given: u32) -> Result<(), SpecError> {
-        let multiple = self.multiple_px;
-        let in_range = (multiple..=self.edge_max_px).contains(&given);
-        if in_range && given.is_multiple_of(multiple) {
-            return Ok(());
-        }
-        let below = (given.min(self.edge_max_px) / multiple * multiple).max(multiple);
-        Err(SpecError::Size {
-            field,
-            given_px: given,
-            multiple_px: multiple,
-            max_px: self.edge_max_px,
-            below_px: below,
-            above_px: if in_range { below + multiple } else { below },
-        })
-    }
-}
-
-/// A field of a request that is out of bounds.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SpecError {
-    /// An edge is not a multiple, or too short or too long.
-    #[error(
-        "{field} is {given_px}: it must be a multiple of {multiple_px} from {multiple_px} to {max_px}; use {}",
-        if below_px == above_px { below_px.to_string() } else { format!("{below_px} or {above_px}") }
-    )]
-    Size {
-        /// `width_px` or `height_px`.
-        field: &'static str,
-        /// What was asked for.
-        given_px: u32,
-        /// What it must be a multiple of.
-        multiple_px: u32,
-        /// The longest edge.
-        max_px: u32,
-        /// The nearest allowed size that is not larger, or the smallest.
-        below_px: u32,
-        /// The nearest allowed size that is not smaller, or the largest.
-        above_px: u32,
-    },
-    /// Both edges are allowed, but the image is too large.
-    #[error(
-        "width_px x height_px is {width_px} x {height_px}, more than {pixels_max} pixels: use {smaller_width_px} x {smaller_height_px}"
-    )]
-    Area {
-        /// What was asked for.
-        width_px: u32,
-        /// What was asked for.
-        height_px: u32,
-        /// The most pixels of one image.
-        pixels_max: u64,
-        /// Width of an allowed size of about the same shape.
-        smaller_width_px: u32,
-        /// Its height.
-        smaller_height_px: u32,
-    },
-    /// At this strength no step is computed.
-    #[error("{field} is {given}, which computes none of {steps} steps: use at least {least}")]
-    NoStep {
-        /// The field.
-        field: &'static str,
-        /// What was asked for.
-        given: String,
-        /// Intervals of the schedule.
-        steps: u32,
-        /// The least strength that computes one.
-        least: String,
-    },
-    /// A part of the initial image has another size than it must.
-    #[error("{field} does not fit {width_px} x {height_px} pixels: use this size")]
-    InitSize {
-        /// The part.
-        field: &'static str,
-        /// The width that it must have.
-        width_px: u32,
-        /// The height that it must have.
-        height_px: u32,
-    },
-    /// A field has a value that this model does not have.
-    #[error("{field} is {given}, which this model does not have: use {supported}")]
-    Unsupported {
-        /// The field.
-        field: &'static str,
-        /// What was asked for.
-        given: String,
-        /// What may be asked for.
-        supported: String,
-    },
-    /// A count is out of its range.
-    #[error("{field} is {given}: use {min} to {max}")]
-    OutOfRange {
-        /// The field, as [`limits`] names it.
-        field: &'static str,
-        /// What was asked for.
-        given: String,
-        /// The smallest.
-        min: String,
-        /// The largest.
-        max: String,
-    },
-    /// A sampling option cannot be used.
-    #[error("{0}")]
-    Sampling(SamplingFault),
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The trained checkpoint in the program: the files of `model/embedded` at build time.
 //!
 //! A build without that folder or without the feature `embedded` has none; callers then use
-//! [`synthetic`](crate::checkpoint::synthetic) or a folder of their own. The loader maps files, so the checkpoint is
+//! [`synthetic`](crate::checkpoint::synthetic) or their own folder. The loader maps files, so the checkpoint is
 //! written to disk once; [`digest`] identifies it.
 
 use std::fs;
@@ -87,7 +87,7 @@ mod tests {
         write_files(dir.path(), &TWO).expect("writable");
         assert_eq!(fs::read(dir.path().join("vae/config.json")).expect("written"), b"{}");
         assert_eq!(fs::read(dir.path().join("model_index.json")).expect("written"), b"[]");
-        let error = write_files(&dir.path().join("model_index.json"), &TWO).expect_err("a file is no folder");
+        let error = write_files(&dir.path().join("model_index.json"), &TWO).expect_err("a file is not a folder");
         assert!(error.to_string().contains("check the free space"), "{error}");
     }
 

@@ -16,6 +16,8 @@ use crate::error::{ConfigError, LoadError};
 
 /// Names of the single weight file that diffusers and transformers write, in the order of preference.
 const SINGLE_FILES: [&str; 2] = ["diffusion_pytorch_model.safetensors", "model.safetensors"];
+/// How the name of an index of shards ends.
+pub(crate) const SHARD_INDEX: &str = ".safetensors.index.json";
 
 /// A checkpoint folder with a readable `model_index.json`.
 #[derive(Debug, Clone)]
@@ -131,37 +133,60 @@ impl Component {
 /// file.
 ///
 /// # Errors
-/// There is none, or there are several without an index.
+/// There are no weights, or several files without an index.
 pub fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, LoadError> {
     let names: BTreeSet<String> = fs::read_dir(dir)
         .map_err(|source| LoadError::read(dir, source))?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
-    if let Some(single) = SINGLE_FILES.iter().find(|&&name| names.contains(name)) {
-        return Ok(vec![dir.join(single)]);
+    match WeightNames::among(&names).map_err(|reason| LoadError::layout(dir, reason))? {
+        WeightNames::Shards(index) => shards(dir, &index),
+        WeightNames::File(file) => Ok(vec![dir.join(file)]),
     }
-    let indexes: Vec<&String> = names.iter().filter(|name| name.ends_with(".safetensors.index.json")).collect();
-    match indexes[..] {
-        [] => {}
-        [index] => return shards(dir, index),
-        _ => return Err(LoadError::layout(dir, format!("there are several weight indexes: {indexes:?}; keep one"))),
-    }
-    let files: Vec<&String> = names.iter().filter(|name| name.ends_with(".safetensors")).collect();
-    match files[..] {
-        [file] => Ok(vec![dir.join(file)]),
-        [] => {
-            let other =
-                names.iter().find(|name| [".bin", ".pth", ".pt", ".ckpt"].iter().any(|end| name.ends_with(end)));
-            let reason = match other {
-                Some(name) => format!("there is `{name}` but no .safetensors file; convert it to safetensors first"),
-                None => "there are no weights (.safetensors) in this directory".to_owned(),
-            };
-            Err(LoadError::layout(dir, reason))
+}
+
+/// Which of a directory's files have its weights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum WeightNames {
+    /// One file with all tensors.
+    File(String),
+    /// An index that names the files.
+    Shards(String),
+}
+
+impl WeightNames {
+    /// Chooses among the names of a directory's files: the well-known file, an index, or the only safetensors file.
+    ///
+    /// # Errors
+    /// Why there is no choice, in a sentence without the directory.
+    pub(crate) fn among(names: &BTreeSet<String>) -> Result<Self, String> {
+        if let Some(single) = SINGLE_FILES.iter().find(|&&name| names.contains(name)) {
+            return Ok(Self::File((*single).to_owned()));
         }
-        _ => Err(LoadError::layout(
-            dir,
-            format!("there are several .safetensors files and no index: {files:?}; name one `model.safetensors`"),
-        )),
+        let ending_in = |end: &str| names.iter().filter(|name| name.ends_with(end)).collect::<Vec<&String>>();
+        let indexes = ending_in(SHARD_INDEX);
+        match indexes[..] {
+            [] => {}
+            [index] => return Ok(Self::Shards(index.clone())),
+            _ => return Err(format!("there are several weight indexes: {indexes:?}; keep one")),
+        }
+        let files = ending_in(".safetensors");
+        match files[..] {
+            [file] => Ok(Self::File(file.clone())),
+            [] => {
+                let other =
+                    names.iter().find(|name| [".bin", ".pth", ".pt", ".ckpt"].iter().any(|end| name.ends_with(end)));
+                Err(match other {
+                    Some(name) => {
+                        format!("there is `{name}` but no .safetensors file; convert it to safetensors first")
+                    }
+                    None => "there are no weights (.safetensors) in this directory".to_owned(),
+                })
+            }
+            _ => Err(format!(
+                "there are several .safetensors files and no index: {files:?}; name one `model.safetensors`"
+            )),
+        }
     }
 }
 

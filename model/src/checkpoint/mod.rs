@@ -26,6 +26,7 @@ pub(crate) use config::read_json;
 pub(crate) use decode::decode_f32;
 pub use file_facts::{FileFacts, FileStamps};
 pub use folder::{Component, ModelFolder, weight_files};
+pub(crate) use folder::{SHARD_INDEX, WeightNames};
 pub use host_copy::{HostAllocator, HostCopy, HostValues, NoHostMemory};
 pub(crate) use reader::linear_of;
 pub use reader::{TensorReader, WeightSource};

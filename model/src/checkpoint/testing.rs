@@ -68,22 +68,18 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// In f32.
     pub(crate) fn f32(name: &str, shape: &[usize], values: &[f32]) -> Self {
         Self::of(name, Dtype::F32, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }
 
-    /// In bf16.
     pub(crate) fn bf16(name: &str, shape: &[usize], values: &[f32]) -> Self {
         Self::of(name, Dtype::BF16, shape, values.iter().flat_map(|&v| bf16::from_f32(v).to_le_bytes()).collect())
     }
 
-    /// In f16.
     pub(crate) fn f16(name: &str, shape: &[usize], values: &[f32]) -> Self {
         Self::of(name, Dtype::F16, shape, values.iter().flat_map(|&v| f16::from_f32(v).to_le_bytes()).collect())
     }
 
-    /// In f64.
     pub(crate) fn f64(name: &str, shape: &[usize], values: &[f64]) -> Self {
         Self::of(name, Dtype::F64, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect())
     }

@@ -31,7 +31,7 @@ type Body = dyn Fn(&mut Session<'_>, &[Operand], u64) -> Result<(), CudaError> +
 
 /// The body of a [`call`] with the shape and type of its result.
 #[derive(Clone)]
-pub struct Work {
+pub(crate) struct Work {
     shape: Shape,
     dtype: DType,
     gpu: Arc<Gpu>,
@@ -40,7 +40,7 @@ pub struct Work {
 
 /// An operation of five operands; unused ones repeat the last.
 #[backend_extension(Cube, Fusion)]
-pub trait DeviceWork: Backend {
+pub(crate) trait DeviceWork: Backend {
     /// Runs `work` on the operands. The result has no gaps.
     #[fusion(dtype = work.dtype, shape = work.shape.clone())]
     fn device_work(
@@ -100,10 +100,10 @@ fn unlocated(reason: String) -> CudaError {
 }
 
 /// A tensor of any rank as an operand of [`call`].
-pub type Handle = FloatTensor<Dispatch>;
+pub(crate) type Handle = FloatTensor<Dispatch>;
 
 /// A tensor as an operand of [`call`].
-pub fn handle<const D: usize>(tensor: &Tensor<D>) -> Handle {
+pub(crate) fn handle<const D: usize>(tensor: &Tensor<D>) -> Handle {
     tensor.clone().into_dispatch()
 }
 
@@ -113,7 +113,7 @@ pub fn handle<const D: usize>(tensor: &Tensor<D>) -> Handle {
 /// # Panics
 ///
 /// If there is no operand, or there are more than five.
-pub fn call<const D: usize>(
+pub(crate) fn call<const D: usize>(
     gpu: &Arc<Gpu>,
     operands: &[Handle],
     shape: [usize; D],
@@ -129,7 +129,7 @@ pub fn call<const D: usize>(
 }
 
 /// Addresses of a network's weights, which stay valid as long as this lives.
-pub struct Pins {
+pub(crate) struct Pins {
     gpu: Arc<Gpu>,
     held: Mutex<Vec<Hold>>,
     batch: Mutex<Batch>,
@@ -186,7 +186,7 @@ impl std::fmt::Debug for Pins {
 
 impl Pins {
     /// None yet.
-    pub fn new(gpu: &Arc<Gpu>) -> Self {
+    pub(crate) fn new(gpu: &Arc<Gpu>) -> Self {
         Self { gpu: Arc::clone(gpu), held: Mutex::default(), batch: Mutex::new(Batch::Off) }
     }
 
@@ -198,7 +198,7 @@ impl Pins {
     /// # Errors
     ///
     /// As [`tensor`](Self::tensor), and those of `pin`.
-    pub fn batched<T>(gpu: &Arc<Gpu>, pin: impl Fn(&Self) -> Result<T, CudaError>) -> Result<(T, Self), CudaError> {
+    pub(crate) fn batched<T>(gpu: &Arc<Gpu>, pin: impl Fn(&Self) -> Result<T, CudaError>) -> Result<(T, Self), CudaError> {
         let pins = Self { batch: Mutex::new(Batch::Asked(Vec::new())), ..Self::new(gpu) };
         drop(pin(&pins)?);
         let asked = match replace(&mut *lock(&pins.batch), Batch::Off) {
@@ -214,7 +214,7 @@ impl Pins {
     }
 
     /// The device.
-    pub fn gpu(&self) -> &Arc<Gpu> {
+    pub(crate) fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
     }
 
@@ -223,7 +223,7 @@ impl Pins {
     /// # Errors
     ///
     /// The device fails, or the tensor is not on it.
-    pub fn tensor<const D: usize>(&self, tensor: &Tensor<D>) -> Result<Operand, CudaError> {
+    pub(crate) fn tensor<const D: usize>(&self, tensor: &Tensor<D>) -> Result<Operand, CudaError> {
         let operand = match &mut *lock(&self.batch) {
             Batch::Off => {
                 let asked = Asked::new(&self.gpu, tensor);
@@ -247,7 +247,7 @@ impl Pins {
     /// # Errors
     ///
     /// As [`tensor`](Self::tensor).
-    pub fn vector(&self, tensor: &Tensor<1>) -> Result<u64, CudaError> {
+    pub(crate) fn vector(&self, tensor: &Tensor<1>) -> Result<u64, CudaError> {
         self.tensor(tensor).map(|operand| operand.at)
     }
 
@@ -256,7 +256,7 @@ impl Pins {
     /// # Errors
     ///
     /// As [`tensor`](Self::tensor), and if its rows are not contiguous.
-    pub fn table(&self, tensor: &Tensor<2>) -> Result<Matrix, CudaError> {
+    pub(crate) fn table(&self, tensor: &Tensor<2>) -> Result<Matrix, CudaError> {
         let table = self.tensor(tensor)?;
         match table.strides[..] {
             [row_stride, 1] => Ok(Matrix { at: table.at, row_stride }),
@@ -273,7 +273,7 @@ impl Pins {
     /// # Errors
     ///
     /// As [`tensor`](Self::tensor), and if the strides of cosines and sines differ.
-    pub fn positions(&self, cosine: &Tensor<3>, sine: &Tensor<3>) -> Result<PositionTables, CudaError> {
+    pub(crate) fn positions(&self, cosine: &Tensor<3>, sine: &Tensor<3>) -> Result<PositionTables, CudaError> {
         let [cosine, sine] = [self.tensor(cosine)?, self.tensor(sine)?];
         match (&cosine.strides[..], &sine.strides[..]) {
             (&[_, stride, 1], &[_, other, 1]) if stride == other => {
@@ -292,7 +292,7 @@ impl Pins {
     /// # Errors
     ///
     /// As [`tensor`](Self::tensor), and if the weight is stored in another order.
-    pub fn linear(&self, layer: &Linear) -> Result<Layer, CudaError> {
+    pub(crate) fn linear(&self, layer: &Linear) -> Result<Layer, CudaError> {
         let weight = self.tensor(&layer.weight.val())?;
         let [d_input, d_output] = weight.shape[..] else {
             return Err(unlocated("a weight is not a matrix".to_owned()));

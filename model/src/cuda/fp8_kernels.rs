@@ -10,13 +10,13 @@ use super::rows::Rows;
 use crate::nn::block::Gate;
 
 /// The compute capability (major, minor) from which on devices convert to e4m3.
-pub const CAPABILITY_MIN: (i32, i32) = (8, 9);
+pub(crate) const CAPABILITY_MIN: (i32, i32) = (8, 9);
 /// Vectors of eight values that a thread holds, `VECTORS` of `fp8.cu`.
 const FP8_VECTORS: usize = 4;
 /// Threads that a block may have.
 const BLOCK_MAX: usize = 1024;
 /// The widest row that can be quantized.
-pub const WIDTH_MAX: usize = 8 * FP8_VECTORS * BLOCK_MAX;
+pub(crate) const WIDTH_MAX: usize = 8 * FP8_VECTORS * BLOCK_MAX;
 
 /// The loaded functions. Every call only queues its work on `stream`; addresses must stay valid until it is done.
 pub struct Fp8Kernels {

@@ -9,18 +9,18 @@ use cudarc::driver::sys::CUdeviceptr;
 
 use super::error::CudaError;
 use super::locked_memory::LockedMemory;
-pub use super::locked_memory::copy;
+pub(crate) use super::locked_memory::copy;
 use super::session::Session;
 
 /// Pinned memory in pieces, freed on drop. The owner waits for the device before.
 #[derive(Debug, Default)]
-pub struct HostMemory {
+pub(crate) struct HostMemory {
     pieces: Vec<LockedMemory>,
 }
 
 impl HostMemory {
     /// Bytes that are allocated.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.pieces.iter().map(LockedMemory::bytes).sum()
     }
 
@@ -30,7 +30,7 @@ impl HostMemory {
     /// # Errors
     ///
     /// The host cannot pin that much memory.
-    pub fn keep(&mut self, session: &Session<'_>, from: CUdeviceptr, bytes: usize) -> Result<u64, CudaError> {
+    pub(crate) fn keep(&mut self, session: &Session<'_>, from: CUdeviceptr, bytes: usize) -> Result<u64, CudaError> {
         let piece = LockedMemory::new(session, bytes)?;
         let at = piece.address();
         self.pieces.push(piece);

@@ -58,7 +58,7 @@ pub(super) fn function(module: sys::CUmodule, name: &str) -> Result<CUfunction, 
 }
 
 /// Whether one block of threads can process a token of this width.
-pub fn is_row_width(dim: usize) -> bool {
+pub(crate) fn is_row_width(dim: usize) -> bool {
     dim.is_multiple_of(8) && dim / 8 <= 1024
 }
 

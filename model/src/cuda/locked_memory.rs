@@ -36,7 +36,7 @@ impl LockedMemory {
     /// # Errors
     ///
     /// The host cannot lock that much memory.
-    pub fn new(_session: &Session<'_>, bytes: usize) -> Result<Self, CudaError> {
+    pub(crate) fn new(_session: &Session<'_>, bytes: usize) -> Result<Self, CudaError> {
         let context = result::ctx::get_current().map_err(CudaError::driver("find the device's context"))?;
         let context = context.ok_or(CudaError::Driver {
             doing: "find the device's context",
@@ -50,17 +50,16 @@ impl LockedMemory {
     }
 
     /// Its size.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Its address on host and device.
-    pub fn address(&self) -> u64 {
+    pub(crate) fn address(&self) -> u64 {
         self.address as u64
     }
 
-    /// The memory as values.
-    pub fn values_mut<T: Plain>(&mut self) -> &mut [T] {
+    pub(crate) fn values_mut<T: Plain>(&mut self) -> &mut [T] {
         // SAFETY: the driver gave so many bytes, aligned to a page; the reference is exclusive; and every bit pattern is a
         // value of `T`, whatever the memory contains.
         unsafe { std::slice::from_raw_parts_mut(self.address.cast::<T>(), self.bytes / size_of::<T>()) }
@@ -123,7 +122,7 @@ pub fn host_copy_rate(gpu: &Gpu, bytes: usize) -> Result<f64, CudaError> {
 /// # Errors
 ///
 /// The driver refuses.
-pub fn copy(session: &Session<'_>, from: u64, to: u64, bytes: usize) -> Result<(), CudaError> {
+pub(crate) fn copy(session: &Session<'_>, from: u64, to: u64, bytes: usize) -> Result<(), CudaError> {
     // SAFETY: the addresses are the caller's promise.
     unsafe { sys::cuMemcpyAsync(to, from, bytes, session.stream) }.result().map_err(CudaError::driver("copy weights"))
 }

@@ -13,17 +13,17 @@ use super::text_kernels::{KEYS_MAX, Visible};
 use crate::nn::block::Heads;
 
 /// Queries and keys are rounded up to a multiple of this.
-pub const ROUND: usize = 64;
+pub(crate) const ROUND: usize = 64;
 /// Products choose their algorithm for this number of tokens, whatever the actual number: the bits of a token must not
 /// depend on the length of the text, see [`Products::run_as`](super::product::Products::run_as).
-pub const PLANNED_TOKENS: usize = 512;
+pub(crate) const PLANNED_TOKENS: usize = 512;
 
 /// Queries whose scores are stored at once.
 const QUERIES_MAX: usize = 1024;
 
 /// One call.
 #[derive(Debug, Clone, Copy)]
-pub struct MaskedAttention {
+pub(crate) struct MaskedAttention {
     /// Heads.
     pub heads: Heads,
     /// Multiplies the scores.
@@ -38,7 +38,7 @@ pub struct MaskedAttention {
 
 /// The operands: a row for each token with all of its heads. There are rows for the padded numbers of queries and keys.
 #[derive(Debug, Clone, Copy)]
-pub struct Operands {
+pub(crate) struct Operands {
     /// Queries.
     pub q: Matrix,
     /// Keys.
@@ -52,7 +52,7 @@ pub struct Operands {
 }
 
 /// `tokens` rounded up to a multiple of [`ROUND`].
-pub fn rounded(tokens: usize) -> usize {
+pub(crate) fn rounded(tokens: usize) -> usize {
     tokens.next_multiple_of(ROUND)
 }
 
@@ -61,19 +61,19 @@ pub fn rounded(tokens: usize) -> usize {
 /// # Errors
 ///
 /// cuBLASLt has no way to compute it, or the device fails.
-pub fn linear(session: &mut Session<'_>, rows: usize, x: u64, layer: &Layer, y: u64) -> Result<(), CudaError> {
+pub(crate) fn linear(session: &mut Session<'_>, rows: usize, x: u64, layer: &Layer, y: u64) -> Result<(), CudaError> {
     let planned = [PLANNED_TOKENS, layer.d_input, layer.d_output];
     session.products.run_as(session.stream, &Product::linear(rows, x, layer, y), planned)
 }
 
 impl MaskedAttention {
     /// Bytes of scratch memory for the scores.
-    pub fn score_bytes(&self) -> usize {
+    pub(crate) fn score_bytes(&self) -> usize {
         self.heads.query * rounded(self.queries.min(QUERIES_MAX)) * rounded(self.keys) * size_of::<f32>()
     }
 
     /// The cost of a call, padding included.
-    pub fn cost(&self) -> Cost {
+    pub(crate) fn cost(&self) -> Cost {
         let pairs = rounded(self.queries) as f64 * rounded(self.keys) as f64;
         Cost { flops: 4.0 * pairs * (self.heads.query * self.heads.dim) as f64, bytes: 0.0 }
     }
@@ -83,7 +83,7 @@ impl MaskedAttention {
     /// # Errors
     ///
     /// There are more than [`KEYS_MAX`] keys, or a library refuses.
-    pub fn run(&self, session: &mut Session<'_>, operands: Operands) -> Result<(), CudaError> {
+    pub(crate) fn run(&self, session: &mut Session<'_>, operands: Operands) -> Result<(), CudaError> {
         if self.keys > KEYS_MAX {
             return Err(CudaError::Unsupported {
                 what: "the number of keys",

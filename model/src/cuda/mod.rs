@@ -54,7 +54,7 @@ pub use locked_memory::host_copy_rate;
 /// Bytes of a bf16 value.
 pub const BF16: u64 = 2;
 
-/// The GPU of a burn device; `None` if it is no GPU or the fast path is not available, which is logged once.
+/// The GPU of a burn device; `None` if it is not a GPU or the fast path is not available, which is logged once.
 pub fn of(device: &Device) -> Option<Arc<Gpu>> {
     static LOGGED: std::sync::Once = std::sync::Once::new();
     match open(device)? {
@@ -71,7 +71,7 @@ pub fn refusal(device: &Device) -> Option<String> {
     open(device)?.err().map(|error| error.to_string())
 }
 
-/// The GPU of a burn device, or why it cannot be opened; `None` if it is no GPU.
+/// The GPU of a burn device, or why it cannot be opened; `None` if it is not a GPU.
 pub fn open(device: &Device) -> Option<Result<Arc<Gpu>, CudaError>> {
     let devices = Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec();
     let index = devices.iter().position(|candidate| candidate == device)?;

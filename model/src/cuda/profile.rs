@@ -7,7 +7,7 @@ use cudarc::driver::result::event;
 use cudarc::driver::sys::{CUevent, CUevent_flags, CUstream};
 
 use super::error::CudaError;
-pub use sakuga_model_core::{Cost, ProfileSpan};
+pub(crate) use sakuga_model_core::{Cost, ProfileSpan};
 
 /// An event after an operation; the operation is `None` where the clock is reset.
 struct Mark {
@@ -17,7 +17,7 @@ struct Mark {
 
 /// Events of the work since it was begun.
 #[derive(Default)]
-pub struct Profile {
+pub(crate) struct Profile {
     marks: Vec<Mark>,
     network: &'static str,
     layer: Option<u32>,

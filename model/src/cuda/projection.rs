@@ -11,7 +11,7 @@ use crate::nn::block::Gate;
 
 /// A linear layer.
 #[derive(Debug, Clone, Copy)]
-pub enum Projection {
+pub(crate) enum Projection {
     /// Weights and input in bf16.
     Bf16(Layer),
     /// Weights and input in e4m3 with a scale for each row.
@@ -20,7 +20,7 @@ pub enum Projection {
 
 /// The input of a layer: contiguous rows.
 #[derive(Debug, Clone, Copy)]
-pub enum Input {
+pub(crate) enum Input {
     /// Address of bf16 values.
     Bf16(u64),
     /// 8-bit values.
@@ -29,12 +29,12 @@ pub enum Input {
 
 impl Projection {
     /// Whether it reads 8-bit values.
-    pub fn is_fp8(&self) -> bool {
+    pub(crate) fn is_fp8(&self) -> bool {
         matches!(self, Self::Fp8(_))
     }
 
     /// The buffer for its input: `fp8` if it reads 8-bit values, else `bf16`.
-    pub fn input(&self, bf16: u64, fp8: Option<Fp8Rows>) -> Input {
+    pub(crate) fn input(&self, bf16: u64, fp8: Option<Fp8Rows>) -> Input {
         match (self, fp8) {
             (Self::Fp8(_), Some(rows)) => Input::Fp8(rows),
             _ => Input::Bf16(bf16),
@@ -46,7 +46,7 @@ impl Projection {
     /// # Errors
     ///
     /// cuBLASLt refuses, or the type of the input differs from the type that the layer reads (a bug).
-    pub fn run(&self, session: &mut Session<'_>, count: usize, x: Input, y: u64) -> Result<(), CudaError> {
+    pub(crate) fn run(&self, session: &mut Session<'_>, count: usize, x: Input, y: u64) -> Result<(), CudaError> {
         let stream = session.stream;
         match (self, x) {
             (Self::Bf16(layer), Input::Bf16(x)) => session.products.run(stream, &Product::linear(count, x, layer, y)),
@@ -60,7 +60,7 @@ impl Projection {
 
 /// A branch of a block that is added to the stream: `x += tanh(gate[row]) * rms_norm(branch) * after`.
 #[derive(Debug, Clone, Copy)]
-pub struct Branch {
+pub(crate) struct Branch {
     /// Address of the stream `[tokens, dim]`, which is changed in place.
     pub x: u64,
     /// Address of the branch `[tokens, dim]`.
@@ -76,7 +76,6 @@ pub struct Branch {
 }
 
 impl Input {
-    /// Bytes of one of its values.
     fn value_bytes(self) -> usize {
         match self {
             Self::Bf16(_) => 2,
@@ -90,7 +89,7 @@ impl Input {
     ///
     /// The driver refuses.
     #[expect(clippy::too_many_arguments, reason = "they are the operands of one kernel")]
-    pub fn norm(
+    pub(crate) fn norm(
         self,
         session: &Session<'_>,
         x: u64,
@@ -114,7 +113,7 @@ impl Input {
     /// # Errors
     ///
     /// The driver refuses.
-    pub fn add_branch(
+    pub(crate) fn add_branch(
         self,
         session: &mut Session<'_>,
         sum: Branch,
@@ -141,7 +140,7 @@ impl Input {
     /// # Errors
     ///
     /// The driver refuses.
-    pub fn gated_unit(
+    pub(crate) fn gated_unit(
         self,
         session: &mut Session<'_>,
         gate_up: u64,
@@ -168,7 +167,13 @@ impl Input {
     /// # Errors
     ///
     /// The driver refuses.
-    pub fn take(self, session: &mut Session<'_>, from: u64, count: usize, width: usize) -> Result<(), CudaError> {
+    pub(crate) fn take(
+        self,
+        session: &mut Session<'_>,
+        from: u64,
+        count: usize,
+        width: usize,
+    ) -> Result<(), CudaError> {
         let Self::Fp8(out) = self else { return Ok(()) };
         session.fp8_kernels()?.quantize_rows(session.stream, (from, width as i64), out, count, width)?;
         session.mark("quantize fp8", Cost::moved_bytes(3 * count * width))

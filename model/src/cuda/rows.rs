@@ -1,7 +1,7 @@
 //! Rows of a batch in a flat sequence of tokens.
 
 /// Rows that [`Rows`] holds, and times that a call takes.
-pub const ROWS_MAX: usize = 64;
+pub(crate) const ROWS_MAX: usize = 64;
 
 /// The start and length of each row of a batch in a flat sequence of tokens; the layout of `struct Rows` in
 /// `common.cuh`.

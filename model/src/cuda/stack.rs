@@ -15,7 +15,7 @@ use crate::nn::block::{self, Block, Gate, Heads, Norm};
 
 /// The weights of one block; its linear layers are [`Layer`]s or, where fp8 is possible, [`Projection`]s.
 #[derive(Debug, Clone)]
-pub struct BlockWeights<L = Layer> {
+pub(crate) struct BlockWeights<L = Layer> {
     /// Query, key and value in one product.
     pub qkv: L,
     /// After the attention.
@@ -60,11 +60,11 @@ impl<L> BlockWeights<L> {
 /// Scales and gates of a block: four vectors for each row, `[rows, 4 * dim]`: scale and gate of the attention, scale
 /// and gate of the feed-forward part.
 #[derive(Debug, Clone, Copy)]
-pub struct BlockModulation(pub u64);
+pub(crate) struct BlockModulation(pub u64);
 
 /// What the blocks of a stack have in common.
 #[derive(Debug, Clone, Copy)]
-pub struct Geometry {
+pub(crate) struct Geometry {
     /// Width of the stream.
     pub dim: usize,
     /// Width of the feed-forward part.
@@ -85,7 +85,7 @@ impl Geometry {
     /// # Errors
     ///
     /// The first size that they do not support.
-    pub fn check(&self) -> Result<(), CudaError> {
+    pub(crate) fn check(&self) -> Result<(), CudaError> {
         let unsupported = |what, found, wanted| Err(CudaError::Unsupported { what, found, wanted });
         if !launch::is_row_width(self.dim) {
             return unsupported("the width of the stream", self.dim, "a multiple of 8 up to 8192");
@@ -102,7 +102,7 @@ impl Geometry {
 
 /// Buffers between the products of a block, in scratch memory.
 #[derive(Debug, Clone, Copy)]
-pub struct Buffers {
+pub(crate) struct Buffers {
     normed: Place,
     qkv: Place,
     attended: Place,
@@ -117,12 +117,12 @@ pub struct Buffers {
 
 impl Buffers {
     /// For a sequence of at most `tokens` tokens.
-    pub fn new(layout: &mut Layout, geometry: &Geometry, tokens: usize) -> Self {
+    pub(crate) fn new(layout: &mut Layout, geometry: &Geometry, tokens: usize) -> Self {
         Self::with_scores(layout, geometry, tokens, None)
     }
 
     /// [`new`](Self::new) for blocks whose products may be in fp8.
-    pub fn with_fp8(layout: &mut Layout, geometry: &Geometry, tokens: usize) -> Self {
+    pub(crate) fn with_fp8(layout: &mut Layout, geometry: &Geometry, tokens: usize) -> Self {
         let rows = fp8::padded_rows(tokens);
         // Each input is read before the next is written, so one buffer serves all.
         let widest = geometry.dim.max(geometry.heads.query * geometry.heads.dim).max(geometry.ffn);
@@ -132,7 +132,7 @@ impl Buffers {
 
     /// For rows of at most `longest` tokens whose lengths rarely repeat. cuDNN would need a tenth of a second to plan
     /// each length, so attention is computed by two products, if the scores are few enough.
-    pub fn for_texts(layout: &mut Layout, geometry: &Geometry, tokens: usize, longest: usize) -> Self {
+    pub(crate) fn for_texts(layout: &mut Layout, geometry: &Geometry, tokens: usize, longest: usize) -> Self {
         let scores = (longest <= KEYS_MAX).then(|| whole_row(geometry.heads, longest).score_bytes());
         Self::with_scores(layout, geometry, tokens + masked_attention::ROUND, scores)
     }
@@ -155,7 +155,7 @@ impl Buffers {
     /// # Errors
     ///
     /// The driver refuses.
-    pub fn clear_filling(
+    pub(crate) fn clear_filling(
         &self,
         session: &Session<'_>,
         base: u64,
@@ -166,14 +166,14 @@ impl Buffers {
     }
 
     /// The address of the result of the last norm of a stack, `[tokens, dim]`.
-    pub fn normed(&self, base: u64) -> u64 {
+    pub(crate) fn normed(&self, base: u64) -> u64 {
         self.normed.in_scratch(base)
     }
 }
 
 /// The tokens that a stack runs over.
 #[derive(Debug, Clone, Copy)]
-pub struct Tokens<'a> {
+pub(crate) struct Tokens<'a> {
     /// Address of the stream `[tokens, dim]`, which is changed in place.
     pub x: u64,
     /// Where its rows begin.
@@ -191,7 +191,7 @@ pub struct Tokens<'a> {
 ///
 /// A library refuses.
 #[expect(clippy::too_many_arguments, reason = "the inputs of one pass over a stack")]
-pub fn run(
+pub(crate) fn run(
     session: &mut Session<'_>,
     base: u64,
     geometry: &Geometry,
@@ -271,7 +271,7 @@ fn product_name([bf16, fp8]: ProductName, layer: &Projection) -> &'static str {
 /// # Errors
 ///
 /// The driver refuses.
-pub fn clear_filling(session: &Session<'_>, at: u64, width: usize, rows: &Rows) -> Result<(), CudaError> {
+pub(crate) fn clear_filling(session: &Session<'_>, at: u64, width: usize, rows: &Rows) -> Result<(), CudaError> {
     for row in 0..rows.count() {
         let (length, span) = (rows.length(row), rows.span(row));
         if length < span {

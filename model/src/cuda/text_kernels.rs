@@ -13,7 +13,7 @@ const IDS_MAX: usize = 512;
 /// Threads of a row of [`TextKernels::masked_softmax`].
 const SOFTMAX_THREADS: u32 = 128;
 /// The longest row of [`TextKernels::masked_softmax`].
-pub const KEYS_MAX: usize = 2048;
+pub(crate) const KEYS_MAX: usize = 2048;
 /// Columns and threads of a block of [`TextKernels::mean_tokens`].
 const MEAN_COLUMNS: usize = 32;
 const MEAN_THREADS: u32 = 256;

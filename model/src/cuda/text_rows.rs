@@ -17,7 +17,7 @@ const ROWS_MAX: usize = 5;
 /// # Panics
 ///
 /// If there is no text.
-pub fn batch(gpu: &Arc<Gpu>, texts: &[Tensor<2>], width: usize) -> Tensor<3> {
+pub(crate) fn batch(gpu: &Arc<Gpu>, texts: &[Tensor<2>], width: usize) -> Tensor<3> {
     let parts = texts.chunks(ROWS_MAX).map(|texts| {
         let lengths: Vec<usize> = texts.iter().map(|text| text.dims()[0]).collect();
         let dim = texts[0].dims()[1];
@@ -49,29 +49,29 @@ pub fn batch(gpu: &Arc<Gpu>, texts: &[Tensor<2>], width: usize) -> Tensor<3> {
 /// Results are cached before the device has computed them. If the work on one fails, the cache is invalid, which the
 /// next [`Queued::all_done`] reports.
 #[derive(Debug, Default)]
-pub struct Queued(Vec<Arc<AtomicBool>>);
+pub(crate) struct Queued(Vec<Arc<AtomicBool>>);
 
 /// Marks one piece of work as done.
 #[derive(Debug)]
-pub struct Done(Arc<AtomicBool>);
+pub(crate) struct Done(Arc<AtomicBool>);
 
 impl Queued {
     /// Adds a piece of work.
-    pub fn one(&mut self) -> Done {
+    pub(crate) fn one(&mut self) -> Done {
         let done = Arc::new(AtomicBool::new(false));
         self.0.push(Arc::clone(&done));
         Done(done)
     }
 
     /// Whether every piece was done; then forgets all. Work that is still queued counts as not done.
-    pub fn all_done(&mut self) -> bool {
+    pub(crate) fn all_done(&mut self) -> bool {
         self.0.drain(..).all(|done| done.load(Ordering::Acquire))
     }
 }
 
 impl Done {
     /// The work is queued on the device, and the driver took it.
-    pub fn set(&self) {
+    pub(crate) fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
 }

@@ -38,7 +38,7 @@ pub(super) struct Defaults {
 
 impl CommonKeys {
     /// Reads the keys of the model at `path`. Values that are wrong are rejected in `fields`.
-    pub fn read(fields: &ConfigFields<'_>, path: &Path, defaults: &Defaults) -> Self {
+    pub(crate) fn read(fields: &ConfigFields<'_>, path: &Path, defaults: &Defaults) -> Self {
         let own_name = if path.is_file() { path.file_stem() } else { path.file_name() };
         let own_name = own_name.map(|name| name.to_string_lossy().into_owned());
         Self {

@@ -9,7 +9,7 @@
 //! 1. `networks/NAME/`: each network that is not there yet, with a configuration read by
 //!    [`ConfigFields`](crate::checkpoint::ConfigFields), a `load` that takes its tensors from a
 //!    [`TensorReader`](crate::checkpoint::TensorReader) under their published names, and a forward pass. Compare inputs and
-//!    outputs of the authors' code in a test program of its own, as `tests/parity_sdxl/` does with `tests/parity/harness.rs`.
+//!    outputs of the authors' code in its own test program, as `tests/parity_sdxl/` does with `tests/parity/harness.rs`.
 //! 2. `recognise.rs`: a variant of [`Family`] with its `_class_name`s and the tensors by which a single file is recognised.
 //!    [`load`] calls the new module.
 //! 3. `families/NAME/`, after the example of `families/sdxl/`:
@@ -19,9 +19,9 @@
 //!      family has. [`PromptText`](sakuga_model_core::PromptText) says how the server renders prompts for it.
 //!    - `text.rs` tokenizes and counts, `denoise.rs` evaluates the denoiser under guidance, `preview.rs` has the linear preview of
 //!      its latents, `adapters.rs` maps names of adapters to its tensors, `synthetic.rs` writes small random checkpoints.
-//!    - `pipeline.rs` implements [`FamilyModel`]. `Drawing` decodes, `StepReporter` reports steps and previews, `Profiler` reports
-//!      operations, `fingerprint.rs` identifies the files.
-//! 4. The solver: flow matching is integrated by [`sampler::solver`](crate::sampler::solver). Noise and v predictions at discrete
+//!    - `pipeline.rs` implements [`FamilyModel`], and `FamilyStages` of `generate.rs`: it reads texts and computes steps. `Drawing`
+//!      decodes, `StepReporter` reports steps and previews, `Profiler` reports operations, `fingerprint.rs` identifies the files.
+//! 4. The solver: flow matching is integrated by `sampler::solver`. Noise and v predictions at discrete
 //!    training times use [`sampler::diffusion`](crate::sampler::diffusion).
 //! 5. A test of the server draws with a synthetic checkpoint. `sakuga-model-core` and the server change only if the family reads
 //!    prompts in a new form or has options that no request has yet.
@@ -31,6 +31,8 @@
 mod adapters;
 mod drawing;
 mod fingerprint;
+mod folder_files;
+mod generate;
 mod index_keys;
 mod load_clock;
 pub mod newbie;
@@ -41,6 +43,7 @@ mod recognise;
 pub mod sdxl;
 mod start;
 mod steps;
+mod vocabulary;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -50,9 +53,14 @@ use sakuga_model_core::{
     Observer, Outcome, TokenCounter,
 };
 
+use serde_json::Value;
+
 use crate::checkpoint::{FileFacts, LoadReport, WeightSource};
 use crate::device::OpenDevice;
 use crate::error::{FamilyError, LoadError};
+pub use folder_files::FolderFiles;
+use folder_files::FolderPart;
+use recognise::of_index;
 pub use recognise::{Family, recognise};
 
 /// How a checkpoint is loaded.
@@ -100,7 +108,7 @@ pub struct WarmUpSize {
 
 /// A loaded checkpoint of any family.
 pub trait FamilyModel: Send {
-    /// What the model is.
+    /// Name, sizes, encoders, stages and defaults.
     fn info(&self) -> &ModelInfo;
 
     /// The tokenizers, which other threads may use to count tokens.
@@ -174,11 +182,11 @@ pub trait FamilyModel: Send {
 ///
 /// The family is unknown or not supported, or a part is missing, malformed or does not fit.
 pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, Vec<LoadReport>), LoadError> {
-    let owned = || path.to_owned();
     match recognise(path)? {
         family @ Family::NewBie if path.is_file() => {
             let remedy = newbie::single_file(path);
-            Err(FamilyError::OnePart { path: owned(), family: family.name(), part: "transformer", remedy }.into())
+            Err(FamilyError::OnePart { path: path.to_owned(), family: family.name(), part: "transformer", remedy }
+                .into())
         }
         Family::NewBie => {
             let (pipeline, reports) = newbie::Pipeline::load(path, options)?;
@@ -188,9 +196,35 @@ pub fn load(path: &Path, options: LoadOptions) -> Result<(Box<dyn FamilyModel>, 
             let (pipeline, reports) = sdxl::Pipeline::load(path, &options)?;
             Ok((Box::new(pipeline), reports))
         }
-        family @ Family::StableDiffusionXlRefiner => {
-            let supported = "NewBie and Stable Diffusion XL's base model";
-            Err(FamilyError::NotSupported { path: owned(), family: family.name(), supported }.into())
-        }
+        family @ Family::StableDiffusionXlRefiner => Err(not_supported(path, family)),
     }
+}
+
+/// Which files of a published folder [`load`] reads, from its `model_index.json` and the paths of its files, separated by `/`:
+/// known before any other file is there.
+///
+/// # Errors
+///
+/// The family is unknown or not supported, or every part that has no usable files.
+pub fn files_of_folder(index: &Value, paths: &[String]) -> Result<FolderFiles, LoadError> {
+    let path = Path::new("model_index.json");
+    match of_index(path, index)? {
+        Family::NewBie => folder_files::select(newbie::FOLDER, paths),
+        Family::StableDiffusionXl => folder_files::select(sdxl::FOLDER, paths),
+        family @ Family::StableDiffusionXlRefiner => Err(not_supported(path, family)),
+    }
+}
+
+fn not_supported(path: &Path, family: Family) -> LoadError {
+    let supported = "NewBie and Stable Diffusion XL's base model";
+    FamilyError::NotSupported { path: path.to_owned(), family: family.name(), supported }.into()
+}
+
+/// The directories with weights of a family's folder, in the order in which they are loaded.
+pub(crate) fn part_names(family: Family) -> Vec<&'static str> {
+    let folder = match family {
+        Family::NewBie => newbie::FOLDER,
+        Family::StableDiffusionXl | Family::StableDiffusionXlRefiner => sdxl::FOLDER,
+    };
+    folder.iter().filter_map(FolderPart::network_name).collect()
 }

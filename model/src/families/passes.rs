@@ -16,7 +16,6 @@ use crate::sampler::noise::Stream;
 
 /// One pass, as a family's denoiser computes it.
 pub(crate) struct PassPlan {
-    /// 1 or 2.
     pub(crate) number: u32,
     /// Its size and steps.
     pub(crate) pass: Pass,

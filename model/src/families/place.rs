@@ -28,7 +28,6 @@ impl Place {
         }
     }
 
-    /// The device.
     pub(crate) fn device(&self) -> &Device {
         &self.device
     }

@@ -4,6 +4,8 @@
 use std::fmt::{self, Display};
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::checkpoint::{ModelFolder, SafetensorsFile};
 use crate::error::{FamilyError, LoadError};
 
@@ -110,8 +112,16 @@ pub fn recognise(path: &Path) -> Result<Family, LoadError> {
         return of_tensors(&shape)
             .ok_or_else(|| FamilyError::UnknownTensors { path: path.to_owned(), tensors, known: known() }.into());
     }
-    let folder = ModelFolder::open(path)?;
-    let class_name = folder.index()["_class_name"].as_str();
+    of_index(path, ModelFolder::open(path)?.index())
+}
+
+/// The family of a folder with this `model_index.json`. `path` names it in errors.
+///
+/// # Errors
+///
+/// The family is unknown.
+pub(super) fn of_index(path: &Path, index: &Value) -> Result<Family, LoadError> {
+    let class_name = index["_class_name"].as_str();
     let family =
         class_name.and_then(|name| Family::ALL.into_iter().find(|family| family.class_names().contains(&name)));
     family.ok_or_else(|| {
@@ -151,7 +161,7 @@ mod tests {
             end += shape.iter().product::<usize>();
             header.insert((*name).to_owned(), json!({"dtype": "U8", "shape": shape, "data_offsets": [begin, end]}));
         }
-        let header = serde_json::Value::Object(header).to_string();
+        let header = Value::Object(header).to_string();
         let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
         bytes.extend(header.as_bytes());
         bytes.resize(bytes.len() + end, 0);

@@ -8,6 +8,7 @@ use burn::tensor::Tensor;
 use sakuga_model_core::{EngineError, Observer, PreviewMethod, Progress, StepDone, StepReport};
 
 use super::drawing::Drawing;
+use super::passes::{Flow, PassPlan};
 
 /// A step of a batch that is done.
 pub(crate) struct BatchStep {
@@ -25,26 +26,64 @@ pub(crate) struct BatchStep {
 
 /// Reports the steps of one batch.
 pub(crate) struct StepReporter<'a, 'b> {
-    pub(crate) drawing: Drawing<'a>,
+    drawing: Drawing<'a>,
     /// Index of the batch's first image.
-    pub(crate) first_image: u32,
+    first_image: u32,
     /// The pass that it belongs to.
-    pub(crate) pass: u32,
+    pass: u32,
     /// Steps of the batches and passes before.
-    pub(crate) steps_before: u32,
+    steps_before: u32,
     /// Steps of all batches and passes.
-    pub(crate) steps_total: u32,
+    steps_total: u32,
     /// Evaluations of the batches and passes before.
-    pub(crate) evaluations_before: u32,
+    evaluations_before: u32,
     /// When the running step began.
-    pub(crate) clock: Instant,
-    pub(crate) durations: &'a mut Vec<Duration>,
-    pub(crate) observer: &'a mut Observer<'b>,
+    clock: Instant,
+    durations: &'a mut Vec<Duration>,
+    observer: &'a mut Observer<'b>,
     /// Why the walk was stopped, if it was not the observer.
-    pub(crate) failure: Option<EngineError>,
+    failure: Option<EngineError>,
 }
 
-impl StepReporter<'_, '_> {
+impl<'a, 'b> StepReporter<'a, 'b> {
+    /// Reports the steps of batch `turn` of a pass, counted from 0. The first step begins now.
+    pub(crate) fn begin(
+        drawing: Drawing<'a>,
+        plan: &PassPlan,
+        turn: u32,
+        first_image: u32,
+        evaluations_per_step: u32,
+        durations: &'a mut Vec<Duration>,
+        observer: &'a mut Observer<'b>,
+    ) -> Self {
+        let steps_before = plan.steps_before + turn * plan.pass.steps();
+        Self {
+            drawing,
+            first_image,
+            pass: plan.number,
+            steps_before,
+            steps_total: plan.steps_total,
+            evaluations_before: steps_before * evaluations_per_step,
+            clock: Instant::now(),
+            durations,
+            observer,
+            failure: None,
+        }
+    }
+
+    /// The latents at the end of the walk.
+    ///
+    /// # Errors
+    ///
+    /// The device failed in a step.
+    pub(crate) fn finish<B>(self, walk: ControlFlow<B, Tensor<4>>) -> Flow<Tensor<4>> {
+        match (self.failure, walk) {
+            (Some(failure), _) => Err(failure),
+            (None, ControlFlow::Continue(latents)) => Ok(ControlFlow::Continue(latents)),
+            (None, ControlFlow::Break(_)) => Ok(ControlFlow::Break(self.durations.len() as u32)),
+        }
+    }
+
     /// Reports a step. `predicted` gives the latents to preview.
     pub(crate) fn report(&mut self, step: &BatchStep, predicted: &dyn Fn() -> Tensor<4>) -> ControlFlow<()> {
         // Work is queued on a GPU: without this wait the clock would measure the queueing.

@@ -8,7 +8,7 @@ use crate::error::TokenError;
 use crate::nn::accelerated::Accelerated;
 use crate::tokens::TokenBatch;
 
-/// An accelerated forward pass with a cache of its own. Its results have rank `D`.
+/// An accelerated forward pass with its own cache. Its results have rank `D`.
 pub(crate) trait FastTextPass<const D: usize>: Send + Sync {
     /// The result of a batch whose ids are in the vocabulary. `None` if the implementation does not support the batch.
     fn run(&self, tokens: &TokenBatch) -> Option<Tensor<D>>;

@@ -38,7 +38,7 @@ impl TextCounts {
 
 /// Values by their token ids.
 #[derive(Debug)]
-pub struct TokenLru<V> {
+pub(crate) struct TokenLru<V> {
     /// In the order of use, the last used at the end.
     entries: Vec<Entry<V>>,
     bytes: usize,
@@ -54,12 +54,12 @@ struct Entry<V> {
 
 impl<V> TokenLru<V> {
     /// A cache of at most `bytes_max` bytes.
-    pub fn new(bytes_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self { entries: Vec::new(), bytes: 0, bytes_max }
     }
 
     /// The value of exactly these ids. Counts as a use.
-    pub fn get(&mut self, ids: &[u32]) -> Option<&V> {
+    pub(crate) fn get(&mut self, ids: &[u32]) -> Option<&V> {
         let at = self.entries.iter().position(|entry| entry.ids == ids)?;
         Some(self.touch(at))
     }
@@ -67,7 +67,7 @@ impl<V> TokenLru<V> {
     /// The length of the longest prefix shared with these ids, never 0, and its value; the last used of several. Counts
     /// as a use.
     #[cfg(any(feature = "cuda", test))]
-    pub fn longest_prefix(&mut self, ids: &[u32]) -> Option<(usize, &V)> {
+    pub(crate) fn longest_prefix(&mut self, ids: &[u32]) -> Option<(usize, &V)> {
         let shared = self.entries.iter().enumerate().map(|(at, entry)| (common_prefix(&entry.ids, ids), at));
         let (length, at) = shared.max()?;
         if length == 0 {
@@ -78,7 +78,7 @@ impl<V> TokenLru<V> {
 
     /// Inserts a value of `bytes` bytes and evicts the least recently used ones to make room. A value larger than the
     /// cache is not inserted.
-    pub fn insert(&mut self, ids: Vec<u32>, value: V, bytes: usize) {
+    pub(crate) fn insert(&mut self, ids: Vec<u32>, value: V, bytes: usize) {
         self.retain(|other| other != ids);
         if bytes > self.bytes_max {
             return;
@@ -95,13 +95,13 @@ impl<V> TokenLru<V> {
     }
 
     /// Removes every value for whose ids `keep` is false.
-    pub fn retain(&mut self, keep: impl Fn(&[u32]) -> bool) {
+    pub(crate) fn retain(&mut self, keep: impl Fn(&[u32]) -> bool) {
         self.entries.retain(|entry| keep(&entry.ids));
         self.bytes = self.entries.iter().map(|entry| entry.bytes).sum();
     }
 
     /// Removes all values.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.retain(|_| false);
     }
 

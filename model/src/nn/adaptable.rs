@@ -138,7 +138,6 @@ pub(crate) struct BlockNames {
     pub(crate) modulation: String,
 }
 
-/// All weights of a block.
 pub(crate) fn block(names: BlockNames, block: &mut Block) -> Vec<AdaptableWeight<'_>> {
     let weight = |(path, rows): (String, usize)| (format!("{path}.weight"), rows);
     let projections = [

@@ -42,7 +42,6 @@ pub(crate) trait Quantised: Any + Debug + Send + Sync {
     /// The dequantised weight, `[d_input, d_output]` in bf16.
     fn weight(&self) -> Tensor<2>;
 
-    /// Its inputs.
     fn d_input(&self) -> usize;
 
     /// Another weight of the same sizes in the same type, from `[d_input, d_output]` in bf16, stored by output as in
@@ -67,6 +66,7 @@ impl Projection {
 
 /// Heads of a fused projection to queries, keys and values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "cuda"), allow(unreachable_pub, reason = "the session of the GPU takes it"))]
 pub struct Heads {
     /// Query heads.
     pub query: usize,
@@ -76,6 +76,7 @@ pub struct Heads {
     pub dim: usize,
 }
 
+#[cfg_attr(not(feature = "cuda"), allow(unreachable_pub, reason = "the session of the GPU takes it"))]
 impl Heads {
     /// Elements of a token of the fused projection.
     pub fn width(&self) -> usize {
@@ -85,6 +86,7 @@ impl Heads {
 
 /// The activation of a gated feed-forward, `activation(gate) * up`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(feature = "cuda"), allow(unreachable_pub, reason = "the session of the GPU takes it"))]
 pub enum Gate {
     /// SwiGLU.
     Silu = 0,

@@ -9,20 +9,20 @@ use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
 use burn::tensor::{Bool, DType, Tensor, activation};
 
 /// `x W + b` over the last axis: `[.., d_input]` to `[.., d_output]`.
-pub fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
+pub(crate) fn linear<const D: usize>(x: Tensor<D>, layer: &Linear) -> Tensor<D> {
     module::linear(x, layer.weight.val(), layer.bias.as_ref().map(|bias| bias.val()))
 }
 
 /// Root-mean-square norm over the last axis as in the Next-DiT: normalise in f32, cast back, then multiply by `weight`
 /// (Zhang & Sennrich 2019, <https://arxiv.org/abs/1910.07467>). Shapes: `x` `[.., D]`, `weight` `[D]`.
-pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
+pub(crate) fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
     let dtype = x.dtype();
     rms_normalised(x, eps).cast(dtype) * weight.unsqueeze()
 }
 
 /// Root-mean-square norm over the last axis as in Gemma: multiply by `1 + weight` in f32 and cast afterwards.
 /// Shapes: `x` `[.., D]`, `weight` `[D]`.
-pub fn rms_norm_plus_one<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
+pub(crate) fn rms_norm_plus_one<const D: usize>(x: Tensor<D>, weight: Tensor<1>, eps: f64) -> Tensor<D> {
     let dtype = x.dtype();
     let weight = weight.cast(DType::F32).add_scalar(1.0);
     (rms_normalised(x, eps) * weight.unsqueeze()).cast(dtype)
@@ -35,7 +35,7 @@ fn rms_normalised<const D: usize>(x: Tensor<D>, eps: f64) -> Tensor<D> {
 }
 
 /// Layer norm over the last axis with the biased variance, in f32; `affine` is weight and bias, each `[D]`.
-pub fn layer_norm<const D: usize>(x: Tensor<D>, affine: Option<(Tensor<1>, Tensor<1>)>, eps: f64) -> Tensor<D> {
+pub(crate) fn layer_norm<const D: usize>(x: Tensor<D>, affine: Option<(Tensor<1>, Tensor<1>)>, eps: f64) -> Tensor<D> {
     let dtype = x.dtype();
     let x = x.cast(DType::F32);
     let centred = x.clone() - x.mean_dim(D - 1);
@@ -50,7 +50,7 @@ pub fn layer_norm<const D: usize>(x: Tensor<D>, affine: Option<(Tensor<1>, Tenso
 
 /// Group norm of `[B, C, H, W]` over `groups` groups of neighbouring channels, in f32; `weight` and `bias` are `[C]`
 /// (Wu & He 2018, <https://arxiv.org/abs/1803.08494>). `groups` must divide C.
-pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: usize, eps: f64) -> Tensor<4> {
+pub(crate) fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: usize, eps: f64) -> Tensor<4> {
     let dtype = x.dtype();
     let [batch, channels, height, width] = x.dims();
     let x = x.cast(DType::F32).reshape([batch, groups, channels / groups * height * width]);
@@ -65,7 +65,7 @@ pub fn group_norm(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: usiz
 /// `kv_heads` divides `heads` (query head h reads head h / (heads / kv_heads)). The mask is `[B or 1, 1, S or 1, T]`,
 /// true where a key must not be seen; `is_causal` hides keys after the query. The scale is 1 / sqrt(head_dim): fold
 /// another one into `q`. A query that sees no key gets zeros. Returns `[B, S, heads, head_dim]`.
-pub fn attention(
+pub(crate) fn attention(
     q: Tensor<4>,
     k: Tensor<4>,
     v: Tensor<4>,
@@ -92,23 +92,23 @@ fn repeat_heads(x: Tensor<4>, heads: usize) -> Tensor<4> {
 }
 
 /// `silu(gate) * up`, the gated unit of a SwiGLU feed-forward (Shazeer 2020, <https://arxiv.org/abs/2002.05202>).
-pub fn swiglu(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
+pub(crate) fn swiglu(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
     activation::silu(gate) * up
 }
 
 /// `x * sigmoid(x)`.
-pub fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::silu(x)
 }
 
 /// GELU by the error function, `x/2 (1 + erf(x / sqrt 2))` (Hendrycks & Gimpel 2016,
 /// <https://arxiv.org/abs/1606.08415>).
-pub fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub(crate) fn gelu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     activation::gelu(x)
 }
 
 /// GELU by the hyperbolic tangent, `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`.
-pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+pub(crate) fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
     const SQRT_2_OVER_PI: f64 = std::f64::consts::FRAC_2_SQRT_PI * std::f64::consts::FRAC_1_SQRT_2;
     // Not burn's `gelu_approximate`: on a CPU its power function costs more than the neighbouring matrix products.
     let cubic = x.clone().square().mul_scalar(0.044715).add_scalar(1.0);
@@ -118,7 +118,7 @@ pub fn gelu_tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// Rotary embedding of neighbouring pairs (2i, 2i+1), in f32 (Su et al. 2021, <https://arxiv.org/abs/2104.09864>).
 /// Shapes: `x` `[B, S, heads, D]`, tables `[B or 1, S, D/2]`.
-pub fn rope_interleaved(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
+pub(crate) fn rope_interleaved(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
     let dtype = x.dtype();
     let [batch, len, heads, dim] = x.dims();
     let (cos, sin) = (per_head(cos), per_head(sin));
@@ -131,7 +131,7 @@ pub fn rope_interleaved(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<
 
 /// Rotary embedding of the pairs (i, i + D/2), in f32, the form of GPT-NeoX, Llama, Gemma and XLM-R with RoPE.
 /// Shapes: `x` `[B, S, heads, D]`, tables `[B or 1, S, D/2]`.
-pub fn rope_half(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
+pub(crate) fn rope_half(x: Tensor<4>, cos: Tensor<3>, sin: Tensor<3>) -> Tensor<4> {
     let dtype = x.dtype();
     let half = x.dims()[3] / 2;
     let (cos, sin) = (per_head(cos), per_head(sin));
@@ -149,7 +149,7 @@ fn per_head(table: Tensor<3>) -> Tensor<4> {
 
 /// 2-D convolution with a square stride; `padding` is top, left, bottom, right rows or columns of zeros. `x` `[B, C, H,
 /// W]`, `weight` `[C_out, C, kernel, kernel]`, `bias` `[C_out]`.
-pub fn conv2d(
+pub(crate) fn conv2d(
     x: Tensor<4>,
     weight: Tensor<4>,
     bias: Option<Tensor<1>>,
@@ -171,7 +171,7 @@ pub fn conv2d(
 }
 
 /// Doubles height and width by repeating pixels: `[B, C, H, W]` to `[B, C, 2H, 2W]`.
-pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
+pub(crate) fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
     let [batch, channels, height, width] = x.dims();
     x.reshape([batch, channels, height, 1, width, 1]).expand([batch, channels, height, 2, width, 2]).reshape([
         batch,

@@ -22,7 +22,6 @@ impl RopeTable {
         Self::of_values(cos, sin, [1, sequence, frequencies.len()], device)
     }
 
-    /// Tables of these values.
     pub(crate) fn of_values(cos: Vec<f32>, sin: Vec<f32>, shape: [usize; 3], device: &Device) -> Self {
         let tensor = |values| Tensor::from_data(TensorData::new(values, shape), (device, DType::F32));
         Self { cos: tensor(cos), sin: tensor(sin) }

@@ -102,9 +102,9 @@ impl ModelFiles {
             loading.phase("warm-up");
         }
         let info = EngineInfo { loading: loading.finish(), compute_paths: inner.compute_paths(), ..info };
-        let (tokens, memory, ready_pixels) = (inner.tokens(), inner.memory_probe(), info.pixels_max);
+        let (tokens, memory) = (inner.tokens(), inner.memory_probe());
         let adapters = inner.adapters();
-        let model = Box::new(GuardedModel::new(inner, device.device, options.max_batch, ready_pixels));
+        let model = Box::new(GuardedModel::new(inner, device.device, info.clone()));
         Ok(OpenModel { model, info, tokens, memory, adapters })
     }
 

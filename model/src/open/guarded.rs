@@ -4,9 +4,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use burn::tensor::Device;
-use sakuga_model_core::{EngineError, GenerationSpec, ImageModel, Observer, Outcome, Progress, Stage, panic_message};
+use sakuga_model_core::{
+    EngineError, EngineInfo, GenerationSpec, ImageModel, Observer, Outcome, Progress, Stage, panic_message,
+};
 
-use super::warm_up;
 use crate::families::FamilyModel;
 use crate::shortage;
 
@@ -15,15 +16,13 @@ pub(super) struct GuardedModel {
     inner: Box<dyn FamilyModel>,
     /// After the model, whose memory it returns.
     memory: ReturnMemory,
-    /// The most images computed at once; 0: no such bound.
-    max_batch: u32,
-    /// Pixels for which memory was allocated by the warm-up.
-    ready_pixels: Option<u64>,
+    /// Has the bounds of its batches.
+    info: EngineInfo,
 }
 
 impl GuardedModel {
-    pub(super) fn new(inner: Box<dyn FamilyModel>, device: Device, max_batch: u32, ready_pixels: Option<u64>) -> Self {
-        Self { inner, memory: ReturnMemory(device), max_batch, ready_pixels }
+    pub(super) fn new(inner: Box<dyn FamilyModel>, device: Device, info: EngineInfo) -> Self {
+        Self { inner, memory: ReturnMemory(device), info }
     }
 }
 
@@ -48,11 +47,8 @@ impl Drop for ReturnMemory {
 impl ImageModel for GuardedModel {
     fn generate(&mut self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
         let pixels = u64::from(spec.width_px) * u64::from(spec.height_px);
-        let max_batch = match (spec.max_batch, self.max_batch) {
-            (0, max) | (max, 0) => max,
-            (asked, max) => asked.min(max),
-        };
-        let spec = GenerationSpec { max_batch: warm_up::batch(max_batch, self.ready_pixels, pixels), ..spec.clone() };
+        let max_batch = self.info.images_at_once(spec.max_batch, pixels);
+        let spec = GenerationSpec { max_batch, ..spec.clone() };
         let inner = &mut self.inner;
         let generate = AssertUnwindSafe(|| {
             if !inner.has_adapters(&spec.adapters) {

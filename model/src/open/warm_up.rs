@@ -55,29 +55,3 @@ pub(super) fn run(
     tracing::info!(?sizes, warm_up_ms = begun.elapsed().as_millis() as u64, "warmed up");
     Ok(())
 }
-
-/// The most images in one evaluation: the fast path takes 64 rows, two for each image.
-const BATCH_MAX: u64 = 32;
-
-/// How many images of so many pixels are computed at once: at most those for which memory is allocated, and at most
-/// `max_batch`; 0: no bound.
-pub(super) fn batch(max_batch: u32, ready_pixels: Option<u64>, pixels: u64) -> u32 {
-    let Some(ready) = ready_pixels else { return max_batch };
-    let ready = (ready / pixels.max(1)).clamp(1, BATCH_MAX) as u32;
-    if max_batch == 0 { ready } else { ready.min(max_batch) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_batch_is_no_larger_than_what_is_ready() {
-        let ready = Some(1024 * 1024);
-        assert_eq!(batch(0, ready, 1024 * 1024), 1);
-        assert_eq!(batch(0, ready, 512 * 512), 4);
-        assert_eq!(batch(2, ready, 512 * 512), 2);
-        assert_eq!(batch(0, ready, 16 * 16), 32);
-        assert_eq!((batch(0, None, 1), batch(3, None, 1)), (0, 3), "no bound but the given one");
-    }
-}

@@ -8,7 +8,7 @@ const WEYL: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 
 /// Four 32-bit words for one counter under one key.
-pub fn philox4x32(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
+pub(crate) fn philox4x32(key: [u32; 2], counter: [u32; 4]) -> [u32; 4] {
     let [mut c0, mut c1, mut c2, mut c3] = counter;
     let [mut k0, mut k1] = key;
     for _ in 0..ROUNDS {
@@ -30,7 +30,7 @@ fn multiply(a: u32, b: u32) -> (u32, u32) {
 ///
 /// A word `w` becomes the uniform number `(w + 0.5) / 2^32`, which is never 0 or 1. The first word of a pair gives the
 /// radius, the second the angle; the cosine comes first.
-pub fn normal4(key: [u32; 2], counter: [u32; 4]) -> [f64; 4] {
+pub(crate) fn normal4(key: [u32; 2], counter: [u32; 4]) -> [f64; 4] {
     let words = philox4x32(key, counter);
     let [a, b] = box_muller(words[0], words[1]);
     let [c, d] = box_muller(words[2], words[3]);

@@ -30,9 +30,9 @@ const MERGES: &[u8] = include_bytes!("../../assets/clip_merges.bin");
 /// Token before every text.
 const START: &str = "<|startoftext|>";
 /// Token after every text. It also pads the texts of CLIP-L.
-pub const END: &str = "<|endoftext|>";
+pub(crate) const END: &str = "<|endoftext|>";
 /// The token that pads the texts of CLIP-G, id 0.
-pub const ZERO: &str = "!";
+pub(crate) const ZERO: &str = "!";
 /// Marks the last token of a word.
 const WORD_END: &str = "</w>";
 /// A piece of a text that is merged by itself.

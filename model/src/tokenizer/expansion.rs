@@ -19,7 +19,7 @@ struct Steps {
     pre_tokenizer: Value,
 }
 
-/// Refuses a file whose replacements expand a text too much. A file that is no JSON is left to the tokenizer's own reader.
+/// Refuses a file whose replacements expand a text too much. A file that is not JSON is left to the tokenizer's own reader.
 pub(super) fn check_steps(file: &[u8]) -> Result<(), String> {
     let Ok(Steps { normalizer, pre_tokenizer }) = serde_json::from_slice(file) else { return Ok(()) };
     let times = growth(&normalizer).saturating_mul(growth(&pre_tokenizer));

@@ -45,7 +45,7 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-/// The value of an e4m3 code: a sign, four bits of exponent with bias 7, three of mantissa; the code 0x7f is no number.
+/// The value of an e4m3 code: a sign, four bits of exponent with bias 7, three of mantissa; the code 0x7f is not a number.
 fn decode(code: u8) -> f64 {
     let (exponent, mantissa) = (i32::from(code >> 3 & 15), f64::from(code & 7));
     let magnitude = match exponent {
@@ -213,7 +213,7 @@ fn sizes_that_do_not_fit_are_refused_when_the_network_is_loaded() {
     let Some(OpenDevice { device, .. }) = gpu() else { return };
     let narrow = Preset { dit: DitSize { ffn: 1032, ..preset().dit }, ..preset() };
     let error =
-        load_preset(&narrow, &device, DType::BF16).into_fp8().expect_err("1032 is no multiple of 16").to_string();
+        load_preset(&narrow, &device, DType::BF16).into_fp8().expect_err("1032 is not a multiple of 16").to_string();
     assert!(error.contains("1032") && error.contains("a multiple of 16"), "{error}");
     let error = load(&device, DType::F32).into_fp8().expect_err("weights in f32").to_string();
     assert!(error.contains("weights in bf16"), "{error}");

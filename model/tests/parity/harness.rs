@@ -18,23 +18,23 @@ use crate::PLACES;
 
 /// The device of all comparisons: the CPU, or what `SAKUGA_DEVICE` names (`cuda:0`, in a build with that feature). The
 /// tolerances are for f32.
-pub fn open_device() -> OpenDevice {
+pub(crate) fn open_device() -> OpenDevice {
     let spec = std::env::var("SAKUGA_DEVICE").map_or(DeviceChoice::Cpu, |name| name.parse().expect("SAKUGA_DEVICE"));
     device::open(spec, Some(Precision::F32)).unwrap_or_else(|error| panic!("SAKUGA_DEVICE: {error}"))
 }
 
 /// burn's handle of [`open_device`].
-pub fn device() -> Device {
+pub(crate) fn device() -> Device {
     open_device().device
 }
 
 /// Writes past the test harness' capture, so that a skipped test is seen to be skipped.
-pub fn say(message: &str) {
+pub(crate) fn say(message: &str) {
     let _ = writeln!(std::io::stderr(), "parity: {message}");
 }
 
 /// Where the fixture sets of a test program are.
-pub struct Places {
+pub(crate) struct Places {
     /// The environment variable that names a set.
     pub variable: &'static str,
     /// The set to use without it, seen from this crate.
@@ -44,7 +44,7 @@ pub struct Places {
 }
 
 /// Runs `check` on the part `name` of every fixture set that has it, and fails with all differences.
-pub fn for_each_set(name: &str, check: impl Fn(&mut Part)) {
+pub(crate) fn for_each_set(name: &str, check: impl Fn(&mut Part)) {
     let sets = sets();
     if sets.is_empty() {
         let variable = PLACES.variable;
@@ -64,7 +64,7 @@ pub fn for_each_set(name: &str, check: impl Fn(&mut Part)) {
 }
 
 /// Directories of the existing fixture sets.
-pub fn sets() -> Vec<PathBuf> {
+pub(crate) fn sets() -> Vec<PathBuf> {
     let crate_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     let Places { variable, shared, own } = PLACES;
     let mut sets: Vec<PathBuf> = own.map(|own| crate_dir.join(own)).into_iter().collect();
@@ -84,13 +84,13 @@ pub fn sets() -> Vec<PathBuf> {
 
 /// The allowed difference from the reference; absent limits do not apply.
 #[derive(Debug, Clone, Copy)]
-pub struct Tolerance {
+pub(crate) struct Tolerance {
     pub max_abs: Option<f64>,
     pub rel_l2: Option<f64>,
 }
 
 /// All tensors of a safetensors file, by name.
-pub struct Tensors {
+pub(crate) struct Tensors {
     path: PathBuf,
     entries: BTreeMap<String, (Vec<usize>, Dtype, Vec<u8>)>,
     touched: RefCell<BTreeSet<String>>,
@@ -98,7 +98,7 @@ pub struct Tensors {
 
 impl Tensors {
     /// Reads a file.
-    pub fn open(path: &Path) -> Self {
+    pub(crate) fn open(path: &Path) -> Self {
         let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let file = SafeTensors::deserialize(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let entries = file
@@ -110,42 +110,40 @@ impl Tensors {
     }
 
     /// Whether there is a tensor of this name.
-    pub fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.contains_key(name)
     }
 
-    /// Names of all tensors.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.entries.keys().cloned().collect()
     }
 
     /// Names that were neither read nor compared.
-    pub fn untouched(&self) -> Vec<String> {
+    pub(crate) fn untouched(&self) -> Vec<String> {
         let touched = self.touched.borrow();
         self.entries.keys().filter(|name| !touched.contains(*name)).cloned().collect()
     }
 
-    /// The shape of a tensor.
-    pub fn shape(&self, name: &str) -> Vec<usize> {
+    pub(crate) fn shape(&self, name: &str) -> Vec<usize> {
         self.entry(name).0.clone()
     }
 
     /// A floating-point tensor on the host.
-    pub fn f32s(&self, name: &str) -> Vec<f32> {
+    pub(crate) fn f32s(&self, name: &str) -> Vec<f32> {
         let (_, dtype, bytes) = self.entry(name);
         assert_eq!(*dtype, Dtype::F32, "type of {name}");
         bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect()
     }
 
     /// An integer tensor on the host.
-    pub fn i64s(&self, name: &str) -> Vec<i64> {
+    pub(crate) fn i64s(&self, name: &str) -> Vec<i64> {
         let (_, dtype, bytes) = self.entry(name);
         assert_eq!(*dtype, Dtype::I64, "type of {name}");
         bytes.as_chunks().0.iter().map(|&bytes| i64::from_le_bytes(bytes)).collect()
     }
 
     /// A tensor of floating-point or whole numbers on the host.
-    pub fn numbers(&self, name: &str) -> Vec<f32> {
+    pub(crate) fn numbers(&self, name: &str) -> Vec<f32> {
         if self.entry(name).1 == Dtype::I64 {
             return self.i64s(name).into_iter().map(|value| value as f32).collect();
         }
@@ -153,14 +151,14 @@ impl Tensors {
     }
 
     /// A byte tensor on the host.
-    pub fn u8s(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn u8s(&self, name: &str) -> Vec<u8> {
         let (_, dtype, bytes) = self.entry(name);
         assert_eq!(*dtype, Dtype::U8, "type of {name}");
         bytes.clone()
     }
 
     /// A floating-point tensor on the device.
-    pub fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
+    pub(crate) fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
         let shape: [usize; D] =
             self.shape(name).try_into().unwrap_or_else(|shape| panic!("{name} has the shape {shape:?}"));
         Tensor::from_data(TensorData::new(self.f32s(name), shape), (&device(), DType::F32))
@@ -173,7 +171,7 @@ impl Tensors {
 }
 
 /// One part of a fixture set, and the results of its comparisons.
-pub struct Part {
+pub(crate) struct Part {
     /// The part's directory.
     pub dir: PathBuf,
     /// The directory of the whole set.
@@ -213,17 +211,17 @@ impl Part {
     }
 
     /// The cases, each with at least a `name`.
-    pub fn cases(&self) -> Vec<Value> {
+    pub(crate) fn cases(&self) -> Vec<Value> {
         self.description["cases"].as_array().cloned().unwrap_or_default()
     }
 
     /// The tolerance that the manifest gives under `kind`.
-    pub fn tolerance(&self, kind: &str) -> Tolerance {
+    pub(crate) fn tolerance(&self, kind: &str) -> Tolerance {
         self.tolerance_at(&format!("/{kind}"))
     }
 
     /// The tolerance that the manifest gives at this JSON pointer.
-    pub fn tolerance_at(&self, pointer: &str) -> Tolerance {
+    pub(crate) fn tolerance_at(&self, pointer: &str) -> Tolerance {
         let limits = self.tolerances.pointer(pointer).cloned().unwrap_or_default();
         let tolerance = Tolerance { max_abs: limits["max_abs"].as_f64(), rel_l2: limits["rel_l2"].as_f64() };
         assert!(
@@ -235,24 +233,24 @@ impl Part {
     }
 
     /// The number that the manifest gives at this JSON pointer of the part's tolerances.
-    pub fn number(&self, pointer: &str) -> f64 {
+    pub(crate) fn number(&self, pointer: &str) -> f64 {
         let value = self.tolerances.pointer(pointer).and_then(Value::as_f64);
         value.unwrap_or_else(|| panic!("manifest.json has no tolerance_float32{pointer} for {}", self.name))
     }
 
     /// Counts a comparison that a caller made itself.
-    pub fn count(&mut self) {
+    pub(crate) fn count(&mut self) {
         self.compared += 1;
     }
 
     /// Records a difference that is not numeric.
-    pub fn fail(&mut self, message: String) {
+    pub(crate) fn fail(&mut self, message: String) {
         self.failures.push(format!("{}/{}: {message}", self.set.display(), self.name));
     }
 
     /// Compares a device tensor with the tensor `case.tensor` of the case file. With `rows`, one flag for each vector
     /// along the last axis, only flagged vectors count. `variant` says which layout was run, for the message.
-    pub fn compare<const D: usize>(
+    pub(crate) fn compare<const D: usize>(
         &mut self,
         variant: &str,
         case: &str,
@@ -278,7 +276,7 @@ impl Part {
     }
 
     /// Compares values on the host.
-    pub fn compare_values(
+    pub(crate) fn compare_values(
         &mut self,
         label: &str,
         found: &[f32],
@@ -322,7 +320,7 @@ impl Part {
     }
 
     /// Compares pixels by the manifest's sentence under `kind`: a largest difference and a share in percent.
-    pub fn compare_u8(&mut self, variant: &str, case: &str, tensor: &str, found: &[u8], kind: &str) {
+    pub(crate) fn compare_u8(&mut self, variant: &str, case: &str, tensor: &str, found: &[u8], kind: &str) {
         let name = format!("{case}.{tensor}");
         if !self.tensors.has(&name) {
             return;
@@ -353,7 +351,7 @@ impl Part {
 
     /// The weight files of the part, each set of them with the configuration to use: the part itself, every directory
     /// of `layouts/`, and every configuration of `layouts/` with the part's own weights.
-    pub fn layouts(&self) -> Vec<Layout> {
+    pub(crate) fn layouts(&self) -> Vec<Layout> {
         let own =
             Layout { name: "as published".into(), dir: self.dir.clone(), config: json(&self.dir.join("config.json")) };
         let mut layouts = vec![own.clone()];
@@ -397,7 +395,7 @@ impl Part {
 
 /// Weights and the configuration to read them with.
 #[derive(Clone)]
-pub struct Layout {
+pub(crate) struct Layout {
     pub name: String,
     pub dir: PathBuf,
     pub config: Value,
@@ -405,14 +403,18 @@ pub struct Layout {
 
 impl Layout {
     /// Opens the weights in f32 and loads from them; every tensor must be read.
-    pub fn load<T>(&self, component: &str, load: impl FnOnce(&TensorReader) -> T) -> T {
+    pub(crate) fn load<T>(&self, component: &str, load: impl FnOnce(&TensorReader) -> T) -> T {
         let files = weight_files(&self.dir).unwrap_or_else(|error| panic!("{error}"));
         load_files(component, &files, load).0
     }
 }
 
 /// Opens weights in f32 and loads from them; every tensor must be read.
-pub fn load_files<T>(component: &str, files: &[PathBuf], load: impl FnOnce(&TensorReader) -> T) -> (T, LoadReport) {
+pub(crate) fn load_files<T>(
+    component: &str,
+    files: &[PathBuf],
+    load: impl FnOnce(&TensorReader) -> T,
+) -> (T, LoadReport) {
     let reader = TensorReader::open(component, files, &device(), DType::F32).unwrap_or_else(|error| panic!("{error}"));
     let network = load(&reader);
     let report = reader.finish().unwrap_or_else(|error| panic!("{error}"));
@@ -420,14 +422,14 @@ pub fn load_files<T>(component: &str, files: &[PathBuf], load: impl FnOnce(&Tens
 }
 
 /// Parses a JSON file.
-pub fn json(path: &Path) -> Value {
+pub(crate) fn json(path: &Path) -> Value {
     let bytes = fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// Ids `[B, L]` of a fixture as a batch of the same width, with the length of each row, and a flag for each position
 /// that is not padding.
-pub fn token_batch(ids: &[i64], width: usize, visible: &[bool], pad_id: u32) -> TokenBatch {
+pub(crate) fn token_batch(ids: &[i64], width: usize, visible: &[bool], pad_id: u32) -> TokenBatch {
     let rows: Vec<Vec<u32>> = ids
         .chunks(width)
         .zip(visible.chunks(width))

@@ -48,7 +48,7 @@ fn compare(part: &mut Part, name: &str, [l, g]: &[Encoded; 2], layer: usize) {
 }
 
 /// Rows of ids, and the position of the first end token of each.
-pub fn texts(
+pub(crate) fn texts(
     part: &Part,
     name: &str,
     tokenizer: &TextTokenizer,

@@ -12,13 +12,13 @@ use serde_json::Value;
 use crate::harness::{Part, device, json, load_files};
 
 /// Reads what `load` makes of the weights of a folder and its `config.json`; every tensor must be read.
-pub fn folder<T>(dir: &Path, load: impl FnOnce(&Value, &TensorReader) -> T) -> T {
+pub(crate) fn folder<T>(dir: &Path, load: impl FnOnce(&Value, &TensorReader) -> T) -> T {
     let files = weight_files(dir).unwrap_or_else(|error| panic!("{error}"));
     let config = json(&dir.join("config.json"));
     load_files("network", &files, |reader| load(&config, reader)).0
 }
 
-pub fn unet(dir: &Path) -> Unet {
+pub(crate) fn unet(dir: &Path) -> Unet {
     folder(dir, |config, reader| {
         let config = UnetConfig::from_json(config).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
         Unet::rename(&config, reader);
@@ -26,14 +26,14 @@ pub fn unet(dir: &Path) -> Unet {
     })
 }
 
-pub fn control(dir: &Path) -> ControlNet {
+pub(crate) fn control(dir: &Path) -> ControlNet {
     folder(dir, |config, reader| {
         let config = ControlConfig::from_json(config).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
         ControlNet::load(&config, reader)
     })
 }
 
-pub fn clip(dir: &Path) -> ClipText {
+pub(crate) fn clip(dir: &Path) -> ClipText {
     folder(dir, |config, reader| {
         let config = ClipTextConfig::from_json(config).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
         ClipText::rename(reader);
@@ -41,7 +41,7 @@ pub fn clip(dir: &Path) -> ClipText {
     })
 }
 
-pub fn vae(dir: &Path) -> AutoencoderKl {
+pub(crate) fn vae(dir: &Path) -> AutoencoderKl {
     folder(dir, |config, reader| {
         let config =
             AutoencoderKlConfig::from_json(config).unwrap_or_else(|error| panic!("{}: {error}", dir.display()));
@@ -50,14 +50,14 @@ pub fn vae(dir: &Path) -> AutoencoderKl {
 }
 
 /// The case's `name` and the case that owns its inputs.
-pub fn names(case: &Value) -> (String, String) {
+pub(crate) fn names(case: &Value) -> (String, String) {
     let name = case["name"].as_str().expect("a case has a name").to_owned();
     let owner = case["inputs_from"].as_str().unwrap_or(&name).to_owned();
     (name, owner)
 }
 
 /// Ids `[B, L]` as rows; negative ones stand for vectors.
-pub fn tokens(ids: &[i64], width: usize) -> Vec<Vec<TextToken>> {
+pub(crate) fn tokens(ids: &[i64], width: usize) -> Vec<Vec<TextToken>> {
     let token = |&id: &i64| match u32::try_from(id) {
         Ok(id) => TextToken::Id(id),
         Err(_) => TextToken::Vector((-id - 1) as usize),
@@ -66,7 +66,7 @@ pub fn tokens(ids: &[i64], width: usize) -> Vec<Vec<TextToken>> {
 }
 
 /// What a U-Net gets besides latents and time, of the inputs of `owner`.
-pub fn conditioning(part: &Part, owner: &str) -> Conditioning {
+pub(crate) fn conditioning(part: &Part, owner: &str) -> Conditioning {
     let input = |name: &str| format!("{owner}.{name}");
     let width = part.tensors.shape(&input("time_ids"))[1];
     Conditioning {
@@ -77,11 +77,11 @@ pub fn conditioning(part: &Part, owner: &str) -> Conditioning {
 }
 
 /// The input `timestep`, whole or not.
-pub fn times(part: &Part, owner: &str) -> Vec<f32> {
+pub(crate) fn times(part: &Part, owner: &str) -> Vec<f32> {
     part.tensors.numbers(&format!("{owner}.timestep"))
 }
 
 /// A tensor of f32 values.
-pub fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+pub(crate) fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
     Tensor::from_data(burn::tensor::TensorData::new(values, shape), (&device(), DType::F32))
 }

@@ -21,7 +21,7 @@ fn prompts_match_their_references() {
 }
 
 /// The text encoders of the folder `model`.
-pub fn encoders(model: &Path) -> TextEncoders {
+pub(crate) fn encoders(model: &Path) -> TextEncoders {
     let tokenizer = |name: &str| TextTokenizer::clip(&model.join(name)).unwrap_or_else(|error| panic!("{error}"));
     let has_l = model.join("text_encoder/config.json").is_file();
     let second = tokenizer("tokenizer_2");
@@ -77,7 +77,7 @@ fn compare_chunks(part: &mut Part, ids: &str, weights: Option<&str>, chunks: &[C
 }
 
 /// An id; vectors as the fixtures count them, -1 and below.
-pub fn id(token: TextToken) -> i64 {
+pub(crate) fn id(token: TextToken) -> i64 {
     match token {
         TextToken::Id(id) => i64::from(id),
         TextToken::Vector(vector) => -(vector as i64) - 1,

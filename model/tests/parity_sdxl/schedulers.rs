@@ -46,7 +46,7 @@ fn check(part: &mut Part) {
 }
 
 /// The configuration of a case with what all cases share.
-pub fn scheduler(case: &Value, base: &Value) -> SchedulerConfig {
+pub(crate) fn scheduler(case: &Value, base: &Value) -> SchedulerConfig {
     let mut config = base.as_object().cloned().unwrap_or_default();
     config.extend(case["config"].as_object().cloned().unwrap_or_default());
     config.insert("_class_name".into(), case["class"].clone());
@@ -175,7 +175,7 @@ fn walk(part: &mut Part, tensors: &Tensors, name: &str, sampler: &Sampler, first
 }
 
 /// Compares each state with its own tolerance, `abs + factor * largest value of that state`.
-pub fn compare_states(part: &mut Part, label: &str, found: &[Tensor<4>], expected: &Tensor<5>, kind: &str) {
+pub(crate) fn compare_states(part: &mut Part, label: &str, found: &[Tensor<4>], expected: &Tensor<5>, kind: &str) {
     let (abs, factor) =
         (part.number(&format!("/{kind}/abs")), part.number(&format!("/{kind}/plus_times_largest_value_of_that_state")));
     if found.len() != expected.dims()[0] {

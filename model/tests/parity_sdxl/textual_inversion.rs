@@ -17,7 +17,7 @@ fn embeddings_match_their_references() {
 }
 
 /// An embedding of a set under a name.
-pub fn embeddings(part: &Part, file: &str, name: &str, encoders: &TextEncoders) -> Embeddings {
+pub(crate) fn embeddings(part: &Part, file: &str, name: &str, encoders: &TextEncoders) -> Embeddings {
     let l = encoders.l.as_ref().expect("the base model has CLIP-L");
     let widths = [l.config().hidden_size, encoders.g.config().hidden_size];
     let device: Device = device();
@@ -74,7 +74,7 @@ fn check_ids(part: &mut Part, case: &Value, name: &str, encoders: &TextEncoders)
     compare(part, name, encoders, PromptRules::ComfyUi, text);
 }
 
-/// The library puts the vectors behind the vocabulary and pools at the largest id.
+/// The library puts the vectors after the vocabulary and pools at the largest id.
 fn check_diffusers(part: &mut Part, case: &Value, name: &str, encoders: &TextEncoders) {
     let tolerance = part.tolerance("prompt_embeds_pooled");
     let l = encoders.l.as_ref().expect("the base model has CLIP-L");

@@ -57,7 +57,7 @@ fn check(part: &mut Part) {
 }
 
 /// The decoder's output as pixels, rounded half to even.
-pub fn rounded(sample: Tensor<4>) -> Vec<u8> {
+pub(crate) fn rounded(sample: Tensor<4>) -> Vec<u8> {
     let values: Vec<f32> = to_unit_range(sample).try_into_vec_as().expect("f32 on the CPU");
     values.iter().map(|value| (value * 255.0).round_ties_even() as u8).collect()
 }

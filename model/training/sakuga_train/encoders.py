@@ -89,7 +89,7 @@ def init_jina(c, key):
 
 
 def jina(c, w, ids):
-    """Mean of the last hidden states over the tokens that are no padding, `[B, hidden]`."""
+    """Mean of the last hidden states over the tokens that are not padding, `[B, hidden]`."""
 
     def norm(name, x):
         return layer_norm(x, JINA_EPS, w[name + ".weight"], w[name + ".bias"])

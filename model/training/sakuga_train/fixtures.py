@@ -28,7 +28,7 @@ def write(config, folder: Path, out: Path, text):
 def _write(config, folder, out, text):
     networks = jax.tree.map(jnp.asarray, checkpoint.read_networks(folder))
     vae, scale, shift = checkpoint.read_vae(folder)
-    ids, lengths = tokens(body(folder), [text, ""], config["tokens"] - 2)
+    ids, lengths = tokens(body(folder), [text, ""], max(config["tokens"]) - 2)
     width = int(lengths.max())
     ids, lengths = ids[:, :width], jnp.asarray(lengths)
     caption, caption_lengths, pooled = flow.read_texts(config, networks, ids, lengths)
@@ -55,7 +55,7 @@ def _write(config, folder, out, text):
 
     pipeline = out / "pipeline"
     shutil.rmtree(pipeline, ignore_errors=True)
-    shutil.copytree(folder, pipeline / "model", ignore=shutil.ignore_patterns("state-*", "*.csv"))
+    shutil.copytree(folder, pipeline / "model", ignore=shutil.ignore_patterns("saved", "*.csv"))
     gemma_ids = np.asarray(encoders.gemma_ids(ids, lengths))
     tensors = {
         "gemma_input_ids": gemma_ids.astype(np.int64),

@@ -31,30 +31,30 @@ def training_times(key, batch):
     return jnp.where(jnp.arange(batch) % 2 == 0, u, middle)
 
 
-def loss(config, networks, data, body, lengths, t, noise):
-    """Mean squared error of the velocity; data and noise are patches `[B, N, ppC]` in f32."""
+def loss(config, networks, data, body, lengths, t, noise, grid):
+    """Mean squared error of the velocity; data and noise are patches `[B, N, ppC]` in f32, those of the grid count."""
     d = config["dit"]
-    edge = config["edge_px"] // 8 // d["patch_size"]
     caption, caption_lengths, pooled = read_texts(config, networks, body, lengths)
     x = t[:, None, None] * data + (1 - t)[:, None, None] * noise
-    found = next_dit.velocity(d, networks["dit"], x, t, caption, caption_lengths, pooled, (edge, edge))
-    return jnp.square(found - (data - noise)).mean()
+    found = next_dit.velocity(d, networks["dit"], x, t, caption, caption_lengths, pooled, grid)
+    count = grid[0] * grid[1]
+    squared = jnp.square(found - (data - noise)).mean(-1)
+    return jnp.where(jnp.arange(squared.shape[1]) < count, squared, 0).sum() / (count * len(squared))
 
 
-def sample(config, networks, body, lengths, noise, steps, shift, guidance):
+def sample(config, networks, body, lengths, noise, steps, shift, guidance, grid):
     """Euler over `steps` intervals from noise patches to data patches, guidance on every step."""
     d = config["dit"]
-    edge = config["edge_px"] // 8 // d["patch_size"]
     both = jnp.concatenate([body, jnp.zeros_like(body)]), jnp.concatenate([lengths, jnp.zeros_like(lengths)])
     caption, caption_lengths, pooled = read_texts(config, networks, *both)
-    grid = shifted(jnp.linspace(0.0, 1.0, steps + 1), shift)
+    times = shifted(jnp.linspace(0.0, 1.0, steps + 1), shift)
     speed = partial(next_dit.velocity, d, networks["dit"])
 
-    def step(x, times):
-        t, after = times
+    def step(x, interval):
+        t, after = interval
         time = jnp.full((2 * len(x),), t, F32)
-        v = speed(jnp.concatenate([x, x]), time, caption, caption_lengths, pooled, (edge, edge))
+        v = speed(jnp.concatenate([x, x]), time, caption, caption_lengths, pooled, grid)
         conditional, unconditional = jnp.split(v, 2)
         return x + (after - t) * (unconditional + guidance * (conditional - unconditional)), None
 
-    return jax.lax.scan(step, noise, (grid[:-1], grid[1:]))[0]
+    return jax.lax.scan(step, noise, (times[:-1], times[1:]))[0]

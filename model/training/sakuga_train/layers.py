@@ -1,6 +1,7 @@
 """What several networks share: linears, norms, rotary positions, attention. Weights go by their checkpoint names."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ def linear(w, name, x):
     return y if bias is None else y + bias
 
 
+@partial(jax.checkpoint, static_argnums=2, prevent_cse=False)
 def rms_norm(x, weight, eps):
     """RMSNorm in f32, rounded, then weighted: the Next-DiT's order of operations."""
     wide = x.astype(F32)

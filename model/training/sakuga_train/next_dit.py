@@ -1,10 +1,12 @@
 """Next-DiT with pooled text in its adaLN path, as in NewBie-image-Exp0.1.
 
-The joint sequence is image first, then caption, so that the padding of short captions lies at the end and attention can
-hide it by length; positions are those of the original order, so the result is the same.
+The joint sequence is image first, then caption, so that all padding lies at the end and attention can hide it by length;
+positions are those of the original order, so the result is the same. Pictures of several shapes share one program: a
+picture may have fewer patches than there is room for, and its caption follows its last one.
 """
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -79,73 +81,126 @@ def time_embedding(w, t):
     return linear(w, "t_embedder.mlp.2", jax.nn.silu(linear(w, "t_embedder.mlp.0", features)))
 
 
-def rotary(config, lengths, width, rows, columns):
-    """Cosines and sines of the image's tokens, then of `width` caption tokens: `[B, S, 1, head/2]` each."""
-    freqs = [10000.0 ** (-jnp.arange(0, d, 2) / d) for d in config["axes_dims"]]
-    batch, tokens = lengths.shape[0], rows * columns
-    row, column = jnp.divmod(jnp.arange(tokens), columns)
-    first = jnp.broadcast_to(lengths[:, None, None] * freqs[0], (batch, tokens, len(freqs[0])))
-    others = jnp.concatenate([row[:, None] * freqs[1], column[:, None] * freqs[2]], -1)
-    image = jnp.concatenate([first, jnp.broadcast_to(others, (batch, *others.shape))], -1)
-    caption = jnp.arange(width)[:, None] * freqs[0]
-    caption = jnp.concatenate([caption, jnp.zeros((width, others.shape[-1]))], -1)
-    angle = jnp.concatenate([image, jnp.broadcast_to(caption, (batch, *caption.shape))], 1)[:, :, None]
+def turns(angles):
+    """Cosines and sines, `[B, S, 1, head/2]` each, of a list of angles a axis."""
+    angle = jnp.concatenate(angles, -1)[:, :, None]
     return jnp.cos(angle), jnp.sin(angle)
 
 
-def block(config, w, name, x, turn, lengths, adaln=None):
-    """One block over `[B, S, dim]`; `adaln` is SiLU of the modulating vector, or nothing."""
+def rotary(config, lengths, width, room, grid):
+    """Rotary positions of the image's tokens, of the caption's, and of the joint sequence.
+
+    `grid` is (rows, columns), which may be traced; there is room for `room` patches and `width` caption tokens.
+    """
+    freqs = [10000.0 ** (-jnp.arange(0, d, 2) / d) for d in config["axes_dims"]]
+    rows, columns = grid
+    place = jnp.arange(room + width)[None, :, None]
+    patches = rows * columns
+    is_image = place < patches
+    behind = lengths[:, None, None]
+    row, column = place // columns, place % columns
+
+    def joint(first, second, third):
+        shape = (len(lengths), first.shape[1])
+        values = [jnp.broadcast_to(v * f, (*shape, len(f))) for v, f in zip((first, second, third), freqs, strict=True)]
+        return turns(values)
+
+    zero = jnp.zeros_like(place)
+    image = joint(jnp.broadcast_to(behind, (len(lengths), room, 1)), row[:, :room], column[:, :room])
+    caption = joint(place[:, :width], zero[:, :width], zero[:, :width])
+    both = joint(
+        jnp.where(is_image, behind, place - patches), jnp.where(is_image, row, 0), jnp.where(is_image, column, 0)
+    )
+    return image, caption, both
+
+
+@partial(jax.checkpoint, prevent_cse=False)
+def _modulated(y, factor):
+    return y if factor is None else y * factor
+
+
+@partial(jax.checkpoint, prevent_cse=False)
+def _gated(x, y, weight, gate):
+    y = rms_norm(y, weight, NORM_EPS)
+    return x + (y if gate is None else y * gate)
+
+
+@partial(jax.checkpoint, prevent_cse=False)
+def _swiglu(a, b):
+    return jax.nn.silu(a) * b
+
+
+def block(config, w, x, turn, lengths, adaln=None):
+    """One block over `[B, S, dim]`; `adaln` is SiLU of the modulating vector, or nothing. Names in `w` are the block's own."""
     batch, length, dim = x.shape
     heads, groups = config["n_heads"], config["n_kv_heads"]
     head = dim // heads
     cos, sin = turn
 
-    def norm(part, y):
-        return rms_norm(y, w[f"{name}.{part}.weight"], NORM_EPS)
-
     s1 = g1 = s2 = g2 = None
     if adaln is not None:
-        mod = linear(w, f"{name}.adaLN_modulation.1", adaln)[:, None]
+        mod = linear(w, "adaLN_modulation.1", adaln)[:, None]
         s1, g1, s2, g2 = jnp.split(mod, 4, -1)
         s1, g1, s2, g2 = 1 + s1, jnp.tanh(g1), 1 + s2, jnp.tanh(g2)
 
-    def times(y, factor):
-        return y if factor is None else y * factor
-
-    qkv = linear(w, f"{name}.attention.qkv", times(norm("attention_norm1", x), s1))
-    qkv = qkv.reshape(batch, length, heads + 2 * groups, head)
+    y = _modulated(rms_norm(x, w["attention_norm1.weight"], NORM_EPS), s1)
+    qkv = linear(w, "attention.qkv", y).reshape(batch, length, heads + 2 * groups, head)
     q, k, v = jnp.split(qkv, [heads, heads + groups], 2)
-    q = rotate_pairs(rms_norm(q, w[f"{name}.attention.q_norm.weight"], QK_EPS), cos, sin)
-    k = rotate_pairs(rms_norm(k, w[f"{name}.attention.k_norm.weight"], QK_EPS), cos, sin)
+    q = rotate_pairs(rms_norm(q, w["attention.q_norm.weight"], QK_EPS), cos, sin)
+    k = rotate_pairs(rms_norm(k, w["attention.k_norm.weight"], QK_EPS), cos, sin)
     out = attend(q, k, v, lengths).reshape(batch, length, dim)
-    x = x + times(norm("attention_norm2", linear(w, f"{name}.attention.out", out)), g1)
-    y = times(norm("ffn_norm1", x), s2)
-    y = jax.nn.silu(linear(w, f"{name}.feed_forward.w1", y)) * linear(w, f"{name}.feed_forward.w3", y)
-    return x + times(norm("ffn_norm2", linear(w, f"{name}.feed_forward.w2", y)), g2)
+    x = _gated(x, linear(w, "attention.out", out), w["attention_norm2.weight"], g1)
+    y = _modulated(rms_norm(x, w["ffn_norm1.weight"], NORM_EPS), s2)
+    return _gated(x, feed_forward(w, y), w["ffn_norm2.weight"], g2)
+
+
+def feed_forward(w, y):
+    """SwiGLU."""
+    hidden = _swiglu(linear(w, "feed_forward.w1", y), linear(w, "feed_forward.w3", y))
+    return linear(w, "feed_forward.w2", hidden)
+
+
+def of_block(w, name):
+    """The weights of one block by its own names."""
+    return {rest.removeprefix(f"{name}."): value for rest, value in w.items() if rest.startswith(f"{name}.")}
+
+
+def conditioning(w, t, pooled):
+    """SiLU of what modulates the blocks, `[B, adaln]`."""
+    dtype = w["x_embedder.weight"].dtype
+    pooled = rms_norm(pooled.astype(dtype), w["clip_text_pooled_proj.0.weight"], QK_EPS)
+    pooled = linear(w, "clip_text_pooled_proj.1", pooled)
+    joined = jnp.concatenate([time_embedding(w, t), pooled], -1)
+    return jax.nn.silu(linear(w, "time_text_embed.1", jax.nn.silu(joined)))
+
+
+def embed(config, w, patches, adaln, caption, lengths, grid):
+    """The joint sequence before the first joint block, its rotary positions and its lengths."""
+    dtype = w["x_embedder.weight"].dtype
+    room, width, count = patches.shape[1], caption.shape[1], grid[0] * grid[1]
+    turn_image, turn_caption, turn = rotary(config, lengths, width, room, grid)
+    text = linear(w, "cap_embedder.1", rms_norm(caption.astype(dtype), w["cap_embedder.0.weight"], NORM_EPS))
+    image = linear(w, "x_embedder", patches.astype(dtype))
+    counts = jnp.zeros_like(lengths) + count
+    for i in range(config["n_refiner_layers"]):
+        text = block(config, of_block(w, f"context_refiner.{i}"), text, turn_caption, lengths)
+        image = block(config, of_block(w, f"noise_refiner.{i}"), image, turn_image, counts, adaln)
+    x = jnp.concatenate([image, jnp.zeros_like(text)], 1)
+    return jax.lax.dynamic_update_slice(x, text, (0, count, 0)), turn, lengths + count
 
 
 def velocity(config, w, patches, t, caption, lengths, pooled, grid):
     """Predicted velocity (data minus noise).
 
     patches [B, N, ppC], t [B] from 0 (noise) to 1 (data), caption [B, L, caption_width] of which `lengths` tokens count,
-    pooled [B, pooled_width], grid (rows, columns) of patches; the result is as `patches`, in f32.
+    pooled [B, pooled_width], grid (rows, columns) of patches, at most N; the result is as `patches`, in f32, and without
+    meaning beyond the grid.
     """
-    dtype = w["x_embedder.weight"].dtype
-    rows, columns = grid
-    tokens = rows * columns
-    t_emb = time_embedding(w, t)
-    pooled = rms_norm(pooled.astype(dtype), w["clip_text_pooled_proj.0.weight"], QK_EPS)
-    pooled = linear(w, "clip_text_pooled_proj.1", pooled)
-    adaln = jax.nn.silu(linear(w, "time_text_embed.1", jax.nn.silu(jnp.concatenate([t_emb, pooled], -1))))
-
-    cos, sin = rotary(config, lengths, caption.shape[1], rows, columns)
-    text = linear(w, "cap_embedder.1", rms_norm(caption.astype(dtype), w["cap_embedder.0.weight"], NORM_EPS))
-    image = linear(w, "x_embedder", patches.astype(dtype))
-    for i in range(config["n_refiner_layers"]):
-        text = block(config, w, f"context_refiner.{i}", text, (cos[:, tokens:], sin[:, tokens:]), lengths)
-        image = block(config, w, f"noise_refiner.{i}", image, (cos[:, :tokens], sin[:, :tokens]), None, adaln)
-    x = jnp.concatenate([image, text], 1)
-    for i in range(config["n_layers"]):
-        x = block(config, w, f"layers.{i}", x, (cos, sin), lengths + tokens, adaln)
+    adaln = conditioning(w, t, pooled)
+    x, turn, joint_lengths = embed(config, w, patches, adaln, caption, lengths, grid)
+    layers = [of_block(w, f"layers.{i}") for i in range(config["n_layers"])]
+    # A loop over stacked weights compiles in the time of one block.
+    stacked = {name: jnp.stack([layer[name] for layer in layers]) for name in layers[0]}
+    x, _ = jax.lax.scan(lambda x, layer: (block(config, layer, x, turn, joint_lengths, adaln), None), x, stacked)
     scale = 1 + linear(w, "final_layer.adaLN_modulation.1", adaln)[:, None]
-    return linear(w, "final_layer.linear", layer_norm(x[:, :tokens], 1e-6) * scale).astype(F32)
+    return linear(w, "final_layer.linear", layer_norm(x[:, : patches.shape[1]], 1e-6) * scale).astype(F32)

@@ -1,23 +1,23 @@
 """Training of the Next-DiT together with both text encoders, in the latents of a finished autoencoder.
 
 Pictures are drawn while training runs: each shard is encoded as it arrives and stays on the device as latents. The
-learning rate follows the clock, so that training ends when its time does.
+learning rate follows the clock, so that training ends when its time does. There is a program for each room for patches and
+for tokens; they are compiled by threads of their own, and a batch is of one of those that are ready.
 """
 
 import csv
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from safetensors import safe_open
-from safetensors.numpy import load_file, save_file
-
 from . import autoencoder, checkpoint, encoders, flow, next_dit, optimiser, tokenizer
 from .layers import F32
+from .pool import Pool
 from .shards import Stream
 from .train_vae import Static
 
@@ -52,150 +52,180 @@ def compute_dtype():
 
 
 @partial(jax.jit, static_argnames=("config",), donate_argnames=("state",))
-def _steps(config, state, pool, filled, key, rates):
+def _step(config, state, latents, rows, ids, lengths, grid, key, rate):
     c = config.value
     batch = c["batch"]
+    drop, times, draw = jax.random.split(key, 3)
+    data = latents[rows].astype(F32)
+    lengths = jnp.where(jax.random.uniform(drop, (batch,)) < c["empty_prompts"], 0, lengths)
+    t, noise = flow.training_times(times, batch), jax.random.normal(draw, data.shape)
 
-    def body(state, inputs):
-        key, rate = inputs
-        pick, which, drop, times, draw = jax.random.split(key, 5)
-        rows = jax.random.randint(pick, (batch,), 0, filled)
-        text = jax.random.randint(which, (batch,), 0, pool["ids"].shape[1])
-        data = pool["latents"][rows].astype(F32)
-        ids, lengths = pool["ids"][rows, text], pool["lengths"][rows, text]
-        lengths = jnp.where(jax.random.uniform(drop, (batch,)) < c["empty_prompts"], 0, lengths)
-        t, noise = flow.training_times(times, batch), jax.random.normal(draw, data.shape)
+    def loss(params):
+        parts = by_network(params, compute_dtype())
+        return flow.loss(c, parts, data, ids, lengths, t, noise, (grid[0], grid[1]))
 
-        def loss(params):
-            return flow.loss(c, by_network(params, compute_dtype()), data, ids, lengths, t, noise)
-
-        value, grads = jax.value_and_grad(loss)(state["params"])
-        state, norm = optimiser.update(state, grads, rate, c["weight_decay"])
-        return state, (value, norm)
-
-    return jax.lax.scan(body, state, (jax.random.split(key, len(rates)), rates))
+    value, grads = jax.value_and_grad(loss)(state["params"])
+    state, norm = optimiser.update(state, grads, rate, c["weight_decay"])
+    return state, value, norm
 
 
-@partial(jax.jit, static_argnames=("config", "scale", "shift"), donate_argnames=("pool",))
-def _add(config, vae, scale, shift, pool, images, ids, lengths, at):
-    c = config.value
+class Programs:
+    """The training step compiled for each (room for patches, room for tokens), the first at once, the rest on the side."""
 
-    def encode(part):
-        mean, _ = autoencoder.encode(c["vae"], vae, part.astype(F32) / 127.5 - 1)
-        return next_dit.patchify(((mean - shift) * scale).transpose(0, 3, 1, 2), c["dit"]["patch_size"])
+    def __init__(self, config, state, pool, log):
+        self.ready, self.log, self.pool = {}, log, pool
+        arguments = jax.tree.map(lambda value: jax.ShapeDtypeStruct(value.shape, value.dtype), state)
+        kinds = [(room, width) for room in pool.capacities for width in pool.widths]
+        workers = ThreadPoolExecutor(config.value.get("compilers", 1))
+        self.pending = [workers.submit(self._compile, config, arguments, kind) for kind in kinds]
 
-    group = min(64, len(images))
-    latents = jax.lax.map(encode, images.reshape(-1, group, *images.shape[1:]))
-    latents = latents.reshape(len(images), *latents.shape[2:]).astype(pool["latents"].dtype)
-    new = {"latents": latents, "ids": ids, "lengths": lengths}
-    return {
-        name: jax.lax.dynamic_update_slice(pool[name], value.astype(pool[name].dtype), (at,) + (0,) * (value.ndim - 1))
-        for name, value in new.items()
-    }
+    def _compile(self, config, state, kind):
+        room, width = kind
+        begun, batch = time.time(), config.value["batch"]
+
+        def shaped(shape, dtype=jnp.int32):
+            return jax.ShapeDtypeStruct(shape, dtype)
+
+        latents = self.pool.latents[room]
+        key = jax.random.key(0)
+        self.ready[kind] = _step.lower(
+            config,
+            state,
+            shaped(latents.shape, latents.dtype),
+            shaped((batch,)),
+            shaped((batch, width)),
+            shaped((batch,)),
+            shaped((2,)),
+            shaped(key.shape, key.dtype),
+            shaped((), F32),
+        ).compile()
+        self.log(f"compiled {room} patches with {width} tokens in {time.time() - begun:.0f} s")
+
+    def check(self):
+        """Raises what a compilation raised."""
+        for future in self.pending:
+            if future.done():
+                future.result()
+
+
+def encoder(config, vae, scale, shift, pool):
+    """Makes latents, as patches with room for those of the program, of the pictures of a shard."""
+    patch = config["dit"]["patch_size"]
+
+    @jax.jit
+    def encode(images):
+        def some(part):
+            mean, _ = autoencoder.encode(config["vae"], vae, part.astype(F32) / 127.5 - 1)
+            return next_dit.patchify(((mean - shift) * scale).transpose(0, 3, 1, 2), patch).astype(compute_dtype())
+
+        group = next(size for size in (64, 32, 16, 8, 4, 2, 1) if len(images) % size == 0)
+        latents = jax.lax.map(some, images.reshape(-1, group, *images.shape[1:]))
+        latents = latents.reshape(len(images), *latents.shape[2:])
+        return jnp.pad(latents, ((0, 0), (0, pool.room(latents.shape[1]) - latents.shape[1]), (0, 0)))
+
+    return encode
 
 
 def train(config, shards: Path, out: Path, seconds, capacity, resume, log, steps, most, seed=3):
     """Trains for about `seconds` or `most` steps with at most `capacity` pictures.
 
-    `out` holds the autoencoder and the tokenizers, and gets the networks. `resume` is a folder with
-    `state-*.safetensors` of an earlier call. `steps` are made between two looks at the clock. A file `save` in `out` asks
-    for the state while training runs.
+    `out` holds the autoencoder and the tokenizers, and gets the networks, every `save_every` seconds and at the end.
+    `resume` is a folder with the networks of an earlier call or of another checkpoint of the same shapes: its
+    `training.json`, if there is one, says which share of the time is over. Rows of the table are `steps` apart.
     """
     c = Static(config)
     patch = config["dit"]["patch_size"]
     vae, scale, shift = checkpoint.read_vae(out)
     vae = {name: jnp.asarray(value, compute_dtype()) for name, value in vae.items()}
-    stream = Stream(shards, config["edge_px"], tokenizer.body(out), config["tokens"] - 2)
-    tokens = (config["edge_px"] // 8 // patch) ** 2
-    images, ids, lengths = stream.next()
-    pool = {
-        "latents": jnp.zeros((capacity, tokens, patch**2 * config["vae"]["latent_channels"]), compute_dtype()),
-        "ids": jnp.zeros((capacity, *ids.shape[1:]), jnp.int16),
-        "lengths": jnp.zeros((capacity, *lengths.shape[1:]), jnp.int32),
-    }
-    add = partial(_add, c, vae, scale, shift)
-    pool, filled = add(pool, images, ids, lengths, 0), len(images)
-    state = optimiser.init(init(config, seed))
+    latent_width = patch**2 * config["vae"]["latent_channels"]
+    capacities = {room: int(capacity * share) for room, share in config["rooms"].items()}
+    pool = Pool(capacities, [width - 2 for width in config["tokens"]], latent_width, compute_dtype())
+    prepare = encoder(config, vae, scale, shift, pool)
+    stream = Stream(shards, tokenizer.body(out), max(pool.widths), prepare)
+    before, weights = {}, init(config, seed)
     if resume is not None:
-        state = read_state(resume, state)
+        networks = checkpoint.read_networks(resume)
+        weights = {name: jnp.asarray(networks[name.split("/", 1)[0]][name.split("/", 1)[1]], F32) for name in weights}
+        if (resume / "training.json").exists():
+            before = json.loads((resume / "training.json").read_text(encoding="utf-8"))
+    state = optimiser.init(weights)
     names = ("dit", "gemma", "jina")
     sizes = {part: sum(v.size for n, v in state["params"].items() if n.startswith(part + "/")) for part in names}
-    log(f"parameters {sizes}, autoencoder {sum(v.size for v in vae.values())}; text lengths to {int(lengths.max())}")
+    log(f"parameters {sizes}, autoencoder {sum(v.size for v in vae.values())}, {before or 'from the start'}")
+    programs = Programs(c, state, pool, log)
 
-    key, start, begun, step = jax.random.key(seed + 1), time.time(), None, int(state["step"])
-    first_step, smooth = step, None
+    def add(shard):
+        latents, (height, width), ids, lengths = shard
+        pool.add(latents, (height // 8 // patch, width // 8 // patch), ids, lengths)
+
+    start = time.time()
+    begun, saved, step, smooth, rng, key = None, start, 0, None, np.random.default_rng(seed), jax.random.key(seed)
+    past, done = before.get("share", 0.0), before.get("samples", 0)
+    first_step = before.get("steps", 0)
+    losses, pending = [], None
     out.mkdir(parents=True, exist_ok=True)
-    with (out / "training.csv").open("w", newline="") as file:
+
+    def save(share):
+        average = by_network({n: np.asarray(v) for n, v in state["average"].items()})
+        checkpoint.write_networks(out, config, average, config.get("notice", ""))
+        spent = before.get("seconds", 0) + (time.time() - begun if begun else 0)
+        summary = {"steps": first_step + step, "samples": done + step * config["batch"], "seconds": round(spent)}
+        summary |= {"pictures": pool.pictures, "loss": smooth, "share": min(1.0, share), "parameters": sizes}
+        checkpoint.write_json(out / "training.json", summary)
+        (out / "saved").write_text(f"{share}\n", encoding="utf-8")
+        return summary
+
+    is_new = not (out / "training.csv").exists()
+    with (out / "training.csv").open("a", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["step", "seconds", "learning_rate", "loss", "gradient_norm", "pictures"])
+        if is_new:
+            table.writerow(["step", "seconds", "learning_rate", "loss", "gradient_norm", "pictures"])
         while True:
-            share = 0.0 if begun is None else (time.time() - start) / seconds
-            if share >= 1 or step - first_step >= most:
+            now = time.time()
+            share = past + (0.0 if begun is None else (now - begun) / seconds)
+            if share >= 1 or step >= most:
                 break
-            while filled + len(images) <= capacity and (shard := stream.next(wait=False)) is not None:
-                pool = add(pool, *shard, filled)
-                filled += len(shard[0])
-            key, now = jax.random.split(key)
+            while (shard := stream.next(wait=pool.pictures == 0)) is not None:
+                add(shard)
+            programs.check()
+            kind = pool.choose(rng, programs.ready)
+            if kind is None:
+                time.sleep(0.05)
+                continue
+            if step == 0:
+                log(f"begins with {pool.pictures} pictures")
+            grid, room, width = kind
             height = config["learning_rate"] * min(1.0, (1.0 - share) / (1 - FALL_FROM))
-            rates = jnp.asarray(
-                [height * min(1.0, (step - first_step + i + 1) / config["warm_up"]) for i in range(steps)], F32
-            )
-            state, (loss, norm) = _steps(c, state, pool, filled, now, rates)
-            loss = float(loss.mean())
-            if begun is None:
-                begun = time.time()
-                log(f"compiled in {begun - start:.0f} s")
-            step += steps
-            smooth = loss if smooth is None else 0.95 * smooth + 0.05 * loss
-            row = [
-                step,
-                round(time.time() - start, 1),
-                float(rates[-1]),
-                round(loss, 5),
-                round(float(norm.mean()), 4),
-                filled,
-            ]
-            table.writerow(row)
-            if (step // steps) % 20 == 0:
-                file.flush()
-                rate = (step - first_step - steps) * config["batch"] / (time.time() - begun)
-                log(f"step {step} share {share:.3f} loss {smooth:.4f} pictures {filled} samples/s {rate:.0f}")
-            if (out / "save").exists():
-                (out / "save").unlink()
-                write_state(out, state)
-                log("state written")
-    seconds_spent = time.time() - begun
-    write_state(out, state)
-    checkpoint.write_networks(out, config, by_network({n: np.asarray(v) for n, v in state["average"].items()}))
-    samples = (step - first_step) * config["batch"]
-    log(f"{step} steps, {samples} samples in {seconds_spent:.0f} s, {filled} pictures, loss {smooth:.4f}")
-    summary = {"steps": step, "samples": samples, "seconds": round(seconds_spent), "pictures": filled, "loss": smooth}
-    checkpoint.write_json(out / "training.json", summary | {"parameters": sizes})
+            rate = height * min(1.0, (step + 1) / config["warm_up"])
+            rows, ids, lengths = pool.texts[kind].batch(rng, config["batch"])
+            arguments = (rows, ids, lengths, np.array(grid, np.int32), jax.random.fold_in(key, first_step + step))
+            state, loss, norm = programs.ready[(room, width)](state, pool.latents[room], *arguments, np.float32(rate))
+            losses.append(loss)
+            step += 1
+            # The host runs one step ahead of the device, not more: what it reads next is an older step's.
+            if pending is not None:
+                pending.block_until_ready()
+                # The clock starts with the first result: what comes before it is compiling.
+                begun = begun or time.time()
+                saved = max(saved, begun)
+            pending = loss
+            if step % steps == 0:
+                mean = float(np.mean([float(loss) for loss in losses]))
+                losses = []
+                smooth = mean if smooth is None else 0.9 * smooth + 0.1 * mean
+                spent = before.get("seconds", 0) + (time.time() - begun if begun else 0)
+                row = [first_step + step, round(spent, 1), rate, round(mean, 5), round(float(norm), 4), pool.pictures]
+                table.writerow(row)
+                if (step // steps) % 10 == 0:
+                    file.flush()
+                    speed = step * config["batch"] / max(time.time() - (begun or start), 1e-3)
+                    log(f"step {step} share {share:.3f} loss {smooth:.4f} pictures {pool.pictures} samples/s {speed:.0f}")
+            if begun and time.time() - saved > config["save_every"]:
+                saved = time.time()
+                save(share)
+                log(f"saved at share {share:.3f} in {time.time() - saved:.1f} s")
+    if step == 0:
+        raise SystemExit("nothing was left to train")
+    summary = save(share)
+    log(f"{step} steps, {summary}")
     return summary
-
-
-def write_state(folder: Path, state, limit=15_000_000):
-    """Weights and their average in f16, in files of at most `limit` bytes; momenta restart from zero on resuming."""
-    tensors = {f"params/{n}": np.asarray(v, np.float16) for n, v in state["params"].items()}
-    tensors |= {f"average/{n}": np.asarray(v, np.float16) for n, v in state["average"].items()}
-    files, size = [{}], 0
-    for name, value in tensors.items():
-        if size + value.nbytes > limit and files[-1]:
-            files.append({})
-            size = 0
-        files[-1][name] = value
-        size += value.nbytes
-    for number, file in enumerate(files):
-        save_file(file, folder / f"state-{number}.safetensors", metadata={"step": json.dumps(int(state["step"]))})
-
-
-def read_state(folder: Path, state):
-    """What `write_state` wrote, in a state with fresh momenta."""
-    new = dict(state)
-    for path in sorted(folder.glob("state-*.safetensors")):
-        for name, value in load_file(path).items():
-            kind, rest = name.split("/", 1)
-            new[kind] = new[kind] | {rest: jnp.asarray(value, F32)}
-        with safe_open(path, "np") as file:
-            new["step"] = jnp.asarray(int(file.metadata()["step"]), jnp.int32)
-    return new

@@ -72,10 +72,10 @@ def train(config, shards: Path, out: Path, seconds, pictures, log, steps, most):
 
     `steps` are made between two looks at the clock.
     """
-    stream = Stream(shards, config["edge_px"])
-    images = [stream.next()[0]]
+    stream = Stream(shards)
+    images = [stream.next()]
     while sum(map(len, images)) < pictures:
-        images.append(stream.next()[0])
+        images.append(stream.next())
     images = np.concatenate(images)[:pictures]
     held_back, pool = jnp.asarray(images[:16]), jnp.asarray(images[16:])
     log(f"{len(pool)} pictures to learn from")

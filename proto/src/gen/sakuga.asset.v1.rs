@@ -72,6 +72,49 @@ impl ::prost::Name for UploadAssetResponse {
         "/sakuga.asset.v1.UploadAssetResponse".into()
     }
 }
+/// One part of a file.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UploadAssetPartRequest {
+    /// The file, and where this part begins in it. Required.
+    #[prost(message, optional, tag = "1")]
+    pub start: ::core::option::Option<UploadStart>,
+    /// The bytes of the part, 1 byte to 256 KiB. Required unless the server may have the asset already.
+    #[prost(bytes = "vec", tag = "2")]
+    pub data: ::prost::alloc::vec::Vec<u8>,
+}
+impl ::prost::Name for UploadAssetPartRequest {
+    const NAME: &'static str = "UploadAssetPartRequest";
+    const PACKAGE: &'static str = "sakuga.asset.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.asset.v1.UploadAssetPartRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.asset.v1.UploadAssetPartRequest".into()
+    }
+}
+/// The part is there.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct UploadAssetPartResponse {
+    /// The asset, once the file is whole. Absent: more parts are missing.
+    #[prost(message, optional, tag = "1")]
+    pub asset: ::core::option::Option<Asset>,
+    /// Whether the caller had it before this call.
+    #[prost(bool, tag = "2")]
+    pub existed: bool,
+    /// Bytes of the file that the server has: where the next part begins.
+    #[prost(uint64, tag = "3")]
+    pub received: u64,
+}
+impl ::prost::Name for UploadAssetPartResponse {
+    const NAME: &'static str = "UploadAssetPartResponse";
+    const PACKAGE: &'static str = "sakuga.asset.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.asset.v1.UploadAssetPartResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.asset.v1.UploadAssetPartResponse".into()
+    }
+}
 /// A file that the server keeps for a client.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Asset {
@@ -489,6 +532,35 @@ pub mod asset_service_client {
                 .insert(GrpcMethod::new("sakuga.asset.v1.AssetService", "UploadAsset"));
             self.inner.client_streaming(req, path, codec).await
         }
+        /// Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
+        /// UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
+        /// after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+        pub async fn upload_asset_part(
+            &mut self,
+            request: impl tonic::IntoRequest<super::UploadAssetPartRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::UploadAssetPartResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.asset.v1.AssetService/UploadAssetPart",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sakuga.asset.v1.AssetService", "UploadAssetPart"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256.
         pub async fn get_asset(
             &mut self,
@@ -593,6 +665,16 @@ pub mod asset_service_server {
             >,
         ) -> std::result::Result<
             tonic::Response<crate::asset::v1::UploadAssetResponse>,
+            tonic::Status,
+        >;
+        /// Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
+        /// UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
+        /// after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+        async fn upload_asset_part(
+            &self,
+            request: tonic::Request<crate::asset::v1::UploadAssetPartRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::asset::v1::UploadAssetPartResponse>,
             tonic::Status,
         >;
         /// Server streaming response type for the GetAsset method.
@@ -751,6 +833,55 @@ pub mod asset_service_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.client_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.asset.v1.AssetService/UploadAssetPart" => {
+                    #[allow(non_camel_case_types)]
+                    struct UploadAssetPartSvc<T: AssetService>(pub Arc<T>);
+                    impl<
+                        T: AssetService,
+                    > tonic::server::UnaryService<
+                        crate::asset::v1::UploadAssetPartRequest,
+                    > for UploadAssetPartSvc<T> {
+                        type Response = crate::asset::v1::UploadAssetPartResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::asset::v1::UploadAssetPartRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AssetService>::upload_asset_part(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = UploadAssetPartSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

@@ -157,7 +157,7 @@ impl ::prost::Name for MaskedOnly {
     }
 }
 /// A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
-/// with noise of its own under the same seed. Not together with a mask.
+/// with its own noise under the same seed. Not together with a mask.
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct SecondPass {
     /// The size after it, as a multiple of width and height, 1 to 4, rounded down to a multiple of 16. Absent: 1.5.
@@ -295,8 +295,8 @@ pub struct GenerateRequest {
     /// time; the pictures are the same.
     #[prost(bool, tag = "16")]
     pub profile: bool,
-    /// Read by Gemma before the negative prompt. Absent: the system prompt in front of the negative prompt's text, or else
-    /// that of the prompt, and none if the negative prompt is empty. Present and empty: none.
+    /// Read before the negative prompt by the encoders that take a system prompt. Absent: the system prompt in front of the
+    /// negative prompt's text, or else that of the prompt, and none if the negative prompt is empty. Present and empty: none.
     #[prost(string, optional, tag = "17")]
     pub negative_system_prompt: ::core::option::Option<::prost::alloc::string::String>,
     /// The image that the pictures begin from. Absent: they begin from noise alone.
@@ -325,7 +325,7 @@ pub struct GenerateRequest {
     /// What to draw: exactly one of its two forms.
     #[prost(oneof = "generate_request::Prompt", tags = "2, 3")]
     pub prompt: ::core::option::Option<generate_request::Prompt>,
-    /// What the picture must not be. Absent: the empty text that the model was trained with.
+    /// What the picture must not show. Absent: the empty text.
     #[prost(oneof = "generate_request::Negative", tags = "5, 6")]
     pub negative: ::core::option::Option<generate_request::Negative>,
 }
@@ -341,7 +341,7 @@ pub mod generate_request {
         #[prost(message, tag = "3")]
         Typed(super::super::super::prompt::v1::Prompt),
     }
-    /// What the picture must not be. Absent: the empty text that the model was trained with.
+    /// What the picture must not show. Absent: the empty text.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Negative {
         /// Text: a negative document or plain tags.
@@ -1309,140 +1309,6 @@ impl CancelReason {
         }
     }
 }
-/// One message of the stream.
-#[derive(Clone, PartialEq, ::prost::Message)]
-pub struct GenerateResponse {
-    /// The event.
-    #[prost(message, optional, tag = "1")]
-    pub event: ::core::option::Option<GenerateEvent>,
-}
-impl ::prost::Name for GenerateResponse {
-    const NAME: &'static str = "GenerateResponse";
-    const PACKAGE: &'static str = "sakuga.generation.v1";
-    fn full_name() -> ::prost::alloc::string::String {
-        "sakuga.generation.v1.GenerateResponse".into()
-    }
-    fn type_url() -> ::prost::alloc::string::String {
-        "/sakuga.generation.v1.GenerateResponse".into()
-    }
-}
-/// Generated client implementations.
-#[cfg(feature = "client")]
-pub mod generation_service_client {
-    #![allow(
-        unused_variables,
-        dead_code,
-        missing_docs,
-        clippy::wildcard_imports,
-        clippy::let_unit_value,
-    )]
-    use tonic::codegen::*;
-    use tonic::codegen::http::Uri;
-    /// Draws pictures.
-    #[derive(Debug, Clone)]
-    pub struct GenerationServiceClient<T> {
-        inner: tonic::client::Grpc<T>,
-    }
-    impl<T> GenerationServiceClient<T>
-    where
-        T: tonic::client::GrpcService<tonic::body::Body>,
-        T::Error: Into<StdError>,
-        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
-        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
-    {
-        pub fn new(inner: T) -> Self {
-            let inner = tonic::client::Grpc::new(inner);
-            Self { inner }
-        }
-        pub fn with_origin(inner: T, origin: Uri) -> Self {
-            let inner = tonic::client::Grpc::with_origin(inner, origin);
-            Self { inner }
-        }
-        pub fn with_interceptor<F>(
-            inner: T,
-            interceptor: F,
-        ) -> GenerationServiceClient<InterceptedService<T, F>>
-        where
-            F: tonic::service::Interceptor,
-            T::ResponseBody: Default,
-            T: tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-                Response = http::Response<
-                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
-                >,
-            >,
-            <T as tonic::codegen::Service<
-                http::Request<tonic::body::Body>,
-            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
-        {
-            GenerationServiceClient::new(InterceptedService::new(inner, interceptor))
-        }
-        /// Compress requests with the given encoding.
-        ///
-        /// This requires the server to support it otherwise it might respond with an
-        /// error.
-        #[must_use]
-        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.send_compressed(encoding);
-            self
-        }
-        /// Enable decompressing responses.
-        #[must_use]
-        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
-            self.inner = self.inner.accept_compressed(encoding);
-            self
-        }
-        /// Limits the maximum size of a decoded message.
-        ///
-        /// Default: `4MB`
-        #[must_use]
-        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_decoding_message_size(limit);
-            self
-        }
-        /// Limits the maximum size of an encoded message.
-        ///
-        /// Default: `usize::MAX`
-        #[must_use]
-        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
-            self.inner = self.inner.max_encoding_message_size(limit);
-            self
-        }
-        /// Submits one request and streams its job until the terminal event: JobService's CreateJob and WatchJob in one call,
-        /// with `cancel_on_disconnect`. Dropping the stream cancels the job at the next step; so does the call's deadline, which
-        /// is the job's `timeout`. The call's metadata may name the client, `sakuga-client-id`.
-        ///
-        /// INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
-        /// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
-        /// UNAVAILABLE: the server is shutting down.
-        pub async fn generate(
-            &mut self,
-            request: impl tonic::IntoRequest<super::GenerateRequest>,
-        ) -> std::result::Result<
-            tonic::Response<tonic::codec::Streaming<super::GenerateResponse>>,
-            tonic::Status,
-        > {
-            self.inner
-                .ready()
-                .await
-                .map_err(|e| {
-                    tonic::Status::unknown(
-                        format!("Service was not ready: {}", e.into()),
-                    )
-                })?;
-            let codec = tonic_prost::ProstCodec::default();
-            let path = http::uri::PathAndQuery::from_static(
-                "/sakuga.generation.v1.GenerationService/Generate",
-            );
-            let mut req = request.into_request();
-            req.extensions_mut()
-                .insert(
-                    GrpcMethod::new("sakuga.generation.v1.GenerationService", "Generate"),
-                );
-            self.inner.server_streaming(req, path, codec).await
-        }
-    }
-}
 /// One accepted request, from the queue to its pictures. It outlives connections and, with a data folder, the server.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Job {
@@ -1507,6 +1373,16 @@ pub struct Job {
     /// All steps. Absent unless the job has the device.
     #[prost(uint32, optional, tag = "20")]
     pub step_total: ::core::option::Option<u32>,
+    /// Short texts by which people find it again, such as `favourite`, in the order in which LabelJob added them.
+    #[prost(string, repeated, tag = "21")]
+    pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// How long the job was expected to take from its start to its pictures when it was accepted, with the load of its model.
+    /// Absent: no job of its model had been measured.
+    #[prost(message, optional, tag = "22")]
+    pub estimated_time: ::core::option::Option<::prost_types::Duration>,
+    /// How long it took from its start to its pictures. Absent unless it is completed.
+    #[prost(message, optional, tag = "23")]
+    pub actual_time: ::core::option::Option<::prost_types::Duration>,
 }
 impl ::prost::Name for Job {
     const NAME: &'static str = "Job";
@@ -1624,6 +1500,497 @@ impl Priority {
             "PRIORITY_NORMAL" => Some(Self::Normal),
             "PRIORITY_HIGH" => Some(Self::High),
             _ => None,
+        }
+    }
+}
+/// One message of the stream.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GenerateResponse {
+    /// The event.
+    #[prost(message, optional, tag = "1")]
+    pub event: ::core::option::Option<GenerateEvent>,
+}
+impl ::prost::Name for GenerateResponse {
+    const NAME: &'static str = "GenerateResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.GenerateResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.GenerateResponse".into()
+    }
+}
+/// A job to be estimated.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EstimateRequest {
+    /// What to draw.
+    #[prost(message, optional, tag = "1")]
+    pub request: ::core::option::Option<GenerateRequest>,
+    /// Its priority, which decides its place in the queue, and its `timeout`, which the estimate is compared with.
+    #[prost(message, optional, tag = "2")]
+    pub options: ::core::option::Option<JobOptions>,
+}
+impl ::prost::Name for EstimateRequest {
+    const NAME: &'static str = "EstimateRequest";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.EstimateRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.EstimateRequest".into()
+    }
+}
+/// The answer.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct EstimateResponse {
+    /// What the job would take.
+    #[prost(message, optional, tag = "1")]
+    pub estimate: ::core::option::Option<Estimate>,
+}
+impl ::prost::Name for EstimateResponse {
+    const NAME: &'static str = "EstimateResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.EstimateResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.EstimateResponse".into()
+    }
+}
+/// What a job would take, by the jobs of the same model that this server has measured on this device.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Estimate {
+    /// The model that would draw it.
+    #[prost(string, tag = "1")]
+    pub model: ::prost::alloc::string::String,
+    /// The device.
+    #[prost(string, tag = "2")]
+    pub device: ::prost::alloc::string::String,
+    /// Jobs of the model that the times are learnt from. 0: none was measured, and `time` is a guess from the size of the model.
+    #[prost(uint32, tag = "3")]
+    pub learned_jobs: u32,
+    /// From the start of the job to its pictures, without the time in the queue and with the load of the model.
+    #[prost(message, optional, tag = "4")]
+    pub time: ::core::option::Option<EstimatedTime>,
+    /// The parts of `time.expected`, in the order in which they come.
+    #[prost(message, repeated, tag = "5")]
+    pub parts: ::prost::alloc::vec::Vec<EstimatedPart>,
+    /// Tokens of the prompt for each text encoder.
+    #[prost(message, repeated, tag = "6")]
+    pub tokens: ::prost::alloc::vec::Vec<super::super::prompt::v1::TokenCount>,
+    /// Tokens of the negative prompt for each text encoder. Empty: guidance never acts, so it is not read.
+    #[prost(message, repeated, tag = "7")]
+    pub negative_tokens: ::prost::alloc::vec::Vec<super::super::prompt::v1::TokenCount>,
+    /// Steps that are computed, of all passes and of all groups of pictures that are computed at once.
+    #[prost(uint32, tag = "8")]
+    pub steps: u32,
+    /// Evaluations of the network in these steps. A guided one computes both halves and counts once.
+    #[prost(uint32, tag = "9")]
+    pub evaluations: u32,
+    /// How many of `evaluations` are guided.
+    #[prost(uint32, tag = "10")]
+    pub guided_evaluations: u32,
+    /// Device memory that the job needs, the weights included.
+    #[prost(uint64, tag = "11")]
+    pub memory_needed_bytes: u64,
+    /// Device memory that there is for it. Absent: not known.
+    #[prost(uint64, optional, tag = "12")]
+    pub memory_available_bytes: ::core::option::Option<u64>,
+    /// Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet.
+    #[prost(double, optional, tag = "13")]
+    pub energy_joules: ::core::option::Option<f64>,
+    /// Jobs that would be before it, the running one included.
+    #[prost(uint32, tag = "14")]
+    pub queue_position: u32,
+    /// Time until it would start. Absent: a job before it is of a model that was not measured yet.
+    #[prost(message, optional, tag = "15")]
+    pub eta: ::core::option::Option<::prost_types::Duration>,
+    /// When it would start, by the server's clock. Absent with `eta`.
+    #[prost(message, optional, tag = "16")]
+    pub start_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether CreateJob would accept it now.
+    #[prost(bool, tag = "17")]
+    pub fits: bool,
+    /// Why it would be refused. Empty if `fits`.
+    #[prost(message, repeated, tag = "18")]
+    pub obstacles: ::prost::alloc::vec::Vec<Obstacle>,
+    /// Findings about the prompt, as in `accepted`.
+    #[prost(message, repeated, tag = "19")]
+    pub diagnostics: ::prost::alloc::vec::Vec<super::super::prompt::v1::Diagnostic>,
+}
+impl ::prost::Name for Estimate {
+    const NAME: &'static str = "Estimate";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Estimate".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Estimate".into()
+    }
+}
+/// An estimated time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EstimatedTime {
+    /// The most probable time.
+    #[prost(message, optional, tag = "1")]
+    pub expected: ::core::option::Option<::prost_types::Duration>,
+    /// One job in ten takes less, by how far earlier estimates were off.
+    #[prost(message, optional, tag = "2")]
+    pub low: ::core::option::Option<::prost_types::Duration>,
+    /// One job in ten takes more.
+    #[prost(message, optional, tag = "3")]
+    pub high: ::core::option::Option<::prost_types::Duration>,
+}
+impl ::prost::Name for EstimatedTime {
+    const NAME: &'static str = "EstimatedTime";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.EstimatedTime".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.EstimatedTime".into()
+    }
+}
+/// A part of an estimated time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EstimatedPart {
+    /// Which part.
+    #[prost(enumeration = "EstimatedPartKind", tag = "1")]
+    pub kind: i32,
+    /// The pass that it belongs to: 1, or 2 if the request has a second one.
+    #[prost(uint32, tag = "2")]
+    pub pass_number: u32,
+    /// How long it takes.
+    #[prost(message, optional, tag = "3")]
+    pub time: ::core::option::Option<::prost_types::Duration>,
+    /// Measurements that it is learnt from; at most 96 are kept. 0: it is a guess.
+    #[prost(uint32, tag = "4")]
+    pub measurements: u32,
+}
+impl ::prost::Name for EstimatedPart {
+    const NAME: &'static str = "EstimatedPart";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.EstimatedPart".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.EstimatedPart".into()
+    }
+}
+/// Why CreateJob would refuse a request now, though the request is valid.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Obstacle {
+    /// What it is.
+    #[prost(enumeration = "ObstacleKind", tag = "1")]
+    pub kind: i32,
+    /// What is missing, with figures.
+    #[prost(string, tag = "2")]
+    pub description: ::prost::alloc::string::String,
+    /// Changes of the request, each of which would remove this obstacle alone. Empty: nothing in the request would.
+    #[prost(message, repeated, tag = "3")]
+    pub changes: ::prost::alloc::vec::Vec<RequestChange>,
+}
+impl ::prost::Name for Obstacle {
+    const NAME: &'static str = "Obstacle";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.Obstacle".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.Obstacle".into()
+    }
+}
+/// A change of a request.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RequestChange {
+    /// The fields and what to set them to.
+    #[prost(message, repeated, tag = "1")]
+    pub fields: ::prost::alloc::vec::Vec<FieldValue>,
+    /// The same as a sentence.
+    #[prost(string, tag = "2")]
+    pub description: ::prost::alloc::string::String,
+}
+impl ::prost::Name for RequestChange {
+    const NAME: &'static str = "RequestChange";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.RequestChange".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.RequestChange".into()
+    }
+}
+/// A field of a request and a value for it.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct FieldValue {
+    /// Its path, such as `images` or `options.timeout`.
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    /// Its value, as protobuf JSON writes it. Empty: leave the field out.
+    #[prost(string, tag = "2")]
+    pub value: ::prost::alloc::string::String,
+}
+impl ::prost::Name for FieldValue {
+    const NAME: &'static str = "FieldValue";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.FieldValue".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.FieldValue".into()
+    }
+}
+/// The parts of a job whose times are learnt apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EstimatedPartKind {
+    /// Never sent.
+    Unspecified = 0,
+    /// The weights of the model are put on the device.
+    LoadModel = 1,
+    /// The weights are changed to those with the adapters of the request, or back.
+    LoadAdapters = 2,
+    /// The text encoders.
+    TextEncode = 3,
+    /// Pixels to latents.
+    VaeEncode = 4,
+    /// The steps.
+    Denoise = 5,
+    /// Previews by a linear map.
+    PreviewLinear = 6,
+    /// Previews by a decoder.
+    PreviewDecoder = 7,
+    /// Latents to pixels.
+    Decode = 8,
+    /// Pixels to PNG.
+    EncodeImage = 9,
+    /// Everything else on the device, such as the noise and slow first steps.
+    Other = 10,
+}
+impl EstimatedPartKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "ESTIMATED_PART_KIND_UNSPECIFIED",
+            Self::LoadModel => "ESTIMATED_PART_KIND_LOAD_MODEL",
+            Self::LoadAdapters => "ESTIMATED_PART_KIND_LOAD_ADAPTERS",
+            Self::TextEncode => "ESTIMATED_PART_KIND_TEXT_ENCODE",
+            Self::VaeEncode => "ESTIMATED_PART_KIND_VAE_ENCODE",
+            Self::Denoise => "ESTIMATED_PART_KIND_DENOISE",
+            Self::PreviewLinear => "ESTIMATED_PART_KIND_PREVIEW_LINEAR",
+            Self::PreviewDecoder => "ESTIMATED_PART_KIND_PREVIEW_DECODER",
+            Self::Decode => "ESTIMATED_PART_KIND_DECODE",
+            Self::EncodeImage => "ESTIMATED_PART_KIND_ENCODE_IMAGE",
+            Self::Other => "ESTIMATED_PART_KIND_OTHER",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ESTIMATED_PART_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "ESTIMATED_PART_KIND_LOAD_MODEL" => Some(Self::LoadModel),
+            "ESTIMATED_PART_KIND_LOAD_ADAPTERS" => Some(Self::LoadAdapters),
+            "ESTIMATED_PART_KIND_TEXT_ENCODE" => Some(Self::TextEncode),
+            "ESTIMATED_PART_KIND_VAE_ENCODE" => Some(Self::VaeEncode),
+            "ESTIMATED_PART_KIND_DENOISE" => Some(Self::Denoise),
+            "ESTIMATED_PART_KIND_PREVIEW_LINEAR" => Some(Self::PreviewLinear),
+            "ESTIMATED_PART_KIND_PREVIEW_DECODER" => Some(Self::PreviewDecoder),
+            "ESTIMATED_PART_KIND_DECODE" => Some(Self::Decode),
+            "ESTIMATED_PART_KIND_ENCODE_IMAGE" => Some(Self::EncodeImage),
+            "ESTIMATED_PART_KIND_OTHER" => Some(Self::Other),
+            _ => None,
+        }
+    }
+}
+/// What a request does not fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ObstacleKind {
+    /// Never sent.
+    Unspecified = 0,
+    /// The memory of the device, or the server's limit for one job.
+    Memory = 1,
+    /// Its `timeout`.
+    Deadline = 2,
+    /// The queue is full.
+    Queue = 3,
+    /// The client has as many jobs as it may have.
+    ClientJobs = 4,
+}
+impl ObstacleKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "OBSTACLE_KIND_UNSPECIFIED",
+            Self::Memory => "OBSTACLE_KIND_MEMORY",
+            Self::Deadline => "OBSTACLE_KIND_DEADLINE",
+            Self::Queue => "OBSTACLE_KIND_QUEUE",
+            Self::ClientJobs => "OBSTACLE_KIND_CLIENT_JOBS",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "OBSTACLE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "OBSTACLE_KIND_MEMORY" => Some(Self::Memory),
+            "OBSTACLE_KIND_DEADLINE" => Some(Self::Deadline),
+            "OBSTACLE_KIND_QUEUE" => Some(Self::Queue),
+            "OBSTACLE_KIND_CLIENT_JOBS" => Some(Self::ClientJobs),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+#[cfg(feature = "client")]
+pub mod generation_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Draws pictures.
+    #[derive(Debug, Clone)]
+    pub struct GenerationServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl<T> GenerationServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> GenerationServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            GenerationServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Submits one request and streams its job until the terminal event: JobService's CreateJob and WatchJob in one call,
+        /// with `cancel_on_disconnect`. Dropping the stream cancels the job at the next step; so does the call's deadline, which
+        /// is the job's `timeout`. The call's metadata may name the client, `sakuga-client-id`.
+        ///
+        /// INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
+        /// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
+        /// UNAVAILABLE: the server is shutting down.
+        pub async fn generate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GenerateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::GenerateResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.generation.v1.GenerationService/Generate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sakuga.generation.v1.GenerationService", "Generate"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
+        /// created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
+        /// with what would have to change.
+        ///
+        /// INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
+        pub async fn estimate(
+            &mut self,
+            request: impl tonic::IntoRequest<super::EstimateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::EstimateResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.generation.v1.GenerationService/Estimate",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("sakuga.generation.v1.GenerationService", "Estimate"),
+                );
+            self.inner.unary(req, path, codec).await
         }
     }
 }
@@ -1841,6 +2208,16 @@ pub struct JobFilter {
     /// Those accepted before this time.
     #[prost(message, optional, tag = "5")]
     pub created_before: ::core::option::Option<::prost_types::Timestamp>,
+    /// Words, separated by spaces or `_`, each of which occurs in the prompt, the `request_id`, the model's name or a label,
+    /// also as a part of a word and in other capitals. At most 256 bytes.
+    #[prost(string, tag = "6")]
+    pub text: ::prost::alloc::string::String,
+    /// Those that have all of these labels. At most 16.
+    #[prost(string, repeated, tag = "7")]
+    pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Those of this model.
+    #[prost(string, tag = "8")]
+    pub model: ::prost::alloc::string::String,
 }
 impl ::prost::Name for JobFilter {
     const NAME: &'static str = "JobFilter";
@@ -1855,7 +2232,8 @@ impl ::prost::Name for JobFilter {
 /// A page of jobs.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListJobsResponse {
-    /// The newest first.
+    /// The newest first. A call with `text`, `labels` or `model` looks at 8192 jobs at most, so its page can have fewer jobs than
+    /// asked for, or none, and yet not be the last.
     #[prost(message, repeated, tag = "1")]
     pub jobs: ::prost::alloc::vec::Vec<Job>,
     /// Where the next page begins. Empty: this is the last.
@@ -1870,6 +2248,46 @@ impl ::prost::Name for ListJobsResponse {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.generation.v1.ListJobsResponse".into()
+    }
+}
+/// Which job, and how its labels change.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LabelJobRequest {
+    /// The job.
+    #[prost(string, tag = "1")]
+    pub job_id: ::prost::alloc::string::String,
+    /// Labels that it gets: 1 to 32 characters each, without control characters and without spaces at the ends.
+    #[prost(string, repeated, tag = "2")]
+    pub add: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Labels that it loses. None of them may be in `add`.
+    #[prost(string, repeated, tag = "3")]
+    pub remove: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for LabelJobRequest {
+    const NAME: &'static str = "LabelJobRequest";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.LabelJobRequest".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.LabelJobRequest".into()
+    }
+}
+/// The job.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct LabelJobResponse {
+    /// As it is now.
+    #[prost(message, optional, tag = "1")]
+    pub job: ::core::option::Option<Job>,
+}
+impl ::prost::Name for LabelJobResponse {
+    const NAME: &'static str = "LabelJobResponse";
+    const PACKAGE: &'static str = "sakuga.generation.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.generation.v1.LabelJobResponse".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.generation.v1.LabelJobResponse".into()
     }
 }
 /// Which job.
@@ -1921,6 +2339,10 @@ pub struct GetArtifactRequest {
     /// Bytes at the most. 0: to the end.
     #[prost(uint64, tag = "4")]
     pub limit: u64,
+    /// Sends a JPEG of the picture, made smaller until its longer edge has at most this many pixels, 16 to 2048, instead of its
+    /// file. It has no metadata. The server keeps those that were asked for last, in memory. 0: the file.
+    #[prost(uint32, tag = "5")]
+    pub max_edge: u32,
 }
 impl ::prost::Name for GetArtifactRequest {
     const NAME: &'static str = "GetArtifactRequest";
@@ -1938,7 +2360,7 @@ pub struct GetArtifactResponse {
     /// The piece, in order.
     #[prost(message, optional, tag = "1")]
     pub chunk: ::core::option::Option<ImageChunk>,
-    /// SHA-256 of the whole file, in lower-case hexadecimal.
+    /// SHA-256 of the whole file that is sent, in lower-case hexadecimal.
     #[prost(string, tag = "2")]
     pub sha256: ::prost::alloc::string::String,
 }
@@ -2195,6 +2617,8 @@ pub mod job_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Lists jobs, the newest first.
+        ///
+        /// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
         pub async fn list_jobs(
             &mut self,
             request: impl tonic::IntoRequest<super::ListJobsRequest>,
@@ -2217,6 +2641,34 @@ pub mod job_service_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "ListJobs"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+        /// nothing, so the call can be repeated. Labels are kept and deleted with the job.
+        ///
+        /// INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
+        pub async fn label_job(
+            &mut self,
+            request: impl tonic::IntoRequest<super::LabelJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::LabelJobResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/sakuga.generation.v1.JobService/LabelJob",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "LabelJob"));
             self.inner.unary(req, path, codec).await
         }
         /// Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
@@ -2244,7 +2696,7 @@ pub mod job_service_client {
                 .insert(GrpcMethod::new("sakuga.generation.v1.JobService", "CancelJob"));
             self.inner.unary(req, path, codec).await
         }
-        /// Streams a picture of a completed job, or a part of it.
+        /// Streams a picture of a completed job, a part of it, or a smaller version of it.
         pub async fn get_artifact(
             &mut self,
             request: impl tonic::IntoRequest<super::GetArtifactRequest>,
@@ -2361,6 +2813,18 @@ pub mod generation_service_server {
             &self,
             request: tonic::Request<crate::generation::v1::GenerateRequest>,
         ) -> std::result::Result<tonic::Response<Self::GenerateStream>, tonic::Status>;
+        /// Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
+        /// created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
+        /// with what would have to change.
+        ///
+        /// INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
+        async fn estimate(
+            &self,
+            request: tonic::Request<crate::generation::v1::EstimateRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::generation::v1::EstimateResponse>,
+            tonic::Status,
+        >;
     }
     /// Draws pictures.
     #[derive(Debug)]
@@ -2488,6 +2952,53 @@ pub mod generation_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/sakuga.generation.v1.GenerationService/Estimate" => {
+                    #[allow(non_camel_case_types)]
+                    struct EstimateSvc<T: GenerationService>(pub Arc<T>);
+                    impl<
+                        T: GenerationService,
+                    > tonic::server::UnaryService<crate::generation::v1::EstimateRequest>
+                    for EstimateSvc<T> {
+                        type Response = crate::generation::v1::EstimateResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::generation::v1::EstimateRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GenerationService>::estimate(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = EstimateSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 _ => {
                     Box::pin(async move {
                         let mut response = http::Response::new(
@@ -2585,11 +3096,24 @@ pub mod job_service_server {
             tonic::Status,
         >;
         /// Lists jobs, the newest first.
+        ///
+        /// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
         async fn list_jobs(
             &self,
             request: tonic::Request<crate::generation::v1::ListJobsRequest>,
         ) -> std::result::Result<
             tonic::Response<crate::generation::v1::ListJobsResponse>,
+            tonic::Status,
+        >;
+        /// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+        /// nothing, so the call can be repeated. Labels are kept and deleted with the job.
+        ///
+        /// INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
+        async fn label_job(
+            &self,
+            request: tonic::Request<crate::generation::v1::LabelJobRequest>,
+        ) -> std::result::Result<
+            tonic::Response<crate::generation::v1::LabelJobResponse>,
             tonic::Status,
         >;
         /// Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
@@ -2609,7 +3133,7 @@ pub mod job_service_server {
             >
             + std::marker::Send
             + 'static;
-        /// Streams a picture of a completed job, or a part of it.
+        /// Streams a picture of a completed job, a part of it, or a smaller version of it.
         async fn get_artifact(
             &self,
             request: tonic::Request<crate::generation::v1::GetArtifactRequest>,
@@ -2892,6 +3416,53 @@ pub mod job_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListJobsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/sakuga.generation.v1.JobService/LabelJob" => {
+                    #[allow(non_camel_case_types)]
+                    struct LabelJobSvc<T: JobService>(pub Arc<T>);
+                    impl<
+                        T: JobService,
+                    > tonic::server::UnaryService<crate::generation::v1::LabelJobRequest>
+                    for LabelJobSvc<T> {
+                        type Response = crate::generation::v1::LabelJobResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<
+                                crate::generation::v1::LabelJobRequest,
+                            >,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as JobService>::label_job(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LabelJobSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -24,6 +24,10 @@ pub struct JobRecord {
     /// The name of the credential that owns the job. Empty if the server asked for none.
     #[prost(string, tag = "6")]
     pub owner: ::prost::alloc::string::String,
+    /// What was measured while the job was drawn. Absent unless it is completed. After a restart the times of new jobs are
+    /// estimated from these.
+    #[prost(message, optional, tag = "7")]
+    pub measurements: ::core::option::Option<JobMeasurements>,
 }
 impl ::prost::Name for JobRecord {
     const NAME: &'static str = "JobRecord";
@@ -33,6 +37,76 @@ impl ::prost::Name for JobRecord {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.internal.store.v1.JobRecord".into()
+    }
+}
+/// What was measured of a completed job.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct JobMeasurements {
+    /// The device, as `sakuga.generation.v1.Started` names it.
+    #[prost(string, tag = "1")]
+    pub device: ::prost::alloc::string::String,
+    /// The precision, such as `bf16`.
+    #[prost(string, tag = "2")]
+    pub precision: ::prost::alloc::string::String,
+    /// The fingerprint of the model.
+    #[prost(string, tag = "3")]
+    pub fingerprint: ::prost::alloc::string::String,
+    /// The parts of the job.
+    #[prost(message, repeated, tag = "4")]
+    pub parts: ::prost::alloc::vec::Vec<PartMeasurement>,
+    /// Seconds that the parts were expected to take together by the measurements until then. Absent: nothing was measured.
+    #[prost(double, optional, tag = "5")]
+    pub expected_seconds: ::core::option::Option<f64>,
+    /// The same with the correction by the latest jobs: the estimate that clients get.
+    #[prost(double, optional, tag = "6")]
+    pub corrected_seconds: ::core::option::Option<f64>,
+    /// Seconds that they took together.
+    #[prost(double, tag = "7")]
+    pub seconds: f64,
+    /// Energy of the device in joules. Absent: not measured.
+    #[prost(double, optional, tag = "8")]
+    pub joules: ::core::option::Option<f64>,
+    /// The work of all evaluations in one number, which the energy is related to.
+    #[prost(double, tag = "9")]
+    pub tokens: f64,
+}
+impl ::prost::Name for JobMeasurements {
+    const NAME: &'static str = "JobMeasurements";
+    const PACKAGE: &'static str = "sakuga.internal.store.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.internal.store.v1.JobMeasurements".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.internal.store.v1.JobMeasurements".into()
+    }
+}
+/// The time of one part of a job.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PartMeasurement {
+    /// Which part.
+    #[prost(
+        enumeration = "super::super::super::generation::v1::EstimatedPartKind",
+        tag = "1"
+    )]
+    pub kind: i32,
+    /// The work: four numbers for each amount of it, `count`, `main`, `extra` and `length`.
+    #[prost(double, repeated, tag = "2")]
+    pub work: ::prost::alloc::vec::Vec<f64>,
+    /// How long it took, in seconds.
+    #[prost(double, tag = "3")]
+    pub seconds: f64,
+    /// The time that its error is relative to, in seconds.
+    #[prost(double, tag = "4")]
+    pub scale_seconds: f64,
+}
+impl ::prost::Name for PartMeasurement {
+    const NAME: &'static str = "PartMeasurement";
+    const PACKAGE: &'static str = "sakuga.internal.store.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.internal.store.v1.PartMeasurement".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.internal.store.v1.PartMeasurement".into()
     }
 }
 /// What the server's store keeps of an asset of one owner. The bytes are in a file that its SHA-256 names, once for all owners.

@@ -65,6 +65,12 @@ pub struct ModelStatus {
     /// What the model is.
     #[prost(message, optional, tag = "9")]
     pub information: ::core::option::Option<super::super::system::v1::Model>,
+    /// Median time of its latest steps. Absent until a step was measured.
+    #[prost(message, optional, tag = "10")]
+    pub step_time: ::core::option::Option<::prost_types::Duration>,
+    /// Jobs of the model that estimates of time are learnt from, those of earlier runs of the server included.
+    #[prost(uint32, tag = "11")]
+    pub learned_jobs: u32,
 }
 impl ::prost::Name for ModelStatus {
     const NAME: &'static str = "ModelStatus";

@@ -268,7 +268,8 @@ pub struct GetServerInfoResponse {
     /// Jobs that wait or run.
     #[prost(uint32, tag = "7")]
     pub jobs: u32,
-    /// Median time of the latest steps of the default model. Absent until a step was measured.
+    /// Median time of the latest steps of the default model. Absent until a step was measured. ListModels of
+    /// `sakuga.model.v1.ModelService` has that of every model; `Estimate` says what a request takes.
     #[prost(message, optional, tag = "8")]
     pub step_time: ::core::option::Option<::prost_types::Duration>,
     /// How the default model became ready, in order.
@@ -409,6 +410,9 @@ pub struct Model {
     /// The noise schedules that a request may choose: `native`, `karras` or `exponential`.
     #[prost(string, repeated, tag = "18")]
     pub schedules: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// What the model was trained with, as the `vocabulary.json` of its folder states it. Absent: the folder has none.
+    #[prost(message, optional, tag = "19")]
+    pub vocabulary: ::core::option::Option<ModelVocabulary>,
 }
 impl ::prost::Name for Model {
     const NAME: &'static str = "Model";
@@ -418,6 +422,69 @@ impl ::prost::Name for Model {
     }
     fn type_url() -> ::prost::alloc::string::String {
         "/sakuga.system.v1.Model".into()
+    }
+}
+/// What a model was trained with. It ignores other tags, and other sizes are drawn badly.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ModelVocabulary {
+    /// The tags of each element of the prompt language, in the order of the elements' names; at most 2048 tags of at most 64 bytes.
+    #[prost(message, repeated, tag = "1")]
+    pub elements: ::prost::alloc::vec::Vec<ElementTags>,
+    /// The sizes of the training pictures; at most 64.
+    #[prost(message, repeated, tag = "2")]
+    pub sizes: ::prost::alloc::vec::Vec<TrainedSize>,
+    /// The most characters in a training picture.
+    #[prost(uint32, tag = "3")]
+    pub max_characters: u32,
+}
+impl ::prost::Name for ModelVocabulary {
+    const NAME: &'static str = "ModelVocabulary";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.ModelVocabulary".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.ModelVocabulary".into()
+    }
+}
+/// The tags of an element.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ElementTags {
+    /// The element, such as `appearance`.
+    #[prost(string, tag = "1")]
+    pub element: ::prost::alloc::string::String,
+    /// Its tags, such as `blue_hair`.
+    #[prost(string, repeated, tag = "2")]
+    pub tags: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+impl ::prost::Name for ElementTags {
+    const NAME: &'static str = "ElementTags";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.ElementTags".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.ElementTags".into()
+    }
+}
+/// The size of a training picture.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TrainedSize {
+    /// Pixels in a row.
+    #[prost(uint32, tag = "1")]
+    pub width: u32,
+    /// Rows.
+    #[prost(uint32, tag = "2")]
+    pub height: u32,
+}
+impl ::prost::Name for TrainedSize {
+    const NAME: &'static str = "TrainedSize";
+    const PACKAGE: &'static str = "sakuga.system.v1";
+    fn full_name() -> ::prost::alloc::string::String {
+        "sakuga.system.v1.TrainedSize".into()
+    }
+    fn type_url() -> ::prost::alloc::string::String {
+        "/sakuga.system.v1.TrainedSize".into()
     }
 }
 /// A text encoder of a model.
@@ -487,7 +554,7 @@ pub struct WatchGpuStatsRequest {
     /// Least time between two samples, in milliseconds, at least 100. 0: 500.
     #[prost(uint32, tag = "1")]
     pub interval_ms: u32,
-    /// Also the other devices of the machine, each with a message of its own.
+    /// Also the other devices of the machine, each with its own message.
     #[prost(bool, tag = "2")]
     pub all_devices: bool,
 }

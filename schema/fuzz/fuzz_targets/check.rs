@@ -14,7 +14,7 @@ use sakuga_schema::{CheckOptions, check_bytes, check_typed};
 fuzz_target!(|bytes: &[u8]| {
     let checked = check_bytes(bytes, &CheckOptions::default());
     let Ok(text) = std::str::from_utf8(bytes) else {
-        assert!(!checked.is_valid(), "bytes that are no text are accepted");
+        assert!(!checked.is_valid(), "bytes that are not text are accepted");
         return;
     };
     invariants::holds_for(text);

@@ -20,7 +20,8 @@ impl Opening<'_, '_> {
         }
         if levels == 0 {
             // A strict check reads a backslash as itself.
-            if self.findings.is_strict() || !(is_unquoted_string(self.left()) || has_unicode_tag(self.left())) {
+            let is_escaped = |text: &str| is_unquoted_string(text) || has_unicode_tag(text) || has_backslash_tag(text);
+            if self.findings.is_strict() || !is_escaped(self.left()) {
                 return false;
             }
             let changes = string_escapes(&self.source.text, self.window.start, self.window.end);
@@ -38,21 +39,48 @@ impl Opening<'_, '_> {
 
 /// Whether a text is the inside of a JSON string: `</n>\\n<gender>` between blocks.
 fn is_unquoted_string(text: &str) -> bool {
-    if text.trim_end().ends_with(">\\n") && markup::first_tag(text).is_some() && !text.trim_end().contains('\n') {
+    let text = text.trim_end();
+    if (text.ends_with(">\\n") || text.ends_with(">\\r\\n"))
+        && markup::first_tag(text).is_some()
+        && !text.contains('\n')
+    {
         return true;
     }
-    let Some(at) = text.find(">\\n<").or_else(|| text.find(">\\n\\n<")) else { return false };
-    let name = markup::name_at(text[at + 1..].trim_start_matches(['\\', 'n', '<', '/']));
+    let without_breaks = |mut text: &'_ str| -> usize {
+        let length = text.len();
+        while let Some(rest) = ["\\n", "\\r", "\\t", " "].iter().find_map(|escape| text.strip_prefix(escape)) {
+            text = rest;
+        }
+        length - text.len()
+    };
+    let between = text.match_indices(">\\").find_map(|(at, _)| {
+        let breaks = without_breaks(&text[at + 1..]);
+        (breaks > 0 && text[at + 1 + breaks..].starts_with('<')).then_some((at, at + 1 + breaks))
+    });
+    let Some((at, tag)) = between else { return false };
+    let name = markup::name_at(text[tag..].trim_start_matches(['<', '/']));
     let is_between =
         markup::Depth::default().at(text, at + 1) == 0 || text[..at].contains("<character") || !name.is_empty();
     is_between && markup::first_tag(text).is_some() && !text.contains('\n')
 }
 
-/// Whether a tag of the grammar stands in a text in the escapes of a JSON string: `\u003ccaption\u003e`.
+/// Whether the brackets of tags have a backslash, as Markdown escapes them: `\<n\>`, or the slash has one: `<\/n>`.
+fn has_backslash_tag(text: &str) -> bool {
+    ["\\<", "<\\/"].iter().any(|bracket| {
+        text.match_indices(*bracket).any(|(at, _)| {
+            let inside = text[at + bracket.len()..].trim_start_matches(['\\', '/']);
+            let name = markup::name_at(inside);
+            markup::is_tag_name(name) && inside[name.len()..].starts_with(['>', '\\'])
+        })
+    })
+}
+
+/// Whether a tag of the grammar stands in a text in the escapes of a string: `\u003ccaption\u003e`, `\x3cn\x3e`.
 fn has_unicode_tag(text: &str) -> bool {
     markup::first_tag(text).is_none()
-        && text.match_indices("\\u003").any(|(at, _)| {
-            let inside = text[at..].strip_prefix("\\u003c").or_else(|| text[at..].strip_prefix("\\u003C"));
+        && text.match_indices('\\').any(|(at, _)| {
+            const BRACKETS: &[&str] = &["\\u003c", "\\u003C", "\\x3c", "\\x3C"];
+            let inside = BRACKETS.iter().find_map(|bracket| text[at..].strip_prefix(bracket));
             inside
                 .is_some_and(|inside| markup::is_tag_name(markup::name_at(inside.strip_prefix('/').unwrap_or(inside))))
         })
@@ -70,13 +98,14 @@ fn has_escaped_tag(text: &str) -> bool {
     })
 }
 
-/// What stands behind an escaped `<`, however often it is escaped.
+/// What stands after an escaped `<`, however often it is escaped.
 fn bracket(text: &str) -> Option<(&str, usize)> {
     let mut rest = text.strip_prefix('&')?;
     while let Some(inside) = rest.strip_prefix("amp;") {
         rest = inside;
     }
-    ["lt;", "#60;", "#x3c;", "#x3C;", "LT;"].iter().find_map(|name| rest.strip_prefix(name)).map(|rest| (rest, 1))
+    // HTML reads `&lt` without its semicolon too.
+    ["lt;", "#60;", "#x3c;", "#x3C;", "LT;", "lt"].iter().find_map(|name| rest.strip_prefix(name)).map(|rest| (rest, 1))
 }
 
 /// Each entity of a range and its character.
@@ -90,7 +119,14 @@ fn entities(text: &str, from: usize, until: usize) -> Vec<Change> {
                 changes.push((start..end, Cow::Owned(character.into_owned())));
                 at = end;
             }
-            None => at = start + 1,
+            None => {
+                at = start + 1;
+                let bracket = ["&lt", "&gt"].iter().position(|name| text[start..until].starts_with(name));
+                if let Some(bracket) = bracket {
+                    at = start + 3;
+                    changes.push((start..at, Cow::Borrowed(if bracket == 0 { "<" } else { ">" })));
+                }
+            }
         }
     }
     changes
@@ -102,7 +138,8 @@ fn string_escapes(text: &str, from: usize, until: usize) -> Vec<Change> {
     let mut at = from;
     while let Some(offset) = text[at..until].find('\\') {
         let start = at + offset;
-        match super::json::escape_at(&text[..until], start).filter(|(character, _)| *character != '\\') {
+        let escape = bracket_at(&text[..until], start).or_else(|| super::json::escape_at(&text[..until], start));
+        match escape.filter(|(character, _)| *character != '\\') {
             Some((character, end)) => {
                 changes.push((start..end, Cow::Owned(character.to_string())));
                 at = end;
@@ -114,13 +151,36 @@ fn string_escapes(text: &str, from: usize, until: usize) -> Vec<Change> {
     changes
 }
 
+/// An escape that JSON does not have, of a bracket of markup, and where it ends: `\x3c`, `\<`.
+fn bracket_at(text: &str, at: usize) -> Option<(char, usize)> {
+    const ESCAPES: &[(&str, char)] =
+        &[("x3c", '<'), ("x3C", '<'), ("x3e", '>'), ("x3E", '>'), ("<", '<'), (">", '>'), ("_", '_')];
+    let inside = text[at..].strip_prefix('\\')?;
+    let (escape, character) = ESCAPES.iter().find(|(escape, _)| inside.starts_with(escape))?;
+    Some((*character, at + 1 + escape.len()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn brackets_with_a_backslash_are_found() {
+        for text in ["\\<character_1\\>", "<n>miku<\\/n>", "a \\</n\\>"] {
+            assert!(has_backslash_tag(text), "{text}");
+        }
+        for text in ["\\<3", "<\\/b>", "saber_\\(fate\\)", "<n>\\m/</n>"] {
+            assert!(!has_backslash_tag(text), "{text}");
+        }
+        for text in ["<n>a</n>\\r\\n<gender>b</gender>", "<n>a</n>\\n\\t<gender>b</gender>\\r\\n"] {
+            assert!(is_unquoted_string(text), "{text}");
+        }
+        assert!(!is_unquoted_string("<n>a</n>\\(b)<gender>"));
+    }
+
+    #[test]
     fn escapes_of_json_are_tags_of_the_grammar() {
-        for text in ["\\u003ccaption\\u003e", "a \\u003C/gender>"] {
+        for text in ["\\u003ccaption\\u003e", "a \\u003C/gender>", "\\x3ccaption\\x3e"] {
             assert!(has_unicode_tag(text), "{text}");
         }
         for text in ["\\u003c3", "\\u003e", "<caption>\\u003ccaption>"] {
@@ -130,7 +190,8 @@ mod tests {
 
     #[test]
     fn escaped_tags_are_those_of_the_grammar() {
-        for text in ["&lt;character_1&gt;", "&amp;lt;n&amp;gt;", "&#60;caption>", "x &lt;/gender&gt;"] {
+        for text in ["&ltcaption&gtA", "&lt;character_1&gt;", "&amp;lt;n&amp;gt;", "&#60;caption>", "x &lt;/gender&gt;"]
+        {
             assert!(has_escaped_tag(text), "{text}");
         }
         for text in ["&lt;3", "a &lt; b", ">_&lt;", "&lt;b&gt;", "R&B"] {

@@ -6,6 +6,10 @@ use super::{Opening, Stop, markup, segments};
 use crate::checked::Envelope;
 use crate::phrases::{self, Label};
 use crate::rules::envelope_removed;
+use crate::tags::list_mark;
+
+/// What a fence is written with, also by keyboards that have other quotes.
+const MARKS: &[&str] = &["```", "~~~", "'''", "\"\"\"", ":::", "｀｀｀", "´´´", "‘‘‘", "’’’", "“““", "”””"];
 
 /// A block of code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +26,7 @@ impl Opening<'_, '_> {
     /// Takes the prompt out of its code fence. What stands around it is talk and left out.
     pub(super) fn open_fence(&mut self) -> Result<(), Stop> {
         let left = self.left();
-        if !left.contains("```") && !left.contains("~~~") {
+        if !MARKS.iter().any(|marks| left.contains(marks)) {
             return Ok(());
         }
         let start = self.window.start;
@@ -51,7 +55,21 @@ impl Opening<'_, '_> {
         let has_blocks = |range: &Range<usize>| markup::first_tag(&self.source.text[range.clone()]).is_some();
         // Several blocks of code: the one with markup is the prompt, if it is the only one.
         if prompts.len() > 1 && prompts.iter().filter(|fence| has_blocks(&fence.inside)).count() == 1 {
-            prompts.retain(|fence| has_blocks(&fence.inside));
+            let (kept, others): (Vec<Fence>, Vec<Fence>) =
+                prompts.into_iter().partition(|fence| has_blocks(&fence.inside));
+            prompts = kept;
+            for fence in others {
+                // Its label may stand inside.
+                let inside = self.trimmed(fence.inside.clone());
+                let line = self.source.text[inside.clone()].lines().next().unwrap_or_default();
+                match phrases::heading(line.trim_end()) {
+                    Some((Label::Negative, end)) => {
+                        let label = inside.start..inside.start + end;
+                        negatives.push((Fence { inside: label.end..inside.end, ..fence }, label));
+                    }
+                    _ => talks.push(fence.open.start..fence.close.end),
+                }
+            }
         }
         let [prompt] = prompts.as_slice() else {
             let place = prompts.get(1).or(prompts.first()).map(|fence| fence.open.clone());
@@ -75,7 +93,7 @@ impl Opening<'_, '_> {
         Ok(())
     }
 
-    /// Leaves out talk around a code fence, but for a negative prompt behind its label.
+    /// Leaves out talk around a code fence, but for a negative prompt after its label.
     fn leave_out_talk(&mut self, talk: Range<usize>) -> Result<(), Stop> {
         let talk = self.trimmed(talk);
         if talk.is_empty() {
@@ -95,7 +113,7 @@ impl Opening<'_, '_> {
             self.report(envelope_removed::talk(talk.clone(), &self.source.text[talk]));
             return Ok(());
         };
-        // The paragraph behind the label; what follows it is talk again.
+        // The paragraph after the label; what follows it is talk again.
         let behind = &self.source.text[content..talk.end];
         let skipped = behind.len() - behind.trim_start().len();
         let end = behind[skipped..].find("\n\n").map_or(talk.end, |offset| content + skipped + offset);
@@ -140,11 +158,17 @@ fn fences(text: &str) -> Vec<Fence> {
         let span = at..at + line.len();
         at = span.end;
         let trimmed = line.trim();
-        let marks = ["```", "~~~"].into_iter().find(|marks| trimmed.starts_with(marks));
+        // A fence may be an entry of a list: "1. ```xml".
+        let trimmed = if open.is_none() { trimmed.get(list_mark(trimmed)..).unwrap_or(trimmed) } else { trimmed };
+        // A text in quotes of three that began on an earlier line, as in TOML, ends here.
+        let is_end = |marks: &str| !marks.starts_with(['`', '~']) && text[..span.start].contains(marks);
+        let marks = MARKS.iter().copied().find(|marks| trimmed.starts_with(marks));
+        let marks = marks.filter(|marks| open.is_some() || !fences.is_empty() || !is_end(marks));
+        let plain = |marks: &str| -> &str { trimmed.trim_matches(|mark| marks.starts_with(mark)) };
         match (&open, marks) {
             (None, Some(marks)) => {
-                // ```` ```1girl, solo``` ```` on one line.
-                let inside = trimmed.trim_matches(['`', '~']);
+                // ```` ```1girl, solo``` ```` on one line, perhaps behind the name of a language.
+                let inside = without_language(plain(marks).trim());
                 if trimmed.len() > marks.len() && trimmed.ends_with(marks) && !inside.is_empty() {
                     let start = span.start + line.find(inside).unwrap_or(0);
                     let end = start + inside.len();
@@ -153,7 +177,7 @@ fn fences(text: &str) -> Vec<Fence> {
                     open = Some((span, marks));
                 }
             }
-            (Some((start, marks)), _) if trimmed.starts_with(marks) && trimmed.trim_matches(['`', '~']).is_empty() => {
+            (Some((start, marks)), _) if trimmed.starts_with(marks) && plain(marks).is_empty() => {
                 fences.push(Fence { open: start.clone(), inside: start.end..span.start, close: span });
                 open = None;
             }
@@ -168,6 +192,16 @@ fn fences(text: &str) -> Vec<Fence> {
     }
     fences.retain(|fence| !text[fence.inside.clone()].trim().is_empty());
     fences
+}
+
+/// What stands on the line of a code fence behind the name of a language: `xml <n>miku</n>`.
+fn without_language(inside: &str) -> &str {
+    const LANGUAGES: &[&str] =
+        &["xml", "html", "json", "text", "txt", "plaintext", "plain", "yaml", "toml", "markdown"];
+    match inside.split_once(' ') {
+        Some((word, rest)) if LANGUAGES.contains(&word.to_lowercase().as_str()) => rest.trim_start(),
+        _ => inside,
+    }
 }
 
 #[cfg(test)]
@@ -187,7 +221,12 @@ mod tests {
         check("~~~\na\n~~~", &["a\n"]);
         check("```\na", &["a"]);
         check("```1girl, solo```", &["1girl, solo"]);
+        check("```xml <n>miku</n>```", &["<n>miku</n>"]);
+        check("- ```xml\n<n/>\n```", &["<n/>\n"]);
+        check("'''xml\n<n/>\n'''", &["<n/>\n"]);
+        check("｀｀｀\n<n/>\n｀｀｀", &["<n/>\n"]);
         check("```\na\n```\nand\n```\nb\n```", &["a\n", "b\n"]);
+        check("caption = \"\"\"\nA\n\"\"\"\nstyle = 1", &[]);
         check("no fence", &[]);
     }
 

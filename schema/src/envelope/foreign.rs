@@ -28,10 +28,11 @@ impl Opening<'_, '_> {
 /// The format of a text that lists fields.
 fn format(text: &str) -> Option<Format> {
     const ENOUGH: usize = 2;
-    if has_tag_behind(text, "＜") {
-        return Some(Format::WideMarkup);
+    const BRACKETS: &[&str] = &["＜", "﹤", "〈", "《", "⟨", "‹", "«", "≪", "[/", "{/", "(/", "【/"];
+    if BRACKETS.iter().any(|bracket| has_tag_behind(text, bracket)) {
+        return Some(Format::OtherBrackets);
     }
-    if has_tag_behind(text, "%3C") || has_tag_behind(text, "%3c") {
+    if ["%3C", "%3c", "%253C", "%253c"].iter().any(|bracket| has_tag_behind(text, bracket)) {
         return Some(Format::UrlEncoded);
     }
     if text.starts_with("dict(") || text.starts_with("Prompt(") {
@@ -44,7 +45,7 @@ fn format(text: &str) -> Option<Format> {
     if text.starts_with('{') && is_dictionary(text) {
         return Some(Format::Dictionary);
     }
-    if text.starts_with('[') && (text.contains("\": ") || text.contains("\":") || text.starts_with("[\"")) {
+    if text.starts_with('[') && (text.contains("\":") || text.trim_start_matches('[').starts_with('"')) {
         return Some(Format::Array);
     }
     if text.match_indices("{\"").any(|(at, _)| is_dictionary(&text[at..])) {
@@ -99,7 +100,7 @@ fn is_dictionary(text: &str) -> bool {
     behind.starts_with([':', '=']) && is_member(name)
 }
 
-/// Whether a tag of the grammar begins behind a bracket in other characters.
+/// Whether a tag of the grammar begins after a bracket in other characters.
 fn has_tag_behind(text: &str, bracket: &str) -> bool {
     text.match_indices(bracket).any(|(at, _)| {
         let inside = &text[at + bracket.len()..];
@@ -109,8 +110,9 @@ fn has_tag_behind(text: &str, bracket: &str) -> bool {
 }
 
 /// Whether a key is a member of a prompt, the caption included.
-fn is_member(key: &str) -> bool {
-    const TEXTS: &[&str] = &["caption", "prompt", "positive_prompt", "tags", "description"];
+pub(super) fn is_member(key: &str) -> bool {
+    const TEXTS: &[&str] =
+        &["caption", "prompt", "positive_prompt", "tags", "description", "danbooru_tags", "e621_tags"];
     let plain = key.trim().trim_matches(['"', '\'']).to_lowercase();
     is_block(&plain) || is_field(&plain) || TEXTS.contains(&plain.as_str())
 }
@@ -154,7 +156,10 @@ mod tests {
         check("---\ncaption: A girl\n...", Some(Format::Yaml));
         check("caption = \"A girl\"", Some(Format::Toml));
         check("| field | value |\n|---|---|\n| count | 1girl |", Some(Format::Table));
-        check("＜character_1＞＜gender＞1girl＜/gender＞＜/character_1＞", Some(Format::WideMarkup));
+        check("＜character_1＞＜gender＞1girl＜/gender＞＜/character_1＞", Some(Format::OtherBrackets));
+        check("[caption]A girl[/caption]", Some(Format::OtherBrackets));
+        check("〈gender〉1girl〈/gender〉", Some(Format::OtherBrackets));
+        check("[[\"1girl\"], [\"solo\"]]", Some(Format::Array));
         check("%3Ccaption%3EA%20girl%3C/caption%3E", Some(Format::UrlEncoded));
         check("**Character 1**\n- **Gender:** 1girl\n- **Appearance:** blue hair", Some(Format::List));
         check("| appearance | blue hair |  |\n| clothing | dress | |", Some(Format::Table));

@@ -55,7 +55,9 @@ impl Opening<'_, '_> {
                     self.report(envelope_removed::label(mark.span.clone(), &self.source.text[mark.span]));
                     prompt = Some(content);
                 }
-                Some(Label::Prompt) if prompt.as_ref() == Some(&head) && !self.is_block(&head) => {
+                Some(Label::Prompt)
+                    if prompt.as_ref() == Some(&head) && !self.is_block(&head) && !self.is_tags(&head) =>
+                {
                     self.report(envelope_removed::talk(head.clone(), &self.source.text[head.clone()]));
                     self.report(envelope_removed::label(mark.span.clone(), &self.source.text[mark.span]));
                     prompt = Some(content);
@@ -66,8 +68,8 @@ impl Opening<'_, '_> {
                 }
             }
         }
-        let prompt = prompt.unwrap_or(head);
-        let prompt = self.trimmed(prompt);
+        let prompt = self.trimmed(prompt.unwrap_or(head));
+        let prompt = if self.negative.is_some() { self.without_divider(prompt) } else { prompt };
         if prompt.is_empty()
             && let Some(negative) = self.negative.clone()
         {
@@ -94,6 +96,24 @@ impl Opening<'_, '_> {
         }
     }
 
+    /// Whether a text in front of a label is a list of tags, and so perhaps a prompt of its own.
+    fn is_tags(&self, range: &Range<usize>) -> bool {
+        let text = &self.source.text[range.clone()];
+        let has_mark = text.contains([',', '，', '、', '_']) || text.starts_with(|first: char| first.is_ascii_digit());
+        has_mark && !text.contains([':', '：']) && !phrases::is_sentence(text) && !phrases::is_talk(text)
+    }
+
+    /// The range without what divides it from the negative prompt: a bar, a rule of dashes.
+    fn without_divider(&self, range: Range<usize>) -> Range<usize> {
+        let text = &self.source.text[range.clone()];
+        let kept = text.trim_end_matches(['|', '｜', '=', '-', '–', '—', '/', '~', '*', ';', ' ', '\t', '\r', '\n']);
+        let divider = &text[kept.len()..];
+        let is_divider = divider.trim().starts_with(['|', '｜', ';'])
+            || divider.trim_start().starts_with("//")
+            || divider.lines().any(|line| is_rule(line.trim()));
+        if is_divider { range.start..range.start + kept.len() } else { range }
+    }
+
     fn is_block(&self, range: &Range<usize>) -> bool {
         markup::first_tag(&self.source.text[range.clone()]).is_some()
     }
@@ -105,8 +125,9 @@ impl Opening<'_, '_> {
         // Nearly every prompt ends here: a label has a colon or is set off, `：` and `【` begin with the last two bytes.
         let may_hold_one = text.bytes().any(|byte| matches!(byte, b':' | b'=' | b'#' | b'*' | b'[' | 0xEF | 0xE3));
         let has_words = || {
-            [" - ", " – ", " — ", "--no ", "rompt\n", "rompt\r\n", "词\n", "詞\n", "ト\n"]
+            [" - ", " – ", " — ", "--n", "--uc ", "---", "//", "rompt\n", "rompt\r\n", "egative\n", "EGATIVE\n"]
                 .iter()
+                .chain(&["arameters\n", "词\n", "詞\n", "ト\n"])
                 .any(|mark| text.contains(mark))
         };
         if !may_hold_one && !has_words() {
@@ -122,7 +143,7 @@ impl Opening<'_, '_> {
             let behind_tag = line.rfind('>').filter(|_| line.contains('<')).map_or(0, |close| close + 1);
             let found = mark(&line[behind_tag..], span.start + behind_tag);
             let found = found.or_else(|| mark(line, span.start));
-            let settings = is_infotext(line).then_some(Mark { label: None, span: span.start..span.start });
+            let settings = infotext_start(line).map(|at| Mark { label: None, span: span.start + at..span.start + at });
             for mark in found.into_iter().chain(no_parameter(line, span.start)).chain(settings) {
                 if depth.at(text, mark.span.start) == 0 {
                     let shift = self.window.start;
@@ -175,13 +196,30 @@ fn mark(line: &str, start: usize) -> Option<Mark> {
     Some(Mark { label: Some(Label::Negative), span: start + inline.start..start + inline.end })
 }
 
-/// `--no hands`, as Midjourney writes a negative prompt.
+/// `--no hands`, as Midjourney writes a negative prompt, and the options of other programs.
 fn no_parameter(line: &str, start: usize) -> Option<Mark> {
-    let at = match line.trim_start().starts_with("--no ") {
-        true => line.len() - line.trim_start().len(),
-        false => line.find(" --no ")? + 1,
+    const NAMES: &[&str] =
+        &["--no ", "--neg ", "--negative ", "--negative-prompt ", "--negative_prompt ", "--uc ", "--not "];
+    let found = |name: &&str| {
+        let is_start = |at: &usize| line[..*at].is_empty() || line[..*at].ends_with([' ', '\t']);
+        line.match_indices(*name).map(|(at, _)| at).find(is_start).map(|at| at..at + name.len())
     };
-    Some(Mark { label: Some(Label::Negative), span: start + at..start + at + 5 })
+    let span = NAMES.iter().filter_map(found).min_by_key(|span| span.start)?;
+    Some(Mark { label: Some(Label::Negative), span: start + span.start..start + span.end })
+}
+
+/// Where the settings of AUTOMATIC1111's program begin in a line, which may have lost its line breaks.
+fn infotext_start(line: &str) -> Option<usize> {
+    let is_word = |at: &usize| !line[..*at].ends_with(|before: char| before.is_alphanumeric());
+    // Each look goes through the rest of the line.
+    const LOOKS_MAX: usize = 8;
+    let places = line.match_indices("Steps:").map(|(at, _)| at).filter(is_word).take(LOOKS_MAX);
+    places.into_iter().find(|at| is_infotext(&line[*at..]))
+}
+
+/// Whether a line is a rule of dashes or the like.
+fn is_rule(line: &str) -> bool {
+    line.len() >= 3 && line.trim_matches(['-', '=', '*', '~', '_']).is_empty()
 }
 
 /// Where a line of settings begins.
@@ -190,7 +228,7 @@ pub(super) fn settings_start(text: &str) -> Option<usize> {
     lines.into_iter().find(|at| is_infotext(&text[*at..]))
 }
 
-/// Whether a text begins with the settings that AUTOMATIC1111's program and its kin write behind a prompt.
+/// Whether a text begins with the settings that AUTOMATIC1111's program and its kin write after a prompt.
 fn is_infotext(text: &str) -> bool {
     const OTHERS: &[&str] = &["Sampler:", "CFG scale:", "Seed:", "Size:", "Model:", "Model hash:", "Schedule type:"];
     let line = text.lines().next().unwrap_or_default();
@@ -199,8 +237,8 @@ fn is_infotext(text: &str) -> bool {
         && OTHERS.iter().any(|other| line.contains(other))
 }
 
-/// Whether a line is one setting: `Seed: 12`, `Size: 832x1216`.
-fn is_setting(line: &str) -> bool {
+/// Whether a word, in lower case, is the name of a setting.
+pub(super) fn is_setting_name(name: &str) -> bool {
     const NAMES: &[&str] = &[
         "steps",
         "sampler",
@@ -234,11 +272,25 @@ fn is_setting(line: &str) -> bool {
         "version",
         "batch size",
         "shift",
+        "ensd",
+        "eta",
+        "rng",
+        "hashes",
+        "tiling",
+        "refiner",
+        "variation seed",
+        "token merging ratio",
+        "time taken",
     ];
+    NAMES.contains(&name)
+}
+
+/// Whether a line is one setting: `Seed: 12`, `Size: 832x1216`.
+fn is_setting(line: &str) -> bool {
     let line = line.trim().trim_start_matches(['*', '-', '#', ' ']).trim_end_matches(['*', ',']);
     let Some((name, value)) = line.split_once([':', '：']) else { return false };
     let name = name.trim_end_matches(['*', '_', ' ']).to_lowercase();
-    NAMES.contains(&name.as_str()) && !value.trim().is_empty() && !value.contains('<')
+    is_setting_name(&name) && !value.trim().is_empty() && !value.contains('<')
 }
 
 #[cfg(test)]
@@ -249,6 +301,8 @@ mod tests {
     fn settings_are_known() {
         assert!(is_infotext("Steps: 24, Sampler: DPM++ 2M Karras, CFG scale: 6\nmore"));
         assert!(!is_infotext("Steps: up and down, night"));
+        assert_eq!(infotext_start("1girl, solo Steps: 24, Sampler: Euler a, Seed: 1"), Some(12));
+        assert_eq!(infotext_start("footSteps: 24, Seed: 1"), None);
         for line in ["Seed: 12", "**Size:** 832x1216", "- CFG scale: 7", "Sampler: Euler a"] {
             assert!(is_setting(line), "{line}");
         }
@@ -261,6 +315,7 @@ mod tests {
     fn midjourney_has_a_parameter_for_it() {
         let line = "a red fox --no hands, text --ar 3:2";
         assert_eq!(no_parameter(line, 0).map(|mark| &line[mark.span.end..]), Some("hands, text --ar 3:2"));
+        assert_eq!(no_parameter("1girl --neg hands", 0).map(|mark| mark.span), Some(6..12));
         assert_eq!(no_parameter("--no hands", 7), Some(Mark { label: Some(Label::Negative), span: 7..12 }));
     }
 }

@@ -16,7 +16,7 @@ pub(crate) struct SystemPrompt {
 /// The words that end every system prompt of the model's training.
 const MARKER: &str = "<prompt start>";
 
-/// Finds a system prompt that begins at `start` or behind blanks.
+/// Finds a system prompt that begins at `start` or after blanks.
 ///
 /// Two things are one: text without markup up to `<Prompt Start>`, and text that addresses an assistant (`You are …`)
 /// up to the first block or, without blocks, to the end of its sentence.

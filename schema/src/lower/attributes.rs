@@ -1,4 +1,4 @@
-//! Attributes: the grammar knows two, nobody writes them, and XML has some of its own.
+//! Attributes: the grammar knows two, nobody writes them, and XML has its own.
 
 use super::Lowering;
 use crate::grammar::AttributeDecl;
@@ -14,7 +14,7 @@ impl Lowering<'_, '_> {
         if element.attributes.is_empty() {
             return;
         }
-        // A prefix may be declared behind its use.
+        // A prefix may be declared after its use.
         for attribute in &element.attributes {
             if let Some(prefix) = attribute.name.strip_prefix("xmlns:")
                 && attribute.value.trim() == SCHEMA_INSTANCE

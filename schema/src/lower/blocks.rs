@@ -8,13 +8,13 @@ use crate::grammar::{ElementDecl, TextDecl, TextKind};
 use crate::names::{self, Meaning, Place, Target};
 use crate::outline::{Block, Field, Tag};
 use crate::rules::{
-    duplicate_element, empty_element, invalid_value, renamed_element, stray_text, unknown_element, wrong_place,
+    duplicate_element, empty_element, escaped_twice, invalid_value, renamed_element, stray_text, unknown_element,
+    wrong_place,
 };
 use crate::tags::collapse;
 use crate::tree::{Element, Node, Text};
 
 impl<'t> Lowering<'t, '_> {
-    /// A numbered character.
     pub(super) fn character(&mut self, mut element: Element<'t>, number: u32) {
         let path = format!("character_{number}");
         let decl = Place::Top.decl().child(&path);
@@ -104,6 +104,8 @@ impl<'t> Lowering<'t, '_> {
         }
         if stray_text::is_punctuation(&text.value) {
             self.findings.push(stray_text::punctuation(text.trimmed_span(), &text.value).at(path));
+        } else if self.is_hidden_markup(&text) {
+            self.findings.push(escaped_twice::between_elements(text.trimmed_span(), &text.value).at(path));
         } else {
             let span = text.trimmed_span();
             self.findings.push(stray_text::in_block(span, &text.value, fallback, self.source).at(path));

@@ -16,7 +16,7 @@ impl Lowering<'_, '_> {
         let highest = characters.iter().map(|character| character.number).max().unwrap_or(0);
         let mut next = highest.saturating_add(1);
         characters.sort_by_key(|character| character.number);
-        // A character that is written twice becomes another one behind all others: nothing of it is lost.
+        // A character that is written twice becomes another one after all others: nothing of it is lost.
         let mut last = None;
         for character in characters.iter_mut() {
             if last == Some(character.number) {

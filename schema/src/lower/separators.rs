@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::{Lowering, tags};
 use crate::outline::Tag;
 use crate::rules::separator;
-use crate::tags::{collapse, list_mark};
+use crate::tags::{collapse, is_list_number, list_mark};
 use crate::tree::{Element, Node, Text};
 
 /// A separator that is not a comma.
@@ -14,7 +14,6 @@ use crate::tree::{Element, Node, Text};
 struct Separator {
     /// Where it stands in the value of the text.
     span: Range<usize>,
-    /// What it is.
     kind: separator::Kind,
 }
 
@@ -111,6 +110,7 @@ fn pieces(value: &str) -> (Vec<Piece>, Vec<Separator>) {
     let mut pieces = Vec::new();
     let mut separators = Vec::new();
     let mut start = 0;
+    let has_lines = value.contains('\n');
     let ends_at = |at: usize, character: char, kind: Option<separator::Kind>, separators: &mut Vec<Separator>| {
         if let Some(kind) = kind {
             separators.push(Separator { span: at..at + character.len_utf8(), kind });
@@ -119,6 +119,8 @@ fn pieces(value: &str) -> (Vec<Piece>, Vec<Separator>) {
     for (at, character) in value.char_indices() {
         let kind = match character {
             ',' => None,
+            // `1、long hair` begins an entry of a list.
+            '、' if has_lines && ends_with_list_number(&value[..at]) => continue,
             '，' | '、' | '﹐' | '﹑' | '､' | '︐' | '︑' | '،' | '፣' | 'ꓹ' => {
                 Some(separator::Kind::WideComma)
             }
@@ -191,6 +193,14 @@ fn add_lines(value: &str, piece: Piece, is_only: bool, tags: &mut Vec<Piece>, se
     }
 }
 
+/// Whether a text ends with the number of a list's entry at the beginning of a line.
+fn ends_with_list_number(before: &str) -> bool {
+    const LONGEST: usize = 8;
+    let near = &before[before.ceil_char_boundary(before.len().saturating_sub(LONGEST))..];
+    let line = near.rfind('\n').map_or((near.len() == before.len()).then_some(near), |at| Some(&near[at + 1..]));
+    line.is_some_and(|line| is_list_number(line.trim_start()))
+}
+
 /// The piece before an offset, as far as a separator looks back.
 fn near(value: &str, start: usize, at: usize) -> &str {
     const FAR: usize = 128;
@@ -206,7 +216,8 @@ fn is_semicolon(before: &str, behind: &str) -> bool {
         return false;
     }
     let word = before.rsplit(|character: char| !character.is_alphanumeric()).next().unwrap_or_default();
-    let is_entity = before[..before.len() - word.len()].ends_with('&');
+    let stem = &before[..before.len() - word.len()];
+    let is_entity = stem.ends_with('&') || stem.ends_with("&#");
     if is_entity || TITLES.iter().any(|title| title.eq_ignore_ascii_case(word)) {
         return false;
     }
@@ -263,6 +274,13 @@ mod tests {
         check("1. long hair\n2) red eyes", &["long hair", "red eyes"]);
         check("long_hair,\nblonde_hair\ngreen_eyes", &["long_hair", "blonde_hair", "green_eyes"]);
         check("blue hair\nlong hair, red eyes, smile", &["blue hair", "long hair", "red eyes", "smile"]);
+        check("1、a\n2、b", &["a", "b"]);
+        check("一、红眼\n二、长发", &["红眼", "长发"]);
+        check("(1) a\n(2) b", &["a", "b"]);
+        check("① a\n② b", &["a", "b"]);
+        check("- [ ] a\n- [x] b", &["a", "b"]);
+        check("→ a\n→ b", &["a", "b"]);
+        check("x、y", &["x", "y"]);
         check("a | b | c", &["a", "b", "c"]);
         check("شعر، عيون", &["شعر", "عيون"]);
         check("blue_hair / long_hair", &["blue_hair", "long_hair"]);
@@ -274,6 +292,8 @@ mod tests {
     fn other_marks_stay() {
         for value in [
             "steins;gate",
+            "&#160;",
+            "a&amp;amp;b",
             "makise_kurisu_(steins;gate)",
             ";)",
             ">;)",

@@ -2,6 +2,7 @@
 
 use super::Lowering;
 use crate::checked::Envelope;
+use crate::envelope::has_tag;
 use crate::grammar::ElementDecl;
 use crate::names;
 use crate::rules::{envelope_removed, stray_text};
@@ -121,6 +122,36 @@ impl<'t> Lowering<'t, '_> {
                 None
             }
         }
+    }
+
+    /// The text without lines at its ends that only frame the blocks, such as `---` or `[code]`.
+    pub(super) fn without_frames(&mut self, text: &Text<'t>) -> Option<Text<'t>> {
+        let (mut start, mut end) = (0, text.value.len());
+        loop {
+            let left = &text.value[start..end];
+            let (blank, kept) = (left.len() - left.trim_start().len(), left.trim_end().len());
+            if blank >= kept {
+                return None;
+            }
+            let left = &left[blank..kept];
+            let first = left.lines().next().unwrap_or_default().trim_end();
+            let last = left.lines().next_back().unwrap_or_default().trim_start();
+            let frame = if stray_text::is_frame(first) {
+                start + blank..start + blank + first.len()
+            } else if stray_text::is_frame(last) {
+                start + kept - last.len()..start + kept
+            } else {
+                return Some(text.part(start..end));
+            };
+            self.findings.push(stray_text::punctuation(text.span_of(frame.clone()), &text.value[frame.clone()]));
+            if frame.start == start + blank { start = frame.end } else { end = frame.start }
+        }
+    }
+
+    /// Whether a text holds a tag of the grammar in references or in a section of character data.
+    pub(super) fn is_hidden_markup(&self, text: &Text<'_>) -> bool {
+        let is_written = || self.source.get(text.span.clone()).is_some_and(has_tag);
+        has_tag(&text.value) && (text.has_cdata || !is_written())
     }
 
     fn brace(&mut self, text: &Text<'t>, at: usize) {

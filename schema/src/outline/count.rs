@@ -8,11 +8,8 @@ use crate::prompt::Gender;
 /// How many of each gender.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
-    /// Girls.
     pub(crate) girls: u32,
-    /// Boys.
     pub(crate) boys: u32,
-    /// Others.
     pub(crate) others: u32,
 }
 
@@ -77,7 +74,6 @@ pub(crate) struct WrittenCount {
     pub(crate) is_open: bool,
     /// Whether `no_humans` is written.
     pub(crate) is_nobody: bool,
-    /// Whether `solo` is written.
     pub(crate) is_solo: bool,
     /// Whether a number is written at all.
     pub(crate) has_numbers: bool,
@@ -133,14 +129,12 @@ impl WrittenCount {
     }
 }
 
-/// A count word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
     /// `2girls`
     Number(Gender, u32),
     /// `6+girls`, `multiple_boys`
     AtLeast(Gender, u32),
-    /// `solo`
     Solo,
     /// `no_humans`
     Nobody,

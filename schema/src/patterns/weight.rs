@@ -41,7 +41,7 @@ pub(super) fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usiz
         let number = piece.trim_end_matches([')', ']']).rsplit_once(':').map_or("", |(_, number)| number);
         return add_weight(whole, number, plain, add);
     }
-    // A weight inside a sentence or behind another word.
+    // A weight inside a sentence or after another word.
     let mut from = 0;
     while let Some(open) = piece[from..].find('(').map(|offset| from + offset) {
         let Some(close) = matching(piece, open, b'(', b')') else { return };
@@ -56,7 +56,7 @@ pub(super) fn weights(piece: &str, is_tag: bool, add: &mut impl FnMut(Range<usiz
 
 /// The number and the text of a weight in the marks of Chinese and Japanese keyboards: `（蓝发：1.2）`, `蓝发：1.3`.
 fn wide(piece: &str) -> Option<(String, String)> {
-    if !piece.contains('：') {
+    if !piece.contains(['：', '（']) {
         return None;
     }
     let narrow: String = piece

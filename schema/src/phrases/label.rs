@@ -5,7 +5,6 @@ use std::ops::Range;
 /// What a label announces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Label {
-    /// The prompt.
     Prompt,
     /// The negative prompt.
     Negative,
@@ -32,6 +31,16 @@ const NEGATIVE: &[&str] = &[
     "exclude",
     "do not include",
     "don't include",
+    "do not draw",
+    "don't draw",
+    "do not want",
+    "don't want",
+    "i don't want",
+    "without",
+    "excluded",
+    "exclusions",
+    "anti prompt",
+    "antiprompt",
     "uc",
     "负面提示词",
     "负面提示",
@@ -52,6 +61,16 @@ const NEGATIVE: &[&str] = &[
     "ネガティブ",
     "ネガ",
     "除外",
+    "反面提示词",
+    "负面标签",
+    "負面標籤",
+    "不包含",
+    "排除",
+    "避けたいもの",
+    "避けたい要素",
+    "避ける",
+    "描かない",
+    "含めない",
     "不要出现",
     "不要出現",
     "不要",
@@ -59,7 +78,9 @@ const NEGATIVE: &[&str] = &[
     "네거티브 프롬프트",
     "네거티브",
     "부정 프롬프트",
+    "부정적 프롬프트",
     "부정",
+    "제외",
     "prompt négatif",
     "négatif",
     "prompt negativo",
@@ -78,6 +99,22 @@ const NEGATIVE: &[&str] = &[
     "negatif",
     "negatieve prompt",
     "prompt tiêu cực",
+    "prompt âm",
+    "prompt negatywny",
+    "negatywny",
+    "negativní prompt",
+    "negatív prompt",
+    "negatiivinen kehote",
+    "отрицательный промпт",
+    "исключить",
+    "αρνητικό prompt",
+    "سلبي",
+    "नकारात्मक प्रॉम्प्ट",
+    "à éviter",
+    "éviter",
+    "evitar",
+    "evitare",
+    "vermeiden",
 ];
 
 /// Labels of a prompt, in lower case.
@@ -90,8 +127,11 @@ const PROMPT: &[&str] = &[
     "positive",
     "final prompt",
     "image prompt",
-    "/imagine prompt",
+    "imagine prompt",
+    "pos prompt",
+    "pos",
     "parameters",
+    "assistant",
     "final answer",
     "answer",
     "output",
@@ -132,18 +172,27 @@ const LONGEST: usize = 80;
 /// The label that a line begins with, and its length with its colon. A line of nothing but the label needs no colon if
 /// marks set it off, as in `### Negative prompt`.
 pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
-    let start = line.len() - line.trim_start_matches(MARKS).len();
+    const RULES: &[char] = &['=', '~', '/'];
+    let is_mark = |mark: char| MARKS.contains(&mark) || RULES.contains(&mark);
+    let start = line.len() - line.trim_start_matches(is_mark).len();
     let rest = &line[start..];
     // Nearly every line ends here.
     let may_be_label = line.contains([':', '：', '=']) || line.len() <= LONGEST;
-    if !may_be_label || !rest.starts_with(|first: char| first.is_alphabetic() || first == '/') {
+    if !may_be_label || !rest.starts_with(char::is_alphabetic) {
         return None;
     }
     let all = NEGATIVE.iter().map(|words| (Label::Negative, *words));
     let all = all.chain(PROMPT.iter().map(|words| (Label::Prompt, *words)));
-    for (label, words) in all {
+    // The words are in lower case; most lines begin with another letter.
+    let first = rest.chars().next()?.to_lowercase().next()?;
+    for (label, words) in all.filter(|(_, words)| words.starts_with(first)) {
         let Some(length) = prefix(rest, words) else { continue };
-        let behind = &rest[length..];
+        let behind = without_remark(&rest[length..]);
+        // `=== Negative ===`, `--- negative ---`
+        let rule = behind.trim();
+        if rule.len() > 1 && rule.trim_matches(['=', '~', '-', '*', '#', '/', '_']).is_empty() {
+            return Some((label, line.len()));
+        }
         let unmarked = behind.trim_start_matches(MARKS);
         if let Some(content) = unmarked.strip_prefix([':', '：', '=']) {
             let content = content.trim_start_matches(['*', '_', '`', ' ', '\t']);
@@ -153,7 +202,10 @@ pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
             return Some((label, line.len() - content.len()));
         }
         // `Negative prompt` on a line of its own needs no mark; `prompt` may be a word.
-        let is_clear = words.contains(' ') || words.contains("提示") || words.contains("プロンプト");
+        let is_clear = words.contains(' ')
+            || matches!(words, "negative" | "negatives" | "parameters")
+            || words.contains("提示")
+            || words.contains("プロンプト");
         if behind.trim().is_empty() && is_clear {
             return Some((label, line.len()));
         }
@@ -166,6 +218,14 @@ pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
     None
 }
 
+/// What stands behind a remark in brackets: `Negative tags (danbooru): lowres`.
+fn without_remark(behind: &str) -> &str {
+    const LONGEST: usize = 40;
+    let inside = behind.strip_prefix(' ').and_then(|behind| behind.strip_prefix('('));
+    let rest = inside.and_then(|inside| inside.split_once(')')).filter(|(remark, _)| remark.len() <= LONGEST);
+    rest.map(|(_, rest)| rest).filter(|rest| rest.trim_start().starts_with([':', '：'])).unwrap_or(behind)
+}
+
 /// The content behind a label and a dash, as in `Negative - lowres`.
 fn dashed(behind: &str) -> Option<&str> {
     let dash = behind.strip_prefix(' ')?.trim_start();
@@ -173,7 +233,7 @@ fn dashed(behind: &str) -> Option<&str> {
     (!content.is_empty()).then_some(content)
 }
 
-/// The content behind a label in brackets, as in `[Negative] lowres`.
+/// The content after a label in brackets, as in `[Negative] lowres`.
 fn bracketed<'l>(before: &str, behind: &'l str) -> Option<&'l str> {
     const PAIRS: &[(char, char)] = &[('[', ']'), ('【', '】')];
     let (_, close) = PAIRS.iter().find(|(open, _)| before.ends_with(*open))?;
@@ -184,7 +244,7 @@ fn bracketed<'l>(before: &str, behind: &'l str) -> Option<&'l str> {
 /// The label of a negative prompt inside a line: `negative prompt:` is clear wherever it stands.
 pub(crate) fn inline_negative(line: &str) -> Option<Range<usize>> {
     const WORDS: &[&str] = &["negative prompt", "负面提示词", "反向提示词", "ネガティブプロンプト", "부정 프롬프트"];
-    /// Clear only behind the end of a sentence or a part: `…; Negative: lowres`.
+    /// Clear only after the end of a sentence or a part: `…; Negative: lowres`.
     const SHORT: &[&str] = &["negatives", "negative"];
     if !line.contains([':', '：']) {
         return None;
@@ -221,8 +281,28 @@ fn prefix(text: &str, words: &str) -> Option<usize> {
 
 /// Whether an element or a member of that name holds a negative prompt: `negative_prompt`, `neg`, `负面提示词`.
 pub(crate) fn is_negative_name(name: &str) -> bool {
-    const NAMES: &[&str] =
-        &["neg", "neg_prompt", "uc", "unwanted", "undesired", "undesired_content", "avoid", "exclude", "exclusions"];
+    const NAMES: &[&str] = &[
+        "neg",
+        "neg_prompt",
+        "uc",
+        "unwanted",
+        "undesired",
+        "undesired_content",
+        "avoid",
+        "to_avoid",
+        "things_to_avoid",
+        "exclude",
+        "excluded",
+        "exclusions",
+        "do_not_draw",
+        "do_not_include",
+        "dont_draw",
+        "dont_include",
+        "not_wanted",
+        "without",
+        "antiprompt",
+        "anti_prompt",
+    ];
     const LONGEST: usize = 64;
     if name.is_empty() || name.len() > LONGEST {
         return false;

@@ -350,6 +350,47 @@ pub(crate) fn is_greeting(text: &str) -> bool {
         && WORDS.iter().any(|words| starts_with(text, words))
 }
 
+/// Whether a line announces one more prompt: `Option 2:`, `方案二：`.
+pub(crate) fn announces_another(text: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "option",
+        "version",
+        "variant",
+        "variation",
+        "variante",
+        "alternative",
+        "choice",
+        "candidate",
+        "prompt",
+        "opción",
+        "вариант",
+        "方案",
+        "版本",
+        "选项",
+        "選項",
+        "案",
+        "バージョン",
+        "パターン",
+        "버전",
+        "프롬프트",
+    ];
+    const LONGEST: usize = 80;
+    let marks = ['*', '#', '_', '-', '>', '(', '[', '【', ' '];
+    let line = text.trim().trim_start_matches(marks);
+    if line.len() > LONGEST || line.contains('\n') {
+        return false;
+    }
+    let lower = line.to_lowercase();
+    WORDS.iter().filter_map(|word| lower.strip_prefix(word)).any(|behind| {
+        let behind = behind.trim_start_matches([' ', '#', '_', '-', '：', ':']);
+        let number = ["2", "3", "4", "5", "b", "c", "ii", "iii", "two", "three", "二", "三", "２", "３"];
+        number.iter().filter_map(|number| behind.strip_prefix(number)).any(|rest| {
+            let rest = rest.trim_start_matches(['*', ']', '】', ')', ' ']);
+            rest.is_empty() || rest.starts_with([':', '：', '.', '(', '（', '-', '–', '—'])
+        })
+    })
+}
+
 fn is_about_the_work(text: &str) -> bool {
     let lower = text.to_lowercase();
     ABOUT_THE_WORK.iter().any(|word| lower.contains(word))
@@ -407,6 +448,17 @@ mod tests {
         }
         for text in ["She walks home.", "1girl, solo", "A girl here is laughing.", "sure_shot, night", "rain"] {
             assert!(!is_talk(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn another_prompt_is_announced() {
+        for text in ["Option 2:", "**Version 2:**", "Variant B (night):", "方案二：", "バージョン2：", "Prompt 2"]
+        {
+            assert!(announces_another(text), "{text}");
+        }
+        for text in ["Option 1:", "version 2.0 of the city", "2girls", "prompt:", "prompt because"] {
+            assert!(!announces_another(text), "{text}");
         }
     }
 

@@ -80,7 +80,7 @@ impl PositionMap {
             return derived;
         }
         if derived.is_empty() {
-            // Between two runs it belongs to the first: what is added there is added behind the first one's text.
+            // Between two runs it belongs to the first: what is added there is added after the first one's text.
             let at = if derived.start == 0 { self.start(0) } else { self.end(derived.start) };
             return at..at;
         }

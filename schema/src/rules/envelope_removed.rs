@@ -58,6 +58,14 @@ pub(crate) fn quotes(open: Range<usize>, close: Range<usize>) -> Finding {
         .fix("remove them", [remove(open), remove(close)])
 }
 
+/// The marks of a quotation before every line.
+pub(crate) fn quote_marks(spans: &[Range<usize>]) -> Finding {
+    let first = spans.first().cloned().unwrap_or_default();
+    Finding::new(&RULE, first, "the marks `>` before the lines are left out")
+        .into_warning()
+        .fix("remove them", spans.iter().cloned().map(remove).collect::<Vec<_>>())
+}
+
 /// Thoughts of a language model.
 pub(crate) fn thoughts(span: Range<usize>, text: &str) -> Finding {
     let message = format!("the thoughts of a language model `{}` are left out", excerpt(text));

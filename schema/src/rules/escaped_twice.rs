@@ -26,6 +26,20 @@ pub(crate) fn whole(span: Range<usize>, whole: Range<usize>, canonical: Option<S
     }
 }
 
+/// Text between elements that holds markup once more: in references, or in a section of character data.
+pub(crate) fn between_elements(span: Range<usize>, text: &str) -> Finding {
+    let message = format!("`{}` is text here, not markup: it is escaped or in a CDATA section", excerpt(text));
+    Finding::new(&RULE, span, message).into_error().help("write the markup itself, without references around it")
+}
+
+/// Looks for a tag that is text, since its brackets are references: `&lt;b&gt;blue hair&lt;/b&gt;`.
+pub(crate) fn check_tags(text: &str, span: &Range<usize>, path: impl Fn() -> String, findings: &mut Findings) {
+    if let Some(tag) = end_tag(text) {
+        let message = format!("the tag `{}` is text here: the encoders read its brackets too", excerpt(tag));
+        findings.push(Finding::new(&RULE, span.clone(), message).at(path()).help("leave the tag out"));
+    }
+}
+
 /// Looks for references that are left after XML has resolved its own. `can_edit` says that `span` is the written text.
 pub(crate) fn check(
     text: &str,
@@ -60,4 +74,24 @@ pub(crate) fn check(
         true => finding.fix(format!("write `{}`", excerpt(&written)), [replace(span.clone(), written.clone())]),
         false => finding.help(format!("write `{}`", excerpt(&written))),
     });
+}
+
+/// An end tag of markup inside a text: `</b>`.
+fn end_tag(text: &str) -> Option<&str> {
+    text.match_indices("</").find_map(|(at, _)| {
+        let name = text[at + 2..].bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+        let end = at + 2 + name;
+        (name > 0 && text[end..].starts_with('>')).then(|| &text[at..=end])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn end_tags_are_found() {
+        assert_eq!(end_tag("<b>blue hair</b>"), Some("</b>"));
+        assert_eq!(end_tag("</3 and </ b>"), None);
+    }
 }

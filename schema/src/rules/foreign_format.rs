@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use crate::findings::Finding;
+use crate::findings::{Finding, excerpt};
 use crate::rule::rule;
 
 rule! {
     /// A text that lists the fields of a prompt in YAML, TOML, a Python dictionary or a table, or that holds markup with
-    /// full-width brackets, is not read: as plain text it would become the caption, names of fields included. Write the blocks in XML, or send a JSON object with the
-    /// same members.
+    /// other brackets than `<` and `>`, is not read: as plain text it would become the
+    /// caption, names of fields included. Write the blocks in XML, or send a JSON object with the same members. A single
+    /// `style: …` before plain text is a warning.
     "foreign-format", Error;
     bad: "character_1:\n  n: original_character\n  gender: 1girl\ngeneral_tags:\n  count: 1girl\n";
     good: "<character_1>\n<n>original_character</n>\n<gender>1girl</gender>\n</character_1>\n\n<general_tags>\n<count>1girl</count>\n</general_tags>\n";
@@ -31,8 +32,8 @@ pub(crate) enum Format {
     Table,
     /// `Appearance: …` on lines
     List,
-    /// `＜caption＞`
-    WideMarkup,
+    /// `＜caption＞`, `[caption]…[/caption]`
+    OtherBrackets,
     /// `%3Ccaption%3E`
     UrlEncoded,
 }
@@ -47,11 +48,19 @@ pub(crate) fn finding(span: Range<usize>, format: Format) -> Finding {
         Format::Array => "a JSON array",
         Format::Table => "a table of fields",
         Format::List => "a list of fields with their values",
-        Format::WideMarkup => "markup with full-width brackets",
+        Format::OtherBrackets => "markup with other brackets than `<` and `>`",
         Format::UrlEncoded => "the percent-encoding of addresses",
     };
     Finding::new(&RULE, span, format!("this looks like {looks}, which is not read as a prompt")).into_error().help(
         "write XML blocks, such as `<character_1><gender>1girl</gender></character_1>`, or a JSON object with the members \
          `characters`, `general_tags` and `caption`",
     )
+}
+
+/// The name of a field before plain text, such as `style:`.
+pub(crate) fn field_in_plain_text(span: Range<usize>, written: &str) -> Finding {
+    let message = format!("`{}` looks like a field of a prompt, but plain text is read as it stands", excerpt(written));
+    Finding::new(&RULE, span, message)
+        .into_warning()
+        .help("write the field in XML, such as `<general_tags><style>…</style></general_tags>`, or leave its name out")
 }

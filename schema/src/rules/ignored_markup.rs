@@ -16,6 +16,6 @@ rule! {
 /// A comment or processing instruction.
 pub(crate) fn finding(span: Range<usize>, written: &str) -> Finding {
     let what = if written.starts_with("<!--") { "comment" } else { "processing instruction" };
-    Finding::new(&RULE, span.clone(), format!("the {what} `{}` is no part of the prompt", excerpt(written)))
+    Finding::new(&RULE, span.clone(), format!("the {what} `{}` is not part of the prompt", excerpt(written)))
         .fix("remove it if it is not needed", [remove(span)])
 }

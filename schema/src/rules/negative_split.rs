@@ -7,7 +7,7 @@ use crate::rule::rule;
 use crate::tree::Element;
 
 rule! {
-    /// The negative prompt is a text of its own. Where it stands inside the prompt's text and it is clear what it is
+    /// The negative prompt is a separate text. Where it stands inside the prompt's text and it is clear what it is
     /// (`<negative_prompt>` or `<danbooru_tags>` next to the blocks, a line `Negative prompt:`, a member of a JSON object),
     /// it is split off and used as the negative prompt; nothing of it becomes a part of the prompt. Where it is not clear
     /// it is an error.
@@ -16,9 +16,9 @@ rule! {
     good: "<general_tags>\n<count>no_humans</count>\n</general_tags>\n";
 }
 
-const HELP: &str = "move it to a file of its own (`sakuga generate --negative FILE`), or to `negative` of the request";
+const HELP: &str = "move it to its own file (`sakuga generate --negative FILE`), or to `negative` of the request";
 
-/// A negative prompt behind its label.
+/// A negative prompt after its label.
 pub(crate) fn labelled(label: Range<usize>, content: Range<usize>) -> Finding {
     let span = if label.is_empty() { content } else { label };
     Finding::new(&RULE, span, "what follows is read as the negative prompt").help(HELP)

@@ -14,9 +14,9 @@ rule! {
     good: "<character_1>\n<n>miku</n>\n<gender>1girl</gender>\n</character_1>\n";
 }
 
-/// A tag with something behind its name that is no attribute.
+/// A tag with something after its name that is not an attribute.
 pub(crate) fn attributes(tag: Range<usize>, junk: Range<usize>, source: &str) -> Finding {
-    let message = format!("`{}` is no attribute and is left out", excerpt(&source[junk.clone()]));
+    let message = format!("`{}` is not an attribute and is left out", excerpt(&source[junk.clone()]));
     Finding::new(&RULE, tag, message).fix("remove it", [remove(junk)])
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn malformed(span: Range<usize>, written: &str) -> Finding {
     Finding::new(&RULE, span.clone(), message).fix("remove it", [remove(span)])
 }
 
-/// A JSON wrapper that is no JSON.
+/// A JSON wrapper that is not JSON.
 pub(crate) fn json(span: Range<usize>, fault: &str) -> Finding {
     Finding::new(&RULE, span, format!("this begins like a JSON wrapper, but it is not JSON: {fault}"))
         .into_error()

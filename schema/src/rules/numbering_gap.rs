@@ -22,7 +22,7 @@ pub(crate) fn check(characters: &[Block<'_>], findings: &mut Findings) {
     for (index, character) in characters.iter().enumerate() {
         let number = character.number;
         let is_next = number.checked_sub(1) == Some(previous);
-        // A character without a number of its own has been reported already.
+        // A character without its own number has been reported already.
         let has_number = character.path.ends_with(|last: char| last.is_ascii_digit()) && !character.names.is_empty();
         if !is_next && has_number {
             findings.push(finding(characters, index, previous));

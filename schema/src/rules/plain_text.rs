@@ -8,7 +8,7 @@ use crate::rule::rule;
 rule! {
     /// Plain tags or sentences work: they are taken as the caption and reach the encoders as they are written. The
     /// model was trained on blocks, though, and keeps two characters apart better with them. The XSD has no such
-    /// form, so a strict check refuses it. In the `tags` of a JSON object they are taken likewise, with the
+    /// form, so a strict check refuses it. In the `tags` of a JSON object they are taken in the same way, with the
     /// object's own caption as another line.
     "plain-text", Advice, strict Error;
     bad: "1girl, silver hair, blue eyes, standing in the rain";

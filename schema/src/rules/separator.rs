@@ -22,7 +22,6 @@ rule! {
 pub(crate) enum Kind {
     /// A comma of another script.
     WideComma,
-    /// A semicolon.
     Semicolon,
     /// A bar or a dot.
     Bar,

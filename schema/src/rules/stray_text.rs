@@ -22,6 +22,52 @@ pub(crate) fn is_punctuation(text: &str) -> bool {
     text.chars().all(|character| character.is_whitespace() || NOTHING.contains(character))
 }
 
+/// Whether a line only frames what stands next to it: `---`, `=== END ===`, `'''xml`, `[code]`, `BEGIN PROMPT`.
+pub(crate) fn is_frame(line: &str) -> bool {
+    const LONGEST: usize = 40;
+    const MARKS: &[char] = &['-', '=', '*', '~', '_', '#', '+', '`', '\'', '"', '´', '｀', '<', '>', ':'];
+    const WORDS: &[&str] = &[
+        "",
+        "xml",
+        "html",
+        "json",
+        "text",
+        "txt",
+        "code",
+        "[code]",
+        "[/code]",
+        "[xml]",
+        "[/xml]",
+        "code:xml",
+        "begin",
+        "end",
+        "start",
+        "prompt",
+        "begin prompt",
+        "start prompt",
+        "end prompt",
+        "prompt begin",
+        "prompt end",
+        "begin xml",
+        "end xml",
+        "begin_src xml",
+        "end_src",
+        "\\begin{verbatim",
+        "\\end{verbatim",
+        "\\begin{lstlisting",
+        "\\end{lstlisting",
+    ];
+    let line = line.trim();
+    if line.is_empty() || line.len() > LONGEST {
+        return false;
+    }
+    // A run of one mark at each end.
+    let (first, last) = (line.chars().next().unwrap_or_default(), line.chars().next_back().unwrap_or_default());
+    let line = if MARKS.contains(&first) { line.trim_start_matches(first) } else { line };
+    let line = if MARKS.contains(&last) { line.trim_end_matches(last) } else { line };
+    WORDS.contains(&line.trim_matches([' ', '+']).to_lowercase().as_str())
+}
+
 /// A sentence between blocks: a caption, or talk of a language model.
 pub(crate) fn sentence(span: Range<usize>, text: &str) -> Finding {
     let message =
@@ -88,7 +134,28 @@ pub(crate) fn between_blocks(
 
 /// Text after a JSON object.
 pub(crate) fn behind_json(span: Range<usize>, text: &str) -> Finding {
-    Finding::new(&RULE, span.clone(), format!("`{}` stands after the JSON object and is left out", excerpt(text)))
-        .into_error()
-        .fix("remove it, or put it inside", [remove(span)])
+    let message = format!("`{}` stands after the JSON object and is left out", excerpt(text));
+    let finding = Finding::new(&RULE, span.clone(), message).into_error();
+    // Of several prompts only a person knows which one to keep.
+    match text.trim_start_matches([',', ';', ' ']).starts_with('{') {
+        true => finding.help("leave one object; draw several prompts with one file each"),
+        false => finding.fix("remove it, or put it inside", [remove(span)]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_recognised() {
+        for line in
+            ["---", "===", "***", ">", ":::xml", "'''xml", "´´´", "=== END ===", "BEGIN PROMPT", "[code]", "xml"]
+        {
+            assert!(is_frame(line), "{line}");
+        }
+        for line in ["", "rain", ">_<", "^_^", "-_-", "=_=", "xml_tag", "end_of_days", "- rain"] {
+            assert!(!is_frame(line), "{line}");
+        }
+    }
 }

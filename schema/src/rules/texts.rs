@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::{escaped_parenthesis, escaped_twice, foreign_syntax, markdown, negative_split, placeholder, weight_syntax};
+use super::{
+    escaped_parenthesis, escaped_twice, foreign_syntax, full_width, markdown, negative_split, placeholder,
+    weight_syntax,
+};
 use crate::findings::{Finding, Findings, excerpt, remove, replace};
 use crate::outline::{Block, Field, Tag};
 use crate::patterns::{self, Found, Pattern};
@@ -16,11 +19,10 @@ struct Passage<'a> {
     text: &'a str,
     /// Where it stands.
     span: Range<usize>,
-    /// Whether it stands there as it is, so that every part of it has a place of its own.
+    /// Whether it stands there as it is, so that every part of it has its own place.
     is_verbatim: bool,
     /// Whether `<` and `&` are escaped where it stands.
     is_escaped: bool,
-    /// Whether it is one tag.
     is_tag: bool,
 }
 
@@ -56,7 +58,7 @@ fn weighted_group(tags: &[Tag<'_>], source: &str) -> Option<(Finding, usize)> {
     let (end, inside) = patterns::weighted_group(text).filter(|(end, _)| !text[..*end].contains(['<', '&']))?;
     let start = first.span.start;
     let length = tags.iter().take_while(|tag| tag.span.end <= start + end).count();
-    // Nothing else may stand in the last tag, such as `_hair` behind the group.
+    // Nothing else may stand in the last tag, such as `_hair` after the group.
     let is_whole = tags.get(length.checked_sub(1)?)?.span.end == start + end;
     let edits = [start..start + inside.start, start + inside.end..start + end];
     is_whole.then(|| (weight_syntax::group(start..start + end, &text[..end], edits), length))
@@ -102,6 +104,9 @@ fn check(passage: &Passage<'_>, source: &str, path: impl Fn() -> String, finding
         let can_edit = source.get(passage.span.clone()).is_some_and(|written| !written.contains('<'));
         escaped_twice::check(passage.text, &passage.span, can_edit, &path, findings);
     }
+    if passage.is_escaped && passage.text.contains("</") {
+        escaped_twice::check_tags(passage.text, &passage.span, &path, findings);
+    }
     if let Some(label) = negative_label(passage.text) {
         let span = passage.place(label.clone());
         findings.push(negative_split::label_in_text(span, &passage.text[label]).at(path()));
@@ -115,6 +120,7 @@ fn finding(passage: &Passage<'_>, found: &Found, span: Range<usize>) -> Finding 
         Pattern::Against => weight_syntax::against(span, written),
         Pattern::Placeholder => placeholder::finding(span, written),
         Pattern::Markdown => markdown::finding(span, written),
+        Pattern::Wide => full_width::finding(span, written),
         Pattern::Instruction(instruction) => foreign_syntax::finding(span, written, instruction),
     }
 }

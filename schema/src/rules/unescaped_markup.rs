@@ -70,7 +70,8 @@ pub(crate) fn adapter(span: Range<usize>, written: &str) -> Finding {
 
 /// A reference such as `&unknown;` that XML does not define.
 pub(crate) fn undefined(span: Range<usize>, written: &str) -> Finding {
-    let message = format!("`{}` is no character that XML defines, so `&` has to be written `&amp;`", excerpt(written));
+    let message =
+        format!("`{}` is not a character that XML defines, so `&` has to be written `&amp;`", excerpt(written));
     Finding::new(&RULE, span.clone(), message).fix("write `&amp;`", [replace(span.start..span.start + 1, "&amp;")])
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn unknown(element: &Element<'_>, name: &str, value: &str) -> Finding
             format!("`{}=\"{}\"`: an attribute does not make a negative prompt", excerpt(name), excerpt(value));
         return Finding::new(&RULE, element.open.clone(), message)
             .into_error()
-            .help("write the negative prompt into `<negative_prompt>` next to the blocks, or into a file of its own");
+            .help("write the negative prompt into `<negative_prompt>` next to the blocks, or into its own file");
     }
     let message =
         format!("`<{element_name}>` has no attribute `{}`; its value `{}` is left out", excerpt(name), excerpt(value));

@@ -21,7 +21,7 @@ impl<'t> EndTags<'t> {
         EndTags(places)
     }
 
-    /// The first end tag of that name at or behind an offset.
+    /// The first end tag of that name at or after an offset.
     pub(super) fn next(&self, name: &str, from: usize) -> Option<usize> {
         let places = self.0.get(name)?;
         places.get(places.partition_point(|place| *place < from)).copied()

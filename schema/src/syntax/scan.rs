@@ -14,7 +14,7 @@ pub(crate) enum Markup {
     Sound(usize),
     /// A start tag with malformed attributes, such as `<character 1>`.
     OddStart { name: Range<usize>, end: usize },
-    /// An end tag with something behind its name, such as `</n x>`.
+    /// An end tag with something after its name, such as `</n x>`.
     OddEnd { name: Range<usize>, end: usize },
     /// A start or end tag without `>` before the next `<`.
     Unfinished { name: Range<usize>, is_end: bool },

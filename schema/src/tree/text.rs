@@ -45,7 +45,7 @@ impl Text<'_> {
 
 /// A part of a text, cut out with its span.
 impl<'t> Text<'t> {
-    /// The part of the value in `range`, as a text of its own.
+    /// The part of the value in `range`, as a separate text.
     pub(crate) fn part(&self, range: Range<usize>) -> Text<'t> {
         let span = self.span_of(range.clone());
         let has_cdata = self.has_cdata;

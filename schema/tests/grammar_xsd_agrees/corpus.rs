@@ -6,7 +6,7 @@ use crate::support::Random;
 use crate::tree::Node;
 
 /// `count` documents with the root `<prompt>`; the same seed gives the same ones.
-pub fn documents(count: usize, seed: u64) -> Vec<String> {
+pub(crate) fn documents(count: usize, seed: u64) -> Vec<String> {
     let mut random = Random(seed);
     (0..count).map(|_| document(&mut random)).collect()
 }

@@ -2,7 +2,7 @@
 
 /// A piece of a document.
 #[derive(Clone, Debug)]
-pub enum Node {
+pub(crate) enum Node {
     /// An element with attributes as they are written and what it holds.
     Element { name: String, attributes: Vec<String>, children: Vec<Node> },
     /// Anything that is written as it is: text, comments, sections, references.
@@ -10,15 +10,15 @@ pub enum Node {
 }
 
 impl Node {
-    pub fn element(name: impl Into<String>, children: Vec<Node>) -> Self {
+    pub(crate) fn element(name: impl Into<String>, children: Vec<Node>) -> Self {
         Node::Element { name: name.into(), attributes: Vec::new(), children }
     }
 
-    pub fn raw(text: impl Into<String>) -> Self {
+    pub(crate) fn raw(text: impl Into<String>) -> Self {
         Node::Raw(text.into())
     }
 
-    pub fn write(&self, text: &mut String) {
+    pub(crate) fn write(&self, text: &mut String) {
         match self {
             Node::Raw(raw) => text.push_str(raw),
             Node::Element { name, attributes, children } => {
@@ -38,7 +38,7 @@ impl Node {
     }
 
     /// How many elements the tree has.
-    pub fn elements(&self) -> usize {
+    pub(crate) fn elements(&self) -> usize {
         match self {
             Node::Raw(_) => 0,
             Node::Element { children, .. } => 1 + children.iter().map(Node::elements).sum::<usize>(),
@@ -46,7 +46,7 @@ impl Node {
     }
 
     /// The element of that index in document order.
-    pub fn element_mut(&mut self, index: &mut usize) -> Option<&mut Node> {
+    pub(crate) fn element_mut(&mut self, index: &mut usize) -> Option<&mut Node> {
         if let Node::Raw(_) = self {
             return None;
         }

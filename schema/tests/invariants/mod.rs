@@ -3,11 +3,11 @@
 use sakuga_schema::{CheckOptions, Diagnostic, Position, Severity, Strictness, check, check_negative};
 
 /// Both ways to read.
-pub const BOTH: [Strictness; 2] = [Strictness::Lenient, Strictness::Strict];
+pub(crate) const BOTH: [Strictness; 2] = [Strictness::Lenient, Strictness::Strict];
 
 /// Checks a text both ways, as a prompt and as a negative prompt.
 #[track_caller]
-pub fn holds_for(text: &str) {
+pub(crate) fn holds_for(text: &str) {
     for strictness in BOTH {
         let options = CheckOptions { strictness, ..CheckOptions::default() };
         let checked = check(text, &options);
@@ -31,7 +31,7 @@ pub fn holds_for(text: &str) {
 
 /// Places lie in the text and in its order, edits fit, and the fixed text can be checked too.
 #[track_caller]
-pub fn places_are_sound(text: &str, diagnostics: &[Diagnostic]) {
+pub(crate) fn places_are_sound(text: &str, diagnostics: &[Diagnostic]) {
     let mut last = 0;
     for diagnostic in diagnostics {
         let span = diagnostic.span.clone();

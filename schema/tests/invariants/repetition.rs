@@ -89,6 +89,30 @@ const UNITS: &[&str] = &[
     "<prompt/>",
     "<prompt></prompt>",
     "</prompt>",
+    "a: b\n",
+    "style: a\n",
+    "Steps: 1 ",
+    "Steps: 1, Seed: 1 ",
+    "1、",
+    "1、\n",
+    "①",
+    "-a, ",
+    "aa|bb ",
+    "<random:",
+    "--neg ",
+    "---\n",
+    "> a\n",
+    "\\<n\\>",
+    "<\\/n>",
+    "&ltn&gt",
+    "〈n〉",
+    "ａ",
+    "ａa,",
+    "\u{FE0F}",
+    "negative (",
+    "Option 2:\n",
+    "<![CDATA[<n>]]>",
+    "&lt;n&gt;",
 ];
 
 const SURROUNDINGS: &[(&str, &str)] = &[
@@ -104,7 +128,7 @@ const SURROUNDINGS: &[(&str, &str)] = &[
 ];
 
 /// Every text with its name, each about `length` bytes long.
-pub fn texts(length: usize) -> impl Iterator<Item = (String, String)> {
+pub(crate) fn texts(length: usize) -> impl Iterator<Item = (String, String)> {
     let pairs = UNITS.iter().flat_map(|unit| SURROUNDINGS.iter().map(move |around| (unit, around)));
     pairs.map(move |(unit, (before, after))| {
         let room = length - before.len() - after.len();

@@ -147,7 +147,7 @@ impl<'a> Events<'a> {
                 Ok(Some(' ' | '\t' | '\n' | '\r')) if !self.holds_text() => return Ok(blank()),
                 _ if !self.holds_text() => return Err(Misplaced::Reference),
                 Ok(Some(character)) if !is_xml_char(character) => return Err(Misplaced::Character(character.into())),
-                // What is no reference at all is refused by the generated reader.
+                // What is not a reference at all is refused by the generated reader.
                 _ => {}
             },
             Event::DocType(_) => return Err(Misplaced::DocumentType),

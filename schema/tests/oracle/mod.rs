@@ -10,6 +10,8 @@ mod events;
 /// The types and readers that the build derives from `prompt.xsd`.
 #[allow(missing_docs, unused, unused_qualifications, clippy::all, clippy::pedantic)]
 mod generated {
+    #![allow(unreachable_pub)]
+
     include!(concat!(env!("OUT_DIR"), "/generated.rs"));
 }
 
@@ -21,7 +23,7 @@ use events::Events;
 
 /// Why a text is not a prompt as the XSD has it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// The XML is not well-formed, or an element, attribute or text stands where the XSD has no place for it.
     #[error("{message} (before byte {offset}); `check` says more")]
     Structure {
@@ -47,24 +49,24 @@ pub enum ReadError {
 }
 
 /// Reads a `<prompt>` document, or its blocks without the root.
-pub fn read_prompt(text: &str) -> Result<Prompt, ReadError> {
+pub(crate) fn read_prompt(text: &str) -> Result<Prompt, ReadError> {
     let document: generated::Prompt = read(text, &grammar::PROMPT)?;
     convert::prompt(document)
 }
 
 /// Reads a `<negative_prompt>` document, or its elements without the root.
-pub fn read_negative(text: &str) -> Result<NegativePrompt, ReadError> {
+pub(crate) fn read_negative(text: &str) -> Result<NegativePrompt, ReadError> {
     let document: generated::NegativePrompt = read(text, &grammar::NEGATIVE_PROMPT)?;
     convert::negative_prompt(document)
 }
 
 /// The canonical XML inside the root of the XSD.
-pub fn prompt_document(prompt: &Prompt) -> String {
+pub(crate) fn prompt_document(prompt: &Prompt) -> String {
     format!("<prompt>\n{}</prompt>\n", prompt.to_xml())
 }
 
 /// The canonical XML of a negative prompt inside the root of the XSD.
-pub fn negative_document(negative: &NegativePrompt) -> String {
+pub(crate) fn negative_document(negative: &NegativePrompt) -> String {
     format!("<negative_prompt>\n{}</negative_prompt>\n", negative.to_xml())
 }
 

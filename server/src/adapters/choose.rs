@@ -11,7 +11,7 @@ const PROBLEMS_SHOWN: usize = 3;
 
 /// An adapter as a request names it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RequestedAdapter {
+pub(crate) struct RequestedAdapter {
     /// Which one; `None`: the request does not say.
     pub source: Option<AdapterSource>,
     /// Factor on its effect on the denoiser; `None`: 1.
@@ -22,8 +22,7 @@ pub struct RequestedAdapter {
 
 /// Which adapter a request means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AdapterSource {
-    /// The one with this name.
+pub(crate) enum AdapterSource {
     Name(String),
     /// The one with this content, in hexadecimal digits.
     Sha256(String),

@@ -23,7 +23,6 @@ const ADAPTERS_MAX: usize = 1024;
 pub(super) struct FolderWatch {
     folder: PathBuf,
     inspectors: Inspectors,
-    /// By path.
     known: BTreeMap<PathBuf, Known>,
     /// Whether the folder was scanned before.
     is_started: bool,

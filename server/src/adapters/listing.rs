@@ -8,7 +8,7 @@ use crate::models::ModelId;
 
 /// What is known of the adapters at one time.
 #[derive(Clone, Debug, Default)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// By name.
     pub adapters: Vec<ListedAdapter>,
     /// By name.
@@ -17,7 +17,7 @@ pub struct Listing {
 
 /// An adapter that requests may name.
 #[derive(Clone, Debug)]
-pub struct ListedAdapter {
+pub(crate) struct ListedAdapter {
     /// The name of its file without the extension, or of its folder.
     pub name: String,
     /// The file or folder.
@@ -26,9 +26,9 @@ pub struct ListedAdapter {
     pub descriptions: Vec<Option<AdapterDescription>>,
 }
 
-/// A file or folder that is no adapter.
+/// A file or folder that is not an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnusableFile {
+pub(crate) struct UnusableFile {
     /// Its name, without the extension.
     pub name: String,
     /// Why it cannot be used.
@@ -37,17 +37,17 @@ pub struct UnusableFile {
 
 impl ListedAdapter {
     /// What it is, for any model. Content and metadata are the same for all.
-    pub fn any_description(&self) -> Option<&AdapterDescription> {
+    pub(crate) fn any_description(&self) -> Option<&AdapterDescription> {
         self.descriptions.iter().flatten().next()
     }
 
     /// What it is for a model; `None`: the model takes no adapters.
-    pub fn description(&self, model: ModelId) -> Option<&AdapterDescription> {
+    pub(crate) fn description(&self, model: ModelId) -> Option<&AdapterDescription> {
         self.descriptions.get(model.index())?.as_ref()
     }
 
     /// SHA-256 of its content.
-    pub fn sha256(&self) -> &str {
+    pub(crate) fn sha256(&self) -> &str {
         self.any_description().map_or("", |description| &description.sha256)
     }
 }

@@ -12,18 +12,19 @@ mod listing;
 mod uploaded;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::{Mutex, RwLock};
 use sakuga_model_core::AdapterChoice;
 
-pub use choose::{AdapterSource, RequestedAdapter};
+pub(crate) use choose::{AdapterSource, RequestedAdapter};
 use choose::{Offer, is_uploaded};
 use folder::FolderWatch;
-pub use inspect::Inspectors;
-pub use listing::{ListedAdapter, Listing, UnusableFile};
+pub(crate) use inspect::Inspectors;
+pub(crate) use listing::{ListedAdapter, Listing, UnusableFile};
 use uploaded::UploadedAdapters;
-pub use uploaded::Uploads;
+pub(crate) use uploaded::Uploads;
 
 use crate::error::Violation;
 use crate::models::ServedModel;
@@ -32,7 +33,7 @@ use crate::models::ServedModel;
 const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The adapters of this server.
-pub struct Adapters {
+pub(crate) struct Adapters {
     /// `None`: the server has no folder of adapters.
     watch: Option<Mutex<FolderWatch>>,
     listing: RwLock<Arc<Listing>>,
@@ -41,7 +42,7 @@ pub struct Adapters {
 
 impl Adapters {
     /// The adapters in `folder`, which is read at once. `inspectors` has one for each model, in the order of the configuration.
-    pub fn new(folder: Option<PathBuf>, inspectors: Inspectors) -> Self {
+    pub(crate) fn new(folder: Option<PathBuf>, inspectors: Inspectors) -> Self {
         let watch = folder.map(|folder| Mutex::new(FolderWatch::new(folder, inspectors.clone())));
         let adapters = Self { watch, listing: RwLock::default(), uploaded: UploadedAdapters::new(inspectors) };
         adapters.scan();
@@ -49,21 +50,21 @@ impl Adapters {
     }
 
     /// What is known of the folder.
-    pub fn listing(&self) -> Arc<Listing> {
-        self.listing.read().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn listing(&self) -> Arc<Listing> {
+        self.listing.read().clone()
     }
 
     /// Scans the folder and reads what is new in it. Blocks.
-    pub fn scan(&self) {
+    pub(crate) fn scan(&self) {
         let Some(watch) = &self.watch else { return };
-        let changed = watch.lock().unwrap_or_else(PoisonError::into_inner).scan();
+        let changed = watch.lock().scan();
         if let Some(listing) = changed {
-            *self.listing.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(listing);
+            *self.listing.write() = Arc::new(listing);
         }
     }
 
     /// Scans the folder at intervals, without end.
-    pub async fn keep_up_to_date(self: Arc<Self>) {
+    pub(crate) async fn keep_up_to_date(self: Arc<Self>) {
         if self.watch.is_none() {
             return;
         }
@@ -79,7 +80,7 @@ impl Adapters {
 
     /// The adapters that a request for `model` names, in the folder or among the caller's `uploads`. Every fault is added to
     /// `faults`. Reads an uploaded file that is new. Blocks.
-    pub fn choose(
+    pub(crate) fn choose(
         &self,
         requested: Vec<RequestedAdapter>,
         model: &ServedModel,

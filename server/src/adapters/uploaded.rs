@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use parking_lot::Mutex;
 
 use super::inspect::{Descriptions, Inspectors, inspect};
 use super::listing::ListedAdapter;
@@ -53,7 +53,7 @@ impl UploadedAdapters {
     }
 
     fn describe(&self, sha256: &str, path: &Path) -> Result<Descriptions, String> {
-        let known = || self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || self.known.lock();
         if let Some(found) = known().get(sha256) {
             return Ok(found.clone());
         }

@@ -47,6 +47,9 @@ pub enum AppError {
     /// The system cannot start a thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] io::Error),
+    /// There is no key to sign URLs with.
+    #[error("cannot sign the URLs of pictures: {0}")]
+    Signing(io::Error),
     /// The address of the collector is not valid.
     #[error("cannot send to the collector: {0}")]
     Collector(String),

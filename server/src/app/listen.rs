@@ -12,7 +12,6 @@ use crate::transport::credentials::Credentials;
 
 /// The bound sockets.
 pub(super) struct Sockets {
-    /// Of the API.
     pub(super) api: (TcpListener, SocketAddr),
     /// Of the metrics, if they are served.
     pub(super) metrics: Option<(TcpListener, SocketAddr)>,

@@ -6,7 +6,6 @@ use super::routes::{PIECE_BYTES_MAX, PUBLIC_BYTES_MAX};
 use crate::limits::Limits;
 use crate::transport::message::MessageLimits;
 
-/// A message with a prompt.
 const PROMPT: MessageLimits = MessageLimits { bytes_max: Limits::PROMPT_MESSAGE_BYTES_MAX, fields_max: 4096 };
 /// A message with a prompt and the files of two images.
 const PROMPT_AND_IMAGES: MessageLimits =
@@ -19,11 +18,15 @@ const PUBLIC: MessageLimits = MessageLimits { bytes_max: PUBLIC_BYTES_MAX, field
 /// A message with a piece of a file.
 const PIECE: MessageLimits = MessageLimits { bytes_max: PIECE_BYTES_MAX, fields_max: 256 };
 
-/// The method whose messages have pieces of a file.
-const WITH_PIECE: &str = "sakuga.asset.v1.AssetService/UploadAsset";
+/// The methods whose messages have a piece of a file.
+const WITH_PIECE: &[&str] =
+    &["sakuga.asset.v1.AssetService/UploadAsset", "sakuga.asset.v1.AssetService/UploadAssetPart"];
 /// The methods whose messages have a prompt and may have images.
-const WITH_IMAGES: &[&str] =
-    &["sakuga.generation.v1.GenerationService/Generate", "sakuga.generation.v1.JobService/CreateJob"];
+const WITH_IMAGES: &[&str] = &[
+    "sakuga.generation.v1.GenerationService/Estimate",
+    "sakuga.generation.v1.GenerationService/Generate",
+    "sakuga.generation.v1.JobService/CreateJob",
+];
 /// The methods whose messages have a prompt.
 const WITH_PROMPT: &[&str] = &[
     "sakuga.prompt.v1.PromptService/FormatPrompt",
@@ -31,7 +34,6 @@ const WITH_PROMPT: &[&str] = &[
     "sakuga.prompt.v1.PromptService/ValidatePrompt",
 ];
 
-/// Every method.
 pub(super) fn all() -> Vec<MethodDescriptor> {
     let sets = [
         sakuga_proto::FILE_DESCRIPTOR_SET,
@@ -56,7 +58,7 @@ pub(super) fn limits(method: &MethodDescriptor) -> MessageLimits {
         return PUBLIC;
     }
     match name.as_str() {
-        WITH_PIECE => PIECE,
+        name if WITH_PIECE.contains(&name) => PIECE,
         name if WITH_IMAGES.contains(&name) => PROMPT_AND_IMAGES,
         name if WITH_PROMPT.contains(&name) => PROMPT,
         _ => QUESTION,
@@ -80,7 +82,7 @@ mod tests {
     #[test]
     fn messages_with_prompts_are_those_of_existing_methods() {
         let methods: Vec<String> = all().iter().map(name).collect();
-        for named in WITH_PROMPT.iter().chain(WITH_IMAGES).chain(&[WITH_PIECE]) {
+        for named in WITH_PROMPT.iter().chain(WITH_IMAGES).chain(WITH_PIECE) {
             assert!(methods.iter().any(|method| method == named), "there is no {named}");
         }
     }

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic_health::server::HealthReporter;
+use tower::Layer as _;
 
 pub use self::error::AppError;
 use crate::adapters::Adapters;
@@ -29,12 +30,14 @@ use crate::job::HeldImages;
 use crate::jobs::{Dependencies, Jobs};
 use crate::metrics::{Metrics, QueueFigures};
 use crate::models::{Catalog, ModelState, ModelStatus};
+use crate::openai::{self, OpenAi};
 use crate::retention::RetentionGate;
 use crate::scheduler::{EngineStatus, Scheduler};
 use crate::service::Context;
 use crate::store::place::{DataPlace, OpenError};
 use crate::store::writer::StoreWriter;
 use crate::store::{ArtifactStore, JobStore, StoreError, StoreFault};
+use crate::studio::api::{ApiLayer, Route};
 use crate::studio::layer::StudioLayer;
 use crate::telemetry::Telemetry;
 use crate::trace::Observer;
@@ -54,6 +57,8 @@ use routes::routes;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Answers with whole jobs that may be in the making at once.
 const LARGE_ANSWERS: usize = 4;
+/// Requests that are estimated at once.
+const ESTIMATES: usize = 4;
 /// How long the page of metrics waits for a sample of the device.
 const SAMPLE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -118,7 +123,8 @@ impl App {
         artifacts: Arc<dyn ArtifactStore>,
     ) -> Result<Self, AppError> {
         let begun = Instant::now();
-        let metrics = Arc::new(Metrics::new(methods::all().iter().map(methods::name)));
+        let http = Route::TEMPLATES.map(str::to_owned);
+        let metrics = Arc::new(Metrics::new(methods::all().iter().map(methods::name).chain(http)));
         let credentials = Credentials::load(&config.transport)?;
         let connections =
             Arc::new(Connections::new(&config.transport.within_open_files(), metrics.connections.clone()));
@@ -173,6 +179,7 @@ impl App {
             assets: assets.clone(),
             asset_idle: config.jobs.assets.idle,
             streams: Arc::new(Semaphore::new(limits.streams_max.min(Semaphore::MAX_PERMITS))),
+            estimates: Arc::new(Semaphore::new(ESTIMATES)),
             large_answers: Arc::new(Semaphore::new(LARGE_ANSWERS)),
             latest_sample,
             models,
@@ -199,13 +206,17 @@ impl App {
             let limits = methods::limits(&method);
             (method, limits)
         });
-        let messages = Messages::new(methods, config.transport.handshake_timeout);
+        let messages = Messages::new(methods, config.transport.handshake_timeout).with_bodies(openai::bodies());
         let layer = CallLayer::new(&credentials, messages, metrics.calls.clone(), observer.clone());
         let is_encrypted = credentials.tls.is_some();
         let studio_addr = sockets.studio.as_ref().map(|(_, address)| *address);
+        let api = match config.studio.has_openai_api {
+            true => Some(layer.layer(OpenAi::new(context.clone(), is_encrypted).map_err(AppError::Signing)?)),
+            false => None,
+        };
         let studio = sockets.studio.map(|(listener, _)| {
             let incoming = Incoming::start(listener, credentials.tls.clone(), connections.clone());
-            let page = StudioLayer::new(&config.studio, is_encrypted);
+            let page = (StudioLayer::new(&config.studio, is_encrypted), ApiLayer::new(api));
             serve::serve_studio(
                 &config.transport,
                 page,
@@ -315,7 +326,6 @@ fn metrics_page(metrics: Arc<Metrics>, context: &Arc<Context>) -> Page {
     })
 }
 
-/// One sample of the device.
 async fn sample(sampler: &Sampler) -> Option<DeviceSample> {
     let (sender, receiver) = oneshot::channel();
     let mut sender = Some(sender);

@@ -27,8 +27,8 @@ use crate::service::system::System;
 
 /// Bytes of a message to a service that needs no token.
 pub(super) const PUBLIC_BYTES_MAX: usize = 4 * 1024;
-/// Bytes of a message with a piece of a file: 256 KiB, and the tag and length in front of it.
-pub(super) const PIECE_BYTES_MAX: usize = Limits::CHUNK_BYTES_MAX + 64;
+/// Bytes of a message with a piece of a file: 256 KiB, and what announces the file in front of it.
+pub(super) const PIECE_BYTES_MAX: usize = Limits::CHUNK_BYTES_MAX + 128;
 
 /// The services, and what reports the health. The transport bounds the messages to them; see [`super::methods`].
 pub(super) fn routes(context: &Arc<Context>) -> Result<(Routes, HealthReporter), AppError> {

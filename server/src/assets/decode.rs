@@ -32,7 +32,6 @@ pub struct PictureLimits {
     pub bytes_max: u64,
     /// Pixels of its longer edge.
     pub edge_max: u32,
-    /// Pixels.
     pub pixels_max: u64,
 }
 
@@ -45,10 +44,8 @@ impl Default for PictureLimits {
 
 /// The format of a picture's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PictureFormat {
-    /// PNG.
+pub(crate) enum PictureFormat {
     Png,
-    /// JPEG.
     Jpeg,
     /// WebP, lossy or lossless.
     Webp,
@@ -56,7 +53,7 @@ pub enum PictureFormat {
 
 impl PictureFormat {
     /// The format of a file that begins with these bytes: 12 are enough.
-    pub fn of(head: &[u8]) -> Option<Self> {
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
         match image::guess_format(head).ok()? {
             ImageFormat::Png => Some(Self::Png),
             ImageFormat::Jpeg => Some(Self::Jpeg),
@@ -66,7 +63,7 @@ impl PictureFormat {
     }
 
     /// The name that people know.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Png => "PNG",
             Self::Jpeg => "JPEG",
@@ -77,8 +74,7 @@ impl PictureFormat {
 
 /// What a file says besides its pixels, and what was done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PictureFacts {
-    /// The format.
+pub(crate) struct PictureFacts {
     pub format: PictureFormat,
     /// The EXIF orientation that was applied, 1 to 8; 1: none.
     pub orientation: u8,
@@ -88,9 +84,8 @@ pub struct PictureFacts {
     pub color_profile: ColorProfile,
 }
 
-/// A decoded picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DecodedPicture {
+pub(crate) struct DecodedPicture {
     /// sRGB in 8 bits: rows from the top, `3 * width * height` bytes.
     pub rgb: Vec<u8>,
     /// Pixels of a row, after the orientation.
@@ -103,14 +98,13 @@ pub struct DecodedPicture {
 
 /// Why a file is not decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PictureError {
+pub(crate) enum PictureError {
     /// The file is of another format.
     #[error("it is not a PNG, JPEG or WebP file; convert it to one of them")]
     UnknownFormat,
     /// The file is too large.
     #[error("the file has {bytes} bytes, and a picture may have {limit}; compress it, or make it smaller")]
     TooManyBytes {
-        /// Its bytes.
         bytes: u64,
         /// The bound.
         limit: u64,
@@ -121,26 +115,20 @@ pub enum PictureError {
         .limits.edge_max, .limits.pixels_max
     )]
     TooManyPixels {
-        /// Its width.
         width: u32,
-        /// Its height.
         height: u32,
         /// The bounds.
         limits: PictureLimits,
     },
     /// The file has several frames.
-    #[error("it is animated; save the frame that you mean as a picture of its own")]
+    #[error("it is animated; save the frame that you mean as its own picture")]
     Animated,
     /// The JPEG has too many scans.
     #[error("the JPEG has {scans} scans, and {JPEG_SCANS_MAX} are decoded; save it again")]
-    TooManyScans {
-        /// Its scans.
-        scans: usize,
-    },
+    TooManyScans { scans: usize },
     /// The file is damaged, or uses what the decoder does not know.
     #[error("the {} file cannot be decoded: {why}; save it again", .format.name())]
     Broken {
-        /// Its format.
         format: PictureFormat,
         /// What the decoder says.
         why: String,
@@ -153,17 +141,56 @@ pub enum PictureError {
 /// # Errors
 ///
 /// [`PictureError`] says what is wrong with the file, and what to do.
-pub fn decode_picture(bytes: &[u8], limits: &PictureLimits) -> Result<DecodedPicture, PictureError> {
+pub(crate) fn decode_picture(bytes: &[u8], limits: &PictureLimits) -> Result<DecodedPicture, PictureError> {
+    decode(bytes, limits)
+}
+
+/// The opacity of every pixel of a picture, in the order of its rows, with its width and height; `None` if it has no alpha
+/// channel. Costs as much as [`decode_picture`].
+///
+/// # Errors
+///
+/// As of [`decode_picture`].
+pub(crate) fn decode_alpha(bytes: &[u8], limits: &PictureLimits) -> Result<Option<AlphaChannel>, PictureError> {
+    decode(bytes, limits)
+}
+
+/// Width and height of a picture after its EXIF orientation, from the beginning of the file: the pixels are not decoded.
+///
+/// # Errors
+///
+/// As of [`decode_picture`].
+pub(crate) fn picture_size(bytes: &[u8], limits: &PictureLimits) -> Result<(u32, u32), PictureError> {
+    decode(bytes, limits)
+}
+
+/// The opacity of the pixels of a picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AlphaChannel {
+    /// 0 is transparent, 255 opaque: rows from the top, `width * height` bytes.
+    pub(crate) levels: Vec<u8>,
+    /// Pixels of a row, after the orientation.
+    pub(crate) width: u32,
+    /// Rows, after the orientation.
+    pub(crate) height: u32,
+}
+
+/// What is read of a file whose size is within the limits.
+trait Reading: Sized {
+    fn read(decoder: impl ImageDecoder, format: PictureFormat) -> Result<Self, PictureError>;
+}
+
+fn decode<T: Reading>(bytes: &[u8], limits: &PictureLimits) -> Result<T, PictureError> {
     let format = PictureFormat::of(bytes).ok_or(PictureError::UnknownFormat)?;
     if bytes.len() as u64 > limits.bytes_max {
         return Err(PictureError::TooManyBytes { bytes: bytes.len() as u64, limit: limits.bytes_max });
     }
     // The decoders are not ours, and the bytes are anybody's.
-    let decoded = panic::catch_unwind(AssertUnwindSafe(|| decode(bytes, format, limits)));
+    let decoded = panic::catch_unwind(AssertUnwindSafe(|| open(bytes, format, limits)));
     decoded.unwrap_or_else(|_| Err(PictureError::Broken { format, why: "the decoder failed on it".into() }))
 }
 
-fn decode(bytes: &[u8], format: PictureFormat, limits: &PictureLimits) -> Result<DecodedPicture, PictureError> {
+fn open<T: Reading>(bytes: &[u8], format: PictureFormat, limits: &PictureLimits) -> Result<T, PictureError> {
     let broken = |error: image::ImageError| PictureError::Broken { format, why: error.to_string() };
     match format {
         PictureFormat::Png => {
@@ -197,32 +224,74 @@ fn decode(bytes: &[u8], format: PictureFormat, limits: &PictureLimits) -> Result
     }
 }
 
-fn read(
-    mut decoder: impl ImageDecoder,
+fn read<T: Reading>(
+    decoder: impl ImageDecoder,
     format: PictureFormat,
     limits: &PictureLimits,
-) -> Result<DecodedPicture, PictureError> {
-    let broken = |error: image::ImageError| PictureError::Broken { format, why: error.to_string() };
+) -> Result<T, PictureError> {
     let (width, height) = decoder.dimensions();
     if width.max(height) > limits.edge_max || u64::from(width) * u64::from(height) > limits.pixels_max {
         return Err(PictureError::TooManyPixels { width, height, limits: *limits });
     }
-    // Metadata that cannot be read is not there: a picture does not depend on it.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let profile = decoder.icc_profile().ok().flatten();
+    T::read(decoder, format)
+}
+
+/// Metadata that cannot be read is not there: a picture does not depend on it.
+fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
+    decoder.orientation().unwrap_or(Orientation::NoTransforms)
+}
+
+/// The picture after this orientation.
+fn pixels(
+    decoder: impl ImageDecoder,
+    orientation: Orientation,
+    format: PictureFormat,
+) -> Result<DynamicImage, PictureError> {
+    let broken = |error: image::ImageError| PictureError::Broken { format, why: error.to_string() };
     let mut picture = DynamicImage::from_decoder(decoder).map_err(broken)?;
     picture.apply_orientation(orientation);
-    let (width, height) = (picture.width(), picture.height());
-    let has_alpha = picture.color().has_alpha();
-    let is_grey = !picture.color().has_color();
-    let (rgb, color_profile) = if has_alpha {
-        let (rgba, profile) = to_srgb(picture.into_rgba8().into_raw(), profile.as_deref(), is_grey, true);
-        (on_white(&rgba), profile)
-    } else {
-        to_srgb(picture.into_rgb8().into_raw(), profile.as_deref(), is_grey, false)
-    };
-    let facts = PictureFacts { format, orientation: orientation.to_exif(), has_alpha, color_profile };
-    Ok(DecodedPicture { rgb, width, height, facts })
+    Ok(picture)
+}
+
+impl Reading for DecodedPicture {
+    fn read(mut decoder: impl ImageDecoder, format: PictureFormat) -> Result<Self, PictureError> {
+        let orientation = orientation(&mut decoder);
+        let profile = decoder.icc_profile().ok().flatten();
+        let picture = pixels(decoder, orientation, format)?;
+        let (width, height) = (picture.width(), picture.height());
+        let has_alpha = picture.color().has_alpha();
+        let is_grey = !picture.color().has_color();
+        let (rgb, color_profile) = if has_alpha {
+            let (rgba, profile) = to_srgb(picture.into_rgba8().into_raw(), profile.as_deref(), is_grey, true);
+            (on_white(&rgba), profile)
+        } else {
+            to_srgb(picture.into_rgb8().into_raw(), profile.as_deref(), is_grey, false)
+        };
+        let facts = PictureFacts { format, orientation: orientation.to_exif(), has_alpha, color_profile };
+        Ok(DecodedPicture { rgb, width, height, facts })
+    }
+}
+
+impl Reading for Option<AlphaChannel> {
+    fn read(mut decoder: impl ImageDecoder, format: PictureFormat) -> Result<Self, PictureError> {
+        let orientation = orientation(&mut decoder);
+        let picture = pixels(decoder, orientation, format)?;
+        if !picture.color().has_alpha() {
+            return Ok(None);
+        }
+        let (width, height) = (picture.width(), picture.height());
+        let levels = picture.into_rgba8().into_raw().chunks_exact(4).map(|pixel| pixel[3]).collect();
+        Ok(Some(AlphaChannel { levels, width, height }))
+    }
+}
+
+impl Reading for (u32, u32) {
+    fn read(mut decoder: impl ImageDecoder, _: PictureFormat) -> Result<Self, PictureError> {
+        use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+        let (width, height) = decoder.dimensions();
+        let is_turned = matches!(orientation(&mut decoder), Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH);
+        Ok(if is_turned { (height, width) } else { (width, height) })
+    }
 }
 
 /// Composites pixels on white.

@@ -7,7 +7,7 @@ use crate::store::StoreError;
 
 /// Why a call on assets is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AssetError {
+pub(crate) enum AssetError {
     /// The owner has no such asset.
     #[error(
         "there is no asset {0}; it was never uploaded with these credentials, was deleted, or was too old to be kept"

@@ -107,7 +107,7 @@ fn picture_facts(width: u32, height: u32, facts: &PictureFacts) -> pb::PictureFa
     }
 }
 
-/// How many tensors a header describes, if all of them lie within the `data` bytes behind it.
+/// How many tensors a header describes, if all of them lie within the `data` bytes after it.
 fn tensors(header: &[u8], data: u64) -> Result<u32, String> {
     let header: Value = serde_json::from_slice(header).map_err(|error| format!("its header is not JSON: {error}"))?;
     let entries = header.as_object().ok_or("its header is not a JSON object")?;

@@ -22,7 +22,7 @@ const UNFINISHED: &str = "unfinished";
 
 /// The folder of the assets' bytes.
 #[derive(Debug)]
-pub struct AssetFiles {
+pub(crate) struct AssetFiles {
     place: Place,
     next: AtomicU64,
 }
@@ -36,7 +36,7 @@ enum Place {
 
 impl AssetFiles {
     /// The folder of a server's assets: one in its data folder, or a temporary one if it keeps everything in memory.
-    pub fn of(place: &DataPlace) -> Self {
+    pub(crate) fn of(place: &DataPlace) -> Self {
         let place = match place {
             DataPlace::Folder(folder) => Place::Folder(crate::store::place::assets(folder)),
             DataPlace::Memory => Place::Temporary(Mutex::default()),
@@ -63,7 +63,7 @@ impl AssetFiles {
     /// # Errors
     ///
     /// [`StoreError`] if there can be no folder.
-    pub fn path(&self, id: AssetId) -> Result<PathBuf, StoreError> {
+    pub(crate) fn path(&self, id: AssetId) -> Result<PathBuf, StoreError> {
         Ok(self.folder().map_err(|error| StoreError::from_io(&error))?.join(id.to_string()))
     }
 
@@ -72,7 +72,7 @@ impl AssetFiles {
     /// # Errors
     ///
     /// [`StoreError`].
-    pub fn begin(&self) -> Result<(File, PathBuf), StoreError> {
+    pub(crate) fn begin(&self) -> Result<(File, PathBuf), StoreError> {
         let open = || {
             let folder = self.folder()?.join(UNFINISHED);
             fs::create_dir_all(&folder)?;
@@ -88,7 +88,7 @@ impl AssetFiles {
     /// # Errors
     ///
     /// [`StoreError`].
-    pub fn keep(&self, unfinished: &Path, id: AssetId) -> Result<(), StoreError> {
+    pub(crate) fn keep(&self, unfinished: &Path, id: AssetId) -> Result<(), StoreError> {
         let keep = || {
             File::open(unfinished)?.sync_all()?;
             let folder = self.folder()?;
@@ -103,15 +103,14 @@ impl AssetFiles {
     /// # Errors
     ///
     /// [`StoreError`].
-    pub fn remove(&self, id: AssetId) -> Result<(), StoreError> {
+    pub(crate) fn remove(&self, id: AssetId) -> Result<(), StoreError> {
         match fs::remove_file(self.path(id)?) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::from_io(&error)),
             _ => Ok(()),
         }
     }
 
-    /// The assets that have a file.
-    pub fn ids(&self) -> Vec<AssetId> {
+    pub(crate) fn ids(&self) -> Vec<AssetId> {
         // A temporary folder is empty at first.
         let Place::Folder(folder) = &self.place else { return Vec::new() };
         let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
@@ -119,7 +118,7 @@ impl AssetFiles {
     }
 
     /// The files of uploads that were not finished when a server ended.
-    pub fn unfinished(&self) -> Vec<PathBuf> {
+    pub(crate) fn unfinished(&self) -> Vec<PathBuf> {
         let Place::Folder(folder) = &self.place else { return Vec::new() };
         let entries = fs::read_dir(folder.join(UNFINISHED)).into_iter().flatten().filter_map(Result::ok);
         entries.map(|entry| entry.path()).collect()
@@ -130,7 +129,7 @@ impl AssetFiles {
     /// # Errors
     ///
     /// [`StoreError::Damaged`] if it is missing or not what was uploaded.
-    pub fn check(&self, id: AssetId, size: u64) -> Result<(), StoreError> {
+    pub(crate) fn check(&self, id: AssetId, size: u64) -> Result<(), StoreError> {
         let damaged = |what: &str| StoreError::Damaged(format!("the file of asset {id} {what}"));
         let mut file = self.open(id)?;
         let (mut hash, mut piece, mut found) = (Sha256::new(), vec![0; PIECE], 0);
@@ -153,7 +152,7 @@ impl AssetFiles {
     /// # Errors
     ///
     /// [`StoreError`]; [`StoreError::Damaged`] if it is missing or too short.
-    pub fn read(&self, id: AssetId, range: Range<u64>) -> Result<Bytes, StoreError> {
+    pub(crate) fn read(&self, id: AssetId, range: Range<u64>) -> Result<Bytes, StoreError> {
         let mut file = self.open(id)?;
         let length = range.end.saturating_sub(range.start);
         let mut bytes = Vec::new();

@@ -8,11 +8,11 @@ use sha2::{Digest as _, Sha256};
 
 /// The SHA-256 of an asset's bytes: its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AssetId([u8; 32]);
+pub(crate) struct AssetId([u8; 32]);
 
 impl AssetId {
     /// Reads 64 lower-case hexadecimal digits; `None` for any other text.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let digit = |byte: u8| match byte {
             b'0'..=b'9' => Some(byte - b'0'),
             b'a'..=b'f' => Some(byte - b'a' + 10),
@@ -33,8 +33,7 @@ impl AssetId {
         Self(hash.finalize().into())
     }
 
-    /// The id of these bytes.
-    pub fn of_bytes(bytes: &[u8]) -> Self {
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
@@ -47,7 +46,7 @@ impl AssetId {
     }
 
     /// The asset that a key of the store is for; `None` if the bytes are not such a key.
-    pub fn of_key(key: &[u8]) -> Option<Self> {
+    pub(crate) fn of_key(key: &[u8]) -> Option<Self> {
         let key: &[u8; 64] = key.try_into().ok()?;
         key[32..].try_into().ok().map(Self)
     }
@@ -67,7 +66,7 @@ impl fmt::Debug for AssetId {
 
 /// Whose assets a call may use: those of its credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AssetOwner {
+pub(crate) struct AssetOwner {
     /// The name of the credential. Empty if the server asks for none: then all clients share their assets.
     pub name: Arc<str>,
     /// The name that the credential had for an older server, if that was another.
@@ -75,8 +74,7 @@ pub struct AssetOwner {
 }
 
 impl AssetOwner {
-    /// The owner with this name.
-    pub fn named(name: impl Into<Arc<str>>) -> Self {
+    pub(crate) fn named(name: impl Into<Arc<str>>) -> Self {
         Self { name: name.into(), former: None }
     }
 

@@ -6,7 +6,8 @@
 //! - `upload` appends the bytes of a call to an `unfinished` file, which a later call continues, and `examine` finds out what a
 //!   whole file is before it is kept.
 //! - `record` is what the store keeps of an asset of one owner, `index` and `state` hold all of them in memory, and [`files`] is the folder.
-//! - [`decode_picture`] is the only place where the server decodes a picture of a client.
+//! - `decode` is the only place where the server decodes a picture of a client: [`decode_picture`] and, for masks,
+//!   [`decode_alpha`].
 //!
 //! For the rest of the server: [`Assets::find`] for what an asset is, and [`Assets::bytes`], [`Assets::reader`] and [`Assets::file`]
 //! for its content.
@@ -14,7 +15,7 @@
 mod decode;
 mod error;
 mod examine;
-pub mod files;
+pub(crate) mod files;
 mod id;
 mod index;
 mod profile;
@@ -28,12 +29,11 @@ mod tests;
 mod unfinished;
 mod upload;
 
-pub use decode::{DecodedPicture, PictureError, PictureFacts, PictureFormat, PictureLimits, decode_picture};
-pub use error::AssetError;
-pub use id::{AssetId, AssetOwner};
-pub use profile::ColorProfile;
-pub use reader::AssetReader;
-pub use record::AssetRecord;
-pub use registry::{Assets, Page, Usage};
+pub(crate) use decode::{AlphaChannel, DecodedPicture, PictureLimits, decode_alpha, decode_picture, picture_size};
+pub(crate) use error::AssetError;
+pub(crate) use id::{AssetId, AssetOwner};
+pub(crate) use reader::AssetReader;
+pub(crate) use record::AssetRecord;
+pub(crate) use registry::{Assets, Page};
 pub use settings::AssetSettings;
-pub use upload::{Begun, Upload};
+pub(crate) use upload::{Begun, Upload};

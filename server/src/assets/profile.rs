@@ -9,7 +9,7 @@ const PROBES: [u8; 9] = [0, 31, 63, 95, 127, 159, 191, 223, 255];
 
 /// What a file says about its colours, and what was done about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum ColorProfile {
+pub(crate) enum ColorProfile {
     /// It has no ICC profile: its values count as sRGB.
     #[default]
     None,

@@ -15,7 +15,7 @@ const VERSION: u32 = 1;
 
 /// What the store keeps of an asset of one owner.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AssetRecord {
+pub(crate) struct AssetRecord {
     id: AssetId,
     created: SystemTime,
     used: SystemTime,
@@ -37,7 +37,7 @@ impl AssetRecord {
     /// # Errors
     ///
     /// As of [`AssetRecord::read`]; [`StoreError::Damaged`] also if it belongs to another key.
-    pub fn of(key: &[u8], bytes: &[u8]) -> Result<Self, StoreError> {
+    pub(crate) fn of(key: &[u8], bytes: &[u8]) -> Result<Self, StoreError> {
         let record = Self::read(bytes)?;
         match record.key() == key {
             true => Ok(record),
@@ -50,7 +50,7 @@ impl AssetRecord {
     /// # Errors
     ///
     /// [`StoreError::Damaged`] if it is not one, [`StoreError::Newer`] if a newer server wrote it.
-    pub fn read(bytes: &[u8]) -> Result<Self, StoreError> {
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, StoreError> {
         let record = stored::AssetRecord::decode(bytes).map_err(|_| damaged("cannot be decoded"))?;
         if record.version > VERSION {
             return Err(StoreError::Newer(record.version));
@@ -63,27 +63,27 @@ impl AssetRecord {
     }
 
     /// The record as it is stored.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         self.record.encode_to_vec()
     }
 
     /// Its key in the store.
-    pub fn key(&self) -> Vec<u8> {
+    pub(crate) fn key(&self) -> Vec<u8> {
         self.id.key(&self.record.owner).to_vec()
     }
 
     /// The asset's name.
-    pub fn id(&self) -> AssetId {
+    pub(crate) fn id(&self) -> AssetId {
         self.id
     }
 
     /// Whose it is.
-    pub fn owner(&self) -> &str {
+    pub(crate) fn owner(&self) -> &str {
         &self.record.owner
     }
 
     /// Bytes of the file.
-    pub fn size(&self) -> u64 {
+    pub(crate) fn size(&self) -> u64 {
         self.record.asset.as_ref().map_or(0, |asset| asset.size)
     }
 
@@ -92,7 +92,7 @@ impl AssetRecord {
     }
 
     /// When its owner used it last.
-    pub fn used(&self) -> SystemTime {
+    pub(crate) fn used(&self) -> SystemTime {
         self.used
     }
 

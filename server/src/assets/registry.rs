@@ -30,7 +30,7 @@ const USE_PERIOD: Duration = Duration::from_secs(3600);
 const EXAMINED_AT_ONCE: usize = 2;
 
 /// The assets of all owners, and their unfinished uploads.
-pub struct Assets {
+pub(crate) struct Assets {
     pub(super) files: Arc<AssetFiles>,
     pub(super) settings: AssetSettings,
     pub(super) state: Mutex<State>,
@@ -42,23 +42,23 @@ pub struct Assets {
 
 /// What an owner uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// Bytes of its assets and unfinished uploads.
     pub used: u64,
     /// Bytes that they may take.
     pub quota: u64,
 }
 
-/// Where a page of a list begins: behind the asset with this time and name.
+/// Where a page of a list begins: after the asset with this time and name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Page {
+pub(crate) struct Page {
     created: SystemTime,
     id: AssetId,
 }
 
 impl Page {
     /// Reads what [`Page`] is shown as; `None` for any other text.
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (nanos, id) = text.split_once('-')?;
         let nanos = u64::from_str_radix(nanos, 16).ok().filter(|_| nanos.len() == 16 && !nanos.starts_with('+'))?;
         Some(Self { created: UNIX_EPOCH.checked_add(Duration::from_nanos(nanos))?, id: AssetId::parse(id)? })
@@ -78,7 +78,11 @@ impl Assets {
     /// # Errors
     ///
     /// [`StoreError`] if the records cannot be read. Damaged ones are left out; their files stay.
-    pub fn open(place: &DataPlace, writer: Arc<StoreWriter>, settings: AssetSettings) -> Result<Arc<Self>, StoreError> {
+    pub(crate) fn open(
+        place: &DataPlace,
+        writer: Arc<StoreWriter>,
+        settings: AssetSettings,
+    ) -> Result<Arc<Self>, StoreError> {
         let files = Arc::new(AssetFiles::of(place));
         let mut index = Index::default();
         for (key, bytes) in writer.store().assets()? {
@@ -119,7 +123,7 @@ impl Assets {
     /// # Errors
     ///
     /// [`AssetError::Unknown`], also for an asset of another owner.
-    pub fn find(&self, owner: &AssetOwner, id: AssetId) -> Result<pb::Asset, AssetError> {
+    pub(crate) fn find(&self, owner: &AssetOwner, id: AssetId) -> Result<pb::Asset, AssetError> {
         self.use_of(owner, id).ok_or(AssetError::Unknown(id))
     }
 
@@ -134,23 +138,12 @@ impl Assets {
         state.index.get(name, id).map(|record| record.asset(self.settings.keep))
     }
 
-    /// The bytes of an asset, compared with its SHA-256. Counts as a use.
+    /// The bytes of an asset, compared with its SHA-256. Blocks. Counts as a use.
     ///
     /// # Errors
     ///
     /// [`AssetError::Unknown`], or [`AssetError::Store`] if the file cannot be read or is not what was uploaded.
-    pub async fn bytes(&self, owner: &AssetOwner, id: AssetId) -> Result<Bytes, AssetError> {
-        let size = self.find(owner, id)?.size;
-        let files = self.files.clone();
-        blocking(move || read_whole(&files, id, size)).await
-    }
-
-    /// The same on a thread that may block.
-    ///
-    /// # Errors
-    ///
-    /// As of [`Assets::bytes`].
-    pub fn read(&self, owner: &AssetOwner, id: AssetId) -> Result<Bytes, AssetError> {
+    pub(crate) fn read(&self, owner: &AssetOwner, id: AssetId) -> Result<Bytes, AssetError> {
         let size = self.find(owner, id)?.size;
         Ok(read_whole(&self.files, id, size)?)
     }
@@ -161,13 +154,13 @@ impl Assets {
     /// # Errors
     ///
     /// [`StoreError`] if there is no folder of assets.
-    pub fn file(&self, id: AssetId) -> Result<PathBuf, StoreError> {
+    pub(crate) fn file(&self, id: AssetId) -> Result<PathBuf, StoreError> {
         self.files.path(id)
     }
 
     /// At most `limit` assets of an owner, newest first, from behind `after` on; and where the next page begins. Fewer if they
     /// have more than `bytes_max` bytes, and at least one.
-    pub fn list(
+    pub(crate) fn list(
         &self,
         owner: &AssetOwner,
         after: Option<Page>,
@@ -193,7 +186,7 @@ impl Assets {
     }
 
     /// What an owner uses.
-    pub fn usage(&self, owner: &AssetOwner) -> Usage {
+    pub(crate) fn usage(&self, owner: &AssetOwner) -> Usage {
         let state = self.state.lock();
         let used = owner.names().map(|name| state.used(name)).sum();
         Usage { used, quota: self.settings.quota }
@@ -204,7 +197,7 @@ impl Assets {
     /// # Errors
     ///
     /// [`AssetError::Unknown`] or [`AssetError::Store`].
-    pub async fn delete(self: &Arc<Self>, owner: &AssetOwner, id: AssetId) -> Result<(), AssetError> {
+    pub(crate) async fn delete(self: &Arc<Self>, owner: &AssetOwner, id: AssetId) -> Result<(), AssetError> {
         let name = {
             let state = self.state.lock();
             owner.names().find(|name| state.index.get(name, id).is_some()).cloned()
@@ -268,7 +261,7 @@ impl Assets {
     }
 
     /// Deletes assets and unfinished uploads that are too old, again and again. Never returns.
-    pub async fn retention_loop(self: Arc<Self>) {
+    pub(crate) async fn retention_loop(self: Arc<Self>) {
         loop {
             self.delete_old(SystemTime::now()).await;
             tokio::time::sleep(CHECK_PERIOD).await;

@@ -17,7 +17,7 @@ use super::unfinished::{Progress, Unfinished};
 use crate::store::StoreError;
 
 /// What a call that begins an upload gets.
-pub enum Begun {
+pub(crate) enum Begun {
     /// The owner has the asset already.
     Existing(pb::Asset),
     /// The bytes are to be written.
@@ -25,7 +25,7 @@ pub enum Begun {
 }
 
 /// The right to append to an unfinished file, until it is dropped.
-pub struct Upload {
+pub(crate) struct Upload {
     assets: Arc<Assets>,
     unfinished: Arc<Unfinished>,
     /// Always there between calls of its methods.
@@ -39,7 +39,7 @@ impl Assets {
     /// # Errors
     ///
     /// [`AssetError::Offset`] if that is not where the bytes end that are there, or why nothing may be uploaded.
-    pub async fn begin(
+    pub(crate) async fn begin(
         self: &Arc<Self>,
         owner: &AssetOwner,
         id: AssetId,
@@ -93,12 +93,12 @@ impl Drop for Upload {
 
 impl Upload {
     /// Bytes that are there.
-    pub fn received(&self) -> u64 {
+    pub(crate) fn received(&self) -> u64 {
         self.progress.as_ref().map_or(0, |progress| progress.received)
     }
 
     /// Cancelled when a newer call takes over.
-    pub fn superseded(&self) -> CancellationToken {
+    pub(crate) fn superseded(&self) -> CancellationToken {
         self.superseded.clone()
     }
 
@@ -108,7 +108,7 @@ impl Upload {
     ///
     /// [`AssetError::TooLong`] or [`AssetError::Unusable`], which discard the upload; [`AssetError::Store`] if the bytes cannot
     /// be written, which can be tried again.
-    pub async fn write(&mut self, data: Bytes) -> Result<(), AssetError> {
+    pub(crate) async fn write(&mut self, data: Bytes) -> Result<(), AssetError> {
         let Some(mut progress) = self.progress.take() else { return Err(AssetError::Superseded) };
         let size = self.unfinished.size;
         if data.len() as u64 > size - progress.received {
@@ -139,7 +139,7 @@ impl Upload {
     ///
     /// [`AssetError::Offset`] if bytes are missing, after which the upload can be continued; [`AssetError::HashMismatch`],
     /// [`AssetError::Unusable`] or [`AssetError::Store`], which discard it.
-    pub async fn finish(self) -> Result<pb::Asset, AssetError> {
+    pub(crate) async fn finish(self) -> Result<pb::Asset, AssetError> {
         let finished = tokio::spawn(self.complete()).await;
         finished.unwrap_or_else(|error| Err(StoreError::Io(error.to_string()).into()))
     }

@@ -85,7 +85,7 @@ impl FromStr for Scopes {
 
 /// What a method needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Nothing: load balancers check the health and have no token.
     Open,
     /// Any valid token or certificate.
@@ -109,16 +109,21 @@ const RULES: &[(&str, Access)] = &[
     ("/sakuga.model.v1.ModelService/ListModels", METRICS),
     ("/sakuga.model.v1.ModelService/ListAdapters", METRICS),
     ("/sakuga.model.", ADMIN),
+    ("/v1/images/", GENERATE),
+    ("/v1/models", METRICS),
+    // The URL is signed, and names one picture for an hour.
+    ("/v1/pictures/", Access::Open),
+    ("/v1/openapi.json", Access::Open),
 ];
 
-/// Whether the method is of a service that every program may call, whatever the server does: health and reflection. Their
-/// calls have limits of their own.
-pub fn is_public(path: &str) -> bool {
-    path.starts_with("/grpc.")
+/// Whether every program may call this, whatever the server does: health, reflection, and what needs no token. Such calls have
+/// limits of their own.
+pub(crate) fn is_public(path: &str) -> bool {
+    path.starts_with("/grpc.") || access(path) == Access::Open
 }
 
 /// The access rule of a path. A path without a rule needs `admin`: a new service is closed until a rule opens it.
-pub fn access(path: &str) -> Access {
+pub(crate) fn access(path: &str) -> Access {
     rule(path).unwrap_or(ADMIN)
 }
 
@@ -160,9 +165,19 @@ mod tests {
         for method in ["LoadModel", "UnloadModel"] {
             assert_eq!(rule(&format!("/sakuga.model.v1.ModelService/{method}")), Some(ADMIN), "{method}");
         }
-        for path in
-            ["/", "/grpc.health.v1.HealthX/Check", "/sakuga.admin.v1.A/B", "sakuga.prompt.v1.P/V", "/SAKUGA.prompt."]
-        {
+        for path in ["/v1/images/generations", "/v1/images/edits", "/v1/images/generations/a/events"] {
+            assert_eq!(access(path), GENERATE, "{path}");
+        }
+        assert!(is_public("/v1/pictures/a/0.png") && !is_public("/v1/images/edits") && !is_public("/v1/models"));
+        for path in [
+            "/",
+            "/v1/images",
+            "/v1/files",
+            "/grpc.health.v1.HealthX/Check",
+            "/sakuga.admin.v1.A/B",
+            "sakuga.prompt.v1.P/V",
+            "/SAKUGA.prompt.",
+        ] {
             assert_eq!(access(path), ADMIN, "{path}");
         }
     }

@@ -10,7 +10,7 @@ use super::refusal::Refusal;
 /// # Errors
 ///
 /// [`Refusal::NoToken`] or [`Refusal::MalformedToken`].
-pub fn bearer(headers: &HeaderMap) -> Result<&[u8], Refusal> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Result<&[u8], Refusal> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let value = values.next().ok_or(Refusal::NoToken)?.as_bytes();
     if values.next().is_some() {
@@ -29,7 +29,7 @@ pub fn bearer(headers: &HeaderMap) -> Result<&[u8], Refusal> {
 /// # Errors
 ///
 /// Those of [`bearer`]; the header is removed also then.
-pub fn take_bearer(headers: &mut HeaderMap) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn take_bearer(headers: &mut HeaderMap) -> Result<Vec<u8>, Refusal> {
     let token = bearer(headers).map(<[u8]>::to_vec);
     headers.remove(AUTHORIZATION);
     token

@@ -13,7 +13,7 @@ const NAME_BYTES_MAX: usize = 128;
 
 /// Who makes a call, as an extension of its request. Absent on a server that needs no identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientIdentity {
+pub(crate) struct ClientIdentity {
     /// The token's name, or `cert:` and the names in the client's certificate. It may be logged.
     pub name: Arc<str>,
     /// The name that an older server gave the holder of this certificate; it owns the jobs of that time.
@@ -24,7 +24,7 @@ pub struct ClientIdentity {
 
 /// What a certificate is in a revocation list: its issuer's name in DER, and its serial number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CertificateId {
+pub(crate) struct CertificateId {
     /// The name of its issuer in DER.
     pub issuer: Arc<[u8]>,
     /// Its serial number, the bytes of a big-endian integer.
@@ -33,7 +33,7 @@ pub struct CertificateId {
 
 /// A client's certificate, which the server's client CA signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCertificate {
+pub(crate) struct ClientCertificate {
     /// What it is in a revocation list.
     pub id: CertificateId,
     /// Its SHA-256 in lower-case hexadecimal.
@@ -47,7 +47,7 @@ pub struct ClientCertificate {
 impl ClientCertificate {
     /// The owner of the holder's jobs: all names together, so that a renewed certificate has the jobs of the one before and no
     /// two holders share them. Names that cannot stand in a log are replaced by their SHA-256.
-    pub fn owner(&self) -> Arc<str> {
+    pub(crate) fn owner(&self) -> Arc<str> {
         if self.names.is_empty() {
             return self.former_owner();
         }
@@ -78,7 +78,7 @@ impl ClientCertificate {
 
 /// What the holders of certificates may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateScopes {
+pub(crate) struct CertificateScopes {
     /// The scopes of every certificate.
     pub scopes: Scopes,
     /// The names of certificates that have the scope `admin` as well.
@@ -87,7 +87,7 @@ pub struct CertificateScopes {
 
 impl CertificateScopes {
     /// The holder of a certificate.
-    pub fn identity(&self, certificate: &ClientCertificate) -> ClientIdentity {
+    pub(crate) fn identity(&self, certificate: &ClientCertificate) -> ClientIdentity {
         let is_admin = self.admins.iter().any(|name| certificate.is_named(name));
         let scopes = if is_admin { self.scopes.and(Scopes::one(Scope::Admin)) } else { self.scopes };
         let former_name = Some(certificate.former_owner());
@@ -100,7 +100,7 @@ impl CertificateScopes {
 /// # Errors
 ///
 /// What such a name looks like.
-pub fn check_certificate_name(text: &str) -> Result<String, String> {
+pub(crate) fn check_certificate_name(text: &str) -> Result<String, String> {
     let text = text.trim();
     let is_fingerprint = |digits: &str| digits.len() == 64 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     let is_name = match text.split_once(':') {

@@ -18,7 +18,7 @@ pub struct QuotaLimits {
 }
 
 /// What a token uses at the moment.
-pub struct Quota {
+pub(crate) struct Quota {
     limits: QuotaLimits,
     permits: Arc<Semaphore>,
     rate: Option<RateLimiter>,
@@ -26,7 +26,7 @@ pub struct Quota {
 
 /// Why a call is beyond the quota of its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OverQuota {
+pub(crate) enum OverQuota {
     /// Too many calls at once.
     Concurrent {
         /// The bound.
@@ -49,7 +49,7 @@ impl fmt::Debug for Quota {
 
 impl Quota {
     /// Nothing is used yet.
-    pub fn new(limits: QuotaLimits) -> Self {
+    pub(crate) fn new(limits: QuotaLimits) -> Self {
         let permits = limits.concurrent.map_or(Semaphore::MAX_PERMITS, |calls| calls as usize);
         Self {
             limits,
@@ -58,17 +58,12 @@ impl Quota {
         }
     }
 
-    /// The bounds.
-    pub fn limits(&self) -> QuotaLimits {
-        self.limits
-    }
-
     /// Counts a call; it counts among those at once until the permit is dropped.
     ///
     /// # Errors
     ///
     /// [`OverQuota`] says which bound is reached; then nothing is counted.
-    pub fn take(&self) -> Result<OwnedSemaphorePermit, OverQuota> {
+    pub(crate) fn take(&self) -> Result<OwnedSemaphorePermit, OverQuota> {
         let limit = self.limits.concurrent.unwrap_or(u32::MAX);
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| OverQuota::Concurrent { limit })?;
         if let Some(rate) = &self.rate {

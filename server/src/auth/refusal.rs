@@ -18,8 +18,7 @@ const RETRY_CONCURRENT: Duration = Duration::from_secs(1);
 
 /// Why a call is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// It has no token.
+pub(crate) enum Refusal {
     #[error("this server needs a token; send `authorization: Bearer <token>`")]
     NoToken,
     /// Its `authorization` header is not a bearer token.
@@ -28,7 +27,6 @@ pub enum Refusal {
     /// No line of the token file has the token's hash.
     #[error("the token is unknown; ask the server's operator for one")]
     UnknownToken,
-    /// The token has expired.
     #[error("the token has expired; ask the server's operator for a new one")]
     ExpiredToken,
     /// The token was removed or has expired while the call was open.
@@ -48,6 +46,14 @@ pub enum Refusal {
         /// Those of which any is needed.
         needed: Scopes,
     },
+    /// The signature of a picture's URL is not this server's.
+    #[error(
+        "the signature of the URL is not valid; signatures are those of one run of the server, so ask for a new URL"
+    )]
+    BadSignature,
+    /// A picture's URL has expired.
+    #[error("the URL has expired; ask for a new one, or fetch the picture with GetArtifact")]
+    ExpiredUrl,
     /// The token is over its quota.
     #[error("{}", over_share(.0))]
     OverQuota(OverQuota),
@@ -91,18 +97,20 @@ impl Refusal {
             Self::ExpiredCertificate => (Code::Unauthenticated, "CERTIFICATE_EXPIRED"),
             Self::RevokedCertificate => (Code::Unauthenticated, "CERTIFICATE_REVOKED"),
             Self::WrongScope { .. } => (Code::PermissionDenied, "SCOPE_MISSING"),
+            Self::BadSignature => (Code::PermissionDenied, "URL_SIGNATURE"),
+            Self::ExpiredUrl => (Code::PermissionDenied, "URL_EXPIRED"),
             Self::OverQuota(OverQuota::Concurrent { .. }) => (Code::ResourceExhausted, "CLIENT_CONCURRENCY_LIMIT"),
             Self::OverQuota(OverQuota::Rate { .. }) => (Code::ResourceExhausted, "CLIENT_RATE_LIMIT"),
         }
     }
 
     /// The stable name of the reason.
-    pub fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         self.kind().1
     }
 
     /// The status with its details.
-    pub fn to_status(&self) -> Status {
+    pub(crate) fn to_status(self) -> Status {
         let (code, reason) = self.kind();
         let mut details = ErrorDetails::new();
         let metadata: HashMap<String, String> = match self {
@@ -116,7 +124,7 @@ impl Refusal {
         details.set_error_info(reason, ERROR_DOMAIN, metadata);
         match self {
             Self::OverQuota(OverQuota::Concurrent { .. }) => _ = details.set_retry_info(Some(RETRY_CONCURRENT)),
-            Self::OverQuota(OverQuota::Rate { retry_after, .. }) => _ = details.set_retry_info(Some(*retry_after)),
+            Self::OverQuota(OverQuota::Rate { retry_after, .. }) => _ = details.set_retry_info(Some(retry_after)),
             _ => {}
         }
         Status::with_error_details(code, self.to_string(), details)

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use parking_lot::RwLock;
 use subtle::{Choice, ConditionallySelectable as _, ConstantTimeEq as _};
 
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,7 @@ const TOKEN_BYTES_MAX: usize = 256;
 
 /// The tokens of a file. The file can be read again while calls come in.
 #[derive(Debug)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     path: PathBuf,
     known: RwLock<Arc<Vec<KnownToken>>>,
 }
@@ -34,7 +35,7 @@ struct KnownToken {
 
 /// A token that is known and has not expired.
 #[derive(Clone, Debug)]
-pub struct Holder {
+pub(crate) struct Holder {
     /// Who holds it.
     pub identity: ClientIdentity,
     /// What the token uses.
@@ -45,7 +46,7 @@ pub struct Holder {
 
 /// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadToken {
+pub(crate) enum BadToken {
     /// No line of the file has its hash.
     Unknown,
     /// It has expired.
@@ -58,13 +59,13 @@ impl Tokens {
     /// # Errors
     ///
     /// [`CredentialError`] if it cannot be read; every bad line is listed.
-    pub fn load(path: &Path) -> Result<Self, CredentialError> {
+    pub(crate) fn load(path: &Path) -> Result<Self, CredentialError> {
         let known = Arc::new(known(read(path)?, &[]));
         Ok(Self { path: path.to_owned(), known: RwLock::new(known) })
     }
 
     /// Their file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
@@ -75,13 +76,13 @@ impl Tokens {
     /// # Errors
     ///
     /// Those of [`Tokens::load`], of a file that exists; the tokens stay as they were.
-    pub fn reload(&self) -> Result<(), CredentialError> {
+    pub(crate) fn reload(&self) -> Result<(), CredentialError> {
         let is_missing = std::fs::metadata(&self.path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
         let entries = if is_missing { Vec::new() } else { read(&self.path)? };
         if entries.is_empty() {
             tracing::warn!(file = %self.path.display(), "no token is valid: the file is missing or empty");
         }
-        let mut current = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.known.write();
         let before = std::mem::take(&mut *current);
         *current = Arc::new(known(entries, &before));
         let is_kept = |old: &KnownToken| current.iter().any(|new| new.is_same(old));
@@ -90,14 +91,9 @@ impl Tokens {
     }
 
     /// Revokes the tokens that have expired, which ends their calls.
-    pub fn revoke_expired(&self, now: SystemTime) {
+    pub(crate) fn revoke_expired(&self, now: SystemTime) {
         let known = self.current();
         known.iter().filter(|token| token.has_expired(now)).for_each(|token| token.revoked.cancel());
-    }
-
-    /// The name and scopes of every token.
-    pub fn list(&self) -> Vec<ClientIdentity> {
-        self.current().iter().map(|token| token.identity.clone()).collect()
     }
 
     /// Whose token this is. Every hash is compared, each in constant time, so that the time says neither how close a guess
@@ -106,7 +102,7 @@ impl Tokens {
     /// # Errors
     ///
     /// [`BadToken`] says why it is refused.
-    pub fn find(&self, presented: &[u8], now: SystemTime) -> Result<Holder, BadToken> {
+    pub(crate) fn find(&self, presented: &[u8], now: SystemTime) -> Result<Holder, BadToken> {
         if presented.len() > TOKEN_BYTES_MAX {
             return Err(BadToken::Unknown);
         }
@@ -128,7 +124,7 @@ impl Tokens {
     }
 
     fn current(&self) -> Arc<Vec<KnownToken>> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known.read().clone()
     }
 }
 

@@ -18,16 +18,18 @@ use clap::{Args, Command, FromArgMatches as _};
 pub use self::jobs::JobsConfig;
 pub use self::model::{ConfiguredModel, EngineChoice, ModelsConfig};
 pub use self::report::{Setting, settings};
+pub use crate::assets::AssetSettings;
 use crate::auth::token_command;
 use crate::engine::scripted::Script;
-use crate::limits::Limits;
-use crate::log::LogConfig;
+pub use crate::limits::Limits;
+pub use crate::log::LogConfig;
 use crate::maintenance;
+pub use crate::retention::Retention;
 use crate::settings::{address, is_loopback, read, seconds};
-use crate::store::place::DataPlace;
-use crate::studio::config::StudioConfig;
-use crate::transport::TransportConfig;
+pub use crate::store::place::DataPlace;
+pub use crate::studio::config::{StudioConfig, StudioPlace};
 use crate::transport::credentials::Credentials;
+pub use crate::transport::{TlsFiles, TransportConfig};
 use layers::{Layers, only_checks};
 
 /// All that can be configured.
@@ -165,7 +167,7 @@ impl Loaded {
         // What is not valid is a problem already and was left out, so that the rest is checked together.
         let matches = command.clone().try_get_matches_from(layers.arguments())?;
         let settings = Settings::from_arg_matches(&matches)?;
-        problems.extend(settings.problems(is_encrypted));
+        problems.extend(settings.problems(is_encrypted, &environment));
         let config = settings.into_config(&layers, &environment);
         let only_checks = only_checks(&flags);
         if only_checks && problems.is_empty() {
@@ -212,19 +214,25 @@ impl Config {
 /// The program's command line.
 fn command() -> Command {
     let command = Settings::augment_args(Command::new("sakuga-server"));
-    layers::with_own_flags(command)
+    let command = layers::with_own_flags(command)
         .version(env!("CARGO_PKG_VERSION"))
         .about("Generates anime images from typed XML prompts, over gRPC.")
         .long_about(None::<&str>)
         .after_help(
-            "Every option can also be given as an environment variable or, under the same name without the dashes, in \
+            "Examples:\n  sakuga-server\n  sakuga-server --model /models/anime --device cuda:0 --data-dir /var/lib/sakuga\n  \
+             sakuga-server --listen 0.0.0.0:50051 --tls-cert server.pem --tls-key server.key --tokens tokens\n  \
+             sakuga-server --config sakuga-server.toml --check-config\n\n\
+             Every option can also be given as an environment variable or, under the same name without the dashes, in \
              the TOML file of --config. Flags win over the environment, and that over the file.\n\n\
              Exit status: 0 after a shutdown by signal, 1 if the server cannot start or fails, 64 if the configuration \
              is wrong.",
         )
         .args_conflicts_with_subcommands(true)
         .subcommand(token_command::command())
-        .subcommand(maintenance::command::command())
+        .subcommand(maintenance::command::command());
+    #[cfg(feature = "burn")]
+    let command = command.subcommand(crate::pull::command::command());
+    command
 }
 
 /// The files of TLS.
@@ -249,7 +257,7 @@ fn half_of_tls(layers: &Layers) -> Option<String> {
 
 impl Settings {
     /// What is wrong with a combination of settings that are each valid.
-    fn problems(&self, is_encrypted: bool) -> Vec<String> {
+    fn problems(&self, is_encrypted: bool, environment: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
         let mut problems = Vec::new();
         let ServerSettings { listen, insecure_listen, .. } = self.server;
         if !is_loopback(listen.ip()) && !insecure_listen && !is_encrypted {
@@ -270,7 +278,7 @@ impl Settings {
         let has_identities =
             self.transport.tokens.is_some() || self.transport.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
         problems.extend(self.studio.problem(is_encrypted, has_identities, insecure_listen));
-        problems.extend(self.engine.problem());
+        problems.extend(self.engine.problems(environment));
         problems
     }
 
@@ -278,7 +286,7 @@ impl Settings {
         let Self { server, engine, limits, jobs, studio, transport, log } = self;
         Config {
             listen: server.listen,
-            models: engine.into_models(limits.pixels_max),
+            models: engine.into_models(limits.pixels_max, environment),
             jobs: jobs.into_config(server.listen.port(), &|setting| layers.is_given(setting), environment),
             limits,
             studio,

@@ -9,11 +9,10 @@ use sakuga_model_core::{DeviceChoice, LoraChoice, Precision, WarmUp, limits};
 
 use crate::engine::scripted::Script;
 use crate::gpu;
-use crate::models::MemoryBudget;
+use crate::models::{MODEL_NAME_BYTES_MAX, MemoryBudget, has_name_letters};
+#[cfg(feature = "burn")]
+use crate::pull::{ModelsFolder, find};
 use crate::settings::{Bound, memory, number, read};
-
-/// Bytes of the name that a model is given.
-const MODEL_NAME_BYTES_MAX: usize = 64;
 
 /// The models, and what their weights may take.
 #[derive(Clone, Debug)]
@@ -86,13 +85,19 @@ pub(super) struct EngineSettings {
     /// capability 9.0 (H100, H200) and cuBLASLt 12.9 or newer, and the server says at its start what is missing.
     #[arg(long, value_name = "auto|bf16|f32|fp8", default_value = "auto", value_parser = precision)]
     precision: Bound<Precision>,
-    /// A model: a diffusers folder as published (model_index.json, transformer, text_encoder, clip_model, vae), or
-    /// `embedded`, the small one within this program. Requests choose it by NAME, by default the name that the model itself
-    /// has; a folder with `=` in its path is written with `./` or `/` first. Can be given several times, and the first is
-    /// the default; a list in the file, and in the environment separated like the folders of PATH. With `--engine scripted`
-    /// folders are not read.
-    #[arg(long = "model", value_name = "[NAME=]DIR|embedded", default_value = "embedded", value_parser = model)]
+    /// A model of the NewBie or Stable Diffusion XL family: the name of one that `sakuga-server models pull`
+    /// downloaded, a folder in the layout of diffusers (model_index.json and a folder for each network), a single
+    /// .safetensors file of Stable Diffusion XL, or `embedded`, the small model within this program. What exists as a
+    /// path is that path, and not a name. Requests choose it by NAME; the default is the name in the checkpoint. Write
+    /// `./` or `/` in front of a path that contains `=`. Can be given several times, and the first is the default; a
+    /// list in the file, and in the environment separated like the folders of PATH. With `--engine scripted`
+    /// checkpoints are not read.
+    #[arg(long = "model", value_name = "[NAME=]MODEL|PATH|embedded", default_value = "embedded", value_parser = model)]
     models: Vec<NamedCheckpoint>,
+    /// The folder in which the names of pulled models are looked up, and to which `sakuga-server models pull` writes. By
+    /// default $XDG_DATA_HOME/sakuga/models, or ~/.local/share/sakuga/models.
+    #[arg(long = "models", value_name = "FOLDER")]
+    models_folder: Option<PathBuf>,
     /// Device memory that the weights of all models may take together, such as 24GiB. If a job needs a model that has no
     /// room, the models that have not been used for the longest time are evicted to host memory or, if that is full,
     /// dropped, to be read from their files again. Only weights count: leave room for what jobs need. At the start models are
@@ -105,8 +110,8 @@ pub(super) struct EngineSettings {
     #[arg(long, value_name = "SIZE", value_parser = memory)]
     host_memory_budget: Option<u64>,
     /// An adapter to merge into the first model for all requests: a .safetensors file or a PEFT folder, with a factor on its
-    /// effect (1 is as trained). Adapters that each request chooses are in the folder --adapters. Can be given several times; a list in the file, and in the environment separated like the
-    /// folders of PATH.
+    /// effect (1 is as trained). Adapters that each request chooses are in the folder --adapters. Can be given
+    /// several times; a list in the file, and in the environment separated like the folders of PATH.
     #[arg(long = "lora", value_name = "PATH[=SCALE]", value_parser = lora)]
     loras: Vec<LoraChoice>,
     /// A folder of adapters that requests may use by their names: .safetensors files (LoRA, LoHa, LoKr, DoRA) and PEFT folders.
@@ -143,12 +148,8 @@ struct NamedCheckpoint {
 
 /// Reads `NAME=PATH` or `PATH`. What stands before the first `=` is a name if it has only letters, digits, `.`, `_` and `-`.
 fn model(text: &str) -> Result<NamedCheckpoint, String> {
-    let is_name = |name: &str| {
-        let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-        name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.chars().all(is_allowed)
-    };
     let (name, path) = match text.split_once('=') {
-        Some((name, path)) if is_name(name) => (Some(name), path),
+        Some((name, path)) if has_name_letters(name) => (Some(name), path),
         _ => (None, text),
     };
     if path.is_empty() || name.is_some_and(|name| name.len() > MODEL_NAME_BYTES_MAX) {
@@ -207,17 +208,41 @@ fn warm_up(text: &str) -> Result<WarmUp, String> {
 }
 
 impl EngineSettings {
-    /// An engine that this program was built without.
-    pub(super) fn problem(&self) -> Option<String> {
-        let is_missing = self.engine == EngineKind::Burn && !cfg!(feature = "burn");
-        is_missing.then(|| "this program was built without the engine `burn`; use `--engine scripted`".to_owned())
+    /// An engine that this program was built without, or models that are not there. `environment` says where the user's folders
+    /// are.
+    #[cfg(feature = "burn")]
+    pub(super) fn problems(&self, environment: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+        if self.engine == EngineKind::Scripted {
+            return Vec::new();
+        }
+        self.models.iter().filter_map(|model| self.checkpoint(&model.path, environment).err()).collect()
     }
 
-    /// `pixels_max` bounds the sizes of the warm-up.
-    pub(super) fn into_models(self, pixels_max: u64) -> ModelsConfig {
+    /// An engine that this program was built without.
+    #[cfg(not(feature = "burn"))]
+    pub(super) fn problems(&self, _: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
+        let text = "this program was built without the engine `burn`; use `--engine scripted`";
+        if self.engine == EngineKind::Burn { vec![text.to_owned()] } else { Vec::new() }
+    }
+
+    /// The folder or file of a model, which may be named.
+    #[cfg(feature = "burn")]
+    fn checkpoint(&self, path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, String> {
+        find::checkpoint(path, ModelsFolder::chosen(self.models_folder.as_deref(), environment).as_ref())
+    }
+
+    #[cfg(not(feature = "burn"))]
+    fn checkpoint(&self, path: &Path, _: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, String> {
+        Ok(path.to_owned())
+    }
+
+    /// `pixels_max` bounds the sizes of the warm-up, and `environment` says where the user's folders are.
+    pub(super) fn into_models(self, pixels_max: u64, environment: &dyn Fn(&str) -> Option<String>) -> ModelsConfig {
+        // A model that is not there is a problem already.
+        let checkpoint = |path: &PathBuf| self.checkpoint(path, environment).unwrap_or_else(|_| path.clone());
         let configured = |(place, model): (usize, &NamedCheckpoint)| ConfiguredModel {
             name: model.name.clone(),
-            engine: self.choice(&model.path, place == 0, pixels_max),
+            engine: self.choice(&checkpoint(&model.path), place == 0, pixels_max),
         };
         let models = self.models.iter().enumerate().map(configured).collect();
         let (device_budget, host_budget) = (self.memory_budget, self.host_memory_budget);

@@ -38,7 +38,7 @@ fn the_defaults_are_valid_and_local() {
     assert_eq!(config.jobs.place, DataPlace::Memory, "no home is known here");
     let kept = load(&["--data-dir", "/jobs", "--keep-jobs", "3"], &[]).expect("valid").jobs;
     assert_eq!(kept.place, DataPlace::Folder("/jobs".into()));
-    assert_eq!(kept.retention, crate::retention::Retention { count: 3, ..Default::default() });
+    assert_eq!(kept.retention, Retention { count: 3, ..Default::default() });
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn models_can_be_given_several_times_and_the_first_is_the_default() {
     let config = load(&flags, &[("SAKUGA_HOST_MEMORY_BUDGET", "1GiB")]).expect("valid");
     assert_eq!(names(&config), [Some("a".into()), None]);
     assert_eq!((config.models.device_budget, config.models.host_budget), (Some(24 << 30), Some(1 << 30)));
-    for written in ["model = \"a=x\"\n", "model = [\"a=x\"]\n"] {
+    for written in ["model = \"a=./x\"\n", "model = [\"a=./x\"]\n"] {
         let (_file, path) = file(written);
         assert_eq!(names(&load(&["--config", &path], &[]).expect("valid")), [Some("a".into())], "{written}");
     }
@@ -188,7 +188,7 @@ fn models_can_be_given_several_times_and_the_first_is_the_default() {
 #[cfg(feature = "burn")]
 #[test]
 fn adapters_change_the_first_model_only() {
-    let flags = ["--engine", "burn", "--model", "a=x", "--model", "b=y", "--lora", "style=0.5"];
+    let flags = ["--engine", "burn", "--model", "a=./x", "--model", "b=./y", "--lora", "style=0.5"];
     let config = load(&flags, &[]).expect("valid");
     let adapters = config.models.models.iter().map(|model| match &model.engine {
         EngineChoice::Burn(options) => options.loras.len(),

@@ -7,15 +7,17 @@ use sakuga_model_core::{Rgb8, Stage, Timings};
 
 use super::sink::ArtifactSink;
 use crate::error::ServerError;
+use crate::estimate::JobMeasurements;
 use crate::event::{CancelReason, EventBody, FinishedImage, JobTimings};
-use crate::job::Job;
+use crate::job::{Job, JobRequest};
 use crate::limits::Limits;
 use crate::picture::{self, EncodeError};
 
+/// Learns how long the pictures of a job took to become files, and returns what was measured of it.
+pub(crate) type OnEncoded = Box<dyn FnOnce(&JobRequest, Duration) -> JobMeasurements + Send>;
+
 /// A job whose pictures are drawn.
-#[derive(Debug)]
-pub struct FinishTask {
-    /// The job.
+pub(crate) struct FinishTask {
     pub job: Job,
     /// Its pictures, as [`GenerationSpec::drawn`](sakuga_model_core::GenerationSpec::drawn) names them.
     pub images: Vec<Rgb8>,
@@ -27,11 +29,13 @@ pub struct FinishTask {
     pub load_model: Option<Duration>,
     /// Steps that were done.
     pub steps_done: u32,
+    /// Called when the pictures are files.
+    pub on_encoded: OnEncoded,
 }
 
 impl FinishTask {
     pub(super) fn run(self, sink: &ArtifactSink) {
-        let FinishTask { job, images, timings, queued, load_model, steps_done } = self;
+        let FinishTask { job, images, timings, queued, load_model, steps_done, on_encoded } = self;
         let span = tracing::info_span!("job", job_id = %job.handle.id, request_id = %job.request.request_id);
         let _entered = span.enter();
         let pass = job.request.spec.passes().count() as u32;
@@ -64,6 +68,8 @@ impl FinishTask {
         }
         // All pieces are stored before the first is announced.
         drawn.iter().zip(&finished).for_each(|(index, image)| announce(&job, *index, image.size));
+        let encode_image = begun.elapsed();
+        let measured = Box::new(on_encoded(&job.request, encode_image));
         let timings = JobTimings {
             queued,
             load_model,
@@ -71,11 +77,11 @@ impl FinishTask {
             denoise: timings.denoise(),
             vae_encode: Some(timings.vae_encode).filter(|time| !time.is_zero()),
             decode: timings.decode,
-            encode_image: begun.elapsed(),
+            encode_image,
             total: job.accepted.elapsed(),
         };
         tracing::info!(images = finished.len(), total_ms = timings.total.as_millis() as u64, "completed");
-        job.events.publish(EventBody::Completed { images: finished, timings });
+        job.events.publish(EventBody::Completed { images: finished, timings, measured });
     }
 }
 

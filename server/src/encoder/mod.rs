@@ -8,6 +8,6 @@ mod preview;
 mod sink;
 mod thread;
 
-pub use finish::FinishTask;
-pub use preview::PreviewTask;
-pub use thread::{Encoder, FINISHED_MAX};
+pub(crate) use finish::{FinishTask, OnEncoded};
+pub(crate) use preview::PreviewTask;
+pub(crate) use thread::Encoder;

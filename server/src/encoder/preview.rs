@@ -11,8 +11,7 @@ use crate::preview::{self, PreviewPolicy};
 
 /// A picture to be previewed.
 #[derive(Debug)]
-pub struct PreviewTask {
-    /// Its job.
+pub(crate) struct PreviewTask {
     pub handle: JobHandle,
     /// Where the preview is published.
     pub events: Arc<Journal>,

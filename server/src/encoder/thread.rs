@@ -16,10 +16,10 @@ use crate::retention::RetentionGate;
 use crate::store::{ArtifactStore, StoreFault};
 
 /// Finished jobs that may wait: one in work and one waiting keep the thread busy.
-pub const FINISHED_MAX: usize = 2;
+pub(crate) const FINISHED_MAX: usize = 2;
 
 /// The thread. Dropping it cancels the jobs that wait.
-pub struct Encoder {
+pub(crate) struct Encoder {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -50,7 +50,7 @@ impl Encoder {
     /// # Errors
     ///
     /// The system's error if there can be no thread.
-    pub fn start(
+    pub(crate) fn start(
         artifacts: Arc<dyn ArtifactStore>,
         gate: Arc<RetentionGate>,
         fault: StoreFault,
@@ -75,7 +75,7 @@ impl Encoder {
     }
 
     /// Adds a preview. It replaces one of the same picture that still waits.
-    pub fn preview(&self, task: PreviewTask) {
+    pub(crate) fn preview(&self, task: PreviewTask) {
         let mut waiting = self.shared.waiting.lock();
         let older = waiting.tasks.iter_mut().find_map(|waiting| match waiting {
             Task::Preview(older) if older.is_replaced_by(&task) => Some(older),
@@ -90,7 +90,7 @@ impl Encoder {
     }
 
     /// Adds a finished job. Blocks while [`FINISHED_MAX`] finished jobs wait.
-    pub fn finish(&self, task: FinishTask) {
+    pub(crate) fn finish(&self, task: FinishTask) {
         let mut waiting = self.shared.waiting.lock();
         while waiting.finished() >= FINISHED_MAX && !waiting.is_closing {
             self.shared.taken.wait(&mut waiting);

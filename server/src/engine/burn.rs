@@ -1,4 +1,7 @@
-//! Opens the model, and states its errors in terms of this program's options. No other file names the model crate.
+//! Opens the model, and states its errors in terms of this program's options. No file outside of this module names the model
+//! crate.
+
+pub(crate) mod files;
 
 use std::io::ErrorKind;
 use std::path::{Component, Path};
@@ -9,7 +12,7 @@ use sakuga_model::open::{ModelFiles, OpenError};
 use sakuga_model_core::{EngineError, ModelDescription, ModelOptions, ModelSource, OpenModel, OpenOptions};
 
 /// The model of these options.
-pub fn source(options: ModelOptions) -> Arc<dyn ModelSource> {
+pub(crate) fn source(options: ModelOptions) -> Arc<dyn ModelSource> {
     Arc::new(Source(ModelFiles::new(options)))
 }
 
@@ -68,8 +71,8 @@ fn no_model(path: &Path) -> String {
         && path.parent().is_some_and(|owner| !owner.exists());
     match is_hub_name {
         true => format!(
-            "there is no folder `{shown}` here; if this is a model's name on a hub, download the model first, for nothing is \
-             downloaded here, and give its folder to --model"
+            "there is no folder `{shown}` here; if this is a model's name on a hub, pull it first, with `sakuga-server models \
+             pull hf:{shown}`, and give --model the name that it then has"
         ),
         false => format!("there is no folder or file `{shown}`; give --model the folder of a model"),
     }
@@ -108,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_on_a_hub_is_to_be_downloaded() {
+    fn a_name_on_a_hub_is_to_be_pulled() {
         let open = |model: &str| {
             let options =
                 ModelOptions { device: DeviceChoice::Cpu, model: Some(model.into()), ..ModelOptions::default() };
@@ -118,8 +121,11 @@ mod tests {
             }
         };
         let error = open("Some-Owner/some-model-1");
-        assert!(error.contains("`Some-Owner/some-model-1`") && error.contains("download the model first"), "{error}");
+        assert!(
+            error.contains("`Some-Owner/some-model-1`") && error.contains("models pull hf:Some-Owner/some-model-1"),
+            "{error}"
+        );
         let error = open("./no-such-folder");
-        assert!(error.contains("give --model the folder") && !error.contains("download"), "{error}");
+        assert!(error.contains("give --model the folder") && !error.contains("models pull"), "{error}");
     }
 }

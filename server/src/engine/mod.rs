@@ -4,5 +4,5 @@
 //! the real model and is the only file that names the model crate.
 
 #[cfg(feature = "burn")]
-pub mod burn;
+pub(crate) mod burn;
 pub mod scripted;

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use sakuga_model_core::{
     AdapterChoice, EncoderInfo, EngineError, EngineInfo, GenerationSpec, Guidance, ImageModel, MemoryNeed,
-    MemoryShortage, ModelDescription, ModelInfo, ModelSource, NoiseSchedule, Observer, OpenModel, OpenOptions, Outcome,
-    Pass, PreviewMethod, Progress, PromptText, Rgb8, Sampling, SecondPass, SizeLimits, Solver, Stage, StepDone,
-    StepReport, Timings, TokenCount, TokenCounter, Upscaler,
+    MemoryShortage, ModelDescription, ModelInfo, ModelSource, ModelVocabulary, NoiseSchedule, Observer, OpenModel,
+    OpenOptions, Outcome, Pass, PreviewMethod, Progress, PromptText, Rgb8, Sampling, SecondPass, SizeLimits, Solver,
+    Stage, StepDone, StepReport, Timings, TokenCount, TokenCounter, Upscaler,
 };
 
 mod adapters;
@@ -47,6 +47,8 @@ pub struct Script {
     pub failing_openings: Vec<u64>,
     /// What goes wrong.
     pub faults: Vec<ScriptedFault>,
+    /// What it was trained with.
+    pub vocabulary: Option<Arc<ModelVocabulary>>,
 }
 
 impl Default for Script {
@@ -60,6 +62,7 @@ impl Default for Script {
             load_ms: 0,
             failing_openings: Vec::new(),
             faults: Vec::new(),
+            vocabulary: None,
         }
     }
 }
@@ -181,6 +184,7 @@ fn info(script: &Script) -> EngineInfo {
             schedules: &NoiseSchedule::ALL,
             has_shift: true,
             sampling: SAMPLING,
+            vocabulary: script.vocabulary.clone(),
         },
     }
 }

@@ -10,7 +10,7 @@ const PERIOD: Duration = Duration::from_secs(5);
 
 /// Energy since the counter's own beginning, in joules.
 #[derive(Debug, Default)]
-pub struct EnergyMeter {
+pub(crate) struct EnergyMeter {
     read_at: Option<Instant>,
     last: Option<Last>,
 }
@@ -25,7 +25,12 @@ struct Last {
 impl EnergyMeter {
     /// The energy now: that of the counter where it is time to `read` it, else the last with what the power came to since.
     /// It never falls. Nothing if the counter cannot be read.
-    pub fn sample(&mut self, now: Instant, watts: Option<f64>, read: impl FnOnce() -> Option<f64>) -> Option<f64> {
+    pub(crate) fn sample(
+        &mut self,
+        now: Instant,
+        watts: Option<f64>,
+        read: impl FnOnce() -> Option<f64>,
+    ) -> Option<f64> {
         let elapsed = |since: Instant| now.saturating_duration_since(since);
         let reckoned = self.last.map(|last| {
             let mean = match (last.watts, watts) {

@@ -15,7 +15,7 @@ pub(super) fn memory_bytes() -> Option<u64> {
 }
 
 /// Asks the operating system.
-pub struct HostProbe {
+pub(crate) struct HostProbe {
     /// `None` on a system that sysinfo does not know.
     system: Option<System>,
     process: Option<Pid>,
@@ -24,7 +24,7 @@ pub struct HostProbe {
 
 impl HostProbe {
     /// A probe of this host. Its first load is the average since now.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let kinds = RefreshKind::nothing()
             .with_cpu(CpuRefreshKind::nothing().with_usage())
             .with_memory(MemoryRefreshKind::nothing().with_ram());

@@ -8,12 +8,14 @@ mod host;
 mod nvml;
 mod pcie;
 mod sampler;
+#[cfg(test)]
+mod sampling_cost;
 
-pub use sampler::{Devices, Sampler, Subscription};
+pub(crate) use sampler::{Sampler, Subscription};
 
 /// One sample. What the source does not report is `None`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DeviceSample {
+pub(crate) struct DeviceSample {
     /// When it was taken.
     pub time: SystemTime,
     /// Where it comes from.
@@ -28,15 +30,12 @@ pub struct DeviceSample {
     pub memory_utilization_percent: Option<f32>,
     /// Bytes in use.
     pub memory_used_bytes: Option<u64>,
-    /// Bytes in all.
     pub memory_total_bytes: Option<u64>,
     /// Bytes that this process holds.
     pub process_memory_bytes: Option<u64>,
     /// Clock of the multiprocessors, in MHz.
     pub sm_clock_mhz: Option<u32>,
-    /// Clock of the memory, in MHz.
     pub memory_clock_mhz: Option<u32>,
-    /// Power, in watts.
     pub power_watts: Option<f32>,
     /// Temperature, in degrees Celsius.
     pub temperature_celsius: Option<f32>,
@@ -52,8 +51,7 @@ pub struct DeviceSample {
 
 /// The current rates of a device over PCIe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PcieRate {
-    /// Received, in bytes a second.
+pub(crate) struct PcieRate {
     pub receive_bytes_per_second: u64,
     /// Sent, in bytes a second.
     pub send_bytes_per_second: u64,
@@ -61,12 +59,10 @@ pub struct PcieRate {
 
 /// The device's memory that one process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProcessMemory {
-    /// The process.
+pub(crate) struct ProcessMemory {
     pub pid: u32,
     /// Bytes that it holds.
     pub bytes: u64,
-    /// Whether it is this server.
     pub is_server: bool,
 }
 
@@ -96,7 +92,7 @@ impl Default for DeviceSample {
 
 /// Where a sample comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatsSource {
+pub(crate) enum StatsSource {
     /// NVIDIA's management library.
     Nvml,
     /// The operating system.
@@ -104,7 +100,7 @@ pub enum StatsSource {
 }
 
 /// Takes samples.
-pub trait Probe: Send {
+pub(crate) trait Probe: Send {
     /// A sample of the engine's device, now.
     fn sample(&mut self) -> DeviceSample;
 
@@ -115,7 +111,7 @@ pub trait Probe: Send {
 }
 
 /// The probe for an engine's device: NVML for `cuda:N` if the library is installed, else the host.
-pub fn probe(device: &str) -> Box<dyn Probe> {
+pub(crate) fn probe(device: &str) -> Box<dyn Probe> {
     let index = device.strip_prefix("cuda:").and_then(|rest| rest.split_whitespace().next()?.parse().ok());
     if let Some(index) = index {
         match nvml::NvmlProbe::open(index) {
@@ -127,12 +123,12 @@ pub fn probe(device: &str) -> Box<dyn Probe> {
 }
 
 /// Bytes of the host's memory, if known.
-pub fn host_memory_bytes() -> Option<u64> {
+pub(crate) fn host_memory_bytes() -> Option<u64> {
     host::memory_bytes()
 }
 
 /// The device with its make, if a sample has it: `cuda:0 NVIDIA H100 80GB HBM3`.
-pub fn full_name(device: &str, sample: &DeviceSample) -> String {
+pub(crate) fn full_name(device: &str, sample: &DeviceSample) -> String {
     match sample.source {
         StatsSource::Nvml => format!("{device} {}", sample.name),
         StatsSource::Host => device.to_owned(),

@@ -14,7 +14,7 @@ use super::pcie::PcieMeter;
 use super::{DeviceSample, Probe, ProcessMemory, StatsSource};
 
 /// Asks NVML about the engine's GPU, and about the machine's others.
-pub struct NvmlProbe {
+pub(crate) struct NvmlProbe {
     nvml: Arc<Nvml>,
     pcie: Option<PcieMeter>,
     own: Board,
@@ -47,7 +47,7 @@ impl NvmlProbe {
     /// # Errors
     ///
     /// NVML's own if there is no driver or no such GPU.
-    pub fn open(cuda_index: u32) -> Result<Self, NvmlError> {
+    pub(crate) fn open(cuda_index: u32) -> Result<Self, NvmlError> {
         let nvml = Arc::new(Nvml::init()?);
         let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
         let device = match physical(visible.as_deref(), cuda_index) {

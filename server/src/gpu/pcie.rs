@@ -2,16 +2,16 @@
 //! and only while there is a subscriber.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nvml_wrapper::Nvml;
 use nvml_wrapper::enum_wrappers::device::PcieUtilCounter;
+use parking_lot::Mutex;
 
 use super::PcieRate;
-use crate::sync::lock;
 
 /// Least time between two measurements of a device.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ impl PcieMeter {
         thread::Builder::new().name("sakuga-pcie".into()).spawn(move || {
             while let Ok(uuid) = asked.recv() {
                 let rate = measure(&uuid).map(|rate| (Instant::now(), rate));
-                lock(&known).entry(uuid).or_default().rate = rate;
+                known.lock().entry(uuid).or_default().rate = rate;
             }
         })?;
         Ok(Self { wanted, devices })
@@ -55,7 +55,7 @@ impl PcieMeter {
     /// The latest measured rate of the device, if there is one. Requests the next measurement without waiting for it.
     pub(super) fn rate(&self, uuid: &str) -> Option<PcieRate> {
         let now = Instant::now();
-        let mut devices = lock(&self.devices);
+        let mut devices = self.devices.lock();
         let device = devices.entry(uuid.to_owned()).or_default();
         if device.asked.is_none_or(|asked| now.duration_since(asked) >= PERIOD) {
             device.asked = Some(now);

@@ -9,8 +9,7 @@ use crate::job_id::JobId;
 
 /// Identifies a job and cancels it. Clones refer to the same job.
 #[derive(Clone, Debug)]
-pub struct JobHandle {
-    /// The job.
+pub(crate) struct JobHandle {
     pub id: JobId,
     cancellation: Arc<Cancellation>,
 }
@@ -24,12 +23,12 @@ struct Cancellation {
 
 impl JobHandle {
     /// The handle of a new job, which is cancelled once `deadline` has passed.
-    pub fn new(id: JobId, deadline: Option<Instant>) -> Self {
+    pub(crate) fn new(id: JobId, deadline: Option<Instant>) -> Self {
         Self { id, cancellation: Arc::new(Cancellation { reason: AtomicU8::new(0), deadline }) }
     }
 
     /// When the job is cancelled if it has not ended.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.cancellation.deadline
     }
 
@@ -39,7 +38,7 @@ impl JobHandle {
     }
 
     /// Why the job is cancelled: a call to `JobHandle::cancel`, or its deadline has passed. `None`: it is not.
-    pub fn cancel_reason(&self) -> Option<CancelReason> {
+    pub(crate) fn cancel_reason(&self) -> Option<CancelReason> {
         if self.cancellation.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             self.cancel(CancelReason::Deadline);
         }

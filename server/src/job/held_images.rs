@@ -12,11 +12,11 @@ use crate::limits::Limits;
 const UNIT_BYTES: usize = 1024;
 
 /// Room for images, given back when the last holder is dropped.
-pub type HeldRoom = Arc<OwnedSemaphorePermit>;
+pub(crate) type HeldRoom = Arc<OwnedSemaphorePermit>;
 
 /// The room for the images of all jobs that have not ended.
 #[derive(Debug)]
-pub struct HeldImages(Arc<Semaphore>);
+pub(crate) struct HeldImages(Arc<Semaphore>);
 
 impl Default for HeldImages {
     fn default() -> Self {
@@ -34,7 +34,7 @@ impl HeldImages {
     /// # Errors
     ///
     /// [`ServerError::ImagesFull`] if there is not enough.
-    pub fn hold(&self, spec: &GenerationSpec) -> Result<Option<HeldRoom>, ServerError> {
+    pub(crate) fn hold(&self, spec: &GenerationSpec) -> Result<Option<HeldRoom>, ServerError> {
         let Some(init) = &spec.init else { return Ok(None) };
         let units = u32::try_from(init.bytes().div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
         let room = self.0.clone().try_acquire_many_owned(units);

@@ -16,7 +16,7 @@ use crate::journal::Journal;
 
 /// A job that waits or runs. It counts as live until it is dropped; dropping it without a terminal event ends it as failed.
 #[derive(Debug)]
-pub struct Job {
+pub(crate) struct Job {
     /// Identifies and cancels it.
     pub handle: JobHandle,
     /// What it asks for.
@@ -30,14 +30,14 @@ pub struct Job {
 
 impl Job {
     /// A job that counts as live from now on.
-    pub fn new(handle: JobHandle, request: JobRequest, events: Arc<Journal>, live: &Arc<LiveJobs>) -> Self {
+    pub(crate) fn new(handle: JobHandle, request: JobRequest, events: Arc<Journal>, live: &Arc<LiveJobs>) -> Self {
         live.insert(&handle, &request.client);
         Self { handle, request, events, accepted: Instant::now(), live: live.clone() }
     }
 
     /// Ends the job as cancelled after `at_step` steps. A kept job does not end at a shutdown: its journal is sealed, and
     /// it waits again after the next start.
-    pub fn cancelled(&self, at_step: u32, reason: CancelReason) {
+    pub(crate) fn cancelled(&self, at_step: u32, reason: CancelReason) {
         if self.request.is_kept && reason == CancelReason::Shutdown {
             return self.events.seal();
         }
@@ -57,7 +57,7 @@ impl Drop for Job {
 
 /// The jobs without a terminal event, and their number.
 #[derive(Debug)]
-pub struct LiveJobs {
+pub(crate) struct LiveJobs {
     /// Handle and client of each.
     jobs: Mutex<HashMap<JobId, (JobHandle, Arc<str>)>>,
     count: watch::Sender<usize>,
@@ -71,17 +71,16 @@ impl Default for LiveJobs {
 
 impl LiveJobs {
     /// The number of live jobs, now and whenever it changes.
-    pub fn count(&self) -> watch::Receiver<usize> {
+    pub(crate) fn count(&self) -> watch::Receiver<usize> {
         self.count.subscribe()
     }
 
-    /// The handles of all live jobs.
-    pub fn handles(&self) -> Vec<JobHandle> {
+    pub(crate) fn handles(&self) -> Vec<JobHandle> {
         self.jobs.lock().values().map(|(handle, _)| handle.clone()).collect()
     }
 
     /// The number of a client's live jobs.
-    pub fn of_client(&self, client: &str) -> usize {
+    pub(crate) fn of_client(&self, client: &str) -> usize {
         self.jobs.lock().values().filter(|(_, owner)| **owner == *client).count()
     }
 

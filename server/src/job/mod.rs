@@ -5,7 +5,7 @@ mod held_images;
 mod live;
 mod request;
 
-pub use handle::JobHandle;
-pub use held_images::{HeldImages, HeldRoom};
-pub use live::{Job, LiveJobs};
-pub use request::{JobRequest, Priority};
+pub(crate) use handle::JobHandle;
+pub(crate) use held_images::HeldImages;
+pub(crate) use live::{Job, LiveJobs};
+pub(crate) use request::{JobRequest, Priority};

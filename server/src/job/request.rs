@@ -6,13 +6,14 @@ use std::time::Duration;
 use sakuga_model_core::GenerationSpec;
 
 use super::held_images::HeldRoom;
+use crate::estimate::JobWork;
 use crate::models::ModelId;
 use crate::picture::TextChunk;
 use crate::preview::PreviewPolicy;
 
 /// What a checked request asks of the engine, the scheduler and the encoder.
 #[derive(Clone, Debug)]
-pub struct JobRequest {
+pub(crate) struct JobRequest {
     /// The caller's name for the request.
     pub request_id: String,
     /// The client, for shares of the device and limits per client.
@@ -25,7 +26,10 @@ pub struct JobRequest {
     pub is_kept: bool,
     /// What the engine draws.
     pub spec: GenerationSpec,
-    /// The room that the images of `spec` take.
+    /// How much there is to do in each of its parts.
+    pub work: JobWork,
+    /// The room that the images of `spec` take; it is free again when the request is dropped.
+    #[allow(dead_code, reason = "kept for its Drop")]
     pub held_images: Option<HeldRoom>,
     /// Which previews are sent.
     pub preview: PreviewPolicy,
@@ -37,7 +41,7 @@ pub struct JobRequest {
 
 /// A job's share of the device while other jobs wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Priority {
+pub(crate) enum Priority {
     /// A quarter of a normal job's.
     Low,
     /// One share.

@@ -21,7 +21,7 @@ use crate::store::{ArtifactStore, StoreError};
 
 /// The pictures of a job that a stream has compared with their SHA-256.
 #[derive(Default)]
-pub struct CheckedPictures {
+pub(crate) struct CheckedPictures {
     /// Size and SHA-256 of each picture by its index; empty while the job has not completed.
     expected: BTreeMap<u32, (u64, String)>,
     checked: BTreeSet<u32>,
@@ -29,7 +29,7 @@ pub struct CheckedPictures {
 
 impl CheckedPictures {
     /// None of the job's pictures is checked yet.
-    pub fn of(job: &generation::Job) -> Self {
+    pub(crate) fn of(job: &generation::Job) -> Self {
         let of_image = |(position, image): (usize, &generation::ImageInfo)| {
             (image.index_at(position), (image.size, image.sha256.clone()))
         };
@@ -43,7 +43,7 @@ impl CheckedPictures {
 /// # Errors
 ///
 /// [`StoreError::Damaged`] if it is not what was written, or cannot be read as a whole.
-pub async fn check_picture(
+pub(crate) async fn check_picture(
     artifacts: &dyn ArtifactStore,
     job: &str,
     image_index: u32,
@@ -56,10 +56,21 @@ pub async fn check_picture(
         hash.update(artifacts.get(job, image_index, offset..end).await?);
         offset = end;
     }
-    if hex(&hash.finalize()) == sha256 {
-        return Ok(());
+    compare(image_index, &hex(&hash.finalize()), sha256)
+}
+
+/// Compares the SHA-256 of a picture's file with that of what was written.
+///
+/// # Errors
+///
+/// [`StoreError::Damaged`] if they differ.
+pub(super) fn compare(image_index: u32, found: &str, sha256: &str) -> Result<(), StoreError> {
+    match found == sha256 {
+        true => Ok(()),
+        false => Err(StoreError::Damaged(format!(
+            "picture {image_index} is not what was written: its SHA-256 is not {sha256}"
+        ))),
     }
-    Err(StoreError::Damaged(format!("picture {image_index} is not what was written: its SHA-256 is not {sha256}")))
 }
 
 impl Jobs {
@@ -69,7 +80,19 @@ impl Jobs {
     ///
     /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`], [`ServerError::NoPicture`], or [`ServerError::Store`], also
     /// for a file that is missing or not what was written.
-    pub async fn picture(
+    pub(crate) async fn picture(
+        &self,
+        caller: &Caller,
+        job_id: &str,
+        image_index: u32,
+    ) -> Result<(JobId, generation::ImageInfo), ServerError> {
+        let (id, image) = self.described(caller, job_id, image_index).await?;
+        self.check_picture(&id, image_index, (image.size, &image.sha256)).await?;
+        Ok((id, image))
+    }
+
+    /// The description of a picture of a job, without a look at its file.
+    pub(super) async fn described(
         &self,
         caller: &Caller,
         job_id: &str,
@@ -85,7 +108,6 @@ impl Jobs {
         let mut images = record.into_job().images.into_iter().enumerate();
         let found = images.find(|(position, image)| image.index_at(*position) == image_index);
         let (_, image) = found.ok_or_else(missing)?;
-        self.check_picture(&id, image_index, (image.size, &image.sha256)).await?;
         Ok((id, image))
     }
 
@@ -99,7 +121,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError::Store`].
-    pub async fn piece(&self, id: &JobId, image_index: u32, range: Range<u64>) -> Result<Bytes, ServerError> {
+    pub(crate) async fn piece(&self, id: &JobId, image_index: u32, range: Range<u64>) -> Result<Bytes, ServerError> {
         let piece = self.dependencies.artifacts.get(id.as_str(), image_index, range).await;
         Ok(piece.map_err(|error| error.of_job(id.as_str()))?)
     }
@@ -110,7 +132,12 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError::Store`], also if the job was deleted meanwhile.
-    pub async fn event(&self, id: &JobId, entry: Entry, pictures: &mut CheckedPictures) -> Result<Bytes, ServerError> {
+    pub(crate) async fn event(
+        &self,
+        id: &JobId,
+        entry: Entry,
+        pictures: &mut CheckedPictures,
+    ) -> Result<Bytes, ServerError> {
         let Some(piece) = entry.piece else { return Ok(entry.message) };
         let expected = pictures.expected.get(&piece.image_index);
         if let Some((size, sha256)) = expected

@@ -6,7 +6,7 @@ use crate::assets::AssetOwner;
 
 /// On whose behalf a call acts on jobs.
 #[derive(Clone, Debug)]
-pub struct Caller {
+pub(crate) struct Caller {
     /// The client's name, for limits and shares of the device.
     pub client: Arc<str>,
     /// The name of the call's credential, which owns the jobs that the call creates. Empty if the server asks for none.
@@ -24,7 +24,7 @@ impl Caller {
     }
 
     /// Whose assets the call may use: the owner's alone, also for a call that acts on every job.
-    pub fn asset_owner(&self) -> AssetOwner {
+    pub(crate) fn asset_owner(&self) -> AssetOwner {
         AssetOwner { name: self.owner.clone(), former: self.former_owner.clone() }
     }
 

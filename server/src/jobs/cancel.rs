@@ -15,7 +15,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`] or [`ServerError::Store`].
-    pub async fn cancel(&self, caller: &Caller, job_id: &str) -> Result<generation::Job, ServerError> {
+    pub(crate) async fn cancel(&self, caller: &Caller, job_id: &str) -> Result<generation::Job, ServerError> {
         let (id, record) = self.accessible(caller, job_id).await?;
         if record.is_ended() {
             return Ok(self.with_progress(record.into_job()));
@@ -27,7 +27,6 @@ impl Jobs {
         Ok(self.with_progress(self.record(&id).await?.into_job()))
     }
 
-    /// Cancels a live job.
     pub(super) fn cancel_live(&self, id: &JobId, reason: CancelReason) {
         let handle = self.live.lock().get(id).map(|live| live.handle.clone());
         if let Some(handle) = handle {
@@ -40,7 +39,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`], [`ServerError::NotEnded`] or [`ServerError::Store`].
-    pub async fn delete(&self, caller: &Caller, job_id: &str) -> Result<(), ServerError> {
+    pub(crate) async fn delete(&self, caller: &Caller, job_id: &str) -> Result<(), ServerError> {
         let (id, record) = self.accessible(caller, job_id).await?;
         if !record.is_ended() {
             return Err(ServerError::NotEnded(id.to_string()));

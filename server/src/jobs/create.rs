@@ -25,7 +25,7 @@ use crate::event::{CancelReason, EventBody};
 use crate::job::{Job, JobHandle, JobRequest};
 use crate::job_id::JobId;
 use crate::journal::{Journal, Reader};
-use crate::scheduler::{QueuePosition, Reservation};
+use crate::scheduler::{Forecasted, QueuePosition, Reservation};
 use crate::store::Write;
 use crate::trace::{ObservedEncoder, TraceParent};
 
@@ -34,7 +34,7 @@ const FIRST_READER: Duration = Duration::from_secs(10);
 
 /// A call that asks for a job.
 #[derive(Clone, Debug)]
-pub struct Call {
+pub(crate) struct Call {
     /// On whose behalf.
     pub caller: Caller,
     /// What to draw.
@@ -48,7 +48,7 @@ pub struct Call {
 }
 
 /// The job of a call.
-pub struct Created {
+pub(crate) struct Created {
     /// The job as it is now.
     pub job: generation::Job,
     /// Its events from the first on, if the call asked for them.
@@ -69,14 +69,14 @@ enum Lookup {
 struct Admitted {
     prepared: Prepared,
     reservation: Reservation,
-    position: QueuePosition,
+    forecast: Forecasted,
 }
 
 /// What a call is found again by.
 struct Name {
     /// Empty if the call has no `request_id`.
     key: Vec<u8>,
-    /// SHA-256 of the call; empty likewise.
+    /// SHA-256 of the call; also empty.
     fingerprint: Vec<u8>,
 }
 
@@ -86,7 +86,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`ServerError`]; then there is no job.
-    pub async fn create(self: &Arc<Self>, call: Call) -> Result<Created, ServerError> {
+    pub(crate) async fn create(self: &Arc<Self>, call: Call) -> Result<Created, ServerError> {
         let jobs = self.clone();
         // Dropped with the call: a request of a call that is gone is not checked any further, and not stored.
         let gone = CancellationToken::new();
@@ -163,21 +163,9 @@ impl Jobs {
         }
         let reservation = self.dependencies.scheduler.reserve(&client)?;
         let prepared = prepare(&self.dependencies, id, (client, &owner), request, policy)?;
-        self.check_memory(&prepared.request)?;
-        let position = reservation.position(&prepared.request, policy.timeout)?;
-        Ok(Admitted { prepared, reservation, position })
-    }
-
-    /// Refuses a job that by estimate does not fit into the device's memory next to the weights of other models.
-    fn check_memory(&self, request: &JobRequest) -> Result<(), ServerError> {
-        let Dependencies { models, memory_budget, limits, device_memory, .. } = &self.dependencies;
-        let needed = models.get(request.model).info.memory.needed(&request.spec);
-        let others = models.weights_next_to(request.model, memory_budget.device_bytes);
-        let left = device_memory.map(|device| device.saturating_sub(others));
-        match limits.job_memory_max.or(left) {
-            Some(limit) if needed > limit => Err(ServerError::Memory { needed, limit }),
-            _ => Ok(()),
-        }
+        self.memory(&prepared.request).check()?;
+        let forecast = reservation.position(&prepared.request, policy.timeout)?;
+        Ok(Admitted { prepared, reservation, forecast })
     }
 
     async fn found(&self, id: &JobId, call: &Call, fingerprint: &[u8]) -> Result<Created, ServerError> {
@@ -202,8 +190,9 @@ impl Jobs {
         admitted: Admitted,
         name: Name,
     ) -> Result<Created, ServerError> {
-        let Admitted { prepared, reservation, position: QueuePosition { position, eta } } = admitted;
-        let Prepared { context, request, diagnostics } = prepared;
+        let Admitted { prepared, reservation, forecast } = admitted;
+        let QueuePosition { position, eta } = forecast.position;
+        let Prepared { context, request, diagnostics, setup, .. } = prepared;
         let Dependencies { writer, scheduler, observer, .. } = &self.dependencies;
         let deadline = policy.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let creation = Creation {
@@ -213,9 +202,10 @@ impl Jobs {
             fingerprint: name.fingerprint,
             name_key: name.key.clone(),
             trace_parent: call.trace_parent,
+            estimated_time: forecast.expected(),
         };
         let record = Record::new(&context, creation);
-        let encoder = Box::new(JobEventEncoder::new(context, record.clone()));
+        let encoder = Box::new(JobEventEncoder::new(context, record.clone(), setup));
         let encoder = ObservedEncoder::over(encoder, observer.as_ref(), &id, &request, call.trace_parent);
         let journal = Arc::new(Journal::new(id.clone(), encoder, writer.clone(), self.hooks()));
         let mut bodies = vec![EventBody::Accepted { diagnostics }];

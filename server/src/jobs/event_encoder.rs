@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use prost::Message as _;
 
+use super::measurements::{self, Setup};
 use super::record::Record;
-use crate::event::Event;
+use crate::event::{Event, EventBody};
 use crate::journal::EventEncoder;
 use crate::wire::to_proto::{self, JobContext};
 
@@ -12,18 +13,29 @@ use crate::wire::to_proto::{self, JobContext};
 pub(super) struct JobEventEncoder {
     context: JobContext,
     record: Record,
+    /// What measurements of the job hold for.
+    setup: Setup,
 }
 
 impl JobEventEncoder {
-    pub(super) fn new(context: JobContext, record: Record) -> Self {
-        Self { context, record }
+    pub(super) fn new(context: JobContext, record: Record, setup: Setup) -> Self {
+        Self { context, record, setup }
     }
 }
 
 impl EventEncoder for JobEventEncoder {
     fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
+        if let EventBody::Completed { measured, .. } = &event.body {
+            let stored = measurements::to_stored(measured, &self.setup);
+            self.record.set_measurements(stored);
+        }
         let message = to_proto::event(&self.context, event);
         let record = self.record.apply(&message).then(|| self.record.encode());
         (message.encode_to_vec().into(), record)
+    }
+
+    fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8> {
+        self.record.set_labels(labels);
+        self.record.encode()
     }
 }

@@ -13,7 +13,7 @@ const BATCH: usize = 256;
 ///
 /// [`StoreError`] if the store cannot be read or written, and [`StoreError::Newer`] if a newer server wrote a record. What
 /// was committed before stays converted; a second call converts the rest.
-pub fn migrate(store: &dyn JobStore) -> Result<usize, StoreError> {
+pub(crate) fn migrate(store: &dyn JobStore) -> Result<usize, StoreError> {
     let mut count = 0;
     let mut before: Option<String> = None;
     loop {

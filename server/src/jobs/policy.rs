@@ -9,7 +9,7 @@ use crate::wire::from_proto;
 
 /// How a job is treated, from the options of its call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct JobPolicy {
+pub(crate) struct JobPolicy {
     /// Its share of the device.
     pub priority: Priority,
     /// How long it continues without a reader; `None`: to its end.
@@ -21,7 +21,7 @@ pub struct JobPolicy {
 impl JobPolicy {
     /// Reads the options. Unknown priorities and negative times count as absent; new calls that have them are refused
     /// before.
-    pub fn read(options: &generation::JobOptions) -> Self {
+    pub(crate) fn read(options: &generation::JobOptions) -> Self {
         let time = |time: Option<prost_types::Duration>| time.and_then(from_proto::duration);
         Self {
             priority: match options.priority() {

@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use prost::Message as _;
+use sakuga_model_core::TokenCount;
 use sakuga_proto::generation::v1::{self as generation};
 use sakuga_proto::text::count;
 use sakuga_schema::Diagnostic;
 
+use super::measurements::Setup;
 use super::policy::JobPolicy;
 use super::registry::Dependencies;
 use super::uploads::OwnFiles;
 use crate::assets::AssetOwner;
 use crate::error::{ServerError, Violation};
+use crate::estimate::JobWork;
 use crate::job::JobRequest;
 use crate::job_id::JobId;
 use crate::limits::Limits;
@@ -27,6 +30,10 @@ pub(super) struct Prepared {
     pub(super) context: JobContext,
     pub(super) request: JobRequest,
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Tokens of the prompt and of the negative prompt.
+    pub(super) tokens: [Vec<TokenCount>; 2],
+    /// What measurements of the job will hold for.
+    pub(super) setup: Setup,
 }
 
 /// Checks a request: parses its prompts, counts their tokens and fills in the defaults. The resolved request of an earlier
@@ -64,6 +71,7 @@ pub(super) fn prepare(
         priority: policy.priority,
         is_kept: dependencies.is_durable && !has_inline_file && policy.grace.is_none_or(|grace| !grace.is_zero()),
         spec: checked.spec().clone(),
+        work: JobWork::new(checked.spec(), &model.info, checked.tokens(), &checked.preview()),
         held_images: dependencies.held_images.hold(checked.spec())?,
         preview: checked.preview(),
         stats_interval: checked.stats_interval(),
@@ -72,7 +80,9 @@ pub(super) fn prepare(
     let device = model.info.device.clone();
     let model_notice = model.info.model.notice.clone();
     let diagnostics = checked.diagnostics().to_vec();
-    Ok(Prepared { context: JobContext { job_id, resolved, device, model_notice, metadata }, request, diagnostics })
+    let tokens = checked.tokens().map(<[TokenCount]>::to_vec);
+    let context = JobContext { job_id, resolved, device, model_notice, metadata };
+    Ok(Prepared { context, request, diagnostics, tokens, setup: Setup::of(&model.info) })
 }
 
 /// Refuses a request whose texts are larger than any prompt: the room in a message is for images.

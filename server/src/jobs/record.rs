@@ -1,17 +1,17 @@
 //! [`Record`]: what the store keeps of a job besides its events.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use prost::Message as _;
 use sakuga_proto::generation::v1::{self as generation, generate_event};
-use sakuga_proto::internal::store::v1::JobRecord;
+use sakuga_proto::internal::store::v1::{JobMeasurements, JobRecord};
 
 use super::policy::JobPolicy;
 use super::stored_events;
 use crate::store::StoreError;
 use crate::trace::TraceParent;
-use crate::wire::to_proto::{JobContext, timestamp};
+use crate::wire::to_proto::{self, JobContext, timestamp};
 
 /// The version that this server writes. It reads older ones.
 pub(super) const VERSION: u32 = 1;
@@ -20,7 +20,7 @@ const UNKNOWN_SEQUENCES: u64 = 1 << 20;
 
 /// What the store keeps of a job besides its events.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record(JobRecord);
+pub(crate) struct Record(JobRecord);
 
 /// What a new job's record needs besides its request.
 pub(super) struct Creation {
@@ -34,12 +34,14 @@ pub(super) struct Creation {
     /// The key under which a repeated call finds the job; empty if the call has no `request_id`.
     pub name_key: Vec<u8>,
     pub trace_parent: Option<TraceParent>,
+    /// How long the job is expected to take from its start.
+    pub estimated_time: Option<Duration>,
 }
 
 impl Record {
     /// The record of a job that is accepted now.
     pub(super) fn new(context: &JobContext, creation: Creation) -> Self {
-        let Creation { client, owner, options, fingerprint, name_key, trace_parent } = creation;
+        let Creation { client, owner, options, fingerprint, name_key, trace_parent, estimated_time } = creation;
         let now = SystemTime::now();
         let deadline = JobPolicy::read(&options).timeout.and_then(|timeout| now.checked_add(timeout));
         let job = generation::Job {
@@ -52,10 +54,19 @@ impl Record {
             create_time: Some(timestamp(now)),
             deadline: deadline.map(timestamp),
             attempt: 1,
+            estimated_time: estimated_time.and_then(to_proto::duration),
             ..generation::Job::default()
         };
         let trace_parent = trace_parent.map(|parent| parent.to_string()).unwrap_or_default();
-        Self(JobRecord { job: Some(job), fingerprint, name_key, trace_parent, version: VERSION, owner })
+        Self(JobRecord {
+            job: Some(job),
+            fingerprint,
+            name_key,
+            trace_parent,
+            version: VERSION,
+            owner,
+            measurements: None,
+        })
     }
 
     /// Decodes a record of any version up to `VERSION` and converts it to that version.
@@ -63,7 +74,7 @@ impl Record {
     /// # Errors
     ///
     /// [`StoreError::Damaged`] if the bytes are not a record, [`StoreError::Newer`] if a newer server wrote it.
-    pub fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, StoreError> {
         let mut record = JobRecord::decode(bytes)
             .map_err(|error| StoreError::Damaged(format!("a job's record cannot be decoded: {error}")))?;
         if record.job.is_none() {
@@ -86,7 +97,7 @@ impl Record {
     /// # Errors
     ///
     /// [`StoreError`] as of [`Record::decode`], with the job, and [`StoreError::Damaged`] for the record of another job.
-    pub fn of(job_id: &str, bytes: &[u8]) -> Result<Self, StoreError> {
+    pub(crate) fn of(job_id: &str, bytes: &[u8]) -> Result<Self, StoreError> {
         let record = Self::decode(bytes).map_err(|error| error.of_job(job_id))?;
         match record.job().job_id == job_id {
             true => Ok(record),
@@ -95,7 +106,7 @@ impl Record {
     }
 
     /// The encoded record, in the newest version.
-    pub fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         self.0.encode_to_vec()
     }
 
@@ -105,7 +116,7 @@ impl Record {
     }
 
     /// The job as clients see it.
-    pub fn job(&self) -> &generation::Job {
+    pub(crate) fn job(&self) -> &generation::Job {
         // Always there: `decode` and `new` see to it.
         static NONE: std::sync::LazyLock<generation::Job> = std::sync::LazyLock::new(generation::Job::default);
         self.0.job.as_ref().unwrap_or(&NONE)
@@ -116,8 +127,13 @@ impl Record {
         self.0.job.get_or_insert_default()
     }
 
+    /// Replaces the labels of the job.
+    pub(super) fn set_labels(&mut self, labels: Vec<String>) {
+        self.job_mut().labels = labels;
+    }
+
     /// The job without the rest.
-    pub fn into_job(self) -> generation::Job {
+    pub(crate) fn into_job(self) -> generation::Job {
         self.0.job.unwrap_or_default()
     }
 
@@ -127,7 +143,7 @@ impl Record {
     }
 
     /// The key under which a repeated call finds the job; empty if it has none.
-    pub fn name_key(&self) -> &[u8] {
+    pub(crate) fn name_key(&self) -> &[u8] {
         &self.0.name_key
     }
 
@@ -141,20 +157,30 @@ impl Record {
         self.0.trace_parent.parse().ok()
     }
 
+    /// What was measured while the job was drawn, if it is completed.
+    pub(super) fn measurements(&self) -> Option<&JobMeasurements> {
+        self.0.measurements.as_ref()
+    }
+
+    /// Notes what was measured while the job was drawn. It is stored with the next event that changes the record.
+    pub(super) fn set_measurements(&mut self, measurements: JobMeasurements) {
+        self.0.measurements = Some(measurements);
+    }
+
     /// Whether the job has ended.
-    pub fn is_ended(&self) -> bool {
+    pub(crate) fn is_ended(&self) -> bool {
         self.job().end_time.is_some()
     }
 
     /// Index, size in bytes and SHA-256 of each picture of a job that completed.
-    pub fn pictures(&self) -> Vec<(u32, (u64, &str))> {
+    pub(crate) fn pictures(&self) -> Vec<(u32, (u64, &str))> {
         let images = self.job().images.iter().enumerate();
         images.map(|(position, image)| (image.index_at(position), (image.size, image.sha256.as_str()))).collect()
     }
 
     /// Leaves out the events before a gap or a damaged one, and notes from which one on they are kept. Returns how many are
     /// left out.
-    pub fn keep_whole(&mut self, events: &mut Vec<(u64, Bytes)>) -> usize {
+    pub(crate) fn keep_whole(&mut self, events: &mut Vec<(u64, Bytes)>) -> usize {
         let whole = stored_events::whole_from(&self.job().job_id, self.is_ended(), events);
         let before = events.len();
         events.retain(|(sequence, _)| *sequence >= whole);
@@ -168,7 +194,7 @@ impl Record {
 
     /// The events with their sequence numbers, from within the encoded events; `None` if one is not an event of this job, or
     /// they are not in order.
-    pub fn number(&self, events: &[Bytes]) -> Option<Vec<(u64, Bytes)>> {
+    pub(crate) fn number(&self, events: &[Bytes]) -> Option<Vec<(u64, Bytes)>> {
         let mut last = None;
         let number = |message: &Bytes| {
             let event = stored_events::decode(0, message).ok()?;
@@ -179,7 +205,7 @@ impl Record {
     }
 
     /// The first sequence number that no event of the job can have, where the store does not say.
-    pub fn safe_sequence(&self, events: &[(u64, Bytes)]) -> u64 {
+    pub(crate) fn safe_sequence(&self, events: &[(u64, Bytes)]) -> u64 {
         let last = events.last().map_or(0, |(sequence, _)| sequence + 1);
         self.job().next_sequence.max(last) + UNKNOWN_SEQUENCES
     }
@@ -201,6 +227,7 @@ impl Record {
             Some(generate_event::Event::Completed(completed)) => {
                 job.set_state(JobState::Completed);
                 job.images.clone_from(&completed.images);
+                job.actual_time = completed.timings.as_ref().and_then(run_time);
             }
             Some(generate_event::Event::Failed(error)) => {
                 job.set_state(JobState::Failed);
@@ -221,7 +248,7 @@ impl Record {
     }
 
     /// Brings an old state of the record up to its events.
-    pub fn catch_up(&mut self, events: &[(u64, Bytes)]) {
+    pub(crate) fn catch_up(&mut self, events: &[(u64, Bytes)]) {
         for (sequence, message) in events {
             if *sequence >= self.next_sequence()
                 && let Ok(event) = stored_events::decode(*sequence, message)
@@ -232,12 +259,12 @@ impl Record {
     }
 
     /// The sequence number of the next event, as of this state.
-    pub fn next_sequence(&self) -> u64 {
+    pub(crate) fn next_sequence(&self) -> u64 {
         self.job().next_sequence
     }
 
     /// Orders the states of one job that were stored one after the other.
-    pub fn age(&self) -> (bool, u32, u64) {
+    pub(crate) fn age(&self) -> (bool, u32, u64) {
         let job = self.job();
         (self.is_ended(), job.attempt, job.next_sequence)
     }
@@ -251,6 +278,13 @@ impl Record {
     pub(super) fn picture_count(&self) -> u32 {
         self.job().request.as_ref().map_or(0, |request| request.images)
     }
+}
+
+/// The time from the start of a job to its pictures.
+fn run_time(timings: &generation::Timings) -> Option<prost_types::Duration> {
+    let time = |time: Option<prost_types::Duration>| time.and_then(|time| Duration::try_from(time).ok());
+    let run = time(timings.total)?.checked_sub(time(timings.queued).unwrap_or_default())?;
+    to_proto::duration(run)
 }
 
 #[cfg(test)]

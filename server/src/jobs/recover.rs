@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use sakuga_proto::generation::v1::{self as generation};
 
 use super::event_encoder::JobEventEncoder;
+use super::measurements::{Measured, Setup};
 use super::migrate::migrate;
 use super::policy::JobPolicy;
 use super::prepare::{Prepared, prepare};
@@ -38,7 +39,7 @@ impl Jobs {
     /// # Errors
     ///
     /// [`StoreError`] if the store cannot be read or written, or a newer server wrote it.
-    pub async fn recover(self: &Arc<Self>) -> Result<(), StoreError> {
+    pub(crate) async fn recover(self: &Arc<Self>) -> Result<(), StoreError> {
         let jobs = self.clone();
         let done = tokio::task::spawn_blocking(move || jobs.recover_all()).await;
         done.unwrap_or_else(|error| Err(StoreError::Io(error.to_string())))?;
@@ -53,6 +54,7 @@ impl Jobs {
             tracing::info!(migrated, "jobs of an older version of the server were converted");
         }
         let (mut open, mut ended, mut damaged) = (Vec::new(), 0_usize, 0_usize);
+        let mut measured = Measured::new(self.dependencies.models.iter());
         let mut before: Option<String> = None;
         loop {
             let scanned = store.jobs(before.as_deref(), SCAN)?;
@@ -62,6 +64,9 @@ impl Jobs {
                 match bytes.and_then(|bytes| Record::of(&id, &bytes)) {
                     Ok(record) if record.is_ended() => {
                         ended += 1;
+                        if let Some(measurements) = record.measurements() {
+                            measured.add_older(measurements);
+                        }
                         self.index_ended(&id, &record);
                     }
                     Ok(record) => open.push((id, record)),
@@ -76,6 +81,7 @@ impl Jobs {
         if ended + open.len() + damaged > 0 {
             tracing::info!(ended, open = open.len(), damaged, "jobs of an earlier run");
         }
+        self.restore(measured);
         // The scan went from the newest to the oldest.
         for (id, record) in open.into_iter().rev() {
             let events = store.events(&id, 0).and_then(stored_events::entries);
@@ -117,9 +123,9 @@ impl Jobs {
             _ => Ok(prepared),
         });
         match prepared {
-            Ok(Prepared { context, request, .. }) => {
+            Ok(Prepared { context, request, setup, .. }) => {
                 let (parent, owner) = (record.trace_parent(), record.owner().into());
-                let encoder = Box::new(JobEventEncoder::new(context, record));
+                let encoder = Box::new(JobEventEncoder::new(context, record, setup));
                 let observer = self.dependencies.observer.as_ref();
                 let encoder = ObservedEncoder::over(encoder, observer, &id, &request, parent);
                 let journal = self.resume_journal(&id, encoder, stored);
@@ -150,7 +156,8 @@ impl Jobs {
             model_notice: String::new(),
             metadata: Vec::new(),
         };
-        let journal = self.resume_journal(&id, Box::new(JobEventEncoder::new(context, record)), stored);
+        let journal =
+            self.resume_journal(&id, Box::new(JobEventEncoder::new(context, record, Setup::default())), stored);
         journal.publish(EventBody::Failed(error));
     }
 

@@ -12,6 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::caller::Caller;
 use super::record::Record;
+use super::thumbnails::Thumbnails;
 use crate::adapters::Adapters;
 use crate::assets::Assets;
 use crate::error::{ServerError, Violation};
@@ -29,7 +30,7 @@ use crate::telemetry::Telemetry;
 use crate::trace::Observer;
 
 /// What the registry needs of the rest of the server.
-pub struct Dependencies {
+pub(crate) struct Dependencies {
     /// The models, with what requests for each may ask for.
     pub models: Arc<Catalog>,
     /// The adapters that requests may use.
@@ -75,7 +76,7 @@ const REQUEST_ID_BYTES_MAX: usize = 4 * 64;
 const NAME_LOCKS: usize = 256;
 
 /// The registry of jobs.
-pub struct Jobs {
+pub(crate) struct Jobs {
     pub(super) dependencies: Dependencies,
     pub(super) runtime: Handle,
     pub(super) this: Weak<Jobs>,
@@ -86,6 +87,9 @@ pub struct Jobs {
     pub(super) rates: Option<CallerRates>,
     /// One is held while a named job is created, so that a repeated call finds it; the hash of the name chooses it.
     name_locks: [tokio::sync::Mutex<()>; NAME_LOCKS],
+    /// Held while the record of an ended job is read and changed, or deleted.
+    pub(super) record_changes: tokio::sync::Mutex<()>,
+    pub(super) thumbnails: Thumbnails,
 }
 
 /// A job without a terminal event.
@@ -103,7 +107,7 @@ pub(super) struct Live {
 
 impl Jobs {
     /// An empty registry over a store; [`Jobs::recover`] resumes the jobs in it.
-    pub fn new(dependencies: Dependencies) -> Arc<Self> {
+    pub(crate) fn new(dependencies: Dependencies) -> Arc<Self> {
         let rate = NonZeroU32::new(dependencies.limits.client_rate_max);
         let rates = rate.map(|calls| CallerRates::new(Rate { calls, per: Duration::from_secs(60) }));
         Arc::new_cyclic(|this| Self {
@@ -114,6 +118,8 @@ impl Jobs {
             ended: Mutex::default(),
             rates,
             name_locks: std::array::from_fn(|_| tokio::sync::Mutex::default()),
+            record_changes: tokio::sync::Mutex::default(),
+            thumbnails: Thumbnails::default(),
         })
     }
 
@@ -134,16 +140,15 @@ impl Jobs {
     }
 
     /// Commits what waits. What comes afterwards is not stored. May block on a disk.
-    pub fn close_writer(&self) {
+    pub(crate) fn close_writer(&self) {
         self.dependencies.writer.close();
     }
 
     /// The signal that the store of jobs was found to be damaged.
-    pub fn corruption(&self) -> Corruption {
+    pub(crate) fn corruption(&self) -> Corruption {
         self.dependencies.writer.store().corruption()
     }
 
-    /// The journal of a live job.
     pub(super) fn live_journal(&self, id: &JobId) -> Option<Arc<Journal>> {
         self.live.lock().get(id).map(|live| live.journal.clone())
     }

@@ -29,7 +29,7 @@ impl Jobs {
     }
 
     /// Deletes jobs whenever the retention bounds are exceeded, and checks their age from time to time. Never returns.
-    pub async fn retention_loop(self: Arc<Self>) {
+    pub(crate) async fn retention_loop(self: Arc<Self>) {
         loop {
             self.delete_surplus().await;
             // A timeout is the other reason to check.
@@ -95,7 +95,9 @@ impl Jobs {
                 Err(error) => _ = failure.get_or_insert(error),
             }
         }
+        let changing = self.record_changes.lock().await;
         self.dependencies.writer.write_once(writes).await?;
+        drop(changing);
         self.forget(&gone);
         failure.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -105,6 +107,7 @@ impl Jobs {
     pub(super) async fn remove(&self, job_id: &str, record: &Record) -> Result<(), ServerError> {
         self.dependencies.artifacts.delete(job_id, record.picture_count()).await?;
         let delete = Write::Delete { job: job_id.to_owned(), name: record.name_key().to_vec() };
+        let _changing = self.record_changes.lock().await;
         self.dependencies.writer.write_once(vec![delete]).await?;
         self.forget(&[job_id.to_owned()]);
         Ok(())
@@ -122,6 +125,7 @@ impl Jobs {
     /// Deletes the step events of an ended job.
     async fn compact(&self, job_id: &str) -> Result<(), ServerError> {
         let id = JobId::named(job_id);
+        let _changing = self.record_changes.lock().await;
         let mut record = self.record(&id).await?;
         let job = job_id.to_owned();
         let read = self.read_store(move |store| store.events(&job, 0).and_then(stored_events::entries));

@@ -10,9 +10,11 @@ use crate::assets::{AssetError, AssetId, AssetOwner, Assets};
 use crate::request::images::Uploads;
 
 /// The assets of an owner.
-pub(super) struct OwnFiles<'a> {
-    pub(super) assets: &'a Assets,
-    pub(super) owner: &'a AssetOwner,
+pub(crate) struct OwnFiles<'a> {
+    /// The files of all clients.
+    pub(crate) assets: &'a Assets,
+    /// Whose of them.
+    pub(crate) owner: &'a AssetOwner,
 }
 
 impl Uploads for OwnFiles<'_> {

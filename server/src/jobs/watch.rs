@@ -19,7 +19,7 @@ impl Jobs {
     ///
     /// [`ServerError::UnknownJob`], [`ServerError::InvalidRequest`], [`ServerError::SequenceRange`] or
     /// [`ServerError::Store`].
-    pub async fn watch(
+    pub(crate) async fn watch(
         &self,
         caller: &Caller,
         job_id: &str,

@@ -6,13 +6,15 @@ use crate::event::Event;
 use crate::job_id::JobId;
 
 /// Encodes a job's events once, for the store and for all readers, and keeps the job's record up to date.
-pub trait EventEncoder: Send {
+pub(crate) trait EventEncoder: Send {
     /// The encoded event, and the job's encoded record if the event changed it.
     fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>);
+    /// Replaces the labels in the job's record, and returns the encoded record.
+    fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8>;
 }
 
 /// Called by the journal when a job loses its readers or ends. No lock is held during the calls.
-pub trait JournalHooks: Send + Sync {
+pub(crate) trait JournalHooks: Send + Sync {
     /// The last reader was dropped and the job has not ended.
     fn unwatched(&self, job: &JobId);
     /// The terminal event is committed. Runs before the next commit, so later admissions see this job as ended.
@@ -21,7 +23,7 @@ pub trait JournalHooks: Send + Sync {
 
 /// What an earlier run of the server stored of a job.
 #[derive(Clone, Debug, Default)]
-pub struct StoredJournal {
+pub(crate) struct StoredJournal {
     /// The state events.
     pub states: Vec<Entry>,
     /// The first sequence number that no reader can have seen.
@@ -32,7 +34,7 @@ pub struct StoredJournal {
 
 /// An event that readers may see: it is committed, or it is lossy and never stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// Its sequence number.
     pub sequence: u64,
     /// The encoded event. Clones share the bytes.
@@ -43,7 +45,7 @@ pub struct Entry {
 
 /// A piece of a finished picture in the artifact store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub(crate) struct Piece {
     /// Which picture of the job.
     pub image_index: u32,
     /// Offset in the file, in bytes.

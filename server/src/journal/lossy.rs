@@ -6,9 +6,9 @@ use super::entry::Entry;
 use crate::event::{EventBody, EventClass};
 
 /// Most previews that wait for readers: two for each picture of a large batch.
-pub const PREVIEWS_MAX: usize = 32;
+pub(crate) const PREVIEWS_MAX: usize = 32;
 /// Most bytes of previews that wait for readers; a single larger one is kept nevertheless.
-pub const PREVIEW_BYTES_MAX: usize = 2 * 1024 * 1024;
+pub(crate) const PREVIEW_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// What a lossy event replaces: an older one of the same kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +63,6 @@ impl LossyEvents {
         self.entries.get(index).map(|(_, entry)| entry)
     }
 
-    /// Bytes of all previews.
     #[cfg(test)]
     pub(super) fn preview_bytes(&self) -> usize {
         self.preview_bytes

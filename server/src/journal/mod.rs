@@ -19,7 +19,6 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use entry::{Entry, EventEncoder, JournalHooks, Piece, StoredJournal};
-pub use lossy::{PREVIEW_BYTES_MAX, PREVIEWS_MAX};
-pub use publish::Journal;
-pub use reader::{Next, Reader};
+pub(crate) use entry::{Entry, EventEncoder, JournalHooks, Piece, StoredJournal};
+pub(crate) use publish::Journal;
+pub(crate) use reader::{Next, Reader};

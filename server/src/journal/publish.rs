@@ -14,7 +14,7 @@ use crate::store::Write;
 use crate::store::writer::StoreWriter;
 
 /// The journal of one job.
-pub struct Journal {
+pub(crate) struct Journal {
     job: JobId,
     writer: Arc<StoreWriter>,
     hooks: Arc<dyn JournalHooks>,
@@ -29,7 +29,7 @@ impl fmt::Debug for Journal {
 
 impl Journal {
     /// An empty journal.
-    pub fn new(
+    pub(crate) fn new(
         job: JobId,
         encoder: Box<dyn EventEncoder>,
         writer: Arc<StoreWriter>,
@@ -39,7 +39,7 @@ impl Journal {
     }
 
     /// The journal of a job that waits again after a restart, with what was stored of it.
-    pub fn resume(
+    pub(crate) fn resume(
         job: JobId,
         encoder: Box<dyn EventEncoder>,
         writer: Arc<StoreWriter>,
@@ -50,13 +50,13 @@ impl Journal {
         Self { job, writer, hooks, state }
     }
 
-    /// The job.
-    pub fn job(&self) -> &JobId {
+    #[cfg(test)]
+    pub(crate) fn job(&self) -> &JobId {
         &self.job
     }
 
     /// Numbers the first events and returns the writes that have to be committed before [`Journal::opened`].
-    pub fn open(&self, bodies: Vec<EventBody>) -> Vec<Write> {
+    pub(crate) fn open(&self, bodies: Vec<EventBody>) -> Vec<Write> {
         let mut state = self.state.lock();
         let mut writes = Vec::new();
         for body in bodies {
@@ -67,7 +67,7 @@ impl Journal {
     }
 
     /// Shows the first events to readers: they are committed.
-    pub fn opened(&self) {
+    pub(crate) fn opened(&self) {
         let mut state = self.state.lock();
         state.committed = state.states.len();
         state.reserved = state.reserve_asked;
@@ -76,7 +76,7 @@ impl Journal {
 
     /// Numbers an event and shows it to readers as soon as it is committed. Returns false, and does nothing, if the event
     /// is not valid at this point of the job, such as any event after the terminal one.
-    pub fn publish(self: &Arc<Self>, body: EventBody) -> bool {
+    pub(crate) fn publish(self: &Arc<Self>, body: EventBody) -> bool {
         let is_terminal = body.class() == EventClass::Terminal;
         let mut writes = Vec::new();
         let mut state = self.state.lock();
@@ -96,6 +96,16 @@ impl Journal {
         true
     }
 
+    /// Replaces the labels of the job, which is no event. They are committed after everything that was published before.
+    pub(crate) fn set_labels(self: &Arc<Self>, labels: Vec<String>) {
+        let mut state = self.state.lock();
+        let record = state.set_labels(labels);
+        let (count, reserved, journal) = (state.states.len(), state.reserve_asked, self.clone());
+        let writes = vec![Write::PutJob { job: self.job.to_string(), record: record.clone() }];
+        // The lock is held, as in `publish`.
+        self.writer.write(writes, move || journal.committed(count, reserved, Some(record), false));
+    }
+
     fn committed(&self, count: usize, reserved: u64, record: Option<Vec<u8>>, is_terminal: bool) {
         let mut state = self.state.lock();
         if let Some(record) = record {
@@ -111,7 +121,7 @@ impl Journal {
     }
 
     /// Ends the readers' streams without a terminal event and refuses all further events, at a shutdown of the server.
-    pub fn seal(&self) {
+    pub(crate) fn seal(&self) {
         let mut state = self.state.lock();
         if state.phase < Phase::Ended {
             state.phase = Phase::Sealed;
@@ -120,22 +130,23 @@ impl Journal {
     }
 
     /// Whether the terminal event was published.
-    pub fn is_ended(&self) -> bool {
+    #[cfg(test)]
+    pub(crate) fn is_ended(&self) -> bool {
         self.state.lock().phase == Phase::Ended
     }
 
     /// The job's encoded record as it is committed.
-    pub fn record(&self) -> Vec<u8> {
+    pub(crate) fn record(&self) -> Vec<u8> {
         self.state.lock().record.clone()
     }
 
     /// Whether the job has readers.
-    pub fn is_watched(&self) -> bool {
+    pub(crate) fn is_watched(&self) -> bool {
         !self.state.lock().readers.is_empty()
     }
 
     /// The sequence number of the next event.
-    pub fn next_sequence(&self) -> u64 {
+    pub(crate) fn next_sequence(&self) -> u64 {
         self.state.lock().next_sequence
     }
 

@@ -9,8 +9,7 @@ use super::publish::Journal;
 
 /// What a reader gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// An event.
+pub(crate) enum Next {
     Event(Entry),
     /// The terminal event was read.
     End,
@@ -19,7 +18,7 @@ pub enum Next {
 }
 
 /// A reader. Dropping the last one of a job that has not ended calls [`JournalHooks::unwatched`](super::JournalHooks).
-pub struct Reader {
+pub(crate) struct Reader {
     source: Source,
     next_sequence: u64,
 }
@@ -33,28 +32,29 @@ enum Source {
 
 impl Reader {
     /// Reads a live job from a sequence number on.
-    pub fn of_live(journal: Arc<Journal>, next_sequence: u64) -> Self {
+    pub(crate) fn of_live(journal: Arc<Journal>, next_sequence: u64) -> Self {
         let key = journal.state().readers.add();
         Self { source: Source::Live { journal, key }, next_sequence }
     }
 
     /// Reads an ended job from a sequence number on.
-    pub fn of_ended(states: Arc<[Entry]>, next_sequence: u64) -> Self {
+    pub(crate) fn of_ended(states: Arc<[Entry]>, next_sequence: u64) -> Self {
         Self { source: Source::Stored(states), next_sequence }
     }
 
     /// Every event below this sequence number was read, or dropped in favour of a newer one.
-    pub fn next_sequence(&self) -> u64 {
+    pub(crate) fn next_sequence(&self) -> u64 {
         self.next_sequence
     }
 
     /// The next event. Dropping the future loses nothing.
-    pub async fn next(&mut self) -> Next {
+    #[cfg(test)]
+    pub(crate) async fn next(&mut self) -> Next {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
 
     /// The next event, or `Pending`: then the task is woken when there may be one.
-    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Next> {
         let next = match &self.source {
             Source::Stored(states) => {
                 let index = states.partition_point(|entry| entry.sequence < self.next_sequence);

@@ -82,6 +82,11 @@ impl State {
         true
     }
 
+    /// Replaces the labels of the job. Returns its encoded record, which has to be committed.
+    pub(super) fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8> {
+        self.encoder.set_labels(labels)
+    }
+
     /// The first event from a sequence number on that readers may see. Events after one that is not committed yet wait for
     /// it.
     pub(super) fn first_from(&self, sequence: u64) -> Option<&Entry> {

@@ -8,7 +8,7 @@ use sakuga_model_core::{PreviewMethod, Stage};
 
 use bytes::Bytes;
 
-use super::lossy::LossyKind;
+use super::lossy::{LossyKind, PREVIEW_BYTES_MAX, PREVIEWS_MAX};
 use super::state::RESERVE;
 use super::*;
 use crate::event::{CancelReason, Event, EventBody, EventClass, JobTimings, Preview};
@@ -29,6 +29,10 @@ impl EventEncoder for Numbers {
             _ => 8,
         };
         (Bytes::from(vec![0; bytes]), None)
+    }
+
+    fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8> {
+        labels.concat().into_bytes()
     }
 }
 
@@ -186,7 +190,7 @@ fn any_body() -> impl Strategy<Value = EventBody> {
         Just(preview(100_000)),
         Just(EventBody::GpuStats(DeviceSample::default())),
         Just(EventBody::ImageChunk { image_index: 0, offset: 0, total_size: 1, len: 1 }),
-        Just(EventBody::Completed { images: vec![], timings: JobTimings::default() }),
+        Just(EventBody::Completed { images: vec![], timings: JobTimings::default(), measured: Box::default() }),
         Just(EventBody::Failed(crate::error::ServerError::ShuttingDown)),
         Just(EventBody::Cancelled { at_step: 0, reason: CancelReason::Requested }),
     ]

@@ -22,26 +22,24 @@ use serde_json::{Value, json};
 use super::MaintenanceError;
 
 /// The first entry.
-pub const HEAD: &str = "sakuga-jobs.json";
+pub(crate) const HEAD: &str = "sakuga-jobs.json";
 /// The last entry.
-pub const END: &str = "end.json";
+pub(crate) const END: &str = "end.json";
 /// The version of the format that this program writes. It reads the earlier one too.
-pub const VERSION: u64 = 2;
+pub(crate) const VERSION: u64 = 2;
 /// Bytes of the JSON files.
-pub const JSON_BYTES_MAX: u64 = 1 << 20;
-/// Bytes of a record.
-pub const RECORD_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const JSON_BYTES_MAX: u64 = 1 << 20;
+pub(crate) const RECORD_BYTES_MAX: u64 = 64 << 20;
 /// Bytes of the events of a job.
-pub const EVENTS_BYTES_MAX: u64 = 1 << 30;
-/// Bytes of a picture.
-pub const PICTURE_BYTES_MAX: u64 = 1 << 30;
+pub(crate) const EVENTS_BYTES_MAX: u64 = 1 << 30;
+pub(crate) const PICTURE_BYTES_MAX: u64 = 1 << 30;
 /// Pictures of a job.
 const PICTURES_MAX: usize = 16;
 /// Owners of an asset.
 const OWNERS_MAX: usize = 4096;
 
 /// The contents of the first entry.
-pub fn head() -> Value {
+pub(crate) fn head() -> Value {
     let software = concat!("sakuga-server ", env!("CARGO_PKG_VERSION"));
     json!({ "format": "sakuga jobs", "version": VERSION, "software": software })
 }
@@ -51,7 +49,7 @@ pub fn head() -> Value {
 /// # Errors
 ///
 /// [`MaintenanceError::Archive`] for another format or version.
-pub fn check_head(head: &Value) -> Result<(), MaintenanceError> {
+pub(crate) fn check_head(head: &Value) -> Result<(), MaintenanceError> {
     match (head["format"].as_str(), head["version"].as_u64()) {
         (Some("sakuga jobs"), Some(1..=VERSION)) => Ok(()),
         (Some("sakuga jobs"), version) => Err(MaintenanceError::Archive(format!(
@@ -64,8 +62,7 @@ pub fn check_head(head: &Value) -> Result<(), MaintenanceError> {
 
 /// A file of an archive: its size and its SHA-256.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sum {
-    /// Bytes.
+pub(crate) struct Sum {
     pub bytes: u64,
     /// SHA-256 in lower-case hexadecimal.
     pub sha256: String,
@@ -73,7 +70,7 @@ pub struct Sum {
 
 impl Sum {
     /// The sum of these bytes.
-    pub fn of(file: &[u8]) -> Self {
+    pub(crate) fn of(file: &[u8]) -> Self {
         Self { bytes: file.len() as u64, sha256: sakuga_proto::digest::sha256_hex(file) }
     }
 
@@ -88,12 +85,10 @@ impl Sum {
 
 /// What an archive holds of a job, as its `job.json` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The first sequence number that no reader can have seen.
     pub reserved: u64,
-    /// The record.
     pub record: Sum,
-    /// The events.
     pub events: Sum,
     /// The pictures; `None`: missing in the folder that was exported.
     pub pictures: Vec<Option<Sum>>,
@@ -101,7 +96,7 @@ pub struct Entry {
 
 impl Entry {
     /// The contents of `job.json`.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let picture = |sum: &Option<Sum>| sum.as_ref().map_or(Value::Null, Sum::json);
         json!({
             "reserved": self.reserved,
@@ -112,7 +107,7 @@ impl Entry {
     }
 
     /// Reads the contents of `job.json`; `None` if they are not what [`Entry::json`] writes.
-    pub fn read(value: &Value) -> Option<Self> {
+    pub(crate) fn read(value: &Value) -> Option<Self> {
         let pictures = value["pictures"].as_array().filter(|pictures| pictures.len() <= PICTURES_MAX)?;
         let picture = |value: &Value| if value.is_null() { Some(None) } else { Sum::read(value).map(Some) };
         Some(Self {
@@ -126,7 +121,7 @@ impl Entry {
 
 /// What an archive holds of an asset, as its `asset.json` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AssetEntry {
+pub(crate) struct AssetEntry {
     /// The uploaded file.
     pub file: Sum,
     /// The record of each owner.
@@ -135,19 +130,19 @@ pub struct AssetEntry {
 
 impl AssetEntry {
     /// The contents of `asset.json`.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({ "file": self.file.json(), "records": self.records.iter().map(Sum::json).collect::<Vec<_>>() })
     }
 
     /// Reads the contents of `asset.json`; `None` if they are not what [`AssetEntry::json`] writes.
-    pub fn read(value: &Value) -> Option<Self> {
+    pub(crate) fn read(value: &Value) -> Option<Self> {
         let records = value["records"].as_array().filter(|records| records.len() <= OWNERS_MAX)?;
         Some(Self { file: Sum::read(&value["file"])?, records: records.iter().map(Sum::read).collect::<Option<_>>()? })
     }
 }
 
-/// Encoded events, one behind the other.
-pub fn join<'a>(events: impl IntoIterator<Item = &'a Bytes>) -> Vec<u8> {
+/// Encoded events, one after the other.
+pub(crate) fn join<'a>(events: impl IntoIterator<Item = &'a Bytes>) -> Vec<u8> {
     let mut joined = Vec::new();
     for event in events {
         encode_varint(event.len() as u64, &mut joined);
@@ -157,7 +152,7 @@ pub fn join<'a>(events: impl IntoIterator<Item = &'a Bytes>) -> Vec<u8> {
 }
 
 /// The events of [`join`]; `None` if the bytes are not events.
-pub fn split(mut joined: Bytes) -> Option<Vec<Bytes>> {
+pub(crate) fn split(mut joined: Bytes) -> Option<Vec<Bytes>> {
     let mut events = Vec::new();
     while joined.has_remaining() {
         let length = usize::try_from(decode_varint(&mut joined).ok()?).ok()?;

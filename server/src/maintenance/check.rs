@@ -18,8 +18,7 @@ const SCAN: usize = 256;
 
 /// Something that is damaged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The file.
+pub(crate) struct Problem {
     pub file: PathBuf,
     /// The job, if it is known.
     pub job: Option<String>,
@@ -38,16 +37,13 @@ impl fmt::Display for Problem {
 
 /// What a folder holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// Jobs whose record can be read.
     pub jobs: usize,
     /// Those of them that have not ended.
     pub open: usize,
-    /// Events.
     pub events: usize,
-    /// Pictures.
     pub pictures: usize,
-    /// Bytes of the pictures.
     pub picture_bytes: u64,
     /// Assets, one for each owner that has it.
     pub assets: usize,
@@ -90,7 +86,7 @@ impl Checked {
 /// # Errors
 ///
 /// [`MaintenanceError`] if a server uses the folder, or it cannot be read. Damage is a part of the result.
-pub async fn check(folder: &DataFolder) -> Result<Checked, MaintenanceError> {
+pub(crate) async fn check(folder: &DataFolder) -> Result<Checked, MaintenanceError> {
     let mut checked = Checked::default();
     let database = folder.database();
     if let Ok(noted) = std::fs::read_to_string(damage_note(&database)) {

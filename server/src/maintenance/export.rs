@@ -21,12 +21,9 @@ const SCAN: usize = 256;
 
 /// What was written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exported {
-    /// Jobs.
+pub(crate) struct Exported {
     pub jobs: usize,
-    /// Pictures.
     pub pictures: usize,
-    /// Assets.
     pub assets: usize,
     /// What could not be written, with its job or asset.
     pub left_out: Vec<(String, StoreError)>,
@@ -79,7 +76,7 @@ impl<W: Write> Archive<W> {
 /// # Errors
 ///
 /// [`MaintenanceError`] if the database cannot be read to its end, or the archive cannot be written.
-pub async fn export(folder: &DataFolder, out: impl Write, path: &Path) -> Result<Exported, MaintenanceError> {
+pub(crate) async fn export(folder: &DataFolder, out: impl Write, path: &Path) -> Result<Exported, MaintenanceError> {
     let failed = |error: StoreError| folder.failed(error);
     let store = folder.read()?;
     store.verify().map_err(failed)?;

@@ -10,11 +10,9 @@ use crate::store::redb::{Backing, RedbStore};
 use crate::store::{ArtifactStore as _, StoreError};
 
 /// The files of a server that is stopped.
-pub struct DataFolder {
+pub(crate) struct DataFolder {
     path: PathBuf,
-    /// Its pictures.
     pub pictures: ObjectArtifacts,
-    /// The files of its assets.
     pub assets: AssetFiles,
 }
 
@@ -24,7 +22,7 @@ impl DataFolder {
     /// # Errors
     ///
     /// [`MaintenanceError::Store`].
-    pub fn open(path: &Path, artifacts: Option<&str>) -> Result<Self, MaintenanceError> {
+    pub(crate) fn open(path: &Path, artifacts: Option<&str>) -> Result<Self, MaintenanceError> {
         let failed = |error| MaintenanceError::Store { path: path.to_owned(), error };
         if !path.is_dir() {
             let text = "there is no such folder; write the one that --data-dir of the server names";
@@ -38,13 +36,12 @@ impl DataFolder {
         Ok(Self { path: path.to_owned(), pictures: pictures.map_err(failed)?, assets })
     }
 
-    /// The folder.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The file of its database.
-    pub fn database(&self) -> PathBuf {
+    pub(crate) fn database(&self) -> PathBuf {
         place::database(&self.path)
     }
 
@@ -53,12 +50,12 @@ impl DataFolder {
     /// # Errors
     ///
     /// [`MaintenanceError::Store`].
-    pub fn read(&self) -> Result<RedbStore, MaintenanceError> {
+    pub(crate) fn read(&self) -> Result<RedbStore, MaintenanceError> {
         RedbStore::open(Backing::ReadOnly(self.database())).map_err(|error| self.failed(error))
     }
 
     /// The error with the file of the database.
-    pub fn failed(&self, error: StoreError) -> MaintenanceError {
+    pub(crate) fn failed(&self, error: StoreError) -> MaintenanceError {
         MaintenanceError::Store { path: self.database(), error }
     }
 
@@ -67,7 +64,7 @@ impl DataFolder {
     /// # Errors
     ///
     /// [`StoreError`].
-    pub async fn picture(
+    pub(crate) async fn picture(
         &self,
         job: &str,
         image_index: u32,

@@ -20,7 +20,7 @@ use crate::store::{ArtifactStore as _, JobStore as _, StoreError, Write, place};
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
+pub(crate) struct Imported {
     /// Jobs that were added.
     pub added: usize,
     /// Jobs that the folder had already, with the same contents.
@@ -136,7 +136,7 @@ struct Job {
 ///
 /// [`MaintenanceError`] if the archive is not one, is cut off or altered, or the folder cannot be written.
 /// [`MaintenanceError::Partly`] also says what was done before.
-pub async fn import(folder: &DataFolder, archive: impl Read) -> Result<Imported, MaintenanceError> {
+pub(crate) async fn import(folder: &DataFolder, archive: impl Read) -> Result<Imported, MaintenanceError> {
     let mut imported = Imported::default();
     match add_all(folder, archive, &mut imported).await {
         Ok(()) => Ok(imported),
@@ -315,7 +315,7 @@ fn add_asset<R: Read>(
 /// # Errors
 ///
 /// [`MaintenanceError::File`].
-pub fn open(path: &Path) -> Result<impl Read + use<>, MaintenanceError> {
+pub(crate) fn open(path: &Path) -> Result<impl Read + use<>, MaintenanceError> {
     let opened = std::fs::File::open(path);
     opened.map(std::io::BufReader::new).map_err(|error| MaintenanceError::File { path: path.to_owned(), error })
 }

@@ -1,16 +1,16 @@
 //! Work on the data folder of a server that is stopped: `sakuga-server store check|repair|export|import`.
 //!
-//! [`mod@check`] lists what is damaged and changes nothing. [`mod@repair`] makes a new database of every job and every record of an
-//! asset that can be read, and keeps the old file. [`mod@export`] writes jobs, events, pictures and assets into one [`archive`],
-//! and [`import`] adds those of such an archive to a folder; it never replaces anything.
+//! `check` lists what is damaged and changes nothing. `repair` makes a new database of every job and every record of an
+//! asset that can be read, and keeps the old file. `export` writes jobs, events, pictures and assets into one `archive`,
+//! and `import` adds those of such an archive to a folder; it never replaces anything.
 
-pub mod archive;
-pub mod check;
+pub(crate) mod archive;
+pub(crate) mod check;
 pub mod command;
-pub mod export;
-pub mod folder;
-pub mod import;
-pub mod repair;
+pub(crate) mod export;
+pub(crate) mod folder;
+pub(crate) mod import;
+pub(crate) mod repair;
 
 use std::io;
 use std::path::PathBuf;

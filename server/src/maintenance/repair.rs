@@ -23,7 +23,7 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// What was done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Repaired {
+pub(crate) struct Repaired {
     /// Jobs that are kept.
     pub jobs: usize,
     /// Jobs whose record could not be read: they are only in the old file.
@@ -42,7 +42,7 @@ pub struct Repaired {
 
 impl Repaired {
     /// Whether every job is kept with all of its events, as far as can be known.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.lost.is_empty() && self.lost_assets.is_empty() && self.shortened.is_empty() && !self.was_salvaged
     }
 }
@@ -83,7 +83,7 @@ impl fmt::Display for Repaired {
 /// # Errors
 ///
 /// [`MaintenanceError`]; then the old database is in its place, unchanged.
-pub fn repair(folder: &DataFolder) -> Result<Repaired, MaintenanceError> {
+pub(crate) fn repair(folder: &DataFolder) -> Result<Repaired, MaintenanceError> {
     let database = folder.database();
     let failed = |error: StoreError| folder.failed(error);
     let file_error = |path: &PathBuf, error| MaintenanceError::File { path: path.clone(), error };

@@ -11,10 +11,9 @@ use sakuga_model_core::MemoryPool;
 use super::OneLabel;
 use crate::gpu::DeviceSample;
 
-/// Figures that are no whole numbers, by device.
+/// Figures that are not whole numbers, by device.
 type Figures = Family<[(&'static str, String); 1], Gauge<f64, AtomicU64>>;
 
-/// Of the device.
 #[derive(Debug, Default)]
 pub(super) struct DeviceMetrics {
     utilization: Figures,

@@ -11,7 +11,7 @@ use sakuga_model_core::{
 use super::EngineMetrics;
 
 /// A source whose models are counted, also when they are opened again.
-pub fn metered(source: Arc<dyn ModelSource>, metrics: EngineMetrics) -> Arc<dyn ModelSource> {
+pub(crate) fn metered(source: Arc<dyn ModelSource>, metrics: EngineMetrics) -> Arc<dyn ModelSource> {
     Arc::new(MeteredSource { inner: source, metrics })
 }
 

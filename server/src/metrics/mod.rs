@@ -19,33 +19,28 @@ use tonic::Code;
 use crate::gpu::DeviceSample;
 
 mod device;
-pub mod engine;
+pub(crate) mod engine;
 mod models;
 
 use device::DeviceMetrics;
-pub use models::ModelMetrics;
+pub(crate) use models::ModelMetrics;
 
 /// The label of methods that this server does not have: a client must not fill the memory with invented names.
 const OTHER: &str = "other";
 
-/// All metrics.
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
-    /// Of connections.
     pub connections: ConnectionMetrics,
-    /// Of calls.
     pub calls: CallMetrics,
     /// Of the jobs that the engine runs.
     pub engine: EngineMetrics,
-    /// Of the models.
     pub models: ModelMetrics,
     queue: QueueMetrics,
     device: DeviceMetrics,
 }
 
-/// Of connections.
 #[derive(Clone, Debug, Default)]
-pub struct ConnectionMetrics {
+pub(crate) struct ConnectionMetrics {
     /// Open now.
     pub open: Gauge,
     /// Closed because too many were open.
@@ -63,9 +58,12 @@ pub struct ConnectionMetrics {
 type MethodAndCode = [(&'static str, Arc<str>); 2];
 type OneLabel = [(&'static str, &'static str); 1];
 
-/// Of calls.
+/// The name under which a request is counted, as an extension of it: that of its route, where the path has an id in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MethodName(pub(crate) &'static str);
+
 #[derive(Clone, Debug)]
-pub struct CallMetrics {
+pub(crate) struct CallMetrics {
     methods: Arc<HashSet<Arc<str>>>,
     other: Arc<str>,
     /// Open now: unary ones and streams.
@@ -76,24 +74,24 @@ pub struct CallMetrics {
 
 impl CallMetrics {
     /// The method's name as a label.
-    pub fn method(&self, path: &str) -> Arc<str> {
+    pub(crate) fn method(&self, path: &str) -> Arc<str> {
         self.methods.get(path.trim_start_matches('/')).unwrap_or(&self.other).clone()
     }
 
     /// Notes the end of a call.
-    pub fn ended(&self, method: &Arc<str>, code: Code) {
+    pub(crate) fn ended(&self, method: &Arc<str>, code: Code) {
         self.ended.get_or_create(&[("method", method.clone()), ("code", code::name(code).into())]).inc();
     }
 
     /// Counts a call that authentication, authorisation or a quota refused.
-    pub fn refused(&self, reason: &'static str) {
+    pub(crate) fn refused(&self, reason: &'static str) {
         self.refused.get_or_create(&[("reason", reason)]).inc();
     }
 }
 
 /// Of the jobs that the engine runs.
 #[derive(Clone, Debug)]
-pub struct EngineMetrics {
+pub(crate) struct EngineMetrics {
     /// Jobs that the device works at: none or one.
     pub running: Gauge,
     jobs: Family<OneLabel, Counter>,
@@ -111,7 +109,7 @@ struct QueueMetrics {
 
 /// The state of the scheduler, at the time of the scrape.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct QueueFigures {
+pub(crate) struct QueueFigures {
     /// Jobs without a terminal event, the running one included.
     pub live: usize,
     /// Whether the engine is open.
@@ -122,7 +120,7 @@ pub struct QueueFigures {
 
 impl Metrics {
     /// All at zero. `methods` are those that the server has, written `package.Service/Method`.
-    pub fn new(methods: impl IntoIterator<Item = String>) -> Self {
+    pub(crate) fn new(methods: impl IntoIterator<Item = String>) -> Self {
         let histogram = || Histogram::new(exponential_buckets(0.001, 2.0, 18));
         let metrics = Self {
             registry: Registry::with_prefix("sakuga"),
@@ -180,7 +178,7 @@ impl Metrics {
     }
 
     /// The page that Prometheus reads, in the OpenMetrics text format.
-    pub fn page(&self, queue: QueueFigures, pools: &[MemoryPool], sample: Option<&DeviceSample>) -> String {
+    pub(crate) fn page(&self, queue: QueueFigures, pools: &[MemoryPool], sample: Option<&DeviceSample>) -> String {
         self.queue.jobs.set(queue.live as i64);
         self.queue.serving.set(queue.is_serving.into());
         self.models.set(&queue.models);
@@ -197,7 +195,7 @@ impl Metrics {
 
 impl EngineMetrics {
     /// Notes a step.
-    pub fn step(&self, took: Duration) {
+    pub(crate) fn step(&self, took: Duration) {
         self.step.observe(took.as_secs_f64());
     }
 
@@ -239,6 +237,7 @@ mod tests {
         };
         metrics.models.loaded(&"a".into(), Duration::from_millis(500));
         metrics.models.evicted(&"b".into());
+        metrics.models.estimated(&"a".into(), 1.02);
         let models = vec![("a".into(), true), ("b".into(), false)];
         let pools = [MemoryPool { name: "scratch", used_bytes: 5, held_bytes: 8 }];
         let page = metrics.page(QueueFigures { live: 2, is_serving: true, models }, &pools, Some(&sample));
@@ -257,6 +256,8 @@ mod tests {
             "sakuga_model_loaded{model=\"b\"} 0",
             "sakuga_model_load_seconds_sum{model=\"a\"} 0.5",
             "sakuga_model_evictions_total{model=\"b\"} 1",
+            "sakuga_job_time_ratio_bucket{le=\"1.0\",model=\"a\"} 0",
+            "sakuga_job_time_ratio_bucket{le=\"1.05\",model=\"a\"} 1",
             "# EOF",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");

@@ -12,13 +12,16 @@ use prometheus_client::registry::Registry;
 /// The label with the name of a model.
 type ModelLabel = [(&'static str, Arc<str>); 1];
 
-/// Of the models.
 #[derive(Clone, Debug)]
-pub struct ModelMetrics {
+pub(crate) struct ModelMetrics {
     loaded: Family<ModelLabel, Gauge>,
     load: Family<ModelLabel, Histogram>,
     evictions: Family<ModelLabel, Counter>,
+    estimates: Family<ModelLabel, Histogram>,
 }
+
+/// Bounds of the ratio of true to estimated time: close around 1, and a factor of four on both sides.
+const RATIOS: [f64; 14] = [0.25, 0.5, 0.67, 0.8, 0.9, 0.95, 1.0, 1.05, 1.1, 1.25, 1.5, 2.0, 3.0, 4.0];
 
 impl ModelMetrics {
     pub(super) fn new() -> Self {
@@ -27,6 +30,7 @@ impl ModelMetrics {
             // From 10 ms, a small model, to 11 minutes, a large one from a slow disk.
             load: Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.01, 2.0, 17))),
             evictions: Family::default(),
+            estimates: Family::new_with_constructor(|| Histogram::new(RATIOS)),
         }
     }
 
@@ -35,15 +39,23 @@ impl ModelMetrics {
         registry.register("model_load_seconds", "Time of putting a model on the device, by model", self.load.clone());
         let evictions = "Models that left the device to make room for another, by model";
         registry.register("model_evictions", evictions, self.evictions.clone());
+        let estimates = "Time of completed jobs in the device and the encoder of files, divided by its estimate at their start, \
+                         by model";
+        registry.register("job_time_ratio", estimates, self.estimates.clone());
     }
 
     /// Counts a load that took so long.
-    pub fn loaded(&self, model: &Arc<str>, took: Duration) {
+    pub(crate) fn loaded(&self, model: &Arc<str>, took: Duration) {
         self.load.get_or_create(&[("model", model.clone())]).observe(took.as_secs_f64());
     }
 
+    /// Counts a job whose time was this multiple of its estimate.
+    pub(crate) fn estimated(&self, model: &Arc<str>, ratio: f64) {
+        self.estimates.get_or_create(&[("model", model.clone())]).observe(ratio);
+    }
+
     /// Counts an eviction.
-    pub fn evicted(&self, model: &Arc<str>) {
+    pub(crate) fn evicted(&self, model: &Arc<str>) {
         self.evictions.get_or_create(&[("model", model.clone())]).inc();
     }
 

@@ -2,7 +2,7 @@
 
 /// Bytes that weights may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MemoryBudget {
+pub(crate) struct MemoryBudget {
     /// On the device, all models together; `None`: no limit, and no model is ever evicted.
     pub device_bytes: Option<u64>,
     /// In copies in host memory, all models together. 0: no copies are kept.

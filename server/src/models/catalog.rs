@@ -10,8 +10,7 @@ use crate::limits::Limits;
 
 /// A model of this server, on the device or not.
 #[derive(Clone)]
-pub struct ServedModel {
-    /// Which one.
+pub(crate) struct ServedModel {
     pub id: ModelId,
     /// What it is, and how it is run.
     pub info: EngineInfo,
@@ -25,23 +24,23 @@ pub struct ServedModel {
 
 impl ServedModel {
     /// Whether it draws requests that name no model.
-    pub fn is_default(&self) -> bool {
+    pub(crate) fn is_default(&self) -> bool {
         self.id == ModelId::DEFAULT
     }
 
     /// What `GenerateRequest.model` names.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.info.model.name
     }
 
     /// Bytes that its weights take on the device.
-    pub fn weight_bytes(&self) -> u64 {
+    pub(crate) fn weight_bytes(&self) -> u64 {
         self.info.memory.fixed_bytes
     }
 }
 
 /// The models of this server in the order of the configuration; the first is the default.
-pub struct Catalog(Vec<ServedModel>);
+pub(crate) struct Catalog(Vec<ServedModel>);
 
 impl Catalog {
     /// The catalog of these models.
@@ -49,19 +48,19 @@ impl Catalog {
     /// # Panics
     ///
     /// There is no model, or a model's id is not its place.
-    pub fn new(models: Vec<ServedModel>) -> Self {
+    pub(crate) fn new(models: Vec<ServedModel>) -> Self {
         assert!(!models.is_empty(), "a server has a model");
         assert!(models.iter().enumerate().all(|(place, model)| model.id.index() == place), "ids are places");
         Self(models)
     }
 
     /// The model of requests that name none.
-    pub fn default_model(&self) -> &ServedModel {
+    pub(crate) fn default_model(&self) -> &ServedModel {
         &self.0[0]
     }
 
     /// The model of this id.
-    pub fn get(&self, id: ModelId) -> &ServedModel {
+    pub(crate) fn get(&self, id: ModelId) -> &ServedModel {
         &self.0[id.index()]
     }
 
@@ -70,7 +69,7 @@ impl Catalog {
     /// # Errors
     ///
     /// [`ServerError::UnknownModel`].
-    pub fn find(&self, name: &str) -> Result<&ServedModel, ServerError> {
+    pub(crate) fn find(&self, name: &str) -> Result<&ServedModel, ServerError> {
         if name.is_empty() {
             return Ok(self.default_model());
         }
@@ -78,12 +77,12 @@ impl Catalog {
     }
 
     /// All of them, in order.
-    pub fn iter(&self) -> impl Iterator<Item = &ServedModel> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &ServedModel> {
         self.0.iter()
     }
 
     /// The most bytes that the weights of other models take on the device while `id` runs, under this budget.
-    pub fn weights_next_to(&self, id: ModelId, device_budget: Option<u64>) -> u64 {
+    pub(crate) fn weights_next_to(&self, id: ModelId, device_budget: Option<u64>) -> u64 {
         let others: u64 = self.iter().filter(|model| model.id != id).map(ServedModel::weight_bytes).sum();
         let left = device_budget.map_or(u64::MAX, |budget| budget.saturating_sub(self.get(id).weight_bytes()));
         others.min(left)

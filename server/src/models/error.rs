@@ -20,7 +20,7 @@ pub enum StartError {
         source: EngineError,
     },
     /// Two models have the same name.
-    #[error("two models have the name `{0}`; give each its own with --model NAME=FOLDER")]
+    #[error("two models have the name `{0}`; give each its own with --model NAME=PATH")]
     SameName(String),
     /// The weights of one model alone exceed the budget.
     #[error(

@@ -9,34 +9,38 @@
 mod budget;
 mod catalog;
 mod error;
+mod name;
 mod named;
 mod resident_set;
 mod similar;
 mod table;
 
-pub use budget::MemoryBudget;
-pub use catalog::{Catalog, ServedModel};
-pub use error::StartError;
-pub use named::NamedSource;
-pub use resident_set::ResidentSet;
-pub use similar::nearest;
-pub use table::{LoadPlan, ModelFacts, ModelState, ModelStatus, ModelTable};
+pub(crate) use budget::MemoryBudget;
+pub(crate) use catalog::{Catalog, ServedModel};
+pub(crate) use error::StartError;
+#[cfg(feature = "burn")]
+pub(crate) use name::is_model_name;
+pub(crate) use name::{MODEL_NAME_BYTES_MAX, has_name_letters};
+pub(crate) use named::NamedSource;
+pub(crate) use resident_set::ResidentSet;
+pub(crate) use similar::nearest;
+pub(crate) use table::{ModelFacts, ModelState, ModelStatus, ModelTable};
 
 /// A model of this server, by its place in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ModelId(usize);
+pub(crate) struct ModelId(usize);
 
 impl ModelId {
     /// The model of requests that name none: the first of the configuration.
-    pub const DEFAULT: Self = Self(0);
+    pub(crate) const DEFAULT: Self = Self(0);
 
     /// The place in the configuration, from 0.
-    pub fn index(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self.0
     }
 
     /// All models of a server that has so many.
-    pub fn all(count: usize) -> impl Iterator<Item = Self> {
+    pub(crate) fn all(count: usize) -> impl Iterator<Item = Self> {
         (0..count).map(Self)
     }
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use sakuga_model_core::{EngineError, ModelDescription, ModelSource, OpenModel, OpenOptions};
 
 /// A model under another name than its own.
-pub struct NamedSource {
+pub(crate) struct NamedSource {
     name: String,
     inner: Arc<dyn ModelSource>,
 }
 
 impl NamedSource {
     /// The model `inner` with the name `name`, or with its own if that is `None`.
-    pub fn over(inner: Arc<dyn ModelSource>, name: Option<String>) -> Arc<dyn ModelSource> {
+    pub(crate) fn over(inner: Arc<dyn ModelSource>, name: Option<String>) -> Arc<dyn ModelSource> {
         match name {
             Some(name) => Arc::new(Self { name, inner }),
             None => inner,

@@ -7,7 +7,7 @@ use super::ModelId;
 /// The models on the device, in the order of their last use. Plain data: the scheduler also uses a copy of it to predict
 /// the loads of the jobs that wait.
 #[derive(Clone, Debug)]
-pub struct ResidentSet {
+pub(crate) struct ResidentSet {
     /// Bytes of the weights of every model.
     weights: Arc<[u64]>,
     /// Bytes that the weights on the device may take together; `None`: no limit.
@@ -18,38 +18,38 @@ pub struct ResidentSet {
 
 impl ResidentSet {
     /// No model on the device yet. `weights` has the bytes of every model.
-    pub fn new(weights: Arc<[u64]>, budget: Option<u64>) -> Self {
+    pub(crate) fn new(weights: Arc<[u64]>, budget: Option<u64>) -> Self {
         Self { weights, budget, models: Vec::new() }
     }
 
     /// Whether a model is on the device.
-    pub fn contains(&self, model: ModelId) -> bool {
+    pub(crate) fn contains(&self, model: ModelId) -> bool {
         self.models.contains(&model)
     }
 
     /// The models on the device, the least recently used first.
-    pub fn iter(&self) -> impl Iterator<Item = ModelId> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ModelId> {
         self.models.iter().copied()
     }
 
     /// Bytes of the weights on the device.
-    pub fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         self.models.iter().map(|model| self.bytes_of(*model)).sum()
     }
 
     /// Whether a model that is not on the device fits without an eviction.
-    pub fn has_room_for(&self, model: ModelId) -> bool {
+    pub(crate) fn has_room_for(&self, model: ModelId) -> bool {
         self.budget.is_none_or(|budget| self.bytes().saturating_add(self.bytes_of(model)) <= budget)
     }
 
     /// Whether all models together exceed the budget, so that one may have to be evicted.
-    pub fn may_evict(&self) -> bool {
+    pub(crate) fn may_evict(&self) -> bool {
         self.budget.is_some_and(|budget| self.weights.iter().sum::<u64>() > budget)
     }
 
     /// Puts a model on the device as the most recently used one. Returns those that have to leave before: the least
     /// recently used, as few as possible. Never `model` itself.
-    pub fn insert(&mut self, model: ModelId) -> Vec<ModelId> {
+    pub(crate) fn insert(&mut self, model: ModelId) -> Vec<ModelId> {
         self.remove(model);
         let mut evicted = Vec::new();
         while !self.has_room_for(model) && !self.models.is_empty() {
@@ -60,7 +60,7 @@ impl ResidentSet {
     }
 
     /// Takes a model off the device.
-    pub fn remove(&mut self, model: ModelId) {
+    pub(crate) fn remove(&mut self, model: ModelId) {
         self.models.retain(|resident| *resident != model);
     }
 

@@ -6,7 +6,7 @@ const SIMILARITY_MIN: f64 = 0.75;
 const NAMES_MAX: usize = 3;
 
 /// The known names that are like `name`, the most similar first, whatever their case.
-pub fn nearest<'a, T: AsRef<str>>(name: &str, known: &'a [T]) -> Vec<&'a T> {
+pub(crate) fn nearest<'a, T: AsRef<str>>(name: &str, known: &'a [T]) -> Vec<&'a T> {
     let wanted = name.to_lowercase();
     let similarity = |known: &T| strsim::jaro_winkler(&known.as_ref().to_lowercase(), &wanted);
     let mut scored: Vec<(f64, &T)> = known.iter().map(|known| (similarity(known), known)).collect();

@@ -9,7 +9,7 @@ use super::{MemoryBudget, ModelId, ResidentSet};
 
 /// Where the weights of a model are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ModelState {
+pub(crate) enum ModelState {
     /// In its files only.
     Unloaded,
     /// In host memory.
@@ -24,10 +24,8 @@ pub enum ModelState {
 
 /// A model as it is at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelStatus {
-    /// Which one.
+pub(crate) struct ModelStatus {
     pub id: ModelId,
-    /// Its name.
     pub name: Arc<str>,
     /// Where its weights are.
     pub state: ModelState,
@@ -39,8 +37,7 @@ pub struct ModelStatus {
 
 /// What the table has to know of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelFacts {
-    /// Its name.
+pub(crate) struct ModelFacts {
     pub name: Arc<str>,
     /// Bytes of its weights on the device.
     pub weight_bytes: u64,
@@ -50,16 +47,15 @@ pub struct ModelFacts {
 
 /// How a model is put on the device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LoadPlan {
+pub(crate) struct LoadPlan {
     /// The models that have to leave the device before.
     pub evicted: Vec<ModelId>,
-    /// How it is opened.
     pub options: OpenOptions,
 }
 
 /// Where the weights of each model are, and how long loading them took.
 #[derive(Clone, Debug)]
-pub struct ModelTable {
+pub(crate) struct ModelTable {
     residents: ResidentSet,
     budget: MemoryBudget,
     entries: Vec<Entry>,
@@ -79,7 +75,7 @@ struct Entry {
 
 impl ModelTable {
     /// All models in their files.
-    pub fn new(models: impl IntoIterator<Item = ModelFacts>, budget: MemoryBudget) -> Self {
+    pub(crate) fn new(models: impl IntoIterator<Item = ModelFacts>, budget: MemoryBudget) -> Self {
         let entry = |facts| Entry {
             facts,
             is_loading: false,
@@ -95,38 +91,37 @@ impl ModelTable {
     }
 
     /// The models on the device or on their way there.
-    pub fn residents(&self) -> &ResidentSet {
+    pub(crate) fn residents(&self) -> &ResidentSet {
         &self.residents
     }
 
     /// What weights may take. Without a device that can use copies in host memory there is no budget for them.
-    pub fn budget(&self) -> MemoryBudget {
+    pub(crate) fn budget(&self) -> MemoryBudget {
         let has_copies = self.entries.iter().any(|entry| entry.facts.host_copy_bytes > 0);
         MemoryBudget { host_bytes: if has_copies { self.budget.host_bytes } else { 0 }, ..self.budget }
     }
 
-    /// The name of a model.
-    pub fn name(&self, model: ModelId) -> &Arc<str> {
+    pub(crate) fn name(&self, model: ModelId) -> &Arc<str> {
         &self.entry(model).facts.name
     }
 
     /// Whether a model can draw now.
-    pub fn is_loaded(&self, model: ModelId) -> bool {
+    pub(crate) fn is_loaded(&self, model: ModelId) -> bool {
         self.residents.contains(model) && !self.entry(model).is_loading
     }
 
     /// Why a model could not be loaded, if that is so.
-    pub fn failure(&self, model: ModelId) -> Option<&str> {
+    pub(crate) fn failure(&self, model: ModelId) -> Option<&str> {
         self.entry(model).failure.as_deref()
     }
 
     /// How long the last load of a model took; `None` before the first.
-    pub fn load_time(&self, model: ModelId) -> Option<Duration> {
+    pub(crate) fn load_time(&self, model: ModelId) -> Option<Duration> {
         self.entry(model).load_time
     }
 
     /// Notes that a job of a model starts.
-    pub fn used(&mut self, model: ModelId) {
+    pub(crate) fn used(&mut self, model: ModelId) {
         self.entry_mut(model).last_used = Some(SystemTime::now());
         if self.residents.contains(model) {
             self.residents.insert(model);
@@ -135,7 +130,7 @@ impl ModelTable {
 
     /// Begins to load a model, and decides what leaves the device for it. A copy in host memory is kept only if models may
     /// be evicted and the budget of host memory has room for it; copies are not evicted for others.
-    pub fn begin_load(&mut self, model: ModelId) -> LoadPlan {
+    pub(crate) fn begin_load(&mut self, model: ModelId) -> LoadPlan {
         let evicted = self.residents.insert(model);
         let held: u64 = self.entries.iter().map(|entry| entry.host_bytes).sum();
         let Entry { facts, host_bytes, is_warm, .. } = self.entry(model);
@@ -150,34 +145,34 @@ impl ModelTable {
     }
 
     /// Ends a load that took so long. `host_bytes` is the size of the copy in host memory.
-    pub fn loaded(&mut self, model: ModelId, took: Duration, host_bytes: u64) {
+    pub(crate) fn loaded(&mut self, model: ModelId, took: Duration, host_bytes: u64) {
         let entry = self.entry_mut(model);
         (entry.is_loading, entry.is_warm, entry.host_bytes) = (false, true, host_bytes);
         entry.load_time = Some(took);
     }
 
     /// Ends a load that the loss of the device broke off; the model is as before the load.
-    pub fn load_broken(&mut self, model: ModelId) {
+    pub(crate) fn load_broken(&mut self, model: ModelId) {
         self.residents.remove(model);
         self.entry_mut(model).is_loading = false;
     }
 
     /// Ends a load that failed. The model has failed until a load succeeds, and has no copy in host memory.
-    pub fn failed(&mut self, model: ModelId, reason: String) {
+    pub(crate) fn failed(&mut self, model: ModelId, reason: String) {
         self.load_broken(model);
         let entry = self.entry_mut(model);
         (entry.failure, entry.host_bytes) = (Some(reason), 0);
     }
 
     /// Takes a model off the device, without its copy in host memory.
-    pub fn unloaded(&mut self, model: ModelId) {
+    pub(crate) fn unloaded(&mut self, model: ModelId) {
         self.residents.remove(model);
         self.entry_mut(model).host_bytes = 0;
     }
 
     /// Takes all models off the device, which was lost. Returns them, the least recently used first. Copies in host memory
     /// stay.
-    pub fn lose_device(&mut self) -> Vec<ModelId> {
+    pub(crate) fn lose_device(&mut self) -> Vec<ModelId> {
         let lost: Vec<ModelId> = self.residents.iter().collect();
         lost.iter().for_each(|model| self.residents.remove(*model));
         self.entries.iter_mut().for_each(|entry| (entry.is_loading, entry.is_warm) = (false, false));
@@ -185,7 +180,7 @@ impl ModelTable {
     }
 
     /// Every model as it is now.
-    pub fn statuses(&self) -> Vec<ModelStatus> {
+    pub(crate) fn statuses(&self) -> Vec<ModelStatus> {
         let status = |(id, entry): (ModelId, &Entry)| {
             let state = match &entry.failure {
                 _ if entry.is_loading => ModelState::Loading,

@@ -13,7 +13,7 @@ const STRETCHES: [usize; 4] = [32, 16, 8, 4];
 /// The place in `sent` of the first character that is not read. `read` is the text that the encoder was given, `lost` the
 /// beginning of its part that was cut, and `expected` the approximate place of `lost` in `read`, which selects one of
 /// several equal places.
-pub fn place(sent: &str, read: &str, lost: &str, expected: usize) -> Option<usize> {
+pub(crate) fn place(sent: &str, read: &str, lost: &str, expected: usize) -> Option<usize> {
     let cut = read.match_indices(lost).map(|(at, _)| at).min_by_key(|at| at.abs_diff(expected))?;
     let (read, sent) = (Squeezed::of(read), Squeezed::of(sent));
     let cut = read.places.partition_point(|(at, _)| *at < cut);

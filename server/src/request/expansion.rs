@@ -2,7 +2,7 @@
 
 /// What a client made the prompts of a request from. Nothing of it is read here; the metadata of the pictures has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Expansion {
+pub(crate) struct Expansion {
     /// The prompt with its alternatives.
     pub template: String,
     /// The negative prompt with its alternatives.
@@ -17,7 +17,7 @@ pub struct Expansion {
 
 impl Expansion {
     /// Bytes that it takes in a message, by a bound from above for texts of any length.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let choices: usize = self.choices.iter().map(|choice| choice.len() + 6).sum();
         self.template.len() + self.negative_template.len() + choices
     }

@@ -9,19 +9,19 @@ use crate::limits::Limits;
 use crate::preview::PreviewPolicy;
 
 /// Collects faults. A field that is at fault gets an allowed value, so that the rest can be checked too.
-pub struct Faults {
+pub(crate) struct Faults {
     violations: Vec<Violation>,
     /// Findings about the prompts that are not errors.
     diagnostics: Vec<Diagnostic>,
 }
 
 impl Faults {
-    pub fn new(violations: Vec<Violation>) -> Self {
+    pub(crate) fn new(violations: Vec<Violation>) -> Self {
         Self { violations, diagnostics: Vec::new() }
     }
 
     /// The faults, and the findings that are not errors.
-    pub fn into_parts(self) -> (Vec<Violation>, Vec<Diagnostic>) {
+    pub(crate) fn into_parts(self) -> (Vec<Violation>, Vec<Diagnostic>) {
         (self.violations, self.diagnostics)
     }
 
@@ -30,11 +30,11 @@ impl Faults {
     }
 
     /// Adds faults that were found elsewhere.
-    pub fn extend(&mut self, faults: Vec<Violation>) {
+    pub(crate) fn extend(&mut self, faults: Vec<Violation>) {
         self.violations.extend(faults);
     }
 
-    pub fn request_id(&mut self, given: String) -> String {
+    pub(crate) fn request_id(&mut self, given: String) -> String {
         let chars = given.chars().count();
         let chars_max = limits::REQUEST_ID_CHARS.max;
         if chars > chars_max {
@@ -47,7 +47,7 @@ impl Faults {
     }
 
     /// The prompt, with what was split off its text. `None` if there is nothing to read.
-    pub fn prompt(&mut self, given: Option<&PromptForm>, options: &CheckOptions<'_>) -> Checked {
+    pub(crate) fn prompt(&mut self, given: Option<&PromptForm>, options: &CheckOptions<'_>) -> Checked {
         let Some(given) = given else {
             let text = "there is nothing to draw; set `xml` to the prompt's text or `typed` to its typed form";
             self.add("prompt", Violation::REQUIRED, text);
@@ -62,7 +62,12 @@ impl Faults {
     }
 
     /// The negative prompt of the request, or else the one that was split off the prompt's text. Two are a fault.
-    pub fn negative(&mut self, given: Option<&NegativeForm>, inner: Negative, options: &CheckOptions<'_>) -> Negative {
+    pub(crate) fn negative(
+        &mut self,
+        given: Option<&NegativeForm>,
+        inner: Negative,
+        options: &CheckOptions<'_>,
+    ) -> Negative {
         let given = self.given_negative(given, options);
         if given.prompt.is_none() && given.system_prompt.is_none() {
             return inner;
@@ -122,7 +127,7 @@ impl Faults {
 
     /// The system prompt in `field` of the request, or else `own`, the one in front of the text, or else `default`. Two that
     /// differ are a fault.
-    pub fn system_prompt(
+    pub(crate) fn system_prompt(
         &mut self,
         field: &'static str,
         given: Option<String>,
@@ -146,7 +151,7 @@ impl Faults {
         system_prompt
     }
 
-    pub fn edge(&mut self, field: &str, given_px: u32, model: &ModelInfo) -> u32 {
+    pub(crate) fn edge(&mut self, field: &str, given_px: u32, model: &ModelInfo) -> u32 {
         if given_px == 0 {
             return model.default_size_px;
         }
@@ -168,7 +173,7 @@ impl Faults {
         model.default_size_px
     }
 
-    pub fn pixels(&mut self, width_px: u32, height_px: u32, limits: &Limits) {
+    pub(crate) fn pixels(&mut self, width_px: u32, height_px: u32, limits: &Limits) {
         let pixels = u64::from(width_px) * u64::from(height_px);
         if pixels > limits.pixels_max {
             let text = format!(
@@ -180,7 +185,7 @@ impl Faults {
         }
     }
 
-    pub fn count(&mut self, field: &str, given: u32, max: u32) -> u32 {
+    pub(crate) fn count(&mut self, field: &str, given: u32, max: u32) -> u32 {
         if given > max {
             self.add(field, Violation::OUT_OF_RANGE, format!("{given} is too many; use 1 to {max}"));
         }
@@ -188,7 +193,7 @@ impl Faults {
     }
 
     /// The indices of the pictures that are drawn, ascending. Each has to be one of the batch, and be there once.
-    pub fn image_indices(&mut self, given: Vec<u32>, images: u32) -> Vec<u32> {
+    pub(crate) fn image_indices(&mut self, given: Vec<u32>, images: u32) -> Vec<u32> {
         const FIELD: &str = "image_indices";
         let last = images.saturating_sub(1);
         if given.len() > images as usize {
@@ -216,8 +221,8 @@ impl Faults {
     }
 
     /// Fills in the model's defaults and checks the bounds. `steps_max` is the server's own limit.
-    pub fn sampling(&mut self, given: &PartialSampling, model: &ModelInfo, steps_max: u32) -> Sampling {
-        let mut sampling = given.resolve(model);
+    pub(crate) fn sampling(&mut self, given: &PartialSampling, model: &ModelInfo, steps_max: u32) -> Sampling {
+        let mut sampling = given.resolve(&model.sampling, model.schedules);
         if given.steps.is_none() {
             sampling.steps = sampling.steps.min(steps_max);
         }
@@ -233,7 +238,7 @@ impl Faults {
     }
 
     /// What the prompts were made from, at most so many bytes of it.
-    pub fn expansion(&mut self, given: Option<&Expansion>, bytes_max: usize) {
+    pub(crate) fn expansion(&mut self, given: Option<&Expansion>, bytes_max: usize) {
         let bytes = given.map_or(0, Expansion::bytes);
         if bytes > bytes_max {
             let text = format!("{bytes} bytes are too many; use at most {bytes_max}, or leave it out");
@@ -241,7 +246,7 @@ impl Faults {
         }
     }
 
-    pub fn preview_edge(&mut self, given_px: u32) -> u32 {
+    pub(crate) fn preview_edge(&mut self, given_px: u32) -> u32 {
         if given_px == 0 {
             return PreviewPolicy::MAX_EDGE_DEFAULT_PX;
         }
@@ -254,7 +259,7 @@ impl Faults {
 }
 
 /// Message, position and fix of a finding in one sentence.
-pub fn describe(finding: &Diagnostic) -> String {
+pub(crate) fn describe(finding: &Diagnostic) -> String {
     let place = format!("{} (line {}, column {})", finding.message, finding.start.line, finding.start.column);
     match &finding.fix {
         Some(fix) => format!("{place}; {}", fix.description),

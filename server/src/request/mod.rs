@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use sakuga_model_core::{
-    AdapterChoice, GenerationSpec, ModelInfo, PartialSampling, PreviewMethod, PromptText, TokenCounter,
+    AdapterChoice, GenerationSpec, ModelInfo, PartialSampling, PreviewMethod, PromptText, TokenCount, TokenCounter,
 };
 use sakuga_schema::{CheckOptions, Checked, Diagnostic, NegativePrompt, Prompt, Strictness};
 
@@ -18,18 +18,19 @@ use crate::preview::{PreviewFormat, PreviewPolicy};
 mod cut;
 mod expansion;
 mod faults;
-pub mod images;
-pub mod over_long;
+pub(crate) mod images;
+pub(crate) mod over_long;
+mod untrained_size;
 
 use images::{Images, NoUploads, Surroundings, UncheckedImages, Uploads};
 
-pub use expansion::Expansion;
+pub(crate) use expansion::Expansion;
 use faults::Faults;
-pub use faults::describe;
+pub(crate) use faults::describe;
 
 /// A request as it came: 0, empty and `None` mean the default.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct UncheckedRequest {
+pub(crate) struct UncheckedRequest {
     /// The caller's name for it.
     pub request_id: String,
     /// What to draw.
@@ -80,16 +81,15 @@ pub struct UncheckedRequest {
 
 /// A prompt as it came.
 #[derive(Clone, Debug, PartialEq)]
-pub enum PromptForm {
+pub(crate) enum PromptForm {
     /// Text in any envelope.
     Text(String),
-    /// Typed.
     Typed(Box<Prompt>),
 }
 
 impl PromptForm {
     /// Checks the prompt. ValidatePrompt and every call that makes a job use this, so their answers agree.
-    pub fn check(&self, options: &CheckOptions<'_>) -> Checked {
+    pub(crate) fn check(&self, options: &CheckOptions<'_>) -> Checked {
         match self {
             Self::Text(text) => sakuga_schema::check(text, options),
             Self::Typed(prompt) => sakuga_schema::check_typed(prompt, options),
@@ -97,7 +97,7 @@ impl PromptForm {
     }
 
     /// The text that positions are those of: a typed prompt's is its canonical XML.
-    pub fn text(&self) -> Cow<'_, str> {
+    pub(crate) fn text(&self) -> Cow<'_, str> {
         match self {
             Self::Text(text) => Cow::Borrowed(text),
             Self::Typed(prompt) => Cow::Owned(prompt.to_xml()),
@@ -107,10 +107,8 @@ impl PromptForm {
 
 /// A negative prompt as it came.
 #[derive(Clone, Debug, PartialEq)]
-pub enum NegativeForm {
-    /// Text.
+pub(crate) enum NegativeForm {
     Text(String),
-    /// Typed.
     Typed(Box<NegativePrompt>),
 }
 
@@ -126,7 +124,7 @@ impl NegativeForm {
 
 /// A request that can be drawn.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Request {
+pub(crate) struct Request {
     request_id: String,
     prompt: Prompt,
     strictness: Strictness,
@@ -140,71 +138,74 @@ pub struct Request {
     stats_interval: Duration,
     expansion: Option<Expansion>,
     diagnostics: Vec<Diagnostic>,
+    tokens: [Vec<TokenCount>; 2],
 }
 
 impl Request {
     /// The caller's name for it, or the one that the server made.
-    pub fn request_id(&self) -> &str {
+    pub(crate) fn request_id(&self) -> &str {
         &self.request_id
     }
 
-    /// The prompt.
-    pub fn prompt(&self) -> &Prompt {
+    pub(crate) fn prompt(&self) -> &Prompt {
         &self.prompt
     }
 
     /// How strictly its text was read.
-    pub fn strictness(&self) -> Strictness {
+    pub(crate) fn strictness(&self) -> Strictness {
         self.strictness
     }
 
-    /// The negative prompt.
-    pub fn negative(&self) -> Option<&NegativePrompt> {
+    pub(crate) fn negative(&self) -> Option<&NegativePrompt> {
         self.negative.as_ref()
     }
 
-    /// The model.
-    pub fn model(&self) -> &str {
+    pub(crate) fn model(&self) -> &str {
         &self.model
     }
 
     /// What the engine has to draw.
-    pub fn spec(&self) -> &GenerationSpec {
+    pub(crate) fn spec(&self) -> &GenerationSpec {
         &self.spec
     }
 
     /// Width and height that the request asks for, in pixels: those of its pictures before a second pass.
-    pub fn size_px(&self) -> [u32; 2] {
+    pub(crate) fn size_px(&self) -> [u32; 2] {
         [self.width_px, self.height_px]
     }
 
     /// Width and height of its pictures, in pixels.
-    pub fn picture_size_px(&self) -> [u32; 2] {
+    pub(crate) fn picture_size_px(&self) -> [u32; 2] {
         self.spec.second_pass.as_ref().map_or(self.size_px(), |second| [second.width_px, second.height_px])
     }
 
     /// The image to begin from, the mask and the second pass.
-    pub fn images(&self) -> &Images {
+    pub(crate) fn images(&self) -> &Images {
         &self.images
     }
 
     /// What previews to send.
-    pub fn preview(&self) -> PreviewPolicy {
+    pub(crate) fn preview(&self) -> PreviewPolicy {
         self.preview
     }
 
     /// Least time between two samples of the device.
-    pub fn stats_interval(&self) -> Duration {
+    pub(crate) fn stats_interval(&self) -> Duration {
         self.stats_interval
     }
 
     /// What its prompts were made from.
-    pub fn expansion(&self) -> Option<&Expansion> {
+    pub(crate) fn expansion(&self) -> Option<&Expansion> {
         self.expansion.as_ref()
     }
 
+    /// Tokens of the prompt and of the negative prompt for each text encoder.
+    pub(crate) fn tokens(&self) -> [&[TokenCount]; 2] {
+        self.tokens.each_ref().map(Vec::as_slice)
+    }
+
     /// What was found about its prompts, none of it an error.
-    pub fn diagnostics(&self) -> &[Diagnostic] {
+    pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
 }
@@ -218,16 +219,16 @@ struct Negative {
 }
 
 /// The path of findings about a negative prompt inside the prompt's text, as the checker names it.
-pub const INNER_NEGATIVE: &str = "negative_prompt";
+pub(crate) const INNER_NEGATIVE: &str = "negative_prompt";
 
 /// A system prompt that was split off a text, as it is read before that text: the blank between the two was removed, and
 /// encoders read them without a separator.
-pub fn before_text(system_prompt: String) -> String {
+pub(crate) fn before_text(system_prompt: String) -> String {
     system_prompt + " "
 }
 
-/// The system prompt of a negative prompt that has none of its own. The empty text is read without one, as in training.
-pub fn default_negative_system_prompt<'a>(negative: &str, system_prompt: &'a str) -> &'a str {
+/// The system prompt of a negative prompt that names none. The empty text is read without one, as in training.
+pub(crate) fn default_negative_system_prompt<'a>(negative: &str, system_prompt: &'a str) -> &'a str {
     if negative.is_empty() { "" } else { system_prompt }
 }
 
@@ -236,7 +237,7 @@ const KNOWN_TO_TAG_MODELS: [&str; 2] = ["weight-syntax", "escaped-parenthesis"];
 
 /// What a request is checked against.
 #[derive(Clone, Copy)]
-pub struct RequestRules<'a> {
+pub(crate) struct RequestRules<'a> {
     /// The model that will draw it.
     pub model: &'a ModelInfo,
     /// The model's tokenisers.
@@ -249,13 +250,14 @@ pub struct RequestRules<'a> {
 
 impl<'a> RequestRules<'a> {
     /// The rules of requests for a model.
-    pub fn of(model: &'a ServedModel) -> Self {
+    pub(crate) fn of(model: &'a ServedModel) -> Self {
         Self { model: &model.info.model, tokens: model.tokens.as_ref(), limits: &model.limits, uploads: &NoUploads }
     }
 
     /// The options with which this server checks prompts.
-    pub fn check_options(&self, strictness: Strictness) -> CheckOptions<'static> {
-        let mut options = CheckOptions { strictness, ..CheckOptions::default() };
+    pub(crate) fn check_options(&self, strictness: Strictness) -> CheckOptions<'a> {
+        let model_tags = self.model.vocabulary.as_deref().map(|vocabulary| &vocabulary.tags);
+        let mut options = CheckOptions { strictness, model_tags, ..CheckOptions::default() };
         options.limits.max_bytes = self.limits.prompt_bytes_max;
         // The checker can only estimate; here the model's own tokenisers count.
         options.limits.encoder_tokens = usize::MAX;
@@ -264,13 +266,13 @@ impl<'a> RequestRules<'a> {
 
     /// The system prompt of a request that gives none. A prompt that is a caption alone reaches the encoders without
     /// markup, whatever form it was sent in.
-    pub fn default_system_prompt(&self, prompt: &Prompt) -> &str {
+    pub(crate) fn default_system_prompt(&self, prompt: &Prompt) -> &str {
         let is_plain = prompt.characters.is_empty() && prompt.general_tags.is_none();
         if is_plain { &self.model.default_plain_system_prompt } else { &self.model.default_system_prompt }
     }
 
     /// The text of a prompt as the model's encoders read it.
-    pub fn model_text(&self, prompt: &Prompt) -> String {
+    pub(crate) fn model_text(&self, prompt: &Prompt) -> String {
         match self.model.prompt_text {
             PromptText::Markup => prompt.to_model_text(),
             PromptText::Tags => prompt.to_tags(),
@@ -278,12 +280,12 @@ impl<'a> RequestRules<'a> {
     }
 
     /// Whether a finding about a prompt holds for the model: one that reads tags knows weights and escaped brackets.
-    pub fn holds(&self, finding: &Diagnostic) -> bool {
+    pub(crate) fn holds(&self, finding: &Diagnostic) -> bool {
         self.model.prompt_text == PromptText::Markup || !KNOWN_TO_TAG_MODELS.contains(&finding.code)
     }
 
     /// As [`model_text`](Self::model_text), of a negative prompt.
-    pub fn negative_text(&self, negative: &NegativePrompt) -> String {
+    pub(crate) fn negative_text(&self, negative: &NegativePrompt) -> String {
         match self.model.prompt_text {
             PromptText::Markup => negative.to_model_text(),
             PromptText::Tags => negative.to_tags(),
@@ -297,7 +299,11 @@ impl UncheckedRequest {
     /// # Errors
     ///
     /// [`ServerError::InvalidRequest`] with every fault.
-    pub fn check(self, rules: RequestRules<'_>, draw_seed: impl FnOnce() -> u64) -> Result<Request, ServerError> {
+    pub(crate) fn check(
+        self,
+        rules: RequestRules<'_>,
+        draw_seed: impl FnOnce() -> u64,
+    ) -> Result<Request, ServerError> {
         let RequestRules { model, limits, uploads, .. } = rules;
         let mut faults = Faults::new(self.faults);
         let options = rules.check_options(self.strictness);
@@ -367,14 +373,15 @@ impl UncheckedRequest {
         let counts = rules.tokens.count(&spec.system_prompt, &spec.text);
         let sent = self.prompt.as_ref().map_or(Cow::Borrowed(""), PromptForm::text);
         diagnostics.extend(over_long::findings("", &sent, &spec.text, &counts));
+        diagnostics.extend(untrained_size::finding(model, width_px, height_px));
+        let negative_counts = rules.tokens.count(&spec.negative_system_prompt, &spec.negative);
         if !(spec.negative.is_empty() && spec.negative_system_prompt.is_empty()) {
-            let counts = rules.tokens.count(&spec.negative_system_prompt, &spec.negative);
             // A negative prompt inside the prompt's text has its places there.
             let (path, sent) = match is_inner {
                 true => (INNER_NEGATIVE, self.prompt.as_ref().map_or(Cow::Borrowed(""), PromptForm::text)),
                 false => ("negative", self.negative.as_ref().map_or(Cow::Borrowed(""), NegativeForm::text)),
             };
-            diagnostics.extend(over_long::findings(path, &sent, &spec.negative, &counts));
+            diagnostics.extend(over_long::findings(path, &sent, &spec.negative, &negative_counts));
         }
         Ok(Request {
             request_id,
@@ -390,6 +397,7 @@ impl UncheckedRequest {
             stats_interval,
             expansion: self.expansion,
             diagnostics,
+            tokens: [counts, negative_counts],
         })
     }
 }

@@ -12,7 +12,7 @@ const SHOWN_CHARS_MAX: usize = 40;
 
 /// One finding for each encoder that would cut the text at `path`. `sent` is that text as the client wrote it, `read` as
 /// the encoders read it; the finding points at the first character that is lost, from there to the end.
-pub fn findings(path: &str, sent: &str, read: &str, counts: &[TokenCount]) -> Vec<Diagnostic> {
+pub(crate) fn findings(path: &str, sent: &str, read: &str, counts: &[TokenCount]) -> Vec<Diagnostic> {
     counts.iter().filter(|count| count.is_truncated()).map(|count| finding(path, sent, read, count)).collect()
 }
 

@@ -16,7 +16,7 @@ const CHECK_PERIOD: Duration = Duration::from_millis(100);
 
 /// The index of ended jobs, and the jobs whose pictures are being written.
 #[derive(Debug)]
-pub struct RetentionGate {
+pub(crate) struct RetentionGate {
     bounds: Retention,
     state: Mutex<State>,
     /// Signals that jobs were deleted.
@@ -36,13 +36,13 @@ struct State {
 
 impl RetentionGate {
     /// A gate with these bounds and an empty index.
-    pub fn new(bounds: Retention) -> Self {
+    pub(crate) fn new(bounds: Retention) -> Self {
         Self { bounds, state: Mutex::default(), freed: Condvar::new(), over_limit: Notify::new() }
     }
 
     /// Blocks until there is room for a job's pictures. Returns at once if old jobs cannot be deleted or the job is
     /// cancelled.
-    pub fn wait_for_room(&self, handle: &JobHandle) {
+    pub(crate) fn wait_for_room(&self, handle: &JobHandle) {
         let mut state = self.state.lock();
         while state.index.is_crowded(&self.bounds, state.ending.len())
             && !state.is_deletion_failing

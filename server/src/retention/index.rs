@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 /// Ended jobs beyond [`Retention::count`] that are allowed while old ones are being deleted. At this number finishing a job
 /// blocks.
-pub const MARGIN: usize = 64;
+pub(crate) const MARGIN: usize = 64;
 /// Bytes of pictures beyond [`Retention::bytes`] that are allowed in the same way, in addition to an eighth of it.
 const MARGIN_BYTES: u64 = 64 << 20;
 
@@ -31,7 +31,7 @@ impl Default for Retention {
 
 /// The ended jobs, ordered by end.
 #[derive(Debug, Default)]
-pub struct RetentionIndex {
+pub(crate) struct RetentionIndex {
     by_end: BTreeSet<(SystemTime, String)>,
     sizes: HashMap<String, (SystemTime, u64)>,
     bytes: u64,
@@ -51,7 +51,6 @@ impl RetentionIndex {
         self.bytes += bytes;
     }
 
-    /// Removes a job.
     pub(super) fn remove(&mut self, job: &str) {
         if let Some((end, bytes)) = self.sizes.remove(job) {
             let key = (end, job.to_owned());

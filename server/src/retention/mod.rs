@@ -1,8 +1,8 @@
 //! Which ended jobs are kept: the bounds and an index of ended jobs ([`index`]), and the gate that makes a finishing job
 //! wait while the bounds are exceeded ([`gate`]).
 
-pub mod gate;
-pub mod index;
+pub(crate) mod gate;
+pub(crate) mod index;
 
-pub use gate::RetentionGate;
+pub(crate) use gate::RetentionGate;
 pub use index::Retention;

@@ -7,7 +7,7 @@ use crate::models::ModelId;
 
 /// What a command does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ModelChange {
+pub(crate) enum ModelChange {
     /// Puts the model on the device.
     Load,
     /// Takes the model off the device and frees its copy in host memory.

@@ -14,7 +14,7 @@ use super::worker::Worker;
 use crate::models::{MemoryBudget, ModelId, StartError};
 
 /// The thread that owns the models on the device.
-pub struct EngineThread {
+pub(crate) struct EngineThread {
     begin: mpsc::Sender<Arc<WorkerContext>>,
     thread: JoinHandle<()>,
     sources: Sources,
@@ -26,7 +26,7 @@ impl EngineThread {
     /// # Errors
     ///
     /// The system's error if there can be no thread.
-    pub fn open(
+    pub(crate) fn open(
         sources: Vec<Arc<dyn ModelSource>>,
         budget: MemoryBudget,
     ) -> std::io::Result<(Self, oneshot::Receiver<Result<Ready, StartError>>)> {

@@ -6,28 +6,24 @@ use std::time::{Duration, Instant};
 use sakuga_model_core::{Progress, Stage, StepDone, TokenCount};
 
 use super::context::WorkerContext;
-use super::estimator::equal_steps_left;
 use crate::encoder::PreviewTask;
+use crate::estimate::JobMeter;
 use crate::event::EventBody;
 use crate::job::Job;
-
-/// Steps over which a job's pace is measured. The first steps are slower than the rest.
-const PACE_STEPS: usize = 8;
 
 /// Observes the engine while it draws one job.
 pub(super) struct JobMonitor<'a> {
     context: &'a WorkerContext,
     job: &'a Job,
     epoch: u64,
-    pub(super) steps_done: u32,
     /// The pass that the engine computes, from 1.
     pass: u32,
-    /// Time between the end of each step and the end of the step before it.
-    pub(super) in_steps: Duration,
+    /// Measures the parts of the job.
+    pub(super) meter: JobMeter,
+    /// When the change of adapters began, until the next stage begins.
+    adapters_since: Option<Instant>,
     /// How long loading its model took; `None`: the model was on the device.
     pub(super) load_time: Option<Duration>,
-    /// When the latest [`PACE_STEPS`] steps ended; before the first, when denoising began.
-    marks: Vec<Instant>,
     /// When each picture was last previewed.
     previewed: Vec<Option<Instant>>,
 }
@@ -39,11 +35,10 @@ impl<'a> JobMonitor<'a> {
             context,
             job,
             epoch,
-            steps_done: 0,
             pass: 1,
-            in_steps: Duration::ZERO,
+            meter: JobMeter::default(),
+            adapters_since: None,
             load_time: None,
-            marks: Vec::new(),
             previewed,
         }
     }
@@ -56,9 +51,10 @@ impl<'a> JobMonitor<'a> {
         match event {
             Progress::Pass(pass) => self.pass = pass,
             Progress::Stage(stage) => {
-                if stage == Stage::Denoise {
-                    self.marks = vec![Instant::now()];
+                if let Some(since) = self.adapters_since.take() {
+                    self.meter.adapters(since.elapsed());
                 }
+                self.adapters_since = (stage == Stage::LoadAdapters).then(Instant::now);
                 self.context.shared.stage_begun(stage);
                 // The engine stops before it begins a stage of a cancelled job.
                 if self.job.handle.cancel_reason().is_none() {
@@ -82,31 +78,15 @@ impl<'a> JobMonitor<'a> {
 
     fn step(&mut self, step: &StepDone<'_>) {
         let report = step.report;
-        self.steps_done = report.index;
-        let left = equal_steps_left(&self.job.request.spec, &report);
-        self.context.shared.step_done(&self.job.request, &report);
-        self.job.events.publish(EventBody::Step { report, eta: self.eta(left) });
+        let request = &self.job.request;
+        self.meter.step(&request.work, &report, step.first_image);
+        let eta = self.context.shared.step_done(request, &report, &self.meter).unwrap_or_default();
+        self.job.events.publish(EventBody::Step { report, eta });
         let step_ms = report.duration.as_secs_f64() * 1e3;
         tracing::debug!(step = report.index, total = report.total, step_ms, "step");
         if self.job.handle.cancel_reason().is_none() {
             self.preview(step);
         }
-    }
-
-    /// Time until the pictures with `steps_left` steps to go: at this job's pace, previews included, and with the overhead
-    /// of the last job.
-    fn eta(&mut self, steps_left: f64) -> Duration {
-        let now = Instant::now();
-        if let Some(before) = self.marks.last() {
-            self.in_steps += now.duration_since(*before);
-        }
-        if self.marks.len() > PACE_STEPS {
-            self.marks.remove(0);
-        }
-        self.marks.push(now);
-        let steps = self.marks.len().saturating_sub(1).max(1) as u32;
-        let pace = self.marks.first().map_or(Duration::ZERO, |first| now.duration_since(*first) / steps);
-        pace.mul_f64(steps_left) + self.context.shared.overhead(&self.job.request)
     }
 
     fn preview(&mut self, step: &StepDone<'_>) {
@@ -115,7 +95,10 @@ impl<'a> JobMonitor<'a> {
         let batch = self.previewed.get(first..).unwrap_or_default();
         let last = batch.iter().copied().flatten().next();
         let Some(method) = policy.due(step.report.index, last, Instant::now()) else { return };
-        for (index, picture) in step.previews(method).into_iter().enumerate() {
+        let begun = Instant::now();
+        let pictures = step.previews(method);
+        self.meter.previews(&self.job.request.work, method, step.report.pass, step.first_image, begun.elapsed());
+        for (index, picture) in pictures.into_iter().enumerate() {
             if !self.job.request.spec.draws((first + index) as u32) {
                 continue;
             }

@@ -20,7 +20,7 @@ const TURN: u64 = 16;
 
 /// How often an entry may be overtaken by entries behind it that are ready; then it is served, ready or not. Larger values
 /// mean fewer loads of models, smaller ones a shorter wait for jobs of a model that is not loaded.
-pub const OVERTAKEN_MAX: u32 = 8;
+pub(crate) const OVERTAKEN_MAX: u32 = 8;
 
 /// The order of service: the lowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +44,7 @@ struct Waiting<T> {
 
 /// A fair queue with a capacity.
 #[derive(Debug)]
-pub struct Queue<T> {
+pub(crate) struct Queue<T> {
     waiting: BTreeMap<Tag, Waiting<T>>,
     tags: HashMap<JobId, Tag>,
     /// The last tag of each flow that is ahead of the clock.
@@ -56,22 +56,17 @@ pub struct Queue<T> {
 
 impl<T> Queue<T> {
     /// An empty queue for at most `capacity` entries.
-    pub fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self { waiting: BTreeMap::new(), tags: HashMap::new(), flows: HashMap::new(), clock: 0, arrivals: 0, capacity }
     }
 
     /// The number of entries.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// Whether there is no entry.
-    pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
     /// The most entries that should wait.
-    pub fn capacity(&self) -> usize {
+    pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
@@ -81,14 +76,14 @@ impl<T> Queue<T> {
     }
 
     /// The number of entries that would be before an entry added now.
-    pub fn place_of_next(&self, client: &Arc<str>, priority: Priority) -> usize {
+    pub(crate) fn place_of_next(&self, client: &Arc<str>, priority: Priority) -> usize {
         let tag = Tag { time: self.next_time(client, priority), arrival: self.arrivals };
         self.waiting.range(..tag).count()
     }
 
     /// Adds an entry and returns how many are before it. The capacity is not checked here but at admission, which happens
     /// earlier.
-    pub fn push(&mut self, id: JobId, client: &Arc<str>, priority: Priority, entry: T) -> usize {
+    pub(crate) fn push(&mut self, id: JobId, client: &Arc<str>, priority: Priority, entry: T) -> usize {
         let tag = Tag { time: self.next_time(client, priority), arrival: self.arrivals };
         self.arrivals += 1;
         self.flows.insert((client.clone(), priority), tag.time);
@@ -99,7 +94,7 @@ impl<T> Queue<T> {
 
     /// Removes the entry to serve: the first that is ready or was overtaken [`OVERTAKEN_MAX`] times, or the first of all if
     /// there is no such entry.
-    pub fn pop(&mut self, is_ready: impl Fn(&T) -> bool) -> Option<T> {
+    pub(crate) fn pop(&mut self, is_ready: impl Fn(&T) -> bool) -> Option<T> {
         let is_due = |waiting: &Waiting<T>| waiting.overtaken >= OVERTAKEN_MAX || is_ready(&waiting.entry);
         let due = self.waiting.iter().find(|(_, waiting)| is_due(waiting));
         let tag = *due.or_else(|| self.waiting.first_key_value())?.0;
@@ -113,14 +108,14 @@ impl<T> Queue<T> {
     }
 
     /// Removes an entry, and returns it with the number of entries that were before it.
-    pub fn remove(&mut self, id: &JobId) -> Option<(usize, T)> {
+    pub(crate) fn remove(&mut self, id: &JobId) -> Option<(usize, T)> {
         let place = self.place(id)?;
         let tag = self.tags.remove(id)?;
         self.waiting.remove(&tag).map(|waiting| (place, waiting.entry))
     }
 
     /// Removes the entries that match, in the order of service.
-    pub fn remove_all(&mut self, matches: impl Fn(&T) -> bool) -> Vec<T> {
+    pub(crate) fn remove_all(&mut self, matches: impl Fn(&T) -> bool) -> Vec<T> {
         let removed: Vec<Waiting<T>> =
             self.waiting.extract_if(.., |_, waiting| matches(&waiting.entry)).map(|(_, waiting)| waiting).collect();
         removed.iter().for_each(|waiting| _ = self.tags.remove(&waiting.id));
@@ -128,20 +123,20 @@ impl<T> Queue<T> {
     }
 
     /// The number of entries before an entry.
-    pub fn place(&self, id: &JobId) -> Option<usize> {
+    pub(crate) fn place(&self, id: &JobId) -> Option<usize> {
         let tag = self.tags.get(id)?;
         Some(self.waiting.range(..*tag).count())
     }
 
     /// Removes all entries, in the order of service.
-    pub fn drain(&mut self) -> Vec<T> {
+    pub(crate) fn drain(&mut self) -> Vec<T> {
         self.tags.clear();
         self.flows.clear();
         std::mem::take(&mut self.waiting).into_values().map(|waiting| waiting.entry).collect()
     }
 
     /// All entries, in the order of service.
-    pub fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.waiting.values().map(|waiting| &waiting.entry)
     }
 }
@@ -278,7 +273,7 @@ mod tests {
                         let place = queue.iter().position(|waiting| *waiting == number);
                         prop_assert_eq!(queue.remove(&id), place.map(|place| (place, number)));
                     }
-                    Act::Remove(_) => prop_assert!(queue.is_empty()),
+                    Act::Remove(_) => prop_assert_eq!(queue.len(), 0),
                 }
                 prop_assert_eq!(queue.len(), model.len());
                 for (id, _, number) in &model {

@@ -3,25 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::estimator::Estimator;
 use super::shared::Shared;
+use super::state::{Forecasted, State};
 use crate::error::ServerError;
 use crate::job::JobRequest;
 
+/// Bounds of the `RetryInfo` that a refused client gets.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+
 /// A place in the queue that is held for a job. Dropping it frees the place; a live job is counted without it.
-pub struct Reservation {
+pub(crate) struct Reservation {
     /// `None`: a job of an earlier run, which does not count against its client's limit.
     client: Option<Arc<str>>,
     shared: Arc<Shared>,
-}
-
-/// Where a job will be in the queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueuePosition {
-    /// Jobs before it, the running one included.
-    pub position: usize,
-    /// When it will start; `None` until a step was measured.
-    pub eta: Option<Duration>,
 }
 
 impl Reservation {
@@ -34,21 +29,8 @@ impl Reservation {
     /// [`ServerError::ClientJobs`].
     pub(super) fn new(shared: &Arc<Shared>, client: &Arc<str>, live_jobs: usize) -> Result<Self, ServerError> {
         let mut state = shared.state();
-        if state.is_draining || state.is_closing {
-            return Err(ServerError::ShuttingDown);
-        }
-        if let Some(error) = shared.engine_error() {
-            return Err(error);
-        }
-        let waiting = state.queue.len() + state.reserved;
-        if waiting >= state.queue.capacity() {
-            return Err(ServerError::QueueFull { waiting, retry_after: Estimator::retry_after(state.time_left()) });
-        }
-        let jobs = live_jobs + state.reserved_by.get(client).copied().unwrap_or(0);
-        if state.client_jobs_max > 0 && jobs >= state.client_jobs_max {
-            let retry_after = Estimator::retry_after(state.time_left());
-            return Err(ServerError::ClientJobs { client: client.to_string(), jobs, retry_after });
-        }
+        unavailable(shared, &state)?;
+        admit(&state, client, live_jobs)?;
         state.reserved += 1;
         *state.reserved_by.entry(client.clone()).or_default() += 1;
         Ok(Self { client: Some(client.clone()), shared: shared.clone() })
@@ -60,28 +42,52 @@ impl Reservation {
         Self { client: None, shared: shared.clone() }
     }
 
-    /// Where the job would be in the queue.
+    /// Where the job would be in the queue, and what it would take.
     ///
     /// # Errors
     ///
     /// [`ServerError::ModelUnusable`] if its model could not be loaded, and [`ServerError::DeadlineTooShort`] if by measured
     /// times the job cannot end within `timeout`.
-    pub fn position(&self, request: &JobRequest, timeout: Option<Duration>) -> Result<QueuePosition, ServerError> {
+    pub(crate) fn position(&self, request: &JobRequest, timeout: Option<Duration>) -> Result<Forecasted, ServerError> {
         let state = self.shared.state();
         if let Some(error) = state.model_error(request.model) {
             return Err(error);
         }
-        let place = state.queue.place_of_next(&request.client, request.priority);
-        let forecast = state.forecast_to(place);
-        let eta = forecast.as_ref().map(|forecast| forecast.time);
-        let end = forecast.and_then(|forecast| forecast.after(request)).map(|forecast| forecast.time);
-        if let (Some(given), Some(needed)) = (timeout, end)
+        let forecast = state.forecasted(request);
+        if let (Some(given), Some(needed)) = (timeout, forecast.end())
             && needed > given
         {
             return Err(ServerError::DeadlineTooShort { needed, given });
         }
-        Ok(QueuePosition { position: place + state.running_jobs(), eta })
+        Ok(forecast)
     }
+}
+
+/// Fails if no job is taken now.
+pub(super) fn unavailable(shared: &Shared, state: &State) -> Result<(), ServerError> {
+    if state.is_draining || state.is_closing {
+        return Err(ServerError::ShuttingDown);
+    }
+    shared.engine_error().map_or(Ok(()), Err)
+}
+
+/// Fails if there is no room for one more job of a client that has `live_jobs` jobs.
+pub(super) fn admit(state: &State, client: &Arc<str>, live_jobs: usize) -> Result<(), ServerError> {
+    let waiting = state.queue.len() + state.reserved;
+    if waiting >= state.queue.capacity() {
+        return Err(ServerError::QueueFull { waiting, retry_after: retry_after(state.time_left()) });
+    }
+    let jobs = state.jobs_of(client, live_jobs);
+    if state.client_jobs_max > 0 && jobs >= state.client_jobs_max {
+        let retry_after = retry_after(state.time_left());
+        return Err(ServerError::ClientJobs { client: client.to_string(), jobs, retry_after });
+    }
+    Ok(())
+}
+
+/// When a refused client should try again: `until_room` within the bounds, where it is known.
+fn retry_after(until_room: Option<Duration>) -> Duration {
+    until_room.unwrap_or(RETRY_MIN).clamp(RETRY_MIN, RETRY_MAX)
 }
 
 impl Drop for Reservation {
@@ -95,5 +101,17 @@ impl Drop for Reservation {
                 state.reserved_by.remove(client);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_retry_hint_is_bounded() {
+        assert_eq!(retry_after(None), RETRY_MIN);
+        assert_eq!(retry_after(Some(Duration::from_secs(7))), Duration::from_secs(7));
+        assert_eq!(retry_after(Some(Duration::from_secs(86_400))), RETRY_MAX);
     }
 }

@@ -9,14 +9,16 @@ use tokio::sync::{oneshot, watch};
 use super::command::ModelChange;
 use super::context::WorkerContext;
 use super::engine_thread::EngineThread;
-use super::reservation::Reservation;
+use super::reservation::{self, Reservation};
 use super::shared::{EngineStatus, Shared};
+use super::state::Forecasted;
 use super::watchdog;
 use crate::encoder::Encoder;
 use crate::error::ServerError;
+use crate::estimate::{JobMeasurements, JobWork};
 use crate::event::CancelReason;
 use crate::gpu::Sampler;
-use crate::job::{Job, JobHandle, LiveJobs};
+use crate::job::{Job, JobHandle, JobRequest, LiveJobs};
 use crate::job_id::JobId;
 use crate::limits::Limits;
 use crate::metrics::ModelMetrics;
@@ -29,8 +31,7 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How far a live job is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JobProgress {
-    /// It waits.
+pub(crate) enum JobProgress {
     Waiting {
         /// Jobs before it, the running one included.
         position: usize,
@@ -41,7 +42,6 @@ pub enum JobProgress {
     Running {
         /// Steps that are done.
         step: u32,
-        /// All steps.
         steps: u32,
         /// When it will end; `None` until a step was measured.
         eta: Option<Duration>,
@@ -49,7 +49,7 @@ pub enum JobProgress {
 }
 
 /// The handle. Dropping it cancels all jobs and joins the worker.
-pub struct Scheduler {
+pub(crate) struct Scheduler {
     shared: Arc<Shared>,
     live: Arc<LiveJobs>,
     thread: Arc<Mutex<Option<EngineThread>>>,
@@ -57,7 +57,7 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// Starts to feed the engine's thread with jobs. `models` is the table that opening the thread returned.
-    pub fn start(
+    pub(crate) fn start(
         thread: EngineThread,
         models: ModelTable,
         encoder: Encoder,
@@ -81,7 +81,7 @@ impl Scheduler {
     }
 
     /// The jobs without a terminal event, for [`Job::new`].
-    pub fn live(&self) -> &Arc<LiveJobs> {
+    pub(crate) fn live(&self) -> &Arc<LiveJobs> {
         &self.live
     }
 
@@ -91,56 +91,60 @@ impl Scheduler {
     ///
     /// [`ServerError::ShuttingDown`], [`ServerError::EngineUnavailable`], [`ServerError::QueueFull`] or
     /// [`ServerError::ClientJobs`].
-    pub fn reserve(&self, client: &Arc<str>) -> Result<Reservation, ServerError> {
+    pub(crate) fn reserve(&self, client: &Arc<str>) -> Result<Reservation, ServerError> {
         Reservation::new(&self.shared, client, self.live.of_client(client))
     }
 
     /// Reserves a place for a job of an earlier run, which was admitted then.
-    pub fn reserve_for_earlier_run(&self) -> Reservation {
+    pub(crate) fn reserve_for_earlier_run(&self) -> Reservation {
         Reservation::of_earlier_run(&self.shared)
     }
 
     /// Enqueues the job; publishes `Queued` if its position changed while the job was stored.
-    pub fn enqueue(&self, job: Job, announced_position: usize) {
+    pub(crate) fn enqueue(&self, job: Job, announced_position: usize) {
         self.shared.enqueue(job, announced_position);
     }
 
     /// How far a job is; `None` if it neither waits nor runs.
-    pub fn progress(&self, id: &JobId) -> Option<JobProgress> {
+    pub(crate) fn progress(&self, id: &JobId) -> Option<JobProgress> {
         let state = self.shared.state();
         if let Some(running) = state.running.as_ref().filter(|running| running.id == *id) {
-            return Some(JobProgress::Running { step: running.step, steps: running.steps, eta: state.time_left() });
+            return Some(JobProgress::Running {
+                step: running.step,
+                steps: running.steps,
+                eta: running.time_to_pictures(state.estimator(running.model)),
+            });
         }
         let place = state.queue.place(id)?;
         Some(JobProgress::Waiting { position: place + state.running_jobs(), eta: state.eta(place) })
     }
 
     /// Cancels a job: at once if it waits, at its next step if it runs. Does nothing to a job that has ended.
-    pub fn cancel(&self, handle: &JobHandle, reason: CancelReason) {
+    pub(crate) fn cancel(&self, handle: &JobHandle, reason: CancelReason) {
         self.shared.cancel(handle, reason);
     }
 
     /// Refuses new jobs and cancels those that wait; the running one continues.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         for job in self.shared.drain() {
             job.cancelled(0, CancelReason::Shutdown);
         }
     }
 
     /// Cancels every live job.
-    pub fn cancel_all(&self) {
+    pub(crate) fn cancel_all(&self) {
         for handle in self.live.handles() {
             self.cancel(&handle, CancelReason::Shutdown);
         }
     }
 
     /// Whether the engine can draw, now and whenever that changes.
-    pub fn engine_status(&self) -> watch::Receiver<EngineStatus> {
+    pub(crate) fn engine_status(&self) -> watch::Receiver<EngineStatus> {
         self.shared.engine_status()
     }
 
     /// Every model and where its weights are, now and whenever one changes.
-    pub fn model_statuses(&self) -> watch::Receiver<Vec<ModelStatus>> {
+    pub(crate) fn model_statuses(&self) -> watch::Receiver<Vec<ModelStatus>> {
         self.shared.model_statuses()
     }
 
@@ -150,7 +154,7 @@ impl Scheduler {
     /// # Errors
     ///
     /// [`ServerError::ShuttingDown`] or [`ServerError::EngineUnavailable`].
-    pub fn change_model(
+    pub(crate) fn change_model(
         &self,
         model: ModelId,
         change: ModelChange,
@@ -159,17 +163,49 @@ impl Scheduler {
     }
 
     /// Reports on the activity of the scheduler and its engine.
-    pub fn activity_probe(&self) -> ActivityProbe {
+    pub(crate) fn activity_probe(&self) -> ActivityProbe {
         self.shared.activity_probe()
     }
 
+    /// What would be expected of a job, and why it would be refused in spite of being valid, if it would. Nothing is created.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::ShuttingDown`], [`ServerError::EngineUnavailable`] or [`ServerError::ModelUnusable`].
+    pub(crate) fn forecast(&self, request: &JobRequest) -> Result<(Forecasted, Option<ServerError>), ServerError> {
+        let live_jobs = self.live.of_client(&request.client);
+        let state = self.shared.state();
+        reservation::unavailable(&self.shared, &state)?;
+        if let Some(error) = state.model_error(request.model) {
+            return Err(error);
+        }
+        let refusal = reservation::admit(&state, &request.client, live_jobs).err();
+        Ok((state.forecasted(request), refusal))
+    }
+
+    /// Seconds that work of a model takes until its pictures; `None`: nothing of it was measured.
+    pub(crate) fn predict(&self, model: ModelId, work: &JobWork, switches_adapters: bool) -> Option<f64> {
+        let state = self.shared.state();
+        state.estimator(model).predict(work, switches_adapters).map(|prediction| prediction.seconds())
+    }
+
+    /// Learns from jobs of earlier runs of the server, the oldest first.
+    pub(crate) fn restore_measurements(&self, model: ModelId, jobs: &[JobMeasurements]) {
+        self.shared.restore(model, jobs);
+    }
+
+    /// Jobs of a model that estimates are learnt from.
+    pub(crate) fn learned_jobs(&self, model: ModelId) -> u32 {
+        self.shared.state().estimator(model).jobs()
+    }
+
     /// Median time of the latest steps of a model; `None` before the first.
-    pub fn step_time(&self, model: ModelId) -> Option<Duration> {
+    pub(crate) fn step_time(&self, model: ModelId) -> Option<Duration> {
         self.shared.state().estimator(model).step_time()
     }
 
     /// Cancels all jobs, ends the worker after its present step and waits for it, at most for `patience`.
-    pub fn close(&self, patience: Duration) {
+    pub(crate) fn close(&self, patience: Duration) {
         self.drain();
         self.cancel_all();
         self.shared.close();

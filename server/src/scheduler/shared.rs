@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use super::command::{ModelChange, ModelCommand};
 use super::state::{Running, State};
 use crate::error::ServerError;
+use crate::estimate::{JobMeasurements, JobMeter, Measurement, Part};
 use crate::event::{CancelReason, EventBody};
 use crate::job::{Job, JobHandle, JobRequest};
 use crate::limits::Limits;
@@ -18,7 +19,7 @@ use crate::telemetry::{ActivityProbe, RunningJob, SchedulerSnapshot};
 
 /// Whether the engine can draw.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EngineStatus {
+pub(crate) enum EngineStatus {
     /// It can.
     Serving,
     /// The engine was lost and could not be opened again; the text says why.
@@ -173,40 +174,71 @@ impl Shared {
     pub(super) fn stage_begun(&self, stage: Stage) {
         let State { running, models, .. } = &mut *self.state.lock();
         let Some(running) = running else { return };
-        running.stage = Some(stage);
+        running.stage_begun(stage);
         let load_time = models.load_time(running.model).filter(|_| stage == Stage::LoadModel);
         running.load_end = load_time.and_then(|time| Instant::now().checked_add(time));
     }
 
-    pub(super) fn step_done(&self, request: &JobRequest, report: &StepReport) {
-        let JobRequest { model, spec, .. } = request;
-        // A batch that is computed in turns has `spec.computed_steps()` steps in each turn.
-        let turns = (report.total / spec.computed_steps().max(1)).max(1);
+    /// Notes a step of the running job, and returns the time until its pictures. `None`: the worker was replaced.
+    pub(super) fn step_done(&self, request: &JobRequest, report: &StepReport, meter: &JobMeter) -> Option<Duration> {
         let mut state = self.state.lock();
-        state.estimator_mut(*model).step_done(spec, report.pass, report.duration, turns);
-        if let Some(running) = &mut state.running {
-            running.steps_left = report.total.saturating_sub(report.index).div_ceil(turns);
-            (running.step, running.steps) = (report.index, report.total);
+        let estimator = state.estimator_mut(request.model);
+        estimator.step_done(report.duration);
+        // The first steps tell most; later ones are looked at ever more rarely, since each look costs a regression.
+        if meter.steps_done().is_power_of_two() {
+            estimator.set_running(&meter.steps(&request.work));
         }
+        let State { running, .. } = &mut *state;
+        let running = running.as_mut()?;
+        running.step_done(report.index, report.total);
+        let model = running.model;
+        let running = state.running.as_ref()?;
+        running.time_to_pictures(state.estimator(model))
     }
 
-    /// The time that the running job will take outside its steps.
-    pub(super) fn overhead(&self, request: &JobRequest) -> Duration {
-        self.state.lock().estimator(request.model).time_left(&request.spec, 0).unwrap_or_default()
+    /// The seconds that a job that starts now is expected to take besides the load of its model, by the regressions alone and
+    /// as clients get them; `None` until a step of its model was measured. Notes that the model will have its adapters.
+    pub(super) fn begin_drawing(&self, request: &JobRequest) -> Option<[f64; 2]> {
+        let mut state = self.state.lock();
+        let switches = state.adapters(request.model) != request.spec.adapters.as_slice();
+        state.set_adapters(request.model, request.spec.adapters.clone());
+        let prediction = state.estimator(request.model).predict(&request.work, switches)?;
+        Some(prediction.expected())
     }
 
-    /// Frees the device and returns true, unless the worker was replaced. `overhead` is the time outside the steps of a job
-    /// that was drawn completely, without the load of its model.
-    pub(super) fn job_done(&self, epoch: u64, request: &JobRequest, overhead: Option<Duration>) -> bool {
+    /// Frees the device and returns true, unless the worker was replaced. `parts` are those that were measured.
+    pub(super) fn job_done(&self, epoch: u64, request: &JobRequest, parts: &[Measurement]) -> bool {
         let mut state = self.state.lock();
         if state.epoch != epoch {
             return false;
         }
         state.running = None;
-        if let Some(overhead) = overhead {
-            state.estimator_mut(request.model).job_done(&request.spec, overhead);
-        }
+        state.estimator_mut(request.model).learn_parts(parts);
         true
+    }
+
+    /// Learns from a job whose pictures have become files in `took`, and returns the ratio of its time to the one that was
+    /// expected.
+    pub(super) fn encoded(&self, request: &JobRequest, measured: &mut JobMeasurements, took: Duration) -> Option<f64> {
+        let seconds = took.as_secs_f64();
+        measured.seconds += seconds;
+        let scale = seconds.max(0.05 * measured.seconds);
+        let part = Measurement { part: Part::EncodeImage, work: request.work.of(Part::EncodeImage), seconds, scale };
+        let mut state = self.state.lock();
+        let estimator = state.estimator_mut(request.model);
+        estimator.learn_part(&part);
+        estimator.learn_job(measured);
+        measured.parts.push(part);
+        measured.expected.map(|[_, expected]| measured.seconds / expected)
+    }
+
+    /// Learns from jobs of earlier runs of the server, the oldest first.
+    pub(super) fn restore(&self, model: ModelId, jobs: &[JobMeasurements]) {
+        let mut state = self.state.lock();
+        for job in jobs {
+            state.estimator_mut(model).learn_parts(&job.parts);
+            state.estimator_mut(model).learn_job(job);
+        }
     }
 
     /// Records that the engine reported something; returns whether its worker is current.
@@ -241,6 +273,14 @@ impl Shared {
         Some(changed)
     }
 
+    /// Notes that a model was loaded, without adapters. Does nothing if the worker was replaced.
+    pub(super) fn forget_adapters(&self, epoch: u64, model: ModelId) {
+        let mut state = self.state.lock();
+        if state.epoch == epoch {
+            state.set_adapters(model, Vec::new());
+        }
+    }
+
     /// Marks a model as failed, and ends the jobs that wait for it. Does nothing if the worker was replaced.
     pub(super) fn model_failed(&self, epoch: u64, model: ModelId, error: &EngineError) {
         let mut state = self.state.lock();
@@ -264,7 +304,6 @@ impl Shared {
         unusable(&self.state.lock().models, model, error)
     }
 
-    /// The name of a model.
     pub(super) fn model_name(&self, model: ModelId) -> Arc<str> {
         self.state.lock().models.name(model).clone()
     }

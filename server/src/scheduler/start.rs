@@ -10,7 +10,7 @@ use super::residents::{Residents, Sources};
 use crate::models::{MemoryBudget, ModelFacts, ModelId, ModelTable, StartError};
 
 /// What is known of the models once as many are open as the budget allows.
-pub struct Ready {
+pub(crate) struct Ready {
     /// Every model, in the order of the configuration. Those that were opened have the phases of loading and the compute
     /// paths.
     pub models: Vec<ModelDescription>,

@@ -2,20 +2,25 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use sakuga_model_core::{GenerationSpec, Stage};
+use sakuga_model_core::AdapterChoice;
 
 use super::command::ModelCommand;
-use super::estimator::Estimator;
 use super::queue::Queue;
 use crate::error::ServerError;
+use crate::estimate::Estimator;
 use crate::event::EventBody;
-use crate::job::{Job, JobRequest};
-use crate::job_id::JobId;
-use crate::journal::Journal;
+use crate::job::Job;
 use crate::limits::Limits;
-use crate::models::{ModelId, ModelTable, ResidentSet};
+use crate::models::{ModelId, ModelTable};
+
+mod forecast;
+mod running;
+
+use forecast::Forecast;
+pub(crate) use forecast::{Forecasted, QueuePosition};
+pub(super) use running::Running;
 
 /// Jobs whose new position is announced at once. Jobs further back get it when they have moved up.
 const ANNOUNCED_MAX: usize = 64;
@@ -32,51 +37,17 @@ pub(super) struct State {
     pub(super) models: ModelTable,
     /// One for each model.
     estimators: Vec<Estimator>,
+    /// The adapters that each model has: those of its latest job, none after it was loaded.
+    adapters: Vec<Vec<AdapterChoice>>,
     pub(super) is_draining: bool,
     pub(super) is_closing: bool,
     /// Grows when the watchdog replaces a worker. A worker of another epoch must not change the state.
     pub(super) epoch: u64,
 }
 
-/// The job that has the device.
-pub(super) struct Running {
-    pub(super) id: JobId,
-    pub(super) model: ModelId,
-    pub(super) spec: GenerationSpec,
-    pub(super) steps_left: u32,
-    pub(super) stage: Option<Stage>,
-    /// When its model will be on the device, by the time that the last load took; `None` if it is there, or was never
-    /// loaded.
-    pub(super) load_end: Option<Instant>,
-    /// Steps that are done, and all steps, as the engine counts them.
-    pub(super) step: u32,
-    pub(super) steps: u32,
-    /// When the engine last reported anything.
-    pub(super) last_report: Instant,
-    pub(super) journal: Arc<Journal>,
-}
-
-impl Running {
-    pub(super) fn new(job: &Job) -> Self {
-        let spec = job.request.spec.clone();
-        Self {
-            id: job.handle.id.clone(),
-            model: job.request.model,
-            steps_left: spec.computed_steps(),
-            stage: None,
-            load_end: None,
-            step: 0,
-            steps: spec.computed_steps(),
-            spec,
-            last_report: Instant::now(),
-            journal: job.events.clone(),
-        }
-    }
-}
-
 impl State {
     pub(super) fn new(limits: &Limits, models: ModelTable) -> Self {
-        let estimators = models.statuses().iter().map(|_| Estimator::default()).collect();
+        let count = models.statuses().len();
         Self {
             queue: Queue::new(limits.queued_max),
             commands: VecDeque::new(),
@@ -85,7 +56,8 @@ impl State {
             client_jobs_max: limits.client_jobs_max,
             running: None,
             models,
-            estimators,
+            estimators: vec![Estimator::default(); count],
+            adapters: vec![Vec::new(); count],
             is_draining: false,
             is_closing: false,
             epoch: 0,
@@ -106,6 +78,21 @@ impl State {
         &mut self.estimators[model.index()]
     }
 
+    /// The adapters that a model has.
+    pub(super) fn adapters(&self, model: ModelId) -> &[AdapterChoice] {
+        &self.adapters[model.index()]
+    }
+
+    /// Notes the adapters of the job that a model draws, or none after it was loaded.
+    pub(super) fn set_adapters(&mut self, model: ModelId, adapters: Vec<AdapterChoice>) {
+        self.adapters[model.index()] = adapters;
+    }
+
+    /// Jobs of a client that has so many live ones, those that are being admitted included.
+    pub(super) fn jobs_of(&self, client: &str, live_jobs: usize) -> usize {
+        live_jobs + self.reserved_by.get(client).copied().unwrap_or(0)
+    }
+
     /// 1 while a job runs: what a position in the queue has to be increased by.
     pub(super) fn running_jobs(&self) -> usize {
         usize::from(self.running.is_some())
@@ -114,13 +101,12 @@ impl State {
     /// When the running job will end; zero if there is none, `None` until a step of its model was measured.
     pub(super) fn time_left(&self) -> Option<Duration> {
         let Some(running) = &self.running else { return Some(Duration::ZERO) };
-        let load_left = running.load_end.map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
-        Some(load_left + self.estimator(running.model).time_left(&running.spec, running.steps_left)?)
+        running.time_left(self.estimator(running.model))
     }
 
     /// The times of the jobs that wait, from the end of the running one on; `None` until a step of its model was measured.
     pub(super) fn forecast(&self) -> Option<Forecast<'_>> {
-        Some(Forecast { state: self, residents: self.models.residents().clone(), time: self.time_left()? })
+        Some(Forecast::new(self, self.time_left()?))
     }
 
     /// When the job with `place` jobs before it in the queue will start; `None` until steps of their models were measured.
@@ -141,27 +127,5 @@ impl State {
             job.events.publish(EventBody::Queued { position, eta: forecast.as_ref().map(|forecast| forecast.time) });
             forecast = forecast.and_then(|forecast| forecast.after(&job.request));
         }
-    }
-}
-
-/// Adds up the times of jobs in the order of the queue, with the loads of models that are not on the device by then. Jobs of
-/// loaded models that are served earlier than their place are not predicted.
-pub(super) struct Forecast<'a> {
-    state: &'a State,
-    residents: ResidentSet,
-    /// When the next job will start.
-    pub(super) time: Duration,
-}
-
-impl Forecast<'_> {
-    /// The forecast after a job; `None` if a time of its model was not measured yet.
-    pub(super) fn after(mut self, request: &JobRequest) -> Option<Self> {
-        let JobRequest { model, spec, .. } = request;
-        if !self.residents.contains(*model) {
-            self.time += self.state.models.load_time(*model)?;
-        }
-        self.residents.insert(*model);
-        self.time += self.state.estimator(*model).time_left(spec, spec.computed_steps())?;
-        Some(self)
     }
 }

@@ -15,8 +15,9 @@ use super::context::WorkerContext;
 use super::job_monitor::JobMonitor;
 use super::residents::Residents;
 use super::shared::{Shared, Work};
-use crate::encoder::FinishTask;
+use crate::encoder::{FinishTask, OnEncoded};
 use crate::error::ServerError;
+use crate::estimate::JobMeasurements;
 use crate::event::EventBody;
 use crate::job::Job;
 use crate::models::ModelId;
@@ -74,7 +75,7 @@ impl Worker {
         let _entered = span.enter();
         if let Some(reason) = job.handle.cancel_reason() {
             job.cancelled(0, reason);
-            shared.job_done(self.epoch, &job.request, None);
+            shared.job_done(self.epoch, &job.request, &[]);
             return Device::Usable;
         }
         let started = Instant::now();
@@ -88,23 +89,33 @@ impl Worker {
         let recording = context.telemetry.record(&job.handle.id, &context.sampler, context.activity.clone());
         let mut monitor = JobMonitor::new(&context, &job, self.epoch);
         let loaded = self.load_for(&job, &mut monitor);
+        let expected = shared.begin_drawing(&job.request);
         let begun = Instant::now();
         let drawn = match loaded {
             Ok(ControlFlow::Continue(())) => self.generate(&job, &mut monitor),
             Ok(ControlFlow::Break(())) => Ok(Outcome::Stopped { after_step: 0 }),
             Err(failure) => Err(failure),
         };
+        let took = begun.elapsed();
         drop((statistics, recording));
-        let (steps_done, in_steps, load_time) = (monitor.steps_done, monitor.in_steps, monitor.load_time);
-        let is_finished = matches!(drawn, Ok(Outcome::Finished { .. }));
-        let overhead = begun.elapsed().saturating_sub(in_steps);
-        if !shared.job_done(self.epoch, &job.request, is_finished.then_some(overhead)) {
+        let (steps_done, load_time) = (monitor.meter.steps_done(), monitor.load_time);
+        let measured = match &drawn {
+            Ok(Outcome::Finished { timings, .. }) => {
+                let joules = context.telemetry.joules(&job.handle.id, took);
+                let measured = monitor.meter.finish(&job.request.work, timings);
+                JobMeasurements { expected, seconds: took.as_secs_f64(), joules, ..measured }
+            }
+            // The steps of a job that was not finished are as good as others.
+            _ => JobMeasurements { parts: monitor.meter.steps(&job.request.work), ..JobMeasurements::default() },
+        };
+        if !shared.job_done(self.epoch, &job.request, &measured.parts) {
             tracing::warn!("the engine that hung has returned; its job had failed by then");
             return Device::Usable;
         }
         match drawn {
             Ok(Outcome::Finished { images, timings }) => {
-                self.finish(job, images, timings, Waits { queued, load_model: load_time }, steps_done);
+                let on_encoded = self.on_encoded(measured);
+                self.finish(job, images, timings, Waits { queued, load_model: load_time }, (steps_done, on_encoded));
             }
             Ok(Outcome::Stopped { .. }) => match job.handle.cancel_reason() {
                 Some(reason) => {
@@ -157,14 +168,33 @@ impl Worker {
         })
     }
 
-    fn finish(&self, job: Job, images: Vec<Rgb8>, timings: Timings, waits: Waits, steps_done: u32) {
+    /// Learns from a job once its pictures are files.
+    fn on_encoded(&self, mut measured: JobMeasurements) -> OnEncoded {
+        let context = self.context.clone();
+        Box::new(move |request, took| {
+            let WorkerContext { shared, metrics, .. } = &*context;
+            if let Some(ratio) = shared.encoded(request, &mut measured, took) {
+                metrics.estimated(&shared.model_name(request.model), ratio);
+            }
+            measured
+        })
+    }
+
+    fn finish(
+        &self,
+        job: Job,
+        images: Vec<Rgb8>,
+        timings: Timings,
+        waits: Waits,
+        (steps_done, on_encoded): (u32, OnEncoded),
+    ) {
         let wanted = job.request.spec.drawn().len();
         if images.len() != wanted {
             let text = format!("the engine drew {} of {wanted}", count(images.len(), "picture"));
             return fail(&job, ServerError::Internal(text));
         }
         let Waits { queued, load_model } = waits;
-        self.context.encoder.finish(FinishTask { job, images, timings, queued, load_model, steps_done });
+        self.context.encoder.finish(FinishTask { job, images, timings, queued, load_model, steps_done, on_encoded });
     }
 
     /// Carries out a command, unless its caller is gone.
@@ -224,6 +254,7 @@ impl Worker {
         shared.set_memory_probe(Some(open.memory.clone()));
         let (took, host_bytes) = (begun.elapsed(), self.residents.host_bytes(model));
         shared.change_models(self.epoch, |models| models.loaded(model, took, host_bytes));
+        shared.forget_adapters(self.epoch, model);
         metrics.loaded(&name, took);
         tracing::info!(model = &*name, load_ms = took.as_millis() as u64, host_bytes, "model loaded");
         Ok(took)

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use sakuga_proto::asset::v1::asset_service_server::AssetService;
 use sakuga_proto::asset::v1::upload_asset_request::Part;
 use sakuga_proto::asset::v1::{
     DeleteAssetRequest, DeleteAssetResponse, GetAssetRequest, GetAssetResponse, ListAssetsRequest, ListAssetsResponse,
-    UploadAssetRequest, UploadAssetResponse, UploadStart,
+    UploadAssetPartRequest, UploadAssetPartResponse, UploadAssetRequest, UploadAssetResponse, UploadStart,
 };
 use tonic::{Request, Response, Status, Streaming};
 
@@ -19,13 +20,13 @@ use crate::error::{ServerError, Violation};
 use crate::limits::Limits;
 
 /// Stores, sends, lists and deletes the files of clients.
-pub struct AssetCalls {
+pub(crate) struct AssetCalls {
     context: Arc<Context>,
 }
 
 impl AssetCalls {
     /// The service.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 
@@ -48,6 +49,18 @@ impl AssetService for AssetCalls {
         tokio::select! {
             () = self.context.closing.cancelled() => Err(refuse(&ServerError::ShuttingDown)),
             answer = upload(self.assets(), &owner, &mut parts) => answer.map(Response::new),
+        }
+    }
+
+    async fn upload_asset_part(
+        &self,
+        request: Request<UploadAssetPartRequest>,
+    ) -> Result<Response<UploadAssetPartResponse>, Status> {
+        let owner = owner(&request)?;
+        let UploadAssetPartRequest { start, data } = request.into_inner();
+        tokio::select! {
+            () = self.context.closing.cancelled() => Err(refuse(&ServerError::ShuttingDown)),
+            answer = upload_part(self.assets(), &owner, start, data.into()) => answer.map(Response::new),
         }
     }
 
@@ -130,20 +143,57 @@ impl Parts {
 }
 
 async fn upload(assets: &Arc<Assets>, owner: &AssetOwner, parts: &mut Parts) -> Result<UploadAssetResponse, Status> {
-    let Some(Part::Start(UploadStart { sha256, size, offset })) = parts.next(0).await? else {
+    let Some(Part::Start(start)) = parts.next(0).await? else {
         return Err(fault("start", Violation::REQUIRED, "announce the file in the first message"));
     };
-    let id = id("start.sha256", &sha256)?;
-    if size == 0 {
-        return Err(fault("start.size", Violation::OUT_OF_RANGE, "state the bytes of the file, at least 1"));
-    }
-    let upload = match assets.begin(owner, id, size, offset).await.map_err(refuse_asset)? {
+    let upload = match begin(assets, owner, start).await? {
         Begun::Existing(asset) => return Ok(UploadAssetResponse { asset: Some(asset), existed: true }),
         Begun::Upload(upload) => upload,
     };
     let upload = receive(upload, parts).await?;
     let asset = upload.finish().await.map_err(refuse_asset)?;
     Ok(UploadAssetResponse { asset: Some(asset), existed: false })
+}
+
+async fn upload_part(
+    assets: &Arc<Assets>,
+    owner: &AssetOwner,
+    start: Option<UploadStart>,
+    data: Bytes,
+) -> Result<UploadAssetPartResponse, Status> {
+    let start = start.ok_or_else(|| fault("start", Violation::REQUIRED, "announce the file in each call"))?;
+    let size = start.size;
+    let mut upload = match begin(assets, owner, start).await? {
+        Begun::Existing(asset) => {
+            let received = asset.size;
+            return Ok(UploadAssetPartResponse { asset: Some(asset), existed: true, received });
+        }
+        Begun::Upload(upload) => upload,
+    };
+    if data.is_empty() {
+        return Err(fault("data", Violation::REQUIRED, "send at least one byte"));
+    }
+    if data.len() > Limits::CHUNK_BYTES_MAX {
+        let text = format!("the part has {} bytes; send at most {}", data.len(), Limits::CHUNK_BYTES_MAX);
+        return Err(fault("data", Violation::OUT_OF_RANGE, &text));
+    }
+    upload.write(data).await.map_err(refuse_asset)?;
+    let received = upload.received();
+    if received < size {
+        return Ok(UploadAssetPartResponse { received, ..UploadAssetPartResponse::default() });
+    }
+    let asset = upload.finish().await.map_err(refuse_asset)?;
+    Ok(UploadAssetPartResponse { asset: Some(asset), existed: false, received })
+}
+
+/// Begins or continues the upload of the file that a call announces.
+async fn begin(assets: &Arc<Assets>, owner: &AssetOwner, start: UploadStart) -> Result<Begun, Status> {
+    let UploadStart { sha256, size, offset } = start;
+    let id = id("start.sha256", &sha256)?;
+    if size == 0 {
+        return Err(fault("start.size", Violation::OUT_OF_RANGE, "state the bytes of the file, at least 1"));
+    }
+    assets.begin(owner, id, size, offset).await.map_err(refuse_asset)
 }
 
 /// Appends what arrives, to the end of the call.

@@ -15,10 +15,10 @@ use crate::transport::connection::Peer;
 use crate::wire::from_proto;
 
 /// The entry of a call's metadata that names its client.
-const CLIENT_ID: &str = "sakuga-client-id";
+pub(crate) const CLIENT_ID: &str = "sakuga-client-id";
 
 /// The caller of a call: its token or certificate on a server that requires one.
-pub(super) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
+pub(crate) fn caller<T>(request: &Request<T>) -> Result<Caller, Status> {
     let client = client_id(request).map_err(|error| refuse(&error))?;
     Ok(match request.extensions().get::<ClientIdentity>() {
         Some(identity) => {
@@ -57,7 +57,7 @@ fn client_id<T>(request: &Request<T>) -> Result<Arc<str>, ServerError> {
 /// # Errors
 ///
 /// [`ServerError::InvalidRequest`] with every fault.
-pub(super) fn check_options(options: &JobOptions) -> Result<(), ServerError> {
+pub(crate) fn check_options(options: &JobOptions) -> Result<(), ServerError> {
     let mut faults = Vec::new();
     if Priority::try_from(options.priority).is_err() {
         let text = format!("this server does not know the priority {}", options.priority);

@@ -1,27 +1,28 @@
 //! `sakuga.generation.v1.GenerationService`: a job and the stream of its events in one call.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use futures::StreamExt as _;
 use sakuga_proto::Encoded;
 use sakuga_proto::generation::v1::generation_service_server::GenerationService;
-use sakuga_proto::generation::v1::{GenerateRequest, GenerateResponse, JobOptions};
+use sakuga_proto::generation::v1::{EstimateRequest, EstimateResponse, GenerateRequest, GenerateResponse, JobOptions};
 use tonic::{Request, Response, Status};
 
-use super::caller::caller;
+use super::caller::{caller, check_options};
 use super::event_stream::EventStream;
-use super::{Context, Messages, refuse};
+use super::{Context, Messages, off_reactor, refuse};
 use crate::jobs::Call;
 use crate::wire::{deadline, to_proto};
 
 /// Creates a job and streams its events.
-pub struct Generation {
+pub(crate) struct Generation {
     context: Arc<Context>,
 }
 
 impl Generation {
     /// The service.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 }
@@ -45,5 +46,22 @@ impl GenerationService for Generation {
             event.map(Encoded::<GenerateResponse>::event).map_err(|error| refuse(&error))
         });
         Ok(Response::new(events.boxed()))
+    }
+
+    async fn estimate(&self, request: Request<EstimateRequest>) -> Result<Response<EstimateResponse>, Status> {
+        let caller = caller(&request)?;
+        let EstimateRequest { request, options } = request.into_inner();
+        let options = options.unwrap_or_default();
+        check_options(&options).map_err(|error| refuse(&error))?;
+        // The semaphore is never closed.
+        let permit = self.context.estimates.clone().acquire_owned().await.ok();
+        let jobs = self.context.jobs.clone();
+        let report = off_reactor(move |alive| {
+            let _permit = permit;
+            alive.check()?;
+            jobs.estimate(&caller, request.unwrap_or_default(), &options)
+        });
+        let estimate = to_proto::estimate(report.await?, SystemTime::now());
+        Ok(Response::new(EstimateResponse { estimate: Some(estimate) }))
     }
 }

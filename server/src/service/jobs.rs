@@ -1,15 +1,17 @@
 //! `sakuga.generation.v1.JobService`: jobs that outlive calls and connections.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
 use sakuga_proto::generation::v1::job_service_server::JobService;
 use sakuga_proto::generation::v1::{
     CancelJobRequest, CancelJobResponse, CreateJobRequest, CreateJobResponse, DeleteJobRequest, DeleteJobResponse,
     GetArtifactRequest, GetArtifactResponse, GetJobRequest, GetJobResponse, GetJobTelemetryRequest,
-    GetJobTelemetryResponse, ImageChunk, ImageFormat, Job, JobFilter, ListJobsRequest, ListJobsResponse, WatchCreated,
-    WatchJobRequest,
+    GetJobTelemetryResponse, ImageChunk, ImageFormat, LabelJobRequest, LabelJobResponse, ListJobsRequest,
+    ListJobsResponse, WatchCreated, WatchJobRequest,
 };
 use tonic::{Request, Response, Status};
 
@@ -19,7 +21,7 @@ use super::watch_stream::Watch;
 use super::{Context, Messages, pages, refuse};
 use crate::error::{ServerError, Violation};
 use crate::job_id::JobId;
-use crate::jobs::{Call, Jobs, PageLimits};
+use crate::jobs::{Call, Caller, JobQuery, Jobs, LabelChange, Listed, PageLimits, Thumbnail};
 use crate::wire::to_proto;
 
 /// Bytes of a picture in one message of GetArtifact: what a stream that is not read holds.
@@ -29,13 +31,13 @@ const PROGRESS: Duration = Duration::from_secs(5);
 const PROGRESS_MIN: Duration = Duration::from_millis(100);
 
 /// Creates, shows, cancels and deletes jobs.
-pub struct JobCalls {
+pub(crate) struct JobCalls {
     context: Arc<Context>,
 }
 
 impl JobCalls {
     /// The service.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 
@@ -93,14 +95,23 @@ impl JobService for JobCalls {
         // The id below which the page begins: that of the last job of the page before.
         let before = pages::start(&message.page_token, JobId::parse).map_err(|error| refuse(&error))?;
         let before = before.map(|id| id.to_string());
-        let filter = message.filter.unwrap_or_default();
+        let query = JobQuery::read(message.filter.unwrap_or_default()).map_err(|error| refuse(&error))?;
         let limits = PageLimits { jobs: pages::entries(message.page_size), bytes: pages::BYTES_MAX };
         let large = self.context.large_answer().await;
-        let listed = self.jobs().list(&caller, before, limits, move |job| matches(&filter, job)).await;
-        let (jobs, has_more) = listed.map_err(|error| refuse(&error))?;
-        let last = jobs.last().filter(|_| has_more);
-        let next_page_token = last.map(|job| job.job_id.clone()).unwrap_or_default();
-        let mut response = Response::new(ListJobsResponse { jobs, next_page_token });
+        let listed = self.jobs().list(&caller, before, limits, query).await;
+        let Listed { jobs, next } = listed.map_err(|error| refuse(&error))?;
+        let mut response = Response::new(ListJobsResponse { jobs, next_page_token: next.unwrap_or_default() });
+        response.extensions_mut().insert(large);
+        Ok(response)
+    }
+
+    async fn label_job(&self, request: Request<LabelJobRequest>) -> Result<Response<LabelJobResponse>, Status> {
+        let caller = caller(&request)?;
+        let LabelJobRequest { job_id, add, remove } = request.into_inner();
+        let change = LabelChange::new(add, remove).map_err(|error| refuse(&error))?;
+        let large = self.context.large_answer().await;
+        let job = self.jobs().label(&caller, &job_id, &change).await.map_err(|error| refuse(&error))?;
+        let mut response = Response::new(LabelJobResponse { job: Some(job) });
         response.extensions_mut().insert(large);
         Ok(response)
     }
@@ -117,23 +128,25 @@ impl JobService for JobCalls {
     ) -> Result<Response<Self::GetArtifactStream>, Status> {
         let permit = self.context.stream_permit()?;
         let caller = caller(&request)?;
-        let GetArtifactRequest { job_id, image_index, offset, limit } = request.into_inner();
-        let jobs = self.jobs().clone();
-        let (id, image) = jobs.picture(&caller, &job_id, image_index).await.map_err(|error| refuse(&error))?;
-        if offset > image.size {
-            let text = format!("the file has {} bytes; begin within them", image.size);
+        let GetArtifactRequest { job_id, image_index, offset, limit, max_edge } = request.into_inner();
+        let artifact = Artifact::find(self.jobs(), &caller, (&job_id, image_index), max_edge).await;
+        let artifact = Arc::new(artifact.map_err(|error| refuse(&error))?);
+        let total_size = artifact.size;
+        if offset > total_size {
+            let text = format!("the file has {total_size} bytes; begin within them");
             return Err(refuse(&ServerError::invalid("offset", Violation::OUT_OF_RANGE, text)));
         }
-        let end = if limit == 0 { image.size } else { image.size.min(offset.saturating_add(limit)) };
+        let end = if limit == 0 { total_size } else { total_size.min(offset.saturating_add(limit)) };
         let pieces = stream::unfold(Some((offset, permit)), move |state| {
-            let (jobs, id, sha256, total_size) = (jobs.clone(), id.clone(), image.sha256.clone(), image.size);
+            let artifact = artifact.clone();
             async move {
                 let (offset, permit) = state.filter(|(offset, _)| *offset < end)?;
                 let next = end.min(offset + ARTIFACT_BYTES);
-                match jobs.piece(&id, image_index, offset..next).await {
+                match artifact.piece(offset..next).await {
                     Ok(data) => {
-                        let format = ImageFormat::Png.into();
+                        let format = artifact.format.into();
                         let chunk = ImageChunk { image_index, format, offset, total_size, data };
+                        let sha256 = artifact.sha256.to_string();
                         Some((Ok(GetArtifactResponse { chunk: Some(chunk), sha256 }), Some((next, permit))))
                     }
                     Err(error) => Some((Err(refuse(&error)), None)),
@@ -141,7 +154,7 @@ impl JobService for JobCalls {
             }
         });
         let mut answer = Response::new(pieces.boxed());
-        // A PNG is compressed.
+        // Pictures are compressed.
         answer.disable_compression();
         Ok(answer)
     }
@@ -163,12 +176,44 @@ impl JobService for JobCalls {
     }
 }
 
-/// Whether a job is one of those that a filter asks for.
-fn matches(filter: &JobFilter, job: &Job) -> bool {
-    let created = job.create_time.map_or((0, 0), |time| (time.seconds, time.nanos));
-    (filter.states.is_empty() || filter.states.contains(&job.state))
-        && (filter.client_id.is_empty() || filter.client_id == job.client_id)
-        && (filter.request_id.is_empty() || filter.request_id == job.request_id)
-        && filter.created_from.is_none_or(|from| created >= (from.seconds, from.nanos))
-        && filter.created_before.is_none_or(|before| created < (before.seconds, before.nanos))
+/// What GetArtifact sends.
+struct Artifact {
+    format: ImageFormat,
+    size: u64,
+    sha256: Arc<str>,
+    source: Source,
+}
+
+/// Where the bytes are.
+enum Source {
+    /// In the store.
+    File { jobs: Arc<Jobs>, id: JobId, image_index: u32 },
+    /// Here.
+    Memory(Bytes),
+}
+
+impl Artifact {
+    /// The file of a picture, or a smaller version of it.
+    async fn find(
+        jobs: &Arc<Jobs>,
+        caller: &Caller,
+        (job_id, image_index): (&str, u32),
+        max_edge_px: u32,
+    ) -> Result<Self, ServerError> {
+        if max_edge_px > 0 {
+            let Thumbnail { file, sha256 } = jobs.thumbnail(caller, job_id, image_index, max_edge_px).await?;
+            let size = file.len() as u64;
+            return Ok(Self { format: ImageFormat::Jpeg, size, sha256, source: Source::Memory(file) });
+        }
+        let (id, image) = jobs.picture(caller, job_id, image_index).await?;
+        let source = Source::File { jobs: jobs.clone(), id, image_index };
+        Ok(Self { format: ImageFormat::Png, size: image.size, sha256: image.sha256.into(), source })
+    }
+
+    async fn piece(&self, range: Range<u64>) -> Result<Bytes, ServerError> {
+        match &self.source {
+            Source::File { jobs, id, image_index } => jobs.piece(id, *image_index, range).await,
+            Source::Memory(file) => Ok(file.slice(range.start as usize..range.end as usize)),
+        }
+    }
 }

@@ -1,15 +1,16 @@
-//! The gRPC services, one file each: decode, call, encode. They decide nothing themselves.
+//! The gRPC services, one file each: decode, call, encode. They decide nothing themselves. `openai` makes the same
+//! calls from HTTP.
 
-pub mod assets;
-mod caller;
+pub(crate) mod assets;
+pub(crate) mod caller;
 mod event_stream;
-pub mod generation;
-pub mod jobs;
-pub mod models;
+pub(crate) mod generation;
+pub(crate) mod jobs;
+pub(crate) mod models;
 mod pages;
-pub mod prompt;
-pub mod reflection;
-pub mod system;
+pub(crate) mod prompt;
+pub(crate) mod reflection;
+pub(crate) mod system;
 mod watch_stream;
 
 use std::pin::Pin;
@@ -37,7 +38,7 @@ use crate::wire::status;
 type Messages<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 /// What the services share.
-pub struct Context {
+pub(crate) struct Context {
     /// The models, with what requests for each may ask for.
     pub models: Arc<Catalog>,
     /// The adapters that requests may use.
@@ -48,7 +49,6 @@ pub struct Context {
     pub limits: Limits,
     /// Decides which job has the device.
     pub scheduler: Arc<Scheduler>,
-    /// The jobs.
     pub jobs: Arc<Jobs>,
     /// The files of clients.
     pub assets: Arc<Assets>,
@@ -56,6 +56,8 @@ pub struct Context {
     pub asset_idle: Duration,
     /// One permit for each stream of events that may be open.
     pub streams: Arc<Semaphore>,
+    /// One permit for each request that may be estimated at once: it may hold decoded images.
+    pub estimates: Arc<Semaphore>,
     /// One permit for each answer with whole jobs that may be in the making.
     pub large_answers: Arc<Semaphore>,
     /// The newest sample of the device, for streams on which nothing happens.
@@ -72,7 +74,7 @@ pub struct Context {
 
 impl Context {
     /// A permit for a stream of events, to be held while the stream is open.
-    fn stream_permit(&self) -> Result<OwnedSemaphorePermit, Status> {
+    pub(crate) fn stream_permit(&self) -> Result<OwnedSemaphorePermit, Status> {
         let permit = self.streams.clone().try_acquire_owned();
         permit.map_err(|_| refuse(&ServerError::TooManyStreams { limit: self.limits.streams_max }))
     }
@@ -87,7 +89,7 @@ impl Context {
 
 /// Whether a call is still there; cheap to ask in the middle of its work.
 #[derive(Clone, Debug)]
-struct CallAlive(CancellationToken);
+pub(crate) struct CallAlive(CancellationToken);
 
 impl CallAlive {
     /// Ends the work of a call that is gone.
@@ -95,7 +97,7 @@ impl CallAlive {
     /// # Errors
     ///
     /// [`ServerError::Internal`], which nobody receives.
-    fn check(&self) -> Result<(), ServerError> {
+    pub(crate) fn check(&self) -> Result<(), ServerError> {
         match self.0.is_cancelled() {
             true => Err(ServerError::Internal("the call is gone".into())),
             false => Ok(()),
@@ -104,7 +106,7 @@ impl CallAlive {
 }
 
 /// Runs milliseconds of computation on a thread that may block. `work` asks between its parts whether the call is still there.
-async fn off_reactor<T: Send + 'static>(
+pub(crate) async fn off_reactor<T: Send + 'static>(
     work: impl FnOnce(&CallAlive) -> Result<T, ServerError> + Send + 'static,
 ) -> Result<T, Status> {
     let span = tracing::Span::current();
@@ -122,7 +124,7 @@ async fn off_reactor<T: Send + 'static>(
 }
 
 /// The status of a refusal. It is logged at `debug` only: a client may cause many.
-fn refuse(error: &ServerError) -> Status {
+pub(crate) fn refuse(error: &ServerError) -> Status {
     let status = status::to_status(error);
     tracing::debug!(code = ?status.code(), %error, "refused");
     status

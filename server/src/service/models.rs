@@ -16,13 +16,13 @@ use crate::scheduler::ModelChange;
 use crate::wire::to_proto;
 
 /// Shows and moves models.
-pub struct Models {
+pub(crate) struct Models {
     context: Arc<Context>,
 }
 
 impl Models {
     /// The service.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 
@@ -34,7 +34,11 @@ impl Models {
             .models
             .iter()
             .zip(statuses.iter())
-            .map(|(served, status)| to_proto::model_status(served, status))
+            .map(|(served, status)| {
+                let scheduler = &self.context.scheduler;
+                let learned = (scheduler.step_time(served.id), scheduler.learned_jobs(served.id));
+                to_proto::model_status(served, status, learned)
+            })
             .collect()
     }
 

@@ -7,7 +7,7 @@ use sakuga_proto::prompt::v1::{
     FormatPromptRequest, FormatPromptResponse, GetSchemaRequest, GetSchemaResponse, ParsePromptRequest,
     ParsePromptResponse, ValidatePromptRequest, ValidatePromptResponse, validate_prompt_request,
 };
-use sakuga_schema::Severity;
+use sakuga_schema::{CheckOptions, Severity};
 use tonic::{Request, Response, Status};
 
 use super::{CallAlive, Context, off_reactor};
@@ -17,13 +17,13 @@ use crate::request::{INNER_NEGATIVE, PromptForm, RequestRules, before_text, desc
 use crate::wire::{from_proto, to_proto};
 
 /// Checks and converts prompts.
-pub struct Prompts {
+pub(crate) struct Prompts {
     context: Arc<Context>,
 }
 
 impl Prompts {
     /// The service.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 }
@@ -115,7 +115,8 @@ fn parse(context: &Context, request: ParsePromptRequest) -> Result<ParsePromptRe
     let mut faults = Vec::new();
     let options = RequestRules::of(context.models.default_model())
         .check_options(from_proto::strictness(request.strictness, &mut faults));
-    let checked = sakuga_schema::check(&request.xml, &options);
+    // The request names no model.
+    let checked = sakuga_schema::check(&request.xml, &CheckOptions { model_tags: None, ..options });
     faults.extend(checked.diagnostics.iter().filter(|finding| finding.severity == Severity::Error).map(|finding| {
         let field = if finding.path.is_empty() { "xml" } else { &finding.path };
         Violation::new(field, finding.code, describe(finding))

@@ -15,7 +15,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use super::Messages;
 
 /// What is described.
-pub struct Descriptors {
+pub(crate) struct Descriptors {
     pool: DescriptorPool,
     /// The file of each full name.
     files: HashMap<String, FileDescriptor>,
@@ -28,7 +28,7 @@ impl Descriptors {
     /// # Errors
     ///
     /// A set is damaged, or two of them contradict each other.
-    pub fn new(sets: &[&[u8]]) -> Result<Self, DescriptorError> {
+    pub(crate) fn new(sets: &[&[u8]]) -> Result<Self, DescriptorError> {
         let mut pool = DescriptorPool::new();
         for set in sets {
             pool.decode_file_descriptor_set(*set)?;
@@ -106,7 +106,6 @@ enum Question {
     Nothing,
 }
 
-/// The answer to a question.
 enum Answer {
     /// An encoded `FileDescriptorProto`.
     File(Vec<u8>),
@@ -121,13 +120,13 @@ struct Refusal {
 }
 
 /// The service, for both versions of the protocol.
-pub struct Reflection {
+pub(crate) struct Reflection {
     descriptors: Arc<Descriptors>,
 }
 
 impl Reflection {
     /// The service over these descriptors.
-    pub fn new(descriptors: Arc<Descriptors>) -> Self {
+    pub(crate) fn new(descriptors: Arc<Descriptors>) -> Self {
         Self { descriptors }
     }
 }

@@ -21,13 +21,13 @@ use crate::limits::Limits;
 use crate::wire::to_proto;
 
 /// Says what the server is.
-pub struct System {
+pub(crate) struct System {
     context: Arc<Context>,
 }
 
 impl System {
     /// The service.
-    pub fn new(context: Arc<Context>) -> Self {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
         Self { context }
     }
 }

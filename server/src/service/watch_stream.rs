@@ -19,7 +19,7 @@ use crate::wire::to_proto;
 
 /// The stream of a WatchJob call: `created`, then the events, and `progress` when no event came for an interval. Dropping
 /// it drops its reader.
-pub struct Watch {
+pub(crate) struct Watch {
     context: Arc<Context>,
     created: Option<Encoded<WatchJobResponse>>,
     events: EventStream,

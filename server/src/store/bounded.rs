@@ -275,7 +275,7 @@ mod tests {
         let len = file.len() as u64;
         assert!(places(&file).iter().all(|at| geometry.holds(number(&file, *at).expect("there"), len)));
         assert!(!geometry.holds(len / PAGE - 1, len));
-        assert!(geometry.holds(len / PAGE - 2, len), "the first page is no page of a tree");
+        assert!(geometry.holds(len / PAGE - 2, len), "the first page is not a page of a tree");
         assert_eq!(Geometry::read(&[0; GEOMETRY_BYTES]), None);
     }
 }

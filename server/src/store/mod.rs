@@ -1,10 +1,10 @@
 //! Storage of jobs, events, pictures and the records of assets: two small traits, each with one implementation.
 //!
 //! Damage of a file is found here: `seal` puts a checksum in front of each value, `guard` catches the panics of the database,
-//! `bounded` keeps it from allocating what a damaged page names, `verify` reads everything once, and [`salvage`] reads what is left of a database that cannot be opened.
+//! `bounded` keeps it from allocating what a damaged page names, `slots` says whether its last commit can be read, `verify` reads everything once, and `salvage` reads what is left of a database that cannot be opened.
 //!
 //! A store holds bytes under keys and does not interpret them. [`redb`] keeps jobs, events and records of assets in one file of an embedded
-//! database, [`artifacts`] keeps pictures in a folder, in memory or in an S3-compatible store. [`writer`] is the thread that
+//! database, [`artifacts`] keeps pictures in a folder, in memory or in an S3-compatible store. `writer` is the thread that
 //! commits for all jobs.
 
 use std::io;
@@ -18,12 +18,13 @@ mod corruption;
 mod fault;
 mod guard;
 mod overlay;
-pub mod place;
+pub(crate) mod place;
 pub mod redb;
-pub mod salvage;
+pub(crate) mod salvage;
 mod seal;
+mod slots;
 mod verify;
-pub mod writer;
+pub(crate) mod writer;
 
 pub use corruption::Corruption;
 pub use fault::StoreFault;

@@ -16,7 +16,7 @@ const PAGE: usize = 4096;
 
 /// The file with what was written over it.
 #[derive(Debug)]
-pub struct Overlay {
+pub(crate) struct Overlay {
     /// Locked: no server uses it meanwhile.
     file: File,
     state: Mutex<State>,
@@ -36,7 +36,7 @@ impl Overlay {
     /// # Errors
     ///
     /// [`StoreError::InUse`], or [`StoreError::Io`] if it cannot be read.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let file = File::open(path).map_err(|error| StoreError::from_io(&error))?;
         if let Err(std::fs::TryLockError::WouldBlock) = file.try_lock() {
             return Err(StoreError::InUse);

@@ -12,7 +12,7 @@ use super::{ArtifactStore, DamagedValue, JobStore, StoreError, ValueOwner};
 use crate::job_id::JobId;
 
 /// Jobs and events, and pictures.
-pub type Stores = (Arc<dyn JobStore>, Arc<dyn ArtifactStore>);
+pub(crate) type Stores = (Arc<dyn JobStore>, Arc<dyn ArtifactStore>);
 
 /// Where jobs are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum DataPlace {
 }
 
 impl DataPlace {
-    /// The default place. A fixed port has a folder of its own in the user's data directory. A port that the system chooses
+    /// The default place. A fixed port has its own folder in the user's data directory. A port that the system chooses
     /// changes with each start, so its jobs are kept in memory.
     pub fn of_port(port: u16, variable: impl Fn(&str) -> Option<String>) -> Self {
         let named = |name: &str| variable(name).filter(|value| Path::new(value).is_absolute()).map(PathBuf::from);
@@ -81,17 +81,17 @@ impl fmt::Display for DataPlace {
 }
 
 /// The file of jobs and events in a data folder.
-pub fn database(folder: &Path) -> PathBuf {
+pub(crate) fn database(folder: &Path) -> PathBuf {
     folder.join("jobs.redb")
 }
 
 /// The folder of pictures in a data folder.
-pub fn pictures(folder: &Path) -> PathBuf {
+pub(crate) fn pictures(folder: &Path) -> PathBuf {
     folder.join("pictures")
 }
 
 /// The folder of assets in a data folder.
-pub fn assets(folder: &Path) -> PathBuf {
+pub(crate) fn assets(folder: &Path) -> PathBuf {
     folder.join("assets")
 }
 
@@ -100,7 +100,7 @@ pub fn assets(folder: &Path) -> PathBuf {
 /// # Errors
 ///
 /// [`StoreError::Corrupt`] if more may be damaged than these values.
-pub fn open_database(folder: &Path) -> Result<(RedbStore, Vec<DamagedValue>), StoreError> {
+pub(crate) fn open_database(folder: &Path) -> Result<(RedbStore, Vec<DamagedValue>), StoreError> {
     let path = database(folder);
     let is_new = !path.exists();
     let is_sound = is_new || has_right_checksums(&path)?;
@@ -215,7 +215,7 @@ pub fn artifacts_at(url: &str) -> Result<ObjectArtifacts, StoreError> {
 ///
 /// [`StoreError`]: the program was built without the feature that a URL needs.
 #[cfg(not(feature = "s3"))]
-pub fn artifacts_at(url: &str) -> Result<ObjectArtifacts, StoreError> {
+pub(crate) fn artifacts_at(url: &str) -> Result<ObjectArtifacts, StoreError> {
     Err(StoreError::Io(format!("this program was built without the feature `s3`, which `{url}` needs")))
 }
 

@@ -21,6 +21,7 @@ use super::bounded::Bounded;
 use super::guard::caught;
 use super::overlay::Overlay;
 use super::seal::{self, Key};
+use super::slots;
 use super::{Corruption, JobStore, StoreError, StoredAsset, StoredRecord, Write};
 
 pub(super) const JOBS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("jobs");
@@ -250,6 +251,7 @@ fn open(backing: &Backing) -> Result<(Database, bool), StoreError> {
         Backing::ReadOnly(path) => Box::new(Overlay::open(path)?),
         Backing::Backend(make) => make().map_err(|error| StoreError::from_io(&error))?,
     };
+    let is_damaged = slots::last_commit_is_damaged(&*backend);
     let opened = caught(|| {
         let mut builder = Database::builder();
         builder.set_cache_size(CACHE_BYTES);
@@ -266,7 +268,7 @@ fn open(backing: &Backing) -> Result<(Database, bool), StoreError> {
             other => store_error(&other.into()),
         })?;
         prepare(&database).map_err(|error| store_error(&error))?;
-        Ok((database, falls_back.load(Ordering::Relaxed)))
+        Ok((database, is_damaged || falls_back.load(Ordering::Relaxed)))
     });
     opened.unwrap_or_else(|panic| Err(StoreError::Corrupt(panic))).map_err(located)
 }

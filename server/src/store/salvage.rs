@@ -31,7 +31,7 @@ const EVENT_KEY_BYTES: usize = 1 + ID_BYTES + 8;
 
 /// A value that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub(crate) enum Found {
     /// A record, which may be older than another one of the same job.
     Job {
         /// The job.
@@ -64,7 +64,7 @@ pub enum Found {
 /// # Errors
 ///
 /// [`StoreError::InUse`] or [`StoreError::Io`] if the file cannot be read, and what `each` returns.
-pub fn scan(path: &Path, mut each: impl FnMut(Found) -> Result<(), StoreError>) -> Result<(), StoreError> {
+pub(crate) fn scan(path: &Path, mut each: impl FnMut(Found) -> Result<(), StoreError>) -> Result<(), StoreError> {
     // Only to lock the file.
     let _unused = Overlay::open(path)?;
     let failed = |error: io::Error| StoreError::from_io(&error);

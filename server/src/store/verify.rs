@@ -99,7 +99,7 @@ impl RedbStore {
         })
     }
 
-    /// A job's events behind the last one that is damaged or missing, and how many are left out, at least.
+    /// A job's events after the last one that is damaged or missing, and how many are left out, at least.
     ///
     /// # Errors
     ///

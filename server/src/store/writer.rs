@@ -31,7 +31,7 @@ enum Batch {
 }
 
 /// The handle. Dropping it commits what waits, unless the store fails.
-pub struct StoreWriter {
+pub(crate) struct StoreWriter {
     shared: Arc<Shared>,
     store: Arc<dyn JobStore>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -58,7 +58,7 @@ impl StoreWriter {
     /// # Errors
     ///
     /// The system's error if there can be no thread.
-    pub fn start(store: Arc<dyn JobStore>) -> std::io::Result<Self> {
+    pub(crate) fn start(store: Arc<dyn JobStore>) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (own, kept) = (shared.clone(), store.clone());
         let thread = thread::Builder::new().name("sakuga-store".into()).spawn(move || own.work(kept.as_ref()))?;
@@ -66,12 +66,12 @@ impl StoreWriter {
     }
 
     /// The store, for reading.
-    pub fn store(&self) -> &Arc<dyn JobStore> {
+    pub(crate) fn store(&self) -> &Arc<dyn JobStore> {
         &self.store
     }
 
     /// Commits changes after all earlier ones, and then calls `committed`. Retries without end while the store fails.
-    pub fn write(&self, writes: Vec<Write>, committed: impl FnOnce() + Send + 'static) {
+    pub(crate) fn write(&self, writes: Vec<Write>, committed: impl FnOnce() + Send + 'static) {
         self.push(Batch::Steady { writes, committed: Box::new(committed) });
     }
 
@@ -80,19 +80,19 @@ impl StoreWriter {
     /// # Errors
     ///
     /// [`StoreError`].
-    pub async fn write_once(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+    pub(crate) async fn write_once(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         let (answer, answered) = oneshot::channel();
         self.push(Batch::Once { writes, answer });
         answered.await.unwrap_or_else(|_| Err(StoreError::Io("the server is shutting down".into())))
     }
 
     /// Why the store does not accept what jobs write, while it does not.
-    pub fn fault(&self) -> Option<StoreError> {
+    pub(crate) fn fault(&self) -> Option<StoreError> {
         self.shared.fault.get()
     }
 
     /// Commits what waits, unless the store fails, and ends the thread. What comes afterwards is not committed.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.shared.state.lock().is_closing = true;
         self.shared.wake.notify_one();
         // The thread itself may drop the last handle, in a `committed` callback. It cannot join itself then, and ends once

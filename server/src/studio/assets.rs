@@ -43,7 +43,6 @@ pub(super) fn find(path: &str) -> Option<Found> {
 }
 
 impl Asset {
-    /// The media type.
     pub(super) fn media_type(&self) -> &'static str {
         match self.path.rsplit('.').next() {
             Some("html") => "text/html; charset=utf-8",

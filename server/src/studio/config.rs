@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use crate::settings::{address, defaults, is_loopback};
 
@@ -11,10 +11,11 @@ use crate::settings::{address, defaults, is_loopback};
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(next_help_heading = "Studio")]
 pub struct StudioConfig {
-    /// Serve the studio, a page for browsers, at this address: `ADDR:PORT`, `off`, or `auto`. `auto` serves it on the
-    /// loopback, at the port after that of --listen or any other that is free, if --listen is on the loopback, and
-    /// otherwise not at all. The address is printed on standard output as `studio at http://ADDR:PORT/`. Where other
-    /// machines reach it, it needs --tls-cert, and --tokens or --tls-client-ca, unless --insecure-listen.
+    /// Serve the studio, a page for browsers, and OpenAI's images API at this address: `ADDR:PORT`, `off`, or `auto`.
+    /// `auto` serves it on the loopback, at the port after that of --listen or any other that is free, if --listen is on
+    /// the loopback, and otherwise not at all. The address is printed on standard output as `studio at
+    /// http://ADDR:PORT/`. Where other machines reach it, it needs --tls-cert, and --tokens or --tls-client-ca, unless
+    /// --insecure-listen.
     #[arg(long = "studio", value_name = "ADDR:PORT|auto|off", default_value = "auto")]
     pub place: StudioPlace,
     /// A name by which browsers reach the studio, such as `studio.example`; `localhost` and plain addresses always do.
@@ -22,6 +23,18 @@ pub struct StudioConfig {
     /// list in the file, separated by commas in the environment.
     #[arg(long = "studio-host", value_name = "NAME", value_delimiter = ',', value_parser = host_name)]
     pub hosts: Vec<String>,
+    /// Serve OpenAI's images API at the studio's address, below `/v1/`, also in a program without the studio's page. With
+    /// --studio off there is no such address.
+    #[arg(
+        long = "openai-api",
+        value_name = "true|false",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "true",
+        default_missing_value = "true",
+        action = ArgAction::Set
+    )]
+    pub has_openai_api: bool,
 }
 
 /// Where the studio listens.

@@ -11,12 +11,15 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
+use serde_json::json;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use super::api::PREFIX;
 use super::assets::{self, Asset, Found};
 use super::config::StudioConfig;
-use super::request_check::RequestCheck;
+use super::request_check::{Refused, RequestCheck};
+use crate::wire::http::json_response;
 
 /// Scripts and styles come from this server as files, and nothing else runs; pictures come from calls. No request leaves for
 /// another host, and no other page may show this one in a frame.
@@ -43,13 +46,13 @@ const GRPC_WEB: &[u8] = b"application/grpc-web";
 
 /// Serves the page before the calls.
 #[derive(Clone, Debug)]
-pub struct StudioLayer {
+pub(crate) struct StudioLayer {
     check: RequestCheck,
 }
 
 impl StudioLayer {
     /// For a server under the names of the configuration.
-    pub fn new(config: &StudioConfig, is_encrypted: bool) -> Self {
+    pub(crate) fn new(config: &StudioConfig, is_encrypted: bool) -> Self {
         Self { check: RequestCheck::new(is_encrypted, &config.hosts) }
     }
 }
@@ -64,7 +67,7 @@ impl<S> Layer<S> for StudioLayer {
 
 /// A service with the page before it.
 #[derive(Clone, Debug)]
-pub struct StudioService<S> {
+pub(crate) struct StudioService<S> {
     inner: S,
     check: RequestCheck,
 }
@@ -94,11 +97,18 @@ where
     }
 }
 
-/// The answer to a request that is no call; `None` for a call.
+/// The answer to a request that is not a call; `None` for a call, and for a request of OpenAI's API.
 fn answer<B>(check: &RequestCheck, request: &Request<B>) -> Option<Response<Body>> {
+    let is_api = request.uri().path().starts_with(PREFIX);
     if let Err(refused) = check.check(request) {
         tracing::debug!(%refused, "request to the studio refused");
-        return Some(text(refused.status(), &format!("{refused}\n")));
+        return Some(match is_api {
+            true => secured(refused_by_api(refused)),
+            false => text(refused.status(), &format!("{refused}\n")),
+        });
+    }
+    if is_api {
+        return None;
     }
     let is_call = request.headers().get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(GRPC_WEB));
     let mut answer = match *request.method() {
@@ -115,6 +125,15 @@ fn answer<B>(check: &RequestCheck, request: &Request<B>) -> Option<Response<Body
         *answer.body_mut() = Body::empty();
     }
     Some(answer)
+}
+
+/// The refusal in the form of OpenAI's API.
+fn refused_by_api(refused: Refused) -> Response<Body> {
+    let error =
+        json!({ "message": refused.to_string(), "type": "permission_error", "param": null, "code": "ORIGIN_REFUSED" });
+    let mut answer = json_response(&json!({ "error": error }));
+    *answer.status_mut() = refused.status();
+    answer
 }
 
 /// A file of the page.

@@ -54,7 +54,7 @@ impl RequestCheck {
         Self { scheme: if is_encrypted { "https" } else { "http" }, hosts: hosts.into() }
     }
 
-    /// Refuses what does not come from the studio's page, from its address bar, or from a program that is no browser.
+    /// Refuses what does not come from the studio's page, from its address bar, or from a program that is not a browser.
     pub(super) fn check<B>(&self, request: &Request<B>) -> Result<(), Refused> {
         let host = host(request)?;
         if !self.is_ours(host.host()) {
@@ -65,9 +65,10 @@ impl RequestCheck {
         if !origins.all(|origin| origin.as_bytes().eq_ignore_ascii_case(own.as_bytes())) {
             return Err(Refused::ForeignPage);
         }
-        // A link elsewhere may open the page. Nothing else may be loaded from elsewhere.
+        // A link elsewhere may open the page, or a picture by its signed URL. Nothing else may be loaded from elsewhere.
+        let path = request.uri().path();
         let is_opened = request.method() == Method::GET
-            && request.uri().path() == "/"
+            && (path == "/" || path.starts_with("/v1/pictures/"))
             && request.headers().get(FETCH_MODE).is_some_and(|mode| mode == "navigate");
         let mut sites = request.headers().get_all(FETCH_SITE).iter();
         if !is_opened && !sites.all(|site| site == "same-origin" || site == "none") {
@@ -162,6 +163,11 @@ mod tests {
         let cross = ("sec-fetch-site", "cross-site");
         assert_eq!(check("GET", "/", &[LOCAL, cross, ("sec-fetch-mode", "navigate")]), Ok(()));
         assert_eq!(check("GET", "/", &[LOCAL, cross, ("sec-fetch-mode", "no-cors")]), Err(Refused::ForeignPage));
+        assert_eq!(check("GET", "/v1/pictures/a/0.png", &[LOCAL, cross, ("sec-fetch-mode", "navigate")]), Ok(()));
+        let embedded = [LOCAL, cross, ("sec-fetch-mode", "no-cors")];
+        for path in ["/v1/pictures/a/0.png", "/v1/models"] {
+            assert_eq!(check("GET", path, &embedded), Err(Refused::ForeignPage));
+        }
         let script = [LOCAL, cross, ("sec-fetch-mode", "no-cors")];
         assert_eq!(check("GET", "/assets/a.js", &script), Err(Refused::ForeignPage));
         let form = [LOCAL, cross, ("sec-fetch-mode", "navigate")];

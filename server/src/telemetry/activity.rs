@@ -10,7 +10,7 @@ use crate::job_id::JobId;
 
 /// What the server does at one moment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Activity {
+pub(crate) struct Activity {
     /// When it was lookup at.
     pub time: SystemTime,
     /// The device's memory as the engine manages it.
@@ -25,7 +25,7 @@ pub struct Activity {
 
 /// The waiting and the running job of a scheduler at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct SchedulerSnapshot {
+pub(crate) struct SchedulerSnapshot {
     /// The number of waiting jobs.
     pub queued: usize,
     /// The job that has the device.
@@ -34,27 +34,25 @@ pub struct SchedulerSnapshot {
 
 /// The job that has the device, and its progress.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RunningJob {
-    /// The job.
+pub(crate) struct RunningJob {
     pub job_id: JobId,
     /// Its stage; `None` before the first.
     pub stage: Option<Stage>,
     /// Steps that are done.
     pub step: u32,
-    /// All steps.
     pub steps: u32,
 }
 
 /// Reports on the activity of a scheduler and of its present engine, from any thread and without waiting for the engine.
 #[derive(Clone)]
-pub struct ActivityProbe {
+pub(crate) struct ActivityProbe {
     snapshot: Arc<dyn Fn() -> SchedulerSnapshot + Send + Sync>,
     pools: Arc<dyn Fn() -> Vec<MemoryPool> + Send + Sync>,
 }
 
 impl ActivityProbe {
     /// A probe that asks these two functions.
-    pub fn new(
+    pub(crate) fn new(
         snapshot: impl Fn() -> SchedulerSnapshot + Send + Sync + 'static,
         pools: impl Fn() -> Vec<MemoryPool> + Send + Sync + 'static,
     ) -> Self {
@@ -62,17 +60,17 @@ impl ActivityProbe {
     }
 
     /// The waiting and the running job.
-    pub fn snapshot(&self) -> SchedulerSnapshot {
+    pub(crate) fn snapshot(&self) -> SchedulerSnapshot {
         (self.snapshot)()
     }
 
     /// The device's memory as the engine manages it.
-    pub fn pools(&self) -> Vec<MemoryPool> {
+    pub(crate) fn pools(&self) -> Vec<MemoryPool> {
         (self.pools)()
     }
 
     /// The activity at the time of a device sample.
-    pub fn activity(&self, snapshot: SchedulerSnapshot, sample: &DeviceSample) -> Activity {
+    pub(crate) fn activity(&self, snapshot: SchedulerSnapshot, sample: &DeviceSample) -> Activity {
         Activity {
             time: sample.time,
             pools: self.pools(),

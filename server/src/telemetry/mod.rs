@@ -14,8 +14,8 @@ use crate::job_id::JobId;
 mod activity;
 mod series;
 
-pub use activity::{Activity, ActivityProbe, RunningJob, SchedulerSnapshot};
-pub use series::Series;
+pub(crate) use activity::{Activity, ActivityProbe, RunningJob, SchedulerSnapshot};
+pub(crate) use series::Series;
 
 /// Jobs whose series are kept.
 const JOBS_MAX: usize = 64;
@@ -29,13 +29,13 @@ type Shared = Arc<Mutex<Series>>;
 
 /// The series of the newest jobs.
 #[derive(Clone, Default)]
-pub struct Telemetry {
+pub(crate) struct Telemetry {
     jobs: Arc<Mutex<VecDeque<(JobId, Shared)>>>,
 }
 
 impl Telemetry {
     /// Records a job until the subscription is dropped or another job has the device.
-    pub fn record(&self, job: &JobId, sampler: &Sampler, activity: ActivityProbe) -> Subscription {
+    pub(crate) fn record(&self, job: &JobId, sampler: &Sampler, activity: ActivityProbe) -> Subscription {
         let series = self.begin(job);
         let job = job.clone();
         let mut activity_due = Instant::now();
@@ -56,14 +56,23 @@ impl Telemetry {
     }
 
     /// The series of a job, if it is kept.
-    pub fn of(&self, job: &JobId) -> Option<Series> {
+    pub(crate) fn of(&self, job: &JobId) -> Option<Series> {
         let series = self.jobs.lock().iter().find(|(id, _)| id == job).map(|(_, series)| series.clone())?;
         let series = series.lock();
         Some(series.clone())
     }
 
+    /// Energy of the device during a job that had it for `took`, in joules. Samples do not begin and end with the job: what lies
+    /// between them is carried over in proportion. `None`: the device does not measure it, or the job was too short.
+    pub(crate) fn joules(&self, job: &JobId, took: Duration) -> Option<f64> {
+        let series = self.jobs.lock().iter().find(|(id, _)| id == job).map(|(_, series)| series.clone())?;
+        let (joules, span) = series.lock().energy()?;
+        let is_enough = span >= took / 2 && span >= 2 * SAMPLE_PERIOD;
+        is_enough.then(|| joules * took.as_secs_f64() / span.as_secs_f64())
+    }
+
     /// Drops the series of a job.
-    pub fn forget(&self, job: &JobId) {
+    pub(crate) fn forget(&self, job: &JobId) {
         self.jobs.lock().retain(|(id, _)| id != job);
     }
 

@@ -19,10 +19,10 @@ use crate::job_id::JobId;
 use crate::journal::EventEncoder;
 
 #[cfg(feature = "otlp")]
-pub mod otlp;
+pub(crate) mod otlp;
 
 /// Observes calls and jobs. It never blocks: what cannot be sent is dropped.
-pub trait Observer: Send + Sync {
+pub(crate) trait Observer: Send + Sync {
     /// A call begins. `method` is `package.Service/Method`, one that this server has, or `None`.
     fn call_begins(&self, method: Option<&str>, headers: &HeaderMap, peer: Option<SocketAddr>)
     -> Box<dyn CallObserver>;
@@ -35,7 +35,7 @@ pub trait Observer: Send + Sync {
 }
 
 /// Observes one call. The call ends when this is dropped; without [`CallObserver::ends`] it was cancelled.
-pub trait CallObserver: Send {
+pub(crate) trait CallObserver: Send {
     /// The call's own span, for what is done on its behalf.
     fn parent(&self) -> TraceParent;
 
@@ -44,17 +44,15 @@ pub trait CallObserver: Send {
 }
 
 /// Observes one job.
-pub trait JobObserver: Send {
+pub(crate) trait JobObserver: Send {
     /// What happens, in order.
     fn note(&mut self, event: &Event);
 }
 
 /// A span that others can be part of, by the names that W3C Trace Context gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TraceParent {
-    /// The trace.
+pub(crate) struct TraceParent {
     pub trace_id: u128,
-    /// The span.
     pub span_id: u64,
     /// Whether the trace is kept.
     pub is_sampled: bool,
@@ -63,7 +61,7 @@ pub struct TraceParent {
 /// The text is not a `traceparent` of version 00.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is not a traceparent")]
-pub struct NoTraceParent;
+pub(crate) struct NoTraceParent;
 
 impl fmt::Display for TraceParent {
     /// As the header `traceparent` has it.
@@ -92,14 +90,14 @@ impl FromStr for TraceParent {
 }
 
 /// An encoder whose job is observed.
-pub struct ObservedEncoder {
+pub(crate) struct ObservedEncoder {
     encoder: Box<dyn EventEncoder>,
     observer: Box<dyn JobObserver>,
 }
 
 impl ObservedEncoder {
     /// The encoder itself without an observer.
-    pub fn over(
+    pub(crate) fn over(
         encoder: Box<dyn EventEncoder>,
         observer: Option<&Arc<dyn Observer>>,
         id: &JobId,
@@ -117,6 +115,10 @@ impl EventEncoder for ObservedEncoder {
     fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
         self.observer.note(&event);
         self.encoder.encode(event)
+    }
+
+    fn set_labels(&mut self, labels: Vec<String>) -> Vec<u8> {
+        self.encoder.set_labels(labels)
     }
 }
 

@@ -49,7 +49,7 @@ impl Encoding {
     /// # Errors
     ///
     /// [`TransportRefusal::Compressed`] if it is another one.
-    pub fn take(headers: &mut HeaderMap) -> Result<Self, TransportRefusal> {
+    pub(crate) fn take(headers: &mut HeaderMap) -> Result<Self, TransportRefusal> {
         match headers.remove(ENCODING).as_ref().map(HeaderValue::as_bytes) {
             None | Some(b"identity") => Ok(Self::Identity),
             Some(b"gzip") => Ok(Self::Gzip),
@@ -64,7 +64,7 @@ impl Encoding {
     ///
     /// [`TransportRefusal`] if the message is too large, is compressed and the call names no compression, or cannot be
     /// decompressed.
-    pub fn plain(self, framed: Bytes, bytes_max: usize) -> Result<Bytes, TransportRefusal> {
+    pub(crate) fn plain(self, framed: Bytes, bytes_max: usize) -> Result<Bytes, TransportRefusal> {
         let Some(compressed) = framed.get(PREFIX_BYTES..).filter(|_| framed[0] == 1) else { return Ok(framed) };
         let message = match self {
             Self::Identity => return Err(TransportRefusal::Compressed),
@@ -87,7 +87,7 @@ fn gunzip(compressed: &[u8], bytes_max: usize) -> Result<Vec<u8>, TransportRefus
     if message.len() > bytes_max {
         return Err(TransportRefusal::TooLarge { limit: bytes_max });
     }
-    // What follows the end of the stream is no part of the message.
+    // What follows the end of the stream is not part of the message.
     if decoder.into_inner().is_empty() { Ok(message) } else { Err(TransportRefusal::Malformed) }
 }
 
@@ -120,7 +120,7 @@ pub(super) struct PlainMessages {
 }
 
 impl PlainMessages {
-    pub fn new(inner: Body, encoding: Encoding, bytes_max: usize) -> Self {
+    pub(crate) fn new(inner: Body, encoding: Encoding, bytes_max: usize) -> Self {
         Self { inner, encoding, bytes_max, arrived: BytesMut::new(), is_over: false }
     }
 

@@ -93,7 +93,8 @@ pub struct TransportConfig {
     /// How often a silent connection is probed.
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds(1..=86_400))]
     pub keepalive_interval: Duration,
-    /// How long the answer to a probe may take before the connection is closed and its calls end.
+    /// How long the answer to a probe may take before the connection is closed and its calls end. A client that takes no
+    /// byte of what is sent to it for as long as both times together is disconnected too.
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds(1..=86_400))]
     pub keepalive_timeout: Duration,
     /// Serve gRPC-Web as well as gRPC, over HTTP/1.1 too: for browsers, or for a proxy without HTTP/2.

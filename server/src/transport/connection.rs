@@ -5,11 +5,12 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -19,15 +20,16 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
 use super::config::TransportConfig;
+use super::stall::Stall;
 use crate::auth::identity::ClientCertificate;
 use crate::metrics::ConnectionMetrics;
-use crate::sync::lock;
 
 /// The connections that are open.
-pub struct Connections {
+pub(crate) struct Connections {
     connections_max: usize,
     handshake_timeout: Duration,
     idle_timeout: Duration,
+    stall_timeout: Duration,
     next_id: AtomicU64,
     open: Mutex<HashMap<u64, Arc<Activity>>>,
     metrics: ConnectionMetrics,
@@ -35,11 +37,12 @@ pub struct Connections {
 
 impl Connections {
     /// No connection is open yet.
-    pub fn new(config: &TransportConfig, metrics: ConnectionMetrics) -> Self {
+    pub(crate) fn new(config: &TransportConfig, metrics: ConnectionMetrics) -> Self {
         Self {
             connections_max: config.connections_max,
             handshake_timeout: config.handshake_timeout,
             idle_timeout: config.idle_timeout,
+            stall_timeout: config.keepalive_interval + config.keepalive_timeout,
             next_id: AtomicU64::new(0),
             open: Mutex::default(),
             metrics,
@@ -47,17 +50,17 @@ impl Connections {
     }
 
     /// How long a handshake may take.
-    pub fn handshake_timeout(&self) -> Duration {
+    pub(crate) fn handshake_timeout(&self) -> Duration {
         self.handshake_timeout
     }
 
     /// A slot for a new connection. When all are taken, another connection is closed for it: the one that has been idle
     /// for longest, of those without an identity if there are any; else the oldest whose calls have no identity; else
     /// `None`.
-    pub fn admit(self: &Arc<Self>) -> Option<Slot> {
+    pub(crate) fn admit(self: &Arc<Self>) -> Option<Slot> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let activity = Arc::new(Activity::new(self.handshake_timeout, self.idle_timeout));
-        let mut open = lock(&self.open);
+        let mut open = self.open.lock();
         if open.len() >= self.connections_max {
             let candidates = open.iter().filter_map(|(id, activity)| Some((activity.expendable()?, *id)));
             let Some((_, longest)) = candidates.min() else {
@@ -75,20 +78,20 @@ impl Connections {
     }
 
     /// Closes every open connection, with or without calls. Used at the end of a drain.
-    pub fn close_all(&self) {
-        for activity in lock(&self.open).values() {
+    pub(crate) fn close_all(&self) {
+        for activity in self.open.lock().values() {
             activity.closing.cancel();
         }
     }
 
     /// Counts a failed handshake.
-    pub fn handshake_failed(&self) {
+    pub(crate) fn handshake_failed(&self) {
         self.metrics.handshakes_failed.inc();
     }
 }
 
 /// One of the connections that may be open; freed when dropped.
-pub struct Slot {
+pub(crate) struct Slot {
     id: u64,
     activity: Arc<Activity>,
     connections: Arc<Connections>,
@@ -96,14 +99,14 @@ pub struct Slot {
 
 impl Slot {
     /// Ready when the slot was given to another connection.
-    pub fn evicted(&self) -> WaitForCancellationFutureOwned {
+    pub(crate) fn evicted(&self) -> WaitForCancellationFutureOwned {
         self.activity.closing.clone().cancelled_owned()
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut open = lock(&self.connections.open);
+        let mut open = self.connections.open.lock();
         open.remove(&self.id);
         self.connections.metrics.open.set(open.len() as i64);
     }
@@ -111,7 +114,7 @@ impl Drop for Slot {
 
 /// The open calls of a connection, and since when it has none.
 #[derive(Debug)]
-pub struct Activity {
+pub(crate) struct Activity {
     state: Mutex<ActivityState>,
     closing: CancellationToken,
     handshake_timeout: Duration,
@@ -143,13 +146,13 @@ impl Activity {
     }
 
     /// Counts a call until the guard is dropped. A connection that only answers keepalive probes is idle.
-    pub fn begin_call(self: &Arc<Self>) -> CallGuard {
-        lock(&self.state).calls += 1;
+    pub(crate) fn begin_call(self: &Arc<Self>) -> CallGuard {
+        self.state.lock().calls += 1;
         CallGuard { activity: self.clone(), is_identified: false }
     }
 
     fn received_bytes(&self) {
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if !state.has_received {
             state.has_received = true;
             state.since = Instant::now();
@@ -158,7 +161,7 @@ impl Activity {
 
     /// How expendable the connection is, the most first; `None` if it has calls with an identity.
     fn expendable(&self) -> Option<(Expendable, Instant)> {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let rank = match (state.calls, state.identified_calls, state.had_identity) {
             (0, _, false) => Expendable::IdleStranger,
             (0, _, true) => Expendable::Idle,
@@ -170,7 +173,7 @@ impl Activity {
 
     /// When the connection is closed as idle, unless a call begins before.
     fn deadline(&self) -> Instant {
-        let state = lock(&self.state);
+        let state = self.state.lock();
         let timeout = if state.has_received { self.idle_timeout } else { self.handshake_timeout };
         let since = if state.calls == 0 { state.since } else { Instant::now() };
         since + timeout
@@ -190,16 +193,16 @@ enum Expendable {
 
 /// One call of a connection.
 #[derive(Debug)]
-pub struct CallGuard {
+pub(crate) struct CallGuard {
     activity: Arc<Activity>,
     is_identified: bool,
 }
 
 impl CallGuard {
     /// Notes that the call has an identity, or needs none.
-    pub fn identify(&mut self) {
+    pub(crate) fn identify(&mut self) {
         if !std::mem::replace(&mut self.is_identified, true) {
-            let mut state = lock(&self.activity.state);
+            let mut state = self.activity.state.lock();
             state.identified_calls += 1;
             state.had_identity = true;
         }
@@ -208,7 +211,7 @@ impl CallGuard {
 
 impl Drop for CallGuard {
     fn drop(&mut self) {
-        let mut state = lock(&self.activity.state);
+        let mut state = self.activity.state.lock();
         state.calls -= 1;
         state.identified_calls -= usize::from(self.is_identified);
         state.since = Instant::now();
@@ -217,7 +220,7 @@ impl Drop for CallGuard {
 
 /// What a call knows of its connection, as an extension of its request.
 #[derive(Clone, Debug)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// The client's address.
     pub address: SocketAddr,
     /// The client's certificate.
@@ -227,38 +230,39 @@ pub struct Peer {
 }
 
 /// A connection, encrypted or not. It reads as closed by the client when it is idle for too long or is evicted.
-pub struct Connection {
+pub(crate) struct Connection {
     stream: Stream,
     peer: Peer,
     timer: Pin<Box<Sleep>>,
     evicted: Pin<Box<WaitForCancellationFutureOwned>>,
+    stall: Stall,
     received: Counter,
     sent: Counter,
     _slot: Slot,
 }
 
 /// The socket, with TLS or without.
-pub enum Stream {
+pub(crate) enum Stream {
     /// Without TLS.
     Plain(TcpStream),
-    /// With TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Connection {
     /// A connection that has passed its handshake.
-    pub fn new(stream: Stream, address: SocketAddr, slot: Slot) -> Self {
+    pub(crate) fn new(stream: Stream, address: SocketAddr, slot: Slot) -> Self {
         let certificate = match &stream {
             Stream::Plain(_) => None,
             Stream::Tls(stream) => super::tls::client_certificate(stream.get_ref().1),
         };
         let activity = slot.activity.clone();
-        // The first byte has a timeout of its own, which begins after the handshake.
-        lock(&activity.state).since = Instant::now();
+        // The first byte has its own timeout, which begins after the handshake.
+        activity.state.lock().since = Instant::now();
         Self {
             stream,
             timer: Box::pin(tokio::time::sleep_until(activity.deadline())),
             evicted: Box::pin(slot.evicted()),
+            stall: Stall::new(slot.connections.stall_timeout),
             peer: Peer { address, certificate, activity },
             received: slot.connections.metrics.received_bytes.clone(),
             sent: slot.connections.metrics.sent_bytes.clone(),
@@ -318,7 +322,7 @@ impl AsyncWrite for Connection {
         if let Poll::Ready(Ok(bytes)) = written {
             this.sent.inc_by(bytes as u64);
         }
-        written
+        this.stall.pass(written, context)
     }
 
     fn poll_write_vectored(
@@ -334,7 +338,7 @@ impl AsyncWrite for Connection {
         if let Poll::Ready(Ok(bytes)) = written {
             this.sent.inc_by(bytes as u64);
         }
-        written
+        this.stall.pass(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -345,17 +349,22 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        let flushed = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
             Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
+        };
+        // A flush of a plain socket never waits, and would hide that a write does.
+        if flushed.is_pending() { this.stall.pass(flushed, context) } else { flushed }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        let shut = match &mut this.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
             Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        };
+        this.stall.pass(shut, context)
     }
 }
 

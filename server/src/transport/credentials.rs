@@ -11,7 +11,7 @@ use crate::auth::identity::CertificateScopes;
 use crate::auth::tokens::Tokens;
 
 /// Keys, certificates and tokens, as the configuration names them.
-pub struct Credentials {
+pub(crate) struct Credentials {
     /// Keys and certificates, if connections are encrypted.
     pub tls: Option<Arc<Tls>>,
     /// Bearer tokens, if calls need one.
@@ -28,7 +28,7 @@ impl Credentials {
     /// # Errors
     ///
     /// [`CredentialError`] names the file that cannot be used.
-    pub fn load(config: &TransportConfig) -> Result<Self, CredentialError> {
+    pub(crate) fn load(config: &TransportConfig) -> Result<Self, CredentialError> {
         let tls = config.tls.as_ref().map(|files| Tls::load(files, config.grpc_web()).map(Arc::new)).transpose()?;
         for problem in config.tls.iter().flat_map(tls::validity_problems) {
             tracing::warn!(%problem, "a certificate or revocation list is out of date");
@@ -41,7 +41,7 @@ impl Credentials {
     }
 
     /// Every problem of the files, for `--check-config`.
-    pub fn problems(config: &TransportConfig) -> Vec<String> {
+    pub(crate) fn problems(config: &TransportConfig) -> Vec<String> {
         let tls = config.tls.as_ref().and_then(|files| Tls::load(files, false).err());
         let expired = config.tls.iter().flat_map(tls::validity_problems);
         let tokens = config.tokens.as_ref().and_then(|path| Tokens::load(path).err());
@@ -49,12 +49,12 @@ impl Credentials {
     }
 
     /// Reads the files again when they change or SIGHUP comes, until the handle is dropped.
-    pub fn watch(&self) -> Reloader {
+    pub(crate) fn watch(&self) -> Reloader {
         Reloader::start(self.tls.clone(), self.tokens.clone(), self.reload_interval)
     }
 
     /// Whether calls need an identity: a token, a certificate, or both.
-    pub fn requires_identity(&self) -> bool {
+    pub(crate) fn requires_identity(&self) -> bool {
         self.tokens.is_some() || self.requires_certificate
     }
 }

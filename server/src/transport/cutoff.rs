@@ -19,7 +19,7 @@ use crate::auth::refusal::Refusal;
 
 /// Ready, with the status that ends the call, as soon as one of the reasons holds.
 #[derive(Default)]
-pub struct Cutoff {
+pub(crate) struct Cutoff {
     revoked: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     displaced: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     expires: Option<(Pin<Box<Sleep>>, Duration)>,
@@ -30,19 +30,23 @@ pub struct Cutoff {
 
 impl Cutoff {
     /// Ends the call when its token is revoked.
-    pub fn revoked(mut self, token: CancellationToken) -> Self {
+    pub(crate) fn revoked(mut self, token: CancellationToken) -> Self {
         self.revoked = Some(Box::pin(token.cancelled_owned()));
         self
     }
 
     /// Ends the call when the client's certificate expires, which is in `left`.
-    pub fn certificate_expires(mut self, left: Duration) -> Self {
+    pub(crate) fn certificate_expires(mut self, left: Duration) -> Self {
         self.certificate = Some(Box::pin(tokio::time::sleep(left)));
         self
     }
 
     /// Ends the call when a revocation list names the client's certificate.
-    pub fn certificate_revoked(mut self, mut revoked: watch::Receiver<Revoked>, certificate: CertificateId) -> Self {
+    pub(crate) fn certificate_revoked(
+        mut self,
+        mut revoked: watch::Receiver<Revoked>,
+        certificate: CertificateId,
+    ) -> Self {
         self.certificate_revoked = Some(Box::pin(async move {
             if revoked.wait_for(|revoked| revoked.contains(&certificate)).await.is_err() {
                 // The lists are not read any more: the server is ending.
@@ -53,7 +57,7 @@ impl Cutoff {
     }
 
     /// Ends the call when another displaces it, and after `limit`.
-    pub fn open_call(mut self, call: OpenCall, limit: Duration) -> Self {
+    pub(crate) fn open_call(mut self, call: OpenCall, limit: Duration) -> Self {
         self.displaced = Some(Box::pin(call.displaced().cancelled_owned()));
         self.expires = Some((Box::pin(tokio::time::sleep(limit)), limit));
         self._open_call = Some(call);

@@ -4,7 +4,7 @@
 const RESERVED: u64 = 192;
 
 /// Raises the process' limit of open files as far as the system allows; how many files it may then open.
-pub fn raise() -> Option<u64> {
+pub(crate) fn raise() -> Option<u64> {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, getrlimit, setrlimit};
@@ -23,7 +23,7 @@ pub fn raise() -> Option<u64> {
 }
 
 /// The connections that may be open when `wanted` were configured and the process may open `files` files.
-pub fn connections_max(wanted: usize, files: Option<u64>) -> usize {
+pub(crate) fn connections_max(wanted: usize, files: Option<u64>) -> usize {
     let Some(files) = files else { return wanted };
     // Where the limit is very low, connections get half of it.
     let room = files.saturating_sub(RESERVED).max(files / 2).max(1);

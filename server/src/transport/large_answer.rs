@@ -12,13 +12,13 @@ use tonic::body::Body;
 
 /// Marks a response, as its extension, as one that is encoded before it is sent. Until then it holds a permit.
 #[derive(Clone, Debug)]
-pub struct LargeAnswer {
+pub(crate) struct LargeAnswer {
     _permit: Arc<Option<OwnedSemaphorePermit>>,
 }
 
 impl LargeAnswer {
     /// Holds the permit until the answer is encoded or dropped.
-    pub fn new(permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn new(permit: Option<OwnedSemaphorePermit>) -> Self {
         Self { _permit: Arc::new(permit) }
     }
 }

@@ -33,7 +33,7 @@ use crate::auth::bearer::take_bearer;
 use crate::auth::identity::CertificateScopes;
 use crate::auth::refusal::Refusal;
 use crate::auth::tokens::Tokens;
-use crate::metrics::CallMetrics;
+use crate::metrics::{CallMetrics, MethodName};
 use crate::trace::{CallObserver, Observer};
 
 /// How long a health check or a reflection may be open. Those who watch the health watch it again.
@@ -41,7 +41,7 @@ const OPEN_CALL_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Authenticates, authorises, bounds and counts the calls of a service.
 #[derive(Clone)]
-pub struct CallLayer {
+pub(crate) struct CallLayer {
     tokens: Option<Arc<Tokens>>,
     certificates: CertificateScopes,
     /// The certificates that are revoked, if there are lists of them.
@@ -66,7 +66,7 @@ struct Admitted {
 
 impl CallLayer {
     /// The layer over these credentials, for the methods of `messages`.
-    pub fn new(
+    pub(crate) fn new(
         credentials: &Credentials,
         messages: Messages,
         metrics: CallMetrics,
@@ -154,7 +154,7 @@ impl<S> Layer<S> for CallLayer {
 
 /// A service whose calls are authenticated, bounded and counted.
 #[derive(Clone)]
-pub struct CallService<S> {
+pub(crate) struct CallService<S> {
     inner: S,
     layer: CallLayer,
 }
@@ -175,7 +175,8 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let layer = self.layer.clone();
-        let method = layer.metrics.method(request.uri().path());
+        let name = request.extensions().get().map_or(request.uri().path(), |MethodName(name)| name);
+        let method = layer.metrics.method(name);
         let observed = layer.observe(&mut request, &method);
         let span = call_span(request.uri().path(), observed.as_deref());
         let peer = request.extensions().get::<Peer>().cloned();

@@ -25,14 +25,14 @@ const WARNINGS: Rate = Rate { calls: NonZeroU32::new(6).expect("not zero"), per:
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(50);
 
 /// The connections of a listener. Dropping it closes the socket.
-pub struct Incoming {
+pub(crate) struct Incoming {
     ready: mpsc::Receiver<Connection>,
     _accepting: AbortOnDropHandle<()>,
 }
 
 impl Incoming {
     /// Begins to accept.
-    pub fn start(listener: TcpListener, tls: Option<Arc<Tls>>, connections: Arc<Connections>) -> Self {
+    pub(crate) fn start(listener: TcpListener, tls: Option<Arc<Tls>>, connections: Arc<Connections>) -> Self {
         let (sender, ready) = mpsc::channel(READY_MAX);
         let accepting = accept(listener, tls, connections, sender);
         Self { ready, _accepting: AbortOnDropHandle::new(tokio::spawn(accepting)) }

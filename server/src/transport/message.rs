@@ -24,8 +24,7 @@ const ARRIVING_BYTES_MAX: usize = 64 << 20;
 
 /// What the messages of a method may be.
 #[derive(Clone, Copy, Debug)]
-pub struct MessageLimits {
-    /// Bytes of a message.
+pub(crate) struct MessageLimits {
     pub bytes_max: usize,
     /// Fields of a message, those within its messages included, each element of a repeated field counted.
     pub fields_max: usize,
@@ -33,18 +32,26 @@ pub struct MessageLimits {
 
 /// The methods of the server, with the limits of their messages.
 #[derive(Clone)]
-pub struct Messages {
+pub(crate) struct Messages {
     methods: Arc<HashMap<String, (MethodDescriptor, MessageLimits)>>,
+    /// Paths of plain HTTP, with the bytes that the body of a request may have.
+    bodies: Arc<HashMap<String, usize>>,
     arriving: Arc<Semaphore>,
     timeout: Duration,
 }
 
 impl Messages {
     /// `timeout` is how long a message may take to arrive.
-    pub fn new(methods: impl IntoIterator<Item = (MethodDescriptor, MessageLimits)>, timeout: Duration) -> Self {
+    pub(crate) fn new(methods: impl IntoIterator<Item = (MethodDescriptor, MessageLimits)>, timeout: Duration) -> Self {
         let path = |method: &MethodDescriptor| format!("/{}/{}", method.parent_service().full_name(), method.name());
         let methods = methods.into_iter().map(|(method, limits)| (path(&method), (method, limits))).collect();
-        Self { methods: Arc::new(methods), arriving: Arc::new(Semaphore::new(ARRIVING_BYTES_MAX)), timeout }
+        let arriving = Arc::new(Semaphore::new(ARRIVING_BYTES_MAX));
+        Self { methods: Arc::new(methods), bodies: Arc::default(), arriving, timeout }
+    }
+
+    /// With paths of plain HTTP whose requests have a body, and the bytes that it may have.
+    pub(crate) fn with_bodies(self, bodies: impl IntoIterator<Item = (String, usize)>) -> Self {
+        Self { bodies: Arc::new(bodies.into_iter().collect()), ..self }
     }
 
     /// Reads the message of a call, and returns it as a body without compression, whose header is removed. A call with
@@ -54,7 +61,7 @@ impl Messages {
     ///
     /// [`TransportRefusal`] if the message is too large, has too many fields, cannot be decompressed or is late.
     pub(super) async fn read(&self, path: &str, headers: &mut HeaderMap, body: Body) -> Result<Body, TransportRefusal> {
-        let Some((method, limits)) = self.methods.get(path) else { return Ok(body) };
+        let Some((method, limits)) = self.methods.get(path) else { return self.read_body(path, body).await };
         let encoding = Encoding::take(headers)?;
         if method.is_client_streaming() {
             return Ok(match encoding {
@@ -62,8 +69,7 @@ impl Messages {
                 encoding => Body::new(PlainMessages::new(body, encoding, limits.bytes_max)),
             });
         }
-        let read = tokio::time::timeout(self.timeout, self.collect(body, limits.bytes_max)).await;
-        let bytes = read.map_err(|_| TransportRefusal::Slow { limit: self.timeout })??;
+        let bytes = self.collect_in_time(body, limits.bytes_max + PREFIX_BYTES, Some(limits.bytes_max)).await?;
         let bytes = encoding.plain(bytes, limits.bytes_max)?;
         if let Some(message) = bytes.get(PREFIX_BYTES..) {
             let mut left = limits.fields_max;
@@ -74,22 +80,45 @@ impl Messages {
         Ok(Body::new(Full::new(bytes)))
     }
 
-    async fn collect(&self, mut body: Body, bytes_max: usize) -> Result<Bytes, TransportRefusal> {
-        let too_large = TransportRefusal::TooLarge { limit: bytes_max };
+    /// Reads the body of a request of plain HTTP; the body of another path is left as it is.
+    async fn read_body(&self, path: &str, body: Body) -> Result<Body, TransportRefusal> {
+        let Some(bytes_max) = self.bodies.get(path) else { return Ok(body) };
+        let bytes = self.collect_in_time(body, *bytes_max, None).await?;
+        Ok(Body::new(Full::new(bytes)))
+    }
+
+    async fn collect_in_time(
+        &self,
+        body: Body,
+        bytes_max: usize,
+        message_max: Option<usize>,
+    ) -> Result<Bytes, TransportRefusal> {
+        let read = tokio::time::timeout(self.timeout, self.collect(body, bytes_max, message_max)).await;
+        read.map_err(|_| TransportRefusal::Slow { limit: self.timeout })?
+    }
+
+    /// All of a body. With `message_max` it is a message of gRPC, which is refused as soon as its length is known.
+    async fn collect(
+        &self,
+        mut body: Body,
+        bytes_max: usize,
+        message_max: Option<usize>,
+    ) -> Result<Bytes, TransportRefusal> {
+        let too_large = TransportRefusal::TooLarge { limit: message_max.unwrap_or(bytes_max) };
         let mut bytes = BytesMut::new();
         let mut held = Vec::new();
         while let Some(frame) = body.frame().await {
             // The client is gone, or has reset the call.
             let frame = frame.map_err(|_| TransportRefusal::Broken)?;
             let Ok(data) = frame.into_data() else { continue };
-            if bytes.len() + data.len() > bytes_max + PREFIX_BYTES {
+            if bytes.len() + data.len() > bytes_max {
                 return Err(too_large);
             }
             let permit = self.arriving.clone().try_acquire_many_owned(data.len() as u32);
             held.push(permit.map_err(|_| TransportRefusal::Busy)?);
             bytes.extend_from_slice(&data);
-            if let Some(mut length) = bytes.get(1..PREFIX_BYTES)
-                && length.get_u32() as usize > bytes_max
+            if let (Some(message_max), Some(mut length)) = (message_max, bytes.get(1..PREFIX_BYTES))
+                && length.get_u32() as usize > message_max
             {
                 return Err(too_large);
             }
@@ -143,7 +172,7 @@ fn packed(kind: &Kind, value: &[u8]) -> usize {
     }
 }
 
-/// A number of at most ten bytes, and what is behind it.
+/// A number of at most ten bytes, and what is after it.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0_u64;
     for (place, byte) in bytes.iter().take(10).enumerate() {

@@ -1,4 +1,4 @@
-//! The page of metrics over HTTP, on a listener of its own with small limits.
+//! The page of metrics over HTTP, on its own listener with small limits.
 
 use std::future::Future;
 use std::io;
@@ -33,7 +33,7 @@ const CONNECTIONS_MAX: usize = 32;
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes the text of the page.
-pub type Page = Box<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
+pub(crate) type Page = Box<dyn Fn() -> Pin<Box<dyn Future<Output = String> + Send>> + Send + Sync>;
 
 struct Scrapes {
     page: Page,
@@ -41,7 +41,7 @@ struct Scrapes {
 }
 
 /// Serves the page until the handle is dropped, to the holders of `tokens` with the scope `metrics`, or to everyone.
-pub fn serve(listener: TcpListener, tokens: Option<Arc<Tokens>>, page: Page) -> AbortOnDropHandle<()> {
+pub(crate) fn serve(listener: TcpListener, tokens: Option<Arc<Tokens>>, page: Page) -> AbortOnDropHandle<()> {
     let limits = TransportConfig {
         connections_max: CONNECTIONS_MAX,
         handshake_timeout: CONNECTION_TIMEOUT,

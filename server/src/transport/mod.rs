@@ -7,23 +7,24 @@
 //! change, without a restart.
 
 mod compression;
-pub mod config;
-pub mod connection;
-pub mod credentials;
+pub(crate) mod config;
+pub(crate) mod connection;
+pub(crate) mod credentials;
 mod cutoff;
 mod file_limit;
-pub mod large_answer;
-pub mod layer;
-pub mod listener;
-pub mod message;
-pub mod metrics_listener;
+pub(crate) mod large_answer;
+pub(crate) mod layer;
+pub(crate) mod listener;
+pub(crate) mod message;
+pub(crate) mod metrics_listener;
 mod open_calls;
 mod outgoing;
-pub mod refusal;
+pub(crate) mod refusal;
 mod refusal_log;
-pub mod reload;
+pub(crate) mod reload;
 mod revocation;
-pub mod serve;
-pub mod tls;
+pub(crate) mod serve;
+mod stall;
+pub(crate) mod tls;
 
 pub use config::{TlsFiles, TransportConfig};

@@ -3,18 +3,17 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::sync::lock;
-
 /// Calls that may be open, over all addresses.
-pub const OPEN_CALLS_MAX: usize = 256;
+pub(crate) const OPEN_CALLS_MAX: usize = 256;
 
 /// The calls that are open.
 #[derive(Default)]
-pub struct OpenCalls {
+pub(crate) struct OpenCalls {
     state: Mutex<State>,
 }
 
@@ -32,7 +31,7 @@ struct Entry {
 }
 
 /// One of the calls, until it is dropped.
-pub struct OpenCall {
+pub(crate) struct OpenCall {
     id: u64,
     displaced: CancellationToken,
     calls: Arc<OpenCalls>,
@@ -40,8 +39,8 @@ pub struct OpenCall {
 
 impl OpenCalls {
     /// Begins a call. At the limit of open calls, the oldest call of the address with the most open calls is closed.
-    pub fn begin(self: &Arc<Self>, address: Option<IpAddr>) -> OpenCall {
-        let mut state = lock(&self.state);
+    pub(crate) fn begin(self: &Arc<Self>, address: Option<IpAddr>) -> OpenCall {
+        let mut state = self.state.lock();
         if state.calls.len() >= OPEN_CALLS_MAX
             && let Some(oldest) = oldest_of_the_busiest(&state.calls)
         {
@@ -66,14 +65,14 @@ fn oldest_of_the_busiest(calls: &[Entry]) -> Option<usize> {
 
 impl OpenCall {
     /// Cancelled when a newer call takes the place of this one.
-    pub fn displaced(&self) -> CancellationToken {
+    pub(crate) fn displaced(&self) -> CancellationToken {
         self.displaced.clone()
     }
 }
 
 impl Drop for OpenCall {
     fn drop(&mut self) {
-        lock(&self.calls.state).calls.retain(|call| call.id != self.id);
+        self.calls.state.lock().calls.retain(|call| call.id != self.id);
     }
 }
 

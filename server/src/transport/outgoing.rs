@@ -40,7 +40,7 @@ impl Outgoing {
     }
 
     /// The body with its frames bounded.
-    pub fn bound(&self, body: Body) -> BoundBody {
+    pub(crate) fn bound(&self, body: Body) -> BoundBody {
         BoundBody { inner: body, stream: Arc::new(Stream::default()), shared: self.0.clone() }
     }
 }

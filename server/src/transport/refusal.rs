@@ -13,7 +13,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Why a call is refused, or ended before its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TransportRefusal {
+pub(crate) enum TransportRefusal {
     /// The message is larger than its method takes.
     #[error("the message is larger than the {limit} bytes that this method takes")]
     TooLarge {
@@ -74,12 +74,12 @@ impl TransportRefusal {
     }
 
     /// The stable name of the reason.
-    pub fn reason(&self) -> &'static str {
+    pub(crate) fn reason(&self) -> &'static str {
         self.kind().1
     }
 
     /// The status with its details.
-    pub fn to_status(&self) -> Status {
+    pub(crate) fn to_status(self) -> Status {
         let (code, reason) = self.kind();
         let limit = match self {
             Self::TooLarge { limit } | Self::TooManyFields { limit } => Some(("limit", limit.to_string())),
@@ -99,7 +99,7 @@ impl TransportRefusal {
 
 /// Adds the reason to a status of tonic: for a method that does not exist, bytes that are not a message, a deadline that
 /// passed. `None` if the status has details already, or is not one of these.
-pub fn with_reason(status: &Status) -> Option<Status> {
+pub(crate) fn with_reason(status: &Status) -> Option<Status> {
     if !status.details().is_empty() {
         return None;
     }
@@ -113,7 +113,11 @@ pub fn with_reason(status: &Status) -> Option<Status> {
         _ => return None,
     };
     let details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, HashMap::new());
-    Some(Status::with_error_details(code, status.message(), details))
+    let message = match (status.code(), status.message()) {
+        (Code::Unimplemented, "") => "the server has no such method; check the name, or update the server",
+        (_, message) => message,
+    };
+    Some(Status::with_error_details(code, message, details))
 }
 
 #[cfg(test)]
@@ -138,6 +142,7 @@ mod tests {
         let named = with_reason(&Status::unimplemented("no such method")).expect("a reason");
         assert_eq!((named.code(), named.message()), (Code::Unimplemented, "no such method"));
         assert_eq!(named.get_details_error_info().expect("ErrorInfo").reason, "METHOD_NOT_FOUND");
+        assert!(with_reason(&Status::unimplemented("")).expect("a reason").message().contains("no such method"));
         assert!(with_reason(&TransportRefusal::Compressed.to_status()).is_none());
         assert!(with_reason(&Status::cancelled("gone")).is_none());
     }

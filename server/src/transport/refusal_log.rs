@@ -11,7 +11,7 @@ use crate::rate::{Rate, RateLimiter};
 const LINES: Rate = Rate { calls: NonZeroU32::new(30).expect("not zero"), per: Duration::from_secs(60) };
 
 /// Logs refused calls.
-pub struct RefusalLog {
+pub(crate) struct RefusalLog {
     lines: RateLimiter,
     omitted: AtomicU64,
 }
@@ -24,7 +24,7 @@ impl Default for RefusalLog {
 
 impl RefusalLog {
     /// Logs a refusal. `omitted` in a line at `info` is how many were not logged there since the line before.
-    pub fn note(&self, reason: &'static str, peer: Option<SocketAddr>) {
+    pub(crate) fn note(&self, reason: &'static str, peer: Option<SocketAddr>) {
         if self.lines.take().is_ok() {
             let omitted = self.omitted.swap(0, Ordering::Relaxed);
             tracing::info!(reason, ?peer, omitted, "call refused");

@@ -12,13 +12,13 @@ use crate::auth::error::CredentialError;
 use crate::auth::tokens::Tokens;
 
 /// Reads the files again when they change, until it is dropped.
-pub struct Reloader {
+pub(crate) struct Reloader {
     _task: AbortOnDropHandle<()>,
 }
 
 impl Reloader {
     /// Looks at the files every `interval`, unless it is zero, and on SIGHUP.
-    pub fn start(tls: Option<Arc<Tls>>, tokens: Option<Arc<Tokens>>, interval: Duration) -> Self {
+    pub(crate) fn start(tls: Option<Arc<Tls>>, tokens: Option<Arc<Tokens>>, interval: Duration) -> Self {
         let mut watched: Vec<Watched> = Vec::new();
         let expiring = tokens.clone();
         if let Some(tls) = tls {

@@ -15,7 +15,7 @@ use crate::auth::error::CredentialError;
 use crate::auth::identity::CertificateId;
 
 /// The certificates that are revoked.
-pub type Revoked = Arc<HashSet<CertificateId>>;
+pub(crate) type Revoked = Arc<HashSet<CertificateId>>;
 
 /// The lists of a file.
 ///

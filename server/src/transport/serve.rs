@@ -1,20 +1,24 @@
 //! The gRPC server: the limits of HTTP/2, gRPC-Web and CORS for browsers, and the layer that every call passes.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, Request, Response};
 use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic_web::GrpcWebLayer;
+use tower::Service;
 use tower::util::option_layer;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use super::config::TransportConfig;
 use super::layer::CallLayer;
 use super::listener::Incoming;
+use crate::studio::api::ApiLayer;
 use crate::studio::layer::StudioLayer;
 
 /// What a page may read of an answer: where gRPC-Web puts the status of a call without a body.
@@ -27,10 +31,10 @@ const EXPOSED: [HeaderName; 3] = [
 const CORS_MAX_AGE: Duration = Duration::from_secs(3600);
 
 /// Serves until it is cancelled; then sends GOAWAY on every connection and ends when the last call has ended.
-pub type Serving = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
+pub(crate) type Serving = Pin<Box<dyn Future<Output = Result<(), tonic::transport::Error>> + Send>>;
 
 /// Builds the server: CORS, gRPC-Web, then `layer`, then the services.
-pub fn serve(
+pub(crate) fn serve(
     config: &TransportConfig,
     layer: CallLayer,
     routes: Routes,
@@ -47,22 +51,31 @@ pub fn serve(
     Box::pin(router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()))
 }
 
-/// Builds the server of the studio: its page, gRPC-Web, then `layer`, then the services, within the same limits.
-pub fn serve_studio(
+/// Builds the server of the studio: its page, OpenAI's API, gRPC-Web, then `layer`, then the services, within the same limits.
+pub(crate) fn serve_studio<A>(
     config: &TransportConfig,
-    page: StudioLayer,
+    (page, api): (StudioLayer, ApiLayer<A>),
     layer: CallLayer,
     routes: Routes,
     incoming: Incoming,
     stop: CancellationToken,
-) -> Serving {
-    let router =
-        within_limits(config).accept_http1(true).layer(page).layer(GrpcWebLayer::new()).layer(layer).add_routes(routes);
+) -> Serving
+where
+    A: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
+    A::Future: Send + 'static,
+{
+    let router = within_limits(config)
+        .accept_http1(true)
+        .layer(page)
+        .layer(api)
+        .layer(GrpcWebLayer::new())
+        .layer(layer)
+        .add_routes(routes);
     Box::pin(router.serve_with_incoming_shutdown(incoming, stop.cancelled_owned()))
 }
 
 /// Serves both until both have ended, or one has failed.
-pub fn both(api: Serving, studio: Option<Serving>) -> Serving {
+pub(crate) fn both(api: Serving, studio: Option<Serving>) -> Serving {
     match studio {
         Some(studio) => Box::pin(async move { tokio::try_join!(api, studio).map(|_| ()) }),
         None => api,

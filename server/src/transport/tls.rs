@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use parking_lot::RwLock;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -23,7 +24,7 @@ use crate::auth::identity::{CertificateId, ClientCertificate};
 use crate::auth::token_file::hex;
 
 /// The server's side of TLS. A handshake uses the newest keys; an open connection keeps those that it began with.
-pub struct Tls {
+pub(crate) struct Tls {
     files: TlsFiles,
     speaks_http1: bool,
     current: RwLock<Arc<ServerConfig>>,
@@ -37,7 +38,7 @@ impl Tls {
     /// # Errors
     ///
     /// [`CredentialError`] names the file that cannot be used.
-    pub fn load(files: &TlsFiles, speaks_http1: bool) -> Result<Self, CredentialError> {
+    pub(crate) fn load(files: &TlsFiles, speaks_http1: bool) -> Result<Self, CredentialError> {
         let current = RwLock::new(Arc::new(server_config(files, speaks_http1)?));
         let revoked = watch::Sender::new(revoked(files)?);
         Ok(Self { files: files.clone(), speaks_http1, current, revoked })
@@ -48,33 +49,33 @@ impl Tls {
     /// # Errors
     ///
     /// Those of [`Tls::load`]; the keys stay as they were.
-    pub fn reload(&self) -> Result<(), CredentialError> {
+    pub(crate) fn reload(&self) -> Result<(), CredentialError> {
         let fresh = Arc::new(server_config(&self.files, self.speaks_http1)?);
         let revoked = revoked(&self.files)?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        *self.current.write() = fresh;
         self.revoked.send_replace(revoked);
         Ok(())
     }
 
     /// The files that it is made from.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let TlsFiles { cert, key, client_ca, client_crl } = &self.files;
         [cert, key].into_iter().chain(client_ca).chain(client_crl).map(AsRef::as_ref)
     }
 
     /// The certificates that are revoked, now and when the lists change; `None` without lists.
-    pub fn revoked(&self) -> Option<watch::Receiver<Revoked>> {
+    pub(crate) fn revoked(&self) -> Option<watch::Receiver<Revoked>> {
         self.files.client_crl.is_some().then(|| self.revoked.subscribe())
     }
 
     /// The acceptor of the next handshake.
-    pub fn acceptor(&self) -> TlsAcceptor {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone().into()
+    pub(crate) fn acceptor(&self) -> TlsAcceptor {
+        self.current.read().clone().into()
     }
 }
 
 /// The client's certificate, if it has sent one that can be read.
-pub fn client_certificate(connection: &ServerConnection) -> Option<ClientCertificate> {
+pub(crate) fn client_certificate(connection: &ServerConnection) -> Option<ClientCertificate> {
     let leaf = connection.peer_certificates()?.first()?;
     read_certificate(leaf)
 }
@@ -114,7 +115,7 @@ fn revoked(files: &TlsFiles) -> Result<Revoked, CredentialError> {
 
 /// The certificates of these files that are not valid now, and the revocation lists that are outdated. Files that cannot be
 /// read have none.
-pub fn validity_problems(files: &TlsFiles) -> Vec<CredentialError> {
+pub(crate) fn validity_problems(files: &TlsFiles) -> Vec<CredentialError> {
     let paths = [Some(&files.cert), files.client_ca.as_ref()].into_iter().flatten();
     let of_file = |path: &PathBuf| {
         let found = certificates(path).unwrap_or_default();

@@ -8,7 +8,7 @@ use super::from_proto::DURATION_MAX;
 
 /// The timeout of the call's `grpc-timeout` header. An invalid header, or one of more than 100 years, counts as no
 /// deadline.
-pub fn timeout(metadata: &MetadataMap) -> Option<Duration> {
+pub(crate) fn timeout(metadata: &MetadataMap) -> Option<Duration> {
     parse(metadata.get("grpc-timeout")?.to_str().ok()?).filter(|timeout| *timeout <= DURATION_MAX)
 }
 

@@ -15,8 +15,7 @@ use crate::request::{Expansion, NegativeForm, PromptForm, UncheckedRequest};
 use crate::wire::enumeration::known;
 use crate::wire::{images, sampling};
 
-/// A request.
-pub fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
+pub(crate) fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
     let mut faults = Vec::new();
     let preview = request.preview.unwrap_or_default();
     UncheckedRequest {
@@ -63,7 +62,7 @@ pub fn unchecked(request: generation::GenerateRequest) -> UncheckedRequest {
 }
 
 /// The adapters that a request names, each as it came.
-pub fn adapters(adapters: Vec<generation::Adapter>) -> Vec<RequestedAdapter> {
+pub(crate) fn adapters(adapters: Vec<generation::Adapter>) -> Vec<RequestedAdapter> {
     let adapter = |generation::Adapter { source, scale, text_scale }| {
         let source = source.map(|source| match source {
             generation::adapter::Source::Name(name) => AdapterSource::Name(name),
@@ -75,7 +74,7 @@ pub fn adapters(adapters: Vec<generation::Adapter>) -> Vec<RequestedAdapter> {
 }
 
 /// How strictly text is read.
-pub fn strictness(value: i32, faults: &mut Vec<Violation>) -> Strictness {
+pub(crate) fn strictness(value: i32, faults: &mut Vec<Violation>) -> Strictness {
     match known(value, "strictness", faults) {
         None | Some(prompt::Strictness::Unspecified | prompt::Strictness::Lenient) => Strictness::Lenient,
         Some(prompt::Strictness::Strict) => Strictness::Strict,
@@ -99,7 +98,7 @@ fn preview_format(value: i32, faults: &mut Vec<Violation>) -> PreviewFormat {
 }
 
 /// A typed prompt. An unknown gender is a violation; an absent one is left to the checker.
-pub fn typed(typed: &prompt::Prompt, faults: &mut Vec<Violation>) -> Prompt {
+pub(crate) fn typed(typed: &prompt::Prompt, faults: &mut Vec<Violation>) -> Prompt {
     for (index, gender) in unknown_genders(typed) {
         known::<prompt::Gender>(gender, &format!("character_{}/gender", index + 1), faults);
     }
@@ -108,10 +107,10 @@ pub fn typed(typed: &prompt::Prompt, faults: &mut Vec<Violation>) -> Prompt {
 
 /// The longest duration of a request, 100 years. protobuf allows 10 000 years, but from now on they would end after the
 /// last timestamp that protobuf JSON can write.
-pub const DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+pub(crate) const DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 /// A time of a request; `None` if it is negative, not valid, or longer than [`DURATION_MAX`].
-pub fn duration(time: prost_types::Duration) -> Option<Duration> {
+pub(crate) fn duration(time: prost_types::Duration) -> Option<Duration> {
     sakuga_proto::time::duration(time).filter(|time| *time <= DURATION_MAX)
 }
 

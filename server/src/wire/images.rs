@@ -11,7 +11,7 @@ use crate::request::images::{
 };
 
 /// What a request gives; an enumeration number that this server does not know is a fault.
-pub fn from_proto(
+pub(crate) fn from_proto(
     init: Option<generation::InitImage>,
     mask: Option<generation::Mask>,
     second_pass: Option<generation::SecondPass>,
@@ -40,7 +40,7 @@ pub fn from_proto(
 }
 
 /// Puts the images of a checked request into a message: files as their hashes, every default filled in.
-pub fn fill(request: &mut generation::GenerateRequest, images: &Images) {
+pub(crate) fn fill(request: &mut generation::GenerateRequest, images: &Images) {
     request.init = images.init.as_ref().map(|init| generation::InitImage {
         image: Some(asset(&init.sha256)),
         strength: Some(init.strength),

@@ -16,7 +16,7 @@ const SOFTWARE: &str = concat!("sakuga-server ", env!("CARGO_PKG_VERSION"));
 
 /// The record in the file of one picture. `request_id`, `profile` and `image_indices` are left out: they change no pixel, and
 /// without them the same picture has the same file.
-pub fn image_metadata(
+pub(crate) fn image_metadata(
     request: &Request,
     resolved: &GenerateRequest,
     engine: &EngineInfo,
@@ -50,7 +50,7 @@ fn applied(choice: &AdapterChoice) -> AppliedAdapter {
 /// # Errors
 ///
 /// [`JsonError`] if the descriptor set is broken.
-pub fn text_chunks(metadata: &ImageMetadata, request: &Request) -> Result<Vec<TextChunk>, JsonError> {
+pub(crate) fn text_chunks(metadata: &ImageMetadata, request: &Request) -> Result<Vec<TextChunk>, JsonError> {
     Ok(vec![
         TextChunk { keyword: METADATA_KEYWORD, text: json::to_string(metadata)? },
         TextChunk { keyword: DESCRIPTION_KEYWORD, text: description(metadata, request) },

@@ -1,10 +1,11 @@
 //! The border between wire and domain: free functions, the only code that names types of both.
 
-pub mod deadline;
+pub(crate) mod deadline;
 mod enumeration;
-pub mod from_proto;
-pub mod images;
-pub mod metadata;
-pub mod sampling;
-pub mod status;
-pub mod to_proto;
+pub(crate) mod from_proto;
+pub(crate) mod http;
+pub(crate) mod images;
+pub(crate) mod metadata;
+pub(crate) mod sampling;
+pub(crate) mod status;
+pub(crate) mod to_proto;

@@ -8,7 +8,7 @@ use super::enumeration::known;
 use crate::error::Violation;
 
 /// The options that a request gives; a solver that this server does not know is a fault.
-pub fn from_proto(given: generation::Sampling, faults: &mut Vec<Violation>) -> PartialSampling {
+pub(crate) fn from_proto(given: generation::Sampling, faults: &mut Vec<Violation>) -> PartialSampling {
     PartialSampling {
         solver: solver(given.solver, faults),
         schedule: schedule(given.schedule, faults),
@@ -23,7 +23,7 @@ pub fn from_proto(given: generation::Sampling, faults: &mut Vec<Violation>) -> P
 }
 
 /// The options of a request with every default filled in.
-pub fn to_proto(sampling: &Sampling) -> generation::Sampling {
+pub(crate) fn to_proto(sampling: &Sampling) -> generation::Sampling {
     let Sampling { solver, schedule, steps, guidance, shift } = *sampling;
     generation::Sampling {
         solver: match solver {
@@ -53,7 +53,7 @@ pub fn to_proto(sampling: &Sampling) -> generation::Sampling {
 }
 
 /// The defaults of a model.
-pub fn defaults(sampling: &Sampling) -> system::SamplingDefaults {
+pub(crate) fn defaults(sampling: &Sampling) -> system::SamplingDefaults {
     let Sampling { solver, schedule, steps, guidance, shift } = *sampling;
     system::SamplingDefaults {
         solver: solver.name().into(),

@@ -18,9 +18,9 @@ use crate::grpc::ERROR_DOMAIN;
 use crate::store::StoreError;
 
 /// Most violations in one status; ValidatePrompt has them all.
-pub const VIOLATIONS_MAX: usize = 20;
+pub(crate) const VIOLATIONS_MAX: usize = 20;
 /// Most bytes of a status with its details.
-pub const DETAILS_BYTES_MAX: usize = 6 * 1024;
+pub(crate) const DETAILS_BYTES_MAX: usize = 6 * 1024;
 /// Most bytes of the message and of each description.
 const TEXT_BYTES_MAX: usize = 480;
 /// When to try again after the engine was lost: it is being opened meanwhile.
@@ -31,14 +31,14 @@ const IMAGES_RETRY: Duration = Duration::from_secs(5);
 const STORE_RETRY: Duration = Duration::from_secs(5);
 
 /// The error as a gRPC status with details.
-pub fn to_status(error: &ServerError) -> Status {
+pub(crate) fn to_status(error: &ServerError) -> Status {
     let rpc = to_rpc(error);
     let details = rpc.encode_to_vec().into();
     Status::with_details(Code::from_i32(rpc.code), rpc.message, details)
 }
 
 /// The error as `google.rpc.Status`, as `failed` carries it.
-pub fn to_rpc(error: &ServerError) -> pb::Status {
+pub(crate) fn to_rpc(error: &ServerError) -> pb::Status {
     let (code, reason, retry_after) = classify(error);
     let mut metadata = HashMap::new();
     let mut violations: &[Violation] = &[];
@@ -97,6 +97,7 @@ pub fn to_rpc(error: &ServerError) -> pb::Status {
         }
         ServerError::Asset(error) => asset_facts(error, &mut metadata),
         ServerError::UnknownJob(_)
+        | ServerError::Cancelled(_)
         | ServerError::Store(_)
         | ServerError::ShuttingDown
         | ServerError::EngineUnavailable(_)
@@ -146,7 +147,7 @@ fn asset_facts(error: &AssetError, facts: &mut HashMap<String, String>) {
 }
 
 /// The machine-readable reason, as `ErrorInfo` carries it.
-pub fn reason(error: &ServerError) -> &'static str {
+pub(crate) fn reason(error: &ServerError) -> &'static str {
     classify(error).1
 }
 
@@ -173,6 +174,7 @@ fn classify(error: &ServerError) -> (Code, &'static str, Option<Duration>) {
         ServerError::NoPicture { .. } => (Code::NotFound, "PICTURE_NOT_FOUND", None),
         ServerError::NoTelemetry(_) => (Code::NotFound, "TELEMETRY_NOT_KEPT", None),
         ServerError::SequenceRange { .. } => (Code::OutOfRange, "SEQUENCE_NOT_KEPT", None),
+        ServerError::Cancelled(_) => (Code::Cancelled, "JOB_CANCELLED", None),
         ServerError::NotEnded(_) => (Code::FailedPrecondition, "JOB_NOT_ENDED", None),
         ServerError::Interrupted { .. } => (Code::Aborted, "INTERRUPTED_TOO_OFTEN", None),
         ServerError::Asset(AssetError::Unknown(_)) => (Code::NotFound, "ASSET_NOT_FOUND", None),

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use sakuga_proto::asset::v1::GetAssetRequest;
+use sakuga_proto::digest::sha256_hex;
 use sakuga_proto::generation::v1::{
     CreateJobRequest, GetArtifactRequest, GetJobRequest, Job, JobState, ListJobsRequest,
 };
-use sakuga_server::picture::sha256_hex;
 
 use crate::program::{Assets, Jobs, Program, store};
 use crate::support::{PATIENCE, Seen, request};
@@ -153,7 +153,7 @@ async fn an_archive_that_is_altered_or_cut_off_is_refused() {
         let (mut flipped, cut) = (good.clone(), good[..at].to_vec());
         flipped[at] ^= 0x10;
         for (what, bytes) in [("flipped", flipped), ("cut", cut)] {
-            // Padding has no meaning, and nothing but padding comes behind the last file.
+            // Padding has no meaning, and nothing but padding comes after the last file.
             let is_padding = if what == "flipped" { good[at] == 0 } else { good[at..].iter().all(|byte| *byte == 0) };
             std::fs::write(&bad, bytes).expect("written");
             std::fs::create_dir(&to).expect("made");

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use sakuga_proto::digest::sha256_hex;
 use sakuga_proto::generation::v1::{
     CreateJobRequest, GenerateEvent, GenerateRequest, GetArtifactRequest, GetJobRequest, Job, ListJobsRequest,
 };
-use sakuga_server::picture::sha256_hex;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -325,7 +325,7 @@ async fn a_database_that_is_overwritten_while_it_is_open_is_found_by_the_next_st
 
 #[test]
 fn a_file_that_is_no_database_is_named_and_not_replaced() {
-    for content in [&b"this is no database\n".repeat(1000)[..], &[0; 40_960], b"x"] {
+    for content in [&b"this is not a database\n".repeat(1000)[..], &[0; 40_960], b"x"] {
         let work = tempfile::tempdir().expect("a temporary folder");
         let (file, log) = (work.path().join("jobs.redb"), work.path().join("log"));
         std::fs::write(&file, content).expect("written");

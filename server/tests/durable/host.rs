@@ -6,20 +6,20 @@ use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_server::config::{EngineChoice, JobsConfig};
 use sakuga_server::engine::scripted::Script;
 use sakuga_server::store::{ArtifactStore, JobStore};
-use sakuga_server::{App, BackgroundServer, Config};
-use tonic::transport::{Channel, Endpoint};
+use sakuga_server::{App, Config};
+use tonic::transport::Channel;
 
-use crate::support::PATIENCE;
+use crate::server::TestServer;
 
 /// A running server.
-pub struct Host {
+pub(crate) struct Host {
     pub jobs: JobServiceClient<Channel>,
-    background: BackgroundServer,
+    server: TestServer,
 }
 
 impl Host {
     /// Starts a server whose steps take so many milliseconds.
-    pub async fn start(
+    pub(crate) async fn start(
         store: Arc<dyn JobStore>,
         artifacts: Arc<dyn ArtifactStore>,
         jobs: JobsConfig,
@@ -32,16 +32,13 @@ impl Host {
             jobs,
             ..Config::default()
         };
-        let app = App::build_over(config, store, artifacts).await.expect("the server starts");
-        let background = app.spawn();
-        let url = background.url().to_owned();
-        let channel = Endpoint::from_shared(url).expect("a URL").connect().await.expect("it listens");
-        Self { jobs: JobServiceClient::new(channel), background }
+        let server = TestServer::of(App::build_over(config, store, artifacts).await.expect("the server starts"));
+        Self { jobs: server.jobs(), server }
     }
 
     /// Goes down well and waits for the end.
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         drop(self.jobs);
-        tokio::time::timeout(PATIENCE, self.background.stop()).await.expect("it ends").expect("it ends well");
+        self.server.stop().await;
     }
 }

@@ -30,7 +30,7 @@ async fn killed_at_any_moment_it_loses_and_repeats_nothing() {
             clients.push(tokio::spawn(async move {
                 let mut job = job;
                 if job.is_none() {
-                    // A call that breaks may have been heard; it is repeated in the next round.
+                    // A call that breaks may have reached the server; it is repeated in the next round.
                     let created = jobs.create_job(request(&name, steps)).await;
                     job = created.ok().map(|made| (made.into_inner().job.expect("a job").job_id, Seen::default()));
                 }

@@ -18,6 +18,8 @@ mod readers;
 mod recovery;
 mod restart;
 mod retention;
+#[path = "../shared/server.rs"]
+mod server;
 #[cfg(target_os = "linux")]
 mod soak;
 mod store_faults;

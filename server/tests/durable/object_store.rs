@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use sakuga_proto::digest::sha256_hex;
 use sakuga_proto::generation::v1::{CreateJobRequest, GetJobRequest, JobState};
 use sakuga_proto::generation::v1::{DeleteJobRequest, GenerateRequest, GetArtifactRequest};
-use sakuga_server::picture::sha256_hex;
 use sakuga_server::store::ArtifactStore as _;
 use sakuga_server::store::artifacts::ObjectArtifacts;
 use tonic::{Code, Status};
@@ -84,7 +84,8 @@ async fn pictures_live_in_an_object_store() {
     let mut jobs = server.jobs().await;
     seen.assert_whole(&mut jobs, &job_id).await;
     for image_index in 0..2 {
-        let part = |offset, limit| GetArtifactRequest { job_id: job_id.clone(), image_index, offset, limit };
+        let part =
+            |offset, limit| GetArtifactRequest { job_id: job_id.clone(), image_index, offset, limit, max_edge: 0 };
         let (file, digest) = fetch(&mut jobs, part(0, 0)).await.expect("kept");
         assert!(file.len() > 20_000, "{} bytes", file.len());
         assert_eq!(sha256_hex(&file), digest);

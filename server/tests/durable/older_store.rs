@@ -8,10 +8,10 @@ use std::path::Path;
 use std::process::Command;
 
 use prost::Message as _;
+use sakuga_proto::digest::sha256_hex;
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::{GetArtifactRequest, Job, JobState, ListJobsRequest};
 use sakuga_proto::internal::store::v1::JobRecord;
-use sakuga_server::picture::sha256_hex;
 use sakuga_server::store::JobStore as _;
 use sakuga_server::store::redb::{Backing, RedbStore};
 

@@ -9,7 +9,7 @@ use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use tonic::transport::{Channel, Endpoint};
 
 /// Runs `sakuga-server store` over a folder; its exit status, and what it prints.
-pub fn store(command: &str, folder: &Path, arguments: &[&str]) -> (i32, String) {
+pub(crate) fn store(command: &str, folder: &Path, arguments: &[&str]) -> (i32, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_sakuga-server"))
         .args(["store", command, "--data-dir"])
         .arg(folder)
@@ -22,25 +22,25 @@ pub fn store(command: &str, folder: &Path, arguments: &[&str]) -> (i32, String) 
 }
 
 /// A client of a server.
-pub type Jobs = JobServiceClient<Channel>;
+pub(crate) type Jobs = JobServiceClient<Channel>;
 
 /// A client of a server, for its assets.
-pub type Assets = AssetServiceClient<Channel>;
+pub(crate) type Assets = AssetServiceClient<Channel>;
 
 /// A running server. It dies with this.
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
     pub url: String,
 }
 
 impl Program {
     /// Starts a server over a folder.
-    pub fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
         Self::start_with(folder, arguments, [])
     }
 
     /// The same with variables in its environment.
-    pub fn start_with(
+    pub(crate) fn start_with(
         folder: &Path,
         arguments: &[&str],
         variables: impl IntoIterator<Item = (String, String)>,
@@ -63,7 +63,7 @@ impl Program {
     }
 
     /// Starts a server whose folder may be damaged. Its log goes to `log`; `None` if it ends instead of listening.
-    pub fn try_start(folder: &Path, arguments: &[&str], log: &Path) -> Option<Self> {
+    pub(crate) fn try_start(folder: &Path, arguments: &[&str], log: &Path) -> Option<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sakuga-server"))
             .args(["--engine", "scripted", "--listen", "127.0.0.1:0", "--log", "error", "--data-dir"])
             .arg(folder)
@@ -87,25 +87,25 @@ impl Program {
     }
 
     /// Waits until it has ended by itself.
-    pub fn ended(mut self) -> Option<i32> {
+    pub(crate) fn ended(mut self) -> Option<i32> {
         self.child.wait().expect("it ended").code()
     }
 
     /// A client of it.
-    pub async fn jobs(&self) -> Jobs {
+    pub(crate) async fn jobs(&self) -> Jobs {
         let channel = Endpoint::from_shared(self.url.clone()).expect("a URL").connect().await.expect("it listens");
         JobServiceClient::new(channel)
     }
 
     /// A client of it, for its assets.
-    pub async fn assets(&self) -> Assets {
+    pub(crate) async fn assets(&self) -> Assets {
         let channel = Endpoint::from_shared(self.url.clone()).expect("a URL").connect().await.expect("it listens");
         AssetServiceClient::new(channel)
     }
 
     /// Memory that it holds, in KiB.
     #[cfg(target_os = "linux")]
-    pub fn resident_kib(&self) -> u64 {
+    pub(crate) fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux says so");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
@@ -113,7 +113,7 @@ impl Program {
 
     /// What it holds, and what of its pictures lies in its folder.
     #[cfg(target_os = "linux")]
-    pub fn size(&self, folder: &Path) -> Size {
+    pub(crate) fn size(&self, folder: &Path) -> Size {
         let files = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("it runs").count() as u64;
         let pictures = std::fs::read_dir(folder.join("pictures")).map_or(0, Iterator::count) as u64;
         let store_kib = std::fs::metadata(folder.join("jobs.redb")).expect("it is there").len() / 1024;
@@ -121,13 +121,13 @@ impl Program {
     }
 
     /// Ends it as `kill -9` does.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().expect("it ran");
         self.child.wait().expect("it ended");
     }
 
     /// Asks it to end and waits until it has.
-    pub fn terminate(mut self) -> Option<i32> {
+    pub(crate) fn terminate(mut self) -> Option<i32> {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
         self.child.wait().expect("it ended").code()
@@ -137,7 +137,7 @@ impl Program {
 /// What a server holds.
 #[cfg(target_os = "linux")]
 #[derive(Clone, Copy, Debug)]
-pub struct Size {
+pub(crate) struct Size {
     pub resident_kib: u64,
     /// Open files and connections.
     pub files: u64,

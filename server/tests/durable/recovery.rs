@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sakuga_proto::generation::v1::{GetJobRequest, Job, JobState, ListJobsRequest};
+use sakuga_server::config::DataPlace;
 use sakuga_server::config::JobsConfig;
 use sakuga_server::store::artifacts::ObjectArtifacts;
-use sakuga_server::store::place::DataPlace;
 use sakuga_server::store::redb::RedbStore;
 use sakuga_server::store::{JobStore, StoreError, StoredAsset, StoredRecord, Write};
 

@@ -8,8 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sakuga_proto::generation::v1::{JobFilter, JobState, ListJobsRequest};
 use sakuga_server::config::JobsConfig;
-use sakuga_server::retention::Retention;
-use sakuga_server::retention::index::MARGIN;
+use sakuga_server::config::Retention;
 use sakuga_server::store::artifacts::ObjectArtifacts;
 use sakuga_server::store::redb::RedbStore;
 use sakuga_server::store::{ArtifactStore, StoreError};
@@ -20,6 +19,8 @@ use crate::support::{PATIENCE, request};
 
 /// Ended jobs that are kept.
 const KEPT: usize = 5;
+/// How many more there may be meanwhile; `retention/index.rs` has the bound.
+const MARGIN: usize = 64;
 /// How long it takes to delete a job's pictures.
 const DELETION: Duration = Duration::from_millis(60);
 /// Clients at the same time, and jobs of each.
@@ -79,7 +80,7 @@ async fn flood(host: &Host) {
         let mut jobs = host.jobs.clone();
         clients.push(tokio::spawn(async move {
             for round in 0..JOBS_EACH {
-                // A full queue is no place to be in: come again.
+                // The queue is full: poll again later.
                 while let Err(status) = jobs.create_job(request(&format!("{client}-{round}"), 1)).await {
                     assert_eq!(status.code(), Code::ResourceExhausted, "{status:?}");
                     tokio::time::sleep(Duration::from_millis(5)).await;

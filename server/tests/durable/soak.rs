@@ -25,7 +25,7 @@ const FOLLOWED_MAX: usize = 256;
 const LEAVERS: u64 = 8;
 /// Ended jobs that are kept: few, so that most of the time as many are deleted as end.
 const KEPT: u64 = 100;
-/// Growth that is no leak: the allocator and the store's cache fill with time.
+/// Growth that is not a leak: the allocator and the store's cache fill with time.
 const GROWTH_KIB_MAX: u64 = 16 * 1024;
 const FILES_MAX: u64 = 16;
 

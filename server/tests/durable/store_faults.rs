@@ -14,11 +14,12 @@ use sakuga_server::engine::scripted::Script;
 use sakuga_server::store::artifacts::ObjectArtifacts;
 use sakuga_server::store::redb::{Backing, RedbStore};
 use sakuga_server::store::{ArtifactStore, JobStore, StoreError, Write};
-use sakuga_server::{App, BackgroundServer, Config};
-use tonic::transport::{Channel, Endpoint};
+use sakuga_server::{App, Config};
+use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
+use crate::server::TestServer;
 use crate::support::{Dice, PATIENCE, Seen, request};
 
 /// What a disk does.
@@ -213,7 +214,7 @@ impl ArtifactStore for FailingArtifacts {
 
 struct Server {
     jobs: JobServiceClient<Channel>,
-    background: BackgroundServer,
+    server: TestServer,
 }
 
 async fn server(disk: &Disk, step_ms: u64) -> Server {
@@ -222,10 +223,8 @@ async fn server(disk: &Disk, step_ms: u64) -> Server {
     let artifacts = FailingArtifacts { inner: ObjectArtifacts::in_memory(), disk: disk.clone() };
     let store = Arc::new(disk.store().expect("the disk works"));
     let app = App::build_over(config, store, Arc::new(artifacts)).await.expect("the server starts");
-    let background = app.spawn();
-    let url = background.url().to_owned();
-    let channel = Endpoint::from_shared(url).expect("a URL").connect().await.expect("it listens");
-    Server { jobs: JobServiceClient::new(channel), background }
+    let server = TestServer::of(app);
+    Server { jobs: server.jobs(), server }
 }
 
 impl Server {
@@ -235,7 +234,7 @@ impl Server {
 
     async fn end(self) {
         drop(self.jobs);
-        tokio::time::timeout(PATIENCE, self.background.stop()).await.expect("it ends").expect("it ends well");
+        self.server.stop().await;
     }
 }
 
@@ -246,7 +245,7 @@ async fn a_full_disk_refuses_new_jobs_and_the_running_job_waits_for_space() {
     {
         let disk = Disk::default();
         let mut server = server(&disk, 5).await;
-        let job_id = server.create("running", 20).await.expect("accepted");
+        let job_id = server.create("running", 100).await.expect("accepted");
         let mut seen = Seen::default();
         let mut jobs = server.jobs.clone();
         // It has begun when the disk goes, and not ended.

@@ -13,10 +13,10 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 /// Longer than anything here takes.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A request of so many steps, which always draws the same.
-pub fn request(name: &str, steps: u32) -> CreateJobRequest {
+pub(crate) fn request(name: &str, steps: u32) -> CreateJobRequest {
     let request = GenerateRequest {
         request_id: name.into(),
         prompt: Some(generate_request::Prompt::Xml("<caption>A girl looks at the sea.</caption>".into())),
@@ -30,7 +30,7 @@ pub fn request(name: &str, steps: u32) -> CreateJobRequest {
 }
 
 /// Whether an event may be missing from what a reader saw.
-pub fn is_lossy(event: &GenerateEvent) -> bool {
+pub(crate) fn is_lossy(event: &GenerateEvent) -> bool {
     match &event.event {
         Some(Event::Preview(_) | Event::GpuStats(_)) => true,
         Some(Event::Queued(_)) => event.sequence > 1,
@@ -39,15 +39,15 @@ pub fn is_lossy(event: &GenerateEvent) -> bool {
 }
 
 /// Whether an event is the last.
-pub fn is_terminal(event: &GenerateEvent) -> bool {
+pub(crate) fn is_terminal(event: &GenerateEvent) -> bool {
     matches!(event.event, Some(Event::Completed(_) | Event::Failed(_) | Event::Cancelled(_)))
 }
 
 /// A small generator, so that a failure can be had again.
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
-    pub fn roll(&mut self, sides: u64) -> u64 {
+    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % sides
     }
@@ -55,17 +55,17 @@ impl Dice {
 
 /// What a client has seen of one job.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub(crate) struct Seen {
     pub events: Vec<GenerateEvent>,
 }
 
 impl Seen {
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.events.last().is_some_and(is_terminal)
     }
 
-    /// Goes on behind the last event until the end or until the connection breaks.
-    pub async fn follow(&mut self, jobs: &mut JobServiceClient<Channel>, job_id: &str) -> Result<(), Status> {
+    /// Goes on after the last event until the end or until the connection breaks.
+    pub(crate) async fn follow(&mut self, jobs: &mut JobServiceClient<Channel>, job_id: &str) -> Result<(), Status> {
         let call = WatchJobRequest {
             job_id: job_id.into(),
             after_sequence: self.events.last().map(|event| event.sequence),
@@ -85,7 +85,7 @@ impl Seen {
     }
 
     /// Compares with what a reader gets who comes at the end: nothing was missed and nothing made up.
-    pub async fn assert_whole(&self, jobs: &mut JobServiceClient<Channel>, job_id: &str) {
+    pub(crate) async fn assert_whole(&self, jobs: &mut JobServiceClient<Channel>, job_id: &str) {
         let mut whole = Self::default();
         whole.follow(jobs, job_id).await.expect("the server lives");
         let state = |seen: &Self| seen.events.iter().filter(|event| !is_lossy(event)).cloned().collect::<Vec<_>>();
@@ -97,7 +97,7 @@ impl Seen {
     }
 
     /// The fingerprint of the picture; the job has come to its end.
-    pub fn pixels(&self) -> String {
+    pub(crate) fn pixels(&self) -> String {
         match self.events.last().and_then(|event| event.event.as_ref()) {
             Some(Event::Completed(completed)) => completed.images[0].pixels_sha256.clone(),
             other => panic!("expected a picture, found {other:?}"),
@@ -112,4 +112,4 @@ fn assert_cut(status: &Status) {
 }
 
 /// Names that were sent, and the jobs that were acknowledged.
-pub type Jobs = BTreeMap<String, Option<(String, Seen)>>;
+pub(crate) type Jobs = BTreeMap<String, Option<(String, Seen)>>;

@@ -20,8 +20,8 @@ use sakuga_proto::prompt::v1::{
 };
 use sakuga_proto::system::v1::{WatchActivityRequest, WatchGpuStatsRequest};
 use sakuga_server::config::EngineChoice;
+use sakuga_server::config::Limits;
 use sakuga_server::engine::scripted::Script;
-use sakuga_server::limits::Limits;
 use sakuga_server::{App, Config};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -32,7 +32,6 @@ use crate::uploads::{parts, picture};
 
 /// Bytes that a client takes unless it is configured otherwise.
 const PLAIN_BYTES_MAX: usize = 4 << 20;
-/// Bytes of a prompt.
 const PROMPT_BYTES: usize = 64 * 1024;
 /// Messages that are read of a stream that does not end by itself.
 const ENDLESS: usize = 3;

@@ -29,15 +29,15 @@ const SHOWN: usize = 20;
 const MEMORY_KIB_MAX: u64 = 32 * 1024;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server in a process of its own, whose CPU time and memory can be read.
-pub struct Server {
+/// A server in its own process, whose CPU time and memory can be read.
+pub(crate) struct Server {
     child: Child,
     pub url: String,
 }
 
 impl Server {
     /// Starts one whose steps take this long.
-    pub fn start(step_ms: u64) -> Self {
+    pub(crate) fn start(step_ms: u64) -> Self {
         let step = format!("--scripted-step-ms={step_ms}");
         let flags = ["--engine=scripted", "--listen=127.0.0.1:0", "--queue-size=100000", &step];
         let mut command = Command::new(env!("CARGO_BIN_EXE_sakuga-server"));
@@ -54,19 +54,19 @@ impl Server {
     }
 
     /// CPU time of its threads, those that have ended left out.
-    pub fn cpu(&self) -> Duration {
+    pub(crate) fn cpu(&self) -> Duration {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("the server runs");
         threads.filter_map(|thread| cpu_of(&thread.ok()?.path())).sum()
     }
 
-    pub fn kib(&self, name: &str) -> u64 {
+    pub(crate) fn kib(&self, name: &str) -> u64 {
         let status = self.proc("status");
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
         line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// Sets the peak of the memory to what is in use, which is returned.
-    pub fn reset_peak(&self) -> u64 {
+    pub(crate) fn reset_peak(&self) -> u64 {
         std::fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").expect("our own process");
         self.kib("VmRSS")
     }

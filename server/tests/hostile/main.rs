@@ -8,6 +8,8 @@ mod messages;
 mod network;
 mod raw;
 mod requests;
+#[path = "../shared/server.rs"]
+mod server;
 #[path = "../service/uploads.rs"]
 mod uploads;
 mod wire;

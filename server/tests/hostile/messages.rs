@@ -12,7 +12,7 @@ const DEPTH_MAX: usize = 5;
 
 /// Any message of a type, as bytes. `texts` are those that mean something to the server, such as names of its jobs, and
 /// `good` is a message of the type that the server accepts: behind it, fields replace its own.
-pub fn any_bytes(descriptor: &MessageDescriptor, texts: &[String], good: Vec<Vec<u8>>) -> BoxedStrategy<Bytes> {
+pub(crate) fn any_bytes(descriptor: &MessageDescriptor, texts: &[String], good: Vec<Vec<u8>>) -> BoxedStrategy<Bytes> {
     let fields = any_message(descriptor, texts, DEPTH_MAX).prop_map(|message| message.encode_to_vec());
     let good = if good.is_empty() { vec![Vec::new()] } else { good };
     let base = prop_oneof![2 => prop::sample::select(good), 1 => Just(Vec::new())];
@@ -107,7 +107,7 @@ fn any_map(field: &FieldDescriptor, texts: &[String], depth: usize) -> BoxedStra
         Value::U32(key) => MapKey::U32(key),
         Value::U64(key) => MapKey::U64(key),
         Value::String(key) => MapKey::String(key),
-        other => panic!("{other:?} is no key"),
+        other => panic!("{other:?} is not a key"),
     });
     vec((key, value), 0..4).prop_map(|entries| Value::Map(entries.into_iter().collect())).boxed()
 }

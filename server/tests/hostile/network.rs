@@ -10,13 +10,11 @@ use sakuga_proto::generation::v1::{
     CreateJobRequest, GenerateEvent, GenerateRequest, GetJobRequest, Job, JobOptions, JobState, ListJobsRequest,
     Sampling, WatchJobRequest, generate_request,
 };
-use sakuga_server::config::EngineChoice;
-use sakuga_server::engine::scripted::Script;
-use sakuga_server::transport::TransportConfig;
-use sakuga_server::{App, BackgroundServer, Config};
+use sakuga_server::config::TransportConfig;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
+use crate::server::TestServer;
 use crate::wire::Wire;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,24 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const DELAY: Duration = Duration::from_millis(100);
 /// Cuts that the watcher has to live through, unless `SAKUGA_CUTS` says another number.
 const CUTS: u64 = 12;
-
-struct Server {
-    url: String,
-    background: BackgroundServer,
-}
-
-impl Server {
-    async fn start(step_ms: u64, transport: TransportConfig) -> Self {
-        let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() };
-        let config = Config { models: EngineChoice::Scripted(script).into(), transport, ..Config::default() };
-        let background = App::build(config).await.expect("it starts").spawn();
-        Self { url: background.url().to_owned(), background }
-    }
-
-    async fn end(self) {
-        tokio::time::timeout(PATIENCE, self.background.stop()).await.expect("it ends").expect("it ends well");
-    }
-}
 
 async fn connect(url: &str) -> Result<Channel, tonic::transport::Error> {
     Endpoint::from_shared(url.to_owned()).expect("a URL").connect().await
@@ -73,7 +53,7 @@ async fn follow(url: &str, job_id: &str, seen: &mut Vec<GenerateEvent>) -> Resul
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watcher_behind_a_slow_network_that_breaks_sees_each_event_once() {
     let cuts = std::env::var("SAKUGA_CUTS").ok().and_then(|text| text.parse().ok()).unwrap_or(CUTS);
-    let server = Server::start(2, TransportConfig::default()).await;
+    let server = TestServer::start_with(TransportConfig::default(), 2).await;
     let wire = Wire::to(&server.url, DELAY).await;
     let mut near = JobServiceClient::new(connect(&server.url).await.expect("it listens"));
     let begun = Instant::now();
@@ -108,7 +88,7 @@ async fn a_watcher_behind_a_slow_network_that_breaks_sees_each_event_once() {
     println!("{} cuts, {watched} jobs, {:.1} s: each event seen once", wire.cuts(), begun.elapsed().as_secs_f64());
     drop(wire);
     drop(near);
-    server.end().await;
+    server.stop().await;
 }
 
 /// The job's state once it is not running any more, and how long that took.
@@ -130,7 +110,7 @@ async fn a_connection_that_falls_silent_is_closed_and_its_jobs_follow_their_opti
     let (interval, timeout) = (Duration::from_millis(400), Duration::from_millis(400));
     let transport =
         TransportConfig { keepalive_interval: interval, keepalive_timeout: timeout, ..TransportConfig::default() };
-    let server = Server::start(50, transport).await;
+    let server = TestServer::start_with(transport, 50).await;
     let mut near = JobServiceClient::new(connect(&server.url).await.expect("it listens"));
 
     // A job that ends with its reader.
@@ -173,5 +153,5 @@ async fn a_connection_that_falls_silent_is_closed_and_its_jobs_follow_their_opti
         assert_eq!(after_running(&mut near, &job_id).await.0.state(), expected, "{options:?}");
     }
     drop(near);
-    server.end().await;
+    server.stop().await;
 }

@@ -17,8 +17,8 @@ use sakuga_proto::generation::v1::{
 use sakuga_proto::model::v1::LoadModelRequest;
 use sakuga_proto::prompt::v1::{ParsePromptRequest, ValidatePromptRequest, validate_prompt_request};
 use sakuga_server::config::EngineChoice;
+use sakuga_server::config::Limits;
 use sakuga_server::engine::scripted::Script;
-use sakuga_server::limits::Limits;
 use sakuga_server::{App, BackgroundServer, Config};
 use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
@@ -37,7 +37,7 @@ const NEXT_MAX: Duration = Duration::from_millis(20);
 /// Cases of one method in one turn.
 const CASES: u32 = 32;
 
-/// What tonic says of bytes that are no message; INTERNAL is the code that gRPC has for it.
+/// What tonic says of bytes that are not a message; INTERNAL is the code that gRPC has for it.
 const UNDECODABLE: &str = "failed to decode Protobuf message";
 
 const XML: &str = "<caption>A girl looks at the sea.</caption>";
@@ -61,7 +61,7 @@ fn good(input: &str, job_id: &str) -> Vec<Vec<u8>> {
             return parts.iter().map(UploadAssetRequest::encode_to_vec).collect();
         }
         "sakuga.asset.v1.GetAssetRequest" => {
-            let sha256 = sakuga_server::picture::sha256_hex(b"x");
+            let sha256 = sakuga_proto::digest::sha256_hex(b"x");
             GetAssetRequest { sha256, ..GetAssetRequest::default() }.encode_to_vec()
         }
         "sakuga.generation.v1.GenerateRequest" => drawing().encode_to_vec(),

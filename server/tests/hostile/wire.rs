@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The wire. Every connection through it ends with it.
-pub struct Wire {
+pub(crate) struct Wire {
     pub url: String,
     shared: Arc<Shared>,
     _listening: AbortOnDropHandle<()>,
@@ -33,7 +33,7 @@ struct Shared {
 
 impl Wire {
     /// A wire to a server.
-    pub async fn to(server: &str, delay: Duration) -> Self {
+    pub(crate) async fn to(server: &str, delay: Duration) -> Self {
         let server = server.strip_prefix("http://").and_then(|address| address.parse().ok()).expect("an address");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -55,17 +55,17 @@ impl Wire {
     }
 
     /// Ends each connection that is made from now on after so many bytes to the client, wherever in a frame that is.
-    pub fn cut_after(&self, bytes: u64) {
+    pub(crate) fn cut_after(&self, bytes: u64) {
         self.shared.cut_after.store(bytes, Ordering::SeqCst);
     }
 
     /// Lets nothing through any more, in either direction, and keeps every connection open.
-    pub fn fall_silent(&self) {
+    pub(crate) fn fall_silent(&self) {
         self.shared.is_silent.store(true, Ordering::SeqCst);
     }
 
     /// Connections that were cut.
-    pub fn cuts(&self) -> u64 {
+    pub(crate) fn cuts(&self) -> u64 {
         self.shared.cuts.load(Ordering::SeqCst)
     }
 }

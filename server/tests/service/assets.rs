@@ -7,12 +7,12 @@ use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::asset::v1::upload_asset_request::Part;
 use sakuga_proto::asset::v1::{
     Asset, AssetKind, ColorProfile, DeleteAssetRequest, GetAssetRequest, ListAssetsRequest, PictureFacts, TensorFacts,
-    UploadAssetRequest, UploadAssetResponse, UploadStart, asset,
+    UploadAssetPartRequest, UploadAssetPartResponse, UploadAssetRequest, UploadAssetResponse, UploadStart, asset,
 };
+use sakuga_proto::digest::sha256_hex;
 use sakuga_server::Config;
-use sakuga_server::assets::AssetSettings;
+use sakuga_server::config::AssetSettings;
 use sakuga_server::config::JobsConfig;
-use sakuga_server::picture::sha256_hex;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -168,6 +168,52 @@ async fn an_upload_that_is_cut_is_continued_by_its_offset() {
     assert_eq!((done.existed, done.asset.expect("an asset").sha256), (false, sha256_hex(&file)));
     let (_, _, kept) = get(&mut client, named(&sha256_hex(&file))).await.expect("there");
     assert!(kept == file);
+    drop(client);
+    server.stop().await;
+}
+
+/// Uploads a part of a file.
+async fn part(
+    client: &mut Client,
+    file: &[u8],
+    range: std::ops::Range<usize>,
+) -> Result<UploadAssetPartResponse, Status> {
+    let start = UploadStart { sha256: sha256_hex(file), size: file.len() as u64, offset: range.start as u64 };
+    let data = file[range].to_vec();
+    Ok(client.upload_asset_part(UploadAssetPartRequest { start: Some(start), data }).await?.into_inner())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_cannot_stream_upload_part_by_part() {
+    let (server, mut client) = start(AssetSettings::default()).await;
+    let file = tensors(450_000);
+    let whole = file.len();
+    let first = part(&mut client, &file, 0..200_000).await.expect("the first");
+    assert_eq!(first, UploadAssetPartResponse { received: 200_000, ..UploadAssetPartResponse::default() });
+    // The answer was lost, and the part is sent again.
+    let again = part(&mut client, &file, 0..200_000).await.expect_err("it is there");
+    assert_eq!((reason(&again), fact(&again, "offset")), ("UPLOAD_OFFSET".into(), "200000".into()));
+    // A stream continues what parts began, and the other way round.
+    let some = parts(&file, 200_000).into_iter().take(2).collect();
+    assert_eq!(fact(&send(&mut client, some).await.expect_err("not whole"), "offset"), "300000");
+    let last = part(&mut client, &file, 300_000..whole).await.expect("the last");
+    let asset = last.asset.expect("whole");
+    assert_eq!((asset.sha256, last.existed, last.received), (sha256_hex(&file), false, whole as u64));
+    // What is there need not be sent.
+    let known = part(&mut client, &file, 0..0).await.expect("known");
+    assert_eq!((known.existed, known.received), (true, whole as u64));
+    let other = tensors(300_000);
+    for (range, field) in [(0..0, "data"), (0..256 * 1024 + 1, "data")] {
+        let refused = part(&mut client, &other, range).await.expect_err("not a part");
+        let faults = refused.get_details_bad_request().expect("BadRequest").field_violations;
+        assert_eq!((refused.code(), faults[0].field.as_str()), (Code::InvalidArgument, field));
+    }
+    let nothing = client.upload_asset_part(UploadAssetPartRequest::default()).await.expect_err("no start");
+    assert_eq!(reason(&nothing), "INVALID_REQUEST");
+    let script = b"#!/bin/sh\nrm -rf /";
+    assert_eq!(reason(&part(&mut client, script, 0..script.len()).await.expect_err("a script")), "ASSET_UNUSABLE");
+    let listed = client.list_assets(ListAssetsRequest::default()).await.expect("a page").into_inner();
+    assert_eq!((listed.assets.len(), listed.used_bytes), (1, whole as u64), "refused parts leave nothing");
     drop(client);
     server.stop().await;
 }

@@ -10,7 +10,7 @@ use tonic_types::{StatusExt as _, pb};
 use crate::support::{Server, XML, quick, request, scripted};
 
 /// Field to (reason, description) of every violation.
-pub fn violations(status: &Status) -> BTreeMap<String, (String, String)> {
+pub(crate) fn violations(status: &Status) -> BTreeMap<String, (String, String)> {
     use prost::Message as _;
     let rpc = pb::Status::decode(status.details()).expect("google.rpc.Status");
     assert_eq!((rpc.code, rpc.message.as_str()), (status.code() as i32, status.message()));

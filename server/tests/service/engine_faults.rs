@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest};
 use sakuga_server::Config;
+use sakuga_server::config::Limits;
 use sakuga_server::engine::scripted::{Fault, Script};
-use sakuga_server::limits::Limits;
 use tonic::Code;
 use tonic_types::{ErrorInfo, RpcStatusExt as _, pb};
 

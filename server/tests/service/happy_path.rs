@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use sakuga_proto::digest::sha256_hex;
 use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::generate_request::Prompt;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{GenerateRequest, GetArtifactRequest, ImageInfo, ImageMetadata, Stage};
 use sakuga_proto::json::{self, UnknownFields};
-use sakuga_server::picture::{METADATA_KEYWORD, PARAMETERS_KEYWORD, sha256_hex};
 use tonic::Code;
 
 use crate::support::{Server, expect_event, files, names, quick, request, run, scripted};
@@ -46,7 +46,7 @@ async fn the_file_is_what_completed_says_and_knows_how_it_was_made() {
         assert_eq!((info.sha256.clone(), info.size), (sha256_hex(file), file.len() as u64));
         let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().expect("a PNG file");
         let text = &reader.info().utf8_text;
-        let chunk = text.iter().find(|chunk| chunk.keyword == METADATA_KEYWORD).expect("the metadata's chunk");
+        let chunk = text.iter().find(|chunk| chunk.keyword == "sakuga").expect("the metadata's chunk");
         let json = chunk.get_text().expect("readable");
         let found: ImageMetadata = json::from_str(&json, UnknownFields::Refuse).expect("protobuf JSON");
         assert_eq!(Some(&found), info.metadata.as_ref());
@@ -54,7 +54,7 @@ async fn the_file_is_what_completed_says_and_knows_how_it_was_made() {
         assert!(found.model_text.contains("A girl looks at the sea."), "{}", found.model_text);
         let description = text.iter().find(|chunk| chunk.keyword == "Description").expect("a description");
         assert!(description.get_text().expect("readable").contains("seed 7"));
-        let parameters = text.iter().find(|chunk| chunk.keyword == PARAMETERS_KEYWORD).expect("the text for galleries");
+        let parameters = text.iter().find(|chunk| chunk.keyword == "parameters").expect("the text for galleries");
         let parameters = parameters.get_text().expect("readable");
         assert!(
             parameters.contains("\nSteps: 2, Sampler: Euler, CFG scale: 5, Seed: 7, Size: 64x64, Model: "),

@@ -13,7 +13,7 @@ use sakuga_proto::generation::v1::{
 };
 use sakuga_proto::json;
 use sakuga_server::Config;
-use sakuga_server::store::place::DataPlace;
+use sakuga_server::config::DataPlace;
 
 use crate::bad_requests::violations;
 use crate::support::{Server, expect_event, files, quick, request, run, scripted, steps_of_ms};

@@ -2,29 +2,29 @@
 
 use std::time::Duration;
 
+use sakuga_proto::digest::sha256_hex;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
     CancelJobRequest, CancelReason, CreateJobRequest, CreateJobResponse, DeleteJobRequest, GenerateEvent,
     GenerateRequest, GetArtifactRequest, GetJobRequest, Job, JobFilter, JobOptions, JobState, ListJobsRequest,
     WatchJobRequest, WatchJobResponse, generate_request, watch_job_response::Message,
 };
-use sakuga_server::picture::sha256_hex;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 use tonic_types::StatusExt as _;
 
 use crate::support::{PATIENCE, Server, expect_event, files, name, names, quick, request, run, scripted, steps_of_ms};
 
-pub fn jobs(server: &Server) -> JobServiceClient<Channel> {
+pub(crate) fn jobs(server: &Server) -> JobServiceClient<Channel> {
     JobServiceClient::new(server.channel.clone())
 }
 
-pub async fn create(server: &Server, request: GenerateRequest, options: JobOptions) -> Result<Job, Status> {
+pub(crate) async fn create(server: &Server, request: GenerateRequest, options: JobOptions) -> Result<Job, Status> {
     let message = CreateJobRequest { request: Some(request), options: Some(options) };
     Ok(jobs(server).create_job(message).await?.into_inner().job.expect("a job"))
 }
 
-async fn get(server: &Server, job_id: &str) -> Result<Job, Status> {
+pub(crate) async fn get(server: &Server, job_id: &str) -> Result<Job, Status> {
     let message = GetJobRequest { job_id: job_id.into() };
     Ok(jobs(server).get_job(message).await?.into_inner().job.expect("a job"))
 }
@@ -56,7 +56,7 @@ async fn events(stream: &mut Streaming<WatchJobResponse>, stop: impl Fn(&Generat
     events
 }
 
-pub async fn all(server: &Server, job_id: &str, after: Option<u64>) -> Vec<GenerateEvent> {
+pub(crate) async fn all(server: &Server, job_id: &str, after: Option<u64>) -> Vec<GenerateEvent> {
     events(&mut watch(server, job_id, after).await.expect("the job is there"), |_| false).await
 }
 
@@ -184,7 +184,7 @@ async fn pictures_are_fetched_whole_and_in_parts() {
     let job_id = job.expect("accepted").job_id;
     let whole = files(&all(&server, &job_id, None).await).remove(0);
     let fetch = async |image_index, offset, limit| -> Result<Vec<u8>, Status> {
-        let message = GetArtifactRequest { job_id: job_id.clone(), image_index, offset, limit };
+        let message = GetArtifactRequest { job_id: job_id.clone(), image_index, offset, limit, max_edge: 0 };
         let mut stream = jobs(&server).get_artifact(message).await?.into_inner();
         let mut bytes = Vec::new();
         while let Some(piece) = stream.message().await? {
@@ -309,7 +309,9 @@ async fn a_job_ends_with_its_last_reader_only_if_it_was_asked_to() {
         (graceful, true),
         (JobOptions::default(), false),
     ] {
-        let job_id = create(&server, request(60), options).await.expect("accepted").job_id;
+        // Four seconds for those that are cancelled before.
+        let steps = if ends { 200 } else { 10 };
+        let job_id = create(&server, request(steps), options).await.expect("accepted").job_id;
         let mut stream = watch(&server, &job_id, None).await.expect("there");
         events(&mut stream, |event| name(event) == "step").await;
         drop(stream);

@@ -2,7 +2,7 @@
 
 use sakuga_proto::generation::v1::{CreateJobRequest, GenerateRequest, Job, JobOptions};
 use sakuga_server::Config;
-use sakuga_server::limits::Limits;
+use sakuga_server::config::Limits;
 use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 

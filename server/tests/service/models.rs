@@ -12,7 +12,6 @@ use sakuga_proto::model::v1::{
 };
 use sakuga_server::config::{ConfiguredModel, EngineChoice, ModelsConfig};
 use sakuga_server::engine::scripted::{Fault, Script};
-use sakuga_server::scheduler::queue::OVERTAKEN_MAX;
 use sakuga_server::{App, Config};
 use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -24,9 +23,11 @@ use crate::support::{PATIENCE, Server, expect_event, fault, name, quick, request
 
 /// Bytes of each model's weights.
 const WEIGHTS: u64 = 1000;
+/// How many jobs of a loaded model may go before one that waits for another model; `scheduler/queue.rs` has the bound.
+const OVERTAKEN_MAX: u32 = 8;
 
 /// A server of these scripts, named `a`, `b` and so on. The budget has room for `room` models.
-fn config(scripts: Vec<Script>, room: Option<u64>, host_budget: u64) -> Config {
+pub(crate) fn config(scripts: Vec<Script>, room: Option<u64>, host_budget: u64) -> Config {
     let configured = |(index, script): (usize, Script)| ConfiguredModel {
         name: Some(["a", "b", "c"][index].to_owned()),
         engine: EngineChoice::Scripted(Script { weight_bytes: WEIGHTS, ..script }),
@@ -221,7 +222,8 @@ async fn a_model_that_cannot_be_loaded_is_refused_until_a_load_succeeds() {
 #[tokio::test]
 async fn jobs_of_a_loaded_model_go_first_within_the_bound() {
     let server = Server::start(config(vec![steps_of_ms(10), quick()], Some(1), 0)).await;
-    let first = create(&server, "a", 20).await;
+    // A second, in which the others are created.
+    let first = create(&server, "a", 100).await;
     let other = create(&server, "b", 1).await;
     let mut same = Vec::new();
     for _ in 0..OVERTAKEN_MAX + 2 {

@@ -1,7 +1,7 @@
 //! A full queue refuses at once and says when to come again.
 
 use sakuga_server::Config;
-use sakuga_server::limits::Limits;
+use sakuga_server::config::Limits;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 

@@ -1,6 +1,11 @@
 //! PromptService: checks, parses, writes, and gives out the language itself.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use prost::Message as _;
+use sakuga_model_core::ModelVocabulary;
+use sakuga_proto::generation::v1::generate_event::Event;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{CreateJobRequest, GenerateRequest, Sampling, generate_request};
 use sakuga_proto::prompt::v1::prompt_service_client::PromptServiceClient;
@@ -8,9 +13,12 @@ use sakuga_proto::prompt::v1::{
     FormatPromptRequest, GetSchemaRequest, ParsePromptRequest, Severity, Strictness, ValidatePromptRequest,
     validate_prompt_request::Prompt,
 };
+use sakuga_proto::system::v1::ListModelsRequest;
+use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
+use sakuga_server::engine::scripted::Script;
 use tonic::Code;
 
-use crate::support::{Server, XML, quick, request, scripted};
+use crate::support::{Server, XML, quick, request, run, scripted};
 
 #[tokio::test]
 async fn an_invalid_prompt_is_an_answer_with_every_finding() {
@@ -35,6 +43,48 @@ async fn an_invalid_prompt_is_an_answer_with_every_finding() {
     assert!(broken.diagnostics.iter().any(|finding| finding.severity() == Severity::Error && finding.line >= 1));
     let nothing = prompts.validate_prompt(ValidatePromptRequest::default()).await.expect_err("nothing to check");
     assert_eq!(nothing.code(), Code::InvalidArgument);
+    server.stop().await;
+}
+
+/// What the model was not trained with is advice about tags and a warning about the size, and refuses nothing.
+#[tokio::test]
+async fn what_the_model_was_not_trained_with_is_reported() {
+    let vocabulary = ModelVocabulary {
+        tags: BTreeMap::from([("appearance".to_owned(), vec!["blue_hair".to_owned()])]),
+        sizes_px: vec![[64, 64], [96, 64]],
+        characters_max: 4,
+    };
+    let script = Script { vocabulary: Some(Arc::new(vocabulary)), ..quick() };
+    let server = Server::start(scripted(script)).await;
+    let listed = SystemServiceClient::new(server.channel.clone()).list_models(ListModelsRequest {}).await;
+    let known = listed.expect("an answer").into_inner().models.remove(0).vocabulary.expect("it is stated");
+    assert_eq!(
+        (known.elements[0].element.as_str(), known.elements[0].tags.as_slice()),
+        ("appearance", &["blue_hair".into()][..])
+    );
+    assert_eq!((known.sizes[1].width, known.sizes[1].height, known.max_characters), (96, 64, 4));
+
+    let text = "<character_1><n></n><gender>1girl</gender><appearance>teal_hair, blue_hair</appearance></character_1>";
+    let asked = ValidatePromptRequest { prompt: Some(Prompt::Xml(text.into())), ..ValidatePromptRequest::default() };
+    let answer = PromptServiceClient::new(server.channel.clone()).validate_prompt(asked).await;
+    let answer = answer.expect("an answer").into_inner();
+    let unknown: Vec<_> = answer.diagnostics.iter().filter(|finding| finding.code == "unknown-to-model").collect();
+    let [advice] = unknown.as_slice() else { panic!("{:?}", answer.diagnostics) };
+    assert!(
+        answer.valid && advice.severity() == Severity::Advice && advice.message.ends_with("`blue_hair`"),
+        "{advice:?}"
+    );
+
+    for (edge, warnings) in [(64, 0), (128, 1)] {
+        let large = GenerateRequest { width: edge, height: edge, ..request(1) };
+        let events = run(&server, large).await;
+        let accepted = events.iter().find_map(|event| match &event.event {
+            Some(Event::Accepted(accepted)) => Some(accepted),
+            _ => None,
+        });
+        let found = accepted.expect("it is accepted").diagnostics.iter();
+        assert_eq!(found.filter(|finding| finding.path == "width").count(), warnings, "{edge}");
+    }
     server.stop().await;
 }
 

@@ -1,83 +1,23 @@
-//! A server in this process, clients of it, and what every story needs.
-
-use std::time::Duration;
+//! Requests, events and what else every test of the service needs.
 
 use sakuga_proto::generation::v1::generate_event::Event;
-use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::{GenerateEvent, GenerateRequest, GenerateResponse, Sampling, generate_request};
-use sakuga_server::config::EngineChoice;
-use sakuga_server::engine::scripted::{Fault, Script, ScriptedFault};
-use sakuga_server::{App, AppError, BackgroundServer, Config};
+use sakuga_server::engine::scripted::{Fault, ScriptedFault};
 use tonic::Streaming;
-use tonic::transport::Channel;
 
-/// Longer than any step of any story; a story that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) use crate::server::{PATIENCE, TestServer as Server, quick, scripted, steps_of_ms};
 
 /// A prompt that is valid in every mode.
-pub const XML: &str = "<character_1>\n<n>rem</n>\n<gender>1girl</gender>\n<appearance>blue_hair</appearance>\n\
+pub(crate) const XML: &str = "<character_1>\n<n>rem</n>\n<gender>1girl</gender>\n<appearance>blue_hair</appearance>\n\
                        </character_1>\n\n<general_tags>\n<count>1girl</count>\n</general_tags>\n\n\
                        <caption>A girl looks at the sea.</caption>\n";
 
-/// A running server and a connection to it.
-pub struct Server {
-    pub channel: Channel,
-    pub url: String,
-    background: BackgroundServer,
-}
-
-impl Server {
-    pub async fn start(config: Config) -> Self {
-        let background = App::build(config).await.expect("the server starts").spawn();
-        let url = background.url().to_owned();
-        let channel = Channel::from_shared(url.clone()).expect("a URL").connect().await.expect("the server listens");
-        Self { channel, url, background }
-    }
-
-    pub fn generation(&self) -> GenerationServiceClient<Channel> {
-        GenerationServiceClient::new(self.channel.clone())
-    }
-
-    /// Begins to shut down.
-    pub fn begin_stop(&mut self) {
-        self.background.begin_stop();
-    }
-
-    /// Waits until the server has ended.
-    pub async fn stopped(self) -> Result<(), AppError> {
-        let Self { channel, background, .. } = self;
-        drop(channel);
-        tokio::time::timeout(PATIENCE, background.ended()).await.expect("the server stops in time")
-    }
-
-    /// Shuts down and waits for the end.
-    pub async fn stop(mut self) {
-        self.begin_stop();
-        self.stopped().await.expect("the server stops well");
-    }
-}
-
-/// A configuration with the scripted engine.
-pub fn scripted(script: Script) -> Config {
-    Config { models: EngineChoice::Scripted(script).into(), ..Config::default() }
-}
-
-/// A script without waiting, of small pictures.
-pub fn quick() -> Script {
-    Script { step_ms: 0, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() }
-}
-
-/// A script whose steps take so many milliseconds.
-pub fn steps_of_ms(step_ms: u64) -> Script {
-    Script { step_ms, ..quick() }
-}
-
-pub fn fault(job: u64, after_step: u32, fault: Fault) -> ScriptedFault {
+pub(crate) fn fault(job: u64, after_step: u32, fault: Fault) -> ScriptedFault {
     ScriptedFault { job, after_step, fault }
 }
 
 /// A request of so many steps.
-pub fn request(steps: u32) -> GenerateRequest {
+pub(crate) fn request(steps: u32) -> GenerateRequest {
     GenerateRequest {
         prompt: Some(generate_request::Prompt::Xml(XML.into())),
         sampling: Some(Sampling { steps, ..Sampling::default() }),
@@ -85,14 +25,13 @@ pub fn request(steps: u32) -> GenerateRequest {
     }
 }
 
-/// The next event.
-pub async fn next(stream: &mut Streaming<GenerateResponse>) -> Option<GenerateEvent> {
+pub(crate) async fn next(stream: &mut Streaming<GenerateResponse>) -> Option<GenerateEvent> {
     let message = tokio::time::timeout(PATIENCE, stream.message()).await.expect("an event in time");
     message.expect("the stream does not break").map(|response| response.event.expect("every message has an event"))
 }
 
 /// Every event that is left.
-pub async fn rest(stream: &mut Streaming<GenerateResponse>) -> Vec<GenerateEvent> {
+pub(crate) async fn rest(stream: &mut Streaming<GenerateResponse>) -> Vec<GenerateEvent> {
     let mut events = Vec::new();
     while let Some(event) = next(stream).await {
         events.push(event);
@@ -101,7 +40,7 @@ pub async fn rest(stream: &mut Streaming<GenerateResponse>) -> Vec<GenerateEvent
 }
 
 /// Reads until an event of that name has come, and returns it.
-pub async fn until(stream: &mut Streaming<GenerateResponse>, wanted: &str) -> GenerateEvent {
+pub(crate) async fn until(stream: &mut Streaming<GenerateResponse>, wanted: &str) -> GenerateEvent {
     loop {
         let event = next(stream).await.unwrap_or_else(|| panic!("the stream ends before `{wanted}`"));
         if name(&event) == wanted {
@@ -111,7 +50,7 @@ pub async fn until(stream: &mut Streaming<GenerateResponse>, wanted: &str) -> Ge
 }
 
 /// What kind of event it is, by its field's name.
-pub fn name(event: &GenerateEvent) -> &'static str {
+pub(crate) fn name(event: &GenerateEvent) -> &'static str {
     match event.event.as_ref().expect("every event has a kind") {
         Event::Accepted(_) => "accepted",
         Event::Queued(_) => "queued",
@@ -130,12 +69,12 @@ pub fn name(event: &GenerateEvent) -> &'static str {
 }
 
 /// The names of all events, in order.
-pub fn names(events: &[GenerateEvent]) -> Vec<&'static str> {
+pub(crate) fn names(events: &[GenerateEvent]) -> Vec<&'static str> {
     events.iter().map(name).collect()
 }
 
 /// The files of all pictures, put together from their pieces.
-pub fn files(events: &[GenerateEvent]) -> Vec<Vec<u8>> {
+pub(crate) fn files(events: &[GenerateEvent]) -> Vec<Vec<u8>> {
     let mut files: Vec<Vec<u8>> = Vec::new();
     for event in events {
         if let Some(Event::ImageChunk(chunk)) = &event.event {
@@ -154,7 +93,7 @@ pub fn files(events: &[GenerateEvent]) -> Vec<Vec<u8>> {
 }
 
 /// Runs one request to its end.
-pub async fn run(server: &Server, request: GenerateRequest) -> Vec<GenerateEvent> {
+pub(crate) async fn run(server: &Server, request: GenerateRequest) -> Vec<GenerateEvent> {
     let mut stream = server.generation().generate(request).await.expect("accepted").into_inner();
     rest(&mut stream).await
 }

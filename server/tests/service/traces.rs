@@ -1,4 +1,4 @@
-//! A collector hears of one job as one trace, which begins with the caller's span; one that does not answer delays nothing.
+//! A job is exported as one trace, which begins with the caller's span; one that does not answer delays nothing.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -168,7 +168,7 @@ async fn a_job_is_a_part_of_its_callers_trace() {
     assert_eq!(end, job.end_time_unix_nano);
     let steps: Vec<_> = only(&spans, "denoise").events.iter().map(|event| event.name.as_str()).collect();
     assert_eq!(steps, ["step"; 3]);
-    // The call that watched had no traceparent: a trace of its own.
+    // The call that watched had no traceparent: a separate trace.
     assert_ne!(only(&spans, "sakuga.generation.v1.JobService/WatchJob").trace_id, job.trace_id);
     assert!(spans.iter().all(|span| !format!("{span:?}").contains("blue_hair")), "no prompt is exported");
     assert_eq!(collector.service_names()[0], "sakuga-server");

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use sakuga_server::transport::TransportConfig;
+use sakuga_server::config::TransportConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use sakuga_proto::system::v1::WatchGpuStatsRequest;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
-use sakuga_server::transport::TlsFiles;
-use sakuga_server::transport::TransportConfig;
-use sakuga_server::transport::credentials::Credentials;
+use sakuga_server::config::{ConfigError, Loaded, TlsFiles, TransportConfig};
 use sakuga_server::{App, Config};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
@@ -156,7 +154,13 @@ fn a_list_that_is_outdated_is_noticed_by_the_check_of_the_configuration() {
     let authority = Authority::new();
     let list = authority.path("revoked.pem");
     std::fs::write(&list, authority.revoke(&[1], true)).expect("written");
-    let tls = TlsFiles { client_ca: Some(authority.path("ca.pem")), client_crl: Some(list), ..authority.sign_server() };
-    let problems = Credentials::problems(&config(tls));
+    let TlsFiles { cert, key, .. } = authority.sign_server();
+    let mut arguments = vec!["sakuga-server".into(), "--check-config".into(), "--data-dir=memory".into()];
+    let files =
+        [("tls-cert", cert), ("tls-key", key), ("tls-client-ca", authority.path("ca.pem")), ("tls-client-crl", list)];
+    for (setting, file) in files {
+        arguments.extend([format!("--{setting}").into(), file.into_os_string()]);
+    }
+    let Err(ConfigError::Values(problems)) = Loaded::load(arguments, |_| None) else { panic!("it is outdated") };
     assert!(problems.len() == 1 && problems[0].contains("fetch the newest list"), "{problems:?}");
 }

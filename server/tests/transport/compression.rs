@@ -2,7 +2,7 @@
 
 use sakuga_proto::prompt::v1::prompt_service_client::PromptServiceClient;
 use sakuga_proto::prompt::v1::{GetSchemaRequest, ParsePromptRequest};
-use sakuga_server::transport::TransportConfig;
+use sakuga_server::config::TransportConfig;
 use tonic::codec::CompressionEncoding;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Channel;

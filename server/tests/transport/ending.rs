@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sakuga_server::transport::TransportConfig;
+use sakuga_server::config::TransportConfig;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tonic_health::pb::HealthCheckRequest;

@@ -19,6 +19,7 @@ const SET: &[(&str, &str)] = &[
 const EXAMPLES: &[(&str, &str)] = &[
     // The default of a program with the model.
     ("engine", "\"burn\""),
+    ("models", "\"/var/lib/sakuga-models\""),
     ("memory-budget", "\"24GiB\""),
     ("host-memory-budget", "\"64GiB\""),
     ("adapters", "\"/var/lib/sakuga/adapters\""),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sakuga_server::transport::TransportConfig;
+use sakuga_server::config::TransportConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -19,7 +19,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The start of a connection.
-pub fn hello() -> Vec<u8> {
+pub(crate) fn hello() -> Vec<u8> {
     [PREFACE, &frame(4, 0, 0, &[])].concat()
 }
 
@@ -29,7 +29,7 @@ fn headers(stream: u32) -> Vec<u8> {
 }
 
 /// Everything until the server closes.
-pub async fn to_the_end(connection: &mut TcpStream) -> Vec<u8> {
+pub(crate) async fn to_the_end(connection: &mut TcpStream) -> Vec<u8> {
     let mut read = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, connection.read_to_end(&mut read)).await.expect("it is closed in time");
     // A reset is an end as well.
@@ -38,7 +38,7 @@ pub async fn to_the_end(connection: &mut TcpStream) -> Vec<u8> {
 }
 
 /// What the server's first frame says.
-pub async fn settings(connection: &mut TcpStream) -> Vec<u8> {
+pub(crate) async fn settings(connection: &mut TcpStream) -> Vec<u8> {
     let mut head = [0; 9];
     connection.read_exact(&mut head).await.expect("settings");
     assert_eq!(head[3], 4, "SETTINGS come first");
@@ -48,7 +48,7 @@ pub async fn settings(connection: &mut TcpStream) -> Vec<u8> {
 }
 
 /// The error code of the connection's end, if the server gave one.
-pub fn goaway_code(mut bytes: &[u8]) -> Option<u32> {
+pub(crate) fn goaway_code(mut bytes: &[u8]) -> Option<u32> {
     while let Some((head, rest)) = bytes.split_at_checked(9) {
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
         if head[3] == 7 {
@@ -96,6 +96,44 @@ async fn a_call_keeps_its_connection_open() {
     for _ in 0..6 {
         stats.message().await.expect("the connection is not closed").expect("no end");
     }
+    server.stop().await;
+}
+
+/// The headers of a call in the static table's names and literal values.
+fn call(stream: u32, path: &str) -> Vec<u8> {
+    let mut fields = vec![0x83, 0x86];
+    for (name, value) in [(&[0x04][..], path), (&[0x0f, 0x10], "application/grpc")] {
+        fields.extend(name);
+        fields.push(value.len() as u8);
+        fields.extend(value.as_bytes());
+    }
+    [frame(1, 0b100, stream, &fields), frame(0, 1, stream, &[0; 5])].concat()
+}
+
+#[tokio::test]
+async fn a_client_that_no_longer_reads_its_socket_is_disconnected() {
+    let config = TransportConfig {
+        keepalive_interval: Duration::from_millis(500),
+        keepalive_timeout: Duration::from_millis(500),
+        ..TransportConfig::default()
+    };
+    let server = Server::start(config).await;
+    let mut connection = TcpStream::connect(server.address).await.expect("connected");
+    // Large windows, so that only the buffers of the sockets end what the server can send.
+    let window = [&[0, 4][..], &0x7fff_ffff_u32.to_be_bytes()].concat();
+    let mut start = [PREFACE, &frame(4, 0, 0, &window), &frame(8, 0, 0, &0x4000_0000_u32.to_be_bytes())].concat();
+    for stream in (1..400).step_by(2) {
+        start.extend(call(stream, "/sakuga.prompt.v1.PromptService/GetSchema"));
+    }
+    connection.write_all(&start).await.expect("sent");
+    // Frames without effect, until the connection is gone.
+    let priority = frame(2, 0, 1, &[0, 0, 0, 0, 16]);
+    let until = Instant::now() + PATIENCE;
+    while connection.write_all(&priority).await.is_ok() {
+        assert!(Instant::now() < until, "it holds its connection for as long as it likes");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    ask(server.channel().await, None).await.expect("others are served");
     server.stop().await;
 }
 

@@ -7,10 +7,13 @@ mod ending;
 mod example;
 mod floods;
 mod metrics;
+mod openai;
 mod owners;
 mod program;
 #[path = "../hostile/raw.rs"]
 mod raw;
+#[path = "../shared/server.rs"]
+mod server;
 mod strangers;
 mod studio;
 mod support;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::{GenerateRequest, Sampling, generate_request};
-use sakuga_server::transport::TransportConfig;
+use sakuga_server::config::TransportConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tonic::Request;

@@ -11,13 +11,14 @@ use prost_reflect::DescriptorPool;
 use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::asset::v1::upload_asset_request::Part;
 use sakuga_proto::asset::v1::{
-    DeleteAssetRequest, GetAssetRequest, ListAssetsRequest, UploadAssetRequest, UploadAssetResponse, UploadStart,
+    DeleteAssetRequest, GetAssetRequest, ListAssetsRequest, UploadAssetPartRequest, UploadAssetRequest,
+    UploadAssetResponse, UploadStart,
 };
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
     Adapter, CancelJobRequest, CreateJobRequest, DeleteJobRequest, GenerateRequest, GetArtifactRequest, GetJobRequest,
-    GetJobTelemetryRequest, Job, JobFilter, JobState, ListJobsRequest, Sampling, WatchJobRequest, adapter,
+    GetJobTelemetryRequest, Job, JobFilter, JobState, LabelJobRequest, ListJobsRequest, Sampling, WatchJobRequest, adapter,
     generate_request,
 };
 use sakuga_proto::model::v1::{LoadModelRequest, UnloadModelRequest};
@@ -25,7 +26,7 @@ use sakuga_proto::prompt::v1::validate_prompt_request;
 use sakuga_proto::prompt::v1::{FormatPromptRequest, ParsePromptRequest, Prompt, ValidatePromptRequest};
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_proto::system::v1::{Activity, WatchActivityRequest, WatchGpuStatsRequest};
-use sakuga_server::transport::{TlsFiles, TransportConfig};
+use sakuga_server::config::{TlsFiles, TransportConfig};
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -73,6 +74,11 @@ const ROWS: &[Row] = &[
         let start = UploadStart { sha256: sha256.into(), size: 75, offset: 0 };
         UploadAssetRequest { part: Some(Part::Start(start)) }.encode_to_vec()
     }),
+    ("sakuga.asset.v1.AssetService/UploadAssetPart", Rule::Upload, |sha256| {
+        // Where nobody's upload is.
+        let start = Some(UploadStart { sha256: sha256.into(), size: 75, offset: 1 });
+        UploadAssetPartRequest { start, data: b"x".to_vec() }.encode_to_vec()
+    }),
     ("sakuga.asset.v1.AssetService/GetAsset", Rule::AssetOwner, |sha256| {
         GetAssetRequest { sha256: sha256.into(), ..GetAssetRequest::default() }.encode_to_vec()
     }),
@@ -104,6 +110,9 @@ const ROWS: &[Row] = &[
     }),
     ("sakuga.generation.v1.JobService/CancelJob", Rule::Owner, |job_id| {
         CancelJobRequest { job_id: job_id.into() }.encode_to_vec()
+    }),
+    ("sakuga.generation.v1.JobService/LabelJob", Rule::Owner, |job_id| {
+        LabelJobRequest { job_id: job_id.into(), add: vec!["favourite".into()], remove: vec![] }.encode_to_vec()
     }),
     ("sakuga.generation.v1.JobService/DeleteJob", Rule::Owner, |job_id| {
         DeleteJobRequest { job_id: job_id.into() }.encode_to_vec()
@@ -201,7 +210,6 @@ impl Caller {
         tokio::time::timeout(PATIENCE, answer.into_inner().message()).await.expect("an answer in time")
     }
 
-    /// A job of this caller that has ended.
     async fn ended_job(&self) -> String {
         let mut generation = GenerationServiceClient::new(self.channel.clone());
         let mut stream = generation.generate(self.request(drawing())).await.expect("accepted").into_inner();
@@ -454,7 +462,7 @@ async fn the_assets_of_others_are_neither_read_nor_guessed() {
         // What she has and what nobody has are answered alike, and the upload of either needs every byte.
         let mut answers = Vec::new();
         for file in [&file, &never] {
-            let sha256 = sakuga_server::picture::sha256_hex(file);
+            let sha256 = sakuga_proto::digest::sha256_hex(file);
             let refused = other.delete_asset(&sha256).await.expect_err("not theirs");
             let info = refused.get_details_error_info().expect("ErrorInfo");
             answers.push((refused.code(), refused.message().replace(&sha256, ""), info.reason, info.metadata));

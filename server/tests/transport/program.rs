@@ -12,13 +12,13 @@ use tonic::transport::Channel;
 
 use crate::support::{Authority, PATIENCE, ask, eventually, exchange, line};
 
-pub fn program(arguments: &[&str]) -> Command {
+pub(crate) fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sakuga-server"));
     command.args(arguments).env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-pub fn output(arguments: &[&str]) -> (Output, String, String) {
+pub(crate) fn output(arguments: &[&str]) -> (Output, String, String) {
     let output = program(arguments).output().expect("it runs");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (printed, complained) = (text(&output.stdout), text(&output.stderr));
@@ -46,7 +46,7 @@ impl Running {
         let mut errors = child.stderr.take().expect("piped");
         std::thread::spawn(move || {
             let mut text = String::new();
-            // What is no text is not looked for.
+            // What is not text is not looked for.
             let _ = errors.read_to_string(&mut text);
             let _ = sender.send(text);
         });
@@ -81,7 +81,7 @@ impl Drop for Running {
     }
 }
 
-pub fn text(path: &Path) -> &str {
+pub(crate) fn text(path: &Path) -> &str {
     path.to_str().expect("a plain path")
 }
 
@@ -263,11 +263,11 @@ async fn sighup_reads_the_files_again() {
     assert_eq!(running.stop().0, Some(0));
 }
 
-pub fn deployed(file: &str) -> PathBuf {
+pub(crate) fn deployed(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file)
 }
 
-pub fn read(file: &str) -> String {
+pub(crate) fn read(file: &str) -> String {
     std::fs::read_to_string(deployed(file)).expect("it comes with the program")
 }
 

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 
 use sakuga_server::Config;
 use sakuga_server::config::EngineChoice;
+use sakuga_server::config::TransportConfig;
+use sakuga_server::config::{StudioConfig, StudioPlace};
 use sakuga_server::engine::scripted::Script;
-use sakuga_server::studio::config::{StudioConfig, StudioPlace};
-use sakuga_server::transport::TransportConfig;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

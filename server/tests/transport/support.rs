@@ -1,4 +1,4 @@
-//! A server with TLS and tokens, and keys for it.
+//! Keys and tokens for servers.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,59 +10,15 @@ use rcgen::{
 use sakuga_proto::system::v1::GetServerInfoRequest;
 use sakuga_proto::system::v1::system_service_client::SystemServiceClient;
 use sakuga_server::auth::token_file;
-use sakuga_server::config::EngineChoice;
-use sakuga_server::engine::scripted::Script;
-use sakuga_server::transport::TlsFiles;
-use sakuga_server::transport::TransportConfig;
-use sakuga_server::{App, BackgroundServer, Config};
+use sakuga_server::config::{TlsFiles, TransportConfig};
 use tempfile::TempDir;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Request, Status};
 
-/// A story that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A running server.
-pub struct Server {
-    pub url: String,
-    pub address: std::net::SocketAddr,
-    pub metrics: Option<std::net::SocketAddr>,
-    pub studio: Option<std::net::SocketAddr>,
-    background: BackgroundServer,
-}
-
-impl Server {
-    pub async fn start(transport: TransportConfig) -> Self {
-        Self::start_with(transport, 1).await
-    }
-
-    /// A server whose steps take so many milliseconds.
-    pub async fn start_with(transport: TransportConfig, step_ms: u64) -> Self {
-        let script = Script { step_ms, text_encode_ms: 0, decode_ms: 0, default_size_px: 64, ..Script::default() };
-        Self::start_config(Config { models: EngineChoice::Scripted(script).into(), transport, ..Config::default() })
-            .await
-    }
-
-    /// A server of this configuration.
-    pub async fn start_config(config: Config) -> Self {
-        let background = App::build(config).await.expect("the server starts").spawn();
-        let (url, address) = (background.url().to_owned(), background.local_addr());
-        let (metrics, studio) = (background.metrics_addr(), background.studio_addr());
-        Self { url, address, metrics, studio, background }
-    }
-
-    pub async fn channel(&self) -> Channel {
-        Channel::from_shared(self.url.clone()).expect("a URL").connect().await.expect("the server listens")
-    }
-
-    pub async fn stop(self) {
-        let ended = tokio::time::timeout(PATIENCE, self.background.stop()).await.expect("the server stops in time");
-        ended.expect("the server stops well");
-    }
-}
+pub(crate) use crate::server::{PATIENCE, TestServer as Server};
 
 /// Asks for what needs a token of any kind.
-pub async fn ask(channel: Channel, token: Option<&str>) -> Result<(), Status> {
+pub(crate) async fn ask(channel: Channel, token: Option<&str>) -> Result<(), Status> {
     let mut request = Request::new(GetServerInfoRequest {});
     if let Some(token) = token {
         request.metadata_mut().insert("authorization", format!("Bearer {token}").parse().expect("a header"));
@@ -71,13 +27,13 @@ pub async fn ask(channel: Channel, token: Option<&str>) -> Result<(), Status> {
 }
 
 /// A CA, and a folder of what it has signed.
-pub struct Authority {
+pub(crate) struct Authority {
     pub folder: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
 
 impl Authority {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut params = CertificateParams::new([]).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("a CA");
@@ -86,23 +42,23 @@ impl Authority {
         Self { folder, issuer }
     }
 
-    pub fn path(&self, file: &str) -> PathBuf {
+    pub(crate) fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
     }
 
-    pub fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.issuer.pem()
     }
 
     /// A certificate for a name, and its key.
-    pub fn sign(&self, name: &str) -> (String, String) {
+    pub(crate) fn sign(&self, name: &str) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let params = CertificateParams::new([name.to_owned(), "127.0.0.1".to_owned()]).expect("parameters");
         (params.signed_by(&key, &self.issuer).expect("signed").pem(), key.serialize_pem())
     }
 
     /// The same, for a certificate that expires after this time.
-    pub fn sign_for(&self, name: &str, time: Duration) -> (String, String) {
+    pub(crate) fn sign_for(&self, name: &str, time: Duration) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new([name.to_owned(), "127.0.0.1".to_owned()]).expect("parameters");
         params.not_after = (std::time::SystemTime::now() + time).into();
@@ -110,7 +66,7 @@ impl Authority {
     }
 
     /// A certificate with a serial number.
-    pub fn sign_numbered(&self, name: &str, serial: u64) -> (String, String) {
+    pub(crate) fn sign_numbered(&self, name: &str, serial: u64) -> (String, String) {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new([name.to_owned(), "127.0.0.1".to_owned()]).expect("parameters");
         params.serial_number = Some(serial.into());
@@ -118,7 +74,7 @@ impl Authority {
     }
 
     /// A list of revoked certificates, which was to be replaced yesterday or is to be replaced tomorrow.
-    pub fn revoke(&self, serials: &[u64], is_outdated: bool) -> String {
+    pub(crate) fn revoke(&self, serials: &[u64], is_outdated: bool) -> String {
         let now = std::time::SystemTime::now();
         let day = Duration::from_secs(86_400);
         let next = if is_outdated { now - day } else { now + day };
@@ -140,7 +96,7 @@ impl Authority {
     }
 
     /// Signs for the server a certificate that has expired.
-    pub fn sign_expired_server(&self) -> TlsFiles {
+    pub(crate) fn sign_expired_server(&self) -> TlsFiles {
         let key = KeyPair::generate().expect("a key");
         let mut params = CertificateParams::new(["localhost".to_owned()]).expect("parameters");
         params.not_before = rcgen::date_time_ymd(2019, 1, 1);
@@ -151,7 +107,7 @@ impl Authority {
     }
 
     /// Signs for the server, into the files that it reads.
-    pub fn sign_server(&self) -> TlsFiles {
+    pub(crate) fn sign_server(&self) -> TlsFiles {
         let (cert, key) = self.sign("localhost");
         exchange(&self.path("server.pem"), &cert);
         exchange(&self.path("server.key"), &key);
@@ -159,7 +115,7 @@ impl Authority {
     }
 
     /// Connects to a server that shows a certificate of this CA.
-    pub async fn connect(&self, server: &Server, identity: Option<(String, String)>) -> Result<Channel, String> {
+    pub(crate) async fn connect(&self, server: &Server, identity: Option<(String, String)>) -> Result<Channel, String> {
         let mut tls = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(self.pem()));
         if let Some((cert, key)) = identity {
             tls = tls.identity(Identity::from_pem(cert, key));
@@ -170,19 +126,19 @@ impl Authority {
 }
 
 /// Puts a file in another's place at once, as certificate managers do.
-pub fn exchange(path: &Path, content: &str) {
+pub(crate) fn exchange(path: &Path, content: &str) {
     let fresh = path.with_extension("new");
     std::fs::write(&fresh, content).expect("written");
     std::fs::rename(&fresh, path).expect("exchanged");
 }
 
 /// The line of a token file.
-pub fn line(name: &str, scopes: &str, token: &str, more: &str) -> String {
+pub(crate) fn line(name: &str, scopes: &str, token: &str, more: &str) -> String {
     format!("{name} {scopes} sha256:{} {more}\n", token_file::hex(&token_file::hash(token.as_bytes())))
 }
 
 /// A configuration that asks for tokens.
-pub fn with_tokens(file: &Path) -> TransportConfig {
+pub(crate) fn with_tokens(file: &Path) -> TransportConfig {
     TransportConfig {
         tokens: Some(file.to_owned()),
         reload_interval: Duration::from_millis(20),
@@ -191,7 +147,7 @@ pub fn with_tokens(file: &Path) -> TransportConfig {
 }
 
 /// Asks again and again until it is so.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut is_so: impl FnMut() -> F) {
     let until = Instant::now() + PATIENCE;
     while !is_so().await {
         assert!(Instant::now() < until, "{what}");

@@ -5,7 +5,7 @@ use flate2::{Compression, GzBuilder};
 use tar::{Builder, EntryType, Header};
 
 /// A file in an archive.
-pub struct Entry {
+pub(crate) struct Entry {
     name: String,
     content: Vec<u8>,
     mode: u32,
@@ -13,12 +13,12 @@ pub struct Entry {
 
 impl Entry {
     /// A file that can be executed.
-    pub fn program(name: &str, content: Vec<u8>) -> Self {
+    pub(crate) fn program(name: &str, content: Vec<u8>) -> Self {
         Self { name: name.to_owned(), content, mode: 0o755 }
     }
 
     /// A file that can be read.
-    pub fn file(name: &str, content: Vec<u8>) -> Self {
+    pub(crate) fn file(name: &str, content: Vec<u8>) -> Self {
         Self { name: name.to_owned(), content, mode: 0o644 }
     }
 }
@@ -28,7 +28,7 @@ impl Entry {
 /// # Errors
 ///
 /// A name is too long for the format.
-pub fn pack(folder: &str, entries: &[Entry], level: u32) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn pack(folder: &str, entries: &[Entry], level: u32) -> anyhow::Result<Vec<u8>> {
     let compressed = GzBuilder::new().mtime(0).write(Vec::new(), Compression::new(level));
     let mut builder = Builder::new(compressed);
     for entry in entries {

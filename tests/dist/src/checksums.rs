@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 /// # Errors
 ///
 /// A file cannot be read, or two have the same name.
-pub fn of(files: &[PathBuf]) -> anyhow::Result<String> {
+pub(crate) fn of(files: &[PathBuf]) -> anyhow::Result<String> {
     let mut lines = Vec::new();
     for file in files {
         let content = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;

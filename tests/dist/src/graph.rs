@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// A crate in a program.
 #[derive(Debug)]
-pub struct Package {
+pub(crate) struct Package {
     /// Its name.
     pub name: String,
     /// Its version.
@@ -28,14 +28,14 @@ pub struct Package {
 
 impl Package {
     /// Whether it is a crate of this workspace.
-    pub fn is_ours(&self) -> bool {
+    pub(crate) fn is_ours(&self) -> bool {
         self.checksum.is_none()
     }
 }
 
 /// The crates in a program, in the order of their names. The program's own is [`Graph::root`].
 #[derive(Debug)]
-pub struct Graph {
+pub(crate) struct Graph {
     packages: Vec<Package>,
     root: usize,
 }
@@ -46,7 +46,7 @@ impl Graph {
     /// # Errors
     ///
     /// Cargo cannot be run, or the package does not exist.
-    pub fn read(workspace: &Path, package: &str, features: &[String], target: &str) -> anyhow::Result<Self> {
+    pub(crate) fn read(workspace: &Path, package: &str, features: &[String], target: &str) -> anyhow::Result<Self> {
         let mut tree = vec!["tree", "--package", package, "--target", target, "--edges", "normal,no-proc-macro"];
         tree.extend(["--prefix", "none", "--format", "{p}"]);
         let features = features.join(",");
@@ -62,18 +62,18 @@ impl Graph {
     }
 
     /// The crate of the program itself.
-    pub fn root(&self) -> &Package {
+    pub(crate) fn root(&self) -> &Package {
         &self.packages[self.root]
     }
 
     /// Every crate in the program.
-    pub fn packages(&self) -> &[Package] {
+    pub(crate) fn packages(&self) -> &[Package] {
         &self.packages
     }
 
     /// A graph of these packages.
     #[cfg(test)]
-    pub fn of(packages: Vec<Package>, root: usize) -> Self {
+    pub(crate) fn of(packages: Vec<Package>, root: usize) -> Self {
         Self { packages, root }
     }
 
@@ -124,7 +124,7 @@ impl Graph {
 /// Name and version.
 type Id = (String, String);
 
-/// The packages that `cargo tree` lists: `name vVERSION`, and more behind it.
+/// The packages that `cargo tree` lists: `name vVERSION`, and more after it.
 fn linked(tree: &str) -> anyhow::Result<BTreeSet<Id>> {
     let mut found = BTreeSet::new();
     for line in tree.lines().filter(|line| !line.is_empty()) {

@@ -22,7 +22,7 @@ const RULE: &str = "------------------------------------------------------------
 /// # Errors
 ///
 /// A crate's folder cannot be read, or its licence is not in SPDX's list.
-pub fn render(graph: &Graph) -> anyhow::Result<String> {
+pub(crate) fn render(graph: &Graph) -> anyhow::Result<String> {
     let mut texts: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut list = String::new();
     let foreign = graph.packages().iter().filter(|package| !package.is_ours());
@@ -49,7 +49,7 @@ pub fn render(graph: &Graph) -> anyhow::Result<String> {
 /// # Errors
 ///
 /// It is not an SPDX expression.
-pub fn expression(package: &Package) -> anyhow::Result<Option<Expression>> {
+pub(crate) fn expression(package: &Package) -> anyhow::Result<Option<Expression>> {
     let Some(stated) = &package.licence else { return Ok(None) };
     let canonical = Expression::canonicalize(stated).ok().flatten();
     let expression = Expression::parse(canonical.as_deref().unwrap_or(stated));

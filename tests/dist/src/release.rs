@@ -10,7 +10,7 @@ use crate::graph::Graph;
 use crate::{checksums, licences, sbom};
 
 /// A program to pack.
-pub struct Program {
+pub(crate) struct Program {
     /// The package that it is built from.
     pub package: &'static str,
     /// Its name, also that of its archive.
@@ -24,7 +24,7 @@ pub struct Program {
 }
 
 /// What is packed, and for whom.
-pub struct Release {
+pub(crate) struct Release {
     /// The root of the repository.
     pub root: PathBuf,
     /// The target that the programs were built for.
@@ -43,7 +43,7 @@ impl Release {
     /// # Errors
     ///
     /// A file cannot be read or written, or Cargo does not answer.
-    pub fn write(&self, out: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    pub(crate) fn write(&self, out: &Path) -> anyhow::Result<Vec<PathBuf>> {
         fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
         let mut written = Vec::new();
         for program in &self.programs {

@@ -14,7 +14,7 @@ use crate::licences;
 /// # Errors
 ///
 /// The licence of a crate is not an SPDX expression.
-pub fn render(graph: &Graph) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn render(graph: &Graph) -> anyhow::Result<Vec<u8>> {
     let root = reference(graph.root());
     let packages = graph.packages();
     let libraries = packages.iter().filter(|package| reference(package) != root);

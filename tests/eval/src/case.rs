@@ -4,8 +4,10 @@ use clap::ValueEnum;
 use sakuga_figures::attributes::{Attribute, Position};
 use sakuga_figures::rng::Rng;
 use sakuga_figures::{Constraints, Figure, HeldOut, Scene, heldout};
-use sakuga_schema::Gender;
+use sakuga_schema::{Gender, Prompt};
 use serde::{Deserialize, Serialize};
+
+use crate::unknown::add_unknown_words;
 
 /// The attributes that are counted first: those that distinguish characters.
 ///
@@ -35,12 +37,14 @@ pub enum Case {
     UnseenOne,
     /// Two characters, each with a combination that training never draws.
     UnseenTwo,
+    /// Two characters in a text with tags, names and sentences that no figure shows and training never adds.
+    UnknownWords,
 }
 
 impl Case {
     /// Every case, in the order of the page.
     pub const ALL: &'static [Self] =
-        &[Self::One, Self::TwoCrossed, Self::ThreeCrossed, Self::UnseenOne, Self::UnseenTwo];
+        &[Self::One, Self::TwoCrossed, Self::ThreeCrossed, Self::UnseenOne, Self::UnseenTwo, Self::UnknownWords];
 
     /// The name on the command line and of files.
     #[must_use]
@@ -51,6 +55,7 @@ impl Case {
             Self::ThreeCrossed => "three-crossed",
             Self::UnseenOne => "unseen-one",
             Self::UnseenTwo => "unseen-two",
+            Self::UnknownWords => "unknown-words",
         }
     }
 
@@ -63,6 +68,7 @@ impl Case {
             Self::ThreeCrossed => "three characters, crossed",
             Self::UnseenOne => "one character, unseen",
             Self::UnseenTwo => "two characters, unseen",
+            Self::UnknownWords => "two characters among unknown words",
         }
     }
 
@@ -71,7 +77,7 @@ impl Case {
     pub fn characters(self) -> usize {
         match self {
             Self::One | Self::UnseenOne => 1,
-            Self::TwoCrossed | Self::UnseenTwo => 2,
+            Self::TwoCrossed | Self::UnseenTwo | Self::UnknownWords => 2,
             Self::ThreeCrossed => 3,
         }
     }
@@ -82,11 +88,25 @@ impl Case {
         let mut rng = Rng::for_stream(self.seed(seed), index);
         match self {
             Self::One | Self::TwoCrossed | Self::ThreeCrossed => distinct(&mut rng, self.characters(), index),
+            Self::UnknownWords => {
+                let constraints = Constraints { figures: Some(self.characters()), held_out: HeldOut::Never };
+                Scene::random(&mut rng, &constraints)
+            }
             Self::UnseenOne | Self::UnseenTwo => {
                 let constraints = Constraints { figures: Some(self.characters()), held_out: HeldOut::Always };
                 Scene::random(&mut rng, &constraints)
             }
         }
+    }
+
+    /// The prompt of a scene, the same for every form. Unknown words follow from the scene's seed.
+    #[must_use]
+    pub fn prompt(self, scene: &Scene) -> Prompt {
+        let mut prompt = scene.to_prompt();
+        if self == Self::UnknownWords {
+            add_unknown_words(&mut prompt, &mut Rng::for_stream(scene.seed, 0x0dd));
+        }
+        prompt
     }
 
     /// Where the noise of a scene's pictures starts, the same for every form.
@@ -207,7 +227,7 @@ mod tests {
 
     #[test]
     fn only_the_unseen_cases_have_what_training_never_draws() {
-        for case in [Case::One, Case::TwoCrossed, Case::ThreeCrossed] {
+        for case in [Case::One, Case::TwoCrossed, Case::ThreeCrossed, Case::UnknownWords] {
             assert!(scenes(case).all(|scene| !scene.is_held_out()));
         }
         for case in [Case::UnseenOne, Case::UnseenTwo] {

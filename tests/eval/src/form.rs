@@ -2,9 +2,11 @@
 
 use clap::ValueEnum;
 use sakuga_figures::Scene;
+use sakuga_figures::prompt::plain_tags;
 use sakuga_figures::rng::Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::case::Case;
 use crate::shuffle::shuffle_children;
 
 /// The form in which a scene is sent.
@@ -54,14 +56,18 @@ impl Form {
     /// The text that the server gets; `None` of a form that is not sent. The order of shuffled children follows from
     /// the scene's seed.
     #[must_use]
-    pub fn text(self, scene: &Scene) -> Option<String> {
+    pub fn text(self, case: Case, scene: &Scene) -> Option<String> {
+        let prompt = case.prompt(scene);
         match self {
-            Self::Xml => Some(scene.to_prompt().to_xml()),
+            Self::Xml => Some(prompt.to_xml()),
             Self::Shuffled => {
                 let mut rng = Rng::for_stream(scene.seed, 0x5ff1e);
-                Some(shuffle_children(&scene.to_prompt().to_xml(), &mut rng))
+                Some(shuffle_children(&prompt.to_xml(), &mut rng))
             }
-            Self::Tags => Some(scene.to_plain_tags()),
+            Self::Tags => {
+                let sentence = prompt.caption.as_ref().map(|caption| format!(", {caption}"));
+                Some(plain_tags(&prompt) + sentence.as_deref().unwrap_or_default())
+            }
             Self::Drawn => None,
         }
     }
@@ -70,31 +76,30 @@ impl Form {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::case::Case;
     use sakuga_schema::{CheckOptions, Envelope, check};
 
-    fn scenes() -> impl Iterator<Item = Scene> {
-        Case::ALL.iter().flat_map(|case| (0..40).map(|index| case.scene(1, index)))
+    fn scenes() -> impl Iterator<Item = (Case, Scene)> {
+        Case::ALL.iter().flat_map(|&case| (0..40).map(move |index| (case, case.scene(1, index))))
     }
 
     #[test]
     fn shuffled_xml_is_the_same_prompt_in_another_order() {
         let mut moved = 0;
-        for scene in scenes() {
-            let (xml, shuffled) = (Form::Xml.text(&scene).unwrap(), Form::Shuffled.text(&scene).unwrap());
-            assert_eq!(Form::Shuffled.text(&scene).unwrap(), shuffled);
+        for (case, scene) in scenes() {
+            let (xml, shuffled) = (Form::Xml.text(case, &scene).unwrap(), Form::Shuffled.text(case, &scene).unwrap());
+            assert_eq!(Form::Shuffled.text(case, &scene).unwrap(), shuffled);
             moved += usize::from(shuffled != xml);
             let checked = check(&shuffled, &CheckOptions::default());
             assert!(checked.is_valid(), "{:?}\n{shuffled}", checked.diagnostics);
-            assert_eq!(checked.prompt, Some(scene.to_prompt()), "{shuffled}");
+            assert_eq!(checked.prompt, Some(case.prompt(&scene)), "{shuffled}");
         }
-        assert!(moved >= 195, "{moved} of 200");
+        assert!(moved >= 235, "{moved} of 240");
     }
 
     #[test]
     fn plain_tags_reach_the_model_as_they_are() {
-        for scene in scenes() {
-            let text = Form::Tags.text(&scene).unwrap();
+        for (case, scene) in scenes() {
+            let text = Form::Tags.text(case, &scene).unwrap();
             let checked = check(&text, &CheckOptions::default());
             assert_eq!(checked.envelope, Envelope::Plain, "{text}");
             assert!(checked.is_valid(), "{:?}", checked.diagnostics);

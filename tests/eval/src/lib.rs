@@ -16,3 +16,4 @@ pub mod run;
 pub mod score;
 pub mod shuffle;
 pub mod store;
+pub mod unknown;

@@ -25,7 +25,7 @@ struct Arguments {
 enum Command {
     /// Request pictures from a server and read each with the oracle; those that the folder has are not requested again.
     Run(RunArguments),
-    /// Write the page: RESULTS.md, a contact sheet of each case, and a bar chart.
+    /// Write the page: RESULTS.md, a contact sheet of each case, and a chart of errors.
     Report {
         /// The folder that `run` has written.
         #[arg(long = "in", value_name = "DIR")]

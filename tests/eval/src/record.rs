@@ -109,7 +109,7 @@ mod attribute_name {
         let mut known = Attribute::OF_FIGURE.iter().chain(Attribute::OF_SCENE).copied();
         known
             .find(|attribute| attribute.name() == name)
-            .ok_or_else(|| D::Error::custom(format!("`{name}` is no attribute")))
+            .ok_or_else(|| D::Error::custom(format!("`{name}` is not an attribute")))
     }
 }
 
@@ -150,6 +150,6 @@ mod tests {
         assert!(line.starts_with(r#"{"case":"two-crossed","scene":7,"image":1,"form":"tags","#), "{line}");
         assert_eq!(serde_json::from_str::<Record>(&line).unwrap(), record);
         let error = serde_json::from_str::<Record>(&line.replace("hair color", "mood")).unwrap_err();
-        assert!(error.to_string().contains("`mood` is no attribute"), "{error}");
+        assert!(error.to_string().contains("`mood` is not an attribute"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The page: Markdown with tables, a contact sheet of each case, and a bar chart.
+//! The page: Markdown with tables, a contact sheet of each case, and a chart of errors.
 
 mod chart;
 mod goals;

@@ -179,7 +179,6 @@ fn all_keys(plan: &Plan) -> u64 {
     jobs(plan, |_| false).iter().map(|job| job.images.len() as u64).sum()
 }
 
-/// What the server is, and the model.
 async fn ask_server(client: &Client, name: &str) -> Result<(Model, Session), EvalError> {
     let mut system = client.system();
     let info = system.get_server_info(GetServerInfoRequest {}).await.map_err(|status| client.explain(&status))?;
@@ -210,7 +209,7 @@ fn now() -> String {
 async fn show(plan: &Plan, client: &Client, job: Job) -> Result<Vec<Shown>, EvalError> {
     let scene = job.case.scene(plan.seed, job.scene);
     let seed = job.case.noise_seed(plan.seed, job.scene);
-    let Some(text) = job.form.text(&scene) else {
+    let Some(text) = job.form.text(job.case, &scene) else {
         let to_draw = scene.clone();
         let drawn = tokio::task::spawn_blocking(move || render(&to_draw)).await?;
         let shown = Shown {

@@ -42,7 +42,7 @@ pub struct Session {
     pub server: String,
 }
 
-/// The settings and runs behind the results.
+/// The settings and runs after the results.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunInfo {
     /// What all results have in common.

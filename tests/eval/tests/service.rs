@@ -66,7 +66,7 @@ async fn a_run_measures_every_picture_once_and_goes_on_where_it_stopped() {
     let (drawn, sent) = (eight(Form::Drawn).right, eight(Form::Xml).right);
     assert_eq!((drawn.trials, sent.trials), (16, 32));
     assert!(drawn.hits >= 15, "{drawn:?}");
-    assert!(2 * sent.hits < sent.trials, "a gradient is no character: {sent:?}");
+    assert!(2 * sent.hits < sent.trials, "a gradient is not a character: {sent:?}");
 
     let out = tempfile::tempdir().unwrap();
     sakuga_eval::report::write(&results, folder.path(), out.path()).unwrap();

@@ -10,7 +10,7 @@ const PLACES_SHOWN: usize = 4;
 
 /// Sibling modules that depend on each other, directly or through other siblings: one strongly connected component.
 #[derive(Debug)]
-pub struct Cycle {
+pub(crate) struct Cycle {
     /// The module that holds them, as `crate::a`.
     pub parent: String,
     /// Their names, in alphabetical order.
@@ -37,7 +37,7 @@ impl fmt::Display for Cycle {
 type Edges<'a> = BTreeMap<(ModuleId, ModuleId), BTreeSet<(&'a str, usize)>>;
 
 /// Every cycle among siblings, at every level of the tree.
-pub fn cycles(tree: &Tree) -> Vec<Cycle> {
+pub(crate) fn cycles(tree: &Tree) -> Vec<Cycle> {
     let mut levels: BTreeMap<ModuleId, Edges<'_>> = BTreeMap::new();
     for (from, reference) in tree.references() {
         let Some(to) = tree.resolve(from, &reference.path) else { continue };

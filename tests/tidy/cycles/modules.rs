@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use super::tokens::{self, Item};
 
 /// Index of a module in its tree; the root is 0.
-pub type ModuleId = usize;
+pub(crate) type ModuleId = usize;
 
 /// Re-exports of re-exports are followed so many times.
 const FOLLOWED_MAX: usize = 16;
 
 /// A path in the source, and its line.
 #[derive(Debug, Clone)]
-pub struct Reference {
+pub(crate) struct Reference {
     /// Its segments, from `crate`, `self` or `super` on; in a `use` also from a name in scope.
     pub path: Vec<String>,
     /// Its line, from 1.
@@ -38,7 +38,7 @@ struct Module {
 
 /// The modules of one library or program.
 #[derive(Debug)]
-pub struct Tree {
+pub(crate) struct Tree {
     modules: Vec<Module>,
 }
 
@@ -48,7 +48,7 @@ impl Tree {
     /// # Errors
     ///
     /// A file is missing or is not Rust; the text names it.
-    pub fn read(root: &Path, read: &dyn Fn(&Path) -> Option<String>) -> Result<Self, String> {
+    pub(crate) fn read(root: &Path, read: &dyn Fn(&Path) -> Option<String>) -> Result<Self, String> {
         let mut tree = Self { modules: Vec::new() };
         let text = read(root).ok_or_else(|| format!("there is no {}", root.display()))?;
         let folder = root.parent().unwrap_or(Path::new("")).to_owned();
@@ -57,17 +57,17 @@ impl Tree {
     }
 
     /// The name of a module; the root's is `crate`.
-    pub fn name(&self, module: ModuleId) -> &str {
+    pub(crate) fn name(&self, module: ModuleId) -> &str {
         &self.modules[module].name
     }
 
     /// The file that holds a module.
-    pub fn file(&self, module: ModuleId) -> &str {
+    pub(crate) fn file(&self, module: ModuleId) -> &str {
         &self.modules[module].file
     }
 
     /// The modules from the root to this one.
-    pub fn ancestors(&self, module: ModuleId) -> Vec<ModuleId> {
+    pub(crate) fn ancestors(&self, module: ModuleId) -> Vec<ModuleId> {
         let mut way: Vec<ModuleId> =
             std::iter::successors(Some(module), |module| self.modules[*module].parent).collect();
         way.reverse();
@@ -75,18 +75,18 @@ impl Tree {
     }
 
     /// The path of a module, as `crate::a`.
-    pub fn path(&self, module: ModuleId) -> String {
+    pub(crate) fn path(&self, module: ModuleId) -> String {
         let names: Vec<&str> = self.ancestors(module).into_iter().map(|module| self.name(module)).collect();
         names.join("::")
     }
 
     /// Every path that a module names.
-    pub fn references(&self) -> impl Iterator<Item = (ModuleId, &Reference)> {
+    pub(crate) fn references(&self) -> impl Iterator<Item = (ModuleId, &Reference)> {
         self.modules.iter().enumerate().flat_map(|(id, module)| module.references.iter().map(move |path| (id, path)))
     }
 
     /// The module that declares what a path names, seen from a module; `None` for another crate's.
-    pub fn resolve(&self, from: ModuleId, path: &[String]) -> Option<ModuleId> {
+    pub(crate) fn resolve(&self, from: ModuleId, path: &[String]) -> Option<ModuleId> {
         self.follow(from, path, FOLLOWED_MAX)
     }
 
@@ -122,7 +122,7 @@ impl Tree {
             return Some(module);
         }
         if let Some(import) = here.imports.get(name) {
-            // `use a::a` in a module with a child `a` is no circle, but `use self::a as a` would be.
+            // `use a::a` in a module with a child `a` is not a cycle, but `use self::a as a` would be.
             let target: Vec<String> = import.iter().chain(rest).cloned().collect();
             return self.follow(module, &target, left - 1);
         }
@@ -140,7 +140,7 @@ impl Tree {
         module.items.contains(name) || module.children.contains_key(name) || module.imports.contains_key(name)
     }
 
-    /// Adds a module that has a file of its own. Its children's files lie in `folder`.
+    /// Adds a module that has its own file. Its children's files lie in `folder`.
     fn add_file(
         &mut self,
         name: &str,

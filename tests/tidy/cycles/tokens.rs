@@ -10,7 +10,7 @@ const ANCHORS: &[&str] = &["crate", "self", "super"];
 
 /// One thing that a module says.
 #[derive(Debug)]
-pub enum Item {
+pub(crate) enum Item {
     /// It declares an item of this name.
     Declared(String),
     /// `use path as name`; no name for `use path::*`.
@@ -19,36 +19,31 @@ pub enum Item {
         path: Vec<String>,
         /// The name that it brings into scope.
         name: Option<String>,
-        /// Its line.
         line: usize,
     },
     /// A path in code, or in a `use` within a function.
     Path {
         /// Its segments, the first of which is `crate`, `self` or `super`.
         path: Vec<String>,
-        /// Its line.
         line: usize,
     },
     /// `mod name { … }`
     InlineModule {
-        /// Its name.
         name: String,
         /// What stands between the braces.
         body: TokenStream,
     },
     /// `mod name;`
     FileModule {
-        /// Its name.
         name: String,
         /// The file of `#[path = "…"]`.
         path: Option<String>,
-        /// Its line.
         line: usize,
     },
 }
 
 /// What a module says, in the order of its source; what is compiled for tests alone is left out.
-pub fn items(stream: TokenStream) -> Vec<Item> {
+pub(crate) fn items(stream: TokenStream) -> Vec<Item> {
     let tokens: Vec<TokenTree> = stream.into_iter().collect();
     let mut found = Vec::new();
     let mut path_attribute = None;
@@ -237,7 +232,7 @@ fn path_of(attribute: &Group) -> Option<String> {
     (name.trim() == "path").then(|| value.trim().trim_matches('"').to_owned())
 }
 
-/// Where the item ends whose attributes begin here: behind its first `;` or its first braces.
+/// Where the item ends whose attributes begin here: after its first `;` or its first braces.
 fn end_of_item(tokens: &[TokenTree], at: usize) -> usize {
     let end = tokens[at..].iter().position(|token| match token {
         TokenTree::Punct(mark) => mark.as_char() == ';',

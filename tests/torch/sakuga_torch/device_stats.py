@@ -1,4 +1,4 @@
-"""The device while it works, through NVIDIA's management library: a sample every 100 ms on a thread of its own."""
+"""The device while it works, through NVIDIA's management library: a sample every 100 ms on its own thread."""
 
 import threading
 import time

@@ -68,7 +68,7 @@ class Drawer:
         return {name: sum(weight.numel() for weight in part.parameters()) for name, part in parts.items()}
 
     def compile(self, mode):
-        """Block by block; every shape gets kernels of its own."""
+        """Block by block; every shape gets its own kernels."""
         # Blocks share their code, so all shapes count against one limit.
         torch._dynamo.config.recompile_limit = 64
         for part in (*self.network.blocks, *self.tower.layers, *self.clip.encoder["layers"], self.decoder):

@@ -10,7 +10,7 @@ def ode_times(intervals, shift):
 
 
 def guide(conditional, unconditional, scale, renorm=0.0):
-    """`u + scale (c - u)`, at most `renorm` times as long as `c` for each sample; 0 is no bound."""
+    """`u + scale (c - u)`, at most `renorm` times as long as `c` for each sample; 0 means no bound."""
     guided = unconditional + scale * (conditional - unconditional)
     if renorm > 0:
         axes = (1, 2, 3)

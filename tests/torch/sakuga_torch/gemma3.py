@@ -29,7 +29,7 @@ PUBLISHED = {
 def build(values, device, dtype):
     """The tower, its weights not set."""
     config = Gemma3TextConfig(**values)
-    # Not made on the meta device: the rotary frequencies are no weights and would never be filled.
+    # Not made on the meta device: the rotary frequencies are not weights and would never be filled.
     with torch.device(device):
         return AutoModel.from_config(config, dtype=dtype, attn_implementation="sdpa").requires_grad_(False).eval()
 

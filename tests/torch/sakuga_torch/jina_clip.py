@@ -82,7 +82,7 @@ class JinaClip(nn.Module):
         self.encoder = nn.ModuleDict({"layers": nn.ModuleList(Layer(c) for _ in range(c.num_hidden_layers))})
 
     def forward(self, ids, see=unseen):
-        """Ids [B, L] to the mean of the last hidden states over the tokens that are no padding, [B, hidden]."""
+        """Ids [B, L] to the mean of the last hidden states over the tokens that are not padding, [B, hidden]."""
         visible = ids != self.config.pad_token_id
         mask = None if bool(visible.all()) else visible
         turn = self.rotary(ids.shape[1], ids.device)

@@ -17,7 +17,7 @@ use crate::{llvm, process, studio};
 const LIMIT: Duration = Duration::from_secs(90 * 60);
 
 /// The programs of a build.
-pub struct Built {
+pub(crate) struct Built {
     /// `sakuga-server`.
     pub server: PathBuf,
     /// `sakuga`.
@@ -33,7 +33,7 @@ pub struct Built {
 /// # Errors
 ///
 /// The build fails, or the target folder cannot be written.
-pub fn release(workspace: &Workspace, cuda: bool) -> anyhow::Result<Built> {
+pub(crate) fn release(workspace: &Workspace, cuda: bool) -> anyhow::Result<Built> {
     studio::build_if_possible(workspace);
     let packages = ["--package", "sakuga-server", "--package", "sakuga-client"];
     let mut command = workspace.cargo(["build", "--locked", "--release"]);
@@ -53,7 +53,7 @@ pub fn release(workspace: &Workspace, cuda: bool) -> anyhow::Result<Built> {
 /// # Errors
 ///
 /// The build fails.
-pub fn like_tests(workspace: &Workspace) -> anyhow::Result<Built> {
+pub(crate) fn like_tests(workspace: &Workspace) -> anyhow::Result<Built> {
     build(workspace.cargo(["build", "--workspace", "--bins", "--test", "tidy"]))
 }
 

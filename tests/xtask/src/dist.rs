@@ -20,7 +20,7 @@ const PACK_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What is released.
 #[derive(clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Where the release goes [default: target/dist].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -34,7 +34,7 @@ pub struct Options {
 /// # Errors
 ///
 /// A build fails, there is no Python 3, or a file cannot be written.
-pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let out = options.out.clone().unwrap_or_else(|| workspace.target.join("dist"));
     let environment = Environment::prepare(workspace).context("the wheel is built with Python")?;
     if studio::is_possible() {
@@ -55,7 +55,13 @@ pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// The packer fails.
-pub fn pack(workspace: &Workspace, mut packer: Command, built: &Built, wheel: &Path, out: &Path) -> anyhow::Result<()> {
+pub(crate) fn pack(
+    workspace: &Workspace,
+    mut packer: Command,
+    built: &Built,
+    wheel: &Path,
+    out: &Path,
+) -> anyhow::Result<()> {
     packer.arg("--server").arg(&built.server).arg("--client").arg(&built.client).arg("--wheel").arg(wheel);
     packer.arg("--target").arg(workspace.host()?).arg("--root").arg(&workspace.root).arg("--out").arg(out);
     process::run(&mut packer, PACK_LIMIT)
@@ -66,7 +72,7 @@ pub fn pack(workspace: &Workspace, mut packer: Command, built: &Built, wheel: &P
 /// # Errors
 ///
 /// The build fails.
-pub fn wheel(workspace: &Workspace, environment: &Environment, folder: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn wheel(workspace: &Workspace, environment: &Environment, folder: &Path) -> anyhow::Result<PathBuf> {
     let unwritable = || format!("cannot empty {}", folder.display());
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(unwritable)?;

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 /// # Errors
 ///
 /// A file cannot be read or written.
-pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     for path in list(from)? {
         let content = fs::read(from.join(&path)).with_context(|| format!("cannot read {}", path.display()))?;
         write(&to.join(&path), content)?;
@@ -23,7 +23,7 @@ pub fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// A folder cannot be read.
-pub fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![folder.to_owned()];
     while let Some(next) = open.pop() {
@@ -46,7 +46,7 @@ pub fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 /// # Errors
 ///
 /// One of them cannot be written.
-pub fn write(path: &Path, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
     let folder = path.parent().unwrap_or(Path::new(""));
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     fs::write(path, content).with_context(|| format!("cannot write {}", path.display()))
@@ -57,7 +57,7 @@ pub fn write(path: &Path, content: impl AsRef<[u8]>) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// It cannot be removed.
-pub fn remove(folder: &Path) -> anyhow::Result<()> {
+pub(crate) fn remove(folder: &Path) -> anyhow::Result<()> {
     if folder.exists() {
         fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }

@@ -13,7 +13,7 @@ static RAISED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// # Errors
 ///
 /// The system refuses a handler.
-pub fn listen() -> anyhow::Result<()> {
+pub(crate) fn listen() -> anyhow::Result<()> {
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&RAISED)).context("cannot register a signal handler")?;
     }
@@ -21,6 +21,6 @@ pub fn listen() -> anyhow::Result<()> {
 }
 
 /// Whether an interrupt or SIGTERM has arrived.
-pub fn raised() -> bool {
+pub(crate) fn raised() -> bool {
     RAISED.load(Ordering::Relaxed)
 }

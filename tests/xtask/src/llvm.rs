@@ -19,15 +19,15 @@ const BUNDLE: &str = "tracel/tracel-llvm-23.1.0-4/.tracel-llvm-installed";
 /// 92 MB come over the network and are unpacked.
 const FETCH_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Where the build shall look for LLVM.
-pub struct Llvm {
+/// Where the build looks for LLVM.
+pub(crate) struct Llvm {
     /// What `XDG_DATA_HOME` must be; `None` leaves it as it is.
     data_home: Option<PathBuf>,
 }
 
 impl Llvm {
     /// Points a cargo command at it.
-    pub fn apply(&self, command: &mut Command) {
+    pub(crate) fn apply(&self, command: &mut Command) {
         if let Some(path) = &self.data_home {
             command.env("XDG_DATA_HOME", path);
         }
@@ -41,7 +41,7 @@ impl Llvm {
 /// # Errors
 ///
 /// The target folder cannot be written.
-pub fn prepare(workspace: &Workspace) -> anyhow::Result<Llvm> {
+pub(crate) fn prepare(workspace: &Workspace) -> anyhow::Result<Llvm> {
     if user_data_home().is_some_and(|path| path.join(BUNDLE).exists()) {
         return Ok(Llvm { data_home: None });
     }

@@ -16,7 +16,7 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(5 * 60);
 const PACKAGE: [&str; 2] = ["package.json", "package-lock.json"];
 
 /// Whether npm can be called, and Node.js has at least this version.
-pub fn is_installed(node: (u32, u32)) -> bool {
+pub(crate) fn is_installed(node: (u32, u32)) -> bool {
     let printed = |program: &str| {
         let output = Command::new(program).arg("--version").output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -36,7 +36,7 @@ fn version(printed: &str) -> Option<(u32, u32)> {
 /// # Errors
 ///
 /// There is no npm, or the packages cannot be installed.
-pub fn install(package: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn install(package: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let programs = folder.join("node_modules/.bin");
     let current = |name: &&str| fs::read(folder.join(name)).ok() == fs::read(package.join(name)).ok();
     if programs.exists() && PACKAGE.iter().all(current) {
@@ -50,7 +50,7 @@ pub fn install(package: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     // A package per platform contains the program; an installation script would download it if that package were missing.
     command.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel", "error"]).current_dir(folder);
     if let Err(error) = process::run(&mut command, INSTALL_LIMIT) {
-        // The next call shall not take what is there for a whole installation.
+        // The next call must not take a partial installation for a complete one.
         let _ = fs::remove_file(folder.join(PACKAGE[0]));
         return Err(error);
     }

@@ -21,7 +21,7 @@ const GRACE: Duration = Duration::from_secs(20);
 /// # Errors
 ///
 /// An interrupt came, or the limit passed; the process has been ended.
-pub fn wait(child: &mut Child, limit: Duration) -> anyhow::Result<ExitStatus> {
+pub(crate) fn wait(child: &mut Child, limit: Duration) -> anyhow::Result<ExitStatus> {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().context("cannot wait for a process")? {
@@ -40,7 +40,7 @@ pub fn wait(child: &mut Child, limit: Duration) -> anyhow::Result<ExitStatus> {
 }
 
 /// Ends a process: SIGTERM by its id, a while to comply, then SIGKILL. Returns how it ended, if that is known.
-pub fn stop(child: &mut Child) -> Option<ExitStatus> {
+pub(crate) fn stop(child: &mut Child) -> Option<ExitStatus> {
     if let Ok(Some(status)) = child.try_wait() {
         return Some(status);
     }
@@ -65,7 +65,7 @@ pub fn stop(child: &mut Child) -> Option<ExitStatus> {
 /// # Errors
 ///
 /// It cannot be started, was interrupted, ran past the limit, or ended with a failure.
-pub fn run(command: &mut Command, limit: Duration) -> anyhow::Result<()> {
+pub(crate) fn run(command: &mut Command, limit: Duration) -> anyhow::Result<()> {
     let mut child = command.spawn().with_context(|| format!("cannot start {}", display(command)))?;
     let status = wait(&mut child, limit).with_context(|| display(command))?;
     if !status.success() {
@@ -79,7 +79,7 @@ pub fn run(command: &mut Command, limit: Duration) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// It cannot be started, was interrupted, or ran past the limit.
-pub fn run_tee(command: &mut Command, limit: Duration) -> anyhow::Result<(bool, String)> {
+pub(crate) fn run_tee(command: &mut Command, limit: Duration) -> anyhow::Result<(bool, String)> {
     let read = run_read(command, limit, |line| println!("{line}"), |line| eprintln!("{line}"));
     let _ = std::io::stdout().flush();
     read
@@ -90,7 +90,7 @@ pub fn run_tee(command: &mut Command, limit: Duration) -> anyhow::Result<(bool, 
 /// # Errors
 ///
 /// It cannot be started, was interrupted, or ran past the limit.
-pub fn run_captured(command: &mut Command, limit: Duration) -> anyhow::Result<(bool, String)> {
+pub(crate) fn run_captured(command: &mut Command, limit: Duration) -> anyhow::Result<(bool, String)> {
     run_read(command, limit, |_| {}, |_| {})
 }
 
@@ -134,7 +134,7 @@ fn copy_lines(pipe: impl Read, show: impl Fn(&str)) -> String {
 }
 
 /// The command as a person would type it.
-pub fn display(command: &Command) -> String {
+pub(crate) fn display(command: &Command) -> String {
     let program = command.get_program().to_string_lossy();
     // Cargo is started by its full path; its name says as much.
     let name = program.rsplit(['/', '\\']).next().unwrap_or(&program).to_owned();

@@ -17,7 +17,7 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(10 * 60);
 const GENERATE_LIMIT: Duration = Duration::from_secs(60);
 
 /// The folder of the programs in that Python's environment.
-pub struct Environment {
+pub(crate) struct Environment {
     programs: PathBuf,
 }
 
@@ -27,7 +27,7 @@ impl Environment {
     /// # Errors
     ///
     /// As for [`Environment::with`].
-    pub fn prepare(workspace: &Workspace) -> anyhow::Result<Self> {
+    pub(crate) fn prepare(workspace: &Workspace) -> anyhow::Result<Self> {
         Self::with(workspace, "tests/xtask/python/requirements.txt", "python")
     }
 
@@ -37,7 +37,7 @@ impl Environment {
     /// # Errors
     ///
     /// There is no Python 3 with `venv`, or the packages cannot be installed.
-    pub fn with(workspace: &Workspace, requirements: &str, folder: &str) -> anyhow::Result<Self> {
+    pub(crate) fn with(workspace: &Workspace, requirements: &str, folder: &str) -> anyhow::Result<Self> {
         let folder = workspace.target.join(folder);
         let environment = Self { programs: folder.join("bin") };
         let listed = workspace.root.join(requirements);
@@ -61,12 +61,12 @@ impl Environment {
     }
 
     /// The interpreter.
-    pub fn python(&self) -> PathBuf {
+    pub(crate) fn python(&self) -> PathBuf {
         self.program("python")
     }
 
     /// A program of one of the packages.
-    pub fn program(&self, name: &str) -> PathBuf {
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.programs.join(name)
     }
 }
@@ -76,13 +76,13 @@ impl Environment {
 /// # Errors
 ///
 /// There is no environment, or the protos cannot be compiled.
-pub fn generate(workspace: &Workspace) -> anyhow::Result<()> {
+pub(crate) fn generate(workspace: &Workspace) -> anyhow::Result<()> {
     let mut command = Command::new(Environment::prepare(workspace)?.python());
     command.arg("-B").arg(workspace.root.join("client/python/generate.py"));
     process::run(&mut command, GENERATE_LIMIT)
 }
 
 /// The interpreter to run a script of the standard library with: ours if it can be installed, otherwise the system's.
-pub fn interpreter(workspace: &Workspace) -> PathBuf {
+pub(crate) fn interpreter(workspace: &Workspace) -> PathBuf {
     Environment::prepare(workspace).map_or_else(|_| Path::new("python3").to_owned(), |environment| environment.python())
 }

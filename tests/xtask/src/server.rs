@@ -29,7 +29,7 @@ const TAIL_LINES: usize = 20;
 
 /// A running server. Dropping it stops it.
 #[derive(Debug)]
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     url: String,
     studio: Receiver<String>,
@@ -41,7 +41,7 @@ impl Server {
     /// # Errors
     ///
     /// It does not start, ends at once, or does not listen in time.
-    pub fn start(program: &Path, device: &str, cache: &Path, log: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(program: &Path, device: &str, cache: &Path, log: &Path) -> anyhow::Result<Self> {
         let mut command = Command::new(program);
         command.args(["--listen", "127.0.0.1:0", "--model", "embedded", "--device", device]);
         command.arg("--cache-dir").arg(cache);
@@ -53,7 +53,7 @@ impl Server {
     /// # Errors
     ///
     /// It does not start, ends at once, or does not listen within the limit.
-    pub fn spawn(command: &mut Command, log: &Path, limit: Duration) -> anyhow::Result<Self> {
+    pub(crate) fn spawn(command: &mut Command, log: &Path, limit: Duration) -> anyhow::Result<Self> {
         let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
         let shared = file.try_clone().context("cannot share the log")?;
         let mut child = command
@@ -92,12 +92,12 @@ impl Server {
     }
 
     /// Where it listens, as a URL.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// Where it serves the studio; `None` if it does not.
-    pub fn studio(&self) -> Option<String> {
+    pub(crate) fn studio(&self) -> Option<String> {
         self.studio.recv_timeout(STUDIO_LIMIT).ok()
     }
 
@@ -106,7 +106,7 @@ impl Server {
     /// # Errors
     ///
     /// Its exit code is not 0.
-    pub fn stay(mut self) -> anyhow::Result<()> {
+    pub(crate) fn stay(mut self) -> anyhow::Result<()> {
         while !interrupt::raised() {
             match self.child.try_wait().context("cannot wait for the server")? {
                 None => {}
@@ -124,7 +124,7 @@ impl Server {
     /// # Errors
     ///
     /// Its exit code is not 0.
-    pub fn stop(mut self) -> anyhow::Result<()> {
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         match process::stop(&mut self.child) {
             Some(status) if status.success() => Ok(()),
             Some(status) => bail!("the server did not end cleanly: {status}"),
@@ -153,7 +153,7 @@ fn copy(lines: impl BufRead, mut log: File, addresses: &[(&str, SyncSender<Strin
 }
 
 /// The log's last lines, for the end of an error message.
-pub fn tail_of(log: &Path) -> String {
+pub(crate) fn tail_of(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     if lines.is_empty() {

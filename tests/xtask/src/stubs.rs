@@ -43,7 +43,7 @@ const FOLDERS: [&str; 6] = [
 /// # Errors
 ///
 /// There is no npm, or it cannot be installed.
-pub fn buf(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+pub(crate) fn buf(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     npm::install(&workspace.root.join("proto"), &workspace.target.join("buf"))
 }
 
@@ -52,7 +52,7 @@ pub fn buf(workspace: &Workspace) -> anyhow::Result<PathBuf> {
 /// # Errors
 ///
 /// Go or Node.js is missing, or the protos cannot be compiled.
-pub fn write(workspace: &Workspace) -> anyhow::Result<()> {
+pub(crate) fn write(workspace: &Workspace) -> anyhow::Result<()> {
     let generated = generate(workspace)?;
     for folder in FOLDERS {
         files::remove(&workspace.root.join(folder))?;
@@ -66,7 +66,7 @@ pub fn write(workspace: &Workspace) -> anyhow::Result<()> {
 /// # Errors
 ///
 /// They differ, or as for [`write()`].
-pub fn compare(workspace: &Workspace) -> anyhow::Result<()> {
+pub(crate) fn compare(workspace: &Workspace) -> anyhow::Result<()> {
     let generated = generate(workspace)?;
     for folder in FOLDERS {
         let (expected, present) = (generated.join(folder), workspace.root.join(folder));

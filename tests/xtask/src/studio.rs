@@ -31,10 +31,10 @@ const BUILD_LIMIT: Duration = Duration::from_secs(10 * 60);
 const NODE: (u32, u32) = (20, 19);
 
 /// What is needed where [`is_possible`] is false.
-pub const NEEDED: &str = "Node.js 20.19 or later with npm is not installed";
+pub(crate) const NEEDED: &str = "Node.js 20.19 or later with npm is not installed";
 
 /// Whether the page can be built here.
-pub fn is_possible() -> bool {
+pub(crate) fn is_possible() -> bool {
     npm::is_installed(NODE)
 }
 
@@ -44,7 +44,7 @@ pub fn is_possible() -> bool {
 /// # Errors
 ///
 /// A package cannot be installed, the build fails, or a file cannot be written.
-pub fn build(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     let folder = prepare(workspace)?;
     let page = workspace.root.join(PAGE);
     let sources =
@@ -65,7 +65,7 @@ pub fn build(workspace: &Workspace) -> anyhow::Result<PathBuf> {
 }
 
 /// Builds the page if that is possible, and otherwise says why not: the server is built either way.
-pub fn build_if_possible(workspace: &Workspace) {
+pub(crate) fn build_if_possible(workspace: &Workspace) {
     let outcome = if is_possible() { build(workspace).map(|_| ()) } else { Err(anyhow!(NEEDED)) };
     if let Err(error) = outcome {
         println!("the server is built without the studio's page: {error:#}");

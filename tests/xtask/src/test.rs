@@ -6,6 +6,7 @@ mod deny;
 mod dist;
 mod failures;
 mod languages;
+mod openai;
 mod protos;
 mod slowest;
 mod studio;
@@ -31,7 +32,7 @@ const CHECK_LIMIT: Duration = Duration::from_secs(45 * 60);
 
 /// Which checks to run.
 #[derive(clap::Args)]
-pub struct Options {
+pub(crate) struct Options {
     /// Stop at the first check that fails.
     #[arg(long)]
     fail_fast: bool,
@@ -45,7 +46,7 @@ pub struct Options {
 
 /// What a check found.
 #[derive(Debug, Default, PartialEq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// Tests that passed; 1 for a check that has no tests within.
     pub passed: u64,
     /// Tests that failed.
@@ -60,12 +61,12 @@ pub struct Verdict {
 
 impl Verdict {
     /// One test passed.
-    pub fn passed() -> Self {
+    pub(crate) fn passed() -> Self {
         Self { passed: 1, ..Self::default() }
     }
 
     /// Nothing was tested.
-    pub fn skipped(reason: impl Into<String>) -> Self {
+    pub(crate) fn skipped(reason: impl Into<String>) -> Self {
         Self { skipped: vec![reason.into()], ..Self::default() }
     }
 }
@@ -74,8 +75,8 @@ impl Verdict {
 ///
 /// # Errors
 ///
-/// A named check does not exist, or the run was interrupted. A check that fails is no error but an exit code.
-pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<ExitCode> {
+/// A named check does not exist, or the run was interrupted. A check that fails is not an error but an exit code.
+pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<ExitCode> {
     let checks = select(&options.only)?;
     if options.list {
         for check in checks {

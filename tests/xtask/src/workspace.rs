@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use serde_json::Value;
 
 /// The repository on disk.
-pub struct Workspace {
+pub(crate) struct Workspace {
     /// The folder of the workspace's Cargo.toml.
     pub root: PathBuf,
     /// Cargo's target folder, which holds everything that these commands make.
@@ -21,7 +21,7 @@ impl Workspace {
     /// # Errors
     ///
     /// Cargo cannot be run or does not answer as documented.
-    pub fn locate() -> anyhow::Result<Self> {
+    pub(crate) fn locate() -> anyhow::Result<Self> {
         let output = cargo()
             .args(["metadata", "--format-version", "1", "--no-deps"])
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -39,7 +39,7 @@ impl Workspace {
     }
 
     /// Cargo, in the workspace's root.
-    pub fn cargo<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+    pub(crate) fn cargo<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = cargo();
         command.args(arguments).current_dir(&self.root);
         command
@@ -50,7 +50,7 @@ impl Workspace {
     /// # Errors
     ///
     /// rustc cannot be run, or does not name its host.
-    pub fn host(&self) -> anyhow::Result<String> {
+    pub(crate) fn host(&self) -> anyhow::Result<String> {
         let output = Command::new("rustc").arg("-vV").current_dir(&self.root).output().context("cannot run rustc")?;
         let text = String::from_utf8_lossy(&output.stdout);
         let host = text.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV names no host")?;
@@ -58,7 +58,7 @@ impl Workspace {
     }
 
     /// A path as a person in the workspace's root would write it.
-    pub fn shorten<'a>(&self, path: &'a Path) -> &'a Path {
+    pub(crate) fn shorten<'a>(&self, path: &'a Path) -> &'a Path {
         path.strip_prefix(&self.root).unwrap_or(path)
     }
 }

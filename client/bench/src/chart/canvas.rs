@@ -24,7 +24,7 @@ pub const COLORS: [RGBColor; 6] = [
 ];
 
 /// Texts and axes. On a page the colour of its text replaces this one.
-pub const INK: RGBColor = RGBColor(60, 60, 60);
+pub(crate) const INK: RGBColor = RGBColor(60, 60, 60);
 const INK_SVG: &str = "#3C3C3C";
 
 /// How strong the lines of the grid are.
@@ -32,14 +32,14 @@ const GRID: f64 = 0.15;
 /// Height of a chart's title with the space around it.
 const TITLE_PX: u32 = 34;
 /// Width of every chart.
-pub const WIDTH_PX: u32 = 960;
+pub(crate) const WIDTH_PX: u32 = 960;
 
 /// Where plotters draws to.
-pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 /// A chart with two axes of numbers.
-pub type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+pub(crate) type Plane<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
 /// What drawing returns.
-pub type Painted = Result<(), Box<dyn std::error::Error>>;
+pub(crate) type Painted = Result<(), Box<dyn std::error::Error>>;
 
 /// One chart.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ impl Chart {
         named.replace(INK_SVG, "currentColor")
     }
 
-    /// The chart as an SVG file of its own, on white.
+    /// The chart as a separate SVG file, on white.
     pub fn file(&self) -> String {
         let head = self.svg.find('>').map_or(0, |end| end + 1);
         let (head, body) = self.svg.split_at(head);
@@ -95,17 +95,17 @@ impl Chart {
 }
 
 /// Text of this height in pixels.
-pub fn ink(height_px: u32) -> TextStyle<'static> {
+pub(crate) fn ink(height_px: u32) -> TextStyle<'static> {
     ("sans-serif", height_px).into_font().color(&INK)
 }
 
 /// Text of 13 pixels, anchored at this point.
-pub fn placed(horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
+pub(crate) fn placed(horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
     ink(13).pos(Pos::new(horizontal, vertical))
 }
 
 /// A plane with a grid, ranges and names for both axes, and about `x_labels` numbers along the first.
-pub fn plane<'a, 'b>(
+pub(crate) fn plane<'a, 'b>(
     area: &'a Area<'b>,
     (x, x_name): (Range<f64>, &str),
     (y, y_name): (Range<f64>, &str),
@@ -135,7 +135,7 @@ pub fn plane<'a, 'b>(
 }
 
 /// A legend of the colours, in a row at the top left of `area`.
-pub fn legend<'t>(area: &Area<'_>, entries: impl IntoIterator<Item = (&'t str, RGBColor)>) -> Painted {
+pub(crate) fn legend<'t>(area: &Area<'_>, entries: impl IntoIterator<Item = (&'t str, RGBColor)>) -> Painted {
     let mut x = 76;
     for (name, color) in entries {
         area.draw(&Rectangle::new([(x, 2), (x + 12, 14)], color.filled()))?;
@@ -159,7 +159,7 @@ pub fn number(value: f64) -> String {
 }
 
 /// A range around values, a tenth wider on both sides; never empty.
-pub fn around(low: f64, high: f64) -> Range<f64> {
+pub(crate) fn around(low: f64, high: f64) -> Range<f64> {
     let room = ((high - low) / 10.0).max(high.abs() / 100.0).max(1e-6);
     (low - room)..(high + room)
 }

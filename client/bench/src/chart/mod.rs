@@ -41,7 +41,9 @@ pub fn of_run(record: &Record) -> Result<Vec<Chart>, BenchError> {
         Ok::<_, BenchError>(())
     };
     over_time("utilization", busy, "%", Some(0.0..105.0), |sample| sample.utilization_percent)?;
-    over_time("memory", "memory in use, in GiB", "GiB", None, |sample| {
+    let most = record.jobs().flat_map(|job| &job.stats).filter_map(|sample| sample.memory_used_bytes).max();
+    let from_zero = 0.0..most.map_or(1.0, |most| bytes_f64(most) / GIB * 1.1).max(1e-3);
+    over_time("memory", "memory in use, in GiB", "GiB", Some(from_zero), |sample| {
         sample.memory_used_bytes.map(|bytes| bytes_f64(bytes) / GIB)
     })?;
     over_time("power", "power, in W", "W", None, |sample| sample.power_watts)?;

@@ -14,9 +14,8 @@ const NAME_PX: u32 = 190;
 /// Half the height of a bar, where a row has the height 1.
 const HALF: f64 = 0.33;
 
-/// One row.
 #[derive(Clone, Debug, Default)]
-pub struct Row {
+pub(crate) struct Row {
     /// What it is.
     pub name: String,
     /// Its bars: from, to, colour.
@@ -28,12 +27,12 @@ pub struct Row {
 }
 
 /// The height of a chart with this many rows.
-pub fn height_px(rows: usize) -> u32 {
+pub(crate) fn height_px(rows: usize) -> u32 {
     AXIS_PX + ROW_PX * u32::try_from(rows).unwrap_or(u32::MAX / ROW_PX).max(1)
 }
 
 /// Draws rows from the top down, and a vertical line at `mark`.
-pub fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>) -> Painted {
+pub(crate) fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>) -> Painted {
     let bars = rows.iter().flat_map(|row| &row.bars).map(|(_, end, _)| *end);
     let dots = rows.iter().flat_map(|row| row.dots.iter().copied());
     let longest = bars.chain(dots).chain(mark).fold(1e-9, f64::max);
@@ -44,7 +43,7 @@ pub fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>) -> Pa
         .margin_right(24)
         .x_label_area_size(40)
         .y_label_area_size(NAME_PX)
-        // Room for the values behind the bars.
+        // Room for the values after the bars.
         .build_cartesian_2d(0.0..longest * 1.3, 0.0..count)?;
     chart
         .configure_mesh()
@@ -73,10 +72,33 @@ pub fn paint(area: &Area<'_>, rows: &[Row], axis: &str, mark: Option<f64>) -> Pa
         chart.draw_series(row.dots.iter().map(|dot| Circle::new((*dot, middle), 3, INK.mix(0.6).filled())))?;
         let ends = row.bars.iter().map(|(_, end, _)| *end).chain(row.dots.iter().copied());
         let (end, _) = chart.backend_coord(&(ends.fold(0.0, f64::max), middle));
-        area.draw(&Text::new(row.value.clone(), at(end + 8), placed(HPos::Left, VPos::Center)))?;
+        let start = mark.map_or(end + 8, |mark| {
+            let (mark, _) = chart.backend_coord(&(mark, middle));
+            behind_mark(end + 8, &row.value, mark)
+        });
+        area.draw(&Text::new(row.value.clone(), at(start), placed(HPos::Left, VPos::Center)))?;
     }
     if let Some(mark) = mark {
         chart.draw_series([PathElement::new(vec![(mark, 0.0), (mark, count)], INK.stroke_width(1))])?;
     }
     Ok(())
+}
+
+/// Where a text begins that would otherwise be crossed by the line at `mark`, in pixels.
+fn behind_mark(start: i32, text: &str, mark: i32) -> i32 {
+    const LETTER_PX: i32 = 8;
+    let end = start + LETTER_PX * i32::try_from(text.chars().count()).unwrap_or_default();
+    if (start - 4..end).contains(&mark) { mark + 6 } else { start }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_is_crossed_by_the_line() {
+        assert_eq!(behind_mark(100, "0.977", 110), 116);
+        assert_eq!(behind_mark(100, "0.977", 102), 108);
+        assert_eq!((behind_mark(100, "0.5", 400), behind_mark(100, "1.2", 60)), (100, 100));
+    }
 }

@@ -11,7 +11,10 @@ use crate::record::{CaseRecord, StatsSample};
 type Line = Vec<(f64, f64)>;
 
 /// The lines of every case, one for each of its pictures; a case without values has none.
-pub fn lines(cases: &[CaseRecord], value: impl Fn(&StatsSample) -> Option<f64>) -> Vec<(&str, RGBColor, Vec<Line>)> {
+pub(crate) fn lines(
+    cases: &[CaseRecord],
+    value: impl Fn(&StatsSample) -> Option<f64>,
+) -> Vec<(&str, RGBColor, Vec<Line>)> {
     let mut found = Vec::new();
     for (case, color) in cases.iter().zip(COLORS.iter().cycle()) {
         let lines: Vec<Line> = case
@@ -32,7 +35,12 @@ pub fn lines(cases: &[CaseRecord], value: impl Fn(&StatsSample) -> Option<f64>) 
 }
 
 /// Draws lines. Without a range, the axis holds the values.
-pub fn paint(area: &Area<'_>, cases: &[(&str, RGBColor, Vec<Line>)], axis: &str, range: Option<Range<f64>>) -> Painted {
+pub(crate) fn paint(
+    area: &Area<'_>,
+    cases: &[(&str, RGBColor, Vec<Line>)],
+    axis: &str,
+    range: Option<Range<f64>>,
+) -> Painted {
     let points = || cases.iter().flat_map(|(_, _, lines)| lines.iter().flatten());
     let bounds = |part: fn(&(f64, f64)) -> f64| {
         points()
@@ -44,7 +52,7 @@ pub fn paint(area: &Area<'_>, cases: &[(&str, RGBColor, Vec<Line>)], axis: &str,
     let (head, body) = area.split_vertically(18);
     legend(&head, cases.iter().map(|(name, color, _)| (*name, *color)))?;
     let range = range.unwrap_or_else(|| around(low, high));
-    let mut chart = plane(&body, (around(begin, end), "s from the begin"), (range, axis), 10)?;
+    let mut chart = plane(&body, (around(begin, end), "seconds since the start"), (range, axis), 10)?;
     for (_, color, lines) in cases {
         for line in lines {
             // One sample makes no line, so it gets a dot. Dots on all samples would be most of the page's bytes.

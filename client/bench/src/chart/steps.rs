@@ -8,14 +8,14 @@ use crate::record::CaseRecord;
 use crate::stats::{Spread, as_f64};
 
 /// Height of the chart.
-pub const HEIGHT_PX: u32 = 360;
+pub(crate) const HEIGHT_PX: u32 = 360;
 /// Where the boxes begin.
 const SPLIT_PX: u32 = 620;
 /// Half the width of a box, where a case has the width 1.
 const HALF: f64 = 0.18;
 
 /// Draws both panels.
-pub fn paint(area: &Area<'_>, cases: &[CaseRecord]) -> Painted {
+pub(crate) fn paint(area: &Area<'_>, cases: &[CaseRecord]) -> Painted {
     let steps = || cases.iter().flat_map(|case| &case.repeats).flat_map(|job| &job.steps);
     let Some(spread) = Spread::of(steps().map(|step| step.ms)) else { return Ok(()) };
     let times = around(spread.min, spread.max);
@@ -30,11 +30,11 @@ pub fn paint(area: &Area<'_>, cases: &[CaseRecord]) -> Painted {
         let shift = (as_f64(place) - (as_f64(cases.len()) - 1.0) / 2.0) * 0.12;
         let points = case.repeats.iter().flat_map(|job| &job.steps);
         dots.draw_series(
-            points.map(|step| Circle::new((f64::from(step.index) + shift, step.ms), 2, color.mix(0.7).filled())),
+            points.map(|step| Circle::new((f64::from(step.index) + shift, step.ms), 3, color.mix(0.7).filled())),
         )?;
     }
 
-    let mut boxes = plane(&right, (0.0..as_f64(cases.len().max(1)), "quartiles, least, most"), (times, ""), 0)?;
+    let mut boxes = plane(&right, (0.0..as_f64(cases.len().max(1)), "quartiles, minimum, maximum"), (times, ""), 0)?;
     for (place, (case, color)) in cases.iter().zip(COLORS.iter().cycle()).enumerate() {
         let steps = case.repeats.iter().flat_map(|job| &job.steps).map(|step| step.ms);
         let Some(spread) = Spread::of(steps) else { continue };

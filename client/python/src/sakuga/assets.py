@@ -23,11 +23,16 @@ class Upload:
     """A file that is sent piece by piece, from where the server says on."""
 
     def __init__(self, source: FileLike) -> None:
-        """Reads the file once, for its size and its SHA-256. A path that cannot be read is Python's own `OSError`."""
+        """Reads the file once, for its size and its SHA-256.
+
+        A path that cannot be read is Python's own `OSError`. A device or pipe, which has no size, is a `RequestError`.
+        """
         if hash_of(source) is not None:
             raise RequestError("that is the SHA-256 of an asset and not a file; for a file of that name, write Path(name)")
         if isinstance(source, str | os.PathLike):
             self._source: bytes | Path = Path(source)
+            if self._source.exists() and not self._source.is_file():
+                raise RequestError(f"{self._source} is a folder, device or pipe; name a regular file")
         elif isinstance(source, bytes):
             self._source = source
         else:

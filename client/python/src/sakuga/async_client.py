@@ -1,7 +1,7 @@
 """The connection to a server for asyncio, and a method for each of its calls."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
@@ -10,13 +10,14 @@ import grpc
 from sakuga.asset.v1 import asset_service_pb2, asset_service_pb2_grpc
 from sakuga.assets import Download, Upload
 from sakuga.async_job import AsyncGenerateCall, AsyncJob, AsyncWatchCall, ask_again, fetch
-from sakuga.calls import PriorityName, creation, settings, strictness, validation
+from sakuga.calls import PriorityName, creation, estimation, labelling, settings, strictness, validation
 from sakuga.connection import open_async_channel
 from sakuga.credentials import Pem
 from sakuga.device import DeviceStats
 from sakuga.errors import RequestError, explain
 from sakuga.files import FileLike
 from sakuga.generation.v1 import (
+    generation_service_pb2,
     generation_service_pb2_grpc,
     job_pb2,
     job_service_pb2,
@@ -28,7 +29,7 @@ from sakuga.prompt.v1 import prompt_pb2, prompt_service_pb2, prompt_service_pb2_
 from sakuga.prompts import Parsed, Report
 from sakuga.request import Options, PromptLike, build, fill, seconds
 from sakuga.system.v1 import activity_pb2, system_service_pb2, system_service_pb2_grpc
-from sakuga.watch import Backoff
+from sakuga.watch import EMPTY_PAGES_MAX, Backoff
 
 _Answer = TypeVar("_Answer")
 
@@ -100,6 +101,18 @@ class AsyncClient:
         call = AsyncGenerateCall(self.generations, request, seconds("deadline", deadline), self.address)
         return await AsyncJob.accepted(call)
 
+    async def estimate(
+        self,
+        prompt: PromptLike | request_pb2.GenerateRequest,
+        *,
+        priority: PriorityName = "normal",
+        timeout: float | None = None,
+        **options: Unpack[Options],
+    ) -> generation_service_pb2.Estimate:
+        """What a job would take and when it would start, without creating it. As `Client.estimate`."""
+        request = estimation(prompt, options, priority=priority, timeout=timeout)
+        return (await self._ask(lambda: self.generations.Estimate(request))).estimate
+
     async def create(
         self,
         prompt: PromptLike,
@@ -128,23 +141,30 @@ class AsyncClient:
     async def list_jobs(self, job_filter: job_service_pb2.JobFilter | None = None) -> AsyncIterator[job_pb2.Job]:
         """Kept jobs, the newest first. Pages are fetched as they are needed."""
         request = fill(job_service_pb2.ListJobsRequest, filter=job_filter)
+        empty_pages = 0
         while True:
             page = await self._ask(lambda: self.jobs.ListJobs(request))
             for job in page.jobs:
                 yield job
-            # A server could send empty pages, or the same token, for ever.
-            if not page.jobs or page.next_page_token in ("", request.page_token):
+            empty_pages = 0 if page.jobs else empty_pages + 1
+            # A search has empty pages. A server could send them, or the same token, for ever.
+            if empty_pages == EMPTY_PAGES_MAX or page.next_page_token in ("", request.page_token):
                 return
             request.page_token = page.next_page_token
+
+    async def label(self, job_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> job_pb2.Job:
+        """Adds and removes labels of a job. As `Client.label`."""
+        request = labelling(job_id, add, remove)
+        return (await ask_again(lambda: self.jobs.LabelJob(request), self.address)).job
 
     async def cancel(self, job_id: str) -> job_pb2.Job:
         """Cancels a kept job: at once if it waits, at its next step if it runs."""
         request = fill(job_service_pb2.CancelJobRequest, job_id=job_id)
         return (await ask_again(lambda: self.jobs.CancelJob(request), self.address)).job
 
-    async def artifact(self, job_id: str, image_index: int = 0) -> bytes:
-        """A picture of a completed job, as a PNG file."""
-        return await fetch(self.jobs, job_id, image_index, self.address)
+    async def artifact(self, job_id: str, image_index: int = 0, *, max_edge: int = 0) -> bytes:
+        """A picture of a completed job, or a smaller JPEG of it. As `Client.artifact`."""
+        return await fetch(self.jobs, job_id, image_index, self.address, max_edge=max_edge)
 
     async def telemetry(self, job_id: str) -> job_service_pb2.GetJobTelemetryResponse:
         """Samples of the device while a job ran, for the newest jobs since the start of the server."""

@@ -247,13 +247,19 @@ async def ask_again(call: Callable[[], Awaitable[_Answer]], address: str) -> _An
             await asyncio.sleep(backoff.after(explain(error, address)))
 
 
-async def fetch(stub: "JobServiceAsyncStub", job_id: str, image_index: int, address: str) -> bytes:
-    """Reads a picture of a completed job. After a lost connection it continues at the next byte."""
+async def fetch(
+    stub: "JobServiceAsyncStub", job_id: str, image_index: int, address: str, *, max_edge: int = 0
+) -> bytes:
+    """Reads a picture of a completed job, or a smaller version of it. After a lost connection it continues at the next byte."""
     pieces = ArtifactPieces(image_index)
     backoff = Backoff()
     while not pieces.is_whole:
         request = fill(
-            job_service_pb2.GetArtifactRequest, job_id=job_id, image_index=image_index, offset=len(pieces.data)
+            job_service_pb2.GetArtifactRequest,
+            job_id=job_id,
+            image_index=image_index,
+            offset=len(pieces.data),
+            max_edge=max_edge,
         )
         try:
             async for response in stub.GetArtifact(request):

@@ -2,12 +2,14 @@
 
 import os
 import uuid
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal
 
 from sakuga.connection import Address
 from sakuga.credentials import CA_VARIABLE, TOKEN_VARIABLE, Credentials, Pem
-from sakuga.generation.v1 import job_pb2, job_service_pb2
+from sakuga.errors import RequestError
+from sakuga.generation.v1 import generation_service_pb2, job_pb2, job_service_pb2, request_pb2
 from sakuga.prompt.v1 import prompt_service_pb2
 from sakuga.request import Options, PromptLike, build, fill, put_prompt, seconds
 from sakuga.wording import number
@@ -49,8 +51,39 @@ def creation(
     """Asks for a job, under a name, so that the call can be repeated."""
     request = build(prompt, options)
     request.request_id = request.request_id or uuid.uuid4().hex
-    treat = fill(job_pb2.JobOptions, cancel_on_disconnect=cancel_on_disconnect)
+    treat = _job_options(priority, timeout)
+    treat.cancel_on_disconnect = cancel_on_disconnect
+    return fill(job_service_pb2.CreateJobRequest, request=request, options=treat)
+
+
+def estimation(
+    prompt: PromptLike | request_pb2.GenerateRequest,
+    options: Options,
+    *,
+    priority: PriorityName,
+    timeout: float | None,
+) -> generation_service_pb2.EstimateRequest:
+    """Asks what a job would take. A whole request takes no options."""
+    if isinstance(prompt, request_pb2.GenerateRequest):
+        if options:
+            raise RequestError("a `GenerateRequest` has its options itself; change its fields")
+        request = prompt
+    else:
+        request = build(prompt, options)
+    return fill(generation_service_pb2.EstimateRequest, request=request, options=_job_options(priority, timeout))
+
+
+def _job_options(priority: PriorityName, timeout: float | None) -> job_pb2.JobOptions:
+    treat = job_pb2.JobOptions()
     treat.priority = job_pb2.Priority.ValueType(number(job_pb2.Priority.DESCRIPTOR, priority))
     if (limit := seconds("timeout", timeout)) is not None:
         treat.timeout.FromTimedelta(timedelta(seconds=limit))
-    return fill(job_service_pb2.CreateJobRequest, request=request, options=treat)
+    return treat
+
+
+def labelling(job_id: str, add: Iterable[str], remove: Iterable[str]) -> job_service_pb2.LabelJobRequest:
+    """Asks for a change of the labels of a job. A label alone would be read letter by letter, so it is refused."""
+    for name, labels in (("add", add), ("remove", remove)):
+        if isinstance(labels, str | bytes):
+            raise RequestError(f"`{name}` is a list, as in `{name}=['favourite']`")
+    return fill(job_service_pb2.LabelJobRequest, job_id=job_id, add=add, remove=remove)

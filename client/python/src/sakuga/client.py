@@ -1,6 +1,6 @@
 """The connection to a server, and a method for each of its calls."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
@@ -8,13 +8,14 @@ import grpc
 
 from sakuga.asset.v1 import asset_service_pb2, asset_service_pb2_grpc
 from sakuga.assets import Download, Upload
-from sakuga.calls import PriorityName, creation, settings, strictness, validation
+from sakuga.calls import PriorityName, creation, estimation, labelling, settings, strictness, validation
 from sakuga.connection import open_channel
 from sakuga.credentials import Pem
 from sakuga.device import DeviceStats
 from sakuga.errors import RequestError, explain
 from sakuga.files import FileLike
 from sakuga.generation.v1 import (
+    generation_service_pb2,
     generation_service_pb2_grpc,
     job_pb2,
     job_service_pb2,
@@ -28,7 +29,7 @@ from sakuga.prompts import Parsed, Report
 from sakuga.request import Options, PromptLike, build, fill, seconds
 from sakuga.source import GenerateCall
 from sakuga.system.v1 import activity_pb2, system_service_pb2, system_service_pb2_grpc
-from sakuga.watch import Retry, WatchCall, fetch
+from sakuga.watch import EMPTY_PAGES_MAX, Retry, WatchCall, fetch
 
 _Answer = TypeVar("_Answer")
 
@@ -111,6 +112,22 @@ class Client:
             raise RequestError(f"a request is a `GenerateRequest`, not {type(request).__name__}")
         return Job(GenerateCall(self.generations, request, seconds("deadline", deadline), self.address))
 
+    def estimate(
+        self,
+        prompt: PromptLike | request_pb2.GenerateRequest,
+        *,
+        priority: PriorityName = "normal",
+        timeout: float | None = None,
+        **options: Unpack[Options],
+    ) -> generation_service_pb2.Estimate:
+        """What a job would take and when it would start, without creating it: time with an interval, memory, energy, tokens.
+
+        Takes the options of `create`, or a whole request. If the job would be refused, `fits` is false and `obstacles` has
+        what would have to change. Raises `RequestRefused` for a request that is not valid.
+        """
+        request = estimation(prompt, options, priority=priority, timeout=timeout)
+        return self._ask(lambda: self.generations.Estimate(request)).estimate
+
     def create(
         self,
         prompt: PromptLike,
@@ -143,22 +160,29 @@ class Client:
     def list_jobs(self, job_filter: job_service_pb2.JobFilter | None = None) -> Iterator[job_pb2.Job]:
         """Kept jobs, the newest first. Pages are fetched as they are needed."""
         request = fill(job_service_pb2.ListJobsRequest, filter=job_filter)
+        empty_pages = 0
         while True:
             page = self._ask(lambda: self.jobs.ListJobs(request))
             yield from page.jobs
-            # A server could send empty pages, or the same token, for ever.
-            if not page.jobs or page.next_page_token in ("", request.page_token):
+            empty_pages = 0 if page.jobs else empty_pages + 1
+            # A search has empty pages. A server could send them, or the same token, for ever.
+            if empty_pages == EMPTY_PAGES_MAX or page.next_page_token in ("", request.page_token):
                 return
             request.page_token = page.next_page_token
+
+    def label(self, job_id: str, *, add: Iterable[str] = (), remove: Iterable[str] = ()) -> job_pb2.Job:
+        """Adds and removes labels of a job, by which `JobFilter.labels` and `JobFilter.text` find it. The call can be repeated."""
+        request = labelling(job_id, add, remove)
+        return Retry().ask(lambda: self.jobs.LabelJob(request), self.address).job
 
     def cancel(self, job_id: str) -> job_pb2.Job:
         """Cancels a kept job: at once if it waits, at its next step if it runs."""
         request = fill(job_service_pb2.CancelJobRequest, job_id=job_id)
         return Retry().ask(lambda: self.jobs.CancelJob(request), self.address).job
 
-    def artifact(self, job_id: str, image_index: int = 0) -> bytes:
-        """A picture of a completed job, as a PNG file."""
-        return fetch(self.jobs, job_id, image_index, self.address)
+    def artifact(self, job_id: str, image_index: int = 0, *, max_edge: int = 0) -> bytes:
+        """A picture of a completed job, as a PNG file; with `max_edge`, a JPEG whose longer edge has at most so many pixels."""
+        return fetch(self.jobs, job_id, image_index, self.address, max_edge=max_edge)
 
     def telemetry(self, job_id: str) -> job_service_pb2.GetJobTelemetryResponse:
         """Samples of the device while a job ran, for the newest jobs since the start of the server."""

@@ -29,7 +29,7 @@ _OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.primary_user_agent", "sakuga-python"),
-    # Each client has a connection of its own: closing one does not touch another.
+    # Each client has its own connection: closing one does not touch another.
     ("grpc.use_local_subchannel_pool", 1),
 )
 

@@ -113,7 +113,7 @@ def _read_file(path: str | os.PathLike[str]) -> bytes:
     except ValueError as error:
         raise CredentialsError(f"{path!r} cannot be the name of a file: {error}") from error
     if len(content) > _FILE_BYTES_MAX:
-        raise CredentialsError(f"{path} has more than {_FILE_BYTES_MAX >> 20} MiB, so it is no certificate or key")
+        raise CredentialsError(f"{path} has more than {_FILE_BYTES_MAX >> 20} MiB, so it is not a certificate or key")
     return content
 
 

@@ -286,4 +286,4 @@ Event: TypeAlias = (
     | Cancelled
     | Unknown
 )
-"""One thing that happened to a job. The terminal event `failed` is no event here but raises `JobFailed`."""
+"""One thing that happened to a job. The terminal event `failed` is not an event here but raises `JobFailed`."""

@@ -248,7 +248,7 @@ def _read(path: Path) -> str:
     with path.open("rb") as file:
         content = file.read(_TEXT_BYTES_MAX + 1)
     if len(content) > _TEXT_BYTES_MAX:
-        raise RequestError(f"{path} has more than {_TEXT_BYTES_MAX >> 20} MiB, so it is no prompt")
+        raise RequestError(f"{path} has more than {_TEXT_BYTES_MAX >> 20} MiB, so it is not a prompt")
     try:
         return content.decode("utf-8")
     except UnicodeDecodeError as error:

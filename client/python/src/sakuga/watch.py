@@ -16,6 +16,9 @@ from sakuga.request import fill
 _ATTEMPTS_MAX: Final = 12
 """Together with the waits half a minute to a minute, longer than most servers take to restart."""
 
+EMPTY_PAGES_MAX: Final = 100
+"""Empty pages one after the other after which a list ends."""
+
 _WAIT_FIRST_S: Final = 0.1
 _WAIT_MAX_S: Final = 10.0
 
@@ -169,13 +172,19 @@ class ArtifactPieces:
             raise ProtocolError(f"picture {self._image_index} ended after {len(self.data)} bytes of {self._total}")
 
 
-def fetch(stub: job_service_pb2_grpc.JobServiceStub, job_id: str, image_index: int, address: str) -> bytes:
-    """Reads a picture of a completed job. After a lost connection it continues at the next byte."""
+def fetch(
+    stub: job_service_pb2_grpc.JobServiceStub, job_id: str, image_index: int, address: str, *, max_edge: int = 0
+) -> bytes:
+    """Reads a picture of a completed job, or a smaller version of it. After a lost connection it continues at the next byte."""
     pieces = ArtifactPieces(image_index)
     retry = Retry()
     while not pieces.is_whole:
         request = fill(
-            job_service_pb2.GetArtifactRequest, job_id=job_id, image_index=image_index, offset=len(pieces.data)
+            job_service_pb2.GetArtifactRequest,
+            job_id=job_id,
+            image_index=image_index,
+            offset=len(pieces.data),
+            max_edge=max_edge,
         )
         try:
             for response in stub.GetArtifact(request):

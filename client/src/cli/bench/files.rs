@@ -16,19 +16,19 @@ const MAX_PICTURE_BYTES: u64 = 256 << 20;
 const MAX_PREVIEWS: usize = 1000;
 
 /// Reads a run.
-pub fn record(path: &Path) -> Result<Record, Failure> {
+pub(crate) fn record(path: &Path) -> Result<Record, Failure> {
     let json = input::read_file(path, MAX_RECORD_BYTES)?;
     Record::parse(&json).map_err(|error| Failure::unreadable(path, error))
 }
 
 /// Reads an event log.
-pub fn events(path: &Path) -> Result<String, Failure> {
+pub(crate) fn events(path: &Path) -> Result<String, Failure> {
     let bytes = input::read_file(path, MAX_RECORD_BYTES)?;
     String::from_utf8(bytes).map_err(|error| Failure::unreadable(path, error))
 }
 
 /// Reads a picture, and the previews in a directory in the order of their names.
-pub fn pictures(result: Option<&Path>, previews: Option<&Path>) -> Result<Pictures, Failure> {
+pub(crate) fn pictures(result: Option<&Path>, previews: Option<&Path>) -> Result<Pictures, Failure> {
     let mut paths: Vec<PathBuf> = Vec::new();
     if let Some(folder) = previews {
         let entries = std::fs::read_dir(folder).map_err(|error| Failure::unreadable(folder, error))?;

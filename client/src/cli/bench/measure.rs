@@ -28,7 +28,7 @@ const SIZE_MULTIPLE: u32 = 16;
 
 /// What to measure.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The prompts.
     pub cases: Vec<Case>,
     /// Measured pictures of each.
@@ -49,7 +49,7 @@ pub struct Plan {
 
 impl Plan {
     /// Number of requests.
-    pub fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         let pictures = self.cases.len() as u64 * u64::from(self.repeats.saturating_add(self.warmup));
         pictures + u64::from(self.repeats) * case::texts("", "", 1).len() as u64 + u64::from(self.is_profiled)
     }
@@ -60,7 +60,7 @@ impl Plan {
 /// # Errors
 ///
 /// The server refuses a request, fails, cannot be reached, or does not have the model.
-pub async fn measure(client: &Client, plan: &Plan, progress: &Progress) -> Result<Record, Failure> {
+pub(crate) async fn measure(client: &Client, plan: &Plan, progress: &Progress) -> Result<Record, Failure> {
     let info = answer(client, client.system().get_server_info(GetServerInfoRequest {})).await?;
     let models = answer(client, client.system().list_models(ListModelsRequest {})).await?.models;
     let is_wanted = |model: &&Model| plan.model.as_ref().is_none_or(|name| *name == model.name);
@@ -244,7 +244,7 @@ fn compute_paths(info: &GetServerInfoResponse) -> Vec<ComputePath> {
 }
 
 /// Milliseconds since 1970; 0 on a machine whose clock is before it.
-pub fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,5 +1,6 @@
 //! `sakuga bench`: measures a server, compares runs and makes reports. The crate `sakuga-bench` computes and draws.
 
+mod estimate;
 mod files;
 mod measure;
 mod progress;
@@ -35,7 +36,7 @@ Figures that a server does not report are left out, and the report lists them.";
 /// Draws pictures by a fixed protocol and writes every sample, a report with charts, and the figures.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
-pub struct BenchArguments {
+pub(crate) struct BenchArguments {
     #[command(subcommand)]
     other: Option<Other>,
 
@@ -46,6 +47,7 @@ pub struct BenchArguments {
 #[derive(Debug, Subcommand)]
 enum Other {
     Compare(CompareArguments),
+    Estimate(estimate::EstimateArguments),
     Report(ReportArguments),
 }
 
@@ -153,10 +155,11 @@ fn failed(error: BenchError) -> Failure {
 }
 
 /// Runs the command.
-pub fn run(arguments: &BenchArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &BenchArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     match &arguments.other {
         None => measure(&arguments.run, terminal),
         Some(Other::Compare(arguments)) => compare(arguments, terminal),
+        Some(Other::Estimate(arguments)) => estimate::run(arguments, terminal),
         Some(Other::Report(arguments)) => report(arguments),
     }
 }

@@ -9,18 +9,15 @@ use crate::cli::terminal::Terminal;
 
 /// Shows a run while it is measured.
 #[derive(Debug)]
-pub enum Progress {
-    /// A bar.
+pub(crate) enum Progress {
     Bar(ProgressBar),
-    /// Lines.
     Lines,
-    /// Nothing.
     Nothing,
 }
 
 impl Progress {
     /// A display of this many requests, suited to the terminal.
-    pub fn new(is_quiet: bool, terminal: &Terminal, calls: u64) -> Self {
+    pub(crate) fn new(is_quiet: bool, terminal: &Terminal, calls: u64) -> Self {
         if is_quiet {
             return Self::Nothing;
         }
@@ -40,7 +37,7 @@ impl Progress {
     }
 
     /// A request begins.
-    pub fn begin(&self, what: &str) {
+    pub(crate) fn begin(&self, what: &str) {
         match self {
             Self::Bar(bar) => bar.set_message(what.to_owned()),
             Self::Lines => say(what),
@@ -49,14 +46,14 @@ impl Progress {
     }
 
     /// A request has ended.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         if let Self::Bar(bar) = self {
             bar.inc(1);
         }
     }
 
     /// Removes the bar.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
         }

@@ -7,14 +7,14 @@ use sakuga_client::proto::generation::v1::adapter::Source;
 const SHA256_DIGITS: usize = 64;
 
 /// Parses `NAME[:SCALE[:TEXT_SCALE]]`. A name of 64 hexadecimal digits is the SHA-256 of the adapter's content. A name may hold
-/// colons: only numbers behind the last ones are scales.
-pub fn parse(text: &str) -> Result<Adapter, String> {
+/// colons: only numbers after the last ones are scales.
+pub(crate) fn parse(text: &str) -> Result<Adapter, String> {
     let mut name = text.trim();
     let mut scales = Vec::new();
     while let Some((head, number)) = name.rsplit_once(':').filter(|_| scales.len() < 2) {
         let Ok(scale) = number.trim().parse::<f32>() else { break };
         if !scale.is_finite() {
-            return Err(format!("`{number}` is no factor; write a finite number, as in `{head}:0.8`"));
+            return Err(format!("`{number}` is not a factor; write a finite number, as in `{head}:0.8`"));
         }
         scales.insert(0, scale);
         name = head;

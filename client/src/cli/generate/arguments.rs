@@ -49,7 +49,7 @@ diagnostics of `sakuga validate --json`.
 /// `sakuga show` prints it, and --from sends it again.
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
-pub struct GenerateArguments {
+pub(crate) struct GenerateArguments {
     /// The prompt; `-` for stdin
     #[arg(value_name = "FILE", required_unless_present_any = ["from", "batch"])]
     pub file: Option<PathBuf>,
@@ -150,7 +150,7 @@ pub struct GenerateArguments {
 /// Previews of the picture while it is drawn.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Previews")]
-pub struct PreviewArguments {
+pub(crate) struct PreviewArguments {
     /// Method of previews [default: linear if the terminal or --preview-dir can take them, else none]
     #[arg(long, value_enum, value_name = "METHOD")]
     pub preview: Option<PreviewMethod>,
@@ -178,7 +178,7 @@ pub struct PreviewArguments {
 
 /// Method of previews.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum PreviewMethod {
+pub(crate) enum PreviewMethod {
     /// No previews.
     None,
     /// A linear map of the latents: an eighth of the size, at almost no cost.
@@ -188,8 +188,7 @@ pub enum PreviewMethod {
 }
 
 impl PreviewMethod {
-    /// The method on the wire.
-    pub fn to_wire(self) -> wire::PreviewMethod {
+    pub(crate) fn to_wire(self) -> wire::PreviewMethod {
         match self {
             Self::None => wire::PreviewMethod::None,
             Self::Linear => wire::PreviewMethod::Linear,
@@ -200,7 +199,7 @@ impl PreviewMethod {
 
 /// File format of previews.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum PreviewFormat {
+pub(crate) enum PreviewFormat {
     /// Quality 85.
     Jpeg,
     /// Without loss.
@@ -210,8 +209,7 @@ pub enum PreviewFormat {
 }
 
 impl PreviewFormat {
-    /// The format on the wire.
-    pub fn to_wire(self) -> wire::ImageFormat {
+    pub(crate) fn to_wire(self) -> wire::ImageFormat {
         match self {
             Self::Jpeg => wire::ImageFormat::Jpeg,
             Self::Png => wire::ImageFormat::Png,
@@ -222,16 +220,15 @@ impl PreviewFormat {
 
 /// The seed on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seed {
+pub(crate) enum Seed {
     /// -1: the server chooses.
     Random,
-    /// This one.
     Fixed(u64),
 }
 
 impl Seed {
     /// Parses a whole number; -1 is a random seed, as in other programs.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         match text.trim() {
             "-1" => Ok(Self::Random),
             number => number.parse().map(Self::Fixed).map_err(|_| {

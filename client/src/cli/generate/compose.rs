@@ -23,8 +23,7 @@ use crate::cli::terminal::{Stream, Terminal};
 use crate::cli::units;
 
 /// A request that is ready to be sent.
-pub struct Composed {
-    /// The request.
+pub(crate) struct Composed {
     pub request: GenerateRequest,
     /// The texts that were read, with their findings; none for a request from a picture.
     pub texts: Vec<CheckedText>,
@@ -36,23 +35,21 @@ pub struct Composed {
 
 /// A text and the findings of the check on this machine.
 #[derive(Clone)]
-pub struct CheckedText {
+pub(crate) struct CheckedText {
     /// Whether it is the prompt or the negative prompt.
     pub kind: Kind,
-    /// The text.
     pub input: Input,
-    /// The findings.
     pub findings: Vec<Finding>,
 }
 
 /// The findings of an invalid prompt, already printed to stderr unless `--json` is on.
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The findings of both texts.
     pub diagnostics: Vec<Diagnostic>,
 }
 
 /// What every request of a command begins with.
-pub struct Base {
+pub(crate) struct Base {
     /// The request of `--from`, or an empty one.
     pub request: GenerateRequest,
     /// The picture that it comes from.
@@ -67,7 +64,7 @@ pub struct Base {
 
 impl Base {
     /// Reads the request of `--from`, and the tag list.
-    pub fn read(arguments: &GenerateArguments, shows_pictures: bool) -> Result<Self, Failure> {
+    pub(crate) fn read(arguments: &GenerateArguments, shows_pictures: bool) -> Result<Self, Failure> {
         let checker = Checker::new(&arguments.check)?;
         let (request, origin) = match &arguments.from {
             Some(path) => origin::read(path)?,
@@ -78,7 +75,7 @@ impl Base {
 }
 
 /// Checks the texts and fills in the request.
-pub fn compose(
+pub(crate) fn compose(
     arguments: &GenerateArguments,
     base: &Base,
     given: Texts,

@@ -15,7 +15,7 @@ use crate::cli::failure::Failure;
 use crate::cli::input::Input;
 
 /// The seed that the command line names for choices.
-pub fn given_seed(arguments: &GenerateArguments) -> Option<u64> {
+pub(crate) fn given_seed(arguments: &GenerateArguments) -> Option<u64> {
     match (arguments.expand.expand_seed, arguments.seed) {
         (Some(seed), _) | (None, Some(Seed::Fixed(seed))) => Some(seed),
         _ => None,
@@ -23,19 +23,19 @@ pub fn given_seed(arguments: &GenerateArguments) -> Option<u64> {
 }
 
 /// A seed of 32 bits, short enough to be read out and typed again.
-pub fn random_seed() -> u64 {
+pub(crate) fn random_seed() -> u64 {
     RandomState::new().hash_one(SystemTime::now()) & u64::from(u32::MAX)
 }
 
 /// Chooses the alternatives of texts.
-pub struct Expander {
+pub(crate) struct Expander {
     wildcards: Wildcards,
     seed: u64,
 }
 
 impl Expander {
     /// Reads the folder of wildcards, if one is named.
-    pub fn new(folder: Option<&Path>, seed: u64) -> Result<Self, Failure> {
+    pub(crate) fn new(folder: Option<&Path>, seed: u64) -> Result<Self, Failure> {
         let wildcards = match folder {
             Some(folder) => Wildcards::in_folder(folder).map_err(|error| Failure::unreadable(folder, error))?,
             None => Wildcards::none(),
@@ -44,7 +44,7 @@ impl Expander {
     }
 
     /// The texts with everything chosen, and the record of the choices.
-    pub fn expand(&mut self, texts: &Texts, variation: u32) -> Result<Texts, Failure> {
+    pub(crate) fn expand(&mut self, texts: &Texts, variation: u32) -> Result<Texts, Failure> {
         let mut draw = Draw::new(self.seed, variation);
         let mut expansion = Expansion { seed: self.seed, variation, ..Expansion::default() };
         let mut chosen = Texts::default();
@@ -90,7 +90,7 @@ impl Expander {
 }
 
 /// What was chosen, on one line.
-pub fn note(expansion: &Expansion) -> String {
+pub(crate) fn note(expansion: &Expansion) -> String {
     const SHOWN: usize = 12;
     let mut choices: Vec<String> = expansion.choices.iter().take(SHOWN).map(|choice| one_line(choice)).collect();
     if let Some(more) = expansion.choices.len().checked_sub(SHOWN).filter(|more| *more > 0) {

@@ -4,7 +4,7 @@ use sakuga_client::proto::generation::v1::{Profile, Started};
 
 /// What is known of the job so far, for the summary.
 #[derive(Debug, Default)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// The job's identifier on the server.
     pub job_id: String,
     /// The request's identifier.

@@ -19,7 +19,7 @@ const ASSET: &str = "asset:";
 /// An image to begin from, a mask, and a second pass
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Images")]
-pub struct ImageArguments {
+pub(crate) struct ImageArguments {
     /// Begin from this image, PNG, JPEG or WebP of at most 2 MiB; asset:SHA256 names an uploaded file
     #[arg(long, value_name = "FILE")]
     pub init: Option<PathBuf>,
@@ -79,7 +79,7 @@ pub struct ImageArguments {
 
 /// How an image gets the size of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Resize {
+pub(crate) enum Resize {
     /// Scaled to cover it, the rest cut off.
     Crop,
     /// Scaled to fit into it, its outermost pixels repeated.
@@ -90,7 +90,7 @@ pub enum Resize {
 
 /// How a second pass enlarges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Upscaler {
+pub(crate) enum Upscaler {
     /// The pixels.
     Lanczos,
     /// The latents: faster, with softer edges.
@@ -99,17 +99,17 @@ pub enum Upscaler {
 
 /// A rectangle of a mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MaskBox(wire::Box);
+pub(crate) struct MaskBox(wire::Box);
 
 impl ImageArguments {
     /// The files that are read, with their options.
-    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         let given = [("--init", self.init.as_deref()), ("--mask", self.mask.as_deref())];
         given.into_iter().filter_map(|(name, path)| Some((name, path.filter(|path| asset_of(path).is_none())?)))
     }
 
     /// Puts what was given into a request. What is absent stays.
-    pub fn apply(&self, request: &mut GenerateRequest) -> Result<(), Failure> {
+    pub(crate) fn apply(&self, request: &mut GenerateRequest) -> Result<(), Failure> {
         if let Some(path) = &self.init {
             request.init.get_or_insert_default().image = Some(read_source(path, "--init")?);
         }
@@ -160,7 +160,7 @@ impl ImageArguments {
     }
 
     /// What to say about the files that the request of a picture names by their hashes.
-    pub fn notes(&self, before: &GenerateRequest, origin: &str) -> Vec<String> {
+    pub(crate) fn notes(&self, before: &GenerateRequest, origin: &str) -> Vec<String> {
         let init = before.init.as_ref().and_then(|init| init.image.as_ref());
         let mask = before.mask.as_ref().and_then(|mask| mask.image.as_ref());
         let named = [("--init", init, self.init.as_deref()), ("--mask", mask, self.mask.as_deref())];
@@ -184,7 +184,7 @@ impl ImageArguments {
 }
 
 /// The request with every file named by its hash, as records have it.
-pub fn with_hashes(mut request: GenerateRequest) -> GenerateRequest {
+pub(crate) fn with_hashes(mut request: GenerateRequest) -> GenerateRequest {
     let init = request.init.as_mut().and_then(|init| init.image.as_mut());
     let mask = request.mask.as_mut().and_then(|mask| mask.image.as_mut());
     for source in [init, mask].into_iter().flatten() {

@@ -1,7 +1,7 @@
 //! The signals that cancel jobs.
 
 /// Waits for Ctrl-C or SIGTERM and returns its name.
-pub async fn interruption() -> &'static str {
+pub(crate) async fn interruption() -> &'static str {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

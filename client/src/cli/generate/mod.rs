@@ -24,13 +24,14 @@ use sakuga_client::Resume;
 use sakuga_client::proto::generation::v1 as wire;
 use serde_json::{Value, json};
 
+use super::estimate;
 use super::event_log::EventLog;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::output;
 use super::server::{self, ServerArguments};
 use super::terminal::Terminal;
-pub use arguments::GenerateArguments;
+pub(crate) use arguments::GenerateArguments;
 use compose::{Base, Composed, Refusal};
 use expansion::Expander;
 use interruption::interruption;
@@ -42,7 +43,7 @@ use texts::Texts;
 const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs the command.
-pub fn run(arguments: &GenerateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &GenerateArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let result = match arguments.many.are_wanted(&arguments.expand) {
         true => many::run(arguments, terminal),
         false => compose_and_draw(arguments, terminal),
@@ -63,11 +64,7 @@ fn compose_and_draw(arguments: &GenerateArguments, terminal: &Terminal) -> Resul
     let may_show = !(arguments.previews.no_inline || arguments.json || arguments.quiet);
     let inline = if may_show { InlinePictures::detect() } else { None };
     let base = Base::read(arguments, inline.is_some())?;
-    let mut texts = Texts::read(arguments)?;
-    if arguments.expand.expand.is_some() {
-        let seed = expansion::given_seed(arguments).unwrap_or_else(expansion::random_seed);
-        texts = Expander::new(arguments.expand.wildcards.as_deref(), seed)?.expand(&texts, 0)?;
-    }
+    let texts = texts(arguments)?;
     let composed = match compose::compose(arguments, &base, texts, terminal)? {
         Ok(composed) => composed,
         Err(refusal) => return Ok((Exit::Invalid, refusal_json(&refusal))),
@@ -81,6 +78,31 @@ fn compose_and_draw(arguments: &GenerateArguments, terminal: &Terminal) -> Resul
     session.close();
     let ending = ending?;
     session.conclude(ending, arguments, &composed, terminal)
+}
+
+/// The request of the arguments, or what is wrong with the prompt as JSON. Nothing is sent.
+pub(crate) fn request(
+    arguments: &GenerateArguments,
+    terminal: &Terminal,
+) -> Result<Result<wire::GenerateRequest, Value>, Failure> {
+    if arguments.many.are_wanted(&arguments.expand) {
+        let text = "--batch, --matrix and --expand=N make several jobs, and an estimate is of one";
+        return Err(Failure::new(Exit::Unreadable, text).with_help("estimate one of them alone"));
+    }
+    let base = Base::read(arguments, false)?;
+    let texts = texts(arguments)?;
+    let composed = compose::compose(arguments, &base, texts, terminal)?;
+    Ok(composed.map(|composed| composed.request).map_err(|refusal| refusal_json(&refusal)))
+}
+
+/// The texts of the arguments, with one choice of their alternatives if that is wanted.
+fn texts(arguments: &GenerateArguments) -> Result<Texts, Failure> {
+    let texts = Texts::read(arguments)?;
+    if arguments.expand.expand.is_none() {
+        return Ok(texts);
+    }
+    let seed = expansion::given_seed(arguments).unwrap_or_else(expansion::random_seed);
+    Expander::new(arguments.expand.wildcards.as_deref(), seed)?.expand(&texts, 0)
 }
 
 /// Fails if the picture or the events would replace what was read, or each other.
@@ -105,6 +127,12 @@ async fn draw(
 ) -> Result<Ending, Failure> {
     let follow = async {
         let client = arguments.server.connect().await?;
+        // For someone who waits; a script gets it from `sakuga estimate --json`.
+        if session.is_watched()
+            && let Some(hint) = estimate::hint(&client, &composed.request).await
+        {
+            session.note(&hint);
+        }
         let mut generation = client.generation().request(composed.request.clone());
         if let Some(timeout) = arguments.timeout {
             generation = generation.deadline(timeout);

@@ -13,14 +13,13 @@ use crate::cli::output;
 
 /// A picture whose request is sent again.
 #[derive(Clone)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// The file, as given.
     pub name: String,
     /// Its index in the batch.
     pub image_index: u32,
     /// Pictures of its batch.
     pub images: u32,
-    /// SHA-256 of its pixels.
     pub pixels_sha256: String,
     /// The device that drew it.
     pub device: String,
@@ -32,7 +31,7 @@ pub struct Origin {
 
 impl Origin {
     /// What happens to the other pictures of the batch that the picture comes from.
-    pub fn batch_note(&self, request: &GenerateRequest, out: &Path) -> Option<String> {
+    pub(crate) fn batch_note(&self, request: &GenerateRequest, out: &Path) -> Option<String> {
         let (images, index) = (request.images.max(1), self.image_index);
         if self.images <= 1 {
             return None;
@@ -57,7 +56,7 @@ impl Origin {
 }
 
 /// The request in a picture, or in a JSON file as `sakuga import` writes it, which comes from no picture.
-pub fn read(path: &Path) -> Result<(GenerateRequest, Option<Origin>), Failure> {
+pub(crate) fn read(path: &Path) -> Result<(GenerateRequest, Option<Origin>), Failure> {
     let input = input::read_picture(path)?;
     if input.bytes.trim_ascii_start().starts_with(b"{") {
         let text = std::str::from_utf8(&input.bytes).map_err(|error| Failure::unreadable(path, error))?;

@@ -24,8 +24,7 @@ const MAX_BYTES: u64 = 1 << 30;
 /// What a file takes at least.
 const FILE_BYTES: u64 = 4096;
 
-/// Previews as files.
-pub struct PreviewFiles {
+pub(crate) struct PreviewFiles {
     directory: PathBuf,
     written: usize,
     written_bytes: u64,
@@ -33,7 +32,7 @@ pub struct PreviewFiles {
 
 impl PreviewFiles {
     /// Creates the directory.
-    pub fn create(directory: &Path) -> Result<Self, Failure> {
+    pub(crate) fn create(directory: &Path) -> Result<Self, Failure> {
         if std::fs::symlink_metadata(directory).is_ok() && !directory.is_dir() {
             return Err(Failure::unwritable(directory, "it is not a directory")
                 .with_help("name a directory with --preview-dir"));
@@ -43,7 +42,7 @@ impl PreviewFiles {
     }
 
     /// Writes a preview under its picture and step. Fails once the previews of the job exceed [`MAX_BYTES`].
-    pub fn write(&mut self, preview: &Preview) -> Result<(), Failure> {
+    pub(crate) fn write(&mut self, preview: &Preview) -> Result<(), Failure> {
         let name = format!("image{}_step{:03}.{}", preview.image_index, preview.step, extension(preview.format()));
         let path = self.directory.join(name);
         self.written_bytes = self.written_bytes.saturating_add(preview.data.len() as u64).saturating_add(FILE_BYTES);
@@ -58,7 +57,7 @@ impl PreviewFiles {
     }
 
     /// The directory and how many files were written.
-    pub fn summary(&self) -> (&Path, usize) {
+    pub(crate) fn summary(&self) -> (&Path, usize) {
         (&self.directory, self.written)
     }
 }
@@ -72,31 +71,30 @@ fn extension(format: ImageFormat) -> &'static str {
 }
 
 /// Pictures in the terminal.
-pub struct InlinePictures {
+pub(crate) struct InlinePictures {
     protocol: Protocol,
     shown: u32,
 }
 
 impl InlinePictures {
     /// A way to show pictures, if the terminal supports one.
-    pub fn detect() -> Option<Self> {
+    pub(crate) fn detect() -> Option<Self> {
         Protocol::detect().map(|protocol| Self { protocol, shown: 0 })
     }
 
     /// Whether a preview is due: a few are shown over the whole job, of the first picture.
-    pub fn is_due(&self, preview: &Preview, total_steps: u32) -> bool {
+    pub(crate) fn is_due(&self, preview: &Preview, total_steps: u32) -> bool {
         let due_after = u64::from(self.shown + 1) * u64::from(total_steps) / u64::from(INLINE_PREVIEWS + 1);
         preview.image_index == 0 && self.shown < INLINE_PREVIEWS && u64::from(preview.step) >= due_after.max(1)
     }
 
     /// Shows a preview. One that cannot be decoded is skipped.
-    pub fn show_preview(&mut self, preview: &Preview) {
+    pub(crate) fn show_preview(&mut self, preview: &Preview) {
         self.shown += 1;
         self.protocol.show(&preview.data, PREVIEW_COLUMNS);
     }
 
-    /// Shows a result.
-    pub fn show_result(&self, file: &[u8]) {
+    pub(crate) fn show_result(&self, file: &[u8]) {
         self.protocol.show(file, RESULT_COLUMNS);
     }
 }

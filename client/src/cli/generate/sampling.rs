@@ -60,13 +60,13 @@ const NUMBERS: &[NumberOption] = &[
 
 /// The sampling options of the command line; what is absent was not given.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct SamplingArguments {
+pub(crate) struct SamplingArguments {
     given: Sampling,
 }
 
 impl SamplingArguments {
     /// Puts what was given into a request.
-    pub fn apply(&self, request: &mut Option<Sampling>) {
+    pub(crate) fn apply(&self, request: &mut Option<Sampling>) {
         let mut given = self.given;
         if given == Sampling::default() {
             return;
@@ -141,12 +141,17 @@ impl FromArgMatches for SamplingArguments {
     }
 }
 
+/// The names of all options, in the order of the help.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ["steps", "solver", "schedule"].into_iter().chain(NUMBERS.iter().map(|option| option.long))
+}
+
 /// Sets the value of an option, by its name, to what a text stands for.
 ///
 /// # Errors
 ///
 /// What is wrong with the text, or that there is no such option.
-pub fn set(sampling: &mut Sampling, name: &str, value: &str) -> Result<(), String> {
+pub(crate) fn set(sampling: &mut Sampling, name: &str, value: &str) -> Result<(), String> {
     match name {
         "steps" => {
             let steps = value.parse().ok().filter(|steps| *steps > 0);
@@ -177,11 +182,10 @@ fn named<T: ValueEnum>(kind: &str, name: &str) -> Result<T, String> {
 }
 
 /// Whether a request turns guidance off, so that its negative prompt has no effect.
-pub fn is_guidance_off(sampling: &Sampling) -> bool {
+pub(crate) fn is_guidance_off(sampling: &Sampling) -> bool {
     sampling.guidance_scale == Some(1.0) || sampling.guidance_until.is_some_and(|until| until <= 0.0)
 }
 
-/// The solvers.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Solver {
     /// One evaluation a step.
@@ -269,12 +273,7 @@ mod tests {
         assert_eq!((given.steps, given.solver()), (7, wire::Solver::Dpm));
         assert_eq!(parse("generate --solver euler_a").given.solver(), wire::Solver::EulerAncestral);
         for (place, option) in NUMBERS.iter().enumerate() {
-            assert_eq!(
-                *(option.field)(&mut given),
-                Some((place + 1) as f32),
-                "--{} fills a field of its own",
-                option.long
-            );
+            assert_eq!(*(option.field)(&mut given), Some((place + 1) as f32), "--{} fills its own field", option.long);
         }
         let message = json::dynamic(&given).unwrap();
         for field in json::descriptor::<Sampling>().unwrap().fields() {

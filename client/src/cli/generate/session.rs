@@ -28,7 +28,7 @@ const PROFILES_MAX: usize = 1024;
 
 /// How a job ended, if nothing went wrong.
 #[derive(Debug)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// The pictures are here.
     Completed(Box<Completed>),
     /// The server cancelled it.
@@ -38,7 +38,7 @@ pub enum Ending {
 }
 
 /// What is known of the job so far, and where it is shown.
-pub struct Session {
+pub(crate) struct Session {
     progress: Progress,
     inline: Option<InlinePictures>,
     previews: Option<PreviewFiles>,
@@ -52,7 +52,7 @@ pub struct Session {
 
 impl Session {
     /// Creates the files and the display that events go to.
-    pub fn new(
+    pub(crate) fn new(
         arguments: &GenerateArguments,
         composed: &Composed,
         inline: Option<InlinePictures>,
@@ -73,7 +73,7 @@ impl Session {
     }
 
     /// Takes an event. Returns the ending if it is a terminal one.
-    pub fn take(&mut self, event: Event) -> Result<Option<Ending>, Failure> {
+    pub(crate) fn take(&mut self, event: Event) -> Result<Option<Ending>, Failure> {
         if let Some(events) = &self.events {
             events.check()?;
         }
@@ -125,13 +125,23 @@ impl Session {
         Ok(None)
     }
 
+    /// Whether a person watches the progress.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.terminal.stderr_is_watched && !self.is_quiet
+    }
+
+    /// Prints a line that stays.
+    pub(crate) fn note(&self, line: &str) {
+        self.progress.note(line);
+    }
+
     /// Removes the progress display.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         self.progress.close();
     }
 
     /// Writes the pictures, if there are any, and prints the summary.
-    pub fn conclude(
+    pub(crate) fn conclude(
         &self,
         ending: Ending,
         arguments: &GenerateArguments,

@@ -8,10 +8,11 @@ use crate::cli::size::Size;
 
 /// A setting of a request that has a name.
 #[derive(Clone, Copy)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// The name.
     pub key: &'static str,
-    set: fn(&mut GenerateRequest, &str) -> Result<(), String>,
+    /// Gets the key and the value.
+    set: fn(&mut GenerateRequest, &str, &str) -> Result<(), String>,
 }
 
 impl Setting {
@@ -20,35 +21,26 @@ impl Setting {
     /// # Errors
     ///
     /// What is wrong with the text.
-    pub fn set(&self, request: &mut GenerateRequest, value: &str) -> Result<(), String> {
-        (self.set)(request, value.trim()).map_err(|error| format!("{}: {error}", self.key))
+    pub(crate) fn set(&self, request: &mut GenerateRequest, value: &str) -> Result<(), String> {
+        (self.set)(request, self.key, value.trim()).map_err(|error| format!("{}: {error}", self.key))
     }
 }
 
-macro_rules! sampling_settings {
-    ($($key:literal),*) => {
-        [$(Setting { key: $key, set: |request, value| sampling::set(request.sampling.get_or_insert_default(), $key, value) }),*]
-    };
+/// Sets an option of the sampling.
+fn set_sampling(request: &mut GenerateRequest, key: &str, value: &str) -> Result<(), String> {
+    sampling::set(request.sampling.get_or_insert_default(), key, value)
 }
 
-/// Settings of the sampling, by the names of their options.
-const SAMPLING: [Setting; 9] = sampling_settings!(
-    "steps",
-    "solver",
-    "schedule",
-    "guidance",
-    "guidance-from",
-    "guidance-until",
-    "guidance-renorm",
-    "guidance-rescale",
-    "shift"
-);
+/// Every setting: the options of the sampling under their names, then the others.
+fn all() -> impl Iterator<Item = Setting> {
+    sampling::names().map(|key| Setting { key, set: set_sampling }).chain(OTHERS)
+}
 
-/// Every other setting.
+/// What is not an option of the sampling.
 const OTHERS: [Setting; 7] = [
     Setting {
         key: "seed",
-        set: |request, value| {
+        set: |request, _, value| {
             request.seed = match Seed::parse(value)? {
                 Seed::Random => None,
                 Seed::Fixed(seed) => Some(seed),
@@ -58,7 +50,7 @@ const OTHERS: [Setting; 7] = [
     },
     Setting {
         key: "size",
-        set: |request, value| {
+        set: |request, _, value| {
             let size = Size::parse(value)?;
             (request.width, request.height) = (size.width_px, size.height_px);
             Ok(())
@@ -66,35 +58,35 @@ const OTHERS: [Setting; 7] = [
     },
     Setting {
         key: "width",
-        set: |request, value| {
+        set: |request, _, value| {
             request.width = pixels(value)?;
             Ok(())
         },
     },
     Setting {
         key: "height",
-        set: |request, value| {
+        set: |request, _, value| {
             request.height = pixels(value)?;
             Ok(())
         },
     },
     Setting {
         key: "images",
-        set: |request, value| {
+        set: |request, _, value| {
             request.images = positive(value)?;
             Ok(())
         },
     },
     Setting {
         key: "model",
-        set: |request, value| {
+        set: |request, _, value| {
             value.clone_into(&mut request.model);
             Ok(())
         },
     },
     Setting {
         key: "system-prompt",
-        set: |request, value| {
+        set: |request, _, value| {
             request.system_prompt = Some(value.to_owned());
             Ok(())
         },
@@ -106,12 +98,11 @@ const OTHERS: [Setting; 7] = [
 /// # Errors
 ///
 /// The setting does not exist; the text names those that do.
-pub fn find(name: &str) -> Result<Setting, String> {
+pub(crate) fn find(name: &str) -> Result<Setting, String> {
     let plain = name.trim().to_lowercase().replace('_', "-");
     let plain = if plain == "guidance-scale" { "guidance" } else { &plain };
-    let mut all = SAMPLING.iter().chain(&OTHERS);
-    all.find(|setting| setting.key == plain).copied().ok_or_else(|| {
-        let keys: Vec<&str> = SAMPLING.iter().chain(&OTHERS).map(|setting| setting.key).collect();
+    all().find(|setting| setting.key == plain).ok_or_else(|| {
+        let keys: Vec<&str> = all().map(|setting| setting.key).collect();
         format!("there is no setting `{name}`; there are {}", keys.join(", "))
     })
 }

@@ -17,7 +17,7 @@ use crate::cli::terminal::Terminal;
 use crate::cli::units;
 
 /// Where the results are.
-pub struct Places<'a> {
+pub(crate) struct Places<'a> {
     /// The pictures, in order.
     pub paths: &'a [PathBuf],
     /// Directory and number of previews.
@@ -27,7 +27,7 @@ pub struct Places<'a> {
 }
 
 /// The summary for people.
-pub fn text(
+pub(crate) fn text(
     completed: &Completed,
     facts: &Facts,
     places: &Places<'_>,
@@ -64,7 +64,7 @@ pub fn text(
 }
 
 /// The summary for programs.
-pub fn json(completed: &Completed, facts: &Facts, places: &Places<'_>, origin: Option<&Origin>) -> Value {
+pub(crate) fn json(completed: &Completed, facts: &Facts, places: &Places<'_>, origin: Option<&Origin>) -> Value {
     let images: Vec<Value> = completed
         .pictures
         .iter()

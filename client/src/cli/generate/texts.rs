@@ -11,8 +11,7 @@ use crate::cli::input::{self, Input};
 
 /// The texts of a request before they are checked.
 #[derive(Clone, Default)]
-pub struct Texts {
-    /// The prompt.
+pub(crate) struct Texts {
     pub prompt: Option<Input>,
     /// The negative prompt.
     pub negative: Option<Input>,
@@ -22,7 +21,7 @@ pub struct Texts {
 
 impl Texts {
     /// Reads the files that the arguments name.
-    pub fn read(arguments: &GenerateArguments) -> Result<Self, Failure> {
+    pub(crate) fn read(arguments: &GenerateArguments) -> Result<Self, Failure> {
         let stdin = Some(Path::new("-"));
         if arguments.file.as_deref() == stdin && arguments.negative.as_deref() == stdin {
             return Err(Failure::new(Exit::Unreadable, "stdin cannot be both the prompt and the negative prompt"));

@@ -10,7 +10,7 @@ const MAX_VARIATIONS: u32 = 1000;
 /// Alternatives in prompts.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Variations")]
-pub struct ExpandArguments {
+pub(crate) struct ExpandArguments {
     /// Choose among the alternatives of the prompts: `{long|short} hair` and `__colours__`, a line of colours.txt in the
     /// folder of --wildcards. N prompts are drawn as N jobs, into the folder OUT
     #[arg(
@@ -35,7 +35,7 @@ pub struct ExpandArguments {
 /// Several jobs of one command.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Several jobs")]
-pub struct ManyArguments {
+pub(crate) struct ManyArguments {
     /// Draw each prompt of a folder (*.xml and *.txt), or each row of a CSV file, into the folder OUT. The columns are
     /// `prompt` or `file`, and if wanted `name`, `negative` and any key of --matrix
     #[arg(long, value_name = "FOLDER|FILE.csv", conflicts_with_all = ["file", "matrix"])]
@@ -58,7 +58,7 @@ pub struct ManyArguments {
 
 impl ManyArguments {
     /// Whether the command draws several jobs into a folder, where `expand` prompts are chosen.
-    pub fn are_wanted(&self, expand: &ExpandArguments) -> bool {
+    pub(crate) fn are_wanted(&self, expand: &ExpandArguments) -> bool {
         self.batch.is_some() || !self.matrix.is_empty() || expand.expand.is_some_and(|count| count > 1)
     }
 }

@@ -1,4 +1,4 @@
-//! `sakuga jobs fetch`: the pictures of a completed job, each checked before it is written.
+//! `sakuga jobs fetch`: the pictures of a completed job or smaller versions of them, each checked before it is written.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,12 @@ use crate::cli::output::{self, numbered};
 use crate::cli::server::ServerArguments;
 use crate::cli::units;
 
+/// More than any JPEG of 2048 x 2048 pixels has.
+const THUMBNAIL_BYTES_MAX: u64 = 16 << 20;
+
 /// Which pictures, and where to.
 #[derive(Debug, Args)]
-pub struct FetchArguments {
+pub(crate) struct FetchArguments {
     /// The job, as for `jobs get`
     #[arg(value_name = "JOB")]
     job_id: String,
@@ -25,9 +28,13 @@ pub struct FetchArguments {
     #[command(flatten)]
     server: ServerArguments,
 
-    /// The file to write; several pictures get -0, -1, ... before the extension
-    #[arg(long, short, value_name = "FILE", default_value = "out.png")]
-    out: PathBuf,
+    /// The file to write [default: out.png, or out.jpg with --max-edge]; several pictures get -0, -1, ... before the extension
+    #[arg(long, short, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Fetch JPEGs whose longer edge has at most this many pixels, 16 to 2048; they carry no request
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(1..))]
+    max_edge: Option<u32>,
 
     /// Only this picture of the batch, counted from 0
     #[arg(long, value_name = "INDEX")]
@@ -35,8 +42,16 @@ pub struct FetchArguments {
 }
 
 /// Runs the command.
-pub fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit, Failure> {
-    output::check_picture(&arguments.out)?;
+pub(crate) fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit, Failure> {
+    let max_edge = arguments.max_edge.unwrap_or_default();
+    let out = match &arguments.out {
+        Some(out) => out.clone(),
+        None => PathBuf::from(if max_edge == 0 { "out.png" } else { "out.jpg" }),
+    };
+    match max_edge {
+        0 => output::check_picture(&out)?,
+        _ => output::check_thumbnail(&out)?,
+    }
     runtime.block_on(async {
         let (client, job_id) = super::connect(&arguments.server, &arguments.job_id).await?;
         let images = super::get(&client, job_id.clone()).await?.images;
@@ -50,8 +65,9 @@ pub fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit, Failur
             None => known.keys().copied().collect(),
         };
         for image_index in wanted {
-            let path = if is_several { numbered(&arguments.out, image_index) } else { arguments.out.clone() };
-            fetch(&client, &job_id, image_index, known.get(&image_index).copied(), &path).await?;
+            let path = if is_several { numbered(&out, image_index) } else { out.clone() };
+            let call = GetArtifactRequest { job_id: job_id.clone(), image_index, max_edge, ..Default::default() };
+            fetch(&client, call, known.get(&image_index).copied(), &path).await?;
             output::print(format_args!("{}\n", output::shown(&path)))?;
         }
         Ok(Exit::Ok)
@@ -60,12 +76,12 @@ pub fn run(runtime: &Runtime, arguments: &FetchArguments) -> Result<Exit, Failur
 
 async fn fetch(
     client: &Client,
-    job_id: &str,
-    image_index: u32,
+    call: GetArtifactRequest,
     image: Option<&ImageInfo>,
     path: &Path,
 ) -> Result<(), Failure> {
-    let size = image.map_or(0, |image| image.size);
+    let (image_index, is_thumbnail) = (call.image_index, call.max_edge > 0);
+    let size = image.map_or(0, |image| if is_thumbnail { THUMBNAIL_BYTES_MAX } else { image.size });
     let max_bytes = client.options().max_pictures_bytes;
     if size > max_bytes {
         let text = format!(
@@ -76,17 +92,18 @@ async fn fetch(
         return Err(Failure::new(Exit::Server, text));
     }
     let explain = |status: tonic::Status| Failure::from(client.explain(&status));
-    let call = GetArtifactRequest { job_id: job_id.to_owned(), image_index, offset: 0, limit: 0 };
     let mut pieces = client.jobs().get_artifact(call).await.map_err(explain)?.into_inner();
-    let mut file = Vec::new();
+    let (mut file, mut sha256) = (Vec::new(), image.map(|image| image.sha256.clone()).unwrap_or_default());
     while let Some(piece) = pieces.message().await.map_err(explain)? {
+        if is_thumbnail {
+            sha256 = piece.sha256;
+        }
         file.extend_from_slice(&piece.chunk.unwrap_or_default().data);
         if file.len() as u64 > size {
             break;
         }
     }
-    let is_whole = image.is_some_and(|image| sha256_hex(&file).eq_ignore_ascii_case(&image.sha256));
-    if !is_whole {
+    if !sha256_hex(&file).eq_ignore_ascii_case(&sha256) {
         let text = format!("picture {image_index} arrived damaged; nothing was written");
         return Err(Failure::new(Exit::Server, text));
     }

@@ -20,7 +20,7 @@ const SHORT_MIN: usize = 4;
 const LOOKED_UP: usize = 2000;
 
 /// The shortest form of each identifier that tells these jobs apart. One that is not a UUID stays as it is.
-pub fn short(jobs: &[Job]) -> Vec<String> {
+pub(crate) fn short(jobs: &[Job]) -> Vec<String> {
     let tail = |id: &str, length: usize| {
         let is_uuid = id.len() == WHOLE && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
         if is_uuid { id[WHOLE - length..].to_owned() } else { id.to_owned() }
@@ -36,7 +36,7 @@ pub fn short(jobs: &[Job]) -> Vec<String> {
 
 /// The job that the user means: a whole identifier, the beginning or end of one, or a `request_id`. A part of an identifier
 /// that matches no job is an error; anything else is returned as it is, so that the server says what is wrong with it.
-pub async fn resolve(client: &Client, given: &str) -> Result<String, Failure> {
+pub(crate) async fn resolve(client: &Client, given: &str) -> Result<String, Failure> {
     if given.len() >= WHOLE || given.len() < SHORT_MIN {
         return Ok(given.to_owned());
     }

@@ -3,12 +3,13 @@
 use clap::{Args, Subcommand};
 use sakuga_client::Client;
 use sakuga_client::proto::generation::v1::{
-    CancelJobRequest, DeleteJobRequest, GetJobRequest, Job, JobFilter, JobState,
+    CancelJobRequest, DeleteJobRequest, GetJobRequest, Job, JobFilter, JobState, LabelJobRequest,
 };
 use sakuga_client::proto::json;
 use sakuga_client::proto::text::one_line;
 use tokio::runtime::Runtime;
 
+use super::clock;
 use super::exit::{self, Exit};
 use super::failure::Failure;
 use super::output;
@@ -18,27 +19,29 @@ use super::terminal::Terminal;
 mod fetch;
 mod id;
 mod pages;
-pub mod text;
+pub(crate) mod text;
 mod watch;
 
-/// List, watch, cancel, fetch and delete the jobs that a server keeps
+/// List, search, label, watch, cancel, fetch and delete the jobs that a server keeps
 ///
 /// A job outlives the program that created it and, with a data folder, a restart of the server.
 #[derive(Debug, Args)]
 #[command(after_long_help = exit::MANUAL)]
-pub struct JobsArguments {
+pub(crate) struct JobsArguments {
     #[command(subcommand)]
     action: Action,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List jobs, the newest first
+    /// List jobs, the newest first, or search them
     List(ListArguments),
     /// Show one job
     Get(OneArguments),
     /// Follow a job's events, past ones first, across lost connections
     Watch(watch::WatchArguments),
+    /// Add and remove labels of a job, such as `favourite`
+    Label(LabelArguments),
     /// Cancel a job, at its next step if it runs
     Cancel(OneArguments),
     /// Delete a job that has ended, with its pictures
@@ -75,6 +78,26 @@ struct ListArguments {
     #[arg(long, value_name = "ID")]
     request_id: Option<String>,
 
+    /// Only jobs with these words in their prompt, request_id, model or labels, each anywhere
+    #[arg(long, value_name = "TEXT")]
+    query: Option<String>,
+
+    /// Only jobs with this label; repeated, only those with all of them
+    #[arg(long, value_name = "LABEL")]
+    label: Vec<String>,
+
+    /// Only jobs of this model
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+
+    /// Only jobs accepted at this time or later: `2h` or `3days` ago, `2026-11-29`, or `2026-11-29 20:00`
+    #[arg(long, value_name = "TIME", value_parser = clock::moment)]
+    since: Option<prost_types::Timestamp>,
+
+    /// Only jobs accepted before this time
+    #[arg(long, value_name = "TIME", value_parser = clock::moment)]
+    until: Option<prost_types::Timestamp>,
+
     /// Largest number of jobs to list
     #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
@@ -82,6 +105,21 @@ struct ListArguments {
     /// Print each job as protobuf JSON on a line
     #[arg(long)]
     json: bool,
+}
+
+/// A job, and how its labels change.
+#[derive(Debug, Args)]
+struct LabelArguments {
+    #[command(flatten)]
+    job: OneArguments,
+
+    /// A label that the job gets, at most 32 characters; can be repeated
+    #[arg(long, value_name = "LABEL", required_unless_present = "remove")]
+    add: Vec<String>,
+
+    /// A label that the job loses; can be repeated
+    #[arg(long, value_name = "LABEL")]
+    remove: Vec<String>,
 }
 
 /// Where a job is.
@@ -107,7 +145,7 @@ impl State {
 }
 
 /// Runs the command.
-pub fn run(arguments: &JobsArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &JobsArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let runtime = server::runtime()?;
     match &arguments.action {
         Action::List(arguments) => list(&runtime, arguments),
@@ -117,6 +155,14 @@ pub fn run(arguments: &JobsArguments, terminal: &Terminal) -> Result<Exit, Failu
                 get(&client, job_id).await
             })?;
             show(&job, arguments.json)
+        }
+        Action::Label(LabelArguments { job, add, remove }) => {
+            let labelled = runtime.block_on(async {
+                let (client, job_id) = connect(&job.server, &job.job_id).await?;
+                let call = LabelJobRequest { job_id, add: add.clone(), remove: remove.clone() };
+                answer(&client, client.jobs().label_job(call)).await
+            })?;
+            show(&labelled.job.unwrap_or_default(), job.json)
         }
         Action::Cancel(arguments) => {
             let cancelled = runtime.block_on(async {
@@ -154,6 +200,11 @@ fn list(runtime: &Runtime, arguments: &ListArguments) -> Result<Exit, Failure> {
     let filter = JobFilter {
         states: arguments.state.iter().map(|state| state.to_wire().into()).collect(),
         request_id: arguments.request_id.clone().unwrap_or_default(),
+        text: arguments.query.clone().unwrap_or_default(),
+        labels: arguments.label.clone(),
+        model: arguments.model.clone().unwrap_or_default(),
+        created_from: arguments.since,
+        created_before: arguments.until,
         ..JobFilter::default()
     };
     let jobs = runtime.block_on(async {

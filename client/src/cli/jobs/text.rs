@@ -11,7 +11,7 @@ use sakuga_client::proto::time;
 use crate::cli::{clock, request_text, units};
 
 /// One job a line, the columns aligned.
-pub fn table(jobs: &[Job]) -> String {
+pub(crate) fn table(jobs: &[Job]) -> String {
     let rows: Vec<[String; 4]> = jobs.iter().map(row).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths = [width(0), width(1), width(2)];
@@ -29,7 +29,7 @@ const OUTCOME_IN_LIST: usize = 40;
 const PROMPT_WHOLE: usize = 400;
 
 /// One job a line: identifier, state, local time, size, seed, outcome, prompt.
-pub fn list(jobs: &[Job], ids: &[String]) -> String {
+pub(crate) fn list(jobs: &[Job], ids: &[String]) -> String {
     let rows: Vec<[String; 7]> = jobs
         .iter()
         .zip(ids)
@@ -42,7 +42,7 @@ pub fn list(jobs: &[Job], ids: &[String]) -> String {
                 request_text::size(&request),
                 request.seed.map_or_else(|| "-".to_owned(), |seed| format!("seed {seed}")),
                 request_text::shortened(&outcome(job), OUTCOME_IN_LIST),
-                request_text::prompt(&request, PROMPT_IN_LIST),
+                labelled(job, request_text::prompt(&request, PROMPT_IN_LIST)),
             ]
         })
         .collect();
@@ -57,15 +57,20 @@ pub fn list(jobs: &[Job], ids: &[String]) -> String {
     })
 }
 
+/// A prompt behind the labels of its job: `[favourite] a fox`.
+fn labelled(job: &Job, prompt: String) -> String {
+    if job.labels.is_empty() { prompt } else { format!("[{}] {prompt}", one_line(&job.labels.join(", "))) }
+}
+
 /// Identifier, state, age and outcome.
-pub fn row(job: &Job) -> [String; 4] {
+pub(crate) fn row(job: &Job) -> [String; 4] {
     let age = job.create_time.and_then(time::system_time).and_then(|time: SystemTime| time.elapsed().ok());
     let age = age.map_or_else(|| "?".to_owned(), |age| format!("{} ago", units::duration(age)));
     [one_line(&job.job_id), state(job.state()).to_owned(), age, outcome(job)]
 }
 
 /// The state in one word.
-pub fn state(state: JobState) -> &'static str {
+pub(crate) fn state(state: JobState) -> &'static str {
     match state {
         JobState::Unspecified => "unknown",
         JobState::Queued => "queued",
@@ -77,7 +82,7 @@ pub fn state(state: JobState) -> &'static str {
 }
 
 /// What matters of a job in its state.
-pub fn outcome(job: &Job) -> String {
+pub(crate) fn outcome(job: &Job) -> String {
     let eta = job.eta.and_then(time::duration).map(units::duration);
     match job.state() {
         JobState::Queued => {
@@ -109,7 +114,7 @@ fn pictures(request: &GenerateRequest) -> String {
 }
 
 /// One job, a fact a line.
-pub fn describe(job: &Job) -> String {
+pub(crate) fn describe(job: &Job) -> String {
     let mut facts = vec![
         ("job", one_line(&job.job_id)),
         ("request", one_line(&job.request_id)),
@@ -119,6 +124,9 @@ pub fn describe(job: &Job) -> String {
     let outcome = outcome(job);
     if !outcome.is_empty() {
         facts.push(("", outcome));
+    }
+    if !job.labels.is_empty() {
+        facts.push(("labels", one_line(&job.labels.join(", "))));
     }
     if let Some(request) = &job.request {
         let prompt = request_text::prompt(request, PROMPT_WHOLE);
@@ -209,6 +217,10 @@ mod tests {
         job.cancelled = Some(Cancelled { at_step: 3, reason: 1 });
         assert_eq!(outcome(&job), "after step 3");
         assert_eq!(table(&[job.clone()]), "j  cancelled  ?  after step 3\n");
+        job.labels = vec!["favourite".into(), "cover".into()];
+        assert!(describe(&job).contains("labels    favourite, cover\n"), "{}", describe(&job));
+        assert!(list(&[job.clone()], &["j".into()]).ends_with("[favourite, cover]\n"));
+        job.labels.clear();
         assert!(describe(&job).contains("state     cancelled\n          after step 3\n"), "{}", describe(&job));
     }
 }

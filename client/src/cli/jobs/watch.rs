@@ -16,7 +16,7 @@ use crate::cli::terminal::Terminal;
 
 /// Which job to follow, and from where.
 #[derive(Debug, Args)]
-pub struct WatchArguments {
+pub(crate) struct WatchArguments {
     /// The job, as for `jobs get`
     #[arg(value_name = "JOB")]
     job_id: String,
@@ -34,7 +34,7 @@ pub struct WatchArguments {
 }
 
 /// Runs the command. The job continues if the command ends early.
-pub fn run(runtime: &Runtime, arguments: &WatchArguments, terminal: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(runtime: &Runtime, arguments: &WatchArguments, terminal: &Terminal) -> Result<Exit, Failure> {
     let mut progress = Progress::new(arguments.json, terminal);
     let exit = runtime.block_on(follow(arguments, &mut progress));
     progress.close();

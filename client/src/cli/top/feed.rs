@@ -53,7 +53,7 @@ impl End {
 }
 
 /// The channels between the feed and the display.
-pub struct Channels {
+pub(crate) struct Channels {
     /// Updates for the display.
     pub updates: mpsc::Sender<Update>,
     /// Jobs to cancel.
@@ -67,7 +67,7 @@ impl Channels {
 }
 
 /// Sends updates until the receiver is gone. The first connection must succeed; later ones are retried.
-pub async fn run(server: &ServerArguments, period: Duration, mut channels: Channels) -> Result<(), Failure> {
+pub(crate) async fn run(server: &ServerArguments, period: Duration, mut channels: Channels) -> Result<(), Failure> {
     let mut client = server.connect().await?;
     let mut pause = PAUSE_MIN;
     loop {

@@ -13,23 +13,23 @@ const EDGE_MAX: u32 = 256;
 
 /// A small picture.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Picture(RgbImage);
+pub(crate) struct Picture(RgbImage);
 
 impl Picture {
     /// A picture of RGB bytes, row by row; `None` if they are too few.
     #[cfg(test)]
-    pub fn new(width: u32, height: u32, pixels: Vec<u8>) -> Option<Self> {
+    pub(crate) fn new(width: u32, height: u32, pixels: Vec<u8>) -> Option<Self> {
         RgbImage::from_raw(width, height, pixels).map(Self)
     }
 
     /// The picture in a file; `None` if it cannot be read.
-    pub fn decode(file: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(file: &[u8]) -> Option<Self> {
         let picture = inline::decode(file)?;
         Some(Self(picture.thumbnail(EDGE_MAX, EDGE_MAX).into_rgb8()))
     }
 
     /// The picture in at most this many cells, as large as it fits; no lines without room.
-    pub fn lines(&self, columns: u16, rows: u16) -> Vec<Line<'static>> {
+    pub(crate) fn lines(&self, columns: u16, rows: u16) -> Vec<Line<'static>> {
         let (width, height) = self.0.dimensions();
         let (columns, half_rows) = (u32::from(columns), 2 * u32::from(rows));
         if columns == 0 || half_rows == 0 || width == 0 || height == 0 {

@@ -42,7 +42,7 @@ cancelled without readers continues while it is watched.
 /// Watch devices, memory, the running job and the queue of a server
 #[derive(Debug, Args)]
 #[command(after_long_help = format!("{AFTER_HELP}\n\n{}", exit::MANUAL))]
-pub struct TopArguments {
+pub(crate) struct TopArguments {
     #[command(flatten)]
     server: ServerArguments,
 
@@ -56,7 +56,7 @@ pub struct TopArguments {
 }
 
 /// Runs the command.
-pub fn run(arguments: &TopArguments, _: &Terminal) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: &TopArguments, _: &Terminal) -> Result<Exit, Failure> {
     if arguments.once {
         let model = server::runtime()?.block_on(collect(arguments))?;
         output::print(snapshot::text(&model))?;

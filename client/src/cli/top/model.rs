@@ -17,7 +17,7 @@ const DEVICES_MAX: usize = 64;
 const MESSAGE_BYTES_MAX: usize = 16 << 10;
 
 /// An update from the server or the connection.
-pub enum Update {
+pub(crate) enum Update {
     /// The connection was made.
     Connected(Box<GetServerInfoResponse>),
     /// The connection was lost or could not be restored, for this reason.
@@ -38,10 +38,9 @@ pub enum Update {
 
 /// An action of the user.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// None outside the model.
     None,
-    /// Quit.
     Quit,
     /// Cancel this job.
     Cancel(String),
@@ -49,7 +48,7 @@ pub enum Action {
 
 /// Everything that is shown.
 #[derive(Default)]
-pub struct Model {
+pub(crate) struct Model {
     /// The server's address.
     pub address: String,
     /// The server, once it is known.
@@ -76,7 +75,7 @@ pub struct Model {
 
 /// A device over time.
 #[derive(Default)]
-pub struct Device {
+pub(crate) struct Device {
     /// The newest sample.
     pub newest: GpuStats,
     /// Samples, the oldest first.
@@ -85,8 +84,7 @@ pub struct Device {
 
 /// The running job, from its own events.
 #[derive(Default)]
-pub struct Running {
-    /// The job.
+pub(crate) struct Running {
     pub job_id: String,
     /// Its last step.
     pub step: Option<Step>,
@@ -96,12 +94,12 @@ pub struct Running {
 
 impl Model {
     /// The state before the first update.
-    pub fn new(address: &str) -> Self {
+    pub(crate) fn new(address: &str) -> Self {
         Self { address: address.to_owned(), ..Self::default() }
     }
 
     /// Applies an update. While the display is paused only the connection and messages change.
-    pub fn apply(&mut self, update: Update) {
+    pub(crate) fn apply(&mut self, update: Update) {
         match update {
             Update::Connected(server) => {
                 self.server = Some(*server);
@@ -132,7 +130,7 @@ impl Model {
     }
 
     /// Handles a key.
-    pub fn press(&mut self, key: KeyEvent) -> Action {
+    pub(crate) fn press(&mut self, key: KeyEvent) -> Action {
         if key.kind == KeyEventKind::Release {
             return Action::None;
         }
@@ -155,12 +153,12 @@ impl Model {
     }
 
     /// The newest activity.
-    pub fn now(&self) -> Option<&Activity> {
+    pub(crate) fn now(&self) -> Option<&Activity> {
         self.activity.back()
     }
 
     /// The index of the selected job.
-    pub fn chosen_place(&self) -> Option<usize> {
+    pub(crate) fn chosen_place(&self) -> Option<usize> {
         let chosen = self.chosen.as_ref()?;
         self.jobs.iter().position(|job| job.job_id == *chosen)
     }

@@ -1,4 +1,4 @@
-//! One snapshot as plain text, for scripts and streams that are no terminal.
+//! One snapshot as plain text, for scripts and streams that are not a terminal.
 
 use sakuga_client::proto::system::v1::{Activity, GpuStats};
 
@@ -10,7 +10,7 @@ use crate::cli::units;
 use sakuga_client::proto::text::one_line;
 
 /// The state, a fact a line.
-pub fn text(model: &Model) -> String {
+pub(crate) fn text(model: &Model) -> String {
     let mut lines = vec![one_line(&model.address)];
     if let Some(server) = &model.server {
         let text = format!("{} {}, {}, {}", server.version, server.engine, server.device, server.precision);

@@ -10,7 +10,7 @@ use sakuga_client::proto::system::v1::{Activity, GpuStats};
 use super::model::{Device, Model};
 use crate::cli::jobs::text as jobs_text;
 use crate::cli::progress::{device_line, step_line};
-use crate::cli::units;
+use crate::cli::{request_text, units};
 use sakuga_client::proto::text::one_line;
 
 /// The most devices that are shown.
@@ -20,8 +20,15 @@ const POOLS_MAX: usize = 4;
 /// Height of the running job: a gauge, two lines of text, a picture as large as that allows.
 const RUNNING_ROWS: u16 = 10;
 
+/// Characters of a prompt in the list of jobs.
+const PROMPT_MAX: usize = 120;
+/// Columns below which the running job has its picture under its text instead of next to it.
+const NARROW: u16 = 60;
+/// Columns from which the list of jobs has their age.
+const WITH_AGE: u16 = 80;
+
 /// Draws everything.
-pub fn draw(frame: &mut Frame<'_>, model: &Model) {
+pub(crate) fn draw(frame: &mut Frame<'_>, model: &Model) {
     let devices = model.devices.len().clamp(1, DEVICES_MAX);
     let pools = model.now().map_or(0, |activity| activity.pools.len().min(POOLS_MAX));
     let rows = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
@@ -126,8 +133,11 @@ fn draw_curve(
     let width = usize::from(area.width);
     let missing = width.saturating_sub(figures.len());
     let surplus = figures.len().saturating_sub(width);
+    // A small share is one eighth of a line rather than nothing.
+    let least = end.map_or(0, |end| end.div_ceil(8));
+    let visible = |figure: Option<u64>| figure.map(|figure| if figure > 0 { figure.max(least) } else { 0 });
     let bars: Vec<SparklineBar> =
-        std::iter::repeat_n(None, missing).chain(figures.skip(surplus)).map(Into::into).collect();
+        std::iter::repeat_n(None, missing).chain(figures.skip(surplus).map(visible)).map(Into::into).collect();
     let curve = Sparkline::default().data(bars).style(Color::Cyan);
     frame.render_widget(if let Some(end) = end { curve.max(end.max(1)) } else { curve }, area);
 }
@@ -141,12 +151,19 @@ fn draw_running(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     };
     let running = model.running.as_ref().filter(|running| running.job_id == now.job_id);
     let preview = running.and_then(|running| running.preview.as_ref());
-    let preview_lines = preview.map(|preview| preview.lines(inner.width / 2, inner.height)).unwrap_or_default();
+    let is_narrow = inner.width < NARROW;
+    let (width, height) =
+        if is_narrow { (inner.width, inner.height.saturating_sub(3)) } else { (inner.width / 2, inner.height) };
+    let preview_lines = preview.map(|preview| preview.lines(width, height)).unwrap_or_default();
     let columns = preview_lines.first().map_or(0, |line| u16::try_from(line.spans.len()).unwrap_or(0));
-    let [text, picture] = Layout::horizontal([Constraint::Min(0), Constraint::Length(columns)]).spacing(1).areas(inner);
+    let [text, picture] = match is_narrow {
+        true => Layout::vertical([Constraint::Length(3), Constraint::Min(0)]).areas(inner),
+        false => Layout::horizontal([Constraint::Min(0), Constraint::Length(columns)]).spacing(1).areas(inner),
+    };
     frame.render_widget(Paragraph::new(preview_lines), picture);
     let [head, gauge, pace] = Layout::vertical([Constraint::Length(1); 3]).areas(text);
-    frame.render_widget(Line::from(place(now)), head);
+    let place = if is_narrow { short_place(now) } else { place(now) };
+    frame.render_widget(Line::from(place), head);
     frame.render_widget(step_gauge(now), gauge);
     let step = running.and_then(|running| running.step.as_ref());
     let pace_text = step.map(step_line).or_else(|| {
@@ -157,9 +174,27 @@ fn draw_running(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 }
 
 /// `job 0198, denoise, step 4 of 12`.
-pub fn place(now: &Activity) -> String {
-    let stage = if now.stage.is_empty() { "begins".to_owned() } else { now.stage.replace('_', " ") };
-    one_line(&format!("job {}, {stage}, step {} of {}", now.job_id, now.step, now.steps))
+pub(crate) fn place(now: &Activity) -> String {
+    one_line(&format!("job {}, {}, step {} of {}", now.job_id, stage(now), now.step, now.steps))
+}
+
+/// `…2da0e0ff, denoise, 4/12`: the end of an identifier is random, its beginning is the time.
+fn short_place(now: &Activity) -> String {
+    one_line(&format!("{}, {}, {}/{}", short_id(&now.job_id), stage(now), now.step, now.steps))
+}
+
+fn stage(now: &Activity) -> String {
+    if now.stage.is_empty() { "begins".to_owned() } else { now.stage.replace('_', " ") }
+}
+
+/// The end of a long identifier.
+fn short_id(job_id: &str) -> String {
+    const TAIL: usize = 8;
+    let length = job_id.chars().count();
+    if length <= TAIL {
+        return job_id.to_owned();
+    }
+    format!("…{}", job_id.chars().skip(length - TAIL).collect::<String>())
 }
 
 fn step_gauge(now: &Activity) -> LineGauge<'static> {
@@ -194,12 +229,12 @@ fn draw_memory(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 }
 
 /// `scratch                 24.0 KiB of 32.0 KiB held`.
-pub fn pool_line(name: &str, used: u64, held: u64) -> String {
+pub(crate) fn pool_line(name: &str, used: u64, held: u64) -> String {
     format!("{:<22} {} of {} held", one_line(name), units::bytes(used), units::bytes(held))
 }
 
 /// `held by this server 30.1 MiB, by process 77 1.0 GiB`.
-pub fn processes_line(now: &Activity) -> String {
+pub(crate) fn processes_line(now: &Activity) -> String {
     if now.processes.is_empty() {
         return "the driver does not report which processes hold memory".to_owned();
     }
@@ -213,8 +248,19 @@ pub fn processes_line(now: &Activity) -> String {
 fn draw_queue(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let waiting = model.now().map_or(0, |now| now.queued as usize);
     let block = Block::bordered().title(format!("jobs: {waiting} waiting"));
-    let rows = model.jobs.iter().map(|job| ratatui::widgets::Row::new(jobs_text::row(job)));
-    let widths = [Constraint::Length(36), Constraint::Length(9), Constraint::Length(14), Constraint::Min(10)];
+    let has_age = area.width >= WITH_AGE;
+    let rows = model.jobs.iter().map(|job| {
+        let [_, state, age, outcome] = jobs_text::row(job);
+        let request = job.request.clone().unwrap_or_default();
+        let what = format!("{outcome}  {}", request_text::prompt(&request, PROMPT_MAX));
+        let mut cells = vec![one_line(&short_id(&job.job_id)), state, request_text::size(&request)];
+        cells.extend(has_age.then_some(age));
+        cells.push(what.trim_start().to_owned());
+        ratatui::widgets::Row::new(cells)
+    });
+    let mut widths = vec![Constraint::Length(9), Constraint::Length(9), Constraint::Length(9)];
+    widths.extend(has_age.then_some(Constraint::Length(12)));
+    widths.push(Constraint::Fill(1));
     let table =
         Table::new(rows, widths).block(block).row_highlight_style(Style::new().add_modifier(Modifier::REVERSED));
     let mut state = TableState::new().with_selected(model.chosen_place());
@@ -225,7 +271,8 @@ fn draw_queue(frame: &mut Frame<'_>, area: Rect, model: &Model) {
 mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
-    use sakuga_client::proto::generation::v1::{Job, JobState, Step};
+    use sakuga_client::proto::generation::v1::generate_request::Prompt;
+    use sakuga_client::proto::generation::v1::{GenerateRequest, Job, JobState, Step};
     use sakuga_client::proto::system::v1::{GetServerInfoResponse, MemoryPool, ProcessMemory, StatsSource};
 
     use super::super::halfblocks::Picture;
@@ -322,6 +369,36 @@ mod tests {
         let lines: Vec<&str> = screen.lines().collect();
         assert!(lines[0].ends_with("paused  no connection: the server ended the stream\u{fffd}[2J"), "{}", lines[0]);
         assert_eq!(lines[31], "cancel job job-2? y: yes, any other key: no");
+    }
+
+    #[test]
+    fn a_narrow_terminal_shows_the_running_job_and_the_ends_of_identifiers() {
+        let mut model = busy();
+        let job_id = "0198c5a2-7d3e-7c41-9a55-2f1f3f2b6a10";
+        let mut activity = model.now().cloned().expect("there is one");
+        activity.job_id = job_id.into();
+        model.apply(Update::Activity(activity));
+        let request = GenerateRequest {
+            width: 832,
+            height: 1216,
+            prompt: Some(Prompt::Xml("<caption>a fox</caption>".into())),
+            ..GenerateRequest::default()
+        };
+        let state = JobState::Running.into();
+        model.apply(Update::Jobs(vec![Job { job_id: job_id.into(), state, request: Some(request), ..Job::default() }]));
+        let screen = screen(&model, 50, 40);
+        for text in ["…3f2b6a10, denoise, 14/28", "…3f2b6a10", "832x1216", "a fox"] {
+            assert!(screen.contains(text), "{text}\n{screen}");
+        }
+    }
+
+    #[test]
+    fn a_small_share_is_visible() {
+        let mut model = Model::new("http://127.0.0.1:50051");
+        let sample =
+            GpuStats { memory_used_bytes: Some(1 << 30), memory_total_bytes: Some(256 << 30), ..GpuStats::default() };
+        model.apply(Update::Device(Box::new(sample)));
+        assert!(screen(&model, 80, 24).contains('▁'));
     }
 
     #[test]

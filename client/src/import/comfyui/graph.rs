@@ -18,7 +18,6 @@ pub(super) enum Input {
     Link(String),
 }
 
-/// A node.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) id: String,

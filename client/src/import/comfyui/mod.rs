@@ -34,10 +34,10 @@ const TEXTS: &[&str] = &[
 
 /// Reads the API form, the editor's form, or a request to ComfyUI's server that holds the first.
 pub(super) fn read(text: &str) -> Result<Settings, ImportError> {
-    // Some nodes write NaN, which is no JSON, where a widget was never set.
+    // Some nodes write NaN, which is not JSON, where a widget was never set.
     let text = text.replace("NaN", "null");
     let value: Value = serde_json::from_str(&text).map_err(|error| ImportError::unreadable(Program::ComfyUi, error))?;
-    let graph = Graph::new(&value).ok_or_else(|| ImportError::unreadable(Program::ComfyUi, "it is no graph"))?;
+    let graph = Graph::new(&value).ok_or_else(|| ImportError::unreadable(Program::ComfyUi, "it is not a graph"))?;
     let samplers = samplers(&graph);
     let Some(sampler) = samplers.first().copied() else {
         return Err(ImportError::unreadable(Program::ComfyUi, "the graph has no sampler"));

@@ -1,8 +1,8 @@
-/** Files that can be dropped on the page: a prompt as text or XML, a picture of Sakuga, or a list of tags. */
+/** Files that can be dropped on the page: a prompt as text or XML, a picture or settings of this or another program, or a list of tags. */
 import { fromJsonString } from "@bufbuild/protobuf";
 
+import { type Foreign, readPictureTexts, readText } from "../foreign";
 import { type ImageMetadata, ImageMetadataSchema } from "../sakuga/gen/sakuga/generation/v1/event_pb.js";
-import { PARAMETERS, type Parameters, readParameters } from "./parameters";
 import { pictureType } from "./picture";
 import { isPng, pngText } from "./png";
 
@@ -17,7 +17,7 @@ const KEYWORD = "sakuga";
 export type Loaded =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "tags"; readonly csv: string }
-  | { readonly kind: "parameters"; readonly parameters: Parameters }
+  | { readonly kind: "foreign"; readonly foreign: Foreign }
   | { readonly kind: "image"; readonly data: Uint8Array<ArrayBuffer> }
   | { readonly kind: "picture"; readonly metadata: ImageMetadata };
 
@@ -49,6 +49,10 @@ export async function loadFile(file: File): Promise<Loaded> {
     if (text.includes("\0")) {
       throw new LoadError("load.binary");
     }
+    const foreign = isList ? undefined : readText(text);
+    if (foreign) {
+      return { kind: "foreign", foreign };
+    }
     return isList ? { kind: "tags", csv: text } : { kind: "text", text };
   } catch {
     throw new LoadError("load.binary");
@@ -57,16 +61,15 @@ export async function loadFile(file: File): Promise<Loaded> {
 
 async function readRequest(data: Uint8Array<ArrayBuffer>): Promise<Loaded> {
   let own: string | undefined;
-  let foreign: string | undefined;
+  let foreign: Foreign | undefined;
   try {
     own = await pngText(data, KEYWORD);
-    foreign = own === undefined ? await pngText(data, PARAMETERS) : undefined;
+    foreign = own === undefined ? await readPictureTexts((keyword) => pngText(data, keyword)) : undefined;
   } catch {
     throw new LoadError("load.damaged");
   }
   if (own === undefined) {
-    const parameters = foreign === undefined ? undefined : readParameters(foreign);
-    return parameters ? { kind: "parameters", parameters } : { kind: "image", data };
+    return foreign ? { kind: "foreign", foreign } : { kind: "image", data };
   }
   try {
     return { kind: "picture", metadata: fromJsonString(ImageMetadataSchema, own, { ignoreUnknownFields: true }) };

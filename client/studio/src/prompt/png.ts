@@ -47,9 +47,9 @@ async function readChunk(type: string, body: Uint8Array, keyword: string): Promi
   const rest = body.subarray(end + 1);
   switch (type) {
     case "tEXt":
-      return latin1(rest);
+      return textOf(rest);
     case "zTXt":
-      return latin1(await inflate(rest.subarray(1)));
+      return textOf(await inflate(rest.subarray(1)));
     case "iTXt": {
       const isCompressed = rest[0] === 1;
       // After the two flags come the language and the translated keyword, each with a zero at its end.
@@ -88,6 +88,15 @@ async function inflate(data: Uint8Array): Promise<Uint8Array> {
     at += part.length;
   }
   return all;
+}
+
+/** Latin-1 by the specification; programs write UTF-8 as well. */
+function textOf(data: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(data);
+  } catch {
+    return latin1(data);
+  }
 }
 
 function latin1(data: Uint8Array): string {

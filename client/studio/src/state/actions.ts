@@ -16,7 +16,7 @@ import { seedOf } from "../prompt/size";
 import { t } from "../text";
 import { adapterOptions, adoptAdapters } from "./adapters";
 import { explainFailure, info, server } from "./connection";
-import { adoptImage, beginFrom, canBegin, clearImage, imageOptions, withFiles } from "./image";
+import { adoptImage, beginFrom, canBegin, clearImage, imageOptions, setMask, withFiles } from "./image";
 import { draw } from "./jobs";
 import { currentCheck, setText, text } from "./prompt";
 import { adopt, currentModel, requestOptions, setSettings, settings } from "./settings";
@@ -106,8 +106,8 @@ export async function openFile(file: File): Promise<void> {
       await begin(file.name, loaded.data);
       return;
     }
-    if (loaded.kind === "parameters") {
-      const { prompt, negative, unused, ...given } = loaded.parameters;
+    if (loaded.kind === "foreign") {
+      const { prompt, negative, unused, ...given } = loaded.foreign;
       setText(prompt);
       setSettings({ negative, ...given, ratio: given.width && given.height ? "free" : settings.ratio });
       const name = file.name;
@@ -150,8 +150,19 @@ async function begin(name: string, data: Uint8Array<ArrayBuffer>): Promise<void>
   try {
     await beginFrom(name, data);
     setNotice({ text: t("load.done", { name }), isProblem: false });
-  } catch {
-    setNotice({ text: t("load.damaged"), isProblem: true });
+  } catch (error) {
+    // The browser cannot decode it, or the server does not take it.
+    const text = error instanceof DOMException ? t("load.undecodable") : explainFailure(error);
+    setNotice({ text, isProblem: true });
+  }
+}
+
+/** Draws again what is white in this picture. */
+export async function drawMasked(file: Uint8Array<ArrayBuffer>): Promise<void> {
+  try {
+    await setMask(file);
+  } catch (error) {
+    setNotice({ text: explainFailure(error), isProblem: true });
   }
 }
 

@@ -4,8 +4,8 @@ import { createStore } from "solid-js/store";
 import { clone, create } from "@bufbuild/protobuf";
 
 import { type Adapter, AdapterSchema, type GenerateRequest } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
-import type { AdapterStatus } from "../sakuga/gen/sakuga/model/v1/model_service_pb.js";
-import { modelService, phase } from "./connection";
+import { type AdapterStatus, ModelService } from "../sakuga/gen/sakuga/model/v1/model_service_pb.js";
+import { phase, stub } from "./connection";
 import { currentModel } from "./settings";
 
 /** The most adapters of a request. */
@@ -18,7 +18,7 @@ const [used, setUsed] = createStore<{ list: readonly Adapter[] }>({ list: [] });
 export function watchAdapters(): void {
   createEffect(() => {
     if (phase() === "ready") {
-      modelService()
+      stub(ModelService)
         .listAdapters({})
         .then(
           (answer) => setAdapters(answer.adapters),

@@ -1,5 +1,6 @@
 /** The connection to the server of this page. */
 import { createEffect, createSignal, onCleanup } from "solid-js";
+import type { DescService } from "@bufbuild/protobuf";
 import { Code, type Client as Stub, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 
@@ -7,7 +8,6 @@ import { type Client, ConnectionLost, RequestRefused, SakugaError, connect } fro
 import { baseUrl, checkedToken } from "../sakuga/address.js";
 import { authorization } from "../sakuga/client.js";
 import { explain } from "../sakuga/errors.js";
-import { ModelService } from "../sakuga/gen/sakuga/model/v1/model_service_pb.js";
 import type { GetServerInfoResponse, Model } from "../sakuga/gen/sakuga/system/v1/system_service_pb.js";
 import { forget, isString, load, save } from "./storage";
 import { isVisible } from "./visibility";
@@ -36,15 +36,15 @@ export function server(): Client {
   return client;
 }
 
-/** The generated stub of the calls about models and adapters, which the client does not have. */
-export function modelService(): Stub<typeof ModelService> {
+/** The generated stub of a service that the client does not have. */
+export function stub<Service extends DescService>(service: Service): Stub<Service> {
   const token = secret === undefined ? undefined : checkedToken(secret);
   const transport = createGrpcWebTransport({
     baseUrl: baseUrl(address(), token),
     interceptors: token === undefined ? [] : [authorization(token)],
     useBinaryFormat: true,
   });
-  return createClient(ModelService, transport);
+  return createClient(service, transport);
 }
 
 /** Connects with the token that this tab keeps, if it keeps one. */

@@ -19,6 +19,7 @@ import { type GenerateRequest, GenerateRequestSchema } from "../sakuga/gen/sakug
 import { type Picture, readPicture } from "../prompt/picture";
 import { t } from "../text";
 import { currentModel } from "./settings";
+import { download, upload } from "./upload";
 
 /** A picture of this page, with an address that `<img>` shows, or one that the server has from an earlier request. */
 export interface StartImage {
@@ -37,6 +38,9 @@ export interface StartMask {
 export const STRENGTH = 0.75;
 /** Pixels over which drawn and kept pixels are mixed. */
 const FEATHER = 8;
+
+/** Bytes that a file in a request may have. */
+const INLINE_BYTES_MAX = 2 << 20;
 
 /** Files of this page by their SHA-256, the newest ones: a request that names one of them is sent with the file again. */
 const files = new Map<string, Uint8Array<ArrayBuffer>>();
@@ -69,25 +73,30 @@ export function changeSecondPass(change: { factor?: number; strength?: number } 
 /** Whether the model that draws can begin from an image. */
 export const canBegin = (): boolean => currentModel()?.encodesImages ?? false;
 
-/** Begins from this file. Throws if it is damaged. */
+/** Begins from this file; a large one is uploaded first. Throws if it is damaged, or why the server does not take it. */
 export async function beginFrom(name: string, data: Uint8Array<ArrayBuffer>): Promise<void> {
   const picture = await readPicture(data);
+  const source = await sourceOf(picture.data);
   clearImage();
-  const source = inline(picture.data);
   setImage({ source, name, picture: { ...picture, address: URL.createObjectURL(new Blob([picture.data])) } });
 }
 
-/** Draws again what is white in this file; `undefined`: everything. */
-export function setMask(file: Uint8Array<ArrayBuffer> | undefined): void {
+/** Draws again what is white in this file; `undefined`: everything. Throws why the server does not take the file. */
+export async function setMask(file: Uint8Array<ArrayBuffer> | undefined): Promise<void> {
+  const source = file && (await sourceOf(file));
+  showMask(file && source && { file, source });
+}
+
+function showMask(given: { file: Uint8Array<ArrayBuffer>; source: ImageSource } | undefined): void {
   const old = mask()?.address;
   if (old !== undefined) {
     URL.revokeObjectURL(old);
   }
   earlier.mask = undefined;
   setMaskSignal(
-    file && {
-      source: inline(file),
-      address: URL.createObjectURL(new Blob([file], { type: "image/png" })),
+    given && {
+      source: given.source,
+      address: URL.createObjectURL(new Blob([given.file], { type: "image/png" })),
     },
   );
 }
@@ -102,6 +111,14 @@ export function withFiles(request: GenerateRequest): GenerateRequest {
     copy.mask.image = fileNamed(copy.mask.image);
   }
   return copy;
+}
+
+/** A file as a request names it: in the request itself, or uploaded if it is too large for that. */
+async function sourceOf(file: Uint8Array<ArrayBuffer>): Promise<ImageSource> {
+  if (file.length <= INLINE_BYTES_MAX) {
+    return inline(file);
+  }
+  return create(ImageSourceSchema, { source: { case: "asset", value: await upload(file) } });
 }
 
 /** A file in a request; it is remembered. */
@@ -124,7 +141,7 @@ export function clearImage(): void {
   if (old !== undefined) {
     URL.revokeObjectURL(old);
   }
-  setMask(undefined);
+  showMask(undefined);
   earlier = { init: undefined, mask: undefined };
   setImage(undefined);
 }
@@ -158,6 +175,11 @@ function startOptions(): { init?: InitImage; mask?: Mask } {
   return { init, mask: drawn };
 }
 
+/** The file of an earlier request, from this page or from the server; `undefined` if neither has it. */
+async function fileOf({ source }: ImageSource): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  return source.case === "asset" ? download(source.value) : source.value?.slice();
+}
+
 /** Takes over the image of an earlier request: a file of this page, or one that the server has. */
 export async function adoptImage(earlierRequest: GenerateRequest): Promise<void> {
   const request = withFiles(earlierRequest);
@@ -169,16 +191,18 @@ export async function adoptImage(earlierRequest: GenerateRequest): Promise<void>
   if (!source) {
     return;
   }
-  if (source.source.case === "inline") {
-    await beginFrom(t("image.title"), source.source.value.slice());
+  const file = await fileOf(source);
+  if (file) {
+    await beginFrom(t("image.title"), file);
   } else {
-    setImage({ source, name: source.source.value?.slice(0, 12) ?? "", picture: undefined });
+    setImage({ source, name: source.source.value?.slice(0, 12).toString() ?? "", picture: undefined });
   }
-  const painted = request.mask?.image?.source;
-  if (painted?.case === "inline") {
-    setMask(painted.value.slice());
+  const painted = request.mask?.image;
+  const mask = painted && (await fileOf(painted));
+  if (mask) {
+    showMask({ file: mask, source: painted });
   } else if (request.mask) {
-    setMaskSignal({ source: request.mask.image, address: undefined });
+    setMaskSignal({ source: painted, address: undefined });
   }
   earlier = { init: request.init, mask: request.mask };
 }

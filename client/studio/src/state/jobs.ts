@@ -10,6 +10,7 @@ import type { Job as JobRecord } from "../sakuga/gen/sakuga/generation/v1/job_pb
 import { type GenerateRequest, GenerateRequestSchema } from "../sakuga/gen/sakuga/generation/v1/request_pb.js";
 import { explainFailure, phase, server } from "./connection";
 import { noteSample } from "./device";
+import { setFavourite } from "./history";
 import { type Frame, Pictures } from "./pictures";
 import { isRecord, load, save } from "./storage";
 import { isVisible } from "./visibility";
@@ -45,6 +46,8 @@ export interface ShownJob {
   problem: string;
   notice: string;
   isCancelling: boolean;
+  /** Whether a person likes it. */
+  isLiked: boolean;
 }
 
 const [state, setState] = createStore<{ jobs: ShownJob[]; selected: string | undefined }>({
@@ -81,6 +84,16 @@ export async function cancelJob(id: string): Promise<void> {
     apply(await server().cancel(id));
   } catch (error) {
     change(id, { isCancelling: false, problem: explainFailure(error) });
+  }
+}
+
+/** Marks a job as one that a person likes, or not, on the server. */
+export async function likeJob(id: string, isLiked: boolean): Promise<void> {
+  try {
+    await setFavourite(id, isLiked);
+    change(id, { isLiked });
+  } catch (error) {
+    change(id, { problem: explainFailure(error) });
   }
 }
 
@@ -294,6 +307,7 @@ function show(job: JobRecord): void {
         problem: "",
         notice: "",
         isCancelling: false,
+        isLiked: false,
       });
     }),
   );

@@ -1,67 +1,77 @@
-/** Small pictures of finished ones: read from the server, scaled here, and kept for as long as there is room. */
+/** Small pictures of finished ones: made by the server, and kept for as long as there is room. */
 import { server } from "./connection";
 
 /** The longer edge in pixels, for screens with two pixels a point. */
 const EDGE = 384;
 const KEPT_MAX = 400;
 /** A browser has few connections to a server; see `visibility`. */
-const READ_MAX = 2;
+const READ_MAX = 3;
 
-const kept = new Map<string, Promise<string>>();
+interface Kept {
+  readonly address: Promise<string>;
+  /** Tiles that show it. */
+  shown: number;
+}
+
+const kept = new Map<string, Kept>();
 const waiting: (() => void)[] = [];
 let reading = 0;
 
-/** The address of a small picture. */
+/** The address of a small picture, until `release` is called as often. Rejects if nobody wants it any more when it is its turn. */
 export function thumbnail(jobId: string, image: number): Promise<string> {
   const key = `${jobId}/${image}`;
-  const known = kept.get(key);
-  if (known) {
-    // The newest are at the end.
-    kept.delete(key);
-    kept.set(key, known);
-    return known;
-  }
-  const made = make(jobId, image);
-  kept.set(key, made);
-  made.catch(() => kept.delete(key));
-  for (const [old, address] of [...kept].slice(0, Math.max(0, kept.size - KEPT_MAX))) {
-    kept.delete(old);
-    void address.then(
-      (unused) => URL.revokeObjectURL(unused),
-      () => undefined,
-    );
-  }
-  return made;
+  const one = kept.get(key) ?? { address: make(key, jobId, image), shown: 0 };
+  one.shown += 1;
+  // The newest are at the end.
+  kept.delete(key);
+  kept.set(key, one);
+  one.address.catch(() => kept.get(key) === one && kept.delete(key));
+  drop();
+  return one.address;
 }
 
-async function make(jobId: string, image: number): Promise<string> {
+/** The small picture is no longer in sight. */
+export function releaseThumbnail(jobId: string, image: number): void {
+  const one = kept.get(`${jobId}/${image}`);
+  if (one) {
+    one.shown -= 1;
+  }
+}
+
+/** Forgets those that were in sight longest ago, while there are too many. */
+function drop(): void {
+  for (const [key, { address, shown }] of kept) {
+    if (kept.size <= KEPT_MAX) {
+      break;
+    }
+    if (shown <= 0) {
+      kept.delete(key);
+      void address.then(
+        (unused) => {
+          URL.revokeObjectURL(unused);
+        },
+        () => undefined,
+      );
+    }
+  }
+}
+
+async function make(key: string, jobId: string, image: number): Promise<string> {
   if (reading >= READ_MAX) {
     await new Promise<void>((resolve) => waiting.push(resolve));
   }
   reading += 1;
   try {
-    return await scale(await server().artifact(jobId, image));
+    // After a moment, when `kept` has it: a wall that scrolls by asks for more than it shows.
+    await Promise.resolve();
+    if ((kept.get(key)?.shown ?? 0) <= 0) {
+      throw new Error("it is out of sight");
+    }
+    const data = await server().artifact(jobId, image, { maxEdge: EDGE });
+    return URL.createObjectURL(new Blob([data.slice()], { type: "image/jpeg" }));
   } finally {
     reading -= 1;
     // What was asked for last is in sight.
     waiting.pop()?.();
   }
-}
-
-async function scale(data: Uint8Array): Promise<string> {
-  const whole = await createImageBitmap(new Blob([data.slice()], { type: "image/png" }));
-  const factor = Math.min(1, EDGE / Math.max(whole.width, whole.height));
-  const canvas = document.createElement("canvas");
-  canvas.width = Math.max(1, Math.round(whole.width * factor));
-  canvas.height = Math.max(1, Math.round(whole.height * factor));
-  const context = canvas.getContext("2d");
-  if (context) {
-    context.imageSmoothingQuality = "high";
-    context.drawImage(whole, 0, 0, canvas.width, canvas.height);
-  }
-  whole.close();
-  const blob = await new Promise<Blob | null>((resolve) => {
-    canvas.toBlob(resolve, "image/webp", 0.9);
-  });
-  return URL.createObjectURL(blob ?? new Blob([data.slice()], { type: "image/png" }));
 }

@@ -4,10 +4,11 @@ import { For, Index, Show, createEffect, createMemo, createSignal, on, onCleanup
 import { Stage } from "../sakuga/web.js";
 import { beginFromArtifact, redraw, usePrompt, vary } from "../state/actions";
 import { canBegin } from "../state/image";
-import { type ShownJob, cancelJob, isLive, selectedJob } from "../state/jobs";
+import { type ShownJob, cancelJob, isLive, likeJob, selectedJob } from "../state/jobs";
 import { titleOf } from "../prompt/request";
 import { type Key, t, timeText } from "../text";
 import { download } from "./download";
+import { FavouriteButton } from "./favourite";
 import { Cross, Dice, Download, Halves, Pencil, Repeat } from "./icons";
 import { ProgressBar } from "./progress";
 
@@ -231,6 +232,9 @@ function Actions(props: { job: ShownJob }) {
               </button>
             )}
           </For>
+          <Show when={props.job.pictures.length > 0}>
+            <FavouriteButton isLiked={props.job.isLiked} onLike={(isLiked) => likeJob(props.job.id, isLiked)} />
+          </Show>
           <button type="button" onClick={() => void vary(request())}>
             <Dice />
             {t("picture.vary")}

@@ -5,11 +5,12 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { negativeText, promptText } from "../prompt/request";
 import { redraw, usePrompt, vary } from "../state/actions";
 import { explainFailure, server } from "../state/connection";
-import { type Entry, deleteJob } from "../state/history";
+import { type Entry, deleteJob, isFavourite, setFavourite } from "../state/history";
 import { dismissJob } from "../state/jobs";
 import { language, t } from "../text";
 import { artifactAddress } from "./artifact";
 import { FramedDialog } from "./dialog";
+import { FavouriteButton } from "./favourite";
 import { download } from "./download";
 import { Bin, Dice, Download, Pencil, Repeat } from "./icons";
 
@@ -46,6 +47,14 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
       await action();
       props.onUse();
       props.onClose();
+    } catch (error) {
+      setProblem(explainFailure(error));
+    }
+  };
+  const like = async (isLiked: boolean): Promise<void> => {
+    try {
+      await setFavourite(props.entry.job.jobId, isLiked);
+      setProblem("");
     } catch (error) {
       setProblem(explainFailure(error));
     }
@@ -114,6 +123,9 @@ function Content(props: { entry: Entry; onClose: () => void; onUse: () => void }
                       {t("picture.download")}
                     </button>
                   )}
+                </Show>
+                <Show when={props.entry.job.images.length > 0}>
+                  <FavouriteButton isLiked={isFavourite(props.entry)} onLike={like} />
                 </Show>
                 <button type="button" onClick={() => void act(() => vary(given()))}>
                   <Dice />

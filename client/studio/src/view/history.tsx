@@ -1,30 +1,40 @@
 /** What the server keeps: a wall of pictures that shows only the rows in sight. */
-import { For, Show, createEffect, createMemo, createResource, createSignal, onCleanup, onMount } from "solid-js";
+import { For, Index, Show, createEffect, createMemo, createResource, createSignal, onCleanup, onMount } from "solid-js";
 import { createVirtualizer } from "@tanstack/solid-virtual";
 
 import { JobState } from "../sakuga/web.js";
 import {
   type Entry,
-  foundEntries,
+  clearSearch,
+  entries,
   hasMore,
   historyProblem,
+  isFavourite,
   isLoading,
+  isSearching,
   loadMore,
-  query,
+  noteProblem,
   refreshHistory,
-  setQuery,
+  setFavourite,
 } from "../state/history";
-import { thumbnail } from "../state/thumbnails";
+import { releaseThumbnail, thumbnail } from "../state/thumbnails";
 import { t } from "../text";
 import { Compare } from "./compare";
 import { Detail } from "./detail";
+import { FavouriteButton } from "./favourite";
 import { Halves } from "./icons";
+import { SearchBar } from "./search";
 
 const TILE_MIN = 168;
 const GAP = 12;
 
 export function History(props: { onUse: () => void }) {
-  const [chosen, setChosen] = createSignal<Entry>();
+  const [chosenKey, setChosen] = createSignal<string>();
+  // The entry is another one after its labels have changed.
+  const chosen = createMemo<Entry | undefined>((last) => {
+    const key = chosenKey();
+    return key === undefined ? undefined : (entries().find((entry) => entry.key === key) ?? last);
+  });
   const [picked, setPicked] = createSignal<readonly Entry[]>([]);
   const [isComparing, setComparing] = createSignal(false);
   // The third takes the place of the first.
@@ -38,30 +48,31 @@ export function History(props: { onUse: () => void }) {
       <header class="line">
         <h2>{t("history.title")}</h2>
         <span class="faint" role="status">
-          {t("history.count", { n: foundEntries().length })}
+          {t("history.count", { n: `${entries().length}${hasMore() ? "+" : ""}` })}
         </span>
         <Show when={picked().length > 0}>
           <button type="button" disabled={picked().length < 2} onClick={() => setComparing(true)}>
             {t("compare.open", { n: picked().length })}
           </button>
         </Show>
-        <input
-          type="search"
-          aria-label={t("history.search")}
-          placeholder={t("history.search")}
-          value={query()}
-          onInput={(event) => setQuery(event.currentTarget.value)}
-        />
       </header>
+      <SearchBar />
       <Show when={historyProblem()}>
         <p class="problem" role="alert">
           {historyProblem()}
         </p>
       </Show>
-      <Show when={foundEntries().length === 0 && !isLoading()}>
-        <p class="faint">{t(query() === "" ? "history.empty" : "history.nothing")}</p>
+      <Show when={entries().length === 0 && !isLoading()}>
+        <div class="nothing">
+          <p class="large">{t(isSearching() ? "history.nothing" : "history.empty")}</p>
+          <Show when={isSearching()}>
+            <button type="button" onClick={clearSearch}>
+              {t("history.all")}
+            </button>
+          </Show>
+        </div>
       </Show>
-      <Wall onChoose={setChosen} picked={picked()} onPick={pick} />
+      <Wall onChoose={({ key }) => setChosen(key)} picked={picked()} onPick={pick} />
       <Show when={hasMore() && !isLoading()}>
         <button class="quiet" type="button" onClick={() => void loadMore()}>
           {t("history.more")}
@@ -83,7 +94,7 @@ function Wall(props: Choices) {
   let host!: HTMLDivElement;
   const [width, setWidth] = createSignal(800);
   const columns = createMemo(() => Math.max(2, Math.floor((width() + GAP) / (TILE_MIN + GAP))));
-  const rows = createMemo(() => Math.ceil(foundEntries().length / columns()));
+  const rows = createMemo(() => Math.ceil(entries().length / columns()));
   const side = createMemo(() => Math.floor((width() - GAP * (columns() - 1)) / columns()));
   const wall = createVirtualizer({
     get count() {
@@ -106,7 +117,7 @@ function Wall(props: Choices) {
   });
   createEffect(() => {
     const last = wall.getVirtualItems().at(-1);
-    if (last && last.index >= rows() - 2 && query() === "") {
+    if (last && last.index >= rows() - 2) {
       void loadMore();
     }
   });
@@ -122,17 +133,18 @@ function Wall(props: Choices) {
                 "grid-template-columns": `repeat(${columns()}, ${side()}px)`,
               }}
             >
-              <For each={foundEntries().slice(row.index * columns(), (row.index + 1) * columns())}>
+              {/* By place: an entry that gets a label is another one, and its tile must keep the focus. */}
+              <Index each={entries().slice(row.index * columns(), (row.index + 1) * columns())}>
                 {(entry) => (
                   <Tile
-                    entry={entry}
+                    entry={entry()}
                     side={side()}
                     onChoose={props.onChoose}
                     picked={props.picked}
                     onPick={props.onPick}
                   />
                 )}
-              </For>
+              </Index>
             </div>
           )}
         </For>
@@ -142,13 +154,25 @@ function Wall(props: Choices) {
 }
 
 function Tile(props: Choices & { entry: Entry; side: number }) {
-  const [address] = createResource(
-    () => (props.entry.job.state === JobState.COMPLETED ? props.entry : undefined),
-    (entry) => thumbnail(entry.job.jobId, entry.image).catch(() => undefined),
-  );
+  const drawn = createMemo(() => (props.entry.job.state === JobState.COMPLETED ? props.entry : undefined), undefined, {
+    equals: (a, b) => a?.key === b?.key,
+  });
+  const [address] = createResource(drawn, ({ job, image }) => {
+    onCleanup(() => {
+      releaseThumbnail(job.jobId, image);
+    });
+    return thumbnail(job.jobId, image).catch(() => undefined);
+  });
+  // While another picture is loaded, the old one would be that of another entry.
+  const source = () => (address.state === "ready" ? address() : undefined);
   const isPicked = () => props.picked.some(({ key }) => key === props.entry.key);
   return (
-    <div class="tile" style={{ height: `${props.side}px` }} data-picked={isPicked()}>
+    <div
+      class="tile"
+      style={{ height: `${props.side}px` }}
+      data-picked={isPicked()}
+      data-liked={isFavourite(props.entry)}
+    >
       <button
         type="button"
         class="open"
@@ -158,26 +182,21 @@ function Tile(props: Choices & { entry: Entry; side: number }) {
         }}
       >
         <Show
-          when={address()}
-          fallback={
-            <span class="faint">
-              {t(
-                props.entry.job.state === JobState.FAILED
-                  ? "job.failed"
-                  : props.entry.job.state === JobState.CANCELLED
-                    ? "job.cancelled"
-                    : "picture.none",
-              )}
-            </span>
-          }
+          when={source()}
+          fallback={<span class="faint">{drawn() && address.loading ? "" : t(fallbackKey(props.entry))}</span>}
         >
-          {(source) => <img src={source()} alt="" />}
+          {(shown) => <img src={shown()} alt="" />}
         </Show>
         <span class="title" dir="auto">
           {props.entry.title}
         </span>
       </button>
       <Show when={props.entry.job.state === JobState.COMPLETED}>
+        <FavouriteButton
+          isLiked={isFavourite(props.entry)}
+          of={props.entry.title}
+          onLike={(isLiked) => setFavourite(props.entry.job.jobId, isLiked).catch(noteProblem)}
+        />
         <button
           type="button"
           class="pick"
@@ -193,4 +212,16 @@ function Tile(props: Choices & { entry: Entry; side: number }) {
       </Show>
     </div>
   );
+}
+
+/** Why an entry has no picture. */
+function fallbackKey({ job }: Entry): "job.failed" | "job.cancelled" | "picture.none" {
+  switch (job.state) {
+    case JobState.FAILED:
+      return "job.failed";
+    case JobState.CANCELLED:
+      return "job.cancelled";
+    default:
+      return "picture.none";
+  }
 }

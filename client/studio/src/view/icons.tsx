@@ -20,4 +20,5 @@ export const Bin = icon("M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13");
 export const File = icon("M7 3h7l4 4v14H7zM14 3v4h4");
 export const Info = icon("M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18zM12 11v5M12 8h.01");
 export const Halves = icon("M4 5h7v14H4zM14 5h6v14h-6M12.500 3v18");
+export const Star = icon("M12 4l2.500 5.100 5.600.800-4 4 .900 5.600-5-2.600-5 2.600.900-5.600-4-4 5.600-.800z");
 export const Spark = icon("M12 3l1.800 6.200L20 11l-6.200 1.800L12 19l-1.800-6.200L4 11l6.200-1.800z");

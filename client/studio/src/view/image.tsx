@@ -16,6 +16,7 @@ import {
   setStrength,
   strength,
 } from "../state/image";
+import { uploaded } from "../state/upload";
 import { t } from "../text";
 import { Cross, File, Pencil } from "./icons";
 import { NumberField } from "./number";
@@ -31,13 +32,25 @@ export function StartImageField() {
         <Show
           when={image()}
           fallback={
-            <button class="quiet" type="button" title={t("image.help")} onClick={() => file.click()}>
+            <button
+              class="quiet"
+              type="button"
+              title={t("image.help")}
+              disabled={uploaded() !== undefined}
+              onClick={() => file.click()}
+            >
               <File />
               {t("image.choose")}
             </button>
           }
         >
           <Chosen />
+        </Show>
+        <Show when={uploaded() !== undefined}>
+          <label class="faint">
+            {t("image.upload")}
+            <progress value={uploaded() ?? 0} />
+          </label>
         </Show>
         <FilePicker
           accept="image/png,image/jpeg,image/webp"
@@ -153,7 +166,7 @@ function Chosen() {
           <button
             type="button"
             onClick={() => {
-              setMask(undefined);
+              void setMask(undefined);
             }}
           >
             {t("mask.remove")}

@@ -2,7 +2,8 @@
 import { Show, createEffect, createSignal, createUniqueId, on } from "solid-js";
 
 import { fileOf } from "../prompt/picture";
-import { image, mask, setMask } from "../state/image";
+import { drawMasked } from "../state/actions";
+import { image, mask } from "../state/image";
 import { t } from "../text";
 import { FramedDialog } from "./dialog";
 
@@ -116,7 +117,7 @@ function Board(props: { address: string; width: number; height: number; onClose:
       brush.globalCompositeOperation = "destination-over";
       brush.fillStyle = "black";
       brush.fillRect(0, 0, props.width, props.height);
-      setMask(await fileOf(flat, "image/png"));
+      await drawMasked(await fileOf(flat, "image/png"));
     }
     props.onClose();
   };

@@ -19,7 +19,6 @@ pub struct AdapterContent {
     config: Option<Value>,
 }
 
-/// The files of an adapter.
 struct Files {
     weights: PathBuf,
     config: Option<PathBuf>,

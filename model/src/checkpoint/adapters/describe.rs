@@ -102,7 +102,7 @@ fn shortened(mut problems: Vec<String>) -> Vec<String> {
 }
 
 /// The base model by the metadata of kohya's trainers, of the ModelSpec, or of others.
-fn base_model(metadata: &BTreeMap<String, String>) -> String {
+pub(super) fn base_model(metadata: &BTreeMap<String, String>) -> String {
     let keys = ["ss_sd_model_name", "ss_base_model_version", "modelspec.architecture", "base_model", "sd_model_name"];
     keys.iter()
         .find_map(|key| metadata.get(*key).map(|text| bounded(text)).filter(|text| !text.is_empty()))
@@ -110,7 +110,7 @@ fn base_model(metadata: &BTreeMap<String, String>) -> String {
 }
 
 /// The trigger words by the metadata, or the tags that occurred most often in training.
-fn trigger_words(metadata: &BTreeMap<String, String>) -> Vec<String> {
+pub(super) fn trigger_words(metadata: &BTreeMap<String, String>) -> Vec<String> {
     let keys = ["modelspec.trigger_phrase", "trigger_words", "trigger_word", "trigger_phrase", "activation text"];
     if let Some(text) = keys.iter().find_map(|key| metadata.get(*key)) {
         return text.split(',').map(bounded).filter(|word| !word.is_empty()).take(TRIGGER_WORDS_MAX).collect();

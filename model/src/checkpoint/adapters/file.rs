@@ -112,6 +112,16 @@ impl AdapterFile {
         self.modules.len()
     }
 
+    /// The largest rank of its modules; 0: none has a rank that can be read.
+    pub(super) fn rank(&self) -> usize {
+        let of_module = |parts: &Parts| {
+            let found =
+                [low_rank(parts), hadamard(parts), kronecker(parts)].into_iter().filter_map(Result::ok).flatten();
+            found.filter_map(|(_, rank)| rank).max()
+        };
+        self.modules.values().filter_map(of_module).max().unwrap_or(0)
+    }
+
     /// The algorithm; that of most consequence if there are several.
     pub(super) fn algorithm(&self) -> &'static str {
         let has = |roles: &[Role]| self.modules.values().any(|parts| roles.iter().any(|role| parts.contains_key(role)));

@@ -145,7 +145,6 @@ pub(super) struct Module {
     pub(super) flat: bool,
 }
 
-/// The tensors of a module.
 pub(super) type Parts = BTreeMap<Role, TensorEntry>;
 
 /// Whether a key belongs to a text encoder.

@@ -15,6 +15,7 @@ mod file;
 mod keys;
 mod layouts;
 mod modules;
+mod outline;
 mod patch;
 mod scale;
 
@@ -30,6 +31,7 @@ pub use self::describe::{PartTensors, describe};
 use self::file::AdapterFile;
 pub use self::keys::AdaptedPart;
 pub use self::modules::{AdaptableTensors, Alias};
+pub use self::outline::{AdapterOutline, outline};
 use self::patch::Patch;
 use crate::checkpoint::LoraReport;
 use crate::error::LoadError;

@@ -57,7 +57,6 @@ impl AdaptableTensors {
         table
     }
 
-    /// The shape of a tensor.
     pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.shapes.get(name).map(Vec::as_slice)
     }

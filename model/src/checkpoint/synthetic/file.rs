@@ -19,7 +19,7 @@ const PIECE: usize = 1 << 14;
 const ELEMENT_BYTES: usize = 2;
 
 /// Writes `tensors` as bf16, in the order given, with these metadata.
-pub fn write(path: &Path, tensors: &[TensorSpec], seed: u64, metadata: &[(&str, &str)]) -> io::Result<()> {
+pub(crate) fn write(path: &Path, tensors: &[TensorSpec], seed: u64, metadata: &[(&str, &str)]) -> io::Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     let header = header(tensors, metadata);
     file.write_all(&(header.len() as u64).to_le_bytes())?;

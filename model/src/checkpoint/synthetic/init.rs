@@ -6,7 +6,7 @@ use crate::sampler::philox::normal4;
 
 /// Distribution of a tensor's elements. `std` is the standard deviation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Init {
+pub(crate) enum Init {
     /// The same number everywhere.
     Constant(f64),
     /// Independent normal numbers.
@@ -24,10 +24,10 @@ pub enum Init {
         /// The same for the grain.
         grain: f64,
     },
-    /// `[dim, patch]`: every element of a patch goes to an element of its own, unchanged. The stream has three zones:
+    /// `[dim, patch]`: every element of a patch goes to its own element, unchanged. The stream has three zones:
     /// the first `patch` elements carry the latents, the next is the keel, the rest is free for what blocks make.
     Place,
-    /// `[dim]`: one number for each zone, scattered by a tenth of itself.
+    /// `[dim]`: one number for each zone, with a standard deviation of a tenth of it.
     Zones {
         /// In the zone of the latents.
         latents: f64,
@@ -58,17 +58,17 @@ const SHARED: u64 = 1 << 48;
 
 impl Init {
     /// A matrix `[.., inputs]` that keeps the spread of its inputs, times `gain`.
-    pub fn fan_in(inputs: usize, gain: f64) -> Self {
+    pub(crate) fn fan_in(inputs: usize, gain: f64) -> Self {
         Init::Normal { mean: 0.0, std: gain / (inputs as f64).sqrt() }
     }
 
     /// A norm's weight or a bias: scattered a little around `mean`.
-    pub fn around(mean: f64, std: f64) -> Self {
+    pub(crate) fn around(mean: f64, std: f64) -> Self {
         Init::Normal { mean, std }
     }
 
     /// The element at `index` of a tensor of `shape`, row-major.
-    pub fn value(&self, index: usize, shape: &[usize], cursor: &mut Cursor) -> f64 {
+    pub(crate) fn value(&self, index: usize, shape: &[usize], cursor: &mut Cursor) -> f64 {
         match *self {
             Init::Constant(value) => value,
             Init::Normal { mean, std } => mean + std * cursor.normal(index as u64),
@@ -105,19 +105,19 @@ impl Init {
 
 /// The random numbers of one tensor.
 #[derive(Clone, Copy, Debug)]
-pub struct Stream {
+pub(crate) struct Stream {
     key: [u32; 2],
     id: u64,
 }
 
 impl Stream {
     /// The stream of the tensor `name`.
-    pub fn new(seed: u64, name: &str) -> Self {
+    pub(crate) fn new(seed: u64, name: &str) -> Self {
         Self { key: crate::sampler::noise::key(seed), id: fnv1a(name) }
     }
 
     /// A reader that remembers the last block, for indices in order.
-    pub fn cursor(&self) -> Cursor {
+    pub(crate) fn cursor(&self) -> Cursor {
         Cursor { stream: *self, blocks: [None, None] }
     }
 }
@@ -125,14 +125,14 @@ impl Stream {
 /// Reads a [`Stream`]. Keeps the last block of each of its two kinds: of an element's own draws, and of those that elements
 /// share.
 #[derive(Clone, Debug)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     stream: Stream,
     blocks: [Option<(u64, [f64; 4])>; 2],
 }
 
 impl Cursor {
     /// The standard normal number at `index`.
-    pub fn normal(&mut self, index: u64) -> f64 {
+    pub(crate) fn normal(&mut self, index: u64) -> f64 {
         let block = index / 4;
         let slot = &mut self.blocks[usize::from(index >= SHARED)];
         let values = match slot {

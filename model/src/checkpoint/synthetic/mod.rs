@@ -2,7 +2,7 @@
 //!
 //! For demonstrations and tests without the trained weights: [`write()`] creates a complete diffusers folder of any
 //! size, which is loaded like a trained one. The numbers are a function of seed, tensor name and element
-//! ([`Philox`](crate::sampler::philox)) and are written in chunks, so a checkpoint may be larger than the memory. Their
+//! (`sampler::philox`) and are written in chunks, so a checkpoint may be larger than the memory. Their
 //! statistics are chosen so that pictures are smooth and colourful and every network affects them; see `init.rs` and
 //! `layout`.
 //!

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 /// Tokens of the vocabulary, special ones included.
-pub const VOCABULARY: usize = 1800;
+pub(crate) const VOCABULARY: usize = 1800;
 
 const BASE: &str = include_str!("../../../assets/tokenizer.json");
 /// The special tokens of [`BASE`], at the ids 0 to 3.
@@ -14,12 +14,12 @@ const BASE_SPECIAL: [&str; 4] = ["<pad>", "<eos>", "<bos>", "<unk>"];
 const JINA_SPECIAL: [&str; 4] = ["<s>", "<pad>", "</s>", "<unk>"];
 
 /// Gemma's `tokenizer.json`: `<bos>` before every text.
-pub fn gemma() -> Value {
+pub(crate) fn gemma() -> Value {
     with_special(BASE_SPECIAL, &["<bos>"], &[])
 }
 
 /// Jina CLIP's `tokenizer.json`: `<s>` before and `</s>` after every text.
-pub fn jina() -> Value {
+pub(crate) fn jina() -> Value {
     with_special(JINA_SPECIAL, &["<s>"], &["</s>"])
 }
 

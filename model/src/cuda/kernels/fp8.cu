@@ -11,7 +11,7 @@ typedef unsigned char e4m3;
 // Vectors of eight that a thread holds where a row may be wider than a block of threads; FP8_VECTORS in fp8_kernels.rs.
 #define VECTORS 4
 
-// Rounds two values to nearest; the first lies in the lower half. Larger ones become 448, and what is no number stays none.
+// Rounds two values to nearest; the first lies in the lower half. Larger ones become 448, and NaN stays NaN.
 __device__ __forceinline__ unsigned pack2_e4m3(float low, float high) {
     unsigned short packed;
     asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(packed) : "f"(high), "f"(low));

@@ -17,7 +17,7 @@ use super::plan::{Layouts, Plan, Reduction, TRANSPOSED, heuristic, set};
 use super::{ALIGNMENT_MAX, Products, multiply, refused};
 
 /// Every size of a product is a multiple of this.
-pub const SIZE_MULTIPLE: usize = 16;
+pub(crate) const SIZE_MULTIPLE: usize = 16;
 /// The first version of cuBLASLt with a scale for each row.
 const VERSION_MIN: usize = 120_900;
 
@@ -42,7 +42,7 @@ pub struct Fp8Layer {
 }
 
 /// The rows that a product of `rows` rows computes; its buffers need memory for all of them.
-pub fn padded_rows(rows: usize) -> usize {
+pub(crate) fn padded_rows(rows: usize) -> usize {
     rows.next_multiple_of(SIZE_MULTIPLE)
 }
 

@@ -4,7 +4,7 @@
 //! `yᵀ = w xᵀ`. The plan is the heuristic's first: measuring candidates would gain a few percent and make the rounding
 //! of a product depend on the load of the device.
 
-pub mod fp8;
+pub(crate) mod fp8;
 mod plan;
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use super::error::CudaError;
 use plan::{Plan, set};
 
 /// Scratch memory that cuBLASLt may use; what its documentation recommends for this generation.
-pub const WORKSPACE_BYTES: usize = 32 << 20;
+pub(crate) const WORKSPACE_BYTES: usize = 32 << 20;
 /// The alignment that cuBLASLt assumes by default.
 const ALIGNMENT_MAX: u64 = 256;
 /// A row-major matrix: address, and elements from one row to the next.

@@ -1,7 +1,9 @@
 //! Facts about a loaded checkpoint, from its index, its networks and its files.
 
+use std::sync::Arc;
+
 use sakuga_model_core::{
-    EncoderInfo, Guidance, ModelInfo, NoiseSchedule, PromptText, Sampling, SizeLimits, Solver, Stage,
+    EncoderInfo, Guidance, ModelInfo, ModelVocabulary, NoiseSchedule, PromptText, Sampling, SizeLimits, Solver, Stage,
 };
 
 use super::LoadOptions;
@@ -58,7 +60,7 @@ impl IndexKeys {
     /// # Errors
     ///
     /// Every key of the wrong type or out of range, in one error.
-    pub fn read(folder: &ModelFolder) -> Result<Self, LoadError> {
+    pub(crate) fn read(folder: &ModelFolder) -> Result<Self, LoadError> {
         let fields = ConfigFields::new(folder.index());
         let keys = Self {
             common: CommonKeys::read(&fields, folder.dir(), &DEFAULTS),
@@ -88,6 +90,7 @@ pub(super) fn model_info(
     networks: &Networks,
     reports: &[LoadReport],
     fingerprint: String,
+    vocabulary: Option<Arc<ModelVocabulary>>,
 ) -> ModelInfo {
     let dit = networks.transformer.config();
     let multiple = dit.patch_size * networks.vae.config().factor();
@@ -118,6 +121,7 @@ pub(super) fn model_info(
         schedules: DEFAULTS.schedules,
         has_shift: DEFAULTS.has_shift,
         sampling: keys.common.sampling,
+        vocabulary,
     }
 }
 

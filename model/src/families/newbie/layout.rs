@@ -4,9 +4,19 @@ use std::path::Path;
 
 use crate::checkpoint::{Component, ModelFolder};
 use crate::error::{FolderEntry, LoadError, PartRemedy};
+use crate::families::folder_files::FolderPart;
 
 /// The parts that every checkpoint has, in the order in which they are loaded.
 pub(super) const PARTS: [&str; 4] = ["transformer", "text_encoder", "clip_model", "vae"];
+
+/// The files of a checkpoint's folder that are read.
+pub(in crate::families) const FOLDER: &[FolderPart] = &[
+    FolderPart::network(PARTS[0]),
+    FolderPart::network(PARTS[1]).with_tokenizer(),
+    FolderPart::network(PARTS[2]).with_tokenizer(),
+    FolderPart::network(PARTS[3]),
+    FolderPart::PREVIEW_DECODER,
+];
 
 /// What a checkpoint's folder contains.
 const ENTRIES: [(&str, &str); 5] = [

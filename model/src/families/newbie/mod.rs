@@ -1,6 +1,6 @@
 //! NewBie-image: a Next-DiT conditioned on Gemma 3 and Jina CLIP v2, with the autoencoder of FLUX.1.
 //!
-//! This file has the order of the work: text, noise, steps, pixels.
+//! This file reads the texts of a request and computes its steps; `families/generate.rs` has the order of the work.
 //!
 //! A [`Pipeline`] is used from one thread at a time; it holds no channel and no runtime and prints nothing. Its observer is
 //! called between steps, on the same thread, and can stop the work by returning [`ControlFlow::Break`].
@@ -22,7 +22,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use sakuga_model_core::{
     AdapterChoice, AdapterInspector, ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo,
-    Observer, Outcome, PreviewMethod, Progress, Sampling, Stage, Timings, TokenCount, TokenCounter,
+    Observer, Outcome, Sampling, Timings, TokenCount, TokenCounter,
 };
 
 pub use denoise::Denoiser;
@@ -34,9 +34,10 @@ pub use super::{LoadOptions, WarmUpSize};
 use super::FamilyModel;
 use super::drawing::Drawing;
 use super::fingerprint;
-use super::passes::{self, Flow, PassPlan};
-use super::profiler::Profiler;
+use super::generate::{FamilyStages, generate, with_previews};
+use super::passes::{Flow, PassPlan};
 use super::steps::{BatchStep, StepReporter};
+use super::vocabulary;
 use crate::checkpoint::{LoadReport, ModelFolder};
 use crate::error::{LoadError, TokenError};
 use crate::networks::next_dit;
@@ -44,7 +45,7 @@ use crate::sampler::{Schedule, State as _, noise};
 use crate::tokens::TokenBatch;
 use adapters::AppliedAdapters;
 use layout::PARTS;
-pub(super) use layout::single_file;
+pub(super) use layout::{FOLDER, single_file};
 
 use info::{IndexKeys, model_info, token_limits, weight_bytes};
 use text::{GEMMA_PAD_MULTIPLE, Tokenizers};
@@ -105,7 +106,8 @@ impl Pipeline {
             let tokenizers = Tokenizers::open(&tokenizer("text_encoder"), &tokenizer("clip_model"), limits)?;
             Ok(Facts { tokenizers: Arc::new(tokenizers), fingerprint: fingerprint::of_folder(&folder, &PARTS)? })
         })?;
-        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone());
+        let vocabulary = vocabulary::read(dir)?;
+        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone(), vocabulary);
         let weight_bytes = weight_bytes(&reports, &options);
         let (tokenizers, applied) = (Arc::clone(&facts.tokenizers), AppliedAdapters::default());
         Ok((Self { networks, applied, tokenizers, info, weight_bytes }, reports))
@@ -143,13 +145,7 @@ impl Pipeline {
                 ..GenerationSpec::new("", width_px, height_px, Sampling { steps: 2, guidance, ..defaults })
             };
             let longest = GenerationSpec { text: WARM_UP_WORD.repeat(WARM_UP_WORDS), ..spec.clone() };
-            self.generate(&longest, &mut |progress| {
-                if let Progress::Step(step) = progress {
-                    step.previews(PreviewMethod::Linear);
-                    step.previews(PreviewMethod::Decoder);
-                }
-                ControlFlow::Continue(())
-            })?;
+            self.generate(&longest, &mut with_previews)?;
             if every_length {
                 let words = self.tokenizers.limits()[0] / WARM_UP_WORD_TOKENS;
                 for words in (0..words).step_by(next_dit::ROW_MULTIPLE / WARM_UP_WORD_TOKENS) {
@@ -171,37 +167,30 @@ impl Pipeline {
     /// # Errors
     ///
     /// A field of `spec` is out of bounds, or the device fails.
-    #[tracing::instrument(level = "info", skip_all, fields(width_px = spec.width_px, height_px = spec.height_px, images = spec.images, steps = spec.sampling.steps))]
     pub fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
-        spec.check(&self.info.size)?;
-        passes::check(spec, &self.info)?;
-        let begun = Instant::now();
-        let mut timings = Timings::default();
-        let stopped = |after_step| Ok(Outcome::Stopped { after_step });
+        generate(self, spec, observer)
+    }
 
-        if observer(Progress::Stage(Stage::TextEncode)).is_break() {
-            return stopped(0);
-        }
-        let profiler = Profiler::begin(&self.networks.place, spec.profile, Stage::TextEncode);
-        let clock = Instant::now();
-        let (features, counts) = self.encode_text(spec)?;
-        timings.text_encode = clock.elapsed();
-        if profiler.finish(observer)?.is_break() || observer(Progress::TextEncoded(counts.into())).is_break() {
-            return stopped(0);
-        }
-        let mut denoise = |plan: &PassPlan, timings: &mut Timings, observer: &mut Observer<'_>| {
-            self.denoise(spec, &features, plan, timings, observer)
-        };
-        let images = match passes::draw(spec, &self.drawing(), &mut timings, observer, &mut denoise)? {
-            ControlFlow::Continue(images) => images,
-            ControlFlow::Break(after_step) => return stopped(after_step),
-        };
-        timings.total = begun.elapsed();
-        Ok(Outcome::Finished { images, timings })
+    fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
+        let place = &self.networks.place;
+        place.sync().map_err(|error| place.device_error(doing, &error))
+    }
+}
+
+impl FamilyStages for Pipeline {
+    type Conditioning = TextFeatures;
+
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    fn drawing(&self) -> Drawing<'_> {
+        let Networks { vae, tiny_decoder, linear_preview, place, .. } = &self.networks;
+        Drawing { vae, tiny_decoder: tiny_decoder.as_ref(), linear_preview, place }
     }
 
     #[tracing::instrument(level = "debug", skip_all)]
-    fn encode_text(&self, spec: &GenerationSpec) -> Result<(TextFeatures, [TokenCount; 2]), EngineError> {
+    fn encode_text(&self, spec: &GenerationSpec) -> Result<(TextFeatures, Vec<TokenCount>), EngineError> {
         let is_guided = spec.sampling.guidance.is_ever_active();
         let negative = is_guided.then_some([spec.negative_system_prompt.as_str(), &spec.negative]);
         let tokens = self.tokenizers.encode([&spec.system_prompt, &spec.text], negative);
@@ -209,10 +198,9 @@ impl Pipeline {
         let jina = TokenBatch::padded(&tokens.jina, JINA_PAD_ID, 1).map_err(token_error)?;
         let features = self.networks.encode(&gemma, &jina).map_err(token_error)?;
         self.sync("reading the text")?;
-        Ok((features, tokens.counts))
+        Ok((features, tokens.counts.into()))
     }
 
-    /// All batches of a pass, one after the other; the latents of each.
     #[tracing::instrument(level = "debug", skip_all, fields(pass = plan.number))]
     fn denoise(
         &self,
@@ -224,7 +212,7 @@ impl Pipeline {
     ) -> Flow<Vec<Tensor<4>>> {
         let Sampling { solver, guidance, shift, .. } = spec.sampling;
         let schedule = Schedule::new(solver, plan.pass.grid_steps as usize, f64::from(shift));
-        let (first, steps) = (plan.steps_skipped(), plan.pass.steps());
+        let first = plan.steps_skipped();
         let factor = self.networks.vae.config().factor();
         let size = [plan.pass.height_px, plan.pass.width_px].map(|edge| edge as usize / factor);
         let channels = self.networks.transformer.config().in_channels;
@@ -247,18 +235,17 @@ impl Pipeline {
             self.sync("preparing the steps")?;
             timings.prepare += clock.elapsed();
 
-            let mut reports = StepReporter {
-                drawing: self.drawing(),
-                first_image: batch.start,
-                pass: plan.number,
-                steps_before: plan.steps_before + turn * steps,
-                steps_total: plan.steps_total,
-                evaluations_before: (plan.steps_before + turn * steps) * solver.evaluations_per_step(),
-                clock: Instant::now(),
-                durations: &mut timings.steps,
-                observer: &mut *observer,
-                failure: None,
-            };
+            let first_image = batch.start;
+            let evaluations = solver.evaluations_per_step();
+            let mut reports = StepReporter::begin(
+                self.drawing(),
+                plan,
+                turn,
+                first_image,
+                evaluations,
+                &mut timings.steps,
+                &mut *observer,
+            );
             let mut constrain = |drawn: Tensor<4>, point: usize| plan.start.keep(drawn, || at(point));
             let walk = denoiser.run_from(&schedule, first, start, &mut constrain, &mut |interval| {
                 let step = BatchStep {
@@ -271,25 +258,12 @@ impl Pipeline {
                 let end = schedule.intervals();
                 reports.report(&step, &|| plan.start.keep(interval.predicted_data(), || at(end)))
             });
-            if let Some(failure) = reports.failure {
-                return Err(failure);
-            }
-            match walk {
+            match reports.finish(walk)? {
                 ControlFlow::Continue(latents) => finished.push(latents),
-                ControlFlow::Break(_) => return Ok(ControlFlow::Break(timings.steps.len() as u32)),
+                ControlFlow::Break(steps) => return Ok(ControlFlow::Break(steps)),
             }
         }
         Ok(ControlFlow::Continue(finished))
-    }
-
-    fn drawing(&self) -> Drawing<'_> {
-        let Networks { vae, tiny_decoder, linear_preview, place, .. } = &self.networks;
-        Drawing { vae, tiny_decoder: tiny_decoder.as_ref(), linear_preview, place }
-    }
-
-    fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
-        let place = &self.networks.place;
-        place.sync().map_err(|error| place.device_error(doing, &error))
     }
 }
 

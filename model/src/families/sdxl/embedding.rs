@@ -9,7 +9,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor};
 
-use crate::checkpoint::{SafetensorsFile, decode_f32};
+use crate::checkpoint::{SafetensorsFile, TensorEntry, decode_f32};
 use crate::error::LoadError;
 
 /// One of the two text encoders.
@@ -25,6 +25,19 @@ pub enum Encoder {
 const KEYS: [(&str, Encoder); 3] = [("clip_l", Encoder::L), ("emb_params", Encoder::L), ("clip_g", Encoder::G)];
 /// The most vectors of one file: a chunk has 75 places.
 const VECTORS_MAX: usize = 75;
+
+/// Name, number and width of each encoder's vectors, if every tensor has those of an embedding.
+pub(crate) fn vectors_of(entries: &BTreeMap<String, TensorEntry>) -> Option<Vec<(&str, usize, usize)>> {
+    let vectors = |(key, entry): (&'_ String, &TensorEntry)| {
+        let (name, _) = KEYS.iter().find(|(name, _)| name == key)?;
+        match entry.shape[..] {
+            [count, width] if (1..=VECTORS_MAX).contains(&count) => Some((*name, count, width)),
+            _ => None,
+        }
+    };
+    let found: Vec<_> = entries.iter().map(vectors).collect::<Option<_>>()?;
+    (!found.is_empty()).then_some(found)
+}
 
 /// Embeddings by name, and the vectors of all of them.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +64,7 @@ impl Embeddings {
         for (key, entry) in file.entries() {
             let Some((_, encoder)) = KEYS.iter().find(|(name, _)| name == key) else {
                 return Err(fail(format!(
-                    "`{key}` is no tensor of an embedding for this family (clip_l, clip_g, emb_params)"
+                    "`{key}` is not a tensor of an embedding for this family (clip_l, clip_g, emb_params)"
                 )));
             };
             let width = widths[*encoder as usize];

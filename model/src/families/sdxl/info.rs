@@ -1,7 +1,9 @@
 //! Facts about a loaded checkpoint.
 
+use std::sync::Arc;
+
 use sakuga_model_core::{
-    EncoderInfo, Guidance, ModelInfo, NoiseSchedule, PromptText, Sampling, SizeLimits, Solver, Stage,
+    EncoderInfo, Guidance, ModelInfo, ModelVocabulary, NoiseSchedule, PromptText, Sampling, SizeLimits, Solver, Stage,
 };
 
 use super::networks::Networks;
@@ -76,6 +78,7 @@ pub(super) fn model_info(
     networks: &Networks,
     reports: &[LoadReport],
     fingerprint: String,
+    vocabulary: Option<Arc<ModelVocabulary>>,
 ) -> ModelInfo {
     let factor = networks.vae.config().factor();
     let default_size = (keys.common.default_size_px / factor * factor).max(factor);
@@ -104,5 +107,6 @@ pub(super) fn model_info(
         schedules: &NoiseSchedule::ALL,
         has_shift: false,
         sampling: keys.common.sampling,
+        vocabulary,
     }
 }

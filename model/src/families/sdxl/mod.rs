@@ -23,3 +23,4 @@ pub mod text;
 
 pub use networks::Networks;
 pub use pipeline::Pipeline;
+pub(super) use source::FOLDER;

@@ -1,4 +1,4 @@
-//! The order of the work: text, noise, steps, pixels.
+//! Reads the texts of a request and computes its steps; `families/generate.rs` has the order of the work.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,8 +8,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use sakuga_model_core::{
     AdapterChoice, AdapterInspector, ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo,
-    NoiseSchedule, Observer, Outcome, PreviewMethod, Progress, Sampling, Solver, SpecError, Stage, Timings, TokenCount,
-    TokenCounter,
+    NoiseSchedule, Observer, Outcome, Sampling, Solver, SpecError, Timings, TokenCount, TokenCounter,
 };
 
 use super::applied::AppliedAdapters;
@@ -23,9 +22,10 @@ use super::text::{STATE_FROM_END, TextFeatures, TokenizerPair};
 use crate::checkpoint::LoadReport;
 use crate::error::LoadError;
 use crate::families::drawing::Drawing;
-use crate::families::passes::{self, Flow, PassPlan};
-use crate::families::profiler::Profiler;
+use crate::families::generate::{FamilyStages, generate, with_previews};
+use crate::families::passes::{Flow, PassPlan};
 use crate::families::steps::{BatchStep, StepReporter};
+use crate::families::vocabulary;
 use crate::families::{FamilyModel, LoadOptions, WarmUpSize};
 use crate::sampler::diffusion::{self, Curve};
 use crate::sampler::noise::{self, Stream};
@@ -66,7 +66,8 @@ impl Pipeline {
             Ok(Facts { tokenizers: TokenizerPair::open(path)?, fingerprint: source.fingerprint()? })
         })?;
         let (networks, reports) = Networks::load(&source, options, facts.tokenizers.tokenizers.clone())?;
-        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone());
+        let vocabulary = vocabulary::read(source.path())?;
+        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone(), vocabulary);
         let pipeline = Self {
             networks,
             applied: AppliedAdapters::default(),
@@ -81,8 +82,7 @@ impl Pipeline {
 
     /// The sampler of a request. A solver that the scheduler configuration names too has its parameters from there, except
     /// DPM++ 2M, which is always the same.
-    fn sampling(&self, sampling: &Sampling) -> Result<SchedulerConfig, SpecError> {
-        self.info.check_sampling(sampling)?;
+    fn sampling(&self, sampling: &Sampling) -> SchedulerConfig {
         let config = self.scheduler.clone();
         let solver = match (sampling.solver, config.solver) {
             (Solver::Dpm, _) => diffusion::Solver::DPM_PP_2M,
@@ -97,7 +97,7 @@ impl Pipeline {
             NoiseSchedule::Karras => Curve::Karras,
             NoiseSchedule::Exponential => Curve::Exponential,
         };
-        Ok(SchedulerConfig { solver, curve, ..config })
+        SchedulerConfig { solver, curve, ..config }
     }
 
     /// What the U-Net reads of the prompt and of the negative prompt.
@@ -114,30 +114,47 @@ impl Pipeline {
         text.aligned(rules, STATE_FROM_END, [positive, negative])
     }
 
+    fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
+        let place = &self.networks.place;
+        place.sync().map_err(|error| place.device_error(doing, &error))
+    }
+}
+
+impl FamilyStages for Pipeline {
+    type Conditioning = [TextFeatures; 2];
+
+    fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
     fn drawing(&self) -> Drawing<'_> {
         let Networks { vae, linear_preview, place, .. } = &self.networks;
         Drawing { vae, tiny_decoder: None, linear_preview, place }
     }
 
-    fn sync(&self, doing: &'static str) -> Result<(), EngineError> {
-        let place = &self.networks.place;
-        place.sync().map_err(|error| place.device_error(doing, &error))
+    fn check(&self, spec: &GenerationSpec) -> Result<(), SpecError> {
+        self.info.check_sampling(&spec.sampling)
     }
 
-    /// All batches of a pass, one after the other; the latents of each.
+    fn encode_text(&self, spec: &GenerationSpec) -> Result<([TextFeatures; 2], Vec<TokenCount>), EngineError> {
+        let texts = self.texts(spec);
+        self.sync("reading the text")?;
+        Ok((texts, self.tokenizers.count(&spec.system_prompt, &spec.text)))
+    }
+
     #[tracing::instrument(level = "debug", skip_all, fields(pass = plan.number))]
     fn denoise(
         &self,
         spec: &GenerationSpec,
-        config: &SchedulerConfig,
         texts: &[TextFeatures; 2],
         plan: &PassPlan,
         timings: &mut Timings,
         observer: &mut Observer<'_>,
     ) -> Flow<Vec<Tensor<4>>> {
         let guidance = spec.sampling.guidance;
+        let config = self.sampling(&spec.sampling);
         let sampler = config.sampler(plan.pass.grid_steps as usize);
-        let (first, steps) = (plan.steps_skipped(), plan.pass.steps());
+        let first = plan.steps_skipped();
         let size = [plan.pass.height_px as f32, plan.pass.width_px as f32];
         let sizes = [size, [0.0, 0.0], size].concat();
         let [positive, negative] = texts.clone().map(|text| Prompted { text, sizes: sizes.clone() });
@@ -165,18 +182,9 @@ impl Pipeline {
             self.sync("preparing the steps")?;
             timings.prepare += clock.elapsed();
 
-            let mut reports = StepReporter {
-                drawing: self.drawing(),
-                first_image: batch.start,
-                pass: plan.number,
-                steps_before: plan.steps_before + turn * steps,
-                steps_total: plan.steps_total,
-                evaluations_before: plan.steps_before + turn * steps,
-                clock: Instant::now(),
-                durations: &mut timings.steps,
-                observer: &mut *observer,
-                failure: None,
-            };
+            let first_image = batch.start;
+            let mut reports =
+                StepReporter::begin(self.drawing(), plan, turn, first_image, 1, &mut timings.steps, &mut *observer);
             let total = sampler.steps.len();
             let walk = sampler.run(
                 first..total,
@@ -201,12 +209,9 @@ impl Pipeline {
                     }
                 },
             );
-            if let Some(failure) = reports.failure {
-                return Err(failure);
-            }
-            match walk {
+            match reports.finish(walk)? {
                 ControlFlow::Continue(latents) => finished.push(latents),
-                ControlFlow::Break(_) => return Ok(ControlFlow::Break(timings.steps.len() as u32)),
+                ControlFlow::Break(steps) => return Ok(ControlFlow::Break(steps)),
             }
         }
         Ok(ControlFlow::Continue(finished))
@@ -249,13 +254,7 @@ impl FamilyModel for Pipeline {
             let guidance = Guidance { until: 0.5, renorm: defaults.guidance.renorm, ..Guidance::new(2.0) };
             let sampling = Sampling { steps: 2, guidance, ..defaults };
             let spec = GenerationSpec { images, ..GenerationSpec::new("cat", width_px, height_px, sampling) };
-            self.generate(&spec, &mut |progress| {
-                if let Progress::Step(step) = progress {
-                    step.previews(PreviewMethod::Linear);
-                    step.previews(PreviewMethod::Decoder);
-                }
-                ControlFlow::Continue(())
-            })?;
+            generate(self, &spec, &mut with_previews)?;
         }
         Ok(())
     }
@@ -273,43 +272,14 @@ impl FamilyModel for Pipeline {
         self.sync("changing adapters")
     }
 
-    #[tracing::instrument(level = "info", skip_all, fields(width_px = spec.width_px, height_px = spec.height_px, images = spec.images, steps = spec.sampling.steps))]
     fn generate(&self, spec: &GenerationSpec, observer: &mut Observer<'_>) -> Result<Outcome, EngineError> {
-        spec.check(&self.info.size)?;
-        passes::check(spec, &self.info)?;
-        let config = self.sampling(&spec.sampling)?;
-        let begun = Instant::now();
-        let mut timings = Timings::default();
-        let place = &self.networks.place;
-        let stopped = |after_step| Ok(Outcome::Stopped { after_step });
-
-        if observer(Progress::Stage(Stage::TextEncode)).is_break() {
-            return stopped(0);
-        }
-        let profiler = Profiler::begin(place, spec.profile, Stage::TextEncode);
-        let clock = Instant::now();
-        let texts = self.texts(spec);
-        self.sync("reading the text")?;
-        timings.text_encode = clock.elapsed();
-        let counts: Vec<TokenCount> = self.tokenizers.count(&spec.system_prompt, &spec.text);
-        if profiler.finish(observer)?.is_break() || observer(Progress::TextEncoded(counts)).is_break() {
-            return stopped(0);
-        }
-        let mut denoise = |plan: &PassPlan, timings: &mut Timings, observer: &mut Observer<'_>| {
-            self.denoise(spec, &config, &texts, plan, timings, observer)
-        };
-        let images = match passes::draw(spec, &self.drawing(), &mut timings, observer, &mut denoise)? {
-            ControlFlow::Continue(images) => images,
-            ControlFlow::Break(after_step) => return stopped(after_step),
-        };
-        timings.total = begun.elapsed();
-        Ok(Outcome::Finished { images, timings })
+        generate(self, spec, observer)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use sakuga_model_core::{Area, InitImage, Mask, Rgb8, SecondPass, Upscaler, limits};
+    use sakuga_model_core::{Area, InitImage, Mask, PreviewMethod, Progress, Rgb8, SecondPass, Upscaler, limits};
 
     use super::*;
     use crate::device::OpenDevice;

@@ -48,6 +48,11 @@ const VARIANTS: [(&str, &str); 4] = [
 /// Beginnings of the names of tensors that no part reads.
 const UNUSED: [&str; 6] = ["model_ema.", "denoiser.", "alphas_cumprod", "betas", "sqrt_", "log_one_minus_"];
 
+/// The variant of the family that these tensors are of, if it is one that is sampled in another way.
+pub(crate) fn variant(tensors: &BTreeMap<String, TensorEntry>) -> Option<&'static str> {
+    VARIANTS.iter().find(|(name, _)| tensors.contains_key(*name)).map(|(_, variant)| *variant)
+}
+
 impl FilePart {
     /// The prefix of the part's tensors, in a base model's or in a refiner's file.
     pub fn prefix(self, is_refiner: bool) -> &'static str {
@@ -66,7 +71,7 @@ impl SingleFile {
     ///
     /// # Errors
     ///
-    /// It is no safetensors file, is a variant that is not supported, lacks a U-Net or CLIP-G, or has tensors of which nothing
+    /// It is not a safetensors file, is a variant that is not supported, lacks a U-Net or CLIP-G, or has tensors of which nothing
     /// is known.
     pub fn open(path: &Path) -> Result<Self, LoadError> {
         let file = SafetensorsFile::open(path)?;
@@ -74,7 +79,7 @@ impl SingleFile {
     }
 
     fn of_tensors(tensors: &BTreeMap<String, TensorEntry>) -> Result<Self, String> {
-        if let Some((_, variant)) = VARIANTS.iter().find(|(name, _)| tensors.contains_key(*name)) {
+        if let Some(variant) = variant(tensors) {
             return Err(format!("it is {variant}, which is not supported"));
         }
         let has = |prefix: &str| tensors.keys().any(|name| name.starts_with(prefix));

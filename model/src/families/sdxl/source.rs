@@ -10,6 +10,7 @@ use super::single_file::{FilePart, SingleFile};
 use crate::checkpoint::{ModelFolder, TensorReader, read_json};
 use crate::error::{ConfigError, LoadError};
 use crate::families::fingerprint;
+use crate::families::folder_files::FolderPart;
 
 /// The folder of each part, in the order in which they are loaded.
 pub(super) const PARTS: [(FilePart, &str); 4] = [
@@ -17,6 +18,21 @@ pub(super) const PARTS: [(FilePart, &str); 4] = [
     (FilePart::ClipL, "text_encoder"),
     (FilePart::ClipG, "text_encoder_2"),
     (FilePart::Vae, "vae"),
+];
+
+/// Files of CLIP's tokenizer.
+const TOKENIZER: &[&str] = &["vocab.json", "merges.txt", "tokenizer_config.json"];
+
+/// The files of a folder that are read.
+pub(in crate::families) const FOLDER: &[FolderPart] = &[
+    FolderPart::network(PARTS[0].1),
+    FolderPart::network(PARTS[1].1),
+    FolderPart::network(PARTS[2].1),
+    FolderPart::network(PARTS[3].1),
+    FolderPart::files("scheduler", &["scheduler_config.json"]),
+    FolderPart::files("tokenizer", TOKENIZER).optional(),
+    FolderPart::files("tokenizer_2", TOKENIZER).optional(),
+    FolderPart::PREVIEW_DECODER,
 ];
 
 /// A model on disk.

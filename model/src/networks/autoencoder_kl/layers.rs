@@ -22,7 +22,6 @@ pub(super) fn resnet(config: &AutoencoderKlConfig, weights: &TensorReader, input
     Resnet::load(weights, norm_kind(config), [input, output], None)
 }
 
-/// A group norm.
 pub(super) fn norm(config: &AutoencoderKlConfig, weights: &TensorReader, channels: usize) -> GroupNorm {
     GroupNorm::load(weights, norm_kind(config), channels)
 }

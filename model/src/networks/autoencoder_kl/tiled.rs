@@ -58,7 +58,7 @@ fn ramp(tiles: &[Range<usize>], at: usize, factor: usize) -> Vec<f32> {
 
 /// Values along an edge for each latent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Scale {
+pub(crate) struct Scale {
     /// Of what is cut into tiles.
     pub tile: usize,
     /// Of what each tile becomes.
@@ -67,7 +67,12 @@ pub struct Scale {
 
 /// Cuts `input` into tiles, applies `work` to each, and blends the results in f32: `[B, C, tile H, tile W]` to
 /// `[B, D, result H, result W]`.
-pub fn apply(input: &Tensor<4>, tiling: &Tiling, scale: Scale, work: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
+pub(crate) fn apply(
+    input: &Tensor<4>,
+    tiling: &Tiling,
+    scale: Scale,
+    work: impl Fn(Tensor<4>) -> Tensor<4>,
+) -> Tensor<4> {
     let [batch, channels, height, width] = input.dims();
     let [height, width] = [height, width].map(|edge| edge / scale.tile);
     let device = input.device();

@@ -13,7 +13,6 @@ use crate::nn::block::{Block, Projection};
 
 /// Gives a weight its permanent address.
 pub(super) trait Pin {
-    /// A linear layer.
     fn linear(&mut self, layer: &Linear) -> Result<Layer, CudaError>;
     /// The weight of a norm.
     fn norm(&mut self, norm: &Tensor<1>) -> Result<u64, CudaError>;

@@ -50,18 +50,18 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub fn new(grids: Vec<[usize; 2]>, lengths: Vec<usize>) -> Self {
+    pub(crate) fn new(grids: Vec<[usize; 2]>, lengths: Vec<usize>) -> Self {
         let image_width = grids.iter().map(|[rows, columns]| rows * columns).max().unwrap_or(0);
         let caption_width = lengths.iter().copied().max().unwrap_or(0);
         Self { grids, lengths, image_width, caption_width }
     }
 
     /// Tokens of the longest caption.
-    pub fn caption_width(&self) -> usize {
+    pub(crate) fn caption_width(&self) -> usize {
         self.caption_width
     }
 
-    pub fn rope(&self, config: &NextDitConfig, device: &Device) -> RopeTable {
+    pub(crate) fn rope(&self, config: &NextDitConfig, device: &Device) -> RopeTable {
         let positions: Vec<Vec<Position>> = self
             .grids
             .iter()
@@ -72,23 +72,23 @@ impl Layout {
     }
 
     /// The tables of the captions alone.
-    pub fn caption_rope(&self, config: &NextDitConfig, device: &Device) -> RopeTable {
+    pub(crate) fn caption_rope(&self, config: &NextDitConfig, device: &Device) -> RopeTable {
         Self::new(vec![[0, 0]; self.grids.len()], self.lengths.clone()).rope(config, device)
     }
 
-    pub fn joint_mask(&self, device: &Device) -> Option<Tensor<4, Bool>> {
+    pub(crate) fn joint_mask(&self, device: &Device) -> Option<Tensor<4, Bool>> {
         let rows = self.grids.iter().zip(&self.lengths).map(|([rows, columns], &len)| {
             padding(rows * columns, self.image_width).chain(padding(len, self.caption_width)).collect()
         });
         mask(rows.collect(), device)
     }
 
-    pub fn image_mask(&self, device: &Device) -> Option<Tensor<4, Bool>> {
+    pub(crate) fn image_mask(&self, device: &Device) -> Option<Tensor<4, Bool>> {
         let row = |[rows, columns]: &[usize; 2]| padding(rows * columns, self.image_width).collect();
         mask(self.grids.iter().map(row).collect(), device)
     }
 
-    pub fn caption_mask(&self, device: &Device) -> Option<Tensor<4, Bool>> {
+    pub(crate) fn caption_mask(&self, device: &Device) -> Option<Tensor<4, Bool>> {
         mask(self.lengths.iter().map(|&len| padding(len, self.caption_width).collect()).collect(), device)
     }
 }

@@ -29,7 +29,7 @@ use crate::nn::rope::RopeTable;
 use crate::nn::sinusoid;
 
 /// Addresses of a network's weights, valid as long as the network, which owns this value.
-pub struct FastNextDit {
+pub(crate) struct FastNextDit {
     gpu: Arc<Gpu>,
     weights: Arc<Weights>,
 }
@@ -62,7 +62,7 @@ struct Pooled {
 
 impl FastNextDit {
     /// The fast path of a loaded network; `None` if it is not in bf16 or the GPU or a library does not support it.
-    pub fn of(network: &NextDit) -> Option<Self> {
+    pub(crate) fn of(network: &NextDit) -> Option<Self> {
         let weight = network.patches.weight.val();
         if weight.dtype() != DType::BF16 {
             return None;

@@ -34,7 +34,7 @@ pub fn joint_positions(
 /// The tables of a batch of sequences of equal length.
 ///
 /// Angles are computed in `f64` and rounded once.
-pub fn table(config: &NextDitConfig, positions: &[Vec<Position>], device: &Device) -> RopeTable {
+pub(crate) fn table(config: &NextDitConfig, positions: &[Vec<Position>], device: &Device) -> RopeTable {
     let half = config.head_dim() / 2;
     let frequencies: Vec<(usize, f64)> = config
         .axes_dims

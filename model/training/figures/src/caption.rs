@@ -26,17 +26,23 @@ impl Scene {
     }
 
     fn opening(&self, rng: &mut Rng) -> String {
+        if self.figures.is_empty() {
+            return self.empty_scene(rng);
+        }
         let who = match self.figures.as_slice() {
             [figure] => format!("a chibi {}", noun(figure)),
             figures => {
-                let nouns: Vec<&str> = figures.iter().map(noun).collect();
-                let number = if figures.len() == 2 { "two" } else { "three" };
-                match nouns.iter().filter(|&&noun| noun == "girl").count() {
-                    0 => format!("{number} chibi boys"),
-                    girls if girls == figures.len() => format!("{number} chibi girls"),
-                    1 if figures.len() == 2 => "a chibi girl and a chibi boy".to_owned(),
-                    1 => "a chibi girl and two chibi boys".to_owned(),
-                    _ => "two chibi girls and a chibi boy".to_owned(),
+                let some = |number: usize, noun: &str| match number {
+                    1 => format!("a chibi {noun}"),
+                    2 => format!("two chibi {noun}s"),
+                    3 => format!("three chibi {noun}s"),
+                    _ => format!("four chibi {noun}s"),
+                };
+                let girls = figures.iter().filter(|figure| noun(figure) == "girl").count();
+                match (girls, figures.len() - girls) {
+                    (0, boys) => some(boys, "boy"),
+                    (girls, 0) => some(girls, "girl"),
+                    (girls, boys) => format!("{} and {}", some(girls, "girl"), some(boys, "boy")),
                 }
             }
         };
@@ -53,6 +59,15 @@ impl Scene {
         match rng.below(2) {
             0 => format!("{style} of {who}, {framing}, {}.", place_phrase(self.backdrop)),
             _ => format!("{style}, {framing}: {who} {}.", place_phrase(self.backdrop)),
+        }
+    }
+
+    fn empty_scene(&self, rng: &mut Rng) -> String {
+        let place = place_phrase(self.backdrop);
+        match rng.below(3) {
+            0 => format!("An anime illustration of an empty scene {place}, with nobody in it."),
+            1 => format!("Anime scenery {place}, no people."),
+            _ => format!("An anime illustration without people, {place}."),
         }
     }
 }
@@ -107,7 +122,9 @@ fn describe(figure: &Figure, figures: usize, rng: &mut Rng) -> String {
     let place = match (figures, figure.position) {
         (1, _) => "",
         (_, Position::Left) => " on the left",
+        (_, Position::CenterLeft) => " left of the middle",
         (_, Position::Center) => " in the middle",
+        (_, Position::CenterRight) => " right of the middle",
         (_, Position::Right) => " on the right",
     };
     let face = face(figure.expression);

@@ -25,7 +25,8 @@ impl Image {
     /// The colours of an opaque layer.
     pub(crate) fn from_opaque(layer: &Layer) -> Self {
         let rgb = layer.pixels.iter().flat_map(|&[red, green, blue, _]| [red, green, blue]).collect();
-        Self { width_px: layer.side() as u32, height_px: layer.side() as u32, rgb }
+        let (width, height) = layer.size();
+        Self { width_px: width as u32, height_px: height as u32, rgb }
     }
 
     /// Copies another picture into this one with its upper left corner at (`x`, `y`); what does not fit is cut off.

@@ -5,10 +5,11 @@ use tiny_skia_path::{Path, Transform};
 use crate::palette::Rgb;
 use crate::raster::{Bounds, Rasterizer};
 
-/// A square picture with premultiplied alpha.
+/// A picture with premultiplied alpha.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
-    side: usize,
+    width: usize,
+    height: usize,
     /// Red, green, blue, alpha of each pixel, rows top to bottom.
     pub pixels: Vec<[u8; 4]>,
     /// All pixels outside are transparent.
@@ -18,7 +19,7 @@ pub(crate) struct Layer {
 /// How much of each pixel may be drawn on, from 0 to 255.
 #[derive(Clone, Debug)]
 pub(crate) struct Clip {
-    side: usize,
+    width: usize,
     bounds: Bounds,
     coverage: Vec<u8>,
 }
@@ -34,17 +35,17 @@ pub(crate) enum Source {
 
 impl Layer {
     /// A transparent layer.
-    pub fn new(side: usize) -> Self {
-        Self { side, pixels: vec![[0; 4]; side * side], drawn: Bounds::EMPTY }
+    pub(crate) fn new(width: usize, height: usize) -> Self {
+        Self { width, height, pixels: vec![[0; 4]; width * height], drawn: Bounds::EMPTY }
     }
 
-    /// Pixels in a row and in a column.
-    pub fn side(&self) -> usize {
-        self.side
+    /// Pixels in a row, and rows.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
     }
 
     /// Fills a path.
-    pub fn fill(
+    pub(crate) fn fill(
         &mut self,
         rasterizer: &mut Rasterizer,
         path: &Path,
@@ -52,11 +53,11 @@ impl Layer {
         source: Source,
         clip: Option<&Clip>,
     ) {
-        let side = self.side;
+        let width = self.width;
         let pixels = &mut self.pixels;
         let window = clip.map_or_else(|| rasterizer.everything(), |clip| clip.bounds);
         let bounds = rasterizer.rasterize(path, view, window, |y, x, count, coverage| {
-            let row = &mut pixels[y * side + x..y * side + x + count];
+            let row = &mut pixels[y * width + x..y * width + x + count];
             let clip_row = clip.map(|clip| clip.row(y, x, count));
             match source {
                 Source::Solid(color, opacity) => fill_span(row, clip_row, color, coverage * opacity),
@@ -79,13 +80,13 @@ impl Layer {
     }
 
     /// Lays another layer of the same size over this one.
-    pub fn compose(&mut self, over: &Self) {
-        if over.side != self.side || over.drawn.is_empty() {
+    pub(crate) fn compose(&mut self, over: &Self) {
+        if over.size() != self.size() || over.drawn.is_empty() {
             return;
         }
         let bounds = over.drawn;
         for y in bounds.top..bounds.bottom {
-            let range = y * self.side + bounds.left..y * self.side + bounds.right;
+            let range = y * self.width + bounds.left..y * self.width + bounds.right;
             for (pixel, above) in self.pixels[range.clone()].iter_mut().zip(&over.pixels[range]) {
                 let keep = 255 - u32::from(above[3]);
                 for (channel, &added) in pixel.iter_mut().zip(above) {
@@ -99,18 +100,18 @@ impl Layer {
 
 impl Clip {
     /// The inside of a path.
-    pub fn new(rasterizer: &mut Rasterizer, path: &Path, view: Transform) -> Self {
+    pub(crate) fn new(rasterizer: &mut Rasterizer, path: &Path, view: Transform) -> Self {
         let everything = rasterizer.everything();
-        let side = everything.right;
-        let mut coverage = vec![0; side * side];
+        let width = everything.right;
+        let mut coverage = vec![0; width * everything.bottom];
         let bounds = rasterizer.rasterize(path, view, everything, |y, x, count, value| {
-            coverage[y * side + x..y * side + x + count].fill(alpha(value) as u8);
+            coverage[y * width + x..y * width + x + count].fill(alpha(value) as u8);
         });
-        Self { side, bounds, coverage }
+        Self { width, bounds, coverage }
     }
 
     fn row(&self, y: usize, x: usize, count: usize) -> &[u8] {
-        &self.coverage[y * self.side + x..y * self.side + x + count]
+        &self.coverage[y * self.width + x..y * self.width + x + count]
     }
 }
 

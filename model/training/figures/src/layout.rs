@@ -1,16 +1,95 @@
-//! Where figures stand: positions and framings as pixels.
+//! Where figures stand: sizes, positions and framings as pixels.
+
+use std::fmt;
+use std::str::FromStr;
 
 use crate::attributes::{Framing, Position};
 use crate::rng::Rng;
 use crate::scene::Scene;
 
-/// The side of a picture in pixels.
+/// The side of a square picture in pixels.
 pub const SIDE_PX: u32 = 256;
+
+/// The size of a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Size {
+    /// Pixels in a row.
+    pub width_px: u32,
+    /// Rows.
+    pub height_px: u32,
+}
+
+impl Size {
+    /// 256 x 256, the size that most pictures have.
+    pub const SQUARE: Self = Self::new(SIDE_PX, SIDE_PX);
+
+    /// The sizes that training draws, in the shares of their number.
+    pub const TRAINED: [Self; 8] = [
+        Self::SQUARE,
+        Self::new(320, 192),
+        Self::SQUARE,
+        Self::new(256, 384),
+        Self::SQUARE,
+        Self::new(384, 256),
+        Self::SQUARE,
+        Self::new(192, 320),
+    ];
+
+    /// A size.
+    #[must_use]
+    pub const fn new(width_px: u32, height_px: u32) -> Self {
+        Self { width_px, height_px }
+    }
+
+    /// The size divided by a number.
+    #[must_use]
+    pub const fn divided(self, by: u32) -> Self {
+        Self::new(self.width_px / by, self.height_px / by)
+    }
+
+    /// The figure units of 256 px pictures, as pixels of a picture of this size: its backdrop covers all of it.
+    pub(crate) fn cover(self) -> ((f32, f32), f32) {
+        let side = self.width_px.max(self.height_px) as f32;
+        let origin = ((self.width_px as f32 - side) / 2.0, (self.height_px as f32 - side) / 2.0);
+        (origin, side / SIDE_PX as f32)
+    }
+
+    /// The most figures that fit side by side.
+    #[must_use]
+    pub fn max_figures(self) -> usize {
+        if self.width_px < SIDE_PX { 3 } else { crate::scene::MAX_FIGURES }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width_px, self.height_px)
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers =
+            text.split_once('x').and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
+        match numbers {
+            Some((width, height))
+                if [width, height].iter().all(|side| (64..=1024).contains(side) && side % 16 == 0) =>
+            {
+                Ok(Self::new(width, height))
+            }
+            _ => {
+                Err(format!("`{text}` is no size; write width and height as 320x192, multiples of 16 from 64 to 1024"))
+            }
+        }
+    }
+}
 
 /// Where one figure is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placement {
-    /// The middle of the head, in pixels of a 256 px picture.
+    /// The middle of the head in pixels.
     pub x_px: f32,
     /// See `x_px`.
     pub y_px: f32,
@@ -20,10 +99,12 @@ pub struct Placement {
 
 /// Where a figure stands before any jitter.
 #[must_use]
-pub fn nominal(figures: usize, framing: Framing, position: Position) -> Placement {
+pub fn nominal(size: Size, figures: usize, framing: Framing, position: Position) -> Placement {
     let side = match position {
         Position::Left => -1.0,
+        Position::CenterLeft => -1.0 / 3.0,
         Position::Center => 0.0,
+        Position::CenterRight => 1.0 / 3.0,
         Position::Right => 1.0,
     };
     let (spread, scale, y_px) = match (figures, framing) {
@@ -31,17 +112,35 @@ pub fn nominal(figures: usize, framing: Framing, position: Position) -> Placemen
         (0 | 1, Framing::UpperBody) => (0.0, 1.36, 133.0),
         (2, Framing::FullBody) => (63.0, 0.99, 124.0),
         (2, Framing::UpperBody) => (63.0, 1.13, 146.0),
-        (_, Framing::FullBody) => (84.0, 0.77, 146.0),
-        (_, Framing::UpperBody) => (84.0, 0.82, 176.0),
+        (3, Framing::FullBody) => (84.0, 0.77, 146.0),
+        (3, Framing::UpperBody) => (84.0, 0.82, 176.0),
+        (_, Framing::FullBody) => (93.0, 0.62, 166.0),
+        (_, Framing::UpperBody) => (93.0, 0.64, 196.0),
     };
-    Placement { x_px: 128.0 + side * spread, y_px, scale }
+    let square = SIDE_PX as f32;
+    if size == Size::SQUARE {
+        return Placement { x_px: square / 2.0 + side * spread, y_px, scale };
+    }
+    let (width, height) = (size.width_px as f32, size.height_px as f32);
+    // The neighbours limit how wide figures may be, the picture how tall; the feet are as low as in a square.
+    let tallest = match framing {
+        Framing::FullBody => 1.10,
+        Framing::UpperBody => 1.36,
+    };
+    let widest = if figures < 2 { tallest * 1.2 } else { scale };
+    let fitting = (tallest * height / square).min(widest * width / square);
+    Placement {
+        x_px: width / 2.0 + side * spread * width / square,
+        y_px: height - (square - y_px) / scale * fitting,
+        scale: fitting,
+    }
 }
 
 /// Where a figure of a scene stands: its nominal place, shifted and scaled a little as the seed has it.
 #[must_use]
-pub fn placement(scene: &Scene, index: usize) -> Placement {
+pub fn placement(size: Size, scene: &Scene, index: usize) -> Placement {
     let position = scene.figures.get(index).map_or(Position::Center, |figure| figure.position);
-    let place = nominal(scene.figures.len(), scene.framing, position);
+    let place = nominal(size, scene.figures.len(), scene.framing, position);
     let mut rng = Rng::for_stream(scene.seed, 0x1a70 + index as u64);
     Placement {
         x_px: place.x_px + rng.between(-2.5, 2.5),

@@ -19,8 +19,11 @@ pub mod rng;
 pub mod scene;
 mod shape;
 pub mod training;
+mod vocabulary;
 
 pub use figure::Figure;
 pub use image::Image;
-pub use render::{render, render_at, render_batch};
+pub use layout::Size;
+pub use render::{render, render_at, render_batch, render_sized};
 pub use scene::{Constraints, HeldOut, Scene};
+pub use vocabulary::vocabulary;

@@ -11,7 +11,8 @@ use rayon::prelude::*;
 use sakuga_figures::layout::SIDE_PX;
 use sakuga_figures::oracle::{self, Degradation, Tally, wilson_interval};
 use sakuga_figures::rng::Rng;
-use sakuga_figures::{Constraints, HeldOut, Image, Scene, render_at, render_batch};
+use sakuga_figures::training::Form;
+use sakuga_figures::{Constraints, HeldOut, Image, Scene, Size, render_at, render_batch, render_sized};
 use serde_json::json;
 
 /// Anime chibi figures drawn from prompts.
@@ -39,15 +40,15 @@ enum Command {
         #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=64))]
         rows: u32,
         /// Figures in each picture; without it 1 to 3.
-        #[arg(long, value_parser = clap::value_parser!(u8).range(1..=3))]
+        #[arg(long, value_parser = clap::value_parser!(u8).range(0..=4))]
         characters: Option<u8>,
         /// The side of each picture in pixels.
         #[arg(long, default_value_t = SIDE_PX, value_parser = clap::value_parser!(u32).range(16..=1024))]
         side: u32,
     },
-    /// Write pictures as packed RGB (NNNNNN.rgb, 256x256x3 bytes each) and texts that describe them (NNNNNN.jsonl).
+    /// Write pictures as packed RGB (NNNNNN.rgb, three bytes a pixel) and texts that describe them (NNNNNN.jsonl).
     ///
-    /// Shard after shard, each complete once its .jsonl is there.
+    /// Shard after shard, each complete once its .jsonl is there. The pictures of a shard have one size.
     Dataset {
         /// The folder to write to; it is made if need be.
         #[arg(long)]
@@ -67,12 +68,15 @@ enum Command {
         /// Loose texts of each picture, as training reads them.
         #[arg(long, default_value_t = 4)]
         texts: usize,
+        /// Draw no figure to four in sizes from 192x320 to 384x256, another one in each shard.
+        #[arg(long, conflicts_with_all = ["characters", "size"])]
+        varied: bool,
         #[command(flatten)]
         which: Which,
     },
     /// Read pictures that a model drew for the scenes of a data set, and write how many attributes are right.
     Judge {
-        /// Packed RGB, 256x256x3 bytes a picture, in the order of the data set.
+        /// Packed RGB, three bytes a pixel, in the order of the data set.
         #[arg(long)]
         images: PathBuf,
         /// Where the data set started.
@@ -92,7 +96,11 @@ enum Command {
         /// Write every wrong reading, too.
         #[arg(long)]
         verbose: bool,
+        #[command(flatten)]
+        which: Which,
     },
+    /// Write the `vocabulary.json` of a checkpoint that is trained on these figures.
+    Vocabulary,
     /// Measure how fast one core draws.
     Speed {
         /// How many pictures.
@@ -104,9 +112,12 @@ enum Command {
 /// Which scenes.
 #[derive(clap::Args)]
 struct Which {
-    /// Figures in each picture; without it 1 to 3.
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=3))]
+    /// Figures in each picture, 0 to 4; without it 1 to 3.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=4))]
     characters: Option<u8>,
+    /// The size of the pictures, such as 320x192.
+    #[arg(long, default_value_t = Size::SQUARE)]
+    size: Size,
     /// Only combinations that are held out from training, instead of none of them.
     #[arg(long)]
     held_out: bool,
@@ -124,11 +135,13 @@ fn main() -> ExitCode {
         Command::Sheet { out, seed, columns, rows, characters, side } => {
             sheet(&out, seed, (columns, rows), characters, side)
         }
-        Command::Dataset { out, count, seed, shard, ahead, texts, which } => {
-            dataset(&out, count, seed, (shard, ahead), texts, &which.constraints())
+        Command::Dataset { out, count, seed, shard, ahead, texts, varied, which } => {
+            let which = if varied { None } else { Some(which) };
+            dataset(&out, count, seed, (shard, ahead), texts, which.as_ref())
         }
-        Command::Judge { images, seed, which } => judge(&images, seed, &which.constraints()),
-        Command::Oracle { count, seed, verbose } => own_error_rate(count, seed, verbose),
+        Command::Judge { images, seed, which } => judge(&images, seed, &which),
+        Command::Oracle { count, seed, verbose, which } => own_error_rate(count, seed, verbose, &which),
+        Command::Vocabulary => writeln!(io::stdout(), "{:#}", sakuga_figures::vocabulary()),
         Command::Speed { count } => speed(count),
     };
     match outcome {
@@ -162,29 +175,33 @@ fn dataset(
     seed: u64,
     (shard, ahead): (u64, Option<u64>),
     texts: usize,
-    constraints: &Constraints,
+    which: Option<&Which>,
 ) -> io::Result<()> {
     const BATCH: u64 = 256;
     fs::create_dir_all(out)?;
     for (number, start) in (0..count).step_by(shard as usize).enumerate() {
         wait_for_room(out, ahead)?;
+        let size = which.map_or_else(|| Size::TRAINED[number % Size::TRAINED.len()], |which| which.size);
+        let draw = |index| match which {
+            Some(which) => scene(seed, index, &which.constraints()),
+            None => Scene::random_for(&mut Rng::for_stream(seed, index), size, HeldOut::Never),
+        };
         let end = count.min(start + shard);
         let mut images = BufWriter::new(File::create(out.join(format!("{number:06}.rgb")))?);
         let draft = out.join(format!("{number:06}.draft"));
         let mut lines = BufWriter::new(File::create(&draft)?);
         for first in (start..end).step_by(BATCH as usize) {
             let indices = first..end.min(first + BATCH);
-            let scenes: Vec<Scene> = indices.clone().map(|index| scene(seed, index, constraints)).collect();
-            for ((index, scene), image) in indices.zip(&scenes).zip(render_batch(&scenes)) {
+            let (scenes, lines_of): (Vec<Scene>, Vec<_>) = indices
+                .into_par_iter()
+                .map(|index| {
+                    let scene = draw(index);
+                    let line = describe(&scene, size, texts, &mut Rng::for_stream(seed ^ 0x7e87, index));
+                    (scene, line)
+                })
+                .unzip();
+            for (line, image) in lines_of.iter().zip(render_batch(&scenes, size)) {
                 images.write_all(&image.rgb)?;
-                let mut rng = Rng::for_stream(seed ^ 0x7e87, index);
-                let loose: Vec<String> = (0..texts).map(|_| scene.to_training_text(&mut rng)).collect();
-                let line = json!({
-                    "xml": scene.to_prompt().to_model_text(),
-                    "tags": scene.to_plain_tags(),
-                    "caption": scene.to_caption(),
-                    "texts": loose,
-                });
                 writeln!(lines, "{line}")?;
             }
         }
@@ -194,6 +211,23 @@ fn dataset(
         fs::rename(&draft, draft.with_extension("jsonl"))?;
     }
     Ok(())
+}
+
+/// A picture's line: its size, the canonical texts, complete texts with unknown words, and what training reads.
+fn describe(scene: &Scene, size: Size, texts: usize, rng: &mut Rng) -> serde_json::Value {
+    let loose: Vec<String> = (0..texts).map(|_| scene.to_training_text(rng)).collect();
+    let mut unknown = |form| scene.with_unknown_words(form, rng);
+    json!({
+        "width": size.width_px,
+        "height": size.height_px,
+        "xml": scene.to_prompt().to_model_text(),
+        "tags": scene.to_plain_tags(),
+        "caption": scene.to_caption(),
+        "unknown-xml": unknown(Form::Xml),
+        "unknown-tags": unknown(Form::Tags),
+        "unknown-caption": unknown(Form::Caption),
+        "texts": loose,
+    })
 }
 
 /// Waits until fewer than `ahead` shards lie in the folder.
@@ -209,16 +243,17 @@ fn wait_for_room(folder: &Path, ahead: Option<u64>) -> io::Result<()> {
     }
 }
 
-fn judge(images: &Path, seed: u64, constraints: &Constraints) -> io::Result<()> {
+fn judge(images: &Path, seed: u64, which: &Which) -> io::Result<()> {
     let bytes = fs::read(images)?;
-    let size = 3 * (SIDE_PX * SIDE_PX) as usize;
+    let (size, constraints) = (which.size, which.constraints());
+    let length = 3 * (size.width_px * size.height_px) as usize;
     let start = Instant::now();
     let reports: Vec<_> = bytes
-        .par_chunks_exact(size)
+        .par_chunks_exact(length)
         .enumerate()
         .filter_map(|(index, rgb)| {
-            let image = Image { width_px: SIDE_PX, height_px: SIDE_PX, rgb: rgb.to_vec() };
-            oracle::examine_scene(&image, &scene(seed, index as u64, constraints)).ok()
+            let image = Image { width_px: size.width_px, height_px: size.height_px, rgb: rgb.to_vec() };
+            oracle::examine_scene(&image, &scene(seed, index as u64, &constraints)).ok()
         })
         .collect();
     let mut tally = Tally::default();
@@ -245,16 +280,16 @@ fn write_tally(out: &mut impl Write, tally: &Tally) -> io::Result<()> {
     Ok(())
 }
 
-fn own_error_rate(count: u64, seed: u64, is_verbose: bool) -> io::Result<()> {
+fn own_error_rate(count: u64, seed: u64, is_verbose: bool, which: &Which) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let constraints = Constraints { figures: None, held_out: HeldOut::Either };
+    let constraints = Constraints { figures: which.characters.map(usize::from), held_out: HeldOut::Either };
     for (name, degradation) in [("as drawn", Degradation::NONE), ("slightly spoilt", Degradation::SLIGHT)] {
         let start = Instant::now();
         let reports: Vec<_> = (0..count)
             .into_par_iter()
             .filter_map(|index| {
                 let scene = scene(seed, index, &constraints);
-                let image = degradation.apply(&render_at(&scene, SIDE_PX), &mut Rng::for_stream(seed, !index));
+                let image = degradation.apply(&render_sized(&scene, which.size), &mut Rng::for_stream(seed, !index));
                 oracle::examine(&image, &scene.to_prompt()).ok().map(|report| (index, report))
             })
             .collect();

@@ -14,7 +14,7 @@ use crate::attributes::{Attribute, Framing, Position, Style};
 use crate::figure::Figure;
 use crate::image::Image;
 use crate::layer::Layer;
-use crate::layout::{self, Placement, SIDE_PX};
+use crate::layout::{self, Placement, Size};
 use crate::prompt::FromPromptError;
 use crate::render::{figure_layer, layering};
 use crate::scene::Scene;
@@ -27,8 +27,8 @@ pub use report::{Count, Reading, Report, Tally, wilson_interval};
 /// Why a picture could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OracleError {
-    /// The picture has another size.
-    #[error("the picture is {width_px}x{height_px}; the oracle reads {SIDE_PX}x{SIDE_PX} pictures")]
+    /// The picture has a size that is not drawn.
+    #[error("the picture is {width_px}x{height_px}; the oracle reads pictures of 192 to 384 pixels a side")]
     Size {
         /// Its width.
         width_px: u32,
@@ -40,8 +40,8 @@ pub enum OracleError {
     Prompt(#[from] FromPromptError),
 }
 
-/// Comparisons run at half the size of a picture: what is lost is noise.
-const SIDE: usize = SIDE_PX as usize / 2;
+/// Sides of pictures that can be read.
+const SIDES_PX: std::ops::RangeInclusive<u32> = 192..=384;
 
 /// The order in which a figure's attributes are read: colours of large areas first, small things last.
 const ORDER: &[Attribute] = &[
@@ -72,12 +72,17 @@ pub fn examine(image: &Image, prompt: &Prompt) -> Result<Report, OracleError> {
 ///
 /// # Errors
 ///
-/// A picture of another size than 256x256.
+/// A picture whose sides are not 192 to 384 pixels.
 pub fn examine_scene(image: &Image, asked: &Scene) -> Result<Report, OracleError> {
-    if (image.width_px, image.height_px) != (SIDE_PX, SIDE_PX) || image.rgb.len() != 3 * (SIDE_PX * SIDE_PX) as usize {
-        return Err(OracleError::Size { width_px: image.width_px, height_px: image.height_px });
+    let (width_px, height_px) = (image.width_px, image.height_px);
+    let is_drawn = [width_px, height_px].iter().all(|side| SIDES_PX.contains(side) && side % 2 == 0);
+    if !is_drawn || image.rgb.len() != 3 * (width_px * height_px) as usize {
+        return Err(OracleError::Size { width_px, height_px });
     }
     let mut estimate = Estimate::new(Observation::halved(image), asked);
+    if asked.figures.is_empty() {
+        return Ok(Report::new(Vec::new(), vec![estimate.read_backdrop(asked)]));
+    }
     let mut scene_readings = vec![estimate.read_framing(asked)];
     scene_readings.insert(0, estimate.read_backdrop(asked));
     for index in asked.left_to_right() {
@@ -106,6 +111,8 @@ const MAX_PASSES: usize = 3;
 /// What the picture is thought to show so far.
 struct Estimate {
     seen: Observation,
+    /// The size of the picture; comparisons run at half of it: what is lost is noise.
+    size: Size,
     scene: Scene,
     places: Vec<Placement>,
     /// Drawings of the same backdrop with several seeds.
@@ -115,19 +122,20 @@ struct Estimate {
 impl Estimate {
     fn new(seen: Observation, asked: &Scene) -> Self {
         let scene = asked.clone();
-        let places = nominal_places(&scene);
-        let backdrops = backdrop::layers(scene.backdrop);
-        Self { seen, scene, places, backdrops }
+        let size = seen.full_size();
+        let places = nominal_places(size, &scene);
+        let backdrops = backdrop::layers(scene.backdrop, size.divided(2));
+        Self { seen, size, scene, places, backdrops }
+    }
+
+    /// One figure at half the size of the picture.
+    fn figure_layer(&self, figure: &Figure, style: Style, place: Placement) -> Layer {
+        figure_layer(figure, style, place, (self.size, self.size.divided(2)))
     }
 
     /// A drawing of the figures alone, by place.
     fn figure_layers(&self, scene: &Scene, places: &[Placement]) -> Vec<Layer> {
-        scene
-            .figures
-            .iter()
-            .zip(places)
-            .map(|(figure, &place)| figure_layer(figure, scene.style, place, SIDE as u32))
-            .collect()
+        scene.figures.iter().zip(places).map(|(figure, &place)| self.figure_layer(figure, scene.style, place)).collect()
     }
 
     /// Backdrop and all figures but one.
@@ -145,7 +153,7 @@ impl Estimate {
         let drawings: Vec<Layer> = scenes
             .iter()
             .map(|(scene, places)| {
-                let mut drawing = Layer::new(SIDE);
+                let mut drawing = self.seen.blank();
                 let layers = self.figure_layers(scene, places);
                 layering(scene).into_iter().for_each(|index| drawing.compose(&layers[index]));
                 drawing
@@ -157,21 +165,21 @@ impl Estimate {
     fn read_framing(&mut self, asked: &Scene) -> Reading {
         let framed = |&framing: &Framing| {
             let scene = Scene { framing, ..self.scene.clone() };
-            let places = nominal_places(&scene);
+            let places = nominal_places(self.size, &scene);
             (scene, places)
         };
         let scenes: Vec<_> = Framing::ALL.iter().map(framed).collect();
         let choice = self.nearest_scene(&scenes);
         self.scene.framing = Framing::ALL[choice.index];
-        self.places = nominal_places(&self.scene);
+        self.places = nominal_places(self.size, &self.scene);
         Reading::new(Attribute::Framing, asked.framing.tag(), self.scene.framing.tag(), choice.confidence)
     }
 
     fn read_backdrop(&mut self, asked: &Scene) -> Reading {
         let layers = self.figure_layers(&self.scene, &self.places);
-        let choice = backdrop::nearest(&self.seen, &layers);
+        let choice = backdrop::nearest(&self.seen, self.size.divided(2), &layers);
         self.scene.backdrop = choice.backdrop;
-        self.backdrops = backdrop::layers(choice.backdrop);
+        self.backdrops = backdrop::layers(choice.backdrop, self.size.divided(2));
         Reading::new(
             Attribute::Backdrop,
             backdrop::name(asked.backdrop),
@@ -196,11 +204,11 @@ impl Estimate {
         let figure = &self.scene.figures[index];
         let style = self.scene.style;
         self.places[index] =
-            self.seen.register(&ground, self.nominal(index), |place| figure_layer(figure, style, place, SIDE as u32));
+            self.seen.register(&ground, self.nominal(index), |place| self.figure_layer(figure, style, place));
     }
 
     fn nominal(&self, index: usize) -> Placement {
-        layout::nominal(self.scene.figures.len(), self.scene.framing, self.scene.figures[index].position)
+        layout::nominal(self.size, self.scene.figures.len(), self.scene.framing, self.scene.figures[index].position)
     }
 
     fn read_figure(&mut self, index: usize, asked: &Figure) -> Vec<Reading> {
@@ -214,7 +222,7 @@ impl Estimate {
             let candidates = variants::of(figure, attribute);
             let drawings: Vec<Layer> = candidates
                 .iter()
-                .map(|candidate| figure_layer(candidate, self.scene.style, self.places[index], SIDE as u32))
+                .map(|candidate| self.figure_layer(candidate, self.scene.style, self.places[index]))
                 .collect();
             let choice = self.seen.nearest(&ground, &drawings);
             let read = candidates[choice.index].clone();
@@ -231,8 +239,8 @@ impl Estimate {
     }
 }
 
-fn nominal_places(scene: &Scene) -> Vec<Placement> {
+fn nominal_places(size: Size, scene: &Scene) -> Vec<Placement> {
     let count = scene.figures.len();
-    let place = |position: Position| layout::nominal(count, scene.framing, position);
+    let place = |position: Position| layout::nominal(size, count, scene.framing, position);
     scene.figures.iter().map(|figure| place(figure.position)).collect()
 }

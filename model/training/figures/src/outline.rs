@@ -5,7 +5,7 @@ use crate::raster::Bounds;
 
 /// The layer with everything within `radius_px` of its opaque pixels painted white underneath.
 pub(crate) fn white(layer: &Layer, radius_px: f32) -> Layer {
-    let (width, height) = (layer.side(), layer.side());
+    let (width, height) = layer.size();
     let mut grown: Vec<u8> = layer.pixels.iter().map(|pixel| if pixel[3] > 96 { pixel[3] } else { 0 }).collect();
     // A square of radius a followed by steps of one in four directions makes an octagon, near enough to a circle.
     let straight = (radius_px * 0.55).round() as usize;

@@ -12,8 +12,8 @@ use crate::scene::{MAX_FIGURES, Scene};
 /// Why a prompt does not describe a scene that can be drawn.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FromPromptError {
-    /// No character, or more than can be drawn.
-    #[error("the prompt has {0} characters; scenes have 1 to {MAX_FIGURES}")]
+    /// More characters than can be drawn, or none without `no_humans`.
+    #[error("the prompt has {0} characters; scenes have 1 to {MAX_FIGURES}, or none and `no_humans` in <count>")]
     Characters(usize),
     /// A tag that no attribute has.
     #[error("`{tag}` in <{element}> is no tag of the figures; write one of those that `Scene::to_prompt` writes")]
@@ -24,7 +24,9 @@ pub enum FromPromptError {
         tag: String,
     },
     /// The positions do not fit together.
-    #[error("the positions are {0}; give one figure `center`, two `left` and `right`, three all of them")]
+    #[error(
+        "the positions are {0}; give one figure `center`, two `left` and `right`, three `center` too, four `center_left` and `center_right` instead of it"
+    )]
     Positions(String),
     /// A gender that is not drawn.
     #[error("character_{0} is neither `1girl` nor `1boy`; other figures are not drawn")]
@@ -97,10 +99,11 @@ impl Scene {
 
     fn to_general_tags(&self, mentioned: AttributeSet) -> GeneralTags {
         let mut general = GeneralTags { count: self.count_tags(), ..GeneralTags::default() };
+        let is_empty = self.figures.is_empty();
         if mentioned.contains(Attribute::Style) {
-            general.style = TagList::new(["chibi", self.style.tag()]);
+            general.style = TagList::new([if is_empty { "scenery" } else { "chibi" }, self.style.tag()]);
         }
-        if mentioned.contains(Attribute::Framing) {
+        if mentioned.contains(Attribute::Framing) && !is_empty {
             general.perspective = TagList::new([self.framing.tag()]);
         }
         if mentioned.contains(Attribute::Backdrop) {
@@ -129,8 +132,10 @@ impl Scene {
         };
         let mut tags: Vec<String> =
             [word(count(Gender::Girl), "girl"), word(count(Gender::Boy), "boy")].into_iter().flatten().collect();
-        if self.figures.len() == 1 {
-            tags.push("solo".to_owned());
+        match self.figures.len() {
+            0 => tags.push("no_humans".to_owned()),
+            1 => tags.push("solo".to_owned()),
+            _ => {}
         }
         TagList::new(tags)
     }
@@ -149,7 +154,8 @@ impl Scene {
     /// What cannot be drawn: see [`FromPromptError`].
     pub fn from_prompt(prompt: &Prompt) -> Result<Self, FromPromptError> {
         let count = prompt.characters.len();
-        if count == 0 || count > MAX_FIGURES {
+        let is_empty = prompt.general_tags.iter().any(|general| general.count.iter().any(|tag| tag == "no_humans"));
+        if count > MAX_FIGURES || (count == 0 && !is_empty) {
             return Err(FromPromptError::Characters(count));
         }
         let mut figures = Vec::with_capacity(count);
@@ -196,7 +202,9 @@ impl Scene {
                 let is_known = match element {
                     // The characters themselves say how many there are.
                     "count" => true,
-                    "style" => tag == "chibi" || store(&mut self.style, Style::from_tag(tag)),
+                    "style" => {
+                        matches!(tag.as_str(), "chibi" | "scenery") || store(&mut self.style, Style::from_tag(tag))
+                    }
                     "perspective" => store(&mut self.framing, Framing::from_tag(tag)),
                     "background" => {
                         let plain = Plain::from_tag(tag).map(Backdrop::Plain);

@@ -26,15 +26,15 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     /// No pixels.
-    pub const EMPTY: Self = Self { left: usize::MAX, top: usize::MAX, right: 0, bottom: 0 };
+    pub(crate) const EMPTY: Self = Self { left: usize::MAX, top: usize::MAX, right: 0, bottom: 0 };
 
     /// Whether there is no pixel inside.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.left >= self.right || self.top >= self.bottom
     }
 
     /// The smallest rectangle around both.
-    pub fn union(self, other: Self) -> Self {
+    pub(crate) fn union(self, other: Self) -> Self {
         Self {
             left: self.left.min(other.left),
             top: self.top.min(other.top),
@@ -47,25 +47,26 @@ impl Bounds {
 /// Accumulates the edges of one shape at a time.
 #[derive(Debug)]
 pub(crate) struct Rasterizer {
-    side: usize,
+    width: usize,
+    height: usize,
     stride: usize,
     cells: Vec<f32>,
     edges: Vec<(Point, Point)>,
 }
 
 impl Rasterizer {
-    /// A rasterizer for a square of `side` pixels.
-    pub fn new(side: usize) -> Self {
+    /// A rasterizer for pictures of one size in pixels.
+    pub(crate) fn new(width: usize, height: usize) -> Self {
         // Two more cells a row: an edge on the right border writes beyond it.
-        let stride = side + 2;
-        Self { side, stride, cells: vec![0.0; stride * side], edges: Vec::with_capacity(256) }
+        let stride = width + 2;
+        Self { width, height, stride, cells: vec![0.0; stride * height], edges: Vec::with_capacity(256) }
     }
 
     /// Calls `span` with (y, first x, number of pixels, coverage) for the parts of the shape inside of `window`.
     ///
     /// Coverage is the running sum of what the edges added: 0 outside, 1 inside, -1 inside of a clockwise outline, more
     /// where an outline overlaps itself; its absolute value, at most 1, is what counts. Spans without any are left out.
-    pub fn rasterize(
+    pub(crate) fn rasterize(
         &mut self,
         path: &Path,
         view: Transform,
@@ -111,8 +112,8 @@ impl Rasterizer {
     }
 
     /// The pixels of the whole picture.
-    pub fn everything(&self) -> Bounds {
-        Bounds { left: 0, top: 0, right: self.side, bottom: self.side }
+    pub(crate) fn everything(&self) -> Bounds {
+        Bounds { left: 0, top: 0, right: self.width, bottom: self.height }
     }
 
     fn bounds(&self, window: Bounds) -> Option<Bounds> {
@@ -121,13 +122,12 @@ impl Rasterizer {
             min = (min.0.min(from.x).min(to.x), min.1.min(from.y).min(to.y));
             max = (max.0.max(from.x).max(to.x), max.1.max(from.y).max(to.y));
         }
-        let side = self.side as f32;
-        let clamp = |value: f32| value.clamp(0.0, side) as usize;
+        let clamp = |value: f32, end: usize| value.clamp(0.0, end as f32) as usize;
         let bounds = Bounds {
-            left: clamp(min.0.floor()).max(window.left),
-            top: clamp(min.1.floor()).max(window.top),
-            right: clamp(max.0.ceil()).min(window.right),
-            bottom: clamp(max.1.ceil()).min(window.bottom),
+            left: clamp(min.0.floor(), self.width).max(window.left),
+            top: clamp(min.1.floor(), self.height).max(window.top),
+            right: clamp(max.0.ceil(), self.width).min(window.right),
+            bottom: clamp(max.1.ceil(), self.height).min(window.bottom),
         };
         (!bounds.is_empty()).then_some(bounds)
     }
@@ -266,7 +266,7 @@ mod tests {
 
     fn area(path: &Path, view: Transform) -> f32 {
         let mut area = 0.0;
-        let mut rasterizer = Rasterizer::new(64);
+        let mut rasterizer = Rasterizer::new(64, 64);
         let everything = rasterizer.everything();
         rasterizer.rasterize(path, view, everything, |_, _, count, coverage| area += count as f32 * coverage);
         area
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_shape_leaves_nothing_behind_for_the_next() {
-        let mut rasterizer = Rasterizer::new(32);
+        let mut rasterizer = Rasterizer::new(32, 32);
         let circle = PathBuilder::from_circle(30.0, 16.0, 12.0).expect("a circle");
         let everything = rasterizer.everything();
         rasterizer.rasterize(&circle, Transform::identity(), everything, |_, _, _, _| {});

@@ -3,12 +3,13 @@
 use crate::attributes::{Backdrop, Framing, Plain, Position, Style};
 use crate::figure::{Figure, set};
 use crate::heldout;
+use crate::layout::Size;
 use crate::rng::Rng;
 
 /// The most figures that a scene can hold.
-pub const MAX_FIGURES: usize = 3;
+pub const MAX_FIGURES: usize = 4;
 
-/// A picture: one to three figures before a backdrop.
+/// A picture: no figure to four before a backdrop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scene {
     /// The figures in the order of the prompt, each at its own position.
@@ -38,7 +39,7 @@ pub enum HeldOut {
 /// What a random scene may be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Constraints {
-    /// How many figures, at most [`MAX_FIGURES`]; `None` draws one to three.
+    /// How many figures, at most [`MAX_FIGURES`]; `None` draws one to three. With 0 the picture shows a place alone.
     pub figures: Option<usize>,
     /// Whether held-out combinations appear.
     pub held_out: HeldOut,
@@ -48,7 +49,7 @@ impl Scene {
     /// A random scene.
     #[must_use]
     pub fn random(rng: &mut Rng, constraints: &Constraints) -> Self {
-        let count = constraints.figures.unwrap_or_else(|| [1, 1, 2, 2, 3][rng.below(5)]).clamp(1, MAX_FIGURES);
+        let count = constraints.figures.unwrap_or_else(|| [1, 1, 2, 2, 3][rng.below(5)]).min(MAX_FIGURES);
         let mut positions = Position::of(count).to_vec();
         rng.shuffle(&mut positions);
         let figures =
@@ -60,6 +61,12 @@ impl Scene {
             framing: Framing::FullBody,
             seed: rng.next_u64(),
         };
+        if count == 0 {
+            let places: Vec<Backdrop> =
+                Backdrop::all().into_iter().filter(|backdrop| matches!(backdrop, Backdrop::Place(..))).collect();
+            set(rng, &mut scene.backdrop, &places);
+            return scene;
+        }
         set(rng, &mut scene.backdrop, &Backdrop::all());
         if rng.chance(0.3) {
             let visible: Vec<Style> =
@@ -67,10 +74,17 @@ impl Scene {
             set(rng, &mut scene.style, &visible);
         }
         // Three figures side by side leave no room for larger ones.
-        if count < MAX_FIGURES && rng.chance(0.4) {
+        if count < 3 && rng.chance(0.4) {
             scene.framing = Framing::UpperBody;
         }
         scene
+    }
+
+    /// A random scene of the second training: no figure to four, at most as many as fit into the size.
+    #[must_use]
+    pub fn random_for(rng: &mut Rng, size: Size, held_out: HeldOut) -> Self {
+        let figures = [0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4][rng.below(12)].min(size.max_figures());
+        Self::random(rng, &Constraints { figures: Some(figures), held_out })
     }
 
     /// Whether a figure has a combination that training never draws.

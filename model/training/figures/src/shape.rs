@@ -3,15 +3,15 @@
 use tiny_skia_path::{Path, PathBuilder, Rect};
 
 /// A point in figure units.
-pub type Point = (f32, f32);
+pub(crate) type Point = (f32, f32);
 
 /// A closed outline, or nothing if its points do not span an area.
 #[derive(Clone, Debug)]
-pub struct Shape(pub(crate) Option<Path>);
+pub(crate) struct Shape(pub(crate) Option<Path>);
 
 /// A knot of a spline: the curve runs smoothly through it, or turns there.
 #[derive(Clone, Copy, Debug)]
-pub struct Knot {
+pub(crate) struct Knot {
     x: f32,
     y: f32,
     is_corner: bool,
@@ -19,26 +19,26 @@ pub struct Knot {
 
 /// A knot through which the curve runs smoothly.
 #[must_use]
-pub const fn s(x: f32, y: f32) -> Knot {
+pub(crate) const fn s(x: f32, y: f32) -> Knot {
     Knot { x, y, is_corner: false }
 }
 
 /// A knot at which the curve turns: the tip of a lock, the corner of a collar.
 #[must_use]
-pub const fn k(x: f32, y: f32) -> Knot {
+pub(crate) const fn k(x: f32, y: f32) -> Knot {
     Knot { x, y, is_corner: true }
 }
 
 impl Knot {
     /// The same knot on the other side of the vertical axis for `side` = -1, itself for 1.
     #[must_use]
-    pub fn on(self, side: f32) -> Self {
+    pub(crate) fn on(self, side: f32) -> Self {
         Self { x: self.x * side, ..self }
     }
 
     /// The same knot moved by (`dx`, `dy`).
     #[must_use]
-    pub fn shifted(self, dx: f32, dy: f32) -> Self {
+    pub(crate) fn shifted(self, dx: f32, dy: f32) -> Self {
         Self { x: self.x + dx, y: self.y + dy, ..self }
     }
 }
@@ -46,26 +46,26 @@ impl Knot {
 impl Shape {
     /// A closed Catmull-Rom spline through the knots; between two corners it is a straight line.
     #[must_use]
-    pub fn spline(knots: &[Knot]) -> Self {
+    pub(crate) fn spline(knots: &[Knot]) -> Self {
         Self::through(knots, true)
     }
 
     /// An open spline, to be stroked.
     #[must_use]
-    pub fn curve(knots: &[Knot]) -> Self {
+    pub(crate) fn curve(knots: &[Knot]) -> Self {
         Self::through(knots, false)
     }
 
     /// The spline of the knots mirrored for `side` = -1.
     #[must_use]
-    pub fn sided(side: f32, knots: &[Knot]) -> Self {
+    pub(crate) fn sided(side: f32, knots: &[Knot]) -> Self {
         let knots: Vec<Knot> = knots.iter().map(|knot| knot.on(side)).collect();
         Self::spline(&knots)
     }
 
     /// The right half of a symmetric outline, top to bottom, completed by its mirror image.
     #[must_use]
-    pub fn symmetric(right_half: &[Knot]) -> Self {
+    pub(crate) fn symmetric(right_half: &[Knot]) -> Self {
         let mirrored = right_half.iter().rev().filter(|knot| knot.x != 0.0).map(|knot| knot.on(-1.0));
         let knots: Vec<Knot> = right_half.iter().copied().chain(mirrored).collect();
         Self::spline(&knots)
@@ -113,33 +113,31 @@ impl Shape {
 
     /// An ellipse by centre and radii.
     #[must_use]
-    pub fn ellipse(center: Point, rx: f32, ry: f32) -> Self {
+    pub(crate) fn ellipse(center: Point, rx: f32, ry: f32) -> Self {
         let rect = Rect::from_ltrb(center.0 - rx, center.1 - ry, center.0 + rx, center.1 + ry);
         Self(rect.and_then(PathBuilder::from_oval))
     }
 
-    /// A circle.
     #[must_use]
-    pub fn circle(center: Point, radius: f32) -> Self {
+    pub(crate) fn circle(center: Point, radius: f32) -> Self {
         Self::ellipse(center, radius, radius)
     }
 
     /// A rectangle by its corners.
     #[must_use]
-    pub fn rect(left: f32, top: f32, right: f32, bottom: f32) -> Self {
+    pub(crate) fn rect(left: f32, top: f32, right: f32, bottom: f32) -> Self {
         Self(Rect::from_ltrb(left, top, right, bottom).map(PathBuilder::from_rect))
     }
 
-    /// A polygon.
     #[must_use]
-    pub fn polygon(points: &[Point]) -> Self {
+    pub(crate) fn polygon(points: &[Point]) -> Self {
         let knots: Vec<Knot> = points.iter().map(|&(x, y)| k(x, y)).collect();
         Self::spline(&knots)
     }
 
     /// A line that is `width` wide at its middle and thins out to both ends, bent towards `control`.
     #[must_use]
-    pub fn taper(from: Point, control: Point, to: Point, width: f32) -> Self {
+    pub(crate) fn taper(from: Point, control: Point, to: Point, width: f32) -> Self {
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
         let length = dx.hypot(dy).max(1e-3);
         let (nx, ny) = (-dy / length * width, dx / length * width);
@@ -153,7 +151,7 @@ impl Shape {
 
     /// An arm or a leg: a band along a curve from `from` to `to`, bent towards `control`, with a half width at each end.
     #[must_use]
-    pub fn limb(from: Point, control: Point, to: Point, from_half_width: f32, to_half_width: f32) -> Self {
+    pub(crate) fn limb(from: Point, control: Point, to: Point, from_half_width: f32, to_half_width: f32) -> Self {
         const STEPS: usize = 6;
         let mut near = [s(0.0, 0.0); STEPS + 1];
         let mut far = [s(0.0, 0.0); STEPS + 1];
@@ -175,7 +173,7 @@ impl Shape {
 
     /// A star with `points` tips.
     #[must_use]
-    pub fn star(center: Point, outer: f32, inner: f32, points: usize) -> Self {
+    pub(crate) fn star(center: Point, outer: f32, inner: f32, points: usize) -> Self {
         let corners: Vec<Point> = (0..2 * points)
             .map(|index| {
                 let angle = std::f32::consts::PI * (index as f32 / points as f32 - 0.5);
@@ -189,7 +187,7 @@ impl Shape {
 
 /// The point of a quadratic Bézier curve at `t`.
 #[must_use]
-pub fn bezier(from: Point, control: Point, to: Point, t: f32) -> Point {
+pub(crate) fn bezier(from: Point, control: Point, to: Point, t: f32) -> Point {
     let u = 1.0 - t;
     let blend = |a: f32, b: f32, c: f32| u * u * a + 2.0 * u * t * b + t * t * c;
     (blend(from.0, control.0, to.0), blend(from.1, control.1, to.1))
@@ -197,7 +195,7 @@ pub fn bezier(from: Point, control: Point, to: Point, t: f32) -> Point {
 
 /// The unit vector along a quadratic Bézier curve at `t`.
 #[must_use]
-pub fn bezier_direction(from: Point, control: Point, to: Point, t: f32) -> Point {
+pub(crate) fn bezier_direction(from: Point, control: Point, to: Point, t: f32) -> Point {
     let slope = |a: f32, b: f32, c: f32| (1.0 - t) * (b - a) + t * (c - b);
     let (dx, dy) = (slope(from.0, control.0, to.0), slope(from.1, control.1, to.1));
     let length = dx.hypot(dy).max(1e-3);

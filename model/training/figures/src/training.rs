@@ -2,7 +2,10 @@
 //!
 //! Half of the texts are XML, the other half plain tags and captions in equal parts, so that the comparison between the
 //! forms is fair. In all of them some attributes are left out, some tags have other names, and words are added
-//! that say nothing about the figures; in XML and in plain tags the order varies as well.
+//! that say nothing about the figures; in XML and in plain tags the order varies as well. Half of the texts also have words
+//! that the figures do not know ([`unknown`]).
+
+mod unknown;
 
 use sakuga_schema::{Prompt, TagList};
 
@@ -56,7 +59,7 @@ const SYNONYMS: &[(&str, &[&str])] = &[
 ];
 
 /// Words that say nothing about a figure, by the element of `<general_tags>` they stand in.
-const ASIDES: &[(&str, &[&str])] = &[
+pub(crate) const ASIDES: &[(&str, &[&str])] = &[
     ("artists", &["artist:someone", "artist:unknown"]),
     ("style", &["anime_style", "official_art", "illustration", "digital_art"]),
     ("perspective", &["straight-on", "from_front", "looking_at_viewer"]),
@@ -67,47 +70,83 @@ const ASIDES: &[(&str, &[&str])] = &[
     ("other", &["cute", "height_difference", "looking_at_viewer", "detailed", "no_text"]),
 ];
 
+/// The other names of a tag that are tags themselves.
+pub(crate) fn other_names(tag: &str) -> impl Iterator<Item = &'static str> {
+    let names = SYNONYMS.iter().filter(move |(name, _)| *name == tag).flat_map(|(_, others)| others.iter());
+    names.flat_map(|others| others.split(", "))
+}
+
 const NAMES: &[&str] = &["original_character", "original", "unnamed", "hero", "heroine", "friend"];
 
 impl Scene {
     /// One text of this scene, drawn by `rng` from all that training reads.
     #[must_use]
     pub fn to_training_text(&self, rng: &mut Rng) -> String {
+        let unknown = if rng.chance(0.5) { 1 + rng.below(3) } else { 0 };
         match rng.below(4) {
-            0 => self.loose_tags(rng),
-            1 => self.to_caption_with(rng),
-            _ => self.loose_xml(rng),
+            0 => self.loose_tags(unknown, rng),
+            1 => self.loose_caption(unknown, rng),
+            _ => self.loose_xml(unknown, rng),
         }
     }
 
-    fn loose_xml(&self, rng: &mut Rng) -> String {
-        let mut prompt = self.loose_prompt(rng);
+    /// A complete text in one form with words among it that no figure knows: what the evaluation of such words asks for.
+    #[must_use]
+    pub fn with_unknown_words(&self, form: Form, rng: &mut Rng) -> String {
+        let mut prompt = self.to_prompt();
+        match form {
+            Form::Caption => surrounded(self.to_caption_with(rng), 2, rng),
+            Form::Tags => {
+                add_unknown(&mut prompt, 2, rng);
+                plain_tags(&prompt)
+            }
+            Form::Xml => {
+                add_unknown(&mut prompt, 2, rng);
+                prompt.characters.iter_mut().for_each(|character| character.n = unknown::name(rng));
+                prompt.caption = Some(unknown::sentence(rng));
+                prompt.to_model_text()
+            }
+        }
+    }
+
+    fn loose_caption(&self, unknown: usize, rng: &mut Rng) -> String {
+        let caption = self.to_caption_with(rng);
+        surrounded(caption, unknown, rng)
+    }
+
+    fn loose_xml(&self, unknown: usize, rng: &mut Rng) -> String {
+        let mut prompt = self.loose_prompt(unknown, rng);
         for (index, character) in prompt.characters.iter_mut().enumerate() {
             character.n = match rng.below(4) {
                 0 => format!("$character_{}$", index + 1),
+                1 if unknown > 0 => unknown::name(rng),
                 1 => (*rng.pick(NAMES).unwrap_or(&"")).to_owned(),
                 _ => String::new(),
             };
         }
         if rng.chance(0.08) {
-            prompt.caption = Some(self.to_caption_with(rng));
+            prompt.caption = Some(self.loose_caption(unknown, rng));
+        } else if unknown > 0 && rng.chance(0.4) {
+            prompt.caption = Some((0..unknown).map(|_| unknown::sentence(rng)).collect::<Vec<_>>().join(" "));
         }
         let text = prompt.to_model_text();
         let text = if rng.chance(0.35) { shuffle_children(&text, rng) } else { text };
         spaced(text, rng)
     }
 
-    fn loose_tags(&self, rng: &mut Rng) -> String {
-        let text = plain_tags(&self.loose_prompt(rng));
+    fn loose_tags(&self, unknown: usize, rng: &mut Rng) -> String {
+        let text = plain_tags(&self.loose_prompt(unknown, rng));
+        let text = if unknown > 0 && rng.chance(0.2) { surrounded(text, 1, rng) } else { text };
         spaced(text, rng)
     }
 
-    fn loose_prompt(&self, rng: &mut Rng) -> Prompt {
+    fn loose_prompt(&self, unknown: usize, rng: &mut Rng) -> Prompt {
         let mut mentioned = AttributeSet::ALL;
         if rng.chance(0.3) {
+            let kept = if rng.chance(0.15) { 0.25 } else { 0.75 };
             let optional = Attribute::OF_FIGURE.iter().chain(Attribute::OF_SCENE).filter(|&&a| a != Attribute::Gender);
             mentioned = optional
-                .filter(|_| rng.chance(0.75))
+                .filter(|_| rng.chance(kept))
                 .fold(AttributeSet::NONE.with(Attribute::Gender), |set, &a| set.with(a));
         }
         let mut prompt = self.to_prompt_mentioning(mentioned);
@@ -115,7 +154,8 @@ impl Scene {
         for character in &mut prompt.characters {
             for name in character.tag_lists().map(|(name, _)| name) {
                 let Some(list) = character.tag_list_mut(name) else { continue };
-                if is_renamed {
+                // Four figures have positions whose names are the other names of fewer figures' positions.
+                if is_renamed && !(name == "position" && self.figures.len() > 3) {
                     *list = renamed(list, rng);
                 }
             }
@@ -141,8 +181,71 @@ impl Scene {
                 general.count.push(if is_girls { "multiple_girls" } else { "group" });
             }
         }
+        add_unknown(&mut prompt, unknown, rng);
         prompt
     }
+}
+
+/// In which form a text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// XML.
+    Xml,
+    /// Tags in one line.
+    Tags,
+    /// Sentences.
+    Caption,
+}
+
+/// Adds unknown tags to elements of a prompt, up to about six times `amount`.
+fn add_unknown(prompt: &mut Prompt, amount: usize, rng: &mut Rng) {
+    if amount == 0 {
+        return;
+    }
+    let share = 0.12 * amount as f32;
+    for character in &mut prompt.characters {
+        for name in ["appearance", "clothing", "expression", "action", "interaction"] {
+            let Some(list) = character.tag_list_mut(name) else { continue };
+            insert_unknown(list, share, rng);
+        }
+    }
+    if let Some(general) = &mut prompt.general_tags {
+        for name in [
+            "artists",
+            "style",
+            "background",
+            "environment",
+            "perspective",
+            "atmosphere",
+            "quality",
+            "objects",
+            "other",
+        ] {
+            let Some(list) = general.tag_list_mut(name) else { continue };
+            insert_unknown(list, share, rng);
+        }
+    }
+}
+
+fn insert_unknown(list: &mut TagList, share: f32, rng: &mut Rng) {
+    let mut tags: Vec<String> = list.iter().cloned().collect();
+    for _ in 0..3 {
+        if rng.chance(share) {
+            let at = rng.below(tags.len() + 1);
+            tags.insert(at, unknown::tag(rng));
+        }
+    }
+    *list = TagList::new(tags);
+}
+
+/// Sentences before or behind a text.
+fn surrounded(text: String, amount: usize, rng: &mut Rng) -> String {
+    let mut parts = vec![text];
+    for _ in 0..amount {
+        let at = if rng.chance(0.5) { 0 } else { parts.len() };
+        parts.insert(at, unknown::sentence(rng));
+    }
+    parts.join(" ")
 }
 
 /// The list with some tags under other names, and sometimes in another order.

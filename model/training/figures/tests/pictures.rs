@@ -5,7 +5,7 @@ use sakuga_figures::attributes::{
     Position, Skin, Style,
 };
 use sakuga_figures::rng::Rng;
-use sakuga_figures::{Constraints, Figure, Image, Scene, render, render_at, render_batch};
+use sakuga_figures::{Constraints, Figure, HeldOut, Image, Scene, Size, render, render_at, render_batch, render_sized};
 use sakuga_schema::Gender;
 
 fn random_scene(index: u64) -> Scene {
@@ -69,10 +69,25 @@ const DESCRIBED: [&str; 3] = [
 #[test]
 fn a_batch_is_the_pictures_one_by_one() {
     let scenes: Vec<Scene> = (0..5).map(random_scene).collect();
-    let batch = render_batch(&scenes);
+    let batch = render_batch(&scenes, Size::SQUARE);
     assert_eq!(batch.len(), 5);
     for (scene, picture) in scenes.iter().zip(&batch) {
         assert!(render(scene) == *picture);
+    }
+}
+
+#[test]
+fn every_size_of_training_is_filled() {
+    for size in Size::TRAINED {
+        for index in 0..3 {
+            let scene = Scene::random_for(&mut Rng::for_stream(8, index), size, HeldOut::Never);
+            let picture = render_sized(&scene, size);
+            assert_eq!((picture.width_px, picture.height_px), (size.width_px, size.height_px));
+            assert!(scene.figures.len() <= size.max_figures());
+            // No transparent corner is left: the backdrop covers the picture.
+            let corner = &picture.rgb[picture.rgb.len() - 3..];
+            assert_ne!(corner, [0, 0, 0], "{size}: {scene:?}");
+        }
     }
 }
 
@@ -138,7 +153,7 @@ fn each_backdrop_style_and_framing_looks_different() {
     for (scenes, min_pixels) in
         [(backdrops.collect::<Vec<_>>(), 4000), (styles.collect::<Vec<_>>(), 900), (framings.collect::<Vec<_>>(), 8000)]
     {
-        let pictures = render_batch(&scenes);
+        let pictures = render_batch(&scenes, Size::SQUARE);
         for (index, picture) in pictures.iter().enumerate() {
             for (other, other_picture) in pictures.iter().enumerate().skip(index + 1) {
                 let pixels = difference(picture, other_picture);

@@ -15,11 +15,9 @@ pub(super) struct Members<'v> {
     tags: Option<&'v Value>,
     /// Elements of the prompt with their names; the key's place is absent for an entry of `characters`.
     elements: Vec<Element<'v>>,
-    /// The caption.
     pub(super) caption: Option<&'v Value>,
     /// The negative prompts; more than one is a fault.
     pub(super) negative: Vec<&'v Value>,
-    /// The system prompt.
     pub(super) system_prompt: Option<&'v Value>,
     /// Second prompts.
     pub(super) second: Vec<Range<usize>>,
@@ -256,13 +254,13 @@ fn numbers(text: &str, value: &Value, path: &str, unread: &mut Vec<(Range<usize>
     }
 }
 
-/// Whether a character has a name of its own.
+/// Whether a character has its own name.
 fn has_name(text: &str, value: &Value) -> bool {
     value.members.iter().any(|(key, member)| matches!(&text[key.clone()], "n" | "name") && holds_text(member))
 }
 
 /// The name of the block of a character in an object of characters: its key is its name, unless it is a number or the
-/// character has a name of its own.
+/// character has its own name.
 fn block_name(key: &str, number: usize, has_name: bool) -> String {
     let name = snake_case(key);
     let is_number =
@@ -337,7 +335,7 @@ pub(super) fn write_negative(source: &Source<'_>, value: &Value, builder: &mut S
     start..builder.len()
 }
 
-/// Writes a value as an element. What is no text is left out; it was reported.
+/// Writes a value as an element. What is not text is left out; it was reported.
 fn write_element(source: &Source<'_>, name: &str, key: Range<usize>, value: &Value, builder: &mut SourceBuilder) {
     if !holds_text(value) && value.kind != Kind::Object && !(value.kind == Kind::String && name == "n") {
         return;

@@ -10,7 +10,6 @@ const DEEPEST: usize = 128;
 pub(super) struct Value {
     /// The whole value.
     pub(super) span: Range<usize>,
-    /// What it is.
     pub(super) kind: Kind,
     /// The inside of each key, and the value.
     pub(super) members: Vec<(Range<usize>, Value)>,
@@ -153,7 +152,7 @@ impl<'t> Scanner<'t> {
         Ok(items)
     }
 
-    /// Leaves the cursor behind the closing quote; every escape is checked, so that decoding cannot fail.
+    /// Leaves the cursor after the closing quote; every escape is checked, so that decoding cannot fail.
     fn string(&mut self) -> Result<(), Fault> {
         let start = self.at;
         self.at += 1;
@@ -190,7 +189,7 @@ impl<'t> Scanner<'t> {
     }
 }
 
-/// The character of the escape at `at`, and its end. Half a surrogate pair is no character and reads as U+FFFD.
+/// The character of the escape at `at`, and its end. Half a surrogate pair is not a character and reads as U+FFFD.
 pub(in crate::envelope) fn escaped(text: &str, at: usize) -> Option<(char, usize)> {
     let character = match text.as_bytes().get(at + 1)? {
         b'"' => '"',

@@ -6,6 +6,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder as _};
 
+use crate::assets::decode::{PictureError, PictureFacts, PictureFormat};
+use crate::assets::profile::ColorProfile;
 use crate::assets::*;
 
 const RED: [u8; 3] = [255, 0, 0];

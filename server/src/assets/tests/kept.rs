@@ -85,7 +85,7 @@ async fn the_same_bytes_of_two_owners_are_one_file_and_neither_learns_of_it() {
     let file = tensors(b"lora");
     let id = kept.upload("alice", &file).await.expect("kept");
     let [alice, bob] = ["alice", "bob"].map(AssetOwner::named);
-    assert_eq!(kept.assets.bytes(&bob, id).await, Err(AssetError::Unknown(id)));
+    assert_eq!(kept.assets.read(&bob, id), Err(AssetError::Unknown(id)));
     assert_eq!(kept.assets.delete(&bob, id).await, Err(AssetError::Unknown(id)));
     // Bob's upload begins at 0 and needs every byte.
     let Begun::Upload(mut upload) = kept.begin("bob", &file, 0).await.expect("his own") else { panic!("not his yet") };
@@ -98,7 +98,7 @@ async fn the_same_bytes_of_two_owners_are_one_file_and_neither_learns_of_it() {
     assert_eq!(kept.files(), (1, 0), "one file");
     assert_eq!((used(&kept, "alice"), used(&kept, "bob")), (file.len() as u64, file.len() as u64));
     kept.assets.delete(&alice, id).await.expect("hers");
-    assert_eq!(kept.assets.bytes(&bob, id).await, Ok(file.clone().into()));
+    assert_eq!(kept.assets.read(&bob, id), Ok(file.clone().into()));
     let path = kept.assets.file(id).expect("a folder");
     assert_eq!(std::fs::read(&path).expect("there"), file);
     let whole = async |part: std::ops::Range<u64>| {
@@ -122,8 +122,8 @@ async fn the_same_bytes_of_two_owners_are_one_file_and_neither_learns_of_it() {
     assert!(whole(3..9).await.is_err(), "it is too short");
     std::fs::write(&path, &file).expect("written");
     let kept = kept.reopen();
-    assert_eq!(kept.assets.bytes(&bob, id).await, Ok(file.into()), "also after a restart");
-    assert_eq!(kept.assets.bytes(&alice, id).await, Err(AssetError::Unknown(id)));
+    assert_eq!(kept.assets.read(&bob, id), Ok(file.into()), "also after a restart");
+    assert_eq!(kept.assets.read(&alice, id), Err(AssetError::Unknown(id)));
     kept.assets.delete(&bob, id).await.expect("his");
     assert_eq!((kept.files(), kept.store.assets()), ((0, 0), Ok(vec![])));
 }

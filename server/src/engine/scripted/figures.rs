@@ -1,4 +1,4 @@
-//! What the scripted model reports of itself: invented but consistent, so that its display can be tested.
+//! What the scripted model reports: invented but consistent figures, so that their display can be tested.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,6 @@ pub(super) fn loading(weight_bytes: u64) -> Vec<LoadingPhase> {
         .into()
 }
 
-/// How it computes.
 pub(super) fn compute_paths() -> Vec<ComputePath> {
     let path = |network, reason: &str| ComputePath { network, implementation: "script".into(), reason: reason.into() };
     vec![path("products", ""), path("attention", "the script loads no kernels")]

@@ -17,10 +17,9 @@ use crate::error::Violation;
 
 /// What the images of a request are checked against.
 #[derive(Clone, Copy)]
-pub struct Surroundings<'a> {
+pub(crate) struct Surroundings<'a> {
     /// Files that the caller uploaded.
     pub uploads: &'a dyn Uploads,
-    /// The model.
     pub model: &'a ModelInfo,
     /// Pixels that a picture may have.
     pub pixels_max: u64,
@@ -34,7 +33,7 @@ pub struct Surroundings<'a> {
 
 /// What was checked.
 #[derive(Debug, Default)]
-pub struct Checked {
+pub(crate) struct Checked {
     /// What the request says about images.
     pub images: Images,
     /// What the model gets.
@@ -45,18 +44,17 @@ pub struct Checked {
 
 /// What the model gets of the images of a request.
 #[derive(Debug, Default)]
-pub struct Drawn {
+pub(crate) struct Drawn {
     /// Size at which the first pass draws, if it is not that of the picture.
     pub size_px: Option<[u32; 2]>,
     /// What the pictures begin from.
     pub init: Option<InitImage>,
-    /// The second pass.
     pub second_pass: Option<SecondPass>,
 }
 
 impl UncheckedImages {
     /// Checks everything. If there are faults, nothing can be drawn.
-    pub fn check(self, around: Surroundings<'_>) -> Checked {
+    pub(crate) fn check(self, around: Surroundings<'_>) -> Checked {
         let mut check = Check { around, faults: Vec::new() };
         let has_mask = self.mask.is_some();
         let has_canvas = self.init.as_ref().is_some_and(|init| init.canvas.is_some());

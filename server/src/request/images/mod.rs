@@ -11,13 +11,13 @@ mod source;
 use bytes::Bytes;
 use sakuga_model_core::{Area, Upscaler};
 
-pub use check::{Checked, Drawn, Surroundings};
-pub use source::{NoUploads, Uploads};
+pub(crate) use check::{Checked, Surroundings};
+pub(crate) use source::{NoUploads, Uploads, decode_alone};
 
 /// The strength of an image if a request gives none.
-const STRENGTH_DEFAULT: f32 = 0.75;
+pub(crate) const STRENGTH_DEFAULT: f32 = 0.75;
 /// The strength of a second pass if a request gives none.
-const SECOND_STRENGTH_DEFAULT: f32 = 0.5;
+pub(crate) const SECOND_STRENGTH_DEFAULT: f32 = 0.5;
 /// The factor of a second pass if a request gives none.
 const FACTOR_DEFAULT: f32 = 1.5;
 /// Pixels around a mask that are drawn with it if a request does not say how many.
@@ -25,18 +25,17 @@ const PADDING_DEFAULT_PX: u32 = 32;
 
 /// What a request says about images, as it came.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct UncheckedImages {
+pub(crate) struct UncheckedImages {
     /// The image to begin from.
     pub init: Option<UncheckedInit>,
     /// What of it is drawn again.
     pub mask: Option<UncheckedMask>,
-    /// The second pass.
     pub second_pass: Option<UncheckedSecondPass>,
 }
 
 impl UncheckedImages {
     /// Whether a file is within the request itself, so that it is not kept after the job.
-    pub fn has_inline_file(&self) -> bool {
+    pub(crate) fn has_inline_file(&self) -> bool {
         let init = self.init.as_ref().and_then(|init| init.image.as_ref());
         let mask = self.mask.as_ref().and_then(|mask| mask.image.as_ref());
         [init, mask].into_iter().flatten().any(|source| matches!(source, Source::Inline(_)))
@@ -45,7 +44,7 @@ impl UncheckedImages {
 
 /// Where a file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// In the request.
     Inline(Bytes),
     /// Uploaded before, under this hash.
@@ -54,7 +53,7 @@ pub enum Source {
 
 /// The image to begin from, as it came.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct UncheckedInit {
+pub(crate) struct UncheckedInit {
     /// Its file.
     pub image: Option<Source>,
     /// The share of the schedule that is computed.
@@ -67,7 +66,7 @@ pub struct UncheckedInit {
 
 /// Where an image lies on a larger picture, as it came; `None`: centred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UncheckedCanvas {
+pub(crate) struct UncheckedCanvas {
     /// Columns left of it.
     pub left_px: Option<u32>,
     /// Rows above it.
@@ -76,7 +75,7 @@ pub struct UncheckedCanvas {
 
 /// What of the image is drawn again, as it came.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct UncheckedMask {
+pub(crate) struct UncheckedMask {
     /// The file of a mask.
     pub image: Option<Source>,
     /// Rectangles.
@@ -89,14 +88,14 @@ pub struct UncheckedMask {
 
 /// How the surroundings of a mask are drawn alone, as it came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct UncheckedMaskedOnly {
+pub(crate) struct UncheckedMaskedOnly {
     /// Pixels around the mask.
     pub padding_px: Option<u32>,
 }
 
 /// A second pass, as it came; 0 and `None` mean the default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct UncheckedSecondPass {
+pub(crate) struct UncheckedSecondPass {
     /// The size after it, as a multiple of the size before it.
     pub factor: Option<f32>,
     /// How pictures are enlarged.
@@ -109,7 +108,7 @@ pub struct UncheckedSecondPass {
 
 /// How an image gets the size of the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResizeMode {
+pub(crate) enum ResizeMode {
     /// Scaled to cover it, and cut.
     Crop,
     /// Scaled to fit into it, and extended.
@@ -120,18 +119,17 @@ pub enum ResizeMode {
 
 /// What a checked request says about images, every default filled in.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Images {
+pub(crate) struct Images {
     /// The image to begin from.
     pub init: Option<Init>,
     /// What of it is drawn again.
     pub mask: Option<MaskFacts>,
-    /// The second pass.
     pub second_pass: Option<SecondPassFacts>,
 }
 
 /// The image to begin from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Init {
+pub(crate) struct Init {
     /// SHA-256 of its file.
     pub sha256: String,
     /// The share of the schedule that is computed.
@@ -144,7 +142,7 @@ pub struct Init {
 
 /// What of the image is drawn again.
 #[derive(Clone, Debug, PartialEq)]
-pub struct MaskFacts {
+pub(crate) struct MaskFacts {
     /// SHA-256 of its file, if it has one.
     pub sha256: Option<String>,
     /// Rectangles.
@@ -155,9 +153,8 @@ pub struct MaskFacts {
     pub padding_px: Option<u32>,
 }
 
-/// The second pass.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SecondPassFacts {
+pub(crate) struct SecondPassFacts {
     /// The size after it, as a multiple of the size before it.
     pub factor: f32,
     /// How pictures are enlarged.

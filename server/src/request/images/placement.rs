@@ -4,9 +4,9 @@ use sakuga_model_core::{Area, Rgb8};
 
 use super::ResizeMode;
 
-/// How an image became as large as the picture. The file of a mask of the same size is placed likewise.
+/// How an image became as large as the picture. The file of a mask of the same size is placed in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placement {
+pub(crate) enum Placement {
     /// As a whole; `None`: it had the size.
     Resized(Option<ResizeMode>),
     /// At its own size, within a larger picture.
@@ -15,7 +15,7 @@ pub enum Placement {
 
 impl Placement {
     /// The image as it lies in a picture of this size.
-    pub fn of(self, image: &Rgb8, width_px: u32, height_px: u32) -> Rgb8 {
+    pub(crate) fn of(self, image: &Rgb8, width_px: u32, height_px: u32) -> Rgb8 {
         match self {
             Self::Resized(None | Some(ResizeMode::Stretch)) => image.resampled(width_px, height_px),
             Self::Resized(Some(ResizeMode::Crop)) => {

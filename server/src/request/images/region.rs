@@ -4,7 +4,7 @@ use sakuga_model_core::{Area, SizeLimits};
 
 /// A part of a picture, and the size at which the model draws it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DrawnRegion {
+pub(crate) struct DrawnRegion {
     /// The part.
     pub area: Area,
     /// Width at which it is drawn, in pixels.
@@ -15,7 +15,7 @@ pub struct DrawnRegion {
 
 /// The surroundings of `marked`: grown by `padding_px`, then made square, and its shape adapted to the size at which it is
 /// drawn, all as far as a picture of this size has room. It is drawn with about as many pixels as the model's default size.
-pub fn surroundings(
+pub(crate) fn surroundings(
     marked: &Area,
     padding_px: u32,
     [width_px, height_px]: [u32; 2],

@@ -12,8 +12,14 @@ use crate::error::Violation;
 /// Held while a file is decoded, which takes up to 20 bytes of memory a pixel.
 static DECODING: Mutex<()> = Mutex::new(());
 
+/// Decodes a file of a request while no other is decoded.
+pub(crate) fn decode_alone<T>(decode: impl FnOnce() -> T) -> T {
+    let _one_at_a_time = DECODING.lock();
+    decode()
+}
+
 /// Files that the caller of a request uploaded before.
-pub trait Uploads: Sync {
+pub(crate) trait Uploads: Sync {
     /// The bytes of the file with this SHA-256.
     ///
     /// # Errors
@@ -23,7 +29,7 @@ pub trait Uploads: Sync {
 }
 
 /// The uploads of a caller who has not uploaded anything.
-pub struct NoUploads;
+pub(crate) struct NoUploads;
 
 impl Uploads for NoUploads {
     fn bytes(&self, _sha256: &str) -> Result<Bytes, String> {
@@ -32,7 +38,7 @@ impl Uploads for NoUploads {
 }
 
 /// A file that was read.
-pub struct File {
+pub(crate) struct File {
     /// SHA-256 of its bytes.
     pub sha256: String,
     /// Its pixels.
@@ -44,7 +50,7 @@ pub struct File {
 /// # Errors
 ///
 /// What is wrong with it. `field` is the path of the source.
-pub fn read(field: &str, source: &Source, uploads: &dyn Uploads) -> Result<File, Violation> {
+pub(crate) fn read(field: &str, source: &Source, uploads: &dyn Uploads) -> Result<File, Violation> {
     let (field, bytes) = match source {
         Source::Inline(bytes) => (format!("{field}.inline"), bytes.clone()),
         Source::Asset(sha256) => {
@@ -65,10 +71,7 @@ pub fn read(field: &str, source: &Source, uploads: &dyn Uploads) -> Result<File,
         let text = format!("{len} bytes are too many; use at most {bytes_max}: compress the image, or make it smaller");
         return Err(Violation::new(field, Violation::OUT_OF_RANGE, text));
     }
-    let decoded = {
-        let _one_at_a_time = DECODING.lock();
-        decode_picture(&bytes, &PictureLimits::default())
-    };
+    let decoded = decode_alone(|| decode_picture(&bytes, &PictureLimits::default()));
     let DecodedPicture { rgb, width, height, .. } =
         decoded.map_err(|error| Violation::new(field, Violation::BAD_IMAGE, error.to_string()))?;
     let image = Rgb8 { width_px: width, height_px: height, pixels: rgb };

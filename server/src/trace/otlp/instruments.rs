@@ -16,7 +16,6 @@ pub(super) struct Instruments {
     pub(super) job: Histogram<f64>,
     /// From `accepted` to `started`.
     pub(super) queue: Histogram<f64>,
-    /// One step.
     pub(super) step: Histogram<f64>,
     /// Jobs without a terminal event.
     pub(super) live: UpDownCounter<i64>,

@@ -42,10 +42,10 @@ const SERVICE: &str = "sakuga-server";
 const EVENTS_MAX: u32 = 4096;
 
 /// The stable name of an error, as the wire has it.
-pub type Reason = fn(&ServerError) -> &'static str;
+pub(crate) type Reason = fn(&ServerError) -> &'static str;
 
 /// Exports to a collector.
-pub struct Collector {
+pub(crate) struct Collector {
     tracer: SdkTracer,
     instruments: Arc<Instruments>,
     reason: Reason,
@@ -59,7 +59,7 @@ impl Collector {
     /// # Errors
     ///
     /// What is wrong with the address.
-    pub fn at(endpoint: &str, reason: Reason) -> Result<Self, ExporterBuildError> {
+    pub(crate) fn at(endpoint: &str, reason: Reason) -> Result<Self, ExporterBuildError> {
         let resource = resource();
         let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint).build()?;
         let spans = SdkTracerProvider::builder()

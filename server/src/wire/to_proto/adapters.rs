@@ -12,7 +12,7 @@ const LIST_BYTES_MAX: usize = 3 << 20;
 
 /// The list as it is sent. If it is too long for one message, the last adapters come without their trigger words and without
 /// what does not match; whether they fit is always stated.
-pub fn adapters(mut list: model::ListAdaptersResponse) -> model::ListAdaptersResponse {
+pub(crate) fn adapters(mut list: model::ListAdaptersResponse) -> model::ListAdaptersResponse {
     let mut excess = list.encoded_len().saturating_sub(LIST_BYTES_MAX);
     for adapter in list.adapters.iter_mut().rev() {
         if excess == 0 {
@@ -30,7 +30,7 @@ pub fn adapters(mut list: model::ListAdaptersResponse) -> model::ListAdaptersRes
 }
 
 /// An adapter, and whether it fits each of `models`.
-pub fn adapter_status<'a>(
+pub(crate) fn adapter_status<'a>(
     adapter: &ListedAdapter,
     models: impl Iterator<Item = &'a ServedModel>,
 ) -> model::AdapterStatus {
@@ -63,7 +63,7 @@ fn fit(model: &str, found: &AdapterDescription) -> model::AdapterFit {
 }
 
 /// A file that cannot be used.
-pub fn unusable_adapter(file: &UnusableFile) -> model::UnusableAdapter {
+pub(crate) fn unusable_adapter(file: &UnusableFile) -> model::UnusableAdapter {
     model::UnusableAdapter { name: file.name.clone(), reason: file.reason.clone() }
 }
 

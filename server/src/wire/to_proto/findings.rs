@@ -10,7 +10,7 @@ use crate::limits::Limits;
 const CODE: &str = "too-many-findings";
 
 /// The findings, the first ones first. Those that do not fit are counted in one that takes their place.
-pub fn diagnostics(found: &[Diagnostic]) -> Vec<prompt::Diagnostic> {
+pub(crate) fn diagnostics(found: &[Diagnostic]) -> Vec<prompt::Diagnostic> {
     let mut bytes = 0;
     let mut fitting = Vec::new();
     for finding in found {

@@ -15,6 +15,7 @@ use crate::request::{Request, default_negative_system_prompt};
 use crate::wire::{images, sampling, status};
 
 mod adapters;
+mod estimate;
 mod findings;
 mod models;
 mod observe;
@@ -22,31 +23,29 @@ mod system;
 mod telemetry;
 mod tokens;
 
-pub use adapters::{adapter_status, adapters, unusable_adapter};
-pub use findings::diagnostics;
-pub use models::model_status;
-pub use observe::{activity, compute_path, loading_phase, profile};
-pub use system::{gpu_stats, model, server_info};
-pub use telemetry::telemetry;
-pub use tokens::token_count;
+pub(crate) use adapters::{adapter_status, adapters, unusable_adapter};
+pub(crate) use estimate::{estimate, part, part_kind};
+pub(crate) use findings::diagnostics;
+pub(crate) use models::model_status;
+pub(crate) use observe::{activity, compute_path, loading_phase, profile};
+pub(crate) use system::{gpu_stats, model, server_info};
+pub(crate) use telemetry::telemetry;
+pub(crate) use tokens::token_count;
 
 /// What the events of one job say besides what happened.
 #[derive(Clone, Debug)]
-pub struct JobContext {
-    /// The job.
+pub(crate) struct JobContext {
     pub job_id: JobId,
     /// The request, complete.
     pub resolved: generation::GenerateRequest,
-    /// The device.
     pub device: String,
     /// What a user must know about the model.
     pub model_notice: String,
-    /// What the file of each picture that is drawn says of itself.
+    /// The text chunks of the file of each picture that is drawn.
     pub metadata: Vec<generation::ImageMetadata>,
 }
 
-/// One event.
-pub fn event(context: &JobContext, event: Event) -> generation::GenerateEvent {
+pub(crate) fn event(context: &JobContext, event: Event) -> generation::GenerateEvent {
     let body = match event.body {
         EventBody::Accepted { diagnostics } => generate_event::Event::Accepted(generation::Accepted {
             request_id: context.resolved.request_id.clone(),
@@ -75,7 +74,7 @@ pub fn event(context: &JobContext, event: Event) -> generation::GenerateEvent {
                 data: Bytes::new(),
             })
         }
-        EventBody::Completed { images, timings } => {
+        EventBody::Completed { images, timings, .. } => {
             generate_event::Event::Completed(completed(context, images, &timings))
         }
         EventBody::Failed(error) => generate_event::Event::Failed(status::to_rpc(&error)),
@@ -176,7 +175,7 @@ fn cancel_reason(reason: CancelReason) -> generation::CancelReason {
 }
 
 /// The request with every default filled in: sent again, it makes the same pictures.
-pub fn resolved(request: &Request) -> generation::GenerateRequest {
+pub(crate) fn resolved(request: &Request) -> generation::GenerateRequest {
     let spec = request.spec();
     let policy = request.preview();
     let default = default_negative_system_prompt(&spec.negative, &spec.system_prompt);

@@ -1,12 +1,18 @@
 //! Where the weights of the models are.
 
+use std::time::Duration;
+
 use sakuga_proto::model::v1 as model;
 
-use super::{model as information, timestamp};
+use super::{duration, model as information, timestamp};
 use crate::models::{ModelState, ModelStatus, ServedModel};
 
-/// A model and where its weights are.
-pub fn model_status(served: &ServedModel, status: &ModelStatus) -> model::ModelStatus {
+/// A model and where its weights are. `learned` are the median time of its steps and the number of measured jobs.
+pub(crate) fn model_status(
+    served: &ServedModel,
+    status: &ModelStatus,
+    (step_time, learned_jobs): (Option<Duration>, u32),
+) -> model::ModelStatus {
     let (state, failure) = match &status.state {
         ModelState::Unloaded => (model::ModelState::Unloaded, ""),
         ModelState::OnHost => (model::ModelState::OnHost, ""),
@@ -24,5 +30,7 @@ pub fn model_status(served: &ServedModel, status: &ModelStatus) -> model::ModelS
         last_used: status.last_used.map(timestamp),
         family: served.info.model.family.to_owned(),
         information: Some(information(served)),
+        step_time: step_time.and_then(duration),
+        learned_jobs,
     }
 }

@@ -8,7 +8,7 @@ use super::{duration, saturate, stage, timestamp};
 use crate::telemetry::Activity;
 
 /// What the server does.
-pub fn activity(seen: &Activity) -> system::Activity {
+pub(crate) fn activity(seen: &Activity) -> system::Activity {
     let running = seen.running.as_ref();
     system::Activity {
         time: Some(timestamp(seen.time)),
@@ -31,7 +31,7 @@ fn process_memory(process: &crate::gpu::ProcessMemory) -> system::ProcessMemory 
 }
 
 /// Where the time of a part went.
-pub fn profile(measured: StageProfile) -> generation::Profile {
+pub(crate) fn profile(measured: StageProfile) -> generation::Profile {
     let device_ms = measured.device_ms();
     let spans = measured.spans.into_iter().map(|span| generation::ProfileSpan {
         network: span.network.to_owned(),
@@ -53,7 +53,7 @@ pub fn profile(measured: StageProfile) -> generation::Profile {
 }
 
 /// A part of the way to readiness.
-pub fn loading_phase(phase: &LoadingPhase) -> system::LoadingPhase {
+pub(crate) fn loading_phase(phase: &LoadingPhase) -> system::LoadingPhase {
     system::LoadingPhase {
         name: phase.name.clone(),
         begin: duration(phase.begin),
@@ -63,7 +63,7 @@ pub fn loading_phase(phase: &LoadingPhase) -> system::LoadingPhase {
 }
 
 /// How an operation is computed.
-pub fn compute_path(path: &ComputePath) -> system::ComputePath {
+pub(crate) fn compute_path(path: &ComputePath) -> system::ComputePath {
     system::ComputePath {
         operation: path.network.to_owned(),
         implementation: path.implementation.clone(),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use sakuga_model_core::PromptText;
+use sakuga_model_core::{ModelVocabulary, PromptText};
 use sakuga_proto::system::v1 as system;
 
 use super::{compute_path, duration, loading_phase, saturate, timestamp};
@@ -11,7 +11,7 @@ use crate::models::ServedModel;
 use crate::wire::sampling;
 
 /// A sample of the device.
-pub fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
+pub(crate) fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
     system::GpuStats {
         time: Some(timestamp(sample.time)),
         source: match sample.source {
@@ -37,8 +37,7 @@ pub fn gpu_stats(sample: &DeviceSample) -> system::GpuStats {
     }
 }
 
-/// A model.
-pub fn model(served: &ServedModel) -> system::Model {
+pub(crate) fn model(served: &ServedModel) -> system::Model {
     let info = &served.info.model;
     system::Model {
         name: info.name.clone(),
@@ -67,11 +66,23 @@ pub fn model(served: &ServedModel) -> system::Model {
             PromptText::Tags => system::PromptText::Tags,
         }
         .into(),
+        vocabulary: info.vocabulary.as_deref().map(vocabulary),
+    }
+}
+
+fn vocabulary(vocabulary: &ModelVocabulary) -> system::ModelVocabulary {
+    let element =
+        |(element, tags): (&String, &Vec<String>)| system::ElementTags { element: element.clone(), tags: tags.clone() };
+    let size = |&[width, height]: &[u32; 2]| system::TrainedSize { width, height };
+    system::ModelVocabulary {
+        elements: vocabulary.tags.iter().map(element).collect(),
+        sizes: vocabulary.sizes_px.iter().map(size).collect(),
+        max_characters: vocabulary.characters_max,
     }
 }
 
 /// What the server is; engine, device and limits are those of its default model.
-pub fn server_info(
+pub(crate) fn server_info(
     model: &ServedModel,
     started: SystemTime,
     jobs: usize,

@@ -9,7 +9,7 @@ use crate::limits::Limits;
 use crate::telemetry::Series;
 
 /// What was seen of the device during a job. If it does not fit into a message only the end is in it.
-pub fn telemetry(series: &Series) -> generation::GetJobTelemetryResponse {
+pub(crate) fn telemetry(series: &Series) -> generation::GetJobTelemetryResponse {
     let mut left = Limits::CONTENT_BYTES_MAX;
     let activity = newest(series.activity().rev().map(activity), &mut left);
     let samples = newest(series.samples().rev().map(gpu_stats), &mut left);

@@ -7,7 +7,7 @@ use sakuga_proto::prompt::v1 as prompt;
 const FIRST_LOST_CHARS_MAX: usize = 80;
 
 /// How many tokens a text has for one text encoder, and where its limit cuts.
-pub fn token_count(count: &TokenCount) -> prompt::TokenCount {
+pub(crate) fn token_count(count: &TokenCount) -> prompt::TokenCount {
     let first_lost = count.first_lost.as_deref().unwrap_or_default();
     prompt::TokenCount {
         encoder: count.encoder.to_owned(),

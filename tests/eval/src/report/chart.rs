@@ -1,9 +1,10 @@
-//! The bar chart: right above, swapped below, a group of bars a case, a bar a form, with intervals.
+//! The chart of errors: wrong above, swapped below, in per thousand; a group of dots for each case, a dot for each form, with
+//! intervals.
 
 use plotters::coord::Shift;
 use plotters::prelude::{
-    ChartBuilder, Color as _, DrawingArea, IntoDrawingArea as _, IntoFont as _, PathElement, RGBColor, Rectangle,
-    SVGBackend, Text, TextStyle, WHITE,
+    ChartBuilder, Circle, Color as _, DrawingArea, IntoDrawingArea as _, IntoFont as _, PathElement, RGBColor,
+    Rectangle, SVGBackend, Text, TextStyle, WHITE,
 };
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
@@ -18,8 +19,10 @@ const SPLIT_PX: u32 = 370;
 const INK: RGBColor = RGBColor(60, 60, 60);
 const PALE: RGBColor = RGBColor(225, 225, 225);
 
-/// A bar's width, where a case has the width 1.
-const BAR: f64 = 0.2;
+/// The distance between the dots of a case, where a case has the width 1.
+const GAP: f64 = 0.2;
+/// The axis ends there at the lowest, in per thousand.
+const LEAST_TOP: f64 = 1.0;
 /// Half the width of an interval's ends.
 const WHISKER: f64 = 0.03;
 
@@ -36,30 +39,53 @@ fn color(form: Form) -> RGBColor {
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Painted = Result<(), Box<dyn std::error::Error>>;
 
+/// A share and its interval, in per thousand.
+#[derive(Clone, Copy, Debug)]
+struct Point {
+    value: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Point {
+    fn of(share: Share) -> Option<Self> {
+        let (low, high) = share.interval_percent();
+        share.percent().map(|percent| Self { value: 10.0 * percent, low: 10.0 * low, high: 10.0 * high })
+    }
+
+    /// The share of the others.
+    fn rest(self) -> Self {
+        Self { value: 1e3 - self.value, low: 1e3 - self.high, high: 1e3 - self.low }
+    }
+}
+
 /// The chart as SVG.
 pub(super) fn draw(scores: &Scores) -> Result<String, EvalError> {
+    let cases: Vec<Case> = scores.cases().collect();
+    let wrong = |case, form| Point::of(scores.get(case, form)?.over(EIGHT).right).map(Point::rest);
+    let swapped = |case, form| Point::of(scores.get(case, form)?.over(EIGHT).swapped);
     let mut svg = String::new();
-    paint(&mut svg, scores).map_err(|error| EvalError::Chart(error.to_string()))?;
+    paint(&mut svg, &cases, wrong, swapped).map_err(|error| EvalError::Chart(error.to_string()))?;
     if !svg.ends_with('\n') {
         svg.push('\n');
     }
     Ok(svg)
 }
 
-fn paint(svg: &mut String, scores: &Scores) -> Painted {
+fn paint(
+    svg: &mut String,
+    cases: &[Case],
+    wrong: impl Fn(Case, Form) -> Option<Point>,
+    swapped: impl Fn(Case, Form) -> Option<Point>,
+) -> Painted {
     let root = SVGBackend::with_string(svg, SIZE_PX).into_drawing_area();
     root.fill(&WHITE)?;
     let (above, below) = root.split_vertically(SPLIT_PX);
-    let cases: Vec<Case> = scores.cases().collect();
-    let right = |case, form| Some(scores.get(case, form)?.over(EIGHT).right).filter(|share| share.trials > 0);
-    let swapped = |case, form| Some(scores.get(case, form)?.over(EIGHT).swapped).filter(|share| share.trials > 0);
-    root.draw(&Text::new("right, in % of the eight attributes asked for", (12, 12), ink(16)))?;
-    panel(&root, &above, &cases, 100.0, right)?;
-    let shown = cases.iter().flat_map(|&case| Form::ALL.iter().filter_map(move |&form| swapped(case, form)));
-    let highest = shown.map(|share| share.interval_percent().1).fold(1.0, f64::max);
-    let title = "swapped, in % of those that another character was asked to have differently";
+    root.draw(&Text::new("wrong, per thousand of the eight attributes asked for", (12, 30), ink(16)))?;
+    panel(&root, &above, cases, wrong)?;
+    let title = "swapped, per thousand of those that another character was asked to have differently";
     root.draw(&Text::new(title, (12, 12 + SPLIT_PX as i32), ink(16)))?;
-    panel(&root, &below, &cases, highest, swapped)?;
+    panel(&root, &below, cases, swapped)?;
     legend(&root)?;
     root.present()?;
     Ok(())
@@ -71,21 +97,18 @@ fn ink(height_px: i32) -> TextStyle<'static> {
 }
 
 /// One panel: `root` takes what the plot would cut off, in pixels of the whole chart.
-fn panel(
-    root: &Area<'_>,
-    area: &Area<'_>,
-    cases: &[Case],
-    top: f64,
-    share: impl Fn(Case, Form) -> Option<Share>,
-) -> Painted {
+fn panel(root: &Area<'_>, area: &Area<'_>, cases: &[Case], point: impl Fn(Case, Form) -> Option<Point>) -> Painted {
     let centered = |vertical| ink(13).pos(Pos::new(HPos::Center, vertical));
+    let points =
+        cases.iter().flat_map(|&case| Form::ALL.iter().filter_map(|&form| point(case, form)).collect::<Vec<_>>());
+    let top = points.map(|point| point.high).fold(LEAST_TOP, f64::max);
     let mut chart = ChartBuilder::on(area)
         .margin(12)
-        .margin_top(36)
+        .margin_top(56)
         .x_label_area_size(24)
         .y_label_area_size(40)
-        // With room for the values above the bars.
-        .build_cartesian_2d(0.0..cases.len() as f64, 0.0..1.1 * top)?;
+        // With room for the values above the intervals.
+        .build_cartesian_2d(0.0..cases.len() as f64, 0.0..1.15 * top)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
@@ -94,7 +117,7 @@ fn panel(
         .bold_line_style(PALE)
         .light_line_style(WHITE)
         .axis_style(INK)
-        .y_label_formatter(&|value: &f64| format!("{value}"))
+        .y_label_formatter(&|value: &f64| format!("{value:.1}"))
         .y_label_style(ink(13))
         .draw()?;
     for (at, &case) in cases.iter().enumerate() {
@@ -102,21 +125,17 @@ fn panel(
         let (x, y) = chart.backend_coord(&(middle, 0.0));
         root.draw(&Text::new(case.title(), (x, y + 6), centered(VPos::Top)))?;
         for (number, &form) in Form::ALL.iter().enumerate() {
-            let Some(share) = share(case, form) else { continue };
-            let (low, high) = share.interval_percent();
-            let percent = share.percent().unwrap_or_default();
-            let left = middle + (number as f64 - Form::ALL.len() as f64 / 2.0) * BAR;
-            let center = left + BAR / 2.0;
+            let Some(Point { value, low, high }) = point(case, form) else { continue };
+            let center = middle + (number as f64 - (Form::ALL.len() as f64 - 1.0) / 2.0) * GAP;
             let whisker = [
                 vec![(center, low), (center, high)],
                 vec![(center - WHISKER, low), (center + WHISKER, low)],
                 vec![(center - WHISKER, high), (center + WHISKER, high)],
             ];
-            let bar = Rectangle::new([(left + 0.01, 0.0), (left + BAR - 0.01, percent)], color(form).filled());
-            chart.draw_series([bar])?;
-            chart.draw_series(whisker.map(|line| PathElement::new(line, INK.stroke_width(1))))?;
+            chart.draw_series(whisker.map(|line| PathElement::new(line, color(form).stroke_width(2))))?;
+            chart.draw_series([Circle::new((center, value), 5, color(form).filled())])?;
             let (x, y) = chart.backend_coord(&(center, high));
-            root.draw(&Text::new(format!("{percent:.1}"), (x, y - 3), centered(VPos::Bottom)))?;
+            root.draw(&Text::new(format!("{value:.1}"), (x, y - 3), centered(VPos::Bottom)))?;
         }
     }
     Ok(())
@@ -156,20 +175,24 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_bar_for_each_case_and_form_above_and_below() {
+    fn there_is_a_dot_for_each_case_and_form_above_and_below() {
         let records = [
             picture(Case::TwoCrossed, Form::Xml, ["blue", "pink"]),
             picture(Case::TwoCrossed, Form::Tags, ["pink", "pink"]),
             picture(Case::UnseenTwo, Form::Xml, ["blue", "pink"]),
         ];
         let svg = draw(&Scores::count(&records)).unwrap();
-        // Each has one square in the legend.
-        let bars = |form: Form| {
+        let dots = |form: Form| {
             let RGBColor(red, green, blue) = color(form);
-            svg.matches(&format!("#{red:02X}{green:02X}{blue:02X}")).count() - 1
+            let color = format!("fill=\"#{red:02X}{green:02X}{blue:02X}\"");
+            svg.split("<circle")
+                .skip(1)
+                .filter(|circle| circle.split('>').next().is_some_and(|tag| tag.contains(&color)))
+                .count()
         };
-        assert_eq!([Form::Xml, Form::Tags, Form::Shuffled].map(bars), [4, 2, 0]);
-        for text in ["two characters, crossed", "two characters, unseen", "plain tags", "100.0", "50.0"] {
+        assert_eq!([Form::Xml, Form::Tags, Form::Shuffled].map(dots), [4, 2, 0]);
+        for text in ["two characters, crossed", "two characters, unseen", "plain tags", "per thousand", "500.0", "0.0"]
+        {
             assert!(svg.contains(text), "{text}\n{svg}");
         }
         assert!(!svg.contains("three characters"));

@@ -89,6 +89,7 @@ pub fn goals(scores: &Scores) -> Vec<Goal> {
         goal("two characters, crossed: right", &[Case::TwoCrossed], Bound::AtLeast(97.0)),
         goal("two characters, crossed: swapped", &[Case::TwoCrossed], Bound::AtMost(1.0)),
         goal("unseen combinations: right", &[Case::UnseenOne, Case::UnseenTwo], Bound::AtLeast(95.0)),
+        goal("among unknown words: right", &[Case::UnknownWords], Bound::AtLeast(97.0)),
     ]
 }
 
@@ -114,7 +115,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_open() {
         let goals = goals(&Scores::default());
-        assert_eq!(goals.len(), 4);
+        assert_eq!(goals.len(), 5);
         assert!(goals.iter().all(|goal| goal.verdict == Verdict::Open && goal.measured.is_none()));
     }
 }

@@ -275,7 +275,7 @@ fn sheet_list(sheets: &[Sheet]) -> String {
 
 fn method(info: &RunInfo) -> String {
     let batch = match info.settings.images_per_request {
-        1 => "Every picture has a scene of its own.".to_owned(),
+        1 => "Every picture has its own scene.".to_owned(),
         images => format!(
             "Each scene has {images} pictures with different noise, so the pictures are not independent and the intervals\n\
              are too narrow."

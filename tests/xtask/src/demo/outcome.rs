@@ -14,7 +14,7 @@ const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// The results.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Preview files.
     pub previews: usize,
     /// Lines of events.
@@ -30,7 +30,7 @@ pub struct Outcome {
 /// # Errors
 ///
 /// A result is missing, or has other contents than its name says.
-pub fn verify(files: &Files, called: SystemTime) -> anyhow::Result<Outcome> {
+pub(crate) fn verify(files: &Files, called: SystemTime) -> anyhow::Result<Outcome> {
     let png = fs::read(&files.png).with_context(|| format!("no picture at {}", files.png.display()))?;
     ensure!(png.starts_with(PNG_SIGNATURE), "{} is not a PNG file", files.png.display());
     let previews = previews(&files.previews)?;
@@ -65,7 +65,7 @@ fn since(called: SystemTime, path: &Path) -> anyhow::Result<Duration> {
 /// # Errors
 ///
 /// The folder cannot be read.
-pub fn previews(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn previews(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -8,8 +8,7 @@ use crate::test::context::Context;
 use crate::test::{Verdict, deny, dist, failures, languages, protos, slowest, studio, tally, training};
 use crate::{demo, llvm};
 
-/// One check.
-pub struct Check {
+pub(crate) struct Check {
     /// What a person types to run it alone.
     pub name: &'static str,
     /// What it checks, for the list of checks.
@@ -18,8 +17,7 @@ pub struct Check {
     pub run: fn(&Context<'_>) -> anyhow::Result<Verdict>,
 }
 
-/// Every check.
-pub const CHECKS: &[Check] = &[
+pub(crate) const CHECKS: &[Check] = &[
     Check { name: "format", what: "Rust is formatted", run: format },
     Check { name: "fetch", what: "Cargo.lock is current and every crate can be downloaded", run: fetch },
     Check { name: "python", what: "our Python is formatted, has no lint, and its types fit", run: python },
@@ -55,7 +53,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         name: "languages",
-        what: "the clients in Go, TypeScript, Java and Python against live servers",
+        what: "the clients in Go, TypeScript, Java and Python, and those of OpenAI, against live servers",
         run: languages::check,
     },
     Check { name: "studio", what: "the studio in a browser, on a live server", run: studio::browser },

@@ -11,7 +11,7 @@ use crate::test::Verdict;
 use crate::workspace::Workspace;
 
 /// What the checks share.
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     workspace: &'a Workspace,
     limit: Duration,
     python: OnceLock<Result<Environment, String>>,
@@ -19,17 +19,17 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// Checks of this workspace, each with this much time.
-    pub fn new(workspace: &'a Workspace, limit: Duration) -> Self {
+    pub(crate) fn new(workspace: &'a Workspace, limit: Duration) -> Self {
         Self { workspace, limit, python: OnceLock::new() }
     }
 
     /// The repository.
-    pub fn workspace(&self) -> &'a Workspace {
+    pub(crate) fn workspace(&self) -> &'a Workspace {
         self.workspace
     }
 
     /// Our Python, or why there is none. It is made at the first call.
-    pub fn python(&self) -> Result<&Environment, &str> {
+    pub(crate) fn python(&self) -> Result<&Environment, &str> {
         let made = self.python.get_or_init(|| {
             Environment::prepare(self.workspace).map_err(|error| format!("no Python environment: {error:#}"))
         });
@@ -37,12 +37,12 @@ impl<'a> Context<'a> {
     }
 
     /// Runs a command on the terminal; it passes or fails as a whole.
-    pub fn check(&self, command: &mut Command) -> anyhow::Result<Verdict> {
+    pub(crate) fn check(&self, command: &mut Command) -> anyhow::Result<Verdict> {
         process::run(command, self.limit).map(|()| Verdict::passed())
     }
 
     /// Runs a command, passes its output on, and returns whether it succeeded and what it said.
-    pub fn tee(&self, command: &mut Command) -> anyhow::Result<(bool, String)> {
+    pub(crate) fn tee(&self, command: &mut Command) -> anyhow::Result<(bool, String)> {
         if std::io::stdout().is_terminal() {
             // Behind a pipe Cargo would take the colours away.
             command.env("CARGO_TERM_COLOR", "always");
@@ -51,7 +51,7 @@ impl<'a> Context<'a> {
     }
 
     /// Cargo with these arguments, in the repository.
-    pub fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Command {
+    pub(crate) fn cargo<const N: usize>(&self, arguments: [&str; N]) -> Command {
         self.workspace.cargo(arguments)
     }
 }

@@ -17,14 +17,14 @@ const VERSION: &str = "0.20.2";
 const INSTALL_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// Licences against the allow-list, banned crates, and registries.
-pub fn licences(context: &Context<'_>) -> anyhow::Result<Verdict> {
+pub(crate) fn licences(context: &Context<'_>) -> anyhow::Result<Verdict> {
     let mut command = deny(context)?;
     context.check(command.args(["licenses", "bans", "sources"]))?;
     Ok(Verdict { passed: 3, ..Verdict::default() })
 }
 
 /// Advisories, where their database can be reached.
-pub fn advisories(context: &Context<'_>) -> anyhow::Result<Verdict> {
+pub(crate) fn advisories(context: &Context<'_>) -> anyhow::Result<Verdict> {
     let (success, output) = context.tee(deny(context)?.arg("advisories"))?;
     if success {
         return Ok(Verdict::passed());

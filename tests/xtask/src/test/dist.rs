@@ -16,7 +16,7 @@ use crate::{build, dist, process};
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Packs a release, unpacks it, and checks its contents.
-pub fn rehearse(context: &Context<'_>) -> anyhow::Result<Verdict> {
+pub(crate) fn rehearse(context: &Context<'_>) -> anyhow::Result<Verdict> {
     let workspace = context.workspace();
     let environment = match context.python() {
         Ok(environment) => environment,

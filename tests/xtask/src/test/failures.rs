@@ -13,7 +13,7 @@ const CHARS_MAX: usize = 400;
 
 /// A failed test.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// Its program and its name, or the check and what of it failed.
     name: String,
     /// The last lines of what it printed.
@@ -22,7 +22,7 @@ pub struct Failure {
 
 impl Failure {
     /// A failure with the last lines of this output.
-    pub fn new(name: impl Into<String>, output: &str) -> Self {
+    pub(crate) fn new(name: impl Into<String>, output: &str) -> Self {
         let lines: Vec<&str> = output.trim_end().lines().collect();
         let lines = lines[lines.len().saturating_sub(LINES_MAX)..].iter().map(|line| cut(line)).collect();
         Self { name: name.into(), lines }
@@ -37,7 +37,7 @@ fn cut(line: &str) -> String {
 }
 
 /// The failed tests in the output of `cargo test`, and the test programs that did not end by themselves or were not built.
-pub fn read(output: &str) -> Vec<Failure> {
+pub(crate) fn read(output: &str) -> Vec<Failure> {
     let mut failures = Vec::new();
     let mut program = "";
     let mut is_failing = false;
@@ -68,7 +68,7 @@ pub fn read(output: &str) -> Vec<Failure> {
 }
 
 /// The failures, each with its last lines; empty without failures.
-pub fn render<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> String {
+pub(crate) fn render<'a>(failures: impl IntoIterator<Item = &'a Failure>) -> String {
     let mut text = String::new();
     let mut left_out = 0;
     for (number, Failure { name, lines }) in failures.into_iter().enumerate() {

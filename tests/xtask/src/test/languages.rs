@@ -11,7 +11,7 @@ use crate::python::Environment;
 use crate::server::Server;
 use crate::test::context::Context;
 use crate::test::failures::Failure;
-use crate::test::{Verdict, tally};
+use crate::test::{Verdict, openai, tally};
 use crate::workspace::Workspace;
 use crate::{build, files, npm, stubs};
 
@@ -22,7 +22,7 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const FLAGS: [&str; 7] = ["--listen", "127.0.0.1:0", "--engine", "scripted", "--queue-size", "8", "--grpc-web"];
 
 /// The folder of the Python client.
-pub const PYTHON_CLIENT: &str = "client/python";
+pub(crate) const PYTHON_CLIENT: &str = "client/python";
 
 /// The tests that use what differs between versions of gRPC and protobuf.
 const WITH_OLDEST: &[&str] = &[
@@ -44,7 +44,7 @@ const LANGUAGES: [(&str, [&str; 2], &str, Run); 3] = [
 type Run = fn(&Context<'_>, &Servers) -> anyhow::Result<Verdict>;
 
 /// Runs the tests of every client whose toolchain is there, and names the others.
-pub fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
+pub(crate) fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
     let program = build::like_tests(context.workspace())?.server;
     let servers = Servers::start(context, &program)?;
     let mut verdict = Verdict { skipped: servers.skipped.clone(), ..Verdict::default() };
@@ -71,12 +71,14 @@ pub fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
     println!("--- Python");
     let found = python(context, &program)?;
     add(&mut verdict, found);
+    let found = openai::check(context, &program)?;
+    add(&mut verdict, found);
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(verdict)
 }
 
 /// The generated code of the clients is that of the protos.
-pub fn stubs_are_current(context: &Context<'_>) -> anyhow::Result<Verdict> {
+pub(crate) fn stubs_are_current(context: &Context<'_>) -> anyhow::Result<Verdict> {
     for (tool, argument, needed) in [("go", "version", "Go"), ("npm", "--version", "Node.js with npm")] {
         if !Command::new(tool).arg(argument).output().is_ok_and(|output| output.status.success()) {
             return Ok(Verdict::skipped(format!("the stubs: {needed} is not installed")));
@@ -230,7 +232,8 @@ fn pytest(
     conclude("Python", success, &output, verdict)
 }
 
-fn add(verdict: &mut Verdict, found: Verdict) {
+/// Adds what was found to the rest.
+pub(super) fn add(verdict: &mut Verdict, found: Verdict) {
     verdict.passed += found.passed;
     verdict.failed += found.failed;
     verdict.skipped.extend(found.skipped);
@@ -238,7 +241,7 @@ fn add(verdict: &mut Verdict, found: Verdict) {
 }
 
 /// The counts of a client's tests. A failure that no line counts is one. The last lines of the output say what failed.
-fn conclude(language: &str, success: bool, output: &str, mut verdict: Verdict) -> anyhow::Result<Verdict> {
+pub(super) fn conclude(language: &str, success: bool, output: &str, mut verdict: Verdict) -> anyhow::Result<Verdict> {
     if !success {
         verdict.failed = verdict.failed.max(1);
         verdict.failures.push(Failure::new(format!("the {language} client"), output));

@@ -51,7 +51,7 @@ const BREAKING_FILE: (&str, &str, &str, &str) =
     ("sakuga/prompt/v1/prompt_service.proto", "string xml = 1;", "string text = 1;", "FIELD_SAME_NAME");
 
 /// Runs buf; what it refuses is on the terminal.
-pub fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
+pub(crate) fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
     let workspace = context.workspace();
     let buf = match stubs::buf(workspace) {
         Ok(programs) => programs.join("buf"),

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use crate::test::context::Context;
 
 /// Arguments of a test program that has been started by [`runner`].
-pub const ARGUMENTS: [&str; 3] = ["-Z", "unstable-options", "--report-time"];
+pub(crate) const ARGUMENTS: [&str; 3] = ["-Z", "unstable-options", "--report-time"];
 
 /// How many tests are shown.
 const SHOWN: usize = 10;
@@ -19,10 +19,9 @@ const PROGRAM: &str = "test program: ";
 
 /// A test and how long it took.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Timed {
+pub(crate) struct Timed {
     /// Its program without folder and hash, and its name: `parity vae::decoder`.
     pub name: String,
-    /// Seconds.
     pub seconds: f64,
 }
 
@@ -31,20 +30,20 @@ pub struct Timed {
 /// # Errors
 ///
 /// rustc does not name its host.
-pub fn runner(context: &Context<'_>) -> anyhow::Result<String> {
+pub(crate) fn runner(context: &Context<'_>) -> anyhow::Result<String> {
     let host = context.workspace().host()?;
     let script = format!(r#"echo "{PROGRAM}${{0##*/}}"; RUSTC_BOOTSTRAP=1 exec "$0" "$@""#);
     Ok(format!("target.{host}.runner = ['sh', '-c', '{script}']"))
 }
 
 /// The test program that the runner names in this line, without its hash.
-pub fn program(line: &str) -> Option<&str> {
+pub(crate) fn program(line: &str) -> Option<&str> {
     let file = line.strip_prefix(PROGRAM)?;
     Some(file.rsplit_once('-').map_or(file, |(name, _)| name))
 }
 
 /// The tests in the output of test programs, in its order.
-pub fn read(output: &str) -> Vec<Timed> {
+pub(crate) fn read(output: &str) -> Vec<Timed> {
     let mut program = "";
     let mut found = Vec::new();
     for line in output.lines() {
@@ -66,7 +65,7 @@ fn of_line(program: &str, rest: &str) -> Option<Timed> {
 }
 
 /// The slowest tests, the slowest first.
-pub fn render(mut tests: Vec<Timed>) -> String {
+pub(crate) fn render(mut tests: Vec<Timed>) -> String {
     tests.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
     let mut text = String::new();
     for Timed { name, seconds } in tests.iter().take(SHOWN) {

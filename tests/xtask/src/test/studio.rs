@@ -12,7 +12,7 @@ use crate::test::{Verdict, tally};
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
 /// Builds the page, so that the programs of the later checks have it, and checks its sources.
-pub fn page(context: &Context<'_>) -> anyhow::Result<Verdict> {
+pub(crate) fn page(context: &Context<'_>) -> anyhow::Result<Verdict> {
     if !studio::is_possible() {
         return Ok(Verdict::skipped(format!("the studio's page: {NEEDED}")));
     }
@@ -24,7 +24,7 @@ pub fn page(context: &Context<'_>) -> anyhow::Result<Verdict> {
 }
 
 /// Uses the page of a server like a person, in a browser without a window.
-pub fn browser(context: &Context<'_>) -> anyhow::Result<Verdict> {
+pub(crate) fn browser(context: &Context<'_>) -> anyhow::Result<Verdict> {
     if !studio::is_possible() {
         return Ok(Verdict::skipped(format!("the studio in a browser: {NEEDED}")));
     }

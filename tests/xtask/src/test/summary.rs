@@ -7,7 +7,7 @@ use crate::test::Verdict;
 use crate::test::failures::{self, Failure};
 
 /// One line of the table.
-pub struct Row {
+pub(crate) struct Row {
     name: &'static str,
     passed: u64,
     /// How many things failed within this check.
@@ -20,7 +20,7 @@ pub struct Row {
 
 impl Row {
     /// An error of a check counts as one failure.
-    pub fn new(name: &'static str, outcome: anyhow::Result<Verdict>, time: Duration) -> Self {
+    pub(crate) fn new(name: &'static str, outcome: anyhow::Result<Verdict>, time: Duration) -> Self {
         match outcome {
             Ok(Verdict { passed, failed, skipped, failures, .. }) => {
                 Self { name, passed, failed, skipped, error: None, failures, time }
@@ -43,7 +43,7 @@ impl Row {
 
 /// The table, the reasons, what the failed tests printed, and the line of counts, which comes last and has no line break
 /// after it.
-pub fn render(rows: &[Row]) -> String {
+pub(crate) fn render(rows: &[Row]) -> String {
     let mut text =
         format!("{:<11} {:<8} {:>6} {:>6} {:>7} {:>9}\n", "check", "result", "passed", "failed", "skipped", "time");
     for row in rows {

@@ -6,7 +6,7 @@ use crate::test::Verdict;
 const SKIPPED: &str = "skipped: ";
 
 /// Adds up the closing lines of every test program, and moves tests that skipped themselves from passed to skipped.
-pub fn read(output: &str) -> Verdict {
+pub(crate) fn read(output: &str) -> Verdict {
     let mut verdict = Verdict::default();
     // Whether the lines are those of a test that has not yet said that it was skipped.
     let mut undecided = false;
@@ -55,7 +55,7 @@ fn add(verdict: &mut Verdict, counts: &str) {
 }
 
 /// Reads the closing line of pytest: `1 failed, 72 passed, 2 skipped, 1 error in 20.63s`.
-pub fn read_pytest(output: &str) -> Verdict {
+pub(crate) fn read_pytest(output: &str) -> Verdict {
     let mut verdict = Verdict::default();
     for (number, what) in output.lines().rev().find_map(pytest_counts).unwrap_or_default() {
         match what {
@@ -69,7 +69,7 @@ pub fn read_pytest(output: &str) -> Verdict {
 }
 
 /// Reads the lines `--- PASS: TestName (0.05s)` of `go test -v`. A test within another is a part of it.
-pub fn read_go(output: &str) -> Verdict {
+pub(crate) fn read_go(output: &str) -> Verdict {
     let mut verdict = Verdict::default();
     for result in output.lines().filter_map(|line| line.strip_prefix("--- ")) {
         match result.split_once(": ") {
@@ -83,7 +83,7 @@ pub fn read_go(output: &str) -> Verdict {
 }
 
 /// Reads the closing lines `# pass 16`, `# fail 0` and `# skipped 1` of Node's test runner.
-pub fn read_tap(output: &str) -> Verdict {
+pub(crate) fn read_tap(output: &str) -> Verdict {
     let mut verdict = Verdict::default();
     for (what, number) in output.lines().filter_map(|line| line.strip_prefix("# ")?.split_once(' ')) {
         let Ok(number) = number.parse::<u64>() else { continue };
@@ -98,7 +98,7 @@ pub fn read_tap(output: &str) -> Verdict {
 }
 
 /// Reads Surefire's line for each class: `Tests run: 10, Failures: 0, Errors: 0, Skipped: 0, Time elapsed: 4.4 s`.
-pub fn read_surefire(output: &str) -> Verdict {
+pub(crate) fn read_surefire(output: &str) -> Verdict {
     let mut verdict = Verdict::default();
     for line in output.lines().filter(|line| line.contains("Time elapsed: ")) {
         let Some((_, counts)) = line.split_once("Tests run: ") else { continue };
@@ -161,7 +161,7 @@ parity::vae skipped: no fixture set
 gemma3 skipped for a/b: the set does not have this part
 taef1: skipped, there is no a/b
 test jobs_are_skipped ... ok
-the files (2) skipped: they are no Rust
+the files (2) skipped: they are not Rust
 ";
         let verdict = read(output);
         assert_eq!((verdict.passed, verdict.skipped.len()), (6, 3), "{verdict:?}");

@@ -19,7 +19,7 @@ const TEXT: &str = "<gender>1girl</gender>\n<appearance>blue_hair, long_hair</ap
 const FALL: f64 = 0.9;
 
 /// Trains, watches the loss fall, and compares the checkpoint's results here with the trainer's.
-pub fn rehearse(context: &Context<'_>) -> anyhow::Result<Verdict> {
+pub(crate) fn rehearse(context: &Context<'_>) -> anyhow::Result<Verdict> {
     let workspace = context.workspace();
     let environment = match Environment::with(workspace, "model/training/requirements.txt", "python-training") {
         Ok(environment) => environment,

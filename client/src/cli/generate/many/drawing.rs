@@ -20,7 +20,7 @@ const CANCEL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The jobs that are on the server.
 #[derive(Clone, Default)]
-pub struct Running(Arc<Mutex<BTreeSet<String>>>);
+pub(crate) struct Running(Arc<Mutex<BTreeSet<String>>>);
 
 impl Running {
     fn change(&self, change: impl FnOnce(&mut BTreeSet<String>)) {
@@ -28,7 +28,7 @@ impl Running {
     }
 
     /// Cancels all of them. If this fails, the server cancels them once their readers have been gone for a while.
-    pub async fn cancel(&self, client: &Client) {
+    pub(crate) async fn cancel(&self, client: &Client) {
         let mut calls = JoinSet::new();
         self.change(|jobs| {
             for job_id in std::mem::take(jobs) {
@@ -41,7 +41,7 @@ impl Running {
 }
 
 /// Draws the pictures of a request.
-pub async fn draw(
+pub(crate) async fn draw(
     client: Client,
     request: GenerateRequest,
     timeout: Option<Duration>,

@@ -16,7 +16,7 @@ const MAX_CELLS: usize = 256;
 const TEXT: &str = "text:";
 
 /// The axes of a matrix, columns first.
-pub struct Matrix {
+pub(crate) struct Matrix {
     axes: Vec<Axis>,
 }
 
@@ -33,11 +33,11 @@ enum Key {
 }
 
 /// A combination: the index of its value on each axis.
-pub type Cell = Vec<usize>;
+pub(crate) type Cell = Vec<usize>;
 
 impl Matrix {
     /// Reads `KEY=A,B,C`, one for each axis.
-    pub fn parse(texts: &[String]) -> Result<Self, Failure> {
+    pub(crate) fn parse(texts: &[String]) -> Result<Self, Failure> {
         let wrong = |error: String| Failure::new(Exit::Unreadable, format_args!("--matrix: {error}"));
         if texts.len() > MAX_AXES {
             return Err(wrong(format!("{} are too many; use at most {MAX_AXES}", texts.len())));
@@ -57,24 +57,24 @@ impl Matrix {
     }
 
     /// How many values each axis has: columns, rows, blocks.
-    pub fn size(&self) -> [usize; 3] {
+    pub(crate) fn size(&self) -> [usize; 3] {
         [0, 1, 2].map(|axis| self.axes.get(axis).map_or(1, |axis| axis.values.len()))
     }
 
     /// Every combination: along the columns, then the rows, then the blocks.
-    pub fn cells(&self) -> Vec<Cell> {
+    pub(crate) fn cells(&self) -> Vec<Cell> {
         let [columns, rows, blocks] = self.size();
         let cell = |index: usize| vec![index % columns, index / columns % rows, index / columns / rows];
         (0..columns * rows * blocks).map(|index| cell(index)[..self.axes.len()].to_vec()).collect()
     }
 
     /// Whether an axis changes the seed.
-    pub fn has_seed(&self) -> bool {
+    pub(crate) fn has_seed(&self) -> bool {
         self.axes.iter().any(|axis| matches!(&axis.key, Key::Setting(setting) if setting.key == "seed"))
     }
 
     /// The label of a value of an axis; empty if there is no such axis.
-    pub fn label(&self, axis: usize, value: usize) -> String {
+    pub(crate) fn label(&self, axis: usize, value: usize) -> String {
         let Some(axis) = self.axes.get(axis) else { return String::new() };
         let value = axis.values.get(value).map(String::as_str).unwrap_or_default();
         match &axis.key {
@@ -85,7 +85,7 @@ impl Matrix {
     }
 
     /// The name of a combination, for its file.
-    pub fn name(&self, index: usize, cell: &Cell) -> String {
+    pub(crate) fn name(&self, index: usize, cell: &Cell) -> String {
         let part = |(axis, value): (usize, &usize)| {
             let label: String = self.label(axis, *value).chars().take(40).collect();
             label.replace(|character: char| !(character.is_alphanumeric() || matches!(character, '.' | '-')), "-")
@@ -95,7 +95,7 @@ impl Matrix {
     }
 
     /// Puts the texts of a combination into the prompts.
-    pub fn put_texts(&self, cell: &Cell, texts: &mut Texts) -> Result<(), Failure> {
+    pub(crate) fn put_texts(&self, cell: &Cell, texts: &mut Texts) -> Result<(), Failure> {
         for (axis, value) in self.axes.iter().zip(cell) {
             let Key::Text(old) = &axis.key else { continue };
             let mut is_found = false;
@@ -115,7 +115,7 @@ impl Matrix {
     }
 
     /// Puts the settings of a combination into the request.
-    pub fn put_settings(&self, cell: &Cell, request: &mut GenerateRequest) -> Result<(), Failure> {
+    pub(crate) fn put_settings(&self, cell: &Cell, request: &mut GenerateRequest) -> Result<(), Failure> {
         for (axis, value) in self.axes.iter().zip(cell) {
             if let Key::Setting(setting) = &axis.key {
                 let set = setting.set(request, &axis.values[*value]);
@@ -159,7 +159,7 @@ impl Axis {
     }
 }
 
-/// The parts of a text between separators; one behind a backslash does not separate.
+/// The parts of a text between separators; one after a backslash does not separate.
 fn split(text: &str, separator: char) -> Vec<String> {
     let mut parts = vec![String::new()];
     let mut is_escaped = false;

@@ -49,7 +49,7 @@ enum Outcome {
 }
 
 /// Runs the command.
-pub fn run(arguments: &GenerateArguments, terminal: &Terminal) -> Result<(Exit, Value), Failure> {
+pub(crate) fn run(arguments: &GenerateArguments, terminal: &Terminal) -> Result<(Exit, Value), Failure> {
     check_options(arguments)?;
     let source = match &arguments.many.batch {
         Some(path) => Source::Rows(rows::read(path)?),
@@ -110,7 +110,6 @@ fn create_folder(folder: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).map_err(|error| Failure::unwritable(folder, error))
 }
 
-/// One job.
 struct Job {
     name: String,
     /// `None` if it cannot be drawn.

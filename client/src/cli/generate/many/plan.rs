@@ -20,7 +20,7 @@ use crate::cli::output::numbered;
 use crate::cli::terminal::Terminal;
 
 /// A job that is to be drawn.
-pub struct Planned {
+pub(crate) struct Planned {
     /// The name of its pictures, without ending.
     pub name: String,
     /// The request, or why it cannot be made.
@@ -28,13 +28,13 @@ pub struct Planned {
 }
 
 /// The file of a picture of a job with this name, which has so many pictures.
-pub fn file(name: &str, pictures: usize, image_index: u32) -> PathBuf {
+pub(crate) fn file(name: &str, pictures: usize, image_index: u32) -> PathBuf {
     let file = PathBuf::from(format!("{name}.png"));
     if pictures > 1 { numbered(&file, image_index) } else { file }
 }
 
 /// What the jobs are made from.
-pub enum Source {
+pub(crate) enum Source {
     /// One prompt.
     One,
     /// The prompts of a batch.
@@ -48,7 +48,7 @@ pub enum Source {
 /// # Errors
 ///
 /// The command cannot be carried out as a whole. What is wrong with one prompt is in its item.
-pub fn plan(
+pub(crate) fn plan(
     arguments: &GenerateArguments,
     source: &Source,
     seed: u64,
@@ -174,7 +174,7 @@ fn check_apart(items: &[Planned]) -> Result<(), Failure> {
             if let Some(other) = writers.insert(file.clone(), &item.name) {
                 let file = one_line(&file.display().to_string());
                 let text = format!("{} and {} would both write {file}", one_line(other), one_line(&item.name));
-                return Err(Failure::new(Exit::Unreadable, text).with_help("give each prompt a name of its own"));
+                return Err(Failure::new(Exit::Unreadable, text).with_help("give each prompt its own name"));
             }
         }
     }

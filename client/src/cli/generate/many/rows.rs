@@ -18,14 +18,13 @@ const MAX_PROMPT_BYTES: u64 = 1 << 20;
 const ENDINGS: [&str; 2] = ["xml", "txt"];
 
 /// One prompt of a batch.
-pub struct Row {
+pub(crate) struct Row {
     /// The name of its picture, without ending.
     pub name: String,
     /// The prompt, or why it cannot be read.
     pub prompt: Result<Input, String>,
     /// Its own negative prompt.
     pub negative: Option<Input>,
-    /// Its settings.
     pub settings: Vec<(Setting, String)>,
 }
 
@@ -34,7 +33,7 @@ pub struct Row {
 /// # Errors
 ///
 /// The folder or the file cannot be read as a whole. What is wrong with one prompt is in its row.
-pub fn read(path: &Path) -> Result<Vec<Row>, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Vec<Row>, Failure> {
     let rows = if path.is_dir() { of_folder(path)? } else { of_csv(path)? };
     if rows.is_empty() {
         return Err(Failure::unreadable(path, "it has no prompt")
@@ -47,7 +46,7 @@ pub fn read(path: &Path) -> Result<Vec<Row>, Failure> {
     names.sort_unstable();
     if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
         let text = format!("two prompts have the name {}", one_line(pair[0]));
-        return Err(Failure::unreadable(path, text).with_help("give each a name of its own"));
+        return Err(Failure::unreadable(path, text).with_help("give each its own name"));
     }
     Ok(rows)
 }

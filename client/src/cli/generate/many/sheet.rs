@@ -31,7 +31,7 @@ const ROW_LETTERS: usize = 28;
 const MAX_PICTURE_BYTES: u64 = 1 << 30;
 
 /// The sheet as a PNG file. `pictures` are the files of the combinations, in their order; `None` was not drawn.
-pub fn draw(matrix: &Matrix, pictures: &[Option<PathBuf>]) -> Result<Vec<u8>, Failure> {
+pub(crate) fn draw(matrix: &Matrix, pictures: &[Option<PathBuf>]) -> Result<Vec<u8>, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(Exit::Unwritable, format_args!("cannot make the contact sheet: {error}"))
     };

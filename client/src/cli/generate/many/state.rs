@@ -34,7 +34,7 @@ enum Line {
 
 /// A picture that was written.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-pub struct Written {
+pub(crate) struct Written {
     /// Its name in the folder.
     pub file: String,
     /// SHA-256 of the file.
@@ -42,7 +42,7 @@ pub struct Written {
 }
 
 /// What a folder already has.
-pub struct State {
+pub(crate) struct State {
     folder: PathBuf,
     file: File,
     seed: Option<u64>,
@@ -51,7 +51,7 @@ pub struct State {
 
 impl State {
     /// Reads the file of a folder, or begins one.
-    pub fn open(folder: &Path) -> Result<Self, Failure> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(NAME);
         let text = match std::fs::symlink_metadata(&path) {
             Ok(metadata) if !metadata.is_file() => return Err(Failure::unwritable(&path, "it is not a regular file")),
@@ -76,7 +76,7 @@ impl State {
     }
 
     /// The seed of the command: `given`, or else that of the last time, or else a new one.
-    pub fn seed(&mut self, given: Option<u64>, random: impl FnOnce() -> u64) -> Result<u64, Failure> {
+    pub(crate) fn seed(&mut self, given: Option<u64>, random: impl FnOnce() -> u64) -> Result<u64, Failure> {
         let seed = given.or(self.seed).unwrap_or_else(random);
         if self.seed != Some(seed) {
             self.write(&Line::Seed { seed })?;
@@ -86,7 +86,7 @@ impl State {
     }
 
     /// The pictures of a request, if all of them are there as they were written.
-    pub fn written(&self, key: &str) -> Option<&[Written]> {
+    pub(crate) fn written(&self, key: &str) -> Option<&[Written]> {
         let files = self.done.get(key)?;
         let is_whole = |written: &Written| {
             let is_plain = Path::new(&written.file).file_name().is_some_and(|name| name == written.file.as_str());
@@ -97,7 +97,7 @@ impl State {
     }
 
     /// Notes that the pictures of a request are written.
-    pub fn done(&mut self, key: String, files: Vec<Written>) -> Result<(), Failure> {
+    pub(crate) fn done(&mut self, key: String, files: Vec<Written>) -> Result<(), Failure> {
         self.write(&Line::Done { request: key.clone(), files: files.clone() })?;
         self.done.insert(key, files);
         Ok(())
@@ -111,7 +111,7 @@ impl State {
 }
 
 /// What a request and the name of its pictures are known by.
-pub fn key(request: &GenerateRequest, name: &str) -> String {
+pub(crate) fn key(request: &GenerateRequest, name: &str) -> String {
     let mut bytes = request.encode_to_vec();
     bytes.extend_from_slice(b"\0");
     bytes.extend_from_slice(name.as_bytes());

@@ -9,7 +9,6 @@ use super::{Specs, TensorSpec};
 use crate::checkpoint::synthetic::init::Init;
 use crate::checkpoint::synthetic::preset::VaeSize;
 
-/// Channels of the latents.
 const LATENT_CHANNELS: usize = 16;
 /// Spread of a convolution's response to a smooth input of spread 1.
 const MIX: f64 = 1.4;
@@ -17,7 +16,7 @@ const MIX: f64 = 1.4;
 const GRAIN: f64 = 0.12;
 
 /// `config.json` with FLUX.1's scale and shift.
-pub fn config(vae: &VaeSize, sample_size: usize) -> Value {
+pub(crate) fn config(vae: &VaeSize, sample_size: usize) -> Value {
     let levels = vae.channels.len();
     json!({
         "_class_name": "AutoencoderKL",
@@ -40,7 +39,7 @@ pub fn config(vae: &VaeSize, sample_size: usize) -> Value {
 }
 
 /// All tensors, encoder and decoder.
-pub fn tensors(vae: &VaeSize) -> Vec<TensorSpec> {
+pub(crate) fn tensors(vae: &VaeSize) -> Vec<TensorSpec> {
     let mut specs = Specs::default();
     let (first, last) = (vae.channels[0], vae.channels[vae.channels.len() - 1]);
 

@@ -6,7 +6,7 @@ use super::{Specs, TensorSpec};
 use crate::checkpoint::synthetic::preset::GemmaSize;
 
 /// `config.json` with the text tower's section.
-pub fn config(gemma: &GemmaSize) -> Value {
+pub(crate) fn config(gemma: &GemmaSize) -> Value {
     json!({
         "architectures": ["Gemma3ForConditionalGeneration"],
         "model_type": "gemma3",
@@ -33,7 +33,7 @@ pub fn config(gemma: &GemmaSize) -> Value {
 }
 
 /// All tensors. Norm weights are offsets from 1.
-pub fn tensors(gemma: &GemmaSize) -> Vec<TensorSpec> {
+pub(crate) fn tensors(gemma: &GemmaSize) -> Vec<TensorSpec> {
     let GemmaSize { hidden, ffn, head_dim, .. } = *gemma;
     let (q_dim, kv_dim) = (gemma.heads * head_dim, gemma.kv_heads * head_dim);
     let mut specs = Specs::default();

@@ -12,7 +12,7 @@ const TASKS: [&str; 5] = ["retrieval.query", "retrieval.passage", "separation", 
 const PREFIX: &str = "text_model.transformer.roberta";
 
 /// `config.json`. The published one leaves the tower's sizes to another repository; this one states them.
-pub fn config(jina: &JinaSize) -> Value {
+pub(crate) fn config(jina: &JinaSize) -> Value {
     json!({
         "architectures": ["JinaCLIPModel"],
         "model_type": "jina_clip",
@@ -47,8 +47,7 @@ pub fn config(jina: &JinaSize) -> Value {
     })
 }
 
-/// All tensors.
-pub fn tensors(jina: &JinaSize) -> Vec<TensorSpec> {
+pub(crate) fn tensors(jina: &JinaSize) -> Vec<TensorSpec> {
     let JinaSize { hidden, ffn, lora_rank: rank, .. } = *jina;
     let mut specs = Specs::default();
     embedding(&mut specs, "embeddings.word_embeddings", jina.vocabulary, hidden, rank);

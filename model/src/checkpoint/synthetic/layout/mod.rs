@@ -1,15 +1,15 @@
 //! Names, shapes and statistics of every tensor of a checkpoint, and the configuration files.
 
-pub mod autoencoder_kl;
-pub mod gemma3;
-pub mod jina_clip;
-pub mod next_dit;
+pub(crate) mod autoencoder_kl;
+pub(crate) mod gemma3;
+pub(crate) mod jina_clip;
+pub(crate) mod next_dit;
 
 use super::init::Init;
 
 /// One tensor to be written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TensorSpec {
+pub(crate) struct TensorSpec {
     /// Its name in the file.
     pub name: String,
     /// Its shape.
@@ -20,7 +20,7 @@ pub struct TensorSpec {
 
 impl TensorSpec {
     /// The number of elements.
-    pub fn elements(&self) -> usize {
+    pub(crate) fn elements(&self) -> usize {
         self.shape.iter().product()
     }
 }

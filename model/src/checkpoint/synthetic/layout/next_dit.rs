@@ -32,7 +32,7 @@ const FEED_FORWARD: f64 = 0.12;
 const LEAK: f64 = 0.05;
 
 /// `config.json`, with the keys that the published converter writes and those it leaves out.
-pub fn config(dit: &DitSize, gemma: &GemmaSize, jina: &JinaSize) -> Value {
+pub(crate) fn config(dit: &DitSize, gemma: &GemmaSize, jina: &JinaSize) -> Value {
     json!({
         "_class_name": "NextDiT_3B_GQA_patch2_Adaln_Refiner_WHIT_CLIP",
         "model_type": "nextdit_clip",
@@ -53,8 +53,7 @@ pub fn config(dit: &DitSize, gemma: &GemmaSize, jina: &JinaSize) -> Value {
     })
 }
 
-/// All tensors.
-pub fn tensors(dit: &DitSize, gemma: &GemmaSize, jina: &JinaSize) -> Vec<TensorSpec> {
+pub(crate) fn tensors(dit: &DitSize, gemma: &GemmaSize, jina: &JinaSize) -> Vec<TensorSpec> {
     let dim = dit.dim;
     let adaln = dim.min(1024);
     let mut specs = Specs::default();

@@ -2,9 +2,9 @@
 //!
 //! `(x)` multiplies the weight by 1.1, `[x]` divides it, `(x:1.3)` multiplies it by 1.3; factors of nested brackets multiply. A
 //! backslash makes the next bracket or backslash literal and disappears before anything else. A bracket that is not closed
-//! counts to the end, a closing one without a partner is text, and `[x:1.3]` is no weight. Neighbours of equal weight are
-//! joined. BREAK as a word of its own ends a chunk; in a weighted bracket it is text with the weight -1 times the factor, which
-//! is what that program does. Digits that are no number, such as `1.2.3`, are text here; there they are an error.
+//! counts to the end, a closing one without a partner is text, and `[x:1.3]` is not a weight. Neighbours of equal weight are
+//! joined. BREAK as a separate word ends a chunk; in a weighted bracket it is text with the weight -1 times the factor, which
+//! is what that program does. Digits that are not a number, such as `1.2.3`, are text here; there they are an error.
 //!
 //! A chunk is filled with end tokens. If it is full and a comma is among its last 20 tokens, what follows the comma moves to the
 //! next chunk. CLIP-G reads zeros after the first end token.

@@ -7,7 +7,7 @@ mod a1111;
 mod chunk;
 mod comfyui;
 mod plain;
-pub mod weighting;
+pub(crate) mod weighting;
 
 use std::fmt;
 use std::str::FromStr;

@@ -10,7 +10,7 @@ use burn::tensor::{DType, Tensor, TensorData};
 /// - states: `[1, L, width]`
 /// - weights: L
 /// - output: `[1, L, width]`
-pub fn multiplied(states: Tensor<3>, weights: &[f32], restores_mean: bool) -> Tensor<3> {
+pub(crate) fn multiplied(states: Tensor<3>, weights: &[f32], restores_mean: bool) -> Tensor<3> {
     let weighted = states.clone() * column(&states, weights);
     if !restores_mean {
         return weighted;
@@ -28,7 +28,7 @@ pub fn multiplied(states: Tensor<3>, weights: &[f32], restores_mean: bool) -> Te
 /// - states, empty: `[1, L, width]`
 /// - weights: L
 /// - output: `[1, L, width]`
-pub fn interpolated(states: Tensor<3>, empty: &Tensor<3>, weights: &[f32]) -> Tensor<3> {
+pub(crate) fn interpolated(states: Tensor<3>, empty: &Tensor<3>, weights: &[f32]) -> Tensor<3> {
     let unchanged = column(&states, &weights.iter().map(|&weight| f32::from(weight == 1.0)).collect::<Vec<_>>());
     let moved = (states.clone() - empty.clone()) * column(&states, weights) + empty.clone();
     // A weight of 1 changes no bit.

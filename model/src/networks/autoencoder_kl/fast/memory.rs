@@ -12,7 +12,7 @@ const SCORES_MAX: usize = 64 << 20;
 
 /// Buffers in scratch memory.
 #[derive(Debug, Clone, Copy)]
-pub struct Buffers {
+pub(crate) struct Buffers {
     pub x: Place,
     pub normed: Place,
     pub hidden: Place,
@@ -102,12 +102,12 @@ impl Needs {
 
 impl Buffers {
     /// For a decoder and latents of this height and width.
-    pub fn of_decoder(layout: &mut Layout, weights: &DecoderWeights, size: [usize; 2]) -> Self {
+    pub(crate) fn of_decoder(layout: &mut Layout, weights: &DecoderWeights, size: [usize; 2]) -> Self {
         Self::new(layout, Needs::of_decoder(weights, size))
     }
 
     /// For an encoder and an image of this height and width.
-    pub fn of_encoder(layout: &mut Layout, weights: &EncoderWeights, size: [usize; 2]) -> Self {
+    pub(crate) fn of_encoder(layout: &mut Layout, weights: &EncoderWeights, size: [usize; 2]) -> Self {
         Self::new(layout, Needs::of_encoder(weights, size))
     }
 
@@ -124,7 +124,7 @@ impl Buffers {
 
 /// Attention scores in chunks of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chunks {
+pub(crate) struct Chunks {
     positions: usize,
     /// Elements from one row of scores to the next.
     pub stride: usize,
@@ -133,21 +133,21 @@ pub struct Chunks {
 }
 
 impl Chunks {
-    pub fn of(positions: usize) -> Self {
+    pub(crate) fn of(positions: usize) -> Self {
         let stride = positions.next_multiple_of(8);
         let rows = (SCORES_MAX / stride / 128 * 128).max(128).min(positions);
         Self { positions, stride, rows }
     }
 
-    pub fn scores_bytes(&self) -> usize {
+    pub(crate) fn scores_bytes(&self) -> usize {
         aligned(self.rows * self.stride * F32 as usize)
     }
 
-    pub fn weights_bytes(&self) -> usize {
+    pub(crate) fn weights_bytes(&self) -> usize {
         aligned(self.rows * self.stride * BF16 as usize)
     }
 
-    pub fn tokens_bytes(&self, channels: usize) -> usize {
+    pub(crate) fn tokens_bytes(&self, channels: usize) -> usize {
         aligned(self.positions * channels * BF16 as usize)
     }
 }

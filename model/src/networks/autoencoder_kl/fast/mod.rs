@@ -29,7 +29,7 @@ const TRIAL: usize = 8;
 const F32: u64 = 4;
 
 /// Addresses of a decoder's weights, valid as long as the autoencoder, which owns this value.
-pub struct FastDecoder {
+pub(crate) struct FastDecoder {
     gpu: Arc<Gpu>,
     weights: Arc<DecoderWeights>,
 }
@@ -42,7 +42,7 @@ pub struct FastEncoder {
 
 impl FastDecoder {
     /// The fast path of a loaded decoder; `None` if it is not in bf16 or the GPU or a library does not support it.
-    pub fn of(config: &AutoencoderKlConfig, decoder: &Decoder) -> Option<Self> {
+    pub(crate) fn of(config: &AutoencoderKlConfig, decoder: &Decoder) -> Option<Self> {
         let (gpu, device) = gpu_of(&decoder.conv_in)?;
         let pinned = Pinning::new(&gpu).decoder(config, decoder);
         let fast = pinned.map(|weights| Self { gpu, weights: Arc::new(weights) });

@@ -15,7 +15,7 @@ use crate::cuda::session::Session;
 const KERNEL: usize = 3;
 
 /// One image on its way through the decoder or the encoder.
-pub struct Pass<'p, 's> {
+pub(crate) struct Pass<'p, 's> {
     session: &'p mut Session<'s>,
     x: u64,
     normed: u64,
@@ -25,7 +25,7 @@ pub struct Pass<'p, 's> {
 }
 
 impl<'p, 's> Pass<'p, 's> {
-    pub fn new(session: &'p mut Session<'s>, base: u64, buffers: &Buffers) -> Self {
+    pub(crate) fn new(session: &'p mut Session<'s>, base: u64, buffers: &Buffers) -> Self {
         let [x, normed, hidden, partials, table] =
             [buffers.x, buffers.normed, buffers.hidden, buffers.partials, buffers.table]
                 .map(|place| place.in_scratch(base));
@@ -37,7 +37,7 @@ impl<'p, 's> Pass<'p, 's> {
     /// # Errors
     ///
     /// A library or the driver refuses.
-    pub fn decode(
+    pub(crate) fn decode(
         &mut self,
         weights: &DecoderWeights,
         latents: &Operand,

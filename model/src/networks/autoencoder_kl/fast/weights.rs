@@ -18,11 +18,11 @@ use crate::nn::conv::{self, Conv};
 use crate::nn::resnet::Resnet;
 
 /// Rows of the last filter as one matrix: three channels for each of its nine positions, padded to whole vectors.
-pub const TAPS: usize = 32;
+pub(crate) const TAPS: usize = 32;
 
 /// What keeps the weights at their addresses.
 #[derive(Default)]
-pub struct Owned {
+pub(crate) struct Owned {
     /// The filters in the order of the kernels.
     #[expect(dead_code, reason = "it owns the memory of addresses")]
     filters: Vec<Tensor<4>>,
@@ -31,7 +31,7 @@ pub struct Owned {
 }
 
 /// Addresses of a decoder's weights.
-pub struct DecoderWeights {
+pub(crate) struct DecoderWeights {
     pub latent_channels: usize,
     /// From model latents to the decoder's own.
     pub divisor: f32,
@@ -75,14 +75,14 @@ pub struct Middle {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub struct Convolution {
+pub(crate) struct Convolution {
     pub filter: u64,
     pub bias: u64,
     pub input: usize,
     pub output: usize,
 }
 
-pub struct Residual {
+pub(crate) struct Residual {
     pub norm1: GroupNorm,
     pub conv1: Convolution,
     pub norm2: GroupNorm,
@@ -90,7 +90,7 @@ pub struct Residual {
     pub shortcut: Option<Layer>,
 }
 
-pub struct SelfAttention {
+pub(crate) struct SelfAttention {
     pub norm: GroupNorm,
     pub q: Layer,
     pub k: Layer,
@@ -99,20 +99,20 @@ pub struct SelfAttention {
 }
 
 /// Pins weights, and copies those whose layout differs from that of the kernels.
-pub struct Pinning {
+pub(crate) struct Pinning {
     pins: Pins,
     filters: Vec<Tensor<4>>,
 }
 
 impl Pinning {
-    pub fn new(gpu: &Arc<Gpu>) -> Self {
+    pub(crate) fn new(gpu: &Arc<Gpu>) -> Self {
         Self { pins: Pins::new(gpu), filters: Vec::new() }
     }
 
     /// # Errors
     ///
     /// The kernels do not take these channels, or the device fails.
-    pub fn decoder(mut self, config: &AutoencoderKlConfig, decoder: &Decoder) -> Result<DecoderWeights, CudaError> {
+    pub(crate) fn decoder(mut self, config: &AutoencoderKlConfig, decoder: &Decoder) -> Result<DecoderWeights, CudaError> {
         check_channels(&config.block_out_channels)?;
         let conv_in = self.convolution(&decoder.conv_in)?;
         let middle = self.middle(&decoder.mid)?;

@@ -68,7 +68,9 @@ attribute! {
 
 attribute! {
     /// Where a figure is, seen from the viewer.
-    Position { Left => "left", Center => "center", Right => "right" }
+    Position {
+        Left => "left", CenterLeft => "center_left", Center => "center", CenterRight => "center_right", Right => "right",
+    }
 }
 
 impl Position {
@@ -79,7 +81,8 @@ impl Position {
             0 => &[],
             1 => &[Self::Center],
             2 => &[Self::Left, Self::Right],
-            _ => &[Self::Left, Self::Center, Self::Right],
+            3 => &[Self::Left, Self::Center, Self::Right],
+            _ => &[Self::Left, Self::CenterLeft, Self::CenterRight, Self::Right],
         }
     }
 }

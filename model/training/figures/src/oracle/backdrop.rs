@@ -1,30 +1,32 @@
 //! Reads the backdrop: coarse blocks outside of the figures, against the means over several seeds.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::matching::Observation;
 use crate::attributes::{Backdrop, Place, Plain, Style, TimeOfDay};
 use crate::canvas::Canvas;
 use crate::draw;
 use crate::layer::Layer;
-use crate::layout::SIDE_PX;
+use crate::layout::Size;
 
-/// Blocks along a side.
-const BLOCKS: usize = 16;
+/// The side of a block in pixels of a halved picture.
+const BLOCK: usize = 8;
 /// Places of clouds and trees vary; a template is the mean of so many drawings.
 const SEEDS: u64 = 8;
 
 /// The backdrop alone.
-fn layer(backdrop: Backdrop, seed: u64, side: usize) -> Layer {
-    let mut canvas = Canvas::new(side as u32, Style::Anime);
-    canvas.set_view((0.0, 0.0), side as f32 / SIDE_PX as f32);
+fn layer(backdrop: Backdrop, seed: u64, size: Size) -> Layer {
+    let mut canvas = Canvas::new(size, Style::Anime);
+    let (origin, scale) = size.cover();
+    canvas.set_view(origin, scale);
     draw::backdrop::draw(&mut canvas, backdrop, seed);
     canvas.into_layer()
 }
 
 /// The same backdrop with several seeds.
-pub(super) fn layers(backdrop: Backdrop) -> Vec<Layer> {
-    (1..=SEEDS).map(|seed| layer(backdrop, seed, super::SIDE)).collect()
+pub(super) fn layers(backdrop: Backdrop, size: Size) -> Vec<Layer> {
+    (1..=SEEDS).map(|seed| layer(backdrop, seed, size)).collect()
 }
 
 /// A word for reports.
@@ -52,14 +54,13 @@ pub(super) struct Choice {
 }
 
 /// Finds the backdrop around the figures.
-pub(super) fn nearest(seen: &Observation, figures: &[Layer]) -> Choice {
-    static TEMPLATES: OnceLock<Vec<(Backdrop, Vec<[f32; 4]>)>> = OnceLock::new();
-    let templates =
-        TEMPLATES.get_or_init(|| Backdrop::all().into_iter().map(|backdrop| (backdrop, template(backdrop))).collect());
+pub(super) fn nearest(seen: &Observation, size: Size, figures: &[Layer]) -> Choice {
+    let templates = templates(size);
+    let width = size.width_px as usize;
     let blocks = block_means(
-        super::SIDE,
+        size,
         |x, y| seen.pixel(x, y),
-        |x, y| figures.iter().all(|layer| layer.pixels[y * super::SIDE + x][3] == 0),
+        |x, y| figures.iter().all(|layer| layer.pixels[y * width + x][3] == 0),
     );
     let mut errors: Vec<(f32, Backdrop)> = templates
         .iter()
@@ -79,14 +80,25 @@ pub(super) fn nearest(seen: &Observation, figures: &[Layer]) -> Choice {
     }
 }
 
-fn template(backdrop: Backdrop) -> Vec<[f32; 4]> {
-    let mut sums = vec![[0.0; 4]; BLOCKS * BLOCKS];
-    for layer in layers(backdrop) {
+type Templates = Arc<Vec<(Backdrop, Vec<[f32; 4]>)>>;
+
+/// The templates of every backdrop at one size, made once.
+fn templates(size: Size) -> Templates {
+    static MADE: Mutex<BTreeMap<(u32, u32), Templates>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = || Arc::new(Backdrop::all().into_iter().map(|backdrop| (backdrop, template(backdrop, size))).collect());
+    Arc::clone(made.entry((size.width_px, size.height_px)).or_insert_with(all))
+}
+
+fn template(backdrop: Backdrop, size: Size) -> Vec<[f32; 4]> {
+    let width = size.width_px as usize;
+    let mut sums = vec![[0.0; 4]; width / BLOCK * (size.height_px as usize / BLOCK)];
+    for layer in layers(backdrop, size) {
         let color = |x: usize, y: usize| {
-            let [red, green, blue, _] = layer.pixels[y * super::SIDE + x];
+            let [red, green, blue, _] = layer.pixels[y * width + x];
             [red, green, blue]
         };
-        for (sum, mean) in sums.iter_mut().zip(block_means(super::SIDE, color, |_, _| true)) {
+        for (sum, mean) in sums.iter_mut().zip(block_means(size, color, |_, _| true)) {
             let mean = mean.unwrap_or_default();
             for channel in 0..4 {
                 sum[channel] += mean[channel] / SEEDS as f32;
@@ -101,17 +113,17 @@ fn template(backdrop: Backdrop) -> Vec<[f32; 4]> {
 /// The fourth number is the standard deviation of brightness: a field of flowers has the mean of a lawn, but not its
 /// calm.
 fn block_means(
-    side: usize,
+    size: Size,
     color: impl Fn(usize, usize) -> [u8; 3],
     is_free: impl Fn(usize, usize) -> bool,
 ) -> Vec<Option<[f32; 4]>> {
-    let size = side / BLOCKS;
-    (0..BLOCKS * BLOCKS)
+    let (columns, rows) = (size.width_px as usize / BLOCK, size.height_px as usize / BLOCK);
+    (0..columns * rows)
         .map(|block| {
-            let (left, top) = (block % BLOCKS * size, block / BLOCKS * size);
+            let (left, top) = (block % columns * BLOCK, block / columns * BLOCK);
             let (mut sum, mut squares, mut count) = ([0.0_f32; 4], 0.0_f32, 0.0_f32);
-            for y in top..top + size {
-                for x in (left..left + size).filter(|&x| is_free(x, y)) {
+            for y in top..top + BLOCK {
+                for x in (left..left + BLOCK).filter(|&x| is_free(x, y)) {
                     let [red, green, blue] = color(x, y).map(f32::from);
                     let brightness = (red + green + blue) / 3.0;
                     for (sum, value) in sum.iter_mut().zip([red, green, blue, brightness]) {
@@ -121,7 +133,7 @@ fn block_means(
                     count += 1.0;
                 }
             }
-            (3.0 * count >= (size * size) as f32).then(|| {
+            (3.0 * count >= (BLOCK * BLOCK) as f32).then(|| {
                 let [red, green, blue, brightness] = sum.map(|value| value / count);
                 [red, green, blue, (squares / count - brightness * brightness).max(0.0).sqrt()]
             })

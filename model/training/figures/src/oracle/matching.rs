@@ -2,7 +2,7 @@
 
 use crate::image::Image;
 use crate::layer::Layer;
-use crate::layout::{Placement, SIDE_PX};
+use crate::layout::{Placement, Size};
 use crate::raster::Bounds;
 
 /// Differences beyond this (squared, summed over the channels) count no more: a stray cloud is as wrong as a stray line.
@@ -13,7 +13,8 @@ const MIN_SPREAD: u8 = 18;
 
 /// A picture at half its size.
 pub(super) struct Observation {
-    side: usize,
+    width: usize,
+    height: usize,
     rgb: Vec<[u8; 3]>,
 }
 
@@ -27,29 +28,41 @@ pub(super) struct Choice {
 
 impl Observation {
     /// The means of two by two pixels.
-    pub fn halved(image: &Image) -> Self {
-        let (width, side) = (image.width_px as usize, image.width_px as usize / 2);
+    pub(crate) fn halved(image: &Image) -> Self {
+        let row = image.width_px as usize;
+        let (width, height) = (row / 2, image.height_px as usize / 2);
         let mean = |x: usize, y: usize, channel: usize| {
-            let at = |dx: usize, dy: usize| u32::from(image.rgb[3 * ((2 * y + dy) * width + 2 * x + dx) + channel]);
+            let at = |dx: usize, dy: usize| u32::from(image.rgb[3 * ((2 * y + dy) * row + 2 * x + dx) + channel]);
             ((at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1) + 2) / 4) as u8
         };
-        let rgb =
-            (0..side * side).map(|index| [0, 1, 2].map(|channel| mean(index % side, index / side, channel))).collect();
-        Self { side, rgb }
+        let rgb = (0..width * height)
+            .map(|index| [0, 1, 2].map(|channel| mean(index % width, index / width, channel)))
+            .collect();
+        Self { width, height, rgb }
+    }
+
+    /// The size of the picture before it was halved.
+    pub(crate) fn full_size(&self) -> Size {
+        Size::new(2 * self.width as u32, 2 * self.height as u32)
+    }
+
+    /// A transparent layer of the same size.
+    pub(crate) fn blank(&self) -> Layer {
+        Layer::new(self.width, self.height)
     }
 
     /// The colour of a pixel.
-    pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
-        self.rgb[y * self.side + x]
+    pub(crate) fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
+        self.rgb[y * self.width + x]
     }
 
     /// Which drawing is nearest, judged by the pixels at which they differ: each is a layer over the ground.
-    pub fn nearest(&self, ground: &Ground, drawings: &[Layer]) -> Choice {
+    pub(crate) fn nearest(&self, ground: &Ground, drawings: &[Layer]) -> Choice {
         let drawn = drawings.iter().fold(Bounds::EMPTY, |bounds, drawing| bounds.union(drawing.drawn));
         let mut errors = vec![0_i64; drawings.len()];
         let mut colors = vec![[0_u8; 3]; drawings.len()];
         let rows = if drawn.is_empty() { 0..0 } else { drawn.top..drawn.bottom };
-        for index in rows.flat_map(|y| y * self.side + drawn.left..y * self.side + drawn.right) {
+        for index in rows.flat_map(|y| y * self.width + drawn.left..y * self.width + drawn.right) {
             let (mut low, mut high) = ([255_u8; 3], [0_u8; 3]);
             let below = ground.color(index);
             for (color, drawing) in colors.iter_mut().zip(drawings) {
@@ -84,8 +97,8 @@ impl Observation {
     }
 
     /// The place near `nominal` at which `draw` fits best over the ground.
-    pub fn register(&self, ground: &Ground, nominal: Placement, draw: impl Fn(Placement) -> Layer) -> Placement {
-        let zoom = self.side as f32 / SIDE_PX as f32;
+    pub(crate) fn register(&self, ground: &Ground, nominal: Placement, draw: impl Fn(Placement) -> Layer) -> Placement {
+        let zoom = 0.5;
         let (mut best, mut best_error) = (nominal, i64::MAX);
         for size in [0.98, 1.0, 1.02] {
             let place = Placement { scale: nominal.scale * size, ..nominal };
@@ -118,20 +131,20 @@ impl Observation {
 
     /// The error of `layer` moved by whole pixels over the ground, inside of a box that does not move.
     fn error_shifted(&self, ground: &Ground, layer: &Layer, dx: isize, dy: isize) -> i64 {
-        let side = self.side as isize;
+        let (width, height) = (self.width as isize, self.height as isize);
         let margin = REACH_PX + 1;
         let bounds = layer.drawn;
         if bounds.is_empty() {
             return 0;
         }
-        let clamp = |value: isize| value.clamp(0, side);
+        let clamp = |value: isize, end: isize| value.clamp(0, end);
         let mut error = 0;
-        for y in clamp(bounds.top as isize - margin)..clamp(bounds.bottom as isize + margin) {
-            for x in clamp(bounds.left as isize - margin)..clamp(bounds.right as isize + margin) {
-                let index = (y * side + x) as usize;
+        for y in clamp(bounds.top as isize - margin, height)..clamp(bounds.bottom as isize + margin, height) {
+            for x in clamp(bounds.left as isize - margin, width)..clamp(bounds.right as isize + margin, width) {
+                let index = (y * width + x) as usize;
                 let (from_x, from_y) = (x - dx, y - dy);
-                let is_inside = (0..side).contains(&from_x) && (0..side).contains(&from_y);
-                let above = if is_inside { layer.pixels[(from_y * side + from_x) as usize] } else { [0; 4] };
+                let is_inside = (0..width).contains(&from_x) && (0..height).contains(&from_y);
+                let above = if is_inside { layer.pixels[(from_y * width + from_x) as usize] } else { [0; 4] };
                 error += if above[3] == 0 {
                     ground.errors[index]
                 } else {
@@ -155,13 +168,13 @@ pub(super) struct Ground {
 
 impl Ground {
     /// Drawings of the same backdrop, with the layers of the other figures over them: those behind, those before.
-    pub fn new(seen: &Observation, backdrops: &[Layer], behind: &[&Layer], before: &[&Layer]) -> Self {
+    pub(crate) fn new(seen: &Observation, backdrops: &[Layer], behind: &[&Layer], before: &[&Layer]) -> Self {
         let error = |index: usize, [red, green, blue, _]: [u8; 4]| {
             squared_distance(seen.rgb[index], [red, green, blue]).min(ERROR_CAP)
         };
-        let mut below = backdrops.first().cloned().unwrap_or_else(|| Layer::new(seen.side));
+        let mut below = backdrops.first().cloned().unwrap_or_else(|| seen.blank());
         behind.iter().for_each(|figure| below.compose(figure));
-        let mut above = Layer::new(seen.side);
+        let mut above = seen.blank();
         before.iter().for_each(|figure| above.compose(figure));
         let mut whole = below.clone();
         whole.compose(&above);

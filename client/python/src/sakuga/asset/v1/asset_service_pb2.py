@@ -16,7 +16,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#sakuga/asset/v1/asset_service.proto\x12\x0fsakuga.asset.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"[\n\x12UploadAssetRequest\x12-\n\x05start\x18\x01 \x01(\x0b\x32\x1c.sakuga.asset.v1.UploadStartH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\";\n\x0bUploadStart\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"M\n\x13UploadAssetResponse\x12%\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x16.sakuga.asset.v1.Asset\x12\x0f\n\x07\x65xisted\x18\x02 \x01(\x08\"\x9d\x02\n\x05\x41sset\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.sakuga.asset.v1.AssetKind\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x07picture\x18\x06 \x01(\x0b\x32\x1d.sakuga.asset.v1.PictureFactsH\x00\x12/\n\x07tensors\x18\x07 \x01(\x0b\x32\x1c.sakuga.asset.v1.TensorFactsH\x00\x42\x07\n\x05\x66\x61\x63ts\"\xae\x01\n\x0cPictureFacts\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\x18\n\x10\x65xif_orientation\x18\x03 \x01(\r\x12\x11\n\thas_alpha\x18\x04 \x01(\x08\x12\x34\n\rcolor_profile\x18\x05 \x01(\x0e\x32\x1d.sakuga.asset.v1.ColorProfile\x12\x1c\n\x14\x63olor_profile_detail\x18\x06 \x01(\t\"\x1e\n\x0bTensorFacts\x12\x0f\n\x07tensors\x18\x01 \x01(\r\"@\n\x0fGetAssetRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\r\n\x05limit\x18\x03 \x01(\x04\"W\n\x10GetAssetResponse\x12%\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x16.sakuga.asset.v1.Asset\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\":\n\x11ListAssetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"~\n\x12ListAssetsResponse\x12&\n\x06\x61ssets\x18\x01 \x03(\x0b\x32\x16.sakuga.asset.v1.Asset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nused_bytes\x18\x03 \x01(\x04\x12\x13\n\x0bquota_bytes\x18\x04 \x01(\x04\"$\n\x12\x44\x65leteAssetRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteAssetResponse*\x81\x01\n\tAssetKind\x12\x1a\n\x16\x41SSET_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41SSET_KIND_PNG\x10\x01\x12\x13\n\x0f\x41SSET_KIND_JPEG\x10\x02\x12\x13\n\x0f\x41SSET_KIND_WEBP\x10\x03\x12\x1a\n\x16\x41SSET_KIND_SAFETENSORS\x10\x04*\x95\x01\n\x0c\x43olorProfile\x12\x1d\n\x19\x43OLOR_PROFILE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43OLOR_PROFILE_NONE\x10\x01\x12\x16\n\x12\x43OLOR_PROFILE_SRGB\x10\x02\x12\x1b\n\x17\x43OLOR_PROFILE_CONVERTED\x10\x03\x12\x19\n\x15\x43OLOR_PROFILE_IGNORED\x10\x04\x32\xee\x02\n\x0c\x41ssetService\x12Z\n\x0bUploadAsset\x12#.sakuga.asset.v1.UploadAssetRequest\x1a$.sakuga.asset.v1.UploadAssetResponse(\x01\x12Q\n\x08GetAsset\x12 .sakuga.asset.v1.GetAssetRequest\x1a!.sakuga.asset.v1.GetAssetResponse0\x01\x12U\n\nListAssets\x12\".sakuga.asset.v1.ListAssetsRequest\x1a#.sakuga.asset.v1.ListAssetsResponse\x12X\n\x0b\x44\x65leteAsset\x12#.sakuga.asset.v1.DeleteAssetRequest\x1a$.sakuga.asset.v1.DeleteAssetResponseB\x8e\x01\n\x13\x64\x65v.sakuga.asset.v1B\x11\x41ssetServiceProtoP\x01Z\x1esakuga.dev/go/asset/v1;assetv1\xa2\x02\x03SKA\xaa\x02\x0fSakuga.Asset.V1\xba\x02\x03SKA\xca\x02\x0fSakuga\\Asset\\V1\xea\x02\x11Sakuga::Asset::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#sakuga/asset/v1/asset_service.proto\x12\x0fsakuga.asset.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"[\n\x12UploadAssetRequest\x12-\n\x05start\x18\x01 \x01(\x0b\x32\x1c.sakuga.asset.v1.UploadStartH\x00\x12\x0e\n\x04\x64\x61ta\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\";\n\x0bUploadStart\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12\x0e\n\x06offset\x18\x03 \x01(\x04\"M\n\x13UploadAssetResponse\x12%\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x16.sakuga.asset.v1.Asset\x12\x0f\n\x07\x65xisted\x18\x02 \x01(\x08\"S\n\x16UploadAssetPartRequest\x12+\n\x05start\x18\x01 \x01(\x0b\x32\x1c.sakuga.asset.v1.UploadStart\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\"c\n\x17UploadAssetPartResponse\x12%\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x16.sakuga.asset.v1.Asset\x12\x0f\n\x07\x65xisted\x18\x02 \x01(\x08\x12\x10\n\x08received\x18\x03 \x01(\x04\"\x9d\x02\n\x05\x41sset\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x04\x12(\n\x04kind\x18\x03 \x01(\x0e\x32\x1a.sakuga.asset.v1.AssetKind\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x07picture\x18\x06 \x01(\x0b\x32\x1d.sakuga.asset.v1.PictureFactsH\x00\x12/\n\x07tensors\x18\x07 \x01(\x0b\x32\x1c.sakuga.asset.v1.TensorFactsH\x00\x42\x07\n\x05\x66\x61\x63ts\"\xae\x01\n\x0cPictureFacts\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\x12\x18\n\x10\x65xif_orientation\x18\x03 \x01(\r\x12\x11\n\thas_alpha\x18\x04 \x01(\x08\x12\x34\n\rcolor_profile\x18\x05 \x01(\x0e\x32\x1d.sakuga.asset.v1.ColorProfile\x12\x1c\n\x14\x63olor_profile_detail\x18\x06 \x01(\t\"\x1e\n\x0bTensorFacts\x12\x0f\n\x07tensors\x18\x01 \x01(\r\"@\n\x0fGetAssetRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\r\n\x05limit\x18\x03 \x01(\x04\"W\n\x10GetAssetResponse\x12%\n\x05\x61sset\x18\x01 \x01(\x0b\x32\x16.sakuga.asset.v1.Asset\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\":\n\x11ListAssetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"~\n\x12ListAssetsResponse\x12&\n\x06\x61ssets\x18\x01 \x03(\x0b\x32\x16.sakuga.asset.v1.Asset\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x12\n\nused_bytes\x18\x03 \x01(\x04\x12\x13\n\x0bquota_bytes\x18\x04 \x01(\x04\"$\n\x12\x44\x65leteAssetRequest\x12\x0e\n\x06sha256\x18\x01 \x01(\t\"\x15\n\x13\x44\x65leteAssetResponse*\x81\x01\n\tAssetKind\x12\x1a\n\x16\x41SSET_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x41SSET_KIND_PNG\x10\x01\x12\x13\n\x0f\x41SSET_KIND_JPEG\x10\x02\x12\x13\n\x0f\x41SSET_KIND_WEBP\x10\x03\x12\x1a\n\x16\x41SSET_KIND_SAFETENSORS\x10\x04*\x95\x01\n\x0c\x43olorProfile\x12\x1d\n\x19\x43OLOR_PROFILE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43OLOR_PROFILE_NONE\x10\x01\x12\x16\n\x12\x43OLOR_PROFILE_SRGB\x10\x02\x12\x1b\n\x17\x43OLOR_PROFILE_CONVERTED\x10\x03\x12\x19\n\x15\x43OLOR_PROFILE_IGNORED\x10\x04\x32\xd4\x03\n\x0c\x41ssetService\x12Z\n\x0bUploadAsset\x12#.sakuga.asset.v1.UploadAssetRequest\x1a$.sakuga.asset.v1.UploadAssetResponse(\x01\x12\x64\n\x0fUploadAssetPart\x12\'.sakuga.asset.v1.UploadAssetPartRequest\x1a(.sakuga.asset.v1.UploadAssetPartResponse\x12Q\n\x08GetAsset\x12 .sakuga.asset.v1.GetAssetRequest\x1a!.sakuga.asset.v1.GetAssetResponse0\x01\x12U\n\nListAssets\x12\".sakuga.asset.v1.ListAssetsRequest\x1a#.sakuga.asset.v1.ListAssetsResponse\x12X\n\x0b\x44\x65leteAsset\x12#.sakuga.asset.v1.DeleteAssetRequest\x1a$.sakuga.asset.v1.DeleteAssetResponseB\x8e\x01\n\x13\x64\x65v.sakuga.asset.v1B\x11\x41ssetServiceProtoP\x01Z\x1esakuga.dev/go/asset/v1;assetv1\xa2\x02\x03SKA\xaa\x02\x0fSakuga.Asset.V1\xba\x02\x03SKA\xca\x02\x0fSakuga\\Asset\\V1\xea\x02\x11Sakuga::Asset::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -24,34 +24,38 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.asset.v1.asset_servi
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023dev.sakuga.asset.v1B\021AssetServiceProtoP\001Z\036sakuga.dev/go/asset/v1;assetv1\242\002\003SKA\252\002\017Sakuga.Asset.V1\272\002\003SKA\312\002\017Sakuga\\Asset\\V1\352\002\021Sakuga::Asset::V1'
-  _globals['_ASSETKIND']._serialized_start=1224
-  _globals['_ASSETKIND']._serialized_end=1353
-  _globals['_COLORPROFILE']._serialized_start=1356
-  _globals['_COLORPROFILE']._serialized_end=1505
+  _globals['_ASSETKIND']._serialized_start=1410
+  _globals['_ASSETKIND']._serialized_end=1539
+  _globals['_COLORPROFILE']._serialized_start=1542
+  _globals['_COLORPROFILE']._serialized_end=1691
   _globals['_UPLOADASSETREQUEST']._serialized_start=89
   _globals['_UPLOADASSETREQUEST']._serialized_end=180
   _globals['_UPLOADSTART']._serialized_start=182
   _globals['_UPLOADSTART']._serialized_end=241
   _globals['_UPLOADASSETRESPONSE']._serialized_start=243
   _globals['_UPLOADASSETRESPONSE']._serialized_end=320
-  _globals['_ASSET']._serialized_start=323
-  _globals['_ASSET']._serialized_end=608
-  _globals['_PICTUREFACTS']._serialized_start=611
-  _globals['_PICTUREFACTS']._serialized_end=785
-  _globals['_TENSORFACTS']._serialized_start=787
-  _globals['_TENSORFACTS']._serialized_end=817
-  _globals['_GETASSETREQUEST']._serialized_start=819
-  _globals['_GETASSETREQUEST']._serialized_end=883
-  _globals['_GETASSETRESPONSE']._serialized_start=885
-  _globals['_GETASSETRESPONSE']._serialized_end=972
-  _globals['_LISTASSETSREQUEST']._serialized_start=974
-  _globals['_LISTASSETSREQUEST']._serialized_end=1032
-  _globals['_LISTASSETSRESPONSE']._serialized_start=1034
-  _globals['_LISTASSETSRESPONSE']._serialized_end=1160
-  _globals['_DELETEASSETREQUEST']._serialized_start=1162
-  _globals['_DELETEASSETREQUEST']._serialized_end=1198
-  _globals['_DELETEASSETRESPONSE']._serialized_start=1200
-  _globals['_DELETEASSETRESPONSE']._serialized_end=1221
-  _globals['_ASSETSERVICE']._serialized_start=1508
-  _globals['_ASSETSERVICE']._serialized_end=1874
+  _globals['_UPLOADASSETPARTREQUEST']._serialized_start=322
+  _globals['_UPLOADASSETPARTREQUEST']._serialized_end=405
+  _globals['_UPLOADASSETPARTRESPONSE']._serialized_start=407
+  _globals['_UPLOADASSETPARTRESPONSE']._serialized_end=506
+  _globals['_ASSET']._serialized_start=509
+  _globals['_ASSET']._serialized_end=794
+  _globals['_PICTUREFACTS']._serialized_start=797
+  _globals['_PICTUREFACTS']._serialized_end=971
+  _globals['_TENSORFACTS']._serialized_start=973
+  _globals['_TENSORFACTS']._serialized_end=1003
+  _globals['_GETASSETREQUEST']._serialized_start=1005
+  _globals['_GETASSETREQUEST']._serialized_end=1069
+  _globals['_GETASSETRESPONSE']._serialized_start=1071
+  _globals['_GETASSETRESPONSE']._serialized_end=1158
+  _globals['_LISTASSETSREQUEST']._serialized_start=1160
+  _globals['_LISTASSETSREQUEST']._serialized_end=1218
+  _globals['_LISTASSETSRESPONSE']._serialized_start=1220
+  _globals['_LISTASSETSRESPONSE']._serialized_end=1346
+  _globals['_DELETEASSETREQUEST']._serialized_start=1348
+  _globals['_DELETEASSETREQUEST']._serialized_end=1384
+  _globals['_DELETEASSETRESPONSE']._serialized_start=1386
+  _globals['_DELETEASSETRESPONSE']._serialized_end=1407
+  _globals['_ASSETSERVICE']._serialized_start=1694
+  _globals['_ASSETSERVICE']._serialized_end=2162
 # @@protoc_insertion_point(module_scope)

@@ -173,6 +173,66 @@ class UploadAssetResponse(_message.Message):
 Global___UploadAssetResponse: _TypeAlias = UploadAssetResponse  # noqa: Y015
 
 @_typing.final
+class UploadAssetPartRequest(_message.Message):
+    """One part of a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    DATA_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """The bytes of the part, 1 byte to 256 KiB. Required unless the server may have the asset already."""
+    @_builtins.property
+    def start(self) -> Global___UploadStart:
+        """The file, and where this part begins in it. Required."""
+
+    def __init__(
+        self,
+        *,
+        start: Global___UploadStart | None = ...,
+        data: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadAssetPartRequest: _TypeAlias = UploadAssetPartRequest  # noqa: Y015
+
+@_typing.final
+class UploadAssetPartResponse(_message.Message):
+    """The part is there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    EXISTED_FIELD_NUMBER: _builtins.int
+    RECEIVED_FIELD_NUMBER: _builtins.int
+    existed: _builtins.bool
+    """Whether the caller had it before this call."""
+    received: _builtins.int
+    """Bytes of the file that the server has: where the next part begins."""
+    @_builtins.property
+    def asset(self) -> Global___Asset:
+        """The asset, once the file is whole. Absent: more parts are missing."""
+
+    def __init__(
+        self,
+        *,
+        asset: Global___Asset | None = ...,
+        existed: _builtins.bool = ...,
+        received: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "existed", b"existed", "received", b"received"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadAssetPartResponse: _TypeAlias = UploadAssetPartResponse  # noqa: Y015
+
+@_typing.final
 class Asset(_message.Message):
     """A file that the server keeps for a client."""
 

@@ -28,6 +28,11 @@ class AssetServiceStub:
                 request_serializer=sakuga_dot_asset_dot_v1_dot_asset__service__pb2.UploadAssetRequest.SerializeToString,
                 response_deserializer=sakuga_dot_asset_dot_v1_dot_asset__service__pb2.UploadAssetResponse.FromString,
                 _registered_method=True)
+        self.UploadAssetPart = channel.unary_unary(
+                '/sakuga.asset.v1.AssetService/UploadAssetPart',
+                request_serializer=sakuga_dot_asset_dot_v1_dot_asset__service__pb2.UploadAssetPartRequest.SerializeToString,
+                response_deserializer=sakuga_dot_asset_dot_v1_dot_asset__service__pb2.UploadAssetPartResponse.FromString,
+                _registered_method=True)
         self.GetAsset = channel.unary_stream(
                 '/sakuga.asset.v1.AssetService/GetAsset',
                 request_serializer=sakuga_dot_asset_dot_v1_dot_asset__service__pb2.GetAssetRequest.SerializeToString,
@@ -64,6 +69,15 @@ class AssetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadAssetPart(self, request, context):
+        """Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
+        UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
+        after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetAsset(self, request, context):
         """The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256.
         """
@@ -92,6 +106,11 @@ def add_AssetServiceServicer_to_server(servicer, server):
                     servicer.UploadAsset,
                     request_deserializer=sakuga_dot_asset_dot_v1_dot_asset__service__pb2.UploadAssetRequest.FromString,
                     response_serializer=sakuga_dot_asset_dot_v1_dot_asset__service__pb2.UploadAssetResponse.SerializeToString,
+            ),
+            'UploadAssetPart': grpc.unary_unary_rpc_method_handler(
+                    servicer.UploadAssetPart,
+                    request_deserializer=sakuga_dot_asset_dot_v1_dot_asset__service__pb2.UploadAssetPartRequest.FromString,
+                    response_serializer=sakuga_dot_asset_dot_v1_dot_asset__service__pb2.UploadAssetPartResponse.SerializeToString,
             ),
             'GetAsset': grpc.unary_stream_rpc_method_handler(
                     servicer.GetAsset,
@@ -141,6 +160,33 @@ class AssetService:
             '/sakuga.asset.v1.AssetService/UploadAsset',
             sakuga_dot_asset_dot_v1_dot_asset__service__pb2.UploadAssetRequest.SerializeToString,
             sakuga_dot_asset_dot_v1_dot_asset__service__pb2.UploadAssetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadAssetPart(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sakuga.asset.v1.AssetService/UploadAssetPart',
+            sakuga_dot_asset_dot_v1_dot_asset__service__pb2.UploadAssetPartRequest.SerializeToString,
+            sakuga_dot_asset_dot_v1_dot_asset__service__pb2.UploadAssetPartResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -45,6 +45,11 @@ class AssetServiceStub:
     `UPLOAD_OFFSET`, whose fact `offset` is that number. So begin with 0, and after a cut with the offset that the error
     states. If the caller has the asset already, the answer comes at once. A newer call for the same file ends an older one.
     """
+    UploadAssetPart: _grpc.UnaryUnaryMultiCallable[_asset_service_pb2.UploadAssetPartRequest, _asset_service_pb2.UploadAssetPartResponse]
+    """Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
+    UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
+    after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+    """
     GetAsset: _grpc.UnaryStreamMultiCallable[_asset_service_pb2.GetAssetRequest, _asset_service_pb2.GetAssetResponse]
     """The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256."""
     ListAssets: _grpc.UnaryUnaryMultiCallable[_asset_service_pb2.ListAssetsRequest, _asset_service_pb2.ListAssetsResponse]
@@ -68,6 +73,11 @@ class AssetServiceAsyncStub(AssetServiceStub):
     next start. A call with another offset, or that ends before the file is whole, ends with OUT_OF_RANGE and the reason
     `UPLOAD_OFFSET`, whose fact `offset` is that number. So begin with 0, and after a cut with the offset that the error
     states. If the caller has the asset already, the answer comes at once. A newer call for the same file ends an older one.
+    """
+    UploadAssetPart: _aio.UnaryUnaryMultiCallable[_asset_service_pb2.UploadAssetPartRequest, _asset_service_pb2.UploadAssetPartResponse]  # type: ignore[assignment]
+    """Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
+    UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
+    after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
     """
     GetAsset: _aio.UnaryStreamMultiCallable[_asset_service_pb2.GetAssetRequest, _asset_service_pb2.GetAssetResponse]  # type: ignore[assignment]
     """The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256."""
@@ -95,6 +105,17 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
         next start. A call with another offset, or that ends before the file is whole, ends with OUT_OF_RANGE and the reason
         `UPLOAD_OFFSET`, whose fact `offset` is that number. So begin with 0, and after a cut with the offset that the error
         states. If the caller has the asset already, the answer comes at once. A newer call for the same file ends an older one.
+        """
+
+    @_abc_1.abstractmethod
+    def UploadAssetPart(
+        self,
+        request: _asset_service_pb2.UploadAssetPartRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_asset_service_pb2.UploadAssetPartResponse, _abc.Awaitable[_asset_service_pb2.UploadAssetPartResponse]]:
+        """Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
+        UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
+        after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
         """
 
     @_abc_1.abstractmethod

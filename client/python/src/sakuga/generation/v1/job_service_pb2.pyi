@@ -303,10 +303,19 @@ class JobFilter(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CREATED_FROM_FIELD_NUMBER: _builtins.int
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    MODEL_FIELD_NUMBER: _builtins.int
     client_id: _builtins.str
     """Those of this client."""
     request_id: _builtins.str
     """Those with this name."""
+    text: _builtins.str
+    """Words, separated by spaces or `_`, each of which occurs in the prompt, the `request_id`, the model's name or a label,
+    also as a part of a word and in other capitals. At most 256 bytes.
+    """
+    model: _builtins.str
+    """Those of this model."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_job_pb2.JobState.ValueType]:
         """Those in one of these states."""
@@ -319,6 +328,10 @@ class JobFilter(_message.Message):
     def created_before(self) -> _timestamp_pb2.Timestamp:
         """Those accepted before this time."""
 
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Those that have all of these labels. At most 16."""
+
     def __init__(
         self,
         *,
@@ -327,10 +340,13 @@ class JobFilter(_message.Message):
         request_id: _builtins.str = ...,
         created_from: _timestamp_pb2.Timestamp | None = ...,
         created_before: _timestamp_pb2.Timestamp | None = ...,
+        text: _builtins.str = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        model: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_before", b"created_before", "created_from", b"created_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "created_before", b"created_before", "created_from", b"created_from", "request_id", b"request_id", "states", b"states"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "created_before", b"created_before", "created_from", b"created_from", "labels", b"labels", "model", b"model", "request_id", b"request_id", "states", b"states", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -348,7 +364,9 @@ class ListJobsResponse(_message.Message):
     """Where the next page begins. Empty: this is the last."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[_job_pb2.Job]:
-        """The newest first."""
+        """The newest first. A call with `text`, `labels` or `model` looks at 8192 jobs at most, so its page can have fewer jobs than
+        asked for, or none, and yet not be the last.
+        """
 
     def __init__(
         self,
@@ -363,6 +381,64 @@ class ListJobsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListJobsResponse: _TypeAlias = ListJobsResponse  # noqa: Y015
+
+@_typing.final
+class LabelJobRequest(_message.Message):
+    """Which job, and how its labels change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    ADD_FIELD_NUMBER: _builtins.int
+    REMOVE_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """The job."""
+    @_builtins.property
+    def add(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels that it gets: 1 to 32 characters each, without control characters and without spaces at the ends."""
+
+    @_builtins.property
+    def remove(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels that it loses. None of them may be in `add`."""
+
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+        add: _abc.Iterable[_builtins.str] | None = ...,
+        remove: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add", b"add", "job_id", b"job_id", "remove", b"remove"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelJobRequest: _TypeAlias = LabelJobRequest  # noqa: Y015
+
+@_typing.final
+class LabelJobResponse(_message.Message):
+    """The job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> _job_pb2.Job:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        job: _job_pb2.Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LabelJobResponse: _TypeAlias = LabelJobResponse  # noqa: Y015
 
 @_typing.final
 class CancelJobRequest(_message.Message):
@@ -420,6 +496,7 @@ class GetArtifactRequest(_message.Message):
     IMAGE_INDEX_FIELD_NUMBER: _builtins.int
     OFFSET_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    MAX_EDGE_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """The job."""
     image_index: _builtins.int
@@ -428,6 +505,10 @@ class GetArtifactRequest(_message.Message):
     """Bytes to leave out at the beginning."""
     limit: _builtins.int
     """Bytes at the most. 0: to the end."""
+    max_edge: _builtins.int
+    """Sends a JPEG of the picture, made smaller until its longer edge has at most this many pixels, 16 to 2048, instead of its
+    file. It has no metadata. The server keeps those that were asked for last, in memory. 0: the file.
+    """
     def __init__(
         self,
         *,
@@ -435,10 +516,11 @@ class GetArtifactRequest(_message.Message):
         image_index: _builtins.int = ...,
         offset: _builtins.int = ...,
         limit: _builtins.int = ...,
+        max_edge: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_index", b"image_index", "job_id", b"job_id", "limit", b"limit", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["image_index", b"image_index", "job_id", b"job_id", "limit", b"limit", "max_edge", b"max_edge", "offset", b"offset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -453,7 +535,7 @@ class GetArtifactResponse(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     SHA256_FIELD_NUMBER: _builtins.int
     sha256: _builtins.str
-    """SHA-256 of the whole file, in lower-case hexadecimal."""
+    """SHA-256 of the whole file that is sent, in lower-case hexadecimal."""
     @_builtins.property
     def chunk(self) -> _event_pb2.ImageChunk:
         """The piece, in order."""

@@ -45,6 +45,11 @@ class JobServiceStub:
                 request_serializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.ListJobsRequest.SerializeToString,
                 response_deserializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.ListJobsResponse.FromString,
                 _registered_method=True)
+        self.LabelJob = channel.unary_unary(
+                '/sakuga.generation.v1.JobService/LabelJob',
+                request_serializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.LabelJobRequest.SerializeToString,
+                response_deserializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.LabelJobResponse.FromString,
+                _registered_method=True)
         self.CancelJob = channel.unary_unary(
                 '/sakuga.generation.v1.JobService/CancelJob',
                 request_serializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.CancelJobRequest.SerializeToString,
@@ -112,6 +117,18 @@ class JobServiceServicer:
 
     def ListJobs(self, request, context):
         """Lists jobs, the newest first.
+
+        INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LabelJob(self, request, context):
+        """Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+        nothing, so the call can be repeated. Labels are kept and deleted with the job.
+
+        INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,7 +142,7 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetArtifact(self, request, context):
-        """Streams a picture of a completed job, or a part of it.
+        """Streams a picture of a completed job, a part of it, or a smaller version of it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -168,6 +185,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.ListJobs,
                     request_deserializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.ListJobsRequest.FromString,
                     response_serializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.ListJobsResponse.SerializeToString,
+            ),
+            'LabelJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.LabelJob,
+                    request_deserializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.LabelJobRequest.FromString,
+                    response_serializer=sakuga_dot_generation_dot_v1_dot_job__service__pb2.LabelJobResponse.SerializeToString,
             ),
             'CancelJob': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelJob,
@@ -305,6 +327,33 @@ class JobService:
             '/sakuga.generation.v1.JobService/ListJobs',
             sakuga_dot_generation_dot_v1_dot_job__service__pb2.ListJobsRequest.SerializeToString,
             sakuga_dot_generation_dot_v1_dot_job__service__pb2.ListJobsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LabelJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sakuga.generation.v1.JobService/LabelJob',
+            sakuga_dot_generation_dot_v1_dot_job__service__pb2.LabelJobRequest.SerializeToString,
+            sakuga_dot_generation_dot_v1_dot_job__service__pb2.LabelJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -61,11 +61,20 @@ class JobServiceStub:
     GetJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]
     """Returns a job and its state."""
     ListJobs: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]
-    """Lists jobs, the newest first."""
+    """Lists jobs, the newest first.
+
+    INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+    """
+    LabelJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.LabelJobRequest, _job_service_pb2.LabelJobResponse]
+    """Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+    nothing, so the call can be repeated. Labels are kept and deleted with the job.
+
+    INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
+    """
     CancelJob: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]
     """Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is."""
     GetArtifact: _grpc.UnaryStreamMultiCallable[_job_service_pb2.GetArtifactRequest, _job_service_pb2.GetArtifactResponse]
-    """Streams a picture of a completed job, or a part of it."""
+    """Streams a picture of a completed job, a part of it, or a smaller version of it."""
     GetJobTelemetry: _grpc.UnaryUnaryMultiCallable[_job_service_pb2.GetJobTelemetryRequest, _job_service_pb2.GetJobTelemetryResponse]
     """Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
     NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
@@ -106,11 +115,20 @@ class JobServiceAsyncStub(JobServiceStub):
     GetJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobRequest, _job_service_pb2.GetJobResponse]  # type: ignore[assignment]
     """Returns a job and its state."""
     ListJobs: _aio.UnaryUnaryMultiCallable[_job_service_pb2.ListJobsRequest, _job_service_pb2.ListJobsResponse]  # type: ignore[assignment]
-    """Lists jobs, the newest first."""
+    """Lists jobs, the newest first.
+
+    INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+    """
+    LabelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.LabelJobRequest, _job_service_pb2.LabelJobResponse]  # type: ignore[assignment]
+    """Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+    nothing, so the call can be repeated. Labels are kept and deleted with the job.
+
+    INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
+    """
     CancelJob: _aio.UnaryUnaryMultiCallable[_job_service_pb2.CancelJobRequest, _job_service_pb2.CancelJobResponse]  # type: ignore[assignment]
     """Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is."""
     GetArtifact: _aio.UnaryStreamMultiCallable[_job_service_pb2.GetArtifactRequest, _job_service_pb2.GetArtifactResponse]  # type: ignore[assignment]
-    """Streams a picture of a completed job, or a part of it."""
+    """Streams a picture of a completed job, a part of it, or a smaller version of it."""
     GetJobTelemetry: _aio.UnaryUnaryMultiCallable[_job_service_pb2.GetJobTelemetryRequest, _job_service_pb2.GetJobTelemetryResponse]  # type: ignore[assignment]
     """Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
     NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
@@ -172,7 +190,22 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.ListJobsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_job_service_pb2.ListJobsResponse, _abc.Awaitable[_job_service_pb2.ListJobsResponse]]:
-        """Lists jobs, the newest first."""
+        """Lists jobs, the newest first.
+
+        INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+        """
+
+    @_abc_1.abstractmethod
+    def LabelJob(
+        self,
+        request: _job_service_pb2.LabelJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_job_service_pb2.LabelJobResponse, _abc.Awaitable[_job_service_pb2.LabelJobResponse]]:
+        """Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+        nothing, so the call can be repeated. Labels are kept and deleted with the job.
+
+        INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
+        """
 
     @_abc_1.abstractmethod
     def CancelJob(
@@ -188,7 +221,7 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _job_service_pb2.GetArtifactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_job_service_pb2.GetArtifactResponse], _abc.AsyncIterator[_job_service_pb2.GetArtifactResponse]]:
-        """Streams a picture of a completed job, or a part of it."""
+        """Streams a picture of a completed job, a part of it, or a smaller version of it."""
 
     @_abc_1.abstractmethod
     def GetJobTelemetry(

@@ -55,6 +55,9 @@ import java.util.function.Supplier;
 
 /** A connection to a server. It may be shared between threads. */
 public final class SakugaClient implements AutoCloseable {
+  /** Empty pages one after the other after which a list ends. */
+  private static final int EMPTY_PAGES_MAX = 100;
+
   private final ManagedChannel channel;
   private final PromptServiceBlockingStub prompts;
   private final GenerationServiceBlockingStub generations;
@@ -210,6 +213,7 @@ public final class SakugaClient implements AutoCloseable {
    */
   public void listJobs(JobFilter filter, Predicate<dev.sakuga.generation.v1.Job> visit) {
     ListJobsRequest.Builder request = ListJobsRequest.newBuilder().setFilter(filter);
+    int emptyPages = 0;
     while (true) {
       ListJobsResponse page = ask(() -> jobs.listJobs(request.build()));
       for (dev.sakuga.generation.v1.Job job : page.getJobsList()) {
@@ -217,9 +221,10 @@ public final class SakugaClient implements AutoCloseable {
           return;
         }
       }
-      // A server could send empty pages, or the same token, for ever.
+      emptyPages = page.getJobsCount() == 0 ? emptyPages + 1 : 0;
+      // A search has empty pages. A server could send them, or the same token, for ever.
       String token = page.getNextPageToken();
-      if (page.getJobsCount() == 0 || token.isEmpty() || token.equals(request.getPageToken())) {
+      if (emptyPages == EMPTY_PAGES_MAX || token.isEmpty() || token.equals(request.getPageToken())) {
         return;
       }
       request.setPageToken(token);

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/asset/v1/asset_service.proto.
  */
 export const file_sakuga_asset_v1_asset_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNzYWt1Z2EvYXNzZXQvdjEvYXNzZXRfc2VydmljZS5wcm90bxIPc2FrdWdhLmFzc2V0LnYxIlsKElVwbG9hZEFzc2V0UmVxdWVzdBItCgVzdGFydBgBIAEoCzIcLnNha3VnYS5hc3NldC52MS5VcGxvYWRTdGFydEgAEg4KBGRhdGEYAiABKAxIAEIGCgRwYXJ0IjsKC1VwbG9hZFN0YXJ0Eg4KBnNoYTI1NhgBIAEoCRIMCgRzaXplGAIgASgEEg4KBm9mZnNldBgDIAEoBCJNChNVcGxvYWRBc3NldFJlc3BvbnNlEiUKBWFzc2V0GAEgASgLMhYuc2FrdWdhLmFzc2V0LnYxLkFzc2V0Eg8KB2V4aXN0ZWQYAiABKAginQIKBUFzc2V0Eg4KBnNoYTI1NhgBIAEoCRIMCgRzaXplGAIgASgEEigKBGtpbmQYAyABKA4yGi5zYWt1Z2EuYXNzZXQudjEuQXNzZXRLaW5kEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoHcGljdHVyZRgGIAEoCzIdLnNha3VnYS5hc3NldC52MS5QaWN0dXJlRmFjdHNIABIvCgd0ZW5zb3JzGAcgASgLMhwuc2FrdWdhLmFzc2V0LnYxLlRlbnNvckZhY3RzSABCBwoFZmFjdHMirgEKDFBpY3R1cmVGYWN0cxINCgV3aWR0aBgBIAEoDRIOCgZoZWlnaHQYAiABKA0SGAoQZXhpZl9vcmllbnRhdGlvbhgDIAEoDRIRCgloYXNfYWxwaGEYBCABKAgSNAoNY29sb3JfcHJvZmlsZRgFIAEoDjIdLnNha3VnYS5hc3NldC52MS5Db2xvclByb2ZpbGUSHAoUY29sb3JfcHJvZmlsZV9kZXRhaWwYBiABKAkiHgoLVGVuc29yRmFjdHMSDwoHdGVuc29ycxgBIAEoDSJACg9HZXRBc3NldFJlcXVlc3QSDgoGc2hhMjU2GAEgASgJEg4KBm9mZnNldBgCIAEoBBINCgVsaW1pdBgDIAEoBCJXChBHZXRBc3NldFJlc3BvbnNlEiUKBWFzc2V0GAEgASgLMhYuc2FrdWdhLmFzc2V0LnYxLkFzc2V0Eg4KBm9mZnNldBgCIAEoBBIMCgRkYXRhGAMgASgMIjoKEUxpc3RBc3NldHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJIn4KEkxpc3RBc3NldHNSZXNwb25zZRImCgZhc3NldHMYASADKAsyFi5zYWt1Z2EuYXNzZXQudjEuQXNzZXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnVzZWRfYnl0ZXMYAyABKAQSEwoLcXVvdGFfYnl0ZXMYBCABKAQiJAoSRGVsZXRlQXNzZXRSZXF1ZXN0Eg4KBnNoYTI1NhgBIAEoCSIVChNEZWxldGVBc3NldFJlc3BvbnNlKoEBCglBc3NldEtpbmQSGgoWQVNTRVRfS0lORF9VTlNQRUNJRklFRBAAEhIKDkFTU0VUX0tJTkRfUE5HEAESEwoPQVNTRVRfS0lORF9KUEVHEAISEwoPQVNTRVRfS0lORF9XRUJQEAMSGgoWQVNTRVRfS0lORF9TQUZFVEVOU09SUxAEKpUBCgxDb2xvclByb2ZpbGUSHQoZQ09MT1JfUFJPRklMRV9VTlNQRUNJRklFRBAAEhYKEkNPTE9SX1BST0ZJTEVfTk9ORRABEhYKEkNPTE9SX1BST0ZJTEVfU1JHQhACEhsKF0NPTE9SX1BST0ZJTEVfQ09OVkVSVEVEEAMSGQoVQ09MT1JfUFJPRklMRV9JR05PUkVEEAQy7gIKDEFzc2V0U2VydmljZRJaCgtVcGxvYWRBc3NldBIjLnNha3VnYS5hc3NldC52MS5VcGxvYWRBc3NldFJlcXVlc3QaJC5zYWt1Z2EuYXNzZXQudjEuVXBsb2FkQXNzZXRSZXNwb25zZSgBElEKCEdldEFzc2V0EiAuc2FrdWdhLmFzc2V0LnYxLkdldEFzc2V0UmVxdWVzdBohLnNha3VnYS5hc3NldC52MS5HZXRBc3NldFJlc3BvbnNlMAESVQoKTGlzdEFzc2V0cxIiLnNha3VnYS5hc3NldC52MS5MaXN0QXNzZXRzUmVxdWVzdBojLnNha3VnYS5hc3NldC52MS5MaXN0QXNzZXRzUmVzcG9uc2USWAoLRGVsZXRlQXNzZXQSIy5zYWt1Z2EuYXNzZXQudjEuRGVsZXRlQXNzZXRSZXF1ZXN0GiQuc2FrdWdhLmFzc2V0LnYxLkRlbGV0ZUFzc2V0UmVzcG9uc2VCjgEKE2Rldi5zYWt1Z2EuYXNzZXQudjFCEUFzc2V0U2VydmljZVByb3RvUAFaHnNha3VnYS5kZXYvZ28vYXNzZXQvdjE7YXNzZXR2MaICA1NLQaoCD1Nha3VnYS5Bc3NldC5WMboCA1NLQcoCD1Nha3VnYVxBc3NldFxWMeoCEVNha3VnYTo6QXNzZXQ6OlYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("CiNzYWt1Z2EvYXNzZXQvdjEvYXNzZXRfc2VydmljZS5wcm90bxIPc2FrdWdhLmFzc2V0LnYxIlsKElVwbG9hZEFzc2V0UmVxdWVzdBItCgVzdGFydBgBIAEoCzIcLnNha3VnYS5hc3NldC52MS5VcGxvYWRTdGFydEgAEg4KBGRhdGEYAiABKAxIAEIGCgRwYXJ0IjsKC1VwbG9hZFN0YXJ0Eg4KBnNoYTI1NhgBIAEoCRIMCgRzaXplGAIgASgEEg4KBm9mZnNldBgDIAEoBCJNChNVcGxvYWRBc3NldFJlc3BvbnNlEiUKBWFzc2V0GAEgASgLMhYuc2FrdWdhLmFzc2V0LnYxLkFzc2V0Eg8KB2V4aXN0ZWQYAiABKAgiUwoWVXBsb2FkQXNzZXRQYXJ0UmVxdWVzdBIrCgVzdGFydBgBIAEoCzIcLnNha3VnYS5hc3NldC52MS5VcGxvYWRTdGFydBIMCgRkYXRhGAIgASgMImMKF1VwbG9hZEFzc2V0UGFydFJlc3BvbnNlEiUKBWFzc2V0GAEgASgLMhYuc2FrdWdhLmFzc2V0LnYxLkFzc2V0Eg8KB2V4aXN0ZWQYAiABKAgSEAoIcmVjZWl2ZWQYAyABKAQinQIKBUFzc2V0Eg4KBnNoYTI1NhgBIAEoCRIMCgRzaXplGAIgASgEEigKBGtpbmQYAyABKA4yGi5zYWt1Z2EuYXNzZXQudjEuQXNzZXRLaW5kEi8KC2NyZWF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCgtleHBpcmVfdGltZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoHcGljdHVyZRgGIAEoCzIdLnNha3VnYS5hc3NldC52MS5QaWN0dXJlRmFjdHNIABIvCgd0ZW5zb3JzGAcgASgLMhwuc2FrdWdhLmFzc2V0LnYxLlRlbnNvckZhY3RzSABCBwoFZmFjdHMirgEKDFBpY3R1cmVGYWN0cxINCgV3aWR0aBgBIAEoDRIOCgZoZWlnaHQYAiABKA0SGAoQZXhpZl9vcmllbnRhdGlvbhgDIAEoDRIRCgloYXNfYWxwaGEYBCABKAgSNAoNY29sb3JfcHJvZmlsZRgFIAEoDjIdLnNha3VnYS5hc3NldC52MS5Db2xvclByb2ZpbGUSHAoUY29sb3JfcHJvZmlsZV9kZXRhaWwYBiABKAkiHgoLVGVuc29yRmFjdHMSDwoHdGVuc29ycxgBIAEoDSJACg9HZXRBc3NldFJlcXVlc3QSDgoGc2hhMjU2GAEgASgJEg4KBm9mZnNldBgCIAEoBBINCgVsaW1pdBgDIAEoBCJXChBHZXRBc3NldFJlc3BvbnNlEiUKBWFzc2V0GAEgASgLMhYuc2FrdWdhLmFzc2V0LnYxLkFzc2V0Eg4KBm9mZnNldBgCIAEoBBIMCgRkYXRhGAMgASgMIjoKEUxpc3RBc3NldHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoDRISCgpwYWdlX3Rva2VuGAIgASgJIn4KEkxpc3RBc3NldHNSZXNwb25zZRImCgZhc3NldHMYASADKAsyFi5zYWt1Z2EuYXNzZXQudjEuQXNzZXQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhIKCnVzZWRfYnl0ZXMYAyABKAQSEwoLcXVvdGFfYnl0ZXMYBCABKAQiJAoSRGVsZXRlQXNzZXRSZXF1ZXN0Eg4KBnNoYTI1NhgBIAEoCSIVChNEZWxldGVBc3NldFJlc3BvbnNlKoEBCglBc3NldEtpbmQSGgoWQVNTRVRfS0lORF9VTlNQRUNJRklFRBAAEhIKDkFTU0VUX0tJTkRfUE5HEAESEwoPQVNTRVRfS0lORF9KUEVHEAISEwoPQVNTRVRfS0lORF9XRUJQEAMSGgoWQVNTRVRfS0lORF9TQUZFVEVOU09SUxAEKpUBCgxDb2xvclByb2ZpbGUSHQoZQ09MT1JfUFJPRklMRV9VTlNQRUNJRklFRBAAEhYKEkNPTE9SX1BST0ZJTEVfTk9ORRABEhYKEkNPTE9SX1BST0ZJTEVfU1JHQhACEhsKF0NPTE9SX1BST0ZJTEVfQ09OVkVSVEVEEAMSGQoVQ09MT1JfUFJPRklMRV9JR05PUkVEEAQy1AMKDEFzc2V0U2VydmljZRJaCgtVcGxvYWRBc3NldBIjLnNha3VnYS5hc3NldC52MS5VcGxvYWRBc3NldFJlcXVlc3QaJC5zYWt1Z2EuYXNzZXQudjEuVXBsb2FkQXNzZXRSZXNwb25zZSgBEmQKD1VwbG9hZEFzc2V0UGFydBInLnNha3VnYS5hc3NldC52MS5VcGxvYWRBc3NldFBhcnRSZXF1ZXN0Giguc2FrdWdhLmFzc2V0LnYxLlVwbG9hZEFzc2V0UGFydFJlc3BvbnNlElEKCEdldEFzc2V0EiAuc2FrdWdhLmFzc2V0LnYxLkdldEFzc2V0UmVxdWVzdBohLnNha3VnYS5hc3NldC52MS5HZXRBc3NldFJlc3BvbnNlMAESVQoKTGlzdEFzc2V0cxIiLnNha3VnYS5hc3NldC52MS5MaXN0QXNzZXRzUmVxdWVzdBojLnNha3VnYS5hc3NldC52MS5MaXN0QXNzZXRzUmVzcG9uc2USWAoLRGVsZXRlQXNzZXQSIy5zYWt1Z2EuYXNzZXQudjEuRGVsZXRlQXNzZXRSZXF1ZXN0GiQuc2FrdWdhLmFzc2V0LnYxLkRlbGV0ZUFzc2V0UmVzcG9uc2VCjgEKE2Rldi5zYWt1Z2EuYXNzZXQudjFCEUFzc2V0U2VydmljZVByb3RvUAFaHnNha3VnYS5kZXYvZ28vYXNzZXQvdjE7YXNzZXR2MaICA1NLQaoCD1Nha3VnYS5Bc3NldC5WMboCA1NLQcoCD1Nha3VnYVxBc3NldFxWMeoCEVNha3VnYTo6QXNzZXQ6OlYxYgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * A part of an upload.
@@ -115,6 +115,69 @@ export const UploadAssetResponseSchema: GenMessage<UploadAssetResponse> = /*@__P
   messageDesc(file_sakuga_asset_v1_asset_service, 2);
 
 /**
+ * One part of a file.
+ *
+ * @generated from message sakuga.asset.v1.UploadAssetPartRequest
+ */
+export type UploadAssetPartRequest = Message<"sakuga.asset.v1.UploadAssetPartRequest"> & {
+  /**
+   * The file, and where this part begins in it. Required.
+   *
+   * @generated from field: sakuga.asset.v1.UploadStart start = 1;
+   */
+  start?: UploadStart | undefined;
+
+  /**
+   * The bytes of the part, 1 byte to 256 KiB. Required unless the server may have the asset already.
+   *
+   * @generated from field: bytes data = 2;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message sakuga.asset.v1.UploadAssetPartRequest.
+ * Use `create(UploadAssetPartRequestSchema)` to create a new message.
+ */
+export const UploadAssetPartRequestSchema: GenMessage<UploadAssetPartRequest> = /*@__PURE__*/
+  messageDesc(file_sakuga_asset_v1_asset_service, 3);
+
+/**
+ * The part is there.
+ *
+ * @generated from message sakuga.asset.v1.UploadAssetPartResponse
+ */
+export type UploadAssetPartResponse = Message<"sakuga.asset.v1.UploadAssetPartResponse"> & {
+  /**
+   * The asset, once the file is whole. Absent: more parts are missing.
+   *
+   * @generated from field: sakuga.asset.v1.Asset asset = 1;
+   */
+  asset?: Asset | undefined;
+
+  /**
+   * Whether the caller had it before this call.
+   *
+   * @generated from field: bool existed = 2;
+   */
+  existed: boolean;
+
+  /**
+   * Bytes of the file that the server has: where the next part begins.
+   *
+   * @generated from field: uint64 received = 3;
+   */
+  received: bigint;
+};
+
+/**
+ * Describes the message sakuga.asset.v1.UploadAssetPartResponse.
+ * Use `create(UploadAssetPartResponseSchema)` to create a new message.
+ */
+export const UploadAssetPartResponseSchema: GenMessage<UploadAssetPartResponse> = /*@__PURE__*/
+  messageDesc(file_sakuga_asset_v1_asset_service, 4);
+
+/**
  * A file that the server keeps for a client.
  *
  * @generated from message sakuga.asset.v1.Asset
@@ -185,7 +248,7 @@ export type Asset = Message<"sakuga.asset.v1.Asset"> & {
  * Use `create(AssetSchema)` to create a new message.
  */
 export const AssetSchema: GenMessage<Asset> = /*@__PURE__*/
-  messageDesc(file_sakuga_asset_v1_asset_service, 3);
+  messageDesc(file_sakuga_asset_v1_asset_service, 5);
 
 /**
  * What a picture is, and what the server does about it when a request uses it.
@@ -241,7 +304,7 @@ export type PictureFacts = Message<"sakuga.asset.v1.PictureFacts"> & {
  * Use `create(PictureFactsSchema)` to create a new message.
  */
 export const PictureFactsSchema: GenMessage<PictureFacts> = /*@__PURE__*/
-  messageDesc(file_sakuga_asset_v1_asset_service, 4);
+  messageDesc(file_sakuga_asset_v1_asset_service, 6);
 
 /**
  * What a file of tensors holds.
@@ -262,7 +325,7 @@ export type TensorFacts = Message<"sakuga.asset.v1.TensorFacts"> & {
  * Use `create(TensorFactsSchema)` to create a new message.
  */
 export const TensorFactsSchema: GenMessage<TensorFacts> = /*@__PURE__*/
-  messageDesc(file_sakuga_asset_v1_asset_service, 5);
+  messageDesc(file_sakuga_asset_v1_asset_service, 7);
 
 /**
  * Asks for the bytes of an asset.
@@ -297,7 +360,7 @@ export type GetAssetRequest = Message<"sakuga.asset.v1.GetAssetRequest"> & {
  * Use `create(GetAssetRequestSchema)` to create a new message.
  */
 export const GetAssetRequestSchema: GenMessage<GetAssetRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_asset_v1_asset_service, 6);
+  messageDesc(file_sakuga_asset_v1_asset_service, 8);
 
 /**
  * Some bytes of an asset.
@@ -332,7 +395,7 @@ export type GetAssetResponse = Message<"sakuga.asset.v1.GetAssetResponse"> & {
  * Use `create(GetAssetResponseSchema)` to create a new message.
  */
 export const GetAssetResponseSchema: GenMessage<GetAssetResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_asset_v1_asset_service, 7);
+  messageDesc(file_sakuga_asset_v1_asset_service, 9);
 
 /**
  * Asks for a page of the assets.
@@ -360,7 +423,7 @@ export type ListAssetsRequest = Message<"sakuga.asset.v1.ListAssetsRequest"> & {
  * Use `create(ListAssetsRequestSchema)` to create a new message.
  */
 export const ListAssetsRequestSchema: GenMessage<ListAssetsRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_asset_v1_asset_service, 8);
+  messageDesc(file_sakuga_asset_v1_asset_service, 10);
 
 /**
  * A page of the assets.
@@ -402,7 +465,7 @@ export type ListAssetsResponse = Message<"sakuga.asset.v1.ListAssetsResponse"> &
  * Use `create(ListAssetsResponseSchema)` to create a new message.
  */
 export const ListAssetsResponseSchema: GenMessage<ListAssetsResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_asset_v1_asset_service, 9);
+  messageDesc(file_sakuga_asset_v1_asset_service, 11);
 
 /**
  * Deletes an asset.
@@ -423,7 +486,7 @@ export type DeleteAssetRequest = Message<"sakuga.asset.v1.DeleteAssetRequest"> &
  * Use `create(DeleteAssetRequestSchema)` to create a new message.
  */
 export const DeleteAssetRequestSchema: GenMessage<DeleteAssetRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_asset_v1_asset_service, 10);
+  messageDesc(file_sakuga_asset_v1_asset_service, 12);
 
 /**
  * The asset is deleted.
@@ -438,7 +501,7 @@ export type DeleteAssetResponse = Message<"sakuga.asset.v1.DeleteAssetResponse">
  * Use `create(DeleteAssetResponseSchema)` to create a new message.
  */
 export const DeleteAssetResponseSchema: GenMessage<DeleteAssetResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_asset_v1_asset_service, 11);
+  messageDesc(file_sakuga_asset_v1_asset_service, 13);
 
 /**
  * What an asset is.
@@ -559,6 +622,18 @@ export const AssetService: GenService<{
     methodKind: "client_streaming";
     input: typeof UploadAssetRequestSchema;
     output: typeof UploadAssetResponseSchema;
+  },
+  /**
+   * Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
+   * UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
+   * after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+   *
+   * @generated from rpc sakuga.asset.v1.AssetService.UploadAssetPart
+   */
+  uploadAssetPart: {
+    methodKind: "unary";
+    input: typeof UploadAssetPartRequestSchema;
+    output: typeof UploadAssetPartResponseSchema;
   },
   /**
    * The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256.

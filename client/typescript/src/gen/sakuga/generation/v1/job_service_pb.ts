@@ -22,7 +22,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/generation/v1/job_service.proto.
  */
 export const file_sakuga_generation_v1_job_service: GenFile = /*@__PURE__*/
-  fileDesc("CiZzYWt1Z2EvZ2VuZXJhdGlvbi92MS9qb2Jfc2VydmljZS5wcm90bxIUc2FrdWdhLmdlbmVyYXRpb24udjEifQoQQ3JlYXRlSm9iUmVxdWVzdBI2CgdyZXF1ZXN0GAEgASgLMiUuc2FrdWdhLmdlbmVyYXRpb24udjEuR2VuZXJhdGVSZXF1ZXN0EjEKB29wdGlvbnMYAiABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Kb2JPcHRpb25zIkwKEUNyZWF0ZUpvYlJlc3BvbnNlEiYKA2pvYhgBIAEoCzIZLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYhIPCgdleGlzdGVkGAIgASgIIm8KD1dhdGNoSm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSGwoOYWZ0ZXJfc2VxdWVuY2UYAiABKARIAIgBARIcChRwcm9ncmVzc19pbnRlcnZhbF9tcxgDIAEoDUIRCg9fYWZ0ZXJfc2VxdWVuY2UiwwEKEFdhdGNoSm9iUmVzcG9uc2USNQoHY3JlYXRlZBgBIAEoCzIiLnNha3VnYS5nZW5lcmF0aW9uLnYxLldhdGNoQ3JlYXRlZEgAEjQKBWV2ZW50GAIgASgLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuR2VuZXJhdGVFdmVudEgAEjcKCHByb2dyZXNzGAMgASgLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuV2F0Y2hQcm9ncmVzc0gAQgkKB21lc3NhZ2UiTgoMV2F0Y2hDcmVhdGVkEiYKA2pvYhgBIAEoCzIZLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYhIWCg5zdGFydF9zZXF1ZW5jZRgCIAEoBCJ/Cg1XYXRjaFByb2dyZXNzEhUKDW5leHRfc2VxdWVuY2UYASABKAQSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJZ3B1X3N0YXRzGAMgASgLMhouc2FrdWdhLnN5c3RlbS52MS5HcHVTdGF0cyIfCg1HZXRKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSI4Cg5HZXRKb2JSZXNwb25zZRImCgNqb2IYASABKAsyGS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Kb2IiaQoPTGlzdEpvYnNSZXF1ZXN0Ei8KBmZpbHRlchgBIAEoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYkZpbHRlchIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSLIAQoJSm9iRmlsdGVyEi4KBnN0YXRlcxgBIAMoDjIeLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYlN0YXRlEhEKCWNsaWVudF9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJEjAKDGNyZWF0ZWRfZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlQKEExpc3RKb2JzUmVzcG9uc2USJwoEam9icxgBIAMoCzIZLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiIgoQQ2FuY2VsSm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiOwoRQ2FuY2VsSm9iUmVzcG9uc2USJgoDam9iGAEgASgLMhkuc2FrdWdhLmdlbmVyYXRpb24udjEuSm9iIlgKEkdldEFydGlmYWN0UmVxdWVzdBIOCgZqb2JfaWQYASABKAkSEwoLaW1hZ2VfaW5kZXgYAiABKA0SDgoGb2Zmc2V0GAMgASgEEg0KBWxpbWl0GAQgASgEIlYKE0dldEFydGlmYWN0UmVzcG9uc2USLwoFY2h1bmsYASABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5JbWFnZUNodW5rEg4KBnNoYTI1NhgCIAEoCSIiChBEZWxldGVKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSITChFEZWxldGVKb2JSZXNwb25zZSIoChZHZXRKb2JUZWxlbWV0cnlSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSKEAQoXR2V0Sm9iVGVsZW1ldHJ5UmVzcG9uc2USKwoHc2FtcGxlcxgBIAMoCzIaLnNha3VnYS5zeXN0ZW0udjEuR3B1U3RhdHMSLAoIYWN0aXZpdHkYAiADKAsyGi5zYWt1Z2Euc3lzdGVtLnYxLkFjdGl2aXR5Eg4KBmlzX2N1dBgDIAEoCDKJBgoKSm9iU2VydmljZRJcCglDcmVhdGVKb2ISJi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5DcmVhdGVKb2JSZXF1ZXN0Gicuc2FrdWdhLmdlbmVyYXRpb24udjEuQ3JlYXRlSm9iUmVzcG9uc2USWwoIV2F0Y2hKb2ISJS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5XYXRjaEpvYlJlcXVlc3QaJi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5XYXRjaEpvYlJlc3BvbnNlMAESUwoGR2V0Sm9iEiMuc2FrdWdhLmdlbmVyYXRpb24udjEuR2V0Sm9iUmVxdWVzdBokLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdldEpvYlJlc3BvbnNlElkKCExpc3RKb2JzEiUuc2FrdWdhLmdlbmVyYXRpb24udjEuTGlzdEpvYnNSZXF1ZXN0GiYuc2FrdWdhLmdlbmVyYXRpb24udjEuTGlzdEpvYnNSZXNwb25zZRJcCglDYW5jZWxKb2ISJi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5DYW5jZWxKb2JSZXF1ZXN0Gicuc2FrdWdhLmdlbmVyYXRpb24udjEuQ2FuY2VsSm9iUmVzcG9uc2USZAoLR2V0QXJ0aWZhY3QSKC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5HZXRBcnRpZmFjdFJlcXVlc3QaKS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5HZXRBcnRpZmFjdFJlc3BvbnNlMAESbgoPR2V0Sm9iVGVsZW1ldHJ5Eiwuc2FrdWdhLmdlbmVyYXRpb24udjEuR2V0Sm9iVGVsZW1ldHJ5UmVxdWVzdBotLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdldEpvYlRlbGVtZXRyeVJlc3BvbnNlElwKCURlbGV0ZUpvYhImLnNha3VnYS5nZW5lcmF0aW9uLnYxLkRlbGV0ZUpvYlJlcXVlc3QaJy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5EZWxldGVKb2JSZXNwb25zZUKqAQoYZGV2LnNha3VnYS5nZW5lcmF0aW9uLnYxQg9Kb2JTZXJ2aWNlUHJvdG9QAVooc2FrdWdhLmRldi9nby9nZW5lcmF0aW9uL3YxO2dlbmVyYXRpb252MaICA1NLR6oCFFNha3VnYS5HZW5lcmF0aW9uLlYxugIDU0tHygIUU2FrdWdhXEdlbmVyYXRpb25cVjHqAhZTYWt1Z2E6OkdlbmVyYXRpb246OlYxYgZwcm90bzM", [file_google_protobuf_timestamp, file_sakuga_generation_v1_event, file_sakuga_generation_v1_job, file_sakuga_generation_v1_request, file_sakuga_system_v1_activity, file_sakuga_system_v1_gpu_stats]);
+  fileDesc("CiZzYWt1Z2EvZ2VuZXJhdGlvbi92MS9qb2Jfc2VydmljZS5wcm90bxIUc2FrdWdhLmdlbmVyYXRpb24udjEifQoQQ3JlYXRlSm9iUmVxdWVzdBI2CgdyZXF1ZXN0GAEgASgLMiUuc2FrdWdhLmdlbmVyYXRpb24udjEuR2VuZXJhdGVSZXF1ZXN0EjEKB29wdGlvbnMYAiABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Kb2JPcHRpb25zIkwKEUNyZWF0ZUpvYlJlc3BvbnNlEiYKA2pvYhgBIAEoCzIZLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYhIPCgdleGlzdGVkGAIgASgIIm8KD1dhdGNoSm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkSGwoOYWZ0ZXJfc2VxdWVuY2UYAiABKARIAIgBARIcChRwcm9ncmVzc19pbnRlcnZhbF9tcxgDIAEoDUIRCg9fYWZ0ZXJfc2VxdWVuY2UiwwEKEFdhdGNoSm9iUmVzcG9uc2USNQoHY3JlYXRlZBgBIAEoCzIiLnNha3VnYS5nZW5lcmF0aW9uLnYxLldhdGNoQ3JlYXRlZEgAEjQKBWV2ZW50GAIgASgLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuR2VuZXJhdGVFdmVudEgAEjcKCHByb2dyZXNzGAMgASgLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuV2F0Y2hQcm9ncmVzc0gAQgkKB21lc3NhZ2UiTgoMV2F0Y2hDcmVhdGVkEiYKA2pvYhgBIAEoCzIZLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYhIWCg5zdGFydF9zZXF1ZW5jZRgCIAEoBCJ/Cg1XYXRjaFByb2dyZXNzEhUKDW5leHRfc2VxdWVuY2UYASABKAQSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLQoJZ3B1X3N0YXRzGAMgASgLMhouc2FrdWdhLnN5c3RlbS52MS5HcHVTdGF0cyIfCg1HZXRKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCSI4Cg5HZXRKb2JSZXNwb25zZRImCgNqb2IYASABKAsyGS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Kb2IiaQoPTGlzdEpvYnNSZXF1ZXN0Ei8KBmZpbHRlchgBIAEoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYkZpbHRlchIRCglwYWdlX3NpemUYAiABKA0SEgoKcGFnZV90b2tlbhgDIAEoCSL1AQoJSm9iRmlsdGVyEi4KBnN0YXRlcxgBIAMoDjIeLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYlN0YXRlEhEKCWNsaWVudF9pZBgCIAEoCRISCgpyZXF1ZXN0X2lkGAMgASgJEjAKDGNyZWF0ZWRfZnJvbRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMgoOY3JlYXRlZF9iZWZvcmUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBHRleHQYBiABKAkSDgoGbGFiZWxzGAcgAygJEg0KBW1vZGVsGAggASgJIlQKEExpc3RKb2JzUmVzcG9uc2USJwoEam9icxgBIAMoCzIZLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiPgoPTGFiZWxKb2JSZXF1ZXN0Eg4KBmpvYl9pZBgBIAEoCRILCgNhZGQYAiADKAkSDgoGcmVtb3ZlGAMgAygJIjoKEExhYmVsSm9iUmVzcG9uc2USJgoDam9iGAEgASgLMhkuc2FrdWdhLmdlbmVyYXRpb24udjEuSm9iIiIKEENhbmNlbEpvYlJlcXVlc3QSDgoGam9iX2lkGAEgASgJIjsKEUNhbmNlbEpvYlJlc3BvbnNlEiYKA2pvYhgBIAEoCzIZLnNha3VnYS5nZW5lcmF0aW9uLnYxLkpvYiJqChJHZXRBcnRpZmFjdFJlcXVlc3QSDgoGam9iX2lkGAEgASgJEhMKC2ltYWdlX2luZGV4GAIgASgNEg4KBm9mZnNldBgDIAEoBBINCgVsaW1pdBgEIAEoBBIQCghtYXhfZWRnZRgFIAEoDSJWChNHZXRBcnRpZmFjdFJlc3BvbnNlEi8KBWNodW5rGAEgASgLMiAuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VDaHVuaxIOCgZzaGEyNTYYAiABKAkiIgoQRGVsZXRlSm9iUmVxdWVzdBIOCgZqb2JfaWQYASABKAkiEwoRRGVsZXRlSm9iUmVzcG9uc2UiKAoWR2V0Sm9iVGVsZW1ldHJ5UmVxdWVzdBIOCgZqb2JfaWQYASABKAkihAEKF0dldEpvYlRlbGVtZXRyeVJlc3BvbnNlEisKB3NhbXBsZXMYASADKAsyGi5zYWt1Z2Euc3lzdGVtLnYxLkdwdVN0YXRzEiwKCGFjdGl2aXR5GAIgAygLMhouc2FrdWdhLnN5c3RlbS52MS5BY3Rpdml0eRIOCgZpc19jdXQYAyABKAgy5AYKCkpvYlNlcnZpY2USXAoJQ3JlYXRlSm9iEiYuc2FrdWdhLmdlbmVyYXRpb24udjEuQ3JlYXRlSm9iUmVxdWVzdBonLnNha3VnYS5nZW5lcmF0aW9uLnYxLkNyZWF0ZUpvYlJlc3BvbnNlElsKCFdhdGNoSm9iEiUuc2FrdWdhLmdlbmVyYXRpb24udjEuV2F0Y2hKb2JSZXF1ZXN0GiYuc2FrdWdhLmdlbmVyYXRpb24udjEuV2F0Y2hKb2JSZXNwb25zZTABElMKBkdldEpvYhIjLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdldEpvYlJlcXVlc3QaJC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5HZXRKb2JSZXNwb25zZRJZCghMaXN0Sm9icxIlLnNha3VnYS5nZW5lcmF0aW9uLnYxLkxpc3RKb2JzUmVxdWVzdBomLnNha3VnYS5nZW5lcmF0aW9uLnYxLkxpc3RKb2JzUmVzcG9uc2USWQoITGFiZWxKb2ISJS5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5MYWJlbEpvYlJlcXVlc3QaJi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5MYWJlbEpvYlJlc3BvbnNlElwKCUNhbmNlbEpvYhImLnNha3VnYS5nZW5lcmF0aW9uLnYxLkNhbmNlbEpvYlJlcXVlc3QaJy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5DYW5jZWxKb2JSZXNwb25zZRJkCgtHZXRBcnRpZmFjdBIoLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdldEFydGlmYWN0UmVxdWVzdBopLnNha3VnYS5nZW5lcmF0aW9uLnYxLkdldEFydGlmYWN0UmVzcG9uc2UwARJuCg9HZXRKb2JUZWxlbWV0cnkSLC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5HZXRKb2JUZWxlbWV0cnlSZXF1ZXN0Gi0uc2FrdWdhLmdlbmVyYXRpb24udjEuR2V0Sm9iVGVsZW1ldHJ5UmVzcG9uc2USXAoJRGVsZXRlSm9iEiYuc2FrdWdhLmdlbmVyYXRpb24udjEuRGVsZXRlSm9iUmVxdWVzdBonLnNha3VnYS5nZW5lcmF0aW9uLnYxLkRlbGV0ZUpvYlJlc3BvbnNlQqoBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCD0pvYlNlcnZpY2VQcm90b1ABWihzYWt1Z2EuZGV2L2dvL2dlbmVyYXRpb24vdjE7Z2VuZXJhdGlvbnYxogIDU0tHqgIUU2FrdWdhLkdlbmVyYXRpb24uVjG6AgNTS0fKAhRTYWt1Z2FcR2VuZXJhdGlvblxWMeoCFlNha3VnYTo6R2VuZXJhdGlvbjo6VjFiBnByb3RvMw", [file_google_protobuf_timestamp, file_sakuga_generation_v1_event, file_sakuga_generation_v1_job, file_sakuga_generation_v1_request, file_sakuga_system_v1_activity, file_sakuga_system_v1_gpu_stats]);
 
 /**
  * A request to draw.
@@ -340,6 +340,28 @@ export type JobFilter = Message<"sakuga.generation.v1.JobFilter"> & {
    * @generated from field: google.protobuf.Timestamp created_before = 5;
    */
   createdBefore?: Timestamp | undefined;
+
+  /**
+   * Words, separated by spaces or `_`, each of which occurs in the prompt, the `request_id`, the model's name or a label,
+   * also as a part of a word and in other capitals. At most 256 bytes.
+   *
+   * @generated from field: string text = 6;
+   */
+  text: string;
+
+  /**
+   * Those that have all of these labels. At most 16.
+   *
+   * @generated from field: repeated string labels = 7;
+   */
+  labels: string[];
+
+  /**
+   * Those of this model.
+   *
+   * @generated from field: string model = 8;
+   */
+  model: string;
 };
 
 /**
@@ -356,7 +378,8 @@ export const JobFilterSchema: GenMessage<JobFilter> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"sakuga.generation.v1.ListJobsResponse"> & {
   /**
-   * The newest first.
+   * The newest first. A call with `text`, `labels` or `model` looks at 8192 jobs at most, so its page can have fewer jobs than
+   * asked for, or none, and yet not be the last.
    *
    * @generated from field: repeated sakuga.generation.v1.Job jobs = 1;
    */
@@ -378,6 +401,62 @@ export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*
   messageDesc(file_sakuga_generation_v1_job_service, 10);
 
 /**
+ * Which job, and how its labels change.
+ *
+ * @generated from message sakuga.generation.v1.LabelJobRequest
+ */
+export type LabelJobRequest = Message<"sakuga.generation.v1.LabelJobRequest"> & {
+  /**
+   * The job.
+   *
+   * @generated from field: string job_id = 1;
+   */
+  jobId: string;
+
+  /**
+   * Labels that it gets: 1 to 32 characters each, without control characters and without spaces at the ends.
+   *
+   * @generated from field: repeated string add = 2;
+   */
+  add: string[];
+
+  /**
+   * Labels that it loses. None of them may be in `add`.
+   *
+   * @generated from field: repeated string remove = 3;
+   */
+  remove: string[];
+};
+
+/**
+ * Describes the message sakuga.generation.v1.LabelJobRequest.
+ * Use `create(LabelJobRequestSchema)` to create a new message.
+ */
+export const LabelJobRequestSchema: GenMessage<LabelJobRequest> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_job_service, 11);
+
+/**
+ * The job.
+ *
+ * @generated from message sakuga.generation.v1.LabelJobResponse
+ */
+export type LabelJobResponse = Message<"sakuga.generation.v1.LabelJobResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: sakuga.generation.v1.Job job = 1;
+   */
+  job?: Job | undefined;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.LabelJobResponse.
+ * Use `create(LabelJobResponseSchema)` to create a new message.
+ */
+export const LabelJobResponseSchema: GenMessage<LabelJobResponse> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_job_service, 12);
+
+/**
  * Which job.
  *
  * @generated from message sakuga.generation.v1.CancelJobRequest
@@ -396,7 +475,7 @@ export type CancelJobRequest = Message<"sakuga.generation.v1.CancelJobRequest"> 
  * Use `create(CancelJobRequestSchema)` to create a new message.
  */
 export const CancelJobRequestSchema: GenMessage<CancelJobRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_job_service, 11);
+  messageDesc(file_sakuga_generation_v1_job_service, 13);
 
 /**
  * The job.
@@ -417,7 +496,7 @@ export type CancelJobResponse = Message<"sakuga.generation.v1.CancelJobResponse"
  * Use `create(CancelJobResponseSchema)` to create a new message.
  */
 export const CancelJobResponseSchema: GenMessage<CancelJobResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_job_service, 12);
+  messageDesc(file_sakuga_generation_v1_job_service, 14);
 
 /**
  * Which picture, and which part of it.
@@ -452,6 +531,14 @@ export type GetArtifactRequest = Message<"sakuga.generation.v1.GetArtifactReques
    * @generated from field: uint64 limit = 4;
    */
   limit: bigint;
+
+  /**
+   * Sends a JPEG of the picture, made smaller until its longer edge has at most this many pixels, 16 to 2048, instead of its
+   * file. It has no metadata. The server keeps those that were asked for last, in memory. 0: the file.
+   *
+   * @generated from field: uint32 max_edge = 5;
+   */
+  maxEdge: number;
 };
 
 /**
@@ -459,7 +546,7 @@ export type GetArtifactRequest = Message<"sakuga.generation.v1.GetArtifactReques
  * Use `create(GetArtifactRequestSchema)` to create a new message.
  */
 export const GetArtifactRequestSchema: GenMessage<GetArtifactRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_job_service, 13);
+  messageDesc(file_sakuga_generation_v1_job_service, 15);
 
 /**
  * A piece of the picture.
@@ -475,7 +562,7 @@ export type GetArtifactResponse = Message<"sakuga.generation.v1.GetArtifactRespo
   chunk?: ImageChunk | undefined;
 
   /**
-   * SHA-256 of the whole file, in lower-case hexadecimal.
+   * SHA-256 of the whole file that is sent, in lower-case hexadecimal.
    *
    * @generated from field: string sha256 = 2;
    */
@@ -487,7 +574,7 @@ export type GetArtifactResponse = Message<"sakuga.generation.v1.GetArtifactRespo
  * Use `create(GetArtifactResponseSchema)` to create a new message.
  */
 export const GetArtifactResponseSchema: GenMessage<GetArtifactResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_job_service, 14);
+  messageDesc(file_sakuga_generation_v1_job_service, 16);
 
 /**
  * Which job.
@@ -508,7 +595,7 @@ export type DeleteJobRequest = Message<"sakuga.generation.v1.DeleteJobRequest"> 
  * Use `create(DeleteJobRequestSchema)` to create a new message.
  */
 export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_job_service, 15);
+  messageDesc(file_sakuga_generation_v1_job_service, 17);
 
 /**
  * It is deleted.
@@ -523,7 +610,7 @@ export type DeleteJobResponse = Message<"sakuga.generation.v1.DeleteJobResponse"
  * Use `create(DeleteJobResponseSchema)` to create a new message.
  */
 export const DeleteJobResponseSchema: GenMessage<DeleteJobResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_job_service, 16);
+  messageDesc(file_sakuga_generation_v1_job_service, 18);
 
 /**
  * Which job.
@@ -544,7 +631,7 @@ export type GetJobTelemetryRequest = Message<"sakuga.generation.v1.GetJobTelemet
  * Use `create(GetJobTelemetryRequestSchema)` to create a new message.
  */
 export const GetJobTelemetryRequestSchema: GenMessage<GetJobTelemetryRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_job_service, 17);
+  messageDesc(file_sakuga_generation_v1_job_service, 19);
 
 /**
  * The samples and the activity while the job had the device, up to now if it still has it.
@@ -579,7 +666,7 @@ export type GetJobTelemetryResponse = Message<"sakuga.generation.v1.GetJobTeleme
  * Use `create(GetJobTelemetryResponseSchema)` to create a new message.
  */
 export const GetJobTelemetryResponseSchema: GenMessage<GetJobTelemetryResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_generation_v1_job_service, 18);
+  messageDesc(file_sakuga_generation_v1_job_service, 20);
 
 /**
  * Jobs that are not lost: they are stored before they are acknowledged, and can be watched repeatedly and from any event on.
@@ -638,12 +725,27 @@ export const JobService: GenService<{
   /**
    * Lists jobs, the newest first.
    *
+   * INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
+   *
    * @generated from rpc sakuga.generation.v1.JobService.ListJobs
    */
   listJobs: {
     methodKind: "unary";
     input: typeof ListJobsRequestSchema;
     output: typeof ListJobsResponseSchema;
+  },
+  /**
+   * Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+   * nothing, so the call can be repeated. Labels are kept and deleted with the job.
+   *
+   * INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
+   *
+   * @generated from rpc sakuga.generation.v1.JobService.LabelJob
+   */
+  labelJob: {
+    methodKind: "unary";
+    input: typeof LabelJobRequestSchema;
+    output: typeof LabelJobResponseSchema;
   },
   /**
    * Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
@@ -656,7 +758,7 @@ export const JobService: GenService<{
     output: typeof CancelJobResponseSchema;
   },
   /**
-   * Streams a picture of a completed job, or a part of it.
+   * Streams a picture of a completed job, a part of it, or a smaller version of it.
    *
    * @generated from rpc sakuga.generation.v1.JobService.GetArtifact
    */

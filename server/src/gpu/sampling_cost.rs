@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use sakuga_server::gpu::{self, DeviceSample, Sampler, StatsSource};
+use crate::gpu::{self, DeviceSample, Sampler, StatsSource};
 
 /// Samples over which the cost is measured: three seconds.
 const SAMPLES: u32 = 30;
@@ -19,7 +19,7 @@ fn share_of_a_core(device: &str) -> (Option<f64>, DeviceSample) {
     let sampler = Sampler::start(gpu::probe(device)).expect("a thread");
     let (sender, times) = mpsc::channel();
     let subscription = sampler.subscribe(Duration::from_millis(100), move |sample| {
-        // The test has ended if nobody hears.
+        // The receiver is gone once the test has ended.
         _ = sender.send((Instant::now(), cpu_time(), sample.clone()));
     });
     let hear = || times.recv_timeout(Duration::from_secs(20)).expect("a sample");

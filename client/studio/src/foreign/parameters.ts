@@ -3,24 +3,10 @@
  * begins with `Negative prompt: `, and a line of settings that begins with `Steps: `.
  */
 
-/** The keyword of the chunk. */
-export const PARAMETERS = "parameters";
-
-/** What such a text says. */
-export interface Parameters {
-  readonly prompt: string;
-  readonly negative: string;
-  readonly steps: number | undefined;
-  readonly guidance: number | undefined;
-  readonly seed: string;
-  readonly width: number;
-  readonly height: number;
-  /** The names of the other settings, which mean nothing to us. */
-  readonly unused: readonly string[];
-}
+import type { Foreign } from "./index";
 
 /** Reads such a text; `undefined` if it has no line of settings. */
-export function readParameters(text: string): Parameters | undefined {
+export function readParameters(text: string): Foreign | undefined {
   const lines = text.split(/\r?\n/);
   const last = lines.findLastIndex((line) => line.startsWith("Steps: "));
   if (last < 0) {

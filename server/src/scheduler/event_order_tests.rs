@@ -1,31 +1,33 @@
 //! Whatever the engine, the clients and the shutdown do: each job's stream is in a valid order and ends with one terminal event.
 
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 use proptest::prelude::*;
 use sakuga_model_core::{GenerationSpec, Guidance, NoiseSchedule, PreviewMethod, Sampling, Solver};
-use sakuga_server::encoder::Encoder;
-use sakuga_server::engine::scripted::{self, Fault, Script, ScriptedFault};
-use sakuga_server::event::{CancelReason, Event, EventBody, EventClass};
-use sakuga_server::gpu::{self, Sampler};
-use sakuga_server::job::{Job, JobHandle, JobRequest, Priority};
-use sakuga_server::job_id::JobId;
-use sakuga_server::journal::{EventEncoder, Journal, JournalHooks, Next, Reader};
-use sakuga_server::limits::Limits;
-use sakuga_server::metrics::Metrics;
-use sakuga_server::models::{MemoryBudget, ModelId};
-use sakuga_server::preview::{PreviewFormat, PreviewPolicy};
-use sakuga_server::retention::Retention;
-use sakuga_server::retention::RetentionGate;
-use sakuga_server::scheduler::{EngineThread, Scheduler};
-use sakuga_server::store::StoreFault;
-use sakuga_server::store::artifacts::ObjectArtifacts;
-use sakuga_server::store::redb::RedbStore;
-use sakuga_server::store::writer::StoreWriter;
-use sakuga_server::telemetry::Telemetry;
 use tokio::runtime::Runtime;
+
+use crate::encoder::Encoder;
+use crate::engine::scripted::{self, Fault, Script, ScriptedFault};
+use crate::estimate::JobWork;
+use crate::event::{CancelReason, Event, EventBody, EventClass};
+use crate::gpu::{self, Sampler};
+use crate::job::{Job, JobHandle, JobRequest, Priority};
+use crate::job_id::JobId;
+use crate::journal::{EventEncoder, Journal, JournalHooks, Next, Reader};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::models::{MemoryBudget, ModelId};
+use crate::preview::{PreviewFormat, PreviewPolicy};
+use crate::retention::{Retention, RetentionGate};
+use crate::scheduler::{EngineThread, Scheduler};
+use crate::store::StoreFault;
+use crate::store::artifacts::ObjectArtifacts;
+use crate::store::redb::RedbStore;
+use crate::store::writer::StoreWriter;
+use crate::telemetry::Telemetry;
 
 /// What happens to one job after a while.
 #[derive(Clone, Copy, Debug)]
@@ -70,37 +72,37 @@ fn fault() -> impl Strategy<Value = ScriptedFault> {
 }
 
 fn job_request(plan: &Plan) -> JobRequest {
+    let sampling = Sampling {
+        solver: Solver::Euler,
+        schedule: NoiseSchedule::Native,
+        steps: plan.steps,
+        guidance: Guidance::new(5.0),
+        shift: 6.0,
+    };
+    let spec = GenerationSpec {
+        images: plan.images,
+        seed: 1,
+        profile: plan.steps.is_multiple_of(2),
+        ..GenerationSpec::new("a sentence", 16, 16, sampling)
+    };
+    let preview = PreviewPolicy {
+        method: Some(PreviewMethod::Linear),
+        format: PreviewFormat::Png,
+        max_edge_px: 64,
+        every_steps: 1,
+        min_interval: Duration::ZERO,
+    };
+    let info = scripted::source(Script::default()).describe().unwrap_or_else(|error| panic!("{error}")).info;
     JobRequest {
         request_id: "property".into(),
         client: "property".into(),
         model: ModelId::DEFAULT,
         priority: Priority::Normal,
         is_kept: false,
-        spec: GenerationSpec {
-            images: plan.images,
-            seed: 1,
-            profile: plan.steps.is_multiple_of(2),
-            ..GenerationSpec::new(
-                "a sentence",
-                16,
-                16,
-                Sampling {
-                    solver: Solver::Euler,
-                    schedule: NoiseSchedule::Native,
-                    steps: plan.steps,
-                    guidance: Guidance::new(5.0),
-                    shift: 6.0,
-                },
-            )
-        },
+        work: JobWork::new(&spec, &info, [&[], &[]], &preview),
+        spec,
         held_images: None,
-        preview: PreviewPolicy {
-            method: Some(PreviewMethod::Linear),
-            format: PreviewFormat::Png,
-            max_edge_px: 64,
-            every_steps: 1,
-            min_interval: Duration::ZERO,
-        },
+        preview,
         stats_interval: Duration::from_millis(100),
         texts: Vec::new(),
     }
@@ -135,8 +137,12 @@ struct Notes(Arc<Mutex<Vec<Event>>>);
 
 impl EventEncoder for Notes {
     fn encode(&mut self, event: Event) -> (Bytes, Option<Vec<u8>>) {
-        self.0.lock().expect("no panic").push(event);
+        self.0.lock().push(event);
         (Bytes::new(), None)
+    }
+
+    fn set_labels(&mut self, _: Vec<String>) -> Vec<u8> {
+        Vec::new()
     }
 }
 
@@ -225,7 +231,7 @@ proptest! {
         }
         for (plan, _, reader, journal, events) in &mut jobs {
             prop_assert!(journal.is_ended());
-            let events = events.lock().expect("no panic");
+            let events = events.lock();
             assert_valid_order(&events, plan)?;
             // What a reader gets is what was numbered, but for lossy events.
             if let Some(reader) = reader {

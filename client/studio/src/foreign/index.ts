@@ -1,0 +1,46 @@
+/** Prompts and settings that other programs put into their pictures and files. */
+import { readComfyUi } from "./comfyui";
+import { readNovelAi } from "./novelai";
+import { readParameters } from "./parameters";
+
+/** What another program says about a picture. */
+export interface Foreign {
+  readonly prompt: string;
+  readonly negative: string;
+  readonly steps: number | undefined;
+  readonly guidance: number | undefined;
+  /** Empty: it says none. */
+  readonly seed: string;
+  /** 0: it says none. */
+  readonly width: number;
+  readonly height: number;
+  /** What is not carried over, as a person knows it. */
+  readonly unused: readonly string[];
+}
+
+/** Where a PNG file has such a text, and how it is read: the first that is there counts. */
+const CHUNKS: readonly (readonly [string, (text: string) => Foreign | undefined])[] = [
+  ["parameters", readParameters],
+  ["prompt", readComfyUi],
+  ["workflow", readComfyUi],
+  ["Comment", readNovelAi],
+];
+
+/** Reads the texts of a picture, by their keywords. */
+export async function readPictureTexts(
+  textOf: (keyword: string) => Promise<string | undefined>,
+): Promise<Foreign | undefined> {
+  for (const [keyword, read] of CHUNKS) {
+    const text = await textOf(keyword);
+    const found = text === undefined ? undefined : read(text);
+    if (found) {
+      return found;
+    }
+  }
+  return undefined;
+}
+
+/** Reads a file of text; `undefined` if it is of none of these programs. */
+export function readText(text: string): Foreign | undefined {
+  return text.trimStart().startsWith("{") ? (readComfyUi(text) ?? readNovelAi(text)) : readParameters(text);
+}

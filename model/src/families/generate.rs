@@ -1,0 +1,105 @@
+//! The order of the work of a request, the same in every family: texts, then passes of steps, then pixels.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+use sakuga_model_core::{
+    EngineError, GenerationSpec, ModelInfo, Observer, Outcome, PreviewMethod, Progress, SpecError, Stage, Timings,
+    TokenCount,
+};
+
+use super::drawing::Drawing;
+use super::passes::{self, Flow, PassPlan};
+use super::profiler::Profiler;
+
+/// The stages that each family computes in its own way.
+pub(crate) trait FamilyStages {
+    /// What the denoiser reads of the texts of a request.
+    type Conditioning;
+
+    /// Facts about the model.
+    fn info(&self) -> &ModelInfo;
+
+    /// Decodes latents of the model.
+    fn drawing(&self) -> Drawing<'_>;
+
+    /// Refuses what the family does not have, before anything is computed.
+    ///
+    /// # Errors
+    ///
+    /// [`SpecError`] names the field.
+    fn check(&self, _spec: &GenerationSpec) -> Result<(), SpecError> {
+        Ok(())
+    }
+
+    /// Reads prompt and negative prompt, and waits for the device.
+    ///
+    /// # Errors
+    ///
+    /// The device fails, or a tokenizer belongs to another model.
+    fn encode_text(&self, spec: &GenerationSpec) -> Result<(Self::Conditioning, Vec<TokenCount>), EngineError>;
+
+    /// All batches of a pass, one after the other; the latents of each.
+    ///
+    /// # Errors
+    ///
+    /// The device fails.
+    fn denoise(
+        &self,
+        spec: &GenerationSpec,
+        conditioning: &Self::Conditioning,
+        plan: &PassPlan,
+        timings: &mut Timings,
+        observer: &mut Observer<'_>,
+    ) -> Flow<Vec<Tensor<4>>>;
+}
+
+/// Draws the images of `spec`. `observer` is called for every stage and step.
+///
+/// # Errors
+///
+/// A field of `spec` is out of bounds, or the device fails.
+#[tracing::instrument(level = "info", skip_all, fields(width_px = spec.width_px, height_px = spec.height_px, images = spec.images, steps = spec.sampling.steps))]
+pub(crate) fn generate<F: FamilyStages>(
+    family: &F,
+    spec: &GenerationSpec,
+    observer: &mut Observer<'_>,
+) -> Result<Outcome, EngineError> {
+    spec.check(&family.info().size)?;
+    passes::check(spec, family.info())?;
+    family.check(spec)?;
+    let begun = Instant::now();
+    let mut timings = Timings::default();
+    let drawing = family.drawing();
+    let stopped = |after_step| Ok(Outcome::Stopped { after_step });
+
+    if observer(Progress::Stage(Stage::TextEncode)).is_break() {
+        return stopped(0);
+    }
+    let profiler = Profiler::begin(drawing.place, spec.profile, Stage::TextEncode);
+    let clock = Instant::now();
+    let (conditioning, counts) = family.encode_text(spec)?;
+    timings.text_encode = clock.elapsed();
+    if profiler.finish(observer)?.is_break() || observer(Progress::TextEncoded(counts)).is_break() {
+        return stopped(0);
+    }
+    let mut denoise = |plan: &PassPlan, timings: &mut Timings, observer: &mut Observer<'_>| {
+        family.denoise(spec, &conditioning, plan, timings, observer)
+    };
+    let images = match passes::draw(spec, &drawing, &mut timings, observer, &mut denoise)? {
+        ControlFlow::Continue(images) => images,
+        ControlFlow::Break(after_step) => return stopped(after_step),
+    };
+    timings.total = begun.elapsed();
+    Ok(Outcome::Finished { images, timings })
+}
+
+/// An observer that draws both previews of each step: a warm-up then also allocates what they need.
+pub(crate) fn with_previews(progress: Progress<'_>) -> ControlFlow<()> {
+    if let Progress::Step(step) = progress {
+        step.previews(PreviewMethod::Linear);
+        step.previews(PreviewMethod::Decoder);
+    }
+    ControlFlow::Continue(())
+}

@@ -1,0 +1,123 @@
+//! `unknown-to-model`: a tag that the model of the prompt was not trained with.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::findings::{Finding, Findings, excerpt};
+use crate::outline::Outline;
+use crate::rule::rule;
+use crate::vocabulary::plain;
+
+rule! {
+    /// The model was not trained with the tag and will probably ignore it. The nearest tag that it was trained with is
+    /// named, but never written in its place: that would be another picture. At most 16 tags of a prompt are named, and
+    /// one more finding counts the others. Captions and prompts without markup are not checked. A server gives this
+    /// advice if the folder of the model has a `vocabulary.json`, and `sakuga validate` with `--model FOLDER`. With the
+    /// same code, as a warning, a server reports a size that is outside of those that the model was trained with. The
+    /// examples are for a model that knows the tags `blue_hair` and `cat_ears`.
+    "unknown-to-model", Advice;
+    bad: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>teal_hair, cat_ears</appearance>\n</character_1>\n";
+    good: "<character_1>\n<n></n>\n<gender>1girl</gender>\n<appearance>blue_hair, cat_ears</appearance>\n</character_1>\n";
+}
+
+/// Most tags of one prompt that are named.
+const MOST_NAMED: usize = 16;
+/// Longer tags are not compared with others.
+const LONGEST_BYTES: usize = 64;
+/// The share of equal letters from which two tags are near.
+const LEAST_SIMILARITY: f64 = 0.5;
+
+/// Looks every tag up in those of the model, whatever the element.
+pub(crate) fn check(outline: &Outline<'_>, tags: &BTreeMap<String, Vec<String>>, findings: &mut Findings) {
+    let known: HashSet<String> = tags.values().flatten().map(|tag| plain(tag)).collect();
+    let mut seen = HashSet::new();
+    let mut rest: Option<(usize, Finding)> = None;
+    for (block, field) in outline.tag_fields() {
+        for tag in &field.tags {
+            let spelling = plain(&tag.text);
+            if known.contains(&spelling) || seen.contains(&spelling) {
+                continue;
+            }
+            let shown = excerpt(&tag.text);
+            let finding = |message: String| Finding::new(&RULE, tag.span.clone(), message).at(block.path_of(field));
+            if seen.len() >= MOST_NAMED {
+                let count = rest.take().map_or(1, |(count, _)| count + 1);
+                let message =
+                    format!("tags unknown to the model that are not named here: {count}, the last one `{shown}`");
+                rest = Some((count, finding(message)));
+                continue;
+            }
+            let unknown = format!("the model was not trained with `{shown}`");
+            findings.push(match nearest(&spelling, field.decl.name, tags) {
+                Some(name) => finding(format!("{unknown}; the nearest tag that it knows is `{name}`"))
+                    .help(format!("write `{name}` if that is meant")),
+                None => finding(format!("{unknown} and knows no tag like it")),
+            });
+            seen.insert(spelling);
+        }
+    }
+    if let Some((_, finding)) = rest {
+        findings.push(finding);
+    }
+}
+
+/// The most similar tag; of two equally similar ones, that of the same element.
+fn nearest<'t>(spelling: &str, element: &str, tags: &'t BTreeMap<String, Vec<String>>) -> Option<&'t str> {
+    if spelling.len() > LONGEST_BYTES {
+        return None;
+    }
+    let mut best: Option<(f64, bool, &str)> = None;
+    for (owner, list) in tags {
+        let is_same = owner == element;
+        for tag in list.iter().filter(|tag| tag.len() <= LONGEST_BYTES) {
+            let similarity = strsim::normalized_damerau_levenshtein(&plain(tag), spelling);
+            let is_better = best.is_none_or(|(most, same, _)| (similarity, is_same) > (most, same));
+            if similarity >= LEAST_SIMILARITY && is_better {
+                best = Some((similarity, is_same, tag));
+            }
+        }
+    }
+    best.map(|(_, _, tag)| tag)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::check as check_text;
+    use crate::diagnostic::{Diagnostic, Severity};
+    use crate::options::CheckOptions;
+
+    fn found(appearance: &str) -> Vec<Diagnostic> {
+        let list = |tags: &[&str]| tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let tags = BTreeMap::from([
+            ("appearance".to_owned(), list(&["blue_hair", "long_hair", "cat_ears"])),
+            ("clothing".to_owned(), list(&["red_dress"])),
+        ]);
+        let text =
+            format!("<character_1><n></n><gender>1girl</gender><appearance>{appearance}</appearance></character_1>");
+        let checked = check_text(&text, &CheckOptions { model_tags: Some(&tags), ..CheckOptions::default() });
+        assert!(checked.is_valid(), "advice never makes a prompt invalid");
+        checked.diagnostics.into_iter().filter(|finding| finding.code == RULE.code).collect()
+    }
+
+    #[test]
+    fn the_nearest_tag_of_the_model_is_named_and_nothing_is_replaced() {
+        let findings = found("Blue Hair, red_dress, red_dresses, teal_hair, xylophone");
+        let messages: Vec<&str> = findings.iter().map(|finding| finding.message.as_str()).collect();
+        assert_eq!(messages.len(), 3, "{messages:?}");
+        assert!(messages[0].contains("`red_dresses`") && messages[0].ends_with("`red_dress`"), "{messages:?}");
+        assert!(messages[1].ends_with("`blue_hair`"), "{messages:?}");
+        assert!(messages[2].ends_with("knows no tag like it"), "{messages:?}");
+        assert!(findings.iter().all(|finding| finding.severity == Severity::Advice));
+        assert!(findings.iter().filter_map(|finding| finding.fix.as_ref()).all(|fix| fix.edits.is_empty()));
+    }
+
+    #[test]
+    fn the_number_of_findings_is_bounded() {
+        let tags: Vec<String> = (0..2000).map(|number| format!("unknown{number}")).collect();
+        let findings = found(&tags.join(", "));
+        assert_eq!(findings.len(), MOST_NAMED + 1);
+        let last = &findings.last().expect("findings").message;
+        assert_eq!(last, "tags unknown to the model that are not named here: 1984, the last one `unknown1999`");
+        assert_eq!(found("zzz, zzz, zzz").len(), 1, "a tag is named once");
+    }
+}

@@ -1,0 +1,431 @@
+//! [`Estimator`]: the fits of one model, and what they say of a job.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use sakuga_model_core::{EngineInfo, PreviewMethod};
+
+use super::fit::{Fit, Sample};
+use super::interval::{Errors, Interval};
+use super::work::PassWork;
+use super::{JobMeasurements, JobWork, Measurement, Part, Work};
+
+/// Steps whose median is the step time.
+const STEPS: usize = 64;
+/// The longest time that is estimated, a century in seconds: longer ones do not fit everywhere.
+const LONGEST_S: f64 = 3e9;
+/// The factor on both sides of a guess.
+const GUESS_FACTOR: f64 = 10.0;
+
+/// What jobs of one model take, learnt from those that were drawn.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Estimator {
+    /// By [`Part::index`].
+    fits: [Fit; Part::ALL.len()],
+    energy: Fit,
+    errors: Errors,
+    steps: VecDeque<Duration>,
+    jobs: u32,
+}
+
+/// What a job is expected to take.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Prediction {
+    /// Its parts, in the order in which they come.
+    pub parts: Vec<PartTime>,
+    /// The factor by which the parts were corrected.
+    level: f64,
+    /// How far the job is from what was measured.
+    distance: f64,
+}
+
+/// A part of a job and its time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct PartTime {
+    /// Which part.
+    pub part: Part,
+    /// The pass that it belongs to, from 1.
+    pub pass: u32,
+    /// Seconds.
+    pub seconds: f64,
+    /// Measurements that it is learnt from; 0: it is a guess.
+    pub measurements: usize,
+}
+
+impl Prediction {
+    /// Seconds on the device: until the next job can start.
+    pub(crate) fn device_seconds(&self) -> f64 {
+        self.parts
+            .iter()
+            .filter(|part| part.part != Part::EncodeImage)
+            .map(|part| part.seconds)
+            .sum::<f64>()
+            .min(LONGEST_S)
+    }
+
+    /// Seconds until the pictures.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.parts.iter().map(|part| part.seconds).sum::<f64>().min(LONGEST_S)
+    }
+
+    /// Seconds by the regressions alone, and those of [`seconds`](Self::seconds).
+    pub(crate) fn expected(&self) -> [f64; 2] {
+        [self.seconds() / self.level, self.seconds()]
+    }
+}
+
+impl Estimator {
+    /// Jobs that it has learnt from.
+    pub(crate) fn jobs(&self) -> u32 {
+        self.jobs
+    }
+
+    /// Median time of the latest steps; `None` before the first.
+    pub(crate) fn step_time(&self) -> Option<Duration> {
+        let mut steps: Vec<Duration> = self.steps.iter().copied().collect();
+        steps.sort_unstable();
+        steps.get(steps.len() / 2).copied()
+    }
+
+    /// Notes a step of the running job.
+    pub(crate) fn step_done(&mut self, took: Duration) {
+        if self.steps.len() == STEPS {
+            self.steps.pop_front();
+        }
+        self.steps.push_back(took);
+    }
+
+    /// Replaces what is known of the steps of the running job.
+    pub(crate) fn set_running(&mut self, steps: &[Measurement]) {
+        self.fits[Part::Denoise.index()].set_live(steps.iter().map(Measurement::sample).collect());
+    }
+
+    /// Learns from the parts of the job that ended, such as the steps of one that was cancelled.
+    pub(crate) fn learn_parts(&mut self, parts: &[Measurement]) {
+        self.fits[Part::Denoise.index()].set_live(Vec::new());
+        parts.iter().for_each(|part| self.learn_part(part));
+    }
+
+    /// Learns from one part.
+    pub(crate) fn learn_part(&mut self, measured: &Measurement) {
+        self.fits[measured.part.index()].add(measured.sample());
+    }
+
+    /// Learns how far the estimate of a job was off, and its energy. Its parts are learnt apart, when they are measured.
+    pub(crate) fn learn_job(&mut self, job: &JobMeasurements) {
+        self.jobs = self.jobs.saturating_add(1);
+        if let Some([raw, corrected]) = job.expected
+            && raw > 0.0
+        {
+            self.errors.add(job.seconds / raw, job.seconds / corrected);
+        }
+        if let Some(joules) = job.joules {
+            self.energy.add(Sample {
+                work: vec![energy_work(job.seconds, job.tokens)],
+                seconds: joules,
+                scale: joules,
+            });
+        }
+    }
+
+    /// What a job takes; `None` before the first step. `switches_adapters`: the weights have to be changed first.
+    pub(crate) fn predict(&self, work: &JobWork, switches_adapters: bool) -> Option<Prediction> {
+        let level = self.errors.level();
+        let mut parts = Vec::new();
+        let mut add = |part, pass, seconds: f64, measurements| {
+            parts.push(PartTime { part, pass, seconds: seconds * level, measurements });
+        };
+        if switches_adapters {
+            let fit = self.fit(Part::LoadAdapters);
+            add(Part::LoadAdapters, 1, fit.predict(&[work.adapters]).unwrap_or(0.0), fit.len());
+        }
+        let denoise = self.fit(Part::Denoise);
+        let mut distance = 0.0_f64;
+        for (number, pass) in (1..).zip(&work.passes) {
+            let steps: f64 =
+                (0..pass.batches.len()).map(|batch| self.steps_of_batch(pass, batch, 0, None)).sum::<Option<f64>>()?;
+            add(Part::Denoise, number, steps, denoise.len());
+            if let Some(previews) = work.previews {
+                let part = Part::Preview(previews.method);
+                let with = |batch| self.steps_of_batch(pass, batch, 0, Some(work));
+                let both: f64 = (0..pass.batches.len()).map(with).sum::<Option<f64>>()?;
+                add(part, number, both - steps, self.fit(part).len());
+            }
+            let guided = pass.guided.contains(&true);
+            let largest = pass.batches.iter().copied().max().unwrap_or(1);
+            distance = distance.max(denoise.distance(&pass.evaluation(largest, guided)));
+        }
+        for part in &work.parts {
+            let (seconds, measurements) = self.part(part.part, &part.work);
+            add(part.part, part.pass, seconds, measurements);
+        }
+        parts.sort_by_key(|part| (part.part.index(), part.pass));
+        Some(Prediction { parts, level, distance })
+    }
+
+    /// The interval of the time until the pictures.
+    pub(crate) fn interval(&self, prediction: &Prediction) -> Interval {
+        self.errors.interval(prediction.seconds(), prediction.distance)
+    }
+
+    /// Energy of a job in joules; `None` before the first measurement.
+    pub(crate) fn joules(&self, work: &JobWork, prediction: &Prediction) -> Option<f64> {
+        self.energy.predict(&[energy_work(prediction.device_seconds(), work.tokens_evaluated())])
+    }
+
+    /// Seconds that the steps after the first `done` ones take, previews included; `None` before the first step.
+    pub(crate) fn steps_left(&self, work: &JobWork, done: u32) -> Option<f64> {
+        let mut begun = 0;
+        let mut seconds = 0.0;
+        for pass in &work.passes {
+            for batch in 0..pass.batches.len() {
+                let done_here = done.saturating_sub(begun).min(pass.steps());
+                seconds += self.steps_of_batch(pass, batch, done_here, Some(work))?;
+                begun += pass.steps();
+            }
+        }
+        Some(seconds * self.errors.level())
+    }
+
+    /// Seconds of everything else on the device that comes after the first `done` steps; `None` before the first step.
+    pub(crate) fn parts_left(&self, work: &JobWork, done: u32) -> f64 {
+        let left = work.parts.iter().filter(|part| part.part != Part::EncodeImage && part.after_steps >= done);
+        left.map(|part| self.part(part.part, &part.work).0).sum::<f64>() * self.errors.level()
+    }
+
+    /// Seconds that the pictures of a job take to become files.
+    pub(crate) fn encode_image(&self, work: &JobWork) -> f64 {
+        let files = work.parts.iter().filter(|part| part.part == Part::EncodeImage);
+        files.map(|part| self.part(part.part, &part.work).0).sum()
+    }
+
+    /// Seconds of the steps of a batch after the first `done` ones, with their previews if `work` is given.
+    fn steps_of_batch(&self, pass: &PassWork, batch: usize, done: u32, work: Option<&JobWork>) -> Option<f64> {
+        let images = pass.batches.get(batch).copied()?;
+        let left = pass.guided.get(done as usize..).unwrap_or_default();
+        let guided = left.iter().filter(|guided| **guided).count() as f64;
+        let each = f64::from(pass.evaluations_per_step);
+        let denoise = self.fit(Part::Denoise);
+        let step = |is_guided| Some(each * denoise.predict(&[pass.evaluation(images, is_guided)])?);
+        let steps = left.len() as f64;
+        let mut seconds = (steps - guided) * step(false)? + guided * step(true)?;
+        if let Some(previews) = work.and_then(|work| work.previews) {
+            let count = previews.count(steps, if steps > 0.0 { seconds / steps } else { 0.0 });
+            seconds += count * self.part(Part::Preview(previews.method), &[pass.preview(images)]).0;
+        }
+        Some(seconds)
+    }
+
+    /// Seconds of a part, and from how many measurements. A part that was never measured takes as long as one like it, or no
+    /// time.
+    fn part(&self, part: Part, work: &[Work]) -> (f64, usize) {
+        let fit = self.fit(part);
+        if let Some(seconds) = fit.predict(work) {
+            return (seconds, fit.len());
+        }
+        let like = match part {
+            Part::VaeEncode | Part::Preview(PreviewMethod::Decoder) => Part::Decode,
+            Part::Decode => Part::VaeEncode,
+            _ => return (0.0, 0),
+        };
+        (self.fit(like).predict(work).unwrap_or(0.0), 0)
+    }
+
+    fn fit(&self, part: Part) -> &Fit {
+        &self.fits[part.index()]
+    }
+
+    /// A guess for a model of which nothing was measured: its evaluations at a rate that is usual for such devices, and its
+    /// interval.
+    pub(crate) fn guess(work: &JobWork, info: &EngineInfo) -> (Prediction, Interval) {
+        /// Floating-point operations a second that usual devices reach: a GPU, and a CPU.
+        const RATES: [f64; 2] = [1e14, 3e10];
+        /// Parameters of a denoiser that states none.
+        const PARAMETERS: u64 = 100_000_000;
+        let parameters = ["transformer", "unet"].iter().find_map(|part| info.model.parameters.get(*part));
+        let parameters = parameters.or(info.model.parameters.values().max()).copied().unwrap_or(PARAMETERS);
+        let rate = if info.device.starts_with("cuda") { RATES[0] } else { RATES[1] };
+        // Two operations for each parameter and token.
+        let seconds = 2.0 * parameters as f64 * work.tokens_evaluated() / rate;
+        let part = PartTime { part: Part::Denoise, pass: 1, seconds, measurements: 0 };
+        let prediction = Prediction { parts: vec![part], level: 1.0, distance: 0.0 };
+        let interval = Interval::within(prediction.seconds(), GUESS_FACTOR);
+        (prediction, interval)
+    }
+}
+
+/// What energy is proportional to: the time, and the work in it.
+fn energy_work(seconds: f64, tokens: f64) -> Work {
+    let rate = if seconds > 0.0 { tokens / seconds } else { 0.0 };
+    Work { count: seconds, main: rate, extra: 0.0, length: 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use sakuga_model_core::{GenerationSpec, Guidance, Sampling, Solver};
+
+    use super::*;
+    use crate::estimate::work::tests::{info, spec, work};
+
+    /// The seconds that each part of a job takes on a device of the test.
+    fn truth(part: Part, works: &[Work]) -> f64 {
+        let one = |work: &Work| {
+            let size = work.main + work.extra;
+            work.count
+                * match part {
+                    Part::Denoise => 0.002 + 2e-5 * size + 1e-8 * size * work.length,
+                    Part::TextEncode => 0.01 + 1e-4 * size,
+                    Part::Decode | Part::VaeEncode => 0.005 + 4e-7 * size,
+                    Part::EncodeImage => 1e-7 * size,
+                    _ => 0.003,
+                }
+        };
+        works.iter().map(one).sum()
+    }
+
+    /// A job as the device of the test draws it, `noise` times as slow as usual.
+    fn drawn(estimator: &Estimator, work: &JobWork, noise: f64) -> JobMeasurements {
+        let mut parts: Vec<Measurement> = Vec::new();
+        let mut total = 0.0;
+        let mut add = |part, works: Vec<Work>, times: f64| {
+            let seconds = noise * truth(part, &works);
+            total += times * seconds;
+            parts.push(Measurement { part, work: works, seconds, scale: seconds });
+        };
+        for pass in &work.passes {
+            for images in &pass.batches {
+                for is_guided in [false, true] {
+                    let steps = pass.guided.iter().filter(|guided| **guided == is_guided).count() as f64;
+                    if steps > 0.0 {
+                        let times = steps * f64::from(pass.evaluations_per_step);
+                        add(Part::Denoise, vec![pass.evaluation(*images, is_guided)], times);
+                    }
+                }
+            }
+        }
+        for part in &work.parts {
+            add(part.part, part.work.clone(), 1.0);
+        }
+        let expected = estimator.predict(work, false).map(|prediction| prediction.expected());
+        JobMeasurements {
+            parts,
+            expected,
+            seconds: total,
+            joules: Some(300.0 * total),
+            tokens: work.tokens_evaluated(),
+        }
+    }
+
+    fn learn(estimator: &mut Estimator, spec: &GenerationSpec, noise: f64) -> JobMeasurements {
+        let job = drawn(estimator, &work(spec), noise);
+        estimator.learn_parts(&job.parts);
+        estimator.learn_job(&job);
+        job
+    }
+
+    /// Requests of many kinds.
+    fn mixed(count: u32) -> Vec<GenerationSpec> {
+        let one = |place: u32| {
+            let guidance = match place % 3 {
+                0 => Guidance::new(1.0),
+                1 => Guidance::new(5.0),
+                _ => Guidance { until: 0.5, ..Guidance::new(4.0) },
+            };
+            let solver = if place % 7 == 6 { Solver::Midpoint } else { Solver::Euler };
+            let sampling = Sampling { solver, guidance, ..spec(64, 4 + 3 * (place % 5)).sampling };
+            let edge_px = [256, 512, 768, 384, 1024][(place % 5) as usize];
+            GenerationSpec { images: 1 + place % 4, sampling, ..spec(edge_px, sampling.steps) }
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn nothing_is_estimated_before_it_was_measured() {
+        let estimator = Estimator::default();
+        assert_eq!(estimator.predict(&work(&spec(64, 10)), false), None);
+        assert_eq!(
+            (estimator.step_time(), estimator.jobs(), estimator.steps_left(&work(&spec(64, 10)), 0)),
+            (None, 0, None)
+        );
+        let (guess, interval) = Estimator::guess(&work(&spec(64, 10)), &info());
+        assert!(guess.seconds() > 0.0 && interval.low < guess.seconds() && interval.high > guess.seconds());
+        assert!(guess.parts.iter().all(|part| part.measurements == 0));
+    }
+
+    #[test]
+    fn after_twenty_jobs_nine_in_ten_of_a_hundred_are_within_a_tenth() {
+        let mut estimator = Estimator::default();
+        // Noise of up to 4 percent on both sides, and one job in ten takes half as long again.
+        let noise = |place: u32| if place % 10 == 9 { 1.5 } else { 0.96 + 0.01 * f64::from(place * 7 % 9) };
+        let jobs = mixed(120);
+        jobs.iter().take(20).zip(0..).for_each(|(spec, place)| _ = learn(&mut estimator, spec, noise(place)));
+        let (mut close, mut covered) = (0, 0);
+        for (spec, place) in jobs.iter().skip(20).zip(20..) {
+            let prediction = estimator.predict(&work(spec), false).expect("measured");
+            let interval = estimator.interval(&prediction);
+            let usual = learn(&mut estimator, spec, noise(place)).seconds;
+            close += u32::from((prediction.seconds() / usual - 1.0).abs() <= 0.1);
+            covered += u32::from((interval.low..=interval.high).contains(&usual));
+        }
+        assert!(close >= 85 && covered >= 75, "{close} of 100 are close, {covered} are covered");
+        assert_eq!(estimator.jobs(), 120);
+    }
+
+    #[test]
+    fn larger_jobs_take_longer() {
+        let mut estimator = Estimator::default();
+        mixed(20).iter().for_each(|spec| _ = learn(&mut estimator, spec, 1.0));
+        let seconds = |spec: &GenerationSpec| estimator.predict(&work(spec), false).expect("measured").seconds();
+        let by_size: Vec<f64> = (2..40).map(|place| seconds(&spec(32 * place, 10))).collect();
+        let by_steps: Vec<f64> = (1..60).map(|steps| seconds(&spec(512, steps))).collect();
+        let by_images: Vec<f64> = (1..9).map(|images| seconds(&GenerationSpec { images, ..spec(512, 10) })).collect();
+        assert!(by_size.is_sorted() && by_steps.is_sorted() && by_images.is_sorted());
+        // Twice the steps take twice the time in the denoiser alone.
+        let part = |steps| {
+            let prediction = estimator.predict(&work(&spec(512, steps)), false).expect("measured");
+            prediction.parts.iter().filter(|part| part.part == Part::Denoise).map(|part| part.seconds).sum::<f64>()
+        };
+        assert!((part(20) / part(10) - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_is_left_of_a_running_job_goes_down_to_nothing() {
+        let mut estimator = Estimator::default();
+        mixed(20).iter().for_each(|spec| _ = learn(&mut estimator, spec, 1.0));
+        let work = work(&GenerationSpec { images: 3, max_batch: 2, ..spec(256, 6) });
+        let left: Vec<f64> =
+            (0..=work.steps()).map(|done| estimator.steps_left(&work, done).expect("measured")).collect();
+        assert!(left.is_sorted_by(|before, after| before > after) && left[12] == 0.0, "{left:?}");
+        // The last batch has one picture instead of two.
+        assert!(left[0] - left[1] > 1.5 * (left[11] - left[12]), "{left:?}");
+        let whole = estimator.predict(&work, false).expect("measured").device_seconds();
+        assert!((left[0] + estimator.parts_left(&work, 0) - whole).abs() < 1e-9);
+        assert!(estimator.parts_left(&work, 12) < estimator.parts_left(&work, 0));
+        assert!(estimator.parts_left(&work, 12) > 0.0, "the pictures are decoded");
+    }
+
+    #[test]
+    fn energy_and_adapters_are_learnt() {
+        let mut estimator = Estimator::default();
+        mixed(20).iter().for_each(|spec| _ = learn(&mut estimator, spec, 1.0));
+        let work = work(&spec(512, 10));
+        let prediction = estimator.predict(&work, false).expect("measured");
+        let joules = estimator.joules(&work, &prediction).expect("measured");
+        assert!((joules / (300.0 * prediction.seconds()) - 1.0).abs() < 0.1, "{joules}");
+        assert_eq!(Estimator::default().joules(&work, &prediction), None);
+        let switch = Measurement { part: Part::LoadAdapters, work: vec![work.adapters], seconds: 2.0, scale: 2.0 };
+        estimator.learn_parts(&[switch]);
+        let with = estimator.predict(&work, true).expect("measured").seconds();
+        let ratio = (with - prediction.seconds()) / 2.0;
+        assert!((ratio - 1.0).abs() < 0.2, "{ratio}");
+    }
+
+    #[test]
+    fn the_step_time_follows_the_latest_steps() {
+        let mut estimator = Estimator::default();
+        for ms in (0..2 * STEPS as u64).map(|number| if number < STEPS as u64 { 1000 } else { 1 }) {
+            estimator.step_done(Duration::from_millis(ms));
+        }
+        assert_eq!(estimator.step_time(), Some(Duration::from_millis(1)));
+    }
+}

@@ -1,0 +1,389 @@
+//! [`Fit`]: the time of one part of a job as a function of its work.
+
+use std::collections::VecDeque;
+
+use super::solve::{Normal, UNKNOWNS};
+
+/// Measurements that a fit keeps.
+pub(crate) const CAPACITY: usize = 96;
+/// A measurement counts half after so many newer ones.
+const HALF_LIFE: f64 = 48.0;
+/// The weight of what is assumed without a measurement: time proportional to the work.
+const ASSUMED_WEIGHT: f64 = 0.02;
+/// Rounds of reweighting against outliers.
+const ROUNDS: usize = 6;
+/// A relative error that is never an outlier.
+const TOLERANCE: f64 = 0.03;
+
+/// An amount of work: `count` times the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Work {
+    /// How often.
+    pub count: f64,
+    /// Its size, such as tokens or pixels, of the half that is always computed.
+    pub main: f64,
+    /// The size of the half that only guidance computes.
+    pub extra: f64,
+    /// What attention's cost grows with besides the size: the tokens of one row.
+    pub length: f64,
+}
+
+impl Work {
+    /// `count` pieces of a size each.
+    pub(crate) fn each(count: f64, size: f64) -> Self {
+        Self { count, main: size, extra: 0.0, length: size }
+    }
+
+    fn size(&self) -> f64 {
+        self.main + self.extra
+    }
+
+    /// Work of another size and the same kind.
+    fn scaled(&self, factor: f64) -> Self {
+        Self { main: self.main * factor, extra: self.extra * factor, length: self.length * factor, ..*self }
+    }
+
+    /// What the time is a sum of: a constant, both halves, both with attention, and both beyond the knots. Every term grows
+    /// with the work.
+    fn terms(&self, knots: [f64; 2]) -> [f64; UNKNOWNS] {
+        let Self { count, main, extra, length } = *self;
+        let beyond = |knot: f64| (self.size() - knot).max(0.0);
+        [1.0, main, extra, main * length, extra * length, beyond(knots[0]), beyond(knots[1])].map(|term| count * term)
+    }
+}
+
+/// The sum of the terms of several amounts of work.
+fn terms(work: &[Work], knots: [f64; 2]) -> [f64; UNKNOWNS] {
+    work.iter().fold([0.0; UNKNOWNS], |mut sum, work| {
+        sum.iter_mut().zip(work.terms(knots)).for_each(|(sum, term)| *sum += term);
+        sum
+    })
+}
+
+/// A measurement.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Sample {
+    pub(super) work: Vec<Work>,
+    /// Seconds that it took.
+    pub(super) seconds: f64,
+    /// Seconds that its error is relative to: a part that is a small share of its job need not be exact.
+    pub(super) scale: f64,
+}
+
+impl Sample {
+    /// The mean size of its work.
+    fn size(&self) -> f64 {
+        let (count, size) = self
+            .work
+            .iter()
+            .fold((0.0, 0.0), |(count, size), work| (count + work.count, size + work.count * work.size()));
+        size / f64::max(count, f64::MIN_POSITIVE)
+    }
+
+    /// Its class of size, for what is forgotten.
+    fn class(&self) -> i32 {
+        self.size().max(f64::MIN_POSITIVE).log2().round() as i32
+    }
+
+    /// Whether it can be used.
+    fn is_sound(&self) -> bool {
+        let numbers = self.work.iter().flat_map(|work| [work.count, work.main, work.extra, work.length]);
+        let are_sound = |value: f64| value.is_finite() && value >= 0.0;
+        !self.work.is_empty()
+            && numbers.chain([self.seconds]).all(are_sound)
+            && self.scale.is_finite()
+            && self.scale > 0.0
+            && self.work.iter().any(|work| work.count > 0.0)
+    }
+}
+
+/// The time of one part as a function of its work.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fit {
+    samples: VecDeque<Sample>,
+    /// Those of the running job, which its end replaces.
+    live: Vec<Sample>,
+    knots: [f64; 2],
+    coefficients: [f64; UNKNOWNS],
+    /// Sizes of the smallest and the largest work that was measured.
+    range: Option<(f64, f64)>,
+}
+
+impl Fit {
+    /// Measurements that it is learnt from.
+    pub(super) fn len(&self) -> usize {
+        self.samples.len() + self.live.len()
+    }
+
+    /// Adds a measurement. Beyond [`CAPACITY`] the oldest one of the most frequent class of size is forgotten, so that many
+    /// jobs of one size do not displace what is known of others.
+    pub(super) fn add(&mut self, sample: Sample) {
+        if !sample.is_sound() {
+            return;
+        }
+        if self.samples.len() == CAPACITY {
+            let class_size = |class: i32| self.samples.iter().filter(|sample| sample.class() == class).count();
+            let oldest_of_largest = (0..self.samples.len())
+                .rev()
+                .max_by_key(|place| self.samples.get(*place).map_or(0, |sample| class_size(sample.class())));
+            if let Some(place) = oldest_of_largest {
+                self.samples.remove(place);
+            }
+        }
+        self.samples.push_back(sample);
+        self.live.clear();
+        self.refit();
+    }
+
+    /// Replaces the measurements of the running job.
+    pub(super) fn set_live(&mut self, samples: Vec<Sample>) {
+        self.live = samples;
+        self.live.retain(Sample::is_sound);
+        self.refit();
+    }
+
+    /// The seconds that work takes; `None` before the first measurement.
+    pub(super) fn predict(&self, work: &[Work]) -> Option<f64> {
+        self.range?;
+        Some(dot(&terms(work, self.knots), &self.coefficients))
+    }
+
+    /// How far the size of the work is outside of what was measured, as the logarithm of the ratio; 0: it is within.
+    pub(super) fn distance(&self, work: &Work) -> f64 {
+        let Some((least, most)) = self.range else { return 0.0 };
+        let size = work.size().max(f64::MIN_POSITIVE);
+        (size / most.max(f64::MIN_POSITIVE)).ln().max((least / size).ln()).max(0.0)
+    }
+
+    fn refit(&mut self) {
+        let all: Vec<&Sample> = self.samples.iter().chain(&self.live).collect();
+        let mut sizes: Vec<f64> = all.iter().map(|sample| sample.size()).collect();
+        sizes.sort_unstable_by(f64::total_cmp);
+        let (Some(least), Some(most)) = (sizes.first().copied(), sizes.last().copied()) else {
+            self.range = None;
+            return;
+        };
+        self.range = Some((least, most));
+        self.knots = knots(&sizes);
+        let rows: Vec<[f64; UNKNOWNS]> = all.iter().map(|sample| terms(&sample.work, self.knots)).collect();
+        let newest = all.len().saturating_sub(1);
+        let age_weight = |place: usize| 0.5_f64.powf((newest - place) as f64 / HALF_LIFE);
+        let assumed = assumptions(&all, &sizes);
+        // Columns are brought to the same magnitude, so that the equations can be solved exactly enough.
+        let mut magnitude = [0.0_f64; UNKNOWNS];
+        for row in &rows {
+            magnitude.iter_mut().zip(row).for_each(|(most, value)| *most = most.max(*value));
+        }
+        let scaled = |row: &[f64; UNKNOWNS], scale: f64| -> [f64; UNKNOWNS] {
+            std::array::from_fn(
+                |index| {
+                    if magnitude[index] > 0.0 { row[index] / magnitude[index] / scale } else { 0.0 }
+                },
+            )
+        };
+        let mut robust = vec![1.0; all.len()];
+        for _ in 0..ROUNDS {
+            let mut normal = Normal::default();
+            for (place, (sample, row)) in all.iter().zip(&rows).enumerate() {
+                let value = sample.seconds / sample.scale;
+                normal.add(&scaled(row, sample.scale), value, robust[place] * age_weight(place));
+            }
+            for (work, seconds) in &assumed {
+                normal.add(&scaled(&terms(work, self.knots), *seconds), 1.0, ASSUMED_WEIGHT);
+            }
+            let found = normal.solve();
+            self.coefficients =
+                std::array::from_fn(|index| if magnitude[index] > 0.0 { found[index] / magnitude[index] } else { 0.0 });
+            let errors: Vec<f64> = all
+                .iter()
+                .zip(&rows)
+                .map(|(sample, row)| (dot(row, &self.coefficients) - sample.seconds).abs() / sample.scale)
+                .collect();
+            robust = outlier_weights(&errors);
+        }
+    }
+}
+
+/// Where the time may bend: at a third and two thirds of the sizes, if there are enough of them.
+fn knots(sorted: &[f64]) -> [f64; 2] {
+    /// Sizes that are closer together count as one.
+    const SAME: f64 = 1.05;
+    let mut apart: Vec<f64> = Vec::new();
+    for size in sorted {
+        if apart.last().is_none_or(|last| *size > last * SAME) {
+            apart.push(*size);
+        }
+    }
+    match apart.len() {
+        0..=3 => [f64::INFINITY; 2],
+        count => [apart[count / 3], apart[2 * count / 3]],
+    }
+}
+
+/// What is assumed until it is measured: work of other sizes takes a time in proportion, and guidance takes as much for a token
+/// as the rest.
+fn assumptions(all: &[&Sample], sorted_sizes: &[f64]) -> Vec<(Vec<Work>, f64)> {
+    let middle = sorted_sizes[sorted_sizes.len() / 2];
+    let nearest =
+        |one: &&&Sample, other: &&&Sample| (one.size() - middle).abs().total_cmp(&(other.size() - middle).abs());
+    let Some(typical) = all.iter().filter(|sample| sample.seconds > 0.0 && sample.size() > 0.0).min_by(nearest) else {
+        return Vec::new();
+    };
+    let scaled = |factor: f64| -> (Vec<Work>, f64) {
+        (typical.work.iter().map(|work| work.scaled(factor)).collect(), typical.seconds * factor)
+    };
+    let unguided: Vec<Work> = typical.work.iter().map(|work| Work { extra: 0.0, ..*work }).collect();
+    let size = |works: &[Work]| works.iter().map(|work| work.count * work.size()).sum::<f64>();
+    let share = size(&unguided) / size(&typical.work);
+    vec![scaled(0.25), scaled(4.0), (unguided, typical.seconds * share)]
+}
+
+/// Weights by relative errors: 1 up to one and a half times the median error, less beyond, nearly none far beyond.
+fn outlier_weights(errors: &[f64]) -> Vec<f64> {
+    let mut sorted = errors.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
+    let usual = (1.5 * median).max(TOLERANCE);
+    let weight = |error: &f64| {
+        let times = usual / error.max(f64::MIN_POSITIVE);
+        if times >= 1.0 {
+            1.0
+        } else if times > 0.25 {
+            times
+        } else {
+            0.1 * times * times
+        }
+    };
+    errors.iter().map(weight).collect()
+}
+
+fn dot(left: &[f64; UNKNOWNS], right: &[f64; UNKNOWNS]) -> f64 {
+    left.iter().zip(right).map(|(left, right)| left * right).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seconds of a device with a fixed cost, a linear and a quadratic one.
+    fn truth(size: f64) -> f64 {
+        0.01 + 1e-5 * size + 2e-9 * size * size
+    }
+
+    fn sample(size: f64, seconds: f64) -> Sample {
+        Sample { work: vec![Work::each(1.0, size)], seconds, scale: seconds }
+    }
+
+    const SIZES: [f64; 5] = [256.0, 1024.0, 2048.0, 4096.0, 9216.0];
+
+    fn assert_near(fit: &Fit, size: f64, share: f64) {
+        let found = fit.predict(&[Work::each(1.0, size)]).expect("measured");
+        assert!((found / truth(size) - 1.0).abs() < share, "{size}: {found} is not {}", truth(size));
+    }
+
+    #[test]
+    fn it_converges_between_and_beyond_what_was_measured() {
+        let mut fit = Fit::default();
+        assert_eq!(fit.predict(&[Work::each(1.0, 1.0)]), None);
+        for size in SIZES.into_iter().cycle().take(10) {
+            fit.add(sample(size, truth(size)));
+        }
+        for size in [256.0, 600.0, 1500.0, 3000.0, 6000.0, 9216.0] {
+            assert_near(&fit, size, 0.05);
+        }
+        assert_near(&fit, 16_384.0, 0.2);
+        assert!(fit.distance(&Work::each(1.0, 18_432.0)) > 0.6 && fit.distance(&Work::each(1.0, 500.0)) == 0.0);
+    }
+
+    #[test]
+    fn one_size_is_carried_over_in_proportion() {
+        let mut fit = Fit::default();
+        fit.add(sample(1000.0, 2.0));
+        for (size, seconds) in [(1000.0, 2.0), (4000.0, 8.0), (250.0, 0.5)] {
+            let found = fit.predict(&[Work::each(1.0, size)]).expect("measured");
+            assert!((found / seconds - 1.0).abs() < 0.02, "{size}: {found}");
+        }
+    }
+
+    #[test]
+    fn outliers_change_little() {
+        let mut fit = Fit::default();
+        for (place, size) in SIZES.into_iter().cycle().take(20).enumerate() {
+            // A quarter of the measurements took five times as long.
+            let factor = if place % 4 == 3 { 5.0 } else { 1.0 };
+            fit.add(sample(size, factor * truth(size)));
+        }
+        for size in SIZES {
+            assert_near(&fit, size, 0.1);
+        }
+    }
+
+    #[test]
+    fn more_work_never_takes_less_time() {
+        let mut fit = Fit::default();
+        // Times without a system.
+        for (size, seconds) in [(100.0, 3.0), (200.0, 1.0), (400.0, 5.0), (800.0, 0.5), (1600.0, 4.0), (3200.0, 3.9)] {
+            fit.add(sample(size, seconds));
+        }
+        let times: Vec<f64> =
+            (1..200).map(|step| fit.predict(&[Work::each(1.0, 40.0 * f64::from(step))]).expect("measured")).collect();
+        assert!(times.is_sorted(), "{times:?}");
+    }
+
+    #[test]
+    fn the_unguided_half_is_learnt_apart() {
+        let mut fit = Fit::default();
+        for guided in [true, false, true, false] {
+            let work = Work { count: 1.0, main: 1000.0, extra: if guided { 1000.0 } else { 0.0 }, length: 1000.0 };
+            // The halves run next to each other: guidance costs a third more.
+            let seconds = if guided { 4.0 } else { 3.0 };
+            fit.add(Sample { work: vec![work], seconds, scale: seconds });
+        }
+        let predict =
+            |extra| fit.predict(&[Work { count: 10.0, main: 1000.0, extra, length: 1000.0 }]).expect("measured");
+        assert!((predict(0.0) / 30.0 - 1.0).abs() < 0.02 && (predict(1000.0) / 40.0 - 1.0).abs() < 0.02);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_keeps_every_size() {
+        let mut fit = Fit::default();
+        fit.add(sample(64.0, truth(64.0)));
+        for _ in 0..3 * CAPACITY {
+            fit.add(sample(4096.0, truth(4096.0)));
+        }
+        assert_eq!(fit.len(), CAPACITY);
+        assert!(fit.samples.iter().any(|sample| sample.size() == 64.0));
+    }
+
+    #[test]
+    fn a_change_of_speed_is_followed() {
+        let mut fit = Fit::default();
+        for factor in [1.0, 2.0] {
+            for size in SIZES.into_iter().cycle().take(CAPACITY) {
+                fit.add(sample(size, factor * truth(size)));
+            }
+        }
+        let found = fit.predict(&[Work::each(1.0, 2048.0)]).expect("measured");
+        assert!((found / truth(2048.0) / 2.0 - 1.0).abs() < 0.1, "{found}");
+    }
+
+    #[test]
+    fn measurements_that_cannot_be_are_left_out() {
+        let mut fit = Fit::default();
+        for (size, seconds) in [(f64::NAN, 1.0), (1.0, f64::INFINITY), (1.0, 0.0), (-1.0, 1.0)] {
+            fit.add(sample(size, seconds));
+        }
+        fit.add(Sample { work: Vec::new(), seconds: 1.0, scale: 1.0 });
+        assert_eq!((fit.len(), fit.predict(&[Work::each(1.0, 1.0)])), (0, None));
+    }
+
+    #[test]
+    fn the_running_job_counts_until_its_end() {
+        let mut fit = Fit::default();
+        fit.set_live(vec![sample(100.0, 1.0)]);
+        assert!((fit.predict(&[Work::each(1.0, 100.0)]).expect("measured") - 1.0).abs() < 0.02);
+        fit.add(sample(100.0, 3.0));
+        assert!((fit.predict(&[Work::each(1.0, 100.0)]).expect("measured") - 3.0).abs() < 0.06);
+        assert_eq!(fit.len(), 1);
+    }
+}

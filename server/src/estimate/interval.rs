@@ -1,0 +1,121 @@
+//! [`Interval`]: how far estimates are off.
+
+use std::collections::VecDeque;
+
+/// Errors that are kept.
+const KEPT: usize = 64;
+/// Errors that the correction is the median of.
+const LEVEL_OF: usize = 15;
+/// Errors before which nothing is corrected.
+const LEVEL_FROM: usize = 5;
+/// The largest correction, as a logarithm.
+const LEVEL_MAX: f64 = 0.7;
+/// The logarithm of an error that is assumed in both directions as long as few are known: half as long again.
+const ASSUMED: f64 = 0.4;
+/// How much of the logarithm of the distance from what was measured is added on both sides.
+const DISTANCE_SHARE: f64 = 0.25;
+
+/// A time in seconds, and the times that one job in ten falls below and one in ten exceeds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Interval {
+    /// The most probable time.
+    pub expected: f64,
+    /// One job in ten takes less.
+    pub low: f64,
+    /// One job in ten takes more.
+    pub high: f64,
+}
+
+impl Interval {
+    /// An interval of a factor on both sides.
+    pub(super) fn within(expected: f64, factor: f64) -> Self {
+        Self { expected, low: expected / factor, high: expected * factor }
+    }
+
+    /// The interval of a time that comes before or after this one without an error of its own.
+    pub(crate) fn plus(self, seconds: f64) -> Self {
+        Self { expected: self.expected + seconds, low: self.low + seconds, high: self.high + seconds }
+    }
+}
+
+/// The errors of the latest estimates, as logarithms of true time to expected time.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Errors {
+    /// Of the regressions alone.
+    raw: VecDeque<f64>,
+    /// Of the estimates that clients get.
+    corrected: VecDeque<f64>,
+}
+
+impl Errors {
+    /// Adds the error of a job.
+    pub(super) fn add(&mut self, raw: f64, corrected: f64) {
+        for (errors, ratio) in [(&mut self.raw, raw), (&mut self.corrected, corrected)] {
+            if ratio.is_finite() && ratio > 0.0 {
+                if errors.len() == KEPT {
+                    errors.pop_front();
+                }
+                errors.push_back(ratio.ln());
+            }
+        }
+    }
+
+    /// The factor that corrects the regressions: the median of the latest errors.
+    pub(super) fn level(&self) -> f64 {
+        if self.raw.len() < LEVEL_FROM {
+            return 1.0;
+        }
+        let mut latest: Vec<f64> = self.raw.iter().rev().take(LEVEL_OF).copied().collect();
+        latest.sort_unstable_by(f64::total_cmp);
+        latest[latest.len() / 2].clamp(-LEVEL_MAX, LEVEL_MAX).exp()
+    }
+
+    /// The interval around an expected time from p10 to p90. `distance` is how far the job is from what was measured.
+    pub(super) fn interval(&self, expected: f64, distance: f64) -> Interval {
+        let mut errors: Vec<f64> = self.corrected.iter().copied().chain([-ASSUMED, ASSUMED]).collect();
+        errors.sort_unstable_by(f64::total_cmp);
+        let last = (errors.len() - 1) as f64;
+        let (low, high) = (errors[(0.1 * last).floor() as usize], errors[(0.9 * last).ceil() as usize]);
+        let wider = DISTANCE_SHARE * distance;
+        // The expected time is within its interval also where the latest errors are all on one side.
+        let (low, high) = (low.min(0.0) - wider, high.max(0.0) + wider);
+        Interval { expected, low: expected * low.exp(), high: expected * high.exp() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_interval_covers_eight_in_ten() {
+        let mut errors = Errors::default();
+        // Errors of -19 to +20 percent, each as often.
+        let ratios: Vec<f64> = (0..40).map(|place| 0.81 + 0.01 * f64::from(place * 7 % 40)).collect();
+        ratios.iter().for_each(|ratio| errors.add(*ratio, *ratio));
+        let interval = errors.interval(100.0, 0.0);
+        let covered = ratios.iter().filter(|ratio| (interval.low..=interval.high).contains(&(100.0 * *ratio))).count();
+        assert!((32..=38).contains(&covered), "{covered} of 40 in {interval:?}");
+        let far = errors.interval(100.0, 1.0);
+        assert!(far.low < interval.low && far.high > interval.high && far.expected == 100.0);
+    }
+
+    #[test]
+    fn without_errors_the_interval_is_wide_and_nothing_is_corrected() {
+        let errors = Errors::default();
+        let interval = errors.interval(10.0, 0.0);
+        assert!(interval.low < 7.0 && interval.high > 14.0 && errors.level() == 1.0, "{interval:?}");
+    }
+
+    #[test]
+    fn a_lasting_error_is_corrected_and_a_single_one_is_not() {
+        let mut errors = Errors::default();
+        (0..20).for_each(|_| errors.add(1.0, 1.0));
+        errors.add(4.0, 4.0);
+        assert_eq!(errors.level(), 1.0);
+        (0..20).for_each(|_| errors.add(1.3, 1.3));
+        assert!((errors.level() - 1.3).abs() < 1e-9);
+        (0..20).for_each(|_| errors.add(f64::NAN, -1.0));
+        assert!((errors.level() - 1.3).abs() < 1e-9, "what cannot be is left out");
+    }
+}

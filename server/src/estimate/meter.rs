@@ -1,0 +1,237 @@
+//! [`JobMeter`]: measures the parts of a job while it is drawn.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use sakuga_model_core::{PreviewMethod, StepReport, Timings};
+
+use super::fit::Sample;
+use super::{JobWork, Part, Work};
+
+/// The time of a part counts as exact to this share of the whole job.
+const LEAST_SHARE: f64 = 0.05;
+/// A step that takes longer than this many times the median is not counted as one: something else was done in it.
+const SLOW_STEP: f64 = 1.5;
+
+/// The time of one part of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Measurement {
+    /// Which part.
+    pub part: Part,
+    /// Its work.
+    pub work: Vec<Work>,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// Seconds that the error of an estimate of it is relative to.
+    pub scale: f64,
+}
+
+impl Measurement {
+    pub(super) fn sample(&self) -> Sample {
+        Sample { work: self.work.clone(), seconds: self.seconds, scale: self.scale }
+    }
+}
+
+/// What was measured of a job that was drawn to its end.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct JobMeasurements {
+    /// Its parts.
+    pub parts: Vec<Measurement>,
+    /// Seconds that the parts were expected to take together: by the regressions alone, and as clients get them. `None`: nothing
+    /// had been measured.
+    pub expected: Option<[f64; 2]>,
+    /// Seconds that they took.
+    pub seconds: f64,
+    /// Energy of the device, in joules.
+    pub joules: Option<f64>,
+    /// The work of all evaluations in one number.
+    pub tokens: f64,
+}
+
+/// Steps of the same work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct StepClass {
+    pass: u32,
+    images: u32,
+    is_guided: bool,
+}
+
+/// Measures the parts of one job.
+#[derive(Debug, Default)]
+pub(crate) struct JobMeter {
+    /// Seconds of each evaluation.
+    steps: BTreeMap<StepClass, Vec<f64>>,
+    steps_done: u32,
+    evaluations: u32,
+    /// Seconds of the previews after each step, with method, pass and images.
+    previews: Vec<(PreviewMethod, u32, u32, f64)>,
+    adapters: Option<f64>,
+}
+
+impl JobMeter {
+    /// Notes a step.
+    pub(crate) fn step(&mut self, work: &JobWork, report: &StepReport, first_image: u32) {
+        let evaluations = report.evaluations.saturating_sub(self.evaluations).max(1);
+        self.evaluations = report.evaluations;
+        self.steps_done = report.index;
+        let Some((_, images)) = work.images_of_step(report.pass, first_image) else { return };
+        let class = StepClass { pass: report.pass, images, is_guided: report.guidance_active };
+        self.steps.entry(class).or_default().push(report.duration.as_secs_f64() / f64::from(evaluations));
+    }
+
+    /// Notes the time of the previews of a batch.
+    pub(crate) fn previews(
+        &mut self,
+        work: &JobWork,
+        method: PreviewMethod,
+        pass: u32,
+        first_image: u32,
+        took: Duration,
+    ) {
+        if let Some((_, images)) = work.images_of_step(pass, first_image) {
+            self.previews.push((method, pass, images, took.as_secs_f64()));
+        }
+    }
+
+    /// Notes the time that the change of adapters took.
+    pub(crate) fn adapters(&mut self, took: Duration) {
+        self.adapters = Some(took.as_secs_f64());
+    }
+
+    /// Steps that are done.
+    pub(crate) fn steps_done(&self) -> u32 {
+        self.steps_done
+    }
+
+    /// The usual time of an evaluation in each class of steps.
+    pub(crate) fn steps(&self, work: &JobWork) -> Vec<Measurement> {
+        let measured = |(class, times): (&StepClass, &Vec<f64>)| {
+            let pass = work.passes.get(class.pass.checked_sub(1)? as usize)?;
+            let seconds = usual(times);
+            let work = vec![pass.evaluation(class.images, class.is_guided)];
+            Some(Measurement { part: Part::Denoise, work, seconds, scale: seconds })
+        };
+        self.steps.iter().filter_map(measured).collect()
+    }
+
+    /// What was measured of a job that was drawn to its end. The time of the file's encoder comes later.
+    pub(crate) fn finish(self, work: &JobWork, timings: &Timings) -> JobMeasurements {
+        let mut parts = self.steps(work);
+        let total = timings.total.as_secs_f64();
+        let scale = |seconds: f64| seconds.max(LEAST_SHARE * total);
+        let mut rest = total;
+        let mut add = |part, work: Vec<Work>, seconds: f64, is_in_total: bool| {
+            if is_in_total {
+                rest -= seconds;
+            }
+            if !work.is_empty() {
+                parts.push(Measurement { part, work, seconds, scale: scale(seconds) });
+            }
+        };
+        for (part, time) in [
+            (Part::TextEncode, timings.text_encode),
+            (Part::VaeEncode, timings.vae_encode),
+            (Part::Decode, timings.decode),
+        ] {
+            add(part, work.of(part), time.as_secs_f64(), true);
+        }
+        for method in [PreviewMethod::Linear, PreviewMethod::Decoder] {
+            let drawn: Vec<_> = self.previews.iter().filter(|(of, ..)| *of == method).collect();
+            let mut amounts: Vec<Work> = Vec::new();
+            for (_, pass, images, _) in &drawn {
+                let Some(pass) = work.passes.get(pass.saturating_sub(1) as usize) else { continue };
+                let one = pass.preview(*images);
+                match amounts.iter_mut().find(|amount| amount.main == one.main) {
+                    Some(amount) => amount.count += one.count,
+                    None => amounts.push(one),
+                }
+            }
+            add(Part::Preview(method), amounts, drawn.iter().map(|(.., seconds)| seconds).sum(), true);
+        }
+        if let Some(seconds) = self.adapters {
+            add(Part::LoadAdapters, vec![work.adapters], seconds, false);
+        }
+        let usual_steps: f64 = self.steps.values().map(|times| usual(times) * times.len() as f64).sum();
+        let per_step = work.passes.first().map_or(1, |pass| pass.evaluations_per_step);
+        rest -= usual_steps * f64::from(per_step);
+        parts.push(Measurement {
+            part: Part::Other,
+            work: work.of(Part::Other),
+            seconds: rest.max(0.0),
+            scale: scale(0.0),
+        });
+        parts.retain(|part| part.scale > 0.0);
+        JobMeasurements { parts, tokens: work.tokens_evaluated(), ..JobMeasurements::default() }
+    }
+}
+
+/// The mean of the times that are not far above the median; 0 if there is none.
+fn usual(times: &[f64]) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let Some(median) = sorted.get(sorted.len() / 2) else { return 0.0 };
+    let slowest = SLOW_STEP * median;
+    let kept: Vec<f64> = sorted.iter().copied().filter(|time| *time <= slowest).collect();
+    kept.iter().sum::<f64>() / kept.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::work::tests::{spec, work};
+
+    fn report(index: u32, ms: u64, evaluations: u32) -> StepReport {
+        StepReport {
+            index,
+            total: 4,
+            pass: 1,
+            t: 0.5,
+            sigma: 0.5,
+            duration: Duration::from_millis(ms),
+            guidance_active: true,
+            evaluations,
+        }
+    }
+
+    #[test]
+    fn a_slow_step_counts_as_something_else() {
+        let work = work(&spec(64, 4));
+        let mut meter = JobMeter::default();
+        for (index, ms) in [(1, 100), (2, 10), (3, 10), (4, 10)] {
+            meter.step(&work, &report(index, ms, index), 0);
+        }
+        meter.previews(&work, PreviewMethod::Linear, 1, 0, Duration::from_millis(5));
+        meter.adapters(Duration::from_millis(70));
+        let timings = Timings {
+            text_encode: Duration::from_millis(20),
+            decode: Duration::from_millis(30),
+            total: Duration::from_millis(20 + 130 + 5 + 30 + 15),
+            ..Timings::default()
+        };
+        let measured = meter.finish(&work, &timings);
+        let seconds = |part| measured.parts.iter().find(|found| found.part == part).map(|found| found.seconds);
+        let near = |part, expected: f64| {
+            let found = seconds(part).unwrap_or_else(|| panic!("{part:?} is missing"));
+            assert!((found - expected).abs() < 1e-9, "{part:?}: {found} is not {expected}");
+        };
+        near(Part::Denoise, 0.010);
+        near(Part::TextEncode, 0.020);
+        near(Part::Decode, 0.030);
+        near(Part::Preview(PreviewMethod::Linear), 0.005);
+        near(Part::LoadAdapters, 0.070);
+        // 15 ms outside of everything, and 90 ms in which the first step was slower than the others.
+        near(Part::Other, 0.105);
+        assert_eq!((seconds(Part::VaeEncode), seconds(Part::EncodeImage)), (None, None));
+    }
+
+    #[test]
+    fn evaluations_share_their_step() {
+        let work = work(&spec(64, 4));
+        let mut meter = JobMeter::default();
+        meter.step(&work, &report(1, 40, 4), 0);
+        meter.step(&work, &report(2, 40, 8), 0);
+        assert_eq!(meter.steps_done(), 2);
+        let steps = meter.steps(&work);
+        assert!(steps.len() == 1 && (steps[0].seconds - 0.010).abs() < 1e-9, "{steps:?}");
+    }
+}

@@ -1,0 +1,328 @@
+//! [`JobWork`]: how much there is to do in each part of a job, by its request alone.
+
+use std::time::Duration;
+
+use sakuga_model_core::{EngineInfo, GenerationSpec, Pass, PreviewMethod, Sampling, SecondPass, TokenCount, Upscaler};
+
+use super::{Part, Work};
+use crate::preview::PreviewPolicy;
+
+/// How much there is to do in each part of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct JobWork {
+    pub(super) passes: Vec<PassWork>,
+    /// The parts besides steps, previews and adapters.
+    pub(super) parts: Vec<PartWork>,
+    pub(super) previews: Option<Previews>,
+    /// The work of putting its adapters in place, if others are.
+    pub(super) adapters: Work,
+}
+
+/// The steps of a pass.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PassWork {
+    /// Images of each batch that is computed.
+    pub(super) batches: Vec<u32>,
+    /// Whether each step is guided at its start.
+    pub(super) guided: Vec<bool>,
+    pub(super) evaluations_per_step: u32,
+    /// Tokens of an image.
+    image_tokens: f64,
+    /// Tokens of the prompt and of the negative prompt that the denoiser reads.
+    text_tokens: [f64; 2],
+    pub(super) pixels: f64,
+}
+
+/// The work of a part.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PartWork {
+    pub(super) part: Part,
+    /// The pass that it belongs to, from 1.
+    pub(super) pass: u32,
+    /// Steps of the whole job before it.
+    pub(super) after_steps: u32,
+    pub(super) work: Vec<Work>,
+}
+
+/// Which previews are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Previews {
+    pub(super) method: PreviewMethod,
+    every_steps: u32,
+    min_interval: Duration,
+}
+
+impl PassWork {
+    /// Steps of each batch.
+    pub(super) fn steps(&self) -> u32 {
+        self.guided.len() as u32
+    }
+
+    /// One evaluation for a batch of so many images.
+    pub(super) fn evaluation(&self, images: u32, is_guided: bool) -> Work {
+        let (images, [text, negative]) = (f64::from(images), self.text_tokens);
+        let extra = if is_guided { images * (self.image_tokens + negative) } else { 0.0 };
+        Work { count: 1.0, main: images * (self.image_tokens + text), extra, length: self.image_tokens + text }
+    }
+
+    /// The previews of a batch after one step.
+    pub(super) fn preview(&self, images: u32) -> Work {
+        Work::each(f64::from(images), self.pixels)
+    }
+}
+
+impl Previews {
+    /// How many of `steps` steps of so many seconds each are previewed.
+    pub(super) fn count(&self, steps: f64, step_s: f64) -> f64 {
+        let turns = steps / f64::from(self.every_steps.max(1));
+        let interval_s = self.min_interval.as_secs_f64();
+        if interval_s > 0.0 { turns.min((steps * step_s / interval_s).ceil()) } else { turns }
+    }
+}
+
+impl JobWork {
+    /// The work of a request. `tokens` are the counts of its prompt and of its negative prompt, in the order of the model's
+    /// encoders.
+    pub(crate) fn new(
+        spec: &GenerationSpec,
+        info: &EngineInfo,
+        tokens: [&[TokenCount]; 2],
+        preview: &PreviewPolicy,
+    ) -> Self {
+        let sizes: Vec<Pass> = spec.passes().collect();
+        let first_pixels = sizes.first().map_or(0, Pass::pixels);
+        let in_batches =
+            GenerationSpec { max_batch: info.images_at_once(spec.max_batch, first_pixels), ..spec.clone() };
+        let batches: Vec<u32> = in_batches.batches().iter().map(|batch| batch.end - batch.start).collect();
+        let is_guided = spec.sampling.guidance.is_ever_active();
+        // The first encoder's tokens are those of the denoiser's sequence.
+        let read = |counts: &[TokenCount], place: usize| -> f64 {
+            counts.get(place).map_or(0.0, |count| f64::from(count.tokens.min(count.limit)))
+        };
+        let text_tokens = tokens.map(|counts| read(counts, 0));
+        let token_pixels = f64::from(info.model.size.multiple_px.max(1)).powi(2);
+        let shift = if info.model.has_shift { spec.sampling.shift } else { 1.0 };
+        let pass_work = |pass: &Pass| PassWork {
+            batches: batches.clone(),
+            guided: guided_steps(&spec.sampling, shift, pass),
+            evaluations_per_step: spec.sampling.solver.evaluations_per_step(),
+            image_tokens: pass.pixels() as f64 / token_pixels,
+            text_tokens,
+            pixels: pass.pixels() as f64,
+        };
+        let passes: Vec<PassWork> = sizes.iter().map(pass_work).collect();
+        let encoded = |counts: &[TokenCount]| (0..counts.len()).map(|place| read(counts, place)).sum::<f64>();
+        let texts = if is_guided { &tokens[..] } else { &tokens[..1] };
+        let text = texts.iter().map(|counts| Work::each(1.0, encoded(counts))).collect();
+        let previews = preview.method.map(|method| Previews {
+            method,
+            every_steps: preview.every_steps,
+            min_interval: preview.min_interval,
+        });
+        let mut work = Self {
+            passes,
+            parts: vec![PartWork { part: Part::TextEncode, pass: 1, after_steps: 0, work: text }],
+            previews,
+            adapters: Work::each(1.0, (1 + spec.adapters.len()) as f64),
+        };
+        work.add_images(spec);
+        work
+    }
+
+    /// Adds what is done with pixels.
+    fn add_images(&mut self, spec: &GenerationSpec) {
+        let drawn = spec.drawn().len() as f64;
+        let pixels: Vec<f64> = self.passes.iter().map(|pass| pass.pixels).collect();
+        let first = pixels.first().copied().unwrap_or(0.0);
+        let last = pixels.last().copied().unwrap_or(0.0);
+        let computed: f64 = self.passes.first().map_or(0.0, |pass| pass.batches.iter().copied().map(f64::from).sum());
+        let (first_steps, all_steps) = (self.steps_of_pass(0), self.steps());
+        let last_pass = pixels.len() as u32;
+        let mut add = |part, pass, after_steps, count, size| {
+            self.parts.push(PartWork { part, pass, after_steps, work: vec![Work::each(count, size)] });
+        };
+        if spec.init.is_some() {
+            add(Part::VaeEncode, 1, 0, 1.0, first);
+        }
+        if matches!(spec.second_pass, Some(SecondPass { upscaler: Upscaler::Lanczos, .. })) {
+            add(Part::Decode, 1, first_steps, computed, first);
+            add(Part::VaeEncode, 2, first_steps, computed, last);
+        }
+        add(Part::Decode, last_pass, all_steps, drawn, last);
+        add(Part::Other, last_pass, all_steps, 1.0, computed * last);
+        let region = spec.init.as_ref().and_then(|init| init.region.as_ref());
+        let file = region.map_or(last, |region| f64::from(region.whole.width_px) * f64::from(region.whole.height_px));
+        add(Part::EncodeImage, last_pass, all_steps, drawn, file);
+    }
+
+    fn steps_of_pass(&self, pass: usize) -> u32 {
+        self.passes.get(pass).map_or(0, |pass| pass.steps() * pass.batches.len() as u32)
+    }
+
+    /// The work of a part that is no step, preview or change of adapters.
+    pub(crate) fn of(&self, part: Part) -> Vec<Work> {
+        let of_part = self.parts.iter().filter(|found| found.part == part);
+        of_part.flat_map(|found| found.work.iter().copied()).collect()
+    }
+
+    /// Steps of all passes and batches.
+    pub(crate) fn steps(&self) -> u32 {
+        (0..self.passes.len()).map(|pass| self.steps_of_pass(pass)).sum()
+    }
+
+    /// Evaluations of the denoiser, and how many of them are guided. A guided one computes both halves and counts once.
+    pub(crate) fn evaluations(&self) -> [u32; 2] {
+        let of_pass = |pass: &PassWork| {
+            let each = pass.evaluations_per_step * pass.batches.len() as u32;
+            [each * pass.steps(), each * pass.guided.iter().filter(|guided| **guided).count() as u32]
+        };
+        self.passes.iter().map(of_pass).fold([0, 0], |sum, pass| [sum[0] + pass[0], sum[1] + pass[1]])
+    }
+
+    /// A pass, counted from 1, and how many images its batch from `first_image` on has.
+    pub(super) fn images_of_step(&self, pass: u32, first_image: u32) -> Option<(&PassWork, u32)> {
+        let pass = self.passes.get(pass.checked_sub(1)? as usize)?;
+        // Batches but the last are equally large.
+        let size = pass.batches.first().copied().unwrap_or(1).max(1);
+        let place = (first_image / size) as usize;
+        Some((pass, pass.batches.get(place).or(pass.batches.last()).copied().unwrap_or(1)))
+    }
+
+    /// The work of all evaluations in one number, for the energy.
+    pub(super) fn tokens_evaluated(&self) -> f64 {
+        let of_pass = |pass: &PassWork| {
+            let of_step = |guided: &bool| -> f64 {
+                pass.batches
+                    .iter()
+                    .map(|images| pass.evaluation(*images, *guided))
+                    .map(|work| work.main + work.extra)
+                    .sum()
+            };
+            pass.guided.iter().map(of_step).sum::<f64>() * f64::from(pass.evaluations_per_step)
+        };
+        self.passes.iter().map(of_pass).sum()
+    }
+}
+
+/// Whether each computed step of a pass is guided at its start, on the shifted grid of flow matching. The grid of a diffusion
+/// model differs a little in time, which moves the bounds of a limited interval by a step or two.
+fn guided_steps(sampling: &Sampling, shift: f32, pass: &Pass) -> Vec<bool> {
+    let skipped = pass.grid_steps - pass.steps();
+    let guided = |step: u32| {
+        let linear = (skipped + step) as f32 / pass.grid_steps.max(1) as f32;
+        sampling.guidance.is_active(linear / (linear + shift - shift * linear))
+    };
+    (0..pass.steps()).map(guided).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::sync::Arc;
+
+    use sakuga_model_core::{Guidance, InitImage, NoiseSchedule, Rgb8, Solver};
+
+    use super::*;
+    use crate::engine::scripted::{Script, source};
+
+    pub(in crate::estimate) fn info() -> EngineInfo {
+        source(Script::default()).describe().unwrap_or_else(|error| panic!("{error}")).info
+    }
+
+    pub(in crate::estimate) fn spec(edge_px: u32, steps: u32) -> GenerationSpec {
+        let sampling = Sampling {
+            solver: Solver::Euler,
+            schedule: NoiseSchedule::Native,
+            steps,
+            guidance: Guidance::new(5.0),
+            shift: 6.0,
+        };
+        GenerationSpec { seed: 1, ..GenerationSpec::new("a sentence", edge_px, edge_px, sampling) }
+    }
+
+    pub(in crate::estimate) fn policy(method: Option<PreviewMethod>) -> PreviewPolicy {
+        PreviewPolicy {
+            method,
+            format: crate::preview::PreviewFormat::Jpeg,
+            max_edge_px: 512,
+            every_steps: 2,
+            min_interval: Duration::ZERO,
+        }
+    }
+
+    pub(in crate::estimate) fn work(spec: &GenerationSpec) -> JobWork {
+        let count = |tokens| [TokenCount { encoder: "main", tokens, limit: 16, first_lost: None }];
+        JobWork::new(spec, &info(), [&count(20), &count(4)], &policy(None))
+    }
+
+    fn amounts(work: &JobWork, part: Part) -> Vec<(u32, f64, f64)> {
+        let of = work.parts.iter().filter(|found| found.part == part);
+        of.flat_map(|found| found.work.iter().map(|work| (found.after_steps, work.count, work.main))).collect()
+    }
+
+    #[test]
+    fn one_redrawn_picture_is_decoded_alone_and_computed_with_its_batch() {
+        let four = GenerationSpec { images: 4, ..spec(64, 10) };
+        let one = GenerationSpec { image_indices: vec![2], ..four.clone() };
+        assert_eq!(work(&four).passes, work(&one).passes, "sums are rounded differently in other batches");
+        assert_eq!(
+            (amounts(&work(&four), Part::Decode), amounts(&work(&one), Part::Decode)),
+            (vec![(10, 4.0, 4096.0)], vec![(10, 1.0, 4096.0)])
+        );
+        // In batches of one, the others are not computed.
+        let alone = work(&GenerationSpec { max_batch: 1, ..one });
+        assert_eq!((alone.passes[0].batches.clone(), alone.steps()), (vec![1], 10));
+        let pairs = work(&GenerationSpec { max_batch: 2, images: 5, ..spec(64, 10) });
+        assert_eq!((pairs.passes[0].batches.clone(), pairs.steps()), (vec![2, 2, 1], 30));
+    }
+
+    #[test]
+    fn passes_and_images_have_their_places() {
+        let image = Rgb8 { width_px: 64, height_px: 64, pixels: vec![0; 3 * 64 * 64] };
+        let init = InitImage { image: Arc::new(image), strength: 0.6, mask: None, region: None };
+        let second = SecondPass { width_px: 128, height_px: 128, upscaler: Upscaler::Lanczos, strength: 0.5, steps: 8 };
+        let both = work(&GenerationSpec { init: Some(init), second_pass: Some(second), images: 2, ..spec(64, 10) });
+        assert_eq!((both.steps(), both.evaluations()), (6 + 4, [10, 10]));
+        assert_eq!(amounts(&both, Part::VaeEncode), [(0, 1.0, 4096.0), (6, 2.0, 16_384.0)]);
+        assert_eq!(amounts(&both, Part::Decode), [(6, 2.0, 4096.0), (10, 2.0, 16_384.0)]);
+        let latents = SecondPass { upscaler: Upscaler::LatentBilinear, ..second };
+        let latents = work(&GenerationSpec { second_pass: Some(latents), ..spec(64, 10) });
+        assert_eq!((amounts(&latents, Part::VaeEncode), amounts(&latents, Part::Decode).len()), (vec![], 1));
+    }
+
+    #[test]
+    fn guidance_and_solvers_count() {
+        let with = |solver, guidance| {
+            let spec =
+                GenerationSpec { sampling: Sampling { solver, guidance, ..spec(64, 10).sampling }, ..spec(64, 10) };
+            work(&spec)
+        };
+        assert_eq!(with(Solver::Rk4, Guidance::new(5.0)).evaluations(), [40, 40]);
+        assert_eq!(with(Solver::Euler, Guidance::new(1.0)).evaluations(), [10, 0]);
+        let [all, guided] = with(Solver::Euler, Guidance { until: 0.3, ..Guidance::new(5.0) }).evaluations();
+        assert!(all == 10 && guided > 5 && guided < 10, "{guided}: shifted times are small for long");
+        let off = with(Solver::Euler, Guidance::new(1.0));
+        assert_eq!((amounts(&off, Part::TextEncode).len(), off.passes[0].evaluation(2, false).extra), (1, 0.0));
+        let on = with(Solver::Euler, Guidance::new(5.0));
+        // 16 tokens of the image, and of the text what the encoder reads.
+        let evaluation = on.passes[0].evaluation(2, true);
+        assert_eq!((evaluation.main, evaluation.extra, evaluation.length), (64.0, 40.0, 32.0));
+    }
+
+    #[test]
+    fn a_batch_is_no_larger_than_what_is_ready() {
+        let at_once = |asked, pixels_max, pixels| EngineInfo { pixels_max, ..info() }.images_at_once(asked, pixels);
+        let ready = Some(1024 * 1024);
+        assert_eq!((at_once(0, ready, 1024 * 1024), at_once(0, ready, 512 * 512)), (1, 4));
+        assert_eq!((at_once(2, ready, 512 * 512), at_once(0, ready, 16 * 16)), (2, 32));
+        assert_eq!((at_once(0, None, 1), at_once(3, None, 1)), (0, 3), "no bound but the given one");
+    }
+
+    #[test]
+    fn previews_are_counted() {
+        let policy = policy(Some(PreviewMethod::Linear));
+        let previews = JobWork::new(&spec(64, 10), &info(), [&[], &[]], &policy).previews.expect("wanted");
+        assert_eq!(previews.count(10.0, 1.0), 5.0);
+        let seldom = Previews { min_interval: Duration::from_secs(5), ..previews };
+        assert_eq!(seldom.count(10.0, 1.0), 2.0);
+    }
+}

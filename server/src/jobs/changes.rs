@@ -1,0 +1,120 @@
+//! [`Alternatives`]: smaller requests that would be accepted in place of one that would not.
+
+use std::time::Duration;
+
+use sakuga_model_core::{GenerationSpec, Sampling, SecondPass, TokenCount};
+
+use super::registry::Jobs;
+use crate::estimate::{Change, JobWork};
+use crate::job::JobRequest;
+use crate::scheduler::Forecasted;
+
+/// Percents of the edges that are tried, the largest first.
+const EDGE_PERCENTS: [u32; 18] = [95, 90, 85, 80, 75, 70, 65, 60, 55, 50, 45, 40, 35, 30, 25, 20, 15, 10];
+
+/// Requests that differ from one in a single respect.
+pub(super) struct Alternatives<'a> {
+    pub(super) jobs: &'a Jobs,
+    pub(super) request: &'a JobRequest,
+    pub(super) forecast: &'a Forecasted,
+    /// Tokens of the prompt and of the negative prompt.
+    pub(super) tokens: [&'a [TokenCount]; 2],
+}
+
+impl Alternatives<'_> {
+    /// Changes of which each makes the request fit into the memory.
+    pub(super) fn that_fit_memory(&self) -> Vec<Change> {
+        self.smaller(|spec| self.jobs.memory_of(self.request.model, spec).fits())
+    }
+
+    /// Changes of which each lets the job end in the time that is given, `latest` the timeout that it would need.
+    pub(super) fn that_end_within(&self, given: Duration, latest: Duration) -> Vec<Change> {
+        let seconds = latest.as_secs() + 1;
+        let timeout = Change {
+            fields: vec![("options.timeout", format!("{seconds}s"))],
+            description: format!("allow {seconds} s"),
+        };
+        let fits = |spec: &GenerationSpec| self.end(spec).is_some_and(|end| end <= given);
+        std::iter::once(timeout).chain(self.fewer_steps(fits)).chain(self.smaller(fits)).collect()
+    }
+
+    /// When the job would end if it drew this instead.
+    fn end(&self, spec: &GenerationSpec) -> Option<Duration> {
+        let dependencies = &self.jobs.dependencies;
+        let info = &dependencies.models.get(self.request.model).info;
+        let work = JobWork::new(spec, info, self.tokens, &self.request.preview);
+        let seconds = dependencies.scheduler.predict(self.request.model, &work, self.forecast.switches_adapters)?;
+        let time = Duration::try_from_secs_f64(seconds).ok()?;
+        self.forecast.position.eta?.checked_add(self.forecast.load?)?.checked_add(time)
+    }
+
+    /// The most steps at which the request fits.
+    fn fewer_steps(&self, fits: impl Fn(&GenerationSpec) -> bool) -> Option<Change> {
+        let spec = &self.request.spec;
+        let with = |steps: u32| GenerationSpec { sampling: Sampling { steps, ..spec.sampling }, ..spec.clone() };
+        let has_steps = |spec: &GenerationSpec| spec.passes().all(|pass| pass.steps() > 0);
+        let fitting = |steps: &u32| has_steps(&with(*steps)) && fits(&with(*steps));
+        let steps = (1..spec.sampling.steps).rev().find(fitting)?;
+        Some(Change {
+            fields: vec![("sampling.steps", steps.to_string())],
+            description: format!("ask for {steps} steps instead of {}", spec.sampling.steps),
+        })
+    }
+
+    /// Fewer images, a smaller size, and one pass instead of two, each as large as it fits.
+    fn smaller(&self, fits: impl Fn(&GenerationSpec) -> bool) -> Vec<Change> {
+        [self.fewer_images(&fits), self.smaller_size(&fits), self.one_pass(&fits)].into_iter().flatten().collect()
+    }
+
+    fn fewer_images(&self, fits: impl Fn(&GenerationSpec) -> bool) -> Option<Change> {
+        let spec = &self.request.spec;
+        // The indices of single images are those of the whole batch.
+        if !spec.image_indices.is_empty() {
+            return None;
+        }
+        let images = (1..spec.images).rev().find(|images| fits(&GenerationSpec { images: *images, ..spec.clone() }))?;
+        Some(Change {
+            fields: vec![("images", images.to_string())],
+            description: format!("ask for {images} instead of {} images", spec.images),
+        })
+    }
+
+    fn smaller_size(&self, fits: impl Fn(&GenerationSpec) -> bool) -> Option<Change> {
+        let spec = &self.request.spec;
+        // Another size needs another mask, and perhaps a `resize`.
+        if spec.init.is_some() {
+            return None;
+        }
+        let multiple_px = self.jobs.dependencies.models.get(self.request.model).info.model.size.multiple_px.max(1);
+        let shorter = |edge_px: u32, percent: u32| {
+            let scaled_px = (u64::from(edge_px) * u64::from(percent) / 100) as u32;
+            (scaled_px / multiple_px * multiple_px).max(multiple_px)
+        };
+        let with = |percent: u32| GenerationSpec {
+            width_px: shorter(spec.width_px, percent),
+            height_px: shorter(spec.height_px, percent),
+            // The second pass keeps its factor.
+            second_pass: spec.second_pass.map(|second| SecondPass {
+                width_px: shorter(second.width_px, percent),
+                height_px: shorter(second.height_px, percent),
+                ..second
+            }),
+            ..spec.clone()
+        };
+        let smaller = EDGE_PERCENTS.into_iter().map(with).find(|spec| fits(spec))?;
+        let (width, height) = (smaller.width_px, smaller.height_px);
+        Some(Change {
+            fields: vec![("width", width.to_string()), ("height", height.to_string())],
+            description: format!("ask for {width}x{height} instead of {}x{}", spec.width_px, spec.height_px),
+        })
+    }
+
+    fn one_pass(&self, fits: impl Fn(&GenerationSpec) -> bool) -> Option<Change> {
+        let spec = &self.request.spec;
+        let is_enough = spec.second_pass.is_some() && fits(&GenerationSpec { second_pass: None, ..spec.clone() });
+        is_enough.then(|| Change {
+            fields: vec![("second_pass", String::new())],
+            description: "leave out the second pass".to_owned(),
+        })
+    }
+}

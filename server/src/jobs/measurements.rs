@@ -1,0 +1,149 @@
+//! Measurements of completed jobs: how they are stored with the job, and learnt from after a restart.
+
+use std::collections::HashMap;
+
+use sakuga_model_core::EngineInfo;
+use sakuga_proto::internal::store::v1 as stored;
+
+use super::registry::Jobs;
+use crate::estimate::{CAPACITY, JobMeasurements, Measurement, Work};
+use crate::models::{ModelId, ServedModel};
+use crate::wire::to_proto::{part, part_kind};
+
+/// What measurements hold for: those of another device, precision or model say nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Setup {
+    device: String,
+    precision: String,
+    fingerprint: String,
+}
+
+impl Setup {
+    pub(super) fn of(info: &EngineInfo) -> Self {
+        Self {
+            device: info.device.clone(),
+            precision: info.precision.clone(),
+            fingerprint: info.model.fingerprint.clone(),
+        }
+    }
+}
+
+/// The measurements as they are stored.
+pub(super) fn to_stored(job: &JobMeasurements, setup: &Setup) -> stored::JobMeasurements {
+    let part = |part: &Measurement| stored::PartMeasurement {
+        kind: part_kind(part.part).into(),
+        work: part.work.iter().flat_map(|work| [work.count, work.main, work.extra, work.length]).collect(),
+        seconds: part.seconds,
+        scale_seconds: part.scale,
+    };
+    stored::JobMeasurements {
+        device: setup.device.clone(),
+        precision: setup.precision.clone(),
+        fingerprint: setup.fingerprint.clone(),
+        parts: job.parts.iter().map(part).collect(),
+        expected_seconds: job.expected.map(|[raw, _]| raw),
+        corrected_seconds: job.expected.map(|[_, corrected]| corrected),
+        seconds: job.seconds,
+        joules: job.joules,
+        tokens: job.tokens,
+    }
+}
+
+/// Stored measurements; parts that this version does not know are left out.
+fn from_stored(job: &stored::JobMeasurements) -> JobMeasurements {
+    let work = |values: &[f64; 4]| {
+        let [count, main, extra, length] = *values;
+        Work { count, main, extra, length }
+    };
+    let measurement = |found: &stored::PartMeasurement| {
+        let (amounts, _) = found.work.as_chunks::<4>();
+        Some(Measurement {
+            part: part(found.kind())?,
+            work: amounts.iter().map(work).collect(),
+            seconds: found.seconds,
+            scale: found.scale_seconds,
+        })
+    };
+    JobMeasurements {
+        parts: job.parts.iter().filter_map(measurement).collect(),
+        expected: job.expected_seconds.zip(job.corrected_seconds).map(|(raw, corrected)| [raw, corrected]),
+        seconds: job.seconds,
+        joules: job.joules,
+        tokens: job.tokens,
+    }
+}
+
+/// The measurements of the newest jobs of each model.
+#[derive(Debug)]
+pub(super) struct Measured {
+    setups: Vec<(ModelId, Setup)>,
+    /// The newest job first.
+    jobs: HashMap<ModelId, Vec<JobMeasurements>>,
+}
+
+impl Measured {
+    pub(super) fn new<'a>(models: impl Iterator<Item = &'a ServedModel>) -> Self {
+        let setups = models.map(|model| (model.id, Setup::of(&model.info))).collect();
+        Self { setups, jobs: HashMap::new() }
+    }
+
+    /// Adds a job that is older than those before, if it is of one of the models and there is room for it.
+    pub(super) fn add_older(&mut self, job: &stored::JobMeasurements) {
+        let is_same = |setup: &Setup| {
+            setup.device == job.device && setup.precision == job.precision && setup.fingerprint == job.fingerprint
+        };
+        let Some((model, _)) = self.setups.iter().find(|(_, setup)| is_same(setup)) else { return };
+        let jobs = self.jobs.entry(*model).or_default();
+        if jobs.len() < CAPACITY {
+            jobs.push(from_stored(job));
+        }
+    }
+}
+
+impl Jobs {
+    /// Learns from the jobs of earlier runs.
+    pub(super) fn restore(&self, measured: Measured) {
+        for (model, mut jobs) in measured.jobs {
+            jobs.reverse();
+            self.dependencies.scheduler.restore_measurements(model, &jobs);
+            let name = self.dependencies.models.get(model).name();
+            tracing::info!(model = name, jobs = jobs.len(), "times are estimated from jobs of earlier runs");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::estimate::Part;
+
+    #[test]
+    fn measurements_are_read_as_they_were_written() {
+        let parts = Part::ALL.map(|part| Measurement {
+            part,
+            work: vec![Work::each(2.0, 3.0), Work { count: 1.0, main: 4.0, extra: 5.0, length: 6.0 }],
+            seconds: 7.0,
+            scale: 8.0,
+        });
+        let job = JobMeasurements {
+            parts: parts.into(),
+            expected: Some([9.0, 10.0]),
+            seconds: 11.0,
+            joules: Some(12.0),
+            tokens: 13.0,
+        };
+        let setup = Setup { device: "cpu".into(), precision: "f32".into(), fingerprint: "1".into() };
+        let mut stored = to_stored(&job, &setup);
+        assert_eq!(from_stored(&stored), job);
+        stored.parts[0].kind = 999;
+        assert_eq!(from_stored(&stored).parts.len(), Part::ALL.len() - 1, "a newer server wrote it");
+
+        let mut measured = Measured { setups: vec![(ModelId::DEFAULT, setup)], jobs: HashMap::new() };
+        for _ in 0..2 * CAPACITY {
+            measured.add_older(&stored);
+        }
+        measured.add_older(&stored::JobMeasurements { device: "cuda:0".into(), ..stored });
+        assert_eq!(measured.jobs.len(), 1);
+        assert_eq!(measured.jobs[&ModelId::DEFAULT].len(), CAPACITY, "bounded");
+    }
+}

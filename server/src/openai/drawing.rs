@@ -1,0 +1,581 @@
+//! From the parameters of a request to the `GenerateRequest` of its job.
+//!
+//! The parameters of OpenAI's API fill the fields that mean the same. Every other field is in `sakuga`, the request itself in
+//! protobuf JSON, so that no option is described twice.
+
+use prost_reflect::{Kind, MessageDescriptor};
+use sakuga_model_core::{ModelInfo, computed_steps};
+use sakuga_proto::generation::v1::{self as generation, GenerateRequest, JobOptions, generate_request};
+use sakuga_proto::json::{self, UnknownFields};
+use serde_json::{Map, Value};
+
+use super::body::object;
+use super::mask;
+use super::output::{Format, Output};
+use super::parameters::Parameters;
+use crate::error::{ServerError, Violation};
+use crate::models::{Catalog, ServedModel, nearest};
+use crate::request::images::{SECOND_STRENGTH_DEFAULT, STRENGTH_DEFAULT, Uploads};
+
+/// The most partial pictures of one picture.
+pub(super) const PARTIALS_MAX: u32 = 3;
+/// How long a job that streams goes on after its connection was cut, unless the request has options of its own.
+const RESUME_GRACE_S: i64 = 30;
+/// The longer edge of partial pictures unless the request says otherwise, in pixels.
+const PARTIAL_EDGE_PX: u32 = 1024;
+
+/// The extension object, and the options of the job within it.
+const EXTENSION: &str = "sakuga";
+const OPTIONS: &str = "options";
+
+/// What both endpoints take.
+const COMMON: [&str; 13] = [
+    "background",
+    "model",
+    "n",
+    "output_compression",
+    "output_format",
+    "partial_images",
+    "prompt",
+    "quality",
+    "response_format",
+    "sakuga",
+    "size",
+    "stream",
+    "user",
+];
+/// What edits take as well.
+const OF_EDITS: [&str; 3] = ["image", "images", "mask"];
+
+/// Fields of the request that have a parameter.
+const PARAMETER_OF: [(&str, &str); 5] =
+    [("xml", "prompt"), ("images", "n"), ("width", "size"), ("height", "size"), ("model", "model")];
+
+/// Which of the two endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Generations,
+    Edits,
+}
+
+impl Endpoint {
+    pub(super) fn parameters(self) -> Vec<&'static str> {
+        let edits: &[&str] = if self == Self::Edits { &OF_EDITS } else { &[] };
+        COMMON.iter().chain(edits).copied().collect()
+    }
+
+    /// What the types of its events begin with.
+    pub(super) fn event_prefix(self) -> &'static str {
+        match self {
+            Self::Generations => "image_generation",
+            Self::Edits => "image_edit",
+        }
+    }
+}
+
+/// A request that was read. Its prompt, numbers and images are checked when the job is created.
+#[derive(Debug)]
+pub(super) struct Drawing {
+    pub(super) request: GenerateRequest,
+    pub(super) options: JobOptions,
+    pub(super) output: Output,
+    /// Partial pictures of each picture, if the answer is a stream.
+    pub(super) partials: Option<u32>,
+    /// Whether the answer has URLs.
+    pub(super) has_urls: bool,
+    /// The client, on a server that asks for no credentials.
+    pub(super) user: Option<String>,
+}
+
+impl Drawing {
+    /// Reads the parameters. Decodes the mask of an edit, so call it on a thread that may block.
+    ///
+    /// # Errors
+    ///
+    /// [`ServerError::InvalidRequest`] with every fault, or [`ServerError::UnknownModel`].
+    pub(super) fn read(
+        endpoint: Endpoint,
+        mut parameters: Parameters,
+        models: &Catalog,
+        uploads: &dyn Uploads,
+    ) -> Result<Self, ServerError> {
+        let (mut request, options) = extension(&mut parameters);
+        request.model = parameters.text("model").unwrap_or_default();
+        if let Some(prompt) = parameters.text("prompt") {
+            match request.prompt {
+                // OpenAI's clients require a prompt.
+                Some(_) if prompt.is_empty() => {}
+                Some(_) => {
+                    let text = "`prompt` and `sakuga.typed` are both set; leave `prompt` empty or remove the other";
+                    parameters.fault("prompt", Violation::CONFLICT, text);
+                }
+                None => request.prompt = Some(generate_request::Prompt::Xml(prompt)),
+            }
+        }
+        if request.prompt.is_none() && parameters.fault_count() == 0 {
+            parameters.fault("prompt", Violation::REQUIRED, "there is nothing to draw; write a prompt");
+        }
+        request.images = parameters.whole("n", 1, sakuga_model_core::limits::IMAGES.max).unwrap_or(1);
+        parameters.choice("quality", &[("auto", ()), ("high", ())]);
+        parameters.choice("background", &[("auto", ()), ("opaque", ())]);
+        let output = output(&mut parameters);
+        let has_urls = parameters.choice("response_format", &[("b64_json", false), ("url", true)]);
+        let is_stream = parameters.flag("stream");
+        let partials = parameters.whole("partial_images", 0, PARTIALS_MAX);
+        if is_stream && has_urls {
+            parameters.fault("response_format", Violation::CONFLICT, "a stream has pictures as `b64_json` alone");
+        }
+        if !is_stream && partials.is_some_and(|partials| partials > 0) {
+            parameters.fault("partial_images", Violation::CONFLICT, "partial pictures need `stream: true`");
+        }
+        let user = parameters.text("user").filter(|user| !user.is_empty());
+        let size = size(&mut parameters);
+        let model = models.find(&request.model)?;
+        if endpoint == Endpoint::Edits {
+            edit(&mut parameters, &mut request, size, model, uploads);
+        }
+        if let Size::Given(width, height) = size {
+            (request.width, request.height) = (width, height);
+        }
+        let partials = is_stream.then(|| partials.unwrap_or(0));
+        preview(&mut parameters, &mut request, partials.unwrap_or(0), output.format, &model.info.model);
+        parameters.finish(&endpoint.parameters())?;
+        let options = options.unwrap_or_else(|| JobOptions {
+            cancel_on_disconnect: true,
+            disconnect_grace: is_stream.then_some(prost_types::Duration { seconds: RESUME_GRACE_S, nanos: 0 }),
+            ..JobOptions::default()
+        });
+        Ok(Self { request, options, output, partials, has_urls, user })
+    }
+}
+
+/// What `size` says.
+#[derive(Clone, Copy)]
+enum Size {
+    Auto,
+    Given(u32, u32),
+}
+
+fn size(parameters: &mut Parameters) -> Size {
+    let Some(text) = parameters.text("size").filter(|text| text != "auto") else { return Size::Auto };
+    let edge = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+    let edges = text.split_once('x').and_then(|(width, height)| Some((edge(width)?, edge(height)?)));
+    // 0 would be the default.
+    match edges.filter(|(width, height)| *width > 0 && *height > 0) {
+        Some((width, height)) => Size::Given(width, height),
+        None => {
+            parameters.fault("size", Violation::BAD_TEXT, "write `auto`, or width and height such as `1024x1024`");
+            Size::Auto
+        }
+    }
+}
+
+fn output(parameters: &mut Parameters) -> Output {
+    let formats = Format::ALL.map(|format| (format.name(), format));
+    let format = parameters.choice("output_format", &formats);
+    let compression = parameters.whole("output_compression", 0, 100);
+    if format != Format::Jpeg && compression.is_some_and(|compression| compression != 100) {
+        let text = format!("`{}` is lossless here; leave it out, or use `jpeg`", format.name());
+        parameters.fault("output_compression", Violation::CONFLICT, text);
+    }
+    Output { format, compression: compression.unwrap_or(100) as u8 }
+}
+
+/// The request within `sakuga`, and the options of its job.
+fn extension(parameters: &mut Parameters) -> (GenerateRequest, Option<JobOptions>) {
+    let mut object = match parameters.take(EXTENSION) {
+        None => return Default::default(),
+        Some(Value::Object(object)) => object,
+        // In a form, and from clients that know texts alone.
+        Some(Value::String(text)) => match object(text.as_bytes()) {
+            Ok(object) => object,
+            Err(error) => {
+                parameters.fault(EXTENSION, Violation::BAD_TEXT, error.to_string());
+                return Default::default();
+            }
+        },
+        Some(_) => {
+            parameters.fault(EXTENSION, Violation::BAD_TEXT, "is not an object");
+            return Default::default();
+        }
+    };
+    let options = object.remove(OPTIONS).and_then(|options| match options {
+        Value::Object(options) => Some(message::<JobOptions>(parameters, "sakuga.options", &options)),
+        _ => {
+            parameters.fault("sakuga.options", Violation::BAD_TEXT, "is not an object");
+            None
+        }
+    });
+    for (field, parameter) in PARAMETER_OF {
+        if object.remove(field).is_some() {
+            let text = format!("is the parameter `{parameter}` outside of `sakuga`; write it there");
+            parameters.fault(format!("sakuga.{field}"), Violation::CONFLICT, text);
+        }
+    }
+    (message(parameters, EXTENSION, &object), options)
+}
+
+/// A message from its JSON. Fields that it does not have are faults, and so is what cannot be read.
+fn message<M: prost::Name + Default>(parameters: &mut Parameters, path: &str, object: &Map<String, Value>) -> M {
+    let Ok(descriptor) = json::descriptor::<M>() else { return M::default() };
+    let before = parameters.fault_count();
+    unknown_fields(parameters, path, object, &descriptor);
+    if parameters.fault_count() > before {
+        return M::default();
+    }
+    let read = |object: &Map<String, Value>| {
+        json::from_str::<M>(&Value::from(object.clone()).to_string(), UnknownFields::Refuse)
+    };
+    let error = match read(object) {
+        Ok(message) => return message,
+        Err(error) => error,
+    };
+    // Each field alone tells which one it is.
+    for (name, value) in object {
+        if let Err(error) = read(&Map::from_iter([(name.clone(), value.clone())])) {
+            parameters.fault(format!("{path}.{name}"), Violation::BAD_TEXT, without_place(&error.to_string()));
+        }
+    }
+    if parameters.fault_count() == before {
+        parameters.fault(path, Violation::BAD_TEXT, without_place(&error.to_string()));
+    }
+    M::default()
+}
+
+/// The text without line and column, which are not those of the request.
+fn without_place(text: &str) -> String {
+    text.split(" at line ").next().unwrap_or(text).to_owned()
+}
+
+fn unknown_fields(parameters: &mut Parameters, path: &str, object: &Map<String, Value>, of: &MessageDescriptor) {
+    for (name, value) in object {
+        let field = of.get_field_by_name(name).or_else(|| of.get_field_by_json_name(name));
+        let Some(field) = field else {
+            let names: Vec<String> = of.fields().map(|field| field.json_name().to_owned()).collect();
+            let suggestion = match nearest(name, &names).first() {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => format!("there are {}", names.join(", ")),
+            };
+            let shown: String = name.chars().filter(|character| !character.is_control()).take(64).collect();
+            let text = format!("there is no such field; {suggestion}");
+            parameters.fault(format!("{path}.{shown}"), Violation::UNKNOWN_VALUE, text);
+            continue;
+        };
+        let Kind::Message(inner) = field.kind() else { continue };
+        match value {
+            Value::Object(object) => unknown_fields(parameters, &format!("{path}.{name}"), object, &inner),
+            Value::Array(values) => {
+                for (index, value) in values.iter().enumerate() {
+                    if let Value::Object(object) = value {
+                        unknown_fields(parameters, &format!("{path}.{name}[{index}]"), object, &inner);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Puts the image and the mask of an edit into the request.
+fn edit(
+    parameters: &mut Parameters,
+    request: &mut GenerateRequest,
+    size: Size,
+    model: &ServedModel,
+    uploads: &dyn Uploads,
+) {
+    let (mut images, mask) = parameters.files();
+    if images.len() > 1 {
+        let text = format!("there are {} images, and a picture begins from one; send one", images.len());
+        parameters.fault("image", Violation::UNSUPPORTED, text);
+    }
+    let init = request.init.get_or_insert_default();
+    if let Some(image) = images.pop() {
+        if init.image.replace(image).is_some() {
+            let text = "the image is in the request and in `sakuga.init.image`; send it once";
+            parameters.fault("image", Violation::CONFLICT, text);
+        }
+    } else if init.image.is_none() {
+        parameters.fault("image", Violation::REQUIRED, "an edit begins from an image; send one");
+        return;
+    }
+    let file = match mask::bytes(init.image.as_ref(), "image", uploads) {
+        Ok(file) => file,
+        Err(fault) => return parameters.fault(fault.field, fault.reason, fault.description),
+    };
+    match mask::size(&file) {
+        Ok(size_px) => {
+            if matches!(size, Size::Auto) {
+                (request.width, request.height) = nearest_size(size_px, model);
+            }
+            // An image of another size is scaled to cover the picture, unless the request says how.
+            if init.resize == 0 && init.canvas.is_none() {
+                init.resize = generation::ResizeMode::Crop.into();
+            }
+        }
+        Err(fault) => return parameters.fault(fault.field, fault.reason, fault.description),
+    }
+    let Some(mask) = mask else { return };
+    let drawn = request.mask.get_or_insert_default();
+    if drawn.image.is_some() || !drawn.boxes.is_empty() {
+        parameters.fault("mask", Violation::CONFLICT, "the mask is in the request and in `sakuga.mask`; send it once");
+        return;
+    }
+    match mask::white_where_transparent(&mask, uploads) {
+        Ok(image) => drawn.image = Some(image),
+        Err(fault) => parameters.fault(fault.field, fault.reason, fault.description),
+    }
+}
+
+/// The size of the picture of an edit: that of the image as far as the model draws it.
+fn nearest_size((width, height): (u32, u32), model: &ServedModel) -> (u32, u32) {
+    let limits = &model.info.model.size;
+    let pixels_max = limits.pixels_max.min(model.limits.pixels_max) as f64;
+    let (wide, high) = (f64::from(width), f64::from(height));
+    let by_pixels = (pixels_max / (wide * high)).sqrt();
+    let by_edge = f64::from(limits.edge_max_px) / wide.max(high);
+    let scale = by_pixels.min(by_edge).min(1.0);
+    let multiple = limits.multiple_px.max(1);
+    let edge = |pixels: f64| ((pixels * scale) as u32 / multiple * multiple).max(multiple);
+    (edge(wide), edge(high))
+}
+
+/// Asks for as many previews as there are partial pictures.
+fn preview(
+    parameters: &mut Parameters,
+    request: &mut GenerateRequest,
+    partials: u32,
+    format: Format,
+    model: &ModelInfo,
+) {
+    if partials == 0 {
+        if request.preview.take().is_some() {
+            let text = "describes partial pictures; set `stream` and `partial_images`, or remove it";
+            parameters.fault("sakuga.preview", Violation::CONFLICT, text);
+        }
+        return;
+    }
+    let mut preview = request.preview.unwrap_or(generation::PreviewOptions {
+        method: generation::PreviewMethod::Decoder.into(),
+        format: format.of_previews().into(),
+        max_edge: PARTIAL_EDGE_PX,
+        ..generation::PreviewOptions::default()
+    });
+    preview.every_steps = every_steps(steps(request, model), partials);
+    request.preview = Some(preview);
+}
+
+/// Steps that are computed, in both passes.
+fn steps(request: &GenerateRequest, model: &ModelInfo) -> u32 {
+    let given = request.sampling.as_ref().map_or(0, |sampling| sampling.steps);
+    let steps = if given == 0 { model.sampling.steps } else { given };
+    let first = match &request.init {
+        Some(init) => computed_steps(steps, init.strength.unwrap_or(STRENGTH_DEFAULT)),
+        None => steps,
+    };
+    let second = request.second_pass.as_ref().map_or(0, |second| {
+        let steps = if second.steps == 0 { steps } else { second.steps };
+        computed_steps(steps, second.strength.unwrap_or(SECOND_STRENGTH_DEFAULT))
+    });
+    first.saturating_add(second)
+}
+
+/// The distance between previews that gives so many before the last step, evenly where the steps allow it.
+fn every_steps(steps: u32, partials: u32) -> u32 {
+    let even = steps.div_ceil(partials + 1).max(1);
+    let before_the_last = steps.saturating_sub(1) / even;
+    if before_the_last >= partials { even } else { (steps / (partials + 1)).max(1) }
+}
+
+/// Which partial picture the preview after a step is, if it is one.
+pub(super) fn partial_index(step: u32, every_steps: u32, partials: u32) -> Option<u32> {
+    let every_steps = every_steps.max(1);
+    let index = (step / every_steps).checked_sub(1)?;
+    (step.is_multiple_of(every_steps) && index < partials).then_some(index)
+}
+
+/// The error with its fields named as this API names them.
+pub(super) fn in_own_terms(error: ServerError, endpoint: Endpoint) -> ServerError {
+    let ServerError::InvalidRequest(violations) = error else { return error };
+    let renamed =
+        violations.into_iter().map(|violation| Violation { field: own_name(&violation.field, endpoint), ..violation });
+    ServerError::InvalidRequest(renamed.collect())
+}
+
+fn own_name(field: &str, endpoint: Endpoint) -> String {
+    let top = field.split(['.', '[', '/']).next().unwrap_or(field);
+    if let Some((_, parameter)) = PARAMETER_OF.iter().find(|(of, _)| *of == top) {
+        return (*parameter).to_owned();
+    }
+    if endpoint == Endpoint::Edits {
+        for (of, parameter) in [("init.image", "image"), ("mask.image", "mask")] {
+            if field.starts_with(of) {
+                return parameter.to_owned();
+            }
+        }
+    }
+    let is_field = json::descriptor::<GenerateRequest>().is_ok_and(|request| request.get_field_by_name(top).is_some());
+    // Anything else is a place in the prompt; the description has its line and column.
+    if (!is_field || field.contains('/')) && top != "negative" {
+        return "prompt".to_owned();
+    }
+    format!("{EXTENSION}.{field}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::scripted::{Script, source};
+    use crate::limits::Limits;
+    use crate::models::ModelId;
+    use crate::request::images::NoUploads;
+
+    fn read(endpoint: Endpoint, body: Value) -> Result<Drawing, ServerError> {
+        let description = source(Script::default()).describe().expect("a script has no files");
+        let sakuga_model_core::ModelDescription { info, tokens, adapters, .. } = description;
+        let models =
+            Catalog::new(vec![ServedModel { id: ModelId::DEFAULT, info, tokens, limits: Limits::default(), adapters }]);
+        let Value::Object(values) = body else { panic!("an object") };
+        Drawing::read(endpoint, Parameters::of_json(values), &models, &NoUploads)
+    }
+
+    fn generation(body: Value) -> Drawing {
+        read(Endpoint::Generations, body).expect("a request")
+    }
+
+    fn faults(body: Value) -> Vec<(String, String)> {
+        match read(Endpoint::Generations, body) {
+            Err(ServerError::InvalidRequest(faults)) => {
+                faults.into_iter().map(|fault| (fault.field, fault.description)).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn parameters_and_extension_become_one_request() {
+        let drawing = generation(json!({
+            "prompt": "1girl", "n": 2, "size": "320x192", "model": "scripted", "quality": "high", "user": "a",
+            "output_format": "jpeg", "output_compression": 80,
+            "sakuga": {
+                "seed": "7", "sampling": { "steps": 9, "guidanceScale": 3.5 }, "negative_text": "blurry",
+                "options": { "timeout": "30s" },
+            },
+        }));
+        let request = drawing.request;
+        assert_eq!((request.images, request.width, request.height, request.seed), (2, 320, 192, Some(7)));
+        assert_eq!(request.prompt, Some(generate_request::Prompt::Xml("1girl".into())));
+        assert_eq!(request.negative, Some(generate_request::Negative::NegativeText("blurry".into())));
+        let sampling = request.sampling.expect("options");
+        assert_eq!((sampling.steps, sampling.guidance_scale), (9, Some(3.5)));
+        assert_eq!(drawing.options.timeout.map(|timeout| timeout.seconds), Some(30));
+        assert!(!drawing.options.cancel_on_disconnect, "the options are those of the request");
+        assert_eq!(drawing.output, Output { format: Format::Jpeg, compression: 80 });
+        assert_eq!((drawing.partials, drawing.has_urls, drawing.user.as_deref()), (None, false, Some("a")));
+        assert_eq!(request.preview, None);
+    }
+
+    #[test]
+    fn a_job_ends_with_its_connection_and_a_stream_may_resume() {
+        let plain = generation(json!({ "prompt": "1girl" })).options;
+        assert!(plain.cancel_on_disconnect && plain.disconnect_grace.is_none());
+        let stream = generation(json!({ "prompt": "1girl", "stream": true, "partial_images": 2 }));
+        assert!(stream.options.cancel_on_disconnect && stream.options.disconnect_grace.is_some());
+        assert_eq!(stream.partials, Some(2));
+        assert_eq!(stream.request.preview.expect("previews").every_steps, 10, "of 28 steps");
+    }
+
+    #[test]
+    fn unknown_fields_are_named_with_path_and_nearest() {
+        let found = faults(json!({
+            "prompt": "1girl", "siez": "auto",
+            "sakuga": { "sampling": { "stepz": 9 }, "adapters": [{ "name": "a", "scales": 1 }], "zzzz": 1 },
+        }));
+        let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(fields, ["sakuga.adapters[0].scales", "sakuga.sampling.stepz", "sakuga.zzzz", "siez"]);
+        assert!(found[1].1.contains("did you mean `steps`"), "{found:?}");
+    }
+
+    #[test]
+    fn what_has_a_parameter_or_a_wrong_kind_is_refused_in_the_extension() {
+        let found =
+            faults(json!({ "prompt": "1girl", "sakuga": { "images": 2, "seed": "x", "sampling": { "steps": -1 } } }));
+        let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(fields, ["sakuga.images", "sakuga.sampling", "sakuga.seed"]);
+        assert!(found[0].1.contains("`n`"), "{found:?}");
+        for sakuga in [json!(7), json!("{"), json!("[]"), json!({ "options": 7 }), json!({ "options": { "prio": 1 } })]
+        {
+            assert!(faults(json!({ "prompt": "1girl", "sakuga": sakuga }))[0].0.starts_with("sakuga"), "{sakuga}");
+        }
+    }
+
+    #[test]
+    fn combinations_that_contradict_are_refused() {
+        for (body, field) in [
+            (json!({}), "prompt"),
+            (json!({ "stream": true, "response_format": "url" }), "response_format"),
+            (json!({ "partial_images": 2 }), "partial_images"),
+            (json!({ "stream": true, "partial_images": 4 }), "partial_images"),
+            (json!({ "output_compression": 50 }), "output_compression"),
+            (json!({ "output_format": "gif" }), "output_format"),
+            (json!({ "quality": "standard" }), "quality"),
+            (json!({ "background": "transparent" }), "background"),
+            (json!({ "size": "0x64" }), "size"),
+            (json!({ "size": "+64x64" }), "size"),
+            (json!({ "size": "64" }), "size"),
+            (json!({ "n": 1_000_000_000 }), "n"),
+            (json!({ "image": "a" }), "image"),
+            (json!({ "sakuga": { "preview": { "method": "PREVIEW_METHOD_LINEAR" } } }), "sakuga.preview"),
+            (json!({ "prompt": "a", "sakuga": { "typed": { "caption": "b" } } }), "prompt"),
+        ] {
+            let mut body = body;
+            if field != "prompt" {
+                body["prompt"] = json!("1girl");
+            }
+            assert_eq!(faults(body.clone())[0].0, field, "{body}");
+        }
+        let typed = generation(json!({ "prompt": "", "sakuga": { "typed": { "caption": "b" } } }));
+        assert!(matches!(typed.request.prompt, Some(generate_request::Prompt::Typed(_))));
+    }
+
+    #[test]
+    fn previews_are_spread_over_the_steps() {
+        for (steps, partials, expected) in [
+            (28, 3, vec![7, 14, 21]),
+            (28, 2, vec![10, 20]),
+            (28, 1, vec![14]),
+            (7, 3, vec![2, 4, 6]),
+            (5, 3, vec![1, 2, 3]),
+            (4, 3, vec![1, 2, 3]),
+            (2, 3, vec![1, 2]),
+            (1, 1, vec![1]),
+            (200, 3, vec![50, 100, 150]),
+        ] {
+            let every = every_steps(steps, partials);
+            let found: Vec<u32> = (1..=steps).filter(|step| partial_index(*step, every, partials).is_some()).collect();
+            assert_eq!(found, expected, "{partials} of {steps}");
+        }
+        assert_eq!((every_steps(0, 3), partial_index(0, 1, 3), partial_index(5, 0, 3)), (1, None, None));
+    }
+
+    #[test]
+    fn faults_are_named_as_the_request_names_them() {
+        for (field, endpoint, expected) in [
+            ("images", Endpoint::Generations, "n"),
+            ("width", Endpoint::Generations, "size"),
+            ("xml", Endpoint::Generations, "prompt"),
+            ("character_2/appearance", Endpoint::Generations, "prompt"),
+            ("negative_prompt/general", Endpoint::Generations, "prompt"),
+            ("sampling.steps", Endpoint::Generations, "sakuga.sampling.steps"),
+            ("adapters[0]", Endpoint::Generations, "sakuga.adapters[0]"),
+            ("init.image.inline", Endpoint::Generations, "sakuga.init.image.inline"),
+            ("init.image.inline", Endpoint::Edits, "image"),
+            ("mask.image", Endpoint::Edits, "mask"),
+            ("init.strength", Endpoint::Edits, "sakuga.init.strength"),
+        ] {
+            assert_eq!(own_name(field, endpoint), expected, "{field}");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! [`Running`]: the job that has the device.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sakuga_model_core::Stage;
+
+use crate::estimate::{Estimator, JobWork};
+use crate::job::Job;
+use crate::job_id::JobId;
+use crate::journal::Journal;
+use crate::models::ModelId;
+
+/// Steps over which a job's pace is measured.
+const PACE_STEPS: usize = 8;
+/// The bounds of the factor by which a job may be slower or faster than it was expected to be.
+const PACE: [f64; 2] = [0.1, 20.0];
+
+/// The job that has the device.
+pub(in crate::scheduler) struct Running {
+    pub(in crate::scheduler) id: JobId,
+    pub(in crate::scheduler) model: ModelId,
+    work: JobWork,
+    pub(in crate::scheduler) stage: Option<Stage>,
+    /// When its model will be on the device, by the time that the last load took; `None` if it is there, or was never
+    /// loaded.
+    pub(in crate::scheduler) load_end: Option<Instant>,
+    /// Steps that are done, and all steps, as the engine counts them.
+    pub(in crate::scheduler) step: u32,
+    pub(in crate::scheduler) steps: u32,
+    /// When the latest [`PACE_STEPS`] steps ended, with the number of each; before the first, when denoising began.
+    marks: VecDeque<(Instant, u32)>,
+    /// When the engine last reported anything.
+    pub(in crate::scheduler) last_report: Instant,
+    pub(in crate::scheduler) journal: Arc<Journal>,
+}
+
+impl Running {
+    pub(in crate::scheduler) fn new(job: &Job) -> Self {
+        let work = job.request.work.clone();
+        Self {
+            id: job.handle.id.clone(),
+            model: job.request.model,
+            stage: None,
+            load_end: None,
+            step: 0,
+            steps: work.steps(),
+            work,
+            marks: VecDeque::new(),
+            last_report: Instant::now(),
+            journal: job.events.clone(),
+        }
+    }
+
+    /// Notes that a stage begins.
+    pub(in crate::scheduler) fn stage_begun(&mut self, stage: Stage) {
+        self.stage = Some(stage);
+        if stage == Stage::Denoise {
+            self.marks = VecDeque::from([(Instant::now(), self.step)]);
+        }
+    }
+
+    /// Notes a step that is done.
+    pub(in crate::scheduler) fn step_done(&mut self, step: u32, steps: u32) {
+        (self.step, self.steps) = (step, steps);
+        if self.marks.len() > PACE_STEPS {
+            self.marks.pop_front();
+        }
+        self.marks.push_back((Instant::now(), step));
+    }
+
+    /// The time until the device is free; `None` until a step of its model was measured. The latest steps of the job itself say
+    /// how much slower it is than expected.
+    pub(in crate::scheduler) fn time_left(&self, estimator: &Estimator) -> Option<Duration> {
+        let load_left = self.load_end.map_or(Duration::ZERO, |end| end.saturating_duration_since(Instant::now()));
+        let steps = estimator.steps_left(&self.work, self.step)? * self.pace(estimator);
+        let left = steps + estimator.parts_left(&self.work, self.step);
+        Some(load_left + Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX / 4))
+    }
+
+    /// The time until the pictures.
+    pub(in crate::scheduler) fn time_to_pictures(&self, estimator: &Estimator) -> Option<Duration> {
+        let encode = Duration::try_from_secs_f64(estimator.encode_image(&self.work)).unwrap_or_default();
+        Some(self.time_left(estimator)? + encode)
+    }
+
+    /// How many times longer the latest steps took than expected.
+    fn pace(&self, estimator: &Estimator) -> f64 {
+        let (Some((begun, from)), Some((ended, to))) = (self.marks.front(), self.marks.back()) else { return 1.0 };
+        let left = |step: u32| estimator.steps_left(&self.work, step).unwrap_or(0.0);
+        let expected = left(*from) - left(*to);
+        if expected <= 0.0 {
+            return 1.0;
+        }
+        (ended.duration_since(*begun).as_secs_f64() / expected).clamp(PACE[0], PACE[1])
+    }
+}
