@@ -4,8 +4,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::drawing::{Endpoint, PARTIALS_MAX};
+use super::drawing::Endpoint;
 use super::output::{Format, Output};
+use super::partials::PARTIALS_MAX;
 
 /// What a stream of events looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

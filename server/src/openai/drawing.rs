@@ -3,31 +3,20 @@
 //! The parameters of OpenAI's API fill the fields that mean the same. Every other field is in `sakuga`, the request itself in
 //! protobuf JSON, so that no option is described twice.
 
-use prost_reflect::{Kind, MessageDescriptor};
-use sakuga_model_core::{ModelInfo, computed_steps};
 use sakuga_proto::generation::v1::{self as generation, GenerateRequest, JobOptions, generate_request};
-use sakuga_proto::json::{self, UnknownFields};
-use serde_json::{Map, Value};
+use sakuga_proto::json;
 
-use super::body::object;
+use super::extension::{self, PARAMETER_OF};
 use super::mask;
 use super::output::{Format, Output};
 use super::parameters::Parameters;
+use super::partials::{self, PARTIALS_MAX};
 use crate::error::{ServerError, Violation};
-use crate::models::{Catalog, ServedModel, nearest};
-use crate::request::images::{SECOND_STRENGTH_DEFAULT, STRENGTH_DEFAULT, Uploads};
+use crate::models::{Catalog, ServedModel};
+use crate::request::images::Uploads;
 
-/// The most partial pictures of one picture.
-pub(super) const PARTIALS_MAX: u32 = 3;
 /// How long a job that streams goes on after its connection was cut, unless the request has options of its own.
 const RESUME_GRACE_S: i64 = 30;
-/// The longer edge of partial pictures unless the request says otherwise, in pixels.
-const PARTIAL_EDGE_PX: u32 = 1024;
-
-/// The extension object, and the options of the job within it.
-const EXTENSION: &str = "sakuga";
-const OPTIONS: &str = "options";
-
 /// What both endpoints take.
 const COMMON: [&str; 13] = [
     "background",
@@ -46,10 +35,6 @@ const COMMON: [&str; 13] = [
 ];
 /// What edits take as well.
 const OF_EDITS: [&str; 3] = ["image", "images", "mask"];
-
-/// Fields of the request that have a parameter.
-const PARAMETER_OF: [(&str, &str); 5] =
-    [("xml", "prompt"), ("images", "n"), ("width", "size"), ("height", "size"), ("model", "model")];
 
 /// Which of the two endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +84,7 @@ impl Drawing {
         models: &Catalog,
         uploads: &dyn Uploads,
     ) -> Result<Self, ServerError> {
-        let (mut request, options) = extension(&mut parameters);
+        let (mut request, options) = extension::read(&mut parameters);
         request.model = parameters.text("model").unwrap_or_default();
         if let Some(prompt) = parameters.text("prompt") {
             match request.prompt {
@@ -138,7 +123,7 @@ impl Drawing {
             (request.width, request.height) = (width, height);
         }
         let partials = is_stream.then(|| partials.unwrap_or(0));
-        preview(&mut parameters, &mut request, partials.unwrap_or(0), output.format, &model.info.model);
+        partials::ask(&mut parameters, &mut request, partials.unwrap_or(0), output.format, &model.info.model);
         parameters.finish(&endpoint.parameters())?;
         let options = options.unwrap_or_else(|| JobOptions {
             cancel_on_disconnect: true,
@@ -179,101 +164,6 @@ fn output(parameters: &mut Parameters) -> Output {
         parameters.fault("output_compression", Violation::CONFLICT, text);
     }
     Output { format, compression: compression.unwrap_or(100) as u8 }
-}
-
-/// The request within `sakuga`, and the options of its job.
-fn extension(parameters: &mut Parameters) -> (GenerateRequest, Option<JobOptions>) {
-    let mut object = match parameters.take(EXTENSION) {
-        None => return Default::default(),
-        Some(Value::Object(object)) => object,
-        // In a form, and from clients that know texts alone.
-        Some(Value::String(text)) => match object(text.as_bytes()) {
-            Ok(object) => object,
-            Err(error) => {
-                parameters.fault(EXTENSION, Violation::BAD_TEXT, error.to_string());
-                return Default::default();
-            }
-        },
-        Some(_) => {
-            parameters.fault(EXTENSION, Violation::BAD_TEXT, "is not an object");
-            return Default::default();
-        }
-    };
-    let options = object.remove(OPTIONS).and_then(|options| match options {
-        Value::Object(options) => Some(message::<JobOptions>(parameters, "sakuga.options", &options)),
-        _ => {
-            parameters.fault("sakuga.options", Violation::BAD_TEXT, "is not an object");
-            None
-        }
-    });
-    for (field, parameter) in PARAMETER_OF {
-        if object.remove(field).is_some() {
-            let text = format!("is the parameter `{parameter}` outside of `sakuga`; write it there");
-            parameters.fault(format!("sakuga.{field}"), Violation::CONFLICT, text);
-        }
-    }
-    (message(parameters, EXTENSION, &object), options)
-}
-
-/// A message from its JSON. Fields that it does not have are faults, and so is what cannot be read.
-fn message<M: prost::Name + Default>(parameters: &mut Parameters, path: &str, object: &Map<String, Value>) -> M {
-    let Ok(descriptor) = json::descriptor::<M>() else { return M::default() };
-    let before = parameters.fault_count();
-    unknown_fields(parameters, path, object, &descriptor);
-    if parameters.fault_count() > before {
-        return M::default();
-    }
-    let read = |object: &Map<String, Value>| {
-        json::from_str::<M>(&Value::from(object.clone()).to_string(), UnknownFields::Refuse)
-    };
-    let error = match read(object) {
-        Ok(message) => return message,
-        Err(error) => error,
-    };
-    // Each field alone tells which one it is.
-    for (name, value) in object {
-        if let Err(error) = read(&Map::from_iter([(name.clone(), value.clone())])) {
-            parameters.fault(format!("{path}.{name}"), Violation::BAD_TEXT, without_place(&error.to_string()));
-        }
-    }
-    if parameters.fault_count() == before {
-        parameters.fault(path, Violation::BAD_TEXT, without_place(&error.to_string()));
-    }
-    M::default()
-}
-
-/// The text without line and column, which are not those of the request.
-fn without_place(text: &str) -> String {
-    text.split(" at line ").next().unwrap_or(text).to_owned()
-}
-
-fn unknown_fields(parameters: &mut Parameters, path: &str, object: &Map<String, Value>, of: &MessageDescriptor) {
-    for (name, value) in object {
-        let field = of.get_field_by_name(name).or_else(|| of.get_field_by_json_name(name));
-        let Some(field) = field else {
-            let names: Vec<String> = of.fields().map(|field| field.json_name().to_owned()).collect();
-            let suggestion = match nearest(name, &names).first() {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => format!("there are {}", names.join(", ")),
-            };
-            let shown: String = name.chars().filter(|character| !character.is_control()).take(64).collect();
-            let text = format!("there is no such field; {suggestion}");
-            parameters.fault(format!("{path}.{shown}"), Violation::UNKNOWN_VALUE, text);
-            continue;
-        };
-        let Kind::Message(inner) = field.kind() else { continue };
-        match value {
-            Value::Object(object) => unknown_fields(parameters, &format!("{path}.{name}"), object, &inner),
-            Value::Array(values) => {
-                for (index, value) in values.iter().enumerate() {
-                    if let Value::Object(object) = value {
-                        unknown_fields(parameters, &format!("{path}.{name}[{index}]"), object, &inner);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
 }
 
 /// Puts the image and the mask of an edit into the request.
@@ -340,60 +230,6 @@ fn nearest_size((width, height): (u32, u32), model: &ServedModel) -> (u32, u32) 
     (edge(wide), edge(high))
 }
 
-/// Asks for as many previews as there are partial pictures.
-fn preview(
-    parameters: &mut Parameters,
-    request: &mut GenerateRequest,
-    partials: u32,
-    format: Format,
-    model: &ModelInfo,
-) {
-    if partials == 0 {
-        if request.preview.take().is_some() {
-            let text = "describes partial pictures; set `stream` and `partial_images`, or remove it";
-            parameters.fault("sakuga.preview", Violation::CONFLICT, text);
-        }
-        return;
-    }
-    let mut preview = request.preview.unwrap_or(generation::PreviewOptions {
-        method: generation::PreviewMethod::Decoder.into(),
-        format: format.of_previews().into(),
-        max_edge: PARTIAL_EDGE_PX,
-        ..generation::PreviewOptions::default()
-    });
-    preview.every_steps = every_steps(steps(request, model), partials);
-    request.preview = Some(preview);
-}
-
-/// Steps that are computed, in both passes.
-fn steps(request: &GenerateRequest, model: &ModelInfo) -> u32 {
-    let given = request.sampling.as_ref().map_or(0, |sampling| sampling.steps);
-    let steps = if given == 0 { model.sampling.steps } else { given };
-    let first = match &request.init {
-        Some(init) => computed_steps(steps, init.strength.unwrap_or(STRENGTH_DEFAULT)),
-        None => steps,
-    };
-    let second = request.second_pass.as_ref().map_or(0, |second| {
-        let steps = if second.steps == 0 { steps } else { second.steps };
-        computed_steps(steps, second.strength.unwrap_or(SECOND_STRENGTH_DEFAULT))
-    });
-    first.saturating_add(second)
-}
-
-/// The distance between previews that gives so many before the last step, evenly where the steps allow it.
-fn every_steps(steps: u32, partials: u32) -> u32 {
-    let even = steps.div_ceil(partials + 1).max(1);
-    let before_the_last = steps.saturating_sub(1) / even;
-    if before_the_last >= partials { even } else { (steps / (partials + 1)).max(1) }
-}
-
-/// Which partial picture the preview after a step is, if it is one.
-pub(super) fn partial_index(step: u32, every_steps: u32, partials: u32) -> Option<u32> {
-    let every_steps = every_steps.max(1);
-    let index = (step / every_steps).checked_sub(1)?;
-    (step.is_multiple_of(every_steps) && index < partials).then_some(index)
-}
-
 /// The error with its fields named as this API names them.
 pub(super) fn in_own_terms(error: ServerError, endpoint: Endpoint) -> ServerError {
     let ServerError::InvalidRequest(violations) = error else { return error };
@@ -419,12 +255,12 @@ fn own_name(field: &str, endpoint: Endpoint) -> String {
     if (!is_field || field.contains('/')) && top != "negative" {
         return "prompt".to_owned();
     }
-    format!("{EXTENSION}.{field}")
+    format!("{}.{field}", extension::NAME)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::engine::scripted::{Script, source};
@@ -538,26 +374,6 @@ mod tests {
         }
         let typed = generation(json!({ "prompt": "", "sakuga": { "typed": { "caption": "b" } } }));
         assert!(matches!(typed.request.prompt, Some(generate_request::Prompt::Typed(_))));
-    }
-
-    #[test]
-    fn previews_are_spread_over_the_steps() {
-        for (steps, partials, expected) in [
-            (28, 3, vec![7, 14, 21]),
-            (28, 2, vec![10, 20]),
-            (28, 1, vec![14]),
-            (7, 3, vec![2, 4, 6]),
-            (5, 3, vec![1, 2, 3]),
-            (4, 3, vec![1, 2, 3]),
-            (2, 3, vec![1, 2]),
-            (1, 1, vec![1]),
-            (200, 3, vec![50, 100, 150]),
-        ] {
-            let every = every_steps(steps, partials);
-            let found: Vec<u32> = (1..=steps).filter(|step| partial_index(*step, every, partials).is_some()).collect();
-            assert_eq!(found, expected, "{partials} of {steps}");
-        }
-        assert_eq!((every_steps(0, 3), partial_index(0, 1, 3), partial_index(5, 0, 3)), (1, None, None));
     }
 
     #[test]

@@ -16,11 +16,12 @@ use tonic::Status;
 use tonic::body::Body;
 
 use super::cursor::{Cursor, Presentation};
-use super::drawing::{Endpoint, PARTIALS_MAX, partial_index};
+use super::drawing::Endpoint;
 use super::feed::{Feed, end, seconds};
 use super::finished::Finished;
 use super::output::{Format, Output};
 use super::parameters::Parameters;
+use super::partials::{PARTIALS_MAX, partial_index};
 use super::pictures::{Part, around_base64, body};
 use super::{Api, with_job};
 use crate::error::{ServerError, Violation};

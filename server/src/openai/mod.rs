@@ -12,6 +12,7 @@ mod cursor;
 mod document;
 mod drawing;
 mod events;
+mod extension;
 mod feed;
 mod finished;
 mod form;
@@ -20,6 +21,7 @@ mod mask;
 mod models;
 mod output;
 mod parameters;
+mod partials;
 mod pictures;
 mod signed_url;
 
