@@ -198,7 +198,10 @@ impl Pins {
     /// # Errors
     ///
     /// As [`tensor`](Self::tensor), and those of `pin`.
-    pub(crate) fn batched<T>(gpu: &Arc<Gpu>, pin: impl Fn(&Self) -> Result<T, CudaError>) -> Result<(T, Self), CudaError> {
+    pub(crate) fn batched<T>(
+        gpu: &Arc<Gpu>,
+        pin: impl Fn(&Self) -> Result<T, CudaError>,
+    ) -> Result<(T, Self), CudaError> {
         let pins = Self { batch: Mutex::new(Batch::Asked(Vec::new())), ..Self::new(gpu) };
         drop(pin(&pins)?);
         let asked = match replace(&mut *lock(&pins.batch), Batch::Off) {

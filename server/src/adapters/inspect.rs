@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sakuga_model_core::{AdapterDescription, AdapterInspector, EngineError};
 
 /// One inspector for each model, in the order of the configuration; `None`: the model takes no adapters.
-pub type Inspectors = Vec<Option<Arc<dyn AdapterInspector>>>;
+pub(crate) type Inspectors = Vec<Option<Arc<dyn AdapterInspector>>>;
 
 /// What a file is for each model, in the same order.
 pub(super) type Descriptions = Vec<Option<AdapterDescription>>;

@@ -32,7 +32,6 @@ mod upload;
 pub(crate) use decode::{AlphaChannel, DecodedPicture, PictureLimits, decode_alpha, decode_picture, picture_size};
 pub(crate) use error::AssetError;
 pub(crate) use id::{AssetId, AssetOwner};
-pub(crate) use reader::AssetReader;
 pub(crate) use record::AssetRecord;
 pub(crate) use registry::{Assets, Page};
 pub use settings::AssetSettings;

@@ -16,7 +16,7 @@ use crate::store::StoreError;
 /// An asset, or a part of it, that is read piece by piece. A whole asset is compared with its SHA-256 before its last piece is
 /// given away; a part cannot be, and a client that has all parts compares them.
 #[derive(Debug)]
-pub struct AssetReader {
+pub(crate) struct AssetReader {
     id: AssetId,
     file: File,
     /// What is left to read.
@@ -31,7 +31,7 @@ impl Assets {
     /// # Errors
     ///
     /// [`AssetError::Store`] if its file is missing.
-    pub async fn reader(&self, id: AssetId, size: u64, part: Range<u64>) -> Result<AssetReader, AssetError> {
+    pub(crate) async fn reader(&self, id: AssetId, size: u64, part: Range<u64>) -> Result<AssetReader, AssetError> {
         let files = self.files.clone();
         blocking(move || AssetReader::open(&files, id, size, part)).await
     }
@@ -46,12 +46,12 @@ impl AssetReader {
     }
 
     /// Where the next piece begins in the file.
-    pub fn offset(&self) -> u64 {
+    pub(crate) fn offset(&self) -> u64 {
         self.left.start
     }
 
     /// Whether everything was read.
-    pub fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&self) -> bool {
         self.left.is_empty()
     }
 
@@ -60,7 +60,7 @@ impl AssetReader {
     /// # Errors
     ///
     /// [`AssetError::Store`] if the file is too short or is not what was uploaded.
-    pub async fn next(mut self, limit: usize) -> Result<(Bytes, Self), AssetError> {
+    pub(crate) async fn next(mut self, limit: usize) -> Result<(Bytes, Self), AssetError> {
         blocking(move || self.read(limit).map(|piece| (piece, self))).await
     }
 

@@ -10,8 +10,8 @@ use sakuga_proto::generation::v1::{Adapter, GenerateEvent, GenerateRequest, Stag
 use sakuga_proto::model::v1::model_service_client::ModelServiceClient;
 use sakuga_proto::model::v1::{ListAdaptersRequest, ListAdaptersResponse, LoadModelRequest, UnloadModelRequest};
 use sakuga_server::Config;
+use sakuga_server::config::Limits;
 use sakuga_server::config::{ConfiguredModel, EngineChoice, ModelsConfig};
-use sakuga_server::limits::Limits;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 

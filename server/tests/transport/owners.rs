@@ -18,8 +18,8 @@ use sakuga_proto::generation::v1::generation_service_client::GenerationServiceCl
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
     Adapter, CancelJobRequest, CreateJobRequest, DeleteJobRequest, GenerateRequest, GetArtifactRequest, GetJobRequest,
-    GetJobTelemetryRequest, Job, JobFilter, JobState, LabelJobRequest, ListJobsRequest, Sampling, WatchJobRequest, adapter,
-    generate_request,
+    GetJobTelemetryRequest, Job, JobFilter, JobState, LabelJobRequest, ListJobsRequest, Sampling, WatchJobRequest,
+    adapter, generate_request,
 };
 use sakuga_proto::model::v1::{LoadModelRequest, UnloadModelRequest};
 use sakuga_proto::prompt::v1::validate_prompt_request;

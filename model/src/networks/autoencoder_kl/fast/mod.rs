@@ -35,7 +35,7 @@ pub(crate) struct FastDecoder {
 }
 
 /// Addresses of an encoder's weights, valid as long as the autoencoder, which owns this value.
-pub struct FastEncoder {
+pub(crate) struct FastEncoder {
     gpu: Arc<Gpu>,
     weights: Arc<EncoderWeights>,
 }
@@ -55,7 +55,7 @@ impl FastDecoder {
 
 impl FastEncoder {
     /// The fast path of a loaded encoder; `None` if it is not in bf16 or the GPU or a library does not support it.
-    pub fn of(config: &AutoencoderKlConfig, encoder: &Encoder, quant_conv: Option<&Conv>) -> Option<Self> {
+    pub(crate) fn of(config: &AutoencoderKlConfig, encoder: &Encoder, quant_conv: Option<&Conv>) -> Option<Self> {
         let (gpu, device) = gpu_of(&encoder.conv_in)?;
         let pinned = Pinning::new(&gpu).encoder(config, encoder, quant_conv);
         let fast = pinned.map(|weights| Self { gpu, weights: Arc::new(weights) });

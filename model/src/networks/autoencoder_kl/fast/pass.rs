@@ -89,7 +89,7 @@ impl<'p, 's> Pass<'p, 's> {
     /// # Errors
     ///
     /// A library or the driver refuses.
-    pub fn encode(
+    pub(crate) fn encode(
         &mut self,
         weights: &EncoderWeights,
         pixels: &Operand,

@@ -48,7 +48,7 @@ pub(crate) struct DecoderWeights {
 }
 
 /// Addresses of an encoder's weights.
-pub struct EncoderWeights {
+pub(crate) struct EncoderWeights {
     pub latent_channels: usize,
     /// From the encoder's latents to model latents.
     pub shift: f32,
@@ -65,10 +65,10 @@ pub struct EncoderWeights {
 }
 
 /// The blocks of a level, and the convolution that changes the size of the image after them.
-pub type Level = (Vec<Residual>, Option<Convolution>);
+pub(crate) type Level = (Vec<Residual>, Option<Convolution>);
 
 /// Residual block, attention, residual block at the lowest resolution.
-pub struct Middle {
+pub(crate) struct Middle {
     pub first: Residual,
     pub attention: Option<SelfAttention>,
     pub second: Residual,
@@ -112,7 +112,11 @@ impl Pinning {
     /// # Errors
     ///
     /// The kernels do not take these channels, or the device fails.
-    pub(crate) fn decoder(mut self, config: &AutoencoderKlConfig, decoder: &Decoder) -> Result<DecoderWeights, CudaError> {
+    pub(crate) fn decoder(
+        mut self,
+        config: &AutoencoderKlConfig,
+        decoder: &Decoder,
+    ) -> Result<DecoderWeights, CudaError> {
         check_channels(&config.block_out_channels)?;
         let conv_in = self.convolution(&decoder.conv_in)?;
         let middle = self.middle(&decoder.mid)?;
@@ -136,7 +140,7 @@ impl Pinning {
     /// # Errors
     ///
     /// As [`decoder`](Self::decoder).
-    pub fn encoder(
+    pub(crate) fn encoder(
         mut self,
         config: &AutoencoderKlConfig,
         encoder: &Encoder,
