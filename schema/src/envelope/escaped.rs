@@ -64,13 +64,14 @@ fn is_unquoted_string(text: &str) -> bool {
     is_between && markup::first_tag(text).is_some() && !text.contains('\n')
 }
 
-/// Whether the brackets of tags have a backslash, as Markdown escapes them: `\<n\>`, or the slash has one: `<\/n>`.
+/// Whether the brackets of tags have a backslash, as Markdown escapes them: `\<n\>`, or the slash has one: `<\/n>`. A
+/// backslash in front of a tag may be the end of a text.
 fn has_backslash_tag(text: &str) -> bool {
-    ["\\<", "<\\/"].iter().any(|bracket| {
-        text.match_indices(*bracket).any(|(at, _)| {
-            let inside = text[at + bracket.len()..].trim_start_matches(['\\', '/']);
+    [("\\<", "\\>"), ("<\\/", ">")].iter().any(|(open, close)| {
+        text.match_indices(*open).any(|(at, _)| {
+            let inside = text[at + open.len()..].trim_start_matches(['\\', '/']);
             let name = markup::name_at(inside);
-            markup::is_tag_name(name) && inside[name.len()..].starts_with(['>', '\\'])
+            markup::is_tag_name(name) && inside[name.len()..].starts_with(close)
         })
     })
 }
@@ -169,7 +170,7 @@ mod tests {
         for text in ["\\<character_1\\>", "<n>miku<\\/n>", "a \\</n\\>"] {
             assert!(has_backslash_tag(text), "{text}");
         }
-        for text in ["\\<3", "<\\/b>", "saber_\\(fate\\)", "<n>\\m/</n>"] {
+        for text in ["\\<3", "<\\/b>", "saber_\\(fate\\)", "<n>\\m/</n>", "<artists>\\</artists>"] {
             assert!(!has_backslash_tag(text), "{text}");
         }
         for text in ["<n>a</n>\\r\\n<gender>b</gender>", "<n>a</n>\\n\\t<gender>b</gender>\\r\\n"] {

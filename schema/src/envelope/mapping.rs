@@ -115,14 +115,18 @@ fn mapping(text: &str) -> Option<Format> {
     }
     let (mut fields, mut captions, mut others, mut is_marked, mut assignments) = (0, 0, 0, false, 0);
     while let Some(line) = lines.next() {
-        if line.starts_with([' ', '\t', ']', '}']) || line.starts_with("\"\"\"") || line.starts_with("'''") {
+        let is_inner = line.starts_with([' ', '\t']) || (line.starts_with("- ") && fields + captions + others > 0);
+        if is_inner {
+            if let Some(inner) = Entry::read(line.trim_start().trim_start_matches("- ")) {
+                captions += usize::from(inner.is_caption());
+                fields += usize::from(inner.is_field() && !inner.is_caption());
+            }
             continue;
         }
-        let item = line.strip_prefix("- ");
-        if item.is_some() && (fields + captions + others > 0) || is_header(line) {
+        if line.starts_with([']', '}']) || line.starts_with("\"\"\"") || line.starts_with("'''") || is_header(line) {
             continue;
         }
-        let entry = Entry::read(item.unwrap_or(line))?;
+        let entry = Entry::read(line.strip_prefix("- ").unwrap_or(line))?;
         match () {
             () if entry.is_caption() => captions += 1,
             () if entry.is_field() => fields += 1,

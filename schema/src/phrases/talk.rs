@@ -386,7 +386,9 @@ pub(crate) fn announces_another(text: &str) -> bool {
         let number = ["2", "3", "4", "5", "b", "c", "ii", "iii", "two", "three", "二", "三", "２", "３"];
         number.iter().filter_map(|number| behind.strip_prefix(number)).any(|rest| {
             let rest = rest.trim_start_matches(['*', ']', '】', ')', ' ']);
-            rest.is_empty() || rest.starts_with([':', '：', '.', '(', '（', '-', '–', '—'])
+            matches!(rest, "" | ".")
+                || rest.starts_with(". ")
+                || rest.starts_with([':', '：', '(', '（', '-', '–', '—'])
         })
     })
 }

@@ -113,9 +113,10 @@ pub(crate) fn with_reason(status: &Status) -> Option<Status> {
         _ => return None,
     };
     let details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, HashMap::new());
-    let message = match (status.code(), status.message()) {
-        (Code::Unimplemented, "") => "the server has no such method; check the name, or update the server",
-        (_, message) => message,
+    let is_silent = code == Code::Unimplemented && status.message().is_empty();
+    let message = match is_silent {
+        true => "the server has no such method; check the name, or update the server",
+        false => status.message(),
     };
     Some(Status::with_error_details(code, message, details))
 }
