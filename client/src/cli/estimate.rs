@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use clap::Args;
-use sakuga_client::proto::generation::v1::{
-    Estimate, EstimatedPart, EstimatedPartKind, EstimatedTime, GenerateRequest, JobOptions,
-};
+use sakuga_client::proto::generation::v1::{Estimate, EstimatedPart, EstimatedPartKind, JobOptions};
 use sakuga_client::proto::json;
 use sakuga_client::proto::prompt::v1::TokenCount;
 use sakuga_client::proto::text::{count, one_line};
 use serde_json::json;
 
+use super::estimated_time::{duration, interval};
 use super::exit::{self, Exit};
 use super::failure::Failure;
 use super::generate::{self, GenerateArguments};
@@ -67,33 +66,6 @@ pub(crate) fn run(arguments: &EstimateArguments, terminal: &Terminal) -> Result<
 fn options(timeout: Option<Duration>) -> JobOptions {
     let timeout = timeout.and_then(|timeout| timeout.try_into().ok());
     JobOptions { timeout, ..JobOptions::default() }
-}
-
-/// One line for a job that is about to be drawn; `None` if nothing of its model was measured or the server does not say.
-pub(crate) async fn hint(client: &sakuga_client::Client, request: &GenerateRequest) -> Option<String> {
-    /// A job whose estimate takes longer than this is begun without one.
-    const PATIENCE: Duration = Duration::from_secs(1);
-    /// Nobody plans around less.
-    const LEAST: Duration = Duration::from_secs(5);
-    let asked = client.estimate(request.clone(), JobOptions::default());
-    let estimate = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
-    let time = estimate.time.filter(|_| estimate.learned_jobs > 0)?;
-    let start = match estimate.eta.map(duration).filter(|eta| !eta.is_zero()) {
-        Some(eta) => format!(", starts in {}", units::duration(eta)),
-        None => String::new(),
-    };
-    let is_long = duration(time.expected?) + estimate.eta.map(duration).unwrap_or_default() >= LEAST;
-    is_long.then(|| format!("takes about {}{start}", interval(&time)))
-}
-
-fn duration(time: prost_types::Duration) -> Duration {
-    Duration::try_from(time).unwrap_or_default()
-}
-
-/// `12 s (11 s to 14 s)`.
-fn interval(time: &EstimatedTime) -> String {
-    let shown = |time: Option<prost_types::Duration>| units::duration(time.map(duration).unwrap_or_default());
-    format!("{} ({} to {})", shown(time.expected), shown(time.low), shown(time.high))
 }
 
 /// The estimate for people.
@@ -174,7 +146,7 @@ fn part_text(part: &EstimatedPart, estimate: &Estimate) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use sakuga_client::proto::generation::v1::{Obstacle, RequestChange};
+    use sakuga_client::proto::generation::v1::{EstimatedTime, Obstacle, RequestChange};
 
     use super::*;
 

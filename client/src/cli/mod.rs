@@ -12,6 +12,7 @@ mod bench;
 mod check;
 mod clock;
 mod estimate;
+mod estimated_time;
 mod event_log;
 mod examples;
 mod excerpt;

@@ -240,10 +240,10 @@ impl Estimator {
     pub(crate) fn guess(work: &JobWork, info: &EngineInfo) -> (Prediction, Interval) {
         /// Floating-point operations a second that usual devices reach: a GPU, and a CPU.
         const RATES: [f64; 2] = [1e14, 3e10];
-        /// Parameters of a denoiser that states none.
+        /// Parameters of a model that states none.
         const PARAMETERS: u64 = 100_000_000;
-        let parameters = ["transformer", "unet"].iter().find_map(|part| info.model.parameters.get(*part));
-        let parameters = parameters.or(info.model.parameters.values().max()).copied().unwrap_or(PARAMETERS);
+        // The largest part is the denoiser, or an encoder of about its size.
+        let parameters = info.model.parameters.values().max().copied().unwrap_or(PARAMETERS);
         let rate = if info.device.starts_with("cuda") { RATES[0] } else { RATES[1] };
         // Two operations for each parameter and token.
         let seconds = 2.0 * parameters as f64 * work.tokens_evaluated() / rate;

@@ -24,6 +24,7 @@ mod search;
 mod stored_events;
 #[cfg(test)]
 mod tests;
+mod thumbnail_cache;
 mod thumbnails;
 mod uploads;
 mod watch;
@@ -36,5 +37,5 @@ pub(crate) use query::{Listed, PageLimits};
 pub(crate) use record::Record;
 pub(crate) use registry::{Dependencies, Jobs};
 pub(crate) use search::JobQuery;
-pub(crate) use thumbnails::Thumbnail;
+pub(crate) use thumbnail_cache::Thumbnail;
 pub(crate) use uploads::OwnFiles;

@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::caller::Caller;
 use super::record::Record;
-use super::thumbnails::Thumbnails;
+use super::thumbnail_cache::Thumbnails;
 use crate::adapters::Adapters;
 use crate::assets::Assets;
 use crate::error::{ServerError, Violation};

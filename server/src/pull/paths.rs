@@ -125,6 +125,6 @@ mod tests {
         for path in ["vae/config.json", "x"] {
             assert!(matches!(place(folder.path(), path), Err(PullError::NotPlain(_))), "{path}");
         }
-        assert!(place(folder.path(), "unet/config.json").is_ok());
+        assert!(place(folder.path(), "transformer/config.json").is_ok());
     }
 }

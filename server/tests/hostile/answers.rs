@@ -10,9 +10,9 @@ use sakuga_proto::asset::v1::asset_service_client::AssetServiceClient;
 use sakuga_proto::asset::v1::{DeleteAssetRequest, GetAssetRequest, ListAssetsRequest};
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
-    CancelJobRequest, CreateJobRequest, DeleteJobRequest, GenerateRequest, GetArtifactRequest, GetJobRequest,
-    GetJobTelemetryRequest, ImageFormat, JobState, ListJobsRequest, PreviewMethod, PreviewOptions, Sampling,
-    WatchJobRequest, generate_request,
+    CancelJobRequest, CreateJobRequest, DeleteJobRequest, EstimateRequest, GenerateRequest, GetArtifactRequest,
+    GetJobRequest, GetJobTelemetryRequest, ImageFormat, JobState, LabelJobRequest, ListJobsRequest, PreviewMethod,
+    PreviewOptions, Sampling, WatchJobRequest, generate_request,
 };
 use sakuga_proto::model::v1::LoadModelRequest;
 use sakuga_proto::prompt::v1::{
@@ -214,6 +214,13 @@ async fn every_answer_fits_into_what_a_plain_client_takes() {
         .await
         .expect("drawn");
 
+    let estimate = EstimateRequest { request: Some(drawing("<caption>a</caption>", 16)), options: None };
+    let estimate = estimate.encode_to_vec();
+    server.call("sakuga.generation.v1.GenerationService/Estimate", estimate, 1).await.expect("an estimate");
+    let add = (0..16).map(|number| format!("{number:032}")).collect();
+    let label = LabelJobRequest { job_id: last_job.clone(), add, remove: vec![] }.encode_to_vec();
+    server.call(&job_service("LabelJob"), label, 1).await.expect("it is there");
+
     // Escapes make a text five times as long.
     for character in ["&", "<", "a", "\""] {
         let typed = Prompt { caption: character.repeat(500 * 1024), ..Prompt::default() };
@@ -259,7 +266,8 @@ async fn every_answer_fits_into_what_a_plain_client_takes() {
     }
     let asset_service = |method: &str| format!("sakuga.asset.v1.AssetService/{method}");
     let start = parts(&noise(), 0)[0].encode_to_vec();
-    server.call(&asset_service("UploadAsset"), start, 1).await.expect("it is there");
+    server.call(&asset_service("UploadAsset"), start.clone(), 1).await.expect("it is there");
+    server.call(&asset_service("UploadAssetPart"), start, 1).await.expect("it is there");
     let list = ListAssetsRequest { page_size: 200, ..ListAssetsRequest::default() }.encode_to_vec();
     server.call(&asset_service("ListAssets"), list, 1).await.expect("a page");
     let get = GetAssetRequest { sha256: uploaded.clone(), ..GetAssetRequest::default() }.encode_to_vec();

@@ -386,7 +386,11 @@ async fn every_fault_is_named_with_its_place() {
             "prompt",
             "line 2, column",
         ),
-        (json!({ "prompt": "1girl", "sakuga": { "adapters": [{ "name": "ink" }] } }), "sakuga.adapters[0]", "adapters"),
+        (
+            json!({ "prompt": "1girl", "sakuga": { "adapters": [{ "name": "ink" }] } }),
+            "sakuga.adapters[0].name",
+            "adapters",
+        ),
     ] {
         let answer = api.post(GENERATIONS, &body).await;
         assert_eq!(answer.error(), (400, param.into(), "INVALID_REQUEST".into()), "{body}: {}", answer.text());

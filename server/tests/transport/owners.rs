@@ -17,9 +17,9 @@ use sakuga_proto::asset::v1::{
 use sakuga_proto::generation::v1::generation_service_client::GenerationServiceClient;
 use sakuga_proto::generation::v1::job_service_client::JobServiceClient;
 use sakuga_proto::generation::v1::{
-    Adapter, CancelJobRequest, CreateJobRequest, DeleteJobRequest, GenerateRequest, GetArtifactRequest, GetJobRequest,
-    GetJobTelemetryRequest, Job, JobFilter, JobState, LabelJobRequest, ListJobsRequest, Sampling, WatchJobRequest,
-    adapter, generate_request,
+    Adapter, CancelJobRequest, CreateJobRequest, DeleteJobRequest, EstimateRequest, GenerateRequest,
+    GetArtifactRequest, GetJobRequest, GetJobTelemetryRequest, Job, JobFilter, JobState, LabelJobRequest,
+    ListJobsRequest, Sampling, WatchJobRequest, adapter, generate_request,
 };
 use sakuga_proto::model::v1::{LoadModelRequest, UnloadModelRequest};
 use sakuga_proto::prompt::v1::validate_prompt_request;
@@ -92,6 +92,9 @@ const ROWS: &[Row] = &[
     ("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Rule::Known, |_| vec![0x3a, 0]),
     ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Rule::Known, |_| vec![0x3a, 0]),
     ("sakuga.generation.v1.GenerationService/Generate", Rule::Generate, |_| drawing().encode_to_vec()),
+    ("sakuga.generation.v1.GenerationService/Estimate", Rule::Generate, |_| {
+        EstimateRequest { request: Some(drawing()), options: None }.encode_to_vec()
+    }),
     ("sakuga.generation.v1.JobService/CreateJob", Rule::Generate, |_| {
         CreateJobRequest { request: Some(drawing()), options: None }.encode_to_vec()
     }),

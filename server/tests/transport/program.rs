@@ -325,7 +325,8 @@ fn the_unit_is_one_that_systemd_reads() {
 fn the_runbook_names_what_there_is() {
     let runbook = read("RUNBOOK.md");
     let mut known: Vec<String> = settings().into_iter().map(|setting| setting.name).collect();
-    let others = ["config", "check-config", "help", "name", "scope", "rate", "concurrent", "expires", "out"];
+    let others =
+        ["config", "check-config", "help", "name", "scope", "rate", "concurrent", "expires", "out", "accept-licence"];
     let of_client = ["server", "ca", "cert", "key", "token-file", "once", "profile", "json"];
     known.extend(others.into_iter().chain(of_client).map(str::to_owned));
     let foreign = ["systemctl", "podman", "cargo ", "groupadd", "tar --"];

@@ -11,7 +11,7 @@ use image::ImageFormat;
 use sakuga_client::proto::generation::v1::Sampling;
 use sakuga_client::proto::system::v1::{GetServerInfoRequest, ListModelsRequest, Model};
 use sakuga_client::{Client, ClientError, Completed, EventKind};
-use sakuga_figures::layout::SIDE_PX;
+use sakuga_figures::size::SIDE_PX;
 use sakuga_figures::{Image, Scene, oracle, render};
 
 use crate::case::Case;

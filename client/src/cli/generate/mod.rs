@@ -24,7 +24,7 @@ use sakuga_client::Resume;
 use sakuga_client::proto::generation::v1 as wire;
 use serde_json::{Value, json};
 
-use super::estimate;
+use super::estimated_time;
 use super::event_log::EventLog;
 use super::exit::Exit;
 use super::failure::Failure;
@@ -129,7 +129,7 @@ async fn draw(
         let client = arguments.server.connect().await?;
         // For someone who waits; a script gets it from `sakuga estimate --json`.
         if session.is_watched()
-            && let Some(hint) = estimate::hint(&client, &composed.request).await
+            && let Some(hint) = estimated_time::hint(&client, &composed.request).await
         {
             session.note(&hint);
         }

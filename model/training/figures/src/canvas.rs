@@ -4,10 +4,10 @@ use tiny_skia_path::{LineCap, LineJoin, PathStroker, Stroke, Transform};
 
 use crate::attributes::Style;
 use crate::layer::{Clip, Layer, Source};
-use crate::layout::Size;
 use crate::palette::{Ramp, Rgb};
 use crate::raster::Rasterizer;
 use crate::shape::{Point, Shape};
+use crate::size::Size;
 
 /// A drawing surface with a view (figure units to pixels) and a style.
 pub(crate) struct Canvas {

@@ -18,12 +18,13 @@ mod render;
 pub mod rng;
 pub mod scene;
 mod shape;
+pub mod size;
 pub mod training;
 mod vocabulary;
 
 pub use figure::Figure;
 pub use image::Image;
-pub use layout::Size;
 pub use render::{render, render_at, render_batch, render_sized};
 pub use scene::{Constraints, HeldOut, Scene};
+pub use size::Size;
 pub use vocabulary::vocabulary;

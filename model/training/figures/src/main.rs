@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use rayon::prelude::*;
-use sakuga_figures::layout::SIDE_PX;
 use sakuga_figures::oracle::{self, Degradation, Tally, wilson_interval};
 use sakuga_figures::rng::Rng;
+use sakuga_figures::size::SIDE_PX;
 use sakuga_figures::training::Form;
 use sakuga_figures::{Constraints, HeldOut, Image, Scene, Size, render_at, render_batch, render_sized};
 use serde_json::json;

@@ -14,10 +14,11 @@ use crate::attributes::{Attribute, Framing, Position, Style};
 use crate::figure::Figure;
 use crate::image::Image;
 use crate::layer::Layer;
-use crate::layout::{self, Placement, Size};
+use crate::layout::{self, Placement};
 use crate::prompt::FromPromptError;
 use crate::render::{figure_layer, layering};
 use crate::scene::Scene;
+use crate::size::Size;
 use matching::{Ground, Observation};
 use sakuga_schema::Prompt;
 

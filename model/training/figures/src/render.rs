@@ -6,9 +6,10 @@ use crate::draw;
 use crate::figure::Figure;
 use crate::image::Image;
 use crate::layer::Layer;
-use crate::layout::{self, Placement, Size};
+use crate::layout::{self, Placement};
 use crate::outline;
 use crate::scene::Scene;
+use crate::size::Size;
 use rayon::prelude::*;
 
 /// Draws a scene at 256x256.

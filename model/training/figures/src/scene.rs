@@ -3,11 +3,9 @@
 use crate::attributes::{Backdrop, Framing, Plain, Position, Style};
 use crate::figure::{Figure, set};
 use crate::heldout;
-use crate::layout::Size;
 use crate::rng::Rng;
-
-/// The most figures that a scene can hold.
-pub const MAX_FIGURES: usize = 4;
+pub use crate::size::MAX_FIGURES;
+use crate::size::Size;
 
 /// A picture: no figure to four before a backdrop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -8,8 +8,8 @@ use crate::attributes::{
     Accessory, Action, Bangs, ClothColor, Expression, EyeColor, Framing, HairColor, HairStyle, Outfit, Place, Plain,
     Position, Skin, Style, TimeOfDay,
 };
-use crate::layout::Size;
 use crate::scene::MAX_FIGURES;
+use crate::size::Size;
 use crate::training;
 
 /// What is beyond the attributes in the texts of all scenes.

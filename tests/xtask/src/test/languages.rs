@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail, ensure};
 use crate::python::Environment;
 use crate::server::Server;
 use crate::test::context::Context;
-use crate::test::failures::Failure;
+use crate::test::tally::{conclude, join};
 use crate::test::{Verdict, openai, tally};
 use crate::workspace::Workspace;
 use crate::{build, files, npm, stubs};
@@ -60,7 +60,7 @@ pub(crate) fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
                 if found.passed + found.failed == 0 {
                     failed.push(format!("{language}: no test ran"));
                 }
-                add(&mut verdict, found);
+                join(&mut verdict, found);
             }
             Err(error) => failed.push(format!("{language}: {error:#}")),
         }
@@ -70,9 +70,9 @@ pub(crate) fn check(context: &Context<'_>) -> anyhow::Result<Verdict> {
     }
     println!("--- Python");
     let found = python(context, &program)?;
-    add(&mut verdict, found);
+    join(&mut verdict, found);
     let found = openai::check(context, &program)?;
-    add(&mut verdict, found);
+    join(&mut verdict, found);
     ensure!(failed.is_empty(), "{}", failed.join("\n"));
     Ok(verdict)
 }
@@ -204,7 +204,7 @@ fn python(context: &Context<'_>, program: &Path) -> anyhow::Result<Verdict> {
     match Environment::with(context.workspace(), "client/python/oldest.txt", "python-oldest") {
         Ok(oldest) => {
             let with_oldest = pytest(context, program, &oldest, "oldest", WITH_OLDEST)?;
-            add(&mut verdict, with_oldest);
+            join(&mut verdict, with_oldest);
         }
         Err(error) => verdict.skipped.push(format!("Python with the oldest packages: {error:#}")),
     }
@@ -232,29 +232,10 @@ fn pytest(
     conclude("Python", success, &output, verdict)
 }
 
-/// Adds what was found to the rest.
-pub(super) fn add(verdict: &mut Verdict, found: Verdict) {
-    verdict.passed += found.passed;
-    verdict.failed += found.failed;
-    verdict.skipped.extend(found.skipped);
-    verdict.failures.extend(found.failures);
-}
-
-/// The counts of a client's tests. A failure that no line counts is one. The last lines of the output say what failed.
-pub(super) fn conclude(language: &str, success: bool, output: &str, mut verdict: Verdict) -> anyhow::Result<Verdict> {
-    if !success {
-        verdict.failed = verdict.failed.max(1);
-        verdict.failures.push(Failure::new(format!("the {language} client"), output));
-    }
-    for skipped in &mut verdict.skipped {
-        *skipped = format!("{language}: {skipped}");
-    }
-    Ok(verdict)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test::failures::Failure;
 
     #[test]
     fn every_client_has_the_version_of_the_workspace() {

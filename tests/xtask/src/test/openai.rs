@@ -10,7 +10,7 @@ use anyhow::{Context as _, ensure};
 use crate::python::Environment;
 use crate::server::Server;
 use crate::test::context::Context;
-use crate::test::languages::{add, conclude};
+use crate::test::tally::{conclude, join};
 use crate::test::{Verdict, tally};
 use crate::{files, npm};
 
@@ -32,14 +32,14 @@ pub(super) fn check(context: &Context<'_>, program: &Path) -> anyhow::Result<Ver
         Ok(environment) => {
             println!("--- OpenAI's client for Python");
             let found = with_servers(context, program, |variables| python(context, &environment, variables))?;
-            add(&mut verdict, found);
+            join(&mut verdict, found);
         }
         Err(error) => verdict.skipped.push(format!("OpenAI's client for Python: {error:#}")),
     }
     if npm::is_installed(NODE) {
         println!("--- OpenAI's client for Node.js");
         let found = with_servers(context, program, |variables| node(context, variables))?;
-        add(&mut verdict, found);
+        join(&mut verdict, found);
     } else {
         let reason = "Node.js 20 or later with npm is not installed";
         verdict.skipped.push(format!("OpenAI's client for Node.js: {reason}"));

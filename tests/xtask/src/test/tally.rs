@@ -1,6 +1,7 @@
 //! Counts what the test programs of each language printed.
 
 use crate::test::Verdict;
+use crate::test::failures::Failure;
 
 /// What a test that lacks what it needs prints at the start of a line.
 const SKIPPED: &str = "skipped: ";
@@ -122,6 +123,26 @@ fn pytest_counts(line: &str) -> Option<Vec<(u64, &str)>> {
     let (counts, _time) = line.trim_matches(['=', ' ']).rsplit_once(" in ")?;
     let pairs = counts.split(", ").map(|count| count.split_once(' '));
     pairs.map(|pair| pair.and_then(|(number, what)| Some((number.parse().ok()?, what)))).collect()
+}
+
+/// Adds what was found to the rest.
+pub(super) fn join(verdict: &mut Verdict, found: Verdict) {
+    verdict.passed += found.passed;
+    verdict.failed += found.failed;
+    verdict.skipped.extend(found.skipped);
+    verdict.failures.extend(found.failures);
+}
+
+/// The counts of a client's tests. A failure that no line counts is one. The last lines of the output say what failed.
+pub(super) fn conclude(language: &str, success: bool, output: &str, mut verdict: Verdict) -> anyhow::Result<Verdict> {
+    if !success {
+        verdict.failed = verdict.failed.max(1);
+        verdict.failures.push(Failure::new(format!("the {language} client"), output));
+    }
+    for skipped in &mut verdict.skipped {
+        *skipped = format!("{language}: {skipped}");
+    }
+    Ok(verdict)
 }
 
 #[cfg(test)]

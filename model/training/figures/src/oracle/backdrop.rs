@@ -8,7 +8,7 @@ use crate::attributes::{Backdrop, Place, Plain, Style, TimeOfDay};
 use crate::canvas::Canvas;
 use crate::draw;
 use crate::layer::Layer;
-use crate::layout::Size;
+use crate::size::Size;
 
 /// The side of a block in pixels of a halved picture.
 const BLOCK: usize = 8;

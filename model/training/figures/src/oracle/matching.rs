@@ -2,8 +2,9 @@
 
 use crate::image::Image;
 use crate::layer::Layer;
-use crate::layout::{Placement, Size};
+use crate::layout::Placement;
 use crate::raster::Bounds;
+use crate::size::Size;
 
 /// Differences beyond this (squared, summed over the channels) count no more: a stray cloud is as wrong as a stray line.
 const ERROR_CAP: i64 = 3 * 90 * 90;
