@@ -350,6 +350,125 @@ func (x *UploadAssetResponse) GetExisted() bool {
 	return false
 }
 
+// One part of a file.
+type UploadAssetPartRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file, and where this part begins in it. Required.
+	Start *UploadStart `protobuf:"bytes,1,opt,name=start,proto3" json:"start,omitempty"`
+	// The bytes of the part, 1 byte to 256 KiB. Required unless the server may have the asset already.
+	Data          []byte `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadAssetPartRequest) Reset() {
+	*x = UploadAssetPartRequest{}
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadAssetPartRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadAssetPartRequest) ProtoMessage() {}
+
+func (x *UploadAssetPartRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadAssetPartRequest.ProtoReflect.Descriptor instead.
+func (*UploadAssetPartRequest) Descriptor() ([]byte, []int) {
+	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *UploadAssetPartRequest) GetStart() *UploadStart {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *UploadAssetPartRequest) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// The part is there.
+type UploadAssetPartResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The asset, once the file is whole. Absent: more parts are missing.
+	Asset *Asset `protobuf:"bytes,1,opt,name=asset,proto3" json:"asset,omitempty"`
+	// Whether the caller had it before this call.
+	Existed bool `protobuf:"varint,2,opt,name=existed,proto3" json:"existed,omitempty"`
+	// Bytes of the file that the server has: where the next part begins.
+	Received      uint64 `protobuf:"varint,3,opt,name=received,proto3" json:"received,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadAssetPartResponse) Reset() {
+	*x = UploadAssetPartResponse{}
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadAssetPartResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadAssetPartResponse) ProtoMessage() {}
+
+func (x *UploadAssetPartResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadAssetPartResponse.ProtoReflect.Descriptor instead.
+func (*UploadAssetPartResponse) Descriptor() ([]byte, []int) {
+	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *UploadAssetPartResponse) GetAsset() *Asset {
+	if x != nil {
+		return x.Asset
+	}
+	return nil
+}
+
+func (x *UploadAssetPartResponse) GetExisted() bool {
+	if x != nil {
+		return x.Existed
+	}
+	return false
+}
+
+func (x *UploadAssetPartResponse) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
 // A file that the server keeps for a client.
 type Asset struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -377,7 +496,7 @@ type Asset struct {
 
 func (x *Asset) Reset() {
 	*x = Asset{}
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[3]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -389,7 +508,7 @@ func (x *Asset) String() string {
 func (*Asset) ProtoMessage() {}
 
 func (x *Asset) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[3]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -402,7 +521,7 @@ func (x *Asset) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Asset.ProtoReflect.Descriptor instead.
 func (*Asset) Descriptor() ([]byte, []int) {
-	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{3}
+	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Asset) GetSha256() string {
@@ -504,7 +623,7 @@ type PictureFacts struct {
 
 func (x *PictureFacts) Reset() {
 	*x = PictureFacts{}
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[4]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -516,7 +635,7 @@ func (x *PictureFacts) String() string {
 func (*PictureFacts) ProtoMessage() {}
 
 func (x *PictureFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[4]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -529,7 +648,7 @@ func (x *PictureFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PictureFacts.ProtoReflect.Descriptor instead.
 func (*PictureFacts) Descriptor() ([]byte, []int) {
-	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{4}
+	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PictureFacts) GetWidth() uint32 {
@@ -585,7 +704,7 @@ type TensorFacts struct {
 
 func (x *TensorFacts) Reset() {
 	*x = TensorFacts{}
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[5]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +716,7 @@ func (x *TensorFacts) String() string {
 func (*TensorFacts) ProtoMessage() {}
 
 func (x *TensorFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[5]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +729,7 @@ func (x *TensorFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TensorFacts.ProtoReflect.Descriptor instead.
 func (*TensorFacts) Descriptor() ([]byte, []int) {
-	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{5}
+	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *TensorFacts) GetTensors() uint32 {
@@ -620,7 +739,8 @@ func (x *TensorFacts) GetTensors() uint32 {
 	return 0
 }
 
-// Asks for the bytes of an asset.
+// Asks for the bytes of an asset. The call that reads all of it ends with DATA_LOSS before the last bytes if they are not those
+// that were uploaded. A part is not compared: a client that continues after a cut compares the whole file with its SHA-256.
 type GetAssetRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Its SHA-256 in lower-case hexadecimal. Required.
@@ -635,7 +755,7 @@ type GetAssetRequest struct {
 
 func (x *GetAssetRequest) Reset() {
 	*x = GetAssetRequest{}
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[6]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -647,7 +767,7 @@ func (x *GetAssetRequest) String() string {
 func (*GetAssetRequest) ProtoMessage() {}
 
 func (x *GetAssetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[6]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -660,7 +780,7 @@ func (x *GetAssetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAssetRequest.ProtoReflect.Descriptor instead.
 func (*GetAssetRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{6}
+	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *GetAssetRequest) GetSha256() string {
@@ -699,7 +819,7 @@ type GetAssetResponse struct {
 
 func (x *GetAssetResponse) Reset() {
 	*x = GetAssetResponse{}
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[7]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -711,7 +831,7 @@ func (x *GetAssetResponse) String() string {
 func (*GetAssetResponse) ProtoMessage() {}
 
 func (x *GetAssetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[7]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -724,7 +844,7 @@ func (x *GetAssetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAssetResponse.ProtoReflect.Descriptor instead.
 func (*GetAssetResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{7}
+	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *GetAssetResponse) GetAsset() *Asset {
@@ -761,7 +881,7 @@ type ListAssetsRequest struct {
 
 func (x *ListAssetsRequest) Reset() {
 	*x = ListAssetsRequest{}
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[8]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -773,7 +893,7 @@ func (x *ListAssetsRequest) String() string {
 func (*ListAssetsRequest) ProtoMessage() {}
 
 func (x *ListAssetsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[8]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -786,7 +906,7 @@ func (x *ListAssetsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAssetsRequest.ProtoReflect.Descriptor instead.
 func (*ListAssetsRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{8}
+	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListAssetsRequest) GetPageSize() uint32 {
@@ -820,7 +940,7 @@ type ListAssetsResponse struct {
 
 func (x *ListAssetsResponse) Reset() {
 	*x = ListAssetsResponse{}
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[9]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -832,7 +952,7 @@ func (x *ListAssetsResponse) String() string {
 func (*ListAssetsResponse) ProtoMessage() {}
 
 func (x *ListAssetsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[9]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -845,7 +965,7 @@ func (x *ListAssetsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAssetsResponse.ProtoReflect.Descriptor instead.
 func (*ListAssetsResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{9}
+	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListAssetsResponse) GetAssets() []*Asset {
@@ -887,7 +1007,7 @@ type DeleteAssetRequest struct {
 
 func (x *DeleteAssetRequest) Reset() {
 	*x = DeleteAssetRequest{}
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[10]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -899,7 +1019,7 @@ func (x *DeleteAssetRequest) String() string {
 func (*DeleteAssetRequest) ProtoMessage() {}
 
 func (x *DeleteAssetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[10]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -912,7 +1032,7 @@ func (x *DeleteAssetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAssetRequest.ProtoReflect.Descriptor instead.
 func (*DeleteAssetRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{10}
+	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *DeleteAssetRequest) GetSha256() string {
@@ -931,7 +1051,7 @@ type DeleteAssetResponse struct {
 
 func (x *DeleteAssetResponse) Reset() {
 	*x = DeleteAssetResponse{}
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[11]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -943,7 +1063,7 @@ func (x *DeleteAssetResponse) String() string {
 func (*DeleteAssetResponse) ProtoMessage() {}
 
 func (x *DeleteAssetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[11]
+	mi := &file_sakuga_asset_v1_asset_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -956,7 +1076,7 @@ func (x *DeleteAssetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAssetResponse.ProtoReflect.Descriptor instead.
 func (*DeleteAssetResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{11}
+	return file_sakuga_asset_v1_asset_service_proto_rawDescGZIP(), []int{13}
 }
 
 var File_sakuga_asset_v1_asset_service_proto protoreflect.FileDescriptor
@@ -974,7 +1094,14 @@ const file_sakuga_asset_v1_asset_service_proto_rawDesc = "" +
 	"\x06offset\x18\x03 \x01(\x04R\x06offset\"]\n" +
 	"\x13UploadAssetResponse\x12,\n" +
 	"\x05asset\x18\x01 \x01(\v2\x16.sakuga.asset.v1.AssetR\x05asset\x12\x18\n" +
-	"\aexisted\x18\x02 \x01(\bR\aexisted\"\xdb\x02\n" +
+	"\aexisted\x18\x02 \x01(\bR\aexisted\"`\n" +
+	"\x16UploadAssetPartRequest\x122\n" +
+	"\x05start\x18\x01 \x01(\v2\x1c.sakuga.asset.v1.UploadStartR\x05start\x12\x12\n" +
+	"\x04data\x18\x02 \x01(\fR\x04data\"}\n" +
+	"\x17UploadAssetPartResponse\x12,\n" +
+	"\x05asset\x18\x01 \x01(\v2\x16.sakuga.asset.v1.AssetR\x05asset\x12\x18\n" +
+	"\aexisted\x18\x02 \x01(\bR\aexisted\x12\x1a\n" +
+	"\breceived\x18\x03 \x01(\x04R\breceived\"\xdb\x02\n" +
 	"\x05Asset\x12\x16\n" +
 	"\x06sha256\x18\x01 \x01(\tR\x06sha256\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12.\n" +
@@ -1028,9 +1155,10 @@ const file_sakuga_asset_v1_asset_service_proto_rawDesc = "" +
 	"\x12COLOR_PROFILE_NONE\x10\x01\x12\x16\n" +
 	"\x12COLOR_PROFILE_SRGB\x10\x02\x12\x1b\n" +
 	"\x17COLOR_PROFILE_CONVERTED\x10\x03\x12\x19\n" +
-	"\x15COLOR_PROFILE_IGNORED\x10\x042\xee\x02\n" +
+	"\x15COLOR_PROFILE_IGNORED\x10\x042\xd4\x03\n" +
 	"\fAssetService\x12Z\n" +
-	"\vUploadAsset\x12#.sakuga.asset.v1.UploadAssetRequest\x1a$.sakuga.asset.v1.UploadAssetResponse(\x01\x12Q\n" +
+	"\vUploadAsset\x12#.sakuga.asset.v1.UploadAssetRequest\x1a$.sakuga.asset.v1.UploadAssetResponse(\x01\x12d\n" +
+	"\x0fUploadAssetPart\x12'.sakuga.asset.v1.UploadAssetPartRequest\x1a(.sakuga.asset.v1.UploadAssetPartResponse\x12Q\n" +
 	"\bGetAsset\x12 .sakuga.asset.v1.GetAssetRequest\x1a!.sakuga.asset.v1.GetAssetResponse0\x01\x12U\n" +
 	"\n" +
 	"ListAssets\x12\".sakuga.asset.v1.ListAssetsRequest\x1a#.sakuga.asset.v1.ListAssetsResponse\x12X\n" +
@@ -1050,48 +1178,54 @@ func file_sakuga_asset_v1_asset_service_proto_rawDescGZIP() []byte {
 }
 
 var file_sakuga_asset_v1_asset_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_sakuga_asset_v1_asset_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_sakuga_asset_v1_asset_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_sakuga_asset_v1_asset_service_proto_goTypes = []any{
-	(AssetKind)(0),                // 0: sakuga.asset.v1.AssetKind
-	(ColorProfile)(0),             // 1: sakuga.asset.v1.ColorProfile
-	(*UploadAssetRequest)(nil),    // 2: sakuga.asset.v1.UploadAssetRequest
-	(*UploadStart)(nil),           // 3: sakuga.asset.v1.UploadStart
-	(*UploadAssetResponse)(nil),   // 4: sakuga.asset.v1.UploadAssetResponse
-	(*Asset)(nil),                 // 5: sakuga.asset.v1.Asset
-	(*PictureFacts)(nil),          // 6: sakuga.asset.v1.PictureFacts
-	(*TensorFacts)(nil),           // 7: sakuga.asset.v1.TensorFacts
-	(*GetAssetRequest)(nil),       // 8: sakuga.asset.v1.GetAssetRequest
-	(*GetAssetResponse)(nil),      // 9: sakuga.asset.v1.GetAssetResponse
-	(*ListAssetsRequest)(nil),     // 10: sakuga.asset.v1.ListAssetsRequest
-	(*ListAssetsResponse)(nil),    // 11: sakuga.asset.v1.ListAssetsResponse
-	(*DeleteAssetRequest)(nil),    // 12: sakuga.asset.v1.DeleteAssetRequest
-	(*DeleteAssetResponse)(nil),   // 13: sakuga.asset.v1.DeleteAssetResponse
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(AssetKind)(0),                  // 0: sakuga.asset.v1.AssetKind
+	(ColorProfile)(0),               // 1: sakuga.asset.v1.ColorProfile
+	(*UploadAssetRequest)(nil),      // 2: sakuga.asset.v1.UploadAssetRequest
+	(*UploadStart)(nil),             // 3: sakuga.asset.v1.UploadStart
+	(*UploadAssetResponse)(nil),     // 4: sakuga.asset.v1.UploadAssetResponse
+	(*UploadAssetPartRequest)(nil),  // 5: sakuga.asset.v1.UploadAssetPartRequest
+	(*UploadAssetPartResponse)(nil), // 6: sakuga.asset.v1.UploadAssetPartResponse
+	(*Asset)(nil),                   // 7: sakuga.asset.v1.Asset
+	(*PictureFacts)(nil),            // 8: sakuga.asset.v1.PictureFacts
+	(*TensorFacts)(nil),             // 9: sakuga.asset.v1.TensorFacts
+	(*GetAssetRequest)(nil),         // 10: sakuga.asset.v1.GetAssetRequest
+	(*GetAssetResponse)(nil),        // 11: sakuga.asset.v1.GetAssetResponse
+	(*ListAssetsRequest)(nil),       // 12: sakuga.asset.v1.ListAssetsRequest
+	(*ListAssetsResponse)(nil),      // 13: sakuga.asset.v1.ListAssetsResponse
+	(*DeleteAssetRequest)(nil),      // 14: sakuga.asset.v1.DeleteAssetRequest
+	(*DeleteAssetResponse)(nil),     // 15: sakuga.asset.v1.DeleteAssetResponse
+	(*timestamppb.Timestamp)(nil),   // 16: google.protobuf.Timestamp
 }
 var file_sakuga_asset_v1_asset_service_proto_depIdxs = []int32{
 	3,  // 0: sakuga.asset.v1.UploadAssetRequest.start:type_name -> sakuga.asset.v1.UploadStart
-	5,  // 1: sakuga.asset.v1.UploadAssetResponse.asset:type_name -> sakuga.asset.v1.Asset
-	0,  // 2: sakuga.asset.v1.Asset.kind:type_name -> sakuga.asset.v1.AssetKind
-	14, // 3: sakuga.asset.v1.Asset.create_time:type_name -> google.protobuf.Timestamp
-	14, // 4: sakuga.asset.v1.Asset.expire_time:type_name -> google.protobuf.Timestamp
-	6,  // 5: sakuga.asset.v1.Asset.picture:type_name -> sakuga.asset.v1.PictureFacts
-	7,  // 6: sakuga.asset.v1.Asset.tensors:type_name -> sakuga.asset.v1.TensorFacts
-	1,  // 7: sakuga.asset.v1.PictureFacts.color_profile:type_name -> sakuga.asset.v1.ColorProfile
-	5,  // 8: sakuga.asset.v1.GetAssetResponse.asset:type_name -> sakuga.asset.v1.Asset
-	5,  // 9: sakuga.asset.v1.ListAssetsResponse.assets:type_name -> sakuga.asset.v1.Asset
-	2,  // 10: sakuga.asset.v1.AssetService.UploadAsset:input_type -> sakuga.asset.v1.UploadAssetRequest
-	8,  // 11: sakuga.asset.v1.AssetService.GetAsset:input_type -> sakuga.asset.v1.GetAssetRequest
-	10, // 12: sakuga.asset.v1.AssetService.ListAssets:input_type -> sakuga.asset.v1.ListAssetsRequest
-	12, // 13: sakuga.asset.v1.AssetService.DeleteAsset:input_type -> sakuga.asset.v1.DeleteAssetRequest
-	4,  // 14: sakuga.asset.v1.AssetService.UploadAsset:output_type -> sakuga.asset.v1.UploadAssetResponse
-	9,  // 15: sakuga.asset.v1.AssetService.GetAsset:output_type -> sakuga.asset.v1.GetAssetResponse
-	11, // 16: sakuga.asset.v1.AssetService.ListAssets:output_type -> sakuga.asset.v1.ListAssetsResponse
-	13, // 17: sakuga.asset.v1.AssetService.DeleteAsset:output_type -> sakuga.asset.v1.DeleteAssetResponse
-	14, // [14:18] is the sub-list for method output_type
-	10, // [10:14] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	7,  // 1: sakuga.asset.v1.UploadAssetResponse.asset:type_name -> sakuga.asset.v1.Asset
+	3,  // 2: sakuga.asset.v1.UploadAssetPartRequest.start:type_name -> sakuga.asset.v1.UploadStart
+	7,  // 3: sakuga.asset.v1.UploadAssetPartResponse.asset:type_name -> sakuga.asset.v1.Asset
+	0,  // 4: sakuga.asset.v1.Asset.kind:type_name -> sakuga.asset.v1.AssetKind
+	16, // 5: sakuga.asset.v1.Asset.create_time:type_name -> google.protobuf.Timestamp
+	16, // 6: sakuga.asset.v1.Asset.expire_time:type_name -> google.protobuf.Timestamp
+	8,  // 7: sakuga.asset.v1.Asset.picture:type_name -> sakuga.asset.v1.PictureFacts
+	9,  // 8: sakuga.asset.v1.Asset.tensors:type_name -> sakuga.asset.v1.TensorFacts
+	1,  // 9: sakuga.asset.v1.PictureFacts.color_profile:type_name -> sakuga.asset.v1.ColorProfile
+	7,  // 10: sakuga.asset.v1.GetAssetResponse.asset:type_name -> sakuga.asset.v1.Asset
+	7,  // 11: sakuga.asset.v1.ListAssetsResponse.assets:type_name -> sakuga.asset.v1.Asset
+	2,  // 12: sakuga.asset.v1.AssetService.UploadAsset:input_type -> sakuga.asset.v1.UploadAssetRequest
+	5,  // 13: sakuga.asset.v1.AssetService.UploadAssetPart:input_type -> sakuga.asset.v1.UploadAssetPartRequest
+	10, // 14: sakuga.asset.v1.AssetService.GetAsset:input_type -> sakuga.asset.v1.GetAssetRequest
+	12, // 15: sakuga.asset.v1.AssetService.ListAssets:input_type -> sakuga.asset.v1.ListAssetsRequest
+	14, // 16: sakuga.asset.v1.AssetService.DeleteAsset:input_type -> sakuga.asset.v1.DeleteAssetRequest
+	4,  // 17: sakuga.asset.v1.AssetService.UploadAsset:output_type -> sakuga.asset.v1.UploadAssetResponse
+	6,  // 18: sakuga.asset.v1.AssetService.UploadAssetPart:output_type -> sakuga.asset.v1.UploadAssetPartResponse
+	11, // 19: sakuga.asset.v1.AssetService.GetAsset:output_type -> sakuga.asset.v1.GetAssetResponse
+	13, // 20: sakuga.asset.v1.AssetService.ListAssets:output_type -> sakuga.asset.v1.ListAssetsResponse
+	15, // 21: sakuga.asset.v1.AssetService.DeleteAsset:output_type -> sakuga.asset.v1.DeleteAssetResponse
+	17, // [17:22] is the sub-list for method output_type
+	12, // [12:17] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_asset_v1_asset_service_proto_init() }
@@ -1103,7 +1237,7 @@ func file_sakuga_asset_v1_asset_service_proto_init() {
 		(*UploadAssetRequest_Start)(nil),
 		(*UploadAssetRequest_Data)(nil),
 	}
-	file_sakuga_asset_v1_asset_service_proto_msgTypes[3].OneofWrappers = []any{
+	file_sakuga_asset_v1_asset_service_proto_msgTypes[5].OneofWrappers = []any{
 		(*Asset_Picture)(nil),
 		(*Asset_Tensors)(nil),
 	}
@@ -1113,7 +1247,7 @@ func file_sakuga_asset_v1_asset_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_asset_v1_asset_service_proto_rawDesc), len(file_sakuga_asset_v1_asset_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   12,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,10 +19,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AssetService_UploadAsset_FullMethodName = "/sakuga.asset.v1.AssetService/UploadAsset"
-	AssetService_GetAsset_FullMethodName    = "/sakuga.asset.v1.AssetService/GetAsset"
-	AssetService_ListAssets_FullMethodName  = "/sakuga.asset.v1.AssetService/ListAssets"
-	AssetService_DeleteAsset_FullMethodName = "/sakuga.asset.v1.AssetService/DeleteAsset"
+	AssetService_UploadAsset_FullMethodName     = "/sakuga.asset.v1.AssetService/UploadAsset"
+	AssetService_UploadAssetPart_FullMethodName = "/sakuga.asset.v1.AssetService/UploadAssetPart"
+	AssetService_GetAsset_FullMethodName        = "/sakuga.asset.v1.AssetService/GetAsset"
+	AssetService_ListAssets_FullMethodName      = "/sakuga.asset.v1.AssetService/ListAssets"
+	AssetService_DeleteAsset_FullMethodName     = "/sakuga.asset.v1.AssetService/DeleteAsset"
 )
 
 // AssetServiceClient is the client API for AssetService service.
@@ -41,6 +42,10 @@ type AssetServiceClient interface {
 	// `UPLOAD_OFFSET`, whose fact `offset` is that number. So begin with 0, and after a cut with the offset that the error
 	// states. If the caller has the asset already, the answer comes at once. A newer call for the same file ends an older one.
 	UploadAsset(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadAssetRequest, UploadAssetResponse], error)
+	// Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
+	// UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
+	// after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+	UploadAssetPart(ctx context.Context, in *UploadAssetPartRequest, opts ...grpc.CallOption) (*UploadAssetPartResponse, error)
 	// The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256.
 	GetAsset(ctx context.Context, in *GetAssetRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetAssetResponse], error)
 	// The assets of the caller, newest first.
@@ -69,6 +74,16 @@ func (c *assetServiceClient) UploadAsset(ctx context.Context, opts ...grpc.CallO
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AssetService_UploadAssetClient = grpc.ClientStreamingClient[UploadAssetRequest, UploadAssetResponse]
+
+func (c *assetServiceClient) UploadAssetPart(ctx context.Context, in *UploadAssetPartRequest, opts ...grpc.CallOption) (*UploadAssetPartResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UploadAssetPartResponse)
+	err := c.cc.Invoke(ctx, AssetService_UploadAssetPart_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 func (c *assetServiceClient) GetAsset(ctx context.Context, in *GetAssetRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetAssetResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -125,6 +140,10 @@ type AssetServiceServer interface {
 	// `UPLOAD_OFFSET`, whose fact `offset` is that number. So begin with 0, and after a cut with the offset that the error
 	// states. If the caller has the asset already, the answer comes at once. A newer call for the same file ends an older one.
 	UploadAsset(grpc.ClientStreamingServer[UploadAssetRequest, UploadAssetResponse]) error
+	// Appends one part of a file, for clients that cannot stream to a server, such as pages in a browser. The rules are those of
+	// UploadAsset, and both continue what the other began: call it with the parts in order until the answer has the asset, and
+	// after `UPLOAD_OFFSET` continue with the offset that the error states. A part can be repeated after a lost answer.
+	UploadAssetPart(context.Context, *UploadAssetPartRequest) (*UploadAssetPartResponse, error)
 	// The bytes of an asset, in pieces of at most 256 KiB, after they have been compared with the SHA-256.
 	GetAsset(*GetAssetRequest, grpc.ServerStreamingServer[GetAssetResponse]) error
 	// The assets of the caller, newest first.
@@ -143,6 +162,9 @@ type UnimplementedAssetServiceServer struct{}
 
 func (UnimplementedAssetServiceServer) UploadAsset(grpc.ClientStreamingServer[UploadAssetRequest, UploadAssetResponse]) error {
 	return status.Error(codes.Unimplemented, "method UploadAsset not implemented")
+}
+func (UnimplementedAssetServiceServer) UploadAssetPart(context.Context, *UploadAssetPartRequest) (*UploadAssetPartResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UploadAssetPart not implemented")
 }
 func (UnimplementedAssetServiceServer) GetAsset(*GetAssetRequest, grpc.ServerStreamingServer[GetAssetResponse]) error {
 	return status.Error(codes.Unimplemented, "method GetAsset not implemented")
@@ -180,6 +202,24 @@ func _AssetService_UploadAsset_Handler(srv interface{}, stream grpc.ServerStream
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AssetService_UploadAssetServer = grpc.ClientStreamingServer[UploadAssetRequest, UploadAssetResponse]
+
+func _AssetService_UploadAssetPart_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UploadAssetPartRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AssetServiceServer).UploadAssetPart(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AssetService_UploadAssetPart_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AssetServiceServer).UploadAssetPart(ctx, req.(*UploadAssetPartRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
 
 func _AssetService_GetAsset_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(GetAssetRequest)
@@ -235,6 +275,10 @@ var AssetService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "sakuga.asset.v1.AssetService",
 	HandlerType: (*AssetServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "UploadAssetPart",
+			Handler:    _AssetService_UploadAssetPart_Handler,
+		},
 		{
 			MethodName: "ListAssets",
 			Handler:    _AssetService_ListAssets_Handler,

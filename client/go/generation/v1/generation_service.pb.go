@@ -9,7 +9,10 @@ package generationv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
+	v1 "sakuga.dev/go/prompt/v1"
 	sync "sync"
 	unsafe "unsafe"
 )
@@ -20,6 +23,152 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// The parts of a job whose times are learnt apart.
+type EstimatedPartKind int32
+
+const (
+	// Never sent.
+	EstimatedPartKind_ESTIMATED_PART_KIND_UNSPECIFIED EstimatedPartKind = 0
+	// The weights of the model are put on the device.
+	EstimatedPartKind_ESTIMATED_PART_KIND_LOAD_MODEL EstimatedPartKind = 1
+	// The weights are changed to those with the adapters of the request, or back.
+	EstimatedPartKind_ESTIMATED_PART_KIND_LOAD_ADAPTERS EstimatedPartKind = 2
+	// The text encoders.
+	EstimatedPartKind_ESTIMATED_PART_KIND_TEXT_ENCODE EstimatedPartKind = 3
+	// Pixels to latents.
+	EstimatedPartKind_ESTIMATED_PART_KIND_VAE_ENCODE EstimatedPartKind = 4
+	// The steps.
+	EstimatedPartKind_ESTIMATED_PART_KIND_DENOISE EstimatedPartKind = 5
+	// Previews by a linear map.
+	EstimatedPartKind_ESTIMATED_PART_KIND_PREVIEW_LINEAR EstimatedPartKind = 6
+	// Previews by a decoder.
+	EstimatedPartKind_ESTIMATED_PART_KIND_PREVIEW_DECODER EstimatedPartKind = 7
+	// Latents to pixels.
+	EstimatedPartKind_ESTIMATED_PART_KIND_DECODE EstimatedPartKind = 8
+	// Pixels to PNG.
+	EstimatedPartKind_ESTIMATED_PART_KIND_ENCODE_IMAGE EstimatedPartKind = 9
+	// Everything else on the device, such as the noise and slow first steps.
+	EstimatedPartKind_ESTIMATED_PART_KIND_OTHER EstimatedPartKind = 10
+)
+
+// Enum value maps for EstimatedPartKind.
+var (
+	EstimatedPartKind_name = map[int32]string{
+		0:  "ESTIMATED_PART_KIND_UNSPECIFIED",
+		1:  "ESTIMATED_PART_KIND_LOAD_MODEL",
+		2:  "ESTIMATED_PART_KIND_LOAD_ADAPTERS",
+		3:  "ESTIMATED_PART_KIND_TEXT_ENCODE",
+		4:  "ESTIMATED_PART_KIND_VAE_ENCODE",
+		5:  "ESTIMATED_PART_KIND_DENOISE",
+		6:  "ESTIMATED_PART_KIND_PREVIEW_LINEAR",
+		7:  "ESTIMATED_PART_KIND_PREVIEW_DECODER",
+		8:  "ESTIMATED_PART_KIND_DECODE",
+		9:  "ESTIMATED_PART_KIND_ENCODE_IMAGE",
+		10: "ESTIMATED_PART_KIND_OTHER",
+	}
+	EstimatedPartKind_value = map[string]int32{
+		"ESTIMATED_PART_KIND_UNSPECIFIED":     0,
+		"ESTIMATED_PART_KIND_LOAD_MODEL":      1,
+		"ESTIMATED_PART_KIND_LOAD_ADAPTERS":   2,
+		"ESTIMATED_PART_KIND_TEXT_ENCODE":     3,
+		"ESTIMATED_PART_KIND_VAE_ENCODE":      4,
+		"ESTIMATED_PART_KIND_DENOISE":         5,
+		"ESTIMATED_PART_KIND_PREVIEW_LINEAR":  6,
+		"ESTIMATED_PART_KIND_PREVIEW_DECODER": 7,
+		"ESTIMATED_PART_KIND_DECODE":          8,
+		"ESTIMATED_PART_KIND_ENCODE_IMAGE":    9,
+		"ESTIMATED_PART_KIND_OTHER":           10,
+	}
+)
+
+func (x EstimatedPartKind) Enum() *EstimatedPartKind {
+	p := new(EstimatedPartKind)
+	*p = x
+	return p
+}
+
+func (x EstimatedPartKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EstimatedPartKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_sakuga_generation_v1_generation_service_proto_enumTypes[0].Descriptor()
+}
+
+func (EstimatedPartKind) Type() protoreflect.EnumType {
+	return &file_sakuga_generation_v1_generation_service_proto_enumTypes[0]
+}
+
+func (x EstimatedPartKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EstimatedPartKind.Descriptor instead.
+func (EstimatedPartKind) EnumDescriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_generation_service_proto_rawDescGZIP(), []int{0}
+}
+
+// What a request does not fit.
+type ObstacleKind int32
+
+const (
+	// Never sent.
+	ObstacleKind_OBSTACLE_KIND_UNSPECIFIED ObstacleKind = 0
+	// The memory of the device, or the server's limit for one job.
+	ObstacleKind_OBSTACLE_KIND_MEMORY ObstacleKind = 1
+	// Its `timeout`.
+	ObstacleKind_OBSTACLE_KIND_DEADLINE ObstacleKind = 2
+	// The queue is full.
+	ObstacleKind_OBSTACLE_KIND_QUEUE ObstacleKind = 3
+	// The client has as many jobs as it may have.
+	ObstacleKind_OBSTACLE_KIND_CLIENT_JOBS ObstacleKind = 4
+)
+
+// Enum value maps for ObstacleKind.
+var (
+	ObstacleKind_name = map[int32]string{
+		0: "OBSTACLE_KIND_UNSPECIFIED",
+		1: "OBSTACLE_KIND_MEMORY",
+		2: "OBSTACLE_KIND_DEADLINE",
+		3: "OBSTACLE_KIND_QUEUE",
+		4: "OBSTACLE_KIND_CLIENT_JOBS",
+	}
+	ObstacleKind_value = map[string]int32{
+		"OBSTACLE_KIND_UNSPECIFIED": 0,
+		"OBSTACLE_KIND_MEMORY":      1,
+		"OBSTACLE_KIND_DEADLINE":    2,
+		"OBSTACLE_KIND_QUEUE":       3,
+		"OBSTACLE_KIND_CLIENT_JOBS": 4,
+	}
+)
+
+func (x ObstacleKind) Enum() *ObstacleKind {
+	p := new(ObstacleKind)
+	*p = x
+	return p
+}
+
+func (x ObstacleKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ObstacleKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_sakuga_generation_v1_generation_service_proto_enumTypes[1].Descriptor()
+}
+
+func (ObstacleKind) Type() protoreflect.EnumType {
+	return &file_sakuga_generation_v1_generation_service_proto_enumTypes[1]
+}
+
+func (x ObstacleKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ObstacleKind.Descriptor instead.
+func (ObstacleKind) EnumDescriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_generation_service_proto_rawDescGZIP(), []int{1}
+}
 
 // One message of the stream.
 type GenerateResponse struct {
@@ -67,15 +216,705 @@ func (x *GenerateResponse) GetEvent() *GenerateEvent {
 	return nil
 }
 
+// A job to be estimated.
+type EstimateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What to draw.
+	Request *GenerateRequest `protobuf:"bytes,1,opt,name=request,proto3" json:"request,omitempty"`
+	// Its priority, which decides its place in the queue, and its `timeout`, which the estimate is compared with.
+	Options       *JobOptions `protobuf:"bytes,2,opt,name=options,proto3" json:"options,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EstimateRequest) Reset() {
+	*x = EstimateRequest{}
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EstimateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EstimateRequest) ProtoMessage() {}
+
+func (x *EstimateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EstimateRequest.ProtoReflect.Descriptor instead.
+func (*EstimateRequest) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_generation_service_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *EstimateRequest) GetRequest() *GenerateRequest {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *EstimateRequest) GetOptions() *JobOptions {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+// The answer.
+type EstimateResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the job would take.
+	Estimate      *Estimate `protobuf:"bytes,1,opt,name=estimate,proto3" json:"estimate,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EstimateResponse) Reset() {
+	*x = EstimateResponse{}
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EstimateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EstimateResponse) ProtoMessage() {}
+
+func (x *EstimateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EstimateResponse.ProtoReflect.Descriptor instead.
+func (*EstimateResponse) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_generation_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *EstimateResponse) GetEstimate() *Estimate {
+	if x != nil {
+		return x.Estimate
+	}
+	return nil
+}
+
+// What a job would take, by the jobs of the same model that this server has measured on this device.
+type Estimate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The model that would draw it.
+	Model string `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// The device.
+	Device string `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	// Jobs of the model that the times are learnt from. 0: none was measured, and `time` is a guess from the size of the model.
+	LearnedJobs uint32 `protobuf:"varint,3,opt,name=learned_jobs,json=learnedJobs,proto3" json:"learned_jobs,omitempty"`
+	// From the start of the job to its pictures, without the time in the queue and with the load of the model.
+	Time *EstimatedTime `protobuf:"bytes,4,opt,name=time,proto3" json:"time,omitempty"`
+	// The parts of `time.expected`, in the order in which they come.
+	Parts []*EstimatedPart `protobuf:"bytes,5,rep,name=parts,proto3" json:"parts,omitempty"`
+	// Tokens of the prompt for each text encoder.
+	Tokens []*v1.TokenCount `protobuf:"bytes,6,rep,name=tokens,proto3" json:"tokens,omitempty"`
+	// Tokens of the negative prompt for each text encoder. Empty: guidance never acts, so it is not read.
+	NegativeTokens []*v1.TokenCount `protobuf:"bytes,7,rep,name=negative_tokens,json=negativeTokens,proto3" json:"negative_tokens,omitempty"`
+	// Steps that are computed, of all passes and of all groups of pictures that are computed at once.
+	Steps uint32 `protobuf:"varint,8,opt,name=steps,proto3" json:"steps,omitempty"`
+	// Evaluations of the network in these steps. A guided one computes both halves and counts once.
+	Evaluations uint32 `protobuf:"varint,9,opt,name=evaluations,proto3" json:"evaluations,omitempty"`
+	// How many of `evaluations` are guided.
+	GuidedEvaluations uint32 `protobuf:"varint,10,opt,name=guided_evaluations,json=guidedEvaluations,proto3" json:"guided_evaluations,omitempty"`
+	// Device memory that the job needs, the weights included.
+	MemoryNeededBytes uint64 `protobuf:"varint,11,opt,name=memory_needed_bytes,json=memoryNeededBytes,proto3" json:"memory_needed_bytes,omitempty"`
+	// Device memory that there is for it. Absent: not known.
+	MemoryAvailableBytes *uint64 `protobuf:"varint,12,opt,name=memory_available_bytes,json=memoryAvailableBytes,proto3,oneof" json:"memory_available_bytes,omitempty"`
+	// Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet.
+	EnergyJoules *float64 `protobuf:"fixed64,13,opt,name=energy_joules,json=energyJoules,proto3,oneof" json:"energy_joules,omitempty"`
+	// Jobs that would be before it, the running one included.
+	QueuePosition uint32 `protobuf:"varint,14,opt,name=queue_position,json=queuePosition,proto3" json:"queue_position,omitempty"`
+	// Time until it would start. Absent: a job before it is of a model that was not measured yet.
+	Eta *durationpb.Duration `protobuf:"bytes,15,opt,name=eta,proto3" json:"eta,omitempty"`
+	// When it would start, by the server's clock. Absent with `eta`.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Whether CreateJob would accept it now.
+	Fits bool `protobuf:"varint,17,opt,name=fits,proto3" json:"fits,omitempty"`
+	// Why it would be refused. Empty if `fits`.
+	Obstacles []*Obstacle `protobuf:"bytes,18,rep,name=obstacles,proto3" json:"obstacles,omitempty"`
+	// Findings about the prompt, as in `accepted`.
+	Diagnostics   []*v1.Diagnostic `protobuf:"bytes,19,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Estimate) Reset() {
+	*x = Estimate{}
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Estimate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Estimate) ProtoMessage() {}
+
+func (x *Estimate) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Estimate.ProtoReflect.Descriptor instead.
+func (*Estimate) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_generation_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Estimate) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+func (x *Estimate) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *Estimate) GetLearnedJobs() uint32 {
+	if x != nil {
+		return x.LearnedJobs
+	}
+	return 0
+}
+
+func (x *Estimate) GetTime() *EstimatedTime {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Estimate) GetParts() []*EstimatedPart {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *Estimate) GetTokens() []*v1.TokenCount {
+	if x != nil {
+		return x.Tokens
+	}
+	return nil
+}
+
+func (x *Estimate) GetNegativeTokens() []*v1.TokenCount {
+	if x != nil {
+		return x.NegativeTokens
+	}
+	return nil
+}
+
+func (x *Estimate) GetSteps() uint32 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
+func (x *Estimate) GetEvaluations() uint32 {
+	if x != nil {
+		return x.Evaluations
+	}
+	return 0
+}
+
+func (x *Estimate) GetGuidedEvaluations() uint32 {
+	if x != nil {
+		return x.GuidedEvaluations
+	}
+	return 0
+}
+
+func (x *Estimate) GetMemoryNeededBytes() uint64 {
+	if x != nil {
+		return x.MemoryNeededBytes
+	}
+	return 0
+}
+
+func (x *Estimate) GetMemoryAvailableBytes() uint64 {
+	if x != nil && x.MemoryAvailableBytes != nil {
+		return *x.MemoryAvailableBytes
+	}
+	return 0
+}
+
+func (x *Estimate) GetEnergyJoules() float64 {
+	if x != nil && x.EnergyJoules != nil {
+		return *x.EnergyJoules
+	}
+	return 0
+}
+
+func (x *Estimate) GetQueuePosition() uint32 {
+	if x != nil {
+		return x.QueuePosition
+	}
+	return 0
+}
+
+func (x *Estimate) GetEta() *durationpb.Duration {
+	if x != nil {
+		return x.Eta
+	}
+	return nil
+}
+
+func (x *Estimate) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *Estimate) GetFits() bool {
+	if x != nil {
+		return x.Fits
+	}
+	return false
+}
+
+func (x *Estimate) GetObstacles() []*Obstacle {
+	if x != nil {
+		return x.Obstacles
+	}
+	return nil
+}
+
+func (x *Estimate) GetDiagnostics() []*v1.Diagnostic {
+	if x != nil {
+		return x.Diagnostics
+	}
+	return nil
+}
+
+// An estimated time.
+type EstimatedTime struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The most probable time.
+	Expected *durationpb.Duration `protobuf:"bytes,1,opt,name=expected,proto3" json:"expected,omitempty"`
+	// One job in ten takes less, by how far earlier estimates were off.
+	Low *durationpb.Duration `protobuf:"bytes,2,opt,name=low,proto3" json:"low,omitempty"`
+	// One job in ten takes more.
+	High          *durationpb.Duration `protobuf:"bytes,3,opt,name=high,proto3" json:"high,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EstimatedTime) Reset() {
+	*x = EstimatedTime{}
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EstimatedTime) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EstimatedTime) ProtoMessage() {}
+
+func (x *EstimatedTime) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EstimatedTime.ProtoReflect.Descriptor instead.
+func (*EstimatedTime) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_generation_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *EstimatedTime) GetExpected() *durationpb.Duration {
+	if x != nil {
+		return x.Expected
+	}
+	return nil
+}
+
+func (x *EstimatedTime) GetLow() *durationpb.Duration {
+	if x != nil {
+		return x.Low
+	}
+	return nil
+}
+
+func (x *EstimatedTime) GetHigh() *durationpb.Duration {
+	if x != nil {
+		return x.High
+	}
+	return nil
+}
+
+// A part of an estimated time.
+type EstimatedPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Which part.
+	Kind EstimatedPartKind `protobuf:"varint,1,opt,name=kind,proto3,enum=sakuga.generation.v1.EstimatedPartKind" json:"kind,omitempty"`
+	// The pass that it belongs to: 1, or 2 if the request has a second one.
+	PassNumber uint32 `protobuf:"varint,2,opt,name=pass_number,json=passNumber,proto3" json:"pass_number,omitempty"`
+	// How long it takes.
+	Time *durationpb.Duration `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
+	// Measurements that it is learnt from; at most 96 are kept. 0: it is a guess.
+	Measurements  uint32 `protobuf:"varint,4,opt,name=measurements,proto3" json:"measurements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EstimatedPart) Reset() {
+	*x = EstimatedPart{}
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EstimatedPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EstimatedPart) ProtoMessage() {}
+
+func (x *EstimatedPart) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EstimatedPart.ProtoReflect.Descriptor instead.
+func (*EstimatedPart) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_generation_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *EstimatedPart) GetKind() EstimatedPartKind {
+	if x != nil {
+		return x.Kind
+	}
+	return EstimatedPartKind_ESTIMATED_PART_KIND_UNSPECIFIED
+}
+
+func (x *EstimatedPart) GetPassNumber() uint32 {
+	if x != nil {
+		return x.PassNumber
+	}
+	return 0
+}
+
+func (x *EstimatedPart) GetTime() *durationpb.Duration {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *EstimatedPart) GetMeasurements() uint32 {
+	if x != nil {
+		return x.Measurements
+	}
+	return 0
+}
+
+// Why CreateJob would refuse a request now, though the request is valid.
+type Obstacle struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is.
+	Kind ObstacleKind `protobuf:"varint,1,opt,name=kind,proto3,enum=sakuga.generation.v1.ObstacleKind" json:"kind,omitempty"`
+	// What is missing, with figures.
+	Description string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	// Changes of the request, each of which would remove this obstacle alone. Empty: nothing in the request would.
+	Changes       []*RequestChange `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Obstacle) Reset() {
+	*x = Obstacle{}
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Obstacle) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Obstacle) ProtoMessage() {}
+
+func (x *Obstacle) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Obstacle.ProtoReflect.Descriptor instead.
+func (*Obstacle) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_generation_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Obstacle) GetKind() ObstacleKind {
+	if x != nil {
+		return x.Kind
+	}
+	return ObstacleKind_OBSTACLE_KIND_UNSPECIFIED
+}
+
+func (x *Obstacle) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *Obstacle) GetChanges() []*RequestChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// A change of a request.
+type RequestChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The fields and what to set them to.
+	Fields []*FieldValue `protobuf:"bytes,1,rep,name=fields,proto3" json:"fields,omitempty"`
+	// The same as a sentence.
+	Description   string `protobuf:"bytes,2,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestChange) Reset() {
+	*x = RequestChange{}
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestChange) ProtoMessage() {}
+
+func (x *RequestChange) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestChange.ProtoReflect.Descriptor instead.
+func (*RequestChange) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_generation_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RequestChange) GetFields() []*FieldValue {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *RequestChange) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+// A field of a request and a value for it.
+type FieldValue struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its path, such as `images` or `options.timeout`.
+	Field string `protobuf:"bytes,1,opt,name=field,proto3" json:"field,omitempty"`
+	// Its value, as protobuf JSON writes it. Empty: leave the field out.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldValue) Reset() {
+	*x = FieldValue{}
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldValue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldValue) ProtoMessage() {}
+
+func (x *FieldValue) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_generation_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldValue.ProtoReflect.Descriptor instead.
+func (*FieldValue) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_generation_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *FieldValue) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *FieldValue) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 var File_sakuga_generation_v1_generation_service_proto protoreflect.FileDescriptor
 
 const file_sakuga_generation_v1_generation_service_proto_rawDesc = "" +
 	"\n" +
-	"-sakuga/generation/v1/generation_service.proto\x12\x14sakuga.generation.v1\x1a sakuga/generation/v1/event.proto\x1a\"sakuga/generation/v1/request.proto\"M\n" +
+	"-sakuga/generation/v1/generation_service.proto\x12\x14sakuga.generation.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sakuga/generation/v1/event.proto\x1a\x1esakuga/generation/v1/job.proto\x1a\"sakuga/generation/v1/request.proto\x1a!sakuga/prompt/v1/diagnostic.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"M\n" +
 	"\x10GenerateResponse\x129\n" +
-	"\x05event\x18\x01 \x01(\v2#.sakuga.generation.v1.GenerateEventR\x05event2p\n" +
+	"\x05event\x18\x01 \x01(\v2#.sakuga.generation.v1.GenerateEventR\x05event\"\x8e\x01\n" +
+	"\x0fEstimateRequest\x12?\n" +
+	"\arequest\x18\x01 \x01(\v2%.sakuga.generation.v1.GenerateRequestR\arequest\x12:\n" +
+	"\aoptions\x18\x02 \x01(\v2 .sakuga.generation.v1.JobOptionsR\aoptions\"N\n" +
+	"\x10EstimateResponse\x12:\n" +
+	"\bestimate\x18\x01 \x01(\v2\x1e.sakuga.generation.v1.EstimateR\bestimate\"\x96\a\n" +
+	"\bEstimate\x12\x14\n" +
+	"\x05model\x18\x01 \x01(\tR\x05model\x12\x16\n" +
+	"\x06device\x18\x02 \x01(\tR\x06device\x12!\n" +
+	"\flearned_jobs\x18\x03 \x01(\rR\vlearnedJobs\x127\n" +
+	"\x04time\x18\x04 \x01(\v2#.sakuga.generation.v1.EstimatedTimeR\x04time\x129\n" +
+	"\x05parts\x18\x05 \x03(\v2#.sakuga.generation.v1.EstimatedPartR\x05parts\x124\n" +
+	"\x06tokens\x18\x06 \x03(\v2\x1c.sakuga.prompt.v1.TokenCountR\x06tokens\x12E\n" +
+	"\x0fnegative_tokens\x18\a \x03(\v2\x1c.sakuga.prompt.v1.TokenCountR\x0enegativeTokens\x12\x14\n" +
+	"\x05steps\x18\b \x01(\rR\x05steps\x12 \n" +
+	"\vevaluations\x18\t \x01(\rR\vevaluations\x12-\n" +
+	"\x12guided_evaluations\x18\n" +
+	" \x01(\rR\x11guidedEvaluations\x12.\n" +
+	"\x13memory_needed_bytes\x18\v \x01(\x04R\x11memoryNeededBytes\x129\n" +
+	"\x16memory_available_bytes\x18\f \x01(\x04H\x00R\x14memoryAvailableBytes\x88\x01\x01\x12(\n" +
+	"\renergy_joules\x18\r \x01(\x01H\x01R\fenergyJoules\x88\x01\x01\x12%\n" +
+	"\x0equeue_position\x18\x0e \x01(\rR\rqueuePosition\x12+\n" +
+	"\x03eta\x18\x0f \x01(\v2\x19.google.protobuf.DurationR\x03eta\x129\n" +
+	"\n" +
+	"start_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12\x12\n" +
+	"\x04fits\x18\x11 \x01(\bR\x04fits\x12<\n" +
+	"\tobstacles\x18\x12 \x03(\v2\x1e.sakuga.generation.v1.ObstacleR\tobstacles\x12>\n" +
+	"\vdiagnostics\x18\x13 \x03(\v2\x1c.sakuga.prompt.v1.DiagnosticR\vdiagnosticsB\x19\n" +
+	"\x17_memory_available_bytesB\x10\n" +
+	"\x0e_energy_joules\"\xa2\x01\n" +
+	"\rEstimatedTime\x125\n" +
+	"\bexpected\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\bexpected\x12+\n" +
+	"\x03low\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03low\x12-\n" +
+	"\x04high\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04high\"\xc0\x01\n" +
+	"\rEstimatedPart\x12;\n" +
+	"\x04kind\x18\x01 \x01(\x0e2'.sakuga.generation.v1.EstimatedPartKindR\x04kind\x12\x1f\n" +
+	"\vpass_number\x18\x02 \x01(\rR\n" +
+	"passNumber\x12-\n" +
+	"\x04time\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04time\x12\"\n" +
+	"\fmeasurements\x18\x04 \x01(\rR\fmeasurements\"\xa3\x01\n" +
+	"\bObstacle\x126\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\".sakuga.generation.v1.ObstacleKindR\x04kind\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\x12=\n" +
+	"\achanges\x18\x03 \x03(\v2#.sakuga.generation.v1.RequestChangeR\achanges\"k\n" +
+	"\rRequestChange\x128\n" +
+	"\x06fields\x18\x01 \x03(\v2 .sakuga.generation.v1.FieldValueR\x06fields\x12 \n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription\"8\n" +
+	"\n" +
+	"FieldValue\x12\x14\n" +
+	"\x05field\x18\x01 \x01(\tR\x05field\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value*\xa3\x03\n" +
+	"\x11EstimatedPartKind\x12#\n" +
+	"\x1fESTIMATED_PART_KIND_UNSPECIFIED\x10\x00\x12\"\n" +
+	"\x1eESTIMATED_PART_KIND_LOAD_MODEL\x10\x01\x12%\n" +
+	"!ESTIMATED_PART_KIND_LOAD_ADAPTERS\x10\x02\x12#\n" +
+	"\x1fESTIMATED_PART_KIND_TEXT_ENCODE\x10\x03\x12\"\n" +
+	"\x1eESTIMATED_PART_KIND_VAE_ENCODE\x10\x04\x12\x1f\n" +
+	"\x1bESTIMATED_PART_KIND_DENOISE\x10\x05\x12&\n" +
+	"\"ESTIMATED_PART_KIND_PREVIEW_LINEAR\x10\x06\x12'\n" +
+	"#ESTIMATED_PART_KIND_PREVIEW_DECODER\x10\a\x12\x1e\n" +
+	"\x1aESTIMATED_PART_KIND_DECODE\x10\b\x12$\n" +
+	" ESTIMATED_PART_KIND_ENCODE_IMAGE\x10\t\x12\x1d\n" +
+	"\x19ESTIMATED_PART_KIND_OTHER\x10\n" +
+	"*\x9b\x01\n" +
+	"\fObstacleKind\x12\x1d\n" +
+	"\x19OBSTACLE_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14OBSTACLE_KIND_MEMORY\x10\x01\x12\x1a\n" +
+	"\x16OBSTACLE_KIND_DEADLINE\x10\x02\x12\x17\n" +
+	"\x13OBSTACLE_KIND_QUEUE\x10\x03\x12\x1d\n" +
+	"\x19OBSTACLE_KIND_CLIENT_JOBS\x10\x042\xcb\x01\n" +
 	"\x11GenerationService\x12[\n" +
-	"\bGenerate\x12%.sakuga.generation.v1.GenerateRequest\x1a&.sakuga.generation.v1.GenerateResponse0\x01B\xb1\x01\n" +
+	"\bGenerate\x12%.sakuga.generation.v1.GenerateRequest\x1a&.sakuga.generation.v1.GenerateResponse0\x01\x12Y\n" +
+	"\bEstimate\x12%.sakuga.generation.v1.EstimateRequest\x1a&.sakuga.generation.v1.EstimateResponseB\xb1\x01\n" +
 	"\x18dev.sakuga.generation.v1B\x16GenerationServiceProtoP\x01Z(sakuga.dev/go/generation/v1;generationv1\xa2\x02\x03SKG\xaa\x02\x14Sakuga.Generation.V1\xba\x02\x03SKG\xca\x02\x14Sakuga\\Generation\\V1\xea\x02\x16Sakuga::Generation::V1b\x06proto3"
 
 var (
@@ -90,21 +929,58 @@ func file_sakuga_generation_v1_generation_service_proto_rawDescGZIP() []byte {
 	return file_sakuga_generation_v1_generation_service_proto_rawDescData
 }
 
-var file_sakuga_generation_v1_generation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
+var file_sakuga_generation_v1_generation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_sakuga_generation_v1_generation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_sakuga_generation_v1_generation_service_proto_goTypes = []any{
-	(*GenerateResponse)(nil), // 0: sakuga.generation.v1.GenerateResponse
-	(*GenerateEvent)(nil),    // 1: sakuga.generation.v1.GenerateEvent
-	(*GenerateRequest)(nil),  // 2: sakuga.generation.v1.GenerateRequest
+	(EstimatedPartKind)(0),        // 0: sakuga.generation.v1.EstimatedPartKind
+	(ObstacleKind)(0),             // 1: sakuga.generation.v1.ObstacleKind
+	(*GenerateResponse)(nil),      // 2: sakuga.generation.v1.GenerateResponse
+	(*EstimateRequest)(nil),       // 3: sakuga.generation.v1.EstimateRequest
+	(*EstimateResponse)(nil),      // 4: sakuga.generation.v1.EstimateResponse
+	(*Estimate)(nil),              // 5: sakuga.generation.v1.Estimate
+	(*EstimatedTime)(nil),         // 6: sakuga.generation.v1.EstimatedTime
+	(*EstimatedPart)(nil),         // 7: sakuga.generation.v1.EstimatedPart
+	(*Obstacle)(nil),              // 8: sakuga.generation.v1.Obstacle
+	(*RequestChange)(nil),         // 9: sakuga.generation.v1.RequestChange
+	(*FieldValue)(nil),            // 10: sakuga.generation.v1.FieldValue
+	(*GenerateEvent)(nil),         // 11: sakuga.generation.v1.GenerateEvent
+	(*GenerateRequest)(nil),       // 12: sakuga.generation.v1.GenerateRequest
+	(*JobOptions)(nil),            // 13: sakuga.generation.v1.JobOptions
+	(*v1.TokenCount)(nil),         // 14: sakuga.prompt.v1.TokenCount
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*v1.Diagnostic)(nil),         // 17: sakuga.prompt.v1.Diagnostic
 }
 var file_sakuga_generation_v1_generation_service_proto_depIdxs = []int32{
-	1, // 0: sakuga.generation.v1.GenerateResponse.event:type_name -> sakuga.generation.v1.GenerateEvent
-	2, // 1: sakuga.generation.v1.GenerationService.Generate:input_type -> sakuga.generation.v1.GenerateRequest
-	0, // 2: sakuga.generation.v1.GenerationService.Generate:output_type -> sakuga.generation.v1.GenerateResponse
-	2, // [2:3] is the sub-list for method output_type
-	1, // [1:2] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	11, // 0: sakuga.generation.v1.GenerateResponse.event:type_name -> sakuga.generation.v1.GenerateEvent
+	12, // 1: sakuga.generation.v1.EstimateRequest.request:type_name -> sakuga.generation.v1.GenerateRequest
+	13, // 2: sakuga.generation.v1.EstimateRequest.options:type_name -> sakuga.generation.v1.JobOptions
+	5,  // 3: sakuga.generation.v1.EstimateResponse.estimate:type_name -> sakuga.generation.v1.Estimate
+	6,  // 4: sakuga.generation.v1.Estimate.time:type_name -> sakuga.generation.v1.EstimatedTime
+	7,  // 5: sakuga.generation.v1.Estimate.parts:type_name -> sakuga.generation.v1.EstimatedPart
+	14, // 6: sakuga.generation.v1.Estimate.tokens:type_name -> sakuga.prompt.v1.TokenCount
+	14, // 7: sakuga.generation.v1.Estimate.negative_tokens:type_name -> sakuga.prompt.v1.TokenCount
+	15, // 8: sakuga.generation.v1.Estimate.eta:type_name -> google.protobuf.Duration
+	16, // 9: sakuga.generation.v1.Estimate.start_time:type_name -> google.protobuf.Timestamp
+	8,  // 10: sakuga.generation.v1.Estimate.obstacles:type_name -> sakuga.generation.v1.Obstacle
+	17, // 11: sakuga.generation.v1.Estimate.diagnostics:type_name -> sakuga.prompt.v1.Diagnostic
+	15, // 12: sakuga.generation.v1.EstimatedTime.expected:type_name -> google.protobuf.Duration
+	15, // 13: sakuga.generation.v1.EstimatedTime.low:type_name -> google.protobuf.Duration
+	15, // 14: sakuga.generation.v1.EstimatedTime.high:type_name -> google.protobuf.Duration
+	0,  // 15: sakuga.generation.v1.EstimatedPart.kind:type_name -> sakuga.generation.v1.EstimatedPartKind
+	15, // 16: sakuga.generation.v1.EstimatedPart.time:type_name -> google.protobuf.Duration
+	1,  // 17: sakuga.generation.v1.Obstacle.kind:type_name -> sakuga.generation.v1.ObstacleKind
+	9,  // 18: sakuga.generation.v1.Obstacle.changes:type_name -> sakuga.generation.v1.RequestChange
+	10, // 19: sakuga.generation.v1.RequestChange.fields:type_name -> sakuga.generation.v1.FieldValue
+	12, // 20: sakuga.generation.v1.GenerationService.Generate:input_type -> sakuga.generation.v1.GenerateRequest
+	3,  // 21: sakuga.generation.v1.GenerationService.Estimate:input_type -> sakuga.generation.v1.EstimateRequest
+	2,  // 22: sakuga.generation.v1.GenerationService.Generate:output_type -> sakuga.generation.v1.GenerateResponse
+	4,  // 23: sakuga.generation.v1.GenerationService.Estimate:output_type -> sakuga.generation.v1.EstimateResponse
+	22, // [22:24] is the sub-list for method output_type
+	20, // [20:22] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_generation_service_proto_init() }
@@ -113,19 +989,22 @@ func file_sakuga_generation_v1_generation_service_proto_init() {
 		return
 	}
 	file_sakuga_generation_v1_event_proto_init()
+	file_sakuga_generation_v1_job_proto_init()
 	file_sakuga_generation_v1_request_proto_init()
+	file_sakuga_generation_v1_generation_service_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_generation_v1_generation_service_proto_rawDesc), len(file_sakuga_generation_v1_generation_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   1,
+			NumEnums:      2,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_sakuga_generation_v1_generation_service_proto_goTypes,
 		DependencyIndexes: file_sakuga_generation_v1_generation_service_proto_depIdxs,
+		EnumInfos:         file_sakuga_generation_v1_generation_service_proto_enumTypes,
 		MessageInfos:      file_sakuga_generation_v1_generation_service_proto_msgTypes,
 	}.Build()
 	File_sakuga_generation_v1_generation_service_proto = out.File

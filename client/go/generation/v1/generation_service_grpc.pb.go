@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	GenerationService_Generate_FullMethodName = "/sakuga.generation.v1.GenerationService/Generate"
+	GenerationService_Estimate_FullMethodName = "/sakuga.generation.v1.GenerationService/Estimate"
 )
 
 // GenerationServiceClient is the client API for GenerationService service.
@@ -36,6 +37,12 @@ type GenerationServiceClient interface {
 	// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
 	// UNAVAILABLE: the server is shutting down.
 	Generate(ctx context.Context, in *GenerateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GenerateResponse], error)
+	// Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
+	// created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
+	// with what would have to change.
+	//
+	// INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
+	Estimate(ctx context.Context, in *EstimateRequest, opts ...grpc.CallOption) (*EstimateResponse, error)
 }
 
 type generationServiceClient struct {
@@ -65,6 +72,16 @@ func (c *generationServiceClient) Generate(ctx context.Context, in *GenerateRequ
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type GenerationService_GenerateClient = grpc.ServerStreamingClient[GenerateResponse]
 
+func (c *generationServiceClient) Estimate(ctx context.Context, in *EstimateRequest, opts ...grpc.CallOption) (*EstimateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EstimateResponse)
+	err := c.cc.Invoke(ctx, GenerationService_Estimate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // GenerationServiceServer is the server API for GenerationService service.
 // All implementations must embed UnimplementedGenerationServiceServer
 // for forward compatibility.
@@ -79,6 +96,12 @@ type GenerationServiceServer interface {
 	// NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
 	// UNAVAILABLE: the server is shutting down.
 	Generate(*GenerateRequest, grpc.ServerStreamingServer[GenerateResponse]) error
+	// Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
+	// created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
+	// with what would have to change.
+	//
+	// INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
+	Estimate(context.Context, *EstimateRequest) (*EstimateResponse, error)
 	mustEmbedUnimplementedGenerationServiceServer()
 }
 
@@ -91,6 +114,9 @@ type UnimplementedGenerationServiceServer struct{}
 
 func (UnimplementedGenerationServiceServer) Generate(*GenerateRequest, grpc.ServerStreamingServer[GenerateResponse]) error {
 	return status.Error(codes.Unimplemented, "method Generate not implemented")
+}
+func (UnimplementedGenerationServiceServer) Estimate(context.Context, *EstimateRequest) (*EstimateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Estimate not implemented")
 }
 func (UnimplementedGenerationServiceServer) mustEmbedUnimplementedGenerationServiceServer() {}
 func (UnimplementedGenerationServiceServer) testEmbeddedByValue()                           {}
@@ -124,13 +150,36 @@ func _GenerationService_Generate_Handler(srv interface{}, stream grpc.ServerStre
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type GenerationService_GenerateServer = grpc.ServerStreamingServer[GenerateResponse]
 
+func _GenerationService_Estimate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EstimateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GenerationServiceServer).Estimate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GenerationService_Estimate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GenerationServiceServer).Estimate(ctx, req.(*EstimateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // GenerationService_ServiceDesc is the grpc.ServiceDesc for GenerationService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
 var GenerationService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "sakuga.generation.v1.GenerationService",
 	HandlerType: (*GenerationServiceServer)(nil),
-	Methods:     []grpc.MethodDesc{},
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Estimate",
+			Handler:    _GenerationService_Estimate_Handler,
+		},
+	},
 	Streams: []grpc.StreamDesc{
 		{
 			StreamName:    "Generate",

@@ -551,7 +551,7 @@ func (x *MaskedOnly) GetPadding() uint32 {
 }
 
 // A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
-// with noise of its own under the same seed. Not together with a mask.
+// with its own noise under the same seed. Not together with a mask.
 type SecondPass struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The size after it, as a multiple of width and height, 1 to 4, rounded down to a multiple of 16. Absent: 1.5.

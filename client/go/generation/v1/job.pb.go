@@ -190,7 +190,14 @@ type Job struct {
 	// Steps that are done. Absent unless the job has the device.
 	Step *uint32 `protobuf:"varint,19,opt,name=step,proto3,oneof" json:"step,omitempty"`
 	// All steps. Absent unless the job has the device.
-	StepTotal     *uint32 `protobuf:"varint,20,opt,name=step_total,json=stepTotal,proto3,oneof" json:"step_total,omitempty"`
+	StepTotal *uint32 `protobuf:"varint,20,opt,name=step_total,json=stepTotal,proto3,oneof" json:"step_total,omitempty"`
+	// Short texts by which people find it again, such as `favourite`, in the order in which LabelJob added them.
+	Labels []string `protobuf:"bytes,21,rep,name=labels,proto3" json:"labels,omitempty"`
+	// How long the job was expected to take from its start to its pictures when it was accepted, with the load of its model.
+	// Absent: no job of its model had been measured.
+	EstimatedTime *durationpb.Duration `protobuf:"bytes,22,opt,name=estimated_time,json=estimatedTime,proto3" json:"estimated_time,omitempty"`
+	// How long it took from its start to its pictures. Absent unless it is completed.
+	ActualTime    *durationpb.Duration `protobuf:"bytes,23,opt,name=actual_time,json=actualTime,proto3" json:"actual_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -365,6 +372,27 @@ func (x *Job) GetStepTotal() uint32 {
 	return 0
 }
 
+func (x *Job) GetLabels() []string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Job) GetEstimatedTime() *durationpb.Duration {
+	if x != nil {
+		return x.EstimatedTime
+	}
+	return nil
+}
+
+func (x *Job) GetActualTime() *durationpb.Duration {
+	if x != nil {
+		return x.ActualTime
+	}
+	return nil
+}
+
 // Priority and time limits of a job, and what happens to it without watchers.
 type JobOptions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -442,7 +470,7 @@ var File_sakuga_generation_v1_job_proto protoreflect.FileDescriptor
 
 const file_sakuga_generation_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\x1esakuga/generation/v1/job.proto\x12\x14sakuga.generation.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sakuga/generation/v1/event.proto\x1a\"sakuga/generation/v1/request.proto\"\xbd\a\n" +
+	"\x1esakuga/generation/v1/job.proto\x12\x14sakuga.generation.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a sakuga/generation/v1/event.proto\x1a\"sakuga/generation/v1/request.proto\"\xd3\b\n" +
 	"\x03Job\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1d\n" +
 	"\n" +
@@ -468,7 +496,11 @@ const file_sakuga_generation_v1_job_proto_rawDesc = "" +
 	"\tcancelled\x18\x12 \x01(\v2\x1f.sakuga.generation.v1.CancelledR\tcancelled\x12\x17\n" +
 	"\x04step\x18\x13 \x01(\rH\x01R\x04step\x88\x01\x01\x12\"\n" +
 	"\n" +
-	"step_total\x18\x14 \x01(\rH\x02R\tstepTotal\x88\x01\x01B\x11\n" +
+	"step_total\x18\x14 \x01(\rH\x02R\tstepTotal\x88\x01\x01\x12\x16\n" +
+	"\x06labels\x18\x15 \x03(\tR\x06labels\x12@\n" +
+	"\x0eestimated_time\x18\x16 \x01(\v2\x19.google.protobuf.DurationR\restimatedTime\x12:\n" +
+	"\vactual_time\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"actualTimeB\x11\n" +
 	"\x0f_queue_positionB\a\n" +
 	"\x05_stepB\r\n" +
 	"\v_step_total\"\xf5\x01\n" +
@@ -530,14 +562,16 @@ var file_sakuga_generation_v1_job_proto_depIdxs = []int32{
 	7,  // 8: sakuga.generation.v1.Job.images:type_name -> sakuga.generation.v1.ImageInfo
 	8,  // 9: sakuga.generation.v1.Job.error:type_name -> google.rpc.Status
 	9,  // 10: sakuga.generation.v1.Job.cancelled:type_name -> sakuga.generation.v1.Cancelled
-	1,  // 11: sakuga.generation.v1.JobOptions.priority:type_name -> sakuga.generation.v1.Priority
-	6,  // 12: sakuga.generation.v1.JobOptions.disconnect_grace:type_name -> google.protobuf.Duration
-	6,  // 13: sakuga.generation.v1.JobOptions.timeout:type_name -> google.protobuf.Duration
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	6,  // 11: sakuga.generation.v1.Job.estimated_time:type_name -> google.protobuf.Duration
+	6,  // 12: sakuga.generation.v1.Job.actual_time:type_name -> google.protobuf.Duration
+	1,  // 13: sakuga.generation.v1.JobOptions.priority:type_name -> sakuga.generation.v1.Priority
+	6,  // 14: sakuga.generation.v1.JobOptions.disconnect_grace:type_name -> google.protobuf.Duration
+	6,  // 15: sakuga.generation.v1.JobOptions.timeout:type_name -> google.protobuf.Duration
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_job_proto_init() }

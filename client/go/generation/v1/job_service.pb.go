@@ -589,6 +589,13 @@ type JobFilter struct {
 	CreatedFrom *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=created_from,json=createdFrom,proto3" json:"created_from,omitempty"`
 	// Those accepted before this time.
 	CreatedBefore *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=created_before,json=createdBefore,proto3" json:"created_before,omitempty"`
+	// Words, separated by spaces or `_`, each of which occurs in the prompt, the `request_id`, the model's name or a label,
+	// also as a part of a word and in other capitals. At most 256 bytes.
+	Text string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
+	// Those that have all of these labels. At most 16.
+	Labels []string `protobuf:"bytes,7,rep,name=labels,proto3" json:"labels,omitempty"`
+	// Those of this model.
+	Model         string `protobuf:"bytes,8,opt,name=model,proto3" json:"model,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -658,10 +665,32 @@ func (x *JobFilter) GetCreatedBefore() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *JobFilter) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *JobFilter) GetLabels() []string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *JobFilter) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
 // A page of jobs.
 type ListJobsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The newest first.
+	// The newest first. A call with `text`, `labels` or `model` looks at 8192 jobs at most, so its page can have fewer jobs than
+	// asked for, or none, and yet not be the last.
 	Jobs []*Job `protobuf:"bytes,1,rep,name=jobs,proto3" json:"jobs,omitempty"`
 	// Where the next page begins. Empty: this is the last.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
@@ -713,6 +742,116 @@ func (x *ListJobsResponse) GetNextPageToken() string {
 	return ""
 }
 
+// Which job, and how its labels change.
+type LabelJobRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The job.
+	JobId string `protobuf:"bytes,1,opt,name=job_id,json=jobId,proto3" json:"job_id,omitempty"`
+	// Labels that it gets: 1 to 32 characters each, without control characters and without spaces at the ends.
+	Add []string `protobuf:"bytes,2,rep,name=add,proto3" json:"add,omitempty"`
+	// Labels that it loses. None of them may be in `add`.
+	Remove        []string `protobuf:"bytes,3,rep,name=remove,proto3" json:"remove,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LabelJobRequest) Reset() {
+	*x = LabelJobRequest{}
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LabelJobRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LabelJobRequest) ProtoMessage() {}
+
+func (x *LabelJobRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LabelJobRequest.ProtoReflect.Descriptor instead.
+func (*LabelJobRequest) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *LabelJobRequest) GetJobId() string {
+	if x != nil {
+		return x.JobId
+	}
+	return ""
+}
+
+func (x *LabelJobRequest) GetAdd() []string {
+	if x != nil {
+		return x.Add
+	}
+	return nil
+}
+
+func (x *LabelJobRequest) GetRemove() []string {
+	if x != nil {
+		return x.Remove
+	}
+	return nil
+}
+
+// The job.
+type LabelJobResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As it is now.
+	Job           *Job `protobuf:"bytes,1,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LabelJobResponse) Reset() {
+	*x = LabelJobResponse{}
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LabelJobResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LabelJobResponse) ProtoMessage() {}
+
+func (x *LabelJobResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LabelJobResponse.ProtoReflect.Descriptor instead.
+func (*LabelJobResponse) Descriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *LabelJobResponse) GetJob() *Job {
+	if x != nil {
+		return x.Job
+	}
+	return nil
+}
+
 // Which job.
 type CancelJobRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -724,7 +863,7 @@ type CancelJobRequest struct {
 
 func (x *CancelJobRequest) Reset() {
 	*x = CancelJobRequest{}
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[11]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -736,7 +875,7 @@ func (x *CancelJobRequest) String() string {
 func (*CancelJobRequest) ProtoMessage() {}
 
 func (x *CancelJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[11]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -749,7 +888,7 @@ func (x *CancelJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJobRequest.ProtoReflect.Descriptor instead.
 func (*CancelJobRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{11}
+	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CancelJobRequest) GetJobId() string {
@@ -770,7 +909,7 @@ type CancelJobResponse struct {
 
 func (x *CancelJobResponse) Reset() {
 	*x = CancelJobResponse{}
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[12]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -782,7 +921,7 @@ func (x *CancelJobResponse) String() string {
 func (*CancelJobResponse) ProtoMessage() {}
 
 func (x *CancelJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[12]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -795,7 +934,7 @@ func (x *CancelJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelJobResponse.ProtoReflect.Descriptor instead.
 func (*CancelJobResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{12}
+	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CancelJobResponse) GetJob() *Job {
@@ -815,14 +954,17 @@ type GetArtifactRequest struct {
 	// Bytes to leave out at the beginning.
 	Offset uint64 `protobuf:"varint,3,opt,name=offset,proto3" json:"offset,omitempty"`
 	// Bytes at the most. 0: to the end.
-	Limit         uint64 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit uint64 `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Sends a JPEG of the picture, made smaller until its longer edge has at most this many pixels, 16 to 2048, instead of its
+	// file. It has no metadata. The server keeps those that were asked for last, in memory. 0: the file.
+	MaxEdge       uint32 `protobuf:"varint,5,opt,name=max_edge,json=maxEdge,proto3" json:"max_edge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetArtifactRequest) Reset() {
 	*x = GetArtifactRequest{}
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[13]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -834,7 +976,7 @@ func (x *GetArtifactRequest) String() string {
 func (*GetArtifactRequest) ProtoMessage() {}
 
 func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[13]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -847,7 +989,7 @@ func (x *GetArtifactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactRequest.ProtoReflect.Descriptor instead.
 func (*GetArtifactRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{13}
+	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *GetArtifactRequest) GetJobId() string {
@@ -878,12 +1020,19 @@ func (x *GetArtifactRequest) GetLimit() uint64 {
 	return 0
 }
 
+func (x *GetArtifactRequest) GetMaxEdge() uint32 {
+	if x != nil {
+		return x.MaxEdge
+	}
+	return 0
+}
+
 // A piece of the picture.
 type GetArtifactResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The piece, in order.
 	Chunk *ImageChunk `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
-	// SHA-256 of the whole file, in lower-case hexadecimal.
+	// SHA-256 of the whole file that is sent, in lower-case hexadecimal.
 	Sha256        string `protobuf:"bytes,2,opt,name=sha256,proto3" json:"sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -891,7 +1040,7 @@ type GetArtifactResponse struct {
 
 func (x *GetArtifactResponse) Reset() {
 	*x = GetArtifactResponse{}
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[14]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -903,7 +1052,7 @@ func (x *GetArtifactResponse) String() string {
 func (*GetArtifactResponse) ProtoMessage() {}
 
 func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[14]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -916,7 +1065,7 @@ func (x *GetArtifactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetArtifactResponse.ProtoReflect.Descriptor instead.
 func (*GetArtifactResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{14}
+	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetArtifactResponse) GetChunk() *ImageChunk {
@@ -944,7 +1093,7 @@ type DeleteJobRequest struct {
 
 func (x *DeleteJobRequest) Reset() {
 	*x = DeleteJobRequest{}
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[15]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -956,7 +1105,7 @@ func (x *DeleteJobRequest) String() string {
 func (*DeleteJobRequest) ProtoMessage() {}
 
 func (x *DeleteJobRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[15]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -969,7 +1118,7 @@ func (x *DeleteJobRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteJobRequest.ProtoReflect.Descriptor instead.
 func (*DeleteJobRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{15}
+	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeleteJobRequest) GetJobId() string {
@@ -988,7 +1137,7 @@ type DeleteJobResponse struct {
 
 func (x *DeleteJobResponse) Reset() {
 	*x = DeleteJobResponse{}
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[16]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1000,7 +1149,7 @@ func (x *DeleteJobResponse) String() string {
 func (*DeleteJobResponse) ProtoMessage() {}
 
 func (x *DeleteJobResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[16]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1013,7 +1162,7 @@ func (x *DeleteJobResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteJobResponse.ProtoReflect.Descriptor instead.
 func (*DeleteJobResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{16}
+	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{18}
 }
 
 // Which job.
@@ -1027,7 +1176,7 @@ type GetJobTelemetryRequest struct {
 
 func (x *GetJobTelemetryRequest) Reset() {
 	*x = GetJobTelemetryRequest{}
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[17]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1039,7 +1188,7 @@ func (x *GetJobTelemetryRequest) String() string {
 func (*GetJobTelemetryRequest) ProtoMessage() {}
 
 func (x *GetJobTelemetryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[17]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1052,7 +1201,7 @@ func (x *GetJobTelemetryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJobTelemetryRequest.ProtoReflect.Descriptor instead.
 func (*GetJobTelemetryRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{17}
+	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *GetJobTelemetryRequest) GetJobId() string {
@@ -1077,7 +1226,7 @@ type GetJobTelemetryResponse struct {
 
 func (x *GetJobTelemetryResponse) Reset() {
 	*x = GetJobTelemetryResponse{}
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[18]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1089,7 +1238,7 @@ func (x *GetJobTelemetryResponse) String() string {
 func (*GetJobTelemetryResponse) ProtoMessage() {}
 
 func (x *GetJobTelemetryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[18]
+	mi := &file_sakuga_generation_v1_job_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1102,7 +1251,7 @@ func (x *GetJobTelemetryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetJobTelemetryResponse.ProtoReflect.Descriptor instead.
 func (*GetJobTelemetryResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{18}
+	return file_sakuga_generation_v1_job_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetJobTelemetryResponse) GetSamples() []*v1.GpuStats {
@@ -1162,27 +1311,37 @@ const file_sakuga_generation_v1_job_service_proto_rawDesc = "" +
 	"\x06filter\x18\x01 \x01(\v2\x1f.sakuga.generation.v1.JobFilterR\x06filter\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\rR\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x81\x02\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xc3\x02\n" +
 	"\tJobFilter\x126\n" +
 	"\x06states\x18\x01 \x03(\x0e2\x1e.sakuga.generation.v1.JobStateR\x06states\x12\x1b\n" +
 	"\tclient_id\x18\x02 \x01(\tR\bclientId\x12\x1d\n" +
 	"\n" +
 	"request_id\x18\x03 \x01(\tR\trequestId\x12=\n" +
 	"\fcreated_from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\vcreatedFrom\x12A\n" +
-	"\x0ecreated_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rcreatedBefore\"i\n" +
+	"\x0ecreated_before\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\rcreatedBefore\x12\x12\n" +
+	"\x04text\x18\x06 \x01(\tR\x04text\x12\x16\n" +
+	"\x06labels\x18\a \x03(\tR\x06labels\x12\x14\n" +
+	"\x05model\x18\b \x01(\tR\x05model\"i\n" +
 	"\x10ListJobsResponse\x12-\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x19.sakuga.generation.v1.JobR\x04jobs\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\")\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"R\n" +
+	"\x0fLabelJobRequest\x12\x15\n" +
+	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x10\n" +
+	"\x03add\x18\x02 \x03(\tR\x03add\x12\x16\n" +
+	"\x06remove\x18\x03 \x03(\tR\x06remove\"?\n" +
+	"\x10LabelJobResponse\x12+\n" +
+	"\x03job\x18\x01 \x01(\v2\x19.sakuga.generation.v1.JobR\x03job\")\n" +
 	"\x10CancelJobRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\"@\n" +
 	"\x11CancelJobResponse\x12+\n" +
-	"\x03job\x18\x01 \x01(\v2\x19.sakuga.generation.v1.JobR\x03job\"z\n" +
+	"\x03job\x18\x01 \x01(\v2\x19.sakuga.generation.v1.JobR\x03job\"\x95\x01\n" +
 	"\x12GetArtifactRequest\x12\x15\n" +
 	"\x06job_id\x18\x01 \x01(\tR\x05jobId\x12\x1f\n" +
 	"\vimage_index\x18\x02 \x01(\rR\n" +
 	"imageIndex\x12\x16\n" +
 	"\x06offset\x18\x03 \x01(\x04R\x06offset\x12\x14\n" +
-	"\x05limit\x18\x04 \x01(\x04R\x05limit\"e\n" +
+	"\x05limit\x18\x04 \x01(\x04R\x05limit\x12\x19\n" +
+	"\bmax_edge\x18\x05 \x01(\rR\amaxEdge\"e\n" +
 	"\x13GetArtifactResponse\x126\n" +
 	"\x05chunk\x18\x01 \x01(\v2 .sakuga.generation.v1.ImageChunkR\x05chunk\x12\x16\n" +
 	"\x06sha256\x18\x02 \x01(\tR\x06sha256\")\n" +
@@ -1194,13 +1353,14 @@ const file_sakuga_generation_v1_job_service_proto_rawDesc = "" +
 	"\x17GetJobTelemetryResponse\x124\n" +
 	"\asamples\x18\x01 \x03(\v2\x1a.sakuga.system.v1.GpuStatsR\asamples\x126\n" +
 	"\bactivity\x18\x02 \x03(\v2\x1a.sakuga.system.v1.ActivityR\bactivity\x12\x15\n" +
-	"\x06is_cut\x18\x03 \x01(\bR\x05isCut2\x89\x06\n" +
+	"\x06is_cut\x18\x03 \x01(\bR\x05isCut2\xe4\x06\n" +
 	"\n" +
 	"JobService\x12\\\n" +
 	"\tCreateJob\x12&.sakuga.generation.v1.CreateJobRequest\x1a'.sakuga.generation.v1.CreateJobResponse\x12[\n" +
 	"\bWatchJob\x12%.sakuga.generation.v1.WatchJobRequest\x1a&.sakuga.generation.v1.WatchJobResponse0\x01\x12S\n" +
 	"\x06GetJob\x12#.sakuga.generation.v1.GetJobRequest\x1a$.sakuga.generation.v1.GetJobResponse\x12Y\n" +
-	"\bListJobs\x12%.sakuga.generation.v1.ListJobsRequest\x1a&.sakuga.generation.v1.ListJobsResponse\x12\\\n" +
+	"\bListJobs\x12%.sakuga.generation.v1.ListJobsRequest\x1a&.sakuga.generation.v1.ListJobsResponse\x12Y\n" +
+	"\bLabelJob\x12%.sakuga.generation.v1.LabelJobRequest\x1a&.sakuga.generation.v1.LabelJobResponse\x12\\\n" +
 	"\tCancelJob\x12&.sakuga.generation.v1.CancelJobRequest\x1a'.sakuga.generation.v1.CancelJobResponse\x12d\n" +
 	"\vGetArtifact\x12(.sakuga.generation.v1.GetArtifactRequest\x1a).sakuga.generation.v1.GetArtifactResponse0\x01\x12n\n" +
 	"\x0fGetJobTelemetry\x12,.sakuga.generation.v1.GetJobTelemetryRequest\x1a-.sakuga.generation.v1.GetJobTelemetryResponse\x12\\\n" +
@@ -1219,7 +1379,7 @@ func file_sakuga_generation_v1_job_service_proto_rawDescGZIP() []byte {
 	return file_sakuga_generation_v1_job_service_proto_rawDescData
 }
 
-var file_sakuga_generation_v1_job_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_sakuga_generation_v1_job_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_sakuga_generation_v1_job_service_proto_goTypes = []any{
 	(*CreateJobRequest)(nil),        // 0: sakuga.generation.v1.CreateJobRequest
 	(*CreateJobResponse)(nil),       // 1: sakuga.generation.v1.CreateJobResponse
@@ -1232,65 +1392,70 @@ var file_sakuga_generation_v1_job_service_proto_goTypes = []any{
 	(*ListJobsRequest)(nil),         // 8: sakuga.generation.v1.ListJobsRequest
 	(*JobFilter)(nil),               // 9: sakuga.generation.v1.JobFilter
 	(*ListJobsResponse)(nil),        // 10: sakuga.generation.v1.ListJobsResponse
-	(*CancelJobRequest)(nil),        // 11: sakuga.generation.v1.CancelJobRequest
-	(*CancelJobResponse)(nil),       // 12: sakuga.generation.v1.CancelJobResponse
-	(*GetArtifactRequest)(nil),      // 13: sakuga.generation.v1.GetArtifactRequest
-	(*GetArtifactResponse)(nil),     // 14: sakuga.generation.v1.GetArtifactResponse
-	(*DeleteJobRequest)(nil),        // 15: sakuga.generation.v1.DeleteJobRequest
-	(*DeleteJobResponse)(nil),       // 16: sakuga.generation.v1.DeleteJobResponse
-	(*GetJobTelemetryRequest)(nil),  // 17: sakuga.generation.v1.GetJobTelemetryRequest
-	(*GetJobTelemetryResponse)(nil), // 18: sakuga.generation.v1.GetJobTelemetryResponse
-	(*GenerateRequest)(nil),         // 19: sakuga.generation.v1.GenerateRequest
-	(*JobOptions)(nil),              // 20: sakuga.generation.v1.JobOptions
-	(*Job)(nil),                     // 21: sakuga.generation.v1.Job
-	(*GenerateEvent)(nil),           // 22: sakuga.generation.v1.GenerateEvent
-	(*timestamppb.Timestamp)(nil),   // 23: google.protobuf.Timestamp
-	(*v1.GpuStats)(nil),             // 24: sakuga.system.v1.GpuStats
-	(JobState)(0),                   // 25: sakuga.generation.v1.JobState
-	(*ImageChunk)(nil),              // 26: sakuga.generation.v1.ImageChunk
-	(*v1.Activity)(nil),             // 27: sakuga.system.v1.Activity
+	(*LabelJobRequest)(nil),         // 11: sakuga.generation.v1.LabelJobRequest
+	(*LabelJobResponse)(nil),        // 12: sakuga.generation.v1.LabelJobResponse
+	(*CancelJobRequest)(nil),        // 13: sakuga.generation.v1.CancelJobRequest
+	(*CancelJobResponse)(nil),       // 14: sakuga.generation.v1.CancelJobResponse
+	(*GetArtifactRequest)(nil),      // 15: sakuga.generation.v1.GetArtifactRequest
+	(*GetArtifactResponse)(nil),     // 16: sakuga.generation.v1.GetArtifactResponse
+	(*DeleteJobRequest)(nil),        // 17: sakuga.generation.v1.DeleteJobRequest
+	(*DeleteJobResponse)(nil),       // 18: sakuga.generation.v1.DeleteJobResponse
+	(*GetJobTelemetryRequest)(nil),  // 19: sakuga.generation.v1.GetJobTelemetryRequest
+	(*GetJobTelemetryResponse)(nil), // 20: sakuga.generation.v1.GetJobTelemetryResponse
+	(*GenerateRequest)(nil),         // 21: sakuga.generation.v1.GenerateRequest
+	(*JobOptions)(nil),              // 22: sakuga.generation.v1.JobOptions
+	(*Job)(nil),                     // 23: sakuga.generation.v1.Job
+	(*GenerateEvent)(nil),           // 24: sakuga.generation.v1.GenerateEvent
+	(*timestamppb.Timestamp)(nil),   // 25: google.protobuf.Timestamp
+	(*v1.GpuStats)(nil),             // 26: sakuga.system.v1.GpuStats
+	(JobState)(0),                   // 27: sakuga.generation.v1.JobState
+	(*ImageChunk)(nil),              // 28: sakuga.generation.v1.ImageChunk
+	(*v1.Activity)(nil),             // 29: sakuga.system.v1.Activity
 }
 var file_sakuga_generation_v1_job_service_proto_depIdxs = []int32{
-	19, // 0: sakuga.generation.v1.CreateJobRequest.request:type_name -> sakuga.generation.v1.GenerateRequest
-	20, // 1: sakuga.generation.v1.CreateJobRequest.options:type_name -> sakuga.generation.v1.JobOptions
-	21, // 2: sakuga.generation.v1.CreateJobResponse.job:type_name -> sakuga.generation.v1.Job
+	21, // 0: sakuga.generation.v1.CreateJobRequest.request:type_name -> sakuga.generation.v1.GenerateRequest
+	22, // 1: sakuga.generation.v1.CreateJobRequest.options:type_name -> sakuga.generation.v1.JobOptions
+	23, // 2: sakuga.generation.v1.CreateJobResponse.job:type_name -> sakuga.generation.v1.Job
 	4,  // 3: sakuga.generation.v1.WatchJobResponse.created:type_name -> sakuga.generation.v1.WatchCreated
-	22, // 4: sakuga.generation.v1.WatchJobResponse.event:type_name -> sakuga.generation.v1.GenerateEvent
+	24, // 4: sakuga.generation.v1.WatchJobResponse.event:type_name -> sakuga.generation.v1.GenerateEvent
 	5,  // 5: sakuga.generation.v1.WatchJobResponse.progress:type_name -> sakuga.generation.v1.WatchProgress
-	21, // 6: sakuga.generation.v1.WatchCreated.job:type_name -> sakuga.generation.v1.Job
-	23, // 7: sakuga.generation.v1.WatchProgress.time:type_name -> google.protobuf.Timestamp
-	24, // 8: sakuga.generation.v1.WatchProgress.gpu_stats:type_name -> sakuga.system.v1.GpuStats
-	21, // 9: sakuga.generation.v1.GetJobResponse.job:type_name -> sakuga.generation.v1.Job
+	23, // 6: sakuga.generation.v1.WatchCreated.job:type_name -> sakuga.generation.v1.Job
+	25, // 7: sakuga.generation.v1.WatchProgress.time:type_name -> google.protobuf.Timestamp
+	26, // 8: sakuga.generation.v1.WatchProgress.gpu_stats:type_name -> sakuga.system.v1.GpuStats
+	23, // 9: sakuga.generation.v1.GetJobResponse.job:type_name -> sakuga.generation.v1.Job
 	9,  // 10: sakuga.generation.v1.ListJobsRequest.filter:type_name -> sakuga.generation.v1.JobFilter
-	25, // 11: sakuga.generation.v1.JobFilter.states:type_name -> sakuga.generation.v1.JobState
-	23, // 12: sakuga.generation.v1.JobFilter.created_from:type_name -> google.protobuf.Timestamp
-	23, // 13: sakuga.generation.v1.JobFilter.created_before:type_name -> google.protobuf.Timestamp
-	21, // 14: sakuga.generation.v1.ListJobsResponse.jobs:type_name -> sakuga.generation.v1.Job
-	21, // 15: sakuga.generation.v1.CancelJobResponse.job:type_name -> sakuga.generation.v1.Job
-	26, // 16: sakuga.generation.v1.GetArtifactResponse.chunk:type_name -> sakuga.generation.v1.ImageChunk
-	24, // 17: sakuga.generation.v1.GetJobTelemetryResponse.samples:type_name -> sakuga.system.v1.GpuStats
-	27, // 18: sakuga.generation.v1.GetJobTelemetryResponse.activity:type_name -> sakuga.system.v1.Activity
-	0,  // 19: sakuga.generation.v1.JobService.CreateJob:input_type -> sakuga.generation.v1.CreateJobRequest
-	2,  // 20: sakuga.generation.v1.JobService.WatchJob:input_type -> sakuga.generation.v1.WatchJobRequest
-	6,  // 21: sakuga.generation.v1.JobService.GetJob:input_type -> sakuga.generation.v1.GetJobRequest
-	8,  // 22: sakuga.generation.v1.JobService.ListJobs:input_type -> sakuga.generation.v1.ListJobsRequest
-	11, // 23: sakuga.generation.v1.JobService.CancelJob:input_type -> sakuga.generation.v1.CancelJobRequest
-	13, // 24: sakuga.generation.v1.JobService.GetArtifact:input_type -> sakuga.generation.v1.GetArtifactRequest
-	17, // 25: sakuga.generation.v1.JobService.GetJobTelemetry:input_type -> sakuga.generation.v1.GetJobTelemetryRequest
-	15, // 26: sakuga.generation.v1.JobService.DeleteJob:input_type -> sakuga.generation.v1.DeleteJobRequest
-	1,  // 27: sakuga.generation.v1.JobService.CreateJob:output_type -> sakuga.generation.v1.CreateJobResponse
-	3,  // 28: sakuga.generation.v1.JobService.WatchJob:output_type -> sakuga.generation.v1.WatchJobResponse
-	7,  // 29: sakuga.generation.v1.JobService.GetJob:output_type -> sakuga.generation.v1.GetJobResponse
-	10, // 30: sakuga.generation.v1.JobService.ListJobs:output_type -> sakuga.generation.v1.ListJobsResponse
-	12, // 31: sakuga.generation.v1.JobService.CancelJob:output_type -> sakuga.generation.v1.CancelJobResponse
-	14, // 32: sakuga.generation.v1.JobService.GetArtifact:output_type -> sakuga.generation.v1.GetArtifactResponse
-	18, // 33: sakuga.generation.v1.JobService.GetJobTelemetry:output_type -> sakuga.generation.v1.GetJobTelemetryResponse
-	16, // 34: sakuga.generation.v1.JobService.DeleteJob:output_type -> sakuga.generation.v1.DeleteJobResponse
-	27, // [27:35] is the sub-list for method output_type
-	19, // [19:27] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	27, // 11: sakuga.generation.v1.JobFilter.states:type_name -> sakuga.generation.v1.JobState
+	25, // 12: sakuga.generation.v1.JobFilter.created_from:type_name -> google.protobuf.Timestamp
+	25, // 13: sakuga.generation.v1.JobFilter.created_before:type_name -> google.protobuf.Timestamp
+	23, // 14: sakuga.generation.v1.ListJobsResponse.jobs:type_name -> sakuga.generation.v1.Job
+	23, // 15: sakuga.generation.v1.LabelJobResponse.job:type_name -> sakuga.generation.v1.Job
+	23, // 16: sakuga.generation.v1.CancelJobResponse.job:type_name -> sakuga.generation.v1.Job
+	28, // 17: sakuga.generation.v1.GetArtifactResponse.chunk:type_name -> sakuga.generation.v1.ImageChunk
+	26, // 18: sakuga.generation.v1.GetJobTelemetryResponse.samples:type_name -> sakuga.system.v1.GpuStats
+	29, // 19: sakuga.generation.v1.GetJobTelemetryResponse.activity:type_name -> sakuga.system.v1.Activity
+	0,  // 20: sakuga.generation.v1.JobService.CreateJob:input_type -> sakuga.generation.v1.CreateJobRequest
+	2,  // 21: sakuga.generation.v1.JobService.WatchJob:input_type -> sakuga.generation.v1.WatchJobRequest
+	6,  // 22: sakuga.generation.v1.JobService.GetJob:input_type -> sakuga.generation.v1.GetJobRequest
+	8,  // 23: sakuga.generation.v1.JobService.ListJobs:input_type -> sakuga.generation.v1.ListJobsRequest
+	11, // 24: sakuga.generation.v1.JobService.LabelJob:input_type -> sakuga.generation.v1.LabelJobRequest
+	13, // 25: sakuga.generation.v1.JobService.CancelJob:input_type -> sakuga.generation.v1.CancelJobRequest
+	15, // 26: sakuga.generation.v1.JobService.GetArtifact:input_type -> sakuga.generation.v1.GetArtifactRequest
+	19, // 27: sakuga.generation.v1.JobService.GetJobTelemetry:input_type -> sakuga.generation.v1.GetJobTelemetryRequest
+	17, // 28: sakuga.generation.v1.JobService.DeleteJob:input_type -> sakuga.generation.v1.DeleteJobRequest
+	1,  // 29: sakuga.generation.v1.JobService.CreateJob:output_type -> sakuga.generation.v1.CreateJobResponse
+	3,  // 30: sakuga.generation.v1.JobService.WatchJob:output_type -> sakuga.generation.v1.WatchJobResponse
+	7,  // 31: sakuga.generation.v1.JobService.GetJob:output_type -> sakuga.generation.v1.GetJobResponse
+	10, // 32: sakuga.generation.v1.JobService.ListJobs:output_type -> sakuga.generation.v1.ListJobsResponse
+	12, // 33: sakuga.generation.v1.JobService.LabelJob:output_type -> sakuga.generation.v1.LabelJobResponse
+	14, // 34: sakuga.generation.v1.JobService.CancelJob:output_type -> sakuga.generation.v1.CancelJobResponse
+	16, // 35: sakuga.generation.v1.JobService.GetArtifact:output_type -> sakuga.generation.v1.GetArtifactResponse
+	20, // 36: sakuga.generation.v1.JobService.GetJobTelemetry:output_type -> sakuga.generation.v1.GetJobTelemetryResponse
+	18, // 37: sakuga.generation.v1.JobService.DeleteJob:output_type -> sakuga.generation.v1.DeleteJobResponse
+	29, // [29:38] is the sub-list for method output_type
+	20, // [20:29] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_job_service_proto_init() }
@@ -1313,7 +1478,7 @@ func file_sakuga_generation_v1_job_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_generation_v1_job_service_proto_rawDesc), len(file_sakuga_generation_v1_job_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -23,6 +23,7 @@ const (
 	JobService_WatchJob_FullMethodName        = "/sakuga.generation.v1.JobService/WatchJob"
 	JobService_GetJob_FullMethodName          = "/sakuga.generation.v1.JobService/GetJob"
 	JobService_ListJobs_FullMethodName        = "/sakuga.generation.v1.JobService/ListJobs"
+	JobService_LabelJob_FullMethodName        = "/sakuga.generation.v1.JobService/LabelJob"
 	JobService_CancelJob_FullMethodName       = "/sakuga.generation.v1.JobService/CancelJob"
 	JobService_GetArtifact_FullMethodName     = "/sakuga.generation.v1.JobService/GetArtifact"
 	JobService_GetJobTelemetry_FullMethodName = "/sakuga.generation.v1.JobService/GetJobTelemetry"
@@ -60,10 +61,17 @@ type JobServiceClient interface {
 	// Returns a job and its state.
 	GetJob(ctx context.Context, in *GetJobRequest, opts ...grpc.CallOption) (*GetJobResponse, error)
 	// Lists jobs, the newest first.
+	//
+	// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
 	ListJobs(ctx context.Context, in *ListJobsRequest, opts ...grpc.CallOption) (*ListJobsResponse, error)
+	// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+	// nothing, so the call can be repeated. Labels are kept and deleted with the job.
+	//
+	// INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
+	LabelJob(ctx context.Context, in *LabelJobRequest, opts ...grpc.CallOption) (*LabelJobResponse, error)
 	// Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
 	CancelJob(ctx context.Context, in *CancelJobRequest, opts ...grpc.CallOption) (*CancelJobResponse, error)
-	// Streams a picture of a completed job, or a part of it.
+	// Streams a picture of a completed job, a part of it, or a smaller version of it.
 	GetArtifact(ctx context.Context, in *GetArtifactRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[GetArtifactResponse], error)
 	// Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
 	// NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
@@ -123,6 +131,16 @@ func (c *jobServiceClient) ListJobs(ctx context.Context, in *ListJobsRequest, op
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListJobsResponse)
 	err := c.cc.Invoke(ctx, JobService_ListJobs_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *jobServiceClient) LabelJob(ctx context.Context, in *LabelJobRequest, opts ...grpc.CallOption) (*LabelJobResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LabelJobResponse)
+	err := c.cc.Invoke(ctx, JobService_LabelJob_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -209,10 +227,17 @@ type JobServiceServer interface {
 	// Returns a job and its state.
 	GetJob(context.Context, *GetJobRequest) (*GetJobResponse, error)
 	// Lists jobs, the newest first.
+	//
+	// INVALID_ARGUMENT: a field of the filter is too long, or `page_token` is not one.
 	ListJobs(context.Context, *ListJobsRequest) (*ListJobsResponse, error)
+	// Adds and removes labels of a job, in any state. Adding a label that it has, or removing one that it has not, changes
+	// nothing, so the call can be repeated. Labels are kept and deleted with the job.
+	//
+	// INVALID_ARGUMENT: a label is not valid, or the job would have more than 16.
+	LabelJob(context.Context, *LabelJobRequest) (*LabelJobResponse, error)
 	// Cancels a job: at once if it waits, at its next step if it runs. A job that has ended stays as it is.
 	CancelJob(context.Context, *CancelJobRequest) (*CancelJobResponse, error)
-	// Streams a picture of a completed job, or a part of it.
+	// Streams a picture of a completed job, a part of it, or a smaller version of it.
 	GetArtifact(*GetArtifactRequest, grpc.ServerStreamingServer[GetArtifactResponse]) error
 	// Returns the samples of the device (every 100 ms) and the activity (every 500 ms) while the job had the device.
 	// NOT_FOUND also if they are no longer kept: they are in memory, for the newest jobs only.
@@ -240,6 +265,9 @@ func (UnimplementedJobServiceServer) GetJob(context.Context, *GetJobRequest) (*G
 }
 func (UnimplementedJobServiceServer) ListJobs(context.Context, *ListJobsRequest) (*ListJobsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListJobs not implemented")
+}
+func (UnimplementedJobServiceServer) LabelJob(context.Context, *LabelJobRequest) (*LabelJobResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LabelJob not implemented")
 }
 func (UnimplementedJobServiceServer) CancelJob(context.Context, *CancelJobRequest) (*CancelJobResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CancelJob not implemented")
@@ -339,6 +367,24 @@ func _JobService_ListJobs_Handler(srv interface{}, ctx context.Context, dec func
 	return interceptor(ctx, in, info, handler)
 }
 
+func _JobService_LabelJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LabelJobRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(JobServiceServer).LabelJob(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: JobService_LabelJob_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(JobServiceServer).LabelJob(ctx, req.(*LabelJobRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _JobService_CancelJob_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CancelJobRequest)
 	if err := dec(in); err != nil {
@@ -422,6 +468,10 @@ var JobService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListJobs",
 			Handler:    _JobService_ListJobs_Handler,
+		},
+		{
+			MethodName: "LabelJob",
+			Handler:    _JobService_LabelJob_Handler,
 		},
 		{
 			MethodName: "CancelJob",

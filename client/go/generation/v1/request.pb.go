@@ -34,8 +34,15 @@ const (
 	Solver_SOLVER_MIDPOINT Solver = 2
 	// The 3/8 rule of Runge and Kutta: four evaluations a step.
 	Solver_SOLVER_RK4 Solver = 3
-	// DPM-Solver++ multistep, order 2: one evaluation a step.
+	// DPM-Solver++ multistep, order 2 ("DPM++ 2M"): one evaluation a step.
 	Solver_SOLVER_DPM Solver = 4
+	// Euler with fresh noise after each step ("Euler a"): one evaluation a step. The noise depends on the seed, the picture and
+	// the step only.
+	Solver_SOLVER_EULER_ANCESTRAL Solver = 5
+	// DDIM without fresh noise: one evaluation a step.
+	Solver_SOLVER_DDIM Solver = 6
+	// UniPC, order 2: one evaluation a step.
+	Solver_SOLVER_UNIPC Solver = 7
 )
 
 // Enum value maps for Solver.
@@ -46,13 +53,19 @@ var (
 		2: "SOLVER_MIDPOINT",
 		3: "SOLVER_RK4",
 		4: "SOLVER_DPM",
+		5: "SOLVER_EULER_ANCESTRAL",
+		6: "SOLVER_DDIM",
+		7: "SOLVER_UNIPC",
 	}
 	Solver_value = map[string]int32{
-		"SOLVER_UNSPECIFIED": 0,
-		"SOLVER_EULER":       1,
-		"SOLVER_MIDPOINT":    2,
-		"SOLVER_RK4":         3,
-		"SOLVER_DPM":         4,
+		"SOLVER_UNSPECIFIED":     0,
+		"SOLVER_EULER":           1,
+		"SOLVER_MIDPOINT":        2,
+		"SOLVER_RK4":             3,
+		"SOLVER_DPM":             4,
+		"SOLVER_EULER_ANCESTRAL": 5,
+		"SOLVER_DDIM":            6,
+		"SOLVER_UNIPC":           7,
 	}
 )
 
@@ -81,6 +94,64 @@ func (x Solver) Number() protoreflect.EnumNumber {
 // Deprecated: Use Solver.Descriptor instead.
 func (Solver) EnumDescriptor() ([]byte, []int) {
 	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{0}
+}
+
+// How the noise levels of the steps lie between the first and the last one.
+type NoiseSchedule int32
+
+const (
+	// The usual one of the solver: Karras for `SOLVER_DPM` where the model offers it, else the model's default for its default
+	// solver and `NOISE_SCHEDULE_NATIVE` for others.
+	NoiseSchedule_NOISE_SCHEDULE_UNSPECIFIED NoiseSchedule = 0
+	// The model's own: shifted flow times, or the training times of its scheduler configuration.
+	NoiseSchedule_NOISE_SCHEDULE_NATIVE NoiseSchedule = 1
+	// By the power of Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`.
+	NoiseSchedule_NOISE_SCHEDULE_KARRAS NoiseSchedule = 2
+	// By equal ratios. Not with `SOLVER_DDIM`.
+	NoiseSchedule_NOISE_SCHEDULE_EXPONENTIAL NoiseSchedule = 3
+)
+
+// Enum value maps for NoiseSchedule.
+var (
+	NoiseSchedule_name = map[int32]string{
+		0: "NOISE_SCHEDULE_UNSPECIFIED",
+		1: "NOISE_SCHEDULE_NATIVE",
+		2: "NOISE_SCHEDULE_KARRAS",
+		3: "NOISE_SCHEDULE_EXPONENTIAL",
+	}
+	NoiseSchedule_value = map[string]int32{
+		"NOISE_SCHEDULE_UNSPECIFIED": 0,
+		"NOISE_SCHEDULE_NATIVE":      1,
+		"NOISE_SCHEDULE_KARRAS":      2,
+		"NOISE_SCHEDULE_EXPONENTIAL": 3,
+	}
+)
+
+func (x NoiseSchedule) Enum() *NoiseSchedule {
+	p := new(NoiseSchedule)
+	*p = x
+	return p
+}
+
+func (x NoiseSchedule) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (NoiseSchedule) Descriptor() protoreflect.EnumDescriptor {
+	return file_sakuga_generation_v1_request_proto_enumTypes[1].Descriptor()
+}
+
+func (NoiseSchedule) Type() protoreflect.EnumType {
+	return &file_sakuga_generation_v1_request_proto_enumTypes[1]
+}
+
+func (x NoiseSchedule) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use NoiseSchedule.Descriptor instead.
+func (NoiseSchedule) EnumDescriptor() ([]byte, []int) {
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{1}
 }
 
 // How previews are made from the predicted picture.
@@ -124,11 +195,11 @@ func (x PreviewMethod) String() string {
 }
 
 func (PreviewMethod) Descriptor() protoreflect.EnumDescriptor {
-	return file_sakuga_generation_v1_request_proto_enumTypes[1].Descriptor()
+	return file_sakuga_generation_v1_request_proto_enumTypes[2].Descriptor()
 }
 
 func (PreviewMethod) Type() protoreflect.EnumType {
-	return &file_sakuga_generation_v1_request_proto_enumTypes[1]
+	return &file_sakuga_generation_v1_request_proto_enumTypes[2]
 }
 
 func (x PreviewMethod) Number() protoreflect.EnumNumber {
@@ -137,7 +208,7 @@ func (x PreviewMethod) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use PreviewMethod.Descriptor instead.
 func (PreviewMethod) EnumDescriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{1}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{2}
 }
 
 // How pictures are encoded.
@@ -181,11 +252,11 @@ func (x ImageFormat) String() string {
 }
 
 func (ImageFormat) Descriptor() protoreflect.EnumDescriptor {
-	return file_sakuga_generation_v1_request_proto_enumTypes[2].Descriptor()
+	return file_sakuga_generation_v1_request_proto_enumTypes[3].Descriptor()
 }
 
 func (ImageFormat) Type() protoreflect.EnumType {
-	return &file_sakuga_generation_v1_request_proto_enumTypes[2]
+	return &file_sakuga_generation_v1_request_proto_enumTypes[3]
 }
 
 func (x ImageFormat) Number() protoreflect.EnumNumber {
@@ -194,7 +265,7 @@ func (x ImageFormat) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ImageFormat.Descriptor instead.
 func (ImageFormat) EnumDescriptor() ([]byte, []int) {
-	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{2}
+	return file_sakuga_generation_v1_request_proto_rawDescGZIP(), []int{3}
 }
 
 // One request for pictures. Every field but the prompt has a default; `started` shows what each became.
@@ -211,7 +282,7 @@ type GenerateRequest struct {
 	Prompt isGenerateRequest_Prompt `protobuf_oneof:"prompt"`
 	// How strictly `xml` is read.
 	Strictness v1.Strictness `protobuf:"varint,4,opt,name=strictness,proto3,enum=sakuga.prompt.v1.Strictness" json:"strictness,omitempty"`
-	// What the picture must not be. Absent: the empty text that the model was trained with.
+	// What the picture must not show. Absent: the empty text.
 	//
 	// Types that are valid to be assigned to Negative:
 	//
@@ -241,8 +312,8 @@ type GenerateRequest struct {
 	// Measures on the device where the time of this job goes, and says so in `profile` events. Costs some percent of the
 	// time; the pictures are the same.
 	Profile bool `protobuf:"varint,16,opt,name=profile,proto3" json:"profile,omitempty"`
-	// Read by Gemma before the negative prompt. Absent: the system prompt in front of the negative prompt's text, or else
-	// that of the prompt, and none if the negative prompt is empty. Present and empty: none.
+	// Read before the negative prompt by the encoders that take a system prompt. Absent: the system prompt in front of the
+	// negative prompt's text, or else that of the prompt, and none if the negative prompt is empty. Present and empty: none.
 	NegativeSystemPrompt *string `protobuf:"bytes,17,opt,name=negative_system_prompt,json=negativeSystemPrompt,proto3,oneof" json:"negative_system_prompt,omitempty"`
 	// The image that the pictures begin from. Absent: they begin from noise alone.
 	Init *InitImage `protobuf:"bytes,18,opt,name=init,proto3" json:"init,omitempty"`
@@ -250,8 +321,8 @@ type GenerateRequest struct {
 	Mask *Mask `protobuf:"bytes,19,opt,name=mask,proto3" json:"mask,omitempty"`
 	// A second pass at a larger size. Absent: there is one pass.
 	SecondPass *SecondPass `protobuf:"bytes,20,opt,name=second_pass,json=secondPass,proto3" json:"second_pass,omitempty"`
-	// Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order; ListAdapters has their names. At
-	// most 8. A request without adapters gives the same bits as if none had ever been used.
+	// Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order: those that ListAdapters names, and
+	// files that the caller uploaded. At most 8. A request without adapters gives the same bits as if none had ever been used.
 	Adapters []*Adapter `protobuf:"bytes,25,rep,name=adapters,proto3" json:"adapters,omitempty"`
 	// Which pictures of the batch to draw, by index from 0 to one below `images`; each at most once. Empty: all of them. A
 	// picture has the same bytes as in the whole batch, and its index everywhere: in events, artifacts and metadata. Pictures
@@ -611,7 +682,8 @@ type Adapter_Name struct {
 }
 
 type Adapter_Sha256 struct {
-	// The SHA-256 of its content in 64 hexadecimal digits, as ListAdapters gives it. `started` and the record in a picture's
+	// The SHA-256 of its content in 64 hexadecimal digits: as ListAdapters gives it, or that of a safetensors file which the
+	// caller uploaded (`sakuga.asset.v1.AssetService`) and keeps until the job has begun. `started` and the record in a picture's
 	// file name adapters by it, so that the same content is used again.
 	Sha256 string `protobuf:"bytes,2,opt,name=sha256,proto3,oneof"`
 }
@@ -725,9 +797,15 @@ type Sampling struct {
 	// Guidance is active only from this t on, 0 to 1, and below `guidance_until`: guidance in a limited interval
 	// (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside the interval compute the conditional half only.
 	// Above 0 it must be below `guidance_until`. 0: from the beginning. Absent: the model's default.
-	GuidanceFrom  *float32 `protobuf:"fixed32,7,opt,name=guidance_from,json=guidanceFrom,proto3,oneof" json:"guidance_from,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	GuidanceFrom *float32 `protobuf:"fixed32,7,opt,name=guidance_from,json=guidanceFrom,proto3,oneof" json:"guidance_from,omitempty"`
+	// The noise levels that the solver walks. Each model offers some, `sakuga.system.v1.Model.schedules`.
+	Schedule NoiseSchedule `protobuf:"varint,8,opt,name=schedule,proto3,enum=sakuga.generation.v1.NoiseSchedule" json:"schedule,omitempty"`
+	// Share by which the guided prediction is scaled to the deviation of the conditional one, per image, 0 to 1 (Lin et al.
+	// 2023, arXiv:2305.08891, section 3.4): models with zero terminal SNR are made for about 0.7. 0: off. Absent: the model's
+	// default.
+	GuidanceRescale *float32 `protobuf:"fixed32,9,opt,name=guidance_rescale,json=guidanceRescale,proto3,oneof" json:"guidance_rescale,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Sampling) Reset() {
@@ -805,6 +883,20 @@ func (x *Sampling) GetShift() float32 {
 func (x *Sampling) GetGuidanceFrom() float32 {
 	if x != nil && x.GuidanceFrom != nil {
 		return *x.GuidanceFrom
+	}
+	return 0
+}
+
+func (x *Sampling) GetSchedule() NoiseSchedule {
+	if x != nil {
+		return x.Schedule
+	}
+	return NoiseSchedule_NOISE_SCHEDULE_UNSPECIFIED
+}
+
+func (x *Sampling) GetGuidanceRescale() float32 {
+	if x != nil && x.GuidanceRescale != nil {
+		return *x.GuidanceRescale
 	}
 	return 0
 }
@@ -945,7 +1037,7 @@ const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\x11negative_template\x18\x02 \x01(\tR\x10negativeTemplate\x12\x12\n" +
 	"\x04seed\x18\x03 \x01(\x04R\x04seed\x12\x1c\n" +
 	"\tvariation\x18\x04 \x01(\rR\tvariation\x12\x18\n" +
-	"\achoices\x18\x05 \x03(\tR\achoices\"\xf7\x02\n" +
+	"\achoices\x18\x05 \x03(\tR\achoices\"\xfd\x03\n" +
 	"\bSampling\x124\n" +
 	"\x06solver\x18\x01 \x01(\x0e2\x1c.sakuga.generation.v1.SolverR\x06solver\x12\x14\n" +
 	"\x05steps\x18\x02 \x01(\rR\x05steps\x12*\n" +
@@ -953,19 +1045,22 @@ const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\x0eguidance_until\x18\x04 \x01(\x02H\x01R\rguidanceUntil\x88\x01\x01\x12,\n" +
 	"\x0fguidance_renorm\x18\x05 \x01(\x02H\x02R\x0eguidanceRenorm\x88\x01\x01\x12\x19\n" +
 	"\x05shift\x18\x06 \x01(\x02H\x03R\x05shift\x88\x01\x01\x12(\n" +
-	"\rguidance_from\x18\a \x01(\x02H\x04R\fguidanceFrom\x88\x01\x01B\x11\n" +
+	"\rguidance_from\x18\a \x01(\x02H\x04R\fguidanceFrom\x88\x01\x01\x12?\n" +
+	"\bschedule\x18\b \x01(\x0e2#.sakuga.generation.v1.NoiseScheduleR\bschedule\x12.\n" +
+	"\x10guidance_rescale\x18\t \x01(\x02H\x05R\x0fguidanceRescale\x88\x01\x01B\x11\n" +
 	"\x0f_guidance_scaleB\x11\n" +
 	"\x0f_guidance_untilB\x12\n" +
 	"\x10_guidance_renormB\b\n" +
 	"\x06_shiftB\x10\n" +
-	"\x0e_guidance_from\"\xec\x01\n" +
+	"\x0e_guidance_fromB\x13\n" +
+	"\x11_guidance_rescale\"\xec\x01\n" +
 	"\x0ePreviewOptions\x12;\n" +
 	"\x06method\x18\x01 \x01(\x0e2#.sakuga.generation.v1.PreviewMethodR\x06method\x129\n" +
 	"\x06format\x18\x02 \x01(\x0e2!.sakuga.generation.v1.ImageFormatR\x06format\x12\x19\n" +
 	"\bmax_edge\x18\x03 \x01(\rR\amaxEdge\x12\x1f\n" +
 	"\vevery_steps\x18\x04 \x01(\rR\n" +
 	"everySteps\x12&\n" +
-	"\x0fmin_interval_ms\x18\x05 \x01(\rR\rminIntervalMs*g\n" +
+	"\x0fmin_interval_ms\x18\x05 \x01(\rR\rminIntervalMs*\xa6\x01\n" +
 	"\x06Solver\x12\x16\n" +
 	"\x12SOLVER_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSOLVER_EULER\x10\x01\x12\x13\n" +
@@ -973,7 +1068,15 @@ const file_sakuga_generation_v1_request_proto_rawDesc = "" +
 	"\n" +
 	"SOLVER_RK4\x10\x03\x12\x0e\n" +
 	"\n" +
-	"SOLVER_DPM\x10\x04*\x7f\n" +
+	"SOLVER_DPM\x10\x04\x12\x1a\n" +
+	"\x16SOLVER_EULER_ANCESTRAL\x10\x05\x12\x0f\n" +
+	"\vSOLVER_DDIM\x10\x06\x12\x10\n" +
+	"\fSOLVER_UNIPC\x10\a*\x85\x01\n" +
+	"\rNoiseSchedule\x12\x1e\n" +
+	"\x1aNOISE_SCHEDULE_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15NOISE_SCHEDULE_NATIVE\x10\x01\x12\x19\n" +
+	"\x15NOISE_SCHEDULE_KARRAS\x10\x02\x12\x1e\n" +
+	"\x1aNOISE_SCHEDULE_EXPONENTIAL\x10\x03*\x7f\n" +
 	"\rPreviewMethod\x12\x1e\n" +
 	"\x1aPREVIEW_METHOD_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13PREVIEW_METHOD_NONE\x10\x01\x12\x19\n" +
@@ -998,43 +1101,45 @@ func file_sakuga_generation_v1_request_proto_rawDescGZIP() []byte {
 	return file_sakuga_generation_v1_request_proto_rawDescData
 }
 
-var file_sakuga_generation_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_sakuga_generation_v1_request_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_sakuga_generation_v1_request_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_sakuga_generation_v1_request_proto_goTypes = []any{
 	(Solver)(0),               // 0: sakuga.generation.v1.Solver
-	(PreviewMethod)(0),        // 1: sakuga.generation.v1.PreviewMethod
-	(ImageFormat)(0),          // 2: sakuga.generation.v1.ImageFormat
-	(*GenerateRequest)(nil),   // 3: sakuga.generation.v1.GenerateRequest
-	(*Adapter)(nil),           // 4: sakuga.generation.v1.Adapter
-	(*Expansion)(nil),         // 5: sakuga.generation.v1.Expansion
-	(*Sampling)(nil),          // 6: sakuga.generation.v1.Sampling
-	(*PreviewOptions)(nil),    // 7: sakuga.generation.v1.PreviewOptions
-	(*v1.Prompt)(nil),         // 8: sakuga.prompt.v1.Prompt
-	(v1.Strictness)(0),        // 9: sakuga.prompt.v1.Strictness
-	(*v1.NegativePrompt)(nil), // 10: sakuga.prompt.v1.NegativePrompt
-	(*InitImage)(nil),         // 11: sakuga.generation.v1.InitImage
-	(*Mask)(nil),              // 12: sakuga.generation.v1.Mask
-	(*SecondPass)(nil),        // 13: sakuga.generation.v1.SecondPass
+	(NoiseSchedule)(0),        // 1: sakuga.generation.v1.NoiseSchedule
+	(PreviewMethod)(0),        // 2: sakuga.generation.v1.PreviewMethod
+	(ImageFormat)(0),          // 3: sakuga.generation.v1.ImageFormat
+	(*GenerateRequest)(nil),   // 4: sakuga.generation.v1.GenerateRequest
+	(*Adapter)(nil),           // 5: sakuga.generation.v1.Adapter
+	(*Expansion)(nil),         // 6: sakuga.generation.v1.Expansion
+	(*Sampling)(nil),          // 7: sakuga.generation.v1.Sampling
+	(*PreviewOptions)(nil),    // 8: sakuga.generation.v1.PreviewOptions
+	(*v1.Prompt)(nil),         // 9: sakuga.prompt.v1.Prompt
+	(v1.Strictness)(0),        // 10: sakuga.prompt.v1.Strictness
+	(*v1.NegativePrompt)(nil), // 11: sakuga.prompt.v1.NegativePrompt
+	(*InitImage)(nil),         // 12: sakuga.generation.v1.InitImage
+	(*Mask)(nil),              // 13: sakuga.generation.v1.Mask
+	(*SecondPass)(nil),        // 14: sakuga.generation.v1.SecondPass
 }
 var file_sakuga_generation_v1_request_proto_depIdxs = []int32{
-	8,  // 0: sakuga.generation.v1.GenerateRequest.typed:type_name -> sakuga.prompt.v1.Prompt
-	9,  // 1: sakuga.generation.v1.GenerateRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
-	10, // 2: sakuga.generation.v1.GenerateRequest.negative_prompt:type_name -> sakuga.prompt.v1.NegativePrompt
-	6,  // 3: sakuga.generation.v1.GenerateRequest.sampling:type_name -> sakuga.generation.v1.Sampling
-	7,  // 4: sakuga.generation.v1.GenerateRequest.preview:type_name -> sakuga.generation.v1.PreviewOptions
-	11, // 5: sakuga.generation.v1.GenerateRequest.init:type_name -> sakuga.generation.v1.InitImage
-	12, // 6: sakuga.generation.v1.GenerateRequest.mask:type_name -> sakuga.generation.v1.Mask
-	13, // 7: sakuga.generation.v1.GenerateRequest.second_pass:type_name -> sakuga.generation.v1.SecondPass
-	4,  // 8: sakuga.generation.v1.GenerateRequest.adapters:type_name -> sakuga.generation.v1.Adapter
-	5,  // 9: sakuga.generation.v1.GenerateRequest.expansion:type_name -> sakuga.generation.v1.Expansion
+	9,  // 0: sakuga.generation.v1.GenerateRequest.typed:type_name -> sakuga.prompt.v1.Prompt
+	10, // 1: sakuga.generation.v1.GenerateRequest.strictness:type_name -> sakuga.prompt.v1.Strictness
+	11, // 2: sakuga.generation.v1.GenerateRequest.negative_prompt:type_name -> sakuga.prompt.v1.NegativePrompt
+	7,  // 3: sakuga.generation.v1.GenerateRequest.sampling:type_name -> sakuga.generation.v1.Sampling
+	8,  // 4: sakuga.generation.v1.GenerateRequest.preview:type_name -> sakuga.generation.v1.PreviewOptions
+	12, // 5: sakuga.generation.v1.GenerateRequest.init:type_name -> sakuga.generation.v1.InitImage
+	13, // 6: sakuga.generation.v1.GenerateRequest.mask:type_name -> sakuga.generation.v1.Mask
+	14, // 7: sakuga.generation.v1.GenerateRequest.second_pass:type_name -> sakuga.generation.v1.SecondPass
+	5,  // 8: sakuga.generation.v1.GenerateRequest.adapters:type_name -> sakuga.generation.v1.Adapter
+	6,  // 9: sakuga.generation.v1.GenerateRequest.expansion:type_name -> sakuga.generation.v1.Expansion
 	0,  // 10: sakuga.generation.v1.Sampling.solver:type_name -> sakuga.generation.v1.Solver
-	1,  // 11: sakuga.generation.v1.PreviewOptions.method:type_name -> sakuga.generation.v1.PreviewMethod
-	2,  // 12: sakuga.generation.v1.PreviewOptions.format:type_name -> sakuga.generation.v1.ImageFormat
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	1,  // 11: sakuga.generation.v1.Sampling.schedule:type_name -> sakuga.generation.v1.NoiseSchedule
+	2,  // 12: sakuga.generation.v1.PreviewOptions.method:type_name -> sakuga.generation.v1.PreviewMethod
+	3,  // 13: sakuga.generation.v1.PreviewOptions.format:type_name -> sakuga.generation.v1.ImageFormat
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_generation_v1_request_proto_init() }
@@ -1059,7 +1164,7 @@ func file_sakuga_generation_v1_request_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_generation_v1_request_proto_rawDesc), len(file_sakuga_generation_v1_request_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -9,6 +9,7 @@ package modelv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	v1 "sakuga.dev/go/system/v1"
@@ -209,7 +210,11 @@ type ModelStatus struct {
 	// The family, such as `newbie`: which code runs it.
 	Family string `protobuf:"bytes,8,opt,name=family,proto3" json:"family,omitempty"`
 	// What the model is.
-	Information   *v1.Model `protobuf:"bytes,9,opt,name=information,proto3" json:"information,omitempty"`
+	Information *v1.Model `protobuf:"bytes,9,opt,name=information,proto3" json:"information,omitempty"`
+	// Median time of its latest steps. Absent until a step was measured.
+	StepTime *durationpb.Duration `protobuf:"bytes,10,opt,name=step_time,json=stepTime,proto3" json:"step_time,omitempty"`
+	// Jobs of the model that estimates of time are learnt from, those of earlier runs of the server included.
+	LearnedJobs   uint32 `protobuf:"varint,11,opt,name=learned_jobs,json=learnedJobs,proto3" json:"learned_jobs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -305,6 +310,20 @@ func (x *ModelStatus) GetInformation() *v1.Model {
 		return x.Information
 	}
 	return nil
+}
+
+func (x *ModelStatus) GetStepTime() *durationpb.Duration {
+	if x != nil {
+		return x.StepTime
+	}
+	return nil
+}
+
+func (x *ModelStatus) GetLearnedJobs() uint32 {
+	if x != nil {
+		return x.LearnedJobs
+	}
+	return 0
 }
 
 // Puts a model on the device.
@@ -861,13 +880,13 @@ var File_sakuga_model_v1_model_service_proto protoreflect.FileDescriptor
 
 const file_sakuga_model_v1_model_service_proto_rawDesc = "" +
 	"\n" +
-	"#sakuga/model/v1/model_service.proto\x12\x0fsakuga.model.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%sakuga/system/v1/system_service.proto\"\x13\n" +
+	"#sakuga/model/v1/model_service.proto\x12\x0fsakuga.model.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a%sakuga/system/v1/system_service.proto\"\x13\n" +
 	"\x11ListModelsRequest\"\xd0\x01\n" +
 	"\x12ListModelsResponse\x124\n" +
 	"\x06models\x18\x01 \x03(\v2\x1c.sakuga.model.v1.ModelStatusR\x06models\x123\n" +
 	"\x13memory_budget_bytes\x18\x02 \x01(\x04H\x00R\x11memoryBudgetBytes\x88\x01\x01\x127\n" +
 	"\x18host_memory_budget_bytes\x18\x03 \x01(\x04R\x15hostMemoryBudgetBytesB\x16\n" +
-	"\x14_memory_budget_bytes\"\xdb\x02\n" +
+	"\x14_memory_budget_bytes\"\xb6\x03\n" +
 	"\vModelStatus\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
@@ -879,7 +898,10 @@ const file_sakuga_model_v1_model_service_proto_rawDesc = "" +
 	"host_bytes\x18\x06 \x01(\x04R\thostBytes\x127\n" +
 	"\tlast_used\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\blastUsed\x12\x16\n" +
 	"\x06family\x18\b \x01(\tR\x06family\x129\n" +
-	"\vinformation\x18\t \x01(\v2\x17.sakuga.system.v1.ModelR\vinformation\"&\n" +
+	"\vinformation\x18\t \x01(\v2\x17.sakuga.system.v1.ModelR\vinformation\x126\n" +
+	"\tstep_time\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\bstepTime\x12!\n" +
+	"\flearned_jobs\x18\v \x01(\rR\vlearnedJobs\"&\n" +
 	"\x10LoadModelRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"G\n" +
 	"\x11LoadModelResponse\x122\n" +
@@ -961,30 +983,32 @@ var file_sakuga_model_v1_model_service_proto_goTypes = []any{
 	(*UnusableAdapter)(nil),       // 12: sakuga.model.v1.UnusableAdapter
 	(*timestamppb.Timestamp)(nil), // 13: google.protobuf.Timestamp
 	(*v1.Model)(nil),              // 14: sakuga.system.v1.Model
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
 }
 var file_sakuga_model_v1_model_service_proto_depIdxs = []int32{
 	3,  // 0: sakuga.model.v1.ListModelsResponse.models:type_name -> sakuga.model.v1.ModelStatus
 	0,  // 1: sakuga.model.v1.ModelStatus.state:type_name -> sakuga.model.v1.ModelState
 	13, // 2: sakuga.model.v1.ModelStatus.last_used:type_name -> google.protobuf.Timestamp
 	14, // 3: sakuga.model.v1.ModelStatus.information:type_name -> sakuga.system.v1.Model
-	3,  // 4: sakuga.model.v1.LoadModelResponse.model:type_name -> sakuga.model.v1.ModelStatus
-	3,  // 5: sakuga.model.v1.UnloadModelResponse.model:type_name -> sakuga.model.v1.ModelStatus
-	10, // 6: sakuga.model.v1.ListAdaptersResponse.adapters:type_name -> sakuga.model.v1.AdapterStatus
-	12, // 7: sakuga.model.v1.ListAdaptersResponse.unusable:type_name -> sakuga.model.v1.UnusableAdapter
-	11, // 8: sakuga.model.v1.AdapterStatus.fits:type_name -> sakuga.model.v1.AdapterFit
-	1,  // 9: sakuga.model.v1.ModelService.ListModels:input_type -> sakuga.model.v1.ListModelsRequest
-	4,  // 10: sakuga.model.v1.ModelService.LoadModel:input_type -> sakuga.model.v1.LoadModelRequest
-	6,  // 11: sakuga.model.v1.ModelService.UnloadModel:input_type -> sakuga.model.v1.UnloadModelRequest
-	8,  // 12: sakuga.model.v1.ModelService.ListAdapters:input_type -> sakuga.model.v1.ListAdaptersRequest
-	2,  // 13: sakuga.model.v1.ModelService.ListModels:output_type -> sakuga.model.v1.ListModelsResponse
-	5,  // 14: sakuga.model.v1.ModelService.LoadModel:output_type -> sakuga.model.v1.LoadModelResponse
-	7,  // 15: sakuga.model.v1.ModelService.UnloadModel:output_type -> sakuga.model.v1.UnloadModelResponse
-	9,  // 16: sakuga.model.v1.ModelService.ListAdapters:output_type -> sakuga.model.v1.ListAdaptersResponse
-	13, // [13:17] is the sub-list for method output_type
-	9,  // [9:13] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	15, // 4: sakuga.model.v1.ModelStatus.step_time:type_name -> google.protobuf.Duration
+	3,  // 5: sakuga.model.v1.LoadModelResponse.model:type_name -> sakuga.model.v1.ModelStatus
+	3,  // 6: sakuga.model.v1.UnloadModelResponse.model:type_name -> sakuga.model.v1.ModelStatus
+	10, // 7: sakuga.model.v1.ListAdaptersResponse.adapters:type_name -> sakuga.model.v1.AdapterStatus
+	12, // 8: sakuga.model.v1.ListAdaptersResponse.unusable:type_name -> sakuga.model.v1.UnusableAdapter
+	11, // 9: sakuga.model.v1.AdapterStatus.fits:type_name -> sakuga.model.v1.AdapterFit
+	1,  // 10: sakuga.model.v1.ModelService.ListModels:input_type -> sakuga.model.v1.ListModelsRequest
+	4,  // 11: sakuga.model.v1.ModelService.LoadModel:input_type -> sakuga.model.v1.LoadModelRequest
+	6,  // 12: sakuga.model.v1.ModelService.UnloadModel:input_type -> sakuga.model.v1.UnloadModelRequest
+	8,  // 13: sakuga.model.v1.ModelService.ListAdapters:input_type -> sakuga.model.v1.ListAdaptersRequest
+	2,  // 14: sakuga.model.v1.ModelService.ListModels:output_type -> sakuga.model.v1.ListModelsResponse
+	5,  // 15: sakuga.model.v1.ModelService.LoadModel:output_type -> sakuga.model.v1.LoadModelResponse
+	7,  // 16: sakuga.model.v1.ModelService.UnloadModel:output_type -> sakuga.model.v1.UnloadModelResponse
+	9,  // 17: sakuga.model.v1.ModelService.ListAdapters:output_type -> sakuga.model.v1.ListAdaptersResponse
+	14, // [14:18] is the sub-list for method output_type
+	10, // [10:14] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_model_v1_model_service_proto_init() }

@@ -130,7 +130,8 @@ type GetServerInfoResponse struct {
 	Limits *Limits `protobuf:"bytes,6,opt,name=limits,proto3" json:"limits,omitempty"`
 	// Jobs that wait or run.
 	Jobs uint32 `protobuf:"varint,7,opt,name=jobs,proto3" json:"jobs,omitempty"`
-	// Median time of the latest steps of the default model. Absent until a step was measured.
+	// Median time of the latest steps of the default model. Absent until a step was measured. ListModels of
+	// `sakuga.model.v1.ModelService` has that of every model; `Estimate` says what a request takes.
 	StepTime *durationpb.Duration `protobuf:"bytes,8,opt,name=step_time,json=stepTime,proto3" json:"step_time,omitempty"`
 	// How the default model became ready, in order.
 	Loading []*LoadingPhase `protobuf:"bytes,9,rep,name=loading,proto3" json:"loading,omitempty"`
@@ -439,7 +440,7 @@ type Model struct {
 	// The stages of a generation from noise in one pass, in order, such as `text_encode`, `denoise` and `decode`. An image to
 	// begin from and a second pass add `vae_encode`.
 	Stages []string `protobuf:"bytes,10,rep,name=stages,proto3" json:"stages,omitempty"`
-	// The solvers that a request may choose: `euler`, `midpoint`, `rk4` or `dpm`.
+	// The solvers that a request may choose: `euler`, `midpoint`, `rk4`, `dpm`, `euler_ancestral`, `ddim` or `unipc`.
 	Solvers []string `protobuf:"bytes,11,rep,name=solvers,proto3" json:"solvers,omitempty"`
 	// Whether a request may shift its times. Otherwise `Sampling.shift` must be 1 or absent.
 	HasShift bool `protobuf:"varint,12,opt,name=has_shift,json=hasShift,proto3" json:"has_shift,omitempty"`
@@ -453,6 +454,10 @@ type Model struct {
 	PromptText PromptText `protobuf:"varint,16,opt,name=prompt_text,json=promptText,proto3,enum=sakuga.system.v1.PromptText" json:"prompt_text,omitempty"`
 	// Whether requests may give an image to begin from, or ask for a second pass: the checkpoint has the VAE's encoder.
 	EncodesImages bool `protobuf:"varint,17,opt,name=encodes_images,json=encodesImages,proto3" json:"encodes_images,omitempty"`
+	// The noise schedules that a request may choose: `native`, `karras` or `exponential`.
+	Schedules []string `protobuf:"bytes,18,rep,name=schedules,proto3" json:"schedules,omitempty"`
+	// What the model was trained with, as the `vocabulary.json` of its folder states it. Absent: the folder has none.
+	Vocabulary    *ModelVocabulary `protobuf:"bytes,19,opt,name=vocabulary,proto3" json:"vocabulary,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -606,6 +611,194 @@ func (x *Model) GetEncodesImages() bool {
 	return false
 }
 
+func (x *Model) GetSchedules() []string {
+	if x != nil {
+		return x.Schedules
+	}
+	return nil
+}
+
+func (x *Model) GetVocabulary() *ModelVocabulary {
+	if x != nil {
+		return x.Vocabulary
+	}
+	return nil
+}
+
+// What a model was trained with. It ignores other tags, and other sizes are drawn badly.
+type ModelVocabulary struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tags of each element of the prompt language, in the order of the elements' names; at most 2048 tags of at most 64 bytes.
+	Elements []*ElementTags `protobuf:"bytes,1,rep,name=elements,proto3" json:"elements,omitempty"`
+	// The sizes of the training pictures; at most 64.
+	Sizes []*TrainedSize `protobuf:"bytes,2,rep,name=sizes,proto3" json:"sizes,omitempty"`
+	// The most characters in a training picture.
+	MaxCharacters uint32 `protobuf:"varint,3,opt,name=max_characters,json=maxCharacters,proto3" json:"max_characters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModelVocabulary) Reset() {
+	*x = ModelVocabulary{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModelVocabulary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModelVocabulary) ProtoMessage() {}
+
+func (x *ModelVocabulary) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModelVocabulary.ProtoReflect.Descriptor instead.
+func (*ModelVocabulary) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ModelVocabulary) GetElements() []*ElementTags {
+	if x != nil {
+		return x.Elements
+	}
+	return nil
+}
+
+func (x *ModelVocabulary) GetSizes() []*TrainedSize {
+	if x != nil {
+		return x.Sizes
+	}
+	return nil
+}
+
+func (x *ModelVocabulary) GetMaxCharacters() uint32 {
+	if x != nil {
+		return x.MaxCharacters
+	}
+	return 0
+}
+
+// The tags of an element.
+type ElementTags struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The element, such as `appearance`.
+	Element string `protobuf:"bytes,1,opt,name=element,proto3" json:"element,omitempty"`
+	// Its tags, such as `blue_hair`.
+	Tags          []string `protobuf:"bytes,2,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ElementTags) Reset() {
+	*x = ElementTags{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ElementTags) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ElementTags) ProtoMessage() {}
+
+func (x *ElementTags) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ElementTags.ProtoReflect.Descriptor instead.
+func (*ElementTags) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ElementTags) GetElement() string {
+	if x != nil {
+		return x.Element
+	}
+	return ""
+}
+
+func (x *ElementTags) GetTags() []string {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+// The size of a training picture.
+type TrainedSize struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Pixels in a row.
+	Width uint32 `protobuf:"varint,1,opt,name=width,proto3" json:"width,omitempty"`
+	// Rows.
+	Height        uint32 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrainedSize) Reset() {
+	*x = TrainedSize{}
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrainedSize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrainedSize) ProtoMessage() {}
+
+func (x *TrainedSize) ProtoReflect() protoreflect.Message {
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrainedSize.ProtoReflect.Descriptor instead.
+func (*TrainedSize) Descriptor() ([]byte, []int) {
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *TrainedSize) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *TrainedSize) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
 // A text encoder of a model.
 type TextEncoder struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -619,7 +812,7 @@ type TextEncoder struct {
 
 func (x *TextEncoder) Reset() {
 	*x = TextEncoder{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[6]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +824,7 @@ func (x *TextEncoder) String() string {
 func (*TextEncoder) ProtoMessage() {}
 
 func (x *TextEncoder) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[6]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +837,7 @@ func (x *TextEncoder) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TextEncoder.ProtoReflect.Descriptor instead.
 func (*TextEncoder) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{6}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *TextEncoder) GetName() string {
@@ -664,7 +857,7 @@ func (x *TextEncoder) GetMaxTokens() uint32 {
 // What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out.
 type SamplingDefaults struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The solver: `euler`, `midpoint`, `rk4` or `dpm`.
+	// The solver, one of `Model.solvers`.
 	Solver string `protobuf:"bytes,1,opt,name=solver,proto3" json:"solver,omitempty"`
 	// Intervals from noise to picture.
 	Steps uint32 `protobuf:"varint,2,opt,name=steps,proto3" json:"steps,omitempty"`
@@ -677,14 +870,18 @@ type SamplingDefaults struct {
 	// Time shift.
 	Shift float32 `protobuf:"fixed32,6,opt,name=shift,proto3" json:"shift,omitempty"`
 	// Guidance is active from this t on.
-	GuidanceFrom  float32 `protobuf:"fixed32,7,opt,name=guidance_from,json=guidanceFrom,proto3" json:"guidance_from,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	GuidanceFrom float32 `protobuf:"fixed32,7,opt,name=guidance_from,json=guidanceFrom,proto3" json:"guidance_from,omitempty"`
+	// The noise schedule of the default solver, one of `Model.schedules`.
+	Schedule string `protobuf:"bytes,8,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// Share by which guided predictions are scaled to the deviation of the conditional ones. 0: off.
+	GuidanceRescale float32 `protobuf:"fixed32,9,opt,name=guidance_rescale,json=guidanceRescale,proto3" json:"guidance_rescale,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SamplingDefaults) Reset() {
 	*x = SamplingDefaults{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[7]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -696,7 +893,7 @@ func (x *SamplingDefaults) String() string {
 func (*SamplingDefaults) ProtoMessage() {}
 
 func (x *SamplingDefaults) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[7]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -709,7 +906,7 @@ func (x *SamplingDefaults) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SamplingDefaults.ProtoReflect.Descriptor instead.
 func (*SamplingDefaults) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{7}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *SamplingDefaults) GetSolver() string {
@@ -761,12 +958,26 @@ func (x *SamplingDefaults) GetGuidanceFrom() float32 {
 	return 0
 }
 
+func (x *SamplingDefaults) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *SamplingDefaults) GetGuidanceRescale() float32 {
+	if x != nil {
+		return x.GuidanceRescale
+	}
+	return 0
+}
+
 // Asks for samples.
 type WatchGpuStatsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Least time between two samples, in milliseconds, at least 100. 0: 500.
 	IntervalMs uint32 `protobuf:"varint,1,opt,name=interval_ms,json=intervalMs,proto3" json:"interval_ms,omitempty"`
-	// Also the other devices of the machine, each with a message of its own.
+	// Also the other devices of the machine, each with its own message.
 	AllDevices    bool `protobuf:"varint,2,opt,name=all_devices,json=allDevices,proto3" json:"all_devices,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -774,7 +985,7 @@ type WatchGpuStatsRequest struct {
 
 func (x *WatchGpuStatsRequest) Reset() {
 	*x = WatchGpuStatsRequest{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[8]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -786,7 +997,7 @@ func (x *WatchGpuStatsRequest) String() string {
 func (*WatchGpuStatsRequest) ProtoMessage() {}
 
 func (x *WatchGpuStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[8]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -799,7 +1010,7 @@ func (x *WatchGpuStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchGpuStatsRequest.ProtoReflect.Descriptor instead.
 func (*WatchGpuStatsRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{8}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WatchGpuStatsRequest) GetIntervalMs() uint32 {
@@ -827,7 +1038,7 @@ type WatchGpuStatsResponse struct {
 
 func (x *WatchGpuStatsResponse) Reset() {
 	*x = WatchGpuStatsResponse{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[9]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +1050,7 @@ func (x *WatchGpuStatsResponse) String() string {
 func (*WatchGpuStatsResponse) ProtoMessage() {}
 
 func (x *WatchGpuStatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[9]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +1063,7 @@ func (x *WatchGpuStatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchGpuStatsResponse.ProtoReflect.Descriptor instead.
 func (*WatchGpuStatsResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{9}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WatchGpuStatsResponse) GetStats() *GpuStats {
@@ -873,7 +1084,7 @@ type WatchActivityRequest struct {
 
 func (x *WatchActivityRequest) Reset() {
 	*x = WatchActivityRequest{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[10]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +1096,7 @@ func (x *WatchActivityRequest) String() string {
 func (*WatchActivityRequest) ProtoMessage() {}
 
 func (x *WatchActivityRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[10]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +1109,7 @@ func (x *WatchActivityRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchActivityRequest.ProtoReflect.Descriptor instead.
 func (*WatchActivityRequest) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{10}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchActivityRequest) GetIntervalMs() uint32 {
@@ -919,7 +1130,7 @@ type WatchActivityResponse struct {
 
 func (x *WatchActivityResponse) Reset() {
 	*x = WatchActivityResponse{}
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[11]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1142,7 @@ func (x *WatchActivityResponse) String() string {
 func (*WatchActivityResponse) ProtoMessage() {}
 
 func (x *WatchActivityResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[11]
+	mi := &file_sakuga_system_v1_system_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1155,7 @@ func (x *WatchActivityResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchActivityResponse.ProtoReflect.Descriptor instead.
 func (*WatchActivityResponse) Descriptor() ([]byte, []int) {
-	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{11}
+	return file_sakuga_system_v1_system_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchActivityResponse) GetActivity() *Activity {
@@ -984,7 +1195,7 @@ const file_sakuga_system_v1_system_service_proto_rawDesc = "" +
 	"\rsize_multiple\x18\x06 \x01(\rR\fsizeMultiple\"\x13\n" +
 	"\x11ListModelsRequest\"E\n" +
 	"\x12ListModelsResponse\x12/\n" +
-	"\x06models\x18\x01 \x03(\v2\x17.sakuga.system.v1.ModelR\x06models\"\x8b\x06\n" +
+	"\x06models\x18\x01 \x03(\v2\x17.sakuga.system.v1.ModelR\x06models\"\xec\x06\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12G\n" +
 	"\n" +
@@ -1007,14 +1218,28 @@ const file_sakuga_system_v1_system_service_proto_rawDesc = "" +
 	"max_pixels\x18\x0f \x01(\x04R\tmaxPixels\x12=\n" +
 	"\vprompt_text\x18\x10 \x01(\x0e2\x1c.sakuga.system.v1.PromptTextR\n" +
 	"promptText\x12%\n" +
-	"\x0eencodes_images\x18\x11 \x01(\bR\rencodesImages\x1a=\n" +
+	"\x0eencodes_images\x18\x11 \x01(\bR\rencodesImages\x12\x1c\n" +
+	"\tschedules\x18\x12 \x03(\tR\tschedules\x12A\n" +
+	"\n" +
+	"vocabulary\x18\x13 \x01(\v2!.sakuga.system.v1.ModelVocabularyR\n" +
+	"vocabulary\x1a=\n" +
 	"\x0fParametersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"@\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\xa8\x01\n" +
+	"\x0fModelVocabulary\x129\n" +
+	"\belements\x18\x01 \x03(\v2\x1d.sakuga.system.v1.ElementTagsR\belements\x123\n" +
+	"\x05sizes\x18\x02 \x03(\v2\x1d.sakuga.system.v1.TrainedSizeR\x05sizes\x12%\n" +
+	"\x0emax_characters\x18\x03 \x01(\rR\rmaxCharacters\";\n" +
+	"\vElementTags\x12\x18\n" +
+	"\aelement\x18\x01 \x01(\tR\aelement\x12\x12\n" +
+	"\x04tags\x18\x02 \x03(\tR\x04tags\";\n" +
+	"\vTrainedSize\x12\x14\n" +
+	"\x05width\x18\x01 \x01(\rR\x05width\x12\x16\n" +
+	"\x06height\x18\x02 \x01(\rR\x06height\"@\n" +
 	"\vTextEncoder\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
 	"\n" +
-	"max_tokens\x18\x02 \x01(\rR\tmaxTokens\"\xf2\x01\n" +
+	"max_tokens\x18\x02 \x01(\rR\tmaxTokens\"\xb9\x02\n" +
 	"\x10SamplingDefaults\x12\x16\n" +
 	"\x06solver\x18\x01 \x01(\tR\x06solver\x12\x14\n" +
 	"\x05steps\x18\x02 \x01(\rR\x05steps\x12%\n" +
@@ -1022,7 +1247,9 @@ const file_sakuga_system_v1_system_service_proto_rawDesc = "" +
 	"\x0eguidance_until\x18\x04 \x01(\x02R\rguidanceUntil\x12'\n" +
 	"\x0fguidance_renorm\x18\x05 \x01(\x02R\x0eguidanceRenorm\x12\x14\n" +
 	"\x05shift\x18\x06 \x01(\x02R\x05shift\x12#\n" +
-	"\rguidance_from\x18\a \x01(\x02R\fguidanceFrom\"X\n" +
+	"\rguidance_from\x18\a \x01(\x02R\fguidanceFrom\x12\x1a\n" +
+	"\bschedule\x18\b \x01(\tR\bschedule\x12)\n" +
+	"\x10guidance_rescale\x18\t \x01(\x02R\x0fguidanceRescale\"X\n" +
 	"\x14WatchGpuStatsRequest\x12\x1f\n" +
 	"\vinterval_ms\x18\x01 \x01(\rR\n" +
 	"intervalMs\x12\x1f\n" +
@@ -1061,7 +1288,7 @@ func file_sakuga_system_v1_system_service_proto_rawDescGZIP() []byte {
 }
 
 var file_sakuga_system_v1_system_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_sakuga_system_v1_system_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_sakuga_system_v1_system_service_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_sakuga_system_v1_system_service_proto_goTypes = []any{
 	(PromptText)(0),               // 0: sakuga.system.v1.PromptText
 	(*GetServerInfoRequest)(nil),  // 1: sakuga.system.v1.GetServerInfoRequest
@@ -1070,46 +1297,52 @@ var file_sakuga_system_v1_system_service_proto_goTypes = []any{
 	(*ListModelsRequest)(nil),     // 4: sakuga.system.v1.ListModelsRequest
 	(*ListModelsResponse)(nil),    // 5: sakuga.system.v1.ListModelsResponse
 	(*Model)(nil),                 // 6: sakuga.system.v1.Model
-	(*TextEncoder)(nil),           // 7: sakuga.system.v1.TextEncoder
-	(*SamplingDefaults)(nil),      // 8: sakuga.system.v1.SamplingDefaults
-	(*WatchGpuStatsRequest)(nil),  // 9: sakuga.system.v1.WatchGpuStatsRequest
-	(*WatchGpuStatsResponse)(nil), // 10: sakuga.system.v1.WatchGpuStatsResponse
-	(*WatchActivityRequest)(nil),  // 11: sakuga.system.v1.WatchActivityRequest
-	(*WatchActivityResponse)(nil), // 12: sakuga.system.v1.WatchActivityResponse
-	nil,                           // 13: sakuga.system.v1.Model.ParametersEntry
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
-	(*LoadingPhase)(nil),          // 16: sakuga.system.v1.LoadingPhase
-	(*ComputePath)(nil),           // 17: sakuga.system.v1.ComputePath
-	(*GpuStats)(nil),              // 18: sakuga.system.v1.GpuStats
-	(*Activity)(nil),              // 19: sakuga.system.v1.Activity
+	(*ModelVocabulary)(nil),       // 7: sakuga.system.v1.ModelVocabulary
+	(*ElementTags)(nil),           // 8: sakuga.system.v1.ElementTags
+	(*TrainedSize)(nil),           // 9: sakuga.system.v1.TrainedSize
+	(*TextEncoder)(nil),           // 10: sakuga.system.v1.TextEncoder
+	(*SamplingDefaults)(nil),      // 11: sakuga.system.v1.SamplingDefaults
+	(*WatchGpuStatsRequest)(nil),  // 12: sakuga.system.v1.WatchGpuStatsRequest
+	(*WatchGpuStatsResponse)(nil), // 13: sakuga.system.v1.WatchGpuStatsResponse
+	(*WatchActivityRequest)(nil),  // 14: sakuga.system.v1.WatchActivityRequest
+	(*WatchActivityResponse)(nil), // 15: sakuga.system.v1.WatchActivityResponse
+	nil,                           // 16: sakuga.system.v1.Model.ParametersEntry
+	(*timestamppb.Timestamp)(nil), // 17: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
+	(*LoadingPhase)(nil),          // 19: sakuga.system.v1.LoadingPhase
+	(*ComputePath)(nil),           // 20: sakuga.system.v1.ComputePath
+	(*GpuStats)(nil),              // 21: sakuga.system.v1.GpuStats
+	(*Activity)(nil),              // 22: sakuga.system.v1.Activity
 }
 var file_sakuga_system_v1_system_service_proto_depIdxs = []int32{
-	14, // 0: sakuga.system.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
+	17, // 0: sakuga.system.v1.GetServerInfoResponse.started:type_name -> google.protobuf.Timestamp
 	3,  // 1: sakuga.system.v1.GetServerInfoResponse.limits:type_name -> sakuga.system.v1.Limits
-	15, // 2: sakuga.system.v1.GetServerInfoResponse.step_time:type_name -> google.protobuf.Duration
-	16, // 3: sakuga.system.v1.GetServerInfoResponse.loading:type_name -> sakuga.system.v1.LoadingPhase
-	17, // 4: sakuga.system.v1.GetServerInfoResponse.compute_paths:type_name -> sakuga.system.v1.ComputePath
+	18, // 2: sakuga.system.v1.GetServerInfoResponse.step_time:type_name -> google.protobuf.Duration
+	19, // 3: sakuga.system.v1.GetServerInfoResponse.loading:type_name -> sakuga.system.v1.LoadingPhase
+	20, // 4: sakuga.system.v1.GetServerInfoResponse.compute_paths:type_name -> sakuga.system.v1.ComputePath
 	6,  // 5: sakuga.system.v1.ListModelsResponse.models:type_name -> sakuga.system.v1.Model
-	13, // 6: sakuga.system.v1.Model.parameters:type_name -> sakuga.system.v1.Model.ParametersEntry
-	8,  // 7: sakuga.system.v1.Model.default_sampling:type_name -> sakuga.system.v1.SamplingDefaults
-	7,  // 8: sakuga.system.v1.Model.text_encoders:type_name -> sakuga.system.v1.TextEncoder
+	16, // 6: sakuga.system.v1.Model.parameters:type_name -> sakuga.system.v1.Model.ParametersEntry
+	11, // 7: sakuga.system.v1.Model.default_sampling:type_name -> sakuga.system.v1.SamplingDefaults
+	10, // 8: sakuga.system.v1.Model.text_encoders:type_name -> sakuga.system.v1.TextEncoder
 	0,  // 9: sakuga.system.v1.Model.prompt_text:type_name -> sakuga.system.v1.PromptText
-	18, // 10: sakuga.system.v1.WatchGpuStatsResponse.stats:type_name -> sakuga.system.v1.GpuStats
-	19, // 11: sakuga.system.v1.WatchActivityResponse.activity:type_name -> sakuga.system.v1.Activity
-	1,  // 12: sakuga.system.v1.SystemService.GetServerInfo:input_type -> sakuga.system.v1.GetServerInfoRequest
-	4,  // 13: sakuga.system.v1.SystemService.ListModels:input_type -> sakuga.system.v1.ListModelsRequest
-	9,  // 14: sakuga.system.v1.SystemService.WatchGpuStats:input_type -> sakuga.system.v1.WatchGpuStatsRequest
-	11, // 15: sakuga.system.v1.SystemService.WatchActivity:input_type -> sakuga.system.v1.WatchActivityRequest
-	2,  // 16: sakuga.system.v1.SystemService.GetServerInfo:output_type -> sakuga.system.v1.GetServerInfoResponse
-	5,  // 17: sakuga.system.v1.SystemService.ListModels:output_type -> sakuga.system.v1.ListModelsResponse
-	10, // 18: sakuga.system.v1.SystemService.WatchGpuStats:output_type -> sakuga.system.v1.WatchGpuStatsResponse
-	12, // 19: sakuga.system.v1.SystemService.WatchActivity:output_type -> sakuga.system.v1.WatchActivityResponse
-	16, // [16:20] is the sub-list for method output_type
-	12, // [12:16] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	7,  // 10: sakuga.system.v1.Model.vocabulary:type_name -> sakuga.system.v1.ModelVocabulary
+	8,  // 11: sakuga.system.v1.ModelVocabulary.elements:type_name -> sakuga.system.v1.ElementTags
+	9,  // 12: sakuga.system.v1.ModelVocabulary.sizes:type_name -> sakuga.system.v1.TrainedSize
+	21, // 13: sakuga.system.v1.WatchGpuStatsResponse.stats:type_name -> sakuga.system.v1.GpuStats
+	22, // 14: sakuga.system.v1.WatchActivityResponse.activity:type_name -> sakuga.system.v1.Activity
+	1,  // 15: sakuga.system.v1.SystemService.GetServerInfo:input_type -> sakuga.system.v1.GetServerInfoRequest
+	4,  // 16: sakuga.system.v1.SystemService.ListModels:input_type -> sakuga.system.v1.ListModelsRequest
+	12, // 17: sakuga.system.v1.SystemService.WatchGpuStats:input_type -> sakuga.system.v1.WatchGpuStatsRequest
+	14, // 18: sakuga.system.v1.SystemService.WatchActivity:input_type -> sakuga.system.v1.WatchActivityRequest
+	2,  // 19: sakuga.system.v1.SystemService.GetServerInfo:output_type -> sakuga.system.v1.GetServerInfoResponse
+	5,  // 20: sakuga.system.v1.SystemService.ListModels:output_type -> sakuga.system.v1.ListModelsResponse
+	13, // 21: sakuga.system.v1.SystemService.WatchGpuStats:output_type -> sakuga.system.v1.WatchGpuStatsResponse
+	15, // 22: sakuga.system.v1.SystemService.WatchActivity:output_type -> sakuga.system.v1.WatchActivityResponse
+	19, // [19:23] is the sub-list for method output_type
+	15, // [15:19] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_sakuga_system_v1_system_service_proto_init() }
@@ -1125,7 +1358,7 @@ func file_sakuga_system_v1_system_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_sakuga_system_v1_system_service_proto_rawDesc), len(file_sakuga_system_v1_system_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

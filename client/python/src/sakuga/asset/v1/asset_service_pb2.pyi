@@ -356,7 +356,9 @@ Global___TensorFacts: _TypeAlias = TensorFacts  # noqa: Y015
 
 @_typing.final
 class GetAssetRequest(_message.Message):
-    """Asks for the bytes of an asset."""
+    """Asks for the bytes of an asset. The call that reads all of it ends with DATA_LOSS before the last bytes if they are not those
+    that were uploaded. A part is not compared: a client that continues after a cut compares the whole file with its SHA-256.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -13,11 +13,16 @@ from google.protobuf.internal import builder as _builder
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from sakuga.generation.v1 import event_pb2 as sakuga_dot_generation_dot_v1_dot_event__pb2
+from sakuga.generation.v1 import job_pb2 as sakuga_dot_generation_dot_v1_dot_job__pb2
 from sakuga.generation.v1 import request_pb2 as sakuga_dot_generation_dot_v1_dot_request__pb2
+from sakuga.prompt.v1 import diagnostic_pb2 as sakuga_dot_prompt_dot_v1_dot_diagnostic__pb2
+from sakuga.prompt.v1 import prompt_service_pb2 as sakuga_dot_prompt_dot_v1_dot_prompt__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-sakuga/generation/v1/generation_service.proto\x12\x14sakuga.generation.v1\x1a sakuga/generation/v1/event.proto\x1a\"sakuga/generation/v1/request.proto\"F\n\x10GenerateResponse\x12\x32\n\x05\x65vent\x18\x01 \x01(\x0b\x32#.sakuga.generation.v1.GenerateEvent2p\n\x11GenerationService\x12[\n\x08Generate\x12%.sakuga.generation.v1.GenerateRequest\x1a&.sakuga.generation.v1.GenerateResponse0\x01\x42\xb1\x01\n\x18\x64\x65v.sakuga.generation.v1B\x16GenerationServiceProtoP\x01Z(sakuga.dev/go/generation/v1;generationv1\xa2\x02\x03SKG\xaa\x02\x14Sakuga.Generation.V1\xba\x02\x03SKG\xca\x02\x14Sakuga\\Generation\\V1\xea\x02\x16Sakuga::Generation::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-sakuga/generation/v1/generation_service.proto\x12\x14sakuga.generation.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a sakuga/generation/v1/event.proto\x1a\x1esakuga/generation/v1/job.proto\x1a\"sakuga/generation/v1/request.proto\x1a!sakuga/prompt/v1/diagnostic.proto\x1a%sakuga/prompt/v1/prompt_service.proto\"F\n\x10GenerateResponse\x12\x32\n\x05\x65vent\x18\x01 \x01(\x0b\x32#.sakuga.generation.v1.GenerateEvent\"|\n\x0f\x45stimateRequest\x12\x36\n\x07request\x18\x01 \x01(\x0b\x32%.sakuga.generation.v1.GenerateRequest\x12\x31\n\x07options\x18\x02 \x01(\x0b\x32 .sakuga.generation.v1.JobOptions\"D\n\x10\x45stimateResponse\x12\x30\n\x08\x65stimate\x18\x01 \x01(\x0b\x32\x1e.sakuga.generation.v1.Estimate\"\xba\x05\n\x08\x45stimate\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x14\n\x0clearned_jobs\x18\x03 \x01(\r\x12\x31\n\x04time\x18\x04 \x01(\x0b\x32#.sakuga.generation.v1.EstimatedTime\x12\x32\n\x05parts\x18\x05 \x03(\x0b\x32#.sakuga.generation.v1.EstimatedPart\x12,\n\x06tokens\x18\x06 \x03(\x0b\x32\x1c.sakuga.prompt.v1.TokenCount\x12\x35\n\x0fnegative_tokens\x18\x07 \x03(\x0b\x32\x1c.sakuga.prompt.v1.TokenCount\x12\r\n\x05steps\x18\x08 \x01(\r\x12\x13\n\x0b\x65valuations\x18\t \x01(\r\x12\x1a\n\x12guided_evaluations\x18\n \x01(\r\x12\x1b\n\x13memory_needed_bytes\x18\x0b \x01(\x04\x12#\n\x16memory_available_bytes\x18\x0c \x01(\x04H\x00\x88\x01\x01\x12\x1a\n\renergy_joules\x18\r \x01(\x01H\x01\x88\x01\x01\x12\x16\n\x0equeue_position\x18\x0e \x01(\r\x12&\n\x03\x65ta\x18\x0f \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\nstart_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x66its\x18\x11 \x01(\x08\x12\x31\n\tobstacles\x18\x12 \x03(\x0b\x32\x1e.sakuga.generation.v1.Obstacle\x12\x31\n\x0b\x64iagnostics\x18\x13 \x03(\x0b\x32\x1c.sakuga.prompt.v1.DiagnosticB\x19\n\x17_memory_available_bytesB\x10\n\x0e_energy_joules\"\x8d\x01\n\rEstimatedTime\x12+\n\x08\x65xpected\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x03low\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\'\n\x04high\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x9a\x01\n\rEstimatedPart\x12\x35\n\x04kind\x18\x01 \x01(\x0e\x32\'.sakuga.generation.v1.EstimatedPartKind\x12\x13\n\x0bpass_number\x18\x02 \x01(\r\x12\'\n\x04time\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cmeasurements\x18\x04 \x01(\r\"\x87\x01\n\x08Obstacle\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\".sakuga.generation.v1.ObstacleKind\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x34\n\x07\x63hanges\x18\x03 \x03(\x0b\x32#.sakuga.generation.v1.RequestChange\"V\n\rRequestChange\x12\x30\n\x06\x66ields\x18\x01 \x03(\x0b\x32 .sakuga.generation.v1.FieldValue\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"*\n\nFieldValue\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t*\xa3\x03\n\x11\x45stimatedPartKind\x12#\n\x1f\x45STIMATED_PART_KIND_UNSPECIFIED\x10\x00\x12\"\n\x1e\x45STIMATED_PART_KIND_LOAD_MODEL\x10\x01\x12%\n!ESTIMATED_PART_KIND_LOAD_ADAPTERS\x10\x02\x12#\n\x1f\x45STIMATED_PART_KIND_TEXT_ENCODE\x10\x03\x12\"\n\x1e\x45STIMATED_PART_KIND_VAE_ENCODE\x10\x04\x12\x1f\n\x1b\x45STIMATED_PART_KIND_DENOISE\x10\x05\x12&\n\"ESTIMATED_PART_KIND_PREVIEW_LINEAR\x10\x06\x12\'\n#ESTIMATED_PART_KIND_PREVIEW_DECODER\x10\x07\x12\x1e\n\x1a\x45STIMATED_PART_KIND_DECODE\x10\x08\x12$\n ESTIMATED_PART_KIND_ENCODE_IMAGE\x10\t\x12\x1d\n\x19\x45STIMATED_PART_KIND_OTHER\x10\n*\x9b\x01\n\x0cObstacleKind\x12\x1d\n\x19OBSTACLE_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14OBSTACLE_KIND_MEMORY\x10\x01\x12\x1a\n\x16OBSTACLE_KIND_DEADLINE\x10\x02\x12\x17\n\x13OBSTACLE_KIND_QUEUE\x10\x03\x12\x1d\n\x19OBSTACLE_KIND_CLIENT_JOBS\x10\x04\x32\xcb\x01\n\x11GenerationService\x12[\n\x08Generate\x12%.sakuga.generation.v1.GenerateRequest\x1a&.sakuga.generation.v1.GenerateResponse0\x01\x12Y\n\x08\x45stimate\x12%.sakuga.generation.v1.EstimateRequest\x1a&.sakuga.generation.v1.EstimateResponseB\xb1\x01\n\x18\x64\x65v.sakuga.generation.v1B\x16GenerationServiceProtoP\x01Z(sakuga.dev/go/generation/v1;generationv1\xa2\x02\x03SKG\xaa\x02\x14Sakuga.Generation.V1\xba\x02\x03SKG\xca\x02\x14Sakuga\\Generation\\V1\xea\x02\x16Sakuga::Generation::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -25,8 +30,28 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'sakuga.generation.v1.genera
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\030dev.sakuga.generation.v1B\026GenerationServiceProtoP\001Z(sakuga.dev/go/generation/v1;generationv1\242\002\003SKG\252\002\024Sakuga.Generation.V1\272\002\003SKG\312\002\024Sakuga\\Generation\\V1\352\002\026Sakuga::Generation::V1'
-  _globals['_GENERATERESPONSE']._serialized_start=141
-  _globals['_GENERATERESPONSE']._serialized_end=211
-  _globals['_GENERATIONSERVICE']._serialized_start=213
-  _globals['_GENERATIONSERVICE']._serialized_end=325
+  _globals['_ESTIMATEDPARTKIND']._serialized_start=1853
+  _globals['_ESTIMATEDPARTKIND']._serialized_end=2272
+  _globals['_OBSTACLEKIND']._serialized_start=2275
+  _globals['_OBSTACLEKIND']._serialized_end=2430
+  _globals['_GENERATERESPONSE']._serialized_start=312
+  _globals['_GENERATERESPONSE']._serialized_end=382
+  _globals['_ESTIMATEREQUEST']._serialized_start=384
+  _globals['_ESTIMATEREQUEST']._serialized_end=508
+  _globals['_ESTIMATERESPONSE']._serialized_start=510
+  _globals['_ESTIMATERESPONSE']._serialized_end=578
+  _globals['_ESTIMATE']._serialized_start=581
+  _globals['_ESTIMATE']._serialized_end=1279
+  _globals['_ESTIMATEDTIME']._serialized_start=1282
+  _globals['_ESTIMATEDTIME']._serialized_end=1423
+  _globals['_ESTIMATEDPART']._serialized_start=1426
+  _globals['_ESTIMATEDPART']._serialized_end=1580
+  _globals['_OBSTACLE']._serialized_start=1583
+  _globals['_OBSTACLE']._serialized_end=1718
+  _globals['_REQUESTCHANGE']._serialized_start=1720
+  _globals['_REQUESTCHANGE']._serialized_end=1806
+  _globals['_FIELDVALUE']._serialized_start=1808
+  _globals['_FIELDVALUE']._serialized_end=1850
+  _globals['_GENERATIONSERVICE']._serialized_start=2433
+  _globals['_GENERATIONSERVICE']._serialized_end=2636
 # @@protoc_insertion_point(module_scope)

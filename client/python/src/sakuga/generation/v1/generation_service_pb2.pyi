@@ -3,9 +3,18 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from sakuga.generation.v1 import event_pb2 as _event_pb2
+from sakuga.generation.v1 import job_pb2 as _job_pb2
+from sakuga.generation.v1 import request_pb2 as _request_pb2
+from sakuga.prompt.v1 import diagnostic_pb2 as _diagnostic_pb2
+from sakuga.prompt.v1 import prompt_service_pb2 as _prompt_service_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,6 +25,94 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _EstimatedPartKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EstimatedPartKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EstimatedPartKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ESTIMATED_PART_KIND_UNSPECIFIED: _EstimatedPartKind.ValueType  # 0
+    """Never sent."""
+    ESTIMATED_PART_KIND_LOAD_MODEL: _EstimatedPartKind.ValueType  # 1
+    """The weights of the model are put on the device."""
+    ESTIMATED_PART_KIND_LOAD_ADAPTERS: _EstimatedPartKind.ValueType  # 2
+    """The weights are changed to those with the adapters of the request, or back."""
+    ESTIMATED_PART_KIND_TEXT_ENCODE: _EstimatedPartKind.ValueType  # 3
+    """The text encoders."""
+    ESTIMATED_PART_KIND_VAE_ENCODE: _EstimatedPartKind.ValueType  # 4
+    """Pixels to latents."""
+    ESTIMATED_PART_KIND_DENOISE: _EstimatedPartKind.ValueType  # 5
+    """The steps."""
+    ESTIMATED_PART_KIND_PREVIEW_LINEAR: _EstimatedPartKind.ValueType  # 6
+    """Previews by a linear map."""
+    ESTIMATED_PART_KIND_PREVIEW_DECODER: _EstimatedPartKind.ValueType  # 7
+    """Previews by a decoder."""
+    ESTIMATED_PART_KIND_DECODE: _EstimatedPartKind.ValueType  # 8
+    """Latents to pixels."""
+    ESTIMATED_PART_KIND_ENCODE_IMAGE: _EstimatedPartKind.ValueType  # 9
+    """Pixels to PNG."""
+    ESTIMATED_PART_KIND_OTHER: _EstimatedPartKind.ValueType  # 10
+    """Everything else on the device, such as the noise and slow first steps."""
+
+class EstimatedPartKind(_EstimatedPartKind, metaclass=_EstimatedPartKindEnumTypeWrapper):
+    """The parts of a job whose times are learnt apart."""
+
+ESTIMATED_PART_KIND_UNSPECIFIED: EstimatedPartKind.ValueType  # 0
+"""Never sent."""
+ESTIMATED_PART_KIND_LOAD_MODEL: EstimatedPartKind.ValueType  # 1
+"""The weights of the model are put on the device."""
+ESTIMATED_PART_KIND_LOAD_ADAPTERS: EstimatedPartKind.ValueType  # 2
+"""The weights are changed to those with the adapters of the request, or back."""
+ESTIMATED_PART_KIND_TEXT_ENCODE: EstimatedPartKind.ValueType  # 3
+"""The text encoders."""
+ESTIMATED_PART_KIND_VAE_ENCODE: EstimatedPartKind.ValueType  # 4
+"""Pixels to latents."""
+ESTIMATED_PART_KIND_DENOISE: EstimatedPartKind.ValueType  # 5
+"""The steps."""
+ESTIMATED_PART_KIND_PREVIEW_LINEAR: EstimatedPartKind.ValueType  # 6
+"""Previews by a linear map."""
+ESTIMATED_PART_KIND_PREVIEW_DECODER: EstimatedPartKind.ValueType  # 7
+"""Previews by a decoder."""
+ESTIMATED_PART_KIND_DECODE: EstimatedPartKind.ValueType  # 8
+"""Latents to pixels."""
+ESTIMATED_PART_KIND_ENCODE_IMAGE: EstimatedPartKind.ValueType  # 9
+"""Pixels to PNG."""
+ESTIMATED_PART_KIND_OTHER: EstimatedPartKind.ValueType  # 10
+"""Everything else on the device, such as the noise and slow first steps."""
+Global___EstimatedPartKind: _TypeAlias = EstimatedPartKind  # noqa: Y015
+
+class _ObstacleKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ObstacleKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ObstacleKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OBSTACLE_KIND_UNSPECIFIED: _ObstacleKind.ValueType  # 0
+    """Never sent."""
+    OBSTACLE_KIND_MEMORY: _ObstacleKind.ValueType  # 1
+    """The memory of the device, or the server's limit for one job."""
+    OBSTACLE_KIND_DEADLINE: _ObstacleKind.ValueType  # 2
+    """Its `timeout`."""
+    OBSTACLE_KIND_QUEUE: _ObstacleKind.ValueType  # 3
+    """The queue is full."""
+    OBSTACLE_KIND_CLIENT_JOBS: _ObstacleKind.ValueType  # 4
+    """The client has as many jobs as it may have."""
+
+class ObstacleKind(_ObstacleKind, metaclass=_ObstacleKindEnumTypeWrapper):
+    """What a request does not fit."""
+
+OBSTACLE_KIND_UNSPECIFIED: ObstacleKind.ValueType  # 0
+"""Never sent."""
+OBSTACLE_KIND_MEMORY: ObstacleKind.ValueType  # 1
+"""The memory of the device, or the server's limit for one job."""
+OBSTACLE_KIND_DEADLINE: ObstacleKind.ValueType  # 2
+"""Its `timeout`."""
+OBSTACLE_KIND_QUEUE: ObstacleKind.ValueType  # 3
+"""The queue is full."""
+OBSTACLE_KIND_CLIENT_JOBS: ObstacleKind.ValueType  # 4
+"""The client has as many jobs as it may have."""
+Global___ObstacleKind: _TypeAlias = ObstacleKind  # noqa: Y015
 
 @_typing.final
 class GenerateResponse(_message.Message):
@@ -40,3 +137,332 @@ class GenerateResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GenerateResponse: _TypeAlias = GenerateResponse  # noqa: Y015
+
+@_typing.final
+class EstimateRequest(_message.Message):
+    """A job to be estimated."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def request(self) -> _request_pb2.GenerateRequest:
+        """What to draw."""
+
+    @_builtins.property
+    def options(self) -> _job_pb2.JobOptions:
+        """Its priority, which decides its place in the queue, and its `timeout`, which the estimate is compared with."""
+
+    def __init__(
+        self,
+        *,
+        request: _request_pb2.GenerateRequest | None = ...,
+        options: _job_pb2.JobOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateRequest: _TypeAlias = EstimateRequest  # noqa: Y015
+
+@_typing.final
+class EstimateResponse(_message.Message):
+    """The answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ESTIMATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def estimate(self) -> Global___Estimate:
+        """What the job would take."""
+
+    def __init__(
+        self,
+        *,
+        estimate: Global___Estimate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateResponse: _TypeAlias = EstimateResponse  # noqa: Y015
+
+@_typing.final
+class Estimate(_message.Message):
+    """What a job would take, by the jobs of the same model that this server has measured on this device."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    DEVICE_FIELD_NUMBER: _builtins.int
+    LEARNED_JOBS_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    NEGATIVE_TOKENS_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    EVALUATIONS_FIELD_NUMBER: _builtins.int
+    GUIDED_EVALUATIONS_FIELD_NUMBER: _builtins.int
+    MEMORY_NEEDED_BYTES_FIELD_NUMBER: _builtins.int
+    MEMORY_AVAILABLE_BYTES_FIELD_NUMBER: _builtins.int
+    ENERGY_JOULES_FIELD_NUMBER: _builtins.int
+    QUEUE_POSITION_FIELD_NUMBER: _builtins.int
+    ETA_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    FITS_FIELD_NUMBER: _builtins.int
+    OBSTACLES_FIELD_NUMBER: _builtins.int
+    DIAGNOSTICS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model that would draw it."""
+    device: _builtins.str
+    """The device."""
+    learned_jobs: _builtins.int
+    """Jobs of the model that the times are learnt from. 0: none was measured, and `time` is a guess from the size of the model."""
+    steps: _builtins.int
+    """Steps that are computed, of all passes and of all groups of pictures that are computed at once."""
+    evaluations: _builtins.int
+    """Evaluations of the network in these steps. A guided one computes both halves and counts once."""
+    guided_evaluations: _builtins.int
+    """How many of `evaluations` are guided."""
+    memory_needed_bytes: _builtins.int
+    """Device memory that the job needs, the weights included."""
+    memory_available_bytes: _builtins.int
+    """Device memory that there is for it. Absent: not known."""
+    energy_joules: _builtins.float
+    """Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet."""
+    queue_position: _builtins.int
+    """Jobs that would be before it, the running one included."""
+    fits: _builtins.bool
+    """Whether CreateJob would accept it now."""
+    @_builtins.property
+    def time(self) -> Global___EstimatedTime:
+        """From the start of the job to its pictures, without the time in the queue and with the load of the model."""
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedCompositeFieldContainer[Global___EstimatedPart]:
+        """The parts of `time.expected`, in the order in which they come."""
+
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[_prompt_service_pb2.TokenCount]:
+        """Tokens of the prompt for each text encoder."""
+
+    @_builtins.property
+    def negative_tokens(self) -> _containers.RepeatedCompositeFieldContainer[_prompt_service_pb2.TokenCount]:
+        """Tokens of the negative prompt for each text encoder. Empty: guidance never acts, so it is not read."""
+
+    @_builtins.property
+    def eta(self) -> _duration_pb2.Duration:
+        """Time until it would start. Absent: a job before it is of a model that was not measured yet."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it would start, by the server's clock. Absent with `eta`."""
+
+    @_builtins.property
+    def obstacles(self) -> _containers.RepeatedCompositeFieldContainer[Global___Obstacle]:
+        """Why it would be refused. Empty if `fits`."""
+
+    @_builtins.property
+    def diagnostics(self) -> _containers.RepeatedCompositeFieldContainer[_diagnostic_pb2.Diagnostic]:
+        """Findings about the prompt, as in `accepted`."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        device: _builtins.str = ...,
+        learned_jobs: _builtins.int = ...,
+        time: Global___EstimatedTime | None = ...,
+        parts: _abc.Iterable[Global___EstimatedPart] | None = ...,
+        tokens: _abc.Iterable[_prompt_service_pb2.TokenCount] | None = ...,
+        negative_tokens: _abc.Iterable[_prompt_service_pb2.TokenCount] | None = ...,
+        steps: _builtins.int = ...,
+        evaluations: _builtins.int = ...,
+        guided_evaluations: _builtins.int = ...,
+        memory_needed_bytes: _builtins.int = ...,
+        memory_available_bytes: _builtins.int | None = ...,
+        energy_joules: _builtins.float | None = ...,
+        queue_position: _builtins.int = ...,
+        eta: _duration_pb2.Duration | None = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        fits: _builtins.bool = ...,
+        obstacles: _abc.Iterable[Global___Obstacle] | None = ...,
+        diagnostics: _abc.Iterable[_diagnostic_pb2.Diagnostic] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules", "_memory_available_bytes", b"_memory_available_bytes", "energy_joules", b"energy_joules", "eta", b"eta", "memory_available_bytes", b"memory_available_bytes", "start_time", b"start_time", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules", "_memory_available_bytes", b"_memory_available_bytes", "device", b"device", "diagnostics", b"diagnostics", "energy_joules", b"energy_joules", "eta", b"eta", "evaluations", b"evaluations", "fits", b"fits", "guided_evaluations", b"guided_evaluations", "learned_jobs", b"learned_jobs", "memory_available_bytes", b"memory_available_bytes", "memory_needed_bytes", b"memory_needed_bytes", "model", b"model", "negative_tokens", b"negative_tokens", "obstacles", b"obstacles", "parts", b"parts", "queue_position", b"queue_position", "start_time", b"start_time", "steps", b"steps", "time", b"time", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__energy_joules: _TypeAlias = _typing.Literal["energy_joules"]  # noqa: Y015
+    _WhichOneofArgType__energy_joules: _TypeAlias = _typing.Literal["_energy_joules", b"_energy_joules"]  # noqa: Y015
+    _WhichOneofReturnType__memory_available_bytes: _TypeAlias = _typing.Literal["memory_available_bytes"]  # noqa: Y015
+    _WhichOneofArgType__memory_available_bytes: _TypeAlias = _typing.Literal["_memory_available_bytes", b"_memory_available_bytes"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__energy_joules) -> _WhichOneofReturnType__energy_joules | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_available_bytes) -> _WhichOneofReturnType__memory_available_bytes | None: ...
+
+Global___Estimate: _TypeAlias = Estimate  # noqa: Y015
+
+@_typing.final
+class EstimatedTime(_message.Message):
+    """An estimated time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def expected(self) -> _duration_pb2.Duration:
+        """The most probable time."""
+
+    @_builtins.property
+    def low(self) -> _duration_pb2.Duration:
+        """One job in ten takes less, by how far earlier estimates were off."""
+
+    @_builtins.property
+    def high(self) -> _duration_pb2.Duration:
+        """One job in ten takes more."""
+
+    def __init__(
+        self,
+        *,
+        expected: _duration_pb2.Duration | None = ...,
+        low: _duration_pb2.Duration | None = ...,
+        high: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expected", b"expected", "high", b"high", "low", b"low"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expected", b"expected", "high", b"high", "low", b"low"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimatedTime: _TypeAlias = EstimatedTime  # noqa: Y015
+
+@_typing.final
+class EstimatedPart(_message.Message):
+    """A part of an estimated time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    PASS_NUMBER_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    MEASUREMENTS_FIELD_NUMBER: _builtins.int
+    kind: Global___EstimatedPartKind.ValueType
+    """Which part."""
+    pass_number: _builtins.int
+    """The pass that it belongs to: 1, or 2 if the request has a second one."""
+    measurements: _builtins.int
+    """Measurements that it is learnt from; at most 96 are kept. 0: it is a guess."""
+    @_builtins.property
+    def time(self) -> _duration_pb2.Duration:
+        """How long it takes."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___EstimatedPartKind.ValueType = ...,
+        pass_number: _builtins.int = ...,
+        time: _duration_pb2.Duration | None = ...,
+        measurements: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "measurements", b"measurements", "pass_number", b"pass_number", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimatedPart: _TypeAlias = EstimatedPart  # noqa: Y015
+
+@_typing.final
+class Obstacle(_message.Message):
+    """Why CreateJob would refuse a request now, though the request is valid."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    kind: Global___ObstacleKind.ValueType
+    """What it is."""
+    description: _builtins.str
+    """What is missing, with figures."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RequestChange]:
+        """Changes of the request, each of which would remove this obstacle alone. Empty: nothing in the request would."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___ObstacleKind.ValueType = ...,
+        description: _builtins.str = ...,
+        changes: _abc.Iterable[Global___RequestChange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "description", b"description", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Obstacle: _TypeAlias = Obstacle  # noqa: Y015
+
+@_typing.final
+class RequestChange(_message.Message):
+    """A change of a request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELDS_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    description: _builtins.str
+    """The same as a sentence."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldValue]:
+        """The fields and what to set them to."""
+
+    def __init__(
+        self,
+        *,
+        fields: _abc.Iterable[Global___FieldValue] | None = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "fields", b"fields"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestChange: _TypeAlias = RequestChange  # noqa: Y015
+
+@_typing.final
+class FieldValue(_message.Message):
+    """A field of a request and a value for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Its path, such as `images` or `options.timeout`."""
+    value: _builtins.str
+    """Its value, as protobuf JSON writes it. Empty: leave the field out."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldValue: _TypeAlias = FieldValue  # noqa: Y015

@@ -25,6 +25,11 @@ class GenerationServiceStub:
                 request_serializer=sakuga_dot_generation_dot_v1_dot_request__pb2.GenerateRequest.SerializeToString,
                 response_deserializer=sakuga_dot_generation_dot_v1_dot_generation__service__pb2.GenerateResponse.FromString,
                 _registered_method=True)
+        self.Estimate = channel.unary_unary(
+                '/sakuga.generation.v1.GenerationService/Estimate',
+                request_serializer=sakuga_dot_generation_dot_v1_dot_generation__service__pb2.EstimateRequest.SerializeToString,
+                response_deserializer=sakuga_dot_generation_dot_v1_dot_generation__service__pb2.EstimateResponse.FromString,
+                _registered_method=True)
 
 
 class GenerationServiceServicer:
@@ -44,6 +49,17 @@ class GenerationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Estimate(self, request, context):
+        """Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
+        created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
+        with what would have to change.
+
+        INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_GenerationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -51,6 +67,11 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     servicer.Generate,
                     request_deserializer=sakuga_dot_generation_dot_v1_dot_request__pb2.GenerateRequest.FromString,
                     response_serializer=sakuga_dot_generation_dot_v1_dot_generation__service__pb2.GenerateResponse.SerializeToString,
+            ),
+            'Estimate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Estimate,
+                    request_deserializer=sakuga_dot_generation_dot_v1_dot_generation__service__pb2.EstimateRequest.FromString,
+                    response_serializer=sakuga_dot_generation_dot_v1_dot_generation__service__pb2.EstimateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -81,6 +102,33 @@ class GenerationService:
             '/sakuga.generation.v1.GenerationService/Generate',
             sakuga_dot_generation_dot_v1_dot_request__pb2.GenerateRequest.SerializeToString,
             sakuga_dot_generation_dot_v1_dot_generation__service__pb2.GenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Estimate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/sakuga.generation.v1.GenerationService/Estimate',
+            sakuga_dot_generation_dot_v1_dot_generation__service__pb2.EstimateRequest.SerializeToString,
+            sakuga_dot_generation_dot_v1_dot_generation__service__pb2.EstimateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,6 +43,13 @@ class GenerationServiceStub:
     NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
     UNAVAILABLE: the server is shutting down.
     """
+    Estimate: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.EstimateRequest, _generation_service_pb2.EstimateResponse]
+    """Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
+    created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
+    with what would have to change.
+
+    INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
+    """
 
 @_typing.type_check_only
 class GenerationServiceAsyncStub(GenerationServiceStub):
@@ -57,6 +64,13 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
     NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
     UNAVAILABLE: the server is shutting down.
+    """
+    Estimate: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.EstimateRequest, _generation_service_pb2.EstimateResponse]  # type: ignore[assignment]
+    """Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
+    created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
+    with what would have to change.
+
+    INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
     """
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -75,6 +89,19 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         INVALID_ARGUMENT: the request or prompt is wrong; BadRequest holds one violation a finding, at most 20.
         NOT_FOUND: no such model. RESOURCE_EXHAUSTED: the queue is full; RetryInfo says when to try again.
         UNAVAILABLE: the server is shutting down.
+        """
+
+    @_abc_1.abstractmethod
+    def Estimate(
+        self,
+        request: _generation_service_pb2.EstimateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_service_pb2.EstimateResponse, _abc.Awaitable[_generation_service_pb2.EstimateResponse]]:
+        """Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
+        created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
+        with what would have to change.
+
+        INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
         """
 
 def add_GenerationServiceServicer_to_server(servicer: GenerationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

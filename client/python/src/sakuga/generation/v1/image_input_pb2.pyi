@@ -292,7 +292,7 @@ Global___MaskedOnly: _TypeAlias = MaskedOnly  # noqa: Y015
 @_typing.final
 class SecondPass(_message.Message):
     """A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
-    with noise of its own under the same seed. Not together with a mask.
+    with its own noise under the same seed. Not together with a mask.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

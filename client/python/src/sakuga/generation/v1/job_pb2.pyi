@@ -117,6 +117,8 @@ class Job(_message.Message):
     STEP_FIELD_NUMBER: _builtins.int
     STEP_TOTAL_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    ESTIMATED_TIME_FIELD_NUMBER: _builtins.int
+    ACTUAL_TIME_FIELD_NUMBER: _builtins.int
     job_id: _builtins.str
     """Identifies the job: a UUID of version 7, so ids sort by creation time."""
     request_id: _builtins.str
@@ -183,6 +185,16 @@ class Job(_message.Message):
     def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Short texts by which people find it again, such as `favourite`, in the order in which LabelJob added them."""
 
+    @_builtins.property
+    def estimated_time(self) -> _duration_pb2.Duration:
+        """How long the job was expected to take from its start to its pictures when it was accepted, with the load of its model.
+        Absent: no job of its model had been measured.
+        """
+
+    @_builtins.property
+    def actual_time(self) -> _duration_pb2.Duration:
+        """How long it took from its start to its pictures. Absent unless it is completed."""
+
     def __init__(
         self,
         *,
@@ -207,10 +219,12 @@ class Job(_message.Message):
         step: _builtins.int | None = ...,
         step_total: _builtins.int | None = ...,
         labels: _abc.Iterable[_builtins.str] | None = ...,
+        estimated_time: _duration_pb2.Duration | None = ...,
+        actual_time: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_step_total", b"_step_total", "cancelled", b"cancelled", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "eta", b"eta", "options", b"options", "queue_position", b"queue_position", "request", b"request", "start_time", b"start_time", "step", b"step", "step_total", b"step_total"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_step_total", b"_step_total", "actual_time", b"actual_time", "cancelled", b"cancelled", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "estimated_time", b"estimated_time", "eta", b"eta", "options", b"options", "queue_position", b"queue_position", "request", b"request", "start_time", b"start_time", "step", b"step", "step_total", b"step_total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_step_total", b"_step_total", "attempt", b"attempt", "cancelled", b"cancelled", "client_id", b"client_id", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "eta", b"eta", "images", b"images", "job_id", b"job_id", "labels", b"labels", "next_sequence", b"next_sequence", "oldest_sequence", b"oldest_sequence", "options", b"options", "queue_position", b"queue_position", "request", b"request", "request_id", b"request_id", "start_time", b"start_time", "state", b"state", "step", b"step", "step_total", b"step_total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position", "_step", b"_step", "_step_total", b"_step_total", "actual_time", b"actual_time", "attempt", b"attempt", "cancelled", b"cancelled", "client_id", b"client_id", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "estimated_time", b"estimated_time", "eta", b"eta", "images", b"images", "job_id", b"job_id", "labels", b"labels", "next_sequence", b"next_sequence", "oldest_sequence", b"oldest_sequence", "options", b"options", "queue_position", b"queue_position", "request", b"request", "request_id", b"request_id", "start_time", b"start_time", "state", b"state", "step", b"step", "step_total", b"step_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__queue_position: _TypeAlias = _typing.Literal["queue_position"]  # noqa: Y015
     _WhichOneofArgType__queue_position: _TypeAlias = _typing.Literal["_queue_position", b"_queue_position"]  # noqa: Y015

@@ -37,7 +37,15 @@ class _SolverEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Solver.ValueTy
     SOLVER_RK4: _Solver.ValueType  # 3
     """The 3/8 rule of Runge and Kutta: four evaluations a step."""
     SOLVER_DPM: _Solver.ValueType  # 4
-    """DPM-Solver++ multistep, order 2: one evaluation a step."""
+    """DPM-Solver++ multistep, order 2 ("DPM++ 2M"): one evaluation a step."""
+    SOLVER_EULER_ANCESTRAL: _Solver.ValueType  # 5
+    """Euler with fresh noise after each step ("Euler a"): one evaluation a step. The noise depends on the seed, the picture and
+    the step only.
+    """
+    SOLVER_DDIM: _Solver.ValueType  # 6
+    """DDIM without fresh noise: one evaluation a step."""
+    SOLVER_UNIPC: _Solver.ValueType  # 7
+    """UniPC, order 2: one evaluation a step."""
 
 class Solver(_Solver, metaclass=_SolverEnumTypeWrapper):
     """The solvers."""
@@ -51,8 +59,48 @@ SOLVER_MIDPOINT: Solver.ValueType  # 2
 SOLVER_RK4: Solver.ValueType  # 3
 """The 3/8 rule of Runge and Kutta: four evaluations a step."""
 SOLVER_DPM: Solver.ValueType  # 4
-"""DPM-Solver++ multistep, order 2: one evaluation a step."""
+"""DPM-Solver++ multistep, order 2 ("DPM++ 2M"): one evaluation a step."""
+SOLVER_EULER_ANCESTRAL: Solver.ValueType  # 5
+"""Euler with fresh noise after each step ("Euler a"): one evaluation a step. The noise depends on the seed, the picture and
+the step only.
+"""
+SOLVER_DDIM: Solver.ValueType  # 6
+"""DDIM without fresh noise: one evaluation a step."""
+SOLVER_UNIPC: Solver.ValueType  # 7
+"""UniPC, order 2: one evaluation a step."""
 Global___Solver: _TypeAlias = Solver  # noqa: Y015
+
+class _NoiseSchedule:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _NoiseScheduleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoiseSchedule.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    NOISE_SCHEDULE_UNSPECIFIED: _NoiseSchedule.ValueType  # 0
+    """The usual one of the solver: Karras for `SOLVER_DPM` where the model offers it, else the model's default for its default
+    solver and `NOISE_SCHEDULE_NATIVE` for others.
+    """
+    NOISE_SCHEDULE_NATIVE: _NoiseSchedule.ValueType  # 1
+    """The model's own: shifted flow times, or the training times of its scheduler configuration."""
+    NOISE_SCHEDULE_KARRAS: _NoiseSchedule.ValueType  # 2
+    """By the power of Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`."""
+    NOISE_SCHEDULE_EXPONENTIAL: _NoiseSchedule.ValueType  # 3
+    """By equal ratios. Not with `SOLVER_DDIM`."""
+
+class NoiseSchedule(_NoiseSchedule, metaclass=_NoiseScheduleEnumTypeWrapper):
+    """How the noise levels of the steps lie between the first and the last one."""
+
+NOISE_SCHEDULE_UNSPECIFIED: NoiseSchedule.ValueType  # 0
+"""The usual one of the solver: Karras for `SOLVER_DPM` where the model offers it, else the model's default for its default
+solver and `NOISE_SCHEDULE_NATIVE` for others.
+"""
+NOISE_SCHEDULE_NATIVE: NoiseSchedule.ValueType  # 1
+"""The model's own: shifted flow times, or the training times of its scheduler configuration."""
+NOISE_SCHEDULE_KARRAS: NoiseSchedule.ValueType  # 2
+"""By the power of Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`."""
+NOISE_SCHEDULE_EXPONENTIAL: NoiseSchedule.ValueType  # 3
+"""By equal ratios. Not with `SOLVER_DDIM`."""
+Global___NoiseSchedule: _TypeAlias = NoiseSchedule  # noqa: Y015
 
 class _PreviewMethod:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -170,8 +218,8 @@ class GenerateRequest(_message.Message):
     time; the pictures are the same.
     """
     negative_system_prompt: _builtins.str
-    """Read by Gemma before the negative prompt. Absent: the system prompt in front of the negative prompt's text, or else
-    that of the prompt, and none if the negative prompt is empty. Present and empty: none.
+    """Read before the negative prompt by the encoders that take a system prompt. Absent: the system prompt in front of the
+    negative prompt's text, or else that of the prompt, and none if the negative prompt is empty. Present and empty: none.
     """
     @_builtins.property
     def typed(self) -> _prompt_pb2.Prompt:
@@ -203,8 +251,8 @@ class GenerateRequest(_message.Message):
 
     @_builtins.property
     def adapters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Adapter]:
-        """Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order; ListAdapters has their names. At
-        most 8. A request without adapters gives the same bits as if none had ever been used.
+        """Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order: those that ListAdapters names, and
+        files that the caller uploaded. At most 8. A request without adapters gives the same bits as if none had ever been used.
         """
 
     @_builtins.property
@@ -288,7 +336,8 @@ class Adapter(_message.Message):
     name: _builtins.str
     """Its name, as ListAdapters gives it."""
     sha256: _builtins.str
-    """The SHA-256 of its content in 64 hexadecimal digits, as ListAdapters gives it. `started` and the record in a picture's
+    """The SHA-256 of its content in 64 hexadecimal digits: as ListAdapters gives it, or that of a safetensors file which the
+    caller uploaded (`sakuga.asset.v1.AssetService`) and keeps until the job has begun. `started` and the record in a picture's
     file name adapters by it, so that the same content is used again.
     """
     scale: _builtins.float
@@ -377,6 +426,8 @@ class Sampling(_message.Message):
     GUIDANCE_RENORM_FIELD_NUMBER: _builtins.int
     SHIFT_FIELD_NUMBER: _builtins.int
     GUIDANCE_FROM_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    GUIDANCE_RESCALE_FIELD_NUMBER: _builtins.int
     solver: Global___Solver.ValueType
     """The solver."""
     steps: _builtins.int
@@ -402,6 +453,13 @@ class Sampling(_message.Message):
     (Kynkäänniemi et al. 2024, arXiv:2404.07724). Evaluations outside the interval compute the conditional half only.
     Above 0 it must be below `guidance_until`. 0: from the beginning. Absent: the model's default.
     """
+    schedule: Global___NoiseSchedule.ValueType
+    """The noise levels that the solver walks. Each model offers some, `sakuga.system.v1.Model.schedules`."""
+    guidance_rescale: _builtins.float
+    """Share by which the guided prediction is scaled to the deviation of the conditional one, per image, 0 to 1 (Lin et al.
+    2023, arXiv:2305.08891, section 3.4): models with zero terminal SNR are made for about 0.7. 0: off. Absent: the model's
+    default.
+    """
     def __init__(
         self,
         *,
@@ -412,15 +470,19 @@ class Sampling(_message.Message):
         guidance_renorm: _builtins.float | None = ...,
         shift: _builtins.float | None = ...,
         guidance_from: _builtins.float | None = ...,
+        schedule: Global___NoiseSchedule.ValueType = ...,
+        guidance_rescale: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_guidance_from", b"_guidance_from", "_guidance_renorm", b"_guidance_renorm", "_guidance_scale", b"_guidance_scale", "_guidance_until", b"_guidance_until", "_shift", b"_shift", "guidance_from", b"guidance_from", "guidance_renorm", b"guidance_renorm", "guidance_scale", b"guidance_scale", "guidance_until", b"guidance_until", "shift", b"shift"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_guidance_from", b"_guidance_from", "_guidance_renorm", b"_guidance_renorm", "_guidance_rescale", b"_guidance_rescale", "_guidance_scale", b"_guidance_scale", "_guidance_until", b"_guidance_until", "_shift", b"_shift", "guidance_from", b"guidance_from", "guidance_renorm", b"guidance_renorm", "guidance_rescale", b"guidance_rescale", "guidance_scale", b"guidance_scale", "guidance_until", b"guidance_until", "shift", b"shift"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_guidance_from", b"_guidance_from", "_guidance_renorm", b"_guidance_renorm", "_guidance_scale", b"_guidance_scale", "_guidance_until", b"_guidance_until", "_shift", b"_shift", "guidance_from", b"guidance_from", "guidance_renorm", b"guidance_renorm", "guidance_scale", b"guidance_scale", "guidance_until", b"guidance_until", "shift", b"shift", "solver", b"solver", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_guidance_from", b"_guidance_from", "_guidance_renorm", b"_guidance_renorm", "_guidance_rescale", b"_guidance_rescale", "_guidance_scale", b"_guidance_scale", "_guidance_until", b"_guidance_until", "_shift", b"_shift", "guidance_from", b"guidance_from", "guidance_renorm", b"guidance_renorm", "guidance_rescale", b"guidance_rescale", "guidance_scale", b"guidance_scale", "guidance_until", b"guidance_until", "schedule", b"schedule", "shift", b"shift", "solver", b"solver", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__guidance_from: _TypeAlias = _typing.Literal["guidance_from"]  # noqa: Y015
     _WhichOneofArgType__guidance_from: _TypeAlias = _typing.Literal["_guidance_from", b"_guidance_from"]  # noqa: Y015
     _WhichOneofReturnType__guidance_renorm: _TypeAlias = _typing.Literal["guidance_renorm"]  # noqa: Y015
     _WhichOneofArgType__guidance_renorm: _TypeAlias = _typing.Literal["_guidance_renorm", b"_guidance_renorm"]  # noqa: Y015
+    _WhichOneofReturnType__guidance_rescale: _TypeAlias = _typing.Literal["guidance_rescale"]  # noqa: Y015
+    _WhichOneofArgType__guidance_rescale: _TypeAlias = _typing.Literal["_guidance_rescale", b"_guidance_rescale"]  # noqa: Y015
     _WhichOneofReturnType__guidance_scale: _TypeAlias = _typing.Literal["guidance_scale"]  # noqa: Y015
     _WhichOneofArgType__guidance_scale: _TypeAlias = _typing.Literal["_guidance_scale", b"_guidance_scale"]  # noqa: Y015
     _WhichOneofReturnType__guidance_until: _TypeAlias = _typing.Literal["guidance_until"]  # noqa: Y015
@@ -431,6 +493,8 @@ class Sampling(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__guidance_from) -> _WhichOneofReturnType__guidance_from | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__guidance_renorm) -> _WhichOneofReturnType__guidance_renorm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__guidance_rescale) -> _WhichOneofReturnType__guidance_rescale | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__guidance_scale) -> _WhichOneofReturnType__guidance_scale | None: ...
     @_typing.overload

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -123,6 +124,8 @@ class ModelStatus(_message.Message):
     LAST_USED_FIELD_NUMBER: _builtins.int
     FAMILY_FIELD_NUMBER: _builtins.int
     INFORMATION_FIELD_NUMBER: _builtins.int
+    STEP_TIME_FIELD_NUMBER: _builtins.int
+    LEARNED_JOBS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What `GenerateRequest.model` names."""
     is_default: _builtins.bool
@@ -137,6 +140,8 @@ class ModelStatus(_message.Message):
     """Bytes of the copy of its weights in host memory. 0: there is no copy."""
     family: _builtins.str
     """The family, such as `newbie`: which code runs it."""
+    learned_jobs: _builtins.int
+    """Jobs of the model that estimates of time are learnt from, those of earlier runs of the server included."""
     @_builtins.property
     def last_used(self) -> _timestamp_pb2.Timestamp:
         """When a job of it last started. Absent: no job of it has started since the start of the server."""
@@ -144,6 +149,10 @@ class ModelStatus(_message.Message):
     @_builtins.property
     def information(self) -> _system_service_pb2.Model:
         """What the model is."""
+
+    @_builtins.property
+    def step_time(self) -> _duration_pb2.Duration:
+        """Median time of its latest steps. Absent until a step was measured."""
 
     def __init__(
         self,
@@ -157,10 +166,12 @@ class ModelStatus(_message.Message):
         last_used: _timestamp_pb2.Timestamp | None = ...,
         family: _builtins.str = ...,
         information: _system_service_pb2.Model | None = ...,
+        step_time: _duration_pb2.Duration | None = ...,
+        learned_jobs: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["information", b"information", "last_used", b"last_used"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["information", b"information", "last_used", b"last_used", "step_time", b"step_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "family", b"family", "host_bytes", b"host_bytes", "information", b"information", "is_default", b"is_default", "last_used", b"last_used", "name", b"name", "state", b"state", "weight_bytes", b"weight_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "family", b"family", "host_bytes", b"host_bytes", "information", b"information", "is_default", b"is_default", "last_used", b"last_used", "learned_jobs", b"learned_jobs", "name", b"name", "state", b"state", "step_time", b"step_time", "weight_bytes", b"weight_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -19,7 +19,7 @@ from sakuga.system.v1 import activity_pb2 as sakuga_dot_system_dot_v1_dot_activi
 from sakuga.system.v1 import gpu_stats_pb2 as sakuga_dot_system_dot_v1_dot_gpu__stats__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sakuga/system/v1/system_service.proto\x12\x10sakuga.system.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fsakuga/system/v1/activity.proto\x1a sakuga/system/v1/gpu_stats.proto\"\x16\n\x14GetServerInfoRequest\"\xd5\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12+\n\x07started\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06limits\x18\x06 \x01(\x0b\x32\x18.sakuga.system.v1.Limits\x12\x0c\n\x04jobs\x18\x07 \x01(\r\x12,\n\tstep_time\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x07loading\x18\t \x03(\x0b\x32\x1e.sakuga.system.v1.LoadingPhase\x12\x34\n\rcompute_paths\x18\n \x03(\x0b\x32\x1d.sakuga.system.v1.ComputePath\"\x88\x01\n\x06Limits\x12\x18\n\x10max_prompt_bytes\x18\x01 \x01(\r\x12\x12\n\nmax_pixels\x18\x02 \x01(\x04\x12\x12\n\nmax_images\x18\x03 \x01(\r\x12\x11\n\tmax_steps\x18\x04 \x01(\r\x12\x12\n\nmax_queued\x18\x05 \x01(\r\x12\x15\n\rsize_multiple\x18\x06 \x01(\r\"\x13\n\x11ListModelsRequest\"=\n\x12ListModelsResponse\x12\'\n\x06models\x18\x01 \x03(\x0b\x32\x17.sakuga.system.v1.Model\"\xac\x04\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\nparameters\x18\x02 \x03(\x0b\x32\'.sakuga.system.v1.Model.ParametersEntry\x12\x14\n\x0c\x64\x65\x66\x61ult_size\x18\x03 \x01(\r\x12\x1b\n\x13has_preview_decoder\x18\x04 \x01(\x08\x12\x0e\n\x06notice\x18\x05 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\t\x12\x1d\n\x15\x64\x65\x66\x61ult_system_prompt\x18\x07 \x01(\t\x12<\n\x10\x64\x65\x66\x61ult_sampling\x18\x08 \x01(\x0b\x32\".sakuga.system.v1.SamplingDefaults\x12\x34\n\rtext_encoders\x18\t \x03(\x0b\x32\x1d.sakuga.system.v1.TextEncoder\x12\x0e\n\x06stages\x18\n \x03(\t\x12\x0f\n\x07solvers\x18\x0b \x03(\t\x12\x11\n\thas_shift\x18\x0c \x01(\x08\x12\x15\n\rsize_multiple\x18\r \x01(\r\x12\x10\n\x08max_edge\x18\x0e \x01(\r\x12\x12\n\nmax_pixels\x18\x0f \x01(\x04\x12\x31\n\x0bprompt_text\x18\x10 \x01(\x0e\x32\x1c.sakuga.system.v1.PromptText\x12\x16\n\x0e\x65ncodes_images\x18\x11 \x01(\x08\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"/\n\x0bTextEncoder\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nmax_tokens\x18\x02 \x01(\r\"\xa0\x01\n\x10SamplingDefaults\x12\x0e\n\x06solver\x18\x01 \x01(\t\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x16\n\x0eguidance_scale\x18\x03 \x01(\x02\x12\x16\n\x0eguidance_until\x18\x04 \x01(\x02\x12\x17\n\x0fguidance_renorm\x18\x05 \x01(\x02\x12\r\n\x05shift\x18\x06 \x01(\x02\x12\x15\n\rguidance_from\x18\x07 \x01(\x02\"@\n\x14WatchGpuStatsRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\x12\x13\n\x0b\x61ll_devices\x18\x02 \x01(\x08\"B\n\x15WatchGpuStatsResponse\x12)\n\x05stats\x18\x01 \x01(\x0b\x32\x1a.sakuga.system.v1.GpuStats\"+\n\x14WatchActivityRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\"E\n\x15WatchActivityResponse\x12,\n\x08\x61\x63tivity\x18\x01 \x01(\x0b\x32\x1a.sakuga.system.v1.Activity*W\n\nPromptText\x12\x1b\n\x17PROMPT_TEXT_UNSPECIFIED\x10\x00\x12\x16\n\x12PROMPT_TEXT_MARKUP\x10\x01\x12\x14\n\x10PROMPT_TEXT_TAGS\x10\x02\x32\x92\x03\n\rSystemService\x12`\n\rGetServerInfo\x12&.sakuga.system.v1.GetServerInfoRequest\x1a\'.sakuga.system.v1.GetServerInfoResponse\x12W\n\nListModels\x12#.sakuga.system.v1.ListModelsRequest\x1a$.sakuga.system.v1.ListModelsResponse\x12\x62\n\rWatchGpuStats\x12&.sakuga.system.v1.WatchGpuStatsRequest\x1a\'.sakuga.system.v1.WatchGpuStatsResponse0\x01\x12\x62\n\rWatchActivity\x12&.sakuga.system.v1.WatchActivityRequest\x1a\'.sakuga.system.v1.WatchActivityResponse0\x01\x42\x95\x01\n\x14\x64\x65v.sakuga.system.v1B\x12SystemServiceProtoP\x01Z sakuga.dev/go/system/v1;systemv1\xa2\x02\x03SKS\xaa\x02\x10Sakuga.System.V1\xba\x02\x03SKS\xca\x02\x10Sakuga\\System\\V1\xea\x02\x12Sakuga::System::V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%sakuga/system/v1/system_service.proto\x12\x10sakuga.system.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1fsakuga/system/v1/activity.proto\x1a sakuga/system/v1/gpu_stats.proto\"\x16\n\x14GetServerInfoRequest\"\xd5\x02\n\x15GetServerInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x02 \x01(\t\x12\x11\n\tprecision\x18\x03 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x04 \x01(\t\x12+\n\x07started\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\x06limits\x18\x06 \x01(\x0b\x32\x18.sakuga.system.v1.Limits\x12\x0c\n\x04jobs\x18\x07 \x01(\r\x12,\n\tstep_time\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\x07loading\x18\t \x03(\x0b\x32\x1e.sakuga.system.v1.LoadingPhase\x12\x34\n\rcompute_paths\x18\n \x03(\x0b\x32\x1d.sakuga.system.v1.ComputePath\"\x88\x01\n\x06Limits\x12\x18\n\x10max_prompt_bytes\x18\x01 \x01(\r\x12\x12\n\nmax_pixels\x18\x02 \x01(\x04\x12\x12\n\nmax_images\x18\x03 \x01(\r\x12\x11\n\tmax_steps\x18\x04 \x01(\r\x12\x12\n\nmax_queued\x18\x05 \x01(\r\x12\x15\n\rsize_multiple\x18\x06 \x01(\r\"\x13\n\x11ListModelsRequest\"=\n\x12ListModelsResponse\x12\'\n\x06models\x18\x01 \x03(\x0b\x32\x17.sakuga.system.v1.Model\"\xf6\x04\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12;\n\nparameters\x18\x02 \x03(\x0b\x32\'.sakuga.system.v1.Model.ParametersEntry\x12\x14\n\x0c\x64\x65\x66\x61ult_size\x18\x03 \x01(\r\x12\x1b\n\x13has_preview_decoder\x18\x04 \x01(\x08\x12\x0e\n\x06notice\x18\x05 \x01(\t\x12\x13\n\x0b\x66ingerprint\x18\x06 \x01(\t\x12\x1d\n\x15\x64\x65\x66\x61ult_system_prompt\x18\x07 \x01(\t\x12<\n\x10\x64\x65\x66\x61ult_sampling\x18\x08 \x01(\x0b\x32\".sakuga.system.v1.SamplingDefaults\x12\x34\n\rtext_encoders\x18\t \x03(\x0b\x32\x1d.sakuga.system.v1.TextEncoder\x12\x0e\n\x06stages\x18\n \x03(\t\x12\x0f\n\x07solvers\x18\x0b \x03(\t\x12\x11\n\thas_shift\x18\x0c \x01(\x08\x12\x15\n\rsize_multiple\x18\r \x01(\r\x12\x10\n\x08max_edge\x18\x0e \x01(\r\x12\x12\n\nmax_pixels\x18\x0f \x01(\x04\x12\x31\n\x0bprompt_text\x18\x10 \x01(\x0e\x32\x1c.sakuga.system.v1.PromptText\x12\x16\n\x0e\x65ncodes_images\x18\x11 \x01(\x08\x12\x11\n\tschedules\x18\x12 \x03(\t\x12\x35\n\nvocabulary\x18\x13 \x01(\x0b\x32!.sakuga.system.v1.ModelVocabulary\x1a\x31\n\x0fParametersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\x88\x01\n\x0fModelVocabulary\x12/\n\x08\x65lements\x18\x01 \x03(\x0b\x32\x1d.sakuga.system.v1.ElementTags\x12,\n\x05sizes\x18\x02 \x03(\x0b\x32\x1d.sakuga.system.v1.TrainedSize\x12\x16\n\x0emax_characters\x18\x03 \x01(\r\",\n\x0b\x45lementTags\x12\x0f\n\x07\x65lement\x18\x01 \x01(\t\x12\x0c\n\x04tags\x18\x02 \x03(\t\",\n\x0bTrainedSize\x12\r\n\x05width\x18\x01 \x01(\r\x12\x0e\n\x06height\x18\x02 \x01(\r\"/\n\x0bTextEncoder\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nmax_tokens\x18\x02 \x01(\r\"\xcc\x01\n\x10SamplingDefaults\x12\x0e\n\x06solver\x18\x01 \x01(\t\x12\r\n\x05steps\x18\x02 \x01(\r\x12\x16\n\x0eguidance_scale\x18\x03 \x01(\x02\x12\x16\n\x0eguidance_until\x18\x04 \x01(\x02\x12\x17\n\x0fguidance_renorm\x18\x05 \x01(\x02\x12\r\n\x05shift\x18\x06 \x01(\x02\x12\x15\n\rguidance_from\x18\x07 \x01(\x02\x12\x10\n\x08schedule\x18\x08 \x01(\t\x12\x18\n\x10guidance_rescale\x18\t \x01(\x02\"@\n\x14WatchGpuStatsRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\x12\x13\n\x0b\x61ll_devices\x18\x02 \x01(\x08\"B\n\x15WatchGpuStatsResponse\x12)\n\x05stats\x18\x01 \x01(\x0b\x32\x1a.sakuga.system.v1.GpuStats\"+\n\x14WatchActivityRequest\x12\x13\n\x0binterval_ms\x18\x01 \x01(\r\"E\n\x15WatchActivityResponse\x12,\n\x08\x61\x63tivity\x18\x01 \x01(\x0b\x32\x1a.sakuga.system.v1.Activity*W\n\nPromptText\x12\x1b\n\x17PROMPT_TEXT_UNSPECIFIED\x10\x00\x12\x16\n\x12PROMPT_TEXT_MARKUP\x10\x01\x12\x14\n\x10PROMPT_TEXT_TAGS\x10\x02\x32\x92\x03\n\rSystemService\x12`\n\rGetServerInfo\x12&.sakuga.system.v1.GetServerInfoRequest\x1a\'.sakuga.system.v1.GetServerInfoResponse\x12W\n\nListModels\x12#.sakuga.system.v1.ListModelsRequest\x1a$.sakuga.system.v1.ListModelsResponse\x12\x62\n\rWatchGpuStats\x12&.sakuga.system.v1.WatchGpuStatsRequest\x1a\'.sakuga.system.v1.WatchGpuStatsResponse0\x01\x12\x62\n\rWatchActivity\x12&.sakuga.system.v1.WatchActivityRequest\x1a\'.sakuga.system.v1.WatchActivityResponse0\x01\x42\x95\x01\n\x14\x64\x65v.sakuga.system.v1B\x12SystemServiceProtoP\x01Z sakuga.dev/go/system/v1;systemv1\xa2\x02\x03SKS\xaa\x02\x10Sakuga.System.V1\xba\x02\x03SKS\xca\x02\x10Sakuga\\System\\V1\xea\x02\x12Sakuga::System::V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -29,8 +29,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\024dev.sakuga.system.v1B\022SystemServiceProtoP\001Z sakuga.dev/go/system/v1;systemv1\242\002\003SKS\252\002\020Sakuga.System.V1\272\002\003SKS\312\002\020Sakuga\\System\\V1\352\002\022Sakuga::System::V1'
   _globals['_MODEL_PARAMETERSENTRY']._loaded_options = None
   _globals['_MODEL_PARAMETERSENTRY']._serialized_options = b'8\001'
-  _globals['_PROMPTTEXT']._serialized_start=1803
-  _globals['_PROMPTTEXT']._serialized_end=1890
+  _globals['_PROMPTTEXT']._serialized_start=2152
+  _globals['_PROMPTTEXT']._serialized_end=2239
   _globals['_GETSERVERINFOREQUEST']._serialized_start=191
   _globals['_GETSERVERINFOREQUEST']._serialized_end=213
   _globals['_GETSERVERINFORESPONSE']._serialized_start=216
@@ -42,21 +42,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMODELSRESPONSE']._serialized_start=719
   _globals['_LISTMODELSRESPONSE']._serialized_end=780
   _globals['_MODEL']._serialized_start=783
-  _globals['_MODEL']._serialized_end=1339
-  _globals['_MODEL_PARAMETERSENTRY']._serialized_start=1290
-  _globals['_MODEL_PARAMETERSENTRY']._serialized_end=1339
-  _globals['_TEXTENCODER']._serialized_start=1341
-  _globals['_TEXTENCODER']._serialized_end=1388
-  _globals['_SAMPLINGDEFAULTS']._serialized_start=1391
-  _globals['_SAMPLINGDEFAULTS']._serialized_end=1551
-  _globals['_WATCHGPUSTATSREQUEST']._serialized_start=1553
-  _globals['_WATCHGPUSTATSREQUEST']._serialized_end=1617
-  _globals['_WATCHGPUSTATSRESPONSE']._serialized_start=1619
-  _globals['_WATCHGPUSTATSRESPONSE']._serialized_end=1685
-  _globals['_WATCHACTIVITYREQUEST']._serialized_start=1687
-  _globals['_WATCHACTIVITYREQUEST']._serialized_end=1730
-  _globals['_WATCHACTIVITYRESPONSE']._serialized_start=1732
-  _globals['_WATCHACTIVITYRESPONSE']._serialized_end=1801
-  _globals['_SYSTEMSERVICE']._serialized_start=1893
-  _globals['_SYSTEMSERVICE']._serialized_end=2295
+  _globals['_MODEL']._serialized_end=1413
+  _globals['_MODEL_PARAMETERSENTRY']._serialized_start=1364
+  _globals['_MODEL_PARAMETERSENTRY']._serialized_end=1413
+  _globals['_MODELVOCABULARY']._serialized_start=1416
+  _globals['_MODELVOCABULARY']._serialized_end=1552
+  _globals['_ELEMENTTAGS']._serialized_start=1554
+  _globals['_ELEMENTTAGS']._serialized_end=1598
+  _globals['_TRAINEDSIZE']._serialized_start=1600
+  _globals['_TRAINEDSIZE']._serialized_end=1644
+  _globals['_TEXTENCODER']._serialized_start=1646
+  _globals['_TEXTENCODER']._serialized_end=1693
+  _globals['_SAMPLINGDEFAULTS']._serialized_start=1696
+  _globals['_SAMPLINGDEFAULTS']._serialized_end=1900
+  _globals['_WATCHGPUSTATSREQUEST']._serialized_start=1902
+  _globals['_WATCHGPUSTATSREQUEST']._serialized_end=1966
+  _globals['_WATCHGPUSTATSRESPONSE']._serialized_start=1968
+  _globals['_WATCHGPUSTATSRESPONSE']._serialized_end=2034
+  _globals['_WATCHACTIVITYREQUEST']._serialized_start=2036
+  _globals['_WATCHACTIVITYREQUEST']._serialized_end=2079
+  _globals['_WATCHACTIVITYRESPONSE']._serialized_start=2081
+  _globals['_WATCHACTIVITYRESPONSE']._serialized_end=2150
+  _globals['_SYSTEMSERVICE']._serialized_start=2242
+  _globals['_SYSTEMSERVICE']._serialized_end=2644
 # @@protoc_insertion_point(module_scope)

@@ -100,7 +100,9 @@ class GetServerInfoResponse(_message.Message):
 
     @_builtins.property
     def step_time(self) -> _duration_pb2.Duration:
-        """Median time of the latest steps of the default model. Absent until a step was measured."""
+        """Median time of the latest steps of the default model. Absent until a step was measured. ListModels of
+        `sakuga.model.v1.ModelService` has that of every model; `Estimate` says what a request takes.
+        """
 
     @_builtins.property
     def loading(self) -> _containers.RepeatedCompositeFieldContainer[_activity_pb2.LoadingPhase]:
@@ -258,6 +260,8 @@ class Model(_message.Message):
     MAX_PIXELS_FIELD_NUMBER: _builtins.int
     PROMPT_TEXT_FIELD_NUMBER: _builtins.int
     ENCODES_IMAGES_FIELD_NUMBER: _builtins.int
+    SCHEDULES_FIELD_NUMBER: _builtins.int
+    VOCABULARY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """What GenerateRequest.model names."""
     default_size: _builtins.int
@@ -304,7 +308,15 @@ class Model(_message.Message):
 
     @_builtins.property
     def solvers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The solvers that a request may choose: `euler`, `midpoint`, `rk4` or `dpm`."""
+        """The solvers that a request may choose: `euler`, `midpoint`, `rk4`, `dpm`, `euler_ancestral`, `ddim` or `unipc`."""
+
+    @_builtins.property
+    def schedules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The noise schedules that a request may choose: `native`, `karras` or `exponential`."""
+
+    @_builtins.property
+    def vocabulary(self) -> Global___ModelVocabulary:
+        """What the model was trained with, as the `vocabulary.json` of its folder states it. Absent: the folder has none."""
 
     def __init__(
         self,
@@ -326,14 +338,104 @@ class Model(_message.Message):
         max_pixels: _builtins.int = ...,
         prompt_text: Global___PromptText.ValueType = ...,
         encodes_images: _builtins.bool = ...,
+        schedules: _abc.Iterable[_builtins.str] | None = ...,
+        vocabulary: Global___ModelVocabulary | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "vocabulary", b"vocabulary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "default_size", b"default_size", "default_system_prompt", b"default_system_prompt", "encodes_images", b"encodes_images", "fingerprint", b"fingerprint", "has_preview_decoder", b"has_preview_decoder", "has_shift", b"has_shift", "max_edge", b"max_edge", "max_pixels", b"max_pixels", "name", b"name", "notice", b"notice", "parameters", b"parameters", "prompt_text", b"prompt_text", "size_multiple", b"size_multiple", "solvers", b"solvers", "stages", b"stages", "text_encoders", b"text_encoders"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_sampling", b"default_sampling", "default_size", b"default_size", "default_system_prompt", b"default_system_prompt", "encodes_images", b"encodes_images", "fingerprint", b"fingerprint", "has_preview_decoder", b"has_preview_decoder", "has_shift", b"has_shift", "max_edge", b"max_edge", "max_pixels", b"max_pixels", "name", b"name", "notice", b"notice", "parameters", b"parameters", "prompt_text", b"prompt_text", "schedules", b"schedules", "size_multiple", b"size_multiple", "solvers", b"solvers", "stages", b"stages", "text_encoders", b"text_encoders", "vocabulary", b"vocabulary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class ModelVocabulary(_message.Message):
+    """What a model was trained with. It ignores other tags, and other sizes are drawn badly."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ELEMENTS_FIELD_NUMBER: _builtins.int
+    SIZES_FIELD_NUMBER: _builtins.int
+    MAX_CHARACTERS_FIELD_NUMBER: _builtins.int
+    max_characters: _builtins.int
+    """The most characters in a training picture."""
+    @_builtins.property
+    def elements(self) -> _containers.RepeatedCompositeFieldContainer[Global___ElementTags]:
+        """The tags of each element of the prompt language, in the order of the elements' names; at most 2048 tags of at most 64 bytes."""
+
+    @_builtins.property
+    def sizes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrainedSize]:
+        """The sizes of the training pictures; at most 64."""
+
+    def __init__(
+        self,
+        *,
+        elements: _abc.Iterable[Global___ElementTags] | None = ...,
+        sizes: _abc.Iterable[Global___TrainedSize] | None = ...,
+        max_characters: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["elements", b"elements", "max_characters", b"max_characters", "sizes", b"sizes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelVocabulary: _TypeAlias = ModelVocabulary  # noqa: Y015
+
+@_typing.final
+class ElementTags(_message.Message):
+    """The tags of an element."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ELEMENT_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    element: _builtins.str
+    """The element, such as `appearance`."""
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its tags, such as `blue_hair`."""
+
+    def __init__(
+        self,
+        *,
+        element: _builtins.str = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["element", b"element", "tags", b"tags"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ElementTags: _TypeAlias = ElementTags  # noqa: Y015
+
+@_typing.final
+class TrainedSize(_message.Message):
+    """The size of a training picture."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    width: _builtins.int
+    """Pixels in a row."""
+    height: _builtins.int
+    """Rows."""
+    def __init__(
+        self,
+        *,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrainedSize: _TypeAlias = TrainedSize  # noqa: Y015
 
 @_typing.final
 class TextEncoder(_message.Message):
@@ -374,8 +476,10 @@ class SamplingDefaults(_message.Message):
     GUIDANCE_RENORM_FIELD_NUMBER: _builtins.int
     SHIFT_FIELD_NUMBER: _builtins.int
     GUIDANCE_FROM_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    GUIDANCE_RESCALE_FIELD_NUMBER: _builtins.int
     solver: _builtins.str
-    """The solver: `euler`, `midpoint`, `rk4` or `dpm`."""
+    """The solver, one of `Model.solvers`."""
     steps: _builtins.int
     """Intervals from noise to picture."""
     guidance_scale: _builtins.float
@@ -388,6 +492,10 @@ class SamplingDefaults(_message.Message):
     """Time shift."""
     guidance_from: _builtins.float
     """Guidance is active from this t on."""
+    schedule: _builtins.str
+    """The noise schedule of the default solver, one of `Model.schedules`."""
+    guidance_rescale: _builtins.float
+    """Share by which guided predictions are scaled to the deviation of the conditional ones. 0: off."""
     def __init__(
         self,
         *,
@@ -398,10 +506,12 @@ class SamplingDefaults(_message.Message):
         guidance_renorm: _builtins.float = ...,
         shift: _builtins.float = ...,
         guidance_from: _builtins.float = ...,
+        schedule: _builtins.str = ...,
+        guidance_rescale: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["guidance_from", b"guidance_from", "guidance_renorm", b"guidance_renorm", "guidance_scale", b"guidance_scale", "guidance_until", b"guidance_until", "shift", b"shift", "solver", b"solver", "steps", b"steps"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["guidance_from", b"guidance_from", "guidance_renorm", b"guidance_renorm", "guidance_rescale", b"guidance_rescale", "guidance_scale", b"guidance_scale", "guidance_until", b"guidance_until", "schedule", b"schedule", "shift", b"shift", "solver", b"solver", "steps", b"steps"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -418,7 +528,7 @@ class WatchGpuStatsRequest(_message.Message):
     interval_ms: _builtins.int
     """Least time between two samples, in milliseconds, at least 100. 0: 500."""
     all_devices: _builtins.bool
-    """Also the other devices of the machine, each with a message of its own."""
+    """Also the other devices of the machine, each with its own message."""
     def __init__(
         self,
         *,

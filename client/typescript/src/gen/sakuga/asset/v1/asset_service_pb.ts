@@ -328,7 +328,8 @@ export const TensorFactsSchema: GenMessage<TensorFacts> = /*@__PURE__*/
   messageDesc(file_sakuga_asset_v1_asset_service, 7);
 
 /**
- * Asks for the bytes of an asset.
+ * Asks for the bytes of an asset. The call that reads all of it ends with DATA_LOSS before the last bytes if they are not those
+ * that were uploaded. A part is not compared: a client that continues after a cut compares the whole file with its SHA-256.
  *
  * @generated from message sakuga.asset.v1.GetAssetRequest
  */

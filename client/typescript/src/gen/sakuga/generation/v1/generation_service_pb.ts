@@ -2,19 +2,27 @@
 // @generated from file sakuga/generation/v1/generation_service.proto (package sakuga.generation.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { GenerateEvent } from "./event_pb.js";
 import { file_sakuga_generation_v1_event } from "./event_pb.js";
-import type { GenerateRequestSchema } from "./request_pb.js";
+import type { JobOptions } from "./job_pb.js";
+import { file_sakuga_generation_v1_job } from "./job_pb.js";
+import type { GenerateRequest, GenerateRequestSchema } from "./request_pb.js";
 import { file_sakuga_generation_v1_request } from "./request_pb.js";
+import type { Diagnostic } from "../../prompt/v1/diagnostic_pb.js";
+import { file_sakuga_prompt_v1_diagnostic } from "../../prompt/v1/diagnostic_pb.js";
+import type { TokenCount } from "../../prompt/v1/prompt_service_pb.js";
+import { file_sakuga_prompt_v1_prompt_service } from "../../prompt/v1/prompt_service_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file sakuga/generation/v1/generation_service.proto.
  */
 export const file_sakuga_generation_v1_generation_service: GenFile = /*@__PURE__*/
-  fileDesc("Ci1zYWt1Z2EvZ2VuZXJhdGlvbi92MS9nZW5lcmF0aW9uX3NlcnZpY2UucHJvdG8SFHNha3VnYS5nZW5lcmF0aW9uLnYxIkYKEEdlbmVyYXRlUmVzcG9uc2USMgoFZXZlbnQYASABKAsyIy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5HZW5lcmF0ZUV2ZW50MnAKEUdlbmVyYXRpb25TZXJ2aWNlElsKCEdlbmVyYXRlEiUuc2FrdWdhLmdlbmVyYXRpb24udjEuR2VuZXJhdGVSZXF1ZXN0GiYuc2FrdWdhLmdlbmVyYXRpb24udjEuR2VuZXJhdGVSZXNwb25zZTABQrEBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCFkdlbmVyYXRpb25TZXJ2aWNlUHJvdG9QAVooc2FrdWdhLmRldi9nby9nZW5lcmF0aW9uL3YxO2dlbmVyYXRpb252MaICA1NLR6oCFFNha3VnYS5HZW5lcmF0aW9uLlYxugIDU0tHygIUU2FrdWdhXEdlbmVyYXRpb25cVjHqAhZTYWt1Z2E6OkdlbmVyYXRpb246OlYxYgZwcm90bzM", [file_sakuga_generation_v1_event, file_sakuga_generation_v1_request]);
+  fileDesc("Ci1zYWt1Z2EvZ2VuZXJhdGlvbi92MS9nZW5lcmF0aW9uX3NlcnZpY2UucHJvdG8SFHNha3VnYS5nZW5lcmF0aW9uLnYxIkYKEEdlbmVyYXRlUmVzcG9uc2USMgoFZXZlbnQYASABKAsyIy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5HZW5lcmF0ZUV2ZW50InwKD0VzdGltYXRlUmVxdWVzdBI2CgdyZXF1ZXN0GAEgASgLMiUuc2FrdWdhLmdlbmVyYXRpb24udjEuR2VuZXJhdGVSZXF1ZXN0EjEKB29wdGlvbnMYAiABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Kb2JPcHRpb25zIkQKEEVzdGltYXRlUmVzcG9uc2USMAoIZXN0aW1hdGUYASABKAsyHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Fc3RpbWF0ZSK6BQoIRXN0aW1hdGUSDQoFbW9kZWwYASABKAkSDgoGZGV2aWNlGAIgASgJEhQKDGxlYXJuZWRfam9icxgDIAEoDRIxCgR0aW1lGAQgASgLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuRXN0aW1hdGVkVGltZRIyCgVwYXJ0cxgFIAMoCzIjLnNha3VnYS5nZW5lcmF0aW9uLnYxLkVzdGltYXRlZFBhcnQSLAoGdG9rZW5zGAYgAygLMhwuc2FrdWdhLnByb21wdC52MS5Ub2tlbkNvdW50EjUKD25lZ2F0aXZlX3Rva2VucxgHIAMoCzIcLnNha3VnYS5wcm9tcHQudjEuVG9rZW5Db3VudBINCgVzdGVwcxgIIAEoDRITCgtldmFsdWF0aW9ucxgJIAEoDRIaChJndWlkZWRfZXZhbHVhdGlvbnMYCiABKA0SGwoTbWVtb3J5X25lZWRlZF9ieXRlcxgLIAEoBBIjChZtZW1vcnlfYXZhaWxhYmxlX2J5dGVzGAwgASgESACIAQESGgoNZW5lcmd5X2pvdWxlcxgNIAEoAUgBiAEBEhYKDnF1ZXVlX3Bvc2l0aW9uGA4gASgNEiYKA2V0YRgPIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIuCgpzdGFydF90aW1lGBAgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRmaXRzGBEgASgIEjEKCW9ic3RhY2xlcxgSIAMoCzIeLnNha3VnYS5nZW5lcmF0aW9uLnYxLk9ic3RhY2xlEjEKC2RpYWdub3N0aWNzGBMgAygLMhwuc2FrdWdhLnByb21wdC52MS5EaWFnbm9zdGljQhkKF19tZW1vcnlfYXZhaWxhYmxlX2J5dGVzQhAKDl9lbmVyZ3lfam91bGVzIo0BCg1Fc3RpbWF0ZWRUaW1lEisKCGV4cGVjdGVkGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKA2xvdxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgRoaWdoGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIpoBCg1Fc3RpbWF0ZWRQYXJ0EjUKBGtpbmQYASABKA4yJy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Fc3RpbWF0ZWRQYXJ0S2luZBITCgtwYXNzX251bWJlchgCIAEoDRInCgR0aW1lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhQKDG1lYXN1cmVtZW50cxgEIAEoDSKHAQoIT2JzdGFjbGUSMAoEa2luZBgBIAEoDjIiLnNha3VnYS5nZW5lcmF0aW9uLnYxLk9ic3RhY2xlS2luZBITCgtkZXNjcmlwdGlvbhgCIAEoCRI0CgdjaGFuZ2VzGAMgAygLMiMuc2FrdWdhLmdlbmVyYXRpb24udjEuUmVxdWVzdENoYW5nZSJWCg1SZXF1ZXN0Q2hhbmdlEjAKBmZpZWxkcxgBIAMoCzIgLnNha3VnYS5nZW5lcmF0aW9uLnYxLkZpZWxkVmFsdWUSEwoLZGVzY3JpcHRpb24YAiABKAkiKgoKRmllbGRWYWx1ZRINCgVmaWVsZBgBIAEoCRINCgV2YWx1ZRgCIAEoCSqjAwoRRXN0aW1hdGVkUGFydEtpbmQSIwofRVNUSU1BVEVEX1BBUlRfS0lORF9VTlNQRUNJRklFRBAAEiIKHkVTVElNQVRFRF9QQVJUX0tJTkRfTE9BRF9NT0RFTBABEiUKIUVTVElNQVRFRF9QQVJUX0tJTkRfTE9BRF9BREFQVEVSUxACEiMKH0VTVElNQVRFRF9QQVJUX0tJTkRfVEVYVF9FTkNPREUQAxIiCh5FU1RJTUFURURfUEFSVF9LSU5EX1ZBRV9FTkNPREUQBBIfChtFU1RJTUFURURfUEFSVF9LSU5EX0RFTk9JU0UQBRImCiJFU1RJTUFURURfUEFSVF9LSU5EX1BSRVZJRVdfTElORUFSEAYSJwojRVNUSU1BVEVEX1BBUlRfS0lORF9QUkVWSUVXX0RFQ09ERVIQBxIeChpFU1RJTUFURURfUEFSVF9LSU5EX0RFQ09ERRAIEiQKIEVTVElNQVRFRF9QQVJUX0tJTkRfRU5DT0RFX0lNQUdFEAkSHQoZRVNUSU1BVEVEX1BBUlRfS0lORF9PVEhFUhAKKpsBCgxPYnN0YWNsZUtpbmQSHQoZT0JTVEFDTEVfS0lORF9VTlNQRUNJRklFRBAAEhgKFE9CU1RBQ0xFX0tJTkRfTUVNT1JZEAESGgoWT0JTVEFDTEVfS0lORF9ERUFETElORRACEhcKE09CU1RBQ0xFX0tJTkRfUVVFVUUQAxIdChlPQlNUQUNMRV9LSU5EX0NMSUVOVF9KT0JTEAQyywEKEUdlbmVyYXRpb25TZXJ2aWNlElsKCEdlbmVyYXRlEiUuc2FrdWdhLmdlbmVyYXRpb24udjEuR2VuZXJhdGVSZXF1ZXN0GiYuc2FrdWdhLmdlbmVyYXRpb24udjEuR2VuZXJhdGVSZXNwb25zZTABElkKCEVzdGltYXRlEiUuc2FrdWdhLmdlbmVyYXRpb24udjEuRXN0aW1hdGVSZXF1ZXN0GiYuc2FrdWdhLmdlbmVyYXRpb24udjEuRXN0aW1hdGVSZXNwb25zZUKxAQoYZGV2LnNha3VnYS5nZW5lcmF0aW9uLnYxQhZHZW5lcmF0aW9uU2VydmljZVByb3RvUAFaKHNha3VnYS5kZXYvZ28vZ2VuZXJhdGlvbi92MTtnZW5lcmF0aW9udjGiAgNTS0eqAhRTYWt1Z2EuR2VuZXJhdGlvbi5WMboCA1NLR8oCFFNha3VnYVxHZW5lcmF0aW9uXFYx6gIWU2FrdWdhOjpHZW5lcmF0aW9uOjpWMWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sakuga_generation_v1_event, file_sakuga_generation_v1_job, file_sakuga_generation_v1_request, file_sakuga_prompt_v1_diagnostic, file_sakuga_prompt_v1_prompt_service]);
 
 /**
  * One message of the stream.
@@ -38,6 +46,508 @@ export const GenerateResponseSchema: GenMessage<GenerateResponse> = /*@__PURE__*
   messageDesc(file_sakuga_generation_v1_generation_service, 0);
 
 /**
+ * A job to be estimated.
+ *
+ * @generated from message sakuga.generation.v1.EstimateRequest
+ */
+export type EstimateRequest = Message<"sakuga.generation.v1.EstimateRequest"> & {
+  /**
+   * What to draw.
+   *
+   * @generated from field: sakuga.generation.v1.GenerateRequest request = 1;
+   */
+  request?: GenerateRequest | undefined;
+
+  /**
+   * Its priority, which decides its place in the queue, and its `timeout`, which the estimate is compared with.
+   *
+   * @generated from field: sakuga.generation.v1.JobOptions options = 2;
+   */
+  options?: JobOptions | undefined;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.EstimateRequest.
+ * Use `create(EstimateRequestSchema)` to create a new message.
+ */
+export const EstimateRequestSchema: GenMessage<EstimateRequest> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_generation_service, 1);
+
+/**
+ * The answer.
+ *
+ * @generated from message sakuga.generation.v1.EstimateResponse
+ */
+export type EstimateResponse = Message<"sakuga.generation.v1.EstimateResponse"> & {
+  /**
+   * What the job would take.
+   *
+   * @generated from field: sakuga.generation.v1.Estimate estimate = 1;
+   */
+  estimate?: Estimate | undefined;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.EstimateResponse.
+ * Use `create(EstimateResponseSchema)` to create a new message.
+ */
+export const EstimateResponseSchema: GenMessage<EstimateResponse> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_generation_service, 2);
+
+/**
+ * What a job would take, by the jobs of the same model that this server has measured on this device.
+ *
+ * @generated from message sakuga.generation.v1.Estimate
+ */
+export type Estimate = Message<"sakuga.generation.v1.Estimate"> & {
+  /**
+   * The model that would draw it.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * The device.
+   *
+   * @generated from field: string device = 2;
+   */
+  device: string;
+
+  /**
+   * Jobs of the model that the times are learnt from. 0: none was measured, and `time` is a guess from the size of the model.
+   *
+   * @generated from field: uint32 learned_jobs = 3;
+   */
+  learnedJobs: number;
+
+  /**
+   * From the start of the job to its pictures, without the time in the queue and with the load of the model.
+   *
+   * @generated from field: sakuga.generation.v1.EstimatedTime time = 4;
+   */
+  time?: EstimatedTime | undefined;
+
+  /**
+   * The parts of `time.expected`, in the order in which they come.
+   *
+   * @generated from field: repeated sakuga.generation.v1.EstimatedPart parts = 5;
+   */
+  parts: EstimatedPart[];
+
+  /**
+   * Tokens of the prompt for each text encoder.
+   *
+   * @generated from field: repeated sakuga.prompt.v1.TokenCount tokens = 6;
+   */
+  tokens: TokenCount[];
+
+  /**
+   * Tokens of the negative prompt for each text encoder. Empty: guidance never acts, so it is not read.
+   *
+   * @generated from field: repeated sakuga.prompt.v1.TokenCount negative_tokens = 7;
+   */
+  negativeTokens: TokenCount[];
+
+  /**
+   * Steps that are computed, of all passes and of all groups of pictures that are computed at once.
+   *
+   * @generated from field: uint32 steps = 8;
+   */
+  steps: number;
+
+  /**
+   * Evaluations of the network in these steps. A guided one computes both halves and counts once.
+   *
+   * @generated from field: uint32 evaluations = 9;
+   */
+  evaluations: number;
+
+  /**
+   * How many of `evaluations` are guided.
+   *
+   * @generated from field: uint32 guided_evaluations = 10;
+   */
+  guidedEvaluations: number;
+
+  /**
+   * Device memory that the job needs, the weights included.
+   *
+   * @generated from field: uint64 memory_needed_bytes = 11;
+   */
+  memoryNeededBytes: bigint;
+
+  /**
+   * Device memory that there is for it. Absent: not known.
+   *
+   * @generated from field: optional uint64 memory_available_bytes = 12;
+   */
+  memoryAvailableBytes?: bigint | undefined;
+
+  /**
+   * Energy of the device for the job, in joules. Absent: the device does not measure it, or no job was measured yet.
+   *
+   * @generated from field: optional double energy_joules = 13;
+   */
+  energyJoules?: number | undefined;
+
+  /**
+   * Jobs that would be before it, the running one included.
+   *
+   * @generated from field: uint32 queue_position = 14;
+   */
+  queuePosition: number;
+
+  /**
+   * Time until it would start. Absent: a job before it is of a model that was not measured yet.
+   *
+   * @generated from field: google.protobuf.Duration eta = 15;
+   */
+  eta?: Duration | undefined;
+
+  /**
+   * When it would start, by the server's clock. Absent with `eta`.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 16;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Whether CreateJob would accept it now.
+   *
+   * @generated from field: bool fits = 17;
+   */
+  fits: boolean;
+
+  /**
+   * Why it would be refused. Empty if `fits`.
+   *
+   * @generated from field: repeated sakuga.generation.v1.Obstacle obstacles = 18;
+   */
+  obstacles: Obstacle[];
+
+  /**
+   * Findings about the prompt, as in `accepted`.
+   *
+   * @generated from field: repeated sakuga.prompt.v1.Diagnostic diagnostics = 19;
+   */
+  diagnostics: Diagnostic[];
+};
+
+/**
+ * Describes the message sakuga.generation.v1.Estimate.
+ * Use `create(EstimateSchema)` to create a new message.
+ */
+export const EstimateSchema: GenMessage<Estimate> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_generation_service, 3);
+
+/**
+ * An estimated time.
+ *
+ * @generated from message sakuga.generation.v1.EstimatedTime
+ */
+export type EstimatedTime = Message<"sakuga.generation.v1.EstimatedTime"> & {
+  /**
+   * The most probable time.
+   *
+   * @generated from field: google.protobuf.Duration expected = 1;
+   */
+  expected?: Duration | undefined;
+
+  /**
+   * One job in ten takes less, by how far earlier estimates were off.
+   *
+   * @generated from field: google.protobuf.Duration low = 2;
+   */
+  low?: Duration | undefined;
+
+  /**
+   * One job in ten takes more.
+   *
+   * @generated from field: google.protobuf.Duration high = 3;
+   */
+  high?: Duration | undefined;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.EstimatedTime.
+ * Use `create(EstimatedTimeSchema)` to create a new message.
+ */
+export const EstimatedTimeSchema: GenMessage<EstimatedTime> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_generation_service, 4);
+
+/**
+ * A part of an estimated time.
+ *
+ * @generated from message sakuga.generation.v1.EstimatedPart
+ */
+export type EstimatedPart = Message<"sakuga.generation.v1.EstimatedPart"> & {
+  /**
+   * Which part.
+   *
+   * @generated from field: sakuga.generation.v1.EstimatedPartKind kind = 1;
+   */
+  kind: EstimatedPartKind;
+
+  /**
+   * The pass that it belongs to: 1, or 2 if the request has a second one.
+   *
+   * @generated from field: uint32 pass_number = 2;
+   */
+  passNumber: number;
+
+  /**
+   * How long it takes.
+   *
+   * @generated from field: google.protobuf.Duration time = 3;
+   */
+  time?: Duration | undefined;
+
+  /**
+   * Measurements that it is learnt from; at most 96 are kept. 0: it is a guess.
+   *
+   * @generated from field: uint32 measurements = 4;
+   */
+  measurements: number;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.EstimatedPart.
+ * Use `create(EstimatedPartSchema)` to create a new message.
+ */
+export const EstimatedPartSchema: GenMessage<EstimatedPart> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_generation_service, 5);
+
+/**
+ * Why CreateJob would refuse a request now, though the request is valid.
+ *
+ * @generated from message sakuga.generation.v1.Obstacle
+ */
+export type Obstacle = Message<"sakuga.generation.v1.Obstacle"> & {
+  /**
+   * What it is.
+   *
+   * @generated from field: sakuga.generation.v1.ObstacleKind kind = 1;
+   */
+  kind: ObstacleKind;
+
+  /**
+   * What is missing, with figures.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+
+  /**
+   * Changes of the request, each of which would remove this obstacle alone. Empty: nothing in the request would.
+   *
+   * @generated from field: repeated sakuga.generation.v1.RequestChange changes = 3;
+   */
+  changes: RequestChange[];
+};
+
+/**
+ * Describes the message sakuga.generation.v1.Obstacle.
+ * Use `create(ObstacleSchema)` to create a new message.
+ */
+export const ObstacleSchema: GenMessage<Obstacle> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_generation_service, 6);
+
+/**
+ * A change of a request.
+ *
+ * @generated from message sakuga.generation.v1.RequestChange
+ */
+export type RequestChange = Message<"sakuga.generation.v1.RequestChange"> & {
+  /**
+   * The fields and what to set them to.
+   *
+   * @generated from field: repeated sakuga.generation.v1.FieldValue fields = 1;
+   */
+  fields: FieldValue[];
+
+  /**
+   * The same as a sentence.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.RequestChange.
+ * Use `create(RequestChangeSchema)` to create a new message.
+ */
+export const RequestChangeSchema: GenMessage<RequestChange> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_generation_service, 7);
+
+/**
+ * A field of a request and a value for it.
+ *
+ * @generated from message sakuga.generation.v1.FieldValue
+ */
+export type FieldValue = Message<"sakuga.generation.v1.FieldValue"> & {
+  /**
+   * Its path, such as `images` or `options.timeout`.
+   *
+   * @generated from field: string field = 1;
+   */
+  field: string;
+
+  /**
+   * Its value, as protobuf JSON writes it. Empty: leave the field out.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message sakuga.generation.v1.FieldValue.
+ * Use `create(FieldValueSchema)` to create a new message.
+ */
+export const FieldValueSchema: GenMessage<FieldValue> = /*@__PURE__*/
+  messageDesc(file_sakuga_generation_v1_generation_service, 8);
+
+/**
+ * The parts of a job whose times are learnt apart.
+ *
+ * @generated from enum sakuga.generation.v1.EstimatedPartKind
+ */
+export enum EstimatedPartKind {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: ESTIMATED_PART_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The weights of the model are put on the device.
+   *
+   * @generated from enum value: ESTIMATED_PART_KIND_LOAD_MODEL = 1;
+   */
+  LOAD_MODEL = 1,
+
+  /**
+   * The weights are changed to those with the adapters of the request, or back.
+   *
+   * @generated from enum value: ESTIMATED_PART_KIND_LOAD_ADAPTERS = 2;
+   */
+  LOAD_ADAPTERS = 2,
+
+  /**
+   * The text encoders.
+   *
+   * @generated from enum value: ESTIMATED_PART_KIND_TEXT_ENCODE = 3;
+   */
+  TEXT_ENCODE = 3,
+
+  /**
+   * Pixels to latents.
+   *
+   * @generated from enum value: ESTIMATED_PART_KIND_VAE_ENCODE = 4;
+   */
+  VAE_ENCODE = 4,
+
+  /**
+   * The steps.
+   *
+   * @generated from enum value: ESTIMATED_PART_KIND_DENOISE = 5;
+   */
+  DENOISE = 5,
+
+  /**
+   * Previews by a linear map.
+   *
+   * @generated from enum value: ESTIMATED_PART_KIND_PREVIEW_LINEAR = 6;
+   */
+  PREVIEW_LINEAR = 6,
+
+  /**
+   * Previews by a decoder.
+   *
+   * @generated from enum value: ESTIMATED_PART_KIND_PREVIEW_DECODER = 7;
+   */
+  PREVIEW_DECODER = 7,
+
+  /**
+   * Latents to pixels.
+   *
+   * @generated from enum value: ESTIMATED_PART_KIND_DECODE = 8;
+   */
+  DECODE = 8,
+
+  /**
+   * Pixels to PNG.
+   *
+   * @generated from enum value: ESTIMATED_PART_KIND_ENCODE_IMAGE = 9;
+   */
+  ENCODE_IMAGE = 9,
+
+  /**
+   * Everything else on the device, such as the noise and slow first steps.
+   *
+   * @generated from enum value: ESTIMATED_PART_KIND_OTHER = 10;
+   */
+  OTHER = 10,
+}
+
+/**
+ * Describes the enum sakuga.generation.v1.EstimatedPartKind.
+ */
+export const EstimatedPartKindSchema: GenEnum<EstimatedPartKind> = /*@__PURE__*/
+  enumDesc(file_sakuga_generation_v1_generation_service, 0);
+
+/**
+ * What a request does not fit.
+ *
+ * @generated from enum sakuga.generation.v1.ObstacleKind
+ */
+export enum ObstacleKind {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: OBSTACLE_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The memory of the device, or the server's limit for one job.
+   *
+   * @generated from enum value: OBSTACLE_KIND_MEMORY = 1;
+   */
+  MEMORY = 1,
+
+  /**
+   * Its `timeout`.
+   *
+   * @generated from enum value: OBSTACLE_KIND_DEADLINE = 2;
+   */
+  DEADLINE = 2,
+
+  /**
+   * The queue is full.
+   *
+   * @generated from enum value: OBSTACLE_KIND_QUEUE = 3;
+   */
+  QUEUE = 3,
+
+  /**
+   * The client has as many jobs as it may have.
+   *
+   * @generated from enum value: OBSTACLE_KIND_CLIENT_JOBS = 4;
+   */
+  CLIENT_JOBS = 4,
+}
+
+/**
+ * Describes the enum sakuga.generation.v1.ObstacleKind.
+ */
+export const ObstacleKindSchema: GenEnum<ObstacleKind> = /*@__PURE__*/
+  enumDesc(file_sakuga_generation_v1_generation_service, 1);
+
+/**
  * Draws pictures.
  *
  * @generated from service sakuga.generation.v1.GenerationService
@@ -58,6 +568,20 @@ export const GenerationService: GenService<{
     methodKind: "server_streaming";
     input: typeof GenerateRequestSchema;
     output: typeof GenerateResponseSchema;
+  },
+  /**
+   * Estimates what a job would take and when it would start. The request is checked as CreateJob checks it, and nothing is
+   * created: no job, no place in the queue. A request that does not fit the memory, the deadline or the queue is answered
+   * with what would have to change.
+   *
+   * INVALID_ARGUMENT, NOT_FOUND and UNAVAILABLE as for CreateJob.
+   *
+   * @generated from rpc sakuga.generation.v1.GenerationService.Estimate
+   */
+  estimate: {
+    methodKind: "unary";
+    input: typeof EstimateRequestSchema;
+    output: typeof EstimateResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_sakuga_generation_v1_generation_service, 0);

@@ -238,7 +238,7 @@ export const MaskedOnlySchema: GenMessage<MaskedOnly> = /*@__PURE__*/
 
 /**
  * A second pass at a larger size: every picture of the first one is enlarged and drawn again from a part of the schedule,
- * with noise of its own under the same seed. Not together with a mask.
+ * with its own noise under the same seed. Not together with a mask.
  *
  * @generated from message sakuga.generation.v1.SecondPass
  */

@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/generation/v1/request.proto.
  */
 export const file_sakuga_generation_v1_request: GenFile = /*@__PURE__*/
-  fileDesc("CiJzYWt1Z2EvZ2VuZXJhdGlvbi92MS9yZXF1ZXN0LnByb3RvEhRzYWt1Z2EuZ2VuZXJhdGlvbi52MSLqBgoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoDeG1sGAIgASgJSAASKQoFdHlwZWQYAyABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYBCABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSFwoNbmVnYXRpdmVfdGV4dBgFIAEoCUgBEjsKD25lZ2F0aXZlX3Byb21wdBgGIAEoCzIgLnNha3VnYS5wcm9tcHQudjEuTmVnYXRpdmVQcm9tcHRIARINCgVtb2RlbBgHIAEoCRIaCg1zeXN0ZW1fcHJvbXB0GAggASgJSAKIAQESMAoIc2FtcGxpbmcYCSABKAsyHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TYW1wbGluZxINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SDgoGaW1hZ2VzGAwgASgNEhEKBHNlZWQYDSABKARIA4gBARI1CgdwcmV2aWV3GA4gASgLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuUHJldmlld09wdGlvbnMSHQoVZ3B1X3N0YXRzX2ludGVydmFsX21zGA8gASgNEg8KB3Byb2ZpbGUYECABKAgSIwoWbmVnYXRpdmVfc3lzdGVtX3Byb21wdBgRIAEoCUgEiAEBEi0KBGluaXQYEiABKAsyHy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Jbml0SW1hZ2USKAoEbWFzaxgTIAEoCzIaLnNha3VnYS5nZW5lcmF0aW9uLnYxLk1hc2sSNQoLc2Vjb25kX3Bhc3MYFCABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TZWNvbmRQYXNzEi8KCGFkYXB0ZXJzGBkgAygLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuQWRhcHRlchIVCg1pbWFnZV9pbmRpY2VzGBogAygNEjIKCWV4cGFuc2lvbhgbIAEoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkV4cGFuc2lvbkIICgZwcm9tcHRCCgoIbmVnYXRpdmVCEAoOX3N5c3RlbV9wcm9tcHRCBwoFX3NlZWRCGQoXX25lZ2F0aXZlX3N5c3RlbV9wcm9tcHQiewoHQWRhcHRlchIOCgRuYW1lGAEgASgJSAASEAoGc2hhMjU2GAIgASgJSAASEgoFc2NhbGUYAyABKAJIAYgBARIXCgp0ZXh0X3NjYWxlGAQgASgCSAKIAQFCCAoGc291cmNlQggKBl9zY2FsZUINCgtfdGV4dF9zY2FsZSJqCglFeHBhbnNpb24SEAoIdGVtcGxhdGUYASABKAkSGQoRbmVnYXRpdmVfdGVtcGxhdGUYAiABKAkSDAoEc2VlZBgDIAEoBBIRCgl2YXJpYXRpb24YBCABKA0SDwoHY2hvaWNlcxgFIAMoCSKlAgoIU2FtcGxpbmcSLAoGc29sdmVyGAEgASgOMhwuc2FrdWdhLmdlbmVyYXRpb24udjEuU29sdmVyEg0KBXN0ZXBzGAIgASgNEhsKDmd1aWRhbmNlX3NjYWxlGAMgASgCSACIAQESGwoOZ3VpZGFuY2VfdW50aWwYBCABKAJIAYgBARIcCg9ndWlkYW5jZV9yZW5vcm0YBSABKAJIAogBARISCgVzaGlmdBgGIAEoAkgDiAEBEhoKDWd1aWRhbmNlX2Zyb20YByABKAJIBIgBAUIRCg9fZ3VpZGFuY2Vfc2NhbGVCEQoPX2d1aWRhbmNlX3VudGlsQhIKEF9ndWlkYW5jZV9yZW5vcm1CCAoGX3NoaWZ0QhAKDl9ndWlkYW5jZV9mcm9tIrgBCg5QcmV2aWV3T3B0aW9ucxIzCgZtZXRob2QYASABKA4yIy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5QcmV2aWV3TWV0aG9kEjEKBmZvcm1hdBgCIAEoDjIhLnNha3VnYS5nZW5lcmF0aW9uLnYxLkltYWdlRm9ybWF0EhAKCG1heF9lZGdlGAMgASgNEhMKC2V2ZXJ5X3N0ZXBzGAQgASgNEhcKD21pbl9pbnRlcnZhbF9tcxgFIAEoDSpnCgZTb2x2ZXISFgoSU09MVkVSX1VOU1BFQ0lGSUVEEAASEAoMU09MVkVSX0VVTEVSEAESEwoPU09MVkVSX01JRFBPSU5UEAISDgoKU09MVkVSX1JLNBADEg4KClNPTFZFUl9EUE0QBCp/Cg1QcmV2aWV3TWV0aG9kEh4KGlBSRVZJRVdfTUVUSE9EX1VOU1BFQ0lGSUVEEAASFwoTUFJFVklFV19NRVRIT0RfTk9ORRABEhkKFVBSRVZJRVdfTUVUSE9EX0xJTkVBUhACEhoKFlBSRVZJRVdfTUVUSE9EX0RFQ09ERVIQAypvCgtJbWFnZUZvcm1hdBIcChhJTUFHRV9GT1JNQVRfVU5TUEVDSUZJRUQQABIVChFJTUFHRV9GT1JNQVRfSlBFRxABEhQKEElNQUdFX0ZPUk1BVF9QTkcQAhIVChFJTUFHRV9GT1JNQVRfV0VCUBADQqcBChhkZXYuc2FrdWdhLmdlbmVyYXRpb24udjFCDFJlcXVlc3RQcm90b1ABWihzYWt1Z2EuZGV2L2dvL2dlbmVyYXRpb24vdjE7Z2VuZXJhdGlvbnYxogIDU0tHqgIUU2FrdWdhLkdlbmVyYXRpb24uVjG6AgNTS0fKAhRTYWt1Z2FcR2VuZXJhdGlvblxWMeoCFlNha3VnYTo6R2VuZXJhdGlvbjo6VjFiBnByb3RvMw", [file_sakuga_generation_v1_image_input, file_sakuga_prompt_v1_prompt, file_sakuga_prompt_v1_prompt_service]);
+  fileDesc("CiJzYWt1Z2EvZ2VuZXJhdGlvbi92MS9yZXF1ZXN0LnByb3RvEhRzYWt1Z2EuZ2VuZXJhdGlvbi52MSLqBgoPR2VuZXJhdGVSZXF1ZXN0EhIKCnJlcXVlc3RfaWQYASABKAkSDQoDeG1sGAIgASgJSAASKQoFdHlwZWQYAyABKAsyGC5zYWt1Z2EucHJvbXB0LnYxLlByb21wdEgAEjAKCnN0cmljdG5lc3MYBCABKA4yHC5zYWt1Z2EucHJvbXB0LnYxLlN0cmljdG5lc3MSFwoNbmVnYXRpdmVfdGV4dBgFIAEoCUgBEjsKD25lZ2F0aXZlX3Byb21wdBgGIAEoCzIgLnNha3VnYS5wcm9tcHQudjEuTmVnYXRpdmVQcm9tcHRIARINCgVtb2RlbBgHIAEoCRIaCg1zeXN0ZW1fcHJvbXB0GAggASgJSAKIAQESMAoIc2FtcGxpbmcYCSABKAsyHi5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TYW1wbGluZxINCgV3aWR0aBgKIAEoDRIOCgZoZWlnaHQYCyABKA0SDgoGaW1hZ2VzGAwgASgNEhEKBHNlZWQYDSABKARIA4gBARI1CgdwcmV2aWV3GA4gASgLMiQuc2FrdWdhLmdlbmVyYXRpb24udjEuUHJldmlld09wdGlvbnMSHQoVZ3B1X3N0YXRzX2ludGVydmFsX21zGA8gASgNEg8KB3Byb2ZpbGUYECABKAgSIwoWbmVnYXRpdmVfc3lzdGVtX3Byb21wdBgRIAEoCUgEiAEBEi0KBGluaXQYEiABKAsyHy5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5Jbml0SW1hZ2USKAoEbWFzaxgTIAEoCzIaLnNha3VnYS5nZW5lcmF0aW9uLnYxLk1hc2sSNQoLc2Vjb25kX3Bhc3MYFCABKAsyIC5zYWt1Z2EuZ2VuZXJhdGlvbi52MS5TZWNvbmRQYXNzEi8KCGFkYXB0ZXJzGBkgAygLMh0uc2FrdWdhLmdlbmVyYXRpb24udjEuQWRhcHRlchIVCg1pbWFnZV9pbmRpY2VzGBogAygNEjIKCWV4cGFuc2lvbhgbIAEoCzIfLnNha3VnYS5nZW5lcmF0aW9uLnYxLkV4cGFuc2lvbkIICgZwcm9tcHRCCgoIbmVnYXRpdmVCEAoOX3N5c3RlbV9wcm9tcHRCBwoFX3NlZWRCGQoXX25lZ2F0aXZlX3N5c3RlbV9wcm9tcHQiewoHQWRhcHRlchIOCgRuYW1lGAEgASgJSAASEAoGc2hhMjU2GAIgASgJSAASEgoFc2NhbGUYAyABKAJIAYgBARIXCgp0ZXh0X3NjYWxlGAQgASgCSAKIAQFCCAoGc291cmNlQggKBl9zY2FsZUINCgtfdGV4dF9zY2FsZSJqCglFeHBhbnNpb24SEAoIdGVtcGxhdGUYASABKAkSGQoRbmVnYXRpdmVfdGVtcGxhdGUYAiABKAkSDAoEc2VlZBgDIAEoBBIRCgl2YXJpYXRpb24YBCABKA0SDwoHY2hvaWNlcxgFIAMoCSKQAwoIU2FtcGxpbmcSLAoGc29sdmVyGAEgASgOMhwuc2FrdWdhLmdlbmVyYXRpb24udjEuU29sdmVyEg0KBXN0ZXBzGAIgASgNEhsKDmd1aWRhbmNlX3NjYWxlGAMgASgCSACIAQESGwoOZ3VpZGFuY2VfdW50aWwYBCABKAJIAYgBARIcCg9ndWlkYW5jZV9yZW5vcm0YBSABKAJIAogBARISCgVzaGlmdBgGIAEoAkgDiAEBEhoKDWd1aWRhbmNlX2Zyb20YByABKAJIBIgBARI1CghzY2hlZHVsZRgIIAEoDjIjLnNha3VnYS5nZW5lcmF0aW9uLnYxLk5vaXNlU2NoZWR1bGUSHQoQZ3VpZGFuY2VfcmVzY2FsZRgJIAEoAkgFiAEBQhEKD19ndWlkYW5jZV9zY2FsZUIRCg9fZ3VpZGFuY2VfdW50aWxCEgoQX2d1aWRhbmNlX3Jlbm9ybUIICgZfc2hpZnRCEAoOX2d1aWRhbmNlX2Zyb21CEwoRX2d1aWRhbmNlX3Jlc2NhbGUiuAEKDlByZXZpZXdPcHRpb25zEjMKBm1ldGhvZBgBIAEoDjIjLnNha3VnYS5nZW5lcmF0aW9uLnYxLlByZXZpZXdNZXRob2QSMQoGZm9ybWF0GAIgASgOMiEuc2FrdWdhLmdlbmVyYXRpb24udjEuSW1hZ2VGb3JtYXQSEAoIbWF4X2VkZ2UYAyABKA0SEwoLZXZlcnlfc3RlcHMYBCABKA0SFwoPbWluX2ludGVydmFsX21zGAUgASgNKqYBCgZTb2x2ZXISFgoSU09MVkVSX1VOU1BFQ0lGSUVEEAASEAoMU09MVkVSX0VVTEVSEAESEwoPU09MVkVSX01JRFBPSU5UEAISDgoKU09MVkVSX1JLNBADEg4KClNPTFZFUl9EUE0QBBIaChZTT0xWRVJfRVVMRVJfQU5DRVNUUkFMEAUSDwoLU09MVkVSX0RESU0QBhIQCgxTT0xWRVJfVU5JUEMQByqFAQoNTm9pc2VTY2hlZHVsZRIeChpOT0lTRV9TQ0hFRFVMRV9VTlNQRUNJRklFRBAAEhkKFU5PSVNFX1NDSEVEVUxFX05BVElWRRABEhkKFU5PSVNFX1NDSEVEVUxFX0tBUlJBUxACEh4KGk5PSVNFX1NDSEVEVUxFX0VYUE9ORU5USUFMEAMqfwoNUHJldmlld01ldGhvZBIeChpQUkVWSUVXX01FVEhPRF9VTlNQRUNJRklFRBAAEhcKE1BSRVZJRVdfTUVUSE9EX05PTkUQARIZChVQUkVWSUVXX01FVEhPRF9MSU5FQVIQAhIaChZQUkVWSUVXX01FVEhPRF9ERUNPREVSEAMqbwoLSW1hZ2VGb3JtYXQSHAoYSU1BR0VfRk9STUFUX1VOU1BFQ0lGSUVEEAASFQoRSU1BR0VfRk9STUFUX0pQRUcQARIUChBJTUFHRV9GT1JNQVRfUE5HEAISFQoRSU1BR0VfRk9STUFUX1dFQlAQA0KnAQoYZGV2LnNha3VnYS5nZW5lcmF0aW9uLnYxQgxSZXF1ZXN0UHJvdG9QAVooc2FrdWdhLmRldi9nby9nZW5lcmF0aW9uL3YxO2dlbmVyYXRpb252MaICA1NLR6oCFFNha3VnYS5HZW5lcmF0aW9uLlYxugIDU0tHygIUU2FrdWdhXEdlbmVyYXRpb25cVjHqAhZTYWt1Z2E6OkdlbmVyYXRpb246OlYxYgZwcm90bzM", [file_sakuga_generation_v1_image_input, file_sakuga_prompt_v1_prompt, file_sakuga_prompt_v1_prompt_service]);
 
 /**
  * One request for pictures. Every field but the prompt has a default; `started` shows what each became.
@@ -62,7 +62,7 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
   strictness: Strictness;
 
   /**
-   * What the picture must not be. Absent: the empty text that the model was trained with.
+   * What the picture must not show. Absent: the empty text.
    *
    * @generated from oneof sakuga.generation.v1.GenerateRequest.negative
    */
@@ -158,8 +158,8 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
   profile: boolean;
 
   /**
-   * Read by Gemma before the negative prompt. Absent: the system prompt in front of the negative prompt's text, or else
-   * that of the prompt, and none if the negative prompt is empty. Present and empty: none.
+   * Read before the negative prompt by the encoders that take a system prompt. Absent: the system prompt in front of the
+   * negative prompt's text, or else that of the prompt, and none if the negative prompt is empty. Present and empty: none.
    *
    * @generated from field: optional string negative_system_prompt = 17;
    */
@@ -187,8 +187,8 @@ export type GenerateRequest = Message<"sakuga.generation.v1.GenerateRequest"> & 
   secondPass?: SecondPass | undefined;
 
   /**
-   * Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order; ListAdapters has their names. At
-   * most 8. A request without adapters gives the same bits as if none had ever been used.
+   * Adapters (LoRA, LoHa, LoKr, DoRA) that change the model for this request, in this order: those that ListAdapters names, and
+   * files that the caller uploaded. At most 8. A request without adapters gives the same bits as if none had ever been used.
    *
    * @generated from field: repeated sakuga.generation.v1.Adapter adapters = 25;
    */
@@ -241,7 +241,8 @@ export type Adapter = Message<"sakuga.generation.v1.Adapter"> & {
     case: "name";
   } | {
     /**
-     * The SHA-256 of its content in 64 hexadecimal digits, as ListAdapters gives it. `started` and the record in a picture's
+     * The SHA-256 of its content in 64 hexadecimal digits: as ListAdapters gives it, or that of a safetensors file which the
+     * caller uploaded (`sakuga.asset.v1.AssetService`) and keeps until the job has begun. `started` and the record in a picture's
      * file name adapters by it, so that the same content is used again.
      *
      * @generated from field: string sha256 = 2;
@@ -382,6 +383,22 @@ export type Sampling = Message<"sakuga.generation.v1.Sampling"> & {
    * @generated from field: optional float guidance_from = 7;
    */
   guidanceFrom?: number | undefined;
+
+  /**
+   * The noise levels that the solver walks. Each model offers some, `sakuga.system.v1.Model.schedules`.
+   *
+   * @generated from field: sakuga.generation.v1.NoiseSchedule schedule = 8;
+   */
+  schedule: NoiseSchedule;
+
+  /**
+   * Share by which the guided prediction is scaled to the deviation of the conditional one, per image, 0 to 1 (Lin et al.
+   * 2023, arXiv:2305.08891, section 3.4): models with zero terminal SNR are made for about 0.7. 0: off. Absent: the model's
+   * default.
+   *
+   * @generated from field: optional float guidance_rescale = 9;
+   */
+  guidanceRescale?: number | undefined;
 };
 
 /**
@@ -475,11 +492,33 @@ export enum Solver {
   RK4 = 3,
 
   /**
-   * DPM-Solver++ multistep, order 2: one evaluation a step.
+   * DPM-Solver++ multistep, order 2 ("DPM++ 2M"): one evaluation a step.
    *
    * @generated from enum value: SOLVER_DPM = 4;
    */
   DPM = 4,
+
+  /**
+   * Euler with fresh noise after each step ("Euler a"): one evaluation a step. The noise depends on the seed, the picture and
+   * the step only.
+   *
+   * @generated from enum value: SOLVER_EULER_ANCESTRAL = 5;
+   */
+  EULER_ANCESTRAL = 5,
+
+  /**
+   * DDIM without fresh noise: one evaluation a step.
+   *
+   * @generated from enum value: SOLVER_DDIM = 6;
+   */
+  DDIM = 6,
+
+  /**
+   * UniPC, order 2: one evaluation a step.
+   *
+   * @generated from enum value: SOLVER_UNIPC = 7;
+   */
+  UNIPC = 7,
 }
 
 /**
@@ -487,6 +526,48 @@ export enum Solver {
  */
 export const SolverSchema: GenEnum<Solver> = /*@__PURE__*/
   enumDesc(file_sakuga_generation_v1_request, 0);
+
+/**
+ * How the noise levels of the steps lie between the first and the last one.
+ *
+ * @generated from enum sakuga.generation.v1.NoiseSchedule
+ */
+export enum NoiseSchedule {
+  /**
+   * The usual one of the solver: Karras for `SOLVER_DPM` where the model offers it, else the model's default for its default
+   * solver and `NOISE_SCHEDULE_NATIVE` for others.
+   *
+   * @generated from enum value: NOISE_SCHEDULE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The model's own: shifted flow times, or the training times of its scheduler configuration.
+   *
+   * @generated from enum value: NOISE_SCHEDULE_NATIVE = 1;
+   */
+  NATIVE = 1,
+
+  /**
+   * By the power of Karras et al. 2022, arXiv:2206.00364, equation 5. Not with `SOLVER_DDIM`.
+   *
+   * @generated from enum value: NOISE_SCHEDULE_KARRAS = 2;
+   */
+  KARRAS = 2,
+
+  /**
+   * By equal ratios. Not with `SOLVER_DDIM`.
+   *
+   * @generated from enum value: NOISE_SCHEDULE_EXPONENTIAL = 3;
+   */
+  EXPONENTIAL = 3,
+}
+
+/**
+ * Describes the enum sakuga.generation.v1.NoiseSchedule.
+ */
+export const NoiseScheduleSchema: GenEnum<NoiseSchedule> = /*@__PURE__*/
+  enumDesc(file_sakuga_generation_v1_request, 1);
 
 /**
  * How previews are made from the predicted picture.
@@ -527,7 +608,7 @@ export enum PreviewMethod {
  * Describes the enum sakuga.generation.v1.PreviewMethod.
  */
 export const PreviewMethodSchema: GenEnum<PreviewMethod> = /*@__PURE__*/
-  enumDesc(file_sakuga_generation_v1_request, 1);
+  enumDesc(file_sakuga_generation_v1_request, 2);
 
 /**
  * How pictures are encoded.
@@ -568,5 +649,5 @@ export enum ImageFormat {
  * Describes the enum sakuga.generation.v1.ImageFormat.
  */
 export const ImageFormatSchema: GenEnum<ImageFormat> = /*@__PURE__*/
-  enumDesc(file_sakuga_generation_v1_request, 2);
+  enumDesc(file_sakuga_generation_v1_request, 3);
 

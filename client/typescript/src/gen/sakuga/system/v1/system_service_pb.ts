@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sakuga/system/v1/system_service.proto.
  */
 export const file_sakuga_system_v1_system_service: GenFile = /*@__PURE__*/
-  fileDesc("CiVzYWt1Z2Evc3lzdGVtL3YxL3N5c3RlbV9zZXJ2aWNlLnByb3RvEhBzYWt1Z2Euc3lzdGVtLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0ItUCChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIOCgZkZXZpY2UYAiABKAkSEQoJcHJlY2lzaW9uGAMgASgJEg4KBmVuZ2luZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZsaW1pdHMYBiABKAsyGC5zYWt1Z2Euc3lzdGVtLnYxLkxpbWl0cxIMCgRqb2JzGAcgASgNEiwKCXN0ZXBfdGltZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgdsb2FkaW5nGAkgAygLMh4uc2FrdWdhLnN5c3RlbS52MS5Mb2FkaW5nUGhhc2USNAoNY29tcHV0ZV9wYXRocxgKIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuQ29tcHV0ZVBhdGgiiAEKBkxpbWl0cxIYChBtYXhfcHJvbXB0X2J5dGVzGAEgASgNEhIKCm1heF9waXhlbHMYAiABKAQSEgoKbWF4X2ltYWdlcxgDIAEoDRIRCgltYXhfc3RlcHMYBCABKA0SEgoKbWF4X3F1ZXVlZBgFIAEoDRIVCg1zaXplX211bHRpcGxlGAYgASgNIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ij0KEkxpc3RNb2RlbHNSZXNwb25zZRInCgZtb2RlbHMYASADKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsIqwECgVNb2RlbBIMCgRuYW1lGAEgASgJEjsKCnBhcmFtZXRlcnMYAiADKAsyJy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsLlBhcmFtZXRlcnNFbnRyeRIUCgxkZWZhdWx0X3NpemUYAyABKA0SGwoTaGFzX3ByZXZpZXdfZGVjb2RlchgEIAEoCBIOCgZub3RpY2UYBSABKAkSEwoLZmluZ2VycHJpbnQYBiABKAkSHQoVZGVmYXVsdF9zeXN0ZW1fcHJvbXB0GAcgASgJEjwKEGRlZmF1bHRfc2FtcGxpbmcYCCABKAsyIi5zYWt1Z2Euc3lzdGVtLnYxLlNhbXBsaW5nRGVmYXVsdHMSNAoNdGV4dF9lbmNvZGVycxgJIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuVGV4dEVuY29kZXISDgoGc3RhZ2VzGAogAygJEg8KB3NvbHZlcnMYCyADKAkSEQoJaGFzX3NoaWZ0GAwgASgIEhUKDXNpemVfbXVsdGlwbGUYDSABKA0SEAoIbWF4X2VkZ2UYDiABKA0SEgoKbWF4X3BpeGVscxgPIAEoBBIxCgtwcm9tcHRfdGV4dBgQIAEoDjIcLnNha3VnYS5zeXN0ZW0udjEuUHJvbXB0VGV4dBIWCg5lbmNvZGVzX2ltYWdlcxgRIAEoCBoxCg9QYXJhbWV0ZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgEOgI4ASIvCgtUZXh0RW5jb2RlchIMCgRuYW1lGAEgASgJEhIKCm1heF90b2tlbnMYAiABKA0ioAEKEFNhbXBsaW5nRGVmYXVsdHMSDgoGc29sdmVyGAEgASgJEg0KBXN0ZXBzGAIgASgNEhYKDmd1aWRhbmNlX3NjYWxlGAMgASgCEhYKDmd1aWRhbmNlX3VudGlsGAQgASgCEhcKD2d1aWRhbmNlX3Jlbm9ybRgFIAEoAhINCgVzaGlmdBgGIAEoAhIVCg1ndWlkYW5jZV9mcm9tGAcgASgCIkAKFFdhdGNoR3B1U3RhdHNSZXF1ZXN0EhMKC2ludGVydmFsX21zGAEgASgNEhMKC2FsbF9kZXZpY2VzGAIgASgIIkIKFVdhdGNoR3B1U3RhdHNSZXNwb25zZRIpCgVzdGF0cxgBIAEoCzIaLnNha3VnYS5zeXN0ZW0udjEuR3B1U3RhdHMiKwoUV2F0Y2hBY3Rpdml0eVJlcXVlc3QSEwoLaW50ZXJ2YWxfbXMYASABKA0iRQoVV2F0Y2hBY3Rpdml0eVJlc3BvbnNlEiwKCGFjdGl2aXR5GAEgASgLMhouc2FrdWdhLnN5c3RlbS52MS5BY3Rpdml0eSpXCgpQcm9tcHRUZXh0EhsKF1BST01QVF9URVhUX1VOU1BFQ0lGSUVEEAASFgoSUFJPTVBUX1RFWFRfTUFSS1VQEAESFAoQUFJPTVBUX1RFWFRfVEFHUxACMpIDCg1TeXN0ZW1TZXJ2aWNlEmAKDUdldFNlcnZlckluZm8SJi5zYWt1Z2Euc3lzdGVtLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0Gicuc2FrdWdhLnN5c3RlbS52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2USVwoKTGlzdE1vZGVscxIjLnNha3VnYS5zeXN0ZW0udjEuTGlzdE1vZGVsc1JlcXVlc3QaJC5zYWt1Z2Euc3lzdGVtLnYxLkxpc3RNb2RlbHNSZXNwb25zZRJiCg1XYXRjaEdwdVN0YXRzEiYuc2FrdWdhLnN5c3RlbS52MS5XYXRjaEdwdVN0YXRzUmVxdWVzdBonLnNha3VnYS5zeXN0ZW0udjEuV2F0Y2hHcHVTdGF0c1Jlc3BvbnNlMAESYgoNV2F0Y2hBY3Rpdml0eRImLnNha3VnYS5zeXN0ZW0udjEuV2F0Y2hBY3Rpdml0eVJlcXVlc3QaJy5zYWt1Z2Euc3lzdGVtLnYxLldhdGNoQWN0aXZpdHlSZXNwb25zZTABQpUBChRkZXYuc2FrdWdhLnN5c3RlbS52MUISU3lzdGVtU2VydmljZVByb3RvUAFaIHNha3VnYS5kZXYvZ28vc3lzdGVtL3YxO3N5c3RlbXYxogIDU0tTqgIQU2FrdWdhLlN5c3RlbS5WMboCA1NLU8oCEFNha3VnYVxTeXN0ZW1cVjHqAhJTYWt1Z2E6OlN5c3RlbTo6VjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sakuga_system_v1_activity, file_sakuga_system_v1_gpu_stats]);
+  fileDesc("CiVzYWt1Z2Evc3lzdGVtL3YxL3N5c3RlbV9zZXJ2aWNlLnByb3RvEhBzYWt1Z2Euc3lzdGVtLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0ItUCChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIOCgZkZXZpY2UYAiABKAkSEQoJcHJlY2lzaW9uGAMgASgJEg4KBmVuZ2luZRgEIAEoCRIrCgdzdGFydGVkGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgZsaW1pdHMYBiABKAsyGC5zYWt1Z2Euc3lzdGVtLnYxLkxpbWl0cxIMCgRqb2JzGAcgASgNEiwKCXN0ZXBfdGltZRgIIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIvCgdsb2FkaW5nGAkgAygLMh4uc2FrdWdhLnN5c3RlbS52MS5Mb2FkaW5nUGhhc2USNAoNY29tcHV0ZV9wYXRocxgKIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuQ29tcHV0ZVBhdGgiiAEKBkxpbWl0cxIYChBtYXhfcHJvbXB0X2J5dGVzGAEgASgNEhIKCm1heF9waXhlbHMYAiABKAQSEgoKbWF4X2ltYWdlcxgDIAEoDRIRCgltYXhfc3RlcHMYBCABKA0SEgoKbWF4X3F1ZXVlZBgFIAEoDRIVCg1zaXplX211bHRpcGxlGAYgASgNIhMKEUxpc3RNb2RlbHNSZXF1ZXN0Ij0KEkxpc3RNb2RlbHNSZXNwb25zZRInCgZtb2RlbHMYASADKAsyFy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsIvYECgVNb2RlbBIMCgRuYW1lGAEgASgJEjsKCnBhcmFtZXRlcnMYAiADKAsyJy5zYWt1Z2Euc3lzdGVtLnYxLk1vZGVsLlBhcmFtZXRlcnNFbnRyeRIUCgxkZWZhdWx0X3NpemUYAyABKA0SGwoTaGFzX3ByZXZpZXdfZGVjb2RlchgEIAEoCBIOCgZub3RpY2UYBSABKAkSEwoLZmluZ2VycHJpbnQYBiABKAkSHQoVZGVmYXVsdF9zeXN0ZW1fcHJvbXB0GAcgASgJEjwKEGRlZmF1bHRfc2FtcGxpbmcYCCABKAsyIi5zYWt1Z2Euc3lzdGVtLnYxLlNhbXBsaW5nRGVmYXVsdHMSNAoNdGV4dF9lbmNvZGVycxgJIAMoCzIdLnNha3VnYS5zeXN0ZW0udjEuVGV4dEVuY29kZXISDgoGc3RhZ2VzGAogAygJEg8KB3NvbHZlcnMYCyADKAkSEQoJaGFzX3NoaWZ0GAwgASgIEhUKDXNpemVfbXVsdGlwbGUYDSABKA0SEAoIbWF4X2VkZ2UYDiABKA0SEgoKbWF4X3BpeGVscxgPIAEoBBIxCgtwcm9tcHRfdGV4dBgQIAEoDjIcLnNha3VnYS5zeXN0ZW0udjEuUHJvbXB0VGV4dBIWCg5lbmNvZGVzX2ltYWdlcxgRIAEoCBIRCglzY2hlZHVsZXMYEiADKAkSNQoKdm9jYWJ1bGFyeRgTIAEoCzIhLnNha3VnYS5zeXN0ZW0udjEuTW9kZWxWb2NhYnVsYXJ5GjEKD1BhcmFtZXRlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAQ6AjgBIogBCg9Nb2RlbFZvY2FidWxhcnkSLwoIZWxlbWVudHMYASADKAsyHS5zYWt1Z2Euc3lzdGVtLnYxLkVsZW1lbnRUYWdzEiwKBXNpemVzGAIgAygLMh0uc2FrdWdhLnN5c3RlbS52MS5UcmFpbmVkU2l6ZRIWCg5tYXhfY2hhcmFjdGVycxgDIAEoDSIsCgtFbGVtZW50VGFncxIPCgdlbGVtZW50GAEgASgJEgwKBHRhZ3MYAiADKAkiLAoLVHJhaW5lZFNpemUSDQoFd2lkdGgYASABKA0SDgoGaGVpZ2h0GAIgASgNIi8KC1RleHRFbmNvZGVyEgwKBG5hbWUYASABKAkSEgoKbWF4X3Rva2VucxgCIAEoDSLMAQoQU2FtcGxpbmdEZWZhdWx0cxIOCgZzb2x2ZXIYASABKAkSDQoFc3RlcHMYAiABKA0SFgoOZ3VpZGFuY2Vfc2NhbGUYAyABKAISFgoOZ3VpZGFuY2VfdW50aWwYBCABKAISFwoPZ3VpZGFuY2VfcmVub3JtGAUgASgCEg0KBXNoaWZ0GAYgASgCEhUKDWd1aWRhbmNlX2Zyb20YByABKAISEAoIc2NoZWR1bGUYCCABKAkSGAoQZ3VpZGFuY2VfcmVzY2FsZRgJIAEoAiJAChRXYXRjaEdwdVN0YXRzUmVxdWVzdBITCgtpbnRlcnZhbF9tcxgBIAEoDRITCgthbGxfZGV2aWNlcxgCIAEoCCJCChVXYXRjaEdwdVN0YXRzUmVzcG9uc2USKQoFc3RhdHMYASABKAsyGi5zYWt1Z2Euc3lzdGVtLnYxLkdwdVN0YXRzIisKFFdhdGNoQWN0aXZpdHlSZXF1ZXN0EhMKC2ludGVydmFsX21zGAEgASgNIkUKFVdhdGNoQWN0aXZpdHlSZXNwb25zZRIsCghhY3Rpdml0eRgBIAEoCzIaLnNha3VnYS5zeXN0ZW0udjEuQWN0aXZpdHkqVwoKUHJvbXB0VGV4dBIbChdQUk9NUFRfVEVYVF9VTlNQRUNJRklFRBAAEhYKElBST01QVF9URVhUX01BUktVUBABEhQKEFBST01QVF9URVhUX1RBR1MQAjKSAwoNU3lzdGVtU2VydmljZRJgCg1HZXRTZXJ2ZXJJbmZvEiYuc2FrdWdhLnN5c3RlbS52MS5HZXRTZXJ2ZXJJbmZvUmVxdWVzdBonLnNha3VnYS5zeXN0ZW0udjEuR2V0U2VydmVySW5mb1Jlc3BvbnNlElcKCkxpc3RNb2RlbHMSIy5zYWt1Z2Euc3lzdGVtLnYxLkxpc3RNb2RlbHNSZXF1ZXN0GiQuc2FrdWdhLnN5c3RlbS52MS5MaXN0TW9kZWxzUmVzcG9uc2USYgoNV2F0Y2hHcHVTdGF0cxImLnNha3VnYS5zeXN0ZW0udjEuV2F0Y2hHcHVTdGF0c1JlcXVlc3QaJy5zYWt1Z2Euc3lzdGVtLnYxLldhdGNoR3B1U3RhdHNSZXNwb25zZTABEmIKDVdhdGNoQWN0aXZpdHkSJi5zYWt1Z2Euc3lzdGVtLnYxLldhdGNoQWN0aXZpdHlSZXF1ZXN0Gicuc2FrdWdhLnN5c3RlbS52MS5XYXRjaEFjdGl2aXR5UmVzcG9uc2UwAUKVAQoUZGV2LnNha3VnYS5zeXN0ZW0udjFCElN5c3RlbVNlcnZpY2VQcm90b1ABWiBzYWt1Z2EuZGV2L2dvL3N5c3RlbS92MTtzeXN0ZW12MaICA1NLU6oCEFNha3VnYS5TeXN0ZW0uVjG6AgNTS1PKAhBTYWt1Z2FcU3lzdGVtXFYx6gISU2FrdWdhOjpTeXN0ZW06OlYxYgZwcm90bzM", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_sakuga_system_v1_activity, file_sakuga_system_v1_gpu_stats]);
 
 /**
  * Asks for a description of the server.
@@ -89,7 +89,8 @@ export type GetServerInfoResponse = Message<"sakuga.system.v1.GetServerInfoRespo
   jobs: number;
 
   /**
-   * Median time of the latest steps of the default model. Absent until a step was measured.
+   * Median time of the latest steps of the default model. Absent until a step was measured. ListModels of
+   * `sakuga.model.v1.ModelService` has that of every model; `Estimate` says what a request takes.
    *
    * @generated from field: google.protobuf.Duration step_time = 8;
    */
@@ -288,7 +289,7 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
   stages: string[];
 
   /**
-   * The solvers that a request may choose: `euler`, `midpoint`, `rk4` or `dpm`.
+   * The solvers that a request may choose: `euler`, `midpoint`, `rk4`, `dpm`, `euler_ancestral`, `ddim` or `unipc`.
    *
    * @generated from field: repeated string solvers = 11;
    */
@@ -335,6 +336,20 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
    * @generated from field: bool encodes_images = 17;
    */
   encodesImages: boolean;
+
+  /**
+   * The noise schedules that a request may choose: `native`, `karras` or `exponential`.
+   *
+   * @generated from field: repeated string schedules = 18;
+   */
+  schedules: string[];
+
+  /**
+   * What the model was trained with, as the `vocabulary.json` of its folder states it. Absent: the folder has none.
+   *
+   * @generated from field: sakuga.system.v1.ModelVocabulary vocabulary = 19;
+   */
+  vocabulary?: ModelVocabulary | undefined;
 };
 
 /**
@@ -343,6 +358,97 @@ export type Model = Message<"sakuga.system.v1.Model"> & {
  */
 export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
   messageDesc(file_sakuga_system_v1_system_service, 5);
+
+/**
+ * What a model was trained with. It ignores other tags, and other sizes are drawn badly.
+ *
+ * @generated from message sakuga.system.v1.ModelVocabulary
+ */
+export type ModelVocabulary = Message<"sakuga.system.v1.ModelVocabulary"> & {
+  /**
+   * The tags of each element of the prompt language, in the order of the elements' names; at most 2048 tags of at most 64 bytes.
+   *
+   * @generated from field: repeated sakuga.system.v1.ElementTags elements = 1;
+   */
+  elements: ElementTags[];
+
+  /**
+   * The sizes of the training pictures; at most 64.
+   *
+   * @generated from field: repeated sakuga.system.v1.TrainedSize sizes = 2;
+   */
+  sizes: TrainedSize[];
+
+  /**
+   * The most characters in a training picture.
+   *
+   * @generated from field: uint32 max_characters = 3;
+   */
+  maxCharacters: number;
+};
+
+/**
+ * Describes the message sakuga.system.v1.ModelVocabulary.
+ * Use `create(ModelVocabularySchema)` to create a new message.
+ */
+export const ModelVocabularySchema: GenMessage<ModelVocabulary> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 6);
+
+/**
+ * The tags of an element.
+ *
+ * @generated from message sakuga.system.v1.ElementTags
+ */
+export type ElementTags = Message<"sakuga.system.v1.ElementTags"> & {
+  /**
+   * The element, such as `appearance`.
+   *
+   * @generated from field: string element = 1;
+   */
+  element: string;
+
+  /**
+   * Its tags, such as `blue_hair`.
+   *
+   * @generated from field: repeated string tags = 2;
+   */
+  tags: string[];
+};
+
+/**
+ * Describes the message sakuga.system.v1.ElementTags.
+ * Use `create(ElementTagsSchema)` to create a new message.
+ */
+export const ElementTagsSchema: GenMessage<ElementTags> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 7);
+
+/**
+ * The size of a training picture.
+ *
+ * @generated from message sakuga.system.v1.TrainedSize
+ */
+export type TrainedSize = Message<"sakuga.system.v1.TrainedSize"> & {
+  /**
+   * Pixels in a row.
+   *
+   * @generated from field: uint32 width = 1;
+   */
+  width: number;
+
+  /**
+   * Rows.
+   *
+   * @generated from field: uint32 height = 2;
+   */
+  height: number;
+};
+
+/**
+ * Describes the message sakuga.system.v1.TrainedSize.
+ * Use `create(TrainedSizeSchema)` to create a new message.
+ */
+export const TrainedSizeSchema: GenMessage<TrainedSize> = /*@__PURE__*/
+  messageDesc(file_sakuga_system_v1_system_service, 8);
 
 /**
  * A text encoder of a model.
@@ -370,7 +476,7 @@ export type TextEncoder = Message<"sakuga.system.v1.TextEncoder"> & {
  * Use `create(TextEncoderSchema)` to create a new message.
  */
 export const TextEncoderSchema: GenMessage<TextEncoder> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 6);
+  messageDesc(file_sakuga_system_v1_system_service, 9);
 
 /**
  * What the fields of `sakuga.generation.v1.Sampling` are for one model when a request leaves them out.
@@ -379,7 +485,7 @@ export const TextEncoderSchema: GenMessage<TextEncoder> = /*@__PURE__*/
  */
 export type SamplingDefaults = Message<"sakuga.system.v1.SamplingDefaults"> & {
   /**
-   * The solver: `euler`, `midpoint`, `rk4` or `dpm`.
+   * The solver, one of `Model.solvers`.
    *
    * @generated from field: string solver = 1;
    */
@@ -426,6 +532,20 @@ export type SamplingDefaults = Message<"sakuga.system.v1.SamplingDefaults"> & {
    * @generated from field: float guidance_from = 7;
    */
   guidanceFrom: number;
+
+  /**
+   * The noise schedule of the default solver, one of `Model.schedules`.
+   *
+   * @generated from field: string schedule = 8;
+   */
+  schedule: string;
+
+  /**
+   * Share by which guided predictions are scaled to the deviation of the conditional ones. 0: off.
+   *
+   * @generated from field: float guidance_rescale = 9;
+   */
+  guidanceRescale: number;
 };
 
 /**
@@ -433,7 +553,7 @@ export type SamplingDefaults = Message<"sakuga.system.v1.SamplingDefaults"> & {
  * Use `create(SamplingDefaultsSchema)` to create a new message.
  */
 export const SamplingDefaultsSchema: GenMessage<SamplingDefaults> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 7);
+  messageDesc(file_sakuga_system_v1_system_service, 10);
 
 /**
  * Asks for samples.
@@ -449,7 +569,7 @@ export type WatchGpuStatsRequest = Message<"sakuga.system.v1.WatchGpuStatsReques
   intervalMs: number;
 
   /**
-   * Also the other devices of the machine, each with a message of its own.
+   * Also the other devices of the machine, each with its own message.
    *
    * @generated from field: bool all_devices = 2;
    */
@@ -461,7 +581,7 @@ export type WatchGpuStatsRequest = Message<"sakuga.system.v1.WatchGpuStatsReques
  * Use `create(WatchGpuStatsRequestSchema)` to create a new message.
  */
 export const WatchGpuStatsRequestSchema: GenMessage<WatchGpuStatsRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 8);
+  messageDesc(file_sakuga_system_v1_system_service, 11);
 
 /**
  * One sample.
@@ -482,7 +602,7 @@ export type WatchGpuStatsResponse = Message<"sakuga.system.v1.WatchGpuStatsRespo
  * Use `create(WatchGpuStatsResponseSchema)` to create a new message.
  */
 export const WatchGpuStatsResponseSchema: GenMessage<WatchGpuStatsResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 9);
+  messageDesc(file_sakuga_system_v1_system_service, 12);
 
 /**
  * Asks for activity.
@@ -503,7 +623,7 @@ export type WatchActivityRequest = Message<"sakuga.system.v1.WatchActivityReques
  * Use `create(WatchActivityRequestSchema)` to create a new message.
  */
 export const WatchActivityRequestSchema: GenMessage<WatchActivityRequest> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 10);
+  messageDesc(file_sakuga_system_v1_system_service, 13);
 
 /**
  * What the server does.
@@ -524,7 +644,7 @@ export type WatchActivityResponse = Message<"sakuga.system.v1.WatchActivityRespo
  * Use `create(WatchActivityResponseSchema)` to create a new message.
  */
 export const WatchActivityResponseSchema: GenMessage<WatchActivityResponse> = /*@__PURE__*/
-  messageDesc(file_sakuga_system_v1_system_service, 11);
+  messageDesc(file_sakuga_system_v1_system_service, 14);
 
 /**
  * How a model reads prompts. Every request may use every form of prompt; the server renders it for the model.
