@@ -134,6 +134,10 @@ fn mapping(text: &str) -> Option<Format> {
             () => return None,
         }
         assignments += usize::from(entry.is_assignment);
+        // The lines of a text in three quotes are not entries.
+        if entry.is_assignment && matches!(entry.value, "\"\"\"" | "'''") {
+            lines.by_ref().find(|line| line.trim_end().ends_with(entry.value));
+        }
         let is_member = entry.is_field() || entry.is_label();
         let holds_fields = entry.value.is_empty()
             && lines.peek().is_some_and(|next| {
