@@ -36,11 +36,15 @@ def main():
     one = command("dit", "Train the Next-DiT with both encoders.", data=True)
     clock(one, 1000)
     one.add_argument("--capacity", type=int, default=393216, help="pictures kept on the device as latents")
-    one.add_argument("--resume", type=Path, help="a folder with the networks of an earlier call, or with those to begin with")
+    one.add_argument(
+        "--resume", type=Path, help="a folder with the networks of an earlier call, or with those to begin with"
+    )
     one = command("grow", "Make a deeper network with thinner layers from a trained one, to begin with.", data=True)
     one.add_argument("--old", type=Path, required=True, help="the folder of the trained checkpoint")
     one = command("draw", "Draw the texts of a data set, as packed RGB.", data=True)
-    one.add_argument("--form", choices=["xml", "tags", "caption", "unknown-xml", "unknown-tags", "unknown-caption"], default="xml")
+    one.add_argument(
+        "--form", choices=["xml", "tags", "caption", "unknown-xml", "unknown-tags", "unknown-caption"], default="xml"
+    )
     one.add_argument("--out", type=Path, required=True)
     one.add_argument("--steps", type=int)
     one.add_argument("--shift", type=float)

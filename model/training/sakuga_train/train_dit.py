@@ -15,6 +15,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from . import autoencoder, checkpoint, encoders, flow, next_dit, optimiser, tokenizer
 from .layers import F32
 from .pool import Pool
@@ -219,7 +220,9 @@ def train(config, shards: Path, out: Path, seconds, capacity, resume, log, steps
                 if (step // steps) % 10 == 0:
                     file.flush()
                     speed = step * config["batch"] / max(time.time() - (begun or start), 1e-3)
-                    log(f"step {step} share {share:.3f} loss {smooth:.4f} pictures {pool.pictures} samples/s {speed:.0f}")
+                    log(
+                        f"step {step} share {share:.3f} loss {smooth:.4f} pictures {pool.pictures} samples/s {speed:.0f}"
+                    )
             if begun and time.time() - saved > config["save_every"]:
                 saved = time.time()
                 save(share)

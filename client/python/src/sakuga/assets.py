@@ -28,7 +28,9 @@ class Upload:
         A path that cannot be read is Python's own `OSError`. A device or pipe, which has no size, is a `RequestError`.
         """
         if hash_of(source) is not None:
-            raise RequestError("that is the SHA-256 of an asset and not a file; for a file of that name, write Path(name)")
+            raise RequestError(
+                "that is the SHA-256 of an asset and not a file; for a file of that name, write Path(name)"
+            )
         if isinstance(source, str | os.PathLike):
             self._source: bytes | Path = Path(source)
             if self._source.exists() and not self._source.is_file():

@@ -112,7 +112,9 @@ _PLAIN: Final = (
     "gpu_stats_interval_ms",
     "profile",
 )
-_SAMPLING: Final = tuple(field.name for field in request_pb2.Sampling.DESCRIPTOR.fields if field.name not in ("solver", "schedule"))
+_SAMPLING: Final = tuple(
+    field.name for field in request_pb2.Sampling.DESCRIPTOR.fields if field.name not in ("solver", "schedule")
+)
 _PREVIEW: Final = ("max_edge", "every_steps", "min_interval_ms")
 
 
