@@ -93,7 +93,6 @@ def test_images_that_no_request_holds_are_refused(tmp_path: Path) -> None:
     large.write_bytes(bytes((2 << 20) + 1))
     wrong: list[dict[str, object]] = [
         {"init": large},
-        {"mask": "girl.png"},
         {"canvas": (1, 2, 3)},
         {"mask_boxes": [(1, 2, 3)]},
         {"padding": 5},

@@ -116,8 +116,11 @@ def _put_file(source: image_input_pb2.ImageSource, given: object, option: str) -
         case bytes(content):
             pass
         case str() | os.PathLike():
-            with Path(given).open("rb") as file:
-                content = file.read(_INLINE_BYTES_MAX + 1)
+            try:
+                with Path(given).open("rb") as file:
+                    content = file.read(_INLINE_BYTES_MAX + 1)
+            except ValueError as error:  # A NUL, or half of a surrogate pair.
+                raise RequestError(f"`{option}` is not the name of a file: {error}") from error
         case _:
             raise RequestError(f"`{option}` is bytes, a path, an Asset or a SHA-256, not {given!r}"[:200])
     if len(content) > _INLINE_BYTES_MAX:
