@@ -48,7 +48,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Server`] if the request is not valid or the server takes no jobs, and those of a lost connection.
+    /// [`ClientError::Refused`] if the request is not valid or the server takes no jobs, and those of a lost connection.
     pub async fn estimate(&self, request: GenerateRequest, options: JobOptions) -> Result<Estimate, ClientError> {
         let message = EstimateRequest { request: Some(request), options: Some(options) };
         let answer = self.connection.generations().estimate(message).await;

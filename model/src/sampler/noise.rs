@@ -1,7 +1,7 @@
 //! Initial noise: a documented function of seed, image index and element, computed on the host.
 //!
 //! Element `e` of the latents of image `i` (row-major over `[channels, height, width]`, counted from 0) is lane `e mod 4`
-//! of [`normal4`] under
+//! of `normal4` under
 //!
 //! * key `[seed mod 2^32, seed / 2^32]`,
 //! * counter `[b mod 2^32, b / 2^32, i, 0]` with the block `b = e / 4`,

@@ -14,7 +14,7 @@ const NAME_DIGITS: usize = 12;
 
 /// Files that the caller of a request uploaded before.
 pub(crate) trait Uploads {
-    /// The file with this SHA-256. `None`: the caller has none.
+    /// The file with this SHA-256; `None` if the caller has not uploaded it.
     ///
     /// # Errors
     ///
@@ -34,7 +34,7 @@ impl UploadedAdapters {
         Self { inspectors, known: Mutex::default() }
     }
 
-    /// The adapter that the caller uploaded under this SHA-256. `None`: there is none. Reads the file if it is new. Blocks.
+    /// The adapter that the caller uploaded under this SHA-256; `None` if no such file was uploaded. Reads a file that is new. Blocks.
     ///
     /// # Errors
     ///

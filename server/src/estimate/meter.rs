@@ -165,7 +165,7 @@ impl JobMeter {
     }
 }
 
-/// The mean of the times that are not far above the median; 0 if there is none.
+/// The mean of the times that are not far above the median; 0 without times.
 fn usual(times: &[f64]) -> f64 {
     let mut sorted = times.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

@@ -41,7 +41,7 @@ impl DataPlace {
     ///
     /// # Errors
     ///
-    /// [`OpenError`] names the folder and what to do.
+    /// `OpenError` names the folder and what to do.
     pub fn open(&self, artifacts: Option<&str>) -> Result<Stores, OpenError> {
         let failed = |error: StoreError| OpenError { place: self.clone(), error };
         let elsewhere = artifacts.map(artifacts_at).transpose().map_err(failed)?;

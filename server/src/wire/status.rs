@@ -147,6 +147,7 @@ fn asset_facts(error: &AssetError, facts: &mut HashMap<String, String>) {
 }
 
 /// The machine-readable reason, as `ErrorInfo` carries it.
+#[cfg(feature = "otlp")]
 pub(crate) fn reason(error: &ServerError) -> &'static str {
     classify(error).1
 }

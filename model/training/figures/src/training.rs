@@ -3,7 +3,7 @@
 //! Half of the texts are XML, the other half plain tags and captions in equal parts, so that the comparison between the
 //! forms is fair. In all of them some attributes are left out, some tags have other names, and words are added
 //! that say nothing about the figures; in XML and in plain tags the order varies as well. Half of the texts also have words
-//! that the figures do not know ([`unknown`]).
+//! that the figures do not know (`unknown`).
 
 mod unknown;
 
