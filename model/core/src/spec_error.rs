@@ -75,7 +75,7 @@ pub enum SpecError {
     /// A count is out of its range.
     #[error("{field} is {given}: use {min} to {max}")]
     OutOfRange {
-        /// The field, as [`limits`] names it.
+        /// The field, as [`limits`](crate::limits) names it.
         field: &'static str,
         /// What was asked for.
         given: String,
