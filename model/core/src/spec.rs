@@ -100,7 +100,12 @@ impl GenerationSpec {
     /// The images that are computed at once, batch by batch. A batch without an image that is drawn is left out; the others
     /// are those of the whole request, since in a batch of another size sums are rounded differently.
     pub fn batches(&self) -> Vec<Range<u32>> {
-        let size = if self.max_batch == 0 { self.images } else { self.max_batch.min(self.images) };
+        self.batches_of(self.max_batch)
+    }
+
+    /// As [`batches`](Self::batches), with another [`max_batch`](Self::max_batch).
+    pub fn batches_of(&self, max_batch: u32) -> Vec<Range<u32>> {
+        let size = if max_batch == 0 { self.images } else { max_batch.min(self.images) };
         let batches =
             (0..self.images).step_by(size.max(1) as usize).map(|first| first..(first + size).min(self.images));
         batches.filter(|batch| batch.clone().any(|image_index| self.draws(image_index))).collect()

@@ -29,7 +29,7 @@ pub(crate) enum AdapterSource {
 }
 
 impl RequestedAdapter {
-    /// Whether it is known whether it can be used.
+    /// Whether the offer has it, or says why it cannot be used.
     pub(super) fn is_in(&self, offer: &Offer<'_>) -> bool {
         self.source.as_ref().is_none_or(|source| find(source, offer).is_some() || offer.fault(source).is_some())
     }

@@ -1,4 +1,4 @@
-//! [`UploadedAdapters`]: what the files are that clients uploaded as adapters.
+//! [`UploadedAdapters`]: describes the adapter files that clients uploaded.
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ pub(crate) trait Uploads {
     fn tensors(&self, sha256: &str) -> Option<Result<PathBuf, String>>;
 }
 
-/// What the files are that clients uploaded as adapters. A file is read once; its SHA-256 says whether it is the same.
+/// Describes the adapter files that clients uploaded. A file is read once; its SHA-256 says whether it is the same.
 pub(super) struct UploadedAdapters {
     inspectors: Inspectors,
     /// By SHA-256. Found only for callers that have the file.
@@ -91,7 +91,7 @@ mod tests {
         }
     }
 
-    /// Has one file of its own.
+    /// Owns one file.
     struct Own(&'static str);
 
     impl Uploads for Own {

@@ -210,7 +210,7 @@ impl App {
         let layer = CallLayer::new(&credentials, messages, metrics.calls.clone(), observer.clone());
         let is_encrypted = credentials.tls.is_some();
         let studio_addr = sockets.studio.as_ref().map(|(_, address)| *address);
-        let api = match config.studio.has_openai_api {
+        let api = match config.studio.has_openai_api && sockets.studio.is_some() {
             true => Some(layer.layer(OpenAi::new(context.clone(), is_encrypted).map_err(AppError::Signing)?)),
             false => None,
         };

@@ -236,7 +236,7 @@ fn read<T: Reading>(
     T::read(decoder, format)
 }
 
-/// Metadata that cannot be read is not there: a picture does not depend on it.
+/// None if the metadata cannot be read: a picture does not depend on it.
 fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
     decoder.orientation().unwrap_or(Orientation::NoTransforms)
 }

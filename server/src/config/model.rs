@@ -228,7 +228,8 @@ impl EngineSettings {
     /// The folder or file of a model, which may be named.
     #[cfg(feature = "burn")]
     fn checkpoint(&self, path: &Path, environment: &dyn Fn(&str) -> Option<String>) -> Result<PathBuf, String> {
-        find::checkpoint(path, ModelsFolder::chosen(self.models_folder.as_deref(), environment).as_ref())
+        let folder = ModelsFolder::chosen(self.models_folder.as_deref(), environment);
+        find::checkpoint(path, folder.as_ref()).map_err(|why| format!("--model: {why}"))
     }
 
     #[cfg(not(feature = "burn"))]

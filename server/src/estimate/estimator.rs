@@ -103,7 +103,19 @@ impl Estimator {
     /// Learns from the parts of the job that ended, such as the steps of one that was cancelled.
     pub(crate) fn learn_parts(&mut self, parts: &[Measurement]) {
         self.fits[Part::Denoise.index()].set_live(Vec::new());
-        parts.iter().for_each(|part| self.learn_part(part));
+        self.learn(parts.iter());
+    }
+
+    /// Learns from jobs that ended, the oldest first: from the parts of all of them with one regression for each part.
+    pub(crate) fn restore(&mut self, jobs: &[JobMeasurements]) {
+        self.learn(jobs.iter().flat_map(|job| &job.parts));
+        jobs.iter().for_each(|job| self.learn_job(job));
+    }
+
+    fn learn<'a>(&mut self, parts: impl Iterator<Item = &'a Measurement> + Clone) {
+        for (index, fit) in self.fits.iter_mut().enumerate() {
+            fit.add_all(parts.clone().filter(|part| part.part.index() == index).map(Measurement::sample));
+        }
     }
 
     /// Learns from one part.

@@ -118,25 +118,39 @@ impl Fit {
     /// Adds a measurement. Beyond [`CAPACITY`] the oldest one of the most frequent class of size is forgotten, so that many
     /// jobs of one size do not displace what is known of others.
     pub(super) fn add(&mut self, sample: Sample) {
-        if !sample.is_sound() {
-            return;
+        self.add_all([sample]);
+    }
+
+    /// Adds measurements, the oldest first: the same as [`Fit::add`] for each, with one regression.
+    pub(super) fn add_all(&mut self, samples: impl IntoIterator<Item = Sample>) {
+        let mut is_changed = false;
+        for sample in samples.into_iter().filter(Sample::is_sound) {
+            self.keep(sample);
+            is_changed = true;
         }
+        if is_changed {
+            self.live.clear();
+            self.refit();
+        }
+    }
+
+    fn keep(&mut self, sample: Sample) {
         if self.samples.len() == CAPACITY {
-            let class_size = |class: i32| self.samples.iter().filter(|sample| sample.class() == class).count();
-            let oldest_of_largest = (0..self.samples.len())
-                .rev()
-                .max_by_key(|place| self.samples.get(*place).map_or(0, |sample| class_size(sample.class())));
+            let classes: Vec<i32> = self.samples.iter().map(Sample::class).collect();
+            let class_size = |place: &usize| classes.iter().filter(|class| **class == classes[*place]).count();
+            let oldest_of_largest = (0..classes.len()).rev().max_by_key(class_size);
             if let Some(place) = oldest_of_largest {
                 self.samples.remove(place);
             }
         }
         self.samples.push_back(sample);
-        self.live.clear();
-        self.refit();
     }
 
     /// Replaces the measurements of the running job.
     pub(super) fn set_live(&mut self, samples: Vec<Sample>) {
+        if samples.is_empty() && self.live.is_empty() {
+            return;
+        }
         self.live = samples;
         self.live.retain(Sample::is_sound);
         self.refit();
@@ -181,15 +195,21 @@ impl Fit {
                 },
             )
         };
+        // Row, value and weight by age of each measurement: only the weights of outliers change from round to round.
+        let measured = all.iter().zip(&rows).enumerate();
+        let measured: Vec<([f64; UNKNOWNS], f64, f64)> = measured
+            .map(|(place, (sample, row))| (scaled(row, sample.scale), sample.seconds / sample.scale, age_weight(place)))
+            .collect();
+        let assumed: Vec<[f64; UNKNOWNS]> =
+            assumed.iter().map(|(work, seconds)| scaled(&terms(work, self.knots), *seconds)).collect();
         let mut robust = vec![1.0; all.len()];
         for _ in 0..ROUNDS {
             let mut normal = Normal::default();
-            for (place, (sample, row)) in all.iter().zip(&rows).enumerate() {
-                let value = sample.seconds / sample.scale;
-                normal.add(&scaled(row, sample.scale), value, robust[place] * age_weight(place));
+            for ((row, value, age_weight), robust) in measured.iter().zip(&robust) {
+                normal.add(row, *value, robust * age_weight);
             }
-            for (work, seconds) in &assumed {
-                normal.add(&scaled(&terms(work, self.knots), *seconds), 1.0, ASSUMED_WEIGHT);
+            for row in &assumed {
+                normal.add(row, 1.0, ASSUMED_WEIGHT);
             }
             let found = normal.solve();
             self.coefficients =

@@ -116,6 +116,6 @@ mod tests {
         (0..20).for_each(|_| errors.add(1.3, 1.3));
         assert!((errors.level() - 1.3).abs() < 1e-9);
         (0..20).for_each(|_| errors.add(f64::NAN, -1.0));
-        assert!((errors.level() - 1.3).abs() < 1e-9, "what cannot be is left out");
+        assert!((errors.level() - 1.3).abs() < 1e-9, "impossible ratios are ignored");
     }
 }

@@ -91,9 +91,8 @@ impl JobWork {
     ) -> Self {
         let sizes: Vec<Pass> = spec.passes().collect();
         let first_pixels = sizes.first().map_or(0, Pass::pixels);
-        let in_batches =
-            GenerationSpec { max_batch: info.images_at_once(spec.max_batch, first_pixels), ..spec.clone() };
-        let batches: Vec<u32> = in_batches.batches().iter().map(|batch| batch.end - batch.start).collect();
+        let batches = spec.batches_of(info.images_at_once(spec.max_batch, first_pixels));
+        let batches: Vec<u32> = batches.iter().map(|batch| batch.end - batch.start).collect();
         let is_guided = spec.sampling.guidance.is_ever_active();
         // The first encoder's tokens are those of the denoiser's sequence.
         let read = |counts: &[TokenCount], place: usize| -> f64 {
@@ -159,7 +158,7 @@ impl JobWork {
         self.passes.get(pass).map_or(0, |pass| pass.steps() * pass.batches.len() as u32)
     }
 
-    /// The work of a part that is no step, preview or change of adapters.
+    /// The work of a part other than steps, previews and changes of adapters.
     pub(crate) fn of(&self, part: Part) -> Vec<Work> {
         let of_part = self.parts.iter().filter(|found| found.part == part);
         of_part.flat_map(|found| found.work.iter().copied()).collect()

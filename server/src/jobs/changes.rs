@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use sakuga_model_core::{GenerationSpec, Sampling, SecondPass, TokenCount};
 
+use sakuga_proto::text::count;
+
 use super::registry::Jobs;
 use crate::estimate::{Change, JobWork};
 use crate::job::JobRequest;
@@ -53,11 +55,14 @@ impl Alternatives<'_> {
         let spec = &self.request.spec;
         let with = |steps: u32| GenerationSpec { sampling: Sampling { steps, ..spec.sampling }, ..spec.clone() };
         let has_steps = |spec: &GenerationSpec| spec.passes().all(|pass| pass.steps() > 0);
-        let fitting = |steps: &u32| has_steps(&with(*steps)) && fits(&with(*steps));
+        let fitting = |steps: &u32| {
+            let spec = with(*steps);
+            has_steps(&spec) && fits(&spec)
+        };
         let steps = (1..spec.sampling.steps).rev().find(fitting)?;
         Some(Change {
             fields: vec![("sampling.steps", steps.to_string())],
-            description: format!("ask for {steps} steps instead of {}", spec.sampling.steps),
+            description: format!("ask for {} instead of {}", count(steps as usize, "step"), spec.sampling.steps),
         })
     }
 

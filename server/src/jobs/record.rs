@@ -282,7 +282,7 @@ impl Record {
 
 /// The time from the start of a job to its pictures.
 fn run_time(timings: &generation::Timings) -> Option<prost_types::Duration> {
-    let time = |time: Option<prost_types::Duration>| time.and_then(|time| Duration::try_from(time).ok());
+    let time = |time: Option<prost_types::Duration>| time.and_then(sakuga_proto::time::duration);
     let run = time(timings.total)?.checked_sub(time(timings.queued).unwrap_or_default())?;
     to_proto::duration(run)
 }

@@ -13,7 +13,7 @@ use crate::request::images::Uploads;
 pub(crate) struct OwnFiles<'a> {
     /// The files of all clients.
     pub(crate) assets: &'a Assets,
-    /// Whose of them.
+    /// The owner of the files that may be used.
     pub(crate) owner: &'a AssetOwner,
 }
 

@@ -23,7 +23,7 @@ pub(crate) use name::is_model_name;
 pub(crate) use name::{MODEL_NAME_BYTES_MAX, has_name_letters};
 pub(crate) use named::NamedSource;
 pub(crate) use resident_set::ResidentSet;
-pub(crate) use similar::nearest;
+pub(crate) use similar::{nearest, suggestion};
 pub(crate) use table::{ModelFacts, ModelState, ModelStatus, ModelTable};
 
 /// A model of this server, by its place in the configuration.

@@ -10,7 +10,7 @@ pub(crate) fn has_name_letters(text: &str) -> bool {
 }
 
 /// Whether a text may be the name that a model is given.
-#[cfg_attr(not(feature = "burn"), expect(dead_code, reason = "models are named in the folder of models"))]
+#[cfg(feature = "burn")]
 pub(crate) fn is_model_name(text: &str) -> bool {
     has_name_letters(text) && text.len() <= MODEL_NAME_BYTES_MAX
 }

@@ -15,6 +15,14 @@ pub(crate) fn nearest<'a, T: AsRef<str>>(name: &str, known: &'a [T]) -> Vec<&'a 
     scored.into_iter().take(NAMES_MAX).map(|(_, known)| known).collect()
 }
 
+/// What to write instead of an unknown name: the most similar known one, or else all of them.
+pub(crate) fn suggestion<T: AsRef<str>>(name: &str, known: &[T]) -> String {
+    match nearest(name, known).first() {
+        Some(known) => format!("did you mean `{}`?", known.as_ref()),
+        None => format!("there are {}", known.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

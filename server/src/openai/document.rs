@@ -1,17 +1,16 @@
 //! `GET /v1/openapi.json`: the description of the API.
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response};
+use http::Response;
 use http_body_util::Full;
 use tonic::body::Body;
+
+use crate::wire::http::json_answer;
 
 const DOCUMENT: &str = include_str!("openapi.json");
 
 pub(super) fn answer() -> Response<Body> {
-    let mut answer = Response::new(Body::new(Full::new(Bytes::from_static(DOCUMENT.as_bytes()))));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
+    json_answer(Body::new(Full::new(Bytes::from_static(DOCUMENT.as_bytes()))))
 }
 
 #[cfg(test)]

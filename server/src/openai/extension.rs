@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use super::body::object;
 use super::parameters::Parameters;
 use crate::error::Violation;
-use crate::models::nearest;
+use crate::models::suggestion;
+use crate::request::images::shown;
 
 /// The extension object, and the options of the job within it.
 pub(super) const NAME: &str = "sakuga";
@@ -89,13 +90,9 @@ fn unknown_fields(parameters: &mut Parameters, path: &str, object: &Map<String, 
         let field = of.get_field_by_name(name).or_else(|| of.get_field_by_json_name(name));
         let Some(field) = field else {
             let names: Vec<String> = of.fields().map(|field| field.json_name().to_owned()).collect();
-            let suggestion = match nearest(name, &names).first() {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => format!("there are {}", names.join(", ")),
-            };
-            let shown: String = name.chars().filter(|character| !character.is_control()).take(64).collect();
+            let suggestion = suggestion(name, &names);
             let text = format!("there is no such field; {suggestion}");
-            parameters.fault(format!("{path}.{shown}"), Violation::UNKNOWN_VALUE, text);
+            parameters.fault(format!("{path}.{}", shown(name)), Violation::UNKNOWN_VALUE, text);
             continue;
         };
         let Kind::Message(inner) = field.kind() else { continue };

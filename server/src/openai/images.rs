@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::stream::{self, StreamExt as _};
-use http::header::CONTENT_TYPE;
+use http::Response;
 use http::request::Parts;
-use http::{HeaderValue, Response};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tonic::Status;
@@ -23,11 +22,12 @@ use crate::job_id::JobId;
 use crate::jobs::{Call, Caller, OwnFiles};
 use crate::service::caller::check_options;
 use crate::service::{off_reactor, refuse};
+use crate::wire::http::json_answer;
 use crate::wire::http::json_response;
 
 impl Api {
     /// Creates the job of a request, and answers with its pictures or its events. The job is cancelled when the client goes
-    /// away before its end, unless its options say otherwise; one that streams only if nobody resumes the stream.
+    /// away before its end, unless its options say otherwise; a streaming job is cancelled only if the stream is not resumed in time.
     pub(super) async fn draw(
         self: Arc<Self>,
         endpoint: Endpoint,
@@ -70,13 +70,8 @@ impl Api {
             "usage": finished.usage,
             "sakuga": { "job_id": id.as_str(), "seeds": seeds },
         });
-        let answer = if has_urls {
-            self.urls(parts, &finished, rest)
-        } else {
-            let mut answer = Response::new(whole_body(finished, &rest, permit));
-            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            answer
-        };
+        let answer =
+            if has_urls { self.urls(parts, &finished, rest) } else { json_answer(whole_body(finished, &rest, permit)) };
         Ok(with_job(answer, id.as_str()))
     }
 

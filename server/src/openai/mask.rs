@@ -10,7 +10,7 @@ use sakuga_proto::generation::v1::{ImageSource, image_source::Source};
 
 use crate::assets::{AlphaChannel, PictureLimits, decode_alpha, picture_size};
 use crate::error::Violation;
-use crate::request::images::{Uploads, decode_alone};
+use crate::request::images::{Uploads, decode_alone, shown};
 
 /// Pixels below this opacity are drawn again.
 const OPAQUE_MIN: u8 = 128;
@@ -30,10 +30,9 @@ pub(super) fn bytes(source: Option<&ImageSource>, field: &str, uploads: &dyn Upl
             Err(Violation::new(field, Violation::OUT_OF_RANGE, text))
         }
         Some(Source::Inline(bytes)) => Ok(bytes.clone()),
-        Some(Source::Asset(sha256)) => uploads.bytes(sha256).map_err(|why| {
-            let shown: String = sha256.chars().filter(|character| !character.is_control()).take(64).collect();
-            Violation::new(field, Violation::REQUIRED, format!("the asset {shown} {why}"))
-        }),
+        Some(Source::Asset(sha256)) => uploads
+            .bytes(sha256)
+            .map_err(|why| Violation::new(field, Violation::REQUIRED, format!("the asset {} {why}", shown(sha256)))),
         None => Err(Violation::new(field, Violation::REQUIRED, "there is no file; send a PNG, JPEG or WebP file")),
     }
 }

@@ -7,7 +7,8 @@ use sakuga_proto::generation::v1::{ImageSource, image_source};
 use serde_json::{Map, Value};
 
 use crate::error::{ServerError, Violation};
-use crate::models::nearest;
+use crate::models::suggestion;
+use crate::request::images::shown;
 
 /// Parameters of OpenAI's that this server does not have.
 const UNSUPPORTED: [&str; 9] = [
@@ -169,15 +170,12 @@ impl Parameters {
     pub(super) fn finish(mut self, known: &[&str]) -> Result<(), ServerError> {
         let left: Vec<String> = self.values.keys().cloned().collect();
         for name in left {
-            let shown: String = name.chars().filter(|character| !character.is_control()).take(64).collect();
+            let shown = shown(&name);
             if UNSUPPORTED.contains(&name.as_str()) {
-                self.fault(shown, Violation::UNSUPPORTED, "this server has nothing of that kind; leave it out");
+                self.fault(shown, Violation::UNSUPPORTED, "this server does not support it; leave it out");
                 continue;
             }
-            let suggestion = match nearest(&name, known).first() {
-                Some(known) => format!("did you mean `{known}`?"),
-                None => format!("there are {}", known.join(", ")),
-            };
+            let suggestion = suggestion(&name, known);
             self.fault(shown, Violation::UNKNOWN_VALUE, format!("there is no such parameter; {suggestion}"));
         }
         if !self.images.is_empty() || !self.mask.is_empty() {

@@ -73,7 +73,7 @@ pub fn command() -> Command {
                      Exit status: 0 if the model is there, 1 if not, 64 if the arguments are wrong.",
                 ),
         )
-        .subcommand(Command::new("list").about("List the models that are there, and those that were pulled in part").arg(folder()))
+        .subcommand(Command::new("list").about("List the downloaded models and the unfinished downloads").arg(folder()))
         .subcommand(
             Command::new("inspect")
                 .about("Say what a file or a folder is, from its headers, and what to do with it. Exit status 1 if the server has no use for it")

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sakuga_proto::text::one_line;
+use sakuga_proto::text::{count, one_line};
 
 /// Characters of a text of a server that are shown.
 const SHOWN_CHARACTERS: usize = 300;
@@ -182,7 +182,7 @@ impl Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes = self.0 as f64;
         match self.0 {
-            0..1_000 => write!(f, "{} bytes", self.0),
+            0..1_000 => f.write_str(&count(self.0 as usize, "byte")),
             1_000..1_000_000 => write!(f, "{:.1} kB", bytes / 1e3),
             1_000_000..1_000_000_000 => write!(f, "{:.1} MB", bytes / 1e6),
             _ => write!(f, "{:.2} GB", bytes / 1e9),

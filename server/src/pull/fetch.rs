@@ -157,8 +157,7 @@ impl Fetcher<'_> {
 
     /// Bytes that the disk lacks for so many more.
     fn missing(&self, bytes: u64) -> Option<u64> {
-        let free = self.disk.free_bytes(self.folder)?;
-        bytes.checked_sub(free).filter(|missing| *missing > 0)
+        self.disk.lacking(self.folder, bytes)
     }
 
     fn full(&self, missing: u64, is_partial: bool) -> PullError {

@@ -29,7 +29,7 @@ pub fn checkpoint(path: &Path, folder: Option<&ModelsFolder>) -> Result<PathBuf,
     let known = folder.map_or_else(|| "no pulled models".to_owned(), |folder| folder.known());
     let place = folder.map(|folder| format!(" in {}", folder.path().display())).unwrap_or_default();
     Err(format!(
-        "--model: there is no folder or file `{text}` here and no pulled model of that name{place}; there are {known}. Pull one \
+        "there is no folder or file `{text}` here and no pulled model of that name{place}; there are {known}. Pull one \
          with `sakuga-server models pull hf:OWNER/{text}`"
     ))
 }
@@ -38,14 +38,14 @@ pub fn checkpoint(path: &Path, folder: Option<&ModelsFolder>) -> Result<PathBuf,
 fn unpulled(text: &str, folder: Option<&ModelsFolder>) -> String {
     let source = match text.parse::<PullSource>() {
         Ok(source) => source,
-        Err(reason) => return format!("--model: `{text}` {reason}"),
+        Err(reason) => return format!("`{text}` {reason}"),
     };
     let models = folder.map(ModelsFolder::models).unwrap_or_default();
     let is_pulled = |record: &super::record::PullRecord| record.source == source.to_string();
     match models.into_iter().find(|model| model.record.as_ref().is_some_and(is_pulled)) {
-        Some(model) => format!("--model: `{source}` is pulled already, as `{}`; give `--model {0}`", model.name),
+        Some(model) => format!("`{source}` is pulled already, as `{}`; give `--model {0}`", model.name),
         None => format!(
-            "--model: `{source}` is not on this machine; pull it first, with `sakuga-server models pull {source}`, then give \
+            "`{source}` is not on this machine; pull it first, with `sakuga-server models pull {source}`, then give \
              `--model {}`",
             source.default_name()
         ),

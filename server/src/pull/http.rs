@@ -85,7 +85,7 @@ impl Credentials {
 /// Sends requests.
 pub(super) struct Http {
     proxied: Client,
-    /// For this machine, to which no proxy is in the way.
+    /// For addresses of this machine, which are reached without a proxy.
     direct: Client,
     credentials: Option<Credentials>,
     timing: Timing,

@@ -103,7 +103,8 @@ impl Hub<'_> {
         }
     }
 
-    fn name(&self) -> String {
+    /// `OWNER/NAME`.
+    pub(super) fn name(&self) -> String {
         format!("{}/{}", self.model.owner, self.model.name)
     }
 

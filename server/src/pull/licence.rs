@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Display};
 
+use sakuga_proto::text::count;
+
 use super::error::shown;
 
 /// Lines of a licence's text that are shown.
@@ -19,7 +21,7 @@ pub struct Licence {
 }
 
 impl Licence {
-    /// The name, or that there is no statement.
+    /// The name, or `not stated`.
     pub fn name(&self) -> String {
         self.name.as_deref().map_or_else(|| "not stated".to_owned(), shown)
     }
@@ -40,7 +42,7 @@ impl Display for Licence {
                 write!(f, "\n  {}", shown(line))?;
             }
             if lines.len() > SHOWN_LINES {
-                write!(f, "\n  … {} more lines", lines.len() - SHOWN_LINES)?;
+                write!(f, "\n  … {}", count(lines.len() - SHOWN_LINES, "more line"))?;
             }
         }
         Ok(())

@@ -149,7 +149,7 @@ impl PartialFile {
     }
 }
 
-/// Bytes that there are of an unfinished file.
+/// Bytes of an unfinished file on disk.
 pub(super) fn unfinished_bytes(target: &Path) -> u64 {
     fs::symlink_metadata(with_end(target, PARTIAL)).map_or(0, |data| data.len())
 }

@@ -1,8 +1,8 @@
-//! How a pull goes on.
+//! Progress of a pull.
 
-/// Receives how a pull goes on.
+/// Receives the progress of a pull.
 pub trait Progress: Send + Sync {
-    /// `done` bytes of `total` are there, the last of them of `file`.
+    /// `done` of `total` bytes are downloaded; the newest belong to `file`.
     fn at(&self, file: &str, done: u64, total: Option<u64>);
 
     /// Something that a person should read.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
-use crate::models::{MODEL_NAME_BYTES_MAX, is_model_name};
+use crate::models::{MODEL_NAME_BYTES_MAX, has_name_letters, is_model_name};
 
 /// The revision of a repository that is pulled unless another is named.
 const REVISION_DEFAULT: &str = "main";
@@ -100,13 +100,7 @@ impl FromStr for PullSource {
 
 fn hub_model(text: &str) -> Result<HubModel, String> {
     let (model, revision) = text.split_once('@').unwrap_or((text, REVISION_DEFAULT));
-    let is_name = |text: &str| {
-        let is_allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-        text.starts_with(|first: char| first.is_ascii_alphanumeric())
-            && text.len() <= PART_BYTES_MAX
-            && text.chars().all(is_allowed)
-            && !text.contains("..")
-    };
+    let is_name = |text: &str| has_name_letters(text) && text.len() <= PART_BYTES_MAX && !text.contains("..");
     let is_revision = revision.split('/').all(is_name) && revision.len() <= PART_BYTES_MAX;
     match model.split_once('/') {
         Some((owner, name)) if is_name(owner) && is_name(name) && is_revision => {

@@ -17,7 +17,7 @@ use super::partial::unfinished_bytes;
 use super::paths;
 use super::progress::Progress;
 use super::record::PullRecord;
-use super::source::{FileUrl, HubModel, PullSource};
+use super::source::{FileUrl, PullSource};
 use crate::engine::burn::files;
 use crate::models::is_model_name;
 
@@ -44,7 +44,7 @@ pub struct PullOptions<'o> {
     pub sha256: Option<String>,
     /// Decides about a licence.
     pub decide: &'o dyn Fn(&Licence) -> Decision,
-    /// Receives how it goes on.
+    /// Receives the progress.
     pub progress: &'o dyn Progress,
     /// Where files are written.
     pub disk: &'o dyn Disk,
@@ -100,7 +100,7 @@ pub async fn pull(options: &PullOptions<'_>) -> Result<Pulled, PullError> {
             if let Some(there) = already_there(options, &name, Some(&listing.commit))? {
                 return Ok(there);
             }
-            of_hub(&hub, model, listing).await?
+            of_hub(&hub, listing).await?
         }
         PullSource::File(file) => {
             if let Some(there) = already_there(options, &name, None)? {
@@ -165,13 +165,13 @@ fn already_there(options: &PullOptions<'_>, name: &str, commit: Option<&String>)
         let commit = record.commit.map(|commit| format!(" at commit {commit}")).unwrap_or_default();
         return taken(format!("{}{commit}", record.source));
     }
-    let bytes = record.files.iter().map(|file| file.bytes).sum();
-    Ok(Some(Pulled { name: name.to_owned(), checkpoint: model.checkpoint, was_there: true, bytes }))
+    let (name, bytes) = (name.to_owned(), record.bytes());
+    Ok(Some(Pulled { name, checkpoint: model.checkpoint, was_there: true, bytes }))
 }
 
 /// The files of a repository: those of a folder that the loader reads, or else its only safetensors file.
-async fn of_hub(hub: &Hub<'_>, model: &HubModel, listing: Listing) -> Result<Plan, PullError> {
-    let what = format!("{}/{}", model.owner, model.name);
+async fn of_hub(hub: &Hub<'_>, listing: Listing) -> Result<Plan, PullError> {
+    let what = hub.name();
     let not_a_model = |reason: String| PullError::NotAModel { what: what.clone(), reason };
     let Listing { commit, files, licence } = listing;
     let paths: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
@@ -191,7 +191,7 @@ async fn of_hub(hub: &Hub<'_>, model: &HubModel, listing: Listing) -> Result<Pla
             }
             [] => return Err(not_a_model(format!("it has no {INDEX} and no .safetensors file"))),
             [first, ..] => {
-                let url = hub.file_url(&model.revision, first);
+                let url = hub.file_url(&hub.model.revision, first);
                 let names: Vec<String> = candidates.iter().map(|name| super::error::shown(name)).collect();
                 let names = names.join(", ");
                 return Err(not_a_model(format!(
@@ -240,17 +240,16 @@ fn prepare(options: &PullOptions<'_>, name: &str, plan: &Plan, lock: &ModelLock)
     }
     paths::make_folder(&staging)?;
     let there = |file: &FileToPull| {
-        let path = file.path.split('/').fold(staging.clone(), |path, name| path.join(name));
+        let path = staging.join(&file.path);
         std::fs::symlink_metadata(&path).map_or_else(|_| unfinished_bytes(&path), |data| data.len())
     };
     let there: u64 = plan.files.iter().map(there).sum();
     let total = plan.bytes();
     if there > 0 {
-        options.progress.note(&format!("{} are there from an earlier pull", Bytes(there)));
+        options.progress.note(&format!("{} were downloaded by an earlier pull", Bytes(there)));
     }
     let missing = total.unwrap_or(0).saturating_sub(there);
-    let lacking = options.disk.free_bytes(options.folder.path()).and_then(|free| missing.checked_sub(free));
-    match lacking.filter(|lacking| *lacking > 0) {
+    match options.disk.lacking(options.folder.path(), missing) {
         Some(lacking) => {
             let folder = options.folder.path().to_owned();
             Err(PullError::DiskFull { folder, missing: Bytes(lacking), is_partial: there > 0 })
@@ -282,7 +281,7 @@ async fn download(
         Fetcher { http, disk: options.disk, progress: options.progress, folder: staging, total, refused: &refused };
     let (mut files, mut before) = (Vec::new(), 0);
     for file in &plan.files {
-        let rest = plan.bytes().map(|total| total - before);
+        let rest = total.map(|total| total - before);
         let recorded = fetcher.fetch(file, before).await.map_err(|error| match error {
             // A full disk lacks the rest of all files, not of this one alone.
             PullError::DiskFull { is_partial, missing, .. } => {

@@ -29,7 +29,7 @@ impl Reservation {
     /// [`ServerError::ClientJobs`].
     pub(super) fn new(shared: &Arc<Shared>, client: &Arc<str>, live_jobs: usize) -> Result<Self, ServerError> {
         let mut state = shared.state();
-        unavailable(shared, &state)?;
+        shared.unavailable(&state)?;
         admit(&state, client, live_jobs)?;
         state.reserved += 1;
         *state.reserved_by.entry(client.clone()).or_default() += 1;
@@ -61,14 +61,6 @@ impl Reservation {
         }
         Ok(forecast)
     }
-}
-
-/// Fails if no job is taken now.
-pub(super) fn unavailable(shared: &Shared, state: &State) -> Result<(), ServerError> {
-    if state.is_draining || state.is_closing {
-        return Err(ServerError::ShuttingDown);
-    }
-    shared.engine_error().map_or(Ok(()), Err)
 }
 
 /// Fails if there is no room for one more job of a client that has `live_jobs` jobs.

@@ -175,7 +175,7 @@ impl Scheduler {
     pub(crate) fn forecast(&self, request: &JobRequest) -> Result<(Forecasted, Option<ServerError>), ServerError> {
         let live_jobs = self.live.of_client(&request.client);
         let state = self.shared.state();
-        reservation::unavailable(&self.shared, &state)?;
+        self.shared.unavailable(&state)?;
         if let Some(error) = state.model_error(request.model) {
             return Err(error);
         }

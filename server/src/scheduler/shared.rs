@@ -129,6 +129,14 @@ impl Shared {
         self.wake.notify_one();
     }
 
+    /// Fails if no job is taken now.
+    pub(super) fn unavailable(&self, state: &State) -> Result<(), ServerError> {
+        if state.is_draining || state.is_closing {
+            return Err(ServerError::ShuttingDown);
+        }
+        self.engine_error().map_or(Ok(()), Err)
+    }
+
     /// Has the worker move a model before its next job; the receiver gets the result, or nothing if the scheduler is closed.
     pub(super) fn command(
         &self,
@@ -136,12 +144,7 @@ impl Shared {
         change: ModelChange,
     ) -> Result<oneshot::Receiver<Result<(), ServerError>>, ServerError> {
         let mut state = self.state.lock();
-        if state.is_draining || state.is_closing {
-            return Err(ServerError::ShuttingDown);
-        }
-        if let Some(error) = self.engine_error() {
-            return Err(error);
-        }
+        self.unavailable(&state)?;
         let (done, result) = oneshot::channel();
         state.commands.push_back(ModelCommand { model, change, done });
         drop(state);
@@ -235,10 +238,7 @@ impl Shared {
     /// Learns from jobs of earlier runs of the server, the oldest first.
     pub(super) fn restore(&self, model: ModelId, jobs: &[JobMeasurements]) {
         let mut state = self.state.lock();
-        for job in jobs {
-            state.estimator_mut(model).learn_parts(&job.parts);
-            state.estimator_mut(model).learn_job(job);
-        }
+        state.estimator_mut(model).restore(jobs);
     }
 
     /// Records that the engine reported something; returns whether its worker is current.

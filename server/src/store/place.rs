@@ -205,7 +205,7 @@ fn make_private(folder: &Path) -> std::io::Result<()> {
 ///
 /// [`StoreError`] if the URL is not valid, or the program was built without the feature that it needs.
 #[cfg(feature = "s3")]
-pub fn artifacts_at(url: &str) -> Result<ObjectArtifacts, StoreError> {
+pub(crate) fn artifacts_at(url: &str) -> Result<ObjectArtifacts, StoreError> {
     ObjectArtifacts::at_url(url)
 }
 

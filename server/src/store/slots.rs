@@ -1,6 +1,6 @@
 //! The head of redb's file, where two slots hold the last commit and the one before it.
 //!
-//! A slot whose checksum is wrong makes the database use the other one, without a word; here that is found out.
+//! If the checksum of a slot is wrong, redb silently uses the other slot. This module detects that.
 
 use redb::StorageBackend;
 use xxhash_rust::xxh3::xxh3_128;
@@ -13,7 +13,7 @@ const SLOT_BYTES: usize = 128;
 const CHECKSUM_BYTES: usize = 16;
 const HEAD_BYTES: usize = SLOTS[1] + SLOT_BYTES;
 
-/// Whether the slot of the last commit is damaged. A file that is no database is not judged.
+/// Whether the slot of the last commit is damaged. False for a file that is not a redb database.
 pub(super) fn last_commit_is_damaged(file: &dyn StorageBackend) -> bool {
     let mut head = [0; HEAD_BYTES];
     let is_read = file.len().is_ok_and(|len| len >= HEAD_BYTES as u64) && file.read(0, &mut head).is_ok();

@@ -55,18 +55,19 @@ impl Telemetry {
         })
     }
 
+    fn series(&self, job: &JobId) -> Option<Shared> {
+        self.jobs.lock().iter().find(|(id, _)| id == job).map(|(_, series)| series.clone())
+    }
+
     /// The series of a job, if it is kept.
     pub(crate) fn of(&self, job: &JobId) -> Option<Series> {
-        let series = self.jobs.lock().iter().find(|(id, _)| id == job).map(|(_, series)| series.clone())?;
-        let series = series.lock();
-        Some(series.clone())
+        Some(self.series(job)?.lock().clone())
     }
 
     /// Energy of the device during a job that had it for `took`, in joules. Samples do not begin and end with the job: what lies
     /// between them is carried over in proportion. `None`: the device does not measure it, or the job was too short.
     pub(crate) fn joules(&self, job: &JobId, took: Duration) -> Option<f64> {
-        let series = self.jobs.lock().iter().find(|(id, _)| id == job).map(|(_, series)| series.clone())?;
-        let (joules, span) = series.lock().energy()?;
+        let (joules, span) = self.series(job)?.lock().energy()?;
         let is_enough = span >= took / 2 && span >= 2 * SAMPLE_PERIOD;
         is_enough.then(|| joules * took.as_secs_f64() / span.as_secs_f64())
     }

@@ -32,7 +32,7 @@ const BY_CODE: [(Code, u16); 14] = [
     (Code::Unavailable, 503),
 ];
 
-/// Reasons whose HTTP status is not that of their code.
+/// Reasons with another HTTP status than their gRPC code.
 const BY_REASON: [(&str, u16); 7] = [
     ("DEVICE_OUT_OF_MEMORY", 400),
     ("MESSAGE_TOO_SLOW", 408),
@@ -111,9 +111,14 @@ fn whole_seconds(delay: Duration) -> u64 {
     (delay.as_millis().div_ceil(1000) as u64).max(1)
 }
 
-/// An answer with a JSON body.
+/// An answer with this JSON.
 pub(crate) fn json_response(body: &Value) -> Response<Body> {
-    let mut answer = Response::new(Body::new(Full::new(Bytes::from(body.to_string()))));
+    json_answer(Body::new(Full::new(Bytes::from(body.to_string()))))
+}
+
+/// An answer whose body is JSON.
+pub(crate) fn json_answer(body: Body) -> Response<Body> {
+    let mut answer = Response::new(body);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }

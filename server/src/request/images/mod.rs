@@ -12,7 +12,7 @@ use bytes::Bytes;
 use sakuga_model_core::{Area, Upscaler};
 
 pub(crate) use check::{Checked, Surroundings};
-pub(crate) use source::{NoUploads, Uploads, decode_alone};
+pub(crate) use source::{NoUploads, Uploads, decode_alone, shown};
 
 /// The strength of an image if a request gives none.
 pub(crate) const STRENGTH_DEFAULT: f32 = 0.75;

@@ -78,7 +78,7 @@ pub(crate) fn read(field: &str, source: &Source, uploads: &dyn Uploads) -> Resul
     Ok(File { sha256: sha256_hex(&bytes), image })
 }
 
-/// The beginning of a name that may be of any length.
-fn shown(sha256: &str) -> String {
-    sha256.chars().filter(|character| !character.is_control()).take(64).collect()
+/// The beginning of a name of a client, which may have any length, without control characters.
+pub(crate) fn shown(name: &str) -> String {
+    name.chars().filter(|character| !character.is_control()).take(64).collect()
 }

@@ -24,7 +24,7 @@ impl<'a> Forecast<'a> {
     /// The forecast after `time`, when the running job has ended.
     pub(super) fn new(state: &'a State, time: Duration) -> Self {
         let residents = state.models.residents().clone();
-        Self { adapters: vec![None; state.models.statuses().len()], residents, state, time }
+        Self { adapters: vec![None; state.adapters.len()], residents, state, time }
     }
 
     /// How long the model of a job takes to be loaded: zero if it is on the device by then, `None` if it was never loaded.
