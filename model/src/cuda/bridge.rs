@@ -238,7 +238,7 @@ impl Pins {
                 return Ok(placeholder(tensor.dims()));
             }
             Batch::Located(located) => {
-                located.pop_front().ok_or_else(|| unlocated("it was not asked for the first time".to_owned()))?
+                located.pop_front().ok_or_else(|| unlocated("the first pass did not ask for it".to_owned()))?
             }
         };
         lock(&self.held).push(operand.hold.clone());

@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use burn::tensor::Tensor;
 use sakuga_model_core::{
-    EngineError, GenerationSpec, ModelInfo, Observer, Outcome, PreviewMethod, Progress, SpecError, Stage, Timings,
-    TokenCount,
+    EngineError, GenerationSpec, ModelInfo, Observer, Outcome, PreviewMethod, Progress, Stage, Timings, TokenCount,
 };
 
 use super::drawing::Drawing;
@@ -23,15 +22,6 @@ pub(crate) trait FamilyStages {
 
     /// Decodes latents of the model.
     fn drawing(&self) -> Drawing<'_>;
-
-    /// Refuses what the family does not have, before anything is computed.
-    ///
-    /// # Errors
-    ///
-    /// [`SpecError`] names the field.
-    fn check(&self, _spec: &GenerationSpec) -> Result<(), SpecError> {
-        Ok(())
-    }
 
     /// Reads prompt and negative prompt, and waits for the device.
     ///
@@ -68,7 +58,7 @@ pub(crate) fn generate<F: FamilyStages>(
 ) -> Result<Outcome, EngineError> {
     spec.check(&family.info().size)?;
     passes::check(spec, family.info())?;
-    family.check(spec)?;
+    family.info().check_sampling(&spec.sampling)?;
     let begun = Instant::now();
     let mut timings = Timings::default();
     let drawing = family.drawing();

@@ -60,7 +60,7 @@ use crate::device::OpenDevice;
 use crate::error::{FamilyError, LoadError};
 pub use folder_files::FolderFiles;
 use folder_files::FolderPart;
-use recognise::of_index;
+pub(crate) use recognise::of_index;
 pub use recognise::{Family, recognise};
 
 /// How a checkpoint is loaded.

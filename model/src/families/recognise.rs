@@ -120,7 +120,7 @@ pub fn recognise(path: &Path) -> Result<Family, LoadError> {
 /// # Errors
 ///
 /// The family is unknown.
-pub(super) fn of_index(path: &Path, index: &Value) -> Result<Family, LoadError> {
+pub(crate) fn of_index(path: &Path, index: &Value) -> Result<Family, LoadError> {
     let class_name = index["_class_name"].as_str();
     let family =
         class_name.and_then(|name| Family::ALL.into_iter().find(|family| family.class_names().contains(&name)));

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{Inspection, Part, Usage, kinds, one_line, precisions};
+use super::{Inspection, Part, Usage, kinds, precisions};
 use crate::checkpoint::SafetensorsFile;
-use crate::checkpoint::adapters::{AdapterOutline, outline};
+use crate::checkpoint::adapters::{AdapterOutline, one_line, outline};
 use crate::error::LoadError;
+use crate::families::sdxl::PARTS;
 use crate::families::sdxl::embedding;
 use crate::families::sdxl::single_file::{FilePart, SingleFile, variant};
 use crate::families::{self, Family};
@@ -72,7 +73,7 @@ fn known<'f>(
     let mut inspection = Inspection::new(path, "an unknown file");
     let first: Vec<String> = names.take(3).map(|name| format!("`{}`", one_line(name))).collect();
     inspection.fact("first tensors", first.join(", "));
-    Ok(inspection.refuse("its tensors are those of nothing that this program knows"))
+    Ok(inspection.refuse("this program does not recognise its tensors"))
 }
 
 /// What a control network was made for, by the width of what it adds to the time embedding.
@@ -131,13 +132,7 @@ fn of_sdxl(mut inspection: Inspection, file: &SafetensorsFile, family: Family) -
         inspection.kind = format!("the U-Net of a {family} folder");
         return inspection.refuse("it is one part of a model: put it into `unet/` of a folder with the other parts");
     }
-    let parts = [
-        (FilePart::Unet, "unet"),
-        (FilePart::ClipL, "text_encoder"),
-        (FilePart::ClipG, "text_encoder_2"),
-        (FilePart::Vae, "vae"),
-    ];
-    for (part, name) in parts {
+    for (part, name) in PARTS {
         let prefix = part.prefix(is_refiner);
         let precisions = precisions(file, |name| name.starts_with(prefix));
         let is_of_other = is_refiner && part == FilePart::ClipL;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Inspection, Part, file, one_line, precisions};
+use super::{Inspection, Part, file, precisions};
+use crate::checkpoint::adapters::one_line;
 use crate::checkpoint::{ModelFolder, SafetensorsFile, read_json, weight_files};
 use crate::error::LoadError;
 use crate::families;
@@ -17,12 +18,15 @@ pub(super) fn inspect(path: &Path) -> Result<Inspection, LoadError> {
     if !path.join("model_index.json").is_file() {
         let inspection = Inspection::new(path, "a folder without `model_index.json`");
         let is_part = path.join("config.json").is_file() && weight_files(path).is_ok();
-        let advice =
-            if is_part { "it may be one part of a model; name the folder that contains it" } else { "it is no model" };
+        let advice = if is_part {
+            "it may be one part of a model; name the folder that contains it"
+        } else {
+            "it is not a model"
+        };
         return Ok(inspection.refuse(advice));
     }
     let folder = ModelFolder::open(path)?;
-    let family = match families::recognise(path) {
+    let family = match families::of_index(path, folder.index()) {
         Ok(family) => family,
         Err(error) => {
             let mut inspection = Inspection::new(path, "a model of another kind");
@@ -46,7 +50,7 @@ pub(super) fn inspect(path: &Path) -> Result<Inspection, LoadError> {
     Ok(inspection.loaded())
 }
 
-/// A part and the types of its values, if its files can be read; what is wrong with it the description finds.
+/// A part and the types of its values; `None` if its files cannot be read: the description reports why.
 fn part(folder: &ModelFolder, name: &str) -> Option<Part> {
     let mut found: Vec<super::Precision> = Vec::new();
     for path in weight_files(&folder.dir().join(name)).ok()? {

@@ -2,7 +2,7 @@
 //! to do with it.
 //!
 //! Families are recognised by [`families`](crate::families), adapters by [`checkpoint::adapters`](crate::checkpoint::adapters),
-//! and what a model lacks is what its description finds, so that an answer here is the answer of the loader. `kinds` names
+//! and what a model lacks by the loader's own description, so that both give the same answer. `kinds` names
 //! the files that are neither.
 
 mod file;
@@ -18,11 +18,9 @@ use sakuga_model_core::{DeviceChoice, ModelOptions};
 use serde::Serialize;
 
 use crate::checkpoint::SafetensorsFile;
+use crate::checkpoint::adapters::one_line;
 use crate::error::LoadError;
 use crate::open::ModelFiles;
-
-/// Characters of a text of a file that are shown.
-const TEXT_CHARACTERS_MAX: usize = 200;
 
 /// What a file or a folder is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -31,7 +29,7 @@ pub struct Inspection {
     pub path: PathBuf,
     /// What it is, in a few words.
     pub kind: String,
-    /// The family of a model; `None`: it is no model of a known family.
+    /// The family of a model; `None`: not a model of a known family.
     pub family: Option<&'static str>,
     /// Further facts, by name.
     pub facts: Vec<Fact>,
@@ -152,11 +150,6 @@ fn precisions(file: &SafetensorsFile, is_part: impl Fn(&str) -> bool) -> Vec<Pre
         *values += entry.shape.iter().map(|length| *length as u64).product::<u64>();
     }
     found.into_iter().map(|(dtype, (tensors, values))| Precision { dtype, tensors, values }).collect()
-}
-
-/// A text of a file on one line, cut.
-fn one_line(text: &str) -> String {
-    text.trim().chars().filter(|character| !character.is_control()).take(TEXT_CHARACTERS_MAX).collect()
 }
 
 #[cfg(test)]

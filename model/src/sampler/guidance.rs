@@ -17,10 +17,7 @@ pub fn combine(guidance: &Guidance, conditional: Tensor<4>, unconditional: Tenso
     let difference = conditional.clone().sub(unconditional.clone());
     let guided = unconditional.add(difference.mul_scalar(guidance.scale));
     let guided = bounded(guidance.renorm, guided, &conditional);
-    match guidance.rescale > 0.0 {
-        true => rescale(guided, &conditional, f64::from(guidance.rescale)),
-        false => guided,
-    }
+    if guidance.rescale > 0.0 { rescale(guided, &conditional, f64::from(guidance.rescale)) } else { guided }
 }
 
 /// The guided prediction, its norm at most `renorm` times the conditional one's for each sample; 0: without a bound.

@@ -109,8 +109,8 @@ class Programs:
                 future.result()
 
 
-def encoder(config, vae, scale, shift, pool):
-    """Makes latents, as patches with room for those of the program, of the pictures of a shard."""
+def encoder(config, vae, scale, shift, room):
+    """Encodes the pictures of a shard to patches of latents, padded to `room(patches)`."""
     patch = config["dit"]["patch_size"]
 
     @jax.jit
@@ -122,7 +122,7 @@ def encoder(config, vae, scale, shift, pool):
         group = next(size for size in (64, 32, 16, 8, 4, 2, 1) if len(images) % size == 0)
         latents = jax.lax.map(some, images.reshape(-1, group, *images.shape[1:]))
         latents = latents.reshape(len(images), *latents.shape[2:])
-        return jnp.pad(latents, ((0, 0), (0, pool.room(latents.shape[1]) - latents.shape[1]), (0, 0)))
+        return jnp.pad(latents, ((0, 0), (0, room(latents.shape[1]) - latents.shape[1]), (0, 0)))
 
     return encode
 
@@ -141,7 +141,7 @@ def train(config, shards: Path, out: Path, seconds, capacity, resume, log, steps
     latent_width = patch**2 * config["vae"]["latent_channels"]
     capacities = {room: int(capacity * share) for room, share in config["rooms"].items()}
     pool = Pool(capacities, [width - 2 for width in config["tokens"]], latent_width, compute_dtype())
-    prepare = encoder(config, vae, scale, shift, pool)
+    prepare = encoder(config, vae, scale, shift, pool.room)
     stream = Stream(shards, tokenizer.body(out), max(pool.widths), prepare)
     before, weights = {}, init(config, seed)
     if resume is not None:
@@ -166,11 +166,13 @@ def train(config, shards: Path, out: Path, seconds, capacity, resume, log, steps
     losses, pending = [], None
     out.mkdir(parents=True, exist_ok=True)
 
+    def spent():
+        return before.get("seconds", 0) + (time.time() - begun if begun else 0)
+
     def save(share):
         average = by_network({n: np.asarray(v) for n, v in state["average"].items()})
         checkpoint.write_networks(out, config, average, config.get("notice", ""))
-        spent = before.get("seconds", 0) + (time.time() - begun if begun else 0)
-        summary = {"steps": first_step + step, "samples": done + step * config["batch"], "seconds": round(spent)}
+        summary = {"steps": first_step + step, "samples": done + step * config["batch"], "seconds": round(spent())}
         summary |= {"pictures": pool.pictures, "loss": smooth, "share": min(1.0, share), "parameters": sizes}
         checkpoint.write_json(out / "training.json", summary)
         (out / "saved").write_text(f"{share}\n", encoding="utf-8")
@@ -214,8 +216,7 @@ def train(config, shards: Path, out: Path, seconds, capacity, resume, log, steps
                 mean = float(np.mean([float(loss) for loss in losses]))
                 losses = []
                 smooth = mean if smooth is None else 0.9 * smooth + 0.1 * mean
-                spent = before.get("seconds", 0) + (time.time() - begun if begun else 0)
-                row = [first_step + step, round(spent, 1), rate, round(mean, 5), round(float(norm), 4), pool.pictures]
+                row = [first_step + step, round(spent(), 1), rate, round(mean, 5), round(float(norm), 4), pool.pictures]
                 table.writerow(row)
                 if (step // steps) % 10 == 0:
                     file.flush()

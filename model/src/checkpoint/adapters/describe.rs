@@ -105,7 +105,7 @@ fn shortened(mut problems: Vec<String>) -> Vec<String> {
 pub(super) fn base_model(metadata: &BTreeMap<String, String>) -> String {
     let keys = ["ss_sd_model_name", "ss_base_model_version", "modelspec.architecture", "base_model", "sd_model_name"];
     keys.iter()
-        .find_map(|key| metadata.get(*key).map(|text| bounded(text)).filter(|text| !text.is_empty()))
+        .find_map(|key| metadata.get(*key).map(|text| one_line(text)).filter(|text| !text.is_empty()))
         .unwrap_or_default()
 }
 
@@ -113,7 +113,7 @@ pub(super) fn base_model(metadata: &BTreeMap<String, String>) -> String {
 pub(super) fn trigger_words(metadata: &BTreeMap<String, String>) -> Vec<String> {
     let keys = ["modelspec.trigger_phrase", "trigger_words", "trigger_word", "trigger_phrase", "activation text"];
     if let Some(text) = keys.iter().find_map(|key| metadata.get(*key)) {
-        return text.split(',').map(bounded).filter(|word| !word.is_empty()).take(TRIGGER_WORDS_MAX).collect();
+        return text.split(',').map(one_line).filter(|word| !word.is_empty()).take(TRIGGER_WORDS_MAX).collect();
     }
     let tags = metadata.get("ss_tag_frequency").and_then(|text| serde_json::from_str::<Value>(text).ok());
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
@@ -123,11 +123,11 @@ pub(super) fn trigger_words(metadata: &BTreeMap<String, String>) -> Vec<String> 
     }
     let mut counts: Vec<(&str, u64)> = counts.into_iter().filter(|(tag, _)| !tag.is_empty()).collect();
     counts.sort_by_key(|&(tag, count)| (std::cmp::Reverse(count), tag));
-    counts.into_iter().take(TRIGGER_WORDS_MAX / 2).map(|(tag, _)| bounded(tag)).collect()
+    counts.into_iter().take(TRIGGER_WORDS_MAX / 2).map(|(tag, _)| one_line(tag)).collect()
 }
 
-/// A text of the metadata in one line of bounded length.
-fn bounded(text: &str) -> String {
+/// A text of a file in one line of bounded length, without control characters.
+pub(crate) fn one_line(text: &str) -> String {
     text.trim().chars().filter(|c| !c.is_control()).take(TEXT_CHARS_MAX).collect()
 }
 
@@ -153,7 +153,7 @@ mod tests {
             (String::new(), vec!["ink style".into(), "brush".into()])
         );
         assert_eq!(trigger_words(&metadata(&[("ss_tag_frequency", "[1]")])), Vec::<String>::new());
-        assert_eq!(bounded(&"x".repeat(999)).len(), TEXT_CHARS_MAX);
+        assert_eq!(one_line(&"x".repeat(999)).len(), TEXT_CHARS_MAX);
     }
 
     #[test]

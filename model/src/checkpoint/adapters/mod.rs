@@ -27,6 +27,7 @@ use sakuga_model_core::LoraChoice;
 
 pub use self::content::AdapterContent;
 pub use self::decompose::DoraRule;
+pub(crate) use self::describe::one_line;
 pub use self::describe::{PartTensors, describe};
 use self::file::AdapterFile;
 pub use self::keys::AdaptedPart;

@@ -22,7 +22,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use sakuga_model_core::{
     AdapterChoice, AdapterInspector, ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo,
-    Observer, Outcome, Sampling, Timings, TokenCount, TokenCounter,
+    ModelVocabulary, Observer, Outcome, Sampling, Timings, TokenCount, TokenCounter,
 };
 
 pub use denoise::Denoiser;
@@ -71,6 +71,7 @@ const DECODER_PIXEL_VALUES: u64 = 512;
 struct Facts {
     tokenizers: Arc<Tokenizers>,
     fingerprint: String,
+    vocabulary: Option<Arc<ModelVocabulary>>,
 }
 
 /// A loaded checkpoint with its tokenizers.
@@ -104,10 +105,10 @@ impl Pipeline {
         let facts = options.facts.get_or_read(|| -> Result<_, LoadError> {
             let tokenizer = |part: &str| dir.join(part).join("tokenizer.json");
             let tokenizers = Tokenizers::open(&tokenizer("text_encoder"), &tokenizer("clip_model"), limits)?;
-            Ok(Facts { tokenizers: Arc::new(tokenizers), fingerprint: fingerprint::of_folder(&folder, &PARTS)? })
+            let (tokenizers, vocabulary) = (Arc::new(tokenizers), vocabulary::read(dir)?);
+            Ok(Facts { tokenizers, fingerprint: fingerprint::of_folder(&folder, &PARTS)?, vocabulary })
         })?;
-        let vocabulary = vocabulary::read(dir)?;
-        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone(), vocabulary);
+        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone(), facts.vocabulary.clone());
         let weight_bytes = weight_bytes(&reports, &options);
         let (tokenizers, applied) = (Arc::clone(&facts.tokenizers), AppliedAdapters::default());
         Ok((Self { networks, applied, tokenizers, info, weight_bytes }, reports))

@@ -24,3 +24,4 @@ pub mod text;
 pub use networks::Networks;
 pub use pipeline::Pipeline;
 pub(super) use source::FOLDER;
+pub(crate) use source::PARTS;

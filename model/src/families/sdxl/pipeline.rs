@@ -8,7 +8,7 @@ use std::time::Instant;
 use burn::tensor::Tensor;
 use sakuga_model_core::{
     AdapterChoice, AdapterInspector, ComputePath, EngineError, GenerationSpec, Guidance, MemoryProbe, ModelInfo,
-    NoiseSchedule, Observer, Outcome, Sampling, Solver, SpecError, Timings, TokenCount, TokenCounter,
+    ModelVocabulary, NoiseSchedule, Observer, Outcome, Sampling, Solver, Timings, TokenCount, TokenCounter,
 };
 
 use super::applied::AppliedAdapters;
@@ -38,6 +38,7 @@ const DECODER_PIXEL_VALUES: u64 = 1024;
 struct Facts {
     tokenizers: TokenizerPair,
     fingerprint: String,
+    vocabulary: Option<Arc<ModelVocabulary>>,
 }
 
 /// A loaded checkpoint.
@@ -63,11 +64,11 @@ impl Pipeline {
         let scheduler = source.scheduler()?;
         let keys = IndexKeys::read(&source, &scheduler)?;
         let facts = options.facts.get_or_read(|| -> Result<_, LoadError> {
-            Ok(Facts { tokenizers: TokenizerPair::open(path)?, fingerprint: source.fingerprint()? })
+            let vocabulary = vocabulary::read(source.path())?;
+            Ok(Facts { tokenizers: TokenizerPair::open(path)?, fingerprint: source.fingerprint()?, vocabulary })
         })?;
         let (networks, reports) = Networks::load(&source, options, facts.tokenizers.tokenizers.clone())?;
-        let vocabulary = vocabulary::read(source.path())?;
-        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone(), vocabulary);
+        let info = model_info(&keys, &networks, &reports, facts.fingerprint.clone(), facts.vocabulary.clone());
         let pipeline = Self {
             networks,
             applied: AppliedAdapters::default(),
@@ -80,17 +81,16 @@ impl Pipeline {
         Ok((pipeline, reports))
     }
 
-    /// The sampler of a request. A solver that the scheduler configuration names too has its parameters from there, except
-    /// DPM++ 2M, which is always the same.
+    /// The sampler of a request. UniPC has the parameters of the scheduler configuration if that names UniPC.
     fn sampling(&self, sampling: &Sampling) -> SchedulerConfig {
         let config = self.scheduler.clone();
-        let solver = match (sampling.solver, config.solver) {
-            (Solver::Dpm, _) => diffusion::Solver::DPM_PP_2M,
-            (Solver::EulerAncestral, _) => diffusion::Solver::EulerAncestral,
-            (Solver::Ddim, _) => diffusion::Solver::Ddim { eta: 0.0 },
-            (Solver::UniPc, unipc @ diffusion::Solver::UniPc { .. }) => unipc,
-            (Solver::UniPc, _) => diffusion::Solver::UNIPC,
-            (Solver::Euler | Solver::Midpoint | Solver::Rk4, _) => diffusion::Solver::Euler,
+        let solver = match sampling.solver {
+            Solver::Dpm => diffusion::Solver::DPM_PP_2M,
+            Solver::EulerAncestral => diffusion::Solver::EulerAncestral,
+            Solver::Ddim => diffusion::Solver::Ddim { eta: 0.0 },
+            Solver::UniPc if matches!(config.solver, diffusion::Solver::UniPc { .. }) => config.solver,
+            Solver::UniPc => diffusion::Solver::UNIPC,
+            Solver::Euler | Solver::Midpoint | Solver::Rk4 => diffusion::Solver::Euler,
         };
         let curve = match sampling.schedule {
             NoiseSchedule::Native => config.curve,
@@ -130,10 +130,6 @@ impl FamilyStages for Pipeline {
     fn drawing(&self) -> Drawing<'_> {
         let Networks { vae, linear_preview, place, .. } = &self.networks;
         Drawing { vae, tiny_decoder: None, linear_preview, place }
-    }
-
-    fn check(&self, spec: &GenerationSpec) -> Result<(), SpecError> {
-        self.info.check_sampling(&spec.sampling)
     }
 
     fn encode_text(&self, spec: &GenerationSpec) -> Result<([TextFeatures; 2], Vec<TokenCount>), EngineError> {

@@ -13,7 +13,7 @@ use crate::families::fingerprint;
 use crate::families::folder_files::FolderPart;
 
 /// The folder of each part, in the order in which they are loaded.
-pub(super) const PARTS: [(FilePart, &str); 4] = [
+pub(crate) const PARTS: [(FilePart, &str); 4] = [
     (FilePart::Unet, "unet"),
     (FilePart::ClipL, "text_encoder"),
     (FilePart::ClipG, "text_encoder_2"),

@@ -66,9 +66,7 @@ impl Transformer {
         scope.images("", &out);
         out
     }
-}
 
-impl Transformer {
     /// All weights of the transformer at `path`.
     pub(super) fn adaptable(&mut self, path: &str) -> Vec<AdaptableWeight<'_>> {
         let mut weights = adaptable::group_norm(&format!("{path}.norm"), &mut self.norm);

@@ -7,7 +7,7 @@ use crate::rng::Rng;
 pub use crate::size::MAX_FIGURES;
 use crate::size::Size;
 
-/// A picture: no figure to four before a backdrop.
+/// A picture: zero to four figures before a backdrop.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Scene {
     /// The figures in the order of the prompt, each at its own position.
@@ -78,7 +78,7 @@ impl Scene {
         scene
     }
 
-    /// A random scene of the second training: no figure to four, at most as many as fit into the size.
+    /// A random scene of the second training: zero to four figures, at most as many as fit into the size.
     #[must_use]
     pub fn random_for(rng: &mut Rng, size: Size, held_out: HeldOut) -> Self {
         let figures = [0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 4][rng.below(12)].min(size.max_figures());

@@ -22,7 +22,7 @@ impl Size {
     /// 256 x 256, the size that most pictures have.
     pub const SQUARE: Self = Self::new(SIDE_PX, SIDE_PX);
 
-    /// The sizes that training draws, in the shares of their number.
+    /// The sizes that training draws, a size that is listed more often is drawn more often.
     pub const TRAINED: [Self; 8] = [
         Self::SQUARE,
         Self::new(320, 192),
@@ -78,9 +78,9 @@ impl FromStr for Size {
             {
                 Ok(Self::new(width, height))
             }
-            _ => {
-                Err(format!("`{text}` is no size; write width and height as 320x192, multiples of 16 from 64 to 1024"))
-            }
+            _ => Err(format!(
+                "`{text}` is not a size; write width and height as 320x192, multiples of 16 from 64 to 1024"
+            )),
         }
     }
 }

@@ -60,15 +60,15 @@ impl FastEncoder {
         let pinned = Pinning::new(&gpu).encoder(config, encoder, quant_conv);
         let fast = pinned.map(|weights| Self { gpu, weights: Arc::new(weights) });
         tried(fast, "encoder", |fast| {
-            let edge = TRIAL * fast.factor();
+            let edge = TRIAL * factor(&fast.weights.levels);
             try_out(&fast.gpu, fast, &Tensor::zeros([1, 3, edge, edge], (&device, DType::F32)))
         })
     }
+}
 
-    /// Pixels per latent position along an edge.
-    fn factor(&self) -> usize {
-        1 << self.weights.levels.iter().filter(|(_, halving)| halving.is_some()).count()
-    }
+/// Pixels per latent position along an edge.
+fn factor(levels: &[weights::Level]) -> usize {
+    1 << levels.iter().filter(|(_, resampling)| resampling.is_some()).count()
 }
 
 /// GPU and device of the weights of a convolution in bf16.
@@ -110,7 +110,7 @@ impl Passes for FastDecoder {
         let [batch, channels, height, width] = latents.dims();
         assert_eq!(channels, self.weights.latent_channels, "channels of the latents");
         let weights = Arc::clone(&self.weights);
-        let factor = 1 << weights.levels.iter().filter(|(_, doubling)| doubling.is_some()).count();
+        let factor = factor(&weights.levels);
         let shape = [batch, 3, factor * height, factor * width];
         let image_bytes = (shape[1] * shape[2] * shape[3]) as u64 * F32;
         bridge::call(&self.gpu, &[bridge::handle(&latents)], shape, DType::F32, move |session, operands, out| {
@@ -131,7 +131,7 @@ impl Passes for FastEncoder {
     fn run(&self, image: &Tensor<4>) -> Tensor<4> {
         let image = image.clone().cast(DType::F32);
         let [batch, channels, height, width] = image.dims();
-        let factor = self.factor();
+        let factor = factor(&self.weights.levels);
         assert!(channels == 3 && height % factor == 0 && width % factor == 0, "RGB in whole latent positions");
         let weights = Arc::clone(&self.weights);
         let shape = [batch, weights.latent_channels, height / factor, width / factor];
