@@ -94,7 +94,7 @@ pub fn lines(a: &Record, b: &Record) -> Vec<Line> {
         // Without queue and PNG, which only one side may have.
         add(name("text to pixels, s"), median(first.pixels_ms, 1e3), median(second.pixels_ms, 1e3), true);
         for (part, what) in [(Part::TextEncode, "text, ms"), (Part::Decode, "decoder, ms")] {
-            // The text of a case is a kept one after the first picture.
+            // After the first picture, the encoded text of a case comes from the cache.
             let is_cost = part == Part::Decode;
             add(name(what), median(part_of(&first, part), 1.0), median(part_of(&second, part), 1.0), is_cost);
         }

@@ -25,7 +25,7 @@ pub(crate) async fn hint(client: &sakuga_client::Client, request: &GenerateReque
 
 /// The time of the message; one that is out of range is 0.
 pub(super) fn duration(time: prost_types::Duration) -> Duration {
-    Duration::try_from(time).unwrap_or_default()
+    sakuga_client::proto::time::duration(time).unwrap_or_default()
 }
 
 /// `12 s (11 s to 14 s)`.

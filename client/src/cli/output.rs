@@ -143,7 +143,7 @@ pub(crate) fn check_picture(path: &Path) -> Result<(), Failure> {
     const OTHERS: [&str; 12] =
         ["avif", "bmp", "gif", "heic", "jpe", "jpeg", "jpg", "jxl", "qoi", "tif", "tiff", "webp"];
     check_is_file(path, "--out")?;
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_lowercase();
+    let extension = extension(path);
     if OTHERS.contains(&extension.as_str()) {
         let png = shown(&path.with_extension("png"));
         return Err(Failure::new(Exit::Unreadable, format_args!("{}: pictures are written as PNG only", shown(path)))
@@ -155,13 +155,18 @@ pub(crate) fn check_picture(path: &Path) -> Result<(), Failure> {
 /// Fails if a smaller version of a picture cannot be written to `path`, or if its extension is not that of a JPEG.
 pub(crate) fn check_thumbnail(path: &Path) -> Result<(), Failure> {
     check_is_file(path, "--out")?;
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_lowercase();
+    let extension = extension(path);
     if !["", "jpg", "jpeg"].contains(&extension.as_str()) {
         let jpeg = shown(&path.with_extension("jpg"));
         return Err(Failure::new(Exit::Unreadable, format_args!("{}: --max-edge writes JPEG files", shown(path)))
             .with_help(format!("write --out {jpeg}")));
     }
     check_writable(path)
+}
+
+/// The extension in lower case; empty without one.
+fn extension(path: &Path) -> String {
+    path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_lowercase()
 }
 
 /// Fails if `path` is `-`: a result is written to a file.

@@ -55,7 +55,7 @@ impl Settings {
         self.set_size(&mut request);
         request.sampling = self.sampling();
         if let Some(second) = self.second.take() {
-            let (second, notes) = second.into_request(self.steps);
+            let (second, notes) = second.into_request(self.steps, *STEPS.end());
             request.second_pass = second;
             notes.into_iter().for_each(|(name, value, reason)| self.leave_out(name, value, reason));
         }
@@ -172,7 +172,7 @@ fn is_of_some_models(sampler: &str) -> bool {
     ["eulera", "eulerancestral", "ddim", "unipc"].contains(&sampler_key(sampler).as_str())
 }
 
-/// The solver of every model that a sampler is.
+/// The solver for a sampler, if every model has it.
 fn solver(sampler: &str) -> Option<Solver> {
     match sampler_key(sampler).as_str() {
         "euler" => Some(Solver::Euler),

@@ -10,7 +10,7 @@ import type { Adapter, GenerateRequestSchema } from "./gen/sakuga/generation/v1/
 import { Retry } from "./watch.js";
 
 /** Bytes of a message: as many as the server takes. */
-const PIECE_BYTES = 256 << 10;
+export const PIECE_BYTES = 256 << 10;
 /** Calls after which the server has no more bytes than before. */
 const MAX_RESTARTS = 12;
 
@@ -89,7 +89,7 @@ async function* parts(name: string, file: Uint8Array, offset: number): AsyncGene
 }
 
 /** The bytes that the server has of an unfinished upload, if the error says where the next call begins. */
-function heldBytes(error: Error, size: number): number | undefined {
+export function heldBytes(error: Error, size: number): number | undefined {
   if (!(error instanceof RequestRefused) || (error.reason !== "UPLOAD_OFFSET" && error.reason !== "UPLOAD_IDLE")) {
     return undefined;
   }

@@ -167,7 +167,7 @@ fn fences(text: &str) -> Vec<Fence> {
         let plain = |marks: &str| -> &str { trimmed.trim_matches(|mark| marks.starts_with(mark)) };
         match (&open, marks) {
             (None, Some(marks)) => {
-                // ```` ```1girl, solo``` ```` on one line, perhaps behind the name of a language.
+                // ```` ```1girl, solo``` ```` on one line, perhaps after the name of a language.
                 let inside = without_language(plain(marks).trim());
                 if trimmed.len() > marks.len() && trimmed.ends_with(marks) && !inside.is_empty() {
                     let start = span.start + line.find(inside).unwrap_or(0);
@@ -194,7 +194,7 @@ fn fences(text: &str) -> Vec<Fence> {
     fences
 }
 
-/// What stands on the line of a code fence behind the name of a language: `xml <n>miku</n>`.
+/// What stands on the line of a code fence after the name of a language: `xml <n>miku</n>`.
 fn without_language(inside: &str) -> &str {
     const LANGUAGES: &[&str] =
         &["xml", "html", "json", "text", "txt", "plaintext", "plain", "yaml", "toml", "markdown"];

@@ -71,10 +71,11 @@ pub(super) fn is_placeholder(text: &str, is_tag: bool) -> bool {
     if matches!(text, "TODO" | "TBD" | "FIXME") || (is_tag && matches!(text, "..." | "…" | "....")) {
         return true;
     }
-    let upper = text.replace('_', " ");
-    let is_shouted = !upper.bytes().any(|byte| byte.is_ascii_lowercase());
-    if is_shouted && (upper.starts_with("YOUR ") || upper.starts_with("(INSERT ")) {
-        return true;
+    if !text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        let spaced = text.replace('_', " ");
+        if spaced.starts_with("YOUR ") || spaced.starts_with("(INSERT ") {
+            return true;
+        }
     }
     if ["(insert ", "(your ", "(add "].iter().any(|start| text.starts_with(start)) && text.ends_with(" here)") {
         return true;

@@ -218,7 +218,7 @@ pub(crate) fn heading(line: &str) -> Option<(Label, usize)> {
     None
 }
 
-/// What stands behind a remark in brackets: `Negative tags (danbooru): lowres`.
+/// The text after a remark in brackets: `Negative tags (danbooru): lowres`.
 fn without_remark(behind: &str) -> &str {
     const LONGEST: usize = 40;
     let inside = behind.strip_prefix(' ').and_then(|behind| behind.strip_prefix('('));

@@ -28,26 +28,24 @@ const LEAST_SIMILARITY: f64 = 0.5;
 
 /// Looks every tag up in those of the model, whatever the element.
 pub(crate) fn check(outline: &Outline<'_>, tags: &BTreeMap<String, Vec<String>>, findings: &mut Findings) {
-    let known: HashSet<String> = tags.values().flatten().map(|tag| plain(tag)).collect();
+    let known: Vec<Known<'_>> = tags.iter().flat_map(|(element, tags)| Known::of(element, tags)).collect();
+    let spellings: HashSet<&str> = known.iter().map(|known| known.spelling.as_str()).collect();
     let mut seen = HashSet::new();
-    let mut rest: Option<(usize, Finding)> = None;
+    let (mut unnamed, mut last) = (0, None);
     for (block, field) in outline.tag_fields() {
         for tag in &field.tags {
             let spelling = plain(&tag.text);
-            if known.contains(&spelling) || seen.contains(&spelling) {
+            if spellings.contains(spelling.as_str()) || seen.contains(&spelling) {
                 continue;
             }
-            let shown = excerpt(&tag.text);
-            let finding = |message: String| Finding::new(&RULE, tag.span.clone(), message).at(block.path_of(field));
             if seen.len() >= MOST_NAMED {
-                let count = rest.take().map_or(1, |(count, _)| count + 1);
-                let message =
-                    format!("tags unknown to the model that are not named here: {count}, the last one `{shown}`");
-                rest = Some((count, finding(message)));
+                unnamed += 1;
+                last = Some((block, field, tag));
                 continue;
             }
-            let unknown = format!("the model was not trained with `{shown}`");
-            findings.push(match nearest(&spelling, field.decl.name, tags) {
+            let finding = |message: String| Finding::new(&RULE, tag.span.clone(), message).at(block.path_of(field));
+            let unknown = format!("the model was not trained with `{}`", excerpt(&tag.text));
+            findings.push(match nearest(&spelling, field.decl.name, &known) {
                 Some(name) => finding(format!("{unknown}; the nearest tag that it knows is `{name}`"))
                     .help(format!("write `{name}` if that is meant")),
                 None => finding(format!("{unknown} and knows no tag like it")),
@@ -55,25 +53,50 @@ pub(crate) fn check(outline: &Outline<'_>, tags: &BTreeMap<String, Vec<String>>,
             seen.insert(spelling);
         }
     }
-    if let Some((_, finding)) = rest {
-        findings.push(finding);
+    if let Some((block, field, tag)) = last {
+        let shown = excerpt(&tag.text);
+        let message = format!("tags unknown to the model that are not named here: {unnamed}, the last one `{shown}`");
+        findings.push(Finding::new(&RULE, tag.span.clone(), message).at(block.path_of(field)));
+    }
+}
+
+/// A tag of the model.
+struct Known<'t> {
+    element: &'t str,
+    tag: &'t str,
+    /// Its plain spelling.
+    spelling: String,
+    /// Characters of the spelling.
+    length: usize,
+}
+
+impl<'t> Known<'t> {
+    fn of(element: &'t str, tags: &'t [String]) -> impl Iterator<Item = Self> {
+        tags.iter().map(move |tag| {
+            let spelling = plain(tag);
+            Self { element, tag, length: spelling.chars().count(), spelling }
+        })
     }
 }
 
 /// The most similar tag; of two equally similar ones, that of the same element.
-fn nearest<'t>(spelling: &str, element: &str, tags: &'t BTreeMap<String, Vec<String>>) -> Option<&'t str> {
+fn nearest<'t>(spelling: &str, element: &str, known: &[Known<'t>]) -> Option<&'t str> {
     if spelling.len() > LONGEST_BYTES {
         return None;
     }
+    let length = spelling.chars().count();
     let mut best: Option<(f64, bool, &str)> = None;
-    for (owner, list) in tags {
-        let is_same = owner == element;
-        for tag in list.iter().filter(|tag| tag.len() <= LONGEST_BYTES) {
-            let similarity = strsim::normalized_damerau_levenshtein(&plain(tag), spelling);
-            let is_better = best.is_none_or(|(most, same, _)| (similarity, is_same) > (most, same));
-            if similarity >= LEAST_SIMILARITY && is_better {
-                best = Some((similarity, is_same, tag));
-            }
+    for known in known.iter().filter(|known| known.tag.len() <= LONGEST_BYTES) {
+        let is_same = known.element == element;
+        let is_better = |similarity: f64| best.is_none_or(|(most, same, _)| (similarity, is_same) > (most, same));
+        // The lengths alone bound the similarity: most tags are left out without counting edits.
+        let bound = length.min(known.length) as f64 / length.max(known.length).max(1) as f64;
+        if bound < LEAST_SIMILARITY || !is_better(bound) {
+            continue;
+        }
+        let similarity = strsim::normalized_damerau_levenshtein(&known.spelling, spelling);
+        if similarity >= LEAST_SIMILARITY && is_better(similarity) {
+            best = Some((similarity, is_same, known.tag));
         }
     }
     best.map(|(_, _, tag)| tag)

@@ -21,6 +21,9 @@ const STUDIO: &str = "studio at ";
 /// The second line follows the first at once.
 const STUDIO_LIMIT: Duration = Duration::from_secs(10);
 
+/// A server without a model listens at once; the machine may be loaded.
+pub(crate) const SCRIPTED_START_LIMIT: Duration = Duration::from_secs(60);
+
 /// Loading the embedded model takes seconds.
 const START_LIMIT: Duration = Duration::from_secs(180);
 

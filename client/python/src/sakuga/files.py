@@ -17,7 +17,7 @@ _HASH_DIGITS: Final = 64
 
 
 def hash_of(given: object) -> str | None:
-    """The SHA-256 of an uploaded file; `None` if `given` names none."""
+    """The SHA-256 of an uploaded file; `None` if `given` is not an uploaded file."""
     match given:
         case asset_service_pb2.Asset():
             return given.sha256

@@ -1,7 +1,5 @@
 //! `sakuga bench estimate`: how well the server's estimates hold.
 
-use std::time::Duration;
-
 use clap::Args;
 use sakuga_bench::case;
 use sakuga_client::proto::generation::v1::generate_request::Prompt;
@@ -11,9 +9,11 @@ use sakuga_client::proto::generation::v1::{
 };
 use sakuga_client::proto::system::v1::{ListModelsRequest, Model};
 use sakuga_client::proto::text::count;
+use sakuga_client::proto::time::milliseconds;
 use sakuga_client::{Client, Completed, EventKind};
 use serde_json::{Value, json};
 
+use super::measure::wanted;
 use super::progress::Progress;
 use crate::cli::exit::{self, Exit};
 use crate::cli::failure::Failure;
@@ -139,12 +139,7 @@ pub(crate) fn run(arguments: &EstimateArguments, terminal: &Terminal) -> Result<
 async fn measure(arguments: &EstimateArguments, progress: &Progress) -> Result<Vec<Held>, Failure> {
     let client = arguments.server.connect().await?;
     let models = answer(&client, client.system().list_models(ListModelsRequest {})).await?.models;
-    let is_wanted = |model: &&Model| arguments.model.as_ref().is_none_or(|name| *name == model.name);
-    let Some(model) = models.iter().find(is_wanted) else {
-        let name = arguments.model.as_deref().unwrap_or_default();
-        return Err(Failure::new(Exit::Server, format_args!("the server has no model `{name}`"))
-            .with_help("`sakuga info` lists its models"));
-    };
+    let model = wanted(&models, arguments.model.as_deref())?;
     let mut mix = Mix { model, max_steps: arguments.max_steps, init: None };
     let mut held = Vec::new();
     for place in 0..arguments.learn + arguments.jobs {
@@ -175,9 +170,7 @@ async fn draw(client: &Client, request: GenerateRequest) -> Result<Completed, Fa
 }
 
 fn compared(estimate: &Estimate, completed: &Completed, kind: String) -> Held {
-    let seconds = |time: Option<prost_types::Duration>| {
-        time.and_then(|time| Duration::try_from(time).ok()).unwrap_or_default().as_secs_f64()
-    };
+    let seconds = |time| milliseconds(time) / 1e3;
     let EstimatedTime { expected, low, high } = estimate.time.unwrap_or_default();
     // From its start to its pictures.
     let actual_s = seconds(completed.timings.total) - seconds(completed.timings.queued);

@@ -55,6 +55,15 @@ impl Plan {
     }
 }
 
+/// The model of this name; without a name the first one, which is the server's default.
+pub(super) fn wanted<'a>(models: &'a [Model], name: Option<&str>) -> Result<&'a Model, Failure> {
+    models.iter().find(|model| name.is_none_or(|name| name == model.name)).ok_or_else(|| {
+        let name = name.unwrap_or_default();
+        Failure::new(Exit::Server, format_args!("the server has no model `{name}`"))
+            .with_help("`sakuga info` lists its models")
+    })
+}
+
 /// Runs the plan.
 ///
 /// # Errors
@@ -63,12 +72,7 @@ impl Plan {
 pub(crate) async fn measure(client: &Client, plan: &Plan, progress: &Progress) -> Result<Record, Failure> {
     let info = answer(client, client.system().get_server_info(GetServerInfoRequest {})).await?;
     let models = answer(client, client.system().list_models(ListModelsRequest {})).await?.models;
-    let is_wanted = |model: &&Model| plan.model.as_ref().is_none_or(|name| *name == model.name);
-    let model = models.iter().find(is_wanted).ok_or_else(|| {
-        let name = plan.model.as_deref().unwrap_or_default();
-        Failure::new(Exit::Server, format_args!("the server has no model `{name}`"))
-            .with_help("`sakuga info` lists its models")
-    })?;
+    let model = wanted(&models, plan.model.as_deref())?;
     let mut run = Run { client, plan, progress, begun: Instant::now(), protocol: None };
     let begun_unix_ms = unix_ms();
     let mut cases = Vec::new();

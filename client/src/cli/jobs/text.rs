@@ -30,19 +30,20 @@ const PROMPT_WHOLE: usize = 400;
 
 /// One job a line: identifier, state, local time, size, seed, outcome, prompt.
 pub(crate) fn list(jobs: &[Job], ids: &[String]) -> String {
+    let none = GenerateRequest::default();
     let rows: Vec<[String; 7]> = jobs
         .iter()
         .zip(ids)
         .map(|(job, id)| {
-            let request = job.request.clone().unwrap_or_default();
+            let request = job.request.as_ref().unwrap_or(&none);
             [
                 one_line(id),
                 state(job.state()).to_owned(),
                 job.create_time.map_or_else(|| "-".to_owned(), clock::seconds),
-                request_text::size(&request),
+                request_text::size(request),
                 request.seed.map_or_else(|| "-".to_owned(), |seed| format!("seed {seed}")),
                 request_text::shortened(&outcome(job), OUTCOME_IN_LIST),
-                labelled(job, request_text::prompt(&request, PROMPT_IN_LIST)),
+                labelled(job, request_text::prompt(request, PROMPT_IN_LIST)),
             ]
         })
         .collect();
@@ -57,7 +58,7 @@ pub(crate) fn list(jobs: &[Job], ids: &[String]) -> String {
     })
 }
 
-/// A prompt behind the labels of its job: `[favourite] a fox`.
+/// The prompt, with the labels of its job before it: `[favourite] a fox`.
 fn labelled(job: &Job, prompt: String) -> String {
     if job.labels.is_empty() { prompt } else { format!("[{}] {prompt}", one_line(&job.labels.join(", "))) }
 }

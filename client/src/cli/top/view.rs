@@ -5,6 +5,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style, Stylize as _};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, LineGauge, Paragraph, Sparkline, SparklineBar, Table, TableState};
+use sakuga_client::proto::generation::v1::GenerateRequest;
 use sakuga_client::proto::system::v1::{Activity, GpuStats};
 
 use super::model::{Device, Model};
@@ -249,11 +250,12 @@ fn draw_queue(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let waiting = model.now().map_or(0, |now| now.queued as usize);
     let block = Block::bordered().title(format!("jobs: {waiting} waiting"));
     let has_age = area.width >= WITH_AGE;
+    let none = GenerateRequest::default();
     let rows = model.jobs.iter().map(|job| {
         let [_, state, age, outcome] = jobs_text::row(job);
-        let request = job.request.clone().unwrap_or_default();
-        let what = format!("{outcome}  {}", request_text::prompt(&request, PROMPT_MAX));
-        let mut cells = vec![one_line(&short_id(&job.job_id)), state, request_text::size(&request)];
+        let request = job.request.as_ref().unwrap_or(&none);
+        let what = format!("{outcome}  {}", request_text::prompt(request, PROMPT_MAX));
+        let mut cells = vec![one_line(&short_id(&job.job_id)), state, request_text::size(request)];
         cells.extend(has_age.then_some(age));
         cells.push(what.trim_start().to_owned());
         ratatui::widgets::Row::new(cells)
@@ -272,7 +274,7 @@ mod tests {
     use ratatui::Terminal;
     use ratatui::backend::TestBackend;
     use sakuga_client::proto::generation::v1::generate_request::Prompt;
-    use sakuga_client::proto::generation::v1::{GenerateRequest, Job, JobState, Step};
+    use sakuga_client::proto::generation::v1::{Job, JobState, Step};
     use sakuga_client::proto::system::v1::{GetServerInfoResponse, MemoryPool, ProcessMemory, StatsSource};
 
     use super::super::halfblocks::Picture;

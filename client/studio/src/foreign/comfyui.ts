@@ -164,7 +164,7 @@ function find(graph: Graph, node: Node, names: readonly string[]): unknown {
   return undefined;
 }
 
-/** The node behind an input; nodes that only pass a value on are skipped. */
+/** The node that an input comes from; nodes that only pass a value on are skipped. */
 function follow(graph: Graph, node: Node, name: string): Node | undefined {
   let input = node.inputs.get(name);
   for (let depth = 0; input instanceof Link && depth < DEPTH; depth += 1) {

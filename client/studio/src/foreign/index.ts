@@ -9,9 +9,9 @@ export interface Foreign {
   readonly negative: string;
   readonly steps: number | undefined;
   readonly guidance: number | undefined;
-  /** Empty: it says none. */
+  /** Empty if it gives no seed. */
   readonly seed: string;
-  /** 0: it says none. */
+  /** 0 if it gives no size. */
   readonly width: number;
   readonly height: number;
   /** What is not carried over, as a person knows it. */
@@ -40,7 +40,7 @@ export async function readPictureTexts(
   return undefined;
 }
 
-/** Reads a file of text; `undefined` if it is of none of these programs. */
+/** Reads a file of text; `undefined` if no program that is known here wrote it. */
 export function readText(text: string): Foreign | undefined {
   return text.trimStart().startsWith("{") ? (readComfyUi(text) ?? readNovelAi(text)) : readParameters(text);
 }

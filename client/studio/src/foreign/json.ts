@@ -9,7 +9,7 @@ export function isObject(value: unknown): value is Json {
 /** The object that a text holds; `undefined` if it holds something else. */
 export function parseObject(text: string): Json | undefined {
   try {
-    // Some nodes of ComfyUI write NaN, which is no JSON, where nothing was set.
+    // Some nodes of ComfyUI write NaN, which is not JSON, where nothing was set.
     const value: unknown = JSON.parse(text.replace(/\bNaN\b/g, "null"), keepWholeNumbers);
     return isObject(value) ? value : undefined;
   } catch {

@@ -15,7 +15,7 @@ const EMPTY_PAGES_MAX = 20;
 const TYPING_MS = 250;
 const ENDED = [JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED];
 /** The label of the jobs that a person likes. */
-const FAVOURITE = "favourite";
+export const FAVOURITE = "favourite";
 
 /** One picture of a job, or a job without pictures. */
 export interface Entry {

@@ -3,13 +3,11 @@ import { createSignal } from "solid-js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 
-import { RequestRefused } from "../sakuga/web.js";
+import { PIECE_BYTES, heldBytes } from "../sakuga/assets.js";
 import { explain } from "../sakuga/errors.js";
 import { AssetService } from "../sakuga/gen/sakuga/asset/v1/asset_service_pb.js";
 import { stub } from "./connection";
 
-/** Bytes of a part: as many as the server takes. */
-const PART = 256 << 10;
 /** Parts that were refused because the server has another number of bytes; more mean that somebody else sends the same file. */
 const CORRECTIONS_MAX = 8;
 
@@ -28,17 +26,18 @@ export async function upload(file: Uint8Array<ArrayBuffer>): Promise<string> {
     for (;;) {
       const start = { sha256: name, size: BigInt(file.length), offset: BigInt(offset) };
       try {
-        const data = file.subarray(offset, offset + PART);
+        const data = file.subarray(offset, offset + PIECE_BYTES);
         const { asset, received } = await stub(AssetService).uploadAssetPart({ start, data });
         if (asset) {
           return name;
         }
         offset = Number(received);
       } catch (error) {
-        const held = heldBytes(error);
+        const known = explain(error);
+        const held = heldBytes(known, file.length);
         corrections += 1;
         if (held === undefined || held >= file.length || corrections > CORRECTIONS_MAX) {
-          throw explain(error);
+          throw known;
         }
         offset = held;
       }
@@ -61,11 +60,4 @@ export async function download(name: string): Promise<Uint8Array<ArrayBuffer> | 
   } catch {
     return undefined;
   }
-}
-
-/** How much of the file the server has, if that is why it refused a part. */
-function heldBytes(error: unknown): number | undefined {
-  const refused = explain(error);
-  const offset = refused instanceof RequestRefused && refused.reason === "UPLOAD_OFFSET" && refused.status.metadata["offset"];
-  return typeof offset === "string" && /^\d+$/.test(offset) ? Number(offset) : undefined;
 }

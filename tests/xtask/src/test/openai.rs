@@ -3,19 +3,16 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 
 use crate::python::Environment;
-use crate::server::Server;
+use crate::server::{SCRIPTED_START_LIMIT, Server};
 use crate::test::context::Context;
 use crate::test::tally::{conclude, join};
 use crate::test::{Verdict, tally};
 use crate::{files, npm};
 
-/// A server without a model listens at once; the machine may be loaded.
-const START_LIMIT: Duration = Duration::from_secs(60);
 /// The servers draw gradients, and serve the API next to their own.
 const FLAGS: [&str; 6] = ["--listen", "127.0.0.1:0", "--engine", "scripted", "--scripted-step-ms", "20"];
 /// The folder of the tests.
@@ -65,7 +62,7 @@ fn with_servers(
     let start = |arguments: &[&str], log: &str| {
         let mut command = Command::new(program);
         command.args(FLAGS).args(arguments).current_dir(&folder);
-        let server = Server::spawn(&mut command, &folder.join(log), START_LIMIT)?;
+        let server = Server::spawn(&mut command, &folder.join(log), SCRIPTED_START_LIMIT)?;
         let address = server.studio().with_context(|| format!("no port for HTTP; see {log}"))?;
         anyhow::Ok((server, address))
     };

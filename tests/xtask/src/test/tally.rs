@@ -1,5 +1,7 @@
 //! Counts what the test programs of each language printed.
 
+use anyhow::bail;
+
 use crate::test::Verdict;
 use crate::test::failures::Failure;
 
@@ -135,6 +137,9 @@ pub(super) fn join(verdict: &mut Verdict, found: Verdict) {
 
 /// The counts of a client's tests. A failure that no line counts is one. The last lines of the output say what failed.
 pub(super) fn conclude(language: &str, success: bool, output: &str, mut verdict: Verdict) -> anyhow::Result<Verdict> {
+    if success && verdict.passed + verdict.failed == 0 {
+        bail!("the {language} client ran no test");
+    }
     if !success {
         verdict.failed = verdict.failed.max(1);
         verdict.failures.push(Failure::new(format!("the {language} client"), output));
